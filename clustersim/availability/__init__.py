@@ -1,1 +1,1 @@
-"""Node events of a scenario: failures, repairs, deliveries, retirements, services."""
+"""Node events of a scenario, such as failures, deliveries and reservations by services."""

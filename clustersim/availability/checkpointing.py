@@ -43,7 +43,7 @@ def recovery_in(
     jobs : pandas.DataFrame
         A jobs table.
     catalogue : Catalogue
-        Holds the models of the jobs.
+        Contains the models of the jobs.
     """
     sources = [] if spec is None else failure_sources(spec)
     checkpoints = Checkpointing() if spec is None else spec.checkpoints
@@ -69,7 +69,7 @@ def recovery_of(
     jobs : pandas.DataFrame
         A jobs table.
     catalogue : Catalogue
-        Holds the models of the jobs.
+        Contains the models of the jobs.
     """
     cost_s = np.full(len(jobs), spec.cost)
     write_s, restart_s = np.zeros(len(jobs)), np.full(len(jobs), spec.restart)
@@ -101,7 +101,7 @@ def checkpoint_bytes(jobs: pd.DataFrame, catalogue: Catalogue) -> Floats:
     jobs : pandas.DataFrame
         A jobs table.
     catalogue : Catalogue
-        Holds the models of the jobs.
+        Contains the models of the jobs.
 
     Raises
     ------

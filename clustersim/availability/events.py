@@ -1,4 +1,4 @@
-"""All node events of a scenario: deliveries, retirements, failures, spares and services."""
+"""All node events of a scenario, from its supply, failures, spares and services."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def what_happens(
     demands: Sequence[ServiceDemand] = (),
     horizon_s: float | None = None,
 ) -> Iterable[NodeEvent] | None:
-    """Return the node events of a scenario in order of time; None if there can be none.
+    """Return the node events of a scenario in order of time; None if no event is possible.
 
-    No event begins while its node is out of service, or at the horizon or later.
+    No event begins while its node is out of service, and none begins at or after the horizon.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def what_happens(
     cluster : Cluster
     streams : Streams
     catalogue : Catalogue
-        Holds the chips of the supply.
+        Contains the chips of the supply.
     demands : sequence of ServiceDemand
         Inference services, whose nodes run no jobs.
     horizon_s : float, optional
@@ -79,7 +79,7 @@ def what_happens(
 
 
 def while_there(events: Iterable[NodeEvent], absent: Iterable[NodeEvent]) -> Iterator[NodeEvent]:
-    """Yield the failures of nodes that are present; each ends when its node leaves, at the latest.
+    """Yield the failures of present nodes; a failure ends at the latest when its node leaves.
 
     Parameters
     ----------

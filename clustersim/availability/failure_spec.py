@@ -75,7 +75,7 @@ class FailureSource(FileModel):
     def _only_slowdowns_are_found(self) -> FailureSource:
         if self.found is not None and self.slowdown is None:
             raise ValueError(
-                f"{self.name}: found needs slowdown; a failure that stops jobs is found at once"
+                f"{self.name}: `found` needs `slowdown`; a failure that stops jobs is found at once"
             )
         return self
 

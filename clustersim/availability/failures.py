@@ -24,7 +24,7 @@ __all__ = ["failures", "gang_mttf_s"]
 
 _CHUNK = 512
 _LEAST_BETWEEN_S = 1.0
-"""Least mean time between two failures of a source in a pool, seconds."""
+"""Smallest allowed mean time between two failures of a source in a pool, seconds."""
 
 
 def failures(
@@ -50,9 +50,10 @@ def failures(
     until_s : float
         No failure begins at this time (seconds) or later.
     gone_s : sequence of float64 array (nodes,), optional
-        By pool: the time at which each node leaves service permanently (seconds; infinite by
-        default). The caller may update it while it takes failures. Failures that affect only such
-        nodes are left out, so a pool that has no other nodes has no more failures.
+        One array per pool with the time at which each node leaves service permanently (seconds;
+        infinite by default). The caller may update the arrays while it iterates over the failures.
+        Failures that affect only nodes that have left are omitted, so a pool without other nodes
+        has no more failures.
 
     Raises
     ------
@@ -149,7 +150,7 @@ def _of_pool(
 
 
 def _groups(of: str, pool: Pool) -> Ints:
-    """Index of the first node of each node, leaf or unit."""
+    """Index of the first node of each component: a node, a leaf switch or a scalable unit."""
     if of == "node":
         return np.arange(pool.n_nodes)
     group = pool.leaf_of_node if of == "leaf" else pool.unit_of_node
@@ -186,7 +187,10 @@ def _renewals(
     until_s: float,
     gone_s: Callable[[], Floats],
 ) -> Iterator[tuple[float, float, float, int]]:
-    """The same for components that age: each has its own lifetime and is new at the start."""
+    """Failures of components that age: each has its own lifetime and is new at the start.
+
+    Yields the same values as :func:`_poisson`.
+    """
     lives = source.time_to_failure.quantile(generator.random(count))
     coming = list(zip(lives.tolist(), range(count), strict=True))
     heapify(coming)
@@ -230,8 +234,8 @@ def gang_mttf_s(sources: Sequence[FailureSource], pool: Pool, sizes: Ints) -> Fl
     Returns
     -------
     float64 array (gangs,)
-        Seconds: one over the sum of the failure rates of all components that the gang depends on.
-        Failures that only slow it are not counted.
+        Seconds; the reciprocal of the sum of the failure rates of all components on which the gang
+        depends. Failures that only slow the gang are not counted.
     """
     nodes = np.ceil(sizes / pool.chips_per_node)
     rate = np.zeros(len(sizes))

@@ -39,12 +39,12 @@ DAY_S = 86400.0
 MONTH_S = SECONDS_PER_YEAR / 12
 """A twelfth of a year, seconds."""
 _RAMP_STEPS = (100, 10_000)
-"""Least and largest number of steps of a ramp; between these limits a step is one day."""
+"""Smallest and largest number of steps of a ramp; between these limits, a step is one day."""
 _ROUNDING = 1e-9
 
 
 class RateStep(FileModel):
-    """A rate that holds from a time until the next step."""
+    """A rate that applies from a time until the next step."""
 
     at: Duration = Field(ge=0)
     per_month: float = Field(
@@ -80,7 +80,10 @@ class Production(FileModel):
         None, description="delay of the start of the output; other dates do not change"
     )
     usable: float = Field(
-        1.0, gt=0, le=1, description="share of usable chips (yield); all chips take memory"
+        1.0,
+        gt=0,
+        le=1,
+        description="share of usable chips (yield); unusable chips also take memory",
     )
     until: Duration | None = Field(None, ge=0, description="end of the output")
     source: str = Field("", description="source of the numbers, or assumption")
@@ -158,19 +161,20 @@ def made_at(
     catalogue: Catalogue,
     streams: Streams,
 ) -> dict[str, Floats]:
-    """Return the time at which each produced node is complete, that is when its last chip is made.
+    """Return the time at which each produced node is complete, that is, when its last chip is made.
 
     The output for a pool is limited by the capacity of its foundries and by its part of the memory.
-    Memory is divided at each instant in proportion to need (chips that the foundries could make
-    times stacks per chip), after the pools of `priority`. A pool that has all its nodes, or that an
-    embargo stops, needs none. Rates are constant between the times at which something changes. A
-    ramp rises in steps of one day (at least 100, at most 10,000 steps), each with its mean rate.
+    At each instant, the pools of `priority` get memory first; the rest is divided in proportion to
+    need. The need of a pool is the number of chips that its foundries could make, times the stacks
+    per chip. A pool that has all its nodes, or whose production is stopped by an embargo, needs no
+    memory. Rates are constant between the times at which something changes. A ramp rises in steps
+    of one day (at least 100, at most 10,000 steps), each with its mean rate.
 
     Parameters
     ----------
     productions : sequence of Production
     memory : Memory or None
-        Without it only the foundries limit the output.
+        Without it, only the foundries limit the output.
     room : mapping of str to int
         Nodes that each pool with a production may receive.
     stop_s : mapping of str to float
@@ -276,7 +280,7 @@ def _flow(
             changes += np.linspace(at_s, at_s + production.ramp, steps + 1).tolist()
     changes += [] if memory is None else _dates(memory.stacks_per_month)
     edge_s = np.unique(np.array(changes))
-    # Rates are linear between two changes, so the middle has the mean. The last cell is constant.
+    # Rates are linear in a cell, so the value at its middle is the mean. The last cell is constant.
     middle_s = np.append((edge_s[:-1] + edge_s[1:]) / 2, edge_s[-1] + DAY_S)
     chips = np.array([rate(middle_s) for rate in rates])
     if memory is None:
@@ -300,13 +304,13 @@ def with_purpose(kind: str, entries: Iterable[Entry]) -> Iterator[tuple[str, Ent
     """Yield entries of a supply, each with the purpose of its random numbers.
 
     The purpose depends on the entry's pool and name, and on its position among entries that share
-    both. Other entries do not change its slip, so that scenarios stay comparable.
+    both. Its slip therefore does not depend on other entries, and scenarios stay comparable.
 
     Parameters
     ----------
     kind : str
     entries : iterable
-        Each with ``pool`` and ``name``.
+        Entries with the attributes ``pool`` and ``name``.
     """
     alike: dict[tuple[str, str | None], int] = {}
     for entry in entries:

@@ -56,7 +56,7 @@ def service_demands(
     horizon_s: float | None,
     calendar: Calendar = UNDATED,
 ) -> list[ServiceDemand]:
-    """Return the demand of services up to one week after the end of a run.
+    """Return the demand of each service up to one week after the end of a run.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def service_demands(
 
 
 def _hours_s(horizon_s: float, period: int, calendar: Calendar) -> Floats:
-    """Starts of hours up to a week after the horizon, rounded up to whole periods of hours."""
+    """Starts of hours up to a week after the horizon, or later to complete the last `period`."""
     least_s = math.ceil(horizon_s / HOUR_S) * HOUR_S + WEEK_S
     # No hour of the local clock is longer than an hour, so this contains one more period.
     begin_s = calendar.hour_edges_s(least_s + period * HOUR_S)
@@ -183,7 +183,7 @@ def reservations(
 def _of_pool(
     demands: Sequence[tuple[int, ServiceDemand]], pool: Pool, absent: Sequence[NodeEvent]
 ) -> tuple[Floats, Floats, Ints, Ints]:
-    """Start, end, node and service of each reservation of a node of a pool."""
+    """Start, end, node and service of each reservation of a node in a pool."""
     n_hours = min(len(demand.nodes) for _, demand in demands)
     begin_s = demands[0][1].begin_s[:n_hours]
     wanted = np.stack([demand.nodes[:n_hours] for _, demand in demands])
@@ -216,7 +216,7 @@ def _of_pool(
 
 
 def _moves(absent: Sequence[NodeEvent], begin_s: Floats) -> dict[int, list[tuple[int, int]]]:
-    """Changes by hour: nodes with one absence more (1) or fewer (-1) from then on."""
+    """Changes by hour: pairs of a node and the change (1 or -1) in its number of absences."""
     moves: dict[int, list[tuple[int, int]]] = {}
     for outage in absent:
         if outage.begin_s < begin_s[-1] + HOUR_S:
@@ -237,7 +237,7 @@ def serving_table(
     ----------
     demands : sequence of ServiceDemand
     outages : pandas.DataFrame
-        Outages of the result, which hold the nodes that were reserved.
+        Outages of the result, which include the reserved nodes.
     cluster : Cluster
     end_s : float
         End of the simulation, seconds.
@@ -246,8 +246,8 @@ def serving_table(
     -------
     pandas.DataFrame
         ``service``, ``pool``, ``time_s``, ``needed``, ``reserved`` and ``short`` (needed but not
-        reserved), all three in accelerators, and ``lends``. There is a row at time 0, at every
-        change and at the end; each row holds until the time of the next.
+        reserved), the last three in accelerators, and ``lends``. There is a row at time 0, at every
+        change and at the end; each row applies until the time of the next row.
     """
     parts = []
     for number, demand in enumerate(demands):

@@ -119,7 +119,9 @@ class Serving(FileModel):
         names = [service.name for service in self.services]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"services: more than one is named {', '.join(twice)}")
+            raise ValueError(
+                f"services: names must be unique; found duplicates: {', '.join(twice)}"
+            )
         return self
 
 

@@ -1,4 +1,4 @@
-"""Power and space of the site: nodes that arrive are switched on when there is room."""
+"""Power and space of the site. Nodes that arrive are switched on when there is room."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _ROUNDING = 1e-9
 
 
 class SiteLimit(FileModel):
-    """Limits of the site that hold from a time until the next limit."""
+    """Limits of the site that apply from a time until the next limit."""
 
     name: Name | None = Field(None, description="name for changes by path")
-    at: Duration = Field(0.0, ge=0, description="time from which the limits hold")
+    at: Duration = Field(0.0, ge=0, description="time from which the limits apply")
     power: Power | None = Field(
         None,
-        description="power for all nodes and their cooling; by default the previous limit holds",
+        description="power for all nodes and their cooling; by default the previous limit applies",
     )
     nodes: int | None = Field(
         None,
         ge=0,
         le=MOST_CHIPS,
-        description="space, as a number of nodes; by default the previous limit holds",
+        description="space, as a number of nodes; by default the previous limit applies",
     )
     source: str = Field("", description="source of the numbers, or assumption")
 
@@ -103,8 +103,8 @@ def waits_for_room(
 ) -> list[WaitForRoom]:
     """Return the times at which nodes that are present have no power or space.
 
-    Nodes are switched on in order of arrival, as many as there is room for. The first node without
-    room keeps the later ones waiting. A node that leaves makes room. If a limit is lowered, the
+    Nodes are switched on in order of arrival, as long as there is room. If there is no room for a
+    node, all later nodes wait as well. A node that leaves makes room. If a limit is lowered, the
     nodes that arrived last are switched off.
 
     Parameters
@@ -113,7 +113,7 @@ def waits_for_room(
     power_w : sequence of float
         Site power of a node of each pool, W.
     comes_s, leaves_s : sequence of array (nodes,)
-        Arrival and departure by pool, seconds; infinite for never.
+        Time of arrival and departure of each node by pool, seconds; infinite for never.
 
     Raises
     ------
@@ -188,7 +188,7 @@ class _Room:
         self.used = [0] * len(self.power_w)
 
     def set_limits(self, now_s: float) -> None:
-        """Apply the limits that hold at a time."""
+        """Apply the limits that are valid at a time."""
         limits = self.site.limits
         while self._next < len(limits) and limits[self._next].at <= now_s:
             limit = limits[self._next]
@@ -197,7 +197,7 @@ class _Room:
             self._next += 1
 
     def fits(self, pool: int | None = None) -> bool:
-        """Whether the nodes that are on, and one more of a pool, have room."""
+        """Whether there is room for the nodes that are on and, if given, one more of `pool`."""
         more_w, more = (0.0, 0) if pool is None else (self.power_w[pool], 1)
         return sum(self.used) + more <= self.most_nodes and self._taken_w(
             self.used

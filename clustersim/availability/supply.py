@@ -1,4 +1,4 @@
-"""A cluster that grows and shrinks: deliveries, production, retirements, and limits of the site."""
+"""Changes of a cluster over time: deliveries, production, retirements, and limits of the site."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 class Delivery(FileModel):
-    """Nodes of a pool that arrive later; the pool's `nodes` counts them."""
+    """Nodes of a pool that arrive during the run; the pool's `nodes` includes them."""
 
     name: Name | None = Field(None, description="name for changes by path")
     pool: Name = Field(description="pool of the nodes")
@@ -67,7 +67,7 @@ class Delivery(FileModel):
 class Retirement(FileModel):
     """Nodes of a pool that leave the fleet, in order of their arrival.
 
-    A node that has not arrived by then never arrives.
+    A node that has not arrived by that time never arrives.
     """
 
     name: Name | None = Field(None, description="name for changes by path")
@@ -78,7 +78,7 @@ class Retirement(FileModel):
 
 
 class Embargo(FileModel):
-    """A time from which pools get no deliveries and no spare parts; failed nodes stay out."""
+    """An embargo, which stops deliveries to pools and, by default, spare parts for failed nodes."""
 
     name: Name | None = Field(None, description="name for changes by path")
     pools: list[Name] = Field(min_length=1, description="pools whose deliveries stop")
@@ -110,9 +110,10 @@ def supplied(
 ) -> list[NodeEvent]:
     """Return the times at which nodes are absent or not switched on, in order of time.
 
-    The delivered nodes are the last of their pool, in the order of the file, followed by those that
-    are made. The retired nodes are its first. A pool with a production has only nodes that are
-    delivered or made; to start with some nodes, add a delivery at 0 s.
+    The nodes of a pool are numbered as follows: those present at the start, the delivered nodes in
+    the order of the file, and the nodes that are made. The nodes with the lowest numbers retire
+    first. A pool with a production has only nodes that are delivered or made; to start with some
+    nodes, add a delivery at 0 s.
 
     Parameters
     ----------
@@ -158,7 +159,7 @@ def supplied(
 def nodes_over_time(
     supply: Supply, cluster: Cluster, streams: Streams, catalogue: Catalogue | None = None
 ) -> pd.DataFrame:
-    """Return how many nodes of each pool are present and switched on, without failures.
+    """Return how many nodes of each pool are present and switched on, ignoring failures.
 
     Parameters
     ----------
@@ -168,8 +169,8 @@ def nodes_over_time(
     Returns
     -------
     pandas.DataFrame
-        ``time_s`` (seconds), ``pool``, ``nodes``. For each pool there is a row at time 0 and one at
-        every change; each row holds until the time of the next.
+        ``time_s`` (seconds), ``pool``, ``nodes``. For each pool, there is a row at time 0 and one
+        at every change; each row applies until the time of the next row.
 
     Raises
     ------
@@ -199,7 +200,7 @@ def _absent(begin_s: float, end_s: float, pool: int, node: int, kind: NodeEventK
 def _comes(
     supply: Supply, cluster: Cluster, catalogue: Catalogue, streams: Streams
 ) -> list[Floats]:
-    """Arrival of each node of each pool, seconds; infinite for never."""
+    """Time of arrival of each node of each pool, seconds; infinite if it never arrives."""
     delivered: dict[str, list[float]] = {pool.name: [] for pool in cluster.pools}
     stop_s = {pool.name: _stop_s(supply, pool.name) for pool in cluster.pools}
     for purpose, delivery in with_purpose("delivery", supply.deliveries):
@@ -217,7 +218,7 @@ def _comes(
 
 
 def _leaves(supply: Supply, cluster: Cluster) -> list[Floats]:
-    """Retirement of each node of each pool, seconds; infinite for never."""
+    """Time of retirement of each node of each pool, seconds; infinite if it never retires."""
     leaves = []
     for pool in cluster.pools:
         of_pool = [each for each in supply.retirements if each.pool == pool.name]
@@ -227,7 +228,7 @@ def _leaves(supply: Supply, cluster: Cluster) -> list[Floats]:
 
 
 def _arrivals(delivery: Delivery, stop_s: float, generator: np.random.Generator) -> list[float]:
-    """Arrival of each node of a delivery, seconds; infinite for nodes that never arrive."""
+    """Time of arrival of each node of a delivery, seconds; infinite for nodes that never arrive."""
     slip_s = 0.0
     if delivery.slip is not None:
         slip_s = float(delivery.slip.quantile(generator.random(1))[0])
@@ -244,7 +245,7 @@ def _stop_s(supply: Supply, pool: str) -> float:
 
 
 def _room_for_production(supply: Supply, cluster: Cluster) -> dict[str, int]:
-    """Nodes that are not delivered, for each pool with a production."""
+    """Number of nodes that are not delivered, for each pool with a production."""
     made = {production.pool for production in supply.production}
     return {
         pool.name: pool.n_nodes - _moved(supply.deliveries, pool.name)
@@ -301,7 +302,7 @@ def _check(supply: Supply, cluster: Cluster) -> None:
 def without_spare_parts(
     events: Iterable[NodeEvent], supply: Supply, cluster: Cluster
 ) -> Iterator[NodeEvent]:
-    """Yield failures; those whose repair needs a spare part under an embargo never end.
+    """Yield failures; a failure whose repair needs a spare part during an embargo never ends.
 
     Parameters
     ----------

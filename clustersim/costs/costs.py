@@ -54,7 +54,7 @@ def costs_table(
     -------
     pandas.DataFrame
         ``pool``, ``begin_s``, ``end_s``, ``use``, ``accelerator_s``, the columns of `rates`, and,
-        if some of these are money, their sum ``cost_cny``.
+        if some of these are amounts of money, their sum ``cost_cny``.
     """
     parts = []
     for pool, steps in utilisation.groupby("pool", observed=True, sort=False):
@@ -111,7 +111,7 @@ def allocation_costs(
 
 
 def _with_cost(columns: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Add the sum of the columns of money, unless electricity is the only one."""
+    """Add the sum of the money columns, unless electricity is the only such column."""
     money = [name for name in columns if name.endswith("_cny")]
     if set(money) <= set(_OF_ELECTRICITY):
         return dict(columns)

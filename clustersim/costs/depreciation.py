@@ -37,7 +37,7 @@ class Span(NamedTuple):
 def spans_there(
     outages: pd.DataFrame | None, pool: str, n_nodes: int, end_s: float, *, age_s: float = 0.0
 ) -> list[Span]:
-    """Return the times at which nodes of a pool were present, that is delivered and not retired.
+    """Return the times at which nodes of a pool were present, that is, delivered and not retired.
 
     A node that is switched off for lack of power or space continues to age. Its depreciation during
     that time is not counted.

@@ -48,7 +48,7 @@ Watts = Annotated[Power, Field(le=MOST_WATTS)]
 
 
 class PoolEnergy(FileModel):
-    """Values for one pool that differ from those for all pools."""
+    """Values for one pool, which replace the values for all pools."""
 
     pue: float | None = Field(None, ge=1, le=10, description=_FOR_POOL)
     idle_share: float | None = Field(None, ge=0, le=1, description=_FOR_POOL)

@@ -20,7 +20,7 @@ class Rate(Protocol):
     """A rate that can be integrated over time."""
 
     def until(self, time_s: Floats) -> Floats:
-        """Return the integral of the rate from time 0 to each of some times (seconds)."""
+        """Return the integral of the rate from time 0 to each element of `time_s` (seconds)."""
 
 
 class DailyRate:
@@ -50,11 +50,11 @@ class DailyRate:
         self._calendar = calendar
 
     def until(self, time_s: Floats) -> Floats:
-        """Return the integral of the rate from time 0 to each of some times (seconds)."""
+        """Return the integral of the rate from time 0 to each element of `time_s` (seconds)."""
         return self._calendar.integral_until(time_s, self._until_local)
 
     def _until_local(self, local_s: Floats) -> Floats:
-        """Integral over local time, from midnight on."""
+        """Integral of the rate over local time, starting at midnight."""
         days, second = np.divmod(local_s, DAY_S)
         hour = np.minimum(second // HOUR_S, HOURS - 1).astype(np.int64)
         today = self._before[hour] + self._value[hour] * (second - hour * HOUR_S)
@@ -63,7 +63,7 @@ class DailyRate:
 
 @dataclass(frozen=True, slots=True)
 class LinearPieces:
-    """A rate that is linear between times.
+    """A piecewise linear rate.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class LinearPieces:
     slope: Floats
 
     def until(self, time_s: Floats) -> Floats:
-        """Return the integral of the rate from time 0 to each of some times (seconds)."""
+        """Return the integral of the rate from time 0 to each element of `time_s` (seconds)."""
         whole = np.diff(self.time_s)
         passed = whole * (self.level[:-1] + self.slope[:-1] * whole / 2)
         before = np.concatenate([[0.0], np.cumsum(passed)])

@@ -55,7 +55,7 @@ Period = Annotated[
 
 
 class PoolMoney(FileModel):
-    """Values for one pool that differ from those for all pools."""
+    """Values for one pool, which replace the values for all pools."""
 
     price: Money | None = Field(
         None,
@@ -132,7 +132,7 @@ class MoneySpec(FileModel):
         return money[0] * (self.cny_per_usd if money[1] == "USD" else 1.0)
 
     def periods_s(self, end_s: float, calendar: Calendar) -> Floats:
-        """Return the starts of the periods of the cost table in a run that ends at `end_s`."""
+        """Return the start (seconds) of each period of the cost table, for a run until `end_s`."""
         if self.period == MONTH and calendar.is_dated:
             return np.concatenate([[0.0], calendar.month_edges_s(end_s)])
         period_s = SECONDS_PER_YEAR / 12 if self.period == MONTH else float(self.period)
@@ -151,7 +151,7 @@ def _check_amount(name: str, money: tuple[float, str] | None) -> None:
 
 
 def purchase_price_cny(spec: MoneySpec, pool: Pool, chip: Accelerator) -> float:
-    """Return the price of one accelerator of a pool with its share of the server; 0 if rented.
+    """Return the price (CNY) of one accelerator with its share of the server; 0 if rented.
 
     Raises
     ------

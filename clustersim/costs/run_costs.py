@@ -76,13 +76,13 @@ class RunCosts:
 
             - The table ``costs`` has one row for each pool, period and use of accelerators, see
               :func:`~clustersim.costs.costs.costs_table`, with ``begin_local`` and ``end_local``
-              (ISO 8601) if the run has a date. No job bears the rows whose use is not
-              ``allocated``.
+              (ISO 8601) if the run has a date. The costs in rows whose use is not ``allocated`` are
+              borne by no job.
             - ``jobs`` has the energy use and cost that each job bears: ``energy_j``,
               ``electricity_cny`` and ``carbon_kg`` if the scenario has energy, ``cost_cny`` if it
-              has money. A job bears the busy power of the accelerators that it held, at the prices
-              of these hours, and their share of the cost of the pool during that time.
-            - ``summary`` has the totals, including what no job bears. With money it also has
+              has money. A job bears the energy that its accelerators draw when busy, at the prices
+              of those hours, and their share of the cost of the pool while it holds them.
+            - ``summary`` has the totals, including costs that no job bears. With money, it also has
               ``purchase_cny`` (for nodes that arrived during the run) and the cost of work, see
               :func:`~clustersim.costs.unit_costs.unit_costs`.
         """
@@ -152,7 +152,7 @@ class RunCosts:
         borne: pd.DataFrame,
         spans: Mapping[str, list[Span]],
     ) -> dict[str, dict[Scope, float]]:
-        """Columns of the summary, by column and by scope."""
+        """Values to add to the summary, by column and by scope."""
         assert result.costs is not None
         by_pool = result.costs.groupby("pool", sort=False)
         totals = {name: by_pool[name].sum() for name in _TOTALS if name in result.costs}
@@ -180,7 +180,7 @@ def _borne_by_jobs(
 ) -> pd.DataFrame:
     """Add the energy use and cost of each job: the sum over its allocations.
 
-    `row` is the row of `jobs` of each allocation.
+    `row` contains the row in `jobs` of each allocation.
     """
     sums = {
         name: np.bincount(row, held[name], minlength=len(jobs)) for name in _TOTALS if name in held

@@ -48,8 +48,8 @@ def unit_costs(
     """Return the cost of the fleet per unit of its work.
 
     The entire cost of a pool, except for services, is spread over its work, including the cost that
-    no job bears. If only some jobs have a model, their part of this cost is their share of the cost
-    that jobs bear.
+    no job bears. If only some jobs have a model, their part of the pool's cost equals their part of
+    the cost that jobs bear.
 
     Parameters
     ----------

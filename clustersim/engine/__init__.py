@@ -1,1 +1,1 @@
-"""The discrete-event engine on SimPy: jobs are submitted, start, are stopped and end."""
+"""The discrete-event engine, built on SimPy: it submits, starts, stops and ends jobs."""

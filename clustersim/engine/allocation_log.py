@@ -18,14 +18,14 @@ Int32s = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class Allocated:
-    """Nodes of attempts whose placements track nodes.
+    """The nodes of each attempt whose placement tracks nodes.
 
     Attributes
     ----------
     attempt : int64 array (attempts,)
         Number of the attempt.
     n_ranges : int32 array (attempts,)
-        Number of ranges that its nodes form.
+        Number of ranges that the nodes of the attempt form.
     first_node, n_nodes, chips : int32 arrays (ranges,)
         For each range, attempt by attempt: the index of its first node in the partition, its
         number of nodes, and the accelerators held on each.
@@ -104,7 +104,7 @@ class AllocationLog:
         return len(start)
 
     def columns(self) -> Allocated:
-        """Return the records as arrays, without an attempt whose record is incomplete."""
+        """Return the records as arrays; an attempt whose record is incomplete is left out."""
         n_attempts = len(self._n_ranges)
         n_ranges = np.array(self._n_ranges, dtype=np.int32)
         total = int(n_ranges.sum())

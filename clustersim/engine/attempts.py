@@ -1,4 +1,4 @@
-"""Attempts: an attempt is one start of a job, up to its end or until it is stopped."""
+"""Attempts. An attempt lasts from one start of a job until the job ends or is stopped."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Attempt:
     checkpoints : Checkpoints
         How it saves its state.
     again : bool
-        Whether the job was stopped before.
+        Whether the job was stopped before this attempt.
     slowdown : float
-        Present time per step over the time per step at full speed.
+        Current time per step divided by the time per step at full speed.
     end : Event
-        Its completion on the clock.
+        The SimPy event of its completion.
 
     Examples
     --------
@@ -89,12 +89,12 @@ class Attempt:
 
     @property
     def end_s(self) -> float:
-        """Time (seconds) at which it completes its job at its present pace."""
+        """Time (seconds) at which the attempt completes its job if its pace does not change."""
         return self._since_s + (self._wall_s - self._done_s) * self.slowdown
 
     @property
     def is_plain(self) -> bool:
-        """Whether all its time is work: a first attempt, no checkpoints, always full speed."""
+        """Whether all its time is work: no earlier attempt, no checkpoints, never slowed down."""
         return (
             self.checkpoints is NO_CHECKPOINTS
             and not self.again
@@ -107,19 +107,19 @@ class Attempt:
         return self._done_s + (now - self._since_s) / self.slowdown
 
     def rerate(self, now: float, slowdown: float) -> None:
-        """Continue at another pace from `now` on."""
+        """Change the pace from `now` on."""
         self._done_s = self.at_full_speed_s(now)
         self._since_s = now
         self.slowdown = slowdown
 
     def progress(self, now: float, *, saved: bool) -> Progress:
-        """Split its time into its uses if it is stopped at `now`."""
+        """Return how its time was used if it is stopped at `now`."""
         elapsed_s = self.at_full_speed_s(now)
         progress = self.checkpoints.progress(elapsed_s, self.work_s, again=self.again, saved=saved)
         return progress._replace(slow_s=now - self.began_s - elapsed_s)
 
     def whole(self, now: float) -> Progress:
-        """Split its time into its uses if it completes its job at `now`."""
+        """Return how its time was used if it completes its job at `now`."""
         progress = self.checkpoints.whole(self.work_s, again=self.again)
         at_one_pace = self._since_s == self.began_s and self.slowdown == 1.0
         slow_s = 0.0 if at_one_pace else now - self.began_s - self._wall_s
@@ -136,10 +136,10 @@ class Attempts:
     start_s, end_s : float64 arrays (attempts,)
         The end is NaN for an attempt that was still running when the simulation ended.
     kept_s, lost_s, checkpoint_s, restart_s, slow_s : float64 arrays (attempts,)
-        How its time was used, see :class:`~clustersim.engine.recovery.Progress`; up to now for an
-        attempt that is still running.
+        How the time of each attempt was used so far, see
+        :class:`~clustersim.engine.recovery.Progress`.
     done : float64 array (attempts,)
-        Share of the job's work that it did and kept, up to now for one that is still running.
+        Share of the job's work that the attempt did and kept so far.
     """
 
     job: Ints
@@ -158,8 +158,8 @@ class Attempts:
 class AttemptLog:
     """Records attempts as they begin and end.
 
-    Most attempts are plain (:attr:`Attempt.is_plain`). Only the start and the end of these are
-    recorded; :meth:`columns` fills in the rest for all of them at once.
+    Most attempts are plain (:attr:`Attempt.is_plain`). For these, only the start and the end are
+    recorded; :meth:`columns` computes the other values for all of them at once.
     """
 
     _job: array[int] = field(default_factory=lambda: array("q"))
@@ -179,16 +179,16 @@ class AttemptLog:
     def end(self, attempt: int, now: float) -> None:
         """Record the end of an attempt.
 
-        Without a :meth:`note` the attempt was plain and completed its job.
+        If :meth:`note` is not called for the attempt, it was plain and completed its job.
         """
         self._end_s[attempt] = now
 
     def note(self, attempt: int, progress: Progress, done: float) -> None:
-        """Record how the time of an attempt was used, and the share of its job's work it did."""
+        """Record how the time of an attempt was used and which share of the job's work it did."""
         self._noted[attempt] = (*progress, done)
 
     def columns(self, work_s: Sequence[Sequence[float]]) -> Attempts:
-        """Return the records as arrays, without an attempt whose record is incomplete.
+        """Return the records as arrays; an attempt whose record is incomplete is left out.
 
         Parameters
         ----------

@@ -27,17 +27,17 @@ NODE_EVENT: Final = 2
 SUBMISSION: Final = 3
 SCHEDULING: Final = 4
 END_OF_INSTANT: Final = 5
-"""Priorities at one instant, lowest first: the end of the run, completions, node events,
-submissions, the scheduling pass, and last the check whether anything is left to happen."""
+"""Priorities of events at one instant, lowest first: the end of the run, completions, node events,
+submissions, the scheduling pass, and finally the check whether the run is over."""
 _STOP: Final = 9
 
 
 class ImmediateProcess(Process):
     """A SimPy process that starts and ends without events of its own.
 
-    SimPy starts a process with an event at the present time, and its end is an event too, on which
-    other processes can wait. A job has one process for each attempt, so these two events would be
-    half of all events of a simulation.
+    SimPy starts a process with an event at the current time. The end of a process is also an event,
+    on which other processes can wait. A job has one process for each attempt, so these two events
+    would be half of all events of a simulation.
 
     Parameters
     ----------
@@ -54,11 +54,11 @@ class ImmediateProcess(Process):
 
 
 class Clock(simpy.Environment):
-    """Environment of a simulation.
+    """SimPy environment of a simulation, with events at absolute times.
 
-    SimPy schedules after a delay, and ``now + (time - now)`` is not always ``time``
-    in floating point. Here an event happens at exactly the requested time, so that a
-    submission and a completion at the same time share an instant.
+    SimPy schedules an event after a delay, and ``now + (time - now)`` is not always ``time`` in
+    floating point. Here an event happens at exactly the requested time, so that a submission and a
+    completion at the same time share an instant.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Clock(simpy.Environment):
         self.stopped = False
 
     def at(self, time: float, priority: int, value: Any = None) -> Event:
-        """Return an event that happens at `time` (seconds), after those of lower priority."""
+        """Return an event that happens at `time` (seconds), after events of lower `priority`."""
         event = Event(self)
         event._ok = True
         event._value = value
@@ -85,14 +85,14 @@ class Clock(simpy.Environment):
     def schedule(
         self, event: Event, priority: EventPriority = NORMAL, delay: simpy.core.SimTime = 0
     ) -> None:
-        """Schedule an event as SimPy does, except for the end of a process that nobody awaits."""
+        """Schedule an event as SimPy does, but skip the end of a process for which nobody waits."""
         if type(event) is ImmediateProcess and event._ok and not event.callbacks:
             event.callbacks = None  # type: ignore[assignment]  # SimPy's mark of a processed event
         else:
             super().schedule(event, priority, delay)
 
     def cancel(self, event: Event) -> None:
-        """Remove the effect of a future event; the clock still passes its time."""
+        """Make a future event have no effect; the clock still advances to its time."""
         event.callbacks.clear()
         event._value = None
 

@@ -1,7 +1,8 @@
-"""The end of a run without a horizon: no future event can start a waiting job.
+"""Ends a run without a horizon when no future event can start a waiting job.
 
-The check runs at the end of an instant. Earlier its answer could be wrong: a node that returns at
-this instant has not started its job yet, and a node that is delivered may find no power.
+The check runs at the end of an instant. Earlier in the instant, its answer could be wrong: a node
+that returns at this instant has not received a job yet, and there may be no power for a node that
+is delivered.
 """
 
 from __future__ import annotations
@@ -36,14 +37,15 @@ class Ending:
     policies : sequence of Policy
         Policy for each set of partitions in `jobs`.
     running : sized
-        The running jobs; the caller keeps it up to date.
+        The running jobs; the caller keeps this collection up to date.
     partition_of : sequence of int
-        Partition of each job that runs or has ended, -1 for others; the caller keeps it up to date.
+        Partition of each job that runs or has ended, -1 for others; the caller keeps this list up
+        to date.
 
     Attributes
     ----------
     came : bool
-        Whether it has stopped the run.
+        Whether this object has stopped the run.
     """
 
     def __init__(
@@ -96,7 +98,7 @@ class Ending:
         return any(policy.would_start(self._job_fits) for policy in policies)
 
     def _waiting_jobs(self) -> dict[tuple[int, int], int]:
-        """One waiting job for each set of partitions and size, given that no job runs."""
+        """Return one waiting job for each set of partitions and size, given that no job runs."""
         jobs = self._jobs
         if self._n_ended_then != self._n_ended:
             self._n_ended_then = self._n_ended
@@ -108,7 +110,7 @@ class Ending:
         return self._waiting
 
     def _job_fits(self, job: int, closed: int) -> bool:
-        """Whether a job fits one of its open partitions once all nodes have returned."""
+        """Whether a job fits on one of its open partitions once all nodes have returned."""
         n = self._jobs.n_accelerators[job]
         return any(
             not closed >> index & 1 and n <= self._most(index)
@@ -116,12 +118,12 @@ class Ending:
         )
 
     def _waits_for_nodes(self, index: int, n: int) -> bool:
-        """Whether a gang has no room on a partition now, but may have when nodes return."""
+        """Whether a gang does not fit on a partition now, but may fit when nodes return."""
         placement, most = self._partitions[index].placement, self._most(index)
         return n <= most and placement.free < most and not placement.fits_each(np.array([n]))[0]
 
     def _most(self, index: int) -> int:
-        """Accelerators of a partition that are in service or will return to service."""
+        """Number of accelerators of a partition that are in service or will return to service."""
         partition = self._partitions[index]
         placement = partition.placement
         return placement.capacity - partition.n_gone * placement.chips_per_node

@@ -1,12 +1,12 @@
-"""The simulation: jobs are submitted, start, run, may be stopped and start again, and end.
+"""The simulation of jobs from their submission to their end, including stops and restarts.
 
-Every start of a job is an attempt, whose completion is an event on the SimPy clock. At one instant
+Every start of a job is an attempt, whose completion is an event on the SimPy clock. At one instant,
 all completions happen first, then node events, then all submissions, then exactly one scheduling
 pass over the queues that these events changed.
 
 The engine does not know why a job is stopped or slowed. Any caller can use
-:meth:`Simulation.stop` and :meth:`Simulation.rerate`. At present only
-:class:`~clustersim.engine.node_driver.NodeDriver` does, for node events.
+:meth:`Simulation.stop` and :meth:`Simulation.rerate`. At present, only
+:class:`~clustersim.engine.node_driver.NodeDriver` uses them, for node events.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ class Simulation:
         self._all_submitted = True
         self._may_be_over()
 
-    # --- What can be done with jobs -----------------------------------------------------
+    # --- Operations on jobs -------------------------------------------------------------
 
     def start(self, job: int, partition: Partition, nodes: Nodes) -> None:
         """Start a waiting job on accelerators that the scheduler has allocated.
@@ -211,7 +211,7 @@ class Simulation:
         Raises
         ------
         ClusterSimError
-            If the job runs, has ended or was not submitted yet.
+            If the job is running, has ended, or has not been submitted yet.
         """
         now = self.clock._now
         if self.partition_of[job] >= 0 or self._submit_s[job] > now:
@@ -238,7 +238,7 @@ class Simulation:
     def stop(self, job: int, *, saved: bool) -> None:
         """Stop a running job now and put it back into its queue.
 
-        The job releases its accelerators and keeps the work that its last checkpoint holds. Its
+        The job releases its accelerators and keeps the work that its last checkpoint contains. Its
         estimate is reduced to the work that is left. A scheduling pass follows at this instant.
 
         Parameters
@@ -250,7 +250,7 @@ class Simulation:
         Raises
         ------
         ClusterSimError
-            If the job does not run.
+            If the job is not running.
         """
         attempt = self._running(job, "stopped")
         now = self.clock.now
@@ -269,7 +269,7 @@ class Simulation:
         self._may_be_over()
 
     def rerate(self, job: int, slowdown: float) -> None:
-        """Continue a running job at another pace from now on.
+        """Change the pace of a running job from now on.
 
         Its estimate stays unchanged, because the scheduler does not learn of the change.
 
@@ -282,7 +282,7 @@ class Simulation:
         Raises
         ------
         ClusterSimError
-            If the job does not run, or the slowdown is below 1 or infinite.
+            If the job is not running, or the slowdown is below 1 or infinite.
         """
         attempt = self._running(job, "slowed")
         if not 1.0 <= slowdown < float("inf"):
@@ -312,7 +312,7 @@ class Simulation:
         self._request_pass(later=True)
         self._may_be_over()
 
-    # --- What follows -------------------------------------------------------------------
+    # --- Internals ----------------------------------------------------------------------
 
     def _running(self, job: int, what: str) -> Attempt:
         attempt = self.running.get(job)
@@ -328,7 +328,7 @@ class Simulation:
 
     def _complete(self, attempt: Attempt) -> None:
         """End a job whose attempt has reached its end."""
-        del self.running[attempt.job], attempt.end  # no circle of references
+        del self.running[attempt.job], attempt.end  # avoids a reference cycle
         now = self.clock._now
         self._log.end(attempt.number, now)
         if not attempt.is_plain:

@@ -22,7 +22,7 @@ def check_accelerators(simulation: Simulation) -> None:
     Raises
     ------
     InvariantError
-        With the time, the partition and the counts.
+        If an invariant does not hold; the message states the time, the partition and the counts.
     """
     sizes = simulation.jobs.n_accelerators
     allocated = [0] * len(simulation.partitions)
@@ -34,7 +34,7 @@ def check_accelerators(simulation: Simulation) -> None:
         where = f"at {simulation.clock.now} s, {partition.name}"
         if placement.free < 0 or placement.free + used != placement.capacity:
             raise InvariantError(
-                f"{where}: {placement.free} free + {used} allocated or out of service is not the "
+                f"{where}: {placement.free} free + {used} allocated or out of service, but "
                 f"{placement.capacity} installed"
             )
         if isinstance(placement, NodePlacement):
@@ -52,6 +52,6 @@ def _check_nodes(placement: NodePlacement, partition: Partition, where: str) -> 
         free = placement.node_free[node]
         if free < 0 or free + used != placement.chips_per_node:
             raise InvariantError(
-                f"{where}: node {node} has {free} free + {used} allocated or out of service, which "
-                f"is not the {placement.chips_per_node} installed"
+                f"{where}: node {node} has {free} free + {used} allocated or out of service, but "
+                f"{placement.chips_per_node} installed"
             )

@@ -1,4 +1,4 @@
-"""Carries out node events: removes nodes from service, restores them, slows or stops their jobs."""
+"""Carries out node events: removes and restores nodes, and slows or stops the jobs on them."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ["NodeDriver"]
 
 
 class NodeDriver:
-    """Applies node events to a simulation that has not begun.
+    """Applies node events to a simulation that has not started yet.
 
     The jobs on each node of a partition are tracked only from the partition's first event on.
 
     Parameters
     ----------
     simulation : Simulation
-        Its placements must track nodes. Without a horizon it ends after 100 years, so that the
-        sequence of events may be endless.
+        Its placements must track nodes. Without a horizon, it ends after 100 years, so the sequence
+        of events may be infinite.
     events : iterable of NodeEvent
-        In order of their start. No event removes a node from service that is out of service already
-        (see :func:`~clustersim.engine.node_events.without_overlaps`).
+        In order of their start. No event may remove a node that is already out of service (see
+        :func:`~clustersim.engine.node_events.without_overlaps`).
     """
 
     def __init__(self, simulation: Simulation, events: Iterable[NodeEvent]) -> None:
@@ -52,7 +52,7 @@ class NodeDriver:
 
     @property
     def log(self) -> list[NodeEvent]:
-        """The events that have begun; the end of those that are not over is infinite."""
+        """The events that have begun. An event that is not over has an infinite end."""
         return [
             event if over else event._replace(end_s=math.inf)
             for event, over in zip(self._begun, self._is_over, strict=True)
@@ -135,7 +135,7 @@ class NodeDriver:
                 self._simulation.service_changed(partition)
 
     def _change_pace(self, partition: Partition, node: int) -> None:
-        """Set the pace of the jobs on a node to that of the slowest of each job's nodes."""
+        """Set the pace of each job on a node to the pace of the job's slowest node."""
         slow = self._slow[partition.index]
         for job in self._jobs_on(partition, node):
             self._simulation.rerate(job, slow.slowdown(partition.nodes_of[job]))

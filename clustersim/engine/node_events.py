@@ -1,4 +1,4 @@
-"""Node events: failures, slowdowns, maintenance, late deliveries, retirements, services."""
+"""Node events, such as failures, slowdowns, late deliveries and reservations by services."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from clustersim.units import SECONDS_PER_YEAR
 __all__ = ["LAST_S", "NodeEvent", "NodeEventKind", "SoundEvents", "cause_text", "without_overlaps"]
 
 LAST_S = 100 * SECONDS_PER_YEAR
-"""Seconds; no node fails later, and a run with node events but no horizon ends here."""
+"""Latest time of a failure, and end of a run with node events but no horizon; seconds."""
 
 
 class NodeEventKind(IntEnum):
-    """What happens to a node.
+    """Kind of a node event.
 
-    The numbers order events of one node that begin and end together.
+    The numbers determine the order of events of one node that begin and end together.
     """
 
     SLOWDOWN = 0
-    """It stays in service, but its jobs take longer."""
+    """The node stays in service, but its jobs take longer."""
     FAILURE = 1
-    """Its jobs are stopped without warning."""
+    """The node fails, and its jobs are stopped without warning."""
     MAINTENANCE = 2
-    """It is out of service for a planned time."""
+    """The node is out of service for a planned time."""
     SERVICE = 3
-    """It is assigned to an inference service."""
+    """The node is assigned to an inference service."""
     REPAIR = 4
-    """It is out of service while the cause of a detected slowdown is repaired."""
+    """The node is out of service while the cause of a detected slowdown is repaired."""
     LATE_DELIVERY = 5
-    """It has not been delivered yet."""
+    """The node has not been delivered yet."""
     NO_ROOM = 6
-    """It has been delivered, but there is no power or space for it."""
+    """The node has been delivered, but there is no power or space for it."""
     RETIREMENT = 7
-    """It leaves the fleet."""
+    """The node leaves the fleet."""
 
     @property
     def planned(self) -> bool:
@@ -81,13 +81,13 @@ class NodeEvent(NamedTuple):
     pool, node : int
         Index of the pool in the cluster and of the node in the pool.
     cause : str
-        Name of the source of the failure, or of the inference service; for tables and timelines.
+        Name of the failure source or of the inference service, for tables and timelines.
     kind : NodeEventKind
     slowdown : float
-        Time per step of its jobs over the time per step at full speed; infinite unless it is a
-        slowdown.
+        Time per step of the jobs on the node over the time per step at full speed; infinite unless
+        the event is a slowdown.
     needs_part : bool
-        Whether its repair needs a spare part.
+        Whether the repair of the node needs a spare part.
     """
 
     begin_s: float
@@ -121,20 +121,22 @@ class SoundEvents(Iterator[NodeEvent]):
 def without_overlaps(
     events: Iterable[NodeEvent], gone_s: Sequence[Floats] | None = None
 ) -> SoundEvents:
-    """Return node events of which none begins while its node is out of service.
+    """Return node events, none of which begins while its node is out of service.
 
     Only a node in service can fail, so a failure while the node is out of service is dropped. A
-    slow node can fail. A planned event that begins while the node is out of service (maintenance
-    of a node under repair) is postponed to the end of the earlier event; it is dropped if it would
-    be over by then, and so is a repair in any case. A failure of zero length is kept: a spare
-    replaces the node immediately, but its jobs are stopped.
+    slow node can fail. A planned event that begins while the node is out of service (such as
+    maintenance of a node under repair) is postponed to the end of the earlier event, or dropped if
+    it would be over by then. A repair that would begin while the node is out of service is always
+    dropped. A failure of zero length is kept: a spare replaces the node immediately, but its jobs
+    are stopped.
 
     Parameters
     ----------
     events : iterable of NodeEvent
         In order of their start. Events that this function returned are returned unchanged.
     gone_s : sequence of float64 array (nodes,), optional
-        By pool. The time (seconds) at which a node leaves service permanently is written into it.
+        One array per pool, into which the function writes the time (seconds) at which a node leaves
+        service permanently.
 
     Examples
     --------

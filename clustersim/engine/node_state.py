@@ -1,4 +1,4 @@
-"""The state of a partition's nodes: the jobs that hold chips of each, and which are slow."""
+"""The state of a partition's nodes: the jobs on each node, and the slowdowns of slow nodes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class JobsOnNodes:
     """The jobs that hold chips of each node.
 
     Jobs that hold all chips of a node are kept in an array, so that a gang on thousands of nodes is
-    recorded in one step. Nodes that jobs share are kept one by one.
+    recorded in one step. Nodes shared by several jobs are kept one by one.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class JobsOnNodes:
                 self._sharers.setdefault(node, {})[job] = None
 
     def remove(self, job: int, nodes: Nodes) -> None:
-        """Record that a job has left the nodes on which it was added."""
+        """Record that a job has left the nodes on which it ran."""
         whole = self._chips_per_node
         if isinstance(nodes, ManyNodes):
             own, nodes = nodes.whole(whole)
@@ -84,7 +84,7 @@ class SlowNodes:
         self._worst = np.ones(0)
 
     def add(self, node: int, slowdown: float) -> None:
-        """Add a slowdown of a node; of several slowdowns the largest applies."""
+        """Add a slowdown of a node; if a node has several slowdowns, the largest applies."""
         if not len(self._worst):
             self._worst = np.ones(self._n_nodes)
         own = self._slowdowns.setdefault(node, [])
@@ -100,7 +100,7 @@ class SlowNodes:
         self._worst[node] = max(left, default=1.0)
 
     def slowdown(self, nodes: Nodes) -> float:
-        """Return the slowdown of a gang on some nodes: it waits for the slowest node."""
+        """Return the slowdown of a gang on some nodes, which is that of its slowest node."""
         slow = self._slowdowns
         if not slow:
             return 1.0

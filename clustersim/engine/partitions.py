@@ -11,12 +11,12 @@ from clustersim.topology import Cluster, Pool
 __all__ = ["MakePlacement", "build_partitions"]
 
 MakePlacement = Callable[[int, int], Placement]
-"""Makes an empty placement from the numbers of nodes and of chips per node, as a placement class
-does."""
+"""A placement class, or a function that takes the number of nodes and the number of chips per node
+and returns an empty placement."""
 
 
 def build_partitions(cluster: Cluster, make_placement: MakePlacement) -> list[Partition]:
-    """Make a partition of every virtual cluster, and one of the other nodes of each pool.
+    """Make the partitions of each pool: one per virtual cluster, and one for the other nodes.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def build_partitions(cluster: Cluster, make_placement: MakePlacement) -> list[Pa
     Returns
     -------
     list of Partition
-        Pool by pool: its virtual clusters in the order of the file, then its other nodes.
+        For each pool in turn: its virtual clusters in the order of the file, then its other nodes.
     """
     partitions: list[Partition] = []
     for pool_index, pool in enumerate(cluster.pools):

@@ -27,8 +27,8 @@ class RunRecord:
     attempts : Attempts
         The attempts of all jobs.
     allocated : Allocated
-        The nodes of its partition on which each attempt ran; none for partitions that do not track
-        nodes.
+        The nodes on which each attempt ran, as indices in its partition; empty for partitions that
+        do not track nodes.
     nothing_could_start : bool
         Whether the run ended because no job ran and no future event could start one.
     end_s : float

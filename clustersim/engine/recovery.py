@@ -15,7 +15,7 @@ __all__ = ["NO_CHECKPOINTS", "Checkpoints", "Progress", "Recovery"]
 
 
 class Progress(NamedTuple):
-    """How the time of one attempt of a job was used, in seconds; the parts add up to all of it.
+    """How the time of one attempt of a job was used, in seconds; the parts add up to its duration.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Checkpoints:
         return restart_s + work_s + self.cost_s * self._count(work_s)
 
     def progress(self, elapsed_s: float, work_s: float, *, again: bool, saved: bool) -> Progress:
-        """Split the time of an attempt that was stopped into its uses.
+        """Return how the time of an attempt that was stopped was used.
 
         Parameters
         ----------
@@ -105,7 +105,7 @@ class Checkpoints:
         return Progress(kept_s, work - kept_s, checkpoint_s, restart_s)
 
     def whole(self, work_s: float, *, again: bool) -> Progress:
-        """Split the time of an attempt that completed its job into its uses."""
+        """Return how an attempt that completed its job used its time."""
         checkpoint_s = self.cost_s * self._count(work_s)
         return Progress(work_s, 0.0, checkpoint_s, self.restart_s if again else 0.0)
 
@@ -143,7 +143,7 @@ class Recovery:
     write_s: Sequence[float] | None = None
 
     def of_jobs(self, rows: Sequence[int]) -> Recovery:
-        """Return the recovery of the jobs at some rows."""
+        """Return a recovery with only the jobs at the given rows."""
 
         def chosen(values: Sequence[float]) -> list[float]:
             return [values[row] for row in rows]
@@ -156,7 +156,7 @@ class Recovery:
         )
 
     def standing_s(self, work_s: Floats) -> Floats:
-        """Return the time for which checkpoints block jobs during their work, (pools, jobs)."""
+        """Return for how many seconds checkpoints block each job in total, (pools, jobs)."""
         pools, jobs = work_s.shape
         interval_s = np.array([column[:jobs] for column in self.interval_s[:pools]])
         with np.errstate(invalid="ignore"):

@@ -71,7 +71,7 @@ def apply_case(tree: dict[str, Any], source: str | Path, folder: Path) -> None:
 def changed_cases(
     tree: Mapping[str, Any], over: Mapping[str, Any], written: Callable[[str, Any], Any]
 ) -> dict[str, Any]:
-    """Return the cases of a scenario's data and its choice, with further changes applied last.
+    """Return the cases and the chosen case of a scenario's data, with further changes applied last.
 
     Parameters
     ----------

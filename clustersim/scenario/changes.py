@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 ASSUMPTIONS = "assumptions"
-"""Section of a catalogue that holds planning assumptions."""
+"""Section of a catalogue that contains planning assumptions."""
 
 _PART = re.compile(r"""\s*(?:"([^"]+)"|'([^']+)'|([^."']+?))\s*(?:\.|$)""")
 
@@ -65,7 +65,7 @@ def split_path(path: str) -> list[str]:
 
 
 def change_items(changes: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:
-    """Return (path, value) of ``{"a.b": 1}`` or of ``["a.b=1"]``.
+    """Return the pairs (path, value) of ``{"a.b": 1}`` or ``["a.b=1"]``.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def _at_equals(text: str) -> tuple[str, str, str]:
 
 @contextmanager
 def named_path(text: str) -> Iterator[None]:
-    """Name the option in messages about its path."""
+    """Name the option ``--set`` in messages about its path."""
     try:
         yield
     except InputError as error:
@@ -223,7 +223,7 @@ def _own_entry(tree: dict[str, Any], name: str, folder: Path, source: str) -> di
 
 
 def _holds_changes_only(catalogue: Any) -> bool:
-    """Whether all entries of a catalogue extend entries of the same name, as those made here."""
+    """Whether all entries of a catalogue extend entries of the same name, as those made here do."""
     if not isinstance(catalogue, dict):
         return False
     if not catalogue.keys() <= {"accelerators", "models", ASSUMPTIONS}:

@@ -45,7 +45,7 @@ def open_draw(performance: Performance, catalogue: Catalogue, folder: Path) -> C
 
 
 def draw_catalogue(performance: Performance, catalogue: Catalogue) -> Catalogue:
-    """Draw the specifications of hypothetical chips if the scenario sets a draw."""
+    """Return the catalogue; if the scenario sets a draw, hypothetical chips have drawn values."""
     if performance.draw is None:
         return catalogue
     for accelerator in catalogue.accelerators.values():
@@ -57,7 +57,7 @@ def draw_catalogue(performance: Performance, catalogue: Catalogue) -> Catalogue:
 def _stacks(
     performance: Performance, calibration: Calibration, catalogue: Catalogue
 ) -> Mapping[str, str]:
-    """Return the checked software stacks by chip; the empty name is for all other chips."""
+    """Return the checked software stacks by chip; the empty name applies to all other chips."""
     given = performance.stack
     if given is None:
         return {}

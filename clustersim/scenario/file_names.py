@@ -54,7 +54,7 @@ def full_path(folder: str | Path, value: Any) -> Any:
     folder : str or Path
         Folder to which the file is relative.
     value : object
-        Any other value is returned unchanged.
+        A text of one of these forms; any other value is returned unchanged.
     """
     if not isinstance(value, str):
         return value

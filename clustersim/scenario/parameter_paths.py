@@ -117,7 +117,7 @@ def _step(here: Any, place: Place, parts: Sequence[str], path: str) -> tuple[Any
         return held, place.at(part)
     if not fields and not named.nodes:
         raise InputError(path, f"{where} has no fields")
-    # A user-defined name may be new if it holds a value, but not if it holds fields.
+    # A new user-defined name is allowed if it has a plain value, but not if it has fields.
     if not fields and (held is not None or not named.fields):
         return held, named
     names = fields or [str(key) for key in present]

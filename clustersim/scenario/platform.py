@@ -26,7 +26,7 @@ class Platform(Brief):
     Attributes
     ----------
     catalogue : Catalogue
-        Built-in chips and models and those of the scenario's files, with the scenario's draw.
+        The chips and models, built in or from the scenario's files, with the values of its draw.
     spec : ClusterSpec
         The topology as written, with defaults filled in.
     cluster : Cluster

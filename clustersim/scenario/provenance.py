@@ -36,7 +36,7 @@ def provenance(resolved: ResolvedScenario) -> dict[str, Any]:
 def document(resolved: ResolvedScenario) -> dict[str, Any]:
     """Return the scenario as plain data, with the content of what it names.
 
-    Running it again gives the same tables in any folder of this machine, because files of
+    A run of this scenario produces the same tables in any folder of this machine, because files of
     jobs, chips, policies and placements are named by their full path.
     """
     scenario = with_assumptions(resolved.scenario, resolved.catalogue.assumptions)

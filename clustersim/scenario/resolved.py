@@ -115,12 +115,12 @@ class ResolvedScenario(Brief):
         return self.platform.cluster
 
     def node_events(self) -> NodeEvents | None:
-        """Return a new sequence of node events; None if there can be none.
+        """Return a new sequence of node events; None if no event is possible.
 
         Raises
         ------
         InputError
-            If failures or supply name something unknown.
+            If failures or supply contain an unknown name.
         """
         happens = what_happens(
             self.scenario.failures,

@@ -72,7 +72,7 @@ def run_scenario(
     """Run a scenario that has been loaded; see :func:`run`.
 
     For `by_node` see :func:`~clustersim.simulation.simulate.simulate`. `cost_dates_s` takes the
-    calendar of the run and returns the dates of
+    calendar of the run and returns the `dates_s` of
     :meth:`~clustersim.costs.run_costs.RunCosts.attach`.
     """
     resolved = scenario if isinstance(scenario, ResolvedScenario) else resolve(scenario)

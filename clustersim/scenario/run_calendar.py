@@ -42,7 +42,7 @@ class RunCalendar:
     notes: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """Return it as plain data, for the provenance of a result."""
+        """Return the calendar and its origin as plain data, for the provenance of a result."""
         notes = {"notes": list(self.notes)} if self.notes else {}
         return {**self.calendar.document(), "source": self.source, **notes}
 
@@ -57,8 +57,8 @@ def run_calendar(
     """Find the calendar of a run.
 
     The `start` of the scenario is the date and time at time 0. It replaces the clock of a log;
-    without it the log's clock is used. The `time_zone` of the scenario applies to all local hours,
-    and instants of the log are converted to it. Without it the zone of the `start` applies if it
+    without it, the log's clock is used. The `time_zone` of the scenario applies to all local hours,
+    and instants of the log are converted to it. Without it, the zone of the `start` applies if it
     has one, otherwise the zone of the log.
 
     Parameters

@@ -307,7 +307,7 @@ def load_scenario(
     ----------
     path : str or Path
         The file, or the name of one in the folder ``experiments`` of the user or of the package.
-        With ``extends: FILE`` all missing fields are taken from FILE.
+        With ``extends: FILE``, all missing fields are taken from FILE.
     changes : mapping or sequence of str
         ``{"scheduler.policy": "easy"}`` or ``["scheduler.policy=easy"]``; see
         :func:`~clustersim.scenario.changes.set_path`.
@@ -315,7 +315,7 @@ def load_scenario(
     Raises
     ------
     InputError
-        With all problems of the file.
+        If the file is invalid; the message lists all its problems.
     """
     path = existing_file(path, within="experiments")
     data = read_extended(path)

@@ -1,4 +1,4 @@
-"""Placements that find nodes without a search over all: consolidate and spread."""
+"""Placements that find nodes without searching all of them: consolidate and spread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clustersim.scheduling.placement import ManyNodes, NodeFree, NodePlacement, 
 __all__ = ["BucketPlacement", "Consolidate", "Spread"]
 
 _MANY = 32
-"""Number of nodes from which an array is faster than a loop."""
+"""Least number of nodes for which an array operation is faster than a loop."""
 
 
 class BucketPlacement(NodePlacement):
@@ -87,9 +87,9 @@ class Consolidate(BucketPlacement):
     """Uses as few nodes as possible.
 
     A job of at most one node runs on the fullest node on which it fits; ties go to the
-    lowest index. A multiple of a node runs on entirely free nodes, lowest index first.
-    Other sizes use entirely free nodes, and the remainder runs on the node with the most
-    free chips among the others.
+    lowest index. A job whose size is a multiple of a node runs on entirely free nodes, lowest index
+    first. A job of any other size uses entirely free nodes for its multiple of a node, and its
+    remainder runs on the node with the most free chips among the others.
     """
 
     def choose(self, n: int, node_free: NodeFree) -> Nodes | None:
@@ -111,7 +111,7 @@ class Consolidate(BucketPlacement):
         return self._gang(wholly_free, node, rest) if partly_free[node] >= rest else None
 
     def _gang(self, whole: Ints, node: int = 0, rest: int = 0) -> Nodes:
-        """Chips of a gang on some whole nodes, with the remainder on one more."""
+        """Return the chips of a gang on some whole nodes, with the remainder on one more node."""
         nodes = np.append(whole, node) if rest else whole
         chips = np.full(len(nodes), self.chips_per_node)
         if rest:
@@ -157,12 +157,13 @@ class Consolidate(BucketPlacement):
         return n <= room or (n < room + chips and n <= room + _freest(node_free, ~wholly_free))
 
     def choose_in(self, n: int, node_free: NodeFree) -> Nodes | None:
-        return self.choose(n, node_free)  # it checks itself whether the gang fits
+        return self.choose(n, node_free)  # `choose` returns None if the gang does not fit
 
     def largest_gang(self) -> int:
         """Return the size of the largest gang that fits.
 
-        It takes all entirely free nodes and the node with the most free chips of the others.
+        This gang uses all entirely free nodes and, of the others, the node with the most free
+        chips.
         """
         chips, count = self.chips_per_node, self._count
         partly_free = chips - 1
@@ -209,7 +210,7 @@ class Consolidate(BucketPlacement):
 
 
 def _freest(node_free: NodeFree, where: Bools) -> int:
-    """Return the largest number of free chips of a node among some; 0 if there are none."""
+    """Return the largest number of free chips of a node in `where`; 0 if there is no such node."""
     return int((node_free * where).max())  # a product is vectorised; np.where is not
 
 

@@ -59,7 +59,7 @@ class Claims:
     _state: tuple[int, int] = (-1, -1)
 
     def of(self, state: tuple[int, int]) -> Claims:
-        """Return itself, emptied if it holds the results of another state."""
+        """Return this cache, after emptying it if its results belong to another state."""
         if self._state != state:
             self._state = state
             self.claims.clear()

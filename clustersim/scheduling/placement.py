@@ -34,7 +34,7 @@ SPEED_NOTE = (
     "placement decides which nodes stay free for other jobs; how fast a job runs does not depend "
     "on where in the network its nodes are (slow nodes and failures aside)"
 )
-"""The limits of what a placement affects; shown wherever the user chooses a placement."""
+"""A limit of what a placement affects; shown wherever the user chooses a placement."""
 
 Nodes: TypeAlias = Sequence[tuple[int, int]]
 """Chips of one job: (node, chips) pairs; empty if the placement does not track nodes."""
@@ -48,7 +48,7 @@ class ManyNodes(Sequence[tuple[int, int]]):
     Parameters
     ----------
     nodes, chips : int64 arrays (n,)
-        Indices of the nodes, each once, and the chips on each.
+        Indices of the nodes, without repetition, and the number of chips on each.
 
     Examples
     --------
@@ -150,7 +150,7 @@ class Pooled(Placement):
 
 
 class NodePlacement(Placement):
-    """Tracks nodes; the base class of user-defined placements, which define ``choose``.
+    """Base class of placements that track nodes; user-defined placements override ``choose``.
 
     The choice decides which nodes stay free for other jobs. It does not change the speed of a job.
 

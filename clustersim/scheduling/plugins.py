@@ -90,7 +90,7 @@ def find_placement(name: str | type[Placement], *, folder: str | Path = ".") -> 
 def error_in_plugin(
     error: BaseException, plugins: Sequence[type[Policy] | type[Placement]]
 ) -> InputError | None:
-    """Describe an error that a user-defined class caused; None if there is no such class.
+    """Describe an error that a user-defined class caused; return None if no class is user-defined.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def module_being_loaded() -> ModuleType | None:
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
-    """Compiles the text that was read; Python's cache compares only times and sizes of files."""
+    """Compiles the text that was read; Python's cache would compare only file times and sizes."""
 
     def __init__(self, name: str, path: Path, source: bytes) -> None:
         super().__init__(name, str(path.absolute()))
@@ -244,26 +244,26 @@ def interrupts_itself(
 def raised_by_files(error: KeyboardInterrupt, files: Set[str]) -> bool:
     """Return whether code of a user's files, and not a signal, raised an interrupt.
 
-    Without such files only a signal can have raised it. If signals are not watched, the instruction
-    that raised the error decides.
+    Without such files, only a signal can have raised it. If signals are not watched, the
+    instruction that raised the error decides.
     """
     by_signal = interrupts.by_signal(error)
     return bool(files) and (_raised_in(error, files) if by_signal is None else not by_signal)
 
 
 def error_text(error: BaseException) -> str:
-    """Return the message of an error, after the name of its class if it is not one of ours."""
+    """Return the message of an error; unless clustersim defines its class, add the class name."""
     if isinstance(error, (ClusterSimError, StalledError)):
         return str(error)
     try:
         text = str(error)
-    except Exception:  # the error may be of a user-defined class
+    except Exception:  # the class of the error may be user-defined
         text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _raised_in(error: BaseException, files: Set[str]) -> bool:
-    """Whether a `raise` statement in one of some files raised the error.
+    """Whether a `raise` statement in one of `files` raised the error.
 
     An error from a signal appears at another instruction, because Python does not handle signals
     at a `raise`.

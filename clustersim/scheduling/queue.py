@@ -51,8 +51,8 @@ class Partition:
     pool : int
         Index of its pool in the cluster.
     name, virtual_cluster : str
-        For messages and tables; the virtual cluster is empty for nodes of a pool that belong to no
-        virtual cluster.
+        Names for messages and tables; the virtual cluster is empty for nodes of a pool that belong
+        to no virtual cluster.
     first_node : int
         Index of its first node in the pool.
     placement : Placement

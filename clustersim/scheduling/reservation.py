@@ -113,7 +113,7 @@ def _take_from(node_free: NodeFree, nodes: Nodes) -> None:
 
 
 def soonest(partition: Partition, n: int) -> float:
-    """Return a lower bound (seconds) on the shadow of a reservation of `n` accelerators."""
+    """Return a lower bound (seconds) on the shadow time of a reservation of `n` accelerators."""
     known = partition.claims
     if n in known.claims:
         return known.claims[n].shadow
@@ -142,7 +142,7 @@ def reserve(partition: Partition, n: int) -> Reservation:
 
 
 def _find_shadow(partition: Partition, placement: NodePlacement, n: int) -> tuple[float, NodeFree]:
-    """End running jobs until a gang of `n` fits; return that time and what is free then."""
+    """Return when enough jobs have ended for a gang of `n`, and the chips free at that time."""
     surplus, free = np.array(placement.free_by_node()), placement.free
     shadow, fits = -np.inf, False
     whole_again: list[Ints] = []
@@ -173,7 +173,7 @@ def _find_shadow(partition: Partition, placement: NodePlacement, n: int) -> tupl
 
 
 def _set_whole(surplus: NodeFree, gangs: list[Ints], nodes: list[int], chips_per_node: int) -> None:
-    """Mark nodes as entirely free: those of gangs and single ones, all fully allocated before."""
+    """Mark the nodes of gangs and single nodes, all of them fully allocated, as entirely free."""
     if gangs:
         surplus[np.concatenate(gangs)] = chips_per_node
     if nodes:

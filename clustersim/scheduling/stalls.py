@@ -20,11 +20,11 @@ __all__ = ["LONGEST_CALL_S", "LONGEST_LOAD_S", "PLUGIN", "StalledError", "stoppe
 LONGEST_CALL_S = 60.0
 """Longest duration of one call of a user-defined policy or placement, seconds."""
 LONGEST_LOAD_S = 20.0
-"""Longest time in which loading a user's file may import no further module, seconds."""
+"""Longest time (seconds) for which loading a user's file may import no further module."""
 GRACE_S = 5.0
-"""Time after which the process of code that catches the error raised to stop it ends, seconds."""
+"""Time (seconds) after which the process is ended if code catches the error that should stop it."""
 PLUGIN = "clustersim_plugin_"
-"""Prefix of the names of modules that are users' files."""
+"""Prefix of the module names of users' files."""
 _LOOK_EVERY_S = 0.5
 
 
@@ -43,7 +43,7 @@ class _Watched:
         self._last, self._since_s = self.progress(), time.monotonic()
 
     def beyond_s(self) -> float:
-        """Seconds beyond the limit; negative within it."""
+        """Return the seconds since the limit was reached; negative before that."""
         value, now_s = self.progress(), time.monotonic()
         if value != self._last:
             self._last, self._since_s = value, now_s
@@ -60,12 +60,12 @@ def stopped_when_stalled(progress: Callable[[], object], limit_s: float) -> Iter
     A thread checks the value and interrupts the main thread with the signal ``SIGVTALRM``, which
     clustersim uses for nothing else. A timer with the same signal covers compiled code that blocks
     other threads but handles signals, such as a regular expression. There is no limit in other
-    threads, and none on systems without this signal (Windows).
+    threads or on systems without this signal (Windows).
 
-    Code may catch the error, or run compiled code that does not handle signals. If the process is a
-    command or a worker of clustersim, it is then ended :data:`GRACE_S` seconds after the limit with
-    exit code 2. If no thread can run, it is ended after twice that time with exit code 1 and a
-    traceback.
+    The stalled code may catch the error, or run compiled code that does not handle signals. In this
+    case, a process that is a command or a worker of clustersim is ended :data:`GRACE_S` seconds
+    after the limit with exit code 2. If no thread can run, it is ended after twice that time with
+    exit code 1 and a traceback.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class Finding:
     trial : str
         The cluster of the trial.
     problem : str
-        The rule that was broken and how; empty if there was none.
+        The rule that was broken, and how; empty if no rule was broken.
     """
 
     trial: str
@@ -48,11 +48,11 @@ def check_policy(
     folder: str = ".",
     seed: int = 0,
 ) -> list[Finding]:
-    """Try a policy and a placement on clusters of different shape.
+    """Try a policy and a placement on clusters of different shapes.
 
     The rules are: after every scheduling pass no accelerator is allocated twice and none is
     lost; no job starts before it is submitted; every job that can run ends; a job gets
-    exactly its number of accelerators; the same input gives the same schedule.
+    exactly its number of accelerators; the same input produces the same schedule.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def check_policy(
     Returns
     -------
     list of Finding
-        One for each trial, up to the first in which a call does not finish.
+        One for each trial, up to the first trial in which a call does not finish.
 
     Raises
     ------

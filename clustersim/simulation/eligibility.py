@@ -77,12 +77,13 @@ def find_eligibility(
     partitions : sequence of Partition
         All partitions, empty.
     runtimes : Runtimes
-        Infinite where a job cannot run.
+        Run times of the jobs; infinite if a job cannot run.
     catalogue : Catalogue, optional
         Needed for prices (``best_value``) and for the column ``accelerators``.
     choose : {"fastest", "best_value", "listed"}
-        The shortest run time; the lowest product of run time and price of the chips with their
-        servers; or the order in which the job (or else the cluster's file) lists the chips.
+        The order of preference: shortest run time first; lowest product of run time and price of
+        the chips with their servers first; or the order in which the job (or else the cluster's
+        file) lists the chips.
     wait_for_best : bool
         Whether a job waits for its preferred partition instead of using another one.
     lends : collection of int
@@ -143,7 +144,7 @@ def ignored_virtual_clusters(jobs: pd.DataFrame, cluster: Cluster) -> list[str]:
 
 
 def _preemptible(jobs: pd.DataFrame) -> Bools:
-    """Return which jobs may be stopped at any time; false where the table has no value."""
+    """Return which jobs may be stopped at any time; false if the table has no value."""
     if "preemptible" not in jobs:
         return np.zeros(len(jobs), dtype=bool)
     column = jobs["preemptible"].astype(object)
@@ -157,8 +158,8 @@ def _preemptible(jobs: pd.DataFrame) -> Bools:
 def accelerators_of_jobs(jobs: pd.DataFrame, cluster: Cluster, catalogue: Catalogue | None) -> Ints:
     """Return the position of each pool's chip in each job's list, (pools, jobs).
 
-    If a job lists no chips, it is the pool's position in the cluster. If the list does not
-    contain the chip, it is ``NOT_LISTED``.
+    If a job lists no chips, the result is the pool's position in the cluster. If the list does not
+    contain the chip, the result is ``NOT_LISTED``.
 
     Raises
     ------
@@ -223,7 +224,7 @@ def _price(catalogue: Catalogue, pool: Pool) -> float:
 def _partition_of(
     jobs: pd.DataFrame, n_pools: int, partitions: Sequence[Partition]
 ) -> tuple[Ints, set[str]]:
-    """Partition of each job in each pool, (pools, jobs); -1 where it has none."""
+    """Partition of each job in each pool, (pools, jobs); -1 if it has none."""
     named = {p.virtual_cluster for p in partitions if p.virtual_cluster}
     if not named or "vc" not in jobs:
         vcs, vc_of = np.array([""], dtype=object), np.zeros(len(jobs), dtype=np.intp)

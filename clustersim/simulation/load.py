@@ -37,24 +37,24 @@ def sustainable_rate(
     """Find the arrival rate at which the offered load is 1.
 
     The rate assumes mature software (see :mod:`clustersim.simulation.software`) and all chips,
-    including those of services. Scenarios that differ only in these therefore have the same jobs.
-    If arrivals grow, it is the rate at the start. The linear program ignores gang scheduling, so a
-    fleet can rarely carry a load of 1.
+    including those of services. Scenarios that differ only in software or services therefore have
+    the same jobs. If arrivals grow, it is the rate at the start. The linear program ignores gang
+    scheduling, so a fleet can rarely carry a load of 1.
 
     Parameters
     ----------
     workload : WorkloadSpec
-        Classes of jobs, of which the mean durations and tokens are used.
+        The workload model; only the mean durations and tokens of its job classes are used.
     speeds : Speeds
         Speeds on the pools of the cluster, with a catalogue.
     choose, wait_for_best
-        Attributes of the scheduling. If jobs wait for their preferred pool, only that pool
-        counts.
+        See :class:`~clustersim.simulation.scheduling.Scheduling`. If jobs wait for their preferred
+        pool, only that pool counts.
 
     Returns
     -------
     float
-        Jobs per second. Jobs that can never run count as no work.
+        Jobs per second. Jobs that can never run add no work.
 
     Raises
     ------
@@ -119,13 +119,13 @@ def _largest_rate(
     share: Floats,
     capacity: Floats,
 ) -> float:
-    """Maximise the rate; the variables are the rate and the flows of kinds to places."""
+    """Maximise the rate. The variables are the rate and the flow of each kind to each place."""
     from scipy.optimize import linprog
     from scipy.sparse import coo_array
 
     n_flows = len(places)
     flows = np.arange(n_flows)
-    # For scaling, rates are in units of what the whole fleet could carry at the mean work.
+    # Rates are scaled by the rate that the whole fleet could carry at the mean work.
     unit = capacity.sum() / float((share[kind_of] * work).sum() / share[kind_of].sum())
     used: Any = coo_array(
         (work * unit / capacity[places], (places, flows)), shape=(len(capacity), n_flows + 1)

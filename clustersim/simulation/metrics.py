@@ -116,7 +116,7 @@ def _accelerator_seconds(steps: pd.DataFrame, begin_s: float, end_s: float) -> t
 
 
 def pool_utilisation(steps: pd.DataFrame, *, begin_s: float, end_s: float) -> float:
-    """As :func:`mean_utilisation`, of the step functions of one pool."""
+    """Allocated over available accelerator-seconds, from the step functions of one pool."""
     allocated, available = _accelerator_seconds(steps, begin_s, end_s)
     return allocated / available if available > 0 else 0.0
 
@@ -164,10 +164,10 @@ def summary(
     pandas.DataFrame
         ``scope`` (``all``, a pool, or ``vc NAME``), its ``kind`` (``all``, ``pool`` or ``vc``);
         counts of jobs by outcome (jobs that never ran count in no pool); mean, median, 95th and
-        99th percentile of wait; mean JCT, run time (without waits between attempts) and bounded
+        99th percentile of the wait; mean JCT, run time (without waits between attempts) and bounded
         slowdown; utilisation from the first submission on, accelerator-seconds, makespan. With
-        `attempts`, the rows for all and for pools have ``ettr``: accelerator-seconds of
-        kept work over all accelerator-seconds that attempts held (ETTR; Kokolis et al., "Revisiting
+        `attempts`, the rows for all and for pools have ``ettr``: accelerator-seconds of kept work
+        over all accelerator-seconds that attempts held (ETTR; Kokolis et al., "Revisiting
         Reliability in Large-Scale Machine Learning Research Clusters", arXiv 2410.21680, section
         II-E, without the waits). With `serving`, the row for all has ``served``, see
         :func:`served`.
@@ -208,7 +208,7 @@ def summary(
 def vc_accelerator_seconds(
     cluster: Cluster, outages: pd.DataFrame | None, begin_s: float, end_s: float
 ) -> dict[str, float]:
-    """Accelerator-seconds of each virtual cluster in all pools, without those out of service.
+    """Accelerator-seconds in service of each virtual cluster, over all pools.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def _share_of_time(attempts: pd.DataFrame, part: str) -> float:
 
 @dataclass(frozen=True)
 class _Columns:
-    """What a summary needs of some jobs; each array has the shape (jobs,)."""
+    """The columns that a summary needs, for some jobs; each array has the shape (jobs,)."""
 
     outcome: Mapping[str, Bools]
     submit_s: Floats
@@ -288,7 +288,7 @@ class _Columns:
         )
 
     def of_jobs(self, chosen: Bools) -> _Columns:
-        """Return those of some of the jobs."""
+        """Return the columns of the chosen jobs."""
         outcome, *rest = (getattr(self, each.name) for each in fields(self))
         return _Columns(
             {name: flags[chosen] for name, flags in outcome.items()},

@@ -10,9 +10,9 @@ from clustersim.units import counted, format_duration, format_percent
 __all__ = ["checkpoint_notes", "progress_notes"]
 
 _FEW_ATTEMPTS = 3
-"""Least number of attempts of a job whose progress is judged."""
+"""Smallest number of attempts after which the progress of a job is judged."""
 _HARDLY = 0.1
-"""Share of kept work in the time of its attempts below which a job makes hardly any progress."""
+"""A job makes hardly any progress if kept work is less than this share of its attempts' time."""
 _CAUSES = {
     "checkpoint_s": "checkpoints took {share}: a checkpoint takes longer than the work between "
     "two checkpoints (failures.checkpoints)",
@@ -23,7 +23,7 @@ _CAUSES = {
 
 
 def checkpoint_notes(failures: Failures | None) -> list[str]:
-    """Return notes on settings under which jobs make no or hardly any progress, before a run.
+    """Return notes, before a run, on settings under which jobs make hardly any progress or none.
 
     Parameters
     ----------
@@ -70,12 +70,12 @@ checkpoint is made after 60 min; no job that runs longer than that can make prog
 
 
 def progress_notes(jobs: pd.DataFrame, attempts: pd.DataFrame | None) -> list[str]:
-    """Return notes on unfinished jobs with hardly any progress and the causes, after a run.
+    """Return notes, after a run, on unfinished jobs with hardly any progress, and on the causes.
 
     Parameters
     ----------
     jobs, attempts : pandas.DataFrame
-        Tables of a result; attempts are None if there were no node events.
+        Tables of a result; `attempts` is None if there were no node events.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Ranges of nodes as text: ``0-63:8,70:4`` means 8 accelerators on each of 64 nodes and 4 on one.
 
-With such a text one attempt of a gang is one row of a table, however many nodes it has. A table
-with one row per node is made from it on demand.
+With such a text, one attempt of a gang needs one row of a table, no matter how many nodes it uses.
+A table with one row per node is made from it on demand.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def by_node(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : pandas.DataFrame
-        With ``nodes`` (ranges as text) and ``n_accelerators`` (the number on all these nodes).
+        Has the columns ``nodes`` (ranges as text) and ``n_accelerators`` (the total of these
+        nodes).
 
     Returns
     -------
@@ -127,13 +128,13 @@ def _numbers(texts: pa.LargeStringArray) -> Ints:
 
 
 def in_ranges(table: pd.DataFrame) -> pd.DataFrame:
-    """Combine a table with one row per node to ranges of nodes; the inverse of :func:`by_node`.
+    """Convert a table with one row per node to ranges of nodes; the inverse of :func:`by_node`.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        With ``node`` and ``n_accelerators``. Consecutive rows that agree in all other columns
-        become one.
+        Has the columns ``node`` and ``n_accelerators``. Consecutive rows that agree in all other
+        columns become one row.
     """
     others = [name for name in table.columns if name not in ("node", "n_accelerators")]
     n_rows = len(table)

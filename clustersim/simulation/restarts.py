@@ -20,7 +20,7 @@ _OTHER = "for another reason"
 def restart_causes(attempts: pd.DataFrame, outages: pd.DataFrame) -> dict[str, int]:
     """Count the restarts of jobs by the reason why the previous attempt ended.
 
-    The reason is found from the nodes of the attempt's pool that left service at the instant at
+    The reason is derived from the nodes of the attempt's pool that left service at the instant at
     which the attempt ended. If they left for several reasons, the first of these counts: out of
     service, services, absence.
 

@@ -41,7 +41,7 @@ _FILES = {
 """Names of the Parquet files by table."""
 PROVENANCE = "provenance.json"
 _HASHES = "sha256"
-"""Key of the provenance file with the hashes of the tables."""
+"""Key under which the provenance file contains the hashes of the tables."""
 _OPTIONAL = ("attempts", "outages", "serving", "costs")
 
 
@@ -61,17 +61,20 @@ class Result(Brief):
     utilisation : pandas.DataFrame
         Allocated and installed accelerators of each pool, as a step function of time.
     summary : pandas.DataFrame
-        Counts and means, for all pools together and for each.
+        Counts and means, for all pools together and for each pool.
     attempts : pandas.DataFrame or None
-        With node events: one row per attempt at a job, with the uses of its time.
+        One row per attempt at a job, with the uses of its time; None without node events.
     outages : pandas.DataFrame or None
-        With node events: one row for each time during which a node was out of service or slow.
+        One row for each time during which a node was out of service or slow; None without node
+        events.
     serving : pandas.DataFrame or None
-        With services: accelerators that each service needed and had, as a step function of time.
+        Accelerators that each service needed and had, as a step function of time; None without
+        services.
     costs : pandas.DataFrame or None
-        With energy or money: energy and cost of each pool in each period.
+        Energy and cost of each pool in each period; None without energy and money.
     provenance : dict
-        The resolved scenario, seed, calendar, versions, wall time, whether it was interrupted.
+        The resolved scenario, seed, calendar, versions, wall time, and whether the run was
+        interrupted.
     """
 
     jobs: pd.DataFrame
@@ -128,7 +131,7 @@ class Result(Brief):
         return bool(self.provenance.get("interrupted", False))
 
     def with_provenance(self, facts: Mapping[str, Any]) -> Result:
-        """Return the result with facts added in front of its provenance, which has precedence."""
+        """Return the result with facts added before its own provenance, which takes precedence."""
         return replace(self, provenance={**facts, **self.provenance})
 
     def first_jobs(self, count: int) -> Result:
@@ -153,7 +156,7 @@ class Result(Brief):
         return path
 
     def write(self, folder: Path) -> None:
-        """Write all files into `folder`, which must be empty; after an error none is left."""
+        """Write all files into `folder`, which must be empty; after an error, remove them all."""
         rows = json.loads(self.summary.to_json(orient="records"))
         written: dict[str, str] = {}
         try:
@@ -164,7 +167,7 @@ class Result(Brief):
                     table.to_parquet(path, index=False)
                     written[path.name] = _sha256(path)
             _write_json(folder / "summary.json", rows)
-            # Written last: a folder without this file belongs to a process that was killed.
+            # Written last: a folder without this file was left by a process that was killed.
             facts = json.loads(json.dumps(dict(self.provenance)))
             written[PROVENANCE] = _facts_hash(facts)
             _write_json(folder / PROVENANCE, {**facts, _HASHES: written})
@@ -184,8 +187,8 @@ class Result(Brief):
         ------
         InputError
             If a file is missing or damaged, or was changed after it was written:
-            ``provenance.json`` holds checksums (SHA-256) of the tables and of itself. Results of
-            early versions have no checksums; this prints a note.
+            ``provenance.json`` contains checksums (SHA-256) of the tables and of itself. Results of
+            early versions have no checksums; for such a result, a note is printed.
         """
         check_kind("folder", folder, (str, Path), "a path")
         folder = Path(folder)

@@ -23,11 +23,12 @@ class Runtimes:
     Attributes
     ----------
     run_s, estimate_s : float64 arrays (pools, jobs)
-        Real and estimated run time, seconds; infinite where the job cannot run.
+        Real and estimated run time, seconds; infinite if the job cannot run.
     obstacles : dict
         The reason for each (model, size, pool) that cannot run.
     missing_port : int64 array (pools, jobs), optional
-        Index in `port_obstacles` of the reason why the job has no software yet; -1 where it has.
+        Index in `port_obstacles` of the reason why the job has no software yet; -1 if it has
+        software.
     port_obstacles : tuple of str
     notes : tuple of str
         Chips that compute in another precision than requested, and unusual features of the plans
@@ -52,11 +53,11 @@ def find_runtimes(jobs: pd.DataFrame, speeds: Speeds) -> Runtimes:
     """Find the run time of each job on each pool.
 
     The run time of a job with a ``model`` is its ``tokens`` over the tokens per second of
-    the best plan for its number of accelerators. A job without a model ran ``duration_s``
-    on the reference accelerator. On another chip this time is divided by the chip's speed
-    relative to the reference, for the reference model at the job's size.
+    the best plan for its number of accelerators. The ``duration_s`` of a job without a model refers
+    to the reference accelerator. On another chip this time is divided by the chip's speed relative
+    to the reference, for the reference model at the job's size.
 
-    Every distinct (model, accelerator, size) is evaluated once, all in one call.
+    Every distinct (model, accelerator, size) is evaluated only once, and all of them in one call.
 
     Parameters
     ----------
@@ -117,7 +118,7 @@ def _model_rows(jobs: pd.DataFrame) -> npt.NDArray[np.intp]:
 
 
 def _stand_ins(jobs: pd.DataFrame, models: Mapping[str, str]) -> npt.NDArray[np.object_]:
-    """Name of the model whose speed is used for each job that names none; empty if not set."""
+    """Name of the model whose speed is used for each job without a model; empty if none is set."""
     default = models.get("default", "")
     if "job_class" not in jobs:
         return np.full(len(jobs), default, dtype=object)

@@ -115,8 +115,8 @@ def simulate(
     Returns
     -------
     Result
-        The result for all jobs, including jobs that can never run, with the reason. If the
-        run was interrupted, the result up to that time.
+        The result for all jobs. For jobs that can never run, it contains the reason. If the run was
+        interrupted, the result ends at that time.
 
     Raises
     ------
@@ -273,7 +273,7 @@ def _result(
 
 
 def _with_checkpoints(runtimes: Runtimes, recovery: Recovery) -> Runtimes:
-    """Add the checkpoints to exact estimates; users' estimates already include them."""
+    """Add the time of checkpoints to exact estimates; users' estimates already include it."""
     exact = runtimes.estimate_s == runtimes.run_s
     standing_s = recovery.standing_s(runtimes.run_s)
     return replace(runtimes, estimate_s=runtimes.estimate_s + np.where(exact, standing_s, 0.0))
@@ -384,8 +384,7 @@ def replay(
     cluster : Cluster, optional
         A compiled topology.
     placement : str or type of Placement, optional
-        By default ``consolidate`` on a cluster; a pool without topology has only
-        ``pooled``.
+        By default ``consolidate`` on a cluster; a pool without topology supports only ``pooled``.
     exact_estimates : bool
         Whether to replace the jobs' estimates by their real run times.
     check, progress

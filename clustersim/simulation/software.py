@@ -12,9 +12,9 @@ chips, model, sequence and batch under two releases of one product, smallest ste
   times as fast under Megatron-Bridge 26.02.01 as under 26.02, but half as fast under 25.11 as
   under 25.09, so releases can also become slower.
 
-The measurements give only the year of a release, and there are no published data on the first
-efficiency of a port to a stack other than CUDA. An `efficiency` at the start, a `halving`, and
-any date are therefore assumptions.
+The measurements state only the year of a release, and there are no published data on the first
+efficiency of a port to a stack other than CUDA. The initial `efficiency`, the `halving` and all
+dates are therefore assumptions.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Port(FileModel):
                 f"{self.name}: mature ({self.mature:g}) is below efficiency ({self.efficiency:g})"
             )
         if self.at == "never" and self.slip is not None:
-            raise ValueError(f"{self.name}: slip needs a date; at is never")
+            raise ValueError(f"{self.name}: `slip` needs a date, but `at` is never")
         return self
 
 
@@ -115,7 +115,7 @@ class Software(FileModel):
         names = [port.name for port in self.ports]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"ports: more than one is named {', '.join(twice)}")
+            raise ValueError(f"ports: names must be unique; found duplicates: {', '.join(twice)}")
         return self
 
 
@@ -126,7 +126,7 @@ class DatedPort:
     Attributes
     ----------
     port : Port
-        With the names of chips and models in the catalogue.
+        The port, with the names of chips and models as spelled in the catalogue.
     at_s : float
         Time from which it is available, seconds; infinite for never.
     calendar : Calendar
@@ -138,7 +138,7 @@ class DatedPort:
     calendar: Calendar = UNDATED
 
     def efficiency(self, seconds: Floats) -> Floats:
-        """Return the speed over the estimated speed at some times; 0 before the port is available.
+        """Return the share of the estimated speed at some times; 0 before the port is available.
 
         The gap to `mature` halves every `halving`:
         ``mature - (mature - efficiency) * 2 ** (-(t - at) / halving)``.
@@ -230,7 +230,7 @@ def _names(
     where: str,
     problems: list[str],
 ) -> list[str] | None:
-    """Names as the catalogue writes them; unknown names are added to `problems`."""
+    """Names as spelled in the catalogue; unknown names are added to `problems`."""
     if given is None:
         return None
     found = []
@@ -252,7 +252,7 @@ def with_software(
     """Return run times with the software that is available when each job is submitted.
 
     Real and estimated run times are divided by the efficiency at the submission. They are infinite
-    if the job cannot run yet. A job keeps the software with which it was submitted.
+    if the job cannot run yet. A job keeps the software that was available when it was submitted.
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ def with_software(
         obstacles.append(dated.obstacle())
     with np.errstate(divide="ignore"):
         slowdown = np.where(efficiency > 0, 1.0 / efficiency, np.inf)
-    # A job of zero work cannot run without software either: 0 * inf must be inf, not NaN.
+    # Without software, even a job of zero work cannot run: 0 * inf must be inf, not NaN.
     longer = [
         np.where(np.isinf(slowdown), np.inf, seconds * slowdown)
         for seconds in (runtimes.run_s, runtimes.estimate_s)

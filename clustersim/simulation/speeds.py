@@ -66,7 +66,7 @@ class Speeds:
 
     A speed depends on the model, the pool and the number of chips, not on the job. It is evaluated
     at the first request. The offered load, the run, and all runs of a study on the same cluster
-    share one object, so that no plan is searched twice.
+    share one object, so that the search for a plan is never repeated.
 
     Parameters
     ----------
@@ -127,16 +127,16 @@ class Speeds:
 
     @property
     def reference_note(self) -> str:
-        """The same of the reference accelerator."""
+        """Note on the reference accelerator if its precision is not as requested, else empty."""
         assert self._reference is not None, "durations have a reference"
         return precision_note(self._reference, self.model.precision)
 
     def chip_name(self, pool: int) -> str:
-        """Name of a pool's chip as the catalogue writes it."""
+        """Name of a pool's chip as spelled in the catalogue."""
         return self._chips[pool].name
 
     def slowdowns(self, name: str, sizes: Sequence[int]) -> Floats:
-        """Run time of a model on each pool's chip over that on the reference, (pools, sizes).
+        """Run time of a model on each pool's chip relative to the reference chip, (pools, sizes).
 
         Raises
         ------
@@ -167,7 +167,7 @@ class Speeds:
         return np.stack([self._slowdowns[name, size] for size in sizes], axis=1)
 
     def of_models(self, pairs: Sequence[tuple[str, int]]) -> list[ModelSpeed]:
-        """Return the speed for each pair of a model's name and a number of chips.
+        """Return the speed for each pair of a model name and a number of chips.
 
         Raises
         ------
@@ -180,7 +180,7 @@ class Speeds:
         return [self._of_models[pair] for pair in pairs]
 
     def _evaluated(self, pairs: Sequence[tuple[str, int]]) -> list[ModelSpeed]:
-        """Search the best plan of each pair on each pool, all in one call."""
+        """Find the best plan for each pair on each pool, all in one call."""
         assert self.catalogue is not None, "models are of a catalogue"
         models = {name: self.catalogue.model(name) for name in dict.fromkeys(n for n, _ in pairs)}
         pools, n_pairs = self.cluster.pools, len(pairs)
@@ -209,7 +209,7 @@ class Speeds:
 
 
 def _chip(pool: Pool, catalogue: Catalogue) -> Accelerator:
-    """The pool's chip with the scale-up link that the topology gives it."""
+    """The pool's chip, with the scale-up link that the topology defines for it."""
     chip = catalogue.accelerator(pool.accelerator)
     return replace(
         chip,

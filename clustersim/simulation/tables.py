@@ -52,7 +52,7 @@ def jobs_table(
     jobs : pandas.DataFrame
         The jobs table of the input.
     simulated : int array
-        Row of `jobs` of each job in the record.
+        For each job in the record, its row in `jobs`.
     record : RunRecord
         The record of these jobs.
     cluster, partitions
@@ -205,7 +205,7 @@ def attempts_table(
         ``end_s``, the uses of its time (``kept_s``, ``lost_s``, ``checkpoint_s``, ``restart_s``,
         ``slow_s``, in seconds) and ``done``, the share of the job's work that it did and kept; in
         order of job, then of start. An attempt that is still running ends with the simulation, and
-        all its work so far is kept.
+        all its work so far counts as kept.
     """
     attempts = record.attempts
     order = np.argsort(attempts.job, kind="stable")
@@ -237,10 +237,10 @@ def outages_table(outages: Sequence[NodeEvent], cluster: Cluster) -> pd.DataFram
     -------
     pandas.DataFrame
         ``pool``, ``node`` (index in the pool), ``n_accelerators``, ``begin_s``, ``end_s`` (seconds;
-        infinite if it was not over when the simulation ended), ``cause``, ``planned``, ``absent``
-        (not delivered yet, without power or space, or retired), ``slowdown`` (time per step of its
-        jobs over the time per step at full speed; infinite if it was out of service), ``kind`` (the
-        label of a :class:`~clustersim.engine.node_events.NodeEventKind`).
+        infinite if the event was not over when the simulation ended), ``cause``, ``planned``,
+        ``absent`` (not delivered yet, without power or space, or retired), ``slowdown`` (time per
+        step of its jobs over the time per step at full speed; infinite if the node was out of
+        service), ``kind`` (the label of a :class:`~clustersim.engine.node_events.NodeEventKind`).
     """
     chips = np.array([pool.chips_per_node for pool in cluster.pools])
     pool = np.array([outage.pool for outage in outages], dtype=np.int64)
@@ -263,7 +263,7 @@ def outages_table(outages: Sequence[NodeEvent], cluster: Cluster) -> pd.DataFram
 
 
 def serves(outages: pd.DataFrame) -> Bools:
-    """Return which rows of an outages table are nodes reserved by a service."""
+    """Return which rows of an outages table describe nodes reserved by a service."""
     return np.asarray((outages["kind"] == NodeEventKind.SERVICE.label).to_numpy(dtype=bool))
 
 
@@ -296,8 +296,8 @@ def utilisation(
         ``pool``, ``time_s``, ``allocated``, ``installed`` (accelerators of nodes that are not
         absent), with `outages` also ``out`` (accelerators of installed nodes that are out of
         service), and with services ``serving`` (accelerators reserved by services, not in ``out``).
-        There is a row at time 0, at every change and at the end; each row holds until the time of
-        the next.
+        There is a row at time 0, at every change and at the end; each row applies until the time of
+        the next row.
     """
     parts = []
     kinds: list[pd.DataFrame | None] = [None, None, None]

@@ -18,7 +18,7 @@ __all__ = ["can_never_run", "unfinished_reasons", "waits_for_ever"]
 
 GONE = "will ever be in service again"
 STUCK = "it may wait behind a job that can never start"
-"""Ends of reasons that would hold in a longer run too."""
+"""Final words of the reasons that would also apply to a longer run."""
 
 
 def unfinished_reasons(
@@ -90,8 +90,8 @@ def _why_it_waits(
 def can_never_run(jobs: pd.DataFrame) -> Bools:
     """Return which jobs of a result did not run and would not run in a longer run either.
 
-    They do not fit any pool, possibly because nodes have left permanently, or they wait behind such
-    a job.
+    These jobs fit no pool, possibly because nodes have left permanently, or they wait behind such a
+    job.
 
     Parameters
     ----------

@@ -44,13 +44,13 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "it gets worse": (port(mature=0.3), ("mature (0.3) is below efficiency (0.5)",)),
     "a slip of never": (
         port(at="never", slip={"kind": "exponential", "average": "1 d"}),
-        ("slip needs a date",),
+        ("`slip` needs a date, but `at` is never",),
     ),
     "no such chip": (port(accelerators=["H2O"]), ("software: ports.p.accelerators", "'H20'")),
     "no such class": (port(classes=["trian"]), ("ports.p.classes", "did you mean 'train'")),
     "two ports of a name": (
         {"software": {"ports": [PORT, PORT]}},
-        ("software: ports: more than one is named p",),
+        ("software: ports: names must be unique; found duplicates: p",),
     ),
     "no such pool": (service(pool="b"), ("serving: services.chat.pool: unknown pool 'b'",)),
     "no such shape": (
@@ -71,7 +71,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "two services of a name": (
         {"serving": {"services": [SERVICE, SERVICE]}, "horizon": "2 d"},
-        ("serving: services: more than one is named chat",),
+        ("serving: services: names must be unique; found duplicates: chat",),
     ),
     "nodes that are not tracked": (
         {**service(), "scheduler/placement": "pooled"},

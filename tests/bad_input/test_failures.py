@@ -26,7 +26,7 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "slows by nothing": ({"sources": [OFTEN | {"slowdown": 1}]}, ("slowdown", "greater than 1")),
     "found though it is out": (
         {"sources": [OFTEN | {"found": LIFE}]},
-        ("gpu: found needs slowdown",),
+        ("gpu: `found` needs `slowdown`",),
     ),
     "spares of an unknown pool": (
         {"sources": [OFTEN], "spares": {"nodes": {"b": 1}}},

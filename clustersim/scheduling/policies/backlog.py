@@ -71,7 +71,7 @@ class Backlog:
         self._write(at, job)
 
     def _move(self, rows: slice, by: int) -> None:
-        """Move some rows by one position."""
+        """Move rows by `by` positions."""
         if rows.start < rows.stop:
             there = slice(rows.start + by, rows.stop + by)
             for column in (self._job, self.size, self.choice, *self._estimate):

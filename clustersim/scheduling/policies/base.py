@@ -18,9 +18,9 @@ class Policy:
     """Decides which waiting job of a queue starts next.
 
     A user-defined policy overrides ``schedule``. The method reads ``self.waiting`` (jobs
-    in order of submission) and calls ``self.start(job)`` for each job that it starts. It
-    is called once at every instant at which a job ended or was submitted or a node
-    changed, after all events of that instant.
+    in order of submission) and calls ``self.start(job)`` for each job that it starts. It is called
+    once at every instant at which a job ended, a job was submitted, or a node changed, after all
+    events of that instant.
 
     A job is a number; ``self.n_accelerators(job)`` and ``self.estimate_s(job)`` describe it.
     ``self.start(job)`` returns whether the job started. A policy that stops at the first job
@@ -75,14 +75,14 @@ class Policy:
         """Return whether some waiting job would start if no job ran and all nodes had returned.
 
         The engine calls this when nodes never return. A job that needs them may block the jobs
-        behind it forever, in which case a run without a horizon ends. A policy under which a job
-        that cannot start never blocks others does not need to override this method.
+        behind it forever, in which case a run without a horizon ends. A policy needs to override
+        this method only if a job that cannot start can block others.
 
         Parameters
         ----------
         fits : callable
             Takes a job and a bit mask of closed partitions, and returns whether the job would fit
-            one of its other partitions. At least one waiting job fits if none is closed.
+            one of its other partitions. If no partition is closed, at least one waiting job fits.
         """
         return True
 

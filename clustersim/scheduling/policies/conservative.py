@@ -64,7 +64,7 @@ class Conservative(Policy):
             pass
 
     def _plan_and_start(self, now: float) -> bool:
-        """Reserve for all waiting jobs and start those due; return whether one found no nodes."""
+        """Make all reservations and start due jobs; return whether a due job found no nodes."""
         for job in self.waiting:
             if job in self._without_nodes:
                 continue

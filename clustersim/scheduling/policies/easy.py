@@ -30,13 +30,12 @@ class Easy(Policy):
     it fits now, if it is estimated to end before that partition's reservation begins or
     if it uses only accelerators that the reservation does not need. A job that cannot
     start reserves the partition on which it would finish first among those without a
-    reservation. With one partition this is EASY as published.
+    reservation. With one partition, this is EASY as published.
 
-    While no job ends and none is backfilled past a reservation on nodes, the jobs that
-    wait cannot start: free accelerators and reservations stay the same, and the time left
-    before a reservation shrinks. A new job is then compared with the existing reservations
-    only, and the queue is not scanned. If no waiting job fits, reservations would have no
-    effect and are not made.
+    While no job ends and none is backfilled past a reservation on nodes, waiting jobs cannot start,
+    because free accelerators and reservations stay the same and the time left before a reservation
+    shrinks. A new job is then compared with the existing reservations only, and the queue is not
+    scanned. If no waiting job fits, reservations would have no effect and are not made.
     """
 
     looks_ahead: ClassVar[bool] = True
@@ -109,7 +108,7 @@ class Easy(Policy):
         self._backfill(cursor if self.scans_in_queue_order else backlog.begin, backlog.end, now)
 
     def _next_to_reserve(self, cursor: int) -> int:
-        """First position from `cursor` on of a job that could take a reservation."""
+        """Position of the first job, from `cursor` on, that could take a reservation."""
         backlog, reserved = self._backlog, self._reservations
         if len(reserved) == len(self.queue.members) or cursor == backlog.end:
             return backlog.end
@@ -126,7 +125,7 @@ class Easy(Policy):
         return cursor + first if found[first] else backlog.end
 
     def _allow_one_without(self, reserved: Collection[int]) -> Bools:
-        """Return which sets of partitions contain one that is not `reserved`."""
+        """Return which sets of partitions contain a partition that is not in `reserved`."""
         bits = 0
         for index in reserved:
             bits |= 1 << index

@@ -1,7 +1,7 @@
 """Strict orders: if the first job of the queue cannot start, those behind it wait.
 
-On several pools, a job that cannot start closes the partitions on which it could run to
-the jobs behind it. Other partitions stay open.
+If a job cannot start, the jobs behind it may not use the partitions on which it could run. Other
+partitions stay open.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Fcfs", "Sjf"]
 
 
 class _StrictOrder(Policy):
-    """Lines of waiting jobs, one for each set of partitions in use."""
+    """Keeps one line of waiting jobs for each set of partitions in use."""
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
@@ -83,7 +83,7 @@ class Fcfs(_StrictOrder):
 
 
 class Sjf(_StrictOrder):
-    """Shortest estimated job first, ties in order of submission; not preemptive.
+    """Shortest job first by estimated run time, without preemption; ties in order of submission.
 
     The estimate refers to the job's preferred partition.
     """
