@@ -193,8 +193,9 @@ class _Cycle(Protocol):
 class _OnClock:
     """A cycle on a local clock, with an arrival rate that grows from time 0.
 
-    If local time is ahead of simulated time by `s`, the rate at time t is the rate of the cycle at
-    t + s times exp(-growth_per_s * s), because the cycle grows from second 0 of its local time.
+    If local time is `s` ahead of simulated time, the rate at time t is
+    ``r(t + s) * exp(-growth_per_s * s)``, where r is the rate of `cycle`. The factor is needed
+    because the cycle grows from second 0 of its local time.
 
     Parameters
     ----------

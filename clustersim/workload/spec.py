@@ -27,7 +27,7 @@ _MODELS = resources.files("clustersim.workload") / "models"
 
 
 class JobClass(FileModel):
-    """Jobs of one kind.
+    """A class of jobs with common properties.
 
     A class has either a ``duration`` (on the reference accelerator) or a ``model`` of the catalogue
     with a distribution of ``tokens``. The performance core computes the run time of jobs with a
@@ -117,9 +117,7 @@ class WorkloadSpec(Brief, FileModel):
         names = [job_class.name for job_class in self.classes]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(
-                f"classes: names must be unique, found more than one {', '.join(twice)}"
-            )
+            raise ValueError(f"classes: names must be unique, found duplicates: {', '.join(twice)}")
         return self
 
     def models(self) -> tuple[str, ...]:

@@ -375,7 +375,7 @@ def changed(**values: object) -> dict[str, Any]:
         (changed(duration={"kind": "lognormal", "median": "3 m", "sigma": 1}), "the unit 'm'"),
         (
             {**SPEC, "classes": [SPEC["classes"][0]] * 2},
-            "names must be unique, found more than one small",
+            "names must be unique, found duplicates: small",
         ),
     ],
 )
