@@ -8,13 +8,14 @@ from collections.abc import Mapping
 __all__ = ["Brief"]
 
 _MOST_CHARACTERS = 200
-"""The most characters of a value that are shown; file names and reasons may be long."""
+"""Maximum number of characters of a value that are shown; file names and reasons may be long."""
 
 
 class Brief:
     """Base of objects whose representation shows their main numbers instead of all fields.
 
-    A dataclass that derives from it is declared with ``repr=False`` and defines :meth:`_brief`.
+    A dataclass that derives from it must be declared with ``repr=False`` and must define
+    :meth:`_brief`.
 
     Examples
     --------

@@ -51,8 +51,8 @@ class Calendar:
     ----------
     start : datetime or None
         Local date and time at time 0.  If its `tzinfo` is a zone, the local clock follows that zone
-        including daylight saving time; otherwise every day has 24 hours.  None: no date is known,
-        time 0 is midnight on a Monday, and every day has 24 hours.
+        including daylight saving time; otherwise every day has 24 hours.  If it is None, no date is
+        known: time 0 is midnight on a Monday, and every day has 24 hours.
 
     Examples
     --------
@@ -122,8 +122,8 @@ class Calendar:
         Returns
         -------
         float64 array
-            Same shape as `time_s`.  Modulo 86,400 it is the second of the day, modulo 604,800 the
-            second of the week.
+            Same shape as `time_s`.  Its value modulo 86,400 is the second of the day; modulo
+            604,800, it is the second of the week.
         """
         times = np.asarray(time_s, dtype=np.float64)
         begin_s, shift_s = self.shifts(float(times.max(initial=0.0)))
@@ -143,7 +143,8 @@ class Calendar:
         Returns
         -------
         float64 array
-            Hours that the clock skips count zero times, hours that it repeats count twice.
+            Same shape as `time_s`.  Hours that the clock skips do not count; hours that it repeats
+            count twice.
         """
         times = np.asarray(time_s, dtype=np.float64)
         begin_s, shift_s = self.shifts(float(times.max(initial=0.0)))
@@ -222,7 +223,7 @@ class Calendar:
     def iso(self, time_s: float) -> str:
         """Return the local date and time in ISO 8601, to the second, with the offset from UTC.
 
-        Empty if the calendar has no date, and beyond the year 9999.
+        The text is empty if the calendar has no date or the time is beyond the year 9999.
         """
         try:
             return self.at(time_s).isoformat(timespec="seconds")

@@ -35,9 +35,9 @@ _MOST_COMPARED = 100
 
 
 _MOST_PROBLEMS = 100
-"""The most lines in a message."""
+"""Maximum number of lines in a message."""
 _MOST_CHARACTERS = 1000
-"""The most characters in a line of a message, which may quote very long values."""
+"""Maximum number of characters in a line of a message, which may quote very long values."""
 _LONG_WORD = re.compile(r"\w{80,}")
 """A number or word too long to be worth printing in full."""
 _SHOWN_OF_WORD = 40
@@ -88,7 +88,7 @@ def _cut(text: str) -> str:
 
 @contextmanager
 def named_in(source: str | Path, field: str) -> Iterator[None]:
-    """Add to any :class:`InputError` raised in the block which `field` of which file led to it.
+    """Name the file and its `field` in every :class:`InputError` that is raised in the block.
 
     Examples
     --------
@@ -257,7 +257,7 @@ def new_name(name: object, allowed: Iterable[str]) -> str | None:
 
 
 def unknown_name(kind: str, name: object, allowed: Iterable[str]) -> str:
-    """Return a one-line message for a name that is not in `allowed` (`kind`: kind of name)."""
+    """Return a one-line message for a name, of the given kind, that is not in `allowed`."""
     allowed = list(allowed)
     if new := new_name(name, allowed):
         return f"{kind} {shown(name)} is now called {new!r}"

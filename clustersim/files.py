@@ -30,7 +30,7 @@ __all__ = [
 MOST_BYTES = 1_000_000
 """Size limit of a YAML file in bytes; jobs and measurements belong in CSV or Parquet files."""
 MOST_VALUES = 100_000
-"""The most values in a YAML file; values repeated by aliases count each time."""
+"""Maximum number of values in a YAML file; values repeated by aliases count each time."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -72,9 +72,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If the file is missing, unreadable, larger than 1 MB, not UTF-8, not YAML, empty, has a
-        duplicate key, holds more than 100,000 values (those that aliases repeat count each time)
-        or a value that contains itself, or is not a mapping at the top level.
+        If the file is missing, unreadable, larger than 1 MB, not UTF-8, not YAML, empty, or not a
+        mapping at the top level.  Also if it has a duplicate key, a value that contains itself, or
+        more than 100,000 values (values that aliases repeat count each time).
     """
     path = Path(path)
     try:
@@ -123,7 +123,7 @@ def yaml_text(data: Mapping[str, Any], *, compact: bool = False) -> str:
     ----------
     data : mapping
     compact : bool
-        Write the innermost lists and mappings in one line each.
+        Whether to write each of the innermost lists and mappings on one line.
 
     Examples
     --------

@@ -2,10 +2,11 @@
 
 Python's own handler raises KeyboardInterrupt between any two bytecodes of the main thread.  This
 can leave locks of the standard library held, tables half written and a simulation in the middle of
-an event.  Within :func:`watched`, a signal is a request.  It raises where nothing can be lost, is
-deferred where something could be lost (:func:`held`), and ends a simulation once all events of the
-current instant are done (:func:`stopping`).  A command that does not respond is ended: after a
-second request a message says what is being waited for, a third ends the process at once.
+an event.  Within :func:`watched`, a signal is a request.  It raises an exception where nothing can
+be lost, is deferred where something could be lost (:func:`held`), and ends a simulation once all
+events of the current instant are done (:func:`stopping`).  A command that does not respond is
+ended: after a second request, a message says what is being waited for; a third request ends the
+process at once.
 """
 
 from __future__ import annotations
@@ -259,7 +260,7 @@ def by_signal(error: KeyboardInterrupt) -> bool | None:
 
 
 def exit_code(code: int) -> int:
-    """Return the exit code of a command: 128 + the signal after one, otherwise `code`."""
+    """Return the exit code of a command: 128 + the signal that ended it, otherwise `code`."""
     return 128 + _state.received if _state.received else code
 
 
@@ -305,7 +306,7 @@ def _take() -> None:
     elif _state.mode == "hold":
         _state.handled = False
         if _state.requests > 1:
-            _say("writing what was computed; a third signal ends it at once")
+            _say("writing what was computed; a third signal ends the command at once")
     else:
         _arm(RESPONSE_S)
         raise Interrupted
@@ -323,7 +324,7 @@ def _repeat(_number: int, _frame: FrameType | None) -> None:
 
 
 def _swallowed(unraisable: Any) -> None:
-    """Repeat an interrupt raised where none can propagate (a finaliser); pass on other errors."""
+    """Repeat an interrupt that cannot propagate (from a finaliser); pass on other errors."""
     if unraisable.exc_type is not None and issubclass(unraisable.exc_type, Interrupted):
         if not _arm(0.01):
             _state.handled = False
@@ -366,7 +367,7 @@ def _leave_terminal() -> None:
 
 
 def _start_watch() -> Callable[[], None]:
-    """End this process if it does not respond, as during a long call of compiled code.
+    """End this process if it does not respond, for example in a long call of compiled code.
 
     Python calls a signal handler only after such a call returns.  The watch waits for blocks of
     :func:`held` and for simulations that are being stopped.

@@ -14,14 +14,14 @@ __all__ = ["Place"]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a file format allows at a place: the alternatives of its JSON Schema there."""
+    """A place in a file format, with the alternatives that its JSON Schema allows there."""
 
     definitions: Mapping[str, Any]
     nodes: Sequence[Mapping[str, Any]]
 
     @classmethod
     def top(cls, model: type[BaseModel]) -> Place:
-        """Return the whole of a format."""
+        """Return the top level of a format."""
         schema = _schema(model)
         return cls(schema.get("$defs", {}), [schema])
 
@@ -58,8 +58,8 @@ class Place:
     def follow(self, location: Sequence[str | int]) -> Place:
         """Return the place to which the location of a pydantic error leads.
 
-        Names of keys, indices of lists, and tags of unions, which choose among alternatives; what
-        is none of these (the name of a validator) is passed over.
+        A location consists of keys, list indices, and tags of unions, which select an alternative.
+        Other elements, such as the name of a validator, are skipped.
         """
         place = self
         for part in location:

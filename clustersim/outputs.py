@@ -75,9 +75,9 @@ def new_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def reserved(path: str | Path) -> Iterator[None]:
-    """Make an empty file before the work that fills it; remove it if it is still empty afterwards.
+    """Create an empty file before the work that fills it; remove it if it is empty afterwards.
 
-    An empty file, as a killed process may leave it, is used again.
+    An empty file, such as one left by a killed process, is reused.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def refuse_existing(path: str | Path) -> None:
 
 
 def is_empty_file(path: str | Path) -> bool:
-    """Return whether a path is a regular file of 0 bytes, as a killed process may leave it."""
+    """Return whether a path is a regular file of 0 bytes, such as one left by a killed process."""
     try:
         status = Path(path).stat()
     except OSError:
@@ -170,7 +170,7 @@ def _is_empty_folder(path: Path) -> bool:
 
 @contextmanager
 def locked(path: Path, refusal: str, *, shows_owner: bool = False) -> Iterator[None]:
-    """Keep other processes out; the system releases the lock when this process ends for any reason.
+    """Keep other processes out with a lock, which the system releases when this process ends.
 
     Parameters
     ----------
@@ -179,7 +179,8 @@ def locked(path: Path, refusal: str, *, shows_owner: bool = False) -> Iterator[N
     refusal : str
         The message of the error while another process holds the lock.
     shows_owner : bool
-        Write the process id into the file; in `refusal`, ``{owner}`` is replaced by it.
+        Whether to write the process id into the file.  The id also replaces ``{owner}`` in
+        `refusal`.
 
     Raises
     ------

@@ -69,7 +69,8 @@ def other_content(start: bytes) -> str | None:
 
 
 _LEAST_PRINTABLE, _LEAST_ASCII = 0.95, 0.05
-"""Least shares of printable and ASCII characters in a text; a wrong encoding has less ASCII."""
+"""Minimum shares of printable and of ASCII characters in a text.  A text that is decoded with a
+wrong encoding has fewer ASCII characters."""
 
 
 def _wide_encoding(start: bytes) -> str | None:

@@ -1,9 +1,9 @@
 """Time zones written as in the POSIX variable TZ: ``CET-1CEST,M3.5.0,M10.5.0/3``.
 
 IEEE Std 1003.1, Base Definitions, section 8.3 defines the format: a name and the hours to add to
-local time to get UTC (negative east of Greenwich).  For daylight saving time follow its name, its
-hours and the rules for its start and end.  `zoneinfo` reads such a string at the end of a database
-file (RFC 8536, section 3.3), so this module passes it a file with nothing else.
+local time to get UTC (negative east of Greenwich).  If the zone has daylight saving time, its name,
+its hours and the rules for its start and end follow.  `zoneinfo` reads such a string at the end of
+a database file (RFC 8536, section 3.3), so this module passes it a file with nothing else.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["MOST_HOURS", "US_RULES", "PosixZone", "is_posix_zone", "posix_zone",
 
 US_RULES = ",M3.2.0,M11.1.0"
 """Rules for a string that names daylight saving time without rules, such as ``EST5EDT``.  POSIX
-leaves them open; the GNU C library uses these, the rules of the USA since 2007."""
+does not define them; the GNU C library uses these, which are the rules of the USA since 2007."""
 _NAME = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)"
 _TIME = r"[+-]?\d{1,3}(?::[0-5]?\d){0,2}"
 _STRING = re.compile(
@@ -95,7 +95,7 @@ def posix_zone(text: str) -> tzinfo:
     for offset_s in _offsets_s(found):
         if offset_s % 60 or abs(offset_s) > MOST_HOURS * 3600:
             raise ValueError(
-                f"{text!r} has an offset of {_clock(offset_s)} from UTC; allowed are "
+                f"{text!r} has an offset of {_clock(offset_s)} from UTC; allowed: "
                 f"whole minutes up to {MOST_HOURS} hours"
             )
     try:

@@ -36,9 +36,9 @@ __all__ = ["Call", "WorkerDied", "Workers", "cores", "run_calls"]
 END_S = 2.0
 """Time limit for the workers to end before the whole session is killed."""
 AHEAD_BYTES = 32 * 1024
-"""Largest call sent to a busy worker: it fits into the socket buffer."""
+"""Size limit of a call to a busy worker, in bytes: such a call fits into the socket buffer."""
 MOST_FAILED_STARTS = 5
-"""Consecutive workers that may die before they can accept a call."""
+"""Number of consecutive workers that may die before they can accept a call."""
 
 Call = tuple[Callable[..., Any], Sequence[Any]]
 
@@ -112,8 +112,8 @@ class Workers:
         ended : bool
             False if the call must be made again because its worker died.
         value : object
-            The result, or the exception that the call raised.  If the call must be made again:
-            whether it was running, rather than waiting behind the running one.
+            The result, or the exception that the call raised.  If the call must be made again, this
+            is True if it was running and False if it was waiting behind the running one.
 
         Raises
         ------
@@ -210,7 +210,7 @@ def run_calls(count: int, modules: Sequence[str] = ()) -> Iterator[Callable[...,
     Raises
     ------
     WorkerDied
-        (also later, inside the block) If a worker dies.
+        If a worker dies; this can also be raised inside the block.
 
     Examples
     --------

@@ -26,7 +26,7 @@ __all__ = [
 FOLDERS = ("topologies", "experiments")
 """Project folders that are also in a wheel."""
 SUFFIXES = (".yaml", ".csv", ".json")
-"""Suffixes of the files that a wheel includes; scripts and pictures are in the clone only."""
+"""Suffixes of the files that a wheel includes; scripts and figures are in the clone only."""
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -66,7 +66,7 @@ def find_file(
     Returns
     -------
     Path
-        If nothing is found, the path where the user's file would be.
+        The path of the file.  If nothing is found, it is the path where the user's file would be.
 
     Notes
     -----
@@ -123,8 +123,8 @@ def missing_file(
     """Return a message for a name that refers to no file, with a suggestion.
 
     The nearest name is suggested, including names that differ only in upper and lower case, in
-    ``.yml`` or by a detour over ``..``.  If no name is near, the message lists the packaged files
-    that the name could refer to (see :func:`find_file`).
+    ``.yml`` or by a detour through ``..``.  If no name is near, the message lists the packaged
+    files that the name could refer to (see :func:`find_file`).
     """
     path = PurePath(os.path.normpath(name) if str(name) else "")
     ending = path.suffix.lower() or suffix
@@ -143,7 +143,7 @@ def missing_file(
 
 _YAML = (".yaml", ".yml")
 _MOST_COMPARED = 200
-"""The most characters of a path that are compared with file paths."""
+"""Maximum number of characters of a path that are compared with file paths."""
 
 
 def _nearest(path: PurePath, names: list[str]) -> str | None:

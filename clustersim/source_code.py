@@ -21,9 +21,10 @@ __all__ = ["Code", "changed_files", "this_code"]
 PACKAGE = Path(__file__).resolve().parent
 SUFFIXES = (".csv", ".json", ".py", ".yaml")
 NOT_IN_A_RUN = ("calibration/data", "cli", "procurement", "plots", "report", "resources")
-"""What no run of a scenario depends on: commands, plans, pictures, pages, and the measurements from
-which the built-in calibration was fitted (the calibration file itself is part of the hash).  The
-contents of topologies and scenarios, including those in ``resources``, are part of each run."""
+"""Folders on which no run of a scenario depends: commands, purchase plans, figures, report pages,
+and the measurements from which the built-in calibration was fitted (the calibration file itself is
+part of the hash).  The contents of topologies and scenarios, including those in ``resources``, are
+part of each run."""
 DIGITS = 8
 MOST_NAMED = 8
 
@@ -52,7 +53,7 @@ class Code:
 
     @property
     def label(self) -> str:
-        """Version and hash as one word for tables (``0.1.0+1f2e3d4c``, which no reader parses)."""
+        """Version and hash as one word for tables, ``0.1.0+1f2e3d4c``; no reader parses it."""
         return f"{self.version}+{self.hash}"
 
     def modules_hash(self, *folders: str) -> str:

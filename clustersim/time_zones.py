@@ -85,7 +85,7 @@ the IANA time zone database, or an offset such as UTC+08:00
 
 
 def _hours_as_offset(name: object) -> str | None:
-    """Write a number of hours, as YAML reads ``+8``, as an offset from UTC; None for others."""
+    """Convert a number of hours (YAML reads ``+8`` as 8) to an offset from UTC; None for others."""
     if isinstance(name, bool) or not isinstance(name, (int, float)) or not abs(name) <= MOST_HOURS:
         return None
     minutes = round(abs(name) * 60)
@@ -153,7 +153,7 @@ def parse_start(value: object) -> datetime:
         offset % timedelta(minutes=1) or abs(offset) > timedelta(hours=MOST_HOURS)
     ):
         raise ValueError(
-            f"{shown(str(value))} has an offset from UTC that no time zone uses; allowed are whole "
+            f"{shown(str(value))} has an offset from UTC that no time zone uses; allowed: whole "
             f"minutes up to {MOST_HOURS} hours"
         )
     if not 1900 <= value.year <= 2200:

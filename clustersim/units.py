@@ -1,6 +1,6 @@
-"""Human units in files, SI units inside.
+"""Quantities with units in files, SI units in the code.
 
-Files hold quantities as text ("4.8 TB/s", "400 Gb/s", "7 d").  They are parsed once, here; all
+Files contain quantities as text ("4.8 TB/s", "400 Gb/s", "7 d").  They are parsed once, here; all
 other code works in seconds, bytes, bytes per second, FLOP/s and watts.  Decimal prefixes are powers
 of 1,000, binary prefixes (KiB, GiB) powers of 1,024; ``b`` is a bit and ``B`` a byte.
 """
@@ -59,7 +59,8 @@ _RANGES = {
     "flop rate": (1.0, 1e30, "1 FLOP/s to 1e30 FLOP/s"),
     "power": (1e-6, 1e15, "1 uW to 1 PW"),
 }
-"""The smallest quantity above 0 and the largest, in SI; beyond them is a typing error."""
+"""The smallest quantity above 0 and the largest, in SI; a quantity beyond them is a typing
+error."""
 _DECIMAL = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _BINARY = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50}
 
@@ -125,7 +126,7 @@ def _split(text: object, dimension: str) -> tuple[float, str]:
         raise ValueError(f"{shown(text)} has no unit; write for example {example}")
     if unit not in units:
         raise ValueError(
-            f"{shown(text)} has the unit {shown(unit)}, which is not one of a {dimension}; "
+            f"{shown(text)} has the unit {shown(unit)}, which is not a unit of {dimension}; "
             f"write for example {example}"
         )
     return number, unit
@@ -151,7 +152,8 @@ def parse_quantity(text: object, dimension: str) -> float:
     Raises
     ------
     ValueError
-        With the text, the problem and an example.
+        If the text is not such a quantity.  The message states the text, the problem and an
+        example.
 
     Examples
     --------
@@ -295,7 +297,7 @@ SCALES: Mapping[str, tuple[tuple[float, str], ...]] = MappingProxyType(
 
 
 def scale_of(dimension: str, values: Iterable[float]) -> tuple[float, str]:
-    """Return size and name of the unit in which to show some numbers: the one for the largest.
+    """Return size and name of the unit in which to show some numbers, chosen for the largest.
 
     Examples
     --------
@@ -311,7 +313,7 @@ def scale_of(dimension: str, values: Iterable[float]) -> tuple[float, str]:
 
 
 def format_quantity(value: float, dimension: str, digits: int = 4) -> str:
-    """Return a number of SI units in the unit that fits, with the name of the unit.
+    """Format a number in SI units, converted to the unit that fits its size.
 
     Examples
     --------
@@ -337,8 +339,8 @@ def format_duration(seconds: float, *, whole: bool = False) -> str:
     ----------
     seconds : float
     whole : bool
-        Show exactly a minute, an hour or a day as such, not as 60 s, 60 min or 24 h: for values
-        that somebody chose.
+        Whether to show exactly one minute, hour or day as such, not as 60 s, 60 min or 24 h.  Use
+        it for values that a person chose.
     """
     if not math.isfinite(seconds):
         return str(seconds)

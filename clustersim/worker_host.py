@@ -1,6 +1,6 @@
 """The process from which worker processes are forked; see :mod:`clustersim.processes`.
 
-It imports the modules that workers need once, and forks a worker for each socket that it receives.
+It imports once the modules that workers need, and forks a worker for each socket that it receives.
 It has one thread.  It and its workers end with the process that started it, when its socket closes.
 """
 

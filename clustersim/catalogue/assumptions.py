@@ -49,7 +49,7 @@ Spec = TypeVar("Spec", bound=FileModel)
 
 
 class ValueAlone(FileModel):
-    """A mapping with the key `value`, which a file may give alone."""
+    """A mapping with the key `value`; a file may give the value without the mapping."""
 
     @model_validator(mode="before")
     @classmethod
@@ -102,7 +102,7 @@ class AssumptionsSection(FileModel):
     host_price: SourcedValue[HostPrice] | None = Field(
         None,
         description="price of a node without its accelerators; "
-        "added where the price of a chip excludes the server",
+        "added if the price of a chip excludes the server",
     )
     life: SourcedValue[Life] | None = Field(
         None, description="lifetime for straight-line depreciation"
@@ -273,7 +273,7 @@ def assumed(spec: Spec, assumptions: PlanningAssumptions, **names: str) -> Spec:
     spec : FileModel
     assumptions : PlanningAssumptions
     **names : str
-        Attribute of the assumptions for a field of `spec`, where the two names differ.
+        Name of the assumption for each field of `spec` that has another name.
     """
     fields = {key: names.get(key, key) for key in type(spec).model_fields}
     values = {
@@ -305,7 +305,7 @@ def server_price_cny(
     ----------
     chip : Accelerator
     assumptions : PlanningAssumptions
-        Sets the exchange rate, and the price of the host where the chip's price excludes it.
+        Sets the exchange rate, and the price of the host if the chip's price excludes it.
     chips_per_node : int, optional
         By default the `chips_per_node` of the chip.
 

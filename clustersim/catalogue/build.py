@@ -28,7 +28,7 @@ def merge_entry(base: Entry, change: Entry, *, keep_aliases: bool) -> Entry:
 
     Peaks and sources merge by key. `reference_only` is not inherited. If `change` sets the memory
     type or the number of stacks of an accelerator, capacity and bandwidth are derived again unless
-    `change` sets them too. The same holds for the parameter counts of a model whose shape changes.
+    `change` sets them too. The same applies to the parameter counts of a model whose shape changes.
     """
     update = _overrides(base, change)
     if not keep_aliases:

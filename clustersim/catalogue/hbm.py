@@ -18,9 +18,10 @@ class HbmGeneration:
     name : str
         ``HBM2e``, ``HBM3`` or ``HBM3E``.
     stack_bytes, stack_bytes_high : float
-        Capacity of a stack in bytes: usual and largest sold.
+        Usual and largest capacity of the stacks that are sold (bytes).
     stack_Bps, stack_Bps_low, stack_Bps_high : float
-        Bandwidth of a stack in bytes/s: as deployed, lowest deployed, and interface limit.
+        Bandwidth of a stack (bytes/s): as usually deployed, lowest deployed, and limit of the
+        interface.
     source : str
         Source of the numbers.
     """

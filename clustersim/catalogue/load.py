@@ -85,7 +85,7 @@ class Catalogue(Brief):
         return found
 
     def has_accelerator(self, name: str) -> bool:
-        """Whether :meth:`accelerator` finds one."""
+        """Return whether :meth:`accelerator` finds an accelerator of this name."""
         return _key(name) in self._accelerator_index
 
     def model(self, name: str) -> Model:
@@ -160,9 +160,9 @@ def load_catalogue(*sources: str | Path | Mapping[str, Any]) -> Catalogue:
     ----------
     *sources : str, Path or mapping
         YAML files in the catalogue format, or the contents of such a file as a mapping. An entry
-        replaces an earlier entry of the same name. With ``extends: NAME`` it takes the fields that
+        replaces an earlier entry of the same name. With ``extends: NAME``, it takes the fields that
         it omits from the entry NAME. ``prices: {NAME: ...}`` replaces only the price of a chip, and
-        ``assumptions:`` the given attributes of :class:`PlanningAssumptions`.
+        ``assumptions:`` replaces the given attributes of :class:`PlanningAssumptions`.
 
     Returns
     -------

@@ -150,7 +150,7 @@ def price_rows(catalogue: Catalogue) -> list[Row]:
 
 
 def _price_source(chip: Accelerator) -> str:
-    """Return the basis and the source of a price, where they are given."""
+    """Return the basis and the source of a price, if they are given."""
     return "; ".join(filter(None, (chip.price_basis, chip.sources.get("price", ""))))
 
 

@@ -163,7 +163,7 @@ class CatalogueEntry(FileModel):
 
 
 class AcceleratorEntry(CatalogueEntry):
-    """One accelerator. With `extends`, only the fields that differ from the named accelerator."""
+    """One accelerator; with `extends`, it sets only the fields that differ from the named one."""
 
     vendor: Text | None = Field(None, description="company that designs the chip")
     family: Text | None = Field(
@@ -220,7 +220,7 @@ Positive = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
 class ModelEntry(CatalogueEntry):
-    """One model. With `extends`, only the fields that differ from the named model."""
+    """One model; with `extends`, it sets only the fields that differ from the named model."""
 
     kind: Literal["language", "video-diffusion"] | None = Field(
         None, description="architecture of the model"

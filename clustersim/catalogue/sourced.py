@@ -18,7 +18,7 @@ _OF_TEXTS = {
     "chips_per_node": "chips_per_node_source",
     "export_status": "export_source",
 }
-"""For each field that is not a quantity, the field that holds its source."""
+"""For each field that is not a quantity, the field that contains its source."""
 _NO_SHAPE = {"extends", "aliases", "source", "sources"}
 
 

@@ -9,10 +9,11 @@ in seconds is
 
 *near* and *far* are the transfer times of the busiest chip over its links within the domain and
 over its network interface (one per chip, on separate rails). Both levels work at the same time, so
-the slower one counts. The start-up time is ``scaleup_latency_s`` if ``k > 1``, plus ``nic_latency_s
-log2 D`` (measured for 32 bytes on 1, 2 and 4 nodes of H100: 16, 25 and 35 us). The last two terms
-model the protocol switch. A protocol for small messages takes longer per byte, a protocol for large
-messages takes longer to start, and the library chooses the faster (NCCL: LL or LL128, and Simple).
+the slower one determines the time. The start-up time is ``scaleup_latency_s`` if ``k > 1``, plus
+``nic_latency_s log2 D`` (measured for 32 bytes on 1, 2 and 4 nodes of H100: 16, 25 and 35 us). The
+last two terms model the protocol switch. A protocol for small messages takes longer per byte, a
+protocol for large messages takes longer to start, and the library chooses the faster (NCCL: LL or
+LL128, and Simple).
 
 Bytes transferred for a tensor of S bytes, in units of S:
 
@@ -28,14 +29,15 @@ mesh of links       1 / k over each of `mesh_peers`     (n - k) / (n k)
 Sources: the ring volumes follow Thakur, Rabenseifner and Gropp, "Optimization of collective
 communication operations in MPICH" (2005). With reduction in the switch (NVLink SHARP), the switch
 sums the shard of each chip and returns the whole tensor: a chip sends S and receives S / k, then
-sends S / k and receives S, which is (1 + 1 / k) S in each direction. With it, 5 to 8 H200 reach 304
-to 311 GB/s a chip, while a ring at 365 GB/s would need 480 (stas00/ml-engineering). Between two
-nodes NCCL uses a tree (its maintainer in NVIDIA/nccl-tests issue 196). In a full mesh, shards are
-exchanged directly over the dedicated link of each pair, and hierarchically between domains.
+sends S / k and receives S, which is (1 + 1 / k) S in each direction. With this reduction, 5 to 8
+H200 reach 304 to 311 GB/s a chip, while a ring at 365 GB/s would need 480 (stas00/ml-engineering).
+Between two nodes NCCL uses a tree (its maintainer in NVIDIA/nccl-tests issue 196). In a full mesh,
+shards are exchanged directly over the dedicated link of each pair, and hierarchically between
+domains.
 
 As efficiencies are at most 1, no time is shorter than the least transfer over the nominal links: a
-gather must bring ``(n - 1) / n`` S into each chip, and an all-reduce S, half of the volume of a
-ring.
+gather must bring ``(n - 1) / n`` S into each chip, and an all-reduce must bring S, half of the
+volume of a ring.
 """
 
 from __future__ import annotations
@@ -75,7 +77,8 @@ class Links:
     mesh_peers : array
         Number of links among which a chip in a mesh divides its bandwidth.
     scaleup_latency_s, nic_latency_s : array
-        Start-up time of one collective within a domain, and of one doubling across domains.
+        Start-up time of one collective within a domain, and for each doubling of the number of
+        domains.
     reduce_cost : array
         Time per byte of a reduction in the switch divided by the time per byte of a ring; infinite
         if the switch does not reduce.
@@ -83,7 +86,7 @@ class Links:
         Time per byte of a small message divided by the time per byte of a large one, minus 1.
     scaleup_step_s, nic_step_s : array
         Additional start-up time of the protocol for large messages over the protocol for small
-        messages, within a domain and for one doubling across domains.
+        messages, within a domain and for each doubling of the number of domains.
     corner : float
         Width of the corners at which the slower level or the protocol changes. 0 in the model; a
         fit rounds the corners (:func:`clustersim.network.corners.smaller`).
@@ -105,7 +108,7 @@ class Links:
 
 
 def members_inside(ranks: Floats, stride: Floats, links: Links) -> Floats:
-    """Return the number of ranks of a group at `stride` in one scale-up domain (1 or more)."""
+    """Return how many ranks of a group at `stride` are in one scale-up domain (1 or more)."""
     return np.clip(np.floor(links.scaleup_size / stride), 1.0, ranks)
 
 
@@ -114,7 +117,8 @@ def _seconds(
 ) -> Floats:
     """Add start-up times and the protocol switch to the time of the slower level.
 
-    `near` and `far` are what a rank sends within its domain and beyond, over `size_bytes`.
+    `near` and `far` are the bytes that a rank sends within its domain and beyond it, divided by
+    `size_bytes`.
     """
     near_s = near * (size_bytes / links.scaleup_Bps)
     far_s = far * (size_bytes / links.nic_Bps)

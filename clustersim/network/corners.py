@@ -1,8 +1,8 @@
 """Minimum and maximum of two times, optionally with a rounded corner where they are equal.
 
 The model uses sharp corners. A fit rounds them, because derivatives jump at a sharp corner: a row
-whose measurement lies on the corner would hold the fit there, and a descent would alternate between
-its sides.
+whose measurement lies on the corner would keep the fit there, and the optimiser would alternate
+between its two sides.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ spread. Efficiencies are fractions by construction, so no prediction is faster t
 links.
 
 The rows of one benchmark come from few systems, so their errors are not independent. The standard
-errors follow from the Jacobian and are scaled up to the residuals where these are larger than
+errors follow from the Jacobian and are scaled up to the residuals if these are larger than
 ``_NOISE``.
 """
 
@@ -42,7 +42,7 @@ Key = tuple[str, str]
 
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "send_recv")
 BENCH = "all_reduce_bench"
-"""Benchmark whose calls wait for the host; the same chips start 20 us sooner without it."""
+"""Benchmark whose calls wait for the host; the same chips start 20 us sooner without this wait."""
 
 LARGE_BYTES = 2.0**32
 """Size assumed for a row whose source only states that the message is large."""
@@ -139,7 +139,7 @@ def read_collectives() -> MeasuredCollectives:
 
 
 def predicted_seconds(rows: MeasuredCollectives, values: Mapping[Key, float]) -> Floats:
-    """Return the time of every row that the model predicts with the given constants."""
+    """Return the time of every row in seconds, as predicted with the given constants."""
     links = links_of_constants(
         values,
         scaleup_Bps=rows.scaleup_Bps,
@@ -181,7 +181,7 @@ def _is_fraction(key: Key) -> bool:
 
 
 def _values(free: Floats) -> dict[Key, float]:
-    """Return the constants of free parameters: logits of efficiencies, else logarithms."""
+    """Convert free parameters (logits of efficiencies, otherwise logarithms) to constants."""
     return {
         key: float(1.0 / (1.0 + np.exp(-x)) if _is_fraction(key) else np.exp(x))
         for key, x in zip(_KEYS, free, strict=True)

@@ -27,7 +27,7 @@ __all__ = [
 
 BINARY_GIGABYTE = 2**30 / 1e9
 """Vendors count the gigabytes of a chip's memory in powers of two: nvidia-smi shows 81,559 MiB on
-an 80 GB H100, 143,771 MiB on a 141 GB H200 and npu-smi 65,536 MiB on a 64 GB 910B."""
+an 80 GB H100 and 143,771 MiB on a 141 GB H200; npu-smi shows 65,536 MiB on a 64 GB 910B."""
 
 RECOMPUTE = ("none", "selective", "full")
 """Names of the recompute modes 0, 1 and 2 (Korthikanti et al. 2022, arXiv 2205.05198)."""
@@ -37,7 +37,7 @@ def attended_tokens(seq_len: float, *, causal: bool, window: float = 0.0) -> flo
     """Return the mean number of tokens that a token of a sequence attends to.
 
     Under a causal mask this is ``seq_len / 2``. With a sliding window of the last w tokens, token
-    i attends to ``min(i, w)`` of them, in the mean ``w (1 - w / (2 seq_len))``.
+    i attends to ``min(i, w)`` of them; the mean is ``w (1 - w / (2 seq_len))``.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def scaleup_domain(chip: Accelerator) -> int:
 def default_expert_tp(tp: ArrayLike, ep: ArrayLike) -> Floats:
     """Return the expert tensor parallel size of plans that do not set one.
 
-    1 where experts are distributed (`ep` > 1), otherwise `tp`. Megatron-Core's own default is `tp`
-    in both cases, but the software that runs on it sets 1: the configurations of NeMo,
+    The size is 1 if experts are distributed (`ep` > 1), otherwise `tp`. Megatron-Core's own default
+    is `tp` in both cases, but the software that runs on it sets 1: the configurations of NeMo,
     Megatron-Bridge and Megatron-MoE-ModelZoo set ``expert_tensor_parallel_size`` to 1, and
     DeepSpeed, MindFormers and PyTorch do not split experts.
 
@@ -212,7 +212,9 @@ class AcceleratorArrays(Columns):
 
 @dataclass(frozen=True, slots=True)
 class Plans(Columns):
-    """Parallelism plans; ``n = tp * pp * dp * cp``, experts over ``ep * etp`` chips of a stage.
+    """Parallelism plans for ``tp * pp * dp * cp`` chips.
+
+    The experts of a layer are spread over ``ep * etp`` chips of a pipeline stage.
 
     Attributes
     ----------
@@ -232,15 +234,15 @@ class Plans(Columns):
     flash : array
         1 with fused attention, 0 without.
     sequence_parallel : array
-        1 where the tensor-parallel ranks also split the norms, otherwise 0.
+        1 if the tensor-parallel ranks also split the norms, otherwise 0.
     zero_group : array
         Ranks over which ZeRO splits (hybrid sharding); 0 for all data-parallel ranks.
     overlap : array
-        1 where the stack overlaps communication with computation, 0 where it is known not to.
+        1 if the stack overlaps communication with computation, 0 if it is known not to.
     lora : array
-        1 where low-rank adapters are trained and the weights are frozen.
+        1 if low-rank adapters are trained and the weights are frozen.
     moe_recompute : array
-        1 where mixture-of-experts layers are recomputed in the backward pass, whatever the
+        1 if mixture-of-experts layers are recomputed in the backward pass, whatever the
         recompute mode (``recompute_modules = ["moe"]`` in Megatron-Core).
     """
 
@@ -292,12 +294,12 @@ class Plans(Columns):
 
     @property
     def chips(self) -> Floats:
-        """Chips of the job."""
+        """Number of chips of the job."""
         return self.tp * self.pp * self.dp * self.cp
 
     @property
     def expert_tp(self) -> Floats:
-        """Chips that split each expert: `etp`, or :func:`default_expert_tp` where `etp` is 0."""
+        """Number of chips that split each expert; :func:`default_expert_tp` if `etp` is 0."""
         if np.all(self.etp > 0):
             return self.etp
         return np.where(self.etp > 0, self.etp, default_expert_tp(self.tp, self.ep))

@@ -15,8 +15,8 @@ __all__ = ["attention_flops", "attention_seconds"]
 def attention_flops(tokens: Floats, models: ModelArrays) -> Floats:
     """Return the FLOPs of scores and weighted values of one layer, forward, over all heads.
 
-    ``4 tokens span width`` (Dao 2023, arXiv 2307.08691), where a causal mask halves the span. With
-    grouped queries, heads share keys and values, but the number of products is the same.
+    The number is ``4 tokens span width`` (Dao 2023, arXiv 2307.08691); a causal mask halves the
+    span. With grouped queries, heads share keys and values, but the number of products is the same.
     """
     return 4.0 * tokens * models.span * models.attention_width
 

@@ -46,19 +46,19 @@ class BestPlans(Brief):
     Attributes
     ----------
     step_time_s : array
-        Seconds per step; inf where no plan fits.
+        Seconds per step; inf if no plan fits.
     tokens_per_step, tokens_per_s, mfu : array
-        Tokens/s and MFU are 0 where no plan fits.
+        Tokens/s and MFU are 0 if no plan fits.
     memory_bytes : array
-        Memory of the fullest chip. Where no plan fits, that of the plan that needs the least
-        memory (inf where there is no plan at all).
+        Memory of the fullest chip. If no plan fits, the memory of the plan that needs the least
+        (inf if there is no plan at all).
     tp, pp, dp, cp, ep, etp, vpp, micro_batch, recompute, zero : array of int
-        The plan (0 where none fits); `recompute` indexes ``RECOMPUTE``. `etp` is 0 for a model
+        The plan (0 if none fits); `recompute` indexes ``RECOMPUTE``. `etp` is 0 for a model
         without experts.
     parts : dict of str to array
-        Seconds by part (0 where no plan fits).
+        Seconds by part (0 if no plan fits).
     reason : list of str
-        Why no plan fits; empty where one does.
+        Why no plan fits; empty if one does.
     notes : list of tuple of str
         Remarks on each row's plan (:mod:`clustersim.performance.plan_rules`) and on its precision.
     """
@@ -243,7 +243,7 @@ def rows_of(
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The fastest plan of each row (`winner` is False where none fits)."""
+    """The fastest plan of each row (`winner` is False if none fits)."""
 
     winner: Bools
     plans: Plans
@@ -290,7 +290,7 @@ def _least_recompute(
     global_batch: Floats,
     kept: MemoryRules,
 ) -> tuple[Floats, Floats]:
-    """Return the first recompute mode in which each plan fits, and the least bytes up to it.
+    """Return the first recompute mode in which each plan fits, and its least memory until then.
 
     More recompute never makes a step faster: the recomputed work takes at least as much time as
     the additional communication that it can hide. So no faster plan is missed.
@@ -316,7 +316,7 @@ def _least(least: Floats, row: Ints, values: Floats) -> None:
 
 
 def _first_minimum(row: Ints, values: Floats) -> NDArray[np.intp]:
-    """Index of the smallest value of each row, the first of equal ones; `row` is ascending."""
+    """Return the index of the first smallest value of each row; `row` is ascending."""
     if not row.size:
         return np.zeros(0, dtype=np.intp)
     starts = np.flatnonzero(np.diff(row, prepend=-1))

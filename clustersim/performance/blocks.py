@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 __all__ = ["ELEMENTS", "in_blocks"]
 
 ELEMENTS = 8192
-"""Elements of an array in one block (64 KiB). The tens of arrays of one part then stay in the cache
-of a core, and the overhead of calling numpy is a tenth of the time of the arithmetic."""
+"""Number of elements of an array in one block (64 KiB). The dozens of arrays that one part uses
+then stay in the cache of a core, and the overhead of calling numpy is a tenth of the time of the
+arithmetic."""
 
 
 def in_blocks(
@@ -60,7 +61,7 @@ def _arrays(given: Any) -> list[NDArray[Any]]:
 
 
 def _part(given: Any, where: slice, rows: int) -> Any:
-    """Rows of one input; a value that all rows share is kept as it is."""
+    """Return the rows of one input; a value that all rows share is kept as it is."""
     arrays = [
         array[..., where] if array.ndim and array.shape[-1] == rows else array
         for array in _arrays(given)

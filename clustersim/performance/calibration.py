@@ -55,12 +55,13 @@ class Calibration(Brief):
     basis : array, shape (K, R)
     scatter : mapping of str to float
         Scatter of a measurement around the model (standard deviation of the logarithm) by
-        product; ``"NeMo mixture"`` for its mixtures of experts, ``""`` for any other product.
+        product; ``"NeMo mixture"`` is for NeMo's mixtures of experts, ``""`` for any other product.
     coverage_factor : float
         Half width of a 90 % interval in standard deviations. It is chosen such that the intervals
         cover 90 % of the rows that were left out of a fit.
     overdispersion : float
-        Factor on the posterior's spread: the scatter of the residuals over the stated scatter.
+        Factor on the posterior's spread: the scatter of the residuals divided by the stated
+        scatter.
     facts : mapping
         The data of the fit and its errors (for provenance; JSON values).
     """

@@ -26,9 +26,10 @@ Key = tuple[str, str, str]
 UNKNOWN = "unknown"
 """Label of a stack or source that is not named; measurements never have it."""
 UNMEASURED = 0.5
-"""Spread of a chip without measurements around its architecture, over that of architectures."""
+"""Spread of chips without measurements around their architecture, divided by the spread of the
+architectures."""
 RELATIVES = {"hopper-h20": "hopper"}
-"""Families without measurements that are another architecture with parts disabled."""
+"""Families without measurements, each with the architecture of which it is a reduced version."""
 
 
 def labels_of(
@@ -76,7 +77,7 @@ class CoefficientDraw(Brief):
     effects : mapping of Key to float or array of shape (draws,)
         Offsets on the unbounded scale of each parameter.
     draws : int
-        0 for one set of values, otherwise the number of draws that are held side by side.
+        0 for one set of values, otherwise the number of draws.
     seed : int or None
         None for the posterior mean, in which effects without measurements are 0. In a draw, such an
         effect is drawn from its prior; it depends only on this seed and its key.
@@ -153,7 +154,7 @@ class CoefficientDraw(Brief):
         Returns
         -------
         Coefficients
-            Arrays of shape (rows,), or (draws, rows) where it holds several draws.
+            Arrays of shape (rows,), or (draws, rows) if this object contains several draws.
         """
         distinct = list(dict.fromkeys(labels))
         drawn = self.seed is not None

@@ -18,7 +18,7 @@ __all__ = ["Coefficients"]
 class Coefficients:
     """Every coefficient, as one value or as an array with one element per row.
 
-    :data:`clustersim.performance.PARAMETERS` gives the meaning and unit of each coefficient;
+    :data:`clustersim.performance.PARAMETERS` states the meaning and unit of each coefficient;
     :class:`clustersim.performance.CoefficientDraw` resolves them for chips and a software stack.
     `corner` is not a coefficient: it is the width of the model's rounded corners
     (:mod:`clustersim.network.corners`), which are sharp except during a fit.

@@ -15,9 +15,10 @@ __all__ = ["elementwise_seconds", "mixture_elementwise_seconds"]
 NORM_PASSES = 14.0
 ATTENTION_PASSES = 3.0
 MLP_PASSES = 2.5
-"""Reads and writes (2 bytes each) of hidden, attention and MLP activations by the kernels of one
-layer, forward. Hidden: two norms, two residual sums with dropout. Attention: rotary positions and
-bias. MLP: activation function and product. The fitted `elementwise_traffic` scales all of them."""
+"""Number of reads and writes (2 bytes each) of hidden, attention and MLP activations in the forward
+pass of one layer. Hidden activations pass through two norms and two residual sums with dropout,
+attention activations through rotary positions and bias, and MLP activations through the activation
+function and the product. The fitted `elementwise_traffic` scales all of them."""
 
 
 def elementwise_seconds(
@@ -28,15 +29,15 @@ def elementwise_seconds(
     rates: Rates,
     coefficients: Coefficients,
 ) -> Floats:
-    """Return the seconds of a layer's memory-bound kernels, forward (backward takes twice that).
+    """Return the seconds of a layer's memory-bound kernels, forward (backward takes twice as long).
 
     The time is bytes over bandwidth. The bytes are `NORM_PASSES` over the hidden activations (split
     by tensor-parallel ranks only with sequence parallelism: Korthikanti et al. 2022),
     `ATTENTION_PASSES` over queries, keys and values, and `MLP_PASSES` over the activations of each
     MLP matrix. In a mixture of experts, the matrices are those of the chosen and the shared
     experts. The mixture also permutes the copies of a token: two passes before and two after the
-    exchange, and two over what the ranks that split a distributed expert gathered. With FP8 the
-    inputs of the products are cast. `layer_s` is the time of launching the kernels.
+    exchange, and two over the copies gathered by the ranks that split a distributed expert. With
+    FP8, the inputs of the products are cast. `layer_s` is the time of launching the kernels.
     """
     split = np.where(plans.sequence_parallel > 0, plans.tp, 1.0)
     hidden = models.hidden / split

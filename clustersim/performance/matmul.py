@@ -15,11 +15,11 @@ def matmul_seconds(
 ) -> Floats:
     """Return the seconds of multiplying `rows` activations by a ``depth x width`` matrix.
 
-    FLOPs over the rate of large products, plus `matmul_traffic` times the least bytes (both
-    operands and the result, 2 bytes each) over the memory bandwidth. The second term is the memory
-    traffic of the tiles that a kernel does not hide. Small products are slow because their bytes
-    weigh more (the roofline of Williams, Waterman and Patterson 2009, with a sum in place of the
-    maximum).
+    The time is the FLOPs divided by the rate of large products, plus `matmul_traffic` times the
+    least bytes (both operands and the result, 2 bytes each) divided by the memory bandwidth. The
+    second term is the memory traffic of the tiles that a kernel does not hide. Small products are
+    slow because their bytes weigh more (the roofline of Williams, Waterman and Patterson 2009, with
+    a sum in place of the maximum).
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def matmul_seconds(
     Returns
     -------
     array
-        Seconds of one forward pass; a backward pass takes twice that.
+        Seconds of one forward pass; a backward pass takes twice as long.
     """
     flops_s = 2.0 * rows * width * depth / rates.product_flops
     traffic = 2.0 * (rows * (width + depth) + width * depth)
@@ -44,7 +44,7 @@ def attention_projection_seconds(
     """Return the seconds of query, key, value and output projections of one layer, forward.
 
     The output projection is ``attention_width x hidden``. The remaining attention parameters of
-    the layer count as one product that gives queries, keys and values.
+    the layer count as one product that computes queries, keys and values.
     """
     width = models.attention_width / plans.tp
     into = (models.attention_params / models.hidden) / plans.tp - width

@@ -42,11 +42,11 @@ LOSSES = ("n", "kernel", "linear")
 GRADIENTS = {"bf16": 2.0, "fp32": 4.0}
 OPTIMIZERS = {"adamw": 8.0, "adamw-8bit": 2.0, "adamw-bf16": 4.0, "muon": 4.0, "lion": 4.0,
               "sgd": 4.0, "adafactor": 0.0}  # fmt: skip
-"""Bytes of moments per parameter. Muon, Lion and SGD keep one moment, Adafactor only rows and
+"""Bytes of moments per parameter. Muon, Lion and SGD keep one moment; Adafactor keeps only rows and
 columns. ``adamw-bf16`` has no main weights: weights, gradients and moments are all BF16."""
 WEIGHTS = {"bf16": 2.0, "fp32": 6.0, "fp8": 1.0, "int8": 1.0, "nf4": 4.5 / 8.0}
-"""Bytes per frozen weight. NF4 keeps an FP32 scale for 64 weights (QLoRA, arXiv 2305.14314). For
-FP32 weights, the backward pass also keeps the 16-bit copies that autocast makes (torch.amp)."""
+"""Bytes per frozen weight. NF4 keeps one FP32 scale for every 64 weights (QLoRA, arXiv 2305.14314).
+For FP32 weights, the backward pass also keeps the 16-bit copies that autocast makes (torch.amp)."""
 OFFLOADS = ("none", "activations", "optimizer", "weights")
 OFFLOAD_WORDS = (
     "none, or activations, optimizer, weights joined by +; activations:30 offloads 30 layers of a "
@@ -99,7 +99,7 @@ class Reserve(FileModel):
 
 
 class MemoryFile(FileModel):
-    """``data/memory.yaml``."""
+    """Content of ``data/memory.yaml``."""
 
     stacks: list[StackMemory]
     reserves: list[Reserve]
@@ -114,7 +114,7 @@ class MemoryRules:
     weights, gradients, optimizer : array
         Bytes per parameter.
     gradient_stage : array
-        ZeRO stage from which on gradients are split.
+        ZeRO stage from which gradients are split.
     replicated, bucket : array
         Additional bytes per gradient: without ZeRO, and for buckets with more than one rank.
     step : array
@@ -122,22 +122,22 @@ class MemoryRules:
     frozen : array
         Bytes per frozen weight under adapters; 0 means FP8 in FP8 runs and BF16 otherwise.
     host_weights : array
-        1 where the weights that ZeRO 3 splits are on the host.
+        1 if the weights that ZeRO 3 splits are on the host.
     logits : array
         Bytes per logit while the loss is computed.
     fused_hidden : array
-        1 where logits are never stored.
+        1 if logits are never stored.
     eager : array
-        1 where norms and gates run as separate operations.
+        1 if norms and gates run as separate operations.
     fp8_gate : array
-        1 where FP8 runs with adapters keep the input of the MLP's activation function in one byte.
+        1 if FP8 runs with adapters keep the input of the MLP's activation function in one byte.
     products : array
-        1 where partial recompute keeps every second product.
+        1 if partial recompute keeps every second product.
     offloaded_layers : array
         Layers per stage whose activations are on the host; may be infinite.
     live, step_group : array
-        Largest number of parameters that ZeRO 3 gathers, and that it updates, at a time; may be
-        infinite.
+        Largest number of parameters that ZeRO 3 gathers at a time, and that it updates at a time;
+        may be infinite.
     buffers, reserve_share, reserve_bytes : array
         Communication buffers (bytes), and the reserve as a share of the chip's memory and as bytes.
     """
@@ -176,7 +176,7 @@ def _file() -> MemoryFile:
 
 @functools.lru_cache(maxsize=1024)
 def stack_memory(stack: str) -> StackMemory:
-    """Return the memory use of a software stack; that of the ZeRO paper if it is unknown.
+    """Return the memory use of a software stack; an unknown stack gets that of the ZeRO paper.
 
     Examples
     --------
@@ -285,12 +285,12 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
 
 @functools.cache
 def plain_rules() -> MemoryRules:
-    """Mixed precision of the ZeRO paper, without a stack: 16 bytes per parameter, stored logits."""
+    """Return the rules of the ZeRO paper: 16 bytes per parameter, and stored logits."""
     return memory_rules([""], [""])
 
 
 def _offloads(text: str) -> dict[str, float]:
-    """Return what is on the host; ``activations`` gives the number of layers."""
+    """Return the number of layers on the host by class of memory (inf for all layers)."""
     found = {}
     for part in text.split("+"):
         name, _, layers = part.partition(":")
@@ -302,12 +302,12 @@ def _offloads(text: str) -> dict[str, float]:
 def parse_memory(
     memory: str | Mapping[str, object] | None, source: str = "memory"
 ) -> dict[str, str]:
-    """Parse memory options: ``"loss_fused=linear,offload=activations+optimizer"``.
+    """Parse memory options such as ``"loss_fused=linear,offload=activations+optimizer"``.
 
     Parameters
     ----------
     memory : str or mapping, optional
-        Keys of :data:`MEMORY_OPTIONS`; omit it to use what the stack does.
+        Keys of :data:`MEMORY_OPTIONS`; by default the options of the stack are used.
     source : str
         Name of the input in error messages.
 

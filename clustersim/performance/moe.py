@@ -54,14 +54,14 @@ def expert_exchange_seconds(
 ) -> Floats:
     """Return the seconds of exchanging tokens for one layer, forward: to the experts and back.
 
-    Each rank sends ``tokens top_k hidden`` elements of 2 bytes each way (GShard, arXiv
-    2006.16668), or its share of them where tensor-parallel ranks split the sequence. The ranks are
-    neighbours: experts are spread over tensor- and data-parallel ranks alike, and those that split
-    an expert are next to each other. The `etp` ranks of an expert gather what each of them
-    received, and their partial sums are scattered (``MoEAlltoAllTokenDispatcher`` of Megatron-Core;
-    MoE parallel folding, arXiv 2504.14960). With `ep` of 1 nothing is sent, and a token is gathered
-    once, not once for each of its experts (the all-gather dispatcher). Where `tp` ranks split the
-    experts like any other matrix, that communication is part of
+    Each rank sends ``tokens top_k hidden`` elements of 2 bytes each way (GShard, arXiv 2006.16668),
+    or its share of them if tensor-parallel ranks split the sequence. The ranks are neighbours:
+    experts are spread over tensor- and data-parallel ranks alike, and those that split an expert
+    are next to each other. The `etp` ranks of an expert gather what each of them received, and
+    their partial sums are scattered (``MoEAlltoAllTokenDispatcher`` of Megatron-Core; MoE parallel
+    folding, arXiv 2504.14960). With an `ep` of 1, nothing is sent, and a token is gathered once,
+    not once for each of its experts (the all-gather dispatcher). If `tp` ranks split the experts
+    like any other matrix, that communication is part of
     :func:`clustersim.performance.parallel.tensor_seconds`.
     """
     own, etp = 2.0 * tokens * models.hidden / plans.tp, plans.expert_tp

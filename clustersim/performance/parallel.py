@@ -50,12 +50,11 @@ def exposed_seconds(
 def tensor_seconds(tokens: Floats, models: ModelArrays, plans: Plans, links: Links) -> Floats:
     """Return the seconds of tensor-parallel communication of one layer, forward.
 
-    Two all-reduces of ``tokens hidden`` elements of 2 bytes (Shoeybi et al. 2019, arXiv
+    There are two all-reduces of ``tokens hidden`` elements of 2 bytes (Shoeybi et al. 2019, arXiv
     1909.08053); with sequence parallelism these are a reduce-scatter and an all-gather of the same
-    volume. The MLP of a mixture of experts needs an all-reduce only where its experts are split by
-    `tp` like any other matrix (`ep` of 1), or for shared experts. Distributed experts get their
-    tokens by
-    :func:`clustersim.performance.moe.expert_exchange_seconds`.
+    volume. The MLP of a mixture of experts needs an all-reduce only if its experts are split by
+    `tp` like any other matrix (`ep` of 1), or for shared experts. The exchange of tokens with
+    distributed experts is timed by :func:`clustersim.performance.moe.expert_exchange_seconds`.
     """
     one = np.ones(())
     once = all_reduce_seconds(2.0 * tokens * models.hidden, plans.tp, one, links)
@@ -66,7 +65,7 @@ def tensor_seconds(tokens: Floats, models: ModelArrays, plans: Plans, links: Lin
 
 
 def mixtures_reduce(models: ModelArrays, plans: Plans) -> Bools:
-    """Whether a mixture of experts has matrices that `tp` ranks split and no exchange gathers."""
+    """Whether the MLP of a mixture of experts needs an all-reduce over the `tp` ranks."""
     split: Bools = (models.shared_experts > 0) | ((plans.ep == 1) & (plans.expert_tp == plans.tp))
     return split
 
@@ -114,19 +113,19 @@ def data_parallel_seconds(
 ) -> Floats:
     """Return the exposed seconds of gradient and weight traffic in one step.
 
-    Stages 0 to 2 reduce-scatter the gradients and all-gather the weights (or all-reduce, the same
-    volume) once per step, after the last backward pass. Stage 3 gathers the weights twice and
+    Stages 0 to 2 reduce-scatter the gradients and all-gather the weights (or an all-reduce of the
+    same volume) once per step, after the last backward pass. Stage 3 gathers the weights twice and
     scatters the gradients once in every micro-batch (Rajbhandari et al. 2020, arXiv 1910.02054).
     Experts are reduced among the ranks that hold the same experts.
 
-    In hybrid sharding all of this happens within a group, and each rank's share of the gradients is
-    summed over the groups once per step (Zhao et al. 2023, arXiv 2304.11277); with stage 3, after
-    the last micro-batch.
+    In hybrid sharding, all of this happens within a group, and each rank's share of the gradients
+    is summed over the groups once per step (Zhao et al. 2023, arXiv 2304.11277). With stage 3, this
+    sum follows the last micro-batch.
 
     Weights are gathered in several messages per layer. The start-up of each message takes one hop
-    of a ring per scale-up domain. With hundreds of domains this outweighs the bytes: InternEvo on
-    50 Gb/s per chip falls from 4,062 to 2,271 tokens/s per chip when ZeRO-1 spans 1,024 chips, and
-    to 3,625 in groups of 8.
+    of a ring per scale-up domain. With hundreds of domains, this takes longer than the transfer:
+    InternEvo on 50 Gb/s per chip falls from 4,062 to 2,271 tokens/s per chip when ZeRO-1 spans
+    1,024 chips, and to 3,625 in groups of 8.
     """
     stride = plans.tp
     dense, experts = shard.dense_params * shard.trained, shard.expert_params * shard.trained

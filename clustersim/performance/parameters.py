@@ -3,10 +3,10 @@
 A coefficient is the sum of a base value and effects. The effects belong to the chip's architecture,
 the chip, the software product (NeMo, LLM Foundry, MindSpeed ...), the exact release, the
 combination of architecture, product and precision, and the source of a measurement. All are on an
-unbounded scale (logarithm, or logit of a fraction). The base has a normal prior around `mean`, each
-effect a normal prior around 0. A chip or release with few rows is therefore shrunk towards related
-ones; one without rows gets their mean and their spread (partial pooling: Gelman and Hill 2007,
-chapter 12).
+unbounded scale (logarithm, or logit of a fraction). The base has a normal prior around `mean`, and
+each effect has a normal prior around 0. A chip or release with few rows is therefore shrunk towards
+related ones; a chip or release without rows gets their mean and their spread (partial pooling:
+Gelman and Hill 2007, chapter 12).
 
 The prior means are orders of magnitude, from first principles or from the sources that the
 functions of the performance model cite; the fit moves them.
@@ -117,15 +117,15 @@ PARAMETERS = (
         base=0.4, product=0.4,
     ),
     _parameter(
-        "scaleup_factor", "log", 1.0, "scale-up bandwidth in training over that measured alone",
+        "scaleup_factor", "log", 1.0, "scale-up bandwidth in training over its isolated value",
         base=0.15, architecture=0.15, product=0.1,
     ),
     _parameter(
-        "nic_factor", "log", 0.9, "network bandwidth in training over that measured alone",
+        "nic_factor", "log", 0.9, "network bandwidth in training over its isolated value",
         base=0.2, product=0.3, source=0.3,
     ),
     _parameter(
-        "latency_factor", "log", 1.0, "collective start-up in training over that measured alone",
+        "latency_factor", "log", 1.0, "collective start-up in training over its isolated value",
         base=0.4, product=0.3,
     ),
     _parameter(
@@ -185,7 +185,7 @@ PARAMETERS = (
         base=0.1,
     ),
     _parameter(
-        "grouped_slowdown", "log", 1.2, "time of the experts' products over that of one product",
+        "grouped_slowdown", "log", 1.2, "time of the experts' products over one product's time",
         base=0.4, architecture=0.2, product=0.3, release=0.3,
     ),
     _parameter(

@@ -1,4 +1,4 @@
-"""Which plans training frameworks refuse, and which are unusual: one table for all callers.
+"""Rules for plans that training frameworks refuse and for unusual plans: one table for all callers.
 
 :data:`RULES` judges the plans of ``estimate --plan``, ``estimate --table``, the plan search, the
 run times of simulated jobs and the rows of a fit. A rule *refuses* a plan if frameworks stop at the
@@ -80,11 +80,11 @@ class Rule:
     refuses : bool
         True if a plan that breaks the rule is refused, False if it gets a note.
     broken : callable
-        Returns which of some :class:`Terms` break the rule.
+        Takes :class:`Terms` and returns which plans break the rule.
     text : callable
-        Returns the message for one of them.
+        Takes the terms of one plan and returns the message.
     needs_dp : bool
-        Whether the rule is skipped where `dp` is unknown.
+        Whether the rule is skipped if `dp` is unknown.
     """
 
     name: str
@@ -315,7 +315,7 @@ RULES: tuple[Rule, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """Problems and remarks of some plans, a list of lines for each.
+    """Problems of plans and notes on them, with one list of lines for each plan.
 
     Attributes
     ----------
@@ -376,7 +376,7 @@ def judge(
 def switch_problems(
     model: ModelArrays, chip: AcceleratorArrays, switches: Mapping[str, float | None]
 ) -> list[str]:
-    """Say which switches no plan of a model on a chip can have, whatever its sizes.
+    """Return the problems of switches that no plan of a model on a chip can have, at any size.
 
     Examples
     --------
@@ -409,7 +409,7 @@ def data_parallel_size(
     Returns
     -------
     float
-        ``count / (tp pp cp)``; 0 where these do not divide the chips.
+        ``count / (tp pp cp)``; 0 if these do not divide the chips.
     str, str
         A problem if `dp` contradicts this size; a note instead if `tp` is not given, since a
         missing `tp` can be the reason.

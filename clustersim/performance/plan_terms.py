@@ -16,8 +16,8 @@ __all__ = ["Terms", "kv_heads_fit", "kv_heads_of", "terms_of"]
 class Terms:
     """All quantities that the rules use, one element per plan.
 
-    `domain` is the size of a scale-up domain. `etp` is the given or the default one, 1 without
-    experts.
+    `domain` is the size of a scale-up domain. `etp` is the given value or the default; it is 1 for
+    a model without experts.
     """
 
     layers: Floats
@@ -56,7 +56,7 @@ class Terms:
 
     @property
     def share(self) -> Floats:
-        """Sequences per data-parallel rank; the entire batch where `dp` is unknown (0)."""
+        """Sequences per data-parallel rank; the entire batch if `dp` is unknown (0)."""
         return np.ceil(self.batch / np.maximum(self.dp, 1.0))
 
     @property

@@ -41,7 +41,8 @@ CONTEXT_TOKENS = 4096
 MOST_EMPTY_LAYERS = 0.3
 """A pipeline is left out if a larger share of the layer slots on its stages would be empty."""
 INTERLEAVING = (4, 8, 16)
-"""A stage has one chunk, or as many as the largest divisor of its layers up to one of these."""
+"""The number of chunks of a stage is 1, or the largest divisor of its number of layers that is at
+most one of these numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def unusual_expert_tp(tp: float, ep: float, etp: float) -> float:
 def _sequence_pieces(models: ModelArrays, cp: Floats) -> Floats:
     """Return the number of pieces into which `cp` ranks cut a sequence.
 
-    With a causal mask each rank gets two pieces, an early and a late one, so that all ranks have
+    With a causal mask, each rank gets two pieces, an early and a late one, so that all ranks have
     equal work (Llama 3, arXiv 2407.21783, section 3.3.2); without one, each rank gets one piece.
     """
     return np.where(models.span < models.seq_len, 2.0, 1.0) * cp
@@ -121,20 +122,20 @@ def enumerate_plans(
 ) -> Candidates:
     """List the usual plans of every row (model, chip, number of chips).
 
-    The list has no plan that a rule of :mod:`clustersim.performance.plan_rules` refuses. It has the
-    plans that satisfy all of these conditions:
+    The list contains no plan that a rule of :mod:`clustersim.performance.plan_rules` refuses. It
+    contains the plans that satisfy all of these conditions:
 
     - ``tp pp cp`` divides the number of chips.
     - `tp` fits the heads and stays within the scale-up domain.
     - The stages of `pp` are not too uneven.
     - `cp` cuts the sequence evenly and leaves at least `CONTEXT_TOKENS` on a chip.
-    - `ep` divides the experts and the ``tp dp cp`` chips of a stage. Distributed experts are whole,
-      or also split by `tp` if there are too few of them to spread over as many chips.
+    - `ep` divides the experts and the ``tp dp cp`` chips of a stage. Distributed experts are whole;
+      they are also split by `tp` if there are too few of them to give every chip whole experts.
     - A rank's share of the batch is at least one micro-batch.
     - ZeRO 0 is used if no two ranks hold the same weights, ZeRO 1 with pipelines, and ZeRO 1 to 3
       otherwise; other stages need more memory or time.
-    - Pipelines with at least as many micro-batches as stages are interleaved: a stage has 1 chunk,
-      or as many as the largest divisor of its layers up to 4, 8 and 16.
+    - Pipelines with at least as many micro-batches as stages are interleaved: the number of
+      chunks of a stage is 1, or the largest divisor of its layers up to 4, 8 or 16.
 
     Parameters
     ----------
@@ -209,8 +210,8 @@ def _ways_to_split_experts(n_experts: Floats, width: Floats, tp: Floats, stage: 
     """Return which expert parallel sizes each layout can have, shape (layouts, sizes, 2).
 
     The last axis has two ways to split experts: the default one, and also by `tp`. The second one
-    helps where the chips cannot all hold whole experts. Otherwise it is slower: exchanging tokens
-    moves fewer bytes than exchanging them and gathering them for a split expert.
+    helps if there are too few experts to give every chip whole ones. Otherwise it is slower:
+    exchanging tokens moves fewer bytes than exchanging them and gathering them for a split expert.
     """
     if not np.any(n_experts > 0):
         return np.broadcast_to((EXPERT == 1)[None, :, None], (tp.size, EXPERT.size, 1))
@@ -226,7 +227,7 @@ def _ways_to_split_experts(n_experts: Floats, width: Floats, tp: Floats, stage: 
 
 
 def _stages_that_help(pp: Floats, ranks: Floats) -> Bools:
-    """ZeRO stages worth trying where `ranks` hold the same weights, shape (layouts, stages)."""
+    """Return which ZeRO stages to try if `ranks` hold the same weights, shape (layouts, stages)."""
     alone, pipelined = ranks[:, None] == 1, pp[:, None] > 1
     return np.where(
         alone, ZERO_STAGES == 0, np.where(pipelined, ZERO_STAGES == 1, ZERO_STAGES >= 1)
@@ -234,7 +235,7 @@ def _stages_that_help(pp: Floats, ranks: Floats) -> Bools:
 
 
 def _interleaving(layers: Floats, pp: Floats) -> Floats:
-    """Chunks per stage, shape (1 + choices, layouts); 0 for impossible and repeated choices."""
+    """Return chunks per stage, shape (1 + choices, layouts); 0 if impossible or repeated."""
     stage = np.ceil(layers / pp)
     choices = [np.ones(pp.shape)]
     largest = np.ones(pp.shape)
@@ -268,7 +269,7 @@ class _Layout:
         return tuple(len(options) for options in lists)
 
     def plans(self, index: NDArray[np.intp]) -> Plans:
-        """Return some plans of the product; what the layout fixes is a single number."""
+        """Return some plans of the product; values that the layout fixes are single numbers."""
         place = np.unravel_index(index, self.shape)
         micro_batch, vpp = self.schedules[place[0]].T
         zero, zero_group = self.zero[place[1]].T
@@ -393,7 +394,7 @@ def _layout(tp: int, pp: int, dp: int, cp: int, ep: int, etp: int, schedules: Fl
 
 
 def _schedules(share: int, stage: int, pp: int) -> Floats:
-    """Micro-batches and interleavings for a stage with `stage` layers, shape (schedules, 2)."""
+    """Return the schedules of a stage with `stage` layers, shape (schedules, 2)."""
     sizes = [size for size in range(1, share + 1) if size <= EVERY_MICRO_BATCH or share % size == 0]
     return np.array(
         [

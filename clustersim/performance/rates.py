@@ -42,7 +42,7 @@ class Rates:
 
 
 def rates_of(chips: AcceleratorArrays, coefficients: Coefficients) -> Rates:
-    """Apply the coefficients to the peaks, memory and links of some chips."""
+    """Apply the coefficients to the peaks, memory bandwidths and links of some chips."""
     efficiency = coefficients.matmul_efficiency
     fp8 = np.where(chips.fp8, coefficients.fp8_efficiency, 1.0)
     links = links_of_constants(

@@ -32,7 +32,7 @@ SPACES = ("usual", "full")
 SWITCHES = ("flash", "sequence_parallel", "overlap", "lora", "moe_recompute")
 """Settings that a software stack can use in any layout, so a search can fix them."""
 PLANS_AT_ONCE = 65_536
-"""Plans that are held at once (8 MB)."""
+"""Number of plans that are kept in memory at once (8 MB)."""
 SAME_TIME = 1e-9
 """Plans whose step times differ by less than this share count as equally fast."""
 
@@ -51,7 +51,7 @@ class PlanSearch(Brief):
         The number of plans whose memory was computed, and how many of them fit. The step time was
         computed for every plan that fits.
     least_memory_bytes : float
-        Memory of the plan that needs least (inf if there is no plan at all).
+        Memory of the plan that needs the least memory (inf if there is no plan at all).
     reason : str
         Why nothing fits; empty if a plan does.
     notes : tuple of tuple of str

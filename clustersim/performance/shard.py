@@ -1,4 +1,4 @@
-"""The share of a model and its batch that one chip of a plan has."""
+"""The share of a model and of its batch that a plan assigns to one chip."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["Shard", "ranks_with_same_experts", "shard_of"]
 
 
 ADAPTED_SHARE = 0.003
-"""Trained parameters of low-rank adapters over those of the model (Llama-2-70B with rank 16 on the
-attention projections: 45 million of 70,000 million; MLPerf Training v4.0)."""
+"""Trained parameters of low-rank adapters divided by the parameters of the model (Llama-2-70B with
+rank 16 on the attention projections: 45 million of 70,000 million; MLPerf Training v4.0)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,15 @@ class Shard:
     micro_batches : array
         Micro-batches per step on one data-parallel rank.
     layers, moe_layers : array
-        Layers of the fullest stage, and how many of them (in the mean) are mixtures of experts.
+        Layers of the fullest stage, and how many of them (on average) are mixtures of experts.
     dense_params, expert_params : array
         Parameters on one chip of the fullest stage, before ZeRO: those that all data-parallel
         ranks share, and those of the chip's experts.
     ranks, group : array
-        Number of ranks with the same dense parameters, and of those over which ZeRO splits them.
+        Number of ranks with the same dense parameters, and number of ranks over which ZeRO splits
+        these parameters.
     expert_copies, expert_group : array
-        Number of ranks with the same experts, and of those over which ZeRO splits them.
+        Number of ranks with the same experts, and number of ranks over which ZeRO splits these.
     trained : array
         Share of the parameters that are trained.
     """

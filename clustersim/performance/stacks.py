@@ -75,8 +75,8 @@ def product_of(stack: str) -> str:
 def default_stack(architecture: str) -> str:
     """Return the stack that is assumed for an architecture if a scenario does not name one.
 
-    This is the recent release with the most measurements: NVIDIA's own recipes of 2025, and
-    MindSpeed-LLM 1.0.RC3 on Ascend. For other chips it is an unknown stack (``""``): the mean of
+    The default is the recent release with the most measurements: NVIDIA's own recipes of 2025, and
+    MindSpeed-LLM 1.0.RC3 on Ascend. For other chips, it is an unknown stack (``""``): the mean of
     all stacks, with their spread in draws.
     """
     return DEFAULT_STACKS.get(architecture, "")

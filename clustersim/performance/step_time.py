@@ -64,13 +64,15 @@ PARTS = (
 """Names of the parts of a step; their seconds add up to the step time."""
 
 STRAGGLE_FROM = 8.0
-"""Chips of one server; the step time grows with each doubling of the chips beyond these."""
+"""Number of chips in one server; the step time grows with each doubling of the chips beyond
+these."""
 SELECTIVE_SHARE = 0.3
 """Share of a layer's memory-bound work that selective recompute repeats with fused attention."""
 SEQUENCE_PARALLEL_EXTRA = 0.25
-"""The backward pass gathers the inputs again (Korthikanti et al. 2022, section 4.2.2)."""
+"""Additional share of tensor-parallel communication, because the backward pass gathers the inputs
+again (Korthikanti et al. 2022, section 4.2.2)."""
 UNHIDDEN = 0.2
-"""Share of the overlap that remains where a run is known not to overlap communication."""
+"""Share of the overlap that remains if a run is known not to overlap communication."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,8 @@ class StepTime:
         Whether `memory_bytes` is at most the chip's memory.
     tokens_per_step, tokens_per_s : array
     mfu : array
-        Model FLOPs utilisation: FLOPs of the model without recompute, with attention
-        counted half under a causal mask, over the peak of all chips.
+        Model FLOPs utilisation: FLOP/s of the model divided by the peak of all chips. Recomputed
+        work does not count, and attention under a causal mask counts as half of full attention.
     """
 
     step_time_s: Floats
@@ -107,10 +109,10 @@ class StepTime:
 def model_flops_per_token(models: ModelArrays, lora: Floats | float = 0.0) -> Floats:
     """Return training FLOPs per token: 6 per parameter that multiplies a token, plus attention.
 
-    Low-rank adapters (`lora` = 1) need no gradients of the weights, so 4 per parameter.
-
-    Kaplan et al. 2020 (arXiv 2001.08361) and PaLM (arXiv 2204.02311, appendix B), without the
-    masked half of causal attention. A look-up in the input embedding is not a product.
+    Low-rank adapters (`lora` = 1) need no gradients of the weights, so the count is 4 per
+    parameter. The count follows Kaplan et al. 2020 (arXiv 2001.08361) and PaLM (arXiv 2204.02311,
+    appendix B), without the masked half of causal attention. A look-up in the input embedding is
+    not a product.
     """
     expert = models.mlp_matrices * models.hidden * models.expert_ffn_hidden
     active = (models.top_k + models.shared_experts) * expert + models.hidden * models.n_experts
@@ -244,7 +246,7 @@ def memory_of(
     global_batch: Floats,
     memory: MemoryRules | None = None,
 ) -> Floats:
-    """Return only the bytes on the fullest chip of :func:`evaluate`."""
+    """Return only the `memory_bytes` of :func:`evaluate`."""
 
     def used(
         models: ModelArrays,
@@ -262,7 +264,7 @@ def memory_of(
 
 
 def _with_expert_tp(models: ModelArrays, plans: Plans) -> Plans:
-    """Fill in the default expert tensor parallel size where a plan has none, for all parts."""
+    """Fill in the default expert tensor parallel size of plans that set none."""
     if not np.any(models.n_experts > 0) or np.all(plans.etp > 0):
         return plans
     return dataclasses.replace(plans, etp=plans.expert_tp)
@@ -278,7 +280,7 @@ def _sum(columns: dict[str, Floats]) -> Floats:
 def least_seconds(
     models: ModelArrays, chips: AcceleratorArrays, plans: Plans, global_batch: Floats
 ) -> Floats:
-    """Roofline of a step: its model FLOPs at the peak of all chips.
+    """Return the minimum seconds of a step (roofline): its model FLOPs at the peak of all chips.
 
     Matrix products and attention are added. Attention and the output layer are computed in BF16.
     Low-rank adapters need no gradients of the weights, which saves a third of the products' FLOPs.
@@ -301,7 +303,7 @@ def _parts(
     global_batch: Floats,
     coefficients: Coefficients,
 ) -> dict[str, Floats]:
-    """Seconds by part of one step: micro-batches times layers, plus the work done once per step."""
+    """Return the seconds of a step by part: micro-batches times layers, plus work once per step."""
     rates = rates_of(chips, coefficients)
     links = rates.links
     layer = _layer(shard.tokens, models, chips, plans, rates, coefficients)
@@ -335,7 +337,7 @@ def _parts(
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One average layer and micro-batch: seconds by part, in total, and of either pass.
+    """Seconds of one average layer and micro-batch: by part, in total, and for each pass.
 
     `forward` and `backward` exclude communication.
     """
@@ -353,9 +355,10 @@ def layer_seconds(
     plans: Plans,
     coefficients: Coefficients,
 ) -> tuple[Floats, Floats]:
-    """Return the seconds of one layer for `tokens` on one chip: forward, and forward and backward.
+    """Return the seconds of one layer for `tokens` on one chip: the forward pass, and both.
 
-    They are computed as in :func:`evaluate`; the second includes what the plan recomputes.
+    They are computed as in :func:`evaluate`; the second number is for the forward and backward pass
+    and includes what the plan recomputes.
     """
     layer = _layer(tokens, models, chips, plans, rates_of(chips, coefficients), coefficients)
     return layer.forward, layer.total

@@ -17,10 +17,10 @@ def vocabulary_seconds(
 ) -> Floats:
     """Return the seconds of the output layer for one micro-batch, forward and backward.
 
-    Three products of ``2 tokens hidden vocab`` FLOPs (PaLM, arXiv 2204.02311, appendix B) in BF16;
-    two if low-rank adapters are trained. The tensor-parallel ranks split the vocabulary. Softmax
-    and loss move `logit_bytes` per logit. The embedding look-up, which reads one row per token, is
-    left out.
+    There are three products of ``2 tokens hidden vocab`` FLOPs (PaLM, arXiv 2204.02311, appendix B)
+    in BF16; two if low-rank adapters are trained. The tensor-parallel ranks split the vocabulary.
+    Softmax and loss move `logit_bytes` per logit. The embedding look-up, which reads one row per
+    token, is left out.
     """
     width = models.vocab / plans.tp
     flops_s = 2.0 * tokens * width * models.hidden / rates.bf16_flops

@@ -103,7 +103,7 @@ class DragonflyFabric(Fabric):
         return min(ends.nic_Bps, self.planes * self.link_Bps / ends.chips_per_node)
 
     def tiers(self) -> list[Tier]:
-        """Return the routers: a g in each plane, for g groups."""
+        """Return the routers: ``a g`` routers in each plane, for g groups."""
         return [Tier("router", self.planes * self.a * self.groups)]
 
     def levels(self) -> list[LinkLevel]:

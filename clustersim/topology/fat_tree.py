@@ -33,7 +33,7 @@ __all__ = ["FatTree", "FatTreeFabric", "FatTreeOversubscription"]
 
 
 class FatTreeOversubscription(FileModel):
-    """Capacity downwards / capacity upwards, per tier; the rate of uplinks is divided by it."""
+    """Capacity downwards divided by capacity upwards, per tier; it divides the rate of uplinks."""
 
     edge: Ratio = Field(1.0, description="oversubscription of the edge switches")
     aggregation: Ratio = Field(1.0, description="oversubscription of the aggregation switches")

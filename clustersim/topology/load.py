@@ -26,10 +26,10 @@ def load_cluster(path_or_name: str | Path, catalogue: Catalogue) -> ClusterSpec:
     Parameters
     ----------
     path_or_name : str or Path
-        A file, or the name of a file in the user's folder ``topologies`` or else in the folder of
-        the package (``"h200-superpod"``).
+        A file, or the name of a topology (``"h200-superpod"``) in the user's folder ``topologies``
+        or, if it is not there, in the package.
     catalogue : Catalogue
-        Supplies chips per node, network and scale-up link where the file omits them.
+        Supplies the chips per node, the network and the scale-up link if the file omits them.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def resolve_cluster(
 
 
 def topology_names() -> list[str]:
-    """Return the names that :func:`load_cluster` accepts: of the user's folder and the package."""
+    """Return the names of the topologies in the user's folder and in the package."""
     own = (path.name for path in Path("topologies").glob("*.yaml"))
     return sorted({Path(name).stem for name in (*own, *shipped_files("topologies", ".yaml"))})
 

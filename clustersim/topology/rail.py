@@ -36,7 +36,7 @@ __all__ = ["RailFabric", "RailOptimised", "RailOversubscription"]
 
 
 class RailOversubscription(FileModel):
-    """Capacity downwards / capacity upwards, per tier of switches; 1 is full bandwidth."""
+    """Capacity downwards divided by capacity upwards, per tier of switches; 1 is full bandwidth."""
 
     leaf: Ratio = Field(
         1.0, description="oversubscription of the leaves: ports to nodes / ports to spines"
@@ -55,8 +55,8 @@ class RailOptimised(FileModel):
         None,
         ge=1,
         le=4096,
-        description="scalable units under one layer of spines; by default as many as allow a "
-        "spine one port to every leaf; more units need a layer of cores",
+        description="scalable units under one layer of spines; by default the most for which "
+        "a spine has a port to every leaf; more units need a layer of cores",
     )
     rails: int | None = Field(
         None, ge=1, le=1024, description="leaves per unit; by default one per chip of a node"

@@ -199,7 +199,7 @@ class DatacenterNetwork(FileModel):
 
     rate: Bandwidth = Field(description="bandwidth between one pool and all others, one direction")
     rates: Annotated[dict[Name, Bandwidth], NamesAreText] = Field(
-        default_factory=dict, description="bandwidths of single pools, where they differ from rate"
+        default_factory=dict, description="bandwidths of single pools, if they differ from rate"
     )
     latency: Duration = Field(
         "100 us", validate_default=True, description="latency between two pools"

@@ -63,7 +63,7 @@ class PoolSummary:
 
     @property
     def oversubscription(self) -> float:
-        """Bandwidth of a single sending chip / of each chip when all chips of the pool send."""
+        """Bandwidth of a chip that sends alone over the bandwidth per chip when all send."""
         return self.port_Bps / self.nic_Bps
 
 

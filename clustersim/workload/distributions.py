@@ -1,7 +1,7 @@
 """Distributions of durations, token budgets and estimates in workload files.
 
-Every draw is the inverse of the distribution function at a uniform number. As one uniform number
-per job determines its value, two workloads that differ only in load have the same jobs.
+Every draw is the inverse of the distribution function at a uniform number. Because one uniform
+number per job determines its value, two workloads that differ only in load have the same jobs.
 """
 
 from __future__ import annotations

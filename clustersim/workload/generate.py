@@ -38,7 +38,7 @@ def generate_jobs(
 ) -> pd.DataFrame:
     """Draw jobs.
 
-    Each purpose has a separate random stream, and each job uses one number of it. The k-th job
+    Each purpose has a separate random stream, and each job uses one number from it. The k-th job
     therefore has the same class, size and duration at every load and horizon; only the submit times
     change.
 

@@ -27,20 +27,21 @@ __all__ = [
 ]
 
 UNUSUAL_S = 100 * SECONDS_PER_YEAR
-"""Longer times cause a note: they may be in milliseconds (a month has nearly as many)."""
+"""Longer times (in seconds) cause a note, because they may be in milliseconds: a month has nearly
+this number of milliseconds."""
 REQUIRED_COLUMNS = ("job_id", "submit_s", "n_accelerators", "duration_s")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class JobLog(Brief):
-    """The jobs of one file, and an account of its other rows.
+    """The jobs of one file, and the numbers of its other rows.
 
     Parameters
     ----------
     jobs : pandas.DataFrame
         One row per job in submit order: ``job_id``, ``submit_s``, ``n_accelerators``,
-        ``duration_s`` (seconds), if known ``estimate_s``, ``vc``, ``user``, and all other columns
-        of the file unchanged.
+        ``duration_s`` (seconds); if known, ``estimate_s``, ``vc`` and ``user``; and all other
+        columns of the file, unchanged.
     rows_read : int
         Number of rows in the file.
     source : str

@@ -27,7 +27,7 @@ _MODELS = resources.files("clustersim.workload") / "models"
 
 
 class JobClass(FileModel):
-    """Jobs of one kind.
+    """A class of jobs with common properties.
 
     A class has either a ``duration`` (on the reference accelerator) or a ``model`` of the catalogue
     with a distribution of ``tokens``. The performance core computes the run time of jobs with a

@@ -140,7 +140,9 @@ def test_a_result_is_written_whatever_comes_in_between(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     printed, errors = process.communicate(timeout=30)
     assert process.returncode == 143
-    assert errors == "clustersim: writing what was computed; a third signal ends it at once\n"
+    assert (
+        errors == "clustersim: writing what was computed; a third signal ends the command at once\n"
+    )
     assert "written to out" in printed
     assert (Result.load(tmp_path / "out").jobs["outcome"] == "finished").all()
 

@@ -86,7 +86,7 @@ def test_logs(tmp_path: Path, zone: str, first: str, later: str, words: str) -> 
 )
 def test_offsets_are_of_whole_minutes_up_to_14_hours(zone: str, offset: str) -> None:
     with pytest.raises(
-        ValueError, match=re.escape(f"has an offset of {offset} from UTC; allowed are whole min")
+        ValueError, match=re.escape(f"has an offset of {offset} from UTC; allowed: whole min")
     ):
         parse_zone(zone)
 

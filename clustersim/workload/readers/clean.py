@@ -23,7 +23,7 @@ _NUMERIC = ("submit_s", "n_accelerators", "duration_s", "estimate_s", "tokens")
 
 
 def as_numbers(table: pd.DataFrame) -> pd.DataFrame:
-    """Convert the columns of a jobs table to their types where their values allow it.
+    """Convert the columns of a jobs table to their types if their values allow it.
 
     Whole numbers become int64 (Int64 if some are missing), other numbers become float64, and ``vc``
     and ``user`` become text. A column that cannot be converted is left for the check to report.
@@ -128,7 +128,7 @@ def log_of(
     sort : bool
         Whether to sort rows that are not in order of submission (stable).
     clip_to_estimate : bool
-        Whether jobs end at their estimate, as with a scheduler that kills them.
+        Whether jobs end at their estimate, as with a scheduler that kills jobs at their estimate.
 
     Returns
     -------
@@ -245,7 +245,7 @@ def _early_starts(table: pd.DataFrame) -> list[str]:
 
 
 def _fill_estimates(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Use the run time where a job has no estimate."""
+    """Use the run time as the estimate of jobs that have none."""
     if "estimate_s" not in table or "duration_s" not in table:
         return table, []
     estimates, runs = _floats(table["estimate_s"]), _floats(table["duration_s"])

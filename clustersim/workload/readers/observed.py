@@ -112,14 +112,14 @@ def observed_run(
     Parameters
     ----------
     start, end : pandas.Series
-        Times or seconds, missing where not recorded.
+        Times or seconds, missing if not recorded.
     state : pandas.Series, optional
         State of each job. The end of a running job is ignored.
 
     Returns
     -------
     (pandas.Series, pandas.Series)
-        Run times in seconds, NaN where not observed; and reasons, missing where observed.
+        Run times in seconds, NaN if not observed; and reasons, missing if observed.
 
     Examples
     --------

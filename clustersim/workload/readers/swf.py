@@ -3,7 +3,7 @@
 D. Feitelson, "The Standard Workload Format", version 2.2,
 https://www.cs.huji.ac.il/labs/parallel/workload/swf.html: one line per job with 18 numbers
 separated by white space, -1 for an unknown value; comments and header lines (``; MaxProcs: 100``)
-follow a semicolon. Times are in seconds from the start of the log. The header states the start:
+begin with a semicolon. Times are in seconds from the start of the log. The header states the start:
 ``UnixStartTime`` in seconds since 1970, else ``StartTime`` as printed by the command `date`.
 ``TimeZoneString`` is the time zone of the site, including daylight saving time: a name of the
 zoneinfo database, or a string as in the POSIX variable TZ. The older field ``TimeZone`` is a number
@@ -138,7 +138,7 @@ def _nullable(values: pd.Series) -> pd.Series:
 
 
 def _label(numbers: pd.Series) -> pd.Series:
-    """Return numeric labels as text; missing where the log has -1."""
+    """Return numeric labels as text; missing if the log has -1."""
     return numbers.astype("Int64").astype("string").mask(numbers == -1)
 
 

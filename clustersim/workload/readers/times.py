@@ -19,9 +19,9 @@ _SKIPPED = pd.Timedelta(hours=1)
 class Clock:
     """The local clock of a site; converts wall-clock times in the order of events.
 
-    The clock shows some times twice when daylight saving time ends. Such a time is the first of the
-    two instants that is not before the previous event. A time that the clock skips is read as one
-    hour later.
+    The clock shows some times twice when daylight saving time ends. Such a time is read as the
+    first of the two instants that is not before the previous event. A time that the clock skips is
+    read as one hour later.
 
     Parameters
     ----------
