@@ -68,12 +68,12 @@ class Regret:
 
     @property
     def value_of_stochastic_solution(self) -> float:
-        """EEV - RP in yuan; it can be negative only within the gap of the search."""
+        """Value of the stochastic solution in yuan: EEV - RP; negative only within the gap."""
         return self.expected_of_mean_plan - self.expected_of_plan
 
     @property
     def value_of_perfect_information(self) -> float:
-        """RP - WS in yuan (EVPI)."""
+        """Expected value of perfect information (EVPI) in yuan: RP - WS."""
         return self.expected_of_plan - self.expected_with_foresight
 
 
