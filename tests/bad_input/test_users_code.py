@@ -110,7 +110,7 @@ def test_a_regular_expression_without_end_is_told_once(
 @pytest.mark.parametrize(
     ("source", "code", "words"),
     [
-        pytest.param(f"{HEAD}{LOOP}", 2, "in <module>: did not come", marks=pytest.mark.slow),
+        pytest.param(f"{HEAD}{LOOP}", 2, "in <module>: did not finish", marks=pytest.mark.slow),
         (MINE + SWALLOWS, 2, ", in schedule: did not finish within 1 s; it catches"),
         pytest.param(
             MINE + "        sum(iter(int, 1))\n", 1, "Timeout (0:00:03)!", marks=pytest.mark.slow
