@@ -372,7 +372,7 @@ class TestPlans:
         assert found.notes[0] == notes
 
     @pytest.mark.parametrize(
-        ("changes", "again", "message"),
+        ("changes", "again", "shown"),
         [
             ({}, 0, ""),
             ({"moe_recompute": "1"}, 1, ""),

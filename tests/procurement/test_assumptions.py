@@ -450,7 +450,7 @@ def test_a_plan_without_verification_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "shown"),
     [
         (
             "verify=null",
@@ -511,7 +511,7 @@ def test_a_reference_fleet_is_compared_and_explained(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "metric", "message"),
+    ("fields", "metric", "shown"),
     [
         ({}, "fleet_cost_cny", ["money assumes H200 187,500 CNY with its server"]),
         ({"money": {"life": "3 yr"}}, "cost_cny", ["life 3 years"]),

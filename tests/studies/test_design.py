@@ -248,7 +248,7 @@ def test_steps_rise_evenly_between_the_ends(
 def test_whole_steps_are_distinct_or_refused(begin: int, length: int, steps: int) -> None:
     message = {"from": begin, "to": begin + length, "steps": steps}
     if steps > length + 1:
-        with pytest.raises(InputError, match="repeat some"):
+        with pytest.raises(InputError, match="distinct whole numbers"):
             points(parameters={A: message})
         return
     found = values(A, parameters={A: message})

@@ -309,7 +309,7 @@ def test_a_run_says_what_a_load_is_where_a_change_moves_it(
 
 
 @pytest.mark.parametrize(
-    ("path", "message"),
+    ("path", "shown"),
     [
         ("workload.load", "by default the model's own arrival rate"),
         ("failures", "by default no node fails"),
