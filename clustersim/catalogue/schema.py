@@ -14,7 +14,7 @@ from pydantic import (
 from clustersim.catalogue.assumptions import AssumptionsSection, ValueAlone
 from clustersim.catalogue.hbm import HBM_GENERATIONS
 from clustersim.files import FileModel
-from clustersim.units import Bandwidth, Bytes, FlopRate, Money, Power
+from clustersim.units import Bandwidth, Bytes, FlopRate, Money, Power, parse_quantity
 
 __all__ = [
     "AcceleratorEntry",
@@ -75,13 +75,23 @@ class PeakRate(Sourced):
 
 
 class MemorySize(Sourced):
-    """A capacity, up to 4 TB."""
+    """A capacity of the memory of a chip, up to 4 TB.
+
+    Vendors write GB for 2**30 bytes, and so does the catalogue: 180 GB and 180 GiB are the same.
+    """
 
     value: Bytes
     low: Bytes | None = Field(None, description="low end of the range; by default the value")
     high: Bytes | None = Field(None, description="high end of the range; by default the value")
     most: ClassVar[float] = 4e12
     most_text: ClassVar[str] = "4 TB"
+
+    @field_validator("value", "low", "high", mode="before")
+    @classmethod
+    def _in_vendor_units(cls, size: object) -> object:
+        if isinstance(size, str) and size.strip().endswith("iB"):
+            return f"{parse_quantity(size, 'bytes') / 2**30!r} GB"
+        return size
 
 
 class MemoryRate(Sourced):
@@ -184,7 +194,9 @@ class AcceleratorEntry(CatalogueEntry):
         None, description="number of memory stacks on a chip"
     )
     hbm_stacks_source: Text | None = Field(None, description="source of the number of stacks")
-    hbm_capacity: MemorySize | None = Field(None, description="memory capacity of a chip")
+    hbm_capacity: MemorySize | None = Field(
+        None, description="memory capacity of a chip; GB and GiB both mean 2^30 bytes"
+    )
     hbm_bandwidth: MemoryRate | None = Field(None, description="memory bandwidth of a chip")
     scaleup_shape: Literal["switch", "mesh", "none"] | None = Field(
         None, description="how the chips of a scale-up domain are connected"

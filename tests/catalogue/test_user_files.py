@@ -10,6 +10,7 @@ from clustersim.catalogue import HBM_GENERATIONS, load_catalogue
 from clustersim.catalogue.assumptions import ASSUMPTIONS_FILE
 from clustersim.catalogue.load import BUILT_IN_FILES
 from clustersim.errors import InputError
+from clustersim.performance.arrays import AcceleratorArrays
 from clustersim.schemas import schema as schema_of
 
 CHIP = """
@@ -245,3 +246,13 @@ def test_chips_say_which_file_their_price_is_from(load):
     names = ("H200", "H100", "Mine", "Sourced")
     files = [own.accelerator(name).price_file for name in names]
     assert files == ["user0.yaml", "", "user0.yaml", "user0.yaml"]
+
+
+@pytest.mark.parametrize("size", ["180 GiB", "180 GB", "184320 MiB", {"value": "180 GiB"}])
+def test_memory_in_binary_units_is_counted_once(load, size) -> None:
+    """180 GiB, in whatever unit: estimates count 180 * 2**30 bytes."""
+    text = CHIP.replace("hbm_capacity: 128 GB", f"hbm_capacity: {size!r}")
+    chip = load(text).accelerator("MyChip")
+    assert chip.hbm_bytes == 180e9
+    (counted,) = AcceleratorArrays.of([chip]).hbm_bytes
+    assert counted == pytest.approx(180 * 2**30, rel=1e-12)
