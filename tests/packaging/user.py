@@ -179,6 +179,11 @@ USERS_OWN = {
         "register_metric(Metric(name='mine', label='own metric', definition='One.',"
         " compute=lambda part: 1.0))\n"
     ),
+    "my_plots.py": lambda: (
+        "from clustersim import PlotKind, register_plot\n\n"
+        "register_plot(PlotKind(name='empty', title='Empty', description='No data.',"
+        " panels=lambda result, plot: [lambda ax: None]))\n"
+    ),
     "my_policy.py": lambda: (
         "from clustersim.scheduling.policies import Sjf\n\n\nclass NarrowestFirst(Sjf):\n    pass\n"
     ),
