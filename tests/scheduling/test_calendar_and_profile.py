@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,8 +17,9 @@ repeatable = settings(derandomize=True, deadline=None, max_examples=200)
 
 def earliest(entries: list[Release], need: int) -> tuple[float, int] | None:
     """The definition: first time at which `need` are back, and all that are back then."""
-    for end, *_ in sorted(entries):
-        back = sum(n for other, *_, n in entries if other <= end)
+    back = 0
+    for end, together in groupby(sorted(entries), key=lambda entry: entry[0]):
+        back += sum(n for *_, n in together)
         if back >= need:
             return end, back
     return None

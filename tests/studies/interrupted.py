@@ -163,12 +163,12 @@ def marked(mark: str) -> list[int]:
 
 
 def slow_grid(folder: Path, pause_s: float = 0.02) -> tuple[Path, dict[str, Any]]:
-    """Write a study of 16 runs that mostly sleep; return its file and what is in it."""
+    """Write a study of 8 runs that mostly sleep; return its file and what is in it."""
     own = policy_file(folder / "own.py", f"time.sleep({pause_s})")
     base = {**QUEUE, "workload": {**QUEUE["workload"], "jobs": 20}}  # type: ignore[dict-item]
     varied = {"workload.load": [0.5, 0.7], "scheduler.policy": [own]}
     plot = {"kind": "curve", "x": "workload.load", "y": "mean_wait_s"}
-    fields = {**GRID, "base": base, "parameters": varied, "replications": 8, "plots": [plot]}
+    fields = {**GRID, "base": base, "parameters": varied, "replications": 4, "plots": [plot]}
     path = folder / "grid.yaml"
     path.write_text(json.dumps(fields))  # JSON is YAML
     return path, fields
