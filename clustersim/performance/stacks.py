@@ -23,10 +23,10 @@ PRODUCTS = (
     ("MaxText", ("maxtext", "jax", "pax")),
     ("Meta", ("meta", "llama recipes")),
 )
-"""Products, each with the whole words that identify its releases; the first match counts.
+"""Products, each with the whole words that identify its releases; the first match is used.
 
 Megatron-Core, NeMo and Megatron-Bridge share their kernels and schedules and count as one product.
-Megatron-DeepSpeed and FlagScale run those of Megatron-LM.
+Megatron-DeepSpeed and FlagScale use the kernels and schedules of Megatron-LM.
 """
 
 NVIDIA_RECIPES = "NeMo 25.01-25.04 (DGX Cloud benchmarking recipe)"
