@@ -352,7 +352,7 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """The given plan or the plans found, with their notes, and the reason if no plan fits."""
+    """The given plan, or the plans that were found, with notes and the reason if no plan fits."""
 
     plans: list[dict[str, int]]
     notes: list[tuple[str, ...]]
@@ -385,7 +385,7 @@ def _search(job: _Job, given: Mapping[str, float | None]) -> tuple[_Choice, tupl
 
 
 def _fits_from(job: _Job) -> str:
-    """Return a phrase on how many chips a plan fits, or an empty text if no number is found."""
+    """Return text that states on how many chips a plan fits; empty if no such number is found."""
     most = min(DOUBLINGS, int(np.log2(MOST_CHIPS / job.count)))
     counts = [job.count * 2**power for power in range(1, most + 1)]
     if not counts:

@@ -2,7 +2,7 @@
 
 The same rules apply everywhere. If none of the :data:`SIZES` of a plan is given, the plan is
 searched for. Otherwise a size that is not given is 1, unless :data:`PLAN_KEYS` states another
-default. A switch (:data:`SWITCHES`) alone does not make a plan: the search keeps it fixed.
+default. A switch (:data:`SWITCHES`) alone does not define a plan: the search keeps it fixed.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ PLAN_KEYS: Mapping[str, str] = {
 USUAL = ("tp", "pp", "dp", "micro_batch", "zero")
 """Keys that are always shown."""
 SIZES = tuple(name for name in PLAN_KEYS if name not in SWITCHES)
-"""Keys that make a plan; if none of them is given, the plan is searched for."""
+"""Keys that define a plan; if none of them is given, the plan is searched for."""
 
 ALIASES = {
     "mbs": "micro_batch",
@@ -150,7 +150,7 @@ def _number(row: Row, name: str) -> float | None:
 
 
 def read_recompute(row: Row, notes: list[str]) -> float | None:
-    """Read a recompute mode, as a word or number; None if none is given."""
+    """Read a recompute mode, as a word or number; None if no mode is given."""
     text = row.text("recompute")
     if not text:
         return None

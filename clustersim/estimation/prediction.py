@@ -68,7 +68,7 @@ def predict(
     The model's part of the interval is the spread over draws from the posterior (effects without
     measurements are drawn from their priors) and over the stated ranges of a hypothetical chip. The
     scatter of a measurement around the model is added in quadrature. An unknown stack or source
-    counts as a new one (:func:`clustersim.performance.labels_of`).
+    counts as a new stack or source (:func:`clustersim.performance.labels_of`).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Sizes and switches of a plan in the free text of a row, if the table has no column for them.
+"""Read sizes and switches of a plan from the free text of a row if no column states them.
 
 A remark is read if a part of it, between commas or semicolons, contains only the size or the list
 (``capacity factor 1; expert TP 2``), and if no word before it in its sentence negates it. Any other

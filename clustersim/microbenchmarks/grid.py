@@ -150,7 +150,7 @@ def _idle_step() -> Case:
 
 
 def _steps() -> list[Case]:
-    """Return training steps within 141 GB: small models, and the first layers of large models."""
+    """Return training steps that fit in 141 GB: small models, and a few layers of large models."""
     gpt = [
         ("GPT 0.35B", shape_of(1024, 16, layers=24, vocab=50304, seq_len=1024), 16),
         ("GPT 1.3B", shape_of(2048, 16, layers=24, vocab=50304, seq_len=2048), 8),

@@ -38,7 +38,7 @@ class MeasurementFile:
         self.rows = 0
 
     def write(self, row: Measured) -> None:
-        """Add a row."""
+        """Write one row, with its checksum."""
         texts = {
             column: format(value, ".6g") if isinstance(value, float) else str(value)
             for column, value in row.items()

@@ -140,7 +140,7 @@ def _mesh_volume(inside: Floats, links: Links) -> Floats:
 
 
 def all_gather_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) -> Floats:
-    """Return the time in which every rank gathers the equal shards of a tensor from all ranks.
+    """Return the time in which every rank gathers equal shards of a tensor from all ranks.
 
     Parameters
     ----------

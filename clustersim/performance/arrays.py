@@ -36,8 +36,8 @@ RECOMPUTE = ("none", "selective", "full")
 def attended_tokens(seq_len: float, *, causal: bool, window: float = 0.0) -> float:
     """Return the mean number of tokens that a token of a sequence attends to.
 
-    Under a causal mask this is ``seq_len / 2``. With a sliding window of the last w tokens, token
-    i attends to ``min(i, w)`` of them; the mean is ``w (1 - w / (2 seq_len))``.
+    Under a causal mask, the mean is ``seq_len / 2``. With a sliding window of w tokens, token i
+    attends to ``min(i, w)`` tokens, and the mean is ``w (1 - w / (2 seq_len))``.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class ModelArrays(Columns):
         """Build the arrays of several models.
 
         `other_params` counts the stored parameters that the shape does not account for (never
-        negative). They use memory but no time.
+        negative). These parameters use memory but no time.
         """
         rows = [
             (

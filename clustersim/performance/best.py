@@ -295,9 +295,10 @@ def _least_recompute(
     global_batch: Floats,
     kept: MemoryRules,
 ) -> tuple[Floats, Floats]:
-    """Return the first recompute mode that fits for each plan, and the least memory up to it.
+    """Return the recompute mode and the memory in bytes of each plan.
 
-    For a plan that fits in no mode, the result is the last mode and the least memory of all modes.
+    The mode is the first one in which the plan fits, or the last one if it never fits. The memory
+    is the least of all modes up to this one.
 
     More recompute never makes a step faster, because the recomputed work takes at least as much
     time as the additional communication that it can hide. The first mode that fits is therefore the

@@ -185,7 +185,7 @@ def memory_by_class(
 
 
 def _in_flight(shard: Shard, plans: Plans) -> tuple[Floats, Floats]:
-    """Return the largest numbers of micro-batches on the first and on the last stage.
+    """Return the largest numbers of micro-batches kept on the first and on the last stage.
 
     With interleaving, a number is fractional if only some chunks of a stage have a micro-batch.
     """

@@ -81,7 +81,7 @@ def kv_heads_of(models: ModelArrays) -> Floats:
 
 
 def kv_heads_fit(kv_heads: Floats, tp: Floats) -> Bools:
-    """Whether `tp` divides the key and value heads, or is a multiple (heads are then copied)."""
+    """Whether `tp` divides the key and value heads or is a multiple of them (heads are copied)."""
     fit: Bools = (np.mod(kv_heads, tp) == 0) | (np.mod(tp, kv_heads) == 0)
     return fit
 

@@ -1,4 +1,4 @@
-"""The fastest plan and the next best ones, for one model on one type of chip."""
+"""The fastest plan and the next best plans, for one model on one type of chip."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def search_plans(
     space: str = "usual",
     switches: Mapping[str, float] | None = None,
 ) -> PlanSearch:
-    """Find the fastest plan that fits in memory, and the next best ones.
+    """Find the fastest plan that fits in memory, and the next best plans.
 
     The memory of every plan in the space is computed, and the step time of every plan that fits.
 

@@ -61,7 +61,7 @@ PARTS = (
     "stragglers",
     "fixed",
 )
-"""Names of the parts of a step; their seconds add up to the step time."""
+"""Names of the parts of a step, whose times add up to the step time."""
 
 STRAGGLE_FROM = 8.0
 """Number of chips in one server; the step time grows with each doubling of the chips beyond this
