@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 PRECISIONS = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "mxfp8": "fp8", "fp32": "bf16"}
-"""Names of precisions, and the precision whose peak and bytes are used for each."""
+"""Names of precisions, each with the precision whose peak and bytes are used for it."""
 
 NAMES_SHOWN = 12
 
@@ -48,8 +48,9 @@ def stack_used(
 ) -> str:
     """Return the stack in its known spelling; add a note if it was not measured or not given.
 
-    For an unknown name, the note suggests the nearest known name. It is not an error, since tables
-    of published runs name other stacks, and the command, the table and the function must agree.
+    For an unknown name, the note suggests the nearest known name. An unknown name is not an error,
+    because tables of published runs name many other stacks, and the command, the table and the
+    function must behave alike.
     """
     if stack is None:
         assumed = default_stack(chip.family)
@@ -74,16 +75,17 @@ def stack_used(
         notes.append(f"The software stack is unknown: {spread}.")
         return stack.lower()
     near = nearest_name(stack, [*releases, *calibration.stacks, *(name for name, _ in PRODUCTS)])
-    hint = "" if near is None else f"did you mean {near!r}? "
+    hint = "" if near is None else f"Did you mean {near!r}? "
     known = f"{', '.join(releases[:NAMES_SHOWN])} and {len(releases) - NAMES_SHOWN} more"
     notes.append(
-        f"No run of the software stack {stack!r} was measured: {spread}; {hint}known: {known}."
+        f"No run of the software stack {stack!r} was measured: {spread}. {hint}"
+        f"Known stacks: {known}."
     )
     return stack
 
 
 def memory_notes(options: Mapping[str, str]) -> list[str]:
-    """Return notes on effects of the memory options that are not part of the step time."""
+    """Return notes on effects of the memory options that the step time does not include."""
     if options.get("offload", "none") == "none":
         return []
     return ["Transfers to and from the host's memory are not timed."]
@@ -104,20 +106,22 @@ def unmeasured_notes(chip: Accelerator, calibration: Calibration) -> list[str]:
 
 
 def chip_notes(chip: Accelerator, memory_bytes: float) -> list[str]:
-    """Return notes on derived or hypothetical values, and what their range means for a plan."""
+    """Return notes on derived or hypothetical values, and on what their range means for a plan."""
     notes = []
     if chip.memory_from_stacks:
         notes.append(
             f"The memory of {chip.name} follows from its {chip.hbm_stacks} stacks of "
             f"{chip.hbm_type}: {format_bytes(chip.hbm_bytes)} at {format_rate(chip.hbm_Bps)}. To "
-            "set it, give hbm_capacity and hbm_bandwidth."
+            "override it, give hbm_capacity and hbm_bandwidth."
         )
     note = hypothetical_note([chip])
     if note is None:
         return notes
     notes.append(note.removeprefix("Note: "))
     if ranges := _range_text(chip):
-        notes.append(f"The interval includes the range of its specification: {ranges}.")
+        notes.append(
+            f"The interval includes the range of the specification of {chip.name}: {ranges}."
+        )
     low, high = (
         BINARY_GIGABYTE * size
         for size in chip.ranges.get("hbm_bytes", (chip.hbm_bytes, chip.hbm_bytes))

@@ -33,13 +33,12 @@ def compare_chips(
     catalogue: Catalogue | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Estimate jobs on each of several chips with the best plan.
+    """Estimate jobs on each of several chips, each job with its best plan.
 
-    The intervals of the step time are the 90 % intervals of
-    :func:`clustersim.estimation.estimate`, for the best plan of the posterior mean. For a
-    hypothetical chip they include the range of its specification. The intervals of the cost are
-    quantiles over draws of the step time, of the price between its low and high value, and of the
-    power if only a range of it is known.
+    The intervals of the step time are the 90 % intervals of :func:`clustersim.estimation.estimate`,
+    for the best plan of the posterior mean. For a hypothetical chip, they include the range of its
+    specification. The intervals of the cost are quantiles over draws of the step time, of the price
+    between its low and high value, and of the power if only a range of it is known.
 
     Parameters
     ----------
@@ -121,10 +120,10 @@ def _record(found: Estimate, prices: Prices, seed: int) -> dict[str, object]:
 def _cny_per_chip_second(
     chip: Accelerator, prices: Prices, generator: np.random.Generator | None
 ) -> tuple[Floats, Floats]:
-    """Return capital and electricity cost per second of a chip with its server, or DRAWS draws.
+    """Return the capital and electricity cost in CNY per second of a chip with its server.
 
-    The power of the chip may be known only as a range. The power of its host is the planning
-    assumption.
+    If `generator` is given, each cost is an array of DRAWS draws. The power of the chip may be
+    known only as a range. The power of its host is taken from the planning assumptions.
     """
     low, value, high = prices.range_cny(chip) or (np.nan, np.nan, np.nan)
     least, most = chip.ranges.get("power_w", (chip.power_w, chip.power_w))

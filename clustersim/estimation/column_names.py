@@ -15,12 +15,12 @@ __all__ = ["ALIASES", "twice", "with_known_columns"]
 
 _CHIP = ("gpu", "npu", "chip", "device", "accelerator", "accel")
 _LABELS = ("accelerator", "framework")
-"""Columns that often have several names in one table."""
+"""Known columns for which one table often has several columns with different names."""
 _PARALLEL = {"tp": "tensor", "pp": "pipeline", "dp": "data", "cp": "context", "ep": "expert"}
 
 
 def _of_plan(key: str) -> frozenset[str]:
-    """Return other names for a key of a plan, and the key itself."""
+    """Return all names of a plan key, including the key itself."""
     names = {name for name, known in PLAN_ALIASES.items() if known == key}
     return frozenset(map(squashed, names | {key}))
 
@@ -66,8 +66,8 @@ ALIASES: Mapping[str, frozenset[str]] = MappingProxyType(
         "zero_group": frozenset({"zerogroupsize", "shardinggroup", "shardgroup"}),
     }
 )
-"""Other names of a column, as letters and digits only. If a name can mean a chip or a number of
-chips, the values of the column decide."""
+"""Other names of each known column, reduced to letters and digits. If a name can mean a chip or a
+number of chips, the values of the column decide."""
 
 
 def with_known_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -81,8 +81,9 @@ def with_known_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     Returns
     -------
     DataFrame, list of str
-        The table with the names of :data:`clustersim.estimation.COLUMNS`, and messages about what
-        was renamed. If two columns may mean the same one, neither is renamed; a message says so.
+        The table with the names of :data:`clustersim.estimation.COLUMNS`, and messages about the
+        renamed columns. If several columns may mean the same known column, none of them is renamed,
+        and a message states this.
 
     Examples
     --------
@@ -113,7 +114,7 @@ def with_known_columns(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def twice(columns: Iterable[object]) -> list[str]:
-    """Name the known columns that are present twice, in different spellings.
+    """Return a message for each known column that is present twice, in different spellings.
 
     Examples
     --------
@@ -133,7 +134,7 @@ def twice(columns: Iterable[object]) -> list[str]:
 
 
 def _meant(name: object, cells: Iterable[object]) -> list[str]:
-    """Return the known columns that another name means, at most one."""
+    """Return a list with the known column that a name means; empty if there is none."""
     word = squashed(name)
     same = [each for each in COLUMNS if squashed(each) == word]
     known = same or [each for each, names in ALIASES.items() if word in names]
@@ -144,7 +145,7 @@ def _meant(name: object, cells: Iterable[object]) -> list[str]:
 
 
 def _are_numbers(cells: Iterable[object]) -> bool:
-    """Whether most of the non-empty cells are numbers."""
+    """Whether most of the non-empty cells are numbers; True if all cells are empty."""
     given = pd.Series([str(cell).strip() for cell in cells], dtype=object)
     given = given[~given.str.lower().isin(["", "nan", "none"])]
     return bool(pd.to_numeric(given, errors="coerce").notna().mean() > 0.5) if len(given) else True

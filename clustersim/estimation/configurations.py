@@ -57,13 +57,13 @@ SWITCH_COLUMNS = {
 
 COLUMNS: Mapping[str, str] = {
     "accelerator": "name of a chip in the catalogue",
-    "n_accelerators": "chips of the job (default: tp x pp x dp x cp)",
+    "n_accelerators": "number of chips of the job (default: tp x pp x dp x cp)",
     "devices_per_node": "chips in one scale-up domain (default: the chip's)",
     "inter_node_gbps_per_device": "network bandwidth per chip in Gb/s (default: the chip's)",
     "model": "name; a model in the catalogue fills in the parts of the shape that are not given",
-    "params_b": "parameters in billions; decides how many matrices an MLP has",
+    "params_b": "parameters in billions; used to infer how many matrices an MLP has",
     "layers": "transformer layers",
-    "hidden": "width",
+    "hidden": "width of the hidden activations",
     "heads": "attention heads",
     "kv_heads": "key and value heads (default: heads)",
     "head_dim": "width of a head (default: hidden / heads)",
@@ -81,20 +81,20 @@ COLUMNS: Mapping[str, str] = {
     "pp": "pipeline stages (default: 1)",
     "vpp": "model chunks per stage (default: 1)",
     "dp": "data parallel size (default: chips / (tp x pp x cp))",
-    "ep": "expert parallel size; experts over any chips of a stage (default: 1)",
-    "etp": "expert tensor parallel size, chips per expert (default: what `notes` gives, as in "
-    "`expert TP 2`; else 1 if ep > 1, else tp)",
+    "ep": "expert parallel size, over any chips of a stage (default: 1)",
+    "etp": "expert tensor parallel size, chips per expert (default: the size in `notes`, as in "
+    "`expert TP 2`; otherwise 1 if ep > 1, else tp)",
     "cp": "context parallel size (default: 1)",
     "precision": "bf16, fp16, fp8, mxfp8 or fp32 (default: bf16)",
     "recompute": "none, selective or full (default: none)",
-    "moe_recompute": "0 or 1: mixtures of experts are recomputed (default: what `recompute` or "
-    "`notes` lists, as in `recompute layernorm+moe`; else 0)",
+    "moe_recompute": "0 or 1: mixtures of experts are recomputed (default: 1 if `recompute` or "
+    "`notes` lists them, as in `recompute layernorm+moe`; otherwise 0)",
     "zero": "0 to 3, fsdp, or 1(group=8) (default: 1, or 0 if no two ranks have the same weights)",
     "zero_group": "ranks over which ZeRO splits (default: all, or the group in zero)",
     "seq_parallel": "0 or 1 (default: 1 if tp > 1)",
     "flash_attn": "0 or 1 (default: 1)",
     "comm_overlap": "0 or 1 (default: 1)",
-    "framework": "software stack (default: the most measured one of the chip)",
+    "framework": "software stack (default: the chip's most frequently measured recent release)",
     "kind": "pretrain, SFT, LoRA or RL-update (default: pretrain)",
     "lora": "0 or 1: low-rank adapters (default: 1 if kind is LoRA or QLoRA)",
     "family": "source of the row (optional)",
@@ -103,7 +103,7 @@ COLUMNS: Mapping[str, str] = {
 """Columns that describe a run, with their defaults; other columns are kept as they are."""
 
 REMARKS = "notes"
-"""A column of free text, in which published tables state what has no column of its own
+"""Column of free text, in which published tables state settings that have no column of their own
 (:mod:`clustersim.estimation.remarks`)."""
 
 
@@ -164,7 +164,7 @@ class Configurations:
 
     @property
     def memory(self) -> MemoryRules:
-        """Memory rules of each row, by its stack, its chip and its options."""
+        """Memory rules of each row, which depend on its stack, chip and options."""
         families = [chip.family for chip in self.accelerators]
         return memory_rules(self.stacks, families, self.memory_options)
 
@@ -175,17 +175,17 @@ class Configurations:
         return ["" if labels[release] == UNKNOWN else labels[release] for labels in self.labels]
 
     def labels_with(self, parameter: str) -> list[tuple[str, ...]]:
-        """Labels of the rows that depend on a coefficient; none depends on ``launch_s``."""
+        """Return the labels of the rows that depend on a coefficient; empty for ``launch_s``."""
         return [] if parameter == "launch_s" else self.labels
 
     def log_seconds(self, coefficients: Coefficients) -> Floats:
-        """Return the log step times, shape (R,), or with an axis of draws in front."""
+        """Return the logarithms of the step times, shape (R,), or (draws, R) for several draws."""
         return np.log(
             step_seconds(self.models, self.chips, self.plans, self.global_batch, coefficients)
         )
 
     def take(self, rows: NDArray[Any]) -> Configurations:
-        """Return some of the rows, in the given order."""
+        """Return the rows at the given positions, in this order, or those that a mask selects."""
         rows = np.asarray(rows)
         chosen = np.flatnonzero(rows) if rows.dtype == bool else rows
         return Configurations(
@@ -209,7 +209,7 @@ def read_configurations(
     """Build arrays from a table with the columns of :data:`COLUMNS`.
 
     If a row names a model in the catalogue, its missing columns (width of heads, experts, windows)
-    are those of this model, provided that the given columns agree with it. If the number of
+    are taken from this model, provided that the given columns agree with it. If the number of
     parameters (`params_b`) contradicts the type of the MLP or the width of the experts, these are
     computed from the parameters. :data:`clustersim.performance.plan_rules.RULES` judges the plans.
 
@@ -265,7 +265,7 @@ def read_configurations(
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One row that could be read: numbers by field of each struct of arrays."""
+    """Values of one row that could be read; `model` and `plan` map names of fields to numbers."""
 
     model: dict[str, float]
     chip: Accelerator
@@ -285,7 +285,7 @@ class _Entry:
 class _Reader:
     """Reads the rows of a table.
 
-    `stacks` caches the spelling and the notes of each stack of a chip.
+    `stacks` caches the known spelling and the notes for each pair of chip and stack.
     """
 
     catalogue: Catalogue
@@ -337,7 +337,7 @@ class _Reader:
         )
 
     def stack(self, row: Row, chip: Accelerator) -> tuple[str, list[str]]:
-        """Read the software stack, or assume the chip's default."""
+        """Return the software stack of a row, or else the chip's default, and the notes on it."""
         name = row.text("framework")
         if self.assumed is None:
             return name, []
@@ -362,14 +362,14 @@ def _chip(row: Row, catalogue: Catalogue) -> Accelerator | None:
 
 
 def _global_batch(row: Row, catalogue: Catalogue) -> float:
-    """Read the sequences per step; a table must give them, as each measured run has its own."""
+    """Read the sequences per step, which have no default because every measured run has its own."""
     if row.text("global_batch"):
         return row.number("global_batch")
     usual = ""
     with suppress(InputError):
         model = catalogue.model(row.text("model"))
         usual = f" ({model.global_batch:,} is usual for {model.name})"
-    row.problems.append(f"global_batch: missing, give the {COLUMNS['global_batch']}{usual}")
+    row.problems.append(f"global_batch: must be given, in {COLUMNS['global_batch']}{usual}")
     return math.nan
 
 
@@ -393,7 +393,7 @@ def _given(row: Row, notes: list[str]) -> Given:
 
 
 def _read_remarks(row: Row, given: Given, notes: list[str]) -> None:
-    """Read settings of a mixture's plan from remarks if no column gives them."""
+    """Read settings for experts from remarks if no column gives them."""
     remark = row.text(REMARKS)
     if given["moe_recompute"] is None and (found := mixtures_in(row.text("recompute"), remark)):
         given["moe_recompute"] = 1.0
@@ -404,7 +404,7 @@ def _read_remarks(row: Row, given: Given, notes: list[str]) -> None:
 
 
 def _count(row: Row, given: Given) -> float:
-    """Read the chips of a job; by default the product of the given sizes."""
+    """Read the number of chips of a job (default: the product of the given sizes)."""
     inner = 1.0
     for name in ("tp", "pp", "cp"):
         inner *= given[name] or 1.0
@@ -443,7 +443,7 @@ def _chips(entries: list[_Entry]) -> AcceleratorArrays:
 
 
 def chip_arrays(chips: Sequence[Accelerator], precisions: Sequence[str]) -> AcceleratorArrays:
-    """Build the arrays of some chips, each with the peak of its own precision (bf16 or fp8)."""
+    """Build the arrays of several chips, each with the peak of its precision (bf16 or fp8)."""
     if not chips:
         fields = {field.name: np.zeros(0) for field in dataclasses.fields(AcceleratorArrays)}
         return AcceleratorArrays(**fields)  # type: ignore[arg-type]

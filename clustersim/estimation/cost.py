@@ -72,7 +72,7 @@ class Prices:
 
     @classmethod
     def of(cls, assumptions: PlanningAssumptions, **given: Any) -> Prices:
-        """Return the prices of planning assumptions, with some values replaced by `given`."""
+        """Return the prices from planning assumptions, with some values replaced by `given`."""
         assumed = {
             "depreciation_years": assumptions.life / SECONDS_PER_YEAR,
             "tariff_cny_per_kwh": assumptions.tariff_cny_per_kwh,
@@ -105,7 +105,7 @@ class Prices:
 
 @dataclass(frozen=True, repr=False)
 class Cost(Brief):
-    """Time and money for a number of tokens.
+    """Duration and cost of training on a number of tokens.
 
     Attributes
     ----------
@@ -118,9 +118,10 @@ class Cost(Brief):
     site_cny, interest_cny : float or None
         The same share for network and buildings, and interest on both.
     energy_kwh, energy_cny : float
-        Energy of the busy chips and their hosts, times the site's overhead, and its cost.
+        Energy of the busy chips and their hosts, multiplied by the overhead of the site (`pue`),
+        and the cost of this energy.
     prices : Prices
-        The assumed prices (with the price of the chip that was used).
+        The assumed prices, including the chip price that was used.
     """
 
     tokens: float

@@ -61,7 +61,8 @@ TOKENS_PER_PARAMETER = 20.0
 """Compute-optimal tokens per parameter (Hoffmann et al. 2022, arXiv 2203.15556, table 3)."""
 PLANS_KEPT = 5
 DOUBLINGS = 10
-"""Doublings of the given number of chips in the search for a number on which a plan fits."""
+"""If no plan fits, the number of chips is doubled up to this many times to find one on which a plan
+fits."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,7 +72,8 @@ class PlanEstimate(Brief):
     Attributes
     ----------
     plan : mapping of str to int
-        Keys of :data:`clustersim.estimation.given_plan.PLAN_KEYS`; `etp` is 0 without experts.
+        Values by key of :data:`clustersim.estimation.given_plan.PLAN_KEYS`; `etp` is 0 without
+        experts.
     step_time_s, lo_s, hi_s : float
         Seconds per step with the bounds of its 90 % interval.
     tokens_per_s, mfu : float
@@ -119,13 +121,14 @@ class Estimate(Brief):
     count : int
         Number of chips.
     precision, stack : str
-        The given or assumed value (`notes` say which).
+        The given or assumed value; `notes` states which values are assumed.
     global_batch : int
         Sequences per step.
     nic_Bps : float
         Network bandwidth per chip in bytes/s.
     plans : tuple of PlanEstimate
-        The given plan, or the fastest plans that fit, in ascending order; empty if none fits.
+        The given plan, or the fastest plans that fit, in ascending order of step time; empty if no
+        plan fits.
     searched : tuple of int, or None
         Number of plans tried and number of those that fit; None if a plan was given.
     parts : mapping of str to float
@@ -135,7 +138,7 @@ class Estimate(Brief):
     memory_basis : str
         The software stack whose bytes are counted, and the type of loss.
     reason : str
-        Why the given plan, or any plan, does not fit; otherwise empty.
+        Why the given plan does not fit, or why no plan fits; otherwise empty.
     cost : Cost or None
         Duration and cost, for the first plan.
     notes : tuple of str
@@ -178,7 +181,7 @@ class Estimate(Brief):
 
     @property
     def best(self) -> PlanEstimate | None:
-        """The given plan or the fastest one that fits; None if there is none."""
+        """The given plan, or the fastest plan that fits; None if no plan fits."""
         return self.plans[0] if self.plans else None
 
     @property
@@ -230,7 +233,7 @@ def estimate(
         includes their spread.
     memory : str or mapping, optional
         Options from :data:`clustersim.performance.MEMORY_OPTIONS`, such as
-        ``"loss_fused=linear,offload=optimizer"`` (default: what the stack does).
+        ``"loss_fused=linear,offload=optimizer"`` (default: those of the stack).
     nic_Bps : float, optional
         Network bandwidth per chip in bytes/s (default: the chip's own).
     tokens : float, optional
@@ -258,8 +261,13 @@ def estimate(
     """
     catalogue = load_catalogue() if catalogue is None else catalogue
     calibration = default_calibration() if calibration is None else calibration
-    check_kind("model", model, (str, Model), "a name or a model of the catalogue")
-    check_kind("accelerator", accelerator, (str, Accelerator), "a name or a chip of the catalogue")
+    check_kind("model", model, (str, Model), "the name of a model in the catalogue, or a Model")
+    check_kind(
+        "accelerator",
+        accelerator,
+        (str, Accelerator),
+        "the name of a chip in the catalogue, or an Accelerator",
+    )
     shape = catalogue.model(model) if isinstance(model, str) else model
     chip = catalogue.accelerator(accelerator) if isinstance(accelerator, str) else accelerator
     batch = shape.global_batch if global_batch is None else global_batch
@@ -312,7 +320,7 @@ def estimate(
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A job without its plan."""
+    """The inputs of a job, apart from its plan."""
 
     model: Model
     chip: Accelerator
@@ -325,7 +333,7 @@ class _Job:
     calibration: Calibration
 
     def rows(self, plans: list[dict[str, int]]) -> Configurations:
-        """Return a row for each plan."""
+        """Return configurations of the job, one row per plan."""
         size = len(plans)
         chips = AcceleratorArrays.of([self.chip] * size, self.precision)
         columns = {name: np.array([plan[name] for plan in plans], float) for name in PLAN_KEYS}
@@ -344,7 +352,7 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """The given plan or the plans found, with their notes, and the reason if no plan fits."""
+    """The given plan, or the plans that were found, with notes and the reason if no plan fits."""
 
     plans: list[dict[str, int]]
     notes: list[tuple[str, ...]]
@@ -352,7 +360,7 @@ class _Choice:
 
 
 def _search(job: _Job, given: Mapping[str, float | None]) -> tuple[_Choice, tuple[int, int]]:
-    """Search for the best plans; also return how many were tried and how many fit."""
+    """Return the best plans, and how many plans were tried and how many of them fit."""
     switches = {name: given[name] for name in SWITCHES}
     found = search_plans(
         job.model,
@@ -377,7 +385,7 @@ def _search(job: _Job, given: Mapping[str, float | None]) -> tuple[_Choice, tupl
 
 
 def _fits_from(job: _Job) -> str:
-    """Return text on how many chips a plan fits, among doublings of the given number."""
+    """Return text that states on how many chips a plan fits; empty if no such number is found."""
     most = min(DOUBLINGS, int(np.log2(MOST_CHIPS / job.count)))
     counts = [job.count * 2**power for power in range(1, most + 1)]
     if not counts:
@@ -392,7 +400,7 @@ def _fits_from(job: _Job) -> str:
         memory=job.memory,
     )
     fitting = [count for count, fits in zip(counts, found.fits, strict=True) if fits]
-    return f"; on {format_count(fitting[0])} chips a plan fits" if fitting else ""
+    return f"; a plan fits on {format_count(fitting[0])} chips" if fitting else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """A plan as a user writes it (``tp=8,pp=4,recompute=full`` or columns of a row), and its defaults.
 
-The rule is the same everywhere. If none of the :data:`SIZES` of a plan is given, the plan is
-searched for. Otherwise a size that is not given is 1, unless :data:`PLAN_KEYS` says something else.
-A switch (:data:`SWITCHES`) alone does not make a plan: the search keeps it fixed.
+The same rules apply everywhere. If none of the :data:`SIZES` of a plan is given, the plan is
+searched for. Otherwise a size that is not given is 1, unless :data:`PLAN_KEYS` states another
+default. A switch (:data:`SWITCHES`) alone does not define a plan: the search keeps it fixed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ PLAN_KEYS: Mapping[str, str] = {
     "pp": "pipeline stages",
     "dp": "data parallel size (default: chips / (tp x pp x cp))",
     "cp": "context parallel size",
-    "ep": "expert parallel size: experts over any chips of a stage (tp x dp x cp)",
+    "ep": "expert parallel size, over any chips of a stage (tp x dp x cp)",
     "etp": "expert tensor parallel size, chips per expert (default: 1 if ep > 1, else tp)",
     "vpp": "model chunks per stage",
     "micro_batch": "sequences per micro-batch",
@@ -63,7 +63,7 @@ PLAN_KEYS: Mapping[str, str] = {
 USUAL = ("tp", "pp", "dp", "micro_batch", "zero")
 """Keys that are always shown."""
 SIZES = tuple(name for name in PLAN_KEYS if name not in SWITCHES)
-"""Keys that make a plan; if none of them is given, the plan is searched for."""
+"""Keys that define a plan; if none of them is given, the plan is searched for."""
 
 ALIASES = {
     "mbs": "micro_batch",
@@ -83,7 +83,7 @@ Given = dict[str, float | None]
 
 
 def read_plan(plan: str | Mapping[str, object], notes: list[str]) -> Given:
-    """Parse a plan; add assumptions about its words to `notes`.
+    """Parse a plan; append notes on the interpretation of its words to `notes`.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def _number(row: Row, name: str) -> float | None:
 
 
 def read_recompute(row: Row, notes: list[str]) -> float | None:
-    """Read a recompute mode, as a word or number; None if none is given."""
+    """Read a recompute mode, as a word or number; None if no mode is given."""
     text = row.text("recompute")
     if not text:
         return None
@@ -173,7 +173,9 @@ def read_zero(row: Row) -> tuple[float | None, float | None]:
         return 0.0, None
     match = re.fullmatch(r"(?:zero[- ]?)?([0-3])(?:\.0)?(?:\(group=(\d+|dp)\))?", text)
     if match is None:
-        row.problems.append(f"zero: must be 0 to 3, fsdp, or as in 1(group=8), found {text!r}")
+        row.problems.append(
+            f"zero: must be 0 to 3, fsdp, or of the form 1(group=8), found {text!r}"
+        )
         return None, None
     group = match.group(2)
     return float(match.group(1)), (float(group) or None) if group and group != "dp" else None
@@ -221,14 +223,14 @@ def completed(
     notes = [note] if note else []
     if experts and given["etp"] is None and values["ep"] > 1 and values["tp"] > 1:
         notes.append(
-            "etp is not given and counts as 1 (whole experts); Megatron-Core's own default is tp, "
+            "etp is not given and counts as 1 (whole experts); Megatron-Core's own default is tp = "
             f"{values['tp']:.0f}."
         )
     return values, [problem] if problem else [], notes
 
 
 def check_switches(given: Given, model: Model, chip: Accelerator) -> None:
-    """Raise InputError if a given switch is impossible for the model; the plan is searched for."""
+    """Raise InputError if a switch that is given for a plan search is impossible for the model."""
     problems = switch_problems(
         ModelArrays.of([model]),
         AcceleratorArrays.of([chip]),
@@ -246,7 +248,7 @@ def settle_plan(
     global_batch: int,
     notes: list[str],
 ) -> dict[str, int]:
-    """Complete a plan and check it by :data:`clustersim.performance.plan_rules.RULES`.
+    """Complete a plan and check it against :data:`clustersim.performance.plan_rules.RULES`.
 
     Parameters
     ----------
@@ -264,7 +266,7 @@ def settle_plan(
     Returns
     -------
     dict of str to int
-        All of :data:`PLAN_KEYS`; `recompute` is an index into ``RECOMPUTE``.
+        Values of all :data:`PLAN_KEYS`; `recompute` is an index into ``RECOMPUTE``.
 
     Raises
     ------
@@ -295,7 +297,7 @@ def settle_plan(
 
 
 def plan_text(plan: Mapping[str, int]) -> str:
-    """Return a plan in the syntax of ``--plan``: values other than 1, and the usual keys.
+    """Return a plan in the syntax of ``--plan``: the usual keys, and values that are not defaults.
 
     Examples
     --------
@@ -312,7 +314,8 @@ def plan_text(plan: Mapping[str, int]) -> str:
         if name == "recompute":
             parts.append(f"recompute={RECOMPUTE[value]}")
         elif name == "etp":
-            known = plan["tp"] == 1 or plan["ep"] == 1  # else Megatron-Core's default differs
+            # Otherwise, the default differs from that of Megatron-Core.
+            known = plan["tp"] == 1 or plan["ep"] == 1
             parts += [f"etp={value}"] if unusual_etp(plan) or (value and not known) else []
         elif name in USUAL or (
             value != usual and not (name == "sequence_parallel" and plan["tp"] == 1)

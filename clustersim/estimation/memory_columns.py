@@ -1,4 +1,4 @@
-"""Table columns that describe what a run keeps in memory."""
+"""Table columns that describe the memory use of a run."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from clustersim.performance.memory_rules import MEMORY_OPTIONS, read_memory_text
 __all__ = ["MEMORY_COLUMNS", "read_memory"]
 
 MEMORY_COLUMNS: Mapping[str, str] = {
-    **{name: f"{meaning} (default: what the stack does)" for name, meaning in
+    **{name: f"{meaning} (default: that of the stack)" for name, meaning in
        MEMORY_OPTIONS.items()},
-    "chip_memory_gb": "marketed memory of the chip, in binary gigabytes (default: the chip's)",
+    "chip_memory_gb": "nominal memory of the chip in binary gigabytes (default: the chip's)",
 }  # fmt: skip
 
 

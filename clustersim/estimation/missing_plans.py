@@ -23,20 +23,21 @@ INTERRUPTED = (
     "interrupted before its plan was searched for; predict the rows with this reason again in a "
     "separate table"
 )
-"""The reason for rows that an interrupt left without a plan."""
+"""Reason for rows whose plan was not found because of an interrupt."""
 
 
 def find_plans(rows: Configurations, draw: CoefficientDraw) -> tuple[Configurations, Bools]:
-    """Give each row without a plan the fastest plan that fits, or the one with the least memory.
+    """Find the best plan of each row that has no plan.
+
+    The best plan is the fastest one that fits or, if no plan fits, the one with the least memory.
+    After a KeyboardInterrupt, the search stops. Rows whose plan was not found by then are left out,
+    with the reason :data:`INTERRUPTED`.
 
     Parameters
     ----------
     rows : Configurations
         Reasons and notes are added to it.
     draw : CoefficientDraw
-
-    After a KeyboardInterrupt the search stops. Rows whose plan was not found by then are left out,
-    with the reason :data:`INTERRUPTED`.
 
     Returns
     -------
@@ -69,7 +70,7 @@ def find_plans(rows: Configurations, draw: CoefficientDraw) -> tuple[Configurati
                 place = rows.index[where]
                 if found is None:
                     lost[where] = True
-                    rows.reason[place] = "no plan is given, and none divides n_accelerators"
+                    rows.reason[place] = "no plan is given, and no plan divides n_accelerators"
                     continue
                 for name, value in found.values.items():
                     plans[name][where] = value
@@ -83,14 +84,14 @@ _FIELDS = dataclasses.fields(Plans)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Found:
-    """The plan of one row."""
+    """The plan that was found for one row, with notes on it."""
 
     values: dict[str, float]
     notes: list[str]
 
 
 def _search(rows: Configurations, coefficients: Coefficients) -> dict[int, _Found | None]:
-    """Evaluate all plans of some rows and return the best one of each."""
+    """Evaluate all plans of some rows and return the best plan of each row, or None."""
     models, chips, batch = rows.models, rows.chips, rows.global_batch
     candidates = enumerate_plans(models, chips, rows.plans.chips, batch)
     row = candidates.row
@@ -120,6 +121,6 @@ def _search(rows: Configurations, coefficients: Coefficients) -> dict[int, _Foun
 def _plan_note(values: dict[str, float], *, fits: bool) -> str:
     """Describe the plan that was found, in the syntax of ``--plan``."""
     text = plan_text({name: int(values[name]) for name in PLAN_KEYS})
-    which = "fastest plan that fits" if fits else "no plan fits; plan with the least memory"
+    which = "the fastest plan that fits" if fits else "no plan fits; the plan with the least memory"
     allowed = "; the upper bound allows for a run with a slower plan" if fits else ""
-    return f"No plan is given; {which}: {text}{allowed}."
+    return f"No plan is given; {which} is used: {text}{allowed}."

@@ -27,7 +27,7 @@ __all__ = ["DRAWS", "Prediction", "draw_specifications", "predict", "spread_of"]
 DRAWS = 200
 """Number of draws for an interval; its width then has a standard error of 5 %."""
 ROWS_AT_ONCE = 512
-"""Number of rows that are drawn together; it limits the memory that is used."""
+"""Number of rows that are evaluated together for all draws. It limits memory use."""
 DRAWN_FIELDS = {
     "peak_flops": "peak_flops.{precision}",
     "bf16_flops": "peak_flops.bf16",
@@ -35,7 +35,8 @@ DRAWN_FIELDS = {
     "scaleup_Bps": "scaleup_Bps",
     "nic_Bps": "nic_Bps",
 }
-"""Fields of :class:`AcceleratorArrays` that are drawn, and the chip's range for each."""
+"""Fields of :class:`AcceleratorArrays` that are drawn, each with the key of its range in the
+chip."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Prediction:
     lo_s, hi_s : array
         Bounds of the 90 % interval of a measured step time.
     spread : array
-        Standard deviation of the logarithm due to the model (without the scatter of a measurement).
+        Standard deviation of the logarithm of the step time due to the model, without the scatter
+        of a measurement.
     """
 
     step: StepTime
@@ -66,7 +68,7 @@ def predict(
     The model's part of the interval is the spread over draws from the posterior (effects without
     measurements are drawn from their priors) and over the stated ranges of a hypothetical chip. The
     scatter of a measurement around the model is added in quadrature. An unknown stack or source
-    counts as a new one (:func:`clustersim.performance.labels_of`).
+    counts as a new stack or source (:func:`clustersim.performance.labels_of`).
 
     Parameters
     ----------
@@ -93,7 +95,7 @@ def predict(
 
 
 def spread_of(rows: Configurations, sampled: CoefficientDraw) -> Floats:
-    """Return the standard deviation over draws of the logarithm of each row's step time."""
+    """Return the standard deviation, over draws, of the logarithm of each row's step time."""
     spread = np.zeros(len(rows))
     for start in range(0, len(rows), ROWS_AT_ONCE):
         part = rows.take(np.arange(start, min(start + ROWS_AT_ONCE, len(rows))))
@@ -112,14 +114,15 @@ def spread_of(rows: Configurations, sampled: CoefficientDraw) -> Floats:
 def draw_specifications(
     chips: AcceleratorArrays, accelerators: Sequence[Accelerator], sampled: CoefficientDraw
 ) -> AcceleratorArrays:
-    """Draw the unknown specifications of hypothetical chips, uniformly between low and high.
+    """Draw the unknown specifications of hypothetical chips, uniformly between their limits.
 
-    The network bandwidth of a row is not drawn if the row states another one than its chip's.
+    The network bandwidth of a row is not drawn if it differs from that of the row's chip.
 
     Returns
     -------
     AcceleratorArrays
-        Fields of shape (draws, rows) if a chip is hypothetical; otherwise the given arrays.
+        Arrays whose drawn fields have the shape (draws, rows) if a chip is hypothetical; otherwise
+        the given arrays.
     """
     if not sampled.draws or not any(chip.hypothetical for chip in accelerators):
         return chips

@@ -1,4 +1,4 @@
-"""Sizes and switches of a plan in the free text of a row, if the table has no column for them.
+"""Read sizes and switches of a plan from the free text of a row if no column states them.
 
 A remark is read if a part of it, between commas or semicolons, contains only the size or the list
 (``capacity factor 1; expert TP 2``), and if no word before it in its sentence negates it. Any other
@@ -58,7 +58,7 @@ _SENTENCE = re.compile(r";|\.(?:\s|$)")
 def expert_tp_in(remark: str) -> tuple[int, str] | None:
     """Return the expert tensor parallel size that a remark gives, and the matching words.
 
-    The result is None if it gives no size or several.
+    The result is None if the remark gives no size or several sizes.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def expert_tp_in(remark: str) -> tuple[int, str] | None:
 
 
 def mixtures_in(recompute: str, remark: str) -> tuple[str, str] | None:
-    """Return where a row says that mixtures of experts are recomputed, and the matching words.
+    """Return which column states that mixtures of experts are recomputed, and the matching words.
 
     Parameters
     ----------
@@ -84,7 +84,8 @@ def mixtures_in(recompute: str, remark: str) -> tuple[str, str] | None:
     Returns
     -------
     tuple of str, optional
-        ``recompute`` or ``notes``, and the words; None if neither says so.
+        Name of the column, ``recompute`` or ``notes``, and the words; None if neither column states
+        it.
 
     Examples
     --------
@@ -110,7 +111,7 @@ def _moe(modules: str) -> str:
 
 
 def _said(pattern: re.Pattern[str], remark: str) -> list[re.Match[str]]:
-    """Return the matches in the sentences of a remark, without those that are negated."""
+    """Return the matches in the sentences of a remark, except matches that are negated."""
     return [
         match
         for sentence in _SENTENCE.split(remark)

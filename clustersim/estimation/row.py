@@ -14,7 +14,7 @@ __all__ = ["Row"]
 
 MOST = 1e9
 MOST_OF = dict.fromkeys(("n_accelerators", "global_batch", "seq_len"), float(MOST_CHIPS))
-"""The same limits as for the estimate of one job."""
+"""Upper limits by column, the same as for the estimate of one job."""
 FLAGS = {"true": 1.0, "false": 0.0}
 """Words for the values of a switch."""
 DENIALS = {"not", "no", "non", "without"}
@@ -77,7 +77,7 @@ class Row:
         return value
 
     def flag(self, name: str, default: float) -> float:
-        """Read a switch: 1 or 0, or a word for it."""
+        """Read a switch, given as 1, 0 or a word from :data:`FLAGS`."""
         text = self.text(name).lower()
         if text in FLAGS:
             return FLAGS[text]
@@ -87,7 +87,7 @@ class Row:
         return default
 
     def choice(self, name: str, default: str, allowed: Sequence[str]) -> str:
-        """Read one of several words; in a longer text, the last of them (``bf16 + fp8``).
+        """Read one of the allowed words; in a longer text, the last one counts (``bf16 + fp8``).
 
         A longer text must contain the whole word and no negation (``not full``).
         """

@@ -19,11 +19,12 @@ GATED = ("swiglu", "geglu", "silu", "swish", "gated")
 UNGATED = ("gelu", "relu", "relu2")
 SHAPE = ("layers", "hidden", "heads", "ffn_hidden", "vocab")
 MOST_APART = 0.2
-"""Parameters may differ by this share from the counted ones (tied embeddings or not)."""
+"""Accepted difference between stated and counted parameters, as a fraction. Tied embeddings, for
+example, change the count."""
 
 
 def model_of_row(row: Row, catalogue: Catalogue) -> dict[str, float]:
-    """Return the fields of :class:`clustersim.performance.ModelArrays`; empty if one is missing.
+    """Return :class:`clustersim.performance.ModelArrays` fields of a row; empty if it has problems.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ def model_of_row(row: Row, catalogue: Catalogue) -> dict[str, float]:
 
 
 def _name_unknown(row: Row, catalogue: Catalogue) -> None:
-    """Say that the model is unknown, instead of listing the missing parts of its shape."""
+    """Replace the problems about missing parts of a shape with one about the unknown model."""
     missing = [f"{name}: missing" for name in (*SHAPE, "seq_len")]
     name = row.text("model")
     absent = [line.partition(":")[0] for line in row.problems if line in missing]
@@ -62,7 +63,7 @@ def _catalogue_model(name: str, catalogue: Catalogue) -> Model:
 
 
 def _known_model(row: Row, catalogue: Catalogue) -> Model | None:
-    """Return the catalogue's model that the row names, unless the row gives another shape."""
+    """Return the catalogue's model that a row names; None if it is unknown or its shape differs."""
     name = row.text("model")
     try:
         model = _catalogue_model(name, catalogue)
@@ -76,7 +77,7 @@ def _known_model(row: Row, catalogue: Catalogue) -> Model | None:
 
 
 def _of_catalogue(row: Row, known: Model) -> dict[str, float]:
-    """Return the catalogue's shape, with the values that the row gives."""
+    """Return the shape in the catalogue, updated with the values that the row gives."""
     own = ModelArrays.of([known])
     model = {field.name: float(getattr(own, field.name)[0]) for field in dataclasses.fields(own)}
     for name in ("layers", "hidden", "heads"):
@@ -147,7 +148,7 @@ def _of_row(row: Row) -> dict[str, float]:
 
 
 def _settle_by_params(row: Row, model: dict[str, float]) -> None:
-    """Choose between two and three MLP matrices, or set the width of experts, by `params_b`."""
+    """Use `params_b` to choose between two and three MLP matrices, or to set the expert width."""
     params = 1e9 * row.number("params_b", 0.0, least=0.0, whole=False)
     if not params > 0:
         return

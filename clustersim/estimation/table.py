@@ -57,19 +57,19 @@ FOR_UNKNOWN_CHIPS: Mapping[str, str] = {
 
 PREDICTED: Mapping[str, str] = {
     "predicted_step_time_s": "seconds of one optimizer step",
-    "predicted_lo_s": "lower bound of its 90 % interval",
-    "predicted_hi_s": "upper bound of its 90 % interval",
+    "predicted_lo_s": "lower bound of the 90 % interval of the step time",
+    "predicted_hi_s": "upper bound of the 90 % interval of the step time",
     "predicted_memory_bytes": "memory of the fullest chip",
     "predicted_memory_basis": "software stack whose bytes are counted, and the type of loss",
     "fits": "true if predicted_memory_bytes is at most the chip's memory",
     "reason": "why the row cannot be predicted; otherwise empty",
-    "predicted_note": "what was assumed in addition to column defaults; otherwise empty",
+    "predicted_note": "assumptions other than column defaults; empty if there are none",
 }
 """Columns that a prediction adds."""
 
 BEHIND_THE_BEST = 0.21
-"""How much longer a run takes than with the best plan if its plan is unknown (root mean square of
-the logarithm), from 440 published pretraining runs whose plans were ignored."""
+"""How much longer a run with an unknown plan takes than with the best plan: root mean square of the
+logarithm of the ratio, from 440 published pretraining runs whose plans were ignored."""
 MOST_FAULTS = 10
 NEAR = 0.8
 """An unknown column with at least this similarity to a known one is considered misspelt."""
@@ -86,11 +86,11 @@ class PredictedTable(Brief):
     predicted : int
         Number of rows with a prediction.
     misspelt : mapping of str to str
-        Unknown columns, each with the known column that it seems to mean.
+        Unknown columns, each mapped to the known column that it seems to mean.
     renamed : tuple of str
         Messages about columns that were read under another name or ignored.
     interrupted : int
-        Number of rows left out because an interrupt came before their plan was searched for.
+        Number of rows left out because the search was interrupted before it reached them.
     """
 
     table: pd.DataFrame
@@ -118,8 +118,8 @@ def predict_table(
 ) -> PredictedTable:
     """Predict the step time and memory of every row that is complete enough.
 
-    After a KeyboardInterrupt during the search for plans, the reason of the remaining rows says
-    so.
+    After a KeyboardInterrupt during the search for plans, the column ``reason`` of the remaining
+    rows states the interruption.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def _check_columns(table: pd.DataFrame, texts: pd.DataFrame, source: str) -> Non
 def misspelt_columns(
     unknown: Sequence[str], present: Collection[str], known: Iterable[str] = tuple(COLUMNS)
 ) -> dict[str, str]:
-    """Return the unknown columns that seem to mean a known one which is not present."""
+    """Map unknown columns to the known, but missing, columns that they seem to mean."""
     missing = [name for name in known if name not in present]
     near = {}
     for column in unknown:
@@ -213,7 +213,7 @@ def misspelt_columns(
 def _with_unknown_chips(
     texts: pd.DataFrame, catalogue: Catalogue, notes: list[list[str]]
 ) -> tuple[pd.DataFrame, Catalogue, dict[int, str]]:
-    """Replace unknown chips whose peak is given by hypothetical chips.
+    """Replace each unknown chip whose peak is given with a hypothetical chip.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Hypothetical chips in place of those not in the catalogue, from their peak and similar chips."""
+"""Hypothetical chips that replace chips not in the catalogue, from their peak and similar chips."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from clustersim.catalogue import Accelerator, Catalogue
 __all__ = ["UnknownChip", "unknown_chip"]
 
 RELATIVES = 4
-"""Number of similar chips in the catalogue whose numbers give the range of an unknown chip."""
+"""Number of similar chips in the catalogue whose values define the range of an unknown chip."""
 YEARS_PER_DOUBLING = 2.0
 """In the search for similar chips, this difference in years counts as much as a factor of two in
 the peak."""
 DRAWN = ("hbm_Bps", "scaleup_Bps", "nic_Bps")
 FP8_TO_BF16 = 2.0
-"""FP8 peak over BF16 peak, as on the chips that have both."""
+"""FP8 peak divided by BF16 peak, as on the chips that have both."""
 LARGEST_DOMAIN = 72
 """Chips with a larger scale-up domain (TPU pods) are not considered similar."""
 LEAST_PEAK, LARGEST_PEAK = 1.0, 1e6
@@ -26,7 +26,7 @@ LEAST_PEAK, LARGEST_PEAK = 1.0, 1e6
 
 @dataclass(frozen=True)
 class UnknownChip:
-    """A hypothetical chip for one that is not in the catalogue, and what was assumed.
+    """A hypothetical chip that replaces a chip not in the catalogue, and a note on assumptions.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class UnknownChip:
 def unknown_chip(
     name: str, peak_tflops: str, precision: str, year: str, catalogue: Catalogue
 ) -> UnknownChip | None:
-    """Build a chip with a given peak; return None if the peak is not a usable number.
+    """Build a hypothetical chip from a given peak; return None if the peak is not a usable number.
 
     If the name contains the model number of known chips (``A100-SXM-64GB``), the chip has their
     architecture. Otherwise it has its own architecture, so that its efficiencies have the spread
@@ -142,7 +142,7 @@ def _all_words(chip: Accelerator) -> set[str]:
 
 
 def _model_numbers(chip: Accelerator) -> set[str]:
-    """Words of a chip's names with two digits or more, such as ``a100``, without memory sizes."""
+    """Return the words with two or more digits in a chip's names, except memory sizes."""
     return {
         word for word in _all_words(chip) if re.search(r"\d\d", word) and not _SIZE.fullmatch(word)
     }

@@ -1,4 +1,4 @@
-"""A case to measure, and the work that one call of it does."""
+"""Cases to measure, and the calls that run them on a device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Case", "Work"]
 
 @dataclass(frozen=True)
 class Case:
-    """A case to measure.
+    """One operation of a given shape to measure.
 
     Attributes
     ----------
@@ -19,10 +19,10 @@ class Case:
     shape : mapping
         Values by column of :data:`clustersim.microbenchmarks.schema.SHAPE`.
     flops, least_bytes : float
-        Number of operations, and memory traffic if each operand is read once and each result is
-        written once.
+        Number of floating-point operations, and memory traffic in bytes if each operand is read
+        once and each result is written once.
     held_bytes : float
-        Minimum memory that the case needs.
+        Minimum memory in bytes that the case needs.
     """
 
     kind: str
@@ -32,7 +32,7 @@ class Case:
     held_bytes: float = 0.0
 
     def number(self, column: str) -> int:
-        """Return an integer of the shape."""
+        """Return the value of one column of the shape as an integer."""
         return int(self.shape[column])
 
     def text(self) -> str:
@@ -48,8 +48,8 @@ class Work:
     Attributes
     ----------
     calls : tuple of callable
-        Each runs the case once, on separate operands. They are called in rotation, so that operands
-        that fit into a cache are not found there.
+        Each call runs the case once, on its own operands. The calls run in rotation, so that the
+        operands are not found in a cache.
     alone : bool
         Whether to wait for the device after every call, as after a training step.
     """

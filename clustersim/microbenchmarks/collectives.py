@@ -22,10 +22,10 @@ POLL_S = 0.1
 
 
 def collective_cases(ranks: int, *, quick: bool = False) -> list[Case]:
-    """Return the cases for a number of devices; none for fewer than two.
+    """Return the collectives to measure on `ranks` devices; empty for fewer than two devices.
 
-    Sizes are those of the complete data, as in nccl-tests. An all-gather sends each device
-    ``(n - 1) / n`` of them (NVIDIA/nccl-tests, doc/PERFORMANCE.md).
+    The size of a case is that of the complete data, as in nccl-tests. An all-gather sends ``(n - 1)
+    / n`` of the data to each device (NVIDIA/nccl-tests, doc/PERFORMANCE.md).
     """
     if ranks < 2:
         return []
@@ -43,7 +43,7 @@ def measure_collectives(
     report: Callable[[Case, dict[str, Any]], None],
     starts: Callable[[Case], None] = lambda case: None,
 ) -> None:
-    """Measure collectives with one process per device, as many as the cases have ranks.
+    """Measure collectives with one process per rank, each on its own device.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def measure_collectives(
 
 
 def _fault(processes: Any) -> str:
-    """Wait a moment for the processes; if one failed, return the reason."""
+    """Wait briefly for the processes; return why one failed, or an empty text if none did."""
     from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
     try:
@@ -131,7 +131,7 @@ def _rank(
 
 
 def _measured(case: Case, device: Device, ranks: int, pace: Pace) -> dict[str, Any]:
-    """Time one collective by its slowest rank."""
+    """Return the result of one collective, whose time is that of the slowest rank."""
     from torch import distributed
 
     torch = device.torch

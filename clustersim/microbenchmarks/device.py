@@ -23,11 +23,13 @@ __all__ = ["BACKENDS", "DEVICES", "Device", "name_in_catalogue", "open_device"]
 DEVICES = ("cuda", "npu", "cpu")
 BACKENDS = {"cuda": "nccl", "npu": "hccl", "cpu": "gloo"}
 """Communication backends of torch.distributed."""
-INSTALL = "needs PyTorch 2.6 or newer for the device: pip install torch, or the extra 'measure'"
+INSTALL = (
+    "needs PyTorch 2.6 or newer for the device: pip install torch, or install the extra 'measure'"
+)
 
 
 class Device:
-    """A device: its memory, its description, and readings while it works.
+    """A PyTorch device, with its memory, its description, and readings taken while it works.
 
     Parameters
     ----------
@@ -49,9 +51,9 @@ class Device:
             self._module.set_device(place)
 
     def seconds_of(self, calls: Sequence[Callable[[], object]], count: int) -> float:
-        """Run `count` calls in rotation; wait for the device before the first and after the last.
+        """Run `count` calls in rotation and return the seconds that they take together.
 
-        Returns the seconds that all of them took.
+        The process waits for the device before the first call and after the last call.
         """
         self.synchronize()
         start = time.perf_counter()
@@ -79,7 +81,7 @@ class Device:
 
     @property
     def free_bytes(self) -> float:
-        """Memory that can be allocated now."""
+        """Memory in bytes that can be allocated now."""
         if self._module is None:
             return _available_memory()
         return float(self._module.mem_get_info()[0])
@@ -92,7 +94,7 @@ class Device:
 
     @property
     def peak_bytes(self) -> float | None:
-        """Largest memory in use since :meth:`release`; None on a CPU."""
+        """Peak memory use in bytes since :meth:`release`; None on a CPU."""
         return None if self._module is None else float(self._module.max_memory_allocated())
 
     def readings(self) -> dict[str, float]:
@@ -144,7 +146,7 @@ def open_device(kind: str = "") -> Device:
     Parameters
     ----------
     kind : str
-        One of :data:`DEVICES`; ``""`` for the first that is available.
+        One of :data:`DEVICES`; ``""`` for the first one that is available.
 
     Raises
     ------
@@ -165,15 +167,16 @@ def open_device(kind: str = "") -> Device:
     ]
     if kind and kind not in present:
         available = ", ".join(present)
-        raise InputError("--device", f"PyTorch finds no {kind} here; available: {available}")
+        raise InputError("--device", f"PyTorch finds no {kind} device; available: {available}")
     return Device(kind or present[0])
 
 
 def name_in_catalogue(device: str, catalogue: Catalogue) -> str | None:
-    """Return the catalogue's name of a chip for the name that its device reports, or None.
+    """Return the name in the catalogue of the chip that a device reports, or None.
 
-    Drivers add a vendor, a memory size and a form factor to the name. The longest beginning of the
-    name that is in the catalogue is used. A slice of a chip (MIG) is not in the catalogue.
+    Drivers add a vendor, a memory size and a form factor to the name. The longest part of the name
+    that begins with the first or second word and is in the catalogue is used. The result is None
+    for a slice of a chip (MIG).
     """
     if "MIG" in device.split():
         return None
@@ -195,7 +198,7 @@ def _processor() -> str:
 
 
 def _available_memory() -> float:
-    """Memory of the host that is available without swapping; the total if that is unknown."""
+    """Return the host memory in bytes that is available without swapping, or else the total."""
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
         line = next(line for line in lines if line.startswith("MemAvailable"))
@@ -209,12 +212,12 @@ def _driver() -> str:
 
 
 def _npu_smi(kind: str, word: str) -> float:
-    """Read a number of the first chip from ``npu-smi info -t KIND``."""
+    """Read a value of the first chip from the output of ``npu-smi info -t KIND``."""
     return number_after(word, _printed(["npu-smi", "info", "-t", kind, "-i", "0", "-c", "0"]))
 
 
 def number_after(word: str, text: str) -> float:
-    """Return the number after the colon in the first line that contains a word.
+    """Return the number after the colon in the first line that contains `word`.
 
     The lines of npu-smi differ by release: ``Power Dissipation(W) : 93.3``, ``Power Usage (W)``.
 
@@ -230,7 +233,7 @@ def number_after(word: str, text: str) -> float:
 
 
 def _printed(command: list[str]) -> str:
-    """Return what a command prints, or an empty text if it fails."""
+    """Return the output of a command, or an empty text if it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -1,4 +1,4 @@
-"""The measured cases: a grid that takes five minutes on one chip, and a few quick ones."""
+"""The cases to measure: a grid that takes five minutes on one chip, and a few quick cases."""
 
 from __future__ import annotations
 
@@ -42,11 +42,12 @@ def _launch() -> Case:
 
 
 def layer_products(hidden: int, ranks: int) -> list[tuple[int, int]]:
-    """Return columns and depth of a GPT layer's four products on one of `ranks` ranks.
+    """Return the columns and depth of a GPT layer's four matrix products on one of `ranks` ranks.
 
-    The ranks are tensor-parallel. The products are queries, keys and values; output projection; up
-    and down projection (Shoeybi et al. 2019, arXiv 1909.08053, section 3: columns of the first of
-    each pair are split, and rows of the second).
+    The ranks are tensor-parallel. The products are, in this order: queries, keys and values
+    together; output projection; up projection; down projection. Tensor parallelism splits the
+    columns of the first product of each pair and the rows of the second (Shoeybi et al. 2019, arXiv
+    1909.08053, section 3).
 
     Examples
     --------
@@ -96,7 +97,7 @@ def _products() -> list[Case]:
 
 
 def _attention() -> list[Case]:
-    """Return cases of 16,384 tokens with several lengths and head widths, and one twice as long."""
+    """Return attention cases: various shapes with 16,384 tokens, and one with 32,768 tokens."""
     shapes = [(16384 // seq_len, seq_len, 16, 128, 0) for seq_len in (512, 1024, 2048, 8192, 16384)]
     shapes += [(16384 // seq_len, seq_len, 32, 64, 0) for seq_len in (1024, 4096, 16384)]
     shapes += [(4, 4096, 8, 256, 0), (8, 2048, 32, 80, 0)]
@@ -149,7 +150,7 @@ def _idle_step() -> Case:
 
 
 def _steps() -> list[Case]:
-    """Return whole steps that fit in 141 GB: small models, and the first layers of large ones."""
+    """Return training steps that fit in 141 GB: small models, and a few layers of large models."""
     gpt = [
         ("GPT 0.35B", shape_of(1024, 16, layers=24, vocab=50304, seq_len=1024), 16),
         ("GPT 1.3B", shape_of(2048, 16, layers=24, vocab=50304, seq_len=2048), 8),

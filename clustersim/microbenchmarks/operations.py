@@ -16,18 +16,19 @@ __all__ = ["OPERATIONS", "attention_case", "matmul_case", "streaming_case"]
 ROW = 4096
 """Elements per row of layer norm and softmax."""
 APART_BYTES = 256e6
-"""Total size of the operands over which calls rotate, several times a chip's last-level cache."""
+"""Total size of the operands over which calls rotate, several times that of a last-level cache."""
 MOST_COPIES = 32
 LEAST_ADAM_BYTES = 28.0
-"""Traffic of AdamW per parameter: gradient (2 bytes), main weight and two moments read and written
-(24), weight written (2)."""
+"""Minimum traffic of AdamW in bytes per parameter: gradient (2 bytes), main weight and two moments
+read and written (24), weight written (2)."""
 HELD_ADAM_BYTES = 20.0
-"""Weight and gradient (2 bytes each), main weight, its gradient and two moments (4 each)."""
+"""Memory of AdamW in bytes per parameter: weight and gradient (2 bytes each), main weight, its
+gradient and two moments (4 each)."""
 BYTES = MappingProxyType({"bf16": 2, "fp16": 2, "fp8": 1})
 
 
 def matmul_case(m: int, n: int, k: int, *, precision: str = "bf16", layout: str = "TN") -> Case:
-    """Return a matrix product; its result has two bytes per element for any operand precision."""
+    """Return the case of a matrix product; its result always has two bytes per element."""
     moved = BYTES[precision] * (m * k + k * n) + 2.0 * m * n
     return Case(
         "matmul",
@@ -39,7 +40,7 @@ def matmul_case(m: int, n: int, k: int, *, precision: str = "bf16", layout: str 
 
 
 def streaming_case(kind: str, elements: int) -> Case:
-    """Return a memory-bound operation on a number of elements (in BF16) or parameters."""
+    """Return the case of a memory-bound operation on BF16 elements or, for AdamW, parameters."""
     least, held = (LEAST_ADAM_BYTES, HELD_ADAM_BYTES) if kind == "adam" else (4.0, 4.0)
     return Case(
         kind,
@@ -52,9 +53,10 @@ def streaming_case(kind: str, elements: int) -> Case:
 def attention_case(
     micro_batch: int, seq_len: int, heads: int, head_dim: int, *, kv_heads: int = 0, direction: str
 ) -> Case:
-    """Return fused causal attention; forward ``2 b s^2 heads head_dim`` FLOPs, backward 2.5 times.
+    """Return the case of fused causal attention.
 
-    Dao 2023 (arXiv 2307.08691, section 4.1).
+    The forward pass has ``2 b s^2 heads head_dim`` FLOPs, and the backward pass has 2.5 times as
+    many (Dao 2023, arXiv 2307.08691, section 4.1).
     """
     kv_heads = kv_heads or heads
     forward = 2.0 * micro_batch * seq_len**2 * heads * head_dim
@@ -78,10 +80,10 @@ def attention_case(
 
 
 def _in_turn(make: Callable[[], Callable[[], object]], bytes_of_one: float) -> Work:
-    """Make enough copies of a call and its operands that no cache holds them all.
+    """Make so many copies of a call and its operands that no cache can hold all of them.
 
-    At most :data:`MOST_COPIES` are made. Operands below 8 MB are therefore found in a cache anyway,
-    but launching such calls takes longer than running them.
+    At most :data:`MOST_COPIES` are made. Operands below 8 MB may therefore still be found in a
+    cache, but launching such calls takes longer than running them.
     """
     copies = min(MOST_COPIES, max(1, math.ceil(APART_BYTES / bytes_of_one)))
     return Work(tuple(make() for _ in range(copies)))
@@ -101,7 +103,7 @@ def _matmul(case: Case, device: Device) -> Work:
         return made.t() if transposed else made
 
     def make() -> Callable[[], object]:
-        # BLAS counts columns first: its letters name the right operand first.
+        # BLAS is column-major: its first letter refers to the right operand.
         left = operand(m, k, layout[1] == "T")
         right = operand(k, n, layout[0] == "T")
         result = torch.empty((m, n), dtype=kind, device=device.kind)
@@ -111,10 +113,10 @@ def _matmul(case: Case, device: Device) -> Work:
 
 
 def _fp8_product(device: Device, m: int, n: int, k: int) -> Callable[[], object]:
-    """Make an FP8 product with a BF16 result, accumulated in the tensor cores' own precision.
+    """Return a call that computes an FP8 product with a BF16 result.
 
-    Forward passes of FP8 training do the same (NVIDIA Transformer Engine, ``DelayedScaling``:
-    `fp8_gemm_fprop` without split accumulation).
+    The tensor cores accumulate in their own precision, as in the forward passes of FP8 training
+    (NVIDIA Transformer Engine, ``DelayedScaling``: `fp8_gemm_fprop` without split accumulation).
     """
     torch = device.torch
     left = torch.randn((m, k), device=device.kind).to(torch.float8_e4m3fn)
@@ -211,4 +213,4 @@ OPERATIONS: Mapping[str, Callable[[Case, Device], Work]] = MappingProxyType(
         "attention": _attention,
     }
 )
-"""Functions that prepare each kind of case."""
+"""Functions that prepare the work of each kind of case."""

@@ -12,11 +12,11 @@ FUSED = ("cuda", "cpu")
 
 
 class MainWeightsAdam:
-    """Update BF16 weights through main weights, gradients and moments in FP32.
+    """AdamW for BF16 weights, with main weights, gradients and moments in FP32.
 
-    Micikevicius et al. 2018 (arXiv 1710.03740, section 3.1). The weights are given in blocks, such
-    as layers. The blocks are updated one after the other, so that FP32 gradients are held for only
-    one of them.
+    The method follows Micikevicius et al. 2018 (arXiv 1710.03740, section 3.1). The weights are
+    given in blocks, such as layers. The blocks are updated one after the other, so that FP32
+    gradients exist for only one block at a time.
 
     Parameters
     ----------

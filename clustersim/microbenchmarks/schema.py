@@ -1,4 +1,4 @@
-"""The file of measurements: one row per case, with what ran, how long it took and where."""
+"""The file of measurements: one row per case, with its shape, results and environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["CHECKSUM", "COLUMNS", "ENVIRONMENT", "KINDS", "RESULTS", "SHAPE", "r
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {
-        "launch": "a kernel with almost no work, many in a row",
+        "launch": "many consecutive launches of a kernel with almost no work",
         "copy": "copy of a tensor",
         "layer_norm": "layer norm over rows of 4,096 elements, forward",
         "softmax": "softmax over rows of 4,096 elements, forward",
@@ -19,21 +19,22 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "attention": "fused causal attention, without its projections",
         "layer": "one transformer layer",
         "output": "output layer and its loss, forward and backward",
-        "idle_step": "training step of a model so small that only its launches take time",
+        "idle_step": "training step of a model so small that only kernel launches take time",
         "step": "one whole training step: forward, backward, optimizer",
         "all_reduce": "sum over `ranks` devices of `size_bytes` on each",
         "all_gather": "each of `ranks` devices gets all `size_bytes`",
         "reduce_scatter": "sum of `size_bytes` on each of `ranks` devices, split among them",
     }
 )
-"""What is measured. A ``step`` is never used in a fit: it shows how good a fit to the others is."""
+"""Kinds of cases. A ``step`` is never used in a fit; it shows how good a fit to the other kinds
+is."""
 
 SHAPE: Mapping[str, str] = MappingProxyType(
     {
         "kind": "one of KINDS",
         "direction": "forward, or forward+backward",
         "precision": "bf16, fp16 or fp8",
-        "layout": "operands of a product, transposed or not, in BLAS letters: TN (forward), NN "
+        "layout": "transposition of the operands of a product, in BLAS letters: TN (forward), NN "
         "(gradient of inputs), NT (gradient of weights)",
         "m": "rows of the result",
         "n": "columns of the result",
@@ -43,7 +44,7 @@ SHAPE: Mapping[str, str] = MappingProxyType(
         "ranks": "devices of a collective",
         "model": "name of the model shape",
         "layers": "transformer layers",
-        "hidden": "width",
+        "hidden": "width of the hidden activations",
         "heads": "attention heads",
         "kv_heads": "key and value heads",
         "head_dim": "width of a head",
@@ -66,12 +67,12 @@ RESULTS: Mapping[str, str] = MappingProxyType(
         "repetitions": "number of timed repetitions, after a warm-up",
         "calls": "consecutive calls in one repetition",
         "flops": "floating-point operations per call, without recompute",
-        "bytes": "least memory traffic of a call: each operand read once, each result written once",
-        "peak_memory_bytes": "largest memory that the framework held",
+        "bytes": "minimum memory traffic per call: operands read once and results written once",
+        "peak_memory_bytes": "peak memory allocated by the framework",
         "clock_Hz": "core clock after the repetitions, while the device is still busy",
         "power_W": "power at that time",
         "temperature_C": "temperature at that time",
-        "fault": "reason why there is no time; otherwise empty",
+        "fault": "reason why no time was measured; otherwise empty",
     }
 )
 """Columns with the results; a value that cannot be read is empty."""
@@ -80,16 +81,16 @@ ENVIRONMENT: Mapping[str, str] = MappingProxyType(
     {
         "accelerator": "name of the chip in the catalogue, or the name that the device reports",
         "device": "name that the device reports",
-        "framework": "software that ran it",
+        "framework": "software that ran the case",
         "runtime": "CUDA, CANN or none, with its version",
         "driver": "version of the driver",
         "host": "processor, operating system and Python",
         "measured_on": "day (UTC)",
-        "clustersim": "version that made the measurement",
+        "clustersim": "version of clustersim that made the measurement",
     }
 )
-"""Columns that say where a row was measured. They are the same in all rows of a run, so that files
-can be joined."""
+"""Columns that describe where a row was measured. All rows of a run repeat the same values, so that
+files can be joined."""
 
 CHECKSUM = "checksum"
 COLUMNS: Mapping[str, str] = MappingProxyType(
@@ -103,7 +104,7 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
 
 
 def row_checksum(row: Mapping[str, object]) -> str:
-    """Return the checksum of a row: of its non-empty columns, in any order.
+    """Return the checksum of the non-empty columns of a row; their order has no effect.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ MAKERS = {**OPERATIONS, **TRAINING}
 
 
 class MeasurementFile:
-    """Rows of :data:`clustersim.microbenchmarks.COLUMNS`; each is flushed when it is written.
+    """Writer of rows with :data:`clustersim.microbenchmarks.COLUMNS`; each row is flushed.
 
     Each row has a checksum, so that `clustersim fit` can detect rows that were changed later.
     """
@@ -38,7 +38,7 @@ class MeasurementFile:
         self.rows = 0
 
     def write(self, row: Measured) -> None:
-        """Add a row."""
+        """Write one row, with its checksum."""
         texts = {
             column: format(value, ".6g") if isinstance(value, float) else str(value)
             for column, value in row.items()
@@ -55,7 +55,7 @@ class MeasurementFile:
 def new_measurement_file(
     path: str | Path, environment: Mapping[str, str]
 ) -> Iterator[MeasurementFile]:
-    """Create a file of measurements. It keeps all complete rows; an empty file is removed.
+    """Create a file of measurements. Complete rows are kept on failure; an empty file is removed.
 
     Raises
     ------
@@ -73,10 +73,10 @@ def measure(
     report: Callable[[Case, Measured], None],
     starts: Callable[[Case], None] = lambda case: None,
 ) -> None:
-    """Measure cases in their order.
+    """Measure cases in the given order.
 
-    A case that the device cannot run, or for which it has too little memory, is written as a row
-    with its fault; then the next case follows.
+    A case that the device cannot run, or for which it has too little memory, is reported as a row
+    with its fault; the measurement then continues with the next case.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ class Pace:
     repetition_s : float
         Minimum seconds of one repetition; short calls are repeated within it.
     total_s : float
-        Target seconds of all repetitions, if that gives `least` to `most` of them.
+        Target duration of all repetitions together. Their number is between `least` and `most`.
     least, most : int
         Limits on the number of repetitions.
     longest_s : float
@@ -43,7 +43,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds per call over the repetitions, and readings taken after them on the busy device."""
+    """Seconds per call in the repetitions, and readings taken afterwards on the busy device."""
 
     median_s: float
     low_s: float
@@ -83,7 +83,8 @@ def time_work(
     pace : Pace
     agree : callable
         Maps this process's seconds to the seconds that are recorded. If several processes work
-        together, it returns those of the slowest one, so that all make the same number of calls.
+        together, it returns the seconds of the slowest process, so that all processes make the same
+        number of calls.
 
     Raises
     ------

@@ -32,7 +32,7 @@ def shape_of(
     vocab: int = 0,
     seq_len: int = 0,
 ) -> dict[str, str | int]:
-    """Return the columns of a model's shape; by default, an MLP is four times the hidden width."""
+    """Return the columns of a model's shape; by default, the MLP is four times the hidden width."""
     return {
         "layers": layers,
         "hidden": hidden,
@@ -55,20 +55,20 @@ def _layer_params(shape: Mapping[str, str | int]) -> float:
 
 
 def _layer_flops(shape: Mapping[str, str | int], tokens: float) -> float:
-    """FLOPs of the forward pass of one layer; causal attention counts as half of full attention."""
+    """Return the forward FLOPs of one layer; causal attention counts as half of full attention."""
     attention = 2.0 * int(shape["seq_len"]) * int(shape["heads"]) * int(shape["head_dim"])
     return tokens * (2.0 * _layer_params(shape) + attention)
 
 
 def _attention_again(shape: Mapping[str, str | int], tokens: float) -> float:
-    """Return the FLOPs of fused attention in the backward pass beyond twice the forward ones."""
+    """Return the backward FLOPs of fused attention in excess of twice its forward FLOPs."""
     return 0.5 * tokens * 2.0 * int(shape["seq_len"]) * int(shape["heads"]) * int(shape["head_dim"])
 
 
 def layer_case(
     shape: Mapping[str, str | int], micro_batch: int, *, direction: str, recompute: str = "none"
 ) -> Case:
-    """Return one layer (`shape` from :func:`shape_of`) for a number of sequences."""
+    """Return the case of one layer; `shape` has the columns of :func:`shape_of`."""
     tokens = float(micro_batch * int(shape["seq_len"]))
     forward = _layer_flops(shape, tokens)
     flops = forward if direction == "forward" else 3.0 * forward + _attention_again(shape, tokens)
@@ -88,7 +88,7 @@ def layer_case(
 
 
 def output_case(hidden: int, vocab: int, seq_len: int, micro_batch: int) -> Case:
-    """Return an output layer with its loss, forward and backward."""
+    """Return the case of an output layer with its loss, forward and backward."""
     tokens = float(micro_batch * seq_len)
     return Case(
         "output",
@@ -114,7 +114,7 @@ def step_case(
     recompute: str = "none",
     kind: str = "step",
 ) -> Case:
-    """Return a whole training step of a model, by default with one micro-batch."""
+    """Return the case of a whole training step of a model, by default with one micro-batch."""
     layers, hidden, vocab = (int(shape[c]) for c in ("layers", "hidden", "vocab"))
     batch = global_batch or micro_batch
     tokens = float(batch * int(shape["seq_len"]))
@@ -223,4 +223,4 @@ def _step(case: Case, device: Device) -> Work:
 TRAINING: Mapping[str, Callable[[Case, Device], Work]] = MappingProxyType(
     {"layer": _layer, "output": _output, "idle_step": _step, "step": _step}
 )
-"""Functions that prepare each kind of case."""
+"""Functions that prepare the work of each kind of case."""

@@ -19,7 +19,7 @@ ROTARY_BASE = 500_000.0
 
 @dataclass(frozen=True)
 class Shape:
-    """Shape of a model; columns of :data:`clustersim.microbenchmarks.schema.SHAPE`.
+    """Shape of a model; the fields are columns of :data:`clustersim.microbenchmarks.schema.SHAPE`.
 
     An `mlp_type` of ``swiglu`` means Llama (RMSNorm, rotary positions, no biases), ``gelu`` means
     GPT (layer norm, learned positions, biases).
@@ -37,14 +37,15 @@ class Shape:
 
     @property
     def gated(self) -> bool:
-        """Whether the model is a Llama."""
+        """Whether the model is a Llama, which has a gated MLP."""
         return self.mlp_type == "swiglu"
 
 
 class Layer(nn.Module):
     """A pre-norm transformer layer.
 
-    One product computes queries, keys and values, and one computes gate and up projection.
+    One matrix product computes queries, keys and values; another computes the gate and up
+    projections.
 
     Parameters
     ----------
@@ -109,7 +110,7 @@ def _rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
 
 
 def rotary_angles(shape: Shape, device: str) -> tuple[Tensor, Tensor] | None:
-    """Return cosines and sines of rotary positions (Su et al. 2021, arXiv 2104.09864), if any."""
+    """Return cosines and sines of rotary positions (Su et al. 2021, arXiv 2104.09864), or None."""
     if not shape.gated:
         return None
     place = torch.arange(0, shape.head_dim, 2, device=device) / shape.head_dim
@@ -121,7 +122,8 @@ def rotary_angles(shape: Shape, device: str) -> tuple[Tensor, Tensor] | None:
 def recomputed(layer: Layer, x: Tensor, angles: tuple[Tensor, Tensor] | None) -> Tensor:
     """Apply a layer that keeps only its input and is recomputed in the backward pass.
 
-    Everything is recomputed, as in Megatron-LM; PyTorch by default leaves out its last product.
+    The whole layer is recomputed, as in Megatron-LM. By default, PyTorch would skip its last matrix
+    product.
     """
     with set_checkpoint_early_stop(False):
         result: Tensor = checkpoint(layer, x, angles, use_reentrant=False)
@@ -173,6 +175,6 @@ class Transformer(nn.Module):
         return loss
 
     def blocks(self) -> list[list[Any]]:
-        """Return the weights of each layer, and separately of the embeddings and output layer."""
+        """Return the weights in blocks: each embedding, each layer, and the output layer."""
         modules = [self.embedding, self.positions, *self.layers, self.output]
         return [list(module.parameters()) for module in modules if module is not None]

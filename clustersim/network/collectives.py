@@ -30,14 +30,14 @@ Sources: the ring volumes follow Thakur, Rabenseifner and Gropp, "Optimization o
 communication operations in MPICH" (2005). With reduction in the switch (NVLink SHARP), the switch
 sums the shard of each chip and returns the whole tensor: a chip sends S and receives S / k, then
 sends S / k and receives S, which is (1 + 1 / k) S in each direction. With this reduction, 5 to 8
-H200 reach 304 to 311 GB/s a chip, while a ring at 365 GB/s would need 480 (stas00/ml-engineering).
-Between two nodes NCCL uses a tree (its maintainer in NVIDIA/nccl-tests issue 196). In a full mesh,
-shards are exchanged directly over the dedicated link of each pair, and hierarchically between
-domains.
+H200 transfer 304 to 311 GB/s per chip. A ring, which reaches 365 GB/s, would need 480 GB/s for the
+same time (stas00/ml-engineering). Between two nodes, NCCL uses a tree (according to its maintainer
+in NVIDIA/nccl-tests, issue 196). In a full mesh, shards are exchanged directly over the dedicated
+link of each pair, and hierarchically between domains.
 
-As efficiencies are at most 1, no time is shorter than the least transfer over the nominal links: a
-gather must bring ``(n - 1) / n`` S into each chip, and an all-reduce must bring S, half of the
-volume of a ring.
+As efficiencies are at most 1, no time is shorter than the minimum transfer time over the nominal
+links: a gather must bring ``(n - 1) / n`` S into each chip, and an all-reduce must bring S, half of
+the volume of a ring.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Achievable performance of the links of a chip; all arrays broadcast with the sizes.
+    """Achievable performance of the links of a chip; all arrays broadcast with message sizes.
 
     :func:`clustersim.network.constants.links_of_constants` builds it from the measured constants.
 
     Attributes
     ----------
     scaleup_Bps, nic_Bps : array
-        Bandwidth of one chip, one direction, including efficiency (bytes/s).
+        Bandwidth of one chip in one direction, including efficiency (bytes/s).
     scaleup_size : array
         Number of chips in one scale-up domain.
     mesh : array of bool
@@ -88,8 +88,8 @@ class Links:
         Additional start-up time of the protocol for large messages over the protocol for small
         messages, within a domain and for each doubling of the number of domains.
     corner : float
-        Width of the corners at which the slower level or the protocol changes. 0 in the model; a
-        fit rounds the corners (:func:`clustersim.network.corners.smaller`).
+        Width of the corners at which the slower level or the protocol changes. It is 0 in the
+        model; a fit rounds the corners (:func:`clustersim.network.corners.smaller`).
     """
 
     scaleup_Bps: Floats
@@ -108,14 +108,14 @@ class Links:
 
 
 def members_inside(ranks: Floats, stride: Floats, links: Links) -> Floats:
-    """Return how many ranks of a group at `stride` are in one scale-up domain (1 or more)."""
+    """Return how many ranks of a group at `stride` share one scale-up domain (1 or more)."""
     return np.clip(np.floor(links.scaleup_size / stride), 1.0, ranks)
 
 
 def _seconds(
     size_bytes: Floats, near: Floats, far: Floats, inside: Floats, domains: Floats, links: Links
 ) -> Floats:
-    """Add start-up times and the protocol switch to the time of the slower level.
+    """Return the time of the slower level, plus start-up times and the protocol switch.
 
     `near` and `far` are the bytes that a rank sends within its domain and beyond it, divided by
     `size_bytes`.
@@ -131,15 +131,16 @@ def _seconds(
 
 
 def _mesh_volume(inside: Floats, links: Links) -> Floats:
-    """Return the volume of a gather of one byte among `inside` chips.
+    """Return the effective volume of gathering one byte among `inside` chips of a mesh.
 
-    The volume is in bytes at the bandwidth of all links of a chip together.
+    It is the number of bytes that take the same time at the combined bandwidth of all links of a
+    chip.
     """
     return np.maximum(inside - 1.0, links.mesh_peers) / inside
 
 
 def all_gather_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) -> Floats:
-    """Return the time to gather equal shards of a tensor from all ranks on every rank.
+    """Return the time in which every rank gathers equal shards of a tensor from all ranks.
 
     Parameters
     ----------
@@ -194,7 +195,7 @@ def all_reduce_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links:
 
 
 def all_to_all_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links: Links) -> Floats:
-    """Return the time of an exchange: each rank sends an equal part of its bytes to every rank."""
+    """Return the time in which each rank sends an equal part of its bytes to every rank."""
     inside = members_inside(ranks, stride, links)
     peers = np.where(links.mesh, np.maximum(inside - 1.0, links.mesh_peers), inside - 1.0)
     near = peers * (inside > 1) / ranks

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 GENERATIONS = ("switch", "nvlink3", "nvlink4", "nvlink5", "mesh")
-"""Kinds of scale-up links; ``switch`` stands for all switched links without measurements."""
+"""Types of scale-up links; ``switch`` stands for all switched links without measurements."""
 
 FABRICS = ("rdma", "efa", "tcpx")
 """Networks between nodes: InfiniBand or RoCE, AWS EFA, and Google's GPUDirect-TCPX."""
@@ -46,7 +46,7 @@ _FAMILIES = {
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """One fitted number (SI) and its standard error."""
+    """One fitted constant in SI units, and its standard error."""
 
     value: float
     standard_error: float
@@ -73,7 +73,7 @@ def link_constants() -> Mapping[tuple[str, str], Constant]:
     -------
     mapping of (kind, name) to Constant
         Kinds are those of :data:`GENERATIONS` and :data:`FABRICS`. Names are ``efficiency``
-        (fraction of the nominal bandwidth, one direction), ``reduce_efficiency`` (the same for an
+        (fraction of the nominal bandwidth in one direction), ``reduce_efficiency`` (the same for an
         all-reduce in the switch), ``latency_s``, ``slope`` and ``step_s``, as in
         :class:`clustersim.network.collectives.Links`.
     """
@@ -109,14 +109,14 @@ def links_of_constants(
     generation: NDArray[Any],
     fabric: NDArray[Any],
 ) -> Links:
-    """Apply constants to nominal bandwidths.
+    """Compute the links from constants and nominal bandwidths.
 
     Parameters
     ----------
     values : mapping of (kind, name) to float
         Constants as in :func:`link_constants`, without standard errors.
     scaleup_Bps, nic_Bps : array
-        Nominal bandwidth of one chip, one direction (bytes/s).
+        Nominal bandwidth of one chip in one direction (bytes/s).
     scaleup_size, mesh, mesh_peers : array
         As in :class:`clustersim.network.collectives.Links`.
     generation, fabric : array of int

@@ -1,8 +1,8 @@
 """Minimum and maximum of two times, optionally with a rounded corner where they are equal.
 
 The model uses sharp corners. A fit rounds them, because derivatives jump at a sharp corner: a row
-whose measurement lies on the corner would keep the fit there, and the optimiser would alternate
-between its two sides.
+whose measurement falls on the corner would keep the fit at the corner, and the optimiser would
+alternate between the two sides.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ def smaller(one: Floats, other: Floats | float, corner: Floats | float = 0.0) ->
     one, other : array
         Finite numbers, 0 or more.
     corner : float
-        Width w of the corner; 0 is the plain minimum. Where both quantities are equal, the result
-        is their value divided by 1 + w. Where they differ by a factor f, with f - 1 much larger
-        than w, the result is below the smaller one by a fraction of about ``w**2 / (f - 1)``.
+        Width w of the corner; 0 means the plain minimum. If both quantities are equal, the result
+        is their value divided by 1 + w. If they differ by a factor f, with f - 1 much larger than
+        w, the result is below the smaller one by a fraction of about ``w**2 / (f - 1)``.
 
     Notes
     -----

@@ -1,16 +1,16 @@
 """Fit the constants of links to measured collectives.
 
-The parameters of all kinds of links are fitted together. The residual of a row is the logarithm of
-predicted over measured time, under the ``soft_l1`` loss, so that a single outlier has little
-influence. The parameters of the generations are shrunk towards their common mean (a normal prior on
-the logit of an efficiency and on the logarithm of any other constant, see ``_SPREAD``), and so are
-the efficiencies of the fabrics. A constant without measurements, such as the ring efficiency of
-NVLink 5 or the start-up times of a mesh, takes that mean, and its standard error includes the
+The parameters of all types of links are fitted together. The residual of a row is the logarithm of
+predicted over measured time. The ``soft_l1`` loss limits the influence of a single outlier. The
+parameters of the generations are shrunk towards their common mean (a normal prior on the logit of
+an efficiency and on the logarithm of any other constant, see ``_SPREAD``), and so are the
+efficiencies of the fabrics. A constant without measurements, such as the ring efficiency of NVLink
+5 or the start-up times of a mesh, is estimated by that mean, and its standard error includes the
 spread. Efficiencies are fractions by construction, so no prediction is faster than the nominal
 links.
 
 The rows of one benchmark come from few systems, so their errors are not independent. The standard
-errors follow from the Jacobian and are scaled up to the residuals if these are larger than
+errors are computed from the Jacobian. They are scaled up if the residuals are larger than
 ``_NOISE``.
 """
 
@@ -72,8 +72,8 @@ class MeasuredCollectives:
     id, accelerator, collective : tuple of str
     seconds, size_bytes, ranks : array
     scaleup_Bps, nic_Bps : array
-        Nominal bandwidth of one chip, one direction (bytes/s). Rows on a single node do not use the
-        network and have a `nic_Bps` of 1.
+        Nominal bandwidth of one chip in one direction (bytes/s). Rows on a single node do not use
+        the network and have a `nic_Bps` of 1.
     generation, fabric : array of int
         Indices in :data:`GENERATIONS` and :data:`FABRICS`.
     nodes : array
@@ -167,7 +167,10 @@ def predicted_seconds(rows: MeasuredCollectives, values: Mapping[Key, float]) ->
 
 
 def _leaning() -> list[tuple[int, int, float]]:
-    """Return triples (i, j, s): constant i of :data:`_KEYS` has a prior N(constant j, s)."""
+    """Return the priors of the constants as triples (i, j, s) with indices into :data:`_KEYS`.
+
+    The prior of constant i is normal around constant j with the standard deviation s.
+    """
     pairs: list[tuple[Key, Key]] = [
         ((kind, name), ("switch", name)) for kind in _MEASURED for name in _NAMES
     ]
@@ -204,7 +207,7 @@ class LinkFit:
         As :func:`clustersim.network.constants.link_constants`, plus the waiting time of the
         benchmark :data:`BENCH` and the mean of the fabrics (``network``).
     id, accelerator, link : tuple of str
-        By row; the link is the fabric, or the generation for a row within one node.
+        Values for each row. The link is the fabric, or the generation for a row within one node.
     error : tuple of float
         Predicted divided by measured time, minus 1.
     """
@@ -308,12 +311,12 @@ def _standard_errors(free: Floats, jacobian: Floats, cost: float, rows: int) -> 
 
 
 def fit_links(rows: MeasuredCollectives | None = None) -> LinkFit:
-    """Fit the constants of all kinds of links.
+    """Fit the constants of all types of links.
 
     Parameters
     ----------
     rows : MeasuredCollectives, optional
-        By default the rows of the package.
+        Default: the rows that come with the package.
 
     Returns
     -------

@@ -36,8 +36,8 @@ RECOMPUTE = ("none", "selective", "full")
 def attended_tokens(seq_len: float, *, causal: bool, window: float = 0.0) -> float:
     """Return the mean number of tokens that a token of a sequence attends to.
 
-    Under a causal mask this is ``seq_len / 2``. With a sliding window of the last w tokens, token
-    i attends to ``min(i, w)`` of them; the mean is ``w (1 - w / (2 seq_len))``.
+    Under a causal mask, the mean is ``seq_len / 2``. With a sliding window of w tokens, token i
+    attends to ``min(i, w)`` tokens, and the mean is ``w (1 - w / (2 seq_len))``.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def attended_tokens(seq_len: float, *, causal: bool, window: float = 0.0) -> flo
         Tokens per sequence.
     causal : bool
     window : float
-        Sliding window in tokens; 0 for none.
+        Sliding window in tokens; 0 for no window.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def default_expert_tp(tp: ArrayLike, ep: ArrayLike) -> Floats:
     """Return the expert tensor parallel size of plans that do not set one.
 
     The size is 1 if experts are distributed (`ep` > 1), otherwise `tp`. Megatron-Core's own default
-    is `tp` in both cases, but the software that runs on it sets 1: the configurations of NeMo,
+    is `tp` in both cases, but the software built on it sets 1: the configurations of NeMo,
     Megatron-Bridge and Megatron-MoE-ModelZoo set ``expert_tensor_parallel_size`` to 1, and
     DeepSpeed, MindFormers and PyTorch do not split experts.
 
@@ -81,12 +81,12 @@ def default_expert_tp(tp: ArrayLike, ep: ArrayLike) -> Floats:
 
 
 class Columns:
-    """A dataclass whose fields are arrays of one shape."""
+    """Base class of dataclasses whose fields are arrays of equal shape."""
 
     __slots__ = ()
 
     def take(self, index: NDArray[Any]) -> Self:
-        """Return the rows `index` of every column."""
+        """Return an object of the same class that contains only the rows `index`."""
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
         return type(self)(*(getattr(self, column.name)[index] for column in fields))
 
@@ -95,8 +95,9 @@ class Columns:
 class ModelArrays(Columns):
     """Transformer shapes, one element per model; see :class:`clustersim.catalogue.Model`.
 
-    `span` is the mean number of tokens that a token attends to: half of the sequence under a
-    causal mask, all of it without one, fewer with a sliding window (:func:`attended_tokens`).
+    `span` is the mean number of tokens that a token attends to: half of the sequence under a causal
+    mask, the whole sequence without a mask, and fewer tokens with a sliding window
+    (:func:`attended_tokens`).
     """
 
     layers: Floats
@@ -123,7 +124,7 @@ class ModelArrays(Columns):
         """Build the arrays of several models.
 
         `other_params` counts the stored parameters that the shape does not account for (never
-        negative). They use memory but no time.
+        negative). These parameters use memory but no time.
         """
         rows = [
             (
@@ -156,9 +157,9 @@ class AcceleratorArrays(Columns):
     """Chips, one element per chip; see :class:`clustersim.catalogue.Accelerator`.
 
     `peak_flops` is the peak in the requested precision, and `fp8` says whether that precision is
-    FP8. `hbm_bytes` counts binary gigabytes (:data:`BINARY_GIGABYTE`). `mesh_peers` is the number
-    of links over which a mesh chip divides its scale-up bandwidth. `link_generation` is an index
-    into :data:`clustersim.network.constants.GENERATIONS`.
+    FP8. `hbm_bytes` counts a stated gigabyte as a binary one (:data:`BINARY_GIGABYTE`).
+    `mesh_peers` is the number of links over which a mesh chip divides its scale-up bandwidth.
+    `link_generation` is an index into :data:`clustersim.network.constants.GENERATIONS`.
     """
 
     peak_flops: Floats
@@ -222,7 +223,7 @@ class Plans(Columns):
         Tensor, pipeline, data, context and expert parallel sizes.
     etp : array
         Expert tensor parallel size: the number of chips that split each expert's matrices. 0 means
-        the default (:attr:`expert_tp`); a model without experts has none.
+        the default (:attr:`expert_tp`) and is used for models without experts.
     micro_batch : array
         Sequences per micro-batch.
     recompute : array
@@ -232,18 +233,18 @@ class Plans(Columns):
     vpp : array
         Model chunks per pipeline rank (1: plain 1F1B).
     flash : array
-        1 with fused attention, 0 without.
+        1 with fused attention, otherwise 0.
     sequence_parallel : array
         1 if the tensor-parallel ranks also split the norms, otherwise 0.
     zero_group : array
         Ranks over which ZeRO splits (hybrid sharding); 0 for all data-parallel ranks.
     overlap : array
-        1 if the stack overlaps communication with computation, 0 if it is known not to.
+        1 if the stack overlaps communication with computation, 0 if it is known not to do so.
     lora : array
-        1 if low-rank adapters are trained and the weights are frozen.
+        1 if low-rank adapters are trained while the weights are frozen.
     moe_recompute : array
-        1 if mixture-of-experts layers are recomputed in the backward pass, whatever the
-        recompute mode (``recompute_modules = ["moe"]`` in Megatron-Core).
+        1 if mixture-of-experts layers are recomputed in the backward pass, regardless of
+        `recompute` (``recompute_modules = ["moe"]`` in Megatron-Core).
     """
 
     tp: Floats
@@ -294,12 +295,12 @@ class Plans(Columns):
 
     @property
     def chips(self) -> Floats:
-        """Number of chips of the job."""
+        """Number of chips in the job."""
         return self.tp * self.pp * self.dp * self.cp
 
     @property
     def expert_tp(self) -> Floats:
-        """Number of chips that split each expert; :func:`default_expert_tp` if `etp` is 0."""
+        """Chips that split each expert; if `etp` is 0, :func:`default_expert_tp` applies."""
         if np.all(self.etp > 0):
             return self.etp
         return np.where(self.etp > 0, self.etp, default_expert_tp(self.tp, self.ep))

@@ -13,10 +13,11 @@ __all__ = ["attention_flops", "attention_seconds"]
 
 
 def attention_flops(tokens: Floats, models: ModelArrays) -> Floats:
-    """Return the FLOPs of scores and weighted values of one layer, forward, over all heads.
+    """Return the FLOPs of core attention in the forward pass of one layer, over all heads.
 
-    The number is ``4 tokens span width`` (Dao 2023, arXiv 2307.08691); a causal mask halves the
-    span. With grouped queries, heads share keys and values, but the number of products is the same.
+    Scores and weighted values together take ``4 tokens span width`` FLOPs (Dao 2023, arXiv
+    2307.08691); a causal mask halves the span. With grouped queries, heads share keys and values,
+    but the number of products is the same.
     """
     return 4.0 * tokens * models.span * models.attention_width
 
@@ -24,13 +25,13 @@ def attention_flops(tokens: Floats, models: ModelArrays) -> Floats:
 def attention_seconds(
     tokens: Floats, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
 ) -> tuple[Floats, Floats]:
-    """Return the seconds of core attention of one layer, forward and backward.
+    """Return the times of core attention in one layer in seconds: forward pass and backward pass.
 
-    Fused attention stores no scores; its backward pass has five matrix products instead of two
-    (2.5 times the FLOPs: Dao 2023). The exponential of a score takes as long as the products of
-    `softmax_width` elements of a head's width (Shah et al. 2024, arXiv 2407.08608: exponentials
-    limit narrow heads). Without fusion, the entire square is computed and the scores pass through
-    memory (Korthikanti et al. 2022, arXiv 2205.05198: softmax, mask and dropout are memory-bound).
+    Fused attention stores no scores; its backward pass has five matrix products instead of two (2.5
+    times the FLOPs: Dao 2023). The exponential of a score takes as long as the products over
+    `softmax_width` elements of a head, so exponentials limit narrow heads (Shah et al. 2024, arXiv
+    2407.08608). Without fusion, masked scores are also computed, and all scores pass through memory
+    (Korthikanti et al. 2022, arXiv 2205.05198: softmax, mask and dropout are memory-bound).
     """
     head_width = models.attention_width / models.heads
     softmax = 1.0 + coefficients.softmax_width / head_width

@@ -1,4 +1,4 @@
-"""The fastest plan that fits, for many (model, accelerator, count) rows at once."""
+"""Search for the fastest plan that fits, for many (model, accelerator, count) rows at once."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ __all__ = ["BestPlans", "best_plans"]
 
 
 ROWS_AT_ONCE = 16
-"""Rows whose plans are enumerated together. This limits the memory (to about 100 MB)."""
+"""Number of rows whose plans are enumerated together. It limits memory use to about 100 MB."""
 SIZES = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "recompute", "zero")
 RECOMPUTE_MODES = tuple(range(len(RECOMPUTE)))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class BestPlans(Brief):
-    """The fastest fitting plan of each row; all arrays have the shape (R,).
+    """The fastest plan that fits, for each row; all arrays have the shape (R,).
 
     Attributes
     ----------
@@ -50,15 +50,15 @@ class BestPlans(Brief):
     tokens_per_step, tokens_per_s, mfu : array
         Tokens/s and MFU are 0 if no plan fits.
     memory_bytes : array
-        Memory of the fullest chip. If no plan fits, the memory of the plan that needs the least
-        (inf if there is no plan at all).
+        Memory of the fullest chip. If no plan fits, this is the memory of the plan that needs the
+        least, or inf if there is no plan at all.
     tp, pp, dp, cp, ep, etp, vpp, micro_batch, recompute, zero : array of int
-        The plan (0 if none fits); `recompute` indexes ``RECOMPUTE``. `etp` is 0 for a model
+        The plan (0 if no plan fits); `recompute` indexes ``RECOMPUTE``. `etp` is 0 for a model
         without experts.
     parts : dict of str to array
-        Seconds by part (0 if no plan fits).
+        Seconds per step by part (0 if no plan fits).
     reason : list of str
-        Why no plan fits; empty if one does.
+        Why no plan fits; empty if a plan fits.
     notes : list of tuple of str
         Remarks on each row's plan (:mod:`clustersim.performance.plan_rules`) and on its precision.
     """
@@ -97,11 +97,11 @@ class BestPlans(Brief):
 
     @property
     def fits(self) -> Bools:
-        """Whether a plan fits."""
+        """Whether a plan fits, for each row."""
         return np.isfinite(self.step_time_s)
 
     def describe(self, row: int) -> str:
-        """Describe the plan of one row, or say why there is none."""
+        """Describe the plan of one row, or explain why no plan fits."""
         if self.reason[row]:
             return self.reason[row]
         plan = Plans.of(**{name: getattr(self, name)[row : row + 1] for name in SIZES})
@@ -125,7 +125,7 @@ def best_plans(
 
     Parameters
     ----------
-    models, accelerators : one or a sequence of R
+    models, accelerators : Model and Accelerator, or sequences of R
     counts : array_like of int
         Chips of the job, shape (R,) or a scalar.
     global_batch : array_like, optional
@@ -139,14 +139,15 @@ def best_plans(
     stack : str, optional
         Software stack (default: :func:`clustersim.performance.default_stack`).
     memory : str or mapping, optional
-        Options from :data:`clustersim.performance.MEMORY_OPTIONS` (default: what the stack does).
+        Options from :data:`clustersim.performance.MEMORY_OPTIONS` (default: those of the stack).
     draw : CoefficientDraw, optional
         Values of the coefficients (default: the posterior mean of the default calibration).
 
     Raises
     ------
     InputError
-        If counts, batches or bandwidths are not positive, or lengths do not agree.
+        If counts, batches or bandwidths are not positive, or if the lengths of the arguments
+        differ.
 
     Examples
     --------
@@ -159,9 +160,9 @@ def best_plans(
     shapes = [models] if isinstance(models, Model | str) else list(models)
     chips = [accelerators] if isinstance(accelerators, Accelerator | str) else list(accelerators)
     for kind, name, given in ((Model, "models", shapes), (Accelerator, "accelerators", chips)):
-        remedy = f"catalogue.{name[:-1]}(name) gives one"
+        remedy = f"use catalogue.{name[:-1]}(name)"
         for each in given:
-            check_kind(name, each, kind, f"of the catalogue ({kind.__name__})", remedy)
+            check_kind(name, each, kind, f"{kind.__name__} objects from the catalogue", remedy)
     check_precision(precision)
     rows = rows_of("best_plans", shapes, chips, counts, global_batch, nic_Bps, scaleup_size)
     distinct, inverse = np.unique(rows.matrix, axis=0, return_inverse=True)
@@ -183,14 +184,18 @@ def best_plans(
 
 
 def check_precision(precision: str) -> None:
-    """Raise InputError for a precision other than BF16 and FP8."""
+    """Raise InputError unless the precision is ``bf16`` or ``fp8``."""
     if precision not in ("bf16", "fp8"):
         raise InputError("precision", f"must be bf16 or fp8, found {precision!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows as one matrix: model, chip, count, batch, network, scale-up size."""
+    """Jobs as the rows of a matrix, and the distinct models and chips that they use.
+
+    The columns of `matrix` are: index of the model, index of the chip, number of chips, sequences
+    per step, network bandwidth per chip (bytes/s), and number of chips in one scale-up domain.
+    """
 
     models: list[Model]
     chips: list[Accelerator]
@@ -206,7 +211,7 @@ def rows_of(
     nic_Bps: ArrayLike | None,
     scaleup_size: ArrayLike | None,
 ) -> Rows:
-    """Broadcast and check the input; equal models and chips are stored once."""
+    """Check the input and broadcast it to rows; each model and each chip is stored only once."""
     unique_models = list({id(model): model for model in models}.values())
     unique_chips = list({id(chip): chip for chip in chips}.values())
     model_place = {id(model): place for place, model in enumerate(unique_models)}
@@ -243,7 +248,7 @@ def rows_of(
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The fastest plan of each row (`winner` is False if none fits)."""
+    """The fastest plan of each row; `winner` is False for a row in which no plan fits."""
 
     winner: Bools
     plans: Plans
@@ -258,7 +263,7 @@ def _search(
     coefficients: Coefficients,
     kept: MemoryRules,
 ) -> _Found:
-    """Evaluate all plans of all rows, a block of rows at a time."""
+    """Find the fastest plan of each row by evaluating all plans, a block of rows at a time."""
     n_rows = counts.shape[0]
     winner = np.zeros(n_rows, dtype=bool)
     least_memory = np.full(n_rows, np.inf)
@@ -290,10 +295,14 @@ def _least_recompute(
     global_batch: Floats,
     kept: MemoryRules,
 ) -> tuple[Floats, Floats]:
-    """Return the first recompute mode in which each plan fits, and its least memory until then.
+    """Return the recompute mode and the memory in bytes of each plan.
 
-    More recompute never makes a step faster: the recomputed work takes at least as much time as
-    the additional communication that it can hide. So no faster plan is missed.
+    The mode is the first one in which the plan fits, or the last one if it never fits. The memory
+    is the least of all modes up to this one.
+
+    More recompute never makes a step faster, because the recomputed work takes at least as much
+    time as the additional communication that it can hide. The first mode that fits is therefore the
+    fastest.
     """
     mode = np.zeros(found.row.shape)
     least = np.full(found.row.shape, np.inf)
@@ -316,7 +325,7 @@ def _least(least: Floats, row: Ints, values: Floats) -> None:
 
 
 def _first_minimum(row: Ints, values: Floats) -> NDArray[np.intp]:
-    """Return the index of the first smallest value of each row; `row` is ascending."""
+    """Return the index of the first minimum of `values` in each row; `row` must be ascending."""
     if not row.size:
         return np.zeros(0, dtype=np.intp)
     starts = np.flatnonzero(np.diff(row, prepend=-1))
@@ -336,7 +345,7 @@ def _assemble(
     kept: MemoryRules,
     precision: str,
 ) -> BestPlans:
-    """Evaluate the fastest plans again for parts and memory, and say why other rows have none."""
+    """Evaluate the fastest plans in full, and explain why the other rows have no plan."""
     step = evaluate(
         models,
         chips,
@@ -379,7 +388,7 @@ def _assemble(
 
 
 def reason_of(model: Model, chip: Accelerator, count: int, least_memory: float) -> str:
-    """Say why a model has no plan on a number of chips."""
+    """Return the reason why no plan of a model fits on a number of chips."""
     if not np.isfinite(least_memory):
         return f"{model.name} has no plan that divides {count} chips"
     chips = "chip" if count == 1 else "chips"
@@ -390,7 +399,7 @@ def reason_of(model: Model, chip: Accelerator, count: int, least_memory: float) 
 
 
 def _expand(best: BestPlans, inverse: NDArray[np.intp]) -> BestPlans:
-    """Repeat the distinct rows for every requested row."""
+    """Return the result of every requested row, given the results of the distinct rows."""
     values = {
         field.name: getattr(best, field.name)[inverse]
         for field in dataclasses.fields(BestPlans)

@@ -19,19 +19,20 @@ arithmetic."""
 def in_blocks(
     work: Callable[..., dict[str, NDArray[Any]]], *inputs: Any
 ) -> dict[str, NDArray[Any]]:
-    """Call `work` on consecutive blocks of the last axis and join the columns.
+    """Call `work` on consecutive blocks of the last axis and join the results.
 
     Parameters
     ----------
     work : callable
-        Takes the inputs and returns arrays by name; rows must not depend on each other.
+        Function of the inputs that returns arrays by name. Rows must be independent of each other.
     *inputs
         Arrays, or dataclasses of arrays, that broadcast with each other.
 
     Returns
     -------
     dict of str to array
-        With several blocks, each column has all rows, including broadcast ones.
+        The joined arrays by name. If there are several blocks, an array that has the same value for
+        all rows is expanded to all rows.
 
     Examples
     --------
@@ -61,7 +62,7 @@ def _arrays(given: Any) -> list[NDArray[Any]]:
 
 
 def _part(given: Any, where: slice, rows: int) -> Any:
-    """Return the rows of one input; a value that all rows share is kept as it is."""
+    """Return the selected rows of one input; a value that all rows share is kept as it is."""
     arrays = [
         array[..., where] if array.ndim and array.shape[-1] == rows else array
         for array in _arrays(given)

@@ -31,7 +31,7 @@ FORMAT = 3
 CHECKSUM = "checksum"
 OTHER_VERSION = "was written by another version of clustersim; run `clustersim fit` again"
 MODEL = ("calibration", "catalogue", "network", "performance")
-"""Folders of the modules on which the meaning of the coefficients depends."""
+"""Folders of the package whose code determines the meaning of the coefficients."""
 SPREADS = {parameter.name: parameter.spread for parameter in PARAMETERS}
 
 
@@ -39,9 +39,10 @@ SPREADS = {parameter.name: parameter.spread for parameter in PARAMETERS}
 class Calibration(Brief):
     """The posterior of the effects, and the scatter of measurements around it.
 
-    In units of its prior spread, each effect has the posterior mean `mean`. The covariance is
-    ``I - V diag(1 - 1 / (1 + s)) V'`` for the eigenvalues `strength` s and eigenvectors `basis` V
-    of the information in the measurements (Gauss-Newton: ``J'J`` of the weighted residuals).
+    The posterior mean of the effects, in units of their prior standard deviations, is `mean`. In
+    the same units, their posterior covariance is ``I - V diag(1 - 1 / (1 + s)) V'`` for the
+    eigenvalues `strength` s and eigenvectors `basis` V of the information in the measurements
+    (Gauss-Newton: ``J'J`` of the weighted residuals).
 
     Attributes
     ----------
@@ -49,8 +50,8 @@ class Calibration(Brief):
         Parameter, level and label of each of the K effects.
     mean : array, shape (K,)
     centre : array, shape (K,)
-        The centre of draws. A step time is convex in many effects, so draws around the mean would
-        be too slow on average; draws around the centre are not.
+        Centre of the draws. A step time is convex in many effects, so draws around the mean would
+        be too slow on average; draws around this centre are not.
     strength : array, shape (R,)
     basis : array, shape (K, R)
     scatter : mapping of str to float
@@ -63,7 +64,7 @@ class Calibration(Brief):
         Factor on the posterior's spread: the scatter of the residuals divided by the stated
         scatter.
     facts : mapping
-        The data of the fit and its errors (for provenance; JSON values).
+        Data and errors of the fit, as JSON values (for provenance).
     """
 
     keys: tuple[Key, ...]
@@ -92,7 +93,7 @@ class Calibration(Brief):
         return np.array([SPREADS[name][level] for name, level, _ in self.keys])
 
     def mean_draw(self) -> CoefficientDraw:
-        """Return the posterior mean."""
+        """Return the posterior mean of the effects."""
         effects = self.spreads * self.mean
         return CoefficientDraw(dict(zip(self.keys, effects.tolist(), strict=True)))
 
@@ -122,18 +123,18 @@ class Calibration(Brief):
         return CoefficientDraw(dict(zip(self.keys, effects, strict=True)), draws=draws, seed=seed)
 
     def standard_errors(self) -> Floats:
-        """Posterior standard deviation of each effect on the unbounded scale, shape (K,)."""
+        """Return the posterior standard deviation of each effect (unbounded scale), shape (K,)."""
         explained = 1.0 - 1.0 / (1.0 + self.strength)
         return self.spreads * np.sqrt(np.maximum(1.0 - (self.basis**2) @ explained, 0.0))
 
     def scatter_of(self, kinds: Sequence[str]) -> Floats:
-        """Return the scatter of measurements of some products, shape (len(kinds),)."""
+        """Return the scatter of measurements for each of `kinds`, shape (len(kinds),)."""
         return np.array([self.scatter.get(kind, self.scatter[""]) for kind in kinds])
 
     def to_json(self) -> str:
-        """Serialise to JSON; the matrix is stored in single precision as Base64.
+        """Serialise to JSON; `basis` is stored in single precision as Base64.
 
-        The last field is a checksum of the others (:func:`checksum`).
+        The last field is a checksum of the other fields (:func:`checksum`).
         """
         content = {
             "format": FORMAT,
@@ -153,7 +154,7 @@ class Calibration(Brief):
 
 
 def checksum(content: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the content of a calibration file, whatever its layout.
+    """Return the SHA-256 of the content of a calibration file, regardless of its layout.
 
     Examples
     --------
@@ -170,7 +171,7 @@ def load_calibration(path: str | Path) -> Calibration:
     """Read a calibration that ``clustersim fit`` wrote.
 
     A note is shown if the calibration was fitted by another version of the performance model, or if
-    it has no checksum, so that damage cannot be detected.
+    it has no checksum, in which case damage cannot be detected.
 
     Raises
     ------
@@ -240,8 +241,8 @@ def _parse(text: str, source: str) -> Calibration:
         raise InputError(
             source,
             "was changed or damaged since it was written: its checksum does not match; run "
-            "`clustersim fit` again. If it was edited on purpose, remove its field `checksum`: "
-            "it is then used with a note",
+            "`clustersim fit` again. If it was edited on purpose, remove its field `checksum`; "
+            "the file is then used, with a note",
         )
     return calibration
 

@@ -24,12 +24,12 @@ Key = tuple[str, str, str]
 
 
 UNKNOWN = "unknown"
-"""Label of a stack or source that is not named; measurements never have it."""
+"""Label of a stack or source that is not named; no measurement has this label."""
 UNMEASURED = 0.5
-"""Spread of chips without measurements around their architecture, divided by the spread of the
-architectures."""
+"""Spread of unmeasured chips around their architecture, divided by the spread of architectures."""
 RELATIVES = {"hopper-h20": "hopper"}
-"""Families without measurements, each with the architecture of which it is a reduced version."""
+"""Chip families without measurements, each mapped to the architecture of which it is a reduced
+version."""
 
 
 def labels_of(
@@ -46,8 +46,8 @@ def labels_of(
         A chip without FP8 computes in BF16.
     source : str
         Family of the measurement (a paper or benchmark with its software), or ``""`` if it is
-        unknown. An unknown source counts as a new one: its effect is zero in the mean and random in
-        a draw.
+        unknown. An unknown source counts as a new source: its effect is zero in the posterior mean
+        and random in a draw.
     """
     product = product_of(stack) or UNKNOWN
     family = accelerator.family
@@ -60,7 +60,7 @@ def labels_of(
 
 
 def is_unknown(level: str, label: str) -> bool:
-    """Whether a label of :func:`labels_of` means a stack or source that is not named."""
+    """Whether a label from :func:`labels_of` stands for an unnamed stack or source."""
     if level == "combination":
         return label.split(" ")[1:-1] == [UNKNOWN]
     if level == "source":
@@ -70,7 +70,7 @@ def is_unknown(level: str, label: str) -> bool:
 
 @dataclass(frozen=True, repr=False)
 class CoefficientDraw(Brief):
-    """Values of the effects, from which the coefficients of any row follow.
+    """Values of all effects, from which the coefficients of any row are computed.
 
     Attributes
     ----------
@@ -82,8 +82,8 @@ class CoefficientDraw(Brief):
         None for the posterior mean, in which effects without measurements are 0. In a draw, such an
         effect is drawn from its prior; it depends only on this seed and its key.
     stacks : mapping of str to str
-        Software stack by chip or chip family, with ``""`` for all others. If none applies,
-        :func:`clustersim.performance.default_stack` is used.
+        Software stack by name of a chip or chip family; the key ``""`` applies to all other chips.
+        Chips that match no key use :func:`clustersim.performance.default_stack`.
     memory : mapping of str to str
         Memory options of all jobs (:func:`clustersim.performance.parse_memory`).
     """
@@ -96,7 +96,7 @@ class CoefficientDraw(Brief):
     _drawn: dict[Key, float | Floats] = field(default_factory=dict, repr=False, compare=False)
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
-        drawn = "" if self.draws == 0 else f"{self.draws:,} side by side"
+        drawn = "" if self.draws == 0 else f"{self.draws:,}"
         return "CoefficientDraw", {"effects": f"{len(self.effects):,}", "draws": drawn}
 
     def stack_of(self, accelerator: Accelerator) -> str:
@@ -109,13 +109,13 @@ class CoefficientDraw(Brief):
     def for_chips(
         self, accelerators: Sequence[Accelerator], stack: str | None = None, precision: str = "bf16"
     ) -> Coefficients:
-        """Resolve the coefficients of some chips, one element per chip.
+        """Return the coefficients of the given chips, one element per chip.
 
         Parameters
         ----------
         accelerators : sequence of Accelerator
         stack : str, optional
-            Software stack of all chips (default: :meth:`stack_of` each chip).
+            Software stack of all chips (default: :meth:`stack_of` for each chip).
         precision : str
         """
         return self.coefficients(
@@ -131,13 +131,13 @@ class CoefficientDraw(Brief):
         stack: str | None = None,
         options: Mapping[str, str] | None = None,
     ) -> MemoryRules:
-        """Resolve the memory rules of jobs on some chips, one element per chip.
+        """Return the memory rules of jobs on the given chips, one element per chip.
 
         Parameters
         ----------
         accelerators : sequence of Accelerator
         stack : str, optional
-            Software stack of all chips (default: :meth:`stack_of` each chip).
+            Software stack of all chips (default: :meth:`stack_of` for each chip).
         options : mapping of str to str, optional
             As returned by :func:`clustersim.performance.parse_memory`; they take precedence over
             `memory`.
@@ -149,7 +149,7 @@ class CoefficientDraw(Brief):
         )
 
     def coefficients(self, labels: Sequence[tuple[str, ...]]) -> Coefficients:
-        """Resolve the coefficients of rows with these labels.
+        """Return the coefficients of rows with the given labels.
 
         Returns
         -------

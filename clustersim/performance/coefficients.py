@@ -1,4 +1,4 @@
-"""The coefficients of the performance model, resolved for some rows."""
+"""Values of the performance model's coefficients for given rows."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Coefficients:
     """Every coefficient, as one value or as an array with one element per row.
 
     :data:`clustersim.performance.PARAMETERS` states the meaning and unit of each coefficient;
-    :class:`clustersim.performance.CoefficientDraw` resolves them for chips and a software stack.
-    `corner` is not a coefficient: it is the width of the model's rounded corners
-    (:mod:`clustersim.network.corners`), which are sharp except during a fit.
+    :class:`clustersim.performance.CoefficientDraw` computes their values for chips and a software
+    stack. `corner` is not a coefficient. It is the width over which the model rounds corners
+    (:mod:`clustersim.network.corners`); it is 0 (sharp corners) except during a fit.
     """
 
     matmul_efficiency: Floats

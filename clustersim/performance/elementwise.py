@@ -29,15 +29,17 @@ def elementwise_seconds(
     rates: Rates,
     coefficients: Coefficients,
 ) -> Floats:
-    """Return the seconds of a layer's memory-bound kernels, forward (backward takes twice as long).
+    """Return the forward time of a layer's memory-bound kernels in seconds.
 
-    The time is bytes over bandwidth. The bytes are `NORM_PASSES` over the hidden activations (split
-    by tensor-parallel ranks only with sequence parallelism: Korthikanti et al. 2022),
-    `ATTENTION_PASSES` over queries, keys and values, and `MLP_PASSES` over the activations of each
-    MLP matrix. In a mixture of experts, the matrices are those of the chosen and the shared
-    experts. The mixture also permutes the copies of a token: two passes before and two after the
-    exchange, and two over the copies gathered by the ranks that split a distributed expert. With
-    FP8, the inputs of the products are cast. `layer_s` is the time of launching the kernels.
+    The backward pass takes twice as long. The time is the traffic divided by the memory bandwidth.
+    The traffic consists of `NORM_PASSES` passes over the hidden activations (split by
+    tensor-parallel ranks only with sequence parallelism: Korthikanti et al. 2022),
+    `ATTENTION_PASSES` passes over queries, keys and values, and `MLP_PASSES` passes over the
+    activations of each MLP matrix. In a mixture of experts, only the matrices of the selected and
+    shared experts count. A mixture also permutes the copies of each token, in two passes before and
+    two passes after the exchange, and in two passes over the copies that are gathered by the ranks
+    of a split, distributed expert. With FP8, the inputs of the matrix products are also cast.
+    `layer_s` is the time to launch the kernels.
     """
     split = np.where(plans.sequence_parallel > 0, plans.tp, 1.0)
     hidden = models.hidden / split

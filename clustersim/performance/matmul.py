@@ -13,18 +13,18 @@ __all__ = ["attention_projection_seconds", "matmul_seconds", "mlp_seconds"]
 def matmul_seconds(
     rows: Floats, width: Floats, depth: Floats, rates: Rates, coefficients: Coefficients
 ) -> Floats:
-    """Return the seconds of multiplying `rows` activations by a ``depth x width`` matrix.
+    """Return the time to multiply `rows` activations by a ``depth x width`` matrix.
 
     The time is the FLOPs divided by the rate of large products, plus `matmul_traffic` times the
-    least bytes (both operands and the result, 2 bytes each) divided by the memory bandwidth. The
-    second term is the memory traffic of the tiles that a kernel does not hide. Small products are
-    slow because their bytes weigh more (the roofline of Williams, Waterman and Patterson 2009, with
-    a sum in place of the maximum).
+    minimum traffic (both operands and the result, 2 bytes per element) divided by the memory
+    bandwidth. The second term is the time of memory traffic for tiles that a kernel does not hide.
+    Small products are slow because their traffic has more weight (the roofline of Williams,
+    Waterman and Patterson 2009, with a sum in place of the maximum).
 
     Parameters
     ----------
     rows : array
-        Activations (tokens) that the chip sees.
+        Activations (tokens) that the chip processes.
     width, depth : array
         Columns and rows of the local matrix.
 
@@ -41,10 +41,11 @@ def matmul_seconds(
 def attention_projection_seconds(
     tokens: Floats, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
 ) -> Floats:
-    """Return the seconds of query, key, value and output projections of one layer, forward.
+    """Return the forward time of one layer's attention projections in seconds.
 
-    The output projection is ``attention_width x hidden``. The remaining attention parameters of
-    the layer count as one product that computes queries, keys and values.
+    These are the projections to queries, keys, values and the output. The output projection is
+    ``attention_width x hidden``. The remaining attention parameters of the layer count as one
+    product that computes queries, keys and values.
     """
     width = models.attention_width / plans.tp
     into = (models.attention_params / models.hidden) / plans.tp - width
@@ -55,7 +56,7 @@ def attention_projection_seconds(
 def mlp_seconds(
     tokens: Floats, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
 ) -> Floats:
-    """Return the seconds of a dense layer's MLP, forward; gate and up are one product."""
+    """Return the forward time of a dense layer's MLP in seconds; gate and up are one product."""
     width = models.ffn_hidden / plans.tp
     up = (models.mlp_matrices - 1.0) * width
     inward = matmul_seconds(tokens, up, models.hidden, rates, coefficients)

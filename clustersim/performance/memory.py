@@ -15,13 +15,13 @@ __all__ = ["CLASSES", "activation_bytes_per_layer", "memory_by_class"]
 
 
 CLASSES = ("weights", "gradients", "optimizer", "activations", "reserve")
-"""Names of the classes of memory."""
+"""Names of the memory classes."""
 PRODUCT_BYTES = 2.0
-"""Bytes per weight or gradient in the form that products use and that ZeRO 3 gathers for a
-layer."""
+"""Bytes per weight or gradient in the precision of the matrix products, in which ZeRO 3 gathers the
+weights of a layer."""
 LAYERS_AT_WORK = 2.0
-"""Layers whose activations stay on the chip when the others are on the host: the current layer and
-the one in transfer."""
+"""Number of layers whose activations stay on the chip when activations are offloaded to the host:
+the current layer and the layer in transfer."""
 
 
 def activation_bytes_per_layer(
@@ -31,29 +31,29 @@ def activation_bytes_per_layer(
     plans: Plans,
     rules: MemoryRules | None = None,
 ) -> tuple[Floats, Floats]:
-    """Return the bytes that one micro-batch keeps for each layer, and those of the current layer.
+    """Return the activation bytes of a micro-batch: kept per layer, and used by the current layer.
 
-    The counts follow Korthikanti et al. 2022 (arXiv 2205.05198, equations 2 to 6). They are made
-    for each tensor, so that they also cover grouped queries, gated MLPs and experts.
+    The counts follow Korthikanti et al. 2022 (arXiv 2205.05198, equations 2 to 6). Each tensor is
+    counted separately, so that grouped queries, gated MLPs and experts are also covered.
 
-    Without recompute, a layer keeps the inputs of both norms, of the projections and of the MLP
-    (4 hidden), queries, keys, values and attention output, and the MLP activations: ``32 tokens
-    hidden`` for a GPT layer. Stacks without fused attention also keep the dropout masks (``34
+    Without recompute, a layer keeps the inputs of both norms, of the projections and of the MLP (4
+    hidden), queries, keys, values and attention output, and the MLP activations: ``32 tokens
+    hidden`` bytes for a GPT layer. Stacks without fused attention also keep the dropout masks (``34
     tokens hidden``) and, unless they recompute selectively, the scores (5 bytes each). With fused
-    attention, selective recompute repeats the norms and the products of activations.
-    Full recompute keeps only the layer's input.
+    attention, selective recompute repeats the norms and the activation function of the MLP. Full
+    recompute keeps only the layer's input.
 
     With FP8, the inputs of the matrix products are kept in one byte. Frozen matrices (LoRA) need
     these inputs only for the adapted projections, and some stacks then keep the input of the MLP's
-    activation function in one byte as well. If tensor-parallel ranks split the tokens, each of
-    the `etp` ranks that split an expert keeps the copies of a token that all of them gathered.
-    Recomputed mixtures of experts keep only their input.
+    activation function in one byte as well. If tensor-parallel ranks split the tokens, each of the
+    `etp` ranks that split an expert keeps all token copies that these ranks gathered. Recomputed
+    mixtures of experts keep only their input.
 
-    Stacks that run operation by operation keep more of gated models: each RMSNorm keeps an FP32
+    Stacks that run each operation separately keep more for gated models: each RMSNorm keeps an FP32
     copy of its input and the result before scaling, and each gate keeps its activation in addition
-    to the product (``LlamaRMSNorm`` and ``LlamaMLP`` of Transformers). If partial recompute keeps
-    products instead, it keeps every second product, the attention output and the layer's input
-    (``apply_ac`` of torchtitan).
+    to the product (``LlamaRMSNorm`` and ``LlamaMLP`` of Transformers). If selective recompute keeps
+    matrix products instead, it keeps every second product, the attention output and the layer's
+    input (``apply_ac`` of torchtitan).
     """
     rules = plain_rules() if rules is None else rules
     if np.any(plans.moe_recompute > 0):
@@ -117,20 +117,22 @@ def memory_by_class(
     plans: Plans,
     rules: MemoryRules | None = None,
 ) -> dict[str, Floats]:
-    """Return bytes per chip: ``weights, gradients, optimizer, activations, reserve``.
+    """Return the bytes per chip: ``weights, gradients, optimizer, activations, reserve``.
 
     `rules` gives the bytes per parameter and per logit (default: :func:`plain_rules`). ZeRO splits
     the optimizer (stage 1), gradients (2) and weights (3) over the data-parallel ranks (Rajbhandari
-    et al. 2020), and those of experts over the ranks that hold the same experts. Stage 3 holds the
-    gathered weights of two layers, the gradients of one, and the gathered vocabulary table, or the
-    largest number of parameters that the stack gathers at a time.
+    et al. 2020), and those of experts over the ranks that hold the same experts. Stage 3 also keeps
+    the gathered weights of two layers, the gradients of one layer, and the gathered vocabulary
+    table. Together these are at most the largest number of parameters that the stack gathers at a
+    time.
 
-    Activations are the largest of three peaks. The first pipeline stage keeps up to `pp`
-    micro-batches, or ``pp + (pp - 1) / vpp`` when interleaved (Korthikanti et al. 2022, appendix
-    C), but never more than a step has. The last stage keeps one, or ``pp - (pp - 1) / vpp`` when
-    interleaved, and the logits while it computes the loss. At the end of a step, only the
-    optimizer's intermediates are left. With full recompute, or with recompute of mixtures, the
-    activations of one layer are added. Activation offload leaves two layers on the chip.
+    The memory for activations is the largest of three peaks. The first pipeline stage keeps up to
+    `pp` micro-batches, or ``pp + (pp - 1) / vpp`` when interleaved (Korthikanti et al. 2022,
+    appendix C), but never more micro-batches than a step has. The last stage keeps one micro-batch,
+    or ``pp - (pp - 1) / vpp`` when interleaved, and the logits while it computes the loss. At the
+    end of a step, only the intermediate results of the optimizer remain. With full recompute, or
+    with recompute of mixtures, the activations of one layer are added. Activation offload leaves
+    the activations of two layers on the chip.
     """
     rules = plain_rules() if rules is None else rules
     whole = shard.dense_params + shard.expert_params
@@ -183,7 +185,10 @@ def memory_by_class(
 
 
 def _in_flight(shard: Shard, plans: Plans) -> tuple[Floats, Floats]:
-    """Return the largest number of micro-batches (in stages) on the first and the last stage."""
+    """Return the largest numbers of micro-batches kept on the first and on the last stage.
+
+    With interleaving, a number is fractional if only some chunks of a stage have a micro-batch.
+    """
     spread = np.where(plans.vpp > 1, (plans.pp - 1.0) / plans.vpp, np.zeros(()))
     first = np.minimum(shard.micro_batches, plans.pp + spread)
     last = np.where(plans.vpp > 1, plans.pp - spread, 1.0)
@@ -191,7 +196,7 @@ def _in_flight(shard: Shard, plans: Plans) -> tuple[Floats, Floats]:
 
 
 def _on_chip(per_layer: Floats, layers: Floats, in_flight: Floats, rules: MemoryRules) -> Floats:
-    """Return the bytes on the chip of a stage's micro-batches, without those on the host."""
+    """Return the activation bytes of a stage on the chip, without those offloaded to the host."""
     if not np.any(rules.offloaded_layers > 0):
         return per_layer * layers * in_flight
     away = np.minimum(rules.offloaded_layers, layers)
@@ -200,11 +205,11 @@ def _on_chip(per_layer: Floats, layers: Floats, in_flight: Floats, rules: Memory
 
 
 def _fused_loss_bytes(shard: Shard, models: ModelArrays, plans: Plans) -> Floats:
-    """Return the bytes of a loss that is fused with the output layer.
+    """Return the memory in bytes of a loss that is fused with the output layer.
 
-    The loss is computed in chunks of tokens whose logits take as much memory as the layer's input;
-    they are stored in 16 and in 32 bits. The gradients of the input and of the table are computed
-    at the same time (Liger, arXiv 2410.10989, section 3.2: 2 + 4 + 2 bytes per element of the
-    input, and 2 per element of the table).
+    The loss is computed in chunks of tokens. The logits of a chunk take as much memory as the
+    layer's input and are stored in 16 and in 32 bits. The gradients of the input and of the
+    vocabulary table are computed at the same time (Liger, arXiv 2410.10989, section 3.2: 2 + 4 + 2
+    bytes per element of the input, and 2 per element of the table).
     """
     return 8.0 * shard.tokens * models.hidden + 2.0 * models.vocab * models.hidden / plans.tp

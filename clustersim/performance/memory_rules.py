@@ -1,4 +1,4 @@
-"""What a software stack keeps in a chip's memory: bytes by class, loss, offload, and the reserve.
+"""Memory use of software stacks on a chip: bytes by class, loss, offload, and the reserve.
 
 ``data/memory.yaml`` lists the numbers of each stack with their sources. :data:`MEMORY_OPTIONS` are
 the settings that a job can change.
@@ -42,15 +42,16 @@ LOSSES = ("n", "kernel", "linear")
 GRADIENTS = {"bf16": 2.0, "fp32": 4.0}
 OPTIMIZERS = {"adamw": 8.0, "adamw-8bit": 2.0, "adamw-bf16": 4.0, "muon": 4.0, "lion": 4.0,
               "sgd": 4.0, "adafactor": 0.0}  # fmt: skip
-"""Bytes of moments per parameter. Muon, Lion and SGD keep one moment; Adafactor keeps only rows and
-columns. ``adamw-bf16`` has no main weights: weights, gradients and moments are all BF16."""
+"""Bytes per parameter for the optimizer's moments. Muon, Lion and SGD keep one moment; Adafactor
+keeps only row and column statistics. ``adamw-bf16`` has no main weights: weights, gradients and
+moments are all BF16."""
 WEIGHTS = {"bf16": 2.0, "fp32": 6.0, "fp8": 1.0, "int8": 1.0, "nf4": 4.5 / 8.0}
 """Bytes per frozen weight. NF4 keeps one FP32 scale for every 64 weights (QLoRA, arXiv 2305.14314).
 For FP32 weights, the backward pass also keeps the 16-bit copies that autocast makes (torch.amp)."""
 OFFLOADS = ("none", "activations", "optimizer", "weights")
 OFFLOAD_WORDS = (
-    "none, or activations, optimizer, weights joined by +; activations:30 offloads 30 layers of a "
-    "stage"
+    "none, or any of activations, optimizer and weights, joined by +; activations:30 offloads 30 "
+    "layers of a stage"
 )
 
 MEMORY_OPTIONS: Mapping[str, str] = {
@@ -58,10 +59,10 @@ MEMORY_OPTIONS: Mapping[str, str] = {
     "loss fused with the output layer or computed in chunks, so that logits are never stored",
     "gradients": f"precision of gradients: {', '.join(GRADIENTS)}",
     "optimizer": f"{', '.join(OPTIMIZERS)}",
-    "weights": f"precision of frozen weights under adapters: {', '.join(WEIGHTS)}",
-    "offload": f"what is kept in the host's memory: {OFFLOAD_WORDS}",
+    "weights": f"precision of frozen weights if adapters are trained: {', '.join(WEIGHTS)}",
+    "offload": f"data kept in the memory of the host: {OFFLOAD_WORDS}",
 }
-"""Memory options of a job; the default is what its software stack does."""
+"""Memory options of a job. By default, the values of its software stack apply."""
 
 
 class StackMemory(FileModel):
@@ -90,7 +91,7 @@ class StackMemory(FileModel):
 
 
 class Reserve(FileModel):
-    """Memory of a family of chips that no tensor can use."""
+    """Memory that tensors cannot use on the chips of one family."""
 
     family: str
     share: float = Field(ge=0, lt=1)
@@ -107,7 +108,7 @@ class MemoryFile(FileModel):
 
 @dataclass(frozen=True, slots=True)
 class MemoryRules:
-    """Bytes that a job keeps, with one element per job or one value for all jobs.
+    """Rules for the memory use of jobs: one element per job, or one value for all jobs.
 
     Attributes
     ----------
@@ -116,11 +117,12 @@ class MemoryRules:
     gradient_stage : array
         ZeRO stage from which gradients are split.
     replicated, bucket : array
-        Additional bytes per gradient: without ZeRO, and for buckets with more than one rank.
+        Additional bytes per gradient without ZeRO; `bucket` applies only if there are several
+        ranks.
     step : array
         Bytes per parameter that the optimizer's step needs in addition to its states.
     frozen : array
-        Bytes per frozen weight under adapters; 0 means FP8 in FP8 runs and BF16 otherwise.
+        Bytes per frozen weight if adapters are trained; 0 means FP8 in FP8 runs and BF16 otherwise.
     host_weights : array
         1 if the weights that ZeRO 3 splits are on the host.
     logits : array
@@ -132,12 +134,11 @@ class MemoryRules:
     fp8_gate : array
         1 if FP8 runs with adapters keep the input of the MLP's activation function in one byte.
     products : array
-        1 if partial recompute keeps every second product.
+        1 if selective recompute keeps every second matrix product.
     offloaded_layers : array
         Layers per stage whose activations are on the host; may be infinite.
     live, step_group : array
-        Largest number of parameters that ZeRO 3 gathers at a time, and that it updates at a time;
-        may be infinite.
+        Largest numbers of parameters that ZeRO 3 gathers and updates at a time; may be infinite.
     buffers, reserve_share, reserve_bytes : array
         Communication buffers (bytes), and the reserve as a share of the chip's memory and as bytes.
     """
@@ -176,7 +177,7 @@ def _file() -> MemoryFile:
 
 @functools.lru_cache(maxsize=1024)
 def stack_memory(stack: str) -> StackMemory:
-    """Return the memory use of a software stack; an unknown stack gets that of the ZeRO paper.
+    """Return the entry of a software stack; an unknown stack gets the values of the ZeRO paper.
 
     Examples
     --------
@@ -202,7 +203,7 @@ def memory_rules(
     families: Sequence[str],
     options: Sequence[Mapping[str, str]] | Mapping[str, str] = (),
 ) -> MemoryRules:
-    """Resolve the memory rules of some jobs.
+    """Return the memory rules of the given jobs.
 
     Parameters
     ----------
@@ -211,12 +212,12 @@ def memory_rules(
     families : sequence of str
         Chip family of each job.
     options : mapping, or sequence of mappings
-        As returned by :func:`parse_memory`, for all jobs or for each.
+        As returned by :func:`parse_memory`: one mapping for all jobs, or one per job.
 
     Returns
     -------
     MemoryRules
-        A column with the same value for all jobs is one value.
+        A field that has the same value for all jobs is a scalar.
 
     Examples
     --------
@@ -242,7 +243,7 @@ _COLUMNS = tuple(column.name for column in dataclasses.fields(MemoryRules))
 
 @functools.lru_cache(maxsize=4096)
 def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tuple[float, ...]:
-    """Return the values of one job, in the order of the columns."""
+    """Return the values of one job in the order of the fields of :class:`MemoryRules`."""
     entry, reserve, chosen = stack_memory(stack), _reserve(family), dict(items)
     loss = chosen.get("loss_fused", entry.loss_fused)
     offload = _offloads(chosen.get("offload", "none"))
@@ -290,7 +291,7 @@ def plain_rules() -> MemoryRules:
 
 
 def _offloads(text: str) -> dict[str, float]:
-    """Return the number of layers on the host by class of memory (inf for all layers)."""
+    """Return the number of layers offloaded to the host by memory class; inf for all layers."""
     found = {}
     for part in text.split("+"):
         name, _, layers = part.partition(":")
@@ -307,7 +308,7 @@ def parse_memory(
     Parameters
     ----------
     memory : str or mapping, optional
-        Keys of :data:`MEMORY_OPTIONS`; by default the options of the stack are used.
+        Options from :data:`MEMORY_OPTIONS` (default: those of the stack).
     source : str
         Name of the input in error messages.
 
@@ -398,7 +399,7 @@ READ_AS: Mapping[str, tuple[tuple[str, str], ...]] = {
 
 
 def read_memory_text(name: str, text: str) -> str | None:
-    """Parse one option as published tables write it; return None if it is not understood.
+    """Parse one option in the words of published tables; return None if it is not understood.
 
     Examples
     --------

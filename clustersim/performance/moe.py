@@ -23,13 +23,13 @@ __all__ = ["expert_exchange_seconds", "expert_seconds"]
 def expert_seconds(
     tokens: Floats, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
 ) -> Floats:
-    """Return the seconds of router, routed experts and shared experts of one layer, forward.
+    """Return the forward time of one layer's router, routed experts and shared experts in seconds.
 
-    A rank holds ``1 / etp`` of the columns of ``n_experts / ep`` experts. It computes for the
-    tokens of ``ep etp`` ranks, each of which holds ``tokens / tp``: ``tokens top_k etp / tp`` rows
-    in total, divided among its experts, times the imbalance of the fullest rank. `expert_s` is the
-    launch time that the work of a small expert does not cover. Router and top-k follow Shazeer et
-    al. 2017 (arXiv 1701.06538).
+    A rank holds ``1 / etp`` of the columns of ``n_experts / ep`` experts. It processes the tokens
+    of ``ep etp`` ranks, each of which has ``tokens / tp`` tokens. These are ``tokens top_k etp /
+    tp`` rows in total. They are divided among its experts and multiplied by the imbalance of the
+    most loaded rank. `expert_s` is the launch time that the work of a small expert does not hide.
+    Router and top-k follow Shazeer et al. 2017 (arXiv 1701.06538).
     """
     experts, etp = np.maximum(models.n_experts, 1.0), plans.expert_tp
     width = models.expert_ffn_hidden / etp
@@ -52,16 +52,16 @@ def expert_seconds(
 def expert_exchange_seconds(
     tokens: Floats, models: ModelArrays, plans: Plans, links: Links
 ) -> Floats:
-    """Return the seconds of exchanging tokens for one layer, forward: to the experts and back.
+    """Return the forward time in seconds of one layer's token exchange: to the experts and back.
 
     Each rank sends ``tokens top_k hidden`` elements of 2 bytes each way (GShard, arXiv 2006.16668),
     or its share of them if tensor-parallel ranks split the sequence. The ranks are neighbours:
-    experts are spread over tensor- and data-parallel ranks alike, and those that split an expert
-    are next to each other. The `etp` ranks of an expert gather what each of them received, and
-    their partial sums are scattered (``MoEAlltoAllTokenDispatcher`` of Megatron-Core; MoE parallel
-    folding, arXiv 2504.14960). With an `ep` of 1, nothing is sent, and a token is gathered once,
-    not once for each of its experts (the all-gather dispatcher). If `tp` ranks split the experts
-    like any other matrix, that communication is part of
+    experts are spread over tensor- and data-parallel ranks alike, and the ranks that split an
+    expert are adjacent. The `etp` ranks of an expert gather the tokens that each of them received,
+    and their partial sums are reduced and scattered (``MoEAlltoAllTokenDispatcher`` of
+    Megatron-Core; MoE parallel folding, arXiv 2504.14960). With an `ep` of 1, no tokens are
+    exchanged, and a token is gathered only once, not once for each of its experts (the all-gather
+    dispatcher). If `tp` ranks split the experts like any other matrix, the communication is part of
     :func:`clustersim.performance.parallel.tensor_seconds`.
     """
     own, etp = 2.0 * tokens * models.hidden / plans.tp, plans.expert_tp

@@ -16,7 +16,7 @@ __all__ = ["optimizer_seconds"]
 def optimizer_seconds(
     shard: Shard, plans: Plans, rates: Rates, coefficients: Coefficients
 ) -> Floats:
-    """Return the seconds of one optimizer step, which is limited by memory bandwidth.
+    """Return the time of one optimizer step in seconds; memory bandwidth limits it.
 
     The traffic is `optimizer_bytes` per parameter that a rank updates. From ZeRO stage 1 on, a rank
     updates only its share of the parameters (Rajbhandari et al. 2020, arXiv 1910.02054).

@@ -36,10 +36,10 @@ WEIGHT_BYTES = 2.0
 def exposed_seconds(
     communication: Floats, overlap: Floats, window: Floats, corner: Floats | float = 0.0
 ) -> Floats:
-    """Return the communication time that computation does not hide.
+    """Return the communication time in seconds that computation does not hide.
 
-    At most the share `overlap` of the communication is hidden, and at most the duration `window` of
-    the computation. The transition between the two limits is rounded
+    The hidden time is at most the share `overlap` of the communication, and at most the duration
+    `window` of the computation. The transition between the two limits is rounded
     (:func:`clustersim.network.corners.smaller`).
     """
     if not np.any(corner):
@@ -48,13 +48,14 @@ def exposed_seconds(
 
 
 def tensor_seconds(tokens: Floats, models: ModelArrays, plans: Plans, links: Links) -> Floats:
-    """Return the seconds of tensor-parallel communication of one layer, forward.
+    """Return the forward time of one layer's tensor-parallel communication in seconds.
 
     There are two all-reduces of ``tokens hidden`` elements of 2 bytes (Shoeybi et al. 2019, arXiv
-    1909.08053); with sequence parallelism these are a reduce-scatter and an all-gather of the same
-    volume. The MLP of a mixture of experts needs an all-reduce only if its experts are split by
-    `tp` like any other matrix (`ep` of 1), or for shared experts. The exchange of tokens with
-    distributed experts is timed by :func:`clustersim.performance.moe.expert_exchange_seconds`.
+    1909.08053); with sequence parallelism, each of them becomes a reduce-scatter and an all-gather
+    with the same total volume. The MLP of a mixture of experts needs an all-reduce only if its
+    experts are split by `tp` like any other matrix (`ep` of 1), or if it has shared experts. The
+    exchange of tokens with distributed experts is timed by
+    :func:`clustersim.performance.moe.expert_exchange_seconds`.
     """
     one = np.ones(())
     once = all_reduce_seconds(2.0 * tokens * models.hidden, plans.tp, one, links)
@@ -71,10 +72,10 @@ def mixtures_reduce(models: ModelArrays, plans: Plans) -> Bools:
 
 
 def context_seconds(tokens: Floats, models: ModelArrays, plans: Plans, links: Links) -> Floats:
-    """Return the seconds of exchanging keys and values of one layer, forward.
+    """Return the forward time of exchanging one layer's keys and values in seconds.
 
-    Every context-parallel rank needs all keys and values: ``(cp - 1)`` shards of
-    ``2 tokens kv_width`` elements pass each rank (ring attention, arXiv 2310.01889).
+    Every context-parallel rank needs all keys and values: ``(cp - 1)`` shards of ``2 tokens
+    kv_width`` elements pass through each rank (ring attention, arXiv 2310.01889).
     """
     size = 4.0 * tokens * plans.cp * models.kv_width / plans.tp
     return all_gather_seconds(size, plans.cp, plans.tp, links)
@@ -83,7 +84,7 @@ def context_seconds(tokens: Floats, models: ModelArrays, plans: Plans, links: Li
 def pipeline_seconds(
     shard: Shard, models: ModelArrays, plans: Plans, links: Links, coefficients: Coefficients
 ) -> Floats:
-    """Return the exposed seconds of transfers between pipeline stages in one step.
+    """Return the exposed time in seconds of transfers between pipeline stages in one step.
 
     Each micro-batch enters or leaves a rank ``2 vpp`` times (forward and backward of every chunk),
     and the pipeline fills and drains through ``2 (pp - 1)`` transfers. A transfer has ``tokens
@@ -98,7 +99,10 @@ def pipeline_seconds(
 
 
 def bubble_seconds(micro_batch_s: Floats, plans: Plans) -> Floats:
-    """Return the idle seconds of 1F1B: ``(pp - 1) / vpp`` micro-batches (Narayanan et al. 2021)."""
+    """Return the idle time of 1F1B in seconds.
+
+    It is the time of ``(pp - 1) / vpp`` micro-batches (Narayanan et al. 2021).
+    """
     return (plans.pp - 1.0) / plans.vpp * micro_batch_s
 
 
@@ -111,12 +115,12 @@ def data_parallel_seconds(
     micro_batch_s: Floats,
     backward_s: Floats,
 ) -> Floats:
-    """Return the exposed seconds of gradient and weight traffic in one step.
+    """Return the exposed time in seconds of gradient and weight communication in one step.
 
     Stages 0 to 2 reduce-scatter the gradients and all-gather the weights (or an all-reduce of the
     same volume) once per step, after the last backward pass. Stage 3 gathers the weights twice and
     scatters the gradients once in every micro-batch (Rajbhandari et al. 2020, arXiv 1910.02054).
-    Experts are reduced among the ranks that hold the same experts.
+    Gradients of experts are reduced among the ranks that hold the same experts.
 
     In hybrid sharding, all of this happens within a group, and each rank's share of the gradients
     is summed over the groups once per step (Zhao et al. 2023, arXiv 2304.11277). With stage 3, this

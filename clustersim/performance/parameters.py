@@ -2,14 +2,14 @@
 
 A coefficient is the sum of a base value and effects. The effects belong to the chip's architecture,
 the chip, the software product (NeMo, LLM Foundry, MindSpeed ...), the exact release, the
-combination of architecture, product and precision, and the source of a measurement. All are on an
-unbounded scale (logarithm, or logit of a fraction). The base has a normal prior around `mean`, and
-each effect has a normal prior around 0. A chip or release with few rows is therefore shrunk towards
-related ones; a chip or release without rows gets their mean and their spread (partial pooling:
-Gelman and Hill 2007, chapter 12).
+combination of architecture, product and precision, and the source of a measurement. All terms are
+on an unbounded scale (logarithm, or logit of a fraction). The base has a normal prior around
+`mean`, and each effect has a normal prior around 0. The effects of a chip or release with few rows
+are therefore shrunk towards those of related chips or releases. A chip or release without rows gets
+the mean and the spread of related ones (partial pooling: Gelman and Hill 2007, chapter 12).
 
 The prior means are orders of magnitude, from first principles or from the sources that the
-functions of the performance model cite; the fit moves them.
+functions of the performance model cite; the fit updates them.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ LEVELS = ("base", "architecture", "chip", "product", "release", "combination", "
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One coefficient.
+    """One fitted coefficient and its prior.
 
     Attributes
     ----------
     name : str
         A field of :class:`clustersim.performance.Coefficients`.
     scale : {"log", "logit"}
-        Positive numbers are on a logarithmic scale, fractions on a logit scale.
+        Positive coefficients are on a logarithmic scale, fractions on a logit scale.
     mean : float
         Prior mean of the base, in natural units.
     spread : mapping of str to float
@@ -77,11 +77,11 @@ PARAMETERS = (
         base=0.3, architecture=0.3, chip=0.04, product=0.15, release=0.1, combination=0.15,
     ),
     _parameter(
-        "fp8_efficiency", "log", 0.88, "FP8 products over the FP8 peak, relative to BF16 products",
+        "fp8_efficiency", "log", 0.88, "FP8 efficiency of matrix products relative to BF16",
         base=0.15, architecture=0.1, product=0.1, release=0.05,
     ),
     _parameter(
-        "matmul_traffic", "log", 1.5, "memory traffic of a matrix product over its minimum",
+        "matmul_traffic", "log", 1.5, "memory traffic of a matrix product relative to its minimum",
         base=0.5, architecture=0.2, product=0.3,
     ),
     _parameter(
@@ -97,35 +97,35 @@ PARAMETERS = (
         base=0.2, architecture=0.2, chip=0.1,
     ),
     _parameter(
-        "elementwise_traffic", "log", 1.0, "memory-bound traffic of a layer over its counted bytes",
+        "elementwise_traffic", "log", 1.0, "memory-bound traffic relative to the counted bytes",
         base=0.5, product=0.4, release=0.1,
     ),
     _parameter(
-        "cast_traffic", "log", 3.0, "passes (2 bytes) over an element that is cast to FP8",
+        "cast_traffic", "log", 3.0, "passes (2 bytes each) over an element cast to FP8",
         base=0.5, product=0.3, release=0.1,
     ),
     _parameter(
-        "layer_s", "log", 30e-6, "seconds of a layer's forward pass that no work explains",
+        "layer_s", "log", 30e-6, "overhead of a layer's forward pass in seconds",
         base=1.0, architecture=0.5, product=0.7, release=0.3,
     ),
     _parameter(
-        "score_bytes", "log", 9.0, "traffic per attention score, forward, without fused attention",
+        "score_bytes", "log", 9.0, "bytes per attention score, forward, if attention is not fused",
         base=0.4, product=0.4,
     ),
     _parameter(
-        "logit_bytes", "log", 16.0, "traffic per logit, forward and backward",
+        "logit_bytes", "log", 16.0, "bytes moved per logit, forward and backward",
         base=0.4, product=0.4,
     ),
     _parameter(
-        "scaleup_factor", "log", 1.0, "scale-up bandwidth in training over its isolated value",
+        "scaleup_factor", "log", 1.0, "scale-up bandwidth in training relative to isolated use",
         base=0.15, architecture=0.15, product=0.1,
     ),
     _parameter(
-        "nic_factor", "log", 0.9, "network bandwidth in training over its isolated value",
+        "nic_factor", "log", 0.9, "network bandwidth in training relative to isolated use",
         base=0.2, product=0.3, source=0.3,
     ),
     _parameter(
-        "latency_factor", "log", 1.0, "collective start-up in training over its isolated value",
+        "latency_factor", "log", 1.0, "collective start-up in training relative to isolated use",
         base=0.4, product=0.3,
     ),
     _parameter(
@@ -133,23 +133,23 @@ PARAMETERS = (
         base=1.0, product=0.5,
     ),
     _parameter(
-        "tp_overlap", "logit", 0.3, "share of tensor-parallel communication that can hide",
+        "tp_overlap", "logit", 0.3, "share of tensor-parallel communication that can be hidden",
         base=0.7, product=0.7, release=0.3,
     ),
     _parameter(
-        "dp_overlap", "logit", 0.6, "share of gradient communication that can hide",
+        "dp_overlap", "logit", 0.6, "share of gradient communication that can be hidden",
         base=0.7, product=0.7, release=0.3,
     ),
     _parameter(
-        "zero3_overlap", "logit", 0.7, "share of ZeRO-3 communication that can hide",
+        "zero3_overlap", "logit", 0.7, "share of ZeRO-3 communication that can be hidden",
         base=0.7, product=0.7,
     ),
     _parameter(
-        "ep_overlap", "logit", 0.2, "share of the expert exchange that can hide",
+        "ep_overlap", "logit", 0.2, "share of the expert exchange that is hidden",
         base=0.7, product=0.5, release=0.3,
     ),
     _parameter(
-        "cp_overlap", "logit", 0.6, "share of context-parallel communication that can hide",
+        "cp_overlap", "logit", 0.6, "share of context-parallel communication that can be hidden",
         base=0.7, product=0.5,
     ),
     _parameter(
@@ -157,7 +157,7 @@ PARAMETERS = (
         base=0.7, product=0.5,
     ),
     _parameter(
-        "gradient_bytes", "log", 2.5, "bytes per gradient in its reduction",
+        "gradient_bytes", "log", 2.5, "bytes per gradient in the gradient reduction",
         base=0.3, product=0.3,
     ),
     _parameter(
@@ -169,31 +169,31 @@ PARAMETERS = (
         base=1.0, product=1.0,
     ),
     _parameter(
-        "optimizer_bytes", "log", 30.0, "traffic per parameter in the optimizer's step",
+        "optimizer_bytes", "log", 30.0, "bytes moved per parameter in an optimizer step",
         base=0.2, product=0.2,
     ),
     _parameter(
-        "fixed_s", "log", 0.02, "seconds per step that nothing else explains",
+        "fixed_s", "log", 0.02, "fixed overhead per step in seconds",
         base=1.0, product=1.0, release=0.5,
     ),
     _parameter(
-        "straggling", "log", 0.004, "growth of the step time per doubling beyond eight chips",
+        "straggling", "log", 0.004, "relative growth of step time per doubling beyond 8 chips",
         base=0.7, product=0.7, release=0.3,
     ),
     _parameter(
-        "expert_imbalance", "log", 1.1, "rows of the fullest expert-parallel rank over the mean",
+        "expert_imbalance", "log", 1.1, "load of the busiest expert-parallel rank over the mean",
         base=0.1,
     ),
     _parameter(
-        "grouped_slowdown", "log", 1.2, "time of the experts' products over one product's time",
+        "grouped_slowdown", "log", 1.2, "time of grouped products relative to single products",
         base=0.4, architecture=0.2, product=0.3, release=0.3,
     ),
     _parameter(
-        "expert_s", "log", 5e-6, "seconds of a local expert's forward pass that no work explains",
+        "expert_s", "log", 5e-6, "overhead of a local expert's forward pass in seconds",
         base=1.0, product=0.5, release=0.7,
     ),
     _parameter(
-        "permutation_traffic", "log", 1.5, "factor on four passes over tokens to sort them",
+        "permutation_traffic", "log", 1.5, "factor on the memory traffic of permuting tokens",
         base=0.5, product=0.3,
     ),
     _parameter(
@@ -201,7 +201,7 @@ PARAMETERS = (
         product=0.06, release=0.05, combination=0.05, source=0.04,
     ),
     _parameter(
-        "launch_s", "log", 6e-6, "minimum seconds of one launch, in microbenchmarks only",
+        "launch_s", "log", 6e-6, "minimum seconds per launch (microbenchmarks only)",
         base=0.7, architecture=0.5, chip=0.5, product=0.5,
     ),
 )  # fmt: skip

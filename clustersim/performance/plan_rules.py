@@ -9,7 +9,7 @@ the note is shown. The plan search never tries a plan that a rule refuses.
 rule                                              verdict  why
 ================================================  =======  ========================================
 tp pp cp divides the chips, dp is the rest        refused  Megatron-Core, torchtitan: the world size
-given dp differs from this, tp is not given       note     published runs that do not state their tp
+dp is given and differs, but tp is not given      note     published runs that do not state their tp
 tp divides the heads                              refused  Megatron-Core ``TransformerConfig``
 tp divides key-value heads, or they divide tp     refused  the same; some frameworks copy heads
 tp is more than the key and value heads           note     each head is copied
@@ -19,7 +19,7 @@ pp vpp divides the layers                         note     Llama 3 405B: 126 lay
 vpp is at most the layers of a stage, needs pp    refused  Megatron-LM ``validate_args``
 micro-batches are a multiple of pp if vpp > 1     note     Megatron-LM refuses, newer cores do not
 cp divides the sequence                           refused  Megatron-LM ``validate_args``
-2 cp divides it under a causal mask               note     Megatron-LM refuses, plain rings do not
+2 cp divides the sequence under a causal mask     note     Megatron-LM refuses, plain rings do not
 ep divides the experts                            refused  Megatron-Core ``TransformerConfig``
 ep etp divides tp dp cp, the chips of a stage     refused  Megatron-Core ``parallel_state``
 etp divides the width of an expert                refused  Megatron-Core, column-parallel layers
@@ -35,12 +35,12 @@ FP8 on a chip without FP8                         note     it computes in BF16
 ================================================  =======  ========================================
 
 The experts of a layer are spread over ``ep etp`` neighbours among the ``tp dp cp`` chips of a
-stage, whichever dimension these belong to (MoE parallel folding, arXiv 2504.14960): the experts are
-divided into `ep` shares, and each expert's matrices are split by `etp` (expert tensor parallel
-size). ``tp dp cp / (ep etp)`` chips hold the same experts. If a plan does not set `etp`, it is 1
-(experts are not split) with ``ep > 1``, and `tp` with ``ep = 1``, where experts are split like any
-other matrix (:func:`clustersim.performance.arrays.default_expert_tp`). Megatron-Core's own default
-is `tp` in both cases; give `etp` for runs that use that default.
+stage, regardless of the dimension to which they belong (MoE parallel folding, arXiv 2504.14960):
+the experts are divided into `ep` shares, and each expert's matrices are split by `etp` (expert
+tensor parallel size). ``tp dp cp / (ep etp)`` chips hold the same experts. If a plan does not set
+`etp`, it is 1 (experts are not split) with ``ep > 1``, and `tp` with ``ep = 1``, where experts are
+split like any other matrix (:func:`clustersim.performance.arrays.default_expert_tp`).
+Megatron-Core's own default is `tp` in both cases; give `etp` for runs that use that default.
 """
 
 from __future__ import annotations
@@ -80,9 +80,9 @@ class Rule:
     refuses : bool
         True if a plan that breaks the rule is refused, False if it gets a note.
     broken : callable
-        Takes :class:`Terms` and returns which plans break the rule.
+        Function of :class:`Terms` that returns which plans break the rule.
     text : callable
-        Takes the terms of one plan and returns the message.
+        Function of the terms of one plan that returns the message.
     needs_dp : bool
         Whether the rule is skipped if `dp` is unknown.
     """
@@ -123,7 +123,7 @@ def _noted(
 def _share_text(t: Terms) -> str:
     over = f" over dp {t.dp:.0f}" if t.dp else ""
     return (
-        f"must be at most a rank's share of the batch, {t.share:.0f} "
+        f"must be at most {t.share:.0f}, a rank's share of the batch "
         f"({t.batch:.0f} sequences{over})"
     )
 
@@ -164,13 +164,17 @@ RULES: tuple[Rule, ...] = (
     _refused(
         "pp", lambda t: t.pp > t.layers, lambda t: f"must be at most the {t.layers:.0f} layers"
     ),
-    _refused("vpp", lambda t: (t.vpp > 1) & (t.pp == 1), lambda _: "needs a pipeline (pp above 1)"),
+    _refused("vpp", lambda t: (t.vpp > 1) & (t.pp == 1), lambda _: "must be 1 if pp is 1"),
     _refused(
         "vpp",
         lambda t: (t.pp > 1) & (t.pp <= t.layers) & (t.vpp > t.stage_layers),
         lambda t: f"must be at most the {t.stage_layers:.0f} layers of a stage",
     ),
-    _refused("ep", lambda t: (t.ep > 1) & (t.n_experts == 0), lambda _: "the model has no experts"),
+    _refused(
+        "ep",
+        lambda t: (t.ep > 1) & (t.n_experts == 0),
+        lambda _: "must be 1 because the model has no experts",
+    ),
     _refused(
         "ep",
         lambda t: (t.n_experts > 0) & (np.mod(t.n_experts, t.ep) != 0),
@@ -183,7 +187,9 @@ RULES: tuple[Rule, ...] = (
         needs_dp=True,
     ),
     _refused(
-        "etp", lambda t: (t.etp > 1) & (t.n_experts == 0), lambda _: "the model has no experts"
+        "etp",
+        lambda t: (t.etp > 1) & (t.n_experts == 0),
+        lambda _: "must be 1 because the model has no experts",
     ),
     _refused(
         "etp",
@@ -192,20 +198,23 @@ RULES: tuple[Rule, ...] = (
             & (np.mod(t.expert_ffn, t.etp) != 0)
             & ((t.etp != t.tp) | ((np.mod(t.heads, t.tp) == 0) & kv_heads_fit(t.kv_heads, t.tp)))
         ),
-        lambda t: f"must divide the width of an expert, {t.expert_ffn:.0f}",
+        lambda t: f"must divide the expert width of {t.expert_ffn:.0f}",
     ),
     _refused(
         "etp",
         lambda t: (
             (t.n_experts > 0) & (np.mod(t.stage, t.ep) == 0) & (np.mod(t.stage, t.ep * t.etp) != 0)
         ),
-        lambda t: f"times ep {t.ep:.0f} must divide the {t.stage:.0f} chips of a stage (tp dp cp)",
+        lambda t: (
+            f"its product with ep {t.ep:.0f} must divide the {t.stage:.0f} chips of a stage "
+            "(tp dp cp)"
+        ),
         needs_dp=True,
     ),
     _refused(
         "moe_recompute",
         lambda t: (t.moe_recompute > 0) & (t.n_experts == 0),
-        lambda _: "the model has no experts",
+        lambda _: "must be 0 because the model has no experts",
     ),
     _noted(
         "moe_recompute",
@@ -226,7 +235,7 @@ RULES: tuple[Rule, ...] = (
     _refused(
         "zero_group",
         lambda t: (t.zero_group > 0) & (t.zero == 0),
-        lambda _: "needs ZeRO stage 1, 2 or 3",
+        lambda _: "must be 0 if ZeRO is off (stage 0)",
     ),
     _refused(
         "zero_group",
@@ -242,7 +251,7 @@ RULES: tuple[Rule, ...] = (
             & (np.mod(t.zero_group * t.tp, t.ep * t.etp) != 0)
         ),
         lambda t: (
-            f"times tp {t.tp:.0f} must be a multiple of ep {t.ep:.0f}"
+            f"its product with tp {t.tp:.0f} must be a multiple of ep {t.ep:.0f}"
             + (f" x etp {t.etp:.0f}" if t.etp > 1 else "")
         ),
     ),
@@ -309,13 +318,13 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
 )
-"""All rules about a single plan. :func:`data_parallel_size` checks the number of chips,
-:func:`precision_note` the precision."""
+"""All rules about a single plan. :func:`data_parallel_size` checks the number of chips, and
+:func:`precision_note` checks the precision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """Problems of plans and notes on them, with one list of lines for each plan.
+    """Problems of plans, and notes on plans, with one list of lines for each plan.
 
     Attributes
     ----------
@@ -336,13 +345,13 @@ def judge(
     global_batch: Floats,
     rules: Sequence[Rule] = RULES,
 ) -> Verdicts:
-    """Apply :data:`RULES`, or some of them, to plans.
+    """Apply rules to plans and collect the problems and notes.
 
     Parameters
     ----------
     models, chips, plans
-        Structs of arrays that broadcast with each other, one element per plan. A `dp` of 0 is
-        unknown; rules that depend on it are skipped.
+        Structs of arrays that broadcast with each other, one element per plan. A `dp` of 0 means
+        that it is unknown; rules that depend on it are skipped.
     global_batch : array
         Sequences per step.
 
@@ -376,7 +385,7 @@ def judge(
 def switch_problems(
     model: ModelArrays, chip: AcceleratorArrays, switches: Mapping[str, float | None]
 ) -> list[str]:
-    """Return the problems of switches that no plan of a model on a chip can have, at any size.
+    """Return the problems of switches that are impossible in any plan of a model on a chip.
 
     Examples
     --------
@@ -385,7 +394,7 @@ def switch_problems(
     >>> model = ModelArrays.of([catalogue.model("gpt3-5b")])
     >>> chip = AcceleratorArrays.of([catalogue.accelerator("H100")])
     >>> switch_problems(model, chip, {"moe_recompute": 1.0})
-    ['moe_recompute: the model has no experts, found 1']
+    ['moe_recompute: must be 0 because the model has no experts, found 1']
     """
     given = {name: value for name, value in switches.items() if value is not None}
     rules = [rule for rule in RULES if rule.refuses and rule.name in given]
@@ -395,14 +404,14 @@ def switch_problems(
 def data_parallel_size(
     count: float, sizes: Mapping[str, float | None], dp: float | None
 ) -> tuple[float, str, str]:
-    """Return the data-parallel size of a job, and a problem or a note (or empty strings).
+    """Return the data-parallel size of a job, a problem and a note; the texts may be empty.
 
     Parameters
     ----------
     count : float
         Chips.
     sizes : mapping of str to float or None
-        `tp`, `pp` and `cp`; None if a size is not given, which counts as 1.
+        `tp`, `pp` and `cp`. None means that a size is not given; it then counts as 1.
     dp : float or None
         The given value, if any.
 
@@ -411,8 +420,8 @@ def data_parallel_size(
     float
         ``count / (tp pp cp)``; 0 if these do not divide the chips.
     str, str
-        A problem if `dp` contradicts this size; a note instead if `tp` is not given, since a
-        missing `tp` can be the reason.
+        A problem if the sizes do not divide the chips, or if `dp` contradicts the result. If `tp`
+        is not given, it may be the cause of the contradiction; a note is then returned instead.
 
     Examples
     --------
@@ -453,7 +462,7 @@ def default_zero(tp: float, dp: float, cp: float, ep: float, etp: float) -> floa
 
 
 def precision_note(chip: Accelerator, precision: str) -> str:
-    """Return a note if a chip computes in another precision than requested, else an empty text."""
+    """Return a note if a chip does not support the requested precision, otherwise an empty text."""
     if precision == "fp8" and "fp8" not in chip.peak_flops:
         return f"{chip.name} has no FP8; it computes in BF16."
     return ""

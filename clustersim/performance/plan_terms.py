@@ -1,4 +1,4 @@
-"""The quantities that the rules about plans use."""
+"""Quantities that the rules about plans use."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ class Terms:
 
 
 def kv_heads_of(models: ModelArrays) -> Floats:
-    """Return the numbers of key and value heads of some models."""
+    """Return the number of key and value heads of each model."""
     heads: Floats = np.round(models.kv_width * models.heads / models.attention_width)
     return heads
 
 
 def kv_heads_fit(kv_heads: Floats, tp: Floats) -> Bools:
-    """Whether `tp` divides the key and value heads, or is a multiple of them (they are copied)."""
+    """Whether `tp` divides the key and value heads or is a multiple of them (heads are copied)."""
     fit: Bools = (np.mod(kv_heads, tp) == 0) | (np.mod(tp, kv_heads) == 0)
     return fit
 
@@ -89,7 +89,7 @@ def kv_heads_fit(kv_heads: Floats, tp: Floats) -> Bools:
 def terms_of(
     models: ModelArrays, chips: AcceleratorArrays, plans: Plans, global_batch: Floats
 ) -> Terms:
-    """Return the terms of some plans, one element per plan."""
+    """Return the terms of the given plans, one element per plan."""
     columns = (
         models.layers,
         models.heads,

@@ -37,24 +37,25 @@ EXPERT = 2.0 ** np.arange(8)
 MICRO_BATCH = 2.0 ** np.arange(5)
 ZERO_STAGES = np.arange(4.0)
 CONTEXT_TOKENS = 4096
-"""Context parallelism leaves at least this many tokens of a sequence on a chip."""
+"""Minimum number of tokens of a sequence that context parallelism leaves on a chip."""
 MOST_EMPTY_LAYERS = 0.3
-"""A pipeline is left out if a larger share of the layer slots on its stages would be empty."""
+"""Largest number of empty layer slots in a pipeline, divided by the number of layers. Pipelines
+with more empty slots are left out."""
 INTERLEAVING = (4, 8, 16)
-"""The number of chunks of a stage is 1, or the largest divisor of its number of layers that is at
-most one of these numbers."""
+"""Limits on the number of chunks of a stage. The numbers that are tried are 1 and, for each limit,
+the largest divisor of the layers of the stage up to this limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """All plans of some rows; `row` gives the row of each plan, in ascending order."""
+    """Plans to evaluate for several rows; `row` is the row of each plan, in ascending order."""
 
     row: Ints
     plans: Plans
 
 
 def describe_plan(plans: Plans, row: int) -> str:
-    """Describe one plan.
+    """Describe the plan in one row of `plans`.
 
     Examples
     --------
@@ -126,16 +127,16 @@ def enumerate_plans(
     contains the plans that satisfy all of these conditions:
 
     - ``tp pp cp`` divides the number of chips.
-    - `tp` fits the heads and stays within the scale-up domain.
-    - The stages of `pp` are not too uneven.
+    - `tp` is compatible with the heads and does not exceed the scale-up domain.
+    - `pp` leaves few layer slots empty (`MOST_EMPTY_LAYERS`).
     - `cp` cuts the sequence evenly and leaves at least `CONTEXT_TOKENS` on a chip.
     - `ep` divides the experts and the ``tp dp cp`` chips of a stage. Distributed experts are whole;
       they are also split by `tp` if there are too few of them to give every chip whole experts.
     - A rank's share of the batch is at least one micro-batch.
     - ZeRO 0 is used if no two ranks hold the same weights, ZeRO 1 with pipelines, and ZeRO 1 to 3
       otherwise; other stages need more memory or time.
-    - Pipelines with at least as many micro-batches as stages are interleaved: the number of
-      chunks of a stage is 1, or the largest divisor of its layers up to 4, 8 or 16.
+    - Pipelines may be interleaved if they have at least as many micro-batches as stages: the
+      number of chunks of a stage is 1, or the largest divisor of its layers up to 4, 8 or 16.
 
     Parameters
     ----------
@@ -207,11 +208,12 @@ def _layouts(
 
 
 def _ways_to_split_experts(n_experts: Floats, width: Floats, tp: Floats, stage: Floats) -> Bools:
-    """Return which expert parallel sizes each layout can have, shape (layouts, sizes, 2).
+    """Return whether a layout allows each expert parallel size, shape (layouts, sizes, ways).
 
-    The last axis has two ways to split experts: the default one, and also by `tp`. The second one
-    helps if there are too few experts to give every chip whole ones. Otherwise it is slower:
-    exchanging tokens moves fewer bytes than exchanging them and gathering them for a split expert.
+    There are two ways to split experts: the default, and an additional split by `tp`. Models
+    without experts have only the first way. The second way helps if there are too few experts to
+    give every chip whole experts. Otherwise it is slower, because tokens must be gathered in
+    addition to being exchanged, which moves more bytes.
     """
     if not np.any(n_experts > 0):
         return np.broadcast_to((EXPERT == 1)[None, :, None], (tp.size, EXPERT.size, 1))
@@ -227,7 +229,7 @@ def _ways_to_split_experts(n_experts: Floats, width: Floats, tp: Floats, stage: 
 
 
 def _stages_that_help(pp: Floats, ranks: Floats) -> Bools:
-    """Return which ZeRO stages to try if `ranks` hold the same weights, shape (layouts, stages)."""
+    """Return whether to try each ZeRO stage with `ranks` copies of weights, shape (layouts, 4)."""
     alone, pipelined = ranks[:, None] == 1, pp[:, None] > 1
     return np.where(
         alone, ZERO_STAGES == 0, np.where(pipelined, ZERO_STAGES == 1, ZERO_STAGES >= 1)
@@ -235,7 +237,7 @@ def _stages_that_help(pp: Floats, ranks: Floats) -> Bools:
 
 
 def _interleaving(layers: Floats, pp: Floats) -> Floats:
-    """Return chunks per stage, shape (1 + choices, layouts); 0 if impossible or repeated."""
+    """Return the chunks per stage to try, shape (choices, layouts); 0 if impossible or repeated."""
     stage = np.ceil(layers / pp)
     choices = [np.ones(pp.shape)]
     largest = np.ones(pp.shape)
@@ -249,7 +251,7 @@ def _interleaving(layers: Floats, pp: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Sizes of one layout, and the lists whose product gives its plans."""
+    """Sizes of one layout, and the lists of options whose combinations are its plans."""
 
     tp: int
     pp: int
@@ -264,12 +266,12 @@ class _Layout:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Lengths of the lists: schedules, ZeRO, recompute, sequence parallel, overlap, flash."""
+        """Number of options: schedules, ZeRO, recompute, sequence parallel, overlap, flash."""
         lists = (self.schedules, self.zero, RECOMPUTE, self.sequence_parallel, self.overlap, ON_OFF)
         return tuple(len(options) for options in lists)
 
     def plans(self, index: NDArray[np.intp]) -> Plans:
-        """Return some plans of the product; values that the layout fixes are single numbers."""
+        """Return the combinations at `index`; values that the layout fixes are scalars."""
         place = np.unravel_index(index, self.shape)
         micro_batch, vpp = self.schedules[place[0]].T
         zero, zero_group = self.zero[place[1]].T
@@ -297,7 +299,7 @@ class _Layout:
 
 @dataclass(frozen=True, slots=True)
 class FullSpace:
-    """Every plan of one model on some chips; see :func:`full_space`."""
+    """All plans of one model on a number of chips; see :func:`full_space`."""
 
     layouts: tuple[_Layout, ...]
 
@@ -320,7 +322,8 @@ def full_space(
     A layout is a choice of
 
     - `tp`: divisors of the heads that fit the key and value heads, up to the scale-up domain;
-    - `pp`: up to the number of layers; if it does not divide them, the last stages have fewer;
+    - `pp`: up to the number of layers; if it does not divide them, the last stages have fewer
+      layers;
     - `cp`: divisors of the sequence (``2 cp`` under a causal mask);
     - `dp`: such that ``tp pp cp dp`` is the number of chips;
     - `ep`: divisors of the experts and of the ``tp dp cp`` chips of a stage;
@@ -394,7 +397,7 @@ def _layout(tp: int, pp: int, dp: int, cp: int, ep: int, etp: int, schedules: Fl
 
 
 def _schedules(share: int, stage: int, pp: int) -> Floats:
-    """Return the schedules of a stage with `stage` layers, shape (schedules, 2)."""
+    """Return pairs of micro-batch size and chunks for a stage of `stage` layers, shape (n, 2)."""
     sizes = [size for size in range(1, share + 1) if size <= EVERY_MICRO_BATCH or share % size == 0]
     return np.array(
         [

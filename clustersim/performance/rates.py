@@ -1,4 +1,4 @@
-"""Achievable rates of a chip: its peaks and links times the coefficients."""
+"""Achievable rates of a chip: its peaks and links multiplied by the coefficients."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Rates:
     Attributes
     ----------
     product_flops : array
-        Large matrix products in the run's precision.
+        FLOP/s of large matrix products in the precision of the run.
     bf16_flops : array
-        Large matrix products in BF16 (for the output layer).
+        FLOP/s of large matrix products in BF16 (for the output layer).
     attention_flops : array
-        Fused attention, which is computed in BF16.
+        FLOP/s of fused attention, which is computed in BF16.
     memory_Bps : array
-        Streaming (memory-bound) kernels.
+        Bytes/s of streaming (memory-bound) kernels.
     links : Links
     """
 
@@ -42,7 +42,7 @@ class Rates:
 
 
 def rates_of(chips: AcceleratorArrays, coefficients: Coefficients) -> Rates:
-    """Apply the coefficients to the peaks, memory bandwidths and links of some chips."""
+    """Apply the coefficients to the peaks, memory bandwidths and links of the given chips."""
     efficiency = coefficients.matmul_efficiency
     fp8 = np.where(chips.fp8, coefficients.fp8_efficiency, 1.0)
     links = links_of_constants(

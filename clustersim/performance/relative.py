@@ -28,10 +28,10 @@ def relative_speed(
     stack: str | None = None,
     draw: CoefficientDraw | None = None,
 ) -> Floats:
-    """Return the throughput of `accelerator` over that of `reference`, each with its best plan.
+    """Return the throughput of `accelerator` relative to `reference`, each with its best plan.
 
-    If a model does not fit on `counts` chips of both, the ratio is given for the smallest count
-    ``counts * 2**k`` that fits on both.
+    If the model does not fit on `counts` chips of both types, the ratio refers to the smallest
+    count ``counts * 2**k`` on which it fits for both.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ def relative_speed(
     Returns
     -------
     array, shape (R,)
-        2.0 means that `accelerator` is twice as fast; nan if no count up to ``counts * 4096`` fits
-        on both.
+        2.0 means that `accelerator` is twice as fast; nan if there is no such count up to ``counts
+        * 4096``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The fastest plan and the next best ones, for one model on one type of chip."""
+"""The fastest plan and the next best plans, for one model on one type of chip."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ __all__ = ["SPACES", "SWITCHES", "PlanSearch", "search_plans"]
 
 
 SPACES = ("usual", "full")
-"""Names of the spaces: :func:`clustersim.performance.plans.enumerate_plans` and ``full_space``."""
+"""Names of the plan spaces, in this order: :func:`clustersim.performance.plans.enumerate_plans` and
+:func:`clustersim.performance.plans.full_space`."""
 SWITCHES = ("flash", "sequence_parallel", "overlap", "lora", "moe_recompute")
 """Settings that a software stack can use in any layout, so a search can fix them."""
 PLANS_AT_ONCE = 65_536
 """Number of plans that are kept in memory at once (8 MB)."""
 SAME_TIME = 1e-9
-"""Plans whose step times differ by less than this share count as equally fast."""
+"""Plans whose step times differ by less than this fraction count as equally fast."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -44,16 +45,16 @@ class PlanSearch(Brief):
     Attributes
     ----------
     plans : Plans
-        Up to `keep` plans, one element each; none if nothing fits.
+        Up to `keep` plans, one element per plan; empty if no plan fits.
     step : StepTime
         Their step times and memory.
     looked_at, fitting : int
-        The number of plans whose memory was computed, and how many of them fit. The step time was
+        Number of plans whose memory was computed, and number of those that fit. The step time was
         computed for every plan that fits.
     least_memory_bytes : float
         Memory of the plan that needs the least memory (inf if there is no plan at all).
     reason : str
-        Why nothing fits; empty if a plan does.
+        Why no plan fits; empty if a plan fits.
     notes : tuple of tuple of str
         Remarks on each plan (:mod:`clustersim.performance.plan_rules`) and on its precision.
     """
@@ -77,7 +78,7 @@ class PlanSearch(Brief):
         return len(self.plans.tp)
 
     def describe(self, place: int = 0) -> str:
-        """Describe one plan, or say why there is none."""
+        """Describe one plan, or explain why no plan fits."""
         return self.reason or describe_plan(self.plans, place)
 
 
@@ -97,7 +98,7 @@ def search_plans(
     space: str = "usual",
     switches: Mapping[str, float] | None = None,
 ) -> PlanSearch:
-    """Find the fastest plan that fits in memory, and the next best ones.
+    """Find the fastest plan that fits in memory, and the next best plans.
 
     The memory of every plan in the space is computed, and the step time of every plan that fits.
 
@@ -112,8 +113,9 @@ def search_plans(
         time (such as ZeRO 1 and 2), only the first is kept.
     space : {"usual", "full"}
         ``usual`` is the space of :func:`clustersim.performance.best_plans`: plans that people use
-        (hundreds to thousands). ``full`` has every plan that the performance model distinguishes
-        (millions; takes seconds); :func:`clustersim.performance.plans.full_space` defines it.
+        (hundreds to thousands). ``full`` contains every plan that the performance model
+        distinguishes (millions; takes seconds); :func:`clustersim.performance.plans.full_space`
+        defines it.
     switches : mapping of str to float, optional
         Fields of :class:`Plans` from :data:`SWITCHES` to fix in all plans of the usual space. For
         example, ``{"lora": 1}`` searches for the best plan with low-rank adapters.
@@ -121,8 +123,8 @@ def search_plans(
     Raises
     ------
     InputError
-        If a space, precision or switch does not exist or is not possible for the model, or a number
-        is not positive.
+        If a space, precision or switch is unknown or impossible for the model, or if a number is
+        not positive.
 
     Examples
     --------
@@ -220,7 +222,7 @@ def _blocks(
 
 
 def _take(plans: Plans, index: NDArray[np.intp]) -> Plans:
-    """Return some plans; a value that all plans share is kept as it is."""
+    """Return the plans at `index`; a value that all plans share is kept as it is."""
     columns = (getattr(plans, column.name) for column in dataclasses.fields(Plans))
     return Plans(*(column[index] if column.ndim else column for column in columns))
 
@@ -234,7 +236,7 @@ class _Fastest:
         self.plans = Plans.of(**{column.name: np.zeros(0) for column in dataclasses.fields(Plans)})
 
     def offer(self, plans: Plans, seconds: Floats) -> None:
-        """Add the plans that are among the fastest."""
+        """Add those of the given plans that are among the fastest so far."""
         if len(self.seconds) == self.keep:
             better = np.flatnonzero(seconds < self.seconds[-1])
             plans, seconds = _take(plans, better), seconds[better]

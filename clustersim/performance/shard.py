@@ -30,13 +30,14 @@ class Shard:
     layers, moe_layers : array
         Layers of the fullest stage, and how many of them (on average) are mixtures of experts.
     dense_params, expert_params : array
-        Parameters on one chip of the fullest stage, before ZeRO: those that all data-parallel
-        ranks share, and those of the chip's experts.
+        Parameters on one chip of the fullest stage, before ZeRO: parameters that all data-parallel
+        ranks share, and parameters of the chip's experts.
     ranks, group : array
         Number of ranks with the same dense parameters, and number of ranks over which ZeRO splits
         these parameters.
     expert_copies, expert_group : array
-        Number of ranks with the same experts, and number of ranks over which ZeRO splits these.
+        Number of ranks with the same experts, and number of ranks over which ZeRO splits the
+        parameters of these experts.
     trained : array
         Share of the parameters that are trained.
     """
@@ -73,11 +74,10 @@ def ranks_with_same_experts(plans: Plans, ranks: Floats) -> Floats:
 def shard_of(models: ModelArrays, plans: Plans, global_batch: Floats) -> Shard:
     """Split a model and its batch by a plan.
 
-    A data-parallel rank takes ``ceil(global_batch / dp)`` sequences. Its last micro-batch may be
-    partly full and takes the time of a full one. A stage takes
-    ``vpp * ceil(layers / (pp * vpp))`` layers. The input and output embeddings are on the first and
-    last stage. A chip holds one of ``ep etp`` shares of the experts of a layer
-    (:mod:`clustersim.performance.plan_rules`).
+    A data-parallel rank processes ``ceil(global_batch / dp)`` sequences. Its last micro-batch may
+    be incomplete but takes as long as a complete one. A stage has ``vpp * ceil(layers / (pp *
+    vpp))`` layers. The input and output embeddings are on the first and last stage. A chip holds
+    one of ``ep etp`` shares of the experts of a layer (:mod:`clustersim.performance.plan_rules`).
     """
     sequences = np.ceil(global_batch / plans.dp)
     layers = plans.vpp * np.ceil(models.layers / (plans.pp * plans.vpp))

@@ -23,10 +23,10 @@ PRODUCTS = (
     ("MaxText", ("maxtext", "jax", "pax")),
     ("Meta", ("meta", "llama recipes")),
 )
-"""Products, each with the whole words that identify its releases; the first match counts.
+"""Products, each with the whole words that identify its releases; the first match is used.
 
 Megatron-Core, NeMo and Megatron-Bridge share their kernels and schedules and count as one product.
-Megatron-DeepSpeed and FlagScale run those of Megatron-LM.
+Megatron-DeepSpeed and FlagScale use the kernels and schedules of Megatron-LM.
 """
 
 NVIDIA_RECIPES = "NeMo 25.01-25.04 (DGX Cloud benchmarking recipe)"
@@ -42,7 +42,7 @@ DEFAULT_STACKS = {
 
 
 def holds_word(stack: str, word: str) -> bool:
-    """Whether a stack's name contains the given word, as a whole word in any case.
+    """Whether a stack's name contains the given word as a whole word, regardless of case.
 
     A release number may follow the word.
 
@@ -76,7 +76,7 @@ def default_stack(architecture: str) -> str:
     """Return the stack that is assumed for an architecture if a scenario does not name one.
 
     The default is the recent release with the most measurements: NVIDIA's own recipes of 2025, and
-    MindSpeed-LLM 1.0.RC3 on Ascend. For other chips, it is an unknown stack (``""``): the mean of
-    all stacks, with their spread in draws.
+    MindSpeed-LLM 1.0.RC3 on Ascend. For other chips, the stack is unknown (``""``): the mean of all
+    stacks is used, and draws include their spread.
     """
     return DEFAULT_STACKS.get(architecture, "")

@@ -61,16 +61,16 @@ PARTS = (
     "stragglers",
     "fixed",
 )
-"""Names of the parts of a step; their seconds add up to the step time."""
+"""Names of the parts of a step, whose times add up to the step time."""
 
 STRAGGLE_FROM = 8.0
-"""Number of chips in one server; the step time grows with each doubling of the chips beyond
-these."""
+"""Number of chips in one server; the step time grows with each doubling of the chips beyond this
+number."""
 SELECTIVE_SHARE = 0.3
 """Share of a layer's memory-bound work that selective recompute repeats with fused attention."""
 SEQUENCE_PARALLEL_EXTRA = 0.25
-"""Additional share of tensor-parallel communication, because the backward pass gathers the inputs
-again (Korthikanti et al. 2022, section 4.2.2)."""
+"""Additional tensor-parallel communication with sequence parallelism, relative to a forward pass,
+because the backward pass gathers the inputs again (Korthikanti et al. 2022, section 4.2.2)."""
 UNHIDDEN = 0.2
 """Share of the overlap that remains if a run is known not to overlap communication."""
 
@@ -151,8 +151,8 @@ def evaluate(
         they have an axis of draws before that of the plans, `step_time_s` and the parts have it
         too.
     memory : MemoryRules, optional
-        What the software stack keeps on a chip (:func:`clustersim.performance.memory_rules`); by
-        default the mixed precision of the ZeRO paper, 16 bytes per parameter.
+        Rules of the software stack (:func:`clustersim.performance.memory_rules`); by default those
+        of the ZeRO paper, 16 bytes per parameter in mixed precision.
 
     Returns
     -------
@@ -264,7 +264,7 @@ def memory_of(
 
 
 def _with_expert_tp(models: ModelArrays, plans: Plans) -> Plans:
-    """Fill in the default expert tensor parallel size of plans that set none."""
+    """Fill in the default expert tensor parallel size of plans that do not set it."""
     if not np.any(models.n_experts > 0) or np.all(plans.etp > 0):
         return plans
     return dataclasses.replace(plans, etp=plans.expert_tp)
@@ -282,8 +282,9 @@ def least_seconds(
 ) -> Floats:
     """Return the minimum seconds of a step (roofline): its model FLOPs at the peak of all chips.
 
-    Matrix products and attention are added. Attention and the output layer are computed in BF16.
-    Low-rank adapters need no gradients of the weights, which saves a third of the products' FLOPs.
+    The times of matrix products and attention are added. Attention and the output layer are
+    computed in BF16. Low-rank adapters need no gradients of the weights, which saves a third of the
+    products' FLOPs.
     """
     tokens = global_batch * models.seq_len
     one = np.ones(())
@@ -303,7 +304,7 @@ def _parts(
     global_batch: Floats,
     coefficients: Coefficients,
 ) -> dict[str, Floats]:
-    """Return the seconds of a step by part: micro-batches times layers, plus work once per step."""
+    """Return the seconds of a step by part, summed over layers and micro-batches."""
     rates = rates_of(chips, coefficients)
     links = rates.links
     layer = _layer(shard.tokens, models, chips, plans, rates, coefficients)
@@ -355,10 +356,10 @@ def layer_seconds(
     plans: Plans,
     coefficients: Coefficients,
 ) -> tuple[Floats, Floats]:
-    """Return the seconds of one layer for `tokens` on one chip: the forward pass, and both.
+    """Return the times in seconds of one layer for `tokens` on a chip: forward, and both passes.
 
-    They are computed as in :func:`evaluate`; the second number is for the forward and backward pass
-    and includes what the plan recomputes.
+    The times are computed as in :func:`evaluate`. The second time covers the forward and backward
+    pass, including recomputation and communication.
     """
     layer = _layer(tokens, models, chips, plans, rates_of(chips, coefficients), coefficients)
     return layer.forward, layer.total

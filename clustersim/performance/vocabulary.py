@@ -15,12 +15,12 @@ __all__ = ["vocabulary_seconds"]
 def vocabulary_seconds(
     tokens: Floats, models: ModelArrays, plans: Plans, rates: Rates, coefficients: Coefficients
 ) -> Floats:
-    """Return the seconds of the output layer for one micro-batch, forward and backward.
+    """Return the time of the output layer for one micro-batch in seconds, forward plus backward.
 
     There are three products of ``2 tokens hidden vocab`` FLOPs (PaLM, arXiv 2204.02311, appendix B)
-    in BF16; two if low-rank adapters are trained. The tensor-parallel ranks split the vocabulary.
-    Softmax and loss move `logit_bytes` per logit. The embedding look-up, which reads one row per
-    token, is left out.
+    in BF16, or two if low-rank adapters are trained. The tensor-parallel ranks split the
+    vocabulary. Softmax and loss move `logit_bytes` per logit. The embedding look-up, which reads
+    one row per token, is left out.
     """
     width = models.vocab / plans.tp
     flops_s = 2.0 * tokens * width * models.hidden / rates.bf16_flops

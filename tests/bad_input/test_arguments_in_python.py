@@ -83,18 +83,21 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         lambda: cs.run("experiments/mixed_small.yaml", [("seed", 3)]),
         r"changes: must be texts such as seed=3, found a tuple",
     ),
-    "estimate(number)": (lambda: cs.estimate(3, "H200", 8), r"model: must be a name or .*found 3"),
+    "estimate(number)": (
+        lambda: cs.estimate(3, "H200", 8),
+        r"model: must be the name of .*found 3",
+    ),
     "estimate on a number": (
         lambda: cs.estimate("llama3-8b", 8, 8),
-        r"accelerator: must be a name or .*found 8",
+        r"accelerator: must be the name of .*found 8",
     ),
     "best_plans of a name": (
         lambda: cs.best_plans("llama3-8b", H200, 8),
-        r"models: .*found 'llama3-8b'; catalogue\.model\(name\)",
+        r"models: .*found 'llama3-8b'; use catalogue\.model\(name\)",
     ),
     "best_plans on a name": (
         lambda: cs.best_plans(LLAMA, ["H200"], 8),
-        r"accelerators: .*found 'H200'; catalogue\.accelerator\(name\)",
+        r"accelerators: .*found 'H200'; use catalogue\.accelerator\(name\)",
     ),
 }
 

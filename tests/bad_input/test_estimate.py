@@ -130,27 +130,27 @@ PLANS = {
     "tp=-2": "found '-2'",
     "tp=2.5": "found '2.5'",
     "tp=²": "found '²'",
-    "zero=4": "zero: must be 0 to 3, fsdp, or as in 1(group=8), found '4'",
+    "zero=4": "zero: must be 0 to 3, fsdp, or of the form 1(group=8), found '4'",
     "recompute=some": "recompute: must be one of none, selective, full, block, found 'some'",
     "flash=2": "flash: must be 0 or 1, found '2'",
     "tp=3": "product 3 does not divide 64 chips",
     "tp=64": "tp: must divide the 32 heads, found 64",
     "pp=64": "pp: must be at most the 32 layers, found 64",
     "pp=8,vpp=8": "vpp: must be at most the 4 layers of a stage, found 8",
-    "vpp=2": "vpp: needs a pipeline (pp above 1), found 2",
-    "ep=2": "ep: the model has no experts, found 2",
-    "tp=2,etp=2": "etp: the model has no experts, found 2",
-    "expert_tp=4": "etp: the model has no experts, found 4",
-    "moe_recompute=1": "moe_recompute: the model has no experts, found 1",
+    "vpp=2": "vpp: must be 1 if pp is 1, found 2",
+    "ep=2": "ep: must be 1 because the model has no experts, found 2",
+    "tp=2,etp=2": "etp: must be 1 because the model has no experts, found 2",
+    "expert_tp=4": "etp: must be 1 because the model has no experts, found 4",
+    "moe_recompute=1": "moe_recompute: must be 0 because the model has no experts, found 1",
     "moe_recompute=2": "moe_recompute: must be 0 or 1, found '2'",
     "etp=1.5": "etp: must be a whole number of at least 0, found '1.5'",
     "etp=2,expert_tensor_parallel_size=2": "expert_tensor_parallel_size: is given more than once",
     "zero_group=7": "zero_group: must divide the 64 data-parallel ranks (dp cp), found 7",
     "tp=2,dp=8": "dp: must be 32 (64 chips over tp pp cp 2) or left out, found 8",
     "zero=1(group=7)": "zero_group: must divide the 64 data-parallel ranks (dp cp), found 7",
-    "zero=0,zero_group=8": "zero_group: needs ZeRO stage 1, 2 or 3, found 8",
+    "zero=0,zero_group=8": "zero_group: must be 0 if ZeRO is off (stage 0), found 8",
     "tp=": "tp: has no value",
-    "micro_batch=9": "at most a rank's share of the batch, 8 (512 sequences over dp 64), found 9",
+    "micro_batch=9": "at most 8, a rank's share of the batch (512 sequences over dp 64), found 9",
 }
 
 
@@ -171,13 +171,14 @@ def test_plans_of_a_mixture() -> None:
         estimate("mixtral-8x7b", "H100", 16, plan={"tp": 2, "pp": 8, "ep": 8})
     with pytest.raises(
         InputError,
-        match=r"etp: times ep 4 must divide the 4 chips of a stage \(tp dp cp\), found 2",
+        match=r"etp: its product with ep 4 must divide the 4 chips of a stage \(tp dp cp\)",
     ):
         estimate("mixtral-8x7b", "H100", 16, plan={"tp": 2, "pp": 4, "ep": 4, "etp": 2})
-    with pytest.raises(InputError, match="etp: must divide the width of an expert, 14336, found 3"):
+    with pytest.raises(InputError, match="etp: must divide the expert width of 14336, found 3"):
         estimate("mixtral-8x7b", "H100", 48, plan={"ep": 8, "etp": 3})
     with pytest.raises(
-        InputError, match="zero_group: times tp 2 must be a multiple of ep 4 x etp 2, found 2"
+        InputError,
+        match="zero_group: its product with tp 2 must be a multiple of ep 4 x etp 2, found 2",
     ):
         estimate("mixtral-8x7b", "H100", 16, plan="tp=2,ep=4,etp=2,zero=1(group=2)")
     folded = estimate("mixtral-8x7b", "H100", 16, plan={"tp": 8, "ep": 8}).best

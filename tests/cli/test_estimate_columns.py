@@ -99,7 +99,7 @@ def test_the_plan_of_a_note_is_the_plan_of_the_command(capsys: pytest.CaptureFix
     assert main([*JOB, "--global-batch", "128"]) == 0
     shown = capsys.readouterr().out
     plan = next(line.split()[1] for line in shown.splitlines() if line.startswith("plan "))
-    assert f"fastest plan that fits: {plan};" in note
+    assert f"fastest plan that fits is used: {plan};" in note
     assert "recompute=" in plan
     assert main([*JOB, "--global-batch", "128", "--plan", plan]) == 0
     assert plan in capsys.readouterr().out

@@ -78,7 +78,7 @@ class TestTable:
         table = predicted({}, {"global_batch": ""}, {"tp": "5"}, {"layers": "many"})
         assert table["reason"].tolist() == [
             "",
-            "global_batch: missing, give the sequences per step (512 is usual for llama3-8b)",
+            "global_batch: must be given, in sequences per step (512 is usual for llama3-8b)",
             "tp, pp, cp: their product 5 does not divide 64 chips; "
             "tp: must divide the 32 heads, found 5",
             "layers: must be a whole number of at least 1, found 'many'",
@@ -147,7 +147,9 @@ class TestTable:
         assert float(first["predicted_step_time_s"]) == pytest.approx(
             best.step_time_s[0], rel=0.03
         ), "the row's source has an effect of its own"
-        assert first["predicted_note"].startswith("No plan is given; fastest plan that fits: tp=")
+        assert first["predicted_note"].startswith(
+            "No plan is given; the fastest plan that fits is used: tp="
+        )
         assert f"dp={best.dp[0]},micro_batch={best.micro_batch[0]}" in first["predicted_note"]
         assert table["predicted_note"][1].startswith("dp 8 is replaced by 64")
         assert table["reason"][2].startswith("dp: must be 64 (64 chips over tp pp cp 1)")
@@ -159,7 +161,7 @@ class TestTable:
             {"tp": "", "pp": "", "micro_batch": "", "model": "llama3-405b", "n_accelerators": "8"}
         )
         assert table["fits"][0] == "false"
-        assert "no plan fits; plan with the least memory" in table["predicted_note"][0]
+        assert "no plan fits; the plan with the least memory is used" in table["predicted_note"][0]
         assert float(table["predicted_memory_bytes"][0]) > 80 * 2**30
 
     def test_an_unknown_plan_widens_the_upper_bound(self) -> None:

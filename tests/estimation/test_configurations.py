@@ -22,7 +22,7 @@ DENSE = {
     "ffn_hidden": "8192", "vocab": "50304", "seq_len": "2048", "global_batch": "64",
 }  # fmt: skip
 MIXTURE = DENSE | {"n_experts": "8", "topk": "2", "mlp_type": "swiglu"}
-ZERO = "must be 0 to 3, fsdp, or as in 1(group=8)"
+ZERO = "must be 0 to 3, fsdp, or of the form 1(group=8)"
 LLAMA = {"accelerator": "H100", "n_accelerators": "8", "model": "llama3-8b", "global_batch": "64"}
 
 
@@ -155,7 +155,7 @@ class TestMessages:
         [("llama3-8b", " (512 is usual for llama3-8b)"), ("one of mine", "")],
     )
     def test_missing_batch(self, model, usual):
-        shown = f"global_batch: missing, give the sequences per step{usual}"
+        shown = f"global_batch: must be given, in sequences per step{usual}"
         assert reason(model=model, global_batch="") == shown
 
     def test_experts_without_topk(self):
@@ -246,20 +246,22 @@ class TestPlans:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"n_experts": "0", "ep": "2"}, "ep: the model has no experts, found 2"),
+            ({"n_experts": "0", "ep": "2"},
+             "ep: must be 1 because the model has no experts, found 2"),
             ({"ep": "16", "n_accelerators": "16"}, "ep: must divide the 8 experts, found 16"),
             ({"ep": "8", "n_accelerators": "16", "tp": "2", "pp": "8"},
              "ep: must divide the 2 chips of a stage (tp dp cp), found 8"),
-            ({"vpp": "2"}, "vpp: needs a pipeline (pp above 1), found 2"),
+            ({"vpp": "2"}, "vpp: must be 1 if pp is 1, found 2"),
             ({"tp": "3", "n_accelerators": "3"}, "tp: must divide the 16 heads, found 3"),
             ({"heads": "12", "kv_heads": "2", "tp": "3", "n_accelerators": "3", "head_dim": "128"},
              "tp: must divide the 2 key and value heads or be a multiple of them, found 3"),
             ({"zero": "1(group=2)", "ep": "4"},
-             "zero_group: times tp 1 must be a multiple of ep 4, found 2"),
-            ({"n_experts": "0", "etp": "2"}, "etp: the model has no experts, found 2"),
-            ({"etp": "3", "tp": "2"}, "etp: must divide the width of an expert, 8192, found 3; "
-             "etp: times ep 1 must divide the 8 chips of a stage (tp dp cp), found 3"),
-            ({"zero": "0(group=2)"}, "zero_group: needs ZeRO stage 1, 2 or 3, found 2"),
+             "zero_group: its product with tp 1 must be a multiple of ep 4, found 2"),
+            ({"n_experts": "0", "etp": "2"},
+             "etp: must be 1 because the model has no experts, found 2"),
+            ({"etp": "3", "tp": "2"}, "etp: must divide the expert width of 8192, found 3; "
+             "etp: its product with ep 1 must divide the 8 chips of a stage (tp dp cp), found 3"),
+            ({"zero": "0(group=2)"}, "zero_group: must be 0 if ZeRO is off (stage 0), found 2"),
             ({"topk": "9"}, "topk: must be at most the 8 experts, found 9"),
             ({"pp": "25", "n_accelerators": "25"}, "pp: must be at most the 24 layers, found 25"),
             ({"pp": "8", "vpp": "4"}, "vpp: must be at most the 3 layers of a stage, found 4"),
@@ -268,7 +270,7 @@ class TestPlans:
             ({"zero": "3(group=3)"},
              "zero_group: must divide the 8 data-parallel ranks (dp cp), found 3"),
             ({"micro_batch": "9"},
-             "micro_batch: must be at most a rank's share of the batch, 8 (64 sequences over dp 8),"
+             "micro_batch: must be at most 8, a rank's share of the batch (64 sequences over dp 8),"
              " found 9"),
         ],
     )  # fmt: skip
@@ -367,7 +369,7 @@ class TestPlans:
         if not words and "etp" not in changes and changes["ep"] != "1":
             notes = [
                 "etp is not given and counts as 1 (whole experts); Megatron-Core's own default is "
-                "tp, 2."
+                "tp = 2."
             ]
         assert found.notes[0] == notes
 

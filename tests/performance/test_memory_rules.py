@@ -389,7 +389,7 @@ def test_rows_of_unlike_stacks_are_as_each_alone():
         ("los_fused=n", ["los_fused: unknown memory option", "loss_fused"]),
         ("loss_fused=liger", ["loss_fused: must be one of n, kernel, linear", "'liger'"]),
         ("loss_fused", ["'loss_fused'", "key=value"]),
-        ("offload=gradients", ["offload: must be none, or activations", "'gradients'"]),
+        ("offload=gradients", ["offload: must be none, or any of activations", "'gradients'"]),
         ("offload=activations:0", ["activations:30", "'activations:0'"]),
         ("offload=optimizer+optimizer", ["'optimizer+optimizer'"]),
         ("gradients=bf16,gradients=fp32", ["gradients: is given more than once"]),
