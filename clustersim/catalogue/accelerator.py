@@ -25,8 +25,8 @@ class Accelerator(Brief):
     year : int
         First year of delivery.
     peak_flops : dict of str to float
-        Dense peak in FLOP/s by precision (``bf16``, ``fp8``). For a chip without BF16 (V100,
-        910A), ``bf16`` is its FP16 peak; the source says so.
+        Dense peak in FLOP/s by precision (``bf16``, ``fp8``). For a chip without BF16 (V100, 910A),
+        ``bf16`` is its FP16 peak, as its source states.
     hbm_bytes, hbm_Bps : float
         Memory capacity (bytes) and bandwidth (bytes/s).
     hbm_type : str
@@ -36,8 +36,8 @@ class Accelerator(Brief):
     scaleup_Bps : float
         Scale-up bandwidth of one chip to all its peers together, in one direction (bytes/s).
     scaleup_shape : {"switch", "mesh", "none"}
-        A switch gives all of `scaleup_Bps` to any peer. In a full mesh of k chips, each peer gets
-        ``scaleup_Bps / (k - 1)``.
+        With a switch, a chip can use its full `scaleup_Bps` for a single peer. In a full mesh of k
+        chips, the bandwidth to each peer is ``scaleup_Bps / (k - 1)``.
     scaleup_size, chips_per_node : int
         Number of chips in one scale-up domain and in one server.
     nic_Bps : float
@@ -53,7 +53,8 @@ class Accelerator(Brief):
     price_with_host : bool
         Whether the price includes the chip's share of its server.
     price_file : str
-        The user's catalogue file that sets the price; empty for a price of the built-in catalogue.
+        The user's catalogue file that sets the price; empty if the price is from the built-in
+        catalogue.
     export_status : str
         Export status for China.
     hypothetical : bool
@@ -61,11 +62,12 @@ class Accelerator(Brief):
         calibrated.
     reference_only : bool
         True for a chip that is listed only to predict published training runs on it. Lists of
-        candidates show it only on request.
+        candidates include such a chip only on request.
     confidence : dict of str to str
         Confidence by attribute: ``official``, ``press`` or ``estimate``.
     ranges : dict of str to (float, float)
-        Low and high of each uncertain number, by attribute (``peak_flops.bf16`` for a precision).
+        Low and high end of the range of each uncertain number, by attribute (``peak_flops.bf16``
+        for a precision).
     sources : dict of str to str
         Source by attribute. A text that starts with ``assumption:`` means that no source was found.
     aliases : tuple of str
@@ -114,7 +116,7 @@ class Accelerator(Brief):
 
     @property
     def price(self) -> float | None:
-        """Price (CNY): `price_value`, else the middle of the range; None if no price is known."""
+        """Price (CNY): `price_value`, or the middle of the range; None if no price is known."""
         if self.price_low is None or self.price_high is None:
             return None
         if self.price_value is not None:
@@ -123,7 +125,7 @@ class Accelerator(Brief):
 
     @property
     def memory_from_stacks(self) -> bool:
-        """Whether capacity or bandwidth of the memory is derived from the number of stacks."""
+        """Whether memory capacity or bandwidth is derived from the number of stacks."""
         derived = f"{self.hbm_stacks} stacks of "
         return any(
             self.sources.get(key, "").startswith(derived) for key in ("hbm_bytes", "hbm_Bps")
@@ -139,7 +141,7 @@ class Accelerator(Brief):
         hbm_type : str
             A key of :data:`clustersim.catalogue.HBM_GENERATIONS`.
         hbm_stacks : int
-            1 to 16.
+            Number of memory stacks, 1 to 16.
 
         Raises
         ------

@@ -1,9 +1,9 @@
 """Planning assumptions: the prices, lifetime, tariffs and power shared by all cost estimates.
 
 The numbers are in ``data/planning_assumptions.yaml``, each with its source. `clustersim estimate`,
-scenarios (energy and money), the metrics of studies and plans read them from the catalogue
-(:attr:`clustersim.catalogue.Catalogue.assumptions`). The section ``assumptions:`` of a user's
-catalogue file therefore changes all of these results together.
+the energy and money sections of scenarios, the metrics of studies, and plans read the numbers from
+the catalogue (:attr:`clustersim.catalogue.Catalogue.assumptions`). A section ``assumptions:`` in a
+user's catalogue file therefore changes all of these results together.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Spec = TypeVar("Spec", bound=FileModel)
 
 
 class ValueAlone(FileModel):
-    """A mapping with the key `value`; a file may give the value without the mapping."""
+    """A mapping with the key `value`; a file may contain the bare value instead of the mapping."""
 
     @model_validator(mode="before")
     @classmethod
@@ -65,9 +65,9 @@ class ValueAlone(FileModel):
 
 
 class SourcedValue(ValueAlone, Generic[Value]):
-    """A value and its source; a file may give the value alone."""
+    """A value and its source; a file may contain the bare value instead."""
 
-    value: Value = Field(description="the value itself")
+    value: Value = Field(description="the assumed value")
     source: str | None = Field(
         None, min_length=1, description="source of the value, or a text starting with assumption:"
     )
@@ -96,7 +96,7 @@ Watts = Annotated[Power, Field(ge=0, le=1e6)]
 
 
 class AssumptionsSection(FileModel):
-    """Section ``assumptions`` of a catalogue file; fields that it omits keep their values."""
+    """Section ``assumptions`` of a catalogue file; omitted fields keep their values."""
 
     cny_per_usd: SourcedValue[Rate] | None = Field(None, description="exchange rate, CNY per USD")
     host_price: SourcedValue[HostPrice] | None = Field(
@@ -204,7 +204,7 @@ class PlanningAssumptions:
         ----------
         section : AssumptionsSection
         name : str
-            Name of the file; cited as the source of values without one.
+            Name of the file; cited as the source of values without a source.
 
         Raises
         ------
@@ -231,7 +231,7 @@ class PlanningAssumptions:
         return changed
 
     def text(self, key: str) -> str:
-        """Return a value with its unit.
+        """Return the value of an assumption as text, with its unit.
 
         Examples
         --------
@@ -262,7 +262,7 @@ def _built_in() -> PlanningAssumptions:
 BUILT_IN = _built_in()
 """The assumptions of ``data/planning_assumptions.yaml``."""
 CNY_PER_USD = BUILT_IN.cny_per_usd
-"""Exchange rate at which the catalogue converts prices in dollars."""
+"""Exchange rate (CNY per USD) at which the catalogue converts prices in dollars."""
 
 
 def assumed(spec: Spec, assumptions: PlanningAssumptions, **names: str) -> Spec:
@@ -273,7 +273,7 @@ def assumed(spec: Spec, assumptions: PlanningAssumptions, **names: str) -> Spec:
     spec : FileModel
     assumptions : PlanningAssumptions
     **names : str
-        Name of the assumption for each field of `spec` that has another name.
+        Name of the assumption for each field of `spec` whose name is different.
     """
     fields = {key: names.get(key, key) for key in type(spec).model_fields}
     values = {
@@ -288,7 +288,7 @@ def assumed(spec: Spec, assumptions: PlanningAssumptions, **names: str) -> Spec:
 def chip_price_cny(
     chip: Accelerator, assumptions: PlanningAssumptions
 ) -> tuple[float, float, float] | None:
-    """Return the quoted price of a chip: low, value, high (CNY); None if no price is known."""
+    """Return the quoted price of a chip as (low, value, high) in CNY; None if no price is known."""
     price = chip.price
     if price is None or chip.price_low is None or chip.price_high is None:
         return None
@@ -307,7 +307,7 @@ def server_price_cny(
     assumptions : PlanningAssumptions
         Sets the exchange rate, and the price of the host if the chip's price excludes it.
     chips_per_node : int, optional
-        By default the `chips_per_node` of the chip.
+        Number of chips in a node; by default the `chips_per_node` of the chip.
 
     Returns
     -------

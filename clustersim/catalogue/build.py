@@ -26,9 +26,10 @@ Entry = TypeVar("Entry", bound=CatalogueEntry)
 def merge_entry(base: Entry, change: Entry, *, keep_aliases: bool) -> Entry:
     """Return `base` with the fields that `change` sets.
 
-    Peaks and sources merge by key. `reference_only` is not inherited. If `change` sets the memory
-    type or the number of stacks of an accelerator, capacity and bandwidth are derived again unless
-    `change` sets them too. The same applies to the parameter counts of a model whose shape changes.
+    Peaks and sources are merged by key. `reference_only` is not inherited. If `change` sets the
+    memory type or the number of stacks of an accelerator, capacity and bandwidth are derived again
+    unless `change` sets them too. The same applies to the parameter counts of a model whose shape
+    changes.
     """
     update = _overrides(base, change)
     if not keep_aliases:
@@ -70,7 +71,7 @@ _QUANTITIES = {
 def build_accelerator(
     name: str, entry: AcceleratorEntry, default_source: str, problems: list[str]
 ) -> Accelerator | None:
-    """Turn a complete entry into an accelerator, or add to `problems` and return None."""
+    """Return the accelerator that an entry describes, or add to `problems` and return None."""
     where = f"accelerators.{name}"
     fallback = entry.source or default_source
     entry = _with_derived_memory(entry, where, problems)
@@ -89,12 +90,14 @@ def build_accelerator(
     }
     sources = {key: number.source or fallback for key, number in numbers.items()}
     sources["hbm_type"] = sources["hbm_bytes"]
-    stacks_source = sources["hbm_bytes"] if entry.hbm_stacks else "not stated in a source read"
+    stacks_source = (
+        sources["hbm_bytes"] if entry.hbm_stacks else "not stated in the sources that were read"
+    )
     sources["hbm_stacks"] = entry.hbm_stacks_source or stacks_source
     sources["scaleup_shape"] = entry.scaleup_source or sources["scaleup_Bps"]
     sources["scaleup_size"] = sources["scaleup_shape"]
     sources["chips_per_node"] = entry.chips_per_node_source or sources["scaleup_shape"]
-    export_source = fallback if entry.export_status else "not stated in a source read"
+    export_source = fallback if entry.export_status else "not stated in the sources that were read"
     sources["export_status"] = entry.export_source or export_source
     confidence = {key: number.confidence for key, number in numbers.items()}
     price_low, price_value, price_high = _price_cny(entry.price)
@@ -159,7 +162,7 @@ def _price_cny(price: PriceRange | None) -> tuple[float | None, float | None, fl
 def _with_derived_memory(
     entry: AcceleratorEntry, where: str, problems: list[str]
 ) -> AcceleratorEntry:
-    """Derive missing capacity and bandwidth from the memory type and the number of stacks."""
+    """Derive a missing capacity or bandwidth from the memory type and the number of stacks."""
     if entry.hbm_capacity is not None and entry.hbm_bandwidth is not None:
         return entry
     if entry.hbm_type is None or entry.hbm_stacks is None:
@@ -209,7 +212,7 @@ _MODEL_FIELDS = (
 def build_model(
     name: str, entry: ModelEntry, default_source: str, problems: list[str]
 ) -> Model | None:
-    """Turn a complete entry into a model, or add to `problems` and return None."""
+    """Return the model that an entry describes, or add to `problems` and return None."""
     where = f"models.{name}"
     found = _check_model_field(entry, where)
     if found:
@@ -310,7 +313,7 @@ def _check_shape(
 def _with_counted_params(
     model: Model, entry: ModelEntry, where: str, problems: list[str]
 ) -> Model | None:
-    """Fill in parameter counts from the shape; given counts must agree with it within 25 %."""
+    """Return the model with parameter counts from its shape; given counts may differ by 25 %."""
     total, active = model.count_params()
     found = [
         f"{where}.{key}: {given:.4g} differs by more than 25 % from {counted:.4g}, the count that "

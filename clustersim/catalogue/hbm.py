@@ -11,14 +11,14 @@ __all__ = ["HBM_GENERATIONS", "HbmGeneration", "hbm_generation"]
 
 @dataclass(frozen=True, slots=True)
 class HbmGeneration:
-    """One stack of a memory generation, as deployed on accelerators that are sold.
+    """A memory generation: capacity and bandwidth of one stack on commercial accelerators.
 
     Attributes
     ----------
     name : str
         ``HBM2e``, ``HBM3`` or ``HBM3E``.
     stack_bytes, stack_bytes_high : float
-        Usual and largest capacity of the stacks that are sold (bytes).
+        Usual and largest capacity of a commercial stack (bytes).
     stack_Bps, stack_Bps_low, stack_Bps_high : float
         Bandwidth of a stack (bytes/s): as usually deployed, lowest deployed, and limit of the
         interface.
@@ -64,7 +64,7 @@ def hbm_generation(name: str) -> HbmGeneration:
     Raises
     ------
     InputError
-        If the name is not in the table.
+        If the name is not in :data:`HBM_GENERATIONS`.
 
     Examples
     --------

@@ -104,12 +104,12 @@ class Catalogue(Brief):
         return found
 
     def find(self, name: str) -> Accelerator | Model:
-        """Look up an accelerator or a model.
+        """Look up an accelerator or a model by name or alias.
 
         Raises
         ------
         InputError
-            If there is neither. The message suggests the nearest names of both kinds.
+            If there is no such accelerator or model. The message suggests the nearest names.
         """
         key = _key(name)
         found = self._accelerator_index.get(key) or self._model_index.get(key)
@@ -127,18 +127,18 @@ class Catalogue(Brief):
         return _index(self.models.values())
 
     def with_accelerator(self, accelerator: Accelerator) -> Catalogue:
-        """Return a catalogue with `accelerator` added; it replaces one of the same name."""
+        """Return a catalogue with `accelerator`, which replaces an accelerator of the same name."""
         added = {**self.accelerators, accelerator.name: accelerator}
         return dataclasses.replace(self, accelerators=MappingProxyType(added))
 
 
 def _key(name: object) -> str:
-    """Normalise a name for look-ups: lower case, one sign for all separators."""
+    """Normalise a name for look-ups: lower case, with hyphens as the only separators."""
     return "-".join(str(name).lower().replace("-", " ").replace("_", " ").split())
 
 
 def _index(items: Iterable[Item]) -> dict[str, Item]:
-    """Map normalised spellings to items.
+    """Return the items by their normalised spellings.
 
     A name takes precedence over an alias, and an alias over a spelling with the vendor's name.
     """
@@ -160,8 +160,8 @@ def load_catalogue(*sources: str | Path | Mapping[str, Any]) -> Catalogue:
     ----------
     *sources : str, Path or mapping
         YAML files in the catalogue format, or the contents of such a file as a mapping. An entry
-        replaces an earlier entry of the same name. With ``extends: NAME``, it takes the fields that
-        it omits from the entry NAME. ``prices: {NAME: ...}`` replaces only the price of a chip, and
+        replaces an earlier entry of the same name. With ``extends: NAME``, the entry NAME supplies
+        the fields that it omits. ``prices: {NAME: ...}`` replaces only the price of a chip, and
         ``assumptions:`` replaces the given attributes of :class:`PlanningAssumptions`.
 
     Returns
@@ -264,7 +264,7 @@ def _add(
 def _with_price_of(
     chip: Accelerator | None, entries: Mapping[str, AcceleratorEntry], file: str
 ) -> Accelerator | None:
-    """Record the file of a price that is not from the built-in catalogue."""
+    """Add the name of the user's file to a chip whose price is not from the built-in catalogue."""
     if chip is None or chip.price is None:
         return chip
     price = entries[chip.name].price
@@ -280,7 +280,10 @@ def _with_prices(
     known: Mapping[str, AcceleratorEntry],
     problems: list[str],
 ) -> dict[str, AcceleratorEntry]:
-    """Apply the section `prices` of a file to its entries and to those of the catalogue."""
+    """Return the entries of a file after its section `prices` is applied.
+
+    A price of a chip that only the catalogue contains adds an entry that extends this chip.
+    """
     found = dict(entries)
     for name, price in prices.items():
         own, there = _canonical(name, entries), _canonical(name, known)
@@ -297,7 +300,7 @@ def _with_prices(
 
 
 def _canonical(name: str, pool: Mapping[str, CatalogueEntry]) -> str | None:
-    """Return the key of the entry that a spelling refers to; None if there is none."""
+    """Return the key of the entry that a spelling refers to; None if there is no such entry."""
     for key, entry in pool.items():
         spellings = [key, *entry.aliases]
         if isinstance(entry, AcceleratorEntry):
@@ -308,7 +311,7 @@ def _canonical(name: str, pool: Mapping[str, CatalogueEntry]) -> str | None:
 
 
 def _clashes(section: str, items: Iterable[Item]) -> list[str]:
-    """List names and aliases that two entries share, ignoring case and separators."""
+    """Return a problem for each name that two entries share, ignoring case and separators."""
     owner: dict[str, str] = {}
     problems = []
     for item in items:
@@ -324,7 +327,10 @@ def _clashes(section: str, items: Iterable[Item]) -> list[str]:
 def _resolve(
     section: str, entries: dict[str, Entry], known: dict[str, Entry], problems: list[str]
 ) -> dict[str, Entry]:
-    """Apply `extends`, also among the entries of one file; a cycle is an error."""
+    """Return the entries with `extends` applied, also between entries of one file.
+
+    A cycle of entries that extend each other is an error.
+    """
     resolved: dict[str, Entry] = {}
 
     def resolve(name: str, trail: tuple[str, ...]) -> Entry | None:
@@ -369,7 +375,7 @@ def seedchip(
     hbm_type : str, optional
         ``HBM2e``, ``HBM3`` or ``HBM3E``.
     hbm_stacks : int, optional
-        4 to 6. Capacity and bandwidth are derived from the type and the number of stacks.
+        Number of stacks, 4 to 6. Capacity and bandwidth are derived from the type and this number.
     peak_bf16 : float, optional
         Dense BF16 peak in FLOP/s; the FP8 peak scales with it.
 
@@ -391,7 +397,9 @@ def seedchip(
         chip = chip.with_hbm(hbm_type or chip.hbm_type, stacks)
     if peak_bf16 is not None:
         if not 0 < peak_bf16 <= 1e17:
-            raise InputError("peak_bf16", f"must be in (0, 1e17] FLOP/s, found {peak_bf16:g}")
+            raise InputError(
+                "peak_bf16", f"must be above 0 and at most 1e17 FLOP/s, found {peak_bf16:g}"
+            )
         ratio = peak_bf16 / chip.peak_flops["bf16"]
         peaks = {precision: peak * ratio for precision, peak in chip.peak_flops.items()}
         chip = dataclasses.replace(chip, peak_flops=peaks)

@@ -22,17 +22,18 @@ class Model(Brief):
         A language model has causal attention and a vocabulary. A video diffusion transformer
         attends to the whole sequence and has no vocabulary.
     layers, hidden, heads, kv_heads, head_dim : int
-        If score and value heads differ in width, `head_dim` is their mean (same FLOPs).
+        If score and value heads differ in width, `head_dim` is the mean width, which results in the
+        same FLOPs.
     ffn_hidden : int
         Width of the MLP of a dense layer. If `gated_mlp` is set, the MLP has three matrices
         instead of two.
     vocab : int
-        Size of the vocabulary; 0 for a model without one. If `tied_embeddings` is set, input and
-        output share one embedding matrix.
+        Size of the vocabulary; 0 for a model without a vocabulary. If `tied_embeddings` is set,
+        input and output share one embedding matrix.
     seq_len : int
         Tokens in one training sequence.
     n_experts, top_k, shared_experts, moe_layers, expert_ffn_hidden : int
-        Mixture of experts; all 0 for a dense model.
+        Shape of the mixture of experts; all numbers are 0 for a dense model.
     attention_params_per_layer : float
         Parameters of the attention projections that process each token, in one layer.
     params, active_params : float
@@ -77,14 +78,15 @@ class Model(Brief):
 
     @property
     def assumptions(self) -> dict[str, str]:
-        """Fields without a source, each with the assumption made."""
+        """Assumption made for each field without a source."""
         return {key: text for key, text in self.sources.items() if text.startswith("assumption:")}
 
     def count_params(self) -> tuple[float, float]:
         """Count total and active parameters from the shape.
 
-        Active parameters are those that process one token. Norms, biases and position embeddings
-        are ignored (less than 0.1 %). The input embedding counts as active, as in published counts.
+        Active parameters are the parameters that process one token. Norms, biases and position
+        embeddings are ignored (less than 0.1 %). The input embedding counts as active, as in
+        published counts.
         """
         matrices = 3.0 if self.gated_mlp else 2.0
         dense_mlp = matrices * self.hidden * self.ffn_hidden

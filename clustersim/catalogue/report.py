@@ -96,7 +96,7 @@ def model_rows(models: Iterable[Model]) -> list[Row]:
 
 
 def accelerator_fields(chip: Accelerator) -> list[tuple[Row, str]]:
-    """Return every field of a chip: a row for ``FIELD_HEADERS``, and its source."""
+    """Return, for each field of a chip, a row for ``FIELD_HEADERS`` and the source."""
     quantities = [
         *((f"peak_flops.{key}", peak, "FLOP/s") for key, peak in chip.peak_flops.items()),
         ("hbm_bytes", chip.hbm_bytes, "B"),
@@ -125,7 +125,7 @@ def accelerator_fields(chip: Accelerator) -> list[tuple[Row, str]]:
 
 
 def assumption_rows(assumptions: PlanningAssumptions) -> list[Row]:
-    """Return one row per assumption for ``ASSUMPTION_HEADERS``, with its source at the end."""
+    """Return one row per assumption for ``ASSUMPTION_HEADERS``, followed by the source."""
     return [
         (key, assumptions.text(key), "user file" if key in assumptions.own else "", source)
         for key, source in assumptions.sources.items()
@@ -133,7 +133,7 @@ def assumption_rows(assumptions: PlanningAssumptions) -> list[Row]:
 
 
 def price_rows(catalogue: Catalogue) -> list[Row]:
-    """Return one row per chip with a price for ``PRICE_HEADERS``, with its source at the end.
+    """Return one row per chip with a price for ``PRICE_HEADERS``, followed by the source.
 
     The price includes the chip's share of its server.
     """
@@ -150,12 +150,12 @@ def price_rows(catalogue: Catalogue) -> list[Row]:
 
 
 def _price_source(chip: Accelerator) -> str:
-    """Return the basis and the source of a price, if they are given."""
+    """Return the basis and the source of a price; empty if neither is given."""
     return "; ".join(filter(None, (chip.price_basis, chip.sources.get("price", ""))))
 
 
 def model_fields(model: Model) -> list[tuple[Row, str]]:
-    """Return every field of a model: a row for ``MODEL_FIELD_HEADERS``, and its source."""
+    """Return, for each field of a model, a row for ``MODEL_FIELD_HEADERS`` and the source."""
     fields: list[tuple[Row, str]] = []
     for key, source in model.sources.items():
         value = getattr(model, key)

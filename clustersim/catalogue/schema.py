@@ -30,7 +30,7 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class Sourced(ValueAlone):
-    """A number with its range, confidence and source; a file may give the number alone."""
+    """A number with its range, confidence and source; a file may contain the bare number."""
 
     value: float
     low: float | None = None
@@ -59,13 +59,13 @@ class Sourced(ValueAlone):
         high = self.value if self.high is None else self.high
         if not low <= self.value <= high:
             raise ValueError(
-                f"needs low <= value <= high, found {low:g}, {self.value:g}, {high:g} (SI)"
+                f"must satisfy low <= value <= high, found {low:g}, {self.value:g}, {high:g} (SI)"
             )
         return self
 
 
 class PeakRate(Sourced):
-    """A dense peak, up to 100 PFLOP/s."""
+    """The dense peak rate of a chip, up to 100 PFLOP/s."""
 
     value: FlopRate
     low: FlopRate | None = Field(None, description="low end of the range; by default the value")
@@ -75,7 +75,7 @@ class PeakRate(Sourced):
 
 
 class MemorySize(Sourced):
-    """A capacity of the memory of a chip, up to 4 TB.
+    """The memory capacity of a chip, up to 4 TB.
 
     Vendors write GB for 2**30 bytes, and so does the catalogue: 180 GB and 180 GiB are the same.
     """
@@ -95,7 +95,7 @@ class MemorySize(Sourced):
 
 
 class MemoryRate(Sourced):
-    """A memory bandwidth, up to 100 TB/s."""
+    """The memory bandwidth of a chip, up to 100 TB/s."""
 
     value: Bandwidth
     low: Bandwidth | None = Field(None, description="low end of the range; by default the value")
@@ -105,7 +105,7 @@ class MemoryRate(Sourced):
 
 
 class LinkRate(Sourced):
-    """A link's bandwidth in one direction, up to 10 TB/s."""
+    """The bandwidth of a link in one direction, up to 10 TB/s."""
 
     value: Bandwidth
     low: Bandwidth | None = Field(None, description="low end of the range; by default the value")
@@ -115,7 +115,7 @@ class LinkRate(Sourced):
 
 
 class ChipPower(Sourced):
-    """A power, up to 20 kW."""
+    """The power of a chip, up to 20 kW."""
 
     value: Power
     low: Power | None = Field(None, description="low end of the range; by default the value")
@@ -125,7 +125,7 @@ class ChipPower(Sourced):
 
 
 class PriceRange(FileModel):
-    """Price of one chip."""
+    """Price range of one chip."""
 
     low: Money = Field(description="low end of the range")
     value: Money | None = Field(
@@ -150,7 +150,7 @@ class PriceRange(FileModel):
                 f"low and high must have the same currency, found {self.low[1]} and {self.high[1]}"
             )
         if not 0 < self.low[0] <= self.high[0] <= 1e8:
-            raise ValueError("needs 0 < low <= high <= 1e8")
+            raise ValueError("must satisfy 0 < low <= high <= 1e8")
         if self.value is not None:
             if self.value[1] != self.low[1]:
                 raise ValueError(
@@ -158,7 +158,7 @@ class PriceRange(FileModel):
                     f"{self.value[1]} and {self.low[1]}"
                 )
             if not self.low[0] <= self.value[0] <= self.high[0]:
-                raise ValueError("needs low <= value <= high")
+                raise ValueError("must satisfy low <= value <= high")
         return self
 
 
@@ -169,11 +169,11 @@ class CatalogueEntry(FileModel):
         None, description="name of an entry that supplies the fields omitted here"
     )
     aliases: list[Text] = Field(default_factory=list, description="other names of the entry")
-    source: Text | None = Field(None, description="source of all numbers that do not give one")
+    source: Text | None = Field(None, description="source of all numbers without a source")
 
 
 class AcceleratorEntry(CatalogueEntry):
-    """One accelerator; with `extends`, it sets only the fields that differ from the named one."""
+    """One accelerator; with `extends`, it sets only the fields that differ from the named entry."""
 
     vendor: Text | None = Field(None, description="company that designs the chip")
     family: Text | None = Field(
@@ -232,7 +232,7 @@ Positive = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
 class ModelEntry(CatalogueEntry):
-    """One model; with `extends`, it sets only the fields that differ from the named model."""
+    """One model; with `extends`, it sets only the fields that differ from the named entry."""
 
     kind: Literal["language", "video-diffusion"] | None = Field(
         None, description="architecture of the model"
@@ -298,7 +298,7 @@ class CatalogueFile(FileModel):
 
     assumptions: AssumptionsSection | None = None
     prices: dict[Text, PriceRange] = Field(
-        default_factory=dict, description="prices that replace those of chips in the catalogue"
+        default_factory=dict, description="prices that replace the prices of chips in the catalogue"
     )
     accelerators: dict[Text, AcceleratorEntry] = Field(default_factory=dict)
     models: dict[Text, ModelEntry] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Attach a source to each field of an entry, so that sources survive `extends`."""
+"""Add a source to each field of an entry, so that `extends` preserves the sources."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _NO_SHAPE = {"extends", "aliases", "source", "sources"}
 def with_sources(entry: CatalogueEntry, source: str) -> Any:
     """Return a copy of an entry in which every field that is set has a source.
 
-    Each field then keeps its source when the entry extends another one or is extended.
+    Each field then keeps its source if the entry extends another entry or is extended.
 
     Parameters
     ----------
     entry : AcceleratorEntry or ModelEntry
     source : str
-        Source of the fields without one.
+        Source of the fields without a source.
     """
     if isinstance(entry, AcceleratorEntry):
         return entry.model_copy(update=_of_accelerator(entry, source))

@@ -1,4 +1,4 @@
-"""Planning assumptions, which replace missing values of a scenario."""
+"""Replace missing values of a scenario by planning assumptions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def with_assumptions(scenario: Scenario, assumptions: PlanningAssumptions) -> Sc
 
 
 def assumption_lines(scenario: Scenario, cluster: Cluster, catalogue: Catalogue) -> list[str]:
-    """Describe the prices, lifetimes, power and tariffs that the costs of a scenario assume.
+    """Describe the prices, lifetimes, power and tariffs on which the costs of a scenario depend.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def _site_line(site: Site, energy: EnergySpec | None) -> str:
         f"{site.host_factor:g} times the design power of their chips"
     )
     if energy is not None and energy.pue != site.pue:
-        line += f"; the energy of the run assumes another PUE, {energy.pue:g} (energy.pue)"
+        line += f"; the energy of the run assumes a different PUE, {energy.pue:g} (energy.pue)"
     return line
 
 

@@ -1,4 +1,4 @@
-"""Named cases of a scenario: sets of changes, of which one may be chosen."""
+"""Named cases of a scenario: alternative sets of changes, one of which can be chosen."""
 
 from __future__ import annotations
 
@@ -29,17 +29,16 @@ class Cases(FileModel):
 
 
 def apply_case(tree: dict[str, Any], source: str | Path, folder: Path) -> None:
-    """Apply the chosen case of a scenario's data and remove the cases.
+    """Apply the chosen case to a scenario's data, and remove all cases from the data.
 
-    The remaining data depend only on the chosen case, so that changes of other cases have no
-    effect.
+    The remaining data depend only on the chosen case; edits to other cases have no effect.
 
     Parameters
     ----------
     tree : dict
         Data of a scenario, changed in place.
     source : str or Path
-        Its file, for messages.
+        The scenario's file, for messages.
     folder : Path
         Folder to which file names are relative.
 
@@ -80,7 +79,7 @@ def changed_cases(
     over : mapping of str to object
         Changes by path that apply in every case.
     written : callable
-        Takes a path and its value, and returns the value to write into the case.
+        Function that maps a path and its value to the value to write into the case.
     """
     kept = {key: tree[key] for key in KEYS if tree.get(key) is not None}
     last = {path: value for path, value in over.items() if path not in KEYS}

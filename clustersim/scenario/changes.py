@@ -1,4 +1,4 @@
-"""Changes of a scenario by dotted path, such as ``cluster.pools.h200.nodes = 64``."""
+"""Changes to a scenario by dotted path, such as ``cluster.pools.h200.nodes = 64``."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def split_path(path: str) -> list[str]:
 
 
 def change_items(changes: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:
-    """Return the pairs (path, value) of ``{"a.b": 1}`` or ``["a.b=1"]``.
+    """Return changes such as ``{"a.b": 1}`` or ``["a.b=1"]`` as pairs (path, value).
 
     Raises
     ------
@@ -112,18 +112,18 @@ def named_path(text: str) -> Iterator[None]:
 
 
 def set_path(tree: dict[str, Any], path: str, value: Any, folder: Path) -> None:
-    """Set the value at a path of a scenario's data.
+    """Set the value at a path in a scenario's data.
 
     Parameters
     ----------
     tree : dict
         Data of a scenario, changed in place.
     path : str
-        Keys separated by dots, see :func:`split_path`. A path may lead into the cluster or
-        workload model that the scenario names (``cluster.pools.h200.nodes``), to an element of a
-        list by its ``name`` (``workload.generate.classes.fine-tuning.weight``), to a chip or
-        model of the catalogue (``catalogue.SeedChip.hbm_bandwidth``), and to the planning
-        assumptions (``catalogue.assumptions.pue``).
+        Keys separated by dots; see :func:`split_path`. A path may lead into the cluster or workload
+        model that the scenario names (``cluster.pools.h200.nodes``), to an element of a list by its
+        ``name`` (``workload.generate.classes.fine-tuning.weight``), to a chip or model of the
+        catalogue (``catalogue.SeedChip.hbm_bandwidth``), and to the planning assumptions
+        (``catalogue.assumptions.pue``).
     value : object
         Value in the units of the file format, such as ``"4 TB/s"``.
     folder : Path
@@ -149,14 +149,17 @@ def set_path(tree: dict[str, Any], path: str, value: Any, folder: Path) -> None:
 
 
 def key_of(mapping: Mapping[Any, Any], part: str) -> Any:
-    """Return the key of a mapping that a part of a path names; ``8`` may be a number."""
+    """Return the key of a mapping that equals a part of a path as text; the key may be a number.
+
+    If there is no such key, the part itself is returned.
+    """
     return next((key for key in mapping if str(key) == part), part)
 
 
 def open_path(
     tree: dict[str, Any], parts: Sequence[str], folder: Path, source: str
 ) -> dict[str, Any]:
-    """Return the mapping at a path, and read files on the way; see :func:`set_path`.
+    """Return the mapping at a path, and read the files into which it leads; see :func:`set_path`.
 
     Missing parts of the path are created as empty mappings.
     """
@@ -187,13 +190,13 @@ def open_path(
 
 
 def named_element(items: list[Any], name: str, path: Sequence[str], source: str) -> dict[str, Any]:
-    """Find the element of a list of mappings by its name."""
+    """Return the element of a list of mappings that has a given name."""
     named = {item["name"]: item for item in items if isinstance(item, dict) and "name" in item}
     if not named:
         raise InputError(
             source,
-            f"{path[-2]} is a list; set it as a whole, or give its elements a `name` and use it "
-            "in the path",
+            f"{path[-2]} is a list; set it as a whole, or give its elements a `name` and use "
+            "this name in the path",
         )
     if name not in named:
         raise InputError(source, unknown_name(f"name in {'.'.join(path[:-1])}", name, named))
@@ -202,7 +205,7 @@ def named_element(items: list[Any], name: str, path: Sequence[str], source: str)
 
 
 def _own_entry(tree: dict[str, Any], name: str, folder: Path, source: str) -> dict[str, Any]:
-    """Return the scenario's entry of a chip or model, which extends the entry of the catalogue."""
+    """Return the scenario's own entry for a chip or model, which extends the catalogue's entry."""
     listed = tree.setdefault("catalogue", [])
     if not isinstance(listed, list):
         raise InputError(source, f"catalogue must be a list of files, found {listed!r}")
@@ -223,7 +226,11 @@ def _own_entry(tree: dict[str, Any], name: str, folder: Path, source: str) -> di
 
 
 def _holds_changes_only(catalogue: Any) -> bool:
-    """Whether all entries of a catalogue extend entries of the same name, as those made here do."""
+    """Return whether a catalogue contains only changes to existing entries.
+
+    Each of its accelerators and models then extends an entry of the same name. :func:`_own_entry`
+    adds entries only to such a catalogue.
+    """
     if not isinstance(catalogue, dict):
         return False
     if not catalogue.keys() <= {"accelerators", "models", ASSUMPTIONS}:
@@ -247,7 +254,7 @@ def _yaml(path: str) -> dict[str, Any]:
     try:
         content = Path(path).read_bytes()
     except OSError:
-        content = b""  # reading the file below raises an error
+        content = b""  # `read_yaml` raises the error
     return copy.deepcopy(_read_once(path, content))
 
 

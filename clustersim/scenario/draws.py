@@ -1,4 +1,4 @@
-"""The coefficients of a scenario: its calibration, its software stacks and its draw."""
+"""The performance coefficients of a scenario: its calibration, software stacks and draw."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["draw_catalogue", "open_draw"]
 
 
 def open_draw(performance: Performance, catalogue: Catalogue, folder: Path) -> CoefficientDraw:
-    """Return the values of the coefficients of the performance model for a scenario.
+    """Return the coefficients of the performance model for a scenario.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def open_draw(performance: Performance, catalogue: Catalogue, folder: Path) -> C
 
 
 def draw_catalogue(performance: Performance, catalogue: Catalogue) -> Catalogue:
-    """Return the catalogue; if the scenario sets a draw, hypothetical chips have drawn values."""
+    """Return the catalogue, with drawn values of hypothetical chips if `performance` has a draw."""
     if performance.draw is None:
         return catalogue
     for accelerator in catalogue.accelerators.values():
@@ -57,7 +57,7 @@ def draw_catalogue(performance: Performance, catalogue: Catalogue) -> Catalogue:
 def _stacks(
     performance: Performance, calibration: Calibration, catalogue: Catalogue
 ) -> Mapping[str, str]:
-    """Return the checked software stacks by chip; the empty name applies to all other chips."""
+    """Check the software stacks and return them by chip; the key "" applies to all other chips."""
     given = performance.stack
     if given is None:
         return {}

@@ -21,7 +21,7 @@ def full_paths(data: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
     data : mapping
         A scenario as plain data.
     folder : str or Path
-        Folder to which its file names are relative.
+        Folder to which the scenario's file names are relative.
     """
     named = copy.deepcopy(dict(data))
     named["catalogue"] = [full_path(folder, own) for own in named["catalogue"]]
@@ -64,19 +64,19 @@ def full_path(folder: str | Path, value: Any) -> Any:
 
 
 def path_of_change(folder: str | Path, field: str, value: Any) -> Any:
-    """Return a changed value of a field, with the full path of a file in the current folder.
+    """Return the new value of a field, with the full path of a file in the current folder.
 
-    A relative path in a change refers to the folder of the scenario.  If the file is not there, it
-    refers to the current folder, in which the user types ``--set``.
+    A relative path in a change refers to the folder of the scenario. If the file is not in this
+    folder, the path refers to the current folder.
 
     Parameters
     ----------
     folder : str or Path
         Folder of the scenario.
     field : str
-        The changed field; only ``catalogue`` and those of :data:`FILE_FIELDS` name files.
+        The changed field; only ``catalogue`` and the fields in :data:`FILE_FIELDS` can name files.
     value : object
-        Any value that does not name a file is returned unchanged.
+        The new value; returned unchanged if it does not name a file in the current folder.
     """
     if field == "catalogue" and isinstance(value, list):
         return [_path_here(folder, each) for each in value]
@@ -84,7 +84,10 @@ def path_of_change(folder: str | Path, field: str, value: Any) -> Any:
 
 
 def _path_here(folder: str | Path, value: Any) -> Any:
-    """Return the full path of a file that is in the current folder and not in `folder`."""
+    """Return the full path of a file that is in the current folder and not in `folder`.
+
+    Any other value is returned unchanged.
+    """
     if not isinstance(value, str):
         return value
     file, colon, name = value.partition(":")
@@ -96,7 +99,7 @@ def _path_here(folder: str | Path, value: Any) -> Any:
 def beside(folder: Path, name: str) -> str | Path:
     """Return the file `name` in the scenario's folder, the current folder, or the package.
 
-    If there is none, return the name unchanged.
+    If there is no such file, return the name unchanged.
     """
     found = find_file(name, folder, within="experiments" if name.endswith(SUFFIXES) else None)
     if os.path.isfile(found):

@@ -1,4 +1,4 @@
-"""Checks whether a scenario has the field that a dotted path names."""
+"""Check whether a scenario has the field to which a dotted path refers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OPENED: dict[tuple[str, ...], type[BaseModel]] = {
     ("cluster",): ClusterSpec,
     ("workload", "generate"): WorkloadSpec,
 }
-"""Formats of the files into which a path may lead."""
+"""Formats of the files into which a path may lead, by the path of the file's field."""
 
 
 def check_path(tree: Mapping[str, Any], path: str, folder: Path) -> Any:
@@ -80,7 +80,7 @@ def check_path(tree: Mapping[str, Any], path: str, folder: Path) -> Any:
 
 
 def removal_notes(changes: Iterable[tuple[str, Any]]) -> list[str]:
-    """Describe the defaults that apply after changes that remove a field (value None).
+    """Return a note on each change that removes a field (value None), with the field's default.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def removal_notes(changes: Iterable[tuple[str, Any]]) -> list[str]:
 
 
 def _step(here: Any, place: Place, parts: Sequence[str], path: str) -> tuple[Any, Place]:
-    """Go one part further; return the value there and the place in the format."""
+    """Follow the last part of a path; return the value and its place in the file format."""
     part, where = parts[-1], ".".join(parts[:-1]) or "the scenario"
     if isinstance(here, list):
         return named_element(here, part, parts, path), place.of_elements

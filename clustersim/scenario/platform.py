@@ -26,7 +26,8 @@ class Platform(Brief):
     Attributes
     ----------
     catalogue : Catalogue
-        The chips and models, built in or from the scenario's files, with the values of its draw.
+        The chips and models, built in or from the scenario's files, with the drawn values if the
+        scenario sets a draw.
     spec : ClusterSpec
         The topology as written, with defaults filled in.
     cluster : Cluster
@@ -59,7 +60,7 @@ def open_platform(loaded: LoadedScenario) -> Platform:
     Raises
     ------
     InputError
-        If one of them is invalid, or a name in the scenario is not in the catalogue.
+        If one of these is invalid, or a name in the scenario is not in the catalogue.
     """
     scenario, folder = loaded.scenario, loaded.folder
     with named_in(loaded.source, "catalogue"):
@@ -91,13 +92,16 @@ def open_platform(loaded: LoadedScenario) -> Platform:
 
 
 def _reference_chip(scenario: Scenario, workload: WorkloadSpec | None) -> str | None:
-    """The chip on which durations were measured, from the scenario or else the workload model."""
+    """Return the chip on which durations were measured; None if it is not set.
+
+    The field of the scenario overrides that of the workload model.
+    """
     own = scenario.workload.reference_accelerator
     return own if own is not None or workload is None else workload.reference_accelerator
 
 
 def check_classes(loaded: LoadedScenario, classes: Sequence[str]) -> None:
-    """Check that the keys of the reference models are classes of jobs."""
+    """Check that the keys of ``workload.reference_models`` are classes of jobs."""
     problems = [
         "workload.reference_models: " + unknown_name("job class", name, [*classes, "default"])
         for name in loaded.scenario.workload.reference_models

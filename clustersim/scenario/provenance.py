@@ -34,10 +34,10 @@ def provenance(resolved: ResolvedScenario) -> dict[str, Any]:
 
 
 def document(resolved: ResolvedScenario) -> dict[str, Any]:
-    """Return the scenario as plain data, with the content of what it names.
+    """Return the scenario as plain data, including its topology and its workload model.
 
-    A run of this scenario produces the same tables in any folder of this machine, because files of
-    jobs, chips, policies and placements are named by their full path.
+    A run of these data produces the same tables in any folder on this machine, because files of
+    jobs, chips, policies and placements are given by their full paths.
     """
     scenario = with_assumptions(resolved.scenario, resolved.catalogue.assumptions)
     written = scenario.model_dump(mode="json", exclude_none=True)

@@ -1,4 +1,4 @@
-"""A scenario with everything that a run needs, each part resolved once."""
+"""A scenario with everything that a run needs; each part is computed only once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SECONDS_PER_DAY = 86400.0
 
 @dataclass(frozen=True, repr=False)
 class ResolvedScenario(Brief):
-    """A scenario with everything that a run needs, made by :func:`resolve`.
+    """A scenario with everything that a run needs, as returned by :func:`resolve`.
 
     Attributes
     ----------
@@ -62,13 +62,13 @@ class ResolvedScenario(Brief):
     jobs : pandas.DataFrame
         The table of jobs from the log or the workload model.
     dated : RunCalendar
-        The calendar of the run and its origin.
+        The calendar of the run, and the origin of its date.
     run_times : Runtimes
-        Run time of each job on each pool, with the software at its submission.
+        Run time of each job on each pool, with the software available when the job is submitted.
     services : list of ServiceDemand
         Inference services and the nodes that they need in each hour.
     costs : RunCosts
-        Everything that the energy use and cost of the run depend on.
+        Inputs of the energy use and cost of the run.
 
     Examples
     --------
@@ -153,7 +153,7 @@ def resolve(
         Result of :func:`~clustersim.scenario.platform.open_platform` for this scenario, to avoid
         computing it again.
     sustainable : float, optional
-        Result of :func:`sustainable_per_s` for this scenario, for the same reason.
+        Result of :func:`sustainable_per_s` for this scenario, to avoid computing it again.
 
     Raises
     ------
@@ -200,10 +200,10 @@ def resolve(
 
 
 def sustainable_per_s(loaded: LoadedScenario, platform: Platform) -> float:
-    """Find the arrival rate (jobs/s) at which the offered load of a scenario's workload is 1.
+    """Return the arrival rate (jobs/s) at which the offered load of a scenario's workload is 1.
 
-    The rate refers to the posterior mean, so that scenarios that differ only in their draw have the
-    same jobs.
+    The rate is computed with the posterior mean of the coefficients. Scenarios that differ only in
+    their draw therefore have the same jobs.
 
     Raises
     ------
@@ -228,7 +228,7 @@ def sustainable_per_s(loaded: LoadedScenario, platform: Platform) -> float:
 
 
 def scheduling_of(loaded: LoadedScenario) -> Scheduling:
-    """Return the scheduling of a scenario."""
+    """Return the policy, the placement and the choice among pools of a scenario."""
     scheduler = loaded.scenario.scheduler
     return Scheduling(
         policy=scheduler.policy,
@@ -242,7 +242,7 @@ def scheduling_of(loaded: LoadedScenario) -> Scheduling:
 
 @contextmanager
 def fields_named(loaded: LoadedScenario) -> Iterator[None]:
-    """Name the field of the scenario in problems that are raised in this block."""
+    """Name the field of the scenario in every :class:`InputError` that is raised in the block."""
     try:
         yield
     except InputError as error:
@@ -271,7 +271,7 @@ _FIELDS = {
 def _arrival_rate(
     loaded: LoadedScenario, platform: Platform, sustainable: float | None
 ) -> float | None:
-    """Mean arrival rate (jobs/s) of a scenario's workload model; None for a log."""
+    """Return the mean arrival rate (jobs/s) of a scenario's workload model; None for a log."""
     if platform.workload is None:
         return None
     spec = loaded.scenario.workload
@@ -283,7 +283,7 @@ def _arrival_rate(
 
 
 def _read_log(loaded: LoadedScenario) -> JobLog | None:
-    """Read the log of jobs that a scenario names, if it names one."""
+    """Return the log of jobs that a scenario names; None if it does not name a log."""
     spec = loaded.scenario.workload
     if spec.trace is None:
         return None
@@ -298,7 +298,7 @@ def _read_log(loaded: LoadedScenario) -> JobLog | None:
 def _generate(
     loaded: LoadedScenario, platform: Platform, arrival_per_s: float | None, dated: RunCalendar
 ) -> pd.DataFrame:
-    """Generate the jobs of a scenario's workload model at an arrival rate."""
+    """Generate the jobs of a scenario's workload model at the given arrival rate."""
     scenario, workload = loaded.scenario, platform.workload
     assert workload is not None, "a scenario without a log has a workload model"
     assert arrival_per_s is not None, "a workload model has a rate"
@@ -312,7 +312,7 @@ def _generate(
     )
     if jobs.empty:
         raise InputError(
-            loaded.source, "workload: no job arrives within its duration; increase the duration"
+            loaded.source, "workload: no job arrives within the duration; increase the duration"
         )
     return jobs
 
@@ -326,7 +326,7 @@ def _rate_scale(spec: ScenarioWorkload, platform: Platform, arrival_per_s: float
 
 
 def _at_scale(jobs: pd.DataFrame, scale: float | None) -> pd.DataFrame:
-    """Multiply the arrival rate of a log, keeping the time of its first submission."""
+    """Multiply the arrival rate of a log by `scale`; the first submission keeps its time."""
     if scale is None or scale == 1 or jobs.empty:
         return jobs
     first = jobs["submit_s"].iloc[0]
@@ -334,11 +334,11 @@ def _at_scale(jobs: pd.DataFrame, scale: float | None) -> pd.DataFrame:
 
 
 def _spares(scenario: Scenario) -> Mapping[str, int]:
-    """Number of hot spare nodes of a scenario by pool."""
+    """Return the number of hot spare nodes by pool."""
     failures = scenario.failures
     return {} if failures is None or failures.spares is None else failures.spares.nodes
 
 
 def _streams(scenario: Scenario) -> Streams:
-    """Streams of random numbers for a scenario's seed and replication."""
+    """Return the random streams for a scenario's seed and replication."""
     return Streams(scenario.seed, replication=scenario.replication)

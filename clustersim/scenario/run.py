@@ -1,4 +1,4 @@
-"""Runs a scenario, from its file to a result."""
+"""Run a scenario, from its file to its result."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def run(
     changes : mapping or sequence of str
         See :func:`~clustersim.scenario.scenario.load_scenario`.
     check : bool
-        Whether to check the invariants after every scheduling pass (slow).
+        Whether to check the invariants of the simulation after every scheduling pass (slow).
     progress : callable, optional
-        Called regularly with the number of jobs that have ended and the number of all jobs.
+        Called regularly with the number of jobs that have ended and the total number of jobs.
 
     Raises
     ------
@@ -71,9 +71,9 @@ def run_scenario(
 ) -> Result:
     """Run a scenario that has been loaded; see :func:`run`.
 
-    For `by_node` see :func:`~clustersim.simulation.simulate.simulate`. `cost_dates_s` takes the
-    calendar of the run and returns the `dates_s` of
-    :meth:`~clustersim.costs.run_costs.RunCosts.attach`.
+    For `by_node`, see :func:`~clustersim.simulation.simulate.simulate`. `cost_dates_s` is a
+    function that computes the argument `dates_s` of
+    :meth:`~clustersim.costs.run_costs.RunCosts.attach` from the calendar of the run.
     """
     resolved = scenario if isinstance(scenario, ResolvedScenario) else resolve(scenario)
     with fields_named(resolved.loaded):

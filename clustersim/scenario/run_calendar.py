@@ -1,4 +1,4 @@
-"""The calendar of a scenario: its `start` and `time_zone`, or the clock of its log."""
+"""The calendar of a scenario, from its `start` and `time_zone` or from the clock of its log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TimeZone = Annotated[str, BeforeValidator(lambda name: zone_name(parse_zone(name
 
 @dataclass(frozen=True, slots=True)
 class RunCalendar:
-    """The calendar of a run and its origin.
+    """The calendar of a run, and the origin of its date.
 
     Attributes
     ----------
@@ -54,12 +54,12 @@ def run_calendar(
     *,
     source: str = "scenario",
 ) -> RunCalendar:
-    """Find the calendar of a run.
+    """Return the calendar of a run.
 
-    The `start` of the scenario is the date and time at time 0. It replaces the clock of a log;
-    without it, the log's clock is used. The `time_zone` of the scenario applies to all local hours,
-    and instants of the log are converted to it. Without it, the zone of the `start` applies if it
-    has one, otherwise the zone of the log.
+    The `start` of the scenario is the date and time at time 0. If `start` is not set, the clock of
+    the log applies. The `time_zone` of the scenario applies to all local hours, and instants of the
+    log are converted to this zone. If `time_zone` is not set, the zone of `start` applies or, if
+    `start` has no zone, the zone of the log.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def run_calendar(
     Raises
     ------
     InputError
-        If there is a time zone but no date, or local time in the zone skips the start.
+        If there is a time zone but no date, or the local clock in the zone skips the start.
 
     Examples
     --------
@@ -149,7 +149,7 @@ _ORIGIN = {
 
 
 def calendar_text(provenance: Mapping[str, Any]) -> list[str]:
-    """Describe time 0 of a result, and add the notes on its calendar; one line each."""
+    """Return a line on time 0 of a result, and one line per note on its calendar."""
     dated = provenance.get("calendar")
     if dated is None:
         return []

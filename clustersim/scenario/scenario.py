@@ -1,4 +1,4 @@
-"""The scenario file: a cluster, a workload, a scheduler, a seed."""
+"""The scenario file: a cluster, a workload, a scheduler and a seed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class Scheduler(FileModel):
-    """The scheduling of jobs."""
+    """The scheduling of jobs: policy, placement, and choice among pools."""
 
     policy: str = Field("fcfs", description=f"{', '.join(POLICIES)}, or FILE.py:ClassName")
     placement: str = Field(
@@ -79,16 +79,16 @@ class ScenarioWorkload(FileModel):
         None,
         gt=0,
         le=100,
-        description="offered load of a workload model: the work that arrives per second over the "
-        "work that the fleet can do per second, so that a larger fleet gets more jobs. By default "
-        "the model's own arrival rate",
+        description="offered load of a workload model: the work that arrives per second "
+        "divided by the work that the fleet can do per second; a larger fleet therefore gets more "
+        "jobs. By default the model's own arrival rate",
     )
     jobs_per_day: float | None = Field(
         None,
         gt=0,
         le=1e9,
         description="mean arrival rate of a workload model, independent of the fleet; use it "
-        "instead of load. If arrivals grow, the rate at time 0",
+        "instead of load. If arrivals grow, this is the rate at time 0",
     )
     scale: float | None = Field(
         None,
@@ -118,7 +118,7 @@ class ScenarioWorkload(FileModel):
         if (self.trace is None) == (self.generate is None):
             raise ValueError("needs either trace or generate")
         if self.generate is not None and self.jobs is None and self.duration is None:
-            raise ValueError("generate needs jobs (their number) or duration")
+            raise ValueError("generate needs jobs (the number of jobs) or duration")
         if self.trace is not None:
             scale = "; scale changes the arrival rate of a log"
             hints = {"jobs": "", "duration": "", "load": scale, "jobs_per_day": scale}
@@ -141,7 +141,7 @@ class ScenarioWorkload(FileModel):
 
 
 class MemoryOptions(FileModel):
-    """Data that jobs keep in the memory of their chips; defaults follow their software stack."""
+    """Data that jobs keep in the memory of their chips; by default as in their software stack."""
 
     loss_fused: Literal["n", "kernel", "linear"] | None = Field(
         None, description=MEMORY_OPTIONS["loss_fused"]
@@ -209,13 +209,13 @@ class Scenario(Cases):
         description="date and local time at time 0, such as 2026-01-01, 2026-01-01T08:00 or "
         "2026-01-01T08:00+08:00; it replaces the clock of a log. The hours of prices, carbon, "
         "arrivals and services, the months of costs and the quarters of a study depend on it; by "
-        "default the clock of the log, or without a log midnight of a Monday and days of 24 hours",
+        "default the clock of the log or, without a log, midnight of a Monday and days of 24 hours",
     )
     time_zone: TimeZone | None = Field(
         None,
         description="time zone of all local hours, with daylight saving time: a name of the IANA "
         "time zone database such as Asia/Shanghai, or an offset such as UTC+08:00; by default the "
-        "zone of `start` or of the log, and without one days have 24 hours",
+        "zone of `start` or of the log; without a zone, days have 24 hours",
     )
     cluster: Text | dict[str, Any] = Field(
         description="a topology: a name, a file, or the topology itself"
@@ -275,9 +275,9 @@ class LoadedScenario(Brief):
     scenario : Scenario
         The validated scenario, with `extends` and changes applied.
     source : str
-        Its file, for messages.
+        The scenario's file, for messages.
     folder : Path
-        Folder to which its file names are relative.
+        Folder to which the scenario's file names are relative.
     """
 
     scenario: Scenario
@@ -306,8 +306,8 @@ def load_scenario(
     Parameters
     ----------
     path : str or Path
-        The file, or the name of one in the folder ``experiments`` of the user or of the package.
-        With ``extends: FILE``, all missing fields are taken from FILE.
+        The file, or the name of a file in the folder ``experiments`` of the user or of the package.
+        With ``extends: FILE``, FILE supplies all missing fields.
     changes : mapping or sequence of str
         ``{"scheduler.policy": "easy"}`` or ``["scheduler.policy=easy"]``; see
         :func:`~clustersim.scenario.changes.set_path`.
@@ -338,7 +338,7 @@ def as_loaded(
     Raises
     ------
     InputError
-        If it has another type or is invalid.
+        If `given` is of another type or is invalid.
     """
     if isinstance(given, str | Path):
         return load_scenario(given, changes)
@@ -384,7 +384,7 @@ def read_extended(path: Path, trail: tuple[Path, ...] = ()) -> dict[str, Any]:
     """
     if path.resolve() in trail or len(trail) > DEEPEST_EXTENDS:
         circle = " -> ".join(file.name for file in (*trail, path))
-        raise InputError(path, f"extends: a circle of files: {circle}")
+        raise InputError(path, f"extends: the files extend each other in a circle: {circle}")
     data = read_yaml(path)
     base = data.pop("extends", None)
     if base is None:
@@ -410,12 +410,13 @@ def read_version(path: Path, *, quick: bool) -> tuple[dict[str, Any], dict[str, 
     fields : dict
         The requested version.
     other : dict or None
-        The quick version if there is one that was not requested, so that it can be checked too.
+        The quick version if it exists but was not requested, so that it can be checked too.
 
     Raises
     ------
     InputError
-        If a file cannot be read, if ``quick`` is not a mapping, or if it is requested and missing.
+        If a file cannot be read, if ``quick`` is not a mapping, or if the quick version is
+        requested but missing.
     """
     fields = read_extended(path)
     small = fields.pop("quick", None)

@@ -1,4 +1,4 @@
-"""Loaded scenarios as plain data, for studies and plans that otherwise read a file."""
+"""Convert loaded scenarios to plain data, for use in studies and plans."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["with_plain_scenario"]
 
 
 def with_plain_scenario(fields: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Replace a loaded scenario under a key by plain data, with full paths of its files.
+    """Return the fields with the scenario under `key` as plain data, with full paths of its files.
 
     Examples
     --------

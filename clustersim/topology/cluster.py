@@ -27,20 +27,21 @@ class Pool:
         Name in the catalogue.
     n_nodes, chips_per_node : int
     nic_Bps : float
-        Network bandwidth of one chip when all chips of the pool send to all, that is, after
+        Network bandwidth of one chip when all chips of the pool send to all others, that is, after
         oversubscription (bytes/s).
     scaleup_size : int
         Number of chips in one scale-up domain.
     leaf_of_node, unit_of_node : array of int32, shape (n_nodes,)
         Index of the first switch (or group of switches) of each node, and of its scalable unit, pod
-        or group. Neither array ever decreases.
+        or group. Both arrays are in ascending order.
     virtual_clusters : dict of str to int
-        Number of nodes by virtual cluster. The virtual clusters own disjoint consecutive ranges in
-        this order; the remaining nodes belong to none.
+        Number of nodes by virtual cluster. The virtual clusters own consecutive ranges of nodes in
+        this order; the remaining nodes belong to no virtual cluster.
     scaleup_Bps : float or None
-        Scale-up bandwidth of one chip, one direction (bytes/s); None for the catalogue's value.
+        Scale-up bandwidth of one chip, one direction (bytes/s); None if the catalogue's value
+        applies.
     scaleup_shape : str or None
-        ``switch``, ``mesh`` or ``none``; None for the catalogue's value.
+        ``switch``, ``mesh`` or ``none``; None if the catalogue's value applies.
     port_Bps : float
         Network bandwidth of one chip before oversubscription (bytes/s).
     trunks : tuple of Trunk
@@ -48,7 +49,7 @@ class Pool:
     datacenter_Bps : float
         Bandwidth to the other pools, one direction (bytes/s); 0 if the pools are not connected.
     notes : tuple of str
-        Differences between the requested and the built oversubscription.
+        Notes on differences between the requested and the built oversubscription.
     """
 
     name: str
@@ -83,7 +84,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Cluster(Brief):
-    """One or several pools.
+    """A compiled topology: one or several pools.
 
     Attributes
     ----------
@@ -155,7 +156,7 @@ def _compile_pool(name: str, spec: PoolSpec, datacenter_Bps: float) -> Pool:
 
 
 def single_pool(n_accelerators: int, *, accelerator: str = "") -> Cluster:
-    """Return a cluster with one pool named ``pool``: one node with all chips, without topology.
+    """Return a cluster without topology: a pool named ``pool`` that has all chips in one node.
 
     Parameters
     ----------
@@ -166,7 +167,7 @@ def single_pool(n_accelerators: int, *, accelerator: str = "") -> Cluster:
     Raises
     ------
     InputError
-        If `n_accelerators` is not 1 to ten million.
+        If `n_accelerators` is not between 1 and ten million.
 
     Examples
     --------

@@ -1,9 +1,9 @@
 """Dragonfly: groups of fully connected routers; global links connect every pair of groups.
 
-Kim, Dally, Scott and Abts, "Technology-Driven, Highly-Scalable Dragonfly Topology" (ISCA 2008):
-p nodes per router, a routers per group, h global links per router, at most a h + 1 groups; balanced
-if a = 2 p = 2 h. A server with several chips has one port in each of several parallel networks
-("planes").
+Kim, Dally, Scott and Abts, "Technology-Driven, Highly-Scalable Dragonfly Topology" (ISCA 2008): a
+dragonfly has p nodes per router, a routers per group, h global links per router and at most a h + 1
+groups. It is balanced if a = 2 p = 2 h. A server with several chips has one port in each of several
+parallel networks ("planes").
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Dragonfly(FileModel):
     latency: Duration = Field("1 us", validate_default=True, description="latency of one hop")
 
     def build(self, endpoints: Endpoints) -> DragonflyFabric:
-        """Return the fabric for these servers."""
+        """Return the fabric that connects the given servers."""
         return DragonflyFabric(self, endpoints)
 
 
@@ -67,7 +67,7 @@ class DragonflyFabric(Fabric):
     ----------
     p, a, h, groups, planes : int
     pair_links : int
-        Global links between any two groups in one plane; leftover ports are unused.
+        Number of global links between any two groups in one plane; the remaining ports are unused.
     """
 
     def __init__(self, spec: Dragonfly, endpoints: Endpoints) -> None:
@@ -98,19 +98,19 @@ class DragonflyFabric(Fabric):
         return []
 
     def port_Bps(self) -> float:
-        """Return the rate at which one chip enters the fabric (bytes/s)."""
+        """Return the rate at which one chip can send into the fabric (bytes/s)."""
         ends = self.endpoints
         return min(ends.nic_Bps, self.planes * self.link_Bps / ends.chips_per_node)
 
     def tiers(self) -> list[Tier]:
-        """Return the routers: ``a g`` routers in each plane, for g groups."""
+        """Return the only tier: ``a g`` routers in each plane, for g groups."""
         return [Tier("router", self.planes * self.a * self.groups)]
 
     def levels(self) -> list[LinkLevel]:
-        """Return the levels node to router, within groups, and between groups.
+        """Return the levels of links: from nodes to routers, within groups, and between groups.
 
-        The global bisection separates one half of the groups from the other. With a single group,
-        the bisection cuts its local mesh into two halves of the routers.
+        The global bisection separates one half of the groups from the other. If there is a single
+        group, the bisection separates one half of its routers from the other.
         """
         latency, g, planes = self.spec.latency, self.groups, self.planes
         down = planes * self.p * self.a * g * self.link_Bps
@@ -147,8 +147,8 @@ class DragonflyFabric(Fabric):
         unused = self.a * self.h - self.pair_links * (self.groups - 1)
         if self.groups > 1 and unused:
             notes.append(
-                f"{unused} of {self.a * self.h} global links of a group are not used: "
-                f"{self.pair_links} go to each of the {self.groups - 1} other groups"
+                f"{unused} of {self.a * self.h} global links of a group are not used "
+                f"(links to each other group: {self.pair_links}; other groups: {self.groups - 1})"
             )
         room = self.p * self.a * self.groups
         if room != self.endpoints.nodes:
@@ -207,10 +207,11 @@ class DragonflyFabric(Fabric):
             ).merged()
 
     def _global_pairs(self) -> tuple[Ints, Ints]:
-        """Return the router pairs of the global links of one plane.
+        """Return the pairs of routers that the global links of one plane connect.
 
-        The ports of a group are numbered by the distance d = 1 .. g - 1 to the group at their
-        other end (`pair_links` ports each) and assigned to its routers round robin.
+        The ports of a group are numbered by the distance d = 1 .. g - 1 to the group at their other
+        end (`pair_links` ports for each distance) and are assigned to the routers of the group
+        round robin.
         """
         one, other = np.triu_indices(self.groups, k=1)
         copy = np.arange(self.pair_links)[:, None]

@@ -46,11 +46,11 @@ def ratio_note(
     Parameters
     ----------
     requested, built : mapping of str to float
-        Oversubscription by tier; a tier that is not built has no effect.
+        Oversubscription by tier; the value for a tier that is not built has no effect.
     end_to_end : float
-        Oversubscription of one chip as built, when all chips of the pool send to all.
+        Oversubscription of one chip as built, when all chips of the pool send to all others.
     why : str
-        What was rounded.
+        Explanation of the difference, for the note.
 
     Examples
     --------
@@ -106,7 +106,7 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A layer of switches: their kind and their number."""
+    """A layer of switches of one kind, with the number of switches."""
 
     kind: str
     switches: int
@@ -127,8 +127,8 @@ class LinkLevel:
     latency_s : float
         Latency of one hop (seconds).
     oversubscription : float or None
-        Capacity that enters the lower layer from below / capacity of this level; None for the
-        lowest level.
+        Capacity that enters the lower layer from below, divided by the capacity of this level; None
+        for the lowest level.
     bisection_Bps : float or None
         Capacity between two halves of the pool at this level, one direction (bytes/s); None if
         this level does not separate the halves.
@@ -248,15 +248,15 @@ class Fabric(ABC):
 
     @abstractmethod
     def leaf_of_node(self) -> IntArray:
-        """Return the first switch (or group of switches) of each node, shape (n_nodes,)."""
+        """Return the index of each node's first switch (or group of switches), shape (n_nodes,)."""
 
     @abstractmethod
     def unit_of_node(self) -> IntArray:
-        """Return the scalable unit, pod or group of each node, shape (n_nodes,)."""
+        """Return the index of each node's scalable unit, pod or group, shape (n_nodes,)."""
 
     @abstractmethod
     def trunks(self) -> tuple[Trunk, ...]:
-        """Return the bundles that groups of nodes share, innermost first; empty if none."""
+        """Return the bundles of links that groups of nodes share, innermost first; may be empty."""
 
     @abstractmethod
     def vertices(self, *, merge: bool) -> list[Vertices]:
@@ -267,17 +267,17 @@ class Fabric(ABC):
 
     @abstractmethod
     def wiring(self, *, merge: bool) -> Iterator[Wiring]:
-        """Yield the edges of the graph; `merge` as in :meth:`vertices`."""
+        """Yield the edges of the graph; for `merge`, see :meth:`vertices`."""
 
     def port_Bps(self) -> float:
-        """Return the rate at which one chip enters the fabric, one direction (bytes/s)."""
+        """Return the rate at which one chip can send into the fabric, one direction (bytes/s)."""
         return self.endpoints.nic_Bps
 
     def effective_nic_Bps(self) -> float:
-        """Return the rate of every chip when all chips send to all (bytes/s).
+        """Return the rate of each chip when all chips send to all others (bytes/s).
 
-        The rate is the minimum of the chip's port and its share of each trunk that a collective
-        over the whole pool crosses, ``up_Bps / (group_nodes * chips_per_node)``.
+        The rate is the minimum of the rate of the chip's port and the chip's share of each trunk
+        that a collective over the whole pool crosses, ``up_Bps / (group_nodes * chips_per_node)``.
         """
         shares = [
             trunk.up_Bps / (trunk.group_nodes * self.endpoints.chips_per_node)
@@ -287,11 +287,11 @@ class Fabric(ABC):
         return min([self.port_Bps(), *shares])
 
     def ratio_notes(self) -> list[str]:
-        """Return the differences between the requested and the built oversubscription."""
+        """Return notes on differences between the requested and the built oversubscription."""
         return []
 
     def count_notes(self) -> list[str]:
-        """Return notes on rounded counts: units, pods or groups not full, and unused ports."""
+        """Return notes on units, pods and groups that are not full, and on unused ports."""
         return []
 
     def bisection_Bps(self) -> float:

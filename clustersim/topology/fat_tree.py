@@ -1,8 +1,8 @@
 """The k-ary fat tree of Al-Fares, Loukissas and Vahdat (SIGCOMM 2008).
 
-k pods with k/2 edge and k/2 aggregation switches each, (k/2)^2 cores, k^3/4 hosts; every switch has
-k ports. A server with several chips is one host in several parallel trees ("planes"), with one port
-in each.
+The tree has k pods with k/2 edge and k/2 aggregation switches each, (k/2)^2 core switches, and
+k^3/4 hosts. Every switch has k ports. A server with several chips is one host in several parallel
+trees ("planes"), with one port in each.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["FatTree", "FatTreeFabric", "FatTreeOversubscription"]
 
 
 class FatTreeOversubscription(FileModel):
-    """Capacity downwards divided by capacity upwards, per tier; it divides the rate of uplinks."""
+    """Oversubscription per tier: the rate of the uplinks is divided by this number."""
 
     edge: Ratio = Field(1.0, description="oversubscription of the edge switches")
     aggregation: Ratio = Field(1.0, description="oversubscription of the aggregation switches")
@@ -67,7 +67,7 @@ class FatTree(FileModel):
     )
 
     def build(self, endpoints: Endpoints) -> FatTreeFabric:
-        """Return the fabric for these servers."""
+        """Return the fabric that connects the given servers."""
         return FatTreeFabric(self, endpoints)
 
 
@@ -104,7 +104,7 @@ class FatTreeFabric(Fabric):
         return []
 
     def port_Bps(self) -> float:
-        """Return the rate at which one chip enters the fabric (bytes/s)."""
+        """Return the rate at which one chip can send into the fabric (bytes/s)."""
         ends = self.endpoints
         return min(ends.nic_Bps, self.planes * self.link_Bps / ends.chips_per_node)
 
@@ -136,10 +136,10 @@ class FatTreeFabric(Fabric):
         ]
 
     def ratio_notes(self) -> list[str]:
-        """Return the differences between the requested and the built oversubscription.
+        """Return notes on differences between the requested and the built oversubscription.
 
-        They arise if links are faster than the ports of the nodes, or if the pool has a single edge
-        switch or a single pod.
+        Differences arise if links are faster than the ports of the nodes, or if the pool has a
+        single edge switch or a single pod.
         """
         over, chips = self.spec.oversubscription, self.endpoints.chips_per_node
         requested = {"edge": over.edge, "aggregation": over.aggregation}
@@ -151,7 +151,7 @@ class FatTreeFabric(Fabric):
                 rate = share
         end_to_end = self.port_Bps() / self.effective_nic_Bps()
         why = (
-            f"a link has {format_rate(8 * self.link_Bps, 'b/s')}, a node sends "
+            f"a link has {format_rate(8 * self.link_Bps, 'b/s')} and a node sends "
             f"{format_rate(8 * self.port_Bps() * chips / self.planes, 'b/s')} into each plane"
         )
         return ratio_note(requested, built, end_to_end, why)
@@ -184,7 +184,7 @@ class FatTreeFabric(Fabric):
         )
 
     def vertices(self, *, merge: bool) -> list[Vertices]:
-        """Return nodes and edge, aggregation and core switches; `merge` merges parallel planes."""
+        """Return nodes and edge, aggregation and core switches; `merge` joins parallel planes."""
         each = self.planes if merge else 1
         found = [Vertices("node", self.endpoints.nodes, 1, 0)]
         for level, tier in enumerate(self.tiers(), start=1):

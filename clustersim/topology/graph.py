@@ -1,4 +1,4 @@
-"""The networkx graph of a topology, for descriptions, routing and pictures."""
+"""The networkx graph of a topology, for descriptions, routing and figures."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def build_graph(spec: ClusterSpec, *, merge_rails: bool = True) -> nx.Graph[str]
         A topology loaded by :func:`~clustersim.topology.load_cluster`.
     merge_rails : bool
         If True, parallel switches (the rails of a unit, or planes) become one vertex and parallel
-        cables one edge. Their number is the attribute `multiplicity`. The capacities between
-        groups of nodes do not change.
+        cables one edge. The attribute `multiplicity` states how many of them were merged. The
+        capacities between groups of nodes do not change.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def _add_wiring(graph: nx.Graph[str], pool: str, wiring: Wiring) -> None:
 
 
 def _join_pools(graph: nx.Graph[str], spec: ClusterSpec) -> None:
-    """Add one gateway above the topmost switches of each pool, and connect the gateways."""
+    """Add a gateway above the top switches of each pool, and connect it to the datacenter."""
     network = spec.datacenter_network
     if network is None:
         return

@@ -1,4 +1,4 @@
-"""Read a topology file, fill it in from the catalogue, and check pools and cluster."""
+"""Read topology files, fill in omitted values from the catalogue, and check the result."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def load_cluster(path_or_name: str | Path, catalogue: Catalogue) -> ClusterSpec:
         A file, or the name of a topology (``"h200-superpod"``) in the user's folder ``topologies``
         or, if it is not there, in the package.
     catalogue : Catalogue
-        Supplies the chips per node, the network and the scale-up link if the file omits them.
+        Supplies the number of chips per node, the network bandwidth and the scale-up link if the
+        file omits them.
 
     Returns
     -------
@@ -56,7 +57,7 @@ def resolve_cluster(
     Parameters
     ----------
     data : mapping
-        In the format of :class:`ClusterSpec`.
+        A topology in the format of :class:`ClusterSpec`.
     catalogue : Catalogue
     source : str or Path
         Name of the topology in error messages.
@@ -171,7 +172,11 @@ def _complete(pool: PoolSpec, chip: Accelerator) -> PoolSpec:
 
 
 def _scale_up_size(chip: Accelerator, shape: str, chips_per_node: int, nodes: int) -> int:
-    """Return the chips per scale-up domain: one node, or the catalogue's size if larger."""
+    """Return the number of chips in a scale-up domain.
+
+    The domain is one node unless the catalogue states a larger size. Without scale-up links, the
+    number is 1.
+    """
     if shape == "none":
         return 1
     if chip.scaleup_size <= chip.chips_per_node:
@@ -180,7 +185,7 @@ def _scale_up_size(chip: Accelerator, shape: str, chips_per_node: int, nodes: in
 
 
 def _zero_rates(model: Any, prefix: str = "") -> Iterable[str]:
-    """Yield a problem for each field of a pool or fabric whose rate is zero."""
+    """Yield a problem for each rate of a pool or fabric that is zero."""
     for name in ("nic", "link_rate", "local_rate", "global_rate"):
         if getattr(model, name, None) == 0:
             yield f"{prefix}{name}: must be more than 0, found 0; write for example 400 Gb/s"

@@ -16,7 +16,7 @@ from clustersim.units import Bandwidth, Duration
 __all__ = ["FullMesh", "FullMeshFabric", "IdealFabric", "NoFabric"]
 
 MOST_MESH_NODES = 2048
-"""Largest full mesh; a node has no ports for more cables."""
+"""Maximum number of nodes in a full mesh; a node does not have ports for more cables."""
 
 
 class FullMesh(FileModel):
@@ -31,7 +31,7 @@ class FullMesh(FileModel):
     latency: Duration = Field("1 us", validate_default=True, description="latency of one hop")
 
     def build(self, endpoints: Endpoints) -> FullMeshFabric:
-        """Return the fabric for these servers."""
+        """Return the fabric that connects the given servers."""
         return FullMeshFabric(self, endpoints)
 
 
@@ -42,19 +42,19 @@ class NoFabric(FileModel):
     latency: Duration = Field("1 us", validate_default=True, description="latency of one hop")
 
     def build(self, endpoints: Endpoints) -> IdealFabric:
-        """Return the fabric for these servers."""
+        """Return the fabric that connects the given servers."""
         return IdealFabric(self, endpoints)
 
 
 class _Flat(Fabric):
-    """Base of both fabrics: all nodes are in one group, and no links are shared."""
+    """Base class of fabrics without switches: all nodes form one group, and no links are shared."""
 
     def leaf_of_node(self) -> NDArray[np.int32]:
-        """Return one group for all nodes."""
+        """Return 0 for every node, because all nodes are in one group."""
         return np.zeros(self.endpoints.nodes, dtype=np.int32)
 
     def unit_of_node(self) -> NDArray[np.int32]:
-        """Return one group for all nodes."""
+        """Return 0 for every node, because all nodes are in one group."""
         return self.leaf_of_node()
 
     def tiers(self) -> list[Tier]:
@@ -67,7 +67,7 @@ class _Flat(Fabric):
 
 
 class FullMeshFabric(_Flat):
-    """Full mesh: n nodes, n (n - 1) / 2 links, (n/2)^2 of them across the bisection."""
+    """A full mesh: n nodes and n (n - 1) / 2 links, of which (n/2)^2 cross the bisection."""
 
     def __init__(self, spec: FullMesh, endpoints: Endpoints) -> None:
         super().__init__(endpoints)
@@ -85,7 +85,7 @@ class FullMeshFabric(_Flat):
         ]
 
     def port_Bps(self) -> float:
-        """Return the rate at which one chip enters the fabric (bytes/s)."""
+        """Return the rate at which one chip can send into the fabric (bytes/s)."""
         ends = self.endpoints
         if ends.nodes == 1:
             return ends.nic_Bps
@@ -116,7 +116,7 @@ class FullMeshFabric(_Flat):
 
 
 class IdealFabric(_Flat):
-    """An ideal network, drawn as one vertex that is not counted as a switch."""
+    """An ideal network, represented in graphs by one vertex that does not count as a switch."""
 
     def __init__(self, spec: NoFabric, endpoints: Endpoints) -> None:
         super().__init__(endpoints)
@@ -127,7 +127,7 @@ class IdealFabric(_Flat):
         return []
 
     def levels(self) -> list[LinkLevel]:
-        """Return the single level, with every node at its full rate."""
+        """Return the single level, on which every node has its full network bandwidth."""
         ends = self.endpoints
         return [
             LinkLevel(

@@ -1,9 +1,9 @@
 """Rail-optimised Clos with leaf, spine and core switches in scalable units (NVIDIA DGX SuperPOD).
 
 The i-th chip of every node in a scalable unit is connected to the same leaf, the leaf of rail i.
-Source of the shape and of the counts checked by the tests: NVIDIA, "DGX SuperPOD reference
+The shape, and the counts that the tests check, are from NVIDIA, "DGX SuperPOD reference
 architecture, DGX H100" (RA-11333-001), compute fabric: units of 32 nodes, one leaf per rail and
-unit, switches with 64 ports, half of them upwards.
+unit, and switches with 64 ports, half of which are uplinks.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class RailOptimised(FileModel):
         None,
         ge=1,
         le=4096,
-        description="scalable units under one layer of spines; by default the most for which "
-        "a spine has a port to every leaf; more units need a layer of cores",
+        description="scalable units under one layer of spines; by default the largest number "
+        "for which a spine has a port to every leaf; more units need a layer of cores",
     )
     rails: int | None = Field(
         None, ge=1, le=1024, description="leaves per unit; by default one per chip of a node"
@@ -73,7 +73,7 @@ class RailOptimised(FileModel):
     )
 
     def build(self, endpoints: Endpoints) -> RailFabric:
-        """Return the fabric for these servers."""
+        """Return the fabric that connects the given servers."""
         return RailFabric(self, endpoints)
 
 
@@ -84,10 +84,10 @@ class RailFabric(Fabric):
     ----------
     rails, units, pods, units_per_pod : int
     leaf_down, leaf_up : int
-        Ports of one leaf to nodes and to spines.
+        Number of ports of one leaf to nodes and to spines.
     planes : int
-        Number of groups of rails with separate spines; 1 if a spine has a port for every leaf of
-        its pod.
+        Number of groups of rails that have separate spines; 1 if a spine has a port for every leaf
+        of its pod.
     """
 
     def __init__(self, spec: RailOptimised, endpoints: Endpoints) -> None:
@@ -103,7 +103,7 @@ class RailFabric(Fabric):
 
     @cached_property
     def leaf_up(self) -> int:
-        """Ports of one leaf to spines; 0 if there is a single unit."""
+        """Number of ports of one leaf to spines; 0 if there is a single unit."""
         if self.units == 1:
             return 0
         wanted = self.leaf_down * self.port_Bps() / self.link_Bps
@@ -111,13 +111,13 @@ class RailFabric(Fabric):
 
     @cached_property
     def spine_down(self) -> int:
-        """Ports of one spine to leaves; all of its ports if there are no cores."""
+        """Number of ports of one spine to leaves; all its ports if there are no cores."""
         ratio = self.spec.oversubscription.spine
         return self.spec.radix if self.pods == 1 else int(self.spec.radix * ratio / (1 + ratio))
 
     @cached_property
     def spine_up(self) -> int:
-        """Ports of one spine to cores."""
+        """Number of ports of one spine to cores; 0 if there is a single pod."""
         if self.pods == 1:
             return 0
         return max(1, _ceil(self.spine_down / self.spec.oversubscription.spine))
@@ -129,7 +129,7 @@ class RailFabric(Fabric):
 
     @cached_property
     def planes(self) -> int:
-        """Smallest number of groups of rails with a spine port for every leaf of a group."""
+        """Smallest number of groups of rails such that a spine can reach each leaf of its group."""
         for planes in range(1, self.rails + 1):
             if self.rails % planes == 0:
                 leaves = self.rails // planes * self.units_in_pod
@@ -145,7 +145,7 @@ class RailFabric(Fabric):
 
     @cached_property
     def plane_cores(self) -> int:
-        """Number of cores that connect the spines at one position of a plane."""
+        """Number of cores that connect the spines at the same position of a plane in all pods."""
         return _ceil(self.pods * self.spine_up / self.spec.radix)
 
     def problems(self) -> list[str]:
@@ -166,18 +166,18 @@ class RailFabric(Fabric):
             )
         if self.pods > spec.radix:
             found.append(
-                f"units_per_pod: {self.units} units make {self.pods} pods, but a core with "
-                f"{spec.radix} ports connects at most {spec.radix}; use more units_per_pod or a "
-                "larger radix"
+                f"units_per_pod: {self.units} units form {self.pods} pods, but a core with "
+                f"{spec.radix} ports connects at most {spec.radix} pods; use more units_per_pod or "
+                "a larger radix"
             )
         return found
 
     def port_Bps(self) -> float:
-        """Return the rate at which one chip enters the fabric (bytes/s)."""
+        """Return the rate at which one chip can send into the fabric (bytes/s)."""
         return min(self.endpoints.nic_Bps, self.link_Bps)
 
     def tiers(self) -> list[Tier]:
-        """Return leaves, spines and cores."""
+        """Return the leaves and, if the pool needs them, the spines and the cores."""
         found = [Tier("leaf", self.units * self.rails)]
         if self.leaf_up:
             found.append(Tier("spine", self.pods * self.planes * self.plane_spines))
@@ -213,9 +213,9 @@ class RailFabric(Fabric):
         return leaves / (self.planes * self.plane_spines * self.spine_up)
 
     def ratio_notes(self) -> list[str]:
-        """Return the differences between the requested and the built oversubscription.
+        """Return notes on differences between the requested and the built oversubscription.
 
-        They arise because ports and switches are whole numbers.
+        Differences arise because the numbers of ports and switches are whole.
         """
         over = self.spec.oversubscription
         requested = {"leaf": over.leaf, "spine": over.spine}
@@ -257,7 +257,7 @@ class RailFabric(Fabric):
         return notes
 
     def leaf_of_node(self) -> NDArray[np.int32]:
-        """Return the leaf group of each node: the leaves of all rails in its unit."""
+        """Return the leaf group of each node, that is, the leaves of all rails in its unit."""
         return np.arange(self.endpoints.nodes, dtype=np.int32) // np.int32(self.spec.unit_nodes)
 
     def unit_of_node(self) -> NDArray[np.int32]:
@@ -278,7 +278,7 @@ class RailFabric(Fabric):
         return tuple(found)
 
     def vertices(self, *, merge: bool) -> list[Vertices]:
-        """Return nodes, leaves, spines and cores; `merge` merges rails of a unit, and planes."""
+        """Return nodes, leaves, spines and cores; `merge` joins the rails of a unit, and planes."""
         rails, planes = (self.rails, self.planes) if merge else (1, 1)
         found = [Vertices("node", self.endpoints.nodes, 1, 0)]
         multiplicities = {"leaf": rails, "spine": planes, "core": planes}
@@ -288,7 +288,7 @@ class RailFabric(Fabric):
         return found
 
     def wiring(self, *, merge: bool) -> Iterator[Wiring]:
-        """Yield the edges, round robin over the spines of a plane and the cores of a position."""
+        """Yield the edges; uplinks are assigned to spines and cores round robin."""
         yield self._node_wiring(merge)
         if self.leaf_up:
             yield self._leaf_wiring(merge)
@@ -305,7 +305,7 @@ class RailFabric(Fabric):
         ).merged()
 
     def _leaf_wiring(self, merge: bool) -> Wiring:
-        """Connect the j-th port of leaf (unit, rail) to a spine of its pod and plane."""
+        """Return the links from the ports of each leaf to the spines of its pod and plane."""
         leaf, port = np.divmod(np.arange(self.units * self.rails * self.leaf_up), self.leaf_up)
         unit, rail = np.divmod(leaf, self.rails)
         pod, unit_in_pod = np.divmod(unit, self.units_per_pod)
@@ -322,7 +322,7 @@ class RailFabric(Fabric):
         return self._switch_wiring("leaf", "spine", unit if merge else leaf, spine)
 
     def _spine_wiring(self, merge: bool) -> Wiring:
-        """Connect the j-th port of spine (pod, plane, position) to a core of its position."""
+        """Return the links from the ports of each spine to the cores of its plane and position."""
         per_pod = self.planes * self.plane_spines
         spine, port = np.divmod(np.arange(self.pods * per_pod * self.spine_up), self.spine_up)
         pod, rest = np.divmod(spine, per_pod)

@@ -36,7 +36,7 @@ FabricSpec = Annotated[
 
 
 def _names_are_text(value: Any) -> Any:
-    """Refuse names that YAML reads as numbers (``6214e9``), and advise to quote them."""
+    """Reject names that YAML reads as numbers (``6214e9``), with the advice to quote them."""
     if isinstance(value, Mapping):
         wrong = [key for key in value if not isinstance(key, str)]
         if wrong:
@@ -46,11 +46,11 @@ def _names_are_text(value: Any) -> Any:
 
 
 ALL = "all"
-"""Name of all pools together in summaries of results; no pool can have it."""
+"""Name of all pools together in summaries of results; a pool cannot have this name."""
 
 
 def _not_reserved(name: str) -> str:
-    """Refuse names that have another meaning in results or in parameter paths."""
+    """Reject names that have another meaning in results or in parameter paths."""
     for reserved, meaning in (
         (name.lower() == ALL, "all pools together"),
         (name.lower().startswith("vc "), "virtual clusters"),
@@ -71,7 +71,7 @@ NamesAreText = BeforeValidator(_names_are_text)
 
 
 class ScaleUp(FileModel):
-    """The links within a server or supernode; omitted values come from the catalogue."""
+    """The links within a server or supernode; the catalogue supplies omitted values."""
 
     bandwidth: Bandwidth | None = Field(
         None, description="bandwidth of one chip to all its peers together, one direction"
@@ -90,7 +90,7 @@ class ScaleUp(FileModel):
 
 
 class VirtualCluster(FileModel):
-    """The part of a pool that a team owns: a number of nodes, or a share of them."""
+    """The part of a pool that a team owns: a number of nodes, or a share of the pool's nodes."""
 
     nodes: int | None = Field(None, ge=1, le=MOST_CHIPS, description="number of nodes")
     share: float | None = Field(
@@ -127,8 +127,8 @@ class PoolSpec(FileModel):
     )
     virtual_clusters: Annotated[dict[Name, VirtualCluster], NamesAreText] = Field(
         default_factory=dict,
-        description="parts of the pool that teams own; in the order of the file, each owns the "
-        "next nodes; the remaining nodes serve jobs without a virtual cluster",
+        description="parts of the pool that teams own, as consecutive ranges of nodes in the order "
+        "of the file; the remaining nodes serve jobs without a virtual cluster",
     )
     notes: list[str] = Field(default_factory=list, description="arithmetic behind the numbers")
     sources: list[str] = Field(default_factory=list, description="sources of the numbers")
@@ -162,9 +162,9 @@ class PoolSpec(FileModel):
     def virtual_cluster_nodes(self) -> dict[str, int]:
         """Return the number of nodes of each virtual cluster.
 
-        Shares are rounded to whole nodes by the largest-remainder method: all are rounded down,
-        then those with the largest remainders get one more node each until the total matches the
-        rounded sum of the shares. Every share gets at least one node.
+        Shares are rounded to whole nodes by the largest-remainder method: all shares are rounded
+        down, then the shares with the largest remainders get one more node each until the total
+        matches the rounded sum of the shares. Every share gets at least one node.
         """
         exact = {
             name: vc.share * self.nodes

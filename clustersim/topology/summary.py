@@ -34,7 +34,7 @@ class PoolSummary:
     datacenter_Bps : float
         Bandwidth to the other pools (bytes/s); 0 if the pools are not connected.
     notes : tuple of str
-        What was rounded, for example the oversubscription, or a unit that is not full.
+        Notes on rounding, for example of the oversubscription, and on units that are not full.
     """
 
     name: str
@@ -63,7 +63,7 @@ class PoolSummary:
 
     @property
     def oversubscription(self) -> float:
-        """Bandwidth of a chip that sends alone over the bandwidth per chip when all send."""
+        """Bandwidth of a chip that sends alone, divided by its bandwidth when all chips send."""
         return self.port_Bps / self.nic_Bps
 
 

@@ -1,8 +1,8 @@
 """Two- or three-dimensional torus: every node is connected to its neighbours, without switches.
 
 Counts and bisection follow Dally and Towles, "Principles and Practices of Interconnection Networks"
-(2004), chapter 5: n nodes in d dimensions have d n links; a cut across the longest dimension, of m
-nodes, severs 2 n / m of them.
+(2004), chapter 5: n nodes in d dimensions have d n links, and a cut across the longest dimension (m
+nodes) severs 2 n / m links.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Torus(FileModel):
     dims: list[Dimension] = Field(
         min_length=2,
         max_length=3,
-        description="nodes along each dimension; their product must be the nodes of the pool",
+        description="nodes along each dimension; their product must be the number of nodes",
     )
     link_rate: Bandwidth | None = Field(
         None,
@@ -41,7 +41,7 @@ class Torus(FileModel):
     latency: Duration = Field("1 us", validate_default=True, description="latency of one hop")
 
     def build(self, endpoints: Endpoints) -> TorusFabric:
-        """Return the fabric for these servers."""
+        """Return the fabric that connects the given servers."""
         return TorusFabric(self, endpoints)
 
 
@@ -69,14 +69,17 @@ class TorusFabric(Fabric):
         if product == nodes:
             return []
         shape = " x ".join(map(str, self.dims))
-        return [f"dims: {shape} = {product} nodes, but the pool has {nodes}; they must be equal"]
+        return [
+            f"dims: {shape} = {product} nodes, but the pool has {nodes}; "
+            "the two numbers must be equal"
+        ]
 
     def tiers(self) -> list[Tier]:
         """Return an empty list: nodes forward traffic themselves, without switches."""
         return []
 
     def levels(self) -> list[LinkLevel]:
-        """Return one level per dimension; a cut across it severs two links of each ring."""
+        """Return one level per dimension; a cut across a dimension severs two links per ring."""
         nodes, rate = self.endpoints.nodes, self.link_Bps
         return [
             LinkLevel(
@@ -93,7 +96,7 @@ class TorusFabric(Fabric):
         ]
 
     def port_Bps(self) -> float:
-        """Return the rate at which one chip enters the fabric (bytes/s)."""
+        """Return the rate at which one chip can send into the fabric (bytes/s)."""
         ends = self.endpoints
         if not self.wrapped:
             return ends.nic_Bps
@@ -101,7 +104,7 @@ class TorusFabric(Fabric):
         return min(ends.nic_Bps, all_links / ends.chips_per_node)
 
     def effective_nic_Bps(self) -> float:
-        """Return the rate of every chip when all chips send to all (bytes/s).
+        """Return the rate of each chip when all chips send to all others (bytes/s).
 
         Half of the traffic crosses the bisection: of n chips at rate r, each half sends
         ``n/2 * r/2`` to the other, so ``r <= 4 B / n`` for a bisection bandwidth B (Dally and
@@ -112,11 +115,11 @@ class TorusFabric(Fabric):
         return min(self.port_Bps(), 4 * self.bisection_Bps() / self.endpoints.chips)
 
     def leaf_of_node(self) -> NDArray[np.int32]:
-        """Return the ring of each node along the last dimension, as there are no leaf switches."""
+        """Return the index of each node's ring along the last dimension (it has no leaf switch)."""
         return np.arange(self.endpoints.nodes, dtype=np.int32) // np.int32(self.dims[-1])
 
     def unit_of_node(self) -> NDArray[np.int32]:
-        """Return the plane of each node along the last two dimensions."""
+        """Return the index of each node's plane along the last two dimensions."""
         plane = self.dims[-1] * self.dims[-2]
         return np.arange(self.endpoints.nodes, dtype=np.int32) // np.int32(plane)
 
@@ -129,9 +132,10 @@ class TorusFabric(Fabric):
         return [Vertices("node", self.endpoints.nodes, 1, 0)]
 
     def wiring(self, *, merge: bool) -> Iterator[Wiring]:
-        """Yield the edges from each node to the next one in every dimension, with wrap-around.
+        """Yield the edges from each node to the next node in every dimension, with wrap-around.
 
-        In a ring of two nodes, both links connect the same pair: one edge with two cables.
+        In a ring of two nodes, both links connect the same pair of nodes and are merged into one
+        edge with two cables.
         """
         index = np.arange(self.endpoints.nodes).reshape(self.dims)
         for axis in self.wrapped:

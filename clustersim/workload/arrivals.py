@@ -25,12 +25,12 @@ _CHUNK = 65536
 
 
 class Poisson(FileModel):
-    """Independent arrivals: exponential gaps, coefficient of variation 1."""
+    """Independent arrivals, with exponential gaps (coefficient of variation 1)."""
 
     kind: Literal["poisson"] = "poisson"
 
     def gaps(self, u: Floats) -> Floats:
-        """Return gaps with mean 1 from uniform numbers of shape (n, 2)."""
+        """Return n gaps with mean 1, computed from uniform numbers of shape (n, 2)."""
         return -np.log1p(-u[:, 0])
 
     def cdf(self, x: Floats) -> Floats:
@@ -39,13 +39,14 @@ class Poisson(FileModel):
 
 
 class Hyperexponential(FileModel):
-    """Bursty gaps: a mixture of two exponential distributions.
+    """Bursty arrivals, whose gaps are a mixture of two exponential distributions.
 
     This is the standard choice for gaps that vary more than those of a Poisson process, because
     their coefficient of variation is a parameter (A. Allen, Probability, Statistics, and Queueing
     Theory, 1990). Relative to the mean gap, a share p = `short_share` of the gaps has the mean
-    1 - a, and the others have the mean 1 + a p / (1 - p), with a^2 = (cv^2 - 1) (1 - p) / (2 p).
-    Without `short_share`, the means are balanced: p = (1 + sqrt((cv^2 - 1) / (cv^2 + 1))) / 2.
+    1 - a, and the others have the mean 1 + a p / (1 - p), with a^2 = (cv^2 - 1) (1 - p) / (2 p). If
+    `short_share` is not set, both distributions contribute equally to the mean gap:
+    p = (1 + sqrt((cv^2 - 1) / (cv^2 + 1))) / 2.
     """
 
     kind: Literal["hyperexponential"]
@@ -63,7 +64,10 @@ class Hyperexponential(FileModel):
         return self
 
     def phases(self) -> tuple[float, float, float]:
-        """Return the share of short gaps, their mean, and the mean of the other gaps."""
+        """Return the share of short gaps, their mean, and the mean of the other gaps.
+
+        The means are relative to the mean of all gaps.
+        """
         square = self.cv**2
         p = self.short_share
         if p is None:
@@ -72,7 +76,7 @@ class Hyperexponential(FileModel):
         return p, 1 - a, 1 + a * p / (1 - p)
 
     def gaps(self, u: Floats) -> Floats:
-        """Return gaps with mean 1 from uniform numbers of shape (n, 2)."""
+        """Return n gaps with mean 1, computed from uniform numbers of shape (n, 2)."""
         p, short, long = self.phases()
         return -np.where(u[:, 1] < p, short, long) * np.log1p(-u[:, 0])
 
@@ -83,7 +87,7 @@ class Hyperexponential(FileModel):
 
 
 class Batch(FileModel):
-    """Jobs submitted together, such as arrays and sweeps: a compound Poisson process.
+    """Jobs submitted in batches, such as job arrays and sweeps: a compound Poisson process.
 
     Batches arrive as a Poisson process. Their sizes are geometric with mean `mean_batch`. The gaps
     have the coefficient of variation sqrt(2 mean_batch - 1).
@@ -93,7 +97,10 @@ class Batch(FileModel):
     mean_batch: float = Field(ge=1, le=1e6, description="mean number of jobs submitted at once")
 
     def gaps(self, u: Floats) -> Floats:
-        """Return gaps with mean 1 from uniform numbers of shape (n, 2); 0 within a batch."""
+        """Return n gaps with mean 1, computed from uniform numbers of shape (n, 2).
+
+        The gaps within a batch are 0.
+        """
         first = u[:, 1] * self.mean_batch < 1
         return np.where(first, -self.mean_batch * np.log1p(-u[:, 0]), 0.0)
 
@@ -103,10 +110,10 @@ class Batch(FileModel):
 
 
 class Arrivals(FileModel):
-    """The arrival process.
+    """The arrival process of a workload model.
 
-    Hours and days refer to the local clock, given by `start` and `time_zone` of a scenario. Without
-    them, time 0 is Monday, 00:00.
+    Hours and days refer to the local clock, which a scenario sets with `start` and `time_zone`. By
+    default, time 0 is Monday, 00:00.
     """
 
     mean_interarrival: Duration = Field(gt=0, description="mean time between two jobs")
@@ -152,8 +159,9 @@ class Arrivals(FileModel):
         Parameters
         ----------
         operational : float64 array
+            Expected number of arrivals up to each time.
         rate_per_s : float
-            Mean arrival rate.
+            Mean arrival rate (1/s).
         calendar : Calendar
             The local clock. An hour that it skips has no arrivals; an hour that it shows twice has
             arrivals both times.
@@ -191,7 +199,7 @@ class _Cycle(Protocol):
 
 
 class _OnClock:
-    """A cycle on a local clock, with an arrival rate that grows from time 0.
+    """A cycle that follows the local clock, with an arrival rate that grows from time 0.
 
     If local time is `s` ahead of simulated time, the rate at time `t` is the rate of the cycle at
     local time `t + s`, multiplied by ``exp(-growth_per_s * s)``. The factor is needed because the
@@ -255,18 +263,18 @@ class _WeeklyCycle:
 
 
 class _GrowingCycle:
-    """The map between seconds and operational time for a weekly profile that grows.
+    """The map between seconds and operational time for a weekly profile that grows exponentially.
 
-    The rate is ``profile(t) * exp(growth_per_s * t)``. Within an hour the cumulative rate is an
-    exponential, and each week has ``exp(growth_per_s * WEEK_S)`` times the arrivals of the week
-    before. Both directions therefore have closed forms.
+    The rate is ``profile(t) * exp(growth_per_s * t)``. Within an hour, the cumulative rate is an
+    exponential function. Each week has ``exp(growth_per_s * WEEK_S)`` times the arrivals of the
+    previous week. Both directions of the map therefore have closed forms.
 
     Parameters
     ----------
     profile : float64 array (168,)
         Relative rate in each hour of a week.
     growth_per_s : float
-        Above 0.
+        Exponential growth rate (1/s), above 0.
     """
 
     def __init__(self, profile: Floats, growth_per_s: float) -> None:
@@ -299,7 +307,7 @@ class _GrowingCycle:
         return np.asarray(weeks * WEEK_S + within, dtype=np.float64)
 
     def _before(self, weeks: Floats) -> Floats:
-        """Return the cumulative rate of a number of whole weeks, a geometric series."""
+        """Return the cumulative rate over a number of whole weeks (a geometric series)."""
         a_week = self._growth * WEEK_S
         return np.asarray(self._done[-1] * np.expm1(a_week * weeks) / np.expm1(a_week))
 
@@ -322,10 +330,10 @@ def arrival_times(
     rng : numpy.random.Generator
         Random stream for arrivals.
     n_jobs, horizon_s : int, float
-        Number of jobs, and the time up to which jobs arrive (exclusive). If both are given, the one
-        reached first applies.
+        Number of jobs, and the time up to which jobs arrive (exclusive). If both are given,
+        arrivals stop at the limit that is reached first.
     rate_scale : float
-        Factor on the rate. The draws stay the same; arrivals move closer together.
+        Factor by which the arrival rate is multiplied. The random draws do not depend on it.
     calendar : Calendar
         The local clock, for daily and weekly cycles.
 
@@ -335,7 +343,7 @@ def arrival_times(
         Shape (n,).
     """
     if n_jobs is None and horizon_s is None:
-        raise ValueError("give n_jobs or horizon_s")
+        raise ValueError("n_jobs or horizon_s must be given")
     rate = rate_scale / arrivals.mean_interarrival
     pieces: list[Floats] = []
     count = 0

@@ -24,7 +24,7 @@ UNIT_S = {
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
     **dict.fromkeys(("d", "day", "days"), 86400.0),
 }
-"""Endings of column names that state the unit, in seconds."""
+"""Length in seconds of each unit that a column name can end with."""
 _UNIT_WORDS = {
     UNIT_S[word]: word
     for word in ("nanoseconds", "microseconds", "milliseconds", "seconds", "minutes", "hours")
@@ -94,7 +94,7 @@ _MEANT: dict[str, tuple[frozenset[str], ...]] = {
         frozenset({"walltime", "wallclock", "wallclocktime"}),
     ),
 }
-"""Other names of the required columns and of the estimate, letters and digits only.
+"""Other names of the required columns and of the estimate, reduced to letters and digits.
 
 The groups are tried in order.
 """
@@ -117,14 +117,14 @@ _PERHAPS = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A column recognised as a column of the jobs table.
+    """A column of a file that has been recognised as a column of the jobs table.
 
     Attributes
     ----------
     name : str
         Name of the column in the file.
     scale : float
-        Unit of the column in seconds; 1 for accelerators and ids.
+        Length of the column's unit in seconds; 1 for accelerators and ids.
     has_unit : bool
         Whether the name states the unit.
     """
@@ -135,12 +135,16 @@ class Found:
 
     @property
     def unit(self) -> str:
-        """Name of the unit of time; seconds if the column name states none."""
+        """Name of the unit of time; ``seconds`` if the column name does not state a unit."""
         return _UNIT_WORDS[self.scale]
 
 
 def _parts(name: object) -> tuple[str, float | None]:
-    """Split a column name into meaning and unit: ``run_time_min`` is a run time in minutes."""
+    """Split a column name into its meaning and its unit.
+
+    For example, ``run_time_min`` is split into ``runtime`` and 60 seconds. The unit is None if the
+    name does not state a unit.
+    """
     text = re.sub(r"\(([^)]*)\)|\[([^]]*)\]", r"_\1\2", str(name).strip())
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text)
     stem, _, ending = re.sub(r"[\s.-]+", "_", text).rstrip("_").rpartition("_")
@@ -149,7 +153,7 @@ def _parts(name: object) -> tuple[str, float | None]:
 
 
 def find_column(wanted: str, columns: Iterable[object]) -> Found | list[str]:
-    """Find the column of a file that has the meaning of a required column.
+    """Find the column of a file that corresponds to a column of the jobs table.
 
     Parameters
     ----------
@@ -161,7 +165,7 @@ def find_column(wanted: str, columns: Iterable[object]) -> Found | list[str]:
     Returns
     -------
     Found or list of str
-        The column, or a list of candidates (possibly empty) if there is not exactly one.
+        The column, or a list of candidates (possibly empty) if there is not exactly one match.
 
     Examples
     --------
@@ -186,12 +190,12 @@ def find_column(wanted: str, columns: Iterable[object]) -> Found | list[str]:
 
 
 def names_job(name: object) -> bool:
-    """Return whether a column name means the id of a job."""
+    """Return whether a column name denotes the id of a job."""
     return any(squashed(name) in group for group in _MEANT["job_id"])
 
 
 def absent_columns(required: Sequence[str], columns: Sequence[str]) -> list[str]:
-    """List the required columns that are absent, with columns that may be meant instead.
+    """Return messages on absent required columns, with columns that may be meant instead.
 
     Examples
     --------

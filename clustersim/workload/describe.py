@@ -45,13 +45,14 @@ class TraceStatistics(Brief):
     mean_duration_s : float
         Mean run time of the jobs with a known run time (seconds).
     work_accelerator_s : float
-        Sum of accelerators times run time.
+        Sum of accelerators times run time over all jobs (accelerator-seconds).
     jobs_without_duration : int
         Number of jobs with a model, whose run time the performance core computes.
     by_hour, by_weekday, by_week_hour : numpy.ndarray
         Arrival rate (per second) in each hour of the day, shape (24,), day of the week, shape (7,),
-        and hour of the week, shape (168,). Rates are per time that the log covers, so a log that
-        begins at noon has no bias against the morning.
+        and hour of the week, shape (168,). Arrivals are divided by the time that the log covers in
+        each hour or day. A log that begins at noon therefore does not underestimate the rate in the
+        morning.
     """
 
     jobs: int
@@ -79,7 +80,7 @@ class TraceStatistics(Brief):
 
     @property
     def mean_demand(self) -> float:
-        """Mean number of accelerators in use if no job waited: work divided by span."""
+        """Mean number of accelerators that would be in use if no job waited: work / span."""
         return self.work_accelerator_s / self.span_s if self.span_s > 0 else float("nan")
 
     def offered_load(self, n_accelerators: float) -> float:
@@ -93,7 +94,7 @@ def size_bins(sizes: npt.ArrayLike) -> tuple[Ints, list[str]]:
     Returns
     -------
     (numpy.ndarray, list of str)
-        The index of the bin of each size, and the labels of the bins up to the largest.
+        The bin index of each size, and the labels of all bins up to the largest size.
 
     Examples
     --------
@@ -122,7 +123,7 @@ def describe_jobs(
         Second of the week (from Monday, 00:00) at ``submit_s`` 0, for a clock without daylight
         saving time.
     calendar : Calendar, optional
-        The local clock with daylight saving time; replaces `first_second`.
+        The local clock with daylight saving time; if given, `first_second` is ignored.
 
     Returns
     -------
@@ -195,9 +196,9 @@ def _size_mix(sizes: Floats, work: Floats) -> pd.DataFrame:
 
 
 def _by_week_hour(submit: Floats, clock: Calendar) -> tuple[Floats, Floats]:
-    """Return the arrivals in each local hour of the week, and the seconds covered, both (7, 24).
+    """Return arrivals and covered seconds by weekday and local hour, each of shape (7, 24).
 
-    An hour that the clock skips covers no time; an hour that it shows twice is covered twice.
+    An hour that the clock skips counts as 0 seconds; an hour that it shows twice counts twice.
     """
     counts = np.bincount(clock.hour_of_week(submit), minlength=168).astype(np.float64)
     edges = np.append(clock.hour_edges_s(float(submit[-1])), submit[-1])

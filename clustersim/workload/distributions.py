@@ -1,7 +1,7 @@
 """Distributions of durations, token budgets and estimates in workload files.
 
-Every draw is the inverse of the distribution function at a uniform number. Because one uniform
-number per job determines its value, two workloads that differ only in load have the same jobs.
+Every draw is the inverse of the distribution function at a uniform random number. Each job uses one
+such number per quantity. Two workloads that differ only in load therefore have the same jobs.
 """
 
 from __future__ import annotations
@@ -38,11 +38,13 @@ _LEAST, _LARGEST = 1e-9, 1e24
 
 
 class Distribution(FileModel):
-    """A distribution of positive numbers; values outside the limits are set to the limits."""
+    """A distribution of positive numbers, clipped to the range from `at_least` to `at_most`."""
 
-    at_least: float = Field(0.0, ge=0, le=_LARGEST, description="smaller values are set to this")
+    at_least: float = Field(
+        0.0, ge=0, le=_LARGEST, description="lower limit; smaller values are set to it"
+    )
     at_most: float | None = Field(
-        None, ge=_LEAST, le=_LARGEST, description="larger values are set to this"
+        None, ge=_LEAST, le=_LARGEST, description="upper limit; larger values are set to it"
     )
 
     @model_validator(mode="after")
@@ -62,7 +64,7 @@ class Distribution(FileModel):
         """Return the mean of min(X, limit) in closed form."""
 
     def quantile(self, u: Floats) -> Floats:
-        """Return the value at probability `u`, in the shape of `u`."""
+        """Return the value at each probability in `u`, as an array of the same shape."""
         values = np.maximum(self.unlimited_quantile(u), self.at_least)
         return values if self.at_most is None else np.minimum(values, self.at_most)
 
@@ -77,7 +79,7 @@ class Distribution(FileModel):
 
 
 class LogNormal(Distribution):
-    """Lognormal: the logarithm is normal with standard deviation `sigma`."""
+    """Lognormal distribution: the logarithm is normal with standard deviation `sigma`."""
 
     kind: Literal["lognormal"]
     median: float = Field(ge=_LEAST, le=_LARGEST, description="median of the values")
@@ -94,12 +96,17 @@ class LogNormal(Distribution):
 
 
 class Weibull(Distribution):
-    """Weibull: P(X > x) = exp(-(x / scale)^shape)."""
+    """Weibull distribution: P(X > x) = exp(-(x / scale)^shape)."""
 
     kind: Literal["weibull"]
-    scale: float = Field(ge=_LEAST, le=_LARGEST, description="63 % of the values are below it")
+    scale: float = Field(
+        ge=_LEAST, le=_LARGEST, description="scale; 63 % of the values are below it"
+    )
     shape: float = Field(
-        gt=0.05, le=100, description="shape; the hazard falls with time below 1, rises above 1"
+        gt=0.05,
+        le=100,
+        description="shape parameter; the hazard rate falls with time if the shape is below 1, "
+        "and rises if it is above 1",
     )
 
     def unlimited_quantile(self, u: Floats) -> Floats:
@@ -110,7 +117,7 @@ class Weibull(Distribution):
 
 
 class Exponential(Distribution):
-    """Exponential with mean `average`."""
+    """Exponential distribution with mean `average`."""
 
     kind: Literal["exponential"]
     average: float = Field(ge=_LEAST, le=_LARGEST, description="mean of the values")
@@ -131,7 +138,7 @@ def _weibull_mean_below(scale: float, shape: float, limit: float) -> float:
 
 
 class Constant(Distribution):
-    """Always the same value."""
+    """A distribution with a single value."""
 
     kind: Literal["constant"]
     value: float = Field(ge=_LEAST, le=_LARGEST, description="the constant value")
@@ -144,7 +151,7 @@ class Constant(Distribution):
 
 
 class QuantileTable(Distribution):
-    """Empirical: values at given probabilities, with linear interpolation of the logarithm."""
+    """Empirical distribution: quantiles at given probabilities, interpolated on a log scale."""
 
     kind: Literal["quantiles"]
     probabilities: tuple[float, ...] = Field(
@@ -174,7 +181,7 @@ class QuantileTable(Distribution):
         return np.exp(np.interp(u, self.probabilities, np.log(self.values)))
 
     def _mean_below(self, limit: float) -> float:
-        """Integrate the quantile function exactly, piece by piece."""
+        """Return the mean of min(X, limit), integrating the quantile function piece by piece."""
         chances = np.array(self.probabilities)
         logs = np.log(self.values)
         if limit < self.values[0]:
@@ -193,32 +200,32 @@ class LogNormalDuration(LogNormal):
     """Lognormal distribution of durations."""
 
     median: Duration = Field(gt=0, description="median of the values")
-    at_least: Duration = Field(0.0, description="smaller values are set to this")
-    at_most: Duration | None = Field(None, description="larger values are set to this")
+    at_least: Duration = Field(0.0, description="lower limit; smaller values are set to it")
+    at_most: Duration | None = Field(None, description="upper limit; larger values are set to it")
 
 
 class WeibullDuration(Weibull):
     """Weibull distribution of durations."""
 
-    scale: Duration = Field(gt=0, description="63 % of the values are below it")
-    at_least: Duration = Field(0.0, description="smaller values are set to this")
-    at_most: Duration | None = Field(None, description="larger values are set to this")
+    scale: Duration = Field(gt=0, description="scale; 63 % of the values are below it")
+    at_least: Duration = Field(0.0, description="lower limit; smaller values are set to it")
+    at_most: Duration | None = Field(None, description="upper limit; larger values are set to it")
 
 
 class ExponentialDuration(Exponential):
     """Exponential distribution of durations."""
 
     average: Duration = Field(gt=0, description="mean of the values")
-    at_least: Duration = Field(0.0, description="smaller values are set to this")
-    at_most: Duration | None = Field(None, description="larger values are set to this")
+    at_least: Duration = Field(0.0, description="lower limit; smaller values are set to it")
+    at_most: Duration | None = Field(None, description="upper limit; larger values are set to it")
 
 
 class ConstantDuration(Constant):
     """A constant duration."""
 
     value: Duration = Field(gt=0, description="the constant value")
-    at_least: Duration = Field(0.0, description="smaller values are set to this")
-    at_most: Duration | None = Field(None, description="larger values are set to this")
+    at_least: Duration = Field(0.0, description="lower limit; smaller values are set to it")
+    at_most: Duration | None = Field(None, description="upper limit; larger values are set to it")
 
 
 class QuantileTableDuration(QuantileTable):
@@ -227,8 +234,8 @@ class QuantileTableDuration(QuantileTable):
     values: tuple[Duration, ...] = Field(
         min_length=2, max_length=10_000, description="quantile at each probability"
     )
-    at_least: Duration = Field(0.0, description="smaller values are set to this")
-    at_most: Duration | None = Field(None, description="larger values are set to this")
+    at_least: Duration = Field(0.0, description="lower limit; smaller values are set to it")
+    at_most: Duration | None = Field(None, description="upper limit; larger values are set to it")
 
 
 NumberDistribution = Annotated[

@@ -3,14 +3,15 @@
 Sizes are taken from the log. Run times are fitted per size bin. The candidates are a lognormal and
 a Weibull distribution (maximum likelihood, ``scipy.stats``), and mixtures of two and three
 lognormals (least squares on the distribution function, with the mean as one of the residuals,
-``scipy.optimize``). A larger model replaces a simpler one only if the Anderson-Darling distance of
-the simpler one exceeds its sampling error (about the root of 1 / jobs) and the larger one reduces
-the distance by a fifth or more. Each component of a mixture becomes a class of jobs. The upper
-limit of the run times is set so that the mean of a bin matches the log where possible, because the
+``scipy.optimize``). A candidate replaces a simpler one only if the Anderson-Darling distance of the
+simpler one exceeds its sampling error (about the square root of 1 / jobs) and the candidate reduces
+this distance by a fifth or more. Each component of a mixture becomes a class of jobs. The upper
+limit of the run times is set so that the mean of a bin matches the log if possible, because the
 mean determines the load.
 
-Arrivals have the daily and weekly cycle of the log. The gaps that remain without the cycle are
-modelled as a Poisson, hyperexponential or batch process, whichever is closest.
+Arrivals have the daily and weekly cycle of the log. Once the cycle is removed, the gaps between
+arrivals are modelled as a Poisson, hyperexponential or batch process, whichever is closest to the
+log.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ __all__ = ["DISTANCE_QUANTILES", "fit_distance", "fit_workload"]
 Duration = LogNormalDuration | WeibullDuration
 Process = Poisson | Hyperexponential | Batch
 DISTANCE_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
-"""Probabilities at which run times of model and log are compared."""
+"""Probabilities at which the quantiles of run times are compared between model and log."""
 _MIN_JOBS = 50
 _LEAST_S = 1.0
 _KINDS = {1: ("",), 2: ("short", "long"), 3: ("short", "medium", "long")}
@@ -82,9 +83,9 @@ def fit_workload(
         Second of the week (from Monday, 00:00) at ``submit_s`` 0, for a clock without daylight
         saving time.
     calendar : Calendar, optional
-        The local clock with daylight saving time; replaces `first_second`.
+        The local clock with daylight saving time; if given, `first_second` is ignored.
     virtual_clusters : bool
-        Whether to keep the shares of the virtual clusters of the log.
+        Whether the model keeps each virtual cluster's share of the jobs.
 
     Returns
     -------
@@ -93,11 +94,15 @@ def fit_workload(
     Raises
     ------
     InputError
-        If there are fewer than 50 jobs, all jobs arrive at once, or some jobs have no run time.
+        If there are fewer than 50 jobs, all jobs are submitted at the same time, or a run time is
+        missing or 0.
     """
     runs = jobs["duration_s"]
     if len(jobs) < _MIN_JOBS or jobs["submit_s"].iloc[-1] == jobs["submit_s"].iloc[0]:
-        raise InputError(name, f"a fit needs at least {_MIN_JOBS} jobs with different submit times")
+        raise InputError(
+            name,
+            f"a fit needs at least {_MIN_JOBS} jobs that are not all submitted at the same time",
+        )
     if not (runs > 0).all():
         raise InputError(name, "a fit needs a run time above 0 for every job")
     index, labels = size_bins(jobs["n_accelerators"])
@@ -116,7 +121,7 @@ def fit_workload(
 
 
 def _merge_small(counts: Ints) -> list[tuple[int, int]]:
-    """Join neighbouring bins until each range has enough jobs for a fit."""
+    """Return ranges (first, last) of neighbouring bins, each with enough jobs for a fit."""
     ranges: list[tuple[int, int]] = []
     first, total = 0, 0
     for k, count in enumerate(counts):
@@ -160,7 +165,7 @@ def _classes(rows: pd.DataFrame, label: str, n_total: int, clusters: bool) -> li
 
 
 def _members(parts: list[_Part], runs: Floats) -> Ints:
-    """Return the most likely component of each job."""
+    """Return the index of the most likely component of each job."""
     if len(parts) == 1:
         return np.zeros(len(runs), dtype=np.int64)
     step = 1.05
@@ -169,7 +174,11 @@ def _members(parts: list[_Part], runs: Floats) -> Ints:
 
 
 def _fit_estimates(rows: pd.DataFrame) -> QuantileTable | None:
-    """Return quantiles of estimate / run time (1 or more); None if the log has no estimates."""
+    """Return the distribution of estimate / run time (at least 1), as quantiles.
+
+    The result is None if the log has no estimates, if there are fewer than 20 jobs, or if no
+    estimate exceeds the run time.
+    """
     if "estimate_s" not in rows or len(rows) < 20:
         return None
     factor = np.maximum(rows["estimate_s"] / rows["duration_s"], 1.0)
@@ -181,7 +190,10 @@ def _fit_estimates(rows: pd.DataFrame) -> QuantileTable | None:
 
 
 def _fit_durations(runs: Floats, *, mean: float) -> list[_Part]:
-    """Fit the run times of one bin; `mean` is weighted by size, so that the work matches."""
+    """Fit the run times of one bin, and return the components.
+
+    `mean` is the mean run time weighted by job size, so that the work of the model matches the log.
+    """
     runs = np.maximum(runs, _LEAST_S)
     if runs.min() == runs.max():
         return [_Part(1.0, _lognormal_of(float(runs[0]), 0.0))]
@@ -204,7 +216,7 @@ _CHANCES = np.concatenate([(np.arange(200) + 0.5) / 200, 1 - np.geomspace(0.004,
 
 
 def _distance(parts: list[_Part], runs: Floats) -> float:
-    """Return the Anderson-Darling distance, which gives the tails a larger weight."""
+    """Return the Anderson-Darling distance of a fit, in which the tails have a larger weight."""
     model = np.sum([part.share * part.cdf(np.quantile(runs, _CHANCES)) for part in parts], axis=0)
     return float(np.sqrt(np.mean((model - _CHANCES) ** 2 / (_CHANCES * (1 - _CHANCES)))))
 
@@ -268,7 +280,7 @@ def _lognormals(runs: Floats, components: int, mean: float) -> list[_Part]:
 
 
 def _with_limits(parts: list[_Part], mean: float, longest: float) -> list[_Part]:
-    """Set the upper limit at which the mean matches the log.
+    """Return the components with the upper limit at which the mean run time matches the log.
 
     The limit is between a twentieth and three times the longest run time of the log.
     """
@@ -292,7 +304,7 @@ def _with_limits(parts: list[_Part], mean: float, longest: float) -> list[_Part]
 def fit_arrivals(
     jobs: pd.DataFrame, *, first_second: float = 0.0, calendar: Calendar | None = None
 ) -> Arrivals:
-    """Fit the arrival process: the cycle to the rates, the process to the gaps.
+    """Fit the daily and weekly cycle to the arrival rates, and the process to the gaps.
 
     Parameters
     ----------
@@ -301,7 +313,7 @@ def fit_arrivals(
     first_second : float
         Second of the week at ``submit_s`` 0, for a clock without daylight saving time.
     calendar : Calendar, optional
-        The local clock with daylight saving time; replaces `first_second`.
+        The local clock with daylight saving time; if given, `first_second` is ignored.
     """
     clock = clock_of(first_second) if calendar is None else calendar
     statistics = describe_jobs(jobs, calendar=clock)
@@ -323,7 +335,7 @@ def _relative(rates: Floats) -> tuple[float, ...] | None:
 
 
 def _fit_process(gaps: Floats) -> Process:
-    """Choose the process with the smallest Kolmogorov-Smirnov distance to the gaps."""
+    """Return the process with the smallest Kolmogorov-Smirnov distance to the gaps."""
     at_once = float((gaps <= 0.001).mean())
     processes: list[Process] = [Poisson(), *_likeliest_phases(gaps)]
     if at_once > 0:
@@ -332,12 +344,12 @@ def _fit_process(gaps: Floats) -> Process:
 
 
 def _ks(values: Floats, cdf: Callable[[Floats], Floats]) -> float:
-    """Return the Kolmogorov-Smirnov distance of a sample to a distribution function."""
+    """Return the Kolmogorov-Smirnov distance between a sample and a distribution function."""
     return float(stats.ks_1samp(values, cast(Any, cdf), method="asymp").statistic)
 
 
 def _likeliest_phases(gaps: Floats) -> list[Process]:
-    """Return the most likely two-phase hyperexponential; empty if its cv is at most 1.02."""
+    """Return the most likely hyperexponential process; an empty list if its cv is at most 1.02."""
 
     def phases(theta: Floats) -> tuple[float, float, float]:
         p, short = special.expit(np.clip(theta, -12, 12))
@@ -358,7 +370,7 @@ def _likeliest_phases(gaps: Floats) -> list[Process]:
 
 
 def fit_distance(model_jobs: pd.DataFrame, jobs: pd.DataFrame) -> pd.DataFrame:
-    """Return the distance between generated jobs and the jobs of a log.
+    """Return the distance between generated jobs and the jobs of a log, by size bin.
 
     Parameters
     ----------
@@ -368,10 +380,11 @@ def fit_distance(model_jobs: pd.DataFrame, jobs: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per size bin, and one for ``all``. Columns: ``jobs`` (of the log), ``share_model``
-        and ``share_log`` (shares of the jobs), ``ks`` (Kolmogorov-Smirnov distance of the run
-        times), ``worst_quantile_ratio`` (maximum of model / log and log / model over
-        `DISTANCE_QUANTILES`), and ``work_ratio`` (mean accelerator-seconds per job, model / log).
+        One row per size bin, and a row ``all`` for all jobs. Columns: ``jobs`` (of the log),
+        ``share_model`` and ``share_log`` (shares of the jobs), ``ks`` (Kolmogorov-Smirnov distance
+        of the run times), ``worst_quantile_ratio`` (largest ratio of a run-time quantile, model /
+        log or log / model, over `DISTANCE_QUANTILES`), and ``work_ratio`` (mean accelerator-seconds
+        per job, model / log).
     """
     index, labels = size_bins(jobs["n_accelerators"])
     model_index, _ = size_bins(model_jobs["n_accelerators"])

@@ -21,7 +21,7 @@ Streams = Callable[[str], np.random.Generator]
 
 
 class Runtime(Protocol):
-    """Run time of jobs with a model, computed by the performance core."""
+    """Function that computes the run time of jobs with a model (the performance core)."""
 
     def __call__(self, model: str, n_accelerators: Ints, tokens: float) -> Floats:
         """Return the time (seconds) to process `tokens` on each number of accelerators."""
@@ -36,25 +36,25 @@ def generate_jobs(
     rate_scale: float = 1.0,
     calendar: Calendar = UNDATED,
 ) -> pd.DataFrame:
-    """Draw jobs.
+    """Draw jobs from a workload model.
 
-    Each purpose has a separate random stream, and each job uses one number from it. The k-th job
-    therefore has the same class, size and duration at every load and horizon; only the submit times
-    change.
+    Each purpose has a separate random stream, and each job uses one number from each stream. The
+    k-th job therefore has the same class, size and duration at every load and horizon; only its
+    submit time changes.
 
     Parameters
     ----------
     spec : WorkloadSpec
         The workload model.
     streams : callable
-        Returns the generator for a purpose, such as :class:`clustersim.seeds.Streams`. The purposes
-        are ``arrivals``, ``classes``, ``sizes``, ``durations`` (tokens for jobs with a model),
-        ``estimates``, ``vcs`` and ``users``.
+        Function that returns the random generator for a purpose, such as
+        :class:`clustersim.seeds.Streams`. The purposes are ``arrivals``, ``classes``, ``sizes``,
+        ``durations`` (tokens for jobs with a model), ``estimates``, ``vcs`` and ``users``.
     n_jobs, horizon_s : int, float
-        Number of jobs, and the time up to which jobs arrive. If both are given, the one reached
-        first applies.
+        Number of jobs, and the time up to which jobs arrive. If both are given, arrivals stop at
+        the limit that is reached first.
     rate_scale : float
-        Factor on the arrival rate.
+        Factor by which the arrival rate is multiplied.
     calendar : Calendar
         The local clock, for daily and weekly cycles of arrivals.
 
@@ -62,9 +62,9 @@ def generate_jobs(
     -------
     pandas.DataFrame
         The jobs table with ``job_class``, and with ``model``, ``tokens``, ``estimate_s``, ``vc``,
-        ``user``, ``accelerators`` and ``preemptible`` if the workload model has them.
-        ``duration_s`` is NaN for jobs with a model; their ``estimate_factor`` is multiplied by the
-        run time once it is known.
+        ``user``, ``accelerators`` and ``preemptible`` if the workload model has them. For jobs with
+        a model, ``duration_s`` is NaN, and the estimate is ``estimate_factor`` times the run time
+        once the run time is known.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def generate_jobs(
     advice = "use clustersim.load_workload(path_or_name)"
     check_kind("workload", spec, WorkloadSpec, "a workload model", advice)
     if not callable(streams):
-        wanted = "a function from purpose to random generator"
+        wanted = "a function that returns a random generator for a purpose"
         check_kind("streams", streams, (), wanted, "use clustersim.Streams(seed)")
     submit = arrival_times(
         spec.arrivals,
@@ -147,7 +147,7 @@ def _estimates(
     columns: Mapping[str, object],
     u: Floats,
 ) -> dict[str, object]:
-    """Return estimates of jobs with a duration, and factors for jobs with a model."""
+    """Return estimates for jobs with a duration, and estimate factors for jobs with a model."""
     if not any(c.estimate for c in spec.classes):
         return {}
     factors = np.ones(len(u))

@@ -27,14 +27,14 @@ __all__ = [
 ]
 
 UNUSUAL_S = 100 * SECONDS_PER_YEAR
-"""Longer times (in seconds) cause a note, because they may be in milliseconds: a month has nearly
-this number of milliseconds."""
+"""Times above this number of seconds cause a note, because they may be in milliseconds: a month has
+nearly this many milliseconds."""
 REQUIRED_COLUMNS = ("job_id", "submit_s", "n_accelerators", "duration_s")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class JobLog(Brief):
-    """The jobs of one file, and the numbers of its other rows.
+    """The jobs of one file, and how many of its rows are not jobs.
 
     Parameters
     ----------
@@ -45,15 +45,15 @@ class JobLog(Brief):
     rows_read : int
         Number of rows in the file.
     source : str
-        The file.
+        Path of the file.
     format : str
-        The format of the file.
+        Format of the file.
     dropped : Mapping of str to int
         Number of rows that were dropped because they are not jobs on accelerators, by reason.
     notes : tuple of str
-        Changes that did not drop rows.
+        Notes on changes other than dropped rows.
     origin : datetime, optional
-        Local time at ``submit_s`` 0; None if the file does not contain it.
+        Local time at ``submit_s`` 0; None if it is unknown.
     """
 
     jobs: pd.DataFrame
@@ -72,7 +72,7 @@ class JobLog(Brief):
         }
 
     def report(self) -> str:
-        """Return a short text on the rows that were read, kept and dropped, with reasons."""
+        """Return a short report on the rows that were read, kept and dropped, with reasons."""
         rows = counted(self.rows_read, "row")
         lines = [f"{self.source} ({self.format}): {rows}, {counted(len(self.jobs), 'job')}"]
         lines += [f"  dropped {count:,}: {reason}" for reason, count in self.dropped.items()]
@@ -81,7 +81,7 @@ class JobLog(Brief):
 
 
 def texts_of(column: pd.Series) -> npt.NDArray[np.object_]:
-    """Return a column of any type as texts; missing values become empty texts.
+    """Return a column of any type as strings; missing values become empty strings.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def texts_of(column: pd.Series) -> npt.NDArray[np.object_]:
 
 
 def check_jobs(jobs: pd.DataFrame, source: str | Path, *, records: Ints | None = None) -> None:
-    """Refuse a table that cannot be simulated.
+    """Raise an error if a jobs table cannot be simulated.
 
     Parameters
     ----------
@@ -127,7 +127,8 @@ def check_jobs(jobs: pd.DataFrame, source: str | Path, *, records: Ints | None =
     >>> check_jobs(jobs, "a.csv")
     Traceback (most recent call last):
         ...
-    clustersim.errors.InputError: a.csv: n_accelerators: 1 row below 1 (row 2: 0); 1 or more needed
+    clustersim.errors.InputError: a.csv: n_accelerators: 1 row with a value below 1 (row 2: 0); \
+at least 1 is needed
     """
     problems = list(_missing_columns(jobs))
     if len(jobs) == 0:
@@ -140,7 +141,7 @@ def check_jobs(jobs: pd.DataFrame, source: str | Path, *, records: Ints | None =
 
 
 def _note_long_times(jobs: pd.DataFrame) -> None:
-    """Note times that are longer than any log: most likely they are in milliseconds."""
+    """Add a note on times that are longer than any log and thus most likely in milliseconds."""
     for name in ("submit_s", "duration_s", "estimate_s"):
         values = _values(jobs, name, np.arange(len(jobs)))
         if values is None or isinstance(values, str):
@@ -158,7 +159,7 @@ def _missing_columns(jobs: pd.DataFrame) -> Iterator[str]:
     columns = [str(column) for column in jobs.columns]
     yield from absent_columns(REQUIRED_COLUMNS, columns)
     for name in sorted({name for name in columns if columns.count(name) > 1}):
-        yield f"{name}: there is more than one column of this name"
+        yield f"{name}: there is more than one column with this name"
 
 
 def _problems(jobs: pd.DataFrame, records: Ints) -> list[str]:
@@ -184,7 +185,7 @@ def _model_rows(jobs: pd.DataFrame) -> Bools | None:
 
 
 def _values(jobs: pd.DataFrame, name: str, records: Ints) -> Floats | str | None:
-    """Return a column as floats, or a problem with its type; None if it is absent or ambiguous."""
+    """Return a column as floats, or a message if it is not numeric; None if absent or ambiguous."""
     column = jobs.get(name)
     if not isinstance(column, pd.Series):
         return None
@@ -203,7 +204,7 @@ def _values(jobs: pd.DataFrame, name: str, records: Ints) -> Floats | str | None
     return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-_INFINITE = "infinite or beyond 1.8e308"
+_INFINITE = "with a value that is infinite or beyond 1.8e308"
 _NEEDED = {
     "submit_s": "a number of seconds is needed; dates are read from a column submit_time",
     "duration_s": "a number of seconds is needed",
@@ -255,21 +256,25 @@ def _check_numbers(
     rule = f"{'more than' if open_end else 'at least'} {format_number(least, 6)} is needed"
     limit = f"at most {most:g} is allowed"
     if most == LONGEST_S:
-        limit = "at most 10,000 yr (3.16e11 s) is allowed; is it in milliseconds?"
+        limit = "at most 10,000 yr (3.16e11 s) is allowed; is the value in milliseconds?"
     too_low = values <= least if open_end else values < least
     for bad, what, remedy in (
-        (absent, "without a value", "every job needs one"),
+        (absent, "without a value", "every job needs a value"),
         (np.isinf(values), _INFINITE, "a finite number is needed"),
-        (too_low & np.isfinite(values), "too low" if least > 0 else "not positive", rule),
+        (
+            too_low & np.isfinite(values),
+            "with a value that is too low" if least > 0 else "with a value that is not positive",
+            rule,
+        ),
         (
             (values > most) & np.isfinite(values),
-            "too large",
+            "with a value that is too large",
             limit,
         ),
     ):
         if bad.any():
-            if what == "not positive" and not open_end:
-                what = "negative"
+            if what == "with a value that is not positive" and not open_end:
+                what = "with a negative value"
             yield _row_problem(name, bad, values, records, what, remedy)
 
 
@@ -282,12 +287,12 @@ def _check_size(jobs: pd.DataFrame, records: Ints) -> Iterator[str]:
         return
     finite = np.isfinite(values)
     for bad, what, rule in (
-        (np.isnan(values), "without a value", "every job needs one"),
+        (np.isnan(values), "without a value", "every job needs a value"),
         (np.isinf(values), _INFINITE, "a whole number is needed"),
-        (values < 1, "below 1", "1 or more needed"),
+        (values < 1, "with a value below 1", "at least 1 is needed"),
         (
             values > MOST_CHIPS,
-            "too large",
+            "with a value that is too large",
             f"at most {MOST_CHIPS:,} is allowed",
         ),
         (
@@ -309,8 +314,9 @@ def _check_order(jobs: pd.DataFrame, records: Ints) -> Iterator[str]:
     if len(back):
         row = int(back[0]) + 1
         yield (
-            f"submit_s: not in order in {counted(len(back), 'place')}, first: row {records[row]} "
-            f"({values[row]:.15g}) comes after row {records[row - 1]} ({values[row - 1]:.15g}); "
+            f"submit_s: not in order in {counted(len(back), 'place')}; the first is row "
+            f"{records[row]} ({values[row]:.15g}), which comes after row {records[row - 1]} "
+            f"({values[row - 1]:.15g}); "
             "sort the rows, or use --sort (sort=True)"
         )
 
@@ -322,14 +328,14 @@ def _check_identity(jobs: pd.DataFrame, records: Ints) -> Iterator[str]:
     absent = np.asarray(column.isna())
     if absent.any():
         first = records[int(np.argmax(absent))]
-        yield f"job_id: {_rows(int(absent.sum()))} no value (row {first}); every job needs one"
+        yield f"job_id: {_rows(int(absent.sum()))} no value (row {first}); every job needs an id"
         column = column[~absent]
     if pd.api.types.is_integer_dtype(column):
         numbers = column.to_numpy()
         if len(numbers) < 2 or (numbers[1:] > numbers[:-1]).all():
             return
     elif not (column.dtype == object or isinstance(column.dtype, pd.StringDtype)):
-        yield f"job_id: must be whole numbers or texts, found the type {column.dtype}"
+        yield f"job_id: must be whole numbers or text, found the type {column.dtype}"
         return
     if column.is_unique:
         return

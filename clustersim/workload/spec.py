@@ -126,7 +126,7 @@ class WorkloadSpec(Brief, FileModel):
 
 
 def workload_names() -> tuple[str, ...]:
-    """Return the names of the workload models that are part of clustersim.
+    """Return the names of the workload models in the package.
 
     Examples
     --------
@@ -138,7 +138,7 @@ def workload_names() -> tuple[str, ...]:
 
 
 def load_workload(name_or_path: str | Path) -> WorkloadSpec:
-    """Read a workload model that is part of clustersim, or a YAML file.
+    """Read a workload model from the package or from a YAML file.
 
     Parameters
     ----------

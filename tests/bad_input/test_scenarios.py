@@ -254,7 +254,10 @@ VALUES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     # extends
     "extends nothing": ({"extends": "base.yaml"}, ("extends: base.yaml: no such file",)),
-    "extends itself": ({"extends": "scenario.yaml"}, ("extends: a circle of files",)),
+    "extends itself": (
+        {"extends": "scenario.yaml"},
+        ("extends: the files extend each other in a circle",),
+    ),
     "extends a number": ({"extends": 5}, ("extends: must be the name of a file, found 5",)),
     "extends a folder": ({"extends": "."}, ("extends: ", "is not a file")),
 }
@@ -309,7 +312,11 @@ def test_missing_file_and_folder(refuse: Refuse) -> None:
 def test_circle_of_files(refuse: Refuse, write_scenario: Callable[..., None]) -> None:
     write_scenario({"extends": "other.yaml"})
     write_scenario({"extends": "scenario.yaml"}, "other.yaml")
-    refuse(RUN, "extends: a circle", "scenario.yaml -> other.yaml -> scenario.yaml")
+    refuse(
+        RUN,
+        "extends: the files extend each other in a circle",
+        "scenario.yaml -> other.yaml -> scenario.yaml",
+    )
 
 
 CHANGES = {

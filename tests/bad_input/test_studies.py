@@ -326,7 +326,7 @@ def test_file_that_is_no_study(refuse: Refuse) -> None:
         "name: [1\n": "is not valid YAML",
         "name: a\nname: b\n": "the key 'name' occurs twice (the second time in line 2)",
         "extends: other.yaml\n": "extends: other.yaml: no such file",
-        "extends: study.yaml\n": "extends: a circle of files",
+        "extends: study.yaml\n": "extends: the files extend each other in a circle",
     }.items():
         Path("study.yaml").write_text(content, encoding="utf-8")
         assert_one_line(refuse(RUN, "study.yaml: ", words))

@@ -80,7 +80,9 @@ def test_references_are_printed_only_when_asked_for(printed):
     assert lines.index(row) > next(i for i, line in enumerate(lines) if line.startswith("810E"))
     assert "more chips" not in every
     assert printed("tpu v4").startswith("TPU-v4 (Google, 2020)")
-    assert "Export to China: unknown [not stated in a source read]" in printed("TPU-v4")
+    assert "Export to China: unknown [not stated in the sources that were read]" in printed(
+        "TPU-v4"
+    )
 
 
 def test_own_file(printed, tmp_path):

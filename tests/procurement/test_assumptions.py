@@ -219,7 +219,7 @@ def test_assumptions_can_be_changed_by_path() -> None:
         ),
         (
             {"prices": {"H200": {"low": "1 CNY", "value": "3 CNY", "high": "2 CNY"}}},
-            "needs low <= value <= high",
+            "must satisfy low <= value <= high",
         ),
     ],
 )

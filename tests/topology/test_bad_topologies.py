@@ -71,7 +71,7 @@ BAD_POOLS = {
     ),
     "more pods than a core has ports": (
         pool(nodes=512, fabric=rail(radix=16, units_per_pod=2)),
-        ["fabric.units_per_pod: 128 units make 64 pods"],
+        ["fabric.units_per_pod: 128 units form 64 pods"],
     ),
     "rate of no link": (
         pool(fabric=rail(link_rate="0 Gb/s")),

@@ -130,7 +130,7 @@ def test_start_and_end(tmp_path: Path) -> None:
     apart = good.replace("1,2026-01-01 09:00,8,2026-01-01 09:00", "1,0,8,2026-01-01 09:00:00Z")
     message = refusal(tmp_path / "c.csv", head + apart)
     assert message.startswith(
-        "start has dates with an offset from UTC, end has dates without an offset from UTC; both"
+        "start has dates with an offset from UTC, but end has dates without an offset from UTC; "
     )
 
 

@@ -132,7 +132,8 @@ def test_dates(tmp_path: Path) -> None:
     )
     assert naive.origin == datetime(2024, 1, 1, 10)
     assert naive.notes[1] == (
-        "submit_time is read as submit_s, dates without a time zone, in seconds since the first"
+        "submit_time is read as submit_s, dates without a time zone, "
+        "in seconds since the first date"
     )
     with pytest.raises(
         InputError, match=r"submit_time: 1 row has no valid date .*\(row 1: '01.02.2024 10"
@@ -172,7 +173,7 @@ def test_counts_since_1970(tmp_path: Path, scale: int, unit: str) -> None:
     log = read(tmp_path, "job_id,timestamp,n_gpus,duration\n" + rows)
     assert log.jobs["submit_s"].tolist() == [0, 60, 120]
     assert log.origin == datetime.fromtimestamp(first, UTC)
-    message = f"timestamp is read as submit_s, in {unit} since 1970 (UTC), minus the first"
+    message = f"timestamp is read as submit_s, in {unit} since 1970 (UTC), minus the first time"
     assert message in log.notes
 
 
@@ -274,7 +275,7 @@ def test_types_of_chips_that_the_catalogue_lacks(tmp_path: Path) -> None:
     known = [row for row in rows if "T4" not in row]
     message = read(tmp_path, "\n".join([head, *known]) + "\n").notes[1]
     assert message.endswith(
-        "To restrict them, add a column accelerators with names of the catalogue"
+        "To restrict them, add a column accelerators with names from the catalogue"
     )
 
 
@@ -353,7 +354,7 @@ def test_an_estimate_stays_and_a_doubtful_one_is_reported(tmp_path: Path) -> Non
     path.write_text("job,submit,gpus,runtime,walltime\n1,0,8,10,long\n")
     log = read_jobs(path)
     assert "estimate_s" not in log.jobs
-    assert any("walltime is ignored as estimate_s" in note for note in log.notes)
+    assert any("walltime is not used as estimate_s" in note for note in log.notes)
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_keeps_estimates_and_virtual_clusters() -> None:
     ("change", "said"),
     [
         ({"n": 20}, "at least 50 jobs"),
-        ({"submit_s": 0.0}, "with different submit times"),
+        ({"submit_s": 0.0}, "not all submitted at the same time"),
         ({"duration_s": 0.0}, "run time above 0"),
         ({"duration_s": np.nan}, "run time above 0"),
     ],

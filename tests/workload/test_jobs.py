@@ -57,7 +57,7 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
     "no rows": (lambda: good().iloc[:0], "contains no jobs"),
     "column twice": (
         lambda: pd.concat([good(), good()[["job_id"]]], axis=1),
-        "job_id: there is more than one column of this name",
+        "job_id: there is more than one column with this name",
     ),
     "submit NaN": (
         lambda: edited("submit_s", 1, np.nan),
@@ -65,13 +65,16 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
     ),
     "submit inf": (
         lambda: edited("submit_s", 2, np.inf),
-        "submit_s: 1 row infinite or beyond 1.8e308 (row 3: inf)",
+        "submit_s: 1 row with a value that is infinite or beyond 1.8e308 (row 3: inf)",
     ),
     "submit negative": (
         lambda: edited("submit_s", 0, -1.5),
-        "submit_s: 1 row negative (row 1: -1.5)",
+        "submit_s: 1 row with a negative value (row 1: -1.5)",
     ),
-    "submit absurd": (lambda: edited("submit_s", 2, 3.2e11), "submit_s: 1 row too large"),
+    "submit absurd": (
+        lambda: edited("submit_s", 2, 3.2e11),
+        "submit_s: 1 row with a value that is too large",
+    ),
     "submit text": (
         lambda: edited("submit_s", 1, "noon"),
         "submit_s: 1 row has no number (row 2: 'no",
@@ -82,15 +85,15 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
     ),
     "submit unsorted": (
         lambda: edited("submit_s", 2, 4),
-        "submit_s: not in order in 1 place, first: row 3 (4) comes after row 2 (5); sort",
+        "submit_s: not in order in 1 place; the first is row 3 (4), which comes after row 2 (5);",
     ),
     "size zero": (
         lambda: edited("n_accelerators", 0, 0),
-        "n_accelerators: 1 row below 1 (row 1: 0)",
+        "n_accelerators: 1 row with a value below 1 (row 1: 0)",
     ),
     "size negative": (
         lambda: edited("n_accelerators", 0, -3),
-        "n_accelerators: 1 row below 1 (row 1: -3)",
+        "n_accelerators: 1 row with a value below 1 (row 1: -3)",
     ),
     "size fraction": (
         lambda: edited("n_accelerators", 1, 1.5),
@@ -100,10 +103,13 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
         lambda: edited("n_accelerators", 1, np.nan),
         "n_accelerators: 1 row without a value (row 2)",
     ),
-    "size inf": (lambda: edited("n_accelerators", 1, np.inf), "n_accelerators: 1 row infinite"),
+    "size inf": (
+        lambda: edited("n_accelerators", 1, np.inf),
+        "n_accelerators: 1 row with a value that is infinite",
+    ),
     "size absurd": (
         lambda: edited("n_accelerators", 1, 10**7 + 1),
-        "n_accelerators: 1 row too large",
+        "n_accelerators: 1 row with a value that is too large",
     ),
     "size bool": (
         lambda: good().assign(n_accelerators=True),
@@ -113,16 +119,22 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
         lambda: edited("duration_s", 1, np.nan),
         "duration_s: 1 row without a value (row 2)",
     ),
-    "duration negative": (lambda: edited("duration_s", 1, -2), "duration_s: 1 row negative (row 2"),
-    "duration inf": (lambda: edited("duration_s", 1, np.inf), "duration_s: 1 row infinite"),
+    "duration negative": (
+        lambda: edited("duration_s", 1, -2),
+        "duration_s: 1 row with a negative value (row 2",
+    ),
+    "duration inf": (
+        lambda: edited("duration_s", 1, np.inf),
+        "duration_s: 1 row with a value that is infinite",
+    ),
     "duration absurd": (
         lambda: edited("duration_s", 1, 3.2e11),
-        "duration_s: 1 row too large",
+        "duration_s: 1 row with a value that is too large",
     ),
     "duration text": (lambda: edited("duration_s", 1, "1h"), "duration_s: 1 row has no number"),
     "estimate negative": (
         lambda: good().assign(estimate_s=[1, 2, -1]),
-        "estimate_s: 1 row negative (row 3: -1)",
+        "estimate_s: 1 row with a negative value (row 3: -1)",
     ),
     "estimate NaN": (
         lambda: good().assign(estimate_s=[1, np.nan, 1]),
@@ -139,7 +151,7 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
     ),
     "id fraction": (
         lambda: good().assign(job_id=[1.5, 2, 3]),
-        "job_id: must be whole numbers or texts, found the type float64",
+        "job_id: must be whole numbers or text, found the type float64",
     ),
     "model without tokens": (
         lambda: good().assign(duration_s=np.nan, model=None, tokens=np.nan),
@@ -147,7 +159,7 @@ FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
     ),
     "tokens zero": (
         lambda: good().assign(model="llama3-8b", tokens=[1e9, 0.0, 1e9]),
-        "tokens: 1 row not positive",
+        "tokens: 1 row with a value that is not positive",
     ),
 }
 
@@ -247,7 +259,7 @@ def test_recorded_log(tmp_path: Path) -> None:
         assert log.jobs["n_accelerators"].tolist() == [1, 1]
         assert log.jobs["estimate_s"].tolist() == [90, 30]
         assert log.notes == (
-            "1 job requests a fraction of an accelerator: rounded up to whole accelerators",
+            "1 job requests a fraction of an accelerator, which is rounded up",
             "1 job has no estimate: the run time is used as the estimate",
         )
 
@@ -301,7 +313,7 @@ def test_truncated_and_misnamed_parquet(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a Parquet file, although its name ends"):
         read_jobs(tmp_path / "jobs.csv")
     assert len(read_jobs(tmp_path / "jobs.csv", format="parquet").jobs) == 3
-    with pytest.raises(InputError, match="must be of the format csv, found a parquet file"):
+    with pytest.raises(InputError, match="must be in the format csv, found a parquet file"):
         read_jobs(tmp_path / "jobs.csv", format="csv")
 
 
@@ -336,7 +348,7 @@ def test_a_year_in_milliseconds_is_reported(column, capsys):
         f"Note: {column} is up to 31,600,000,000 s, which is 1,000 years; check that"
     )
     table.loc[2, column] = 3.15576e11 * 1.01
-    with pytest.raises(InputError, match=r"too large \(row 3.*; is it in milliseconds\?"):
+    with pytest.raises(InputError, match=r"too large \(row 3.*; is the value in milliseconds\?"):
         check_jobs(table, "a.csv")
 
 

@@ -86,7 +86,9 @@ def test_swf_clip_to_estimate(tmp_path: Path) -> None:
     assert read_jobs(path).jobs["duration_s"].tolist() == [600, 60]
     clipped = read_jobs(path, clip_to_estimate=True)
     assert clipped.jobs["duration_s"].tolist() == [500, 60]
-    assert "1 job ran longer than its estimate: ended at the estimate" in clipped.notes
+    assert (
+        "1 job ran longer than its estimate: the run time is cut at the estimate" in clipped.notes
+    )
 
 
 def attempt(start: str | None, end: str | None, *gpus: int) -> dict[str, object]:
@@ -266,7 +268,7 @@ def test_pai_with_its_job_table(tmp_path: Path) -> None:
     assert log.jobs["submit_s"].tolist() == [0, 30]
     assert log.jobs["start_s"].tolist() == [100, 40]
     assert log.jobs["user"].tolist() == ["u1", "u2"]
-    with pytest.raises(InputError, match="job table, which has no sizes"):
+    with pytest.raises(InputError, match="job table, which does not state job sizes"):
         read_jobs(jobs)
     with pytest.raises(InputError, match="has 6 columns, but a table of PAI has 10"):
         read_jobs(jobs, format="pai")
@@ -296,7 +298,7 @@ def test_openb(tmp_path: Path) -> None:
     assert log.jobs["submit_s"].tolist() == [0, 60]
     assert log.jobs["vc"].tolist() == ["Burstable", "BE"]
     assert log.notes == (
-        "1 job requests a fraction of an accelerator: rounded up to whole accelerators",
+        "1 job requests a fraction of an accelerator, which is rounded up",
         "columns of the log that the simulation ignores: gpu_spec (1 job), cpu_milli (2 jobs "
         "of 5 records), memory_mib (2 jobs of 5 records)",
         "gpu_spec: jobs restricted to certain chip types can run on any chip here, with the run "

@@ -34,12 +34,12 @@ def test_order(tmp_path: Path, write: Callable[[Path, str], Path]) -> None:
     path = write(tmp_path, "5,40,8,60,completed\n6,35,8,60,completed\n")
     with pytest.raises(InputError) as caught:
         read_jobs(path)
-    assert "row 6 (35) comes after row 5 (40)" in str(caught.value)
+    assert "row 6 (35), which comes after row 5 (40)" in str(caught.value)
     assert read_jobs(path, sort=True).jobs["job_id"].tolist() == [1, 6, 5]
 
 
 def test_values(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"submit_s: 1 row negative \(row 6: -3\)"):
+    with pytest.raises(InputError, match=r"submit_s: 1 row with a negative value \(row 6: -3\)"):
         read_jobs(csv(tmp_path, "5,40,8,60,completed\n6,-3,8,60,completed\n"))
     with pytest.raises(InputError, match=r"submit_s: 1 row has no number \(row 5: 'soon'\)"):
         read_jobs(csv(tmp_path, "5,soon,8,60,completed\n"))
@@ -53,7 +53,9 @@ def test_rows_of_models_only(tmp_path: Path) -> None:
         "job_id,submit_s,n_accelerators,duration_s,model,tokens\n1,0,8,60,,\n2,0,8,60,,\n"
         "3,0,8,,llama3-8b,1e9\n4,0,8,,llama3-8b,-5\n"
     )
-    with pytest.raises(InputError, match=r"tokens: 1 row not positive \(row 4: -5\)"):
+    with pytest.raises(
+        InputError, match=r"tokens: 1 row with a value that is not positive \(row 4: -5\)"
+    ):
         read_jobs(path)
 
 
@@ -66,7 +68,9 @@ def test_sorted_formats_name_the_record_of_the_file(tmp_path: Path) -> None:
         "2,u,v,8,1,1,COMPLETED,2020-06-09 18:00:05,2020-06-09 18:41:02,2020-06-09 18:51:02\n"
         "3,u,v,1e30,1,1,COMPLETED,2020-06-09 18:00:00,2020-06-09 18:41:02,2020-06-09 18:51:02\n"
     )
-    with pytest.raises(InputError, match=r"n_accelerators: 1 row too large \(row 3: 1e\+30"):
+    with pytest.raises(
+        InputError, match=r"n_accelerators: 1 row with a value that is too large \(row 3: 1e\+30"
+    ):
         read_jobs(path)
 
 
@@ -83,7 +87,7 @@ def test_swf(tmp_path: Path) -> None:
         + line.format(4, 40, 60, 1)
         + line.format(5, 30, 60, 1)
     )
-    with pytest.raises(InputError, match=r"row 5 \(30\) comes after row 4 \(40\)"):
+    with pytest.raises(InputError, match=r"row 5 \(30\), which comes after row 4 \(40\)"):
         read_jobs(path)
 
 

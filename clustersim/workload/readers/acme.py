@@ -3,8 +3,8 @@
 Format: https://github.com/InternLM/AcmeTrace (README, "Job Trace"); Hu et al., "Characterization of
 Large Language Model Development in the Datacenter", NSDI '24. Times have an offset (+08:00 in
 Seren, +00:00 in Kalos). The README states that ``duration`` is end minus start, but in its example
-from Kalos it is end minus *submit*. The reader therefore uses the difference of end and start time,
-and drops jobs that lack one of them.
+from Kalos it is end minus *submit*. The reader therefore uses the difference between end and start
+time, and drops jobs that lack either time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Messages on cells of a log that are not numbers or times: column, row and what is needed."""
+"""Messages on cells of a log that are not numbers or times.
+
+A message states the column, the first row with such a cell, and what is allowed.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ _ABSENT = ("", "unknown", "none", "null", "nan", "nat", "na", "n/a", "-")
 
 
 def given_cells(values: pd.Series) -> Bools:
-    """Return which cells have a value, rather than a text for a missing value."""
+    """Return which cells have a value; texts such as ``none`` and ``-`` denote a missing value."""
     given = np.asarray(values.notna(), dtype=bool)
     if values.dtype == object or isinstance(values.dtype, pd.StringDtype):
         text = values.astype("string").str.strip().str.lower()
@@ -56,9 +59,9 @@ def cell_problem(name: object, values: pd.Series, bad: Bools, what: str, needed:
     values : pandas.Series
         Cells of the column; the index is the position of the record in the file, starting at 0.
     bad : array of bool
-        Which cells cannot be read; at least one.
+        Which cells cannot be read; at least one must be True.
     what : str
-        What is wrong with them, such as ``"no number"``.
+        What is wrong with these cells, such as ``"no number"``.
     needed : str
         What is allowed instead.
 
@@ -78,14 +81,14 @@ def cell_problem(name: object, values: pd.Series, bad: Bools, what: str, needed:
 def number_problem(
     name: object, values: pd.Series, needed: str = "a number is needed"
 ) -> str | None:
-    """Return a message on the cells of a column that are not numbers; None if there are none."""
+    """Return a message on the cells of a column that are not numbers; None if all are numbers."""
     return _problem(name, values, not_numbers(values), "no number", needed)
 
 
 def time_problem(
     name: object, texts: pd.Series, times: pd.Series, needed: str = ISO_DATE
 ) -> str | None:
-    """Return a message on the texts of a column that are not valid times; None if all are."""
+    """Return a message on the texts of a column that are not valid times; None if all are valid."""
     return _problem(name, texts, np.asarray(times.isna()), "no valid time", needed)
 
 
@@ -97,12 +100,12 @@ def _problem(name: object, values: pd.Series, unread: Bools, what: str, needed: 
 
 
 def refuse_problems(source: str | Path, problems: Iterable[str | None]) -> None:
-    """Refuse a file with any problem.
+    """Raise an error that lists the problems of a file, if there are any; None is ignored.
 
     Raises
     ------
     InputError
-        If there is a problem. The error lists all of them.
+        If there is a problem. The error lists all problems.
     """
     found = [problem for problem in problems if problem is not None]
     if found:

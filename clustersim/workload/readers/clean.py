@@ -1,4 +1,4 @@
-"""Steps common to all readers: types, dropping rows with reasons, estimates, order."""
+"""Steps common to all readers: convert types, drop rows, fill in estimates, and sort."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def as_numbers(table: pd.DataFrame) -> pd.DataFrame:
     """Convert the columns of a jobs table to their types if their values allow it.
 
     Whole numbers become int64 (Int64 if some are missing), other numbers become float64, and ``vc``
-    and ``user`` become text. A column that cannot be converted is left for the check to report.
+    and ``user`` become text. A column that cannot be converted is not changed; the check of the
+    table reports it.
     """
     table = table.copy(deep=False)
     for name in _NUMERIC:
@@ -57,26 +58,26 @@ def _number_column(column: pd.Series, *, whole: bool) -> pd.Series:
 
 
 def _floats(column: pd.Series) -> Floats | None:
-    """Return a column of numbers as floats, with NaN for missing ones; None if not numeric."""
+    """Return a numeric column as floats, with NaN for missing values; None if it is not numeric."""
     if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
         return None
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def require_columns(table: pd.DataFrame, columns: Iterable[str], source: Path) -> None:
-    """Refuse a table that lacks columns of its format, and name the nearest columns it has."""
+    """Raise an error on absent columns; the message suggests columns that may be meant instead."""
     problems = absent_columns(list(columns), [str(name) for name in table.columns])
     if problems:
         raise InputError(source, problems)
 
 
 def seconds_since(times: pd.Series, origin: pd.Timestamp | pd.Series) -> pd.Series:
-    """Return whole seconds from `origin` to `times`; NA where a time is missing."""
+    """Return whole seconds from `origin` to `times`; NA if a time is missing."""
     return (times - origin).dt.total_seconds().floordiv(1).astype("Int64")
 
 
 def rounded_up(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Round fractions of accelerators up to whole ones, with a note on the number of jobs."""
+    """Round numbers of accelerators up, and return the table and a note on the changed jobs."""
     sizes = _floats(table["n_accelerators"])
     if sizes is None:
         return table, []
@@ -84,7 +85,7 @@ def rounded_up(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     if not parts.any():
         return table, []
     requests = counted(int(parts.sum()), "job requests", "jobs request")
-    note = f"{requests} a fraction of an accelerator: rounded up to whole accelerators"
+    note = f"{requests} a fraction of an accelerator, which is rounded up"
     return table.assign(n_accelerators=np.ceil(sizes)), [note]
 
 
@@ -102,7 +103,7 @@ def log_of(
     sort: bool = False,
     clip_to_estimate: bool = False,
 ) -> JobLog:
-    """Make a job log from the rows of a recorded log.
+    """Build a job log from the rows of a recorded log.
 
     Rows without accelerators, a submit time or a run time are dropped and counted. The remaining
     rows must pass :func:`~clustersim.workload.jobs.check_jobs`.
@@ -110,16 +111,17 @@ def log_of(
     Parameters
     ----------
     table : pandas.DataFrame
-        The four columns of a jobs table, and others. Unknown values are NA (or -1, as in the
-        archives). The index is the position of the record in the file, starting at 0.
+        The four required columns of a jobs table, and any other columns. Unknown values are NA (or
+        -1, as in published archives). The index is the position of the record in the file, starting
+        at 0.
     source, format : str
         The file and its format.
     reasons : pandas.Series, optional
-        Reason for which the reader drops a row of `table`; missing for rows that are kept.
+        Reason why the reader drops a row of `table`; missing for rows that are kept.
     dropped : dict, optional
         Number of rows that the reader has already dropped, by reason.
     notes : iterable of str
-        Other changes by the reader.
+        Notes on other changes by the reader.
     ignored, shared : iterable of str
         Columns of the log that the simulation ignores; see
         :func:`~clustersim.workload.readers.observed.ignored_note`.
@@ -128,7 +130,8 @@ def log_of(
     sort : bool
         Whether to sort rows that are not in order of submission (stable).
     clip_to_estimate : bool
-        Whether jobs end at their estimate, as with a scheduler that kills jobs at their estimate.
+        Whether to cut run times at the estimates, like a scheduler that kills jobs at their
+        estimate.
 
     Returns
     -------
@@ -202,7 +205,7 @@ def finish(
     """Fill in estimates, sort if requested, check the table, and return the job log.
 
     The index of `table` is the position of the record in the file, starting at 0. Messages refer to
-    it; the index of the returned jobs starts at 0 again.
+    this position. The index of the returned jobs starts at 0 again.
 
     Raises
     ------
@@ -230,7 +233,7 @@ def finish(
         over = table["duration_s"] > table["estimate_s"]
         table["duration_s"] = table["duration_s"].where(~over, table["estimate_s"])
         ran = counted(int(over.sum()), "job ran longer than its", "jobs ran longer than their")
-        notes.append(f"{ran} estimate: ended at the estimate")
+        notes.append(f"{ran} estimate: the run time is cut at the estimate")
     return JobLog(table, rows_read, source, format, MappingProxyType(dropped), tuple(notes), origin)
 
 
@@ -245,7 +248,7 @@ def _early_starts(table: pd.DataFrame) -> list[str]:
 
 
 def _fill_estimates(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Use the run time as the estimate of jobs that have none."""
+    """Use the run time as the estimate of jobs without an estimate."""
     if "estimate_s" not in table or "duration_s" not in table:
         return table, []
     estimates, runs = _floats(table["estimate_s"]), _floats(table["duration_s"])

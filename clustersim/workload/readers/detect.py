@@ -1,4 +1,4 @@
-"""Detect the format of a file by its content and its name, and read it."""
+"""Detect the format of a file by its content and its name, and read the file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["FORMATS", "log_files", "read_jobs"]
 
 
 class Reader(Protocol):
-    """Reads one format."""
+    """Function that reads log files of one format."""
 
     def __call__(self, source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog: ...
 
@@ -58,7 +58,7 @@ _SUFFIXES = {
 
 
 def log_files(path: str | Path) -> list[str]:
-    """Return the files that are read for a log: the file, and for PAI the job table beside it."""
+    """Return the files of a log: the given file and, for PAI, the job table in its folder."""
     beside = job_table_beside(Path(path))
     return [str(path), *([] if beside is None else [str(beside)])]
 
@@ -79,14 +79,14 @@ def read_jobs(
         log as published by Philly, Helios, Acme or Alibaba. Text files can be gzip-compressed
         (``.gz``).
     format : str, optional
-        One of `FORMATS`; by default detected from the content. If given, the name of the file does
-        not matter.
+        One of `FORMATS`; by default detected from the content. If it is given, the name of the file
+        is ignored.
     sort : bool
         Whether to sort rows that are not in order of submission (stable) instead of raising an
         error.
     clip_to_estimate : bool
-        Whether jobs end at their estimate, as with most batch schedulers. By default the run times
-        are kept as recorded.
+        Whether to cut run times at the estimates, as most batch schedulers do. By default, run
+        times are kept as recorded.
 
     Returns
     -------
@@ -96,8 +96,8 @@ def read_jobs(
     Raises
     ------
     InputError
-        If the file is missing, a folder, empty, truncated, or of another format than its name
-        suggests, or if its jobs cannot be simulated.
+        If the file is missing, a folder, empty or truncated, if its format differs from the one
+        that its name suggests, or if its jobs cannot be simulated.
     """
     if format is not None and format not in _READERS:
         raise InputError("format", unknown_name("format", format, FORMATS))
@@ -107,7 +107,7 @@ def read_jobs(
         format = _format_of_content(source)
         _check_name(source, format)
     elif source.kind != ("parquet" if format == "parquet" else "text"):
-        raise InputError(path, f"must be of the format {format}, found a {source.kind} file")
+        raise InputError(path, f"must be in the format {format}, found a {source.kind} file")
     return _READERS[format](source, sort=sort, clip_to_estimate=clip_to_estimate)
 
 
@@ -133,7 +133,9 @@ def _format_of_content(source: Source) -> str:
         if len(fields) == 10 and re.fullmatch(r"[\d.]*", fields[2] + fields[4] + fields[8]):
             return "pai"
         if len(fields) == 6 and re.fullmatch(r"\d+\.\d*,(\d+\.\d*)?", ",".join(fields[4:])):
-            raise InputError(source.path, "is PAI's job table, which has no sizes; " + _PAI)
+            raise InputError(
+                source.path, "is PAI's job table, which does not state job sizes; " + _PAI
+            )
     return "csv"
 
 
@@ -141,7 +143,7 @@ _PAI = "give pai_task_table.csv (a job table in the same folder is read too)"
 
 
 def _check_name(source: Source, found: str) -> None:
-    """Refuse a file whose content does not match its name."""
+    """Raise an error if the content of a file does not match its name."""
     named_gz = source.path.name.lower().endswith(".gz")
     if named_gz and not source.gzipped:
         raise InputError(

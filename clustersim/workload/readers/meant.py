@@ -1,4 +1,4 @@
-"""Convert a table with other column names, or with dates for times, to a jobs table."""
+"""Convert a table with other column names, or with dates instead of seconds, to a jobs table."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from clustersim.workload.readers.observed import are_states, early_note, observe
 __all__ = ["Meant", "as_jobs_table"]
 
 _EPOCH_S = 631152000.0
-"""1990 in Unix time; larger numbers of seconds are assumed to count from 1970."""
+"""The start of 1990 in Unix time; columns that reach this number are read as Unix times."""
 _EPOCH_MS = 1e12
-"""September 2001 in milliseconds since 1970; as seconds it would be 30,000 years."""
+"""September 2001 in milliseconds since 1970; this number of seconds would be 30,000 years."""
 _OFFSET = r":.*(?:Z|[+-]\d\d:?\d\d)$"
-"""End of a time with an offset from UTC."""
+"""Pattern for the end of a time that has an offset from UTC."""
 _START = {"start", "starttime", "starts", "startedat", "started", "startts", "begintime", "begin"}
 _END = {"end", "endtime", "ends", "endedat", "ended", "endts", "finish", "finishtime", "finishedat"}
 _END |= {"completiontime", "completedat", "endat", "finisheds", "finishs"}
@@ -29,20 +29,20 @@ _STATE = {"state", "jobstate", "jobstatus", "finalstatus", "finalstate"}
 
 @dataclass(slots=True)
 class Meant:
-    """A table whose columns have been recognised as columns of a jobs table where possible.
+    """A table in which columns have been recognised as columns of a jobs table.
 
     Attributes
     ----------
     table : pandas.DataFrame
         The table; recognised columns have the names of the jobs table.
     notes : list of str
-        For each recognised column, its name in the jobs table and its unit.
+        Notes on the recognised columns: their names in the jobs table and their units.
     reasons : pandas.Series, optional
-        Reason for which a row is not a job; set if start and end times were read.
+        Reason why each row is not a job, missing for jobs; set if start and end times were read.
     origin : datetime, optional
         Local time at ``submit_s`` 0; set if submit times are dates.
     problems : dict of str to str
-        Problems of recognised columns, by the name in the jobs table.
+        Problems with recognised columns, by name in the jobs table.
     """
 
     table: pd.DataFrame
@@ -57,12 +57,12 @@ class _UnreadError(ValueError):
 
 
 def as_jobs_table(table: pd.DataFrame) -> Meant:
-    """Rename the columns with the meaning of a jobs table's column, and convert times to seconds.
+    """Give recognised columns the names of the jobs table, and convert times to seconds.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        The table of a file. Columns with the name of a jobs table's column are not changed.
+        The table of a file. Columns that already have a name of the jobs table are not changed.
 
     Examples
     --------
@@ -87,7 +87,7 @@ in seconds']
 
 
 def _read_state(meant: Meant) -> None:
-    """Read a column as ``status`` if all its values are states of jobs."""
+    """Read a column of job states as ``status`` if all its values are known states."""
     table = meant.table
     if "status" in table:
         return
@@ -125,8 +125,8 @@ def _take(meant: Meant, wanted: str, found: Found) -> None:
 def _early_starts(table: pd.DataFrame) -> list[str]:
     """Return a note on jobs that start before they were submitted.
 
-    Both times must be of the same kind. :func:`~clustersim.workload.readers.clean.finish` checks a
-    column ``start_s``.
+    The note requires that submit and start times are both dates or both numbers. A start in a
+    column ``start_s`` is checked by :func:`~clustersim.workload.readers.clean.finish`.
     """
     start = _named(table, _START)
     submit = Found("submit_s") if "submit_s" in table else find_column("submit_s", table.columns)
@@ -140,7 +140,7 @@ def _early_starts(table: pd.DataFrame) -> list[str]:
         else:
             submitted = _moments(submit.name, submits)
         early = None if starts is None or submitted is None else starts < submitted
-    except (TypeError, _UnreadError):  # of different kinds, or refused elsewhere
+    except (TypeError, _UnreadError):  # different types, or an error elsewhere
         return []
     return [] if early is None else early_note(early)
 
@@ -152,7 +152,7 @@ def _read_estimate(meant: Meant) -> None:
         if found:
             names = " or ".join(found)
             meant.notes.append(
-                f"estimates are ignored: {names} may be meant: rename the right one to estimate_s"
+                f"estimates are ignored: {names} may be meant; rename the right one to estimate_s"
             )
         return
     values = meant.table[found.name]
@@ -162,14 +162,14 @@ def _read_estimate(meant: Meant) -> None:
     seconds, unit = _clock_seconds(values), "days, hours, minutes and seconds"
     if seconds[given].isna().all():
         scale, unit = found.scale, found.unit
-        if squashed(found.name) == "timelimitraw":  # of Slurm
+        if squashed(found.name) == "timelimitraw":  # a column of Slurm
             scale, unit = 60.0, "minutes"
         seconds = pd.to_numeric(values.mask(not_numbers(values)), errors="coerce") * scale
     seconds = seconds.mask(~(seconds >= 0) | np.isinf(seconds))
     unread = int((given & seconds.isna()).sum())
     if seconds.isna().all():
         meant.notes.append(
-            f"{found.name} is ignored as estimate_s: no row has a number of {found.unit}"
+            f"{found.name} is not used as estimate_s: no row has a number of {found.unit}"
         )
         return
     name = f"{found.name} is read as estimate_s, in {unit}"
@@ -178,7 +178,7 @@ def _read_estimate(meant: Meant) -> None:
 
 
 def _clock_seconds(values: pd.Series) -> pd.Series:
-    """Convert texts such as ``1-02:30:00``, ``2:30:00``, ``30:00`` to seconds; NaN for others."""
+    """Convert texts such as ``1-02:30:00`` or ``30:00`` to seconds; other texts become NaN."""
     if pd.api.types.is_timedelta64_dtype(values):
         elapsed: pd.Series = values.dt.total_seconds()
         return elapsed
@@ -201,7 +201,7 @@ def _numbers(name: str, values: pd.Series, needed: str) -> pd.Series:
 
 
 def _submissions(values: pd.Series, found: Found) -> tuple[pd.Series, str, datetime | None]:
-    """Return seconds, a text for the note on them, and the local time at second 0."""
+    """Return submit times in seconds, a text on their unit, and the local time at second 0."""
     if _are_numbers(values):
         numbers = pd.to_numeric(values)
         scaled, unit = _seconds(numbers, found)
@@ -209,17 +209,17 @@ def _submissions(values: pd.Series, found: Found) -> tuple[pd.Series, str, datet
             return (numbers if found.scale == 1.0 else scaled), unit, None
         first = float(scaled.min())
         origin = datetime.fromtimestamp(first, UTC)
-        return scaled - first, f"{unit} since 1970 (UTC), minus the first", origin
+        return scaled - first, f"{unit} since 1970 (UTC), minus the first time", origin
     moments = _dates(found.name, values, f"a number of {found.unit}")
     if moments is None:
         raise _UnreadError(f"{found.name}: no row has a time; {ISO_DATE}")
     seconds, start = moments
     zone = "" if start.tzinfo is not None else " without a time zone"
-    return seconds, f", dates{zone}, in seconds since the first", start
+    return seconds, f", dates{zone}, in seconds since the first date", start
 
 
 def _seconds(numbers: pd.Series, found: Found | None = None) -> tuple[pd.Series, str]:
-    """Return times in seconds and their unit; times since 1970 that are 0 or less are missing."""
+    """Return times in seconds and a text on their unit; Unix times of 0 or less become NaN."""
     scale = 1.0 if found is None else found.scale
     scaled = numbers.astype(np.float64) * scale
     unit = ", in seconds" if found is None else f", in {found.unit}"
@@ -229,14 +229,14 @@ def _seconds(numbers: pd.Series, found: Found | None = None) -> tuple[pd.Series,
 
 
 def _is_epoch(seconds: pd.Series) -> bool:
-    """Return whether times count from 1970."""
+    """Return whether times are Unix times, that is, count from 1970."""
     return bool(seconds.max() >= _EPOCH_S)
 
 
 def _dates(
     name: str, values: pd.Series, number: str = "a number of seconds"
 ) -> tuple[pd.Series, datetime] | None:
-    """Return seconds since the first date, and that date; None if there are no dates.
+    """Return seconds since the first date, and the first date; None if there are no dates.
 
     Raises
     ------
@@ -263,7 +263,7 @@ def _dates(
 def _check_dates(
     name: str, values: pd.Series, times: pd.Series, zoned: pd.Series, number: str
 ) -> None:
-    """Refuse a column with a cell that is not a date, or with an offset in only some cells."""
+    """Raise an error if a cell is not a date, or if only some cells have an offset from UTC."""
     given = given_cells(values)
     numbers = given & ~not_numbers(values)
     bad = given & (np.asarray(times.isna()) | numbers)
@@ -283,7 +283,7 @@ def _check_dates(
 
 
 def _read_run(meant: Meant) -> None:
-    """Read run times as end minus start if the table has both, else from a column of run times."""
+    """Set run times to end minus start if the table has both, else read a column of run times."""
     start, end = (_named(meant.table, names) for names in (_START, _END))
     unread = ""
     if start is not None and end is not None:
@@ -302,7 +302,7 @@ def _read_run(meant: Meant) -> None:
 
 
 def _read_ends(meant: Meant, start: str, end: str) -> bool:
-    """Read run times as end minus start; return False if a column has no times."""
+    """Set run times to end minus start; return False if one of the columns has no times."""
     starts, ends = (_moments(name, meant.table[name]) for name in (start, end))
     if starts is None or ends is None:
         return False
@@ -313,20 +313,20 @@ def _read_ends(meant: Meant, start: str, end: str) -> bool:
     meant.reasons = reasons
     meant.table = meant.table.assign(duration_s=run)
     open_zone = isinstance(starts.dtype, np.dtype) and starts.dtype.kind == "M"
-    zone = ", local times without a zone (wrong by an hour across a clock change)"
+    zone = "; without a time zone, run times across a clock change are wrong by an hour"
     meant.notes.append(f"duration_s is {end} minus {start}{zone if open_zone else ''}")
     return True
 
 
 def _apart(start: str, starts: pd.Series, end: str, ends: pd.Series) -> str:
-    """Return a message on two columns of different kinds, which cannot be subtracted."""
+    """Return a message on start and end times of different types, which cannot be subtracted."""
     kinds = [
         "numbers"
         if times.dtype.kind in "iuf"
         else f"dates with{'' if times.dt.tz else 'out'} an offset from UTC"
         for times in (starts, ends)
     ]
-    return f"{start} has {kinds[0]}, {end} has {kinds[1]}; both must be of the same kind"
+    return f"{start} has {kinds[0]}, but {end} has {kinds[1]}; both must have the same type"
 
 
 def _named(table: pd.DataFrame, names: set[str]) -> str | None:
@@ -335,7 +335,7 @@ def _named(table: pd.DataFrame, names: set[str]) -> str | None:
 
 
 def _moments(name: str, values: pd.Series) -> pd.Series | None:
-    """Return times as dates or as numbers of seconds; None if there are none."""
+    """Return times as dates or as numbers of seconds; None if the column has no times."""
     if _are_numbers(values):
         return _seconds(pd.to_numeric(values))[0]
     dates = _dates(name, values)

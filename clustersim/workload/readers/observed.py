@@ -1,8 +1,8 @@
-"""Decide which rows of a log have an observed run time, and give reasons for the others.
+"""Determine which rows of a log have an observed run time, and why the other rows do not.
 
-A run time is observed if the log has both the start and the end of the job. Times that a log
-derives otherwise are not observed run times, for example the time since the submission of a job
-that never started, or the time until now of a running job.
+A run time is observed if the log has both the start and the end of the job. Other times in a log
+are not observed run times: for example, the time since the submission of a job that never started,
+or the time so far of a job that is still running.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NEVER_STARTED = "never started, or start not recorded"
 STILL_RUNNING = "still running at the end of the log, or end not recorded"
 BACKWARD = "end before start"
 CHIP_COLUMNS = ("gpu_spec", "gpu_type", "gpu_model", "model_or_type")
-"""Columns with chip types; `model_or_type` only if its values look like ``V100M32``."""
+"""Columns with chip types; `model_or_type` is used only if its values look like ``V100M32``."""
 MOST_TYPES = 8
 _CHIP = re.compile(r"[A-Z]+[0-9]+\w*")
 
@@ -57,7 +57,7 @@ _CANCELLED = {"cancelled", "canceled", "ca", "killed", "aborted", "revoked"}
 
 
 def state_of(text: object) -> str:
-    """Normalise the spelling of the state of a job.
+    """Return the state of a job in lower case and without additions such as ``by 12``.
 
     Examples
     --------
@@ -76,17 +76,17 @@ def _is_in(column: pd.Series, states: set[str]) -> pd.Series:
 
 
 def is_running(column: pd.Series) -> pd.Series:
-    """Return which states mean that a job is running."""
+    """Return, for each row, whether its state means that the job is running."""
     return _is_in(column, _RUNNING)
 
 
 def is_waiting(column: pd.Series) -> pd.Series:
-    """Return which states mean that a job is waiting."""
+    """Return, for each row, whether its state means that the job is waiting."""
     return _is_in(column, _WAITING)
 
 
 def is_cancelled(column: pd.Series) -> pd.Series:
-    """Return which states mean that a job was cancelled."""
+    """Return, for each row, whether its state means that the job was cancelled."""
     return _is_in(column, _CANCELLED)
 
 
@@ -107,12 +107,12 @@ def are_states(column: pd.Series) -> bool:
 def observed_run(
     start: pd.Series, end: pd.Series, state: pd.Series | None
 ) -> tuple[pd.Series, pd.Series]:
-    """Return the observed run times, and the reasons for rows without one.
+    """Return the observed run times, and the reason for each row without an observed run time.
 
     Parameters
     ----------
     start, end : pandas.Series
-        Times or seconds, missing if not recorded.
+        Dates or seconds; missing if not recorded.
     state : pandas.Series, optional
         State of each job. The end of a running job is ignored.
 
@@ -148,12 +148,13 @@ def observed_run(
 
 
 def early_note(early: pd.Series) -> list[str]:
-    """Return a note on jobs that start before their submission; empty if there are none.
+    """Return a note on jobs that start before their submission; an empty list if no job does.
 
     Parameters
     ----------
     early : pandas.Series
-        True for such a job; the index is the position of the record in the file, starting at 0.
+        Whether each job starts before its submission; the index is the position of the record in
+        the file, starting at 0.
 
     Examples
     --------
@@ -194,9 +195,10 @@ def ignored_note(
     columns : iterable of str
         Columns in which every value is a requirement or a limit.
     shared : iterable of str
-        Columns that divide the jobs into groups; mentioned only if they have several values.
+        Columns that divide the jobs into groups; a note mentions them only if they have several
+        values.
     records : pandas.DataFrame, optional
-        All records of the log, including those that are not jobs.
+        All records of the log, including records that are not jobs.
 
     Examples
     --------
@@ -228,14 +230,14 @@ names a type that is not in the catalogue: T4 (1)']
 
 
 def chips_note(name: str, given: pd.Series) -> str:
-    """Return a note on jobs that are restricted to certain chip types; empty if there are none.
+    """Return a note on jobs that are restricted to certain chip types; empty if no job is.
 
     Parameters
     ----------
     name : str
         The column with the chip types.
     given : pandas.Series
-        Values of the column: one type, or several separated by ``|`` or commas.
+        Values of the column: one type, or several types separated by ``|`` or commas.
     """
     counts = given.astype(str).value_counts()
     lists = [re.split(r"\s*[|,;]\s*", text.strip()) for text in counts.index]
@@ -255,7 +257,9 @@ def chips_note(name: str, given: pd.Series) -> str:
         "time of the log"
     )
     if not jobs:
-        return f"{assumed}. To restrict them, add a column accelerators with names of the catalogue"
+        return (
+            f"{assumed}. To restrict them, add a column accelerators with names from the catalogue"
+        )
     ordered = sorted(lacking.items(), key=lambda item: (-item[1], item[0]))
     shown = ", ".join(f"{each} ({count:,})" for each, count in ordered[:MOST_TYPES])
     more = ", ..." if len(ordered) > MOST_TYPES else ""

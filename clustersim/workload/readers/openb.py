@@ -2,9 +2,10 @@
 
 Format: https://github.com/alibaba/clusterdata, ``cluster-trace-gpu-v2023/README.md``; Weng et al.,
 "Beware of Fragmentation", USENIX ATC '23. Times are seconds since an undisclosed origin.
-``gpu_milli`` is in thousandths of a GPU, for pods that share one. ``gpu_spec`` lists the types of
-GPU that a pod can run on. The phase of a pod is the last one seen before its deletion. Pods that
-still existed at the end of the log have the last time of the log as deletion time.
+``gpu_milli`` is the number of thousandths of a GPU, for pods that share a GPU. ``gpu_spec`` lists
+the types of GPU that a pod can run on. The phase of a pod is the last phase observed before its
+deletion. Pods that still existed at the end of the log have the last time of the log as their
+deletion time.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ def read_openb(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
     """Read a pod list.
 
     ``n_accelerators`` is ``num_gpu * gpu_milli / 1000``, rounded up with a note. A pod runs from
-    ``scheduled_time`` to ``deletion_time``. Pods that were never scheduled are dropped, and so are
-    pods in the phase ``Running`` whose deletion time is the last time of the log, because they were
-    still running. ``qos`` becomes ``vc``.
+    ``scheduled_time`` to ``deletion_time``. Pods that were never scheduled are dropped. Pods in the
+    phase ``Running`` whose deletion time is the last time of the log are also dropped, because they
+    were still running. ``qos`` becomes ``vc``.
 
     Raises
     ------

@@ -43,11 +43,12 @@ _NUMBERS = ("inst_num", "start_time", "end_time", "plan_gpu")
 def read_pai(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
     """Read the task table of PAI, and the job table if it is in the same folder.
 
-    A job consists of all GPU tasks of a ``job_name``. ``n_accelerators`` is the sum of instances
-    times ``plan_gpu`` / 100, rounded up with a note. The job runs from the earliest start to the
-    latest end of its GPU tasks; all of them must have both times, and none may be running or
-    waiting. The job is submitted at the ``start_time`` in the job table. Without that table, the
-    submit time is the earliest start of a task, so waits are unknown; a note reports this.
+    A job consists of all GPU tasks with the same ``job_name``. ``n_accelerators`` is the sum of
+    instances times ``plan_gpu`` / 100, rounded up with a note. The job runs from the earliest start
+    to the latest end of its GPU tasks. It is dropped if a task lacks one of these times, or is
+    running or waiting. The submit time is the ``start_time`` in the job table. Without the job
+    table, the submit time is the earliest start of a task, so waits are unknown; a note reports
+    this.
 
     Raises
     ------
@@ -95,13 +96,13 @@ def read_pai(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
 
 
 def job_table_beside(tasks: Path) -> Path | None:
-    """Return the job table in the folder of a task table; None if there is none."""
+    """Return the path of the job table in the folder of a task table; None if it does not exist."""
     beside = (tasks.with_name(f"pai_job_table{ending}") for ending in (".csv", ".csv.gz"))
     return next((path for path in beside if path.is_file()), None)
 
 
 def _submits(source: Source, jobs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return submit time and user by job name, from the job table if there is one."""
+    """Return submit times (and users, if known) by job name, and a note on their source."""
     path = job_table_beside(source.path)
     if path is not None:
         table = _table(open_source(path), _JOB, ("start_time",)).drop_duplicates("job_name")

@@ -2,8 +2,8 @@
 
 Format: https://github.com/msr-fiddle/philly-traces (README, "Schema"); Jeon et al., "Analysis of
 Large-Scale Multi-Tenant GPU Clusters for DNN Training Workloads", USENIX ATC 2019. Times are local
-times without a zone. The utilisation logs published with it are in PDT and PST, that is, Pacific
-time with daylight saving time.
+times without a zone. The utilisation logs published with the job log are in PDT and PST, that is,
+Pacific time with daylight saving time.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def read_philly(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog
     the publishers uses the last end minus the first start, which includes the waits between
     attempts.) A job is dropped if an attempt lacks a time or ends before it starts, because its run
     time is unknown. ``n_accelerators`` is the size of the largest attempt. Jobs are sorted by
-    submission; the log is not sorted.
+    submission, because the log is not sorted.
 
     Raises
     ------
     InputError
-        If the file is not such a JSON file, or as in `check_jobs`.
+        If the file is not a job log of Philly in JSON format, or as in `check_jobs`.
     """
     entries = _entries(source)
     jobs = pd.DataFrame(
@@ -104,10 +104,10 @@ def read_philly(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog
 
 
 def _in_order(submitted: pd.Series, attempts: pd.DataFrame, clock: Clock) -> pd.Series:
-    """Convert local times to instants (UTC), and return the submit times.
+    """Convert local times to UTC: return the submit times, and change `attempts` in place.
 
-    Submission, first start, first end, second start and so on are in order of time. This decides
-    between the two instants of a time that the clock shows twice.
+    The submission, first start, first end, second start and so on of a job occur in this order. If
+    the clock shows a time twice, the order determines which of the two instants is meant.
     """
     instants, _ = clock.both(submitted)
     starts, late_starts = clock.both(attempts["start"])
@@ -204,6 +204,6 @@ def _times(texts: pd.Series, name: str, source: Source) -> pd.Series:
     The index is the position of the job in the log, starting at 0.
     """
     times = pd.to_datetime(texts, format=_TIME, errors="coerce").astype("datetime64[ns]")
-    needed = "a time such as 2017-10-09 07:01:55 is needed; a row is a job of the list"
+    needed = "a time such as 2017-10-09 07:01:55 is needed; a row is a job in the list"
     refuse_problems(source.path, [time_problem(name, texts, times, needed)])
     return times

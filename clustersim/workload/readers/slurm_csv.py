@@ -1,4 +1,4 @@
-"""Slurm accounting as CSV, the common format of the logs of Helios and Acme."""
+"""Slurm accounting data as CSV, the format of the Helios and Acme logs."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def read_accounting(
     sort: bool,
     clip_to_estimate: bool,
 ) -> JobLog:
-    """Read a CSV of jobs with ``gpu_num`` and three times.
+    """Read a CSV file with the ``gpu_num`` and the submit, start and end time of each job.
 
     The run time is ``end_time`` minus ``start_time``, because the column ``duration`` may start at
-    the submission or end at the time of the query. Rows that lack one of the two times, running
+    the submission or end at the time of the query. Rows that lack one of these two times, running
     jobs and waiting jobs are dropped with a reason.
 
     Parameters
@@ -39,9 +39,9 @@ def read_accounting(
     columns : tuple of str
         Required columns.
     ignored : tuple of str
-        Columns with requirements of jobs that the simulation ignores.
+        Columns with requirements of jobs; the simulation ignores these columns.
     zone : str
-        Time zone of the cluster; times without an offset are local times in it.
+        Time zone of the cluster; times without an offset are local times in this zone.
     sort, clip_to_estimate : bool
         As in `read_jobs`.
 

@@ -1,4 +1,4 @@
-"""Inspect a file before it is read (existence, compression, first lines), and read CSV."""
+"""Inspect a file before it is read (existence, compression, first lines), and read CSV files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Source:
     gzipped : bool
         Whether the content is gzip-compressed.
     head : str
-        The first characters of a text, cut at the end of a line if there is one; empty for a
+        The first characters of a text file, cut at the end of a line if possible; empty for a
         Parquet file.
     """
 
@@ -52,7 +52,7 @@ class Source:
 
     @property
     def suffix(self) -> str:
-        """The file name's ending in lower case, ignoring ``.gz``."""
+        """Suffix of the file name in lower case, ignoring ``.gz``."""
         name = self.path.name.lower()
         return Path(name.removesuffix(".gz")).suffix
 
@@ -65,7 +65,7 @@ class Source:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Convert errors while reading a file into one :class:`InputError`."""
+    """Convert any error that occurs while a file is read to an :class:`InputError`."""
     try:
         yield
     except FileNotFoundError:
@@ -90,7 +90,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def open_source(path: str | Path) -> Source:
-    """Inspect the first bytes of a file.
+    """Inspect the first bytes of a file, and return a :class:`Source`.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def header_names(source: Source) -> list[str]:
 
 
 def _check_separator(source: Source) -> None:
-    """Refuse a table with another separator than a comma, and a table without a header.
+    """Raise an error if a table is not separated by commas or has no header.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def read_csv(source: Source, **options: object) -> pd.DataFrame:
 
 
 def _check_header(source: Source, table: pd.DataFrame) -> None:
-    """Refuse what pandas accepts silently: rows longer than the header, and duplicate names."""
+    """Raise an error for long rows and duplicate names, which pandas accepts silently."""
     if not isinstance(table.index, pd.RangeIndex):
         raise InputError(
             source.path,
@@ -193,5 +193,5 @@ def _check_header(source: Source, table: pd.DataFrame) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(
-            source.path, [f"{name}: there is more than one column of this name" for name in twice]
+            source.path, [f"{name}: there is more than one column with this name" for name in twice]
         )

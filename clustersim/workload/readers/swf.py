@@ -4,7 +4,7 @@ D. Feitelson, "The Standard Workload Format", version 2.2,
 https://www.cs.huji.ac.il/labs/parallel/workload/swf.html: one line per job with 18 numbers
 separated by white space, -1 for an unknown value; comments and header lines (``; MaxProcs: 100``)
 begin with a semicolon. Times are in seconds from the start of the log. The header states the start:
-``UnixStartTime`` in seconds since 1970, else ``StartTime`` as printed by the command `date`.
+``UnixStartTime`` in seconds since 1970, otherwise ``StartTime`` as printed by the command `date`.
 ``TimeZoneString`` is the time zone of the site, including daylight saving time: a name of the
 zoneinfo database, or a string as in the POSIX variable TZ. The older field ``TimeZone`` is a number
 of seconds to add to Unix time.
@@ -55,17 +55,18 @@ _DATE = ("%a %b %d %H:%M:%S %Y", "%b %d %H:%M:%S %Y", "%Y-%m-%d %H:%M:%S", "%Y-%
 _LONGEST_OFFSET_S = 14 * 3600
 _LAST_UNIX_S = 7258118400  # the year 2200
 _PARTS = (2, 3, 4)
-"""Status of a line for one run of a swapped-out job; only the summary line of the job is used."""
+"""Status of lines for one run of a swapped-out job; only the summary line of the job is read."""
 
 
 def read_swf(source: Source, *, sort: bool, clip_to_estimate: bool) -> JobLog:
     """Read a log in Standard Workload Format.
 
-    The size is the number of allocated processors, else the requested number. The estimate is the
-    requested time. In addition to the columns of the jobs table, the reader keeps ``status``
-    (text), ``start_s`` (submit + wait), ``req_time_s``, ``req_procs``, ``group``, ``executable``,
-    ``queue`` and ``partition``. If the log has ``preceding_job`` and ``req_memory_kb``, they are
-    kept too, and a note reports that the simulation ignores them.
+    The size is the number of allocated processors or, if this is unknown, the requested number. The
+    estimate is the requested time. In addition to the columns of the jobs table, the reader keeps
+    ``status`` (text), ``start_s`` (submit + wait), ``req_time_s``, ``req_procs``, ``group``,
+    ``executable``, ``queue`` and ``partition``. If the log has values for ``preceding_job`` or
+    ``req_memory_kb``, these columns are kept too, and a note reports that the simulation ignores
+    them.
 
     Raises
     ------
@@ -138,12 +139,12 @@ def _nullable(values: pd.Series) -> pd.Series:
 
 
 def _label(numbers: pd.Series) -> pd.Series:
-    """Return numeric labels as text; missing if the log has -1."""
+    """Return numeric labels as text; -1 becomes a missing value."""
     return numbers.astype("Int64").astype("string").mask(numbers == -1)
 
 
 def _origin(head: str) -> tuple[datetime | None, list[str]]:
-    """Return the local time at second 0 from the header, and notes on what is uncertain."""
+    """Return the local time at second 0 (None if unknown), and notes on uncertain header fields."""
     header = _header(head)
     zone, notes = _zone(header)
     start = header.get("unixstarttime", "")
@@ -158,7 +159,7 @@ def _origin(head: str) -> tuple[datetime | None, list[str]]:
         return None, []
     wall = _wall_time(shown)
     if wall is None:
-        return None, [f"StartTime: {shown!r} is not a date: the date of the log is unknown"]
+        return None, [f"StartTime: {shown!r} is not a date, so the date of the log is unknown"]
     return wall.replace(tzinfo=zone), notes
 
 
@@ -202,7 +203,7 @@ def _posix_notes(field: str, text: str) -> list[str]:
 
 
 def _is_offset(seconds: int) -> bool:
-    """Return whether a number of seconds is an offset from UTC, a multiple of 15 minutes."""
+    """Return whether a number of seconds can be an offset from UTC (a multiple of 15 minutes)."""
     return abs(seconds) <= _LONGEST_OFFSET_S and seconds % 900 == 0
 
 
@@ -218,19 +219,19 @@ def _wall_time(text: str) -> datetime | None:
 
 
 def _bad_line(source: Source, row: int) -> str:
-    """Return a message on a data row (counted from 0, without comments) with its line number."""
+    """Return a message with the line number of a data row (counted from 0, without comments)."""
     seen = -1
     with reading(source.path), source.open_text() as text:
         for number, line in enumerate(text, start=1):
             fields = line.split(";")[0].split()
             seen += bool(fields)
             if fields and seen == row:
-                wrong = f"found {len(fields)} fields ({line.strip()[:60]!r}), 18 numbers are needed"
+                wrong = f"found {len(fields)} fields ({line.strip()[:60]!r}); 18 numbers are needed"
                 if len(fields) == len(_FIELDS):
                     at = next(i for i, field in enumerate(fields) if not _is_number(field))
                     wrong = (
                         f"field {at + 1} ({_FIELDS[at]}) is {shown(fields[at])}; a number is "
-                        "needed, or -1 if it is unknown"
+                        "needed, or -1 for an unknown value"
                     )
                 return f"line {number} is not a job of the Standard Workload Format: {wrong}"
     return f"data row {row + 1} must have 18 numbers"

@@ -1,12 +1,12 @@
 """Read jobs tables, and recorded logs with the same columns, as Parquet or CSV.
 
-A table with a column ``status`` or ``req_time_s`` is a *recorded log*. Its rows that are not jobs
-(no accelerators, no run time) are dropped and counted, fractions of accelerators are rounded up,
-and the requested time ``req_time_s`` is the estimate if there is no ``estimate_s``. Any other table
-is a list of jobs to run without changes. There, such rows are errors, and a run time of 0 is
-allowed.
+A table with a column ``status`` or ``req_time_s`` is a *recorded log*. Rows that are not jobs (no
+accelerators, no run time) are dropped and counted. Fractions of accelerators are rounded up. The
+requested time ``req_time_s`` is used as the estimate if there is no ``estimate_s``. Any other table
+is a list of jobs that run unchanged. In such a table, rows that are not jobs are errors, and a run
+time of 0 is allowed.
 
-Columns with another common name are recognised (see :mod:`clustersim.workload.columns`), and a note
+Columns with other common names are recognised (see :mod:`clustersim.workload.columns`), and a note
 lists them.
 """
 
@@ -93,7 +93,7 @@ def jobs_of_table(
     sort: bool = False,
     clip_to_estimate: bool = False,
 ) -> JobLog:
-    """Make a job log from a table in memory.
+    """Build a job log from a table in memory.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def jobs_of_table(
     sort : bool
         Whether to sort rows that are not in order of submission.
     clip_to_estimate : bool
-        Whether jobs end at their estimate.
+        Whether to cut run times at the estimates.
 
     Raises
     ------
@@ -162,10 +162,12 @@ def _mixed_columns(table: pd.DataFrame) -> Iterator[str | None]:
 
 
 def _not_run(table: pd.DataFrame) -> pd.Series | None:
-    """Return the reason for each row of a recorded log without an observed run time.
+    """Return, for each row of a recorded log, the reason why it has no observed run time.
 
-    A running job is kept only if the log has its end, and this end is before the last end of the
-    log. A cancelled job is kept only if the log has its start, or has no starts at all.
+    The reason is missing for rows that are kept. A running job is kept only if the log has its end
+    time, and this time is before the last end time of the log. A cancelled job is kept only if the
+    log has its start time, or has no start times at all. The result is None if the log has no
+    states or no run times.
     """
     if "status" not in table or "duration_s" not in table:
         return None

@@ -1,4 +1,4 @@
-"""Convert local wall-clock times to instants, including daylight saving time."""
+"""Convert local wall-clock times to instants, taking daylight saving time into account."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SKIPPED = pd.Timedelta(hours=1)
 
 
 class Clock:
-    """The local clock of a site; converts wall-clock times in the order of events.
+    """The local clock of a site, which converts wall-clock times of successive events to UTC.
 
     The clock shows some times twice when daylight saving time ends. Such a time is read as the
     first of the two instants that is not before the previous event. A time that the clock skips is
@@ -31,7 +31,7 @@ class Clock:
     Attributes
     ----------
     twice, skipped : int
-        Number of such times so far.
+        Number of converted times that the clock shows twice, and that it skips.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class Clock:
         return first.dt.tz_convert("UTC"), second.dt.tz_convert("UTC")
 
     def in_order(self, walls: list[pd.Series]) -> list[pd.Series]:
-        """Convert columns of times to UTC; no event is before the one in the previous column."""
+        """Convert columns of times to UTC; each column is the next event of the same jobs."""
         converted: list[pd.Series] = []
         last: pd.Series | None = None
         for wall in walls:
@@ -91,7 +91,7 @@ class Clock:
 
 
 def instants(columns: list[pd.Series], clock: Clock) -> list[pd.Series]:
-    """Convert columns of ISO 8601 texts, in the order of their events, to UTC.
+    """Convert columns of ISO 8601 texts to UTC; the columns must be in the order of events.
 
     A text without an offset from UTC is a local time of `clock`. A text that is not a time becomes
     NaT.
@@ -105,11 +105,14 @@ def instants(columns: list[pd.Series], clock: Clock) -> list[pd.Series]:
 
 
 def _parsed(column: pd.Series) -> tuple[pd.Series | None, pd.Series]:
-    """Return instants of the texts with an offset (None if none has), and times of the others."""
+    """Return the instants of texts with an offset from UTC, and the local times of the others.
+
+    The instants are None if no text has an offset.
+    """
     if column.notna().any():
         try:
             times = pd.to_datetime(column, format="ISO8601")
-        except ValueError:  # blanks, words, or only some with an offset
+        except ValueError:  # blank cells, words, or an offset in only some cells
             return _parsed_one_by_one(column)
         if times.dt.tz is None:
             return None, times.astype("datetime64[ns]")
