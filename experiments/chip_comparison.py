@@ -76,7 +76,7 @@ def main() -> None:
     print(shown.to_string(index=False, float_format="{:.3g}".format))
     print(textwrap.fill(assumptions(prices), 100))
     print(textwrap.fill(hypothetical, 100))
-    print(f"picture: {folder / 'chip-comparison.png'}")
+    print(f"figure: {folder / 'chip-comparison.png'}")
 
 
 if __name__ == "__main__":

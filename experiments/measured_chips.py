@@ -88,7 +88,7 @@ def main() -> None:
                     print("", *step_text(strange), sep="    ")
         twice = fit_to("h200", "repeats/h200", own=False).measured
         print("the H200, measured twice:", *repeat_text(repeated_cases(twice)), sep="\n  ")
-    print(f"pictures: {', '.join(str(folder / f'{name}.png') for name in names)}")
+    print(f"figures: {', '.join(str(folder / f'{name}.png') for name in names)}")
 
 
 if __name__ == "__main__":

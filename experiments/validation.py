@@ -99,7 +99,7 @@ def main() -> None:
         print(f"{len(rows)} runs of a few families; the aims apply to all runs")
     lines = [*coverage_lines(calibrated, rows), *error_lines(rows, judge=not args.quick)]
     print("\n".join(lines))
-    print(f"picture: {folder / 'validation.png'}")
+    print(f"figure: {folder / 'validation.png'}")
 
 
 if __name__ == "__main__":

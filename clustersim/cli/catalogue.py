@@ -22,11 +22,11 @@ LEGEND = (
     "in billions; tokens: per sequence; batch: sequences per step. * hypothetical. `clustersim "
     "catalogue NAME` prints each field with its source."
 )
-REFERENCES = "References, for published training runs (BF16 is FP16 on chips without it)"
+REFERENCES = "Reference chips of published training runs (BF16: FP16 on chips without BF16)"
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command to the argparse sub-commands."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "catalogue",
         help="print accelerators and models, with a source for every number",
@@ -61,7 +61,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what was requested."""
+    """Print the requested part of the catalogue."""
     from clustersim.catalogue import Accelerator, hypothetical_note, load_catalogue
     from clustersim.errors import InputError
 
@@ -118,13 +118,13 @@ def _as_tables(catalogue: Catalogue, *, with_references: bool) -> str:
     parts.append(table(report.model_rows(catalogue.models.values()), report.MODEL_HEADERS))
     parts.append(textwrap.fill(LEGEND, WIDTH))
     if not with_references:
-        text = f"{len(references)} more chips, references for published training runs: --all."
+        text = f"{len(references)} more chips are references for published training runs: --all."
         parts.append(textwrap.fill(text, WIDTH))
     return "\n\n".join(parts)
 
 
 def _in_full(item: Accelerator | Model) -> str:
-    """Format all fields as a table, followed by each source and the fields it supports."""
+    """Format all fields as a table, followed by each source with the fields that it supports."""
     from clustersim.catalogue import Accelerator, report
 
     headers: tuple[str, ...]

@@ -129,7 +129,7 @@ def _add_cost(cost: argparse._ArgumentGroup) -> None:
 
 
 def _tokens(text: str) -> float:
-    """Read a number of tokens, with a suffix K, M, B or T."""
+    """Parse a number of tokens, which may end in K, M, B or T."""
     scale = SUFFIXES.get(text[-1:].upper())
     try:
         return float(text[:-1]) * scale if scale else float(text)

@@ -77,7 +77,7 @@ def estimate_text(found: Estimate) -> str:
 
 
 def _notes_of_others(plans: tuple[PlanEstimate, ...]) -> list[str]:
-    """Return the notes on the plans after the first, each line once."""
+    """Return the notes on the plans after the first, each note once."""
     places: dict[str, list[str]] = {}
     for place, plan in enumerate(plans[1:], start=2):
         for note in plan.notes:
@@ -198,7 +198,7 @@ def _cost(found: Estimate, cost: Cost) -> str:
 
 
 def _from_own_file(chip: Accelerator, prices: Prices) -> list[str]:
-    """Return what a user's catalogue file provides, except values replaced by options."""
+    """Return what the user's catalogue file provides, except values replaced by options."""
     assumptions = prices.assumptions
     given = {
         "life": math.isclose(prices.depreciation_years * SECONDS_PER_YEAR, assumptions.life),
@@ -213,12 +213,12 @@ def _from_own_file(chip: Accelerator, prices: Prices) -> list[str]:
 
 
 def _range(low: str, high: str) -> str:
-    """Join the ends of a range, with the unit once if both have the same."""
+    """Join the ends of a range; if they have the same unit, write it once."""
     return f"{low.removesuffix(high[high.index(' ') :])} to {high}"
 
 
 def _plans(plans: tuple[PlanEstimate, ...]) -> str:
-    """Format a row for each plan, without sizes that are 1 (`etp`: the default) in all plans."""
+    """Format a row for each plan; omit sizes that are 1 (for `etp`, the default) in all plans."""
     sizes = [
         name
         for name in ("tp", "pp", "dp", "cp", "ep", "etp", "vpp")
@@ -248,7 +248,7 @@ def _plans(plans: tuple[PlanEstimate, ...]) -> str:
 
 
 def estimate_json(found: Estimate) -> str:
-    """Return a complete estimate as JSON; SI units, money in CNY."""
+    """Return a complete estimate as JSON, in SI units and CNY."""
     content: dict[str, Any] = {
         "model": found.model.name,
         "accelerator": found.accelerator.name,

@@ -29,9 +29,9 @@ MOST_REASONS = 10
 UNEXPLAINED = 0.5
 """A user's run is reported if |log(predicted / measured)| is larger than this."""
 IMPLAUSIBLE = 4.0
-FAR = f"your rows need effects of over {IMPLAUSIBLE:g} standard deviations; check the rows"
+FAR = f"your rows need effects larger than {IMPLAUSIBLE:g} standard deviations; check the rows"
 LEAST_MOVED = 0.05
-"""Effects that moved less, in standard deviations of the prior, are not reported."""
+"""Effects that moved by less than this, in standard deviations of the prior, are not reported."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -129,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write_figures(folder: Path, calibrated: Calibrated, rows: pd.DataFrame) -> LinkFit:
-    """Draw the fit, and the fit of the collectives; return the latter."""
+    """Draw the fit and the fit of the collectives; return the fit of the collectives."""
     from clustersim.network.fit import fit_links, read_collectives
     from clustersim.plots.calibration import (
         draw_coefficients,
@@ -166,7 +166,7 @@ def _draw_chips(folder: Path, calibrated: Calibrated, steps: pd.DataFrame) -> No
 
 
 def _row_names(paths: Sequence[str], measured: Measurements) -> list[str]:
-    """Name each usable run of the user's tables (the last ones) by its file and line."""
+    """Name each usable run of the user's tables, the last runs of `measured`, by file and line."""
     from clustersim.calibration.measurements import read_table
     from clustersim.calibration.microbenchmark_rows import is_microbenchmarks
 
@@ -234,7 +234,7 @@ def _chips(calibrated: Calibrated, steps: pd.DataFrame) -> list[str]:
 
 
 def _unexplained(rows: pd.DataFrame, mine: list[str]) -> list[str]:
-    """Return a warning about the user's rows that even their own fit does not explain."""
+    """Return a warning about the user's rows that even the fit to them does not explain."""
     own = rows[~rows["published"]].assign(row=mine)
     ratio = 1.0 + own["fitted_error"]
     least = math.exp(-UNEXPLAINED)
@@ -248,11 +248,11 @@ def _unexplained(rows: pd.DataFrame, mine: list[str]) -> list[str]:
         return []
     if len(lines) > MOST_REASONS:
         lines = [*lines[:MOST_REASONS], f"  and {len(lines) - MOST_REASONS} more, see rows.csv"]
-    return [f"Warning: the fit cannot explain {len(far)} of your rows; check:", *lines]
+    return [f"Warning: the fit cannot explain {len(far)} of your rows; check them:", *lines]
 
 
 def _errors(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
-    """Return the coverage of intervals and the errors of left-out rows, or why there are none."""
+    """Return the errors and coverage of left-out rows, or the reason why no rows were left out."""
     from clustersim.calibration.coverage import coverage_text
 
     if "within_error" not in rows:
@@ -288,7 +288,7 @@ def _user_labels(measured: Measurements) -> list[tuple[str, ...]]:
 
 
 def _movers(calibrated: Calibrated, count: int, *, only: bool) -> list[str]:
-    """Return the effects of the user's groups that moved most, and the reference point."""
+    """Return the effects of the user's groups that moved most, and where they moved from."""
     from clustersim.calibration.diagnostics import movers
     from clustersim.performance import LEVELS, default_calibration
 

@@ -40,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 if the answer is no (nothing fits, a plan misses its goal, a policy breaks a rule, a
-        run of a study fails, a requested picture cannot be drawn); 2 for unusable input; 128 + the
-        signal number after a signal (130 after Ctrl-C).
+        0 on success; 1 if the answer is no (nothing fits, a plan misses its goal, a policy breaks a
+        rule, a run of a study fails, a requested plot cannot be drawn); 2 if the input cannot be
+        used; 128 plus the signal number after a signal (130 after Ctrl-C).
     """
     with interrupts.watched(*interrupts.SIGNALS, command=True):
         try:

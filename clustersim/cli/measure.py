@@ -145,7 +145,7 @@ def _accelerator(args: argparse.Namespace, device: Device) -> str:
     if args.accelerator:
         chip = catalogue.accelerator(args.accelerator).name
         if found not in (None, chip):
-            print(f"Note: {device.name!r} seems to be a {found}, not a {chip}", file=sys.stderr)
+            print(f"Note: {device.name!r} seems to be {found}, not {chip}", file=sys.stderr)
         return chip
     if found is None:
         print(
@@ -180,7 +180,7 @@ def _progress(total: int) -> Iterator[tuple[Callable[[Case], None], Callable[[],
 
 
 def _summary(rows: list[Measured], out: str) -> list[str]:
-    """Return the best value of each kind, and what could not be measured."""
+    """Return a table of the best value of each kind of case, and the cases that failed."""
     cells = []
     for kind in dict.fromkeys(str(row["kind"]) for row in rows):
         of_kind = [row for row in rows if row["kind"] == kind]

@@ -23,7 +23,7 @@ __all__ = [
 
 
 def add_catalogue(parser: argparse._ActionsContainer, what: str = "chips") -> None:
-    """Add ``--catalogue``, which may be repeated, for files with the user's `what`."""
+    """Add ``--catalogue``, which may be repeated, for files that define the user's `what`."""
     parser.add_argument(
         "--catalogue",
         action="append",
@@ -64,13 +64,13 @@ def add_changes(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def add_formats(parser: argparse.ArgumentParser) -> None:
-    """Add ``--format`` for pictures."""
+    """Add ``--format`` for the formats of figures."""
     parser.add_argument(
         "--format",
         dest="formats",
         default="png,svg",
         metavar="png,svg,pdf",
-        help="formats of the pictures (default: png,svg)",
+        help="formats of the figures (default: png,svg)",
     )
 
 

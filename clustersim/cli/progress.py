@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, nothing in a pipe."""
+"""Progress of long-running work: a bar on a terminal, nothing in a pipe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ __all__ = ["job_progress"]
 
 @contextmanager
 def job_progress() -> Iterator[Callable[[int, int], None] | None]:
-    """Show jobs done, rate and time left; yield a function of the jobs done and the total."""
+    """Show the jobs done, their rate and the time left in a bar on a terminal.
+
+    Yields a function to call with the jobs done and the total; None in a pipe.
+    """
     if not sys.stderr.isatty():
         yield None
         return

@@ -1,4 +1,4 @@
-"""`clustersim replay`: schedule a job log again."""
+"""`clustersim replay`: schedule the jobs of a log again."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command to the parser."""
     parser = commands.add_parser(
         "replay",
-        help="schedule a job log again",
-        description="Schedule a job log; every job runs for the time in the log.",
+        help="schedule the jobs of a log again",
+        description="Schedule the jobs of a log again; every job runs for the time in the log.",
         epilog="example: clustersim replay jobs.csv --policy easy --accelerators 512 --out result",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -12,7 +12,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "report",
         help="write the HTML page of a study",
-        description="Write report.html into the folder of a study: pictures, sortable tables, the "
+        description="Write report.html into the folder of a study: figures, sortable tables, the "
         "scenario, seeds, versions and commands in one self-contained file. The study may be "
         "unfinished.",
         epilog="example: clustersim report out/policies",

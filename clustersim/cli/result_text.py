@@ -113,7 +113,7 @@ def _restarts_text(result: Result) -> str:
 
 
 def exit_code(result: Result) -> int:
-    """Return the exit code of a simulating command; if it is 1, print the reason on stderr.
+    """Return the exit code of a command that simulates; if it is 1, print the reason on stderr.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def _cannot_run(result: Result) -> Bools:
 
 
 def _never_text(result: Result) -> list[str]:
-    """Count the jobs that can never run, if others can."""
+    """Return a note on the jobs that can never run, if other jobs can run."""
     from clustersim.simulation.unfinished import waits_for_ever
 
     never = _cannot_run(result) | waits_for_ever(result.jobs)
@@ -150,7 +150,7 @@ def _never_text(result: Result) -> list[str]:
 
 
 def _commonest(reasons: pd.Series[Any]) -> str:
-    """Return the most frequent reason, and the number of jobs with another."""
+    """Return the most frequent reason, and the number of jobs with other reasons."""
     counts = reasons.value_counts()
     others = int(counts.iloc[1:].sum())
     more = " (1 job has another reason)" if others == 1 else ""
@@ -194,7 +194,7 @@ def _waits_text(whole: pd.Series[Any]) -> list[str]:
 
 
 def _costs_text(result: Result) -> list[str]:
-    """Describe energy use and cost of the run, in human units."""
+    """Describe the energy use and the cost of the run in suitable units."""
     if result.costs is None:
         return []
     whole = result.summary.iloc[0]
@@ -217,7 +217,7 @@ def _costs_text(result: Result) -> list[str]:
 
 
 def _unit_costs_text(whole: pd.Series[Any]) -> str:
-    """Return the costs per unit of work, for the units that exist."""
+    """Return the cost per unit of each kind of work that the run did."""
     units = (
         ("cost_per_job_cny", 1.0, "per job"),
         ("cost_per_token_cny", _MILLION, "per million tokens"),
@@ -232,7 +232,7 @@ def _unit_costs_text(whole: pd.Series[Any]) -> str:
 
 
 def window_text(result: Result, spec: StudySpec, catalogue: Catalogue) -> str:
-    """Return the metrics that a study measures of a run, in its window."""
+    """Return the metrics that a study measures in its window of a run, as text."""
     from clustersim.analysis.measures import measure
     from clustersim.plots.axis import axis_of
 
@@ -251,7 +251,7 @@ def window_text(result: Result, spec: StudySpec, catalogue: Catalogue) -> str:
 def plugins_text(
     result: Result, plugins: Sequence[str], platform: Platform, money: MoneySpec | None
 ) -> str:
-    """Return the user-defined metrics of a whole run."""
+    """Return the user-defined metrics of a whole run as text."""
     from clustersim.analysis.measures import fleet_facts, measure
     from clustersim.analysis.metrics import METRICS
     from clustersim.analysis.part import FleetView

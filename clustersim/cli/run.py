@@ -29,7 +29,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "run",
         help="run a scenario",
-        description="Run the scenario of a YAML file and write its result tables.",
+        description="Run the scenario in a YAML file and write its result tables.",
         epilog="example: clustersim run experiments/mixed_small.yaml --out result "
         "--set workload.load=0.9 --set scheduler.policy=easy\n"
         "         clustersim run --from out/my-study --run 0f1e2d3c4b5a6978 --out redone",
@@ -73,9 +73,14 @@ def run(args: argparse.Namespace) -> int:
     if args.study is None:
         loaded = load_scenario(args.scenario, changes)
     elif changes:
-        raise InputError("run", "a study's run is redone unchanged, without --set and --seed")
+        raise InputError(
+            "run",
+            "--set and --seed cannot be used with --run, which redoes a run of a study unchanged",
+        )
     elif args.plugins:
-        raise InputError("run", "a study's run is redone unchanged, without --plugins")
+        raise InputError(
+            "run", "--plugins cannot be used with --run, which redoes a run of a study unchanged"
+        )
     else:
         from clustersim.analysis.periods import period_ends_s
         from clustersim.studies.redo import load_run
@@ -120,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _plugin_files(loaded: LoadedScenario, others: Sequence[str]) -> list[str]:
-    """Load the plugin files of a scenario, and others; return their paths."""
+    """Load the plugin files of a scenario and `others`; return the paths of all of them."""
     from clustersim.analysis.registry import load_plugins
     from clustersim.scenario.file_names import full_path
 
@@ -131,7 +136,7 @@ def _plugin_files(loaded: LoadedScenario, others: Sequence[str]) -> list[str]:
 
 
 def _load_note(changes: Sequence[str], result: Result) -> Iterator[str]:
-    """Yield a note on the jobs per day of an offered load if a change of --set affects them."""
+    """Yield a note on the jobs per day at the offered load, if a change by --set affects them."""
     from clustersim.scenario.changes import change_items
     from clustersim.studies.meaning import paths_that_set_the_rate
 

@@ -17,7 +17,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "study",
         help="run a study: many runs and their analysis",
-        description="Run the study of a YAML file. Each run is stored as soon as it is done; "
+        description="Run the study in a YAML file. Each run is stored as soon as it is done; "
         "--resume continues a study that was stopped.",
         epilog="example: clustersim study experiments/policy_comparison.yaml --out out/policies\n"
         "         clustersim study my-study.yaml --out out/mine --dask tcp://scheduler:8786",
@@ -34,7 +34,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--keep-old",
         action="store_true",
-        help="with --resume: keep runs made by other code (another version of clustersim, or "
+        help="with --resume: keep runs made by different code (another version of clustersim, or "
         "changed files) instead of repeating them; the column code of the tables marks them",
     )
     add_quick(parser)

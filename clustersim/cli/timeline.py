@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_names(out: Path, plot: Path | None) -> None:
-    """Raise an error for files that exist or have a wrong suffix, before anything is written."""
+    """Raise an error if a file exists or has a wrong suffix, before anything is written."""
     from clustersim.errors import InputError
     from clustersim.outputs import refuse_existing
 

@@ -22,7 +22,7 @@ EPILOG = """example:
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command to the command line."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "topology",
         help="print and draw a topology file",
@@ -40,7 +40,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the tables; draw if requested."""
+    """Print the tables, and draw the topology if requested."""
     from clustersim.catalogue import hypothetical_note, load_catalogue
     from clustersim.topology import load_cluster, summarise
 
@@ -86,7 +86,7 @@ def _sections(spec: ClusterSpec, summary: ClusterSummary) -> list[str]:
         *(f"  {name}: {note}" for name, pool in spec.pools.items() for note in pool.notes),
     ]
     if notes:
-        sections.append("\n".join(["Where the sizes come from", *notes]))
+        sections.append("\n".join(["Origin of the sizes", *notes]))
     return sections
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DAY_S = 86400.0
 FEW_JOBS = 240
-"""With fewer jobs, an hour of the day has fewer than ten on average."""
+"""With fewer jobs in total, an hour of the day has fewer than ten jobs on average."""
 _EXAMPLE = """\
 example:
   clustersim trace philly_2017.parquet --accelerators 2816 --plot philly.png
@@ -27,7 +27,7 @@ example:
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "trace",
         help="describe a job log: sizes, run times, arrivals, offered load",
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     hours = f"local time: {calendar}" if calendar.is_dated else "time 0 is taken as Monday, 00:00"
     if args.week_time is not None:
         calendar = clock_of(_time(args.week_time, "--start", 0.0))
-        hours = "by --start"
+        hours = "as set by --start"
     jobs = window(log.jobs, start, end)
     if len(jobs) == 0:
         from clustersim.errors import InputError
@@ -113,7 +113,7 @@ def _picture(path: Path) -> tuple[Path, tuple[str, ...]]:
 
 
 def _chips(args: argparse.Namespace) -> dict[str, int]:
-    """Return the number of accelerators by pool, from the options."""
+    """Return the number of accelerators of each pool, from the options."""
     from clustersim.errors import InputError
 
     if args.accelerators is not None:

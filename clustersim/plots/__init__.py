@@ -1,1 +1,1 @@
-"""Figures of results. Each plot function takes a table and axes, and makes no decisions."""
+"""Figures of results. Each plot function draws a table; its caller decides what is shown."""

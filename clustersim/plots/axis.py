@@ -18,8 +18,9 @@ from clustersim.units import SCALES, format_duration, format_number, scale_of
 __all__ = ["Axis", "axis_of"]
 
 _WIDE, _NARROW = 30.0, 5.0
-"""By default, an axis is logarithmic if largest / smallest is at least the first ratio. Below the
-second ratio it is never logarithmic, because it would have hardly any ticks."""
+"""By default, an axis is logarithmic if the largest value divided by the smallest is at least the
+first number. Below the second number, an axis is never logarithmic, because it would have hardly
+any ticks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,10 @@ class Axis:
     scale : float
         Size of the unit in SI. The shown number is the number in the table divided by `scale`.
     logarithmic : bool or None
-        None: logarithmic if the data span a factor of 30 or more.
+        Whether the axis is logarithmic. None: if the data span a factor of 30 or more.
     dimension : str
         ``duration``, ``bytes``, ``memory``, ``bandwidth``, ``flop rate``, ``power``, ``energy``,
-        ``mass``, ``money``, ``count``, ``share`` (shown in %), ``ratio``, or "" for none.
+        ``mass``, ``money``, ``count``, ``share`` (shown in %), ``ratio``, or "" for no dimension.
     better : {"", "less", "more"}
         Which direction is an improvement; "" if neither is.
     noun : str
@@ -62,7 +63,7 @@ class Axis:
             raise InputError("axis", f"scale must be a positive number, found {self.scale!r}")
 
     def fitted(self, values: npt.ArrayLike) -> Axis:
-        """Return the axis with the unit and the scale that suit some values.
+        """Return the axis with the unit and the scale that suit the given values.
 
         Examples
         --------
@@ -95,7 +96,7 @@ class Axis:
         return f"{self.label}, {self.unit}" if self.unit else self.label
 
     def number(self, value: float, digits: int = 3) -> str:
-        """Return a value in the unit of the axis, without the unit's name.
+        """Format a value in the unit of the axis, without the name of the unit.
 
         Examples
         --------
@@ -110,7 +111,7 @@ class Axis:
         return format_number(shown, digits).replace("-", "−")
 
     def text(self, value: float, digits: int = 3) -> str:
-        """Return a value with its unit, in a few characters.
+        """Format a value briefly, with its unit.
 
         Examples
         --------
@@ -241,7 +242,7 @@ def _words(path: str) -> tuple[str, str]:
 
 
 def _of_metric(column: str) -> Axis | None:
-    """Return the axis of a metric, including that of one pool or period; None for other columns."""
+    """Return the axis of a metric (also in one pool or period), or None for any other column."""
     metric = find_metric(column)
     if metric is None:
         return None
@@ -268,15 +269,15 @@ def axis_of(column: str, *, label: str | None = None, dimension: str | None = No
     ----------
     column : str
         A metric (``mean_wait_s``, ``chips.h200``) or the path of a parameter in a scenario
-        (``scheduler.policy``, ``catalogue.SeedChip.hbm_bandwidth``). The label of any other name
-        is made from its last parts, and the unit from its suffix.
+        (``scheduler.policy``, ``catalogue.SeedChip.hbm_bandwidth``). For any other name, the
+        label is made from the last parts of the name, and the unit from its suffix.
     label, dimension : str, optional
-        Label and dimension that replace the known ones.
+        Label and dimension that replace the defaults.
 
     Raises
     ------
     InputError
-        For an unknown dimension; the message suggests the nearest known one.
+        If the dimension is unknown; the message suggests the nearest known dimension.
 
     Examples
     --------

@@ -39,7 +39,7 @@ LEFT = {
     "across": "whole families left out of the fit",
 }
 PEER_ERRORS = {"sc21t1": 0.10, "sc21t2": 0.10, "bloom": 0.31}
-"""Calculon's mean absolute errors on single families (table of measurements, README)."""
+"""Calculon's mean absolute error on the rows of each family (README, third table)."""
 COEFFICIENTS = (
     ("matmul_efficiency", "architecture"),
     ("attention_efficiency", "product"),
@@ -49,11 +49,12 @@ COEFFICIENTS = (
 COEFFICIENT_NOTE = "Bars: 90 % posterior intervals. Grey: 90 % interval of the base's prior."
 DRAWS = 2000
 MINOR_SPAN = 6.0
-"""A logarithmic axis with end values closer than this ratio needs labels between powers of ten."""
+"""If the ends of a logarithmic axis differ by less than this factor, it also needs labels between
+powers of ten."""
 
 
 def draw_validation(rows: pd.DataFrame, *, note: str = "") -> Figure:
-    """Draw left-out rows: predictions against measurements, their ratios, and errors by family.
+    """Draw the predictions of left-out rows against the measurements, and their errors by family.
 
     Parameters
     ----------
@@ -98,8 +99,8 @@ def plot_predictions(rows: pd.DataFrame, *, left: str = "within", ax: Axes | Non
         From :func:`clustersim.calibration.diagnostics.row_table`. If no rows were left out, only
         fitted points are drawn.
     left : {"within", "across"}
-        Which predictions to plot: those of rows left out within their families, or those of
-        families left out as a whole.
+        Which predictions to plot: of rows left out within their families, or of families left out
+        as a whole.
     ax : Axes, optional
     """
     with style():
@@ -139,7 +140,7 @@ def _counted(rows: pd.DataFrame) -> str:
 
 
 def _plain(axis: Axis, span: float) -> None:
-    """Write the ticks of a logarithmic axis as plain numbers, also between powers of ten."""
+    """Label the ticks of a logarithmic axis with plain numbers, also between powers of ten."""
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter("{x:g}" if span < MINOR_SPAN else NullFormatter())
 
@@ -187,7 +188,7 @@ def _say(ax: Axes, text: str) -> None:
 
 
 def plot_ratios(rows: pd.DataFrame, *, left: str = "within", ax: Axes | None = None) -> Axes:
-    """Plot predicted / measured step times of left-out rows with their 90 % intervals.
+    """Plot predicted divided by measured step times of left-out rows, with 90 % intervals.
 
     Parameters
     ----------
@@ -226,7 +227,7 @@ def plot_ratios(rows: pd.DataFrame, *, left: str = "within", ax: Axes | None = N
 
 
 def plot_family_errors(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Plot the mean absolute error of each family, with its rows or the whole family left out.
+    """Plot the mean absolute error of each family: with rows and with the whole family left out.
 
     Parameters
     ----------
@@ -283,7 +284,7 @@ def _family(family: str, rows: int) -> str:
 
 
 def draw_coefficients(calibration: Calibration) -> Figure:
-    """Draw some coefficients by architecture and by software product."""
+    """Draw four coefficients, each by architecture or by software product."""
     with style():
         figure = new_figure(9.0, 6.4)
         axes = figure.subplots(2, 2)
@@ -302,7 +303,7 @@ def plot_coefficient(
     ----------
     calibration : Calibration
     parameter : str
-        A name of :data:`clustersim.performance.PARAMETERS`.
+        A name in :data:`clustersim.performance.PARAMETERS`.
     level : str
         ``architecture``, ``chip``, ``product``, ``release``, ``combination`` or ``source``.
     ax : Axes, optional

@@ -42,7 +42,7 @@ _MARKS = {
     "missed": ("v", 0.045, "Open triangles at the bottom", "missed at every value tried"),
     "none": ("x", 0.045, "Crosses at the bottom", "no number"),
 }
-"""For each kind of rows without a number: marker, height in the axes, name, default reason."""
+"""For each kind of row without a number: marker, height in the axes, name and default reason."""
 
 
 def plot_capacity(
@@ -67,9 +67,9 @@ def plot_capacity(
     capacities : DataFrame
         One row per point of the other parameters, with ``capacity`` and its interval.
     x : str
-        Column along x. Text values become categories.
+        Column on the x axis. Text values become categories.
     by : str, optional
-        Column with one line for each of its values.
+        Column that defines the lines, one for each of its values.
     value : {"capacity", "jobs_per_day"}
         The capacity itself, or the offered jobs per day at this capacity.
     searched : str
@@ -82,7 +82,8 @@ def plot_capacity(
     Raises
     ------
     InputError
-        For an unknown column or value, no rows, or several rows at the same point of a line.
+        If a column or `value` is unknown, the table has no rows, or several rows are at the same
+        point of a line.
     """
     if value not in _VALUES:
         raise InputError("plot_capacity", unknown_name("value", value, _VALUES))
@@ -123,13 +124,13 @@ def _value_axis(value: str, searched: str, axes: Mapping[str, Axis] | None) -> A
 
 
 def why_no_number(capacities: pd.DataFrame, value: str) -> tuple[StrArray, StrArray]:
-    """Return why rows have no number: from their note, or by the kind of value.
+    """Return the reasons why rows have no number: their notes, or default reasons.
 
     Returns
     -------
     kinds : array of str (rows,)
-        ``kept`` or ``missed`` (the objective, at every value tried), ``none``, or "" for a
-        row with a number.
+        ``kept`` or ``missed`` if the objective was met or missed at every value tried, ``none`` if
+        neither is known, or "" for a row with a number.
     reasons : array of str (rows,)
         Reasons as text.
     """

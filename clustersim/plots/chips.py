@@ -1,4 +1,4 @@
-"""Comparison of chips: step time and cost per token of the same jobs."""
+"""Figures that compare chips by the step time and the cost per token of the same jobs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ MEASURES = {
     "cny_per_mtoken": ("lo_cny", "hi_cny", "Cost", "CNY per million tokens"),
 }
 ROOM = 0.72
-"""Share of the height of a model's row that its chips use."""
+"""Share of the height of a model's row that the markers of its chips occupy."""
 
 
 def draw_chip_comparison(table: pd.DataFrame, *, note: str = "") -> Figure:
-    """Draw step time and cost of each job on each chip, next to each other.
+    """Draw the step time and the cost per token of each job on each chip, in two panels.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ __all__ = ["draw_collectives", "plot_busbw", "plot_mesh"]
 
 
 def draw_collectives(measured: MeasuredCollectives, links: LinkFit) -> Figure:
-    """Draw all-reduce within a server and between servers."""
+    """Draw measured and modelled bandwidths: within a server, between servers, and in a mesh."""
     with style():
         figure = new_figure(11.0, 4.2)
         axes = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 0.6))
@@ -31,7 +31,7 @@ def draw_collectives(measured: MeasuredCollectives, links: LinkFit) -> Figure:
 
 
 LEAST_POINTS = 10
-"""Systems measured at fewer sizes are not plotted."""
+"""Systems that were measured at fewer message sizes than this are not plotted."""
 
 
 def plot_busbw(
@@ -46,7 +46,7 @@ def plot_busbw(
     ----------
     measured : MeasuredCollectives
     links : LinkFit
-        The model fitted to them.
+        The model fitted to the measurements.
     across : bool
         True: between servers; False: within a server.
     ax : Axes, optional
@@ -85,8 +85,8 @@ def plot_mesh(measured: MeasuredCollectives, links: LinkFit, *, ax: Axes | None 
     Parameters
     ----------
     measured, links, ax
-        As for :func:`plot_busbw`; the bandwidth is the size of the whole tensor in bytes, divided
-        by the time.
+        As for :func:`plot_busbw`, but the bandwidth is the size of the whole tensor in bytes
+        divided by the time.
     """
     values = {key: constant.value for key, constant in links.constants.items()}
     mesh = measured.generation == GENERATIONS.index("mesh")
@@ -118,7 +118,7 @@ def _busbw(rows: MeasuredCollectives, seconds: Floats) -> Floats:
 
 
 def _systems(measured: MeasuredCollectives, across: bool) -> dict[str, MeasuredCollectives]:
-    """Return the rows of each system that has enough of them, in order of message size."""
+    """Return the rows of each system that was measured at enough sizes, in order of size."""
     groups: dict[str, list[int]] = {}
     for row, chip in enumerate(measured.accelerator):
         nodes = int(measured.nodes[row])

@@ -33,11 +33,11 @@ __all__ = ["curve_data", "overload_spans", "plot_curve"]
 
 _INK = "#333333"
 MOST_BESIDE = 4
-"""With at most this many lines, the name of the objective fits next to their names."""
+"""With at most this many lines, the name of the objective fits next to the names of the lines."""
 
 
 def curve_data(points: pd.DataFrame, y: str) -> pd.DataFrame:
-    """Return the points; the metric is infinite if overload leaves it without a value.
+    """Return the points, with an infinite metric at each point where overload leaves it undefined.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def overload_spans(points: pd.DataFrame, places: Places) -> list[tuple[float, fl
     points : DataFrame
         From :func:`curve_data`.
     places : Places
-        Positions of the column along x.
+        Positions of the values of x along the axis.
 
     Returns
     -------
@@ -97,23 +97,23 @@ def plot_curve(
     axes: Mapping[str, Axis] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Plot a metric against a parameter, with a line for each value of another.
+    """Plot a metric against a parameter, with a line for each value of another parameter.
 
     Under overload the queue grows and waits have no finite value. Such points are drawn as open
-    triangles at the top. The background is grey where every line has one.
+    triangles at the top. The background is grey where every line is overloaded.
 
     Parameters
     ----------
     points : DataFrame
         One row per point of the parameter space, with the intervals of the metric.
     x, y : str
-        Columns. Text values along x become categories.
+        Columns on the two axes. Text values on the x axis become categories.
     by : str, optional
-        Column with one line for each of its values.
+        Column that defines the lines, one for each of its values.
     objective : float or (float, str), optional
         A value of the metric to draw as a dashed line, optionally with its name.
     axes : mapping of str to Axis, optional
-        Labels, units or scales that replace the known ones.
+        Labels, units or scales that replace the defaults.
     ax : Axes, optional
         Where to draw; by default in a new figure as wide as one column of a paper.
 
@@ -124,7 +124,8 @@ def plot_curve(
     Raises
     ------
     InputError
-        For an unknown column, no rows, or several rows at the same point of a line.
+        If a column is unknown, the table has no rows, or several rows are at the same point of a
+        line.
     """
     check_columns(points, (x, y, by), "plot_curve")
     one_row_each(points, (x, by), "plot_curve")
@@ -191,7 +192,7 @@ def _shade_overload(ax: Axes, table: pd.DataFrame, places: Places) -> None:
 
 
 def _mark_points(ax: Axes, series: Sequence[Series], places: Places, y: str) -> None:
-    """Mark overload (top) and missing results (bottom); draw points that still rise hollow."""
+    """Mark overload at the top and missing results at the bottom; draw rising waits hollow."""
     values = [one.rows[y].to_numpy(dtype=np.float64) for one in series]
     if mark_edge(ax, series, places, [np.isposinf(value) for value in values], "^", 0.955):
         describe(ax, "Open triangles: overload, without a finite value.")

@@ -42,7 +42,7 @@ _FIXED = {"system", "baseline", "metric", "pairs", "baseline_mean"} | {
 }
 _TINT = "#009E73"
 _FOOT = 0.12
-"""Height of the crosses for differences without a number, in the margin below the data."""
+"""Height, as a share of the axes, of the crosses for differences without a number."""
 
 
 def difference_rows(
@@ -56,7 +56,7 @@ def difference_rows(
         One row per point, system and metric.
     metric : str
     axes : mapping of str to Axis, optional
-        Labels, units or scales that replace the known ones.
+        Labels, units or scales that replace the defaults.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def difference_rows(
     Raises
     ------
     InputError
-        If no row has this metric; the message suggests the nearest one.
+        If no row has this metric; the message suggests the nearest metric.
     """
     rows = differences[differences["metric"] == metric]
     if len(rows) == 0:
@@ -95,17 +95,18 @@ def plot_differences(
 ) -> Axes:
     """Plot the differences between systems and the baseline with their 95 % intervals.
 
-    The better side of zero is tinted and labelled. A difference without a number (one of the two
-    systems is overloaded) is labelled as such.
+    The better side of zero is tinted and labelled. A label or a cross marks a difference that
+    has no number, for example because a system is overloaded.
 
     Parameters
     ----------
     differences : DataFrame
-        One row per point, system and metric: ``difference`` or ``relative`` with ``_low`` and
-        ``_high``, paired over replications.
+        One row per point, system and metric. ``difference`` or ``relative`` and their intervals
+        (``_low``, ``_high``) are paired over replications.
     metric : str
     x : str, optional
-        Column along x, with a line for each system; by default a row for each system (and point).
+        Column on the x axis; each system has a line. By default, each system (and point) has a
+        row instead.
     relative : bool
         Whether to show differences as shares of the baseline's mean.
     axes, ax
@@ -114,7 +115,7 @@ def plot_differences(
     Raises
     ------
     InputError
-        For an unknown column or metric, or several rows at the same point of a line.
+        If a column or `metric` is unknown, or several rows are at the same point of a line.
     """
     value = "relative" if relative else "difference"
     needed = ("metric", "system", "baseline", value, f"{value}_low", f"{value}_high", x)
@@ -174,7 +175,13 @@ def _plot_rows(ax: Axes, rows: pd.DataFrame, value: str, axis: Axis) -> str:
 
 
 def _draws(rows: pd.DataFrame, value: str) -> Floats:
-    """Return each row's range over draws of the calibration, (rows, 2); NaN without draws."""
+    """Return the range of each row over draws of the calibration; NaN without draws.
+
+    Returns
+    -------
+    array (rows, 2)
+        Lower and upper end.
+    """
     names = [f"{value}_draw_low", f"{value}_draw_high"]
     return rows.reindex(columns=names).to_numpy(dtype=np.float64)
 

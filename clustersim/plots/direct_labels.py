@@ -1,4 +1,4 @@
-"""Labels next to the lines and points that they name, without overlaps, instead of legends."""
+"""Labels that replace a legend: next to the lines and points that they name, without overlaps."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ _GLYPHS = {
     "*": "★",
 }
 _SIDES = ((1, 0), (1, 1), (1, -1), (-1, 0), (-1, 1), (-1, -1), (0, 1), (0, -1))
-"""Sides of a point: right or left, up or down."""
+"""Sides of a point to try: 1 is right or up, -1 is left or down."""
 _ACROSS: dict[int, Literal["left", "center", "right"]] = {1: "left", 0: "center", -1: "right"}
 _UP: dict[int, Literal["bottom", "center", "top"]] = {1: "bottom", 0: "center", -1: "top"}
 
 
 @dataclass(frozen=True, slots=True)
 class EndLabel:
-    """A label and the position that it belongs to.
+    """A label and the end of the line that it names.
 
     Attributes
     ----------
     text : str
     x, y : float
-        End of the line in data coordinates. If `y` is not finite, the label goes to the top; if
-        `x` is not finite, no leader line is drawn.
+        End of the line in data coordinates. If `y` is not finite, the label is placed at the
+        top. If `x` is not finite, no leader line is drawn.
     ink : str
     marker : str
         Marker of the line, repeated before the label; "" for none.
@@ -65,8 +65,8 @@ def spread_out(wanted: npt.ArrayLike, sizes: npt.ArrayLike, low: float, high: fl
     """Move intervals as little as possible so that none overlaps another.
 
     Neighbours that would overlap are pooled around their mean position (the
-    pool-adjacent-violators algorithm of isotonic regression; Barlow et al., 1972).  Then all are
-    shifted into ``[low, high]`` as far as they fit.
+    pool-adjacent-violators algorithm of isotonic regression; Barlow et al., 1972).  Then all
+    intervals are shifted into ``[low, high]`` as far as they fit.
 
     Parameters
     ----------
@@ -104,8 +104,8 @@ def spread_out(wanted: npt.ArrayLike, sizes: npt.ArrayLike, low: float, high: fl
 def label_ends(ax: Axes, labels: Sequence[EndLabel]) -> None:
     """Write labels to the right of the axes at the heights where their lines end.
 
-    If a label is away from the end of its line, a thin dotted line connects them. Labels are placed
-    again at each drawing, so that they follow the layout.
+    If a label is away from the end of its line, a thin dotted line connects the two. The labels are
+    placed anew whenever the figure is drawn, so that they follow the layout.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def label_ends(ax: Axes, labels: Sequence[EndLabel]) -> None:
 
 
 def _legible(ink: str) -> str:
-    """Return a darker shade of a colour if text in this colour is hard to read on white."""
+    """Return the colour, or a darker shade of it if it is too bright for text on white."""
     red, green, blue = to_rgb(ink)
     bright = 0.299 * red + 0.587 * green + 0.114 * blue
     shade = min(1.0, 0.58 / bright) if bright else 1.0
@@ -196,7 +196,7 @@ def label_points(
     x, y : array_like (points,)
         In data coordinates.
     texts : sequence of str
-        One per point; "" for a point that only occupies space.
+        One per point; "" for a point without a text, which other texts avoid.
     avoid : sequence of array_like (vertices, 2)
         Lines that no text may cross, in data coordinates.
     toward : (float, float)
@@ -253,7 +253,7 @@ class _PointPlacer(BeforeDrawing):
     def _boxes(
         self, text: Text, centre: Floats, point: float, renderer: RendererBase
     ) -> Iterator[Bbox]:
-        """Yield the possible boxes of a text around its point, after moving the text to each."""
+        """Move a text to each possible position around its point, and yield its box there."""
         for across, up in self.sides:
             gap = (3.2 if across and up else 4.5) * point
             x, y = centre + gap * np.array((across, up))
@@ -272,7 +272,7 @@ class _PointPlacer(BeforeDrawing):
 
 
 def _dense(line: Floats, point: float) -> Floats:
-    """Return points along a line, at most about 3 points (1/24 inch) apart."""
+    """Return vertices along a line, at most about 1/24 inch apart."""
     line = line[np.isfinite(line).all(axis=1)]
     if len(line) < 2:
         return line

@@ -39,7 +39,7 @@ SINGLE, DOUBLE = 3.3, 7.0
 """Widths of one column and of both columns of a two-column paper, in inches."""
 _NARROW, _SMALL, _LARGE = 4.5, 7.5, 8.5
 _LINE, _AROUND = 1.25, 60.0
-"""Line height as a multiple of the type size; points above and below the axes of a panel."""
+"""Line height as a multiple of the type size; total space above and below axes, in points."""
 _INK, _GREY = "#222222", "#444444"
 
 
@@ -65,7 +65,7 @@ class StudyFigure(Figure):
         return " ".join(self._sentences)
 
     def describe(self, *sentences: str) -> None:
-        """Add sentences to the caption unless it has them already; the figure grows accordingly."""
+        """Add sentences that the caption does not contain yet; the figure grows accordingly."""
         self._sentences += [
             line for line in dict.fromkeys(sentences) if line and line not in self._sentences
         ]
@@ -112,7 +112,7 @@ def study_figure(
     columns: int | None = None,
     panel_height: float | None = None,
 ) -> StudyFigure:
-    """Make an empty figure of panels.
+    """Return a figure with empty panels.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def study_figure(
         Width of the whole figure in inches; at :data:`SINGLE` or more, all text is legible in
         print.
     columns : int, optional
-        Number of panels per row; by default as many as get 3.3 inches each.
+        Number of panels per row; by default, as many as fit with 3.3 inches each.
     panel_height : float, optional
         Height of a panel in inches, without title and caption.
 
@@ -162,7 +162,7 @@ def study_figure(
 
 
 def panel(ax: Axes | None, *, height: float | None = None) -> Axes:
-    """Return the given axes, or those of a new figure as wide as one column."""
+    """Return the given axes, or the axes of a new figure as wide as one column."""
     return study_figure(panel_height=height).panels[0] if ax is None else ax
 
 
@@ -189,14 +189,20 @@ def panel_width(ax: Axes) -> float:
 
 
 def type_size(ax: Axes | float) -> float:
-    """Return the size of axis labels for a panel (or a width in inches); ticks are 0.5 smaller."""
+    """Return the type size of axis labels in points; tick labels are 0.5 points smaller.
+
+    Parameters
+    ----------
+    ax : Axes or float
+        A panel, or its width in inches.
+    """
     width = ax if isinstance(ax, float | int) else panel_width(ax)
     return _SMALL if width < _NARROW else _LARGE
 
 
 @contextmanager
 def plot_style(ax: Axes | float | None) -> Iterator[None]:
-    """Context with the shared style and the type sizes for a panel (or its width in inches)."""
+    """Use the shared style and the type sizes for a panel, or for its width in inches."""
     size = type_size(SINGLE if ax is None else ax)
     sizes: Any = {
         "font.size": size - 0.5,
@@ -216,8 +222,8 @@ def plot_style(ax: Axes | float | None) -> Iterator[None]:
 def dress(ax: Axes, title: str, *, x: str = "", y: str = "") -> None:
     """Write the title of a panel and the labels of its axes, wrapped to its width.
 
-    The label of the y axis is horizontal, above the axis and below the title. There it takes no
-    width from the panel and is easy to read.
+    The label of the y axis is horizontal, above the axis and below the title. There, it leaves
+    the full width to the axes and is easy to read.
     """
     size, width = type_size(ax), 72.0 * panel_width(ax)
     look: dict[str, Any] = {"parse_math": False}
@@ -242,7 +248,7 @@ class BeforeDrawing(Artist):
         self.set_zorder(-100.0)
 
     def arrange(self, renderer: RendererBase) -> None:
-        """Place the artists; all transforms are known at this point."""
+        """Place the artists; all transforms are known when this method is called."""
         raise NotImplementedError
 
     def draw(self, renderer: RendererBase) -> None:
@@ -254,9 +260,9 @@ class BeforeDrawing(Artist):
 
 
 class _Labels(BeforeDrawing):
-    """Aligns title and y label with the widest tick labels of the column of panels.
+    """Aligns the title and the y label of a panel with the widest tick labels in its column.
 
-    Title and label may be as wide as the panel, up to the labels of the next column.
+    Title and label may extend to the tick labels of the next column of panels.
     """
 
     def __init__(self, ax: Axes, heading: Text) -> None:
@@ -266,7 +272,7 @@ class _Labels(BeforeDrawing):
         self.whole: dict[Text, tuple[str, str]] = {}
 
     def wrap(self, width: float) -> None:
-        """Wrap title and y label to a width in points, and keep the title clear of the label."""
+        """Wrap the title and the y label to a width in points; place the title above the label."""
         label = self.of.yaxis.label
         size = type_size(self.of)
         for text, points, bold in ((self.heading, size + 0.5, True), (label, size, False)):
@@ -319,7 +325,7 @@ def _same(one: range | None, other: range | None) -> bool:
 
 
 def _left(axes: Sequence[Axes], renderer: RendererBase) -> float:
-    """Return where the labels of the y axes begin, in pixels."""
+    """Return the left end of the tick labels of the y axes, in pixels."""
     labels = [label for ax in axes for label in ax.get_yticklabels() if label.get_text()]
     boxes = [label.get_window_extent(renderer) for label in labels]
     return min(
@@ -340,7 +346,7 @@ def wrap(text: str, width: float, size: float, *, bold: bool = False) -> str:
     Parameters
     ----------
     text : str
-        Its line breaks are kept; a number stays on one line with its unit.
+        Line breaks in the text are kept. A number stays on the same line as its unit.
     width, size : float
         Points.
     bold : bool
@@ -368,7 +374,7 @@ def wrap(text: str, width: float, size: float, *, bold: bool = False) -> str:
 
 
 def _head(word: str, width: float, size: float, bold: bool) -> str:
-    """Return the first part of a word that fits, up to a separator or in equal parts."""
+    """Return the part of a word for the first line: up to a separator, or an equal share."""
     most = next(
         (n - 1 for n in range(2, len(word) + 1) if text_width(word[:n], size, bold=bold) > width),
         len(word),

@@ -24,13 +24,13 @@ from clustersim.simulation.tables import NEVER_RUNNABLE, UNFINISHED
 __all__ = ["LEAST_WIDTH", "MOST_BARS", "MOST_ROWS", "plot_gantt"]
 
 MOST_BARS, MOST_ROWS = 400, 60
-"""The most bars and rows that a reader can distinguish."""
+"""Largest numbers of bars and rows that a reader can distinguish."""
 LEAST_WIDTH = 0.002
 """Width of the shortest bar, as a share of the axis."""
 _INKS = tuple(ink for name, ink in COLOURS.items() if name != "black")
 _OTHERS, _PEN = "#999999", "#333333"
 _UNITS = (("s", 1.0, 180.0), ("min", 60.0, 180.0), ("h", 3600.0, 72.0), ("d", 86400.0, np.inf))
-"""Units of time, their size in seconds, and the longest axis in each."""
+"""Each unit of time, its size in seconds, and the longest axis (in this unit) that uses it."""
 _BAR, _TEXT_POINTS = 0.78, 7.5
 _HATCH, _STILL_RAN = "////", "still running at the end"
 _GREY, _NO_JOBS = "#e2e2e2", "out of service, absent, or serving"
@@ -55,10 +55,10 @@ def plot_gantt(
     ax : Axes, optional
         Where to draw; by default in a new figure of suitable height.
     by : {"node", "job"}
-        ``node``: a row for each node, several if it ran several jobs at once; bars are labelled
-        with their jobs.  ``job``: a row for each job in order of submission, with a thin line
-        while it waits and a cross if it could never run; bars are labelled with accelerators
-        and pool.
+        ``node``: each node has a row, or several rows if it ran several jobs at once; bars are
+        labelled with their jobs.  ``job``: each job has a row, in order of submission, with a
+        thin line while it waits and a cross if it could never run; bars are labelled with
+        accelerators and pool.
     most_jobs : int, optional
         Draw only this many jobs, in order of submission.
 
@@ -70,7 +70,7 @@ def plot_gantt(
     ------
     InputError
         If the run has too many bars or rows (:mod:`clustersim.report.timeline` writes runs of
-        any size for a viewer), or `by` is neither value.
+        any size for a viewer), or `by` is neither ``node`` nor ``job``.
     """
     if by not in ("node", "job"):
         raise InputError("by", unknown_name("value", by, ("node", "job")))
@@ -81,8 +81,8 @@ def plot_gantt(
         raise InputError(
             "gantt",
             f"the run has {len(bars):,} bars in {len(rows):,} rows; a chart may have at most "
-            f"{MOST_BARS} bars in {MOST_ROWS} rows: draw only the first jobs (--most-jobs), or "
-            "open its timeline in a viewer (clustersim timeline)",
+            f"{MOST_BARS} bars in {MOST_ROWS} rows; draw only the first jobs (--most-jobs), or "
+            "open the timeline in a viewer (clustersim timeline)",
         )
     end_s = float(result.utilisation["time_s"].max())
     if most_jobs is not None and len(bars):
@@ -113,7 +113,7 @@ def plot_gantt(
 
 
 def _bars_by_node(result: Result) -> tuple[pd.DataFrame, list[str]]:
-    """Return the bars of each lane and the labels of the lanes ("" for a node's further lanes)."""
+    """Return the bars, and the label of each lane ("" for the second and later lanes of a node)."""
     layout = lay_out(result)
     jobs = result.jobs.iloc[layout.bars["job"].to_numpy()].reset_index(drop=True)
     bars = layout.bars.assign(row=layout.bars["track"], text=jobs["job_id"].astype(str))
@@ -150,7 +150,7 @@ def _classes(jobs: pd.DataFrame) -> list[str]:
 
 
 def _inks(jobs: pd.DataFrame) -> dict[str, str]:
-    """Return a colour for each job class, most frequent first; grey after the last colour."""
+    """Return the colour of each job class, by frequency; grey if all other colours are in use."""
     counts = pd.Series(_classes(jobs), dtype=object).value_counts(sort=False)
     names = counts.sort_values(ascending=False, kind="stable").index
     return {name: _INKS[k] if k < len(_INKS) else _OTHERS for k, name in enumerate(names)}

@@ -17,7 +17,7 @@ from clustersim.simulation.result import Result
 __all__ = ["BY", "Layout", "lanes", "lay_out"]
 
 BY = ("node", "pool")
-"""What a lane belongs to: a node (if the run tracked nodes), or a whole pool."""
+"""A lane belongs to a node (if the run tracked nodes) or to a whole pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class Layout:
         ``track`` (row of `tracks`), ``job`` (row of the jobs table), ``n_accelerators``,
         ``start_s``, ``end_s`` (seconds), in order of pool, node and start.
     tracks : pandas.DataFrame
-        ``pool``, ``node`` (-1: a lane of the whole pool), ``lane`` (0 is the first of its
-        node), in that order.
+        ``pool``, ``node`` (-1: a lane of the whole pool) and ``lane`` (0: the first lane of the
+        node); sorted by these columns.
     """
 
     bars: pd.DataFrame
@@ -39,20 +39,20 @@ class Layout:
 
 
 def lay_out(result: Result, *, by: Literal["node", "pool"] = "node") -> Layout:
-    """Give each node (or pool) as many lanes as it has concurrent jobs, and each bar a lane.
+    """Assign each bar to a lane; a node (or pool) gets as many lanes as it ran jobs at once.
 
     Parameters
     ----------
     result : Result
         Result of a run.
     by : {"node", "pool"}
-        ``node``: a bar for each job and node, in lanes of the node; jobs whose nodes were not
-        tracked get lanes of their pool.  ``pool``: a bar for each job.
+        ``node``: a bar for each job and node, in lanes of the node, or of the pool if the nodes
+        of the job were not tracked.  ``pool``: a bar for each job, in lanes of the pool.
 
     Raises
     ------
     InputError
-        If `by` is neither value.
+        If `by` is neither ``node`` nor ``pool``.
     """
     if by not in BY:
         raise InputError("by", unknown_name("value", by, BY))
@@ -91,10 +91,10 @@ def lanes(
     start: Floats,
     end: Floats,
 ) -> npt.NDArray[np.intp]:
-    """Colour intervals so that those with the same group and colour do not overlap.
+    """Assign lanes so that intervals of the same group and lane do not overlap.
 
-    Each interval takes the lowest lane that is free at its start. This needs no more lanes than
-    the largest number of concurrent intervals (Kleinberg and Tardos, Algorithm Design, 4.1).
+    Each interval is assigned the lowest lane that is free at its start. This needs no more lanes
+    than the largest number of concurrent intervals (Kleinberg and Tardos, Algorithm Design, 4.1).
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def lanes(
     Returns
     -------
     int array, shape (n,)
-        Lane of each interval, from 0 in each group.
+        Lane of each interval, counted from 0 in each group.
 
     Examples
     --------

@@ -43,13 +43,13 @@ _MARGIN = 1.0
 def heat_map_grid(
     points: pd.DataFrame, x: str, y: str, value: str
 ) -> tuple[list[Any], list[Any], Floats]:
-    """Return the values of the two parameters (numbers ascending) and the metric of each pair.
+    """Return the values of two parameters (numbers ascending) and the metric at each pair.
 
     Returns
     -------
     columns, rows : list
     grid : array (rows, columns)
-        Infinite for overload, NaN for no result.
+        The metric; infinite for overload, NaN if there is no result.
     """
     table = curve_data(points, value)
     columns, rows = (
@@ -91,7 +91,7 @@ def plot_heat_map(
     Raises
     ------
     InputError
-        For an unknown column, no rows, or several rows for one pair.
+        If a column is unknown, the table has no rows, or a pair has several rows.
     """
     check_columns(points, (x, y, value), "plot_heat_map")
     one_row_each(points, (x, y), "plot_heat_map")
@@ -137,7 +137,7 @@ def _norm(axis: Axis, numbers: Floats) -> Normalize:
 
 
 def _write_cells(ax: Axes, grid: Floats, axis: Axis, mesh: Any, room: float) -> None:
-    """Write values into their cells if all fit, and shade cells without a value."""
+    """Write the values into the cells if all fit; shade overload and mark missing results."""
     size = type_size(ax) - 0.5
     texts = {at: _short(number, axis) for at, number in np.ndenumerate(grid)}
     fits = all(
@@ -170,7 +170,7 @@ def _mark_rising(
     values: tuple[list[Any], list[Any]],
     metric: str,
 ) -> None:
-    """Mark, in a corner, the cells whose waits still rise at the end of the runs."""
+    """Draw a circle in a corner of each cell whose waits still rise at the end of the runs."""
     if "rising" not in points or not follows_waits(metric):
         return
     rising = points[points["rising"].astype(bool)]
@@ -193,12 +193,12 @@ def _mark_rising(
 
 
 def _short(number: float, axis: Axis) -> str:
-    """Return a value with two digits and at most two decimals."""
+    """Format a value with two significant digits and at most two decimals."""
     return axis.number(round(number / axis.scale, 2) * axis.scale, 2)
 
 
 def _say_overload(ax: Axes, over: Bools, room: float, look: dict[str, Any]) -> None:
-    """Write "overload" once into each range of a row that is wide enough for it."""
+    """Write "overload" once into each overloaded range of a row that is wide enough."""
     wide = text_width("overload", look["fontsize"]) + 3.0
     for row, cells in enumerate(over):
         ends = np.flatnonzero(np.diff(np.concatenate(([0], cells.astype(int), [0]))))
@@ -254,7 +254,7 @@ def _name_rows(ax: Axes, names: list[str]) -> float:
 
 
 def _name_columns(ax: Axes, names: list[str], room: float, *, numbers: bool) -> None:
-    """Write names below the columns of cells; if they are numbers, only as many as fit."""
+    """Write names below the columns of cells; omit some if they are numbers and do not fit."""
     if not numbers:
         name_categories(ax, names, room)
         return

@@ -32,7 +32,8 @@ __all__ = ["draw_chip", "plot_attention", "plot_products", "plot_steps"]
 DRAWS = 400
 POINTS = 80
 BYTES = 2.0
-"""Bytes per element that the model counts as the traffic of a product, in any precision."""
+"""Bytes per element that the model assumes for the memory traffic of a matrix product, in every
+precision."""
 RATIOS = (
     0.02,
     0.05,
@@ -56,9 +57,9 @@ RATIOS = (
     50,
 )
 LOW = 0.4
-"""Below this share of the peak, the legend is placed above the points."""
+"""If all points are below this share of the peak, the legend is placed above them."""
 WIDEST = 4.0
-"""Error bars of steps are drawn up to this factor."""
+"""Error bars do not extend the axis of the steps beyond this factor."""
 SHORT = 3.0
 """Measurements shorter than this number of launch times are drawn hollow."""
 MEASURED, PUBLISHED = COLOURS["blue"], COLOURS["vermilion"]
@@ -187,9 +188,13 @@ def _surfaces(
 def _efficiency(
     chip: Accelerator, precision: str, coefficients: Coefficients, intensity: Floats
 ) -> Floats:
-    """Return the share of the peak that cubes reach, by FLOPs per byte, shape (..., intensities).
+    """Return the share of the peak that cubic products (m = n = k) reach, by FLOPs per byte.
 
-    A cube of side s has ``2 s^3`` FLOPs and ``6 s^2`` bytes.
+    A product of side s has ``2 s^3`` FLOPs and ``6 s^2`` bytes.
+
+    Returns
+    -------
+    array (..., intensities)
     """
     side = 3.0 * intensity
     chips = AcceleratorArrays.of([chip], precision)

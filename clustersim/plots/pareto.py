@@ -43,15 +43,15 @@ def point_names(
     points : DataFrame
         Parameters are the columns whose names are paths in a scenario.
     by : str, optional
-        A parameter that is shown in another way.
+        A parameter that the figure shows by colour; it is not part of the names.
     axes : mapping of str to Axis, optional
 
     Returns
     -------
     names : list of str
-        The values, one text per point.
+        The values of the differing parameters, one text per point.
     parameters : list of str
-        Labels of the parameters that the values belong to.
+        Labels of the differing parameters.
     """
     columns = [
         column
@@ -82,12 +82,12 @@ def staircase(
     x, y : array_like (points,)
         Points of the front.
     more_x, more_y : bool
-        Whether more is better.
+        Whether larger values are better.
 
     Returns
     -------
     array (vertices, 2)
-        From the first point to the last; a step takes the worse value of its two points.
+        In order of x. Between two points, the corner has the worse x and the worse y of the two.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def plot_pareto(
     x, y : str
         Columns of metrics.
     by : str, optional
-        Column whose values have different colours and markers, named next to the axes.
+        Column whose values have different colours and markers; they are named next to the axes.
     maximise : iterable of str, optional
         Which of `x` and `y` are better if larger; by default taken from their axes.
     axes, ax
@@ -133,7 +133,7 @@ def plot_pareto(
     Raises
     ------
     InputError
-        For an unknown column, or a table without rows.
+        If a column is unknown or the table has no rows.
     """
     check_columns(points, (x, y, by), "plot_pareto")
     of = {column: axis_for(column, axes) for column in (x, y)}
@@ -222,7 +222,7 @@ def _name_front(
     avoid: list[Floats],
     toward: tuple[float, float],
 ) -> None:
-    """Name the points of the front if there are few, on the side where no other point can be."""
+    """Name the points of the front, if they are few, on the side where no other point can be."""
     names, parameters = point_names(seen, by=by, axes=axes)
     on_front = seen["front"].to_numpy()
     describe(ax, "Filled points on the line: no other point is better in both metrics.")

@@ -30,7 +30,7 @@ _ENDS = ("", "_low", "_high", "_draw_low", "_draw_high")
 def period_rows(
     points: pd.DataFrame, metric: str, names: Sequence[str], *, by: str | None = None
 ) -> pd.DataFrame:
-    """Return a row for each point and period of a study.
+    """Return a table with a row for each point and period of a study.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def period_rows(
     Returns
     -------
     DataFrame
-        ``period`` (its name), `by`, the metric and its intervals.
+        ``period`` (name of the period), `by`, the metric and its intervals.
     """
     parts = []
     for number, name in enumerate(names, 1):
@@ -72,9 +72,9 @@ def plot_periods(
     Parameters
     ----------
     points, metric, names
-        See :func:`period_rows`.
+        As for :func:`period_rows`.
     by : str, optional
-        Column with one line for each of its values.
+        Column that defines the lines, one for each of its values.
     axes, ax
         As for :func:`~clustersim.plots.curves.plot_curve`.
 
@@ -85,7 +85,7 @@ def plot_periods(
     Raises
     ------
     InputError
-        For an unknown column, or several rows of one line in a period.
+        If a column is unknown, or a line has several rows in a period.
     """
     needed = [f"{metric}@{number}" for number in range(1, len(names) + 1)]
     check_columns(points, (*needed, by), "plot_periods")

@@ -31,7 +31,7 @@ _THOUSAND = 1000
 
 
 def draw_purchases(purchases: pd.DataFrame, *, title: str = "") -> StudyFigure:
-    """Draw the chips bought, with a panel per scenario; types never bought are left out.
+    """Draw the chips bought, with a panel per scenario; types that are never bought are left out.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def plot_purchases(
 
 
 def draw_regret(regret: pd.DataFrame, *, title: str = "") -> StudyFigure:
-    """Draw how much more each plan costs than the best one, in each scenario.
+    """Draw how much more each plan costs than the best plan, in each scenario.
 
     Parameters
     ----------
@@ -135,6 +135,6 @@ def draw_regret(regret: pd.DataFrame, *, title: str = "") -> StudyFigure:
 
 
 def _order_of(regret: pd.DataFrame) -> Callable[[pd.Series], pd.Series]:
-    """Return a key that sorts scenarios in their listed order."""
+    """Return a sort key for the order in which `regret` lists the scenarios."""
     order = {name: place for place, name in enumerate(dict.fromkeys(regret["scenario"]))}
     return lambda column: column.map(order)

@@ -14,7 +14,7 @@ __all__ = ["name_categories", "name_rows", "rows_height"]
 _SHARE = 0.36
 """Share of the panel's width that names may use."""
 _SLANTED = 80.0
-"""Names up to this width in points are written at an angle; longer ones are written vertically."""
+"""Names up to this width in points are written at an angle; longer names are written vertically."""
 
 
 def _wrapped(names: Iterable[str], width: float) -> list[str]:
@@ -36,7 +36,7 @@ def name_rows(ax: Axes, names: Sequence[str], *, above: int = 0) -> None:
 
 
 def name_categories(ax: Axes, names: Sequence[str], slot: float) -> None:
-    """Write names below positions 0, 1, ...: horizontal if `slot` points suffice, else rotated."""
+    """Write names below positions 0, 1, ...; rotate them if they do not fit into `slot` points."""
     size = type_size(ax) - 0.5
     level = [wrap(name, max(slot - 4.0, 12.0), size) for name in names]
     whole = all(text.replace("\n", " ") == name for text, name in zip(level, names, strict=True))

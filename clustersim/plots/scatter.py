@@ -35,7 +35,7 @@ def binned_means(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
     Returns
     -------
     x, y : array (bins,)
-        At most 8 bins of at least 4 points; none for fewer than 8 points.
+        At most 8 bins of at least 4 points each; no bins if there are fewer than 8 points.
 
     Examples
     --------
@@ -70,9 +70,9 @@ def plot_scatter(
     x, y : str
         Columns with numbers.
     by : str, optional
-        Column whose values have different colours and means.
+        Column whose values have different colours and separate means.
     axes : mapping of str to Axis, optional
-        Labels, units or scales that replace the known ones.
+        Labels, units or scales that replace the defaults.
     ax : Axes, optional
         Where to draw; by default in a new figure as wide as one column of a paper.
 
@@ -83,7 +83,7 @@ def plot_scatter(
     Raises
     ------
     InputError
-        For an unknown column.
+        If a column is unknown.
     """
     check_columns(points, (x, y, by), "plot_scatter")
     table = curve_data(points, y)

@@ -31,7 +31,7 @@ def sorted_indices(indices: pd.DataFrame, metric: str) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If no row has this metric; the message suggests the nearest one.
+        If no row has this metric; the message suggests the nearest metric.
     """
     rows = indices[indices["metric"] == metric]
     if len(rows) == 0:
@@ -55,14 +55,14 @@ def plot_indices(
         One row per parameter and metric, with ``first``, ``total`` and their ``_low``, ``_high``.
     metric : str
     axes : mapping of str to Axis, optional
-        Labels that replace the known ones of parameters and metrics.
+        Labels of parameters and metrics that replace the defaults.
     ax : Axes, optional
         Where to draw; by default in a new figure as wide as one column of a paper.
 
     Raises
     ------
     InputError
-        For an unknown metric or a missing column.
+        If `metric` is unknown or a column is missing.
     """
     check_columns(indices, ("parameter", "metric", "first", "total"), "plot_indices")
     rows = sorted_indices(indices, metric)

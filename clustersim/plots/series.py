@@ -1,4 +1,4 @@
-"""Lines and points of a table with two kinds of bands, shared by the plots of studies."""
+"""Drawing of tables as lines and points with two kinds of bands, for all plots of studies."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _DODGE = 7.0
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The rows of one line, and its style."""
+    """Rows and style of one line."""
 
     name: str
     index: int
@@ -80,7 +80,7 @@ class Places:
     ----------
     column : str
     categories : tuple of str
-        Empty for a column of numbers, whose positions are the numbers.
+        Empty for a column of numbers; the numbers are then the positions.
     slot : float
         Distance between categories, in points.
     """
@@ -90,14 +90,14 @@ class Places:
     slot: float = 0.0
 
     def of(self, rows: pd.DataFrame) -> Floats:
-        """Return the positions of the rows of a table."""
+        """Return the positions of the rows of a table along the x axis."""
         if not self.categories:
             return rows[self.column].to_numpy(dtype=np.float64)
         return np.array([self.categories.index(str(value)) for value in rows[self.column]], float)
 
 
 def axis_for(column: str, axes: Mapping[str, Axis] | None) -> Axis:
-    """Return the axis given by the caller for a column, or else the known one."""
+    """Return the entry of `axes` for a column or, without an entry, the default axis."""
     return axes[column] if axes and column in axes else axis_of(column)
 
 
@@ -120,7 +120,7 @@ def is_text(column: pd.Series) -> bool:
 
 
 def value_text(column: str, value: object, axes: Mapping[str, Axis] | None) -> str:
-    """Return a parameter's value as text: ``"easy"``, ``"offered load 0.9"``."""
+    """Return a parameter's value as text, such as ``"easy"`` or ``"offered load 0.9"``."""
     if isinstance(value, str | bool | np.bool_) or not isinstance(value, SupportsFloat):
         return str(value)
     axis = axis_for(column, axes)
@@ -128,7 +128,7 @@ def value_text(column: str, value: object, axes: Mapping[str, Axis] | None) -> s
 
 
 def series_of(table: pd.DataFrame, by: str | None, axes: Mapping[str, Axis] | None) -> list[Series]:
-    """Split a table into lines by a column's values; names keep their order, numbers ascend."""
+    """Split a table into lines by the values of a column; numbers are sorted, names are not."""
     if by is None:
         return [Series("", 0, table)]
     axis = axis_for(by, axes)
@@ -147,7 +147,7 @@ def series_of(table: pd.DataFrame, by: str | None, axes: Mapping[str, Axis] | No
 
 
 def one_row_each(table: pd.DataFrame, columns: Sequence[str | None], source: str) -> None:
-    """Raise an error if several rows are the same point of the same line."""
+    """Raise an error if several rows are at the same point of the same line."""
     keys = [column for column in columns if column is not None]
     doubled = table[table.duplicated(keys, keep=False)]
     if len(doubled):
@@ -159,7 +159,7 @@ def one_row_each(table: pd.DataFrame, columns: Sequence[str | None], source: str
 
 
 def place_x(ax: Axes, table: pd.DataFrame, x: str, axis: Axis) -> tuple[Places, str]:
-    """Set up the x axis for a column of numbers or names; also return the label to write."""
+    """Set up the x axis for a column of numbers or names; return the positions and the label."""
     if not is_text(table[x]):
         fits = set_axis(ax, "x", axis, table[x], room=(0.04, 0.04), from_zero=False)
         return Places(x), fits.title
@@ -182,9 +182,9 @@ def draw_series(
 ) -> None:
     """Draw each series as a line with its bands, or as points if x contains names.
 
-    Intervals over replications are shaded (bars for an isolated point); ranges over the
-    calibration's posterior are hatched and outlined (broad pale bars). Values that are not finite
-    leave a gap.
+    Intervals over replications are shaded; an isolated point has an error bar. Ranges over the
+    calibration's posterior are hatched and outlined; an isolated point has a broad pale bar. Values
+    that are not finite leave a gap.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def draw_series(
     bars : bool
         Whether each point of a line has an error bar in addition to the shading.
     joined : bool
-        Whether a line joins the points if x contains names, such as those of periods.
+        Whether a line joins the points if x contains names, such as names of periods.
     """
     sentences: list[str] = []
     for one in series:
@@ -278,13 +278,13 @@ def _shift(one: Series, count: int, places: Places) -> float:
 def _beside(
     ax: Axes, one: Series, count: int, places: Places, *, base: Transform | None = None
 ) -> Transform:
-    """Return data coordinates, shifted so that series at one category do not overlap."""
+    """Return the data transform, shifted so that series at one category do not overlap."""
     inches = _shift(one, count, places) / 72.0
     return (base or ax.transData) + ScaledTranslation(inches, 0.0, ax.figure.dpi_scale_trans)
 
 
 def hollow(ax: Axes, one: Series, count: int, places: Places, value: str, which: Bools) -> None:
-    """Draw the marks of some rows of a series hollow."""
+    """Draw hollow marks for some rows of a series."""
     rows = one.rows[which]
     ax.plot(
         places.of(rows),
@@ -306,9 +306,9 @@ def mark_edge(
     marker: str,
     at: float,
 ) -> list[tuple[float, float]]:
-    """Mark rows that have no position in the axes, near the top or bottom edge.
+    """Mark rows without a finite value, near the top or bottom edge of the axes.
 
-    Series are placed next to each other at a category, otherwise below each other.
+    At a category, the marks of several series are side by side; elsewhere, they are stacked.
 
     Parameters
     ----------
@@ -317,10 +317,10 @@ def mark_edge(
     series : sequence of Series
     places : Places
     which : sequence of array of bool
-        Rows of each series.
+        Whether to mark each row, for each series.
     marker : str
     at : float
-        Height of the first mark in the axes, 0 to 1.
+        Height of the first mark, as a share of the height of the axes.
 
     Returns
     -------
@@ -353,7 +353,7 @@ def mark_edge(
 
 
 def edge_room(places: Places, which: Sequence[Bools]) -> float:
-    """Return the share of the axes that :func:`mark_edge` needs."""
+    """Return the share of the height of the axes that :func:`mark_edge` needs."""
     rows = sum(bool(marked.any()) for marked in which)
     if places.categories:
         rows = min(rows, 1)
@@ -381,7 +381,7 @@ def lines_of(series: Sequence[Series], places: Places, value: str) -> list[Float
 
 
 def ends_of(series: Sequence[Series], places: Places, value: str) -> list[EndLabel]:
-    """Return the labels of the series, at the last point with a value; without one, at the top."""
+    """Return the labels of the series, at their last finite points or else at the top."""
     labels = []
     for one in series:
         y = one.rows[value].to_numpy(dtype=np.float64)

@@ -17,7 +17,7 @@ __all__ = ["number_in_words", "place_in_words", "study_axes"]
 
 
 def study_axes(result: StudyResult) -> dict[str, Axis]:
-    """Return the axes that the study itself determines, by column."""
+    """Return the axes of the columns whose labels or units depend on the study."""
     spec = result.study.spec
     axes = {name: axis_of(name, label=spec.labels.get(name)) for name in spec.labels}
     for path in result.parameters:
@@ -45,7 +45,7 @@ def _name_of_period(spec: StudySpec, period: int) -> str:
 
 
 def _capacity_axis(searched: Axis, search: CapacitySearch) -> Axis:
-    """Return the axis of a capacity: more load is better, more resources for the load are worse."""
+    """Return the axis of a capacity: a larger load is better, but a larger fleet is worse."""
     better = "more" if search.more_is == "worse" else "less"
     return replace(searched, label=f"{searched.label} at the objective", better=better)
 
@@ -66,7 +66,7 @@ def place_in_words(result: StudyResult, row: Mapping[Any, Any], axes: Mapping[st
 
 
 def number_in_words(value: float, axis: Axis) -> str:
-    """Format a value of a parameter; infinite means that none was found in the searched range."""
+    """Format a value of a parameter, or say that the value is outside the searched range."""
     if math.isinf(value):
         return "above the range" if value > 0 else "below the range"
     return f"{value:.3f}" if axis.dimension == "ratio" else axis.text(value)

@@ -1,4 +1,4 @@
-"""Tables for a study's figures: their lines, and facts about the fleets."""
+"""Tables for the figures of a study, with columns for the lines and for facts of the fleets."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def is_numeric(points: pd.DataFrame, path: str) -> bool:
 
 
 def needed(plot: Plot, field: str, value: Value | None) -> Value:
-    """Return the value of a required field of a plot."""
+    """Return the value of a required field of a plot; raise an error if it is absent."""
     if not value:
         raise InputError("plots", f"{plot.kind}: {field} is required but absent")
     return value
 
 
 def with_facts(result: StudyResult, capacities: pd.DataFrame) -> pd.DataFrame:
-    """Return capacities with the facts of each fleet: its chips and its price."""
+    """Return the capacities with the facts of each fleet (its chips and its price) added."""
     searched = "" if result.study.spec.capacity is None else result.study.spec.capacity.of
     keys = [name for name in result.parameters if name != searched]
     facts = [str(n) for n in result.points if is_constant(str(n)) and n not in capacities]
@@ -47,9 +47,10 @@ def with_facts(result: StudyResult, capacities: pd.DataFrame) -> pd.DataFrame:
 def with_lines(
     result: StudyResult, table: pd.DataFrame, beside: Sequence[str], by: str | None
 ) -> tuple[pd.DataFrame, str | None, dict[str, Axis]]:
-    """Return the table with a column that distinguishes its lines, that column's name, and axes.
+    """Return the table with a column that distinguishes lines, this column's name, and the axes.
 
-    Lines differ in all parameters except those in `beside`, of which the first is along x.
+    Lines differ in the parameters that are not in `beside`. The first entry of `beside` is on the x
+    axis.
     """
     varying = [name for name in result.parameters if name not in beside and name in table]
     if is_constant(x := beside[0]):
@@ -69,7 +70,7 @@ def with_lines(
     if names.nunique() > MOST_LINES:
         raise InputError(
             result.study.source,
-            f"plots: {names.nunique()} lines are too many for one picture; choose one "
+            f"plots: {names.nunique()} lines are too many for one figure; choose one "
             "parameter with `by`, or draw a heat map",
         )
     label = " and ".join(axes.get(name, axis_of(name)).label for name in varying)

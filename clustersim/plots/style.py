@@ -1,6 +1,6 @@
 """The shared style of all figures: colours, type sizes, and reproducible files.
 
-Draw inside ``with style():``, so that new axes take the shared style; no global setting changes.
+Draw inside ``with style():``, so that new axes use the shared style. Global settings do not change.
 Figures are plain :class:`matplotlib.figure.Figure` objects without pyplot. No window, display or
 list of open figures is involved.
 """
@@ -79,7 +79,7 @@ STYLE = MappingProxyType(
     }
 )
 
-#: Options of each picture format, including those that make the files reproducible.
+#: Options of each file format, including those that make the files reproducible.
 FORMATS: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": "clustersim"},
@@ -88,7 +88,7 @@ FORMATS: dict[str, dict[str, str | None]] = {
 
 
 def style() -> AbstractContextManager[None]:
-    """Context in which axes and texts take the shared style."""
+    """Return a context in which new axes and texts use the shared style."""
     settings: Any = dict(STYLE)
     return matplotlib.rc_context(settings)
 
@@ -151,7 +151,7 @@ def save_figure(
     path : str or Path
         The path without its suffix; missing folders are created.
     formats : sequence of str
-        Some of ``png``, ``svg``, ``pdf``.
+        Any of ``png``, ``svg`` and ``pdf``.
 
     Returns
     -------
@@ -165,7 +165,7 @@ def save_figure(
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
-        raise InputError(path, f"cannot save a picture as {unknown[0]!r}; allowed: png, svg, pdf")
+        raise InputError(path, f"cannot save a figure as {unknown[0]!r}; allowed: png, svg, pdf")
     written = []
     for name in formats:
         target = Path(f"{path}.{name}")

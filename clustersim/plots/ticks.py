@@ -30,7 +30,7 @@ _FINE_DURATIONS = tuple(
     for step in steps
 )
 _SPAN = 1e4
-"""A duration scale is logarithmic over at most this ratio, below the largest value."""
+"""The logarithmic part of a duration scale spans at most this factor, up to the largest value."""
 _MOST_TICKS, _FEWEST_TICKS = 7, 3
 _CLOSEST_TICKS = 0.09
 """Least distance between two parameter values that both get a tick, as a share of the axis."""
@@ -63,19 +63,20 @@ def set_axis(
     which : {"x", "y"}
     axis : Axis
     values : array_like
-        Values that determine the scale; those that are not finite are ignored.
+        Values that determine the scale; values that are not finite are ignored.
     edges : array_like
-        Edges of bands, which should be visible too, unless the axis would go below zero or far
+        Edges of bands. They are visible too, unless the axis would then extend below zero or far
         down a logarithmic scale.
     room : (float, float)
         Margins below the smallest and above the largest value, as shares of their distance.
     from_zero : bool
-        Whether a linear axis of positive numbers starts at zero if they still fill half of it.
+        Whether a linear axis of positive numbers starts at zero, if the numbers then still fill
+        half of it.
 
     Returns
     -------
     Axis
-        With the chosen unit; its title is the label to write.
+        The axis with the chosen unit; its title is the label to write.
     """
     numbers = finite(values)
     fits = axis.fitted(numbers)
@@ -106,7 +107,7 @@ def set_axis(
 
 
 def _span(numbers: Floats, edges: Floats, axis: Axis) -> tuple[float, float]:
-    """Return the smallest and largest number to show; they differ."""
+    """Return the smallest and the largest number to show, which are never equal."""
     low, high = float(numbers.min()), float(numbers.max())
     least = low / 3.0 if axis.logarithmic else min(low, 0.0)
     if low >= 0:
@@ -154,7 +155,7 @@ def set_ticks(
     ----------
     line : matplotlib.axis.Axis
     axis : Axis
-        Axis fitted to the numbers. On a logarithmic axis, each tick of a duration has its unit.
+        Axis fitted to the numbers. On a logarithmic axis, each tick of a duration shows its unit.
     numbers : array_like
     limits : (float, float)
         Limits of the axis.
@@ -177,7 +178,7 @@ def set_ticks(
 
 
 def _duration_ticks(numbers: Floats, limits: tuple[float, float]) -> list[float]:
-    """Return zero, if it is on the axis, and round durations: few over a wide range, else more."""
+    """Return ticks at round durations (coarser over a wide range), and at zero if it is visible."""
     least = max(_threshold(numbers), limits[0])
     for ladder in (_DURATIONS, _FINE_DURATIONS):
         ticks = [tick for tick in ladder if least <= tick <= limits[1]]
@@ -187,7 +188,7 @@ def _duration_ticks(numbers: Floats, limits: tuple[float, float]) -> list[float]
 
 
 def _logarithmic_ticks(numbers: Floats, axis: Axis, limits: tuple[float, float]) -> list[float]:
-    """Return the values themselves if they are few and far apart, else 1, 2, 5 or powers of ten."""
+    """Return the values themselves if they are few and far apart, else round numbers."""
     own = np.unique(numbers[numbers > 0])
     span = math.log(limits[1] / limits[0])
     if len(own) <= _MOST_TICKS and (np.diff(np.log(own)) > _CLOSEST_TICKS * span).all():

@@ -1,7 +1,8 @@
 """Figures of topologies, with pools next to each other and levels from top to bottom.
 
-A small pool is drawn with every switch and link (parallel rails as one). A large pool is drawn as
-one box per level with its counts.  Coordinates are inches, so that text and boxes keep their sizes.
+A small pool is drawn with every switch and link; parallel rails are drawn as one. A large pool is
+drawn as one box per level with the counts. Coordinates are inches, so that text and boxes keep
+their sizes.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ KIND_COLOURS = {
 
 
 KIND_NAMES = {"router": "routers", "ideal": "ideal network", "node": "nodes"}
-"""Names of layers; other layers are called switches of their kind."""
+"""Names of layers; any other layer is called by its kind, such as "leaf switches"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class _Column:
 
     @property
     def is_plan(self) -> bool:
-        """Whether it is drawn from above, as a small network without layers."""
+        """Whether the pool is drawn from above because it is a small network without layers."""
         return self.is_small and not is_layered(self.fabric)
 
     @property
@@ -90,7 +91,7 @@ class _Column:
 
     @property
     def texts(self) -> list[str]:
-        """The text next to the drawing: the layers, then the levels of links."""
+        """Lines of text next to the drawing: the layers, then the levels of links."""
         layers = [_layer_text(self, row) for row in range(len(self.fabric.vertices(merge=True)))]
         return [*layers, *map(_level_text, self.summary.levels)]
 
@@ -108,7 +109,7 @@ class _Column:
 
 
 def draw_topology(spec: ClusterSpec, *, note: str | None = None) -> Figure:
-    """Draw a loaded topology on a figure of suitable size.
+    """Draw a loaded topology on a new figure of suitable size.
 
     Parameters
     ----------
@@ -133,7 +134,7 @@ def plot_topology(spec: ClusterSpec, ax: Axes | None = None, *, note: str | None
     ----------
     spec : ClusterSpec
     ax : Axes, optional
-        Where to draw; by default a figure of suitable size (:func:`draw_topology`).
+        Where to draw; by default on a new figure of suitable size (:func:`draw_topology`).
     note : str, optional
         A line at the bottom.
 
@@ -185,7 +186,7 @@ def _columns(spec: ClusterSpec) -> list[_Column]:
 
 
 def _extent(spec: ClusterSpec, columns: Sequence[_Column], note: str | None) -> tuple[float, float]:
-    """Return width and height of the drawing."""
+    """Return the width and height of the drawing (inches)."""
     width = max(LEAST_WIDTH, columns[-1].left + columns[-1].width + MARGIN)
     rows = max(column.height for column in columns)
     rows += ROW if spec.datacenter_network is not None else 0.0

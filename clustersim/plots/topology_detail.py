@@ -1,4 +1,4 @@
-"""Small pools with every vertex drawn: in layers, or from above if there are no layers."""
+"""Drawings of small pools with every vertex: in layers, or from above if there are no layers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def is_layered(fabric: Fabric) -> bool:
 
 
 def is_small(fabric: Fabric) -> bool:
-    """Return whether single switches (or nodes, if there are none) are distinguishable."""
+    """Return whether each switch (or each node, if there are no switches) can be drawn."""
     groups = fabric.vertices(merge=True)
     if not is_layered(fabric):
         return groups[-1].count <= MOST_PLAN_VERTICES
@@ -64,12 +64,12 @@ def detail_width(fabric: Fabric) -> float:
 
 
 def plan_side(fabric: Fabric) -> float:
-    """Return width and height of a drawing from above (inches)."""
+    """Return the side of a drawing from above, which is square (inches)."""
     return max(3.0, 0.5 * math.sqrt(fabric.vertices(merge=True)[-1].count) + 2.0)
 
 
 def top_xs(fabric: Fabric, left: float, width: float) -> list[float]:
-    """Return the middles of the boxes of the top layer."""
+    """Return the horizontal middle of each box of the top layer."""
     return [float(x) for x in _spread(fabric.vertices(merge=True)[-1].count, left, width)]
 
 
@@ -195,7 +195,7 @@ def draw_plan(ax: Axes, fabric: Fabric, left: float, bottom: float, width: float
 
 
 def _grid(dims: tuple[int, ...], side: float) -> Floats:
-    """Return node positions of a torus around 0; planes of a third dimension are shifted."""
+    """Return the node positions of a torus, centred on 0; planes of a 3D torus are shifted."""
     depth, rows, columns = (1, *dims) if len(dims) == 2 else dims
     plane, row, column = (index.ravel() for index in np.indices((depth, rows, columns)))
     step = side / max(rows, columns, 2)

@@ -30,7 +30,7 @@ _TIME_TICKS = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h"}
 _TIME_TICKS |= {86400: "1 d", 864000: "10 d", 8640000: "100 d"}
 _BINS = (("day", _DAY_S), ("hour", 3600.0), ("minute", 60.0))
 _LEAST_BINS = 5
-"""The bars of a log have the longest unit of time of which it contains at least this many."""
+"""Arrivals are counted per day if the log has at least this many days; else per hour or minute."""
 _PER = {"day": "per day", "hour": "per hour", "minute": "per minute"}
 
 
@@ -51,7 +51,7 @@ def plot_trace(
     title : str
         Name of the log.
     first_second : float
-        Second of the week (from Monday 00:00) at ``submit_s`` 0, if known, of a clock without
+        Second of the week (from Monday 00:00) at ``submit_s`` 0, if known, on a clock without
         daylight saving time.
     origin : datetime, optional
         Local date at ``submit_s`` 0; without it, days are numbered.
@@ -130,7 +130,7 @@ def plot_durations(jobs: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def _thinned(x: Floats, y: Floats, most: int = 2000) -> tuple[Floats, Floats]:
-    """Keep as many points as are visible, including the ends."""
+    """Return about `most` points of a cumulative curve, or all points if there are fewer."""
     if len(x) <= most:
         return x, y
     keep = np.unique(np.append(np.searchsorted(y, np.linspace(0, 1, most)), len(x) - 1))
@@ -154,7 +154,7 @@ def plot_arrivals(
 ) -> Axes:
     """Draw arrivals per day with their mean over seven days; for short logs, per hour or minute.
 
-    If `origin`, the local date and time at ``submit_s`` 0, is known, days are calendar days.
+    If `origin` (the local date and time at ``submit_s`` 0) is given, days are calendar days.
     """
     ax = _axes(ax)
     submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
@@ -189,7 +189,7 @@ def plot_arrivals(
 def plot_week(
     statistics: TraceStatistics, *, weekdays_known: bool = False, ax: Axes | None = None
 ) -> Axes:
-    """Draw the arrival rate by hour of the week; write a remark if the log is under a day long."""
+    """Draw the arrival rate by hour of the week, or a remark if the log is shorter than a day."""
     ax = _axes(ax)
     if statistics.span_s < _DAY_S:
         ax.set_axis_off()

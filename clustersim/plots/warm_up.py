@@ -22,7 +22,7 @@ _THIN, _MEAN, _SMOOTH, _CUT = "#9a9a9a", "#222222", COLOURS["blue"], COLOURS["ve
 
 
 def moving_average(values: npt.ArrayLike, half: int) -> Floats:
-    """Average each value with `half` neighbours on both sides, fewer at the ends.
+    """Average each value with `half` neighbours on each side, or fewer near the ends.
 
     Welch (1983), as in Law, "Simulation Modeling and Analysis", section 9.5.1; here the window
     also narrows at the end, so that there are as many averages as values.
@@ -67,7 +67,7 @@ def plot_warm_up(
     series : array_like (replications, bins)
         Mean wait (s) of equal shares of the jobs in order of submission.
     warm_up : float or array_like (replications,), optional
-        Share of the jobs that is left out: one for all replications, or one for each.
+        Share of the jobs that is left out: one number for all replications, or one for each.
     reached : bool
         Whether a steady state was found; if not, the plot says so.
     where : str
@@ -83,7 +83,7 @@ def plot_warm_up(
     waits = np.asarray(series, dtype=np.float64)
     if waits.ndim != 2 or waits.size == 0:
         raise InputError(
-            "plot_warm_up", f"series must be (replications, bins), found the shape {waits.shape}"
+            "plot_warm_up", f"series must have the shape (replications, bins), found {waits.shape}"
         )
     cuts = np.atleast_1d(np.asarray([] if warm_up is None else warm_up, dtype=np.float64))
     if not ((cuts >= 0) & (cuts <= 1)).all():
@@ -117,7 +117,7 @@ def plot_warm_up(
 
 
 def _draw_cuts(ax: Axes, cuts: Floats, reached: bool) -> None:
-    """Draw the truncation, and label the side on which jobs are measured."""
+    """Draw where the warm-up ends, and label the side with more space."""
     if not reached:
         describe(ax, "The waits still change at the end: longer runs are needed.")
     middle = float(np.median(cuts)) if len(cuts) else 0.0

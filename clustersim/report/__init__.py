@@ -1,4 +1,4 @@
-"""Outputs of a study: tables, pictures, an HTML page, and lines in the terminal."""
+"""Outputs of studies and runs: tables, figures, HTML pages, timelines, and text in the terminal."""
 
 from clustersim.report.experiment import run_experiment
 from clustersim.report.output import unused_folder

@@ -1,4 +1,4 @@
-"""Table values formatted for reading: few digits, suitable units, values joined with intervals."""
+"""Table values formatted for reading: few digits, suitable units, intervals in parentheses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clustersim.units import format_bytes, format_duration, format_money, format
 __all__ = ["Cell", "Column", "Format", "table_columns"]
 
 Format = Callable[[float], str]
-"""Converts a finite number of a column to text."""
+"""A function that converts a finite number of a column to text."""
 
 _ENDS = ("_low", "_high")
 _MISSING = "–"
@@ -74,8 +74,8 @@ def table_columns(
         values.  Names that are not in the table are ignored.  With `intervals`, an entry for
         ``m`` also applies to ``m_low`` and ``m_high``.
     intervals : bool
-        Join ``m``, ``m_low`` and ``m_high`` as ``"12.3 min (11 to 14)"``; without a column
-        ``m``, join the other two to a column ``m`` of ranges, ``"11 to 14 min"``.
+        Whether to join ``m``, ``m_low`` and ``m_high`` as ``"12.3 min (11 to 14)"``. Without a
+        column ``m``, the other two are joined to a column ``m`` of ranges, ``"11 to 14 min"``.
 
     Examples
     --------
@@ -119,10 +119,11 @@ def _unit_suffix(name: str) -> str:
 
 
 def _number_format(values: pd.DataFrame) -> Format:
-    """Return a format with one number of decimals if magnitudes are similar or numbers are round.
+    """Return a format for numbers without a unit.
 
-    The smallest number gets three digits; fewer decimals are used if all numbers, including
-    intervals, are round.  Otherwise each number gets three digits.
+    Numbers of similar magnitude have the same number of decimals, so that the smallest number has
+    three digits.  Fewer decimals are used if all numbers, including intervals, are round.  Other
+    numbers have three digits each.
     """
     if all(pd.api.types.is_integer_dtype(kind) for kind in values.dtypes):
         return partial(_fixed, decimals=0)
@@ -212,7 +213,7 @@ def _single(value: Any, to_text: Format) -> Cell:
 
 
 def _label(name: str) -> str:
-    """Return a heading from a column name; dotted paths stay as written in files."""
+    """Return a heading made from a column name; a dotted path is not changed."""
     if "." in name:
         return name
     suffix = _unit_suffix(name)

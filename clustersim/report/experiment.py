@@ -15,7 +15,7 @@ __all__ = ["run_experiment"]
 
 
 def run_experiment(study_file: Path, description: str | None = None) -> None:
-    """Run a study file as a script: its runs, tables, pictures and HTML page.
+    """Run a study file as a script: make its runs, and write its tables, figures and HTML page.
 
     Parameters
     ----------
@@ -26,14 +26,14 @@ def run_experiment(study_file: Path, description: str | None = None) -> None:
     Raises
     ------
     SystemExit
-        With code 2 for unusable input, 130 after an interrupt.
+        With code 2 if the input cannot be used, or 130 after an interrupt.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, help="folder (default: a new one in out/)")
     parser.add_argument("--workers", type=int, help="number of processes (default: one per core)")
     parser.add_argument("--resume", action="store_true", help="continue the study in --out")
     parser.add_argument(
-        "--keep-old", action="store_true", help="with --resume: keep runs made by other code"
+        "--keep-old", action="store_true", help="with --resume: keep runs made by different code"
     )
     parser.add_argument("--quick", action="store_true", help="few short runs, to try the script")
     args = parser.parse_args()

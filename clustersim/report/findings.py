@@ -1,4 +1,4 @@
-"""The findings of a study as plain sentences with their intervals."""
+"""The findings of a study as plain sentences, with intervals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_SENTENCES = 12
 MOST_NAMED = 4
 MOST_PARAMETERS = 3
 VAGUE = 0.5
-"""A wider interval of a share carries almost no information."""
+"""An interval of a share that is wider than this contains almost no information."""
 
 
 def findings(result: StudyResult) -> list[str]:
@@ -43,7 +43,7 @@ def findings(result: StudyResult) -> list[str]:
 
 
 def warnings(result: StudyResult) -> list[str]:
-    """Return what a reader must know before trusting the numbers, one sentence each."""
+    """Return the warnings that a reader needs to judge the numbers, one sentence each."""
     axes = study_axes(result)
     sentences = []
     failed = int((result.runs["status"] == "failed").sum())
@@ -91,7 +91,7 @@ def warnings(result: StudyResult) -> list[str]:
 
 
 def _notes(result: StudyResult) -> list[str]:
-    """Explain offered load if the fleet varies, and what a placement does not change."""
+    """Return notes on the offered load if the fleet varies, and on the limits of placements."""
     ends = None
     if "jobs_per_day" in result.points and result.points["jobs_per_day"].notna().any():
         rates = result.points["jobs_per_day"]
@@ -101,7 +101,7 @@ def _notes(result: StudyResult) -> list[str]:
 
 
 def code_notes(result: StudyResult) -> list[str]:
-    """Return notes on runs that were made by code other than the present code."""
+    """Return notes on runs that were made by code other than the current code."""
     now = this_code()
     notes = []
     for made_by, count in result.runs["code"].value_counts(sort=False).items():
@@ -219,7 +219,7 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
         head = f"{system} against {baseline}{where}: {axis.label}"
         pairs = f"{row['pairs']} pairs" if row["pairs"] != 1 else "1 pair"
         if math.isnan(row["difference"]):
-            yield f"{head} cannot be compared (overload, or no pair)."
+            yield f"{head} cannot be compared (overload, or no pair of runs)."
             continue
         if math.isnan(row["relative"]):
             word = "less" if row["difference"] < 0 else "more"
@@ -258,9 +258,10 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
 
 
 def _by_metric(table: pd.DataFrame | None) -> list[Mapping[Hashable, Any]]:
-    """Return the rows of differences in the order of the metrics: of the first one at all points.
+    """Return the rows of a table of differences, grouped by metric in the order of the study.
 
-    Only the first findings are printed, and the metric that the study names first matters most.
+    Only the first findings are printed. A study names its most important metric first, so the
+    findings about this metric must come first.
     """
     if table is None or table.empty:
         return []
@@ -277,7 +278,7 @@ def _compared(result: StudyResult, value: Any, axes: Mapping[str, Axis]) -> str:
 
 
 def _over_draws(row: Mapping[Hashable, Any]) -> str:
-    """Return the range of a relative difference over draws of the calibration, if there are any."""
+    """Return the range of a relative difference over draws as text, or "" without draws."""
     low, high = (row.get(f"relative_world_{end}", math.nan) for end in ("low", "high"))
     if not (math.isfinite(low) and math.isfinite(high)):
         return ""
@@ -315,6 +316,6 @@ def _indices(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
 
 
 def constant_facts(points: pd.DataFrame) -> list[str]:
-    """Return the columns of points that are constant facts of the fleet and need not be shown."""
+    """Return the names of fleet facts that are the same at all points and need not be shown."""
     columns = map(str, points.columns)
     return [name for name in columns if is_constant(name) and points[name].nunique() <= 1]

@@ -34,7 +34,7 @@ class Mark:
     time_s : float
         Simulated seconds.
     kind : str
-        What kind of event it is.
+        Kind of the event, which names the mark.
     pool : str
         Pool of the event; "" for all pools.
     node : int
@@ -51,7 +51,7 @@ class Mark:
 
 
 def outage_marks(outages: pd.DataFrame) -> list[Mark]:
-    """Return a mark for each node that went out of service, and for arrivals and departures.
+    """Return a mark for each failed node, and for each arrival and departure of nodes.
 
     Nodes without power or space get one mark when they start to wait and one when they are
     switched on.
@@ -106,7 +106,7 @@ def read_marks(
     ----------
     events : pandas.DataFrame or path of a CSV file
         ``time_s`` (simulated seconds) and ``kind``; optionally ``pool``, ``node`` (index in
-        the pool) and ``text``, empty for an event without them.
+        the pool) and ``text``, which may be empty.
     pools : sequence of str
         Pools of the run.
     end_s : float
@@ -122,7 +122,7 @@ def read_marks(
     InputError
         If the file cannot be read, a column is unknown or missing, a time is not a number or
         is outside the run, a pool is unknown, or a node is not a whole number or has no pool.
-        Rows are counted from 1.
+        Messages count rows from 1.
     """
     source = "events" if isinstance(events, pd.DataFrame) else events
     table = events if isinstance(events, pd.DataFrame) else read_csv_as_text(events)
@@ -158,7 +158,7 @@ def _problems(row: dict[Any, Any], pools: Sequence[str], end_s: float) -> Iterat
     if node != "" and not (_number(node) >= 0 and _number(node).is_integer()):
         yield f"node {node!r} is not a whole number of 0 or more"
     if node != "" and not pool:
-        yield f"node {node!r} needs its pool"
+        yield f"node {node!r} is given without its pool"
 
 
 def _mark(row: dict[Any, Any]) -> Mark:

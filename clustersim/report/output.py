@@ -1,4 +1,4 @@
-"""Output folders."""
+"""Names of output folders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["unused_folder"]
 
 
 def unused_folder(path: str | Path) -> Path:
-    """Return `path`, or `path` with the first numeric suffix that makes it a new name.
+    """Return `path`, or `path` with the first unused numeric suffix if it exists.
 
     Examples
     --------

@@ -23,17 +23,17 @@ from clustersim.report.cells import Format, table_columns
 __all__ = ["Figure", "Listing", "Page", "Section", "Table", "render_page", "write_page"]
 
 _SCROLLED_ROWS = 25
-"""A longer table scrolls in a separate frame and has a filter."""
+"""A table with more rows scrolls in a separate frame and has a filter."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture.
+    """A figure of a report.
 
     Parameters
     ----------
     title, caption : str
-        What the picture shows, and what to note in it.
+        What the figure shows, and what to note in it.
     svg : str
         The text of an SVG file written by matplotlib.
     """
@@ -45,7 +45,7 @@ class Figure:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table that a reader can sort.
+    """A table of a report, which a reader can sort.
 
     Parameters
     ----------
@@ -60,11 +60,11 @@ class Table:
         Functions that format a finite number, by column.  By default the suffix of the column
         name gives the unit (``_s, _w, _bytes, _Bps, _cny``); other numbers get three digits.
     intervals : bool
-        Join ``m``, ``m_low`` and ``m_high`` in one cell, ``"12.3 min (11 to 14)"``.
+        Whether to join ``m``, ``m_low`` and ``m_high`` in one cell, ``"12.3 min (11 to 14)"``.
     most_rows : int
-        The page shows at most this many rows, from the first.
+        Maximum number of rows on the page, from the first row.
     file : str
-        The file with all rows, next to the page; linked below the table.
+        File with all rows, in the folder of the page; a link to it is below the table.
     """
 
     title: str
@@ -79,7 +79,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Listing:
-    """A file or commands, collapsed under a title."""
+    """The text of a file, or commands, collapsed under a title."""
 
     title: str
     text: str
@@ -103,7 +103,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A report.
+    """The contents of a report.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def _environment() -> Environment:
 
 
 def _prose(text: str) -> str:
-    """Keep each per cent sign on the same line as its number."""
+    """Keep each percent sign on the same line as its number."""
     return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
@@ -205,7 +205,7 @@ def _view(part: str | Figure | Table | Listing, counts: Counter[str]) -> dict[st
 
 
 def _data_uri(svg: str) -> str:
-    """Return a picture as a data address of an image, which cannot run or load anything."""
+    """Return a figure as the data URI of an image, which cannot run scripts or load anything."""
     data = svg.encode("utf-8", errors="xmlcharrefreplace")
     return f"data:image/svg+xml;base64,{base64.b64encode(data).decode()}"
 

@@ -14,10 +14,10 @@ WIDTH = 100
 
 
 def points_text(result: StudyResult) -> list[str]:
-    """Return the metrics that a study asks for at each point, and where the others are.
+    """Return the metrics that a study requests at each point, and where to find the rest.
 
     Only the first points and the metrics that fit the width of a terminal are shown.  The points
-    of a capacity search are not shown: they are trial values.
+    of a capacity search are not shown because they are trial values.
     """
     spec = result.study.spec
     asked = [*([spec.objective.metric] if spec.objective else []), *spec.metrics]

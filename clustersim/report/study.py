@@ -1,4 +1,4 @@
-"""Run a study from its file: runs, tables, pictures, and lines in the terminal."""
+"""Run a study from its file, write its tables and figures, and print its findings."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ WIDTH = 100
 
 @dataclass(frozen=True)
 class Conducted:
-    """What became of a study.
+    """Outcome of a study.
 
     Attributes
     ----------
     complete : bool
         Whether all runs are done.
     not_drawn : tuple of str
-        Why pictures that its file requests could not be drawn.
+        Reasons why plots that the study requests could not be drawn.
     """
 
     complete: bool
@@ -66,22 +66,22 @@ def run_study(
     report: bool = False,
     formats: Sequence[str] = ("png", "svg"),
 ) -> bool:
-    """Run a study: make the runs that are not in its folder yet.
+    """Run a study: make the runs that its folder does not contain yet.
 
     Parameters
     ----------
     study, out, workers, executor, dask, resume, keep_old, progress
         See :func:`~clustersim.studies.execution.make_runs`.
     report : bool
-        Whether to print progress and findings, and to write tables and pictures, as the command
+        Whether to print progress and findings, and to write tables and figures, as the command
         does.  If False, nothing is printed; :func:`clustersim.load_result` returns the tables.
     formats : sequence of str
-        File formats of the pictures.
+        File formats of the figures.
 
     Returns
     -------
     bool
-        Whether all runs are done; after an interrupt, the results so far are written.
+        Whether all runs are done. After an interrupt, the results so far have been written.
 
     Raises
     ------
@@ -127,12 +127,12 @@ def conduct(
 def _report(
     out: Path, formats: Sequence[str], *, complete: bool, done: str, began: float
 ) -> list[str]:
-    """Write the tables and pictures of a study, and print its findings.
+    """Write the tables and figures of a study, and print its findings.
 
     Returns
     -------
     list of str
-        Why pictures could not be drawn.
+        Reasons why plots could not be drawn.
     """
     result = load_result(out)
     if result.runs.empty:
@@ -143,7 +143,7 @@ def _report(
     try:
         figures, problems = write_results(result, out, formats)
     except KeyboardInterrupt:
-        incomplete = "its tables and pictures are incomplete; --resume writes them"
+        incomplete = "the tables and figures there are incomplete; --resume writes them"
         print(f"all finished runs are in {out}; {incomplete}", file=sys.stderr)
         raise
     for line in points_text(result):
@@ -160,7 +160,7 @@ def _report(
         print(f"interrupted; continue the study in {out} with --resume")
     print(f"{done} in {time.perf_counter() - began:.0f} s")
     for figure in figures:
-        print(f"picture: {out / f'{figure.name}.{formats[0]}'}")
+        print(f"figure: {out / f'{figure.name}.{formats[0]}'}")
     print(f"tables: {out}; for a page with everything: clustersim report {shlex.quote(str(out))}")
     return problems
 
@@ -168,13 +168,13 @@ def _report(
 def write_results(
     result: StudyResult, folder: Path, formats: Sequence[str] = ("png", "svg")
 ) -> tuple[list[NamedFigure], list[str]]:
-    """Write the tables and pictures of a study into its folder.
+    """Write the tables and figures of a study into its folder.
 
     Returns
     -------
     figures : list of NamedFigure
     problems : list of str
-        Why pictures could not be drawn.
+        Reasons why plots could not be drawn.
 
     Raises
     ------
@@ -200,7 +200,7 @@ def write_results(
 
 
 def _remove_old(folder: Path, tables: Iterable[str]) -> None:
-    """Remove the tables and pictures of an earlier version of the study, and nothing else."""
+    """Remove the tables and figures of an earlier version of the study, and nothing else."""
     names = {f"{name}.{suffix}" for name in tables for suffix in ("csv", "parquet")}
     picture = re.compile(rf"\d+-({'|'.join(PLOT_KINDS.items)})\.({'|'.join(FORMATS)})")
     for path in folder.iterdir():
@@ -216,7 +216,7 @@ def _write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def _with_texts(table: pd.DataFrame) -> pd.DataFrame:
-    """Convert columns of mixed numbers and names to text, as a Parquet column has one type."""
+    """Convert columns that mix numbers and names to text; a Parquet column has one type."""
     mixed = [
         str(name)
         for name in table
@@ -226,7 +226,7 @@ def _with_texts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_report(folder: str | Path) -> Path:
-    """Write the page ``report.html`` into a study's folder, for the runs it has.
+    """Write the page ``report.html`` into a study's folder, from the runs stored there.
 
     Raises
     ------
@@ -245,7 +245,7 @@ def write_report(folder: str | Path) -> Path:
 
 
 class _ProgressDisplay:
-    """Shows progress in one line of a terminal, or at intervals in a pipe; calls `progress`."""
+    """Shows progress on one line of a terminal, or at intervals in a pipe; calls `progress`."""
 
     def __init__(self, *, report: bool, progress: Callable[[Progress], None] | None) -> None:
         self._reports, self._progress = report, progress
@@ -254,7 +254,7 @@ class _ProgressDisplay:
         self._on_terminal = sys.stderr.isatty()
 
     def show(self, now: Progress) -> None:
-        """Show the progress, if it is time."""
+        """Show the progress if the last update is old enough."""
         self._last = now
         if self._progress is not None:
             self._progress(now)
@@ -270,17 +270,17 @@ class _ProgressDisplay:
             print(_line(now), file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        """Clear the line."""
+        """Clear the progress line."""
         if self._on_terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
     def summary(self) -> str:
-        """Describe what was done."""
+        """Return how many runs were done, reused and failed, as text."""
         if self._last is None:
             return "no run"
         reused = f", {self._last.reused:,} of them reused" if self._last.reused else ""
         if self._last.kept_old:
-            reused += f" ({self._last.kept_old:,} made by other code)"
+            reused += f" ({self._last.kept_old:,} made by different code)"
         failed = f", {self._last.failed:,} failed" if self._last.failed else ""
         return f"{counted(self._last.done, 'run')}{reused}{failed}"
 

@@ -1,4 +1,4 @@
-"""The pictures of a study: those requested in its file, or a suitable default set."""
+"""The figures of a study: the plots that its file requests, or suitable default plots."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["NamedFigure", "default_plots", "draw_plots"]
 
 @dataclass(frozen=True)
 class NamedFigure:
-    """A picture and its file name."""
+    """A figure, its title and its file name."""
 
     name: str
     title: str
@@ -25,14 +25,14 @@ class NamedFigure:
 
 
 def draw_plots(result: StudyResult) -> tuple[list[NamedFigure], list[str]]:
-    """Draw the pictures of a study.
+    """Draw the figures of a study.
 
     Returns
     -------
     figures : list of NamedFigure
     problems : list of str
-        Why pictures could not be drawn: the study lacks the data, or does not have them yet, or a
-        user-defined plot kind fails, whose file is named.
+        Reasons why plots could not be drawn: the study lacks the data or does not have them yet,
+        or a user-defined plot kind failed. In the last case, its file is named.
     """
     plots = result.study.spec.plots or default_plots(result)
     drawn, problems = [], []
@@ -61,7 +61,7 @@ def _drawn(result: StudyResult, plot: Plot, name: str) -> NamedFigure:
 
 
 def default_plots(result: StudyResult) -> list[Plot]:
-    """Return the pictures of a study whose file requests none."""
+    """Return the default plots of a study, for a file that requests no plots."""
     spec = result.study.spec
     plots: list[Plot] = []
     numeric = [path for path in result.parameters if is_numeric(result.points, path)]

@@ -51,7 +51,7 @@ def study_page(result: StudyResult, folder: Path, figures: Sequence[NamedFigure]
         Figure(figure.title, svg_text(figure.figure), figure.figure.caption) for figure in figures
     ]
     sections = [
-        Section("Pictures", pictures or ["There are no runs yet."]),
+        Section("Figures", pictures or ["There are no runs yet."]),
         Section("Results", _results(result)),
         Section("Runs", _runs(result, folder)),
         Section("Provenance", _provenance(result, folder)),
@@ -78,7 +78,7 @@ def fleet_notes(result: StudyResult) -> list[str]:
         try:
             loaded, fleet = open_changed(result.study.base.tree, point.changes)
         except InputError:
-            continue  # its runs failed with this error, or a file was removed since
+            continue  # its runs failed with this error, or a file has been removed since
         for pool in fleet.cluster.pools:
             chips[pool.accelerator] = fleet.catalogue.accelerator(pool.accelerator)
             built |= dict.fromkeys(f"Note: pool {pool.name}: {note}." for note in pool.notes)
@@ -199,7 +199,7 @@ def _runs(result: StudyResult, folder: Path) -> list[str | Table | Listing]:
     parts: list[str | Table | Listing] = []
     if len(failed):
         first = failed.iloc[0]
-        parts.append(f"{len(failed)} runs failed. The first: {first['error'].strip()}")
+        parts.append(f"{len(failed)} runs failed. The first error: {first['error'].strip()}")
         parts.append(Listing("Redo this run alone", _redo(folder, str(first["run"]))))
     mixed = ["code"] if result.runs["code"].nunique() > 1 else []
     fixed = ["draw", "replication", "status", *mixed]

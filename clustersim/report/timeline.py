@@ -31,7 +31,7 @@ __all__ = ["ChromeTrace", "chrome_trace"]
 Event = dict[str, Any]
 _CHUNK = 8192
 _LATEST_US = 2**53
-"""Viewers store microseconds in floats, which are exact up to here (285 years)."""
+"""Viewers store microseconds in floats, which are exact up to this value (285 years)."""
 _ALL = 1
 """Process number of the events that belong to no pool; the pools have the next numbers."""
 _OPTIONAL = ("model", "vc", "user")
@@ -44,7 +44,8 @@ class ChromeTrace:
     Attributes
     ----------
     n_slices, n_tracks, n_marks : int
-        Numbers of slices, of threads that contain them, and of marks (outages and user's events).
+        Numbers of slices, of threads that contain slices, and of marks (outages and events of
+        the user).
     other_data : dict
         Origin of the run: scenario, seed, policy, versions.
     """
@@ -76,7 +77,7 @@ class ChromeTrace:
         yield from self._slices()
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the file in pieces; the same result gives the same bytes."""
+        """Yield the content of the file in pieces; the same result gives the same bytes."""
         encode = json.JSONEncoder(
             sort_keys=True, separators=(",", ":"), allow_nan=False, default=str
         ).encode
@@ -128,7 +129,7 @@ class ChromeTrace:
         for pool, pid in self._pid_of.items():
             here = could[(could["pool"] == pool).to_numpy()]
             waiting = _waiting(here, self._end_us)
-            yield from _counter(pid, "jobs", "waiting that ran here", *waiting)
+            yield from _counter(pid, "jobs", "waiting, ran here later", *waiting)
 
     def _never_ran(self) -> Iterator[Event]:
         jobs = self._never_began
@@ -227,14 +228,14 @@ def chrome_trace(
     Raises
     ------
     InputError
-        If `events` or another argument cannot be used.
+        If an argument or the file of `events` cannot be used.
     """
     end_s = float(result.utilisation["time_s"].max())
     if end_s * 1e6 > _LATEST_US:
         raise InputError(
             "timeline",
             f"the run lasts {format_duration(end_s)}; at most {format_duration(_LATEST_US / 1e6)} "
-            "are allowed",
+            "is allowed",
         )
     if most_jobs is not None and most_jobs < 1:
         raise InputError("most_jobs", f"must be a whole number of 1 or more, found {most_jobs}")
@@ -273,7 +274,7 @@ def _track_title(node: int, lane: int) -> str:
 
 
 def _name(of: str, pid: int, tid: int, title: str, order: int) -> Iterator[Event]:
-    """Name a process or thread and set its position in the viewer."""
+    """Yield the events that name a process or thread and set its position in the viewer."""
     for name, args in (
         (f"{of}_name", {"name": title}),
         (f"{of}_sort_index", {"sort_index": order}),
@@ -287,7 +288,7 @@ def _instant(time: int, name: str, pid: int, tid: int, scope: str, args: Event) 
 
 
 def _counter(pid: int, name: str, series: str, times: Ints, counts: Ints) -> Iterator[Event]:
-    """Yield each step of a counter, on the main thread of its process."""
+    """Yield an event for each step of a counter, on the main thread of its process."""
     head = {"ph": "C", "name": name, "cat": "counter", "pid": pid, "tid": pid}
     for time, count in zip(times.tolist(), counts.tolist(), strict=True):
         yield {**head, "ts": time, "args": {series: count}}
@@ -305,7 +306,7 @@ def _waiting(jobs: pd.DataFrame, end_us: int) -> tuple[Ints, Ints]:
 
 
 def _us(seconds: Any) -> Ints:
-    """Convert to whole microseconds; rounding keeps the order of times, so bars do not overlap."""
+    """Convert to whole microseconds. Rounding keeps the order of times, so bars do not overlap."""
     return np.rint(np.asarray(seconds, dtype=np.float64) * 1e6).astype(np.int64)
 
 

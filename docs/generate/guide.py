@@ -45,8 +45,8 @@ def slug(title: str) -> str:
 
     Examples
     --------
-    >>> slug("How long does a step take, and how sure is that?")
-    'how-long-does-a-step-take-and-how-sure-is-that'
+    >>> slug("How long does a step take, and how certain is the estimate?")
+    'how-long-does-a-step-take-and-how-certain-is-the-estimate'
     """
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 

@@ -69,7 +69,7 @@ EVENTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "part of a node": ("time_s,kind,pool,node\n1,a,pool,1.5\n", ("'1.5'", "whole number")),
     "negative node": ("time_s,kind,pool,node\n1,a,pool,-1\n", ("'-1'", "of 0 or more")),
     "node as text": ("time_s,kind,pool,node\n1,a,pool,x\n", ("'x'", "whole number")),
-    "node without pool": ("time_s,kind,node\n1,a,1\n", ("node '1' needs its pool",)),
+    "node without pool": ("time_s,kind,node\n1,a,1\n", ("node '1' is given without its pool",)),
     "many": ("time_s,kind\n" + "x,a\n" * 30, ("row 10", "and 20 more")),
 }
 

@@ -101,7 +101,7 @@ def test_one_wild_row_is_reported_to_be_so(capsys):
     assert "fitted to 1 run of 1 family on 1 chip: H200" in printed
     assert "nearly all of this calibration is the prior" in printed
     assert "as there are fewer than 20 runs" in printed
-    assert "Warning: your rows need effects of over 4 standard deviations" in printed
+    assert "Warning: your rows need effects larger than 4 standard deviations" in printed
     assert " nan" not in Path("bad-report/report.md").read_text()
 
 

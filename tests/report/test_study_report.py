@@ -170,7 +170,7 @@ def test_a_picture_that_cannot_be_drawn_costs_nothing_else(tmp_path: Path, capsy
     printed = capsys.readouterr().out
     assert len([line for line in printed.splitlines() if " % (" in line]) == 12
     assert "points.csv has 6 more points." in printed
-    assert "not drawn: plot 1 (curve): plots: 9 lines are too many for one picture" in printed
+    assert "not drawn: plot 1 (curve): plots: 9 lines are too many for one figure" in printed
     assert (tmp_path / "out" / "2-warm-up.png").is_file()
     assert (tmp_path / "out" / "points.csv").is_file()
 

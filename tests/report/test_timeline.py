@@ -123,7 +123,7 @@ def test_the_events_of_a_run_worked_out_by_hand(worked_out: Result) -> None:
             (20, 0),
         ],
         (1, "jobs", "waiting"): [(0, 0), (2, 1), (3, 2), (5, 3), (6, 2), (14, 1), (20, 1)],
-        (2, "jobs", "waiting that ran here"): [(0, 0), (2, 1), (3, 2), (6, 1), (14, 0), (20, 0)],
+        (2, "jobs", "waiting, ran here later"): [(0, 0), (2, 1), (3, 2), (6, 1), (14, 0), (20, 0)],
     }
     never = [
         (e["ts"] / second, e["name"], e["pid"], e["tid"], e["s"], e["args"]["job_id"])

@@ -252,7 +252,7 @@ def test_tables_and_page_mark_a_mixture(
     assert main(["study", str(file), *options]) == 0
     assert len(calls) == 2
     printed = " ".join(capsys.readouterr().out.split())
-    assert "6 runs, 4 of them reused (4 made by other code)" in printed
+    assert "6 runs, 4 of them reused (4 made by different code)" in printed
     assert f"4 of 6 runs were made by {before}, not by {now}" in printed
     runs, points = pd.read_csv(out / "runs.csv"), pd.read_csv(out / "points.csv")
     assert runs["code"].tolist() == [*[before.label] * 2, *[now.label] * 2, *[before.label] * 2]

@@ -119,7 +119,7 @@ def test_a_study_of_own_metrics_and_plots_on_two_workers(
     monkeypatch.chdir(tmp_path)
     command = ["study", "study.yaml", "--format", "svg"]
     assert main([*command, "--out", "two", "--workers", "2"]) == 0
-    assert "picture: two/1-bars.svg" in capsys.readouterr().out
+    assert "figure: two/1-bars.svg" in capsys.readouterr().out
     assert main([*command, "--out", "one", "--workers", "1"]) == 0
     two, one = (load_result(tmp_path / name) for name in ("two", "one"))
     assert exact(two.runs) == exact(one.runs)

@@ -177,7 +177,7 @@ def test_command_fits(jobs_csv: Path, capsys: pytest.CaptureFixture[str]) -> Non
         ),
         (["--from", "28"], "--from: '28' has no unit"),
         (["--from", "9000 d"], "no job was submitted between --from and --to"),
-        (["--plot", "out.gif"], "cannot save a picture as 'gif'"),
+        (["--plot", "out.gif"], "cannot save a figure as 'gif'"),
         (["--format", "cvs"], "unknown format 'cvs'; did you mean 'csv'"),
     ],
 )

@@ -62,14 +62,14 @@ def _check_name(spec: StudySpec, _plot: Plot, field: str, name: str) -> Iterator
 
 
 def facts_or_parameters(spec: StudySpec, name: str, *others: str) -> Iterator[str]:
-    """Yield a message if the tables of capacities lack a column."""
+    """Yield a message if `name` is not a parameter, a fact of the fleet, or in `others`."""
     if not is_constant(name):
         known = [*not_searched(spec), *filter(is_constant, metric_names()), *others]
         yield from unknown("parameter or fact of the fleet", name, known)
 
 
 def not_searched(spec: StudySpec) -> list[str]:
-    """Return the parameters in tables of capacities: all except the searched one."""
+    """Return the parameters in the table of capacities: all except the searched parameter."""
     searched = None if spec.capacity is None else spec.capacity.of
     return [path for path in parameters_of(spec) if path != searched]
 
@@ -77,7 +77,7 @@ def not_searched(spec: StudySpec) -> list[str]:
 KIND = PlotKind(
     name="capacity",
     title="Capacity at the objective",
-    description="The result of the `capacity` search, along a parameter or a fact of the fleet.",
+    description="The result of the `capacity` search against a parameter or a fact of the fleet.",
     panels=_capacities,
     takes=("x", "y", "by"),
     needs=("x",),

@@ -1,4 +1,4 @@
-"""Plot of a metric along a parameter, with a line for each value of the other parameters."""
+"""Plot of a metric against a parameter, with a line for each value of the other parameters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["KIND"]
 def _curves(result: StudyResult, plot: Plot) -> list[Panel]:
     spec, x = result.study.spec, needed(plot, "x", plot.x)
     points = result.points
-    # Without the values that a capacity search tried only in single draws of the calibration.
+    # Omit values that a capacity search tried only in single draws of the calibration.
     points = points[(points["replications"] > 0) | (points["failed"] > 0)]
     beside = spec.sampled if x in spec.sampled else [x]
     points, by, axes = with_lines(result, points, beside, plot.by)
@@ -41,7 +41,7 @@ def _curves(result: StudyResult, plot: Plot) -> list[Panel]:
 KIND = PlotKind(
     name="curve",
     title="Curves",
-    description="Metrics along a parameter or a metric, with a line for each value of the others.",
+    description="Metrics against a parameter or metric, with a line for each value of the others.",
     panels=_curves,
     takes=("x", "y", "by"),
     needs=("x",),

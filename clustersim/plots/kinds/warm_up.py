@@ -1,4 +1,4 @@
-"""Plot of the approach of a run to its steady state."""
+"""Plot of how a run approaches its steady state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _warm_up(result: StudyResult, _plot: Plot) -> list[Panel]:
     """Return the warm-up panel of the point with the longest waits that meets the objective."""
     runs = result.runs[(result.runs["status"] == "finished") & (result.runs["draw"] == -1)]
     if runs.empty:
-        raise InputError(result.study.source, "plots: no run finished")
+        raise InputError(result.study.source, "plots: no run has finished")
     point = _most_loaded(result, runs)
     chosen = runs[runs["point"] == point]
     share = (chosen["warm_up_jobs"] / chosen["jobs_submitted"]).to_numpy()
@@ -32,7 +32,11 @@ def _warm_up(result: StudyResult, _plot: Plot) -> list[Panel]:
 
 
 def _most_loaded(result: StudyResult, runs: pd.DataFrame) -> int:
-    """Return the point with the longest waits that meets the objective or has a steady state."""
+    """Return the point with the longest waits that meets the objective of the study.
+
+    Without an objective, points without a steady state are excluded. If no point remains, all
+    points are considered.
+    """
     objective = result.study.spec.objective
     waits = runs.groupby("point")["mean_wait_s"].mean()
     points = result.points.set_index("point").loc[waits.index]
@@ -46,6 +50,7 @@ def _most_loaded(result: StudyResult, runs: pd.DataFrame) -> int:
 KIND = PlotKind(
     name="warm-up",
     title="Warm-up",
-    description="Mean wait of consecutive jobs, for the longest waits that meet the objective.",
+    description="Mean wait of consecutive jobs, at the point with the longest waits that meets "
+    "the objective.",
     panels=_warm_up,
 )

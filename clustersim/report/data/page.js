@@ -2,7 +2,7 @@
 (() => {
   const collator = new Intl.Collator("en", { numeric: true });
 
-  // Finite numbers, then text, infinities and missing values, whichever way is sorted.
+  // In either direction, finite numbers come first, then text, infinities and missing values.
   function keyOf(cell) {
     const value = Number(cell.dataset.value);
     if (cell.dataset.value === undefined) return { rank: 1, text: cell.textContent };
