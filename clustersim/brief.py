@@ -12,7 +12,7 @@ _MOST_CHARACTERS = 200
 
 
 class Brief:
-    """Base of objects whose representation shows their main numbers instead of all fields.
+    """Base class of objects whose representation shows their main numbers instead of all fields.
 
     A dataclass that derives from it must be declared with ``repr=False`` and must define
     :meth:`_brief`.

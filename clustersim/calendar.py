@@ -1,10 +1,10 @@
 """The calendar of a run: the local date and time at each simulated time.
 
 Simulated time is the number of seconds since time 0.  A calendar states the local date, the local
-time and the time zone at time 0, so that everything that depends on the hour of the day, the day
-of the week or the month can be looked up.  Between two changes of daylight saving time, the local
-clock advances like simulated time.  A calendar is therefore a short list of shifts, and all
-functions work on whole arrays.
+time and the time zone at time 0.  The hour of the day, the day of the week and the month at any
+other time follow from these.  Between two changes of daylight saving time, the local clock advances
+like simulated time.  A calendar is therefore a short list of shifts, and its functions work on
+whole arrays.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 
 HOUR_S, WEEK_S = 3600.0, 604800.0
 LAST_CHANGE_YEARS = 200
-"""Clock changes are computed for this many years; later ones are unknown and are ignored."""
+"""Clock changes are computed for this many years; later changes are unknown and are ignored."""
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -51,8 +51,8 @@ class Calendar:
     ----------
     start : datetime or None
         Local date and time at time 0.  If its `tzinfo` is a zone, the local clock follows that zone
-        including daylight saving time; otherwise every day has 24 hours.  If it is None, no date is
-        known: time 0 is midnight on a Monday, and every day has 24 hours.
+        including daylight saving time; otherwise every day has 24 hours.  If `start` is None, no
+        date is known: time 0 is midnight on a Monday, and every day has 24 hours.
 
     Examples
     --------
@@ -72,7 +72,7 @@ class Calendar:
 
     @property
     def time_zone(self) -> str | None:
-        """Name of the zone, such as ``Asia/Shanghai`` or ``UTC+05:30``; None without one."""
+        """Name of the zone, such as ``Asia/Shanghai`` or ``UTC+05:30``; None without a zone."""
         return None if self.start is None else zone_name(self.start.tzinfo)
 
     def __eq__(self, other: object) -> bool:
@@ -97,7 +97,7 @@ class Calendar:
 
     @classmethod
     def of_document(cls, data: Mapping[str, Any]) -> Calendar:
-        """Return the calendar that :meth:`document` converted to plain data.
+        """Create a calendar from the data that :meth:`document` returns.
 
         Examples
         --------
@@ -192,7 +192,7 @@ class Calendar:
         [1.0, 29.0]
         """
         if self.start is None:
-            raise ValueError("a calendar without a date has no months")
+            raise ValueError("a calendar without a start date has no months")
         begin_s, shift_s = self.shifts(until_s)
         start, monday = _wall(self.start), np.datetime64(_monday(self.start), "s")
         first = np.datetime64(start, "M")
@@ -211,7 +211,7 @@ class Calendar:
             If the calendar has no date, or the time is beyond the year 9999.
         """
         if self.start is None:
-            raise ValueError("a calendar without a date has no dates")
+            raise ValueError("a calendar without a start date has no dates")
         zone = self.start.tzinfo
         try:
             if zone is None:
@@ -252,7 +252,7 @@ class Calendar:
         return f"{_DAYS[self.start.weekday()]}, {shown} ({zone})"
 
     def shifts(self, until_s: float) -> tuple[Floats, Floats]:
-        """Return by how much the local clock is ahead of simulated time, and from when.
+        """Return the pieces of time in which the local clock is ahead by a constant shift.
 
         Parameters
         ----------
@@ -287,14 +287,17 @@ class Calendar:
         return np.array(begin_s)[kept], np.array(shifts)[kept]
 
     def _times_of(self, local_s: Floats, begin_s: Floats, shift_s: Floats) -> Floats:
-        """Return when the local clock first reaches each time; skipped times map to the change."""
+        """Return the simulated time at which the local clock first reaches each local time.
+
+        A local time that the clock skips maps to the time of the clock change.
+        """
         ends_s = np.append(begin_s[1:], np.inf) + shift_s
         piece = np.array([int(np.argmax(ends_s > local)) for local in local_s], dtype=np.int64)
         return np.maximum(local_s - shift_s[piece], begin_s[piece])
 
 
 def piece_of(begins: Floats, values: Floats) -> npt.NDArray[np.intp] | int:
-    """Return the index of the piece that contains each value; 0 if there is one piece (faster).
+    """Return the index of the piece that contains each value; the scalar 0 if there is only one.
 
     Parameters
     ----------

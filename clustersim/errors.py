@@ -1,7 +1,7 @@
 """Errors that a user can correct.
 
 Every problem with an input is raised as an :class:`InputError`; the command line prints it and
-exits with code 2.  Any other exception is a bug of the simulator and keeps its traceback.
+exits with code 2.  Any other exception is a bug in the simulator and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _MOST_PROBLEMS = 100
 _MOST_CHARACTERS = 1000
 """Maximum number of characters in a line of a message, which may quote very long values."""
 _LONG_WORD = re.compile(r"\w{80,}")
-"""A number or word too long to be worth printing in full."""
+"""Pattern of a number or word that is too long to print in full."""
 _SHOWN_OF_WORD = 40
-"""The number of characters of such a word that are printed."""
+"""Number of characters that are printed of a word that is too long."""
 _BRIEF = reprlib.Repr()
-"""Shows only a few levels and elements of a nested value."""
+"""Formatter that shows only a few levels and elements of a nested value."""
 
 
 class ClusterSimError(Exception):
@@ -88,7 +88,7 @@ def _cut(text: str) -> str:
 
 @contextmanager
 def named_in(source: str | Path, field: str) -> Iterator[None]:
-    """Name the file and its `field` in every :class:`InputError` that is raised in the block.
+    """Add the names of the file and the field to every :class:`InputError` raised in the block.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def named_in(source: str | Path, field: str) -> Iterator[None]:
 
 
 def shown(value: object, *, most: int = 60) -> str:
-    """Return a value as messages show it, cut after `most` characters.
+    """Return the text of a value for a message, cut to `most` characters.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def check_kind(
     wanted: str,
     instead: str = "",
 ) -> None:
-    """Raise an error if an argument is of the wrong type.
+    """Raise an error if an argument has the wrong type.
 
     Parameters
     ----------
@@ -133,14 +133,14 @@ def check_kind(
     value : object
         The value that was passed.
     kinds : type or tuple of type
-        Types that are allowed; True and False do not count as numbers.
+        Allowed types; True and False are always refused.
     wanted, instead : str
         Text for the message: what is allowed, and what to do instead.
 
     Raises
     ------
     InputError
-        If `value` is of another type.
+        If `value` has another type.
 
     Examples
     --------
@@ -156,7 +156,7 @@ def check_kind(
 
 
 def kind_text(value: object) -> str:
-    """Return a short value as text, and the type name of any other value.
+    """Return the text of a simple value, and the type name of any other value.
 
     Examples
     --------
@@ -170,13 +170,15 @@ def kind_text(value: object) -> str:
 
 
 _TYPO = 0.85
-"""Names at least this similar differ by a typing error (ratio of `difflib`)."""
+"""A name that is at least this similar to an allowed name is considered a typing error (ratio of
+`difflib`)."""
 _SIMILAR, _SIMILAR_SHORT, _SHORT = 0.55, 0.65, 5
-"""Names less similar than this are unrelated; short names need the higher threshold."""
+"""Names that are less similar than the first number are considered unrelated.  The second number
+applies to short names, which have fewer characters than the third."""
 
 
 def nearest_name(name: object, allowed: Iterable[str]) -> str | None:
-    """Return the allowed name that was most likely meant, or None if none is near.
+    """Return the allowed name that was most likely meant, or None if no name is similar.
 
     Candidates are tried in this order: a typing error, the same meaning, a name that contains the
     same word, a similar spelling.
@@ -223,11 +225,11 @@ def nearest_hint(name: object, allowed: Iterable[str], *, most: int = 12) -> str
 
 
 RENAMED = {"effective_time": "ettr", "worlds": "draws"}
-"""Keys and metrics of earlier versions, with their present names."""
+"""Keys and metrics of earlier versions, with their current names."""
 
 
 class RenamedError(ImportError):
-    """A Python name of an earlier version.
+    """Raised for a Python name of an earlier version.
 
     It is an ImportError, because ``from ... import`` replaces the message of other errors.
     """
@@ -237,7 +239,7 @@ class RenamedError(ImportError):
 
 
 def new_name(name: object, allowed: Iterable[str]) -> str | None:
-    """Return the present name of a key or metric of an earlier version.
+    """Return the current name of a key or metric of an earlier version; None if not renamed.
 
     Parameters
     ----------
@@ -257,7 +259,7 @@ def new_name(name: object, allowed: Iterable[str]) -> str | None:
 
 
 def unknown_name(kind: str, name: object, allowed: Iterable[str]) -> str:
-    """Return a one-line message for a name, of the given kind, that is not in `allowed`."""
+    """Return a one-line message about a name of the given kind that is not in `allowed`."""
     allowed = list(allowed)
     if new := new_name(name, allowed):
         return f"{kind} {shown(name)} is now called {new!r}"

@@ -36,23 +36,23 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class FileModel(BaseModel):
-    """Base of all file formats: unknown keys are refused, instances are frozen."""
+    """Base class of all file formats; unknown keys are refused, and instances are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class _PlainConstructor(SafeConstructor):
-    """Reads dates as plain text, so that the data of a file is plain data."""
+    """YAML constructor that reads dates as text, so that a file contains only plain data."""
 
 
 class _TooManyValuesError(ValueError):
     def __init__(self) -> None:
         repeated = "values that aliases (*name) repeat count each time"
-        super().__init__(f"it holds more than {MOST_VALUES:,} values ({repeated})")
+        super().__init__(f"it contains more than {MOST_VALUES:,} values ({repeated})")
 
 
 class _BoundedComposer(Composer):
-    """Stops composing at the limit of values; composing takes most of the time of a large file."""
+    """YAML composer that stops at the limit of values; composing takes most of the reading time."""
 
     n_values = 0
 
@@ -67,14 +67,14 @@ _PlainConstructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read one YAML mapping.
+    """Read a YAML file that contains a mapping.
 
     Raises
     ------
     InputError
         If the file is missing, unreadable, larger than 1 MB, not UTF-8, not YAML, empty, or not a
         mapping at the top level.  Also if it has a duplicate key, a value that contains itself, or
-        more than 100,000 values (values that aliases repeat count each time).
+        more than 100,000 values (a value that aliases repeat counts each time).
     """
     path = Path(path)
     try:
@@ -104,20 +104,20 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except YAMLError as error:
         raise InputError(path, f"is not valid YAML: {_yaml_problem(error)}") from None
     except RecursionError:
-        raise InputError(path, "is not usable YAML: nested too deeply") from None
+        raise InputError(path, "cannot be used: it is nested too deeply") from None
     except ValueError as error:
         raise InputError(path, f"cannot be used: {error}") from None
     if data is None:
         raise InputError(path, "is empty")
     if not isinstance(data, dict):
         raise InputError(
-            path, f"must hold a mapping of keys at the top level, not a {type(data).__name__}"
+            path, f"must contain a mapping of keys at the top level, not a {type(data).__name__}"
         )
     return data
 
 
 def yaml_text(data: Mapping[str, Any], *, compact: bool = False) -> str:
-    """Return plain data as YAML, its keys in the order given.
+    """Return plain data as YAML text, with the keys in the given order.
 
     Parameters
     ----------
@@ -142,12 +142,12 @@ def yaml_text(data: Mapping[str, Any], *, compact: bool = False) -> str:
 
 
 def parse_yaml(text: str) -> Any:
-    """Parse a YAML text; dates stay text.
+    """Parse a YAML text; dates remain text.
 
     Raises
     ------
     ruamel.yaml.error.YAMLError
-        If it is not valid YAML.
+        If the text is not valid YAML.
     ValueError
         If a value cannot be read or contains itself, or there are too many values.
     RecursionError
@@ -172,7 +172,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def _n_values(value: Any, known: dict[int, int | None]) -> int:
-    """Count all nested values; repeated values count each time."""
+    """Return the number of nested values; a repeated value counts each time."""
     if not isinstance(value, (dict, list)):
         return 1
     if id(value) in known:
@@ -209,8 +209,8 @@ def validate(model: type[Model], data: Mapping[str, Any], source: str | Path) ->
     Raises
     ------
     InputError
-        With all problems at once, one line each: the path of the field, what was found, what is
-        allowed, and the nearest valid name.
+        If `data` is invalid.  The error lists all problems, one line each: the path of the field,
+        what was found, what is allowed, and the nearest valid name.
     """
     try:
         return model.model_validate(data)
@@ -234,14 +234,14 @@ _NEEDED = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
 }
-"""What is needed instead, by pydantic's type of error."""
+"""Description of the value that is needed instead, by type of pydantic error."""
 
 
 def _without_other_branches(problems: Iterable[Any], data: Any) -> list[Any]:
-    """Report errors only for the branch of a union that the value was meant for.
+    """Return only the errors in the branch of a union for which the value was meant.
 
-    If a field accepts a text or a mapping, an error inside a mapping does not also produce "not
-    a text".  A value that matches no branch gets one message that lists what all branches need.
+    If a field accepts a text or a mapping, and an error is inside a mapping, the error "not a text"
+    is dropped.  A value that matches no branch has one error, which lists what the branches need.
     """
     kept: list[Any] = []
     by_place: dict[tuple[Any, ...], list[Any]] = {}
@@ -261,7 +261,7 @@ _PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9 _.+-]*$": "start with a letter or digit and contain only "
     "letters (a to z), digits, blanks and the characters _ . + -",
 }
-"""Descriptions of the patterns for names."""
+"""Descriptions of the patterns that names must match, for messages."""
 
 
 def _problem_line(problem: Any, model: type[BaseModel], data: Any) -> str:

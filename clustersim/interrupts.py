@@ -1,12 +1,12 @@
-"""SIGINT, SIGTERM and SIGHUP: a command ends soon and keeps what it has computed.
+"""Handling of SIGINT, SIGTERM and SIGHUP: a command ends soon and keeps what it has computed.
 
 Python's own handler raises KeyboardInterrupt between any two bytecodes of the main thread.  This
 can leave locks of the standard library held, tables half written and a simulation in the middle of
-an event.  Within :func:`watched`, a signal is a request.  It raises an exception where nothing can
-be lost, is deferred where something could be lost (:func:`held`), and ends a simulation once all
-events of the current instant are done (:func:`stopping`).  A command that does not respond is
-ended: after a second request, a message says what is being waited for; a third request ends the
-process at once.
+an event.  Within :func:`watched`, a signal is therefore only a request.  If nothing can be lost,
+the request raises an exception.  If something could be lost, it is deferred (:func:`held`).  During
+a simulation, it stops the run once all events of the current instant are done (:func:`stopping`).
+A command that does not respond is ended.  After a second request, a message states what the command
+is waiting for; a third request ends the process at once.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ SIGNALS = tuple(
 )
 """Signals that ask a command to end."""
 AGAIN_S = 1.0
-"""Signals closer together than this are one request; `timeout` sends each signal twice."""
+"""Signals within this many seconds count as one request; `timeout` sends each signal twice."""
 RESPONSE_S = 2.0
-"""A request that has had no effect for this long is repeated."""
+"""Seconds after which a request that has had no effect is repeated."""
 MOST_REPEATS = 2
 """If a command catches this many repeats and continues, the next repeat ends it."""
 LAST_REQUEST = 3
@@ -57,7 +57,7 @@ LAST_REQUEST = 3
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asked this process to end."""
+    """Raised when a signal asks this process to end."""
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ _worker = False
 
 @contextmanager
 def watched(*signals: int, command: bool = False) -> Iterator[None]:
-    """Treat signals as requests until the end of the block.
+    """Treat signals as requests to end, until the end of the block.
 
     Nothing changes outside the main thread, inside another such block, or for a signal that this
     process ignores (as under ``nohup``).
@@ -135,7 +135,7 @@ def watched(*signals: int, command: bool = False) -> Iterator[None]:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Defer signals until the end of the block; :func:`check` and :func:`allowed` raise them."""
+    """Defer the signals that arrive in the block; :func:`check` and :func:`allowed` raise them."""
     with _mode("hold"):
         _disarm()
         yield
@@ -143,7 +143,7 @@ def held() -> Iterator[None]:
 
 @contextmanager
 def allowed() -> Iterator[None]:
-    """Raise signals at once inside :func:`held`, where an interrupt loses nothing.
+    """Raise signals at once, in a part of a :func:`held` block where an interrupt loses nothing.
 
     Raises
     ------
@@ -169,9 +169,10 @@ def check() -> None:
 
 @contextmanager
 def keeping() -> Iterator[None]:
-    """Defer signals from the end of a simulation to the end of the block, which writes its result.
+    """Defer signals from the end of a simulation to the end of the block.
 
-    Before and during the simulation, signals act as they would without the block.
+    The block writes the result of the simulation.  Before and during the simulation, signals act as
+    they would without the block.
     """
     state, before, mode = _state, _state.keeping, _state.mode
     state.keeping = True
@@ -185,12 +186,13 @@ def keeping() -> Iterator[None]:
 def stopping(stop: Callable[[], None]) -> Iterator[None]:
     """Call `stop` at the first signal within the block; `stop` must make the block end soon.
 
-    If the block continues for :data:`RESPONSE_S` or until another signal, the signal is raised.
+    If the block is still running after :data:`RESPONSE_S`, or another signal comes, the signal is
+    raised.
 
     Parameters
     ----------
     stop : callable
-        Called by the signal handler, between two bytecodes; must not wait for anything.
+        Called by the signal handler, between two bytecodes; it must not wait for anything.
     """
     with watched():
         state, before, mode = _state, _state.stop, _state.mode
@@ -241,9 +243,9 @@ def is_ours() -> bool:
 
 
 def end_process(code: int, line: str) -> None:
-    """End this process at once with a message if it is a clustersim process; else do nothing.
+    """If this is a clustersim process, print a message and end the process at once.
 
-    For code that catches every exception raised to stop it.
+    This function is for code that catches every exception raised to stop it.
     """
     if is_ours():
         with suppress(Exception):
@@ -260,7 +262,7 @@ def by_signal(error: KeyboardInterrupt) -> bool | None:
 
 
 def exit_code(code: int) -> int:
-    """Return the exit code of a command: 128 + the signal that ended it, otherwise `code`."""
+    """Return the exit code of a command: 128 + the number of the signal, or `code` without one."""
     return 128 + _state.received if _state.received else code
 
 
@@ -298,7 +300,7 @@ def _request(number: int, _frame: FrameType | None) -> None:
 
 
 def _take() -> None:
-    """Raise a request, defer it, or stop the simulation."""
+    """Respond to a request: raise it, defer it, or stop the simulation."""
     if _state.mode == "stop" and _state.stop is not None:
         stop, _state.stop = _state.stop, None
         _arm(RESPONSE_S)
@@ -313,7 +315,7 @@ def _take() -> None:
 
 
 def _repeat(_number: int, _frame: FrameType | None) -> None:
-    """Raise a request again that had no effect; end a command that still continues."""
+    """Repeat a request that had no effect, and end a command that still continues."""
     if _state.mode != "hold":
         _state.repeats += 1
         if _state.repeats > MOST_REPEATS and _state.command:
@@ -324,7 +326,7 @@ def _repeat(_number: int, _frame: FrameType | None) -> None:
 
 
 def _swallowed(unraisable: Any) -> None:
-    """Repeat an interrupt that cannot propagate (from a finaliser); pass on other errors."""
+    """Repeat an interrupt that could not propagate (from a finaliser); pass on other errors."""
     if unraisable.exc_type is not None and issubclass(unraisable.exc_type, Interrupted):
         if not _arm(0.01):
             _state.handled = False
@@ -357,7 +359,7 @@ def _say(line: str) -> None:
 
 
 def _leave_terminal() -> None:
-    """Redirect output to the null device if the terminal is gone."""
+    """Redirect output from the terminal, which is gone, to the null device."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (1, 2):
         with suppress(OSError):
@@ -367,15 +369,16 @@ def _leave_terminal() -> None:
 
 
 def _start_watch() -> Callable[[], None]:
-    """End this process if it does not respond, for example in a long call of compiled code.
+    """Start a thread that ends this process if it does not respond to a signal.
 
-    Python calls a signal handler only after such a call returns.  The watch waits for blocks of
-    :func:`held` and for simulations that are being stopped.
+    This is needed during a long call of compiled code, because Python calls a signal handler only
+    after the call has returned.  The thread does not end a process within a block of :func:`held`
+    or :func:`stopping`.
 
     Returns
     -------
     callable
-        Ends the watch.
+        Function that ends the thread.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)

@@ -1,4 +1,4 @@
-"""Walks through the JSON Schema of a file format."""
+"""Look-up of places in the JSON Schema of a file format."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Place:
 
     @property
     def fields(self) -> list[str]:
-        """Keys that the format names."""
+        """Names of the keys that the format defines here."""
         names: dict[str, None] = {}
         for node in self._alternatives():
             names |= dict.fromkeys(node.get("properties", {}))
@@ -35,14 +35,14 @@ class Place:
         return list(names)
 
     def at(self, field: str) -> Place:
-        """Return what is allowed at one of the fields."""
+        """Return the place of the value under the key `field`."""
         below = (node.get("properties", {}).get(field) for node in self._alternatives())
         found = [node for node in below if node is not None]
         return Place(self.definitions, found) if found else self.of_names
 
     @property
     def of_names(self) -> Place:
-        """What is allowed at a key that the user chooses."""
+        """Place of the value under a key that the user chooses."""
         found = []
         for node in self._alternatives():
             below = [node.get("additionalProperties"), *node.get("patternProperties", {}).values()]
@@ -51,7 +51,7 @@ class Place:
 
     @property
     def of_elements(self) -> Place:
-        """What is allowed in a list."""
+        """Place of the elements of a list."""
         items = (node.get("items") for node in self._alternatives())
         return Place(self.definitions, [node for node in items if isinstance(node, dict)])
 

@@ -1,8 +1,8 @@
-"""Synonyms, so that a hint can suggest a name by meaning when spelling misleads.
+"""Synonyms of names, so that a hint can suggest a name with the same meaning.
 
-Each group lists names for one thing in the files of this project, in other programs and in the
-literature, as lower-case letters and digits only; the names used by this project come first.  A
-hint suggests a name of the group only if it is allowed where the hint is given.
+Each group lists the names of one thing in the files of this project, in other programs and in the
+literature.  The names used by this project come first.  All names are written in lower-case letters
+and digits only.  A hint suggests a name from a group only if the name is allowed at that place.
 """
 
 from __future__ import annotations

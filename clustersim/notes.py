@@ -1,4 +1,4 @@
-"""Notes to the user on stderr: what was assumed, ignored or taken from another place."""
+"""Notes to the user on stderr about anything assumed, ignored or taken from another place."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ def write_errors(path: str | Path) -> Iterator[None]:
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield the path of a draft that replaces `path` once the block has completed.
 
-    Readers see either the old or the complete new file, even if this process is killed.  If the
-    block fails, the draft is removed and the old file stays unchanged.
+    Readers see either the old file or the complete new file, even if this process is killed.  If
+    the block fails, the draft is removed and the old file stays unchanged.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def new_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def reserved(path: str | Path) -> Iterator[None]:
-    """Create an empty file before the work that fills it; remove it if it is empty afterwards.
+    """Create an empty file before the work that fills it; remove it at the end if still empty.
 
     An empty file, such as one left by a killed process, is reused.
 
@@ -104,11 +104,13 @@ def refuse_existing(path: str | Path) -> None:
     """Raise an `InputError` if a file exists already or its folder does not exist."""
     place = Path(path)
     if "\0" in str(place):
-        raise InputError(os.fspath(path), "cannot be written: the name has a null character")
+        raise InputError(os.fspath(path), "cannot be written: the name contains a null character")
     with write_errors(path):
         exists, folder = place.exists() or place.is_symlink(), place.parent.is_dir()
     if exists:
-        raise InputError(os.fspath(path), "exists already and is not overwritten; name a new file")
+        raise InputError(
+            os.fspath(path), "exists already and is not overwritten; choose a new file"
+        )
     if not folder:
         raise InputError(
             os.fspath(path), f"cannot be written: there is no folder {os.fspath(place.parent)}"
@@ -126,15 +128,15 @@ def is_empty_file(path: str | Path) -> bool:
 
 @contextmanager
 def new_folder(folder: str | Path) -> Iterator[Path]:
-    """Make a folder for output before the work that fills it starts.
+    """Create a folder for output before the work that fills it starts.
 
     An empty folder, such as one left by a killed process, is reused. A folder in which nothing was
-    written is removed again, with the parents that were made for it.
+    written is removed again, with the parents that were created for it.
 
     Raises
     ------
     InputError
-        If the folder cannot be made, if it exists and is not empty, or if a file in it cannot be
+        If the folder cannot be created, if it exists and is not empty, or if a file in it cannot be
         written.
     """
     path = Path(folder)
@@ -145,13 +147,13 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
         made = []
         if not _is_empty_folder(path):
             raise InputError(
-                path, "exists already and is not overwritten; name a new folder"
+                path, "exists already and is not overwritten; choose a new folder"
             ) from None
     except NotADirectoryError:
-        raise InputError(path, "cannot be made: a part of its path is a file") from None
+        raise InputError(path, "cannot be created: a part of its path is a file") from None
     except (OSError, ValueError) as error:
         problem = error.strerror if isinstance(error, OSError) else error
-        raise InputError(path, f"cannot be made: {problem}") from None
+        raise InputError(path, f"cannot be created: {problem}") from None
     try:
         with write_errors(path):
             yield path
@@ -179,14 +181,14 @@ def locked(path: Path, refusal: str, *, shows_owner: bool = False) -> Iterator[N
     refusal : str
         The message of the error while another process holds the lock.
     shows_owner : bool
-        Whether to write the process id into the file.  The id also replaces ``{owner}`` in
-        `refusal`.
+        Whether to write the process id into the file.  The id of the process that holds the lock
+        then replaces ``{owner}`` in `refusal`.
 
     Raises
     ------
     InputError
-        If another process, or another block of this one, holds the lock, or the file cannot be
-        written.
+        If another process, or another block in this process, holds the lock, or if the file cannot
+        be written.
     """
     from filelock import FileLock, Timeout
 

@@ -1,4 +1,4 @@
-"""Text files from users: recognise other file types and other column separators."""
+"""Recognition of files that are not UTF-8 text, and of column separators other than commas."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def other_content(start: bytes) -> str | None:
 
 
 _LEAST_PRINTABLE, _LEAST_ASCII = 0.95, 0.05
-"""Minimum shares of printable and of ASCII characters in a text.  A text that is decoded with a
-wrong encoding has fewer ASCII characters."""
+"""Minimum shares of printable and of ASCII characters in a text.  A text that is decoded with
+the wrong encoding has fewer ASCII characters."""
 
 
 def _wide_encoding(start: bytes) -> str | None:
-    """Return the encoding with two or four bytes per character that decodes `start` as text."""
+    """Return the two-byte or four-byte encoding that decodes `start` as text, or None."""
     if start.count(0) < len(start) / 5 and _is_utf8(start):  # ASCII in two bytes is half zeros
         return None
     for encoding, width in (("UTF-32LE", 4), ("UTF-32BE", 4), ("UTF-16LE", 2), ("UTF-16BE", 2)):
@@ -104,7 +104,7 @@ NOT_TEXT = "is not a text file"
 
 
 def not_utf8(data: bytes, at: int) -> str:
-    """Return a message that a text is not UTF-8, with the position.
+    """Return a message that a text is not UTF-8, which names the first wrong byte and its line.
 
     Parameters
     ----------

@@ -19,8 +19,9 @@ from zoneinfo import ZoneInfo
 __all__ = ["MOST_HOURS", "US_RULES", "PosixZone", "is_posix_zone", "posix_zone", "with_rules"]
 
 US_RULES = ",M3.2.0,M11.1.0"
-"""Rules for a string that names daylight saving time without rules, such as ``EST5EDT``.  POSIX
-does not define them; the GNU C library uses these, which are the rules of the USA since 2007."""
+"""Rules for a string that has daylight saving time but no rules, such as ``EST5EDT``.  POSIX does
+not define a default; these rules are the default of the GNU C library and have applied in the USA
+since 2007."""
 _NAME = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)"
 _TIME = r"[+-]?\d{1,3}(?::[0-5]?\d){0,2}"
 _STRING = re.compile(
@@ -30,7 +31,7 @@ _STRING = re.compile(
 
 
 MOST_HOURS = 14
-"""The largest offset from UTC of any zone, including daylight saving time."""
+"""Largest offset from UTC of any zone, including daylight saving time, in hours."""
 
 
 class PosixZone(ZoneInfo):
@@ -43,7 +44,8 @@ class PosixZone(ZoneInfo):
 def is_posix_zone(text: str) -> bool:
     """Return whether a text is a POSIX string that has no other meaning.
 
-    ``UTC8`` is a POSIX string too, for a zone 8 hours west, but its author may mean east.
+    ``UTC8`` is also a POSIX string, for a zone 8 hours west of Greenwich, but a user who writes it
+    may mean 8 hours east.
 
     Examples
     --------
@@ -55,7 +57,7 @@ def is_posix_zone(text: str) -> bool:
 
 
 def with_rules(text: str) -> str:
-    """Append :data:`US_RULES` to a string with daylight saving time but without rules.
+    """Append :data:`US_RULES` to a string that has daylight saving time but no rules.
 
     Examples
     --------
@@ -74,8 +76,8 @@ def posix_zone(text: str) -> tzinfo:
     Raises
     ------
     ValueError
-        If it is not such a string, has daylight saving time without rules, or has an offset from
-        UTC that is not in whole minutes or exceeds :data:`MOST_HOURS`.
+        If `text` is not a POSIX string, or has daylight saving time but no rules.  Also if its
+        offset from UTC is not a whole number of minutes or exceeds :data:`MOST_HOURS`.
 
     Examples
     --------
@@ -109,7 +111,7 @@ def posix_zone(text: str) -> tzinfo:
 
 
 def _offsets_s(found: re.Match[str]) -> list[int]:
-    """Return the offsets of local time from UTC in seconds: standard and summer time."""
+    """Return the offsets from UTC in seconds: of standard time, and of summer time if any."""
     standard = -_seconds(found["offset"])
     if found["summer"] is None:
         return [standard]

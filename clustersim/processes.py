@@ -7,9 +7,9 @@ semaphores, which a killed process leaves in ``/dev/shm``.
 
 Here each worker has a separate socket, and nothing is shared.  This process starts no thread and
 waits only in ``select``, where an exception is harmless.  The workers run in a separate session, so
-that they receive no signal from a terminal, and ignore interrupts.  They are forked from one
-process that has imported the required modules (:mod:`clustersim.worker_host`) and are ended by
-SIGKILL.
+they receive no signals from a terminal, and they ignore interrupts.  They are forked from a single
+process that has imported the required modules (:mod:`clustersim.worker_host`), and they are ended
+by SIGKILL.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from clustersim.worker_host import receive, send
 __all__ = ["Call", "WorkerDied", "Workers", "cores", "run_calls"]
 
 END_S = 2.0
-"""Time limit for the workers to end before the whole session is killed."""
+"""Seconds that the workers have to end before the whole session is killed."""
 AHEAD_BYTES = 32 * 1024
-"""Size limit of a call to a busy worker, in bytes: such a call fits into the socket buffer."""
+"""Largest call, in bytes, that is sent to a busy worker; it fits into the socket buffer."""
 MOST_FAILED_STARTS = 5
 """Number of consecutive workers that may die before they can accept a call."""
 
@@ -60,7 +60,7 @@ class Workers:
     Parameters
     ----------
     count : int
-        Number of calls that run at the same time.
+        Largest number of calls that run at the same time.
     modules : sequence of str
         Modules to import before workers are forked.
     """
@@ -79,12 +79,12 @@ class Workers:
         return sum(len(worker.calls) for worker in self._workers.values())
 
     def offer(self, token: object, call: Call) -> bool:
-        """Send a call to a worker; return whether one could accept it.
+        """Send a call to a worker, and return whether a worker could accept it.
 
         Parameters
         ----------
         token : object
-            Identifies the call in :meth:`results`.
+            Identifier of the call in :meth:`results`.
         call : tuple
             A function that can be imported, and its arguments.
         """
@@ -104,7 +104,7 @@ class Workers:
         return True
 
     def results(self) -> Iterator[tuple[object, bool, Any]]:
-        """Wait for calls and yield each one that ended.
+        """Wait until calls have ended, and yield each of them.
 
         Yields
         ------
@@ -112,13 +112,13 @@ class Workers:
         ended : bool
             False if the call must be made again because its worker died.
         value : object
-            The result, or the exception that the call raised.  If the call must be made again, this
-            is True if it was running and False if it was waiting behind the running one.
+            The result, or the exception that the call raised.  If the call must be made again,
+            this is True if the call was running, and False if it was waiting for another call.
 
         Raises
         ------
         WorkerDied
-            If workers die before they can accept a call.
+            If too many consecutive workers die before they can accept a call.
         """
         with interrupts.allowed():
             waiting = select.poll()

@@ -61,7 +61,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def _refer(node: Any, name: str, alternatives: dict[str, Any]) -> int:
-    """Replace each copy of a list of alternatives by a reference; return the number replaced."""
+    """Replace each copy of `alternatives` by a reference, and return the number of copies."""
     found = 0
     if isinstance(node, dict):
         if node.get("anyOf") == alternatives["anyOf"]:
@@ -84,9 +84,9 @@ def _add_extends(tree: dict[str, Any], name: str) -> None:
 
 
 def _add_quick(tree: dict[str, Any]) -> None:
-    """Add the key `quick`: changes to any field, or to parts of it, for a small version.
+    """Add the key `quick`, which changes fields or parts of fields to make a small version.
 
-    The changes are merged into the fields, so none of their keys is required.
+    The changes are merged into the fields, so no key is required in them.
     """
     definitions = tree["$defs"]
     parts = {f"Quick{name}": _part(node) for name, node in definitions.items()}
@@ -100,7 +100,7 @@ def _add_quick(tree: dict[str, Any]) -> None:
 
 
 def _part(node: Any) -> Any:
-    """Return a schema in which no key is required."""
+    """Return a copy of a schema in which no key is required."""
     if isinstance(node, list):
         return [_part(item) for item in node]
     if not isinstance(node, dict):
@@ -112,5 +112,5 @@ def _part(node: Any) -> Any:
 
 
 def _requires(key: str, value: Any) -> bool:
-    """Whether this is the JSON Schema keyword `required`, not a field of that name."""
+    """Return whether a key is the JSON Schema keyword `required` rather than a field name."""
     return key == "required" and isinstance(value, list)

@@ -26,7 +26,7 @@ __all__ = [
 FOLDERS = ("topologies", "experiments")
 """Project folders that are also in a wheel."""
 SUFFIXES = (".yaml", ".csv", ".json")
-"""Suffixes of the files that a wheel includes; scripts and figures are in the clone only."""
+"""Suffixes of the files that a wheel includes; scripts and figures are only in a clone."""
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -105,7 +105,7 @@ def existing_file(
     Raises
     ------
     InputError
-        If there is none; the message lists the packaged files.
+        If there is no such file; the message suggests a name or lists the packaged files.
     """
     path = find_file(name, folder, within=within, suffix=suffix)
     if not os.path.exists(path):
@@ -120,11 +120,11 @@ def missing_file(
     within: str | None = None,
     suffix: str = ".yaml",
 ) -> str:
-    """Return a message for a name that refers to no file, with a suggestion.
+    """Return a message, with a suggestion, about a name that refers to no file.
 
-    The nearest name is suggested, including names that differ only in upper and lower case, in
-    ``.yml`` or by a detour through ``..``.  If no name is near, the message lists the packaged
-    files that the name could refer to (see :func:`find_file`).
+    The message suggests the nearest name.  Upper and lower case, the suffixes ``.yml`` and
+    ``.yaml``, and detours through ``..`` make no difference.  If no name is near, the message lists
+    the packaged files to which the name could refer (see :func:`find_file`).
     """
     path = PurePath(os.path.normpath(name) if str(name) else "")
     ending = path.suffix.lower() or suffix
@@ -147,7 +147,7 @@ _MOST_COMPARED = 200
 
 
 def _nearest(path: PurePath, names: list[str]) -> str | None:
-    """Return the file that a path most likely means; None if none is near."""
+    """Return the name that is most likely meant by a path; None if no name is near."""
     alike = {_plain(name): name for name in reversed(names)}
     text = _plain(str(path))
     if text in alike:
@@ -163,7 +163,7 @@ def _plain(name: str) -> str:
 
 
 def _beside(folder: Path, path: PurePath, endings: tuple[str, ...]) -> list[str]:
-    """Return the paths of the files in the folder of a path; letter case of folders is ignored."""
+    """Return the files next to a path with one of `endings`; the case of folders is ignored."""
     places = [(folder / path.anchor, PurePath(path.anchor))]
     for part in path.parent.parts[1 if path.anchor else 0 :]:
         places = [
@@ -205,7 +205,7 @@ def _meanings(name: PurePath, within: str | None, suffix: str) -> list[PurePath]
 
 
 def _shipped(relative: PurePath) -> Path | None:
-    """Return the packaged file at a relative project path."""
+    """Return the packaged file at a relative project path; None if there is none."""
     top, *rest = relative.parts
     base = PACKAGE if top == PACKAGE.name else shipped_folder(top) if top in FOLDERS else None
     if base is None or not rest or relative.suffix not in SUFFIXES:

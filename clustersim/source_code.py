@@ -1,9 +1,9 @@
 """The identity of the code: which package files produced a result.
 
-The version number distinguishes releases; the hash changes with every change of a file.  The hash
-covers the bytes of the modules and data files that the result of a run may depend on, by their path
-in the package.  A wheel, an sdist, a clone and an editable installation of the same files therefore
-have the same hash, in every process and on every machine.
+The version number distinguishes releases; the hash changes with every change to a file.  The hash
+covers the paths and bytes of the modules and data files on which the result of a run may depend.  A
+wheel, an sdist, a clone and an editable installation of the same files therefore have the same
+hash, in every process and on every machine.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Code:
 
     @property
     def label(self) -> str:
-        """Version and hash as one word for tables, ``0.1.0+1f2e3d4c``; no reader parses it."""
+        """Version and hash as one word for tables, such as ``0.1.0+1f2e3d4c``."""
         return f"{self.version}+{self.hash}"
 
     def modules_hash(self, *folders: str) -> str:
@@ -67,7 +67,7 @@ class Code:
         return Code("", files).hash
 
     def __str__(self) -> str:
-        """Version and hash: ``clustersim 0.1.0 (code 1f2e3d4c)``."""
+        """Return version and hash, such as ``clustersim 0.1.0 (code 1f2e3d4c)``."""
         return f"clustersim {self.version} (code {self.hash})"
 
 

@@ -1,4 +1,4 @@
-"""Text that spreadsheets would run as a formula, made safe for CSV files."""
+"""Protection of CSV files against text that a spreadsheet would run as a formula."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain aligned text for the terminal."""
+"""Tables as aligned plain text for the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["table"]
 
 
 def table(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> str:
-    """Align `rows` under `headers`; numeric columns are right-aligned."""
+    """Return `rows` as text, aligned under `headers`; numeric columns are right-aligned."""
     cells = [[str(value) for value in row] for row in rows]
     widths = [
         max(len(header), *(len(row[i]) for row in cells)) if cells else len(header)

@@ -1,4 +1,4 @@
-"""Time zones and dates as users write them, and when the clocks of a zone change."""
+"""Time zones and dates as users write them, and the clock changes of a time zone."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _NEAREST_CITY = {
     **dict.fromkeys(("pst", "pdt", "pt"), "america/los_angeles"),
     **dict.fromkeys(("edt", "et"), "america/new_york"),
 }
-"""Places and abbreviations that are not names of time zones, and the zone that each belongs to."""
+"""Places and abbreviations that are not names of time zones, each with the zone it belongs to."""
 _SHORT = 4
-"""Names of at most this length are abbreviations, too short to suggest a similar name for."""
+"""Names of at most this length are abbreviations, for which no similar name is suggested."""
 _OF_THE_MACHINE = {"localtime", "Factory", "posixrules"}
-"""Names in some time zone databases that depend on the machine or mean no zone."""
+"""Names in some time zone databases that depend on the machine or do not mean a zone."""
 _OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?([0-5]\d))?", re.IGNORECASE)
 
 
@@ -52,7 +52,7 @@ def parse_zone(name: object) -> tzinfo:
     Raises
     ------
     ValueError
-        If it is none of these; the message gives the nearest name.
+        If `name` is none of these; the message suggests the nearest name.
 
     Examples
     --------
@@ -85,7 +85,7 @@ the IANA time zone database, or an offset such as UTC+08:00
 
 
 def _hours_as_offset(name: object) -> str | None:
-    """Convert a number of hours (YAML reads ``+8`` as 8) to an offset from UTC; None for others."""
+    """Convert a number of hours (YAML reads ``+8`` as 8) to an offset from UTC, or return None."""
     if isinstance(name, bool) or not isinstance(name, (int, float)) or not abs(name) <= MOST_HOURS:
         return None
     minutes = round(abs(name) * 60)
@@ -128,8 +128,8 @@ def parse_start(value: object) -> datetime:
     Raises
     ------
     ValueError
-        If it is not a date, is before 1900 or after 2200, or has an offset from UTC of more than
-        14 hours or with seconds.
+        If `value` is not a date, is before 1900 or after 2200, or has an offset from UTC that is
+        more than 14 hours or not a whole number of minutes.
 
     Examples
     --------
@@ -162,7 +162,10 @@ def parse_start(value: object) -> datetime:
 
 
 def in_zone(start: datetime, zone: tzinfo | None) -> datetime:
-    """Return a start in a time zone: a local time is interpreted there, an instant is converted.
+    """Return a start time in a time zone.
+
+    A time without an offset is interpreted as local time in the zone; a time with an offset is
+    converted to the zone.
 
     Raises
     ------
@@ -189,7 +192,7 @@ def in_zone(start: datetime, zone: tzinfo | None) -> datetime:
 
 
 def is_twice(start: datetime) -> bool:
-    """Return whether the clocks of its zone show a local time twice."""
+    """Return whether the clocks of the time's zone show this local time twice."""
     return utc_offset_s(start.replace(fold=0)) > utc_offset_s(start.replace(fold=1))
 
 
@@ -206,9 +209,10 @@ def _zone_names() -> dict[str, str]:
 
 @lru_cache(maxsize=4096)
 def clock_changes(key: str, year: int) -> tuple[tuple[float, float], ...]:
-    """Return when the clocks of a zone change in a year (Unix time), and their offset from then on.
+    """Return the clock changes of a zone in a year: Unix time, and the offset from then on.
 
-    The offsets of all days are compared, and a change between two is found by bisection.
+    The offsets at the start of all days are compared, and a change within a day is located by
+    bisection.
     """
     zone = parse_zone(key)
 

@@ -1,6 +1,6 @@
-"""Quantities with units in files, SI units in the code.
+"""Quantities: conversion from text with units to SI units, and from numbers to text.
 
-Files contain quantities as text ("4.8 TB/s", "400 Gb/s", "7 d").  They are parsed once, here; all
+Files contain quantities as text ("4.8 TB/s", "400 Gb/s", "7 d").  This module parses them once; all
 other code works in seconds, bytes, bytes per second, FLOP/s and watts.  Decimal prefixes are powers
 of 1,000, binary prefixes (KiB, GiB) powers of 1,024; ``b`` is a bit and ``B`` a byte.
 """
@@ -49,9 +49,9 @@ __all__ = [
 SECONDS_PER_YEAR = 365.25 * 86400.0
 """Seconds in a Julian year, the year used for all yearly rates and lifetimes."""
 LONGEST_S = 1e4 * SECONDS_PER_YEAR
-"""The longest duration, in seconds; a longer one is a typing error."""
+"""Longest duration allowed, in seconds; a longer one is probably a typing error."""
 MOST_CHIPS = 10_000_000
-"""The most chips in a cluster, a job, a service or spares; more are a typing error."""
+"""Largest number of chips allowed in a cluster, a job, a service or spares."""
 _RANGES = {
     "duration": (1e-9, LONGEST_S, "1 ns to 10,000 yr"),
     "bytes": (1.0, 1e24, "1 B to 1e24 B"),
@@ -59,8 +59,8 @@ _RANGES = {
     "flop rate": (1.0, 1e30, "1 FLOP/s to 1e30 FLOP/s"),
     "power": (1e-6, 1e15, "1 uW to 1 PW"),
 }
-"""The smallest quantity above 0 and the largest, in SI; a quantity beyond them is a typing
-error."""
+"""Smallest quantity above 0 and largest quantity that are allowed, in SI units, and the range as
+text.  A quantity outside this range is probably a typing error."""
 _DECIMAL = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _BINARY = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50}
 
@@ -110,15 +110,17 @@ _DATE = re.compile(r"\s*\d{4}-\d{1,2}-\d{1,2}(?!\d)")
 def _split(text: object, dimension: str) -> tuple[float, str]:
     example = _EXAMPLES[dimension]
     if isinstance(text, date) or (isinstance(text, str) and _DATE.match(text)):
-        raise ValueError(f"{text} is a date, not a {dimension}; write for example {example}")
+        raise ValueError(
+            f"expected {dimension}, found the date {text}; write for example {example}"
+        )
     if isinstance(text, bool) or not isinstance(text, (str, int, float)):
-        raise ValueError(f"{shown(text)} is not a {dimension}; write for example {example}")
+        raise ValueError(f"expected {dimension}, found {shown(text)}; write for example {example}")
     match = _QUANTITY.fullmatch(str(text))
     if match is None:
-        raise ValueError(f"{shown(text)} is not a {dimension}; write for example {example}")
+        raise ValueError(f"expected {dimension}, found {shown(text)}; write for example {example}")
     number, unit = float(match[1].replace("_", "")), match[2]
     if not math.isfinite(number):
-        raise ValueError(f"{shown(text)} is not a finite {dimension}")
+        raise ValueError(f"expected finite {dimension}, found {shown(text)}")
     units = _UNITS[dimension]
     if unit == "" and number == 0.0:
         return number, next(iter(units))
@@ -133,16 +135,15 @@ def _split(text: object, dimension: str) -> tuple[float, str]:
 
 
 def parse_quantity(text: object, dimension: str) -> float:
-    """Convert a quantity with its unit to SI.
+    """Convert a quantity with its unit to SI units.
 
     Parameters
     ----------
     text : object
-        ``"4.8 TB/s"``; a number without a unit is refused (except 0), because its unit would be
-        a guess.
+        The quantity, such as ``"4.8 TB/s"``.  A number without a unit is refused (except 0),
+        because its unit would be a guess.
     dimension : str
-        ``duration``, ``bytes``, ``bandwidth``, ``flop rate``, ``power`` or
-        ``money``.
+        ``duration``, ``bytes``, ``bandwidth``, ``flop rate``, ``power`` or ``money``.
 
     Returns
     -------
@@ -152,8 +153,8 @@ def parse_quantity(text: object, dimension: str) -> float:
     Raises
     ------
     ValueError
-        If the text is not such a quantity.  The message states the text, the problem and an
-        example.
+        If the text is not a quantity of this dimension.  The message states the text, the problem
+        and an example.
 
     Examples
     --------
@@ -215,11 +216,11 @@ def find_quantity(text: object) -> Quantity | None:
 
 def _check_range(quantity: float, dimension: str, value: object) -> None:
     if quantity < 0:
-        raise ValueError(f"{shown(value)} is negative; a {dimension} is 0 or more")
+        raise ValueError(f"{shown(value)} is negative; {dimension} must be 0 or more")
     least, largest, allowed = _RANGES[dimension]
     if quantity != 0 and not least <= quantity <= largest:
         beyond = "large" if quantity > largest else "small"
-        raise ValueError(f"{shown(value)} is too {beyond}; a {dimension} is 0, or {allowed}")
+        raise ValueError(f"{shown(value)} is too {beyond}; {dimension} must be 0, or {allowed}")
 
 
 def _parser(dimension: str) -> Callable[[Any], float]:
@@ -234,7 +235,7 @@ def _parser(dimension: str) -> Callable[[Any], float]:
 def _quantity_type(dimension: str, si_unit: str) -> Any:
     schema = {
         "type": ["string", "number"],
-        "description": f"a {dimension} with its unit, for example {_EXAMPLES[dimension]}",
+        "description": f"{dimension} with its unit, for example {_EXAMPLES[dimension]}",
         "x-quantity": dimension,
         "x-unit": si_unit,
     }
@@ -258,7 +259,7 @@ def _parse_money(value: Any) -> tuple[float, str]:
         return float(value[0]), str(value[1])
     amount, currency = _split(value, "money")
     if amount < 0:
-        raise ValueError(f"{shown(value)} is negative; a price is 0 or more")
+        raise ValueError(f"{shown(value)} is negative; an amount of money must be 0 or more")
     return amount, currency
 
 
@@ -293,11 +294,11 @@ SCALES: Mapping[str, tuple[tuple[float, str], ...]] = MappingProxyType(
         "mass": ((1, "kg"), (1e3, "t"), (1e6, "kt"), (1e9, "Mt")),
     }
 )
-"""Sizes in SI and names of the units in which numbers of a dimension are shown, in order."""
+"""Units in which numbers of a dimension are shown, in ascending order: size in SI, and name."""
 
 
 def scale_of(dimension: str, values: Iterable[float]) -> tuple[float, str]:
-    """Return size and name of the unit in which to show some numbers, chosen for the largest.
+    """Return the size and name of the unit in which to show numbers; the largest number decides.
 
     Examples
     --------
@@ -333,7 +334,7 @@ def format_quantity(value: float, dimension: str, digits: int = 4) -> str:
 
 
 def format_duration(seconds: float, *, whole: bool = False) -> str:
-    """Format a duration in the unit that fits (``"2.5 h"``).
+    """Format a duration in the unit that fits its size (``"2.5 h"``).
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
 """The process from which worker processes are forked; see :mod:`clustersim.processes`.
 
-It imports once the modules that workers need, and forks a worker for each socket that it receives.
-It has one thread.  It and its workers end with the process that started it, when its socket closes.
+This process imports the modules that workers need and then forks a worker for each socket that it
+receives, so the modules are imported only once.  It has a single thread.  When the process that
+started it ends, its socket closes, and it ends together with its workers.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def _next_socket(control: socket.socket, children: set[int]) -> int | None:
 
 
 def _work(connection: socket.socket) -> None:
-    """Answer calls until the other end is gone; never returns."""
+    """Answer calls until the other end is gone; this function never returns."""
     interrupts.own_process()
     try:
         threading.Thread(target=_end_with, args=(connection,), daemon=True).start()

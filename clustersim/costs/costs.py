@@ -1,4 +1,4 @@
-"""Energy use and cost of a run, by pool and period and by allocation."""
+"""Energy use and cost of a run: by pool and period, and by allocation."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ __all__ = ["ALLOCATED", "SERVING", "SPARE", "USES", "PoolRates", "allocation_cos
 
 ALLOCATED = "allocated"
 USES = (ALLOCATED, "idle", "out of service")
-"""Uses of a present accelerator; jobs bear only the cost of the first."""
+"""Possible uses of an accelerator that is present; jobs bear only the cost of the first use."""
 SPARE = "spare"
-"""Accelerators of hot spares, which are not counted in the pool and draw idle power."""
+"""Use of the accelerators of hot spares, which are not counted in the pool and draw idle power."""
 SERVING = "serving"
-"""Accelerators that services reserve, which draw the same power as allocated ones."""
+"""Use of accelerators that are reserved for services and draw as much power as allocated ones."""
 _OF_ELECTRICITY = ("energy_j", "electricity_cny", "carbon_kg")
 
 PoolRates = Mapping[str, Mapping[str, tuple[float, Rate]]]
-"""For one accelerator, by use and by column of the cost table: a factor and a rate."""
+"""Rates of one accelerator, by use and by column of the cost table.  Each entry is a factor and the
+rate that it multiplies."""
 
 
 def costs_table(
@@ -39,22 +40,23 @@ def costs_table(
     Parameters
     ----------
     utilisation : pandas.DataFrame
-        Utilisation of the result; the integrals over its steps are exact.
+        The table ``utilisation`` of the result; integrals over its steps are exact.
     rates : mapping of str to PoolRates
         Rates by pool.
     spares : mapping of str to int
-        Accelerators of hot spares by pool, which are present all the time.
+        Number of accelerators of hot spares by pool; they are present all the time.
     begins_s : float64 array
-        Starts of the periods in ascending order, the first 0; the last period ends with the
+        Starts of the periods in seconds, ascending from 0; the last period ends with the
         simulation.
     dates_s : sequence of float
-        Other times at which a row ends and the next begins, seconds.
+        Other times, in seconds, at which a row ends and the next one begins.
 
     Returns
     -------
     pandas.DataFrame
-        ``pool``, ``begin_s``, ``end_s``, ``use``, ``accelerator_s``, the columns of `rates`, and,
-        if some of these are amounts of money, their sum ``cost_cny``.
+        One row per pool, period and use: ``pool``, ``begin_s``, ``end_s``, ``use``,
+        ``accelerator_s``, and the columns of `rates`. ``cost_cny`` is the sum of the money columns;
+        it is omitted if electricity is the only such column.
     """
     parts = []
     for pool, steps in utilisation.groupby("pool", observed=True, sort=False):
@@ -84,7 +86,7 @@ def costs_table(
 
 
 def _counts(steps: pd.DataFrame) -> dict[str, Ints]:
-    """Number of accelerators by use."""
+    """Return the number of accelerators in each step of the utilisation, by use."""
     allocated, installed = steps["allocated"].to_numpy(), steps["installed"].to_numpy()
     out = steps["out"].to_numpy() if "out" in steps else np.zeros(len(steps), dtype=np.int64)
     if SERVING not in steps:
@@ -111,7 +113,7 @@ def allocation_costs(
 
 
 def _with_cost(columns: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Add the sum of the money columns, unless electricity is the only such column."""
+    """Add ``cost_cny``, the sum of the money columns, unless only electricity has a cost."""
     money = [name for name in columns if name.endswith("_cny")]
     if set(money) <= set(_OF_ELECTRICITY):
         return dict(columns)

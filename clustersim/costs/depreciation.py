@@ -37,7 +37,7 @@ class Span(NamedTuple):
 def spans_there(
     outages: pd.DataFrame | None, pool: str, n_nodes: int, end_s: float, *, age_s: float = 0.0
 ) -> list[Span]:
-    """Return the times at which nodes of a pool were present, that is, delivered and not retired.
+    """Return the spans in which nodes of a pool are present, that is, delivered and not retired.
 
     A node that is switched off for lack of power or space continues to age. Its depreciation during
     that time is not counted.
@@ -45,10 +45,10 @@ def spans_there(
     Parameters
     ----------
     outages : pandas.DataFrame or None
-        Outages of the result.
+        The table ``outages`` of the result.
     pool : str
     n_nodes : int
-        Number of nodes that the pool will ever have.
+        Number of all nodes of the pool, including nodes that are delivered later.
     end_s : float
         End of the simulation, seconds.
     age_s : float

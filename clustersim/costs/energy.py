@@ -1,4 +1,4 @@
-"""The section of a scenario about the power that a fleet draws and the cost of electricity."""
+"""The section ``energy`` of a scenario: power of the fleet and cost of electricity."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _one_message(value: object, read: ValidatorFunctionWrapHandler) -> object:
     try:
         return read(value)
     except ValidationError:
-        found = f"a list of {len(value)}" if isinstance(value, list) else repr(value)
+        found = f"a list of {len(value)} values" if isinstance(value, list) else repr(value)
         raise ValueError(
             f"must be a number from 0 to {MOST_PER_KWH:g}, or a list of {HOURS} numbers (one per "
             f"hour), found {found}"
@@ -58,7 +58,7 @@ class PoolEnergy(FileModel):
     out_of_service: float | None = Field(None, ge=0, le=1, description=_FOR_POOL)
     price_cny_per_kwh: Hourly | None = Field(None, description=_FOR_POOL)
     carbon_g_per_kwh: Hourly | None = Field(None, description=_FOR_POOL)
-    source: str = Field("", description="source of the numbers, or assumption")
+    source: str = Field("", description="source of the numbers, or `assumption`")
 
 
 class EnergySpec(FileModel):
@@ -96,7 +96,7 @@ class EnergySpec(FileModel):
         + BUILT_IN.sources["carbon_g_per_kwh"],
     )
     pools: dict[str, PoolEnergy] = Field(
-        default_factory=dict, description="values that differ in a pool"
+        default_factory=dict, description="values for single pools, by name of the pool"
     )
 
     @model_validator(mode="after")
@@ -125,7 +125,9 @@ def assumed_energy(spec: EnergySpec, assumptions: PlanningAssumptions) -> Energy
 def energy_rates(
     spec: EnergySpec, pool: Pool, chip: Accelerator, calendar: Calendar = UNDATED
 ) -> dict[str, dict[str, tuple[float, Rate]]]:
-    """Return the power of one accelerator of a pool, with its share of the host and the site.
+    """Return the rates of energy, electricity cost and carbon dioxide of one accelerator.
+
+    They include the accelerator's share of the host and of the site.
 
     Parameters
     ----------
@@ -134,13 +136,13 @@ def energy_rates(
     chip : Accelerator
         The chip of the pool.
     calendar : Calendar
-        The local clock, for hourly prices and carbon.
+        The local clock, for hourly prices and carbon intensities.
 
     Returns
     -------
     dict
-        By use (``allocated``, ``idle``, ``out of service``) and by column (``energy_j``,
-        ``electricity_cny``, ``carbon_kg``): a factor and the rate that it multiplies.
+        A factor and the rate that it multiplies, by use (``allocated``, ``idle``, ``out of
+        service``) and by column (``energy_j``, ``electricity_cny``, ``carbon_kg``).
 
     Notes
     -----

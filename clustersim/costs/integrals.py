@@ -54,7 +54,7 @@ class DailyRate:
         return self._calendar.integral_until(time_s, self._until_local)
 
     def _until_local(self, local_s: Floats) -> Floats:
-        """Integral of the rate over local time, starting at midnight."""
+        """Return the integral of the rate over local time, from midnight of the first day."""
         days, second = np.divmod(local_s, DAY_S)
         hour = np.minimum(second // HOUR_S, HOURS - 1).astype(np.int64)
         today = self._before[hour] + self._value[hour] * (second - hour * HOUR_S)

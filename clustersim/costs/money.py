@@ -1,4 +1,4 @@
-"""The section of a scenario about the cost of owning or renting a fleet."""
+"""The section ``money`` of a scenario: cost of owning or renting the fleet."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _month_or_duration(value: object, read: ValidatorFunctionWrapHandler) -> obj
         return read(value)
     except ValidationError:
         raise ValueError(
-            f"must be {MONTH}, or a duration of at least 1 h such as 30 d, found {value!r}"
+            f"must be `{MONTH}` or a duration of at least 1 h such as 30 d, found {value!r}"
         ) from None
 
 
@@ -70,14 +70,16 @@ class PoolMoney(FileModel):
     host_price: Money | None = Field(None, description=_FOR_POOL)
     residual_share: float | None = Field(None, ge=0, le=1, description=_FOR_POOL)
     age: Duration = Field(0.0, ge=0, description="age of the nodes present at the start")
-    source: str = Field("", description="source of the numbers, or assumption")
+    source: str = Field("", description="source of the numbers, or `assumption`")
 
     @model_validator(mode="after")
     def _bought_or_rented(self) -> PoolMoney:
         if self.rent_per_hour is not None:
             for name in ("price", "life", "host_price", "residual_share"):
                 if getattr(self, name) is not None:
-                    raise ValueError(f"{name} applies to bought chips; remove it or rent_per_hour")
+                    raise ValueError(
+                        f"{name} applies only to bought chips; remove it or rent_per_hour"
+                    )
         for name in ("price", "rent_per_hour", "host_price"):
             _check_amount(name, getattr(self, name))
         return self
@@ -119,7 +121,7 @@ class MoneySpec(FileModel):
         "month of the local clock if the run has a date (see `start`), otherwise 365.25 / 12 days",
     )
     pools: dict[str, PoolMoney] = Field(
-        default_factory=dict, description="values that differ in a pool"
+        default_factory=dict, description="values for single pools, by name of the pool"
     )
 
     @model_validator(mode="after")
@@ -140,7 +142,7 @@ class MoneySpec(FileModel):
         return periods * period_s
 
     def of(self, pool: str) -> PoolMoney:
-        """Return the values that are given for one pool."""
+        """Return the values that the scenario sets for one pool."""
         return self.pools.get(pool, PoolMoney())
 
 
@@ -151,7 +153,7 @@ def _check_amount(name: str, money: tuple[float, str] | None) -> None:
 
 
 def purchase_price_cny(spec: MoneySpec, pool: Pool, chip: Accelerator) -> float:
-    """Return the price (CNY) of one accelerator with its share of the server; 0 if rented.
+    """Return the price (CNY) of one accelerator with its share of the server; 0 if it is rented.
 
     Raises
     ------
@@ -179,7 +181,7 @@ def purchase_price_cny(spec: MoneySpec, pool: Pool, chip: Accelerator) -> float:
 def money_rates(
     spec: MoneySpec, pool: Pool, chip: Accelerator, spans: list[Span]
 ) -> dict[str, tuple[float, Rate]]:
-    """Return the cost of one accelerator of a pool, whether it is used or not.
+    """Return the cost rates of one accelerator of a pool, which do not depend on its use.
 
     Parameters
     ----------
@@ -188,13 +190,13 @@ def money_rates(
     chip : Accelerator
         The chip of the pool.
     spans : list of Span
-        The times at which nodes of the pool were present.
+        The spans in which nodes of the pool are present.
 
     Returns
     -------
     dict
-        By column (``depreciation_cny``, ``site_cny``, ``interest_cny``, ``rent_cny``): a factor and
-        the rate that it multiplies.
+        A factor and the rate that it multiplies, by column (``depreciation_cny``, ``site_cny``,
+        ``interest_cny``, ``rent_cny``).
     """
     own = spec.of(pool.name)
     life_s = spec.life if own.life is None else own.life

@@ -39,7 +39,7 @@ _TOTALS = ("energy_j", "electricity_cny", "carbon_kg", "cost_cny")
 
 @dataclass(frozen=True, slots=True)
 class RunCosts:
-    """Everything that the energy use and cost of a run on a cluster depend on.
+    """The inputs from which the energy use and cost of a run on a cluster are computed.
 
     Attributes
     ----------
@@ -74,17 +74,18 @@ class RunCosts:
         Result
             The result with the following additions:
 
-            - The table ``costs`` has one row for each pool, period and use of accelerators, see
-              :func:`~clustersim.costs.costs.costs_table`, with ``begin_local`` and ``end_local``
-              (ISO 8601) if the run has a date. The costs in rows whose use is not ``allocated`` are
-              borne by no job.
+            - The table ``costs`` has one row for each pool, period and use of accelerators; see
+              :func:`~clustersim.costs.costs.costs_table`. If the run has a date, the table also has
+              ``begin_local`` and ``end_local`` (ISO 8601). Jobs bear only the costs in rows whose
+              use is ``allocated``.
             - ``jobs`` has the energy use and cost that each job bears: ``energy_j``,
-              ``electricity_cny`` and ``carbon_kg`` if the scenario has energy, ``cost_cny`` if it
-              has money. A job bears the energy that its accelerators draw when busy, at the prices
-              of those hours, and their share of the cost of the pool while it holds them.
-            - ``summary`` has the totals, including costs that no job bears. With money, it also has
-              ``purchase_cny`` (for nodes that arrived during the run) and the cost of work, see
-              :func:`~clustersim.costs.unit_costs.unit_costs`.
+              ``electricity_cny`` and ``carbon_kg`` if the scenario has the section ``energy``, and
+              ``cost_cny`` if it has ``money``. A job bears the energy that its accelerators draw
+              when busy, at the prices of the hours in which it runs. It also bears their share of
+              the cost of the pool while it holds them.
+            - ``summary`` has the totals, including costs that no job bears. With ``money``, it also
+              has ``purchase_cny`` (for nodes that arrived during the run) and the cost per unit of
+              work; see :func:`~clustersim.costs.unit_costs.unit_costs`.
         """
         if self.energy is None and self.money is None:
             return result
@@ -115,7 +116,7 @@ class RunCosts:
         return spans_there(result.outages, pool.name, pool.n_nodes, end_s, age_s=age_s)
 
     def _local(self, time_s: pd.Series) -> pd.Series:
-        """Local dates and times, as text."""
+        """Return the local date and time of each simulated time, as text."""
         at = {time: self.calendar.iso(time) for time in time_s.unique().tolist()}
         return time_s.map(at).astype("str")
 
@@ -127,7 +128,7 @@ class RunCosts:
         }
 
     def _rates(self, spans: Mapping[str, list[Span]], end_s: float) -> dict[str, PoolRates]:
-        """Energy use and cost of one accelerator of each pool, by its use."""
+        """Return the rates of energy use and cost of one accelerator, by pool and use."""
         found: dict[str, PoolRates] = {}
         for pool in self.cluster.pools:
             chip = self.catalogue.accelerator(pool.accelerator)
@@ -152,7 +153,7 @@ class RunCosts:
         borne: pd.DataFrame,
         spans: Mapping[str, list[Span]],
     ) -> dict[str, dict[Scope, float]]:
-        """Values to add to the summary, by column and by scope."""
+        """Return the values to add to the summary, by column and by scope."""
         assert result.costs is not None
         by_pool = result.costs.groupby("pool", sort=False)
         totals = {name: by_pool[name].sum() for name in _TOTALS if name in result.costs}
@@ -168,7 +169,7 @@ class RunCosts:
         return {**found, **unit_costs(by_scope(spent), borne, result, self.catalogue)}
 
     def _bought_cny(self, pool: Pool, spans: list[Span]) -> float:
-        """Price of the nodes of a pool that arrived after the start, with network and buildings."""
+        """Return the price of nodes that arrived after the start, with network and buildings."""
         assert self.money is not None
         price = purchase_price_cny(self.money, pool, self.catalogue.accelerator(pool.accelerator))
         nodes = sum(span.nodes for span in spans if span.begin_s > 0 and span.age_s == 0)
@@ -178,9 +179,9 @@ class RunCosts:
 def _borne_by_jobs(
     jobs: pd.DataFrame, row: npt.NDArray[np.intp], held: Mapping[str, Floats]
 ) -> pd.DataFrame:
-    """Add the energy use and cost of each job: the sum over its allocations.
+    """Add the energy use and cost of each job, summed over the job's allocations.
 
-    `row` contains the row in `jobs` of each allocation.
+    `row` contains, for each allocation, the row of its job in `jobs`.
     """
     sums = {
         name: np.bincount(row, held[name], minlength=len(jobs)) for name in _TOTALS if name in held
@@ -198,7 +199,7 @@ def open_costs(
     spares: Mapping[str, int] = MappingProxyType({}),
     calendar: Calendar = UNDATED,
 ) -> RunCosts:
-    """Check the energy and money of a scenario against its cluster.
+    """Check the sections ``energy`` and ``money`` of a scenario against its cluster.
 
     Parameters
     ----------

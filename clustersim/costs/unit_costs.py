@@ -18,13 +18,13 @@ __all__ = ["unit_costs", "work_done"]
 
 
 def work_done(result: Result, catalogue: Catalogue) -> pd.DataFrame:
-    """Return the kept work of each attempt, or of each job if the result has no attempts.
+    """Return the kept work of each attempt, or of each job if there is no table of attempts.
 
     Returns
     -------
     pandas.DataFrame
-        ``pool``, ``job`` (share of the job's work), ``token`` and ``flop`` (tokens trained and
-        model FLOP for them; 0 for a job without a model).
+        ``pool``, ``job`` (share of the job's work), ``token`` (tokens trained on) and ``flop``
+        (model FLOPs for these tokens). The last two are 0 for a job without a model.
     """
     jobs = result.jobs
     tokens, flops = np.zeros(len(jobs)), np.zeros(len(jobs))
@@ -47,9 +47,9 @@ def unit_costs(
 ) -> dict[str, dict[Scope, float]]:
     """Return the cost of the fleet per unit of its work.
 
-    The entire cost of a pool, except for services, is spread over its work, including the cost that
-    no job bears. If only some jobs have a model, their part of the pool's cost equals their part of
-    the cost that jobs bear.
+    The entire cost of a pool, except for services, is spread over its work. This includes the cost
+    that no job bears. If only some jobs have a model, they receive the same share of the pool's
+    cost as of the cost that jobs bear.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def unit_costs(
     -------
     dict
         ``cost_per_job_cny``, ``cost_per_token_cny`` and ``cost_per_flop_cny``, each with the keys
-        of `cost_cny`; NaN if there is no such work.
+        of `cost_cny`; NaN if no work of this kind was done.
     """
     work = work_done(result, catalogue)
     modelled = _modelled(result.jobs)[borne["row"].to_numpy()]
@@ -84,7 +84,7 @@ def unit_costs(
 
 
 def _modelled(jobs: pd.DataFrame) -> Bools:
-    """Whether each job trains a model."""
+    """Return whether each job trains a model."""
     if "model" not in jobs or "tokens" not in jobs:
         return np.zeros(len(jobs), dtype=bool)
     return np.asarray(jobs["model"].notna(), dtype=bool)

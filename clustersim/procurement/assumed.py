@@ -17,13 +17,13 @@ __all__ = ["assumed_plan", "removal_notes"]
 def assumed_plan(
     spec: PlanSpec, assumptions: PlanningAssumptions
 ) -> tuple[PlanSpec, frozenset[str]]:
-    """Fill missing fields of a plan from the planning assumptions.
+    """Fill in the missing fields of a plan from the planning assumptions.
 
     Returns
     -------
     spec : PlanSpec
     filled : frozenset of str
-        Paths of the filled fields.
+        Paths of the fields that were filled in.
     """
     filled = {name for name in ("cny_per_usd", "host_price") if name not in spec.model_fields_set}
     update: dict[str, Any] = {}
@@ -40,14 +40,14 @@ def assumed_plan(
 
 
 def removal_notes(spec: PlanSpec, removed: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return notes on what replaces fields that were removed from a plan file.
+    """Return one note for each removed field of a plan file, which states what applies instead.
 
     Parameters
     ----------
     spec : PlanSpec
-        The plan without these fields.
+        The plan without the removed fields.
     removed : mapping of str to object
-        Values in the file by path.
+        Value of each removed field in the file, by path.
     """
     notes = []
     for path, was in removed.items():
@@ -61,12 +61,12 @@ def removal_notes(spec: PlanSpec, removed: Mapping[str, Any]) -> tuple[str, ...]
             )
             continue
         shown = repr(was) if isinstance(was, str | int | float | bool) else "a section"
-        notes.append(f"`{path}` was removed (the file has {shown}); {_instead(spec, path)}")
+        notes.append(f"`{path}` was removed (in the file: {shown}); {_instead(spec, path)}")
     return tuple(notes)
 
 
 def _instead(spec: PlanSpec, path: str) -> str:
-    """Return what applies to a path that is missing in the file of a plan."""
+    """Describe what applies instead of a field that is missing in the plan file."""
     if path == "depreciation":
         assert spec.depreciation is not None, "it is filled when the file is read"
         return f"the planning assumption applies: {spec.depreciation / SECONDS_PER_YEAR:.3g} years"

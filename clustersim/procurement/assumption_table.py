@@ -1,4 +1,4 @@
-"""The table of a plan's assumptions about prices, power and time, with their origins."""
+"""Table of the assumptions behind a plan: prices, power and time, each with its origin."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ PLAN_FILE, PLANNING, OWN = "plan file", "planning assumptions", "user's catalogu
 
 
 def assumption_table(question: PlanQuestion, problem: Problem) -> pd.DataFrame:
-    """Return a plan's assumptions about prices, power and time, with their origins.
+    """Return a plan's assumptions about prices, power and time, each with its origin.
 
     Returns
     -------
     DataFrame
-        ``assumption, value`` (with its unit), ``origin``: plan file, planning assumptions, user's
-        catalogue file, or default.
+        One row per assumption: ``assumption``, ``value`` (text with a unit) and ``origin`` (plan
+        file, planning assumptions, user's catalogue file, or default).
     """
     spec, catalogue = question.spec, question.catalogue
     assumptions = catalogue.assumptions

@@ -1,4 +1,4 @@
-"""Checks of a plan beyond the format of its fields."""
+"""Checks of a plan that go beyond the format of single fields."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["check_plan", "supply_stops"]
 
 
 def check_plan(spec: PlanSpec, catalogue: Catalogue) -> list[str]:
-    """Return the problems of a plan that involve more than one field."""
+    """Return one message per problem that involves several fields of a plan, or the catalogue."""
     problems = [
         *_check_quarter(spec),
         *_check_chip(spec, catalogue),
@@ -36,7 +36,10 @@ def _check_quarter(spec: PlanSpec) -> Iterator[str]:
                 f"{len(values)}"
             )
     if spec.decide_first > spec.quarters:
-        yield f"decide_first: must be at most {spec.quarters} (quarters), found {spec.decide_first}"
+        yield (
+            f"decide_first: must be at most the number of quarters ({spec.quarters}), found "
+            f"{spec.decide_first}"
+        )
 
 
 def _check_chip(spec: PlanSpec, catalogue: Catalogue) -> Iterator[str]:
@@ -72,8 +75,8 @@ def _check_demand(spec: PlanSpec, catalogue: Catalogue) -> Iterator[str]:
             )
         if demand.must_meet < 1 and not any(value is not None for value in values):
             yield (
-                f"{where}: needs must_meet: 1, or value_per_million_tokens as the cost of unmet "
-                f"demand beyond the share {demand.must_meet:g}"
+                f"{where}: needs value_per_million_tokens, the cost of unmet demand, because "
+                f"must_meet is {demand.must_meet:g}; with must_meet: 1, no cost is needed"
             )
         for chip in demand.chips or ():
             if chip not in spec.chips:
@@ -97,7 +100,7 @@ def _check_scenario(spec: PlanSpec) -> Iterator[str]:
             if chip not in spec.chips:
                 yield f"scenarios.{name}.available: {unknown_name('chip', chip, spec.chips)}"
             elif supply.factor is not None and spec.chips[chip].available is None:
-                yield f"{where}: a factor needs chips.{chip}.available"
+                yield f"{where}: `factor` needs chips.{chip}.available, which it multiplies"
 
 
 def _check_verification(spec: PlanSpec) -> Iterator[str]:
@@ -110,8 +113,8 @@ def _check_verification(spec: PlanSpec) -> Iterator[str]:
     allowed = [name for name, each in METRICS.built_in.items() if each.service]
     if metric not in allowed:
         yield (
-            f"verify.objective.metric: {metric} does not measure the service to the jobs of a "
-            f"quarter; allowed: {', '.join(allowed)}"
+            f"verify.objective.metric: {metric} does not measure the service that the jobs of a "
+            f"quarter receive; allowed: {', '.join(allowed)}"
         )
 
 
@@ -122,12 +125,14 @@ def _check_spare_part(spec: PlanSpec) -> Iterator[str]:
             if not supply.spare_parts and stops[chip] is None:
                 yield (
                     f"scenarios.{name}.available.{chip}.spare_parts: false is allowed only if "
-                    "nodes can be bought at first, but none from some quarter on"
+                    "nodes can be bought at first and none can be bought after some quarter"
                 )
 
 
 def supply_stops(available: Floats) -> list[int | None]:
-    """Return for each chip the quarter from which no nodes can be bought, or None.
+    """Return, for each chip, the quarter (counted from 0) from which no more nodes can be bought.
+
+    The value is None if nodes can be bought in the last quarter, or in no quarter at all.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The search for the planning utilisation at which the simulated service meets the objective."""
+"""Search for the largest planning utilisation at which the service meets the objective."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from dataclasses import dataclass
 __all__ = ["Correction"]
 
 FIRST_STEP = 0.1
-"""The first step down, as a share of the start value; each further step is twice as long."""
+"""First step down, as a share of the first value tried; each further step is twice as large."""
 MARGIN = 0.2
-"""Smallest distance of a trial value from the ends of its bracket, as a share of its width."""
+"""Smallest distance of a trial value from the ends of the bracket, as a share of its width."""
 
 
 @dataclass(frozen=True, slots=True)
 class Correction:
     """A search for the largest planning utilisation at which the service meets the objective.
 
-    While the service misses the objective, the search goes down in steps that double.  Once a value
-    meets it, the search interpolates the logarithm of one plus the measurement between the last two
-    values, but keeps away from both ends (safeguarded false position).  A utilisation at which no
-    plan is possible is a lower limit of the search.
+    As long as the service misses the objective, the search lowers the utilisation in steps that
+    double.  Once a value meets the objective, the search interpolates between the ends of the
+    bracket and keeps a margin from both ends (safeguarded false position).  The interpolated
+    quantity is the logarithm of one plus the measurement divided by the objective.  A utilisation
+    at which no plan is possible is a lower limit of the search.
 
     Attributes
     ----------
@@ -30,7 +31,7 @@ class Correction:
     lowest : float
         The smallest value to try.
     at_most : float
-        The objective, more than 0.
+        The objective: the largest measurement allowed, more than 0.
     tolerance : float
         Width of the bracket at which the search ends.
 
@@ -50,12 +51,12 @@ class Correction:
     tolerance: float
 
     def next_value(self, tried: Mapping[float, float | None]) -> float | None:
-        """Return the value to try next; None when done.
+        """Return the next value to try; None if the search has ended.
 
         Parameters
         ----------
         tried : mapping of float to float or None
-            The measurement by utilisation; None if no plan is possible.
+            Measurement for each utilisation tried; None if no plan is possible there.
         """
         if not tried:
             return self.begin
@@ -79,7 +80,12 @@ class Correction:
     def _bracket(
         self, tried: Mapping[float, float | None]
     ) -> tuple[float | None, float | None, float | None]:
-        """Return the largest value that meets the objective, the next above it, and the floor."""
+        """Return the ends of the bracket and the floor; each is None if it is unknown.
+
+        The ends are the largest utilisation that meets the objective and the smallest larger
+        utilisation that misses it.  The floor is the largest utilisation at which no plan is
+        possible.
+        """
         good = [v for v, measure in tried.items() if measure is not None and self._meets(measure)]
         kept = max(good, default=None)
         bad = [
@@ -94,7 +100,7 @@ class Correction:
         return measure <= self.at_most
 
     def _share(self, tried: Mapping[float, float | None], low: float, high: float) -> float:
-        """Return the position of the next value in its bracket, as a share of the width."""
+        """Return the next value's position in the bracket, as a share of its width."""
         below, above = tried[low], tried[high]
         if below is None or above is None or not math.isfinite(above):
             return 0.5

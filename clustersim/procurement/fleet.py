@@ -1,4 +1,4 @@
-"""The chips of a plan as pools of a cluster, and the speed of each class on each chip."""
+"""Conversion of a plan's chips to pools of a cluster, and the speed of each class on each chip."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ KEPT_OF_A_POOL = ("nic", "scale_up", "fabric")
 
 @dataclass(frozen=True)
 class BaseScenario:
-    """The base scenario, which provides scheduler, failures, software, seed and network.
+    """Parts of the base scenario that a verification uses, such as scheduler, failures and network.
 
     Attributes
     ----------
     verification : Verification
-        The section of the plan that names the scenario.
+        The section ``verify`` of the plan, which names the scenario.
     tree : dict
-        The parts that are used, except the network, as plain data; files have full paths.
+        The parts other than the network, as plain data; file names are full paths.
     networks : dict
-        Fields that describe links, from the first pool of each accelerator.
+        For each accelerator, the fields of its first pool that describe links.
     datacenter_network : dict or None
-        The network between the pools.
+        The network between the pools, if the base scenario has one.
     """
 
     verification: Verification
@@ -60,7 +60,7 @@ class BaseScenario:
 
 
 def open_base_scenario(question: PlanQuestion) -> BaseScenario | None:
-    """Read the base scenario for the verification of a plan; None without verification.
+    """Read the base scenario for the verification of a plan; None if it has no verification.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def open_base_scenario(question: PlanQuestion) -> BaseScenario | None:
 
 
 def chips_per_node(question: PlanQuestion) -> dict[str, int]:
-    """Return the chips per node, by chip type of the plan."""
+    """Return the number of chips per node for each chip type of the plan."""
     return {
         name: chip.chips_per_node or question.catalogue.accelerator(chip.accelerator).chips_per_node
         for name, chip in question.spec.chips.items()
@@ -117,7 +117,7 @@ def _cluster_spec(
 def cluster_of(
     question: PlanQuestion, base: BaseScenario | None, nodes: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Return a topology with one pool per chip type and the given nodes, as plain data."""
+    """Return a topology as plain data: one pool per chip type, with the given number of nodes."""
     pools = {}
     for name, chip in question.spec.chips.items():
         accelerator = question.catalogue.accelerator(chip.accelerator).name
@@ -135,12 +135,12 @@ def cluster_of(
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """Speed of the demand classes on the chips of a plan, from the performance core.
+    """Speed of each demand class on each chip of a plan, from the performance core.
 
     Attributes
     ----------
     gang_tokens_per_s : float64 array (classes, chips)
-        Speed of one job; 0 if it cannot or must not run on the chip.
+        Speed of one job; 0 if the job cannot or must not run on the chip.
     chips_per_node : int64 array (chips,)
     obstacles : dict of (str, str) to str
         Reason why a class cannot run on a chip, by class and chip.
@@ -152,7 +152,7 @@ class Throughput:
 
 
 def throughput(question: PlanQuestion, base: BaseScenario | None = None) -> Throughput:
-    """Return the speed of each class on each chip with its best parallelism plan, in one call.
+    """Return the speed of each class on each chip, with the best parallelism plan in each case.
 
     Raises
     ------

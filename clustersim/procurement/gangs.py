@@ -16,17 +16,18 @@ from clustersim.procurement.solve import Schedule
 __all__ = ["LEAST_SHARE", "check_scale", "gangs_without_room"]
 
 LEAST_SHARE = 1e-3
-"""Smallest share of a class's nodes on a chip at which the plan counts as using the chip."""
+"""Smallest share of a class's busy nodes at which a chip counts as used for the class."""
 NO_NODE = 1e-6
 """Number of nodes below which the solver's result is treated as 0."""
 MOST_ROUNDING = 0.05
-"""Largest relative rounding error of a pool's nodes at a smaller scale."""
+"""Largest relative rounding error allowed in the number of nodes of a scaled pool."""
 
 
 def gangs_without_room(question: PlanQuestion, schedule: Schedule) -> list[str]:
-    """Return the classes that are planned on a chip with too few chips for one gang.
+    """Return one message for each class planned on a pool that has too few chips for a gang.
 
-    The plan uses averages and does not detect this: it lets half a gang do half the work.
+    The linear program does not detect this problem, because it uses averages: in it, half a gang
+    does half the work.
     """
     spec, problem = question.spec, schedule.problem
     chips, gangs = _chips(question, schedule.nodes), _gangs(question)
@@ -53,15 +54,15 @@ def check_scale(
     question : PlanQuestion
     schedule : Schedule
     scenarios : sequence of int
-        Scenarios that are simulated.
+        Indices of the scenarios that are simulated.
     scale : float
         Scale of the simulated fleet, at most 1.
 
     Raises
     ------
     InputError
-        If rounding changes a pool in use by more than 5 %, or the pool loses room for a gang that
-        is planned on it.
+        If rounding changes a pool in use by more than 5 %, or leaves too few chips in it for a gang
+        that is planned on it.
     """
     nodes, uses = schedule.nodes[list(scenarios)], _uses(schedule)[list(scenarios)]
     faulty = _changed(question, nodes, uses, scale)
@@ -75,14 +76,14 @@ def check_scale(
         question.source,
         f"verify.scale: {scale:g} turns {have:,.0f} nodes of {schedule.problem.chips[k]} into "
         f"{np.rint(have * scale):,.0f} (quarter {quarter + 1}, scenario "
-        f"{schedule.problem.scenarios[scenarios[s]]!r}); this is more than "
-        f"{100 * MOST_ROUNDING:g} % off or too few for a gang. The smallest scale allowed is "
+        f"{schedule.problem.scenarios[scenarios[s]]!r}). The rounding error exceeds "
+        f"{100 * MOST_ROUNDING:g} %, or a gang has too little room. The smallest scale allowed is "
         f"{f'1/{enough}' if enough > 1 else '1'}",
     )
 
 
 def _changed(question: PlanQuestion, nodes: Floats, uses: Bools, scale: float) -> Bools:
-    """Whether a scale changes a pool in use too much, (S, Q, K)."""
+    """Return whether a scale changes a pool in use too much; array (scenarios, quarters, chips)."""
     exact = nodes * scale
     scaled = np.rint(exact)
     rounded = uses.any(axis=2) & (np.abs(scaled - exact) > MOST_ROUNDING * exact)
@@ -92,18 +93,18 @@ def _changed(question: PlanQuestion, nodes: Floats, uses: Bools, scale: float) -
 
 
 def _uses(schedule: Schedule) -> Bools:
-    """Whether the plan uses a chip for a class, (S, Q, C, K)."""
+    """Return whether a class uses a chip; array (scenarios, quarters, classes, chips)."""
     busy = schedule.busy
     return np.asarray(busy > LEAST_SHARE * busy.sum(axis=3, keepdims=True) + NO_NODE)
 
 
 def _chips(question: PlanQuestion, nodes: Floats) -> Floats:
-    """Return the chips of each pool, (S, Q, 1, K)."""
+    """Return the number of chips in each pool; array (scenarios, quarters, 1, chips)."""
     return (nodes * list(chips_per_node(question).values()))[:, :, None, :]
 
 
 def _gangs(question: PlanQuestion) -> Ints:
-    """Return the chips of a job, (C, 1)."""
+    """Return the number of chips per job of each class; array (classes, 1)."""
     return np.array([[demand.accelerators] for demand in question.spec.demand.values()])
 
 

@@ -1,9 +1,9 @@
 """Finished verification runs of a plan, kept until the plan is complete.
 
-The file has one line of JSON per run, appended as soon as the run is done.  So if the process ends
-at any time, all earlier lines are in the file.  The first line contains the question of the plan
-and the code that makes the runs, so the plan can be continued even without its other files.  Each
-line has a checksum; runs of damaged lines are simulated again.
+The file has one line of JSON per run, which is appended as soon as the run is done.  Finished runs
+are therefore never lost, even if the process is killed.  The first line contains the question of
+the plan and the hashes of the code that makes the runs, so the plan can be continued without its
+other files.  Each line has a checksum; runs on damaged lines are repeated.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DIGITS = 16
 
 @dataclass(slots=True)
 class _Kept:
-    """A run of the file: its result, its inputs, and whether it was requested."""
+    """A finished run: its result, the files and code behind it, and whether it was requested."""
 
     service: Service
     files: Mapping[str, str] = field(default_factory=dict)
@@ -41,14 +41,15 @@ class _Kept:
 
 
 class KeptRuns:
-    """Runs by their inputs: the scenario with its files, the replication, and the code.
+    """Finished runs, identified by the scenario with its files, the replication, and the code.
 
     Parameters
     ----------
     path : Path, optional
-        File of the runs, which are read from it.  Without it, runs are kept only in memory.
+        File from which runs are read and to which new runs are appended.  Without a file, runs are
+        kept only in memory.
     question : mapping, optional
-        The question of the plan as plain data, stored in the file.
+        The question of the plan as plain data, which is stored in the file.
     """
 
     def __init__(self, path: Path | None = None, question: Mapping[str, Any] | None = None) -> None:
@@ -65,7 +66,7 @@ class KeptRuns:
         self._file = None
 
     def begin(self) -> None:
-        """Create or continue the file; from now on, an interrupted plan can be continued.
+        """Create the file, or open it to append runs; from then on, the plan can be resumed.
 
         Raises
         ------
@@ -76,7 +77,7 @@ class KeptRuns:
             return
         with ExitStack() as stack:
             file = stack.enter_context(self._path.open("a+b"))
-            busy = "another process makes this plan; wait for it or stop it"
+            busy = "another process is making this plan; wait for it or stop it"
             stack.enter_context(locked(self._path, busy))
             self._stack = stack.pop_all()
         self._file = file
@@ -90,7 +91,7 @@ class KeptRuns:
         )
 
     def get(self, check: SimulatedCheck, replication: int) -> Service | None:
-        """Return a finished run, or None."""
+        """Return the service measured in a finished run; None if the run is not available."""
         run = self._runs.get(_key(check, replication))
         if run is None:
             return None
@@ -98,7 +99,7 @@ class KeptRuns:
         return run.service
 
     def add(self, check: SimulatedCheck, replication: int, service: Service) -> None:
-        """Add a run; it is in the file when this returns."""
+        """Add a finished run, and write it to the file before returning."""
         key = _key(check, replication)
         self._runs[key] = _Kept(service, used=True)
         if self._path is None:
@@ -115,16 +116,16 @@ class KeptRuns:
         self._write(row)
 
     def explain_unused(self) -> None:
-        """Report why runs of the file cannot be reused; call this when a run is missing.
+        """Print notes on why the unused runs of the file cannot be reused.
 
-        Runs are made round by round, so no run of the file belongs to a later round than the
-        missing run.
+        This method is called when a run is missing.  Runs are made round by round, so the file has
+        no runs of later rounds, and every unused run is one that cannot be reused.
         """
         unused = {key: run for key, run in self._runs.items() if not run.used}
         reasons = Counter(_reason(key, run) for key, run in unused.items())
         for reason, count in reasons.items():
             what = "1 run is" if count == 1 else f"{count:,} runs are"
-            note(f"{self._path}: {what} made again: {reason}")
+            note(f"{self._path}: {what} repeated: {reason}")
         for run in unused.values():
             run.used = True
 
@@ -139,7 +140,7 @@ class KeptRuns:
 
 
 def question_of(path: Path) -> Mapping[str, Any] | None:
-    """Return the question of the plan that a file of runs belongs to; None if it is unknown."""
+    """Return the question of the plan to which a file of runs belongs; None if it is unknown."""
     rows = [row for row in _rows(path) if row is not None and "question" in row]
     question = rows[-1]["question"] if rows else None
     return question if isinstance(question, dict) else None
@@ -158,7 +159,7 @@ def _key(check: SimulatedCheck, replication: int) -> str:
 
 
 def _files(check: SimulatedCheck) -> dict[str, str]:
-    """Return the hashes of the files that a run reads, by name."""
+    """Return the hashes of the files that a run reads, by file name."""
     tree = check.tree
     named = [str(name) for name in tree.get("catalogue", ()) if isinstance(name, str)]
     named += [
@@ -171,26 +172,26 @@ def _files(check: SimulatedCheck) -> dict[str, str]:
 
 
 def _code() -> Code:
-    """Return the code that makes the runs, including the code of plans."""
+    """Return the code that makes the runs, including the modules of this package."""
     code, folder = this_code(), Path(__file__).parent
     own = {f"procurement/{path.name}": file_hash(str(path)) for path in sorted(folder.glob("*.py"))}
     return Code(code.version, {**code.files, **own})
 
 
 def _reason(key: str, run: _Kept) -> str:
-    """Return why a run cannot be used any more: what has changed since it was made."""
+    """Return why a run cannot be reused, that is, what has changed since it was made."""
     changed = [name for name, before in run.files.items() if file_hash(name) != before]
     if changed:
-        return f"changed since: {', '.join(changed)}"
+        return f"these files have changed: {', '.join(changed)}"
     now = this_code()
     if code_hash(key) != now.hash or (run.code is not None and run.code != _code()):
         what = "unknown" if run.code is None else changed_files(run.code, _code())
         by = run.code.version if run.code is not None else ""
         return (
-            f"made by clustersim {by}".rstrip() + f" (code {code_hash(key)}), but this is {now}; "
-            f"differences: {what}"
+            f"the code has changed from clustersim {by}".rstrip()
+            + f" (code {code_hash(key)}) to {now}; differences: {what}"
         )
-    return "the scenario or a file that it reads has changed since"
+    return "the scenario or a file that it reads has changed"
 
 
 def _checksum(row: Mapping[str, Any]) -> str:
@@ -211,11 +212,11 @@ def _read(path: Path) -> Iterator[tuple[str, _Kept]]:
         except (ValueError, KeyError, TypeError):
             bad += 1
     if bad:
-        note(f"{path}: damaged or incomplete lines: {bad}; these runs are made again")
+        note(f"{path}: damaged or incomplete lines: {bad}; these runs are repeated")
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any] | None]:
-    """Read the lines of a file; None for those that are damaged."""
+    """Yield the content of each line of a file; None for a damaged line."""
     for line in path.read_bytes().splitlines():
         try:
             row = json.loads(line)

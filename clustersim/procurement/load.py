@@ -1,4 +1,4 @@
-"""Reading and checking of plan files."""
+"""Read and check plan files."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class PlanQuestion(Brief):
     draw : CoefficientDraw
         Values of the performance core's coefficients.
     source : str
-        Its file, for messages.
+        Name of the plan file, for messages.
     folder : Path
-        Folder to which its file names are relative.
+        Folder to which file names in the plan are relative.
     assumed : frozenset of str
-        Fields filled by the planning assumptions.
+        Paths of the fields that were filled in from the planning assumptions.
     notes : tuple of str
-        Notes on changes that were made to the file.
+        Notes on the changes that were applied to the plan file.
     """
 
     spec: PlanSpec
@@ -73,17 +73,18 @@ def load_plan(
     Parameters
     ----------
     path : str or Path
-        The file, or the name of a file in a folder ``experiments`` of the user or of the package.
-        With ``extends: FILE``, keys that the file does not have are taken from FILE.
+        The file, or the name of a file in the folder ``experiments`` of the user or the package.
+        If it contains ``extends: FILE``, the keys that it lacks are taken from FILE.
     quick : bool
         Whether to apply the changes under ``quick``.
     changes : mapping or sequence of str
-        ``{"budget": "80e9 CNY"}`` or ``["budget=80e9 CNY"]``; paths are separated by dots.
+        Changes by path, such as ``{"budget": "80e9 CNY"}`` or ``["budget=80e9 CNY"]``; the parts of
+        a path are separated by dots.
 
     Raises
     ------
     InputError
-        All problems of the file at once.
+        If the plan has problems; the error lists all of them.
     """
     named, path = path, existing_file(path, within="experiments")
     fields, small = read_version(path, quick=quick)
@@ -103,7 +104,7 @@ def load_plan(
 
 
 def _preview_notes(spec: PlanSpec, path: str | Path, *, quick: bool) -> Iterator[str]:
-    """Yield a note on the limits of a quick version of a plan."""
+    """Yield a note on the limits of the quick version of a plan; none if `quick` is False."""
     if not quick:
         return
     count = 0 if spec.verify is None else spec.verify.replications
@@ -122,7 +123,7 @@ def define_plan(
     source: str | Path = "plan",
     folder: str | Path = ".",
 ) -> PlanQuestion:
-    """Check a plan that was already read.
+    """Check a plan that is given as a mapping, and load the chips and models that it names.
 
     Parameters
     ----------
@@ -132,12 +133,12 @@ def define_plan(
     source : str or Path
         Name of the plan in messages.
     folder : str or Path
-        Folder to which its file names are relative.
+        Folder to which file names in the plan are relative.
 
     Raises
     ------
     InputError
-        All problems at once.
+        If the plan has problems; the error lists all of them.
     """
     if isinstance(fields, PlanQuestion):
         return fields

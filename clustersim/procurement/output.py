@@ -1,4 +1,4 @@
-"""The folder of a plan: a JSON file, tables, plots, and scenarios that can be run again."""
+"""The output folder of a plan: a JSON file, tables, plots, and scenarios that can be run again."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ PLAN_FILE = "plan.json"
 def plan_folder(
     folder: str | Path, question: PlanQuestion, *, resume: bool = False
 ) -> Iterator[tuple[Path, KeptRuns]]:
-    """Open the folder of a plan with its verification runs, which are kept until the plan is
-    complete.
+    """Open the output folder of a plan and the verification runs that it contains.
+
+    The runs are kept until the plan is complete.
 
     Parameters
     ----------
@@ -53,12 +54,13 @@ def plan_folder(
         A new or empty folder; with `resume`, also the folder of an interrupted plan.
     question : PlanQuestion
     resume : bool
+        Whether to continue an interrupted plan.
 
     Raises
     ------
     InputError
-        If the folder cannot be used: it is not empty and, with `resume`, contains no interrupted
-        plan of this question; or another process is making this plan.
+        If the folder is not empty, unless `resume` is set and the folder contains an interrupted
+        plan of this question.  Also if another process is making this plan.
     """
     path = Path(folder)
     asked = question.spec.model_dump(mode="json", exclude_none=True)
@@ -83,8 +85,8 @@ def plan_folder(
     elif changed := [key for key in {**held, **asked} if held.get(key) != asked.get(key)]:
         raise InputError(
             path,
-            f"contains a plan of another question, which differs in {', '.join(changed)}; choose a "
-            "new folder",
+            f"contains a plan for another question, which differs in {', '.join(changed)}; choose "
+            "a new folder",
         )
     with write_errors(path), closing(KeptRuns(path / KEPT_RUNS, asked)) as kept:
         kept.begin()
@@ -92,7 +94,7 @@ def plan_folder(
 
 
 def _is_interrupted(folder: Path) -> bool:
-    """Whether a folder contains an incomplete plan: it keeps runs, or lists missing parts."""
+    """Return whether a folder has kept runs, or a plan file that lists missing parts."""
     return (folder / KEPT_RUNS).is_file() or bool(_plan_file(folder).get("missing"))
 
 
@@ -114,7 +116,7 @@ def _question(folder: Path) -> Mapping[str, Any] | None:
 
 
 def _plan_file(folder: Path) -> Mapping[str, Any]:
-    """Return the content of the file of a plan; empty if it cannot be read."""
+    """Return the content of ``plan.json``; empty if the file cannot be read."""
     try:
         data = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -123,17 +125,17 @@ def _plan_file(folder: Path) -> Mapping[str, Any]:
 
 
 def write_plan(plan: PurchasePlan, folder: Path, formats: Sequence[str] = ("png", "svg")) -> None:
-    """Write a plan into an existing folder, its own or an empty one.
+    """Write a plan to an existing folder, which is empty or contains this plan.
 
-    ``plan.json`` is written last, and the kept runs are deleted after it.  So if the process is
-    killed at any time, a folder with kept runs contains an interrupted plan.
+    ``plan.json`` is written last, and the kept runs are deleted only after that.  A folder with
+    kept runs therefore contains an interrupted plan, even if the process was killed.
 
     Parameters
     ----------
     plan : PurchasePlan
     folder : Path
     formats : sequence of str
-        Formats of the plots; empty for tables only.
+        File formats of the plots; without formats, only the tables are written.
     """
     tables = plan_tables(plan)
     for name, table in tables.items():
@@ -212,7 +214,7 @@ def _number(value: float) -> float | str:
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return rows as plain data; NaN becomes null, infinity becomes text."""
+    """Return the rows of a table as plain data; NaN becomes None, and infinity becomes text."""
     rows: list[dict[str, Any]] = []
     for record in table.astype(object).to_dict("records"):
         row: dict[str, Any] = {}
@@ -230,7 +232,7 @@ def _file_name(name: str) -> str:
 
 
 def _write_check(check: SimulatedCheck, replication: int, folder: Path, name: str) -> None:
-    """Write a scenario with its jobs, so that it can be run alone; nothing if it has no jobs."""
+    """Write a simulated scenario and its jobs as files that can be run; do nothing without jobs."""
     jobs = simulated_check_jobs(check, replication)
     if jobs.empty:
         return

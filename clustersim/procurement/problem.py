@@ -29,14 +29,15 @@ __all__ = ["Problem", "problem_of"]
 
 @dataclass(frozen=True)
 class Problem:
-    """Numbers of a plan; money in yuan, power in watts, chips in nodes.
+    """A plan in numbers: money in yuan, power in watts, chips as numbers of nodes.
 
     Attributes
     ----------
     chips, classes, scenarios : tuple of str
-        K, C and S names; there are Q quarters.
+        Names of the K chips, C demand classes and S scenarios.
     quarters, first : int
-        The purchases of the first `first` quarters are decided before the scenario is known.
+        Number of quarters (Q), and number of quarters at the start whose purchases are decided
+        before the scenario is known.
     probability : float array (S,)
         Probability of each scenario.
     lot : int array (K,)
@@ -51,11 +52,11 @@ class Problem:
     site_share : float
         Price of network and buildings relative to the price of the nodes; charged in the same way.
     drawn : float array (K,)
-        Average power of a working node, for electricity; `power` is the largest power.
+        Average power of a working node, which determines the cost of electricity.
     operating : float array (K,)
-        Operating cost of a node per quarter in place.
+        Operating cost per quarter of a node in place.
     energy : float array (K,)
-        Electricity cost of a node that works for a quarter.
+        Cost of the electricity of a node that works for a whole quarter.
     existing : float array (K,)
         Nodes in place at the start.
     available : float array (S, Q, K)
@@ -63,18 +64,18 @@ class Problem:
     node_tokens : float array (C, K)
         Tokens that a fully busy node processes in a quarter; 0 if it cannot run the class.
     demand : float array (C, Q)
-        Demanded tokens.
+        Tokens demanded.
     must_meet : float array (C, Q)
         Share of the demand that must be met.
     value : float array (C,)
-        Cost of a token of unmet demand.
+        Cost per token of unmet demand.
     budget : float
     quarter_budget : float array (Q,)
     power, rack_units : float array (K,)
         Largest power and rack units of a node.
     power_limit, rack_limit : float array (Q,)
     utilisation : float
-        Share of the nodes that the plan counts on.
+        Planning utilisation: largest share of the nodes in place that may work on average.
     """
 
     chips: tuple[str, ...]
@@ -107,22 +108,22 @@ class Problem:
 
     @property
     def capital(self) -> Floats:
-        """Share of a price that is charged, including network, buildings and interest, (Q,)."""
+        """Charged share of a price, including network, buildings and interest; array (Q,)."""
         interest = 0.0 if self.interest is None else self.interest
         return np.asarray((self.charge + interest) * (1.0 + self.site_share), dtype=np.float64)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Numbers of scenarios, quarters, classes and chips."""
+        """Numbers of scenarios (S), quarters (Q), classes (C) and chips (K)."""
         return len(self.scenarios), self.quarters, len(self.classes), len(self.chips)
 
     @property
     def fixed_cost(self) -> float:
-        """Cost of the existing nodes in yuan, independent of purchases."""
+        """Operating cost of the existing nodes in yuan, which does not depend on purchases."""
         return float((self.existing * self.operating).sum()) * self.quarters
 
     def only(self, scenario: int) -> Problem:
-        """Return the problem with one scenario that occurs with certainty."""
+        """Return the problem in which the given scenario is the only one."""
         return dataclasses.replace(
             self,
             scenarios=(self.scenarios[scenario],),
@@ -131,7 +132,7 @@ class Problem:
         )
 
     def expected(self) -> Problem:
-        """Return the problem with one certain scenario: the mean supply of all scenarios."""
+        """Return the problem with a single scenario, whose supply is the mean of all scenarios."""
         weights = self.probability[:, None, None]
         return dataclasses.replace(
             self,
@@ -141,12 +142,12 @@ class Problem:
         )
 
     def at(self, utilisation: float) -> Problem:
-        """Return the problem with another planning utilisation."""
+        """Return the problem with the given planning utilisation."""
         return dataclasses.replace(self, utilisation=utilisation)
 
 
 def problem_of(question: PlanQuestion, speed: Throughput) -> Problem:
-    """Convert a plan file and the speeds of its chips into numbers.
+    """Convert a plan and the speeds of its chips to numeric form.
 
     Parameters
     ----------
@@ -218,7 +219,7 @@ def _price_of_a_node(
     count: int,
     assumptions: PlanningAssumptions,
 ) -> float:
-    """Return the price in yuan of a node with the given number of chips and its server."""
+    """Return the price in yuan of a node with `count` chips, including the server."""
     if chip.price_per_node is not None:
         return spec.in_cny(chip.price_per_node)
     if chip.price_per_chip is not None:
@@ -242,9 +243,10 @@ def _charge(depreciation_s: float, quarters: int, residual: float) -> Floats:
 
 
 def _held(depreciation_s: float, quarters: int, residual: float) -> Floats:
-    """Return the share of a price not yet written off, summed over the remaining years of the plan.
+    """Return the share of a price not yet written off, integrated over the plan, in years.
 
-    The value falls linearly to the residual value.  The result is by quarter of the purchase.
+    The value falls linearly to the residual value.  The result has one element per quarter of
+    purchase.
     """
     left_s = QUARTER_S * (quarters - np.arange(quarters))
     young_s = np.minimum(left_s, depreciation_s)
@@ -254,7 +256,7 @@ def _held(depreciation_s: float, quarters: int, residual: float) -> Floats:
 
 
 def _price_of_a_watt(question: PlanQuestion) -> float:
-    """Return the cost in yuan of one watt drawn for a quarter."""
+    """Return the cost in yuan of drawing one watt for a quarter, including the PUE."""
     electricity = question.spec.electricity
     if electricity is None:
         return 0.0
@@ -276,7 +278,7 @@ def _budgets(question: PlanQuestion) -> tuple[float, Floats]:
 
 
 def _values(question: PlanQuestion) -> Floats:
-    """Return the cost in yuan of a token of unmet demand, by class."""
+    """Return the cost in yuan per token of unmet demand, by class."""
     spec = question.spec
     values = []
     for demand in spec.demand.values():

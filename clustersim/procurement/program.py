@@ -1,4 +1,4 @@
-"""The linear program of a plan in sparse matrices, with all scenarios (its extensive form)."""
+"""The linear program of a plan with all scenarios (the extensive form), as a sparse matrix."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from clustersim.procurement.problem import Problem
 __all__ = ["Program", "Row", "build_program"]
 
 LATER, LISTED = 1e-7, 1e-8
-"""Extra cost of a purchase, as a share of its price: for each quarter by which it is made earlier,
-and for each chip that is listed before its chip.  It makes the choice among plans of equal cost
-unique."""
+"""Small extra costs of a purchase, as shares of its price, which make the choice among plans of
+equal cost unique.  The first is counted once for each quarter from the purchase to the end of the
+plan, the second once for each chip that the plan lists before the purchased one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,15 @@ class Row:
     ----------
     kind : {"budget", "available", "capacity", "power", "rack_units", "demand"}
     scenario : int or None
-        None for all scenarios: purchases that are decided first are the same in all of them.
+        None if the constraint applies to all scenarios, because it limits purchases that are
+        decided first.
     quarter : int or None
         None for the whole plan.
     of : str
         The chip or class; empty for all.
     unit : float
-        Size of one unit of its right side, in yuan, nodes, watts, rack units or tokens.
+        Size of the unit in which the constraint is stated, in yuan, nodes, watts, rack units or
+        tokens.
     """
 
     kind: str
@@ -47,23 +49,28 @@ class Row:
 
 @dataclass(frozen=True)
 class Program:
-    """Minimise ``cost @ x`` subject to ``matrix @ x <= limit`` (``==`` if `equal`) and bounds.
+    """A mixed-integer program: its cost, constraints, bounds, and the meaning of its columns.
+
+    The program minimises ``cost @ x`` subject to ``matrix @ x <= limit`` (``==`` if `equal`) and
+    the bounds.  Axes of arrays: S (scenarios), Q (quarters), C (classes) and K (chips).
 
     Attributes
     ----------
     lots : int array (S, Q, K)
-        Column of the lots bought; scenarios share the columns of quarters that are decided first.
+        Column of the number of lots bought.  For the quarters that are decided first, the scenarios
+        share columns.
     busy : int array (S, Q, C, K)
-        Column of the nodes that work for a class; -1 if they cannot.
+        Column of the number of nodes that work for a class; -1 if the chip cannot run the class.
     unmet : int array (S, Q, C)
-        Column of the tokens of unmet demand, in `token_units`.
+        Column of the unmet demand, in `token_units`.
     token_units : float array (C,)
+        Tokens per unit of unmet demand.
     cost, low, high : float array (columns,)
-        Cost in `money_unit`, and bounds.
+        Cost in `money_unit`, and lower and upper bounds.
     tie : float array (columns,)
-        Small costs in `money_unit` that decide between equal plans.
+        Small extra costs in `money_unit` that decide between plans of equal cost.
     integral : int array (columns,)
-        1 for lots, which must be integers.
+        1 if the column must be an integer (lots), otherwise 0.
     matrix : sparse array (rows, columns)
     limit : float array (rows,)
     equal : bool array (rows,)
@@ -89,7 +96,7 @@ class Program:
 
 @dataclass
 class _Rows:
-    """Collects constraints."""
+    """Collects the constraints of a program."""
 
     rows: list[Row] = field(default_factory=list)
     limits: list[float] = field(default_factory=list)
@@ -121,7 +128,7 @@ def build_program(problem: Problem, *, fixed: npt.ArrayLike | None = None) -> Pr
     ----------
     problem : Problem
     fixed : int array (first, K), optional
-        Lots bought in the quarters that are decided first, if they are fixed.
+        Lots bought in the quarters that are decided first, if these purchases are fixed.
     """
     scenarios, quarters, classes, chips = problem.shape
     lots, n_lots = _lot_columns(problem)
@@ -163,7 +170,10 @@ def build_program(problem: Problem, *, fixed: npt.ArrayLike | None = None) -> Pr
 
 
 def _lot_columns(problem: Problem) -> tuple[Ints, int]:
-    """Return the columns of the lots; those decided first are the same in all scenarios."""
+    """Return the columns of the lots and their number.
+
+    The scenarios share the columns of the quarters that are decided first.
+    """
     scenarios, quarters, _, chips = problem.shape
     shared = problem.first * chips
     later = (quarters - problem.first) * chips
@@ -177,9 +187,9 @@ def _lot_columns(problem: Problem) -> tuple[Ints, int]:
 def _costs(
     problem: Problem, lots: Ints, busy: Ints, unmet: Ints, token_units: Floats, n_columns: int
 ) -> tuple[Floats, Floats, float]:
-    """Return the expected cost per unit of each column, the tie costs, and the unit of both.
+    """Return the expected cost per unit of each column, the small extra costs, and the money unit.
 
-    The unit is chosen to suit the solver's tolerances.
+    The money unit is chosen to suit the solver's tolerances.
     """
     _, quarters, _, chips = problem.shape
     cost, tie = np.zeros(n_columns), np.zeros(n_columns)
@@ -239,7 +249,7 @@ def _add_budget(rows: _Rows, problem: Problem, scenario: int | None, bought: Int
 def _add_purchase_limits(
     rows: _Rows, problem: Problem, scenario: int | None, quarter: int, bought: Ints
 ) -> None:
-    """Add the limits on purchases of a quarter, in one scenario or (None) in all of them."""
+    """Add the limits on the purchases of a quarter, in one scenario or (if None) in all of them."""
     price = problem.lot * problem.price
     if math.isfinite(problem.quarter_budget[quarter]):
         row = Row("budget", scenario, quarter, "", float(price.max()) or 1.0)
@@ -275,7 +285,7 @@ def _add_capacity(
 def _add_room(
     rows: _Rows, problem: Problem, scenario: int | None, quarter: int, bought: Ints
 ) -> None:
-    """Limit power and rack units of the nodes in place."""
+    """Limit the power and the rack units of the nodes in place."""
     for kind, each, limits in (
         ("power", problem.power, problem.power_limit),
         ("rack_units", problem.rack_units, problem.rack_limit),

@@ -22,9 +22,10 @@ def reference_table(question: PlanQuestion, schedule: Schedule) -> pd.DataFrame 
     Returns
     -------
     DataFrame or None
-        One row per chip type: ``chip, accelerator, reference_chips, least_chips, most_chips`` (at
-        the end of the plan, over its scenarios).  Chips that are not in the plan come last, without
-        a name.  None if the plan has no reference fleet.
+        One row per chip type: ``chip, accelerator, reference_chips, least_chips, most_chips``.  The
+        last two are the smallest and the largest number at the end of the plan over its scenarios.
+        Chips that are only in the reference fleet are listed last, with an empty ``chip``.  None if
+        the plan has no reference fleet.
 
     Raises
     ------

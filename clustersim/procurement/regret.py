@@ -20,20 +20,21 @@ STOCHASTIC, EXPECTED = "this plan", "for the mean supply"
 class Regret:
     """Costs of candidate plans in every scenario.
 
-    A candidate fixes only the quarters that are decided first.  Later purchases are optimised for
-    the scenario, which is then known.
+    A candidate fixes only the purchases that are decided first.  Later purchases are optimised for
+    the scenario, which is known by then.
 
     Attributes
     ----------
     candidates : tuple of str
-        The plan for all scenarios, the best plan for each scenario if it were certain, and the plan
-        for the mean supply.
+        Names of the plan for all scenarios, of the best plan for each single scenario, and of the
+        plan for the mean supply.
     cost : float array (candidates, S)
         Cost in yuan; infinite if no later purchases meet the required demand, or if the first
         purchases exceed the supply.
     best : float array (S,)
         Least cost in each scenario.
     probability : float array (S,)
+        Probability of each of the S scenarios.
     """
 
     candidates: tuple[str, ...]
@@ -43,12 +44,12 @@ class Regret:
 
     @property
     def regret(self) -> Floats:
-        """Cost above the least cost in each scenario, (candidates, S)."""
+        """Cost above the least cost in the same scenario, in yuan; array (candidates, S)."""
         return self.cost - self.best
 
     @property
     def expected(self) -> Floats:
-        """Expected cost of each candidate."""
+        """Expected cost of each candidate, in yuan."""
         return np.asarray((self.cost * self.probability).sum(axis=1), dtype=np.float64)
 
     @property
@@ -68,7 +69,7 @@ class Regret:
 
     @property
     def value_of_stochastic_solution(self) -> float:
-        """Value of the stochastic solution in yuan: EEV - RP; negative only within the gap."""
+        """Value of the stochastic solution (yuan): EEV - RP; below 0 only within the solver gap."""
         return self.expected_of_mean_plan - self.expected_of_plan
 
     @property
@@ -80,13 +81,14 @@ class Regret:
 def find_regret(problem: Problem, schedule: Schedule, effort: Effort | None = None) -> Regret:
     """Return the cost of each candidate plan in each scenario.
 
-    As in Birge and Louveaux, "Introduction to Stochastic Programming" (2011), chapter 4.
+    The method is described in Birge and Louveaux, "Introduction to Stochastic Programming" (2011),
+    chapter 4.
 
     Parameters
     ----------
     problem : Problem
     schedule : Schedule
-        Its best plan.
+        The best plan for all scenarios of the problem.
     effort : Effort, optional
     """
     first = problem.first
@@ -111,7 +113,7 @@ def find_regret(problem: Problem, schedule: Schedule, effort: Effort | None = No
 
 
 def _costs(problem: Problem, lots: Ints, effort: Effort | None) -> Floats:
-    """Return the cost of first purchases in each scenario, with the best later purchases."""
+    """Return the cost in each scenario if `lots` are bought first and the rest is optimal."""
     costs = []
     for index in range(len(problem.scenarios)):
         found = solve(problem.only(index), fixed=lots, effort=effort)

@@ -1,4 +1,4 @@
-"""A purchase plan: solution, prices, and verification by simulation."""
+"""A purchase plan: solution, shadow prices, regret, and verification by simulation."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ __all__ = ["PurchasePlan", "plan_purchases"]
 
 @dataclass(frozen=True, repr=False)
 class PurchasePlan(Brief):
-    """A purchase plan: purchases, costs, and what they depend on.
+    """A purchase plan: purchases, costs, sensitivity to limits and scenarios, and verification.
 
     Attributes
     ----------
     question : PlanQuestion
     problem : Problem
-        The problem with the planning utilisation of the plan.
+        The numeric form of the question, with the planning utilisation of this plan.
     schedule : Schedule or None
-        None if no plan satisfies the limits.
+        The purchases; None if no plan satisfies the limits.
     bound : float
-        Lower bound of the expected cost (yuan) from the linear relaxation; NaN without a plan.
+        Lower bound on the expected cost (yuan) from the linear relaxation; NaN without a plan.
     shadow_prices : DataFrame or None
         See :func:`~clustersim.procurement.shadow_prices.shadow_prices`.
     regret : Regret or None
     shortfall : DataFrame or None
-        Only without a plan; see :func:`~clustersim.procurement.shortfall.find_shortfall`.
+        None if there is a plan; see :func:`~clustersim.procurement.shortfall.find_shortfall`.
     verified : Verified or None
-        Only if the file has a section `verify`.
+        None if the plan has no section `verify`.
     reference : DataFrame or None
         See :func:`~clustersim.procurement.reference.reference_table`.
     """
@@ -87,7 +87,7 @@ class PurchasePlan(Brief):
         Raises
         ------
         InputError
-            If `folder` exists or cannot be created; nothing is overwritten.
+            If `folder` is not empty or cannot be created; nothing is overwritten.
         """
         from clustersim.procurement.output import write_plan
 
@@ -99,13 +99,13 @@ class PurchasePlan(Brief):
     def meets(self) -> bool:
         """Whether there is a plan and its simulated service, if any, meets the objective.
 
-        This compares means; `verified.outcome` also considers their intervals.
+        Only means over replications are considered; `verified.outcome` also considers intervals.
         """
         return self.schedule is not None and (self.verified is None or self.verified.meets)
 
     @property
     def missing(self) -> list[str]:
-        """Parts that are missing because of an interrupt: the verification, the regret."""
+        """Parts that an interrupt prevented: the verification, the regret, or both."""
         parts = []
         if self.verified is not None and not self.verified.complete:
             parts.append(f"the verification by simulation ({self.verified.note})")
@@ -115,7 +115,7 @@ class PurchasePlan(Brief):
 
     @property
     def notes(self) -> list[str]:
-        """Notes that matter when this plan is compared with others."""
+        """Notes to consider when this plan is compared with others."""
         spec, notes = self.question.spec, list(self.question.notes)
         if self.missing:
             notes.append(
@@ -132,7 +132,7 @@ class PurchasePlan(Brief):
                 "stay short"
             )
         if spec.electricity is None:
-            notes.append("electricity is not counted: the plan has no `electricity`")
+            notes.append("electricity is not counted: the plan has no section `electricity`")
         return notes
 
     @property
@@ -149,7 +149,7 @@ def plan_purchases(
     kept: KeptRuns | None = None,
     state: Callable[[PurchasePlan], None] | None = None,
 ) -> PurchasePlan:
-    """Find the purchases of least expected cost, and verify them if the plan asks for it.
+    """Find the purchases with the least expected cost, and verify them if the plan requests it.
 
     Parameters
     ----------
@@ -163,13 +163,14 @@ def plan_purchases(
         Finished runs of the verification; see
         :class:`~clustersim.procurement.kept_runs.KeptRuns`.
     state : callable, optional
-        Called with the incomplete plan when its purchases are known, and again after each further
-        step.
+        Called with the incomplete plan as soon as its purchases are known, and again after each
+        further step.
 
     Returns
     -------
     PurchasePlan
-        Incomplete after a KeyboardInterrupt, if purchases were already known; see `missing`.
+        The plan.  After a KeyboardInterrupt, it is incomplete if its purchases were already known;
+        see `missing`.
 
     Raises
     ------

@@ -18,7 +18,7 @@ UNITS = {
     "available": ("node", 1.0),
     "demand": ("million tokens", 1e6),
 }
-"""Unit of the price of each constraint, with its size in SI units."""
+"""Unit to which the price of each constraint refers, and its size in the units of the problem."""
 ALL = "all"
 """Value of the column ``scenario`` if the limit is raised in every scenario."""
 NOTHING = 1e-7
@@ -26,7 +26,7 @@ NOTHING = 1e-7
 
 
 def shadow_prices(program: Program, solution: Any) -> pd.DataFrame:
-    """Return the value of one more unit of each limit of a plan.
+    """Return the shadow price of each limit: the cost saved by raising the limit by one unit.
 
     Parameters
     ----------
@@ -39,10 +39,10 @@ def shadow_prices(program: Program, solution: Any) -> pd.DataFrame:
     DataFrame
         One row per limit: ``constraint, of`` (chip or class), ``scenario`` in which the limit is
         raised (``all`` for every scenario), ``quarter`` (from 1; empty for the whole plan), ``unit,
-        saves_cny`` (decrease of the expected cost per unit).  The price of demand is negative.
-        Prices are valid for small changes.  The supply of quarters that are decided first is priced
-        only for all scenarios together.  For limits that are equal in all scenarios, ``all`` is the
-        sum over them.
+        saves_cny`` (decrease of the expected cost per unit).  The price of demand is negative,
+        because more demand costs more.  Prices are valid for small changes.  In the quarters that
+        are decided first, supply has a price only for all scenarios together.  If a limit is the
+        same in all scenarios, its price for ``all`` is the sum over the scenarios.
     """
     marginal = np.zeros(len(program.rows))
     marginal[~program.equal] = solution.ineqlin.marginals
@@ -84,7 +84,10 @@ def shadow_prices(program: Program, solution: Any) -> pd.DataFrame:
 
 
 def _of_the_bound(program: Program, solution: Any, row: Row) -> float:
-    """Return the cost of more demand that arises because it raises the bound on unmet demand."""
+    """Return the part of the marginal cost of demand that is due to the bound on unmet demand.
+
+    The bound is a share of the demand, so it rises with the demand.
+    """
     assert row.scenario is not None, "demand is met in each scenario"
     assert row.quarter is not None, "demand is met in its quarter"
     index = program.problem.classes.index(row.of)

@@ -19,22 +19,23 @@ __all__ = ["CANNOT", "TOGETHER", "find_shortfall"]
 
 Key = tuple[str, str, int | None]
 TOGETHER = "together"
-CANNOT = "cannot help alone"
+CANNOT = "raising it is not enough"
 KINDS = ("budget", "available", "power", "rack_units", "demand")
 NOTHING = 1e-9
 """Amounts below this share of their limit count as 0."""
 
 
 def find_shortfall(problem: Problem, effort: Effort | None = None) -> pd.DataFrame:
-    """Find by how much limits must be raised to make a plan possible.
+    """Find the amounts by which limits must be raised to make a plan possible.
 
-    First all limits may be raised together, and the sum of the amounts relative to their limits is
-    minimised.  Then each limit is raised alone by the least amount.  Lots stay integers.
+    First, all limits can be raised together, and the sum of the amounts relative to their limits is
+    minimised.  Then each limit is raised alone, by the smallest amount that is enough.  Lots remain
+    integers.
 
     Parameters
     ----------
     problem : Problem
-        A problem without a plan.
+        A problem whose limits no plan satisfies.
     effort : Effort, optional
 
     Returns
@@ -79,7 +80,7 @@ def _key(row: Any) -> Key:
 
 
 def _group(key: Key) -> str:
-    """Name the limit that is raised alone: supply of a chip, demand of a class, or other."""
+    """Return the name of a limit that is raised alone, such as ``supply of h200``."""
     words = {"available": "supply", "rack_units": "rack units"}
     kind = words.get(key[0], key[0])
     return f"{kind} of {key[1]}" if key[1] else kind
@@ -98,7 +99,10 @@ def _record(group: str, key: Key, amount: float, relative: float) -> dict[str, A
 
 
 def _scale(program: Program, key: Key) -> float:
-    """Return the reference of an amount: the limit, or the largest of its kind if it is 0."""
+    """Return the value to which the amount of a limit is relative.
+
+    It is the limit itself or, if the limit is 0, the largest limit of the same kind.
+    """
     problem = program.problem
     kind, of, quarter = key
     if kind == "budget":
@@ -118,7 +122,7 @@ def _scale(program: Program, key: Key) -> float:
 
 
 def _least(program: Program, keys: Sequence[Key], scale: dict[Key, float], effort: Effort) -> Any:
-    """Minimise the total of the relative amounts by which these limits are raised."""
+    """Minimise the sum of the relative amounts by which the limits `keys` are raised."""
     place = {key: number for number, key in enumerate(keys)}
     at, of, by = [], [], []
     for number, row in enumerate(program.rows):
@@ -149,7 +153,7 @@ def _least(program: Program, keys: Sequence[Key], scale: dict[Key, float], effor
 
 
 def _met(program: Program, key: Key) -> float:
-    """Return the tokens of a class and quarter that must be processed."""
+    """Return the number of tokens of a class that must be processed in a quarter."""
     problem, (_, of, quarter) = program.problem, key
     index = problem.classes.index(of)
     return float(problem.must_meet[index, quarter] * problem.demand[index, quarter])

@@ -1,4 +1,4 @@
-"""A plan as scenarios for the simulation: fleet, deliveries and jobs."""
+"""Conversion of a plan to scenarios that can be simulated: fleet, deliveries and jobs."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ __all__ = [
 
 @dataclass(frozen=True)
 class SimulatedCheck:
-    """One scenario of a plan, to be simulated.
+    """A scenario of a plan in the form in which it is simulated.
 
     Attributes
     ----------
     scenario : str
-        Its name in the plan.
+        Name of the scenario in the plan.
     tree : dict
-        A scenario as plain data, without its jobs.
+        The scenario as plain data, without its jobs.
     workloads : list of dict
-        Workload models by class, for each quarter.
+        Workload model of each class, for each quarter.
     metric : str
         Metric that is measured in each quarter.
     """
@@ -80,9 +80,9 @@ def simulated_check_of(
 ) -> SimulatedCheck:
     """Create the simulated check of a plan in one of its scenarios.
 
-    A pool has the existing nodes and all nodes bought; the latter are delivered at the start of
-    their quarter.  The jobs of each quarter are those that the plan processes.  Fleet and demand
-    are multiplied by `verify.scale`.
+    Each pool consists of the existing nodes and all nodes bought.  Bought nodes are delivered at
+    the start of the quarter of their purchase.  The jobs of a quarter amount to the demand that the
+    plan meets in it.  Fleet and demand are multiplied by `verify.scale`.
     """
     spec, verify = question.spec, base.verification
     scaled = np.rint(schedule.nodes[scenario] * verify.scale).astype(int)
@@ -120,7 +120,7 @@ def simulated_check_of(
 
 
 def _embargoes(question: PlanQuestion, schedule: Schedule, scenario: int) -> list[dict[str, Any]]:
-    """Return when nodes are no longer repaired, for chips with ``spare_parts: false``."""
+    """Return the embargoes after which chips with ``spare_parts: false`` are no longer repaired."""
     supply = question.spec.scenarios[schedule.problem.scenarios[scenario]].available
     stops = supply_stops(schedule.problem.available[scenario])
     return [
@@ -137,7 +137,10 @@ def _workloads(
     scenario: int,
     quarter: int,
 ) -> dict[str, Mapping[str, Any]]:
-    """Return the workload model of each class in a quarter, at the rate that the plan processes."""
+    """Return the workload model of each class in a quarter.
+
+    Jobs arrive at the rate at which the plan processes them.
+    """
     spec = question.spec
     models: dict[str, Mapping[str, Any]] = {}
     for index, (name, demand) in enumerate(spec.demand.items()):
@@ -167,7 +170,10 @@ def _workloads(
 def _accelerators(
     question: PlanQuestion, verify: Verification, schedule: Schedule, place: tuple[int, int, int]
 ) -> list[str]:
-    """Return the chips that jobs of a scenario, quarter and class may use, the most used first."""
+    """Return the chips on which the jobs of a class may run, the most used first.
+
+    `place` consists of the indices of the scenario, the quarter and the class.
+    """
     busy = schedule.busy[place]
     chosen = [int(chip) for chip in np.argsort(-busy, kind="stable")]
     if verify.routing == "planned":
@@ -179,7 +185,7 @@ def _accelerators(
 
 
 class _PartStreams(Streams):
-    """Random streams of one class in one quarter; its jobs do not depend on other demand."""
+    """Random streams of one class in one quarter, independent of all other demand."""
 
     def __init__(self, whole: Streams, part: str) -> None:
         super().__init__(whole.seed, replication=whole.replication)
@@ -190,9 +196,10 @@ class _PartStreams(Streams):
 
 
 def simulated_check_jobs(check: SimulatedCheck, replication: int) -> pd.DataFrame:
-    """Draw the jobs of a check in order of time; they depend only on seed and replication.
+    """Draw the jobs of a check, in order of submission.
 
-    If there are no jobs, the table has no columns.
+    The random numbers depend only on the seed and the replication.  Without jobs, the table has no
+    columns.
     """
     streams = Streams(int(check.tree.get("seed", 0)), replication=replication)
     parts = []
@@ -215,12 +222,14 @@ def simulated_check_jobs(check: SimulatedCheck, replication: int) -> pd.DataFram
 
 
 def run_simulated_check(check: SimulatedCheck, replication: int) -> Service:
-    """Simulate a check once, and measure each quarter; the service is NaN if there are no jobs.
+    """Simulate one replication of a check, and measure the service in each quarter.
+
+    Without jobs, the service is NaN.
 
     Raises
     ------
     InputError
-        If its scenario is invalid.
+        If the scenario is invalid.
     """
     quarters = range(len(check.workloads))
     jobs = simulated_check_jobs(check, replication)
@@ -238,7 +247,10 @@ def run_simulated_check(check: SimulatedCheck, replication: int) -> Service:
 
 
 def _measured(result: Result, metric: str, quarter: int) -> tuple[float, int]:
-    """Return a metric of the jobs submitted in a quarter, and their number."""
+    """Return a metric of the jobs submitted in a quarter, and the number of these jobs.
+
+    The metric is NaN without jobs, and infinite if a job does not finish.
+    """
     jobs = result.jobs[result.jobs["submit_s"] // QUARTER_S == quarter]
     if jobs.empty:
         return math.nan, 0

@@ -38,7 +38,9 @@ class Effort:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Purchases and the use of the nodes.
+    """Purchases, and the use of the nodes in place.
+
+    Axes of arrays: S (scenarios), Q (quarters), C (classes) and K (chips).
 
     Attributes
     ----------
@@ -46,8 +48,9 @@ class Schedule:
     status : {"optimal", "stopped"}
         "stopped" means that the search ended before it reached the gap.
     gap : float
-        Relative distance of the cost to the best bound.
+        Relative distance of the cost from the best bound.
     lots : int array (S, Q, K)
+        Lots bought.
     busy : float array (S, Q, C, K)
         Average number of working nodes.
     unmet : float array (S, Q, C)
@@ -63,25 +66,25 @@ class Schedule:
 
     @property
     def bought(self) -> Ints:
-        """Nodes bought, (S, Q, K)."""
+        """Number of nodes bought; array (S, Q, K)."""
         return self.lots * self.problem.lot
 
     @property
     def nodes(self) -> Floats:
-        """Nodes in place, (S, Q, K)."""
+        """Number of nodes in place; array (S, Q, K)."""
         nodes: Floats = self.problem.existing + np.cumsum(self.bought, axis=1)
         return nodes
 
     @property
     def spending(self) -> Floats:
-        """Full price in yuan of the nodes bought, (S, Q), independent of depreciation."""
+        """Full price in yuan of the nodes bought, without depreciation; array (S, Q)."""
         spending: Floats = (self.bought * self.problem.price).sum(axis=2)
         return spending
 
     def costs(self) -> dict[str, Floats]:
-        """Costs of each scenario in yuan by kind, (S,) each.
+        """Return the costs of each scenario in yuan, as one array (S,) per kind of cost.
 
-        Depreciation is the part of the :attr:`spending` that is charged within the plan.
+        Depreciation is the part of :attr:`spending` that is charged within the plan.
         """
         problem = self.problem
         prices = self.bought * problem.price
@@ -100,7 +103,7 @@ class Schedule:
 
     @property
     def cost(self) -> Floats:
-        """Total cost of each scenario in yuan, (S,)."""
+        """Total cost of each scenario in yuan; array (S,)."""
         return np.asarray(sum(self.costs().values()), dtype=np.float64)
 
     @property
@@ -112,17 +115,18 @@ class Schedule:
 def solve(
     problem: Problem, *, fixed: npt.ArrayLike | None = None, effort: Effort | None = None
 ) -> Schedule | None:
-    """Find the purchases of least expected cost.
+    """Find the purchases with the least expected cost.
 
-    HiGHS solves the mixed-integer program (`scipy.optimize.milp`).  Its lots are rounded to
-    integers, and the use of the nodes is solved again as a linear program, which is exact.  The
-    same problem gives the same answer, because the search is limited by nodes, not by time.
+    HiGHS solves the mixed-integer program (`scipy.optimize.milp`).  The lots found are rounded to
+    integers, and a linear program then recomputes the use of the nodes exactly.  The same problem
+    always has the same solution, because the search is limited by branch-and-bound nodes, not by
+    time.
 
     Parameters
     ----------
     problem : Problem
     fixed : int array (first, K), optional
-        Lots of the quarters that are decided first, if they are fixed.
+        Lots bought in the quarters that are decided first, if these purchases are fixed.
     effort : Effort, optional
 
     Returns
@@ -133,7 +137,7 @@ def solve(
     Raises
     ------
     ClusterSimError
-        If the search found no plan within its limit of nodes, or the solver failed.
+        If the search finds no plan within its limit of nodes, or the solver fails.
     """
     effort = effort or Effort()
     program = build_program(problem, fixed=fixed)
@@ -168,7 +172,7 @@ def _constraints(program: Program) -> LinearConstraint:
 
 
 def _use(program: Program, lots: Ints) -> Floats | None:
-    """Solve again for the use of the nodes bought; None if rounding made this infeasible."""
+    """Solve for the use of the nodes with fixed lots; None if rounding made this infeasible."""
     low, high = program.low.copy(), program.high.copy()
     low[program.lots] = high[program.lots] = lots
     solution = _linear(program, low, high)

@@ -42,7 +42,7 @@ QUARTER_S = SECONDS_PER_YEAR / 4
 """Seconds in a quarter."""
 MOST_BUDGET_CNY = 1e15
 MOST_TOKENS = 1e20
-"""Largest number of tokens per quarter."""
+"""Largest number of tokens that a class may demand per quarter."""
 
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]*$")]
@@ -56,7 +56,7 @@ Value = TypeVar("Value")
 
 
 def _fraction(value: Any) -> Any:
-    """Accept a fraction such as ``1/16`` as well as a number such as 0.0625."""
+    """Convert a fraction such as ``1/16`` to a number; return any other value unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -75,7 +75,7 @@ Scale = Annotated[
 
 
 def _at_most(most: float) -> AfterValidator:
-    """Refuse amounts of money above a sensible limit."""
+    """Return a validator that refuses amounts of money above `most`."""
 
     def check(money: tuple[float, str]) -> tuple[float, str]:
         if money[0] > most:
@@ -106,7 +106,7 @@ class Budget(FileModel):
 
 
 class Electricity(FileModel):
-    """Electricity of working nodes; missing fields come from the planning assumptions."""
+    """Cost of the electricity of working nodes; the defaults are the planning assumptions."""
 
     price_per_kwh: Price = Field(
         BUILT_IN.electricity_per_kwh, description=BUILT_IN.sources["electricity_per_kwh"]
@@ -115,13 +115,15 @@ class Electricity(FileModel):
 
 
 class Limits(FileModel):
-    """Limits for all nodes in place, including existing ones; one number, or one per quarter.
+    """Limits on all nodes in place, including existing ones; one number, or one per quarter.
 
     Existing nodes are never retired or switched off, so no plan exists if they exceed a limit.
     """
 
     power: Power | list[Power] | None = Field(
-        None, description="power of all nodes at full power, without cooling (no PUE)"
+        None,
+        description="sum of the largest power of all nodes, without cooling (no PUE); by default "
+        "no limit",
     )
     rack_units: RackUnits | list[RackUnits] | None = Field(
         None, description="rack units in each quarter; by default no limit"
@@ -132,12 +134,12 @@ class Limits(FileModel):
 class ChipSpec(FileModel):
     """A chip type that exists at the start or can be bought."""
 
-    accelerator: Text = Field(description="a chip of the catalogue")
+    accelerator: Text = Field(description="a chip in the catalogue")
     price_per_node: Price | None = Field(None, description="price of a node, including the server")
     price_per_chip: Price | None = Field(
         None,
         description="price of a chip without the server; host_price is added. By default the price "
-        "of the catalogue, plus host_price if that price excludes the server",
+        "in the catalogue, plus host_price if that price excludes the server",
     )
     existing: Count = Field(
         0, description="nodes in place from the start; they stay and count towards all limits"
@@ -163,7 +165,7 @@ class ChipSpec(FileModel):
     )
     rack_units: RackUnits = Field(0, description="rack units of a node")
     operating_cost: Price = Field(
-        "0 CNY", validate_default=True, description="operating cost of a node per year in place"
+        "0 CNY", validate_default=True, description="operating cost per year of a node in place"
     )
     source: str = Field("", description="source of the numbers, or `assumption`")
 
@@ -178,7 +180,7 @@ class Growth(FileModel):
 class DemandClass(FileModel):
     """One class of training jobs."""
 
-    model: Text = Field(description="a model of the catalogue")
+    model: Text = Field(description="a model in the catalogue")
     accelerators: int = Field(ge=1, le=10**8, description="chips per job (its gang)")
     tokens: Tokens | list[Tokens] | Growth = Field(description="tokens demanded in each quarter")
     job_tokens: Annotated[float, Field(gt=0, le=1e20)] | NumberDistribution = Field(
@@ -205,10 +207,10 @@ class ScenarioSupply(FileModel):
     """The supply of a chip type in a scenario; one number, or one per quarter."""
 
     factor: Factor | list[Factor] | None = Field(
-        None, description="factor on the available nodes of the chip"
+        None, description="factor by which the available nodes of the chip are multiplied"
     )
     nodes: Count | list[Count] | None = Field(
-        None, description="available nodes; replaces those of the chip"
+        None, description="available nodes, which replace `available` of the chip"
     )
     spare_parts: bool = Field(
         True,
@@ -237,7 +239,7 @@ class ScenarioSpec(FileModel):
 
 
 class Verification(FileModel):
-    """How a plan is verified by simulation."""
+    """Settings for the verification of a plan by simulation."""
 
     base: Text | dict[str, Any] = Field(
         description="scenario from which scheduler, failures, software, seed and, by chip type, "
@@ -245,7 +247,7 @@ class Verification(FileModel):
         "comes from the plan"
     )
     set: dict[Text, Any] = Field(
-        default_factory=dict, description="changes of that scenario by path"
+        default_factory=dict, description="changes to the base scenario, by path"
     )
     objective: Objective = Objective()
     replications: int = Field(
@@ -287,7 +289,7 @@ class ReferenceFleet(FileModel):
 
 
 class PlanSpec(FileModel):
-    """A question about purchases, with its data."""
+    """A question about purchases, with the data that are needed to answer it."""
 
     name: Annotated[str, Field(min_length=1, max_length=80)] = Field(
         description="name of the plan and of its folder"
@@ -300,7 +302,10 @@ class PlanSpec(FileModel):
     performance: Performance = Performance()
     quarters: int = Field(ge=1, le=40, description="number of quarters that the plan covers")
     decide_first: int = Field(
-        1, ge=0, description="quarters whose purchases are decided before the scenario is known"
+        1,
+        ge=0,
+        description="number of quarters at the start whose purchases are decided before the "
+        "scenario is known",
     )
     budget: BudgetMoney | Budget | None = Field(
         None, description="limit on the spending on purchases; by default no limit"
@@ -309,7 +314,7 @@ class PlanSpec(FileModel):
         BUILT_IN.cny_per_usd,
         gt=0,
         le=1000,
-        description="exchange rate for all prices in dollars, including those of the catalogue; by "
+        description="exchange rate for all prices in dollars, including those in the catalogue; by "
         "default the rate of the planning assumptions",
     )
     host_price: Price = Field(
@@ -319,7 +324,7 @@ class PlanSpec(FileModel):
     depreciation: Duration | None = Field(
         None,
         ge=0,
-        description="time over which a price is charged evenly from the purchase on. The value "
+        description="time over which a price is charged evenly, from the purchase. The value "
         "left at the end of the plan is not charged. By default the life of the planning "
         "assumptions; 0 s charges the whole price at the purchase",
     )
@@ -372,7 +377,10 @@ class PlanSpec(FileModel):
         return by_quarter(demand.tokens, self.quarters)
 
     def available_in(self, scenario: ScenarioSpec) -> Floats:
-        """Return the nodes that can be bought in a scenario, (quarters, chips); may be infinite."""
+        """Return the number of nodes that can be bought in a scenario; array (quarters, chips).
+
+        The number is infinite for a chip without a limit.
+        """
         columns = []
         for name, chip in self.chips.items():
             changed = scenario.available.get(name)
@@ -387,7 +395,7 @@ class PlanSpec(FileModel):
         return np.stack(columns, axis=1)
 
     def lists_by_quarter(self) -> Mapping[str, Any]:
-        """Return the values that are lists by quarter, by field."""
+        """Return the values that are lists with one element per quarter, by path of the field."""
         fields: dict[str, Any] = {
             "limits.power": self.limits.power,
             "limits.rack_units": self.limits.rack_units,

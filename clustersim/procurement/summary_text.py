@@ -25,7 +25,7 @@ NO_REGRET = 1e-6
 
 
 def amount_text(constraint: str, amount: float) -> str:
-    """Format an amount of a limit with its unit.
+    """Format an amount in the unit of a constraint.
 
     Examples
     --------
@@ -211,7 +211,7 @@ def _no_plan(plan: PurchasePlan) -> str:
     supply = [str(name) for name in helps if not name.startswith("demand")]
     least = "; ".join(missing)
     if not missing:
-        least = "not found by the search" if unknown.any() else "nothing that could be bought"
+        least = "not found by the search" if unknown.any() else "no increase of limits is enough"
     only = f"It is enough to raise one of these alone: {', '.join(supply)}."
     if not supply:
         only = "" if unknown.any() else "Raising a single limit is not enough."

@@ -17,7 +17,7 @@ __all__ = ["allocation_table", "cost_table", "purchase_table", "regret_table"]
 
 
 def purchase_table(plan: PurchasePlan, schedule: Schedule) -> pd.DataFrame:
-    """Return the purchases.
+    """Return the table of purchases.
 
     Returns
     -------
@@ -57,8 +57,9 @@ def allocation_table(schedule: Schedule) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per scenario, quarter, class and chip: ``scenario, quarter, job_class, chip,
-        busy_nodes, tokens``; and one with the chip ``unmet`` for unmet demand.
+        One row per scenario, quarter, class and chip that works for the class: ``scenario, quarter,
+        job_class, chip, busy_nodes, tokens``.  Unmet demand has its own row, in which the chip is
+        ``unmet``.
     """
     problem = schedule.problem
     scenarios, quarters, classes, chips = problem.shape

@@ -35,7 +35,7 @@ from clustersim.units import format_number
 __all__ = ["INTERRUPTED", "KEPT", "MISSED", "UNDECIDED", "Verified", "verify", "worst_place"]
 
 KEPT, MISSED, UNDECIDED = "kept", "missed", "undecided"
-"""Outcomes of an objective, from the interval of the simulated service."""
+"""Possible results of comparing the interval of the simulated service with the objective."""
 INTERRUPTED = "interrupted"
 """The outcome of a verification that was not completed."""
 
@@ -49,11 +49,12 @@ class Verified:
     Attributes
     ----------
     schedule : Schedule
-        The plan with the largest planning utilisation at which the replications of the search kept
-        the objective; if none did, the plan with the smallest one tried.
+        The plan with the largest planning utilisation at which the service met the objective during
+        the search or, if there is none, the plan with the smallest planning utilisation tried.
     outcome : {"kept", "missed", "undecided", "interrupted"}
-        Outcome of the objective, from intervals over new replications that the search did not use.
-        "interrupted" means that these were not simulated; `rounds` then has the complete rounds.
+        Whether the objective is kept, judged by intervals over new replications that the search did
+        not use.  "interrupted" means that the new replications were not all simulated; `rounds`
+        then has only the completed rounds.
     meets : bool
         Whether the means of the new replications meet the objective.
     rounds : DataFrame
@@ -62,7 +63,7 @@ class Verified:
         metric, mean, low, high`` (95 % interval over replications), ``outcome`` (empty without
         jobs).
     checks : list of SimulatedCheck
-        The simulated scenarios of that plan.
+        The simulated scenarios of `schedule`; empty after an interrupt.
     replication : int
         Number of the first new replication.
     note : str
@@ -84,7 +85,7 @@ class Verified:
 
     @property
     def fresh(self) -> pd.DataFrame:
-        """Rows of `rounds` with the new replications."""
+        """The rows of `rounds` that belong to the new replications."""
         return self.rounds[self.rounds["fresh"]]
 
 
@@ -99,13 +100,13 @@ def verify(
     kept: KeptRuns | None = None,
     state: Callable[[Verified], None] | None = None,
 ) -> Verified:
-    """Simulate a plan, and reduce its planning utilisation until the service is good enough.
+    """Simulate a plan, and reduce its planning utilisation until the service meets the objective.
 
     All rounds and scenarios use the same random numbers.  The service of a round is the worst upper
-    end of the 95 % interval over the replications, among all scenarios and quarters.  As the plan
-    was selected with these random numbers, new replications assess its service.  The objective is
-    kept if the intervals of all scenarios and quarters are within it, and missed if one interval is
-    beyond it.  Each run starts with an empty system.
+    end of the 95 % interval over the replications, among all scenarios and quarters.  Because the
+    plan is selected with these random numbers, it is finally assessed with new replications.  The
+    objective is kept if the intervals of all scenarios and quarters lie below its limit, and missed
+    if one interval lies above it.  Each run starts with an empty system.
 
     Parameters
     ----------
@@ -113,21 +114,21 @@ def verify(
     base : BaseScenario
     problem : Problem
     first : Schedule
-        The plan at its planning utilisation.
+        The plan for `problem`, with which the search starts.
     workers : int, optional
         Number of processes; by default one per core.
     report : callable, optional
         Called with a line of text after each round.
     kept : KeptRuns, optional
-        Finished runs, which are not made again; new runs are added when they are done.
+        Finished runs, which are not repeated; new runs are added as soon as they are done.
     state : callable, optional
-        Called before the first round and after each round, with the result that an interrupt would
-        leave at that moment.
+        Called before the first round and after each round, with the result that would be returned
+        after an interrupt at that moment.
 
     Returns
     -------
     Verified
-        After a KeyboardInterrupt, the result of the complete rounds; see `outcome`.
+        After a KeyboardInterrupt, the result of the completed rounds; see `outcome`.
 
     Raises
     ------
@@ -243,17 +244,17 @@ def _round(
 
 
 def _service(table: pd.DataFrame) -> float:
-    """Return the worst upper end of all scenarios and quarters; 0 if there are no jobs."""
+    """Return the largest upper end of an interval in a round; 0 if there are no jobs."""
     return float(_upper_ends(table).max(initial=0.0))
 
 
 def worst_place(table: pd.DataFrame) -> pd.Series:
-    """Return the row of the scenario and quarter with the worst upper end; needs some jobs."""
+    """Return the row whose interval has the largest upper end; at least one row must have jobs."""
     return table[table["jobs"] > 0].iloc[int(_upper_ends(table).argmax())]
 
 
 def _upper_ends(table: pd.DataFrame) -> Floats:
-    """Return the upper ends of the rows with jobs, or the means if there is one replication."""
+    """Return the upper end of the interval of each row with jobs; the mean if it is not finite."""
     served = table[table["jobs"] > 0]
     ends = served["high"].where(np.isfinite(served["high"]), served["mean"])
     return ends.fillna(math.inf).to_numpy(dtype=np.float64)
@@ -270,7 +271,7 @@ def _worst(outcomes: pd.Series) -> str:
 
 
 def _interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return mean and 95 % interval over replications; all are infinite if one value is."""
+    """Return the mean and the 95 % interval over replications; all are infinite if a value is."""
     if np.isinf(values).any():
         return math.inf, math.inf, math.inf
     return mean_interval(values)
@@ -309,7 +310,7 @@ def _note(search: Correction, tried: dict[float, float | None], best: float | No
 
 
 class _Runs:
-    """Makes the requested runs in order, except those that are already kept."""
+    """Makes the requested runs, except those that are already kept."""
 
     def __init__(
         self,
@@ -325,13 +326,13 @@ class _Runs:
         self._round, self._total, self._done = name, 0, 0
 
     def text(self) -> str:
-        """Describe the progress of the round."""
+        """Describe how far the round was when it was interrupted."""
         if not self._total:
             return f"interrupted before the runs of {self._round}"
         return f"interrupted in {self._round} after {self._done} of {self._total} runs"
 
     def __call__(self, tasks: Sequence[tuple[SimulatedCheck, int]]) -> list[Service]:
-        """Make the runs that are not kept, and return all in order."""
+        """Make the runs that are not kept, and return the results of all `tasks` in order."""
         services = [self._kept.get(*task) for task in tasks]
         missing = [task for task, service in zip(tasks, services, strict=True) if service is None]
         self._total, self._done = len(tasks), len(tasks) - len(missing)
@@ -358,7 +359,7 @@ class _Runs:
 
 @contextmanager
 def _runs(workers: int | None, kept: KeptRuns | None) -> Iterator[_Runs]:
-    """Yield the object that makes runs."""
+    """Yield an object that makes runs on worker processes."""
     if workers is not None and workers < 1:
         raise InputError("workers", f"must be 1 or more, found {workers}")
     count = workers or cores()

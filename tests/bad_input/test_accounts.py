@@ -21,7 +21,11 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "day of 23 hours": (
         {"energy/price_cny_per_kwh": [0.5] * 23},
-        ("energy.price_cny_per_kwh", "a list of 24 numbers (one per hour)", "found a list of 23"),
+        (
+            "energy.price_cny_per_kwh",
+            "a list of 24 numbers (one per hour)",
+            "found a list of 23 values",
+        ),
     ),
     "price with a unit": (
         {"energy/price_cny_per_kwh": "0.6 CNY"},
@@ -65,7 +69,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "absurd host": ({"money/host_price": "1e12 CNY"}, ("money: host_price must be at most",)),
     "bought and rented": (
         {"money/pools": {"a": {"price": "9 CNY", "rent_per_hour": "1 CNY"}}},
-        ("money.pools.a: price applies to bought chips; remove it or rent_per_hour",),
+        ("money.pools.a: price applies only to bought chips; remove it or rent_per_hour",),
     ),
     "unknown pool of money": (
         {"money/pools": {"b": {}}},
@@ -75,9 +79,9 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "interest in percent": ({"money/interest_per_year": "4%"}, ("interest_per_year", "a number")),
     "period of a second": (
         {"money/period": "1 s"},
-        ("money.period: must be month, or a duration of at least 1 h", "'1 s'"),
+        ("money.period: must be `month` or a duration of at least 1 h", "'1 s'"),
     ),
-    "period of a fortnight": ({"money/period": "fortnight"}, ("money.period: must be month",)),
+    "period of a fortnight": ({"money/period": "fortnight"}, ("money.period: must be `month`",)),
     "chip without a price": (
         {"money/life": "4 yr", "cluster/pools/a/accelerator": "P800"},
         ("money: the price of P800 is unknown", "money.pools.a.price or rent_per_hour"),

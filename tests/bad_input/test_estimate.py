@@ -110,7 +110,7 @@ def test_bad_table(refuse: Refuse, case: str) -> None:
 
 def test_nothing_is_overwritten(refuse: Refuse) -> None:
     Path("out.csv").write_text("mine")
-    refuse(TABLE, "out.csv: exists already and is not overwritten; name a new file")
+    refuse(TABLE, "out.csv: exists already and is not overwritten; choose a new file")
 
 
 def test_a_full_disk_leaves_nothing(refuse: Refuse, monkeypatch: pytest.MonkeyPatch) -> None:

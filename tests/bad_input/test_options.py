@@ -56,7 +56,10 @@ OPTIONS: dict[str, tuple[list[str], tuple[str, ...]]] = {
         [*REPLAY, "--cluster", "mixed-smal", *OUT],
         ("mixed-smal: no such topology file", "'mixed-small'"),
     ),
-    "cluster that is a log": ([*REPLAY, "--cluster", "jobs.csv", *OUT], ("jobs.csv: must hold",)),
+    "cluster that is a log": (
+        [*REPLAY, "--cluster", "jobs.csv", *OUT],
+        ("jobs.csv: must contain",),
+    ),
     "unknown format": (
         [*REPLAY, *POOL, *OUT, "--format", "cvs"],
         ("format", "did you mean 'csv'"),
@@ -71,7 +74,7 @@ OPTIONS: dict[str, tuple[list[str], tuple[str, ...]]] = {
         ("mine.yaml: no such file",),
     ),
     "unknown topology": (["topology", "h200-superpot"], ("did you mean 'h200-superpod'",)),
-    "topology of jobs": (["topology", "jobs.csv"], ("jobs.csv: must hold a mapping",)),
+    "topology of jobs": (["topology", "jobs.csv"], ("jobs.csv: must contain a mapping",)),
     "topology of a folder": (["topology", "."], ("is a folder",)),
     "picture of no kind": (
         ["topology", "mixed-small", "--plot", "x.txt"],
@@ -82,7 +85,7 @@ OPTIONS: dict[str, tuple[list[str], tuple[str, ...]]] = {
         ("jobs.csv/x.png: cannot be written",),
     ),
     "unknown chip": (["catalogue", "H201"], ("did you mean 'H20", "'H201'")),
-    "catalogue of jobs": (["catalogue", "--file", "jobs.csv"], ("jobs.csv: must hold",)),
+    "catalogue of jobs": (["catalogue", "--file", "jobs.csv"], ("jobs.csv: must contain",)),
     "log of nothing": (["trace", "nothing.csv"], ("nothing.csv: no such file",)),
     "trace on no chips": (["trace", "jobs.csv", "--accelerators", "0"], ("--accelerators",)),
     "trace on some chips": (["trace", "jobs.csv", "--accelerators", "x"], ("'x'",)),
@@ -113,8 +116,8 @@ def test_nothing_is_overwritten(refuse: Refuse, write_scenario: Callable[..., No
         refuse([*command, "--out", "jobs.csv/out"], "a part of its path is a file")
         refuse([*command, "--out", ""], "exists already")
         refuse([*command, "--out", "."], "exists already")
-        refuse([*command, "--out", "x" * 300], "cannot be made")
-        refuse([*command, "--out", "a\0b"], "cannot be made")
+        refuse([*command, "--out", "x" * 300], "cannot be created")
+        refuse([*command, "--out", "a\0b"], "cannot be created")
 
 
 def test_folder_that_may_not_be_made(refuse: Refuse, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +125,7 @@ def test_folder_that_may_not_be_made(refuse: Refuse, monkeypatch: pytest.MonkeyP
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "mkdir", deny)
-    refuse([*REPLAY, *POOL, *OUT], "out: cannot be made: Permission denied")
+    refuse([*REPLAY, *POOL, *OUT], "out: cannot be created: Permission denied")
 
 
 @pytest.mark.parametrize("full_at", [0, 1, 3])

@@ -67,8 +67,8 @@ VALUES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "duration without unit": ({VALUE: 600}, ("duration.value: 600 has no unit", "30 min")),
     "duration in bytes": ({VALUE: "3 TB"}, ("'3 TB' has the unit 'TB'", "30 min")),
     "duration in words": ({VALUE: "10 minutes"}, ("unit 'minutes'", "30 min")),
-    "duration is no quantity": ({VALUE: "soon"}, ("'soon' is not a duration",)),
-    "duration is true": ({VALUE: True}, ("True is not a duration",)),
+    "duration is no quantity": ({VALUE: "soon"}, ("expected duration, found 'soon'",)),
+    "duration is true": ({VALUE: True}, ("expected duration, found True",)),
     "horizon without unit": ({"horizon": 5}, ("horizon: 5 has no unit",)),
     "horizon in bytes": ({"horizon": "5 GB"}, ("horizon", "unit 'GB'")),
     "gap without unit": ({ARRIVALS + "mean_interarrival": 60}, ("mean_interarrival: 60 has no",)),
@@ -80,13 +80,16 @@ VALUES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     # Numbers
     "negative duration": ({VALUE: "-3 h"}, ("'-3 h' is negative",)),
-    "duration is NaN": ({VALUE: math.nan}, ("nan is not a duration",)),
+    "duration is NaN": ({VALUE: math.nan}, ("expected duration, found nan",)),
     "duration of 0": ({VALUE: "0 s"}, ("duration.value", "greater than 0")),
     "absurd duration": (
         {VALUE: "1e9 yr"},
         ("duration.value", "'1e9 yr' is too large", "10,000 yr"),
     ),
-    "date for a duration": ({"horizon": date(2026, 2, 28)}, ("horizon: 2026-02-28 is a date",)),
+    "date for a duration": (
+        {"horizon": date(2026, 2, 28)},
+        ("horizon: expected duration, found the date",),
+    ),
     "absurd tokens": (
         {CLASS + "duration": None, CLASS + "model": "llama3-8b"}
         | {CLASS + "tokens": {"kind": "constant", "value": 1e25}},
@@ -279,8 +282,8 @@ def test_all_problems_at_once(refuse: Refuse, write_scenario: Callable[..., None
 FILES: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "is empty"),
     "comment": (b"# nothing\n", "is empty"),
-    "list": (b"- 1\n", "must hold a mapping"),
-    "plain text": (b"hello", "must hold a mapping"),
+    "list": (b"- 1\n", "must contain a mapping"),
+    "plain text": (b"hello", "must contain a mapping"),
     "cut short": (b"workload: [1\nseed: 2\n", "not valid YAML"),
     "tab": (b"workload:\n\tjobs: 2\n", "line 2"),
     "key twice": (b"seed: 1\nseed: 2\n", "the key 'seed' occurs twice (the second time in line 2)"),
@@ -331,7 +334,7 @@ CHANGES = {
     "seed={a: 1, a: 2}": "is not valid YAML",
     "seed=": "seed: input should be a whole number",
     "seed=2020-99-99": "seed: input should be a whole number",
-    "horizon=2026-02-28": "horizon: 2026-02-28 is a date, not a duration",
+    "horizon=2026-02-28": "horizon: expected duration, found the date 2026-02-28",
     "start=2026-02-30": "start: '2026-02-30' is not a date",
     "start=5": "start: 5 is not a date; write a date such as 2026-01-01",
     "start=0001-01-01": "start: 0001-01-01 is not between the years 1900 and 2200",

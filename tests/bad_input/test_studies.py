@@ -322,7 +322,7 @@ def test_file_that_is_no_study(refuse: Refuse) -> None:
     refuse(RUN, "study.yaml: no such file")
     for content, words in {
         "": "is empty",
-        "- 1\n": "must hold a mapping",
+        "- 1\n": "must contain a mapping",
         "name: [1\n": "is not valid YAML",
         "name: a\nname: b\n": "the key 'name' occurs twice (the second time in line 2)",
         "extends: other.yaml\n": "extends: other.yaml: no such file",

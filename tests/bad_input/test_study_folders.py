@@ -32,7 +32,7 @@ def test_folder_that_is_something_else(refuse: Refuse) -> None:
     Path("out").write_text("x")
     assert_one_line(refuse(RUN, "out: exists and is not a folder"))
     below = ["study", "study.yaml", "--out", "out/below"]
-    assert_one_line(refuse(below, "out/below: cannot be made: a part of its path is a file"))
+    assert_one_line(refuse(below, "out/below: cannot be created: a part of its path is a file"))
     Path("photos").mkdir()
     Path("photos/a.png").write_bytes(b"x")
     for options in ([], ["--resume"]):

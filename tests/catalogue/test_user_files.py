@@ -136,7 +136,7 @@ def test_built_in_files_follow_the_schema():
         ("128 GB", "5 TB", "must be more than 0 and at most 4 TB"),
         ("128 GB", "0", "must be more than 0 and at most 4 TB"),
         ("128 GB", "128 GHz", "has the unit 'GHz'"),
-        ("128 GB", "nan", "is not a bytes"),
+        ("128 GB", "nan", "expected bytes, found 'nan'"),
         ("500 TFLOP/s", "500 PFLOP/s", "at most 100 PFLOP/s"),
         ("500 TFLOP/s", "500 TB/s", "has the unit 'TB/s'"),
         ("bf16: 500", "bf61: 500", "bf61"),

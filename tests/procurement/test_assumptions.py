@@ -458,20 +458,20 @@ def test_a_plan_without_verification_says_so() -> None:
         ),
         (
             "budget=null",
-            "`budget` was removed (the file has '160e9 CNY'); there is no limit on spending",
+            "`budget` was removed (in the file: '160e9 CNY'); there is no limit on spending",
         ),
-        ("ettr=null", "(the file has 0.95); the default applies: 1.0"),
-        ("planning_utilisation=null", "(the file has 0.7); the default applies: 0.85"),
+        ("ettr=null", "(in the file: 0.95); the default applies: 1.0"),
+        ("planning_utilisation=null", "(in the file: 0.7); the default applies: 0.85"),
         (
             "electricity=null",
-            "`electricity` was removed (the file has a section); electricity is not counted",
+            "`electricity` was removed (in the file: a section); electricity is not counted",
         ),
         (
             "limits.power=null",
-            "`limits.power` was removed (the file has a section); there is no limit on power",
+            "`limits.power` was removed (in the file: a section); there is no limit on power",
         ),
-        ("chips.910b.available=null", "(the file has 2500); any number can be bought"),
-        ("chips.910b.lot=null", "(the file has 32); the default applies: 1"),
+        ("chips.910b.available=null", "(in the file: 2500); any number can be bought"),
+        ("chips.910b.lot=null", "(in the file: 32); the default applies: 1"),
     ],
 )
 def test_what_a_change_takes_away_is_reported(change: str, shown: str) -> None:

@@ -145,7 +145,7 @@ def test_another_question_is_refused(made: list[int], capsys: pytest.CaptureFixt
     plan("other", "--resume")
     assert made[1] == RUNS
     message = capsys.readouterr().err
-    assert f"Note: other/{FILE}: 1 run is made again: changed since: " in message
+    assert f"Note: other/{FILE}: 1 run is repeated: these files have changed: " in message
     assert "own.yaml" in message
 
 
@@ -163,8 +163,8 @@ def test_runs_of_other_code_are_made_again_and_it_is_said_why(
     plan("out", "--resume")
     assert made[1] == RUNS
     message = " ".join(capsys.readouterr().err.split())
-    assert message.count("are made again") == 1
-    assert f"3 runs are made again: made by clustersim {now.version}" in message
+    assert message.count("are repeated") == 1
+    assert f"3 runs are repeated: the code has changed from clustersim {now.version}" in message
     assert "differences: changed engine/engine.py" in message
 
 
@@ -182,9 +182,7 @@ def test_a_base_scenario_that_was_changed_is_reported(
         capsys.readouterr()
         plan("out", *["--resume"] * (place < 0))
     message = capsys.readouterr().err
-    assert (
-        "3 runs are made again: the scenario or a file that it reads has changed since" in message
-    )
+    assert "3 runs are repeated: the scenario or a file that it reads has changed" in message
 
 
 def test_a_torn_line_does_not_take_the_next_one_with_it(made: list[int]) -> None:
@@ -309,7 +307,9 @@ def test_one_process_makes_a_plan(made: list[int], capsys: pytest.CaptureFixture
         capsys.readouterr()
         held = contents("out")
         assert plan("out", "--resume") == 2
-        assert "another process makes this plan; wait for it or stop it" in capsys.readouterr().err
+        assert (
+            "another process is making this plan; wait for it or stop it" in capsys.readouterr().err
+        )
         assert contents("out") == held
     assert held[FILE].startswith(before[FILE])
     made[0] = -1
@@ -321,7 +321,7 @@ def test_one_process_makes_a_plan(made: list[int], capsys: pytest.CaptureFixture
         plan_folder("empty", question) as (_, second),
     ):
         first.begin()
-        with pytest.raises(InputError, match="another process makes this plan"):
+        with pytest.raises(InputError, match="another process is making this plan"):
             second.begin()
 
 

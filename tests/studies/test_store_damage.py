@@ -91,7 +91,7 @@ def try_damages(whole: Path, folder: Path, trials: int) -> dict[str, int]:
         found, message = opened(folder)
         if found is None:
             assert str(path) in message, trial
-            assert "--resume" in message or "name a new folder" in message, trial
+            assert "--resume" in message or "choose a new folder" in message, trial
             counts["reported"] += 1
         else:
             assert found == expected, f"trial {trial}: other numbers, and no message"
