@@ -170,7 +170,7 @@ class _PublishedFile(FileModel):
 
 
 def failure_sources(spec: Failures) -> list[FailureSource]:
-    """Return the failure sources of a scenario, with its factor on the rate applied.
+    """Return the failure sources of a scenario, with their failure rates multiplied by `rate`.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def failure_sources(spec: Failures) -> list[FailureSource]:
 
 
 def _faster(source: FailureSource, rate: float) -> FailureSource:
-    """Multiply the failure rate of a source by scaling its time to failure."""
+    """Return a source with its failure rate multiplied by `rate`."""
     if rate == 1.0:
         return source
     life = source.time_to_failure

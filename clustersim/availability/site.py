@@ -188,7 +188,7 @@ class _Room:
         self.used = [0] * len(self.power_w)
 
     def set_limits(self, now_s: float) -> None:
-        """Apply the limits that are valid at a time."""
+        """Apply all limits that take effect at or before `now_s` (seconds)."""
         limits = self.site.limits
         while self._next < len(limits) and limits[self._next].at <= now_s:
             limit = limits[self._next]
@@ -204,7 +204,7 @@ class _Room:
         ) + more_w <= self.most_w * (1 + _ROUNDING)
 
     def missing(self, there: Iterable[tuple[float, int, int]]) -> list[str]:
-        """Describe how much the nodes present at the start exceed the limits."""
+        """Describe by how much the nodes present at the start exceed the limits."""
         counts = [0] * len(self.power_w)
         for _, pool, _ in there:
             counts[pool] += 1

@@ -1,8 +1,8 @@
 """Ends a run without a horizon when no future event can start a waiting job.
 
 The check runs at the end of an instant. Earlier in the instant, its answer could be wrong: a node
-that returns at this instant has not received a job yet, and there may be no power for a node that
-is delivered.
+that returns at this instant has not received a job yet, and a node that is delivered at this
+instant may turn out to have no power.
 """
 
 from __future__ import annotations

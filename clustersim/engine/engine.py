@@ -1,8 +1,8 @@
 """The simulation of jobs from their submission to their end, including stops and restarts.
 
-Every start of a job is an attempt, whose completion is an event on the SimPy clock. At one instant,
-all completions happen first, then node events, then all submissions, then exactly one scheduling
-pass over the queues that these events changed.
+Every start of a job begins an attempt, whose completion is an event on the SimPy clock. At one
+instant, all completions happen first, then node events, then all submissions, then exactly one
+scheduling pass over the queues that these events changed.
 
 The engine does not depend on the reason why a job is stopped or slowed. Any caller can use
 :meth:`Simulation.stop` and :meth:`Simulation.rerate`. At present, only
@@ -43,7 +43,7 @@ class Watcher(Protocol):
         """React to the start of a job; the observer may rerate the job immediately."""
 
     def left(self, job: int, partition: Partition, nodes: Nodes) -> None:
-        """React to the end or the stop of a job, which still holds its nodes at this time."""
+        """React to the end or stop of a job, which has not released its nodes yet."""
 
 
 class Simulation:

@@ -28,7 +28,7 @@ class NodeEventKind(IntEnum):
     FAILURE = 1
     """The node fails, and its jobs are stopped without warning."""
     MAINTENANCE = 2
-    """The node is out of service for a planned time."""
+    """The node is out of service for planned maintenance."""
     SERVICE = 3
     """The node is assigned to an inference service."""
     REPAIR = 4

@@ -143,7 +143,7 @@ class Recovery:
     write_s: Sequence[float] | None = None
 
     def of_jobs(self, rows: Sequence[int]) -> Recovery:
-        """Return a recovery with only the jobs at the given rows."""
+        """Return the recovery settings of only the jobs at `rows`."""
 
         def chosen(values: Sequence[float]) -> list[float]:
             return [values[row] for row in rows]

@@ -198,7 +198,7 @@ class Consolidate(BucketPlacement):
         return node
 
     def _lowest_whole(self, n_nodes: int) -> Ints:
-        """Find the `n_nodes` entirely free nodes with the lowest indices; enough must exist."""
+        """Find the `n_nodes` entirely free nodes with the lowest indices, which must exist."""
         start, window = self._lowest(self.chips_per_node), 4 * n_nodes
         found: list[Ints] = []
         missing = n_nodes

@@ -218,7 +218,7 @@ class NodePlacement(Placement):
         self.free += n
 
     def _check_choice(self, nodes: Nodes, n: int) -> None:
-        """Raise an error for an invalid choice."""
+        """Raise an error if the chosen accelerators are not exactly `n` free accelerators."""
         on_node: dict[int, int] = {}
         for node, chips in nodes:
             if not 0 <= node < self.n_nodes or chips < 1:

@@ -255,7 +255,7 @@ def _holds(sizes: Ints, place: Ints, partitions: Sequence[Partition]) -> Bools:
 def _distinct(ordered: Ints, n_partitions: int) -> tuple[list[tuple[int, ...]], Ints]:
     """Return the distinct sets of partitions in the columns of `ordered`, and each column's set.
 
-    The set of a column is an index into the list of sets; -1 for a column without partitions.
+    A set is identified by its index in the list; -1 for a column without partitions.
     """
     code = np.zeros(ordered.shape[1], dtype=np.int64)
     for row in ordered:

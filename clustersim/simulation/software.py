@@ -217,7 +217,7 @@ def _date_s(port: Port, streams: Streams) -> float:
 
 
 def _classes(jobs: pd.DataFrame) -> list[str]:
-    """Names of the classes that jobs may have, including classes without jobs."""
+    """Return the names of all job classes, including classes without jobs."""
     if "job_class" not in jobs:
         return []
     column = jobs["job_class"]

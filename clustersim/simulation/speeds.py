@@ -212,7 +212,7 @@ class Speeds:
 
 
 def _chip(pool: Pool, catalogue: Catalogue) -> Accelerator:
-    """The pool's chip, with the scale-up link that the topology defines for it."""
+    """Return the pool's chip, with the scale-up link that the topology defines for it."""
     chip = catalogue.accelerator(pool.accelerator)
     return replace(
         chip,

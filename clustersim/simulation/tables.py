@@ -104,7 +104,7 @@ def jobs_table(
 
 
 def _total_wait_s(jobs: pd.DataFrame, simulated: npt.NDArray[np.intp], record: RunRecord) -> Floats:
-    """Time of each job in the queue over all its attempts, seconds."""
+    """Return the time that each job spent in the queue over all its attempts, seconds."""
     attempts = record.attempts
     order = np.argsort(attempts.job, kind="stable")
     end_s = attempts.end_s[order]

@@ -60,7 +60,7 @@ class Policy:
         self.waiting[job] = None
 
     def finish(self, job: int, partition: Partition) -> None:
-        """React to the end or the stop of `job`, which has released its accelerators."""
+        """React to the end or stop of `job`, which has already released its accelerators."""
 
     def resubmit(self, job: int) -> None:
         """Put `job`, which was stopped, back at its place in order of submission."""

@@ -230,7 +230,7 @@ class Easy(Policy):
 
 
 class EasySjbf(Easy):
-    """EASY that tries candidates for backfilling in order of increasing estimate.
+    """EASY backfilling that considers candidates in order of increasing estimated run time.
 
     Tsafrir, Etsion and Feitelson, "Backfilling using system-generated predictions
     rather than user runtime estimates", IEEE TPDS 18(6), 2007 (section 4).
