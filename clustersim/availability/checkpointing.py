@@ -1,4 +1,4 @@
-"""The time that checkpoints cost jobs: fixed, or computed from the model and the storage."""
+"""The cost of checkpoints in time: fixed, or computed from the model and the storage."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ __all__ = [
 ]
 
 STATE_BYTES_PER_PARAMETER = 14.0
-"""BF16 weights, FP32 master weights and two moments of Adam; gradients are not saved
-(Rajbhandari et al., "ZeRO", SC 2020, section 3.1, which counts 16 with them)."""
+"""Bytes of a checkpoint per parameter: BF16 weights, FP32 master weights and two moments of Adam.
+Gradients are not saved (Rajbhandari et al., "ZeRO", SC 2020, section 3.1, which counts 16 with
+gradients)."""
 
 
 def recovery_in(
@@ -38,7 +39,7 @@ def recovery_in(
     Parameters
     ----------
     spec : Failures or None
-        None if nothing fails; jobs may still be stopped for other reasons.
+        None if nothing fails. Jobs may still be stopped for other reasons.
     cluster : Cluster
     jobs : pandas.DataFrame
         A jobs table.
@@ -60,12 +61,12 @@ def recovery_of(
     Parameters
     ----------
     spec : Checkpointing
-        With ``storage``, a job that has a model writes and reads its state at that rate. Otherwise
+        With ``storage``, a job that has a model writes and reads its state at that rate. Otherwise,
         a checkpoint takes ``cost``. If checkpoints are asynchronous, a job is blocked only while
-        each of its chips copies its share to the host. The checkpoint can be used once it is
-        written, and the next one does not begin earlier.
+        each of its chips copies its share of the state to the host. A checkpoint can be used once
+        it has been written, and the next checkpoint does not begin earlier.
     mttf_s : sequence of float64 array (jobs,)
-        Mean time to failure of each gang by pool, seconds.
+        For each pool, the mean time to failure of each job's gang, seconds.
     jobs : pandas.DataFrame
         A jobs table.
     catalogue : Catalogue

@@ -52,7 +52,7 @@ def what_happens(
     Raises
     ------
     InputError
-        If the scenario names unknown failures or pools, or an impossible supply (see
+        If the scenario names unknown failure rates or pools, or if its supply is impossible (see
         :func:`~clustersim.availability.supply.supplied`).
     """
     if spec is None and supply is None and not demands:
@@ -79,14 +79,14 @@ def what_happens(
 
 
 def while_there(events: Iterable[NodeEvent], absent: Iterable[NodeEvent]) -> Iterator[NodeEvent]:
-    """Yield the failures of present nodes; a failure ends at the latest when its node leaves.
+    """Yield the failures of nodes that are present; a failure ends no later than its node leaves.
 
     Parameters
     ----------
     events : iterable of NodeEvent
         Failures, in order of time.
     absent : iterable of NodeEvent
-        The times at which nodes are absent.
+        The periods during which nodes are absent.
     """
     begins: dict[tuple[int, int], list[float]] = {}
     ends: dict[tuple[int, int], list[float]] = {}

@@ -1,4 +1,4 @@
-"""The section of a scenario about failures, and published failure rates by name."""
+"""The section ``failures`` of a scenario, and published failure rates by name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PublishedName = Annotated[str, Field(min_length=1)]
 
 
 class FailureSource(FileModel):
-    """One kind of component that fails."""
+    """A source of failures: one type of component, its failure rate and its repair time."""
 
     name: Annotated[str, Field(min_length=1)] = Field(
         description="name of the source, unique in the list"
@@ -59,8 +59,8 @@ class FailureSource(FileModel):
         None,
         gt=1,
         le=1e6,
-        description="the failure slows its jobs instead of stopping them: time per step over the "
-        "time per step at full speed",
+        description="for a failure that slows jobs instead of stopping them: time per step divided "
+        "by the time per step at full speed",
     )
     found: DurationDistribution | None = Field(
         None,
@@ -85,7 +85,7 @@ class Checkpointing(FileModel):
 
     interval: Literal["optimal", "never"] | Annotated[Duration, Field(gt=0)] = Field(
         "optimal",
-        description="work between checkpoints; optimal is Daly's formula for the size of each gang",
+        description="work between checkpoints; optimal applies Daly's formula to each gang",
     )
     cost: Duration = Field(60.0, gt=0, description="time for which a checkpoint blocks a job")
     storage: Bandwidth | None = Field(
@@ -122,12 +122,12 @@ class Checkpointing(FileModel):
     @model_validator(mode="after")
     def _asynchronous_needs_storage(self) -> Checkpointing:
         if self.asynchronous and self.storage is None:
-            raise ValueError("asynchronous needs storage, such as 2 TB/s")
+            raise ValueError("`asynchronous` needs `storage`, such as 2 TB/s")
         return self
 
 
 class Spares(FileModel):
-    """Hot spares: nodes that replace failed nodes."""
+    """Hot spares, which are nodes that replace failed nodes."""
 
     nodes: dict[str, Annotated[int, Field(ge=0, le=MOST_CHIPS)]] = Field(
         min_length=1, description="number of spares by pool, in addition to the pool's nodes"
@@ -142,8 +142,8 @@ class Failures(FileModel):
 
     sources: PublishedName | Annotated[list[PublishedName | FailureSource], Field(min_length=1)] = (
         Field(
-            description="published rates by name, such as meta-llama3, user-defined sources, or a "
-            "list of both"
+            description="name of published rates, such as meta-llama3, or a list of such names and "
+            "user-defined sources"
         )
     )
     rate: float = Field(1.0, gt=0, le=1e6, description="factor on the failure rates of all sources")
@@ -170,7 +170,7 @@ class _PublishedFile(FileModel):
 
 
 def failure_sources(spec: Failures) -> list[FailureSource]:
-    """Return the failure sources of a scenario, with its factor on the rate applied.
+    """Return the failure sources of a scenario, with their failure rates multiplied by `rate`.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def failure_sources(spec: Failures) -> list[FailureSource]:
 
 
 def _faster(source: FailureSource, rate: float) -> FailureSource:
-    """Multiply the failure rate of a source by scaling its time to failure."""
+    """Return a source with its failure rate multiplied by `rate`."""
     if rate == 1.0:
         return source
     life = source.time_to_failure
@@ -207,7 +207,7 @@ def _faster(source: FailureSource, rate: float) -> FailureSource:
 
 @lru_cache(maxsize=1)
 def published_failures() -> Mapping[str, list[FailureSource]]:
-    """Return the published rates in clustersim by name; each source states its origin."""
+    """Return the published failure rates by name; each source states its origin."""
     with resources.as_file(
         resources.files("clustersim") / "availability/data/failures.yaml"
     ) as path:

@@ -98,15 +98,16 @@ def _check_rate(source: FailureSource, pool: Pool) -> None:
     if between_s < _LEAST_BETWEEN_S:
         raise InputError(
             "failures",
-            f"sources.{source.name}: pool {pool.name} would fail every {format_duration(between_s)}"
-            f" on average; this must be at least {format_duration(_LEAST_BETWEEN_S)}",
+            f"sources.{source.name}: pool {pool.name} would have a failure every "
+            f"{format_duration(between_s)} on average; the mean time between failures must be at "
+            f"least {format_duration(_LEAST_BETWEEN_S)}",
         )
 
 
 def _with_parts(
     events: Iterator[NodeEvent], source: FailureSource, generator: np.random.Generator
 ) -> Iterator[NodeEvent]:
-    """Draw for each failure whether its repair needs a spare part."""
+    """Draw whether the repair of each failure needs a spare part."""
     while rows := list(islice(events, _CHUNK)):
         needs = generator.random(len(rows)) < source.spare_parts
         for event, part in zip(rows, needs.tolist(), strict=True):
@@ -150,7 +151,7 @@ def _of_pool(
 
 
 def _groups(of: str, pool: Pool) -> Ints:
-    """Index of the first node of each component: a node, a leaf switch or a scalable unit."""
+    """Return the index of the first node of each component (node, leaf switch or unit)."""
     if of == "node":
         return np.arange(pool.n_nodes)
     group = pool.leaf_of_node if of == "leaf" else pool.unit_of_node
@@ -164,9 +165,10 @@ def _poisson(
     until_s: float,
     gone_s: Callable[[], Floats],
 ) -> Iterator[tuple[float, float, float, int]]:
-    """Failures of components that do not age, drawn as one Poisson process.
+    """Yield the failures of components that do not age, drawn as one Poisson process.
 
-    Yields the time of each failure, the times at which it is found and repaired, and its component.
+    Each item contains the time of a failure, the times at which it is found and repaired, and the
+    index of the component.
     """
     mean_s, now = source.time_to_failure.mean() / count, 0.0
     while now < until_s and now < (last_s := gone_s()).max():
@@ -187,9 +189,9 @@ def _renewals(
     until_s: float,
     gone_s: Callable[[], Floats],
 ) -> Iterator[tuple[float, float, float, int]]:
-    """Failures of components that age: each has its own lifetime and is new at the start.
+    """Yield the failures of components that age, as :func:`_poisson` does.
 
-    Yields the same values as :func:`_poisson`.
+    Each component has its own lifetime and is new at the start.
     """
     lives = source.time_to_failure.quantile(generator.random(count))
     coming = list(zip(lives.tolist(), range(count), strict=True))
@@ -214,7 +216,7 @@ def _renewals(
 
 
 def _unfound_s(source: FailureSource, count: int, generator: np.random.Generator) -> Floats:
-    """Time until each failure is found, seconds; 0 for failures that stop jobs."""
+    """Draw the time until each failure is found, seconds; 0 for failures that stop jobs."""
     if source.found is None:
         return np.zeros(count)
     unfound_s: Floats = source.found.quantile(generator.random(count))
@@ -229,7 +231,7 @@ def gang_mttf_s(sources: Sequence[FailureSource], pool: Pool, sizes: Ints) -> Fl
     sources : sequence of FailureSource
     pool : Pool
     sizes : int array (gangs,)
-        Accelerators of each gang.
+        Number of accelerators of each gang.
 
     Returns
     -------

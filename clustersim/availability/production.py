@@ -62,20 +62,22 @@ Rate = Annotated[float, Field(ge=0, le=1e12)] | Annotated[list[RateStep], Field(
 
 
 class Production(FileModel):
-    """Chips that a foundry makes for a pool.
+    """Production of chips by a foundry for a pool.
 
-    They fill the nodes of the pool that are not delivered: a pool with a production has only nodes
-    that are delivered or made. The output of several foundries for one pool adds up.
+    The chips fill the nodes of the pool that are not delivered: each node of such a pool is either
+    delivered or produced. The output of several foundries for one pool adds up.
     """
 
-    name: Name | None = Field(None, description="name for changes by path")
+    name: Name | None = Field(None, description="name by which paths refer to the entry")
     pool: Name = Field(description="pool that receives the chips")
     foundry: Name = Field(description="manufacturer of the chips, such as TSMC")
     chips_per_month: Rate = Field(
-        description="capacity of the foundry: a number, or steps by date (0 before the first)"
+        description="capacity of the foundry: a number, or steps in time (0 before the first step)"
     )
     at: Duration = Field(ge=0, description="start of the output")
-    ramp: Duration = Field(0.0, ge=0, description="time over which the output rises evenly from 0")
+    ramp: Duration = Field(
+        0.0, ge=0, description="time over which the output rises linearly from 0"
+    )
     slip: DurationDistribution | None = Field(
         None, description="delay of the start of the output; other dates do not change"
     )
@@ -83,7 +85,7 @@ class Production(FileModel):
         1.0,
         gt=0,
         le=1,
-        description="share of usable chips (yield); unusable chips also take memory",
+        description="share of usable chips (yield); unusable chips also consume memory",
     )
     until: Duration | None = Field(None, ge=0, description="end of the output")
     source: str = Field("", description="source of the numbers, or assumption")
@@ -98,16 +100,18 @@ class Production(FileModel):
 
 
 class Memory(FileModel):
-    """HBM stacks for all productions.
+    """Supply of HBM stacks for all productions.
 
     No stock is kept: stacks that are not used immediately are lost to the fleet. Delivered chips do
-    not use these stacks, because their vendor has its own memory. To make a bought chip use them,
-    describe it as a production.
+    not use these stacks, because their vendor has its own memory. To make a purchased chip use
+    these stacks, describe it as a production.
     """
 
-    stacks_per_month: Rate = Field(description="a number, or steps by date (0 before the first)")
+    stacks_per_month: Rate = Field(
+        description="supply of stacks: a number, or steps in time (0 before the first step)"
+    )
     share: float = Field(
-        1.0, ge=0, le=1e6, description="factor on stacks_per_month, for use in studies"
+        1.0, ge=0, le=1e6, description="factor on `stacks_per_month`, for use in studies"
     )
     priority: list[Name] = Field(
         default_factory=list,
@@ -121,18 +125,18 @@ class Memory(FileModel):
         if isinstance(self.stacks_per_month, list):
             _in_order(self.stacks_per_month, "stacks_per_month")
         if len(set(self.priority)) < len(self.priority):
-            raise ValueError("priority: names a pool twice")
+            raise ValueError("priority: must not name a pool more than once")
         return self
 
 
 @dataclass(slots=True)
 class _Flow:
-    """Rates that are constant between times.
+    """Rates of production and memory supply, constant within each cell of a grid of times.
 
     Attributes
     ----------
     edge_s : array (cells,)
-        Start of each cell, seconds; the last has no end.
+        Start of each cell, seconds; the last cell has no end.
     chips : array (productions, cells)
         Capacity of the foundries, chips/s.
     memory : array (cells,)
@@ -144,7 +148,7 @@ class _Flow:
     memory: Floats
 
     def stop(self, rows: Sequence[int], at_s: float) -> None:
-        """Stop productions at a time."""
+        """Set the capacity of the productions `rows` to 0 from `at_s` (seconds) on."""
         cell = int(np.searchsorted(self.edge_s, at_s, side="right"))
         self.edge_s = np.insert(self.edge_s, cell, at_s)
         self.chips = np.insert(self.chips, cell, self.chips[:, cell - 1], axis=1)
@@ -163,7 +167,7 @@ def made_at(
 ) -> dict[str, Floats]:
     """Return the time at which each produced node is complete, that is, when its last chip is made.
 
-    The output for a pool is limited by the capacity of its foundries and by its part of the memory.
+    The output for a pool is limited by the capacity of its foundries and its share of the memory.
     At each instant, the pools of `priority` get memory first; the rest is divided in proportion to
     need. The need of a pool is the number of chips that its foundries could make, times the stacks
     per chip. A pool that has all its nodes, or whose production is stopped by an embargo, needs no
@@ -176,24 +180,24 @@ def made_at(
     memory : Memory or None
         Without it, only the foundries limit the output.
     room : mapping of str to int
-        Nodes that each pool with a production may receive.
+        Number of nodes to be produced for each pool with a production.
     stop_s : mapping of str to float
         Time at which an embargo stops a pool's production, seconds.
     cluster : Cluster
     catalogue : Catalogue
-        Provides the stacks of each chip.
+        Provides the number of HBM stacks of each chip.
     streams : Streams
         Provides the random numbers of the slips.
 
     Returns
     -------
     dict of str to array (room,)
-        By pool: times in ascending order, seconds; infinite for nodes that are never complete.
+        Times of each pool in ascending order, seconds; infinite for nodes that are never complete.
 
     Raises
     ------
     InputError
-        If memory is limited and the number of stacks of a chip is unknown.
+        If memory is limited and the number of HBM stacks of a chip is unknown.
     """
     pools = {pool.name: pool for pool in cluster.pools}
     stacks = _stacks(productions, memory, pools, catalogue)
@@ -225,7 +229,7 @@ def made_at(
 
 
 def _time_of(chips: Floats, edge_s: Floats, rate: Floats) -> Floats:
-    """Time at which a number of chips has been made; infinite if this never happens."""
+    """Return the time (seconds) at which each number of chips is made; infinite if it never is."""
     made = np.concatenate([[0.0], np.cumsum(rate[:-1] * np.diff(edge_s))])
     near = np.abs(chips - made[-1]) <= _ROUNDING * chips
     chips = np.where(near, made[-1], chips)
@@ -240,7 +244,7 @@ def _stacks(
     pools: Mapping[str, Pool],
     catalogue: Catalogue,
 ) -> Floats:
-    """Stacks per chip of each production; 0 if memory is not limited."""
+    """Return the HBM stacks per chip of each production; 0 if memory is not limited."""
     if memory is None:
         return np.zeros(len(productions))
     found, problems = [], []
@@ -263,7 +267,7 @@ def _flow(
     stop_s: Mapping[str, float],
     streams: Streams,
 ) -> _Flow:
-    """Rates of all foundries and of the memory on one grid of times."""
+    """Return the rates of all foundries and of the memory supply on a common grid of times."""
     begin_s, rates, changes = [], [], [0.0]
     for purpose, production in with_purpose("production", productions):
         at_s = production.at
@@ -289,7 +293,7 @@ def _flow(
 
 
 def _foundry(production: Production, at_s: float, end_s: float) -> Callable[[Floats], Floats]:
-    """Capacity of a foundry in chips per second, as a function of time."""
+    """Return the capacity of a foundry (chips/s) as a function of time."""
 
     def rate(time_s: Floats) -> Floats:
         full = _per_second(production.chips_per_month, time_s)
@@ -301,14 +305,16 @@ def _foundry(production: Production, at_s: float, end_s: float) -> Callable[[Flo
 
 
 def with_purpose(kind: str, entries: Iterable[Entry]) -> Iterator[tuple[str, Entry]]:
-    """Yield entries of a supply, each with the purpose of its random numbers.
+    """Yield each entry of a supply, together with a text that identifies its random numbers.
 
-    The purpose depends on the entry's pool and name, and on its position among entries that share
-    both. Its slip therefore does not depend on other entries, and scenarios stay comparable.
+    The text depends on the entry's pool and name, and on its position among entries that share
+    both. The slip of an entry therefore does not depend on other entries, and scenarios stay
+    comparable.
 
     Parameters
     ----------
     kind : str
+        First word of the text.
     entries : iterable
         Entries with the attributes ``pool`` and ``name``.
     """
@@ -334,14 +340,14 @@ def _per_second(rate: Rate, time_s: Floats) -> Floats:
 def _order_of_service(
     productions: Iterable[Production], memory: Memory | None
 ) -> list[npt.NDArray[np.intp]]:
-    """Groups of productions that share memory, in order of priority."""
+    """Return the indices of productions in groups of equal priority, highest priority first."""
     rank = {} if memory is None else {name: k for k, name in enumerate(memory.priority)}
     of = np.array([rank.get(production.pool, len(rank)) for production in productions])
     return [np.flatnonzero(of == each) for each in np.unique(of)]
 
 
 def _served(need: Floats, memory: Floats, groups: Iterable[npt.NDArray[np.intp]]) -> Floats:
-    """Share of each production's need (stacks/s, by cell) that the memory covers."""
+    """Return the share of each production's need (stacks/s, by cell) that the memory covers."""
     served = np.ones_like(need)
     left = memory
     for group in groups:

@@ -25,7 +25,7 @@ MOST_YEARS = 100
 
 @dataclass(frozen=True, slots=True)
 class ServiceDemand:
-    """The demand of one service by the hour of the local clock.
+    """The demand of one service in each hour of the local clock.
 
     Attributes
     ----------
@@ -100,7 +100,9 @@ def service_demands(
         chips = _chips(service, begin_s, calendar)
         if not chips.max() <= MOST_CHIPS:
             most = f"{MOST_CHIPS:,.0f}"
-            problems.append(f"{where}: needs {chips.max():,.0f} accelerators, more than {most}")
+            problems.append(
+                f"{where}: needs {chips.max():,.0f} accelerators; at most {most} are allowed"
+            )
             continue
         nodes = _reserved_nodes(chips, service, cluster.pools[index])
         needed = chips.astype(np.int64)
@@ -111,7 +113,10 @@ def service_demands(
 
 
 def _hours_s(horizon_s: float, period: int, calendar: Calendar) -> Floats:
-    """Starts of hours up to a week after the horizon, or later to complete the last `period`."""
+    """Return the start of each hour (seconds) until at least a week after the horizon.
+
+    The number of hours is a multiple of `period`.
+    """
     least_s = math.ceil(horizon_s / HOUR_S) * HOUR_S + WEEK_S
     # No hour of the local clock is longer than an hour, so this contains one more period.
     begin_s = calendar.hour_edges_s(least_s + period * HOUR_S)
@@ -120,7 +125,7 @@ def _hours_s(horizon_s: float, period: int, calendar: Calendar) -> Floats:
 
 
 def _chips(service: Service, begin_s: Floats, calendar: Calendar) -> Floats:
-    """Accelerators needed in each hour."""
+    """Return the number of accelerators needed in each hour."""
     shape = np.array(service.hourly_shape())
     of_shape = calendar.hour_of_week(begin_s) % len(shape)
     with np.errstate(over="ignore"):
@@ -143,19 +148,19 @@ def reservations(
 ) -> Iterator[NodeEvent]:
     """Yield the nodes reserved by services as planned node events, in order of time.
 
-    A service that needs more nodes takes those with the lowest index that are in service and not
-    reserved. Services are served in the order of the file, and none takes a node from another. A
-    service that needs fewer nodes releases those with the highest index. A node can be reserved in
-    an hour only if it is in service for the entire hour: if a reserved node fails, another one
-    replaces it from the start of that hour. The jobs on a node that is taken save their state and
-    return to their place in the queue.
+    A service that needs more nodes takes the nodes with the lowest indices that are in service and
+    not reserved. Services are processed in the order of the file, and no service takes a node from
+    another service. A service that needs fewer nodes releases the nodes with the highest indices. A
+    node can be reserved in an hour only if it is in service for the entire hour: if a reserved node
+    fails, another node replaces it from the start of that hour. The jobs on a node that is taken
+    save their state and return to their place in the queue.
 
     Parameters
     ----------
     demands : sequence of ServiceDemand
     cluster : Cluster
     missing : iterable of NodeEvent
-        Times at which nodes are absent or out of service.
+        Periods during which nodes are absent or out of service.
     """
     gone_of = list(missing)
     spans = [
@@ -183,7 +188,7 @@ def reservations(
 def _of_pool(
     demands: Sequence[tuple[int, ServiceDemand]], pool: Pool, absent: Sequence[NodeEvent]
 ) -> tuple[Floats, Floats, Ints, Ints]:
-    """Start, end, node and service of each reservation of a node in a pool."""
+    """Return the start, end, node and service of each reservation of a node, as one array each."""
     n_hours = min(len(demand.nodes) for _, demand in demands)
     begin_s = demands[0][1].begin_s[:n_hours]
     wanted = np.stack([demand.nodes[:n_hours] for _, demand in demands])
@@ -216,7 +221,7 @@ def _of_pool(
 
 
 def _moves(absent: Sequence[NodeEvent], begin_s: Floats) -> dict[int, list[tuple[int, int]]]:
-    """Changes by hour: pairs of a node and the change (1 or -1) in its number of absences."""
+    """Return, by hour, pairs of a node and the change (1 or -1) in its number of absences."""
     moves: dict[int, list[tuple[int, int]]] = {}
     for outage in absent:
         if outage.begin_s < begin_s[-1] + HOUR_S:
@@ -231,7 +236,7 @@ def _moves(absent: Sequence[NodeEvent], begin_s: Floats) -> dict[int, list[tuple
 def serving_table(
     demands: Sequence[ServiceDemand], outages: pd.DataFrame, cluster: Cluster, end_s: float
 ) -> pd.DataFrame:
-    """Return the accelerators that each service needed and had, as exact step functions.
+    """Return the accelerators that each service needed and reserved, as exact step functions.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The section of a scenario about inference services, and daily shapes by name."""
+"""The section ``serving`` of a scenario, and daily shapes by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Positive = Annotated[float, Field(gt=0, le=1e15)]
 
 
 class Service(FileModel):
-    """Requests for a model, and the chips that answer them.
+    """An inference service: its requests, and the chips that it needs.
 
     Hours follow the local clock (see the scenario's `start` and `time_zone`). The rate in an hour
     is the rate at its start: ``peak_requests_per_s * shape(hour) / max(shape) *
@@ -52,7 +52,7 @@ class Service(FileModel):
         1.0, ge=1, le=100, description="factor on the rate each year (365.25 days)"
     )
     headroom: float = Field(
-        1.0, ge=1, le=100, description="chips reserved over chips needed at the mean rate"
+        1.0, ge=1, le=100, description="factor on the chips needed at the mean rate of an hour"
     )
     lend: bool = Field(
         False,
@@ -93,17 +93,17 @@ class Service(FileModel):
     @model_validator(mode="after")
     def _has_tokens(self) -> Service:
         if not self.input_tokens + self.output_tokens > 0:
-            raise ValueError(f"{self.name}: input_tokens and output_tokens are both 0")
+            raise ValueError(f"{self.name}: input_tokens and output_tokens must not both be 0")
         return self
 
     def hours_of_reservation(self) -> int:
-        """Number of hours for which the chips of the busiest hour are reserved."""
+        """Return the number of hours for which the chips of the busiest hour are reserved."""
         if self.every is not None:
             return int(self.every // HOUR_S)
         return 1 if self.lend else 30 * DAY_HOURS
 
     def hourly_shape(self) -> list[float]:
-        """Relative rates in the hours of a day or a week; the busiest hour has rate 1."""
+        """Return relative rates in the hours of a day or a week; the busiest hour has rate 1."""
         hourly = serving_shapes()[self.shape] if isinstance(self.shape, str) else self.shape
         busiest = max(hourly)
         return [rate / busiest for rate in hourly]
@@ -133,7 +133,7 @@ class _Shape(FileModel):
     @classmethod
     def _positive(cls, hourly: list[float]) -> list[float]:
         if not all(rate > 0 and math.isfinite(rate) for rate in hourly):
-            raise ValueError("needs rates above 0")
+            raise ValueError("rates must be finite and above 0")
         return hourly
 
 

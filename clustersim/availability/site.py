@@ -1,4 +1,4 @@
-"""Power and space of the site. Nodes that arrive are switched on when there is room."""
+"""Power and space of the site, which limit how many nodes can be switched on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROUNDING = 1e-9
 class SiteLimit(FileModel):
     """Limits of the site that apply from a time until the next limit."""
 
-    name: Name | None = Field(None, description="name for changes by path")
+    name: Name | None = Field(None, description="name by which paths refer to the entry")
     at: Duration = Field(0.0, ge=0, description="time from which the limits apply")
     power: Power | None = Field(
         None,
@@ -73,7 +73,7 @@ class Site(FileModel):
 
 @dataclass(frozen=True, slots=True, order=True)
 class WaitForRoom:
-    """A time during which a node is present without power or space; the end may be infinite."""
+    """A period in which a node is present without power or space; the end may be infinite."""
 
     begin_s: float
     end_s: float
@@ -82,7 +82,7 @@ class WaitForRoom:
 
 
 def node_power_w(site: Site, cluster: Cluster, catalogue: Catalogue) -> list[float]:
-    """Return the site power (W) that a node of each pool takes, including cooling.
+    """Return the site power (W) that a node of each pool needs, including cooling.
 
     This is the number of its chips times their thermal design power, `host_factor` and `pue`.
 
@@ -101,7 +101,7 @@ def node_power_w(site: Site, cluster: Cluster, catalogue: Catalogue) -> list[flo
 def waits_for_room(
     site: Site, power_w: Sequence[float], comes_s: Sequence[Floats], leaves_s: Sequence[Floats]
 ) -> list[WaitForRoom]:
-    """Return the times at which nodes that are present have no power or space.
+    """Return the periods in which nodes that are present have no power or space.
 
     Nodes are switched on in order of arrival, as long as there is room. If there is no room for a
     node, all later nodes wait as well. A node that leaves makes room. If a limit is lowered, the
@@ -118,7 +118,7 @@ def waits_for_room(
     Raises
     ------
     InputError
-        If the nodes present at the start need more than the limits at that time.
+        If the nodes present at the start exceed the limits at that time.
     """
     room = _Room(site, power_w)
     line = sorted(
@@ -175,7 +175,7 @@ def _wait(
 
 @dataclass(slots=True)
 class _Room:
-    """The limits of the site, and the nodes that are switched on by pool."""
+    """The current limits of the site, and the number of nodes of each pool that are switched on."""
 
     site: Site
     power_w: Sequence[float]
@@ -188,7 +188,7 @@ class _Room:
         self.used = [0] * len(self.power_w)
 
     def set_limits(self, now_s: float) -> None:
-        """Apply the limits that are valid at a time."""
+        """Apply all limits that take effect at or before `now_s` (seconds)."""
         limits = self.site.limits
         while self._next < len(limits) and limits[self._next].at <= now_s:
             limit = limits[self._next]
@@ -197,14 +197,14 @@ class _Room:
             self._next += 1
 
     def fits(self, pool: int | None = None) -> bool:
-        """Whether there is room for the nodes that are on and, if given, one more of `pool`."""
+        """Return whether there is room for the nodes that are on, plus one of `pool` if given."""
         more_w, more = (0.0, 0) if pool is None else (self.power_w[pool], 1)
         return sum(self.used) + more <= self.most_nodes and self._taken_w(
             self.used
         ) + more_w <= self.most_w * (1 + _ROUNDING)
 
     def missing(self, there: Iterable[tuple[float, int, int]]) -> list[str]:
-        """Describe how much the nodes present at the start exceed the limits."""
+        """Describe by how much the nodes present at the start exceed the limits."""
         counts = [0] * len(self.power_w)
         for _, pool, _ in there:
             counts[pool] += 1

@@ -1,4 +1,4 @@
-"""Hot spares: nodes that replace failed nodes."""
+"""Hot spares, which are nodes that replace failed nodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def with_spares(
     """Yield node events, with failures shortened to the time until a spare replaces the node.
 
     A failed node is repaired and then becomes a spare. It is replaced by the spare that is ready
-    first, which may still be under repair. If the failed node itself is ready sooner, it returns.
+    first, which may still be under repair. If the failed node is ready sooner, it returns to
+    service itself.
 
     Parameters
     ----------
@@ -43,7 +44,10 @@ def with_spares(
 def _swapped(
     events: Iterable[NodeEvent], ready_s: list[list[float]], swap_s: float
 ) -> Iterator[NodeEvent]:
-    """Assign to each failure the spare of its pool that is ready first (`ready_s` are heaps)."""
+    """Yield events in which the spare that is ready first replaces each failed node.
+
+    `ready_s` has one heap per pool, of the times (seconds) at which its spares are ready.
+    """
     out_until: dict[tuple[int, int], float] = {}
     for event in events:
         place = event.pool, event.node

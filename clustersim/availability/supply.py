@@ -1,4 +1,4 @@
-"""Changes of a cluster over time: deliveries, production, retirements, and limits of the site."""
+"""Changes of a cluster over time: deliveries, production, retirements and limits of the site."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ Name = Annotated[str, Field(min_length=1)]
 class Delivery(FileModel):
     """Nodes of a pool that arrive during the run; the pool's `nodes` includes them."""
 
-    name: Name | None = Field(None, description="name for changes by path")
+    name: Name | None = Field(None, description="name by which paths refer to the entry")
     pool: Name = Field(description="pool of the nodes")
     nodes: int = Field(ge=1, le=MOST_CHIPS, description="number of nodes delivered")
-    at: Duration = Field(ge=0, description="time at which the first node is in service")
+    at: Duration = Field(ge=0, description="time at which the first node enters service")
     ramp: Duration = Field(
-        0.0, ge=0, description="time over which the nodes arrive evenly, the first at `at`"
+        0.0, ge=0, description="time over which the nodes arrive at equal intervals from `at` on"
     )
     slip: DurationDistribution | None = Field(None, description="delay of the whole delivery")
     usable: float = Field(
@@ -67,10 +67,10 @@ class Delivery(FileModel):
 class Retirement(FileModel):
     """Nodes of a pool that leave the fleet, in order of their arrival.
 
-    A node that has not arrived by that time never arrives.
+    A node that has not arrived by the time of its retirement never arrives.
     """
 
-    name: Name | None = Field(None, description="name for changes by path")
+    name: Name | None = Field(None, description="name by which paths refer to the entry")
     pool: Name = Field(description="pool of the nodes")
     nodes: int = Field(ge=1, le=MOST_CHIPS, description="number of nodes retired")
     at: Duration = Field(ge=0, description="time of the retirement")
@@ -80,7 +80,7 @@ class Retirement(FileModel):
 class Embargo(FileModel):
     """An embargo, which stops deliveries to pools and, by default, spare parts for failed nodes."""
 
-    name: Name | None = Field(None, description="name for changes by path")
+    name: Name | None = Field(None, description="name by which paths refer to the entry")
     pools: list[Name] = Field(min_length=1, description="pools whose deliveries stop")
     at: Duration = Field(ge=0, description="start of the embargo")
     spare_parts: bool = Field(
@@ -95,11 +95,9 @@ class Supply(FileModel):
     deliveries: list[Delivery] = Field(default_factory=list)
     production: list[Production] = Field(
         default_factory=list,
-        description="chips that are made; they fill the nodes that are not delivered",
+        description="chips made by foundries; they fill the nodes that are not delivered",
     )
-    memory: Memory | None = Field(
-        None, description="HBM for all productions; by default only the foundries limit them"
-    )
+    memory: Memory | None = Field(None, description="HBM for all productions; by default unlimited")
     retirements: list[Retirement] = Field(default_factory=list)
     embargoes: list[Embargo] = Field(default_factory=list)
     site: Site | None = Field(None, description="power and space; by default unlimited")
@@ -108,18 +106,18 @@ class Supply(FileModel):
 def supplied(
     supply: Supply, cluster: Cluster, streams: Streams, catalogue: Catalogue | None = None
 ) -> list[NodeEvent]:
-    """Return the times at which nodes are absent or not switched on, in order of time.
+    """Return the periods in which nodes are absent or not switched on, in order of time.
 
     The nodes of a pool are numbered as follows: those present at the start, the delivered nodes in
-    the order of the file, and the nodes that are made. The nodes with the lowest numbers retire
-    first. A pool with a production has only nodes that are delivered or made; to start with some
+    the order of the file, and the nodes that are produced. The nodes with the lowest numbers retire
+    first. In a pool with a production, all nodes are delivered or produced; to start with some
     nodes, add a delivery at 0 s.
 
     Parameters
     ----------
     supply : Supply
     cluster : Cluster
-        Its pools include all nodes that they will ever have.
+        Each pool must include all nodes that it will ever have.
     streams : Streams
         Provides the random numbers of the slips.
     catalogue : Catalogue, optional
@@ -159,7 +157,7 @@ def supplied(
 def nodes_over_time(
     supply: Supply, cluster: Cluster, streams: Streams, catalogue: Catalogue | None = None
 ) -> pd.DataFrame:
-    """Return how many nodes of each pool are present and switched on, ignoring failures.
+    """Return the number of nodes of each pool that are switched on over time, ignoring failures.
 
     Parameters
     ----------
@@ -200,7 +198,7 @@ def _absent(begin_s: float, end_s: float, pool: int, node: int, kind: NodeEventK
 def _comes(
     supply: Supply, cluster: Cluster, catalogue: Catalogue, streams: Streams
 ) -> list[Floats]:
-    """Time of arrival of each node of each pool, seconds; infinite if it never arrives."""
+    """Return the time of arrival of each node by pool, seconds; infinite if it never arrives."""
     delivered: dict[str, list[float]] = {pool.name: [] for pool in cluster.pools}
     stop_s = {pool.name: _stop_s(supply, pool.name) for pool in cluster.pools}
     for purpose, delivery in with_purpose("delivery", supply.deliveries):
@@ -218,7 +216,7 @@ def _comes(
 
 
 def _leaves(supply: Supply, cluster: Cluster) -> list[Floats]:
-    """Time of retirement of each node of each pool, seconds; infinite if it never retires."""
+    """Return the time of retirement of each node by pool, seconds; infinite if it never retires."""
     leaves = []
     for pool in cluster.pools:
         of_pool = [each for each in supply.retirements if each.pool == pool.name]
@@ -228,7 +226,7 @@ def _leaves(supply: Supply, cluster: Cluster) -> list[Floats]:
 
 
 def _arrivals(delivery: Delivery, stop_s: float, generator: np.random.Generator) -> list[float]:
-    """Time of arrival of each node of a delivery, seconds; infinite for nodes that never arrive."""
+    """Return the time of arrival of each delivered node, seconds; infinite if it never arrives."""
     slip_s = 0.0
     if delivery.slip is not None:
         slip_s = float(delivery.slip.quantile(generator.random(1))[0])
@@ -240,12 +238,12 @@ def _arrivals(delivery: Delivery, stop_s: float, generator: np.random.Generator)
 
 
 def _stop_s(supply: Supply, pool: str) -> float:
-    """Time at which an embargo first stops the supply of a pool, seconds."""
+    """Return the time at which the first embargo stops the supply of a pool, seconds."""
     return min((e.at for e in supply.embargoes if pool in e.pools), default=math.inf)
 
 
 def _room_for_production(supply: Supply, cluster: Cluster) -> dict[str, int]:
-    """Number of nodes that are not delivered, for each pool with a production."""
+    """Return the number of nodes that are not delivered, for each pool with a production."""
     made = {production.pool for production in supply.production}
     return {
         pool.name: pool.n_nodes - _moved(supply.deliveries, pool.name)
@@ -286,8 +284,8 @@ def _check(supply: Supply, cluster: Cluster) -> None:
             moved = _moved(events, name)
             if moved > count:
                 problems.append(
-                    f"{field}: {moved:,} nodes of pool {name}, which has {count:,} (cluster.pools."
-                    f"{name}.nodes must count all nodes that it will ever have)"
+                    f"{field}: {moved:,} nodes of pool {name}, which has only {count:,} "
+                    f"(cluster.pools.{name}.nodes must count all nodes that it will ever have)"
                 )
     problems += [
         f"production: pool {name} has no node left to fill, because all its nodes are delivered "

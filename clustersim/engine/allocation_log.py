@@ -18,17 +18,17 @@ Int32s = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class Allocated:
-    """The nodes of each attempt whose placement tracks nodes.
+    """The nodes of all attempts on partitions whose placement tracks nodes.
 
     Attributes
     ----------
     attempt : int64 array (attempts,)
-        Number of the attempt.
+        Index of the attempt in the log of attempts.
     n_ranges : int32 array (attempts,)
-        Number of ranges that the nodes of the attempt form.
+        Number of ranges into which the nodes of the attempt are divided.
     first_node, n_nodes, chips : int32 arrays (ranges,)
         For each range, attempt by attempt: the index of its first node in the partition, its
-        number of nodes, and the accelerators held on each.
+        number of nodes, and the number of accelerators used on each node.
     """
 
     attempt: Ints

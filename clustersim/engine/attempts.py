@@ -1,4 +1,4 @@
-"""Attempts. An attempt lasts from one start of a job until the job ends or is stopped."""
+"""Attempts at jobs. An attempt lasts from a start of a job until the job ends or is stopped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Attempt:
     Attributes
     ----------
     job, number : int
-        The job, and the row of the attempt in the log.
+        Index of the job, and row of the attempt in the log.
     partition : Partition
         The partition on which it runs.
     began_s : float
@@ -30,7 +30,7 @@ class Attempt:
     work_s : float
         Work that was left at its start, in seconds at full speed.
     checkpoints : Checkpoints
-        How it saves its state.
+        How the job saves its state.
     again : bool
         Whether the job was stopped before this attempt.
     slowdown : float
@@ -94,7 +94,7 @@ class Attempt:
 
     @property
     def is_plain(self) -> bool:
-        """Whether all its time is work: no earlier attempt, no checkpoints, never slowed down."""
+        """Whether all its time is work: a first attempt, without checkpoints or slowdowns."""
         return (
             self.checkpoints is NO_CHECKPOINTS
             and not self.again

@@ -27,8 +27,8 @@ NODE_EVENT: Final = 2
 SUBMISSION: Final = 3
 SCHEDULING: Final = 4
 END_OF_INSTANT: Final = 5
-"""Priorities of events at one instant, lowest first: the end of the run, completions, node events,
-submissions, the scheduling pass, and finally the check whether the run is over."""
+"""Priorities of events at the same instant, in the order in which they happen: the horizon,
+completions, node events, submissions, the scheduling pass, and the check for the end of the run."""
 _STOP: Final = 9
 
 
@@ -37,7 +37,7 @@ class ImmediateProcess(Process):
 
     SimPy starts a process with an event at the current time. The end of a process is also an event,
     on which other processes can wait. A job has one process for each attempt, so these two events
-    would be half of all events of a simulation.
+    would make up half of all events of a simulation.
 
     Parameters
     ----------
@@ -85,14 +85,14 @@ class Clock(simpy.Environment):
     def schedule(
         self, event: Event, priority: EventPriority = NORMAL, delay: simpy.core.SimTime = 0
     ) -> None:
-        """Schedule an event as SimPy does, but skip the end of a process for which nobody waits."""
+        """Schedule an event as SimPy does, but skip the end of a process if nobody waits for it."""
         if type(event) is ImmediateProcess and event._ok and not event.callbacks:
             event.callbacks = None  # type: ignore[assignment]  # SimPy's mark of a processed event
         else:
             super().schedule(event, priority, delay)
 
     def cancel(self, event: Event) -> None:
-        """Make a future event have no effect; the clock still advances to its time."""
+        """Remove the effect of a future event; the clock still advances to its time."""
         event.callbacks.clear()
         event._value = None
 

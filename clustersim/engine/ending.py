@@ -1,8 +1,8 @@
 """Ends a run without a horizon when no future event can start a waiting job.
 
 The check runs at the end of an instant. Earlier in the instant, its answer could be wrong: a node
-that returns at this instant has not received a job yet, and there may be no power for a node that
-is delivered.
+that returns at this instant has not received a job yet, and a node that is delivered at this
+instant may turn out to have no power.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Ending"]
 
 
 class Ending:
-    """Stops a run as soon as no job runs and none can ever start.
+    """Stops a run as soon as no job runs and no waiting job can ever start.
 
     A waiting job can start if one of its partitions has enough nodes that are in service or will
     return to service. It may still wait forever behind a job that cannot start. The policy reports
@@ -35,7 +35,7 @@ class Ending:
     jobs : JobColumns
     partitions : sequence of Partition
     policies : sequence of Policy
-        Policy for each set of partitions in `jobs`.
+        Policy for each set of partitions in `jobs.choices`.
     running : sized
         The running jobs; the caller keeps this collection up to date.
     partition_of : sequence of int
@@ -45,7 +45,7 @@ class Ending:
     Attributes
     ----------
     came : bool
-        Whether this object has stopped the run.
+        Whether the run was stopped by this object.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Ending:
         self._waiting: dict[tuple[int, int], int] = {}
 
     def ask(self, n_ended: int) -> None:
-        """Check at the end of this instant whether the run is over.
+        """Request a check, at the end of this instant, of whether the run is over.
 
         Parameters
         ----------
@@ -88,7 +88,7 @@ class Ending:
             StopSimulation.callback(event)
 
     def _one_can_start(self) -> bool:
-        """Whether a waiting job can start when nodes return, given that no job runs."""
+        """Return whether a waiting job can start when nodes return, given that no job runs."""
         choices = self._jobs.choices
         policies = dict.fromkeys(
             self._policies[choice]
@@ -98,7 +98,7 @@ class Ending:
         return any(policy.would_start(self._job_fits) for policy in policies)
 
     def _waiting_jobs(self) -> dict[tuple[int, int], int]:
-        """Return one waiting job for each set of partitions and size, given that no job runs."""
+        """Return one waiting job by set of partitions and size, given that no job runs."""
         jobs = self._jobs
         if self._n_ended_then != self._n_ended:
             self._n_ended_then = self._n_ended
@@ -110,7 +110,7 @@ class Ending:
         return self._waiting
 
     def _job_fits(self, job: int, closed: int) -> bool:
-        """Whether a job fits on one of its open partitions once all nodes have returned."""
+        """Return whether a job fits on one of its open partitions once all nodes have returned."""
         n = self._jobs.n_accelerators[job]
         return any(
             not closed >> index & 1 and n <= self._most(index)
@@ -118,7 +118,7 @@ class Ending:
         )
 
     def _waits_for_nodes(self, index: int, n: int) -> bool:
-        """Whether a gang does not fit on a partition now, but may fit when nodes return."""
+        """Return whether a gang does not fit on a partition now, but may fit when nodes return."""
         placement, most = self._partitions[index].placement, self._most(index)
         return n <= most and placement.free < most and not placement.fits_each(np.array([n]))[0]
 

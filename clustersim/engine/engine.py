@@ -1,12 +1,12 @@
 """The simulation of jobs from their submission to their end, including stops and restarts.
 
-Every start of a job is an attempt, whose completion is an event on the SimPy clock. At one instant,
-all completions happen first, then node events, then all submissions, then exactly one scheduling
-pass over the queues that these events changed.
+Every start of a job begins an attempt, whose completion is an event on the SimPy clock. At one
+instant, all completions happen first, then node events, then all submissions, then exactly one
+scheduling pass over the queues that these events changed.
 
-The engine does not know why a job is stopped or slowed. Any caller can use
+The engine does not depend on the reason why a job is stopped or slowed. Any caller can use
 :meth:`Simulation.stop` and :meth:`Simulation.rerate`. At present, only
-:class:`~clustersim.engine.node_driver.NodeDriver` uses them, for node events.
+:class:`~clustersim.engine.node_driver.NodeDriver` uses these methods, for node events.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Watcher(Protocol):
         """React to the start of a job; the observer may rerate the job immediately."""
 
     def left(self, job: int, partition: Partition, nodes: Nodes) -> None:
-        """React to the end or the stop of a job, which still holds its nodes at this time."""
+        """React to the end or stop of a job, which has not released its nodes yet."""
 
 
 class Simulation:
-    """One run of jobs through the queues of a cluster.
+    """One run, in which jobs pass through the queues of a cluster.
 
     Parameters
     ----------
@@ -56,23 +56,23 @@ class Simulation:
     run_s : sequence of sequence of float
         Run time by pool and job, seconds.
     jobs : JobColumns
-        What the scheduler knows about the jobs.
+        Properties of the jobs that the scheduler uses.
     partitions : sequence of Partition
-        The cluster's partitions, all free.
+        The cluster's partitions, without running jobs.
     policy : type of Policy
-        Instantiated once for each queue. Partitions that share no job have separate queues.
+        Instantiated once for each queue. Partitions have separate queues if no job can run on both.
     recovery : Recovery, optional
         How jobs save their state and restart after they are stopped. By default they save nothing
         and restart from the beginning without a delay.
     horizon_s : float, optional
         Time at which the simulation stops. By default it stops when no job runs and no future
-        event can start one.
+        event can start a job.
     by_node : bool
         Whether to record on which nodes each job ran.
     check : callable, optional
         Called with the simulation after every scheduling pass (debug runs).
     progress : callable, optional
-        Called regularly with the number of jobs that have ended and the number of all jobs.
+        Called regularly with the number of jobs that have ended and the total number of jobs.
 
     Attributes
     ----------
@@ -131,7 +131,10 @@ class Simulation:
         )
 
     def _build_queues(self, policy: type[Policy]) -> list[Policy]:
-        """Make one queue for each set of partitions that share jobs."""
+        """Make one queue for each group of partitions that share jobs.
+
+        Return the policy for each entry of `jobs.choices`.
+        """
         group = list(range(len(self.partitions)))
         for choice in self.jobs.choices:
             merged = {group[index] for index in choice}
@@ -147,7 +150,7 @@ class Simulation:
         return [policies[group[choice[0]]] for choice in self.jobs.choices]
 
     def run(self) -> RunRecord:
-        """Run to the end or the horizon; an interrupted run returns what it has done."""
+        """Run to the end or the horizon; if interrupted, return the record up to that time."""
         self.clock.process(self._submissions())
         if self.horizon_s is not None:
             self.clock.at(self.horizon_s, HORIZON).callbacks.append(StopSimulation.callback)
@@ -163,7 +166,7 @@ class Simulation:
         return self._record(interrupted)
 
     def _record(self, interrupted: bool) -> RunRecord:
-        """Return what happened; all work done by jobs that are still running counts as kept."""
+        """Return the record of the run; all work of jobs that are still running counts as kept."""
         for attempt in self.running.values():
             progress = attempt.progress(self.clock.now, saved=True)
             self._log.note(attempt.number, progress, self._share(progress.kept_s, attempt))
@@ -215,7 +218,11 @@ class Simulation:
         """
         now = self.clock._now
         if self.partition_of[job] >= 0 or self._submit_s[job] > now:
-            done = "has already started" if self.partition_of[job] >= 0 else "is not submitted yet"
+            done = (
+                "has already started"
+                if self.partition_of[job] >= 0
+                else "has not been submitted yet"
+            )
             raise ClusterSimError(f"job {job} (counted from 0) cannot be started: it {done}")
         self.partition_of[job] = partition.index
         work_s = self._run_s[partition.pool][job]
@@ -277,7 +284,7 @@ class Simulation:
         ----------
         job : int
         slowdown : float
-            Time per step over the time per step at full speed; finite and at least 1.
+            Time per step divided by the time per step at full speed; finite and at least 1.
 
         Raises
         ------
@@ -304,7 +311,7 @@ class Simulation:
         self._watchers.append(watcher)
 
     def service_changed(self, partition: Partition) -> None:
-        """Notify the policies that use a partition that its nodes in service have changed."""
+        """Notify the policies of a partition that its number of nodes in service has changed."""
         for policy in self._policies_on[partition.index]:
             policy.service_changed(partition)
             if policy not in self._touched:
@@ -341,7 +348,7 @@ class Simulation:
         self._may_be_over()
 
     def _leave(self, attempt: Attempt) -> None:
-        """Release the accelerators of a job."""
+        """Release the accelerators of a job that ends or is stopped."""
         job, partition = attempt.job, attempt.partition
         for watcher in self._watchers:
             watcher.left(job, partition, partition.nodes_of.get(job, ()))
@@ -357,12 +364,12 @@ class Simulation:
             self._ending.ask(self._n_ended)
 
     def _share(self, kept_s: float, attempt: Attempt) -> float:
-        """Share of a job's whole work that `kept_s` seconds on the attempt's pool represent."""
+        """Return the share of a job's work that takes `kept_s` seconds on the attempt's pool."""
         whole_s = self._run_s[attempt.partition.pool][attempt.job]
         return kept_s / whole_s if whole_s > 0 else 0.0
 
     def _estimate_again(self, job: int) -> None:
-        """Set the scheduler's estimate to the share of the user's estimate that is left."""
+        """Reduce the scheduler's estimate to the work that is left, plus the time of a restart."""
         estimate_s = self.jobs.estimate_s
         whole = self._whole_estimate_s.setdefault(job, [column[job] for column in estimate_s])
         restart_s = 0.0 if self._recovery is None else self._recovery.restart_s[job]
@@ -379,7 +386,7 @@ class Simulation:
             clock.at(clock._now, SCHEDULING).callbacks.append(self._pass)
 
     def _pass(self, _event: Event | None = None) -> None:
-        """Start jobs from every queue that has changed."""
+        """Run the policy of every queue that has changed."""
         self._pass_is_due = False
         now = self.clock._now
         self.passes += 1

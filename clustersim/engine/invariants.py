@@ -15,9 +15,9 @@ class InvariantError(ClusterSimError):
 
 
 def check_accelerators(simulation: Simulation) -> None:
-    """Check that no accelerator is in two allocations and none is lost.
+    """Check that no accelerator is allocated twice and none is lost.
 
-    In every partition and on every node: free + allocated + out of service = installed.
+    The rule for every partition and every node is: free + allocated + out of service = installed.
 
     Raises
     ------

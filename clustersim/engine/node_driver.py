@@ -105,8 +105,8 @@ class NodeDriver:
     def _begin(self, event: NodeEvent) -> None:
         """Add an event to the log and schedule its end.
 
-        Node events with the same start and end, such as the nodes of one delivery, share one event
-        on the clock for their end.
+        Node events with the same start and end, such as those of one delivery, share one event on
+        the clock for their end.
         """
         clock, number = self._simulation.clock, len(self._begun)
         self._begun.append(event)

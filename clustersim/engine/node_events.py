@@ -20,7 +20,7 @@ LAST_S = 100 * SECONDS_PER_YEAR
 class NodeEventKind(IntEnum):
     """Kind of a node event.
 
-    The numbers determine the order of events of one node that begin and end together.
+    The numbers determine the order of events of one node that begin and end at the same times.
     """
 
     SLOWDOWN = 0
@@ -28,7 +28,7 @@ class NodeEventKind(IntEnum):
     FAILURE = 1
     """The node fails, and its jobs are stopped without warning."""
     MAINTENANCE = 2
-    """The node is out of service for a planned time."""
+    """The node is out of service for planned maintenance."""
     SERVICE = 3
     """The node is assigned to an inference service."""
     REPAIR = 4
@@ -61,7 +61,7 @@ _ABSENT = frozenset({NodeEventKind.LATE_DELIVERY, NodeEventKind.NO_ROOM, NodeEve
 
 
 def cause_text(kind: NodeEventKind, cause: str) -> str:
-    """Return the cause of an event as tables and timelines show it.
+    """Return the cause of an event as shown in tables and timelines.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def cause_text(kind: NodeEventKind, cause: str) -> str:
 
 
 class NodeEvent(NamedTuple):
-    """A time during which a node is out of service or slow.
+    """A period during which a node is out of service or slow.
 
     Attributes
     ----------
@@ -84,8 +84,8 @@ class NodeEvent(NamedTuple):
         Name of the failure source or of the inference service, for tables and timelines.
     kind : NodeEventKind
     slowdown : float
-        Time per step of the jobs on the node over the time per step at full speed; infinite unless
-        the event is a slowdown.
+        Time per step of the jobs on the node divided by the time per step at full speed; infinite
+        unless the event is a slowdown.
     needs_part : bool
         Whether the repair of the node needs a spare part.
     """
@@ -106,7 +106,7 @@ class NodeEvent(NamedTuple):
 
 
 class SoundEvents(Iterator[NodeEvent]):
-    """Events that :func:`without_overlaps` returned; it does not process them again."""
+    """Events returned by :func:`without_overlaps`, which does not process them again."""
 
     def __init__(self, found: Iterator[NodeEvent]) -> None:
         self._found = found
@@ -121,7 +121,7 @@ class SoundEvents(Iterator[NodeEvent]):
 def without_overlaps(
     events: Iterable[NodeEvent], gone_s: Sequence[Floats] | None = None
 ) -> SoundEvents:
-    """Return node events, none of which begins while its node is out of service.
+    """Drop or postpone node events that begin while their node is out of service.
 
     Only a node in service can fail, so a failure while the node is out of service is dropped. A
     slow node can fail. A planned event that begins while the node is out of service (such as

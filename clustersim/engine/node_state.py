@@ -70,7 +70,7 @@ class JobsOnNodes:
 
 
 class SlowNodes:
-    """The slow nodes, and the slowdown of a gang that uses them.
+    """The slow nodes of a partition, which determine the slowdown of a gang.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class SlowNodes:
         self._worst[node] = max(own)
 
     def remove(self, node: int, slowdown: float) -> None:
-        """Remove a slowdown that was added."""
+        """Remove a slowdown that was added earlier."""
         left = self._slowdowns[node]
         left.remove(slowdown)
         if not left:
@@ -100,7 +100,7 @@ class SlowNodes:
         self._worst[node] = max(left, default=1.0)
 
     def slowdown(self, nodes: Nodes) -> float:
-        """Return the slowdown of a gang on some nodes, which is that of its slowest node."""
+        """Return the slowdown of a gang on `nodes`, which is the slowdown of its slowest node."""
         slow = self._slowdowns
         if not slow:
             return 1.0

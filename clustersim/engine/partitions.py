@@ -23,12 +23,13 @@ def build_partitions(cluster: Cluster, make_placement: MakePlacement) -> list[Pa
     cluster : Cluster
         A compiled topology.
     make_placement : callable
-        Makes the placement of a partition.
+        Creates the placement of a partition.
 
     Returns
     -------
     list of Partition
-        For each pool in turn: its virtual clusters in the order of the file, then its other nodes.
+        For each pool in turn: a partition for each virtual cluster in the order of the file, then a
+        partition for the other nodes, if any.
     """
     partitions: list[Partition] = []
     for pool_index, pool in enumerate(cluster.pools):
@@ -48,7 +49,7 @@ def build_partitions(cluster: Cluster, make_placement: MakePlacement) -> list[Pa
 
 
 def _shares(pool: Pool) -> list[tuple[str, int, int]]:
-    """Name, first node and number of nodes of each share of `pool`."""
+    """Return the virtual cluster, first node and number of nodes of each partition of `pool`."""
     shares = [
         (name, nodes.start, len(nodes)) for name, nodes in pool.virtual_cluster_ranges().items()
     ]

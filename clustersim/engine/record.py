@@ -16,21 +16,22 @@ __all__ = ["RunRecord"]
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What happened to every job, one column per attribute.
+    """The record of all jobs of a run, one column per attribute.
 
     Attributes
     ----------
     start_s, finish_s : float64 arrays (jobs,)
-        NaN for a job that did not start or did not finish.
+        Times of the first start and of the finish, seconds; NaN for a job that did not start or
+        did not finish.
     partition : int32 array (jobs,)
-        Partition of its last start, -1 for a job that did not start.
+        Partition on which each job ended or still ran at the end of the run; -1 for other jobs.
     attempts : Attempts
         The attempts of all jobs.
     allocated : Allocated
         The nodes on which each attempt ran, as indices in its partition; empty for partitions that
         do not track nodes.
     nothing_could_start : bool
-        Whether the run ended because no job ran and no future event could start one.
+        Whether the run ended because no job ran and no future event could start a job.
     end_s : float
         Time at which the simulation ended, seconds.
     passes : int

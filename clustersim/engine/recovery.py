@@ -1,4 +1,4 @@
-"""Checkpoints and restarts: the work that a stopped job keeps and loses."""
+"""Checkpoints and restarts: how much work a stopped job keeps and loses."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Progress(NamedTuple):
     Attributes
     ----------
     kept_s : float
-        Work that is not lost.
+        Time for work that is not lost.
     lost_s : float
-        Work after the last checkpoint, which must be repeated.
+        Time for work after the last checkpoint, which must be repeated.
     checkpoint_s : float
         Time in which the job is blocked by checkpoints.
     restart_s : float
@@ -74,7 +74,7 @@ class Checkpoints:
         return restart_s + work_s + self.cost_s * self._count(work_s)
 
     def progress(self, elapsed_s: float, work_s: float, *, again: bool, saved: bool) -> Progress:
-        """Return how the time of an attempt that was stopped was used.
+        """Return how the time of a stopped attempt was used.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class Checkpoints:
         return Progress(work_s, 0.0, checkpoint_s, self.restart_s if again else 0.0)
 
     def _count(self, work_s: float) -> int:
-        """Number of checkpoints in `work_s` seconds of work; none is made at the end."""
+        """Return the number of checkpoints in `work_s` seconds of work; none is made at the end."""
         if math.isinf(self.interval_s) or work_s <= self.interval_s:
             return 0
         return math.ceil(work_s / self.interval_s - _ROUNDING) - 1
@@ -118,7 +118,7 @@ class Checkpoints:
 
 NO_CHECKPOINTS = Checkpoints()
 _ROUNDING = 1e-9
-"""Tolerance as a share of an interval: the work left is a product of shares, hence inexact."""
+"""Tolerance as a share of an interval; the work left is a product of shares, so it is inexact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class Recovery:
     write_s: Sequence[float] | None = None
 
     def of_jobs(self, rows: Sequence[int]) -> Recovery:
-        """Return a recovery with only the jobs at the given rows."""
+        """Return the recovery settings of only the jobs at `rows`."""
 
         def chosen(values: Sequence[float]) -> list[float]:
             return [values[row] for row in rows]
@@ -156,7 +156,7 @@ class Recovery:
         )
 
     def standing_s(self, work_s: Floats) -> Floats:
-        """Return for how many seconds checkpoints block each job in total, (pools, jobs)."""
+        """Return the seconds for which checkpoints block each job, as an array (pools, jobs)."""
         pools, jobs = work_s.shape
         interval_s = np.array([column[:jobs] for column in self.interval_s[:pools]])
         with np.errstate(invalid="ignore"):
@@ -166,7 +166,7 @@ class Recovery:
         return standing
 
     def of(self, job: int, pool: int) -> Checkpoints:
-        """Return the checkpoints of a job on a pool."""
+        """Return the checkpoint settings of a job on a pool."""
         write_s = 0.0 if self.write_s is None else self.write_s[job]
         return Checkpoints(
             self.interval_s[pool][job], self.cost_s[job], self.restart_s[job], write_s

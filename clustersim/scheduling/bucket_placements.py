@@ -10,14 +10,15 @@ from clustersim.scheduling.placement import ManyNodes, NodeFree, NodePlacement, 
 __all__ = ["BucketPlacement", "Consolidate", "Spread"]
 
 _MANY = 32
-"""Least number of nodes for which an array operation is faster than a loop."""
+"""Smallest number of nodes for which an array operation is faster than a loop."""
 
 
 class BucketPlacement(NodePlacement):
-    """Keeps the set of nodes for each number of free chips, which avoids a search over nodes.
+    """Keeps the set of nodes with each number of free chips, to avoid a search over all nodes.
 
-    A set has one byte per node, 1 for its members. Its lowest member is found by a search for
-    that byte. The search begins at a hint; no member has a lower index.
+    A set has one byte per node, which is 1 for members. The member with the lowest index is found
+    by a search for the byte 1. The search begins at a stored index, below which there is no
+    member.
     """
 
     def __init__(self, n_nodes: int, chips_per_node: int) -> None:
@@ -78,7 +79,7 @@ class BucketPlacement(NodePlacement):
             self._hint[free] = node
 
     def _lowest(self, free: int) -> int:
-        """Lowest index of a node with exactly `free` free chips; there must be one."""
+        """Return the lowest index of a node with exactly `free` free chips; one must exist."""
         self._hint[free] = node = self._with_free[free].find(1, self._hint[free])
         return node
 
@@ -86,10 +87,10 @@ class BucketPlacement(NodePlacement):
 class Consolidate(BucketPlacement):
     """Uses as few nodes as possible.
 
-    A job of at most one node runs on the fullest node on which it fits; ties go to the
+    A job that needs at most one node runs on the fullest node on which it fits; ties go to the
     lowest index. A job whose size is a multiple of a node runs on entirely free nodes, lowest index
-    first. A job of any other size uses entirely free nodes for its multiple of a node, and its
-    remainder runs on the node with the most free chips among the others.
+    first. A job of any other size uses as many entirely free nodes as it can fill, and its
+    remainder runs on the node with the most free chips among the other nodes.
     """
 
     def choose(self, n: int, node_free: NodeFree) -> Nodes | None:
@@ -111,7 +112,7 @@ class Consolidate(BucketPlacement):
         return self._gang(wholly_free, node, rest) if partly_free[node] >= rest else None
 
     def _gang(self, whole: Ints, node: int = 0, rest: int = 0) -> Nodes:
-        """Return the chips of a gang on some whole nodes, with the remainder on one more node."""
+        """Return the chips of a gang that fills the nodes `whole`, with `rest` chips on `node`."""
         nodes = np.append(whole, node) if rest else whole
         chips = np.full(len(nodes), self.chips_per_node)
         if rest:
@@ -184,20 +185,20 @@ class Consolidate(BucketPlacement):
             node_free[(node_free == self.chips_per_node).nonzero()[0][:whole]] = 0
 
     def _take_whole(self) -> int:
-        """Allocate all chips of the entirely free node with the lowest index."""
+        """Allocate all chips of the first entirely free node, and return the index of the node."""
         node = self._lowest(self.chips_per_node)
         self._set_free(node, 0)
         return node
 
     def _take_rest(self, rest: int) -> int:
-        """Allocate chips of a node with the most free chips."""
+        """Allocate `rest` chips on a node with the most free chips, and return its index."""
         free = max(level for level, nodes_there in enumerate(self._count) if nodes_there)
         node = self._lowest(free)
         self._set_free(node, free - rest)
         return node
 
     def _lowest_whole(self, n_nodes: int) -> Ints:
-        """Find the `n_nodes` entirely free nodes with the lowest indices; there must be enough."""
+        """Find the `n_nodes` entirely free nodes with the lowest indices, which must exist."""
         start, window = self._lowest(self.chips_per_node), 4 * n_nodes
         found: list[Ints] = []
         missing = n_nodes
@@ -215,7 +216,7 @@ def _freest(node_free: NodeFree, where: Bools) -> int:
 
 
 class Spread(BucketPlacement):
-    """Uses as many nodes as possible: each chip comes from the node with the most free chips.
+    """Uses as many nodes as possible: each chip is placed on the node with the most free chips.
 
     Ties go to the lowest index. A job of n chips on an empty partition therefore takes one
     chip on each of the first n nodes.

@@ -10,17 +10,18 @@ __all__ = ["JOB", "NODE", "Release", "ReleaseCalendar"]
 
 NODE: Final = 0
 JOB: Final = 1
-"""The holder of an entry's accelerators: a node that is out of service, or a running job."""
+"""Type of an entry: a node that is out of service, or a running job."""
 Release: TypeAlias = tuple[float, int, int, int]
-"""Expected time (seconds), ``NODE`` or ``JOB``, number of the node or job, accelerators."""
+"""Entry of a calendar: expected time (seconds), ``NODE`` or ``JOB``, index of the node or job, and
+number of accelerators."""
 _CHUNK = 256
 
 
 class ReleaseCalendar:
-    """Estimated ends of a partition's running jobs, and returns of its nodes to service.
+    """Expected times at which a partition's jobs end and its nodes return to service.
 
-    Entries are kept in sorted chunks, each with the sum of its accelerators. Adding an
-    entry, removing one and finding the time at which `n` are free each cost about the
+    Entries are kept in sorted chunks, each with the sum of its accelerators. The time to add
+    an entry, to remove an entry, or to find when `n` accelerators are free grows with about the
     square root of the number of entries.
 
     Attributes
@@ -89,15 +90,15 @@ class ReleaseCalendar:
         Returns
         -------
         end : float
-            The earliest estimated end, in seconds, by which at least `need` accelerators are
-            released by jobs or return to service.
+            The earliest expected time, in seconds, by which jobs and nodes release at least `need`
+            accelerators.
         released : int
-            Number of accelerators whose estimated end is not later than `end`.
+            Number of accelerators whose expected release is not later than `end`.
 
         Raises
         ------
         ValueError
-            If jobs and nodes hold fewer than `need`.
+            If all entries together release fewer than `need` accelerators.
         """
         released = 0
         for at, chunk_sum in enumerate(self._sums):
@@ -109,7 +110,9 @@ class ReleaseCalendar:
                 released += n
                 if released >= need:
                     return end, released + self._ties(end, at, position + 1)
-        raise ValueError(f"{need} accelerators are never released: only {released} are held")
+        raise ValueError(
+            f"{need} accelerators are never released; all entries together release only {released}"
+        )
 
     def _ties(self, end: float, at: int, position: int) -> int:
         total = 0

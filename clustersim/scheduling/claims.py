@@ -13,9 +13,9 @@ __all__ = ["Claim", "Claims"]
 
 @dataclass(slots=True)
 class Claim:
-    """Nodes of a partition that are reserved for a waiting gang of some size.
+    """Nodes of a partition that are reserved for a waiting gang of a certain size.
 
-    Several reservations may share a claim; they do not change its arrays.
+    Several reservations may share a claim. They do not change the arrays of a shared claim.
 
     Attributes
     ----------
@@ -50,8 +50,9 @@ class Claims:
     Attributes
     ----------
     claims : dict of int to Claim
+        The claim for each gang size.
     soonest_s : dict of int to float
-        Lower bound on the time at which a gang fits, seconds.
+        Lower bound on the time at which a gang of each size fits, seconds.
     """
 
     claims: dict[int, Claim] = field(default_factory=dict)
@@ -59,7 +60,7 @@ class Claims:
     _state: tuple[int, int] = (-1, -1)
 
     def of(self, state: tuple[int, int]) -> Claims:
-        """Return this cache, after emptying it if its results belong to another state."""
+        """Return this cache, but first discard its results if they belong to another state."""
         if self._state != state:
             self._state = state
             self.claims.clear()

@@ -1,7 +1,7 @@
 """Placements choose the nodes of a partition on which a job runs.
 
 A placement owns the free chips of one partition. ``take`` allocates chips for a gang or
-returns None if it does not fit; ``give`` frees them. The built-in placements do both
+returns None if the gang does not fit; ``give`` frees them. The built-in placements do both
 without visiting every node.
 
 A placement decides which nodes stay free for other jobs. It does not change the speed of a job:
@@ -34,7 +34,7 @@ SPEED_NOTE = (
     "placement decides which nodes stay free for other jobs; how fast a job runs does not depend "
     "on where in the network its nodes are (slow nodes and failures aside)"
 )
-"""A limit of what a placement affects; shown wherever the user chooses a placement."""
+"""Note on what a placement does not affect; shown wherever the user chooses a placement."""
 
 Nodes: TypeAlias = Sequence[tuple[int, int]]
 """Chips of one job: (node, chips) pairs; empty if the placement does not track nodes."""
@@ -79,7 +79,7 @@ class ManyNodes(Sequence[tuple[int, int]]):
         return int(self.nodes[at]), int(self.chips[at])
 
     def whole(self, chips_per_node: int) -> tuple[Ints, Nodes]:
-        """Split into the nodes that the gang holds entirely, and the pairs of the other nodes."""
+        """Return the nodes on which the gang uses all chips, and the pairs of its other nodes."""
         if self._whole is None or self._whole[0] != chips_per_node:
             all_of_it = self.chips == chips_per_node
             nodes, others = self.nodes, ~all_of_it
@@ -101,7 +101,7 @@ class Placement:
     Attributes
     ----------
     capacity, free : int
-        Accelerators installed and accelerators free now.
+        Number of accelerators installed, and number free now.
     """
 
     def __init__(self, n_nodes: int, chips_per_node: int) -> None:
@@ -110,7 +110,7 @@ class Placement:
         self.capacity = self.free = n_nodes * chips_per_node
 
     def largest_gang(self) -> int:
-        """Return an upper bound on the size of a gang that fits now, found without a search."""
+        """Return an upper bound on the size of a gang that fits now, without searching nodes."""
         return self.free
 
     def take(self, n: int) -> Nodes | None:
@@ -118,7 +118,7 @@ class Placement:
         raise NotImplementedError
 
     def take_these(self, nodes: Nodes, n: int) -> None:
-        """Allocate exactly these accelerators, which must be free."""
+        """Allocate the `n` accelerators in `nodes`, which must be free."""
         raise NotImplementedError
 
     def give(self, nodes: Nodes, n: int) -> None:
@@ -218,19 +218,19 @@ class NodePlacement(Placement):
         self.free += n
 
     def _check_choice(self, nodes: Nodes, n: int) -> None:
-        """Raise an error for an invalid choice."""
+        """Raise an error if the chosen accelerators are not exactly `n` free accelerators."""
         on_node: dict[int, int] = {}
         for node, chips in nodes:
             if not 0 <= node < self.n_nodes or chips < 1:
                 raise ClusterSimError(
                     f"chose {chips} accelerators on node {node} for a job of {n}; nodes are "
-                    f"0 to {self.n_nodes - 1}, and each needs at least 1 accelerator"
+                    f"0 to {self.n_nodes - 1}, and each chosen node needs at least 1 accelerator"
                 )
             on_node[node] = on_node.get(node, 0) + chips
         for node, chips in on_node.items():
             if chips > self.node_free[node]:
                 raise ClusterSimError(
-                    f"chose {chips} accelerators on node {node}, where {self.node_free[node]} "
+                    f"chose {chips} accelerators on node {node}, where only {self.node_free[node]} "
                     "are free"
                 )
         if sum(on_node.values()) != n:
@@ -242,7 +242,7 @@ class NodePlacement(Placement):
         return self.fits_each_of(sizes, self.free_by_node())
 
     def fits_each_of(self, sizes: Ints, node_free: NodeFree) -> Bools:
-        """Return for each of `sizes` whether it fits in `node_free`."""
+        """Return for each of `sizes` whether a gang of this size fits in `node_free`."""
         distinct, index = np.unique(sizes, return_inverse=True)
         return np.array([self.fits_in(int(n), node_free) for n in distinct], dtype=bool)[index]
 
@@ -259,7 +259,7 @@ class NodePlacement(Placement):
         return self.choose(n, node_free) if n <= int(node_free.sum()) else None
 
     def remove(self, n: int, node_free: NodeFree) -> None:
-        """Subtract the chips that ``choose`` chooses from `node_free`; the gang must fit."""
+        """Subtract from `node_free` the chips that ``choose`` returns; the gang must fit."""
         for node, chips in self.choose(n, node_free) or ():
             node_free[node] -= chips
 

@@ -1,4 +1,4 @@
-"""Policies and placements by name, or from a user's Python file."""
+"""Loads policies and placements by name or from a user's Python file."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _find(
         if colon and (folder / f"{file_name}.py").is_file():
             raise InputError(kind, f"{shown(name)}: did you mean {file_name}.py:{class_name}?")
         hint = unknown_name(kind, name, known)
-        raise InputError(kind, f"{hint}; or FILE.py:ClassName for a user-defined {kind}")
+        raise InputError(kind, f"{hint}; use FILE.py:ClassName for a user-defined {kind}")
     path = folder / file_name
     if not path.exists():
         beside = "the current folder" if folder == Path() else str(folder)
@@ -155,12 +155,12 @@ def _find(
         raise InputError(path, f"has no class that derives from clustersim.{base.__name__}")
     if not colon:
         example = f"{path.name}:{next(iter(classes))}"
-        raise InputError(path, f"has several classes; add the name of one, such as {example}")
+        raise InputError(path, f"has several classes; add a class name, as in {example}")
     raise InputError(path, f"has no {kind} {class_name!r}; {nearest_hint(class_name, classes)}")
 
 
 def load_module(path: Path) -> ModuleType:
-    """Return the module of a user's file. The file is executed once, and again if it changes.
+    """Return the module of a user's file, which is executed once, and again after a change.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def load_module(path: Path) -> ModuleType:
 
 
 def _line_in(error: BaseException, file: str) -> str:
-    """Return the line of a file at which an error was raised, as the end of a message."""
+    """Return the line of `file` that raised an error, as " (line N)"; empty if it raised none."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == file]
     return f" (line {lines[-1]})" if lines else ""
@@ -189,7 +189,10 @@ def module_being_loaded() -> ModuleType | None:
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
-    """Compiles the text that was read; Python's cache would compare only file times and sizes."""
+    """Compiles the source that was read, without Python's bytecode cache.
+
+    The cache would miss changes of a file that keep its time and size.
+    """
 
     def __init__(self, name: str, path: Path, source: bytes) -> None:
         super().__init__(name, str(path.absolute()))
@@ -224,7 +227,7 @@ def _executed(name: str, path: Path, source: bytes) -> ModuleType:
 def interrupts_itself(
     error: KeyboardInterrupt, plugins: Sequence[type[Policy] | type[Placement]]
 ) -> bool:
-    """Return whether a user-defined class, and not a signal, raised a KeyboardInterrupt.
+    """Return whether a user-defined class, rather than a signal, raised a KeyboardInterrupt.
 
     Parameters
     ----------
@@ -242,17 +245,17 @@ def interrupts_itself(
 
 
 def raised_by_files(error: KeyboardInterrupt, files: Set[str]) -> bool:
-    """Return whether code of a user's files, and not a signal, raised an interrupt.
+    """Return whether code in a user's files, rather than a signal, raised an interrupt.
 
-    Without such files, only a signal can have raised it. If signals are not watched, the
-    instruction that raised the error decides.
+    If there are no such files, only a signal can have raised it. If signals are not recorded, the
+    answer depends on the instruction that raised the error.
     """
     by_signal = interrupts.by_signal(error)
     return bool(files) and (_raised_in(error, files) if by_signal is None else not by_signal)
 
 
 def error_text(error: BaseException) -> str:
-    """Return the message of an error; unless clustersim defines its class, add the class name."""
+    """Return the message of an error, with its class name unless clustersim defines the class."""
     if isinstance(error, (ClusterSimError, StalledError)):
         return str(error)
     try:
@@ -263,7 +266,7 @@ def error_text(error: BaseException) -> str:
 
 
 def _raised_in(error: BaseException, files: Set[str]) -> bool:
-    """Whether a `raise` statement in one of `files` raised the error.
+    """Return whether a `raise` statement in one of `files` raised the error.
 
     An error from a signal appears at another instruction, because Python does not handle signals
     at a `raise`.

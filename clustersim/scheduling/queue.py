@@ -18,16 +18,16 @@ __all__ = ["JobColumns", "Partition", "Queue", "StartJob"]
 
 @dataclass(frozen=True, slots=True)
 class JobColumns:
-    """What the scheduler knows about every job of a run, one column per attribute.
+    """Properties of all jobs of a run that the scheduler uses, one column per attribute.
 
     Attributes
     ----------
     n_accelerators : sequence of int
-        Accelerators of each job.
+        Number of accelerators of each job.
     estimate_s : sequence of sequence of float
         Estimated run time by pool and job, seconds.
     choices : sequence of tuple of int
-        The sets of partitions in use, each in order of preference.
+        The distinct sets of partitions on which jobs can run, each in order of preference.
     choice_of : sequence of int
         Index of each job's set in `choices`.
     """
@@ -56,7 +56,7 @@ class Partition:
     first_node : int
         Index of its first node in the pool.
     placement : Placement
-        Its free accelerators.
+        The placement that allocates its accelerators.
     calendar : ReleaseCalendar
         The times at which its accelerators become free: the returns of its nodes that are out of
         service and, if the policy looks ahead, the estimated ends of its running jobs.
@@ -84,12 +84,12 @@ class Partition:
 
     @property
     def state(self) -> tuple[int, int]:
-        """A value that changes whenever the holders of its accelerators change."""
+        """A value that changes whenever accelerators of the partition are allocated or released."""
         return self.calendar.version, self.placement.free
 
     @property
     def claims(self) -> Claims:
-        """The claims of waiting gangs in its present state."""
+        """The claims of waiting gangs in the present state of the partition."""
         return self._claims.of(self.state)
 
     def node_arrays(self, job: int) -> tuple[Ints, Ints]:
@@ -120,7 +120,7 @@ class Partition:
         self.placement.give(((node, chips),), chips)
 
     def forget(self, job: int) -> Nodes:
-        """Remove and return the accelerators of a job that has ended."""
+        """Remove the record of a job that has ended, and return its accelerators."""
         self._node_arrays.pop(job, None)
         return self.nodes_of.pop(job, ())
 
@@ -130,12 +130,12 @@ StartJob = Callable[[int, Partition, Nodes], None]
 
 
 class Queue:
-    """The interface of a policy to the simulation: partitions, columns of jobs, and starting jobs.
+    """The interface of a policy to the simulation: partitions, jobs, and a way to start jobs.
 
     Parameters
     ----------
     partitions : sequence of Partition
-        All partitions of the cluster, by index.
+        All partitions of the cluster, in order of their index.
     members : sequence of int
         Indices of the partitions on which this queue's jobs can run.
     jobs : JobColumns
@@ -173,7 +173,7 @@ class Queue:
         return sum(self.partitions[index].placement.free for index in self.members)
 
     def choices(self, job: int) -> tuple[int, ...]:
-        """Partitions on which `job` may run, in order of preference."""
+        """Indices of the partitions on which `job` can run, in order of preference."""
         return self.jobs.choices[self.jobs.choice_of[job]]
 
     def estimate_s(self, job: int, partition: Partition | None = None) -> float:
@@ -183,7 +183,7 @@ class Queue:
         return self.jobs.estimate_s[partition.pool][job]
 
     def start_anywhere(self, job: int, *, closed: int = 0) -> bool:
-        """Start `job` on the first of its partitions with room; return whether it started.
+        """Start `job` on the first of its partitions where it fits; return whether it started.
 
         Parameters
         ----------

@@ -1,8 +1,8 @@
 """Reservations: when and where a waiting job will run in a partition.
 
 A reservation is a waiting job's claim on accelerators that running jobs are expected to
-release. Until then other jobs may use these accelerators if they end in time. Jobs may
-use unclaimed accelerators for longer.
+release. Until then, other jobs may use these accelerators if they are expected to end in
+time. There is no such limit for unclaimed accelerators.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ class Reservation:
         raise NotImplementedError
 
     def take_unclaimed(self, n: int) -> Nodes | None:
-        """Allocate `n` unclaimed accelerators; None if they do not fit."""
+        """Allocate `n` unclaimed accelerators, or return None if they do not fit."""
         raise NotImplementedError
 
     def taken(self, nodes: Nodes) -> None:
-        """Record that a job which ends in time was placed on `nodes`."""
+        """Record that `nodes` were allocated to a job that should end before the shadow time."""
         raise NotImplementedError
 
 
 class PooledReservation(Reservation):
-    """A claim that counts accelerators."""
+    """A claim on a number of accelerators, in a partition that does not track nodes."""
 
     def __init__(self, partition: Partition, placement: Pooled, n: int) -> None:
         self.shadow, released = partition.calendar.earliest(n - placement.free)
@@ -126,7 +126,7 @@ def soonest(partition: Partition, n: int) -> float:
 def reserve(partition: Partition, n: int) -> Reservation:
     """Claim `n` accelerators of `partition` for the earliest time at which they fit.
 
-    Claims depend only on the running jobs of the partition and are cached until these change. If
+    Claims depend only on the running jobs of the partition and are cached until they change. If
     several partitions share a queue, most events change only one of them.
     """
     placement: Placement = partition.placement
@@ -142,7 +142,7 @@ def reserve(partition: Partition, n: int) -> Reservation:
 
 
 def _find_shadow(partition: Partition, placement: NodePlacement, n: int) -> tuple[float, NodeFree]:
-    """Return when enough jobs have ended for a gang of `n`, and the chips free at that time."""
+    """Return the shadow time of a gang of `n`, and the free chips of each node at that time."""
     surplus, free = np.array(placement.free_by_node()), placement.free
     shadow, fits = -np.inf, False
     whole_again: list[Ints] = []
@@ -173,7 +173,7 @@ def _find_shadow(partition: Partition, placement: NodePlacement, n: int) -> tupl
 
 
 def _set_whole(surplus: NodeFree, gangs: list[Ints], nodes: list[int], chips_per_node: int) -> None:
-    """Mark the nodes of gangs and single nodes, all of them fully allocated, as entirely free."""
+    """Mark the nodes of `gangs` and the nodes in `nodes` as entirely free, and clear both lists."""
     if gangs:
         surplus[np.concatenate(gangs)] = chips_per_node
     if nodes:

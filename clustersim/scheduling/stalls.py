@@ -20,16 +20,16 @@ __all__ = ["LONGEST_CALL_S", "LONGEST_LOAD_S", "PLUGIN", "StalledError", "stoppe
 LONGEST_CALL_S = 60.0
 """Longest duration of one call of a user-defined policy or placement, seconds."""
 LONGEST_LOAD_S = 20.0
-"""Longest time (seconds) for which loading a user's file may import no further module."""
+"""Longest time (seconds) without a further import while a user's file is loaded."""
 GRACE_S = 5.0
-"""Time (seconds) after which the process is ended if code catches the error that should stop it."""
+"""Time (seconds) until the process is ended if code catches the error that should stop it."""
 PLUGIN = "clustersim_plugin_"
 """Prefix of the module names of users' files."""
 _LOOK_EVERY_S = 0.5
 
 
 class StalledError(BaseException):
-    """Raised in code that does not finish; an `except Exception` does not catch it."""
+    """Raised in code that does not finish in time; ``except Exception`` does not catch it."""
 
 
 @dataclass
@@ -62,10 +62,10 @@ def stopped_when_stalled(progress: Callable[[], object], limit_s: float) -> Iter
     other threads but handles signals, such as a regular expression. There is no limit in other
     threads or on systems without this signal (Windows).
 
-    The stalled code may catch the error, or run compiled code that does not handle signals. In this
-    case, a process that is a command or a worker of clustersim is ended :data:`GRACE_S` seconds
-    after the limit with exit code 2. If no thread can run, it is ended after twice that time with
-    exit code 1 and a traceback.
+    The stalled code may catch the error, or run compiled code that does not handle signals. In
+    these cases, if the process is a command or a worker of clustersim, it is ended :data:`GRACE_S`
+    seconds after the limit with exit code 2. If no thread can run, it is ended after twice that
+    time with exit code 1 and a traceback.
 
     Parameters
     ----------
@@ -140,16 +140,16 @@ class _Alarm:
 
 @atexit.register
 def _switch_off() -> None:
-    """Stop a timer that an interrupt left running; it would end the process at shutdown."""
+    """Stop a timer that an interrupt left running, because it would end the process at shutdown."""
     if hasattr(signal, "SIGVTALRM") and isinstance(signal.getsignal(signal.SIGVTALRM), _Alarm):
         signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
 
 
-_CAUGHT = "it catches the error that is raised to stop it, so the process was ended"
+_CAUGHT = "it did not stop when an error was raised in it, so the process was ended"
 
 
 def _place(thread: threading.Thread) -> str:
-    """The line of a user's file that a thread executes, as the start of a message."""
+    """Return the start of a message, with the line of a user's file that a thread executes."""
     frame = sys._current_frames().get(thread.ident or 0)
     while frame is not None:
         if str(frame.f_globals.get("__name__", "")).startswith(PLUGIN):

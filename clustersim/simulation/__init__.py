@@ -1,1 +1,1 @@
-"""Computes result tables from jobs and a cluster: run times, eligibility, offered load, the run."""
+"""Simulation of jobs on a cluster: run times, eligibility, offered load and result tables."""

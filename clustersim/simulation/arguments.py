@@ -1,4 +1,4 @@
-"""Checks of the arguments of a simulation, with messages that suggest valid ones."""
+"""Checks of the arguments of a simulation, with error messages that suggest valid values."""
 
 from __future__ import annotations
 
@@ -34,11 +34,14 @@ _FORMER = {
     "demands": "node_events=NodeEvents(events, services)",
     "provenance": "simulate(...).with_provenance(...)",
 }
-"""Replacements of arguments from earlier versions."""
+"""Maps each argument of earlier versions to its replacement."""
 
 
 def names_former_arguments(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
-    """Raise an error that names the replacement for arguments of earlier versions."""
+    """Decorate a function so that arguments of earlier versions raise an error.
+
+    The error names the replacement of each such argument.
+    """
 
     @functools.wraps(function)
     def checked(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
@@ -60,14 +63,14 @@ def check_arguments(
     recovery: object,
     horizon_s: object,
 ) -> None:
-    """Check the types of the arguments of a simulation, and that they are consistent.
+    """Check that the arguments of a simulation have valid types and are consistent.
 
-    Node events from an iterator are not checked here, because they are made during the run.
+    Node events from an iterator are not checked here, because they are generated during the run.
 
     Raises
     ------
     InputError
-        For the first invalid argument.
+        If an argument is invalid. The message describes the first invalid argument.
     """
     for name, problem in (
         ("jobs", _jobs_problem(jobs)),
@@ -133,20 +136,20 @@ def _run_times_problem(run_times: object, jobs: pd.DataFrame, cluster: Cluster) 
     for name in ("run_s", "estimate_s"):
         found = getattr(run_times, name).shape
         if found != wanted:
-            return f"{name}: has shape {found}, must have {wanted} (pools of the cluster, jobs)"
+            return f"{name}: has shape {found}; expected {wanted} (number of pools and of jobs)"
     return ""
 
 
 def _node_events_problem(events: object, cluster: Cluster) -> str:
-    """Describe the problem of node events, or of the first invalid event of a list."""
+    """Describe the first problem with the node events; empty if there is none."""
     if events is None:
         return ""
     if isinstance(events, str | Mapping | pd.DataFrame) or not isinstance(events, Iterable):
-        return f"must be a list of NodeEvent or an iterator of them, found {kind_text(events)}"
+        return f"must be a list or an iterator of NodeEvent, found {kind_text(events)}"
     last_s = -math.inf
     for number, event in enumerate(events if isinstance(events, Sequence) else ()):
         if problem := _event_problem(event, cluster, last_s):
-            return f"number {number}: {problem}"
+            return f"at index {number}: {problem}"
         last_s = event.begin_s
     return ""
 
@@ -156,15 +159,18 @@ def _event_problem(event: object, cluster: Cluster, last_s: float) -> str:
         return f"must be a NodeEvent, found {kind_text(event)}"
     if not 0 <= event.pool < len(cluster.pools):
         n_pools = len(cluster.pools)
-        return f"there is no pool {event.pool}; the cluster has {n_pools}, counted from 0"
+        return f"there is no pool with index {event.pool}; number of pools: {n_pools}"
     pool = cluster.pools[event.pool]
     if not 0 <= event.node < pool.n_nodes:
         n_nodes = f"{pool.n_nodes:,}"
-        return f"there is no node {event.node}; pool {pool.name} has {n_nodes}, counted from 0"
+        return (
+            f"there is no node with index {event.node}; number of nodes in pool {pool.name}: "
+            f"{n_nodes}"
+        )
     if event.begin_s < last_s:
         return (
-            f"begins at {event.begin_s:g} s, before the previous event ({last_s:g} s); sort events "
-            "by begin_s"
+            f"begins at {event.begin_s:g} s, before the previous event ({last_s:g} s); sort the "
+            "events by begin_s"
         )
     return ""
 

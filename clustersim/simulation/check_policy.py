@@ -1,4 +1,4 @@
-"""Checks whether a policy or placement follows the rules, by trials on small random workloads."""
+"""Checks a policy and a placement against the scheduling rules, on small random workloads."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Finding:
     Attributes
     ----------
     trial : str
-        The cluster of the trial.
+        Description of the cluster that the trial used.
     problem : str
-        The rule that was broken, and how; empty if no rule was broken.
+        Description of the rule that was broken; empty if no rule was broken.
     """
 
     trial: str
@@ -48,11 +48,12 @@ def check_policy(
     folder: str = ".",
     seed: int = 0,
 ) -> list[Finding]:
-    """Try a policy and a placement on clusters of different shapes.
+    """Check whether a policy and a placement follow the scheduling rules on different clusters.
 
-    The rules are: after every scheduling pass no accelerator is allocated twice and none is
-    lost; no job starts before it is submitted; every job that can run ends; a job gets
-    exactly its number of accelerators; the same input produces the same schedule.
+    The rules are: after every scheduling pass, no accelerator is allocated twice and none is
+    lost; no job starts before it is submitted; every job that can run finishes; each job gets
+    exactly the number of accelerators that it requests; the same input always produces the same
+    schedule.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def check_policy(
     Returns
     -------
     list of Finding
-        One for each trial, up to the first trial in which a call does not finish.
+        One finding per trial. If a call does not finish in time, the remaining trials are skipped.
 
     Raises
     ------
@@ -90,7 +91,10 @@ def check_policy(
 
 
 def _problem(jobs: pd.DataFrame, cluster: Cluster, scheduling: Scheduling) -> str:
-    """Return the rule that is broken, if any; raises StalledError if a call does not finish."""
+    """Describe the first broken rule; empty if no rule is broken.
+
+    Raises StalledError if a call of the policy or the placement does not finish in time.
+    """
     try:
         first = simulate(jobs, cluster, scheduling, check=True)
         second = simulate(jobs, cluster, scheduling)
@@ -101,7 +105,7 @@ def _problem(jobs: pd.DataFrame, cluster: Cluster, scheduling: Scheduling) -> st
     except Exception as error:
         return f"raised {type(error).__name__}: {error}"
     if not first.jobs.equals(second.jobs):
-        return "the same input gave two different schedules"
+        return "the same input produced two different schedules"
     return _broken_rule(first)
 
 
@@ -116,7 +120,8 @@ def _broken_rule(result: Result) -> str:
     if len(left):
         first = left["job_id"].iloc[0]
         return (
-            f"{len(left)} of {len(can_run)} jobs that can run never started; the first is {first}"
+            f"{len(left)} of {len(can_run)} jobs that can run never started; the first is "
+            f"job {first}"
         )
     early = jobs[jobs["start_s"] < jobs["submit_s"]]
     if len(early):
@@ -127,7 +132,7 @@ def _broken_rule(result: Result) -> str:
     wrong = asked.index[(given.reindex(asked.index) != asked).to_numpy()]
     if len(wrong):
         job = wrong[0]
-        return f"job {job} asked for {asked[job]} accelerators and got {given.get(job, 0)}"
+        return f"job {job} requested {asked[job]} accelerators but got {given.get(job, 0)}"
     return ""
 
 
@@ -157,7 +162,10 @@ def _pool(name: str, n_nodes: int, virtual_clusters: dict[str, int]) -> Pool:
 
 
 def _random_jobs(streams: Streams, trial: str) -> pd.DataFrame:
-    """Jobs that overload the trial's cluster, submitted in batches; some are too large for it."""
+    """Return random jobs that overload the cluster.
+
+    Some jobs share a submission time, and some are too large for the cluster.
+    """
     draw = streams("check policy")
     duration = draw.integers(1, 100, _JOBS)
     jobs = pd.DataFrame(

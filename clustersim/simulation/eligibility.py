@@ -1,4 +1,4 @@
-"""The partitions on which each job can run, in its order of preference."""
+"""The partitions on which each job can run, in the job's order of preference."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ __all__ = [
 ]
 
 NOT_LISTED = np.iinfo(np.int64).max
-"""Position of a chip that a job does not list."""
+"""Position of a chip that is not in a job's list of chips."""
 Choose = Literal["fastest", "best_value", "listed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Eligibility:
-    """Where each job can run.
+    """The partitions on which each job can run.
 
     Attributes
     ----------
     choices : list of tuple of int
-        The sets of partitions in use, each in order of preference.
+        The distinct sets of partitions on which jobs can run, each in order of preference.
     choice_of : int64 array (jobs,)
         Index of each job's set in `choices`; -1 for a job that can never run.
     reasons : dict
-        Maps the row of a job that can never run to the reason.
+        Maps the row of each job that can never run to the reason.
     notes : tuple of str
-        Notes on columns of the jobs that were ignored.
+        Notes on columns of the jobs table that were ignored.
     """
 
     choices: list[tuple[int, ...]]
@@ -65,7 +65,7 @@ def find_eligibility(
     wait_for_best: bool = False,
     lends: Collection[int] = (),
 ) -> Eligibility:
-    """Find the partitions that each job can run on, in its order of preference.
+    """Find the partitions on which each job can run, in the job's order of preference.
 
     Parameters
     ----------
@@ -75,24 +75,25 @@ def find_eligibility(
     cluster : Cluster
         The pools.
     partitions : sequence of Partition
-        All partitions, empty.
+        All partitions of the cluster, without running jobs.
     runtimes : Runtimes
         Run times of the jobs; infinite if a job cannot run.
     catalogue : Catalogue, optional
         Needed for prices (``best_value``) and for the column ``accelerators``.
     choose : {"fastest", "best_value", "listed"}
-        The order of preference: shortest run time first; lowest product of run time and price of
-        the chips with their servers first; or the order in which the job (or else the cluster's
-        file) lists the chips.
+        The order of preference. ``fastest`` sorts by run time. ``best_value`` sorts by the product
+        of the run time and the price of the chips with their servers. ``listed`` keeps the order in
+        which the job lists the chips; if the job lists no chips, the order of the cluster's pools.
     wait_for_best : bool
-        Whether a job waits for its preferred partition instead of using another one.
+        Whether a job waits for its preferred partition instead of using another partition.
     lends : collection of int
-        Pools whose services lend chips. Only jobs that are ``preemptible`` run on them.
+        Indices of pools whose services lend chips. Only jobs whose column ``preemptible`` is true
+        run on these pools.
 
     Raises
     ------
     InputError
-        If a pool lends and the column ``preemptible`` has a value other than true and false.
+        If `lends` is not empty and the column ``preemptible`` has a value other than true or false.
     """
     n_pools = len(cluster.pools)
     chips = accelerators_of_jobs(jobs, cluster, catalogue)
@@ -129,7 +130,7 @@ def ignored_virtual_clusters(jobs: pd.DataFrame, cluster: Cluster) -> list[str]:
     --------
     >>> from clustersim.topology import single_pool
     >>> ignored_virtual_clusters(pd.DataFrame({"vc": ["a", "b", None]}), single_pool(8))
-    ['2 jobs name one of 2 virtual clusters (vc), but the cluster has none; they share all nodes']
+    ['2 jobs name one of 2 virtual clusters (vc), but the cluster has none; jobs share all nodes']
     """
     if "vc" not in jobs or any(pool.virtual_clusters for pool in cluster.pools):
         return []
@@ -139,12 +140,12 @@ def ignored_virtual_clusters(jobs: pd.DataFrame, cluster: Cluster) -> list[str]:
         return []
     return [
         f"{counted(len(named), 'job names', 'jobs name')} one of {named.nunique():,} virtual "
-        "clusters (vc), but the cluster has none; they share all nodes"
+        "clusters (vc), but the cluster has none; jobs share all nodes"
     ]
 
 
 def _preemptible(jobs: pd.DataFrame) -> Bools:
-    """Return which jobs may be stopped at any time; false if the table has no value."""
+    """Return which jobs may be stopped at any time; a missing value counts as false."""
     if "preemptible" not in jobs:
         return np.zeros(len(jobs), dtype=bool)
     column = jobs["preemptible"].astype(object)
@@ -156,10 +157,10 @@ def _preemptible(jobs: pd.DataFrame) -> Bools:
 
 
 def accelerators_of_jobs(jobs: pd.DataFrame, cluster: Cluster, catalogue: Catalogue | None) -> Ints:
-    """Return the position of each pool's chip in each job's list, (pools, jobs).
+    """Return the position of each pool's chip in each job's list of chips.
 
-    If a job lists no chips, the result is the pool's position in the cluster. If the list does not
-    contain the chip, the result is ``NOT_LISTED``.
+    The result has the shape (pools, jobs). For a job that lists no chips, the position is the index
+    of the pool. For a chip that is not in the job's list, the position is ``NOT_LISTED``.
 
     Raises
     ------
@@ -201,7 +202,7 @@ def _rank(
         return runtimes.run_s
     if catalogue is None:
         raise InputError(
-            "scheduler.choose", "best_value needs the prices of chips, so it needs a cluster"
+            "scheduler.choose", "best_value needs chip prices; define a cluster with named chips"
         )
     prices = np.array([_price(catalogue, pool) for pool in cluster.pools])
     cost: Floats = runtimes.run_s * prices[:, None]
@@ -209,14 +210,14 @@ def _rank(
 
 
 def _price(catalogue: Catalogue, pool: Pool) -> float:
-    """Price of a chip of a pool with its share of the server, by the planning assumptions."""
+    """Return the price (CNY) of one chip of a pool, including its share of the server."""
     chip = catalogue.accelerator(pool.accelerator)
     price = server_price_cny(chip, catalogue.assumptions, chips_per_node=pool.chips_per_node)
     if price is None:
         raise InputError(
             "scheduler.choose",
-            f"best_value needs a price of {chip.name}, which the catalogue does not have; "
-            "add one in a user-defined catalogue file",
+            f"best_value needs the price of {chip.name}, which is not in the catalogue; "
+            "add it in a user-defined catalogue file",
         )
     return price[1]
 
@@ -224,7 +225,10 @@ def _price(catalogue: Catalogue, pool: Pool) -> float:
 def _partition_of(
     jobs: pd.DataFrame, n_pools: int, partitions: Sequence[Partition]
 ) -> tuple[Ints, set[str]]:
-    """Partition of each job in each pool, (pools, jobs); -1 if it has none."""
+    """Return the partition of each job in each pool, and the names of the virtual clusters.
+
+    The first value is an array of indices (pools, jobs); -1 if a job may not use the pool.
+    """
     named = {p.virtual_cluster for p in partitions if p.virtual_cluster}
     if not named or "vc" not in jobs:
         vcs, vc_of = np.array([""], dtype=object), np.zeros(len(jobs), dtype=np.intp)
@@ -240,7 +244,7 @@ def _partition_of(
 
 
 def _holds(sizes: Ints, place: Ints, partitions: Sequence[Partition]) -> Bools:
-    """Return whether each job fits on its partition of each pool if the partition is empty."""
+    """Return whether each job fits on its partition of each pool, if no other job runs there."""
     distinct, size_of = np.unique(sizes, return_inverse=True)
     fits = np.zeros((len(partitions) + 1, len(distinct)), dtype=bool)
     for partition in partitions:
@@ -249,7 +253,10 @@ def _holds(sizes: Ints, place: Ints, partitions: Sequence[Partition]) -> Bools:
 
 
 def _distinct(ordered: Ints, n_partitions: int) -> tuple[list[tuple[int, ...]], Ints]:
-    """Number the distinct columns of `ordered`; -1 for a column without a partition."""
+    """Return the distinct sets of partitions in the columns of `ordered`, and each column's set.
+
+    A set is identified by its index in the list; -1 for a column without partitions.
+    """
     code = np.zeros(ordered.shape[1], dtype=np.int64)
     for row in ordered:
         code = code * (n_partitions + 1) + row + 1
@@ -276,21 +283,24 @@ def _reason(
     vc = str(jobs["vc"].iloc[row]) if known_vc and "vc" in jobs else ""
     listed = [pool for pool in range(len(cluster.pools)) if chips[pool, row] != NOT_LISTED]
     if not listed:
-        return f"none of its accelerators ({jobs['accelerators'].iloc[row]}) is in the cluster"
+        return f"the cluster has none of its accelerators ({jobs['accelerators'].iloc[row]})"
     if kept_out[listed, row].all():
-        return "it is not preemptible, and its pools run only preemptible jobs beside services"
+        return (
+            "it is not preemptible, but in the pools that it may use, services lend nodes only "
+            "to preemptible jobs"
+        )
     listed = [pool for pool in listed if not kept_out[pool, row]]
     mine = [pool for pool in listed if place[pool, row] >= 0]
     if not mine:
         if vc in known_vc:
-            return f"virtual cluster {vc!r} has no share of the pools with its accelerators"
+            return f"virtual cluster {vc!r} has no nodes in the pools with its accelerators"
         if vc in ("", "nan", "None", "<NA>"):
-            return "it names no virtual cluster, and no pool has nodes outside virtual clusters"
+            return "it names no virtual cluster, but its pools have only nodes of virtual clusters"
         return f"virtual cluster {vc!r} does not exist; {nearest_hint(vc, known_vc, most=4)}"
     largest = max(partitions[place[pool, row]].placement.capacity for pool in mine)
     where = f"virtual cluster {vc!r}" if vc else "the largest pool it may use"
     if size > largest:
-        return f"needs {counted(size, 'accelerator')}, {where} has {largest:,}"
+        return f"needs {counted(size, 'accelerator')}, but {where} has {largest:,}"
     fitting = [pool for pool in mine if np.isfinite(runtimes.run_s[pool, row])]
     if not fitting:
         model = str(jobs["model"].iloc[row]) if "model" in jobs else ""
@@ -300,4 +310,4 @@ def _reason(
         ]
         return "; ".join(obstacles)
     needs = f"needs {counted(size, 'accelerator')}"
-    return f"{needs}, which the placement cannot put on the nodes of {where}"
+    return f"{needs}, which the placement cannot allocate on the nodes of {where}"

@@ -1,10 +1,9 @@
 """Offered load of a stream of jobs on a fleet of different accelerators.
 
-Offered load is the work that arrives per second over the work that the fleet can do
-per second. If chips differ, the latter is the solution of a linear program: the
-largest arrival rate at which the stream can be divided among the partitions without
-any partition exceeding full use. On one pool the offered load is
-``rate x E[n x run time] / accelerators``.
+The offered load is the arrival rate of jobs divided by the largest arrival rate that the
+fleet can sustain. If chips differ, a linear program finds this largest rate: the jobs are
+divided among the partitions so that no partition is overloaded. On one pool, the offered load
+is ``rate x E[n x run time] / accelerators``.
 """
 
 from __future__ import annotations
@@ -36,25 +35,25 @@ def sustainable_rate(
 ) -> float:
     """Find the arrival rate at which the offered load is 1.
 
-    The rate assumes mature software (see :mod:`clustersim.simulation.software`) and all chips,
-    including those of services. Scenarios that differ only in software or services therefore have
-    the same jobs. If arrivals grow, it is the rate at the start. The linear program ignores gang
-    scheduling, so a fleet can rarely carry a load of 1.
+    The rate assumes mature software (see :mod:`clustersim.simulation.software`). It counts all
+    chips, including chips that services reserve. Scenarios that differ only in software or services
+    therefore have the same jobs. If the arrival rate grows, the result applies to the start of the
+    run. The linear program ignores gang scheduling, so a fleet can rarely sustain a load of 1.
 
     Parameters
     ----------
     workload : WorkloadSpec
         The workload model; only the mean durations and tokens of its job classes are used.
     speeds : Speeds
-        Speeds on the pools of the cluster, with a catalogue.
+        Speeds of models on the pools of the cluster; needs a catalogue if jobs have models.
     choose, wait_for_best
         See :class:`~clustersim.simulation.scheduling.Scheduling`. If jobs wait for their preferred
-        pool, only that pool counts.
+        pool, only that pool is used.
 
     Returns
     -------
     float
-        Jobs per second. Jobs that can never run add no work.
+        The arrival rate, jobs per second. Jobs that can never run do not contribute to the load.
 
     Raises
     ------
@@ -90,7 +89,7 @@ def sustainable_rate(
 
 
 def _kinds(job_class: JobClass) -> pd.DataFrame:
-    """Return one row per size and virtual cluster of a class, with its mean work."""
+    """Return one row per job size and virtual cluster of a class, with mean duration and tokens."""
     vcs: dict[Any, float] = dict(job_class.vcs) if job_class.vcs else {None: 1.0}
     rows = [
         {
@@ -119,7 +118,11 @@ def _largest_rate(
     share: Floats,
     capacity: Floats,
 ) -> float:
-    """Maximise the rate. The variables are the rate and the flow of each kind to each place."""
+    """Return the largest arrival rate (jobs/s) for which no partition is overloaded.
+
+    The variables of the linear program are the arrival rate and, for each kind of job and each
+    partition that it can use, the rate at which jobs of this kind start on the partition.
+    """
     from scipy.optimize import linprog
     from scipy.sparse import coo_array
 
@@ -154,6 +157,6 @@ def _largest_rate(
     )
     if not solution.success:
         raise InputError(
-            "workload", f"the arrival rate at load 1 was not found: {solution.message}"
+            "workload", f"cannot compute the arrival rate at load 1: {solution.message}"
         )
     return float(-solution.fun * unit)

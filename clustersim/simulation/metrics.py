@@ -5,8 +5,8 @@ bounded slowdown = max(1, JCT / max(run time, 10 s)) (Feitelson et al., "Theory 
 practice in parallel job scheduling", JSSPP 1997). A job that is stopped waits again. Its total wait
 is the time in the queue over all its attempts; without stops it equals the wait. Its run time is
 the time during which it held accelerators, over all its attempts: JCT = total wait + run time. The
-run time includes lost work, checkpoints and restarts; its useful share is
-:func:`ettr`.
+run time includes lost work, checkpoints and restarts; the share of useful work is the ETTR
+(:func:`ettr`).
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def jct_s(jobs: pd.DataFrame) -> pd.Series:
 
 
 def bounded_slowdown(jobs: pd.DataFrame) -> pd.Series:
-    """JCT over the run time (:func:`run_s`, at least 10 s); the result is at least 1."""
+    """JCT divided by the run time (:func:`run_s`, at least 10 s); the result is at least 1."""
     return (jct_s(jobs) / run_s(jobs).clip(lower=SHORTEST_RUN_S)).clip(lower=1.0)
 
 
@@ -90,14 +90,14 @@ def accelerator_seconds(
     Parameters
     ----------
     utilisation : pandas.DataFrame
-        The step functions of a result.
+        Utilisation table of a result.
     begin_s, end_s : float
         The time window, seconds.
 
     Returns
     -------
     pandas.DataFrame
-        ``allocated`` and ``available``, indexed by pool.
+        ``allocated`` and ``available`` in accelerator-seconds, indexed by pool.
     """
     rows = [
         (pool, *_accelerator_seconds(steps, begin_s, end_s))
@@ -116,13 +116,13 @@ def _accelerator_seconds(steps: pd.DataFrame, begin_s: float, end_s: float) -> t
 
 
 def pool_utilisation(steps: pd.DataFrame, *, begin_s: float, end_s: float) -> float:
-    """Allocated over available accelerator-seconds, from the step functions of one pool."""
+    """Allocated divided by available accelerator-seconds of one pool; 0 if none are available."""
     allocated, available = _accelerator_seconds(steps, begin_s, end_s)
     return allocated / available if available > 0 else 0.0
 
 
 def _in_service(steps: pd.DataFrame) -> Ints:
-    """Accelerators that are installed, in service, and not reserved by services."""
+    """Number of accelerators in service and not reserved by services, for each step."""
     there = steps["installed"].to_numpy()
     for name in ("out", "serving"):
         if name in steps:
@@ -133,7 +133,7 @@ def _in_service(steps: pd.DataFrame) -> Ints:
 def mean_utilisation(
     utilisation: pd.DataFrame, *, begin_s: float = 0.0, end_s: float = np.inf
 ) -> float:
-    """Allocated over available accelerator-seconds, for all pools together."""
+    """Allocated divided by available accelerator-seconds of all pools; 0 if none are available."""
     total = accelerator_seconds(utilisation, begin_s=begin_s, end_s=end_s).sum()
     return float(total["allocated"] / total["available"]) if total["available"] > 0 else 0.0
 
@@ -146,14 +146,15 @@ def summary(
     attempts: pd.DataFrame | None = None,
     serving: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Summarise a result in one row for all pools together, each pool and each virtual cluster.
+    """Summarise a result with one row for all pools, each pool and each virtual cluster.
 
     Parameters
     ----------
     jobs, utilisation, allocations : pandas.DataFrame
         Tables of the result.
     virtual_clusters : mapping of str to float
-        Accelerator-seconds of each virtual cluster, see :func:`vc_accelerator_seconds`.
+        Accelerator-seconds in service of each virtual cluster, see
+        :func:`vc_accelerator_seconds`.
     attempts : pandas.DataFrame, optional
         Attempts of the result, if there were node events.
     serving : pandas.DataFrame, optional
@@ -163,14 +164,14 @@ def summary(
     -------
     pandas.DataFrame
         ``scope`` (``all``, a pool, or ``vc NAME``), its ``kind`` (``all``, ``pool`` or ``vc``);
-        counts of jobs by outcome (jobs that never ran count in no pool); mean, median, 95th and
-        99th percentile of the wait; mean JCT, run time (without waits between attempts) and bounded
-        slowdown; utilisation from the first submission on, accelerator-seconds, makespan. With
-        `attempts`, the rows for all and for pools have ``ettr``: accelerator-seconds of kept work
-        over all accelerator-seconds that attempts held (ETTR; Kokolis et al., "Revisiting
-        Reliability in Large-Scale Machine Learning Research Clusters", arXiv 2410.21680, section
-        II-E, without the waits). With `serving`, the row for all has ``served``, see
-        :func:`served`.
+        counts of jobs by outcome (jobs that never ran are not counted in any pool); mean, median,
+        95th and 99th percentile of the wait; mean JCT, run time (without waits between attempts)
+        and bounded slowdown; utilisation from the first submission on, accelerator-seconds used,
+        and makespan. With `attempts`, the rows for all and for pools also have ``ettr``:
+        accelerator-seconds of kept work divided by all accelerator-seconds that attempts used.
+        This is the ETTR of Kokolis et al., "Revisiting Reliability in Large-Scale Machine Learning
+        Research Clusters", arXiv 2410.21680, section II-E, but without waiting times. With
+        `serving`, the row for all also has ``served``, see :func:`served`.
     """
     begin_s = float(jobs["submit_s"].iloc[0])
     use = accelerator_seconds(utilisation, begin_s=begin_s)
@@ -235,7 +236,10 @@ def vc_accelerator_seconds(
 
 
 def served(serving: pd.DataFrame, *, begin_s: float = 0.0, end_s: float = np.inf) -> float:
-    """Accelerator-seconds that services had over those they needed; NaN if they needed none."""
+    """Return the share of the services' demand that was met; NaN if there was no demand.
+
+    The demand is measured in accelerator-seconds.
+    """
     needed = met = 0.0
     for _, steps in serving.groupby("service", observed=True, sort=False):
         held = np.diff(np.clip(steps["time_s"].to_numpy(), begin_s, end_s))
@@ -245,12 +249,12 @@ def served(serving: pd.DataFrame, *, begin_s: float = 0.0, end_s: float = np.inf
 
 
 def ettr(attempts: pd.DataFrame) -> float:
-    """Share of kept work in the accelerator-seconds that attempts held; NaN if they held none."""
+    """Kept work as a share of the accelerator-seconds that attempts used; NaN if none were used."""
     return _share_of_time(attempts, "kept_s")
 
 
 def lost_work(attempts: pd.DataFrame) -> float:
-    """Share of lost work in the accelerator-seconds that attempts held; NaN if they held none."""
+    """Lost work as a share of the accelerator-seconds that attempts used; NaN if none were used."""
     return _share_of_time(attempts, "lost_s")
 
 
@@ -262,7 +266,7 @@ def _share_of_time(attempts: pd.DataFrame, part: str) -> float:
 
 @dataclass(frozen=True)
 class _Columns:
-    """The columns that a summary needs, for some jobs; each array has the shape (jobs,)."""
+    """The columns of a jobs table that a summary needs; each array has the shape (jobs,)."""
 
     outcome: Mapping[str, Bools]
     submit_s: Floats
@@ -288,7 +292,7 @@ class _Columns:
         )
 
     def of_jobs(self, chosen: Bools) -> _Columns:
-        """Return the columns of the chosen jobs."""
+        """Return the same columns with only the chosen jobs."""
         outcome, *rest = (getattr(self, each.name) for each in fields(self))
         return _Columns(
             {name: flags[chosen] for name, flags in outcome.items()},

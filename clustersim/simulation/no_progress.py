@@ -12,18 +12,18 @@ __all__ = ["checkpoint_notes", "progress_notes"]
 _FEW_ATTEMPTS = 3
 """Smallest number of attempts after which the progress of a job is judged."""
 _HARDLY = 0.1
-"""A job makes hardly any progress if kept work is less than this share of its attempts' time."""
+"""A job makes hardly any progress if kept work is below this share of the time of its attempts."""
 _CAUSES = {
     "checkpoint_s": "checkpoints took {share}: a checkpoint takes longer than the work between "
     "two checkpoints (failures.checkpoints)",
-    "lost_s": "failures undid {share}: checkpoints are too far apart, or failures too frequent "
+    "lost_s": "lost work took {share}: checkpoints are too far apart, or failures are too frequent "
     "for jobs of this size",
     "restart_s": "restarts took {share}: a restart takes longer than the time between failures",
 }
 
 
 def checkpoint_notes(failures: Failures | None) -> list[str]:
-    """Return notes, before a run, on settings under which jobs make hardly any progress or none.
+    """Return notes, before a run, on settings with which jobs would make little or no progress.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ checkpoint is made after 60 min; no job that runs longer than that can make prog
         share = checkpoints.cost / (checkpoints.cost + interval)
         notes.append(
             f"Note: failures.checkpoints: jobs spend {format_percent(share)} of their time on "
-            f"checkpoints, each of which takes {format_duration(checkpoints.cost)} after every "
-            f"{format_duration(interval)} of work"
+            f"checkpoints: each takes {format_duration(checkpoints.cost)}, and one is made after "
+            f"every {format_duration(interval)} of work"
         )
     for source in failure_sources(failures):
         life = source.time_to_failure
@@ -70,7 +70,7 @@ checkpoint is made after 60 min; no job that runs longer than that can make prog
 
 
 def progress_notes(jobs: pd.DataFrame, attempts: pd.DataFrame | None) -> list[str]:
-    """Return notes, after a run, on unfinished jobs with hardly any progress, and on the causes.
+    """Return notes, after a run, on unfinished jobs with little or no progress, and the causes.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Ranges of nodes as text: ``0-63:8,70:4`` means 8 accelerators on each of 64 nodes and 4 on one.
+"""Ranges of nodes as text: ``0-63:8,70:4`` is 8 accelerators on each of 64 nodes and 4 on node 70.
 
-With such a text, one attempt of a gang needs one row of a table, no matter how many nodes it uses.
-A table with one row per node is made from it on demand.
+In this format, an attempt needs only one row of a table, no matter how many nodes it uses. The
+table is expanded to one row per node on demand.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ def range_texts(
     n_nodes: npt.NDArray[np.integer],
     chips: npt.NDArray[np.integer],
 ) -> pa.LargeStringArray:
-    """Write ranges of nodes as text.
+    """Format ranges of nodes as text.
 
     Parameters
     ----------
     n_ranges : int array (rows,)
         Number of ranges of each row.
     first_node, n_nodes, chips : int arrays (ranges,)
-        Row by row: the first node of each range, its number of nodes, and the accelerators on each
-        of them.
+        First node of each range, its number of nodes, and the accelerators on each node. The ranges
+        of the first row are followed by the ranges of the second row, and so on.
 
     Returns
     -------
     pyarrow.LargeStringArray (rows,)
-        Empty text for a row without ranges.
+        The ranges of each row; empty text for a row without ranges.
 
     Examples
     --------
@@ -67,19 +67,18 @@ def by_node(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : pandas.DataFrame
-        Has the columns ``nodes`` (ranges as text) and ``n_accelerators`` (the total of these
-        nodes).
+        Has the columns ``nodes`` (ranges as text) and ``n_accelerators`` (total over these nodes).
 
     Returns
     -------
     pandas.DataFrame
-        The same columns, with ``node`` instead of ``nodes`` (int32; -1 if the text is empty) and
-        with ``n_accelerators`` on this node.
+        The same columns, except that ``node`` (int32; -1 if the text is empty) replaces ``nodes``,
+        and ``n_accelerators`` refers to this node.
 
     Raises
     ------
     ClusterSimError
-        If a text does not consist of ranges.
+        If a value of ``nodes`` is not a list of ranges.
 
     Examples
     --------
@@ -100,7 +99,7 @@ def by_node(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read(table: pd.DataFrame) -> tuple[Ints, Ints, Ints, Ints]:
-    """Row, first node, number of nodes and accelerators per node of each range of a table."""
+    """Return the row, first node, number of nodes and accelerators per node of each range."""
     text = pa.array(table["nodes"].astype("str").to_numpy(dtype=object), pa.large_string())
     lists = pc.split_pattern(text, ",")
     n_ranges = pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -121,7 +120,7 @@ def _read(table: pd.DataFrame) -> tuple[Ints, Ints, Ints, Ints]:
 
 
 def _numbers(texts: pa.LargeStringArray) -> Ints:
-    """Convert texts to numbers; -1 for those that are empty or null."""
+    """Convert texts to integers; -1 for empty or null texts."""
     filled = pc.if_else(pc.greater(pc.binary_length(pc.fill_null(texts, "")), 0), texts, "-1")
     numbers: Ints = pc.cast(filled, pa.int64()).to_numpy(zero_copy_only=False)
     return numbers

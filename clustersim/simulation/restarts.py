@@ -21,8 +21,8 @@ def restart_causes(attempts: pd.DataFrame, outages: pd.DataFrame) -> dict[str, i
     """Count the restarts of jobs by the reason why the previous attempt ended.
 
     The reason is derived from the nodes of the attempt's pool that left service at the instant at
-    which the attempt ended. If they left for several reasons, the first of these counts: out of
-    service, services, absence.
+    which the attempt ended. If there are several reasons, the first one in this order counts: nodes
+    out of service, nodes taken by services, absent nodes.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def restart_causes(attempts: pd.DataFrame, outages: pd.DataFrame) -> dict[str, i
     Returns
     -------
     dict of str to int
-        Number of restarts by reason, without reasons that did not occur.
+        Number of restarts by reason. Reasons that did not occur are omitted.
 
     Examples
     --------

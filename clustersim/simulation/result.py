@@ -1,4 +1,4 @@
-"""The result of a simulation, saved to a folder and loaded back."""
+"""The result of a simulation, which can be saved to a folder and loaded again."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ _FILES = {
     "serving": "serving",
     "costs": "costs",
 }
-"""Names of the Parquet files by table."""
+"""Name of the Parquet file of each table, without its suffix."""
 PROVENANCE = "provenance.json"
 _HASHES = "sha256"
-"""Key under which the provenance file contains the hashes of the tables."""
+"""Key of the hashes of the tables in the provenance file."""
 _OPTIONAL = ("attempts", "outages", "serving", "costs")
 
 
 @dataclass(frozen=True, repr=False)
 class Result(Brief):
-    """Tables of one run.
+    """The result tables of one run, and its provenance.
 
     Attributes
     ----------
@@ -61,17 +61,17 @@ class Result(Brief):
     utilisation : pandas.DataFrame
         Allocated and installed accelerators of each pool, as a step function of time.
     summary : pandas.DataFrame
-        Counts and means, for all pools together and for each pool.
+        Counts, means and percentiles for all pools together, each pool and each virtual cluster.
     attempts : pandas.DataFrame or None
-        One row per attempt at a job, with the uses of its time; None without node events.
+        One row per attempt at a job, with how its time was used; None if there were no node events.
     outages : pandas.DataFrame or None
-        One row for each time during which a node was out of service or slow; None without node
-        events.
+        One row for each period during which a node was out of service or slow; None if there
+        were no node events.
     serving : pandas.DataFrame or None
-        Accelerators that each service needed and had, as a step function of time; None without
-        services.
+        Accelerators that each service needed and reserved, as a step function of time; None if
+        there were no services.
     costs : pandas.DataFrame or None
-        Energy and cost of each pool in each period; None without energy and money.
+        Energy and cost of each pool in each period; None if neither was computed.
     provenance : dict
         The resolved scenario, seed, calendar, versions, wall time, and whether the run was
         interrupted.
@@ -114,9 +114,10 @@ class Result(Brief):
     def allocations(self) -> pd.DataFrame:
         """One row per attempt and node, expanded from the ranges at the first access.
 
-        ``job_id``, ``pool``, ``virtual_cluster``, ``node`` (index in the pool; -1 if the placement
-        does not track nodes), ``n_accelerators`` (on this node), ``start_s``, ``end_s``. Large
-        gangs that fail often have millions of such rows; use ``first_jobs`` to select fewer jobs.
+        The columns are ``job_id``, ``pool``, ``virtual_cluster``, ``node`` (index in the pool; -1
+        if the placement does not track nodes), ``n_accelerators`` (on this node), ``start_s`` and
+        ``end_s``. If large gangs fail often, there can be millions of rows; use ``first_jobs`` to
+        select fewer jobs.
         """
         return by_node(self.allocation_ranges)
 
@@ -131,11 +132,11 @@ class Result(Brief):
         return bool(self.provenance.get("interrupted", False))
 
     def with_provenance(self, facts: Mapping[str, Any]) -> Result:
-        """Return the result with facts added before its own provenance, which takes precedence."""
+        """Return a copy with `facts` added to the provenance; existing entries take precedence."""
         return replace(self, provenance={**facts, **self.provenance})
 
     def first_jobs(self, count: int) -> Result:
-        """Return the result with only the first `count` submitted jobs and their allocations.
+        """Return a copy with only the first `count` submitted jobs and their allocations.
 
         Utilisation and summary still refer to all jobs.
         """
@@ -144,7 +145,7 @@ class Result(Brief):
         return replace(self, jobs=jobs, allocation_ranges=self.allocation_ranges[kept])
 
     def save(self, folder: str | Path) -> Path:
-        """Write the tables as Parquet, and summary and provenance as JSON, to a new folder.
+        """Write the tables as Parquet, and the summary and provenance as JSON, to a new folder.
 
         Raises
         ------
@@ -156,7 +157,7 @@ class Result(Brief):
         return path
 
     def write(self, folder: Path) -> None:
-        """Write all files into `folder`, which must be empty; after an error, remove them all."""
+        """Write all files into `folder`, which must be empty; remove them again after an error."""
         rows = json.loads(self.summary.to_json(orient="records"))
         written: dict[str, str] = {}
         try:
@@ -179,7 +180,7 @@ class Result(Brief):
 
     @classmethod
     def load(cls, folder: str | Path) -> Result:
-        """Read a folder that ``save`` wrote, in this version or an earlier one.
+        """Read a folder that ``save`` wrote, in this version or an earlier version.
 
         To read the folder of a study, use :func:`clustersim.load_result`.
 
@@ -187,8 +188,8 @@ class Result(Brief):
         ------
         InputError
             If a file is missing or damaged, or was changed after it was written:
-            ``provenance.json`` contains checksums (SHA-256) of the tables and of itself. Results of
-            early versions have no checksums; for such a result, a note is printed.
+            ``provenance.json`` contains checksums (SHA-256) of the tables and of itself. Results
+            that early versions wrote have no checksums; for such a result, a note is printed.
         """
         check_kind("folder", folder, (str, Path), "a path")
         folder = Path(folder)
@@ -207,8 +208,8 @@ class Result(Brief):
             )
         elif not hashes:
             note(
-                f"{folder / PROVENANCE} has no checksums: an earlier version wrote it, or it"
-                " is damaged; changes of the tables cannot be detected"
+                f"{folder / PROVENANCE} has no checksums: it was written by an earlier version or"
+                " is damaged; changes to the tables cannot be detected"
             )
         for name, file in _FILES.items():
             path = folder / f"{file}.parquet"
@@ -240,7 +241,10 @@ class Result(Brief):
 
 
 def with_kind(outages: pd.DataFrame) -> pd.DataFrame:
-    """Add the column ``kind`` to an outages table of an earlier version, from cause and flags."""
+    """Return an outages table with the column ``kind``, which earlier versions did not write.
+
+    If the column is missing, it is derived from the other columns.
+    """
     if "kind" in outages:
         return outages
     planned, absent = outages["planned"].astype(bool), outages["absent"].astype(bool)

@@ -25,14 +25,15 @@ class Runtimes:
     run_s, estimate_s : float64 arrays (pools, jobs)
         Real and estimated run time, seconds; infinite if the job cannot run.
     obstacles : dict
-        The reason for each (model, size, pool) that cannot run.
+        Maps each combination (model, number of accelerators, pool) that cannot run to the reason.
     missing_port : int64 array (pools, jobs), optional
         Index in `port_obstacles` of the reason why the job has no software yet; -1 if it has
         software.
     port_obstacles : tuple of str
+        Reasons why software is missing, one for each port.
     notes : tuple of str
-        Chips that compute in another precision than requested, and unusual features of the plans
-        behind the run times (:mod:`clustersim.performance.plan_rules`).
+        Notes on chips that compute in a different precision than requested, and on unusual features
+        of the plans that determine the run times (:mod:`clustersim.performance.plan_rules`).
     """
 
     run_s: Floats
@@ -50,14 +51,15 @@ class Runtimes:
 
 
 def find_runtimes(jobs: pd.DataFrame, speeds: Speeds) -> Runtimes:
-    """Find the run time of each job on each pool.
+    """Compute the run time of each job on each pool.
 
-    The run time of a job with a ``model`` is its ``tokens`` over the tokens per second of
+    The run time of a job with a ``model`` is its ``tokens`` divided by the tokens per second of
     the best plan for its number of accelerators. The ``duration_s`` of a job without a model refers
     to the reference accelerator. On another chip this time is divided by the chip's speed relative
     to the reference, for the reference model at the job's size.
 
-    Every distinct (model, accelerator, size) is evaluated only once, and all of them in one call.
+    Each distinct combination of model, accelerator and size is evaluated once. One call evaluates
+    all combinations.
 
     Parameters
     ----------
@@ -98,7 +100,7 @@ def find_runtimes(jobs: pd.DataFrame, speeds: Speeds) -> Runtimes:
             raise InputError(
                 "jobs",
                 f"{len(by_model):,} have a model and tokens instead of duration_s, so they need a "
-                "cluster with chips; set the log as workload.trace of a scenario and use "
+                "cluster with chips; name the log as `workload.trace` in a scenario and use "
                 "`clustersim run`",
             )
         of_models = _model_run_s(jobs.iloc[by_model], speeds, obstacles, notes)
@@ -118,7 +120,7 @@ def _model_rows(jobs: pd.DataFrame) -> npt.NDArray[np.intp]:
 
 
 def _stand_ins(jobs: pd.DataFrame, models: Mapping[str, str]) -> npt.NDArray[np.object_]:
-    """Name of the model whose speed is used for each job without a model; empty if none is set."""
+    """Return the model whose speed is used for each job without a model; empty if not set."""
     default = models.get("default", "")
     if "job_class" not in jobs:
         return np.full(len(jobs), default, dtype=object)
@@ -127,7 +129,7 @@ def _stand_ins(jobs: pd.DataFrame, models: Mapping[str, str]) -> npt.NDArray[np.
 
 
 def _slowdowns(sizes: Ints, stand_in: npt.NDArray[np.object_], speeds: Speeds) -> Floats:
-    """Run time on each pool's chip over the run time on the reference, (pools, jobs)."""
+    """Return run times relative to the reference chip, an array (pools, jobs)."""
     slowdown = np.ones((len(speeds.cluster.pools), len(sizes)))
     for name in sorted(set(stand_in) - {""}):
         rows = np.flatnonzero(stand_in == name)
@@ -142,7 +144,10 @@ def _model_run_s(
     obstacles: dict[tuple[str, int, int], str],
     notes: list[str],
 ) -> Floats:
-    """Run times of jobs with a model, (pools, jobs); extends `obstacles` and `notes`."""
+    """Return the run times (seconds) of jobs with a model, an array (pools, jobs).
+
+    New obstacles and notes are added to `obstacles` and `notes`.
+    """
     names, name_of = np.unique(jobs["model"].to_numpy(dtype=str), return_inverse=True)
     sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)
     distinct, pair_of = np.unique(np.stack([name_of, sizes]), axis=1, return_inverse=True)

@@ -1,4 +1,4 @@
-"""The scheduling of a run: policy, placement, and the choice among pools."""
+"""The scheduling settings of a run: policy, placement, and the choice among pools."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Scheduling"]
 
 @dataclass(frozen=True, slots=True)
 class Scheduling:
-    """The scheduling of a run.
+    """The scheduling settings of a run.
 
     Attributes
     ----------
@@ -31,22 +31,23 @@ class Scheduling:
         nodes stay free for other jobs. The speed of a job does not depend on the position of its
         nodes in the network (slow nodes and failures aside).
     choose : {"fastest", "best_value", "listed"}
-        The order in which a job tries pools.
+        The order in which a job tries pools, see
+        :func:`~clustersim.simulation.eligibility.find_eligibility`.
     wait_for_best : bool
-        Whether a job waits for its preferred pool.
+        Whether a job waits for its preferred pool instead of starting on another pool.
     exact_estimates : bool
         Whether to replace the jobs' estimates by their real run times.
     folder : str or Path
         Folder of user-defined files.
     longest_call_s : float
-        Longest duration (seconds) of one call of a user-defined policy or placement; if it is
-        exceeded, the run fails.
+        Time limit (seconds) for one call of a user-defined policy or placement. If a call takes
+        longer, the run fails.
 
     Raises
     ------
     InputError
-        If a value is not allowed. Names of policies and placements are checked by
-        :func:`~clustersim.simulation.simulate.simulate`, which may read their files.
+        If a value is not allowed. Names of policies and placements are checked later, by
+        :func:`~clustersim.simulation.simulate.simulate`, because this may require reading files.
 
     Examples
     --------

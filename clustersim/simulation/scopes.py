@@ -13,13 +13,13 @@ from clustersim.topology import ALL
 __all__ = ["WHOLE", "Scope", "by_scope", "with_column"]
 
 Scope: TypeAlias = tuple[str, str]
-"""Kind (``all``, ``pool`` or ``vc``) and name."""
+"""Kind (``all``, ``pool`` or ``vc``) and name of a scope."""
 WHOLE: Scope = ("all", ALL)
-"""All pools together."""
+"""The scope of all pools together."""
 
 
 def by_scope(of_pools: pd.Series[float]) -> dict[Scope, float]:
-    """Return values of pools by scope, with their sum for all pools together.
+    """Convert values by pool to values by scope, and add their sum for all pools together.
 
     Examples
     --------
@@ -31,6 +31,6 @@ def by_scope(of_pools: pd.Series[float]) -> dict[Scope, float]:
 
 
 def with_column(summary: pd.DataFrame, name: str, values: Mapping[Scope, float]) -> pd.DataFrame:
-    """Return a summary with one more column; NaN in rows whose scope is not in `values`."""
+    """Return a summary with an added column; NaN in rows whose scope is not in `values`."""
     keys = zip(summary["kind"], summary["scope"], strict=True)
     return summary.assign(**{name: [values.get(key, np.nan) for key in keys]})

@@ -1,4 +1,4 @@
-"""Simulates the jobs of a table on a cluster."""
+"""Simulates a table of jobs on a cluster."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class NodeEvents:
     events : iterable of NodeEvent
         Node events in order of their start. A failure of a node that is out of service is ignored.
     services : sequence of ServiceDemand
-        Inference services. The events include the nodes that they reserve.
+        Inference services. `events` must include the reservations of their nodes.
     """
 
     events: Iterable[NodeEvent]
@@ -90,12 +90,12 @@ def simulate(
     cluster : Cluster
         A compiled topology.
     scheduling : Scheduling, optional
-        By default first come, first served, with a placement that counts accelerators.
+        By default first come, first served, with a placement that only counts accelerators.
     catalogue : Catalogue, optional
         Needed if jobs have models or pools differ in speed.
     run_times : RunTimeModel or Runtimes, optional
-        How to compute run times (the chip of recorded durations, models that represent job classes,
-        coefficients, precision), or the run times themselves for each pool and job, as returned by
+        Settings for computing run times (the chip of recorded durations, models that represent job
+        classes, coefficients, precision), or the run times of each job on each pool, as returned by
         :func:`~clustersim.simulation.runtimes.find_runtimes`.
     node_events : NodeEvents or iterable of NodeEvent, optional
         Nodes that leave service or become slow, in order of their start.
@@ -104,13 +104,13 @@ def simulate(
         `jobs`. By default they save nothing and restart from the beginning without a delay.
     horizon_s : float, optional
         Time (seconds) at which the simulation stops. By default it stops when no job runs and no
-        future event can start one.
+        future event can start a job.
     by_node : bool
         Whether to record the nodes of each attempt.
     check : bool
         Whether to check the invariants after every scheduling pass (slow).
     progress : callable, optional
-        Called regularly with the number of jobs that have ended and the number of all jobs.
+        Called regularly with the number of jobs that have ended and the total number of jobs.
 
     Returns
     -------
@@ -189,7 +189,7 @@ def simulate(
 
 @dataclass(frozen=True, slots=True)
 class _Ran:
-    """The record of the simulated jobs, which are rows of the jobs table."""
+    """The record of a run, with the rows of the simulated jobs in the jobs table."""
 
     rows: npt.NDArray[np.intp]
     partitions: list[Partition]
@@ -245,7 +245,7 @@ def _result(
     eligible: Eligibility,
     demands: Sequence[ServiceDemand],
 ) -> Result:
-    """Make the result tables, without the provenance."""
+    """Return the result of a run, with an empty provenance."""
     rows, partitions, record = ran.rows, ran.partitions, ran.record
     unfinished = unfinished_reasons(
         record,
@@ -273,14 +273,17 @@ def _result(
 
 
 def _with_checkpoints(runtimes: Runtimes, recovery: Recovery) -> Runtimes:
-    """Add the time of checkpoints to exact estimates; users' estimates already include it."""
+    """Add the time for checkpoints to estimates that equal the run time.
+
+    Other estimates come from users and already include this time.
+    """
     exact = runtimes.estimate_s == runtimes.run_s
     standing_s = recovery.standing_s(runtimes.run_s)
     return replace(runtimes, estimate_s=runtimes.estimate_s + np.where(exact, standing_s, 0.0))
 
 
 def _check_placement_tracks_nodes(partitions: list[Partition]) -> None:
-    """Raise an error if a placement only counts accelerators, which node events do not allow."""
+    """Raise an error if a placement does not track nodes, because node events require this."""
     if not all(isinstance(part.placement, NodePlacement) for part in partitions):
         raise InputError(
             "placement",
@@ -289,7 +292,7 @@ def _check_placement_tracks_nodes(partitions: list[Partition]) -> None:
 
 
 def _provenance(record: RunRecord, wall_s: float) -> dict[str, Any]:
-    """The facts that a run adds to the provenance of its result."""
+    """Return the facts that a run adds to the provenance of its result."""
     return {
         "versions": versions(),
         "scheduling_passes": record.passes,
@@ -302,7 +305,7 @@ def _provenance(record: RunRecord, wall_s: float) -> dict[str, Any]:
 def _job_columns(
     jobs: pd.DataFrame, rows: npt.NDArray[np.intp], runtimes: Runtimes, eligible: Eligibility
 ) -> JobColumns:
-    """The columns of the jobs at `rows` that the scheduler needs."""
+    """Return the columns that the scheduler needs, for the jobs at `rows`."""
     return JobColumns(
         n_accelerators=jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows].tolist(),
         estimate_s=_columns(runtimes.estimate_s, rows),
@@ -313,7 +316,7 @@ def _job_columns(
 
 @contextmanager
 def _errors_of(policy: type[Policy], placement: type[Placement]) -> Iterator[None]:
-    """Name the user's file if a user-defined policy or placement fails or breaks a rule."""
+    """Convert errors of a user-defined policy or placement to errors that name the user's file."""
     try:
         yield
     except InputError:
@@ -338,14 +341,14 @@ def _stopped_when_stalled(
     plugins: Iterable[type[Policy] | type[Placement]],
     longest_call_s: float,
 ) -> AbstractContextManager[None]:
-    """Stop a user-defined policy or placement that does not finish."""
+    """Return a context manager that stops calls of user-defined classes that take too long."""
     if any(map(plugin_file, plugins)):
         return stopped_when_stalled(progress, longest_call_s)
     return nullcontext()
 
 
 def _check_all_started(partition: npt.NDArray[np.int32]) -> None:
-    """Raise an error if jobs that could run are never started."""
+    """Raise an error if a job that can run was never started."""
     waiting = np.flatnonzero(partition < 0)
     if len(waiting):
         raise ClusterSimError(
@@ -354,7 +357,7 @@ def _check_all_started(partition: npt.NDArray[np.int32]) -> None:
 
 
 def _columns(by_pool: Floats, rows: npt.NDArray[np.intp]) -> list[array[float]]:
-    """Copy the chosen rows of each pool to arrays that Python reads fast."""
+    """Copy the values of the jobs at `rows`, pool by pool, to arrays with fast access."""
     return [array("d", column[rows].tobytes()) for column in by_pool]
 
 
@@ -370,7 +373,7 @@ def replay(
     progress: Callable[[int, int], None] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Schedule a log of jobs again, with the durations of the log.
+    """Simulate a log of jobs with its recorded durations.
 
     Parameters
     ----------
@@ -380,7 +383,7 @@ def replay(
     policy : str or type of Policy
         See :class:`Scheduling`.
     accelerators : int, optional
-        Size of a pool without topology; give either this or `cluster`.
+        Number of accelerators of a single pool without topology; an alternative to `cluster`.
     cluster : Cluster, optional
         A compiled topology.
     placement : str or type of Placement, optional
@@ -395,12 +398,12 @@ def replay(
     Returns
     -------
     Result
-        ``result.jobs`` has every column of the input, ``start_s`` and ``finish_s``.
+        ``result.jobs`` has all columns of the input, and ``start_s`` and ``finish_s``.
 
     Raises
     ------
     InputError
-        If the input cannot be used.
+        If an argument or the log is invalid.
 
     Examples
     --------
@@ -415,7 +418,9 @@ def replay(
     if cluster is None:
         assert accelerators is not None
         if placement not in (None, "pooled"):
-            raise InputError("placement", f"{placement!r} needs nodes; give a cluster instead")
+            raise InputError(
+                "placement", f"{placement!r} needs nodes; use cluster instead of accelerators"
+            )
         cluster, placement = single_pool(accelerators), "pooled"
     scheduling = Scheduling(
         policy=policy, placement=placement or "consolidate", exact_estimates=exact_estimates

@@ -1,18 +1,19 @@
 """Software maturity: when jobs can run on a chip that they were not written for, and how fast.
 
-The measurements of the calibration show how fast software matures (same chip, number of
-chips, model, sequence and batch under two releases of one product, smallest step time each):
+The calibration measurements show how fast software matures. Each comparison uses the same chip,
+number of chips, model, sequence length and batch size under two releases of one product, and the
+smallest step time of each release:
 
 - 910B, MindSpeed-LLM 1.0.RC2 to the next release 1.0.RC3 (both of 2024): six models run 1.033
   times as fast in the geometric mean, 0.967 to 1.081 times by model.
 - H100 with NVIDIA's MLPerf submissions, Llama 2 70B LoRA, v4.0 to v4.1 (two rounds of 2024):
   1.13 times in the geometric mean of five sizes, 1.01 to 1.24.
 - H100, NeMo 24.07 to 25.01-25.04: Llama 3 8B 1.14 times, GPT-3 175B 1.02 times.
-- A model class that is new to a stack changes far more: Qwen3 30B-A3B on 16 H100 runs 1.77
-  times as fast under Megatron-Bridge 26.02.01 as under 26.02, but half as fast under 25.11 as
-  under 25.09, so releases can also become slower.
+- The speed of a model class that is new to a stack changes far more: Qwen3 30B-A3B on 16 H100
+  runs 1.77 times as fast under Megatron-Bridge 26.02.01 as under 26.02, but half as fast under
+  25.11 as under 25.09, so releases can also become slower.
 
-The measurements state only the year of a release, and there are no published data on the first
+The measurements state only the year of a release, and there are no published data on the initial
 efficiency of a port to a stack other than CUDA. The initial `efficiency`, the `halving` and all
 dates are therefore assumptions.
 """
@@ -72,10 +73,10 @@ class Port(FileModel):
         1.0,
         gt=0,
         le=1,
-        description="speed at first, as a share of the speed that the performance model estimates",
+        description="initial speed, as a share of the speed that the performance model estimates",
     )
     mature: float = Field(
-        1.0, gt=0, le=1, description="speed in the long run, as a share of the same estimate"
+        1.0, gt=0, le=1, description="long-term speed, as a share of the same estimate"
     )
     halving: Annotated[Duration, Field(gt=0)] | None = Field(
         None,
@@ -95,7 +96,8 @@ class Port(FileModel):
     def _matures(self) -> Port:
         if self.mature < self.efficiency:
             raise ValueError(
-                f"{self.name}: mature ({self.mature:g}) is below efficiency ({self.efficiency:g})"
+                f"{self.name}: mature ({self.mature:g}) must be at least efficiency "
+                f"({self.efficiency:g})"
             )
         if self.at == "never" and self.slip is not None:
             raise ValueError(f"{self.name}: `slip` needs a date, but `at` is never")
@@ -103,11 +105,11 @@ class Port(FileModel):
 
 
 class Software(FileModel):
-    """Ports of software to chips; software that no port names is mature from the start."""
+    """Ports of software to chips; software without a port is mature from the start."""
 
     ports: list[Port] = Field(
         default_factory=list,
-        description="ports; if several apply to a job and a chip, the last one counts",
+        description="list of ports; if several apply to a job and a chip, the last one counts",
     )
 
     @model_validator(mode="after")
@@ -128,9 +130,9 @@ class DatedPort:
     port : Port
         The port, with the names of chips and models as spelled in the catalogue.
     at_s : float
-        Time from which it is available, seconds; infinite for never.
+        Time from which the port is available, seconds; infinite if it never is.
     calendar : Calendar
-        Calendar of the run, for messages.
+        Calendar of the run, used in messages.
     """
 
     port: Port
@@ -138,7 +140,7 @@ class DatedPort:
     calendar: Calendar = UNDATED
 
     def efficiency(self, seconds: Floats) -> Floats:
-        """Return the share of the estimated speed at some times; 0 before the port is available.
+        """Return the speed at given times as a share of the estimate; 0 before the port exists.
 
         The gap to `mature` halves every `halving`:
         ``mature - (mature - efficiency) * 2 ** (-(t - at) / halving)``.
@@ -166,7 +168,7 @@ def dated_ports(
     streams: Streams,
     calendar: Calendar = UNDATED,
 ) -> list[DatedPort]:
-    """Check the names in a scenario's ports, and draw their dates.
+    """Check the names in the ports of a scenario, and draw the date of each port.
 
     Parameters
     ----------
@@ -177,7 +179,7 @@ def dated_ports(
     streams : Streams
         Provides a separate stream for the slip of each port.
     calendar : Calendar
-        Calendar of the run, for messages.
+        Calendar of the run, used in messages.
 
     Raises
     ------
@@ -215,7 +217,7 @@ def _date_s(port: Port, streams: Streams) -> float:
 
 
 def _classes(jobs: pd.DataFrame) -> list[str]:
-    """Names of the classes that jobs may have, including classes without jobs."""
+    """Return the names of all job classes, including classes without jobs."""
     if "job_class" not in jobs:
         return []
     column = jobs["job_class"]
@@ -230,7 +232,7 @@ def _names(
     where: str,
     problems: list[str],
 ) -> list[str] | None:
-    """Names as spelled in the catalogue; unknown names are added to `problems`."""
+    """Return names as spelled in the catalogue; for unknown names, add messages to `problems`."""
     if given is None:
         return None
     found = []
@@ -249,7 +251,7 @@ def with_software(
     catalogue: Catalogue,
     ports: Iterable[DatedPort],
 ) -> Runtimes:
-    """Return run times with the software that is available when each job is submitted.
+    """Return run times that account for the software available when each job is submitted.
 
     Real and estimated run times are divided by the efficiency at the submission. They are infinite
     if the job cannot run yet. A job keeps the software that was available when it was submitted.

@@ -20,19 +20,19 @@ __all__ = ["ModelSpeed", "RunTimeModel", "Speeds"]
 
 @dataclass(frozen=True, slots=True)
 class RunTimeModel:
-    """The model of run times: references, coefficients and precision.
+    """Settings for computing run times: references, coefficients and precision.
 
     Attributes
     ----------
     reference_accelerator : str, optional
         The chip on which the recorded durations were measured.
     reference_models : mapping of str to str
-        Maps a job class to the model of the catalogue that represents its jobs without a
-        model; the key ``default`` applies to all other classes. Without these two
+        Maps a job class to the model of the catalogue that represents the jobs of this class that
+        name no model; the key ``default`` applies to all other classes. Without these two
         attributes, durations are the same on every chip.
     draw : CoefficientDraw, optional
-        Values of the performance core's coefficients; by default the posterior mean of the
-        built-in calibration.
+        Coefficients of the performance model; by default the posterior mean of the built-in
+        calibration.
     precision : {"bf16", "fp8"}
         Precision of matrix products; a chip without FP8 computes in BF16.
     """
@@ -44,14 +44,14 @@ class RunTimeModel:
 
 
 class ModelSpeed(NamedTuple):
-    """Training speed of a model on a number of chips of each pool, with the best plan.
+    """Training speed of a model on a given number of chips of each pool, with the best plan.
 
     Attributes
     ----------
     seconds_per_token : float64 array (pools,)
         Infinite if no plan fits.
     obstacles : tuple of str (pools,)
-        The reason why no plan fits; empty if one does.
+        The reason why no plan fits; empty if a plan fits.
     notes : tuple of tuple of str (pools,)
         Unusual features of the plan (:mod:`clustersim.performance.plan_rules`).
     """
@@ -64,7 +64,7 @@ class ModelSpeed(NamedTuple):
 class Speeds:
     """Speeds of models on the pools of a cluster.
 
-    A speed depends on the model, the pool and the number of chips, not on the job. It is evaluated
+    A speed depends on the model, the pool and the number of chips, not on the job. It is computed
     at the first request. The offered load, the run, and all runs of a study on the same cluster
     share one object, so that the search for a plan is never repeated.
 
@@ -73,7 +73,7 @@ class Speeds:
     cluster : Cluster
         Pools with their chips and links.
     catalogue : Catalogue, optional
-        Chips and models; without it durations are the same on every chip.
+        Chips and models; without it, durations are the same on every chip.
     model : RunTimeModel, optional
         Coefficients, precision and references.
 
@@ -112,23 +112,26 @@ class Speeds:
 
     @cached_property
     def _chips(self) -> list[Accelerator]:
-        assert self.catalogue is not None, "chips are of a catalogue"
+        assert self.catalogue is not None, "chips need a catalogue"
         return [_chip(pool, self.catalogue) for pool in self.cluster.pools]
 
     @property
     def scales_durations(self) -> bool:
-        """Whether recorded durations differ from chip to chip."""
+        """Whether recorded durations are scaled from the reference chip to other chips."""
         return self._reference is not None
 
     @property
     def precision_notes(self) -> list[str]:
-        """Notes on pools whose chip computes in another precision than requested; else empty."""
+        """Notes on the precision of each pool's chip.
+
+        A note is empty if the chip computes in the requested precision.
+        """
         return [precision_note(chip, self.model.precision) for chip in self._chips]
 
     @property
     def reference_note(self) -> str:
-        """Note on the reference accelerator if its precision is not as requested, else empty."""
-        assert self._reference is not None, "durations have a reference"
+        """A note if the reference chip does not compute in the requested precision, else empty."""
+        assert self._reference is not None, "scaled durations need a reference accelerator"
         return precision_note(self._reference, self.model.precision)
 
     def chip_name(self, pool: int) -> str:
@@ -136,7 +139,7 @@ class Speeds:
         return self._chips[pool].name
 
     def slowdowns(self, name: str, sizes: Sequence[int]) -> Floats:
-        """Run time of a model on each pool's chip relative to the reference chip, (pools, sizes).
+        """Return run times of a model relative to the reference chip, an array (pools, sizes).
 
         Raises
         ------
@@ -145,8 +148,8 @@ class Speeds:
         """
         missing = [size for size in dict.fromkeys(sizes) if (name, size) not in self._slowdowns]
         if missing:
-            assert self.catalogue is not None, "models are of a catalogue"
-            assert self._reference is not None, "durations have a reference"
+            assert self.catalogue is not None, "models need a catalogue"
+            assert self._reference is not None, "scaled durations need a reference accelerator"
             model = self.catalogue.model(name)
             found = np.ones((len(self._chips), len(missing)))
             for row, (pool, chip) in enumerate(zip(self.cluster.pools, self._chips, strict=True)):
@@ -181,7 +184,7 @@ class Speeds:
 
     def _evaluated(self, pairs: Sequence[tuple[str, int]]) -> list[ModelSpeed]:
         """Find the best plan for each pair on each pool, all in one call."""
-        assert self.catalogue is not None, "models are of a catalogue"
+        assert self.catalogue is not None, "models need a catalogue"
         models = {name: self.catalogue.model(name) for name in dict.fromkeys(n for n, _ in pairs)}
         pools, n_pairs = self.cluster.pools, len(pairs)
         plans = best_plans(
@@ -209,7 +212,7 @@ class Speeds:
 
 
 def _chip(pool: Pool, catalogue: Catalogue) -> Accelerator:
-    """The pool's chip, with the scale-up link that the topology defines for it."""
+    """Return the pool's chip, with the scale-up link that the topology defines for it."""
     chip = catalogue.accelerator(pool.accelerator)
     return replace(
         chip,

@@ -1,4 +1,4 @@
-"""The result tables, made from the record of a run."""
+"""Builds the result tables from the record of a run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 FINISHED, UNFINISHED, NEVER_RUNNABLE = "finished", "unfinished", "never runnable"
-"""Outcomes of a job."""
+"""Possible outcomes of a job."""
 
 _ADDED = ("outcome", "pool", "start_s", "finish_s", "total_wait_s", "done", "reason")
 
@@ -56,11 +56,11 @@ def jobs_table(
     record : RunRecord
         The record of these jobs.
     cluster, partitions
-        The cluster on which they ran.
+        The cluster on which the jobs ran, and its partitions.
     reasons : dict
-        Maps a row to the reason why that job can never run.
+        Maps the row of each job that can never run to the reason.
     unfinished : object array
-        The reason why each job in the record did not finish; None if it did.
+        The reason why each job in the record did not finish; None for a job that finished.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def jobs_table(
 
 
 def _total_wait_s(jobs: pd.DataFrame, simulated: npt.NDArray[np.intp], record: RunRecord) -> Floats:
-    """Time of each job in the queue over all its attempts, seconds."""
+    """Return the time that each job spent in the queue over all its attempts, seconds."""
     attempts = record.attempts
     order = np.argsort(attempts.job, kind="stable")
     end_s = attempts.end_s[order]
@@ -121,7 +121,7 @@ def _total_wait_s(jobs: pd.DataFrame, simulated: npt.NDArray[np.intp], record: R
 
 
 def _kept_aside(columns: list[str]) -> dict[str, str]:
-    """New names for columns of the input whose names the result needs."""
+    """Return new names for input columns whose names the result uses for other columns."""
     taken: dict[str, str] = {}
     for name in _ADDED:
         new = name
@@ -173,7 +173,7 @@ def allocation_ranges(
 def _node_texts(
     record: RunRecord, partitions: list[Partition], order: npt.NDArray[np.intp]
 ) -> pd.Series[str]:
-    """Nodes of the attempts in a given order, as ranges of indices in their pools."""
+    """Return the nodes of each attempt, in the given order, as ranges of indices in the pool."""
     attempts, allocated = record.attempts, record.allocated
     n_attempts = len(attempts.job)
     if not len(allocated.attempt):
@@ -201,11 +201,11 @@ def attempts_table(
     Returns
     -------
     pandas.DataFrame
-        ``job_id``, ``attempt`` (0 is a job's first), ``pool``, ``n_accelerators``, ``start_s``,
-        ``end_s``, the uses of its time (``kept_s``, ``lost_s``, ``checkpoint_s``, ``restart_s``,
-        ``slow_s``, in seconds) and ``done``, the share of the job's work that it did and kept; in
-        order of job, then of start. An attempt that is still running ends with the simulation, and
-        all its work so far counts as kept.
+        ``job_id``, ``attempt`` (0 for the first attempt of a job), ``pool``, ``n_accelerators``,
+        ``start_s``, ``end_s``, how its time was used (``kept_s``, ``lost_s``, ``checkpoint_s``,
+        ``restart_s``, ``slow_s``, in seconds) and ``done`` (the share of the job's work that it did
+        and kept); in order of job, then of start. For an attempt that is still running, ``end_s``
+        is the end of the simulation, and all its work so far counts as kept.
     """
     attempts = record.attempts
     order = np.argsort(attempts.job, kind="stable")
@@ -231,7 +231,7 @@ def attempts_table(
 
 
 def outages_table(outages: Sequence[NodeEvent], cluster: Cluster) -> pd.DataFrame:
-    """Return one row for each time during which a node was out of service or slow.
+    """Return one row for each period during which a node was out of service or slow.
 
     Returns
     -------
@@ -239,8 +239,9 @@ def outages_table(outages: Sequence[NodeEvent], cluster: Cluster) -> pd.DataFram
         ``pool``, ``node`` (index in the pool), ``n_accelerators``, ``begin_s``, ``end_s`` (seconds;
         infinite if the event was not over when the simulation ended), ``cause``, ``planned``,
         ``absent`` (not delivered yet, without power or space, or retired), ``slowdown`` (time per
-        step of its jobs over the time per step at full speed; infinite if the node was out of
-        service), ``kind`` (the label of a :class:`~clustersim.engine.node_events.NodeEventKind`).
+        step of its jobs divided by the time per step at full speed; infinite if the node was out
+        of service) and ``kind`` (label of a
+        :class:`~clustersim.engine.node_events.NodeEventKind`).
     """
     chips = np.array([pool.chips_per_node for pool in cluster.pools])
     pool = np.array([outage.pool for outage in outages], dtype=np.int64)
@@ -334,16 +335,16 @@ def utilisation(
 
 
 def _out_of_service(outages: pd.DataFrame) -> pd.Series[bool]:
-    """Rows of nodes that are present and out of service; slow nodes are in service."""
+    """Return which rows describe nodes that are present but out of service (not just slow)."""
     return ~outages["absent"] & (outages["slowdown"] == np.inf)
 
 
 def _spans(
     table: pd.DataFrame | None, pool: int, begin: str, end: str, until_s: float
 ) -> tuple[Floats, Ints]:
-    """Starts and ends of the rows of a pool, and the changes in accelerators at these times.
+    """Return the starts and ends (seconds) of a pool's rows, and the changes in accelerators.
 
-    Ends after the end of the simulation are left out.
+    Ends later than `until_s` are omitted.
     """
     if table is None:
         return np.empty(0), np.empty(0, dtype=np.int64)

@@ -18,7 +18,7 @@ __all__ = ["can_never_run", "unfinished_reasons", "waits_for_ever"]
 
 GONE = "will ever be in service again"
 STUCK = "it may wait behind a job that can never start"
-"""Final words of the reasons that would also apply to a longer run."""
+"""Endings of reasons that would also apply to a longer run."""
 
 
 def unfinished_reasons(
@@ -41,27 +41,27 @@ def unfinished_reasons(
         Submission times, seconds.
     n_accelerators : int array (jobs,)
     choices : sequence of tuple of int
-        Sets of partitions.
+        The distinct sets of partitions on which jobs can run.
     choice_of : int array (jobs,)
         Index of each job's set in `choices`.
 
     Returns
     -------
     object array (jobs,)
-        Text; None for a job that finished.
+        The reason as text; None for a job that finished.
     """
     reasons = np.full(len(n_accelerators), None, dtype=object)
     unfinished = ~np.isfinite(record.finish_s)
     waits = unfinished & (record.partition < 0)
-    reasons[unfinished & ~waits] = "still ran when the simulation ended"
+    reasons[unfinished & ~waits] = "still running when the simulation ended"
     later = waits & (submit_s > record.end_s)
-    reasons[later] = "was not submitted before the simulation ended"
+    reasons[later] = "not submitted before the simulation ended"
     alike: dict[tuple[int, int], str] = {}
     for job in np.flatnonzero(waits & ~later).tolist():
         kind = int(choice_of[job]), int(n_accelerators[job])
         if kind not in alike:
             why = _why_it_waits(record, partitions, choices[kind[0]], kind[1])
-            alike[kind] = f"still waited when the simulation ended{why}"
+            alike[kind] = f"still waiting when the simulation ended{why}"
         reasons[job] = alike[kind]
     return reasons
 
@@ -69,7 +69,7 @@ def unfinished_reasons(
 def _why_it_waits(
     record: RunRecord, partitions: Sequence[Partition], choice: tuple[int, ...], n: int
 ) -> str:
-    """Describe what prevents a gang of `n` from starting; empty if only jobs ahead of it do."""
+    """Describe what prevents a gang of `n` from starting; empty if it only waits for other jobs."""
     pools = " or ".join(partitions[index].name for index in choice)
     size = {index: partitions[index].placement.chips_per_node for index in choice}
     capacity = {index: partitions[index].placement.capacity for index in choice}
@@ -81,17 +81,17 @@ def _why_it_waits(
     if n > most:
         return f": {needs}, where at most {most:,} {GONE}"
     if n > now:
-        return f": {needs}, where {now:,} {'is' if now == 1 else 'are'} in service"
+        return f": {needs}, where only {now:,} {'is' if now == 1 else 'are'} in service"
     if record.nothing_could_start:
-        return f": the policy did not start it, though it would fit; {STUCK}"
+        return f": the policy did not start it, although it would fit; {STUCK}"
     return ""
 
 
 def can_never_run(jobs: pd.DataFrame) -> Bools:
     """Return which jobs of a result did not run and would not run in a longer run either.
 
-    These jobs fit no pool, possibly because nodes have left permanently, or they wait behind such a
-    job.
+    Such a job fits on no pool, possibly because nodes have left permanently, or it waits behind a
+    job that can never start.
 
     Parameters
     ----------
@@ -109,7 +109,9 @@ def can_never_run(jobs: pd.DataFrame) -> Bools:
 
 
 def waits_for_ever(jobs: pd.DataFrame) -> Bools:
-    """Return which jobs of a result would wait forever in a longer run; some may have run before.
+    """Return which jobs of a result would wait forever even in a longer run.
+
+    Some of these jobs may have run before and been stopped.
 
     Parameters
     ----------

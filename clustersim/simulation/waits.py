@@ -1,4 +1,4 @@
-"""The waits of jobs: until the first start, and over all their attempts."""
+"""Total waiting time of jobs, over all their attempts."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ def total_wait_s(
     """Return the time that each job spent in the queue, over all its attempts.
 
     This is the wait until the first start plus, for a job that was stopped, the waits until it
-    started again. A job that waits at the end of the run waits until then. Restarts (loading a
-    checkpoint) are part of an attempt.
+    started again. For a job that is waiting at the end of the run, the wait so far is included.
+    Restarts (loading a checkpoint) are part of an attempt.
 
     Parameters
     ----------
     submit_s, finish_s : float64 arrays (jobs,)
         Seconds; the finish is NaN for a job that has not finished.
     row : int array (attempts,)
-        The job of each attempt. The attempts of a job are consecutive, in order of their start.
+        Index of the job of each attempt. The attempts of a job are consecutive, in order of their
+        start.
     begin_s, end_s : float64 arrays (attempts,)
         Seconds; the end of an attempt that is still running is `until_s`.
     until_s : float

@@ -62,7 +62,7 @@ def test_an_asynchronous_one_costs_the_copy_to_the_host() -> None:
 
 
 def test_asynchronous_needs_storage() -> None:
-    with pytest.raises(InputError, match="asynchronous needs storage, such as 2 TB/s"):
+    with pytest.raises(InputError, match="`asynchronous` needs `storage`, such as 2 TB/s"):
         validate(Failures, {"sources": "opt-175b", "checkpoints": {"asynchronous": True}}, "f")
 
 

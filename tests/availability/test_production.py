@@ -353,7 +353,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "twice in the line": (
         {"production": [made("seed", 8)], "memory": memory(1, priority=["seed", "seed"])},
-        "memory: priority: names a pool twice",
+        "memory: priority: must not name a pool more than once",
     ),
 }
 

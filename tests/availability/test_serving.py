@@ -191,7 +191,8 @@ def test_jobs_that_may_not_be_stopped_never_run_where_chips_are_lent() -> None:
     result = run(log, services)
     assert result.jobs["outcome"].tolist() == ["never runnable"]
     assert result.jobs["reason"].tolist() == [
-        "it is not preemptible, and its pools run only preemptible jobs beside services"
+        "it is not preemptible, but in the pools that it may use, services lend nodes only "
+        "to preemptible jobs"
     ]
     log = jobs([(0, 8, 60)], preemptible=["perhaps"])
     with pytest.raises(InputError, match="jobs: preemptible: must be true or false, found 'per"):
@@ -415,7 +416,7 @@ BAD = {
     "absurd": (
         {"peak_requests_per_s": 1e14},
         1.0,
-        r"services\.chat: needs 99,999,999,999,900 accelerators, more than 10,000,000",
+        r"services\.chat: needs 99,999,999,999,900 accelerators; at most 10,000,000",
     ),
 }
 

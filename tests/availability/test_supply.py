@@ -121,7 +121,7 @@ BAD = {
     ),
     "more than there ever are": (
         {"deliveries": [{"pool": "910b", "nodes": 3, "at": "1 d"}]},
-        r"supply: deliveries: 3 nodes of pool 910b, which has 2 ",
+        r"supply: deliveries: 3 nodes of pool 910b, which has only 2 ",
     ),
     "an embargo on nothing": ({"embargoes": [{"pools": ["910"], "at": "1 d"}]}, "'910b'"),
 }

@@ -167,8 +167,8 @@ def test_a_run_ends_when_nothing_can_go_on() -> None:
     assert result.provenance["simulated_s"] < 3000
     assert result.jobs["reason"].fillna("").tolist() == [
         "",
-        "still waited when the simulation ended: it needs 32 accelerators on gpu, where at most 24 "
-        "will ever be in service again",
+        "still waiting when the simulation ended: it needs 32 accelerators on gpu, where at most "
+        "24 will ever be in service again",
     ]
 
 

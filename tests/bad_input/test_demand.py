@@ -41,7 +41,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "a date without unit": (port(at=180), ("ports[0].at", "180 d", "found 180")),
     "efficiency above 1": (port(efficiency=1.2), ("ports[0].efficiency", "1.2")),
     "no efficiency": (port(efficiency=0), ("ports[0].efficiency", "greater than 0")),
-    "it gets worse": (port(mature=0.3), ("mature (0.3) is below efficiency (0.5)",)),
+    "it gets worse": (port(mature=0.3), ("mature (0.3) must be at least efficiency (0.5)",)),
     "a slip of never": (
         port(at="never", slip={"kind": "exponential", "average": "1 d"}),
         ("`slip` needs a date, but `at` is never",),
@@ -62,7 +62,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "half hours": (service(every="90 min"), ("services[0].every", "whole hours")),
     "requests of nothing": (
         service(input_tokens=0, output_tokens=0),
-        ("input_tokens and output_tokens are both 0",),
+        ("input_tokens and output_tokens must not both be 0",),
     ),
     "no speed": (service(tokens_per_s_per_chip=0), ("tokens_per_s_per_chip", "greater than 0")),
     "no horizon": (

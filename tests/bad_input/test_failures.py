@@ -39,7 +39,7 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "no spares": ({"sources": [OFTEN], "spares": {"nodes": {}}}, ("spares.nodes", "at least 1")),
     "asynchronous to nowhere": (
         {"sources": [OFTEN], "checkpoints": {"asynchronous": True}},
-        ("asynchronous needs storage",),
+        ("`asynchronous` needs `storage`",),
     ),
     "storage of nothing": (
         {"sources": [OFTEN], "checkpoints": {"storage": "0 TB/s"}},

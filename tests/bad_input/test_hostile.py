@@ -62,7 +62,7 @@ ABSURD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
                 ]
             }
         },
-        ("failures", "sources.f: pool a would fail every", "this must be at least 1 s"),
+        ("failures", "sources.f: pool a would have a failure every", "must be at least 1 s"),
     ),
     "ageing that fails without a pause": (
         {
@@ -76,7 +76,7 @@ ABSURD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
                 ]
             }
         },
-        ("sources.f: pool a would fail every",),
+        ("sources.f: pool a would have a failure every",),
     ),
     "tokens that are next to nothing": (
         {

@@ -242,7 +242,7 @@ def test_jobs_that_never_run_are_in_the_table_with_the_reason(
 ) -> None:
     Path("jobs.csv").write_text(HEADER + "1,0,64,60\n2,5,8,60\n")
     assert main(replay()) == 0
-    reason = "needs 64 accelerators, the largest pool it may use has 16"
+    reason = "needs 64 accelerators, but the largest pool it may use has 16"
     assert reason in capsys.readouterr().out
     jobs = Result.load("out").jobs.set_index("job_id")
     assert jobs.loc[1, "outcome"] == "never runnable"
@@ -262,7 +262,7 @@ def test_unknown_virtual_clusters_are_reasons(capsys: pytest.CaptureFixture[str]
     assert main([*command, "--out", "out"]) == 0
     printed = capsys.readouterr().out
     assert "virtual cluster 'vison' does not exist; did you mean 'vision'" in printed
-    assert "needs 16 accelerators, virtual cluster 'vision' has 8" in printed
+    assert "needs 16 accelerators, but virtual cluster 'vision' has 8" in printed
     assert "it names no virtual cluster" in printed
     assert Result.load("out").jobs["outcome"].value_counts()["finished"] == 1
 

@@ -28,7 +28,7 @@ NOT_LOADED = {
     "imports what is not there": ("import nonexistent_module\n", "ModuleNotFoundError"),
     "two classes": (
         SCHEDULE + "pass\n\nclass Other(Mine):\n    pass\n",
-        "has several classes; add the name of one, such as mine.py:Mine",
+        "has several classes; add a class name, as in mine.py:Mine",
     ),
 }
 
@@ -87,7 +87,7 @@ FAULTY = {
         "TypeError",
     ),
     "takes no time": (POLICY + "    def schedule(self):\n        pass\n", "TypeError"),
-    "starts one that did not come": (SCHEDULE + "self.start(4)\n", "it is not submitted yet"),
+    "starts one that did not come": (SCHEDULE + "self.start(4)\n", "it has not been submitted yet"),
     "starts all again": (
         SCHEDULE + "for job in self.waiting:\n            self.queue.start_anywhere(job)\n",
         "it has already started",
@@ -115,7 +115,7 @@ def test_policy_that_fails(
 
 
 UNLAWFUL = {
-    "takes what is taken": ("return [(0, n)]\n", "on node 0, where 0 are free"),
+    "takes what is taken": ("return [(0, n)]\n", "on node 0, where only 0 are free"),
     "takes too few": ("return [(0, 1)]\n", "chose 1 accelerators for a job of 8"),
     "takes too many": ("return [(0, n), (1, 1)]\n", "chose 9 accelerators for a job of 8"),
     "takes none": ("return []\n", "chose 0 accelerators for a job of 8"),
@@ -158,4 +158,4 @@ def test_placement_that_places_nothing(
     assert "refuses a job of" in capsys.readouterr().out
     write_scenario({"scheduler/placement": "mine.py"})
     assert main(RUN) == 1
-    assert "which the placement cannot put on the nodes" in capsys.readouterr().out
+    assert "which the placement cannot allocate on the nodes" in capsys.readouterr().out

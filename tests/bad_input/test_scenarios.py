@@ -373,4 +373,5 @@ def test_jobs_that_never_run_are_reported_and_the_rest_runs(
 ) -> None:
     write_scenario({CLASS + "sizes": {8: 1, 512: 1}, "workload/jobs": 40})
     assert main(RUN) == 0
-    assert "needs 512 accelerators, the largest pool it may use has 16" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "needs 512 accelerators, but the largest pool it may use has 16" in printed

@@ -70,7 +70,7 @@ def test_jobs_that_progress_get_no_note(capsys: pytest.CaptureFixture[str]) -> N
 def test_checkpoints_that_take_all_the_time_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     checkpoints = "failures: {sources: meta-llama3, checkpoints: {interval: 1e-9 s, cost: 1 s}}\n"
     message = run(CLUSTER + JOBS + checkpoints, capsys)
-    assert "jobs spend 100.0 % of their time on checkpoints, each of which takes 1 s" in message
+    assert "jobs spend 100.0 % of their time on checkpoints: each takes 1 s" in message
     assert re.search(
         r"Note: \d unfinished jobs? made hardly any progress: 0\.00 % of the time", message
     )
@@ -97,7 +97,7 @@ supply: {retirements: [{pool: b, nodes: 1, at: 5 h}]}
 def test_one_count_of_the_jobs_that_wait_for_ever(capsys: pytest.CaptureFixture[str]) -> None:
     """A job that ran before its node went for ever is one of them."""
     message = run(STUCK, capsys)
-    waiting = re.search(r"unfinished: (\d+) x still waited when the simulation ended: it", message)
+    waiting = re.search(r"unfinished: (\d+) x still waiting when the simulation ended: it", message)
     never = re.search(
         r"Note: (\d+) of 40 jobs can never run \(1 of them ran before but cannot", message
     )

@@ -146,7 +146,7 @@ def test_a_node_that_never_comes_back() -> None:
     )
     assert result.jobs["outcome"].tolist() == ["unfinished", "finished"]
     reason = (
-        "still waited when the simulation ended: it needs 16 accelerators on gpu, where at "
+        "still waiting when the simulation ended: it needs 16 accelerators on gpu, where at "
         "most 8 will ever be in service again"
     )
     assert result.jobs["reason"][0] == reason

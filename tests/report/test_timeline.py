@@ -133,7 +133,7 @@ def test_the_events_of_a_run_worked_out_by_hand(worked_out: Result) -> None:
     assert never == [(4, "never ran", 1, 3, "t", 5), (5, "never ran", 1, 3, "t", 6)]
     reasons = [e["args"]["reason"] for e in message["traceEvents"] if e["ph"] == "i"]
     assert "8" in reasons[0]
-    assert reasons[1] == "still waited when the simulation ended"
+    assert reasons[1] == "still waiting when the simulation ended"
     assert (trace.n_slices, trace.n_tracks, trace.n_marks) == (6, 3, 0)
 
 

@@ -63,22 +63,22 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a name for run times": ({"run_times": "H200"}, r"run_times: must be a RunTimeModel"),
     "run times of other jobs": (
         {"run_times": Runtimes(np.ones((1, 2)), np.ones((1, 2)), {})},
-        r"run_times: run_s: has shape \(1, 2\), must have \(1, 3\)",
+        r"run_times: run_s: has shape \(1, 2\); expected \(1, 3\)",
     ),
     "a table for node events": ({"node_events": JOBS}, r"node_events: .*found a DataFrame"),
     "a number for node events": ({"node_events": 3}, r"node_events: .*found 3"),
-    "a tuple for an event": ({"node_events": [(0, 1, 0, 0)]}, r"number 0: must be a NodeEvent"),
+    "a tuple for an event": ({"node_events": [(0, 1, 0, 0)]}, r"at index 0: must be a NodeEvent"),
     "an event of a pool that is not there": (
         {"node_events": [NodeEvent(0, 1, 2, 0)]},
-        r"number 0: there is no pool 2; the cluster has 1",
+        r"at index 0: there is no pool with index 2; number of pools: 1",
     ),
     "an event of a node that is not there": (
         {"node_events": NodeEvents([NodeEvent(0, 1, 0, 0), NodeEvent(0, 1, 0, 16)])},
-        r"number 1: there is no node 16; pool \S+ has \d+",
+        r"at index 1: there is no node with index 16; number of nodes in pool \S+: \d+",
     ),
     "events out of order": (
         {"node_events": [NodeEvent(5, 6, 0, 0), NodeEvent(4, 5, 0, 0)]},
-        r"number 1: begins at 4 s, before the previous event \(5 s\)",
+        r"at index 1: begins at 4 s, before the previous event \(5 s\)",
     ),
     "seconds for the recovery": ({"recovery": 60.0}, r"recovery: must be a Recovery, found 60\.0"),
     "a text for a horizon": ({"horizon_s": "7 d"}, r"horizon_s: .*above 0, found '7 d'"),

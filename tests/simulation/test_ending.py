@@ -121,14 +121,14 @@ def test_a_job_that_can_never_start_again_ends_the_run_with_a_reason(policy: str
     assert result.jobs["done"].tolist()[:2] == [0.5, 0.0], "what was saved when it had to leave"
     assert result.provenance["simulated_s"] < 1000
     assert result.jobs["reason"][1] == (
-        "still waited when the simulation ended: it needs 16 accelerators on gpu, where at most 8 "
-        "will ever be in service again"
+        "still waiting when the simulation ended: it needs 16 accelerators on gpu, where at "
+        "most 8 will ever be in service again"
     )
     behind = result.jobs.loc[2]
     if policy == "fcfs":
         assert behind["reason"] == (
-            "still waited when the simulation ended: the policy did not start it, though it would "
-            "fit; it may wait behind a job that can never start"
+            "still waiting when the simulation ended: the policy did not start it, although it "
+            "would fit; it may wait behind a job that can never start"
         )
     else:
         assert behind["outcome"] == "finished", "only first come, first served holds it up"
@@ -167,10 +167,10 @@ def test_reasons_at_a_horizon_name_the_pools_and_what_is_in_service() -> None:
     outages = [NodeEvent(0, 500, 0, 0, "f")]
     result = simulate(log, TWO_POOLS, placed("easy"), node_events=outages, horizon_s=100)
     assert result.jobs["reason"].tolist() == [
-        "still waited when the simulation ended: it needs 16 accelerators on a, where 8 are in "
-        "service",
-        "still ran when the simulation ended",
-        "was not submitted before the simulation ended",
+        "still waiting when the simulation ended: it needs 16 accelerators on a, where only 8 "
+        "are in service",
+        "still running when the simulation ended",
+        "not submitted before the simulation ended",
     ]
 
 

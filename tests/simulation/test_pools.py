@@ -153,11 +153,11 @@ def test_never_runnable_jobs_say_why_and_the_rest_runs() -> None:
     result = simulate(log, fleet, catalogue=catalogue(), check=True)
     assert result.jobs["outcome"].tolist() == ["finished"] + ["never runnable"] * 4 + ["finished"]
     reasons = result.jobs["reason"].tolist()
-    assert reasons[1] == "needs 9 accelerators, virtual cluster 'a' has 8"
+    assert reasons[1] == "needs 9 accelerators, but virtual cluster 'a' has 8"
     assert "virtual cluster 'aa' does not exist" in reasons[2]
     assert "'a'" in reasons[2]
     assert "names no virtual cluster" in reasons[3]
-    assert reasons[4] == "none of its accelerators (H100) is in the cluster"
+    assert reasons[4] == "the cluster has none of its accelerators (H100)"
     assert pd.isna(reasons[0])
     assert result.jobs.loc[1:4, ["start_s", "finish_s", "pool"]].isna().all(axis=None)
     assert result.summary["scope"].tolist() == ["all", "fast", "slow", "vc a"]
@@ -172,7 +172,7 @@ def test_virtual_cluster_without_nodes_in_the_pools_of_its_accelerators() -> Non
     log = jobs([(0, 1, 5), (0, 1, 5)], vc=["a", "b"], accelerators=["H20", "H20"])
     result = simulate(log, fleet, catalogue=catalogue())
     assert result.jobs["outcome"].tolist() == ["never runnable", "finished"]
-    assert "virtual cluster 'a' has no share of the pools" in result.jobs["reason"].iloc[0]
+    assert "virtual cluster 'a' has no nodes in the pools" in result.jobs["reason"].iloc[0]
 
 
 def test_a_model_that_memory_does_not_hold() -> None:
@@ -190,7 +190,7 @@ def test_a_job_too_large_for_a_bare_pool() -> None:
     result = replay(jobs([(0, 8, 5), (1, 1001, 5), (2, 8, 5)]), policy="fcfs", accelerators=8)
     assert result.jobs["outcome"].tolist() == ["finished", "never runnable", "finished"]
     assert result.jobs["reason"].iloc[1] == (
-        "needs 1,001 accelerators, the largest pool it may use has 8"
+        "needs 1,001 accelerators, but the largest pool it may use has 8"
     )
     assert result.jobs["start_s"].iloc[2] == 5
 

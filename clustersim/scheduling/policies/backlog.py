@@ -1,4 +1,4 @@
-"""Waiting jobs in queue order, stored as columns for scans without a Python loop."""
+"""Waiting jobs in queue order, stored as arrays for scans without a Python loop."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from clustersim.scheduling.queue import Queue
 __all__ = ["REMOVED", "Backlog"]
 
 REMOVED = np.iinfo(np.int64).max
-"""Size of a removed row, larger than any partition."""
+"""Size that marks a removed row; larger than any partition."""
 
 
 class Backlog:
-    """A list of jobs that supports appending, removal anywhere, and scans as arrays.
+    """A list of waiting jobs that supports removal at any position and scans of its columns.
 
     A removed row stays in place, with a size larger than any partition, until
     ``compact`` closes the gaps. Positions stay valid until then.
@@ -27,7 +27,7 @@ class Backlog:
     Attributes
     ----------
     begin, end : int
-        Positions of jobs lie in ``[begin, end)``.
+        All jobs are at positions in ``[begin, end)``.
     size : int64 array
         Requested accelerators; :data:`REMOVED` for a removed row.
     choice : int32 array
@@ -86,16 +86,16 @@ class Backlog:
             self._estimate[row, at] = columns.estimate_s[pool][job]
 
     def job(self, at: int) -> int:
-        """Job at position `at`."""
+        """Return the job at position `at`."""
         return int(self._job[at])
 
     def estimate_s(self, pool: int) -> Floats:
-        """Estimated run times on `pool` by position, seconds."""
+        """Return the estimated run times on `pool` by position, seconds."""
         row: Floats = self._estimate[self._row_of_pool[pool]]
         return row
 
     def preferred_estimate_s(self, positions: Ints) -> Floats:
-        """Estimated run times at `positions`, each on the preferred pool of its job."""
+        """Return estimated run times (s) of the jobs at `positions` on their preferred pools."""
         queue = self._queue
         preferred = np.array(
             [self._row_of_pool.get(queue.partitions[c[0]].pool, 0) for c in queue.jobs.choices]

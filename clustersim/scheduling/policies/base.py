@@ -10,7 +10,7 @@ from clustersim.scheduling.queue import Partition, Queue
 __all__ = ["JobFits", "Policy"]
 
 JobFits: TypeAlias = Callable[[int, int], bool]
-"""Takes a job and a bit mask of closed partitions; returns whether the job fits one of its other
+"""Takes a job and a bit mask of closed partitions; returns whether the job fits on one of its other
 partitions."""
 
 
@@ -19,12 +19,12 @@ class Policy:
 
     A user-defined policy overrides ``schedule``. The method reads ``self.waiting`` (jobs
     in order of submission) and calls ``self.start(job)`` for each job that it starts. It is called
-    once at every instant at which a job ended, a job was submitted, or a node changed, after all
-    events of that instant.
+    once at every instant at which a job ends, a job is submitted, or a node changes, after all
+    other events of that instant.
 
-    A job is a number; ``self.n_accelerators(job)`` and ``self.estimate_s(job)`` describe it.
-    ``self.start(job)`` returns whether the job started. A policy that stops at the first job
-    that does not fit makes all other jobs wait, also those that would run in another pool.
+    A job is identified by a number; ``self.n_accelerators(job)`` and ``self.estimate_s(job)``
+    describe it. ``self.start(job)`` returns whether the job started. A policy that stops at the
+    first job that does not fit makes all other jobs wait, even jobs that could run in another pool.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Policy:
 
     Examples
     --------
-    A policy that starts the smallest jobs first, whatever their order of submission:
+    A policy that starts the smallest jobs first, regardless of the order of submission:
 
     >>> class NarrowestFirst(Policy):
     ...     def schedule(self, now):
@@ -60,7 +60,7 @@ class Policy:
         self.waiting[job] = None
 
     def finish(self, job: int, partition: Partition) -> None:
-        """React to the end or the stop of `job`, which has released its accelerators."""
+        """React to the end or stop of `job`, which has already released its accelerators."""
 
     def resubmit(self, job: int) -> None:
         """Put `job`, which was stopped, back at its place in order of submission."""
@@ -72,22 +72,23 @@ class Policy:
         """React to a change in the number of nodes of `partition` that are in service."""
 
     def would_start(self, fits: JobFits) -> bool:
-        """Return whether some waiting job would start if no job ran and all nodes had returned.
+        """Return whether any waiting job would start if no job ran and all nodes had returned.
 
-        The engine calls this when nodes never return. A job that needs them may block the jobs
-        behind it forever, in which case a run without a horizon ends. A policy needs to override
-        this method only if a job that cannot start can block others.
+        Nodes that never return are not included. A job that needs them may block the jobs behind it
+        forever, in which case a run without a horizon ends. A policy needs to override this method
+        only if a job that cannot start can block other jobs.
 
         Parameters
         ----------
         fits : callable
             Takes a job and a bit mask of closed partitions, and returns whether the job would fit
-            one of its other partitions. If no partition is closed, at least one waiting job fits.
+            on one of its other partitions. If no partition is closed, at least one waiting job
+            fits.
         """
         return True
 
     def start(self, job: int) -> bool:
-        """Start `job` if it fits one of its partitions; return whether it started."""
+        """Start `job` if it fits on one of its partitions; return whether it started."""
         if self.queue.start_anywhere(job):
             del self.waiting[job]
             return True

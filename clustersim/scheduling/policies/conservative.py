@@ -23,8 +23,8 @@ class Conservative(Policy):
     """No job may delay a job that was submitted earlier.
 
     When a job is submitted, it reserves the partition on which it would finish first. At
-    every completion each waiting job, in order of submission, releases its reservation and
-    takes the earliest one available, which is never later than before. Reservations count
+    every completion, each waiting job, in order of submission, gives up its reservation and
+    makes the earliest possible one, which is never later than before. Reservations count
     accelerators. If the placement finds no nodes for a job that is due, the job loses its
     reservation until the next completion. When a job runs past its estimate, all
     reservations are recomputed.

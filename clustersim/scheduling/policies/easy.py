@@ -20,7 +20,7 @@ from clustersim.scheduling.reservation import Reservation, reserve, soonest
 __all__ = ["Easy", "EasySjbf"]
 
 _MOST_SETS = 1024
-"""Number of sets of reserved partitions for which results are cached."""
+"""Largest number of sets of reserved partitions for which results are cached."""
 
 
 class Easy(Policy):
@@ -32,10 +32,11 @@ class Easy(Policy):
     start reserves the partition on which it would finish first among those without a
     reservation. With one partition, this is EASY as published.
 
-    While no job ends and none is backfilled past a reservation on nodes, waiting jobs cannot start,
-    because free accelerators and reservations stay the same and the time left before a reservation
-    shrinks. A new job is then compared with the existing reservations only, and the queue is not
-    scanned. If no waiting job fits, reservations would have no effect and are not made.
+    A waiting job can start only after a job has ended, or after a job has been backfilled on a
+    partition with a reservation on nodes. Until then, no accelerators become free, reservations
+    stay the same, and the time left before each reservation shrinks. A new job is therefore
+    compared with the existing reservations only, and the queue is not scanned. If no waiting job
+    fits, reservations would have no effect and are not made.
     """
 
     looks_ahead: ClassVar[bool] = True
@@ -89,7 +90,7 @@ class Easy(Policy):
         self._n_seen = backlog.end
 
     def _start_first(self, now: float) -> int:
-        """Start jobs from the front until one does not fit; return its position."""
+        """Start jobs from the front until a job does not fit; return the position of that job."""
         backlog, at = self._backlog, self._backlog.begin
         while at < backlog.end and (not backlog.holds(at) or self._start(at, now)):
             at += 1
@@ -108,7 +109,7 @@ class Easy(Policy):
         self._backfill(cursor if self.scans_in_queue_order else backlog.begin, backlog.end, now)
 
     def _next_to_reserve(self, cursor: int) -> int:
-        """Position of the first job, from `cursor` on, that could take a reservation."""
+        """Return the first position, from `cursor` on, of a job that could reserve a partition."""
         backlog, reserved = self._backlog, self._reservations
         if len(reserved) == len(self.queue.members) or cursor == backlog.end:
             return backlog.end
@@ -139,7 +140,10 @@ class Easy(Policy):
         return allowed
 
     def _start(self, at: int, now: float) -> bool:
-        """Start the job at position `at` if this delays no reservation."""
+        """Start the job at position `at` if this delays no reservation.
+
+        Return whether the job started.
+        """
         queue, jobs = self.queue, self.queue.jobs
         job = self._backlog.job(at)
         n = jobs.n_accelerators[job]
@@ -226,7 +230,7 @@ class Easy(Policy):
 
 
 class EasySjbf(Easy):
-    """EASY that tries candidates for backfilling in order of increasing estimate.
+    """EASY backfilling that considers candidates in order of increasing estimated run time.
 
     Tsafrir, Etsion and Feitelson, "Backfilling using system-generated predictions
     rather than user runtime estimates", IEEE TPDS 18(6), 2007 (section 4).

@@ -1,4 +1,4 @@
-"""Free accelerators over future time, as a step function."""
+"""Number of free accelerators in the future, as a step function of time."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ __all__ = ["Profile"]
 
 
 class Profile:
-    """Accelerators of a partition that neither a job nor a reservation holds, over time.
+    """Number of accelerators of a partition that jobs neither use nor have reserved, over time.
 
     Parameters
     ----------
     now : float
         Start of the profile, seconds.
     free : int
-        Accelerators free from then on.
+        Number of accelerators free from `now` on.
 
     Examples
     --------
@@ -32,7 +32,7 @@ class Profile:
         self._free = [free]
 
     def advance(self, now: float) -> None:
-        """Drop the time before `now`."""
+        """Discard the part of the profile before `now`."""
         passed = bisect_right(self._times, now) - 1
         del self._times[:passed], self._free[:passed]
         self._times[0] = now

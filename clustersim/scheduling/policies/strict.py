@@ -1,7 +1,7 @@
-"""Strict orders: if the first job of the queue cannot start, those behind it wait.
+"""Strict queue orders: if the first job of the queue cannot start, the jobs behind it wait.
 
-If a job cannot start, the jobs behind it may not use the partitions on which it could run. Other
-partitions stay open.
+If a job cannot start, the jobs behind it may not use the partitions on which it could run. They
+may use other partitions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Fcfs", "Sjf"]
 
 
 class _StrictOrder(Policy):
-    """Keeps one line of waiting jobs for each set of partitions in use."""
+    """Keeps one line of waiting jobs for each distinct set of partitions on which jobs can run."""
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
