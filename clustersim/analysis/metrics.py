@@ -59,7 +59,7 @@ DIMENSIONS: Mapping[str, str] = MappingProxyType(
 """Unit of each dimension in tables; the dimension also decides how numbers are formatted."""
 SUBJECTS = ("wait_metrics", "work_metrics", "cost_metrics", "count_metrics", "fleet_metrics")
 _ENDINGS = ("_low", "_high", "_half", "_at_least", "_at_most")
-"""Suffixes that tables append to the name of a metric for the ends of its intervals."""
+"""Suffixes that are appended to the name of a metric to describe its interval."""
 _COLUMNS = (
     "run", "point", "replication", "replications", "status", "code", "error", "failed", "overload",
     "rising", "capacity", "period", "parameter", "metric", "lines", "draw", "draws",

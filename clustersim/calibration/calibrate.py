@@ -128,7 +128,7 @@ def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -
 
 
 def _facts(left: LeftOut, measured: Measurements) -> dict[str, float]:
-    """Return the errors of complete rows of quality A, or of all rows if there are none."""
+    """Return error statistics of complete rows of quality A, or of all rows if there are none."""
     good = measured.complete if measured.complete.any() else np.ones(len(measured), dtype=bool)
     errors = dataclasses.asdict(Errors.of(left.error[good]))
     return {name: round(value, 4) for name, value in errors.items()}

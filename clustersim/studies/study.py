@@ -306,7 +306,7 @@ def _point_problems(
 
 
 def _cause(study: Study, changes: Mapping[str, Any], problem: str) -> str:
-    """Return what causes a problem: the base scenario, one value, or several values together."""
+    """Return the cause of a problem: the base scenario, one value, or several values together."""
     if problem.startswith("window: "):
         return ""
     if problem in _point_problems(study, {}, set(), jobs=True):
