@@ -14,9 +14,8 @@ __all__ = [
 ]
 
 _CONVERT = "save it as UTF-8 (iconv -f {0} -t UTF-8)"
-NOT_UTF8 = "is text, but not UTF-8: perhaps Latin-1 or Windows-1252; " + _CONVERT.format(
-    "ISO-8859-1"
-)
+_OTHER_ENCODING = ", perhaps Latin-1 or Windows-1252; " + _CONVERT.format("ISO-8859-1")
+NOT_UTF8 = "is not UTF-8 text" + _OTHER_ENCODING
 _MAGIC = {
     b"PK\x03\x04": "is a ZIP archive or an Excel workbook; unpack it, or save the sheet as CSV",
     b"\xd0\xcf\x11\xe0": "is an old Excel workbook; save the sheet as CSV",
@@ -104,7 +103,7 @@ NOT_TEXT = "is not a text file"
 
 
 def not_utf8(data: bytes, at: int) -> str:
-    """Return a message that a text is not UTF-8, which names the first wrong byte and its line.
+    """Return a message that names the first byte that is not UTF-8, and the line of this byte.
 
     Parameters
     ----------
@@ -114,20 +113,28 @@ def not_utf8(data: bytes, at: int) -> str:
         Index of the first byte that is not UTF-8.
     """
     line = data.count(b"\n", 0, at) + 1
-    return f"{NOT_UTF8} (byte 0x{data[at]:02x} in line {line})"
+    return f"is not UTF-8 text (byte 0x{data[at]:02x} in line {line}){_OTHER_ENCODING}"
 
 
-def what_is_not_utf8(path: str | Path) -> str:
-    """Describe a file that could not be read as UTF-8 text."""
+def what_is_not_utf8(path: str | Path, expected: str) -> str:
+    """Describe a file that could not be read as UTF-8 text.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    expected : str
+        The type of file that is expected; stated unless the file is text in another encoding.
+    """
     data = Path(path).read_bytes()
     what = other_content(data)
-    if what is not None:
-        return what
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        return not_utf8(data, error.start)
-    return NOT_TEXT
+    if what is None:
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            return not_utf8(data, error.start)
+        what = NOT_TEXT
+    return what if what.startswith("is text in") else f"{what}; {expected} is expected"
 
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars (|)"}

@@ -98,7 +98,7 @@ def measure(
     Raises
     ------
     InputError
-        If no job is left to measure, no measured job had finished, or `periods` is given without a
+        If no job is left to measure, no measured job has finished, or `periods` is given without a
         horizon.
     PluginError
         If a user-defined metric fails or does not return a number.
@@ -106,13 +106,15 @@ def measure(
     Notes
     -----
     A job that had not started when the run stopped counts with its wait until then, which is a
-    lower bound; `censored` is the share of such jobs.  The wait over all attempts treats jobs that
-    were stopped and wait again in the same way.  A job that had not finished is excluded from JCT
-    and slowdown; `unfinished` is the share of such jobs.  JCT and slowdown are then underestimated,
+    lower bound; `censored` is the share of such jobs.  In the wait over all
+    attempts, a job that was stopped and is waiting again also counts with its wait until then.  A
+    job that had not finished is excluded from JCT and slowdown; `unfinished` is the share of such
+    jobs.  JCT and slowdown are then underestimated,
     because long jobs are excluded more often.  The slowdown is the JCT divided by the time for
     which a job held accelerators in all its attempts, so waits between attempts count as waits; see
     :mod:`clustersim.simulation.metrics`.  Energy, carbon and costs refer to the whole run, not to
-    the window.  They are NaN if the scenario has no key ``energy`` or ``money``.
+    the window.  Energy, electricity and carbon are NaN without the key ``energy``; the other costs are
+    NaN without the key ``money``.
     """
     run = MeasuredRun(result, catalogue)
     jobs = run.submitted

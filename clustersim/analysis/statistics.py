@@ -160,7 +160,7 @@ def quantile_interval(
     Raises
     ------
     InputError
-        If `q` is not between 0 and 1.
+        If `q` is not greater than 0 and less than 1.
 
     Examples
     --------
@@ -168,7 +168,7 @@ def quantile_interval(
     (5.5, 2.0, 9.0)
     """
     if not 0 < q < 1:
-        raise InputError("quantile", f"must be between 0 and 1, found {q!r}")
+        raise InputError("quantile", f"must be greater than 0 and less than 1, found {q!r}")
     numbers = np.asarray(values, dtype=np.float64)
     numbers = np.sort(numbers[~np.isnan(numbers)])
     count = len(numbers)

@@ -87,7 +87,7 @@ class Submitted:
 
 
 def _queued_s(result: Result, jobs: pd.DataFrame, end_s: float) -> Floats:
-    """Return each job's time in the queue over all attempts (seconds), shape (jobs,).
+    """Return the time (seconds) that each job spent in the queue over all its attempts.
 
     It is computed for results of earlier versions, which lack the column.
     """

@@ -62,8 +62,10 @@ def _left_out(value: Any, *names: str) -> Any:
     else:
         fits = isinstance(value, str) and value in names
     if not fits:
-        kinds = ["a share of the jobs from 0 to below 1", "a duration such as 2 d", *names]
-        raise ValueError(f"must be {', '.join(kinds[:-1])} or {kinds[-1]}, found {value!r}")
+        kinds = ["a share of the jobs (from 0 to below 1)", "a duration such as 2 d", *names]
+        comma = "," if len(kinds) > 2 else ""
+        allowed = f"{', '.join(kinds[:-1])}{comma} or {kinds[-1]}"
+        raise ValueError(f"must be {allowed}; found {value!r}")
     return value
 
 

@@ -67,7 +67,7 @@ class Calibrated:
         return "validation was not requested"
 
     def half_width(self, left: LeftOut) -> Floats:
-        """Return the half width of each left-out row's 90 % interval (logarithm), shape (R,)."""
+        """Return the half width of the 90 % interval (logarithm) of each row that was left out."""
         scatter = self.calibration.scatter_of(self.measured.rows.kinds)
         return self.calibration.coverage_factor * np.sqrt(left.spread**2 + scatter**2)
 

@@ -90,12 +90,12 @@ class _Problem:
         self.stacked = csr_matrix(vstack([self.designs[place] for place in self.moving]))
 
     def unbounded(self, effects: Floats) -> Floats:
-        """Return the coefficients of each row on the unbounded scale, shape (parameters, rows)."""
+        """Return the unbounded coefficients of rows, as an array of shape (parameters, rows)."""
         pairs = zip(PARAMETERS, self.designs, strict=True)
         return np.stack([parameter.centre + design @ effects for parameter, design in pairs])
 
     def residuals(self, effects: Floats) -> Floats:
-        """Return log(predicted over measured seconds) over its scatter, shape (rows,)."""
+        """Return log(predicted over measured seconds) over its scatter for each row."""
         predicted = log_seconds(self.rows, self.unbounded(effects), self.corner)
         return (predicted - self.observed) * self.weight
 
@@ -111,13 +111,16 @@ class _Problem:
         return result
 
     def slopes(self, effects: Floats) -> Floats:
-        """Return the derivatives of log seconds by `moving` coefficients, shape (moving, rows)."""
+        """Return the derivatives of the log seconds by the `moving` coefficients.
+
+        The result is an array of shape (moving, rows).
+        """
         single = [[(place, step)] for step in (STEP, -STEP) for place in self.moving]
         ahead, behind = np.split(self._moved(self.unbounded(effects), single), 2)
         return (ahead - behind) / (2.0 * STEP)
 
     def jacobian(self, effects: Floats) -> Floats:
-        """Return the derivatives of the residuals, shape (rows, effects)."""
+        """Return the derivatives of the residuals, as an array of shape (rows, effects)."""
         slopes = self.slopes(effects) * self.weight
         parts = zip(slopes, self.moving, strict=True)
         data = sum(diags_array(slope) @ self.designs[place] for slope, place in parts)
@@ -125,7 +128,7 @@ class _Problem:
         return result
 
     def gauss_newton(self, effects: Floats) -> Floats:
-        """Return the Gauss-Newton approximation of :meth:`hessian`, shape (effects, effects).
+        """Return the Gauss-Newton approximation of :meth:`hessian`, with the same shape.
 
         It omits the second derivatives of the rows. It is cheaper to compute and always positive
         definite.
@@ -136,7 +139,7 @@ class _Problem:
         return result
 
     def hessian(self, effects: Floats) -> Floats:
-        """Return the second derivatives of the cost, shape (effects, effects).
+        """Return the second derivatives of the cost, as an array of shape (effects, effects).
 
         The second derivatives of each row with respect to its few coefficients are finite
         differences; the design matrices map them to the effects.
@@ -167,7 +170,10 @@ class _Problem:
         return result
 
     def _moved(self, unbounded: Floats, moves: Sequence[Sequence[tuple[int, float]]]) -> Floats:
-        """Return the log seconds after moving some coefficients, shape (moves, rows)."""
+        """Return the log seconds after some coefficients are moved.
+
+        The result is an array of shape (moves, rows).
+        """
         moved = np.repeat(unbounded[:, None, :], len(moves), axis=1)
         for variant, steps in enumerate(moves):
             for place, step in steps:
@@ -176,7 +182,10 @@ class _Problem:
 
 
 def loss(residuals: Floats) -> Floats:
-    """Return the soft L1 loss of squared residuals and its first two derivatives, shape (3, R)."""
+    """Return the soft L1 loss of squared residuals and its first two derivatives.
+
+    The result is an array of shape (3, R).
+    """
     root = np.sqrt(1.0 + (residuals / OUTLIER) ** 2)
     squares = 2.0 * OUTLIER**2 * (root - 1.0)
     return np.stack([squares, 1.0 / root, -0.5 / (root**3 * OUTLIER**2)])
@@ -394,5 +403,8 @@ def recentred(calibration: Calibration, rows: Timed, scatter: Floats) -> Calibra
 
 
 def log_seconds_in(draw: CoefficientDraw, rows: Timed) -> Floats:
-    """Return the log seconds of rows with drawn coefficients, shape (rows,) or (draws, rows)."""
+    """Return the log seconds of rows with drawn coefficients.
+
+    The result is an array of shape (rows,) or (draws, rows).
+    """
     return rows.log_seconds(draw.coefficients(rows.labels))

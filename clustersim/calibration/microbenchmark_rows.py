@@ -57,7 +57,7 @@ _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def is_microbenchmarks(table: pd.DataFrame) -> bool:
-    """Whether a table was written by `clustersim measure`, rather than a table of runs."""
+    """Whether a table contains microbenchmarks from `clustersim measure` rather than runs."""
     return bool({"median_s", "repetitions", "calls"} & set(table.columns))
 
 

@@ -118,7 +118,10 @@ class Microbenchmarks:
         ]
 
     def log_seconds(self, coefficients: Coefficients) -> Floats:
-        """Return the logarithm of the predicted seconds, shape (R,) or (draws, R)."""
+        """Return the logarithm of the predicted seconds.
+
+        The result is an array of shape (R,) or (draws, R).
+        """
         shape = np.shape(coefficients.matmul_efficiency)
         result = np.empty((*shape[:-1], len(self)))
         for kind in dict.fromkeys(self.kind.tolist()):

@@ -28,7 +28,10 @@ class Timed(Protocol):
         """Return the labels of the rows that depend on a coefficient."""
 
     def log_seconds(self, coefficients: Coefficients) -> Floats:
-        """Return the logarithm of the seconds of each row, shape (rows,) or (draws, rows)."""
+        """Return the logarithm of the seconds of each row.
+
+        The result is an array of shape (rows,) or (draws, rows).
+        """
 
 
 @dataclass(frozen=True)

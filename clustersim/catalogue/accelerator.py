@@ -195,8 +195,8 @@ def hypothetical_note(accelerators: Iterable[Accelerator]) -> str | None:
     names = sorted({chip.name for chip in accelerators if chip.hypothetical})
     if not names:
         return None
-    verb, whose = ("is", "its") if len(names) == 1 else ("are", "their")
+    verb, whose = ("is", "Its") if len(names) == 1 else ("are", "Their")
     return (
-        f"Note: {', '.join(names)} {verb} hypothetical: no specification is published; "
-        f"{whose} numbers are assumptions to be swept, not measurements."
+        f"Note: {', '.join(names)} {verb} hypothetical: no specification is published. "
+        f"{whose} numbers are assumptions, not measurements; vary them in a study."
     )

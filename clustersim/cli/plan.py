@@ -22,7 +22,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "plan",
         help="find how many chips of each type to buy in each quarter",
         description="Find the purchases that meet a demand at the lowest expected cost over "
-        "scenarios of supply, compute the shadow price of every limit, and check the plan by "
+        "supply scenarios, compute the shadow price of every limit, and check the plan by "
         "simulation. Exit code 1: the limits permit no plan (the folder then contains what is "
         "missing), or the simulated service misses its objective. An interrupt keeps the purchases "
         "and the finished simulations; --resume continues.",

@@ -156,7 +156,7 @@ class Recovery:
         )
 
     def standing_s(self, work_s: Floats) -> Floats:
-        """Return the seconds for which checkpoints block each job, as an array (pools, jobs)."""
+        """Return the seconds for which checkpoints block each job, with the shape (pools, jobs)."""
         pools, jobs = work_s.shape
         interval_s = np.array([column[:jobs] for column in self.interval_s[:pools]])
         with np.errstate(invalid="ignore"):

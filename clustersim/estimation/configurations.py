@@ -179,7 +179,10 @@ class Configurations:
         return [] if parameter == "launch_s" else self.labels
 
     def log_seconds(self, coefficients: Coefficients) -> Floats:
-        """Return the logarithms of the step times, shape (R,), or (draws, R) for several draws."""
+        """Return the logarithms of the step times.
+
+        The result is an array of shape (R,), or (draws, R) for several draws.
+        """
         return np.log(
             step_seconds(self.models, self.chips, self.plans, self.global_batch, coefficients)
         )

@@ -454,7 +454,7 @@ def _cost(job: _Job, first: PlanEstimate, tokens: float, prices: Prices) -> Cost
 
 
 def _drawn(rows: Configurations, calibration: Calibration, draws: int, seed: int) -> Floats:
-    """Return the step times of one row for draws from the calibration, shape (draws,)."""
+    """Return the step times of one row, one for each draw from the calibration."""
     if not draws:
         return np.zeros(0)
     sampled = calibration.draw(draws, seed)

@@ -1,8 +1,8 @@
 """Read sizes and switches of a plan from the free text of a row if no column states them.
 
-A remark is read if a part of it, between commas or semicolons, contains only the size or the list
-(``capacity factor 1; expert TP 2``), and if no word before it in its sentence negates it. Any other
-sentence may be about another run (``ETP 2 was slower``) and is not read.
+A setting is read if it stands alone between commas or semicolons (``capacity factor 1; expert TP
+2``) and no earlier word of the same sentence negates it. Any other sentence may be about another
+run (``ETP 2 was slower``) and is not read.
 """
 
 from __future__ import annotations

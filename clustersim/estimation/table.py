@@ -314,10 +314,10 @@ def read_csv_as_text(path: str | Path) -> pd.DataFrame:
     except OSError as error:
         raise InputError(source, f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise InputError(source, f"{what_is_not_utf8(path)}; a CSV table is expected") from None
+        raise InputError(source, what_is_not_utf8(path, "a CSV table")) from None
     except (csv.Error, ValueError) as error:
         if "\0" not in str(path) and b"\0" in Path(path).read_bytes():
-            raise InputError(source, f"{what_is_not_utf8(path)}; a CSV table is expected") from None
+            raise InputError(source, what_is_not_utf8(path, "a CSV table")) from None
         raise InputError(source, f"is not a CSV table: {error}") from None
     if not lines:
         raise InputError(source, "is empty")
@@ -331,12 +331,12 @@ def read_csv_as_text(path: str | Path) -> pd.DataFrame:
         if header.count(name) > 1
     ]
     problems += [
-        f"line {number}: has {len(cells)} values, the header has {len(header)}"
+        f"line {number}: has {len(cells)} values, but the header has {len(header)}"
         for number, cells in lines[1:]
         if len(cells) != len(header)
     ][:MOST_FAULTS]
     if problems and any("\0" in cell for cell in header):
-        raise InputError(source, f"{what_is_not_utf8(path)}; a CSV table is expected")
+        raise InputError(source, what_is_not_utf8(path, "a CSV table"))
     if problems:
         raise InputError(source, problems)
     return pd.DataFrame([cells for _, cells in lines[1:]], columns=header, dtype=object)

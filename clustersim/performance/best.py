@@ -325,7 +325,10 @@ def _least(least: Floats, row: Ints, values: Floats) -> None:
 
 
 def _first_minimum(row: Ints, values: Floats) -> NDArray[np.intp]:
-    """Return the index of the first minimum of `values` in each row; `row` must be ascending."""
+    """Return, for each row, the index of the first minimum of `values`.
+
+    `row` contains the row number of each value, in ascending order.
+    """
     if not row.size:
         return np.zeros(0, dtype=np.intp)
     starts = np.flatnonzero(np.diff(row, prepend=-1))

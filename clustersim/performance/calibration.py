@@ -89,7 +89,7 @@ class Calibration(Brief):
 
     @property
     def spreads(self) -> Floats:
-        """Prior standard deviation of each effect, shape (K,)."""
+        """Prior standard deviation of each effect, as an array of shape (K,)."""
         return np.array([SPREADS[name][level] for name, level, _ in self.keys])
 
     def mean_draw(self) -> CoefficientDraw:
@@ -123,12 +123,12 @@ class Calibration(Brief):
         return CoefficientDraw(dict(zip(self.keys, effects, strict=True)), draws=draws, seed=seed)
 
     def standard_errors(self) -> Floats:
-        """Return the posterior standard deviation of each effect (unbounded scale), shape (K,)."""
+        """Return the posterior standard deviation of each effect on the unbounded scale."""
         explained = 1.0 - 1.0 / (1.0 + self.strength)
         return self.spreads * np.sqrt(np.maximum(1.0 - (self.basis**2) @ explained, 0.0))
 
     def scatter_of(self, kinds: Sequence[str]) -> Floats:
-        """Return the scatter of measurements for each of `kinds`, shape (len(kinds),)."""
+        """Return the scatter of measurements for each of `kinds`, as an array."""
         return np.array([self.scatter.get(kind, self.scatter[""]) for kind in kinds])
 
     def to_json(self) -> str:

@@ -291,7 +291,7 @@ def plain_rules() -> MemoryRules:
 
 
 def _offloads(text: str) -> dict[str, float]:
-    """Return the number of layers offloaded to the host by memory class; inf for all layers."""
+    """Return, for each memory class, the number of layers that offload it to the host (inf: all)."""
     found = {}
     for part in text.split("+"):
         name, _, layers = part.partition(":")

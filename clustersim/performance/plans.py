@@ -208,7 +208,9 @@ def _layouts(
 
 
 def _ways_to_split_experts(n_experts: Floats, width: Floats, tp: Floats, stage: Floats) -> Bools:
-    """Return whether a layout allows each expert parallel size, shape (layouts, sizes, ways).
+    """Return whether a layout allows each expert parallel size.
+
+    The result is an array of shape (layouts, sizes, ways).
 
     There are two ways to split experts: the default, and an additional split by `tp`. Models
     without experts have only the first way. The second way helps if there are too few experts to
@@ -229,7 +231,10 @@ def _ways_to_split_experts(n_experts: Floats, width: Floats, tp: Floats, stage: 
 
 
 def _stages_that_help(pp: Floats, ranks: Floats) -> Bools:
-    """Return whether to try each ZeRO stage with `ranks` copies of weights, shape (layouts, 4)."""
+    """Return whether each ZeRO stage is worth trying for each layout.
+
+    `ranks` is the number of copies of the weights. The result is an array of shape (layouts, 4).
+    """
     alone, pipelined = ranks[:, None] == 1, pp[:, None] > 1
     return np.where(
         alone, ZERO_STAGES == 0, np.where(pipelined, ZERO_STAGES == 1, ZERO_STAGES >= 1)
@@ -237,7 +242,10 @@ def _stages_that_help(pp: Floats, ranks: Floats) -> Bools:
 
 
 def _interleaving(layers: Floats, pp: Floats) -> Floats:
-    """Return the chunks per stage to try, shape (choices, layouts); 0 if impossible or repeated."""
+    """Return the numbers of chunks per stage to try; 0 if impossible or repeated.
+
+    The result is an array of shape (choices, layouts).
+    """
     stage = np.ceil(layers / pp)
     choices = [np.ones(pp.shape)]
     largest = np.ones(pp.shape)
@@ -397,7 +405,10 @@ def _layout(tp: int, pp: int, dp: int, cp: int, ep: int, etp: int, schedules: Fl
 
 
 def _schedules(share: int, stage: int, pp: int) -> Floats:
-    """Return pairs of micro-batch size and chunks for a stage of `stage` layers, shape (n, 2)."""
+    """Return pairs of micro-batch size and chunks for a stage of `stage` layers.
+
+    The result is an array of shape (n, 2).
+    """
     sizes = [size for size in range(1, share + 1) if size <= EVERY_MICRO_BATCH or share % size == 0]
     return np.array(
         [

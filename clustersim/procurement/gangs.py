@@ -83,7 +83,10 @@ def check_scale(
 
 
 def _changed(question: PlanQuestion, nodes: Floats, uses: Bools, scale: float) -> Bools:
-    """Return whether a scale changes a pool in use too much; array (scenarios, quarters, chips)."""
+    """Return whether a scale changes a pool in use too much.
+
+    The result is an array of shape (scenarios, quarters, chips).
+    """
     exact = nodes * scale
     scaled = np.rint(exact)
     rounded = uses.any(axis=2) & (np.abs(scaled - exact) > MOST_ROUNDING * exact)
@@ -93,18 +96,24 @@ def _changed(question: PlanQuestion, nodes: Floats, uses: Bools, scale: float) -
 
 
 def _uses(schedule: Schedule) -> Bools:
-    """Return whether a class uses a chip; array (scenarios, quarters, classes, chips)."""
+    """Return whether a class uses a chip.
+
+    The result is an array of shape (scenarios, quarters, classes, chips).
+    """
     busy = schedule.busy
     return np.asarray(busy > LEAST_SHARE * busy.sum(axis=3, keepdims=True) + NO_NODE)
 
 
 def _chips(question: PlanQuestion, nodes: Floats) -> Floats:
-    """Return the number of chips in each pool; array (scenarios, quarters, 1, chips)."""
+    """Return the number of chips in each pool.
+
+    The result is an array of shape (scenarios, quarters, 1, chips).
+    """
     return (nodes * list(chips_per_node(question).values()))[:, :, None, :]
 
 
 def _gangs(question: PlanQuestion) -> Ints:
-    """Return the number of chips per job of each class; array (classes, 1)."""
+    """Return the number of chips per job of each class, as an array of shape (classes, 1)."""
     return np.array([[demand.accelerators] for demand in question.spec.demand.values()])
 
 

@@ -108,7 +108,7 @@ class Problem:
 
     @property
     def capital(self) -> Floats:
-        """Charged share of a price, including network, buildings and interest; array (Q,)."""
+        """Charged share of a price, including network, buildings and interest, by quarter."""
         interest = 0.0 if self.interest is None else self.interest
         return np.asarray((self.charge + interest) * (1.0 + self.site_share), dtype=np.float64)
 

@@ -44,7 +44,10 @@ class Regret:
 
     @property
     def regret(self) -> Floats:
-        """Cost above the least cost in the same scenario, in yuan; array (candidates, S)."""
+        """Cost above the least cost in the same scenario, in yuan.
+
+        The value is an array of shape (candidates, S).
+        """
         return self.cost - self.best
 
     @property

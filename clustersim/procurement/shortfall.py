@@ -99,9 +99,9 @@ def _record(group: str, key: Key, amount: float, relative: float) -> dict[str, A
 
 
 def _scale(program: Program, key: Key) -> float:
-    """Return the value to which the amount of a limit is relative.
+    """Return the reference value for the amount by which a limit is raised.
 
-    It is the limit itself or, if the limit is 0, the largest limit of the same kind.
+    This value is the limit itself or, if the limit is 0, the largest limit of the same kind.
     """
     problem = program.problem
     kind, of, quarter = key

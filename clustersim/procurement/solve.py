@@ -66,23 +66,26 @@ class Schedule:
 
     @property
     def bought(self) -> Ints:
-        """Number of nodes bought; array (S, Q, K)."""
+        """Number of nodes bought, as an array of shape (S, Q, K)."""
         return self.lots * self.problem.lot
 
     @property
     def nodes(self) -> Floats:
-        """Number of nodes in place; array (S, Q, K)."""
+        """Number of nodes in place, as an array of shape (S, Q, K)."""
         nodes: Floats = self.problem.existing + np.cumsum(self.bought, axis=1)
         return nodes
 
     @property
     def spending(self) -> Floats:
-        """Full price in yuan of the nodes bought, without depreciation; array (S, Q)."""
+        """Full price in yuan of the nodes bought, without depreciation.
+
+        The value is an array of shape (S, Q).
+        """
         spending: Floats = (self.bought * self.problem.price).sum(axis=2)
         return spending
 
     def costs(self) -> dict[str, Floats]:
-        """Return the costs of each scenario in yuan, as one array (S,) per kind of cost.
+        """Return the costs in yuan by kind of cost, each as an array with one value per scenario.
 
         Depreciation is the part of :attr:`spending` that is charged within the plan.
         """
@@ -103,7 +106,7 @@ class Schedule:
 
     @property
     def cost(self) -> Floats:
-        """Total cost of each scenario in yuan; array (S,)."""
+        """Total cost of each scenario in yuan, as an array of shape (S,)."""
         return np.asarray(sum(self.costs().values()), dtype=np.float64)
 
     @property

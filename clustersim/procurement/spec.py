@@ -377,9 +377,10 @@ class PlanSpec(FileModel):
         return by_quarter(demand.tokens, self.quarters)
 
     def available_in(self, scenario: ScenarioSpec) -> Floats:
-        """Return the number of nodes that can be bought in a scenario; array (quarters, chips).
+        """Return the number of nodes that can be bought in a scenario.
 
-        The number is infinite for a chip without a limit.
+        The result is an array of shape (quarters, chips). The number is infinite for a chip without
+        a limit.
         """
         columns = []
         for name, chip in self.chips.items():

@@ -116,7 +116,7 @@ class ScenarioWorkload(FileModel):
     @model_validator(mode="after")
     def _one_source(self) -> ScenarioWorkload:
         if (self.trace is None) == (self.generate is None):
-            raise ValueError("needs either trace or generate")
+            raise ValueError("needs either trace or generate, not both")
         if self.generate is not None and self.jobs is None and self.duration is None:
             raise ValueError("generate needs jobs (the number of jobs) or duration")
         if self.trace is not None:

@@ -126,7 +126,7 @@ class Placement:
         raise NotImplementedError
 
     def fits_each(self, sizes: Ints) -> Bools:
-        """Return for each of `sizes`, an int array (k,), whether ``take`` would succeed."""
+        """Return, for each value of the int array `sizes`, whether ``take`` would succeed."""
         raise NotImplementedError
 
 

@@ -227,7 +227,7 @@ def _partition_of(
 ) -> tuple[Ints, set[str]]:
     """Return the partition of each job in each pool, and the names of the virtual clusters.
 
-    The first value is an array of indices (pools, jobs); -1 if a job may not use the pool.
+    The first value is an array of shape (pools, jobs); it is -1 if a job may not use the pool.
     """
     named = {p.virtual_cluster for p in partitions if p.virtual_cluster}
     if not named or "vc" not in jobs:

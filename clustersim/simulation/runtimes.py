@@ -129,7 +129,7 @@ def _stand_ins(jobs: pd.DataFrame, models: Mapping[str, str]) -> npt.NDArray[np.
 
 
 def _slowdowns(sizes: Ints, stand_in: npt.NDArray[np.object_], speeds: Speeds) -> Floats:
-    """Return run times relative to the reference chip, an array (pools, jobs)."""
+    """Return run times relative to the reference chip, as an array of shape (pools, jobs)."""
     slowdown = np.ones((len(speeds.cluster.pools), len(sizes)))
     for name in sorted(set(stand_in) - {""}):
         rows = np.flatnonzero(stand_in == name)
@@ -144,7 +144,7 @@ def _model_run_s(
     obstacles: dict[tuple[str, int, int], str],
     notes: list[str],
 ) -> Floats:
-    """Return the run times (seconds) of jobs with a model, an array (pools, jobs).
+    """Return the run times (seconds) of jobs with a model, with the shape (pools, jobs).
 
     New obstacles and notes are added to `obstacles` and `notes`.
     """

@@ -139,7 +139,9 @@ class Speeds:
         return self._chips[pool].name
 
     def slowdowns(self, name: str, sizes: Sequence[int]) -> Floats:
-        """Return run times of a model relative to the reference chip, an array (pools, sizes).
+        """Return run times of a model relative to the reference chip.
+
+        The result is an array of shape (pools, sizes).
 
         Raises
         ------

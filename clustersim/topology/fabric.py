@@ -248,11 +248,11 @@ class Fabric(ABC):
 
     @abstractmethod
     def leaf_of_node(self) -> IntArray:
-        """Return the index of each node's first switch (or group of switches), shape (n_nodes,)."""
+        """Return the index of each node's first switch (or group of switches)."""
 
     @abstractmethod
     def unit_of_node(self) -> IntArray:
-        """Return the index of each node's scalable unit, pod or group, shape (n_nodes,)."""
+        """Return the index of each node's scalable unit, pod or group."""
 
     @abstractmethod
     def trunks(self) -> tuple[Trunk, ...]:

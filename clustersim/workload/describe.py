@@ -49,8 +49,8 @@ class TraceStatistics(Brief):
     jobs_without_duration : int
         Number of jobs with a model, whose run time the performance core computes.
     by_hour, by_weekday, by_week_hour : numpy.ndarray
-        Arrival rate (per second) in each hour of the day, shape (24,), day of the week, shape (7,),
-        and hour of the week, shape (168,). Arrivals are divided by the time that the log covers in
+        Arrival rate (per second) in each of the 24 hours of the day, of the 7 days of the week, and
+        of the 168 hours of the week. Arrivals are divided by the time that the log covers in
         each hour or day. A log that begins at noon therefore does not underestimate the rate in the
         morning.
     """

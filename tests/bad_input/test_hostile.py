@@ -174,7 +174,7 @@ def test_utf_32(refuse: Refuse, encoding: str) -> None:
 
 def test_what_else_is_no_yaml(refuse: Refuse) -> None:
     Path("scenario.yaml").write_bytes("name: Größe\n".encode("latin-1"))
-    refuse(RUN, "is text, but not UTF-8: perhaps Latin-1", "(byte 0xf6 in line 1)")
+    refuse(RUN, "is not UTF-8 text (byte 0xf6 in line 1), perhaps Latin-1")
     Path("scenario.yaml").write_bytes(b"PK\x03\x04" + bytes(100))
     refuse(RUN, "is a ZIP archive or an Excel workbook", "a YAML file is expected")
 

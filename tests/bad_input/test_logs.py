@@ -181,15 +181,15 @@ FILES = {
     "Latin-1": (
         "jobs.csv",
         (HEADER + "Jos\u00e9,0,8,60\n").encode("latin-1"),
-        "is text, but not UTF-8: perhaps Latin-1 or Windows-1252; save it as UTF-8 (iconv -f "
-        "ISO-8859-1 -t UTF-8) (byte 0xe9 in line 2)",
+        "is not UTF-8 text (byte 0xe9 in line 2), perhaps Latin-1 or Windows-1252; save it as UTF-8 "
+        "(iconv -f ISO-8859-1 -t UTF-8)",
     ),
     "Latin-1 far below": (
         "jobs.csv",
         (HEADER + "".join(f"{i},{i},8,60\n" for i in range(9000)) + "\u00e9,9e5,8,60\n").encode(
             "latin-1"
         ),
-        "is text, but not UTF-8",
+        "is not UTF-8 text",
     ),
     "zstd": ("jobs.csv.zst", b"\x28\xb5\x2f\xfd\x04\x00", "is compressed with zstd; decompress it"),
     "bzip2": ("jobs.csv.bz2", b"BZh91AY&SY\x00\x00", "is compressed with bzip2"),

@@ -281,7 +281,7 @@ PACKED = gzip.compress(CSV.encode() * 50, mtime=0)
         ("jobs.csv", b" \n\n", "only blank lines"),
         ("jobs.csv", CSV.splitlines()[0].encode() + b"\n", "contains no jobs"),
         ("jobs.csv", b"\x00\x01\x02\xff" * 100, "neither Parquet nor text"),
-        ("jobs.csv", "naïve".encode("latin-1"), "is text, but not UTF-8"),
+        ("jobs.csv", "naïve".encode("latin-1"), "is not UTF-8 text"),
         ("jobs.csv", b"hello world\nthis is prose\n", "its first line is 'hello world'"),
         ("jobs.csv", CSV.encode() + b"4,5,6,7,8,9\n", "not a comma-separated table"),
         ("jobs.csv", PACKED, "is gzip-compressed, although its name does not end in .gz"),
