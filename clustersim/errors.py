@@ -1,7 +1,8 @@
 """Errors that a user can correct.
 
 Every problem with an input is raised as an :class:`InputError`; the command line prints it and
-exits with code 2.  Any other exception is a bug in the simulator and keeps its traceback.
+exits with code 2.  Any other error that reaches the command line is a bug in the simulator and
+keeps its traceback.
 """
 
 from __future__ import annotations

@@ -111,13 +111,17 @@ def _split(text: object, dimension: str) -> tuple[float, str]:
     example = _EXAMPLES[dimension]
     if isinstance(text, date) or (isinstance(text, str) and _DATE.match(text)):
         raise ValueError(
-            f"expected {dimension}, found the date {text}; write for example {example}"
+            f"expected {dimension}, found the date {text}; write, for example, {example}"
         )
     if isinstance(text, bool) or not isinstance(text, (str, int, float)):
-        raise ValueError(f"expected {dimension}, found {shown(text)}; write for example {example}")
+        raise ValueError(
+            f"expected {dimension}, found {shown(text)}; write, for example, {example}"
+        )
     match = _QUANTITY.fullmatch(str(text))
     if match is None:
-        raise ValueError(f"expected {dimension}, found {shown(text)}; write for example {example}")
+        raise ValueError(
+            f"expected {dimension}, found {shown(text)}; write, for example, {example}"
+        )
     number, unit = float(match[1].replace("_", "")), match[2]
     if not math.isfinite(number):
         raise ValueError(f"expected finite {dimension}, found {shown(text)}")
@@ -125,11 +129,11 @@ def _split(text: object, dimension: str) -> tuple[float, str]:
     if unit == "" and number == 0.0:
         return number, next(iter(units))
     if unit == "":
-        raise ValueError(f"{shown(text)} has no unit; write for example {example}")
+        raise ValueError(f"{shown(text)} has no unit; write, for example, {example}")
     if unit not in units:
         raise ValueError(
             f"{shown(text)} has the unit {shown(unit)}, which is not a unit of {dimension}; "
-            f"write for example {example}"
+            f"write, for example, {example}"
         )
     return number, unit
 

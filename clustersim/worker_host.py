@@ -1,8 +1,8 @@
 """The process from which worker processes are forked; see :mod:`clustersim.processes`.
 
 This process imports the modules that workers need and then forks a worker for each socket that it
-receives, so the modules are imported only once.  It has a single thread.  When the process that
-started it ends, its socket closes, and it ends together with its workers.
+receives, so the modules are imported only once.  The process has a single thread.  When its parent
+process ends, the socket between the two closes, and this process ends with its workers.
 """
 
 from __future__ import annotations

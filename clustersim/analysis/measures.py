@@ -113,8 +113,8 @@ def measure(
     because long jobs are excluded more often.  The slowdown is the JCT divided by the time for
     which a job held accelerators in all its attempts, so waits between attempts count as waits; see
     :mod:`clustersim.simulation.metrics`.  Energy, carbon and costs refer to the whole run, not to
-    the window.  Energy, electricity and carbon are NaN without the key ``energy``; the other costs are
-    NaN without the key ``money``.
+    the window.  Energy, electricity and carbon are NaN without the key ``energy``; the other
+    costs are NaN without the key ``money``.
     """
     run = MeasuredRun(result, catalogue)
     jobs = run.submitted

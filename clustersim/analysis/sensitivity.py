@@ -139,7 +139,10 @@ def sobol_indices(
 
 
 def _indices(blocks: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Return first-order and total indices (samples, parameters) for weights (samples, points)."""
+    """Return the first-order and the total indices, each of shape (samples, parameters).
+
+    `weights` has the shape (samples, points).
+    """
     a, b, *mixed = blocks - blocks[:2].mean()
     ab = np.stack(mixed)
     variance = weights @ (0.5 * (a**2 + b**2)) - (weights @ (0.5 * (a + b))) ** 2

@@ -198,7 +198,7 @@ def _absent(begin_s: float, end_s: float, pool: int, node: int, kind: NodeEventK
 def _comes(
     supply: Supply, cluster: Cluster, catalogue: Catalogue, streams: Streams
 ) -> list[Floats]:
-    """Return the time of arrival of each node by pool, seconds; infinite if it never arrives."""
+    """Return, for each pool, when its nodes arrive (seconds); infinite for nodes that never do."""
     delivered: dict[str, list[float]] = {pool.name: [] for pool in cluster.pools}
     stop_s = {pool.name: _stop_s(supply, pool.name) for pool in cluster.pools}
     for purpose, delivery in with_purpose("delivery", supply.deliveries):
@@ -216,7 +216,7 @@ def _comes(
 
 
 def _leaves(supply: Supply, cluster: Cluster) -> list[Floats]:
-    """Return the time of retirement of each node by pool, seconds; infinite if it never retires."""
+    """Return, for each pool, when its nodes retire (seconds); infinite for nodes that never do."""
     leaves = []
     for pool in cluster.pools:
         of_pool = [each for each in supply.retirements if each.pool == pool.name]

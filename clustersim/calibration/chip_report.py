@@ -110,7 +110,7 @@ def step_text(steps: pd.DataFrame) -> list[str]:
 
 
 def doubt_text(calibrated: Calibrated) -> list[str]:
-    """Return warnings if the fit cannot explain some microbenchmarks or large ones are missing."""
+    """Return warnings on microbenchmarks that the fit cannot explain or that are missing."""
     micro, measured = calibrated.measured.micro, calibrated.measured
     if micro is None:
         return []

@@ -220,7 +220,9 @@ def keys_of(rows: Timed) -> tuple[Key, ...]:
 
 
 def design_matrices(rows: Timed, keys: tuple[Key, ...]) -> Mapping[str, csr_matrix]:
-    """Return, by parameter, a sparse (rows, effects) matrix of the prior spreads of its effects."""
+    """Return, for each parameter, the prior spreads of its effects as a sparse matrix.
+
+    A matrix has the shape (rows, effects)."""
     place_of = {key: place for place, key in enumerate(keys)}
     matrices = {}
     for parameter in PARAMETERS:

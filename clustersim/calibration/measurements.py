@@ -199,7 +199,7 @@ def load_measurements(
         if not is_microbenchmarks(table)
     ]
     if not parts and not files:
-        raise InputError("measurements", "no table is given")
+        raise InputError("measurements", "no table is given; give a file, or set own=True")
     measured = _together(parts, catalogue)
     if not files:
         return measured

@@ -44,7 +44,7 @@ def _month_or_duration(value: object, read: ValidatorFunctionWrapHandler) -> obj
         return read(value)
     except ValidationError:
         raise ValueError(
-            f"must be `{MONTH}` or a duration of at least 1 h such as 30 d, found {value!r}"
+            f"must be `{MONTH}` or a duration of at least 1 h, such as 30 d; found {value!r}"
         ) from None
 
 

@@ -94,7 +94,7 @@ class Attempt:
 
     @property
     def is_plain(self) -> bool:
-        """Whether all its time is work: a first attempt, without checkpoints or slowdowns."""
+        """Whether the attempt is the first one and has no checkpoints, restarts or slowdowns."""
         return (
             self.checkpoints is NO_CHECKPOINTS
             and not self.again
@@ -103,7 +103,7 @@ class Attempt:
         )
 
     def at_full_speed_s(self, now: float) -> float:
-        """Return the seconds that its progress up to `now` would have taken at full speed."""
+        """Return the seconds that the progress up to `now` would have taken at full speed."""
         return self._done_s + (now - self._since_s) / self.slowdown
 
     def rerate(self, now: float, slowdown: float) -> None:
@@ -113,13 +113,13 @@ class Attempt:
         self.slowdown = slowdown
 
     def progress(self, now: float, *, saved: bool) -> Progress:
-        """Return how its time was used if it is stopped at `now`."""
+        """Return how the time of the attempt was used if the attempt is stopped at `now`."""
         elapsed_s = self.at_full_speed_s(now)
         progress = self.checkpoints.progress(elapsed_s, self.work_s, again=self.again, saved=saved)
         return progress._replace(slow_s=now - self.began_s - elapsed_s)
 
     def whole(self, now: float) -> Progress:
-        """Return how its time was used if it completes its job at `now`."""
+        """Return how the time of the attempt was used if the job is completed at `now`."""
         progress = self.checkpoints.whole(self.work_s, again=self.again)
         at_one_pace = self._since_s == self.began_s and self.slowdown == 1.0
         slow_s = 0.0 if at_one_pace else now - self.began_s - self._wall_s

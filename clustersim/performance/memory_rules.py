@@ -291,7 +291,7 @@ def plain_rules() -> MemoryRules:
 
 
 def _offloads(text: str) -> dict[str, float]:
-    """Return, for each memory class, the number of layers that offload it to the host (inf: all)."""
+    """Return, for each memory class, the number of layers that offload it (inf: all layers)."""
     found = {}
     for part in text.split("+"):
         name, _, layers = part.partition(":")

@@ -313,8 +313,8 @@ RULES: tuple[Rule, ...] = (
         "zero",
         lambda t: (t.zero >= 2) & (t.pp > 1),
         lambda t: (
-            f"ZeRO-{t.zero:.0f} with a pipeline: DeepSpeed refuses this, PyTorch FSDP does not; "
-            "the plan search does not try it."
+            f"ZeRO-{t.zero:.0f} with a pipeline: DeepSpeed refuses this, but PyTorch FSDP does "
+            "not; the plan search does not try it."
         ),
     ),
 )

@@ -1,1 +1,1 @@
-"""Figures of results. Each plot function draws a table; its caller decides what is shown."""
+"""Figures of results. Each plot function draws the data of a table that its caller chooses."""

@@ -278,7 +278,7 @@ def _shift(one: Series, count: int, places: Places) -> float:
 def _beside(
     ax: Axes, one: Series, count: int, places: Places, *, base: Transform | None = None
 ) -> Transform:
-    """Return the data transform, shifted so that series at one category do not overlap."""
+    """Return the data transform, shifted so that series at the same category do not overlap."""
     inches = _shift(one, count, places) / 72.0
     return (base or ax.transData) + ScaledTranslation(inches, 0.0, ax.figure.dpi_scale_trans)
 

@@ -220,7 +220,7 @@ class ScenarioSupply(FileModel):
     @model_validator(mode="after")
     def _one_of_both(self) -> ScenarioSupply:
         if (self.factor is None) == (self.nodes is None):
-            raise ValueError("needs either `factor` or `nodes`")
+            raise ValueError("needs either `factor` or `nodes`, not both")
         return self
 
 

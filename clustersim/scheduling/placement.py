@@ -242,7 +242,7 @@ class NodePlacement(Placement):
         return self.fits_each_of(sizes, self.free_by_node())
 
     def fits_each_of(self, sizes: Ints, node_free: NodeFree) -> Bools:
-        """Return for each of `sizes` whether a gang of this size fits in `node_free`."""
+        """Return, for each of `sizes`, whether a gang of this size fits in `node_free`."""
         distinct, index = np.unique(sizes, return_inverse=True)
         return np.array([self.fits_in(int(n), node_free) for n in distinct], dtype=bool)[index]
 

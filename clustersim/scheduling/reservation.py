@@ -126,8 +126,8 @@ def soonest(partition: Partition, n: int) -> float:
 def reserve(partition: Partition, n: int) -> Reservation:
     """Claim `n` accelerators of `partition` for the earliest time at which they fit.
 
-    Claims depend only on the running jobs of the partition and are cached until they change. If
-    several partitions share a queue, most events change only one of them.
+    Claims depend only on the running jobs of the partition and are cached until these jobs
+    change. If several partitions share a queue, most events change only one partition.
     """
     placement: Placement = partition.placement
     if isinstance(placement, Pooled):

@@ -414,12 +414,12 @@ def replay(
     [0.0, 60.0]
     """
     if (accelerators is None) == (cluster is None):
-        raise InputError("replay", "needs either accelerators or cluster, not both")
+        raise InputError("replay", "needs either `accelerators` or `cluster`, not both")
     if cluster is None:
         assert accelerators is not None
         if placement not in (None, "pooled"):
             raise InputError(
-                "placement", f"{placement!r} needs nodes; use cluster instead of accelerators"
+                "placement", f"{placement!r} needs nodes; use `cluster` instead of `accelerators`"
             )
         cluster, placement = single_pool(accelerators), "pooled"
     scheduling = Scheduling(

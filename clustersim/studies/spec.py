@@ -145,8 +145,8 @@ class Window(FileModel):
         None,
         description="number of equal periods of the horizon that are also measured, or their "
         "names, such as [Q1, Q2, Q3, Q4]. Metrics of the k-th period are NAME@k. They ignore "
-        "warm_up and cool_down. If the run starts at the beginning of a month and lasts whole "
-        "months, each period is a whole number of calendar months",
+        "warm_up and cool_down. If the run starts at the beginning of a month and lasts a whole "
+        "number of months, each period is a whole number of calendar months",
     )
 
     @model_validator(mode="after")

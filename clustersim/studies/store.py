@@ -348,7 +348,7 @@ def open_store(folder: Path, *, write: bool = False) -> Iterator[Store]:
         if (Path(folder) / PROVENANCE).is_file():
             what = "this is the folder of a run, not of a study"
         raise InputError(folder, f"has no {FILE}; {what}")
-    busy = "another study is running here (process {owner}); wait or stop it"
+    busy = "another study is running here (process {owner}); wait for it or stop it"
     with locked(folder / LOCK, busy, shows_owner=True) if write else nullcontext():
         with _problems(path, "is not a usable store of runs", UNUSABLE):
             if write:

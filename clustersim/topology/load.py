@@ -188,7 +188,7 @@ def _zero_rates(model: Any, prefix: str = "") -> Iterable[str]:
     """Yield a problem for each rate of a pool or fabric that is zero."""
     for name in ("nic", "link_rate", "local_rate", "global_rate"):
         if getattr(model, name, None) == 0:
-            yield f"{prefix}{name}: must be more than 0, found 0; write for example 400 Gb/s"
+            yield f"{prefix}{name}: must be more than 0, found 0; write, for example, 400 Gb/s"
 
 
 def _check_pool(pool: PoolSpec) -> list[str]:

@@ -60,7 +60,7 @@ def _not_reserved(name: str) -> str:
     if "." in name:
         raise ValueError(
             f"{name!r} has a dot, but dots separate the names of a path such as "
-            f"cluster.pools.NAME.nodes; write for example {name.replace('.', '-')!r}"
+            f"cluster.pools.NAME.nodes; write, for example, {name.replace('.', '-')!r}"
         )
     return name
 

@@ -76,7 +76,7 @@ class JobClass(FileModel):
     @model_validator(mode="after")
     def _one_kind_of_work(self) -> JobClass:
         if (self.duration is None) == (self.model is None):
-            raise ValueError(f"class {self.name!r} needs either a duration or a model")
+            raise ValueError(f"class {self.name!r} needs either a duration or a model, not both")
         if (self.model is None) != (self.tokens is None):
             raise ValueError(f"class {self.name!r} must have both model and tokens, or neither")
         return self

@@ -82,7 +82,10 @@ TABLES: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "tabs": (b"accelerator\ttp\n1\t2\n", ("columns are separated by tabs, not by commas",)),
     "UTF-16": ("accelerator,tp\n".encode("utf-16"), ("is text in UTF-16; save it as UTF-8",)),
     "UTF-16 without a mark": ("accelerator,tp\n".encode("utf-16-le"), ("is text in UTF-16",)),
-    "Latin-1": (b"accelerator,\xe9\n", ("is not UTF-8 text (byte 0xe9 in line 1), perhaps Latin-1", "-t UTF-8)")),
+    "Latin-1": (
+        b"accelerator,\xe9\n",
+        ("is not UTF-8 text (byte 0xe9 in line 1), perhaps Latin-1", "-t UTF-8)"),
+    ),
     "binary": (b"\x89PNG\r\n\x1a\n\xff\xfe", ("not UTF-8",)),
     "twice": (b"tp,pp,tp\n1,1,1\n", ("column 'tp': is present twice",)),
     "ragged": (

@@ -234,7 +234,7 @@ def test_a_long_list_is_refused_before_all_of_it_is_read() -> None:
         ("all", "'all' is reserved for all pools together in results"),
         ("ALL", "'ALL' is reserved"),
         ("vc a", "'vc a' is reserved for virtual clusters in results"),
-        ("h200.new", "write for example 'h200-new'"),
+        ("h200.new", "write, for example, 'h200-new'"),
     ],
 )
 def test_names_that_pools_cannot_have(

@@ -181,8 +181,8 @@ FILES = {
     "Latin-1": (
         "jobs.csv",
         (HEADER + "Jos\u00e9,0,8,60\n").encode("latin-1"),
-        "is not UTF-8 text (byte 0xe9 in line 2), perhaps Latin-1 or Windows-1252; save it as UTF-8 "
-        "(iconv -f ISO-8859-1 -t UTF-8)",
+        "is not UTF-8 text (byte 0xe9 in line 2), perhaps Latin-1 or Windows-1252; save it as "
+        "UTF-8 (iconv -f ISO-8859-1 -t UTF-8)",
     ),
     "Latin-1 far below": (
         "jobs.csv",

@@ -46,7 +46,7 @@ OPTIONS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     ),
     "placement without nodes": (
         [*REPLAY, *POOL, *OUT, "--placement", "consolidate"],
-        ("placement: 'consolidate' needs nodes; use cluster",),
+        ("placement: 'consolidate' needs nodes; use `cluster`",),
     ),
     "unknown placement": (
         [*REPLAY, "--cluster", "mixed-small", *OUT, "--placement", "spred"],

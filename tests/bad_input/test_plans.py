@@ -123,7 +123,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "a factor and nodes": (
         {"scenarios/sure/available": {"h200": {"factor": 0, "nodes": 3}}},
-        ("scenarios.sure.available.h200: needs either `factor` or `nodes`",),
+        ("scenarios.sure.available.h200: needs either `factor` or `nodes`, not both",),
     ),
     "a factor of no limit": (
         {

@@ -304,7 +304,7 @@ class TestPlans:
              "2044 tokens are not a multiple of 2 cp = 8; under a causal mask the ranks have "
              "unequal work, which is not counted."),
             ({"zero": "3", "pp": "2"},
-             "ZeRO-3 with a pipeline: DeepSpeed refuses this, PyTorch FSDP does not; the plan "
+             "ZeRO-3 with a pipeline: DeepSpeed refuses this, but PyTorch FSDP does not; the plan "
              "search does not try it."),
             ({"global_batch": "6"},
              "6 sequences are fewer than dp = 8; 2 data-parallel ranks have nothing to compute."),

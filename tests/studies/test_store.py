@@ -138,7 +138,7 @@ def test_one_writer_alone(tmp_path: Path) -> None:
     writer = start(WRITER, tmp_path, 0)
     assert writer.stdout is not None
     writer.stdout.readline()
-    refused = rf"another study is running here \(process {writer.pid}\); wait or stop it"
+    refused = rf"another study is running here \(process {writer.pid}\); wait for it or stop it"
     with pytest.raises(InputError, match=refused), open_store(tmp_path, write=True):
         pass
     writer.kill()

@@ -125,7 +125,7 @@ def _in_order(submitted: pd.Series, attempts: pd.DataFrame, clock: Clock) -> pd.
 
 
 _OTHER = (
-    "the only supported JSON is Philly's cluster_job_log, a list of jobs; write other jobs as "
+    "the only supported JSON is Philly's cluster_job_log, a list of jobs; convert other logs to "
     "CSV with job_id, submit_s, n_accelerators, duration_s"
 )
 
