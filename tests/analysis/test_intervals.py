@@ -68,7 +68,7 @@ def test_quantile_of_overload_is_infinite_without_arithmetic_on_it():
 
 @pytest.mark.parametrize("q", [0.0, 1.0, 95.0])
 def test_quantile_must_be_a_share(q):
-    with pytest.raises(InputError, match="between 0 and 1, found"):
+    with pytest.raises(InputError, match="greater than 0 and less than 1, found"):
         quantile_interval([1.0, 2.0], q)
 
 
