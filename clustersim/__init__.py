@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from clustersim.errors import RenamedError
+from clustersim.errors import RenamedError, no_attribute
 from clustersim.version import __version__
 
 if TYPE_CHECKING:
@@ -154,9 +154,14 @@ _HOME = {
 
 
 _PACKAGES = (
+    "analysis",
+    "calibration",
     "catalogue",
+    "estimation",
     "performance",
+    "plots",
     "procurement",
+    "report",
     "scheduling",
     "simulation",
     "studies",
@@ -179,7 +184,7 @@ def __getattr__(name: str) -> Any:
     if name in _RENAMED:
         raise RenamedError(__name__, name, _RENAMED[name])
     if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise no_attribute(__name__, name, (*__all__, *_PACKAGES))
     value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
     globals()[name] = value
     return value

@@ -258,6 +258,20 @@ def new_name(name: object, allowed: Iterable[str]) -> str | None:
     return f"{new}{str(name)[len(base) :]}" if new is not None and new in allowed else None
 
 
+def no_attribute(module: str, name: str, known: Iterable[str]) -> AttributeError:
+    """Return the error for a name that a module does not have, with the nearest public name.
+
+    Examples
+    --------
+    >>> no_attribute("clustersim", "run_studdy", ["run", "run_study"])
+    AttributeError("module 'clustersim' has no attribute 'run_studdy'; did you mean 'run_study'?")
+    """
+    text = f"module {module!r} has no attribute {name!r}"
+    # Python itself asks modules for names with underscores that they need not have.
+    near = None if name.startswith("_") else nearest_name(name, known)
+    return AttributeError(text if near is None else f"{text}; did you mean {near!r}?")
+
+
 def unknown_name(kind: str, name: object, allowed: Iterable[str]) -> str:
     """Return a one-line message about a name of the given kind that is not in `allowed`."""
     allowed = list(allowed)

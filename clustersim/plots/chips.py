@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from clustersim.errors import InputError, unknown_name
 from clustersim.plots.style import MARKERS, colour, new_figure, style
 from clustersim.units import counted
 
@@ -56,8 +57,25 @@ def plot_chips(table: pd.DataFrame, measure: str, *, ax: Axes | None = None) -> 
         From :func:`clustersim.estimation.chip_comparison.compare_chips`. Hypothetical chips have
         hollow markers and dashed bands.
     measure : {"step_time_s", "cny_per_mtoken"}
+        Seconds for one optimizer step, or CNY per million tokens.
     ax : Axes, optional
+        Where to draw; by default in a new figure.
+
+    Raises
+    ------
+    InputError
+        If the measure is unknown.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> table = cs.estimation.compare_chips({"llama3-8b": 64}, ["H200", "H20"])
+    >>> ax = cs.plots.plot_chips(table, "step_time_s")
+    >>> ax.get_xlabel()
+    'step time (s)'
     """
+    if measure not in MEASURES:
+        raise InputError("plot_chips", unknown_name("measure", measure, MEASURES))
     low, high, title, unit = MEASURES[measure]
     models = list(dict.fromkeys(table["model"]))
     chips = list(dict.fromkeys(table["accelerator"]))

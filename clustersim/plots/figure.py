@@ -50,6 +50,14 @@ class StudyFigure(Figure):
     ----------
     panels : list of Axes
         From left to right, then top to bottom.
+
+    Examples
+    --------
+    >>> from clustersim.plots import study_figure
+    >>> figure = study_figure(2, width=7.0)
+    >>> figure.describe("Dots: single runs.", "Line: their mean.")
+    >>> figure.caption
+    'Dots: single runs. Line: their mean.'
     """
 
     panels: list[Axes]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import (
     DOUBLE,
@@ -30,6 +31,14 @@ _HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "oooo", "----")
 _THOUSAND = 1000
 
 
+class HasPurchases(Protocol):
+    """A plan with a table of purchases, which is None if no plan satisfies the limits."""
+
+    @property
+    def purchases(self) -> pd.DataFrame | None:
+        """One row per scenario, quarter and chip."""
+
+
 def draw_purchases(purchases: pd.DataFrame, *, title: str = "") -> StudyFigure:
     """Draw the chips bought, with a panel per scenario; types that are never bought are left out.
 
@@ -40,19 +49,13 @@ def draw_purchases(purchases: pd.DataFrame, *, title: str = "") -> StudyFigure:
     title : str
     """
     scenarios = list(dict.fromkeys(purchases["scenario"]))
-    chips = list(dict.fromkeys(purchases["chip"]))
     columns = len(scenarios) if len(scenarios) <= 3 else 2 + len(scenarios) % 2
     figure = study_figure(len(scenarios), title=title, width=DOUBLE, columns=columns)
     totals = purchases.groupby(["scenario", "quarter"])["chips"].sum()
     most = 1.12 * float(totals.max()) or 1.0
     for ax, scenario in zip(figure.panels, scenarios, strict=True):
-        plot_purchases(purchases[purchases["scenario"] == scenario], most=most, ax=ax)
-    handles = [
-        Patch(facecolor=colour(k), hatch=_HATCHES[k % len(_HATCHES)], edgecolor="white", label=name)
-        for k, name in enumerate(chips)
-        if (purchases.loc[purchases["chip"] == name, "chips"] > 0).any()
-    ]
-    if handles:
+        plot_purchases(purchases, scenario=scenario, most=most, legend=False, ax=ax)
+    if handles := _handles(purchases):
         with plot_style(DOUBLE):
             look: dict[str, Any] = {"loc": "outside upper right", "fontsize": type_size(DOUBLE)}
             figure.legend(handles=handles, ncols=min(5, len(handles)), **look)
@@ -63,18 +66,51 @@ def draw_purchases(purchases: pd.DataFrame, *, title: str = "") -> StudyFigure:
 
 
 def plot_purchases(
-    purchases: pd.DataFrame, *, most: float | None = None, ax: Axes | None = None
+    purchases: pd.DataFrame | HasPurchases,
+    *,
+    scenario: str | None = None,
+    most: float | None = None,
+    legend: bool = True,
+    ax: Axes | None = None,
 ) -> Axes:
     """Plot the chips bought in one scenario, stacked by type.
 
     Parameters
     ----------
-    purchases : DataFrame
-        Rows of one scenario, from :func:`clustersim.procurement.tables.purchase_table`.
+    purchases : DataFrame or PurchasePlan
+        A plan, or its table of purchases (:attr:`clustersim.PurchasePlan.purchases`).
+    scenario : str, optional
+        Name of the scenario; not needed if there is only one.
     most : float, optional
-        Upper end of the vertical axis.
+        Upper end of the vertical axis (chips).
+    legend : bool
+        Whether to name the types above the axes.
     ax : Axes, optional
+        Where to draw; by default in a new figure as wide as one column of a paper.
+
+    Raises
+    ------
+    InputError
+        If there are no purchases, the scenario is unknown, or one of several must be chosen.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> import pandas as pd
+    >>> purchases = pd.DataFrame(
+    ...     {
+    ...         "scenario": "on time",
+    ...         "quarter": [1, 1, 2, 2],
+    ...         "decided": "first",
+    ...         "chip": ["H200", "SeedChip", "H200", "SeedChip"],
+    ...         "chips": [800, 0, 400, 1600],
+    ...     }
+    ... )
+    >>> ax = cs.plots.plot_purchases(purchases)
+    >>> [text.get_text() for text in ax.texts]
+    ['800', '2,000']
     """
+    purchases = _of_scenario(purchases, scenario)
     chips = list(dict.fromkeys(purchases["chip"]))
     quarters = sorted(purchases["quarter"].unique())
     with plot_style(ax):
@@ -99,8 +135,36 @@ def plot_purchases(
         if most is not None:
             ax.set_ylim(0, most / scale)
         unit = "thousand chips bought" if scale == _THOUSAND else "chips bought"
+        if legend:
+            handles = _handles(purchases)
+            ax.legend(handles=handles, ncols=2, fontsize=type_size(ax), loc="best")
         dress(ax, str(purchases["scenario"].iloc[0]), x="quarter", y=unit)
     return ax
+
+
+def _of_scenario(purchases: pd.DataFrame | HasPurchases, scenario: str | None) -> pd.DataFrame:
+    """Return the rows of a scenario."""
+    source = "plot_purchases"
+    table = purchases if isinstance(purchases, pd.DataFrame) else purchases.purchases
+    if table is None:
+        raise InputError(source, "there is nothing to draw: no plan satisfies the limits")
+    names = list(dict.fromkeys(table["scenario"]))
+    if scenario is None and len(names) != 1:
+        raise InputError(source, f"scenario: must be one of {', '.join(map(str, names))}")
+    if scenario is None:
+        return table
+    if scenario not in names:
+        raise InputError(source, unknown_name("scenario", scenario, names))
+    return table[table["scenario"] == scenario]
+
+
+def _handles(purchases: pd.DataFrame) -> list[Patch]:
+    """Return an entry of the legend for each type that is bought."""
+    return [
+        Patch(facecolor=colour(k), hatch=_HATCHES[k % len(_HATCHES)], edgecolor="white", label=name)
+        for k, name in enumerate(dict.fromkeys(purchases["chip"]))
+        if (purchases.loc[purchases["chip"] == name, "chips"] > 0).any()
+    ]
 
 
 def draw_regret(regret: pd.DataFrame, *, title: str = "") -> StudyFigure:

@@ -23,6 +23,7 @@ from clustersim.procurement.regret import Regret, find_regret
 from clustersim.procurement.shadow_prices import shadow_prices
 from clustersim.procurement.shortfall import find_shortfall
 from clustersim.procurement.solve import Effort, Schedule, solve, solve_relaxed
+from clustersim.procurement.tables import purchase_table
 from clustersim.procurement.verify import Verified, verify
 from clustersim.units import format_money
 
@@ -94,6 +95,14 @@ class PurchasePlan(Brief):
         with new_folder(folder) as path:
             write_plan(self, path, formats)
         return path
+
+    @property
+    def purchases(self) -> pd.DataFrame | None:
+        """The purchases, one row per scenario, quarter and chip; None without a plan.
+
+        See :func:`~clustersim.procurement.tables.purchase_table` for the columns.
+        """
+        return None if self.schedule is None else purchase_table(self, self.schedule)
 
     @property
     def meets(self) -> bool:
