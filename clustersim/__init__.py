@@ -13,6 +13,7 @@ Examples
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from clustersim.errors import RenamedError, no_attribute
@@ -176,6 +177,22 @@ _RENAMED = {
     "make_plan": "plan_purchases",
     "planning": "procurement",
 }
+
+
+class _RenamedModules:
+    """Finds no module; an import of a module of an earlier version raises an error with its name.
+
+    Python asks it last, so that it costs nothing otherwise.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        package, _, module = name.partition(".")
+        if package == __name__ and module in _RENAMED:
+            raise RenamedError(__name__, module, _RENAMED[module])
+
+
+sys.meta_path.append(_RenamedModules)
 
 
 def __getattr__(name: str) -> Any:

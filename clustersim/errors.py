@@ -9,9 +9,11 @@ from __future__ import annotations
 import difflib
 import re
 import reprlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from clustersim.meanings import same_meaning
 
@@ -22,9 +24,11 @@ __all__ = [
     "check_kind",
     "kind_text",
     "named_in",
+    "names_former_arguments",
     "nearest_hint",
     "nearest_name",
     "new_name",
+    "no_attribute",
     "shown",
     "unknown_name",
 ]
@@ -42,6 +46,8 @@ _LONG_WORD = re.compile(r"\w{80,}")
 """Pattern of a number or word that is too long to print in full."""
 _SHOWN_OF_WORD = 40
 """Number of characters that are printed of a word that is too long."""
+Given = ParamSpec("Given")
+Returned = TypeVar("Returned")
 _BRIEF = reprlib.Repr()
 """Formatter that shows only a few levels and elements of a nested value."""
 
@@ -236,6 +242,40 @@ class RenamedError(ImportError):
 
     def __init__(self, module: str, name: str, new: str) -> None:
         super().__init__(f"{module}.{name} is now called {new}", name=name)
+
+
+def names_former_arguments(
+    **former: str,
+) -> Callable[[Callable[Given, Returned]], Callable[Given, Returned]]:
+    """Decorate a function so that arguments of earlier versions raise an error.
+
+    Parameters
+    ----------
+    former : str
+        The replacement of each such argument, which the error names.
+
+    Examples
+    --------
+    >>> @names_former_arguments(told="report=...")
+    ... def plan(report=None):
+    ...     return report
+    >>> plan(told=print)
+    Traceback (most recent call last):
+        ...
+    clustersim.errors.InputError: plan: told: was replaced by report=...
+    """
+
+    def decorated(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
+        @wraps(function)
+        def checked(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
+            found = [f"{name}: was replaced by {former[name]}" for name in kwargs if name in former]
+            if found:
+                raise InputError(function.__name__, found)
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorated
 
 
 def new_name(name: object, allowed: Iterable[str]) -> str | None:

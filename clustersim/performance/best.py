@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Model
-from clustersim.errors import InputError, check_kind
+from clustersim.errors import InputError, check_kind, names_former_arguments
 from clustersim.performance.arrays import (
     BINARY_GIGABYTE,
     RECOMPUTE,
@@ -108,6 +108,7 @@ class BestPlans(Brief):
         return describe_plan(plan, 0)
 
 
+@names_former_arguments(world="draw=...")
 def best_plans(
     models: Model | Sequence[Model],
     accelerators: Accelerator | Sequence[Accelerator],

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -32,6 +32,8 @@ CHECKSUM = "checksum"
 OTHER_VERSION = "was written by another version of clustersim; run `clustersim fit` again"
 MODEL = ("calibration", "catalogue", "network", "performance")
 """Folders of the package whose code determines the meaning of the coefficients."""
+_RENAMED = {"reach": "coverage_factor", "widening": "overdispersion"}
+"""Attributes of earlier versions, with their current names."""
 SPREADS = {parameter.name: parameter.spread for parameter in PARAMETERS}
 
 
@@ -86,6 +88,13 @@ class Calibration(Brief):
             "sources": f"{facts['families']:,}" if "families" in facts else "",
             "median error on left-out sources": "" if error is None else format_percent(error),
         }
+
+    if not TYPE_CHECKING:  # a type checker would accept every name
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name in _RENAMED:
+                raise AttributeError(f"Calibration.{name} is now called {_RENAMED[name]}")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def spreads(self) -> Floats:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from clustersim import interrupts
 from clustersim.brief import Brief
+from clustersim.errors import names_former_arguments
 from clustersim.outputs import new_folder
 from clustersim.procurement.fleet import open_base_scenario, throughput
 from clustersim.procurement.gangs import gangs_without_room
@@ -150,6 +151,7 @@ class PurchasePlan(Brief):
         return [] if self.schedule is None else gangs_without_room(self.question, self.schedule)
 
 
+@names_former_arguments(told="report=...")
 def plan_purchases(
     question: str | Path | Mapping[str, Any] | PlanQuestion,
     *,
