@@ -39,7 +39,7 @@ def draw_chip_comparison(table: pd.DataFrame, *, note: str = "") -> Figure:
         figure = new_figure(10.0, 2.2 + 0.78 * models)
         axes = figure.subplots(1, 2, sharey=True)
         for ax, measure in zip(axes, MEASURES, strict=True):
-            plot_chips(table, measure, ax=ax)
+            plot_chips(table, measure, legend=False, ax=ax)
         axes[1].tick_params(axis="y", left=False)
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
@@ -48,16 +48,20 @@ def draw_chip_comparison(table: pd.DataFrame, *, note: str = "") -> Figure:
     return figure
 
 
-def plot_chips(table: pd.DataFrame, measure: str, *, ax: Axes | None = None) -> Axes:
+def plot_chips(
+    table: pd.DataFrame, measure: str, *, legend: bool = True, ax: Axes | None = None
+) -> Axes:
     """Plot one measure: a row for each model and a marker with a 90 % band for each chip.
 
     Parameters
     ----------
     table : DataFrame
-        From :func:`clustersim.estimation.chip_comparison.compare_chips`. Hypothetical chips have
+        From :func:`clustersim.estimation.compare_chips`. Hypothetical chips have
         hollow markers and dashed bands.
     measure : {"step_time_s", "cny_per_mtoken"}
         Seconds for one optimizer step, or CNY per million tokens.
+    legend : bool
+        Whether to name the chips next to the axes.
     ax : Axes, optional
         Where to draw; by default in a new figure.
 
@@ -113,4 +117,6 @@ def plot_chips(table: pd.DataFrame, measure: str, *, ax: Axes | None = None) -> 
         ax.xaxis.set_major_formatter("{x:g}")
         ax.set_xlabel(unit)
         ax.set_title(title, loc="left")
+        if legend:
+            ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax

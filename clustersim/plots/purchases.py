@@ -16,6 +16,7 @@ from clustersim.plots.axis import Axis
 from clustersim.plots.figure import (
     DOUBLE,
     StudyFigure,
+    describe,
     dress,
     panel,
     plot_style,
@@ -29,6 +30,7 @@ __all__ = ["draw_purchases", "draw_regret", "plot_purchases"]
 
 _HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "oooo", "----")
 _THOUSAND = 1000
+_BEFORE = "Left of the dashed line: decided before the scenario is known."
 
 
 class HasPurchases(Protocol):
@@ -59,8 +61,6 @@ def draw_purchases(purchases: pd.DataFrame, *, title: str = "") -> StudyFigure:
         with plot_style(DOUBLE):
             look: dict[str, Any] = {"loc": "outside upper right", "fontsize": type_size(DOUBLE)}
             figure.legend(handles=handles, ncols=min(5, len(handles)), **look)
-    if set(purchases["decided"]) == {"first", "later"}:
-        figure.describe("Left of the dashed line: decided before the scenario is known.")
     figure.describe("Numbers: all chips bought in the quarter.")
     return figure
 
@@ -131,13 +131,15 @@ def plot_purchases(
         first = purchases[purchases["decided"] == "first"]["quarter"].max()
         if not pd.isna(first) and first < quarters[-1]:
             ax.axvline(first + 0.5, color="#777777", lw=0.9, ls="--")
+            describe(ax, _BEFORE)
         ax.set_xticks(quarters, [f"Q{quarter}" for quarter in quarters])
         if most is not None:
             ax.set_ylim(0, most / scale)
         unit = "thousand chips bought" if scale == _THOUSAND else "chips bought"
         if legend:
             handles = _handles(purchases)
-            ax.legend(handles=handles, ncols=2, fontsize=type_size(ax), loc="best")
+            place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0.0, -0.24)}
+            ax.legend(handles=handles, ncols=3, fontsize=type_size(ax), **place)
         dress(ax, str(purchases["scenario"].iloc[0]), x="quarter", y=unit)
     return ax
 
