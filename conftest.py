@@ -1,7 +1,7 @@
-"""How the examples in docstrings are run."""
+"""How the examples in docstrings are run, and what they share with the tests."""
 
 import importlib.util
-from pathlib import Path
+import sys
 
 import pytest
 
@@ -12,9 +12,20 @@ if importlib.util.find_spec("torch") is None:
 
 
 @pytest.fixture(autouse=True)
+def only_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the metrics and plot kinds that a test or an example registers."""
+    from clustersim.analysis.metrics import METRICS
+    from clustersim.studies.plot_kinds import PLOT_KINDS
+
+    for registry in (METRICS, PLOT_KINDS):
+        monkeypatch.setattr(registry, "_of_users", {})
+
+
+@pytest.fixture(autouse=True)
 def examples_write_elsewhere(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Run an example in an empty folder, so that it may write files under short names."""
     if isinstance(request.node, pytest.DoctestItem):
-        monkeypatch.chdir(tmp_path)
+        monkeypatch.chdir(request.getfixturevalue("tmp_path"))
+        monkeypatch.setattr(sys, "argv", list(sys.argv))

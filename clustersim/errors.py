@@ -66,6 +66,15 @@ class InputError(ClusterSimError):
     problems : str or sequence of str
         One line for each problem: the field, what was found, what is allowed.  All
         problems of a source are reported at once.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> try:
+    ...     cs.run({"cluster": "mixed-small"})
+    ... except cs.InputError as error:
+    ...     print(error)
+    scenario: workload: is required but absent
     """
 
     def __init__(self, source: str | Path, problems: str | Sequence[str]) -> None:

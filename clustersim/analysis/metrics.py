@@ -127,6 +127,7 @@ class Metric:
 
     Examples
     --------
+    >>> from clustersim.analysis.metrics import metric_of
     >>> metric_of("p95_wait_s").unit, metric_of("utilisation.h200@4").better
     ('s', 'more')
     """
@@ -219,26 +220,25 @@ def register_metric(metric: Metric) -> None:
 
     Examples
     --------
-    In ``my_metrics.py``::
-
-        import clustersim
-
-        def long_waits(part):
-            return float((part.wait_s > 3600).mean()) if len(part.wait_s) else float("nan")
-
-        clustersim.register_metric(
-            clustersim.Metric(
-                name="long_waits",
-                label="jobs that waited more than an hour",
-                definition="Share of the measured jobs that waited more than an hour.",
-                compute=long_waits,
-                per_period=True,
-                dimension="share",
-                better="less",
-                least=0.0,
-                most=1.0,
-            )
-        )
+    >>> import clustersim as cs
+    >>> def long_waits(part):
+    ...     return float((part.wait_s > 3600).mean()) if len(part.wait_s) else float("nan")
+    >>> cs.register_metric(
+    ...     cs.Metric(
+    ...         name="long_waits",
+    ...         label="jobs that waited more than an hour",
+    ...         definition="Share of the measured jobs that waited more than an hour.",
+    ...         compute=long_waits,
+    ...         per_period=True,
+    ...         dimension="share",
+    ...         better="less",
+    ...         least=0.0,
+    ...         most=1.0,
+    ...     )
+    ... )
+    >>> from clustersim.analysis.metrics import is_metric
+    >>> is_metric("long_waits@2")
+    True
     """
     if not isinstance(metric, Metric):
         raise InputError("register_metric", f"needs a clustersim.Metric, found {metric!r}")

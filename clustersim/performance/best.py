@@ -61,6 +61,14 @@ class BestPlans(Brief):
         Why no plan fits; empty if a plan fits.
     notes : list of tuple of str
         Remarks on each row's plan (:mod:`clustersim.performance.plan_rules`) and on its precision.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> catalogue = cs.load_catalogue()
+    >>> best = cs.best_plans(catalogue.model("llama3-8b"), catalogue.accelerator("H200"), [8, 16])
+    >>> best.dp.tolist()
+    [8, 16]
     """
 
     step_time_s: Floats
@@ -152,6 +160,7 @@ def best_plans(
 
     Examples
     --------
+    >>> from clustersim import best_plans
     >>> from clustersim.catalogue import load_catalogue
     >>> catalogue = load_catalogue()
     >>> found = best_plans(catalogue.model("llama3-70b"), catalogue.accelerator("H200"), [1, 256])

@@ -295,6 +295,7 @@ def axis_of(column: str, *, label: str | None = None, dimension: str | None = No
 
     Examples
     --------
+    >>> from clustersim import axis_of
     >>> axis_of("cluster.pools.seedchip.nodes").label
     'nodes of pool seedchip'
     >>> axis_of("catalogue.SeedChip.hbm_bandwidth").fitted([1.6e12, 4e12]).title

@@ -143,6 +143,7 @@ def study_figure(
 
     Examples
     --------
+    >>> from clustersim.plots import study_figure
     >>> figure = study_figure(2, width=7.0, caption="Bands: 95 % intervals.")
     >>> len(figure.panels), figure.caption
     (2, 'Bands: 95 % intervals.')

@@ -53,6 +53,31 @@ class PurchasePlan(Brief):
         None if the plan has no section `verify`.
     reference : DataFrame or None
         See :func:`~clustersim.procurement.reference.reference_table`.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> plan = cs.plan_purchases(
+    ...     {
+    ...         "name": "one chip",
+    ...         "quarters": 1,
+    ...         "chips": {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}},
+    ...         "demand": {
+    ...             "tuning": {
+    ...                 "model": "llama3-8b",
+    ...                 "accelerators": 8,
+    ...                 "job_tokens": 1.0e9,
+    ...                 "tokens": 1.0e13,
+    ...                 "must_meet": 1,
+    ...             }
+    ...         },
+    ...     }
+    ... )
+    >>> plan.meets
+    True
+    >>> plan.purchases[["quarter", "chip", "nodes", "chips"]]
+       quarter  chip  nodes  chips
+    0        1  h200     16    128
     """
 
     question: PlanQuestion
@@ -190,6 +215,7 @@ def plan_purchases(
 
     Examples
     --------
+    >>> from clustersim import plan_purchases
     >>> plan = plan_purchases(
     ...     {
     ...         "name": "one chip",

@@ -125,6 +125,8 @@ def simulate(
 
     Examples
     --------
+    >>> from clustersim import Scheduling, simulate
+    >>> import pandas as pd
     >>> from clustersim.topology import single_pool
     >>> jobs = pd.DataFrame(
     ...     {"job_id": [1, 2], "submit_s": [0, 5], "n_accelerators": [8, 8], "duration_s": [60, 60]}
@@ -407,6 +409,8 @@ def replay(
 
     Examples
     --------
+    >>> from clustersim import replay
+    >>> import pandas as pd
     >>> log = pd.DataFrame(
     ...     {"job_id": [1, 2], "submit_s": [0, 5], "n_accelerators": [8, 8], "duration_s": [60, 60]}
     ... )
