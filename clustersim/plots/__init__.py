@@ -1,18 +1,8 @@
 """Figures of results. Each plot function draws a table; its caller decides what is shown.
 
-The names in ``__all__`` are the Python interface.  Each function draws into the axes given as `ax`,
-or into a new figure, and returns the axes.  Functions that draw the tables of a study also take its
-:class:`~clustersim.StudyResult`.  Each name is imported on first use, so that
-``import clustersim.plots`` does not import matplotlib.
-
-Examples
---------
->>> import clustersim as cs
->>> chips, hours = [2_000, 10_000, 50_000], [9.1, 2.4, 0.8]
->>> figure = cs.plots.study_figure(1, title="Wait by size of the fleet")
->>> lines = figure.panels[0].plot(chips, hours)
->>> cs.plots.save_figure(figure, "waits", ["png"])
-[PosixPath('waits.png')]
+Each function draws into the axes given as `ax`, or into a new figure, and returns the axes.
+Functions that draw the tables of a study also take its :class:`~clustersim.StudyResult`.  Each name
+is imported on first use, so that ``import clustersim.plots`` does not import matplotlib.
 """
 
 from __future__ import annotations
