@@ -55,13 +55,17 @@ class Calibrated:
 
     Examples
     --------
+    >>> import numpy as np
     >>> import pandas as pd
-    >>> from clustersim.calibration import calibrate, load_measurements
+    >>> from clustersim.calibration import Calibrated, Fit, load_measurements
+    >>> from clustersim.performance import default_calibration
     >>> job = {"model": "llama3-8b", "accelerator": "H200", "count": 8}
     >>> row = {**job, "dp": 8, "global_batch": 512, "step_time_s": 46.0}
     >>> pd.DataFrame([row]).to_csv("mine.csv", index=False)
     >>> measured = load_measurements(["mine.csv"], own=False, shipped=[])
-    >>> calibrate(measured).why_no_rows()
+    >>> fit = Fit(default_calibration(), np.zeros(1), evaluations=12, cost=1.7)
+    >>> done = Calibrated(fit.calibration, measured, fit, within=None, across=None)
+    >>> done.why_no_rows()
     'there are fewer than 20 runs'
     """
 

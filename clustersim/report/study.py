@@ -261,6 +261,7 @@ def write_report(folder: str | Path) -> Path:
     ...     },
     ...     "parameters": {"workload.load": [0.5, 0.9]},
     ...     "replications": 2,
+    ...     "plots": [{"kind": "warm-up"}],
     ... }
     >>> cs.run_study(study, "out", workers=1)
     True
