@@ -4,7 +4,7 @@
 # make verify  the long and statistical tests; FULL=1 also runs those with full counts
 # make lint    style, types and imports
 # make package the wheel and the sdist; every example is tried with the installed wheel alone
-# make docs    the documentation, as pages in out/site
+# make docs    the documentation, as pages in out/site; runs its notebooks
 # make bench   speed, as ratios measured in one run
 
 PYTHON ?= python3

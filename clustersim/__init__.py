@@ -13,9 +13,10 @@ Examples
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
-from clustersim.errors import RenamedError
+from clustersim.errors import RenamedError, no_attribute
 from clustersim.version import __version__
 
 if TYPE_CHECKING:
@@ -154,9 +155,14 @@ _HOME = {
 
 
 _PACKAGES = (
+    "analysis",
+    "calibration",
     "catalogue",
+    "estimation",
     "performance",
+    "plots",
     "procurement",
+    "report",
     "scheduling",
     "simulation",
     "studies",
@@ -173,13 +179,29 @@ _RENAMED = {
 }
 
 
+class _RenamedModules:
+    """Finds no module; an import of a module of an earlier version raises an error with its name.
+
+    Python asks it last, so that it costs nothing otherwise.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        package, _, module = name.partition(".")
+        if package == __name__ and module in _RENAMED:
+            raise RenamedError(__name__, module, _RENAMED[module])
+
+
+sys.meta_path.append(_RenamedModules)
+
+
 def __getattr__(name: str) -> Any:
     if name in _PACKAGES:
         return importlib.import_module(f"{__name__}.{name}")
     if name in _RENAMED:
         raise RenamedError(__name__, name, _RENAMED[name])
     if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise no_attribute(__name__, name, (*__all__, *_PACKAGES))
     value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
     globals()[name] = value
     return value

@@ -10,9 +10,11 @@ from __future__ import annotations
 import difflib
 import re
 import reprlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from clustersim.meanings import same_meaning
 
@@ -23,9 +25,11 @@ __all__ = [
     "check_kind",
     "kind_text",
     "named_in",
+    "names_former_arguments",
     "nearest_hint",
     "nearest_name",
     "new_name",
+    "no_attribute",
     "shown",
     "unknown_name",
 ]
@@ -43,6 +47,8 @@ _LONG_WORD = re.compile(r"\w{80,}")
 """Pattern of a number or word that is too long to print in full."""
 _SHOWN_OF_WORD = 40
 """Number of characters that are printed of a word that is too long."""
+Given = ParamSpec("Given")
+Returned = TypeVar("Returned")
 _BRIEF = reprlib.Repr()
 """Formatter that shows only a few levels and elements of a nested value."""
 
@@ -61,6 +67,15 @@ class InputError(ClusterSimError):
     problems : str or sequence of str
         One line for each problem: the field, what was found, what is allowed.  All
         problems of a source are reported at once.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> try:
+    ...     cs.run({"cluster": "mixed-small"})
+    ... except cs.InputError as error:
+    ...     print(error)
+    scenario: workload: is required but absent
     """
 
     def __init__(self, source: str | Path, problems: str | Sequence[str]) -> None:
@@ -239,6 +254,40 @@ class RenamedError(ImportError):
         super().__init__(f"{module}.{name} is now called {new}", name=name)
 
 
+def names_former_arguments(
+    **former: str,
+) -> Callable[[Callable[Given, Returned]], Callable[Given, Returned]]:
+    """Decorate a function so that arguments of earlier versions raise an error.
+
+    Parameters
+    ----------
+    former : str
+        The replacement of each such argument, which the error names.
+
+    Examples
+    --------
+    >>> @names_former_arguments(told="report=...")
+    ... def plan(report=None):
+    ...     return report
+    >>> plan(told=print)
+    Traceback (most recent call last):
+        ...
+    clustersim.errors.InputError: plan: told: was replaced by report=...
+    """
+
+    def decorated(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
+        @wraps(function)
+        def checked(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
+            found = [f"{name}: was replaced by {former[name]}" for name in kwargs if name in former]
+            if found:
+                raise InputError(function.__name__, found)
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorated
+
+
 def new_name(name: object, allowed: Iterable[str]) -> str | None:
     """Return the current name of a key or metric of an earlier version; None if not renamed.
 
@@ -257,6 +306,20 @@ def new_name(name: object, allowed: Iterable[str]) -> str | None:
     base = re.split("[.@]", str(name), maxsplit=1)[0]
     new = RENAMED.get(base)
     return f"{new}{str(name)[len(base) :]}" if new is not None and new in allowed else None
+
+
+def no_attribute(module: str, name: str, known: Iterable[str]) -> AttributeError:
+    """Return the error for a name that a module does not have, with the nearest public name.
+
+    Examples
+    --------
+    >>> no_attribute("clustersim", "run_studdy", ["run", "run_study"])
+    AttributeError("module 'clustersim' has no attribute 'run_studdy'; did you mean 'run_study'?")
+    """
+    text = f"module {module!r} has no attribute {name!r}"
+    # Python itself asks modules for names with underscores that they need not have.
+    near = None if name.startswith("_") else nearest_name(name, known)
+    return AttributeError(text if near is None else f"{text}; did you mean {near!r}?")
 
 
 def unknown_name(kind: str, name: object, allowed: Iterable[str]) -> str:

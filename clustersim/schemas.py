@@ -42,6 +42,12 @@ def schema(name: str) -> dict[str, Any]:
     ------
     InputError
         If there is no such format.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> "cluster" in cs.schema("scenario")["properties"]
+    True
     """
     if name not in FORMATS:
         raise InputError("schema", unknown_name("format", name, FORMATS))

@@ -26,6 +26,7 @@ class Streams:
 
     Examples
     --------
+    >>> from clustersim import Streams
     >>> one, two = Streams(7)("arrivals").random(), Streams(7)("arrivals").random()
     >>> one == two
     True

@@ -11,8 +11,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from hypothesis import settings
 
-from clustersim.analysis.metrics import METRICS
-from clustersim.studies.plot_kinds import PLOT_KINDS
 from tests.examples import REGULAR
 from tests.reference_data import data_folder, reference_data
 
@@ -24,13 +22,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that take minutes, so that no worker is left alone with one."""
     long = ("coverage", "xdist_group")
     items.sort(key=lambda item: not any(map(item.get_closest_marker, long)))
-
-
-@pytest.fixture(autouse=True)
-def only_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget the metrics and plot kinds that a test registers."""
-    for registry in (METRICS, PLOT_KINDS):
-        monkeypatch.setattr(registry, "_of_users", {})
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+import clustersim as cs
 from clustersim.cli.main import main
 
 STUDY: Mapping[str, Any] = {
@@ -106,3 +107,32 @@ def test_python_names(old: str) -> None:
         getattr(import_module(module), name)
     with pytest.raises(ImportError, match=NAMES[old].replace(".", r"\.")):
         exec(f"from {module} import {name}")
+
+
+@pytest.mark.parametrize("module", ["clustersim.planning", "clustersim.planning.result"])
+def test_modules(module: str) -> None:
+    with pytest.raises(ImportError, match=r"clustersim\.planning is now called procurement"):
+        import_module(module)
+    with pytest.raises(ModuleNotFoundError, match=r"clustersim\.plannings"):
+        import_module("clustersim.plannings")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("reach", "coverage_factor"), ("widening", "overdispersion")]
+)
+def test_attributes_of_a_calibration(old: str, new: str) -> None:
+    calibration = cs.performance.default_calibration()
+    with pytest.raises(AttributeError, match=rf"Calibration\.{old} is now called {new}"):
+        getattr(calibration, old)
+    with pytest.raises(AttributeError, match="has no attribute 'spread'"):
+        _ = calibration.spread
+    assert not hasattr(calibration, old)
+
+
+def test_arguments() -> None:
+    with pytest.raises(cs.InputError, match=r"plan_purchases: told: was replaced by report=\.\.\."):
+        cs.plan_purchases("plan_2026.yaml", told=print)
+    with pytest.raises(cs.InputError, match=r"best_plans: world: was replaced by draw=\.\.\."):
+        cs.best_plans([], [], 8, world=None)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'tell'"):
+        cs.plan_purchases("plan_2026.yaml", tell=print)

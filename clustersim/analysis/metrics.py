@@ -127,6 +127,7 @@ class Metric:
 
     Examples
     --------
+    >>> from clustersim.analysis.metrics import metric_of
     >>> metric_of("p95_wait_s").unit, metric_of("utilisation.h200@4").better
     ('s', 'more')
     """
@@ -219,26 +220,25 @@ def register_metric(metric: Metric) -> None:
 
     Examples
     --------
-    In ``my_metrics.py``::
-
-        import clustersim
-
-        def long_waits(part):
-            return float((part.wait_s > 3600).mean()) if len(part.wait_s) else float("nan")
-
-        clustersim.register_metric(
-            clustersim.Metric(
-                name="long_waits",
-                label="jobs that waited more than an hour",
-                definition="Share of the measured jobs that waited more than an hour.",
-                compute=long_waits,
-                per_period=True,
-                dimension="share",
-                better="less",
-                least=0.0,
-                most=1.0,
-            )
-        )
+    >>> import clustersim as cs
+    >>> def long_waits(part):
+    ...     return float((part.wait_s > 3600).mean()) if len(part.wait_s) else float("nan")
+    >>> cs.register_metric(
+    ...     cs.Metric(
+    ...         name="long_waits",
+    ...         label="jobs that waited more than an hour",
+    ...         definition="Share of the measured jobs that waited more than an hour.",
+    ...         compute=long_waits,
+    ...         per_period=True,
+    ...         dimension="share",
+    ...         better="less",
+    ...         least=0.0,
+    ...         most=1.0,
+    ...     )
+    ... )
+    >>> from clustersim.analysis.metrics import is_metric
+    >>> is_metric("long_waits@2")
+    True
     """
     if not isinstance(metric, Metric):
         raise InputError("register_metric", f"needs a clustersim.Metric, found {metric!r}")
@@ -246,7 +246,14 @@ def register_metric(metric: Metric) -> None:
 
 
 def in_period(name: str, period: int) -> str:
-    """Return the name of a metric in a period; the first period is 1."""
+    """Return the name of a metric in a period; the first period is 1.
+
+    Examples
+    --------
+    >>> from clustersim.analysis.metrics import in_period
+    >>> in_period("utilisation", 4)
+    'utilisation@4'
+    """
     return f"{name}@{period}"
 
 
@@ -307,6 +314,12 @@ def metric_of(name: str) -> Metric:
     ------
     InputError
         If no metric has this name; the message suggests the nearest name.
+
+    Examples
+    --------
+    >>> from clustersim.analysis.metrics import metric_of
+    >>> metric_of("utilisation.h200").better
+    'more'
     """
     found = find_metric(name)
     if found is None:
@@ -315,12 +328,28 @@ def metric_of(name: str) -> Metric:
 
 
 def metric_names(*, per_period: bool = False) -> list[str]:
-    """Return the names of all metrics, or of the metrics measured per period, in column order."""
+    """Return the names of all metrics, or of the metrics measured per period, in column order.
+
+    Examples
+    --------
+    >>> from clustersim.analysis.metrics import metric_names
+    >>> "fleet_cost_cny" in metric_names()
+    True
+    >>> "fleet_cost_cny" in metric_names(per_period=True)
+    False
+    """
     return [each.name for each in METRICS.items.values() if each.per_period or not per_period]
 
 
 def metric_schema() -> dict[str, Any]:
-    """Return the JSON Schema of metric names, including names with pools and periods."""
+    """Return the JSON Schema of metric names, including names with pools and periods.
+
+    Examples
+    --------
+    >>> from clustersim.analysis.metrics import metric_schema
+    >>> "p95_wait_s" in [choice.get("const") for choice in metric_schema()["anyOf"]]
+    True
+    """
     known = METRICS.items.values()
     pooled = "|".join(each.name for each in known if each.by_pool is not None)
     both = "|".join(each.name for each in known if each.by_pool and each.per_period)
@@ -346,7 +375,14 @@ def metric_schema() -> dict[str, Any]:
 
 
 def is_constant(name: str) -> bool:
-    """Whether a column is a metric that is the same in every replication of a point."""
+    """Whether a column is a metric that is the same in every replication of a point.
+
+    Examples
+    --------
+    >>> from clustersim.analysis.metrics import is_constant
+    >>> is_constant("chips"), is_constant("utilisation")
+    (True, False)
+    """
     found = find_metric(name)
     return found is not None and found.constant
 
@@ -355,17 +391,38 @@ def is_service(name: str) -> bool:
     """Whether a column measures the service to jobs, and so has no steady value under overload.
 
     The answer is False for a metric of a period, because a period has no steady state.
+
+    Examples
+    --------
+    >>> from clustersim.analysis.metrics import is_service
+    >>> is_service("p95_wait_s"), is_service("p95_wait_s@2")
+    (True, False)
     """
     found = METRICS.get(name)
     return found is not None and found.service
 
 
 def follows_waits(name: str) -> bool:
-    """Whether a column is a metric without a steady value while waits keep growing."""
+    """Whether a column is a metric without a steady value while waits keep growing.
+
+    Examples
+    --------
+    >>> from clustersim.analysis.metrics import follows_waits
+    >>> follows_waits("p95_wait_s"), follows_waits("utilisation")
+    (True, False)
+    """
     found = find_metric(name)
     return found is not None and (found.service or found.subject == "waits")
 
 
 def period_order(metrics: Iterable[Metric]) -> list[Metric]:
-    """Return metrics in the order of a period's columns, with waits and counts of jobs last."""
+    """Return metrics in the order of a period's columns, with waits and counts of jobs last.
+
+    Examples
+    --------
+    >>> from clustersim.analysis.metrics import metric_of, period_order
+    >>> wait, utilisation = metric_of("mean_wait_s"), metric_of("utilisation")
+    >>> [metric.name for metric in period_order([wait, utilisation])]
+    ['utilisation', 'mean_wait_s']
+    """
     return sorted(metrics, key=lambda each: each.subject in ("waits", "counts"))

@@ -234,6 +234,15 @@ class FleetView:
         Prices of the scenario; by default the planning assumptions.
     offered_load : float
         Offered load as given, or computed from the jobs per day; NaN if unknown.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> def nodes(view):
+    ...     return float(sum(pool.n_nodes for pool in view.fleet.cluster.pools))
+    >>> metric = cs.Metric(name="servers", label="nodes", definition="All nodes.", of_fleet=nodes)
+    >>> metric.constant
+    False
     """
 
     fleet: Platform

@@ -23,6 +23,16 @@ class SobolIndices:
         First-order index: the share that the parameter explains alone.
     total, total_low, total_high : array (parameters,)
         Total index: the share that the parameter explains alone and in interaction with others.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clustersim.analysis.sensitivity import sobol_design, sobol_indices
+    >>> seed = np.random.SeedSequence(1)
+    >>> points = sobol_design(2, 64, seed)
+    >>> indices = sobol_indices(points[:, 0] + 0.1 * points[:, 1], 2, rng=seed)
+    >>> bool(indices.first[0] > indices.first[1])
+    True
     """
 
     first: Floats
@@ -117,6 +127,16 @@ def sobol_indices(
     ------
     InputError
         If the number of values is not a multiple of ``n_parameters + 2``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clustersim.analysis.sensitivity import sobol_design, sobol_indices
+    >>> seed = np.random.SeedSequence(1)
+    >>> points = sobol_design(2, 64, seed)
+    >>> indices = sobol_indices(points[:, 0] + 0.1 * points[:, 1], 2, rng=seed)
+    >>> indices.first.round(2).tolist()
+    [0.99, 0.01]
     """
     numbers = np.asarray(values, dtype=np.float64)
     if len(numbers) == 0 or len(numbers) % (n_parameters + 2):

@@ -43,6 +43,13 @@ class PairedDifference:
         of the baseline is 0 and the mean of the system is not.
     relative_note : str
         Why the relative difference has no finite interval; empty if it has one.
+
+    Examples
+    --------
+    >>> from clustersim.analysis.statistics import paired_difference
+    >>> found = paired_difference([11.0, 22.0, 36.0], [10.0, 20.0, 30.0])
+    >>> found.pairs, found.difference
+    (3, 3.0)
     """
 
     pairs: int

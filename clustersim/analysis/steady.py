@@ -48,6 +48,12 @@ def piles_up(backlog_growth: npt.ArrayLike) -> bool:
     ----------
     backlog_growth : array_like (replications,)
         NaN values are ignored.
+
+    Examples
+    --------
+    >>> from clustersim.analysis.steady import piles_up
+    >>> piles_up([0.3, 0.28, 0.31]), piles_up([0.01, -0.02, 0.0])
+    (True, False)
     """
     growth = np.asarray(backlog_growth, dtype=np.float64)
     growth = growth[~np.isnan(growth)]

@@ -29,6 +29,14 @@ class Truncation:
         Number of observations to delete at the start.
     reached : bool
         Whether a steady state was found.  If not, `n` is half of the series.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clustersim.analysis.warm_up import mser5
+    >>> found = mser5(np.r_[np.linspace(0.0, 1.0, 50), np.ones(450)])
+    >>> found.reached, found.n < 100
+    (True, True)
     """
 
     n: int

@@ -174,6 +174,16 @@ def nodes_over_time(
     ------
     InputError
         See :func:`supplied`.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> scenario = cs.load_scenario("fleet_2026_sixteenth").scenario
+    >>> catalogue = cs.load_catalogue()
+    >>> cluster = cs.compile_cluster(cs.load_cluster("bytedance-2026-sixteenth", catalogue))
+    >>> nodes = cs.nodes_over_time(scenario.supply, cluster, cs.Streams(1), catalogue)
+    >>> nodes.columns.to_list()
+    ['time_s', 'pool', 'nodes']
     """
     events = list(without_overlaps(supplied(supply, cluster, streams, catalogue)))
     parts = []

@@ -52,6 +52,21 @@ class Calibrated:
         Predictions of whole families left out, with siblings together
         (:data:`clustersim.calibration.cross_validation.SIBLINGS`); None if this was not requested
         or if there is only one source.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from clustersim.calibration import Calibrated, Fit, load_measurements
+    >>> from clustersim.performance import default_calibration
+    >>> job = {"model": "llama3-8b", "accelerator": "H200", "count": 8}
+    >>> row = {**job, "dp": 8, "global_batch": 512, "step_time_s": 46.0}
+    >>> pd.DataFrame([row]).to_csv("mine.csv", index=False)
+    >>> measured = load_measurements(["mine.csv"], own=False, shipped=[])
+    >>> fit = Fit(default_calibration(), np.zeros(1), evaluations=12, cost=1.7)
+    >>> done = Calibrated(fit.calibration, measured, fit, within=None, across=None)
+    >>> done.why_no_rows()
+    'there are fewer than 20 runs'
     """
 
     calibration: Calibration
@@ -91,6 +106,18 @@ def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -
     validate : bool
         Whether to leave rows out. If not, or if there are too few rows, the scatter and the
         coverage factor of the shipped calibration are used.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clustersim.calibration import calibrate, load_measurements
+    >>> job = {"model": "llama3-8b", "accelerator": "H200", "count": 8}
+    >>> row = {**job, "dp": 8, "global_batch": 512, "step_time_s": 46.0}
+    >>> pd.DataFrame([row]).to_csv("mine.csv", index=False)
+    >>> measured = load_measurements(["mine.csv"], own=False, shipped=[])
+    >>> done = calibrate(measured, validate=False)
+    >>> done.calibration.facts["rows"]
+    1
     """
     rows, seconds, scatter = measured.fitted
     found = fit(rows, seconds, scatter)

@@ -80,6 +80,15 @@ class LeftOut:
         Standard deviation of the logarithm according to the fit.
     fold : array of int
         Rows with the same number were left out together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clustersim.calibration import LeftOut
+    >>> spread, fold = np.array([0.05, 0.05]), np.array([0, 1])
+    >>> left = LeftOut(np.array([0.0, 0.1]), spread, fold)
+    >>> left.error.round(3).tolist()
+    [0.0, 0.105]
     """
 
     log_error: Floats
@@ -98,7 +107,16 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """Summary of absolute relative errors (fractions)."""
+    """Summary of absolute relative errors (fractions).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clustersim.calibration import Errors
+    >>> errors = Errors.of(np.array([0.02, -0.04, 0.1]))
+    >>> errors.median, errors.rows
+    (0.04, 3)
+    """
 
     rows: int
     median: float

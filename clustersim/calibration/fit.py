@@ -59,6 +59,15 @@ class Fit:
     evaluations : int
     cost : float
         Half of the weighted sum of squares, including the priors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clustersim.calibration import Fit
+    >>> from clustersim.performance import default_calibration
+    >>> found = Fit(default_calibration(), np.array([0.02, -0.01]), evaluations=12, cost=1.7)
+    >>> float(abs(found.residuals).max())
+    0.02
     """
 
     calibration: Calibration
@@ -279,6 +288,20 @@ def fit(
 
     The posterior is the normal distribution with precision ``J' W J + I``, widened if the residuals
     scatter more than stated. A note is shown if the descent did not converge.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clustersim.calibration import fit, load_measurements
+    >>> from clustersim.performance import default_calibration
+    >>> job = {"model": "llama3-8b", "accelerator": "H200", "count": 8}
+    >>> row = {**job, "dp": 8, "global_batch": 512, "step_time_s": 46.0}
+    >>> pd.DataFrame([row]).to_csv("mine.csv", index=False)
+    >>> measured = load_measurements(["mine.csv"], own=False, shipped=[])
+    >>> rows, seconds, scatter = measured.fitted
+    >>> found = fit(rows, seconds, scatter, start=default_calibration())
+    >>> found.residuals.shape
+    (1,)
     """
     keys = keys_of(rows)
     effects = np.zeros(len(keys))

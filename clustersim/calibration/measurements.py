@@ -77,6 +77,17 @@ class Measurements:
         Whole steps in the user's files of microbenchmarks, which are not used in the fit.
     user_chips : tuple of str
         Chips in the user's files of microbenchmarks.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clustersim.calibration import load_measurements
+    >>> job = {"model": "llama3-8b", "accelerator": "H200", "count": 8}
+    >>> row = {**job, "dp": 8, "global_batch": 512, "step_time_s": 46.0}
+    >>> pd.DataFrame([row]).to_csv("mine.csv", index=False)
+    >>> measured = load_measurements(["mine.csv"], own=False, shipped=[])
+    >>> len(measured), measured.families.tolist()
+    (1, ['mine'])
     """
 
     rows: Configurations
@@ -188,6 +199,17 @@ def load_measurements(
     ------
     InputError
         If a file cannot be read, lacks columns, or has no usable row.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clustersim.calibration import load_measurements
+    >>> job = {"model": "llama3-8b", "accelerator": "H200", "count": 8}
+    >>> row = {**job, "dp": 8, "global_batch": 512, "step_time_s": 46.0}
+    >>> pd.DataFrame([row]).to_csv("mine.csv", index=False)
+    >>> measured = load_measurements(["mine.csv"], own=False, shipped=[])
+    >>> measured.step_time_s.tolist()
+    [46.0]
     """
     catalogue = load_catalogue() if catalogue is None else catalogue
     tables = [(os.fspath(path), read_table(path)) for path in paths]

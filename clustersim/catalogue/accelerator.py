@@ -72,6 +72,13 @@ class Accelerator(Brief):
         Source by attribute. A text that starts with ``assumption:`` means that no source was found.
     aliases : tuple of str
         Other names.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> chip = cs.load_catalogue().accelerator("H200")
+    >>> chip.peak_flops["bf16"], chip.hbm_bytes
+    (989000000000000.0, 141000000000.0)
     """
 
     name: str
@@ -191,6 +198,16 @@ def hypothetical_note(accelerators: Iterable[Accelerator]) -> str | None:
     -------
     str or None
         One line, or None if every chip has a published specification.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> from clustersim.catalogue import hypothetical_note
+    >>> chips = cs.load_catalogue().accelerators
+    >>> "SeedChip is hypothetical" in hypothetical_note([chips["H200"], chips["SeedChip"]])
+    True
+    >>> hypothetical_note([chips["H200"]]) is None
+    True
     """
     names = sorted({chip.name for chip in accelerators if chip.hypothetical})
     if not names:

@@ -168,6 +168,12 @@ class PlanningAssumptions:
         Source by attribute.
     own : frozenset of str
         Attributes that a user's file has replaced.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> cs.load_catalogue().assumptions.pue
+    1.3
     """
 
     cny_per_usd: float

@@ -24,6 +24,12 @@ class HbmGeneration:
         interface.
     source : str
         Source of the numbers.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import HBM_GENERATIONS
+    >>> HBM_GENERATIONS["HBM3E"].stack_Bps
+    800000000000.0
     """
 
     name: str

@@ -51,6 +51,15 @@ class Catalogue(Brief):
     models : mapping of str to Model
     assumptions : PlanningAssumptions
         Assumptions shared by all cost estimates.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> catalogue = cs.load_catalogue()
+    >>> catalogue.model("llama3-8b").layers
+    32
+    >>> sorted(catalogue.accelerators)[:3]
+    ['810E', '910A', '910B1']
     """
 
     accelerators: Mapping[str, Accelerator]
@@ -175,6 +184,7 @@ def load_catalogue(*sources: str | Path | Mapping[str, Any]) -> Catalogue:
 
     Examples
     --------
+    >>> from clustersim import load_catalogue
     >>> catalogue = load_catalogue()
     >>> catalogue.accelerator("h200").hbm_bytes
     141000000000.0
@@ -386,6 +396,7 @@ def seedchip(
 
     Examples
     --------
+    >>> from clustersim.catalogue import seedchip
     >>> seedchip(hbm_type="HBM2e", hbm_stacks=4).hbm_bytes
     64000000000.0
     """

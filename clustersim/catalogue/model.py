@@ -42,6 +42,13 @@ class Model(Brief):
         Default number of sequences per optimizer step.
     sources : dict of str to str
         Source by attribute. A text that starts with ``assumption:`` means that no source was found.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> model = cs.load_catalogue().model("llama3-8b")
+    >>> model.hidden, model.kind
+    (4096, 'language')
     """
 
     name: str

@@ -1,5 +1,6 @@
 """Predicted step time, memory and cost of training jobs, given as arguments or as table rows."""
 
+from clustersim.estimation.chip_comparison import compare_chips
 from clustersim.estimation.configurations import COLUMNS, Configurations, read_configurations
 from clustersim.estimation.estimate import Estimate, PlanEstimate, estimate
 from clustersim.estimation.prediction import Prediction, predict
@@ -13,6 +14,7 @@ __all__ = [
     "PlanEstimate",
     "PredictedTable",
     "Prediction",
+    "compare_chips",
     "estimate",
     "predict",
     "predict_table",

@@ -61,6 +61,13 @@ def compare_chips(
         of one million tokens at the catalogue's price), ``lo_cny, hi_cny`` (90 %),
         ``electricity_share`` of the cost, ``plan``, and ``reason`` (why no plan fits; the numbers
         are then nan).
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> table = cs.estimation.compare_chips({"llama3-8b": 8}, ["H200", "H20"])
+    >>> table.sort_values("cny_per_mtoken")["accelerator"].to_list()
+    ['H200', 'H20']
     """
     known = load_catalogue() if catalogue is None else catalogue
     money = Prices.of(known.assumptions) if prices is None else prices

@@ -132,6 +132,18 @@ class Configurations:
     searched : list of bool
         For each row of the table, whether its plan must be searched for; its own plan is then a
         placeholder without parallelism.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> import pandas as pd
+    >>> from clustersim.estimation import read_configurations
+    >>> job = {"model": "llama3-8b", "accelerator": "H200", "count": 8}
+    >>> row = {**job, "dp": 8, "global_batch": 512}
+    >>> table = pd.DataFrame([row])
+    >>> rows = read_configurations(table, cs.load_catalogue())
+    >>> rows.plans.dp.tolist(), rows.reason
+    ([8.0], [''])
     """
 
     models: ModelArrays
@@ -231,6 +243,18 @@ def read_configurations(
     ------
     InputError
         If the table has none of the columns.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> import pandas as pd
+    >>> from clustersim.estimation import read_configurations
+    >>> job = {"model": "llama3-8b", "accelerator": "H200", "count": 8}
+    >>> row = {**job, "dp": 8, "global_batch": 512}
+    >>> table = pd.DataFrame([row])
+    >>> rows = read_configurations(table, cs.load_catalogue())
+    >>> len(rows), rows.global_batch.tolist()
+    (1, [512.0])
     """
     if not set(COLUMNS) & set(frame.columns):
         raise InputError("table", f"has none of the columns {', '.join(COLUMNS)}")

@@ -82,6 +82,13 @@ class PlanEstimate(Brief):
     fits : bool
     notes : tuple of str
         Unusual properties of the plan (:mod:`clustersim.performance.plan_rules`).
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> best = cs.estimate("llama3-8b", "H200", 8).best
+    >>> best.fits, best.lo_s < best.step_time_s < best.hi_s
+    (True, True)
     """
 
     plan: Mapping[str, int]
@@ -146,6 +153,15 @@ class Estimate(Brief):
     drawn_s : array, shape (draws,)
         Step times of the first plan for draws from the calibration, without the scatter of a
         measurement around the model.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> found = cs.estimate("llama3-8b", "H200", 8)
+    >>> found.best.plan["dp"]
+    8
+    >>> len(found.plans)
+    5
     """
 
     model: Model
@@ -253,6 +269,7 @@ def estimate(
 
     Examples
     --------
+    >>> from clustersim import estimate
     >>> found = estimate("llama3-70b", "H200", 512, plan="tp=4,pp=2")
     >>> found.best.lo_s < found.best.step_time_s < found.best.hi_s
     True

@@ -52,6 +52,19 @@ class Prediction:
     spread : array
         Standard deviation of the logarithm of the step time due to the model, without the scatter
         of a measurement.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> import pandas as pd
+    >>> from clustersim.estimation import predict, read_configurations
+    >>> job = {"model": "llama3-8b", "accelerator": "H200", "count": 8}
+    >>> row = {**job, "dp": 8, "global_batch": 512}
+    >>> table = pd.DataFrame([row])
+    >>> rows = read_configurations(table, cs.load_catalogue())
+    >>> found = predict(rows, cs.performance.default_calibration())
+    >>> found.spread.shape
+    (1,)
     """
 
     step: StepTime
@@ -75,6 +88,19 @@ def predict(
     rows : Configurations
     calibration : Calibration
     draws, seed : int
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> import pandas as pd
+    >>> from clustersim.estimation import predict, read_configurations
+    >>> job = {"model": "llama3-8b", "accelerator": "H200", "count": 8}
+    >>> row = {**job, "dp": 8, "global_batch": 512}
+    >>> table = pd.DataFrame([row])
+    >>> rows = read_configurations(table, cs.load_catalogue())
+    >>> found = predict(rows, cs.performance.default_calibration())
+    >>> bool(found.lo_s[0] < found.step.step_time_s[0] < found.hi_s[0])
+    True
     """
     draw = calibration.mean_draw()
     step = evaluate(

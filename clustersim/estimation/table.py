@@ -91,6 +91,17 @@ class PredictedTable(Brief):
         Messages about columns that were read under another name or ignored.
     interrupted : int
         Number of rows left out because the search was interrupted before it reached them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clustersim.estimation import PREDICTED, predict_table
+    >>> job = {"model": "llama3-8b", "accelerator": "H200", "count": 8}
+    >>> row = {**job, "dp": 8, "global_batch": 512}
+    >>> table = pd.DataFrame([row])
+    >>> found = predict_table(table)
+    >>> found.predicted, set(PREDICTED) <= set(found.table)
+    (1, True)
     """
 
     table: pd.DataFrame
@@ -142,6 +153,8 @@ def predict_table(
 
     Examples
     --------
+    >>> from clustersim.estimation import predict_table
+    >>> import pandas as pd
     >>> table = pd.DataFrame(
     ...     {"accelerator": ["H100", "H1000"], "model": "llama3-8b", "n_accelerators": "8",
     ...      "global_batch": "128", "tp": "2"}

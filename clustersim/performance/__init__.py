@@ -2,7 +2,7 @@
 
 from typing import NoReturn
 
-from clustersim.errors import RenamedError
+from clustersim.errors import RenamedError, no_attribute
 from clustersim.performance.arrays import (
     RECOMPUTE,
     AcceleratorArrays,
@@ -71,4 +71,4 @@ _RENAMED = {"World": "CoefficientDraw", "default_world": "default_draw"}
 def __getattr__(name: str) -> NoReturn:
     if name in _RENAMED:
         raise RenamedError(__name__, name, _RENAMED[name])
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise no_attribute(__name__, name, __all__)

@@ -49,6 +49,7 @@ def attended_tokens(seq_len: float, *, causal: bool, window: float = 0.0) -> flo
 
     Examples
     --------
+    >>> from clustersim.performance import attended_tokens
     >>> attended_tokens(8192, causal=True), attended_tokens(8192, causal=True, window=4096)
     (4096.0, 3072.0)
     """
@@ -98,6 +99,14 @@ class ModelArrays(Columns):
     `span` is the mean number of tokens that a token attends to: half of the sequence under a causal
     mask, the whole sequence without a mask, and fewer tokens with a sliding window
     (:func:`attended_tokens`).
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> from clustersim.performance import ModelArrays
+    >>> models = ModelArrays.of([cs.load_catalogue().model("llama3-8b")])
+    >>> models.layers.tolist()
+    [32.0]
     """
 
     layers: Floats
@@ -160,6 +169,15 @@ class AcceleratorArrays(Columns):
     FP8. `hbm_bytes` counts a stated gigabyte as a binary one (:data:`BINARY_GIGABYTE`).
     `mesh_peers` is the number of links over which a mesh chip divides its scale-up bandwidth.
     `link_generation` is an index into :data:`clustersim.network.constants.GENERATIONS`.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> from clustersim.performance import AcceleratorArrays
+    >>> catalogue = cs.load_catalogue()
+    >>> chips = AcceleratorArrays.of([catalogue.accelerator("H200"), catalogue.accelerator("H20")])
+    >>> chips.hbm_bytes.tolist()
+    [151397597184.0, 103079215104.0]
     """
 
     peak_flops: Floats
@@ -245,6 +263,13 @@ class Plans(Columns):
     moe_recompute : array
         1 if mixture-of-experts layers are recomputed in the backward pass, regardless of
         `recompute` (``recompute_modules = ["moe"]`` in Megatron-Core).
+
+    Examples
+    --------
+    >>> from clustersim.performance import Plans
+    >>> plans = Plans.of(tp=[1.0, 2.0], dp=[8.0, 4.0])
+    >>> plans.tp.tolist(), plans.pp.tolist()
+    ([1.0, 2.0], [1.0, 1.0])
     """
 
     tp: Floats

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Model
-from clustersim.errors import InputError, check_kind
+from clustersim.errors import InputError, check_kind, names_former_arguments
 from clustersim.performance.arrays import (
     BINARY_GIGABYTE,
     RECOMPUTE,
@@ -61,6 +61,14 @@ class BestPlans(Brief):
         Why no plan fits; empty if a plan fits.
     notes : list of tuple of str
         Remarks on each row's plan (:mod:`clustersim.performance.plan_rules`) and on its precision.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> catalogue = cs.load_catalogue()
+    >>> best = cs.best_plans(catalogue.model("llama3-8b"), catalogue.accelerator("H200"), [8, 16])
+    >>> best.dp.tolist()
+    [8, 16]
     """
 
     step_time_s: Floats
@@ -108,6 +116,7 @@ class BestPlans(Brief):
         return describe_plan(plan, 0)
 
 
+@names_former_arguments(world="draw=...")
 def best_plans(
     models: Model | Sequence[Model],
     accelerators: Accelerator | Sequence[Accelerator],
@@ -151,6 +160,7 @@ def best_plans(
 
     Examples
     --------
+    >>> from clustersim import best_plans
     >>> from clustersim.catalogue import load_catalogue
     >>> catalogue = load_catalogue()
     >>> found = best_plans(catalogue.model("llama3-70b"), catalogue.accelerator("H200"), [1, 256])

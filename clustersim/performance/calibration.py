@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -32,6 +32,8 @@ CHECKSUM = "checksum"
 OTHER_VERSION = "was written by another version of clustersim; run `clustersim fit` again"
 MODEL = ("calibration", "catalogue", "network", "performance")
 """Folders of the package whose code determines the meaning of the coefficients."""
+_RENAMED = {"reach": "coverage_factor", "widening": "overdispersion"}
+"""Attributes of earlier versions, with their current names."""
 SPREADS = {parameter.name: parameter.spread for parameter in PARAMETERS}
 
 
@@ -65,6 +67,15 @@ class Calibration(Brief):
         scatter.
     facts : mapping
         Data and errors of the fit, as JSON values (for provenance).
+
+    Examples
+    --------
+    >>> from clustersim.performance import default_calibration
+    >>> calibration = default_calibration()
+    >>> calibration.coverage_factor > 1
+    True
+    >>> calibration.draw(draws=3, seed=1).draws
+    3
     """
 
     keys: tuple[Key, ...]
@@ -86,6 +97,13 @@ class Calibration(Brief):
             "sources": f"{facts['families']:,}" if "families" in facts else "",
             "median error on left-out sources": "" if error is None else format_percent(error),
         }
+
+    if not TYPE_CHECKING:  # a type checker would accept every name
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name in _RENAMED:
+                raise AttributeError(f"Calibration.{name} is now called {_RENAMED[name]}")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def spreads(self) -> Floats:
@@ -178,6 +196,15 @@ def load_calibration(path: str | Path) -> Calibration:
     InputError
         If the file cannot be read, is not a calibration, was written by another version, or was
         changed since it was written (its checksum does not match).
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from clustersim.performance import default_calibration, load_calibration
+    >>> Path("calibration.json").write_text(default_calibration().to_json()) > 0
+    True
+    >>> load_calibration("calibration.json").keys == default_calibration().keys
+    True
     """
     place = find_file(path)
     try:
@@ -249,12 +276,30 @@ def _parse(text: str, source: str) -> Calibration:
 
 @functools.cache
 def default_calibration() -> Calibration:
-    """Return the calibration that was fitted to the project's own measurements."""
+    """Return the calibration that was fitted to the project's own measurements.
+
+    Examples
+    --------
+    >>> from clustersim.performance import default_calibration
+    >>> "Megatron-LM" in default_calibration().stacks
+    True
+    """
     data = resources.files("clustersim.performance") / "data" / "calibration.json"
     return _parse(data.read_text(encoding="utf-8"), "calibration.json")
 
 
 @functools.cache
 def default_draw() -> CoefficientDraw:
-    """Return the posterior mean of the default calibration."""
+    """Return the posterior mean of the default calibration.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> catalogue = cs.load_catalogue()
+    >>> chip, model = catalogue.accelerator("H200"), catalogue.model("llama3-8b")
+    >>> draw = cs.performance.default_draw()
+    >>> by_default = cs.best_plans(model, chip, 8)
+    >>> cs.best_plans(model, chip, 8, draw=draw).step_time_s == by_default.step_time_s
+    array([ True])
+    """
     return default_calibration().mean_draw()

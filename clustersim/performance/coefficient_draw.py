@@ -48,6 +48,13 @@ def labels_of(
         Family of the measurement (a paper or benchmark with its software), or ``""`` if it is
         unknown. An unknown source counts as a new source: its effect is zero in the posterior mean
         and random in a draw.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> from clustersim.performance import labels_of
+    >>> labels_of(cs.load_catalogue().accelerator("H200"), "Megatron-LM")[:4]
+    ('', 'hopper', 'H200', 'Megatron-LM')
     """
     product = product_of(stack) or UNKNOWN
     family = accelerator.family
@@ -86,6 +93,15 @@ class CoefficientDraw(Brief):
         Chips that match no key use :func:`clustersim.performance.default_stack`.
     memory : mapping of str to str
         Memory options of all jobs (:func:`clustersim.performance.parse_memory`).
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> catalogue = cs.load_catalogue()
+    >>> chip, model = catalogue.accelerator("H200"), catalogue.model("llama3-8b")
+    >>> draw = cs.performance.default_calibration().draw(seed=1)
+    >>> cs.best_plans(model, chip, 8, draw=draw).step_time_s.shape
+    (1,)
     """
 
     effects: Mapping[Key, float | Floats]

@@ -22,6 +22,15 @@ class Coefficients:
     :class:`clustersim.performance.CoefficientDraw` computes their values for chips and a software
     stack. `corner` is not a coefficient. It is the width over which the model rounds corners
     (:mod:`clustersim.network.corners`); it is 0 (sharp corners) except during a fit.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> from clustersim.performance import default_draw, labels_of
+    >>> chip = cs.load_catalogue().accelerator("H200")
+    >>> coefficients = default_draw().coefficients([labels_of(chip, "Megatron-LM")])
+    >>> coefficients.matmul_efficiency.round(2).tolist()
+    [0.7]
     """
 
     matmul_efficiency: Floats

@@ -141,6 +141,13 @@ class MemoryRules:
         Largest numbers of parameters that ZeRO 3 gathers and updates at a time; may be infinite.
     buffers, reserve_share, reserve_bytes : array
         Communication buffers (bytes), and the reserve as a share of the chip's memory and as bytes.
+
+    Examples
+    --------
+    >>> from clustersim.performance import memory_rules
+    >>> rules = memory_rules(["Megatron-LM"], ["hopper"])
+    >>> float(rules.weights), float(rules.optimizer)
+    (2.0, 12.0)
     """
 
     weights: Floats
@@ -221,6 +228,7 @@ def memory_rules(
 
     Examples
     --------
+    >>> from clustersim.performance import memory_rules
     >>> rules = memory_rules(["Megatron-LM", "DeepSpeed"], ["hopper", "hopper"])
     >>> rules.gradients.tolist(), float(rules.weights)
     ([4.0, 2.0], 2.0)
@@ -319,6 +327,7 @@ def parse_memory(
 
     Examples
     --------
+    >>> from clustersim.performance import parse_memory
     >>> parse_memory("loss_fused=linear, gradients=fp32")
     {'loss_fused': 'linear', 'gradients': 'fp32'}
     """
@@ -435,6 +444,7 @@ def describe_memory(stack: str, options: Mapping[str, str]) -> str:
 
     Examples
     --------
+    >>> from clustersim.performance import describe_memory
     >>> describe_memory("Megatron-LM", {})
     'Megatron-Core: weights 2, gradients 4, optimizer 12 bytes per parameter; logits stored, \
 6 bytes each'

@@ -45,6 +45,12 @@ class Parameter:
         Prior standard deviation by level of :data:`LEVELS`, on the unbounded scale.
     meaning : str
         Description with its unit.
+
+    Examples
+    --------
+    >>> from clustersim.performance import PARAMETERS
+    >>> PARAMETERS[0].name, PARAMETERS[0].scale
+    ('matmul_efficiency', 'logit')
     """
 
     name: str

@@ -55,6 +55,7 @@ def relative_speed(
 
     Examples
     --------
+    >>> from clustersim.performance import relative_speed
     >>> from clustersim.catalogue import load_catalogue
     >>> catalogue = load_catalogue()
     >>> h20, h200 = catalogue.accelerator("H20"), catalogue.accelerator("H200")

@@ -57,6 +57,15 @@ class PlanSearch(Brief):
         Why no plan fits; empty if a plan fits.
     notes : tuple of tuple of str
         Remarks on each plan (:mod:`clustersim.performance.plan_rules`) and on its precision.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> from clustersim.performance import search_plans
+    >>> catalogue = cs.load_catalogue()
+    >>> found = search_plans(catalogue.model("llama3-8b"), catalogue.accelerator("H200"), 8)
+    >>> found.fitting <= found.looked_at
+    True
     """
 
     plans: Plans
@@ -128,6 +137,7 @@ def search_plans(
 
     Examples
     --------
+    >>> from clustersim.performance import search_plans
     >>> from clustersim.catalogue import load_catalogue
     >>> catalogue = load_catalogue()
     >>> model, chip = catalogue.model("llama3-70b"), catalogue.accelerator("H200")

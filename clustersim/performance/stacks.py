@@ -59,6 +59,7 @@ def product_of(stack: str) -> str:
 
     Examples
     --------
+    >>> from clustersim.performance import product_of
     >>> product_of("NeMo 24.07")
     'NeMo'
     >>> product_of("Megatron-DeepSpeed")
@@ -78,5 +79,11 @@ def default_stack(architecture: str) -> str:
     The default is the recent release with the most measurements: NVIDIA's own recipes of 2025, and
     MindSpeed-LLM 1.0.RC3 on Ascend. For other chips, the stack is unknown (``""``): the mean of all
     stacks is used, and draws include their spread.
+
+    Examples
+    --------
+    >>> from clustersim.performance import default_stack
+    >>> default_stack("hopper"), default_stack("ascend")
+    ('NeMo 25.01-25.04 (DGX Cloud benchmarking recipe)', 'ModelLink/MindSpeed-LLM 1.0.RC3')
     """
     return DEFAULT_STACKS.get(architecture, "")

@@ -94,6 +94,15 @@ class StepTime:
     mfu : array
         Model FLOPs utilisation: FLOP/s of the model divided by the peak of all chips. Recomputed
         work does not count, and attention under a causal mask counts as half of full attention.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> from clustersim.performance import PARTS, search_plans
+    >>> catalogue = cs.load_catalogue()
+    >>> step = search_plans(catalogue.model("llama3-8b"), catalogue.accelerator("H200"), 8).step
+    >>> set(step.parts) == set(PARTS)
+    True
     """
 
     step_time_s: Floats
@@ -160,6 +169,7 @@ def evaluate(
 
     Examples
     --------
+    >>> from clustersim.performance import AcceleratorArrays, ModelArrays, Plans, evaluate
     >>> from clustersim.catalogue import load_catalogue
     >>> from clustersim.performance import default_draw
     >>> catalogue = load_catalogue()

@@ -44,6 +44,20 @@ class Axis:
         Which direction is an improvement; "" if neither is.
     noun : str
         Noun that can follow "less" or "more" ("wait"); the label by default.
+
+    Raises
+    ------
+    InputError
+        If the dimension, the direction or the scale is not allowed.
+
+    Examples
+    --------
+    >>> from clustersim.plots import Axis
+    >>> axis = Axis("time in the queue", dimension="duration")
+    >>> axis.fitted([600.0, 7200.0]).title
+    'time in the queue, h'
+    >>> axis.text(5400.0)
+    '90 min'
     """
 
     label: str
@@ -281,6 +295,7 @@ def axis_of(column: str, *, label: str | None = None, dimension: str | None = No
 
     Examples
     --------
+    >>> from clustersim import axis_of
     >>> axis_of("cluster.pools.seedchip.nodes").label
     'nodes of pool seedchip'
     >>> axis_of("catalogue.SeedChip.hbm_bandwidth").fitted([1.6e12, 4e12]).title

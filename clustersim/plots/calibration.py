@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from clustersim.calibration.cross_validation import SOURCES
+from clustersim.errors import InputError, unknown_name
 from clustersim.performance import PARAMETERS, Calibration
 from clustersim.plots.style import COLOURS, colour, new_figure, style
 from clustersim.units import format_percent
@@ -307,8 +308,28 @@ def plot_coefficient(
     level : str
         ``architecture``, ``chip``, ``product``, ``release``, ``combination`` or ``source``.
     ax : Axes, optional
+        Where to draw; by default in a new figure.
+
+    Raises
+    ------
+    InputError
+        If the parameter or the level is unknown.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> calibration = cs.performance.default_calibration()
+    >>> ax = cs.plots.plot_coefficient(calibration, "matmul_efficiency", "architecture")
+    >>> ax.get_xlabel()
+    'share of the peak that large matrix products reach'
     """
-    found = next(entry for entry in PARAMETERS if entry.name == parameter)
+    by_name = {entry.name: entry for entry in PARAMETERS}
+    if parameter not in by_name:
+        raise InputError("plot_coefficient", unknown_name("parameter", parameter, by_name))
+    levels = {key[1] for key in calibration.keys if key[0] == parameter} - {"base"}
+    if level not in levels:
+        raise InputError("plot_coefficient", unknown_name("level", level, levels))
+    found = by_name[parameter]
     draw = calibration.draw(DRAWS)
     base = np.asarray(draw.effects.get((parameter, "base", ""), 0.0))
     labels = [key[2] for key in calibration.keys if key[:2] == (parameter, level)]

@@ -15,6 +15,7 @@ from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
 from clustersim.plots.direct_labels import label_ends, label_points
 from clustersim.plots.figure import describe, dress, panel, panel_width, plot_style, type_size, wrap
+from clustersim.plots.of_study import plot_of_study
 from clustersim.plots.series import (
     Places,
     Series,
@@ -31,6 +32,7 @@ from clustersim.plots.series import (
     series_of,
 )
 from clustersim.plots.ticks import set_axis
+from clustersim.studies.study_result import StudyResult
 
 __all__ = ["plot_capacity", "why_no_number"]
 
@@ -46,7 +48,7 @@ _MARKS = {
 
 
 def plot_capacity(
-    capacities: pd.DataFrame,
+    capacities: pd.DataFrame | StudyResult,
     x: str,
     *,
     by: str | None = None,
@@ -64,8 +66,9 @@ def plot_capacity(
 
     Parameters
     ----------
-    capacities : DataFrame
-        One row per point of the other parameters, with ``capacity`` and its interval.
+    capacities : DataFrame or StudyResult
+        One row per point of the other parameters, with ``capacity`` and its interval. A study
+        result supplies its table of capacities, its labels and, by default, `by`.
     x : str
         Column on the x axis. Text values become categories.
     by : str, optional
@@ -84,9 +87,31 @@ def plot_capacity(
     InputError
         If a column or `value` is unknown, the table has no rows, or several rows are at the same
         point of a line.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> import pandas as pd
+    >>> capacities = pd.DataFrame(
+    ...     {
+    ...         "scheduler.policy": ["fcfs", "easy"],
+    ...         "capacity": [0.82, 0.91],
+    ...         "capacity_low": [0.80, 0.89],
+    ...         "capacity_high": [0.84, 0.93],
+    ...     }
+    ... )
+    >>> ax = cs.plots.plot_capacity(capacities, "scheduler.policy", objective="p95 wait ≤ 1 h")
+    >>> ax.get_xlabel()
+    'policy'
     """
     if value not in _VALUES:
         raise InputError("plot_capacity", unknown_name("value", value, _VALUES))
+    if isinstance(capacities, StudyResult):
+        fields = {"x": x, "y": [value], "by": by}
+        options = {"objective": objective or None, "axes": axes}
+        return plot_of_study(
+            "plot_capacity", "capacity", capacities, fields, options, y="value", ax=ax
+        )
     check_columns(capacities, (x, by, value), "plot_capacity")
     one_row_each(capacities, (x, by), "plot_capacity")
     axis = _value_axis(value, searched, axes)

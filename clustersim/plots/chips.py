@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from clustersim.errors import InputError, unknown_name
 from clustersim.plots.style import MARKERS, colour, new_figure, style
 from clustersim.units import counted
 
@@ -38,7 +39,7 @@ def draw_chip_comparison(table: pd.DataFrame, *, note: str = "") -> Figure:
         figure = new_figure(10.0, 2.2 + 0.78 * models)
         axes = figure.subplots(1, 2, sharey=True)
         for ax, measure in zip(axes, MEASURES, strict=True):
-            plot_chips(table, measure, ax=ax)
+            plot_chips(table, measure, legend=False, ax=ax)
         axes[1].tick_params(axis="y", left=False)
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
@@ -47,17 +48,38 @@ def draw_chip_comparison(table: pd.DataFrame, *, note: str = "") -> Figure:
     return figure
 
 
-def plot_chips(table: pd.DataFrame, measure: str, *, ax: Axes | None = None) -> Axes:
+def plot_chips(
+    table: pd.DataFrame, measure: str, *, legend: bool = True, ax: Axes | None = None
+) -> Axes:
     """Plot one measure: a row for each model and a marker with a 90 % band for each chip.
 
     Parameters
     ----------
     table : DataFrame
-        From :func:`clustersim.estimation.chip_comparison.compare_chips`. Hypothetical chips have
+        From :func:`clustersim.estimation.compare_chips`. Hypothetical chips have
         hollow markers and dashed bands.
     measure : {"step_time_s", "cny_per_mtoken"}
+        Seconds for one optimizer step, or CNY per million tokens.
+    legend : bool
+        Whether to name the chips next to the axes.
     ax : Axes, optional
+        Where to draw; by default in a new figure.
+
+    Raises
+    ------
+    InputError
+        If the measure is unknown.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> table = cs.estimation.compare_chips({"llama3-8b": 64}, ["H200", "H20"])
+    >>> ax = cs.plots.plot_chips(table, "step_time_s")
+    >>> ax.get_xlabel()
+    'step time (s)'
     """
+    if measure not in MEASURES:
+        raise InputError("plot_chips", unknown_name("measure", measure, MEASURES))
     low, high, title, unit = MEASURES[measure]
     models = list(dict.fromkeys(table["model"]))
     chips = list(dict.fromkeys(table["accelerator"]))
@@ -95,4 +117,6 @@ def plot_chips(table: pd.DataFrame, measure: str, *, ax: Axes | None = None) -> 
         ax.xaxis.set_major_formatter("{x:g}")
         ax.set_xlabel(unit)
         ax.set_title(title, loc="left")
+        if legend:
+            ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax

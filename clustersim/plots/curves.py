@@ -9,9 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from clustersim.analysis.metrics import follows_waits
+from clustersim.errors import InputError
 from clustersim.plots.axis import Axis
 from clustersim.plots.direct_labels import EndLabel, label_ends
 from clustersim.plots.figure import describe, dress, panel, plot_style, type_size
+from clustersim.plots.of_study import plot_of_study
 from clustersim.plots.series import (
     Places,
     Series,
@@ -28,6 +30,7 @@ from clustersim.plots.series import (
     series_of,
 )
 from clustersim.plots.ticks import set_axis
+from clustersim.studies.study_result import StudyResult
 
 __all__ = ["curve_data", "overload_spans", "plot_curve"]
 
@@ -88,7 +91,7 @@ def overload_spans(points: pd.DataFrame, places: Places) -> list[tuple[float, fl
 
 
 def plot_curve(
-    points: pd.DataFrame,
+    points: pd.DataFrame | StudyResult,
     x: str,
     y: str,
     *,
@@ -104,12 +107,14 @@ def plot_curve(
 
     Parameters
     ----------
-    points : DataFrame
-        One row per point of the parameter space, with the intervals of the metric.
+    points : DataFrame or StudyResult
+        One row per point of the parameter space, with the intervals of the metric. A study result
+        supplies its table of points, its labels, its objective and, by default, `by`.
     x, y : str
         Columns on the two axes. Text values on the x axis become categories.
     by : str, optional
-        Column that defines the lines, one for each of its values.
+        Column that defines the lines, one for each of its values. By default, a table has one line,
+        and a study result has one for each combination of its other parameters.
     objective : float or (float, str), optional
         A value of the metric to draw as a dashed line, optionally with its name.
     axes : mapping of str to Axis, optional
@@ -126,7 +131,34 @@ def plot_curve(
     InputError
         If a column is unknown, the table has no rows, or several rows are at the same point of a
         line.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> import pandas as pd
+    >>> points = pd.DataFrame(
+    ...     {
+    ...         "workload.load": [0.5, 0.7, 0.9],
+    ...         "mean_wait_s": [60.0, 300.0, 2400.0],
+    ...         "mean_wait_s_low": [40.0, 240.0, 1800.0],
+    ...         "mean_wait_s_high": [80.0, 360.0, 3200.0],
+    ...     }
+    ... )
+    >>> ax = cs.plots.plot_curve(points, "workload.load", "mean_wait_s", objective=3600)
+    >>> ax.get_xlabel()
+    'offered load'
+
+    With the result of a study, the rest comes from the study::
+
+        result = cs.load_result("out")
+        cs.plots.plot_curve(result, "workload.load", "p95_wait_s")
     """
+    if isinstance(points, StudyResult):
+        if x in points.study.spec.sampled:
+            raise InputError("plot_curve", f"x: {x} has sampled values; use plot_scatter")
+        fields = {"x": x, "y": [y], "by": by}
+        options = {"objective": objective, "axes": axes}
+        return plot_of_study("plot_curve", "curve", points, fields, options, ax=ax)
     check_columns(points, (x, y, by), "plot_curve")
     one_row_each(points, (x, by), "plot_curve")
     table = curve_data(points, y)

@@ -14,6 +14,7 @@ from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
 from clustersim.plots.direct_labels import label_ends
 from clustersim.plots.figure import SINGLE, describe, dress, panel, plot_style
+from clustersim.plots.of_study import plot_of_study
 from clustersim.plots.rows import name_rows, rows_height
 from clustersim.plots.series import (
     OVER_DRAWS,
@@ -31,6 +32,7 @@ from clustersim.plots.series import (
 )
 from clustersim.plots.style import MARKERS, colour
 from clustersim.plots.ticks import finite, set_axis
+from clustersim.studies.study_result import StudyResult
 
 __all__ = ["difference_rows", "plot_differences"]
 
@@ -85,7 +87,7 @@ def difference_rows(
 
 
 def plot_differences(
-    differences: pd.DataFrame,
+    differences: pd.DataFrame | StudyResult,
     metric: str,
     *,
     x: str | None = None,
@@ -100,9 +102,10 @@ def plot_differences(
 
     Parameters
     ----------
-    differences : DataFrame
+    differences : DataFrame or StudyResult
         One row per point, system and metric. ``difference`` or ``relative`` and their intervals
-        (``_low``, ``_high``) are paired over replications.
+        (``_low``, ``_high``) are paired over replications. A study result supplies its table of
+        differences and its labels.
     metric : str
     x : str, optional
         Column on the x axis; each system has a line. By default, each system (and point) has a
@@ -116,7 +119,31 @@ def plot_differences(
     ------
     InputError
         If a column or `metric` is unknown, or several rows are at the same point of a line.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> import pandas as pd
+    >>> differences = pd.DataFrame(
+    ...     {
+    ...         "metric": "mean_wait_s",
+    ...         "system": ["easy", "conservative"],
+    ...         "baseline": "fcfs",
+    ...         "relative": [-0.6, -0.5],
+    ...         "relative_low": [-0.7, -0.6],
+    ...         "relative_high": [-0.5, -0.4],
+    ...     }
+    ... )
+    >>> ax = cs.plots.plot_differences(differences, "mean_wait_s")
+    >>> ax.get_xlabel()
+    "difference from fcfs, % of fcfs's mean"
     """
+    if isinstance(differences, StudyResult):
+        fields = {"x": x, "y": [metric]}
+        options = {"relative": relative, "axes": axes}
+        return plot_of_study(
+            "plot_differences", "differences", differences, fields, options, y="metric", ax=ax
+        )
     value = "relative" if relative else "difference"
     needed = ("metric", "system", "baseline", value, f"{value}_low", f"{value}_high", x)
     check_columns(differences, needed, "plot_differences")

@@ -50,6 +50,14 @@ class StudyFigure(Figure):
     ----------
     panels : list of Axes
         From left to right, then top to bottom.
+
+    Examples
+    --------
+    >>> from clustersim.plots import study_figure
+    >>> figure = study_figure(2, width=7.0)
+    >>> figure.describe("Dots: single runs.", "Line: their mean.")
+    >>> figure.caption
+    'Dots: single runs. Line: their mean.'
     """
 
     panels: list[Axes]
@@ -135,6 +143,7 @@ def study_figure(
 
     Examples
     --------
+    >>> from clustersim.plots import study_figure
     >>> figure = study_figure(2, width=7.0, caption="Bands: 95 % intervals.")
     >>> len(figure.panels), figure.caption
     (2, 'Bands: 95 % intervals.')

@@ -51,7 +51,7 @@ def plot_gantt(
     Parameters
     ----------
     result : Result
-        Result of a run with at most 400 bars in 60 rows.
+        The result of a run with at most 400 bars in 60 rows.
     ax : Axes, optional
         Where to draw; by default in a new figure of suitable height.
     by : {"node", "job"}
@@ -71,6 +71,19 @@ def plot_gantt(
     InputError
         If the run has too many bars or rows (:mod:`clustersim.report.timeline` writes runs of
         any size for a viewer), or `by` is neither ``node`` nor ``job``.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> result = cs.run(
+    ...     {
+    ...         "cluster": "mixed-small",
+    ...         "workload": {"generate": "philly-2017", "jobs": 40, "load": 0.9},
+    ...     }
+    ... )
+    >>> ax = cs.plots.plot_gantt(result, by="job", most_jobs=10)
+    >>> ax.get_xlabel()
+    'simulated time (h); in the bars: accelerators'
     """
     if by not in ("node", "job"):
         raise InputError("by", unknown_name("value", by, ("node", "job")))

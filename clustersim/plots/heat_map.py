@@ -28,9 +28,11 @@ from clustersim.plots.figure import (
     type_size,
     wrap,
 )
+from clustersim.plots.of_study import plot_of_study
 from clustersim.plots.rows import name_categories
 from clustersim.plots.series import axis_for, check_columns, is_text, one_row_each
 from clustersim.plots.ticks import finite, set_ticks
+from clustersim.studies.study_result import StudyResult
 
 __all__ = ["heat_map_grid", "plot_heat_map"]
 
@@ -63,7 +65,7 @@ def heat_map_grid(
 
 
 def plot_heat_map(
-    points: pd.DataFrame,
+    points: pd.DataFrame | StudyResult,
     x: str,
     y: str,
     value: str,
@@ -78,8 +80,9 @@ def plot_heat_map(
 
     Parameters
     ----------
-    points : DataFrame
-        One row per pair of values.
+    points : DataFrame or StudyResult
+        One row per pair of values. A study result supplies its table of points, its labels and its
+        objective.
     x, y, value : str
         Columns of the two parameters and of the metric.
     objective : float, optional
@@ -92,7 +95,26 @@ def plot_heat_map(
     ------
     InputError
         If a column is unknown, the table has no rows, or a pair has several rows.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> import pandas as pd
+    >>> points = pd.DataFrame(
+    ...     {
+    ...         "workload.load": [0.5, 0.9, 0.5, 0.9],
+    ...         "scheduler.policy": ["fcfs", "fcfs", "easy", "easy"],
+    ...         "utilisation": [0.48, 0.79, 0.50, 0.88],
+    ...     }
+    ... )
+    >>> ax = cs.plots.plot_heat_map(points, "workload.load", "scheduler.policy", "utilisation")
+    >>> ax.get_xlabel()
+    'offered load'
     """
+    if isinstance(points, StudyResult):
+        fields = {"x": x, "y": y, "value": value}
+        options = {"objective": objective, "axes": axes}
+        return plot_of_study("plot_heat_map", "heat-map", points, fields, options, ax=ax)
     check_columns(points, (x, y, value), "plot_heat_map")
     one_row_each(points, (x, y), "plot_heat_map")
     columns, rows, grid = heat_map_grid(points, x, y, value)

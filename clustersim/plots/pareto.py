@@ -15,6 +15,7 @@ from clustersim.plots.axis import Axis
 from clustersim.plots.curves import curve_data
 from clustersim.plots.direct_labels import EndLabel, label_ends, label_points
 from clustersim.plots.figure import describe, dress, panel, plot_style
+from clustersim.plots.of_study import plot_of_study
 from clustersim.plots.series import (
     REPLICATIONS,
     axis_for,
@@ -24,6 +25,7 @@ from clustersim.plots.series import (
     value_text,
 )
 from clustersim.plots.ticks import set_axis
+from clustersim.studies.study_result import StudyResult
 
 __all__ = ["plot_pareto", "point_names", "staircase"]
 
@@ -106,7 +108,7 @@ def staircase(
 
 
 def plot_pareto(
-    points: pd.DataFrame,
+    points: pd.DataFrame | StudyResult,
     x: str,
     y: str,
     *,
@@ -119,8 +121,9 @@ def plot_pareto(
 
     Parameters
     ----------
-    points : DataFrame
-        One row per point, with the intervals of the metrics.
+    points : DataFrame or StudyResult
+        One row per point, with the intervals of the metrics. A study result supplies its table of
+        points (of capacities, if it searches them) and its labels.
     x, y : str
         Columns of metrics.
     by : str, optional
@@ -134,7 +137,26 @@ def plot_pareto(
     ------
     InputError
         If a column is unknown or the table has no rows.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> import pandas as pd
+    >>> points = pd.DataFrame(
+    ...     {
+    ...         "cluster.pools.h200.nodes": [16, 32, 64],
+    ...         "fleet_cost_cny": [24e6, 48e6, 96e6],
+    ...         "p95_wait_s": [7200.0, 1800.0, 600.0],
+    ...     }
+    ... )
+    >>> ax = cs.plots.plot_pareto(points, "fleet_cost_cny", "p95_wait_s")
+    >>> ax.get_ylabel()
+    '95th percentile of wait, h'
     """
+    if isinstance(points, StudyResult):
+        fields = {"x": x, "y": [y], "by": by}
+        options = {"maximise": maximise, "axes": axes}
+        return plot_of_study("plot_pareto", "trade-off", points, fields, options, ax=ax)
     check_columns(points, (x, y, by), "plot_pareto")
     of = {column: axis_for(column, axes) for column in (x, y)}
     if maximise is None:

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
+from clustersim.errors import InputError
 from clustersim.plots.axis import Axis
 from clustersim.plots.direct_labels import label_ends
 from clustersim.plots.figure import describe, dress, panel, plot_style
+from clustersim.plots.of_study import plot_of_study
 from clustersim.plots.series import (
     axis_for,
     check_columns,
@@ -21,6 +23,7 @@ from clustersim.plots.series import (
     series_of,
 )
 from clustersim.plots.ticks import set_axis
+from clustersim.studies.study_result import StudyResult
 
 __all__ = ["period_rows", "plot_periods"]
 
@@ -57,9 +60,9 @@ def period_rows(
 
 
 def plot_periods(
-    points: pd.DataFrame,
+    points: pd.DataFrame | StudyResult,
     metric: str,
-    names: Sequence[str],
+    names: Sequence[str] | None = None,
     *,
     by: str | None = None,
     axes: Mapping[str, Axis] | None = None,
@@ -71,8 +74,12 @@ def plot_periods(
 
     Parameters
     ----------
-    points, metric, names
-        As for :func:`period_rows`.
+    points : DataFrame or StudyResult
+        One row per point, with columns ``METRIC@k`` and their intervals for the k-th period. A
+        study result supplies its table of points, its labels, the names and, by default, `by`.
+    metric : str
+    names : sequence of str (periods,), optional
+        Names of the periods, which a table needs.
     by : str, optional
         Column that defines the lines, one for each of its values.
     axes, ax
@@ -86,7 +93,24 @@ def plot_periods(
     ------
     InputError
         If a column is unknown, or a line has several rows in a period.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> import pandas as pd
+    >>> points = pd.DataFrame({"utilisation@1": [0.6], "utilisation@2": [0.8]})
+    >>> ax = cs.plots.plot_periods(points, "utilisation", ["Q1", "Q2"])
+    >>> ax.get_ylabel()
+    'utilisation, %'
     """
+    if isinstance(points, StudyResult):
+        if names is not None:
+            raise InputError("plot_periods", "names: a study result has the names of its periods")
+        fields = {"y": [metric], "by": by}
+        options = {"axes": axes}
+        return plot_of_study("plot_periods", "periods", points, fields, options, y="metric", ax=ax)
+    if names is None:
+        raise InputError("plot_periods", "names: a table needs the names of its periods")
     needed = [f"{metric}@{number}" for number in range(1, len(names) + 1)]
     check_columns(points, (*needed, by), "plot_periods")
     table = period_rows(points, metric, names, by=by)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import (
     DOUBLE,
     StudyFigure,
+    describe,
     dress,
     panel,
     plot_style,
@@ -28,6 +30,15 @@ __all__ = ["draw_purchases", "draw_regret", "plot_purchases"]
 
 _HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "oooo", "----")
 _THOUSAND = 1000
+_BEFORE = "Left of the dashed line: decided before the scenario is known."
+
+
+class HasPurchases(Protocol):
+    """A plan with a table of purchases, which is None if no plan satisfies the limits."""
+
+    @property
+    def purchases(self) -> pd.DataFrame | None:
+        """One row per scenario, quarter and chip."""
 
 
 def draw_purchases(purchases: pd.DataFrame, *, title: str = "") -> StudyFigure:
@@ -40,41 +51,66 @@ def draw_purchases(purchases: pd.DataFrame, *, title: str = "") -> StudyFigure:
     title : str
     """
     scenarios = list(dict.fromkeys(purchases["scenario"]))
-    chips = list(dict.fromkeys(purchases["chip"]))
     columns = len(scenarios) if len(scenarios) <= 3 else 2 + len(scenarios) % 2
     figure = study_figure(len(scenarios), title=title, width=DOUBLE, columns=columns)
     totals = purchases.groupby(["scenario", "quarter"])["chips"].sum()
     most = 1.12 * float(totals.max()) or 1.0
     for ax, scenario in zip(figure.panels, scenarios, strict=True):
-        plot_purchases(purchases[purchases["scenario"] == scenario], most=most, ax=ax)
-    handles = [
-        Patch(facecolor=colour(k), hatch=_HATCHES[k % len(_HATCHES)], edgecolor="white", label=name)
-        for k, name in enumerate(chips)
-        if (purchases.loc[purchases["chip"] == name, "chips"] > 0).any()
-    ]
-    if handles:
+        plot_purchases(purchases, scenario=scenario, most=most, legend=False, ax=ax)
+    if handles := _handles(purchases):
         with plot_style(DOUBLE):
             look: dict[str, Any] = {"loc": "outside upper right", "fontsize": type_size(DOUBLE)}
             figure.legend(handles=handles, ncols=min(5, len(handles)), **look)
-    if set(purchases["decided"]) == {"first", "later"}:
-        figure.describe("Left of the dashed line: decided before the scenario is known.")
     figure.describe("Numbers: all chips bought in the quarter.")
     return figure
 
 
 def plot_purchases(
-    purchases: pd.DataFrame, *, most: float | None = None, ax: Axes | None = None
+    purchases: pd.DataFrame | HasPurchases,
+    *,
+    scenario: str | None = None,
+    most: float | None = None,
+    legend: bool = True,
+    ax: Axes | None = None,
 ) -> Axes:
     """Plot the chips bought in one scenario, stacked by type.
 
     Parameters
     ----------
-    purchases : DataFrame
-        Rows of one scenario, from :func:`clustersim.procurement.tables.purchase_table`.
+    purchases : DataFrame or PurchasePlan
+        A plan, or its table of purchases (:attr:`clustersim.PurchasePlan.purchases`).
+    scenario : str, optional
+        Name of the scenario; not needed if there is only one.
     most : float, optional
-        Upper end of the vertical axis.
+        Upper end of the vertical axis (chips).
+    legend : bool
+        Whether to name the types above the axes.
     ax : Axes, optional
+        Where to draw; by default in a new figure as wide as one column of a paper.
+
+    Raises
+    ------
+    InputError
+        If there are no purchases, the scenario is unknown, or one of several must be chosen.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> import pandas as pd
+    >>> purchases = pd.DataFrame(
+    ...     {
+    ...         "scenario": "on time",
+    ...         "quarter": [1, 1, 2, 2],
+    ...         "decided": "first",
+    ...         "chip": ["H200", "SeedChip", "H200", "SeedChip"],
+    ...         "chips": [800, 0, 400, 1600],
+    ...     }
+    ... )
+    >>> ax = cs.plots.plot_purchases(purchases)
+    >>> [text.get_text() for text in ax.texts]
+    ['800', '2,000']
     """
+    purchases = _of_scenario(purchases, scenario)
     chips = list(dict.fromkeys(purchases["chip"]))
     quarters = sorted(purchases["quarter"].unique())
     with plot_style(ax):
@@ -95,12 +131,42 @@ def plot_purchases(
         first = purchases[purchases["decided"] == "first"]["quarter"].max()
         if not pd.isna(first) and first < quarters[-1]:
             ax.axvline(first + 0.5, color="#777777", lw=0.9, ls="--")
+            describe(ax, _BEFORE)
         ax.set_xticks(quarters, [f"Q{quarter}" for quarter in quarters])
         if most is not None:
             ax.set_ylim(0, most / scale)
         unit = "thousand chips bought" if scale == _THOUSAND else "chips bought"
+        if legend:
+            handles = _handles(purchases)
+            place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0.0, -0.24)}
+            ax.legend(handles=handles, ncols=3, fontsize=type_size(ax), **place)
         dress(ax, str(purchases["scenario"].iloc[0]), x="quarter", y=unit)
     return ax
+
+
+def _of_scenario(purchases: pd.DataFrame | HasPurchases, scenario: str | None) -> pd.DataFrame:
+    """Return the rows of a scenario."""
+    source = "plot_purchases"
+    table = purchases if isinstance(purchases, pd.DataFrame) else purchases.purchases
+    if table is None:
+        raise InputError(source, "there is nothing to draw: no plan satisfies the limits")
+    names = list(dict.fromkeys(table["scenario"]))
+    if scenario is None and len(names) != 1:
+        raise InputError(source, f"scenario: must be one of {', '.join(map(str, names))}")
+    if scenario is None:
+        return table
+    if scenario not in names:
+        raise InputError(source, unknown_name("scenario", scenario, names))
+    return table[table["scenario"] == scenario]
+
+
+def _handles(purchases: pd.DataFrame) -> list[Patch]:
+    """Return an entry of the legend for each type that is bought."""
+    return [
+        Patch(facecolor=colour(k), hatch=_HATCHES[k % len(_HATCHES)], edgecolor="white", label=name)
+        for k, name in enumerate(dict.fromkeys(purchases["chip"]))
+        if (purchases.loc[purchases["chip"] == name, "chips"] > 0).any()
+    ]
 
 
 def draw_regret(regret: pd.DataFrame, *, title: str = "") -> StudyFigure:

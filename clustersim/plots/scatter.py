@@ -16,8 +16,10 @@ from clustersim.plots.curves import curve_data
 from clustersim.plots.direct_labels import EndLabel, label_ends
 from clustersim.plots.figure import describe, dress, panel, plot_style
 from clustersim.plots.series import axis_for, check_columns, place_x, series_of
+from clustersim.plots.study_axes import study_axes
 from clustersim.plots.style import COLOURS
 from clustersim.plots.ticks import set_axis
+from clustersim.studies.study_result import StudyResult
 
 __all__ = ["binned_means", "plot_scatter"]
 
@@ -52,7 +54,7 @@ def binned_means(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
 
 
 def plot_scatter(
-    points: pd.DataFrame,
+    points: pd.DataFrame | StudyResult,
     x: str,
     y: str,
     *,
@@ -64,9 +66,10 @@ def plot_scatter(
 
     Parameters
     ----------
-    points : DataFrame
+    points : DataFrame or StudyResult
         One row per point of the parameter space.  Overloaded points have no finite wait and are
-        left out; the caption gives their number.
+        left out; the caption gives their number.  A study result supplies its table of points and
+        its labels.
     x, y : str
         Columns with numbers.
     by : str, optional
@@ -84,7 +87,21 @@ def plot_scatter(
     ------
     InputError
         If a column is unknown.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> loads = np.linspace(0.3, 0.9, 40)
+    >>> points = pd.DataFrame({"workload.load": loads, "mean_wait_s": 600 * loads / (1 - loads)})
+    >>> ax = cs.plots.plot_scatter(points, "workload.load", "mean_wait_s")
+    >>> ax.get_ylabel()
+    'mean wait, min'
     """
+    if isinstance(points, StudyResult):
+        axes = {**study_axes(points), **(axes or {})}
+        points = points.points
     check_columns(points, (x, y, by), "plot_scatter")
     table = curve_data(points, y)
     shown = table[np.isfinite(table[y].to_numpy(dtype=np.float64))]

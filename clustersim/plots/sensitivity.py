@@ -12,9 +12,11 @@ from matplotlib.axes import Axes
 from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import SINGLE, describe, dress, panel, plot_style
+from clustersim.plots.of_study import plot_of_study
 from clustersim.plots.rows import name_rows, rows_height
 from clustersim.plots.series import axis_for, check_columns
 from clustersim.plots.style import COLOURS
+from clustersim.studies.study_result import StudyResult
 
 __all__ = ["plot_indices", "sorted_indices"]
 
@@ -41,7 +43,7 @@ def sorted_indices(indices: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def plot_indices(
-    indices: pd.DataFrame,
+    indices: pd.DataFrame | StudyResult,
     metric: str,
     *,
     axes: Mapping[str, Axis] | None = None,
@@ -51,8 +53,9 @@ def plot_indices(
 
     Parameters
     ----------
-    indices : DataFrame
-        One row per parameter and metric, with ``first``, ``total`` and their ``_low``, ``_high``.
+    indices : DataFrame or StudyResult
+        One row per parameter and metric, with ``first``, ``total`` and their ``_low``, ``_high``. A
+        study result supplies its table of indices and its labels.
     metric : str
     axes : mapping of str to Axis, optional
         Labels of parameters and metrics that replace the defaults.
@@ -63,7 +66,26 @@ def plot_indices(
     ------
     InputError
         If `metric` is unknown or a column is missing.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> import pandas as pd
+    >>> indices = pd.DataFrame(
+    ...     {
+    ...         "parameter": ["workload.load", "scheduler.policy"],
+    ...         "metric": "p95_wait_s",
+    ...         "first": [0.6, 0.1],
+    ...         "total": [0.8, 0.3],
+    ...     }
+    ... )
+    >>> ax = cs.plots.plot_indices(indices, "p95_wait_s")
+    >>> ax.get_xlabel()
+    'share of variance'
     """
+    if isinstance(indices, StudyResult):
+        fields, options = {"y": [metric]}, {"axes": axes}
+        return plot_of_study("plot_indices", "indices", indices, fields, options, y="metric", ax=ax)
     check_columns(indices, ("parameter", "metric", "first", "total"), "plot_indices")
     rows = sorted_indices(indices, metric)
     names = [axis_for(parameter, axes).label for parameter in rows["parameter"]]

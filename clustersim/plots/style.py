@@ -162,6 +162,13 @@ def save_figure(
     ------
     InputError
         If a format is unknown, or a file cannot be written.
+
+    Examples
+    --------
+    >>> from clustersim.plots import save_figure, study_figure
+    >>> figure = study_figure(1, title="Empty")
+    >>> [path.name for path in save_figure(figure, "figures/empty")]
+    ['empty.png', 'empty.svg']
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:

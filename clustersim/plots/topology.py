@@ -134,7 +134,7 @@ def plot_topology(spec: ClusterSpec, ax: Axes | None = None, *, note: str | None
     ----------
     spec : ClusterSpec
     ax : Axes, optional
-        Where to draw; by default on a new figure of suitable size (:func:`draw_topology`).
+        Where to draw; by default on a new figure of suitable size.
     note : str, optional
         A line at the bottom.
 
@@ -142,6 +142,14 @@ def plot_topology(spec: ClusterSpec, ax: Axes | None = None, *, note: str | None
     -------
     Axes
         Axes whose limits are the size of the drawing in inches.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> cluster = cs.load_cluster("mixed-small", cs.load_catalogue())
+    >>> ax = cs.plots.plot_topology(cluster)
+    >>> ax.texts[0].get_text()
+    'mixed-small'
     """
     if ax is None:
         return draw_topology(spec, note=note).axes[0]

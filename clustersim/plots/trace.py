@@ -14,6 +14,7 @@ from clustersim.array_types import Floats
 from clustersim.calendar import Calendar
 from clustersim.plots.style import COLOURS, new_figure, style
 from clustersim.units import counted, format_duration, format_percent
+from clustersim.workload import JobLog
 from clustersim.workload.describe import TraceStatistics, clock_of, describe_jobs, size_bins
 
 __all__ = [
@@ -87,10 +88,39 @@ def _axes(ax: Axes | None) -> Axes:
         return new_figure().subplots()
 
 
-def plot_sizes(statistics: TraceStatistics, ax: Axes | None = None) -> Axes:
-    """Draw the shares of jobs and of work by job size."""
+def _jobs_of(log: pd.DataFrame | JobLog) -> pd.DataFrame:
+    return log.jobs if isinstance(log, JobLog) else log
+
+
+def _statistics_of(log: pd.DataFrame | JobLog | TraceStatistics) -> TraceStatistics:
+    if isinstance(log, TraceStatistics):
+        return log
+    if isinstance(log, JobLog):
+        return describe_jobs(log.jobs, calendar=Calendar(log.origin))
+    return describe_jobs(log)
+
+
+def plot_sizes(log: pd.DataFrame | JobLog | TraceStatistics, *, ax: Axes | None = None) -> Axes:
+    """Draw the shares of jobs and of work by job size.
+
+    Parameters
+    ----------
+    log : DataFrame, JobLog or TraceStatistics
+        A jobs table, the log from :func:`clustersim.read_jobs`, or the statistics from
+        :func:`clustersim.describe_jobs`.
+    ax : Axes, optional
+        Where to draw; by default in a new figure.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> log = cs.read_jobs("experiments/sample_jobs.csv")
+    >>> ax = cs.plots.plot_sizes(log)
+    >>> ax.get_xlabel()
+    'accelerators per job'
+    """
     ax = _axes(ax)
-    mix = statistics.size_mix
+    mix = _statistics_of(log).size_mix
     at = np.arange(len(mix))
     for shift, column, colour, label in (
         (-0.2, "jobs_share", COLOURS["blue"], "of jobs"),
@@ -108,8 +138,25 @@ def plot_sizes(statistics: TraceStatistics, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_durations(jobs: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the distribution of run times, weighted by jobs and by accelerator time."""
+def plot_durations(log: pd.DataFrame | JobLog, *, ax: Axes | None = None) -> Axes:
+    """Draw the distribution of run times, weighted by jobs and by accelerator time.
+
+    Parameters
+    ----------
+    log : DataFrame or JobLog
+        A jobs table, or the log from :func:`clustersim.read_jobs`.
+    ax : Axes, optional
+        Where to draw; by default in a new figure.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> log = cs.read_jobs("experiments/sample_jobs.csv")
+    >>> ax = cs.plots.plot_durations(log)
+    >>> ax.get_xlabel()
+    'run time'
+    """
+    jobs = _jobs_of(log)
     ax = _axes(ax)
     runs = jobs["duration_s"].to_numpy(dtype=np.float64)
     known = ~np.isnan(runs)
@@ -150,12 +197,30 @@ def _time_axis(ax: Axes, seconds: Floats) -> None:
 
 
 def plot_arrivals(
-    jobs: pd.DataFrame, *, origin: datetime | None = None, ax: Axes | None = None
+    log: pd.DataFrame | JobLog, *, origin: datetime | None = None, ax: Axes | None = None
 ) -> Axes:
     """Draw arrivals per day with their mean over seven days; for short logs, per hour or minute.
 
-    If `origin` (the local date and time at ``submit_s`` 0) is given, days are calendar days.
+    Parameters
+    ----------
+    log : DataFrame or JobLog
+        A jobs table, or the log from :func:`clustersim.read_jobs`.
+    origin : datetime, optional
+        Local date and time at ``submit_s`` 0, by default that of the log. With it, days are
+        calendar days.
+    ax : Axes, optional
+        Where to draw; by default in a new figure.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> log = cs.read_jobs("experiments/sample_jobs.csv")
+    >>> ax = cs.plots.plot_arrivals(log)
+    >>> ax.get_title()
+    'Arrivals'
     """
+    jobs = _jobs_of(log)
+    origin = log.origin if origin is None and isinstance(log, JobLog) else origin
     ax = _axes(ax)
     submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
     span_s = submit_s[-1] - submit_s[0]
@@ -187,9 +252,34 @@ def plot_arrivals(
 
 
 def plot_week(
-    statistics: TraceStatistics, *, weekdays_known: bool = False, ax: Axes | None = None
+    log: pd.DataFrame | JobLog | TraceStatistics,
+    *,
+    weekdays_known: bool | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
-    """Draw the arrival rate by hour of the week, or a remark if the log is shorter than a day."""
+    """Draw the arrival rate by hour of the week, or a remark if the log is shorter than a day.
+
+    Parameters
+    ----------
+    log : DataFrame, JobLog or TraceStatistics
+        As for :func:`plot_sizes`.
+    weekdays_known : bool, optional
+        Whether days have their names instead of numbers; by default if the log has a date.
+    ax : Axes, optional
+        Where to draw; by default in a new figure.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> workload = cs.load_workload("philly-2017")
+    >>> jobs = cs.generate_jobs(workload, cs.Streams(1), n_jobs=1000)
+    >>> ax = cs.plots.plot_week(jobs)
+    >>> ax.get_title()
+    'Daily and weekly cycle'
+    """
+    if weekdays_known is None:
+        weekdays_known = isinstance(log, JobLog) and log.origin is not None
+    statistics = _statistics_of(log)
     ax = _axes(ax)
     if statistics.span_s < _DAY_S:
         ax.set_axis_off()

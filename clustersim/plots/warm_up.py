@@ -13,8 +13,10 @@ from clustersim.errors import InputError
 from clustersim.plots.axis import Axis
 from clustersim.plots.direct_labels import EndLabel, label_ends
 from clustersim.plots.figure import describe, dress, panel, plot_style
+from clustersim.plots.of_study import plot_of_study
 from clustersim.plots.style import COLOURS
 from clustersim.plots.ticks import set_axis
+from clustersim.studies.study_result import StudyResult
 
 __all__ = ["moving_average", "plot_warm_up"]
 
@@ -53,7 +55,7 @@ def moving_average(values: npt.ArrayLike, half: int) -> Floats:
 
 
 def plot_warm_up(
-    series: npt.ArrayLike,
+    series: npt.ArrayLike | StudyResult,
     *,
     warm_up: float | npt.ArrayLike | None = None,
     reached: bool = True,
@@ -64,8 +66,9 @@ def plot_warm_up(
 
     Parameters
     ----------
-    series : array_like (replications, bins)
-        Mean wait (s) of equal shares of the jobs in order of submission.
+    series : array_like (replications, bins), or StudyResult
+        Mean wait (s) of equal shares of the jobs in order of submission. A study result supplies
+        the series of the point with the longest waits that meets its objective, and the rest.
     warm_up : float or array_like (replications,), optional
         Share of the jobs that is left out: one number for all replications, or one for each.
     reached : bool
@@ -79,7 +82,19 @@ def plot_warm_up(
     ------
     InputError
         If `series` is not two-dimensional or empty, or a share is not between 0 and 1.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> import numpy as np
+    >>> waits_s = 1800 * (1 - np.exp(-np.arange(40) / 6))
+    >>> ax = cs.plots.plot_warm_up([waits_s, 1.1 * waits_s], warm_up=0.3)
+    >>> ax.get_xlabel()
+    'jobs in order of submission, %'
     """
+    if isinstance(series, StudyResult):
+        options = {"warm_up": warm_up, "where": where or None}
+        return plot_of_study("plot_warm_up", "warm-up", series, {}, options, ax=ax)
     waits = np.asarray(series, dtype=np.float64)
     if waits.ndim != 2 or waits.size == 0:
         raise InputError(

@@ -45,6 +45,13 @@ class PlanQuestion(Brief):
         Paths of the fields that were filled in from the planning assumptions.
     notes : tuple of str
         Notes on the changes that were applied to the plan file.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> question = cs.load_plan("plan_2026")
+    >>> question.spec.quarters, list(question.spec.chips)
+    (4, ['h200', 'h20', '910b', 'seedchip'])
     """
 
     spec: PlanSpec
@@ -85,6 +92,13 @@ def load_plan(
     ------
     InputError
         If the plan has problems; the error lists all of them.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> question = cs.load_plan("plan_2026", changes={"budget": "80e9 CNY"})
+    >>> question.spec.budget
+    (80000000000.0, 'CNY')
     """
     named, path = path, existing_file(path, within="experiments")
     fields, small = read_version(path, quick=quick)
@@ -139,6 +153,28 @@ def define_plan(
     ------
     InputError
         If the plan has problems; the error lists all of them.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> question = cs.define_plan(
+    ...     {
+    ...         "name": "one chip",
+    ...         "quarters": 1,
+    ...         "chips": {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}},
+    ...         "demand": {
+    ...             "tuning": {
+    ...                 "model": "llama3-8b",
+    ...                 "accelerators": 8,
+    ...                 "job_tokens": 1.0e9,
+    ...                 "tokens": 1.0e13,
+    ...                 "must_meet": 1,
+    ...             }
+    ...         },
+    ...     }
+    ... )
+    >>> question.spec.quarters, list(question.spec.chips)
+    (1, ['h200'])
     """
     if isinstance(fields, PlanQuestion):
         return fields

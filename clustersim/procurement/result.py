@@ -11,6 +11,7 @@ import pandas as pd
 
 from clustersim import interrupts
 from clustersim.brief import Brief
+from clustersim.errors import names_former_arguments
 from clustersim.outputs import new_folder
 from clustersim.procurement.fleet import open_base_scenario, throughput
 from clustersim.procurement.gangs import gangs_without_room
@@ -23,6 +24,7 @@ from clustersim.procurement.regret import Regret, find_regret
 from clustersim.procurement.shadow_prices import shadow_prices
 from clustersim.procurement.shortfall import find_shortfall
 from clustersim.procurement.solve import Effort, Schedule, solve, solve_relaxed
+from clustersim.procurement.tables import purchase_table
 from clustersim.procurement.verify import Verified, verify
 from clustersim.units import format_money
 
@@ -51,6 +53,31 @@ class PurchasePlan(Brief):
         None if the plan has no section `verify`.
     reference : DataFrame or None
         See :func:`~clustersim.procurement.reference.reference_table`.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> plan = cs.plan_purchases(
+    ...     {
+    ...         "name": "one chip",
+    ...         "quarters": 1,
+    ...         "chips": {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}},
+    ...         "demand": {
+    ...             "tuning": {
+    ...                 "model": "llama3-8b",
+    ...                 "accelerators": 8,
+    ...                 "job_tokens": 1.0e9,
+    ...                 "tokens": 1.0e13,
+    ...                 "must_meet": 1,
+    ...             }
+    ...         },
+    ...     }
+    ... )
+    >>> plan.meets
+    True
+    >>> plan.purchases[["quarter", "chip", "nodes", "chips"]]
+       quarter  chip  nodes  chips
+    0        1  h200     16    128
     """
 
     question: PlanQuestion
@@ -94,6 +121,14 @@ class PurchasePlan(Brief):
         with new_folder(folder) as path:
             write_plan(self, path, formats)
         return path
+
+    @property
+    def purchases(self) -> pd.DataFrame | None:
+        """The purchases, one row per scenario, quarter and chip; None without a plan.
+
+        See :func:`~clustersim.procurement.tables.purchase_table` for the columns.
+        """
+        return None if self.schedule is None else purchase_table(self, self.schedule)
 
     @property
     def meets(self) -> bool:
@@ -141,6 +176,7 @@ class PurchasePlan(Brief):
         return [] if self.schedule is None else gangs_without_room(self.question, self.schedule)
 
 
+@names_former_arguments(told="report=...")
 def plan_purchases(
     question: str | Path | Mapping[str, Any] | PlanQuestion,
     *,
@@ -179,6 +215,7 @@ def plan_purchases(
 
     Examples
     --------
+    >>> from clustersim import plan_purchases
     >>> plan = plan_purchases(
     ...     {
     ...         "name": "one chip",

@@ -27,6 +27,17 @@ def run_experiment(study_file: Path, description: str | None = None) -> None:
     ------
     SystemExit
         With code 2 if the input cannot be used, or 130 after an interrupt.
+
+    Examples
+    --------
+    >>> import sys
+    >>> from pathlib import Path
+    >>> from clustersim.report import run_experiment
+    >>> sys.argv = ["mine.py", "--quick"]
+    >>> run_experiment(Path("mine.yaml"))
+    Traceback (most recent call last):
+        ...
+    SystemExit: 2
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, help="folder (default: a new one in out/)")

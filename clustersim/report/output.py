@@ -13,6 +13,7 @@ def unused_folder(path: str | Path) -> Path:
 
     Examples
     --------
+    >>> from clustersim.report import unused_folder
     >>> unused_folder("no-such-folder").name
     'no-such-folder'
     """

@@ -87,6 +87,23 @@ def run_study(
     ------
     InputError
         If the study or the folder cannot be used.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> study = {
+    ...     "name": "two loads",
+    ...     "base": {
+    ...         "cluster": "mixed-small",
+    ...         "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
+    ...     },
+    ...     "parameters": {"workload.load": [0.5, 0.9]},
+    ...     "replications": 2,
+    ... }
+    >>> cs.run_study(study, "out", workers=1)
+    True
+    >>> cs.load_result("out").runs["status"].unique().tolist()
+    ['finished']
     """
     return conduct(
         define_study(study),
@@ -232,6 +249,24 @@ def write_report(folder: str | Path) -> Path:
     ------
     InputError
         If the folder is not that of a study, or the page cannot be written.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> study = {
+    ...     "name": "two loads",
+    ...     "base": {
+    ...         "cluster": "mixed-small",
+    ...         "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
+    ...     },
+    ...     "parameters": {"workload.load": [0.5, 0.9]},
+    ...     "replications": 2,
+    ...     "plots": [{"kind": "warm-up"}],
+    ... }
+    >>> cs.run_study(study, "out", workers=1)
+    True
+    >>> cs.write_report("out").name
+    'report.html'
     """
     check_kind("folder", folder, (str, Path), "a path")
     folder = Path(folder)

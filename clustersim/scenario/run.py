@@ -44,6 +44,7 @@ def run(
 
     Examples
     --------
+    >>> from clustersim import run
     >>> result = run(
     ...     {
     ...         "cluster": "mixed-small",

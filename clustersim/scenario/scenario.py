@@ -316,6 +316,13 @@ def load_scenario(
     ------
     InputError
         If the file is invalid; the message lists all its problems.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> scenario = cs.load_scenario("mixed_small", {"workload.load": 0.9})
+    >>> scenario.scenario.workload.load
+    0.9
     """
     path = existing_file(path, within="experiments")
     data = read_extended(path)
@@ -362,7 +369,21 @@ def define_scenario(
     source: str | Path = "scenario",
     folder: str | Path = ".",
 ) -> LoadedScenario:
-    """Validate a scenario given as plain data; see :func:`load_scenario`."""
+    """Validate a scenario given as plain data; see :func:`load_scenario`.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> scenario = cs.define_scenario(
+    ...     {
+    ...         "cluster": "mixed-small",
+    ...         "workload": {"generate": "philly-2017", "jobs": 100, "load": 0.5},
+    ...     },
+    ...     {"scheduler.policy": "easy"},
+    ... )
+    >>> scenario.scenario.scheduler.policy
+    'easy'
+    """
     tree = copy.deepcopy(dict(data))
     items = change_items(changes)
     tree |= {key: value for key, value in items if key == "case"}

@@ -91,6 +91,13 @@ class Consolidate(BucketPlacement):
     lowest index. A job whose size is a multiple of a node runs on entirely free nodes, lowest index
     first. A job of any other size uses as many entirely free nodes as it can fill, and its
     remainder runs on the node with the most free chips among the other nodes.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import Consolidate
+    >>> placement = Consolidate(n_nodes=3, chips_per_node=8)
+    >>> list(placement.take(6)), list(placement.take(2)), list(placement.take(8))
+    ([(0, 6)], [(0, 2)], [(1, 8)])
     """
 
     def choose(self, n: int, node_free: NodeFree) -> Nodes | None:
@@ -220,6 +227,13 @@ class Spread(BucketPlacement):
 
     Ties go to the lowest index. A job of n chips on an empty partition therefore takes one
     chip on each of the first n nodes.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import Spread
+    >>> placement = Spread(n_nodes=3, chips_per_node=8)
+    >>> list(placement.take(6)), list(placement.take(2)), list(placement.take(8))
+    ([(0, 2), (1, 2), (2, 2)], [(0, 1), (1, 1)], [(0, 3), (1, 2), (2, 3)])
     """
 
     def choose(self, n: int, node_free: NodeFree) -> Nodes | None:

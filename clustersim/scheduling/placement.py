@@ -102,6 +102,23 @@ class Placement:
     ----------
     capacity, free : int
         Number of accelerators installed, and number free now.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import Placement
+    >>> class FirstFit(Placement):
+    ...     def take(self, n):
+    ...         if n > self.free:
+    ...             return None
+    ...         self.free -= n
+    ...         return ()
+    ...     def give(self, nodes, n):
+    ...         self.free += n
+    >>> placement = FirstFit(n_nodes=2, chips_per_node=8)
+    >>> placement.take(12)
+    ()
+    >>> placement.take(12) is None, placement.free
+    (True, 4)
     """
 
     def __init__(self, n_nodes: int, chips_per_node: int) -> None:
@@ -131,7 +148,17 @@ class Placement:
 
 
 class Pooled(Placement):
-    """Counts accelerators without tracking nodes: a job fits if enough are free."""
+    """Counts accelerators without tracking nodes: a job fits if enough are free.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import Pooled
+    >>> placement = Pooled(n_nodes=3, chips_per_node=8)
+    >>> placement.take(20)
+    ()
+    >>> placement.free
+    4
+    """
 
     def take(self, n: int) -> Nodes | None:
         if n > self.free:
@@ -163,6 +190,7 @@ class NodePlacement(Placement):
     --------
     A placement that fills nodes from the last to the first:
 
+    >>> from clustersim import NodePlacement
     >>> class FromTheEnd(NodePlacement):
     ...     def choose(self, n, node_free):
     ...         nodes = []

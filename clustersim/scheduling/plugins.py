@@ -74,6 +74,12 @@ def find_policy(name: str | type[Policy], *, folder: str | Path = ".") -> type[P
     ------
     InputError
         If the policy, the file or the class does not exist, or the file fails to load.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import find_policy
+    >>> find_policy("easy").__name__
+    'Easy'
     """
     if isinstance(name, type):
         return name
@@ -81,7 +87,14 @@ def find_policy(name: str | type[Policy], *, folder: str | Path = ".") -> type[P
 
 
 def find_placement(name: str | type[Placement], *, folder: str | Path = ".") -> type[Placement]:
-    """Return a placement class; see :func:`find_policy`."""
+    """Return a placement class; see :func:`find_policy`.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import find_placement
+    >>> find_placement("consolidate").__name__
+    'Consolidate'
+    """
     if isinstance(name, type):
         return name
     return _find(name, "placement", PLACEMENTS, Placement, Path(folder))

@@ -30,6 +30,14 @@ class JobColumns:
         The distinct sets of partitions on which jobs can run, each in order of preference.
     choice_of : sequence of int
         Index of each job's set in `choices`.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import JobColumns
+    >>> estimates_s = [[60.0, 300.0]]
+    >>> jobs = JobColumns([8, 16], estimate_s=estimates_s, choices=[(0,)], choice_of=[0, 0])
+    >>> jobs.estimate_s[0][1]
+    300.0
     """
 
     n_accelerators: Sequence[int]
@@ -67,6 +75,14 @@ class Partition:
         never returns.
     n_gone : int
         Number of nodes that never return to service.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import Consolidate, Partition
+    >>> partition = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+    >>> partition.withdraw(1, until=3600.0)
+    >>> partition.placement.free
+    8
     """
 
     index: int
@@ -149,6 +165,20 @@ class Queue:
     ----------
     now : float
         The simulated time of the scheduling pass, seconds.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+    >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+    >>> jobs = JobColumns([8, 16], estimate_s=[[60.0, 300.0]], choices=[(0,)], choice_of=[0, 0])
+    >>> started = []
+    >>> def start(job, partition, nodes):
+    ...     started.append((job, partition.name))
+    >>> queue = Queue([h200], [0], jobs, start, looks_ahead=False)
+    >>> queue.start_anywhere(0), queue.start_anywhere(1)
+    (True, False)
+    >>> started, queue.free
+    ([(0, 'h200')], 8)
     """
 
     def __init__(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
-from typing import ParamSpec, TypeVar
 
 import pandas as pd
 
@@ -20,11 +18,9 @@ from clustersim.simulation.speeds import RunTimeModel
 from clustersim.topology import Cluster, ClusterSpec
 from clustersim.workload import JobLog
 
-__all__ = ["check_arguments", "names_former_arguments"]
+__all__ = ["FORMER", "check_arguments"]
 
-Given = ParamSpec("Given")
-Returned = TypeVar("Returned")
-_FORMER = {
+FORMER = {
     **{
         name: f"run_times=RunTimeModel({name}=...)"
         for name in ("reference_accelerator", "reference_models", "draw", "precision")
@@ -34,23 +30,7 @@ _FORMER = {
     "demands": "node_events=NodeEvents(events, services)",
     "provenance": "simulate(...).with_provenance(...)",
 }
-"""Maps each argument of earlier versions to its replacement."""
-
-
-def names_former_arguments(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
-    """Decorate a function so that arguments of earlier versions raise an error.
-
-    The error names the replacement of each such argument.
-    """
-
-    @functools.wraps(function)
-    def checked(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
-        former = [f"{name}: was replaced by {_FORMER[name]}" for name in kwargs if name in _FORMER]
-        if former:
-            raise InputError("simulate", former)
-        return function(*args, **kwargs)
-
-    return checked
+"""Maps each argument of earlier versions of `simulate` to its replacement."""
 
 
 def check_arguments(

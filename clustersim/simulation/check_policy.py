@@ -73,6 +73,12 @@ def check_policy(
     ------
     InputError
         If the policy or placement does not exist, or the seed is negative.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> [finding.trial for finding in cs.check_policy("fcfs") if finding.problem]
+    []
     """
     if seed < 0:
         raise InputError("seed", f"must be 0 or more, found {seed}")

@@ -75,6 +75,22 @@ class Result(Brief):
     provenance : dict
         The resolved scenario, seed, calendar, versions, wall time, and whether the run was
         interrupted.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> result = cs.run(
+    ...     {
+    ...         "cluster": "mixed-small",
+    ...         "workload": {"generate": "philly-2017", "jobs": 100, "load": 0.5},
+    ...     }
+    ... )
+    >>> list(result.jobs["outcome"].unique())
+    ['finished']
+    >>> result.save("out")
+    PosixPath('out')
+    >>> cs.Result.load("out").jobs.equals(result.jobs)
+    True
     """
 
     jobs: pd.DataFrame

@@ -51,6 +51,7 @@ class Scheduling:
 
     Examples
     --------
+    >>> from clustersim import Scheduling
     >>> Scheduling(choose="fast")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...

@@ -23,7 +23,7 @@ from clustersim.engine.node_events import NodeEvent, without_overlaps
 from clustersim.engine.partitions import build_partitions
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Recovery
-from clustersim.errors import ClusterSimError, InputError
+from clustersim.errors import ClusterSimError, InputError, names_former_arguments
 from clustersim.scheduling import (
     JobColumns,
     NodePlacement,
@@ -36,7 +36,7 @@ from clustersim.scheduling import (
 from clustersim.scheduling.plugins import error_in_plugin, interrupts_itself, plugin_file
 from clustersim.scheduling.stalls import stopped_when_stalled
 from clustersim.simulation import tables
-from clustersim.simulation.arguments import check_arguments, names_former_arguments
+from clustersim.simulation.arguments import FORMER, check_arguments
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
 from clustersim.simulation.result import Result, versions
@@ -66,7 +66,7 @@ class NodeEvents:
     services: Sequence[ServiceDemand] = ()
 
 
-@names_former_arguments
+@names_former_arguments(**FORMER)
 def simulate(
     jobs: pd.DataFrame,
     cluster: Cluster,
@@ -125,6 +125,8 @@ def simulate(
 
     Examples
     --------
+    >>> from clustersim import Scheduling, simulate
+    >>> import pandas as pd
     >>> from clustersim.topology import single_pool
     >>> jobs = pd.DataFrame(
     ...     {"job_id": [1, 2], "submit_s": [0, 5], "n_accelerators": [8, 8], "duration_s": [60, 60]}
@@ -407,6 +409,8 @@ def replay(
 
     Examples
     --------
+    >>> from clustersim import replay
+    >>> import pandas as pd
     >>> log = pd.DataFrame(
     ...     {"job_id": [1, 2], "submit_s": [0, 5], "n_accelerators": [8, 8], "duration_s": [60, 60]}
     ... )

@@ -35,6 +35,17 @@ class RunTimeModel:
         calibration.
     precision : {"bf16", "fp8"}
         Precision of matrix products; a chip without FP8 computes in BF16.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> cluster = cs.compile_cluster(cs.load_cluster("mixed-small", cs.load_catalogue()))
+    >>> jobs = cs.generate_jobs(cs.load_workload("philly-2017"), cs.Streams(1), n_jobs=20)
+    >>> models = {"default": "llama3-8b"}
+    >>> model = cs.RunTimeModel(reference_accelerator="H200", reference_models=models)
+    >>> result = cs.simulate(jobs, cluster, run_times=model)
+    >>> len(result.jobs)
+    20
     """
 
     reference_accelerator: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from clustersim.errors import RenamedError
+from clustersim.errors import RenamedError, no_attribute
 
 if TYPE_CHECKING:
     from clustersim.studies.execution import Progress, make_runs
@@ -37,5 +37,5 @@ def __getattr__(name: str) -> Any:
     if name == "run_study":
         raise RenamedError(__name__, name, "clustersim.run_study")
     if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise no_attribute(__name__, name, __all__)
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -49,6 +49,13 @@ class Progress:
     elapsed_s : float
     kept_old : int
         Reused runs that were made by other code.
+
+    Examples
+    --------
+    >>> from clustersim.studies import Progress
+    >>> state = Progress(done=30, failed=0, planned=120, reused=10, elapsed_s=8.0)
+    >>> state.per_s, state.left_s
+    (2.5, 36.0)
     """
 
     done: int
@@ -117,6 +124,24 @@ def make_runs(
     InputError
         If the folder cannot be used: it exists and `resume` is not set, it contains another study,
         or another process is running a study in it.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> from clustersim.studies import make_runs
+    >>> study = {
+    ...     "name": "two loads",
+    ...     "base": {
+    ...         "cluster": "mixed-small",
+    ...         "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
+    ...     },
+    ...     "parameters": {"workload.load": [0.5, 0.9]},
+    ...     "replications": 2,
+    ... }
+    >>> make_runs(study, "out", workers=1)
+    True
+    >>> cs.load_result("out").runs["status"].unique().tolist()
+    ['finished']
     """
     study = define_study(study)
     if workers is not None and workers < 1:

@@ -103,6 +103,17 @@ class PlotKind:
         Whether the metrics of `y` are shown for each period.
     file : str
         The plugin file that registers the kind; "" for a built-in kind.  Set by the registry.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> def panels(result, plot):
+    ...     def runs(ax):
+    ...         ax.bar(["runs"], [len(result.runs)])
+    ...     return [runs]
+    >>> kind = cs.PlotKind(name="count", title="Runs", description="Number of runs.", panels=panels)
+    >>> kind.takes
+    ()
     """
 
     name: str
@@ -252,26 +263,24 @@ def register_plot(kind: PlotKind) -> None:
 
     Examples
     --------
-    In ``my_plots.py``::
-
-        import clustersim
-
-        def panels(result, plot):
-            def bars(ax):
-                ax.bar(result.points[plot.x].map(str), result.points[plot.ys[0]])
-
-            return [bars]
-
-        clustersim.register_plot(
-            clustersim.PlotKind(
-                name="bars",
-                title="Bars",
-                description="A metric by a parameter, as bars.",
-                panels=panels,
-                takes=("x", "y"),
-                needs=("x", "y"),
-            )
-        )
+    >>> import clustersim as cs
+    >>> def panels(result, plot):
+    ...     def bars(ax):
+    ...         ax.bar(result.points[plot.x].map(str), result.points[plot.ys[0]])
+    ...     return [bars]
+    >>> cs.register_plot(
+    ...     cs.PlotKind(
+    ...         name="bars",
+    ...         title="Bars",
+    ...         description="A metric by a parameter, as bars.",
+    ...         panels=panels,
+    ...         takes=("x", "y"),
+    ...         needs=("x", "y"),
+    ...     )
+    ... )
+    >>> from clustersim.studies.plot_kinds import find_plot_kind
+    >>> find_plot_kind("bars").title
+    'Bars'
     """
     if not isinstance(kind, PlotKind):
         raise InputError("register_plot", f"needs a clustersim.PlotKind, found {kind!r}")

@@ -48,6 +48,24 @@ class Study(Brief):
         The combinations of parameter values.
     source : str
         File of the study, for messages.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> study = {
+    ...     "name": "two loads",
+    ...     "base": {
+    ...         "cluster": "mixed-small",
+    ...         "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
+    ...     },
+    ...     "parameters": {"workload.load": [0.5, 0.9]},
+    ...     "replications": 2,
+    ... }
+    >>> loaded = cs.define_study(study)
+    >>> loaded.spec.varied
+    ['workload.load']
+    >>> len(loaded.points)
+    2
     """
 
     spec: StudySpec
@@ -102,6 +120,13 @@ def load_study(
     ------
     InputError
         If the file is invalid; the message lists all problems.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> study = cs.load_study("policy_comparison", quick=True)
+    >>> study.spec.varied
+    ['scheduler.policy', 'workload.load']
     """
     path = existing_file(path, within="experiments")
     fields, small = read_version(path, quick=quick)
@@ -146,6 +171,7 @@ def define_study(
 
     Examples
     --------
+    >>> from clustersim import define_study
     >>> study = define_study(
     ...     {
     ...         "name": "load",

@@ -47,6 +47,26 @@ class StudyResult(Brief):
         Mean wait (seconds) of consecutive groups of jobs of each run, by hash of the run.
     codes : dict of str to Code
         Versions of the code that made runs, by their label in the column ``code`` of `runs`.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> study = {
+    ...     "name": "two loads",
+    ...     "base": {
+    ...         "cluster": "mixed-small",
+    ...         "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
+    ...     },
+    ...     "parameters": {"workload.load": [0.5, 0.9]},
+    ...     "replications": 2,
+    ... }
+    >>> cs.run_study(study, "out", workers=1)
+    True
+    >>> result = cs.load_result("out")
+    >>> result.points[["workload.load", "replications"]]
+       workload.load  replications
+    0            0.5             2
+    1            0.9             2
     """
 
     study: Study
@@ -179,6 +199,23 @@ def load_result(folder: str | Path) -> StudyResult:
     ------
     InputError
         If the folder is not the folder of a study, or a file in it is damaged.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> study = {
+    ...     "name": "two loads",
+    ...     "base": {
+    ...         "cluster": "mixed-small",
+    ...         "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
+    ...     },
+    ...     "parameters": {"workload.load": [0.5, 0.9]},
+    ...     "replications": 2,
+    ... }
+    >>> cs.run_study(study, "out", workers=1)
+    True
+    >>> len(cs.load_result("out").runs)
+    4
     """
     check_kind("folder", folder, (str, Path), "a path")
     folder = Path(folder)

@@ -50,6 +50,14 @@ class Pool:
         Bandwidth to the other pools, one direction (bytes/s); 0 if the pools are not connected.
     notes : tuple of str
         Notes on differences between the requested and the built oversubscription.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> cluster = cs.compile_cluster(cs.load_cluster("mixed-small", cs.load_catalogue()))
+    >>> pool = cluster.pools[0]
+    >>> pool.name, pool.n_nodes, pool.n_chips
+    ('h200', 32, 256)
     """
 
     name: str
@@ -94,6 +102,13 @@ class Cluster(Brief):
         Latency between pools (seconds); None if they are not connected.
     empty_pools : tuple of str
         Names of pools without nodes.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> cluster = cs.compile_cluster(cs.load_cluster("mixed-small", cs.load_catalogue()))
+    >>> cluster.n_chips, [pool.name for pool in cluster.pools]
+    (480, ['h200', 'h20', '910b', 'seedchip'])
     """
 
     name: str
@@ -121,6 +136,13 @@ def compile_cluster(spec: ClusterSpec) -> Cluster:
     ----------
     spec : ClusterSpec
         A topology loaded by :func:`~clustersim.topology.load_cluster`.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> cluster = cs.compile_cluster(cs.load_cluster("h20-pod", cs.load_catalogue()))
+    >>> cluster.n_chips, cluster.pools[0].chips_per_node
+    (2048, 8)
     """
     advice = "use clustersim.load_cluster(path_or_name, catalogue)"
     check_kind("cluster", spec, ClusterSpec, "a loaded topology that is not compiled", advice)
@@ -171,6 +193,7 @@ def single_pool(n_accelerators: int, *, accelerator: str = "") -> Cluster:
 
     Examples
     --------
+    >>> from clustersim import single_pool
     >>> single_pool(100).pools[0].n_chips
     100
     """

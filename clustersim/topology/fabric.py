@@ -106,7 +106,15 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A layer of switches of one kind, with the number of switches."""
+    """A layer of switches of one kind, with the number of switches.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> (pool,) = cs.summarise(cs.load_cluster("h20-pod", cs.load_catalogue())).pools
+    >>> [(tier.kind, tier.switches) for tier in pool.tiers]
+    [('leaf', 64), ('spine', 32)]
+    """
 
     kind: str
     switches: int
@@ -132,6 +140,13 @@ class LinkLevel:
     bisection_Bps : float or None
         Capacity between two halves of the pool at this level, one direction (bytes/s); None if
         this level does not separate the halves.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> (pool,) = cs.summarise(cs.load_cluster("h20-pod", cs.load_catalogue())).pools
+    >>> [(level.name, level.links) for level in pool.levels]
+    [('node-leaf', 2048), ('leaf-spine', 2048)]
     """
 
     name: str
@@ -158,6 +173,13 @@ class Trunk:
     up_Bps : float
         Capacity of the bundle of one full group, one direction (bytes/s); the mean over groups if
         the links do not divide evenly.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> cluster = cs.compile_cluster(cs.load_cluster("philly-like", cs.load_catalogue()))
+    >>> [(trunk.name, trunk.group_nodes) for trunk in cluster.pools[0].trunks]
+    [('edge', 6), ('pod', 36)]
     """
 
     name: str
@@ -229,6 +251,15 @@ class Fabric(ABC):
     Attributes
     ----------
     endpoints : Endpoints
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> cluster = cs.load_cluster("h20-pod", cs.load_catalogue())
+    >>> (pool,) = cluster.pools.values()
+    >>> fabric = pool.build_fabric()
+    >>> [tier.kind for tier in fabric.tiers()]
+    ['leaf', 'spine']
     """
 
     def __init__(self, endpoints: Endpoints) -> None:

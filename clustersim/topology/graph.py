@@ -35,6 +35,14 @@ def build_graph(spec: ClusterSpec, *, merge_rails: bool = True) -> nx.Graph[str]
         spine, core, edge, aggregation, router, ideal, gateway, datacenter), pool, level (0 for
         nodes), index and multiplicity. Edges have the attributes level (name), bandwidth_Bps (of
         all parallel cables, one direction), latency_s and multiplicity.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> cluster = cs.load_cluster("mixed-small", cs.load_catalogue())
+    >>> graph = cs.build_graph(cluster)
+    >>> sum(data["kind"] == "node" for _, data in graph.nodes(data=True))
+    60
     """
     import networkx as nx
 

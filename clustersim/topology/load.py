@@ -41,6 +41,13 @@ def load_cluster(path_or_name: str | Path, catalogue: Catalogue) -> ClusterSpec:
     ------
     InputError
         If the file is invalid. The error lists all problems of the file.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> cluster = cs.load_cluster("mixed-small", cs.load_catalogue())
+    >>> {name: pool.nodes for name, pool in cluster.pools.items()}
+    {'h200': 32, 'h20': 12, '910b': 8, 'seedchip': 8}
     """
     from clustersim.catalogue import Catalogue
 
@@ -66,6 +73,15 @@ def resolve_cluster(
     ------
     InputError
         If the topology is invalid. The error lists all problems.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> from clustersim.topology import resolve_cluster
+    >>> pools = {"gpu": {"accelerator": "H200", "nodes": 4}}
+    >>> cluster = resolve_cluster({"name": "four nodes", "pools": pools}, cs.load_catalogue())
+    >>> cluster.pools["gpu"].chips_per_node
+    8
     """
     problems: list[str] = []
     spec: ClusterSpec | None = None
@@ -95,7 +111,14 @@ def resolve_cluster(
 
 
 def topology_names() -> list[str]:
-    """Return the names of the topologies in the user's folder and in the package."""
+    """Return the names of the topologies in the user's folder and in the package.
+
+    Examples
+    --------
+    >>> from clustersim.topology import topology_names
+    >>> "mixed-small" in topology_names()
+    True
+    """
     own = (path.name for path in Path("topologies").glob("*.yaml"))
     return sorted({Path(name).stem for name in (*own, *shipped_files("topologies", ".yaml"))})
 
@@ -109,6 +132,12 @@ def find_topology(path_or_name: str | Path) -> Path:
     ------
     InputError
         If there is no such file. The message suggests the nearest name.
+
+    Examples
+    --------
+    >>> from clustersim.topology import find_topology
+    >>> find_topology("mixed-small").name
+    'mixed-small.yaml'
     """
     path = find_file(path_or_name, within="topologies")
     if os.path.exists(path):

@@ -35,6 +35,13 @@ class PoolSummary:
         Bandwidth to the other pools (bytes/s); 0 if the pools are not connected.
     notes : tuple of str
         Notes on rounding, for example of the oversubscription, and on units that are not full.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> (pool,) = cs.summarise(cs.load_cluster("h20-pod", cs.load_catalogue())).pools
+    >>> pool.accelerator, pool.nodes, pool.chips
+    ('H20', 256, 2048)
     """
 
     name: str
@@ -69,7 +76,15 @@ class PoolSummary:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ClusterSummary(Brief):
-    """Summary of a cluster; totals are sums over its pools."""
+    """Summary of a cluster; totals are sums over its pools.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> summary = cs.summarise(cs.load_cluster("h20-pod", cs.load_catalogue()))
+    >>> [pool.name for pool in summary.pools]
+    ['h20']
+    """
 
     name: str
     description: str
@@ -109,7 +124,15 @@ class ClusterSummary(Brief):
 
 
 def summarise(spec: ClusterSpec) -> ClusterSummary:
-    """Summarise a loaded topology from closed forms, without building a graph."""
+    """Summarise a loaded topology from closed forms, without building a graph.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> summary = cs.summarise(cs.load_cluster("mixed-small", cs.load_catalogue()))
+    >>> summary.nodes, summary.chips
+    (60, 480)
+    """
     advice = "use clustersim.load_cluster(path_or_name, catalogue)"
     check_kind("cluster", spec, ClusterSpec, "a loaded topology that is not compiled", advice)
     network = spec.datacenter_network

@@ -53,6 +53,14 @@ class TraceStatistics(Brief):
         of the 168 hours of the week. Arrivals are divided by the time that the log covers in
         each hour or day. A log that begins at noon therefore does not underestimate the rate in the
         morning.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> jobs = cs.generate_jobs(cs.load_workload("philly-2017"), cs.Streams(1), n_jobs=1000)
+    >>> statistics = cs.describe_jobs(jobs)
+    >>> statistics.size_mix["bin"].to_list()
+    ['1', '2', '3-4', '5-8', '9-16', '17-32']
     """
 
     jobs: int
@@ -128,6 +136,14 @@ def describe_jobs(
     Returns
     -------
     TraceStatistics
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> log = cs.read_jobs("experiments/sample_jobs.csv")
+    >>> statistics = cs.describe_jobs(log.jobs)
+    >>> statistics.jobs, statistics.max_size
+    (24, 256)
     """
     advice = "use clustersim.read_jobs(path).jobs to read a file"
     check_kind("jobs", jobs, pd.DataFrame, "a table of jobs (pandas.DataFrame)", advice)

@@ -21,7 +21,18 @@ Streams = Callable[[str], np.random.Generator]
 
 
 class Runtime(Protocol):
-    """Function that computes the run time of jobs with a model (the performance core)."""
+    """Function that computes the run time of jobs with a model (the performance core).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clustersim.workload import Runtime
+    >>> def proportional(model, n_accelerators, tokens):
+    ...     return tokens / (10_000 * n_accelerators)
+    >>> runtime: Runtime = proportional
+    >>> runtime("llama3-8b", np.array([8, 16]), 1e9).tolist()
+    [12500.0, 6250.0]
+    """
 
     def __call__(self, model: str, n_accelerators: Ints, tokens: float) -> Floats:
         """Return the time (seconds) to process `tokens` on each number of accelerators."""
@@ -68,6 +79,7 @@ def generate_jobs(
 
     Examples
     --------
+    >>> from clustersim import generate_jobs
     >>> from clustersim.seeds import Streams
     >>> from clustersim.workload import load_workload
     >>> jobs = generate_jobs(load_workload("philly-2017"), Streams(1), n_jobs=1000)

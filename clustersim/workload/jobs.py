@@ -54,6 +54,13 @@ class JobLog(Brief):
         Notes on changes other than dropped rows.
     origin : datetime, optional
         Local time at ``submit_s`` 0; None if it is unknown.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> log = cs.read_jobs("experiments/sample_jobs.csv")
+    >>> log.format, log.rows_read, dict(log.dropped)
+    ('csv', 24, {})
     """
 
     jobs: pd.DataFrame
@@ -121,6 +128,8 @@ def check_jobs(jobs: pd.DataFrame, source: str | Path, *, records: Ints | None =
 
     Examples
     --------
+    >>> from clustersim.workload import check_jobs
+    >>> import pandas as pd
     >>> jobs = pd.DataFrame(
     ...     {"job_id": [1, 2], "submit_s": [0, 5], "n_accelerators": [8, 0], "duration_s": [60, 60]}
     ... )

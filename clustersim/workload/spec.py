@@ -130,6 +130,7 @@ def workload_names() -> tuple[str, ...]:
 
     Examples
     --------
+    >>> from clustersim.workload import workload_names
     >>> "philly-2017" in workload_names()
     True
     """
@@ -149,6 +150,13 @@ def load_workload(name_or_path: str | Path) -> WorkloadSpec:
     ------
     InputError
         If the name is unknown, or the file is missing or invalid. The error lists all problems.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> workload = cs.load_workload("philly-2017")
+    >>> len(workload.classes)
+    15
     """
     names = workload_names()
     if str(name_or_path) in names:
@@ -167,6 +175,14 @@ def save_workload(spec: WorkloadSpec, path: str | Path) -> None:
     ------
     InputError
         If the file already exists or cannot be written.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> from clustersim.workload import save_workload
+    >>> save_workload(cs.load_workload("philly-2017"), "my-workload.yaml")
+    >>> cs.load_workload("my-workload.yaml") == cs.load_workload("philly-2017")
+    True
     """
     data = spec.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     for entry, job_class in zip(data["classes"], spec.classes, strict=True):

@@ -7,6 +7,7 @@
 | command line | the help texts of `clustersim COMMAND --help` |
 | file formats | the JSON Schemas of `clustersim schema FORMAT` |
 | Python | docstrings |
+| notebooks | docs/notebooks, which are run |
 | contributing, changes | CONTRIBUTING.md, CHANGELOG.md |
 
 mkdocs calls `on_config`, `on_files` and `on_page_markdown`.
@@ -29,6 +30,7 @@ import python  # noqa: E402
 from commands import commands_page  # noqa: E402
 from formats import format_page, quantities_page  # noqa: E402
 from guide import linked, sections, slug  # noqa: E402
+from notebooks import notebook_page  # noqa: E402
 
 import clustersim  # noqa: E402
 from clustersim.cli.main import make_parser  # noqa: E402
@@ -41,12 +43,14 @@ ELSEWHERE = ("Releases", "Where to read on")
 """Sections of the README about the repository, which have separate pages on the site."""
 
 _pages: dict[str, str] = {}
+_pictures: dict[str, bytes] = {}
 _titles: dict[str, str] = {}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Generate the pages, and add those with generated names to the navigation."""
     _pages.clear()
+    _pictures.clear()
     guide = _guide()
     formats = _formats()
     interface = _interface()
@@ -54,6 +58,10 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     _pages["experiments.md"] = linked(_read("experiments/README.md"), _figures("figures/"))
     _pages["contributing.md"] = linked(_read("CONTRIBUTING.md"), _documents())
     _pages["changes.md"] = _read("CHANGELOG.md")
+    for notebook in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
+        text, pictures = notebook_page(notebook)
+        _pages[f"notebooks/{notebook.stem}.md"] = text
+        _pictures.update({f"notebooks/{name}": content for name, content in pictures.items()})
     config.nav = _filled(
         config.nav, {"{guide}": guide, "{formats}": formats, "{python}": interface}
     )
@@ -64,6 +72,8 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add the generated pages and the figures of the experiments."""
     for name, text in _pages.items():
         files.append(File.generated(config, name, content=text))
+    for name, content in _pictures.items():
+        files.append(File.generated(config, name, content=content))
     for figure in sorted((ROOT / "experiments" / "figures").glob("*.png")):
         name = f"figures/{figure.name}"
         files.append(File.generated(config, name, abs_src_path=str(figure)))
@@ -121,6 +131,10 @@ def _documents(up: str = "") -> dict[str, str]:
     """Return the pages for the paths that texts at the top of the repository link to."""
     return {
         **{f"docs/{path.name}": up + path.name for path in (ROOT / "docs").glob("*.*")},
+        **{
+            f"docs/notebooks/{path.name}": f"{up}notebooks/{path.stem}.md"
+            for path in (ROOT / "docs" / "notebooks").glob("*.ipynb")
+        },
         "README.md": f"{up}getting-started.md",
         **{
             f"README.md#{slug(section.title)}": f"{up}guide/{slug(section.title)}.md"

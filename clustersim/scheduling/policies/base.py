@@ -38,6 +38,7 @@ class Policy:
     --------
     A policy that starts the smallest jobs first, regardless of the order of submission:
 
+    >>> from clustersim import Policy
     >>> class NarrowestFirst(Policy):
     ...     def schedule(self, now):
     ...         for job in sorted(self.waiting, key=self.n_accelerators):

@@ -58,7 +58,17 @@ _SUFFIXES = {
 
 
 def log_files(path: str | Path) -> list[str]:
-    """Return the files of a log: the given file and, for PAI, the job table in its folder."""
+    """Return the files of a log: the given file and, for PAI, the job table in its folder.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from clustersim.workload import log_files
+    >>> Path("jobs.csv").write_text("job_id,submit_s,n_accelerators,duration_s\\n1,0,8,60\\n")
+    51
+    >>> log_files("jobs.csv")
+    ['jobs.csv']
+    """
     beside = job_table_beside(Path(path))
     return [str(path), *([] if beside is None else [str(beside)])]
 
@@ -98,6 +108,17 @@ def read_jobs(
     InputError
         If the file is missing, a folder, empty or truncated, if its format differs from the one
         that its name suggests, or if its jobs cannot be simulated.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> import pandas as pd
+    >>> columns = ["job_id", "submit_s", "n_accelerators", "duration_s"]
+    >>> table = pd.DataFrame([[1, 0, 8, 300], [2, 60, 16, 90]], columns=columns)
+    >>> table.to_csv("jobs.csv", index=False)
+    >>> log = cs.read_jobs("jobs.csv")
+    >>> log.jobs["n_accelerators"].to_list()
+    [8, 16]
     """
     if format is not None and format not in _READERS:
         raise InputError("format", unknown_name("format", format, FORMATS))
