@@ -11,14 +11,22 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, TextIO
 
 from clustersim.json_values import plain
 
-__all__ = ["printing", "repeat", "shows_progress", "warn", "write_document", "write_json"]
+__all__ = [
+    "plain_notes",
+    "printing",
+    "repeat",
+    "shows_progress",
+    "warn",
+    "write_document",
+    "write_json",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,17 @@ def repeat(text: str) -> None:
     """Print on stderr a part of the text that is about something wrong, if the text is dropped."""
     if not _mode.text:
         print(text, file=sys.stderr, flush=True)
+
+
+def plain_notes(lines: Iterable[str]) -> list[str]:
+    """Return notes for the JSON: each on one line, without the word that marks it in the text.
+
+    Examples
+    --------
+    >>> plain_notes(["Note: the load was changed\\n  by --set"])
+    ['the load was changed by --set']
+    """
+    return [" ".join(line.split()).removeprefix("Note: ") for line in lines]
 
 
 def write_json(content: Any) -> None:

@@ -7,7 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.options import add_catalogue, add_renamed
-from clustersim.console import write_json
+from clustersim.console import plain_notes, write_json
 from clustersim.text_table import table
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         {
             "accelerators": [item for item in items if isinstance(item, Accelerator)],
             "models": [item for item in items if not isinstance(item, Accelerator)],
-            "notes": [note] if note else [],
+            "notes": plain_notes([note] if note else []),
         }
     )
     return 0

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from clustersim.array_types import Bools
+from clustersim.console import plain_notes
 from clustersim.text_table import table
 from clustersim.units import (
     SECONDS_PER_YEAR,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clustersim.analysis.columns import Column
+    from clustersim.array_types import Bools
     from clustersim.catalogue import Catalogue
     from clustersim.costs.money import MoneySpec
     from clustersim.scenario.platform import Platform
@@ -116,7 +117,7 @@ def result_data(result: Result) -> dict[str, Any]:
         "costs": result.costs,
         "reasons": reasons[reasons["reason"] != ""],
         "assumptions": [*facts.get("assumptions", ()), *facts.get("topology", ())],
-        "notes": [*facts.get("notes", ()), *wrong_lines(result)],
+        "notes": plain_notes([*facts.get("notes", ()), *wrong_lines(result)]),
     }
 
 

@@ -20,7 +20,7 @@ from clustersim.cli.result_text import (
     window_text,
     wrong_lines,
 )
-from clustersim.console import repeat, warn, write_json
+from clustersim.console import plain_notes, repeat, warn, write_json
 from clustersim.errors import InputError, named_in
 from clustersim.interrupts import keeping
 from clustersim.units import format_number
@@ -136,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
     for line in wrong_lines(result):
         repeat(line)
     data = result_data(result)
-    data["notes"] += [*notes, *changed, *filter(None, [note])]
+    data["notes"] += plain_notes([*notes, *changed, *filter(None, [note])])
     write_json({**data, "window": window, "user_metrics": own, "folder": args.out})
     return exit_code(result)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.options import add_changes, add_formats, add_plugins, add_quick, whole_number
-from clustersim.console import write_json
+from clustersim.console import plain_notes, write_json
 from clustersim.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
     study = load_study(args.study, quick=args.quick, changes=args.changes, plugins=args.plugins)
     if args.quick:
         print(_preview(study.spec.replications, args.study))
-    for line in removal_notes(change_items(args.changes)):
+    removed = removal_notes(change_items(args.changes))
+    for line in removed:
         print(line)
     conducted = conduct(
         study,
@@ -78,14 +80,15 @@ def run(args: argparse.Namespace) -> int:
         keep_old=args.keep_old,
         formats=formats,
     )
-    write_json({"name": study.spec.name, "folder": args.out, **_data(conducted)})
+    facts = {"name": study.spec.name, "folder": args.out, "quick": args.quick}
+    write_json({**facts, **_data(conducted, removed)})
     if not conducted.complete:
         return 130
     with open_store(Path(args.out)) as store:
         return 1 if conducted.not_drawn or store.any_failed() else 0
 
 
-def _data(conducted: Conducted) -> dict[str, Any]:
+def _data(conducted: Conducted, notes: Sequence[str]) -> dict[str, Any]:
     """Return the findings and tables of a study as plain data."""
     from clustersim.report.findings import findings, warnings
     from clustersim.report.study_page import fleet_notes
@@ -100,8 +103,8 @@ def _data(conducted: Conducted) -> dict[str, Any]:
         "runs": len(result.runs),
         "failed_runs": int((result.runs["status"] == "failed").sum()),
         "findings": findings(result),
-        "warnings": warnings(result),
-        "notes": fleet_notes(result),
+        "warnings": plain_notes(warnings(result)),
+        "notes": plain_notes([*fleet_notes(result), *notes]),
         **{name: getattr(result, name) for name in TABLES},
     }
 

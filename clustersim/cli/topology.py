@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.options import add_catalogue
-from clustersim.console import write_json
+from clustersim.console import plain_notes, write_json
 from clustersim.json_values import plain
 from clustersim.text_table import table
 from clustersim.units import format_count, format_duration, format_number, format_rate
@@ -80,7 +80,7 @@ def _data(spec: ClusterSpec, summary: ClusterSummary, note: str | None) -> dict[
             *(f"pool {pool.name}: {text}" for pool in summary.pools for text in pool.notes),
             *spec.notes,
             *(f"{name}: {text}" for name, pool in spec.pools.items() for text in pool.notes),
-            *([] if note is None else [note]),
+            *plain_notes([] if note is None else [note]),
         ],
     }
 

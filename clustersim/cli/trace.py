@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clustersim.array_types import Floats
 from clustersim.cli.options import add_catalogue, add_renamed
 from clustersim.console import repeat, write_json
 from clustersim.json_values import plain
@@ -15,6 +14,7 @@ from clustersim.units import counted, format_number, format_percent
 if TYPE_CHECKING:
     import pandas as pd
 
+    from clustersim.array_types import Floats
     from clustersim.calendar import Calendar
     from clustersim.workload import JobLog, TraceStatistics
 

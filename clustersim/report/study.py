@@ -30,7 +30,7 @@ from clustersim.studies.execution import Progress, make_runs
 from clustersim.studies.plot_kinds import PLOT_KINDS
 from clustersim.studies.study import Study, define_study
 from clustersim.studies.study_result import StudyResult, load_result
-from clustersim.units import counted, format_duration
+from clustersim.units import counted
 
 __all__ = ["Conducted", "conduct", "run_study", "write_report", "write_results"]
 
@@ -280,10 +280,10 @@ class _ProgressDisplay:
         if self._on_terminal:
             if passed > 0.1 or now.done == now.planned:
                 self._shown_at = time.perf_counter()
-                print(f"\r\033[K{_line(now)}", end="", file=sys.stderr, flush=True)
+                print(f"\r\033[K{now.text}", end="", file=sys.stderr, flush=True)
         elif passed > SHOW_EVERY_S:
             self._shown_at = time.perf_counter()
-            print(_line(now), file=sys.stderr, flush=True)
+            print(now.text, file=sys.stderr, flush=True)
 
     def end(self) -> None:
         """Clear the progress line."""
@@ -299,12 +299,3 @@ class _ProgressDisplay:
             reused += f" ({self._last.kept_old:,} made by different code)"
         failed = f", {self._last.failed:,} failed" if self._last.failed else ""
         return f"{counted(self._last.done, 'run')}{reused}{failed}"
-
-
-def _line(now: Progress) -> str:
-    failed = f", {now.failed:,} failed" if now.failed else ""
-    left = format_duration(now.left_s) if now.left_s < float("inf") else "unknown"
-    return (
-        f"{now.done:,} of {now.planned:,} runs{failed}, {now.per_s:.2g} per second, about "
-        f"{left} left"
-    )
