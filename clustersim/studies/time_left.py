@@ -13,12 +13,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clustersim.units import format_duration, format_number
+from clustersim.units import format_duration
 
 __all__ = ["UNKNOWN", "RequestState", "TimeLeft", "TimedRun", "time_left"]
 
-SLOWEST = 0.1
-"""Runs that are not known yet are assumed to take as long as this slowest share of the runs."""
+SLOW, SLOWEST = 0.25, 0.1
+"""Further runs of a search are assumed to take as long as the first share of its slow runs, and
+runs of a request without a finished run as long as the second share of all slow runs."""
 MARGIN = 1.25
 """Factor on both ends for changes in the speed of the machine and for scatter of the durations."""
 WARM = 2
@@ -101,6 +102,8 @@ class TimeLeft:
         --------
         >>> TimeLeft(20.0, 93.0).text, TimeLeft(20.0, 31.0).text
         ('20 s to 93 s left', 'about 25 s left')
+        >>> TimeLeft(20.0, 350.0).text
+        '20 s to 5.8 min left'
         >>> TimeLeft(20.0, float("inf")).text, TimeLeft(0.0, 23.0).text
         ('at least 20 s left', 'up to 23 s left')
         >>> TimeLeft(0.2, 0.9).text, TimeLeft(0.0, 0.0).text
@@ -127,9 +130,10 @@ def time_left(requests: Sequence[RequestState], *, workers: int) -> TimeLeft:
     The lower end counts the runs that are known to be needed, as if those under way were almost
     done.  Each takes as long as the mean of the runs of its request, or of all runs if its request
     has none.  The upper end counts the
-    largest number of runs that open requests may need.  Runs that are not known yet, and runs of
-    requests without a finished run, take as long as the slowest tenth of the runs.  Both ends
-    include the time between runs, and a margin.
+    largest number of runs that open requests may need.  A run that is not known yet takes as long
+    as the slowest quarter of the runs of its request.  A run of a request without a finished run
+    takes as long as the slowest tenth of all runs.  Both ends include the time between runs, and a
+    margin.
 
     Parameters
     ----------
@@ -165,6 +169,7 @@ def time_left(requests: Sequence[RequestState], *, workers: int) -> TimeLeft:
     warm = [run.wall_s for run in made if id(run) not in first]
     walls = warm or [run.wall_s for run in made]
     totals = _usual_totals(requests)
+    slowest = _slow(walls, SLOWEST)
     low = high = 0.0
     for request in pending:
         own = [run.wall_s for run in request.runs if id(run) not in first]
@@ -172,8 +177,8 @@ def time_left(requests: Sequence[RequestState], *, workers: int) -> TimeLeft:
         if totals:
             most = min(most, max(request.total, *totals))
         low += request.left * _mean(own or walls)
-        high += request.left * (_mean(own) if own else _slow(walls))
-        high += (most - request.total) * max(_slow(own or walls), _mean(walls))
+        high += request.left * (_mean(own) if own else slowest)
+        high += (most - request.total) * (max(_slow(own, SLOW), _mean(walls)) if own else slowest)
     at_once = max(1, min(workers, sum(request.left for request in pending)))
     low = max(0.0, low - (at_once - 1) * _mean(walls))
     overhead = _overhead(made, workers)
@@ -217,14 +222,15 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _slow(values: Sequence[float]) -> float:
-    """Return the mean of the slowest of some durations."""
-    count = math.ceil(SLOWEST * len(values))
+def _slow(values: Sequence[float], share: float) -> float:
+    """Return the mean of the slowest share of some durations."""
+    count = math.ceil(share * len(values))
     return _mean(sorted(values)[-count:])
 
 
 def _rounded(seconds: float) -> str:
-    """Format a time with two digits, which is more than an estimate deserves."""
+    """Format a time with two digits in its unit, which is all that an estimate deserves."""
     if not math.isfinite(seconds):
         return ""
-    return format_duration(float(format_number(seconds, 2).replace(",", ""))) if seconds else "0 s"
+    size = next((size for size in (86400.0, 3600.0, 60.0) if seconds >= 2 * size), 1.0)
+    return format_duration(float(f"{seconds / size:.2g}") * size)
