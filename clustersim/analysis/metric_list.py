@@ -50,7 +50,7 @@ def chosen_metrics(names: Sequence[str]) -> list[Metric] | None:
 
 
 def by_heading(metrics: Iterable[Metric] | None = None) -> Iterator[tuple[str, list[Metric]]]:
-    """Iterate over the headings and the metrics under each; registered metrics come last.
+    """Yield each heading with its metrics; user-defined metrics come last.
 
     Parameters
     ----------
@@ -71,13 +71,13 @@ def by_heading(metrics: Iterable[Metric] | None = None) -> Iterator[tuple[str, l
 
 
 def interval_of(metric: Metric) -> str:
-    """Return the name of the metric whose interval this metric bounds, or ""."""
+    """Return the name of the metric whose interval this metric describes; "" if there is none."""
     names = (metric.name.removesuffix(end) for end in ENDS if metric.name.endswith(end))
     return next((name for name in names if name in METRICS.built_in), "")
 
 
 def definition_of(metric: Metric) -> str:
-    """Return the definition, with the names of the metrics that bound its interval."""
+    """Return the definition of a metric, with the names of the metrics of its interval."""
     ends = [f"{metric.name}{end}" for end in ENDS if f"{metric.name}{end}" in METRICS.built_in]
     if not ends:
         return metric.definition
@@ -88,7 +88,7 @@ def definition_of(metric: Metric) -> str:
 
 
 def names_of(metric: Metric) -> str:
-    """Return the name with the suffixes that it may have, as in ``NAME[.POOL][@k]``."""
+    """Return the name of a metric with its possible suffixes, as in ``NAME[.POOL][@k]``."""
     pool = "[.POOL]" if metric.by_pool is not None else ""
     return f"{metric.name}{pool}{'[@k]' if metric.per_period else ''}"
 
@@ -97,7 +97,7 @@ def metric_lines(metrics: Iterable[Metric] | None = None) -> Iterator[str]:
     """Yield the lines that ``clustersim metrics`` prints about these or all metrics."""
     yield textwrap.fill(
         "NAME.POOL is the metric of one pool. NAME@k is the metric of the k-th period of a study "
-        "with window.periods. Units are those of the tables.",
+        "with window.periods. Units are the same as in the tables.",
         WIDTH,
     )
     for heading, listed in by_heading(metrics):
@@ -113,7 +113,7 @@ def metric_lines(metrics: Iterable[Metric] | None = None) -> Iterator[str]:
 
 
 def metric_rows(metrics: Iterable[Metric] | None = None) -> list[dict[str, Any]]:
-    """Return these or all metrics as plain data; all metrics are in the order of the columns."""
+    """Return one dict per metric; if all are asked for, in the order of the columns in tables."""
     return [
         {
             "name": each.name,

@@ -1,8 +1,8 @@
 """Run requests: fixed replications, replications until an interval is narrow, capacity searches.
 
-A request is asked again when all its runs are done.  Its answer depends only on the outcomes, never
-on the order in which they arrived.  So a study gives the same result with any number of workers and
-after any number of interruptions.
+When all runs of a request are done, the request is asked whether it needs more runs.  The answer
+depends only on the outcomes, never on the order in which they arrived.  A study therefore has the
+same result with any number of workers and after any number of interruptions.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ Known = Mapping[str, Outcome]
 
 
 class RunRequest(Protocol):
-    """Runs that belong together."""
+    """A group of runs that are requested together, such as the replications of a point."""
 
     def wanted(self, known: Known) -> list[Run]:
-        """Return all runs known to be needed, given these outcomes, in order."""
+        """Return, in order, all runs that are needed according to the outcomes known so far."""
 
     def at_least(self) -> int:
         """Return the number of runs known in advance to be needed."""
@@ -64,18 +64,18 @@ class FixedRequest:
     _runs: list[Run] | None = None
 
     def wanted(self, _known: Known) -> list[Run]:
-        """See :class:`RunRequest`."""
+        """See :meth:`RunRequest.wanted`."""
         if self._runs is None:
             point = self.base.at(self.changes)
             self._runs = _all_runs(point, self.draws, self.replications)
         return self._runs
 
     def at_least(self) -> int:
-        """See :class:`RunRequest`."""
+        """See :meth:`RunRequest.at_least`."""
         return (self.draws + 1) * self.replications
 
     def at_most(self) -> int:
-        """See :class:`RunRequest`."""
+        """See :meth:`RunRequest.at_most`."""
         return self.at_least()
 
 
@@ -94,7 +94,7 @@ class SequentialRequest:
     _point: PointRuns | None = None
 
     def wanted(self, known: Known) -> list[Run]:
-        """See :class:`RunRequest`."""
+        """See :meth:`RunRequest.wanted`."""
         point = self._point = self._point or self.base.at(self.changes)
         count = self.rule.least
         runs = _all_runs(point, 0, count)
@@ -108,11 +108,11 @@ class SequentialRequest:
         return runs
 
     def at_least(self) -> int:
-        """See :class:`RunRequest`."""
+        """See :meth:`RunRequest.at_least`."""
         return (self.draws + 1) * self.rule.least
 
     def at_most(self) -> int:
-        """See :class:`RunRequest`."""
+        """See :meth:`RunRequest.at_most`."""
         return (self.draws + 1) * self.rule.at_most
 
 
@@ -170,7 +170,7 @@ class CapacityRequest:
     _wanted: int = 0
 
     def wanted(self, known: Known) -> list[Run]:
-        """See :class:`RunRequest`.
+        """See :meth:`RunRequest.wanted`.
 
         The posterior mean is searched first.  Then every draw is searched with the same random
         numbers; draws need no interval.
@@ -182,13 +182,13 @@ class CapacityRequest:
         return runs
 
     def at_least(self) -> int:
-        """See :class:`RunRequest`."""
+        """See :meth:`RunRequest.at_least`."""
         ends = [end for end in self.search.between if not self._overloaded(end)]
         first = len({*self.given, *ends})
         return self.replications * (first + self.draws * len(ends))
 
     def at_most(self) -> int:
-        """See :class:`RunRequest`."""
+        """See :meth:`RunRequest.at_most`."""
         first = root_search(self.search, self.objective, given=len(self.given)).most_left({})
         draws = range(POSTERIOR_MEAN, self.draws)
         return self._wanted + self.replications * sum(self._left.get(d, first) for d in draws)
@@ -228,7 +228,7 @@ class CapacityRequest:
         return tried_metric(metrics, growth, loads, whole=whole)
 
     def _at(self, value: float, draw: int) -> list[Run]:
-        """Return the runs of a value and draw; none if the value is known to be overloaded."""
+        """Return the runs of a value and draw; empty if the value is known to be overloaded."""
         if self._overloaded(value):
             return []
         if (value, draw) not in self._runs:
@@ -245,7 +245,7 @@ class CapacityRequest:
 
 
 def root_search(search: CapacitySearch, objective: Objective, *, given: int = 0) -> RootSearch:
-    """Return the search that a study file describes; `given` values are always tried."""
+    """Return the root search of a study; `given` counts the values that are tried in any case."""
     low, high = search.between
     return RootSearch(
         at_most=objective.limit,
@@ -261,7 +261,7 @@ def root_search(search: CapacitySearch, objective: Objective, *, given: int = 0)
 def tried_metric(
     metrics: Sequence[float], growth: Sequence[float], loads: Sequence[float], *, whole: bool
 ) -> list[float]:
-    """Return the measurements at a trial value, in the form that a root search takes.
+    """Return the measurements at a trial value, as a root search expects them.
 
     Parameters
     ----------
