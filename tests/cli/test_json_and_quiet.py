@@ -238,3 +238,19 @@ def test_the_mode_ends_with_the_block(capsys: pytest.CaptureFixture[str]) -> Non
     console.write_json({"not": "asked"})
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("text\n", "kept\n")
+
+
+@pytest.mark.parametrize(("option", "shown"), [("--json", True), ("--quiet", False)])
+def test_progress_is_on_stderr_or_nowhere(
+    folder: Path,
+    option: str,
+    shown: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("clustersim.report.study.SHOW_EVERY_S", 0.0)
+    assert tried("study", option, "--out", f"progress{option}") == 0
+    printed = capsys.readouterr()
+    assert ("2 of 2 runs, all done" in printed.err) == shown
+    assert bool(printed.err) == shown
+    assert "2 of 2" not in printed.out
