@@ -81,6 +81,33 @@ NAMES = {
 }
 
 
+OPTIONS = {
+    "catalogue --file": "--catalogue",
+    "estimate --columns": "--list-columns",
+    "metrics --columns": "--list-columns",
+    "replay --format": "--log-format",
+    "trace --format": "--log-format",
+    "trace --from": "--since",
+    "trace --to": "--until",
+}
+"""Options of earlier versions, with the names that they have now."""
+
+
+@pytest.mark.parametrize("value", [(), ("28 d",)], ids=["alone", "with a value"])
+@pytest.mark.parametrize("what", OPTIONS)
+def test_options(what: str, value: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    command, old = what.split()
+    assert main([command, old, *value]) == 2
+    message = capsys.readouterr()
+    assert message.err == f"clustersim: error: {old}: is now called {OPTIONS[what]!r}\n"
+    assert message.out == ""
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    printed = capsys.readouterr().out
+    assert OPTIONS[what] in printed
+    assert f"{old} " not in printed
+
+
 @pytest.mark.parametrize("what", FILES)
 def test_keys_and_metrics_of_files(
     what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from clustersim.analysis.metrics import METRICS, Metric
+from clustersim.analysis.metrics import METRICS, Metric, metric_of
 
-__all__ = ["by_heading", "definition_of", "metric_lines", "metric_rows", "names_of"]
+__all__ = [
+    "by_heading",
+    "chosen_metrics",
+    "definition_of",
+    "metric_lines",
+    "metric_rows",
+    "names_of",
+]
 
 ENDS = ("_half", "_at_least", "_at_most")
 WIDTH, INDENT = 100, "    "
@@ -29,18 +36,38 @@ def heading_of(metric: Metric) -> str:
     return HEADINGS[metric.subject]
 
 
-def by_heading() -> Iterator[tuple[str, list[Metric]]]:
-    """Yield each heading with its metrics; user-defined metrics come last."""
+def chosen_metrics(names: Sequence[str]) -> list[Metric] | None:
+    """Return the metrics with these names; None, for all metrics, if there are no names.
+
+    A name may have the suffix of a pool or a period.
+
+    Raises
+    ------
+    InputError
+        If there is no such metric.
+    """
+    return [metric_of(name) for name in names] or None
+
+
+def by_heading(metrics: Iterable[Metric] | None = None) -> Iterator[tuple[str, list[Metric]]]:
+    """Yield each heading with its metrics; user-defined metrics come last.
+
+    Parameters
+    ----------
+    metrics : iterable of Metric, optional
+        By default all metrics, without those that bound the interval of another metric.
+    """
     order = list(HEADINGS.values())
 
     def place(metric: Metric) -> tuple[int, str]:
         heading = heading_of(metric)
         return (order.index(heading), "") if heading in order else (len(order), heading)
 
-    listed = [each for each in METRICS.items.values() if not interval_of(each)]
-    for _, group in groupby(sorted(listed, key=place), key=place):
-        metrics = list(group)
-        yield heading_of(metrics[0]), metrics
+    if metrics is None:
+        metrics = [each for each in METRICS.items.values() if not interval_of(each)]
+    for _, group in groupby(sorted(metrics, key=place), key=place):
+        listed = list(group)
+        yield heading_of(listed[0]), listed
 
 
 def interval_of(metric: Metric) -> str:
@@ -66,17 +93,17 @@ def names_of(metric: Metric) -> str:
     return f"{metric.name}{pool}{'[@k]' if metric.per_period else ''}"
 
 
-def metric_lines() -> Iterator[str]:
-    """Yield the lines that ``clustersim metrics`` prints."""
+def metric_lines(metrics: Iterable[Metric] | None = None) -> Iterator[str]:
+    """Yield the lines that ``clustersim metrics`` prints about these or all metrics."""
     yield textwrap.fill(
         "NAME.POOL is the metric of one pool. NAME@k is the metric of the k-th period of a study "
         "with window.periods. Units are the same as in the tables.",
         WIDTH,
     )
-    for heading, metrics in by_heading():
+    for heading, listed in by_heading(metrics):
         yield ""
         yield heading
-        for each in metrics:
+        for each in listed:
             better = f"{each.better} is better" if each.better else ""
             facts = ", ".join(filter(None, (each.unit, better)))
             head = f"  {names_of(each)}{f' ({facts})' if facts else ''}: {each.label}"
@@ -85,8 +112,8 @@ def metric_lines() -> Iterator[str]:
             yield textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
 
 
-def metric_rows() -> list[dict[str, Any]]:
-    """Return one dict per metric, in the order of the columns in tables."""
+def metric_rows(metrics: Iterable[Metric] | None = None) -> list[dict[str, Any]]:
+    """Return one dict per metric; if all are asked for, in the order of the columns in tables."""
     return [
         {
             "name": each.name,
@@ -99,5 +126,5 @@ def metric_rows() -> list[dict[str, Any]]:
             "per_period": each.per_period,
             "file": each.file or None,
         }
-        for each in METRICS.items.values()
+        for each in (METRICS.items.values() if metrics is None else metrics)
     ]

@@ -229,6 +229,31 @@ class RootSearch:
         low, high = self._ends(upper)[0], self._ends(lower)[1]
         return Root(value, low, high, note) if self.rising else Root(-value, -high, -low, note)
 
+    def most_left(self, evaluated: Mapping[float, npt.ArrayLike]) -> int:
+        """Return how many more values the search tries at most, by an estimate.
+
+        Each crossing that is not settled takes as many values as it takes to halve its bracket
+        until it is narrow enough, and one more.
+
+        Parameters
+        ----------
+        evaluated : mapping of float to array_like (replications,)
+            As in :meth:`next_values`; may be empty.
+
+        Examples
+        --------
+        >>> search = RootSearch(at_most=4.0, low=0.0, high=1.6, tolerance=0.1)
+        >>> search.most_left({}), search.most_left({0.0: [0.0, 0.1], 1.6: [8.0, 8.1]})
+        (14, 15)
+        """
+        ends = sum(end not in evaluated for end in (self.low, self.high))
+        if ends:
+            least = max(self.tolerance, 1.0) if self.whole else self.tolerance
+            return ends + 3 * _halvings((self.high - self.low) / least)
+        unsettled = self._unsettled(self._crossings(evaluated))
+        steps = sum(_halvings(crossing.width / enough) + 1 for crossing, enough in unsettled)
+        return min(steps, max(0, self.most_values - len(evaluated)))
+
     @property
     def _sign(self) -> float:
         """Factor (1 or -1) that converts a value to `y`; the measurement rises with `y`."""
@@ -293,6 +318,11 @@ class RootSearch:
         if self.whole:
             return min(max(round(y, min(digits, 0)), kept + 1), broken - 1)
         return round(y, digits)
+
+
+def _halvings(ratio: float) -> int:
+    """Return how often a width must be halved to shrink by a ratio."""
+    return max(0, math.ceil(math.log2(ratio)))
 
 
 def _first_crossing(y: Floats, curve: Floats) -> _Crossing:

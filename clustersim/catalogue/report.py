@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from clustersim.catalogue.accelerator import Accelerator
 from clustersim.catalogue.assumptions import (
@@ -24,6 +25,7 @@ __all__ = [
     "accelerator_fields",
     "accelerator_rows",
     "assumption_rows",
+    "assumptions_data",
     "model_fields",
     "model_rows",
     "price_rows",
@@ -43,6 +45,7 @@ PRICE_HEADERS = ("accelerator", "CNY with server", "low", "high", "server's shar
 MODEL_FIELD_HEADERS = ("field", "value", "basis")
 
 Row = tuple[str, ...]
+_UNITS = {"life": "s", "host_busy": "W", "host_idle": "W", "carbon_g_per_kwh": "g/kWh"}
 
 
 def accelerator_rows(accelerators: Iterable[Accelerator]) -> list[Row]:
@@ -130,6 +133,29 @@ def assumption_rows(assumptions: PlanningAssumptions) -> list[Row]:
         (key, assumptions.text(key), "user file" if key in assumptions.own else "", source)
         for key, source in assumptions.sources.items()
     ]
+
+
+def assumptions_data(catalogue: Catalogue) -> dict[str, Any]:
+    """Return planning assumptions and prices as plain data, each with its source.
+
+    Money is in CNY.  A price includes the chip's share of its server.
+    """
+    assumptions = catalogue.assumptions
+    rows = []
+    for name, source in assumptions.sources.items():
+        value, unit = getattr(assumptions, name), _UNITS.get(name)
+        if isinstance(value, tuple):
+            value, unit = assumptions.cny(value), "CNY"
+        own = name in assumptions.own
+        rows.append({"name": name, "value": value, "unit": unit, "own": own, "source": source})
+    prices = []
+    for chip in catalogue.accelerators.values():
+        price = server_price_cny(chip, assumptions)
+        if price is not None:
+            low, middle, high = price
+            numbers = {"price_cny": middle, "price_low_cny": low, "price_high_cny": high}
+            prices.append({"accelerator": chip.name, **numbers, "source": _price_source(chip)})
+    return {"assumptions": rows, "prices": prices}
 
 
 def price_rows(catalogue: Catalogue) -> list[Row]:

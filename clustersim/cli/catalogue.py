@@ -6,7 +6,8 @@ import argparse
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from clustersim.cli.options import OldName, add_catalogue
+from clustersim.cli.options import add_catalogue, add_renamed
+from clustersim.console import plain_notes, write_json
 from clustersim.text_table import table
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("name", nargs="?", help="an accelerator or a model")
     add_catalogue(parser, "chips, models and planning assumptions")
-    parser.add_argument("--file", action=OldName, dest="catalogue", help=argparse.SUPPRESS)
+    add_renamed(parser, "--file", "--catalogue")
     parser.add_argument(
         "--sources", action="store_true", help="print every entry in full, with its sources"
     )
@@ -62,7 +63,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the requested part of the catalogue."""
-    from clustersim.catalogue import Accelerator, hypothetical_note, load_catalogue
+    from clustersim.catalogue import Accelerator, hypothetical_note, load_catalogue, report
     from clustersim.errors import InputError
 
     catalogue = load_catalogue(*args.catalogue)
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("catalogue", f"--assumptions takes no name, found {args.name!r}")
     if args.assumptions:
         print(_assumptions(catalogue))
+        write_json(report.assumptions_data(catalogue))
         return 0
     chips = [c for c in catalogue.accelerators.values() if args.all or not c.reference_only]
     items: list[Accelerator | Model]
@@ -84,6 +86,13 @@ def run(args: argparse.Namespace) -> int:
     note = hypothetical_note(item for item in items if isinstance(item, Accelerator))
     if note:
         print(f"\n{textwrap.fill(note, WIDTH)}")
+    write_json(
+        {
+            "accelerators": [item for item in items if isinstance(item, Accelerator)],
+            "models": [item for item in items if not isinstance(item, Accelerator)],
+            "notes": plain_notes([note] if note else []),
+        }
+    )
     return 0
 
 

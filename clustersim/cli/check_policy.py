@@ -6,6 +6,7 @@ import argparse
 import textwrap
 
 from clustersim.cli.options import whole_number
+from clustersim.console import write_json
 from clustersim.text_table import table
 
 __all__ = ["add_parser", "run"]
@@ -53,7 +54,17 @@ def run(args: argparse.Namespace) -> int:
         "twice or lost, every job ends, nothing starts early, sizes kept, the same schedule twice"
     )
     print(table([(f.trial, f.problem or "ok") for f in findings], ["trial", "finding"]))
-    if any(finding.problem for finding in findings):
-        return 1
-    print(textwrap.fill(f"Note: {SPEED_NOTE}.", 100, subsequent_indent="  "))
-    return 0
+    broken = any(finding.problem for finding in findings)
+    if not broken:
+        print(textwrap.fill(f"Note: {SPEED_NOTE}.", 100, subsequent_indent="  "))
+    write_json(
+        {
+            "policy": args.policy,
+            "placement": args.placement,
+            "seed": args.seed,
+            "passed": not broken,
+            "findings": [{"trial": f.trial, "problem": f.problem or None} for f in findings],
+            "notes": [f"{SPEED_NOTE}."],
+        }
+    )
+    return 1 if broken else 0

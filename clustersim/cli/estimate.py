@@ -6,7 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from clustersim.cli.options import add_catalogue, number, whole_number
+from clustersim.cli.options import add_catalogue, add_renamed, number, whole_number
+from clustersim.console import repeat, warn, write_json
 from clustersim.errors import InputError
 from clustersim.interrupts import held
 
@@ -20,8 +21,8 @@ __all__ = ["add_parser", "run"]
 DESCRIPTION = """\
 Estimate the time of one training step with its 90 % interval, memory, training days and cost,
 either for one job (--model, --accelerator, --count) or for every row of a table (--table
-CONFIGS.csv --out PREDICTED.csv; --columns lists the columns). If none of the sizes of a plan is
-given, the best plan is searched for; otherwise a size that is not given is 1.
+CONFIGS.csv --out PREDICTED.csv; --list-columns lists the columns). If none of the sizes of a plan
+is given, the best plan is searched for; otherwise a size that is not given is 1.
 Exit code 1: no plan fits, the given plan does not fit, or no row of the table could be
 predicted; 2: the input cannot be used, or a rule refuses the given plan."""
 EXAMPLES = """\
@@ -57,8 +58,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     table.add_argument("--table", metavar="CONFIGS.csv", help="table of configurations")
     table.add_argument("--out", metavar="PREDICTED.csv", help="new file for the predictions")
     table.add_argument(
-        "--columns", action="store_true", help="print input and output columns with their defaults"
+        "--list-columns",
+        action="store_true",
+        help="print input and output columns with their defaults",
     )
+    add_renamed(parser, "--columns", "--list-columns")
     _add_job(parser.add_argument_group("single job"))
     _add_cost(
         parser.add_argument_group(
@@ -87,13 +91,12 @@ def _add_job(job: argparse._ArgumentGroup) -> None:
     job.add_argument(
         "--memory",
         metavar="loss_fused=linear,...",
-        help="memory options; --columns lists them (default: those of the stack)",
+        help="memory options; --list-columns lists them (default: those of the stack)",
     )
     job.add_argument("--network", metavar="RATE", help="network rate per chip, such as 400Gb/s")
     job.add_argument(
         "--draws", type=whole_number, metavar="N", help="also make N draws from the posterior"
     )
-    job.add_argument("--json", action="store_true", help="print the estimate as JSON")
 
 
 def _add_cost(cost: argparse._ArgumentGroup) -> None:
@@ -142,7 +145,7 @@ def _tokens(text: str) -> float:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     given = [name for name in JOB_ONLY if getattr(args, name) is not None]
-    if args.columns:
+    if args.list_columns:
         _print_columns()
         return 0
     if args.table is not None or args.out is not None:
@@ -160,8 +163,6 @@ def run(args: argparse.Namespace) -> int:
 def _refuse_job_options(args: argparse.Namespace, given: list[str]) -> None:
     problems = [f"--{name} is missing" for name in ("table", "out") if getattr(args, name) is None]
     problems += [f"--{name.replace('_', '-')} applies to one job, not to a table" for name in given]
-    if args.json:
-        problems.append("--json applies to one job, not to a table")
     if problems:
         raise InputError("estimate", problems)
 
@@ -187,16 +188,26 @@ def _run_table(args: argparse.Namespace) -> int:
     found = predict_table(table, calibration, catalogue=catalogue, source=args.table)
     with held():
         write_csv(found.table, args.out)
-    for renamed in found.renamed:
-        print(f"Note: {renamed}")
+    notes = [*found.renamed]
     for column, meant in found.misspelt.items():
         used = f" The predicted rows use the default of {meant}." if found.predicted else ""
-        print(f"Note: column {column!r} is unknown; did you mean {meant!r}?{used}")
+        notes.append(f"column {column!r} is unknown; did you mean {meant!r}?{used}")
+    for note in notes:
+        warn(f"Note: {note}")
     missing = len(table) - found.predicted
     rows = counted(found.predicted, "row")
     print(f"{rows} predicted, {format_count(missing)} not", end="")
     print(" (column reason)" if missing else "")
     print(f"written to {args.out}")
+    write_json(
+        {
+            "predicted": found.predicted,
+            "missing": missing,
+            "interrupted": found.interrupted,
+            "files": [args.out],
+            "notes": notes,
+        }
+    )
     if found.interrupted:
         message = f"interrupted: {format_count(found.interrupted)} of the rows were not reached"
         print(f"{message}; see the column reason", file=sys.stderr)
@@ -209,13 +220,21 @@ def _print_columns() -> None:
     from clustersim.estimation.table import FOR_UNKNOWN_CHIPS, PREDICTED
     from clustersim.text_table import table
 
+    given, headers = {**COLUMNS, **FOR_UNKNOWN_CHIPS}, ["column", "meaning"]
     print("Input columns")
-    print(table([*COLUMNS.items(), *FOR_UNKNOWN_CHIPS.items()], ["column", "meaning"]))
+    print(table(given.items(), headers))
     print("\nAdded columns")
-    print(table(PREDICTED.items(), ["column", "meaning"]))
+    print(table(PREDICTED.items(), headers))
+    write_json(
+        {
+            kind: [dict(zip(headers, item, strict=True)) for item in columns.items()]
+            for kind, columns in (("input", given), ("added", PREDICTED))
+        }
+    )
 
 
 def _run_job(args: argparse.Namespace) -> int:
+    from clustersim.cli.estimate_text import estimate_data, estimate_text
     from clustersim.estimation.estimate import estimate
 
     calibration, catalogue = _opened(args)
@@ -238,15 +257,12 @@ def _run_job(args: argparse.Namespace) -> int:
         catalogue=catalogue,
         **options,
     )
-    if args.json:
-        from clustersim.cli.estimate_text import estimate_json
-
-        print(estimate_json(found))
-    else:
-        from clustersim.cli.estimate_text import estimate_text
-
-        print(estimate_text(found))
-    return 0 if found.best is not None and found.best.fits else 1
+    print(estimate_text(found))
+    write_json(estimate_data(found))
+    if found.best is not None and found.best.fits:
+        return 0
+    repeat(f"clustersim: no plan fits: {found.reason}")
+    return 1
 
 
 def _prices(args: argparse.Namespace, catalogue: Catalogue) -> Prices:

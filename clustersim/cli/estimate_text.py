@@ -1,8 +1,7 @@
-"""The estimate of one job as text and as JSON."""
+"""The estimate of one job as text and as plain data."""
 
 from __future__ import annotations
 
-import json
 import math
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from clustersim.estimation.cost import Cost, Prices
     from clustersim.estimation.estimate import Estimate, PlanEstimate
 
-__all__ = ["estimate_json", "estimate_text"]
+__all__ = ["estimate_data", "estimate_text"]
 
 WIDTH = 100
 BAR = 50
@@ -247,8 +246,8 @@ def _plans(plans: tuple[PlanEstimate, ...]) -> str:
     return "Best plans\n" + textwrap.indent(table(rows, (*headers, "memory")), "  ")
 
 
-def estimate_json(found: Estimate) -> str:
-    """Return a complete estimate as JSON, in SI units and CNY."""
+def estimate_data(found: Estimate) -> dict[str, Any]:
+    """Return a complete estimate as plain data for JSON, in SI units and CNY."""
     content: dict[str, Any] = {
         "model": found.model.name,
         "accelerator": found.accelerator.name,
@@ -259,21 +258,21 @@ def estimate_json(found: Estimate) -> str:
         "seq_len": found.model.seq_len,
         "nic_Bps": found.nic_Bps,
         "hbm_bytes": found.accelerator.hbm_bytes * BINARY_GIGABYTE,
-        "plans": [_plan_json(plan) for plan in found.plans],
+        "plans": [_plan_data(plan) for plan in found.plans],
         "searched": found.searched,
         "parts_s": dict(found.parts),
         "memory_bytes": dict(found.memory),
         "memory_basis": found.memory_basis,
         "reason": found.reason,
-        "cost": None if found.cost is None else _cost_json(found.cost),
+        "cost": None if found.cost is None else _cost_data(found.cost),
         "notes": list(found.notes),
     }
     if found.drawn_s.size:
         content["drawn_s"] = found.drawn_s.tolist()
-    return json.dumps(content, indent=2, ensure_ascii=False)
+    return content
 
 
-def _plan_json(found: PlanEstimate) -> dict[str, Any]:
+def _plan_data(found: PlanEstimate) -> dict[str, Any]:
     return {
         "plan": {**found.plan, "recompute": RECOMPUTE[found.plan["recompute"]]},
         "step_time_s": found.step_time_s,
@@ -287,7 +286,7 @@ def _plan_json(found: PlanEstimate) -> dict[str, Any]:
     }
 
 
-def _cost_json(cost: Cost) -> dict[str, Any]:
+def _cost_data(cost: Cost) -> dict[str, Any]:
     return {
         "tokens": cost.tokens,
         "seconds": cost.seconds,

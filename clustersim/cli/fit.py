@@ -8,10 +8,11 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clustersim import interrupts
 from clustersim.cli.options import add_catalogue, whole_number
+from clustersim.console import repeat, write_json
 from clustersim.text_table import table
 from clustersim.units import format_percent
 
@@ -123,8 +124,26 @@ def run(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             print(f"calibration: {out} (complete; its report {report} is not)", file=sys.stderr)
             raise
-    print("\n".join(_summary(calibrated, rows, steps, mine, only=args.only)))
+    moved = _movers(calibrated, len(mine), only=args.only)
+    wrong = [*_left_out(measured), *_unexplained(rows, mine), *_far(moved)]
+    print("\n".join(_summary(calibrated, rows, steps, mine, moved, only=args.only)))
     print(f"calibration: {out}\nreport: {report / 'report.md'}, with figures and tables")
+    for line in wrong:
+        repeat(line)
+    write_json(
+        {
+            "calibration": {
+                name: getattr(calibration, name)
+                for name in ("facts", "scatter", "coverage_factor", "overdispersion")
+            },
+            "measured_rows": len(rows),
+            "unusable_rows": measured.left_out,
+            "errors": _error_rows(rows),
+            "moved": [{"coefficient": name, "effect": e, "moved": m} for name, e, m in moved],
+            "warnings": wrong,
+            "files": [out, report / "report.md"],
+        }
+    )
     return 0
 
 
@@ -189,28 +208,39 @@ def _summary(
     rows: pd.DataFrame,
     steps: pd.DataFrame,
     mine: list[str],
+    moved: Sequence[tuple[str, str, float]],
     *,
     only: bool,
 ) -> list[str]:
     from clustersim.calibration.report import count_text, few_text, microbenchmark_text
 
-    left_out = calibrated.measured.left_out
     chips = sorted(set(rows["chip"]))
     lines = [
         *([f"fitted to {count_text(rows)}: {', '.join(chips)}"] if chips else []),
         *(f"fitted to {line}" for line in microbenchmark_text(calibrated)),
         *few_text(calibrated),
         *getattr(calibrated.measured, "notes", ()),
+        *_left_out(calibrated.measured, always=True),
+        *_unexplained(rows, mine),
+    ]
+    if len(rows):
+        lines += _errors(calibrated, rows)
+    lines += _chips(calibrated, steps)
+    return [*lines, *_moved_text(calibrated, moved, len(mine), only=only)]
+
+
+def _left_out(measured: Measurements, *, always: bool = False) -> list[str]:
+    """Return the rows that cannot be used, with the reasons; with `always`, also that none is."""
+    left_out = measured.left_out
+    if not (left_out or always):
+        return []
+    lines = [
         f"rows of the tables that cannot be used: {len(left_out)}",
         *(f"  {line}" for line in left_out[:MOST_REASONS]),
     ]
     if len(left_out) > MOST_REASONS:
         lines.append(f"  and {len(left_out) - MOST_REASONS} more, see the report")
-    lines += _unexplained(rows, mine)
-    if len(rows):
-        lines += _errors(calibrated, rows)
-    lines += _chips(calibrated, steps)
-    return [*lines, *_movers(calibrated, len(mine), only=only)]
+    return lines
 
 
 def _chips(calibrated: Calibrated, steps: pd.DataFrame) -> list[str]:
@@ -260,23 +290,42 @@ def _errors(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
             f"no rows were left out, as {calibrated.why_no_rows()}: errors are unknown, and the "
             "intervals are as wide as in the shipped calibration",
         ]
+    cells = [
+        [
+            *(str(row[name]) for name in ("left_out", "of", "rows")),
+            *(format_percent(row[f"{name}_error"]) for name in ("median", "mean", "p90")),
+            format_percent(row["covered"], 0),
+        ]
+        for row in _error_rows(rows)
+    ]
+    headers = ["left out", "of", "rows", "median error", "mean", "90th percentile"]
+    lines = [*coverage_text(calibrated), table(cells, [*headers, "in the shipped 90 % interval"])]
+    if "across_error" not in rows:
+        lines.append("families were not left out, as there is only one source")
+    return lines
+
+
+def _error_rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the relative errors and the coverage of left-out rows and families."""
+    if "complete" not in rows:
+        return []
     sets = {"quality A, complete": rows["complete"], "all": rows["complete"] | True}
-    cells = []
+    found = []
     for name, words in (("within", "rows"), ("across", "families")):
         if f"{name}_error" not in rows:
             continue
         for label, chosen in sets.items():
             size = rows.loc[chosen, f"{name}_error"].abs()
             if len(size):
-                numbers = (size.median(), size.mean(), size.quantile(0.9))
+                row = {"left_out": words, "of": label, "rows": len(size)}
+                errors = {
+                    "median_error": size.median(),
+                    "mean_error": size.mean(),
+                    "p90_error": size.quantile(0.9),
+                }
                 covered = rows.loc[chosen, f"{name}_covered"].mean()
-                shown = [format_percent(x) for x in numbers]
-                cells.append([words, label, str(len(size)), *shown, format_percent(covered, 0)])
-    headers = ["left out", "of", "rows", "median error", "mean", "90th percentile"]
-    lines = [*coverage_text(calibrated), table(cells, [*headers, "in the shipped 90 % interval"])]
-    if "across_error" not in rows:
-        lines.append("families were not left out, as there is only one source")
-    return lines
+                found.append({**row, **errors, "covered": covered})
+    return found
 
 
 def _user_labels(measured: Measurements) -> list[tuple[str, ...]]:
@@ -287,8 +336,8 @@ def _user_labels(measured: Measurements) -> list[tuple[str, ...]]:
     return [labels for labels, mine in pairs if mine]
 
 
-def _movers(calibrated: Calibrated, count: int, *, only: bool) -> list[str]:
-    """Return the effects of the user's groups that moved most, and where they moved from."""
+def _movers(calibrated: Calibrated, count: int, *, only: bool) -> list[tuple[str, str, float]]:
+    """Return the effects of the user's groups that moved most: coefficient, effect, and how far."""
     from clustersim.calibration.diagnostics import movers
     from clustersim.performance import LEVELS, default_calibration
 
@@ -298,18 +347,31 @@ def _movers(calibrated: Calibrated, count: int, *, only: bool) -> list[str]:
         return []
     among = {pair for row in labels for pair in zip(LEVELS, row, strict=True)}
     reference = None if only else default_calibration()
-    moved = movers(calibrated.calibration, reference, among=among)
-    cells = [
-        [name, " ".join(part for part in (level, label) if part), f"{size:+.1f}"]
-        for (name, level, label), size in moved
+    return [
+        (name, " ".join(part for part in (level, label) if part), size)
+        for (name, level, label), size in movers(calibrated.calibration, reference, among=among)
         if abs(size) >= LEAST_MOVED
     ]
+
+
+def _far(moved: Sequence[tuple[str, str, float]]) -> list[str]:
+    """Return a warning if an effect moved implausibly far."""
+    far = any(abs(size) > IMPLAUSIBLE for _, _, size in moved)
+    return [f"Warning: {FAR}"] if far else []
+
+
+def _moved_text(
+    calibrated: Calibrated, moved: Sequence[tuple[str, str, float]], count: int, *, only: bool
+) -> list[str]:
+    """Return the effects that moved most as a table; nothing without rows of the user."""
+    if not (count or _user_labels(calibrated.measured)):
+        return []
+    cells = [[name, effect, f"{size:+.1f}"] for name, effect, size in moved]
     since = "prior (the published runs are left out)" if only else "shipped calibration"
     if not cells:
         return [f"your rows moved no effect from the {since}"]
-    far = any(abs(size) > IMPLAUSIBLE for _, size in moved)
     return [
-        *([f"Warning: {FAR}"] if far else []),
+        *_far(moved),
         f"effects moved most by your rows from the {since}, in standard deviations of the prior:",
         table(cells, ["coefficient", "effect", "moved"]),
     ]

@@ -1,14 +1,18 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command line: `clustersim COMMAND ...`."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from clustersim import interrupts
+from clustersim.cli.options import add_output
+from clustersim.console import printing
 from clustersim.errors import InputError
 from clustersim.notes import forget_notes
 
@@ -32,6 +36,17 @@ COMMANDS = (
     "schema",
     "check_policy",
 )
+EPILOG = """\
+exit codes:
+  0      success
+  1      the answer is no: no plan fits or meets its objective, no job can run, no row can be
+         predicted, a policy breaks a rule, a run of a study failed, or a requested plot cannot be
+         drawn
+  2      the input or an option cannot be used
+  130    interrupted with Ctrl-C; the results so far are kept
+  128+n  ended by signal n, for example 143 by SIGTERM
+
+example: clustersim replay jobs.csv --policy easy --accelerators 512 --out result"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,15 +55,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 on success; 1 if the answer is no (nothing fits, a plan misses its goal, a policy breaks a
-        rule, a run of a study fails, a requested plot cannot be drawn); 2 if the input cannot be
-        used; 128 plus the signal number after a signal (130 after Ctrl-C).
+        0 on success; 1 if the answer is no; 2 if the input cannot be used; 128 plus the signal
+        number after a signal (130 after Ctrl-C). :data:`EPILOG` gives the cases.
     """
     with interrupts.watched(*interrupts.SIGNALS, command=True):
         try:
-            args = make_parser().parse_args(arguments)
+            parser = make_parser()
+            if "_ARGCOMPLETE" in os.environ:  # set by the shell, only to complete a line
+                from clustersim.cli.completion import complete
+
+                complete(parser)
+            args = parser.parse_args(arguments)
             forget_notes()
-            code: int = args.run(args)
+            with printing(json=args.json, quiet=args.quiet):
+                code: int = args.run(args)
             sys.stdout.flush()
             return interrupts.exit_code(code)
         except InputError as error:
@@ -91,12 +111,15 @@ def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="clustersim",
         description="Simulate training jobs on a datacenter with mixed accelerators.",
-        epilog="example: clustersim replay jobs.csv --policy easy --accelerators 512 --out result",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name in COMMANDS:
         importlib.import_module(f"clustersim.cli.{name}").add_parser(commands)
+    for command in commands.choices.values():
+        add_output(command)
     return parser
 
 

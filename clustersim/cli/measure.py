@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.options import add_catalogue, whole_number
+from clustersim.console import repeat, shows_progress, write_json
 from clustersim.interrupts import check, held, taken
 from clustersim.text_table import table
 
@@ -104,9 +105,20 @@ def run(args: argparse.Namespace) -> int:
             taken()
             print(f"interrupted: {len(rows)} of {total} cases are kept", file=sys.stderr)
             print("\n".join(_summary(rows, args.out) if rows else []))
+            write_json(_data(environment, rows, args.out, interrupted=True))
             return 130
     print("\n".join(_summary(rows, args.out)))
+    for line in _fault_lines(rows):
+        repeat(line.strip())
+    write_json(_data(environment, rows, args.out, interrupted=False))
     return 0
+
+
+def _data(
+    environment: Mapping[str, str], rows: list[Measured], out: str, *, interrupted: bool
+) -> dict[str, Any]:
+    """Return the measurements as plain data, with the columns of the file."""
+    return {**environment, "measurements": rows, "interrupted": interrupted, "files": [out]}
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -159,12 +171,15 @@ def _accelerator(args: argparse.Namespace, device: Device) -> str:
 
 @contextmanager
 def _progress(total: int) -> Iterator[tuple[Callable[[Case], None], Callable[[], object]]]:
-    """Show a bar on a terminal, otherwise a line for each kind of case.
+    """Show a bar on a terminal, otherwise a line for each kind of case; nothing with --quiet.
 
     Yields a function to call before each case, and one to call after it.
     """
     from tqdm import tqdm
 
+    if not shows_progress():
+        yield (lambda case: None), lambda: None
+        return
     if sys.stderr.isatty():
         with tqdm(total=total, unit="case", leave=False) as bar:
             yield (lambda case: bar.set_postfix_str(case.text()[:40])), bar.update
@@ -186,12 +201,16 @@ def _summary(rows: list[Measured], out: str) -> list[str]:
         of_kind = [row for row in rows if row["kind"] == kind]
         timed = [row for row in of_kind if "median_s" in row]
         cells.append([kind, f"{len(timed)} of {len(of_kind)}", *_best(timed)])
-    faults = [row for row in rows if "fault" in row]
     lines = [table(cells, ["kind", "measured", "shortest", "best rate"])]
-    lines += [f"  {row['kind']}: {row['fault']}" for row in faults[:MOST_FAULTS]]
+    return [*lines, *_fault_lines(rows), f"measurements: {out}"]
+
+
+def _fault_lines(rows: list[Measured]) -> list[str]:
+    faults = [row for row in rows if "fault" in row]
+    lines = [f"  {row['kind']}: {row['fault']}" for row in faults[:MOST_FAULTS]]
     if len(faults) > MOST_FAULTS:
         lines.append(f"  and {len(faults) - MOST_FAULTS} more, in the column fault")
-    return [*lines, f"measurements: {out}"]
+    return lines
 
 
 def _best(rows: list[Measured]) -> tuple[str, str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 
-from clustersim.cli.options import add_plugins
+from clustersim.cli.options import add_plugins, add_renamed
+from clustersim.console import write_document, write_json
 
 __all__ = ["add_parser", "run"]
 
@@ -16,16 +16,20 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "metrics",
         help="list the metrics that studies can measure, with unit and definition",
         description="List the metrics that studies can measure, or the columns of all tables.",
-        epilog="example: clustersim metrics --plugins my_metrics.py\n"
-        "         clustersim metrics --columns > columns.md",
+        epilog="example: clustersim metrics p95_wait_s\n"
+        "         clustersim metrics --plugins my_metrics.py\n"
+        "         clustersim metrics --list-columns > columns.md",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--json", action="store_true", help="as JSON, for other programs")
     parser.add_argument(
-        "--columns",
+        "names", nargs="*", metavar="METRIC", help="list only these metrics (default: all)"
+    )
+    parser.add_argument(
+        "--list-columns",
         action="store_true",
         help="print the columns of all tables that clustersim writes, in Markdown",
     )
+    add_renamed(parser, "--columns", "--list-columns")
     add_plugins(parser)
     parser.set_defaults(run=run)
 
@@ -33,15 +37,22 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.analysis.column_page import column_rows, columns_page
-    from clustersim.analysis.metric_list import metric_lines, metric_rows
+    from clustersim.analysis.metric_list import chosen_metrics, metric_lines, metric_rows
     from clustersim.analysis.registry import load_plugins, registered_text
+    from clustersim.errors import InputError
 
     plugins = load_plugins(args.plugins)
-    if args.json:
-        rows = column_rows() if args.columns else metric_rows()
-        print(json.dumps(rows, indent=2))
-    elif args.columns:
-        print(columns_page(), end="")
-    else:
-        print("\n".join([*metric_lines(), *([""] if plugins else []), *registered_text(plugins)]))
+    if args.list_columns:
+        if args.names:
+            raise InputError("metrics", f"--list-columns takes no name, found {args.names[0]!r}")
+        if args.json:
+            write_json(column_rows())
+        else:
+            write_document(columns_page())
+        return 0
+    metrics = chosen_metrics(args.names)
+    print("\n".join(metric_lines(metrics)))
+    if plugins:
+        print("\n".join(["", *registered_text(plugins)]))
+    write_json(metric_rows(metrics))
     return 0

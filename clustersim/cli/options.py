@@ -7,16 +7,16 @@ import math
 import re
 from typing import Any
 
-from clustersim.errors import shown
-from clustersim.notes import note
+from clustersim.errors import InputError, shown
 
 __all__ = [
-    "OldName",
     "add_catalogue",
     "add_changes",
     "add_formats",
+    "add_output",
     "add_plugins",
     "add_quick",
+    "add_renamed",
     "number",
     "whole_number",
 ]
@@ -33,11 +33,45 @@ def add_catalogue(parser: argparse._ActionsContainer, what: str = "chips") -> No
     )
 
 
-class OldName(argparse.Action):
-    """A deprecated option name that still works but is not in the help; a note gives the new name.
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add ``--json`` and ``--quiet``, which every command has."""
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--json",
+        action="store_true",
+        help="print the result as JSON in SI units, and nothing else on stdout",
+    )
+    output.add_argument(
+        "--quiet",
+        action="store_true",
+        help="print no text and no progress; errors and notes about something wrong stay on stderr",
+    )
 
-    The new option must have the same `dest` and the action ``append``.
+
+def add_renamed(parser: argparse.ArgumentParser, old: str, new: str) -> None:
+    """Refuse an option of earlier versions with a message that gives its new name.
+
+    Examples
+    --------
+    >>> parser = argparse.ArgumentParser()
+    >>> add_renamed(parser, "--file", "--catalogue")
+    >>> parser.parse_args(["--file", "my.yaml"])
+    Traceback (most recent call last):
+        ...
+    clustersim.errors.InputError: --file: is now called '--catalogue'
     """
+    parser.add_argument(
+        old,
+        action=_Renamed,
+        nargs="?",
+        default=argparse.SUPPRESS,
+        metavar=new,
+        help=argparse.SUPPRESS,
+    )
+
+
+class _Renamed(argparse.Action):
+    """Raises an error with the new name."""
 
     def __call__(
         self,
@@ -46,9 +80,7 @@ class OldName(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        """Append the value to those of the new option."""
-        note(f"{option_string} is deprecated; use --{self.dest}")
-        setattr(namespace, self.dest, [*getattr(namespace, self.dest), values])
+        raise InputError(self.option_strings[0], f"is now called {self.metavar!r}")
 
 
 def add_changes(parser: argparse.ArgumentParser, what: str) -> None:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from clustersim.cli.options import add_changes, add_formats, add_quick, whole_number
+from clustersim.console import repeat, shows_progress, write_json
 from clustersim.interrupts import held, last_words
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.errors import InputError
     from clustersim.plots.style import picture_formats
     from clustersim.procurement import load_plan, plan_purchases
-    from clustersim.procurement.output import plan_folder, write_plan
+    from clustersim.procurement.output import plan_content, plan_folder, write_plan
+    from clustersim.procurement.summary_text import conclusion
 
     formats = picture_formats(args.formats, "--format")
     if args.workers is not None and args.workers < 1:
@@ -74,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         plan = plan_purchases(
             question,
             workers=args.workers,
-            report=_print_progress if sys.stderr.isatty() else None,
+            report=_print_progress if sys.stderr.isatty() and shows_progress() else None,
             kept=kept,
             state=keep,
         )
@@ -83,6 +85,11 @@ def run(args: argparse.Namespace) -> int:
             write_plan(plan, folder, formats)
     print(plan_text(plan))
     print(f"written to {args.out}")
+    for warning in plan.warnings:
+        repeat(f"Warning: {warning}")
+    write_json({**plan_content(plan), "meets": plan.meets, "folder": args.out})
+    if not (plan.missing or plan.meets):
+        repeat(f"clustersim: {conclusion(plan)}")
     if plan.missing:
         return 130
     return 0 if plan.meets else 1

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from clustersim.cli.options import add_plugins
+from clustersim.console import write_json
 
 __all__ = ["add_parser", "run"]
 
@@ -20,7 +20,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog="example: clustersim plots --plugins my_plots.py",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--json", action="store_true", help="as JSON, for other programs")
     add_plugins(parser)
     parser.set_defaults(run=run)
 
@@ -31,8 +30,6 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.studies.plot_list import plot_lines, plot_rows
 
     plugins = load_plugins(args.plugins)
-    if args.json:
-        print(json.dumps(plot_rows(), indent=2))
-    else:
-        print("\n".join([*plot_lines(), *([""] if plugins else []), *registered_text(plugins)]))
+    print("\n".join([*plot_lines(), *([""] if plugins else []), *registered_text(plugins)]))
+    write_json(plot_rows())
     return 0

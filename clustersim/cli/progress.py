@@ -1,10 +1,12 @@
-"""Progress of long-running work: a bar on a terminal, nothing in a pipe."""
+"""Progress of long-running work: a bar on a terminal, nothing in a pipe or with ``--quiet``."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from clustersim.console import shows_progress
 
 __all__ = ["job_progress"]
 
@@ -13,9 +15,9 @@ __all__ = ["job_progress"]
 def job_progress() -> Iterator[Callable[[int, int], None] | None]:
     """Show the jobs done, their rate and the time left in a bar on a terminal.
 
-    Yields a function to call with the jobs done and the total; None in a pipe.
+    Yields a function to call with the jobs done and the total; None in a pipe or with ``--quiet``.
     """
-    if not sys.stderr.isatty():
+    if not (sys.stderr.isatty() and shows_progress()):
         yield None
         return
     from tqdm import tqdm

@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import textwrap
 
-from clustersim.cli.options import add_catalogue, whole_number
+from clustersim.cli.options import add_catalogue, add_renamed, whole_number
 from clustersim.cli.progress import job_progress
-from clustersim.cli.result_text import exit_code, result_text
+from clustersim.cli.result_text import exit_code, result_data, result_text, wrong_lines
+from clustersim.console import repeat, write_json
 from clustersim.errors import InputError
 from clustersim.interrupts import keeping
 
 __all__ = ["add_parser", "run"]
+
+NOT_INPUT = ("run", "out", "json", "quiet")
+"""Arguments that are not part of the provenance, as they do not change the result."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -45,7 +49,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "FILE.py:ClassName; it decides which nodes stay free, not how fast a job runs",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
-    parser.add_argument("--format", help="format of JOBS (default: detected)")
+    parser.add_argument(
+        "--log-format", metavar="FORMAT", help="format of JOBS (default: detected from the content)"
+    )
+    add_renamed(parser, "--format", "--log-format")
     parser.add_argument("--sort", action="store_true", help="sort JOBS by submission time")
     parser.add_argument(
         "--exact-estimates", action="store_true", help="give policies the actual run times"
@@ -69,8 +76,8 @@ def run(args: argparse.Namespace) -> int:
         from clustersim.catalogue import load_catalogue
 
         cluster = compile_cluster(load_cluster(args.cluster, load_catalogue(*args.catalogue)))
-    log = read_jobs(args.jobs, format=args.format, sort=args.sort)
-    command = {key: value for key, value in vars(args).items() if key not in ("run", "out")}
+    log = read_jobs(args.jobs, format=args.log_format, sort=args.sort)
+    command = {key: value for key, value in vars(args).items() if key not in NOT_INPUT}
     with new_folder(args.out) as folder, keeping(), job_progress() as progress:
         result = replay(
             log.jobs,
@@ -92,4 +99,7 @@ def run(args: argparse.Namespace) -> int:
         print(textwrap.fill(line, 100))
     print(result_text(result))
     print(f"written to {args.out}")
+    for line in wrong_lines(result):
+        repeat(line)
+    write_json({**result_data(result), "folder": args.out})
     return exit_code(result)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from clustersim.console import write_json
+
 __all__ = ["add_parser", "run"]
 
 
@@ -26,5 +28,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.report.study import write_report
 
-    print(f"written: {write_report(args.folder)}")
+    page = write_report(args.folder)
+    print(f"written: {page}")
+    write_json({"files": [page]})
     return 0

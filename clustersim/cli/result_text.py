@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import sys
 import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from clustersim.array_types import Bools
+from clustersim.console import plain_notes
 from clustersim.text_table import table
 from clustersim.units import (
     SECONDS_PER_YEAR,
@@ -25,13 +26,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clustersim.analysis.columns import Column
+    from clustersim.array_types import Bools
     from clustersim.catalogue import Catalogue
     from clustersim.costs.money import MoneySpec
     from clustersim.scenario.platform import Platform
     from clustersim.simulation.result import Result
     from clustersim.studies.spec import StudySpec
 
-__all__ = ["exit_code", "plugins_text", "result_text", "window_text"]
+__all__ = [
+    "exit_code",
+    "plugins_metrics",
+    "plugins_text",
+    "result_data",
+    "result_text",
+    "window_metrics",
+    "window_text",
+    "wrong_lines",
+]
 
 _MOST_REASONS = 5
 _MOST_NOTES = 5
@@ -42,7 +53,6 @@ def result_text(result: Result) -> str:
     """Summarise a result: a line for each pool, and why jobs did not finish or never ran."""
     from clustersim.analysis.columns import SUMMARY
     from clustersim.engine.node_events import LAST_S
-    from clustersim.simulation.no_progress import progress_notes
     from clustersim.simulation.tables import serves
 
     shown = [each for each in SUMMARY if each.heading and each.name in result.summary]
@@ -81,19 +91,55 @@ def result_text(result: Result) -> str:
             lines.append(
                 f"{outcome}: {len(reasons) - _MOST_REASONS} more reasons, see jobs.parquet"
             )
-    lines += _never_text(result)
-    lines += [
-        textwrap.fill(line, 100, subsequent_indent="  ")
-        for line in progress_notes(result.jobs, result.attempts)
-    ]
+    lines += _problems_text(result)
     lines += _notes_text(result.provenance.get("notes", ()))
-    if result.interrupted:
-        end_s = float(result.provenance["simulated_s"])
-        done = format_duration(end_s)
-        if result.calendar.is_dated:
-            done += f" ({result.calendar.text(end_s)})"
-        lines.append(f"interrupted at simulated time {done}; results up to then are kept")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_interrupted_text(result)])
+
+
+def wrong_lines(result: Result) -> list[str]:
+    """Return the parts of :func:`result_text` about something wrong."""
+    log = result.provenance.get("log", ())[1:]
+    lines = [*log, *_problems_text(result), *_interrupted_text(result)]
+    return [" ".join(line.split()) for line in lines]
+
+
+def result_data(result: Result) -> dict[str, Any]:
+    """Return the summary of a result as plain data, with the columns of its tables."""
+    facts = result.provenance
+    scenario = facts.get("scenario")
+    reasons = result.jobs[["outcome", "reason"]].value_counts().reset_index(name="jobs")
+    return {
+        "name": scenario.get("name") if isinstance(scenario, Mapping) else None,
+        "seed": facts.get("seed"),
+        "interrupted": result.interrupted,
+        "simulated_s": facts.get("simulated_s"),
+        "summary": result.summary,
+        "costs": result.costs,
+        "reasons": reasons[reasons["reason"] != ""],
+        "assumptions": [*facts.get("assumptions", ()), *facts.get("topology", ())],
+        "notes": plain_notes([*facts.get("notes", ()), *wrong_lines(result)]),
+    }
+
+
+def _interrupted_text(result: Result) -> list[str]:
+    if not result.interrupted:
+        return []
+    end_s = float(result.provenance["simulated_s"])
+    done = format_duration(end_s)
+    if result.calendar.is_dated:
+        done += f" ({result.calendar.text(end_s)})"
+    return [f"interrupted at simulated time {done}; results up to then are kept"]
+
+
+def _problems_text(result: Result) -> list[str]:
+    """Return notes on jobs that can never run, and on jobs without progress."""
+    from clustersim.simulation.no_progress import progress_notes
+
+    lines = progress_notes(result.jobs, result.attempts)
+    return [
+        *_never_text(result),
+        *(textwrap.fill(line, 100, subsequent_indent="  ") for line in lines),
+    ]
 
 
 def _restarts_text(result: Result) -> str:
@@ -231,43 +277,51 @@ def _unit_costs_text(whole: pd.Series[Any]) -> str:
     return f"; {', '.join(costs)}" if costs else ""
 
 
-def window_text(result: Result, spec: StudySpec, catalogue: Catalogue) -> str:
-    """Return the metrics that a study measures in its window of a run, as text."""
+def window_metrics(result: Result, spec: StudySpec, catalogue: Catalogue) -> dict[str, float]:
+    """Return the metrics that a study measures in its window of a run."""
     from clustersim.analysis.measures import measure
-    from clustersim.plots.axis import axis_of
 
     measured = measure(
         result, **spec.window.measured, catalogue=catalogue, plugins=spec.plugins
     ).metrics
     objective = [] if spec.objective is None else [spec.objective.metric]
-    values = [
-        f"{axis_of(name).label} {axis_of(name).text(measured[name])}"
-        for name in dict.fromkeys([*objective, *spec.metrics])
-        if name in measured
-    ]
-    return f"within the study's window, as in its runs.csv: {', '.join(values)}"
+    names = dict.fromkeys([*objective, *spec.metrics])
+    return {name: measured[name] for name in names if name in measured}
 
 
-def plugins_text(
+def window_text(metrics: Mapping[str, float]) -> str:
+    """Return the metrics that a study measures in its window of a run, as text."""
+    return f"within the study's window, as in its runs.csv: {_values_text(metrics)}"
+
+
+def _values_text(metrics: Mapping[str, float]) -> str:
+    from clustersim.plots.axis import axis_of
+
+    values = ((axis_of(name), value) for name, value in metrics.items())
+    return ", ".join(f"{axis.label} {axis.text(value)}" for axis, value in values)
+
+
+def plugins_metrics(
     result: Result, plugins: Sequence[str], platform: Platform, money: MoneySpec | None
-) -> str:
-    """Return the user-defined metrics of a whole run as text."""
+) -> dict[str, float]:
+    """Return the user-defined metrics of a whole run."""
     from clustersim.analysis.measures import fleet_facts, measure
     from clustersim.analysis.metrics import METRICS
     from clustersim.analysis.part import FleetView
     from clustersim.analysis.registry import load_plugins
-    from clustersim.plots.axis import axis_of
 
     own = [each.name for plugin in load_plugins(plugins) for each in plugin.of(METRICS)]
     if not own:
-        return "the plugins register no metric; plots apply to studies only"
+        return {}
     found = measure(
         result, warm_up=0.0, cool_down=0.0, catalogue=platform.catalogue, plugins=plugins
     ).metrics
     found |= fleet_facts(FleetView(platform, money), plugins=plugins)
-    values = [
-        f"{axis_of(name).label} {axis_of(name).text(value)}"
-        for name, value in found.items()
-        if name.partition(".")[0] in own
-    ]
-    return f"over the whole run: {', '.join(values)}"
+    return {name: value for name, value in found.items() if name.partition(".")[0] in own}
+
+
+def plugins_text(metrics: Mapping[str, float]) -> str:
+    """Return the user-defined metrics of a whole run as text."""
+    if not metrics:
+        return "the plugins register no metric; plots apply to studies only"
+    return f"over the whole run: {_values_text(metrics)}"

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 
 from clustersim.cli.options import add_changes, add_plugins, whole_number
 from clustersim.cli.progress import job_progress
-from clustersim.cli.result_text import exit_code, plugins_text, result_text, window_text
+from clustersim.cli.result_text import (
+    exit_code,
+    plugins_metrics,
+    plugins_text,
+    result_data,
+    result_text,
+    window_metrics,
+    window_text,
+    wrong_lines,
+)
+from clustersim.console import plain_notes, repeat, warn, write_json
 from clustersim.errors import InputError, named_in
 from clustersim.interrupts import keeping
 from clustersim.units import format_number
@@ -93,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     with fields_named(loaded):
         notes = checkpoint_notes(loaded.scenario.failures)
     for line in notes:
-        print(textwrap.fill(line, 100, subsequent_indent="  "), flush=True)
+        warn(textwrap.fill(line, 100, subsequent_indent="  "))
     with new_folder(args.out) as folder, keeping(), job_progress() as progress:
         result = run_scenario(
             resolved,
@@ -107,13 +117,15 @@ def run(args: argparse.Namespace) -> int:
     for line in calendar_text(result.provenance):
         print(textwrap.fill(line, 100))
     print(result_text(result))
+    window, own = None, None
     if spec is not None and not result.interrupted:
-        measured = window_text(result, spec, resolved.catalogue)
-        print(textwrap.fill(measured, 100, subsequent_indent="  "))
+        window = window_metrics(result, spec, resolved.catalogue)
+        print(textwrap.fill(window_text(window), 100, subsequent_indent="  "))
     if plugins and not result.interrupted:
-        measured = plugins_text(result, plugins, resolved.platform, loaded.scenario.money)
-        print(textwrap.fill(measured, 100, subsequent_indent="  "))
-    for line in [*removal_notes(change_items(args.changes)), *_load_note(args.changes, result)]:
+        own = plugins_metrics(result, plugins, resolved.platform, loaded.scenario.money)
+        print(textwrap.fill(plugins_text(own), 100, subsequent_indent="  "))
+    changed = [*removal_notes(change_items(args.changes)), *_load_note(args.changes, result)]
+    for line in changed:
         print(textwrap.fill(line, 100, subsequent_indent="  "))
     note = hypothetical_note(
         [resolved.catalogue.accelerator(pool.accelerator) for pool in resolved.cluster.pools]
@@ -121,6 +133,11 @@ def run(args: argparse.Namespace) -> int:
     if note:
         print(textwrap.fill(note, 100))
     print(f"written to {args.out}")
+    for line in wrong_lines(result):
+        repeat(line)
+    data = result_data(result)
+    data["notes"] += plain_notes([*notes, *changed, *filter(None, [note])])
+    write_json({**data, "window": window, "user_metrics": own, "folder": args.out})
     return exit_code(result)
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 
 from clustersim.cli.options import add_plugins
+from clustersim.console import write_document
 
 __all__ = ["add_parser", "run"]
 
@@ -34,5 +35,5 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.schemas import schema
 
     load_plugins(args.plugins)
-    print(json.dumps(schema(args.format), indent=2))
+    write_document(json.dumps(schema(args.format), indent=2) + "\n")
     return 0

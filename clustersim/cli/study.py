@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.options import add_changes, add_formats, add_plugins, add_quick, whole_number
+from clustersim.console import plain_notes, write_json
 from clustersim.errors import InputError
 
+if TYPE_CHECKING:
+    from clustersim.report.study import Conducted
+
 __all__ = ["add_parser", "run"]
+
+TABLES = ("points", "capacities", "gains", "differences", "indices")
+"""Tables in the JSON; the table of all runs can be large and is only in the folder."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -59,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
     study = load_study(args.study, quick=args.quick, changes=args.changes, plugins=args.plugins)
     if args.quick:
         print(_preview(study.spec.replications, args.study))
-    for line in removal_notes(change_items(args.changes)):
+    removed = removal_notes(change_items(args.changes))
+    for line in removed:
         print(line)
     conducted = conduct(
         study,
@@ -70,10 +80,33 @@ def run(args: argparse.Namespace) -> int:
         keep_old=args.keep_old,
         formats=formats,
     )
+    facts = {"name": study.spec.name, "folder": args.out, "quick": args.quick}
+    write_json({**facts, **_data(conducted, removed)})
     if not conducted.complete:
         return 130
     with open_store(Path(args.out)) as store:
         return 1 if conducted.not_drawn or store.any_failed() else 0
+
+
+def _data(conducted: Conducted, notes: Sequence[str]) -> dict[str, Any]:
+    """Return the findings and tables of a study as plain data."""
+    from clustersim.report.findings import findings, warnings
+    from clustersim.report.study_page import fleet_notes
+
+    facts = {"complete": conducted.complete, "not_drawn": conducted.not_drawn}
+    result = conducted.result
+    if result is None:
+        return facts
+    return {
+        "question": result.study.spec.question,
+        **facts,
+        "runs": len(result.runs),
+        "failed_runs": int((result.runs["status"] == "failed").sum()),
+        "findings": findings(result),
+        "warnings": plain_notes(warnings(result)),
+        "notes": plain_notes([*fleet_notes(result), *notes]),
+        **{name: getattr(result, name) for name in TABLES},
+    }
 
 
 def _preview(replications: object, path: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from clustersim.cli.options import whole_number
+from clustersim.console import write_json
 
 __all__ = ["add_parser", "run"]
 
@@ -82,6 +83,14 @@ def run(args: argparse.Namespace) -> int:
     print(f"wrote {args.out}; open it in ui.perfetto.dev")
     if args.plot is not None:
         print(f"wrote {args.plot}")
+    write_json(
+        {
+            "slices": trace.n_slices,
+            "tracks": trace.n_tracks,
+            "marks": trace.n_marks,
+            "files": [args.out, *([] if args.plot is None else [args.plot])],
+        }
+    )
     return 0
 
 

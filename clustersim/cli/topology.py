@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.options import add_catalogue
+from clustersim.console import plain_notes, write_json
+from clustersim.json_values import plain
 from clustersim.text_table import table
 from clustersim.units import format_count, format_duration, format_number, format_rate
 
@@ -53,18 +55,45 @@ def run(args: argparse.Namespace) -> int:
     )
     if note is not None:
         print(f"\n{note}")
-    if args.plot is not None:
-        _plot(spec, args.plot, note)
+    files = [] if args.plot is None else _plot(spec, args.plot, note)
+    write_json({**_data(spec, summary, note), "files": files})
     return 0
 
 
-def _plot(spec: ClusterSpec, out: Path, note: str | None) -> None:
+def _data(spec: ClusterSpec, summary: ClusterSummary, note: str | None) -> dict[str, Any]:
+    """Return the tables as plain data, in SI units."""
+    totals = ("nodes", "chips", "switches", "links")
+    network = spec.datacenter_network
+    return {
+        "name": summary.name,
+        "description": summary.description,
+        **{name: getattr(summary, name) for name in (*totals, "bisection_Bps")},
+        "datacenter_latency_s": None if network is None else network.latency,
+        "pools": [
+            {
+                **plain(pool),
+                **{name: getattr(pool, name) for name in ("switches", "links", "oversubscription")},
+            }
+            for pool in summary.pools
+        ],
+        "notes": [
+            *(f"pool {pool.name}: {text}" for pool in summary.pools for text in pool.notes),
+            *spec.notes,
+            *(f"{name}: {text}" for name, pool in spec.pools.items() for text in pool.notes),
+            *plain_notes([] if note is None else [note]),
+        ],
+    }
+
+
+def _plot(spec: ClusterSpec, out: Path, note: str | None) -> list[Path]:
     from clustersim.plots.style import save_figure
     from clustersim.plots.topology import draw_topology
 
     suffix = out.suffix.lstrip(".").lower() or "png"
-    for path in save_figure(draw_topology(spec, note=note), out.with_suffix(""), formats=(suffix,)):
+    drawn = save_figure(draw_topology(spec, note=note), out.with_suffix(""), formats=(suffix,))
+    for path in drawn:
         print(f"\nwrote {path}")
+    return drawn
 
 
 def _sections(spec: ClusterSpec, summary: ClusterSummary) -> list[str]:

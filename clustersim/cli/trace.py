@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from clustersim.array_types import Floats
+from clustersim.cli.options import add_catalogue, add_renamed
+from clustersim.console import repeat, write_json
+from clustersim.json_values import plain
 from clustersim.units import counted, format_number, format_percent
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from clustersim.array_types import Floats
     from clustersim.calendar import Calendar
     from clustersim.workload import JobLog, TraceStatistics
 
@@ -35,19 +38,27 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", type=Path, help="Parquet, CSV, SWF or a published log; may be .gz")
+    parser.add_argument(
+        "file", metavar="JOBS", type=Path, help="Parquet, CSV, SWF or a published log; may be .gz"
+    )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--accelerators", metavar="N", help="number of accelerators, for the load")
     where.add_argument("--cluster", metavar="TOPOLOGY", help="cluster, for the load")
     parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the statistics")
-    parser.add_argument("--format", metavar="F", help="format (default: detected from the content)")
-    parser.add_argument("--sort", action="store_true", help="sort jobs by submission time")
+    add_catalogue(parser)
     parser.add_argument(
-        "--from", dest="start", metavar="TIME", help='ignore jobs before this time, such as "28 d"'
+        "--log-format", metavar="FORMAT", help="format of JOBS (default: detected from the content)"
+    )
+    add_renamed(parser, "--format", "--log-format")
+    parser.add_argument("--sort", action="store_true", help="sort JOBS by submission time")
+    parser.add_argument(
+        "--since", metavar="TIME", help='ignore jobs before this time, such as "28 d"'
     )
     parser.add_argument(
-        "--to", dest="end", metavar="TIME", help='ignore jobs from this time on, such as "60 d"'
+        "--until", metavar="TIME", help='ignore jobs from this time on, such as "60 d"'
     )
+    add_renamed(parser, "--from", "--since")
+    add_renamed(parser, "--to", "--until")
     parser.add_argument(
         "--start",
         dest="week_time",
@@ -66,34 +77,56 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.workload import read_jobs
     from clustersim.workload.describe import clock_of, describe_jobs, window
 
-    start, end = _time(args.start, "--from", 0.0), _time(args.end, "--to", float("inf"))
+    since, until = _time(args.since, "--since", 0.0), _time(args.until, "--until", float("inf"))
     chips = _chips(args)
-    log = read_jobs(args.file, format=args.format, sort=args.sort)
+    log = read_jobs(args.file, format=args.log_format, sort=args.sort)
     calendar = Calendar(log.origin)
     hours = f"local time: {calendar}" if calendar.is_dated else "time 0 is taken as Monday, 00:00"
     if args.week_time is not None:
         calendar = clock_of(_time(args.week_time, "--start", 0.0))
         hours = "as set by --start"
-    jobs = window(log.jobs, start, end)
+    jobs = window(log.jobs, since, until)
     if len(jobs) == 0:
         from clustersim.errors import InputError
 
-        raise InputError(args.file, "no job was submitted between --from and --to")
+        raise InputError(args.file, "no job was submitted between --since and --until")
     print(log.report())
     if len(jobs) < len(log.jobs):
-        print(f"  of these, {len(jobs):,} were submitted between --from and --to")
-    _print_statistics(describe_jobs(jobs, calendar=calendar), jobs, chips, hours)
+        print(f"  of these, {len(jobs):,} were submitted between --since and --until")
+    for line in log.report().splitlines()[1:]:
+        repeat(line.strip())
+    statistics = describe_jobs(jobs, calendar=calendar)
+    _print_statistics(statistics, jobs, chips, hours)
+    files: list[Path] = []
     if args.plot is not None:
         from clustersim.plots.style import save_figure
         from clustersim.plots.trace import plot_trace
 
         name = args.file.name
         figure = plot_trace(jobs, title=name, origin=log.origin, calendar=calendar)
-        for path in save_figure(figure, *_picture(args.plot)):
-            print(f"wrote {path}")
+        files += save_figure(figure, *_picture(args.plot))
+        print("\n".join(f"wrote {path}" for path in files))
+    fit = None
     if args.fit is not None:
-        _fit(args, log, jobs, calendar)
+        fit, drawn = _fit(args, log, jobs, calendar)
+        files += [args.fit, *drawn]
+    write_json({**_data(log, statistics, chips), "fit": fit, "files": files})
     return 0
+
+
+def _data(log: JobLog, statistics: TraceStatistics, chips: dict[str, int]) -> dict[str, Any]:
+    """Return the statistics as plain data, in SI units."""
+    return {
+        "source": log.source,
+        "format": log.format,
+        "rows": log.rows_read,
+        "dropped": log.dropped,
+        "notes": log.notes,
+        **plain(statistics),
+        "mean_demand": statistics.mean_demand,
+        "accelerators": sum(chips.values()) or None,
+        "offered_load": statistics.offered_load(sum(chips.values())) if chips else None,
+    }
 
 
 def _time(text: str | None, option: str, default: float) -> float:
@@ -116,6 +149,8 @@ def _chips(args: argparse.Namespace) -> dict[str, int]:
     """Return the number of accelerators of each pool, from the options."""
     from clustersim.errors import InputError
 
+    if args.catalogue and args.cluster is None:
+        raise InputError("--catalogue", "is only allowed with --cluster")
     if args.accelerators is not None:
         digits = args.accelerators.replace("_", "").replace(",", "")
         if not digits.isdecimal() or not 1 <= int(digits) <= 10**8:
@@ -129,7 +164,7 @@ def _chips(args: argparse.Namespace) -> dict[str, int]:
     from clustersim.catalogue import load_catalogue
     from clustersim.topology import compile_cluster, load_cluster
 
-    cluster = compile_cluster(load_cluster(args.cluster, load_catalogue()))
+    cluster = compile_cluster(load_cluster(args.cluster, load_catalogue(*args.catalogue)))
     return {pool.name: pool.n_chips for pool in cluster.pools}
 
 
@@ -196,8 +231,17 @@ def _relative(rates: Floats) -> str:
     return " ".join("-" if np.isnan(rate) else f"{rate:.2f}" for rate in relative)
 
 
-def _fit(args: argparse.Namespace, log: JobLog, jobs: pd.DataFrame, calendar: Calendar) -> None:
-    """Fit a model, print its distance to the log, and save the model and a figure of the fit."""
+def _fit(
+    args: argparse.Namespace, log: JobLog, jobs: pd.DataFrame, calendar: Calendar
+) -> tuple[pd.DataFrame, list[Path]]:
+    """Fit a model, print its distance to the log, and save the model and a figure of the fit.
+
+    Returns
+    -------
+    distance : pandas.DataFrame
+        Distance between the model and the log by size.
+    pictures : list of Path
+    """
     from clustersim.plots.style import save_figure
     from clustersim.plots.trace import plot_fit
     from clustersim.seeds import Streams
@@ -223,5 +267,6 @@ def _fit(args: argparse.Namespace, log: JobLog, jobs: pd.DataFrame, calendar: Ca
     print(table(rows, ["accelerators", "jobs", "KS", "worst quantile ratio", "work ratio"]))
     print(f"wrote {args.fit}")
     figure = plot_fit(drawn, jobs, title=args.fit.stem)
-    for path in save_figure(figure, args.fit.with_suffix(""), ("png",)):
-        print(f"wrote {path}")
+    pictures = save_figure(figure, args.fit.with_suffix(""), ("png",))
+    print("\n".join(f"wrote {path}" for path in pictures))
+    return distance, pictures

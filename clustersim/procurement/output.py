@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 
 from clustersim.errors import InputError
 from clustersim.files import yaml_text
+from clustersim.json_values import plain
 from clustersim.notes import note
 from clustersim.outputs import new_folder, replacing, write_errors
 from clustersim.plots.purchases import draw_purchases, draw_regret
@@ -35,7 +35,7 @@ from clustersim.spreadsheets import plain_cells
 if TYPE_CHECKING:
     from clustersim.procurement.result import PurchasePlan
 
-__all__ = ["plan_folder", "write_plan"]
+__all__ = ["plan_content", "plan_folder", "write_plan"]
 
 PLAN_FILE = "plan.json"
 
@@ -140,8 +140,7 @@ def write_plan(plan: PurchasePlan, folder: Path, formats: Sequence[str] = ("png"
     tables = plan_tables(plan)
     for name, table in tables.items():
         plain_cells(table).to_csv(folder / f"{name}.csv", index=False)
-    content = {**_facts(plan), **{name: _records(table) for name, table in tables.items()}}
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(plan_content(plan), indent=2, ensure_ascii=False, allow_nan=False)
     if "purchases" in tables and formats:
         figure = draw_purchases(tables["purchases"], title=plan.question.spec.name)
         save_figure(figure, folder / "purchases", formats)
@@ -157,6 +156,12 @@ def write_plan(plan: PurchasePlan, folder: Path, formats: Sequence[str] = ("png"
         draft.write_text(text + "\n", encoding="utf-8")
     if not plan.missing:
         (folder / KEPT_RUNS).unlink(missing_ok=True)
+
+
+def plan_content(plan: PurchasePlan) -> dict[str, Any]:
+    """Return the content of ``plan.json``: the question, the conclusion and all tables."""
+    content: dict[str, Any] = plain({**_facts(plan), **plan_tables(plan)})
+    return content
 
 
 def plan_tables(plan: PurchasePlan) -> dict[str, pd.DataFrame]:
@@ -201,30 +206,12 @@ def _facts(plan: PurchasePlan) -> dict[str, Any]:
         facts |= {
             "expected_cost_with_foresight_cny": regret.expected_with_foresight,
             "value_of_perfect_information_cny": regret.value_of_perfect_information,
-            "value_of_stochastic_solution_cny": _number(regret.value_of_stochastic_solution),
+            "value_of_stochastic_solution_cny": regret.value_of_stochastic_solution,
         }
     if plan.verified is not None:
         names = ("meets", "outcome", "note")
         facts["verified"] = {name: getattr(plan.verified, name) for name in names}
     return facts
-
-
-def _number(value: float) -> float | str:
-    return value if math.isfinite(value) else "infinite"
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a table as plain data; NaN becomes None, and infinity becomes text."""
-    rows: list[dict[str, Any]] = []
-    for record in table.astype(object).to_dict("records"):
-        row: dict[str, Any] = {}
-        for name, value in record.items():
-            if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
-                row[str(name)] = None
-            else:
-                row[str(name)] = _number(value) if isinstance(value, float) else value
-        rows.append(row)
-    return rows
 
 
 def _file_name(name: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from clustersim.console import shows_progress, warn
 from clustersim.errors import check_kind
 from clustersim.notes import note
 from clustersim.outputs import replacing
@@ -29,7 +30,7 @@ from clustersim.studies.execution import Progress, make_runs
 from clustersim.studies.plot_kinds import PLOT_KINDS
 from clustersim.studies.study import Study, define_study
 from clustersim.studies.study_result import StudyResult, load_result
-from clustersim.units import counted, format_duration
+from clustersim.units import counted
 
 __all__ = ["Conducted", "conduct", "run_study", "write_report", "write_results"]
 
@@ -47,10 +48,13 @@ class Conducted:
         Whether all runs are done.
     not_drawn : tuple of str
         Reasons why plots that the study requests could not be drawn.
+    result : StudyResult or None
+        The result that was reported; None without a report or without runs.
     """
 
     complete: bool
     not_drawn: tuple[str, ...] = ()
+    result: StudyResult | None = None
 
 
 def run_study(
@@ -137,12 +141,25 @@ def conduct(
     if not report:
         return Conducted(complete)
     display.end()
-    problems = _report(Path(out), formats, complete=complete, done=display.summary(), began=began)
-    return Conducted(complete, tuple(problems) if study.spec.plots else ())
+    result = load_result(out)
+    problems = _report(
+        result, Path(out), formats, complete=complete, done=display.summary(), began=began
+    )
+    return Conducted(
+        complete,
+        tuple(problems) if study.spec.plots else (),
+        None if result.runs.empty else result,
+    )
 
 
 def _report(
-    out: Path, formats: Sequence[str], *, complete: bool, done: str, began: float
+    result: StudyResult,
+    out: Path,
+    formats: Sequence[str],
+    *,
+    complete: bool,
+    done: str,
+    began: float,
 ) -> list[str]:
     """Write the tables and figures of a study, and print its findings.
 
@@ -151,12 +168,11 @@ def _report(
     list of str
         Reasons why plots could not be drawn.
     """
-    result = load_result(out)
     if result.runs.empty:
-        print("interrupted before the first run was done")
+        warn("interrupted before the first run was done")
         return []
     if not complete:
-        print(f"interrupted; writing the results of {counted(len(result.runs), 'run')}", flush=True)
+        warn(f"interrupted; writing the results of {counted(len(result.runs), 'run')}")
     try:
         figures, problems = write_results(result, out, formats)
     except KeyboardInterrupt:
@@ -169,12 +185,12 @@ def _report(
         print(textwrap.fill(line, WIDTH, subsequent_indent="  "))
     failed = result.runs[result.runs["status"] == "failed"]
     for key, error in failed[["run", "error"]].head(3).itertuples(index=False):
-        print(f"failed: {error.strip().splitlines()[-1]}")
-        print(f"  redo this run alone: clustersim run --from {out} --run {key} --out redone")
+        warn(f"failed: {error.strip().splitlines()[-1]}")
+        warn(f"  redo this run alone: clustersim run --from {out} --run {key} --out redone")
     for problem in problems:
-        print(f"not drawn: {problem}")
+        warn(f"not drawn: {problem}")
     if not complete:
-        print(f"interrupted; continue the study in {out} with --resume")
+        warn(f"interrupted; continue the study in {out} with --resume")
     print(f"{done} in {time.perf_counter() - began:.0f} s")
     for figure in figures:
         print(f"figure: {out / f'{figure.name}.{formats[0]}'}")
@@ -283,7 +299,7 @@ class _ProgressDisplay:
     """Shows progress on one line of a terminal, or at intervals in a pipe; calls `progress`."""
 
     def __init__(self, *, report: bool, progress: Callable[[Progress], None] | None) -> None:
-        self._reports, self._progress = report, progress
+        self._reports, self._progress = report and shows_progress(), progress
         self._last: Progress | None = None
         self._shown_at = time.perf_counter()
         self._on_terminal = sys.stderr.isatty()
@@ -299,14 +315,14 @@ class _ProgressDisplay:
         if self._on_terminal:
             if passed > 0.1 or now.done == now.planned:
                 self._shown_at = time.perf_counter()
-                print(f"\r\033[K{_line(now)}", end="", file=sys.stderr, flush=True)
+                print(f"\r\033[K{now.text}", end="", file=sys.stderr, flush=True)
         elif passed > SHOW_EVERY_S:
             self._shown_at = time.perf_counter()
-            print(_line(now), file=sys.stderr, flush=True)
+            print(now.text, file=sys.stderr, flush=True)
 
     def end(self) -> None:
         """Clear the progress line."""
-        if self._on_terminal:
+        if self._on_terminal and self._reports:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
     def summary(self) -> str:
@@ -318,12 +334,3 @@ class _ProgressDisplay:
             reused += f" ({self._last.kept_old:,} made by different code)"
         failed = f", {self._last.failed:,} failed" if self._last.failed else ""
         return f"{counted(self._last.done, 'run')}{reused}{failed}"
-
-
-def _line(now: Progress) -> str:
-    failed = f", {now.failed:,} failed" if now.failed else ""
-    left = format_duration(now.left_s) if now.left_s < float("inf") else "unknown"
-    return (
-        f"{now.done:,} of {now.planned:,} runs{failed}, {now.per_s:.2g} per second, about "
-        f"{left} left"
-    )

@@ -29,10 +29,13 @@ from clustersim.studies.run_requests import RunRequest, run_requests
 from clustersim.studies.spec import Replications
 from clustersim.studies.store import DRAFT, FILE, LOCK, Outcome, Store, open_store
 from clustersim.studies.study import Study, define_study
+from clustersim.studies.time_left import UNKNOWN, RequestState, TimedRun, TimeLeft, time_left
 
 __all__ = ["STUDY_FILE", "Progress", "make_runs"]
 
 STUDY_FILE = "study.yaml"
+ESTIMATE_EVERY_S, ESTIMATE_SHARE = 0.5, 0.02
+"""Time between estimates of the time left, and the largest share of time that they take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +52,16 @@ class Progress:
     elapsed_s : float
     kept_old : int
         Reused runs that were made by other code.
+    more : int
+        Largest number of further runs that searches and stopping rules may need, by an estimate.
+    left : TimeLeft
+        Estimated range of the time that the remaining runs need.
 
     Examples
     --------
     >>> from clustersim.studies import Progress
-    >>> state = Progress(done=30, failed=0, planned=120, reused=10, elapsed_s=8.0)
-    >>> state.per_s, state.left_s
-    (2.5, 36.0)
+    >>> Progress(done=30, failed=0, planned=120, reused=10, elapsed_s=8.0).per_s
+    2.5
     """
 
     done: int
@@ -64,19 +70,26 @@ class Progress:
     reused: int
     elapsed_s: float
     kept_old: int = 0
+    more: int = 0
+    left: TimeLeft = UNKNOWN
+
+    @property
+    def text(self) -> str:
+        """The progress as one line.
+
+        Examples
+        --------
+        >>> Progress(28, 1, 48, 0, 12.0, more=66, left=TimeLeft(20.0, 93.0)).text
+        '28 of 48 to 114 runs, 1 failed, 20 s to 93 s left'
+        """
+        most = f" to {self.planned + self.more:,}" if self.more else ""
+        failed = f", {self.failed:,} failed" if self.failed else ""
+        return f"{self.done:,} of {self.planned:,}{most} runs{failed}, {self.left.text}"
 
     @property
     def per_s(self) -> float:
         """Runs made per second."""
         return (self.done - self.reused) / self.elapsed_s if self.elapsed_s > 0 else 0.0
-
-    @property
-    def left_s(self) -> float:
-        """Estimated seconds left at the current rate; infinite before the first run."""
-        left = self.planned - self.done
-        if left == 0:
-            return 0.0
-        return left / self.per_s if self.per_s > 0 else float("inf")
 
 
 def make_runs(
@@ -268,6 +281,9 @@ class _Agenda:
         self._ready: deque[Run] = deque()
         self._done = self._failed = self._reused = self._kept_old = 0
         self._began = time.perf_counter()
+        self._timed: dict[int, list[TimedRun]] = {}
+        self._totals: dict[int, int] = {}
+        self._left, self._more, self._estimate_at = UNKNOWN, 0, 0.0
         rule = study.spec.replications
         objective = study.spec.objective
         self._kept = {
@@ -280,7 +296,7 @@ class _Agenda:
     def work(self, pool: WorkerPool) -> None:
         """Make all runs that are missing."""
         self._hand_over(pool)
-        self._report()
+        self._report(pool)
         for run, outcome in pool.outcomes(self._study.base):
             if outcome.stops:
                 raise InputError(f"run {run.key}", f"{outcome.error}; finished runs are kept")
@@ -288,12 +304,14 @@ class _Agenda:
             self._done += 1
             self._failed += outcome.failed
             self._note(outcome)
+            timed = TimedRun(time.perf_counter() - outcome.wall_s, outcome.wall_s)
             for number in sorted(self._wanted_by.pop(run.key)):
+                self._timed.setdefault(number, []).append(timed)
                 self._missing[number].discard(run.key)
                 if not self._missing[number]:
                     self._ask(number)
             self._hand_over(pool)
-            self._report()
+            self._report(pool)
 
     def _hand_over(self, pool: WorkerPool) -> None:
         self._fill(pool.room)
@@ -319,6 +337,7 @@ class _Agenda:
                 self._noted[number] = len(wanted)
             fresh = [run for run in wanted if run.key not in self._known]
             if not fresh:
+                self._totals[number] = len(wanted)
                 del self._open[number], self._missing[number], self._noted[number]
                 return
             missing = [run for run in fresh if self._is_missing(run, number)]
@@ -353,10 +372,18 @@ class _Agenda:
         kept = {name: outcome.metrics[name] for name in self._kept & outcome.metrics.keys()}
         self._known[outcome.key] = Outcome(outcome.key, kept, error=outcome.error[:1])
 
-    def _report(self) -> None:
+    def _report(self, pool: WorkerPool) -> None:
         if self._progress is None:
             return
-        planned = self._done + len(self._wanted_by) + self._unasked
+        least = sum(self._least_more(number) for number in self._open)
+        planned = self._done + len(self._wanted_by) + self._unasked + least
+        now = time.perf_counter()
+        if now >= self._estimate_at or not self._open:
+            states = self._states()
+            self._left = time_left(states, workers=pool.workers)
+            self._more = sum(state.most - state.total for state in states)
+            cost_s = time.perf_counter() - now
+            self._estimate_at = now + max(ESTIMATE_EVERY_S, cost_s / ESTIMATE_SHARE)
         self._progress(
             Progress(
                 done=self._done,
@@ -365,5 +392,29 @@ class _Agenda:
                 reused=self._reused,
                 elapsed_s=time.perf_counter() - self._began,
                 kept_old=self._kept_old,
+                more=self._more,
+                left=self._left,
             )
         )
+
+    def _least_more(self, number: int) -> int:
+        """Return how many runs an open request needs at least, beyond those that it wants now."""
+        return max(0, self._open[number].at_least() - self._noted.get(number, 0))
+
+    def _states(self) -> list[RequestState]:
+        """Return the state of each request, for the estimate of the time left."""
+        states = []
+        for number in range(self._asked):
+            runs = self._timed.get(number, [])
+            if number not in self._open:
+                total = self._totals[number]
+                states.append(RequestState(runs, total, 0, total))
+                continue
+            more = self._least_more(number)
+            total = self._noted.get(number, 0) + more
+            most = max(total, self._open[number].at_most())
+            states.append(RequestState(runs, total, len(self._missing[number]) + more, most))
+        for request in self._requests:
+            least = request.at_least()
+            states.append(RequestState([], least, least, max(least, request.at_most())))
+        return states

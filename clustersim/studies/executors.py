@@ -46,10 +46,13 @@ class WorkerPool(ABC):
     ----------
     most : int
         Largest number of runs that are queued or under way at a time.
+    workers : int
+        Number of runs that are made at the same time.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, workers: int) -> None:
         self._most = most
+        self.workers = workers
         self._waiting: deque[Run] = deque()
         self._deaths: dict[str, int] = {}
         self._tree: dict[str, Any] = {}
@@ -111,7 +114,7 @@ class SerialWorkerPool(WorkerPool):
     """Makes the runs in this process, one after another."""
 
     def __init__(self) -> None:
-        super().__init__(1)
+        super().__init__(1, 1)
 
     def stop(self) -> None:
         """See :meth:`WorkerPool.stop`."""
@@ -136,7 +139,7 @@ class ProcessWorkerPool(WorkerPool):
     """
 
     def __init__(self, workers: int) -> None:
-        super().__init__(2 * workers)
+        super().__init__(2 * workers, workers)
         self._workers = Workers(workers, ["clustersim.studies.worker"])
 
     def stop(self) -> None:
@@ -185,7 +188,7 @@ class ExecutorWorkerPool(WorkerPool):
     """
 
     def __init__(self, executor: Executor, workers: int, *, ahead: int = 0) -> None:
-        super().__init__(workers + ahead)
+        super().__init__(workers + ahead, workers)
         self._executor = executor
         self._futures: dict[Future[Outcome], Run] = {}
 

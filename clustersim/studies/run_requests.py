@@ -37,6 +37,9 @@ class RunRequest(Protocol):
     def at_least(self) -> int:
         """Return the number of runs known in advance to be needed."""
 
+    def at_most(self) -> int:
+        """Return the largest number of runs that may be needed in total, by an estimate."""
+
 
 def run_requests(spec: StudySpec, base: Base, points: Sequence[Point]) -> list[RunRequest]:
     """Return the requests of a study in the order of its design."""
@@ -71,6 +74,10 @@ class FixedRequest:
         """See :meth:`RunRequest.at_least`."""
         return (self.draws + 1) * self.replications
 
+    def at_most(self) -> int:
+        """See :meth:`RunRequest.at_most`."""
+        return self.at_least()
+
 
 @dataclass(slots=True)
 class SequentialRequest:
@@ -103,6 +110,10 @@ class SequentialRequest:
     def at_least(self) -> int:
         """See :meth:`RunRequest.at_least`."""
         return (self.draws + 1) * self.rule.least
+
+    def at_most(self) -> int:
+        """See :meth:`RunRequest.at_most`."""
+        return (self.draws + 1) * self.rule.at_most
 
 
 def _all_runs(point: PointRuns, draws: int, replications: int) -> list[Run]:
@@ -155,6 +166,8 @@ class CapacityRequest:
     replications: int
     draws: int
     _runs: dict[tuple[float, int], list[Run]] = field(default_factory=dict)
+    _left: dict[int, int] = field(default_factory=dict)
+    _wanted: int = 0
 
     def wanted(self, known: Known) -> list[Run]:
         """See :meth:`RunRequest.wanted`.
@@ -165,11 +178,20 @@ class CapacityRequest:
         runs, done = self._walk(POSTERIOR_MEAN, known)
         for draw in range(self.draws) if done else ():
             runs += self._walk(draw, known)[0]
+        self._wanted = len(runs)
         return runs
 
     def at_least(self) -> int:
         """See :meth:`RunRequest.at_least`."""
-        return self.replications * ((self.draws + 1) * 2 + len(self.given))
+        ends = [end for end in self.search.between if not self._overloaded(end)]
+        first = len({*self.given, *ends})
+        return self.replications * (first + self.draws * len(ends))
+
+    def at_most(self) -> int:
+        """See :meth:`RunRequest.at_most`."""
+        first = root_search(self.search, self.objective, given=len(self.given)).most_left({})
+        draws = range(POSTERIOR_MEAN, self.draws)
+        return self._wanted + self.replications * sum(self._left.get(d, first) for d in draws)
 
     def _walk(self, draw: int, known: Known) -> tuple[list[Run], bool]:
         """Return the runs that the search of a draw needs so far, and whether it is done.
@@ -180,10 +202,13 @@ class CapacityRequest:
         tried: dict[float, list[float]] = {}
         values = self.given if draw == POSTERIOR_MEAN else ()
         runs: list[Run] = []
+        self._left[draw] = 0
         while values := values or search.next_values(tried):
             made = {value: self._at(value, draw) for value in values}
             runs += [run for each in made.values() for run in each]
             if not all(run.key in known for run in runs):
+                pending = sum(value not in self.given for value in values)
+                self._left[draw] = max(0, search.most_left(tried) - pending)
                 return runs, False
             for value, each in made.items():
                 done = [known[run.key] for run in each]
@@ -204,8 +229,7 @@ class CapacityRequest:
 
     def _at(self, value: float, draw: int) -> list[Run]:
         """Return the runs of a value and draw; empty if the value is known to be overloaded."""
-        load = self.search.load_of(value)
-        if load is not None and load >= 1 and value not in self.given:
+        if self._overloaded(value):
             return []
         if (value, draw) not in self._runs:
             number = int(value) if self.search.whole else float(value)
@@ -213,6 +237,11 @@ class CapacityRequest:
             runs = [point.run(draw, k) for k in range(self.replications)]
             self._runs[value, draw] = runs
         return self._runs[value, draw]
+
+    def _overloaded(self, value: float) -> bool:
+        """Return whether a value is known to be overloaded, so that it needs no runs."""
+        load = self.search.load_of(value)
+        return load is not None and load >= 1 and value not in self.given
 
 
 def root_search(search: CapacitySearch, objective: Objective, *, given: int = 0) -> RootSearch:

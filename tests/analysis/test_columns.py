@@ -66,7 +66,7 @@ def _is(column: Column, name: str, parameters: set[str]) -> bool:
 
 
 def test_the_document_is_fresh() -> None:
-    message = "docs/columns.md is outdated; run clustersim metrics --columns > docs/columns.md"
+    message = "docs/columns.md is outdated; run clustersim metrics --list-columns > docs/columns.md"
     assert PAGE.read_text(encoding="utf-8") == columns_page(), message
 
 
@@ -204,9 +204,9 @@ def test_every_column_says_what_it_is() -> None:
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["metrics", "--columns"]) == 0
+    assert main(["metrics", "--list-columns"]) == 0
     assert capsys.readouterr().out == columns_page()
-    assert main(["metrics", "--columns", "--json"]) == 0
+    assert main(["metrics", "--list-columns", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == column_rows()
     assert main(["metrics", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)

@@ -8,7 +8,6 @@ import pytest
 
 from clustersim.catalogue import load_catalogue
 from clustersim.cli import catalogue as command
-from clustersim.cli.main import main
 from clustersim.errors import InputError
 
 
@@ -89,18 +88,6 @@ def test_own_file(printed, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("accelerators: {Mine: {extends: H20, power: 999 W}}")
     assert "999 W" in printed("--catalogue", str(path), "Mine")
-
-
-def test_the_former_name_of_the_option(capsys, tmp_path):
-    path = tmp_path / "mine.yaml"
-    path.write_text("accelerators: {Mine: {extends: H20, power: 999 W}}")
-    assert main(["catalogue", "--file", str(path), "Mine"]) == 0
-    message = capsys.readouterr()
-    assert "999 W" in message.out
-    assert message.err == "Note: --file is deprecated; use --catalogue\n"
-    with pytest.raises(SystemExit):
-        main(["catalogue", "--help"])
-    assert "--file" not in capsys.readouterr().out
 
 
 def test_unknown_name(printed):

@@ -216,13 +216,19 @@ class TestJob:
             (["--count", "8", "--plan", "tp=8"], 1),
             (["--count", "256"], 0),
             (["--count", "256", "--json"], 0),
-            (["--count", "8", "--json"], 1),
         ],
     )
     def test_exit_code_says_whether_a_plan_fits(
         self, capsys: Printed, options: list[str], code: int
     ) -> None:
         call(capsys, "--model", "llama3-405b", "--accelerator", "H200", *options, code=code)
+
+    def test_without_text_stderr_says_that_no_plan_fits(self, capsys: Printed) -> None:
+        job = ["--model", "llama3-405b", "--accelerator", "H200", "--count", "8"]
+        assert main(["estimate", *job, "--json"]) == 1
+        printed = capsys.readouterr()
+        reason = json.loads(printed.out)["reason"]
+        assert printed.err == f"clustersim: no plan fits: {reason}\n"
 
     def test_a_hypothetical_chip_has_its_range_in_the_interval(self) -> None:
         found = estimate("llama3-8b", "SeedChip", 64)
@@ -328,7 +334,7 @@ class TestJob:
         job = ["--model", "llama3-8b", "--accelerator", "H100", "--count", "8"]
         assert main(["estimate", *job, "--memory", "loss=linear"]) == 2
         assert "memory: loss: unknown memory option" in capsys.readouterr().err
-        assert main(["estimate", "--columns"]) == 0
+        assert main(["estimate", "--list-columns"]) == 0
         printed = capsys.readouterr().out
         for name in (*MEMORY_OPTIONS, "chip_memory_gb", "predicted_memory_basis"):
             assert name in printed

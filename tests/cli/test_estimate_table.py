@@ -264,7 +264,7 @@ class TestTable:
             assert row["fits"] in ("true", "false")
 
     def test_columns_are_listed(self, capsys: Printed) -> None:
-        printed = call(capsys, "--columns")
+        printed = call(capsys, "--list-columns")
         for name in ("inter_node_gbps_per_device", "peak_tflops", *PREDICTED):
             assert name in printed
 

@@ -106,7 +106,14 @@ def test_one_wild_row_is_reported_to_be_so(capsys):
 
 
 def test_report_has_text_figures_and_rows(capsys, mine):
-    call(capsys, mine, "--only", "--no-validation", "--out", "mine.json", "--report", "reported")
+    options = ["--no-validation", "--out", "mine.json", "--report", "reported", "--json"]
+    assert main(["fit", str(mine), "--only", *options]) == 0
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert found["measured_rows"] == 24
+    assert len(found["unusable_rows"]) == 3
+    assert found["files"] == ["mine.json", "reported/report.md"]
+    assert captured.err.startswith("rows of the tables that cannot be used: 3\n  mine.csv, row 26")
     names = sorted(path.name for path in Path("reported").iterdir())
     assert names == [
         "coefficients.png",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import gc
+import io
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pandas as pd
@@ -94,8 +97,12 @@ def measured(tmp_path_factory):
     catalogue = ("--catalogue", str(folder / "chip.yaml"))
     out = folder / "mine.csv"
     gc.freeze()  # each case collects garbage, which is slow with all that the tests have imported
-    assert main(["measure", "--quick", *arguments, *catalogue, "--out", str(out)]) == 0
+    with redirect_stdout(io.StringIO()) as printed:
+        assert (
+            main(["measure", "--quick", *arguments, *catalogue, "--out", str(out), "--json"]) == 0
+        )
     gc.unfreeze()
+    out.with_suffix(".json").write_text(printed.getvalue())
     return out
 
 
@@ -113,6 +120,17 @@ def test_a_file_of_every_kind(measured):
     assert chip == "TestCPU"
     assert framework.startswith("PyTorch eager 2.")
     assert pd.Timestamp(day) > pd.Timestamp("2026-01-01")
+
+
+def test_the_json_has_the_rows_of_the_file(measured):
+    rows, found = read(measured), json.loads(measured.with_suffix(".json").read_text())
+    assert found["accelerator"] == "TestCPU"
+    assert found["files"] == [str(measured)]
+    assert [row["kind"] for row in found["measurements"]] == [row["kind"] for row in rows]
+    for row, said in zip(rows, found["measurements"], strict=True):
+        assert set(said) <= set(COLUMNS)
+        if not row["fault"]:
+            assert said["median_s"] == pytest.approx(float(row["median_s"]), rel=1e-4)
 
 
 def test_more_work_takes_longer(measured):

@@ -39,6 +39,7 @@ from clustersim.cli.main import main
 from clustersim.studies.execution import Progress, make_runs
 from clustersim.studies.study import define_study
 from clustersim.studies.study_result import load_result
+from clustersim.studies.time_left import UNKNOWN, TimeLeft
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -103,7 +104,7 @@ def test_interrupted_command(tmp_path: Path) -> None:
 def check_progress(message: list[Progress], *, reused: int, failed: int = 0) -> None:
     last = message[-1]
     assert last.done == last.planned
-    assert (last.reused, last.failed, last.left_s) == (reused, failed, 0.0)
+    assert (last.reused, last.failed, last.left) == (reused, failed, TimeLeft(0.0, 0.0))
     assert last.per_s == (last.done - reused) / last.elapsed_s
     for before, now in pairwise(message):
         assert now.done >= before.done + 1, "reported after each run"
@@ -111,7 +112,7 @@ def check_progress(message: list[Progress], *, reused: int, failed: int = 0) -> 
         assert now.reused >= before.reused
         assert now.elapsed_s > before.elapsed_s
         assert now.failed + now.reused <= now.done <= now.planned
-        assert now.left_s >= 0
+        assert 0 <= now.left.low_s <= now.left.high_s
 
 
 @pytest.mark.parametrize(
@@ -123,13 +124,14 @@ def test_progress(tmp_path: Path, fields: dict[str, Any], workers: int) -> None:
     message: list[Progress] = []
     runs = conduct(fields, tmp_path, workers=workers, progress=message.append)
     assert len(message) == len(runs) + 1
-    assert (message[0].done, message[0].left_s) == (0, float("inf"))
+    assert (message[0].done, message[0].left) == (0, UNKNOWN)
     check_progress(message, reused=0)
     if fields is GRID:
         assert {now.planned for now in message} == {24}
     else:
         planned = [now.planned for now in message]
         assert planned == sorted(planned), "a stopping rule needs more, never less"
+        assert message[0].planned + message[0].more == 6 * 12
     more: list[Progress] = []
     wider = {**fields, "parameters": {**fields["parameters"], "workload.load": [0.5, 0.7, 0.8]}}
     kept = (runs["workload.load"] < 0.8).sum()

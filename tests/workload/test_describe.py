@@ -157,9 +157,9 @@ def test_command(jobs_csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_command_fits(jobs_csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = jobs_csv.with_name("mine.yaml")
-    assert run_command(str(jobs_csv), "--fit", str(model), "--from", "1 d", "--start", "14 h") == 0
+    assert run_command(str(jobs_csv), "--fit", str(model), "--since", "1 d", "--start", "14 h") == 0
     said = capsys.readouterr().out
-    assert "submitted between --from and --to" in said
+    assert "submitted between --since and --until" in said
     assert "Fitted model against the log" in said
     assert load_workload(model).name == "mine"
     assert model.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
@@ -175,10 +175,10 @@ def test_command_fits(jobs_csv: Path, capsys: pytest.CaptureFixture[str]) -> Non
             ["--accelerators", "many"],
             "--accelerators: must be a whole number of 1 or more, found 'many'",
         ),
-        (["--from", "28"], "--from: '28' has no unit"),
-        (["--from", "9000 d"], "no job was submitted between --from and --to"),
+        (["--since", "28"], "--since: '28' has no unit"),
+        (["--since", "9000 d"], "no job was submitted between --since and --until"),
         (["--plot", "out.gif"], "cannot save a figure as 'gif'"),
-        (["--format", "cvs"], "unknown format 'cvs'; did you mean 'csv'"),
+        (["--log-format", "cvs"], "unknown format 'cvs'; did you mean 'csv'"),
     ],
 )
 def test_command_faults(jobs_csv: Path, words: list[str], said: str) -> None:

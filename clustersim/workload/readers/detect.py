@@ -176,7 +176,7 @@ def _check_name(source: Source, found: str) -> None:
         raise InputError(
             source.path,
             f"is {content}, although its name ends in {source.suffix}; "
-            f"rename it or give the format (--format {found})",
+            f"rename it or give the format (--log-format {found})",
         )
     if source.gzipped and not named_gz:
         raise InputError(
