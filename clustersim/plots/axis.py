@@ -21,6 +21,8 @@ _WIDE, _NARROW = 30.0, 5.0
 """By default, an axis is logarithmic if the largest value divided by the smallest is at least the
 first number. Below the second number, an axis is never logarithmic, because it would have hardly
 any ticks."""
+_DECADES = 1e4
+"""A logarithmic axis of durations has the unit that suits the middle of at most this range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,10 @@ class Axis:
             fits = replace(fits, logarithmic=wide and whole and self.dimension != "share")
         elif self.logarithmic and len(positive) and largest < _NARROW * float(positive.min()):
             fits = replace(fits, logarithmic=False)
+        if fits.logarithmic and self.dimension == "duration" and not self.unit:
+            least = max(float(positive.min()), largest / _DECADES)
+            scale, unit = scale_of(self.dimension, [math.sqrt(least * largest)])
+            fits = replace(fits, scale=scale, unit=unit)
         return fits
 
     @property

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from clustersim.analysis.metrics import in_period, period_of
 from clustersim.errors import InputError
 from clustersim.plots.figure import DOUBLE, SINGLE, StudyFigure, study_figure
+from clustersim.plots.parts.quick_mark import quick_mark
 from clustersim.plots.study_lines import is_numeric
-from clustersim.studies.plot_kinds import find_plot_kind
-from clustersim.studies.spec import Plot
+from clustersim.studies.plot_kinds import PlotKind, find_plot_kind
+from clustersim.studies.spec import LOAD, Plot
 from clustersim.studies.study_result import StudyResult
 
-__all__ = ["NamedFigure", "default_plots", "draw_plots"]
+__all__ = ["NamedFigure", "default_plots", "draw_plots", "picture_file"]
 
 
 @dataclass(frozen=True)
@@ -37,27 +40,44 @@ def draw_plots(result: StudyResult) -> tuple[list[NamedFigure], list[str]]:
     plots = result.study.spec.plots or default_plots(result)
     drawn, problems = [], []
     for number, plot in enumerate(plots, 1):
+        kind = find_plot_kind(plot.kind)
+        assert kind is not None, "the name of the kind was checked"
+        name = f"{number}-{plot.kind}"
         try:
-            drawn.append(_drawn(result, plot, f"{number}-{plot.kind}"))
+            parts = kind.drawn_pictures(result, plot)
+            for part in parts:
+                own = f"{name}-{_file_name(part)}" if len(parts) > 1 else name
+                drawn.append(_drawn(result, kind, part, own))
         except InputError as error:
-            kind = find_plot_kind(plot.kind)
-            file = f"{kind.file}: " if kind is not None and kind.file == error.source else ""
+            file = f"{kind.file}: " if kind.file == error.source else ""
             head = f"plot {number} ({plot.kind}): {file}"
             problems += [f"{head}{problem}" for problem in error.problems]
     return drawn, problems
 
 
-def _drawn(result: StudyResult, plot: Plot, name: str) -> NamedFigure:
-    kind = find_plot_kind(plot.kind)
-    assert kind is not None, "the name of the kind was checked"
+def _file_name(plot: Plot) -> str:
+    """Return the part of a file name for the metric of a picture."""
+    return "-".join(re.sub(r"[^A-Za-z0-9_.]", "-", name) for name in plot.ys)
+
+
+def picture_file(kinds: Iterable[str], formats: Iterable[str]) -> re.Pattern[str]:
+    """Return the pattern of the names of picture files in a study's folder."""
+    return re.compile(rf"\d+-({'|'.join(kinds)})(-[A-Za-z0-9_.-]+)?\.({'|'.join(formats)})")
+
+
+def _drawn(result: StudyResult, kind: PlotKind, plot: Plot, name: str) -> NamedFigure:
     panels = kind.drawn_panels(result, plot)
-    width = SINGLE if len(panels) == 1 else DOUBLE
-    title = plot.title or kind.title
-    heading = plot.title or ("" if len(panels) == 1 else result.study.spec.question)
-    figure = study_figure(len(panels), title=heading, width=width)
+    count = len(panels)
+    figure = study_figure(
+        count,
+        title=plot.title or "",
+        mark=quick_mark(result),
+        width=SINGLE if count == 1 else DOUBLE,
+        columns=None if count in (1, 2, 4) else 3,
+    )
     for ax, draw in zip(figure.panels, panels, strict=True):
         draw(ax=ax)
-    return NamedFigure(name, title, figure)
+    return NamedFigure(name, plot.title or figure.heading or kind.title, figure)
 
 
 def default_plots(result: StudyResult) -> list[Plot]:
@@ -76,9 +96,8 @@ def default_plots(result: StudyResult) -> list[Plot]:
         plots.append(Plot(kind="indices"))
     elif numeric and result.steady:
         objective = [spec.objective.metric] if spec.objective else []
-        plots.append(
-            Plot(kind="curve", x=numeric[-1], y=list(dict.fromkeys([*objective, *spec.metrics])))
-        )
+        x = LOAD if LOAD in numeric else numeric[-1]
+        plots.append(Plot(kind="curve", x=x, y=list(dict.fromkeys([*objective, *spec.metrics]))))
     if result.steady:
         return [*plots, Plot(kind="warm-up")]
     asked = [period_of(name)[0] for name in spec.metrics if period_of(name)[1] is not None]

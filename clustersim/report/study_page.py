@@ -15,6 +15,7 @@ from clustersim.costs.money import MoneySpec
 from clustersim.errors import InputError
 from clustersim.files import yaml_text
 from clustersim.plots.axis import axis_of
+from clustersim.plots.parts.quick_mark import quick_note
 from clustersim.plots.study_axes import study_axes
 from clustersim.plots.style import svg_text
 from clustersim.report.cells import Format
@@ -60,7 +61,7 @@ def study_page(result: StudyResult, folder: Path, figures: Sequence[NamedFigure]
     return Page(
         title=spec.name,
         question=spec.question,
-        lead=[*findings(result), *warnings(result), *fleet_notes(result)],
+        lead=[*quick_note(result), *findings(result), *warnings(result), *fleet_notes(result)],
         sections=sections,
         footer=f"clustersim {used['clustersim']}, Python {used['python']}, seed "
         f"{result.study.base.seed}",

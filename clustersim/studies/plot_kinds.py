@@ -101,6 +101,9 @@ class PlotKind:
         by default :func:`known_names`.
     per_period : bool
         Whether the metrics of `y` are shown for each period.
+    pictures : callable, optional
+        Takes the same arguments as `panels` and returns the entry as several entries, one for each
+        picture. By default, all panels are in one picture.
     file : str
         The plugin file that registers it; "" for a built-in kind.  Set by the registry.
     """
@@ -114,6 +117,7 @@ class PlotKind:
     check: Callable[[StudySpec, Plot], Iterable[str]] | None = None
     check_name: Callable[[StudySpec, Plot, str, str], Iterable[str]] = known_names
     per_period: bool = False
+    pictures: Callable[[StudyResult, Plot], Sequence[Plot]] | None = None
     file: str = ""
 
     def __post_init__(self) -> None:
@@ -127,9 +131,10 @@ class PlotKind:
             text = getattr(self, field)
             if not (isinstance(text, str) and text.strip()):
                 yield f"{field} must be a text, found {text!r}"
-        for field in ("panels", "check", "check_name"):
+        for field in ("panels", "check", "check_name", "pictures"):
             function = getattr(self, field)
-            if not callable(function) and not (field == "check" and function is None):
+            optional = field in ("check", "pictures")
+            if not callable(function) and not (optional and function is None):
                 yield f"{field} must be a function, found {function!r}"
         for field in ("takes", "needs"):
             for name in getattr(self, field):
@@ -137,6 +142,19 @@ class PlotKind:
                     yield unknown_name(f"field in {field}", name, FIELDS)
         if missing := [name for name in self.needs if name not in self.takes]:
             yield f"needs: {', '.join(missing)} must also be listed in takes"
+
+    def drawn_pictures(self, result: StudyResult, plot: Plot) -> Sequence[Plot]:
+        """Return an entry as the entries of its pictures.
+
+        Raises
+        ------
+        InputError
+            If user code fails.
+        """
+        if self.pictures is None:
+            return [plot]
+        with _named(self):
+            return list(self.pictures(result, plot)) or [plot]
 
     def drawn_panels(self, result: StudyResult, plot: Plot) -> Sequence[Panel]:
         """Return the panels of a plot.
