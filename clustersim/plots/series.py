@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import SupportsFloat
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,7 @@ from matplotlib.transforms import ScaledTranslation, Transform
 
 from clustersim.array_types import Bools, Floats
 from clustersim.errors import InputError, unknown_name
-from clustersim.plots.axis import Axis, axis_of
+from clustersim.plots.axis import Axis, axis_for, value_text, value_texts
 from clustersim.plots.direct_labels import EndLabel
 from clustersim.plots.figure import describe, panel_width
 from clustersim.plots.parts.intervals import (
@@ -116,11 +115,6 @@ class Places:
         return np.array([self.categories.index(str(value)) for value in rows[self.column]], float)
 
 
-def axis_for(column: str, axes: Mapping[str, Axis] | None) -> Axis:
-    """Return the entry of `axes` for a column or, without an entry, the default axis."""
-    return axes[column] if axes and column in axes else axis_of(column)
-
-
 def check_columns(table: pd.DataFrame, columns: Sequence[str | None], source: str) -> None:
     """Raise an error if a table has no rows or lacks one of the columns (None is skipped)."""
     if len(table) == 0:
@@ -137,28 +131,6 @@ def check_columns(table: pd.DataFrame, columns: Sequence[str | None], source: st
 def is_text(column: pd.Series) -> bool:
     """Return whether a column contains names rather than numbers."""
     return bool(not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column))
-
-
-def value_text(column: str, value: object, axes: Mapping[str, Axis] | None) -> str:
-    """Return a parameter's value as text, such as ``"easy"`` or ``"offered load 0.9"``."""
-    if isinstance(value, str | bool | np.bool_) or not isinstance(value, SupportsFloat):
-        return str(value)
-    axis = axis_for(column, axes)
-    return f"{axis.label} {axis.text(float(value), 6)}"
-
-
-def value_texts(
-    column: str, values: Sequence[object], axes: Mapping[str, Axis] | None
-) -> dict[object, str]:
-    """Return each value of a parameter as text; all texts have the same unit."""
-    numbers = [
-        float(value)
-        for value in values
-        if isinstance(value, SupportsFloat) and not isinstance(value, bool | np.bool_)
-    ]
-    axis = axis_for(column, axes)
-    fits = {column: axis.fitted(numbers) if numbers else axis}
-    return {value: value_text(column, value, fits) for value in dict.fromkeys(values)}
 
 
 def series_of(table: pd.DataFrame, by: str | None, axes: Mapping[str, Axis] | None) -> list[Series]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from clustersim.analysis.metrics import in_period, period_of
@@ -43,16 +43,16 @@ def draw_plots(result: StudyResult) -> tuple[list[NamedFigure], list[str]]:
         kind = find_plot_kind(plot.kind)
         assert kind is not None, "the name of the kind was checked"
         name = f"{number}-{plot.kind}"
-        try:
-            parts = kind.drawn_pictures(result, plot)
-            for part in parts:
-                own = f"{name}-{_file_name(part)}" if len(parts) > 1 else name
+        parts = kind.drawn_pictures(result, plot)
+        for part in parts:
+            own = f"{name}-{_file_name(part)}" if len(parts) > 1 else name
+            try:
                 drawn.append(_drawn(result, kind, part, own))
-        except InputError as error:
-            file = f"{kind.file}: " if kind.file == error.source else ""
-            head = f"plot {number} ({plot.kind}): {file}"
-            problems += [f"{head}{problem}" for problem in error.problems]
-    return drawn, problems
+            except InputError as error:
+                file = f"{kind.file}: " if kind.file == error.source else ""
+                head = f"plot {number} ({plot.kind}): {file}"
+                problems += [f"{head}{problem}" for problem in error.problems]
+    return drawn, list(dict.fromkeys(problems))
 
 
 def _file_name(plot: Plot) -> str:
@@ -81,7 +81,11 @@ def _drawn(result: StudyResult, kind: PlotKind, plot: Plot, name: str) -> NamedF
 
 
 def default_plots(result: StudyResult) -> list[Plot]:
-    """Return the default plots of a study, for a file that requests no plots."""
+    """Return the default plots of a study, for a file that requests no plots.
+
+    Differences and curves are drawn for one metric: that of the objective, or else the first one.
+    The tables have all metrics.
+    """
     spec = result.study.spec
     plots: list[Plot] = []
     numeric = [path for path in result.parameters if is_numeric(result.points, path)]
@@ -91,18 +95,24 @@ def default_plots(result: StudyResult) -> list[Plot]:
         if along is not None:
             plots.append(Plot(kind="capacity", x=along))
     if result.differences is not None and len(result.differences):
-        plots.append(Plot(kind="differences"))
+        compared = list(dict.fromkeys(result.differences["metric"]))
+        plots.append(Plot(kind="differences", y=_first(result, compared)))
     if result.indices is not None:
         plots.append(Plot(kind="indices"))
     elif numeric and result.steady:
-        objective = [spec.objective.metric] if spec.objective else []
         x = LOAD if LOAD in numeric else numeric[-1]
-        plots.append(Plot(kind="curve", x=x, y=list(dict.fromkeys([*objective, *spec.metrics]))))
+        plots.append(Plot(kind="curve", x=x, y=_first(result, result.metrics)))
     if result.steady:
         return [*plots, Plot(kind="warm-up")]
     asked = [period_of(name)[0] for name in spec.metrics if period_of(name)[1] is not None]
     whole = [name for name in dict.fromkeys(asked) if _every_period(result, name)]
     return [*plots, *([Plot(kind="periods", y=whole)] if whole else [])]
+
+
+def _first(result: StudyResult, metrics: Sequence[str]) -> str:
+    """Return the most important of some metrics."""
+    objective = result.study.spec.objective
+    return objective.metric if objective and objective.metric in metrics else metrics[0]
 
 
 def _every_period(result: StudyResult, metric: str) -> bool:

@@ -193,7 +193,10 @@ PLOTS = {
 def test_a_plot_that_fails_is_left_out(capsys: pytest.CaptureFixture[str], case: str) -> None:
     body, words = PLOTS[case]
     Path("mine.py").write_text(PLOT.format(body))
-    plots = [{"kind": "own", "x": "workload.load"}, {"kind": "curve", "x": "workload.load"}]
+    plots = [
+        {"kind": "own", "x": "workload.load"},
+        {"kind": "curve", "x": "workload.load", "y": "utilisation"},
+    ]
     write_study({"plugins": ["mine.py"], "plots": plots})
     assert main(QUICK) == 1
     shown = capsys.readouterr()

@@ -7,14 +7,18 @@ units and colours from all rows, and draws the rows with this value.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from clustersim.plots.axis import Axis
+from clustersim.plots.axis import Axis, value_text
 from clustersim.plots.direct_labels import EndLabel, label_ends
 from clustersim.plots.figure import StudyFigure, dress
-from clustersim.plots.series import Series, value_text
+
+if TYPE_CHECKING:
+    from clustersim.plots.series import Series
 
 __all__ = ["Only", "chosen", "finish", "kept"]
 
@@ -29,7 +33,7 @@ def chosen(rows: pd.DataFrame, only: Only | None) -> pd.DataFrame:
 
 def kept(series: Sequence[Series], only: Only | None) -> list[Series]:
     """Return the lines that a panel shows, with the colours that they have in all panels."""
-    return [Series(one.name, one.index, chosen(one.rows, only)) for one in series]
+    return [replace(one, rows=chosen(one.rows, only)) for one in series]
 
 
 def finish(
