@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clustersim.analysis.metrics import in_period, period_of
 from clustersim.errors import InputError
+from clustersim.plots.axis import axis_of
 from clustersim.plots.figure import DOUBLE, SINGLE, StudyFigure, study_figure
 from clustersim.plots.parts.quick_mark import quick_mark
+from clustersim.plots.study_axes import study_axes
 from clustersim.plots.study_lines import is_numeric
 from clustersim.studies.plot_kinds import PlotKind, find_plot_kind
 from clustersim.studies.spec import LOAD, Plot
@@ -47,7 +49,11 @@ def draw_plots(result: StudyResult) -> tuple[list[NamedFigure], list[str]]:
         for part in parts:
             own = f"{name}-{_file_name(part)}" if len(parts) > 1 else name
             try:
-                drawn.append(_drawn(result, kind, part, own))
+                figure = _drawn(result, kind, part, own)
+                if plot.title and len(parts) > 1:
+                    label = study_axes(result).get(part.ys[0], axis_of(part.ys[0])).label
+                    figure = replace(figure, title=f"{plot.title}: {label}")
+                drawn.append(figure)
             except InputError as error:
                 file = f"{kind.file}: " if kind.file == error.source else ""
                 head = f"plot {number} ({plot.kind}): {file}"
@@ -77,6 +83,8 @@ def _drawn(result: StudyResult, kind: PlotKind, plot: Plot, name: str) -> NamedF
     )
     for ax, draw in zip(figure.panels, panels, strict=True):
         draw(ax=ax)
+    if count > 1:
+        figure.entitle(kind.title)
     return NamedFigure(name, plot.title or figure.heading or kind.title, figure)
 
 

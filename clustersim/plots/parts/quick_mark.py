@@ -33,14 +33,14 @@ def quick_mark(result: StudyResult) -> str:
 
 
 def quick_note(result: StudyResult) -> list[str]:
-    """Return a sentence for the page about everything that the quick version changed."""
+    """Return a sentence about everything that the quick version changed."""
     preview = result.study.spec.preview
     if preview is None:
         return []
     parts = [*_size(preview), *_counts(preview), *_others(result, preview)]
     return [
-        f"Note: this is the quick version of the study (--quick): {'; '.join(parts)}. Run the "
-        "study without --quick before you use its numbers."
+        f"This is the quick version of the study (--quick): {'; '.join(parts)}. Run the study "
+        "without --quick before you use its numbers."
     ]
 
 
