@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.plots.curves import plot_curve
 from clustersim.plots.differences import plot_differences
 from clustersim.plots.parts.intervals import OPEN_BANDS, OPEN_BARS, ends_of_rows
 from clustersim.plots.sensitivity import plot_indices
+from tests.examples import examples
 from tests.plots.study_tables import difference_table, index_table, point_table
 
 LOAD, POLICY, WAIT = "workload.load", "scheduler.policy", "mean_wait_s"
@@ -70,6 +71,7 @@ def test_a_share_is_open_toward_both_of_its_bounds():
     assert len(ends.closed) == 0
 
 
+@settings(max_examples=examples(40))
 @given(st.floats(1.0, 1e6), st.floats(-1e6, 1e6), st.floats(0.0, 1e7), st.booleans(), st.booleans())
 def test_no_band_of_a_positive_quantity_reaches_the_frame_or_zero(value, low, up, log, endless):
     points = point_table(("easy",), draw=False).query(f"`{LOAD}` < 0.75").assign(rising=False)
