@@ -21,7 +21,7 @@ from clustersim.plots.figure import (
     type_size,
 )
 from clustersim.plots.parts.multiples import Only, chosen, finish, kept
-from clustersim.plots.parts.strips import draw_strip, rooms, spans
+from clustersim.plots.parts.strips import draw_strip, middle_of, rooms, spans
 from clustersim.plots.series import (
     Places,
     Series,
@@ -221,11 +221,12 @@ def _inside(x: Floats, shaded: Sequence[tuple[float, float]]) -> Floats:
 
 def _name_shade(ax: Axes, begin: float, end: float) -> None:
     """Write "overloaded" into a shaded range, upright if it is narrow."""
-    low, high = ax.get_xlim()
     size = type_size(ax) - 0.5
-    wide = 72.0 * 0.7 * panel_width(ax) * (end - begin) / (high - low)
+    to_axes, up = ax.transScale + ax.transLimits, ax.get_ylim()[1]
+    share = float(np.diff(to_axes.transform([(begin, up), (end, up)])[:, 0])[0])
+    wide = 72.0 * 0.7 * panel_width(ax) * share
     ax.text(
-        0.5 * (begin + end),
+        middle_of(ax, begin, end),
         0.5,
         "overloaded",
         transform=ax.get_xaxis_transform(),

@@ -45,20 +45,29 @@ def draw_plots(result: StudyResult) -> tuple[list[NamedFigure], list[str]]:
         kind = find_plot_kind(plot.kind)
         assert kind is not None, "the name of the kind was checked"
         name = f"{number}-{plot.kind}"
-        parts = kind.drawn_pictures(result, plot)
+        try:
+            parts = kind.drawn_pictures(result, plot)
+        except InputError as error:
+            problems += _problems(kind, number, error)
+            continue
         for part in parts:
             own = f"{name}-{_file_name(part)}" if len(parts) > 1 else name
             try:
                 figure = _drawn(result, kind, part, own)
-                if plot.title and len(parts) > 1:
-                    label = study_axes(result).get(part.ys[0], axis_of(part.ys[0])).label
-                    figure = replace(figure, title=f"{plot.title}: {label}")
-                drawn.append(figure)
             except InputError as error:
-                file = f"{kind.file}: " if kind.file == error.source else ""
-                head = f"plot {number} ({plot.kind}): {file}"
-                problems += [f"{head}{problem}" for problem in error.problems]
+                problems += _problems(kind, number, error)
+                continue
+            if plot.title and part.ys and len(parts) > 1:
+                label = study_axes(result).get(part.ys[0], axis_of(part.ys[0])).label
+                figure = replace(figure, title=f"{plot.title}: {label}")
+            drawn.append(figure)
     return drawn, list(dict.fromkeys(problems))
+
+
+def _problems(kind: PlotKind, number: int, error: InputError) -> list[str]:
+    """Return why the pictures of an entry cannot be drawn."""
+    file = f"{kind.file}: " if kind.file == error.source else ""
+    return [f"plot {number} ({kind.name}): {file}{problem}" for problem in error.problems]
 
 
 def _file_name(plot: Plot) -> str:

@@ -149,12 +149,17 @@ class PlotKind:
         Raises
         ------
         InputError
-            If user code fails.
+            If user code fails or returns something else.
         """
         if self.pictures is None:
             return [plot]
         with _named(self):
-            return list(self.pictures(result, plot)) or [plot]
+            pictures = self.pictures(result, plot)
+        listed = isinstance(pictures, (list, tuple))
+        if not listed or not all(isinstance(entry, type(plot)) for entry in pictures):
+            problem = f"pictures must return a list of plots, found {pictures!r}"
+            raise InputError(self.file or "plots", f"plot kind {self.name!r}: {problem}")
+        return pictures or [plot]
 
     def drawn_panels(self, result: StudyResult, plot: Plot) -> Sequence[Panel]:
         """Return the panels of a plot.

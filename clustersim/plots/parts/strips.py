@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from clustersim.array_types import Bools, Floats
 from clustersim.plots.figure import BeforeDrawing, type_size
 
-__all__ = ["NO_STRIP", "Strip", "draw_strip", "rooms", "spans"]
+__all__ = ["NO_STRIP", "Strip", "draw_strip", "middle_of", "rooms", "spans"]
 
 _WORDS, _ROW, _EDGE = 0.09, 0.045, 0.02
 """Heights of the words, of a row of bars, and of the space around them, as shares of the axes."""
@@ -84,6 +84,13 @@ def spans(x: Floats, which: Bools) -> list[tuple[float, float]]:
     return found
 
 
+def middle_of(ax: Axes, begin: float, end: float) -> float:
+    """Return the value of x that is drawn halfway between two others, on any scale."""
+    ends = ax.transScale.transform([(begin, ax.get_ylim()[1]), (end, ax.get_ylim()[1])])
+    half = ends.mean(axis=0)
+    return float(ax.transScale.inverted().transform(half)[0])
+
+
 def rooms(below: Strip, above: Strip) -> tuple[float, float]:
     """Return the room that two strips need next to the data, as shares of the span of the data."""
     inside = 1.0 - below.room - above.room
@@ -128,8 +135,9 @@ def draw_strip(ax: Axes, strip: Strip, *, top: bool, said: bool = True) -> None:
     if said:
         widest = max(middles, key=lambda span: span[1] - span[0])
         up = strip.inset + _EDGE + 0.5 * _WORDS
+        middle = middle_of(ax, *widest)
         text = ax.text(
-            0.5 * sum(widest),
+            middle,
             1.0 - up if top else up,
             strip.words,
             transform=base,
@@ -141,7 +149,7 @@ def draw_strip(ax: Axes, strip: Strip, *, top: bool, said: bool = True) -> None:
             parse_math=False,
         )
         text.set_in_layout(False)
-        ax.add_artist(_KeptInside(ax, text, 0.5 * sum(widest)))
+        ax.add_artist(_KeptInside(ax, text, middle))
 
 
 class _KeptInside(BeforeDrawing):
