@@ -22,11 +22,12 @@ __all__ = ["NamedFigure", "default_plots", "draw_plots", "picture_file"]
 
 @dataclass(frozen=True)
 class NamedFigure:
-    """A figure, its title and its file name."""
+    """A figure, its title, its file name and its kind of plot."""
 
     name: str
     title: str
     figure: StudyFigure
+    kind: str = ""
 
 
 def draw_plots(result: StudyResult) -> tuple[list[NamedFigure], list[str]]:
@@ -94,7 +95,7 @@ def _drawn(result: StudyResult, kind: PlotKind, plot: Plot, name: str) -> NamedF
         draw(ax=ax)
     if count > 1:
         figure.entitle(kind.title)
-    return NamedFigure(name, plot.title or figure.heading or kind.title, figure)
+    return NamedFigure(name, plot.title or figure.heading or kind.title, figure, kind.name)
 
 
 def default_plots(result: StudyResult) -> list[Plot]:
