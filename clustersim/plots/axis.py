@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import SupportsFloat
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +16,14 @@ from clustersim.analysis.metrics import find_metric, period_of, pool_of
 from clustersim.errors import InputError, unknown_name
 from clustersim.units import SCALES, format_duration, format_number, scale_of
 
-__all__ = ["Axis", "axis_of"]
+__all__ = ["Axis", "axis_for", "axis_of", "value_text", "value_texts"]
 
 _WIDE, _NARROW = 30.0, 5.0
 """By default, an axis is logarithmic if the largest value divided by the smallest is at least the
 first number. Below the second number, an axis is never logarithmic, because it would have hardly
 any ticks."""
+_DECADES = 1e4
+"""A logarithmic axis of durations has the unit that suits the middle of at most this range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,10 @@ class Axis:
             fits = replace(fits, logarithmic=wide and whole and self.dimension != "share")
         elif self.logarithmic and len(positive) and largest < _NARROW * float(positive.min()):
             fits = replace(fits, logarithmic=False)
+        if fits.logarithmic and self.dimension == "duration" and not self.unit:
+            least = max(float(positive.min()), largest / _DECADES)
+            scale, unit = scale_of(self.dimension, [math.sqrt(least * largest)])
+            fits = replace(fits, scale=scale, unit=unit)
         return fits
 
     @property
@@ -313,3 +320,30 @@ def axis_of(column: str, *, label: str | None = None, dimension: str | None = No
     if label is not None:
         found = replace(found, label=label, noun="")
     return found if dimension is None else replace(found, dimension=dimension, unit="")
+
+
+def axis_for(column: str, axes: Mapping[str, Axis] | None) -> Axis:
+    """Return the entry of `axes` for a column or, without an entry, the default axis."""
+    return axes[column] if axes and column in axes else axis_of(column)
+
+
+def value_text(column: str, value: object, axes: Mapping[str, Axis] | None) -> str:
+    """Return a parameter's value as text, such as ``"easy"`` or ``"offered load 0.9"``."""
+    if isinstance(value, str | bool | np.bool_) or not isinstance(value, SupportsFloat):
+        return str(value)
+    axis = axis_for(column, axes)
+    return f"{axis.label} {axis.text(float(value), 6)}"
+
+
+def value_texts(
+    column: str, values: Sequence[object], axes: Mapping[str, Axis] | None
+) -> dict[object, str]:
+    """Return each value of a parameter as text; all texts have the same unit."""
+    numbers = [
+        float(value)
+        for value in values
+        if isinstance(value, SupportsFloat) and not isinstance(value, bool | np.bool_)
+    ]
+    axis = axis_for(column, axes)
+    fits = {column: axis.fitted(numbers) if numbers else axis}
+    return {value: value_text(column, value, fits) for value in dict.fromkeys(values)}

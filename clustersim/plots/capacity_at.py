@@ -13,25 +13,25 @@ from matplotlib.axes import Axes
 
 from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
-from clustersim.plots.direct_labels import label_ends, label_points
-from clustersim.plots.figure import describe, dress, panel, panel_width, plot_style, type_size, wrap
+from clustersim.plots.figure import describe, panel, plot_style
 from clustersim.plots.of_study import plot_of_study
+from clustersim.plots.parts.multiples import Only, finish, kept
+from clustersim.plots.parts.strips import Strip, draw_strip, rooms
 from clustersim.plots.series import (
     Places,
     Series,
     axis_for,
     check_columns,
     draw_series,
-    edge_room,
     edges_of,
     ends_of,
-    lines_of,
-    mark_edge,
     one_row_each,
     place_x,
     series_of,
+    strip_of,
 )
 from clustersim.plots.ticks import set_axis
+from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
 
 __all__ = ["plot_capacity", "why_no_number"]
@@ -39,12 +39,12 @@ __all__ = ["plot_capacity", "why_no_number"]
 StrArray = npt.NDArray[np.str_]
 
 _VALUES = ("capacity", "jobs_per_day")
-_MARKS = {
-    "kept": ("^", 0.955, "Open triangles at the top", "kept at every value tried"),
-    "missed": ("v", 0.045, "Open triangles at the bottom", "missed at every value tried"),
-    "none": ("x", 0.045, "Crosses at the bottom", "no number"),
+_REASONS = {
+    "kept": "objective met at every {} tried",
+    "missed": "objective missed at every {} tried",
+    "none": "no number",
 }
-"""For each kind of row without a number: marker, height in the axes, name and default reason."""
+"""For each kind of row without a number: what the picture says, with the searched quantity."""
 
 
 def plot_capacity(
@@ -55,14 +55,15 @@ def plot_capacity(
     value: Literal["capacity", "jobs_per_day"] = "capacity",
     searched: str = "workload.load",
     objective: str = "",
+    only: Only | None = None,
     axes: Mapping[str, Axis] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Plot the capacity at an objective against a parameter, with its intervals.
 
-    If the search found no number, a mark is drawn at the top (the objective was met at every value
-    tried) or at the bottom (it was missed at every value, or nothing is known).  The caption states
-    the reason.
+    If the search found no number, a strip at the top (the objective was met at every value tried)
+    or at the bottom (it was missed at every value, or nothing is known) says so.  The caption
+    states the notes of the search.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ def plot_capacity(
         The parameter that was searched; it labels the axis.
     objective : str
         Description of the objective, for the title.
-    axes, ax
+    only, axes, ax
         As for :func:`~clustersim.plots.curves.plot_curve`.
 
     Raises
@@ -112,30 +113,35 @@ def plot_capacity(
         return plot_of_study(
             "plot_capacity", "capacity", capacities, fields, options, y="value", ax=ax
         )
-    check_columns(capacities, (x, by, value), "plot_capacity")
-    one_row_each(capacities, (x, by), "plot_capacity")
+    column = only[0] if only else None
+    check_columns(capacities, (x, by, value, column), "plot_capacity")
+    one_row_each(capacities, (x, by, column), "plot_capacity")
     axis = _value_axis(value, searched, axes)
     with plot_style(ax):
         ax = panel(ax)
         series = series_of(capacities, by, axes)
         places, x_title = place_x(ax, capacities, x, axis_for(x, axes))
         numbers = capacities[value].to_numpy(dtype=np.float64)
-        kinds = [why_no_number(one.rows, value)[0] for one in series]
-        foot = edge_room(places, [np.isin(kind, ("missed", "none")) for kind in kinds])
+        above, below = _strips(series, places, value, searched)
         y_axis = set_axis(
             ax,
             "y",
             axis,
             numbers,
             edges=edges_of(capacities, value),
-            room=(foot, edge_room(places, [kind == "kept" for kind in kinds])),
+            room=rooms(below, above),
+            below_zero=bool(below.bars),
         )
+        series = kept(series, only)
         draw_series(ax, series, places, value, bars=True)
-        _mark_without_number(ax, series, places, value)
-        label_ends(ax, ends_of(series, places, value))
+        for strip, top in zip(_strips(series, places, value, searched), (True, False), strict=True):
+            draw_strip(ax, strip, top=top)
+        _describe_notes(ax, series, value)
         at = f" at {objective}" if objective else " at the objective"
         what = "Capacity" if value == "capacity" else "Jobs per day"
-        dress(ax, f"{what}{at} by {axis_for(by or x, axes).label}", x=x_title, y=y_axis.title)
+        title = f"{what}{at} by {axis_for(by or x, axes).label}"
+        labels = ends_of(series, places, value)
+        finish(ax, title, labels, only=only, axes=axes, x=x_title, y=y_axis.title)
     return ax
 
 
@@ -149,7 +155,7 @@ def _value_axis(value: str, searched: str, axes: Mapping[str, Axis] | None) -> A
 
 
 def why_no_number(capacities: pd.DataFrame, value: str) -> tuple[StrArray, StrArray]:
-    """Return the reasons why rows have no number: their notes, or default reasons.
+    """Return the reasons why rows have no number.
 
     Returns
     -------
@@ -157,7 +163,7 @@ def why_no_number(capacities: pd.DataFrame, value: str) -> tuple[StrArray, StrAr
         ``kept`` or ``missed`` if the objective was met or missed at every value tried, ``none`` if
         neither is known, or "" for a row with a number.
     reasons : array of str (rows,)
-        Reasons as text.
+        Notes of the search; "" without a note.
     """
     numbers = capacities[value].to_numpy(dtype=np.float64)
     notes = capacities["note"].fillna("") if "note" in capacities else [""] * len(numbers)
@@ -167,22 +173,30 @@ def why_no_number(capacities: pd.DataFrame, value: str) -> tuple[StrArray, StrAr
         if kind == "none" and np.isposinf(number):
             kind = "kept"
         kinds.append("" if np.isfinite(number) else kind)
-        reasons.append("" if np.isfinite(number) else note or _MARKS[kind][-1])
+        reasons.append("" if np.isfinite(number) else note)
     return np.array(kinds), np.array(reasons)
 
 
-def _mark_without_number(ax: Axes, series: Sequence[Series], places: Places, value: str) -> None:
-    """Mark rows without a number; the reason is written beside the first mark if it fits."""
-    words: dict[tuple[float, float], str] = {}
-    why = [why_no_number(one.rows, value) for one in series]
-    for kind, (marker, height, name, _) in _MARKS.items():
-        which = [kinds == kind for kinds, _ in why]
-        reasons = [reason for kinds, texts in why for reason in texts[kinds == kind]]
-        if reasons:
-            at = mark_edge(ax, series, places, which, marker, height)
-            describe(ax, f"{name}: {'; '.join(dict.fromkeys(reasons))}.")
-            words.update(dict.fromkeys(at, ""))
-            words[at[0]] = wrap(reasons[0], 22.0 * panel_width(ax), type_size(ax) - 0.5)
-    if words:
-        x, y = zip(*words, strict=True)
-        label_points(ax, x, y, list(words.values()), avoid=lines_of(series, places, value))
+def _strips(
+    series: Sequence[Series], places: Places, value: str, searched: str
+) -> tuple[Strip, Strip]:
+    """Return the strips at the top and at the bottom for rows without a number."""
+    kinds = [why_no_number(one.rows, value)[0] for one in series]
+    noun = "load" if searched == LOAD else "value"
+    lost = {str(kind) for own in kinds for kind in own} & {"missed", "none"}
+    words = ", or ".join(_REASONS[kind].format(noun) for kind in sorted(lost))
+    met = [kind == "kept" for kind in kinds]
+    below = [np.isin(kind, ("missed", "none")) for kind in kinds]
+    return (
+        strip_of(series, places, met, _REASONS["kept"].format(noun)),
+        strip_of(series, places, below, words),
+    )
+
+
+def _describe_notes(ax: Axes, series: Sequence[Series], value: str) -> None:
+    """Add what the search found at rows without a number to the caption."""
+    for kind, where in (("kept", "top"), ("missed", "bottom"), ("none", "bottom")):
+        found = [why_no_number(one.rows, value) for one in series]
+        notes = [note for kinds, texts in found for note in texts[kinds == kind] if note]
+        if notes:
+            describe(ax, f"Strip at the {where}: {'; '.join(dict.fromkeys(notes))}.")

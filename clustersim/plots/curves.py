@@ -9,30 +9,48 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from clustersim.analysis.metrics import follows_waits
+from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.plots.axis import Axis
-from clustersim.plots.direct_labels import EndLabel, label_ends
-from clustersim.plots.figure import describe, dress, panel, plot_style, type_size
+from clustersim.plots.direct_labels import EndLabel
+from clustersim.plots.figure import (
+    describe,
+    panel,
+    panel_width,
+    plot_style,
+    text_width,
+    type_size,
+)
 from clustersim.plots.of_study import plot_of_study
+from clustersim.plots.parts.multiples import Only, chosen, finish, kept
+from clustersim.plots.parts.strips import draw_strip, middle_of, rooms, spans
 from clustersim.plots.series import (
     Places,
     Series,
     axis_for,
     check_columns,
     draw_series,
-    edge_room,
     edges_of,
     ends_of,
     hollow,
-    mark_edge,
     one_row_each,
     place_x,
     series_of,
+    strip_of,
 )
 from clustersim.plots.ticks import set_axis
 from clustersim.studies.study_result import StudyResult
 
-__all__ = ["curve_data", "overload_spans", "plot_curve"]
+__all__ = ["OVERLOAD", "RISING", "curve_data", "overload_spans", "plot_curve"]
+
+OVERLOAD = (
+    "Overloaded: more work arrives than the fleet can do, so the queue only grows and waits have "
+    "no finite value."
+)
+RISING = (
+    "Hollow: jobs that arrive late wait longer than early ones, because work piles up; a "
+    "longer run or log would show a larger value."
+)
 
 _INK = "#333333"
 MOST_BESIDE = 4
@@ -79,15 +97,7 @@ def overload_spans(points: pd.DataFrame, places: Places) -> list[tuple[float, fl
         A bound is infinite if there is no next point on that side.
     """
     at = pd.Series(points["overload"].to_numpy(dtype=bool)).groupby(places.of(points)).all()
-    x, beyond = at.index.to_numpy(dtype=np.float64), at.to_numpy(dtype=bool)
-    half = 0.5 * (x[1:] + x[:-1])
-    begins, ends = np.concatenate(([-np.inf], half)), np.concatenate((half, [np.inf]))
-    spans: list[tuple[float, float]] = []
-    for begin, end in zip(begins[beyond], ends[beyond], strict=True):
-        if spans and spans[-1][1] == begin:
-            begin = spans.pop()[0]
-        spans.append((float(begin), float(end)))
-    return spans
+    return spans(at.index.to_numpy(dtype=np.float64), at.to_numpy(dtype=bool))
 
 
 def plot_curve(
@@ -97,13 +107,15 @@ def plot_curve(
     *,
     by: str | None = None,
     objective: float | tuple[float, str] | None = None,
+    only: Only | None = None,
     axes: Mapping[str, Axis] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Plot a metric against a parameter, with a line for each value of another parameter.
 
-    Under overload the queue grows and waits have no finite value. Such points are drawn as open
-    triangles at the top. The background is grey where every line is overloaded.
+    Under overload the queue grows and waits have no finite value. A line ends there. The background
+    is grey where every line is overloaded; a strip at the top shows which lines are overloaded if
+    some are not.
 
     Parameters
     ----------
@@ -117,6 +129,9 @@ def plot_curve(
         and a study result has one for each combination of its other parameters.
     objective : float or (float, str), optional
         A value of the metric to draw as a dashed line, optionally with its name.
+    only : (str, object), optional
+        A column and a value: the panel shows the rows with this value, and is named after it.  The
+        axes suit all rows, so that several panels can be compared.
     axes : mapping of str to Axis, optional
         Labels, units or scales that replace the defaults.
     ax : Axes, optional
@@ -159,27 +174,32 @@ def plot_curve(
         fields = {"x": x, "y": [y], "by": by}
         options = {"objective": objective, "axes": axes}
         return plot_of_study("plot_curve", "curve", points, fields, options, ax=ax)
-    check_columns(points, (x, y, by), "plot_curve")
-    one_row_each(points, (x, by), "plot_curve")
+    column = only[0] if only else None
+    check_columns(points, (x, y, by, column), "plot_curve")
+    one_row_each(points, (x, by, column), "plot_curve")
     table = curve_data(points, y)
     with plot_style(ax):
         ax = panel(ax)
         series = series_of(table, by, axes)
         places, x_title = place_x(ax, table, x, axis_for(x, axes))
-        limit, name = _objective(objective, axis_for(y, axes))
+        limit, name = _objective(objective)
         values = [one.rows[y].to_numpy(dtype=np.float64) for one in series]
-        top = edge_room(places, [np.isposinf(value) for value in values])
-        foot = edge_room(places, [np.isnan(value) for value in values])
+        over = strip_of(series, places, [np.isposinf(value) for value in values], "overloaded")
+        lost = strip_of(series, places, [np.isnan(value) for value in values], "no result")
         y_axis = set_axis(
             ax,
             "y",
             axis_for(y, axes),
             [*table[y], *limit],
             edges=edges_of(table, y),
-            room=(foot, top),
+            room=rooms(lost, over),
+            below_zero=bool(lost.bars),
         )
+        if limit and not name:
+            name = f"objective: {y_axis.text(limit[0])}"
+        series = kept(series, only)
         draw_series(ax, series, places, y)
-        _shade_overload(ax, table, places)
+        _mark_overload(ax, series, chosen(table, only), places, y)
         _mark_points(ax, series, places, y)
         labels = ends_of(series, places, y)
         for value in limit:
@@ -188,51 +208,77 @@ def plot_curve(
                 labels.append(EndLabel(name, float(ax.get_xlim()[1]), value, _INK))
             else:
                 describe(ax, f"Dashed line across: {name}.")
-        label_ends(ax, labels)
         title = f"{axis_for(y, axes).label} by {axis_for(by or x, axes).label}"
-        dress(ax, title, x=x_title, y=y_axis.title)
+        finish(ax, title, labels, only=only, axes=axes, x=x_title, y=y_axis.title)
     return ax
 
 
-def _objective(objective: float | tuple[float, str] | None, axis: Axis) -> tuple[list[float], str]:
+def _objective(objective: float | tuple[float, str] | None) -> tuple[list[float], str]:
     if objective is None:
         return [], ""
     if isinstance(objective, tuple):
         return [float(objective[0])], objective[1]
-    return [float(objective)], f"objective: {axis.text(float(objective))}"
+    return [float(objective)], ""
 
 
-def _shade_overload(ax: Axes, table: pd.DataFrame, places: Places) -> None:
+def _mark_overload(
+    ax: Axes, series: Sequence[Series], table: pd.DataFrame, places: Places, y: str
+) -> None:
+    """Shade the range in which every line is overloaded; show in a strip which lines are."""
+    if table["overload"].any() and follows_waits(y):
+        describe(ax, OVERLOAD)
     low, high = ax.get_xlim()
-    for begin, end in overload_spans(table, places):
-        begin, end = max(begin, low), min(end, high)
+    shaded = [(max(a, low), min(b, high)) for a, b in overload_spans(table, places)]
+    over = [np.isposinf(one.rows[y].to_numpy(dtype=np.float64)) for one in series]
+    beside = [
+        marked & ~np.isin(places.of(one.rows), _inside(places.of(one.rows), shaded))
+        for one, marked in zip(series, over, strict=True)
+    ]
+    partly = any(marked.any() for marked in beside)
+    for begin, end in shaded:
         ax.axvspan(begin, end, color="#999999", alpha=0.2, lw=0, zorder=0.5)
-        if end - begin > 0.07 * (high - low):
-            ax.text(
-                0.5 * (begin + end),
-                0.35,
-                "overload",
-                transform=ax.get_xaxis_transform(),
-                bbox={"facecolor": "#ebebeb", "edgecolor": "none", "pad": 0.8},
-                rotation=0 if end - begin > 0.4 * (high - low) else 90,
-                ha="center",
-                va="center",
-                fontsize=type_size(ax) - 0.5,
-                color="#555555",
-            )
-        describe(ax, "Grey: overload, the queue only grows.")
+        if not partly:
+            _name_shade(ax, begin, end)
+    if partly:
+        draw_strip(ax, strip_of(series, places, over, "overloaded"), top=True)
+    elif shaded and not follows_waits(y):
+        describe(ax, "Grey: overloaded, the queue only grows.")
+
+
+def _inside(x: Floats, shaded: Sequence[tuple[float, float]]) -> Floats:
+    """Return the positions that are in one of some ranges."""
+    within = [(x >= begin) & (x <= end) for begin, end in shaded]
+    return x[np.any(within, axis=0)] if within else x[:0]
+
+
+def _name_shade(ax: Axes, begin: float, end: float) -> None:
+    """Write "overloaded" into a shaded range, upright if it is narrow."""
+    size = type_size(ax) - 0.5
+    to_axes, up = ax.transScale + ax.transLimits, ax.get_ylim()[1]
+    share = float(np.diff(to_axes.transform([(begin, up), (end, up)])[:, 0])[0])
+    wide = 72.0 * 0.7 * panel_width(ax) * share
+    ax.text(
+        middle_of(ax, begin, end),
+        0.5,
+        "overloaded",
+        transform=ax.get_xaxis_transform(),
+        bbox={"facecolor": "#ebebeb", "edgecolor": "none", "pad": 0.8},
+        rotation=0 if wide > text_width("overloaded", size) + 4.0 else 90,
+        ha="center",
+        va="center",
+        fontsize=size,
+        color="#444444",
+    )
 
 
 def _mark_points(ax: Axes, series: Sequence[Series], places: Places, y: str) -> None:
-    """Mark overload at the top and missing results at the bottom; draw rising waits hollow."""
+    """Show in a strip where results are missing; draw rising waits hollow."""
     values = [one.rows[y].to_numpy(dtype=np.float64) for one in series]
-    if mark_edge(ax, series, places, [np.isposinf(value) for value in values], "^", 0.955):
-        describe(ax, "Open triangles: overload, without a finite value.")
-    if mark_edge(ax, series, places, [np.isnan(value) for value in values], "x", 0.035):
-        describe(ax, "Crosses at the bottom: no result.")
+    lost = strip_of(series, places, [np.isnan(value) for value in values], "no result")
+    draw_strip(ax, lost, top=False)
     for one, value in zip(series, values, strict=True):
         if "rising" in one.rows and follows_waits(y):
             rising = one.rows["rising"].to_numpy(dtype=bool) & np.isfinite(value)
             if rising.any():
                 hollow(ax, one, len(series), places, y, rising)
-                describe(ax, "Hollow: still rising at the end of the runs; longer runs are needed.")
+                describe(ax, RISING)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from clustersim.analysis.metrics import find_metric
 from clustersim.array_types import Floats
 from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
-from clustersim.plots.direct_labels import label_ends
-from clustersim.plots.figure import SINGLE, describe, dress, panel, plot_style
+from clustersim.plots.figure import SINGLE, describe, need_height, panel, panel_width, plot_style
 from clustersim.plots.of_study import plot_of_study
+from clustersim.plots.parts.intervals import OPEN_BARS, draw_bars, ends_of_rows, open_room
+from clustersim.plots.parts.multiples import Only, chosen, finish, kept
+from clustersim.plots.parts.strips import draw_strip
 from clustersim.plots.rows import name_rows, rows_height
 from clustersim.plots.series import (
     OVER_DRAWS,
@@ -22,13 +26,12 @@ from clustersim.plots.series import (
     axis_for,
     check_columns,
     draw_series,
-    edge_room,
     ends_of,
-    mark_edge,
     one_row_each,
     place_x,
     series_of,
-    value_text,
+    strip_of,
+    value_texts,
 )
 from clustersim.plots.style import MARKERS, colour
 from clustersim.plots.ticks import finite, set_axis
@@ -37,20 +40,24 @@ from clustersim.studies.study_result import StudyResult
 __all__ = ["difference_rows", "plot_differences"]
 
 _NUMBERS = ("difference", "relative")
-_FIXED = {"system", "baseline", "metric", "pairs", "baseline_mean"} | {
+_FIXED = {"system", "baseline", "metric", "pairs", "baseline_mean", "relative_note"} | {
     f"{number}{end}"
     for number in _NUMBERS
     for end in ("", "_low", "_high", "_draw_low", "_draw_high")
 }
 _TINT = "#009E73"
-_FOOT = 0.12
-"""Height, as a share of the axes, of the crosses for differences without a number."""
+_FOOT = 0.1
+"""Height of the label of the lower side, as a share of the axes."""
 
 
 def difference_rows(
-    differences: pd.DataFrame, metric: str, axes: Mapping[str, Axis] | None = None
+    differences: pd.DataFrame,
+    metric: str,
+    axes: Mapping[str, Axis] | None = None,
+    *,
+    only: Only | None = None,
 ) -> pd.DataFrame:
-    """Return the rows of a metric, each named after its system and the varying parameters.
+    """Return the rows of a metric in groups: one group for each point, one row for each system.
 
     Parameters
     ----------
@@ -59,11 +66,14 @@ def difference_rows(
     metric : str
     axes : mapping of str to Axis, optional
         Labels, units or scales that replace the defaults.
+    only : (str, object), optional
+        A column and a value that the name of the panel gives.
 
     Returns
     -------
     DataFrame
-        The rows with a column ``name`` (str).
+        All rows of the metric, with the columns ``group`` (the varying parameters as text, "" if
+        there are none) and ``name`` (the system).
 
     Raises
     ------
@@ -75,15 +85,15 @@ def difference_rows(
         known = differences["metric"].unique()
         raise InputError("plot_differences", unknown_name("metric", metric, known))
     varying = [
-        column for column in rows.columns if column not in _FIXED and rows[column].nunique() > 1
+        column
+        for column in map(str, rows.columns)
+        if column not in _FIXED and rows[column].nunique() > 1 and not (only and column == only[0])
     ]
-    names = [
-        "\n".join(
-            [str(row["system"]), *(value_text(column, row[column], axes) for column in varying)]
-        )
-        for _, row in rows.iterrows()
+    texts = {column: value_texts(column, list(rows[column]), axes) for column in varying}
+    groups = [
+        ", ".join(texts[column][row[column]] for column in varying) for _, row in rows.iterrows()
     ]
-    return rows.assign(name=names)
+    return rows.assign(group=groups, name=rows["system"].map(str))
 
 
 def plot_differences(
@@ -91,14 +101,15 @@ def plot_differences(
     metric: str,
     *,
     x: str | None = None,
+    only: Only | None = None,
     relative: bool = True,
     axes: Mapping[str, Axis] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Plot the differences between systems and the baseline with their 95 % intervals.
 
-    The better side of zero is tinted and labelled. A label or a cross marks a difference that
-    has no number, for example because a system is overloaded.
+    The better side of zero is tinted and labelled. A difference without a number is marked in
+    words, for example because a system is overloaded.
 
     Parameters
     ----------
@@ -108,8 +119,10 @@ def plot_differences(
         differences and its labels.
     metric : str
     x : str, optional
-        Column on the x axis; each system has a line. By default, each system (and point) has a
-        row instead.
+        Column on the x axis; each system has a line. By default, each system has a row in the group
+        of its point instead.
+    only : (str, object), optional
+        A column and a value: the panel shows the rows with this value.
     relative : bool
         Whether to show differences as shares of the baseline's mean.
     axes, ax
@@ -145,60 +158,121 @@ def plot_differences(
             "plot_differences", "differences", differences, fields, options, y="metric", ax=ax
         )
     value = "relative" if relative else "difference"
-    needed = ("metric", "system", "baseline", value, f"{value}_low", f"{value}_high", x)
+    column = only[0] if only else None
+    needed = ("metric", "system", "baseline", value, f"{value}_low", f"{value}_high", x, column)
     check_columns(differences, needed, "plot_differences")
-    rows = difference_rows(differences, metric, axes)
+    rows = difference_rows(differences, metric, axes, only=only)
+    if "pairs" in rows:
+        rows = rows.assign(replications=rows["pairs"])
     of = axis_for(metric, axes)
-    baselines = rows["baseline"].unique()
+    baselines, systems = rows["baseline"].unique(), rows["system"].unique()
     baseline = str(baselines[0]) if len(baselines) == 1 else "the baseline"
     axis = Axis(f"difference from {baseline}", dimension=of.dimension, logarithmic=False)
     if relative:
         axis = Axis(
             f"difference from {baseline}", f"% of {baseline}'s mean", 0.01, logarithmic=False
         )
+    bounds = _bounds(metric) if relative else (-np.inf, np.inf)
+    labels: list[Any] = []
     with plot_style(ax):
         if x is None:
-            ax = panel(ax, height=1.2 + rows_height(rows["name"], SINGLE))
-            labels = {"x": _plot_rows(ax, rows, value, axis)}
+            here = _entries(chosen(rows, only))
+            ax = panel(ax, height=1.2 + rows_height([name for name, _ in here], SINGLE))
+            need_height(ax, 72.0 * rows_height([name for name, _ in here], panel_width(ax)))
+            titles = {"x": _plot_rows(ax, rows, only, value, axis, bounds)}
         else:
-            one_row_each(rows, (x, "system"), "plot_differences")
+            one_row_each(rows, (x, "system", column), "plot_differences")
             ax = panel(ax)
-            labels = _plot_lines(ax, rows, x, value, axis, axes)
+            titles, labels = _plot_lines(ax, rows, only, x, value, axis, axes, bounds)
         _name_sides(ax, of, across=x is None)
         describe(ax, "Compared systems use the same random numbers.")
-        dress(ax, f"{of.label} compared with {baseline}", **labels)
+        alone = f": {systems[0]}" if x is None and len(systems) == 1 and _grouped(rows) else ""
+        title = f"{of.label}{alone} compared with {baseline}"
+        finish(ax, title, labels, only=only, axes=axes, **titles)
     return ax
 
 
-def _plot_rows(ax: Axes, rows: pd.DataFrame, value: str, axis: Axis) -> str:
-    """Draw a row for each system and point; return the label of the x axis."""
-    numbers = rows[[value, f"{value}_low", f"{value}_high"]].to_numpy(dtype=np.float64)
-    draws = _draws(rows, value)
-    edges = finite(draws)
-    fits = set_axis(ax, "x", axis, [*numbers.ravel(), *edges, 0.0], from_zero=False)
+def _bounds(metric: str) -> tuple[float, float]:
+    """Return the bounds of a relative difference: a positive metric cannot fall by over 100 %."""
+    found = find_metric(metric)
+    positive = found is not None and found.least >= 0
+    return (-1.0, np.inf) if positive else (-np.inf, np.inf)
+
+
+def _grouped(rows: pd.DataFrame) -> bool:
+    """Whether rows belong to points that differ in a parameter."""
+    return bool(rows["group"].nunique() > 1)
+
+
+def _entries(rows: pd.DataFrame) -> list[tuple[str, int | None]]:
+    """Return the lines of a plot of rows: their names, and the position of the row in the table.
+
+    The name of a group has no row.  With one system, each group is one row, named after the group.
+    """
+    pairs = list(enumerate(zip(rows["group"], rows["name"], strict=True)))
+    if rows["system"].nunique() == 1 and _grouped(rows):
+        return [(group, place) for place, (group, _) in pairs]
+    lines: list[tuple[str, int | None]] = []
+    for group, members in groupby(pairs, key=lambda pair: pair[1][0]):
+        if group:
+            lines.append((group, None))
+        lines += [(name, place) for place, (_, name) in members]
+    return lines
+
+
+def _plot_rows(
+    ax: Axes,
+    rows: pd.DataFrame,
+    only: Only | None,
+    value: str,
+    axis: Axis,
+    bounds: tuple[float, float],
+) -> str:
+    """Draw a row for each system, in the group of its point; return the label of the x axis."""
+    edges = finite(_draws(rows, value))
+    whole = ends_of_rows(rows, value, bounds=bounds)
+    closed: Sequence[float] | Floats = [] if whole is None else whole.closed
+    numbers = [*rows[value], *closed, *edges, 0.0]
+    room = open_room(whole, (0.04, 0.06))
+    fits = set_axis(ax, "x", axis, numbers, room=room, from_zero=False)
     systems = list(dict.fromkeys(rows["system"]))
-    for place, (system, (middle, low, high), draw) in enumerate(
-        zip(rows["system"], numbers, draws, strict=True)
-    ):
-        index = systems.index(system)
-        if np.isfinite(middle):
-            if np.isfinite(draw).all():
-                ax.hlines(place, *draw, color=colour(index), lw=5.0, alpha=0.25)
-            if np.isfinite([low, high]).all():
-                ax.hlines(place, low, high, color=colour(index), lw=1.4)
-            ax.plot(
-                middle, place, marker=MARKERS[index % len(MARKERS)], color=colour(index), ls="none"
-            )
-        else:
-            why = "no number: overload" if np.isinf(middle) else "no number"
+    shown = chosen(rows, only)
+    ends, draws = ends_of_rows(shown, value, bounds=bounds), _draws(shown, value)
+    lines = _entries(shown)
+    for place, (_, row) in enumerate(lines):
+        if row is None:
+            continue
+        middle = float(shown[value].iloc[row])
+        index = systems.index(shown["system"].iloc[row])
+        if not np.isfinite(middle):
             look: dict[str, Any] = {"ha": "center", "va": "center", "color": "#555555"}
+            why = _why(shown.iloc[row])
             ax.text(0.5, place, why, transform=ax.get_yaxis_transform(), **look)
-    name_rows(ax, list(rows["name"]), above=2)
-    ax.vlines(0.0, -0.5, len(rows) - 0.5, color="#333333", lw=0.9)
+            continue
+        if np.isfinite(draws[row]).all():
+            ax.hlines(place, *draws[row], color=colour(index), lw=5.0, alpha=0.25)
+        if ends is not None:
+            at = np.array([float(place)])
+            draw_bars(ax, at, ends[[row]], ink=colour(index), along="x", cap=0.0, lw=1.4)
+        mark = MARKERS[index % len(MARKERS)]
+        ax.plot(middle, place, marker=mark, color=colour(index), ls="none")
+    name_rows(ax, [name for name, _ in lines], above=2)
+    for label, (_, row) in zip(ax.get_yticklabels(), lines, strict=True):
+        if row is None:
+            label.set_fontweight("bold")
+    ax.vlines(0.0, -0.5, len(lines) - 0.5, color="#333333", lw=0.9)
     describe(ax, f"Bars: {REPLICATIONS}.")
+    if ends is not None and ends.is_open:
+        describe(ax, OPEN_BARS)
     if len(edges):
         describe(ax, f"Broad pale bars: {OVER_DRAWS}.")
     return fits.title
+
+
+def _why(row: pd.Series) -> str:
+    """Return why a difference has no number."""
+    endless = [row.get("baseline_mean", np.nan), row["difference"]] if "difference" in row else []
+    return "overloaded" if np.isinf(np.asarray(endless, dtype=float)).any() else "no number"
 
 
 def _draws(rows: pd.DataFrame, value: str) -> Floats:
@@ -216,24 +290,34 @@ def _draws(rows: pd.DataFrame, value: str) -> Floats:
 def _plot_lines(
     ax: Axes,
     rows: pd.DataFrame,
+    only: Only | None,
     x: str,
     value: str,
     axis: Axis,
     axes: Mapping[str, Axis] | None,
-) -> dict[str, str]:
-    """Draw a line for each system; return the labels of the axes."""
+    bounds: tuple[float, float],
+) -> tuple[dict[str, str], list[Any]]:
+    """Draw a line for each system; return the labels of the axes and of the lines."""
     series = series_of(rows, "system", axes)
     places, x_title = place_x(ax, rows, x, axis_for(x, axes))
-    numbers = rows[[value, f"{value}_low", f"{value}_high"]].to_numpy(dtype=np.float64)
+    whole = ends_of_rows(rows, value, bounds=bounds)
+    numbers = [*rows[value], *([] if whole is None else whole.closed), 0.0]
     missing = [~np.isfinite(one.rows[value].to_numpy(dtype=np.float64)) for one in series]
-    room = (0.14 + edge_room(places, missing), 0.2)
-    fits = set_axis(ax, "y", axis, [*numbers.ravel(), 0.0], room=room, from_zero=False)
+    room = (_FOOT + strip_of(series, places, missing, "").room, 0.2)
+    fits = set_axis(ax, "y", axis, numbers, room=open_room(whole, room), from_zero=False)
     ax.axhline(0.0, color="#333333", lw=0.9)
-    draw_series(ax, series, places, value, bars=True)
-    if mark_edge(ax, series, places, missing, "x", _FOOT):
-        describe(ax, "Crosses: no number (overload, a failed run, or a baseline of 0).")
-    label_ends(ax, ends_of(series, places, value))
-    return {"x": x_title, "y": fits.title}
+    series = kept(series, only)
+    draw_series(ax, series, places, value, bars=True, bounds=bounds)
+    missing = [~np.isfinite(one.rows[value].to_numpy(dtype=np.float64)) for one in series]
+    words = _reasons([one.rows[lost] for one, lost in zip(series, missing, strict=True)])
+    draw_strip(ax, strip_of(series, places, missing, words, inset=_FOOT), top=False)
+    return {"x": x_title, "y": fits.title}, ends_of(series, places, value)
+
+
+def _reasons(parts: Sequence[pd.DataFrame]) -> str:
+    """Return why differences have no number."""
+    found = [_why(row) for part in parts for _, row in part.iterrows()]
+    return ", or ".join(dict.fromkeys(found))
 
 
 def _name_sides(ax: Axes, of: Axis, *, across: bool) -> None:
@@ -247,7 +331,7 @@ def _name_sides(ax: Axes, of: Axis, *, across: bool) -> None:
     words: dict[str, Any] = {"parse_math": False, "zorder": 4}
     if across:
         words.update(transform=ax.get_yaxis_transform(), va="center")
-        ax.text(0.012, -1.65, f"← {less}", **words)
+        ax.text(0.0, -1.65, f"← {less}", **words)
         ax.text(1.0, -0.95, f"{more} →", ha="right", **words)
         foot = ax.get_ylim()[0]
         if of.better:

@@ -122,7 +122,7 @@ def label_ends(ax: Axes, labels: Sequence[EndLabel]) -> None:
     ax.add_artist(placer)
     ax.add_artist(leaders)
     beside = ax.transAxes + ScaledTranslation(5.0 / 72.0, 0.0, ax.figure.dpi_scale_trans)
-    room = 72.0 * min(1.4, 0.26 * panel_width(ax))
+    room = 72.0 * min(1.4, max(0.8, 0.26 * panel_width(ax)))
     for label in labels:
         glyph = f"{_GLYPHS[label.marker]}\u00a0" if label.marker in _GLYPHS else ""
         text = ax.text(

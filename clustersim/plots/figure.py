@@ -65,12 +65,19 @@ class StudyFigure(Figure):
     _each: float
     _above: float
     _title: str
+    _mark: str
     _sentences: list[str]
 
     @property
     def caption(self) -> str:
         """The text under the panels, as one line."""
         return " ".join(self._sentences)
+
+    @property
+    def heading(self) -> str:
+        """The title above all panels, or that of the only panel; one line."""
+        alone = self.panels[0].get_title(loc="left") if len(self.panels) == 1 else ""
+        return self._title or alone.replace("\n", " ")
 
     def describe(self, *sentences: str) -> None:
         """Add sentences that the caption does not contain yet; the figure grows accordingly."""
@@ -80,8 +87,8 @@ class StudyFigure(Figure):
         width = float(self.get_size_inches()[0])
         room = 72.0 * (width - 0.2)
         lines = 0.0
-        if self._title:
-            text = wrap(self._title, room, _LARGE + 1.0, bold=True)
+        if heading := "\n".join(filter(None, [self._title, self._mark])):
+            text = wrap(heading, room, _LARGE + 1.0, bold=True)
             look: dict[str, Any] = {"x": 0.05 / width, "ha": "left", "color": _INK}
             self.suptitle(text, fontsize=_LARGE + 1.0, fontweight="bold", **look)
             lines += (text.count("\n") + 1) * (_LARGE + 1.0)
@@ -93,6 +100,12 @@ class StudyFigure(Figure):
             lines += (text.count("\n") + 1) * size
         self._above = _LINE * lines / 72.0
         self.set_size_inches(width, self._rows * self._each + self._above)
+
+    def entitle(self, title: str) -> None:
+        """Set the title above all panels if the figure has none yet."""
+        if not self._title:
+            self._title = title
+            self.describe()
 
     def grow(self, height: float) -> None:
         """Set a minimum height of each panel (inches), including its labels."""
@@ -115,6 +128,7 @@ def study_figure(
     n_panels: int = 1,
     *,
     title: str = "",
+    mark: str = "",
     caption: str = "",
     width: float = SINGLE,
     columns: int | None = None,
@@ -128,6 +142,8 @@ def study_figure(
     title, caption : str
         Text above and below all panels, wrapped to the width. The plots of this package add
         the meaning of their bands and marks to the caption.
+    mark : str
+        Text below the title, such as what limits the results.
     width : float
         Width of the whole figure in inches; at :data:`SINGLE` or more, all text is legible in
         print.
@@ -161,7 +177,8 @@ def study_figure(
     each = panel_height or min(4.0, max(2.3, 0.58 * width / across))
     with plot_style(width / across):
         figure = StudyFigure(figsize=(width, rows * each), layout="constrained")
-        figure._rows, figure._each, figure._title, figure._sentences = rows, each, title, []
+        figure._rows, figure._each, figure._sentences = rows, each, []
+        figure._title, figure._mark = title, mark
         grid = figure.add_gridspec(rows, across)
         figure.panels = [
             figure.add_subplot(grid[place // across, place % across]) for place in range(n_panels)
@@ -228,15 +245,16 @@ def plot_style(ax: Axes | float | None) -> Iterator[None]:
         yield
 
 
-def dress(ax: Axes, title: str, *, x: str = "", y: str = "") -> None:
+def dress(ax: Axes, title: str, *, x: str = "", y: str = "", capital: bool = True) -> None:
     """Write the title of a panel and the labels of its axes, wrapped to its width.
 
     The label of the y axis is horizontal, above the axis and below the title. There, it leaves
-    the full width to the axes and is easy to read.
+    the full width to the axes and is easy to read.  A title that is a name, such as that of a
+    policy, does not get a capital letter.
     """
     size, width = type_size(ax), 72.0 * panel_width(ax)
     look: dict[str, Any] = {"parse_math": False}
-    heading = ax.set_title(title[:1].upper() + title[1:], loc="left", **look)
+    heading = ax.set_title(title[:1].upper() + title[1:] if capital else title, loc="left", **look)
     look["fontsize"] = size
     ax.set_xlabel(wrap(x, 0.8 * width, size), **look)
     ax.set_ylabel(y, rotation=0, ha="left", va="bottom", color=_GREY, **look)

@@ -16,10 +16,9 @@ from matplotlib.ticker import FuncFormatter
 from clustersim.analysis.metrics import follows_waits
 from clustersim.array_types import Bools, Floats
 from clustersim.plots.axis import Axis
-from clustersim.plots.curves import curve_data
+from clustersim.plots.curves import RISING, curve_data
 from clustersim.plots.figure import (
     describe,
-    dress,
     need_height,
     panel,
     panel_width,
@@ -29,6 +28,7 @@ from clustersim.plots.figure import (
     wrap,
 )
 from clustersim.plots.of_study import plot_of_study
+from clustersim.plots.parts.multiples import Only, chosen, finish
 from clustersim.plots.rows import name_categories
 from clustersim.plots.series import axis_for, check_columns, is_text, one_row_each
 from clustersim.plots.ticks import finite, set_ticks
@@ -71,6 +71,7 @@ def plot_heat_map(
     value: str,
     *,
     objective: float | None = None,
+    only: Only | None = None,
     axes: Mapping[str, Axis] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -88,6 +89,9 @@ def plot_heat_map(
     objective : float, optional
         Limit of the metric: the largest allowed value, or the smallest if more is better. A heavy
         line is drawn around the cells that meet it.
+    only : (str, object), optional
+        A column and a value: the panel shows the rows with this value, in the colours that suit all
+        rows.
     axes, ax
         As for :func:`~clustersim.plots.curves.plot_curve`.
 
@@ -115,17 +119,20 @@ def plot_heat_map(
         fields = {"x": x, "y": y, "value": value}
         options = {"objective": objective, "axes": axes}
         return plot_of_study("plot_heat_map", "heat-map", points, fields, options, ax=ax)
-    check_columns(points, (x, y, value), "plot_heat_map")
-    one_row_each(points, (x, y), "plot_heat_map")
+    column = only[0] if only else None
+    check_columns(points, (x, y, value, column), "plot_heat_map")
+    one_row_each(points, (x, y, column), "plot_heat_map")
+    numbers = finite(curve_data(points, value)[value])
+    axis = axis_for(value, axes).fitted(numbers)
+    points = chosen(points, only)
     columns, rows, grid = heat_map_grid(points, x, y, value)
-    axis = axis_for(value, axes).fitted(grid[np.isfinite(grid)])
     with plot_style(ax):
         ax = panel(ax)
         ax.grid(visible=False)
         ax.set_facecolor("white")
         shown = np.ma.masked_invalid(grid)
         colours = matplotlib.colormaps[_MAP]
-        norm = _norm(axis, finite(grid))
+        norm = _norm(axis, numbers)
         edges = np.arange(len(columns) + 1) - 0.5, np.arange(len(rows) + 1) - 0.5
         mesh = ax.pcolormesh(*edges, shown, cmap=colours, norm=norm)
         x_names, x_title = _cell_names(columns, axis_for(x, axes))
@@ -135,12 +142,12 @@ def plot_heat_map(
         ax.tick_params(length=0)
         _write_cells(ax, grid, axis, mesh, room)
         _mark_rising(ax, points, (x, y), (columns, rows), value)
-        if np.isfinite(grid).any():
-            _colour_bar(ax, mesh, axis, finite(grid))
+        if len(numbers) and only is None:
+            _colour_bar(ax, mesh, axis, numbers)
         if objective is not None:
-            _outline(ax, grid, objective, axis_for(value, axes))
+            _outline(ax, grid, objective, axis)
         title = f"{axis.label} by {axis_for(x, axes).label} and {axis_for(y, axes).label}"
-        dress(ax, title, x=x_title, y=y_title)
+        finish(ax, title, [], only=only, axes=axes, x=x_title, y=y_title)
     return ax
 
 
@@ -211,7 +218,7 @@ def _mark_rising(
         color="black",
         markerfacecolor="white",
     )
-    describe(ax, "Circles: still rising at the end of the runs; longer runs are needed.")
+    describe(ax, RISING.replace("Hollow", "Circles"))
 
 
 def _short(number: float, axis: Axis) -> str:
@@ -220,22 +227,21 @@ def _short(number: float, axis: Axis) -> str:
 
 
 def _say_overload(ax: Axes, over: Bools, room: float, look: dict[str, Any]) -> None:
-    """Write "overload" once into each overloaded range of a row that is wide enough."""
-    wide = text_width("overload", look["fontsize"]) + 3.0
+    """Write "overloaded" once into each overloaded range of a row that is wide enough."""
+    wide = text_width("overloaded", look["fontsize"]) + 3.0
     for row, cells in enumerate(over):
         ends = np.flatnonzero(np.diff(np.concatenate(([0], cells.astype(int), [0]))))
         for begin, end in zip(ends[::2], ends[1::2], strict=True):
             if (end - begin) * room >= wide:
-                ax.text(0.5 * (begin + end - 1), row, "overload", color="#333333", **look)
+                ax.text(0.5 * (begin + end - 1), row, "overloaded", color="#333333", **look)
     if over.any():
-        describe(ax, "Grey: overload, the queue only grows.")
+        describe(ax, "Grey: overloaded, the queue only grows.")
 
 
 def _colour_bar(ax: Axes, mesh: Any, axis: Axis, numbers: Floats) -> None:
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.03, aspect=18)
     set_ticks(bar.ax.yaxis, axis, numbers, (mesh.norm.vmin, mesh.norm.vmax))
-    if not (axis.logarithmic and axis.dimension == "duration"):
-        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda number, _: axis.text(number)))
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda number, _: axis.text(number)))
     bar.ax.tick_params(labelsize=type_size(ax) - 0.5)
     bar.outline.set_visible(False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +17,14 @@ from clustersim.plots.curves import curve_data
 from clustersim.plots.direct_labels import EndLabel, label_ends, label_points
 from clustersim.plots.figure import describe, dress, panel, plot_style
 from clustersim.plots.of_study import plot_of_study
+from clustersim.plots.parts.intervals import OPEN_BARS, draw_bars, ends_of_rows
 from clustersim.plots.series import (
     REPLICATIONS,
     axis_for,
     check_columns,
     edges_of,
     series_of,
-    value_text,
+    value_texts,
 )
 from clustersim.plots.ticks import set_axis
 from clustersim.studies.study_result import StudyResult
@@ -60,10 +62,7 @@ def point_names(
         for column in map(str, points.columns)
         if column.split(".", 1)[0] in _ROOTS and column != by and points[column].nunique() > 1
     ]
-    bare = {
-        column: {value: value_text(column, value, axes) for value in points[column].unique()}
-        for column in columns
-    }
+    bare = {column: value_texts(column, list(points[column].unique()), axes) for column in columns}
     labels = {column: axis_for(column, axes).label for column in columns}
     names = [
         ", ".join(
@@ -199,12 +198,9 @@ def _draw_points(
     lines: list[Floats] = []
     ends = []
     for one in series_of(seen, by, axes):
-        for _, row in one.rows.iterrows():
-            for bar in _intervals(row, x, y):
-                lines.append(bar)
-                ax.plot(*bar.T, color=one.ink, lw=0.9, alpha=0.9 if row["front"] else 0.35)
         for best in (False, True):
             part = one.rows[one.rows["front"] == best]
+            lines += _draw_intervals(ax, part, x, y, one.ink, alpha=0.9 if best else 0.35)
             ax.plot(
                 part[x],
                 part[y],
@@ -224,15 +220,26 @@ def _draw_points(
     return lines
 
 
-def _intervals(row: pd.Series, x: str, y: str) -> list[Floats]:
-    """Return the ends of the error bars of a point; bars of zero length are omitted."""
-    bars = []
-    for column, other in ((x, y), (y, x)):
-        edges = [float(row.get(f"{column}{end}", np.nan)) for end in ("_low", "_high")]
-        if np.isfinite(edges).all() and edges[0] < edges[1]:
-            bar = np.array([[edge, float(row[other])] for edge in edges])
-            bars.append(bar if column == x else bar[:, ::-1])
-    return bars
+def _draw_intervals(
+    ax: Axes, rows: pd.DataFrame, x: str, y: str, ink: str, *, alpha: float
+) -> list[Floats]:
+    """Draw the intervals of both metrics; return the finite ones as lines."""
+    lines: list[Floats] = []
+    for column, other, along in ((x, y, "x"), (y, x, "y")):
+        ends = ends_of_rows(rows, column)
+        if ends is None:
+            continue
+        wide = ends.known & ((ends.low < ends.high) | ends.open_low | ends.open_high)
+        at, ends = rows[other].to_numpy(dtype=np.float64)[wide], ends[wide]
+        side: Literal["x", "y"] = "x" if along == "x" else "y"
+        draw_bars(ax, at, ends, ink=ink, along=side, cap=0.0, alpha=alpha)
+        if ends.is_open:
+            describe(ax, OPEN_BARS)
+        for place, low, high in zip(at, ends.low, ends.high, strict=True):
+            if np.isfinite([low, high]).all():
+                bar = np.array([[low, place], [high, place]])
+                lines.append(bar if column == x else bar[:, ::-1])
+    return lines
 
 
 def _name_front(

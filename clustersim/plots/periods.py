@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from clustersim.errors import InputError
 from clustersim.plots.axis import Axis
-from clustersim.plots.direct_labels import label_ends
-from clustersim.plots.figure import describe, dress, panel, plot_style
+from clustersim.plots.figure import describe, panel, plot_style
 from clustersim.plots.of_study import plot_of_study
+from clustersim.plots.parts.multiples import Only, chosen, finish, kept
 from clustersim.plots.series import (
+    Places,
+    Series,
     axis_for,
     check_columns,
     draw_series,
@@ -31,7 +35,12 @@ _ENDS = ("", "_low", "_high", "_draw_low", "_draw_high")
 
 
 def period_rows(
-    points: pd.DataFrame, metric: str, names: Sequence[str], *, by: str | None = None
+    points: pd.DataFrame,
+    metric: str,
+    names: Sequence[str],
+    *,
+    by: str | None = None,
+    panel: str | None = None,
 ) -> pd.DataFrame:
     """Return a table with a row for each point and period of a study.
 
@@ -41,20 +50,23 @@ def period_rows(
         One row per point, with columns ``METRIC@k`` and their intervals for the k-th period.
     metric : str
     names : sequence of str (periods,)
-    by : str, optional
-        Column that distinguishes the points.
+    by, panel : str, optional
+        Columns that distinguish the points.
 
     Returns
     -------
     DataFrame
-        ``period`` (name of the period), `by`, the metric and its intervals.
+        ``period`` (name of the period), `by`, `panel`, the metric and its intervals.
     """
     parts = []
     for number, name in enumerate(names, 1):
         columns = {f"{metric}@{number}{end}": f"{metric}{end}" for end in _ENDS}
         there = [column for column in columns if column in points]
         kept = points[there].rename(columns=columns)
-        lead = {"period": name} if by is None else {"period": name, by: points[by]}
+        lead: dict[str, Any] = {"period": name}
+        lead |= {column: points[column] for column in (by, panel) if column is not None}
+        if "replications" in points:
+            lead |= {"replications": points["replications"]}
         parts.append(kept.assign(**lead))
     return pd.concat(parts, ignore_index=True)
 
@@ -65,12 +77,13 @@ def plot_periods(
     names: Sequence[str] | None = None,
     *,
     by: str | None = None,
+    only: Only | None = None,
     axes: Mapping[str, Axis] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Plot a metric by period, with a line for each value of a parameter.
 
-    The marks of different lines are shifted within a period, so that no bar hides another.
+    All points are at the middle of their period.  Intervals are bands.
 
     Parameters
     ----------
@@ -82,6 +95,9 @@ def plot_periods(
         Names of the periods, which a table needs.
     by : str, optional
         Column that defines the lines, one for each of its values.
+    only : (str, object), optional
+        A column and a value: the panel shows the rows with this value.  If the column is `by`, the
+        other lines are shown in grey, without bands.
     axes, ax
         As for :func:`~clustersim.plots.curves.plot_curve`.
 
@@ -112,21 +128,34 @@ def plot_periods(
     if names is None:
         raise InputError("plot_periods", "names: a table needs the names of its periods")
     needed = [f"{metric}@{number}" for number in range(1, len(names) + 1)]
-    check_columns(points, (*needed, by), "plot_periods")
-    table = period_rows(points, metric, names, by=by)
-    one_row_each(table, ("period", by), "plot_periods")
+    column = only[0] if only and only[0] != by else None
+    check_columns(points, (*needed, by, column), "plot_periods")
+    table = period_rows(points, metric, names, by=by, panel=column)
+    one_row_each(table, ("period", by, column), "plot_periods")
     axis = axis_for(metric, axes)
     with plot_style(ax):
         ax = panel(ax)
         series = series_of(table, by, axes)
-        places, x_title = place_x(ax, table, "period", axis_for("period", axes))
+        places, x_title = place_x(ax, table, "period", axis_for("period", axes), joined=True)
         y_axis = set_axis(ax, "y", axis, table[metric], edges=edges_of(table, metric))
-        draw_series(ax, series, places, metric, joined=True)
+        if only and column is None:
+            _draw_context(ax, series, places, metric)
+        series = [one for one in kept(series, only) if len(one.rows)]
+        draw_series(ax, series, places, metric)
         for line in range(len(names) - 1):
             ax.axvline(line + 0.5, color="#dddddd", lw=0.6, zorder=0.4)
-        if table[metric].isna().any():
+        if chosen(table, only)[metric].isna().any():
             describe(ax, "Gaps: no value in the period, or not known at the end of the run.")
-        label_ends(ax, ends_of(series, places, metric))
+        labels = ends_of(series, places, metric) if only is None or column else []
         title = f"{axis.label} by {axis_for(by or 'period', axes).label}"
-        dress(ax, title, x=x_title, y=y_axis.title)
+        finish(ax, title, labels, only=only, axes=axes, x=x_title, y=y_axis.title)
     return ax
+
+
+def _draw_context(ax: Axes, series: Sequence[Series], places: Places, metric: str) -> None:
+    """Draw all lines in grey, as the background of the line that the panel shows."""
+    for one in series:
+        x, y = places.of(one.rows), one.rows[metric].to_numpy(dtype=np.float64)
+        ax.plot(x, y, color="#bbbbbb", lw=0.8, zorder=1.5, gid="context")
+    if len(series) > 1:
+        describe(ax, "Grey lines: the other panels.")

@@ -13,13 +13,15 @@ __all__ = ["name_categories", "name_rows", "rows_height"]
 
 _SHARE = 0.36
 """Share of the panel's width that names may use."""
+_LEAST = 1.0
+"""Width that names may use in a narrow panel, in inches."""
 _SLANTED = 80.0
 """Names up to this width in points are written at an angle; longer names are written vertically."""
 
 
 def _wrapped(names: Iterable[str], width: float) -> list[str]:
     size = type_size(width) - 0.5
-    return [wrap(str(name), 72.0 * _SHARE * width, size) for name in names]
+    return [wrap(str(name), 72.0 * max(_SHARE * width, _LEAST), size) for name in names]
 
 
 def rows_height(names: Iterable[str], width: float) -> float:

@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 from clustersim.array_types import Floats
 from clustersim.plots.axis import Axis
 from clustersim.plots.curves import curve_data
-from clustersim.plots.direct_labels import EndLabel, label_ends
-from clustersim.plots.figure import describe, dress, panel, plot_style
+from clustersim.plots.direct_labels import EndLabel
+from clustersim.plots.figure import describe, panel, plot_style
+from clustersim.plots.parts.multiples import Only, finish, kept
 from clustersim.plots.series import axis_for, check_columns, place_x, series_of
 from clustersim.plots.study_axes import study_axes
 from clustersim.plots.style import COLOURS
@@ -59,6 +60,7 @@ def plot_scatter(
     y: str,
     *,
     by: str | None = None,
+    only: Only | None = None,
     axes: Mapping[str, Axis] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -74,6 +76,8 @@ def plot_scatter(
         Columns with numbers.
     by : str, optional
         Column whose values have different colours and separate means.
+    only : (str, object), optional
+        A column and a value: the panel shows the rows with this value.
     axes : mapping of str to Axis, optional
         Labels, units or scales that replace the defaults.
     ax : Axes, optional
@@ -102,7 +106,7 @@ def plot_scatter(
     if isinstance(points, StudyResult):
         axes = {**study_axes(points), **(axes or {})}
         points = points.points
-    check_columns(points, (x, y, by), "plot_scatter")
+    check_columns(points, (x, y, by, only[0] if only else None), "plot_scatter")
     table = curve_data(points, y)
     shown = table[np.isfinite(table[y].to_numpy(dtype=np.float64))]
     with plot_style(ax):
@@ -110,7 +114,9 @@ def plot_scatter(
         places, x_title = place_x(ax, table, x, axis_for(x, axes))
         y_axis = set_axis(ax, "y", axis_for(y, axes), shown[y])
         ends = []
-        for one in series_of(shown, by, axes):
+        for one in kept(series_of(shown, by, axes), only):
+            if one.rows.empty:
+                continue
             along, means = binned_means(one.rows[x], one.rows[y])
             look: dict[str, Any] = {"linestyle": "none", "alpha": 0.55, "mec": "none"}
             ax.plot(
@@ -120,11 +126,11 @@ def plot_scatter(
             if one.name:
                 last = means[-1] if len(means) else one.rows[y].iloc[-1]
                 ends.append(EndLabel(one.name, np.inf, float(last), one.ink, one.marker))
-        label_ends(ax, ends)
-        dress(ax, f"{y_axis.label} by {axis_for(by or x, axes).label}", x=x_title, y=y_axis.title)
+        title = f"{axis_for(y, axes).label} by {axis_for(by or x, axes).label}"
+        finish(ax, title, ends, only=only, axes=axes, x=x_title, y=y_axis.title)
         lines = "line: their mean" if by is None else "lines: their means"
         describe(ax, f"Dots: points at sampled values of all parameters; {lines}.")
         left_out = len(table) - len(shown)
         if left_out:
-            describe(ax, f"{left_out} points under overload or without a result are left out.")
+            describe(ax, f"{left_out} points are left out: overloaded, or without a result.")
     return ax

@@ -13,6 +13,7 @@ from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import SINGLE, describe, dress, panel, plot_style
 from clustersim.plots.of_study import plot_of_study
+from clustersim.plots.parts.intervals import draw_bars, ends_of_rows
 from clustersim.plots.rows import name_rows, rows_height
 from clustersim.plots.series import axis_for, check_columns
 from clustersim.plots.style import COLOURS
@@ -25,6 +26,10 @@ _KINDS = (
     ("total", COLOURS["vermilion"], "D", 0.14, "◆ with interactions (total)"),
 )
 """Column, colour, marker, offset from the row, and label of each of the two indices."""
+_OPEN = (
+    "Arrow heads: the interval goes beyond 0 or 1, between which a share lies. If it goes below 0, "
+    "the parameter may have no influence."
+)
 
 
 def sorted_indices(indices: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -91,15 +96,18 @@ def plot_indices(
     names = [axis_for(parameter, axes).label for parameter in rows["parameter"]]
     with plot_style(ax):
         ax = panel(ax, height=1.1 + rows_height(names, SINGLE))
-        place = np.arange(len(rows))
-        reach = [1.0]
+        place = np.arange(len(rows), dtype=np.float64)
+        numbers = rows[[kind for kind, *_ in _KINDS]].to_numpy(dtype=np.float64)
+        reach = [0.0, 1.0, *numbers[np.isfinite(numbers)]]
+        ax.set_xlim(min(reach) - 0.15, max(reach) + 0.03)
         for line, (kind, ink, marker, shift, words) in enumerate(_KINDS):
             middle = rows[kind].to_numpy(dtype=np.float64)
-            if {f"{kind}_low", f"{kind}_high"} <= set(rows):
-                low, high = (rows[f"{kind}{end}"].to_numpy(float) for end in ("_low", "_high"))
-                ax.hlines(place + shift, low, high, color=ink, lw=1.2)
-                reach += [*low[np.isfinite(low)], *high[np.isfinite(high)]]
+            ends = ends_of_rows(rows, kind, bounds=(0.0, 1.0))
+            if ends is not None:
+                draw_bars(ax, place + shift, ends, ink=ink, along="x", cap=0.0, lw=1.2)
                 describe(ax, "Bars: 95 % intervals.")
+                if ends.is_open:
+                    describe(ax, _OPEN)
             ax.plot(middle, place + shift, linestyle="none", marker=marker, color=ink)
             for at in np.flatnonzero(~np.isfinite(middle)):
                 ax.text(0.02, at + shift, "no number", color=ink, va="center")
@@ -111,9 +119,7 @@ def plot_indices(
             }
             ax.text(0.99, -1.7 + 0.8 * line, words, transform=ax.get_yaxis_transform(), **look)
         name_rows(ax, names, above=2)
-        ax.set_xlim(min(0.0, *reach) - 0.03, max(reach) + 0.03)
         ax.axvline(0.0, color="#333333", lw=0.8)
-        describe(ax, "A bar that reaches 0 shows no certain influence.")
         metric_label = axis_for(metric, axes).label
         dress(ax, f"Sobol indices of {metric_label}", x="share of variance")
     return ax

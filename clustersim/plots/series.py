@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import SupportsFloat
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +13,18 @@ from matplotlib.transforms import ScaledTranslation, Transform
 
 from clustersim.array_types import Bools, Floats
 from clustersim.errors import InputError, unknown_name
-from clustersim.plots.axis import Axis, axis_of
+from clustersim.plots.axis import Axis, axis_for, value_text, value_texts
 from clustersim.plots.direct_labels import EndLabel
 from clustersim.plots.figure import describe, panel_width
+from clustersim.plots.parts.intervals import (
+    OPEN_BANDS,
+    OPEN_BARS,
+    Ends,
+    draw_band,
+    draw_bars,
+    ends_of_rows,
+)
+from clustersim.plots.parts.strips import Strip, spans
 from clustersim.plots.rows import name_categories
 from clustersim.plots.style import LINE_STYLES, MARKERS, colour
 from clustersim.plots.ticks import finite, set_axis
@@ -29,17 +37,17 @@ __all__ = [
     "axis_for",
     "check_columns",
     "draw_series",
-    "edge_room",
     "edges_of",
     "ends_of",
     "hollow",
     "is_text",
     "lines_of",
-    "mark_edge",
     "one_row_each",
     "place_x",
     "series_of",
+    "strip_of",
     "value_text",
+    "value_texts",
 ]
 
 IntArray = npt.NDArray[np.intp]
@@ -49,6 +57,8 @@ OVER_DRAWS = "5th to 95th percentile over draws of the calibration"
 _HATCHES = ("////", "\\\\\\\\", "xxxx", "||||")
 _DODGE = 7.0
 """Distance between the marks of two series at the same category, in points."""
+_SHADES = (0.28, 0.22, 0.16, 0.12)
+"""Opacity of the bands of one, two, three, and more lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +93,26 @@ class Places:
         Empty for a column of numbers; the numbers are then the positions.
     slot : float
         Distance between categories, in points.
+    joined : bool
+        Whether the categories follow each other, such as periods. Lines then join their points,
+        all of which are at their category, not beside it.
     """
 
     column: str
     categories: tuple[str, ...] = ()
     slot: float = 0.0
+    joined: bool = False
+
+    @property
+    def apart(self) -> bool:
+        """Whether the points of several lines are side by side at a category."""
+        return bool(self.categories) and not self.joined
 
     def of(self, rows: pd.DataFrame) -> Floats:
         """Return the positions of the rows of a table along the x axis."""
         if not self.categories:
             return rows[self.column].to_numpy(dtype=np.float64)
         return np.array([self.categories.index(str(value)) for value in rows[self.column]], float)
-
-
-def axis_for(column: str, axes: Mapping[str, Axis] | None) -> Axis:
-    """Return the entry of `axes` for a column or, without an entry, the default axis."""
-    return axes[column] if axes and column in axes else axis_of(column)
 
 
 def check_columns(table: pd.DataFrame, columns: Sequence[str | None], source: str) -> None:
@@ -119,14 +133,6 @@ def is_text(column: pd.Series) -> bool:
     return bool(not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column))
 
 
-def value_text(column: str, value: object, axes: Mapping[str, Axis] | None) -> str:
-    """Return a parameter's value as text, such as ``"easy"`` or ``"offered load 0.9"``."""
-    if isinstance(value, str | bool | np.bool_) or not isinstance(value, SupportsFloat):
-        return str(value)
-    axis = axis_for(column, axes)
-    return f"{axis.label} {axis.text(float(value), 6)}"
-
-
 def series_of(table: pd.DataFrame, by: str | None, axes: Mapping[str, Axis] | None) -> list[Series]:
     """Split a table into lines by the values of a column; numbers are sorted, names are not."""
     if by is None:
@@ -135,7 +141,7 @@ def series_of(table: pd.DataFrame, by: str | None, axes: Mapping[str, Axis] | No
     values = list(dict.fromkeys(table[by]))
     if not is_text(table[by]):
         values.sort()
-        axis = axis.fitted(values) if axis.dimension != "duration" else axis
+        axis = axis.fitted(values)
     return [
         Series(
             str(value) if is_text(table[by]) else axis.text(float(value), 6),
@@ -158,7 +164,9 @@ def one_row_each(table: pd.DataFrame, columns: Sequence[str | None], source: str
         )
 
 
-def place_x(ax: Axes, table: pd.DataFrame, x: str, axis: Axis) -> tuple[Places, str]:
+def place_x(
+    ax: Axes, table: pd.DataFrame, x: str, axis: Axis, *, joined: bool = False
+) -> tuple[Places, str]:
     """Set up the x axis for a column of numbers or names; return the positions and the label."""
     if not is_text(table[x]):
         fits = set_axis(ax, "x", axis, table[x], room=(0.04, 0.04), from_zero=False)
@@ -168,7 +176,7 @@ def place_x(ax: Axes, table: pd.DataFrame, x: str, axis: Axis) -> tuple[Places, 
     slot = 72.0 * (panel_width(ax) - 1.1) / len(categories)
     name_categories(ax, categories, slot)
     ax.grid(axis="x", visible=False)
-    return Places(x, categories, slot), axis.title
+    return Places(x, categories, slot, joined), axis.title
 
 
 def draw_series(
@@ -178,13 +186,14 @@ def draw_series(
     value: str,
     *,
     bars: bool = False,
-    joined: bool = False,
+    bounds: tuple[float, float] | None = None,
 ) -> None:
     """Draw each series as a line with its bands, or as points if x contains names.
 
     Intervals over replications are shaded; an isolated point has an error bar. Ranges over the
     calibration's posterior are hatched and outlined; an isolated point has a broad pale bar. Values
-    that are not finite leave a gap.
+    that are not finite leave a gap.  An unbounded end of an interval fades out or has an arrow
+    head.
 
     Parameters
     ----------
@@ -197,39 +206,35 @@ def draw_series(
         and ``_draw_high``, contain its bands.
     bars : bool
         Whether each point of a line has an error bar in addition to the shading.
-    joined : bool
-        Whether a line joins the points if x contains names, such as names of periods.
+    bounds : (float, float), optional
+        Least and largest possible value; by default those of the metric.
     """
     sentences: list[str] = []
+    shade = _SHADES[min(len(series), len(_SHADES)) - 1]
     for one in series:
-        rows = one.rows if places.categories else one.rows.sort_values(places.column, kind="stable")
+        rows = one.rows if places.apart else one.rows.sort_values(places.column, kind="stable")
+        if places.joined:
+            rows = one.rows.iloc[np.argsort(places.of(one.rows), kind="stable")]
         x, y = places.of(rows), rows[value].to_numpy(dtype=np.float64)
         beside = _beside(ax, one, len(series), places)
-        for part, low, high in _bands(rows, value, "_draw"):
-            if places.categories or len(part) == 1:
+        for part, ends in _bands(rows, value, "_draw", bounds):
+            low, high = ends.low, ends.high
+            if places.apart or len(part) == 1:
                 sentences.append(f"Broad pale bars: {OVER_DRAWS}.")
                 ax.vlines(x[part], low, high, color=one.ink, lw=5.0, alpha=0.25, transform=beside)
             else:
                 sentences.append(f"Hatched, dashed edge: {OVER_DRAWS}.")
                 _hatch(ax, x[part], low, high, one)
-        for part, low, high in _bands(rows, value, ""):
-            alone = bool(places.categories) or len(part) == 1
+        for part, ends in _bands(rows, value, "", bounds):
+            alone = places.apart or len(part) == 1
             words = "Bars" if alone or bars else "Shaded"
             sentences.append(f"{words}: {REPLICATIONS}.")
+            if ends.is_open:
+                sentences.append(OPEN_BARS if alone or bars else OPEN_BANDS)
             if not alone:
-                ax.fill_between(x[part], low, high, color=one.ink, alpha=0.28, lw=0)
+                draw_band(ax, x[part], ends, ink=one.ink, alpha=shade)
             if alone or bars:
-                span = np.maximum([y[part] - low, high - y[part]], 0.0)
-                ax.errorbar(
-                    x[part],
-                    y[part],
-                    yerr=span,
-                    fmt="none",
-                    ecolor=one.ink,
-                    elinewidth=0.9,
-                    capsize=2.0,
-                    transform=beside,
-                )
+                draw_bars(ax, x[part], ends, ink=one.ink, transform=beside)
         kept = np.flatnonzero(np.isfinite(y))
         shown = slice(int(kept[0]), int(kept[-1]) + 1) if len(kept) else slice(0)
         ax.plot(
@@ -237,22 +242,33 @@ def draw_series(
             np.where(np.isfinite(y), y, np.nan)[shown],
             color=one.ink,
             marker=one.marker,
-            linestyle="none" if places.categories and not joined else one.dashes,
+            linestyle="none" if places.apart else one.dashes,
             transform=beside,
         )
-    describe(ax, *sorted(set(sentences), key=lambda line: REPLICATIONS not in line))
+    describe(ax, *sorted(dict.fromkeys(sentences), key=_rank))
 
 
-def _bands(rows: pd.DataFrame, value: str, kind: str) -> Iterator[tuple[IntArray, Floats, Floats]]:
-    """Return the indices, the lower edge and the upper edge of each unbroken part of a band."""
-    names = (value, f"{value}{kind}_low", f"{value}{kind}_high")
-    if not set(names) <= set(rows.columns):
+def _rank(sentence: str) -> int:
+    """Return the place of a sentence in the caption."""
+    if REPLICATIONS in sentence:
+        return 0
+    return 1 if sentence in (OPEN_BARS, OPEN_BANDS) else 2
+
+
+def _bands(
+    rows: pd.DataFrame, value: str, kind: str, bounds: tuple[float, float] | None
+) -> Iterator[tuple[IntArray, Ends]]:
+    """Return the indices and the intervals of each unbroken part of a band."""
+    ends = ends_of_rows(rows, value, kind, bounds=bounds)
+    if ends is None:
         return
-    y, low, high = (rows[name].to_numpy(dtype=np.float64) for name in names)
-    known = np.flatnonzero(np.isfinite(y) & np.isfinite(low) & np.isfinite(high))
+    there = ends.known
+    if kind:
+        there &= np.isfinite(ends.low) & np.isfinite(ends.high)
+    known = np.flatnonzero(there)
     for part in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1):
         if len(part):
-            yield part, low[part], high[part]
+            yield part, ends[part]
 
 
 def _hatch(ax: Axes, x: Floats, low: Floats, high: Floats, one: Series) -> None:
@@ -272,6 +288,8 @@ def _hatch(ax: Axes, x: Floats, low: Floats, high: Floats, one: Series) -> None:
 
 def _shift(one: Series, count: int, places: Places) -> float:
     """Return the horizontal shift of the marks of a series at a category, in points."""
+    if not places.apart:
+        return 0.0
     return min(_DODGE, 0.8 * places.slot / count) * (one.index - 0.5 * (count - 1))
 
 
@@ -298,73 +316,48 @@ def hollow(ax: Axes, one: Series, count: int, places: Places, value: str, which:
     )
 
 
-def mark_edge(
-    ax: Axes,
+def strip_of(
     series: Sequence[Series],
     places: Places,
     which: Sequence[Bools],
-    marker: str,
-    at: float,
-) -> list[tuple[float, float]]:
-    """Mark rows without a finite value, near the top or bottom edge of the axes.
+    words: str,
+    *,
+    inset: float = 0.0,
+) -> Strip:
+    """Return a strip with bars where lines have no finite value.
 
-    At a category, the marks of several series are side by side; elsewhere, they are stacked.
+    At a category, the bars of several lines are side by side; elsewhere, they are in rows.
 
     Parameters
     ----------
-    ax : Axes
-        Axes whose limits are already set.
     series : sequence of Series
     places : Places
     which : sequence of array of bool
-        Whether to mark each row, for each series.
-    marker : str
-    at : float
-        Height of the first mark, as a share of the height of the axes.
-
-    Returns
-    -------
-    list of (float, float)
-        Positions of the marks in data coordinates.
+        Whether a row has no finite value, for each series.
+    words : str
+        The reason.
+    inset : float
+        Distance of the strip from the edge, as a share of the height of the axes.
     """
-    marked = [(one, rows) for one, rows in zip(series, which, strict=True) if rows.any()]
-    found: list[tuple[float, float]] = []
-    for rank, (one, rows) in enumerate(marked):
-        base = ax.get_xaxis_transform()
-        if places.categories:
-            base = _beside(ax, one, len(series), places, base=base)
+    bars = []
+    for one, rows in zip(series, which, strict=True):
+        x = places.of(one.rows)
+        if places.apart:
+            beside = _shift(one, len(series), places) / places.slot
+            half = 0.3 if len(series) == 1 else 0.4 * min(_DODGE / places.slot, 0.8 / len(series))
+            found = [(float(at) + beside - half, float(at) + beside + half) for at in x[rows]]
         else:
-            away = 5.5 * rank / 72.0 * (1 if at < 0.5 else -1)
-            base += ScaledTranslation(0.0, away, ax.figure.dpi_scale_trans)
-        ends = np.column_stack((places.of(one.rows[rows]), np.full(int(rows.sum()), at)))
-        ax.plot(
-            *ends.T,
-            transform=base,
-            linestyle="none",
-            marker=marker,
-            color=one.ink,
-            markerfacecolor="white",
-            zorder=4,
-            clip_on=False,
-        )
-        inside = ax.transData.inverted().transform(base.transform(ends))
-        found += [(float(across), float(up)) for across, up in inside]
-    return found
+            order = np.argsort(x, kind="stable")
+            found = spans(x[order], rows[order])
+        bars.append((one.ink, found))
+    return Strip(words, bars, in_one_row=places.apart, inset=inset)
 
 
-def edge_room(places: Places, which: Sequence[Bools]) -> float:
-    """Return the share of the height of the axes that :func:`mark_edge` needs."""
-    rows = sum(bool(marked.any()) for marked in which)
-    if places.categories:
-        rows = min(rows, 1)
-    return 0.06 + 0.05 * rows + 0.05 * (rows > 0)
-
-
-def edges_of(rows: pd.DataFrame, value: str) -> Floats:
+def edges_of(rows: pd.DataFrame, value: str, bounds: tuple[float, float] | None = None) -> Floats:
     """Return all finite edges of the bands of a column."""
-    names = [f"{value}{kind}_{end}" for kind in ("", "_draw") for end in ("low", "high")]
-    stays = np.isfinite(rows[value].to_numpy(dtype=np.float64))
-    return finite(*(rows.loc[stays, name] for name in names if name in rows), [])
+    stays = rows[np.isfinite(rows[value].to_numpy(dtype=np.float64))]
+    found = [ends_of_rows(stays, value, kind, bounds=bounds) for kind in ("", "_draw")]
+    return finite(*(ends.closed for ends in found if ends is not None), [])
 
 
 def lines_of(series: Sequence[Series], places: Places, value: str) -> list[Floats]:
@@ -386,6 +379,8 @@ def ends_of(series: Sequence[Series], places: Places, value: str) -> list[EndLab
     for one in series:
         y = one.rows[value].to_numpy(dtype=np.float64)
         x = places.of(one.rows)
+        if not len(x):
+            continue
         stays = np.isfinite(y)
         last = int(np.argmax(np.where(stays, x, -np.inf) if stays.any() else x))
         if one.name:

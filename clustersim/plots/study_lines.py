@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from clustersim.analysis.metrics import is_constant
 from clustersim.errors import InputError
 from clustersim.plots.axis import Axis, axis_of
+from clustersim.plots.series import value_texts
 from clustersim.plots.study_axes import study_axes
+from clustersim.studies.plot_kinds import Panel
 from clustersim.studies.spec import Plot
 from clustersim.studies.study_result import StudyResult
 
-__all__ = ["is_numeric", "needed", "with_facts", "with_lines"]
+__all__ = ["Lines", "is_numeric", "metric_pictures", "needed", "with_facts", "with_lines"]
 
-MOST_LINES = 8
+MOST_LINES, MOST_PANELS = 8, 12
 Value = TypeVar("Value")
 
 
@@ -33,6 +37,24 @@ def needed(plot: Plot, field: str, value: Value | None) -> Value:
     return value
 
 
+def metric_pictures(
+    defaults: Callable[[StudyResult], Sequence[str]],
+) -> Callable[[StudyResult, Plot], list[Plot]]:
+    """Return the function for :attr:`PlotKind.pictures` that makes one picture of each metric.
+
+    Parameters
+    ----------
+    defaults : callable
+        Returns the metrics of an entry without `y`.
+    """
+
+    def pictures(result: StudyResult, plot: Plot) -> list[Plot]:
+        names = plot.ys or list(defaults(result))
+        return [plot.model_copy(update={"y": name}) for name in dict.fromkeys(names)]
+
+    return pictures
+
+
 def with_facts(result: StudyResult, capacities: pd.DataFrame) -> pd.DataFrame:
     """Return the capacities with the facts of each fleet (its chips and its price) added."""
     searched = "" if result.study.spec.capacity is None else result.study.spec.capacity.of
@@ -44,34 +66,115 @@ def with_facts(result: StudyResult, capacities: pd.DataFrame) -> pd.DataFrame:
     return capacities.merge(fleets, on=keys, how="left")
 
 
-def with_lines(
-    result: StudyResult, table: pd.DataFrame, beside: Sequence[str], by: str | None
-) -> tuple[pd.DataFrame, str | None, dict[str, Axis]]:
-    """Return the table with a column that distinguishes lines, this column's name, and the axes.
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """A table whose rows are assigned to lines and panels.
 
-    Lines differ in the parameters that are not in `beside`. The first entry of `beside` is on the x
-    axis.
+    Attributes
+    ----------
+    table : DataFrame
+    by : str or None
+        Column that distinguishes lines.
+    panel : str or None
+        Column that distinguishes the panels of small multiples.
+    axes : dict of str to Axis
+        The axes of the study, and of the columns added here.
     """
-    varying = [name for name in result.parameters if name not in beside and name in table]
+
+    table: pd.DataFrame
+    by: str | None
+    panel: str | None
+    axes: dict[str, Axis]
+
+    def drawn(self, plot: Callable[..., object], **arguments: Any) -> list[Panel]:
+        """Return one panel, or a panel for each value of the panel column.
+
+        Parameters
+        ----------
+        plot : callable
+            Takes `arguments`, and `only` in small multiples.
+        """
+        if self.panel is None:
+            return [partial(plot, **arguments)]
+        return [
+            partial(plot, **arguments, only=(self.panel, value))
+            for value in _values(self.table, self.panel)
+        ]
+
+
+def _values(table: pd.DataFrame, column: str) -> list[Any]:
+    """Return the values of a column: numbers in ascending order, names as they come."""
+    values = list(dict.fromkeys(table[column]))
+    return sorted(values) if is_numeric(table, column) else values
+
+
+def with_lines(
+    result: StudyResult,
+    table: pd.DataFrame,
+    beside: Sequence[str],
+    by: str | None,
+    *,
+    lined: bool = True,
+) -> Lines:
+    """Assign the rows of a table to lines and, with more than one further parameter, to panels.
+
+    Lines differ in the parameter `by`; by default, in the compared parameter, or else in the first
+    one with names.  Panels differ in all others.
+
+    Parameters
+    ----------
+    result : StudyResult
+    table : DataFrame
+        Rows of the study, with its parameters.
+    beside : sequence of str
+        Parameters that distinguish neither lines nor panels. The first one is on the x axis.
+    by : str, optional
+    lined : bool
+        Whether a panel has lines; if not, panels differ in all parameters.
+
+    Raises
+    ------
+    InputError
+        If there would be too many lines or panels.
+    """
+    varying = [
+        name
+        for name in result.parameters
+        if name not in beside and name in table and table[name].nunique() > 1
+    ]
     if is_constant(x := beside[0]):
         varying = [name for name in varying if table.groupby(name)[x].nunique().max() > 1]
     axes = study_axes(result)
-    if by is not None or len(varying) <= 1:
-        return table, by or (varying[0] if varying else None), axes
-    names = table[varying].apply(
-        lambda row: ", ".join(
-            axes.get(name, axis_of(name)).text(row[name])
-            if isinstance(row[name], float)
-            else str(row[name])
-            for name in varying
-        ),
-        axis=1,
-    )
-    if names.nunique() > MOST_LINES:
+    if by is None and lined:
+        by = _line_parameter(result, table, varying)
+    lines = 0 if by is None else table[by].nunique()
+    by = None if lines == 1 else by
+    rest = [name for name in varying if name != by]
+    _check_count(result, "lines", lines, MOST_LINES)
+    if len(rest) <= 1:
+        panel = rest[0] if rest else None
+        _check_count(result, "panels", table[panel].nunique() if panel else 1, MOST_PANELS)
+        return Lines(table, by, panel, axes)
+    texts = {name: value_texts(name, list(table[name]), axes) for name in rest}
+    names = [", ".join(texts[name][row[name]] for name in rest) for _, row in table.iterrows()]
+    _check_count(result, "panels", len(set(names)), MOST_PANELS)
+    label = " and ".join(axes.get(name, axis_of(name)).label for name in rest)
+    return Lines(table.assign(panels=names), by, "panels", {**axes, "panels": Axis(label)})
+
+
+def _line_parameter(result: StudyResult, table: pd.DataFrame, varying: Sequence[str]) -> str | None:
+    compare = result.study.spec.compare
+    if compare is not None and compare.of in varying:
+        return compare.of
+    names = [name for name in varying if not is_numeric(table, name)]
+    return next(iter([*names, *varying]), None)
+
+
+def _check_count(result: StudyResult, what: str, count: int, most: int) -> None:
+    """Raise an error if a picture would have too many lines or panels."""
+    if count > most:
         raise InputError(
             result.study.source,
-            f"plots: {names.nunique()} lines are too many for one figure; choose one "
+            f"plots: {count} {what} are too many for one picture (at most {most}); choose one "
             "parameter with `by`, or draw a heat map",
         )
-    label = " and ".join(axes.get(name, axis_of(name)).label for name in varying)
-    return table.assign(lines=names), "lines", {**axes, "lines": Axis(label)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -14,23 +15,13 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNL
 from clustersim.array_types import Floats
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import SINGLE, panel_width
-from clustersim.units import format_duration
 
 __all__ = ["finite", "set_axis", "set_ticks"]
 
-_DURATIONS = (1e-3, 1.0, 10.0, 60.0, 600.0, 3600.0, 6 * 3600.0, 86400.0, 7 * 86400.0, 30 * 86400.0)
-_FINE_DURATIONS = tuple(
-    step * unit
-    for unit, steps in (
-        (1.0, (1, 2, 5, 10, 20, 30)),
-        (60.0, (1, 2, 5, 10, 20, 30)),
-        (3600.0, (1, 2, 4, 8, 12)),
-        (86400.0, (1, 2, 4, 7, 14, 30, 60, 120, 365)),
-    )
-    for step in steps
-)
 _SPAN = 1e4
 """The logarithmic part of a duration scale spans at most this factor, up to the largest value."""
+_TICKED = 0.06
+"""Room for ticks beyond the values, as a share of their span; marks may have more room."""
 _MOST_TICKS, _FEWEST_TICKS = 7, 3
 _CLOSEST_TICKS = 0.09
 """Least distance between two parameter values that both get a tick, as a share of the axis."""
@@ -51,11 +42,12 @@ def set_axis(
     edges: npt.ArrayLike = (),
     room: tuple[float, float] = (0.04, 0.06),
     from_zero: bool = True,
+    below_zero: bool = False,
 ) -> Axis:
     """Set scale, limits and ticks of an axis for the data along it.
 
-    Durations over a wide range get a scale that is linear up to a round duration and logarithmic
-    above it, so that waits of zero are visible.
+    Durations over a wide range get a scale that is linear up to a power of ten of its unit and
+    logarithmic above it, so that waits of zero are visible.
 
     Parameters
     ----------
@@ -72,6 +64,8 @@ def set_axis(
     from_zero : bool
         Whether a linear axis of positive numbers starts at zero, if the numbers then still fill
         half of it.
+    below_zero : bool
+        Whether the room below a smallest value of zero is kept, for marks that are not values.
 
     Returns
     -------
@@ -86,22 +80,22 @@ def set_axis(
         return fits
     low, high = _span(numbers, finite(edges), fits)
     if fits.logarithmic and axis.dimension == "duration":
-        threshold = _threshold(numbers)
+        threshold = _threshold(numbers, fits)
         low = 0.0
         getattr(ax, f"set_{which}scale")("symlog", linthresh=threshold, linscale=0.5)
         fits = replace(
             fits,
-            label=f"{axis.label} (log above {format_duration(threshold, whole=True)})",
-            unit="",
+            label=f"{axis.label} (log above {fits.number(threshold)} {fits.unit})",
         )
     elif fits.logarithmic:
         getattr(ax, f"set_{which}scale")("log")
     elif from_zero and 0 <= low <= 0.5 * high:
         low = 0.0
-    if low == 0 and (from_zero or fits.logarithmic):
+    if low == 0 and (from_zero or fits.logarithmic) and not below_zero:
         room = (0.0, room[1])
-    limits = _with_room(line.get_transform(), low, high, room)
-    getattr(ax, f"set_{which}lim")(*limits)
+    getattr(ax, f"set_{which}lim")(*_with_room(line.get_transform(), low, high, room))
+    near = min(room[0], _TICKED), min(room[1], _TICKED)
+    limits = _with_room(line.get_transform(), low, high, near)
     set_ticks(line, fits, numbers, limits, few=which == "x" and panel_width(ax) < 1.4 * SINGLE)
     return fits
 
@@ -122,13 +116,13 @@ def _span(numbers: Floats, edges: Floats, axis: Axis) -> tuple[float, float]:
     return (low - 0.1 * abs(low), high + 0.1 * abs(high)) if low else (0.0, axis.scale)
 
 
-def _threshold(numbers: Floats) -> float:
-    """Return the round duration below which the scale is linear."""
+def _threshold(numbers: Floats, axis: Axis) -> float:
+    """Return the power of ten of the unit below which the scale is linear."""
     positive = numbers[numbers > 0]
     if len(positive) == 0:
-        return 1.0
+        return axis.scale
     least = max(float(positive.min()), float(positive.max()) / _SPAN)
-    return max((tick for tick in _DURATIONS if tick <= least), default=min(_DURATIONS))
+    return float(10.0 ** math.floor(math.log10(least / axis.scale) + 1e-9) * axis.scale)
 
 
 def _with_room(
@@ -155,36 +149,48 @@ def set_ticks(
     ----------
     line : matplotlib.axis.Axis
     axis : Axis
-        Axis fitted to the numbers. On a logarithmic axis, each tick of a duration shows its unit.
+        Axis fitted to the numbers. All ticks are in its unit.
     numbers : array_like
     limits : (float, float)
-        Limits of the axis.
+        Limits of the ticks.
     few : bool
         Whether there is room for only about four ticks.
     """
     known = finite(numbers)
     line.set_minor_locator(NullLocator())
     if axis.logarithmic and axis.dimension == "duration":
-        ticks = _duration_ticks(known, limits)
+        ticks = _duration_ticks(known, axis, limits)
         line.set_major_locator(FixedLocator(ticks))
-        labels = [format_duration(tick, whole=True) if tick else "0" for tick in ticks]
-        line.set_major_formatter(FixedFormatter(labels))
+        line.set_major_formatter(FixedFormatter([axis.number(tick, 6) for tick in ticks]))
         return
     line.set_major_formatter(FuncFormatter(lambda value, _: axis.number(value, 6)))
     if axis.logarithmic:
         line.set_major_locator(FixedLocator(_logarithmic_ticks(known, axis, limits)))
     else:
-        line.set_major_locator(_UnitLocator(axis.scale, 4 if few else 6))
+        least = limits[0] if (known < 0).any() else max(limits[0], 0.0)
+        line.set_major_locator(_UnitLocator(axis.scale, 4 if few else 6, (least, limits[1])))
 
 
-def _duration_ticks(numbers: Floats, limits: tuple[float, float]) -> list[float]:
-    """Return ticks at round durations (coarser over a wide range), and at zero if it is visible."""
-    least = max(_threshold(numbers), limits[0])
-    for ladder in (_DURATIONS, _FINE_DURATIONS):
-        ticks = [tick for tick in ladder if least <= tick <= limits[1]]
+def _duration_ticks(numbers: Floats, axis: Axis, limits: tuple[float, float]) -> list[float]:
+    """Return ticks at round numbers of the unit, and at zero if it is visible."""
+    least = max(_threshold(numbers, axis), limits[0])
+    ticks = _round_ticks(axis, (least, max(limits[1], least)), ((1,), (1, 3), (1, 2, 5)))
+    return [0.0, *ticks] if limits[0] <= 0 else ticks
+
+
+def _round_ticks(
+    axis: Axis, limits: tuple[float, float], ladders: Sequence[Sequence[int]]
+) -> list[float]:
+    """Return round numbers of the unit, from the first ladder that gives enough of them."""
+    first = math.floor(math.log10(limits[0] / axis.scale) + 1e-9)
+    last = math.ceil(math.log10(limits[1] / axis.scale))
+    ticks: list[float] = []
+    for steps in ladders:
+        ticks = [step * 10.0**k * axis.scale for k in range(first, last + 1) for step in steps]
+        ticks = [tick for tick in ticks if limits[0] * (1 - 1e-9) <= tick <= limits[1]]
         if len(ticks) >= _FEWEST_TICKS:
             break
-    return [0.0, *ticks] if limits[0] <= 0 else ticks
+    return ticks
 
 
 def _logarithmic_ticks(numbers: Floats, axis: Axis, limits: tuple[float, float]) -> list[float]:
@@ -204,12 +210,15 @@ def _logarithmic_ticks(numbers: Floats, axis: Axis, limits: tuple[float, float])
 
 
 class _UnitLocator(MaxNLocator):
-    """Places ticks at round numbers of a unit, on an axis in SI."""
+    """Places ticks at round numbers of a unit, within limits, on an axis in SI."""
 
-    def __init__(self, unit: float, most: int) -> None:
+    def __init__(self, unit: float, most: int, limits: tuple[float, float]) -> None:
         super().__init__(nbins=most, steps=[1, 2, 2.5, 5, 10])
-        self.unit = unit
+        self.unit, self.limits = unit, limits
 
     def tick_values(self, vmin: float, vmax: float) -> list[float]:
         values = super().tick_values(vmin / self.unit, vmax / self.unit)
-        return [value * self.unit for value in values]
+        low, high = self.limits
+        slack = 1e-9 * (high - low)
+        ticks = [value * self.unit for value in values]
+        return [tick for tick in ticks if low - slack <= tick <= high + slack]

@@ -27,10 +27,14 @@ _MISSING = "–"
 
 @dataclass(frozen=True)
 class Cell:
-    """Text of a value, and its sort key (NaN: missing, None: sort by text)."""
+    """Text of a value, and its sort key (NaN: missing, None: sort by text).
+
+    `same` marks a value that only repeats the group of the row above.
+    """
 
     text: str
     value: float | None = None
+    same: bool = False
 
     @property
     def key(self) -> str:

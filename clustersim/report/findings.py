@@ -11,6 +11,7 @@ import pandas as pd
 
 from clustersim.analysis.metrics import in_period, is_constant, period_of
 from clustersim.plots.axis import Axis, axis_of
+from clustersim.plots.parts.quick_mark import quick_note
 from clustersim.plots.study_axes import number_in_words, place_in_words, study_axes
 from clustersim.source_code import changed_files, this_code
 from clustersim.studies.meaning import load_notes, placement_notes
@@ -45,7 +46,7 @@ def findings(result: StudyResult) -> list[str]:
 def warnings(result: StudyResult) -> list[str]:
     """Return the warnings that a reader needs to judge the numbers, one sentence each."""
     axes = study_axes(result)
-    sentences = []
+    sentences = quick_note(result)
     failed = int((result.runs["status"] == "failed").sum())
     if failed:
         sentences.append(f"{failed} of {len(result.runs)} runs failed; they are left out.")
@@ -57,7 +58,8 @@ def warnings(result: StudyResult) -> list[str]:
         ("overload", "Overload (the queue grows, waits have no steady value)"),
         (
             "rising",
-            "Waits still rising at the end of the runs (longer runs would show longer waits)",
+            "Waits still rising at the end of the runs (jobs that arrive late wait longer, so a "
+            "longer run or log would show longer waits)",
         ),
     ):
         chosen = points[points[column].astype(bool)]

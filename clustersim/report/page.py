@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -19,6 +19,7 @@ from markupsafe import Markup, escape
 
 from clustersim.outputs import replacing, write_errors
 from clustersim.report.cells import Format, table_columns
+from clustersim.report.grouped import repeats
 
 __all__ = ["Figure", "Listing", "Page", "Section", "Table", "render_page", "write_page"]
 
@@ -65,6 +66,8 @@ class Table:
         Maximum number of rows on the page, from the first row.
     file : str
         File with all rows, in the folder of the page; a link to it is below the table.
+    groups : int
+        Number of first columns whose equal values make groups of rows; repeated values are pale.
     """
 
     title: str
@@ -75,6 +78,7 @@ class Table:
     intervals: bool = True
     most_rows: int = 200
     file: str = ""
+    groups: int = 0
 
 
 @dataclass(frozen=True)
@@ -215,6 +219,9 @@ def _table_view(table: Table) -> dict[str, Any]:
     columns = table_columns(
         shown, labels=table.labels, formats=table.formats, intervals=table.intervals
     )
+    for place, same in enumerate(repeats(shown, table.groups)):
+        pairs = zip(columns[place].cells, same, strict=True)
+        columns[place] = replace(columns[place], cells=[replace(c, same=s) for c, s in pairs])
     return {
         "columns": [(_breakable(column.label), column.numeric) for column in columns],
         "rows": list(zip(*(column.cells for column in columns), strict=True)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clustersim.report.cells import Column, table_columns
+from clustersim.report.grouped import grouped, repeats
 from clustersim.report.study_page import point_table
 from clustersim.studies.study_result import StudyResult
 from clustersim.text_table import table
@@ -27,14 +28,14 @@ def points_text(result: StudyResult) -> list[str]:
     given = point_table(result)
     ends = [f"{name}{end}" for name in metrics for end in ("_low", "_high")]
     names = [*result.parameters, *metrics, *(name for name in ends if name in result.points)]
-    columns = table_columns(
-        result.points[names], labels=given.labels, formats=given.formats, intervals=True
-    )
+    shown, groups = grouped(result, result.points[names])
+    columns = table_columns(shown, labels=given.labels, formats=given.formats, intervals=True)
+    same = repeats(shown, groups)
     left = len(columns) - len(result.parameters)
-    lines = _lines(columns)
+    lines = _lines(columns, same)
     while left > 1 and max(map(len, lines)) > WIDTH:
         left -= 1
-        lines = _lines(columns[: len(result.parameters) + left])
+        lines = _lines(columns[: len(result.parameters) + left], same)
     hidden = [
         text
         for text, count in (
@@ -48,6 +49,11 @@ def points_text(result: StudyResult) -> list[str]:
     return [*lines, f"{given.caption}{more}"]
 
 
-def _lines(columns: list[Column]) -> list[str]:
+def _lines(columns: list[Column], same: list[list[bool]]) -> list[str]:
+    """Return the first rows as text; values that only repeat the group above are left out."""
     cells = [[cell.text for cell in column.cells[:MOST_ROWS]] for column in columns]
+    for texts, repeated in zip(cells, same, strict=False):
+        texts[:] = [
+            "" if again else text for text, again in zip(texts, repeated[: len(texts)], strict=True)
+        ]
     return table(zip(*cells, strict=True), [column.label for column in columns]).splitlines()

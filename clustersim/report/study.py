@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 import textwrap
@@ -23,7 +22,7 @@ from clustersim.plots.style import FORMATS, save_figure
 from clustersim.report.findings import code_notes, findings, warnings
 from clustersim.report.page import write_page
 from clustersim.report.points_text import points_text
-from clustersim.report.study_figures import NamedFigure, draw_plots
+from clustersim.report.study_figures import NamedFigure, draw_plots, picture_file
 from clustersim.report.study_page import fleet_notes, study_page
 from clustersim.spreadsheets import plain_cells
 from clustersim.studies.execution import Progress, make_runs
@@ -235,7 +234,7 @@ def write_results(
 def _remove_old(folder: Path, tables: Iterable[str]) -> None:
     """Remove the tables and figures of an earlier version of the study, and nothing else."""
     names = {f"{name}.{suffix}" for name in tables for suffix in ("csv", "parquet")}
-    picture = re.compile(rf"\d+-({'|'.join(PLOT_KINDS.items)})\.({'|'.join(FORMATS)})")
+    picture = picture_file(PLOT_KINDS.items, FORMATS)
     for path in folder.iterdir():
         if path.name in names or picture.fullmatch(path.name):
             path.unlink()

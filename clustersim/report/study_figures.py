@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from clustersim.analysis.metrics import in_period, period_of
 from clustersim.errors import InputError
+from clustersim.plots.axis import axis_of
 from clustersim.plots.figure import DOUBLE, SINGLE, StudyFigure, study_figure
+from clustersim.plots.parts.quick_mark import quick_mark
+from clustersim.plots.study_axes import study_axes
 from clustersim.plots.study_lines import is_numeric
-from clustersim.studies.plot_kinds import find_plot_kind
-from clustersim.studies.spec import Plot
+from clustersim.studies.plot_kinds import PlotKind, find_plot_kind
+from clustersim.studies.spec import LOAD, Plot
 from clustersim.studies.study_result import StudyResult
 
-__all__ = ["NamedFigure", "default_plots", "draw_plots"]
+__all__ = ["NamedFigure", "default_plots", "draw_plots", "picture_file"]
 
 
 @dataclass(frozen=True)
 class NamedFigure:
-    """A figure, its title and its file name."""
+    """A figure, its title, its file name and its kind of plot."""
 
     name: str
     title: str
     figure: StudyFigure
+    kind: str = ""
 
 
 def draw_plots(result: StudyResult) -> tuple[list[NamedFigure], list[str]]:
@@ -37,31 +43,67 @@ def draw_plots(result: StudyResult) -> tuple[list[NamedFigure], list[str]]:
     plots = result.study.spec.plots or default_plots(result)
     drawn, problems = [], []
     for number, plot in enumerate(plots, 1):
+        kind = find_plot_kind(plot.kind)
+        assert kind is not None, "the name of the kind was checked"
+        name = f"{number}-{plot.kind}"
         try:
-            drawn.append(_drawn(result, plot, f"{number}-{plot.kind}"))
+            parts = kind.drawn_pictures(result, plot)
         except InputError as error:
-            kind = find_plot_kind(plot.kind)
-            file = f"{kind.file}: " if kind is not None and kind.file == error.source else ""
-            head = f"plot {number} ({plot.kind}): {file}"
-            problems += [f"{head}{problem}" for problem in error.problems]
-    return drawn, problems
+            problems += _problems(kind, number, error)
+            continue
+        for part in parts:
+            own = f"{name}-{_file_name(part)}" if len(parts) > 1 else name
+            try:
+                figure = _drawn(result, kind, part, own)
+            except InputError as error:
+                problems += _problems(kind, number, error)
+                continue
+            if plot.title and part.ys and len(parts) > 1:
+                label = study_axes(result).get(part.ys[0], axis_of(part.ys[0])).label
+                figure = replace(figure, title=f"{plot.title}: {label}")
+            drawn.append(figure)
+    return drawn, list(dict.fromkeys(problems))
 
 
-def _drawn(result: StudyResult, plot: Plot, name: str) -> NamedFigure:
-    kind = find_plot_kind(plot.kind)
-    assert kind is not None, "the name of the kind was checked"
+def _problems(kind: PlotKind, number: int, error: InputError) -> list[str]:
+    """Return why the pictures of an entry cannot be drawn."""
+    file = f"{kind.file}: " if kind.file == error.source else ""
+    return [f"plot {number} ({kind.name}): {file}{problem}" for problem in error.problems]
+
+
+def _file_name(plot: Plot) -> str:
+    """Return the part of a file name for the metric of a picture."""
+    return "-".join(re.sub(r"[^A-Za-z0-9_.]", "-", name) for name in plot.ys)
+
+
+def picture_file(kinds: Iterable[str], formats: Iterable[str]) -> re.Pattern[str]:
+    """Return the pattern of the names of picture files in a study's folder."""
+    return re.compile(rf"\d+-({'|'.join(kinds)})(-[A-Za-z0-9_.-]+)?\.({'|'.join(formats)})")
+
+
+def _drawn(result: StudyResult, kind: PlotKind, plot: Plot, name: str) -> NamedFigure:
     panels = kind.drawn_panels(result, plot)
-    width = SINGLE if len(panels) == 1 else DOUBLE
-    title = plot.title or kind.title
-    heading = plot.title or ("" if len(panels) == 1 else result.study.spec.question)
-    figure = study_figure(len(panels), title=heading, width=width)
+    count = len(panels)
+    figure = study_figure(
+        count,
+        title=plot.title or "",
+        mark=quick_mark(result),
+        width=SINGLE if count == 1 else DOUBLE,
+        columns=None if count in (1, 2, 4) else 3,
+    )
     for ax, draw in zip(figure.panels, panels, strict=True):
         draw(ax=ax)
-    return NamedFigure(name, title, figure)
+    if count > 1:
+        figure.entitle(kind.title)
+    return NamedFigure(name, plot.title or figure.heading or kind.title, figure, kind.name)
 
 
 def default_plots(result: StudyResult) -> list[Plot]:
-    """Return the default plots of a study, for a file that requests no plots."""
+    """Return the default plots of a study, for a file that requests no plots.
+
+    Differences and curves are drawn for one metric: that of the objective, or else the first one.
+    The tables have all metrics.
+    """
     spec = result.study.spec
     plots: list[Plot] = []
     numeric = [path for path in result.parameters if is_numeric(result.points, path)]
@@ -71,19 +113,24 @@ def default_plots(result: StudyResult) -> list[Plot]:
         if along is not None:
             plots.append(Plot(kind="capacity", x=along))
     if result.differences is not None and len(result.differences):
-        plots.append(Plot(kind="differences"))
+        compared = list(dict.fromkeys(result.differences["metric"]))
+        plots.append(Plot(kind="differences", y=_first(result, compared)))
     if result.indices is not None:
         plots.append(Plot(kind="indices"))
     elif numeric and result.steady:
-        objective = [spec.objective.metric] if spec.objective else []
-        plots.append(
-            Plot(kind="curve", x=numeric[-1], y=list(dict.fromkeys([*objective, *spec.metrics])))
-        )
+        x = LOAD if LOAD in numeric else numeric[-1]
+        plots.append(Plot(kind="curve", x=x, y=_first(result, result.metrics)))
     if result.steady:
         return [*plots, Plot(kind="warm-up")]
     asked = [period_of(name)[0] for name in spec.metrics if period_of(name)[1] is not None]
     whole = [name for name in dict.fromkeys(asked) if _every_period(result, name)]
     return [*plots, *([Plot(kind="periods", y=whole)] if whole else [])]
+
+
+def _first(result: StudyResult, metrics: Sequence[str]) -> str:
+    """Return the most important of some metrics."""
+    objective = result.study.spec.objective
+    return objective.metric if objective and objective.metric in metrics else metrics[0]
 
 
 def _every_period(result: StudyResult, metric: str) -> bool:

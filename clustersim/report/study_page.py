@@ -19,6 +19,7 @@ from clustersim.plots.study_axes import study_axes
 from clustersim.plots.style import svg_text
 from clustersim.report.cells import Format
 from clustersim.report.findings import constant_facts, findings, warnings
+from clustersim.report.grouped import grouped
 from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.study_figures import NamedFigure
 from clustersim.scenario.assumed import assumption_lines
@@ -169,6 +170,7 @@ def _table(
     same_as: str = "",
 ) -> Table:
     """Return a table with the labels and units of its columns."""
+    frame, groups = grouped(result, frame)
     axes, labels = study_axes(result), {}
     formats: dict[str, Format] = {}
     for column in map(str, frame.columns):
@@ -186,7 +188,7 @@ def _table(
     if same_as and (dimension := axis_of(same_as).dimension) in _SHOWN:
         to_text = partial(format_quantity, dimension=dimension)
         formats |= dict.fromkeys(("baseline_mean", "difference"), to_text)
-    return Table(title, frame, caption, labels=labels, formats=formats, file=file)
+    return Table(title, frame, caption, labels=labels, formats=formats, file=file, groups=groups)
 
 
 def _capacity_label(result: StudyResult) -> str:

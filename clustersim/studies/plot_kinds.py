@@ -101,6 +101,9 @@ class PlotKind:
         wrong with the name; by default :func:`known_names`.
     per_period : bool
         Whether the metrics of `y` are shown for each period.
+    pictures : callable, optional
+        Takes the same arguments as `panels` and returns the entry as several entries, one for each
+        picture. By default, all panels are in one picture.
     file : str
         The plugin file that registers the kind; "" for a built-in kind.  Set by the registry.
 
@@ -125,6 +128,7 @@ class PlotKind:
     check: Callable[[StudySpec, Plot], Iterable[str]] | None = None
     check_name: Callable[[StudySpec, Plot, str, str], Iterable[str]] = known_names
     per_period: bool = False
+    pictures: Callable[[StudyResult, Plot], Sequence[Plot]] | None = None
     file: str = ""
 
     def __post_init__(self) -> None:
@@ -140,9 +144,10 @@ class PlotKind:
             text = getattr(self, field)
             if not (isinstance(text, str) and text.strip()):
                 yield f"{field} must be a non-empty string, found {text!r}"
-        for field in ("panels", "check", "check_name"):
+        for field in ("panels", "check", "check_name", "pictures"):
             function = getattr(self, field)
-            if not callable(function) and not (field == "check" and function is None):
+            optional = field in ("check", "pictures")
+            if not callable(function) and not (optional and function is None):
                 yield f"{field} must be a function, found {function!r}"
         for field in ("takes", "needs"):
             for name in getattr(self, field):
@@ -150,6 +155,24 @@ class PlotKind:
                     yield unknown_name(f"field in {field}", name, FIELDS)
         if missing := [name for name in self.needs if name not in self.takes]:
             yield f"needs: {', '.join(missing)} must also be listed in takes"
+
+    def drawn_pictures(self, result: StudyResult, plot: Plot) -> Sequence[Plot]:
+        """Return an entry as the entries of its pictures.
+
+        Raises
+        ------
+        InputError
+            If user code fails or returns something else.
+        """
+        if self.pictures is None:
+            return [plot]
+        with _named(self):
+            pictures = self.pictures(result, plot)
+        listed = isinstance(pictures, (list, tuple))
+        if not listed or not all(isinstance(entry, type(plot)) for entry in pictures):
+            problem = f"pictures must return a list of plots, found {pictures!r}"
+            raise InputError(self.file or "plots", f"plot kind {self.name!r}: {problem}")
+        return pictures or [plot]
 
     def drawn_panels(self, result: StudyResult, plot: Plot) -> Sequence[Panel]:
         """Return the panels of a plot.

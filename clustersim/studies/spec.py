@@ -31,6 +31,7 @@ __all__ = [
     "Comparison",
     "Objective",
     "Plot",
+    "Preview",
     "Range",
     "Replications",
     "Sample",
@@ -320,6 +321,15 @@ class Plot(FileModel):
         return {**fields, "y": self.ys} if self.ys else fields
 
 
+class Preview(FileModel):
+    """What the quick version of a study changed; ``--quick`` adds it to the study that it runs."""
+
+    changes: dict[Text, Any] = Field(description="the section `quick` that was applied")
+    chips: tuple[int, int] | None = Field(
+        None, description="smallest and largest fleet, if the section changes the fleet"
+    )
+
+
 class StudySpec(FileModel):
     """A study: many runs and the conclusions from them."""
 
@@ -367,6 +377,10 @@ class StudySpec(FileModel):
     )
     labels: dict[Text, Text] = Field(
         default_factory=dict, description="names of parameters and metrics in plots"
+    )
+    preview: Preview | None = Field(
+        None,
+        description="what `--quick` changed; the program writes it to mark pictures and pages",
     )
 
     @field_validator("replications")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,14 @@ from clustersim.files import validate
 from clustersim.scenario.changes import change_items, split_path
 from clustersim.scenario.file_names import FILE_FIELDS, full_path
 from clustersim.scenario.resolved import resolve
-from clustersim.scenario.scenario import Scenario, read_version
+from clustersim.scenario.scenario import Scenario, read_extended, read_version
 from clustersim.scenario.written import with_plain_scenario
 from clustersim.scheduling import find_placement, find_policy
 from clustersim.shipped import existing_file, find_file
 from clustersim.studies.base import Base, open_base
 from clustersim.studies.checks import check_pools, check_study
 from clustersim.studies.design import Point, column_value, design
-from clustersim.studies.spec import StudySpec
+from clustersim.studies.spec import Preview, StudySpec
 from clustersim.studies.study_plugins import check_plugins, metric_files, study_plugins
 from clustersim.studies.window import check_window
 from clustersim.studies.worker import open_changed
@@ -140,7 +140,21 @@ def load_study(
         raise InputError(error.source, _blamed(error.problems, changes)) from error.__cause__
     if small is not None:
         _read_spec(small, f"{path}: quick")
-    return study
+    return _marked(study, read_extended(path)["quick"]) if quick else study
+
+
+def _marked(study: Study, changes: dict[str, Any]) -> Study:
+    """Return the quick version of a study with a description of what is different in it."""
+    paths = [*(changes.get("set") or {}), *(changes.get("parameters") or {})]
+    chips = None
+    if "base" in changes or any(split_path(path)[0] == "cluster" for path in paths):
+        sizes = [
+            open_changed(study.base.tree, point.changes)[1].cluster.n_chips
+            for point in itertools.islice(_newest_first(study.points), MOST_CHECKED)
+        ]
+        chips = min(sizes), max(sizes)
+    preview = Preview(changes=changes, chips=chips)
+    return replace(study, spec=study.spec.model_copy(update={"preview": preview}))
 
 
 def define_study(

@@ -193,7 +193,10 @@ PLOTS = {
 def test_a_plot_that_fails_is_left_out(capsys: pytest.CaptureFixture[str], case: str) -> None:
     body, words = PLOTS[case]
     Path("mine.py").write_text(PLOT.format(body))
-    plots = [{"kind": "own", "x": "workload.load"}, {"kind": "curve", "x": "workload.load"}]
+    plots = [
+        {"kind": "own", "x": "workload.load"},
+        {"kind": "curve", "x": "workload.load", "y": "utilisation"},
+    ]
     write_study({"plugins": ["mine.py"], "plots": plots})
     assert main(QUICK) == 1
     shown = capsys.readouterr()
@@ -203,6 +206,26 @@ def test_a_plot_that_fails_is_left_out(capsys: pytest.CaptureFixture[str], case:
     assert Path("out/2-curve.svg").exists()
     assert main(["report", "out"]) == 0
     assert "Note: not drawn: plot 1 (own): " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("pictures", "words"),
+    [
+        ("lambda result, plot: 1 / 0", "ZeroDivisionError"),
+        ("lambda result, plot: [3]", "pictures must return a list of plots, found [3]"),
+    ],
+)
+def test_pictures_of_a_plot_that_fail(
+    capsys: pytest.CaptureFixture[str], pictures: str, words: str
+) -> None:
+    source = PLOT.format("return []").replace("takes=", f"pictures={pictures}, takes=")
+    Path("mine.py").write_text(source)
+    write_study({"plugins": ["mine.py"], "plots": [{"kind": "own", "x": "workload.load"}]})
+    assert main(QUICK) == 1
+    shown = capsys.readouterr()
+    assert "not drawn: plot 1 (own): " in shown.out
+    assert words in shown.out
+    assert "Traceback" not in shown.out + shown.err
 
 
 def test_a_plot_that_takes_another_field(refuse: Refuse) -> None:

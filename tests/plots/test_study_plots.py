@@ -34,6 +34,10 @@ def lines_with(ax, marker: str):
     return [line for line in ax.lines if line.get_marker() == marker]
 
 
+def strips(ax):
+    return [line for line in ax.lines if line.get_gid() == "strip"]
+
+
 def texts(ax) -> str:
     return "\n".join(text.get_text() for text in ax.texts if text.get_visible())
 
@@ -90,40 +94,62 @@ def test_overload_is_marked_and_not_drawn_as_a_wait():
     points.loc[points["overload"], "mean_wait_s"] = 1e6
     ax = plot_curve(points, LOAD, "mean_wait_s", by=POLICY)
     assert max(np.nanmax(line.get_ydata()) for line in lines_with(ax, "o")) < 1e6
-    marks = lines_with(ax, "^")
-    marked = sorted(at for line in marks for at in line.get_xdata())
-    np.testing.assert_allclose(marked, sorted(points.loc[points["overload"], LOAD]))
-    assert "overload" in texts(ax)
-    assert "Open triangles: overload" in caption(ax)
+    # A bar per line, from halfway before its first overloaded load to the end of the axis.
+    for bar, policy in zip(strips(ax), ("fcfs", "easy"), strict=True):
+        rows = points[points[POLICY] == policy]
+        first = rows.loc[rows["overload"], LOAD].min()
+        assert bar.get_xdata() == pytest.approx([first - 0.05, ax.get_xlim()[1]])
+        assert bar.get_color() == lines_with(ax, {"fcfs": "o", "easy": "s"}[policy])[0].get_color()
+    assert "overloaded" in texts(ax).split("\n")
+    assert "Overloaded: more work arrives than the fleet can do" in caption(ax)
+
+
+def test_values_and_ticks_stay_out_of_the_strips():
+    points = point_table(("fcfs", "easy"))
+    ax = plot_curve(points, LOAD, "mean_bounded_slowdown", by=POLICY)
+    to_axes = ax.transScale + ax.transLimits
+    lowest = min(bar.get_ydata()[0] for bar in strips(ax))
+    finite = points["mean_bounded_slowdown"][np.isfinite(points["mean_bounded_slowdown"])]
+    ticks = [tick for tick in ax.get_yticks() if tick <= ax.get_ylim()[1]]
+    for value in [*finite, *ticks]:
+        assert to_axes.transform((0.5, value))[1] < lowest
+
+
+def test_a_fully_overloaded_range_is_shaded_and_named_once():
+    points = point_table(("easy",))
+    ax = plot_curve(points, LOAD, "mean_wait_s")
+    assert not strips(ax)
+    assert texts(ax).split("\n").count("overloaded") == 1
 
 
 def test_utilisation_has_a_value_in_overload():
     points = point_table(("easy",))
     ax = plot_curve(points, LOAD, "utilisation")
     np.testing.assert_allclose(lines_with(ax, "o")[0].get_ydata(), points["utilisation"])
-    assert not lines_with(ax, "^")
+    assert not strips(ax)
 
 
 def test_all_overloaded_has_no_line_but_says_so():
     points = point_table(("fcfs", "easy"))
     ax = plot_curve(points[points["overload"]], LOAD, "p95_wait_s", by=POLICY)
     assert all(len(line.get_xdata()) == 0 for line in lines_with(ax, "o"))
-    assert "overload" in texts(ax)
+    assert "overloaded" in texts(ax)
     assert "fcfs" in texts(ax)
 
 
-def test_a_missing_point_leaves_a_gap_and_a_cross():
+def test_a_missing_point_leaves_a_gap_and_a_bar_with_words():
     points = point_table(("easy",))
     points.loc[2, ["mean_wait_s", "mean_wait_s_low", "mean_wait_s_high"]] = np.nan
     ax = plot_curve(points, LOAD, "mean_wait_s")
     assert np.isnan(lines_with(ax, "o")[0].get_ydata()[2])
-    np.testing.assert_allclose(lines_with(ax, "x")[0].get_xdata(), [points.loc[2, LOAD]])
-    assert "Crosses at the bottom: no result." in caption(ax)
+    (bar,) = strips(ax)
+    assert np.mean(bar.get_xdata()) == pytest.approx(points.loc[2, LOAD])
+    assert "no result" in texts(ax)
 
 
 def test_one_replication_is_drawn_without_a_band():
     points = point_table(("easy",), draw=False)
-    points["mean_wait_s_low"], points["mean_wait_s_high"] = -np.inf, np.inf
+    points["mean_wait_s_low"], points["mean_wait_s_high"], points["replications"] = 0.0, np.inf, 1
     ax = plot_curve(points, LOAD, "mean_wait_s")
     assert "interval" not in caption(ax)
     assert np.isfinite(ax.get_ylim()).all()
@@ -132,7 +158,7 @@ def test_one_replication_is_drawn_without_a_band():
 def test_an_objective_is_a_named_dashed_line():
     ax = plot_curve(point_table(("easy",)), LOAD, "mean_wait_s", objective=3600.0)
     assert any(set(line.get_ydata()) == {3600.0} for line in ax.lines)
-    assert "objective: 1 h" in texts(ax).replace("\n", " ")
+    assert "objective: 60 min" in texts(ax).replace("\n", " "), "in the unit of the axis"
     ax = plot_curve(point_table(("easy",)), LOAD, "mean_wait_s", objective=(3600.0, "promise"))
     assert "promise" in texts(ax)
 
@@ -170,7 +196,13 @@ def test_capacity_is_the_table_and_its_reasons_are_reported():
     rows = table[table[POLICY] == "fcfs"]
     drawn = lines_with(ax, "o")[0]
     np.testing.assert_allclose(drawn.get_ydata(), rows["capacity"].dropna())
-    assert len(lines_with(ax, "v")) == 1
+    kept, missed = strips(ax)
+    assert kept.get_xdata() == pytest.approx([96.0, ax.get_xlim()[1]])
+    assert missed.get_xdata() == pytest.approx([ax.get_xlim()[0], 8.0])
+    assert kept.get_ydata()[0] > 0.8
+    assert missed.get_ydata()[0] < 0.2
+    assert "objective met at every load tried" in texts(ax)
+    assert "objective missed at every load tried" in texts(ax)
     assert "missed at every value from 0.3" in caption(ax)
     assert "kept at every value up to 1" in caption(ax)
     assert "Capacity at a mean wait of 1 h" in ax.get_title(loc="left").replace("\n", " ")
@@ -207,9 +239,17 @@ def test_differences_are_the_table():
     np.testing.assert_allclose(lines_with(ax, "o")[0].get_ydata(), rows["difference"])
     ax = plot_differences(table, "mean_wait_s")
     names = [label.get_text() for label in ax.get_yticklabels()]
-    assert names[0] == "easy\noffered load 0.6"
-    assert len(names) == len(table)
+    systems = ["easy", "easy_sjbf", "conservative"]
+    assert names == [
+        name for load in (0.6, 0.75, 0.9) for name in (f"offered load {load}", *systems)
+    ]
+    weights = [label.get_fontweight() for label in ax.get_yticklabels()]
+    assert weights == ["bold", "normal", "normal", "normal"] * 3
     assert "no number" in texts(ax)
+    ax = plot_differences(table[table["system"] == "easy"], "mean_wait_s")
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == ["offered load 0.6", "offered load 0.75", "offered load 0.9"]
+    assert "easy compared with fcfs" in ax.get_title(loc="left")
 
 
 def test_a_staircase_goes_through_the_worse_of_two_neighbours():
@@ -245,8 +285,8 @@ def test_heat_map_cells_hold_the_values():
         else:
             assert grid.mask[at]
     assert texts(ax).split("\n").count("×") == 1
-    assert "Grey: overload" in caption(ax)
-    assert "at most 2 h" in caption(ax)
+    assert "Grey: overloaded" in caption(ax)
+    assert "at most 120 min" in caption(ax), "in the unit of the cells"
 
 
 def test_rising_cells_of_a_heat_map_are_marked():
@@ -256,7 +296,7 @@ def test_rising_cells_of_a_heat_map_are_marked():
     ax = plot_heat_map(table, LOAD, NODES, "mean_wait_s")
     (marks,) = lines_with(ax, "o")
     assert np.round(marks.get_xydata()).tolist() == [[2, 0], [1, 1]]
-    assert "Circles: still rising" in caption(ax)
+    assert "Circles: jobs that arrive late wait longer than early ones" in caption(ax)
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0.5", "0.633", "0.9"]
     assert not lines_with(plot_heat_map(table, LOAD, NODES, "rising"), "o")
 
@@ -284,7 +324,7 @@ def test_the_heavy_line_parts_kept_cells_from_broken_ones():
     ax = plot_heat_map(table, LOAD, NODES, "mean_wait_s", objective=60.0)
     drawn = {tuple(map(tuple, line.get_xydata())) for line in ax.lines}
     assert drawn == {((0.5, -0.5), (0.5, 0.5)), ((0.5, 0.5), (1.5, 0.5))}
-    assert "at most 1 min" in caption(ax)
+    assert "at most 60 s" in caption(ax)
 
 
 def test_indices_are_sorted_and_named():

@@ -162,15 +162,14 @@ def test_a_picture_that_cannot_be_drawn_costs_nothing_else(tmp_path: Path, capsy
     fields["replications"] = 2
     fields["parameters"] = {
         "workload.load": [0.3, 0.4],
-        "workload.jobs": [20, 30, 40],
-        "scheduler.policy": ["fcfs", "sjf", "easy"],
+        "workload.jobs": list(range(20, 29)),
     }
     fields["plots"] = [{"kind": "curve", "x": "workload.load"}, {"kind": "warm-up"}]
     assert run_study(define_study(fields), tmp_path / "out", workers=1, report=True)
     printed = capsys.readouterr().out
     assert len([line for line in printed.splitlines() if " % (" in line]) == 12
     assert "points.csv has 6 more points." in printed
-    assert "not drawn: plot 1 (curve): plots: 9 lines are too many for one figure" in printed
+    assert printed.count("not drawn: plot 1 (curve): plots: 9 lines are too many for one") == 1
     assert (tmp_path / "out" / "2-warm-up.png").is_file()
     assert (tmp_path / "out" / "points.csv").is_file()
 

@@ -124,7 +124,7 @@ def test_a_study_compares_cases_on_the_same_jobs(tmp_path: Path) -> None:
     assert [plot.kind for plot in plots] == ["differences", "periods"]
     assert plots[-1].ys == ["utilisation", "p95_wait_s"]
     figures, problems = draw_plots(result)
-    assert (len(figures), problems) == (2, [])
+    assert (len(figures), problems) == (3, [])
 
 
 def test_what_becomes_is_not_judged_as_a_steady_state(tmp_path: Path) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
-from typing import Literal
 
 from clustersim.analysis.metrics import is_constant, metric_names
 from clustersim.errors import InputError
 from clustersim.plots.axis import axis_of
 from clustersim.plots.capacity_at import plot_capacity
-from clustersim.plots.study_lines import needed, with_facts, with_lines
+from clustersim.plots.study_lines import metric_pictures, needed, with_facts, with_lines
 from clustersim.studies.plot_kinds import Panel, PlotKind, parameters_of, unknown
 from clustersim.studies.spec import Plot, StudySpec
 from clustersim.studies.study_result import StudyResult
@@ -25,26 +23,24 @@ def _capacities(result: StudyResult, plot: Plot) -> list[Panel]:
     x = needed(plot, "x", plot.x)
     of, objective = spec.capacity.of, spec.objective
     table = with_facts(result, table)
-    table, by, axes = with_lines(result, table, [x, of], plot.by)
+    lines = with_lines(result, table, [x, of], plot.by)
     axis = axis_of(objective.metric)
     objective_text = f"{axis.label} ≤ {axis.text(objective.limit)}"
 
-    def panel(value: str) -> Panel:
-        shown: Literal["capacity", "jobs_per_day"] = (
-            "jobs_per_day" if value == "jobs_per_day" else "capacity"
-        )
-        return partial(
+    return [
+        panel
+        for value in plot.ys or ["capacity"]
+        for panel in lines.drawn(
             plot_capacity,
-            table,
-            x,
-            by=by,
-            value=shown,
+            capacities=lines.table,
+            x=x,
+            by=lines.by,
+            value=value,
             searched=of,
             objective=objective_text,
-            axes=axes,
+            axes=lines.axes,
         )
-
-    return [panel(value) for value in plot.ys or ["capacity"]]
+    ]
 
 
 def _check(spec: StudySpec, _plot: Plot) -> Iterator[str]:
@@ -83,4 +79,5 @@ KIND = PlotKind(
     needs=("x",),
     check=_check,
     check_name=_check_name,
+    pictures=metric_pictures(lambda _: ["capacity"]),
 )

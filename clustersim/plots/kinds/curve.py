@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from clustersim.plots.axis import axis_of
 from clustersim.plots.curves import plot_curve
 from clustersim.plots.scatter import plot_scatter
-from clustersim.plots.study_lines import needed, with_lines
+from clustersim.plots.study_lines import metric_pictures, needed, with_lines
 from clustersim.studies.plot_kinds import Panel, PlotKind
 from clustersim.studies.spec import Plot
 from clustersim.studies.study_result import StudyResult
@@ -21,21 +18,17 @@ def _curves(result: StudyResult, plot: Plot) -> list[Panel]:
     # Omit values that a capacity search tried only in single draws of the calibration.
     points = points[(points["replications"] > 0) | (points["failed"] > 0)]
     beside = spec.sampled if x in spec.sampled else [x]
-    points, by, axes = with_lines(result, points, beside, plot.by)
-    if x in spec.sampled:
-        return [
-            partial(plot_scatter, points, x, metric, by=by, axes=axes)
-            for metric in plot.ys or spec.metrics
-        ]
-
-    def panel(metric: str) -> Panel:
+    lines = with_lines(result, points, beside, plot.by)
+    panels: list[Panel] = []
+    for metric in plot.ys or spec.metrics:
+        drawn = {"points": lines.table, "x": x, "y": metric, "by": lines.by, "axes": lines.axes}
+        if x in spec.sampled:
+            panels += lines.drawn(plot_scatter, **drawn)
+            continue
         objective = spec.objective
-        marked = None
-        if objective is not None and objective.metric == metric:
-            marked = (objective.limit, f"objective {axis_of(metric).text(objective.limit)}")
-        return partial(plot_curve, points, x, metric, by=by, objective=marked, axes=axes)
-
-    return [panel(metric) for metric in plot.ys or spec.metrics]
+        limit = objective.limit if objective and objective.metric == metric else None
+        panels += lines.drawn(plot_curve, objective=limit, **drawn)
+    return panels
 
 
 KIND = PlotKind(
@@ -45,4 +38,5 @@ KIND = PlotKind(
     panels=_curves,
     takes=("x", "y", "by"),
     needs=("x",),
+    pictures=metric_pictures(lambda result: result.study.spec.metrics),
 )

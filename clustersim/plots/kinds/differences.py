@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
+
+import pandas as pd
 
 from clustersim.errors import InputError
 from clustersim.plots.differences import plot_differences
-from clustersim.plots.study_axes import study_axes
-from clustersim.plots.study_lines import is_numeric
+from clustersim.plots.study_lines import is_numeric, metric_pictures, with_lines
 from clustersim.studies.plot_kinds import Panel, PlotKind, parameters_of, unknown
 from clustersim.studies.spec import Plot, StudySpec
 from clustersim.studies.study_result import StudyResult
@@ -20,16 +20,36 @@ def _differences(result: StudyResult, plot: Plot) -> list[Panel]:
     table, compare = result.differences, result.study.spec.compare
     if table is None or compare is None:
         raise InputError(result.study.source, "plots: a plot of differences needs `compare`")
-    axes = study_axes(result)
-    others = [name for name in result.parameters if name != compare.of]
+    others = [
+        name for name in result.parameters if name != compare.of and table[name].nunique() > 1
+    ]
     x = plot.x
     if x is None and len(others) == 1 and is_numeric(result.points, others[0]):
         x = others[0]
+    lines = with_lines(result, table, [*_rows_of(others, table, x), compare.of], "system")
+    return [
+        panel
+        for metric in plot.ys or _compared(result)
+        for panel in lines.drawn(
+            plot_differences, differences=lines.table, metric=metric, x=x, axes=lines.axes
+        )
+    ]
 
-    def panel(metric: str) -> Panel:
-        return partial(plot_differences, table, metric, x=x, axes=axes)
 
-    return [panel(metric) for metric in plot.ys or compare.metrics or result.study.spec.metrics]
+def _rows_of(others: list[str], table: pd.DataFrame, x: str | None) -> list[str]:
+    """Return the parameter whose values are on the x axis or head the groups of rows.
+
+    With several parameters, the one with the most values heads the groups; panels then differ in
+    the others.
+    """
+    if x is not None:
+        return [x]
+    return [max(others, key=lambda name: table[name].nunique())] if others else [""]
+
+
+def _compared(result: StudyResult) -> list[str]:
+    compare = result.study.spec.compare
+    return (compare.metrics if compare else []) or result.study.spec.metrics
 
 
 def _check(spec: StudySpec, _plot: Plot) -> Iterator[str]:
@@ -54,4 +74,5 @@ KIND = PlotKind(
     takes=("x", "y"),
     check=_check,
     check_name=_check_name,
+    pictures=metric_pictures(_compared),
 )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 from clustersim.plots.heat_map import plot_heat_map
-from clustersim.plots.study_axes import study_axes
-from clustersim.plots.study_lines import needed
+from clustersim.plots.study_lines import needed, with_lines
 from clustersim.studies.plot_kinds import Panel, PlotKind, known_names, parameters_of, unknown
 from clustersim.studies.spec import Plot, StudySpec
 from clustersim.studies.study_result import StudyResult
@@ -19,8 +17,9 @@ def _heat_map(result: StudyResult, plot: Plot) -> list[Panel]:
     x, y = needed(plot, "x", plot.x), needed(plot, "y", plot.ys)[0]
     value, objective = plot.value or result.study.spec.metrics[0], result.study.spec.objective
     limit = objective.limit if objective is not None and objective.metric == value else None
-    axes = study_axes(result)
-    return [partial(plot_heat_map, result.points, x, y, value, objective=limit, axes=axes)]
+    lines = with_lines(result, result.points, [x, y], None, lined=False)
+    drawn = {"points": lines.table, "x": x, "y": y, "value": value, "axes": lines.axes}
+    return lines.drawn(plot_heat_map, objective=limit, **drawn)
 
 
 def _check(_spec: StudySpec, plot: Plot) -> Iterator[str]:

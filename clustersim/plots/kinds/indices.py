@@ -8,6 +8,7 @@ from functools import partial
 from clustersim.errors import InputError
 from clustersim.plots.sensitivity import plot_indices
 from clustersim.plots.study_axes import study_axes
+from clustersim.plots.study_lines import metric_pictures
 from clustersim.studies.plot_kinds import Panel, PlotKind, unknown
 from clustersim.studies.spec import Plot, StudySpec
 from clustersim.studies.study_result import StudyResult
@@ -44,4 +45,5 @@ KIND = PlotKind(
     takes=("y",),
     check=_check,
     check_name=_check_name,
+    pictures=metric_pictures(lambda result: result.study.spec.metrics),
 )

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
+from dataclasses import replace
 
 from clustersim.analysis.metrics import in_period, is_metric, metric_names
 from clustersim.plots.periods import plot_periods
-from clustersim.plots.study_lines import with_lines
+from clustersim.plots.study_lines import metric_pictures, with_lines
 from clustersim.studies.plot_kinds import Panel, PlotKind, known_names, unknown
 from clustersim.studies.spec import Plot, StudySpec
 from clustersim.studies.study_result import StudyResult
 
 __all__ = ["KIND"]
 
+MOST_BANDS = 3
+"""With more lines, their bands hide each other; each line then has its own panel."""
+
 
 def _periods(result: StudyResult, plot: Plot) -> list[Panel]:
-    points, by, axes = with_lines(result, result.points, [""], plot.by)
-    names = result.study.spec.window.period_names
-    return [partial(plot_periods, points, metric, names, by=by, axes=axes) for metric in plot.ys]
+    lines = with_lines(result, result.points, [""], plot.by)
+    count = 0 if lines.by is None else lines.table[lines.by].nunique()
+    if lines.panel is None and count > MOST_BANDS:
+        lines = replace(lines, panel=lines.by)
+    return [
+        panel
+        for metric in plot.ys
+        for panel in lines.drawn(
+            plot_periods,
+            points=lines.table,
+            metric=metric,
+            names=result.study.spec.window.period_names,
+            by=lines.by,
+            axes=lines.axes,
+        )
+    ]
 
 
 def _check(spec: StudySpec, _plot: Plot) -> Iterator[str]:
@@ -43,4 +59,5 @@ KIND = PlotKind(
     check=_check,
     check_name=_check_name,
     per_period=True,
+    pictures=metric_pictures(lambda _: []),
 )

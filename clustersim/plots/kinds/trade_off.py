@@ -8,7 +8,7 @@ from functools import partial
 from clustersim.plots.kinds.capacity import facts_or_parameters, not_searched
 from clustersim.plots.pareto import plot_pareto
 from clustersim.plots.study_axes import study_axes
-from clustersim.plots.study_lines import needed, with_facts
+from clustersim.plots.study_lines import metric_pictures, needed, with_facts
 from clustersim.studies.plot_kinds import Panel, PlotKind, known_names, unknown
 from clustersim.studies.spec import Plot, StudySpec
 from clustersim.studies.study_result import StudyResult
@@ -43,4 +43,5 @@ KIND = PlotKind(
     takes=("x", "y", "by"),
     needs=("x", "y"),
     check_name=_check_name,
+    pictures=metric_pictures(lambda _: []),
 )

@@ -22,6 +22,7 @@
     const rows = Array.from(body.rows, (row) => ({ row, key: keyOf(row.cells[heading.cellIndex]) }));
     rows.sort((a, b) => compare(a.key, b.key, sign));
     body.append(...rows.map(({ row }) => row));
+    for (const cell of body.querySelectorAll(".same")) cell.classList.remove("same");
     for (const other of heading.parentElement.cells) other.removeAttribute("aria-sort");
     heading.setAttribute("aria-sort", order);
   }

@@ -1,0 +1,1 @@
+"""Parts that several plots of studies share: intervals, strips at the edges, small multiples."""

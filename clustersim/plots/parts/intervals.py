@@ -1,0 +1,236 @@
+"""Intervals as bars or bands; an end that is unbounded is drawn open instead of at the frame.
+
+An end is open if it is infinite, or if it reaches or passes the bound of the quantity although the
+value does not: an interval of waits from 0 says that the lower end is unknown, not that it is 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from clustersim.analysis.metrics import find_metric
+from clustersim.array_types import Bools, Floats
+
+__all__ = [
+    "OPEN_BANDS",
+    "OPEN_BARS",
+    "Ends",
+    "bounds_of",
+    "draw_band",
+    "draw_bars",
+    "ends_of_rows",
+    "open_room",
+]
+
+OPEN_BARS = (
+    "Arrow heads: the interval has no limit on this side; there are too few replications, or they "
+    "differ too much."
+)
+OPEN_BANDS = (
+    "Fading: the interval has no limit on this side; there are too few replications, or they "
+    "differ too much."
+)
+_REACH, _MOST = 0.12, 0.6
+"""Length of an open end, as a share of the axes and of the distance to their end."""
+_ROOM = 0.16
+"""Room at the end of an axis for open ends of intervals, as a share of the span of the values."""
+_SLICES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Intervals of the rows of a table.
+
+    Attributes
+    ----------
+    middle, low, high : array (rows,)
+        Values and ends of their intervals; NaN if a row has no interval.
+    open_low, open_high : array of bool (rows,)
+        Whether an end is unbounded; `low` or `high` is then meaningless.
+    """
+
+    middle: Floats
+    low: Floats
+    high: Floats
+    open_low: Bools
+    open_high: Bools
+
+    def __getitem__(self, rows: Any) -> Ends:
+        return Ends(
+            self.middle[rows],
+            self.low[rows],
+            self.high[rows],
+            self.open_low[rows],
+            self.open_high[rows],
+        )
+
+    @property
+    def known(self) -> Bools:
+        """Whether a row has an interval."""
+        return np.isfinite(self.middle) & ~np.isnan(self.low) & ~np.isnan(self.high)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an interval has an unbounded end."""
+        return bool(((self.open_low | self.open_high) & self.known).any())
+
+    @property
+    def closed(self) -> Floats:
+        """The finite ends, which axes must show."""
+        known = self.known
+        return np.concatenate(
+            (self.low[known & ~self.open_low], self.high[known & ~self.open_high])
+        )
+
+
+def open_room(ends: Ends | None, room: tuple[float, float]) -> tuple[float, float]:
+    """Return the room at the ends of an axis, enlarged where open ends of intervals need it."""
+    if ends is None:
+        return room
+    known = ends.known
+    sides = (ends.open_low & known).any(), (ends.open_high & known).any()
+    low, high = (max(own, _ROOM) if side else own for own, side in zip(room, sides, strict=True))
+    return low, high
+
+
+def bounds_of(column: str) -> tuple[float, float]:
+    """Return the bounds of a metric; infinite for any other column."""
+    metric = find_metric(column)
+    return (-np.inf, np.inf) if metric is None else (metric.least, metric.most)
+
+
+def ends_of_rows(
+    rows: pd.DataFrame,
+    value: str,
+    kind: str = "",
+    *,
+    bounds: tuple[float, float] | None = None,
+) -> Ends | None:
+    """Return the intervals of a column; None if the table has none.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With the columns ``VALUE``, ``VALUE_low`` and ``VALUE_high``, or ``VALUE_draw_low`` and
+        ``VALUE_draw_high`` for `kind` ``"_draw"``.  A single replication has no interval.
+    value, kind : str
+    bounds : (float, float), optional
+        Least and largest possible value; by default those of the metric.
+    """
+    names = (value, f"{value}{kind}_low", f"{value}{kind}_high")
+    if not set(names) <= set(rows.columns):
+        return None
+    least, most = bounds_of(value) if bounds is None else bounds
+    middle, low, high = (rows[name].to_numpy(dtype=np.float64) for name in names)
+    if not kind and "replications" in rows:
+        alone = rows["replications"].to_numpy() == 1
+        unknown = alone & ((low <= least) | (high >= most))
+        low, high = (np.where(unknown, np.nan, end) for end in (low, high))
+    open_low = np.isneginf(low) | ((low <= least) & (low < middle))
+    open_high = np.isposinf(high) | ((high >= most) & (high > middle))
+    return Ends(middle, low, high, open_low, open_high)
+
+
+def _tips(ax: Axes, along: Literal["x", "y"], values: Floats, side: int) -> Floats:
+    """Return where open ends of intervals stop: a short way from the values, inside the axes."""
+    place = 0 if along == "x" else 1
+    to_axes = ax.transScale + ax.transLimits
+    ends = np.empty((len(values), 2))
+    ends[:, 1 - place] = (ax.get_ylim() if along == "x" else ax.get_xlim())[0]
+    ends[:, place] = values
+    shares = to_axes.transform(ends)
+    at = shares[:, place]
+    distance = np.where(side < 0, np.minimum(at, 1.0), np.maximum(1.0 - at, 0.0))
+    shares[:, place] = at + side * np.minimum(_REACH, _MOST * np.maximum(distance, 0.0))
+    return np.asarray(to_axes.inverted().transform(shares)[:, place])
+
+
+def _reaches(ax: Axes, along: Literal["x", "y"], ends: Ends) -> tuple[Floats, Floats]:
+    """Return where intervals are drawn to: their ends, or the tips of open ends."""
+    low = np.where(ends.open_low, _tips(ax, along, ends.middle, -1), ends.low)
+    high = np.where(ends.open_high, _tips(ax, along, ends.middle, 1), ends.high)
+    return low, high
+
+
+def draw_bars(
+    ax: Axes,
+    at: Floats,
+    ends: Ends,
+    *,
+    ink: str,
+    along: Literal["x", "y"] = "y",
+    transform: Any = None,
+    cap: float = 4.0,
+    **look: Any,
+) -> None:
+    """Draw intervals as bars with caps; an open end has an arrow head.
+
+    Parameters
+    ----------
+    ax : Axes
+        Axes whose limits are already set.
+    at : array (rows,)
+        Positions of the bars across their direction.
+    ends : Ends
+    ink : str
+    along : {"x", "y"}
+        Direction of the bars.
+    transform : Transform, optional
+        By default that of the data.
+    cap : float
+        Length of the caps in points; 0 for none.
+    **look
+        Passed to the lines.
+    """
+    known = ends.known
+    at, ends = at[known], ends[known]
+    low, high = _reaches(ax, along, ends)
+    base = ax.transData if transform is None else transform
+    lines = ax.vlines if along == "y" else ax.hlines
+    lines(at, low, high, color=ink, transform=base, **{"lw": 0.9, **look})
+    heads = (("v", "^"), "_") if along == "y" else (("<", ">"), "|")
+    for end, is_open, head in (
+        (low, ends.open_low, heads[0][0]),
+        (high, ends.open_high, heads[0][1]),
+    ):
+        for which, marker, size in ((is_open, head, 3.2), (~is_open, heads[1], cap)):
+            if which.any() and size:
+                places = (at[which], end[which]) if along == "y" else (end[which], at[which])
+                ax.plot(
+                    *places, ls="none", marker=marker, ms=size, mew=0.9, color=ink, transform=base
+                )
+
+
+def draw_band(ax: Axes, x: Floats, ends: Ends, *, ink: str, alpha: float) -> None:
+    """Shade intervals along a line; toward an open end, the shading fades out.
+
+    Parameters
+    ----------
+    ax : Axes
+        Axes whose limits are already set.
+    x : array (rows,)
+    ends : Ends
+        With an interval in each row.
+    ink : str
+    alpha : float
+    """
+    inner = (
+        np.where(ends.open_low, ends.middle, ends.low),
+        np.where(ends.open_high, ends.middle, ends.high),
+    )
+    ax.fill_between(x, *inner, color=ink, alpha=alpha, lw=0)
+    for start, tip, is_open in zip(
+        inner, _reaches(ax, "y", ends), (ends.open_low, ends.open_high), strict=True
+    ):
+        if not is_open.any():
+            continue
+        steps = [start + (tip - start) * share for share in np.linspace(0.0, 1.0, _SLICES + 1)]
+        for number, (one, other) in enumerate(pairwise(steps)):
+            faded = alpha * (1.0 - (number + 0.5) / _SLICES)
+            ax.fill_between(x, one, other, color=ink, alpha=faded, lw=0)

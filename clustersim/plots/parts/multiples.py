@@ -1,0 +1,75 @@
+"""Small multiples: one panel for each value of a parameter, with shared axes and one set of labels.
+
+A plot function that can draw one panel takes `only`, a column and a value.  It derives scales,
+units and colours from all rows, and draws the rows with this value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from clustersim.plots.axis import Axis, value_text
+from clustersim.plots.direct_labels import EndLabel, label_ends
+from clustersim.plots.figure import StudyFigure, dress
+
+if TYPE_CHECKING:
+    from clustersim.plots.series import Series
+
+__all__ = ["Only", "chosen", "finish", "kept"]
+
+Only = tuple[str, object]
+"""A column and the value of it that a panel shows."""
+
+
+def chosen(rows: pd.DataFrame, only: Only | None) -> pd.DataFrame:
+    """Return the rows that a panel shows."""
+    return rows if only is None else rows[(rows[only[0]] == only[1]).to_numpy()]
+
+
+def kept(series: Sequence[Series], only: Only | None) -> list[Series]:
+    """Return the lines that a panel shows, with the colours that they have in all panels."""
+    return [replace(one, rows=chosen(one.rows, only)) for one in series]
+
+
+def finish(
+    ax: Axes,
+    title: str,
+    labels: Sequence[EndLabel],
+    *,
+    only: Only | None,
+    axes: Mapping[str, Axis] | None,
+    x: str,
+    y: str = "",
+) -> None:
+    """Write the title, the labels of the axes and the names of the lines of a panel.
+
+    In small multiples, the title goes above all panels, and each panel is named after its value.
+    Labels and tick labels appear only at the left and at the bottom, and the names of the lines
+    only at the right.
+    """
+    if only is None:
+        label_ends(ax, labels)
+        dress(ax, title, x=x, y=y)
+        return
+    figure, place = ax.figure, ax.get_subplotspec()
+    if isinstance(figure, StudyFigure):
+        figure.entitle(title[:1].upper() + title[1:])
+    last = place is None or place.colspan.stop == place.get_gridspec().ncols
+    if last:
+        label_ends(ax, labels)
+    dress(ax, value_text(*only, axes), x=x, y=y, capital=not isinstance(only[1], str))
+    if place is None:
+        return
+    if place.colspan.start > 0:
+        ax.tick_params(axis="y", labelleft=False)
+        ax.yaxis.label.set_visible(False)
+    if isinstance(figure, StudyFigure) and ax in figure.panels:
+        below = figure.panels.index(ax) + place.get_gridspec().ncols
+        if below < len(figure.panels):
+            ax.tick_params(axis="x", labelbottom=False)
+            ax.set_xlabel("")

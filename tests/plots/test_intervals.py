@@ -1,0 +1,114 @@
+"""Intervals in pictures: open ends, and nothing that reaches the frame or a value below zero."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clustersim.plots.curves import plot_curve
+from clustersim.plots.differences import plot_differences
+from clustersim.plots.parts.intervals import OPEN_BANDS, OPEN_BARS, ends_of_rows
+from clustersim.plots.sensitivity import plot_indices
+from tests.examples import examples
+from tests.plots.study_tables import difference_table, index_table, point_table
+
+LOAD, POLICY, WAIT = "workload.load", "scheduler.policy", "mean_wait_s"
+
+
+def one_wait(value: float, low: float, high: float, replications: int = 3) -> pd.DataFrame:
+    row = {POLICY: "easy", WAIT: value, f"{WAIT}_low": low, f"{WAIT}_high": high}
+    return pd.DataFrame([{**row, "replications": replications, "overload": False}] * 2).assign(
+        **{POLICY: ["fcfs", "easy"]}
+    )
+
+
+def heads(ax, marker: str) -> list:
+    return [line for line in ax.lines if line.get_marker() == marker and line.get_ms() < 3.5]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "open_ends"),
+    [
+        (50.0, 200.0, ""),
+        (0.0, 200.0, "v"),
+        (-30.0, 200.0, "v"),
+        (-np.inf, 200.0, "v"),
+        (50.0, np.inf, "^"),
+        (0.0, np.inf, "v^"),
+    ],
+)
+def test_an_end_without_a_limit_has_an_arrow_head(low, high, open_ends):
+    ax = plot_curve(one_wait(100.0, low, high), POLICY, WAIT)
+    assert "".join(marker for marker in "v^" if heads(ax, marker)) == open_ends
+    assert (OPEN_BARS in ax.figure.caption) == bool(open_ends)
+    (bars,) = ax.collections
+    for path in bars.get_paths():
+        bottom, top = sorted(path.vertices[:, 1])
+        assert ax.get_ylim()[0] < bottom < 100.0 < top < ax.get_ylim()[1]
+        assert "v" in open_ends or bottom == low
+        assert "^" in open_ends or top == high
+
+
+def test_one_replication_has_no_interval():
+    ax = plot_curve(one_wait(100.0, 0.0, np.inf, replications=1), POLICY, WAIT)
+    assert not ax.collections
+    assert "interval" not in ax.figure.caption
+
+
+def test_a_wait_of_zero_is_exactly_zero():
+    ends = ends_of_rows(one_wait(0.0, 0.0, 0.0), WAIT)
+    assert not ends.is_open
+    assert ends.closed.tolist() == [0.0] * 4
+
+
+def test_a_share_is_open_toward_both_of_its_bounds():
+    row = {"utilisation": [0.5], "utilisation_low": [0.0], "utilisation_high": [1.0]}
+    ends = ends_of_rows(pd.DataFrame(row), "utilisation")
+    assert (ends.open_low[0], ends.open_high[0]) == (True, True)
+    assert len(ends.closed) == 0
+
+
+@settings(max_examples=examples(40))
+@given(st.floats(1.0, 1e6), st.floats(-1e6, 1e6), st.floats(0.0, 1e7), st.booleans(), st.booleans())
+def test_no_band_of_a_positive_quantity_reaches_the_frame_or_zero(value, low, up, log, endless):
+    points = point_table(("easy",), draw=False).query(f"`{LOAD}` < 0.75").assign(rising=False)
+    points[WAIT] = value * np.array([1.0, 40.0 if log else 1.0, 2.0])
+    points[f"{WAIT}_low"] = np.minimum(low, points[WAIT])
+    points[f"{WAIT}_high"] = np.inf if endless else points[WAIT] + up
+    ax = plot_curve(points, LOAD, WAIT)
+    bottom, top = ax.get_ylim()
+    for band in ax.collections:
+        drawn = band.get_paths()[0].vertices[:, 1]
+        assert drawn.max() < top
+        assert drawn.min() >= max(0.0, min(points[f"{WAIT}_low"]))
+        if low <= 0:
+            assert drawn.min() > bottom
+    assert (OPEN_BANDS in ax.figure.caption) == (low <= 0 or endless)
+
+
+def test_a_wait_cannot_fall_by_more_than_all_of_it():
+    table = difference_table().query(f"`{LOAD}` == 0.9 and system == 'easy'")
+    wide = table.assign(relative_low=-1.577, relative_high=0.2)
+    ax = plot_differences(wide, WAIT)
+    assert len(heads(ax, "<")) == 1
+    assert not heads(ax, ">")
+    assert OPEN_BARS in ax.figure.caption
+    assert ax.get_xlim()[0] > -1.0
+    users = wide.assign(metric="own")
+    assert not heads(plot_differences(users, "own"), "<"), "a metric that may be negative"
+
+
+def test_a_share_of_variance_stays_between_0_and_1():
+    table = index_table()
+    table.loc[0, ["first_low", "first_high", "total_high"]] = -1.7, 1.6, 2.3
+    ax = plot_indices(table, "p95_wait_s")
+    assert len(heads(ax, "<")) == 1
+    assert sum(len(line.get_xdata()) for line in heads(ax, ">")) == 2
+    low, high = ax.get_xlim()
+    assert -0.2 < low < 0 < 1 < high < 1.1
+    for bars in ax.collections:
+        for path in bars.get_paths():
+            assert low < path.vertices[:, 0].min() <= path.vertices[:, 0].max() <= 1.0
