@@ -6,7 +6,14 @@ import argparse
 import textwrap
 from pathlib import Path
 
-from clustersim.cli.options import add_changes, add_formats, add_plugins, add_quick, whole_number
+from clustersim.cli.options import (
+    add_changes,
+    add_formats,
+    add_no_report,
+    add_plugins,
+    add_quick,
+    whole_number,
+)
 from clustersim.errors import InputError
 
 __all__ = ["add_parser", "run"]
@@ -41,6 +48,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_changes(parser, " of the base scenario")
     add_formats(parser)
     add_plugins(parser)
+    add_no_report(parser)
     parser.set_defaults(run=run)
 
 
@@ -69,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
         resume=args.resume,
         keep_old=args.keep_old,
         formats=formats,
+        page=args.report,
     )
     if not conducted.complete:
         return 130

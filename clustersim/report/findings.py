@@ -18,9 +18,8 @@ from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import format_percent
 
-__all__ = ["code_notes", "constant_facts", "findings", "warnings"]
+__all__ = ["code_notes", "constant_facts", "findings", "findings_table", "warnings"]
 
-MOST_SENTENCES = 12
 MOST_NAMED = 4
 MOST_PARAMETERS = 3
 VAGUE = 0.5
@@ -28,18 +27,28 @@ VAGUE = 0.5
 
 
 def findings(result: StudyResult) -> list[str]:
-    """Return the findings of a study, one sentence each."""
+    """Return all findings of a study, one sentence each."""
+    return [str(sentence) for sentence in findings_table(result)["finding"]]
+
+
+def findings_table(result: StudyResult) -> pd.DataFrame:
+    """Return all findings of a study.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per finding: ``about`` (capacity, gain, difference or sensitivity) and ``finding``,
+        a sentence.
+    """
     axes = study_axes(result)
-    sentences = [
-        *_capacities(result, axes),
-        *_gains(result, axes),
-        *_differences(result, axes),
-        *_indices(result, axes),
-    ]
-    if len(sentences) > MOST_SENTENCES:
-        left = len(sentences) - MOST_SENTENCES
-        return [*sentences[:MOST_SENTENCES], f"{left} more findings are in the tables."]
-    return sentences
+    kinds = {
+        "capacity": _capacities,
+        "gain": _gains,
+        "difference": _differences,
+        "sensitivity": _indices,
+    }
+    rows = [(about, sentence) for about, find in kinds.items() for sentence in find(result, axes)]
+    return pd.DataFrame(rows, columns=["about", "finding"])
 
 
 def warnings(result: StudyResult) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from clustersim.analysis.columns import SUMMARY
-from clustersim.catalogue import Catalogue, hypothetical_note, load_catalogue, report
+from clustersim.catalogue import Catalogue, hypothetical_note, load_catalogue
 from clustersim.errors import InputError
 from clustersim.files import yaml_text
 from clustersim.plots.runs import draw_recorded_waits, draw_run, draw_size_waits
@@ -20,20 +20,13 @@ from clustersim.report.cells import Format
 from clustersim.report.page import Figure, Listing, Page, Section, Table, write_page
 from clustersim.report.run_answer import policy_of, run_answer
 from clustersim.report.run_tables import RunTables
+from clustersim.report.sources import source_tables
 from clustersim.scenario.run_calendar import calendar_text
 from clustersim.simulation.result import Result
 from clustersim.units import counted, format_percent, format_quantity
 
 __all__ = ["run_page", "write_run_page"]
 
-_CHIP_FIELDS = {
-    "peak_flops.bf16": "BF16 peak",
-    "hbm_bytes": "HBM capacity",
-    "hbm_Bps": "HBM bandwidth",
-    "power_w": "power",
-    "price": "price",
-}
-"""Fields of a chip in the table of assumptions, and their labels."""
 _MOST_REASONS = 20
 _WAIT_LABELS = {
     "size": "accelerators of the job",
@@ -247,20 +240,10 @@ def _sources(
 ) -> Iterator[str | Table]:
     """Yield the numbers of the chips and the planning assumptions, with their sources."""
     chips = [catalogue.accelerator(name) for name in names]
-    rows = [
-        (chip.name, _CHIP_FIELDS[row[0]], *row[1:], source)
-        for chip in chips
-        for row, source in report.accelerator_fields(chip)
-        if row[0] in _CHIP_FIELDS
-    ]
-    table = pd.DataFrame(rows, columns=["chip", *report.FIELD_HEADERS, "source"])
-    yield Table("Chips", table, "From the catalogue; low and high are the published range.")
+    costs = bool(scenario.get("money") or scenario.get("energy"))
+    yield from source_tables(chips, catalogue.assumptions if costs else None)
     if note := hypothetical_note(chips):
         yield note
-    if scenario.get("money") or scenario.get("energy"):
-        planning = report.assumption_rows(catalogue.assumptions)
-        columns = [*report.ASSUMPTION_HEADERS, "source"]
-        yield Table("Planning assumptions", pd.DataFrame(planning, columns=columns))
 
 
 def _reproduction(facts: Mapping[str, Any]) -> Iterator[str | Listing]:
