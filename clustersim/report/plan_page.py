@@ -23,13 +23,16 @@ __all__ = ["PLAN_FILE", "plan_page", "write_plan_page"]
 PLAN_FILE = "plan.json"
 """File with all tables of a plan."""
 _TITLES = {
-    "purchases": ("Purchases", "Nodes and chips bought and in place, by scenario and quarter."),
+    "purchases": (
+        "Purchases",
+        "Nodes and chips bought, and those then in place; rows without purchases are left out.",
+    ),
     "costs": ("Costs", "Cost of each scenario; the spending is the price of the purchases."),
     "allocation": ("Allocation", "Nodes of each chip that work for each class of jobs."),
     "shadow_prices": (
         "Shadow prices",
         "Saving in expected cost per additional unit of a limit, for small changes; for a demand, "
-        "the negative of its added cost.",
+        "the negative of its added cost. Limits that are not binding are left out.",
     ),
     "regret": ("Regret", "Cost above that of the best purchases, by realised scenario."),
     "rounds": ("Rounds of the simulation", "Service in each round, scenario and quarter."),
@@ -37,6 +40,9 @@ _TITLES = {
     "assumptions": ("Assumptions of the plan", "Each with its origin."),
     "reference_fleet": ("Fleet at the end of the plan", "Compared with the reference fleet."),
 }
+_LEFT_OUT = {"purchases": "nodes", "shadow_prices": "saves_cny"}
+"""Columns of tables of which the page leaves out the rows with 0."""
+_MOST_ROWS = 60
 
 
 def write_plan_page(folder: str | Path) -> Path:
@@ -134,7 +140,9 @@ def _tables(content: Mapping[str, Any], *names: str) -> Iterator[Table]:
         frame = _frame(content, name)
         if frame is not None:
             title, caption = _TITLES[name]
-            yield Table(title, frame, caption, file=f"{name}.csv")
+            if name in _LEFT_OUT:
+                frame = frame[frame[_LEFT_OUT[name]] != 0]
+            yield Table(title, frame, caption, most_rows=_MOST_ROWS, file=f"{name}.csv")
 
 
 def _assumptions(content: Mapping[str, Any]) -> Iterator[str | Table | Listing]:

@@ -178,7 +178,13 @@ def _report(
         print(f"figure: {out / f'{figure.name}.{formats[0]}'}")
     print(f"tables: {out}")
     if page:
-        print(f"page: {write_page(study_page(result, out, figures), out / 'report.html')}")
+        pictures = {
+            figure.name: (out / f"{figure.name}.svg").read_text(encoding="utf-8")
+            for figure in figures
+            if "svg" in formats
+        }
+        contents = study_page(result, out, figures, pictures)
+        print(f"page: {write_page(contents, out / 'report.html')}")
     return problems
 
 

@@ -312,7 +312,7 @@ def _of_differences(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
         interval = interval if all(map(math.isfinite, ends)) else "no interval"
     else:
         low, high = float(own["relative"].min()), float(own["relative"].max())
-        interval = f"{_signed(low)} to {_signed(high)} over {len(own)} points"
+        interval = f"range: {_signed(low)} to {_signed(high)} over {len(own)} points"
     if not clear:
         sentence = f"no system clearly differs from {baseline} in {axis.label}"
         sentence += f"; the largest difference is that of {best}"

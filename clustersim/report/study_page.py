@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -38,7 +39,12 @@ _SHOWN = ("share", "duration", "bandwidth", "bytes", "flop rate", "money")
 """Dimensions whose numbers are shown in a unit that fits their size."""
 
 
-def study_page(result: StudyResult, folder: Path, figures: Sequence[NamedFigure]) -> Page:
+def study_page(
+    result: StudyResult,
+    folder: Path,
+    figures: Sequence[NamedFigure],
+    pictures: Mapping[str, str] = MappingProxyType({}),
+) -> Page:
     """Return the page of a study.
 
     Parameters
@@ -47,16 +53,23 @@ def study_page(result: StudyResult, folder: Path, figures: Sequence[NamedFigure]
     folder : Path
         The study's folder, where the page will be written.
     figures : sequence of NamedFigure
+    pictures : mapping of str to str
+        Texts of SVG files of these figures by name, if they have been drawn already.
     """
     spec = result.study.spec
-    pictures = [
-        Figure(figure.title, svg_text(figure.figure), figure.figure.caption) for figure in figures
+    drawn = [
+        Figure(
+            figure.title,
+            pictures.get(figure.name) or svg_text(figure.figure),
+            figure.figure.caption,
+        )
+        for figure in figures
     ]
     notes = [line for line in warnings(result) if line.startswith("Note:")]
     sections = [
-        Section("Main figure", pictures[:1] or ["There are no runs yet."]),
+        Section("Main figure", drawn[:1] or ["There are no runs yet."]),
         Section("Results", _results(result)),
-        *([Section("More figures", pictures[1:])] if pictures[1:] else []),
+        *([Section("More figures", drawn[1:])] if drawn[1:] else []),
         *_all_findings(result),
         Section("Assumptions and notes", [*notes, *_assumptions(result)]),
         Section("Runs", _runs(result, folder)),

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from clustersim import Result
+from clustersim.analysis.column_page import TABLES
 from clustersim.calendar import Calendar
 from clustersim.cli.main import main
 from clustersim.report.page import Page, Table
@@ -120,6 +121,12 @@ def test_dates_across_a_clock_change_are_those_of_the_calendar() -> None:
     beyond = Calendar(datetime(9999, 12, 31)).iso_texts([0.0, 1e6]).tolist()
     assert beyond == ["9999-12-31T00:00:00", ""]
     assert Calendar().iso_texts([0.0]).tolist() == [""]
+
+
+def test_the_tables_are_those_of_the_dictionary(replayed: Path) -> None:
+    for name in ("queue_length", "waits_by_size", "recorded_waits"):
+        known = [column.name for column in TABLES[name.replace("_", " ")].columns]
+        assert known == list(pd.read_parquet(replayed / f"{name}.parquet").columns)
 
 
 def test_without_options_there_are_no_csv_files_and_without_report_no_page(tmp_path: Path) -> None:
