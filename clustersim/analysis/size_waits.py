@@ -102,6 +102,14 @@ def recorded_waits(jobs: pd.DataFrame, provenance: Mapping[str, Any]) -> pd.Data
         and median, 90th and 95th percentile of both waits in seconds (``recorded_median_wait_s``,
         ``simulated_median_wait_s``, ...). None if the log recorded no waits, or no job that it
         recorded started.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"submit_s": [0.0, 0.0], "start_s": [0.0, 10.0],
+    ...                      "recorded_start_s": [5.0, 25.0], "n_accelerators": [8, 8]})
+    >>> table = recorded_waits(jobs, {})
+    >>> table.loc[0, ["recorded_median_wait_s", "simulated_median_wait_s"]].tolist()
+    [15.0, 5.0]
     """
     recorded = recorded_wait_s(jobs, provenance)
     if recorded is None:

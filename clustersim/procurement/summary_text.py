@@ -13,7 +13,7 @@ from clustersim.analysis.metrics import metric_of
 from clustersim.array_types import Floats
 from clustersim.procurement.shortfall import CANNOT, TOGETHER
 from clustersim.procurement.verify import KEPT, MISSED, UNDECIDED, worst_place
-from clustersim.units import format_duration, format_money, format_number, format_rate
+from clustersim.units import format_duration, format_money, format_number, format_rate, scale_of
 
 if TYPE_CHECKING:
     from clustersim.procurement.result import PurchasePlan
@@ -149,7 +149,10 @@ def _charged(plan: PurchasePlan) -> str:
 def _range_text(amounts: Floats) -> str:
     """Format the range of an amount over the scenarios."""
     low, high = float(amounts.min()), float(amounts.max())
-    return format_money(low) if low == high else f"{format_money(low)} to {format_money(high)}"
+    if low == high:
+        return format_money(low)
+    scale, unit = scale_of("money", [high])
+    return f"{format_number(low / scale)} to {format_number(high / scale)} {unit}"
 
 
 def _knowledge(plan: PurchasePlan) -> str:

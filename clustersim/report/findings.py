@@ -163,8 +163,9 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         if row["note"].startswith("overload begins"):
             yield f"{head} is kept {bound} overload; {row['note']} ({row['runs']} runs)."
             continue
+        fits = searched.fitted([row["capacity"]])  # one unit for the number and its intervals
         number, low, high = (
-            number_in_words(row[name], searched)
+            number_in_words(row[name], fits)
             for name in ("capacity", "capacity_low", "capacity_high")
         )
         sentence = (
@@ -175,7 +176,7 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         sentence += f"; {row['runs']} runs)"
         if "capacity_draw_low" in row:
             low, high = (
-                number_in_words(row[f"capacity_draw_{end}"], searched) for end in ("low", "high")
+                number_in_words(row[f"capacity_draw_{end}"], fits) for end in ("low", "high")
             )
             sentence += (
                 f"; over {spec.draws} draws of the calibration {low} to {high} (5th to 95th "

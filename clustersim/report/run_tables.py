@@ -108,6 +108,14 @@ def csv_table(name: str, table: pd.DataFrame, calendar: Calendar) -> pd.DataFram
         Name of the file without its suffix.
     table : pandas.DataFrame
     calendar : Calendar
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> steps = pd.DataFrame({"time_s": [0.0, 90.0], "jobs": [0, 2]})
+    >>> table = csv_table("queue_length", steps, Calendar(datetime(2026, 1, 1)))
+    >>> table.columns.tolist(), table["time_local"][1]
+    (['time_s', 'time_local', 'jobs'], '2026-01-01T00:01:30')
     """
     if name == "jobs":
         table = table.rename(columns={"wait_s": "recorded_wait_s"})

@@ -18,7 +18,7 @@ from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import counted, format_percent
 
-__all__ = ["study_answer"]
+__all__ = ["answering_plot", "study_answer"]
 
 _MOST_NAMED = 3
 _SAME = 1e-9
@@ -93,14 +93,23 @@ def study_answer(result: StudyResult) -> Answer | None:
     finished = result.runs[result.runs["status"] == "finished"]
     if finished.empty or result.points.empty:
         return None
-    axes = study_axes(result)
+    answer = {
+        "indices": _of_indices,
+        "capacity": _of_capacities,
+        "differences": _of_differences,
+        "": _of_points,
+    }[answering_plot(result)]
+    return answer(result, study_axes(result))
+
+
+def answering_plot(result: StudyResult) -> str:
+    """Return the plot kind that shows what the answer of a study says; "" for any."""
     if result.indices is not None and result.indices["total"].notna().any():
-        return _of_indices(result, axes)
+        return "indices"
     if result.capacities is not None:
-        return _of_capacities(result, axes)
-    if result.study.spec.objective is None and _has_differences(result):
-        return _of_differences(result, axes)
-    return _of_points(result, axes)
+        return "capacity"
+    objective = result.study.spec.objective
+    return "differences" if objective is None and _has_differences(result) else ""
 
 
 def _effects(quantity: _Quantity, axes: Mapping[str, Axis]) -> list[_Effect]:

@@ -22,7 +22,7 @@ from clustersim.report.cells import Format
 from clustersim.report.findings import constant_facts, findings_table, warnings
 from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.sources import source_tables
-from clustersim.report.study_answer import study_answer
+from clustersim.report.study_answer import answering_plot, study_answer
 from clustersim.report.study_figures import NamedFigure
 from clustersim.scenario.assumed import assumption_lines
 from clustersim.simulation.result import versions
@@ -63,7 +63,7 @@ def study_page(
             pictures.get(figure.name) or svg_text(figure.figure),
             figure.figure.caption,
         )
-        for figure in figures
+        for figure in _main_first(figures, answering_plot(result))
     ]
     notes = [line for line in warnings(result) if line.startswith("Note:")]
     sections = [
@@ -85,6 +85,11 @@ def study_page(
         f"seed {result.study.base.seed}",
         answer=study_answer(result),
     )
+
+
+def _main_first(figures: Sequence[NamedFigure], kind: str) -> list[NamedFigure]:
+    """Return the figures with those of the plot kind that shows the answer first."""
+    return sorted(figures, key=lambda figure: figure.name.partition("-")[2] != kind)
 
 
 def _all_findings(result: StudyResult) -> list[Section]:
