@@ -230,6 +230,37 @@ class Calendar:
         except ValueError:
             return ""
 
+    def iso_texts(self, time_s: npt.ArrayLike) -> npt.NDArray[np.object_]:
+        """Return :meth:`iso` of each time.
+
+        Fractions of a second are cut off. The text is empty for a time that is NaN.
+
+        Examples
+        --------
+        >>> Calendar(datetime(2026, 1, 1)).iso_texts([90.5, float("nan")]).tolist()
+        ['2026-01-01T00:01:30', '']
+        """
+        times = np.asarray(time_s, dtype=np.float64)
+        texts = np.full(times.shape, "", dtype=object)
+        known = np.isfinite(times)
+        if self.start is None or not known.any():
+            return texts
+        last_s = float(times[known].max())
+        if not self.iso(last_s):  # beyond the year 9999
+            texts[known] = [self.iso(time) for time in times[known].tolist()]
+            return texts
+        begin_s, shift_s = self.shifts(last_s)
+        piece = np.broadcast_to(piece_of(begin_s, times[known]), int(known.sum()))
+        monday = np.datetime64(_monday(self.start), "us")
+        # Microseconds, as in datetime: rounding to seconds first would move 59.9999999 s.
+        micros = np.round(1e6 * (times[known] + shift_s[piece])).astype("timedelta64[us]")
+        local = np.datetime_as_string((monday + micros).astype("datetime64[s]")).astype(object)
+        if self.start.tzinfo is not None:
+            ends = [self.iso(begin)[19:] for begin in begin_s.tolist()]
+            local = local + np.array(ends, dtype=object)[piece]
+        texts[known] = local
+        return texts
+
     def text(self, time_s: float) -> str:
         """Return the local date and time as a short text, to the minute.
 

@@ -69,6 +69,7 @@ INPUT = "if the input has it"
 FAILURES = "if nodes can go out of service"
 ENERGY, MONEY = "with the key `energy`", "with the key `money`"
 SERVING, DATED = "with services", "if the run has a start date"
+CSV, DATED_CSV = "in the CSV file (`--csv`)", "in CSV files (`--csv`), if the run has a start date"
 _JOB = Column("job_id", "identifier of the job")
 _POOL = Column("pool", "name of the pool")
 _N = Column("n_accelerators", "accelerators of the job", "count")
@@ -102,6 +103,19 @@ JOBS = (
     Column("outcome", "`finished`, `unfinished` or `never runnable`"),
     Column("pool", "pool in which the job ran or runs; none if it never started"),
     Column("start_s", "time of the first start; NaN if the job has not started", "duration"),
+    Column(
+        "wait_s",
+        "time from submission to the first start; a column of the input with this name becomes "
+        "`recorded_wait_s`",
+        "duration",
+        CSV,
+    ),
+    Column(
+        "TIME_local",
+        "local date and time of each column with a time, such as `start_local`, ISO 8601; all "
+        "tables of a run have such columns in their CSV files",
+        only=DATED_CSV,
+    ),
     Column("finish_s", "time of the finish; NaN if the job has not finished", "duration"),
     Column(
         "total_wait_s",
@@ -284,6 +298,44 @@ COSTS = (
     Column("rent_cny", "rent of rented pools", "money", MONEY),
     Column("cost_cny", "sum of all costs", "money", MONEY),
 )
+QUEUE_LENGTH = (
+    Column(
+        "time_s",
+        "time from which the numbers are valid, until the time of the next row",
+        "duration",
+    ),
+    Column("jobs", "jobs that wait, for their first or a later start", "count"),
+    Column("accelerators", "accelerators that these jobs request", "count"),
+)
+_SIZE = Column("size", "`all`, or a range of accelerators of the job, such as `5-8`")
+WAITS_BY_SIZE = (
+    _SIZE,
+    Column("jobs", "jobs that can run and were submitted before the run stopped", "count"),
+    Column("waiting", "jobs that had not started when the run stopped", "count"),
+    Column("waited", "share of jobs that waited", "share"),
+    Column(
+        "mean_wait_s",
+        "mean wait until the first start; if a job had not started, its wait until the end counts",
+        "duration",
+    ),
+    Column("median_wait_s", "median of the same wait", "duration"),
+    Column("p90_wait_s", "90th percentile of the same wait", "duration"),
+    Column("p95_wait_s", "95th percentile of the same wait", "duration"),
+    Column("most_wait_s", "longest of these waits", "duration"),
+)
+RECORDED_WAITS = (
+    _SIZE,
+    Column("jobs", "jobs that started and have a recorded wait", "count"),
+    *(
+        Column(f"{kind}_{name}_wait_s", f"{meaning} of their {kind} wait", "duration")
+        for name, meaning in (
+            ("median", "median"),
+            ("p90", "90th percentile"),
+            ("p95", "95th percentile"),
+        )
+        for kind in ("recorded", "simulated")
+    ),
+)
 
 RUN_TABLES = (
     Table("jobs", "jobs.parquet", "job", JOBS),
@@ -316,5 +368,14 @@ RUN_TABLES = (
         "pool, period and use of its accelerators",
         COSTS,
         "with `energy` or `money`",
+    ),
+    Table("queue length", "queue_length.parquet", "step of the queue", QUEUE_LENGTH),
+    Table("waits by size", "waits_by_size.parquet", "range of job sizes", WAITS_BY_SIZE),
+    Table(
+        "recorded waits",
+        "recorded_waits.parquet",
+        "range of job sizes",
+        RECORDED_WAITS,
+        "if the input has the start or the wait of jobs",
     ),
 )

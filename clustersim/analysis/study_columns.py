@@ -103,6 +103,10 @@ ESTIMATE = (
     Column("INPUT", "any other column of the input, unchanged", only="if the input has it"),
     *(Column(name, meaning) for name, meaning in PREDICTED.items()),
 )
+FINDINGS = (
+    Column("about", "`capacity`, `gain`, `difference` or `sensitivity`"),
+    Column("finding", "the finding as a sentence"),
+)
 
 STUDY_TABLES = (
     Table("runs", "runs.csv and runs.parquet", "run of a study", RUNS),
@@ -135,6 +139,7 @@ STUDY_TABLES = (
         INDICES,
         "with `sample: {method: sobol-indices}`",
     ),
+    Table("findings", "findings.csv and findings.parquet", "finding of a study", FINDINGS),
 )
 ESTIMATE_TABLES = (
     Table(

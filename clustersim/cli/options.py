@@ -13,10 +13,12 @@ __all__ = [
     "add_catalogue",
     "add_changes",
     "add_formats",
+    "add_no_report",
     "add_output",
     "add_plugins",
     "add_quick",
     "add_renamed",
+    "add_run_files",
     "number",
     "whole_number",
 ]
@@ -122,6 +124,27 @@ def add_quick(parser: argparse.ArgumentParser) -> None:
     """Add ``--quick``."""
     parser.add_argument(
         "--quick", action="store_true", help="use the small version from the section `quick`"
+    )
+
+
+def add_run_files(parser: argparse.ArgumentParser) -> None:
+    """Add ``--csv`` and ``--no-report``, for what a run writes beside its tables."""
+    parser.add_argument(
+        "--csv",
+        action="store_true",
+        help="also write the tables as CSV, with the wait of each job and, if the run has a start "
+        "date, local dates",
+    )
+    add_no_report(parser)
+
+
+def add_no_report(parser: argparse.ArgumentParser) -> None:
+    """Add ``--no-report``."""
+    parser.add_argument(
+        "--no-report",
+        dest="report",
+        action="store_false",
+        help="do not write the page report.html",
     )
 
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from clustersim.cli.options import add_changes, add_formats, add_quick, whole_number
+from clustersim.cli.options import (
+    add_changes,
+    add_formats,
+    add_no_report,
+    add_quick,
+    whole_number,
+)
 from clustersim.console import repeat, shows_progress, write_json
 from clustersim.interrupts import held, last_words
 
@@ -46,6 +53,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add_changes(parser, " of the plan; null removes it, and the output states what applies instead")
     add_formats(parser)
+    add_no_report(parser)
     parser.set_defaults(run=run)
 
 
@@ -62,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     if args.workers is not None and args.workers < 1:
         raise InputError("--workers", f"must be 1 or more, found {args.workers}")
     question = load_plan(args.plan, quick=args.quick, changes=args.changes)
+    command = _command(args)
     unfinished = f"the plan so far is in {args.out}; --resume continues it"
     with (
         plan_folder(args.out, question, resume=args.resume) as (folder, kept),
@@ -70,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
         def keep(plan: PurchasePlan) -> None:
             kept.begin()
-            write_plan(plan, folder, formats=())
+            write_plan(plan, folder, formats=(), command=command)
             words.enter_context(last_words(unfinished))
 
         plan = plan_purchases(
@@ -82,17 +91,31 @@ def run(args: argparse.Namespace) -> int:
         )
         with held():
             kept.begin()
-            write_plan(plan, folder, formats)
+            write_plan(plan, folder, formats, command=command)
     print(plan_text(plan))
     print(f"written to {args.out}")
+    page = None
+    if args.report:
+        from clustersim.report.plan_page import write_plan_page
+
+        page = write_plan_page(args.out)
+        print(f"page: {page}")
     for warning in plan.warnings:
         repeat(f"Warning: {warning}")
-    write_json({**plan_content(plan), "meets": plan.meets, "folder": args.out})
+    write_json({**plan_content(plan), "meets": plan.meets, "folder": args.out, "page": page})
     if not (plan.missing or plan.meets):
         repeat(f"clustersim: {conclusion(plan)}")
     if plan.missing:
         return 130
     return 0 if plan.meets else 1
+
+
+def _command(args: argparse.Namespace) -> str:
+    """Return the command that makes the same plan in another folder."""
+    words = ["clustersim", "plan", args.plan, *(["--quick"] if args.quick else [])]
+    for change in args.changes:
+        words += ["--set", change]
+    return f"{shlex.join(words)} --out again"
 
 
 def _print_progress(line: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import textwrap
 
-from clustersim.cli.options import add_catalogue, add_renamed, whole_number
+from clustersim.cli.options import add_catalogue, add_renamed, add_run_files, whole_number
 from clustersim.cli.progress import job_progress
 from clustersim.cli.result_text import exit_code, result_data, result_text, wrong_lines
 from clustersim.console import repeat, write_json
@@ -58,12 +58,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--exact-estimates", action="store_true", help="give policies the actual run times"
     )
     add_catalogue(parser)
+    add_run_files(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.outputs import new_folder
+    from clustersim.report.run_output import write_run_files
     from clustersim.scenario.run_calendar import calendar_text, run_calendar
     from clustersim.simulation.simulate import replay
     from clustersim.topology import compile_cluster, load_cluster
@@ -77,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
 
         cluster = compile_cluster(load_cluster(args.cluster, load_catalogue(*args.catalogue)))
     log = read_jobs(args.jobs, format=args.log_format, sort=args.sort)
-    command = {key: value for key, value in vars(args).items() if key not in NOT_INPUT}
+    others = (*NOT_INPUT, "csv", "report")
+    command = {key: value for key, value in vars(args).items() if key not in others}
     with new_folder(args.out) as folder, keeping(), job_progress() as progress:
         result = replay(
             log.jobs,
@@ -94,12 +97,15 @@ def run(args: argparse.Namespace) -> int:
             },
         )
         result.write(folder)
+    pages = write_run_files(result, args.out, csv=args.csv, report=args.report)
     print(log.report())
     for line in calendar_text(result.provenance):
         print(textwrap.fill(line, 100))
     print(result_text(result))
     print(f"written to {args.out}")
+    for page in pages:
+        print(f"page: {page}")
     for line in wrong_lines(result):
         repeat(line)
-    write_json({**result_data(result), "folder": args.out})
+    write_json({**result_data(result), "folder": args.out, "pages": pages})
     return exit_code(result)

@@ -1,4 +1,4 @@
-"""`clustersim report`: the HTML page of a study."""
+"""`clustersim report`: the HTML page of a study, a run or a plan."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command to the parser."""
     parser = commands.add_parser(
         "report",
-        help="write the HTML page of a study",
-        description="Write report.html into the folder of a study: figures, sortable tables, the "
-        "scenario, seeds, versions and commands in one self-contained file. The study may be "
-        "unfinished.",
+        help="write the HTML page of a study, run or plan",
+        description="Write report.html into the folder of a study, run, replay or plan: the "
+        "answer, figures, sortable tables, assumptions, seeds, versions and commands in one "
+        "self-contained file. A study may be unfinished.",
         epilog="example: clustersim report out/policies",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", metavar="DIR", help="folder of `clustersim study`")
+    parser.add_argument(
+        "folder", metavar="DIR", help="folder of `clustersim study`, `run`, `replay` or `plan`"
+    )
     parser.set_defaults(run=run)
 
 

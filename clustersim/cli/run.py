@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from clustersim.cli.options import add_changes, add_plugins, whole_number
+from clustersim.cli.options import add_changes, add_plugins, add_run_files, whole_number
 from clustersim.cli.progress import job_progress
 from clustersim.cli.result_text import (
     exit_code,
@@ -59,6 +60,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--check", action="store_true", help="check the invariants at every scheduling pass (slow)"
     )
+    add_run_files(parser)
     parser.set_defaults(run=run)
 
 
@@ -66,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.catalogue import hypothetical_note
     from clustersim.outputs import new_folder
+    from clustersim.report.run_output import write_run_files
     from clustersim.scenario.changes import change_items
     from clustersim.scenario.parameter_paths import removal_notes
     from clustersim.scenario.resolved import fields_named, resolve
@@ -110,8 +113,9 @@ def run(args: argparse.Namespace) -> int:
             cost_dates_s=dates_s,
             check=args.check,
             progress=progress,
-        )
+        ).with_provenance({"command": _command(args)})
         result.write(folder)
+    pages = write_run_files(result, args.out, csv=args.csv, report=args.report)
     for line in result.provenance.get("log", ()):
         print(line)
     for line in calendar_text(result.provenance):
@@ -133,12 +137,27 @@ def run(args: argparse.Namespace) -> int:
     if note:
         print(textwrap.fill(note, 100))
     print(f"written to {args.out}")
+    for page in pages:
+        print(f"page: {page}")
     for line in wrong_lines(result):
         repeat(line)
     data = result_data(result)
     data["notes"] += plain_notes([*notes, *changed, *filter(None, [note])])
-    write_json({**data, "window": window, "user_metrics": own, "folder": args.out})
+    write_json({**data, "window": window, "user_metrics": own, "folder": args.out, "pages": pages})
     return exit_code(result)
+
+
+def _command(args: argparse.Namespace) -> str:
+    """Return the command that makes the same tables in another folder."""
+    words = ["clustersim", "run"]
+    words += [args.scenario] if args.study is None else ["--from", args.study, "--run", args.key]
+    for change in args.changes:
+        words += ["--set", change]
+    if args.seed is not None:
+        words += ["--seed", str(args.seed)]
+    for plugin in args.plugins:
+        words += ["--plugins", plugin]
+    return f"{shlex.join(words)} --out again"
 
 
 def _plugin_files(loaded: LoadedScenario, others: Sequence[str]) -> list[str]:

@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clustersim.cli.options import add_changes, add_formats, add_plugins, add_quick, whole_number
+from clustersim.cli.options import (
+    add_changes,
+    add_formats,
+    add_no_report,
+    add_plugins,
+    add_quick,
+    whole_number,
+)
 from clustersim.console import plain_notes, write_json
 from clustersim.errors import InputError
 
@@ -50,6 +57,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_changes(parser, " of the base scenario")
     add_formats(parser)
     add_plugins(parser)
+    add_no_report(parser)
     parser.set_defaults(run=run)
 
 
@@ -79,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         resume=args.resume,
         keep_old=args.keep_old,
         formats=formats,
+        page=args.report,
     )
     facts = {"name": study.spec.name, "folder": args.out, "quick": args.quick}
     write_json({**facts, **_data(conducted, removed)})

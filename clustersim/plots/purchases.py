@@ -24,9 +24,11 @@ from clustersim.plots.figure import (
     type_size,
 )
 from clustersim.plots.heat_map import plot_heat_map
+from clustersim.plots.rows import name_rows
 from clustersim.plots.style import colour
+from clustersim.plots.ticks import set_axis
 
-__all__ = ["draw_purchases", "draw_regret", "plot_purchases"]
+__all__ = ["draw_costs", "draw_purchases", "draw_regret", "plot_purchases"]
 
 _HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "oooo", "----")
 _THOUSAND = 1000
@@ -167,6 +169,42 @@ def _handles(purchases: pd.DataFrame) -> list[Patch]:
         for k, name in enumerate(dict.fromkeys(purchases["chip"]))
         if (purchases.loc[purchases["chip"] == name, "chips"] > 0).any()
     ]
+
+
+def draw_costs(costs: pd.DataFrame, *, title: str = "") -> StudyFigure:
+    """Draw the cost of each scenario as a bar, divided into kinds of cost.
+
+    Parameters
+    ----------
+    costs : DataFrame
+        From :func:`clustersim.procurement.tables.cost_table`.
+    title : str
+    """
+    kinds = [
+        str(name)
+        for name in costs
+        if str(name).endswith("_cny") and name not in ("spending_cny", "cost_cny")
+    ]
+    kinds = [name for name in kinds if costs[name].any()]
+    figure = study_figure(title=title, width=DOUBLE, panel_height=1.2 + 0.4 * len(costs))
+    ax = figure.panels[0]
+    axis = Axis("cost", dimension="money", logarithmic=False)
+    with plot_style(DOUBLE):
+        fits = set_axis(ax, "x", axis, [0.0, *costs["cost_cny"]], room=(0.0, 0.04))
+        left = np.zeros(len(costs))
+        for k, name in enumerate(kinds):
+            width = costs[name].to_numpy(dtype=np.float64)
+            look: dict[str, Any] = {"color": colour(k), "hatch": _HATCHES[k % len(_HATCHES)]}
+            label = name.removesuffix("_cny").replace("_", " ")
+            ax.barh(range(len(costs)), width, 0.6, left, label=label, edgecolor="white", lw=0.4,
+                    **look)  # fmt: skip
+            left += width
+        name_rows(ax, [str(name) for name in costs["scenario"]])
+        dress(ax, "cost charged to the plan, by scenario", x=fits.title)
+        if kinds:
+            size = type_size(DOUBLE)
+            figure.legend(loc="outside upper right", ncols=min(4, len(kinds)), fontsize=size)
+    return figure
 
 
 def draw_regret(regret: pd.DataFrame, *, title: str = "") -> StudyFigure:

@@ -17,6 +17,7 @@ from clustersim.notes import note
 from clustersim.outputs import new_folder, replacing, write_errors
 from clustersim.plots.purchases import draw_purchases, draw_regret
 from clustersim.plots.style import save_figure
+from clustersim.procurement.answer import plan_answer
 from clustersim.procurement.assumption_table import assumption_table
 from clustersim.procurement.kept_runs import FILE as KEPT_RUNS
 from clustersim.procurement.kept_runs import KeptRuns, question_of
@@ -124,7 +125,13 @@ def _plan_file(folder: Path) -> Mapping[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def write_plan(plan: PurchasePlan, folder: Path, formats: Sequence[str] = ("png", "svg")) -> None:
+def write_plan(
+    plan: PurchasePlan,
+    folder: Path,
+    formats: Sequence[str] = ("png", "svg"),
+    *,
+    command: str = "",
+) -> None:
     """Write a plan to an existing folder, which is empty or contains this plan.
 
     ``plan.json`` is written last, and the kept runs are deleted only after that.  A folder with
@@ -136,11 +143,15 @@ def write_plan(plan: PurchasePlan, folder: Path, formats: Sequence[str] = ("png"
     folder : Path
     formats : sequence of str
         File formats of the plots; without formats, only the tables are written.
+    command : str
+        The command that makes the same plan in another folder, for ``plan.json``.
     """
     tables = plan_tables(plan)
     for name, table in tables.items():
         plain_cells(table).to_csv(folder / f"{name}.csv", index=False)
-    text = json.dumps(plan_content(plan), indent=2, ensure_ascii=False, allow_nan=False)
+    asked = {"command": command} if command else {}
+    content = {**asked, **plan_content(plan)}
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     if "purchases" in tables and formats:
         figure = draw_purchases(tables["purchases"], title=plan.question.spec.name)
         save_figure(figure, folder / "purchases", formats)
@@ -189,6 +200,7 @@ def _facts(plan: PurchasePlan) -> dict[str, Any]:
     spec = plan.question.spec.model_dump(mode="json", exclude_none=True)
     facts: dict[str, Any] = {"question": spec, "versions": dict(versions())}
     schedule, regret = plan.schedule, plan.regret
+    facts["answer"] = plan_answer(plan)
     facts["conclusion"] = conclusion(plan)
     facts["warnings"] = plan.warnings
     facts["notes"] = plan.notes

@@ -13,12 +13,20 @@ from clustersim.analysis.metrics import metric_of
 from clustersim.array_types import Floats
 from clustersim.procurement.shortfall import CANNOT, TOGETHER
 from clustersim.procurement.verify import KEPT, MISSED, UNDECIDED, worst_place
-from clustersim.units import format_duration, format_money, format_number, format_rate
+from clustersim.units import format_duration, format_money, format_number, format_rate, scale_of
 
 if TYPE_CHECKING:
     from clustersim.procurement.result import PurchasePlan
 
-__all__ = ["amount_text", "conclusion", "listed", "metric_text"]
+__all__ = [
+    "amount_text",
+    "conclusion",
+    "costs_text",
+    "listed",
+    "metric_text",
+    "purchases_text",
+    "service_text",
+]
 
 NO_REGRET = 1e-6
 """Regret below this share of the cost counts as 0; it is within the gap of the search."""
@@ -62,11 +70,18 @@ def conclusion(plan: PurchasePlan) -> str:
     """Summarise in a few sentences what to buy, what it costs, and how certain this is."""
     if plan.schedule is None:
         return " ".join([_no_plan(plan), *(f"Note: {note}." for note in plan.notes)])
-    parts = (_purchases(plan), _costs(plan), _knowledge(plan), _service(plan), _warnings(plan))
+    parts = (
+        purchases_text(plan),
+        costs_text(plan),
+        _knowledge(plan),
+        service_text(plan),
+        _warnings(plan),
+    )
     return " ".join(part for part in parts if part)
 
 
-def _purchases(plan: PurchasePlan) -> str:
+def purchases_text(plan: PurchasePlan) -> str:
+    """Describe what to buy before the scenario is known or, with one scenario, in total."""
     schedule, problem = plan.schedule, plan.problem
     assert schedule is not None, "there is a plan"
     several = len(problem.scenarios) > 1
@@ -101,7 +116,8 @@ def listed(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _costs(plan: PurchasePlan) -> str:
+def costs_text(plan: PurchasePlan) -> str:
+    """Describe the expected cost, its distance from the optimum, and the price of the purchases."""
     schedule = plan.schedule
     assert schedule is not None, "there is a plan"
     spending = _range_text(schedule.spending.sum(axis=1))
@@ -133,7 +149,10 @@ def _charged(plan: PurchasePlan) -> str:
 def _range_text(amounts: Floats) -> str:
     """Format the range of an amount over the scenarios."""
     low, high = float(amounts.min()), float(amounts.max())
-    return format_money(low) if low == high else f"{format_money(low)} to {format_money(high)}"
+    if low == high:
+        return format_money(low)
+    scale, unit = scale_of("money", [high])
+    return f"{format_number(low / scale)} to {format_number(high / scale)} {unit}"
 
 
 def _knowledge(plan: PurchasePlan) -> str:
@@ -161,7 +180,8 @@ def _knowledge(plan: PurchasePlan) -> str:
     )
 
 
-def _service(plan: PurchasePlan) -> str:
+def service_text(plan: PurchasePlan) -> str:
+    """Describe the service in simulation and the objective; "" if nothing was simulated."""
     verified, spec = plan.verified, plan.question.spec.verify
     if verified is None or spec is None:
         return ""

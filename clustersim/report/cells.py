@@ -14,7 +14,15 @@ import numpy as np
 import pandas as pd
 
 from clustersim.array_types import Floats
-from clustersim.units import format_bytes, format_duration, format_money, format_rate
+from clustersim.units import (
+    format_bytes,
+    format_duration,
+    format_money,
+    format_number,
+    format_quantity,
+    format_rate,
+    scale_of,
+)
 
 __all__ = ["Cell", "Column", "Format", "table_columns"]
 
@@ -57,6 +65,13 @@ _BY_SUFFIX: Mapping[str, Format] = {
     "_bytes": format_bytes,
     "_Bps": format_rate,
     "_cny": format_money,
+}
+
+
+_DIMENSIONS: Mapping[Format, str] = {
+    format_duration: "duration",
+    format_bytes: "bytes",
+    format_money: "money",
 }
 
 
@@ -177,6 +192,7 @@ def _cell(row: Sequence[Any], to_text: Format, *, is_range: bool) -> Cell:
     """Return the cell of a value, of a value with its interval, or of a range."""
     if len(row) == 1:
         return _single(row[0], to_text)
+    to_text = _in_one_unit(to_text, row)
     cells = [_single(value, to_text) for value in row]
     ends = [cell.value for cell in cells[-2:]]
     unknown = any(end is None or math.isnan(end) for end in ends) or ends == [-math.inf, math.inf]
@@ -188,6 +204,19 @@ def _cell(row: Sequence[Any], to_text: Format, *, is_range: bool) -> Cell:
     unit = _shared_unit(cells)
     bounds = " to ".join(cell.text.removesuffix(unit) for cell in cells[1:])
     return Cell(f"{middle.text} ({bounds})", middle.value)
+
+
+def _in_one_unit(to_text: Format, row: Sequence[Any]) -> Format:
+    """Return a format that uses the unit of the first number other than 0 for all numbers."""
+    dimension = _DIMENSIONS.get(to_text, "")
+    if isinstance(to_text, partial) and to_text.func is format_quantity:
+        dimension = to_text.keywords.get("dimension", "")
+    numbers = [float(value) for value in row if isinstance(value, Real) and value == value]
+    known = [abs(value) for value in numbers if math.isfinite(value) and value != 0]
+    if dimension not in ("duration", "money", "bytes") or not known:
+        return to_text
+    size, unit = scale_of(dimension, known[:1])
+    return lambda value: f"{format_number(value / size, 3)} {unit}"
 
 
 def _to(cells: Sequence[Cell]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clustersim.errors import InputError
 from clustersim.report.output import unused_folder
-from clustersim.report.study import run_study, write_report
+from clustersim.report.study import run_study
 from clustersim.studies.study import load_study
 
 __all__ = ["run_experiment"]
@@ -59,7 +59,6 @@ def run_experiment(study_file: Path, description: str | None = None) -> None:
             keep_old=args.keep_old,
             report=True,
         )
-        print(f"page: {write_report(out)}")
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

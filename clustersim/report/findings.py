@@ -19,9 +19,8 @@ from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import format_percent
 
-__all__ = ["code_notes", "constant_facts", "findings", "warnings"]
+__all__ = ["code_notes", "constant_facts", "findings", "findings_table", "warnings"]
 
-MOST_SENTENCES = 12
 MOST_NAMED = 4
 MOST_PARAMETERS = 3
 VAGUE = 0.5
@@ -29,18 +28,28 @@ VAGUE = 0.5
 
 
 def findings(result: StudyResult) -> list[str]:
-    """Return the findings of a study, one sentence each."""
+    """Return all findings of a study, one sentence each."""
+    return [str(sentence) for sentence in findings_table(result)["finding"]]
+
+
+def findings_table(result: StudyResult) -> pd.DataFrame:
+    """Return all findings of a study.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per finding: ``about`` (capacity, gain, difference or sensitivity) and ``finding``,
+        a sentence.
+    """
     axes = study_axes(result)
-    sentences = [
-        *_capacities(result, axes),
-        *_gains(result, axes),
-        *_differences(result, axes),
-        *_indices(result, axes),
-    ]
-    if len(sentences) > MOST_SENTENCES:
-        left = len(sentences) - MOST_SENTENCES
-        return [*sentences[:MOST_SENTENCES], f"{left} more findings are in the tables."]
-    return sentences
+    kinds = {
+        "capacity": _capacities,
+        "gain": _gains,
+        "difference": _differences,
+        "sensitivity": _indices,
+    }
+    rows = [(about, sentence) for about, find in kinds.items() for sentence in find(result, axes)]
+    return pd.DataFrame(rows, columns=["about", "finding"])
 
 
 def warnings(result: StudyResult) -> list[str]:
@@ -156,8 +165,9 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         if row["note"].startswith("overload begins"):
             yield f"{head} is kept {bound} overload; {row['note']} ({row['runs']} runs)."
             continue
+        fits = searched.fitted([row["capacity"]])  # one unit for the number and its intervals
         number, low, high = (
-            number_in_words(row[name], searched)
+            number_in_words(row[name], fits)
             for name in ("capacity", "capacity_low", "capacity_high")
         )
         sentence = (
@@ -168,7 +178,7 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         sentence += f"; {row['runs']} runs)"
         if "capacity_draw_low" in row:
             low, high = (
-                number_in_words(row[f"capacity_draw_{end}"], searched) for end in ("low", "high")
+                number_in_words(row[f"capacity_draw_{end}"], fits) for end in ("low", "high")
             )
             sentence += (
                 f"; over {spec.draws} draws of the calibration {low} to {high} (5th to 95th "

@@ -1,9 +1,10 @@
-"""A study's report as one HTML file that needs no other file and no network."""
+"""A report as one HTML file that needs no other file and no network."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,10 +22,64 @@ from clustersim.outputs import replacing, write_errors
 from clustersim.report.cells import Format, table_columns
 from clustersim.report.grouped import repeats
 
-__all__ = ["Figure", "Listing", "Page", "Section", "Table", "render_page", "write_page"]
+__all__ = [
+    "Answer",
+    "Figure",
+    "Listing",
+    "Page",
+    "Section",
+    "Table",
+    "answer_text",
+    "render_page",
+    "write_page",
+]
 
 _SCROLLED_ROWS = 25
 """A table with more rows scrolls in a separate frame and has a filter."""
+_NARROW, _ENLARGED = 480.0, 1.7
+"""A picture narrower than this (CSS pixels) is enlarged by this factor; others fill the page."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The card at the top of a page: the answer to its question.
+
+    Parameters
+    ----------
+    sentence : str
+        The answer in one sentence.
+    label, value, interval : str
+        Name of the number that carries the answer, the number with its unit, and its interval or
+        range with the words that say which one it is.  Without a number, all three are empty.
+    hinges_on : sequence of str
+        What the answer depends on, one sentence each, the most important first.
+    next_steps : sequence of str
+        What to do next, one sentence each.
+
+    Examples
+    --------
+    >>> answer = Answer("Half of the jobs wait.", "share of jobs that waited", "50 %", "40 to 60 %")
+    >>> print(*answer_text(answer), sep="\\n")
+    Answer: Half of the jobs wait.
+      share of jobs that waited: 50 % (40 to 60 %)
+    """
+
+    sentence: str
+    label: str = ""
+    value: str = ""
+    interval: str = ""
+    hinges_on: Sequence[str] = ()
+    next_steps: Sequence[str] = ()
+
+
+def answer_text(answer: Answer) -> list[str]:
+    """Return an answer as lines for the terminal."""
+    lines = [f"Answer: {answer.sentence}"]
+    if answer.value:
+        interval = f" ({answer.interval})" if answer.interval else ""
+        lines.append(f"  {answer.label}: {answer.value}{interval}")
+    lines += [f"  hinges on: {text}" for text in answer.hinges_on]
+    return lines + [f"  next: {text}" for text in answer.next_steps]
 
 
 @dataclass(frozen=True)
@@ -112,13 +167,15 @@ class Page:
     Parameters
     ----------
     title, question : str
-        Name and question of the study.
+        Name of the study, run or plan, and the question that it answers.
     lead : sequence of str
-        Findings, one plain sentence each.
+        What a reader must know to judge the answer, one plain sentence each.
     sections : sequence of Section
-        Evidence for the findings.
+        Evidence for the answer.
     footer : str
         Origin of the numbers: versions, seed.
+    answer : Answer, optional
+        The card at the top; None if there is no result yet.
     """
 
     title: str
@@ -126,6 +183,7 @@ class Page:
     lead: Sequence[str]
     sections: Sequence[Section]
     footer: str = ""
+    answer: Answer | None = None
 
 
 def render_page(page: Page) -> str:
@@ -203,6 +261,7 @@ def _view(part: str | Figure | Table | Listing, counts: Counter[str]) -> dict[st
     view: dict[str, Any] = {"kind": kind, "id": f"{kind}-{counts[kind]}", "part": part}
     if isinstance(part, Figure):
         view["source"] = _data_uri(part.svg)
+        view["width"] = _shown_width(part.svg)
     elif isinstance(part, Table):
         view |= _table_view(part)
     return view
@@ -212,6 +271,15 @@ def _data_uri(svg: str) -> str:
     """Return a figure as the data URI of an image, which cannot run scripts or load anything."""
     data = svg.encode("utf-8", errors="xmlcharrefreplace")
     return f"data:image/svg+xml;base64,{base64.b64encode(data).decode()}"
+
+
+def _shown_width(svg: str) -> int:
+    """Return the width at which to show a narrow picture (CSS pixels); 0 to fill the page."""
+    found = re.search(r'<svg[^>]*? width="([\d.]+)(pt)?"', svg)
+    if found is None:
+        return 0
+    width = float(found[1]) * (4.0 / 3.0 if found[2] else 1.0)
+    return round(_ENLARGED * width) if width < _NARROW else 0
 
 
 def _table_view(table: Table) -> dict[str, Any]:

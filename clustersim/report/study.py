@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import textwrap
 import time
@@ -19,13 +18,17 @@ from clustersim.errors import check_kind
 from clustersim.notes import note
 from clustersim.outputs import replacing
 from clustersim.plots.style import FORMATS, save_figure
-from clustersim.report.findings import code_notes, findings, warnings
-from clustersim.report.page import write_page
+from clustersim.report.findings import code_notes, findings_table, warnings
+from clustersim.report.page import answer_text, write_page
+from clustersim.report.plan_page import PLAN_FILE, write_plan_page
 from clustersim.report.points_text import points_text
+from clustersim.report.run_page import write_run_page
+from clustersim.report.study_answer import study_answer
 from clustersim.report.study_figures import NamedFigure, draw_plots, picture_file
 from clustersim.report.study_page import fleet_notes, study_page
+from clustersim.simulation.result import PROVENANCE
 from clustersim.spreadsheets import plain_cells
-from clustersim.studies.execution import Progress, make_runs
+from clustersim.studies.execution import STUDY_FILE, Progress, make_runs
 from clustersim.studies.plot_kinds import PLOT_KINDS
 from clustersim.studies.study import Study, define_study
 from clustersim.studies.study_result import StudyResult, load_result
@@ -35,6 +38,8 @@ __all__ = ["Conducted", "conduct", "run_study", "write_report", "write_results"]
 
 SHOW_EVERY_S = 10.0
 WIDTH = 100
+MOST_FINDINGS = 6
+"""Number of findings to print; the table contains all of them."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,9 @@ def run_study(
     study, out, workers, executor, dask, resume, keep_old, progress
         See :func:`~clustersim.studies.execution.make_runs`.
     report : bool
-        Whether to print progress and findings, and to write tables and figures, as the command
-        does.  If False, nothing is printed; :func:`clustersim.load_result` returns the tables.
+        Whether to print progress and findings, and to write tables, figures and the page
+        ``report.html``, as the command does.  If False, nothing is printed;
+        :func:`clustersim.load_result` returns the tables.
     formats : sequence of str
         File formats of the figures.
 
@@ -128,10 +134,14 @@ def conduct(
     *,
     progress: Callable[[Progress], None] | None = None,
     report: bool = True,
+    page: bool = True,
     formats: Sequence[str] = ("png", "svg"),
     **options: Any,
 ) -> Conducted:
-    """Run a study as :func:`run_study` does, with the `options` of :func:`make_runs`."""
+    """Run a study as :func:`run_study` does, with the `options` of :func:`make_runs`.
+
+    With `report`, `page` states whether to write the page ``report.html``, too.
+    """
     began = time.perf_counter()
     display = _ProgressDisplay(report=report, progress=progress)
     if report and study.spec.question:
@@ -142,7 +152,13 @@ def conduct(
     display.end()
     result = load_result(out)
     problems = _report(
-        result, Path(out), formats, complete=complete, done=display.summary(), began=began
+        result,
+        Path(out),
+        formats,
+        complete=complete,
+        done=display.summary(),
+        began=began,
+        page=page,
     )
     return Conducted(
         complete,
@@ -159,8 +175,9 @@ def _report(
     complete: bool,
     done: str,
     began: float,
+    page: bool,
 ) -> list[str]:
-    """Write the tables and figures of a study, and print its findings.
+    """Write the tables, figures and page of a study, and print its answer and findings.
 
     Returns
     -------
@@ -180,8 +197,11 @@ def _report(
         raise
     for line in points_text(result):
         print(line)
-    for line in [*findings(result), *warnings(result), *fleet_notes(result)]:
-        print(textwrap.fill(line, WIDTH, subsequent_indent="  "))
+    answer = study_answer(result)
+    lines = [] if answer is None else answer_text(answer)
+    for line in [*lines, *_findings_text(result), *warnings(result), *fleet_notes(result)]:
+        indent = "    " if line.startswith(" ") else "  "
+        print(textwrap.fill(line, WIDTH, subsequent_indent=indent))
     failed = result.runs[result.runs["status"] == "failed"]
     for key, error in failed[["run", "error"]].head(3).itertuples(index=False):
         warn(f"failed: {error.strip().splitlines()[-1]}")
@@ -193,8 +213,26 @@ def _report(
     print(f"{done} in {time.perf_counter() - began:.0f} s")
     for figure in figures:
         print(f"figure: {out / f'{figure.name}.{formats[0]}'}")
-    print(f"tables: {out}; for a page with everything: clustersim report {shlex.quote(str(out))}")
+    print(f"tables: {out}")
+    if page:
+        pictures = {
+            figure.name: (out / f"{figure.name}.svg").read_text(encoding="utf-8")
+            for figure in figures
+            if "svg" in formats
+        }
+        contents = study_page(result, out, figures, pictures)
+        print(f"page: {write_page(contents, out / 'report.html')}")
     return problems
+
+
+def _findings_text(result: StudyResult) -> list[str]:
+    """Return the first findings of a study, and where the others are."""
+    found = findings_table(result)["finding"].tolist()
+    more = len(found) - MOST_FINDINGS
+    if more <= 0:
+        return found
+    return [*found[:MOST_FINDINGS], f"{counted(more, 'more finding is', 'more findings are')} in "
+            "findings.csv."]  # fmt: skip
 
 
 def write_results(
@@ -220,6 +258,7 @@ def write_results(
         "gains": result.gains,
         "differences": result.differences,
         "indices": result.indices,
+        "findings": findings_table(result),
     }
     _remove_old(folder, tables)
     for name, table in tables.items():
@@ -258,12 +297,14 @@ def _with_texts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_report(folder: str | Path) -> Path:
-    """Write the page ``report.html`` into a study's folder, from the runs stored there.
+    """Write the page ``report.html`` into the folder of a study, a run or a plan.
+
+    The page of a study is made from the runs stored there; the study may be unfinished.
 
     Raises
     ------
     InputError
-        If the folder is not that of a study, or the page cannot be written.
+        If the folder is none of these, or the page cannot be written.
 
     Examples
     --------
@@ -285,6 +326,11 @@ def write_report(folder: str | Path) -> Path:
     """
     check_kind("folder", folder, (str, Path), "a path")
     folder = Path(folder)
+    if not (folder / STUDY_FILE).is_file():
+        if (folder / PROVENANCE).is_file():
+            return write_run_page(folder)
+        if (folder / PLAN_FILE).is_file():
+            return write_plan_page(folder)
     result = load_result(folder)
     for line in code_notes(result):
         note(line.removeprefix("Note: "))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
 from clustersim.analysis.metrics import find_metric
-from clustersim.catalogue import Accelerator, hypothetical_note
+from clustersim.catalogue import Accelerator, Catalogue, hypothetical_note
 from clustersim.costs.money import MoneySpec
 from clustersim.errors import InputError
 from clustersim.files import yaml_text
@@ -18,9 +19,11 @@ from clustersim.plots.axis import axis_of
 from clustersim.plots.study_axes import study_axes
 from clustersim.plots.style import svg_text
 from clustersim.report.cells import Format
-from clustersim.report.findings import constant_facts, findings, warnings
+from clustersim.report.findings import constant_facts, findings_table, warnings
 from clustersim.report.grouped import grouped
 from clustersim.report.page import Figure, Listing, Page, Section, Table
+from clustersim.report.sources import source_tables
+from clustersim.report.study_answer import answering_plot, study_answer
 from clustersim.report.study_figures import NamedFigure
 from clustersim.scenario.assumed import assumption_lines
 from clustersim.simulation.result import versions
@@ -37,7 +40,12 @@ _SHOWN = ("share", "duration", "bandwidth", "bytes", "flop rate", "money")
 """Dimensions whose numbers are shown in a unit that fits their size."""
 
 
-def study_page(result: StudyResult, folder: Path, figures: Sequence[NamedFigure]) -> Page:
+def study_page(
+    result: StudyResult,
+    folder: Path,
+    figures: Sequence[NamedFigure],
+    pictures: Mapping[str, str] = MappingProxyType({}),
+) -> Page:
     """Return the page of a study.
 
     Parameters
@@ -46,26 +54,51 @@ def study_page(result: StudyResult, folder: Path, figures: Sequence[NamedFigure]
     folder : Path
         The study's folder, where the page will be written.
     figures : sequence of NamedFigure
+    pictures : mapping of str to str
+        Texts of SVG files of these figures by name, if they have been drawn already.
     """
     spec = result.study.spec
-    pictures = [
-        Figure(figure.title, svg_text(figure.figure), figure.figure.caption) for figure in figures
+    drawn = [
+        Figure(
+            figure.title,
+            pictures.get(figure.name) or svg_text(figure.figure),
+            figure.figure.caption,
+        )
+        for figure in _main_first(figures, answering_plot(result))
     ]
+    notes = [line for line in warnings(result) if line.startswith("Note:")]
     sections = [
-        Section("Figures", pictures or ["There are no runs yet."]),
+        Section("Main figure", drawn[:1] or ["There are no runs yet."]),
         Section("Results", _results(result)),
+        *([Section("More figures", drawn[1:])] if drawn[1:] else []),
+        *_all_findings(result),
+        Section("Assumptions and notes", [*notes, *_assumptions(result)]),
         Section("Runs", _runs(result, folder)),
-        Section("Provenance", _provenance(result, folder)),
+        Section("Reproduction", _provenance(result, folder)),
     ]
     used = versions()
     return Page(
         title=spec.name,
         question=spec.question,
-        lead=[*findings(result), *warnings(result), *fleet_notes(result)],
+        lead=[line for line in warnings(result) if not line.startswith("Note:")],
         sections=sections,
-        footer=f"clustersim {used['clustersim']}, Python {used['python']}, seed "
-        f"{result.study.base.seed}",
+        footer=f"clustersim {used['clustersim']} (code {used['code']}), Python {used['python']}, "
+        f"seed {result.study.base.seed}",
+        answer=study_answer(result),
     )
+
+
+def _main_first(figures: Sequence[NamedFigure], kind: str) -> list[NamedFigure]:
+    """Return the figures with those of the plot kind that shows the answer first."""
+    return sorted(figures, key=lambda figure: figure.name.partition("-")[2] != kind)
+
+
+def _all_findings(result: StudyResult) -> list[Section]:
+    """Return the section with all findings; none if there are no findings."""
+    found = findings_table(result)
+    if found.empty:
+        return []
+    return [Section("All findings", [Table("Findings", found, file="findings.csv")])]
 
 
 def fleet_notes(result: StudyResult) -> list[str]:
@@ -93,6 +126,27 @@ def fleet_notes(result: StudyResult) -> list[str]:
         more = f"Note: {len(lines) - MOST_ASSUMED} more such lines apply to other points."
         lines = [*lines[:MOST_ASSUMED], more]
     return [*lines, *built, *filter(None, [hypothetical_note(chips.values())])]
+
+
+def _assumptions(result: StudyResult) -> list[str | Table]:
+    """Return the notes on the fleets, and the numbers of their chips with their sources."""
+    parts: list[str | Table] = [*fleet_notes(result)]
+    chips: dict[str, Accelerator] = {}
+    catalogue: Catalogue | None = None
+    points = result.study.points
+    for point in [*points[:MOST_FLEETS], *points[-1:]]:
+        try:
+            _, fleet = open_changed(result.study.base.tree, point.changes)
+        except InputError:
+            continue  # its runs failed with this error, or a file has been removed since
+        catalogue = catalogue or fleet.catalogue
+        for pool in fleet.cluster.pools:
+            chips.setdefault(pool.accelerator, fleet.catalogue.accelerator(pool.accelerator))
+    if catalogue is not None:
+        asked = {name for _, name in result.study.spec.named_metrics}
+        costs = any(_rests_on_prices(name) for name in asked)
+        parts += source_tables(list(chips.values()), catalogue.assumptions if costs else None)
+    return parts
 
 
 def _rests_on_prices(name: str) -> bool:

@@ -25,7 +25,19 @@ def a_result(in_empty_folder: None) -> None:
         "job_id,submit_s,n_accelerators,duration_s\n1,0,16,60\n2,5,8,60\n3,9,99,1\n"
     )
     assert (
-        main(["replay", "jobs.csv", "--policy", "fcfs", "--accelerators", "16", "--out", "result"])
+        main(
+            [
+                "replay",
+                "jobs.csv",
+                "--policy",
+                "fcfs",
+                "--accelerators",
+                "16",
+                "--out",
+                "result",
+                "--no-report",
+            ]
+        )
         == 0
     )
 

@@ -115,7 +115,12 @@ def test_no_plan_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", file, "--out", "out"]) == 1
     text = capsys.readouterr().out
     assert "No plan satisfies the limits. The smallest amount missing: budget: " in text
-    assert sorted(contents("out")) == ["assumptions.csv", "plan.json", "shortfall.csv"]
+    assert sorted(contents("out")) == [
+        "assumptions.csv",
+        "plan.json",
+        "report.html",
+        "shortfall.csv",
+    ]
     table = pd.read_csv("out/shortfall.csv")
     missing = table[table["grows"] == "budget"]["amount"].item()
     assert main(["plan", file, "--out", "more", "--set", f"budget={missing + 1} CNY"]) == 0

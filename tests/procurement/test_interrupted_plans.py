@@ -103,7 +103,9 @@ def test_no_run_is_made_twice(made: list[int], capsys: pytest.CaptureFixture[str
         assert plan(out, "--resume") == message
         assert made[1] == RUNS
         assert contents(out) == whole
-        assert capsys.readouterr().out == printed.replace("to whole", f"to {out}")
+        assert capsys.readouterr().out == printed.replace(
+            "written to whole", f"written to {out}"
+        ).replace("page: whole", f"page: {out}")
     assert plan("out0", "--resume") == 2
     assert "there is nothing to resume" in capsys.readouterr().err
 

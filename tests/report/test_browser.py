@@ -8,7 +8,8 @@ from PIL import Image
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from clustersim.report.page import Page, Section, Table, write_page
+from clustersim.plots.style import new_figure, svg_text
+from clustersim.report.page import Figure, Page, Section, Table, write_page
 from tests.report.browser import programs
 from tests.report.sample_page import sample_page
 
@@ -59,14 +60,28 @@ def test_page_is_quiet_and_fits_its_window(browser, report, tmp_path, width, col
     assert (min(ground) > 240) if colours == "light" else (max(ground) < 40)
 
 
-def test_pictures_are_drawn_at_the_width_of_the_page(browser, report):
+def test_pictures_fill_their_frames_and_stay_legible(browser, report):
     script = "return Array.from(document.querySelectorAll('img'), s => s.getBoundingClientRect())"
     browser.open(report, width=1280)
-    assert [box["width"] for box in browser.run(script)] == pytest.approx([864, 864], abs=0.5)
+    # The page is 1,120 pixels wide; its padding is 32 and that of a frame 16, with a line of 1.
+    assert [box["width"] for box in browser.run(script)] == pytest.approx([1022] * 2, abs=0.5)
     browser.open(report, width=400)
     for box in browser.run(script):
-        assert 250 < box["width"] < 400
+        assert box["width"] == pytest.approx(480, abs=0.5)  # and the frame scrolls
         assert box["width"] / box["height"] == pytest.approx(9.0 / 4.2, rel=0.01)
+    assert browser.overflow() <= 0
+
+
+def test_a_narrow_picture_is_enlarged_and_its_frame_is_as_wide(browser, tmp_path):
+    figure = new_figure(3.0, 2.0)
+    page = Page("t", "", [], [Section("s", [Figure("f", svg_text(figure))])])
+    browser.open(write_page(page, tmp_path / "t.html"), width=1280)
+    frame, picture = browser.run(
+        "return ['.picture', 'img'].map(s => document.querySelector(s).getBoundingClientRect()"
+        ".width)"
+    )
+    assert picture == pytest.approx(1.7 * 3.0 * 96.0, abs=1)
+    assert frame == pytest.approx(picture + 34, abs=1)
 
 
 def test_click_sorts_and_a_second_reverses(browser, tmp_path):

@@ -65,13 +65,13 @@ def test_units_follow_from_names(name, value, text, label):
     ("row", "text"),
     [
         ((738.0, 660.0, 840.0), "12.3 min (11 to 14)"),
-        ((130.0, 110.0, 150.0), "2.17 min (110 s to 2.5 min)"),
+        ((130.0, 110.0, 150.0), "2.17 min (1.83 to 2.5)"),
         ((738.0, -math.inf, math.inf), "12.3 min"),
         ((738.0, math.nan, math.nan), "12.3 min"),
         ((738.0, 660.0, math.inf), "12.3 min (11 min to ∞)"),
         ((math.inf, math.inf, math.inf), "∞"),
         ((math.nan, math.nan, math.nan), "–"),
-        ((-130.0, -150.0, 10.0), "−2.17 min (−2.5 min to 10 s)"),
+        ((-130.0, -150.0, 10.0), "−2.17 min (−2.5 to 0.167)"),
     ],
 )
 def test_joined_interval(row, text):

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -14,7 +15,17 @@ import pandas as pd
 import pytest
 
 from clustersim.errors import InputError
-from clustersim.report.page import Figure, Listing, Page, Section, Table, render_page, write_page
+from clustersim.report.page import (
+    Answer,
+    Figure,
+    Listing,
+    Page,
+    Section,
+    Table,
+    answer_text,
+    render_page,
+    write_page,
+)
 from tests.report.sample_page import curves, sample_page
 
 VOID = {"meta", "link", "wbr", "input", "br", "img"}
@@ -131,6 +142,32 @@ def test_hostile_texts_are_shown_not_run():
     for tag in ("h1", "h2", "h3", "p", "li", "td", "summary", "code", "a", "footer", "title"):
         assert any(HOSTILE in text for text in document.text[tag]), tag
     assert {image["alt"] for image in document.all("img")} == {HOSTILE}
+
+
+def test_the_answer_comes_first_and_is_escaped():
+    answer = Answer(HOSTILE, HOSTILE, HOSTILE, HOSTILE, [HOSTILE, "b"], [HOSTILE])
+    text = render_page(replace(page_of(HOSTILE), answer=answer))
+    document = Document(text)
+    assert Counter(tag for tag, _ in document.elements)["script"] == 1
+    assert document.text["strong"] == [HOSTILE]
+    order = ['class="answer"', "What the answer hinges on", "What to do next", "<nav", "<main"]
+    places = [text.index(words) for words in order if words in text]
+    assert places == sorted(places)
+    assert len(places) == 4  # a page with one section has no table of contents
+    bare = Document(render_page(replace(page_of("a"), answer=Answer("Yes."))))
+    assert "strong" not in bare.text
+    assert "Yes." in bare.text["p"]
+
+
+def test_an_answer_as_text():
+    answer = Answer("Yes.", "load", "0.9", "0.8 to 1.0", ["policy"], ["more runs"])
+    assert answer_text(answer) == [
+        "Answer: Yes.",
+        "  load: 0.9 (0.8 to 1.0)",
+        "  hinges on: policy",
+        "  next: more runs",
+    ]
+    assert answer_text(Answer("No.")) == ["Answer: No."]
 
 
 def test_pictures_are_reported_of_and_fit_the_page(document):

@@ -12,8 +12,10 @@ from clustersim.cli.main import main
 from clustersim.plots.axis import axis_of
 from clustersim.plots.study_axes import study_axes
 from clustersim.report import run_study, write_report
-from clustersim.report.findings import findings, warnings
+from clustersim.report.findings import findings, findings_table, warnings
+from clustersim.report.study_answer import study_answer
 from clustersim.report.study_figures import draw_plots
+from clustersim.report.study_page import study_page
 from clustersim.studies import define_study, load_result
 from tests.report.browser import Browser
 from tests.study_stores import keep_runs
@@ -60,9 +62,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_tables_and_pictures_lie_in_the_folder(folder: Path) -> None:
     result = load_result(folder)
-    for name in ("runs", "points", "capacities", "gains", "differences"):
+    for name in ("runs", "points", "capacities", "gains", "differences", "findings"):
         kept = pd.read_parquet(folder / f"{name}.parquet")
-        pd.testing.assert_frame_equal(kept, getattr(result, name), check_exact=True)
+        made = findings_table(result) if name == "findings" else getattr(result, name)
+        pd.testing.assert_frame_equal(kept, made, check_exact=True, check_dtype=name != "findings")
         assert len(pd.read_csv(folder / f"{name}.csv")) == len(kept)
     pictures = {path.name for path in folder.glob("*.png")}
     assert pictures == {"1-capacity.png", "2-differences.png", "3-curve.png", "4-warm-up.png"}
@@ -114,6 +117,25 @@ def test_the_page_in_a_browser(folder: Path, browser: Browser) -> None:
     assert browser.overflow() <= 0
 
 
+def test_the_answer_comes_first(folder: Path) -> None:
+    """On the page that the study wrote, before the figures, and nothing is lost below."""
+    result = load_result(folder)
+    answer = study_answer(result)
+    assert answer is not None
+    best = result.capacities.sort_values("capacity").iloc[-1]
+    assert answer.sentence.startswith("Meets the objective (mean wait ≤ 5 min): up to offered load")
+    assert f"best: {best['scheduler.policy']}" in answer.sentence
+    assert answer.value == f"{best['capacity']:.3f}"
+    page = study_page(result, folder, [])
+    titles = [section.title for section in page.sections]
+    assert titles[0] == "Main figure"
+    (listed,) = (s for s in page.sections if s.title == "All findings")
+    assert listed.parts[0].frame["finding"].tolist() == findings(result)
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    places = [text.index(words) for words in ('class="answer"', "<main", "<img", "<table")]
+    assert places == sorted(places)
+
+
 def test_the_page_is_the_same_again(folder: Path) -> None:
     page = write_report(folder)
     before = page.read_bytes()
@@ -139,6 +161,8 @@ def test_the_commands(tmp_path: Path, monkeypatch, capsys) -> None:
     assert main(["study", "study.yaml", "--out", "out", "--workers", "1", "--format", "pdf"]) == 0
     printed = capsys.readouterr().out
     assert "8 runs in" in printed
+    assert "Answer: Best: " in printed
+    assert "page: out/report.html" in printed
     # A row for each point, with the numbers of points.csv.
     points = pd.read_csv("out/points.csv")
     rows = [line.split() for line in printed.splitlines() if line.startswith(("fcfs ", "easy "))]

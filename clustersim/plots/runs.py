@@ -1,0 +1,241 @@
+"""Plots of one run: the queue and the utilisation over time, and the waits by job size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from clustersim.analysis.size_waits import ALL_SIZES
+from clustersim.array_types import Floats
+from clustersim.plots.axis import Axis
+from clustersim.plots.direct_labels import EndLabel, label_ends
+from clustersim.plots.figure import (
+    DOUBLE,
+    StudyFigure,
+    describe,
+    dress,
+    panel,
+    panel_width,
+    plot_style,
+    study_figure,
+    type_size,
+)
+from clustersim.plots.rows import name_categories
+from clustersim.plots.style import COLOURS, colour
+from clustersim.plots.ticks import set_axis
+
+__all__ = [
+    "draw_recorded_waits",
+    "draw_run",
+    "draw_size_waits",
+    "plot_queue",
+    "plot_size_waits",
+    "plot_utilisation",
+]
+
+_MOST_STEPS, _BINS, _UTILISATION_BINS = 600, 400, 80
+"""A step function with more steps is shown by its mean and largest value in this many bins."""
+_MOST_POOLS = 5
+_QUANTILES = (("median", "o"), ("p90", "s"), ("p95", "^"))
+"""Names and markers of the quantiles that are drawn."""
+
+
+def draw_run(
+    queue: pd.DataFrame, utilisation: pd.DataFrame, *, since: str = "time 0"
+) -> StudyFigure:
+    """Draw the number of waiting jobs above the utilisation, over the same time.
+
+    Parameters
+    ----------
+    queue : DataFrame
+        From :func:`~clustersim.simulation.queue_length.queue_length`.
+    utilisation : DataFrame
+        Utilisation of a result.
+    since : str
+        Date at time 0, for the label of the axis.
+    """
+    figure = study_figure(2, width=DOUBLE, columns=1, panel_height=1.9)
+    plot_queue(queue, ax=figure.panels[0], since=since)
+    plot_utilisation(utilisation, ax=figure.panels[1], since=since)
+    return figure
+
+
+def plot_queue(queue: pd.DataFrame, *, since: str = "time 0", ax: Axes | None = None) -> Axes:
+    """Plot the number of waiting jobs over time.
+
+    A queue that changes often is shown by its mean and its largest value in short intervals.
+
+    Parameters
+    ----------
+    queue, since
+        As for :func:`draw_run`.
+    ax : Axes, optional
+    """
+    time_s = queue["time_s"].to_numpy(dtype=np.float64)
+    jobs = queue["jobs"].to_numpy(dtype=np.float64)
+    with plot_style(DOUBLE if ax is None else ax):
+        ax = panel(ax)
+        x_axis = _time_axis(ax, time_s, since)
+        y_axis = set_axis(ax, "y", Axis("waiting jobs", dimension="count", logarithmic=False), jobs)
+        if len(time_s) <= _MOST_STEPS:
+            ax.step(time_s, jobs, where="post", color=COLOURS["blue"], lw=1.2)
+        else:
+            edges = np.linspace(time_s[0], time_s[-1], _BINS + 1)
+            most = _largest(time_s, jobs, edges)
+            ax.stairs(most, edges, fill=True, color=COLOURS["sky"], alpha=0.55, lw=0)
+            ax.stairs(_means(time_s, jobs, edges), edges, color=COLOURS["blue"], lw=1.2)
+            describe(ax, f"Queue: mean (line) and largest value (shading) in {_BINS} intervals.")
+        dress(ax, "Queue length", x=x_axis.title, y=y_axis.title)
+    return ax
+
+
+def plot_utilisation(
+    utilisation: pd.DataFrame, *, since: str = "time 0", ax: Axes | None = None
+) -> Axes:
+    """Plot the share of the installed accelerators that jobs hold, by pool, over time.
+
+    Means over short intervals are shown. Of more than five pools, only the sum is drawn.
+
+    Parameters
+    ----------
+    utilisation, since
+        As for :func:`draw_run`.
+    ax : Axes, optional
+    """
+    names = list(dict.fromkeys(map(str, utilisation["pool"])))
+    end_s = float(utilisation["time_s"].max()) or 1.0
+    edges = np.linspace(0.0, end_s, _UTILISATION_BINS + 1)
+    held, there = {}, {}
+    for name, steps in utilisation.groupby("pool", observed=True, sort=False):
+        time_s = steps["time_s"].to_numpy(dtype=np.float64)
+        held[str(name)] = _means(time_s, steps["allocated"].to_numpy(dtype=np.float64), edges)
+        there[str(name)] = _means(time_s, steps["installed"].to_numpy(dtype=np.float64), edges)
+    if len(names) > _MOST_POOLS:
+        held = {"all pools": np.sum([*held.values()], axis=0)}
+        there = {"all pools": np.sum([*there.values()], axis=0)}
+    with plot_style(DOUBLE if ax is None else ax):
+        ax = panel(ax)
+        x_axis = _time_axis(ax, np.array([0.0, end_s]), since)
+        y_axis = set_axis(ax, "y", Axis("allocated accelerators", dimension="share"), [0.0, 1.0])
+        ends = []
+        for k, (name, own) in enumerate(held.items()):
+            share = np.divide(
+                own, there[name], out=np.full(len(own), np.nan), where=there[name] > 0
+            )
+            ax.stairs(share, edges, color=colour(k), lw=1.2, baseline=None)
+            known = share[np.isfinite(share)]
+            middle = float(known.mean()) if len(known) else np.nan
+            ends.append(EndLabel(name, np.nan, middle, colour(k)))
+        if len(ends) > 1 or len(names) > 1:
+            label_ends(ax, ends)
+        describe(ax, f"Utilisation: means over {_UTILISATION_BINS} intervals.")
+        dress(ax, "Utilisation by pool" if len(ends) > 1 else "Utilisation", x=x_axis.title,
+              y=y_axis.title)  # fmt: skip
+    return ax
+
+
+def draw_size_waits(waits: pd.DataFrame) -> StudyFigure:
+    """Draw quantiles of the wait by job size.
+
+    Parameters
+    ----------
+    waits : DataFrame
+        From :func:`~clustersim.analysis.size_waits.waits_by_size`.
+    """
+    figure = study_figure(width=DOUBLE, panel_height=2.5)
+    plot_size_waits(waits, ax=figure.panels[0])
+    return figure
+
+
+def draw_recorded_waits(waits: pd.DataFrame) -> StudyFigure:
+    """Draw quantiles of the recorded and of the simulated wait by job size, side by side.
+
+    Parameters
+    ----------
+    waits : DataFrame
+        From :func:`~clustersim.analysis.size_waits.recorded_waits`.
+    """
+    figure = study_figure(width=DOUBLE, panel_height=2.8)
+    plot_size_waits(waits, kinds=("recorded", "simulated"), ax=figure.panels[0])
+    return figure
+
+
+def plot_size_waits(
+    waits: pd.DataFrame, *, kinds: Sequence[str] = ("",), ax: Axes | None = None
+) -> Axes:
+    """Plot the median, the 90th and the 95th percentile of the wait by job size.
+
+    Parameters
+    ----------
+    waits : DataFrame
+        ``size``, ``median_wait_s``, ``p90_wait_s`` and ``p95_wait_s``; the row of all jobs is not
+        drawn.
+    kinds : sequence of str
+        First words of these columns, such as ``recorded`` and ``simulated``, which are drawn
+        beside each other; "" for none.
+    ax : Axes, optional
+    """
+    rows = waits[waits["size"] != ALL_SIZES]
+    columns = [
+        [f"{kind}_{name}_wait_s".removeprefix("_") for name, _ in _QUANTILES] for kind in kinds
+    ]
+    with plot_style(DOUBLE if ax is None else ax):
+        ax = panel(ax)
+        axis = Axis("wait", dimension="duration")
+        fits = set_axis(
+            ax,
+            "y",
+            axis,
+            np.concatenate([rows[names].to_numpy(dtype=np.float64).ravel() for names in columns]),
+        )
+        for k, (kind, names) in enumerate(zip(kinds, columns, strict=True)):
+            at = np.arange(len(rows)) + 0.3 * (k - (len(kinds) - 1) / 2)
+            ink = colour((1, 0)[k]) if len(kinds) > 1 else colour(0)
+            ax.vlines(
+                at,
+                rows[names[0]],
+                rows[names[-1]],
+                color=ink,
+                lw=2.2,
+                alpha=0.4,
+                zorder=1,
+                label=kind,
+            )
+            for name, (_, marker) in zip(names, _QUANTILES, strict=True):
+                look: dict[str, Any] = {"marker": marker, "ls": "none", "clip_on": False}
+                ax.plot(at, rows[name], color=ink, zorder=3, **look)
+        ax.set_xlim(-0.5, len(rows) - 0.5)
+        slot = 72.0 * (panel_width(ax) - 1.1) / max(1, len(rows))
+        name_categories(ax, [str(size) for size in rows["size"]], slot)
+        ax.grid(axis="x", visible=False)
+        if kinds[0]:
+            look = {"loc": "best", "handletextpad": 0.3, "fontsize": type_size(ax)}
+            ax.legend(**look)
+        describe(ax, "Circle: median. Square: 90th percentile. Triangle: 95th percentile.")
+        title = " and ".join([*kinds]) + " waits by job size" if kinds[0] else "waits by job size"
+        dress(ax, title, x="accelerators of the job", y=fits.title)
+    return ax
+
+
+def _time_axis(ax: Axes, time_s: Floats, since: str) -> Axis:
+    axis = Axis(f"time since {since}" if since != "time 0" else "simulated time",
+                dimension="duration", logarithmic=False)  # fmt: skip
+    return set_axis(ax, "x", axis, time_s, room=(0.0, 0.01))
+
+
+def _means(time_s: Floats, values: Floats, edges: Floats) -> Floats:
+    """Return the mean of a step function over time in each bin."""
+    whole = np.concatenate([[0.0], np.cumsum(values[:-1] * np.diff(time_s))])
+    return np.asarray(np.diff(np.interp(edges, time_s, whole)) / np.diff(edges))
+
+
+def _largest(time_s: Floats, values: Floats, edges: Floats) -> Floats:
+    """Return the largest value of a step function in each bin."""
+    first = np.searchsorted(time_s, edges, side="right") - 1
+    most = np.maximum.reduceat(values, first[:-1])
+    inside = time_s[first[1:]] < edges[1:]
+    return np.where(inside, np.maximum(most, values[first[1:]]), most)

@@ -1,0 +1,181 @@
+"""The HTML page of a purchase plan, from the file ``plan.json`` in its folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clustersim.catalogue import hypothetical_note, load_catalogue
+from clustersim.errors import InputError
+from clustersim.files import yaml_text
+from clustersim.plots.purchases import draw_costs, draw_purchases, draw_regret
+from clustersim.plots.style import svg_text
+from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table, write_page
+from clustersim.report.sources import source_tables
+
+__all__ = ["PLAN_FILE", "plan_page", "write_plan_page"]
+
+PLAN_FILE = "plan.json"
+"""File with all tables of a plan."""
+_TITLES = {
+    "purchases": (
+        "Purchases",
+        "Nodes and chips bought, and those then in place; rows without purchases are left out.",
+    ),
+    "costs": ("Costs", "Cost of each scenario; the spending is the price of the purchases."),
+    "allocation": ("Allocation", "Nodes of each chip that work for each class of jobs."),
+    "shadow_prices": (
+        "Shadow prices",
+        "Saving in expected cost per additional unit of a limit, for small changes; for a demand, "
+        "the negative of its added cost. Limits that are not binding are left out.",
+    ),
+    "regret": ("Regret", "Cost above that of the best purchases, by realised scenario."),
+    "rounds": ("Rounds of the simulation", "Service in each round, scenario and quarter."),
+    "shortfall": ("Missing amounts", "Changes that would make a plan possible."),
+    "assumptions": ("Assumptions of the plan", "Each with its origin."),
+    "reference_fleet": ("Fleet at the end of the plan", "Compared with the reference fleet."),
+}
+_LEFT_OUT = {"purchases": "nodes", "shadow_prices": "saves_cny"}
+"""Columns of tables of which the page leaves out the rows with 0."""
+_MOST_ROWS = 60
+
+
+def write_plan_page(folder: str | Path) -> Path:
+    """Write the page ``report.html`` into the folder of a plan.
+
+    Raises
+    ------
+    InputError
+        If the folder has no readable ``plan.json``, or the page cannot be written.
+    """
+    path = Path(folder) / PLAN_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(path, f"cannot be read: {error}") from None
+    if not isinstance(content, dict) or not isinstance(content.get("question"), dict):
+        raise InputError(path, "is not the file of a plan: it has no question")
+    return write_page(plan_page(content), Path(folder) / "report.html")
+
+
+def plan_page(content: Mapping[str, Any]) -> Page:
+    """Return the page of a plan.
+
+    Parameters
+    ----------
+    content : mapping
+        Content of ``plan.json``.  Files of earlier versions have no ``answer``; their conclusion is
+        shown instead.
+    """
+    question = content["question"]
+    sections = [Section(title, parts) for title, parts in _sections(content) if parts]
+    used = content.get("versions", {})
+    return Page(
+        title=str(question.get("name", "Plan")),
+        question=str(question.get("question", "")),
+        lead=[*(f"Warning: {text}." for text in content.get("warnings", ()))],
+        sections=[*sections, Section("Reproduction", [*_reproduction(content)])],
+        footer=f"clustersim {used.get('clustersim', '')} (code {used.get('code', 'unknown')}), "
+        f"Python {used.get('python', '')}",
+        answer=_answer(content),
+    )
+
+
+def _answer(content: Mapping[str, Any]) -> Answer:
+    found = content.get("answer")
+    if not isinstance(found, Mapping):
+        return Answer(str(content.get("conclusion", "The plan has no conclusion.")))
+    return Answer(
+        str(found["sentence"]),
+        str(found["label"]),
+        str(found["value"]),
+        str(found["interval"]),
+        [str(text) for text in found["hinges_on"]],
+        [str(text) for text in found["next_steps"]],
+    )
+
+
+def _sections(
+    content: Mapping[str, Any],
+) -> Iterator[tuple[str, list[str | Figure | Table | Listing]]]:
+    purchases, costs = _frame(content, "purchases"), _frame(content, "costs")
+    first: list[str | Figure | Table | Listing] = []
+    if purchases is not None:
+        figure = draw_purchases(purchases)
+        first.append(Figure("Chips bought by quarter", svg_text(figure), figure.caption))
+    yield "Purchases", [*first, *_tables(content, "shortfall", "purchases", "reference_fleet")]
+    drawn: list[str | Figure | Table | Listing] = []
+    if costs is not None:
+        figure = draw_costs(costs)
+        drawn.append(Figure("Cost by scenario", svg_text(figure), figure.caption))
+    yield "Costs", [*drawn, *_tables(content, "costs", "allocation")]
+    spread: list[str | Figure | Table | Listing] = []
+    regret = _frame(content, "regret")
+    if regret is not None and regret["scenario"].nunique() > 1 and regret["regret_cny"].any():
+        figure = draw_regret(regret)
+        spread.append(Figure("Regret by scenario", svg_text(figure), figure.caption))
+    yield "Limits and scenarios", [*spread, *_tables(content, "regret", "shadow_prices")]
+    yield "Service in simulation", [*_tables(content, "rounds")]
+    yield "Assumptions and notes", [*_assumptions(content)]
+
+
+def _frame(content: Mapping[str, Any], name: str) -> pd.DataFrame | None:
+    """Return a table of the plan; None if the plan does not have it or it is empty."""
+    rows = content.get(name)
+    if not isinstance(rows, list) or not rows:
+        return None
+    return pd.DataFrame([
+        {key: math.inf if value == "infinite" else value for key, value in row.items()}
+        for row in rows
+    ])  # fmt: skip
+
+
+def _tables(content: Mapping[str, Any], *names: str) -> Iterator[Table]:
+    for name in names:
+        frame = _frame(content, name)
+        if frame is not None:
+            title, caption = _TITLES[name]
+            if name in _LEFT_OUT:
+                frame = frame[frame[_LEFT_OUT[name]] != 0]
+            yield Table(title, frame, caption, most_rows=_MOST_ROWS, file=f"{name}.csv")
+
+
+def _assumptions(content: Mapping[str, Any]) -> Iterator[str | Table | Listing]:
+    """Yield notes, assumptions with their origins, and the sources of the chips."""
+    yield from (f"Note: {note}." for note in content.get("notes", ()))
+    yield from _tables(content, "assumptions")
+    question = content["question"]
+    chips = question.get("chips") or {}
+    names = [str(chip["accelerator"]) for chip in chips.values() if "accelerator" in chip]
+    try:
+        catalogue = load_catalogue(*question.get("catalogue", ()))
+        known = [catalogue.accelerator(name) for name in dict.fromkeys(names)]
+    except InputError as error:
+        yield f"The sources of the chips cannot be shown: {error}."
+        return
+    yield from source_tables(known, catalogue.assumptions)
+    if note := hypothetical_note(known):
+        yield note
+
+
+def _reproduction(content: Mapping[str, Any]) -> Iterator[str | Listing]:
+    """Yield the command that makes the same plan, its question and the versions."""
+    used = content.get("versions", {})
+    yield (
+        f"The same plan follows from this command with clustersim {used.get('clustersim', '')} "
+        f"(code {used.get('code', 'unknown')}). The seed is part of the question."
+    )
+    command = content.get("command") or (
+        "# Write the question below to plan.yaml, then:\nclustersim plan plan.yaml --out again"
+    )
+    yield Listing("Command", str(command))
+    yield Listing("Question", yaml_text(dict(content["question"])))
+    if content.get("conclusion"):
+        yield Listing("Conclusion", str(content["conclusion"]))
+    if used:
+        yield Listing("Versions", "\n".join(f"{name} {version}" for name, version in used.items()))

@@ -1,0 +1,290 @@
+"""The HTML page of a run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clustersim.analysis.columns import SUMMARY
+from clustersim.catalogue import Catalogue, hypothetical_note, load_catalogue
+from clustersim.errors import InputError
+from clustersim.files import yaml_text
+from clustersim.plots.runs import draw_recorded_waits, draw_run, draw_size_waits
+from clustersim.plots.style import svg_text
+from clustersim.report.cells import Format
+from clustersim.report.page import Figure, Listing, Page, Section, Table, write_page
+from clustersim.report.run_answer import policy_of, run_answer
+from clustersim.report.run_tables import RunTables
+from clustersim.report.sources import source_tables
+from clustersim.scenario.run_calendar import calendar_text
+from clustersim.simulation.result import Result
+from clustersim.units import counted, format_percent, format_quantity
+
+__all__ = ["run_page", "write_run_page"]
+
+_MOST_REASONS = 20
+_WAIT_LABELS = {
+    "size": "accelerators of the job",
+    "waiting": "still waiting",
+    "waited": "share that waited",
+    "mean_wait_s": "mean",
+    "median_wait_s": "median",
+    "p90_wait_s": "90th percentile",
+    "p95_wait_s": "95th percentile",
+    "most_wait_s": "longest",
+}
+_RECORDED_LABELS = {
+    "size": "accelerators of the job",
+    "jobs": "jobs compared",
+    **{
+        f"{kind}_{name}_wait_s": f"{label}, {kind}"
+        for kind in ("recorded", "simulated")
+        for name, label in (
+            ("median", "median"),
+            ("p90", "90th percentile"),
+            ("p95", "95th percentile"),
+        )
+    },
+}
+
+
+def write_run_page(folder: str | Path, result: Result | None = None) -> Path:
+    """Write the page ``report.html`` into the folder of a run.
+
+    Parameters
+    ----------
+    folder : str or Path
+    result : Result, optional
+        The result in the folder; it is loaded by default.
+
+    Raises
+    ------
+    InputError
+        If the folder is not that of a run, or the page cannot be written.
+    """
+    folder = Path(folder)
+    loaded = Result.load(folder) if result is None else result
+    return write_page(run_page(loaded), folder / "report.html")
+
+
+def run_page(result: Result, tables: RunTables | None = None) -> Page:
+    """Return the page of a run.
+
+    Parameters
+    ----------
+    result : Result
+    tables : RunTables, optional
+        The tables derived from the result, if they are known already.
+    """
+    tables = RunTables.of(result) if tables is None else tables
+    facts = result.provenance
+    sections = [
+        Section("Waits", _waits(tables)),
+        Section("Queue and utilisation", _over_time(result, tables)),
+    ]
+    if tables.recorded_waits is not None:
+        sections.append(Section("Comparison with the log", _recorded(tables.recorded_waits)))
+    if unfinished := [*_unfinished(result)]:
+        sections.append(Section("Jobs that did not finish", unfinished))
+    sections.append(Section("Assumptions and notes", [*_assumptions(result)]))
+    sections.append(Section("Reproduction", [*_reproduction(facts)]))
+    used = facts.get("versions", {})
+    seed = f", seed {facts['seed']}" if "seed" in facts else ""
+    return Page(
+        title=_title(facts),
+        question=_question(result),
+        lead=[],
+        sections=sections,
+        footer=f"clustersim {used.get('clustersim', '')} (code {used.get('code', 'unknown')}), "
+        f"Python {used.get('python', '')}{seed}",
+        answer=run_answer(result, tables),
+    )
+
+
+def _scenario(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    scenario = facts.get("scenario")
+    return scenario if isinstance(scenario, Mapping) else {}
+
+
+def _title(facts: Mapping[str, Any]) -> str:
+    if "replay" in facts:
+        return f"Replay of {Path(str(facts['replay'].get('jobs', 'a log'))).name}"
+    return str(_scenario(facts).get("name") or "Run")
+
+
+def _question(result: Result) -> str:
+    policy = policy_of(result.provenance)
+    under = f" under the policy {policy}" if policy else ""
+    return (
+        f"How long do {counted(len(result.jobs), 'job')} wait{'s' * (len(result.jobs) == 1)}"
+        f"{under}, and how busy is the fleet?"
+    )
+
+
+def _waits(tables: RunTables) -> list[str | Figure | Table]:
+    waits = tables.waits_by_size
+    if waits.empty:
+        return ["No job was submitted that can run."]
+    figure = draw_size_waits(waits)
+    table = Table(
+        "Waits until the first start, by job size",
+        waits,
+        "The wait of a job that had not started counts until the end of the run.",
+        labels=_WAIT_LABELS,
+        formats={"waited": format_percent},
+        file="waits_by_size.parquet",
+    )
+    return [Figure("Waits by job size", svg_text(figure), figure.caption), table]
+
+
+def _over_time(result: Result, tables: RunTables) -> list[str | Figure | Table]:
+    calendar = result.calendar
+    since = calendar.text(0.0) if calendar.is_dated else "time 0"
+    figure = draw_run(tables.queue_length, result.utilisation, since=since)
+    return [
+        Figure("Queue length and utilisation over time", svg_text(figure), figure.caption),
+        _summary(result),
+    ]
+
+
+def _summary(result: Result) -> Table:
+    """Return the summary by pool and virtual cluster, as printed, with its energy and costs."""
+    headings = {each.name: each.heading for each in SUMMARY if each.heading}
+    extra = {
+        each.name: each.name.removesuffix("_cny").removesuffix("_j").removesuffix("_kg")
+        for each in SUMMARY
+        if each.dimension in ("energy", "money", "mass") and not each.heading
+    }
+    labels = {**headings, **{name: text.replace("_", " ") for name, text in extra.items()}}
+    formats: dict[str, Format] = {}
+    for each in SUMMARY:
+        if each.dimension in ("duration", "share", "energy", "money", "mass"):
+            formats[each.name] = partial(format_quantity, dimension=each.dimension)
+    shown = [name for name in labels if name in result.summary]
+    return Table(
+        "Pools",
+        result.summary[shown],
+        "Waits are those of jobs that started. Jobs that never ran belong to no pool.",
+        labels=labels,
+        formats=formats,
+        file="summary.parquet",
+    )
+
+
+def _recorded(waits: pd.DataFrame) -> list[str | Figure | Table]:
+    figure = draw_recorded_waits(waits)
+    table = Table(
+        "Simulated and recorded waits by job size",
+        waits,
+        "Only jobs that started in the simulation and whose start the log recorded are compared.",
+        labels=_RECORDED_LABELS,
+        file="recorded_waits.parquet",
+    )
+    return [Figure("Simulated and recorded waits", svg_text(figure), figure.caption), table]
+
+
+def _unfinished(result: Result) -> Iterator[str | Table]:
+    """Yield a table of the reasons why jobs did not finish or can never run."""
+    jobs = result.jobs[result.jobs["reason"].notna()]
+    if jobs.empty:
+        return
+    counts = jobs.groupby(["outcome", "reason"], observed=True).size()
+    table = counts.sort_values(ascending=False, kind="stable").rename("jobs").reset_index()
+    yield Table("Reasons", table, most_rows=_MOST_REASONS)
+
+
+def _assumptions(result: Result) -> Iterator[str | Table | Listing]:
+    """Yield what the result assumes: sources, notes, and what was dropped from a log."""
+    facts = result.provenance
+    scenario = _scenario(facts)
+    if scenario.get("description"):
+        yield f"Scenario: {scenario['description']}"
+    yield from (f"{line[:1].upper()}{line[1:]}." for line in calendar_text(facts))
+    if "replay" in facts:
+        asked = facts["replay"]
+        if asked.get("accelerators"):
+            yield (
+                f"The fleet is one pool of {asked['accelerators']:,} accelerators without a "
+                "topology. Every job runs for the time in the log."
+            )
+        else:
+            yield f"The fleet is {asked.get('cluster')}. Every job runs for the time in the log."
+    for name in ("assumptions", "topology"):
+        yield from (f"{line}." for line in facts.get(name, ()))
+    yield from (f"Note: {note}." for note in facts.get("notes", ()))
+    if facts.get("log"):
+        yield Listing("Log", "\n".join(map(str, facts["log"])))
+    names = [str(pool["accelerator"]) for pool in _pools(scenario) if "accelerator" in pool]
+    if not names:
+        return
+    try:
+        catalogue = load_catalogue(*scenario.get("catalogue", ()))
+        yield from _sources(catalogue, list(dict.fromkeys(names)), scenario)
+    except InputError as error:
+        yield f"The sources of the chips cannot be shown: {error}."
+
+
+def _pools(scenario: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    cluster = scenario.get("cluster")
+    pools = cluster.get("pools") if isinstance(cluster, Mapping) else None
+    return [pool for pool in (pools or {}).values() if isinstance(pool, Mapping)]
+
+
+def _sources(
+    catalogue: Catalogue, names: Sequence[str], scenario: Mapping[str, Any]
+) -> Iterator[str | Table]:
+    """Yield the numbers of the chips and the planning assumptions, with their sources."""
+    chips = [catalogue.accelerator(name) for name in names]
+    costs = bool(scenario.get("money") or scenario.get("energy"))
+    yield from source_tables(chips, catalogue.assumptions if costs else None)
+    if note := hypothetical_note(chips):
+        yield note
+
+
+def _reproduction(facts: Mapping[str, Any]) -> Iterator[str | Listing]:
+    """Yield the command that makes the same tables, and everything that it depends on."""
+    used = facts.get("versions", {})
+    seed = f" and the seed {facts['seed']}" if "seed" in facts else ""
+    yield (
+        f"The same tables follow from this command with clustersim {used.get('clustersim', '')} "
+        f"(code {used.get('code', 'unknown')}){seed}."
+    )
+    if command := _command(facts):
+        yield Listing("Command", command)
+    if scenario := _scenario(facts):
+        yield Listing("Resolved scenario", yaml_text(dict(scenario)))
+    if used:
+        lines = "\n".join(f"{name} {version}" for name, version in used.items())
+        yield Listing("Versions", lines)
+
+
+def _command(facts: Mapping[str, Any]) -> str:
+    """Return the command of a run; "" if it is unknown."""
+    if facts.get("command"):
+        return str(facts["command"])
+    if "replay" in facts:
+        return _replay_command(facts["replay"])
+    if _scenario(facts):
+        return (
+            "# Write the resolved scenario below to scenario.yaml, then:\n"
+            "clustersim run scenario.yaml --out again"
+        )
+    return ""
+
+
+def _replay_command(asked: Mapping[str, Any]) -> str:
+    words = ["clustersim", "replay", str(asked.get("jobs")), "--policy", str(asked.get("policy"))]
+    for name in ("accelerators", "cluster", "placement", "format"):
+        if asked.get(name) is not None:
+            words += [f"--{name}", str(asked[name])]
+    for name in ("sort", "exact_estimates"):
+        if asked.get(name):
+            words.append(f"--{name.replace('_', '-')}")
+    for path in asked.get("catalogue") or ():
+        words += ["--catalogue", str(path)]
+    return f"{shlex.join(words)} --out again"

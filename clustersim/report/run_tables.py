@@ -1,0 +1,133 @@
+"""Tables that are derived from the result of a run, and all its tables as CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from clustersim.analysis.size_waits import recorded_waits, waits_by_size
+from clustersim.calendar import Calendar
+from clustersim.outputs import replacing
+from clustersim.simulation.queue_length import queue_length
+from clustersim.simulation.result import Result
+from clustersim.spreadsheets import plain_cells
+
+__all__ = ["RunTables", "csv_table", "write_csv", "write_tables"]
+
+_TIMES = ("submit_s", "recorded_start_s", "start_s", "finish_s", "begin_s", "end_s", "time_s")
+"""Columns with points in time; each gets a column with dates in the CSV files."""
+_OF_RESULT = {
+    "jobs": "jobs",
+    "allocation_ranges": "allocations",
+    "utilisation": "utilisation",
+    "summary": "summary",
+    "attempts": "attempts",
+    "outages": "outages",
+    "serving": "serving",
+    "costs": "costs",
+}
+"""Name of the CSV file of each table of a result, without its suffix."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunTables:
+    """Tables that are derived from the result of a run.
+
+    Attributes
+    ----------
+    queue_length : pandas.DataFrame
+        See :func:`~clustersim.simulation.queue_length.queue_length`.
+    waits_by_size : pandas.DataFrame
+        See :func:`~clustersim.analysis.size_waits.waits_by_size`.
+    recorded_waits : pandas.DataFrame or None
+        See :func:`~clustersim.analysis.size_waits.recorded_waits`.
+    """
+
+    queue_length: pd.DataFrame
+    waits_by_size: pd.DataFrame
+    recorded_waits: pd.DataFrame | None
+
+    @classmethod
+    def of(cls, result: Result) -> RunTables:
+        """Return the tables of a result."""
+        end_s = float(result.provenance["simulated_s"])
+        return cls(
+            queue_length(result.jobs, result.allocation_ranges, end_s),
+            waits_by_size(result.jobs, end_s),
+            recorded_waits(result.jobs, result.provenance),
+        )
+
+    def by_file(self) -> dict[str, pd.DataFrame]:
+        """Return the tables by the names of their files, without suffix."""
+        tables = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: table for name, table in tables.items() if table is not None}
+
+
+def write_tables(tables: RunTables, folder: Path) -> None:
+    """Write the derived tables of a run as Parquet into its folder.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be written.
+    """
+    for name, table in tables.by_file().items():
+        with replacing(folder / f"{name}.parquet") as draft:
+            table.to_parquet(draft, index=False)
+
+
+def write_csv(result: Result, tables: RunTables, folder: Path) -> None:
+    """Write all tables of a run as CSV into its folder.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be written.
+    """
+    own = {file: getattr(result, name) for name, file in _OF_RESULT.items()}
+    for name, table in {**own, **tables.by_file()}.items():
+        if table is not None:
+            with replacing(folder / f"{name}.csv") as draft:
+                plain_cells(csv_table(name, table, result.calendar)).to_csv(draft, index=False)
+
+
+def csv_table(name: str, table: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
+    """Return a table with the columns that only its CSV file has.
+
+    The jobs get ``wait_s`` (seconds from submission to the first start) after ``start_s``; a column
+    of the input with this name becomes ``recorded_wait_s``. If the run has a start date, each
+    column with a time, such as ``start_s``, is followed by its local date and time in ISO 8601,
+    such as ``start_local``.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file without its suffix.
+    table : pandas.DataFrame
+    calendar : Calendar
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> steps = pd.DataFrame({"time_s": [0.0, 90.0], "jobs": [0, 2]})
+    >>> table = csv_table("queue_length", steps, Calendar(datetime(2026, 1, 1)))
+    >>> table.columns.tolist(), table["time_local"][1]
+    (['time_s', 'time_local', 'jobs'], '2026-01-01T00:01:30')
+    """
+    if name == "jobs":
+        table = table.rename(columns={"wait_s": "recorded_wait_s"})
+        place = list(table.columns).index("start_s") + 1
+        table.insert(place, "wait_s", table["start_s"] - table["submit_s"])
+    columns: dict[str, pd.Series] = {}
+    for column in map(str, table.columns):
+        columns[column] = table[column]
+        local = f"{column.removesuffix('_s')}_local"
+        if calendar.is_dated and column in _TIMES and local not in table:
+            times = pd.to_numeric(table[column], errors="coerce").to_numpy(
+                dtype=np.float64, na_value=np.nan
+            )
+            columns[local] = pd.Series(calendar.iso_texts(times), index=table.index, dtype=object)
+    return pd.DataFrame(columns)

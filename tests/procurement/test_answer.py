@@ -1,0 +1,91 @@
+"""The answer of a plan, and its page."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+
+import pytest
+from files import TWO_CHIPS
+from ruamel.yaml import YAML
+
+from clustersim.cli.main import main
+
+HOSTILE = "<script>window.hit = 1</script>"
+
+
+def planned(folder: Path, fields: dict, *options: str) -> tuple[int, dict, str]:
+    """Make a plan; give back its exit code, its file and the text of its page."""
+    file = folder / "plan.yaml"
+    YAML(typ="safe", pure=True).dump(json.loads(json.dumps(fields)), file)
+    code = main(["plan", str(file), "--out", str(folder / "out"), "--format", "svg", *options])
+    content = json.loads((folder / "out" / "plan.json").read_text())
+    page = folder / "out" / "report.html"
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    assert HOSTILE not in text
+    return code, content, html.unescape(re.sub(r"<[^>]+>", "", text)).replace("\xa0", " ")
+
+
+def test_the_answer_is_first_on_the_page(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    code, content, text = planned(tmp_path, {**TWO_CHIPS, "question": f"What {HOSTILE}?"})
+    assert code == 0
+    assert f"page: {tmp_path / 'out' / 'report.html'}" in capsys.readouterr().out
+    answer, costs = content["answer"], content["costs"]
+    assert answer["sentence"].startswith("Buy ")
+    assert f"for an expected cost of {answer['value']}" in answer["sentence"]
+    number = float(answer["value"].split()[0].replace(",", ""))
+    scale = {"million": 1e6, "billion": 1e9}.get(answer["value"].split()[1], 1.0)
+    assert number * scale == pytest.approx(content["expected_cost_cny"], rel=1e-3)
+    low, high = (f(row["cost_cny"] for row in costs) for f in (min, max))
+    assert f"range over {len(costs)} scenarios" in answer["interval"]
+    found = re.findall(r"[\d.,]+", answer["interval"].partition(": ")[2])
+    ends = [float(text.replace(",", "")) * scale for text in found]
+    assert ends == pytest.approx([low, high], rel=1e-3)
+    assert any(line.startswith("Price: The price of the purchases") for line in answer["hinges_on"])
+    assert any("Add a section verify" in line for line in answer["next_steps"])
+    words = [
+        f"What {HOSTILE}?",
+        answer["sentence"],
+        "What the answer hinges on",
+        "What to do next",
+        "Chips bought by quarter",
+        "Cost by scenario",
+        "Assumptions of the plan",
+        "From the catalogue",
+        "The same plan follows from this command",
+        "clustersim plan",
+    ]
+    places = [text.index(each) for each in words]
+    assert places == sorted(places)
+    assert "--out again" in text
+    assert f"(code {content['versions']['code']})" in text
+
+
+def test_no_plan_and_no_page(tmp_path: Path) -> None:
+    code, content, text = planned(tmp_path, {**TWO_CHIPS, "budget": "0 CNY"})
+    assert code == 1
+    assert content["answer"]["sentence"] == "No plan satisfies the limits."
+    assert "The smallest amount missing: budget" in content["answer"]["hinges_on"][0]
+    assert "Missing amounts" in text
+    (tmp_path / "b").mkdir()
+    assert planned(tmp_path / "b", TWO_CHIPS, "--no-report")[2] == ""
+
+
+def test_the_page_of_a_folder_of_an_earlier_version(tmp_path: Path, capsys) -> None:
+    planned(tmp_path, TWO_CHIPS)
+    out = tmp_path / "out"
+    before = (out / "report.html").read_bytes()
+    assert main(["report", str(out)]) == 0
+    assert (out / "report.html").read_bytes() == before
+    content = json.loads((out / "plan.json").read_text())
+    old = {key: value for key, value in content.items() if key not in ("answer", "command")}
+    (out / "plan.json").write_text(json.dumps(old))
+    assert main(["report", str(out)]) == 0
+    text = (out / "report.html").read_text(encoding="utf-8")
+    assert html.escape(content["conclusion"][:40], quote=False) in text
+    assert "clustersim plan plan.yaml --out again" in text
+    (out / "plan.json").write_text("{}")
+    assert main(["report", str(out)]) == 2
+    assert "is not the file of a plan" in capsys.readouterr().err

@@ -1,0 +1,279 @@
+"""The page, the CSV files and the further tables of `clustersim run` and `clustersim replay`."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clustersim import Result
+from clustersim.analysis.column_page import TABLES
+from clustersim.calendar import Calendar
+from clustersim.cli.main import main
+from clustersim.report.page import Page, Table
+from clustersim.report.run_page import run_page
+from clustersim.simulation.metrics import wait_s
+from clustersim.time_zones import parse_zone
+from tests.report.browser import Browser
+
+HOSTILE = "<script>window.hit = 1</script>=cmd"
+SCENARIO = {
+    "name": HOSTILE,
+    "description": f"About {HOSTILE}",
+    "start": "2026-03-01",
+    "time_zone": "Europe/Berlin",
+    "cluster": {
+        "name": "two",
+        "pools": {
+            "h20": {"accelerator": "H20", "nodes": 1},
+            "h200": {"accelerator": "H200", "nodes": 1},
+        },
+    },
+    "workload": {
+        "generate": {
+            "arrivals": {"mean_interarrival": "5 min"},
+            "classes": [
+                {
+                    "name": "job",
+                    "weight": 1,
+                    "sizes": {1: 3, 8: 1},
+                    "duration": {"kind": "exponential", "average": "20 min"},
+                }
+            ],
+        },
+        "jobs": 400,
+    },
+    "seed": 3,
+}
+LOG = pd.DataFrame(
+    {
+        "job_id": [1, 2, 3, 4],
+        "submit_s": [0, 0, 10, 20],
+        "n_accelerators": [8, 8, 1, 1],
+        "duration_s": [100, 100, 50, 50],
+        "start_s": [0, 150, 300, 400],
+        "user": ["ann", HOSTILE, "=1+1", "bo"],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run with a calendar, with CSV files."""
+    folder = tmp_path_factory.mktemp("ran")
+    (folder / "s.yaml").write_text(json.dumps(SCENARIO))
+    assert main(["run", str(folder / "s.yaml"), "--out", str(folder / "out"), "--csv"]) == 0
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a replay of a log that recorded starts, with CSV files."""
+    folder = tmp_path_factory.mktemp("replayed")
+    LOG.to_csv(folder / "log.csv", index=False)
+    words = ["replay", str(folder / "log.csv"), "--policy", "fcfs", "--accelerators", "8"]
+    assert main([*words, "--out", str(folder / "out"), "--csv"]) == 0
+    return folder / "out"
+
+
+def shown(folder: Path) -> str:
+    """The text of the page, without pictures."""
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    body = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+    return html.unescape(re.sub(r"<[^>]+>", "", body)).replace("\xa0", " ")
+
+
+def test_the_csv_files_hold_the_tables_with_waits_and_dates(ran: Path) -> None:
+    result = Result.load(ran)
+    for name in ("jobs", "allocations", "utilisation", "summary", "queue_length", "waits_by_size"):
+        csv, parquet = pd.read_csv(ran / f"{name}.csv"), pd.read_parquet(ran / f"{name}.parquet")
+        more = [name for name in csv if name not in parquet]
+        assert [name for name in csv if name not in more] == list(parquet.columns)
+        assert len(csv) == len(parquet)
+        for column in parquet.select_dtypes("number"):
+            assert np.allclose(csv[column], parquet[column], equal_nan=True, rtol=1e-12)
+    jobs = pd.read_csv(ran / "jobs.csv")
+    more = ["submit_local", "start_local", "wait_s", "finish_local"]
+    assert [name for name in jobs if name not in result.jobs] == more
+    assert list(jobs.columns).index("wait_s") == list(jobs.columns).index("start_local") + 1
+    assert np.allclose(jobs["wait_s"], wait_s(result.jobs))
+    for local, time in (("submit_local", "submit_s"), ("finish_local", "finish_s")):
+        assert jobs[local].tolist() == [result.calendar.iso(each) for each in result.jobs[time]]
+    assert jobs["submit_local"][0].endswith("+01:00")
+    queue = pd.read_csv(ran / "queue_length.csv")
+    assert list(queue.columns) == ["time_s", "time_local", "jobs", "accelerators"]
+    assert queue["time_local"][0] == "2026-03-01T00:00:00+01:00"
+
+
+def test_dates_across_a_clock_change_are_those_of_the_calendar() -> None:
+    calendar = Calendar(datetime(2026, 3, 28, 18, tzinfo=parse_zone("Europe/Berlin")))
+    times = np.array([0.0, 25199.9, 25200.0, 28800.0, np.nan, np.inf, 2e7])
+    texts = calendar.iso_texts(times).tolist()
+    assert texts == [calendar.iso(t) if np.isfinite(t) else "" for t in times]
+    assert texts[3] == "2026-03-29T03:00:00+02:00"
+    beyond = Calendar(datetime(9999, 12, 31)).iso_texts([0.0, 1e6]).tolist()
+    assert beyond == ["9999-12-31T00:00:00", ""]
+    assert Calendar().iso_texts([0.0]).tolist() == [""]
+
+
+def test_the_tables_are_those_of_the_dictionary(replayed: Path) -> None:
+    for name in ("queue_length", "waits_by_size", "recorded_waits"):
+        known = [column.name for column in TABLES[name.replace("_", " ")].columns]
+        assert known == list(pd.read_parquet(replayed / f"{name}.parquet").columns)
+
+
+def test_without_options_there_are_no_csv_files_and_without_report_no_page(tmp_path: Path) -> None:
+    LOG.to_csv(tmp_path / "log.csv", index=False)
+    words = ["replay", str(tmp_path / "log.csv"), "--policy", "fcfs", "--accelerators", "8"]
+    assert main([*words, "--out", str(tmp_path / "out"), "--no-report"]) == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {name for name in names if not name.endswith(".parquet")} == {
+        "provenance.json",
+        "summary.json",
+    }
+    assert {"queue_length.parquet", "waits_by_size.parquet", "recorded_waits.parquet"} <= names
+
+
+def test_recorded_waits_by_hand(replayed: Path) -> None:
+    """FCFS on 8 accelerators: the starts are 0, 100, 200 and 200 s."""
+    table = pd.read_csv(replayed / "recorded_waits.csv").set_index("size")
+    assert table["jobs"].to_dict() == {"all": 4, "1": 2, "5-8": 2}
+    # Recorded waits: 0 and 150 s (8 accelerators), 290 and 380 s (1). Simulated: 0, 100, 190, 180.
+    assert table.loc["5-8", "recorded_median_wait_s"] == 75.0
+    assert table.loc["5-8", "simulated_median_wait_s"] == 50.0
+    assert table.loc["1", "recorded_p90_wait_s"] == pytest.approx(371.0)
+    assert table.loc["1", "simulated_p90_wait_s"] == pytest.approx(189.0)
+    assert table.loc["all", "recorded_p95_wait_s"] == pytest.approx(366.5)
+    assert table.loc["all", "simulated_p95_wait_s"] == pytest.approx(188.5)
+    jobs = pd.read_csv(replayed / "jobs.csv")
+    assert jobs["wait_s"].tolist() == [0.0, 100.0, 190.0, 180.0]
+    assert not [name for name in jobs if name.endswith("_local")]
+    assert jobs["user"].tolist()[2] == "'=1+1"
+    text = shown(replayed)
+    assert (
+        "Agreement with the log: the 95th percentile of the wait is 3.14 min in the simulation and "
+        "6.11 min in the log (4 jobs compared)."
+    ) in text
+    assert "Find out why simulated and recorded waits differ" in text
+    assert "--policy fcfs --accelerators 8 --out again" in text
+
+
+def test_the_answer_comes_first_and_says_what_the_tables_hold(ran: Path) -> None:
+    result = Result.load(ran)
+    text = shown(ran)
+    p95 = np.quantile(wait_s(result.jobs), 0.95)
+    order = [
+        text.index(words)
+        for words in (
+            "How long do 400 jobs wait under the policy",
+            "95 % of the jobs start within",
+            "95th percentile of the wait",
+            "What the answer hinges on",
+            "What to do next",
+            "Waits by job size",
+            "Waits until the first start",
+            "Queue length and utilisation over time",
+            "Scenario: About",
+            "The same tables follow from this command",
+        )
+    ]
+    assert order == sorted(order)
+    page = run_page(result)
+    assert page.answer is not None
+    number, unit = page.answer.value.split()
+    assert float(number) * {"s": 1, "min": 60, "h": 3600}[unit] == pytest.approx(p95, rel=0.01)
+    assert page.answer.interval.endswith(unit)
+    used = result.provenance["versions"]
+    assert f"clustersim {used['clustersim']} (code {used['code']}), Python" in page.footer
+    assert page.footer.endswith("seed 3")
+    assert "--out again" in text
+    assert "s.yaml" in text
+    # Each number of a chip has its source beside it.
+    (sources,) = (table for table in _tables(page) if table.title == "Chips")
+    assert set(sources.frame["chip"]) == {"H20", "H200"}
+    assert (sources.frame["source"].str.len() > 5).all()
+
+
+def _tables(page: Page) -> list[Table]:
+    return [part for section in page.sections for part in section.parts if isinstance(part, Table)]
+
+
+def test_the_users_texts_are_escaped(ran: Path, replayed: Path) -> None:
+    for folder in (ran, replayed):
+        text = (folder / "report.html").read_text(encoding="utf-8")
+        assert "<script>window.hit" not in text
+    assert HOSTILE in shown(ran)
+
+
+def test_the_page_is_the_same_again_and_by_the_command(ran: Path, replayed: Path) -> None:
+    for folder in (ran, replayed):
+        before = (folder / "report.html").read_bytes()
+        assert main(["report", str(folder)]) == 0
+        assert (folder / "report.html").read_bytes() == before
+
+
+def test_a_result_of_an_earlier_version_has_a_page(ran: Path, tmp_path: Path) -> None:
+    """Without a command in its provenance, and without tables beside it."""
+    result = Result.load(ran)
+    facts = {key: value for key, value in result.provenance.items() if key != "command"}
+    old = Result(result.jobs, result.allocation_ranges, result.utilisation, result.summary, facts)
+    old.save(tmp_path / "old")
+    assert main(["report", str(tmp_path / "old")]) == 0
+    assert "clustersim run scenario.yaml --out again" in shown(tmp_path / "old")
+
+
+def test_no_job_can_run_and_no_job_waits(tmp_path: Path, capsys) -> None:
+    for size, code, words in (
+        (64, 1, "No job can run"),
+        (8, 0, "No job waits, and jobs use 100 %"),
+    ):
+        log = LOG.head(1).assign(n_accelerators=size).drop(columns="start_s")
+        log.to_csv(tmp_path / "log.csv", index=False)
+        out = str(tmp_path / f"out{size}")
+        words_of = ["replay", str(tmp_path / "log.csv"), "--policy", "fcfs", "--accelerators", "8"]
+        assert main([*words_of, "--out", out]) == code
+        assert words in shown(Path(out))
+
+
+def test_a_study_or_an_unknown_folder_is_told_apart(tmp_path: Path, capsys) -> None:
+    (tmp_path / "empty").mkdir()
+    assert main(["report", str(tmp_path / "empty")]) == 2
+    assert "is it the folder of a study" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", [1200, 420])
+def test_pages_in_a_browser(ran: Path, replayed: Path, browser: Browser, width: int) -> None:
+    for folder, pictures in ((ran, 2), (replayed, 3)):
+        browser.open(folder / "report.html", width=width)
+        assert browser.overflow() <= 0
+        assert (browser.messages(), browser.requests()) == ([], [])
+        assert browser.run("return window.hit") is None
+        assert browser.run("return document.querySelectorAll('img').length") == pictures
+        top = browser.run(
+            "return ['.answer', 'img', 'table'].map(s => document.querySelector(s)"
+            ".getBoundingClientRect().top)"
+        )
+        assert top == sorted(top)
+        frames = browser.run(
+            "return [...document.querySelectorAll('.picture')].map(p => [p.clientWidth,"
+            "p.querySelector('img').clientWidth, getComputedStyle(p).paddingLeft])"
+        )
+        for frame, picture, padding in frames:
+            assert picture >= frame - 2 * float(padding.removesuffix("px")) - 1
+
+
+def test_a_page_can_be_printed(ran: Path, browser: Browser) -> None:
+    browser.open(ran / "report.html", width=1200)
+    printed = browser.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})
+    assert base64.b64decode(printed["data"]).startswith(b"%PDF")
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    hidden = browser.run("return getComputedStyle(document.querySelector('nav')).display")
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert hidden == "none"

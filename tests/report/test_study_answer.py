@@ -1,0 +1,228 @@
+"""The answer cards of studies, from tables written down by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from clustersim.report.study_answer import study_answer
+from clustersim.studies import define_study
+from clustersim.studies.study_result import StudyResult
+
+BASE = {
+    "cluster": {"name": "one", "pools": {"h20": {"accelerator": "H20", "nodes": 2}}},
+    "workload": {
+        "generate": {
+            "arrivals": {"mean_interarrival": "1 min"},
+            "classes": [
+                {
+                    "name": "job",
+                    "weight": 1,
+                    "sizes": {1: 1},
+                    "duration": {"kind": "exponential", "average": "10 min"},
+                }
+            ],
+        },
+        "jobs": 50,
+        "load": 0.5,
+    },
+    "scheduler": {"policy": "fcfs"},
+}
+GRID = [(policy, load) for policy in ("fcfs", "easy") for load in (0.5, 0.7)]
+
+
+def result_of(fields, *, failed=0, **tables):
+    """A result whose tables are given instead of computed."""
+    study = define_study(
+        {
+            "name": "by hand",
+            "base": BASE,
+            "parameters": {"scheduler.policy": ["fcfs", "easy"], "workload.load": [0.5, 0.7]},
+            "replications": 4,
+            **fields,
+        }
+    )
+    runs = pd.DataFrame({"status": ["finished"] * 8 + ["failed"] * failed, "code": "c"})
+    runs["replication"], runs["mean_wait_s"] = [k % 4 for k in range(len(runs))], 1.0
+    result = StudyResult(study, runs)
+    empty = dict.fromkeys(("capacities", "gains", "differences", "indices"))
+    result.__dict__.update({**empty, **tables})
+    return result
+
+
+def points_of(means, *, half=10.0, overload=()):
+    """Points of the grid; the metric is infinite at an overloaded point."""
+    rows = []
+    for number, ((policy, load), mean) in enumerate(zip(GRID, means, strict=True)):
+        value = math.inf if number in overload else mean
+        rows.append(
+            {
+                "point": number,
+                "scheduler.policy": policy,
+                "workload.load": load,
+                "replications": 4,
+                "overload": number in overload,
+                "mean_wait_s": value,
+                "mean_wait_s_low": value - half,
+                "mean_wait_s_high": value + half,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+OBJECTIVE = {"objective": {"metric": "mean_wait_s", "at_most": "2 min"}}
+
+
+def test_points_and_an_objective():
+    answer = study_answer(result_of(OBJECTIVE, points=points_of([100.0, 400.0, 60.0, 125.0])))
+    assert answer.sentence == (
+        "Meets the objective (mean wait ≤ 2 min): 2 of 4 points (1 undecided, as the interval "
+        "includes the limit); best: easy, offered load 0.500, with mean wait 60 s; what matters "
+        "most: offered load."
+    )
+    assert (answer.label, answer.value) == ("mean wait, easy, offered load 0.500", "60 s")
+    assert answer.interval == "95 % interval 50 to 70 s"
+    # Means over the other parameter: 80 and 262.5 s by load, 250 and 92.5 s by policy.
+    assert answer.hinges_on == (
+        "Offered load: mean wait is 80 s with 0.5 and 262 s with 0.7, averaged over the other "
+        "parameters.",
+        "Policy: mean wait is 92.5 s with easy and 250 s with fcfs, averaged over the other "
+        "parameters.",
+        "Chance: 4 replications; the second best, fcfs, offered load 0.500, is clearly worse "
+        "(100 s).",
+    )
+
+
+@pytest.mark.parametrize(
+    ("means", "words", "step"),
+    [
+        ([10.0, 10.0, 10.0, 10.0], "all 4 points", "Increase the load"),
+        ([900.0, 800.0, 700.0, 600.0], "no point", "Add capacity, reduce the load"),
+    ],
+)
+def test_all_or_no_point_meets_the_objective(means, words, step):
+    answer = study_answer(result_of(OBJECTIVE, points=points_of(means)))
+    assert f"(mean wait ≤ 2 min): {words};" in answer.sentence
+    assert any(text.startswith(step) for text in answer.next_steps)
+
+
+def test_overlapping_intervals_and_failures_lead_to_a_next_step():
+    fields = {"metrics": ["mean_wait_s"]}
+    answer = study_answer(
+        result_of(fields, failed=2, points=points_of([60.0, 500.0, 65.0, 400.0], overload=(1,)))
+    )
+    assert answer.sentence.startswith("Best: fcfs, offered load 0.500, with mean wait 60 s;")
+    assert "second best, easy, offered load 0.500, may be as good (65 s)" in answer.hinges_on[2]
+    assert answer.hinges_on[3] == "Failures: 2 of 10 runs failed and are left out."
+    assert "--resume" in answer.next_steps[0]
+    assert answer.next_steps[1].startswith("Add replications")
+
+
+def test_every_point_is_overloaded():
+    points = points_of([1.0] * 4, overload=(0, 1, 2, 3))
+    answer = study_answer(result_of({"metrics": ["mean_wait_s"]}, points=points))
+    assert answer.sentence == "No point has a finite mean wait: all are overloaded."
+
+
+CAPACITY = {
+    **OBJECTIVE,
+    "parameters": {"scheduler.policy": ["fcfs", "easy"]},
+    "capacity": {"of": "workload.load", "between": [0.3, 1.0]},
+}
+
+
+def capacities_of(rows):
+    names = ["scheduler.policy", "capacity", "capacity_low", "capacity_high", "note"]
+    return pd.DataFrame(rows, columns=names).assign(jobs_per_day=1234.0, runs=12)
+
+
+def test_capacities():
+    table = capacities_of([("fcfs", 0.8, 0.78, 0.82, ""), ("easy", 0.9, 0.88, 0.92, "")])
+    answer = study_answer(result_of(CAPACITY, points=points_of([1.0] * 4), capacities=table))
+    assert answer.sentence == (
+        "Meets the objective (mean wait ≤ 2 min): up to offered load 0.800 at worst and 0.900 at "
+        "best; best: easy; what matters most: policy."
+    )
+    assert (answer.label, answer.value) == ("offered load at the objective, easy", "0.900")
+    assert answer.interval == "95 % interval 0.880 to 0.920, 1,234 jobs a day"
+    assert answer.hinges_on == (
+        "Policy: offered load at the objective is 0.800 with fcfs and 0.900 with easy.",
+        "Chance: 4 replications; the second best, fcfs, is clearly worse (0.800).",
+    )
+
+
+def test_capacities_that_are_alike_and_that_are_unknown():
+    table = capacities_of(
+        [("fcfs", 0.9, 0.8, 1.0, "at the edge"), ("easy", 0.9, 0.8, 1.0, "at the edge")]
+    )
+    answer = study_answer(result_of(CAPACITY, points=points_of([1.0] * 4), capacities=table))
+    assert "up to offered load 0.900; best: fcfs; easy." in answer.sentence
+    assert answer.hinges_on[-1] == "Note on the best: at the edge."
+    table = capacities_of([("fcfs", math.nan, math.nan, math.nan, "missed everywhere")])
+    answer = study_answer(result_of(CAPACITY, points=points_of([1.0] * 4), capacities=table))
+    assert answer.sentence == "The objective (mean wait ≤ 2 min) is missed everywhere."
+    assert answer.next_steps == ("Widen the range of the search (capacity: between).",)
+
+
+COMPARE = {"metrics": ["mean_wait_s"], "compare": {"of": "scheduler.policy", "baseline": "fcfs"}}
+
+
+def differences_of(rows):
+    names = ["workload.load", "relative", "relative_low", "relative_high"]
+    table = pd.DataFrame(rows, columns=names)
+    return table.assign(metric="mean_wait_s", system="easy", baseline="fcfs", pairs=4)
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (
+            [(0.5, -0.4, -0.5, -0.3), (0.7, -0.6, -0.7, -0.5)],
+            "Best: easy, with 50 % less wait than fcfs on average at 2 points; what matters most: "
+            "offered load.",
+        ),
+        (
+            [(0.5, 0.4, 0.3, 0.5), (0.7, 0.6, 0.5, 0.7)],
+            "Best: fcfs, the baseline; no other system has a better mean wait; what matters most: "
+            "offered load.",
+        ),
+        (
+            [(0.5, -0.1, -0.5, 0.3), (0.7, 0.0, -0.4, 0.5)],
+            "No system clearly differs from fcfs in mean wait; the largest difference is that of "
+            "easy; what matters most: offered load.",
+        ),
+    ],
+)
+def test_differences(rows, sentence):
+    points = points_of([100.0, 400.0, 60.0, 125.0])
+    answer = study_answer(result_of(COMPARE, points=points, differences=differences_of(rows)))
+    assert answer.sentence == sentence
+    assert answer.interval.endswith("over 2 points")
+    assert "Chance: 4 pairs of runs on the same random numbers each." in answer.hinges_on
+
+
+def test_sobol_indices():
+    names = ["metric", "parameter", "first", "total", "total_low", "total_high"]
+    table = pd.DataFrame(
+        [
+            ("mean_wait_s", "workload.load", 0.6, 0.7, 0.65, 0.75),
+            ("mean_wait_s", "scheduler.policy", 0.1, 0.3, 0.2, 0.4),
+        ],
+        columns=names,
+    )
+    answer = study_answer(
+        result_of({"metrics": ["mean_wait_s"]}, points=points_of([1.0] * 4), indices=table)
+    )
+    assert answer.sentence == (
+        "What matters most for mean wait: offered load (70 %), policy (30 %), each with its "
+        "interactions."
+    )
+    assert (answer.value, answer.interval) == ("70 %", "95 % bootstrap interval 65 to 75 %")
+
+
+def test_without_a_finished_run_there_is_no_answer():
+    result = result_of({}, points=points_of([1.0] * 4))
+    result.runs["status"] = "failed"
+    assert study_answer(result) is None
