@@ -15,14 +15,16 @@ from clustersim.analysis.part import FleetView
 from clustersim.analysis.periods import period_ends_s
 from clustersim.errors import InputError
 from clustersim.scenario.platform import Platform, open_platform
-from clustersim.scenario.resolved import ResolvedScenario, resolve, sustainable_per_s
+from clustersim.scenario.resolved import ResolvedScenario, offered_work_of, resolve
 from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import LoadedScenario, Scenario, define_scenario
+from clustersim.simulation.load import OfferedWork
 from clustersim.simulation.result import Result
 from clustersim.source_code import this_code
 from clustersim.studies.file_hash import file_hash
 from clustersim.studies.run_key import code_hash
 from clustersim.studies.store import Outcome
+from clustersim.calendar import DAY_S
 
 __all__ = ["make_run", "open_changed", "simulate_changed"]
 
@@ -73,7 +75,7 @@ def _offered_load(scenario: Scenario) -> float:
         return math.nan
     try:
         cache_key = _cache_key(scenario, scheduler=True)
-        return workload.jobs_per_day / 86400.0 / _sustainable_of(*cache_key)
+        return workload.jobs_per_day / DAY_S / _offered_work(*cache_key).rate_per_s
     except InputError:  # none of its jobs can run; the result gives the reason for each job
         return math.nan
 
@@ -110,10 +112,10 @@ def simulate_changed(
         If the run was stopped before its end.
     """
     loaded, platform = open_changed(tree, changes)
-    sustainable = None
+    offered = None
     if loaded.scenario.workload.load is not None:
-        sustainable = _sustainable_of(*_cache_key(loaded.scenario, scheduler=True))
-    resolved = resolve(loaded, platform=platform, sustainable=sustainable)
+        offered = _offered_work(*_cache_key(loaded.scenario, scheduler=True))
+    resolved = resolve(loaded, platform=platform, offered=offered)
     dates_s = partial(period_ends_s, loaded.scenario.horizon, periods)
     result = run_scenario(resolved, by_node=False, cost_dates_s=dates_s)
     if result.interrupted:
@@ -142,7 +144,7 @@ def open_changed(
 def _cache_key(scenario: Scenario, *, scheduler: bool = False) -> tuple[str, str]:
     """Return the part of a scenario that its platform depends on, and the hashes of its files.
 
-    The sustainable rate also depends on the scheduler, but not on a draw of coefficients.
+    The offered work also depends on the scheduler, but not on a draw of coefficients.
     """
     part = scenario.model_dump(
         mode="json",
@@ -174,9 +176,9 @@ def _platform_of(text: str, _files: str) -> Platform:
 
 
 @lru_cache(maxsize=16)
-def _sustainable_of(text: str, _files: str) -> float:
+def _offered_work(text: str, _files: str) -> OfferedWork:
     loaded = _loaded(text)
-    return sustainable_per_s(loaded, _platform_of(*_cache_key(loaded.scenario)))
+    return offered_work_of(loaded, _platform_of(*_cache_key(loaded.scenario)))
 
 
 def _loaded(text: str) -> LoadedScenario:
