@@ -1,35 +1,33 @@
 """Confidence intervals by the jackknife, and control variates that make them narrower.
 
-A statistic of independent replications, such as a quantile over all their jobs, is turned into one
+A statistic of independent replications, such as a mean over all their jobs, is turned into one
 pseudo-value for each replication (Tukey's jackknife; Efron and Tibshirani, "An Introduction to the
 Bootstrap", chapter 11).  Pseudo-values behave like independent observations, so Student's t applies
-to their mean.  For a positive statistic, this is done with its logarithm: the interval then never
-reaches zero.
+to their mean.
 
-A control variate is a statistic of the same replications whose expectation is known.  Part of the
-statistic's deviation is predicted by the deviation of the control from its expectation, and is
-subtracted (Lavenberg and Welch, "A perspective on the use of control variables to increase the
-efficiency of Monte Carlo simulations", Management Science 27, 1981).
+A control variate is a statistic of the same replications whose expectation is known.  A linear
+regression predicts part of the statistic's deviation from the deviation of the control, and this
+part is subtracted (Lavenberg and Welch, "A perspective on the use of control variables to increase
+the efficiency of Monte Carlo simulations", Management Science 27, 1981).
 
-Few replications with skewed results make standard errors too small.  All of them are therefore
+With few replications and skewed results, standard errors are too small.  They are therefore
 computed from residuals divided by one minus their leverage (HC3; MacKinnon and White, "Some
 heteroskedasticity-consistent covariance matrix estimators with improved finite sample properties",
-Journal of Econometrics 29, 1985); without a control, the leverage is one over the number of
+Journal of Econometrics 29, 1985).  Without a control, the leverage is one over the number of
 replications.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Bools, Floats
 
-__all__ = ["Control", "Estimate", "controlled", "jackknife"]
+__all__ = ["Control", "Estimate", "controlled", "jackknife", "jackknife_log"]
 
 LEAST_REPLICATIONS = 5
 """Smallest number of replications with which a control variate is used."""
@@ -45,7 +43,7 @@ class Estimate:
     ----------
     value, low, high : float
     explained : float
-        Share of the variance that the control variate explains; 0 without one.
+        Share of the variance that a control variate explains; 0 without one.
     """
 
     value: float
@@ -60,21 +58,21 @@ class Control:
 
     Attributes
     ----------
-    with_and_without : float64 array (1 + replications,)
-        Its value over all replications, then without each of them.
-    expected : float
+    values : float64 array (1 + replications, ...)
+        The statistic over all replications, then without each of them.
+    expected : float64 array (...)
     """
 
-    with_and_without: Floats
-    expected: float
+    values: Floats
+    expected: Floats
 
 
-def jackknife(with_and_without: Floats, *, level: float = 0.95) -> Estimate:
-    """Return a statistic of independent replications with its interval.
+def jackknife_log(values: Floats, *, level: float = 0.95) -> Estimate:
+    """Return a positive statistic with its interval, which is symmetric on a logarithmic scale.
 
     Parameters
     ----------
-    with_and_without : float64 array (1 + replications,)
+    values : float64 array (1 + replications,)
         The statistic over all replications, then without each of them.
     level : float
         Confidence level.
@@ -82,48 +80,76 @@ def jackknife(with_and_without: Floats, *, level: float = 0.95) -> Estimate:
     Returns
     -------
     Estimate
-        If all values are positive, the interval is symmetric on a logarithmic scale.  It is not
-        finite with fewer than two replications or if a value is not finite.
+        The scale is linear if a value is not positive.  The interval is not finite with fewer than
+        two replications or if a value is not finite.
 
     Examples
     --------
-    >>> found = jackknife(np.array([4.0, 5.0, 4.0, 3.0]))  # of the mean of 2, 4 and 6
+    >>> found = jackknife_log(np.array([4.0, 5.0, 4.0, 3.0]))  # of the mean of 2, 4 and 6
     >>> found.value, found.low > 0
     (4.0, True)
     """
-    value = float(with_and_without[0])
-    count = len(with_and_without) - 1
-    if count < 2 or not np.isfinite(with_and_without).all():
-        return Estimate(value, -math.inf, math.inf)
-    log = bool((with_and_without > 0).all())
-    pseudo = _pseudo_values(with_and_without, log=log)
-    half = float(special.stdtrit(count - 1, 0.5 + level / 2) * pseudo.std(ddof=1))
-    centre = float(np.log(value)) if log else value
-    return Estimate(value, *_ends(centre, half / math.sqrt(count - 1), log=log))
+    positive = bool((values > 0).all()) and bool(np.isfinite(values).all())
+    value, low, high = jackknife(np.log(values) if positive else values, level=level)
+    if not positive:
+        return Estimate(float(value), float(low), float(high))
+    most = math.log(np.finfo(np.float64).max)
+    return Estimate(float(values[0]), math.exp(low), math.exp(min(float(high), most)))
 
 
-def controlled(
-    with_and_without: Floats, controls: Iterable[Control], *, level: float = 0.95
-) -> Estimate | None:
-    """Return a statistic with the control variate that explains most of its variance.
-
-    The coefficient is estimated by linear regression of the pseudo-values of the statistic on those
-    of the control.  Student's t has one degree of freedom less than without a control.
+def jackknife(values: Floats, *, level: float = 0.95) -> tuple[Floats, Floats, Floats]:
+    """Return statistics with their Student t intervals.
 
     Parameters
     ----------
-    with_and_without : float64 array (1 + replications,)
-        As for :func:`jackknife`.
-    controls : iterable of Control
-        The candidates.
+    values : float64 array (1 + replications, ...)
+        As for :func:`jackknife_log`.
     level : float
         Confidence level.
 
     Returns
     -------
-    Estimate or None
-        None if there are fewer than 5 replications, if a value is not finite, or if no control
-        explains 30 % of the variance.
+    value, low, high : float64 arrays (...)
+
+    Examples
+    --------
+    >>> [round(float(x), 3) for x in jackknife(np.array([4.0, 5.0, 4.0, 3.0]))]
+    [4.0, -2.085, 10.085]
+    """
+    count = len(values) - 1
+    if count < 2:
+        unknown = np.full_like(values[0], np.inf)
+        return values[0], -unknown, unknown
+    spread = _pseudo_values(values).std(axis=0, ddof=1)
+    half = special.stdtrit(count - 1, 0.5 + level / 2) * spread / math.sqrt(count - 1)
+    half = np.where(np.isfinite(values).all(axis=0), half, np.inf)
+    return values[0], values[0] - half, values[0] + half
+
+
+def controlled(
+    values: Floats, control: Control, *, level: float = 0.95
+) -> tuple[Floats, Floats, Floats, Floats, Bools]:
+    """Return statistics and their intervals with a control variate for each.
+
+    Student's t has one degree of freedom less than without a control, because the coefficient is
+    estimated from the same replications.
+
+    Parameters
+    ----------
+    values : float64 array (1 + replications, ...)
+        As for :func:`jackknife_log`.
+    control : Control
+        Arrays of the same shape.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    value, low, high, explained : float64 arrays (...)
+        `explained` is the share of the variance that the control explains.
+    usable : bool array (...)
+        Whether the control can be used: there are 5 replications or more, the control explains
+        30 % or more of the variance, and no single replication decides the regression.
 
     Examples
     --------
@@ -131,63 +157,37 @@ def controlled(
 
     >>> noise = np.array([1.0, -2.0, 3.0, 0.0, -1.0, 5.0])
     >>> rest = np.array([0.1, -0.1, 0.0, 0.1, -0.1, 0.0])
-    >>> def means(values):
-    ...     return np.array([values.mean(), *(np.delete(values, k).mean() for k in range(6))])
-    >>> found = controlled(means(10 + noise + rest), [Control(means(noise), 0.0)])
-    >>> bool(abs(found.value - 10) < 0.1), found.explained > 0.99
-    (True, True)
+    >>> def means(x):
+    ...     return np.array([x.mean(), *((x.sum() - x) / 5)])
+    >>> value, low, high, explained, usable = controlled(
+    ...     means(10 + noise + rest), Control(means(noise), np.array(0.0))
+    ... )
+    >>> bool(abs(value - 10) < 0.1), bool(explained > 0.99), bool(usable)
+    (True, True, True)
     """
-    count = len(with_and_without) - 1
-    if count < LEAST_REPLICATIONS or not np.isfinite(with_and_without).all():
-        return None
-    log = bool((with_and_without > 0).all())
-    pseudo = _pseudo_values(with_and_without, log=log)
-    best: Estimate | None = None
-    for control in controls:
-        found = _regressed(pseudo, with_and_without, control, level, log=log)
-        if found is not None and found.explained > (best.explained if best else LEAST_EXPLAINED):
-            best = found
-    return best
+    count = len(values) - 1
+    if count < LEAST_REPLICATIONS:
+        unknown = np.full_like(values[0], np.nan)
+        return unknown, unknown, unknown, unknown, np.zeros(np.shape(unknown), dtype=bool)
+    off = _pseudo_values(values) - _pseudo_values(values).mean(axis=0)
+    varied = _pseudo_values(control.values) - _pseudo_values(control.values).mean(axis=0)
+    square = (varied**2).sum(axis=0)
+    shift = control.expected - control.values[0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = (off * varied).sum(axis=0) / square
+        rest = off - slope * varied
+        leverage = 1 / count + varied**2 / square
+        weight = 1 / count + shift * varied / square
+        error = np.sqrt(((weight * rest / (1 - leverage)) ** 2).sum(axis=0))
+        explained = 1.0 - (rest**2).sum(axis=0) / (off**2).sum(axis=0)
+    value = values[0] + slope * shift
+    half = special.stdtrit(count - 2, 0.5 + level / 2) * error
+    usable = np.isfinite(half) & (explained >= LEAST_EXPLAINED)
+    usable &= (leverage < 1 - 1e-6).all(axis=0)
+    return value, value - half, value + half, explained, usable
 
 
-def _regressed(
-    pseudo: Floats, with_and_without: Floats, control: Control, level: float, *, log: bool
-) -> Estimate | None:
-    known = control.with_and_without
-    if not np.isfinite(known).all() or not math.isfinite(control.expected):
-        return None
-    log_control = bool((known > 0).all()) and control.expected > 0
-    by = _pseudo_values(known, log=log_control)
-    count = len(by)
-    expected = math.log(control.expected) if log_control else control.expected
-    observed = math.log(known[0]) if log_control else float(known[0])
-    off, varied = pseudo - pseudo.mean(), by - by.mean()
-    if not (varied @ varied > 0 and off @ off > 0):
-        return None
-    slope = float(off @ varied) / float(varied @ varied)
-    rest = off - slope * varied
-    shift = expected - observed
-    weight = 1 / count + shift * varied / (varied @ varied)
-    leverage = 1 / count + varied**2 / (varied @ varied)
-    if not (leverage < 1 - 1e-9).all():
-        return None
-    error = math.sqrt(((weight * rest / (1 - leverage)) ** 2).sum())
-    half = float(special.stdtrit(count - 2, 0.5 + level / 2)) * error
-    value = float(with_and_without[0])
-    centre = (math.log(value) if log else value) + slope * shift
-    explained = 1.0 - float(rest @ rest) / float(off @ off)
-    low, high = _ends(centre, half, log=log)
-    return Estimate(math.exp(centre) if log else centre, low, high, explained)
-
-
-def _pseudo_values(with_and_without: Floats, *, log: bool) -> Floats:
-    values = np.log(with_and_without) if log else with_and_without
+def _pseudo_values(values: Floats) -> Floats:
     count = len(values) - 1
     pseudo: Floats = count * values[0] - (count - 1) * values[1:]
     return pseudo
-
-
-def _ends(centre: float, half: float, *, log: bool) -> tuple[float, float]:
-    if log:
-        return math.exp(centre - half), math.exp(min(centre + half, 700.0))
-    return centre - half, centre + half

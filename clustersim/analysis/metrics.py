@@ -111,6 +111,10 @@ class Metric:
     service : bool
         Whether the metric measures the service to jobs, such as a wait.  Under overload (more work
         arrives than the fleet can do), it grows without bound and is reported as infinite.
+    of_jobs : tuple of (str, float or None), optional
+        The quantity of jobs that it describes, and the probability of a quantile (None for a
+        mean).  A study then estimates it over the jobs of all replications; any other metric is
+        the mean over the replications.
     constant : bool
         Whether the value is the same in every replication of a point; the metric then has no
         interval.
@@ -149,6 +153,7 @@ class Metric:
     most: float = float("inf")
     service: bool = False
     constant: bool = False
+    of_jobs: tuple[str, float | None] | None = None
     subject: str = "yours"
     file: str = ""
 

@@ -54,15 +54,29 @@ class Sample:
     @property
     def levels(self) -> Floats:
         """Probability at each value (levels,)."""
-        if len(self.values) == len(LEVELS) < self.count:
+        if not self._is_whole:
             return LEVELS
         return (np.arange(len(self.values)) + 0.5) / max(1, len(self.values))
 
+    @property
+    def _is_whole(self) -> bool:
+        return len(self.values) == self.count
+
     def at_most(self, value: float) -> float:
-        """Return the share of the jobs whose quantity is at most a value (interpolated)."""
+        """Return the share of the jobs whose quantity is at most a value."""
         if not self.count:
             return float("nan")
-        return float(np.interp(value, self.values, self.levels, left=0.0, right=1.0))
+        if self._is_whole:
+            return float(np.searchsorted(self.values, value, side="right")) / self.count
+        return float(np.interp(value, self.values, LEVELS, left=0.0, right=1.0))
+
+    def levels_of(self, values: Floats) -> Floats:
+        """Return the probability at each of some values: halfway up where several jobs have it."""
+        if self._is_whole:
+            sides = (np.searchsorted(self.values, values, side=side) for side in ("left", "right"))
+            middle: Floats = sum(sides) / (2.0 * max(1, self.count))
+            return middle
+        return np.interp(values, self.values, LEVELS, left=0.0, right=1.0)
 
     def quantile(self, q: float) -> float:
         """Return the quantile at a probability (interpolated)."""
@@ -91,19 +105,26 @@ class Pooled:
         if len(values) > MOST_VALUES:
             values = values[np.linspace(0, len(values) - 1, MOST_VALUES).round().astype(int)]
         self._values = np.unique(values)
-        own = np.array(
-            [np.interp(self._values, s.values, s.levels, left=0.0, right=1.0) for s in samples]
-        )
+        own = np.array([sample.levels_of(self._values) for sample in samples])
         self._at_most = _with_and_without(self._weight[:, None] * own, self._weight[:, None])
 
+    @property
+    def range(self) -> tuple[float, float]:
+        """Smallest and largest value."""
+        return float(self._values[0]), float(self._values[-1])
+
+    def at(self, q: Floats) -> Floats:
+        """Return quantiles over all runs, in the shape of `q`."""
+        return np.interp(q, self._at_most[0], self._values)
+
     def quantiles(self, q: float) -> Floats:
-        """Return the quantile over all runs, then without each of them (1 + runs,)."""
+        """Return a quantile over all runs, then without each of them (1 + runs,)."""
         return np.array([np.interp(q, levels, self._values) for levels in self._at_most])
 
-    def above(self, value: float) -> Floats:
-        """Return the share above a value, over all runs, then without each of them (1 + runs,)."""
-        own = np.array([1.0 - sample.at_most(value) for sample in self.samples])
-        return _with_and_without(self._weight * own, self._weight)
+    def above(self, values: Floats) -> Floats:
+        """Return shares above some values: over all runs, then without each (1 + runs, values)."""
+        own = np.array([[1.0 - each.at_most(value) for value in values] for each in self.samples])
+        return _with_and_without(self._weight[:, None] * own, self._weight[:, None])
 
 
 def _with_and_without(weighted: Floats, weight: Floats) -> Floats:

@@ -13,18 +13,63 @@ Work is measured in fleet-seconds: 1 is what the whole fleet can do in a second.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft, optimize
 
+from clustersim.analysis.samples import LEVELS, Sample
 from clustersim.array_types import Floats
 
-__all__ = ["stationary_distribution", "unfinished_work"]
+__all__ = ["UnfinishedWork", "stationary_distribution", "unfinished_work"]
 
 CELLS = 2**17
 """Number of cells into which the range of the unfinished work is divided."""
 SPAN = 60.0
 """Range of the unfinished work, as a multiple of an estimate of its mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedWork:
+    """The unfinished work of a run, and its stationary distribution.
+
+    Attributes
+    ----------
+    before_s : float64 array (jobs,)
+        Unfinished work (fleet-seconds) just before each job is submitted.
+    stationary : Sample
+        Stationary distribution of this quantity.
+    mean_s : float
+        Its stationary mean.
+    """
+
+    before_s: Floats
+    stationary: Sample
+    mean_s: float
+
+    @classmethod
+    def of(
+        cls,
+        submit_s: Floats,
+        work_s: Floats,
+        values_s: Floats,
+        share: Floats,
+        gap_cdf: Callable[[Floats], Floats],
+        rate_per_s: float,
+    ) -> UnfinishedWork:
+        """Return the unfinished work of jobs that were drawn from a known distribution.
+
+        Parameters
+        ----------
+        submit_s, work_s
+            As for :func:`unfinished_work`.
+        values_s, share, gap_cdf, rate_per_s
+            As for :func:`stationary_distribution`.
+        """
+        value_s, at_most = stationary_distribution(values_s, share, gap_cdf, rate_per_s)
+        stationary = Sample(len(value_s), np.interp(LEVELS, at_most, value_s))
+        mean_s = float(value_s @ np.diff(at_most, prepend=0.0))
+        return cls(unfinished_work(submit_s, work_s), stationary, mean_s)
 
 
 def unfinished_work(submit_s: Floats, work_s: Floats) -> Floats:

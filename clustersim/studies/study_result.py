@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.metrics import is_constant
+from clustersim.analysis.samples import Sample
 from clustersim.array_types import Floats
 from clustersim.brief import Brief
 from clustersim.errors import InputError, check_kind
@@ -45,6 +46,9 @@ class StudyResult(Brief):
         See :func:`~clustersim.studies.runs_table.runs_table`.
     series : dict of str to float64 array
         Mean wait (seconds) of consecutive groups of jobs of each run, by hash of the run.
+    samples : dict of str to dict of str to Sample
+        Distributions over the measured jobs of each run, by hash of the run; see
+        :class:`~clustersim.analysis.measures.Measured`.
     codes : dict of str to Code
         Versions of the code that made runs, by their label in the column ``code`` of `runs`.
     """
@@ -53,6 +57,7 @@ class StudyResult(Brief):
     runs: pd.DataFrame
     series: dict[str, Floats] = field(default_factory=dict, repr=False)
     codes: Mapping[str, Code] = field(default_factory=dict, repr=False)
+    samples: Mapping[str, Mapping[str, Sample]] = field(default_factory=dict, repr=False)
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         failed = int((self.runs["status"] == "failed").sum()) if "status" in self.runs else 0
@@ -90,7 +95,9 @@ class StudyResult(Brief):
 
         If different versions of the code made the runs, a column ``code`` lists them.
         """
-        points = points_table(self.runs, self.parameters, self.metrics, steady=self.steady)
+        points = points_table(
+            self.runs, self.parameters, self.metrics, samples=self.samples, steady=self.steady
+        )
         if self.runs["code"].nunique() > 1:
             by_point = self.runs.groupby("point")["code"].agg(
                 lambda own: " and ".join(own.unique())
@@ -199,4 +206,6 @@ def load_result(folder: str | Path) -> StudyResult:
     runs = runs_table(study, wanted, outcomes, codes)
     made = set(runs["run"])
     series = {key: outcome.series for key, outcome in outcomes.items() if key in made}
-    return StudyResult(study, runs, series, {code.label: code for code in codes.values()})
+    samples = {key: outcome.samples for key, outcome in outcomes.items() if key in made}
+    labelled = {code.label: code for code in codes.values()}
+    return StudyResult(study, runs, series, labelled, samples)

@@ -10,9 +10,13 @@ from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Any
 
+import numpy as np
+
 from clustersim.analysis.measures import PluginError, fleet_facts, measure
 from clustersim.analysis.part import FleetView
 from clustersim.analysis.periods import period_ends_s
+from clustersim.analysis.unfinished_work import UnfinishedWork
+from clustersim.calendar import DAY_S
 from clustersim.errors import InputError
 from clustersim.scenario.platform import Platform, open_platform
 from clustersim.scenario.resolved import ResolvedScenario, offered_work_of, resolve
@@ -24,7 +28,6 @@ from clustersim.source_code import this_code
 from clustersim.studies.file_hash import file_hash
 from clustersim.studies.run_key import code_hash
 from clustersim.studies.store import Outcome
-from clustersim.calendar import DAY_S
 
 __all__ = ["make_run", "open_changed", "simulate_changed"]
 
@@ -55,7 +58,12 @@ def make_run(
         result, resolved = simulate_changed(tree, changes, periods=window.get("periods"))
         scenario = resolved.scenario
         _check_unchanged(files)
-        measured = measure(result, **window, catalogue=resolved.catalogue)
+        measured = measure(
+            result,
+            **window,
+            catalogue=resolved.catalogue,
+            unfinished=_unfinished_work(resolved, window),
+        )
         view = FleetView(resolved.platform, scenario.money, _offered_load(scenario))
         facts = fleet_facts(view, plugins=window.get("plugins", ()))
     except (Exception, SystemExit) as error:
@@ -63,7 +71,35 @@ def make_run(
         stops = isinstance(error, PluginError)
         return Outcome(key, {}, error=message, wall_s=time.perf_counter() - began, stops=stops)
     metrics = {**measured.metrics, **facts}
-    return Outcome(key, metrics, measured.series, wall_s=time.perf_counter() - began)
+    return Outcome(
+        key,
+        metrics,
+        measured.series,
+        wall_s=time.perf_counter() - began,
+        samples=measured.samples,
+    )
+
+
+def _unfinished_work(
+    resolved: ResolvedScenario, window: Mapping[str, Any]
+) -> UnfinishedWork | None:
+    """Return the unfinished work of a run; None if it has no stationary distribution."""
+    workload, rate_per_s = resolved.platform.workload, resolved.arrival_per_s
+    if workload is None or rate_per_s is None or window.get("periods") is not None:
+        return None
+    arrivals, scenario = workload.arrivals, resolved.scenario
+    changes = arrivals.daily or arrivals.weekly or arrivals.growth != 1.0 or scenario.supply
+    try:
+        offered = _offered_work(*_cache_key(scenario, scheduler=True))
+    except InputError:  # none of its jobs can run; the result gives the reason for each job
+        return None
+    if changes or not rate_per_s < offered.rate_per_s:
+        return None
+    submit_s = resolved.jobs["submit_s"].to_numpy(dtype=np.float64)
+    values = offered.values(workload)
+    return UnfinishedWork.of(
+        submit_s, offered.of_jobs(resolved.jobs), *values, arrivals.process.cdf, rate_per_s
+    )
 
 
 def _offered_load(scenario: Scenario) -> float:
