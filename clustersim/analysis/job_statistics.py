@@ -22,7 +22,7 @@ from clustersim.analysis.control_variates import (
 from clustersim.analysis.samples import Pooled, Sample
 from clustersim.array_types import Bools, Floats
 
-__all__ = ["job_mean", "job_quantile", "share_above"]
+__all__ = ["job_mean", "job_quantile", "share_above", "with_and_without"]
 
 Samples = Mapping[str, Sample]
 """The samples of a run; see :class:`~clustersim.analysis.measures.Measured`."""
@@ -74,7 +74,7 @@ def job_quantile(
     near = int(np.argmin(np.abs(limits - ends[0])))
     if not usable[near] or not math.isfinite(ends[0]):
         return plain, None
-    return plain, Estimate(*ends, float(explained[near]))
+    return plain, Estimate(ends[0], ends[1], ends[2], float(explained[near]))
 
 
 def _controlled_shares(
@@ -135,14 +135,16 @@ def job_mean(
     >>> plain.value, plain.low > 0, controlled is None
     (2.0, True, True)
     """
-    found = _means(means)
+    found = with_and_without(means)
     plain = jackknife_log(found)
     if not (np.isfinite(unfinished).all() and math.isfinite(expected)):
         return plain, None
-    *ends, explained, usable = controlled(found, Control(_means(unfinished), np.array(expected)))
+    value, low, high, explained, usable = controlled(
+        found, Control(with_and_without(unfinished), np.array(expected))
+    )
     if not usable:
         return plain, None
-    return plain, Estimate(*map(float, ends), float(explained))
+    return plain, Estimate(float(value), float(low), float(high), float(explained))
 
 
 def share_above(
@@ -176,10 +178,10 @@ def share_above(
     plain = Estimate(*(float(end[0]) for end in jackknife(pooled.above(limits))))
     if not _is_known(runs):
         return plain, None
-    *ends, explained, usable = _controlled_shares(runs, pooled, limits)
+    value, low, high, explained, usable = _controlled_shares(runs, pooled, limits)
     if not usable[0]:
         return plain, None
-    return plain, Estimate(*(float(end[0]) for end in ends), float(explained[0]))
+    return plain, Estimate(float(value[0]), float(low[0]), float(high[0]), float(explained[0]))
 
 
 def _is_known(runs: Sequence[Samples]) -> bool:
@@ -190,8 +192,14 @@ def _is_known(runs: Sequence[Samples]) -> bool:
     return all(np.array_equal(run["stationary_work_s"].values, first) for run in runs)
 
 
-def _means(values: Floats) -> Floats:
-    """Return the mean over all runs, then without each of them (1 + runs,)."""
+def with_and_without(values: Floats) -> Floats:
+    """Return the mean over all runs, then without each of them (1 + runs,).
+
+    Examples
+    --------
+    >>> with_and_without(np.array([1.0, 2.0, 6.0])).tolist()
+    [3.0, 4.0, 3.5, 1.5]
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         rest = (values.sum() - values) / (len(values) - 1)
     return np.concatenate([[values.mean()], rest])

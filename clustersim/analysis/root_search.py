@@ -9,12 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.analysis.control_variates import Estimate
 from clustersim.analysis.statistics import mean_interval
 from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.units import format_number
 
 __all__ = ["Root", "RootSearch"]
+
+Measurement = npt.ArrayLike | Estimate
 
 FAR = math.log(30.0)
 """Largest scaled value of a curve (see `_scaled`) that is interpolated."""
@@ -147,13 +150,14 @@ class RootSearch:
         if problems:
             raise InputError("root search", problems)
 
-    def next_values(self, evaluated: Mapping[float, npt.ArrayLike]) -> tuple[float, ...]:
+    def next_values(self, evaluated: Mapping[float, Measurement]) -> tuple[float, ...]:
         """Return the values to try next; they can be tried at the same time.
 
         Parameters
         ----------
-        evaluated : mapping of float to array_like (replications,)
-            Measurements of each replication by trial value.  Values outside the range are allowed.
+        evaluated : mapping of float to Estimate or array_like (replications,)
+            Estimate of the measurement by trial value, or its value in each replication.  Values
+            outside the range are allowed.
             The replications must be in the same order everywhere; NaN values are ignored.  An
             infinite measurement means that the value is overloaded.
 
@@ -175,12 +179,12 @@ class RootSearch:
         left = max(0, self.most_values - len(evaluated))
         return tuple(self._sign * y for y in tries.values())[:left]
 
-    def result(self, evaluated: Mapping[float, npt.ArrayLike]) -> Root:
+    def result(self, evaluated: Mapping[float, Measurement]) -> Root:
         """Return the root with its interval.
 
         Parameters
         ----------
-        evaluated : mapping of float to array_like (replications,)
+        evaluated : mapping of float to Estimate or array_like (replications,)
             As in :meth:`next_values`, with at least one value.
 
         Returns
@@ -234,19 +238,24 @@ class RootSearch:
         """Factor (1 or -1) that converts a value to `y`; the measurement rises with `y`."""
         return 1.0 if self.rising else -1.0
 
-    def _crossings(self, evaluated: Mapping[float, npt.ArrayLike]) -> list[_Crossing]:
+    def _crossings(self, evaluated: Mapping[float, Measurement]) -> list[_Crossing]:
         """Return the crossings of the mean and of its upper and lower confidence curves."""
         tried = sorted(evaluated, key=lambda value: self._sign * value)
         y = self._sign * np.array(tried, dtype=np.float64)
         curves = np.array([self._scaled(evaluated[value]) for value in tried]).T
         return [_first_crossing(y, curve) for curve in curves]
 
-    def _scaled(self, measured: npt.ArrayLike) -> Floats:
-        """Return mean, upper and lower limit, each as ``log((1 + x / at_most) / 2)``."""
-        numbers = np.asarray(measured, dtype=np.float64)
-        if np.isinf(numbers).any() or np.isnan(numbers).all():
+    def _scaled(self, measured: Measurement) -> Floats:
+        """Return value, upper and lower end, each as ``log((1 + x / at_most) / 2)``."""
+        if isinstance(measured, Estimate):
+            mean, low, high = measured.value, measured.low, measured.high
+        else:
+            numbers = np.asarray(measured, dtype=np.float64)
+            if np.isinf(numbers).any() or np.isnan(numbers).all():
+                return np.full(3, math.inf)
+            mean, low, high = mean_interval(numbers)
+        if not math.isfinite(mean):
             return np.full(3, math.inf)
-        mean, low, high = mean_interval(numbers)
         return np.log1p(np.maximum([mean, high, low], 0.0) / self.at_most) - math.log(2.0)
 
     def _ends(self, crossing: _Crossing) -> tuple[float, float]:

@@ -56,7 +56,8 @@ class Sample:
         """Probability at each value (levels,)."""
         if not self._is_whole:
             return LEVELS
-        return (np.arange(len(self.values)) + 0.5) / max(1, len(self.values))
+        levels: Floats = (np.arange(self.count) + 0.5) / max(1, self.count)
+        return levels
 
     @property
     def _is_whole(self) -> bool:
@@ -74,9 +75,11 @@ class Sample:
         """Return the probability at each of some values: halfway up where several jobs have it."""
         if self._is_whole:
             sides = (np.searchsorted(self.values, values, side=side) for side in ("left", "right"))
-            middle: Floats = sum(sides) / (2.0 * max(1, self.count))
+            below, up_to = sides
+            middle: Floats = (below + up_to) / (2.0 * max(1, self.count))
             return middle
-        return np.interp(values, self.values, LEVELS, left=0.0, right=1.0)
+        levels: Floats = np.interp(values, self.values, LEVELS, left=0.0, right=1.0)
+        return levels
 
     def quantile(self, q: float) -> float:
         """Return the quantile at a probability (interpolated)."""
@@ -115,7 +118,8 @@ class Pooled:
 
     def at(self, q: Floats) -> Floats:
         """Return quantiles over all runs, in the shape of `q`."""
-        return np.interp(q, self._at_most[0], self._values)
+        found: Floats = np.interp(q, self._at_most[0], self._values)
+        return found
 
     def quantiles(self, q: float) -> Floats:
         """Return a quantile over all runs, then without each of them (1 + runs,)."""

@@ -153,7 +153,8 @@ def stationary_distribution(
     rest = 1.0 - np.concatenate([[0.0], np.cumsum(weight)])
     work = _lattice(up_to[below] + rest[below] * edges, step)
     gap = _lattice(np.interp(edges * rate_per_s, gaps, to_gap / to_gap[-1]) / rate_per_s, step)
-    return step * np.arange(CELLS), np.cumsum(_waiting(work, gap))
+    value_s: Floats = step * np.arange(CELLS, dtype=np.float64)
+    return value_s, np.cumsum(_waiting(work, gap))
 
 
 def _lattice(mean_below: Floats, step: float) -> Floats:

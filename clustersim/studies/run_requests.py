@@ -12,18 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from clustersim.analysis.root_search import RootSearch
+from clustersim.analysis.control_variates import Estimate
 from clustersim.analysis.statistics import replications_needed
-from clustersim.analysis.steady import piles_up
 from clustersim.studies.base import POSTERIOR_MEAN, Base, PointRuns, Run
 from clustersim.studies.design import Point, column_value
+from clustersim.studies.objective import NEEDED, OVERLOADED, measured_at, root_search
 from clustersim.studies.spec import CapacitySearch, Objective, Replications, StudySpec
 from clustersim.studies.store import Outcome
 
 __all__ = ["Known", "RunRequest", "run_requests"]
 
-MOST_TRIES = 40
-"""Largest number of values that a capacity search tries."""
 Known = Mapping[str, Outcome]
 """Outcomes of finished runs by hash."""
 
@@ -177,7 +175,7 @@ class CapacityRequest:
         The search ends early if all runs at a value failed.
         """
         search = root_search(self.search, self.objective, given=len(self.given))
-        tried: dict[float, list[float]] = {}
+        tried: dict[float, Estimate] = {}
         values = self.given if draw == POSTERIOR_MEAN else ()
         runs: list[Run] = []
         while values := values or search.next_values(tried):
@@ -189,18 +187,21 @@ class CapacityRequest:
                 done = [known[run.key] for run in each]
                 if done and all(outcome.failed for outcome in done):
                     return runs, True
-                tried[value] = self._measured(done, whole=draw == POSTERIOR_MEAN)
+                tried[value] = self._measured(done)
             values = ()
         return runs, True
 
-    def _measured(self, done: Sequence[Outcome], *, whole: bool) -> list[float]:
+    def _measured(self, done: Sequence[Outcome]) -> Estimate:
         if not done:
-            return [math.inf]
-        metrics, growth, loads = (
-            [_metric(outcome, name) for outcome in done]
-            for name in (self.objective.metric, "backlog_growth", "offered_load")
-        )
-        return tried_metric(metrics, growth, loads, whole=whole)
+            return OVERLOADED
+        made = [outcome for outcome in done if not outcome.failed]
+        metrics = {
+            name: [_metric(outcome, name) for outcome in made]
+            for name in (self.objective.metric, *NEEDED)
+        }
+        samples = [outcome.samples for outcome in made]
+        plain, controlled = measured_at(self.objective, metrics, samples)
+        return controlled or plain
 
     def _at(self, value: float, draw: int) -> list[Run]:
         """Return the runs of a value and draw; empty if the value is known to be overloaded."""
@@ -213,38 +214,3 @@ class CapacityRequest:
             runs = [point.run(draw, k) for k in range(self.replications)]
             self._runs[value, draw] = runs
         return self._runs[value, draw]
-
-
-def root_search(search: CapacitySearch, objective: Objective, *, given: int = 0) -> RootSearch:
-    """Return the root search of a study; `given` counts the values that are tried in any case."""
-    low, high = search.between
-    return RootSearch(
-        at_most=objective.limit,
-        low=low,
-        high=high,
-        tolerance=search.width,
-        whole=search.whole,
-        rising=search.more_is == "worse",
-        most_values=MOST_TRIES + given,
-    )
-
-
-def tried_metric(
-    metrics: Sequence[float], growth: Sequence[float], loads: Sequence[float], *, whole: bool
-) -> list[float]:
-    """Return the measurements at a trial value, as a root search expects them.
-
-    Parameters
-    ----------
-    metrics, growth, loads : sequence of float (replications,)
-        Metric of the objective, share of the arriving work that piled up, and offered load (NaN if
-        unknown).
-    whole : bool
-        Whether to return every replication (for an interval) or only their mean.
-    """
-    if any(load >= 1 for load in loads) or piles_up(growth):
-        return [math.inf]
-    known = [metric for metric in metrics if not math.isnan(metric)]
-    if whole or not known:
-        return list(metrics)
-    return [sum(known) / len(known)]

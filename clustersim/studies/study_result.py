@@ -19,12 +19,8 @@ from clustersim.files import read_yaml
 from clustersim.simulation.result import PROVENANCE
 from clustersim.source_code import Code
 from clustersim.studies.base import POSTERIOR_MEAN
-from clustersim.studies.conclusions import (
-    capacities_table,
-    differences_table,
-    gains_table,
-    indices_table,
-)
+from clustersim.studies.capacities import capacities_table, gains_table
+from clustersim.studies.conclusions import differences_table, indices_table
 from clustersim.studies.design import column_value
 from clustersim.studies.execution import STUDY_FILE
 from clustersim.studies.points import points_table
@@ -107,23 +103,27 @@ class StudyResult(Brief):
 
     @cached_property
     def capacities(self) -> pd.DataFrame | None:
-        """One row per search; see :func:`~clustersim.studies.conclusions.capacities_table`."""
+        """One row per search; see :func:`~clustersim.studies.capacities.capacities_table`."""
         spec = self.study.spec
         if spec.capacity is None or self.runs.empty:
             return None
         assert spec.objective is not None, "the study file was checked"
         others = [name for name in self.parameters if name != spec.capacity.of]
-        return capacities_table(self.runs, others, spec.capacity, spec.objective)
+        return capacities_table(
+            self.runs, others, spec.capacity, spec.objective, samples=self.samples
+        )
 
     @cached_property
     def gains(self) -> pd.DataFrame | None:
-        """Paired gains in capacity; see :func:`~clustersim.studies.conclusions.gains_table`."""
+        """Paired gains in capacity; see :func:`~clustersim.studies.capacities.gains_table`."""
         spec = self.study.spec
         if spec.compare is None or spec.capacity is None or self.runs.empty:
             return None
         assert spec.objective is not None, "the study file was checked"
         others = [name for name in self.parameters if name != spec.capacity.of]
-        return gains_table(self.runs, others, spec.compare, spec.capacity, spec.objective)
+        return gains_table(
+            self.runs, others, spec.compare, spec.capacity, spec.objective, samples=self.samples
+        )
 
     @cached_property
     def differences(self) -> pd.DataFrame | None:
