@@ -31,7 +31,7 @@ __all__ = ["Control", "Estimate", "controlled", "jackknife", "jackknife_log"]
 
 LEAST_REPLICATIONS = 5
 """Smallest number of replications with which a control variate is used."""
-LEAST_EXPLAINED = 0.3
+LEAST_EXPLAINED = 0.5
 """Smallest share of the variance that a control variate must explain to be used."""
 
 

@@ -93,6 +93,9 @@ class RootSearch:
     width of `tolerance`.  For the ends of the interval, a width of a fifth of their distance from
     the value is enough.
 
+    Without `bracket_ends`, only the value is bracketed.  The interval then follows from the error
+    and the slope of the measurement at the value (delta method), which needs fewer trial values.
+
     The search has no state: the next values depend only on the values tried so far, in whatever
     order.
 
@@ -111,6 +114,8 @@ class RootSearch:
         Whether the measurement rises with the value (load) or falls (fleet size).
     most_values : int
         Largest number of values to try, including values tried before the search.
+    bracket_ends : bool
+        Whether to bracket the ends of the interval too.
 
     Raises
     ------
@@ -134,6 +139,7 @@ class RootSearch:
     whole: bool = False
     rising: bool = True
     most_values: int = 40
+    bracket_ends: bool = True
 
     def __post_init__(self) -> None:
         problems = [
@@ -231,6 +237,8 @@ class RootSearch:
         if self.whole:
             value = self._ends(mean)[0]
         low, high = self._ends(upper)[0], self._ends(lower)[1]
+        if not self.bracket_ends and mean.width and math.isfinite(mean.broken_by):
+            low, high = self._local_ends(mean, evaluated)
         return Root(value, low, high, note) if self.rising else Root(-value, -high, -low, note)
 
     @property
@@ -266,6 +274,29 @@ class RootSearch:
             return crossing.kept, crossing.broken
         return crossing.at, crossing.at
 
+    def _local_ends(
+        self, crossing: _Crossing, evaluated: Mapping[float, Measurement]
+    ) -> tuple[float, float]:
+        """Return the ends of the interval from the error and the slope at the crossing."""
+        part = (crossing.at - crossing.kept) / crossing.width
+        slope = (crossing.broken_by - crossing.kept_by) / crossing.width
+        below, above = (
+            self._half_width(evaluated[self._sign * y]) for y in (crossing.kept, crossing.broken)
+        )
+        share = (below + part * (above - below)) / (2.0 * self.at_most)
+        if not math.isfinite(share):
+            return -math.inf, math.inf
+        down = -math.log1p(-share) if share < 1 else math.inf
+        low, high = crossing.at - down / slope, crossing.at + math.log1p(share) / slope
+        if self.whole:
+            return math.floor(low) if math.isfinite(low) else low, math.ceil(high)
+        return low, high
+
+    def _half_width(self, measured: Measurement) -> float:
+        if not isinstance(measured, Estimate):
+            measured = Estimate(*mean_interval(measured))
+        return 0.5 * (measured.high - measured.low)
+
     def _unsettled(self, crossings: list[_Crossing]) -> list[tuple[_Crossing, float]]:
         """Return the crossings whose bracket is still too wide, with the allowed widths."""
         mean = crossings[0]
@@ -273,7 +304,7 @@ class RootSearch:
             return []
         least = max(self.tolerance, 1.0) if self.whole else self.tolerance
         unsettled = []
-        for crossing in crossings:
+        for crossing in crossings if self.bracket_ends else (mean,):
             half = abs(crossing.at - mean.at)
             enough = max(least, PART_OF_HALF_WIDTH * half) if math.isfinite(half) else least
             if crossing.width > enough * (1 + 1e-9):

@@ -16,7 +16,7 @@ __all__ = ["Pooled", "Sample", "pack", "unpack"]
 _EDGES = np.concatenate(
     [np.linspace(0, 0.9, 91), np.linspace(0.9, 0.99, 91)[1:], np.linspace(0.99, 1, 101)[1:]]
 )
-LEVELS = 0.5 * (_EDGES[1:] + _EDGES[:-1])
+LEVELS: Floats = 0.5 * (_EDGES[1:] + _EDGES[:-1])
 """Probabilities at which a large sample is kept; they are denser in the upper tail."""
 MOST_VALUES = 4096
 """Largest number of values at which a pooled distribution is evaluated."""

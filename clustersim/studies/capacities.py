@@ -58,8 +58,8 @@ def capacities_table(
     pandas.DataFrame
         The other parameters, ``capacity`` (value of the searched parameter at which the objective
         is just met; see :func:`~clustersim.studies.objective.measured_at`), ``capacity_low`` and
-        ``capacity_high`` (95 %, the values at which the interval of the measurement contains the
-        limit; see :class:`~clustersim.analysis.root_search.RootSearch`), ``capacity_plain`` with
+        ``capacity_high`` (95 %, from the error and the slope of the measurement at the capacity;
+        see :class:`~clustersim.analysis.root_search.RootSearch`), ``capacity_plain`` with
         its ends (without a control variate), ``jobs_per_day`` offered at the capacity, with the
         ends of its interval, ``runs`` and ``note``.  With draws, ``_draw_low`` and ``_draw_high``
         are the 5th and 95th percentile of the capacities of the draws.
@@ -184,9 +184,10 @@ def gains_table(
         The parameters other than the compared and the searched one, ``system``, ``baseline``,
         ``replications``, ``pairs`` (replications that both have at every trial value), ``gain``
         (capacity of the system minus capacity of the baseline) with ``gain_low`` and ``gain_high``
-        (95 %, jackknife; NaN if a capacity lies beyond the trial values), and ``same_jobs``.  The latter is true if both
-        systems are offered the same jobs per day at equal values of the searched parameter.  For
-        an offered load, it is false if the compared parameter changes the capacity of the fleet.
+        (95 %, jackknife; NaN if a capacity lies beyond the trial values), and ``same_jobs``.  The
+        latter is true if both systems are offered the same jobs per day at equal values of the
+        searched parameter.  For an offered load, it is false if the compared parameter changes the
+        capacity of the fleet.
     """
     finished = runs[(runs["status"] == "finished") & (runs["draw"] == POSTERIOR_MEAN)]
     rows = []

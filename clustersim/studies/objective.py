@@ -46,6 +46,7 @@ def root_search(search: CapacitySearch, objective: Objective, *, given: int = 0)
         whole=search.whole,
         rising=search.more_is == "worse",
         most_values=MOST_TRIES + given,
+        bracket_ends=False,
     )
 
 
