@@ -149,7 +149,7 @@ def controlled(
         `explained` is the share of the variance that the control explains.
     usable : bool array (...)
         Whether the control can be used: there are 5 replications or more, the control explains
-        30 % or more of the variance, and no single replication decides the regression.
+        50 % or more of the variance, and no single replication decides the regression.
 
     Examples
     --------

@@ -70,7 +70,8 @@ def metric_lines() -> Iterator[str]:
     """Yield the lines that ``clustersim metrics`` prints."""
     yield textwrap.fill(
         "NAME.POOL is the metric of one pool. NAME@k is the metric of the k-th period of a study "
-        "with window.periods. Units are the same as in the tables.",
+        "with window.periods. Units are the same as in the tables. Each metric is measured in each "
+        "run; a study reports the statistic that is named with it.",
         WIDTH,
     )
     for heading, metrics in by_heading():
@@ -78,7 +79,8 @@ def metric_lines() -> Iterator[str]:
         yield heading
         for each in metrics:
             better = f"{each.better} is better" if each.better else ""
-            facts = ", ".join(filter(None, (each.unit, better)))
+            statistic = "" if each.constant else each.statistic
+            facts = ", ".join(filter(None, (each.unit, better, statistic)))
             head = f"  {names_of(each)}{f' ({facts})' if facts else ''}: {each.label}"
             yield textwrap.fill(head, WIDTH, subsequent_indent=INDENT)
             text = definition_of(each)
@@ -95,6 +97,7 @@ def metric_rows() -> list[dict[str, Any]]:
             "dimension": each.dimension,
             "better": each.better or None,
             "definition": each.definition,
+            "statistic": each.statistic,
             "by_pool": each.by_pool is not None,
             "per_period": each.per_period,
             "file": each.file or None,

@@ -58,8 +58,8 @@ DIMENSIONS: Mapping[str, str] = MappingProxyType(
 )
 """Unit of each dimension in tables; the dimension also decides how numbers are formatted."""
 SUBJECTS = ("wait_metrics", "work_metrics", "cost_metrics", "count_metrics", "fleet_metrics")
-_ENDINGS = ("_low", "_high", "_half", "_at_least", "_at_most")
-"""Suffixes that are appended to the name of a metric to describe its interval."""
+_ENDINGS = ("_low", "_high", "_half", "_at_least", "_at_most", "_plain", "_explained")
+"""Suffixes that tables append to the name of a metric."""
 _COLUMNS = (
     "run", "point", "replication", "replications", "status", "code", "error", "failed", "overload",
     "rising", "capacity", "period", "parameter", "metric", "lines", "draw", "draws",
@@ -187,6 +187,17 @@ class Metric:
             yield f"least must be less than most, found {self.least!r} and {self.most!r}"
 
     @property
+    def statistic(self) -> str:
+        """What a study reports for a point, as a noun phrase."""
+        if self.constant:
+            return "value, the same in every replication"
+        if self.of_jobs is None:
+            return "mean over the replications"
+        q = self.of_jobs[1]
+        what = "mean" if q is None else "median" if q == 0.5 else f"{100 * q:g}th percentile"
+        return f"{what} over the jobs of all replications"
+
+    @property
     def rests_on_prices(self) -> bool:
         """Whether the metric depends on planning assumptions about prices or energy."""
         return self.dimension in ("money", "energy", "mass")
@@ -203,7 +214,7 @@ def _name_problem(name: str) -> str:
     if name in _COLUMNS or name in Scenario.model_fields:
         return "the tables already have a column of this name; choose another name"
     if name.endswith(_ENDINGS):
-        return f"a name must not end in {', '.join(_ENDINGS)}, which mark intervals"
+        return f"a name must not end in {', '.join(_ENDINGS)}, which tables append to names"
     return ""
 
 
