@@ -19,13 +19,63 @@ from clustersim.analysis.control_variates import (
     jackknife,
     jackknife_log,
 )
+from clustersim.analysis.metrics import find_metric
 from clustersim.analysis.samples import Pooled, Sample
 from clustersim.array_types import Bools, Floats
 
-__all__ = ["job_mean", "job_quantile", "share_above", "with_and_without"]
+__all__ = [
+    "CONTROL_METRICS",
+    "job_mean",
+    "job_quantile",
+    "metric_over_jobs",
+    "share_above",
+    "with_and_without",
+]
 
+CONTROL_METRICS = ("mean_unfinished_work_s", "expected_unfinished_work_s")
+"""Metrics of a run from which the control variate of a mean is computed."""
 Samples = Mapping[str, Sample]
 """The samples of a run; see :class:`~clustersim.analysis.measures.Measured`."""
+
+
+def metric_over_jobs(
+    name: str, metrics: Mapping[str, Floats], runs: Sequence[Samples]
+) -> tuple[Estimate, Estimate | None] | None:
+    """Return the estimate of a metric that is defined over the jobs of all runs.
+
+    Parameters
+    ----------
+    name : str
+        Name of the metric.
+    metrics : mapping of str to float64 array (runs,)
+        The metric, and those in :data:`CONTROL_METRICS` if they are known.
+    runs : sequence of mapping of str to Sample
+
+    Returns
+    -------
+    plain, controlled : Estimate, Estimate or None
+        None instead of both for any other metric, or if a run has no value or no sample.
+
+    Examples
+    --------
+    >>> plain, _ = metric_over_jobs("mean_wait_s", {"mean_wait_s": np.array([1.0, 3.0])}, [{}, {}])
+    >>> plain.value
+    2.0
+    """
+    known = find_metric(name)
+    if known is None or known.of_jobs is None or name != known.name:
+        return None
+    if np.isnan(metrics[name]).any():
+        return None
+    quantity, q = known.of_jobs
+    if q is None:
+        unknown = np.full(len(metrics[name]), np.nan)
+        unfinished, expected = (metrics.get(each, unknown) for each in CONTROL_METRICS)
+        same = float(expected[0]) if len(np.unique(expected)) == 1 else math.nan
+        return job_mean(metrics[name], unfinished, same)
+    if not all(quantity in each for each in runs):
+        return None
+    return job_quantile(runs, quantity, q)
 
 
 def job_quantile(

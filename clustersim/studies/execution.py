@@ -246,6 +246,7 @@ class _Agenda:
         self._began = time.perf_counter()
         rule = study.spec.replications
         objective = study.spec.objective
+        self._keeps_samples = bool(study.spec.capacity) or isinstance(rule, Replications)
         self._kept = {
             *NEEDED,
             *([rule.metric] if isinstance(rule, Replications) else []),
@@ -326,7 +327,7 @@ class _Agenda:
     def _note(self, outcome: Outcome) -> None:
         """Keep the part of an outcome that requests need; the rest is in the store."""
         kept = {name: outcome.metrics[name] for name in self._kept & outcome.metrics.keys()}
-        samples = outcome.samples if self._study.spec.capacity else {}
+        samples = outcome.samples if self._keeps_samples else {}
         self._known[outcome.key] = Outcome(
             outcome.key, kept, error=outcome.error[:1], samples=samples
         )

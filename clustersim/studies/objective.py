@@ -13,7 +13,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from clustersim.analysis.control_variates import Estimate
-from clustersim.analysis.job_statistics import job_mean, share_above, with_and_without
+from clustersim.analysis.job_statistics import (
+    CONTROL_METRICS,
+    metric_over_jobs,
+    share_above,
+    with_and_without,
+)
 from clustersim.analysis.metrics import find_metric
 from clustersim.analysis.root_search import RootSearch
 from clustersim.analysis.samples import Pooled, Sample
@@ -29,8 +34,7 @@ OVERLOADED = Estimate(math.inf, math.inf, math.inf)
 
 MOST_TRIES = 40
 """Largest number of values that a capacity search tries."""
-_UNFINISHED = ("mean_unfinished_work_s", "expected_unfinished_work_s")
-NEEDED = ("backlog_growth", "offered_load", *_UNFINISHED)
+NEEDED = ("backlog_growth", "offered_load", *CONTROL_METRICS)
 """Metrics that :func:`measured_at` needs in addition to the objective's own."""
 
 
@@ -80,10 +84,10 @@ def measured_at(
     quantity, q = _quantity(objective)
     if q is not None and all(quantity in each for each in samples):
         return share_above(samples, quantity, objective.limit)
-    if quantity and not np.isnan(values).any():
-        unfinished, expected = (np.asarray(metrics[name], dtype=np.float64) for name in _UNFINISHED)
-        same = expected[0] if len(np.unique(expected)) == 1 else math.nan
-        return job_mean(values, unfinished, float(same))
+    columns = {name: np.asarray(each, dtype=np.float64) for name, each in metrics.items()}
+    found = metric_over_jobs(objective.metric, columns, samples)
+    if found is not None:
+        return found
     return Estimate(*mean_interval(values)), None
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.control_variates import Estimate
-from clustersim.analysis.job_statistics import job_mean, job_quantile
+from clustersim.analysis.job_statistics import CONTROL_METRICS, metric_over_jobs
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import mean_interval, quantile_interval
@@ -152,27 +152,9 @@ def _over_jobs(
     name: str, runs: pd.DataFrame, samples: Mapping[str, Mapping[str, Sample]]
 ) -> tuple[Estimate, Estimate | None] | None:
     """Return the plain and the controlled estimate of a metric of jobs; None for other metrics."""
-    known = find_metric(name)
-    if known is None or known.of_jobs is None or name != known.name:
-        return None
-    if runs[name].isna().any():
-        return None
-    quantity, q = known.of_jobs
-    own = [samples.get(key, {}) for key in runs["run"]]
-    if q is None:
-        unfinished, expected = (
-            runs[column].to_numpy(dtype=np.float64)
-            if column in runs
-            else np.full(len(runs), np.nan)
-            for column in ("mean_unfinished_work_s", "expected_unfinished_work_s")
-        )
-        same = len(np.unique(expected)) == 1
-        return job_mean(
-            runs[name].to_numpy(dtype=np.float64), unfinished, expected[0] if same else np.nan
-        )
-    if not all(quantity in each for each in own):
-        return None
-    return job_quantile(own, quantity, q)
+    columns = [column for column in (name, *CONTROL_METRICS) if column in runs]
+    metrics = {column: runs[column].to_numpy(dtype=np.float64) for column in columns}
+    return metric_over_jobs(name, metrics, [samples.get(key, {}) for key in runs["run"]])
 
 
 def _within_bounds(metric: str, column: str, found: Estimate) -> dict[str, float]:

@@ -12,7 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+
 from clustersim.analysis.control_variates import Estimate
+from clustersim.analysis.job_statistics import CONTROL_METRICS, metric_over_jobs
 from clustersim.analysis.statistics import replications_needed
 from clustersim.studies.base import POSTERIOR_MEAN, Base, PointRuns, Run
 from clustersim.studies.design import Point, column_value
@@ -75,7 +78,8 @@ class SequentialRequest:
     """Replications of a point until the interval of a metric is narrow enough.
 
     This is the sequential procedure of Law, "Simulation Modeling and Analysis", section 9.4.1,
-    applied at the posterior mean.  Each draw gets the same number of replications.
+    applied at the posterior mean to the interval that the table of points shows.  Each draw gets
+    the same number of replications.
     """
 
     base: Base
@@ -90,13 +94,33 @@ class SequentialRequest:
         count = self.rule.least
         runs = _all_runs(point, 0, count)
         while all(run.key in known for run in runs):
-            values = [_metric(known[run.key], self.rule.metric) for run in runs]
-            more = replications_needed(values, self.rule.relative_width, at_most=self.rule.at_most)
+            more = self._needed([known[run.key] for run in runs])
             if more <= count:
                 return _all_runs(point, self.draws, count)
             runs += [point.run(POSTERIOR_MEAN, k) for k in range(count, more)]
             count = more
         return runs
+
+    def _needed(self, made: Sequence[Outcome]) -> int:
+        """Return the number of replications for an interval as narrow as the rule demands."""
+        rule = self.rule
+        values = [_metric(outcome, rule.metric) for outcome in made]
+        finished = [outcome for outcome in made if not outcome.failed]
+        metrics = {
+            name: np.array([_metric(outcome, name) for outcome in finished])
+            for name in (rule.metric, *CONTROL_METRICS)
+        }
+        found = None
+        if len(finished) > 1 and np.isfinite(metrics[rule.metric]).all():
+            found = metric_over_jobs(rule.metric, metrics, [each.samples for each in finished])
+        if found is None:
+            return replications_needed(values, rule.relative_width, at_most=rule.at_most)
+        best = found[1] or found[0]
+        half = 0.5 * (best.high - best.low)
+        if half <= rule.relative_width * abs(best.value) or len(made) >= rule.at_most:
+            return len(made)
+        wanted = len(made) * (half / (rule.relative_width * abs(best.value))) ** 2
+        return min(rule.at_most, 2 * len(made), math.ceil(min(wanted, 1e6)))
 
     def at_least(self) -> int:
         """See :meth:`RunRequest.at_least`."""
