@@ -31,6 +31,8 @@ __all__ = ["Control", "Estimate", "controlled", "jackknife", "jackknife_log"]
 
 LEAST_REPLICATIONS = 5
 """Smallest number of replications with which a control variate is used."""
+FAR = math.log(1000.0)
+"""Distance on the logarithmic scale from which the end of an interval is not stated."""
 LEAST_EXPLAINED = 0.5
 """Smallest share of the variance that a control variate must explain to be used."""
 
@@ -81,7 +83,8 @@ def jackknife_log(values: Floats, *, level: float = 0.95) -> Estimate:
     -------
     Estimate
         The scale is linear if a value is not positive.  The interval is not finite with fewer than
-        two replications or if a value is not finite.
+        two replications, if a value is not finite, or if an end is more than a factor of 1,000 away
+        from the statistic, because such an interval says nothing.
 
     Examples
     --------
@@ -93,8 +96,11 @@ def jackknife_log(values: Floats, *, level: float = 0.95) -> Estimate:
     value, low, high = jackknife(np.log(values) if positive else values, level=level)
     if not positive:
         return Estimate(float(value), float(low), float(high))
-    most = math.log(np.finfo(np.float64).max)
-    return Estimate(float(values[0]), math.exp(low), math.exp(min(float(high), most)))
+    found = float(values[0])
+    least, most = (math.exp(end) if abs(end - value) < FAR else math.nan for end in (low, high))
+    if math.isnan(least) or math.isnan(most):
+        return Estimate(found, -math.inf, math.inf)
+    return Estimate(found, least, most)
 
 
 def jackknife(values: Floats, *, level: float = 0.95) -> tuple[Floats, Floats, Floats]:

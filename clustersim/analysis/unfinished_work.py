@@ -21,11 +21,16 @@ from scipy import fft, optimize
 from clustersim.analysis.samples import LEVELS, Sample
 from clustersim.array_types import Floats
 
-__all__ = ["UnfinishedWork", "stationary_distribution", "unfinished_work"]
+__all__ = [
+    "UnfinishedWork",
+    "stationary_distribution",
+    "stationary_sample",
+    "unfinished_work",
+]
 
-CELLS = 2**17
+CELLS = 2**18
 """Number of cells into which the range of the unfinished work is divided."""
-SPAN = 60.0
+SPAN = 150.0
 """Range of the unfinished work, as a multiple of an estimate of its mean."""
 
 
@@ -46,30 +51,6 @@ class UnfinishedWork:
     before_s: Floats
     stationary: Sample
     mean_s: float
-
-    @classmethod
-    def of(
-        cls,
-        submit_s: Floats,
-        work_s: Floats,
-        values_s: Floats,
-        share: Floats,
-        gap_cdf: Callable[[Floats], Floats],
-        rate_per_s: float,
-    ) -> UnfinishedWork:
-        """Return the unfinished work of jobs that were drawn from a known distribution.
-
-        Parameters
-        ----------
-        submit_s, work_s
-            As for :func:`unfinished_work`.
-        values_s, share, gap_cdf, rate_per_s
-            As for :func:`stationary_distribution`.
-        """
-        value_s, at_most = stationary_distribution(values_s, share, gap_cdf, rate_per_s)
-        stationary = Sample(len(value_s), np.interp(LEVELS, at_most, value_s))
-        mean_s = float(value_s @ np.diff(at_most, prepend=0.0))
-        return cls(unfinished_work(submit_s, work_s), stationary, mean_s)
 
 
 def unfinished_work(submit_s: Floats, work_s: Floats) -> Floats:
@@ -155,6 +136,30 @@ def stationary_distribution(
     gap = _lattice(np.interp(edges * rate_per_s, gaps, to_gap / to_gap[-1]) / rate_per_s, step)
     value_s: Floats = step * np.arange(CELLS, dtype=np.float64)
     return value_s, np.cumsum(_waiting(work, gap))
+
+
+def stationary_sample(
+    work_s: Floats, share: Floats, gap_cdf: Callable[[Floats], Floats], rate_per_s: float
+) -> tuple[Sample, float]:
+    """Return the stationary distribution of the unfinished work as a sample, and its mean.
+
+    Parameters
+    ----------
+    work_s, share, gap_cdf, rate_per_s
+        As for :func:`stationary_distribution`.
+
+    Examples
+    --------
+    >>> u = (np.arange(4000) + 0.5) / 4000
+    >>> sample, mean_s = stationary_sample(
+    ...     -np.log1p(-u), np.full(4000, 1 / 4000), lambda x: -np.expm1(-x), 0.5
+    ... )
+    >>> round(mean_s, 2)
+    1.0
+    """
+    value_s, at_most = stationary_distribution(work_s, share, gap_cdf, rate_per_s)
+    mean_s = float(value_s @ np.diff(at_most, prepend=0.0))
+    return Sample(len(value_s), np.interp(LEVELS, at_most, value_s)), mean_s
 
 
 def _lattice(mean_below: Floats, step: float) -> Floats:

@@ -147,13 +147,19 @@ def _tried(
     ordered = runs.sort_values("replication", kind="stable")
     for value in sorted(ordered[search.of].astype(np.float64).unique().tolist()):
         group = ordered[ordered[search.of] == value]
-        metrics = {name: group[name].tolist() for name in (objective.metric, *NEEDED)}
+        metrics = _columns(group, objective)
         own = [samples.get(key, {}) for key in group["run"]]
         plain, best = measured_at(objective, metrics, own)
         tried[value] = plain, best or plain
     if (search.load_of(search.between[1]) or 0.0) >= 1:
         tried.setdefault(float(search.between[1]), (OVERLOADED, OVERLOADED))
     return tried
+
+
+def _columns(runs: pd.DataFrame, objective: Objective) -> dict[str, list[float]]:
+    """Return the metrics that a measurement needs; NaN if runs of an earlier version lack one."""
+    known = runs.reindex(columns=[objective.metric, *NEEDED])
+    return {str(name): known[name].tolist() for name in known}
 
 
 def gains_table(
@@ -240,10 +246,14 @@ def _with_and_without(
     tried = ordered[search.of].astype(np.float64)
     for value in tried.unique().tolist():
         group = ordered[tried == value]
-        metrics = {name: group[name].tolist() for name in (objective.metric, *NEEDED)}
+        metrics = _columns(group, objective)
         own = [samples.get(key, {}) for key in group["run"]]
         at.append(sign * value)
         curves.append(means_with_and_without(objective, metrics, own))
+    end = float(search.between[1])
+    if (search.load_of(end) or 0.0) >= 1 and end not in at:
+        at.append(end)
+        curves.append(np.full_like(curves[0], np.inf))
     order = np.argsort(at)
     values, table = np.array(at)[order], np.array(curves)[order]
     limit = root_search(search, objective).at_most

@@ -15,7 +15,12 @@ import numpy as np
 from clustersim.analysis.measures import PluginError, fleet_facts, measure
 from clustersim.analysis.part import FleetView
 from clustersim.analysis.periods import period_ends_s
-from clustersim.analysis.unfinished_work import UnfinishedWork
+from clustersim.analysis.samples import Sample
+from clustersim.analysis.unfinished_work import (
+    UnfinishedWork,
+    stationary_sample,
+    unfinished_work,
+)
 from clustersim.calendar import DAY_S
 from clustersim.errors import InputError
 from clustersim.scenario.platform import Platform, open_platform
@@ -96,10 +101,9 @@ def _unfinished_work(
     if changes or not rate_per_s < offered.rate_per_s:
         return None
     submit_s = resolved.jobs["submit_s"].to_numpy(dtype=np.float64)
-    values = offered.values(workload)
-    return UnfinishedWork.of(
-        submit_s, offered.of_jobs(resolved.jobs), *values, arrivals.process.cdf, rate_per_s
-    )
+    before_s = unfinished_work(submit_s, offered.of_jobs(resolved.jobs))
+    key = _cache_key(scenario, scheduler=True)
+    return UnfinishedWork(before_s, *_stationary(*key, rate_per_s))
 
 
 def _offered_load(scenario: Scenario) -> float:
@@ -209,6 +213,15 @@ def _cache_key(scenario: Scenario, *, scheduler: bool = False) -> tuple[str, str
 @lru_cache(maxsize=16)
 def _platform_of(text: str, _files: str) -> Platform:
     return open_platform(_loaded(text))
+
+
+@lru_cache(maxsize=64)
+def _stationary(text: str, files: str, rate_per_s: float) -> tuple[Sample, float]:
+    """Return the stationary distribution of the unfinished work, and its mean."""
+    workload = _platform_of(*_cache_key(_loaded(text).scenario)).workload
+    assert workload is not None, "only a workload model has a stationary distribution"
+    values = _offered_work(text, files).values(workload)
+    return stationary_sample(*values, workload.arrivals.process.cdf, rate_per_s)
 
 
 @lru_cache(maxsize=16)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from clustersim.analysis.samples import LEVELS, Sample
-from clustersim.analysis.unfinished_work import stationary_distribution, unfinished_work
+from clustersim.analysis.samples import Sample
+from clustersim.analysis.unfinished_work import stationary_sample, unfinished_work
 
 __all__ = ["Queue", "exponential", "hyperexponential", "lognormal"]
 
@@ -99,14 +99,12 @@ class Queue:
 
     def stationary(self) -> tuple[Sample, float]:
         """Stationary distribution of the unfinished work, and its mean."""
-        value, at_most = stationary_distribution(
+        return stationary_sample(
             self.service.values / self.servers,
             self.service.share,
             lambda x: -np.expm1(-x),
             self.load * self.servers,
         )
-        mean = float(value @ np.diff(at_most, prepend=0.0))
-        return Sample(len(value), np.interp(LEVELS, at_most, value)), mean
 
     def truth(self, jobs: int, seed: int = 1) -> tuple[float, float]:
         """Mean and 95th percentile of the wait: exact for M/M/c, else from so many jobs.

@@ -146,7 +146,7 @@ def test_the_commands(tmp_path: Path, monkeypatch, capsys) -> None:
         ["fcfs", "0.5"], ["fcfs", "0.7"], ["easy", "0.5"], ["easy", "0.7"]
     ]  # fmt: skip
     assert f"{100 * points['utilisation'][3]:.1f} % (" in printed
-    assert "Means over replications; in parentheses: 95 % interval." in printed
+    assert "In parentheses: 95 % interval." in printed
     assert Path("out/1-curve.pdf").read_bytes().startswith(b"%PDF")
     assert main(["study", "study.yaml", "--out", "out", "--workers", "1", "--resume"]) == 0
     assert "8 runs, 8 of them reused" in capsys.readouterr().out
