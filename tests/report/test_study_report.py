@@ -79,7 +79,7 @@ def test_the_findings_say_what_the_tables_hold(folder: Path) -> None:
             assert f"{row[name]:.3f}" in sentence
         assert f"{row['runs']} runs" in sentence
     gain = result.gains.iloc[0]
-    assert any(f"easy carries {gain['gain']:+.3g} of offered load" in s for s in message)
+    assert any(f"easy carries {gain['gain']:.3g} more offered load than fcfs" in s for s in message)
     differences = result.differences.to_dict("records")
     assert len(differences) == 2 * 3  # two loads of the grid, three metrics
     assert warnings(result) == [s for s in warnings(result) if "failed" not in s]
