@@ -187,7 +187,8 @@ def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         if not math.isfinite(row["gain_high"]):
             continue
         low, high = (f"{row[name]:+.3g}" for name in ("gain_low", "gain_high"))
-        change = f"{abs(row['gain']):.3g} {'more' if row['gain'] >= 0 else 'less'}"
+        less = "less" if search.of in (LOAD, "workload.scale") else "fewer"
+        change = f"{abs(row['gain']):.3g} {'more' if row['gain'] >= 0 else less}"
         system, baseline = (_compared(result, row[name], axes) for name in ("system", "baseline"))
         verb = "carries" if search.more_is == "worse" else "needs"
         clearly = "" if row["gain_low"] > 0 or row["gain_high"] < 0 else " (no clear difference)"

@@ -196,7 +196,7 @@ def test_nodes_that_are_needed_are_less_the_better(tmp_path: Path, capsys) -> No
     result = load_result(tmp_path / "out")
     message = capsys.readouterr().out
     assert (result.gains["gain"] < 0).all()
-    assert f"sjf needs {result.gains['gain'][0]:+.3g}" in message
+    assert f"sjf needs {-result.gains['gain'][0]:.3g} fewer" in message
     assert "carries" not in message
     axis = study_axes(result)["capacity"]
     assert (axis.label, axis.better) == ("nodes of pool h20 at the objective", "less")
