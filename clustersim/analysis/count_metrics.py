@@ -216,4 +216,40 @@ def _counts() -> Iterator[Metric]:
     )
 
 
-METRICS = (*_offers(), *UNIT_COSTS, *_counts())
+def _unfinished_work(part: Part) -> float:
+    return float(part.unfinished_work_s.mean()) if len(part.unfinished_work_s) else math.nan
+
+
+def _expected_unfinished_work(part: Part) -> float:
+    unfinished = part.run.unfinished
+    return math.nan if unfinished is None else unfinished.mean_s
+
+
+def _controls() -> Iterator[Metric]:
+    meant = (
+        "the work that one server as fast as the whole fleet would still have to do when a job is "
+        "submitted"
+    )
+    yield Metric(
+        name="mean_unfinished_work_s",
+        label="mean unfinished work",
+        definition=f"Mean over the measured jobs of {meant}. Its deviation from "
+        "expected_unfinished_work_s controls the noise of the waits; NaN for a log or a workload "
+        "that changes with time.",
+        compute=_unfinished_work,
+        dimension="duration",
+        least=0.0,
+        subject="counts",
+    )
+    yield Metric(
+        name="expected_unfinished_work_s",
+        label="expected unfinished work",
+        definition=f"Stationary mean of {meant}.",
+        compute=_expected_unfinished_work,
+        dimension="duration",
+        least=0.0,
+        subject="counts",
+    )
+
+
+METRICS = (*_offers(), *UNIT_COSTS, *_counts(), *_controls())

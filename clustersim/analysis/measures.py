@@ -15,7 +15,10 @@ from clustersim.analysis.metrics import METRICS, Metric, in_period, period_order
 from clustersim.analysis.part import FleetView, MeasuredRun, Part
 from clustersim.analysis.periods import period_ends_s
 from clustersim.analysis.registry import load_plugins, users_code
+from clustersim.analysis.samples import Sample
 from clustersim.analysis.submitted import Submitted
+from clustersim.analysis.unfinished_work import UnfinishedWork
+from clustersim.analysis.wait_metrics import SERIES
 from clustersim.analysis.warm_up import mser5, series_bins
 from clustersim.array_types import Floats
 from clustersim.catalogue import Catalogue
@@ -41,10 +44,15 @@ class Measured:
     series : float64 array (bins,)
         Mean wait (seconds) of at most 100 consecutive equal groups of jobs; it shows how the run
         approaches its steady state.
+    samples : dict of str to Sample
+        Distributions over the measured jobs by name: those that metrics describe, the unfinished
+        work before each job (``unfinished_work_s``), and its stationary distribution
+        (``stationary_work_s``).
     """
 
     metrics: dict[str, float]
     series: Floats
+    samples: dict[str, Sample]
 
 
 def fleet_facts(view: FleetView, *, plugins: Sequence[str] = ()) -> dict[str, float]:
@@ -74,6 +82,7 @@ def measure(
     periods: int | None = None,
     catalogue: Catalogue | None = None,
     plugins: Sequence[str] = (),
+    unfinished: UnfinishedWork | None = None,
 ) -> Measured:
     """Measure the steady part of a result and the periods of its horizon.
 
@@ -116,7 +125,7 @@ def measure(
     the window.  Energy, electricity and carbon are NaN without the key ``energy``; the other
     costs are NaN without the key ``money``.
     """
-    run = MeasuredRun(result, catalogue)
+    run = MeasuredRun(result, catalogue, unfinished)
     jobs = run.submitted
     first, reached = _warm_up(jobs, warm_up)
     last = _cool_down(jobs, cool_down)
@@ -135,7 +144,15 @@ def measure(
             metrics |= _values(each, each.compute, part) | _values_by_pool(each, part)
     if periods is not None:
         metrics |= _by_period(run, periods, plugins)
-    return Measured(metrics, series_bins(jobs.wait_s[jobs.runnable]))
+    return Measured(metrics, series_bins(jobs.wait_s[jobs.runnable]), _samples(part))
+
+
+def _samples(part: Part) -> dict[str, Sample]:
+    samples = {name: Sample.of(series(part)) for name, series in SERIES.items()}
+    if (unfinished := part.run.unfinished) is not None:
+        samples["unfinished_work_s"] = Sample.of(part.unfinished_work_s)
+        samples["stationary_work_s"] = unfinished.stationary
+    return samples
 
 
 def _known(plugins: Sequence[str]) -> list[Metric]:

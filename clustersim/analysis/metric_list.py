@@ -97,7 +97,8 @@ def metric_lines(metrics: Iterable[Metric] | None = None) -> Iterator[str]:
     """Yield the lines that ``clustersim metrics`` prints about these or all metrics."""
     yield textwrap.fill(
         "NAME.POOL is the metric of one pool. NAME@k is the metric of the k-th period of a study "
-        "with window.periods. Units are the same as in the tables.",
+        "with window.periods. Units are the same as in the tables. Each metric is measured in each "
+        "run; a study reports the statistic that is named with it.",
         WIDTH,
     )
     for heading, listed in by_heading(metrics):
@@ -105,7 +106,8 @@ def metric_lines(metrics: Iterable[Metric] | None = None) -> Iterator[str]:
         yield heading
         for each in listed:
             better = f"{each.better} is better" if each.better else ""
-            facts = ", ".join(filter(None, (each.unit, better)))
+            statistic = "" if each.constant else each.statistic
+            facts = ", ".join(filter(None, (each.unit, better, statistic)))
             head = f"  {names_of(each)}{f' ({facts})' if facts else ''}: {each.label}"
             yield textwrap.fill(head, WIDTH, subsequent_indent=INDENT)
             text = definition_of(each)
@@ -122,6 +124,7 @@ def metric_rows(metrics: Iterable[Metric] | None = None) -> list[dict[str, Any]]
             "dimension": each.dimension,
             "better": each.better or None,
             "definition": each.definition,
+            "statistic": each.statistic,
             "by_pool": each.by_pool is not None,
             "per_period": each.per_period,
             "file": each.file or None,

@@ -58,8 +58,8 @@ DIMENSIONS: Mapping[str, str] = MappingProxyType(
 )
 """Unit of each dimension in tables; the dimension also decides how numbers are formatted."""
 SUBJECTS = ("wait_metrics", "work_metrics", "cost_metrics", "count_metrics", "fleet_metrics")
-_ENDINGS = ("_low", "_high", "_half", "_at_least", "_at_most")
-"""Suffixes that are appended to the name of a metric to describe its interval."""
+_ENDINGS = ("_low", "_high", "_half", "_at_least", "_at_most", "_plain", "_explained")
+"""Suffixes that tables append to the name of a metric."""
 _COLUMNS = (
     "run", "point", "replication", "replications", "status", "code", "error", "failed", "overload",
     "rising", "capacity", "period", "parameter", "metric", "lines", "draw", "draws",
@@ -111,6 +111,10 @@ class Metric:
     service : bool
         Whether the metric measures the service to jobs, such as a wait.  Under overload (more work
         arrives than the fleet can do), it grows without bound and is reported as infinite.
+    of_jobs : tuple of (str, float or None), optional
+        The quantity of jobs that it describes, and the probability of a quantile (None for a
+        mean).  A study then estimates it over the jobs of all replications; any other metric is
+        the mean over the replications.
     constant : bool
         Whether the value is the same in every replication of a point; the metric then has no
         interval.
@@ -150,6 +154,7 @@ class Metric:
     most: float = float("inf")
     service: bool = False
     constant: bool = False
+    of_jobs: tuple[str, float | None] | None = None
     subject: str = "yours"
     file: str = ""
 
@@ -183,6 +188,17 @@ class Metric:
             yield f"least must be less than most, found {self.least!r} and {self.most!r}"
 
     @property
+    def statistic(self) -> str:
+        """What a study reports for a point, as a noun phrase."""
+        if self.constant:
+            return "value, the same in every replication"
+        if self.of_jobs is None:
+            return "mean over the replications"
+        q = self.of_jobs[1]
+        what = "mean" if q is None else "median" if q == 0.5 else f"{100 * q:g}th percentile"
+        return f"{what} over the jobs of all replications"
+
+    @property
     def rests_on_prices(self) -> bool:
         """Whether the metric depends on planning assumptions about prices or energy."""
         return self.dimension in ("money", "energy", "mass")
@@ -199,7 +215,7 @@ def _name_problem(name: str) -> str:
     if name in _COLUMNS or name in Scenario.model_fields:
         return "the tables already have a column of this name; choose another name"
     if name.endswith(_ENDINGS):
-        return f"a name must not end in {', '.join(_ENDINGS)}, which mark intervals"
+        return f"a name must not end in {', '.join(_ENDINGS)}, which tables append to names"
     return ""
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from clustersim.analysis.goodput import Goodput, goodput_of
 from clustersim.analysis.statistics import batch_means, run_quantile_interval
 from clustersim.analysis.submitted import Submitted
+from clustersim.analysis.unfinished_work import UnfinishedWork
 from clustersim.array_types import Bools, Floats
 from clustersim.catalogue import Catalogue
 from clustersim.catalogue.assumptions import assumed
@@ -34,10 +35,13 @@ class MeasuredRun:
     result : Result
     catalogue : Catalogue, optional
         Catalogue of the models that the jobs name; by default the built-in one.
+    unfinished : UnfinishedWork, optional
+        Unfinished work before each job, in the order of submission.
     """
 
     result: Result
     catalogue: Catalogue | None = None
+    unfinished: UnfinishedWork | None = None
 
     @cached_property
     def submitted(self) -> Submitted:
@@ -137,6 +141,14 @@ class Part:
     def total_wait_s(self) -> Floats:
         """Seconds in the queue over all attempts, until the run stopped (measured jobs,)."""
         return self.run.submitted.total_wait_s[self.chosen]
+
+    @cached_property
+    def unfinished_work_s(self) -> Floats:
+        """Unfinished work (fleet-seconds) before each measured job; empty if it is not known."""
+        unfinished = self.run.unfinished
+        if unfinished is None:
+            return np.empty(0)
+        return unfinished.before_s[: len(self.chosen)][self.chosen]
 
     @cached_property
     def waits_still(self) -> Bools:

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from clustersim.analysis.control_variates import Estimate
 from clustersim.analysis.statistics import mean_interval
 from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.units import format_number
 
 __all__ = ["Root", "RootSearch"]
+
+Measurement = npt.ArrayLike | Estimate
 
 FAR = math.log(30.0)
 """Largest scaled value of a curve (see `_scaled`) that is interpolated."""
@@ -90,6 +93,9 @@ class RootSearch:
     width of `tolerance`.  For the ends of the interval, a width of a fifth of their distance from
     the value is enough.
 
+    Without `bracket_ends`, only the value is bracketed.  The interval then follows from the error
+    and the slope of the measurement at the value (delta method), which needs fewer trial values.
+
     The search has no state: the next values depend only on the values tried so far, in whatever
     order.
 
@@ -108,6 +114,8 @@ class RootSearch:
         Whether the measurement rises with the value (load) or falls (fleet size).
     most_values : int
         Largest number of values to try, including values tried before the search.
+    bracket_ends : bool
+        Whether to bracket the ends of the interval too.
 
     Raises
     ------
@@ -131,6 +139,7 @@ class RootSearch:
     whole: bool = False
     rising: bool = True
     most_values: int = 40
+    bracket_ends: bool = True
 
     def __post_init__(self) -> None:
         problems = [
@@ -147,13 +156,14 @@ class RootSearch:
         if problems:
             raise InputError("root search", problems)
 
-    def next_values(self, evaluated: Mapping[float, npt.ArrayLike]) -> tuple[float, ...]:
+    def next_values(self, evaluated: Mapping[float, Measurement]) -> tuple[float, ...]:
         """Return the values to try next; they can be tried at the same time.
 
         Parameters
         ----------
-        evaluated : mapping of float to array_like (replications,)
-            Measurements of each replication by trial value.  Values outside the range are allowed.
+        evaluated : mapping of float to Estimate or array_like (replications,)
+            Estimate of the measurement by trial value, or its value in each replication.  Values
+            outside the range are allowed.
             The replications must be in the same order everywhere; NaN values are ignored.  An
             infinite measurement means that the value is overloaded.
 
@@ -175,12 +185,12 @@ class RootSearch:
         left = max(0, self.most_values - len(evaluated))
         return tuple(self._sign * y for y in tries.values())[:left]
 
-    def result(self, evaluated: Mapping[float, npt.ArrayLike]) -> Root:
+    def result(self, evaluated: Mapping[float, Measurement]) -> Root:
         """Return the root with its interval.
 
         Parameters
         ----------
-        evaluated : mapping of float to array_like (replications,)
+        evaluated : mapping of float to Estimate or array_like (replications,)
             As in :meth:`next_values`, with at least one value.
 
         Returns
@@ -227,9 +237,11 @@ class RootSearch:
         if self.whole:
             value = self._ends(mean)[0]
         low, high = self._ends(upper)[0], self._ends(lower)[1]
+        if not self.bracket_ends and mean.width and math.isfinite(mean.broken_by):
+            low, high = self._local_ends(mean, evaluated)
         return Root(value, low, high, note) if self.rising else Root(-value, -high, -low, note)
 
-    def most_left(self, evaluated: Mapping[float, npt.ArrayLike]) -> int:
+    def most_left(self, evaluated: Mapping[float, Measurement]) -> int:
         """Return how many more values the search tries at most, by an estimate.
 
         Each crossing that is not settled takes as many values as it takes to halve its bracket
@@ -237,7 +249,7 @@ class RootSearch:
 
         Parameters
         ----------
-        evaluated : mapping of float to array_like (replications,)
+        evaluated : mapping of float to Estimate or array_like (replications,)
             As in :meth:`next_values`; may be empty.
 
         Examples
@@ -249,7 +261,8 @@ class RootSearch:
         ends = sum(end not in evaluated for end in (self.low, self.high))
         if ends:
             least = max(self.tolerance, 1.0) if self.whole else self.tolerance
-            return ends + 3 * _halvings((self.high - self.low) / least)
+            curves = 3 if self.bracket_ends else 1
+            return ends + curves * _halvings((self.high - self.low) / least)
         unsettled = self._unsettled(self._crossings(evaluated))
         steps = sum(_halvings(crossing.width / enough) + 1 for crossing, enough in unsettled)
         return min(steps, max(0, self.most_values - len(evaluated)))
@@ -259,19 +272,24 @@ class RootSearch:
         """Factor (1 or -1) that converts a value to `y`; the measurement rises with `y`."""
         return 1.0 if self.rising else -1.0
 
-    def _crossings(self, evaluated: Mapping[float, npt.ArrayLike]) -> list[_Crossing]:
+    def _crossings(self, evaluated: Mapping[float, Measurement]) -> list[_Crossing]:
         """Return the crossings of the mean and of its upper and lower confidence curves."""
         tried = sorted(evaluated, key=lambda value: self._sign * value)
         y = self._sign * np.array(tried, dtype=np.float64)
         curves = np.array([self._scaled(evaluated[value]) for value in tried]).T
         return [_first_crossing(y, curve) for curve in curves]
 
-    def _scaled(self, measured: npt.ArrayLike) -> Floats:
-        """Return mean, upper and lower limit, each as ``log((1 + x / at_most) / 2)``."""
-        numbers = np.asarray(measured, dtype=np.float64)
-        if np.isinf(numbers).any() or np.isnan(numbers).all():
+    def _scaled(self, measured: Measurement) -> Floats:
+        """Return value, upper and lower end, each as ``log((1 + x / at_most) / 2)``."""
+        if isinstance(measured, Estimate):
+            mean, low, high = measured.value, measured.low, measured.high
+        else:
+            numbers = np.asarray(measured, dtype=np.float64)
+            if np.isinf(numbers).any() or np.isnan(numbers).all():
+                return np.full(3, math.inf)
+            mean, low, high = mean_interval(numbers)
+        if not math.isfinite(mean):
             return np.full(3, math.inf)
-        mean, low, high = mean_interval(numbers)
         return np.log1p(np.maximum([mean, high, low], 0.0) / self.at_most) - math.log(2.0)
 
     def _ends(self, crossing: _Crossing) -> tuple[float, float]:
@@ -282,6 +300,29 @@ class RootSearch:
             return crossing.kept, crossing.broken
         return crossing.at, crossing.at
 
+    def _local_ends(
+        self, crossing: _Crossing, evaluated: Mapping[float, Measurement]
+    ) -> tuple[float, float]:
+        """Return the ends of the interval from the error and the slope at the crossing."""
+        part = (crossing.at - crossing.kept) / crossing.width
+        slope = (crossing.broken_by - crossing.kept_by) / crossing.width
+        below, above = (
+            self._half_width(evaluated[self._sign * y]) for y in (crossing.kept, crossing.broken)
+        )
+        share = (below + part * (above - below)) / (2.0 * self.at_most)
+        if not math.isfinite(share):
+            return -math.inf, math.inf
+        down = -math.log1p(-share) if share < 1 else math.inf
+        low, high = crossing.at - down / slope, crossing.at + math.log1p(share) / slope
+        if self.whole:
+            return math.floor(low) if math.isfinite(low) else low, math.ceil(high)
+        return low, high
+
+    def _half_width(self, measured: Measurement) -> float:
+        if not isinstance(measured, Estimate):
+            measured = Estimate(*mean_interval(measured))
+        return 0.5 * (measured.high - measured.low)
+
     def _unsettled(self, crossings: list[_Crossing]) -> list[tuple[_Crossing, float]]:
         """Return the crossings whose bracket is still too wide, with the allowed widths."""
         mean = crossings[0]
@@ -289,7 +330,7 @@ class RootSearch:
             return []
         least = max(self.tolerance, 1.0) if self.whole else self.tolerance
         unsettled = []
-        for crossing in crossings:
+        for crossing in crossings if self.bracket_ends else (mean,):
             half = abs(crossing.at - mean.at)
             enough = max(least, PART_OF_HALF_WIDTH * half) if math.isfinite(half) else least
             if crossing.width > enough * (1 + 1e-9):

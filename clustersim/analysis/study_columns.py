@@ -11,6 +11,7 @@ from clustersim.estimation.table import FOR_UNKNOWN_CHIPS, PREDICTED
 __all__ = ["ESTIMATE_TABLES", "STUDY_TABLES"]
 
 DRAWS = "if the study draws coefficients of the calibration"
+CONTROLLED = "if a control variate is used"
 _PARAMETER = Column("PARAMETER", "each parameter, by its path in the scenario, in SI units")
 RUNS = (
     Column("run", "hash of the run's scenario, of the measurement settings, and of the code"),
@@ -35,9 +36,22 @@ POINTS = (
     Column("failed", "runs that failed", "count"),
     Column("overload", "whether the queue grows without bound, so that waits are infinite"),
     Column("rising", "whether later jobs waited longer than earlier ones"),
-    Column("METRIC", "mean of each metric of the study over replications"),
+    Column(
+        "METRIC",
+        "estimate of each metric of the study; `clustersim metrics` names the statistic. With a "
+        "control variate, it is the controlled estimate",
+    ),
     Column("METRIC_low", "lower end of its 95 % interval", only="if replications can differ"),
     Column("METRIC_high", "upper end of its 95 % interval", only="if replications can differ"),
+    Column("METRIC_plain", "estimate without the control variate", only=CONTROLLED),
+    Column("METRIC_plain_low", "lower end of its 95 % interval", only=CONTROLLED),
+    Column("METRIC_plain_high", "upper end of its 95 % interval", only=CONTROLLED),
+    Column(
+        "METRIC_explained",
+        "share of the variance that the control variate explains",
+        "share",
+        only=CONTROLLED,
+    ),
     Column("METRIC_draw_low", "5th percentile of its means over the draws", only=DRAWS),
     Column("METRIC_draw_high", "95th percentile of its means over the draws", only=DRAWS),
 )
@@ -57,6 +71,7 @@ def _over_draws(name: str, only: str = DRAWS) -> Iterator[Column]:
 CAPACITIES = (
     _PARAMETER,
     *_with_ends("capacity", "value of the searched parameter at which the objective is just met"),
+    *_with_ends("capacity_plain", "capacity without the control variate"),
     *_with_ends("jobs_per_day", "offered jobs per day at the capacity"),
     *_over_draws("capacity"),
     *_over_draws("jobs_per_day"),
@@ -68,7 +83,7 @@ GAINS = (
     Column("system", "value of the compared parameter"),
     Column("baseline", "value with which the system is compared"),
     Column("replications", "number of replications", "count"),
-    Column("pairs", "replications in which both systems have a capacity", "count"),
+    Column("pairs", "replications that both systems have at every trial value", "count"),
     Column("same_jobs", "whether both run the same jobs at equal values of the searched parameter"),
     *_with_ends("gain", "capacity of the system minus capacity of the baseline"),
 )

@@ -6,8 +6,9 @@ The wait of a job that had not started is counted until the run stopped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from clustersim.analysis.part import Part, half_width
 from clustersim.array_types import Bools, Floats
 from clustersim.simulation.metrics import SHORTEST_RUN_S
 
-__all__ = ["METRICS"]
+__all__ = ["METRICS", "SERIES"]
 
 Series = Callable[[Part], Floats]
 _STILL = "For a job that had not started when the run stopped, the wait until then counts."
@@ -79,7 +80,13 @@ def _quantile(name: str, series: Series, q: float, **fields: Any) -> Iterator[Me
         return lambda part: part.quantile_interval(key, series, q)[which]
 
     whole = Metric(
-        name=name, compute=part_of(0), service=True, subject="waits", better="less", **fields
+        name=name,
+        compute=part_of(0),
+        of_jobs=(_NAMES[series], q),
+        service=True,
+        subject="waits",
+        better="less",
+        **fields,
     )
     yield whole
     for which, (end, side) in enumerate((("least", "lower"), ("most", "upper")), 1):
@@ -90,6 +97,7 @@ def _quantile(name: str, series: Series, q: float, **fields: Any) -> Iterator[Me
             definition=f"{side.capitalize()} end of the 95 % interval of {name}, estimated from "
             "one run by order statistics; infinite if the run is too short.",
             compute=part_of(which),
+            of_jobs=None,
             service=False,
             better="",
             per_period=False,
@@ -125,6 +133,7 @@ def _waits() -> Iterator[Metric]:
         label="mean wait",
         definition=f"Mean time from submission to the first start. {_STILL}",
         compute=_mean_of(_wait),
+        of_jobs=(_NAMES[_wait], None),
         per_period=True,
         service=True,
         better="less",
@@ -171,6 +180,7 @@ def _waits() -> Iterator[Metric]:
         label="mean wait over all attempts",
         definition=f"Mean total wait. {_ATTEMPTS}",
         compute=_mean_of(_total_wait),
+        of_jobs=(_NAMES[_total_wait], None),
         per_period=True,
         service=True,
         better="less",
@@ -202,6 +212,7 @@ def _times() -> Iterator[Metric]:
         label="mean job completion time",
         definition=f"Mean time from submission to finish. {_ENDED}",
         compute=_mean_of(_jct),
+        of_jobs=(_NAMES[_jct], None),
         dimension="duration",
         better="less",
         least=0.0,
@@ -230,6 +241,7 @@ def _times() -> Iterator[Metric]:
         label="mean bounded slowdown",
         definition=f"Mean of the {meant}",
         compute=_mean_of(_slowdown),
+        of_jobs=(_NAMES[_slowdown], None),
         better="less",
         service=True,
         subject="waits",
@@ -245,5 +257,11 @@ def _times() -> Iterator[Metric]:
     )
     yield _half("mean_bounded_slowdown", _slowdown, "mean bounded slowdown", dimension="ratio")
 
+
+SERIES: Mapping[str, Series] = MappingProxyType(
+    {"wait_s": _wait, "total_wait_s": _total_wait, "jct_s": _jct, "bounded_slowdown": _slowdown}
+)
+"""Quantities of jobs whose distributions are kept for each run of a study."""
+_NAMES = {series: name for name, series in SERIES.items()}
 
 METRICS = (*_waits(), *_times())

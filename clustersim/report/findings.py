@@ -198,14 +198,15 @@ def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         basis = "On the same jobs," if row["same_jobs"] else "On the same random numbers,"
         if not math.isfinite(row["gain_high"]):
             continue
-        gain, low, high = (f"{row[name]:+.3g}" for name in ("gain", "gain_low", "gain_high"))
+        low, high = (f"{row[name]:+.3g}" for name in ("gain_low", "gain_high"))
+        less = "less" if search.of in (LOAD, "workload.scale") else "fewer"
+        change = f"{abs(row['gain']):.3g} {'more' if row['gain'] >= 0 else less}"
         system, baseline = (_compared(result, row[name], axes) for name in ("system", "baseline"))
         verb = "carries" if search.more_is == "worse" else "needs"
         clearly = "" if row["gain_low"] > 0 or row["gain_high"] < 0 else " (no clear difference)"
         yield (
-            f"{basis} {system} {verb} {gain}{clearly} of {searched.label} against "
-            f"{baseline}{where} (95 % interval {low} to {high}; {row['pairs']} of "
-            f"{row['replications']} replications cross the objective)."
+            f"{basis} {system} {verb} {change} {searched.label} than {baseline}{where}{clearly} "
+            f"(95 % interval {low} to {high}; {row['pairs']} replications)."
         )
 
 

@@ -209,7 +209,8 @@ def point_table(result: StudyResult) -> Table:
         result,
         "Points",
         result.points.drop(columns=constant_facts(result.points)),
-        "Means over replications; in parentheses: 95 % interval.",
+        "In parentheses: 95 % interval. Waits and slowdowns are means or quantiles over the jobs "
+        "of all replications; other metrics are means over the replications.",
         "points.csv",
     )
 

@@ -23,7 +23,7 @@ from clustersim.scenario.platform import Platform, check_classes, open_platform
 from clustersim.scenario.run_calendar import RunCalendar, run_calendar
 from clustersim.scenario.scenario import LoadedScenario, Scenario, ScenarioWorkload
 from clustersim.seeds import Streams
-from clustersim.simulation.load import sustainable_rate
+from clustersim.simulation.load import OfferedWork, offered_work
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import NodeEvents
@@ -35,9 +35,9 @@ from clustersim.workload import JobLog, generate_jobs, read_jobs
 __all__ = [
     "ResolvedScenario",
     "fields_named",
+    "offered_work_of",
     "resolve",
     "scheduling_of",
-    "sustainable_per_s",
 ]
 
 SECONDS_PER_DAY = 86400.0
@@ -142,7 +142,7 @@ def resolve(
     loaded: LoadedScenario,
     *,
     platform: Platform | None = None,
-    sustainable: float | None = None,
+    offered: OfferedWork | None = None,
 ) -> ResolvedScenario:
     """Resolve everything that a run of a scenario needs.
 
@@ -152,8 +152,8 @@ def resolve(
     platform : Platform, optional
         Result of :func:`~clustersim.scenario.platform.open_platform` for this scenario, to avoid
         computing it again.
-    sustainable : float, optional
-        Result of :func:`sustainable_per_s` for this scenario, to avoid computing it again.
+    offered : OfferedWork, optional
+        Result of :func:`offered_work_of` for this scenario, to avoid computing it again.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def resolve(
     """
     scenario = loaded.scenario
     platform = platform or open_platform(loaded)
-    arrival_per_s = _arrival_rate(loaded, platform, sustainable)
+    arrival_per_s = _arrival_rate(loaded, platform, offered)
     log = _read_log(loaded)
     clock = None if log is None else log.origin
     dated = run_calendar(scenario.start, scenario.time_zone, clock, source=loaded.source)
@@ -199,10 +199,10 @@ def resolve(
     )
 
 
-def sustainable_per_s(loaded: LoadedScenario, platform: Platform) -> float:
-    """Return the arrival rate (jobs/s) at which the offered load of a scenario's workload is 1.
+def offered_work_of(loaded: LoadedScenario, platform: Platform) -> OfferedWork:
+    """Return the work of the jobs of a scenario's workload model, and the rate with load 1.
 
-    The rate is computed with the posterior mean of the coefficients. Scenarios that differ only in
+    Both are computed with the posterior mean of the coefficients. Scenarios that differ only in
     their draw therefore have the same jobs.
 
     Raises
@@ -219,7 +219,7 @@ def sustainable_per_s(loaded: LoadedScenario, platform: Platform) -> float:
             platform = open_platform(dataclasses.replace(loaded, scenario=scenario))
         assert platform.workload is not None, "a draw does not change the workload model"
         scheduling = scheduling_of(loaded)
-        return sustainable_rate(
+        return offered_work(
             platform.workload,
             platform.speeds,
             choose=scheduling.choose,
@@ -269,7 +269,7 @@ _FIELDS = {
 
 
 def _arrival_rate(
-    loaded: LoadedScenario, platform: Platform, sustainable: float | None
+    loaded: LoadedScenario, platform: Platform, offered: OfferedWork | None
 ) -> float | None:
     """Return the mean arrival rate (jobs/s) of a scenario's workload model; None for a log."""
     if platform.workload is None:
@@ -279,7 +279,7 @@ def _arrival_rate(
         return spec.jobs_per_day / SECONDS_PER_DAY
     if spec.load is None:
         return 1.0 / float(platform.workload.arrivals.mean_interarrival)
-    return spec.load * (sustainable_per_s(loaded, platform) if sustainable is None else sustainable)
+    return spec.load * (offered or offered_work_of(loaded, platform)).rate_per_s
 
 
 def _read_log(loaded: LoadedScenario) -> JobLog | None:

@@ -9,6 +9,7 @@ is ``rate x E[n x run time] / accelerators``.
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,17 +24,83 @@ from clustersim.simulation.runtimes import find_runtimes
 from clustersim.simulation.speeds import Speeds
 from clustersim.workload import JobClass, WorkloadSpec
 
-__all__ = ["sustainable_rate"]
+__all__ = ["OfferedWork", "offered_work"]
+
+QUANTILES = 4096
+"""Number of representative values for each kind of job."""
+TAIL = 4
+"""Exponent by which the representative values become denser towards the upper tail."""
 
 
-def sustainable_rate(
+@dataclass(frozen=True)
+class OfferedWork:
+    """The work that the jobs of a workload model offer to a fleet.
+
+    Work is counted in fleet-seconds: one fleet-second is what the whole fleet can do in a second.
+    A job counts with the cost of its cheapest use of the fleet, in the prices (dual variables) of
+    the linear program that divides the jobs among the partitions.  The mean work of a job is
+    therefore ``1 / rate_per_s``.
+
+    Attributes
+    ----------
+    rate_per_s : float
+        Jobs per second at which the offered load is 1.
+    kinds : pandas.DataFrame
+        One row per job class, size and virtual cluster, with ``job_class``, ``n_accelerators``,
+        ``vc`` (if the workload has virtual clusters), ``share`` of the jobs, ``amount`` (mean
+        duration in seconds, or mean number of tokens) and ``work_s`` (fleet-seconds of a job with
+        this amount; 0 if it can never run).
+    """
+
+    rate_per_s: float
+    kinds: pd.DataFrame
+
+    def of_jobs(self, jobs: pd.DataFrame) -> Floats:
+        """Return the work (fleet-seconds) of each job that was drawn from the workload (jobs,)."""
+        names = [name for name in ("job_class", "n_accelerators", "vc") if name in self.kinds]
+        kinds = pd.MultiIndex.from_frame(self.kinds[names].astype(str))
+        row = kinds.get_indexer(pd.MultiIndex.from_frame(jobs[names].astype(str)))
+        amount = jobs["duration_s"].to_numpy(dtype=np.float64, na_value=np.nan)
+        if "tokens" in jobs:
+            tokens = jobs["tokens"].to_numpy(dtype=np.float64, na_value=np.nan)
+            amount = np.where(np.isnan(tokens), amount, tokens)
+        per_amount = (self.kinds["work_s"] / self.kinds["amount"]).to_numpy()
+        work_s: Floats = amount * per_amount[row]
+        return work_s
+
+    def values(self, workload: WorkloadSpec) -> tuple[Floats, Floats]:
+        """Return representative values of the work of a job, and their probabilities.
+
+        The values of each kind are quantiles of its class; their spacing becomes finer towards the
+        upper tail, which decides how long jobs wait.
+
+        Returns
+        -------
+        work_s, probability : float64 arrays (values,)
+        """
+        part = (np.arange(QUANTILES) + 0.5) / QUANTILES
+        weight = (1 - part) ** (TAIL - 1)
+        classes = {each.name: each for each in workload.classes}
+        relative = {}
+        for name, each in classes.items():
+            drawn = each.tokens if each.duration is None else each.duration
+            assert drawn is not None, "a class has a duration or tokens"
+            relative[name] = drawn.quantile(1 - (1 - part) ** TAIL) / drawn.mean()
+        work_s = self.kinds["work_s"].to_numpy()[:, None] * np.array(
+            [relative[name] for name in self.kinds["job_class"]]
+        )
+        share = self.kinds["share"].to_numpy()[:, None] * (weight / weight.sum())
+        return work_s.ravel(), share.ravel()
+
+
+def offered_work(
     workload: WorkloadSpec,
     speeds: Speeds,
     *,
     choose: Choose = "fastest",
     wait_for_best: bool = False,
-) -> float:
-    """Find the arrival rate at which the offered load is 1.
+) -> OfferedWork:
+    """Return the work of jobs, and the arrival rate at which the offered load is 1.
 
     The rate assumes mature software (see :mod:`clustersim.simulation.software`). It counts all
     chips, including chips that services reserve. Scenarios that differ only in software or services
@@ -52,8 +119,9 @@ def sustainable_rate(
 
     Returns
     -------
-    float
-        The arrival rate, jobs per second. Jobs that can never run do not contribute to the load.
+    OfferedWork
+        The arrival rate, and the work of each kind of job. Jobs that can never run do not
+        contribute to the load.
 
     Raises
     ------
@@ -85,7 +153,12 @@ def sustainable_rate(
             work.append(sizes[kind] * runtimes.run_s[partitions[index].pool, kind])
     if not places:
         raise InputError("workload", "none of its jobs can run on this cluster")
-    return _largest_rate(np.array(places), np.array(kind_of), np.array(work), share, capacity)
+    rate_per_s, work_s = _solve(
+        np.array(places), np.array(kind_of), np.array(work), share, capacity
+    )
+    amount = kinds["tokens"].fillna(kinds["duration_s"])
+    columns = [name for name in ("job_class", "n_accelerators", "vc") if name in kinds]
+    return OfferedWork(rate_per_s, kinds[columns].assign(share=share, amount=amount, work_s=work_s))
 
 
 def _kinds(job_class: JobClass) -> pd.DataFrame:
@@ -111,14 +184,17 @@ def _kinds(job_class: JobClass) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _largest_rate(
+def _solve(
     places: Ints,
     kind_of: Ints,
     work: Floats,
     share: Floats,
     capacity: Floats,
-) -> float:
+) -> tuple[float, Floats]:
     """Return the largest arrival rate (jobs/s) for which no partition is overloaded.
+
+    The second value is the work of a job of each kind in fleet-seconds; the shares weight it to
+    ``1 / rate``.
 
     The variables of the linear program are the arrival rate and, for each kind of job and each
     partition that it can use, the rate at which jobs of this kind start on the partition.
@@ -159,4 +235,7 @@ def _largest_rate(
         raise InputError(
             "workload", f"cannot compute the arrival rate at load 1: {solution.message}"
         )
-    return float(-solution.fun * unit)
+    rate_per_s = float(-solution.fun * unit)
+    prices = np.zeros(len(share))
+    prices[kinds] = np.abs(solution.eqlin.marginals)
+    return rate_per_s, prices / float(share @ prices) / rate_per_s

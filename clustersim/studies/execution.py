@@ -24,6 +24,7 @@ from clustersim.studies.executors import (
     executor_worker_pool,
     process_worker_pool,
 )
+from clustersim.studies.objective import NEEDED
 from clustersim.studies.run_key import code_hash, scenario_hash
 from clustersim.studies.run_requests import RunRequest, run_requests
 from clustersim.studies.spec import Replications
@@ -286,9 +287,9 @@ class _Agenda:
         self._left, self._more, self._estimate_at = UNKNOWN, 0, 0.0
         rule = study.spec.replications
         objective = study.spec.objective
+        self._keeps_samples = bool(study.spec.capacity) or isinstance(rule, Replications)
         self._kept = {
-            "backlog_growth",
-            "offered_load",
+            *NEEDED,
             *([rule.metric] if isinstance(rule, Replications) else []),
             *([objective.metric] if objective else []),
         }
@@ -370,7 +371,10 @@ class _Agenda:
     def _note(self, outcome: Outcome) -> None:
         """Keep the part of an outcome that requests need; the rest is in the store."""
         kept = {name: outcome.metrics[name] for name in self._kept & outcome.metrics.keys()}
-        self._known[outcome.key] = Outcome(outcome.key, kept, error=outcome.error[:1])
+        samples = outcome.samples if self._keeps_samples else {}
+        self._known[outcome.key] = Outcome(
+            outcome.key, kept, error=outcome.error[:1], samples=samples
+        )
 
     def _report(self, pool: WorkerPool) -> None:
         if self._progress is None:

@@ -25,7 +25,7 @@ SET_THE_RATE = (
     "scheduler.choose",
     "scheduler.wait_for_best",
 )
-"""Parts of a scenario on which the jobs per day at a load of 1 depend; see `sustainable_rate`."""
+"""Parts of a scenario on which the jobs per day at a load of 1 depend; see `offered_work`."""
 BUT = (
     "workload.generate.arrivals",
     "performance.draw",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from clustersim.analysis.control_variates import Estimate
+from clustersim.analysis.job_statistics import CONTROL_METRICS, metric_over_jobs
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
+from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import mean_interval, quantile_interval
 from clustersim.analysis.steady import is_overloaded, is_rising
 from clustersim.studies.base import POSTERIOR_MEAN
@@ -23,6 +27,7 @@ def points_table(
     parameters: Sequence[str],
     metrics: Sequence[str],
     *,
+    samples: Mapping[str, Mapping[str, Sample]] = MappingProxyType({}),
     steady: bool = True,
 ) -> pd.DataFrame:
     """Return a table with one row for each point.
@@ -33,6 +38,8 @@ def points_table(
         See :func:`~clustersim.studies.runs_table.runs_table`.
     parameters, metrics : sequence of str
         Columns of `runs`.
+    samples : mapping of str to mapping of str to Sample
+        Samples of each run by its hash; see :class:`~clustersim.analysis.measures.Measured`.
     steady : bool
         Whether to check for a steady state; if not, ``overload`` and ``rising`` are False.
 
@@ -48,10 +55,17 @@ def points_table(
         ``rising``: whether later jobs waited longer than earlier ones, so longer runs would show
         longer waits.
 
-        Each metric ``m`` is the mean over the replications at the posterior mean, with its 95 %
-        interval from ``m_low`` to ``m_high``.  The interval is a Student t interval.  With one
-        replication, it uses batch means, or order statistics for a quantile.  Metrics of the fleet
-        and the offered jobs per day have no interval.
+        Each metric ``m`` has a 95 % interval from ``m_low`` to ``m_high``, at the posterior mean.
+        A metric of jobs (``of_jobs`` in its definition) is a mean or quantile over the jobs of all
+        replications, with a jackknife interval (see
+        :mod:`~clustersim.analysis.control_variates`).  Any other metric is the mean over the
+        replications, with a Student t interval.  With one replication, the interval uses batch
+        means, or order statistics for a quantile.  Metrics of the fleet and the offered jobs per
+        day have no interval.
+
+        If a control variate is used, ``m`` is the controlled estimate. ``m_plain``,
+        ``m_plain_low`` and ``m_plain_high`` are the estimate without it, and ``m_explained`` is the
+        share of the variance that it explains; otherwise these columns are empty.
 
         With draws, ``m_draw_low`` and ``m_draw_high`` are the 5th and 95th percentile of the means
         of the draws.  They are NaN if a draw has no run at the point, for example at a value that a
@@ -59,7 +73,7 @@ def points_table(
     """
     n_draws = runs.loc[runs["draw"] != POSTERIOR_MEAN, "draw"].nunique()
     rows = [
-        _point(values, group, metrics, n_draws, steady=steady)
+        _point(values, group, metrics, samples, n_draws, steady=steady)
         for values, group in groups_by(runs, ["point", *parameters])
     ]
     return pd.DataFrame(rows)
@@ -81,6 +95,7 @@ def _point(
     values: dict[str, Any],
     group: pd.DataFrame,
     metrics: Sequence[str],
+    samples: Mapping[str, Mapping[str, Sample]],
     n_draws: int,
     *,
     steady: bool,
@@ -100,7 +115,7 @@ def _point(
     drawn = finished[finished["draw"] != POSTERIOR_MEAN]
     whole = drawn["draw"].nunique() == n_draws
     for name in dict.fromkeys(metrics):
-        row |= _interval(name, at_mean, overload)
+        row |= _interval(name, at_mean, samples, overload)
         if n_draws and not is_constant(name):
             low, high = np.nan, np.nan
             if whole:
@@ -109,17 +124,46 @@ def _point(
     return row
 
 
-def _interval(name: str, runs: pd.DataFrame, overload: bool) -> dict[str, float]:
+def _interval(
+    name: str,
+    runs: pd.DataFrame,
+    samples: Mapping[str, Mapping[str, Sample]],
+    overload: bool,
+) -> dict[str, float]:
     if is_constant(name):
         return {name: float(runs[name].mean())}
     if overload and is_service(name):
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.inf)
     values = runs[name].to_numpy(dtype=np.float64)
+    if len(values) > 1 and (found := _over_jobs(name, runs, samples)) is not None:
+        plain, best = found
+        row = _within_bounds(name, name, best or plain)
+        if best is not None:
+            row |= _within_bounds(name, f"{name}_plain", plain)
+            row[f"{name}_explained"] = best.explained
+        return row
     mean, low, high = mean_interval(values)
     if len(values) == 1:
         low, high = _run_interval(name, mean, runs.iloc[0])
-    least, most = _bounds(name)
-    return {name: mean, f"{name}_low": max(low, least), f"{name}_high": min(high, most)}
+    return _within_bounds(name, name, Estimate(mean, low, high))
+
+
+def _over_jobs(
+    name: str, runs: pd.DataFrame, samples: Mapping[str, Mapping[str, Sample]]
+) -> tuple[Estimate, Estimate | None] | None:
+    """Return the plain and the controlled estimate of a metric of jobs; None for other metrics."""
+    columns = [column for column in (name, *CONTROL_METRICS) if column in runs]
+    metrics = {column: runs[column].to_numpy(dtype=np.float64) for column in columns}
+    return metric_over_jobs(name, metrics, [samples.get(key, {}) for key in runs["run"]])
+
+
+def _within_bounds(metric: str, column: str, found: Estimate) -> dict[str, float]:
+    least, most = _bounds(metric)
+    return {
+        column: found.value,
+        f"{column}_low": max(found.low, least),
+        f"{column}_high": min(found.high, most),
+    }
 
 
 def _run_interval(name: str, value: float, run: pd.Series[Any]) -> tuple[float, float]:

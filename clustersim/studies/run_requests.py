@@ -12,18 +12,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from clustersim.analysis.root_search import RootSearch
+import numpy as np
+
+from clustersim.analysis.control_variates import Estimate
+from clustersim.analysis.job_statistics import CONTROL_METRICS, metric_over_jobs
 from clustersim.analysis.statistics import replications_needed
-from clustersim.analysis.steady import piles_up
 from clustersim.studies.base import POSTERIOR_MEAN, Base, PointRuns, Run
 from clustersim.studies.design import Point, column_value
+from clustersim.studies.objective import NEEDED, OVERLOADED, measured_at, root_search
 from clustersim.studies.spec import CapacitySearch, Objective, Replications, StudySpec
 from clustersim.studies.store import Outcome
 
 __all__ = ["Known", "RunRequest", "run_requests"]
 
-MOST_TRIES = 40
-"""Largest number of values that a capacity search tries."""
 Known = Mapping[str, Outcome]
 """Outcomes of finished runs by hash."""
 
@@ -84,7 +85,8 @@ class SequentialRequest:
     """Replications of a point until the interval of a metric is narrow enough.
 
     This is the sequential procedure of Law, "Simulation Modeling and Analysis", section 9.4.1,
-    applied at the posterior mean.  Each draw gets the same number of replications.
+    applied at the posterior mean to the interval that the table of points shows.  Each draw gets
+    the same number of replications.
     """
 
     base: Base
@@ -99,13 +101,33 @@ class SequentialRequest:
         count = self.rule.least
         runs = _all_runs(point, 0, count)
         while all(run.key in known for run in runs):
-            values = [_metric(known[run.key], self.rule.metric) for run in runs]
-            more = replications_needed(values, self.rule.relative_width, at_most=self.rule.at_most)
+            more = self._needed([known[run.key] for run in runs])
             if more <= count:
                 return _all_runs(point, self.draws, count)
             runs += [point.run(POSTERIOR_MEAN, k) for k in range(count, more)]
             count = more
         return runs
+
+    def _needed(self, made: Sequence[Outcome]) -> int:
+        """Return the number of replications for an interval as narrow as the rule demands."""
+        rule = self.rule
+        values = [_metric(outcome, rule.metric) for outcome in made]
+        finished = [outcome for outcome in made if not outcome.failed]
+        metrics = {
+            name: np.array([_metric(outcome, name) for outcome in finished])
+            for name in (rule.metric, *CONTROL_METRICS)
+        }
+        found = None
+        if len(finished) > 1 and np.isfinite(metrics[rule.metric]).all():
+            found = metric_over_jobs(rule.metric, metrics, [each.samples for each in finished])
+        if found is None:
+            return replications_needed(values, rule.relative_width, at_most=rule.at_most)
+        best = found[1] or found[0]
+        half = 0.5 * (best.high - best.low)
+        if half <= rule.relative_width * abs(best.value) or len(made) >= rule.at_most:
+            return len(made)
+        wanted = len(made) * (half / (rule.relative_width * abs(best.value))) ** 2
+        return min(rule.at_most, 2 * len(made), math.ceil(min(wanted, 1e6)))
 
     def at_least(self) -> int:
         """See :meth:`RunRequest.at_least`."""
@@ -199,7 +221,7 @@ class CapacityRequest:
         The search ends early if all runs at a value failed.
         """
         search = root_search(self.search, self.objective, given=len(self.given))
-        tried: dict[float, list[float]] = {}
+        tried: dict[float, Estimate] = {}
         values = self.given if draw == POSTERIOR_MEAN else ()
         runs: list[Run] = []
         self._left[draw] = 0
@@ -214,18 +236,21 @@ class CapacityRequest:
                 done = [known[run.key] for run in each]
                 if done and all(outcome.failed for outcome in done):
                     return runs, True
-                tried[value] = self._measured(done, whole=draw == POSTERIOR_MEAN)
+                tried[value] = self._measured(done)
             values = ()
         return runs, True
 
-    def _measured(self, done: Sequence[Outcome], *, whole: bool) -> list[float]:
+    def _measured(self, done: Sequence[Outcome]) -> Estimate:
         if not done:
-            return [math.inf]
-        metrics, growth, loads = (
-            [_metric(outcome, name) for outcome in done]
-            for name in (self.objective.metric, "backlog_growth", "offered_load")
-        )
-        return tried_metric(metrics, growth, loads, whole=whole)
+            return OVERLOADED
+        made = [outcome for outcome in done if not outcome.failed]
+        metrics = {
+            name: [_metric(outcome, name) for outcome in made]
+            for name in (self.objective.metric, *NEEDED)
+        }
+        samples = [outcome.samples for outcome in made]
+        plain, controlled = measured_at(self.objective, metrics, samples)
+        return controlled or plain
 
     def _at(self, value: float, draw: int) -> list[Run]:
         """Return the runs of a value and draw; empty if the value is known to be overloaded."""
@@ -242,38 +267,3 @@ class CapacityRequest:
         """Return whether a value is known to be overloaded, so that it needs no runs."""
         load = self.search.load_of(value)
         return load is not None and load >= 1 and value not in self.given
-
-
-def root_search(search: CapacitySearch, objective: Objective, *, given: int = 0) -> RootSearch:
-    """Return the root search of a study; `given` counts the values that are tried in any case."""
-    low, high = search.between
-    return RootSearch(
-        at_most=objective.limit,
-        low=low,
-        high=high,
-        tolerance=search.width,
-        whole=search.whole,
-        rising=search.more_is == "worse",
-        most_values=MOST_TRIES + given,
-    )
-
-
-def tried_metric(
-    metrics: Sequence[float], growth: Sequence[float], loads: Sequence[float], *, whole: bool
-) -> list[float]:
-    """Return the measurements at a trial value, as a root search expects them.
-
-    Parameters
-    ----------
-    metrics, growth, loads : sequence of float (replications,)
-        Metric of the objective, share of the arriving work that piled up, and offered load (NaN if
-        unknown).
-    whole : bool
-        Whether to return every replication (for an interval) or only their mean.
-    """
-    if any(load >= 1 for load in loads) or piles_up(growth):
-        return [math.inf]
-    known = [metric for metric in metrics if not math.isnan(metric)]
-    if whole or not known:
-        return list(metrics)
-    return [sum(known) / len(known)]

@@ -15,6 +15,7 @@ import os
 import shutil
 import sqlite3
 import sys
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from clustersim.analysis.samples import Sample, pack, unpack
 from clustersim.array_types import Floats
 from clustersim.errors import InputError, shown
 from clustersim.outputs import locked
@@ -46,7 +48,7 @@ __all__ = ["Outcome", "Store", "open_store"]
 FILE, LOCK = "runs.sqlite", "study.lock"
 DRAFT = ".runs.draft.sqlite"
 """Name of a store while it is being created, so that an incomplete store is never used."""
-FORMAT = 5
+FORMAT = 6
 """Version of the tables; a store of another version is rejected."""
 
 _TABLES = """
@@ -61,6 +63,7 @@ CREATE TABLE runs (
     changes TEXT NOT NULL,
     metrics TEXT NOT NULL,
     series BLOB NOT NULL,
+    samples BLOB NOT NULL,
     error TEXT NOT NULL,
     wall_s REAL NOT NULL,
     checksum INTEGER NOT NULL
@@ -92,7 +95,7 @@ class Outcome:
         Hash of the run.
     metrics : dict of str to float
         Empty for a run that failed.
-    series : float64 array
+    series, samples
         See :class:`~clustersim.analysis.measures.Measured`.
     error : str
         Why the run failed; empty if it did not fail.
@@ -108,6 +111,7 @@ class Outcome:
     error: str = ""
     wall_s: float = 0.0
     stops: bool = False
+    samples: Mapping[str, Sample] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:
@@ -198,6 +202,7 @@ class Store:
             json.dumps(changes),
             json.dumps(outcome.metrics),
             np.asarray(outcome.series, dtype="<f8").tobytes(),
+            pack(outcome.samples),
             outcome.error,
             float(outcome.wall_s),
         )
@@ -231,14 +236,13 @@ class Store:
 
     def get(self, key: str) -> Outcome | None:
         """Return the outcome of a run by its hash; None if the store does not have it."""
-        columns = "key, metrics, series, error, wall_s"
-        found = self._connection.execute(f"SELECT {columns} FROM runs WHERE key = ?", (key,))
+        found = self._connection.execute(f"SELECT {_OUTCOME} FROM runs WHERE key = ?", (key,))
         row = found.fetchone()
         return None if row is None else _outcome(row)
 
     def outcomes(self) -> dict[str, Outcome]:
         """Return the outcomes of all runs by hash."""
-        found = self._connection.execute("SELECT key, metrics, series, error, wall_s FROM runs")
+        found = self._connection.execute(f"SELECT {_OUTCOME} FROM runs")
         return {row[0]: _outcome(row) for row in found}
 
     def any_failed(self) -> bool:
@@ -311,11 +315,16 @@ _MOST_COMPARED, _MOST_COMPARED_RUNS = 64, 2000
 """Limits on the characters of an unknown hash and on the runs that are compared to find a match."""
 
 
+_OUTCOME = "key, metrics, series, samples, error, wall_s"
+
+
 def _outcome(row: tuple[Any, ...]) -> Outcome:
-    key, metrics, series, error, wall_s = row
+    key, metrics, series, samples, error, wall_s = row
     try:
-        return Outcome(key, json.loads(metrics), np.frombuffer(series, dtype="<f8"), error, wall_s)
-    except (TypeError, ValueError):
+        numbers = np.frombuffer(series, dtype="<f8")
+        found = unpack(samples)
+        return Outcome(key, json.loads(metrics), numbers, error, wall_s, samples=found)
+    except (TypeError, ValueError, zlib.error):
         raise sqlite3.DatabaseError(f"the row of run {key} is damaged") from None
 
 

@@ -29,7 +29,7 @@ __all__ = [
 COLUMNS = {
     "about": ("name", "value"),
     "studies": ("id", "document"),
-    "runs": ("key", "study", "changes", "metrics", "series", "error", "wall_s"),
+    "runs": ("key", "study", "changes", "metrics", "series", "samples", "error", "wall_s"),
     "wanted": ("study", "request", "changes", "key"),
     "codes": ("hash", "version", "files"),
 }

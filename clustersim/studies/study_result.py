@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.metrics import is_constant
+from clustersim.analysis.samples import Sample
 from clustersim.array_types import Floats
 from clustersim.brief import Brief
 from clustersim.errors import InputError, check_kind
@@ -18,12 +19,8 @@ from clustersim.files import read_yaml
 from clustersim.simulation.result import PROVENANCE
 from clustersim.source_code import Code
 from clustersim.studies.base import POSTERIOR_MEAN
-from clustersim.studies.conclusions import (
-    capacities_table,
-    differences_table,
-    gains_table,
-    indices_table,
-)
+from clustersim.studies.capacities import capacities_table, gains_table
+from clustersim.studies.conclusions import differences_table, indices_table
 from clustersim.studies.design import column_value
 from clustersim.studies.execution import STUDY_FILE
 from clustersim.studies.points import points_table
@@ -45,6 +42,9 @@ class StudyResult(Brief):
         See :func:`~clustersim.studies.runs_table.runs_table`.
     series : dict of str to float64 array
         Mean wait (seconds) of consecutive groups of jobs of each run, by hash of the run.
+    samples : dict of str to dict of str to Sample
+        Distributions over the measured jobs of each run, by hash of the run; see
+        :class:`~clustersim.analysis.measures.Measured`.
     codes : dict of str to Code
         Versions of the code that made runs, by their label in the column ``code`` of `runs`.
 
@@ -73,6 +73,7 @@ class StudyResult(Brief):
     runs: pd.DataFrame
     series: dict[str, Floats] = field(default_factory=dict, repr=False)
     codes: Mapping[str, Code] = field(default_factory=dict, repr=False)
+    samples: Mapping[str, Mapping[str, Sample]] = field(default_factory=dict, repr=False)
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         failed = int((self.runs["status"] == "failed").sum()) if "status" in self.runs else 0
@@ -110,7 +111,9 @@ class StudyResult(Brief):
 
         If different versions of the code made the runs, a column ``code`` lists them.
         """
-        points = points_table(self.runs, self.parameters, self.metrics, steady=self.steady)
+        points = points_table(
+            self.runs, self.parameters, self.metrics, samples=self.samples, steady=self.steady
+        )
         if self.runs["code"].nunique() > 1:
             by_point = self.runs.groupby("point")["code"].agg(
                 lambda own: " and ".join(own.unique())
@@ -120,23 +123,27 @@ class StudyResult(Brief):
 
     @cached_property
     def capacities(self) -> pd.DataFrame | None:
-        """One row per search; see :func:`~clustersim.studies.conclusions.capacities_table`."""
+        """One row per search; see :func:`~clustersim.studies.capacities.capacities_table`."""
         spec = self.study.spec
         if spec.capacity is None or self.runs.empty:
             return None
         assert spec.objective is not None, "the study file was checked"
         others = [name for name in self.parameters if name != spec.capacity.of]
-        return capacities_table(self.runs, others, spec.capacity, spec.objective)
+        return capacities_table(
+            self.runs, others, spec.capacity, spec.objective, samples=self.samples
+        )
 
     @cached_property
     def gains(self) -> pd.DataFrame | None:
-        """Paired gains in capacity; see :func:`~clustersim.studies.conclusions.gains_table`."""
+        """Paired gains in capacity; see :func:`~clustersim.studies.capacities.gains_table`."""
         spec = self.study.spec
         if spec.compare is None or spec.capacity is None or self.runs.empty:
             return None
         assert spec.objective is not None, "the study file was checked"
         others = [name for name in self.parameters if name != spec.capacity.of]
-        return gains_table(self.runs, others, spec.compare, spec.capacity, spec.objective)
+        return gains_table(
+            self.runs, others, spec.compare, spec.capacity, spec.objective, samples=self.samples
+        )
 
     @cached_property
     def differences(self) -> pd.DataFrame | None:
@@ -236,4 +243,6 @@ def load_result(folder: str | Path) -> StudyResult:
     runs = runs_table(study, wanted, outcomes, codes)
     made = set(runs["run"])
     series = {key: outcome.series for key, outcome in outcomes.items() if key in made}
-    return StudyResult(study, runs, series, {code.label: code for code in codes.values()})
+    samples = {key: outcome.samples for key, outcome in outcomes.items() if key in made}
+    labelled = {code.label: code for code in codes.values()}
+    return StudyResult(study, runs, series, labelled, samples)

@@ -10,14 +10,24 @@ from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Any
 
+import numpy as np
+
 from clustersim.analysis.measures import PluginError, fleet_facts, measure
 from clustersim.analysis.part import FleetView
 from clustersim.analysis.periods import period_ends_s
+from clustersim.analysis.samples import Sample
+from clustersim.analysis.unfinished_work import (
+    UnfinishedWork,
+    stationary_sample,
+    unfinished_work,
+)
+from clustersim.calendar import DAY_S
 from clustersim.errors import InputError
 from clustersim.scenario.platform import Platform, open_platform
-from clustersim.scenario.resolved import ResolvedScenario, resolve, sustainable_per_s
+from clustersim.scenario.resolved import ResolvedScenario, offered_work_of, resolve
 from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import LoadedScenario, Scenario, define_scenario
+from clustersim.simulation.load import OfferedWork
 from clustersim.simulation.result import Result
 from clustersim.source_code import this_code
 from clustersim.studies.file_hash import file_hash
@@ -53,7 +63,12 @@ def make_run(
         result, resolved = simulate_changed(tree, changes, periods=window.get("periods"))
         scenario = resolved.scenario
         _check_unchanged(files)
-        measured = measure(result, **window, catalogue=resolved.catalogue)
+        measured = measure(
+            result,
+            **window,
+            catalogue=resolved.catalogue,
+            unfinished=_unfinished_work(resolved, window),
+        )
         view = FleetView(resolved.platform, scenario.money, _offered_load(scenario))
         facts = fleet_facts(view, plugins=window.get("plugins", ()))
     except (Exception, SystemExit) as error:
@@ -61,7 +76,34 @@ def make_run(
         stops = isinstance(error, PluginError)
         return Outcome(key, {}, error=message, wall_s=time.perf_counter() - began, stops=stops)
     metrics = {**measured.metrics, **facts}
-    return Outcome(key, metrics, measured.series, wall_s=time.perf_counter() - began)
+    return Outcome(
+        key,
+        metrics,
+        measured.series,
+        wall_s=time.perf_counter() - began,
+        samples=measured.samples,
+    )
+
+
+def _unfinished_work(
+    resolved: ResolvedScenario, window: Mapping[str, Any]
+) -> UnfinishedWork | None:
+    """Return the unfinished work of a run; None if it has no stationary distribution."""
+    workload, rate_per_s = resolved.platform.workload, resolved.arrival_per_s
+    if workload is None or rate_per_s is None or window.get("periods") is not None:
+        return None
+    arrivals, scenario = workload.arrivals, resolved.scenario
+    changes = arrivals.daily or arrivals.weekly or arrivals.growth != 1.0 or scenario.supply
+    try:
+        offered = _offered_work(*_cache_key(scenario, scheduler=True))
+    except InputError:  # none of its jobs can run; the result gives the reason for each job
+        return None
+    if changes or not rate_per_s < offered.rate_per_s:
+        return None
+    submit_s = resolved.jobs["submit_s"].to_numpy(dtype=np.float64)
+    before_s = unfinished_work(submit_s, offered.of_jobs(resolved.jobs))
+    key = _cache_key(scenario, scheduler=True)
+    return UnfinishedWork(before_s, *_stationary(*key, rate_per_s))
 
 
 def _offered_load(scenario: Scenario) -> float:
@@ -73,7 +115,7 @@ def _offered_load(scenario: Scenario) -> float:
         return math.nan
     try:
         cache_key = _cache_key(scenario, scheduler=True)
-        return workload.jobs_per_day / 86400.0 / _sustainable_of(*cache_key)
+        return workload.jobs_per_day / DAY_S / _offered_work(*cache_key).rate_per_s
     except InputError:  # none of its jobs can run; the result gives the reason for each job
         return math.nan
 
@@ -110,10 +152,10 @@ def simulate_changed(
         If the run was stopped before its end.
     """
     loaded, platform = open_changed(tree, changes)
-    sustainable = None
+    offered = None
     if loaded.scenario.workload.load is not None:
-        sustainable = _sustainable_of(*_cache_key(loaded.scenario, scheduler=True))
-    resolved = resolve(loaded, platform=platform, sustainable=sustainable)
+        offered = _offered_work(*_cache_key(loaded.scenario, scheduler=True))
+    resolved = resolve(loaded, platform=platform, offered=offered)
     dates_s = partial(period_ends_s, loaded.scenario.horizon, periods)
     result = run_scenario(resolved, by_node=False, cost_dates_s=dates_s)
     if result.interrupted:
@@ -142,7 +184,7 @@ def open_changed(
 def _cache_key(scenario: Scenario, *, scheduler: bool = False) -> tuple[str, str]:
     """Return the part of a scenario that its platform depends on, and the hashes of its files.
 
-    The sustainable rate also depends on the scheduler, but not on a draw of coefficients.
+    The offered work also depends on the scheduler, but not on a draw of coefficients.
     """
     part = scenario.model_dump(
         mode="json",
@@ -173,10 +215,19 @@ def _platform_of(text: str, _files: str) -> Platform:
     return open_platform(_loaded(text))
 
 
+@lru_cache(maxsize=64)
+def _stationary(text: str, files: str, rate_per_s: float) -> tuple[Sample, float]:
+    """Return the stationary distribution of the unfinished work, and its mean."""
+    workload = _platform_of(*_cache_key(_loaded(text).scenario)).workload
+    assert workload is not None, "only a workload model has a stationary distribution"
+    values = _offered_work(text, files).values(workload)
+    return stationary_sample(*values, workload.arrivals.process.cdf, rate_per_s)
+
+
 @lru_cache(maxsize=16)
-def _sustainable_of(text: str, _files: str) -> float:
+def _offered_work(text: str, _files: str) -> OfferedWork:
     loaded = _loaded(text)
-    return sustainable_per_s(loaded, _platform_of(*_cache_key(loaded.scenario)))
+    return offered_work_of(loaded, _platform_of(*_cache_key(loaded.scenario)))
 
 
 def _loaded(text: str) -> LoadedScenario:

@@ -13,6 +13,8 @@ import pytest
 from clustersim.analysis.measures import fleet_facts, measure
 from clustersim.analysis.metrics import METRICS, in_period
 from clustersim.analysis.part import FleetView
+from clustersim.analysis.samples import Sample
+from clustersim.analysis.unfinished_work import UnfinishedWork
 from clustersim.performance import ModelArrays
 from clustersim.performance.step_time import model_flops_per_token
 from tests.analysis.small_run import HORIZON_S, small_run
@@ -174,6 +176,8 @@ def of_window(first: int, last: int) -> Values:
         "warm_up_reached": 1.0,
         "never_runnable": 0.0,
         "backlog_growth": backlog_growth(begin, end, held),
+        "mean_unfinished_work_s": mean(range(first, last)),
+        "expected_unfinished_work_s": 7.0,
     }
 
 
@@ -203,7 +207,10 @@ def test_the_run_has_what_the_metrics_are_about() -> None:
 
 def test_every_metric_of_a_window() -> None:
     first, last = int(len(JOBS) * 0.2), int(len(JOBS) * (1 - 0.1))
-    found = measure(RESULT, warm_up=0.2, cool_down=0.1, catalogue=FLEET.catalogue).metrics
+    unfinished = UnfinishedWork(np.arange(len(JOBS), dtype=float), Sample.of([7.0]), 7.0)
+    found = measure(
+        RESULT, warm_up=0.2, cool_down=0.1, catalogue=FLEET.catalogue, unfinished=unfinished
+    ).metrics
     expected = of_window(first, last)
     ends = ("_half", "_at_least", "_at_most")  # by the statistics of one run
     known = [e.name for e in METRICS.built_in.values() if e.compute and not e.name.endswith(ends)]

@@ -82,7 +82,7 @@ def test_the_findings_say_what_the_tables_hold(folder: Path) -> None:
             assert f"{row[name]:.3f}" in sentence
         assert f"{row['runs']} runs" in sentence
     gain = result.gains.iloc[0]
-    assert any(f"easy carries {gain['gain']:+.3g} of offered load" in s for s in message)
+    assert any(f"easy carries {gain['gain']:.3g} more offered load than fcfs" in s for s in message)
     differences = result.differences.to_dict("records")
     assert len(differences) == 2 * 3  # two loads of the grid, three metrics
     assert warnings(result) == [s for s in warnings(result) if "failed" not in s]
@@ -170,7 +170,7 @@ def test_the_commands(tmp_path: Path, monkeypatch, capsys) -> None:
         ["fcfs", "0.5"], ["fcfs", "0.7"], ["easy", "0.5"], ["easy", "0.7"]
     ]  # fmt: skip
     assert f"{100 * points['utilisation'][3]:.1f} % (" in printed
-    assert "Means over replications; in parentheses: 95 % interval." in printed
+    assert "In parentheses: 95 % interval." in printed
     assert Path("out/1-curve.pdf").read_bytes().startswith(b"%PDF")
     assert main(["study", "study.yaml", "--out", "out", "--workers", "1", "--resume"]) == 0
     assert "8 runs, 8 of them reused" in capsys.readouterr().out
@@ -219,7 +219,7 @@ def test_nodes_that_are_needed_are_less_the_better(tmp_path: Path, capsys) -> No
     result = load_result(tmp_path / "out")
     message = capsys.readouterr().out
     assert (result.gains["gain"] < 0).all()
-    assert f"sjf needs {result.gains['gain'][0]:+.3g}" in message
+    assert f"sjf needs {-result.gains['gain'][0]:.3g} fewer" in message
     assert "carries" not in message
     axis = study_axes(result)["capacity"]
     assert (axis.label, axis.better) == ("nodes of pool h20 at the objective", "less")

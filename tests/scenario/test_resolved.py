@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import clustersim as cs
 from clustersim.performance import default_calibration
 from clustersim.scenario.platform import open_platform
-from clustersim.scenario.resolved import resolve, sustainable_per_s
+from clustersim.scenario.resolved import offered_work_of, resolve
 from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import LoadedScenario, define_scenario
 from clustersim.simulation import speeds as speeds_module
@@ -139,10 +139,10 @@ def test_runs_of_a_study_search_each_plan_once(monkeypatch: pytest.MonkeyPatch) 
 def test_a_shared_platform_gives_the_tables_of_one_of_its_own() -> None:
     loaded = define_scenario(SCENARIO)
     platform = open_platform(loaded)
-    rate = sustainable_per_s(loaded, platform)
+    offered = offered_work_of(loaded, platform)
     for seed in (1, 2):
         other = define_scenario(SCENARIO, {"seed": seed, "scheduler.policy": "fcfs"})
-        shared = resolve(other, platform=platform, sustainable=rate)
+        shared = resolve(other, platform=platform, offered=offered)
         same(run_scenario(shared), run_scenario(other))
 
 

@@ -19,7 +19,7 @@ from clustersim.performance import relative_speed
 from clustersim.scenario.resolved import resolve
 from clustersim.scenario.run import run, run_scenario
 from clustersim.scenario.scenario import define_scenario, load_scenario
-from clustersim.simulation.load import sustainable_rate
+from clustersim.simulation.load import offered_work
 from clustersim.simulation.result import Result
 from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.topology import Cluster, compile_cluster, resolve_cluster
@@ -282,21 +282,21 @@ def kind(name: str, size: int, seconds: float, weight: float = 1.0, **more: Any)
     return {"name": name, "weight": weight, "sizes": {size: 1.0}, "duration": duration, **more}
 
 
-def test_sustainable_rate_of_one_pool() -> None:
+def test_rate_at_load_1_of_one_pool() -> None:
     """N / E[n x run]: 16 x 8 chips; E = (1/4) 8 x 100 + (3/4) (1/2) (1 + 4) x 40 = 275."""
     spec = workload(
         kind("a", 8, 100, weight=1),
         {**kind("b", 1, 40, weight=3), "sizes": {1: 2.0, 4: 2.0}},
     )
-    assert sustainable_rate(spec, Speeds(fleet(H200=16), CATALOGUE)) == pytest.approx(
+    assert offered_work(spec, Speeds(fleet(H200=16), CATALOGUE)).rate_per_s == pytest.approx(
         128 / 275, rel=1e-9
     )
 
 
-def test_sustainable_rate_leaves_out_jobs_that_can_never_run() -> None:
+def test_rate_at_load_1_leaves_out_jobs_that_can_never_run() -> None:
     """Of 32 chips only the half that is small enough counts: 32 / (0.5 x 8 x 100)."""
     spec = workload(kind("fits", 8, 100), kind("too large", 64, 100))
-    assert sustainable_rate(spec, Speeds(fleet(H200=4), CATALOGUE)) == pytest.approx(
+    assert offered_work(spec, Speeds(fleet(H200=4), CATALOGUE)).rate_per_s == pytest.approx(
         32 / 400, rel=1e-9
     )
 
@@ -309,13 +309,13 @@ def test_sustainable_rate_leaves_out_jobs_that_can_never_run() -> None:
         (0.8, 32 / (0.8 * 800)),  # the H200 are full first
     ],
 )
-def test_sustainable_rate_where_some_jobs_must_have_one_chip(share: float, rate: float) -> None:
+def test_rate_at_load_1_where_some_jobs_must_have_one_chip(share: float, rate: float) -> None:
     spec = workload(
         kind("picky", 8, 100, weight=share, accelerators=["H200"]),
         kind("any", 8, 100, weight=1 - share),
     )
     two = fleet(H200=4, H20=8)
-    assert sustainable_rate(spec, Speeds(two, CATALOGUE)) == pytest.approx(rate, rel=1e-9)
+    assert offered_work(spec, Speeds(two, CATALOGUE)).rate_per_s == pytest.approx(rate, rel=1e-9)
 
 
 def speed(cluster: Cluster, model: str) -> float:
@@ -326,19 +326,19 @@ def speed(cluster: Cluster, model: str) -> float:
     return float(ratio[0])
 
 
-def test_sustainable_rate_of_two_speeds() -> None:
+def test_rate_at_load_1_of_two_speeds() -> None:
     """A slower chip counts by its speed: (N1 + s N2) / E[n x run on the reference]."""
     two = fleet(H200=4, H20=8)
     s = speed(two, "llama3-8b")
     assert 0.1 < s < 0.9
-    rate = sustainable_rate(
+    rate = offered_work(
         workload(kind("a", 8, 100)),
         Speeds(two, CATALOGUE, RunTimeModel("H200", {"default": "llama3-8b"})),
-    )
+    ).rate_per_s
     assert rate == pytest.approx((32 + 64 * s) / 800, rel=1e-6)
 
 
-def test_sustainable_rate_sends_jobs_where_they_are_relatively_fast() -> None:
+def test_rate_at_load_1_sends_jobs_where_they_are_relatively_fast() -> None:
     """Two classes of equal number and work w = 800, two pools of N1 = 32 and N2 = 64.
 
     On the second pool they run at the speeds s > t.  The linear program gives it to the
@@ -354,10 +354,10 @@ def test_sustainable_rate_sends_jobs_where_they_are_relatively_fast() -> None:
     (slow, t), (quick, s) = sorted(speeds.items(), key=lambda item: item[1])
     n1, n2, w = 32, 64, 800
     each = (n1 + s * n2) / 2 if n1 >= s * n2 else (n1 + t * n2) / (1 + t / s)
-    rate = sustainable_rate(
+    rate = offered_work(
         workload(kind("quick", 8, 100), kind("slow", 8, 100)),
         Speeds(two, CATALOGUE, RunTimeModel("H200", {"quick": quick, "slow": slow})),
-    )
+    ).rate_per_s
     assert rate == pytest.approx(2 * each / w, rel=1e-6)
 
 

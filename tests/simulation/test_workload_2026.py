@@ -9,7 +9,7 @@ import pytest
 
 from clustersim.catalogue import load_catalogue
 from clustersim.seeds import Streams
-from clustersim.simulation.load import sustainable_rate
+from clustersim.simulation.load import offered_work
 from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.topology import compile_cluster, load_cluster
 from clustersim.workload import check_jobs, generate_jobs, load_workload
@@ -39,7 +39,7 @@ def test_a_year_of_the_fleet_is_some_ten_thousand_jobs() -> None:
     assert sum(pool.n_chips for pool in fleet.pools) == pytest.approx(800_000, rel=0.05)
     spec = load_workload("doubao-jimeng-2026")
     model = RunTimeModel(spec.reference_accelerator, {"default": "llama3-8b"})
-    rate = sustainable_rate(spec, Speeds(fleet, catalogue, model))
+    rate = offered_work(spec, Speeds(fleet, catalogue, model)).rate_per_s
     assert 30_000 < 0.8 * rate * YEAR_S < 60_000
     # The model's own rate with its growth is that load over the first year.
     own = 1 / spec.arrivals.mean_interarrival * (1.5 - 1) / np.log(1.5)

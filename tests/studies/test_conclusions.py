@@ -11,7 +11,8 @@ import pytest
 from conducted import GRID, conduct, policy_file
 
 from clustersim.studies import define_study, load_result, make_runs
-from clustersim.studies.conclusions import capacities_table, differences_table, gains_table
+from clustersim.studies.capacities import capacities_table, gains_table
+from clustersim.studies.conclusions import differences_table
 from clustersim.studies.points import points_table
 from clustersim.studies.spec import CapacitySearch, Comparison, Objective
 from tests.study_stores import keep_runs
@@ -94,11 +95,17 @@ def test_gains_by_hand() -> None:
     found = gains_table(rows, ["scheduler.policy"], compare, SEARCH, OBJECTIVE)
     (gain,) = found.to_dict("records")
     assert (gain["system"], gain["pairs"], gain["replications"]) == ("easy", 2, 2)
-    fcfs = 0.7, 0.5 + 0.2 * np.log(2) / np.log(2.1)
-    easy = [
-        0.7 + 0.2 * np.log(2 / low) / np.log(high / low) for low, high in ((1.6, 2.2), (1.66, 2.32))
-    ]
-    assert gain["gain"] == pytest.approx(np.mean(np.subtract(easy, fcfs)))
+    # mean waits are 10.5 s at 0.7 under fcfs, 6.3 and 12.6 s at 0.7 and 0.9 under easy
+    fcfs = 0.5 + 0.2 * np.log(2) / np.log(2.05)
+    easy = 0.7 + 0.2 * np.log(2 / 1.63) / np.log(2.26 / 1.63)
+    assert gain["gain"] == pytest.approx(easy - fcfs)
+    # the capacities without one of the two replications are those of the other
+    alone = (
+        0.7 + 0.2 * np.log(2 / 1.66) / np.log(2.32 / 1.66) - 0.5 - 0.2 * np.log(2) / np.log(2.1),
+        0.2 * np.log(2 / 1.6) / np.log(2.2 / 1.6),
+    )
+    spread = np.std(alone, ddof=1)
+    assert gain["gain_high"] - gain["gain"] == pytest.approx(12.706204736432095 * spread)
     assert gain["same_jobs"]
     other = rows.assign(jobs_per_day=rows["jobs_per_day"].where(rows["scheduler.policy"] == "easy"))
     other["jobs_per_day"] = other["jobs_per_day"].fillna(77.0)

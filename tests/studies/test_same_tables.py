@@ -49,7 +49,7 @@ def test_runs_differ_by_draw_load_and_replication(alone: dict[str, EXACT]) -> No
     jct = alone["capacity"]["mean_jct_s"][1]
     assert isinstance(jct, bytes)
     different = {jct[k : k + 8] for k in range(0, len(jct), 8)}
-    assert len(different) > 0.9 * len(jct) / 8, "but for policies that agree under a low load"
+    assert len(different) > 0.85 * len(jct) / 8, "but for policies that agree under a low load"
 
 
 @pytest.mark.parametrize("name", STUDIES)

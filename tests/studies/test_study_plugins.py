@@ -268,7 +268,8 @@ def test_the_list_and_the_schema_know_them(
     monkeypatch.chdir(tmp_path)
     assert main(["metrics", "--plugins", "my_metrics.py"]) == 0
     message = capsys.readouterr().out
-    assert "Registered by my_metrics.py\n  long_waits[.POOL][@k] (1, less is better)" in message
+    head = "Registered by my_metrics.py\n  long_waits[.POOL][@k] (1, less is better, mean over the "
+    assert head in message
     assert message.endswith("\nmy_metrics.py registers metrics long_waits, chips_per_node\n")
     plugins = ["--plugins", "my_metrics.py", "--plugins", "my_plots.py"]
     assert main(["plots", *plugins]) == 0

@@ -1,0 +1,159 @@
+"""Distributions of job quantities within a run, kept small, and pooled over replications."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clustersim.array_types import Floats
+
+__all__ = ["Pooled", "Sample", "pack", "unpack"]
+
+_EDGES = np.concatenate(
+    [np.linspace(0, 0.9, 91), np.linspace(0.9, 0.99, 91)[1:], np.linspace(0.99, 1, 101)[1:]]
+)
+LEVELS: Floats = 0.5 * (_EDGES[1:] + _EDGES[:-1])
+"""Probabilities at which a large sample is kept; they are denser in the upper tail."""
+MOST_VALUES = 4096
+"""Largest number of values at which a pooled distribution is evaluated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Distribution of a quantity over the jobs of a run.
+
+    Attributes
+    ----------
+    count : int
+        Number of jobs.
+    values : float64 array (levels,)
+        All values in ascending order, or, for more than 280 jobs, the quantiles at :data:`LEVELS`.
+
+    Examples
+    --------
+    >>> Sample.of([3.0, 1.0]).at_most(2.0)
+    0.5
+    """
+
+    count: int
+    values: Floats
+
+    @classmethod
+    def of(cls, values: Floats | Sequence[float]) -> Sample:
+        """Return the distribution of some values; NaN values are ignored."""
+        numbers = np.asarray(values, dtype=np.float64)
+        numbers = np.sort(numbers[~np.isnan(numbers)])
+        if len(numbers) <= len(LEVELS):
+            return cls(len(numbers), numbers)
+        return cls(len(numbers), np.quantile(numbers, LEVELS, method="hazen"))
+
+    @property
+    def levels(self) -> Floats:
+        """Probability at each value (levels,)."""
+        if not self._is_whole:
+            return LEVELS
+        levels: Floats = (np.arange(self.count) + 0.5) / max(1, self.count)
+        return levels
+
+    @property
+    def _is_whole(self) -> bool:
+        return len(self.values) == self.count
+
+    def at_most(self, value: float) -> float:
+        """Return the share of the jobs whose quantity is at most a value."""
+        if not self.count:
+            return float("nan")
+        if self._is_whole:
+            return float(np.searchsorted(self.values, value, side="right")) / self.count
+        return float(np.interp(value, self.values, LEVELS, left=0.0, right=1.0))
+
+    def levels_of(self, values: Floats) -> Floats:
+        """Return the probability at each of some values: halfway up where several jobs have it."""
+        if self._is_whole:
+            sides = (np.searchsorted(self.values, values, side=side) for side in ("left", "right"))
+            below, up_to = sides
+            middle: Floats = (below + up_to) / (2.0 * max(1, self.count))
+            return middle
+        levels: Floats = np.interp(values, self.values, LEVELS, left=0.0, right=1.0)
+        return levels
+
+    def quantile(self, q: float) -> float:
+        """Return the quantile at a probability (interpolated)."""
+        return float(np.interp(q, self.levels, self.values)) if self.count else float("nan")
+
+
+class Pooled:
+    """The joint distribution of all jobs of several runs, and the same without one of the runs.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        One for each run; each run counts in proportion to its number of jobs.
+
+    Examples
+    --------
+    >>> pooled = Pooled([Sample.of([1.0, 2.0, 3.0]), Sample.of([2.0, 3.0, 4.0])])
+    >>> float(pooled.quantiles(0.5)[0])
+    2.5
+    """
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self.samples = list(samples)
+        self._weight = np.array([sample.count for sample in samples], dtype=np.float64)
+        values = np.sort(np.concatenate([sample.values for sample in samples]))
+        if len(values) > MOST_VALUES:
+            values = values[np.linspace(0, len(values) - 1, MOST_VALUES).round().astype(int)]
+        self._values = np.unique(values)
+        own = np.array([sample.levels_of(self._values) for sample in samples])
+        self._at_most = _with_and_without(self._weight[:, None] * own, self._weight[:, None])
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Smallest and largest value."""
+        return float(self._values[0]), float(self._values[-1])
+
+    def at(self, q: Floats) -> Floats:
+        """Return quantiles over all runs, in the shape of `q`."""
+        found: Floats = np.interp(q, self._at_most[0], self._values)
+        return found
+
+    def quantiles(self, q: float) -> Floats:
+        """Return a quantile over all runs, then without each of them (1 + runs,)."""
+        return np.array([np.interp(q, levels, self._values) for levels in self._at_most])
+
+    def above(self, values: Floats) -> Floats:
+        """Return shares above some values: over all runs, then without each (1 + runs, values)."""
+        own = np.array([[1.0 - each.at_most(value) for value in values] for each in self.samples])
+        return _with_and_without(self._weight[:, None] * own, self._weight[:, None])
+
+
+def _with_and_without(weighted: Floats, weight: Floats) -> Floats:
+    """Return the weighted mean over the first axis, then without each entry of that axis."""
+    total, mass = weighted.sum(axis=0), weight.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rest = (total - weighted) / (mass - weight)
+    return np.concatenate([(total / mass)[None], rest])
+
+
+def pack(samples: Mapping[str, Sample]) -> bytes:
+    """Return samples as bytes; values have single precision."""
+    header = {name: [sample.count, len(sample.values)] for name, sample in samples.items()}
+    values = [sample.values.astype("<f4").tobytes() for sample in samples.values()]
+    return zlib.compress(json.dumps(header).encode() + b"\n" + b"".join(values))
+
+
+def unpack(packed: bytes) -> dict[str, Sample]:
+    """Return the samples in the result of :func:`pack`."""
+    if not packed:
+        return {}
+    header, _, rest = zlib.decompress(packed).partition(b"\n")
+    samples, begin = {}, 0
+    for name, (count, length) in json.loads(header).items():
+        values = np.frombuffer(rest, dtype="<f4", count=length, offset=begin).astype(np.float64)
+        samples[name] = Sample(count, values)
+        begin += 4 * length
+    return samples
