@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import describe, panel, plot_style
-from clustersim.plots.of_study import plot_of_study
 from clustersim.plots.parts.multiples import Only, finish, kept
+from clustersim.plots.parts.of_study import plot_of_study
 from clustersim.plots.parts.strips import Strip, draw_strip, rooms
 from clustersim.plots.series import (
     Places,

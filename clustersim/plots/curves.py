@@ -21,8 +21,8 @@ from clustersim.plots.figure import (
     text_width,
     type_size,
 )
-from clustersim.plots.of_study import plot_of_study
 from clustersim.plots.parts.multiples import Only, chosen, finish, kept
+from clustersim.plots.parts.of_study import plot_of_study
 from clustersim.plots.parts.strips import draw_strip, middle_of, rooms, spans
 from clustersim.plots.series import (
     Places,

@@ -15,9 +15,9 @@ from clustersim.array_types import Floats
 from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import SINGLE, describe, need_height, panel, panel_width, plot_style
-from clustersim.plots.of_study import plot_of_study
 from clustersim.plots.parts.intervals import OPEN_BARS, draw_bars, ends_of_rows, open_room
 from clustersim.plots.parts.multiples import Only, chosen, finish, kept
+from clustersim.plots.parts.of_study import plot_of_study
 from clustersim.plots.parts.strips import draw_strip
 from clustersim.plots.rows import name_rows, rows_height
 from clustersim.plots.series import (

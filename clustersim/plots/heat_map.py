@@ -27,8 +27,8 @@ from clustersim.plots.figure import (
     type_size,
     wrap,
 )
-from clustersim.plots.of_study import plot_of_study
 from clustersim.plots.parts.multiples import Only, chosen, finish
+from clustersim.plots.parts.of_study import plot_of_study
 from clustersim.plots.rows import name_categories
 from clustersim.plots.series import axis_for, check_columns, is_text, one_row_each
 from clustersim.plots.ticks import finite, set_ticks

@@ -16,8 +16,8 @@ from clustersim.plots.axis import Axis
 from clustersim.plots.curves import curve_data
 from clustersim.plots.direct_labels import EndLabel, label_ends, label_points
 from clustersim.plots.figure import describe, dress, panel, plot_style
-from clustersim.plots.of_study import plot_of_study
 from clustersim.plots.parts.intervals import OPEN_BARS, draw_bars, ends_of_rows
+from clustersim.plots.parts.of_study import plot_of_study
 from clustersim.plots.series import (
     REPLICATIONS,
     axis_for,

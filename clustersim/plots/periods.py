@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from clustersim.errors import InputError
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import describe, panel, plot_style
-from clustersim.plots.of_study import plot_of_study
 from clustersim.plots.parts.multiples import Only, chosen, finish, kept
+from clustersim.plots.parts.of_study import plot_of_study
 from clustersim.plots.series import (
     Places,
     Series,

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import SINGLE, describe, dress, panel, plot_style
-from clustersim.plots.of_study import plot_of_study
 from clustersim.plots.parts.intervals import draw_bars, ends_of_rows
+from clustersim.plots.parts.of_study import plot_of_study
 from clustersim.plots.rows import name_rows, rows_height
 from clustersim.plots.series import axis_for, check_columns
 from clustersim.plots.style import COLOURS

@@ -13,7 +13,7 @@ from clustersim.errors import InputError
 from clustersim.plots.axis import Axis
 from clustersim.plots.direct_labels import EndLabel, label_ends
 from clustersim.plots.figure import describe, dress, panel, plot_style
-from clustersim.plots.of_study import plot_of_study
+from clustersim.plots.parts.of_study import plot_of_study
 from clustersim.plots.style import COLOURS
 from clustersim.plots.ticks import set_axis
 from clustersim.studies.study_result import StudyResult

@@ -292,7 +292,7 @@ def _compared(result: StudyResult, value: Any, axes: Mapping[str, Axis]) -> str:
 
 def _over_draws(row: Mapping[Hashable, Any]) -> str:
     """Return the range of a relative difference over draws as text, or "" without draws."""
-    low, high = (row.get(f"relative_world_{end}", math.nan) for end in ("low", "high"))
+    low, high = (row.get(f"relative_draw_{end}", math.nan) for end in ("low", "high"))
     if not (math.isfinite(low) and math.isfinite(high)):
         return ""
     return f"; over draws of the calibration {_signed(low)} to {_signed(high)}"

@@ -90,7 +90,7 @@ def study_page(
 
 def _main_first(figures: Sequence[NamedFigure], kind: str) -> list[NamedFigure]:
     """Return the figures with those of the plot kind that shows the answer first."""
-    return sorted(figures, key=lambda figure: figure.name.partition("-")[2] != kind)
+    return sorted(figures, key=lambda figure: figure.kind != kind)
 
 
 def _all_findings(result: StudyResult) -> list[Section]:
