@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -236,6 +236,15 @@ class Finalised:
 """
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let interrupts reach this process, also if a shell runs the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_signal_within_a_finaliser_is_not_lost(capfd: pytest.CaptureFixture[str]) -> None:
     scope: dict[str, type] = {}
     exec(SWALLOWED, scope)
@@ -253,6 +262,7 @@ def test_a_signal_within_a_finaliser_is_not_lost(capfd: pytest.CaptureFixture[st
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_signals_are_noted_where_something_would_be_lost() -> None:
     steps = []
     with interrupts.watched(), interrupts.held():
