@@ -22,7 +22,7 @@ OPTIONS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "no count": (JOB[:-2], ("needs --count for one job",)),
     "no out": (TABLE[:3], ("--out is missing",)),
     "no table": (["estimate", *TABLE[3:]], ("--table is missing",)),
-    "both": ([*TABLE, "--count", "8", "--json"], ("--count applies to one job", "--json")),
+    "both": ([*TABLE, "--count", "8", "--json"], ("--count applies to one job",)),
     "seq len of a table": ([*TABLE, "--seq-len", "8"], ("--seq-len applies to one job",)),
     "unknown model": ([*JOB, "--model", "llama3-7"], ("did you mean 'llama3-70b'",)),
     "unknown chip": ([*JOB, "--accelerator", "H101"], ("did you mean 'H100'", "'H101'")),
