@@ -44,6 +44,8 @@ _FIXED = {"system", "baseline", "metric", "pairs", "baseline_mean", "relative_no
     for end in ("", "_low", "_high", "_draw_low", "_draw_high")
 }
 _TINT = "#009E73"
+_NONE = (0.0, 0.0)
+"""No difference: an open end of an interval passes it."""
 _FOOT = 0.1
 """Height of the label of the lower side, as a share of the axes."""
 
@@ -226,7 +228,8 @@ def _plot_rows(
             ax.hlines(place, *draws[row], color=colour(index), lw=5.0, alpha=0.25)
         if ends is not None:
             at = np.array([float(place)])
-            draw_bars(ax, at, ends[[row]], ink=colour(index), along="x", cap=0.0, lw=1.4)
+            look = {"ink": colour(index), "along": "x", "cap": 0.0, "lw": 1.4}
+            draw_bars(ax, at, ends[[row]], past=_NONE, **look)
         mark = MARKERS[index % len(MARKERS)]
         ax.plot(middle, place, marker=mark, color=colour(index), ls="none")
     name_rows(ax, [name for name, _ in lines], above=2)
@@ -280,7 +283,7 @@ def _plot_lines(
     fits = set_axis(ax, "y", axis, numbers, room=open_room(whole, room), from_zero=False)
     ax.axhline(0.0, color="#333333", lw=0.9)
     series = kept(series, only)
-    draw_series(ax, series, places, value, bars=True, bounds=bounds)
+    draw_series(ax, series, places, value, bars=True, bounds=bounds, past=_NONE)
     missing = [~np.isfinite(one.rows[value].to_numpy(dtype=np.float64)) for one in series]
     words = _reasons([one.rows[lost] for one, lost in zip(series, missing, strict=True)])
     draw_strip(ax, strip_of(series, places, missing, words, inset=_FOOT), top=False)

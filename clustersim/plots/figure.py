@@ -71,6 +71,12 @@ class StudyFigure(Figure):
         alone = self.panels[0].get_title(loc="left") if len(self.panels) == 1 else ""
         return self._title or alone.replace("\n", " ")
 
+    def mark_below(self) -> None:
+        """Move the title of the only panel above the mark of the figure."""
+        if self._mark and not self._title and self.heading:
+            self.entitle(self.heading)
+            self.panels[0].set_title("", loc="left")
+
     def describe(self, *sentences: str) -> None:
         """Add sentences that the caption does not contain yet; the figure grows accordingly."""
         self._sentences += [
