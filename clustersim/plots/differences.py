@@ -14,7 +14,7 @@ from clustersim.analysis.metrics import find_metric
 from clustersim.array_types import Floats
 from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
-from clustersim.plots.figure import SINGLE, describe, need_height, panel, panel_width, plot_style
+from clustersim.plots.figure import describe, fit_height, panel, panel_width, plot_style
 from clustersim.plots.parts.intervals import OPEN_BARS, draw_bars, ends_of_rows, open_room
 from clustersim.plots.parts.multiples import Only, chosen, finish, kept
 from clustersim.plots.parts.strips import draw_strip
@@ -44,6 +44,8 @@ _FIXED = {"system", "baseline", "metric", "pairs", "baseline_mean", "relative_no
     for end in ("", "_low", "_high", "_draw_low", "_draw_high")
 }
 _TINT = "#009E73"
+_ABOVE = 1.6
+"""Height above the rows for the labels of the two sides, in rows."""
 _NONE = (0.0, 0.0)
 """No difference: an open end of an interval passes it."""
 _FOOT = 0.1
@@ -152,8 +154,10 @@ def plot_differences(
     with plot_style(ax):
         if x is None:
             here = _entries(chosen(rows, only))
-            ax = panel(ax, height=1.2 + rows_height([name for name, _ in here], SINGLE))
-            need_height(ax, 72.0 * rows_height([name for name, _ in here], panel_width(ax)))
+            ax = panel(ax)
+            names = [name for name, _ in here]
+            each = 72.0 * rows_height(names, panel_width(ax)) / len(names)
+            fit_height(ax, each * (len(names) + _ABOVE))
             titles = {"x": _plot_rows(ax, rows, only, value, axis, bounds)}
         else:
             one_row_each(rows, (x, "system", column), "plot_differences")
