@@ -1,4 +1,4 @@
-"""The column dictionary: the meaning of each column of each table that clustersim writes.
+"""The column dictionary: the meaning of each column of every table that clustersim writes.
 
 ``clustersim metrics --columns`` prints it as the page ``docs/columns.md``, and a test compares it
 with real tables.
@@ -27,7 +27,7 @@ TABLES = {table.name: table for part in _PARTS.values() for table in part}
 
 
 def column_rows() -> list[dict[str, Any]]:
-    """Return the dictionary as plain data, one row per column."""
+    """Return the column dictionary as a list with one dict per column."""
     return [
         {
             "table": table.name,
@@ -43,7 +43,7 @@ def column_rows() -> list[dict[str, Any]]:
 
 
 def columns_page() -> str:
-    """Return the dictionary and the list of metrics as a page in Markdown."""
+    """Return the column dictionary and the list of metrics as a Markdown page."""
     lines = [
         "# Columns of all tables",
         "",
@@ -59,7 +59,7 @@ def columns_page() -> str:
     lines += [
         "Columns of the tables of a study. `NAME.POOL` is the metric of one pool; `NAME@k` "
         "is the metric of the k-th period of a study with `window.periods`. User-defined "
-        "metrics come after these; see `clustersim metrics --plugins FILE.py`.",
+        "metrics follow the built-in ones; see `clustersim metrics --plugins FILE.py`.",
     ]
     for heading, metrics in by_heading():
         lines += ["", f"### {heading}", "", "| name | unit | better | definition |"]

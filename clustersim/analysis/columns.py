@@ -1,4 +1,4 @@
-"""The columns of the tables of a run: their meaning and number format.
+"""Columns of the tables of a run, with their meaning and number format.
 
 The table printed for a run uses these headings and formats.  See
 :mod:`clustersim.analysis.column_page` for the dictionary of all tables.
@@ -25,7 +25,7 @@ class Column:
     dimension : str
         One of :data:`~clustersim.analysis.metrics.DIMENSIONS`, which defines the unit; "" for none.
     only : str
-        Condition under which the column exists; "" for always.
+        Condition under which the column exists; "" if it always exists.
     heading : str
         Heading in the table printed for a run; "" if the column is not printed.
     """
@@ -38,7 +38,7 @@ class Column:
 
     @property
     def unit(self) -> str:
-        """SI unit of the numbers."""
+        """SI unit of the numbers; "" if the column has no dimension."""
         return DIMENSIONS.get(self.dimension, "")
 
 
@@ -55,7 +55,7 @@ class Table:
     columns : tuple of Column
         Columns in the order of the table.
     only : str
-        Condition under which the table exists; "" for always.
+        Condition under which the table exists; "" if it always exists.
     """
 
     name: str
@@ -75,7 +75,7 @@ _N = Column("n_accelerators", "accelerators of the job", "count")
 _ACCOUNTS = (
     Column("energy_j", "energy use", "energy", ENERGY),
     Column("electricity_cny", "cost of electricity", "money", ENERGY),
-    Column("carbon_kg", "carbon dioxide of the electricity", "mass", ENERGY),
+    Column("carbon_kg", "carbon dioxide emissions of the electricity", "mass", ENERGY),
 )
 
 
@@ -90,7 +90,7 @@ JOBS = (
     Column("duration_s", "run time on the reference accelerator, as in the input", "duration"),
     Column("estimate_s", "the user's estimate of the run time", "duration", INPUT),
     Column("model", "model that the job trains", only=INPUT),
-    Column("tokens", "tokens that it trains on", "count", "if jobs have a model"),
+    Column("tokens", "tokens that the job trains on", "count", "if jobs have a model"),
     Column("job_class", "class of the job", only=INPUT),
     Column("vc", "virtual cluster", only=INPUT),
     Column(
@@ -195,7 +195,7 @@ SUMMARY = (
     ),
     Column(
         "utilisation",
-        "allocated accelerator-seconds divided by available ones, from the first submission on",
+        "allocated divided by available accelerator-seconds, from the first submission on",
         "share",
         heading="utilisation",
     ),

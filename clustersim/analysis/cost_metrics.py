@@ -17,7 +17,7 @@ MILLION, PFLOP_DAY = 1e6, 1e15 * DAY_S
 
 
 def _of_run(column: str, unit: float = 1.0) -> Callable[[Part], float]:
-    """Return a function that reads a column of the run's summary; NaN if the column is missing."""
+    """Return a function that reads a column of a run's summary, or returns NaN if it is missing."""
 
     def account(part: Part) -> float:
         return unit * float(part.result.summary.iloc[0].get(column, math.nan))
@@ -28,8 +28,8 @@ def _of_run(column: str, unit: float = 1.0) -> Callable[[Part], float]:
 def _of_period(column: str) -> Callable[[Part], float]:
     """Return a function that sums a cost over a time interval.
 
-    The cost of a row is spread evenly over the time of the row.  In the runs of a study, rows of
-    the cost table end at the ends of the periods.
+    The cost of a row is spread evenly over the period of the row.  In the runs of a study, the rows
+    of the cost table are split at the ends of the periods.
     """
 
     def account(part: Part) -> float:
@@ -86,13 +86,13 @@ ACCOUNTS = (
     _account(
         "electricity_cny",
         "cost of electricity",
-        "Cost of the electricity of the whole run (needs energy).",
+        "Cost of the electricity of the whole run (needs the key energy).",
         "money",
     ),
     _account(
         "carbon_kg",
         "carbon dioxide",
-        "Carbon dioxide emissions of the electricity of the whole run (needs energy).",
+        "Carbon dioxide emissions of the electricity of the whole run (needs the key energy).",
         "mass",
     ),
     _account(
@@ -111,21 +111,21 @@ UNIT_COSTS = (
         1.0,
         "cost of a job",
         "Cost of the fleet, without the accelerators that serve requests, divided by the "
-        "number of jobs done (needs money).",
+        "number of jobs done (needs the key money).",
     ),
     _unit_cost(
         "cost_per_million_tokens_cny",
         "cost_per_token_cny",
         MILLION,
         "cost of a million tokens",
-        "Cost of a million tokens of the work that is kept (needs money).",
+        "Cost of a million tokens of the work that is kept (needs the key money).",
     ),
     _unit_cost(
         "cost_per_useful_pflop_day_cny",
         "cost_per_flop_cny",
         PFLOP_DAY,
         "cost of a useful PFLOP/s-day",
-        "Cost of one PFLOP/s of useful model FLOPs for a day (needs money).",
+        "Cost of one PFLOP/s of useful model FLOPs for a day (needs the key money).",
         noun="cost",
     ),
 )

@@ -36,7 +36,7 @@ def _lent_hours_per_day(part: Part) -> float:
 
 
 def _jobs_per_day(part: Part) -> float:
-    """Return the rate of the workload model, or the mean rate of a log, in jobs per day."""
+    """Return the submission rate of the workload model or the mean rate of a log (1/d)."""
     stated = part.result.provenance.get("arrival_rate_per_s")
     if stated is not None:
         return DAY_S * float(stated)
@@ -149,7 +149,7 @@ def _counts() -> Iterator[Metric]:
     yield Metric(
         name="jobs",
         label="measured jobs",
-        definition="Number of jobs within the window, without those that can never run.",
+        definition="Number of jobs within the window, excluding jobs that can never run.",
         compute=lambda part: float(part.chosen.sum()),
         dimension="count",
         least=0.0,

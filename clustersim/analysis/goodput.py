@@ -1,4 +1,4 @@
-"""Work that is kept, by time and pool, in model FLOPs and in tokens."""
+"""Goodput: the work that is kept, in model FLOPs and in tokens, by pool and time interval."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["Goodput", "goodput_of"]
 
 @dataclass(frozen=True, slots=True)
 class Goodput:
-    """The work of attempts that is kept; it is spread evenly over each attempt.
+    """The part of each attempt's work that is kept, assumed to be spread evenly over the attempt.
 
     Attributes
     ----------
     attempts : pandas.DataFrame
-        ``pool``, ``begin_s``, ``end_s``, ``flop`` (tokens times the model's FLOPs per token,
-        :func:`~clustersim.performance.step_time.model_flops_per_token`; 0 for a job without a
-        model), ``token``.
+        One row per attempt, with ``pool``, ``begin_s``, ``end_s``, ``flop`` (tokens times the
+        model's FLOPs per token, :func:`~clustersim.performance.step_time.model_flops_per_token`; 0
+        for a job without a model) and ``token``.
     """
 
     attempts: pd.DataFrame
@@ -44,7 +44,7 @@ class Goodput:
 
 
 def goodput_of(result: Result, catalogue: Catalogue | None = None) -> Goodput:
-    """Return the part of a run's work that is kept.
+    """Return the kept work of a run, by attempt.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ class Measured:
     Attributes
     ----------
     metrics : dict of str to float
-        By name; see :mod:`clustersim.analysis.metrics`.
+        Values by metric name; see :mod:`clustersim.analysis.metrics`.
     series : float64 array (bins,)
         Mean wait (seconds) of at most 100 consecutive equal groups of jobs; it shows how the run
         approaches its steady state.
@@ -82,11 +82,11 @@ def measure(
     result : Result
         Result of a run that ended with its last job or at its horizon.
     warm_up : float or str
-        Excluded at the start: a share of the jobs, a duration, or ``"mser-5"`` (White, Cobb &
-        Spratt, "A comparison of five steady-state truncation heuristics for simulation", 2000).
+        Part to exclude at the start: a share of the jobs, a duration, or ``"mser-5"`` (White, Cobb
+        & Spratt, "A comparison of five steady-state truncation heuristics for simulation", 2000).
     cool_down : float or str
-        Excluded at the end, where no later jobs compete with the last ones: a share of the jobs,
-        or a duration.
+        Part to exclude at the end, where no later jobs compete with the last ones: a share of the
+        jobs, or a duration.
     periods : int, optional
         Number of periods of the scenario's horizon that are also measured, regardless of warm-up
         and cool-down; see :func:`~clustersim.analysis.periods.period_ends_s`.
@@ -98,21 +98,21 @@ def measure(
     Raises
     ------
     InputError
-        If no job is left to measure, none of them had finished, or periods are given without a
+        If no job is left to measure, no measured job had finished, or `periods` is given without a
         horizon.
     PluginError
-        If a user-defined metric fails, or does not return a number.
+        If a user-defined metric fails or does not return a number.
 
     Notes
     -----
     A job that had not started when the run stopped counts with its wait until then, which is a
     lower bound; `censored` is the share of such jobs.  The wait over all attempts treats jobs that
     were stopped and wait again in the same way.  A job that had not finished is excluded from JCT
-    and slowdown; `unfinished` is the share of such jobs.  JCT and slowdown are then too small,
+    and slowdown; `unfinished` is the share of such jobs.  JCT and slowdown are then underestimated,
     because long jobs are excluded more often.  The slowdown is the JCT divided by the time for
-    which a job held accelerators in all its attempts, so waits between attempts count as waits;
-    see :mod:`clustersim.simulation.metrics`.  Energy, carbon and costs refer to the whole run, not
-    to the window.  They are NaN if the scenario has no key ``energy`` or ``money``.
+    which a job held accelerators in all its attempts, so waits between attempts count as waits; see
+    :mod:`clustersim.simulation.metrics`.  Energy, carbon and costs refer to the whole run, not to
+    the window.  They are NaN if the scenario has no key ``energy`` or ``money``.
     """
     run = MeasuredRun(result, catalogue)
     jobs = run.submitted
@@ -137,7 +137,7 @@ def measure(
 
 
 def _known(plugins: Sequence[str]) -> list[Metric]:
-    """Return the built-in metrics and those of the given plugin files."""
+    """Return the built-in metrics and the metrics of the given plugin files."""
     own = [each for plugin in load_plugins(plugins) for each in plugin.of(METRICS)]
     return [*METRICS.built_in.values(), *own]
 
@@ -145,7 +145,7 @@ def _known(plugins: Sequence[str]) -> list[Metric]:
 def _by_period(run: MeasuredRun, periods: int, plugins: Sequence[str]) -> dict[str, float]:
     horizon = run.result.provenance.get("scenario", {}).get("horizon")
     if horizon is None:
-        raise InputError("window", "periods: need a `horizon` in the scenario, such as 365 d")
+        raise InputError("window", "periods: the scenario needs a `horizon`, such as 365 d")
     horizon_s = parse_quantity(horizon, "duration")
     return period_metrics(run, periods=periods, horizon_s=horizon_s, plugins=plugins)
 
@@ -153,7 +153,7 @@ def _by_period(run: MeasuredRun, periods: int, plugins: Sequence[str]) -> dict[s
 def period_metrics(
     run: MeasuredRun, *, periods: int, horizon_s: float, plugins: Sequence[str] = ()
 ) -> dict[str, float]:
-    """Measure each period of a horizon; `period_ends_s` returns their ends.
+    """Measure each period of a horizon; see `period_ends_s` for the boundaries of the periods.
 
     Parameters
     ----------
@@ -166,8 +166,8 @@ def period_metrics(
     Returns
     -------
     dict of str to float
-        Metrics by the name that :func:`~clustersim.analysis.metrics.in_period` returns; NaN if
-        there is nothing to measure.  The jobs of a period are those submitted in it.
+        Values by the name that :func:`~clustersim.analysis.metrics.in_period` returns; NaN if there
+        is nothing to measure.  The jobs of a period are the jobs submitted in the period.
     """
     known = period_order(each for each in _known(plugins) if each.per_period)
     found: dict[str, float] = {}
@@ -184,7 +184,7 @@ def period_metrics(
 
 
 def _values(each: Metric, compute: Callable[..., float] | None, of: Any) -> dict[str, float]:
-    """Return the value of a metric by its name."""
+    """Return a dict that maps the name of a metric to its value."""
     assert compute is not None, "a metric has compute or of_fleet"
     if not each.file:
         return {each.name: compute(of)}
@@ -192,14 +192,14 @@ def _values(each: Metric, compute: Callable[..., float] | None, of: Any) -> dict
 
 
 def _values_by_pool(each: Metric, of: Any) -> dict[str, float]:
-    """Return the values of a metric for each pool, by name; empty if it has none."""
+    """Return the values of a metric by ``METRIC.POOL``; empty if it has no values by pool."""
     if each.by_pool is None:
         return {}
     if not each.file:
         return {f"{each.name}.{pool}": value for pool, value in each.by_pool(of).items()}
     values = _called(each, each.by_pool, of)
     if not isinstance(values, Mapping):
-        problem = f"by_pool must return numbers by pool, found {values!r}"
+        problem = f"by_pool must return a mapping of pools to numbers, found {values!r}"
         raise PluginError(each.file, f"metric {each.name!r}: {problem}")
     names = {f"{each.name}.{pool}": value for pool, value in values.items()}
     return {name: _number(each, name, value) for name, value in names.items()}
@@ -212,7 +212,7 @@ def _called(each: Metric, compute: Callable[[Any], Any], of: Any) -> Any:
 
 
 def _number(each: Metric, name: str, value: Any) -> float:
-    """Check that a user-defined metric returned a number."""
+    """Return the value of a user-defined metric, which must be a finite number or NaN."""
     if isinstance(value, numbers.Real) and not math.isinf(value):
         return float(value)
     problem = f"must return a finite number or NaN, found {value!r}"
@@ -236,7 +236,7 @@ def _warm_up(jobs: Submitted, warm_up: float | str) -> tuple[int, bool]:
 
 
 def _cool_down(jobs: Submitted, cool_down: float | str) -> int:
-    """Return the index after the last measured job."""
+    """Return the exclusive end index of the measured jobs."""
     n_jobs = len(jobs.submit_s)
     if isinstance(cool_down, str):
         until = float(jobs.submit_s[-1]) - parse_quantity(cool_down, "duration")

@@ -30,7 +30,7 @@ def heading_of(metric: Metric) -> str:
 
 
 def by_heading() -> Iterator[tuple[str, list[Metric]]]:
-    """Iterate over the headings and the metrics under each; registered metrics come last."""
+    """Yield each heading with its metrics; user-defined metrics come last."""
     order = list(HEADINGS.values())
 
     def place(metric: Metric) -> tuple[int, str]:
@@ -44,13 +44,13 @@ def by_heading() -> Iterator[tuple[str, list[Metric]]]:
 
 
 def interval_of(metric: Metric) -> str:
-    """Return the name of the metric whose interval this metric bounds, or ""."""
+    """Return the name of the metric whose interval this metric describes; "" if there is none."""
     names = (metric.name.removesuffix(end) for end in ENDS if metric.name.endswith(end))
     return next((name for name in names if name in METRICS.built_in), "")
 
 
 def definition_of(metric: Metric) -> str:
-    """Return the definition, with the names of the metrics that bound its interval."""
+    """Return the definition of a metric, with the names of the metrics of its interval."""
     ends = [f"{metric.name}{end}" for end in ENDS if f"{metric.name}{end}" in METRICS.built_in]
     if not ends:
         return metric.definition
@@ -61,7 +61,7 @@ def definition_of(metric: Metric) -> str:
 
 
 def names_of(metric: Metric) -> str:
-    """Return the name with the suffixes that it may have, as in ``NAME[.POOL][@k]``."""
+    """Return the name of a metric with its possible suffixes, as in ``NAME[.POOL][@k]``."""
     pool = "[.POOL]" if metric.by_pool is not None else ""
     return f"{metric.name}{pool}{'[@k]' if metric.per_period else ''}"
 
@@ -70,7 +70,7 @@ def metric_lines() -> Iterator[str]:
     """Yield the lines that ``clustersim metrics`` prints."""
     yield textwrap.fill(
         "NAME.POOL is the metric of one pool. NAME@k is the metric of the k-th period of a study "
-        "with window.periods. Units are those of the tables.",
+        "with window.periods. Units are the same as in the tables.",
         WIDTH,
     )
     for heading, metrics in by_heading():
@@ -86,7 +86,7 @@ def metric_lines() -> Iterator[str]:
 
 
 def metric_rows() -> list[dict[str, Any]]:
-    """Return the metrics as plain data, in the order of the columns."""
+    """Return one dict per metric, in the order of the columns in tables."""
     return [
         {
             "name": each.name,

@@ -59,7 +59,7 @@ DIMENSIONS: Mapping[str, str] = MappingProxyType(
 """Unit of each dimension in tables; the dimension also decides how numbers are formatted."""
 SUBJECTS = ("wait_metrics", "work_metrics", "cost_metrics", "count_metrics", "fleet_metrics")
 _ENDINGS = ("_low", "_high", "_half", "_at_least", "_at_most")
-"""Suffixes that tables append to the name of a metric for the ends of its intervals."""
+"""Suffixes that are appended to the name of a metric to describe its interval."""
 _COLUMNS = (
     "run", "point", "replication", "replications", "status", "code", "error", "failed", "overload",
     "rising", "capacity", "period", "parameter", "metric", "lines", "draw", "draws",
@@ -82,17 +82,18 @@ class Metric:
     definition : str
         Exact definition in one or two sentences, each with a full stop.
     compute : callable, optional
-        Takes a :class:`~clustersim.Part` (the jobs and the time within a study's window) and
-        returns a number in SI units, or NaN if there is nothing to measure.
+        Function that takes a :class:`~clustersim.Part` (the jobs and the time within a study's
+        window) and returns a number in SI units, or NaN if there is nothing to measure.
     of_fleet : callable, optional
-        Replaces `compute` for metrics that are known before a run: takes a
-        :class:`~clustersim.FleetView`.
+        Function that takes a :class:`~clustersim.FleetView`.  It replaces `compute` for metrics
+        that are known before a run.
     by_pool : callable, optional
-        Takes the same argument and returns values by pool name.  They are named ``NAME.POOL``.
+        Function that takes the same argument and returns values by pool name.  They are named
+        ``NAME.POOL``.
     per_period : bool
         Whether the metric is also measured in each period of the horizon, as ``NAME@k``.
     of_period : callable, optional
-        Computes the metric for a period; by default `compute` does.
+        Function that computes the metric for a period; by default `compute`.
     dimension : str
         One of :data:`DIMENSIONS`, which decides how the number is formatted; "" for none.
     unit : str
@@ -100,23 +101,24 @@ class Metric:
     better : {"", "less", "more"}
         Which direction is better; "" if neither is.
     noun : str
-        The quantity in sentences such as "less wait"; by default the label.
+        Name of the quantity in sentences such as "less wait"; by default the label.
     pool_label : str
-        Replaces the label for one pool.
+        Label of the metric for one pool; by default the label.
     logarithmic : bool or None
-        Whether an axis is logarithmic; None chooses by the data.
+        Whether an axis is logarithmic; None if the data decide.
     least, most : float
-        Bounds of its values; intervals are clipped to them.
+        Bounds of the values; intervals are clipped to them.
     service : bool
-        Whether it measures the service to jobs, such as a wait, which grows without bound if more
-        work arrives than the fleet can do.  Under overload its value is then infinite.
+        Whether the metric measures the service to jobs, such as a wait.  Under overload (more work
+        arrives than the fleet can do), it grows without bound and is reported as infinite.
     constant : bool
-        Whether it is the same in every replication of a point; such a metric has no interval.
+        Whether the value is the same in every replication of a point; the metric then has no
+        interval.
     subject : str
         Heading under which a built-in metric is listed: ``waits``, ``work``, ``costs``, ``counts``
         or ``fleets``.  Registered metrics are listed under the name of their file.
     file : str
-        The plugin file that registers it; "" for a built-in metric.  Set by the registry.
+        The plugin file that registers the metric; "" for a built-in metric.  Set by the registry.
 
     Raises
     ------
@@ -158,18 +160,18 @@ class Metric:
 
     def _problems(self) -> Iterator[str]:
         if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z]\w*", self.name, re.ASCII):
-            yield "name must be letters, digits and underscores, and start with a letter"
+            yield "name must consist of letters, digits and underscores and start with a letter"
         for field in ("label", "definition"):
             text = getattr(self, field)
             if not (isinstance(text, str) and text.strip()):
-                yield f"{field} must be a text, found {text!r}"
+                yield f"{field} must be a non-empty string, found {text!r}"
         if self.dimension and self.dimension not in DIMENSIONS:
             yield f"dimension: {unknown_name('dimension', self.dimension, DIMENSIONS)}"
         if self.better not in ("", "less", "more"):
             direction = unknown_name("direction", self.better, ("less", "more"))
             yield f'better: {direction}, or "" if neither is better'
         if (self.compute is None) == (self.of_fleet is None):
-            yield "needs either compute or of_fleet"
+            yield "must have exactly one of compute and of_fleet"
         for field in ("compute", "of_fleet", "by_pool", "of_period"):
             function = getattr(self, field)
             if function is not None and not callable(function):
@@ -177,11 +179,11 @@ class Metric:
         if self.per_period and self.compute is None:
             yield "per_period needs compute"
         if not self.least < self.most:
-            yield f"needs least < most, found {self.least!r} and {self.most!r}"
+            yield f"least must be less than most, found {self.least!r} and {self.most!r}"
 
     @property
     def rests_on_prices(self) -> bool:
-        """Whether it depends on planning assumptions about prices or energy."""
+        """Whether the metric depends on planning assumptions about prices or energy."""
         return self.dimension in ("money", "energy", "mass")
 
 
@@ -196,7 +198,7 @@ def _name_problem(name: str) -> str:
     if name in _COLUMNS or name in Scenario.model_fields:
         return "the tables already have a column of this name; choose another name"
     if name.endswith(_ENDINGS):
-        return f"a name must not end in {', '.join(_ENDINGS)}: these name the ends of intervals"
+        return f"a name must not end in {', '.join(_ENDINGS)}, which mark intervals"
     return ""
 
 
@@ -204,7 +206,7 @@ METRICS: Registry[Metric] = Registry("metric", _built_in, _name_problem)
 
 
 def register_metric(metric: Metric) -> None:
-    """Register a user-defined metric; call this in a file given by ``--plugins`` or ``plugins:``.
+    """Register a user-defined metric from a file given by ``--plugins`` or ``plugins:``.
 
     Parameters
     ----------
@@ -239,17 +241,17 @@ def register_metric(metric: Metric) -> None:
         )
     """
     if not isinstance(metric, Metric):
-        raise InputError("register_metric", f"takes a clustersim.Metric, found {metric!r}")
+        raise InputError("register_metric", f"needs a clustersim.Metric, found {metric!r}")
     METRICS.register(metric)
 
 
 def in_period(name: str, period: int) -> str:
-    """Return the name of a metric in a period (1 is the first)."""
+    """Return the name of a metric in a period; the first period is 1."""
     return f"{name}@{period}"
 
 
 def period_of(name: str) -> tuple[str, int | None]:
-    """Split a name into the name without the period, and the period.
+    """Split a metric name into the name without its period, and the period (None if absent).
 
     Examples
     --------
@@ -272,7 +274,7 @@ def pool_of(name: str) -> str:
 
 
 def find_metric(name: str) -> Metric | None:
-    """Return the metric with a name, which may include a pool and a period; None if unknown.
+    """Return the metric with a given name, which may include a pool and a period; None if unknown.
 
     Examples
     --------
@@ -299,12 +301,12 @@ def is_metric(name: str) -> bool:
 
 
 def metric_of(name: str) -> Metric:
-    """Return the metric with a name, which may include a pool and a period.
+    """Return the metric with the given name, which may include a pool and a period.
 
     Raises
     ------
     InputError
-        If there is none; the message suggests the nearest name.
+        If no metric has this name; the message suggests the nearest name.
     """
     found = find_metric(name)
     if found is None:
@@ -313,12 +315,12 @@ def metric_of(name: str) -> Metric:
 
 
 def metric_names(*, per_period: bool = False) -> list[str]:
-    """Return the names of all metrics, or only of those measured per period, in order."""
+    """Return the names of all metrics, or of the metrics measured per period, in column order."""
     return [each.name for each in METRICS.items.values() if each.per_period or not per_period]
 
 
 def metric_schema() -> dict[str, Any]:
-    """Return the JSON Schema of metric names, including those of pools and periods."""
+    """Return the JSON Schema of metric names, including names with pools and periods."""
     known = METRICS.items.values()
     pooled = "|".join(each.name for each in known if each.by_pool is not None)
     both = "|".join(each.name for each in known if each.by_pool and each.per_period)
@@ -365,5 +367,5 @@ def follows_waits(name: str) -> bool:
 
 
 def period_order(metrics: Iterable[Metric]) -> list[Metric]:
-    """Return metrics in the order of a period's columns: first of the fleet, then of the jobs."""
+    """Return metrics in the order of a period's columns, with waits and counts of jobs last."""
     return sorted(metrics, key=lambda each: each.subject in ("waits", "counts"))

@@ -35,12 +35,12 @@ def pareto_front(
     -------
     array of bool (points,)
         Points with equal values are either all on the front or all off it. A point with a
-        non-finite value (overload, failure) is never on it.
+        non-finite value (overload, failure) is never on the front.
 
     Raises
     ------
     InputError
-        If no column is given, or one is unknown or not numeric.
+        If no column is given, or a column is unknown or not numeric.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def pareto_front(
 
 def _check(points: pd.DataFrame, columns: Sequence[str], upward: Sequence[str]) -> None:
     if not columns:
-        raise InputError("pareto_front", "needs at least one column")
+        raise InputError("pareto_front", "at least one column must be given")
     problems = [
         unknown_name("column", column, map(str, points.columns))
         for column in columns
@@ -83,14 +83,14 @@ def _check(points: pd.DataFrame, columns: Sequence[str], upward: Sequence[str]) 
 
 
 def _front_of_two(costs: Floats) -> Bools:
-    """Return which of the sorted distinct rows have a smaller last value than all earlier rows."""
+    """Return a mask of the sorted distinct rows with a smaller last value than all earlier rows."""
     last = costs[:, -1]
     least = np.minimum.accumulate(np.concatenate(([np.inf], last)))[:-1]
     return np.asarray(last < least)
 
 
 def _front_of_many(costs: Floats) -> Bools:
-    """Return which of the sorted distinct rows are not dominated by any earlier row."""
+    """Return a mask of the sorted distinct rows that no earlier row dominates."""
     kept = np.zeros(len(costs), dtype=np.bool_)
     left = np.arange(len(costs))
     while len(left):

@@ -27,7 +27,7 @@ BATCHES, LEAST_IN_A_BATCH = 20, 50
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """A result with quantities that several metrics need; each is computed once.
+    """The result of a run, with cached quantities that several metrics need.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class MeasuredRun:
 
     @cached_property
     def steps_by_pool(self) -> dict[str, pd.DataFrame]:
-        """The utilisation of each pool as a step function."""
+        """The rows of the utilisation table by pool name."""
         groups = self.result.utilisation.groupby("pool", observed=True, sort=False)
         return {str(name): steps for name, steps in groups}
 
@@ -60,14 +60,15 @@ class MeasuredRun:
 class Part:
     """A part of a run: a range of jobs in the order of submission, and a time interval.
 
-    The functions of a :class:`~clustersim.Metric` take it.  Its arrays have one of two lengths:
+    The functions of a :class:`~clustersim.Metric` take a part as their argument.  Its arrays have
+    one of two lengths:
 
     - one value per measured job: `wait_s`, `total_wait_s`, `waits_still`, `queued_still`,
       `finished`, and the rows of `jobs`
     - one value per measured job that had finished: `finished_wait_s`, `jct_s`, `run_s`
 
     The lengths differ if the run stopped at a horizon.  ``part.total_wait_s[part.finished]``
-    selects the finished jobs from an array of the first kind.  All times are in seconds.
+    selects the finished jobs from an array of the first length.  All times are in seconds.
 
     Attributes
     ----------
@@ -112,7 +113,7 @@ class Part:
 
     @cached_property
     def chosen(self) -> Bools:
-        """Whether each job that was submitted before the run stopped is measured (submitted,)."""
+        """Mask of the measured jobs among all jobs submitted before the run stopped."""
         chosen = np.zeros(len(self.run.submitted.submit_s), dtype=bool)
         chosen[self.first : self.last] = True
         return chosen & self.run.submitted.runnable
@@ -144,7 +145,7 @@ class Part:
 
     @cached_property
     def queued_still(self) -> Bools:
-        """Whether each measured job was queued when the run stopped, for any attempt.
+        """Whether each measured job was in the queue when the run stopped, for any attempt.
 
         Shape: (measured jobs,).
         """
@@ -194,7 +195,7 @@ class Part:
         name : str
             Name of the series; the result is cached under it.
         series : callable
-            Returns the values of the jobs in order of submission.
+            Function that returns the values of the jobs in order of submission.
         q : float
             Between 0 and 1.
         """
@@ -222,7 +223,7 @@ def half_width(series: Floats) -> float:
 
 @dataclass(frozen=True)
 class FleetView:
-    """Inputs of the metrics that are known before a run (`of_fleet` of a metric).
+    """Input of the metrics that are known before a run: the argument of `of_fleet`.
 
     Attributes
     ----------
@@ -232,7 +233,7 @@ class FleetView:
     money : MoneySpec, optional
         Prices of the scenario; by default the planning assumptions.
     offered_load : float
-        As given, or computed from the jobs per day; NaN if unknown.
+        Offered load as given, or computed from the jobs per day; NaN if unknown.
     """
 
     fleet: Platform
@@ -241,5 +242,5 @@ class FleetView:
 
     @cached_property
     def prices(self) -> MoneySpec:
-        """Prices of the scenario, completed by the planning assumptions."""
+        """Prices of the scenario; missing prices come from the planning assumptions."""
         return assumed(self.money or MoneySpec(), self.fleet.catalogue.assumptions)

@@ -9,7 +9,8 @@ from clustersim.calendar import DAY_S, UNDATED, Calendar
 __all__ = ["period_ends_s"]
 
 WHOLE_MONTHS_S = 2 * DAY_S
-"""Allowed distance (seconds) between a horizon and the end of a month, for a year of 365.25 d."""
+"""Largest difference (seconds) between a horizon and the end of a month for which the horizon
+counts as a whole number of months.  It allows for years of 365.25 d."""
 
 
 def period_ends_s(

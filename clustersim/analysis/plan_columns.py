@@ -48,10 +48,10 @@ ALLOCATION = (
     Column("job_class", "class of jobs"),
     Column("chip", "name of the chip; `unmet` for unmet demand"),
     Column("busy_nodes", "average number of nodes that work for the class", "count"),
-    Column("tokens", "tokens that they process, or tokens of the unmet demand", "count"),
+    Column("tokens", "tokens that these nodes process, or tokens of the unmet demand", "count"),
 )
 ASSUMPTIONS = (
-    Column("assumption", "what is assumed"),
+    Column("assumption", "name of the assumed quantity"),
     Column("value", "value with its unit, as text"),
     Column("origin", "plan file, planning assumptions, user's catalogue file, or default"),
 )
@@ -79,7 +79,7 @@ SHADOW_PRICES = (
 )
 REGRET = (
     Column("candidate", "candidate for the first purchases"),
-    Column("scenario", "scenario that then occurs"),
+    Column("scenario", "scenario that occurs after the first purchases"),
     Column("cost_cny", "cost of the candidate in the scenario", "money"),
     Column("regret_cny", "this cost minus the cost of the best plan for the scenario", "money"),
 )
@@ -93,7 +93,7 @@ SHORTFALL = (
         "which it must fall",
     ),
     Column("relative", "the amount divided by the limit", "ratio"),
-    Column("helps", "whether raising it makes a plan possible; empty if unknown"),
+    Column("helps", "whether raising the limit makes a plan possible; empty if unknown"),
     Column("note", "remark on the search"),
 )
 ROUNDS = (

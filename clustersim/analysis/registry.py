@@ -1,9 +1,9 @@
-"""Registries of metrics and plots that users can extend, and the plugin files that do so.
+"""Registries of metrics and plots, and the plugin files with which users extend them.
 
 A user's file (``--plugins FILE.py``, or ``plugins:`` in a study or scenario) calls
-:func:`clustersim.register_metric` or :func:`clustersim.register_plot`.  What a file registers is
-stored with the file's module, which :mod:`clustersim.scheduling.plugins` loads again whenever the
-content of the file changes.  So every process uses what the current file registers.
+:func:`clustersim.register_metric` or :func:`clustersim.register_plot`.  The registered items are
+stored in the module of the file.  :mod:`clustersim.scheduling.plugins` loads the module again
+whenever the content of the file changes, so every process uses the current items.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 SESSION = "<session>"
-"""Takes the place of the file name for items registered outside plugin files."""
+"""File name of items that are registered outside plugin files."""
 _REGISTERED = "__clustersim_registered__"
 
 Item = TypeVar("Item")
@@ -46,16 +46,17 @@ Definition = TypeVar("Definition", bound=type[Any])
 
 
 class Registry(Generic[Item]):
-    """Items by name: built-in ones and those that users register.
+    """Items by name: built-in items, and items that users register.
 
     Parameters
     ----------
     kind : str
-        What an item is, for messages, such as "metric".
+        Word for an item in messages, such as "metric".
     built_in : callable
-        Returns the built-in items; called at the first use.
+        Function that returns the built-in items; it is called on first use.
     check : callable, optional
-        Takes the name of a user's item; returns why it is not allowed, or "".
+        Function that takes the name of a user's item and returns why the name is not allowed, or
+        "".
     """
 
     def __init__(
@@ -80,11 +81,11 @@ class Registry(Generic[Item]):
 
     @property
     def items(self) -> dict[str, Item]:
-        """All items by name: the built-in ones, then the registered ones."""
+        """All items by name: first the built-in items, then the registered items."""
         return {**self.built_in, **self._of_users}
 
     def get(self, name: str) -> Item | None:
-        """Return the item with a name, or None."""
+        """Return the item with the given name; None if there is none."""
         return self.built_in.get(name) or self._of_users.get(name)
 
     def register(self, item: Item) -> None:
@@ -93,7 +94,7 @@ class Registry(Generic[Item]):
         Raises
         ------
         InputError
-            If its name is taken or reserved.
+            If the name of the item is built in or reserved.
         """
         module = module_being_loaded()
         if module is not None:
@@ -103,14 +104,14 @@ class Registry(Generic[Item]):
         self.add([_of_file(item, SESSION)])
 
     def check(self, item: Any, source: str | Path) -> None:
-        """Refuse an item whose name is built in or reserved."""
+        """Raise an error if the name of an item is built in or reserved."""
         if item.name in self.built_in:
             raise InputError(source, f"{self.kind} {item.name!r} is built in; choose another name")
         if problem := self._check(item.name):
             raise InputError(source, f"{self.kind} {item.name!r}: {problem}")
 
     def add(self, items: Iterable[Any]) -> None:
-        """Add items; an item replaces an earlier one of the same name."""
+        """Add items; an item replaces an earlier item of the same name."""
         self._of_users.update({item.name: item for item in items})
 
 
@@ -122,14 +123,14 @@ class Plugin:
     ----------
     file : str
     items : tuple of (Registry, object)
-        In the order of the file.
+        Each item with its registry, in the order of the file.
     """
 
     file: str
     items: tuple[tuple[Registry[Any], Any], ...]
 
     def of(self, registry: Registry[Item]) -> list[Item]:
-        """Return the items of one registry."""
+        """Return the items that the file adds to a registry."""
         return [item for where, item in self.items if where is registry]
 
 
@@ -139,7 +140,7 @@ def load_plugins(files: Sequence[str | Path]) -> list[Plugin]:
     Parameters
     ----------
     files : sequence of str or Path
-        Each is executed again only if its content has changed.
+        A file is executed again only if its content has changed.
 
     Raises
     ------
@@ -154,7 +155,7 @@ def load_plugins(files: Sequence[str | Path]) -> list[Plugin]:
             registry.check(item, plugin.file)
             other = owners.setdefault((registry.kind, item.name), plugin.file)
             if other != plugin.file or plugin.of(registry).count(item) > 1:
-                where = "twice" if other == plugin.file else f"as {other} does"
+                where = "twice" if other == plugin.file else f"although it is registered by {other}"
                 raise InputError(plugin.file, f"registers {registry.kind} {item.name!r} {where}")
     for plugin in plugins:
         for registry, item in plugin.items:
@@ -170,7 +171,7 @@ def _loaded(file: str) -> Plugin:
     if not items:
         raise InputError(
             file,
-            "registers nothing; a plugin file calls clustersim.register_metric or "
+            "registers nothing; a plugin file must call clustersim.register_metric or "
             "clustersim.register_plot",
         )
     names = [(where.kind, item.name) for where, item in items]
@@ -186,17 +187,17 @@ def unknown_item(kind: str, name: object, allowed: Iterable[str]) -> str:
     Examples
     --------
     >>> unknown_item("metric", "oen", ["one"])
-    "unknown metric 'oen'; did you mean 'one'? allowed: one; a metric of your own needs its file \
-under plugins or in --plugins"
+    "unknown metric 'oen'; did you mean 'one'? allowed: one; for a metric of your own, list its \
+file under plugins or in --plugins"
     """
     text = unknown_name(kind, name, allowed)
     if not text.startswith("unknown"):
         return text
-    return f"{text}; a {kind} of your own needs its file under plugins or in --plugins"
+    return f"{text}; for a {kind} of your own, list its file under plugins or in --plugins"
 
 
 def registered_text(plugins: Sequence[Plugin]) -> list[str]:
-    """Return a line for each plugin file, with the names of what it registers by kind.
+    """Return a line for each plugin file with the names of the metrics and plots that it registers.
 
     Examples
     --------
@@ -217,7 +218,7 @@ def registered_text(plugins: Sequence[Plugin]) -> list[str]:
 
 
 def names_its_fields(cls: Definition) -> Definition:
-    """Have a dataclass refuse an unknown keyword with a message that gives the nearest field."""
+    """Make a dataclass reject an unknown keyword with a message that suggests the nearest field."""
     known = [each.name for each in fields(cls)]
     original = cls.__init__
 
@@ -240,9 +241,10 @@ def users_code(file: str, what: str, kind: type[InputError] = InputError) -> Ite
     ----------
     file : str
     what : str
-        The item of that file that is called, such as ``metric 'spread'``.
+        Description of the item that is called, such as ``metric 'spread'``.
     kind : type
-        Type of the error that is raised instead.  Only a signal is passed on unchanged.
+        Type of the error that replaces the original one.  Only a KeyboardInterrupt that the file
+        did not raise is passed on unchanged.
     """
     try:
         with stopped_when_stalled(lambda: None, LONGEST_CALL_S):

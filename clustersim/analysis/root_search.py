@@ -17,11 +17,12 @@ from clustersim.units import format_number
 __all__ = ["Root", "RootSearch"]
 
 FAR = math.log(30.0)
-"""Values whose logarithm relative to the objective is larger are not interpolated."""
+"""Largest scaled value of a curve (see `_scaled`) that is interpolated."""
 MARGIN = 0.1
 """Smallest distance of a trial value from the ends of its bracket, as a share of the bracket."""
 TRUNCATION = 0.2
-"""How far a trial value moves from the interpolated crossing to the middle (see `_next_in`)."""
+"""Factor that determines how far a trial value moves from the interpolated crossing towards the
+middle of the bracket (see `_next_in`)."""
 PART_OF_HALF_WIDTH = 0.2
 """Tolerance for the ends of the interval, as a share of the half width."""
 
@@ -35,9 +36,10 @@ class Root:
     value : float
         Value at which the mean over the replications equals the objective.
     low, high : float
-        Its 95 % interval: the values at which the t interval of the mean contains the objective.
+        95 % interval of the value: all values at which the t interval of the mean contains the
+        objective.
     note : str
-        Why there is no value, or that the search stopped early; otherwise empty.
+        Remark, for example why there is no value; empty if there is nothing to report.
     """
 
     value: float
@@ -50,8 +52,9 @@ class Root:
 class _Crossing:
     """The first crossing of the objective by a curve that rises with `y`.
 
-    `kept` and `broken` are the neighbouring trial values, or infinite beyond the outermost one.
-    `kept_by` and `broken_by` are the values of the curve there, scaled to be 0 at the objective.
+    `kept` and `broken` are the trial values on either side of the crossing, or infinite beyond the
+    outermost trial value.  `kept_by` and `broken_by` are the values of the curve there, scaled to
+    be 0 at the objective.
     """
 
     kept: float
@@ -61,13 +64,13 @@ class _Crossing:
 
     @property
     def width(self) -> float:
-        """Width of the bracket; 0 if there is none, so that there is nothing to refine."""
+        """Width of the bracket; 0 if it has an infinite end, because it is then not refined."""
         width = self.broken - self.kept
         return width if math.isfinite(width) else 0.0
 
     @property
     def at(self) -> float:
-        """Interpolated position; the middle if the curve is infinite at the broken neighbour."""
+        """Interpolated crossing; the middle of the bracket if the curve is infinite at `broken`."""
         if not self.width:
             return self.kept if math.isinf(self.kept) else self.broken
         if math.isinf(self.broken_by):
@@ -77,17 +80,18 @@ class _Crossing:
 
 @dataclass(frozen=True, slots=True)
 class RootSearch:
-    """Root search with a noisy measurement, under common random numbers.
+    """Root search for a noisy measurement, under common random numbers.
 
     Replications use the same random numbers at every value, so their mean is a smooth function.
     Its root is found as if there were no noise (sample average; Chen & Schmeiser, "Stochastic root
     finding via retrospective approximation", IIE Transactions 33, 2001).  The interval inverts the
-    t test: its ends are the values at which the upper and lower confidence curves of the mean
-    cross the objective.  Each of these three crossings is bracketed, and the bracket is narrowed
-    to a width of `tolerance`.  For the ends of the interval, a fifth of their distance from the
-    value is enough.
+    t test: its ends are the values at which the upper and lower confidence curves of the mean cross
+    the objective.  Each of these three crossings is bracketed, and the bracket is narrowed to a
+    width of `tolerance`.  For the ends of the interval, a width of a fifth of their distance from
+    the value is enough.
 
-    The search has no state: the next values depend only on the values tried, in any order.
+    The search has no state: the next values depend only on the values tried so far, in whatever
+    order.
 
     Attributes
     ----------
@@ -108,7 +112,7 @@ class RootSearch:
     Raises
     ------
     InputError
-        If one of these numbers is not allowed.
+        If an attribute has a value that is not allowed.
 
     Examples
     --------
@@ -156,7 +160,7 @@ class RootSearch:
         Returns
         -------
         tuple of float
-            At most three values; none when the search is done.  The ends of the range are tried
+            At most three values; empty when the search is done.  The ends of the range are tried
             first.
         """
         ends = tuple(end for end in (self.low, self.high) if end not in evaluated)
@@ -185,15 +189,15 @@ class RootSearch:
             If the objective is kept everywhere, the value is infinite because it lies beyond the
             trial values: ``inf`` if the measurement rises, ``-inf`` if it falls.  If the objective
             is missed everywhere, all three numbers are NaN.  An end of the interval beyond the
-            trial values is infinite.  Next to overload, the value is the middle of its bracket, and
-            the ends of the interval are the outer ends of the brackets.  A whole value is the last
-            trial value that keeps the objective: the largest if the measurement rises, the smallest
-            if it falls.
+            trial values is infinite.  If overload begins within the bracket, the value is the
+            middle of the bracket, and the ends of the interval are the outer ends of their
+            brackets.  A whole value is the last trial value that keeps the objective: the largest
+            if the measurement rises, the smallest if it falls.
 
         Raises
         ------
         InputError
-            If nothing was tried.
+            If no value was tried.
         """
         if not evaluated:
             raise InputError("root search", "no value was tried")
@@ -227,7 +231,7 @@ class RootSearch:
 
     @property
     def _sign(self) -> float:
-        """Sign by which the value is multiplied, so that the measurement rises with `y`."""
+        """Factor (1 or -1) that converts a value to `y`; the measurement rises with `y`."""
         return 1.0 if self.rising else -1.0
 
     def _crossings(self, evaluated: Mapping[float, npt.ArrayLike]) -> list[_Crossing]:
@@ -238,7 +242,7 @@ class RootSearch:
         return [_first_crossing(y, curve) for curve in curves]
 
     def _scaled(self, measured: npt.ArrayLike) -> Floats:
-        """Return mean, upper end and lower end, each as ``log((1 + x / at_most) / 2)``."""
+        """Return mean, upper and lower limit, each as ``log((1 + x / at_most) / 2)``."""
         numbers = np.asarray(measured, dtype=np.float64)
         if np.isinf(numbers).any() or np.isnan(numbers).all():
             return np.full(3, math.inf)
@@ -270,11 +274,11 @@ class RootSearch:
     def _next_in(self, crossing: _Crossing, tolerance: float) -> float:
         """Return the next trial value within a bracket.
 
-        It is the interpolated crossing, moved a little towards the middle.  The trial value then
-        lies beyond the crossing, and the longer part of the bracket is excluded.  This is the
-        truncation of Oliveira & Takahashi, "An enhancement of the bisection method average
-        performance preserving minmax optimality", ACM Trans. Mathematical Software 47 (2020), with
-        exponent 2.  If the curve is far above the objective at the broken neighbour, the trial
+        The trial value is the interpolated crossing, moved a little towards the middle of the
+        bracket.  It is then beyond the crossing, and the longer part of the bracket is excluded.
+        This is the truncation of Oliveira & Takahashi, "An enhancement of the bisection method
+        average performance preserving minmax optimality", ACM Trans. Mathematical Software 47
+        (2020), with exponent 2.  If the curve is far above the objective at `broken`, the trial
         value is the middle.
         """
         kept, broken, width = crossing.kept, crossing.broken, crossing.width

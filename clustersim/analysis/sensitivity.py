@@ -20,9 +20,9 @@ class SobolIndices:
     Attributes
     ----------
     first, first_low, first_high : array (parameters,)
-        First order: the share that the parameter explains alone.
+        First-order index: the share that the parameter explains alone.
     total, total_low, total_high : array (parameters,)
-        Total: the share that it explains alone and in interaction with other parameters.
+        Total index: the share that the parameter explains alone and in interaction with others.
     """
 
     first: Floats
@@ -39,8 +39,8 @@ def sobol_design(
     """Return the points at which to evaluate a model for its Sobol indices.
 
     A scrambled Sobol sequence with two dimensions per parameter gives the matrices A and B.  AB_i
-    is A with its i-th column replaced by that of B (Saltelli et al., "Variance based sensitivity
-    analysis of model output", Computer Physics Communications 181, 2010).
+    is A with its i-th column replaced by the i-th column of B (Saltelli et al., "Variance based
+    sensitivity analysis of model output", Computer Physics Communications 181, 2010).
 
     Parameters
     ----------
@@ -91,8 +91,8 @@ def sobol_indices(
 ) -> SobolIndices:
     """Estimate first-order and total Sobol indices.
 
-    Estimators (b) and (f) of table 2 of Saltelli et al. (2010), applied to the values minus their
-    mean, as in `scipy.stats.sobol_indices`.  The intervals are bootstrap percentiles over the
+    The estimators are (b) and (f) of table 2 of Saltelli et al. (2010), applied to the values minus
+    their mean, as in `scipy.stats.sobol_indices`.  The intervals are bootstrap percentiles over the
     points of the design (Archer, Saltelli & Sobol', J. Statistical Computation and Simulation 58,
     1997).
 
@@ -116,7 +116,7 @@ def sobol_indices(
     Raises
     ------
     InputError
-        If the number of values does not fit the parameters.
+        If the number of values is not a multiple of ``n_parameters + 2``.
     """
     numbers = np.asarray(values, dtype=np.float64)
     if len(numbers) == 0 or len(numbers) % (n_parameters + 2):

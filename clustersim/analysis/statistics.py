@@ -59,7 +59,7 @@ class PairedDifference:
 def mean_interval(values: npt.ArrayLike, *, level: float = 0.95) -> tuple[float, float, float]:
     """Return the mean of independent replications with its confidence interval.
 
-    The interval is Student's t (Law, "Simulation Modeling and Analysis", section 4.5).
+    The interval is a Student t interval (Law, "Simulation Modeling and Analysis", section 4.5).
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def mean_interval(values: npt.ArrayLike, *, level: float = 0.95) -> tuple[float,
     Returns
     -------
     mean, low, high : float
-        The interval is not finite with fewer than two replications.
+        With one replication, the interval is infinite; with none, all three numbers are NaN.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def crossing(loads: npt.ArrayLike, values: npt.ArrayLike, objective: float) -> t
 def quantile_interval(
     values: npt.ArrayLike, q: float, *, level: float = 0.95
 ) -> tuple[float, float, float]:
-    """Return the quantile of independent observations with a distribution-free interval.
+    """Return a quantile of independent observations with a distribution-free interval.
 
     The ends are order statistics.  Each end misses the quantile with a probability of at most
     ``(1 - level) / 2``, which follows from the binomial distribution of the number of observations
@@ -153,9 +153,9 @@ def quantile_interval(
     Returns
     -------
     quantile, low, high : float
-        The quantile is interpolated linearly between order statistics, as in `numpy.quantile`.
-        The interval is widened to contain it where necessary (very few observations, or `q` near 0
-        or 1).  An end is infinite if there are too few observations to bound that side.
+        The quantile is interpolated linearly between order statistics, as in `numpy.quantile`.  The
+        interval is widened to contain the quantile if necessary (very few observations, or `q` near
+        0 or 1).  An end is infinite if there are too few observations to bound that side.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def quantile_interval(
 
 
 def _binomial_quantile(share: float, count: int, p: float) -> int:
-    """Return the quantile of a binomial distribution without ``scipy.stats``, a slow import."""
+    """Return a quantile of a binomial distribution without the slow import of ``scipy.stats``."""
     number = math.ceil(special.bdtrik(share, count, p))
     less = number - 1
     return less if number > 0 and special.bdtr(less, count, p) >= share else number
@@ -197,11 +197,11 @@ def run_quantile_interval(
 ) -> tuple[float, float, float]:
     """Return a quantile of one long run in steady state with its confidence interval.
 
-    The interval is :func:`quantile_interval` of every k-th observation; these are treated as
-    independent.  Here k is the least power of two for which the indicators "above the quantile" of
-    the remaining observations are not clearly correlated (at lag 1, by more than one standard
-    error).  Thinning to near independence follows Heidelberger and Lewis, "Quantile estimation in
-    dependent sequences", Operations Research 32(1), 1984.
+    The interval is :func:`quantile_interval` of every k-th observation; the selected observations
+    are treated as independent.  Here k is the least power of two for which the indicators "above
+    the quantile" of the remaining observations are not clearly correlated (at lag 1, by more than
+    one standard error).  Thinning to near independence follows Heidelberger and Lewis, "Quantile
+    estimation in dependent sequences", Operations Research 32(1), 1984.
 
     Parameters
     ----------
@@ -216,7 +216,8 @@ def run_quantile_interval(
     -------
     quantile, low, high : float
         The quantile uses all observations.  The interval is not finite if fewer than 50
-        observations remain after thinning.  An end is infinite if they are too few to bound it.
+        observations remain after thinning.  An end is infinite if they are too few to bound the
+        quantile on that side.
 
     Examples
     --------
@@ -305,7 +306,7 @@ def paired_difference(
     Raises
     ------
     InputError
-        If the two differ in length.
+        If `system` and `baseline` differ in length.
 
     Examples
     --------
@@ -354,10 +355,10 @@ def _relative(ours: Floats, theirs: Floats, level: float) -> tuple[float, float,
         return (*unknown, _ONE_PAIR if pairs == 1 else only)
     rest = total - theirs
     if not (rest * total > _SAME_SHARE * total**2).all():
-        return (*unknown, f"the mean of the baseline depends on 1 of {pairs} pairs")
+        return (*unknown, f"the sign of the baseline's mean depends on 1 of {pairs} pairs")
     without = ((ours - theirs).sum() - (ours - theirs)) / rest
     if np.ptp(without) <= _SAME_SHARE * max(1.0, abs(ratio)):
-        return (*unknown, f"the ratio is the same in all {count} pairs that have one")
+        return (*unknown, f"the ratio is the same in all {count} pairs with a ratio")
     error = math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
     half = float(special.stdtrit(count - 1, 0.5 + level / 2)) * error
     return ratio, ratio - half, ratio + half, ""
@@ -366,12 +367,12 @@ def _relative(ours: Floats, theirs: Floats, level: float) -> tuple[float, float,
 def replications_needed(
     values: npt.ArrayLike, relative_width: float, *, at_most: int, level: float = 0.95
 ) -> int:
-    """Return how many replications to make in total for an interval of a given width.
+    """Return the total number of replications needed for an interval of a given width.
 
-    It is the smallest number for which Student's t interval would be narrow enough if mean and
-    variance stayed as they are (Law, "Simulation Modeling and Analysis", section 9.4.1).  Call it
-    again after each step, because the variance of few replications is itself uncertain.  No step
-    more than doubles the number.
+    It is the smallest number for which Student's t interval would be narrow enough if the mean and
+    the variance did not change (Law, "Simulation Modeling and Analysis", section 9.4.1).  Call the
+    function again after each step, because the variance of few replications is itself uncertain.
+    No step more than doubles the number.
 
     Parameters
     ----------
@@ -380,14 +381,14 @@ def replications_needed(
     relative_width : float
         Largest half width of :func:`mean_interval`, relative to the magnitude of the mean.
     at_most : int
-        Upper bound of the answer, unless there are already more replications.
+        Largest number to return, unless there are already more replications.
     level : float
         Confidence level.
 
     Returns
     -------
     int
-        Total number of replications; the present number if it is enough or a value is infinite.
+        Total number of replications; the current number if it is enough or a value is infinite.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Checks whether a point has a steady state, from its replications."""
+"""Checks whether a point has a steady state, based on its replications."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def is_overloaded(runs: pd.DataFrame) -> bool:
     ----------
     runs : pandas.DataFrame
         Replications of the point, with the columns ``offered_load`` (NaN if unknown) and
-        ``backlog_growth``, the share of the arriving work that piled up in each.
+        ``backlog_growth``, the share of the arriving work that piled up in each replication.
 
     Returns
     -------
     bool
-        True if the offered load is 1 or more, which is overload by definition.  Also true if on
-        average more than 2 % of the work piled up, and the growth is above 0 with 95 % confidence
-        (Student t).
+        True if the offered load is 1 or more, which is overload by definition.  It is also True if
+        on average more than 2 % of the work piled up, and the growth is above 0 with 95 %
+        confidence (Student t).
 
     Examples
     --------
@@ -58,7 +58,7 @@ def piles_up(backlog_growth: npt.ArrayLike) -> bool:
 
 
 def is_rising(wait_rise_s: npt.ArrayLike, mean_wait_s: npt.ArrayLike) -> bool:
-    """Whether later jobs waited longer than earlier ones, so that longer runs would wait longer.
+    """Whether later jobs waited longer than earlier ones, so longer runs would show longer waits.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def is_rising(wait_rise_s: npt.ArrayLike, mean_wait_s: npt.ArrayLike) -> bool:
     -------
     bool
         True if the mean rise is above 0 with 95 % confidence (Student t), or more than half of the
-        mean wait.  The second criterion is for few replications whose waits differ widely.
+        mean wait.  The second criterion is needed for few replications whose waits differ widely.
 
     Examples
     --------

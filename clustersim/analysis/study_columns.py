@@ -25,7 +25,7 @@ RUNS = (
         "each metric of the list below; also `METRIC.POOL` for each pool and, with periods, "
         "`METRIC@k` for each period",
     ),
-    Column("error", "why it failed; empty if it did not"),
+    Column("error", "why the run failed; empty if it finished"),
 )
 POINTS = (
     Column("point", "number of the point, from 0"),
@@ -66,18 +66,18 @@ CAPACITIES = (
 GAINS = (
     _PARAMETER,
     Column("system", "value of the compared parameter"),
-    Column("baseline", "value with which it is compared"),
-    Column("replications", "replications that both have", "count"),
-    Column("pairs", "replications in which both have a capacity", "count"),
+    Column("baseline", "value with which the system is compared"),
+    Column("replications", "number of replications", "count"),
+    Column("pairs", "replications in which both systems have a capacity", "count"),
     Column("same_jobs", "whether both run the same jobs at equal values of the searched parameter"),
     *_with_ends("gain", "capacity of the system minus capacity of the baseline"),
 )
 DIFFERENCES = (
     _PARAMETER,
     Column("system", "value of the compared parameter"),
-    Column("baseline", "value with which it is compared"),
+    Column("baseline", "value with which the system is compared"),
     Column("metric", "name of the metric"),
-    Column("pairs", "replications that both have", "count"),
+    Column("pairs", "replications that both systems have", "count"),
     Column("baseline_mean", "mean of the baseline"),
     *_with_ends("difference", "mean of system minus baseline"),
     *_with_ends("relative", "this difference divided by the mean of the baseline"),

@@ -46,7 +46,7 @@ class Submitted:
 
     @classmethod
     def of(cls, result: Result) -> Submitted:
-        """Return the columns of a result."""
+        """Extract the columns from a result."""
         end_s = float(result.provenance["simulated_s"])
         table = result.jobs[result.jobs["submit_s"] <= end_s]
         columns: dict[str, Floats] = {
@@ -87,7 +87,10 @@ class Submitted:
 
 
 def _queued_s(result: Result, jobs: pd.DataFrame, end_s: float) -> Floats:
-    """Time in the queue over all attempts; computed here for results of earlier versions."""
+    """Return each job's time in the queue over all attempts (seconds), shape (jobs,).
+
+    It is computed for results of earlier versions, which lack the column.
+    """
     if "total_wait_s" in jobs:
         return jobs["total_wait_s"].to_numpy(dtype=np.float64)
     submit_s, start_s, finish_s = (

@@ -1,4 +1,4 @@
-"""Types of the values in a study file; an invalid value causes one error message."""
+"""Types of the values in a study file; each reports an invalid value in a single message."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _is_number(value: Any) -> TypeGuard[float]:
 
 def _scalar(value: Any) -> Any:
     if not isinstance(value, (bool, int, float, str)):
-        raise ValueError(f"must be a number, a text, or true or false, found {value!r}")
+        raise ValueError(f"must be a number, a string, true or false, found {value!r}")
     return _finite(value) if _is_number(value) else value
 
 
@@ -47,7 +47,7 @@ def _number(value: Any) -> Any:
 
 def _finite(number: float) -> float:
     if not -LARGEST < number < LARGEST:
-        shown = repr(number) if isinstance(number, float) else "a number of more than 300 digits"
+        shown = repr(number) if isinstance(number, float) else "a number with more than 300 digits"
         raise ValueError(f"must be a finite number, found {shown}")
     return number
 
@@ -86,7 +86,7 @@ def _periods(value: Any) -> Any:
     fit = all(isinstance(name, str) and name for name in names) and 0 < len(names) <= MOST_PERIODS
     if not fit or isinstance(value, bool) or len(set(names)) < len(names):
         raise ValueError(
-            f"must be 1 to {MOST_PERIODS}, or distinct names such as [Q1, Q2, Q3, Q4], found "
+            f"must be 1 to {MOST_PERIODS}, or a list of distinct names such as [Q1, Q2], found "
             f"{value!r}"
         )
     return list(names)

@@ -1,7 +1,7 @@
 """Waits, completion times and slowdowns of jobs.
 
-The definitions are those of :mod:`clustersim.simulation.metrics`, applied to the jobs of a part of
-a run.  The wait of a job that had not started is counted until the run stopped.
+The definitions of :mod:`clustersim.simulation.metrics` are applied to the jobs of a part of a run.
+The wait of a job that had not started is counted until the run stopped.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _half_of(series: Series) -> Callable[[Part], float]:
 
 
 def _known_p95(series: Series, waits_still: Callable[[Part], Bools]) -> Callable[[Part], float]:
-    """Return a function for the 95th percentile in a period; NaN if too many jobs still wait."""
+    """Return a function for the 95th percentile; its value is NaN if too many jobs still wait."""
 
     def known(part: Part) -> float:
         wait_s = series(part)
@@ -72,7 +72,7 @@ def _known_p95(series: Series, waits_still: Callable[[Part], Bools]) -> Callable
 
 
 def _quantile(name: str, series: Series, q: float, **fields: Any) -> Iterator[Metric]:
-    """Yield the metrics of a quantile over jobs and of the two ends of its interval."""
+    """Yield the metric of a quantile over jobs, and the metrics of both ends of its interval."""
 
     def part_of(which: int) -> Callable[[Part], float]:
         key = series.__name__

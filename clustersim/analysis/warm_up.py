@@ -113,8 +113,9 @@ def _squares_from_the_end(
 ) -> tuple[Floats, Floats]:
     """Return the counts and the sums of squares about the mean of the last 1, 2, ... numbers.
 
-    Each number adds its squared distance from the mean of those after it, times ``k / (k + 1)``
-    (Welford 1962).  No term is negative, so there is no cancellation even for a large transient.
+    Each number adds its squared distance from the mean of the k numbers after it, times
+    ``k / (k + 1)`` (Welford 1962).  No term is negative, so there is no cancellation even for a
+    large transient.
     """
     shifted = batches[::-1] - batches[-1]
     sizes = np.arange(1.0, len(shifted) + 1)

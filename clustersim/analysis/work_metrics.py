@@ -65,7 +65,7 @@ def _installed_by_pool(part: Part) -> Mapping[str, float]:
 
 
 def _availability(part: Part) -> float:
-    """Return the share of the installed accelerator-seconds in service, for jobs or requests."""
+    """Return the share of installed accelerator-seconds in service, for jobs or for requests."""
     if part.result.outages is None:
         return 1.0
     use = part.result.utilisation.drop(columns="serving", errors="ignore")
@@ -117,7 +117,7 @@ def _metrics() -> Iterator[Metric]:
     yield Metric(
         name="utilisation",
         label="utilisation",
-        definition="Allocated accelerator-seconds divided by available ones (installed, not out of "
+        definition="Allocated divided by available accelerator-seconds (installed, not out of "
         "service, and not serving).",
         compute=_utilisation,
         by_pool=_utilisation_by_pool,

@@ -1,4 +1,4 @@
-"""Measured step times, the fit of the coefficients to them, and the errors of its predictions."""
+"""Measured step times, the fit of the model's coefficients, and the errors of its predictions."""
 
 from clustersim.calibration.calibrate import Calibrated, calibrate
 from clustersim.calibration.cross_validation import Errors, LeftOut

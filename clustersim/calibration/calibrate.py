@@ -31,7 +31,7 @@ LEAST_SCATTER = 0.01
 PRIOR_ROWS = 10.0
 """Weight, as a number of rows, of the scatter of all products together."""
 LEAST_ROWS = 50
-"""With fewer left-out rows, the coverage factor is that of the shipped calibration."""
+"""With fewer left-out rows, the coverage factor of the shipped calibration is used."""
 LEAST_MEASURED = 20
 """With fewer measurements, no rows are left out."""
 
@@ -46,10 +46,10 @@ class Calibrated:
     measured : Measurements
     fit : Fit
     within : LeftOut or None
-        Rows left out at random within their families (:data:`FOLDS` folds); None if this was not
-        requested or if there are fewer than :data:`LEAST_MEASURED` rows.
+        Predictions of rows left out at random within their families (:data:`FOLDS` folds); None if
+        this was not requested or if there are fewer than :data:`LEAST_MEASURED` rows.
     across : LeftOut or None
-        Whole families left out, with siblings together
+        Predictions of whole families left out, with siblings together
         (:data:`clustersim.calibration.cross_validation.SIBLINGS`); None if this was not requested
         or if there is only one source.
     """
@@ -61,7 +61,7 @@ class Calibrated:
     across: LeftOut | None
 
     def why_no_rows(self) -> str:
-        """Say why no rows were left out (if `within` is None)."""
+        """Return the reason why no rows were left out; call it only if `within` is None."""
         if len(self.measured) < LEAST_MEASURED:
             return f"there are fewer than {LEAST_MEASURED} runs"
         return "validation was not requested"
@@ -80,8 +80,8 @@ def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -
     deviations. It is the 90th percentile of the standardised errors of left-out `whole` rows
     (complete, of any quality), within and across families together. So 90 % of these rows are
     covered by construction; :mod:`clustersim.calibration.coverage` measures the coverage of rows
-    that did not set the width. Draws are centred using training runs only; without any, they are
-    centred on the posterior mean.
+    that did not set the width. Draws are centred using training runs only; without training runs,
+    they are centred on the posterior mean.
 
     Parameters
     ----------
@@ -89,8 +89,8 @@ def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -
     seed : int
         Seed of the folds.
     validate : bool
-        Whether to leave rows out. If not, or if there are too few rows, scatter and coverage factor
-        are those of the shipped calibration.
+        Whether to leave rows out. If not, or if there are too few rows, the scatter and the
+        coverage factor of the shipped calibration are used.
     """
     rows, seconds, scatter = measured.fitted
     found = fit(rows, seconds, scatter)
@@ -128,14 +128,14 @@ def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -
 
 
 def _facts(left: LeftOut, measured: Measurements) -> dict[str, float]:
-    """Return the errors of complete rows of quality A, or of all rows if there are none."""
+    """Return error statistics of complete rows of quality A, or of all rows if there are none."""
     good = measured.complete if measured.complete.any() else np.ones(len(measured), dtype=bool)
     errors = dataclasses.asdict(Errors.of(left.error[good]))
     return {name: round(value, 4) for name, value in errors.items()}
 
 
 def _rounded(calibration: Calibration) -> Calibration:
-    """Drop the digits that depend on the number of threads of the linear algebra."""
+    """Round off the digits that depend on the number of threads in linear algebra."""
     return dataclasses.replace(
         calibration,
         mean=np.round(calibration.mean, 6) + 0.0,
@@ -147,10 +147,11 @@ def _rounded(calibration: Calibration) -> Calibration:
 
 
 def scatter_by_kind(names: Sequence[str], log_error: Floats, spread: Floats) -> dict[str, float]:
-    """Return the scatter of each kind of rows (:attr:`Configurations.kinds`), shrunk to the total.
+    """Return the scatter of each kind of rows, shrunk towards the scatter of all rows.
 
-    The median size of the left-out errors divided by :data:`NORMAL_MEDIAN` is their robust standard
-    deviation. The spread that the fit states is subtracted in quadrature.
+    The kinds are those of :attr:`Configurations.kinds`. The median size of the left-out errors
+    divided by :data:`NORMAL_MEDIAN` is their robust standard deviation. The standard deviation
+    according to the fit (`spread`) is subtracted in quadrature.
     """
     kinds = np.array(names)
 

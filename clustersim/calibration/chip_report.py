@@ -27,7 +27,7 @@ STEPS = "Whole training steps, which are not used in the fit"
 
 
 def chip_sections(calibrated: Calibrated) -> list[str]:
-    """Return the report's sections on microbenchmarks; none if there are none."""
+    """Return the report's sections on microbenchmarks; empty if there are no microbenchmarks."""
     if calibrated.measured.micro is None:
         return []
     errors = microbenchmark_errors(calibrated)
@@ -92,7 +92,7 @@ def coefficient_cells(calibrated: Calibrated) -> tuple[list[str], list[list[str]
 
 
 def step_text(steps: pd.DataFrame) -> list[str]:
-    """Report the errors of the predictions of whole steps."""
+    """Return lines of text on the errors of the predictions of whole steps."""
     if not len(steps):
         return ["no whole step was measured, so the accuracy for training is unknown"]
     size, published = steps["error"].abs(), steps["published_error"].abs()
@@ -110,7 +110,7 @@ def step_text(steps: pd.DataFrame) -> list[str]:
 
 
 def doubt_text(calibrated: Calibrated) -> list[str]:
-    """Warn of the user's microbenchmarks that the fit cannot explain, and of missing large ones."""
+    """Return warnings if the fit cannot explain some microbenchmarks or large ones are missing."""
     micro, measured = calibrated.measured.micro, calibrated.measured
     if micro is None:
         return []
@@ -134,7 +134,7 @@ def doubt_text(calibrated: Calibrated) -> list[str]:
     largest = np.max(2.0 * np.prod([micro.sizes[n][products] for n in "mnk"], axis=0), initial=0.0)
     if 0 < largest < LARGE_FLOPS:
         lines.append(
-            f"Note: the largest product has {largest:.2g} FLOPs. The efficiency of larger ones is "
-            "a guess from the prior until they are measured (without --quick)"
+            f"Note: the largest product has {largest:.2g} FLOPs. The efficiency of larger "
+            "products comes from the prior until they are measured (without --quick)"
         )
     return lines

@@ -100,7 +100,7 @@ def chip_coefficients(calibrated: Calibrated, chips: set[str]) -> pd.DataFrame:
 
 
 def _first_rows(micro: Microbenchmarks, chips: set[str]) -> list[tuple[int, frozenset[str]]]:
-    """Return the first BF16 row of each chip and stack, and the coefficients of their rows."""
+    """Return the first BF16 row of each chip and stack, and the coefficients that its rows need."""
     first: dict[tuple[str, str], int] = {}
     informed: dict[tuple[str, str], frozenset[str]] = {}
     for place, (chip, labels) in enumerate(zip(micro.accelerators, micro.labels, strict=True)):

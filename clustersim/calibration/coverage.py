@@ -1,4 +1,4 @@
-"""Coverage of the intervals for rows that did not influence their width."""
+"""Coverage of the intervals, for rows that did not influence the width of the intervals."""
 
 from __future__ import annotations
 
@@ -78,21 +78,21 @@ def _coverage(calibrated: Calibrated, left: LeftOut | None) -> Coverage | None:
 def coverage_of_unseen_families(calibrated: Calibrated) -> Coverage | None:
     """Return the coverage of families that the fit, the scatter and the width do not use.
 
-    None if families were not left out.
+    The result is None if families were not left out.
     """
     return _coverage(calibrated, calibrated.across)
 
 
 def coverage_of_unseen_rows(calibrated: Calibrated) -> Coverage | None:
-    """Return the coverage of rows left out at random, with scatter and width of the other folds.
+    """Return the coverage of rows left out at random, with scatter and width from other folds.
 
-    None if rows were not left out.
+    The result is None if rows were not left out.
     """
     return _coverage(calibrated, calibrated.within)
 
 
 def coverage_text(calibrated: Calibrated) -> list[str]:
-    """Describe the coverage, with one sentence for families and one for random rows."""
+    """Return sentences on the coverage of unseen families and of rows left out at random."""
     kinds = (
         (coverage_of_unseen_families(calibrated), "of unseen families", "families"),
         (coverage_of_unseen_rows(calibrated), "left out at random", "folds"),

@@ -37,7 +37,7 @@ SIBLINGS = (
     ("nemo2407", "nemo2407ft", "nemolong"),
 )
 """Families that are tables of one paper or of one project's performance pages. They are left out
-together, since siblings share a cluster and software, and a new paper would have no sibling."""
+together, because siblings share a cluster and software, and a new paper would have no sibling."""
 
 SOURCES: Mapping[str, str] = MappingProxyType(
     {
@@ -138,14 +138,14 @@ def leave_families_out(families: NDArray[np.str_]) -> Ints:
 
 
 def left_out(measured: Measurements, fold: Ints, start: Calibration) -> LeftOut:
-    """Predict the rows of each fold by a fit to the others.
+    """Predict the rows of each fold with a fit to the rows of the other folds.
 
     Parameters
     ----------
     measured : Measurements
     fold : array of int, shape (R,)
     start : Calibration
-        Starting point of each fit (which ends at its own optimum).
+        Starting point of each fit, which converges to its own optimum.
     """
     log_error, spread = np.zeros(len(measured)), np.zeros(len(measured))
     for number in np.unique(fold):

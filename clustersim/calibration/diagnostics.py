@@ -78,7 +78,7 @@ def row_table(calibrated: Calibrated, *, own: int = 0) -> pd.DataFrame:
     ----------
     calibrated : Calibrated
     own : int
-        Number of rows at the end of the table that come from a user; the others are published.
+        Number of rows at the end of the table that come from a user; the other rows are published.
 
     Returns
     -------
@@ -86,10 +86,10 @@ def row_table(calibrated: Calibrated, *, own: int = 0) -> pd.DataFrame:
         ``id, family, published, chip, stack, chips, scale, precision, kind, model, model_kind``;
         ``part`` (the part with the most seconds after the matrix products), ``quality``;
         ``complete`` (quality A and complete), ``whole`` (complete), ``measured_s``,
-        ``fitted_error``. If rows were left out, `within` and `across` families have columns with
-        the suffixes ``_error`` (predicted over measured, less 1), ``_s`` (predicted), ``_lo_s``,
-        ``_hi_s`` (90 % interval), ``_covered`` and ``_covered_nested`` (in an interval whose width
-        was set by other families or folds).
+        ``fitted_error``. If rows were left out, the errors `within` and `across` families have
+        columns with the suffixes ``_error`` (predicted over measured, less 1), ``_s`` (predicted),
+        ``_lo_s``, ``_hi_s`` (90 % interval), ``_covered`` and ``_covered_nested`` (in an interval
+        whose width was set by other families or folds).
     """
     measured, rows = calibrated.measured, calibrated.measured.rows
     table = measured.table
@@ -139,7 +139,7 @@ def _text(table: pd.DataFrame, column: str, default: str) -> NDArray[np.str_]:
 
 
 def _largest_part(rows: Configurations, calibration: Calibration) -> list[str]:
-    """Return the part of each row's step, other than matrix products, with the most seconds."""
+    """Return the longest part of each row's step, other than the matrix products."""
     if not len(rows):
         return []
     step = evaluate(
@@ -161,10 +161,10 @@ def group_errors(rows: pd.DataFrame, by: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index: the groups. ``rows``; ``fitted_median`` (of absolute errors), ``fitted_bias``
-        (median of signed errors). If rows were left out, with the prefixes ``within_`` and
-        ``across_``: ``median``, ``mean``, ``p90`` of absolute errors, ``bias`` and ``covered``
-        (share of rows in their 90 % interval).
+        Index: the groups. ``rows``; ``fitted_median`` (of absolute errors), ``fitted_bias`` (median
+        of signed errors). If rows were left out, the columns with the prefixes ``within_`` and
+        ``across_`` are ``median``, ``mean`` and ``p90`` of absolute errors, ``bias`` and
+        ``covered`` (share of rows in their 90 % interval).
     """
     records = {}
     for label, part in rows.groupby(by, sort=True, observed=True):
@@ -200,9 +200,9 @@ def base_coefficients(calibration: Calibration) -> pd.DataFrame:
     -------
     DataFrame
         Index: parameter. ``prior, prior_error, estimate, standard_error`` in natural units (errors
-        are scaled by the slope of the transformation), ``moved`` (distance from the prior in its
-        standard deviations), ``known`` (1 minus posterior variance over prior variance),
-        ``meaning``.
+        are scaled by the slope of the transformation), ``moved`` (distance from the prior in
+        standard deviations of the prior), ``known`` (1 minus posterior variance over prior
+        variance), ``meaning``.
     """
     place = {key: index for index, key in enumerate(calibration.keys)}
     errors = calibration.standard_errors()
@@ -232,14 +232,14 @@ def base_coefficients(calibration: Calibration) -> pd.DataFrame:
 
 
 def effects(calibration: Calibration) -> pd.DataFrame:
-    """Return every effect below the base.
+    """Return the effects of all levels except the base level.
 
     Returns
     -------
     DataFrame
         ``parameter, level, label``; ``effect, standard_error`` on the unbounded scale (logarithm,
-        or logit), ``ratio`` of the two, and ``value``: base with only this effect, in natural
-        units.
+        or logit), ``ratio`` of the two, and ``value``: the coefficient with only this effect added
+        to the base, in natural units.
     """
     spreads, errors = (
         calibration.spreads,
@@ -303,7 +303,7 @@ def movers(
     ----------
     calibration : Calibration
     reference : Calibration, optional
-        Starting point of the movement (default: the prior).
+        Calibration relative to which effects moved (default: the prior).
     most : int
     among : collection of (level, label), optional
         Levels and labels to include (default: all).
@@ -325,16 +325,16 @@ def uncertainty_by_group(
 
     Effects are drawn from the posterior. To first order, the logarithm of a row's step time is the
     sum of its slopes in the coefficients times their drawn values. The share of a group is the
-    covariance of its terms with that sum, over the variance of the sum. Shares add up to 1. If
-    errors of other groups offset those of a group, its share can be negative, and is smaller than
-    its `spread` suggests.
+    covariance of its terms with that sum, over the variance of the sum. Shares add up to 1. If the
+    errors of other groups offset the errors of a group, its share is smaller than its `spread`
+    suggests, and can be negative.
 
     Returns
     -------
     DataFrame
-        Index: :data:`GROUPS`. ``share``: share of the variance, in the mean over the rows;
-        ``spread``: standard deviation of the logarithm due to this group alone, as a root mean
-        square over the rows.
+        Index: :data:`GROUPS`. ``share``: share of the variance, averaged over the rows; ``spread``:
+        standard deviation of the logarithm due to this group alone, as a root mean square over the
+        rows.
     """
     rows = calibrated.measured.rows
     slopes = _slopes(rows, calibrated.calibration)
@@ -360,7 +360,7 @@ def uncertainty_by_group(
 
 
 def _slopes(rows: Configurations, calibration: Calibration) -> dict[str, Floats]:
-    """Return the derivative of each row's log step time by each coefficient (unbounded)."""
+    """Return the derivatives of each row's log step time, by name of the unbounded coefficient."""
     coefficients = calibration.mean_draw().coefficients(rows.labels)
     base = np.stack(
         [
@@ -378,7 +378,7 @@ def _slopes(rows: Configurations, calibration: Calibration) -> dict[str, Floats]
 
 
 def _unbounded(name: str, natural: Floats) -> Floats:
-    """Return the value on the unbounded scale; a share that rounds to 0 or 1 stays finite."""
+    """Return a coefficient on the unbounded scale; a share that rounds to 0 or 1 stays finite."""
     if BY_NAME[name].scale == "log":
         return np.log(natural)
     inside = np.clip(natural, np.finfo(float).tiny, 1.0 - np.finfo(float).epsneg)

@@ -33,7 +33,7 @@ NARROW = ((0.03, 0.1), (0.01, 1e-5))
 """Widths of the model's rounded corners in successive descents, each with the norm of the gradient
 at which the descent stops. The last width changes no step time by more than about 0.2 %."""
 TRUST = {"initial_trust_radius": 3.0, "max_trust_radius": 30.0}
-"""Distance, in prior spreads, by which all effects together may move in one step."""
+"""First and largest distance, in prior spreads, that all effects together may move in one step."""
 MOST_STEPS = 200
 REST_AT_WORST = 1e-3
 """Largest accepted norm of the final gradient; it limits the error of the effects to the same
@@ -43,8 +43,8 @@ NORMAL_COVERAGE_FACTOR = 1.645
 CENTRING_DRAWS = 256
 CENTRING_STEPS = 3
 LEAST_STRENGTH = 0.02
-"""Directions in which the measurements have less information than this, relative to the prior, keep
-the prior."""
+"""Smallest information of the measurements in a direction, relative to the prior. In directions
+with less information, the posterior is the prior."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class _Problem:
     """The cost that a fit minimises, as a function of the effects in units of their prior spread.
 
     The cost is half of ``sum rho(r_i**2) + sum z_k**2``. The corners of the model are rounded by
-    `corner` (:mod:`clustersim.network.corners`); otherwise the cost would have no gradient where a
-    measurement is on a corner.
+    `corner` (:mod:`clustersim.network.corners`); otherwise the cost would have no gradient if a
+    measurement were on a corner.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class _Problem:
         designs = design_matrices(rows, keys)
         self.designs = [designs[parameter.name] for parameter in PARAMETERS]
         self.moving = [place for place, design in enumerate(self.designs) if design.nnz]
-        """Indices of the coefficients that some row depends on."""
+        """Indices of the coefficients on which at least one row depends."""
         self.stacked = csr_matrix(vstack([self.designs[place] for place in self.moving]))
 
     def unbounded(self, effects: Floats) -> Floats:
@@ -111,7 +111,7 @@ class _Problem:
         return result
 
     def slopes(self, effects: Floats) -> Floats:
-        """Return the rows' derivatives by the coefficients that vary, shape (moving, rows)."""
+        """Return the derivatives of log seconds by `moving` coefficients, shape (moving, rows)."""
         single = [[(place, step)] for step in (STEP, -STEP) for place in self.moving]
         ahead, behind = np.split(self._moved(self.unbounded(effects), single), 2)
         return (ahead - behind) / (2.0 * STEP)
@@ -125,9 +125,10 @@ class _Problem:
         return result
 
     def gauss_newton(self, effects: Floats) -> Floats:
-        """Return the second derivatives of the cost without those of the rows.
+        """Return the Gauss-Newton approximation of :meth:`hessian`, shape (effects, effects).
 
-        They are cheaper to compute than :meth:`hessian`, and never negative.
+        It omits the second derivatives of the rows. It is cheaper to compute and always positive
+        definite.
         """
         slopes = self.jacobian(effects)
         weights = loss(self.residuals(effects))[1]
@@ -137,8 +138,8 @@ class _Problem:
     def hessian(self, effects: Floats) -> Floats:
         """Return the second derivatives of the cost, shape (effects, effects).
 
-        The second derivatives of each row in its few coefficients are finite differences; the
-        design matrices map them to the effects.
+        The second derivatives of each row with respect to its few coefficients are finite
+        differences; the design matrices map them to the effects.
         """
         residuals = self.residuals(effects)
         _, first, second = loss(residuals)
@@ -194,7 +195,7 @@ def log_seconds(rows: Timed, unbounded: Floats, corner: float = 0.0) -> Floats:
 
 
 def keys_of(rows: Timed) -> tuple[Key, ...]:
-    """Return every effect that some row has, in a fixed order."""
+    """Return the keys of all effects that at least one row has, in a fixed order."""
     keys = []
     for parameter in PARAMETERS:
         dependent = rows.labels_with(parameter.name)
@@ -210,7 +211,7 @@ def keys_of(rows: Timed) -> tuple[Key, ...]:
 
 
 def design_matrices(rows: Timed, keys: tuple[Key, ...]) -> Mapping[str, csr_matrix]:
-    """For each parameter, return a sparse (rows, effects) matrix of its effects' prior spreads."""
+    """Return, by parameter, a sparse (rows, effects) matrix of the prior spreads of its effects."""
     place_of = {key: place for place, key in enumerate(keys)}
     matrices = {}
     for parameter in PARAMETERS:
@@ -312,20 +313,20 @@ def descend(
     else:
         note(
             f"The fit did not converge: the norm of its gradient is {left:.2g}, but at most "
-            f"{REST_AT_WORST:g} is allowed; its coefficients may be slightly off."
+            f"{REST_AT_WORST:g} is allowed; its coefficients may be inaccurate."
         )
     return effects, evaluations
 
 
 def _settled(problem: _Problem, effects: Floats) -> Floats:
-    """Follow the gradient to the end, where rounding hides differences of the cost."""
+    """Return the effects after further Newton steps, which use only the gradient.
+
+    Near the minimum, rounding hides differences in the cost.
+    """
     try:
         factors = cho_factor(problem.hessian(effects))
     except (np.linalg.LinAlgError, ValueError):  # a saddle point, or not a number
-        note(
-            "The fit ended at a point that is not a minimum of its cost; its coefficients may be "
-            "off."
-        )
+        note("The fit did not end at a minimum of its cost; its coefficients may be inaccurate.")
         return effects
     gradient = problem.gradient(effects)
     while True:
@@ -337,7 +338,10 @@ def _settled(problem: _Problem, effects: Floats) -> Floats:
 
 
 def _posterior(problem: _Problem, effects: Floats) -> Calibration:
-    """Return the Gauss-Newton covariance at the solution, widened if residuals require it."""
+    """Return the calibration at a solution, with the Gauss-Newton covariance of the effects.
+
+    The covariance is widened if the residuals scatter more than stated.
+    """
     count = len(problem.rows)
     residuals = problem.residuals(effects)
     weights = loss(residuals)[1]
@@ -364,10 +368,10 @@ def _posterior(problem: _Problem, effects: Floats) -> Calibration:
 
 
 def recentred(calibration: Calibration, rows: Timed, scatter: Floats) -> Calibration:
-    """Move the centre of draws so that drawn step times average to those of the posterior mean.
+    """Move the centre of the draws so that their mean step times match the posterior mean.
 
-    The centre moves by Gauss-Newton steps, with the prior, that bring the mean logarithm of drawn
-    over expected step time of each row to 0.
+    Gauss-Newton steps, with the prior, reduce the mean logarithm of drawn over expected step time
+    of each row towards 0.
 
     Parameters
     ----------
@@ -390,5 +394,5 @@ def recentred(calibration: Calibration, rows: Timed, scatter: Floats) -> Calibra
 
 
 def log_seconds_in(draw: CoefficientDraw, rows: Timed) -> Floats:
-    """Return the log seconds of some rows in a draw, shape (rows,) or (draws, rows)."""
+    """Return the log seconds of rows with drawn coefficients, shape (rows,) or (draws, rows)."""
     return rows.log_seconds(draw.coefficients(rows.labels))

@@ -17,13 +17,13 @@ __all__ = ["FEW", "count_limits"]
 
 
 FEW = 20
-"""A count of rows below this number is small."""
+"""Configurations with fewer rows than this number are listed in the report."""
 
 LEANS = "uses the prior and measurements of related configurations, with their spread"
 
 
 def count_limits(measured: Measurements, catalogue: Catalogue) -> pd.DataFrame:
-    """Count the rows of configurations that matter for a fleet, in ascending order.
+    """Count the rows of configurations that matter for a fleet, sorted by count.
 
     Returns
     -------
@@ -45,7 +45,10 @@ def count_limits(measured: Measurements, catalogue: Catalogue) -> pd.DataFrame:
 
 
 def _chips(measured: Measurements, catalogue: Catalogue) -> list[tuple[str, Bools, str]]:
-    """List pretraining on every chip except reference chips; mixtures and FP8 on measured chips."""
+    """Return the cases by chip: training; on measured chips, also experts and FP8.
+
+    Reference chips are skipped. A case is a name, a mask of its rows, and what the model does.
+    """
     rows = measured.rows
     names = np.array([chip.name for chip in rows.accelerators])
     families = np.array([_architecture(chip.family) for chip in rows.accelerators])
@@ -95,7 +98,11 @@ def _models(rows: Configurations) -> list[tuple[str, Bools, str]]:
         ("sequences over 131,072 tokens", models.seq_len > 131072, linear),
         ("mixture of experts", ~dense, LEANS),
         ("mixture of over 64 experts", models.n_experts > 64, LEANS),
-        ("shared experts", models.shared_experts > 0, "adds their products to those of others"),
+        (
+            "shared experts",
+            models.shared_experts > 0,
+            "adds their matrix products to the products of the other experts",
+        ),
         ("dense models over 200e9 parameters", dense & (_params(models) > 2e11), LEANS),
         ("sliding-window attention", models.span < half, "counts only the tokens in the window"),
         (
@@ -107,7 +114,7 @@ def _models(rows: Configurations) -> list[tuple[str, Bools, str]]:
 
 
 def _params(models: ModelArrays) -> Floats:
-    """Parameters of dense layers and one vocabulary table."""
+    """Return the number of parameters of the layers, without experts, and one vocabulary table."""
     mlp = models.mlp_matrices * models.hidden * models.ffn_hidden
     return models.layers * (models.attention_params + mlp) + models.vocab * models.hidden
 

@@ -8,7 +8,7 @@ __all__ = ["markdown_table"]
 
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Align cells in a Markdown table."""
+    """Return a Markdown table with aligned cells."""
     widths = [max(len(row[place]) for row in [headers, *rows]) for place in range(len(headers))]
     lines = [headers, ["-" * width for width in widths], *rows]
     return "\n".join(

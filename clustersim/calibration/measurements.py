@@ -76,7 +76,7 @@ class Measurements:
     steps : Measurements or None
         Whole steps in the user's files of microbenchmarks, which are not used in the fit.
     user_chips : tuple of str
-        Chips of the user's files of microbenchmarks.
+        Chips in the user's files of microbenchmarks.
     """
 
     rows: Configurations
@@ -112,7 +112,7 @@ class Measurements:
 
     @property
     def of_user_chips(self) -> Bools:
-        """Whether each microbenchmark is of a chip in the user's files."""
+        """Mask of the microbenchmarks of chips in the user's files."""
         accelerators = [] if self.micro is None else self.micro.accelerators
         mine = [chip.name in self.user_chips for chip in accelerators]
         return np.array(mine, dtype=bool)
@@ -149,7 +149,7 @@ def shipped_microbenchmarks() -> dict[str, pd.DataFrame]:
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a table of runs as text; an empty cell is missing.
+    """Read a table of runs as text; empty cells become missing values.
 
     Raises
     ------
@@ -172,16 +172,16 @@ def load_measurements(
     Parameters
     ----------
     paths : sequence of path
-        The user's tables. Runs: the columns of :data:`clustersim.estimation.COLUMNS` and
-        ``step_time_s``, or ``tokens_per_s_per_device``; optionally ``quality`` (A, B or C;
-        default A) and ``family`` (default: the name of the file). Microbenchmarks: as written by
-        ``clustersim measure``.
+        The user's tables. A table of runs has the columns of :data:`clustersim.estimation.COLUMNS`,
+        ``step_time_s`` or ``tokens_per_s_per_device``, and optionally ``quality`` (A, B or C;
+        default A) and ``family`` (default: the name of the file). A table of microbenchmarks is
+        written by ``clustersim measure``.
     own : bool
-        Whether to use the project's own table too. With a user's microbenchmarks, the project's
+        Whether to also use the project's own table. With a user's microbenchmarks, the project's
         microbenchmarks of other chips are also used, for the effects of their software.
     catalogue : Catalogue, optional
     shipped : sequence of str, optional
-        Which of :func:`shipped_microbenchmarks` to use (default: those of chips that are not in the
+        Names of the :func:`shipped_microbenchmarks` to use (default: all chips that are not in the
         user's files).
 
     Raises
@@ -214,7 +214,7 @@ def load_measurements(
 
 
 Part = tuple[pd.DataFrame, list[str], list[str]]
-"""Usable rows of a table, reasons why others are not usable, and messages about columns."""
+"""Usable rows of a table, reasons why other rows are not usable, and messages about columns."""
 
 
 def _together(parts: Sequence[Part], catalogue: Catalogue) -> Measurements:
@@ -242,7 +242,7 @@ def _with_microbenchmarks(
     shipped: Mapping[str, pd.DataFrame],
     catalogue: Catalogue,
 ) -> Measurements:
-    """Add files of microbenchmarks; a measurement that is in two of them is added once."""
+    """Add files of microbenchmarks; a measurement in more than one file is added once."""
     own = pd.concat([_named(source, table) for source, table in files], ignore_index=True)
     for source, table in files:
         for line in file_notes(table):
@@ -258,10 +258,10 @@ def _with_microbenchmarks(
         if source not in used and not again:
             reasons = [line for line in left_out if line.startswith(f"{source}, row ")]
             kinds = ", ".join(dict.fromkeys(table["kind"].dropna()))
-            why = f"has only kinds that are not fitted: {kinds}" if kinds else "has no rows"
+            why = f"contains only kinds that are not fitted: {kinds}" if kinds else "has no rows"
             raise InputError(source, reasons[:10] or why)
     if not len(measured) and not len(micro):
-        raise InputError("measurements", "have only whole steps, which are not used in a fit")
+        raise InputError("measurements", "contain only whole steps, which are not used in a fit")
     mine = micro.table["source"].isin([source for source, _ in files])
     chips = [chip.name for chip, own in zip(micro.accelerators, mine, strict=True) if own]
     return replace(
@@ -274,7 +274,7 @@ def _with_microbenchmarks(
 
 
 def _named(source: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Return a file of microbenchmarks with all columns and the source of its rows."""
+    """Return a table of microbenchmarks with all columns, and the source and line of each row."""
     needed = ("kind", "median_s", "accelerator")
     lacking = [f"lacks the column {name}" for name in needed if name not in table]
     if lacking:
@@ -285,7 +285,7 @@ def _named(source: str, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _chips_of(files: Sequence[tuple[str, pd.DataFrame]], catalogue: Catalogue) -> set[str]:
-    """Return the chips in some files that the catalogue has."""
+    """Return the names of the chips in some files that are in the catalogue."""
     chips = set()
     for _, table in files:
         for name in dict.fromkeys(table.get("accelerator", ())):
@@ -295,7 +295,7 @@ def _chips_of(files: Sequence[tuple[str, pd.DataFrame]], catalogue: Catalogue) -
 
 
 def _whole_steps(table: pd.DataFrame, catalogue: Catalogue) -> Measurements | None:
-    """Return the whole training steps among microbenchmarks, as runs on one chip, or None."""
+    """Return the whole training steps in a table as runs on one chip; None if it has none."""
     steps = table[(table["kind"] == "step") & table["fault"].isna()]
     runs = steps.drop(columns="kind").rename(columns={"median_s": "step_time_s"})
     runs = runs.assign(n_accelerators="1", zero="0", id=runs["model"])
@@ -312,7 +312,7 @@ def _whole_steps(table: pd.DataFrame, catalogue: Catalogue) -> Measurements | No
 def _measured(
     table: pd.DataFrame, source: str, catalogue: Catalogue, *, required: bool = True
 ) -> Part:
-    """Return the usable rows of a table with their step time; if `required`, at least one."""
+    """Return the usable rows with their step times; if `required`, at least one must be usable."""
     name = Path(source).stem
     known = (*COLUMNS, *RESULTS)
     table, renamed = with_known_columns(table)
@@ -354,7 +354,7 @@ def _measured(
 
 
 def _no_seconds(table: pd.DataFrame, place: int) -> str:
-    """Say why a row has no step time."""
+    """Return the reason why a row has no step time."""
     for name in ("step_time_s", "tokens_per_s_per_device"):
         if name in table and pd.notna(table[name].iloc[place]):
             found = shown(table[name].iloc[place])
@@ -372,7 +372,7 @@ def _seconds(table: pd.DataFrame, source: str, rows: Configurations) -> Floats:
     if "step_time_s" in table:
         seconds = pd.to_numeric(table["step_time_s"], errors="coerce").to_numpy(dtype=np.float64)
     elif "tokens_per_s_per_device" not in table:
-        raise InputError(source, "lacks a column step_time_s or tokens_per_s_per_device")
+        raise InputError(source, "needs a column step_time_s or tokens_per_s_per_device")
     if "tokens_per_s_per_device" in table:
         rate = pd.to_numeric(table["tokens_per_s_per_device"], errors="coerce").to_numpy()
         tokens = np.full(len(table), np.nan)

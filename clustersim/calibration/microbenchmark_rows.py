@@ -1,4 +1,4 @@
-"""Reads and checks the rows of a file that `clustersim measure` wrote."""
+"""Reading and checking the rows of a file that `clustersim measure` wrote."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ __all__ = ["file_notes", "is_microbenchmarks", "read_microbenchmarks"]
 SCATTER = 0.05
 """Error of the model for a kind of microbenchmark (standard deviation of the logarithm)."""
 INDEPENDENT = 20.0
-"""Rows of one kind on one chip together count as at most this many rows. An error of the model for
-one matrix product is likely to be the same for many of them."""
+"""Rows of one kind on one chip together count as at most this many rows. The reason is that an
+error of the model for one matrix product is likely to be the same for many others."""
 CACHED_BYTES = 256e6
 """If a call moves less than this, its operands may be in a cache, which is faster than memory."""
 
 ROUNDING = 1e-5
-"""Relative rounding of numbers in a file."""
+"""Relative rounding error of the numbers in a file."""
 MOST_FAULTS = 10
 MOST = 1e13
-"""Limit on numbers of elements and bytes."""
+"""Largest allowed number of elements or bytes."""
 DIRECTIONS = ("forward", "forward+backward")
 LAYOUTS = ("TN", "NN", "NT")
 PRECISIONS = ("bf16", "fp16", "fp8")
@@ -62,15 +62,15 @@ def is_microbenchmarks(table: pd.DataFrame) -> bool:
 
 
 def file_notes(table: pd.DataFrame) -> list[str]:
-    """Report rows of a file that were changed after the measurement or are implausible.
+    """Return messages on rows of a file that are implausible or changed since the measurement.
 
-    People edit these files: they remove rows, name the chip and join files. So a changed row is
-    used and reported.
+    Users edit these files: they remove rows, name the chip and join files. A changed row is
+    therefore used, and reported.
 
     Parameters
     ----------
     table : DataFrame
-        A table of texts; the first row is line 2 of the file.
+        A table of strings; its first row is line 2 of the file.
     """
     notes = [*_implausible(table)]
     if CHECKSUM not in table:
@@ -95,7 +95,7 @@ def file_notes(table: pd.DataFrame) -> list[str]:
 
 
 def _implausible(table: pd.DataFrame) -> Iterator[str]:
-    """Report medians outside their quantiles, and devices with several chip names."""
+    """Yield messages on medians outside their quantiles and on devices with several chip names."""
     empty = pd.Series(np.nan, index=table.index)
     low, median, high = (
         pd.to_numeric(table.get(name, empty), errors="coerce").to_numpy(dtype=np.float64)
@@ -113,7 +113,7 @@ def _implausible(table: pd.DataFrame) -> Iterator[str]:
 
 
 def _lines(lines: list[int], whole: int) -> str:
-    """Name some rows; of many, only the first few."""
+    """Return text with the number of affected rows and the lines of the first few."""
     named = ", ".join(map(str, lines[:MOST_FAULTS]))
     more = ", ..." if len(lines) > MOST_FAULTS else ""
     return (
@@ -124,12 +124,12 @@ def _lines(lines: list[int], whole: int) -> str:
 def read_microbenchmarks(
     table: pd.DataFrame, catalogue: Catalogue
 ) -> tuple[Microbenchmarks, list[str]]:
-    """Build arrays of those rows of `clustersim measure` that are used in a fit.
+    """Build arrays from the rows of `clustersim measure` that are used in a fit.
 
     Parameters
     ----------
     table : DataFrame
-        A table of texts with the columns of :data:`clustersim.microbenchmarks.COLUMNS`; `family`
+        A table of strings with the columns of :data:`clustersim.microbenchmarks.COLUMNS`; `family`
         (source of the row); and, for messages, `source` (file) and `row` (line).
     catalogue : Catalogue
         The catalogue of the chips.
@@ -174,7 +174,7 @@ def read_microbenchmarks(
 
 
 def _first_of_each(problems: list[tuple[str, str]]) -> list[str]:
-    """Report each problem once, with the first row that has it and the number of other rows."""
+    """Return each problem once, with the first row that has it and the number of other rows."""
     rows: dict[str, list[str]] = {}
     for line, problem in problems:
         rows.setdefault(problem, []).append(line)
@@ -188,7 +188,7 @@ def _first_of_each(problems: list[tuple[str, str]]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One row: numbers by field."""
+    """One row of a file, converted to the values that a fit needs."""
 
     kind: str
     sizes: dict[str, float]
@@ -245,7 +245,7 @@ def _entry(row: Row, catalogue: Catalogue) -> _Entry | None:
 
 
 def _least_seconds(row: Row, entry: _Entry) -> float:
-    """Roofline of a row: its FLOPs at the peak, or its bytes at the memory bandwidth."""
+    """Return the roofline of a row (seconds): FLOPs at the peak, or bytes at memory bandwidth."""
     flops = row.number("flops", 0.0, least=0.0, most=np.inf, whole=False)
     moved = row.number("bytes", 0.0, least=0.0, most=np.inf, whole=False)
     moved = moved if entry.kind in ("copy", "layer_norm", "adam") and moved > CACHED_BYTES else 0.0
@@ -254,7 +254,7 @@ def _least_seconds(row: Row, entry: _Entry) -> float:
 
 
 def _model(given: Mapping[str, float], matrices: float) -> dict[str, float]:
-    """Return fields of :class:`ModelArrays` of one layer; 1 for sizes that a kind does not have."""
+    """Return fields of :class:`ModelArrays` for one layer; most sizes that a kind lacks are 1."""
     heads, head_dim = given.get("heads", 1.0), given.get("head_dim", 1.0)
     width, kv_width = heads * head_dim, given.get("kv_heads", 1.0) * head_dim
     hidden, seq_len = given.get("hidden", width), given.get("seq_len", 1.0)

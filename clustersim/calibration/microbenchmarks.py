@@ -31,7 +31,7 @@ __all__ = ["DEPENDS", "SIZES", "Microbenchmarks"]
 OVERLAP = 4.0
 """Exponent p of ``(a**p + b**p)**(1/p)``, the time of launches (a) and work (b) that overlap."""
 COPIED_BYTES = 4.0
-"""Traffic per BF16 element that is read and written."""
+"""Traffic (bytes) per BF16 element that is read and written."""
 CALL_LAUNCHES = 1.5
 OPTIMIZER_LAUNCHES = 16.0
 """Host time of a matrix product or layer norm, and of an optimizer's step, in launches of a plain
@@ -80,7 +80,7 @@ class Microbenchmarks:
     ----------
     kind : array of str
     sizes : mapping of str to array
-        The columns of :data:`SIZES`; 1 if a kind does not have one.
+        The columns of :data:`SIZES`; the value is 1 if a kind does not have the column.
     forward_only : array of bool
     models, plans
         Shapes of layers, attention and output layers; they have no meaning for other kinds.
@@ -110,7 +110,7 @@ class Microbenchmarks:
         return len(self.labels)
 
     def labels_with(self, parameter: str) -> list[tuple[str, ...]]:
-        """Labels of the rows that depend on a coefficient."""
+        """Return the labels of the rows that depend on a coefficient."""
         return [
             labels
             for labels, kind in zip(self.labels, self.kind, strict=True)
@@ -118,7 +118,7 @@ class Microbenchmarks:
         ]
 
     def log_seconds(self, coefficients: Coefficients) -> Floats:
-        """Return log predicted seconds, shape (R,), or with an axis of draws in front."""
+        """Return the logarithm of the predicted seconds, shape (R,) or (draws, R)."""
         shape = np.shape(coefficients.matmul_efficiency)
         result = np.empty((*shape[:-1], len(self)))
         for kind in dict.fromkeys(self.kind.tolist()):
@@ -154,7 +154,7 @@ class _Group:
         return self.sizes["micro_batch"] * self.sizes["seq_len"]
 
     def launched(self, work: Floats, launches: float = 1.0) -> Floats:
-        """Return the seconds of overlapping launches and work: a smooth maximum."""
+        """Return the seconds of launches that overlap with work, as a smooth maximum of both."""
         launch = launches * self.coefficients.launch_s
         least: Floats = (launch**OVERLAP + work**OVERLAP) ** (1.0 / OVERLAP)
         return least

@@ -20,7 +20,7 @@ class Peer:
     error: str
     chosen: Callable[[pd.DataFrame], pd.Series]
     most: float | None = None
-    """The error as a number, if it is a single one."""
+    """The error as a fraction; None if only a range is published."""
 
 
 PEERS = (
@@ -57,7 +57,7 @@ cannot represent grouped queries, gated MLPs, experts or context parallelism."""
 
 
 def peer_errors(rows: pd.DataFrame) -> list[tuple[Peer, int, Mapping[str, float]]]:
-    """Return mean absolute errors of complete left-out rows for which other models have errors.
+    """Return our mean absolute errors on complete rows with known errors of other models.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def peer_errors(rows: pd.DataFrame) -> list[tuple[Peer, int, Mapping[str, float]
     Returns
     -------
     list of (Peer, int, mapping)
-        Each other model, the number of rows, and our mean absolute error by ``within`` and
-        ``across``; models without rows are left out.
+        For each other model: its entry, the number of rows, and our mean absolute errors by
+        ``within`` and ``across`` (left-out rows and families). Models without rows are omitted.
     """
     found: list[tuple[Peer, int, Mapping[str, float]]] = []
     for peer in PEERS:
@@ -84,7 +84,7 @@ def peer_errors(rows: pd.DataFrame) -> list[tuple[Peer, int, Mapping[str, float]
 
 
 def worse_than_peers(rows: pd.DataFrame) -> list[str]:
-    """Report the rows on which another model has a smaller error than ours on left-out families."""
+    """Report the rows on which another model is more accurate than ours with families left out."""
     return [
         f"Less accurate than the peer: {peer.rows}, {format_percent(errors['across'])} with the "
         f"families left out against {peer.error}."

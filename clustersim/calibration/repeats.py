@@ -1,4 +1,4 @@
-"""Differences between several files that measured the same cases."""
+"""Differences between files of microbenchmarks that contain the same cases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clustersim.units import format_percent
 __all__ = ["repeat_text", "repeated_cases"]
 
 HOST_BOUND_S = 30e-6
-"""Calls that are shorter depend on the host as much as on the chip."""
+"""Duration (seconds) below which a call depends on the host as much as on the chip."""
 BUSY = 0.05
 """If the median difference of longer cases exceeds this, the conditions were not the same."""
 
@@ -28,8 +28,8 @@ def repeated_cases(measured: Measurements) -> pd.DataFrame:
     -------
     DataFrame
         Columns of :data:`clustersim.microbenchmarks.schema.SHAPE` and ``accelerator``; ``files``;
-        ``shortest_s``, and ``apart``: the longest median over the shortest, less 1. If one file has
-        a case twice, the mean of its medians counts.
+        ``shortest_s``, and ``apart``: the longest median over the shortest, less 1. If a file has a
+        case twice, the mean of its medians is used.
     """
     tables = [] if measured.micro is None else [measured.micro.table]
     if measured.steps is not None:
@@ -53,7 +53,7 @@ def repeated_cases(measured: Measurements) -> pd.DataFrame:
 
 
 def repeat_text(cases: pd.DataFrame) -> list[str]:
-    """Report the differences of the cases of :func:`repeated_cases`; nothing if there are none."""
+    """Return lines on the differences in :func:`repeated_cases`; empty if there are no cases."""
     long = cases["shortest_s"] >= HOST_BOUND_S
     parts = []
     for chosen, words in (

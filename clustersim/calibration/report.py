@@ -53,7 +53,7 @@ def report_text(
     own: bool = True,
     catalogue: Catalogue | None = None,
 ) -> str:
-    """Write the report of a fit in Markdown.
+    """Return the report of a fit as Markdown.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def report_text(
 
 
 def count_text(rows: pd.DataFrame) -> str:
-    """Count runs, families and chips of a table of rows.
+    """Return text with the numbers of runs, families and chips in a table of rows.
 
     >>> count_text(pd.DataFrame({"family": ["mine"], "chip": ["H100"]}))
     '1 run of 1 family on 1 chip'
@@ -100,7 +100,7 @@ def count_text(rows: pd.DataFrame) -> str:
 
 
 def microbenchmark_text(calibrated: Calibrated) -> list[str]:
-    """Count the microbenchmarks of each file; nothing if there are none."""
+    """Return a line with the number of microbenchmarks of each file; empty if there are none."""
     micro = calibrated.measured.micro
     if micro is None:
         return []
@@ -110,7 +110,7 @@ def microbenchmark_text(calibrated: Calibrated) -> list[str]:
 
 
 def few_text(calibrated: Calibrated) -> list[str]:
-    """Report how little the runs determine if there are only a few of them; otherwise nothing."""
+    """Return a line on how little a few runs determine; empty if there are enough measurements."""
     if len(calibrated.measured) >= LEAST_MEASURED or calibrated.measured.micro is not None:
         return []
     effective = calibrated.calibration.facts["effective_parameters"]
@@ -175,7 +175,7 @@ def _measurements(calibrated: Calibrated, rows: pd.DataFrame, own: bool) -> list
 
 
 def _unusable(calibrated: Calibrated) -> list[str]:
-    """Rows of the user's tables that cannot be used, each with its reason."""
+    """Return text on the rows of the tables that cannot be used, each with its reason."""
     left_out = calibrated.measured.left_out
     lines = "\n".join(f"* {line}" for line in left_out)
     return [
@@ -185,7 +185,7 @@ def _unusable(calibrated: Calibrated) -> list[str]:
 
 
 def _not_taken() -> list[str]:
-    """Published rows that are not in the project's own table, and the reasons."""
+    """Return text on published runs that are not in the project's own table, with the reasons."""
     file = resources.files("clustersim.calibration") / "data" / "not_used.csv"
     with file.open(encoding="utf-8") as text:
         table = pd.read_csv(text, dtype=str)
@@ -382,7 +382,7 @@ def _limits(calibrated: Calibrated, catalogue: Catalogue) -> list[str]:
     found = count_limits(calibrated.measured, catalogue)
     cells = [[str(value) for value in row] for row in found[found["rows"] < FEW].to_numpy()]
     return [
-        f"Configurations with fewer than {FEW} rows, or none. They are predicted all the same; the "
+        f"Configurations with fewer than {FEW} rows, or none. They are predicted nevertheless; the "
         "interval includes the uncertainty of the coefficients that they need.",
         markdown_table(list(found.columns), cells),
     ]
@@ -393,6 +393,6 @@ def _links(links: LinkFit) -> list[str]:
     return [
         f"{error.size} measured collectives, fitted separately; median error "
         f"{format_percent(np.median(error))}. The performance model uses the "
-        "constants of the package, not those of this fit.",
+        "constants of the package, not the constants of this fit.",
         f"```\n{links.report()}\n```",
     ]

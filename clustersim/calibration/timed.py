@@ -22,13 +22,13 @@ class Timed(Protocol):
         """The labels of each row, one per level."""
 
     def __len__(self) -> int:
-        """Count the rows."""
+        """Return the number of rows."""
 
     def labels_with(self, parameter: str) -> list[tuple[str, ...]]:
-        """Labels of the rows that depend on a coefficient."""
+        """Return the labels of the rows that depend on a coefficient."""
 
     def log_seconds(self, coefficients: Coefficients) -> Floats:
-        """Return the log seconds of each row, shape (rows,), or with an axis of draws in front."""
+        """Return the logarithm of the seconds of each row, shape (rows,) or (draws, rows)."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Joint:
         return sum(len(part) for part in self.parts)
 
     def labels_with(self, parameter: str) -> list[tuple[str, ...]]:
-        """Labels of the rows that depend on a coefficient."""
+        """Return the labels of the rows that depend on a coefficient."""
         return [label for part in self.parts for label in part.labels_with(parameter)]
 
     def log_seconds(self, coefficients: Coefficients) -> Floats:

@@ -45,14 +45,15 @@ class Run:
     Attributes
     ----------
     key : str
-        Hash of everything that its result depends on, including the code; see
+        Hash of everything that the result of the run depends on, including the code; see
         :func:`~clustersim.studies.run_key.run_key`.
     draw, replication : int
     changes : dict of str to object
         Changes of the base scenario by path, including draw and replication.
     written : dict of str to object
-        The same changes, with the names of topology, workload and chip files replaced by their
-        content.  The key is computed from these, so later changes of the files do not matter.
+        The same changes, with the names of topology, workload and chip files replaced by the
+        content of the files.  The key is computed from this content, so later changes of the files
+        do not matter.
     files : dict of str to str
         Hashes of the files that the run reads, by path.
     """
@@ -72,11 +73,11 @@ class Base:
     Attributes
     ----------
     tree : dict
-        The whole scenario as plain data.  The files that it names are replaced by their content;
-        logs and user-defined policies are named by their full path.  It contains the cases, but
-        none is applied.
+        The whole scenario as plain data.  File names are replaced by the content of the files,
+        except for logs and user-defined policies, which are named by their full paths.  It contains
+        the cases, but no case is applied.
     source : str
-        Its file, for messages.
+        File of the scenario, for messages.
     window : Window
         The part of every run that is measured.
     plugins : tuple of str
@@ -90,7 +91,7 @@ class Base:
 
     @property
     def measured(self) -> dict[str, Any]:
-        """Arguments of :func:`~clustersim.analysis.measures.measure`."""
+        """Keyword arguments of :func:`~clustersim.analysis.measures.measure`."""
         window = self.window.measured
         return {**window, "plugins": list(self.plugins)} if self.plugins else window
 
@@ -100,7 +101,7 @@ class Base:
         return int(self.tree["seed"])
 
     def at(self, changes: Mapping[str, Any]) -> PointRuns:
-        """Return the runs of the scenario with some changes.
+        """Return the runs of the base scenario with the given changes.
 
         An invalid scenario also has runs; each of them fails with an error message.
         """
@@ -143,7 +144,7 @@ class PointRuns:
     files: Mapping[str, str]
 
     def run(self, draw: int, replication: int) -> Run:
-        """Return one run."""
+        """Return the run of a draw and a replication."""
         scenario = {**self.identity["scenario"], "replication": replication}
         own: dict[str, Any] = {"replication": replication}
         if draw != POSTERIOR_MEAN:
@@ -178,7 +179,7 @@ def open_base(
     Raises
     ------
     InputError
-        All problems at once.
+        If the study or its base scenario is invalid; the message lists all problems.
     """
     plain, folder, named = _read_base(spec, source, folder)
     tree = copy.deepcopy(plain)
@@ -209,7 +210,7 @@ def _without_case(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _case_value(folder: Path, path: str, value: Any) -> Any:
-    """Replace the files that a change of a case names by their content, as in the base."""
+    """Replace file names in a change of a case by the content of the files, as in the base."""
     if path == "catalogue" and isinstance(value, list):
         found = [full_path(folder, own) for own in value]
         return [_yaml(own) if isinstance(own, str) else own for own in found]
@@ -228,14 +229,14 @@ def _case_value(folder: Path, path: str, value: Any) -> Any:
 def _read_base(
     spec: StudySpec, source: str | Path, folder: Path
 ) -> tuple[dict[str, Any], Path, str]:
-    """Return the data of the base scenario, the folder of its file names, and its name."""
+    """Return the base scenario as plain data, the folder of its file names, and its name."""
     if isinstance(spec.base, str):
         with named_in(source, "base"):
             path = existing_file(spec.base, folder, within="experiments")
             return read_extended(path), path.parent, str(path)
     if "extends" in spec.base:
         raise InputError(
-            source, "base: `extends` is allowed only in a file; write `base:` with a file name"
+            source, "base: `extends` is allowed only in a file; set `base` to the name of a file"
         )
     return copy.deepcopy(spec.base), folder, f"{source}: base"
 
@@ -243,7 +244,7 @@ def _read_base(
 def _problems(
     field: str, check: Callable[..., object], tree: dict[str, Any], path: str, *arguments: Any
 ) -> list[str]:
-    """Return the problems that a check of a path finds, with the field that names the path."""
+    """Run a check of a path; return its problems, each with the field that names the path."""
     try:
         check(tree, path, *arguments)
     except InputError as error:
@@ -253,7 +254,7 @@ def _problems(
 
 
 def _check_value(tree: dict[str, Any], dotted: str, folder: Path) -> None:
-    """Check that a path leads to a field with a single value."""
+    """Check that the field at a path has a single value."""
     if isinstance(check_path(tree, dotted, folder), list):
         raise InputError(dotted, "is a list; a parameter must be a single value of a scenario")
 
@@ -261,9 +262,10 @@ def _check_value(tree: dict[str, Any], dotted: str, folder: Path) -> None:
 def _opened(
     tree: dict[str, Any], spec: StudySpec, dotted: str, folder: Path
 ) -> Iterator[dict[str, Any]]:
-    """Yield the base with each value of the parameter that contains a path.
+    """Yield the base scenario with each value of the parameter that contains a path.
 
-    For example, for ``cluster.pools.h200.nodes`` this is the parameter ``cluster``, if it varies.
+    For example, a parameter ``cluster`` contains ``cluster.pools.h200.nodes``.  Without such a
+    parameter, the base scenario is yielded unchanged.
     """
     whole = next((path for path in spec.varied if dotted.startswith(f"{path}.")), None)
     if whole is None:
@@ -282,7 +284,7 @@ def _resolved(
     named: str,
     folder: Path,
 ) -> LoadedScenario:
-    """Check the base scenario with the study's changes; errors name the change that is wrong."""
+    """Return the base scenario with the study's changes; errors due to the changes name `set`."""
     try:
         return define_scenario(tree, source=named, folder=folder)
     except InputError as error:
@@ -294,7 +296,7 @@ def _resolved(
 
 
 def _written_out(scenario: Scenario, folder: Path, source: str = "scenario") -> dict[str, Any]:
-    """Return a scenario as plain data, with all files replaced by their content where possible.
+    """Return a scenario as plain data, with file names replaced by file contents where possible.
 
     Raises
     ------
@@ -316,7 +318,7 @@ def _written_out(scenario: Scenario, folder: Path, source: str = "scenario") -> 
 
 
 def _content_of(path: str, value: Any, written: Mapping[str, Any]) -> Any:
-    """Return the value of a change, with named files replaced by their content where possible."""
+    """Return the value of a change, with file names replaced by file contents where possible."""
     if path == "cluster" and isinstance(value, str):
         return written["cluster"]
     if path == "workload.generate" and isinstance(value, str):
@@ -325,7 +327,7 @@ def _content_of(path: str, value: Any, written: Mapping[str, Any]) -> Any:
 
 
 def _content(written: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Any]:
-    """Reduce a scenario to what its result depends on, independent of the notation.
+    """Return the fields of a scenario that determine its result, in a normal form.
 
     Paths of files are replaced by hashes, quantities are in SI, and defaults are filled in.
     """
@@ -349,7 +351,7 @@ def _content(written: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str,
 
 
 def _file_hashes(written: Mapping[str, Any]) -> dict[str, str]:
-    """Return the hash of each file that a scenario can only name by its path."""
+    """Return the hashes, by path, of the files that a scenario can only name by their path."""
     trace, calibration = written["workload"].get("trace"), written["performance"].get("calibration")
     files = [*([] if trace is None else log_files(trace)), calibration]
     own = (written["scheduler"][name].partition(":")[0] for name in ("policy", "placement"))
@@ -360,7 +362,10 @@ def _file_hashes(written: Mapping[str, Any]) -> dict[str, str]:
 def _canonical(
     model: type[FileModel], data: Mapping[str, Any], **leave_out: bool
 ) -> Mapping[str, Any]:
-    """Return data in the normal form of its format; unchanged if invalid (the run reports it)."""
+    """Return data in the normal form of a model.
+
+    Invalid data are returned unchanged, because the run reports the error.
+    """
     try:
         return model.model_validate(data).model_dump(mode="json", **leave_out)  # type: ignore[arg-type]
     except ValidationError:
@@ -380,7 +385,7 @@ def _yaml(path: str) -> Mapping[str, Any]:
 
 
 def _bytes(path: str) -> bytes:
-    """Return the content of a file; part of the cache key, so that a changed file is read again."""
+    """Return the content of a file as part of a cache key, so a changed file is read again."""
     try:
         return Path(path).read_bytes()
     except OSError:

@@ -14,7 +14,7 @@ __all__ = ["check_pools", "check_study"]
 
 
 def check_study(spec: StudySpec) -> list[str]:
-    """Return the problems of a study whose single fields are valid, one line each."""
+    """Return the problems of a study whose individual fields are valid, one line each."""
     problems = [
         *_check_path(spec),
         *_check_sample(spec),
@@ -44,7 +44,7 @@ def check_pools(spec: StudySpec, pools: set[str]) -> list[str]:
 def _check_path(spec: StudySpec) -> Iterator[str]:
     paths = spec.varied
     for path in sorted({path for path in paths if paths.count(path) > 1}):
-        yield f"parameters: {path} varies twice"
+        yield f"parameters: {path} is listed more than once"
     for field, path in spec.named_paths:
         if path in ("replication", "seed"):
             yield f"{field}: {path} must not be a parameter; `replications` varies it"
@@ -62,17 +62,17 @@ def _check_path(spec: StudySpec) -> Iterator[str]:
     if spec.draws and "performance.draw" in paths:
         yield "draws: performance.draw is already a parameter; remove one of them"
     if not paths and spec.capacity is None:
-        yield "parameters: nothing varies; `clustersim run` runs one scenario"
+        yield "parameters: nothing varies; use `clustersim run` for a single scenario"
 
 
 def _check_sample(spec: StudySpec) -> Iterator[str]:
     drawn = spec.sampled
     if spec.sample is None:
         for path in drawn:
-            yield f"parameters.{path}: the range needs `steps`, or a `sample:` section to draw it"
+            yield f"parameters.{path}: the range needs `steps`, or a `sample:` to draw its values"
         return
     if not drawn:
-        yield "sample: needs a range without steps to draw; there is none"
+        yield "sample: no parameter is a range without `steps`, so there is nothing to draw"
     if spec.sample.method == "sobol-indices":
         if len(drawn) == 1:
             yield f"sample: sobol-indices need two or more ranges without steps, found {drawn[0]}"

@@ -114,7 +114,7 @@ def _draw_capacity(runs: pd.DataFrame, search: CapacitySearch, objective: Object
 
 
 def _rises_near(runs: pd.DataFrame, of: str, value: float) -> bool:
-    """Whether the waits rise at the trial value next to a capacity."""
+    """Whether the waits rise within the runs at the trial value nearest to a capacity."""
     if not np.isfinite(value) or runs.empty:
         return False
     tried = runs[of].astype(np.float64)
@@ -125,7 +125,7 @@ def _rises_near(runs: pd.DataFrame, of: str, value: float) -> bool:
 def _tried(
     runs: pd.DataFrame, search: CapacitySearch, objective: Objective, *, whole: bool
 ) -> dict[float, list[float]]:
-    """Return the metric of each replication by trial value."""
+    """Return the objective's metric in each replication, by trial value of the search."""
     tried: dict[float, list[float]] = {}
     ordered = runs.sort_values("replication", kind="stable")
     for value in sorted(ordered[search.of].astype(np.float64).unique().tolist()):
@@ -192,7 +192,7 @@ def gains_table(
 
 
 def _same_jobs(runs: pd.DataFrame, compared: str, searched: str) -> bool:
-    """Whether both systems have the same ratio of jobs per day to the searched value."""
+    """Whether both systems are offered the same jobs at equal values of the searched parameter."""
     rate = runs["jobs_per_day"] / runs[searched].astype(np.float64)
     means = rate.groupby(runs[compared], sort=False).mean()
     return searched != LOAD or bool(np.ptp(means) <= SAME * means.max())
@@ -247,7 +247,7 @@ def differences_table(
     of : str
         The parameter that is compared.
     baseline : object
-        The value with which the others are compared.
+        The value with which the other values are compared.
     metrics : sequence of str
     steady : bool
         See :func:`~clustersim.studies.points.points_table`.
@@ -259,9 +259,9 @@ def differences_table(
         metric, with the columns ``baseline``, ``pairs``, ``baseline_mean``, ``difference`` and
         ``relative`` with ``_low`` and ``_high`` (95 %, see
         :func:`~clustersim.analysis.statistics.paired_difference`), and ``relative_note``.
-        Differences of metrics of the fleet are exact.  Waits and slowdowns have no difference if
-        one of the two systems is overloaded.  With draws, ``relative_draw_low`` and
-        ``relative_draw_high`` are the 5th and 95th percentile over the draws.
+        Differences of fleet metrics are exact.  Differences of waits and slowdowns are NaN if
+        either system is overloaded.  With draws, ``relative_draw_low`` and ``relative_draw_high``
+        are the 5th and 95th percentile over the draws.
     """
     others = [name for name in parameters if name != of]
     finished = runs[runs["status"] == "finished"]
@@ -284,7 +284,7 @@ def differences_table(
 def _pairs(
     system: pd.DataFrame, baseline: pd.DataFrame, metric: str, *, steady: bool
 ) -> dict[str, Any]:
-    """Return the difference at the posterior mean, and its relative range over the draws."""
+    """Return the difference at the posterior mean, and the relative range over the draws."""
     columns: dict[str, Any] = {}
     relatives = []
     for draw in sorted({POSTERIOR_MEAN, *system["draw"]} & {POSTERIOR_MEAN, *baseline["draw"]}):
@@ -358,7 +358,10 @@ def indices_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _point_means(runs: pd.DataFrame, metrics: Sequence[str], *, steady: bool) -> pd.DataFrame:
-    """Return the mean of each metric by point at the posterior mean; overload makes it infinite."""
+    """Return the mean of each metric at each point, over the runs at the posterior mean.
+
+    Metrics of the service to jobs are infinite at overloaded points.
+    """
     finished = runs[(runs["status"] == "finished") & (runs["draw"] == POSTERIOR_MEAN)]
     means = finished.groupby("point", sort=True)[list(metrics)].mean()
     groups = finished.groupby("point") if steady else ()

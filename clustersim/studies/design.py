@@ -1,4 +1,4 @@
-"""The points of a study, from its parameters."""
+"""The points of a study, derived from its parameters."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Point:
     Attributes
     ----------
     index : int
-        Number in the order of the design.
+        Number of the point in the order of the design, from 0.
     changes : dict of str to object
-        Value by path of the scenario, as written in a scenario file.
+        Values by their path in the scenario, as written in a scenario file.
     """
 
     index: int
@@ -41,12 +41,12 @@ class Point:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """Value by path as in tables: quantities are in SI."""
+        """Values by path as shown in tables, with quantities in SI units."""
         return {path: column_value(value) for path, value in self.changes.items()}
 
 
 def column_value(value: Any) -> Any:
-    """Return a parameter's value as in tables: quantities in SI, files without their folder.
+    """Return a value as shown in tables: quantities in SI units, files without their folder.
 
     Examples
     --------
@@ -69,8 +69,8 @@ def design(spec: StudySpec, *, seed: int) -> list[Point]:
     spec : StudySpec
         All combinations of lists and of ranges with steps are used, in the order of the file; the
         last parameter advances fastest.  Lists of a paired group advance together.  Ranges without
-        steps are drawn jointly by `sample`, and every draw is run at each combination of the
-        others.  Equal draws of whole numbers are one point.
+        steps are drawn jointly by `sample`, and every draw is run at each combination of the other
+        parameters.  Equal draws of whole numbers count as one point.
     seed : int
         Seed of the draws.
 
@@ -114,13 +114,13 @@ def _check_size(spec: StudySpec) -> None:
         factors = " x ".join(f"{size:,}" for size in sizes if size > 1)
         raise InputError(
             "parameters",
-            f"{factors} combinations are {math.prod(sizes):,} points; at most {MOST_POINTS:,} are "
-            "allowed",
+            f"{factors} combinations make {math.prod(sizes):,} points, but at most {MOST_POINTS:,} "
+            "are allowed",
         )
 
 
 def _advancing(group: Mapping[str, Sequence[Any]]) -> Iterator[list[Change]]:
-    """Return the changes that are made together, one set per row of the lists."""
+    """Yield the changes that are made together, for each row of the lists."""
     for row in zip(*group.values(), strict=True):
         yield list(zip(group, row, strict=True))
 
@@ -181,5 +181,5 @@ def _ends(values: Range) -> tuple[float, float, str]:
 
 
 def _as_written(number: float, unit: str) -> float | str:
-    """Return the number as written in a scenario file."""
+    """Return a number as written in a scenario file, with its unit if it has one."""
     return str(Quantity(number, "", unit)) if unit else number

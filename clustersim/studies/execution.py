@@ -1,4 +1,4 @@
-"""Execution of a study: makes the runs that its store lacks, and stores each when it is done."""
+"""Execution of a study: makes the runs that are not in its store, and stores their outcomes."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Progress:
 
     @property
     def left_s(self) -> float:
-        """Estimated seconds for the remaining runs at this rate; infinite before the first run."""
+        """Estimated seconds left at the current rate; infinite before the first run."""
         left = self.planned - self.done
         if left == 0:
             return 0.0
@@ -90,22 +90,22 @@ def make_runs(
     study : Study, str, Path or mapping
         As for :func:`~clustersim.studies.study.define_study`.
     out : str or Path
-        Folder of the store.  It must be new, or with `resume` the folder of an earlier execution of
-        this study.  The study may have changed since; runs with the same hash are reused.
+        Folder of the store.  It must be new or, with `resume`, the folder of an earlier execution
+        of this study.  The study may have changed since; runs with the same hash are reused.
     workers : int, optional
         Number of processes on this machine; by default one per core.  With an `executor`, the
         number of runs that it makes at the same time.
     executor : concurrent.futures.Executor, optional
-        Executor that makes the runs instead.
+        Executor that makes the runs instead of processes on this machine.
     dask : str, optional
-        Address of a Dask scheduler whose workers make the runs instead.
+        Address of a Dask scheduler whose workers make the runs.
     resume : bool
         Whether to continue the study in the folder.  Runs made by other code (another version or
         changed files of clustersim) are made again; a note lists the changes.
     keep_old : bool
-        Whether to keep such runs; the column ``code`` of the tables marks them.
+        Whether to keep runs made by other code; the column ``code`` of the tables marks them.
     progress : callable, optional
-        Called after each run.
+        Function that is called after each run.
 
     Returns
     -------
@@ -193,7 +193,7 @@ def _write_study(study: Study, path: Path) -> None:
 
 
 def _old_runs(store: Store, stored: set[str], *, keep: bool) -> dict[str, str]:
-    """Report runs made by other code; return the newest of each scenario, if they are kept.
+    """Report runs made by other code; if they are kept, return the newest of each scenario.
 
     Runs that this code has also made are not reported.
     """
@@ -206,7 +206,7 @@ def _old_runs(store: Store, stored: set[str], *, keep: bool) -> dict[str, str]:
         what = "unknown" if before is None else changed_files(before, now)
         note(
             f"{count:,} runs in {store.path.parent} were made by {before or f'code {made_by}'}, "
-            f"but this is {now}; differences: {what}. Those that the study needs are "
+            f"but this is {now}; differences: {what}. Runs that the study needs are "
             + (
                 "kept because of --keep-old; the column code of the tables marks them."
                 if keep
@@ -284,7 +284,7 @@ class _Agenda:
             self._ask(number)
 
     def _ask(self, number: int) -> None:
-        """Ask a request for runs until one has no outcome yet; drop the request when complete."""
+        """Ask a request for runs until an outcome is missing; drop a request that is complete."""
         while True:
             interrupts.check()
             wanted = self._open[number].wanted(self._known)
@@ -301,7 +301,7 @@ class _Agenda:
                 return
 
     def _is_missing(self, run: Run, number: int) -> bool:
-        """Take a run from the store, or schedule it."""
+        """Return whether a run is missing; schedule a missing run, and note a stored outcome."""
         key = self._key_in_store(run)
         if key in self._stored:
             outcome = self._store.get(key)
@@ -318,7 +318,7 @@ class _Agenda:
         return True
 
     def _key_in_store(self, run: Run) -> str:
-        """Return the hash of a run in the store, which may name other code with `keep_old`."""
+        """Return the hash under which a run is stored, possibly made by other code (`keep_old`)."""
         if run.key in self._stored:
             return run.key
         return self._old.get(scenario_hash(run.key), run.key)

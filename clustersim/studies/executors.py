@@ -34,9 +34,9 @@ GIVEN_UP = f"its worker process died {MOST_DEATHS} times or more (killed, or out
 QUEUED_BY_DASK = 1000
 """Number of runs submitted to Dask beyond its number of workers, for workers that join later."""
 POLL_S = 0.2
-"""Time between the checks for a signal while an executor makes runs."""
+"""Time (seconds) between checks for a signal while an executor makes runs."""
 CONNECT_S = 10
-"""Time limit for a Dask scheduler to answer, and to have a worker."""
+"""Time limit (seconds) for a Dask scheduler to answer, and then for a worker to be available."""
 
 
 class WorkerPool(ABC):
@@ -65,7 +65,7 @@ class WorkerPool(ABC):
         return self._most - len(self._waiting) - self._under_way()
 
     def outcomes(self, base: Base) -> Iterator[tuple[Run, Outcome]]:
-        """Iterate over finished runs until none is left; more may be added meanwhile.
+        """Yield runs with their outcomes until no run is left; runs may be added meanwhile.
 
         Parameters
         ----------
@@ -89,17 +89,17 @@ class WorkerPool(ABC):
 
     @abstractmethod
     def _under_way(self) -> int:
-        """Number of runs that were submitted and are not done."""
+        """Return the number of runs that were submitted and are not done."""
 
     @abstractmethod
     def _some(self) -> Iterator[tuple[Run, Outcome]]:
-        """Submit runs, wait, and iterate over those that are done."""
+        """Submit runs, wait, and yield the runs that are done with their outcomes."""
 
     def _arguments(self, run: Run) -> tuple[Any, ...]:
         return run.key, self._tree, run.written, self._window, run.files
 
     def _after_death(self, run: Run, deaths: int, error: str = GIVEN_UP) -> Outcome | None:
-        """Queue a run again, before others; after too many deaths, return a failed outcome."""
+        """Queue a run again, ahead of others; after too many deaths, return a failed outcome."""
         self._deaths[run.key] = self._deaths.get(run.key, 0) + deaths
         if self._deaths[run.key] < MOST_DEATHS:
             self._waiting.appendleft(run)
@@ -108,13 +108,13 @@ class WorkerPool(ABC):
 
 
 class SerialWorkerPool(WorkerPool):
-    """Makes one run after another in this process."""
+    """Makes the runs in this process, one after another."""
 
     def __init__(self) -> None:
         super().__init__(1)
 
     def stop(self) -> None:
-        """See :class:`WorkerPool`."""
+        """See :meth:`WorkerPool.stop`."""
 
     def _under_way(self) -> int:
         return 0
@@ -140,7 +140,7 @@ class ProcessWorkerPool(WorkerPool):
         self._workers = Workers(workers, ["clustersim.studies.worker"])
 
     def stop(self) -> None:
-        """See :class:`WorkerPool`."""
+        """See :meth:`WorkerPool.stop`."""
         self._workers.stop()
 
     def _under_way(self) -> int:
@@ -173,7 +173,7 @@ class ProcessWorkerPool(WorkerPool):
 
 
 class ExecutorWorkerPool(WorkerPool):
-    """Makes runs on an executor given by the caller.
+    """Makes runs with an executor given by the caller.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ class ExecutorWorkerPool(WorkerPool):
         self._futures: dict[Future[Outcome], Run] = {}
 
     def stop(self) -> None:
-        """See :class:`WorkerPool`."""
+        """See :meth:`WorkerPool.stop`."""
         for future in self._futures:
             future.cancel()
 
@@ -251,12 +251,12 @@ def _has_no_result(future: Future[Outcome]) -> bool:
 
 @contextmanager
 def process_worker_pool(workers: int | None = None) -> Iterator[WorkerPool]:
-    """Yield a pool of processes of this machine; one worker means this process alone.
+    """Yield a pool of processes on this machine; with one worker, this process makes the runs.
 
     Parameters
     ----------
     workers : int, optional
-        By default one per core that this process may use.
+        Number of processes; by default one per core that this process may use.
     """
     count = workers or cores()
     pool = SerialWorkerPool() if count == 1 else ProcessWorkerPool(count)
@@ -270,7 +270,7 @@ def process_worker_pool(workers: int | None = None) -> Iterator[WorkerPool]:
 def executor_worker_pool(
     executor: Executor, workers: int | None = None, *, ahead: int | None = None
 ) -> Iterator[WorkerPool]:
-    """Yield a pool on an executor given by the caller, who must shut it down.
+    """Yield a pool that uses an executor given by the caller, who must shut it down.
 
     Parameters
     ----------
@@ -279,7 +279,7 @@ def executor_worker_pool(
         Number of runs that it makes at the same time; by default the executor's own number of
         workers, else one per core.
     ahead : int, optional
-        Number of additional runs submitted; by default the same number.
+        Number of additional runs submitted; by default equal to the number of workers.
     """
     known = int(workers or getattr(executor, "_max_workers", None) or cores())
     pool = ExecutorWorkerPool(executor, known, ahead=known if ahead is None else ahead)
@@ -301,7 +301,7 @@ def dask_worker_pool(address: str) -> Iterator[WorkerPool]:
     Raises
     ------
     InputError
-        If Dask is not installed, no scheduler answers, or it has no workers.
+        If Dask is not installed, no scheduler answers, or the scheduler has no workers.
     """
     try:
         from distributed import Client
@@ -331,7 +331,7 @@ def dask_worker_pool(address: str) -> Iterator[WorkerPool]:
 
 @contextmanager
 def _silent(*names: str) -> Iterator[None]:
-    """Silence loggers of libraries; relevant errors are raised or in the outcome of a run."""
+    """Silence loggers of libraries; relevant errors are raised, or are in the outcome of a run."""
     loggers = [log for name in names if not (log := logging.getLogger(name)).disabled]
     for log in loggers:
         log.disabled = True
@@ -352,7 +352,8 @@ def _check_versions(client: Any) -> None:
     if versions != {_version()}:
         found = ", ".join(sorted(versions))
         raise InputError(
-            "--dask", f"the workers have {found}, this process has {_version()}; use the same code"
+            "--dask",
+            f"the workers have {found}, but this process has {_version()}; use the same code",
         )
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 __all__ = ["file_hash"]
 
 HASHED_AGAIN = 2**20
-"""Smaller files (bytes) are hashed every time; larger ones only if their time or size changes."""
+"""Size (bytes) from which a file is hashed again only if its modification time or size changes."""
 
 
 def file_hash(path: str) -> str:
-    """Return the hash of a file's bytes, or its name if it cannot be read (reported later)."""
+    """Return the SHA-256 hash of a file, or its path if it cannot be read (reported later)."""
     try:
         stat = Path(path).stat()
         if stat.st_size < HASHED_AGAIN:

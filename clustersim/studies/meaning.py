@@ -58,9 +58,9 @@ def load_notes(
     ----------
     spec : StudySpec
     tree : mapping
-        Data of its base scenario, with its cases.
+        The base scenario as plain data, with its cases.
     jobs_per_day : (float, float), optional
-        Fewest and most jobs per day that a point was offered.
+        Smallest and largest number of jobs per day that were offered at a point.
     """
     paths = list(dict.fromkeys(path for _, path in spec.named_paths))
     if not _has_load(spec, tree, paths):
@@ -88,7 +88,7 @@ def _has_load(spec: StudySpec, tree: Mapping[str, Any], paths: list[str]) -> boo
 
 
 def _with_cases(spec: StudySpec, tree: Mapping[str, Any], paths: list[str]) -> Iterator[str]:
-    """Return the paths that vary, including those that varying cases change."""
+    """Yield the paths that vary; if `case` varies, the paths that its values change."""
     for path in paths:
         if path != "case":
             yield path

@@ -40,15 +40,15 @@ __all__ = [
 ]
 
 Panel: TypeAlias = Callable[..., object]
-"""Draws into the axes given as `ax`."""
+"""Function that draws into the axes given as `ax`."""
 FIELDS = ("x", "y", "by", "value")
 """Fields of a plot that name parameters and metrics."""
 
 
 def known_names(spec: StudySpec, plot: Plot, field: str, name: str) -> Iterator[str]:
-    """Report a name that is not a parameter or metric allowed in the field of a plot.
+    """Yield a message if a name is not allowed in the given field of a plot.
 
-    `by` takes a parameter, `y` and `value` take metrics, and `x` takes either.
+    `by` must be a parameter, `y` and `value` must be metrics, and `x` can be either.
     """
     if field == "by":
         yield from unknown("parameter", name, parameters_of(spec))
@@ -61,12 +61,12 @@ def known_names(spec: StudySpec, plot: Plot, field: str, name: str) -> Iterator[
 
 
 def parameters_of(spec: StudySpec) -> list[str]:
-    """Return the paths of a study's parameters, including the one of a capacity search."""
+    """Return the paths of a study's parameters, including the parameter of a capacity search."""
     return list(dict.fromkeys(path for _, path in spec.named_paths))
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> Iterator[str]:
-    """Report an unknown name."""
+    """Yield a message if a name is unknown."""
     known = list(known)
     if name not in known:
         yield unknown_name(kind, name, known)
@@ -82,30 +82,30 @@ class PlotKind:
     name : str
         Name in ``kind: NAME``; also part of the file name of the plot.
     title : str
-        Title of the plot on the page of the study if its entry has no title.  On the picture, a
-        plot with one panel has the title of its entry or the one that the panel draws.
+        Title of the plot on the page of the study if its entry has no title.  In the figure, a plot
+        with one panel has the title of its entry or the title that the panel draws.
     description : str
         What the plot shows, in one sentence.
     panels : callable
-        Takes a :class:`~clustersim.studies.study_result.StudyResult` and the entry of `plots` (a
-        :class:`~clustersim.studies.spec.Plot` with `x`, `ys`, `by`, `value`) and returns a list of
-        functions, one for each panel, which draw into the axes given as ``ax``.  It raises
-        :class:`~clustersim.InputError` if the study does not contain the required data.
+        Function that takes a :class:`~clustersim.studies.study_result.StudyResult` and the entry of
+        `plots` (a :class:`~clustersim.studies.spec.Plot` with `x`, `ys`, `by`, `value`) and returns
+        a list of functions, one for each panel, which draw into the axes given as ``ax``.  It
+        raises :class:`~clustersim.InputError` if the study does not contain the required data.
     takes, needs : tuple of str
-        The :data:`FIELDS` that an entry may have, and those that it must have.
+        The :data:`FIELDS` that an entry may have, and the fields that it must have.
     check : callable, optional
-        Takes the :class:`~clustersim.studies.spec.StudySpec` and the entry, and returns a list of
-        further problems.
+        Function that takes the :class:`~clustersim.studies.spec.StudySpec` and the entry, and
+        returns a list of further problems.
     check_name : callable
-        Takes the same arguments, a field and a name in it, and returns what is wrong with the name;
-        by default :func:`known_names`.
+        Function that takes the same arguments, a field and a name in the field, and returns what is
+        wrong with the name; by default :func:`known_names`.
     per_period : bool
         Whether the metrics of `y` are shown for each period.
     pictures : callable, optional
-        Takes the same arguments as `panels` and returns the entry as several entries, one for each
-        picture. By default, all panels are in one picture.
+        Function that takes the same arguments as `panels` and returns the entry as several entries,
+        one for each picture. By default, all panels are in one picture.
     file : str
-        The plugin file that registers it; "" for a built-in kind.  Set by the registry.
+        The plugin file that registers the kind; "" for a built-in kind.  Set by the registry.
     """
 
     name: str
@@ -126,11 +126,13 @@ class PlotKind:
 
     def _problems(self) -> Iterator[str]:
         if not isinstance(self.name, str) or not re.fullmatch(r"[a-z][a-z0-9-]*", self.name):
-            yield "name must be lower-case letters, digits and dashes, and start with a letter"
+            yield (
+                "name must consist of lower-case letters, digits and dashes and start with a letter"
+            )
         for field in ("title", "description"):
             text = getattr(self, field)
             if not (isinstance(text, str) and text.strip()):
-                yield f"{field} must be a text, found {text!r}"
+                yield f"{field} must be a non-empty string, found {text!r}"
         for field in ("panels", "check", "check_name", "pictures"):
             function = getattr(self, field)
             optional = field in ("check", "pictures")
@@ -175,11 +177,13 @@ class PlotKind:
             problem = f"panels must return a list of functions, found {panels!r}"
             raise InputError(self.file, f"plot kind {self.name!r}: {problem}")
         if not panels:
-            raise InputError(self.file or "plots", f"plot kind {self.name!r}: there is no panel")
+            raise InputError(
+                self.file or "plots", f"plot kind {self.name!r}: panels returned an empty list"
+            )
         return [_Guarded(self, panel) for panel in panels] if self.file else panels
 
     def problems(self, spec: StudySpec, plot: Plot) -> Iterator[str]:
-        """Yield the problems of an entry, each with its field if there is one."""
+        """Yield the problems of an entry of `plots`, with the name of the field if there is one."""
         given = plot.named
         with _named(self):
             lacks = [] if self.check is None else list(self.check(spec, plot))
@@ -210,7 +214,7 @@ def _named(kind: PlotKind) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Guarded:
-    """A user-defined panel, whose errors name its file."""
+    """A user-defined panel; an error in the panel names its file."""
 
     kind: PlotKind
     panel: Panel
@@ -258,7 +262,7 @@ PLOT_KINDS: Registry[PlotKind] = Registry("plot kind", _built_in)
 
 
 def register_plot(kind: PlotKind) -> None:
-    """Register a user-defined plot kind; call it in a file given by ``--plugins`` or ``plugins:``.
+    """Register a user-defined plot kind from a file given by ``--plugins`` or ``plugins:``.
 
     Parameters
     ----------
@@ -293,12 +297,12 @@ def register_plot(kind: PlotKind) -> None:
         )
     """
     if not isinstance(kind, PlotKind):
-        raise InputError("register_plot", f"takes a clustersim.PlotKind, found {kind!r}")
+        raise InputError("register_plot", f"needs a clustersim.PlotKind, found {kind!r}")
     PLOT_KINDS.register(kind)
 
 
 def find_plot_kind(name: str) -> PlotKind | None:
-    """Return the plot kind with a name, or None."""
+    """Return the plot kind of the given name; None if it is unknown."""
     return PLOT_KINDS.get(name)
 
 

@@ -28,13 +28,13 @@ def plot_lines() -> Iterator[str]:
 
 
 def _fields(kind: PlotKind) -> str:
-    """Return the fields of an entry; optional ones are in brackets."""
+    """Return the fields of a plot kind as text; optional fields are in brackets."""
     fields = [name if name in kind.needs else f"[{name}]" for name in kind.takes]
     return ", ".join(fields) or "no fields"
 
 
 def plot_rows() -> list[dict[str, Any]]:
-    """Return the plot kinds as plain data."""
+    """Return one dict per plot kind."""
     return [
         {
             "name": kind.name,

@@ -42,19 +42,19 @@ def points_table(
         ``point``, the parameters, ``replications``, ``failed``, ``overload``, ``rising`` and the
         metrics.
 
-        ``overload``: the offered load is 1 or more, or the backlog grew
+        ``overload``: whether the offered load is 1 or more, or the backlog grew
         (:func:`~clustersim.analysis.steady.is_overloaded`).  Waits and slowdowns are then infinite.
 
-        ``rising``: later jobs waited longer than earlier ones, so longer runs would show longer
-        waits.
+        ``rising``: whether later jobs waited longer than earlier ones, so longer runs would show
+        longer waits.
 
         Each metric ``m`` is the mean over the replications at the posterior mean, with its 95 %
-        interval from ``m_low`` to ``m_high``.  The interval is Student's t.  With one replication,
-        it uses batch means, or order statistics for a quantile.  Metrics of the fleet and the
-        offered jobs per day have no interval.
+        interval from ``m_low`` to ``m_high``.  The interval is a Student t interval.  With one
+        replication, it uses batch means, or order statistics for a quantile.  Metrics of the fleet
+        and the offered jobs per day have no interval.
 
         With draws, ``m_draw_low`` and ``m_draw_high`` are the 5th and 95th percentile of the means
-        of the draws.  They are NaN if a draw has no run there, for example at a value that a
+        of the draws.  They are NaN if a draw has no run at the point, for example at a value that a
         capacity search tried for only one of the draws.
     """
     n_draws = runs.loc[runs["draw"] != POSTERIOR_MEAN, "draw"].nunique()
@@ -68,7 +68,7 @@ def points_table(
 def groups_by(
     runs: pd.DataFrame, columns: Sequence[str]
 ) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """Iterate over the values of some columns, in order of appearance, and the runs of each."""
+    """Yield each combination of values of some columns, in order of appearance, and its runs."""
     if not len(columns):
         yield {}, runs
         return
@@ -141,7 +141,8 @@ def draw_range(runs: pd.DataFrame, name: str, *, steady: bool = True) -> tuple[f
     """Return the 5th and 95th percentile over draws of the means of a metric.
 
     Every draw has the same replications, so the draws differ only in the coefficients.  If `steady`
-    is set, an overloaded draw counts as infinite.  Both are NaN with fewer than two draws.
+    is set, an overloaded draw counts as infinite.  Both percentiles are NaN with fewer than two
+    draws.
     """
     endless = steady and is_service(name)
     drawn = runs[runs["draw"] != POSTERIOR_MEAN]

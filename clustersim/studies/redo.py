@@ -54,13 +54,13 @@ def _changed(key: str, now: str, made_by: Code | None) -> list[str]:
     reasons = []
     if scenario_hash(key) != scenario_hash(now):
         reasons.append(
-            f"is now run {now}: a log, calibration, policy or plugin that it reads has changed"
+            f"is now run {now}, because a log, calibration, policy or plugin has changed"
         )
     if code_hash(key) != code_hash(now):
         code = this_code()
         what = "" if made_by is None else f"; differences: {changed_files(made_by, code)}"
         reasons.append(
             f"was made by {made_by or f'code {code_hash(key)}'}, but this is {code}{what}. Install "
-            "that version to repeat it, or make it again: clustersim study ... --resume"
+            "that version to repeat the run, or make it again: clustersim study ... --resume"
         )
     return reasons

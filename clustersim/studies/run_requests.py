@@ -1,8 +1,8 @@
 """Run requests: fixed replications, replications until an interval is narrow, capacity searches.
 
-A request is asked again when all its runs are done.  Its answer depends only on the outcomes, never
-on the order in which they arrived.  So a study gives the same result with any number of workers and
-after any number of interruptions.
+When all runs of a request are done, the request is asked whether it needs more runs.  The answer
+depends only on the outcomes, never on the order in which they arrived.  A study therefore has the
+same result with any number of workers and after any number of interruptions.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ Known = Mapping[str, Outcome]
 
 
 class RunRequest(Protocol):
-    """Runs that belong together."""
+    """A group of runs that are requested together, such as the replications of a point."""
 
     def wanted(self, known: Known) -> list[Run]:
-        """Return all runs known to be needed, given these outcomes, in order."""
+        """Return, in order, all runs that are needed according to the outcomes known so far."""
 
     def at_least(self) -> int:
         """Return the number of runs known in advance to be needed."""
@@ -61,14 +61,14 @@ class FixedRequest:
     _runs: list[Run] | None = None
 
     def wanted(self, _known: Known) -> list[Run]:
-        """See :class:`RunRequest`."""
+        """See :meth:`RunRequest.wanted`."""
         if self._runs is None:
             point = self.base.at(self.changes)
             self._runs = _all_runs(point, self.draws, self.replications)
         return self._runs
 
     def at_least(self) -> int:
-        """See :class:`RunRequest`."""
+        """See :meth:`RunRequest.at_least`."""
         return (self.draws + 1) * self.replications
 
 
@@ -87,7 +87,7 @@ class SequentialRequest:
     _point: PointRuns | None = None
 
     def wanted(self, known: Known) -> list[Run]:
-        """See :class:`RunRequest`."""
+        """See :meth:`RunRequest.wanted`."""
         point = self._point = self._point or self.base.at(self.changes)
         count = self.rule.least
         runs = _all_runs(point, 0, count)
@@ -101,7 +101,7 @@ class SequentialRequest:
         return runs
 
     def at_least(self) -> int:
-        """See :class:`RunRequest`."""
+        """See :meth:`RunRequest.at_least`."""
         return (self.draws + 1) * self.rule.least
 
 
@@ -157,7 +157,7 @@ class CapacityRequest:
     _runs: dict[tuple[float, int], list[Run]] = field(default_factory=dict)
 
     def wanted(self, known: Known) -> list[Run]:
-        """See :class:`RunRequest`.
+        """See :meth:`RunRequest.wanted`.
 
         The posterior mean is searched first.  Then every draw is searched with the same random
         numbers; draws need no interval.
@@ -168,7 +168,7 @@ class CapacityRequest:
         return runs
 
     def at_least(self) -> int:
-        """See :class:`RunRequest`."""
+        """See :meth:`RunRequest.at_least`."""
         return self.replications * ((self.draws + 1) * 2 + len(self.given))
 
     def _walk(self, draw: int, known: Known) -> tuple[list[Run], bool]:
@@ -203,7 +203,7 @@ class CapacityRequest:
         return tried_metric(metrics, growth, loads, whole=whole)
 
     def _at(self, value: float, draw: int) -> list[Run]:
-        """Return the runs of a value and draw; none if the value is known to be overloaded."""
+        """Return the runs of a value and draw; empty if the value is known to be overloaded."""
         load = self.search.load_of(value)
         if load is not None and load >= 1 and value not in self.given:
             return []
@@ -216,7 +216,7 @@ class CapacityRequest:
 
 
 def root_search(search: CapacitySearch, objective: Objective, *, given: int = 0) -> RootSearch:
-    """Return the search that a study file describes; `given` values are always tried."""
+    """Return the root search of a study; `given` counts the values that are tried in any case."""
     low, high = search.between
     return RootSearch(
         at_most=objective.limit,
@@ -232,7 +232,7 @@ def root_search(search: CapacitySearch, objective: Objective, *, given: int = 0)
 def tried_metric(
     metrics: Sequence[float], growth: Sequence[float], loads: Sequence[float], *, whole: bool
 ) -> list[float]:
-    """Return the measurements at a trial value, in the form that a root search takes.
+    """Return the measurements at a trial value, as a root search expects them.
 
     Parameters
     ----------

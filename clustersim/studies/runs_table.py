@@ -29,18 +29,18 @@ def runs_table(
     outcomes: Mapping[str, Outcome],
     codes: Mapping[str, Code],
 ) -> pd.DataFrame:
-    """Return one row for each finished or failed run of a study.
+    """Return a table with one row for each finished or failed run of a study.
 
     Parameters
     ----------
     study : Study
     wanted : sequence of (int, dict, str)
-        Runs that the study wants: number of the request, changes and hash; see
+        Runs that the study needs: number of the request, changes and hash; see
         :meth:`~clustersim.studies.store.Store.study`.
     outcomes : mapping of str to Outcome
         Outcomes by hash; may include runs that do not belong to the study.
     codes : mapping of str to Code
-        The codes that made runs, by hash.
+        Versions of the code that made runs, by hash.
 
     Returns
     -------

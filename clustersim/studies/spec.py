@@ -45,14 +45,14 @@ ARRIVALS = (LOAD, "workload.jobs_per_day", "workload.scale")
 
 
 class Range(FileModel):
-    """Values between two ends: a number of `steps`, or values drawn by `sample`."""
+    """Values between two ends: in a number of `steps`, or drawn by `sample`."""
 
     begin: Number = Field(alias="from", description="first value, such as 0.5, 16 or 2 TB/s")
     end: Number = Field(
         alias="to", description="last value; if both ends are integers, all values are integers"
     )
     steps: int | None = Field(
-        None, ge=2, le=100_000, description="number of values; by default `sample` draws them"
+        None, ge=2, le=100_000, description="number of values; without it, `sample` draws values"
     )
     spacing: Literal["linear", "log"] = Field(
         "linear", description="steps of equal differences or of equal factors"
@@ -69,7 +69,9 @@ class Range(FileModel):
             numbers.append(quantity.value if quantity else float(end))
         units = {None if quantity is None else quantity.unit for quantity in quantities}
         if len(units) > 1:
-            raise ValueError(f"{ends[0]!r} and {ends[1]!r} have different units")
+            raise ValueError(
+                f"`from` and `to` must have the same unit, found {ends[0]!r} and {ends[1]!r}"
+            )
         if not numbers[0] < numbers[1]:
             raise ValueError(f"`from` must be less than `to`, found {ends[0]!r} and {ends[1]!r}")
         if self.spacing == "log" and not numbers[0] > 0:
@@ -83,7 +85,7 @@ class Range(FileModel):
 
 
 class Sample(FileModel):
-    """How ranges without steps are drawn jointly."""
+    """Joint sampling of the ranges without steps."""
 
     method: Literal["latin-hypercube", "sobol", "sobol-indices"] = Field(
         description="`sobol-indices` makes points x (parameters + 2) runs to estimate Sobol indices"
@@ -166,13 +168,13 @@ class Window(FileModel):
 
     @property
     def measured(self) -> dict[str, Any]:
-        """Arguments of :func:`~clustersim.analysis.measures.measure`."""
+        """Keyword arguments of :func:`~clustersim.analysis.measures.measure`."""
         ends = {"warm_up": self.warm_up, "cool_down": self.cool_down}
         return ends if self.periods is None else {**ends, "periods": len(self.period_names)}
 
 
 class Objective(FileModel):
-    """The service that the fleet must provide."""
+    """The level of service that the fleet must provide."""
 
     metric: Metric = Field("p95_wait_s", description="metric that the objective limits")
     at_most: Number = Field(
@@ -210,7 +212,7 @@ class Objective(FileModel):
 
 
 def _percentage(value: object) -> float | None:
-    """Return the share that a text such as ``10 %`` gives; None for anything else."""
+    """Return the share that a string such as ``10 %`` states; None for anything else."""
     text = value if isinstance(value, str) else ""
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*", text)
     return float(found[1]) / 100.0 if found else None
@@ -251,7 +253,7 @@ class CapacitySearch(FileModel):
         low, high = info.data.get("between", (-math.inf, math.inf))
         if width is not None and width >= high - low:
             raise ValueError(
-                f"must be less than the width of `between`, {high - low:g}, found {width:g}"
+                f"must be less than the width of `between` ({high - low:g}), found {width:g}"
             )
         return width
 
@@ -261,7 +263,7 @@ class CapacitySearch(FileModel):
         if info.data.get("of") in ARRIVALS and effect == "better":
             more = "load" if info.data.get("of") == LOAD else "arrivals"
             raise ValueError(
-                f"must be 'worse', because more {more} make waits longer, found 'better'"
+                f"must be 'worse', because waits grow with more {more}, found 'better'"
             )
         return effect
 
@@ -286,7 +288,7 @@ class Comparison(FileModel):
     """A comparison of systems under common random numbers."""
 
     of: Text = Field("scheduler.policy", description="parameter whose values are compared")
-    baseline: Scalar = Field(description="value with which the others are compared")
+    baseline: Scalar = Field(description="value with which the other values are compared")
     metrics: list[Metric] = Field(
         default_factory=list, description="metrics to compare; by default all metrics of the study"
     )
@@ -385,7 +387,7 @@ class StudySpec(FileModel):
     @classmethod
     def _some(cls, count: int | Replications) -> int | Replications:
         if isinstance(count, int) and not 1 <= count <= 100_000:
-            raise ValueError(f"must be 1 to 100,000, found {count}")
+            raise ValueError(f"must be from 1 to 100,000, found {count}")
         return count
 
     @property

@@ -1,9 +1,10 @@
 """The store of the runs of a study: one SQLite file in the study's folder.
 
-Why SQLite and not Parquet parts: a run is one small row, appended as soon as it is done, and
-transactions are atomic even if a process is killed.  Ten thousand parts would be ten thousand files
-to open.  One file of ten thousand rows opens in milliseconds, can be searched by key, and can be
-read with any SQLite shell.  Only the process that executes the study writes to it.
+SQLite is used instead of one Parquet file per run because a run is one small row, appended as soon
+as it is done, and transactions are atomic even if a process is killed.  Ten thousand runs would be
+ten thousand Parquet files to open.  One SQLite file of ten thousand rows opens in milliseconds, can
+be searched by key, and can be read with any SQLite shell.  Only the process that executes the study
+writes to it.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ __all__ = ["Outcome", "Store", "open_store"]
 
 FILE, LOCK = "runs.sqlite", "study.lock"
 DRAFT = ".runs.draft.sqlite"
-"""Name of a store while it is being created, so that a finished store is never empty."""
+"""Name of a store while it is being created, so that an incomplete store is never used."""
 FORMAT = 5
-"""Version of the tables; a store of another version is refused."""
+"""Version of the tables; a store of another version is rejected."""
 
 _TABLES = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL)
@@ -94,9 +95,9 @@ class Outcome:
     series : float64 array
         See :class:`~clustersim.analysis.measures.Measured`.
     error : str
-        Why it failed; empty if it did not.
+        Why the run failed; empty if it did not fail.
     wall_s : float
-        Duration in seconds.
+        Duration of the run in seconds.
     stops : bool
         Whether a user-defined metric failed, which stops the study; not stored.
     """
@@ -122,7 +123,7 @@ class Store:
         self._connection = connection
 
     def begin_study(self, document: Mapping[str, Any]) -> int:
-        """Record the study as it is now; return the number that its runs refer to."""
+        """Record the current study; return the number by which its runs refer to it."""
         text = json.dumps(document)
         with self._connection as connection:
             found = connection.execute("SELECT id FROM studies WHERE document = ?", (text,))
@@ -136,9 +137,9 @@ class Store:
         return int(row[0])
 
     def _adopt_runs(self, study: int) -> None:
-        """Assign to this study the runs whose study was lost by damage; the hash identifies a run.
+        """Assign runs to this study if the record of their own study was lost to damage.
 
-        Only a repair (:func:`_prepare`) leaves such runs.
+        Only a repair (:func:`_prepare`) leaves such runs.  They are identified by their hash alone.
         """
         lost = "study NOT IN (SELECT id FROM studies)"
         columns = COLUMNS["runs"]
@@ -155,12 +156,12 @@ class Store:
             self._write("codes", [row], instead_of=("hash = ?", (code.hash,)))
 
     def codes(self) -> dict[str, Code]:
-        """Return all codes that made runs in this store, by hash."""
+        """Return all versions of the code that made runs in this store, by hash."""
         found = self._connection.execute("SELECT hash, version, files FROM codes")
         return {key: Code(version, json.loads(files)) for key, version, files in found}
 
     def want(self, study: int, request: int, runs: Iterable[tuple[Mapping[str, Any], str]]) -> None:
-        """Record which runs (changes and hash) a request of a study wants, finished or not.
+        """Record which runs (changes and hash) a request of a study needs, finished or not.
 
         Earlier records of the same request are deleted, because a search may take another path once
         a file that its runs read has changed.
@@ -174,9 +175,9 @@ class Store:
             )
 
     def study(self) -> tuple[dict[str, Any], list[tuple[int, dict[str, Any], str]]] | None:
-        """Return the latest study, and the runs that it wants: request, changes and hash.
+        """Return the latest study, and the runs that it needs: request, changes and hash.
 
-        None if the store has no study.
+        Return None if the store has no study.
         """
         found = self._connection.execute(
             "SELECT id, document FROM studies JOIN about ON name = 'study' AND id = value"
@@ -190,7 +191,7 @@ class Store:
         return json.loads(found[1]), wanted
 
     def add(self, outcome: Outcome, *, study: int, changes: Mapping[str, Any]) -> None:
-        """Store a run, replacing an earlier attempt; it is in the file when this returns."""
+        """Store a run, replacing an earlier attempt; the file contains the run on return."""
         row = (
             outcome.key,
             study,
@@ -210,7 +211,7 @@ class Store:
         *,
         instead_of: tuple[str, tuple[Any, ...]] = ("0", ()),
     ) -> None:
-        """Write rows with their checksums, replacing some, and update the table's total."""
+        """Write rows with their checksums in place of some others, and update the table's total."""
         where, values = instead_of
         found = self._connection.execute(f"SELECT checksum FROM {table} WHERE {where}", values)
         removed = [each for (each,) in found]
@@ -229,19 +230,19 @@ class Store:
         self._connection.execute("INSERT OR REPLACE INTO about VALUES (?, ?, ?)", row)
 
     def get(self, key: str) -> Outcome | None:
-        """Return a run by its hash."""
+        """Return the outcome of a run by its hash; None if the store does not have it."""
         columns = "key, metrics, series, error, wall_s"
         found = self._connection.execute(f"SELECT {columns} FROM runs WHERE key = ?", (key,))
         row = found.fetchone()
         return None if row is None else _outcome(row)
 
     def outcomes(self) -> dict[str, Outcome]:
-        """Return all runs by their hash."""
+        """Return the outcomes of all runs by hash."""
         found = self._connection.execute("SELECT key, metrics, series, error, wall_s FROM runs")
         return {row[0]: _outcome(row) for row in found}
 
     def any_failed(self) -> bool:
-        """Whether a run that the latest study wants has failed."""
+        """Whether a run that the latest study needs has failed."""
         found = self._connection.execute(
             "SELECT 1 FROM wanted JOIN runs USING (key) JOIN about "
             "ON about.name = 'study' AND about.value = wanted.study WHERE runs.error != '' LIMIT 1"
@@ -258,12 +259,13 @@ class Store:
         return [key for (key,) in rows if code_hash(key) != code.hash]
 
     def run_named(self, start: str) -> str:
-        """Return the hash of the run with a given prefix.
+        """Return the full hash of a run, given its first characters.
 
         Raises
         ------
         InputError
-            If no run or more than one has this prefix; the message lists candidates.
+            If no hash or more than one hash begins with these characters; the message lists
+            candidates.
         """
         found = self._connection.execute(
             "SELECT key FROM runs WHERE substr(key, 1, ?) = ? ORDER BY key", (len(start), start)
@@ -306,7 +308,7 @@ class Store:
 
 
 _MOST_COMPARED, _MOST_COMPARED_RUNS = 64, 2000
-"""Most characters of an unknown hash, and most runs, that are compared to find similar hashes."""
+"""Limits on the characters of an unknown hash and on the runs that are compared to find a match."""
 
 
 def _outcome(row: tuple[Any, ...]) -> Outcome:
@@ -382,11 +384,11 @@ NO_DAMAGE = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_CANTOPEN,
 }
-"""Codes of errors that are not about the content of the file."""
+"""Codes of errors that do not concern the content of the file."""
 
 
 def _prepare(path: Path) -> None:
-    """Create a store if there is none; repair a damaged one."""
+    """Create a store if there is none; repair it if it is damaged."""
     draft = path.with_name(DRAFT)
     draft.unlink(missing_ok=True)
     if not path.exists():
@@ -428,7 +430,7 @@ def _unused(path: Path) -> Path:
 
 
 def _make(path: Path, rows: Mapping[str, Sequence[tuple[Any, ...]]] | None = None) -> None:
-    """Create a store with these rows; they are all in the file when this returns."""
+    """Create a store with the given rows by table; the file contains all of them on return."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript(_TABLES)
         store = Store(path, connection)
@@ -468,7 +470,7 @@ def _connect(path: Path, write: bool) -> sqlite3.Connection:
 
 
 def _found(connection: sqlite3.Connection) -> list[str]:
-    """Return what is damaged in a store of the present format."""
+    """Return descriptions of the damage in a store of the present format."""
     try:
         return damages(connection)
     except SQLITE_ERRORS as error:
@@ -478,7 +480,7 @@ def _found(connection: sqlite3.Connection) -> list[str]:
 
 
 def _finish(connection: sqlite3.Connection) -> None:
-    """Merge the log into one file, which can also be read from a read-only folder."""
+    """Merge the write-ahead log into the store, so it can be read from a read-only folder."""
     with suppress(sqlite3.DatabaseError):  # a reader may prevent it; the next study retries
         connection.execute("PRAGMA busy_timeout = 0")
         connection.execute("PRAGMA journal_mode = DELETE")
@@ -510,6 +512,6 @@ def _check_format(path: Path, connection: sqlite3.Connection) -> None:
     found = "unknown" if row is None else row[0]
     raise InputError(
         path,
-        f"has format {found}, this version reads format {FORMAT}: another version of clustersim "
-        "made it; run the study in a new folder",
+        f"has format {found}, but this version reads format {FORMAT}; another version of "
+        "clustersim made it, so run the study in a new folder",
     )

@@ -80,7 +80,7 @@ class Total:
 
     @classmethod
     def read(cls, text: str) -> Total:
-        """Parse the output of ``str``."""
+        """Create a total from the output of ``str``."""
         count, total = text.split()
         return cls(int(count), int(total))
 
@@ -91,12 +91,12 @@ def total_name(table: str) -> str:
 
 
 def damages(connection: sqlite3.Connection) -> list[str]:
-    """Return what is damaged in a store; empty if it is intact.
+    """Return descriptions of the damage in a store; empty if the store is intact.
 
     Raises
     ------
     sqlite3.DatabaseError
-        If it cannot be read at all.
+        If the store cannot be read at all.
     """
     connection.execute("BEGIN")  # a consistent snapshot, even while another process writes
     try:
@@ -109,10 +109,10 @@ def _damages(connection: sqlite3.Connection) -> Iterator[str]:
     about = {}
     for sound, name, value in _rows(connection, "about"):
         if not sound:
-            yield f"about: {name}"
+            yield f"the entry {name} of the table about"
         about[name] = value
     if "format" not in about:
-        yield "about: format"
+        yield "the entry format of the table about"
     for table, key in KEYS.items():
         place = COLUMNS[table].index(key)
         bad, sums = [], []
@@ -130,20 +130,20 @@ def _damages(connection: sqlite3.Connection) -> Iterator[str]:
             with suppress(ValueError, AttributeError):
                 written = Total.read(str(recorded)).count
                 if written != found.count:
-                    yield f"{table}: {found.count} rows, but {written} were written"
+                    yield f"the table {table} has {found.count} rows, but {written} were written"
                     continue
-            yield f"{table}: the checksum of all rows"
+            yield f"the checksum of all rows of the table {table}"
     begun = about.get("study")
     known = {str(row[0]) for row in connection.execute("SELECT id FROM studies")}
     if known and begun not in known:
-        yield "about: study"
+        yield "the entry study of the table about"
     for (line,) in connection.execute("PRAGMA integrity_check(1)"):
         if line != "ok":
             yield f"the structure of the file ({' '.join(str(line).split())})"
 
 
 def _rows(connection: sqlite3.Connection, table: str, order: str = "") -> Iterator[tuple[Any, ...]]:
-    """Iterate over rows: whether the row is sound, and its columns."""
+    """Yield, for each row of a table, whether it is sound, followed by its columns."""
     columns = ", ".join(COLUMNS[table])
     for row in connection.execute(f"SELECT {columns}, checksum FROM {table} {order}"):
         yield checksum(row[:-1]) == row[-1], *row[:-1]

@@ -41,13 +41,13 @@ class Study(Brief):
     Attributes
     ----------
     spec : StudySpec
-        The content of its file.
+        The content of the study file.
     base : Base
         The base scenario.
     points : list of Point
-        The combinations of its parameters.
+        The combinations of parameter values.
     source : str
-        Its file, for messages.
+        File of the study, for messages.
     """
 
     spec: StudySpec
@@ -94,14 +94,14 @@ def load_study(
     quick : bool
         Whether to apply the changes under ``quick``, which make a small version of the study.
     changes : mapping or list of str
-        Changes of its base scenario by path, in addition to those in the file.
+        Changes of the base scenario by path, in addition to the changes in the file.
     plugins : sequence of str or Path
-        Files that register metrics or plots, in addition to those that the study names.
+        Files that register metrics or plots, in addition to the files that the study names.
 
     Raises
     ------
     InputError
-        All problems of the file at once.
+        If the file is invalid; the message lists all problems.
     """
     path = existing_file(path, within="experiments")
     fields, small = read_version(path, quick=quick)
@@ -149,14 +149,14 @@ def define_study(
     source : str or Path
         Name of the study in messages.
     folder : str or Path
-        Folder to which its file names are relative.
+        Folder to which file names in the study are relative.
     check : bool
         Whether to check the scenarios of its points, to report problems before the first run.
 
     Raises
     ------
     InputError
-        All problems at once.
+        If the study is invalid; the message lists all problems.
 
     Examples
     --------
@@ -199,7 +199,7 @@ def define_study(
 
 
 def _check_changes(changes: Mapping[str, Any] | list[str]) -> None:
-    """Refuse a change of a key of the study, which is not a field of its base scenario."""
+    """Raise an error if a change names a key of the study instead of its base scenario."""
     keys = StudySpec.model_fields.keys() - Scenario.model_fields.keys()
     problems = [
         f"{name} belongs to the study, but --set changes its base scenario; change the study file"
@@ -211,7 +211,7 @@ def _check_changes(changes: Mapping[str, Any] | list[str]) -> None:
 
 
 def _with_set(fields: dict[str, Any], changes: Mapping[str, Any] | list[str]) -> dict[str, Any]:
-    """Add changes of the base scenario to those of a study file."""
+    """Add changes of the base scenario to the changes in a study file."""
     own = fields.get("set") or {}
     if not changes or not isinstance(own, dict):
         return fields
@@ -219,7 +219,7 @@ def _with_set(fields: dict[str, Any], changes: Mapping[str, Any] | list[str]) ->
 
 
 def _with_plugins(fields: dict[str, Any], plugins: Sequence[str | Path]) -> dict[str, Any]:
-    """Add plugin files to those of a study file."""
+    """Add plugin files to the plugin files of a study."""
     own = fields.get("plugins") or []
     if not plugins or not isinstance(own, list):
         return fields
@@ -227,7 +227,7 @@ def _with_plugins(fields: dict[str, Any], plugins: Sequence[str | Path]) -> dict
 
 
 def _blamed(problems: list[str], changes: Mapping[str, Any] | list[str]) -> list[str]:
-    """Attribute problems of changes that are not in the file to the option ``--set``."""
+    """Attribute problems of changes given by ``--set`` to that option, not to the study file."""
     own = tuple(f"set: {name}{end}" for name, _ in change_items(changes) for end in ": ")
     return [f"--{problem}" if problem.startswith(own) else problem for problem in problems]
 
@@ -299,7 +299,7 @@ def _check_points(study: Study) -> None:
 def _point_problems(
     study: Study, changes: Mapping[str, Any], pools: set[str], *, jobs: bool = False
 ) -> list[str]:
-    """Return problems of the scenario with some changes; adds the names of its pools to `pools`."""
+    """Return the problems of a changed scenario, and add the names of its pools to `pools`."""
     try:
         loaded, platform = open_changed(study.base.tree, changes)
         pools |= {pool.name for pool in platform.cluster.pools}
@@ -320,7 +320,7 @@ def _point_problems(
 
 
 def _cause(study: Study, changes: Mapping[str, Any], problem: str) -> str:
-    """Return what causes a problem: the base scenario, one value, or several values together."""
+    """Return the cause of a problem: the base scenario, one value, or several values together."""
     if problem.startswith("window: "):
         return ""
     if problem in _point_problems(study, {}, set(), jobs=True):

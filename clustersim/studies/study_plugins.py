@@ -19,7 +19,7 @@ __all__ = ["check_plugins", "metric_files", "study_plugins"]
 
 
 def study_plugins(fields: Mapping[str, Any], source: str | Path, folder: Path) -> list[Plugin]:
-    """Load the plugin files that a study names, and those of its base scenario.
+    """Load the plugin files that a study and its base scenario name.
 
     A value that is not a list of names is ignored here; the check of the file reports it.
 

@@ -46,7 +46,7 @@ class StudyResult(Brief):
     series : dict of str to float64 array
         Mean wait (seconds) of consecutive groups of jobs of each run, by hash of the run.
     codes : dict of str to Code
-        The codes that made runs, by their label in the column ``code`` of `runs`.
+        Versions of the code that made runs, by their label in the column ``code`` of `runs`.
     """
 
     study: Study
@@ -71,7 +71,7 @@ class StudyResult(Brief):
 
     @property
     def metrics(self) -> list[str]:
-        """Metrics of the study, the metric of its objective, and metrics of its fleets."""
+        """Metrics of the study, its objective and its plots, and constant metrics of the fleet."""
         spec = self.study.spec
         asked = [*spec.metrics, *([spec.objective.metric] if spec.objective else [])]
         columns = [str(name) for name in self.runs.columns]
@@ -88,7 +88,7 @@ class StudyResult(Brief):
     def points(self) -> pd.DataFrame:
         """One row per point; see :func:`~clustersim.studies.points.points_table`.
 
-        If the runs were made by different codes, a column ``code`` lists them.
+        If different versions of the code made the runs, a column ``code`` lists them.
         """
         points = points_table(self.runs, self.parameters, self.metrics, steady=self.steady)
         if self.runs["code"].nunique() > 1:
@@ -110,7 +110,7 @@ class StudyResult(Brief):
 
     @cached_property
     def gains(self) -> pd.DataFrame | None:
-        """Paired gains of capacity; see :func:`~clustersim.studies.conclusions.gains_table`."""
+        """Paired gains in capacity; see :func:`~clustersim.studies.conclusions.gains_table`."""
         spec = self.study.spec
         if spec.compare is None or spec.capacity is None or self.runs.empty:
             return None
@@ -135,7 +135,7 @@ class StudyResult(Brief):
 
     @property
     def _listed_runs(self) -> pd.DataFrame:
-        """Runs without those that a capacity search added; systems are compared on the grid."""
+        """Runs at listed values, without the runs that a capacity search added."""
         spec = self.study.spec
         if spec.capacity is None:
             return self.runs
@@ -159,7 +159,7 @@ class StudyResult(Brief):
         Returns
         -------
         float64 array (replications, bins)
-            Series at the posterior mean, cut to the length of the shortest.
+            Series at the posterior mean, truncated to the length of the shortest series.
         """
         chosen = (self.runs["point"] == point) & (self.runs["draw"] == POSTERIOR_MEAN)
         found = [self.series[key] for key in self.runs.loc[chosen, "run"] if key in self.series]
@@ -171,14 +171,14 @@ class StudyResult(Brief):
 
 
 def load_result(folder: str | Path) -> StudyResult:
-    """Read the folder of a study, which may still have missing runs.
+    """Read the results in the folder of a study, even if some runs are still missing.
 
     Use :meth:`clustersim.Result.load` for the folder of a run (``clustersim run``).
 
     Raises
     ------
     InputError
-        If it is not the folder of a study, or a file in it is damaged.
+        If the folder is not the folder of a study, or a file in it is damaged.
     """
     check_kind("folder", folder, (str, Path), "a path")
     folder = Path(folder)

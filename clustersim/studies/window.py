@@ -1,4 +1,4 @@
-"""Check that a study's window contains jobs to measure, from their submission times."""
+"""Check, from the submission times, that a study's window contains jobs to measure."""
 
 from __future__ import annotations
 
@@ -33,17 +33,19 @@ def check_window(
         Calendar of the run.
     """
     if window.periods is not None and horizon_s is None:
-        return ["window.periods: need a `horizon` in the scenario, such as 365 d"]
+        return ["window.periods: the scenario needs a `horizon`, such as 365 d"]
     if horizon_s is not None:
         before = int(np.searchsorted(submit_s, horizon_s, side="right"))
         if before == 0:
-            return [f"horizon: {format_duration(horizon_s)} ends before the first job arrives"]
+            return [f"horizon: no job arrives within {format_duration(horizon_s)}"]
         submit_s = submit_s[:before]
         ends_s = period_ends_s(horizon_s, len(window.period_names) or None, calendar)
         if ends_s and submit_s[-1] < ends_s[-2]:
             last = format_duration(float(submit_s[-1]))
             period = window.period_names[-1]
-            return [f"window.periods: no job arrives in period {period}; the last one is at {last}"]
+            return [
+                f"window.periods: no job arrives in period {period}; the last job arrives at {last}"
+            ]
     begin, end = _left_out_s(window.warm_up), _left_out_s(window.cool_down)
     if begin is not None:
         first_job = int(np.searchsorted(submit_s, submit_s[0] + begin))

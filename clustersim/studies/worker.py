@@ -39,11 +39,11 @@ def make_run(
     Parameters
     ----------
     key : str
-        Hash of the run, which identifies the code.
+        Hash of the run, which also identifies the code.
     tree, changes : mapping
         The base scenario, and the changes of the run by path.
     window : mapping
-        Arguments of :func:`~clustersim.analysis.measures.measure`.
+        Keyword arguments of :func:`~clustersim.analysis.measures.measure`.
     files : mapping of str to str
         Hashes of the files that the run reads, as of the time its own hash was computed.
     """
@@ -65,7 +65,7 @@ def make_run(
 
 
 def _offered_load(scenario: Scenario) -> float:
-    """Return the offered load of a run, as given or computed from jobs per day; else NaN."""
+    """Return the offered load of a run, as given or from its jobs per day; NaN if unknown."""
     workload = scenario.workload
     if workload.load is not None:
         return workload.load
@@ -79,7 +79,7 @@ def _offered_load(scenario: Scenario) -> float:
 
 
 def _check_code(key: str) -> None:
-    """Refuse to make a run under the hash of other code."""
+    """Raise an error if the hash of a run identifies other code."""
     if code_hash(key) != this_code().hash:
         raise InputError(
             "worker",
@@ -89,7 +89,7 @@ def _check_code(key: str) -> None:
 
 
 def _check_unchanged(files: Mapping[str, str]) -> None:
-    """Refuse a result whose files have changed since the hash of the run was computed."""
+    """Raise an error if a file has changed since the hash of the run was computed."""
     changed = [path for path, expected in files.items() if file_hash(path) != expected]
     if changed:
         raise InputError(changed[0], "was changed while the study ran; continue with --resume")
@@ -98,7 +98,7 @@ def _check_unchanged(files: Mapping[str, str]) -> None:
 def simulate_changed(
     tree: Mapping[str, Any], changes: Mapping[str, Any], *, periods: int | None = None
 ) -> tuple[Result, ResolvedScenario]:
-    """Run a scenario with some changes; return its result and its platform.
+    """Run a scenario with some changes; return the result and the resolved scenario.
 
     Costs are also split at the ends of the `periods` of its horizon.
 

@@ -214,23 +214,23 @@ def test_asking_after_each_step_ends_with_the_width_asked():
         ([0.0, 17.5], [0.0, 10.0], 0.75, "only 1 of 2 pairs has a value other than 0"),
         ([17.5, 0, 0, 0], [10.0, 0, 0, 0], 0.75, "only 1 of 4 pairs has a value other than 0"),
         ([3.0], [2.0], 0.5, "one pair has no spread"),
-        ([5.0, 17.5], [0.0, 10.0], 1.25, "the mean of the baseline depends on 1 of 2 pairs"),
+        ([5.0, 17.5], [0.0, 10.0], 1.25, "the sign of the baseline's mean depends on 1 of 2 pairs"),
         (
             [0.0, 5.0, 17.5],
             [0.0, 0.0, 10.0],
             1.25,
-            "the mean of the baseline depends on 1 of 3 pairs",
+            "the sign of the baseline's mean depends on 1 of 3 pairs",
         ),
         # Without the second pair the baseline is below 0.
-        ([1.0, 3.0], [-1.0, 2.0], 3.0, "the mean of the baseline depends on 1 of 2 pairs"),
-        ([17.5, 35.0], [10.0, 20.0], 0.75, "the ratio is the same in all 2 pairs that have one"),
+        ([1.0, 3.0], [-1.0, 2.0], 3.0, "the sign of the baseline's mean depends on 1 of 2 pairs"),
+        ([17.5, 35.0], [10.0, 20.0], 0.75, "the ratio is the same in all 2 pairs with a ratio"),
         (
             [1.1, 2.2, 0, 7.7],
             [1, 2, 0, 7],
             0.1,
-            "the ratio is the same in all 3 pairs that have one",
+            "the ratio is the same in all 3 pairs with a ratio",
         ),
-        ([8.0, 8.0], [5.0, 5.0], 0.6, "the ratio is the same in all 2 pairs that have one"),
+        ([8.0, 8.0], [5.0, 5.0], 0.6, "the ratio is the same in all 2 pairs with a ratio"),
     ],
 )
 def test_pairs_that_cannot_show_how_sure_a_share_is(system, baseline, relative, note):

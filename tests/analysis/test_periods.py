@@ -167,7 +167,7 @@ def test_the_costs_of_a_period_do_not_hang_on_the_rows_of_the_table(period: str)
 def test_periods_need_a_horizon() -> None:
     result = ran([0, 1], [1, 1])
     result.provenance["scenario"].pop("horizon")
-    with pytest.raises(InputError, match="need a `horizon` in the scenario"):
+    with pytest.raises(InputError, match="the scenario needs a `horizon`"):
         measure(result, **KEPT, periods=2)
 
 

@@ -78,18 +78,18 @@ def test_dimensions_are_those_that_pictures_can_write() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"name": "a.b"}, "name must be letters"),
-        ({"name": "a@1"}, "name must be letters"),
-        ({"name": ""}, "name must be letters"),
-        ({"label": " "}, "label must be a text"),
-        ({"definition": ""}, "definition must be a text"),
+        ({"name": "a.b"}, "name must consist of letters"),
+        ({"name": "a@1"}, "name must consist of letters"),
+        ({"name": ""}, "name must consist of letters"),
+        ({"label": " "}, "label must be a non-empty string"),
+        ({"definition": ""}, "definition must be a non-empty string"),
         ({"dimension": "time"}, "unknown dimension 'time'"),
         ({"better": "higher"}, "unknown direction 'higher'"),
-        ({"compute": None}, "needs either compute or of_fleet"),
-        ({"of_fleet": lambda view: 0.0}, "needs either compute or of_fleet"),
+        ({"compute": None}, "must have exactly one of compute and of_fleet"),
+        ({"of_fleet": lambda view: 0.0}, "must have exactly one of compute and of_fleet"),
         ({"compute": 3}, "compute must be a function, found 3"),
         ({"compute": None, "of_fleet": len, "per_period": True}, "per_period needs compute"),
-        ({"least": 1.0, "most": 0.0}, "needs least < most"),
+        ({"least": 1.0, "most": 0.0}, "least must be less than most"),
     ],
 )
 def test_a_metric_that_cannot_be(change: dict[str, Any], words: str) -> None:
@@ -100,8 +100,8 @@ def test_a_metric_that_cannot_be(change: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"name": "Bars"}, "name must be lower-case letters"),
-        ({"title": ""}, "title must be a text"),
+        ({"name": "Bars"}, "name must consist of lower-case letters"),
+        ({"title": ""}, "title must be a non-empty string"),
         ({"panels": None}, "panels must be a function"),
         ({"takes": ("z",)}, "unknown field in takes 'z'"),
         ({"takes": ("x",), "needs": ("y",)}, "needs: y must also be listed in takes"),
@@ -134,7 +134,7 @@ def test_a_metric_of_a_session() -> None:
 def test_names_that_are_taken(name: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         clustersim.register_metric(Metric(**{**FIELDS, "name": name}))
-    with pytest.raises(InputError, match=r"takes a clustersim\.Metric"):
+    with pytest.raises(InputError, match=r"needs a clustersim\.Metric"):
         clustersim.register_metric({"name": name})  # type: ignore[arg-type]
 
 
@@ -165,7 +165,7 @@ def metric_value(metric: Metric) -> float:
 
 def test_two_files_with_one_name(tmp_path: Path) -> None:
     files = [metric_file(tmp_path / f"{name}.py", "own") for name in "ab"]
-    with pytest.raises(InputError, match=r"b\.py: registers metric 'own' as .*a\.py does"):
+    with pytest.raises(InputError, match=r"b\.py: registers metric 'own' although .*a\.py"):
         load_plugins(files)
     load_plugins(files[:1])
     load_plugins(files[1:])

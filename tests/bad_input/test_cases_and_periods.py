@@ -60,11 +60,11 @@ STUDIES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "no horizon": (
         {"window": {"periods": 2}},
-        ("window.periods: need a `horizon` in the scenario",),
+        ("window.periods: the scenario needs a `horizon`",),
     ),
     "nobody comes in the last": (
         {**PERIODS, "base/horizon": "9 h"},
-        ("window.periods: no job arrives in period 2; the last one is at",),
+        ("window.periods: no job arrives in period 2; the last job arrives at",),
     ),
     "a metric of no period": (
         {**HORIZON, "metrics": ["utilisation@1"]},

@@ -28,7 +28,7 @@ GOOD = METRIC.format("compute=lambda part: 1.0")
 NOT_LOADED = {
     "missing": (None, "mine.py: cannot be read: No such file"),
     "no Python": ("class X(:\n", "mine.py: fails to load: SyntaxError"),
-    "registers nothing": ("x = 1\n", "mine.py: registers nothing; a plugin file calls"),
+    "registers nothing": ("x = 1\n", "mine.py: registers nothing; a plugin file must call"),
     "raises": ("raise ValueError('no')\n", "mine.py: fails to load: ValueError: no"),
     "leaves": ("import sys\nsys.exit(3)\n", "mine.py: fails to load: SystemExit"),
     "a built-in name": (
@@ -57,7 +57,7 @@ NOT_LOADED = {
         "metric 'own': better: unknown direction 'lower'; allowed: less, more, or \"\" if neither",
     ),
     "fails at a line": ("import math\nmath.nothing\n", "has no attribute 'nothing' (line 2)"),
-    "no metric": (IMPORT + "clustersim.register_metric(3)\n", "takes a clustersim.Metric, found 3"),
+    "no metric": (IMPORT + "clustersim.register_metric(3)\n", "needs a clustersim.Metric, found 3"),
     "a built-in plot": (
         PLOT.format("return []").replace("name='own'", "name='curve'"),
         "mine.py: plot kind 'curve' is built in",
@@ -95,7 +95,7 @@ def test_file_that_registers_nothing(
         ({"metrics": ["owm"], "plugins": ["mine.py"]}, "unknown metric 'owm'; did you mean 'own'"),
         (
             {"metrics": ["no_one"]},
-            "a metric of your own needs its file under plugins or in --plugins",
+            "for a metric of your own, list its file under plugins or in --plugins",
         ),
         ({"metrics": ["own@1"], "plugins": ["mine.py"]}, "unknown metric 'own@1'"),
         ({"metrics": ["own.a"], "plugins": ["mine.py"]}, "unknown metric 'own.a'"),
@@ -106,7 +106,7 @@ def test_file_that_registers_nothing(
         ({"plots": [{"kind": "owm"}]}, "plots[0].kind: unknown plot kind 'owm'"),
         (
             {"plots": [{"kind": "dots"}]},
-            "a plot kind of your own needs its file under plugins or in --plugins",
+            "for a plot kind of your own, list its file under plugins or in --plugins",
         ),
     ],
 )
@@ -133,7 +133,7 @@ FAULTY = {
     "leaves": ("compute=lambda part: exit(3)", "SystemExit: 3"),
     "by pool": (
         "compute=lambda part: 1.0, by_pool=lambda part: [1.0]",
-        "by_pool must return numbers by pool, found [1.0]",
+        "by_pool must return a mapping of pools to numbers, found [1.0]",
     ),
     "of a pool": (
         "compute=lambda part: 1.0, by_pool=lambda part: {'a': None}",
@@ -184,7 +184,7 @@ def test_a_metric_that_fails_after_a_run(
 PLOTS = {
     "raises": ("1 / 0", "line 4: ZeroDivisionError"),
     "no list": ("return 3", "panels must return a list of functions, found 3"),
-    "no panel": ("return []", "there is no panel"),
+    "no panel": ("return []", "panels returned an empty list"),
     "a panel that fails": ("return [lambda ax: ax.bars()]", "line 4: AttributeError"),
 }
 

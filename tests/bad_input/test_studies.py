@@ -102,7 +102,7 @@ FIELDS: Cases = {
     "parameters are a list": ({"parameters": ["workload.load"]}, ("parameters: ", "a mapping")),
     "value alone": ({LOAD: 0.5}, ("parameters.workload.load: ", "a list or a mapping", "0.5")),
     "empty list": ({LOAD: []}, ("parameters.workload.load: ", "at least 1 item")),
-    "list in a list": ({LOAD: [[0.5]]}, ("workload.load[0]: must be a number, a text", "[0.5]")),
+    "list in a list": ({LOAD: [[0.5]]}, ("workload.load[0]: must be a number, a string", "[0.5]")),
     "NaN": ({LOAD: [math.nan]}, ("workload.load[0]: must be a finite number, found nan",)),
     "listed twice": ({LOAD: [0.5, 0.7, 0.5]}, ("parameters.workload.load: 0.5 is listed twice",)),
     "listed twice in two units": (
@@ -111,7 +111,7 @@ FIELDS: Cases = {
     ),
     "varies twice": (
         {"paired": [{"workload.load": [0.5, 0.6]}]},
-        ("parameters: workload.load varies twice",),
+        ("parameters: workload.load is listed more than once",),
     ),
     "seed varies": (
         {"parameters/seed": [1, 2]},
@@ -147,11 +147,11 @@ FIELDS: Cases = {
     ),
     "mixed units": (
         {BANDWIDTH: {"from": "2 TB/s", "to": "3 TB", "steps": 2}},
-        ("hbm_bandwidth: '2 TB/s' and '3 TB' have different units",),
+        ("hbm_bandwidth: `from` and `to` must have the same unit, found '2 TB/s' and '3 TB'",),
     ),
     "half a unit": (
         {BANDWIDTH: {"from": 2, "to": "3 TB/s", "steps": 2}},
-        ("hbm_bandwidth: 2 and '3 TB/s' have different units",),
+        ("hbm_bandwidth: `from` and `to` must have the same unit, found 2 and '3 TB/s'",),
     ),
     "from a word": (
         {POLICY: {"from": "fcfs", "to": "sjf", "steps": 2}},
@@ -182,7 +182,7 @@ FIELDS: Cases = {
     "no sample": ({WEIGHT: FRACTIONS}, (f"parameters.{WEIGHT_PATH}: the range needs `steps`",)),
     "nothing to sample": (
         {"sample": {"method": "sobol", "points": 4}},
-        ("sample: needs a range without steps to draw",),
+        ("sample: no parameter is a range without `steps`",),
     ),
     "six points of a Sobol sequence": (
         {WEIGHT: FRACTIONS, "sample": {"method": "sobol", "points": 6}},
@@ -206,7 +206,7 @@ FIELDS: Cases = {
         {"base/performance": {"draw": 3}, "draws": 2},
         ("draws: cannot be combined with performance.draw = 3",),
     ),
-    "no replication": ({"replications": 0}, ("replications: must be 1 to 100,000, found 0",)),
+    "no replication": ({"replications": 0}, ("replications: must be from 1 to 100,000, found 0",)),
     "replications are true": (
         {"replications": True},
         ("replications: input should be a whole number or a mapping of keys, found True",),
@@ -267,11 +267,11 @@ FIELDS: Cases = {
     ),
     "search that takes more load for better": (
         {**SEARCH, "capacity": {"more_is": "better"}},
-        ("capacity.more_is: must be 'worse', because more load",),
+        ("capacity.more_is: must be 'worse', because waits grow with more load",),
     ),
     "search wider than it is exact": (
         {**SEARCH, "capacity": {"tolerance": 5}},
-        ("capacity.tolerance: must be less than the width of `between`, 0.7, found 5",),
+        ("capacity.tolerance: must be less than the width of `between` (0.7), found 5",),
     ),
     "search with a rule": (
         {**SEARCH, "capacity": {}, "replications": {"at_most": 4, "relative_width": 0.1}},

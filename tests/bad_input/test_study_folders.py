@@ -53,7 +53,7 @@ STORES = {
     "foreign": ("CREATE TABLE songs (title)", "done/runs.sqlite: is not a usable store of runs"),
     "later": (
         "CREATE TABLE about (name, value); INSERT INTO about VALUES ('format', '99')",
-        "done/runs.sqlite: has format 99, this version reads format 5",
+        "done/runs.sqlite: has format 99, but this version reads format 5",
     ),
 }
 

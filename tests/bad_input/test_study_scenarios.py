@@ -98,7 +98,7 @@ VALUES: dict[str, tuple[str, list[Any], tuple[str, ...]]] = {
     "horizon before the first job": (
         "horizon",
         ["1 s", "9 h"],
-        ("= 1 s: horizon: 1 s ends before the first job arrives",),
+        ("= 1 s: horizon: no job arrives within 1 s",),
     ),
 }
 

@@ -225,7 +225,7 @@ def test_a_saddle_is_reported_and_left_as_it_is(bend, capsys):
     forget_notes()
     saddle = Flat(lambda effects: effects * 1e-6, bend)
     assert _settled(saddle, np.ones(2)).tolist() == [1.0, 1.0]
-    assert "ended at a point that is not a minimum of its cost" in capsys.readouterr().err
+    assert "did not end at a minimum of its cost" in capsys.readouterr().err
 
 
 def test_a_fit_that_does_not_rest_says_so(problem, capsys):

@@ -78,7 +78,7 @@ def test_rows_that_cannot_be_used_are_named(tmp_path):
 
 
 def test_a_table_without_results(tmp_path):
-    with pytest.raises(InputError, match="lacks a column step_time_s or tokens_per_s_per_device"):
+    with pytest.raises(InputError, match="needs a column step_time_s or tokens_per_s_per_device"):
         load_measurements([table(tmp_path / "mine.csv", {})], own=False)
 
 

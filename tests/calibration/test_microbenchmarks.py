@@ -267,7 +267,7 @@ def test_files_that_say_nothing(tmp_path):
     cases = {
         "softmax": (
             table[table["kind"] == "softmax"],
-            "has only kinds that are not fitted: softmax",
+            "contains only kinds that are not fitted: softmax",
         ),
         "faulty": (faulty, "no such device"),
         "empty": (table.iloc[:0], "has no rows"),

@@ -208,7 +208,7 @@ def test_runs_of_other_code_are_made_again_and_it_is_said(
     again = conduct(fields, tmp_path / "out", workers=1, resume=True)
     message = capsys.readouterr().err
     assert f"Note: {len(first)} runs in {tmp_path / 'out'} were made by {before}" in message
-    assert f"but this is {now}; differences: changed {ENGINE}. Those that the" in message
+    assert f"but this is {now}; differences: changed {ENGINE}. Runs that the" in message
     assert "are made again; use --keep-old to keep them" in message
     assert sorted(calls) == sorted(again["run"])
     assert set(again["code"]) == {now.label}
@@ -364,6 +364,6 @@ def test_two_installations_one_after_the_other(tmp_path: Path) -> None:
 
     assert conducted(folders[0]) == ""
     assert "4 runs in " in (message := conducted(folders[1], "--resume"))
-    assert "changed analysis/measures.py. Those that the study needs are made again" in message
+    assert "changed analysis/measures.py. Runs that the study needs are made again" in message
     codes = pd.read_csv(tmp_path / "out" / "runs.csv")["code"]
     assert set(codes) == {code_in(folders[1] / "clustersim").label}

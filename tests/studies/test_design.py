@@ -97,7 +97,7 @@ def test_steps_that_repeat_a_whole_number_are_refused() -> None:
 
 def test_more_than_a_million_points_are_refused() -> None:
     wide = {"from": 0.1, "to": 0.9, "steps": 1001}
-    with pytest.raises(InputError, match=r"1,001 x 1,000 combinations are 1,001,000 points"):
+    with pytest.raises(InputError, match=r"1,001 x 1,000 combinations make 1,001,000 points"):
         points(parameters={A: wide, B: {**wide, "steps": 1000}})
     indices = {"method": "sobol-indices", "points": 2**18}
     with pytest.raises(InputError, match=r"1,048,576 points"):

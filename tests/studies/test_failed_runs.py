@@ -165,7 +165,7 @@ def test_policy_that_was_changed_since(made: tuple[Path, pd.DataFrame, str]) -> 
     mine = runs.loc[runs["scheduler.policy"] == own.rpartition("/")[2], "run"].iloc[0]
     other = runs.loc[runs["scheduler.policy"] == "fcfs", "run"].iloc[0]
     policy_file(Path(own.partition(":")[0]), "self.changed = True")
-    with pytest.raises(InputError, match="policy or plugin that it reads has changed"):
+    with pytest.raises(InputError, match="policy or plugin has changed"):
         load_run(folder, mine)
     load_run(folder, other)
     Path(own.partition(":")[0]).unlink()

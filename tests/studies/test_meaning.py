@@ -190,7 +190,7 @@ def test_a_search_of_arrivals_goes_up_from_above_0(name: str) -> None:
     with pytest.raises(InputError, match="an arrival rate must be above 0, found 0 to 5"):
         define_study(fields)
     fields["capacity"] |= {"between": [1, 5], "more_is": "better"}
-    with pytest.raises(InputError, match="must be 'worse', because more arrivals"):
+    with pytest.raises(InputError, match="must be 'worse', because waits grow with more arrivals"):
         define_study(fields)
 
 

@@ -233,7 +233,7 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     connection.commit()
     connection.close()
     for write in (False, True):
-        message = r"runs\.sqlite: has format 99, this version reads format 5"
+        message = r"runs\.sqlite: has format 99, but this version reads format 5"
         with pytest.raises(InputError, match=message), open_store(tmp_path, write=write):
             pass
 

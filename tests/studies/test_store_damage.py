@@ -206,7 +206,10 @@ def test_rows_that_are_gone_are_missed(tmp_path: Path, whole: Path) -> None:
         connection.execute(f"DELETE FROM {table} {where}")
         connection.commit()
         connection.close()
-        with pytest.raises(InputError, match=f"is damaged: {table}: "), open_store(tmp_path):
+        with (
+            pytest.raises(InputError, match=f"is damaged: the .*table {table}"),
+            open_store(tmp_path),
+        ):
             pass
 
 
