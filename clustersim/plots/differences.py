@@ -14,7 +14,7 @@ from clustersim.analysis.metrics import find_metric
 from clustersim.array_types import Floats
 from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
-from clustersim.plots.figure import SINGLE, describe, need_height, panel, panel_width, plot_style
+from clustersim.plots.figure import describe, fit_height, panel, panel_width, plot_style
 from clustersim.plots.parts.intervals import OPEN_BARS, draw_bars, ends_of_rows, open_room
 from clustersim.plots.parts.multiples import Only, chosen, finish, kept
 from clustersim.plots.parts.of_study import plot_of_study
@@ -46,6 +46,10 @@ _FIXED = {"system", "baseline", "metric", "pairs", "baseline_mean", "relative_no
     for end in ("", "_low", "_high", "_draw_low", "_draw_high")
 }
 _TINT = "#009E73"
+_ABOVE = 1.6
+"""Height above the rows for the labels of the two sides, in rows."""
+_NONE = (0.0, 0.0)
+"""No difference: an open end of an interval passes it."""
 _FOOT = 0.1
 """Height of the label of the lower side, as a share of the axes."""
 
@@ -177,8 +181,10 @@ def plot_differences(
     with plot_style(ax):
         if x is None:
             here = _entries(chosen(rows, only))
-            ax = panel(ax, height=1.2 + rows_height([name for name, _ in here], SINGLE))
-            need_height(ax, 72.0 * rows_height([name for name, _ in here], panel_width(ax)))
+            ax = panel(ax)
+            names = [name for name, _ in here]
+            each = 72.0 * rows_height(names, panel_width(ax)) / len(names)
+            fit_height(ax, each * (len(names) + _ABOVE))
             titles = {"x": _plot_rows(ax, rows, only, value, axis, bounds)}
         else:
             one_row_each(rows, (x, "system", column), "plot_differences")
@@ -253,7 +259,8 @@ def _plot_rows(
             ax.hlines(place, *draws[row], color=colour(index), lw=5.0, alpha=0.25)
         if ends is not None:
             at = np.array([float(place)])
-            draw_bars(ax, at, ends[[row]], ink=colour(index), along="x", cap=0.0, lw=1.4)
+            look = {"ink": colour(index), "along": "x", "cap": 0.0, "lw": 1.4}
+            draw_bars(ax, at, ends[[row]], past=_NONE, **look)
         mark = MARKERS[index % len(MARKERS)]
         ax.plot(middle, place, marker=mark, color=colour(index), ls="none")
     name_rows(ax, [name for name, _ in lines], above=2)
@@ -307,7 +314,7 @@ def _plot_lines(
     fits = set_axis(ax, "y", axis, numbers, room=open_room(whole, room), from_zero=False)
     ax.axhline(0.0, color="#333333", lw=0.9)
     series = kept(series, only)
-    draw_series(ax, series, places, value, bars=True, bounds=bounds)
+    draw_series(ax, series, places, value, bars=True, bounds=bounds, past=_NONE)
     missing = [~np.isfinite(one.rows[value].to_numpy(dtype=np.float64)) for one in series]
     words = _reasons([one.rows[lost] for one, lost in zip(series, missing, strict=True)])
     draw_strip(ax, strip_of(series, places, missing, words, inset=_FOOT), top=False)

@@ -27,6 +27,7 @@ __all__ = [
     "StudyFigure",
     "describe",
     "dress",
+    "fit_height",
     "need_height",
     "panel",
     "panel_width",
@@ -64,6 +65,7 @@ class StudyFigure(Figure):
     panels: list[Axes]
     _rows: int
     _each: float
+    _fitted: bool = False
     _above: float
     _title: str
     _mark: str
@@ -79,6 +81,12 @@ class StudyFigure(Figure):
         """The title above all panels, or that of the only panel; one line."""
         alone = self.panels[0].get_title(loc="left") if len(self.panels) == 1 else ""
         return self._title or alone.replace("\n", " ")
+
+    def mark_below(self) -> None:
+        """Move the title of the only panel above the mark of the figure."""
+        if self._mark and not self._title and self.heading:
+            self.entitle(self.heading)
+            self.panels[0].set_title("", loc="left")
 
     def describe(self, *sentences: str) -> None:
         """Add sentences that the caption does not contain yet; the figure grows accordingly."""
@@ -107,6 +115,12 @@ class StudyFigure(Figure):
         if not self._title:
             self._title = title
             self.describe()
+
+    def fit(self, height: float) -> None:
+        """Set the height of each panel (inches), including its labels; the highest one decides."""
+        self._each = max(self._each, height) if self._fitted else height
+        self._fitted = True
+        self.set_size_inches(self.get_figwidth(), self._rows * self._each + self._above)
 
     def grow(self, height: float) -> None:
         """Set a minimum height of each panel (inches), including its labels."""
@@ -203,6 +217,12 @@ def need_height(ax: Axes, points: float) -> None:
     """Make the panels of a :class:`StudyFigure` high enough for axes of this height in points."""
     if isinstance(ax.figure, StudyFigure):
         ax.figure.grow((points + _AROUND) / 72.0)
+
+
+def fit_height(ax: Axes, points: float) -> None:
+    """Give the panels of a :class:`StudyFigure` this height of their axes, in points."""
+    if isinstance(ax.figure, StudyFigure):
+        ax.figure.fit((points + _AROUND) / 72.0)
 
 
 def panel_width(ax: Axes) -> float:

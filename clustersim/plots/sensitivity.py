@@ -99,12 +99,14 @@ def plot_indices(
         place = np.arange(len(rows), dtype=np.float64)
         numbers = rows[[kind for kind, *_ in _KINDS]].to_numpy(dtype=np.float64)
         reach = [0.0, 1.0, *numbers[np.isfinite(numbers)]]
-        ax.set_xlim(min(reach) - 0.15, max(reach) + 0.03)
+        ax.set_xlim(min(reach) - 0.15, max(reach) + 0.15)
         for line, (kind, ink, marker, shift, words) in enumerate(_KINDS):
             middle = rows[kind].to_numpy(dtype=np.float64)
             ends = ends_of_rows(rows, kind, bounds=(0.0, 1.0))
             if ends is not None:
-                draw_bars(ax, place + shift, ends, ink=ink, along="x", cap=0.0, lw=1.2)
+                draw_bars(
+                    ax, place + shift, ends, ink=ink, along="x", past=(0.0, 1.0), cap=0.0, lw=1.2
+                )
                 describe(ax, "Bars: 95 % intervals.")
                 if ends.is_open:
                     describe(ax, _OPEN)

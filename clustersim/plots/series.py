@@ -187,6 +187,7 @@ def draw_series(
     *,
     bars: bool = False,
     bounds: tuple[float, float] | None = None,
+    past: tuple[float, float] | None = None,
 ) -> None:
     """Draw each series as a line with its bands, or as points if x contains names.
 
@@ -208,6 +209,8 @@ def draw_series(
         Whether each point of a line has an error bar in addition to the shading.
     bounds : (float, float), optional
         Least and largest possible value; by default those of the metric.
+    past : (float, float), optional
+        Values that unbounded ends must visibly pass.
     """
     sentences: list[str] = []
     shade = _SHADES[min(len(series), len(_SHADES)) - 1]
@@ -232,9 +235,9 @@ def draw_series(
             if ends.is_open:
                 sentences.append(OPEN_BARS if alone or bars else OPEN_BANDS)
             if not alone:
-                draw_band(ax, x[part], ends, ink=one.ink, alpha=shade)
+                draw_band(ax, x[part], ends, ink=one.ink, alpha=shade, past=past)
             if alone or bars:
-                draw_bars(ax, x[part], ends, ink=one.ink, transform=beside)
+                draw_bars(ax, x[part], ends, ink=one.ink, past=past, transform=beside)
         kept = np.flatnonzero(np.isfinite(y))
         shown = slice(int(kept[0]), int(kept[-1]) + 1) if len(kept) else slice(0)
         ax.plot(

@@ -95,6 +95,7 @@ def _drawn(result: StudyResult, kind: PlotKind, plot: Plot, name: str) -> NamedF
         draw(ax=ax)
     if count > 1:
         figure.entitle(kind.title)
+    figure.mark_below()
     return NamedFigure(name, plot.title or figure.heading or kind.title, figure, kind.name)
 
 

@@ -102,8 +102,8 @@ class PlotKind:
     per_period : bool
         Whether the metrics of `y` are shown for each period.
     pictures : callable, optional
-        Takes the same arguments as `panels` and returns the entry as several entries, one for each
-        picture. By default, all panels are in one picture.
+        Function that takes the same arguments as `panels` and returns the entry as several entries,
+        one for each picture. By default, all panels are in one picture.
     file : str
         The plugin file that registers the kind; "" for a built-in kind.  Set by the registry.
 

@@ -101,6 +101,18 @@ def test_a_wait_cannot_fall_by_more_than_all_of_it():
     assert not heads(plot_differences(users, "own"), "<"), "a metric that may be negative"
 
 
+@pytest.mark.parametrize("x", [None, LOAD])
+def test_an_open_end_of_a_difference_passes_no_difference(x):
+    """An interval from below −100 % contains 0 even if the difference is large and positive."""
+    table = difference_table().query(f"`{LOAD}` == 0.9 and system == 'easy'")
+    wide = table.assign(relative=1.3, relative_low=-1.5, relative_high=4.1)
+    ax = plot_differences(wide, WAIT, x=x)
+    (head,) = heads(ax, "<" if x is None else "v")
+    tip = (head.get_xdata() if x is None else head.get_ydata())[0]
+    low = (ax.get_xlim() if x is None else ax.get_ylim())[0]
+    assert low < tip < 0
+
+
 def test_a_share_of_variance_stays_between_0_and_1():
     table = index_table()
     table.loc[0, ["first_low", "first_high", "total_high"]] = -1.7, 1.6, 2.3
@@ -108,7 +120,10 @@ def test_a_share_of_variance_stays_between_0_and_1():
     assert len(heads(ax, "<")) == 1
     assert sum(len(line.get_xdata()) for line in heads(ax, ">")) == 2
     low, high = ax.get_xlim()
-    assert -0.2 < low < 0 < 1 < high < 1.1
+    assert -0.2 < low < 0 < 1 < high < 1.2
     for bars in ax.collections:
         for path in bars.get_paths():
-            assert low < path.vertices[:, 0].min() <= path.vertices[:, 0].max() <= 1.0
+            assert low < path.vertices[:, 0].min() <= path.vertices[:, 0].max() < high
+    (below,) = heads(ax, "<")
+    assert below.get_xdata()[0] < 0, "the bar passes 0: there may be no influence"
+    assert all(at > 1 for line in heads(ax, ">") for at in line.get_xdata())

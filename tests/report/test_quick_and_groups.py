@@ -16,6 +16,7 @@ from clustersim.report.study_figures import draw_plots
 from clustersim.studies.study import define_study, load_study
 from clustersim.studies.study_result import StudyResult, load_result
 from tests.plots.test_small_multiples import LOAD, NODES, POLICY, three_parameters
+from tests.plots.test_study_legibility import assert_legible
 from tests.report.test_study_report import FIELDS
 
 EMPTY = pd.DataFrame({"code": []})
@@ -83,7 +84,10 @@ def test_the_mark_is_stored_with_the_study(tmp_path, monkeypatch, capsys):
     assert sentence in Path("out/report.html").read_text()
     result = load_result("out")
     (figure,), _ = draw_plots(result)
-    assert figure.figure._suptitle.get_text() == mark
+    assert figure.title == "Utilisation by policy"
+    assert figure.figure._suptitle.get_text() == f"Utilisation by policy\n{mark}"
+    assert not figure.figure.panels[0].get_title(loc="left")
+    assert_legible(figure.figure)
     # The same study, from the file in its folder.
     again = define_study(result.study.document())
     assert again.spec.preview == result.study.spec.preview

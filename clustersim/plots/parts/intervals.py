@@ -151,10 +151,19 @@ def _tips(ax: Axes, along: Literal["x", "y"], values: Floats, side: int) -> Floa
     return np.asarray(to_axes.inverted().transform(shares)[:, place])
 
 
-def _reaches(ax: Axes, along: Literal["x", "y"], ends: Ends) -> tuple[Floats, Floats]:
+def _starts(ends: Ends, past: tuple[float, float] | None) -> tuple[Floats, Floats]:
+    """Return where the open ends of intervals start: at their values, or at the values to pass."""
+    least, most = (np.inf, -np.inf) if past is None else past
+    return np.minimum(ends.middle, least), np.maximum(ends.middle, most)
+
+
+def _reaches(
+    ax: Axes, along: Literal["x", "y"], ends: Ends, past: tuple[float, float] | None
+) -> tuple[Floats, Floats]:
     """Return where intervals are drawn to: their ends, or the tips of open ends."""
-    low = np.where(ends.open_low, _tips(ax, along, ends.middle, -1), ends.low)
-    high = np.where(ends.open_high, _tips(ax, along, ends.middle, 1), ends.high)
+    below, above = _starts(ends, past)
+    low = np.where(ends.open_low, _tips(ax, along, below, -1), ends.low)
+    high = np.where(ends.open_high, _tips(ax, along, above, 1), ends.high)
     return low, high
 
 
@@ -165,6 +174,7 @@ def draw_bars(
     *,
     ink: str,
     along: Literal["x", "y"] = "y",
+    past: tuple[float, float] | None = None,
     transform: Any = None,
     cap: float = 4.0,
     **look: Any,
@@ -181,6 +191,8 @@ def draw_bars(
     ink : str
     along : {"x", "y"}
         Direction of the bars.
+    past : (float, float), optional
+        Values that lower and upper open ends must visibly pass, such as no difference.
     transform : Transform, optional
         By default that of the data.
     cap : float
@@ -190,7 +202,7 @@ def draw_bars(
     """
     known = ends.known
     at, ends = at[known], ends[known]
-    low, high = _reaches(ax, along, ends)
+    low, high = _reaches(ax, along, ends, past)
     base = ax.transData if transform is None else transform
     lines = ax.vlines if along == "y" else ax.hlines
     lines(at, low, high, color=ink, transform=base, **{"lw": 0.9, **look})
@@ -207,7 +219,15 @@ def draw_bars(
                 )
 
 
-def draw_band(ax: Axes, x: Floats, ends: Ends, *, ink: str, alpha: float) -> None:
+def draw_band(
+    ax: Axes,
+    x: Floats,
+    ends: Ends,
+    *,
+    ink: str,
+    alpha: float,
+    past: tuple[float, float] | None = None,
+) -> None:
     """Shade intervals along a line; toward an open end, the shading fades out.
 
     Parameters
@@ -219,14 +239,17 @@ def draw_band(ax: Axes, x: Floats, ends: Ends, *, ink: str, alpha: float) -> Non
         With an interval in each row.
     ink : str
     alpha : float
+    past : (float, float), optional
+        As for :func:`draw_bars`.
     """
+    below, above = _starts(ends, past)
     inner = (
-        np.where(ends.open_low, ends.middle, ends.low),
-        np.where(ends.open_high, ends.middle, ends.high),
+        np.where(ends.open_low, below, ends.low),
+        np.where(ends.open_high, above, ends.high),
     )
     ax.fill_between(x, *inner, color=ink, alpha=alpha, lw=0)
     for start, tip, is_open in zip(
-        inner, _reaches(ax, "y", ends), (ends.open_low, ends.open_high), strict=True
+        inner, _reaches(ax, "y", ends, past), (ends.open_low, ends.open_high), strict=True
     ):
         if not is_open.any():
             continue
