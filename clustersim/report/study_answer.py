@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.plots.study_axes import place_in_words, study_axes
@@ -179,7 +180,7 @@ def _met(result: StudyResult, metric: str) -> str:
     assert objective is not None
     tried = points[points["replications"] > 0]
     kept = tried[metric].astype(np.float64) <= objective.limit
-    sure = kept
+    sure = pd.Series(True, index=tried.index)
     if f"{metric}_high" in tried:
         high, low = (tried[f"{metric}_{end}"].astype(np.float64) for end in ("high", "low"))
         sure = (high <= objective.limit) | (low > objective.limit) | high.isna()
@@ -190,9 +191,12 @@ def _met(result: StudyResult, metric: str) -> str:
         text = "no point" if len(tried) > 1 else "no"
     else:
         text = f"{int(kept.sum())} of {len(tried)} points"
-    return text + (
-        f" ({undecided} undecided, as the interval includes the limit)" * (undecided > 0)
-    )
+    if not undecided:
+        return text
+    which = f"{undecided} of {len(tried)} are" if undecided > 1 else f"1 of {len(tried)} is"
+    if undecided == len(tried):
+        which = "all are" if len(tried) > 1 else "this is"
+    return f"{text} ({which} undecided: the 95 % interval includes the limit)"
 
 
 def _of_indices(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:

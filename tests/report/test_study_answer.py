@@ -78,9 +78,9 @@ OBJECTIVE = {"objective": {"metric": "mean_wait_s", "at_most": "2 min"}}
 def test_points_and_an_objective():
     answer = study_answer(result_of(OBJECTIVE, points=points_of([100.0, 400.0, 60.0, 125.0])))
     assert answer.sentence == (
-        "Meets the objective (mean wait ≤ 2 min): 2 of 4 points (1 undecided, as the interval "
-        "includes the limit); best: easy, offered load 0.500, with mean wait 60 s; what matters "
-        "most: offered load."
+        "Meets the objective (mean wait ≤ 2 min): 2 of 4 points (1 of 4 is undecided: the 95 % "
+        "interval includes the limit); best: easy, offered load 0.500, with mean wait 60 s; what "
+        "matters most: offered load."
     )
     assert (answer.label, answer.value) == ("mean wait, easy, offered load 0.500", "60 s")
     assert answer.interval == "95 % interval 50 to 70 s"
@@ -93,6 +93,13 @@ def test_points_and_an_objective():
         "Chance: 4 replications; the second best, fcfs, offered load 0.500, is clearly worse "
         "(100 s).",
     )
+
+
+def test_points_without_intervals_are_not_undecided():
+    points = points_of([100.0, 400.0, 60.0, 125.0]).drop(columns="mean_wait_s_high")
+    answer = study_answer(result_of(OBJECTIVE, points=points))
+    assert "(mean wait ≤ 2 min): 2 of 4 points; best:" in answer.sentence
+    assert answer.interval == ""
 
 
 @pytest.mark.parametrize(
