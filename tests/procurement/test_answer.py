@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,16 @@ def planned(folder: Path, fields: dict, *options: str) -> tuple[int, dict, str]:
     return code, content, html.unescape(re.sub(r"<[^>]+>", "", text)).replace("\xa0", " ")
 
 
-def test_the_answer_is_first_on_the_page(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    code, content, text = planned(tmp_path, {**TWO_CHIPS, "question": f"What {HOSTILE}?"})
+@pytest.fixture(scope="module")
+def two_chips(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, dict, str]:
+    """The folder, exit code, file and text of the page of a plan."""
+    folder = tmp_path_factory.mktemp("plan")
+    return folder / "out", *planned(folder, {**TWO_CHIPS, "question": f"What {HOSTILE}?"})
+
+
+def test_the_answer_is_first_on_the_page(two_chips: tuple[Path, int, dict, str]) -> None:
+    _, code, content, text = two_chips
     assert code == 0
-    assert f"page: {tmp_path / 'out' / 'report.html'}" in capsys.readouterr().out
     answer, costs = content["answer"], content["costs"]
     assert answer["sentence"].startswith("Buy ")
     assert f"for an expected cost of {answer['value']}" in answer["sentence"]
@@ -63,19 +70,22 @@ def test_the_answer_is_first_on_the_page(tmp_path: Path, capsys: pytest.CaptureF
     assert f"(code {content['versions']['code']})" in text
 
 
-def test_no_plan_and_no_page(tmp_path: Path) -> None:
+def test_no_plan_and_no_page(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     code, content, text = planned(tmp_path, {**TWO_CHIPS, "budget": "0 CNY"})
     assert code == 1
+    assert f"page: {tmp_path / 'out' / 'report.html'}" in capsys.readouterr().out
     assert content["answer"]["sentence"] == "No plan satisfies the limits."
     assert "The smallest amount missing: budget" in content["answer"]["hinges_on"][0]
     assert "Missing amounts" in text
     (tmp_path / "b").mkdir()
-    assert planned(tmp_path / "b", TWO_CHIPS, "--no-report")[2] == ""
+    assert planned(tmp_path / "b", {**TWO_CHIPS, "budget": "0 CNY"}, "--no-report")[2] == ""
 
 
-def test_the_page_of_a_folder_of_an_earlier_version(tmp_path: Path, capsys) -> None:
-    planned(tmp_path, TWO_CHIPS)
+def test_the_page_of_a_folder_of_an_earlier_version(
+    two_chips: tuple[Path, int, dict, str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     out = tmp_path / "out"
+    shutil.copytree(two_chips[0], out)
     before = (out / "report.html").read_bytes()
     assert main(["report", str(out)]) == 0
     assert (out / "report.html").read_bytes() == before

@@ -78,9 +78,9 @@ OBJECTIVE = {"objective": {"metric": "mean_wait_s", "at_most": "2 min"}}
 def test_points_and_an_objective():
     answer = study_answer(result_of(OBJECTIVE, points=points_of([100.0, 400.0, 60.0, 125.0])))
     assert answer.sentence == (
-        "Meets the objective (mean wait ≤ 2 min): 2 of 4 points (1 undecided, as the interval "
-        "includes the limit); best: easy, offered load 0.500, with mean wait 60 s; what matters "
-        "most: offered load."
+        "Meets the objective (mean wait ≤ 2 min): 2 of 4 points (1 of 4 is undecided: the 95 % "
+        "interval includes the limit); best: easy, offered load 0.500, with mean wait 60 s; what "
+        "matters most: offered load."
     )
     assert (answer.label, answer.value) == ("mean wait, easy, offered load 0.500", "60 s")
     assert answer.interval == "95 % interval 50 to 70 s"
@@ -93,6 +93,13 @@ def test_points_and_an_objective():
         "Chance: 4 replications; the second best, fcfs, offered load 0.500, is clearly worse "
         "(100 s).",
     )
+
+
+def test_points_without_intervals_are_not_undecided():
+    points = points_of([100.0, 400.0, 60.0, 125.0]).drop(columns="mean_wait_s_high")
+    answer = study_answer(result_of(OBJECTIVE, points=points))
+    assert "(mean wait ≤ 2 min): 2 of 4 points; best:" in answer.sentence
+    assert answer.interval == ""
 
 
 @pytest.mark.parametrize(
@@ -185,7 +192,7 @@ def differences_of(rows):
         ),
         (
             [(0.5, 0.4, 0.3, 0.5), (0.7, 0.6, 0.5, 0.7)],
-            "Best: fcfs, the baseline; no other system has a better mean wait; what matters most: "
+            "Best: fcfs, the baseline; easy has a clearly worse mean wait; what matters most: "
             "offered load.",
         ),
         (
@@ -201,6 +208,31 @@ def test_differences(rows, sentence):
     assert answer.sentence == sentence
     assert answer.interval.endswith("over 2 points")
     assert "Chance: 4 pairs of runs on the same random numbers each." in answer.hinges_on
+
+
+def test_systems_of_which_only_a_worse_one_differs_clearly():
+    """The best is not clearly better; the sentence names the one that is clearly worse."""
+    rows = [
+        ("a", -0.2, -0.9, 0.5),
+        ("b", 0.0, 0.0, 0.0),
+        ("c", 0.5, 0.4, 0.6),
+    ]
+    names = ["system", "relative", "relative_low", "relative_high"]
+    table = pd.DataFrame(rows, columns=names)
+    table = table.assign(metric="mean_wait_s", baseline="fcfs", pairs=4)
+    points = points_of([100.0, 400.0, 60.0, 125.0])
+    answer = study_answer(result_of(COMPARE, points=points, differences=table))
+    assert answer.sentence.startswith(
+        "No system is clearly better than fcfs in mean wait; clearly worse: c (+50 %);"
+    )
+    assert (answer.label, answer.value) == ("mean wait, c against fcfs", "+50 %")
+    assert answer.interval == "95 % interval +40 % to +60 %"
+    # Without c, no system differs: the largest difference is that of a, not that of b (0 %).
+    answer = study_answer(result_of(COMPARE, points=points, differences=table.head(2)))
+    assert answer.sentence.startswith(
+        "No system clearly differs from fcfs in mean wait; the largest difference is that of a;"
+    )
+    assert answer.next_steps[0].startswith("Add replications")
 
 
 def test_sobol_indices():

@@ -1,0 +1,225 @@
+"""Parts of the answer card of a study: what matters most, chance, and what to do next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clustersim.plots.axis import Axis, axis_of
+from clustersim.plots.study_axes import number_in_words, place_in_words, study_axes
+from clustersim.studies.study_result import StudyResult
+from clustersim.units import counted, format_percent
+
+__all__ = [
+    "MOST_NAMED",
+    "SAME",
+    "Effect",
+    "Quantity",
+    "are_apart",
+    "capital",
+    "effects_of",
+    "failures",
+    "label_of",
+    "next_steps",
+    "signed",
+    "value_text",
+    "what_chance_does",
+    "what_matters",
+]
+
+MOST_NAMED = 3
+SAME = 1e-9
+"""Numbers that differ by a smaller share are the same."""
+_MOST_VALUES = 6
+"""A numeric parameter with more values is split into quarters of its values."""
+
+_QUARTERS = ("lowest", "second", "third", "highest")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number at each point (or search) of a study, in which a better and a worse end exist.
+
+    Attributes
+    ----------
+    table : DataFrame
+        Rows with a finite number.
+    column : str
+    axis : Axis
+    parameters : list of str
+        Parameters that vary in the table.
+    more : bool
+        Whether more is better.
+    """
+
+    table: pd.DataFrame
+    column: str
+    axis: Axis
+    parameters: list[str]
+    more: bool
+
+    def ordered(self) -> pd.DataFrame:
+        """Return the rows with the best first."""
+        return self.table.sort_values(self.column, ascending=not self.more, kind="stable")
+
+    def texts(self, *values: float) -> list[str]:
+        """Return numbers as text with a unit, which is the same for all of them."""
+        if self.axis.dimension == "ratio" and self.column == "capacity":
+            return [number_in_words(value, self.axis) for value in values]
+        first = values[:1] if values[0] else values
+        fits = self.axis if self.axis.unit else self.axis.fitted(list(first))
+        return [f"{fits.number(value)} {fits.unit}".strip() for value in values]
+
+    def interval(self, row: Mapping[Any, Any]) -> str:
+        """Return the ends of the 95 % interval of a row as text; "" if it has no finite ends."""
+        ends = [float(row.get(f"{self.column}{end}", math.nan)) for end in ("_low", "_high")]
+        if not all(map(math.isfinite, ends)):
+            return ""
+        _, low, high = self.texts(float(row[self.column]), *ends)
+        unit = self.axis.unit or low.partition(" ")[2]
+        return f"{low.removesuffix(unit).strip()} to {high}"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How far the mean of a number moves with one parameter."""
+
+    parameter: str
+    low: float
+    high: float
+    at_low: str
+    at_high: str
+
+    @property
+    def size(self) -> float:
+        return self.high - self.low
+
+
+def effects_of(quantity: Quantity, axes: Mapping[str, Axis]) -> list[Effect]:
+    """Return the effect of each parameter, averaged over the others, the largest first."""
+    found = []
+    for name in quantity.parameters:
+        column = quantity.table[name]
+        numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+        axis = axes.get(name, axis_of(name))
+        if numeric and column.nunique() > _MOST_VALUES:
+            quarters = [f"the {word} quarter of its values" for word in _QUARTERS]
+            groups = pd.qcut(column.rank(method="first"), 4, labels=quarters).astype(str)
+        elif numeric:
+            groups = column.map(lambda value, axis=axis: axis.text(float(value), 6))
+        else:
+            groups = column.map(str)
+        means = quantity.table.groupby(groups, sort=False)[quantity.column].mean()
+        if len(means) > 1:
+            low, high = float(means.min()), float(means.max())
+            if high - low > SAME * max(abs(low), abs(high)):
+                found.append(Effect(name, low, high, str(means.idxmin()), str(means.idxmax())))
+    return sorted(found, key=lambda effect: -effect.size)
+
+
+def what_matters(
+    quantity: Quantity, effects: Sequence[Effect], axes: Mapping[str, Axis]
+) -> Iterator[str]:
+    """Yield a sentence for each of the two parameters that matter most."""
+    for effect in effects[:2]:
+        label = axes.get(effect.parameter, axis_of(effect.parameter)).label
+        low, high = quantity.texts(effect.low, effect.high)
+        others = ", averaged over the other parameters" if len(quantity.parameters) > 1 else ""
+        yield (
+            f"{capital(label)}: {quantity.axis.label} is {low} with {effect.at_low} and {high} "
+            f"with {effect.at_high}{others}."
+        )
+
+
+def label_of(effects: Sequence[Effect], axes: Mapping[str, Axis]) -> str:
+    name = effects[0].parameter
+    return axes.get(name, axis_of(name)).label
+
+
+def value_text(quantity: Quantity, row: Mapping[Any, Any]) -> str:
+    return quantity.texts(float(row[quantity.column]))[0]
+
+
+def what_chance_does(
+    result: StudyResult, quantity: Quantity, rows: Sequence[Mapping[Any, Any]]
+) -> Iterator[str]:
+    """Yield what chance does to the answer: replications, and whether the best is clearly best."""
+    best = rows[0]
+    own = result.runs[result.runs["status"] == "finished"]
+    count = int(best["replications"]) if "replications" in best else own["replication"].nunique()
+    text = f"Chance: {counted(count, 'replication')}"
+    if len(rows) > 1 and (apart := are_apart(quantity, best, rows[1])) is not None:
+        axes = study_axes(result)
+        second = place_in_words(result, rows[1], axes)
+        verb = "is clearly worse" if apart else "may be as good"
+        text += f"; the second best, {second}, {verb} ({value_text(quantity, rows[1])})"
+    yield f"{text}."
+    yield from failures(result)
+
+
+def failures(result: StudyResult) -> list[str]:
+    failed = int((result.runs["status"] == "failed").sum())
+    return [f"Failures: {failed} of {len(result.runs)} runs failed and are left out."] * (
+        failed > 0
+    )
+
+
+def are_apart(
+    quantity: Quantity, best: Mapping[Any, Any], second: Mapping[Any, Any]
+) -> bool | None:
+    """Return whether the intervals of two rows do not overlap; None without intervals."""
+    ends = [float(row.get(f"{quantity.column}{end}", math.nan))
+            for row in (best, second) for end in ("_low", "_high")]  # fmt: skip
+    if any(map(math.isnan, ends)):
+        return None
+    return ends[0] > ends[3] if quantity.more else ends[1] < ends[2]
+
+
+def next_steps(
+    result: StudyResult,
+    quantity: Quantity,
+    rows: Sequence[Mapping[Any, Any]],
+    *,
+    clear: bool | None = None,
+) -> Iterator[str]:
+    """Yield what to do next."""
+    spec = result.study.spec
+    if (result.runs["status"] == "failed").any():
+        yield "Read the error of the failed runs (below), correct it, and continue with --resume."
+    apart = clear
+    if clear is None and len(rows) > 1:
+        apart = are_apart(quantity, rows[0], rows[1])
+    few = int(result.points["replications"].max()) < 2
+    if few:
+        yield "Set replications to 2 or more: one replication has no interval between runs."
+    elif apart is False:
+        yield "Add replications (replications: N, then --resume) to separate the best points."
+    if spec.objective is not None and quantity.column != "capacity":
+        limit = spec.objective.limit
+        met = quantity.table[quantity.column].astype(np.float64) <= limit
+        if not met.any():
+            yield "Add capacity, reduce the load, or relax the objective: no point meets it."
+        elif met.all():
+            yield "Increase the load or reduce the fleet to find where the objective is missed."
+    if quantity.column == "capacity" and spec.capacity is not None:
+        low, high = spec.capacity.between
+        at_edge = [row for row in rows if float(row["capacity"]) >= 0.98 * high
+                   or float(row["capacity"]) <= low]  # fmt: skip
+        if at_edge:
+            yield "Widen the range of the search: a capacity is at its edge."
+    if apart is not False and not few:
+        yield "Check the assumptions below; then vary the ones that you doubt in a further study."
+
+
+def signed(share: float) -> str:
+    text = format_percent(abs(share), 0 if abs(share) >= 0.1 or share == 0 else 1)
+    return f"{'+' if share >= 0 else '−'}{text}"
+
+
+def capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
