@@ -303,14 +303,16 @@ class Plot(FileModel):
         None, description="one or more metrics; in a heat map, a parameter"
     )
     by: Text | None = Field(
-        None, description="parameter; the plot has one line for each of its values"
+        None,
+        description="parameter; the plot has one line for each of its values, and a panel for each "
+        "value of further parameters",
     )
     value: Text | None = Field(None, description="metric that a heat map shows")
     title: str | None = Field(None, description="title; by default derived from the axes")
 
     @property
     def ys(self) -> list[str]:
-        """Quantities on the vertical axis, one panel each."""
+        """Quantities on the vertical axis, one picture each."""
         return [self.y] if isinstance(self.y, str) else list(self.y or [])
 
     @property

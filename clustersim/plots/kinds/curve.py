@@ -34,7 +34,7 @@ def _curves(result: StudyResult, plot: Plot) -> list[Panel]:
 KIND = PlotKind(
     name="curve",
     title="Curves",
-    description="Metrics against a parameter or metric, with a line for each value of the others.",
+    description="Metrics against a parameter or metric; the others differ by line and by panel.",
     panels=_curves,
     takes=("x", "y", "by"),
     needs=("x",),
