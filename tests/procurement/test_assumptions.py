@@ -404,7 +404,7 @@ def test_paid_and_charged_are_reported_apart(scenarios: str) -> None:
     # Of 4 years a purchase of the first quarter is charged for two, one of the second for one.
     quarters = schedule.bought * plan.problem.price * np.array([2.0, 1.0])[:, None]
     assert charged == pytest.approx(quarters.sum(axis=(1, 2)) / 16)
-    amount = r"([\d.]+) million CNY(?: to ([\d.]+) million CNY)?"
+    amount = r"([\d.]+)(?: to ([\d.]+))? million CNY"
     said = re.search(
         f"The price of the purchases is {amount}. The cost includes {amount} of it, "
         "the depreciation within 2 quarters; the rest is the value left",
