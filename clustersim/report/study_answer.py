@@ -31,7 +31,7 @@ _QUARTERS = ("lowest", "second", "third", "highest")
 
 @dataclass(frozen=True)
 class _Quantity:
-    """A number at each point (or search) of a study, in which a better and a worse end exist.
+    """A number at each point (or search) of a study, of which either more or less is better.
 
     Attributes
     ----------
@@ -291,7 +291,7 @@ def _met(result: StudyResult, metric: str) -> str:
     else:
         text = f"{int(kept.sum())} of {len(tried)} points"
     return text + (
-        f" ({undecided} undecided, as the interval includes the limit)" * (undecided > 0)
+        f" ({undecided} undecided, because the interval includes the limit)" * (undecided > 0)
     )
 
 
@@ -345,7 +345,9 @@ def _of_differences(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
         sentence += f"; what matters most: {_label_of(effects, axes)}"
     pairs = int(own["pairs"].min())
     hinges = [*_matters(quantity, effects, axes)]
-    hinges.append(f"Chance: {counted(pairs, 'pair')} of runs on the same random numbers each.")
+    hinges.append(
+        f"Chance: {counted(pairs, 'pair')} of runs, each pair on the same random numbers."
+    )
     hinges += _failed(result)
     return Answer(
         f"{_capital(sentence)}.",
@@ -375,7 +377,7 @@ def _of_indices(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
     more = (
         "Draw a larger sample: the interval is too wide to rank the parameters."
         if wide
-        else f"Measure or decide {names[0]} first: it leaves most of the uncertainty."
+        else f"Measure or decide {names[0]} first: it causes most of the uncertainty."
     )
     alone = f"{format_percent(float(first['first']), 0)} of the variance"
     return Answer(
@@ -444,7 +446,7 @@ def _next_steps(
         apart = _apart(quantity, rows[0], rows[1])
     few = int(result.points["replications"].max()) < 2
     if few:
-        yield "Set replications to 2 or more: one replication has no interval between runs."
+        yield "Set replications to 2 or more: a single replication gives no interval."
     elif apart is False:
         yield "Add replications (replications: N, then --resume) to separate the best points."
     if spec.objective is not None and quantity.column != "capacity":

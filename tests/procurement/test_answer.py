@@ -54,7 +54,7 @@ def test_the_answer_is_first_on_the_page(tmp_path: Path, capsys: pytest.CaptureF
         "Cost by scenario",
         "Assumptions of the plan",
         "From the catalogue",
-        "The same plan follows from this command",
+        "This command makes the same plan",
         "clustersim plan",
     ]
     places = [text.index(each) for each in words]

@@ -78,7 +78,7 @@ OBJECTIVE = {"objective": {"metric": "mean_wait_s", "at_most": "2 min"}}
 def test_points_and_an_objective():
     answer = study_answer(result_of(OBJECTIVE, points=points_of([100.0, 400.0, 60.0, 125.0])))
     assert answer.sentence == (
-        "Meets the objective (mean wait ≤ 2 min): 2 of 4 points (1 undecided, as the interval "
+        "Meets the objective (mean wait ≤ 2 min): 2 of 4 points (1 undecided, because the interval "
         "includes the limit); best: easy, offered load 0.500, with mean wait 60 s; what matters "
         "most: offered load."
     )
@@ -200,7 +200,7 @@ def test_differences(rows, sentence):
     answer = study_answer(result_of(COMPARE, points=points, differences=differences_of(rows)))
     assert answer.sentence == sentence
     assert answer.interval.endswith("over 2 points")
-    assert "Chance: 4 pairs of runs on the same random numbers each." in answer.hinges_on
+    assert "Chance: 4 pairs of runs, each pair on the same random numbers." in answer.hinges_on
 
 
 def test_sobol_indices():
