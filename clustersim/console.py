@@ -1,9 +1,10 @@
 """The output of a command: text for people, or one JSON document for programs.
 
 A command prints its text with ``print``.  ``--json`` and ``--quiet`` drop this text: within
-:func:`printing`, everything that is printed on stdout goes nowhere, also what a policy or metric of
-the user prints.  So stdout contains the JSON document and nothing else.  Errors, notes
-(:func:`~clustersim.notes.note`), :func:`warn` and :func:`repeat` still reach the user, on stderr.
+:func:`printing`, everything that is printed on stdout is discarded, including what a policy or
+metric of the user prints.  Stdout then contains the JSON document and nothing else.  Errors, notes
+(:func:`~clustersim.notes.note`), and what :func:`warn` and :func:`repeat` print still reach the
+user, on stderr.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def warn(text: str) -> None:
 
 
 def repeat(text: str) -> None:
-    """Print on stderr a part of the text that is about something wrong, if the text is dropped."""
+    """Print a part of the text, about something wrong, again on stderr if the text is dropped."""
     if not _mode.text:
         print(text, file=sys.stderr, flush=True)
 
@@ -115,5 +116,5 @@ def write_json(content: Any) -> None:
 
 
 def write_document(text: str) -> None:
-    """Write a document that is meant for a file on stdout, also with ``--quiet``."""
+    """Write a document, such as a schema, on stdout, also with ``--quiet``."""
     print(text, end="", file=_mode.stdout, flush=True)

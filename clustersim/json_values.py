@@ -22,8 +22,8 @@ def plain(value: Any) -> Any:
     Parameters
     ----------
     value : object
-        A number, text, path, mapping, sequence, set, dataclass, array or table; a table becomes a
-        list of its rows.  Any other object becomes its text.
+        A number, text, path, mapping, sequence, set, dataclass, array or table.  A table becomes a
+        list of its rows.  Any other object is converted to text.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def plain_rows(table: Any) -> list[dict[str, Any]]:
 
 
 def _of_library(value: Any) -> Any:
-    """Convert an object of NumPy or pandas; anything else becomes its text."""
+    """Convert an object of NumPy or pandas; anything else is converted to text."""
     import numpy as np
     import pandas as pd
 

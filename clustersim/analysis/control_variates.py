@@ -13,7 +13,7 @@ the efficiency of Monte Carlo simulations", Management Science 27, 1981).
 With few replications and skewed results, standard errors are too small.  They are therefore
 computed from residuals divided by one minus their leverage (HC3; MacKinnon and White, "Some
 heteroskedasticity-consistent covariance matrix estimators with improved finite sample properties",
-Journal of Econometrics 29, 1985).  Without a control, the leverage is one over the number of
+Journal of Econometrics 29, 1985).  Without a control, the leverage is one divided by the number of
 replications.
 """
 
@@ -32,7 +32,7 @@ __all__ = ["Control", "Estimate", "controlled", "jackknife", "jackknife_log"]
 LEAST_REPLICATIONS = 5
 """Smallest number of replications with which a control variate is used."""
 FAR = math.log(1000.0)
-"""Distance on the logarithmic scale from which the end of an interval is not stated."""
+"""An end that is at least this far from the value on the logarithmic scale is not stated."""
 LEAST_EXPLAINED = 0.5
 """Smallest share of the variance that a control variate must explain to be used."""
 
@@ -137,7 +137,7 @@ def controlled(
 ) -> tuple[Floats, Floats, Floats, Floats, Bools]:
     """Return statistics and their intervals with a control variate for each.
 
-    Student's t has one degree of freedom less than without a control, because the coefficient is
+    Student's t has one degree of freedom fewer than without a control, because the coefficient is
     estimated from the same replications.
 
     Parameters
@@ -159,7 +159,7 @@ def controlled(
 
     Examples
     --------
-    The control explains everything except for a small rest:
+    The control explains all but a small part of the noise:
 
     >>> noise = np.array([1.0, -2.0, 3.0, 0.0, -1.0, 5.0])
     >>> rest = np.array([0.1, -0.1, 0.0, 0.1, -0.1, 0.0])

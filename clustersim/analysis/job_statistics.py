@@ -54,7 +54,7 @@ def metric_over_jobs(
     Returns
     -------
     plain, controlled : Estimate, Estimate or None
-        None instead of both for any other metric, or if a run has no value or no sample.
+        None instead of this pair for any other metric, or if a run has no value or no sample.
 
     Examples
     --------
@@ -95,11 +95,12 @@ def job_quantile(
     Returns
     -------
     plain : Estimate
-        With the jackknife on a logarithmic scale.  An end beyond all values that were seen is
-        infinite (the upper one) or the smallest value (the lower one).
+        With the jackknife on a logarithmic scale.  If the upper end is above all values of the
+        runs, it is replaced by infinity.  If the lower end is below all of them, it is replaced by
+        the smallest.
     controlled : Estimate or None
-        The interval contains each limit whose controlled share above it may be ``1 - q`` (see
-        :func:`share_above`).  None if no control variate can be used.
+        The interval contains each limit for which the interval of the controlled share above it
+        (see :func:`share_above`) contains ``1 - q``.  None if no control variate can be used.
 
     Examples
     --------
@@ -130,7 +131,7 @@ def job_quantile(
 def _controlled_shares(
     runs: Sequence[Samples], pooled: Pooled, limits: Floats
 ) -> tuple[Floats, Floats, Floats, Floats, Bools]:
-    """Return the controlled shares above some limits; the plain ones if a control is unusable."""
+    """Return the controlled shares above some limits; the plain ones where it is unusable."""
     found = pooled.above(limits)
     unfinished = Pooled([run["unfinished_work_s"] for run in runs])
     amounts = unfinished.at(1.0 - found[0])
@@ -202,8 +203,8 @@ def share_above(
 ) -> tuple[Estimate, Estimate | None]:
     """Return the share of the jobs of all runs whose quantity is above a limit.
 
-    The control is the share of jobs that met more unfinished work than an amount that is exceeded
-    equally often in these runs.
+    The control is the share of jobs before which there is more unfinished work than a certain
+    amount.  In these runs, this amount is exceeded as often as the limit.
 
     Parameters
     ----------

@@ -72,7 +72,7 @@ class Sample:
         return float(np.interp(value, self.values, LEVELS, left=0.0, right=1.0))
 
     def levels_of(self, values: Floats) -> Floats:
-        """Return the probability at each of some values: halfway up where several jobs have it."""
+        """Return the probability at each value; where several jobs have it, that of the middle."""
         if self._is_whole:
             sides = (np.searchsorted(self.values, values, side=side) for side in ("left", "right"))
             below, up_to = sides

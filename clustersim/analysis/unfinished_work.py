@@ -3,9 +3,10 @@
 Jobs wait because work arrives in lumps. The simplest model of this is one server that does the work
 of the whole fleet: the *unfinished work* rises by the work of each job at its submission and falls
 by one second each second. It ignores gangs, placement and policies, so it does not predict waits.
-But most of the randomness of a simulated wait is already in the unfinished work of the same jobs,
-and its stationary distribution is known without simulation. So it is an ideal control variate
-(Law, "Simulation Modeling and Analysis", section 11.4; "external control variates").
+However, most of the randomness of a simulated wait is already in the unfinished work of the same
+jobs, and the stationary distribution of this work is known without simulation. This makes it an
+ideal control variate (Law, "Simulation Modeling and Analysis", section 11.4; "external control
+variates").
 
 Work is measured in fleet-seconds: 1 is what the whole fleet can do in a second.
 """
@@ -165,8 +166,8 @@ def stationary_sample(
 def _lattice(mean_below: Floats, step: float) -> Floats:
     """Return probabilities on a lattice with the same mean, from E[min(X, edge)] at its edges.
 
-    Each value is divided between its two neighbours on the lattice.  What lies beyond the last edge
-    is put there.
+    The probability of each value is divided between its two neighbours on the lattice.  The
+    probability of values beyond the last edge is added to the last cell.
     """
     tail = np.diff(mean_below) / step
     probability = np.empty(len(tail))

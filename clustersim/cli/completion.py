@@ -18,7 +18,7 @@ __all__ = ["add_completers", "complete"]
 Completer = Callable[..., list[str]]
 YAML = ("yaml", "yml")
 _KEY_OF = {"study": "base", "plan": "quarters"}
-"""Top-level keys that tell a study and a plan from a scenario."""
+"""Top-level keys that distinguish studies and plans from scenarios."""
 
 
 def complete(parser: argparse.ArgumentParser) -> None:

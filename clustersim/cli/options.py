@@ -46,7 +46,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--quiet",
         action="store_true",
-        help="print no text and no progress; errors and notes about something wrong stay on stderr",
+        help="print no text and no progress; stderr keeps errors and notes about something wrong",
     )
 
 
@@ -86,7 +86,7 @@ class _Renamed(argparse.Action):
 
 
 def add_changes(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add ``--set``, which may be repeated, for fields of `what`."""
+    """Add ``--set``, which may be repeated; `what` completes its help text."""
     parser.add_argument(
         "--set",
         dest="changes",

@@ -38,7 +38,8 @@ __all__ = [
 ]
 
 _MOST_STEPS, _BINS, _UTILISATION_BINS = 600, 400, 80
-"""A step function with more steps is shown by its mean and largest value in this many bins."""
+"""A queue with more steps than the first number is shown by its mean and largest value in as many
+bins as the second.  The third is the number of bins of the utilisation."""
 _MOST_POOLS = 5
 _QUANTILES = (("median", "o"), ("p90", "s"), ("p95", "^"))
 """Names and markers of the quantiles that are drawn."""

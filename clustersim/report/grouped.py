@@ -15,8 +15,9 @@ _FEWEST = 3
 def grouped(result: StudyResult, frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Return a table with its rows in groups, and the number of its first columns that group them.
 
-    The parameters come first, the compared one last of them, so that the rows of a group show the
-    systems that are compared.  With fewer than three parameters, the table is unchanged.
+    The parameters come first.  The compared parameter is the last of them, so that the rows of a
+    group show the systems that are compared.  With fewer than three parameters, the table is
+    unchanged.
 
     Parameters
     ----------

@@ -25,10 +25,10 @@ PLAN_FILE = "plan.json"
 _TITLES = {
     "purchases": (
         "Purchases",
-        "Nodes and chips bought, and those then in place; rows without purchases are left out.",
+        "Nodes and chips bought, and totals then in place; rows without purchases are left out.",
     ),
     "costs": ("Costs", "Cost of each scenario; the spending is the price of the purchases."),
-    "allocation": ("Allocation", "Nodes of each chip that work for each class of jobs."),
+    "allocation": ("Allocation", "Nodes of each chip that run each class of jobs."),
     "shadow_prices": (
         "Shadow prices",
         "Saving in expected cost per additional unit of a limit, for small changes; for a demand, "
@@ -41,7 +41,7 @@ _TITLES = {
     "reference_fleet": ("Fleet at the end of the plan", "Compared with the reference fleet."),
 }
 _LEFT_OUT = {"purchases": "nodes", "shadow_prices": "saves_cny"}
-"""Columns of tables of which the page leaves out the rows with 0."""
+"""Column by table; the page leaves out the rows in which the column is 0."""
 _MOST_ROWS = 60
 
 
@@ -167,7 +167,7 @@ def _reproduction(content: Mapping[str, Any]) -> Iterator[str | Listing]:
     """Yield the command that makes the same plan, its question and the versions."""
     used = content.get("versions", {})
     yield (
-        f"The same plan follows from this command with clustersim {used.get('clustersim', '')} "
+        f"This command makes the same plan with clustersim {used.get('clustersim', '')} "
         f"(code {used.get('code', 'unknown')}). The seed is part of the question."
     )
     command = content.get("command") or (

@@ -129,12 +129,12 @@ def _question(result: Result) -> str:
 def _waits(tables: RunTables) -> list[str | Figure | Table]:
     waits = tables.waits_by_size
     if waits.empty:
-        return ["No job was submitted that can run."]
+        return ["No job that can run was submitted."]
     figure = draw_size_waits(waits)
     table = Table(
         "Waits until the first start, by job size",
         waits,
-        "The wait of a job that had not started counts until the end of the run.",
+        "For a job that had not started, the wait is counted until the end of the run.",
         labels=_WAIT_LABELS,
         formats={"waited": format_percent},
         file="waits_by_size.parquet",
@@ -251,7 +251,7 @@ def _reproduction(facts: Mapping[str, Any]) -> Iterator[str | Listing]:
     used = facts.get("versions", {})
     seed = f" and the seed {facts['seed']}" if "seed" in facts else ""
     yield (
-        f"The same tables follow from this command with clustersim {used.get('clustersim', '')} "
+        f"This command makes the same tables with clustersim {used.get('clustersim', '')} "
         f"(code {used.get('code', 'unknown')}){seed}."
     )
     if command := _command(facts):

@@ -217,7 +217,7 @@ def _of_indices(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
     more = (
         "Draw a larger sample: the interval is too wide to rank the parameters."
         if wide
-        else f"Measure or decide {names[0]} first: it leaves most of the uncertainty."
+        else f"Measure or decide {names[0]} first: it causes most of the uncertainty."
     )
     alone = f"{format_percent(float(first['first']), 0)} of the variance"
     return Answer(

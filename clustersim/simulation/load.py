@@ -37,7 +37,7 @@ class OfferedWork:
     """The work that the jobs of a workload model offer to a fleet.
 
     Work is counted in fleet-seconds: one fleet-second is what the whole fleet can do in a second.
-    A job counts with the cost of its cheapest use of the fleet, in the prices (dual variables) of
+    The work of a job is the cost of its cheapest use of the fleet at the prices (dual variables) of
     the linear program that divides the jobs among the partitions.  The mean work of a job is
     therefore ``1 / rate_per_s``.
 
@@ -193,8 +193,8 @@ def _solve(
 ) -> tuple[float, Floats]:
     """Return the largest arrival rate (jobs/s) for which no partition is overloaded.
 
-    The second value is the work of a job of each kind in fleet-seconds; the shares weight it to
-    ``1 / rate``.
+    The second value is the work of a job of each kind in fleet-seconds.  Its mean, weighted by the
+    shares, is ``1 / rate``.
 
     The variables of the linear program are the arrival rate and, for each kind of job and each
     partition that it can use, the rate at which jobs of this kind start on the partition.

@@ -59,10 +59,10 @@ def capacities_table(
         The other parameters, ``capacity`` (value of the searched parameter at which the objective
         is just met; see :func:`~clustersim.studies.objective.measured_at`), ``capacity_low`` and
         ``capacity_high`` (95 %, from the error and the slope of the measurement at the capacity;
-        see :class:`~clustersim.analysis.root_search.RootSearch`), ``capacity_plain`` with
-        its ends (without a control variate), ``jobs_per_day`` offered at the capacity, with the
-        ends of its interval, ``runs`` and ``note``.  With draws, ``_draw_low`` and ``_draw_high``
-        are the 5th and 95th percentile of the capacities of the draws.
+        see :class:`~clustersim.analysis.root_search.RootSearch`), ``capacity_plain`` (without a
+        control variate) with the ends of its interval, ``jobs_per_day`` (offered at the capacity)
+        with the ends of its interval, ``runs`` and ``note``.  With draws, ``_draw_low`` and
+        ``_draw_high`` are the 5th and 95th percentile of the capacities of the draws.
     """
     rows = [
         {**values, **_capacity(group, search, objective, samples)}
@@ -173,9 +173,10 @@ def gains_table(
 ) -> pd.DataFrame:
     """Compare the capacities of systems under common random numbers.
 
-    Each capacity is the crossing of the curve over all replications, interpolated between the trial
-    values, with the objective.  Both systems use the same random numbers, so their difference has
-    less variance than either capacity; its interval leaves out one replication of both at a time.
+    Each capacity is the value at which the curve over all replications, interpolated between the
+    trial values, crosses the objective.  Both systems use the same random numbers, so their
+    difference has less variance than either capacity.  The jackknife computes the interval of the
+    difference; it leaves out the same replication of both systems at a time.
 
     Parameters
     ----------
@@ -190,10 +191,10 @@ def gains_table(
         The parameters other than the compared and the searched one, ``system``, ``baseline``,
         ``replications``, ``pairs`` (replications that both have at every trial value), ``gain``
         (capacity of the system minus capacity of the baseline) with ``gain_low`` and ``gain_high``
-        (95 %, jackknife; NaN if a capacity lies beyond the trial values), and ``same_jobs``.  The
-        latter is true if both systems are offered the same jobs per day at equal values of the
-        searched parameter.  For an offered load, it is false if the compared parameter changes the
-        capacity of the fleet.
+        (95 %, jackknife; NaN if a capacity lies beyond the trial values), and ``same_jobs``.  This
+        is true if both systems are offered the same jobs per day at equal values of the searched
+        parameter.  For an offered load, it is false if the compared parameter changes the capacity
+        of the fleet.
     """
     finished = runs[(runs["status"] == "finished") & (runs["draw"] == POSTERIOR_MEAN)]
     rows = []

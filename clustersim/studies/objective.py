@@ -39,7 +39,7 @@ NEEDED = ("backlog_growth", "offered_load", *CONTROL_METRICS)
 
 
 def root_search(search: CapacitySearch, objective: Objective, *, given: int = 0) -> RootSearch:
-    """Return the root search of a study; `given` counts the values that are tried in any case."""
+    """Return the root search of a study; `given` is the number of values tried in any case."""
     low, high = search.between
     q = _quantity(objective)[1]
     return RootSearch(

@@ -312,7 +312,7 @@ class Plot(FileModel):
 
     @property
     def ys(self) -> list[str]:
-        """Quantities on the vertical axis, one picture each."""
+        """Quantities on the vertical axis; each has its own picture."""
         return [self.y] if isinstance(self.y, str) else list(self.y or [])
 
     @property

@@ -18,8 +18,10 @@ from clustersim.units import format_duration
 __all__ = ["UNKNOWN", "RequestState", "TimeLeft", "TimedRun", "time_left"]
 
 SLOW, SLOWEST = 0.25, 0.1
-"""Further runs of a search are assumed to take as long as the first share of its slow runs, and
-runs of a request without a finished run as long as the second share of all slow runs."""
+"""Shares of runs that count as slow.  A run that a request may still need is assumed to take as
+long as the mean of the slow runs of this request (first share).  A run of a request without a
+finished run is assumed to take as long as the mean of the slow runs of all requests (second
+share)."""
 MARGIN = 1.25
 """Factor on both ends for changes in the speed of the machine and for scatter of the durations."""
 WARM = 2
@@ -28,7 +30,8 @@ MEASURED = 0.5
 """If a smaller share of the requests has a finished run, the upper end is unknown.  If this share
 of the requests is finished, the others are expected to need as many runs as these did."""
 RECENT, MOST_OVERHEAD = 8, 3.0
-"""Number of recent runs per worker that show the overhead between runs, and its largest factor."""
+"""Number of recent runs per worker from which the overhead between runs is computed, and the
+largest factor for this overhead."""
 NARROW = 1.6
 """A range whose ends differ by at most this factor is shown as one number, the middle."""
 
@@ -129,11 +132,10 @@ def time_left(requests: Sequence[RequestState], *, workers: int) -> TimeLeft:
 
     The lower end counts the runs that are known to be needed, as if those under way were almost
     done.  Each takes as long as the mean of the runs of its request, or of all runs if its request
-    has none.  The upper end counts the
-    largest number of runs that open requests may need.  A run that is not known yet takes as long
-    as the slowest quarter of the runs of its request.  A run of a request without a finished run
-    takes as long as the slowest tenth of all runs.  Both ends include the time between runs, and a
-    margin.
+    has none.  The upper end counts the largest number of runs that open requests may need.  A run
+    that is not known yet takes as long as the slowest quarter of the runs of its request.  A run of
+    a request without a finished run takes as long as the slowest tenth of all runs.  Both ends
+    include the time between runs and a margin.
 
     Parameters
     ----------
@@ -150,7 +152,7 @@ def time_left(requests: Sequence[RequestState], *, workers: int) -> TimeLeft:
 
     Examples
     --------
-    Two points of ten runs of 3 s, of which six have been made by one worker:
+    Two points need ten runs each; one worker has made six runs of the first, each of 3 s:
 
     >>> done = [TimedRun(start, 3.0) for start in range(0, 18, 3)]
     >>> found = time_left(
@@ -229,7 +231,7 @@ def _slow(values: Sequence[float], share: float) -> float:
 
 
 def _rounded(seconds: float) -> str:
-    """Format a time with two digits in its unit, which is all that an estimate deserves."""
+    """Format a time with two significant digits; an estimate is not more accurate than that."""
     if not math.isfinite(seconds):
         return ""
     size = next((size for size in (86400.0, 3600.0, 60.0) if seconds >= 2 * size), 1.0)

@@ -21,7 +21,7 @@ Streams = Callable[[str], np.random.Generator]
 
 
 class Runtime(Protocol):
-    """Function that computes the run time of jobs with a model (the performance core).
+    """Function that computes the run time of jobs with a model (the performance model).
 
     Examples
     --------

@@ -61,7 +61,7 @@ def test_the_answer_is_first_on_the_page(two_chips: tuple[Path, int, dict, str])
         "Cost by scenario",
         "Assumptions of the plan",
         "From the catalogue",
-        "The same plan follows from this command",
+        "This command makes the same plan",
         "clustersim plan",
     ]
     places = [text.index(each) for each in words]

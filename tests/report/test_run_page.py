@@ -181,7 +181,7 @@ def test_the_answer_comes_first_and_says_what_the_tables_hold(ran: Path) -> None
             "Waits until the first start",
             "Queue length and utilisation over time",
             "Scenario: About",
-            "The same tables follow from this command",
+            "This command makes the same tables",
         )
     ]
     assert order == sorted(order)

@@ -207,7 +207,7 @@ def test_differences(rows, sentence):
     answer = study_answer(result_of(COMPARE, points=points, differences=differences_of(rows)))
     assert answer.sentence == sentence
     assert answer.interval.endswith("over 2 points")
-    assert "Chance: 4 pairs of runs on the same random numbers each." in answer.hinges_on
+    assert "Chance: 4 pairs of runs, each pair on the same random numbers." in answer.hinges_on
 
 
 def test_systems_of_which_only_a_worse_one_differs_clearly():

@@ -1,7 +1,8 @@
 """Intervals as bars or bands; an end that is unbounded is drawn open instead of at the frame.
 
 An end is open if it is infinite, or if it reaches or passes the bound of the quantity although the
-value does not: an interval of waits from 0 says that the lower end is unknown, not that it is 0.
+value does not.  For example, an interval of waits that begins at 0 says that its lower end is
+unknown, not that it is 0.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ OPEN_BANDS = (
     "differ too much."
 )
 _REACH, _MOST = 0.12, 0.6
-"""Length of an open end, as a share of the axes and of the distance to their end."""
+"""Largest length of an open end, as a share of the axes and of the distance to their end."""
 _ROOM = 0.16
 """Room at the end of an axis for open ends of intervals, as a share of the span of the values."""
 _SLICES = 6

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Only", "chosen", "finish", "kept"]
 
 Only = tuple[str, object]
-"""A column and the value of it that a panel shows."""
+"""A column, and the value in this column that a panel shows."""
 
 
 def chosen(rows: pd.DataFrame, only: Only | None) -> pd.DataFrame:

@@ -43,7 +43,7 @@ def plot_of_study(
     fields : mapping
         Fields of the entry of ``plots``, such as ``{"x": "workload.load", "y": ["mean_wait_s"]}``.
     options : mapping
-        Further arguments of the plot function; None stands for the study's own choice.
+        Further arguments of the plot function; None leaves the choice to the study.
     y : str
         Name of the function's argument for the field `y`.
     ax : Axes or None

@@ -1,4 +1,4 @@
-"""Strips at the top or bottom of axes: where a line has no finite value, and why, in words."""
+"""Strips at the top or bottom of axes, which show where and why a line has no finite value."""
 
 from __future__ import annotations
 
