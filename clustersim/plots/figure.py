@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import matplotlib
@@ -334,6 +335,7 @@ def _left(axes: Sequence[Axes], renderer: RendererBase) -> float:
     )
 
 
+@lru_cache(maxsize=8192)
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Return the width of a line of text in points."""
     font = FontProperties(size=size, weight="bold" if bold else "normal", family="DejaVu Sans")
