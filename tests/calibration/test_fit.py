@@ -55,6 +55,7 @@ def refit(measured):
     return fit(measured.rows, measured.step_time_s, measured.scatter, start=start)
 
 
+@pytest.mark.slow
 def test_known_coefficients_are_recovered(rows):
     true = seconds(TRUTH, rows)
     prior = sizes(seconds(default_draw(), rows), true)

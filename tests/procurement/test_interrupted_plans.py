@@ -372,7 +372,9 @@ def kept_lines() -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
+)
 def test_signals(number: signal.Signals) -> None:
     """Also after SIGKILL there are the purchases and the runs that were done."""
     write(small())

@@ -342,6 +342,7 @@ def test_keep_old_goes_with_resume(tmp_path: Path, capsys: pytest.CaptureFixture
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_two_installations_one_after_the_other(tmp_path: Path) -> None:
     """In processes of their own, with worker processes, as after an upgrade."""
     folders = [tmp_path / "old", tmp_path / "new"]

@@ -111,7 +111,14 @@ def test_executor_of_the_caller_that_breaks(tmp_path: Path) -> None:
     assert rows_in(tmp_path / "out") >= 1, "what was done is kept"
 
 
-@pytest.mark.parametrize("who", ["conductor", "worker", "group"])
+@pytest.mark.parametrize(
+    "who",
+    [
+        "group",
+        pytest.param("conductor", marks=pytest.mark.slow),
+        pytest.param("worker", marks=pytest.mark.slow),
+    ],
+)
 def test_killed_processes_leave_nothing(tmp_path: Path, who: str) -> None:
     own = policy_file(tmp_path / "own.py", "time.sleep(0.1)")
     conductor = Conductor(with_policies(own), tmp_path / "out", workers=2)
@@ -142,6 +149,7 @@ make_runs(define_study({GRID!r}), "out", workers=2)
 """
 
 
+@pytest.mark.slow
 def test_script_without_a_main_block(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(UNGUARDED)
     command = [sys.executable, "script.py"]
