@@ -326,7 +326,7 @@ def plot_coefficient(
     by_name = {entry.name: entry for entry in PARAMETERS}
     if parameter not in by_name:
         raise InputError("plot_coefficient", unknown_name("parameter", parameter, by_name))
-    levels = {key[1] for key in calibration.keys if key[0] == parameter} - {"base"}
+    levels = {*by_name[parameter].spread} - {"base"}
     if level not in levels:
         raise InputError("plot_coefficient", unknown_name("level", level, levels))
     found = by_name[parameter]

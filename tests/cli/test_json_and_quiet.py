@@ -130,7 +130,10 @@ def test_results_have_the_columns_of_the_tables(results: dict[str, Any], folder:
     assert study["complete"]
     assert study["capacities"] is None
     plan = json.loads((folder / "plan" / "plan.json").read_text())
-    assert results["plan"] == {**plan, "meets": True, "folder": "plan"}
+    assert "clustersim plan" in plan.pop("command")
+    page = {"page": results["plan"]["page"]}
+    assert page["page"].endswith("report.html")
+    assert results["plan"] == {**plan, "meets": True, "folder": "plan", **page}
 
 
 def test_results_of_commands_that_print(results: dict[str, Any], folder: Path) -> None:
