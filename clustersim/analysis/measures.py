@@ -21,7 +21,7 @@ from clustersim.array_types import Floats
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError
 from clustersim.simulation.result import Result
-from clustersim.units import parse_quantity
+from clustersim.units import format_duration, parse_quantity
 
 __all__ = ["Measured", "PluginError", "fleet_facts", "measure", "period_metrics"]
 
@@ -232,7 +232,9 @@ def _warm_up(jobs: Submitted, warm_up: float | str) -> tuple[int, bool]:
         since = jobs.submit_s[0] + parse_quantity(warm_up, "duration")
         first = int(np.searchsorted(jobs.submit_s, since))
         if first == len(jobs.submit_s):
-            raise InputError("window", f"warm_up: {warm_up} is longer than the run")
+            after = format_duration(float(jobs.submit_s[-1] - jobs.submit_s[0]))
+            last = f"the last job is submitted {after} after the first"
+            raise InputError("window", f"warm_up: {warm_up} leaves no job to measure; {last}")
         return first, True
     return int(len(jobs.submit_s) * warm_up), True
 

@@ -121,7 +121,7 @@ def sobol_indices(
     numbers = np.asarray(values, dtype=np.float64)
     if len(numbers) == 0 or len(numbers) % (n_parameters + 2):
         problem = (
-            f"the number of values must be a multiple of {n_parameters + 2} "
+            f"the number of values must be a positive multiple of {n_parameters + 2} "
             f"({n_parameters} parameters + 2), found {len(numbers)}"
         )
         raise InputError("sensitivity", problem)

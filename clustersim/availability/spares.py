@@ -18,8 +18,9 @@ def with_spares(
 ) -> Iterator[NodeEvent]:
     """Yield node events, with failures shortened to the time until a spare replaces the node.
 
-    A failed node is repaired and then becomes a spare. It is replaced by the spare that is ready
-    first, which may still be under repair. If the failed node is ready sooner, it returns to
+    The spare that is ready first replaces a failed node. If all spares are under repair when the
+    node fails, the replacement starts when the first of them is ready. The failed node becomes a
+    spare after its repair. If its repair ends before a spare could replace it, it returns to
     service itself.
 
     Parameters

@@ -245,7 +245,7 @@ def _entry(row: Row, catalogue: Catalogue) -> _Entry | None:
 
 
 def _least_seconds(row: Row, entry: _Entry) -> float:
-    """Return the roofline of a row (seconds): FLOPs at the peak, or bytes at memory bandwidth."""
+    """Return the roofline of a row (seconds): FLOPs at the peak or bytes, whichever take longer."""
     flops = row.number("flops", 0.0, least=0.0, most=np.inf, whole=False)
     moved = row.number("bytes", 0.0, least=0.0, most=np.inf, whole=False)
     moved = moved if entry.kind in ("copy", "layer_norm", "adam") and moved > CACHED_BYTES else 0.0

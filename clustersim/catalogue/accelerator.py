@@ -21,7 +21,7 @@ class Accelerator(Brief):
     Attributes
     ----------
     name, vendor, family : str
-        Chips of one `family` (architecture) share fitted efficiencies in the performance core.
+        Chips of one `family` (architecture) share fitted efficiencies in the performance model.
     year : int
         First year of delivery.
     peak_flops : dict of str to float

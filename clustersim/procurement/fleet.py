@@ -135,7 +135,7 @@ def cluster_of(
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """Speed of each demand class on each chip of a plan, from the performance core.
+    """Speed of each demand class on each chip of a plan, from the performance model.
 
     Attributes
     ----------

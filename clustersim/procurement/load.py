@@ -36,7 +36,7 @@ class PlanQuestion(Brief):
         The content of the file.
     catalogue : Catalogue
     draw : CoefficientDraw
-        Values of the performance core's coefficients.
+        Values of the performance model's coefficients.
     source : str
         Name of the plan file, for messages.
     folder : Path

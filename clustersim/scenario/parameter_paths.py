@@ -54,7 +54,7 @@ def check_path(tree: Mapping[str, Any], path: str, folder: Path) -> Any:
     Raises
     ------
     InputError
-        If the field does not exist; the message suggests the nearest name.
+        If the scenario format has no such field; the message suggests the nearest name.
     """
     parts = split_path(path)
     data = copy.deepcopy(dict(tree))

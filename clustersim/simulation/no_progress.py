@@ -23,7 +23,7 @@ _CAUSES = {
 
 
 def checkpoint_notes(failures: Failures | None) -> list[str]:
-    """Return notes, before a run, on settings with which jobs would make little or no progress.
+    """Return notes on settings with which jobs of a run would make little or no progress.
 
     Parameters
     ----------

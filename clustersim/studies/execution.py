@@ -324,7 +324,7 @@ class _Agenda:
         return self._old.get(scenario_hash(run.key), run.key)
 
     def _note(self, outcome: Outcome) -> None:
-        """Keep the part of an outcome that requests need; the rest is in the store."""
+        """Keep only the metrics of an outcome that requests need; the store has the rest."""
         kept = {name: outcome.metrics[name] for name in self._kept & outcome.metrics.keys()}
         self._known[outcome.key] = Outcome(outcome.key, kept, error=outcome.error[:1])
 

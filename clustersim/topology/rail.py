@@ -278,7 +278,11 @@ class RailFabric(Fabric):
         return tuple(found)
 
     def vertices(self, *, merge: bool) -> list[Vertices]:
-        """Return nodes, leaves, spines and cores; `merge` joins the rails of a unit, and planes."""
+        """Return nodes, leaves, spines and cores.
+
+        With `merge`, the leaves of a unit become one vertex, and so do corresponding switches of
+        all planes.
+        """
         rails, planes = (self.rails, self.planes) if merge else (1, 1)
         found = [Vertices("node", self.endpoints.nodes, 1, 0)]
         multiplicities = {"leaf": rails, "spine": planes, "core": planes}

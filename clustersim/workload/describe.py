@@ -47,7 +47,7 @@ class TraceStatistics(Brief):
     work_accelerator_s : float
         Sum of accelerators times run time over all jobs (accelerator-seconds).
     jobs_without_duration : int
-        Number of jobs with a model, whose run time the performance core computes.
+        Number of jobs with a model, whose run time the performance model computes.
     by_hour, by_weekday, by_week_hour : numpy.ndarray
         Arrival rate (per second) in each of the 24 hours of the day, of the 7 days of the week, and
         of the 168 hours of the week. Arrivals are divided by the time that the log covers in

@@ -30,7 +30,7 @@ class JobClass(FileModel):
     """A class of jobs with common properties.
 
     A class has either a ``duration`` (on the reference accelerator) or a ``model`` of the catalogue
-    with a distribution of ``tokens``. The performance core computes the run time of jobs with a
+    with a distribution of ``tokens``. The performance model computes the run time of jobs with a
     model.
     """
 

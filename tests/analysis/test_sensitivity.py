@@ -62,7 +62,7 @@ def test_other_numbers_that_cannot_be():
     with pytest.raises(InputError, match="parameters: must be 1 or more, found 0"):
         sobol_design(0, 8, seeds(1))
     for values in ([], [1.0] * 9):
-        with pytest.raises(InputError, match="must be a multiple of 4"):
+        with pytest.raises(InputError, match="must be a positive multiple of 4"):
             sobol_indices(values, 2, rng=seeds(1))
 
 
