@@ -369,7 +369,7 @@ class _Agenda:
         return self._old.get(scenario_hash(run.key), run.key)
 
     def _note(self, outcome: Outcome) -> None:
-        """Keep only what requests need of an outcome; the rest is in the store."""
+        """Keep only the metrics of an outcome that requests need; the store has the rest."""
         kept = {name: outcome.metrics[name] for name in self._kept & outcome.metrics.keys()}
         samples = outcome.samples if self._keeps_samples else {}
         self._known[outcome.key] = Outcome(

@@ -219,10 +219,11 @@ def test_repeated_values_are_counted_as_often_as_they_are_repeated() -> None:
         parse_yaml(bomb(5))
 
 
-def test_a_long_list_is_refused_before_all_of_it_is_read() -> None:
+def test_a_long_list_is_refused_before_all_of_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not YAML comes after the values that are too many."""
-    with pytest.raises(ValueError, match="more than 100,000 values"):
-        parse_yaml("a: [" + "1," * 100_001 + "}")
+    monkeypatch.setattr("clustersim.files.MOST_VALUES", 1000)
+    with pytest.raises(ValueError, match="more than 1,000 values"):
+        parse_yaml("a: [" + "1," * 1001 + "}")
 
 
 # --- Names ------------------------------------------------------------------------------

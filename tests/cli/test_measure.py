@@ -106,6 +106,8 @@ def measured(tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("measured")
 def test_a_file_of_every_kind(measured):
     rows = read(measured)
     assert list(rows[0]) == list(COLUMNS)
@@ -122,6 +124,8 @@ def test_a_file_of_every_kind(measured):
     assert pd.Timestamp(day) > pd.Timestamp("2026-01-01")
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("measured")
 def test_the_json_has_the_rows_of_the_file(measured):
     rows, found = read(measured), json.loads(measured.with_suffix(".json").read_text())
     assert found["accelerator"] == "TestCPU"
@@ -133,6 +137,8 @@ def test_the_json_has_the_rows_of_the_file(measured):
             assert said["median_s"] == pytest.approx(float(row["median_s"]), rel=1e-4)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("measured")
 def test_more_work_takes_longer(measured):
     """Orders that no busy machine turns."""
     rows = [row for row in read(measured) if not row["fault"]]
@@ -155,12 +161,16 @@ def test_more_work_takes_longer(measured):
     )
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("measured")
 def test_collectives_among_processes(measured):
     rows = [row for row in read(measured) if row["kind"] in COLLECTIVES]
     assert len(rows) == 2 * len(COLLECTIVES)
     assert {row["ranks"] for row in rows} == {"2"}
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("measured")
 def test_a_fit_to_it(measured, capsys, tmp_path):
     """The chain from the desk to a calibration, on the chip's microbenchmarks alone."""
     out = tmp_path / "mine.json"

@@ -124,7 +124,7 @@ def test_read_while_another_process_writes(tmp_path: Path) -> None:
     writer.stdout.readline()
     seen = []
     with open_store(tmp_path) as store:
-        for _ in range(20):
+        for _ in range(8):
             seen.append(len(store.outcomes()))
             time.sleep(0.01)
     assert writer.poll() is None, "the reader does not disturb it"
