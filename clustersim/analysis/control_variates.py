@@ -20,21 +20,36 @@ replications.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
 
+from clustersim.analysis.statistics import mean_interval
 from clustersim.array_types import Bools, Floats
 
-__all__ = ["Control", "Estimate", "controlled", "jackknife", "jackknife_log"]
+__all__ = [
+    "Control",
+    "Estimate",
+    "Estimates",
+    "controlled",
+    "jackknife",
+    "jackknife_log",
+    "mean_estimate",
+    "on_logarithmic_scale",
+]
 
-LEAST_REPLICATIONS = 5
+LEAST_REPLICATIONS = 6
 """Smallest number of replications with which a control variate is used."""
 FAR = math.log(1000.0)
 """An end that is at least this far from the value on the logarithmic scale is not stated."""
 LEAST_EXPLAINED = 0.5
-"""Smallest share of the variance that a control variate must explain to be used."""
+"""Smallest share of the variance of replications that are left out, one at a time, that a
+regression on the others must predict for the control variate to be used."""
+MOST_DOUBT = 0.01
+"""Significance at which a control variate is rejected, because its mean over the replications
+contradicts its expectation: the runs are then too short for a steady state, or never saw the rare
+large jobs that the expectation contains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +61,19 @@ class Estimate:
     value, low, high : float
     explained : float
         Share of the variance that a control variate explains; 0 without one.
+    influence : tuple of float (replications,)
+        What each replication contributes to the error of the value, in its unit.  The standard
+        error is the root of the sum of squares.  Empty if it is not known.
+    freedom : int
+        Degrees of freedom of Student's t.
     """
 
     value: float
     low: float
     high: float
     explained: float = 0.0
+    influence: tuple[float, ...] = ()
+    freedom: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +89,91 @@ class Control:
 
     values: Floats
     expected: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """Several estimates with their intervals, side by side.
+
+    Attributes
+    ----------
+    value, half : float64 arrays (...)
+        The statistics, and half the widths of their intervals; infinite if unknown.
+    influence : float64 array (replications, ...)
+        See :class:`Estimate`.
+    freedom : int
+    explained : float64 array (...)
+    usable : bool array (...)
+        Whether the control variate can be used; see :func:`controlled`.
+    """
+
+    value: Floats
+    half: Floats
+    influence: Floats
+    freedom: int
+    explained: Floats
+    usable: Bools
+
+    @property
+    def low(self) -> Floats:
+        """Lower ends of the intervals."""
+        return self.value - self.half
+
+    @property
+    def high(self) -> Floats:
+        """Upper ends of the intervals."""
+        return self.value + self.half
+
+    def one(self, index: int | tuple[()] = ()) -> Estimate:
+        """Return the estimate at an index; without one, of a single statistic."""
+        return Estimate(
+            float(self.value[index]),
+            float(self.low[index]),
+            float(self.high[index]),
+            float(self.explained[index]),
+            tuple(map(float, self.influence[(slice(None), index) if index != () else ...])),
+            self.freedom,
+        )
+
+
+def mean_estimate(values: Floats, *, level: float = 0.95) -> Estimate:
+    """Return the mean over replications with its Student t interval.
+
+    Parameters
+    ----------
+    values : float64 array (replications,)
+        NaN values are ignored.
+    level : float
+        Confidence level.
+
+    Examples
+    --------
+    >>> found = mean_estimate(np.array([1.0, 2.0, 3.0]))
+    >>> found.value, round(found.low, 3), found.freedom
+    (2.0, -0.484, 2)
+    """
+    known = values[~np.isnan(values)]
+    mean, low, high = mean_interval(known, level=level)
+    freedom = max(0, len(known) - 1)
+    parts = () if freedom == 0 else (known - mean) / math.sqrt(len(known) * freedom)
+    return Estimate(mean, low, high, 0.0, tuple(map(float, parts)), freedom)
+
+
+def on_logarithmic_scale(found: Estimate) -> Estimate:
+    """Return the estimate of a positive statistic from the estimate of its logarithm.
+
+    The interval is not finite if an end is more than a factor of 1,000 away from the statistic,
+    because such an interval says nothing.
+    """
+    value = math.exp(found.value)
+    influence = tuple(value * part for part in found.influence)
+    low, high = (
+        math.exp(end) if abs(end - found.value) < FAR else math.nan
+        for end in (found.low, found.high)
+    )
+    if math.isnan(low) or math.isnan(high):
+        low, high = -math.inf, math.inf
+    return replace(found, value=value, low=low, high=high, influence=influence)
 
 
 def jackknife_log(values: Floats, *, level: float = 0.95) -> Estimate:
@@ -92,18 +199,13 @@ def jackknife_log(values: Floats, *, level: float = 0.95) -> Estimate:
     >>> found.value, found.low > 0
     (4.0, True)
     """
-    positive = bool((values > 0).all()) and bool(np.isfinite(values).all())
-    value, low, high = jackknife(np.log(values) if positive else values, level=level)
-    if not positive:
-        return Estimate(float(value), float(low), float(high))
-    found = float(values[0])
-    least, most = (math.exp(end) if abs(end - value) < FAR else math.nan for end in (low, high))
-    if math.isnan(least) or math.isnan(most):
-        return Estimate(found, -math.inf, math.inf)
-    return Estimate(found, least, most)
+    if not (np.isfinite(values).all() and (values > 0).all()):
+        return jackknife(values, level=level).one()
+    found = on_logarithmic_scale(jackknife(np.log(values), level=level).one())
+    return replace(found, value=float(values[0]))
 
 
-def jackknife(values: Floats, *, level: float = 0.95) -> tuple[Floats, Floats, Floats]:
+def jackknife(values: Floats, *, level: float = 0.95) -> Estimates:
     """Return statistics with their Student t intervals.
 
     Parameters
@@ -113,49 +215,50 @@ def jackknife(values: Floats, *, level: float = 0.95) -> tuple[Floats, Floats, F
     level : float
         Confidence level.
 
-    Returns
-    -------
-    value, low, high : float64 arrays (...)
-
     Examples
     --------
-    >>> [round(float(x), 3) for x in jackknife(np.array([4.0, 5.0, 4.0, 3.0]))]
-    [4.0, -2.085, 10.085]
+    >>> found = jackknife(np.array([4.0, 5.0, 4.0, 3.0])).one()
+    >>> found.value, round(found.low, 3), round(found.high, 3)
+    (4.0, -2.085, 10.085)
     """
     count = len(values) - 1
+    shape = np.shape(values[0])
+    unused, none = np.zeros(shape, dtype=bool), np.zeros(shape)
     if count < 2:
-        unknown = np.full_like(values[0], np.inf)
-        return values[0], -unknown, unknown
-    spread = _pseudo_values(values).std(axis=0, ddof=1)
-    half = special.stdtrit(count - 1, 0.5 + level / 2) * spread / math.sqrt(count - 1)
+        unknown = np.full(shape, np.inf)
+        return Estimates(values[0], unknown, np.zeros((0, *shape)), 0, none, unused)
+    influence = _centred(values) / (count - 1)
+    half = special.stdtrit(count - 1, 0.5 + level / 2) * np.sqrt((influence**2).sum(axis=0))
     half = np.where(np.isfinite(values).all(axis=0), half, np.inf)
-    return values[0], values[0] - half, values[0] + half
+    return Estimates(values[0], half, influence, count - 1, none, unused)
 
 
-def controlled(
-    values: Floats, control: Control, *, level: float = 0.95
-) -> tuple[Floats, Floats, Floats, Floats, Bools]:
-    """Return statistics and their intervals with a control variate for each.
+def controlled(values: Floats, *controls: Control, level: float = 0.95) -> Estimates:
+    """Return statistics and their intervals with one or more control variates for each.
 
-    Student's t has one degree of freedom fewer than without a control, because the coefficient is
+    Student's t has one degree of freedom fewer for each control, because the coefficients are
     estimated from the same replications.
 
     Parameters
     ----------
     values : float64 array (1 + replications, ...)
         As for :func:`jackknife_log`.
-    control : Control
-        Arrays of the same shape.
+    *controls : Control
+        Arrays of the same shape.  The first control decides whether the runs agree with its
+        expectation.
     level : float
         Confidence level.
 
     Returns
     -------
-    value, low, high, explained : float64 arrays (...)
-        `explained` is the share of the variance that the control explains.
-    usable : bool array (...)
-        Whether the control can be used: there are 5 replications or more, the control explains
-        50 % or more of the variance, and no single replication decides the regression.
+    Estimates
+        `explained` is the share of the variance of left-out replications that a regression on the
+        others predicts (PRESS; Allen, "The relationship between variable selection and data
+        augmentation", Technometrics 16, 1974).
+
+        `usable` states whether the controls can be used: there are 6 replications or more, at least
+        half of this variance is explained, no single replication decides the regression, and
+        Student's t test does not reject the expectation of the first control at 1 %.
 
     Examples
     --------
@@ -165,32 +268,52 @@ def controlled(
     >>> rest = np.array([0.1, -0.1, 0.0, 0.1, -0.1, 0.0])
     >>> def means(x):
     ...     return np.array([x.mean(), *((x.sum() - x) / 5)])
-    >>> value, low, high, explained, usable = controlled(
-    ...     means(10 + noise + rest), Control(means(noise), np.array(0.0))
-    ... )
-    >>> bool(abs(value - 10) < 0.1), bool(explained > 0.99), bool(usable)
+    >>> found = controlled(means(10 + noise + rest), Control(means(noise), np.array(0.0)))
+    >>> bool(abs(found.value - 10) < 0.1), bool(found.explained > 0.99), bool(found.usable)
     (True, True, True)
     """
     count = len(values) - 1
-    if count < LEAST_REPLICATIONS:
-        unknown = np.full_like(values[0], np.nan)
-        return unknown, unknown, unknown, unknown, np.zeros(np.shape(unknown), dtype=bool)
-    off = _pseudo_values(values) - _pseudo_values(values).mean(axis=0)
-    varied = _pseudo_values(control.values) - _pseudo_values(control.values).mean(axis=0)
-    square = (varied**2).sum(axis=0)
-    shift = control.expected - control.values[0]
+    freedom = count - 1 - len(controls)
+    shape = np.shape(values[0])
+    if count < LEAST_REPLICATIONS or freedom < 1:
+        unknown = np.full(shape, np.nan)
+        no = np.zeros(shape, dtype=bool)
+        return Estimates(unknown, unknown, np.zeros((0, *shape)), 0, unknown, no)
+    off = _centred(values)
+    variance = ((off * count / (count - 1)) ** 2).sum(axis=0)
+    value, rest = values[0], off
+    weight, leverage = np.full_like(off, 1 / count), np.full_like(off, 1 / count)
+    used: list[tuple[Floats, Floats, Floats]] = []
     with np.errstate(divide="ignore", invalid="ignore"):
-        slope = (off * varied).sum(axis=0) / square
-        rest = off - slope * varied
-        leverage = 1 / count + varied**2 / square
-        weight = 1 / count + shift * varied / square
-        error = np.sqrt(((weight * rest / (1 - leverage)) ** 2).sum(axis=0))
-        explained = 1.0 - (rest**2).sum(axis=0) / (off**2).sum(axis=0)
-    value = values[0] + slope * shift
-    half = special.stdtrit(count - 2, 0.5 + level / 2) * error
+        for control in controls:
+            # Each control is made orthogonal to those before it (Gram and Schmidt).
+            varied = _centred(control.values)
+            shift = control.expected - control.values[0]
+            for before, its_shift, its_square in used:
+                slope = (varied * before).sum(axis=0) / its_square
+                varied, shift = varied - slope * before, shift - slope * its_shift
+            square = (varied**2).sum(axis=0)
+            used.append((varied, shift, square))
+            slope = (off * varied).sum(axis=0) / square
+            value, rest = value + slope * shift, rest - slope * varied
+            leverage = leverage + varied**2 / square
+            weight = weight + shift * varied / square
+        left_out = rest / (1 - leverage)
+        influence = weight * left_out
+        explained = np.maximum(1.0 - (left_out**2).sum(axis=0) / variance, 0.0)
+        doubt = np.abs(used[0][1]) / np.sqrt(used[0][2] / (count * (count - 1)))
+    half = special.stdtrit(freedom, 0.5 + level / 2) * np.sqrt((influence**2).sum(axis=0))
     usable = np.isfinite(half) & (explained >= LEAST_EXPLAINED)
     usable &= (leverage < 1 - 1e-6).all(axis=0)
-    return value, value - half, value + half, explained, usable
+    usable &= doubt <= special.stdtrit(count - 1, 1 - MOST_DOUBT / 2)
+    return Estimates(value, half, influence, freedom, explained, usable)
+
+
+def _centred(values: Floats) -> Floats:
+    """Return the pseudo-values less their mean."""
+    pseudo = _pseudo_values(values)
+    centred: Floats = pseudo - pseudo.mean(axis=0)
+    return centred
 
 
 def _pseudo_values(values: Floats) -> Floats:

@@ -7,17 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from scipy import special
+from scipy.interpolate import PchipInterpolator
+from scipy.optimize import brentq, isotonic_regression
 
 from clustersim.analysis.control_variates import Estimate
-from clustersim.analysis.statistics import mean_interval
 from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.units import format_number
 
 __all__ = ["Root", "RootSearch"]
-
-Measurement = npt.ArrayLike | Estimate
 
 FAR = math.log(30.0)
 """Largest scaled value of a curve (see `_scaled`) that is interpolated."""
@@ -26,8 +25,6 @@ MARGIN = 0.1
 TRUNCATION = 0.2
 """Factor that determines how far a trial value moves from the interpolated crossing towards the
 middle of the bracket (see `_next_in`)."""
-PART_OF_HALF_WIDTH = 0.2
-"""Tolerance for the ends of the interval, as a share of the half width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +34,30 @@ class Root:
     Attributes
     ----------
     value : float
-        Value at which the mean over the replications equals the objective.
+        Value at which the measurement equals the objective.
     low, high : float
-        95 % interval of the value: all values at which the t interval of the mean contains the
-        objective.
+        95 % interval of the value, from the error and the slope of the measurement there (delta
+        method).
     note : str
         Remark, for example why there is no value; empty if there is nothing to report.
+    influence : tuple of float (replications,)
+        What each replication contributes to the error of the value; see
+        :class:`~clustersim.analysis.control_variates.Estimate`.  Empty if it is not known.
+    freedom : int
+        Degrees of freedom of Student's t.
     """
 
     value: float
     low: float
     high: float
     note: str
+    influence: tuple[float, ...] = ()
+    freedom: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Crossing:
-    """The first crossing of the objective by a curve that rises with `y`.
+    """The crossing of the objective by a curve that rises with `y`.
 
     `kept` and `broken` are the trial values on either side of the crossing, or infinite beyond the
     outermost trial value.  `kept_by` and `broken_by` are the values of the curve there, scaled to
@@ -87,14 +91,10 @@ class RootSearch:
 
     Replications use the same random numbers at every value, so their mean is a smooth function.
     Its root is found as if there were no noise (sample average; Chen & Schmeiser, "Stochastic root
-    finding via retrospective approximation", IIE Transactions 33, 2001).  The interval inverts the
-    t test: its ends are the values at which the upper and lower confidence curves of the mean cross
-    the objective.  Each of these three crossings is bracketed, and the bracket is narrowed to a
-    width of `tolerance`.  For the ends of the interval, a width of a fifth of their distance from
-    the value is enough.
-
-    Without `bracket_ends`, only the value is bracketed.  The interval then follows from the error
-    and the slope of the measurement at the value (delta method), which needs fewer trial values.
+    finding via retrospective approximation", IIE Transactions 33, 2001).  The root is bracketed,
+    and the bracket is narrowed to a width of `tolerance`.  A monotone curve is then fitted to the
+    measurements at all trial values: isotonic regression, and monotone cubic interpolation of
+    ``log(1 + x / at_most)`` (Fritsch & Carlson, SIAM Journal on Numerical Analysis 17, 1980).
 
     The search has no state: the next values depend only on the values tried so far, in whatever
     order.
@@ -114,8 +114,6 @@ class RootSearch:
         Whether the measurement rises with the value (load) or falls (fleet size).
     most_values : int
         Largest number of values to try, including values tried before the search.
-    bracket_ends : bool
-        Whether to bracket the ends of the interval too.
 
     Raises
     ------
@@ -127,7 +125,7 @@ class RootSearch:
     >>> search = RootSearch(at_most=4.0, low=0.0, high=3.0, tolerance=0.01)
     >>> tried = {}
     >>> while values := search.next_values(tried):
-    ...     tried |= {value: [value**2 - 0.1, value**2 + 0.1] for value in values}
+    ...     tried |= {v: Estimate(v**2, v**2 - 0.1, v**2 + 0.1) for v in values}
     >>> round(search.result(tried).value, 3)
     2.0
     """
@@ -139,7 +137,6 @@ class RootSearch:
     whole: bool = False
     rising: bool = True
     most_values: int = 40
-    bracket_ends: bool = True
 
     def __post_init__(self) -> None:
         problems = [
@@ -156,53 +153,68 @@ class RootSearch:
         if problems:
             raise InputError("root search", problems)
 
-    def next_values(self, evaluated: Mapping[float, Measurement]) -> tuple[float, ...]:
+    def next_values(self, evaluated: Mapping[float, Estimate]) -> tuple[float, ...]:
         """Return the values to try next; they can be tried at the same time.
 
         Parameters
         ----------
-        evaluated : mapping of float to Estimate or array_like (replications,)
-            Estimate of the measurement by trial value, or its value in each replication.  Values
-            outside the range are allowed.
-            The replications must be in the same order everywhere; NaN values are ignored.  An
-            infinite measurement means that the value is overloaded.
+        evaluated : mapping of float to Estimate
+            Estimate of the measurement by trial value.  Values outside the range are allowed.  The
+            replications must be in the same order everywhere.  An infinite measurement means that
+            the value is overloaded.
 
         Returns
         -------
         tuple of float
-            At most three values; empty when the search is done.  The ends of the range are tried
+            At most two values; empty when the search is done.  The ends of the range are tried
             first.
         """
         ends = tuple(end for end in (self.low, self.high) if end not in evaluated)
         if ends:
             return ends
-        crossings = self._crossings(evaluated)
-        tries: dict[tuple[float, float], float] = {}
-        for crossing, tolerance in self._unsettled(crossings):
-            bracket = (crossing.kept, crossing.broken)
-            if bracket not in tries:
-                tries[bracket] = self._next_in(crossing, tolerance)
-        left = max(0, self.most_values - len(evaluated))
-        return tuple(self._sign * y for y in tries.values())[:left]
+        crossing = self._crossing(evaluated)
+        if self._is_settled(crossing) or len(evaluated) >= self.most_values:
+            return ()
+        return (self._sign * self._next_in(crossing),)
 
-    def result(self, evaluated: Mapping[float, Measurement]) -> Root:
+    def bracket(self, evaluated: Mapping[float, Estimate]) -> tuple[float, ...]:
+        """Return the trial values on both sides of the root; only one beyond the outermost.
+
+        Parameters
+        ----------
+        evaluated : mapping of float to Estimate
+            As in :meth:`next_values`, with at least one value.
+
+        Examples
+        --------
+        >>> search = RootSearch(at_most=4.0, low=0.0, high=3.0, tolerance=0.01)
+        >>> search.bracket({v: Estimate(v**2, v**2, v**2) for v in (0.0, 1.5, 2.5, 3.0)})
+        (1.5, 2.5)
+        """
+        crossing = self._crossing(evaluated)
+        ends = (crossing.kept, crossing.broken)
+        return tuple(self._sign * y for y in ends if math.isfinite(y))
+
+    def result(self, evaluated: Mapping[float, Estimate]) -> Root:
         """Return the root with its interval.
 
         Parameters
         ----------
-        evaluated : mapping of float to Estimate or array_like (replications,)
+        evaluated : mapping of float to Estimate
             As in :meth:`next_values`, with at least one value.
 
         Returns
         -------
         Root
             If the objective is kept everywhere, the value is infinite because it lies beyond the
-            trial values: ``inf`` if the measurement rises, ``-inf`` if it falls.  If the objective
-            is missed everywhere, all three numbers are NaN.  An end of the interval beyond the
-            trial values is infinite.  If overload begins within the bracket, the value is the
-            middle of the bracket, and the ends of the interval are the outer ends of their
-            brackets.  A whole value is the last trial value that keeps the objective: the largest
-            if the measurement rises, the smallest if it falls.
+            trial values: ``inf`` if the measurement rises, ``-inf`` if it falls.  So is the end of
+            the interval beyond it; the other end is the last value that keeps it surely.  If the
+            objective is missed everywhere, all three numbers are NaN.  An end of the interval is
+            infinite if the measurement does not determine it, or if it is beyond the trial values
+            by more than their range.  If overload begins within the bracket, the value is the
+            middle of the bracket, and the interval is the bracket.  A whole value is the last value
+            that keeps the objective: the largest if the measurement rises, the smallest if it
+            falls.
 
         Raises
         ------
@@ -211,60 +223,57 @@ class RootSearch:
         """
         if not evaluated:
             raise InputError("root search", "no value was tried")
-        crossings = self._crossings(evaluated)
-        value = crossings[0].at
-        if value == -math.inf:
+        crossing = self._crossing(evaluated)
+        if crossing.at == -math.inf:
             first = (
                 f"from {format_number(min(evaluated), 6)}"
                 if self.rising
                 else f"up to {format_number(max(evaluated), 6)}"
             )
             return Root(math.nan, math.nan, math.nan, f"missed at every value {first}")
-        note = ""
-        if value == math.inf:
+        if crossing.at == math.inf:
             last = (
                 f"up to {format_number(max(evaluated), 6)}"
                 if self.rising
                 else f"down to {format_number(min(evaluated), 6)}"
             )
             note = f"kept at every value {last}"
-        elif self._unsettled(crossings):
+            return self._mirrored(math.inf, self._surely_kept(evaluated), math.inf, note)
+        note = ""
+        if not self._is_settled(crossing):
             note = f"not converged after {len(evaluated)} values"
-        elif math.isinf(crossings[0].broken_by):
-            ends = sorted(abs(end) for end in (crossings[0].kept, crossings[0].broken))
+        elif math.isinf(crossing.broken_by):
+            ends = sorted(abs(end) for end in (crossing.kept, crossing.broken))
             note = "overload begins between " + " and ".join(format_number(x, 6) for x in ends)
-        mean, upper, lower = crossings
-        if self.whole:
-            value = self._ends(mean)[0]
-        low, high = self._ends(upper)[0], self._ends(lower)[1]
-        if not self.bracket_ends and mean.width and math.isfinite(mean.broken_by):
-            low, high = self._local_ends(mean, evaluated)
-        return Root(value, low, high, note) if self.rising else Root(-value, -high, -low, note)
+        if math.isinf(crossing.broken_by):
+            value = crossing.kept if self.whole else crossing.at
+            return self._mirrored(value, crossing.kept, crossing.broken, note)
+        return self._fitted(crossing, evaluated, note)
 
-    def most_left(self, evaluated: Mapping[float, Measurement]) -> int:
+    def most_left(self, evaluated: Mapping[float, Estimate]) -> int:
         """Return how many more values the search tries at most, by an estimate.
 
-        Each crossing that is not settled takes as many values as it takes to halve its bracket
-        until it is narrow enough, and one more.
+        The root takes as many values as it takes to halve its bracket until it is narrow enough,
+        and one more.
 
         Parameters
         ----------
-        evaluated : mapping of float to Estimate or array_like (replications,)
+        evaluated : mapping of float to Estimate
             As in :meth:`next_values`; may be empty.
 
         Examples
         --------
         >>> search = RootSearch(at_most=4.0, low=0.0, high=1.6, tolerance=0.1)
-        >>> search.most_left({}), search.most_left({0.0: [0.0, 0.1], 1.6: [8.0, 8.1]})
-        (14, 15)
+        >>> tried = {0.0: Estimate(0.0, 0.0, 0.1), 1.6: Estimate(8.0, 7.9, 8.1)}
+        >>> search.most_left({}), search.most_left(tried)
+        (6, 5)
         """
         ends = sum(end not in evaluated for end in (self.low, self.high))
         if ends:
             least = max(self.tolerance, 1.0) if self.whole else self.tolerance
-            curves = 3 if self.bracket_ends else 1
-            return ends + curves * _halvings((self.high - self.low) / least)
-        unsettled = self._unsettled(self._crossings(evaluated))
-        steps = sum(_halvings(crossing.width / enough) + 1 for crossing, enough in unsettled)
+            return ends + _halvings((self.high - self.low) / least)
+        crossing = self._crossing(evaluated)
+        steps = 0 if self._is_settled(crossing) else _halvings(crossing.width / self._enough) + 1
         return min(steps, max(0, self.most_values - len(evaluated)))
 
     @property
@@ -272,72 +281,90 @@ class RootSearch:
         """Factor (1 or -1) that converts a value to `y`; the measurement rises with `y`."""
         return 1.0 if self.rising else -1.0
 
-    def _crossings(self, evaluated: Mapping[float, Measurement]) -> list[_Crossing]:
-        """Return the crossings of the mean and of its upper and lower confidence curves."""
+    @property
+    def _enough(self) -> float:
+        """Width of a bracket that is narrow enough."""
+        return max(self.tolerance, 1.0) if self.whole else self.tolerance
+
+    def _is_settled(self, crossing: _Crossing) -> bool:
+        return crossing.width <= self._enough * (1 + 1e-9)
+
+    def _curve(self, evaluated: Mapping[float, Estimate]) -> tuple[Floats, Floats]:
+        """Return the trial values as `y`, in order, and the monotone curve at them."""
         tried = sorted(evaluated, key=lambda value: self._sign * value)
         y = self._sign * np.array(tried, dtype=np.float64)
-        curves = np.array([self._scaled(evaluated[value]) for value in tried]).T
-        return [_first_crossing(y, curve) for curve in curves]
+        scaled = np.array([self._scaled(evaluated[value]) for value in tried])
+        first = int(np.argmax(np.append(np.isinf(scaled), True)))
+        curve = np.full(len(scaled), math.inf)
+        if first:
+            curve[:first] = isotonic_regression(scaled[:first]).x
+        return y, curve
 
-    def _scaled(self, measured: Measurement) -> Floats:
-        """Return value, upper and lower end, each as ``log((1 + x / at_most) / 2)``."""
-        if isinstance(measured, Estimate):
-            mean, low, high = measured.value, measured.low, measured.high
-        else:
-            numbers = np.asarray(measured, dtype=np.float64)
-            if np.isinf(numbers).any() or np.isnan(numbers).all():
-                return np.full(3, math.inf)
-            mean, low, high = mean_interval(numbers)
-        if not math.isfinite(mean):
-            return np.full(3, math.inf)
-        return np.log1p(np.maximum([mean, high, low], 0.0) / self.at_most) - math.log(2.0)
+    def _crossing(self, evaluated: Mapping[float, Estimate]) -> _Crossing:
+        y, curve = self._curve(evaluated)
+        first = int(np.argmax(np.append(curve, math.inf) > 0))
+        at = np.concatenate([[-math.inf], y, [math.inf]])
+        by = np.concatenate([[-math.inf], curve, [math.inf]])
+        return _Crossing(*map(float, (at[first], at[first + 1], by[first], by[first + 1])))
 
-    def _ends(self, crossing: _Crossing) -> tuple[float, float]:
-        """Return the two values between which a crossing lies; equal if it is interpolated."""
-        if crossing.width and self.whole:
-            return crossing.kept, crossing.broken - 1
-        if crossing.width and math.isinf(crossing.broken_by):
-            return crossing.kept, crossing.broken
-        return crossing.at, crossing.at
+    def _scaled(self, measured: Estimate) -> float:
+        """Return the measurement as ``log((1 + x / at_most) / 2)``; infinite under overload."""
+        if not math.isfinite(measured.value):
+            return math.inf
+        return math.log1p(max(measured.value, 0.0) / self.at_most) - math.log(2.0)
 
-    def _local_ends(
-        self, crossing: _Crossing, evaluated: Mapping[float, Measurement]
-    ) -> tuple[float, float]:
-        """Return the ends of the interval from the error and the slope at the crossing."""
-        part = (crossing.at - crossing.kept) / crossing.width
+    def _fitted(self, crossing: _Crossing, evaluated: Mapping[float, Estimate], note: str) -> Root:
+        """Return the root of the monotone curve, and the interval that the error there allows."""
+        y, curve = self._curve(evaluated)
+        y, curve = y[np.isfinite(curve)], curve[np.isfinite(curve)]
         slope = (crossing.broken_by - crossing.kept_by) / crossing.width
-        below, above = (
-            self._half_width(evaluated[self._sign * y]) for y in (crossing.kept, crossing.broken)
-        )
-        share = (below + part * (above - below)) / (2.0 * self.at_most)
-        if not math.isfinite(share):
-            return -math.inf, math.inf
-        down = -math.log1p(-share) if share < 1 else math.inf
-        low, high = crossing.at - down / slope, crossing.at + math.log1p(share) / slope
+        at = _inverse(y, curve, 0.0, slope)
+        value = crossing.kept if self.whole else at
+        kept, broken = (evaluated[self._sign * end] for end in (crossing.kept, crossing.broken))
+        freedom = min(kept.freedom, broken.freedom)
+        if not freedom or len(kept.influence) != len(broken.influence):
+            return self._mirrored(value, -math.inf, math.inf, note)
+        part = (at - crossing.kept) / crossing.width
+        parts = (1 - part) * np.array(kept.influence) + part * np.array(broken.influence)
+        parts /= 2.0 * self.at_most
+        half = _half_width(parts, freedom)
+        low = _inverse(y, curve, math.log1p(-half), slope) if half < 1 else -math.inf
+        high = _inverse(y, curve, math.log1p(half), slope)
+        per_unit = 1.0 / slope
+        if half > 0 and math.isfinite(high - low):
+            per_unit = (high - low) / (2.0 * half)
         if self.whole:
-            return math.floor(low) if math.isfinite(low) else low, math.ceil(high)
-        return low, high
+            low, high = (math.floor(low) if math.isfinite(low) else low), math.ceil(high)
+        reach = float(y[-1] - y[0])
+        low = low if low >= y[0] - reach else -math.inf
+        high = high if high <= y[-1] + reach else math.inf
+        return self._mirrored(value, low, high, note, tuple((-parts * per_unit).tolist()), freedom)
 
-    def _half_width(self, measured: Measurement) -> float:
-        if not isinstance(measured, Estimate):
-            measured = Estimate(*mean_interval(measured))
-        return 0.5 * (measured.high - measured.low)
+    def _surely_kept(self, evaluated: Mapping[float, Estimate]) -> float:
+        """Return the largest `y` that keeps the objective surely, if all trial values keep it."""
+        y, curve = self._curve(evaluated)
+        last = evaluated[self._sign * float(y[-1])]
+        half = _half_width(np.array(last.influence) / (2.0 * self.at_most), last.freedom)
+        level = math.log1p(-half) if half < 1 else -math.inf
+        if level >= curve[-1]:
+            return math.inf
+        return _inverse(y, curve, level, 1.0) if level > curve[0] else -math.inf
 
-    def _unsettled(self, crossings: list[_Crossing]) -> list[tuple[_Crossing, float]]:
-        """Return the crossings whose bracket is still too wide, with the allowed widths."""
-        mean = crossings[0]
-        if mean.at == -math.inf:
-            return []
-        least = max(self.tolerance, 1.0) if self.whole else self.tolerance
-        unsettled = []
-        for crossing in crossings if self.bracket_ends else (mean,):
-            half = abs(crossing.at - mean.at)
-            enough = max(least, PART_OF_HALF_WIDTH * half) if math.isfinite(half) else least
-            if crossing.width > enough * (1 + 1e-9):
-                unsettled.append((crossing, enough))
-        return unsettled
+    def _mirrored(
+        self,
+        value: float,
+        low: float,
+        high: float,
+        note: str,
+        influence: tuple[float, ...] = (),
+        freedom: int = 0,
+    ) -> Root:
+        """Return a root and its interval in `y` as a root of the searched value."""
+        if self.rising:
+            return Root(value, low, high, note, influence, freedom)
+        return Root(-value, -high, -low, note, tuple(-part for part in influence), freedom)
 
-    def _next_in(self, crossing: _Crossing, tolerance: float) -> float:
+    def _next_in(self, crossing: _Crossing) -> float:
         """Return the next trial value within a bracket.
 
         The trial value is the interpolated crossing, moved a little towards the middle of the
@@ -352,7 +379,7 @@ class RootSearch:
         if crossing.broken_by > FAR:
             y = middle
         else:
-            move = max(0.5 * tolerance, TRUNCATION * width**2 / (self.high - self.low))
+            move = max(0.5 * self._enough, TRUNCATION * width**2 / (self.high - self.low))
             y = crossing.at + min(max(middle - crossing.at, -move), move)
             y = min(max(y, kept + MARGIN * width), broken - MARGIN * width)
         digits = 1 - math.floor(math.log10(self.tolerance))
@@ -366,9 +393,18 @@ def _halvings(ratio: float) -> int:
     return max(0, math.ceil(math.log2(ratio)))
 
 
-def _first_crossing(y: Floats, curve: Floats) -> _Crossing:
-    broken = np.flatnonzero(curve > 0)
-    first = int(broken[0]) if len(broken) else len(y)
-    at = np.concatenate([[-math.inf], y, [math.inf]])
-    by = np.concatenate([[-math.inf], curve, [math.inf]])
-    return _Crossing(*map(float, (at[first], at[first + 1], by[first], by[first + 1])))
+def _inverse(y: Floats, curve: Floats, level: float, slope: float) -> float:
+    """Return where a monotone curve reaches a level; a straight line continues it at both ends."""
+    if level <= curve[0]:
+        return float(y[0] - (curve[0] - level) / slope)
+    if level >= curve[-1]:
+        return float(y[-1] + (level - curve[-1]) / slope)
+    fit = PchipInterpolator(y, curve)
+    return float(brentq(lambda at: float(fit(at)) - level, y[0], y[-1], xtol=1e-12))
+
+
+def _half_width(parts: Floats, freedom: int) -> float:
+    """Return half the width of the interval of an estimate with such an influence."""
+    if not freedom:
+        return math.inf
+    return float(special.stdtrit(freedom, 0.975) * math.sqrt((parts**2).sum()))

@@ -71,15 +71,21 @@ class Sample:
             return float(np.searchsorted(self.values, value, side="right")) / self.count
         return float(np.interp(value, self.values, LEVELS, left=0.0, right=1.0))
 
-    def levels_of(self, values: Floats) -> Floats:
-        """Return the probability at each value; where several jobs have it, that of the middle."""
+    def sides(self, values: Floats) -> tuple[Floats, Floats]:
+        """Return the shares of the jobs that are below each value, and at most each value.
+
+        They differ if several jobs have the value.
+        """
         if self._is_whole:
-            sides = (np.searchsorted(self.values, values, side=side) for side in ("left", "right"))
-            below, up_to = sides
-            middle: Floats = (below + up_to) / (2.0 * max(1, self.count))
-            return middle
-        levels: Floats = np.interp(values, self.values, LEVELS, left=0.0, right=1.0)
-        return levels
+            count = max(1, self.count)
+            return (
+                np.searchsorted(self.values, values, side="left") / count,
+                np.searchsorted(self.values, values, side="right") / count,
+            )
+        # Of equal positions, np.interp takes the last one; seen from above, this is the first.
+        at_most: Floats = np.interp(values, self.values, LEVELS, left=0.0, right=1.0)
+        at_least = np.interp(-values, -self.values[::-1], 1.0 - LEVELS[::-1], left=0.0, right=1.0)
+        return np.minimum(1.0 - at_least, at_most), at_most
 
     def quantile(self, q: float) -> float:
         """Return the quantile at a probability (interpolated)."""
@@ -108,8 +114,13 @@ class Pooled:
         if len(values) > MOST_VALUES:
             values = values[np.linspace(0, len(values) - 1, MOST_VALUES).round().astype(int)]
         self._values = np.unique(values)
-        own = np.array([sample.levels_of(self._values) for sample in samples])
-        self._at_most = _with_and_without(self._weight[:, None] * own, self._weight[:, None])
+        below, at_most = np.swapaxes([sample.sides(self._values) for sample in samples], 0, 1)
+        weight = self._weight[:, None]
+        below, at_most = (_with_and_without(weight * own, weight) for own in (below, at_most))
+        # The jobs of a value lie evenly between both shares, so the outermost are half a job away.
+        half = np.minimum(0.5 / _others(self._weight), 0.5 * (at_most - below))
+        self._levels = np.stack([below + half, at_most - half], axis=2).reshape(len(below), -1)
+        self._ends = np.repeat(self._values, 2)
 
     @property
     def range(self) -> tuple[float, float]:
@@ -118,17 +129,24 @@ class Pooled:
 
     def at(self, q: Floats) -> Floats:
         """Return quantiles over all runs, in the shape of `q`."""
-        found: Floats = np.interp(q, self._at_most[0], self._values)
+        found: Floats = np.interp(q, self._levels[0], self._ends)
         return found
 
     def quantiles(self, q: float) -> Floats:
         """Return a quantile over all runs, then without each of them (1 + runs,)."""
-        return np.array([np.interp(q, levels, self._values) for levels in self._at_most])
+        return np.array([np.interp(q, levels, self._ends) for levels in self._levels])
 
     def above(self, values: Floats) -> Floats:
         """Return shares above some values: over all runs, then without each (1 + runs, values)."""
-        own = np.array([[1.0 - each.at_most(value) for value in values] for each in self.samples])
+        own = np.array([1.0 - each.sides(values)[1] for each in self.samples])
         return _with_and_without(self._weight[:, None] * own, self._weight[:, None])
+
+
+def _others(weight: Floats) -> Floats:
+    """Return the number of jobs in all runs, then without each run (1 + runs, 1)."""
+    total = weight.sum()
+    jobs: Floats = np.maximum(1.0, np.concatenate([[total], total - weight]))[:, None]
+    return jobs
 
 
 def _with_and_without(weighted: Floats, weight: Floats) -> Floats:

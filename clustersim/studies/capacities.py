@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
-from clustersim.analysis.control_variates import Estimate, jackknife
+from clustersim.analysis.control_variates import Estimate
+from clustersim.analysis.root_search import Root
 from clustersim.analysis.samples import Sample
-from clustersim.analysis.statistics import crossing, quantile_interval
+from clustersim.analysis.statistics import quantile_interval
 from clustersim.analysis.steady import is_rising
-from clustersim.array_types import Floats
 from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.design import column_value
 from clustersim.studies.objective import (
     NEEDED,
     OVERLOADED,
-    means_with_and_without,
+    chosen,
     measured_at,
     root_search,
 )
@@ -87,8 +90,9 @@ def _capacity(
     if at_mean.empty:
         return {**dict.fromkeys(_CAPACITY, np.nan), "runs": len(runs), "note": "every run failed"}
     tried = _tried(at_mean, search, objective, samples)
-    root = finder.result({value: best for value, (_, best) in tried.items()})
-    plain = finder.result({value: each for value, (each, _) in tried.items()})
+    full = _value_at_full_load(at_mean, search)
+    root = _within(finder.result(chosen(tried, finder)), full)
+    plain = _within(finder.result({value: each for value, (each, _) in tried.items()}), full)
     row: dict[str, Any] = {
         f"{name}{end}": number
         for name, found in (("capacity", root), ("capacity_plain", plain))
@@ -114,7 +118,7 @@ def _capacity(
         notes.append(
             "waits still rise within the runs near this value; longer runs would show less capacity"
         )
-    if search.load_of(root.high) == 1.0:
+    if root.high == full:
         notes.append("the interval ends at a load of 1, where overload begins")
     return {**row, "runs": len(runs), "note": "; ".join(note for note in notes if note)}
 
@@ -123,8 +127,7 @@ def _draw_capacity(
     runs: pd.DataFrame, search: CapacitySearch, objective: Objective, samples: Samples
 ) -> float:
     """Return the capacity of a draw; infinite if the objective is kept or missed everywhere."""
-    tried = _tried(runs, search, objective, samples)
-    root = root_search(search, objective).result({at: best for at, (_, best) in tried.items()})
+    root = _root(runs, search, objective, samples)
     if np.isnan(root.value):
         return -np.inf if search.more_is == "worse" else np.inf
     return root.value
@@ -141,19 +144,37 @@ def _rises_near(runs: pd.DataFrame, of: str, value: float) -> bool:
 
 def _tried(
     runs: pd.DataFrame, search: CapacitySearch, objective: Objective, samples: Samples
-) -> dict[float, tuple[Estimate, Estimate]]:
-    """Return the plain and the best measurement by trial value of the search."""
-    tried: dict[float, tuple[Estimate, Estimate]] = {}
+) -> dict[float, tuple[Estimate, Estimate | None]]:
+    """Return the plain and the controlled measurement by trial value of the search."""
+    tried: dict[float, tuple[Estimate, Estimate | None]] = {}
     ordered = runs.sort_values("replication", kind="stable")
     for value in sorted(ordered[search.of].astype(np.float64).unique().tolist()):
         group = ordered[ordered[search.of] == value]
         metrics = _columns(group, objective)
         own = [samples.get(key, {}) for key in group["run"]]
-        plain, best = measured_at(objective, metrics, own)
-        tried[value] = plain, best or plain
+        tried[value] = measured_at(objective, metrics, own)
     if (search.load_of(search.between[1]) or 0.0) >= 1:
-        tried.setdefault(float(search.between[1]), (OVERLOADED, OVERLOADED))
+        tried.setdefault(float(search.between[1]), (OVERLOADED, None))
     return tried
+
+
+def _value_at_full_load(runs: pd.DataFrame, search: CapacitySearch) -> float:
+    """Return the value at which the offered load is 1; infinite if a search has none."""
+    if search.more_is != "worse":
+        return math.inf
+    if search.of == LOAD:
+        return 1.0
+    load = runs.groupby(search.of, sort=True)["offered_load"].mean()
+    values = load.index.to_numpy(dtype=np.float64)
+    if not load.iloc[-1] > load.iloc[0]:
+        return math.inf
+    per_value = (load.iloc[-1] - load.iloc[0]) / (values[-1] - values[0])
+    return float(values[-1] + (1.0 - load.iloc[-1]) / per_value)
+
+
+def _within(root: Root, full: float) -> Root:
+    """Return a root whose interval ends at a load of 1 at the latest."""
+    return replace(root, high=min(root.high, full)) if root.value <= full else root
 
 
 def _columns(runs: pd.DataFrame, objective: Objective) -> dict[str, list[float]]:
@@ -173,10 +194,10 @@ def gains_table(
 ) -> pd.DataFrame:
     """Compare the capacities of systems under common random numbers.
 
-    Each capacity is the value at which the curve over all replications, interpolated between the
-    trial values, crosses the objective.  Both systems use the same random numbers, so their
-    difference has less variance than either capacity.  The jackknife computes the interval of the
-    difference; it leaves out the same replication of both systems at a time.
+    Each capacity is that of :func:`capacities_table`, over the replications that both systems have.
+    Both use the same random numbers, so their difference has less variance than either capacity:
+    its error is the root of the sum of squares of what each replication contributes to it.  If
+    overload begins at a capacity, the interval contains all differences of the two intervals.
 
     Parameters
     ----------
@@ -191,10 +212,10 @@ def gains_table(
         The parameters other than the compared and the searched one, ``system``, ``baseline``,
         ``replications``, ``pairs`` (replications that both have at every trial value), ``gain``
         (capacity of the system minus capacity of the baseline) with ``gain_low`` and ``gain_high``
-        (95 %, jackknife; NaN if a capacity lies beyond the trial values), and ``same_jobs``.  This
-        is true if both systems are offered the same jobs per day at equal values of the searched
-        parameter.  For an offered load, it is false if the compared parameter changes the capacity
-        of the fleet.
+        (95 %; NaN if a capacity lies beyond the trial values), and ``same_jobs``.  This is true if
+        both systems are offered the same jobs per day at equal values of the searched parameter.
+        For an offered load, it is false if the compared parameter changes the capacity of the
+        fleet.
     """
     finished = runs[(runs["status"] == "finished") & (runs["draw"] == POSTERIOR_MEAN)]
     rows = []
@@ -205,15 +226,14 @@ def gains_table(
             if system == reference or baseline.empty:
                 continue
             both = _common_replications(own, baseline, search.of)
-            gain = np.full(3, np.nan)
+            gain = (math.nan, math.nan, math.nan)
             if len(both) > 1:
-                ours, theirs = (
-                    _with_and_without(
-                        each[each["replication"].isin(both)], search, objective, samples
+                gain = _gain(
+                    *(
+                        _root(each[each["replication"].isin(both)], search, objective, samples)
+                        for each in (own, baseline)
                     )
-                    for each in (own, baseline)
                 )
-                gain = np.array(jackknife(ours - theirs))
             two = group[group[compare.of].isin([system, reference])]
             compared = {
                 "system": system,
@@ -222,7 +242,7 @@ def gains_table(
                 "pairs": len(both),
                 "same_jobs": _same_jobs(two, compare.of, search.of),
             }
-            ends = dict(zip(("gain", "gain_low", "gain_high"), gain.tolist(), strict=True))
+            ends = dict(zip(("gain", "gain_low", "gain_high"), gain, strict=True))
             rows.append({**values, **compared, **ends})
     return pd.DataFrame(rows)
 
@@ -237,30 +257,24 @@ def _common_replications(ours: pd.DataFrame, theirs: pd.DataFrame, of: str) -> l
     return sorted(common or ())
 
 
-def _with_and_without(
+def _root(
     runs: pd.DataFrame, search: CapacitySearch, objective: Objective, samples: Samples
-) -> Floats:
-    """Return the capacity over all replications, then without each of them (1 + replications,)."""
-    sign = 1.0 if search.more_is == "worse" else -1.0
-    at, curves = [], []
-    ordered = runs.sort_values("replication", kind="stable")
-    tried = ordered[search.of].astype(np.float64)
-    for value in tried.unique().tolist():
-        group = ordered[tried == value]
-        metrics = _columns(group, objective)
-        own = [samples.get(key, {}) for key in group["run"]]
-        at.append(sign * value)
-        curves.append(means_with_and_without(objective, metrics, own))
-    end = float(search.between[1])
-    if (search.load_of(end) or 0.0) >= 1 and end not in at:
-        at.append(end)
-        curves.append(np.full_like(curves[0], np.inf))
-    order = np.argsort(at)
-    values, table = np.array(at)[order], np.array(curves)[order]
-    limit = root_search(search, objective).at_most
-    ends = np.array([crossing(values, column, limit) for column in table.T])
-    capacities: Floats = sign * ends.mean(axis=1)
-    return np.where(np.isfinite(capacities), capacities, np.nan)
+) -> Root:
+    finder = root_search(search, objective)
+    return finder.result(chosen(_tried(runs, search, objective, samples), finder))
+
+
+def _gain(ours: Root, theirs: Root) -> tuple[float, float, float]:
+    """Return the difference of two capacities with its interval."""
+    gain = ours.value - theirs.value
+    if not math.isfinite(gain):
+        return math.nan, math.nan, math.nan
+    freedom = min(ours.freedom, theirs.freedom)
+    if freedom and len(ours.influence) == len(theirs.influence):
+        parts = np.array(ours.influence) - np.array(theirs.influence)
+        half = float(special.stdtrit(freedom, 0.975) * math.sqrt((parts**2).sum()))
+        return gain, gain - half, gain + half
+    return gain, ours.low - theirs.high, ours.high - theirs.low
 
 
 def _same_jobs(runs: pd.DataFrame, compared: str, searched: str) -> bool:

@@ -12,22 +12,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from clustersim.analysis.control_variates import Estimate
+from clustersim.analysis.control_variates import Estimate, mean_estimate
 from clustersim.analysis.job_statistics import (
     CONTROL_METRICS,
     metric_over_jobs,
     share_above,
-    with_and_without,
 )
 from clustersim.analysis.metrics import find_metric
 from clustersim.analysis.root_search import RootSearch
-from clustersim.analysis.samples import Pooled, Sample
-from clustersim.analysis.statistics import mean_interval
+from clustersim.analysis.samples import Sample
 from clustersim.analysis.steady import piles_up
-from clustersim.array_types import Floats
 from clustersim.studies.spec import CapacitySearch, Objective
 
-__all__ = ["NEEDED", "OVERLOADED", "means_with_and_without", "measured_at", "root_search"]
+__all__ = ["NEEDED", "OVERLOADED", "chosen", "measured_at", "root_search"]
 
 OVERLOADED = Estimate(math.inf, math.inf, math.inf)
 """The measurement at an overloaded point."""
@@ -50,7 +47,6 @@ def root_search(search: CapacitySearch, objective: Objective, *, given: int = 0)
         whole=search.whole,
         rising=search.more_is == "worse",
         most_values=MOST_TRIES + given,
-        bracket_ends=False,
     )
 
 
@@ -81,35 +77,37 @@ def measured_at(
         return OVERLOADED, None
     if np.isinf(values).any() or np.isnan(values).all():
         return OVERLOADED, None
+    columns = {name: np.asarray(each, dtype=np.float64) for name, each in metrics.items()}
     quantity, q = _quantity(objective)
     if q is not None and all(quantity in each for each in samples):
-        return share_above(samples, quantity, objective.limit)
-    columns = {name: np.asarray(each, dtype=np.float64) for name, each in metrics.items()}
+        return share_above(samples, quantity, objective.limit, columns)
     found = metric_over_jobs(objective.metric, columns, samples)
     if found is not None:
         return found
-    return Estimate(*mean_interval(values)), None
+    return mean_estimate(values), None
 
 
-def means_with_and_without(
-    objective: Objective,
-    metrics: Mapping[str, Sequence[float]],
-    samples: Sequence[Mapping[str, Sample]],
-) -> Floats:
-    """Return the plain measurement over all replications, then without each (1 + replications,).
+def chosen(
+    tried: Mapping[float, tuple[Estimate, Estimate | None]], finder: RootSearch
+) -> dict[float, Estimate]:
+    """Return the measurements from which a capacity follows: all controlled, or all plain.
+
+    A curve that changes from one kind to the other within the bracket of the capacity would have a
+    wrong slope.  The controlled measurements are therefore chosen only if the control variate can
+    be used on both sides of the capacity.  Overloaded values have none.
 
     Parameters
     ----------
-    objective, metrics, samples
-        As for :func:`measured_at`.
+    tried : mapping of float to (Estimate, Estimate or None)
+        Results of :func:`measured_at` by trial value.
+    finder : RootSearch
     """
-    values = np.asarray(metrics[objective.metric], dtype=np.float64)
-    if _is_overloaded(metrics):
-        return np.full(1 + len(values), np.inf)
-    quantity, q = _quantity(objective)
-    if q is not None and all(quantity in each for each in samples):
-        return Pooled([each[quantity] for each in samples]).above(np.array([objective.limit]))[:, 0]
-    return with_and_without(values)
+    plain = {value: each for value, (each, _) in tried.items()}
+    best = {value: controlled or each for value, (each, controlled) in tried.items()}
+    sides = [tried[value] for value in finder.bracket(best)] if best else []
+    if all(math.isinf(each.value) or controlled is not None for each, controlled in sides):
+        return best
+    return plain
 
 
 def _is_overloaded(metrics: Mapping[str, Sequence[float]]) -> bool:

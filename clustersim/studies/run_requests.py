@@ -19,7 +19,7 @@ from clustersim.analysis.job_statistics import CONTROL_METRICS, metric_over_jobs
 from clustersim.analysis.statistics import replications_needed
 from clustersim.studies.base import POSTERIOR_MEAN, Base, PointRuns, Run
 from clustersim.studies.design import Point, column_value
-from clustersim.studies.objective import NEEDED, OVERLOADED, measured_at, root_search
+from clustersim.studies.objective import NEEDED, OVERLOADED, chosen, measured_at, root_search
 from clustersim.studies.spec import CapacitySearch, Objective, Replications, StudySpec
 from clustersim.studies.store import Outcome
 
@@ -124,10 +124,13 @@ class SequentialRequest:
             return replications_needed(values, rule.relative_width, at_most=rule.at_most)
         best = found[1] or found[0]
         half = 0.5 * (best.high - best.low)
-        if half <= rule.relative_width * abs(best.value) or len(made) >= rule.at_most:
+        enough = rule.relative_width * abs(best.value)
+        if half <= enough or len(made) >= rule.at_most:
             return len(made)
-        wanted = len(made) * (half / (rule.relative_width * abs(best.value))) ** 2
-        return min(rule.at_most, 2 * len(made), math.ceil(min(wanted, 1e6)))
+        most = min(rule.at_most, 2 * len(made))
+        if not (enough > 0 and math.isfinite(half)):
+            return most
+        return min(most, math.ceil(len(made) * min((half / enough) ** 2, 2.0)))
 
     def at_least(self) -> int:
         """See :meth:`RunRequest.at_least`."""
@@ -221,16 +224,16 @@ class CapacityRequest:
         The search ends early if all runs at a value failed.
         """
         search = root_search(self.search, self.objective, given=len(self.given))
-        tried: dict[float, Estimate] = {}
+        tried: dict[float, tuple[Estimate, Estimate | None]] = {}
         values = self.given if draw == POSTERIOR_MEAN else ()
         runs: list[Run] = []
         self._left[draw] = 0
-        while values := values or search.next_values(tried):
+        while values := values or search.next_values(chosen(tried, search)):
             made = {value: self._at(value, draw) for value in values}
             runs += [run for each in made.values() for run in each]
             if not all(run.key in known for run in runs):
                 pending = sum(value not in self.given for value in values)
-                self._left[draw] = max(0, search.most_left(tried) - pending)
+                self._left[draw] = max(0, search.most_left(chosen(tried, search)) - pending)
                 return runs, False
             for value, each in made.items():
                 done = [known[run.key] for run in each]
@@ -240,17 +243,16 @@ class CapacityRequest:
             values = ()
         return runs, True
 
-    def _measured(self, done: Sequence[Outcome]) -> Estimate:
+    def _measured(self, done: Sequence[Outcome]) -> tuple[Estimate, Estimate | None]:
         if not done:
-            return OVERLOADED
+            return OVERLOADED, None
         made = [outcome for outcome in done if not outcome.failed]
         metrics = {
             name: [_metric(outcome, name) for outcome in made]
             for name in (self.objective.metric, *NEEDED)
         }
         samples = [outcome.samples for outcome in made]
-        plain, controlled = measured_at(self.objective, metrics, samples)
-        return controlled or plain
+        return measured_at(self.objective, metrics, samples)
 
     def _at(self, value: float, draw: int) -> list[Run]:
         """Return the runs of a value and draw; empty if the value is known to be overloaded."""

@@ -15,7 +15,7 @@ import numpy as np
 from clustersim.analysis.measures import PluginError, fleet_facts, measure
 from clustersim.analysis.part import FleetView
 from clustersim.analysis.periods import period_ends_s
-from clustersim.analysis.samples import Sample
+from clustersim.analysis.samples import Sample, pack, unpack
 from clustersim.analysis.unfinished_work import (
     UnfinishedWork,
     stationary_sample,
@@ -81,7 +81,7 @@ def make_run(
         metrics,
         measured.series,
         wall_s=time.perf_counter() - began,
-        samples=measured.samples,
+        samples=unpack(pack(measured.samples)),  # as after a resumed study: single precision
     )
 
 

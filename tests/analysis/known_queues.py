@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import special
@@ -20,7 +21,7 @@ UPPER = 1 - (1 - PARTS) ** 4
 WEIGHT = (1 - PARTS) ** 3 / ((1 - PARTS) ** 3).sum()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Service:
     """A service time with mean 1: quantile function of two uniform numbers, and values."""
 
@@ -97,6 +98,7 @@ class Queue:
             [unfinished_work(*each) for each in zip(submit, service / self.servers, strict=True)]
         )
 
+    @lru_cache(maxsize=64)  # noqa: B019 - queues are few and small
     def stationary(self) -> tuple[Sample, float]:
         """Stationary distribution of the unfinished work, and its mean."""
         return stationary_sample(

@@ -28,9 +28,11 @@ numbers = st.lists(st.floats(0.0, 1e6, allow_subnormal=False), min_size=1, max_s
 
 def test_jackknife_of_a_mean_by_hand() -> None:
     # values 2, 4, 6: standard deviation 2; leverage 1/3 makes the error 2 / sqrt(3 - 1)
-    value, low, high = jackknife(with_and_without(np.array([2.0, 4.0, 6.0])))
+    found = jackknife(with_and_without(np.array([2.0, 4.0, 6.0]))).one()
     half = 4.302652729911275 * 2 / math.sqrt(2)
-    assert (value, low, high) == pytest.approx((4.0, 4 - half, 4 + half))
+    assert (found.value, found.low, found.high) == pytest.approx((4.0, 4 - half, 4 + half))
+    assert found.influence == pytest.approx((-1.0, 0.0, 1.0))
+    assert found.freedom == 2
 
 
 def test_a_logarithmic_interval_is_positive_and_of_factors() -> None:
@@ -48,37 +50,99 @@ def test_an_interval_over_orders_of_magnitude_is_not_stated() -> None:
 # Control variates
 
 
+def means(each: np.ndarray) -> np.ndarray:
+    """Means over all replications, then without each of them, along the first axis."""
+    return np.concatenate([[each.mean(axis=0)], (each.sum(axis=0) - each) / (len(each) - 1)])
+
+
+def plain_twin(values: np.ndarray, controls: np.ndarray, expected: np.ndarray) -> tuple:
+    """Regression on all controls at once: value, HC3 error, and PRESS share explained."""
+    count = len(values)
+    design = np.column_stack([np.ones(count), controls - controls.mean(axis=0)])
+    inverse = np.linalg.inv(design.T @ design)
+    coefficients = inverse @ design.T @ values
+    at = np.concatenate([[1.0], expected - controls.mean(axis=0)])
+    leverage = np.einsum("ij,jk,ik->i", design, inverse, design)
+    left_out = (values - design @ coefficients) / (1 - leverage)
+    error = math.sqrt((((design @ inverse @ at) * left_out) ** 2).sum())
+    alone = [values[k] - np.delete(values, k).mean() for k in range(count)]
+    return at @ coefficients, error, 1 - (left_out**2).sum() / np.square(alone).sum()
+
+
 def test_regression_by_hand() -> None:
-    control = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
-    values = 2.0 * control + np.array([1.0, -1.0, 0.0, 1.0, -1.0])
-    x, y = control - 3.0, values - values.mean()
+    # mean 6, slope 2, rest +1 -1 0 0 -1 +1 less what the slope takes
+    control = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
+    values = 1.0 + 2.0 * control + np.array([1.0, -1.0, -1.0, 1.0, 1.0, -1.0])
+    x, y = control - 2.5, values - values.mean()
     slope = (x @ y) / (x @ x)
-    rest = y - slope * x
-    leverage = 0.2 + x**2 / (x @ x)
-    weight = 0.2 + (2.5 - 3.0) * x / (x @ x)
-    error = math.sqrt(((weight * rest / (1 - leverage)) ** 2).sum())
-    found = controlled(with_and_without(values), Control(with_and_without(control), np.array(2.5)))
-    assert float(found[0]) == pytest.approx(values.mean() + slope * (2.5 - 3.0))
-    assert float(found[2] - found[0]) == pytest.approx(3.182446305284263 * error)
-    assert float(found[3]) == pytest.approx(1 - (rest @ rest) / (y @ y))
-    assert bool(found[4])
+    found = controlled(with_and_without(values), Control(with_and_without(control), np.array(3.0)))
+    assert float(found.value) == pytest.approx(values.mean() + slope * 0.5)
+    _, error, explained = plain_twin(values, control[:, None], np.array([3.0]))
+    assert found.freedom == 4
+    assert float(found.half) == pytest.approx(2.7764451051977987 * error)
+    assert float(found.explained) == pytest.approx(explained)
+    assert float((found.influence**2).sum()) == pytest.approx(error**2)
+    assert bool(found.usable)
+
+
+@repeatable
+@given(st.integers(6, 14), st.integers(1, 2), st.integers(0, 999))
+def test_controls_against_a_regression_on_all_at_once(count: int, kinds: int, seed: int) -> None:
+    random = np.random.Generator(np.random.PCG64(seed))
+    controls = random.standard_normal((count, kinds)) + random.standard_normal((count, 1))
+    values = controls.sum(axis=1) + 0.3 * random.standard_normal(count)
+    expected = 0.2 * random.standard_normal(kinds)
+    found = controlled(
+        means(values),
+        *(Control(means(x), np.array(e)) for x, e in zip(controls.T, expected, strict=True)),
+    )
+    value, error, explained = plain_twin(values, controls, expected)
+    assert float(found.value) == pytest.approx(value)
+    assert math.hypot(*found.influence) == pytest.approx(error)
+    assert float(found.explained) == pytest.approx(max(explained, 0.0), abs=1e-9)
+
+
+def test_a_control_that_contradicts_its_expectation_is_not_used() -> None:
+    # the runs are too short: none has as much work as the steady state
+    control = np.array([1.0, 1.1, 0.9, 1.2, 0.8, 1.0])
+    values = 3.0 * control + np.array([0.01, -0.01, 0.0, 0.01, -0.01, 0.0])
+    for expected, usable in ((1.1, True), (2.0, False)):
+        control_of = Control(with_and_without(control), np.array(expected))
+        assert bool(controlled(with_and_without(values), control_of).usable) is usable
 
 
 def test_a_control_that_explains_little_is_not_used() -> None:
     random = np.random.Generator(np.random.PCG64(3))
     values, noise = random.standard_normal((2, 12))
     found = controlled(with_and_without(values), Control(with_and_without(noise), np.array(0.0)))
-    assert not bool(found[4])
-    plain, best = job_mean(values, noise, 0.0)
-    assert best is None
-    assert plain.value == pytest.approx(values.mean())
+    assert not bool(found.usable)
 
 
 def test_few_replications_have_no_control() -> None:
     values = np.array([1.0, 2.0, 3.0, 4.0])
-    plain, best = job_mean(values, values, 2.0)
+    work = {"mean_unfinished_work_s": values, "expected_unfinished_work_s": np.full(4, 2.0)}
+    plain, best = job_mean(values, work)
     assert best is None
     assert plain.value == 2.5
+
+
+def test_both_ends_of_a_controlled_mean_are_positive() -> None:
+    values = np.array([0.1, 0.5, 28.0, 55.0, 3.0, 9.0])
+    work = {
+        "mean_unfinished_work_s": np.array([1.0, 2.0, 30.0, 60.0, 6.0, 12.0]),
+        "expected_unfinished_work_s": np.full(6, 4.0),
+    }
+    plain, best = job_mean(values, work)
+    for found in (plain, best):
+        assert found is not None
+        assert 0 < found.low < found.value < found.high
+
+
+def test_a_mean_over_jobs_weights_runs_by_their_jobs() -> None:
+    runs = [{"wait_s": Sample.of([1.0])}, {"wait_s": Sample.of([4.0, 4.0, 4.0])}]
+    found = metric_over_jobs("mean_wait_s", {"mean_wait_s": np.array([1.0, 4.0])}, runs)
+    assert found is not None
+    assert found[0].value == pytest.approx(13 / 4)
 
 
 def test_coverage_of_a_controlled_mean() -> None:
@@ -87,15 +151,12 @@ def test_coverage_of_a_controlled_mean() -> None:
     control, rest = random.standard_normal((2, 6, 2000))
     values = 5.0 + 0.95 * control + math.sqrt(1 - 0.95**2) * rest
 
-    def means(each: np.ndarray) -> np.ndarray:
-        return np.concatenate([[each.mean(axis=0)], (each.sum(axis=0) - each) / 5])
-
-    _, low, high, _, usable = controlled(means(values), Control(means(control), np.zeros(2000)))
-    covered = (low <= 5) & (high >= 5)
-    assert 0.93 <= covered[usable].mean() <= 0.985
+    found = controlled(means(values), Control(means(control), np.zeros(2000)))
+    covered = (found.low <= 5) & (found.high >= 5)
+    assert 0.93 <= covered[found.usable].mean() <= 0.985
     plain = jackknife(means(values))
-    assert 0.93 <= ((plain[1] <= 5) & (plain[2] >= 5)).mean() <= 0.985
-    assert np.median((high - low)[usable]) < 0.6 * np.median(plain[2] - plain[1])
+    assert 0.93 <= ((plain.low <= 5) & (plain.high >= 5)).mean() <= 0.985
+    assert np.median(found.half[found.usable]) < 0.6 * np.median(plain.half)
 
 
 # Samples
@@ -157,6 +218,30 @@ def test_a_quantile_over_all_jobs_is_not_the_mean_of_quantiles() -> None:
     assert best is None
     assert plain.value == pytest.approx(np.quantile(waits, 0.95), rel=0.01)
     assert plain.value > 5 * np.quantile(waits, 0.95, axis=1).mean()
+
+
+def test_a_quantile_within_equal_values_is_that_value() -> None:
+    random = np.random.Generator(np.random.PCG64(4))
+    for jobs in (100, 2000):  # kept whole, and as quantiles
+        waits = np.where(random.random((3, jobs)) < 0.6, 0.0, 100.0 + random.random((3, jobs)))
+        pooled = Pooled([each["wait_s"] for each in runs_of(waits)])
+        assert (pooled.quantiles(0.5) == 0).all()
+        assert (pooled.quantiles(0.9) > 100).all()
+
+
+def test_stored_samples_have_the_same_control_as_fresh_ones() -> None:
+    random = np.random.Generator(np.random.PCG64(9))
+    stationary = Sample.of(random.exponential(50.0, 2000))
+    runs = []
+    for _ in range(6):
+        work = random.exponential(50.0, 500) * (0.8 + 0.4 * random.random())
+        samples = {"wait_s": Sample.of(2 * work), "unfinished_work_s": Sample.of(work)}
+        runs.append(samples | {"stationary_work_s": stationary})
+    mixed = [unpack(pack(run)) if k % 2 else run for k, run in enumerate(runs)]
+    found, again = (share_above(each, "wait_s", 100.0)[1] for each in (runs, mixed))
+    assert found is not None
+    assert again is not None
+    assert again.value == pytest.approx(found.value, rel=1e-4)
 
 
 def test_a_quantile_never_leaves_the_range_of_the_jobs() -> None:

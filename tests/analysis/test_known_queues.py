@@ -11,6 +11,7 @@ from clustersim.analysis.control_variates import Estimate
 from clustersim.analysis.job_statistics import job_mean, job_quantile, share_above
 from clustersim.analysis.root_search import RootSearch
 from clustersim.analysis.samples import Sample
+from clustersim.studies.objective import chosen
 from tests.analysis.known_queues import Queue, exponential, hyperexponential, lognormal
 
 REPLICATIONS = 8
@@ -38,31 +39,44 @@ def studies(queue: Queue, count: int, seed: int) -> list[list[dict[str, Sample]]
         here = min(block, count - begin)
         drawn = queue.drawn(here * REPLICATIONS, warm + jobs, seed + begin)
         waits, work = queue.waits(*drawn)[:, warm:], queue.unfinished(*drawn)[:, warm:]
+        squares = (drawn[0][:, warm:] ** 2).mean(axis=1) / queue.servers**2
         runs = [
             {
                 "wait_s": Sample.of(wait),
                 "unfinished_work_s": Sample.of(before),
                 "stationary_work_s": stationary,
-                "means": Sample(2, np.array([wait.mean(), before.mean()])),
+                "means": Sample(3, np.array([wait.mean(), before.mean(), square])),
             }
-            for wait, before in zip(waits, work, strict=True)
+            for wait, before, square in zip(waits, work, squares, strict=True)
         ]
         found += [runs[k : k + REPLICATIONS] for k in range(0, len(runs), REPLICATIONS)]
     return found
 
 
+def controls(queue: Queue, runs: list[dict[str, Sample]]) -> dict[str, np.ndarray]:
+    """The metrics of runs that control variates need."""
+    means = np.array([run["means"].values for run in runs])
+    square = (1 + queue.service.square) / queue.servers**2
+    return {
+        "mean_unfinished_work_s": means[:, 1],
+        "expected_unfinished_work_s": np.full(len(runs), queue.stationary()[1]),
+        "mean_square_work_s2": means[:, 2],
+        "expected_square_work_s2": np.full(len(runs), square),
+    }
+
+
 def coverage(queue: Queue, count: int, jobs: int) -> dict[str, tuple[float, float]]:
     """Share of studies whose interval contains the truth, and median relative half width."""
     mean, p95 = queue.truth(jobs)
-    _, expected = queue.stationary()
     covered: dict[str, list[bool]] = {name: [] for name in STATISTICS}
     widths: dict[str, list[float]] = {name: [] for name in STATISTICS}
     for runs in studies(queue, count, seed=100):
-        means = np.array([run["means"].values for run in runs])
+        means = np.array([run["means"].values[0] for run in runs])
+        metrics = controls(queue, runs)
         pairs = {
-            "mean": (job_mean(means[:, 0], means[:, 1], expected), mean),
-            "p95": (job_quantile(runs, "wait_s", 0.95), p95),
-            "share": (share_above(runs, "wait_s", p95), 0.05),
+            "mean": (job_mean(means, metrics), mean),
+            "p95": (job_quantile(runs, "wait_s", 0.95, metrics), p95),
+            "share": (share_above(runs, "wait_s", p95, metrics), 0.05),
         }
         for name, ((plain, controlled), truth) in pairs.items():
             for key, found in ((name, plain), (f"controlled {name}", controlled or plain)):
@@ -118,7 +132,8 @@ def capacity(
     """Interval of the load at which 5 % of the jobs wait longer than a limit."""
     warm = int(20 * queue.relaxation_jobs)
     drawn = queue.drawn(REPLICATIONS, warm + int(40 * queue.relaxation_jobs), seed)
-    tried: dict[float, Estimate] = {}
+    tried: dict[float, tuple[Estimate, Estimate | None]] = {}
+    squares = (drawn[0][:, warm:] ** 2).mean(axis=1) / queue.servers**2
     for load in loads:
         at = Queue(queue.service, queue.servers, load)
         stationary, _ = at.stationary()
@@ -128,13 +143,13 @@ def capacity(
                 "wait_s": Sample.of(wait),
                 "unfinished_work_s": Sample.of(before),
                 "stationary_work_s": stationary,
+                "means": Sample(3, np.array([wait.mean(), before.mean(), square])),
             }
-            for wait, before in zip(waits, work, strict=True)
+            for wait, before, square in zip(waits, work, squares, strict=True)
         ]
-        plain, controlled = share_above(runs, "wait_s", limit)
-        tried[load] = controlled or plain
-    search = RootSearch(0.05, loads[0], loads[-1], 1.0, bracket_ends=False)
-    root = search.result(tried)
+        tried[load] = share_above(runs, "wait_s", limit, controls(at, runs))
+    search = RootSearch(0.05, loads[0], loads[-1], 1.0)
+    root = search.result(chosen(tried, search))
     return root.low, root.high
 
 
