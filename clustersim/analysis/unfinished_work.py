@@ -59,6 +59,8 @@ MOST_BEYOND = 1e-5
 """Largest probability beyond the range."""
 MOST_DEVIATION = 0.005
 """Largest relative deviation of the mean on the lattice from the exact mean."""
+NEGLIGIBLE = 1e-6
+"""Deviation that never matters, as a multiple of the mean rest of a job in progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +217,13 @@ def stationary_work(
     known = [each for each in found if each is not None]
     if not known or len(known) < len(found):
         return None
-    means = [stationary_mean_s(offer, gaps, rate_per_s) for offer in offers]
-    parts = [offer.part for offer in offers]
-    mean_s = sum(part * mean for part, mean in zip(parts, means, strict=True)) / sum(parts)
+    total = sum(offer.part for offer in offers)
+    parts = [offer.part / total for offer in offers]
+    mean_s = sum(part * mean_s for part, (_, _, mean_s) in zip(parts, known, strict=True))
     slowest_s = max(relaxation_s(offer, gaps, rate_per_s) for offer in offers)
-    sample = Sample(max(len(value_s) for value_s, _ in known), _quantiles(parts, known))
-    return StationaryWork(sample, mean_s, slowest_s)
+    cells = max(len(value_s) for value_s, _, _ in known)
+    quantiles = _quantiles(parts, [(value_s, at_most) for value_s, at_most, _ in known])
+    return StationaryWork(Sample(cells, quantiles), mean_s, slowest_s)
 
 
 def _quantiles(parts: Sequence[float], known: Sequence[tuple[Floats, Floats]]) -> Floats:
@@ -229,7 +232,7 @@ def _quantiles(parts: Sequence[float], known: Sequence[tuple[Floats, Floats]]) -
     def at_most(value_s: Floats) -> Floats:
         total = np.zeros(len(LEVELS))
         for part, (values, probability) in zip(parts, known, strict=True):
-            total += part / sum(parts) * np.interp(value_s, values, probability)
+            total += part * np.interp(value_s, values, probability)
         return total
 
     each = np.array([np.interp(LEVELS, probability, values) for values, probability in known])
@@ -245,7 +248,7 @@ def _quantiles(parts: Sequence[float], known: Sequence[tuple[Floats, Floats]]) -
 
 def stationary_distribution(
     offer: Offer, gaps: Gaps, rate_per_s: float
-) -> tuple[Floats, Floats] | None:
+) -> tuple[Floats, Floats, float] | None:
     """Return the stationary distribution of the unfinished work before arrivals (a GI/G/1 queue).
 
     Work and gaps are rounded to a lattice without changing their means. The transform of the
@@ -262,12 +265,13 @@ def stationary_distribution(
 
     Returns
     -------
-    (value_s, at_most) or None
-        Two float64 arrays (cells,): ``at_most[k]`` is the probability that the unfinished work is
-        at most ``value_s[k]``. None if the distribution does not exist or is not accurate: if the
-        load is not between 0 and 1, the gaps do not have a mean of 1, more than 1e-5 of the
+    (value_s, at_most, mean_s) or None
+        Two float64 arrays (cells,) and a number: ``at_most[k]`` is the probability that the
+        unfinished work is at most ``value_s[k]``, and ``mean_s`` is its exact mean, from
+        :func:`stationary_mean_s`. None if the distribution does not exist or is not accurate: if
+        the load is not between 0 and 1, the gaps do not have a mean of 1, more than 1e-5 of the
         probability lies beyond the range of the lattice, or the mean on the lattice differs by
-        more than 0.5 % from :func:`stationary_mean_s`.
+        more than 0.5 % from the exact mean.
 
     Examples
     --------
@@ -275,7 +279,7 @@ def stationary_distribution(
 
     >>> u = (np.arange(4000) + 0.5) / 4000
     >>> offer = Offer(1.0, -np.log1p(-u), np.full(4000, 1 / 4000))
-    >>> value, at_most = stationary_distribution(offer, [(1.0, 1.0)], 0.5)
+    >>> value, at_most, _ = stationary_distribution(offer, [(1.0, 1.0)], 0.5)
     >>> bool(abs(np.interp(2.0, value, at_most) - (1 - 0.5 * np.exp(-1.0))) < 1e-3)
     True
     """
@@ -284,17 +288,18 @@ def stationary_distribution(
     sound &= abs(sum(part for part, _ in gaps) - 1.0) < 1e-6
     if not sound or abs(sum(part * gap for part, gap in gaps) - 1.0) > 1e-6:
         return None
-    exact_s = stationary_mean_s(offer, gaps, rate_per_s)
+    exact_s, rest_s = stationary_mean_s(offer, gaps, rate_per_s), square / (2 * mean)
+    tolerance_s = MOST_DEVIATION * exact_s + NEGLIGIBLE * rest_s
     for span, cells in GRIDS:
-        step = span * (exact_s + square / (2 * mean)) / cells
+        step = span * (exact_s + rest_s) / cells
         scaled = [(part, gap / rate_per_s / step) for part, gap in gaps]
         probability = _waiting(_on_lattice(offer, step, cells), mean / step, scaled)
         value_s: Floats = step * np.arange(cells, dtype=np.float64)
         at_most = np.cumsum(probability)
         beyond = abs(1.0 - float(at_most[-1]))
         deviation = abs(float((value_s * probability).sum()) - exact_s)
-        if beyond <= MOST_BEYOND and deviation <= MOST_DEVIATION * exact_s:
-            return value_s, at_most
+        if beyond <= MOST_BEYOND and deviation <= tolerance_s:
+            return value_s, at_most, exact_s
     return None
 
 
@@ -323,16 +328,19 @@ def stationary_mean_s(offer: Offer, gaps: Gaps, rate_per_s: float) -> float:
     zero = max(0.0, 1.0 - float(parts.sum()))
 
     def excess(s: float) -> float:
+        # The difference of 1 and the product of the transforms, times prod(1 - mean s) / s.
         factors = 1.0 - means * s
-        transform = float((offer.share * np.exp(-s * offer.work_s)).sum())
-        mixed = zero * factors.prod() + (parts * _products_of_others(factors)).sum()
-        return float(factors.prod() - transform * mixed)
+        others = parts * _products_of_others(factors)
+        mixed = zero * factors.prod() + others.sum()
+        rest = float((offer.share * -np.expm1(-s * offer.work_s)).sum()) / s
+        return float(rest * mixed - (means * others).sum())
 
     roots = [_root(excess, 1 / long, 1 / short) for short, long in itertools.pairwise(means)]
     mean, gap = offer.moment(1), float((parts * means).sum())
-    half_square = offer.moment(2) / 2 + float((parts * means**2).sum()) - mean * gap
     idle = float(means.sum()) - sum(1 / root for root in roots)
-    return half_square / (gap - mean) - idle
+    # The difference of the two terms, arranged so that small means keep their digits.
+    of_gaps = float((parts * means * (means - idle)).sum()) + mean * (idle - gap)
+    return max(0.0, (offer.moment(2) / 2 + of_gaps) / (gap - mean))
 
 
 def _exponential(gaps: Gaps) -> tuple[Floats, Floats]:
@@ -381,11 +389,11 @@ def _waiting(work: Floats, mean: float, gaps: Gaps) -> Floats:
     """Return the stationary waiting-time probabilities on the lattice (cells,).
 
     On the lattice, a gap with an exponential distribution of mean m cells is at least k + 1 cells
-    long with the probability ``c r^k``, with ``r = exp(-1 / m)`` and ``c = m (1 - r)``.  With the
-    probability p of each such gap, let ``S(z) = sum(p c / (z - r))`` be the transform of the gaps'
-    tail, ``R(z) = prod(z - r)``, and T(z) the transform of the tail of the work.  The transform of
-    the waiting time is then ``C prod(z - root) / (R T - R S + (1 - z) R T S)``, where the roots lie
-    between the values of r and cancel zeros of the denominator.
+    long with the probability ``m e (1 - e)^k``, with ``e = 1 - exp(-1 / m)``. Let y be 1 - z, p the
+    probability of each such gap, ``S = sum(p m e / (e - y))`` the transform of the gaps' tail,
+    ``R = prod(e - y)``, and T the transform of the tail of the work. The transform of the waiting
+    time is then ``C prod(root - y) / (R T - R S + y R T S)``, where the roots y lie between the
+    values of e and cancel zeros of the denominator.
 
     Parameters
     ----------
@@ -398,37 +406,34 @@ def _waiting(work: Floats, mean: float, gaps: Gaps) -> Floats:
     """
     cells = len(work)
     parts, means = _exponential(gaps)
-    ratio = np.exp(-1 / means)
-    weight = parts * means * -np.expm1(-1 / means)
-    last = int(np.flatnonzero(work)[-1]) + 1
+    ends = -np.expm1(-1 / means)
+    weight = parts * means * ends
+    tail, last = 1.0 - np.cumsum(work), int(np.flatnonzero(work)[-1]) + 1
 
-    def excess(z: float) -> float:
-        reach = min(last, 2 + int(-50.0 / np.log(z))) if z > 0 else 1
-        transform = float((work[:reach] * z ** np.arange(reach)).sum())
-        factors = z - ratio
-        mixed = factors.prod() + (1 - z) * (weight * _products_of_others(factors)).sum()
-        return float(factors.prod() - transform * mixed)
+    def excess(y: float) -> float:
+        # Terms below exp(-50) are negligible.
+        reach = min(last, 2 + int(-50.0 / np.log1p(-y))) if y < 1 else 1
+        at_y = float((tail[:reach] * (1.0 - y) ** np.arange(reach)).sum())
+        factors = ends - y
+        sums = float((weight * _products_of_others(factors)).sum())
+        return float(at_y * (factors.prod() + y * sums)) - sums
 
-    roots = [_root(excess, low, high) for low, high in itertools.pairwise(ratio)]
-    angle = (2j * np.pi / cells) * np.arange(cells // 2 + 1)
-    exponent = DAMPING / cells + angle
-    z, rest = np.exp(-exponent), -np.expm1(-exponent)
+    roots = [_root(excess, low, high) for high, low in itertools.pairwise(ends)]
     damped = np.exp(-DAMPING / cells * np.arange(cells))
-    tail = fft.rfft((1.0 - np.cumsum(work)) * damped)
-    poles, sums = np.ones_like(z), np.zeros_like(z)
-    for r in ratio:
-        poles *= z - r
-    for k, each in enumerate(weight):
-        others = np.ones_like(z)
-        for r in np.delete(ratio, k):
-            others *= z - r
-        sums += each * others
-    zeros = np.ones_like(z)
+    tails = fft.rfft(tail * damped)
+    y = -np.expm1(-(DAMPING + 2j * np.pi * np.arange(cells // 2 + 1)) / cells)
+    whole, sums, zeros = np.ones_like(y), np.zeros_like(y), np.ones_like(y)
+    for k, (end, each) in enumerate(zip(ends, weight, strict=True)):
+        whole *= end - y
+        others = np.full_like(y, each)
+        for other in np.delete(ends, k):
+            others *= other - y
+        sums += others
     for root in roots:
-        zeros *= z - root
-    at_one = mean * (1 - ratio).prod() - float((weight * _products_of_others(1 - ratio)).sum())
-    scale = at_one / (1 - np.array(roots)).prod()
-    transform = scale * zeros / (tail * (poles + rest * sums) - sums)
+        zeros *= root - y
+    at_one = mean * ends.prod() - float((weight * _products_of_others(ends)).sum())
+    scale = at_one / np.array(roots).prod()
+    transform = scale * zeros / (tails * (whole + y * sums) - sums)
     found: Floats = fft.irfft(transform, cells) / damped
     found[found < NOISE] = 0.0
     return found

@@ -51,7 +51,7 @@ def offered(service: Service) -> Offer:
 def above(offer: Offer, process: Process, load: float, values: list[float]) -> np.ndarray:
     found = stationary_distribution(offer, process.mixture(), load)
     assert found is not None
-    return 1 - np.interp(values, *found)
+    return 1 - np.interp(values, found[0], found[1])
 
 
 @pytest.mark.parametrize("load", [0.05, 0.7, 0.97])
@@ -118,9 +118,20 @@ def test_pollaczek_khinchine() -> None:
         found = stationary_work([offer], Poisson().mixture(), 0.8)
         assert found is not None
         assert found.mean_s == pytest.approx(expected, rel=1e-6)
-        value, at_most = stationary_distribution(offer, Poisson().mixture(), 0.8) or ([], [])
+        distribution = stationary_distribution(offer, Poisson().mixture(), 0.8)
+        assert distribution is not None
+        value, at_most, _ = distribution
         mean = float((value * np.diff(at_most, prepend=0.0)).sum())
         assert mean == pytest.approx(expected, rel=0.005)
+
+
+@pytest.mark.parametrize("load", [1e-6, 1e-4])
+def test_a_fleet_that_is_nearly_idle(load: float) -> None:
+    for process in (Poisson(), Hyperexponential(kind="hyperexponential", cv=20.0)):
+        found = stationary_work([offered(exponential())], process.mixture(), load)
+        assert found is not None
+        assert found.sample.quantile(0.999) == 0.0
+        assert 0 <= found.mean_s < 1e3 * load
 
 
 def test_what_is_not_accurate_is_refused() -> None:
