@@ -45,11 +45,18 @@ Gaps = Sequence[tuple[float, float]]
 
 Each has a probability and a mean, in units of the mean gap; a mean of 0 stands for gaps of 0."""
 
-GRIDS = ((30.0, 2**18), (150.0, 2**18), (2000.0, 2**20), (30.0, 2**20))
-"""Range and number of cells of the lattices that are tried in turn.
+GRIDS = (
+    (30.0, 2**16, 0.0005),
+    (30.0, 2**18, 0.005),
+    (150.0, 2**18, 0.005),
+    (2000.0, 2**20, 0.005),
+    (30.0, 2**20, 0.005),
+)
+"""Lattices that are tried in turn: range, number of cells, and tolerance.
 
 The range is a multiple of the mean unfinished work plus the mean rest of a job in progress. The
-second and the third lattice are for work with a heavy tail; the last one is for loads close to 1.
+tolerance is the largest relative deviation of the mean on the lattice from the exact mean. Wide
+lattices are for work with a heavy tail; the last one is for loads close to 1.
 """
 DAMPING = 6.0
 """Damping of the transform over the range, which limits what wraps around from beyond its end."""
@@ -57,8 +64,6 @@ NOISE = 1e-13
 """Probabilities of cells that are below this are rounding errors of the transform."""
 MOST_BEYOND = 1e-5
 """Largest probability beyond the range."""
-MOST_DEVIATION = 0.005
-"""Largest relative deviation of the mean on the lattice from the exact mean."""
 NEGLIGIBLE = 1e-6
 """Deviation that never matters, as a multiple of the mean rest of a job in progress."""
 
@@ -289,8 +294,7 @@ def stationary_distribution(
     if not sound or abs(sum(part * gap for part, gap in gaps) - 1.0) > 1e-6:
         return None
     exact_s, rest_s = stationary_mean_s(offer, gaps, rate_per_s), square / (2 * mean)
-    tolerance_s = MOST_DEVIATION * exact_s + NEGLIGIBLE * rest_s
-    for span, cells in GRIDS:
+    for span, cells, tolerance in GRIDS:
         step = span * (exact_s + rest_s) / cells
         scaled = [(part, gap / rate_per_s / step) for part, gap in gaps]
         probability = _waiting(_on_lattice(offer, step, cells), mean / step, scaled)
@@ -298,7 +302,7 @@ def stationary_distribution(
         at_most = np.cumsum(probability)
         beyond = abs(1.0 - float(at_most[-1]))
         deviation = abs(float((value_s * probability).sum()) - exact_s)
-        if beyond <= MOST_BEYOND and deviation <= tolerance_s:
+        if beyond <= MOST_BEYOND and deviation <= tolerance * exact_s + NEGLIGIBLE * rest_s:
             return value_s, at_most, exact_s
     return None
 
