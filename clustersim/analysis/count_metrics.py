@@ -227,8 +227,8 @@ def _expected_unfinished_work(part: Part) -> float:
 
 def _controls() -> Iterator[Metric]:
     meant = (
-        "the work that one server as fast as the whole fleet would still have to do when a job is "
-        "submitted"
+        "the work that one server would still have to do when a job is submitted, if it were as "
+        "fast as all chips that share the job's queue"
     )
     yield Metric(
         name="mean_unfinished_work_s",

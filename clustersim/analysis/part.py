@@ -144,7 +144,7 @@ class Part:
 
     @cached_property
     def unfinished_work_s(self) -> Floats:
-        """Unfinished work (fleet-seconds) before each measured job; empty if it is not known."""
+        """Unfinished work (seconds) before each measured job; empty if it is not known."""
         unfinished = self.run.unfinished
         if unfinished is None:
             return np.empty(0)

@@ -15,10 +15,12 @@ import numpy as np
 from clustersim.analysis.measures import PluginError, fleet_facts, measure
 from clustersim.analysis.part import FleetView
 from clustersim.analysis.periods import period_ends_s
-from clustersim.analysis.samples import Sample, pack, unpack
+from clustersim.analysis.samples import pack, unpack
 from clustersim.analysis.unfinished_work import (
+    Offer,
+    StationaryWork,
     UnfinishedWork,
-    stationary_sample,
+    stationary_work,
     unfinished_work,
 )
 from clustersim.calendar import DAY_S
@@ -88,7 +90,7 @@ def make_run(
 def _unfinished_work(
     resolved: ResolvedScenario, window: Mapping[str, Any]
 ) -> UnfinishedWork | None:
-    """Return the unfinished work of a run; None if it has no stationary distribution."""
+    """Return the unfinished work of a run; None if its stationary distribution is not known."""
     workload, rate_per_s = resolved.platform.workload, resolved.arrival_per_s
     if workload is None or rate_per_s is None or window.get("periods") is not None:
         return None
@@ -100,10 +102,12 @@ def _unfinished_work(
         return None
     if changes or not rate_per_s < offered.rate_per_s:
         return None
+    known = _stationary(*_cache_key(scenario, scheduler=True), rate_per_s)
+    if known is None:
+        return None
     submit_s = resolved.jobs["submit_s"].to_numpy(dtype=np.float64)
-    before_s = unfinished_work(submit_s, offered.of_jobs(resolved.jobs))
-    key = _cache_key(scenario, scheduler=True)
-    return UnfinishedWork(before_s, *_stationary(*key, rate_per_s))
+    before_s = unfinished_work(submit_s, *offered.of_jobs(resolved.jobs))
+    return UnfinishedWork(before_s, known.sample, known.mean_s, known.relaxation_s)
 
 
 def _offered_load(scenario: Scenario) -> float:
@@ -216,12 +220,15 @@ def _platform_of(text: str, _files: str) -> Platform:
 
 
 @lru_cache(maxsize=64)
-def _stationary(text: str, files: str, rate_per_s: float) -> tuple[Sample, float]:
-    """Return the stationary distribution of the unfinished work, and its mean."""
+def _stationary(text: str, files: str, rate_per_s: float) -> StationaryWork | None:
+    """Return the stationary distribution of the unfinished work; None if it is not accurate."""
     workload = _platform_of(*_cache_key(_loaded(text).scenario)).workload
     assert workload is not None, "only a workload model has a stationary distribution"
     values = _offered_work(text, files).values(workload)
-    return stationary_sample(*values, workload.arrivals.process.cdf, rate_per_s)
+    if values is None:
+        return None
+    offers = [Offer(*each) for each in values]
+    return stationary_work(offers, workload.arrivals.process.mixture(), rate_per_s)
 
 
 @lru_cache(maxsize=16)

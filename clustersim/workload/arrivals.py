@@ -37,6 +37,10 @@ class Poisson(FileModel):
         """Return the probability that a gap is at most `x`."""
         return np.asarray(-np.expm1(-x))
 
+    def mixture(self) -> tuple[tuple[float, float], ...]:
+        """Return the probability and the mean of each exponential part of the gaps."""
+        return ((1.0, 1.0),)
+
 
 class Hyperexponential(FileModel):
     """Bursty arrivals, whose gaps are a mixture of two exponential distributions.
@@ -85,6 +89,11 @@ class Hyperexponential(FileModel):
         p, short, long = self.phases()
         return np.asarray(-p * np.expm1(-x / short) - (1 - p) * np.expm1(-x / long))
 
+    def mixture(self) -> tuple[tuple[float, float], ...]:
+        """Return the probability and the mean of each exponential part of the gaps."""
+        p, short, long = self.phases()
+        return ((p, short), (1 - p, long))
+
 
 class Batch(FileModel):
     """Jobs submitted in batches, such as job arrays and sweeps: a compound Poisson process.
@@ -107,6 +116,11 @@ class Batch(FileModel):
     def cdf(self, x: Floats) -> Floats:
         """Return the probability that a gap is at most `x`."""
         return np.asarray(1 - np.exp(-x / self.mean_batch) / self.mean_batch)
+
+    def mixture(self) -> tuple[tuple[float, float], ...]:
+        """Return the probability and the mean of each part of the gaps; 0 within a batch."""
+        first = 1 / self.mean_batch
+        return ((1 - first, 0.0), (first, self.mean_batch))
 
 
 class Arrivals(FileModel):

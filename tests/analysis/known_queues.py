@@ -11,7 +11,8 @@ import numpy as np
 from scipy import special
 
 from clustersim.analysis.samples import Sample
-from clustersim.analysis.unfinished_work import stationary_sample, unfinished_work
+from clustersim.analysis.unfinished_work import Offer, stationary_work, unfinished_work
+from clustersim.workload.arrivals import Poisson
 
 __all__ = ["Queue", "exponential", "hyperexponential", "lognormal"]
 
@@ -101,12 +102,10 @@ class Queue:
     @lru_cache(maxsize=64)  # noqa: B019 - queues are few and small
     def stationary(self) -> tuple[Sample, float]:
         """Stationary distribution of the unfinished work, and its mean."""
-        return stationary_sample(
-            self.service.values / self.servers,
-            self.service.share,
-            lambda x: -np.expm1(-x),
-            self.load * self.servers,
-        )
+        offer = Offer(1.0, self.service.values / self.servers, self.service.share)
+        found = stationary_work([offer], Poisson().mixture(), self.load * self.servers)
+        assert found is not None
+        return found.sample, found.mean_s
 
     def truth(self, jobs: int, seed: int = 1) -> tuple[float, float]:
         """Mean and 95th percentile of the wait: exact for M/M/c, else from so many jobs.

@@ -207,7 +207,7 @@ def test_the_run_has_what_the_metrics_are_about() -> None:
 
 def test_every_metric_of_a_window() -> None:
     first, last = int(len(JOBS) * 0.2), int(len(JOBS) * (1 - 0.1))
-    unfinished = UnfinishedWork(np.arange(len(JOBS), dtype=float), Sample.of([7.0]), 7.0)
+    unfinished = UnfinishedWork(np.arange(len(JOBS), dtype=float), Sample.of([7.0]), 7.0, 1.0)
     found = measure(
         RESULT, warm_up=0.2, cool_down=0.1, catalogue=FLEET.catalogue, unfinished=unfinished
     ).metrics
