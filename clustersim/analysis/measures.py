@@ -149,9 +149,9 @@ def measure(
 
 def _samples(part: Part) -> dict[str, Sample]:
     samples = {name: Sample.of(series(part)) for name, series in SERIES.items()}
-    if (unfinished := part.run.unfinished) is not None:
-        samples["unfinished_work_s"] = Sample.of(part.unfinished_work_s)
-        samples["stationary_work_s"] = unfinished.stationary
+    if (unfinished := part.unfinished) is not None:
+        samples["unfinished_work_s"] = Sample.of(part.of_measured(unfinished.before_s))
+        samples["stationary_work_s"] = unfinished.stationary.sample
     return samples
 
 

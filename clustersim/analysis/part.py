@@ -21,9 +21,11 @@ from clustersim.costs.money import MoneySpec
 from clustersim.scenario.platform import Platform
 from clustersim.simulation.result import Result
 
-__all__ = ["FleetView", "MeasuredRun", "Part", "half_width"]
+__all__ = ["LEAST_RELAXATION_TIMES", "FleetView", "MeasuredRun", "Part", "half_width"]
 
 BATCHES, LEAST_IN_A_BATCH = 20, 50
+LEAST_RELAXATION_TIMES, LEAST_WARM_UP = 5.0, 1.5
+"""Shortest window and warm-up, in relaxation times, with which a run is near its steady state."""
 
 
 @dataclass(frozen=True)
@@ -142,13 +144,29 @@ class Part:
         """Seconds in the queue over all attempts, until the run stopped (measured jobs,)."""
         return self.run.submitted.total_wait_s[self.chosen]
 
-    @cached_property
-    def unfinished_work_s(self) -> Floats:
-        """Unfinished work (seconds) before each measured job; empty if it is not known."""
+    @property
+    def relaxation_times(self) -> float:
+        """Length of the time interval in relaxation times of the queue; NaN if unknown."""
         unfinished = self.run.unfinished
-        if unfinished is None:
-            return np.empty(0)
-        return unfinished.before_s[: len(self.chosen)][self.chosen]
+        return math.nan if unfinished is None else self.span_s / unfinished.stationary.relaxation_s
+
+    @property
+    def unfinished(self) -> UnfinishedWork | None:
+        """Unfinished work before each job of the run; None if it is not known.
+
+        It is not known either if the measured jobs are far from a steady state: the interval is
+        shorter than 5 relaxation times, or begins earlier than 1.5 of them after the start.
+        """
+        unfinished = self.run.unfinished
+        if unfinished is None or not self.relaxation_times >= LEAST_RELAXATION_TIMES:
+            return None
+        warm_up = self.begin_s / unfinished.stationary.relaxation_s
+        return unfinished if warm_up >= LEAST_WARM_UP else None
+
+    def of_measured(self, values: Floats) -> Floats:
+        """Return the values of the measured jobs from the values of all jobs of the run."""
+        measured: Floats = values[: len(self.chosen)][self.chosen]
+        return measured
 
     @cached_property
     def waits_still(self) -> Bools:

@@ -102,12 +102,15 @@ class StationaryWork:
         The distribution over the jobs of all islands.
     mean_s : float
         Its exact mean, in seconds.
+    mean_square_s2 : float
+        Mean square of the work of a job, in seconds of its island.
     relaxation_s : float
         Time (seconds) after which the slowest island has forgotten its past.
     """
 
     sample: Sample
     mean_s: float
+    mean_square_s2: float
     relaxation_s: float
 
 
@@ -119,18 +122,14 @@ class UnfinishedWork:
     ----------
     before_s : float64 array (jobs,)
         Unfinished work of a job's island (seconds) just before the job is submitted.
-    stationary : Sample
-        Stationary distribution of this quantity.
-    mean_s : float
-        Its stationary mean, in seconds.
-    relaxation_s : float
-        Time (seconds) after which the slowest island has forgotten its past.
+    work_s : float64 array (jobs,)
+        Work of each job, in seconds of its island.
+    stationary : StationaryWork
     """
 
     before_s: Floats
-    stationary: Sample
-    mean_s: float
-    relaxation_s: float
+    work_s: Floats
+    stationary: StationaryWork
 
 
 def unfinished_work(submit_s: Floats, work_s: Floats, island: Ints | None = None) -> Floats:
@@ -225,10 +224,11 @@ def stationary_work(
     total = sum(offer.part for offer in offers)
     parts = [offer.part / total for offer in offers]
     mean_s = sum(part * mean_s for part, (_, _, mean_s) in zip(parts, known, strict=True))
+    mean_square_s2 = sum(offer.moment(2) for offer in offers)
     slowest_s = max(relaxation_s(offer, gaps, rate_per_s) for offer in offers)
     cells = max(len(value_s) for value_s, _, _ in known)
     quantiles = _quantiles(parts, [(value_s, at_most) for value_s, at_most, _ in known])
-    return StationaryWork(Sample(cells, quantiles), mean_s, slowest_s)
+    return StationaryWork(Sample(cells, quantiles), mean_s, mean_square_s2, slowest_s)
 
 
 def _quantiles(parts: Sequence[float], known: Sequence[tuple[Floats, Floats]]) -> Floats:

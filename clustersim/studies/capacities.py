@@ -13,6 +13,7 @@ import pandas as pd
 from scipy import special
 
 from clustersim.analysis.control_variates import Estimate
+from clustersim.analysis.part import LEAST_RELAXATION_TIMES
 from clustersim.analysis.root_search import Root
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import quantile_interval
@@ -114,9 +115,16 @@ def _capacity(
     notes = [root.note, f"{failed} run{'s' * (failed > 1)} failed" if failed else ""]
     if lost := runs["draw"].nunique() - finished["draw"].nunique():
         notes.append(f"coefficient draws without a run: {lost}")
-    if _rises_near(at_mean, search.of, root.value):
+    nearest = _nearest(at_mean, search.of, root.value)
+    if not nearest.empty and is_rising(nearest["wait_rise_s"], nearest["mean_wait_s"]):
         notes.append(
             "waits still rise within the runs near this value; longer runs would show less capacity"
+        )
+    times = nearest["relaxation_times"].mean() if "relaxation_times" in nearest else math.nan
+    if times < LEAST_RELAXATION_TIMES:
+        notes.append(
+            f"the runs near this value measure only {times:.1f} relaxation times of the queue, "
+            "which is too short for a control variate; increase workload.jobs"
         )
     if root.high == full:
         notes.append("the interval ends at a load of 1, where overload begins")
@@ -133,13 +141,12 @@ def _draw_capacity(
     return root.value
 
 
-def _rises_near(runs: pd.DataFrame, of: str, value: float) -> bool:
-    """Whether the waits rise within the runs at the trial value nearest to a capacity."""
+def _nearest(runs: pd.DataFrame, of: str, value: float) -> pd.DataFrame:
+    """Return the runs at the trial value nearest to a capacity; none if it has no value."""
     if not np.isfinite(value) or runs.empty:
-        return False
+        return runs.iloc[:0]
     tried = runs[of].astype(np.float64)
-    nearest = runs[tried == tried.iloc[int((tried - value).abs().to_numpy().argmin())]]
-    return is_rising(nearest["wait_rise_s"], nearest["mean_wait_s"])
+    return runs[tried == tried.iloc[int((tried - value).abs().to_numpy().argmin())]]
 
 
 def _tried(

@@ -106,8 +106,8 @@ def _unfinished_work(
     if known is None:
         return None
     submit_s = resolved.jobs["submit_s"].to_numpy(dtype=np.float64)
-    before_s = unfinished_work(submit_s, *offered.of_jobs(resolved.jobs))
-    return UnfinishedWork(before_s, known.sample, known.mean_s, known.relaxation_s)
+    work_s, island = offered.of_jobs(resolved.jobs)
+    return UnfinishedWork(unfinished_work(submit_s, work_s, island), work_s, known)
 
 
 def _offered_load(scenario: Scenario) -> float:

@@ -29,9 +29,12 @@ STATISTICS = ("mean", "controlled mean", "p95", "controlled p95", "share", "cont
 
 
 def studies(queue: Queue, count: int, seed: int) -> list[list[dict[str, Sample]]]:
-    """Runs of some studies; each run is 60 relaxation times long after a warm-up of 20."""
+    """Runs of some studies; each run is 60 relaxation times long after a warm-up of 20.
+
+    It has enough jobs for the rare large ones: 2,000 times the squared coefficient of variation.
+    """
     warm = int(20 * queue.relaxation_jobs)
-    jobs = max(2000, int(60 * queue.relaxation_jobs))
+    jobs = int(max(60 * queue.relaxation_jobs, 2000 * queue.service.square))
     stationary, _ = queue.stationary()
     found = []
     block = max(1, int(2e7 / (REPLICATIONS * (warm + jobs))))

@@ -14,7 +14,7 @@ from clustersim.analysis.measures import fleet_facts, measure
 from clustersim.analysis.metrics import METRICS, in_period
 from clustersim.analysis.part import FleetView
 from clustersim.analysis.samples import Sample
-from clustersim.analysis.unfinished_work import UnfinishedWork
+from clustersim.analysis.unfinished_work import StationaryWork, UnfinishedWork
 from clustersim.performance import ModelArrays
 from clustersim.performance.step_time import model_flops_per_token
 from tests.analysis.small_run import HORIZON_S, small_run
@@ -139,6 +139,9 @@ def of_jobs(jobs: list[Any]) -> Values:
     }
 
 
+RELAXATION_S = 1.0
+
+
 def of_window(first: int, last: int) -> Values:
     """All metrics of a run whose jobs from `first` to `last` are measured."""
     jobs, begin, end = JOBS[first:last], JOBS[first]["submit_s"], JOBS[last - 1]["submit_s"]
@@ -178,6 +181,9 @@ def of_window(first: int, last: int) -> Values:
         "backlog_growth": backlog_growth(begin, end, held),
         "mean_unfinished_work_s": mean(range(first, last)),
         "expected_unfinished_work_s": 7.0,
+        "mean_square_work_s2": mean((k / 2) ** 2 for k in range(first, last)),
+        "expected_square_work_s2": 5.0,
+        "relaxation_times": (end - begin) / RELAXATION_S,
     }
 
 
@@ -207,7 +213,9 @@ def test_the_run_has_what_the_metrics_are_about() -> None:
 
 def test_every_metric_of_a_window() -> None:
     first, last = int(len(JOBS) * 0.2), int(len(JOBS) * (1 - 0.1))
-    unfinished = UnfinishedWork(np.arange(len(JOBS), dtype=float), Sample.of([7.0]), 7.0, 1.0)
+    numbers = np.arange(len(JOBS), dtype=float)
+    stationary = StationaryWork(Sample.of([7.0]), 7.0, 5.0, RELAXATION_S)
+    unfinished = UnfinishedWork(numbers, numbers / 2, stationary)
     found = measure(
         RESULT, warm_up=0.2, cool_down=0.1, catalogue=FLEET.catalogue, unfinished=unfinished
     ).metrics
