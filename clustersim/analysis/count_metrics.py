@@ -283,6 +283,7 @@ def _controls() -> Iterator[Metric]:
         definition="Length of the window in relaxation times of the queue: the time after which it "
         "has forgotten its past. With few of them, longer runs would show other waits.",
         compute=lambda part: part.relaxation_times,
+        unit="relaxation times",
         least=0.0,
         subject="counts",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import special
@@ -45,6 +45,9 @@ class Root:
         :class:`~clustersim.analysis.control_variates.Estimate`.  Empty if it is not known.
     freedom : int
         Degrees of freedom of Student's t.
+    crossing : float
+        Value at which the fitted curve equals the objective; it differs from `value` only for whole
+        numbers.
     """
 
     value: float
@@ -53,6 +56,7 @@ class Root:
     note: str
     influence: tuple[float, ...] = ()
     freedom: int = 0
+    crossing: float = field(default=math.nan, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +251,7 @@ class RootSearch:
             note = "overload begins between " + " and ".join(format_number(x, 6) for x in ends)
         if math.isinf(crossing.broken_by):
             value = crossing.kept if self.whole else crossing.at
-            return self._mirrored(value, crossing.kept, crossing.broken, note)
+            return self._mirrored(value, crossing.kept, crossing.broken, note, at=crossing.at)
         return self._fitted(crossing, evaluated, note)
 
     def most_left(self, evaluated: Mapping[float, Estimate]) -> int:
@@ -323,7 +327,7 @@ class RootSearch:
         kept, broken = (evaluated[self._sign * end] for end in (crossing.kept, crossing.broken))
         freedom = min(kept.freedom, broken.freedom)
         if not freedom or len(kept.influence) != len(broken.influence):
-            return self._mirrored(value, -math.inf, math.inf, note)
+            return self._mirrored(value, -math.inf, math.inf, note, at=at)
         part = (at - crossing.kept) / crossing.width
         parts = (1 - part) * np.array(kept.influence) + part * np.array(broken.influence)
         parts /= 2.0 * self.at_most
@@ -338,7 +342,8 @@ class RootSearch:
         reach = float(y[-1] - y[0])
         low = low if low >= y[0] - reach else -math.inf
         high = high if high <= y[-1] + reach else math.inf
-        return self._mirrored(value, low, high, note, tuple((-parts * per_unit).tolist()), freedom)
+        influence = tuple((-parts * per_unit).tolist())
+        return self._mirrored(value, low, high, note, influence, freedom, at)
 
     def _surely_kept(self, evaluated: Mapping[float, Estimate]) -> float:
         """Return the largest `y` that keeps the objective surely, if all trial values keep it."""
@@ -358,11 +363,13 @@ class RootSearch:
         note: str,
         influence: tuple[float, ...] = (),
         freedom: int = 0,
+        at: float = math.nan,
     ) -> Root:
         """Return a root and its interval in `y` as a root of the searched value."""
         if self.rising:
-            return Root(value, low, high, note, influence, freedom)
-        return Root(-value, -high, -low, note, tuple(-part for part in influence), freedom)
+            return Root(value, low, high, note, influence, freedom, at)
+        mirrored = tuple(-part for part in influence)
+        return Root(-value, -high, -low, note, mirrored, freedom, -at)
 
     def _next_in(self, crossing: _Crossing) -> float:
         """Return the next trial value within a bracket.

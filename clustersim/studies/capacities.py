@@ -205,6 +205,7 @@ def gains_table(
     Both use the same random numbers, so their difference has less variance than either capacity:
     its error is the root of the sum of squares of what each replication contributes to it.  If
     overload begins at a capacity, the interval contains all differences of the two intervals.
+    Gains of whole numbers are not rounded.
 
     Parameters
     ----------
@@ -273,7 +274,7 @@ def _root(
 
 def _gain(ours: Root, theirs: Root) -> tuple[float, float, float]:
     """Return the difference of two capacities with its interval."""
-    gain = ours.value - theirs.value
+    gain = ours.crossing - theirs.crossing
     if not math.isfinite(gain):
         return math.nan, math.nan, math.nan
     freedom = min(ours.freedom, theirs.freedom)

@@ -24,13 +24,17 @@ WEIGHT = (1 - PARTS) ** 3 / ((1 - PARTS) ** 3).sum()
 
 @dataclass(frozen=True, eq=False)
 class Service:
-    """A service time with mean 1: quantile function of two uniform numbers, and values."""
+    """A service time with mean 1: quantile function of two uniform numbers, and values.
+
+    A run needs `enough` jobs for the mean square of the service times to be near its expectation.
+    """
 
     name: str
     square: float
     draw: Draw
     values: np.ndarray
     share: np.ndarray
+    enough: int = 2000
 
 
 def exponential() -> Service:
@@ -44,8 +48,8 @@ def lognormal(square: float) -> Service:
     def draw(u: np.ndarray, _v: np.ndarray) -> np.ndarray:
         return np.exp(sigma * special.ndtri(u) - sigma**2 / 2)
 
-    values = draw(UPPER, UPPER)
-    return Service(f"lognormal {square:g}", square, draw, values / (WEIGHT @ values), WEIGHT)
+    values = draw(UPPER, UPPER) / (WEIGHT @ draw(UPPER, UPPER))
+    return Service(f"lognormal {square:g}", square, draw, values, WEIGHT, int(500 * square**2))
 
 
 def hyperexponential(square: float) -> Service:

@@ -7,9 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from clustersim.analysis.control_variates import Estimate
 from clustersim.analysis.job_statistics import job_mean, job_quantile, share_above
-from clustersim.analysis.root_search import RootSearch
+from clustersim.analysis.root_search import Root, RootSearch
 from clustersim.analysis.samples import Sample
 from clustersim.studies.objective import chosen
 from tests.analysis.known_queues import Queue, exponential, hyperexponential, lognormal
@@ -28,20 +27,23 @@ CELLS = [
 STATISTICS = ("mean", "controlled mean", "p95", "controlled p95", "share", "controlled share")
 
 
-def studies(queue: Queue, count: int, seed: int) -> list[list[dict[str, Sample]]]:
+def studies(
+    queue: Queue, count: int, seed: int, load: float | None = None
+) -> list[list[dict[str, Sample]]]:
     """Runs of some studies; each run is 60 relaxation times long after a warm-up of 20.
 
-    It has enough jobs for the rare large ones: 2,000 times the squared coefficient of variation.
+    With another `load`, the same jobs arrive at another rate.
     """
+    at = queue if load is None else Queue(queue.service, queue.servers, load)
     warm = int(20 * queue.relaxation_jobs)
-    jobs = int(max(60 * queue.relaxation_jobs, 2000 * queue.service.square))
-    stationary, _ = queue.stationary()
+    jobs = int(max(60 * queue.relaxation_jobs, queue.service.enough))
+    stationary, _ = at.stationary()
     found = []
     block = max(1, int(2e7 / (REPLICATIONS * (warm + jobs))))
     for begin in range(0, count, block):
         here = min(block, count - begin)
         drawn = queue.drawn(here * REPLICATIONS, warm + jobs, seed + begin)
-        waits, work = queue.waits(*drawn)[:, warm:], queue.unfinished(*drawn)[:, warm:]
+        waits, work = at.waits(*drawn)[:, warm:], at.unfinished(*drawn)[:, warm:]
         squares = (drawn[0][:, warm:] ** 2).mean(axis=1) / queue.servers**2
         runs = [
             {
@@ -100,14 +102,17 @@ def report(queue: Queue, found: dict[str, tuple[float, float]]) -> None:
 @pytest.mark.slow
 @pytest.mark.coverage
 def test_intervals_on_two_queues() -> None:
-    """The control halves the intervals at least, and they still contain the truth."""
-    for queue in (CELLS[1], CELLS[4]):
+    """The controls narrow the intervals, and they still contain the truth.
+
+    The mean of a few large jobs is controlled well; a quantile among them less so.
+    """
+    for queue, narrower in ((CELLS[1], 0.4), (CELLS[4], 0.8)):
         found = coverage(queue, 150, 4_000_000)
         report(queue, found)
         for name, (share, _) in found.items():
             assert 0.88 <= share <= 0.995, name
         for name in ("mean", "p95"):
-            assert found[f"controlled {name}"][1] < found[name][1] / 2
+            assert found[f"controlled {name}"][1] < narrower * found[name][1]
 
 
 @pytest.mark.slow
@@ -125,50 +130,49 @@ def test_intervals_on_all_queues() -> None:
         print(f"{name}: mean over the queues {np.mean(each):.1%}")
     for name, each in shares.items():
         assert min(each) >= 0.91, name
-        assert max(each) <= 0.985, name
-        assert 0.93 <= np.mean(each) <= 0.97, name
+        assert max(each) <= 0.98, name
+        assert 0.935 <= np.mean(each) <= 0.965, name
 
 
-def capacity(
-    queue: Queue, limit: float, loads: tuple[float, ...], seed: int
-) -> tuple[float, float]:
-    """Interval of the load at which 5 % of the jobs wait longer than a limit."""
-    warm = int(20 * queue.relaxation_jobs)
-    drawn = queue.drawn(REPLICATIONS, warm + int(40 * queue.relaxation_jobs), seed)
-    tried: dict[float, tuple[Estimate, Estimate | None]] = {}
-    squares = (drawn[0][:, warm:] ** 2).mean(axis=1) / queue.servers**2
-    for load in loads:
-        at = Queue(queue.service, queue.servers, load)
-        stationary, _ = at.stationary()
-        waits, work = at.waits(*drawn)[:, warm:], at.unfinished(*drawn)[:, warm:]
-        runs = [
-            {
-                "wait_s": Sample.of(wait),
-                "unfinished_work_s": Sample.of(before),
-                "stationary_work_s": stationary,
-                "means": Sample(3, np.array([wait.mean(), before.mean(), square])),
-            }
-            for wait, before, square in zip(waits, work, squares, strict=True)
-        ]
-        tried[load] = share_above(runs, "wait_s", limit, controls(at, runs))
-    search = RootSearch(0.05, loads[0], loads[-1], 1.0)
-    root = search.result(chosen(tried, search))
-    return root.low, root.high
+def capacities(queue: Queue, count: int, jobs: int) -> dict[str, list[Root]]:
+    """Loads at which 5 % of the jobs wait longer than at the load of a queue, in some studies."""
+    _, limit = queue.truth(jobs)
+    step = 0.2 * (1 - queue.load)
+    loads = [queue.load + k * step for k in (-2.2, -0.8, 0.5, 1.4)]
+    search = RootSearch(0.05, loads[0], loads[-1], 2 * step)
+    at_loads = [studies(queue, count, 100, load) for load in loads]
+    found: dict[str, list[Root]] = {"plain": [], "controlled": []}
+    for study in zip(*at_loads, strict=True):
+        tried = {
+            load: share_above(
+                runs, "wait_s", limit, controls(Queue(queue.service, queue.servers, load), runs)
+            )
+            for load, runs in zip(loads, study, strict=True)
+        }
+        found["plain"].append(search.result({load: plain for load, (plain, _) in tried.items()}))
+        found["controlled"].append(search.result(chosen(tried, search)))
+    return found
 
 
 @pytest.mark.slow
 @pytest.mark.full
 @pytest.mark.coverage
 def test_intervals_of_capacities() -> None:
-    """On M/M/4, the load at which 5 % of the jobs wait longer than at load 0.85."""
-    queue = Queue(exponential(), 4, 0.85)
-    _, limit = queue.truth(0)
-    ends = [capacity(queue, limit, (0.82, 0.84, 0.86, 0.88), seed) for seed in range(400)]
-    covered = float(np.mean([low <= 0.85 <= high for low, high in ends]))
-    half = float(np.median([(high - low) / 2 for low, high in ends]))
-    print(f"capacity: {covered:.1%} of 400 studies, median half width {half:.4f}")
-    assert 0.91 <= covered <= 0.98
-    assert half < 0.01
+    """400 studies for each queue."""
+    shares: dict[str, list[float]] = {"plain": [], "controlled": []}
+    for queue in (CELLS[1], CELLS[4], CELLS[7]):
+        for name, roots in capacities(queue, 400, 100_000_000).items():
+            shares[name].append(float(np.mean([r.low <= queue.load <= r.high for r in roots])))
+            half = float(np.median([(root.high - root.low) / 2 for root in roots]))
+            print(
+                f"{queue.service.name}, {queue.servers} servers, load {queue.load}: "
+                f"{name} capacity {shares[name][-1]:.1%} (+-{half:.4f})"
+            )
+    for name, each in shares.items():
+        print(f"{name} capacity: mean over the queues {np.mean(each):.1%}")
+        assert min(each) >= 0.91, name
+        assert max(each) <= 0.98, name
+        assert 0.935 <= np.mean(each) <= 0.965, name
 
 
 def test_the_truth_of_many_jobs_is_the_formula() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
+from clustersim.analysis.control_variates import Estimate, mean_estimate
 from clustersim.analysis.root_search import RootSearch
 from clustersim.studies.time_left import MARGIN, RequestState, TimedRun, TimeLeft, time_left
 
@@ -154,10 +155,11 @@ def test_a_search_is_bounded_by_halving() -> None:
         draw = np.random.default_rng(seed)
         limit, scatter = draw.uniform(1.0, 8.0), draw.uniform(0.001, 0.3)
         search = RootSearch(at_most=limit, low=0.0, high=3.0, tolerance=0.05)
-        tried: dict[float, list[float]] = {}
+        tried: dict[float, Estimate] = {}
         said = []
         while values := search.next_values(tried):
             said.append(len(tried) + search.most_left(tried))
-            tried |= {v: [v**2 * (1 + scatter * k) for k in (-1, 0, 1)] for v in values}
+            factors = 1 + scatter * np.array([-1.0, 0.0, 1.0])
+            tried |= {v: mean_estimate(v**2 * factors) for v in values}
         assert search.most_left(tried) == 0
-        assert len(tried) <= said[0] == 2 + 3 * 6
+        assert len(tried) <= said[0] == 2 + 6
