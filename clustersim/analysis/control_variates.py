@@ -46,10 +46,6 @@ FAR = math.log(1000.0)
 LEAST_EXPLAINED = 0.5
 """Smallest share of the variance of replications that are left out, one at a time, that a
 regression on the others must predict for the control variate to be used."""
-MOST_DOUBT = 0.01
-"""Significance at which a control variate is rejected, because its mean over the replications
-contradicts its expectation: the runs are then too short for a steady state, or never saw the rare
-large jobs that the expectation contains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +240,7 @@ def controlled(values: Floats, *controls: Control, level: float = 0.95) -> Estim
     values : float64 array (1 + replications, ...)
         As for :func:`jackknife_log`.
     *controls : Control
-        Arrays of the same shape.  The first control decides whether the runs agree with its
-        expectation.
+        Arrays of the same shape.
     level : float
         Confidence level.
 
@@ -257,8 +252,7 @@ def controlled(values: Floats, *controls: Control, level: float = 0.95) -> Estim
         augmentation", Technometrics 16, 1974).
 
         `usable` states whether the controls can be used: there are 6 replications or more, at least
-        half of this variance is explained, no single replication decides the regression, and
-        Student's t test does not reject the expectation of the first control at 1 %.
+        half of this variance is explained, and no single replication decides the regression.
 
     Examples
     --------
@@ -301,11 +295,9 @@ def controlled(values: Floats, *controls: Control, level: float = 0.95) -> Estim
         left_out = rest / (1 - leverage)
         influence = weight * left_out
         explained = np.maximum(1.0 - (left_out**2).sum(axis=0) / variance, 0.0)
-        doubt = np.abs(used[0][1]) / np.sqrt(used[0][2] / (count * (count - 1)))
     half = special.stdtrit(freedom, 0.5 + level / 2) * np.sqrt((influence**2).sum(axis=0))
     usable = np.isfinite(half) & (explained >= LEAST_EXPLAINED)
     usable &= (leverage < 1 - 1e-6).all(axis=0)
-    usable &= doubt <= special.stdtrit(count - 1, 1 - MOST_DOUBT / 2)
     return Estimates(value, half, influence, freedom, explained, usable)
 
 

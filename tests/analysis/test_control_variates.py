@@ -102,15 +102,6 @@ def test_controls_against_a_regression_on_all_at_once(count: int, kinds: int, se
     assert float(found.explained) == pytest.approx(max(explained, 0.0), abs=1e-9)
 
 
-def test_a_control_that_contradicts_its_expectation_is_not_used() -> None:
-    # the runs are too short: none has as much work as the steady state
-    control = np.array([1.0, 1.1, 0.9, 1.2, 0.8, 1.0])
-    values = 3.0 * control + np.array([0.01, -0.01, 0.0, 0.01, -0.01, 0.0])
-    for expected, usable in ((1.1, True), (2.0, False)):
-        control_of = Control(with_and_without(control), np.array(expected))
-        assert bool(controlled(with_and_without(values), control_of).usable) is usable
-
-
 def test_a_control_that_explains_little_is_not_used() -> None:
     random = np.random.Generator(np.random.PCG64(3))
     values, noise = random.standard_normal((2, 12))
