@@ -252,8 +252,8 @@ def _with_and_without(
         at.append(sign * value)
         curves.append(means_with_and_without(objective, metrics, own))
     end = float(search.between[1])
-    if (search.load_of(end) or 0.0) >= 1 and end not in at:
-        at.append(end)
+    if (search.load_of(end) or 0.0) >= 1 and sign * end not in at:
+        at.append(sign * end)
         curves.append(np.full_like(curves[0], np.inf))
     order = np.argsort(at)
     values, table = np.array(at)[order], np.array(curves)[order]
