@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -234,14 +234,6 @@ class Finalised:
         for _ in range(1000):
             pass
 """
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Let interrupts reach this process, also if a shell runs the tests in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("interruptible")
