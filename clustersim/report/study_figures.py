@@ -117,7 +117,7 @@ def default_plots(result: StudyResult) -> list[Plot]:
         plots.append(Plot(kind="differences", y=_first(result, compared)))
     if result.indices is not None:
         plots.append(Plot(kind="indices"))
-    elif numeric and result.steady:
+    elif numeric and result.steady and result.metrics:  # none if every run failed
         x = LOAD if LOAD in numeric else numeric[-1]
         plots.append(Plot(kind="curve", x=x, y=_first(result, result.metrics)))
     if result.steady:

@@ -18,14 +18,7 @@ import pytest
 from clustersim import interrupts
 from clustersim.cli.main import main
 from clustersim.simulation.result import Result
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def default_signals() -> None:
-    # A shell that runs the tests in the background makes them ignore interrupts.
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
+from tests.signals import SIGNALS, default_signals
 
 
 def start(folder: Path, *arguments: str, code: str = "") -> subprocess.Popen[str]:
