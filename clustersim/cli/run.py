@@ -70,7 +70,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.outputs import new_folder
-    from clustersim.report.last_page import explained
+    from clustersim.report.last_page import explained, page_later
     from clustersim.report.run_files import RunFiles
     from clustersim.scenario.resolved import fields_named, resolve
     from clustersim.scenario.run import run_scenario
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     with held():
         files = RunFiles.of(result)
     _print_result(result)
-    with explained(f"the result is in {args.out}; clustersim report {args.out} writes the page"):
+    with explained(page_later(args.out)):
         further = _further_metrics(result, resolved, spec, plugins)
     remarks = [*_remarks(args.changes, result), *_chip_notes(resolved)]
     for line in remarks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from clustersim.interrupts import last_words
 
-__all__ = ["explained", "printed_page"]
+__all__ = ["explained", "page_later", "printed_page"]
 
 
 @contextmanager
@@ -29,6 +30,19 @@ def explained(state: str) -> Iterator[None]:
             raise
 
 
+def page_later(folder: str | Path) -> str:
+    """Return where a result is, and the command that writes its page.
+
+    Examples
+    --------
+    >>> page_later("my runs")
+    "the result is in my runs; clustersim report 'my runs' writes the page"
+    """
+    return (
+        f"the result is in {folder}; clustersim report {shlex.quote(str(folder))} writes the page"
+    )
+
+
 def printed_page(folder: str | Path, write: Callable[[], Path]) -> Path:
     """Write the page of the result in a folder, print its path, and return it.
 
@@ -44,7 +58,7 @@ def printed_page(folder: str | Path, write: Callable[[], Path]) -> Path:
     InputError
         If the page cannot be written.
     """
-    with explained(f"the result is in {folder}; clustersim report {folder} writes the page"):
+    with explained(page_later(folder)):
         page = write()
     print(f"page: {page}")
     return page

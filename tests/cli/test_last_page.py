@@ -56,8 +56,10 @@ def not_written(*_: object) -> None:
 
 
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize(("fails", "code"), [(interrupted, 130), (not_written, 2)])
-@pytest.mark.parametrize("command", PAGES)
+@pytest.mark.parametrize(
+    ("command", "fails", "code"),
+    [*((name, interrupted, 130) for name in PAGES), ("study", not_written, 2)],
+)
 def test_without_its_page_a_result_is_whole(
     command: str,
     fails: Any,
