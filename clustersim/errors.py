@@ -280,7 +280,7 @@ def names_former_arguments(
         def checked(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
             found = [f"{name}: was replaced by {former[name]}" for name in kwargs if name in former]
             if found:
-                raise InputError(function.__name__, found)
+                raise InputError(function.__qualname__.removesuffix(".__init__"), found)
             return function(*args, **kwargs)
 
         return checked

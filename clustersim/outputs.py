@@ -16,6 +16,7 @@ from pathlib import Path
 from clustersim.errors import InputError
 
 __all__ = [
+    "PAGE_FILE",
     "is_empty_file",
     "locked",
     "new_file",
@@ -25,6 +26,9 @@ __all__ = [
     "reserved",
     "write_errors",
 ]
+
+PAGE_FILE = "report.html"
+"""Name of the page in the folder of a result."""
 
 
 @contextmanager

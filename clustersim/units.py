@@ -32,6 +32,7 @@ __all__ = [
     "Quantity",
     "counted",
     "find_quantity",
+    "format_bit_rate",
     "format_bytes",
     "format_count",
     "format_duration",
@@ -42,6 +43,7 @@ __all__ = [
     "format_quantity",
     "format_rate",
     "known_units",
+    "number_or_nan",
     "parse_quantity",
     "scale_of",
 ]
@@ -376,6 +378,19 @@ def format_rate(rate: float, unit: str = "B/s") -> str:
         if abs(rate) >= size:
             return f"{format_number(rate / size)} {prefix}{unit}"
     return f"{format_number(rate)} {unit}"
+
+
+def format_bit_rate(rate_Bps: float) -> str:
+    """Format a rate in bytes per second as bits per second (``"400 Gb/s"``)."""
+    return format_rate(8 * rate_Bps, "b/s")
+
+
+def number_or_nan(text: str) -> float:
+    """Return the number that a text contains; NaN if it is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def format_money(amount: float, currency: str = "CNY") -> str:

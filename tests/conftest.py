@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 # Workers that share the cores would wait for each other's threads in every small product.
@@ -22,6 +24,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that take minutes, so that no worker is left alone with one."""
     long = ("coverage", "xdist_group")
     items.sort(key=lambda item: not any(map(item.get_closest_marker, long)))
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let interrupts reach this process, also if a shell runs the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

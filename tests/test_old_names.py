@@ -156,7 +156,16 @@ def test_attributes_of_a_calibration(old: str, new: str) -> None:
     assert not hasattr(calibration, old)
 
 
+def test_attribute_of_a_part() -> None:
+    with pytest.raises(AttributeError, match=r"Part\.ended is now called finished"):
+        _ = cs.Part.__new__(cs.Part).ended
+    assert not hasattr(cs.Part.__new__(cs.Part), "spread")
+
+
 def test_arguments() -> None:
+    with pytest.raises(cs.InputError, match=r"^RunTimeModel: world: was replaced by draw=\.\.\.$"):
+        cs.RunTimeModel(world=None)
+    assert cs.RunTimeModel(draw=None) == cs.RunTimeModel()
     with pytest.raises(cs.InputError, match=r"plan_purchases: told: was replaced by report=\.\.\."):
         cs.plan_purchases("plan_2026.yaml", told=print)
     with pytest.raises(cs.InputError, match=r"best_plans: world: was replaced by draw=\.\.\."):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,10 @@ __all__ = ["LEAST_RELAXATION_TIMES", "FleetView", "MeasuredRun", "Part", "half_w
 BATCHES, LEAST_IN_A_BATCH = 20, 50
 LEAST_RELAXATION_TIMES, LEAST_WARM_UP = 5.0, 1.5
 """Shortest window and warm-up, in relaxation times, with which a run is near its steady state."""
+
+
+_RENAMED = {"ended": "finished"}
+"""Attributes of a part in earlier versions, with their current names."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,13 @@ class Part:
     _quantiles: dict[tuple[str, float], tuple[float, float, float]] = field(
         default_factory=dict, init=False, repr=False
     )
+
+    if not TYPE_CHECKING:  # a type checker would accept every name
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name in _RENAMED:
+                raise AttributeError(f"Part.{name} is now called {_RENAMED[name]}")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def result(self) -> Result:

@@ -332,8 +332,11 @@ class RootSearch:
         parts = (1 - part) * np.array(kept.influence) + part * np.array(broken.influence)
         parts /= 2.0 * self.at_most
         half = _half_width(parts, freedom)
-        low = _inverse(y, curve, math.log1p(-half), slope) if half < 1 else -math.inf
-        high = _inverse(y, curve, math.log1p(half), slope)
+        low, high = -math.inf, at + math.log1p(half) / slope
+        if half < 1:
+            low = at + math.log1p(-half) / slope
+            low = max(low, _inverse(y, curve, math.log1p(-half), slope))
+        high = min(high, _inverse(y, curve, math.log1p(half), slope))
         per_unit = 1.0 / slope
         if half > 0 and math.isfinite(high - low):
             per_unit = (high - low) / (2.0 * half)

@@ -44,6 +44,7 @@ exit codes:
          drawn
   2      the input or an option cannot be used
   130    interrupted with Ctrl-C; the results so far are kept
+  141    the program that reads the output ended, as in `clustersim ... | head`
   128+n  ended by signal n, for example 143 by SIGTERM
 
 example: clustersim replay jobs.csv --policy easy --accelerators 512 --out result"""
@@ -56,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         0 on success; 1 if the answer is no; 2 if the input cannot be used; 128 plus the signal
-        number after a signal (130 after Ctrl-C). :data:`EPILOG` gives the cases.
+        number after a signal (130 after Ctrl-C); 141 if the reader of the output ended.
+        :data:`EPILOG` gives the cases.
     """
     with interrupts.watched(*interrupts.SIGNALS, command=True):
         try:
@@ -114,7 +116,12 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action=_Version, help="show the version and exit")
+    parser.add_argument(
+        "--version",
+        action=_Version,
+        default=argparse.SUPPRESS,
+        help="show the version and exit",
+    )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name in COMMANDS:
         importlib.import_module(f"clustersim.cli.{name}").add_parser(commands)

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from clustersim.errors import InputError, shown
+from clustersim.units import number_or_nan
 
 __all__ = [
     "add_catalogue",
@@ -162,7 +163,7 @@ def whole_number(text: str) -> int:
     try:
         return int(plain)
     except ValueError:
-        value = _float(plain)
+        value = number_or_nan(plain)
     if not value.is_integer():
         raise argparse.ArgumentTypeError(f"must be a whole number, found {shown(text)}")
     return int(value)
@@ -170,14 +171,7 @@ def whole_number(text: str) -> int:
 
 def number(text: str) -> float:
     """Parse a finite number."""
-    value = _float(text)
+    value = number_or_nan(text)
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"must be a number, found {shown(text)}")
     return value
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

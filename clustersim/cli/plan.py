@@ -6,6 +6,7 @@ import argparse
 import shlex
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clustersim.cli.options import (
@@ -15,7 +16,8 @@ from clustersim.cli.options import (
     add_quick,
     whole_number,
 )
-from clustersim.console import repeat, shows_progress, write_json
+from clustersim.cli.result_json import write_last
+from clustersim.console import repeat, shows_progress
 from clustersim.interrupts import held, last_words
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.procurement import load_plan, plan_purchases
     from clustersim.procurement.output import plan_content, plan_folder, write_plan
     from clustersim.procurement.summary_text import conclusion
+    from clustersim.report.last_page import printed_page
+    from clustersim.report.plan_page import write_plan_page
 
     formats = picture_formats(args.formats, "--format")
     if args.workers is not None and args.workers < 1:
@@ -94,15 +98,13 @@ def run(args: argparse.Namespace) -> int:
             write_plan(plan, folder, formats, command=command)
     print(plan_text(plan))
     print(f"written to {args.out}")
-    page = None
-    if args.report:
-        from clustersim.report.plan_page import write_plan_page
-
-        page = write_plan_page(args.out)
-        print(f"page: {page}")
     for warning in plan.warnings:
         repeat(f"Warning: {warning}")
-    write_json({**plan_content(plan), "meets": plan.meets, "folder": args.out, "page": page})
+
+    def write() -> Path | None:
+        return printed_page(args.out, lambda: write_plan_page(args.out)) if args.report else None
+
+    write_last(write, {**plan_content(plan), "meets": plan.meets}, args.out)
     if not (plan.missing or plan.meets):
         repeat(f"clustersim: {conclusion(plan)}")
     if plan.missing:

@@ -7,14 +7,15 @@ import textwrap
 
 from clustersim.cli.options import add_catalogue, add_renamed, add_run_files, whole_number
 from clustersim.cli.progress import job_progress
+from clustersim.cli.result_json import write_last
 from clustersim.cli.result_text import exit_code, result_data, result_text, wrong_lines
-from clustersim.console import repeat, write_json
+from clustersim.console import repeat
 from clustersim.errors import InputError
-from clustersim.interrupts import keeping
+from clustersim.interrupts import held, keeping
 
 __all__ = ["add_parser", "run"]
 
-NOT_INPUT = ("run", "out", "json", "quiet")
+NOT_INPUT = ("run", "out", "csv", "report", "json", "quiet")
 """Arguments that are not part of the provenance, as they do not change the result."""
 
 
@@ -65,7 +66,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.outputs import new_folder
-    from clustersim.report.run_output import write_run_files
+    from clustersim.report.run_files import RunFiles
     from clustersim.scenario.run_calendar import calendar_text, run_calendar
     from clustersim.simulation.simulate import replay
     from clustersim.topology import compile_cluster, load_cluster
@@ -79,8 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
         cluster = compile_cluster(load_cluster(args.cluster, load_catalogue(*args.catalogue)))
     log = read_jobs(args.jobs, format=args.log_format, sort=args.sort)
-    others = (*NOT_INPUT, "csv", "report")
-    command = {key: value for key, value in vars(args).items() if key not in others}
+    command = {key: value for key, value in vars(args).items() if key not in NOT_INPUT}
     with new_folder(args.out) as folder, keeping(), job_progress() as progress:
         result = replay(
             log.jobs,
@@ -97,15 +97,18 @@ def run(args: argparse.Namespace) -> int:
             },
         )
         result.write(folder)
-    pages = write_run_files(result, args.out, csv=args.csv, report=args.report)
+    with held():
+        files = RunFiles.of(result)
     print(log.report())
     for line in calendar_text(result.provenance):
         print(textwrap.fill(line, 100))
     print(result_text(result))
     print(f"written to {args.out}")
-    for page in pages:
-        print(f"page: {page}")
     for line in wrong_lines(result):
         repeat(line)
-    write_json({**result_data(result), "folder": args.out, "pages": pages})
+    write_last(
+        lambda: files.write(args.out, csv=args.csv, report=args.report),
+        {"answer": files.answer, **result_data(result)},
+        args.out,
+    )
     return exit_code(result)

@@ -32,5 +32,5 @@ def run(args: argparse.Namespace) -> int:
 
     page = write_report(args.folder)
     print(f"written: {page}")
-    write_json({"files": [page]})
+    write_json({"folder": args.folder, "page": page})
     return 0

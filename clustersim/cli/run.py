@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import shlex
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.options import add_changes, add_plugins, add_run_files, whole_number
 from clustersim.cli.progress import job_progress
+from clustersim.cli.result_json import write_last
 from clustersim.cli.result_text import (
     exit_code,
     plugins_metrics,
@@ -21,14 +22,16 @@ from clustersim.cli.result_text import (
     window_text,
     wrong_lines,
 )
-from clustersim.console import plain_notes, repeat, warn, write_json
+from clustersim.console import plain_notes, repeat, warn
 from clustersim.errors import InputError, named_in
-from clustersim.interrupts import keeping
+from clustersim.interrupts import held, keeping
 from clustersim.units import format_number
 
 if TYPE_CHECKING:
+    from clustersim.scenario.resolved import ResolvedScenario
     from clustersim.scenario.scenario import LoadedScenario
     from clustersim.simulation.result import Result
+    from clustersim.studies.spec import StudySpec
 
 __all__ = ["add_parser", "run"]
 
@@ -66,41 +69,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from clustersim.catalogue import hypothetical_note
     from clustersim.outputs import new_folder
-    from clustersim.report.run_output import write_run_files
-    from clustersim.scenario.changes import change_items
-    from clustersim.scenario.parameter_paths import removal_notes
+    from clustersim.report.last_page import explained, page_later
+    from clustersim.report.run_files import RunFiles
     from clustersim.scenario.resolved import fields_named, resolve
     from clustersim.scenario.run import run_scenario
-    from clustersim.scenario.run_calendar import calendar_text
-    from clustersim.scenario.scenario import load_scenario
     from clustersim.simulation.no_progress import checkpoint_notes
 
-    changes = [*args.changes, *([] if args.seed is None else [f"seed={args.seed}"])]
-    if (args.scenario is None) == (args.study is None):
-        raise InputError("run", "needs either SCENARIO.yaml, or --from DIR with --run HASH")
-    if (args.study is None) != (args.key is None):
-        raise InputError("run", "--from DIR and --run HASH must be given together")
-    spec, dates_s = None, None
-    if args.study is None:
-        loaded = load_scenario(args.scenario, changes)
-    elif changes:
-        raise InputError(
-            "run",
-            "--set and --seed cannot be used with --run, which redoes a run of a study unchanged",
-        )
-    elif args.plugins:
-        raise InputError(
-            "run", "--plugins cannot be used with --run, which redoes a run of a study unchanged"
-        )
-    else:
-        from clustersim.analysis.periods import period_ends_s
-        from clustersim.studies.redo import load_run
-
-        loaded, spec = load_run(args.study, args.key)
-        periods = len(spec.window.period_names) or None
-        dates_s = partial(period_ends_s, loaded.scenario.horizon, periods)
+    loaded, spec = _opened(args)
+    dates_s = None if spec is None else _period_ends_s(loaded, spec)
     plugins = [] if spec is not None else _plugin_files(loaded, args.plugins)
     resolved = resolve(loaded)
     with fields_named(loaded):
@@ -115,36 +92,99 @@ def run(args: argparse.Namespace) -> int:
             progress=progress,
         ).with_provenance({"command": _command(args)})
         result.write(folder)
-    pages = write_run_files(result, args.out, csv=args.csv, report=args.report)
+    with held():
+        files = RunFiles.of(result)
+    _print_result(result)
+    with explained(page_later(args.out)):
+        further = _further_metrics(result, resolved, spec, plugins)
+    remarks = [*_remarks(args.changes, result), *_chip_notes(resolved)]
+    for line in remarks:
+        print(textwrap.fill(line, 100, subsequent_indent="  "))
+    print(f"written to {args.out}")
+    for line in wrong_lines(result):
+        repeat(line)
+    data = {"answer": files.answer, **result_data(result), **further}
+    data["notes"] += plain_notes([*notes, *remarks])
+    write_last(lambda: files.write(args.out, csv=args.csv, report=args.report), data, args.out)
+    return exit_code(result)
+
+
+def _opened(args: argparse.Namespace) -> tuple[LoadedScenario, StudySpec | None]:
+    """Return the scenario to run, and the study that it is a run of.
+
+    Raises
+    ------
+    InputError
+        If options contradict each other, or a file cannot be used.
+    """
+    from clustersim.scenario.scenario import load_scenario
+
+    changes = [*args.changes, *([] if args.seed is None else [f"seed={args.seed}"])]
+    if (args.scenario is None) == (args.study is None):
+        raise InputError("run", "needs either SCENARIO.yaml, or --from DIR with --run HASH")
+    if (args.study is None) != (args.key is None):
+        raise InputError("run", "--from DIR and --run HASH must be given together")
+    if args.study is None:
+        return load_scenario(args.scenario, changes), None
+    unchanged = "cannot be used with --run, which redoes a run of a study unchanged"
+    if changes:
+        raise InputError("run", f"--set and --seed {unchanged}")
+    if args.plugins:
+        raise InputError("run", f"--plugins {unchanged}")
+    from clustersim.studies.redo import load_run
+
+    return load_run(args.study, args.key)
+
+
+def _period_ends_s(loaded: LoadedScenario, spec: StudySpec) -> Callable[..., Any]:
+    """Return the function that computes the ends of the study's periods."""
+    from clustersim.analysis.periods import period_ends_s
+
+    return partial(period_ends_s, loaded.scenario.horizon, len(spec.window.period_names) or None)
+
+
+def _print_result(result: Result) -> None:
+    """Print what a log lost, the calendar and the summary of a result."""
+    from clustersim.scenario.run_calendar import calendar_text
+
     for line in result.provenance.get("log", ()):
         print(line)
     for line in calendar_text(result.provenance):
         print(textwrap.fill(line, 100))
     print(result_text(result))
+
+
+def _further_metrics(
+    result: Result, resolved: ResolvedScenario, spec: StudySpec | None, plugins: Sequence[str]
+) -> dict[str, Any]:
+    """Print and return the metrics of the study's window, and those of plugin files."""
     window, own = None, None
     if spec is not None and not result.interrupted:
         window = window_metrics(result, spec, resolved.catalogue)
         print(textwrap.fill(window_text(window), 100, subsequent_indent="  "))
     if plugins and not result.interrupted:
-        own = plugins_metrics(result, plugins, resolved.platform, loaded.scenario.money)
+        money = resolved.loaded.scenario.money
+        own = plugins_metrics(result, plugins, resolved.platform, money)
         print(textwrap.fill(plugins_text(own), 100, subsequent_indent="  "))
-    changed = [*removal_notes(change_items(args.changes)), *_load_note(args.changes, result)]
-    for line in changed:
-        print(textwrap.fill(line, 100, subsequent_indent="  "))
-    note = hypothetical_note(
-        [resolved.catalogue.accelerator(pool.accelerator) for pool in resolved.cluster.pools]
-    )
-    if note:
-        print(textwrap.fill(note, 100))
-    print(f"written to {args.out}")
-    for page in pages:
-        print(f"page: {page}")
-    for line in wrong_lines(result):
-        repeat(line)
-    data = result_data(result)
-    data["notes"] += plain_notes([*notes, *changed, *filter(None, [note])])
-    write_json({**data, "window": window, "user_metrics": own, "folder": args.out, "pages": pages})
-    return exit_code(result)
+    return {"window": window, "user_metrics": own}
+
+
+def _remarks(changes: Sequence[str], result: Result) -> Iterator[str]:
+    """Yield notes on what changes by --set mean."""
+    from clustersim.scenario.changes import change_items
+    from clustersim.scenario.parameter_paths import removal_notes
+
+    yield from removal_notes(change_items(changes))
+    yield from _load_note(changes, result)
+
+
+def _chip_notes(resolved: ResolvedScenario) -> list[str]:
+    """Return a note on hypothetical chips; none if there are none."""
+    from clustersim.catalogue import hypothetical_note
+
+    pools = resolved.cluster.pools
+    note = hypothetical_note([resolved.catalogue.accelerator(pool.accelerator) for pool in pools])
+    return [note] if note else []
 
 
 def _command(args: argparse.Namespace) -> str:

@@ -16,11 +16,13 @@ from clustersim.cli.options import (
     add_quick,
     whole_number,
 )
-from clustersim.console import plain_notes, write_json
+from clustersim.cli.result_json import write_last
+from clustersim.console import plain_notes
 from clustersim.errors import InputError
 
 if TYPE_CHECKING:
     from clustersim.report.study import Conducted
+    from clustersim.studies.study import Study
 
 __all__ = ["add_parser", "run"]
 
@@ -87,34 +89,38 @@ def run(args: argparse.Namespace) -> int:
         resume=args.resume,
         keep_old=args.keep_old,
         formats=formats,
-        page=args.report,
     )
-    facts = {"name": study.spec.name, "folder": args.out, "quick": args.quick}
-    write_json({**facts, **_data(conducted, removed)})
+    write_last(
+        lambda: conducted.write_page() if args.report else None,
+        {"quick": args.quick, **_data(study, conducted, removed)},
+        args.out,
+    )
     if not conducted.complete:
         return 130
     with open_store(Path(args.out)) as store:
         return 1 if conducted.not_drawn or store.any_failed() else 0
 
 
-def _data(conducted: Conducted, notes: Sequence[str]) -> dict[str, Any]:
-    """Return the findings and tables of a study as plain data."""
-    from clustersim.report.findings import findings, warnings
-    from clustersim.report.study_page import fleet_notes
+def _data(study: Study, conducted: Conducted, notes: Sequence[str]) -> dict[str, Any]:
+    """Return the answer, findings and tables of a study as plain data.
 
-    facts = {"complete": conducted.complete, "not_drawn": conducted.not_drawn}
-    result = conducted.result
-    if result is None:
-        return facts
+    The keys are always the same; an interrupted study without runs has no answer and no tables.
+    """
+    result, found = conducted.result, conducted.found
+    runs = None if result is None else result.runs
+    fleets = () if found is None else found.fleets.notes
     return {
-        "question": result.study.spec.question,
-        **facts,
-        "runs": len(result.runs),
-        "failed_runs": int((result.runs["status"] == "failed").sum()),
-        "findings": findings(result),
-        "warnings": plain_notes(warnings(result)),
-        "notes": plain_notes([*fleet_notes(result), *notes]),
-        **{name: getattr(result, name) for name in TABLES},
+        "name": study.spec.name,
+        "question": study.spec.question,
+        "answer": None if found is None else found.answer,
+        "complete": conducted.complete,
+        "not_drawn": conducted.not_drawn,
+        "runs": 0 if runs is None else len(runs),
+        "failed_runs": 0 if runs is None else int((runs["status"] == "failed").sum()),
+        "findings": [] if found is None else found.sentences,
+        "warnings": [] if found is None else plain_notes(found.warnings),
+        "notes": plain_notes([*fleets, *notes]),
+        **{name: getattr(result, name, None) for name in TABLES},
     }
 
 

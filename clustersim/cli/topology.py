@@ -11,7 +11,12 @@ from clustersim.cli.options import add_catalogue
 from clustersim.console import plain_notes, write_json
 from clustersim.json_values import plain
 from clustersim.text_table import table
-from clustersim.units import format_count, format_duration, format_number, format_rate
+from clustersim.units import (
+    format_bit_rate,
+    format_count,
+    format_duration,
+    format_number,
+)
 
 if TYPE_CHECKING:
     from clustersim.topology import ClusterSpec, ClusterSummary
@@ -119,10 +124,6 @@ def _sections(spec: ClusterSpec, summary: ClusterSummary) -> list[str]:
     return sections
 
 
-def _bits(rate_Bps: float) -> str:
-    return format_rate(8 * rate_Bps, "b/s")
-
-
 def _ratio(value: float | None) -> str:
     if value is None:
         return ""
@@ -141,18 +142,17 @@ def _pools(summary: ClusterSummary) -> str:
             format_count(pool.chips),
             format_count(pool.switches),
             format_count(pool.links),
-            _bits(pool.port_Bps),
-            _bits(pool.nic_Bps),
+            format_bit_rate(pool.port_Bps),
+            format_bit_rate(pool.nic_Bps),
             _ratio(pool.oversubscription),
-            _bits(pool.bisection_Bps),
+            format_bit_rate(pool.bisection_Bps),
         ]
         for pool in summary.pools
     ]
     if len(rows) > 1:
         counts = (summary.nodes, summary.chips, summary.switches, summary.links)
-        rows.append(
-            ["total", "", "", *map(format_count, counts), "", "", "", _bits(summary.bisection_Bps)]
-        )
+        whole = format_bit_rate(summary.bisection_Bps)
+        rows.append(["total", "", "", *map(format_count, counts), "", "", "", whole])
     return f"Pools\n{table(rows, headers)}"
 
 
@@ -174,10 +174,10 @@ def _levels(summary: ClusterSummary) -> str:
             pool.name,
             level.name,
             format_count(level.links),
-            _bits(level.link_Bps),
+            format_bit_rate(level.link_Bps),
             format_duration(level.latency_s),
             _ratio(level.oversubscription),
-            "" if level.bisection_Bps is None else _bits(level.bisection_Bps),
+            "" if level.bisection_Bps is None else format_bit_rate(level.bisection_Bps),
         ]
         for pool in summary.pools
         for level in pool.levels
@@ -205,7 +205,7 @@ def _datacenter(spec: ClusterSpec, summary: ClusterSummary) -> str:
     rows = [
         [
             pool.name,
-            _bits(pool.datacenter_Bps),
+            format_bit_rate(pool.datacenter_Bps),
             _ratio(pool.chips * pool.port_Bps / pool.datacenter_Bps),
         ]
         for pool in summary.pools

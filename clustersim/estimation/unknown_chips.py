@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clustersim.catalogue import Accelerator, Catalogue
+from clustersim.units import number_or_nan
 
 __all__ = ["UnknownChip", "unknown_chip"]
 
@@ -66,7 +67,7 @@ def unknown_chip(
     >>> made.accelerator.family, made.accelerator.hbm_bytes
     ('ampere', 64000000000.0)
     """
-    peak = _number(peak_tflops)
+    peak = number_or_nan(peak_tflops)
     if not LEAST_PEAK <= peak <= LARGEST_PEAK:
         return None
     bf16 = peak * 1e12 / (FP8_TO_BF16 if precision == "fp8" else 1.0)
@@ -78,7 +79,7 @@ def unknown_chip(
         nearest = _nearest([chip for chip in named if shared[chip.name] == most], bf16)
     else:
         servers = [chip for chip in known if chip.scaleup_size <= LARGEST_DOMAIN]
-        nearest = _nearest(servers, bf16, _number(year))
+        nearest = _nearest(servers, bf16, number_or_nan(year))
     like = nearest[0]
     ranges = {
         field: (min(values), max(values))
@@ -112,13 +113,6 @@ def unknown_chip(
         f" (range of {others})" if ranges else ""
     )
     return UnknownChip(accelerator, note)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 def _nearest(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from clustersim.plots.pareto import plot_pareto
     from clustersim.plots.periods import plot_periods
     from clustersim.plots.purchases import plot_purchases
+    from clustersim.plots.runs import plot_queue, plot_size_waits, plot_utilisation
     from clustersim.plots.scatter import plot_scatter
     from clustersim.plots.sensitivity import plot_indices
     from clustersim.plots.style import save_figure
@@ -49,9 +50,12 @@ __all__ = [
     "plot_pareto",
     "plot_periods",
     "plot_purchases",
+    "plot_queue",
     "plot_scatter",
+    "plot_size_waits",
     "plot_sizes",
     "plot_topology",
+    "plot_utilisation",
     "plot_warm_up",
     "plot_week",
     "save_figure",
@@ -75,9 +79,12 @@ _HOME = {
     "plot_pareto": "pareto",
     "plot_periods": "periods",
     "plot_purchases": "purchases",
+    "plot_queue": "runs",
     "plot_scatter": "scatter",
+    "plot_size_waits": "runs",
     "plot_sizes": "trace",
     "plot_topology": "topology",
+    "plot_utilisation": "runs",
     "plot_warm_up": "warm_up",
     "plot_week": "trace",
     "save_figure": "style",

@@ -43,18 +43,19 @@ class HasPurchases(Protocol):
         """One row per scenario, quarter and chip."""
 
 
-def draw_purchases(purchases: pd.DataFrame, *, title: str = "") -> StudyFigure:
+def draw_purchases(purchases: pd.DataFrame, *, title: str = "", mark: str = "") -> StudyFigure:
     """Draw the chips bought, with a panel per scenario; types that are never bought are left out.
 
     Parameters
     ----------
     purchases : DataFrame
         From :func:`clustersim.procurement.tables.purchase_table`.
-    title : str
+    title, mark : str
+        Texts above the panels; the mark says what limits the numbers.
     """
     scenarios = list(dict.fromkeys(purchases["scenario"]))
     columns = len(scenarios) if len(scenarios) <= 3 else 2 + len(scenarios) % 2
-    figure = study_figure(len(scenarios), title=title, width=DOUBLE, columns=columns)
+    figure = study_figure(len(scenarios), title=title, mark=mark, width=DOUBLE, columns=columns)
     totals = purchases.groupby(["scenario", "quarter"])["chips"].sum()
     most = 1.12 * float(totals.max()) or 1.0
     for ax, scenario in zip(figure.panels, scenarios, strict=True):
@@ -64,6 +65,7 @@ def draw_purchases(purchases: pd.DataFrame, *, title: str = "") -> StudyFigure:
             look: dict[str, Any] = {"loc": "outside upper right", "fontsize": type_size(DOUBLE)}
             figure.legend(handles=handles, ncols=min(5, len(handles)), **look)
     figure.describe("Numbers: all chips bought in the quarter.")
+    figure.mark_below()
     return figure
 
 
@@ -171,14 +173,15 @@ def _handles(purchases: pd.DataFrame) -> list[Patch]:
     ]
 
 
-def draw_costs(costs: pd.DataFrame, *, title: str = "") -> StudyFigure:
+def draw_costs(costs: pd.DataFrame, *, title: str = "", mark: str = "") -> StudyFigure:
     """Draw the cost of each scenario as a bar, divided into kinds of cost.
 
     Parameters
     ----------
     costs : DataFrame
         From :func:`clustersim.procurement.tables.cost_table`.
-    title : str
+    title, mark : str
+        Texts above the panels; the mark says what limits the numbers.
     """
     kinds = [
         str(name)
@@ -186,7 +189,7 @@ def draw_costs(costs: pd.DataFrame, *, title: str = "") -> StudyFigure:
         if str(name).endswith("_cny") and name not in ("spending_cny", "cost_cny")
     ]
     kinds = [name for name in kinds if costs[name].any()]
-    figure = study_figure(title=title, width=DOUBLE, panel_height=1.2 + 0.4 * len(costs))
+    figure = study_figure(title=title, mark=mark, width=DOUBLE, panel_height=1.2 + 0.4 * len(costs))
     ax = figure.panels[0]
     axis = Axis("cost", dimension="money", logarithmic=False)
     with plot_style(DOUBLE):
@@ -204,21 +207,25 @@ def draw_costs(costs: pd.DataFrame, *, title: str = "") -> StudyFigure:
         if kinds:
             size = type_size(DOUBLE)
             figure.legend(loc="outside upper right", ncols=min(4, len(kinds)), fontsize=size)
+    figure.mark_below()
     return figure
 
 
-def draw_regret(regret: pd.DataFrame, *, title: str = "") -> StudyFigure:
+def draw_regret(regret: pd.DataFrame, *, title: str = "", mark: str = "") -> StudyFigure:
     """Draw how much more each plan costs than the best plan, in each scenario.
 
     Parameters
     ----------
     regret : DataFrame
         From :func:`clustersim.procurement.tables.regret_table`.
-    title : str
+    title, mark : str
+        Texts above the panels; the mark says what limits the numbers.
     """
     table = regret.assign(regret_cny=regret["regret_cny"].replace(math.inf, math.nan))
     candidates = list(dict.fromkeys(table["candidate"]))
-    figure = study_figure(title=title, width=DOUBLE, panel_height=1.3 + 0.36 * len(candidates))
+    figure = study_figure(
+        title=title, mark=mark, width=DOUBLE, panel_height=1.3 + 0.36 * len(candidates)
+    )
     axes = {
         "candidate": Axis("first purchases"),
         "scenario": Axis("realised scenario"),
@@ -235,6 +242,7 @@ def draw_regret(regret: pd.DataFrame, *, title: str = "") -> StudyFigure:
         figure.describe(
             "Empty: an order cannot be delivered in this scenario, or a requirement is not met."
         )
+    figure.mark_below()
     return figure
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from clustersim.analysis.size_waits import ALL_SIZES
+from clustersim.analysis.size_waits import ALL_SIZES, recorded_waits, waits_by_size
 from clustersim.array_types import Floats
+from clustersim.errors import InputError
 from clustersim.plots.axis import Axis
 from clustersim.plots.direct_labels import EndLabel, label_ends
 from clustersim.plots.figure import (
@@ -27,6 +28,8 @@ from clustersim.plots.figure import (
 from clustersim.plots.rows import name_categories
 from clustersim.plots.style import COLOURS, colour
 from clustersim.plots.ticks import set_axis
+from clustersim.simulation.queue_length import queue_length
+from clustersim.simulation.result import Result
 
 __all__ = [
     "draw_recorded_waits",
@@ -65,17 +68,36 @@ def draw_run(
     return figure
 
 
-def plot_queue(queue: pd.DataFrame, *, since: str = "time 0", ax: Axes | None = None) -> Axes:
+def plot_queue(queue: pd.DataFrame | Result, *, since: str = "", ax: Axes | None = None) -> Axes:
     """Plot the number of waiting jobs over time.
 
     A queue that changes often is shown by its mean and its largest value in short intervals.
 
     Parameters
     ----------
-    queue, since
-        As for :func:`draw_run`.
+    queue : DataFrame or Result
+        A result, or the table ``queue_length.parquet`` in its folder.
+    since : str
+        Date at time 0, for the label of the axis; by default that of the result.
     ax : Axes, optional
+        Where to draw; by default in a new figure as wide as two columns of a paper.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> result = cs.run(
+    ...     {
+    ...         "cluster": "mixed-small",
+    ...         "workload": {"generate": "philly-2017", "jobs": 200, "load": 0.9},
+    ...     }
+    ... )
+    >>> ax = cs.plots.plot_queue(result)
+    >>> ax.get_ylabel()
+    'waiting jobs'
     """
+    since = since or _since(queue)
+    if isinstance(queue, Result):
+        queue = queue_length(queue.jobs, queue.allocation_ranges, _end_s(queue))
     time_s = queue["time_s"].to_numpy(dtype=np.float64)
     jobs = queue["jobs"].to_numpy(dtype=np.float64)
     with plot_style(DOUBLE if ax is None else ax):
@@ -95,7 +117,7 @@ def plot_queue(queue: pd.DataFrame, *, since: str = "time 0", ax: Axes | None = 
 
 
 def plot_utilisation(
-    utilisation: pd.DataFrame, *, since: str = "time 0", ax: Axes | None = None
+    utilisation: pd.DataFrame | Result, *, since: str = "", ax: Axes | None = None
 ) -> Axes:
     """Plot the share of the installed accelerators that jobs hold, by pool, over time.
 
@@ -103,10 +125,29 @@ def plot_utilisation(
 
     Parameters
     ----------
-    utilisation, since
-        As for :func:`draw_run`.
+    utilisation : DataFrame or Result
+        A result, or its table `utilisation`.
+    since : str
+        Date at time 0, for the label of the axis; by default that of the result.
     ax : Axes, optional
+        Where to draw; by default in a new figure as wide as two columns of a paper.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> result = cs.run(
+    ...     {
+    ...         "cluster": "mixed-small",
+    ...         "workload": {"generate": "philly-2017", "jobs": 200, "load": 0.9},
+    ...     }
+    ... )
+    >>> ax = cs.plots.plot_utilisation(result)
+    >>> ax.get_title(loc="left")
+    'Utilisation by pool'
     """
+    since = since or _since(utilisation)
+    if isinstance(utilisation, Result):
+        utilisation = utilisation.utilisation
     names = list(dict.fromkeys(map(str, utilisation["pool"])))
     end_s = float(utilisation["time_s"].max()) or 1.0
     edges = np.linspace(0.0, end_s, _UTILISATION_BINS + 1)
@@ -166,20 +207,42 @@ def draw_recorded_waits(waits: pd.DataFrame) -> StudyFigure:
 
 
 def plot_size_waits(
-    waits: pd.DataFrame, *, kinds: Sequence[str] = ("",), ax: Axes | None = None
+    waits: pd.DataFrame | Result, *, kinds: Sequence[str] = ("",), ax: Axes | None = None
 ) -> Axes:
     """Plot the median, the 90th and the 95th percentile of the wait by job size.
 
     Parameters
     ----------
-    waits : DataFrame
-        ``size``, ``median_wait_s``, ``p90_wait_s`` and ``p95_wait_s``; the row of all jobs is not
+    waits : DataFrame or Result
+        A result, or a table with the columns ``size``, ``median_wait_s``, ``p90_wait_s`` and
+        ``p95_wait_s``, such as ``waits_by_size.parquet`` in its folder. The row of all jobs is not
         drawn.
     kinds : sequence of str
         First words of these columns, such as ``recorded`` and ``simulated``, which are drawn
         beside each other; "" for none.
     ax : Axes, optional
+        Where to draw; by default in a new figure as wide as two columns of a paper.
+
+    Raises
+    ------
+    InputError
+        If recorded waits are requested of a result whose log recorded no starts.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> result = cs.run(
+    ...     {
+    ...         "cluster": "mixed-small",
+    ...         "workload": {"generate": "philly-2017", "jobs": 200, "load": 0.9},
+    ...     }
+    ... )
+    >>> ax = cs.plots.plot_size_waits(result)
+    >>> ax.get_xlabel()
+    'accelerators of the job'
     """
+    if isinstance(waits, Result):
+        waits = _waits_of(waits, kinds)
     rows = waits[waits["size"] != ALL_SIZES]
     columns = [
         [f"{kind}_{name}_wait_s".removeprefix("_") for name, _ in _QUANTILES] for kind in kinds
@@ -220,6 +283,28 @@ def plot_size_waits(
         title = " and ".join([*kinds]) + " waits by job size" if kinds[0] else "waits by job size"
         dress(ax, title, x="accelerators of the job", y=fits.title)
     return ax
+
+
+def _waits_of(result: Result, kinds: Sequence[str]) -> pd.DataFrame:
+    """Return the waits of a result by job size; with `kinds`, the recorded and simulated ones."""
+    if not any(kinds):
+        return waits_by_size(result.jobs, _end_s(result))
+    recorded = recorded_waits(result.jobs, result.provenance)
+    if recorded is None:
+        raise InputError(
+            "plot_size_waits", "kinds: the log of this result has no recorded starts to compare"
+        )
+    return recorded
+
+
+def _end_s(result: Result) -> float:
+    return float(result.provenance["simulated_s"])
+
+
+def _since(table: pd.DataFrame | Result) -> str:
+    """Return the date at time 0 of a result; "time 0" without a date."""
+    dated = isinstance(table, Result) and table.calendar.is_dated
+    return table.calendar.text(0.0) if dated else "time 0"
 
 
 def _time_axis(ax: Axes, time_s: Floats, since: str) -> Axis:

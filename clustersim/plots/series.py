@@ -41,7 +41,6 @@ __all__ = [
     "ends_of",
     "hollow",
     "is_text",
-    "lines_of",
     "one_row_each",
     "place_x",
     "series_of",
@@ -361,19 +360,6 @@ def edges_of(rows: pd.DataFrame, value: str, bounds: tuple[float, float] | None 
     stays = rows[np.isfinite(rows[value].to_numpy(dtype=np.float64))]
     found = [ends_of_rows(stays, value, kind, bounds=bounds) for kind in ("", "_draw")]
     return finite(*(ends.closed for ends in found if ends is not None), [])
-
-
-def lines_of(series: Sequence[Series], places: Places, value: str) -> list[Floats]:
-    """Return the lines and intervals of the series, as vertices in data coordinates."""
-    lines = []
-    for one in series:
-        x = places.of(one.rows)
-        names = [name for name in one.rows if str(name).startswith(value)]
-        columns = one.rows[names].select_dtypes("number").to_numpy(dtype=np.float64)
-        low, high = (edge(columns, axis=1) for edge in (np.fmin.reduce, np.fmax.reduce))
-        lines += [np.column_stack((x, column)) for column in columns.T]
-        lines += [np.array(((at, a), (at, b))) for at, a, b in zip(x, low, high, strict=True)]
-    return lines
 
 
 def ends_of(series: Sequence[Series], places: Places, value: str) -> list[EndLabel]:

@@ -27,7 +27,12 @@ from clustersim.plots.topology_detail import (
 )
 from clustersim.topology import ClusterSpec, PoolSummary, summarise
 from clustersim.topology.fabric import Fabric, LinkLevel
-from clustersim.units import format_count, format_duration, format_number, format_rate
+from clustersim.units import (
+    format_bit_rate,
+    format_count,
+    format_duration,
+    format_number,
+)
 
 __all__ = ["draw_topology", "plot_topology"]
 
@@ -206,7 +211,7 @@ def _draw_column(ax: Axes, column: _Column, base: float) -> None:
     """Draw a pool upwards from `base`; its name and size are below."""
     pool = column.summary
     name = f"{pool.name}: {pool.accelerator}"
-    size = f"{format_count(pool.chips)} chips\n{_bits(pool.port_Bps)} per chip"
+    size = f"{format_count(pool.chips)} chips\n{format_bit_rate(pool.port_Bps)} per chip"
     ax.text(column.middle, base - 0.3, name, fontsize=11, fontweight="bold", ha="center", va="top")
     ax.text(column.middle, base - 0.52, size, fontsize=9.5, ha="center", va="top")
     middle = base + BOX_HEIGHT / 2
@@ -226,10 +231,6 @@ def _draw_column(ax: Axes, column: _Column, base: float) -> None:
         _draw_boxes(ax, column, middle)
 
 
-def _bits(rate_Bps: float) -> str:
-    return format_rate(8 * rate_Bps, "b/s")
-
-
 def _layer_text(column: _Column, row: int) -> str:
     """Return the number of switches (or nodes) in a layer, and how many one box represents."""
     group = column.fabric.vertices(merge=True)[row]
@@ -246,7 +247,7 @@ def _layer_text(column: _Column, row: int) -> str:
 
 def _level_text(level: LinkLevel) -> str:
     count = "1 link" if level.links == 1 else f"{format_count(level.links)} links"
-    text = f"{count} of {_bits(level.link_Bps)}"
+    text = f"{count} of {format_bit_rate(level.link_Bps)}"
     if level.lower == level.upper:
         text = f"{level.name}: {text}"
     if level.oversubscription is None:
@@ -292,7 +293,7 @@ def _draw_datacenter(ax: Axes, spec: ClusterSpec, columns: Sequence[_Column], ba
             ax.vlines(xs, start, bracket, color=colour, linewidth=1.2, zorder=0.5)
             start = bracket
         ax.plot([column.middle] * 2, [start, y], color=colour, linewidth=3, zorder=0.5)
-        _label(ax, column.middle, (start + y) / 2, _bits(column.summary.datacenter_Bps))
+        _label(ax, column.middle, (start + y) / 2, format_bit_rate(column.summary.datacenter_Bps))
     left, right = columns[0].left, columns[-1].left + columns[-1].width
     text = f"datacenter network ({format_duration(network.latency)})"
     _box(ax, (left + right) / 2, y, right - left, text, KIND_COLOURS["datacenter"], height=0.42)

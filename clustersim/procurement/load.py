@@ -19,7 +19,7 @@ from clustersim.procurement.spec import PlanSpec
 from clustersim.scenario.changes import change_items, key_of, split_path
 from clustersim.scenario.draws import draw_catalogue, open_draw
 from clustersim.scenario.file_names import full_path
-from clustersim.scenario.scenario import read_version
+from clustersim.scenario.scenario import read_extended, read_version
 from clustersim.scenario.written import with_plain_scenario
 from clustersim.shipped import existing_file
 
@@ -45,6 +45,8 @@ class PlanQuestion(Brief):
         Paths of the fields that were filled in from the planning assumptions.
     notes : tuple of str
         Notes on the changes that were applied to the plan file.
+    quick : mapping or None
+        The section ``quick`` of the file if it was applied.
 
     Examples
     --------
@@ -61,6 +63,7 @@ class PlanQuestion(Brief):
     folder: Path
     assumed: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    quick: Mapping[str, Any] | None = None
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         spec = self.spec
@@ -114,7 +117,8 @@ def load_plan(
         *_preview_notes(question.spec, named, quick=quick),
         *removal_notes(question.spec, removed),
     )
-    return dataclasses.replace(question, notes=notes)
+    applied = read_extended(path)["quick"] if quick else None
+    return dataclasses.replace(question, notes=notes, quick=applied)
 
 
 def _preview_notes(spec: PlanSpec, path: str | Path, *, quick: bool) -> Iterator[str]:

@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from clustersim.analysis.plan_columns import PLAN_TABLES
 from clustersim.errors import InputError
 from clustersim.files import yaml_text
 from clustersim.json_values import plain
 from clustersim.notes import note
-from clustersim.outputs import new_folder, replacing, write_errors
+from clustersim.outputs import PAGE_FILE, new_folder, replacing, write_errors
 from clustersim.plots.purchases import draw_purchases, draw_regret
-from clustersim.plots.style import save_figure
+from clustersim.plots.style import FORMATS, save_figure
 from clustersim.procurement.answer import plan_answer
 from clustersim.procurement.assumption_table import assumption_table
 from clustersim.procurement.kept_runs import FILE as KEPT_RUNS
 from clustersim.procurement.kept_runs import KeptRuns, question_of
 from clustersim.procurement.load import PlanQuestion
+from clustersim.procurement.quick import quick_mark, quick_note
 from clustersim.procurement.simulated_check import SimulatedCheck, simulated_check_jobs
 from clustersim.procurement.summary_text import conclusion
 from clustersim.procurement.tables import (
@@ -39,6 +41,14 @@ if TYPE_CHECKING:
 __all__ = ["plan_content", "plan_folder", "write_plan"]
 
 PLAN_FILE = "plan.json"
+_TABLES = tuple(table.file.removesuffix(".csv") for table in PLAN_TABLES)
+_PICTURES = ("purchases", "regret")
+_WORTH = {
+    "expected_cost_with_foresight_cny": "expected_with_foresight",
+    "value_of_perfect_information_cny": "value_of_perfect_information",
+    "value_of_stochastic_solution_cny": "value_of_stochastic_solution",
+}
+"""Values of information in ``plan.json``, and the attributes that have them."""
 
 
 @contextmanager
@@ -146,6 +156,8 @@ def write_plan(
     command : str
         The command that makes the same plan in another folder, for ``plan.json``.
     """
+    for name in (PAGE_FILE, *(f"{name}.{end}" for name in _PICTURES for end in FORMATS)):
+        (folder / name).unlink(missing_ok=True)  # those of the plan before --resume
     tables = plan_tables(plan)
     for name, table in tables.items():
         plain_cells(table).to_csv(folder / f"{name}.csv", index=False)
@@ -153,10 +165,11 @@ def write_plan(
     content = {**asked, **plan_content(plan)}
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     if "purchases" in tables and formats:
-        figure = draw_purchases(tables["purchases"], title=plan.question.spec.name)
+        look = {"title": plan.question.spec.name, "mark": quick_mark(plan.question.quick)}
+        figure = draw_purchases(tables["purchases"], **look)
         save_figure(figure, folder / "purchases", formats)
         if "regret" in tables and len(plan.problem.scenarios) > 1:
-            figure = draw_regret(tables["regret"], title=plan.question.spec.name)
+            figure = draw_regret(tables["regret"], **look)
             save_figure(figure, folder / "regret", formats)
     if plan.verified is not None and plan.verified.complete:
         replication = plan.verified.replication
@@ -170,8 +183,12 @@ def write_plan(
 
 
 def plan_content(plan: PurchasePlan) -> dict[str, Any]:
-    """Return the content of ``plan.json``: the question, the conclusion and all tables."""
-    content: dict[str, Any] = plain({**_facts(plan), **plan_tables(plan)})
+    """Return the content of ``plan.json``: the question, the conclusion and all tables.
+
+    The keys are always the same; what a plan does not have is None.
+    """
+    tables = {**dict.fromkeys(_TABLES), **plan_tables(plan)}
+    content: dict[str, Any] = plain({**_facts(plan), **tables})
     return content
 
 
@@ -201,25 +218,26 @@ def _facts(plan: PurchasePlan) -> dict[str, Any]:
     facts: dict[str, Any] = {"question": spec, "versions": dict(versions())}
     schedule, regret = plan.schedule, plan.regret
     facts["answer"] = plan_answer(plan)
+    changes = plan.question.quick
+    facts["quick"] = changes is not None
+    facts["preview"] = None
+    if changes is not None:
+        facts["preview"] = {"mark": quick_mark(changes), "note": quick_note(changes)}
     facts["conclusion"] = conclusion(plan)
     facts["warnings"] = plan.warnings
     facts["notes"] = plan.notes
     facts["status"] = "no plan" if schedule is None else schedule.status
-    if plan.missing:
-        facts["missing"] = plan.missing
-    if schedule is not None:
-        facts |= {
-            "planning_utilisation": plan.problem.utilisation,
-            "expected_cost_cny": schedule.expected_cost,
-            "gap": schedule.gap,
-            "lp_bound_cny": plan.bound,
-        }
-    if schedule is not None and regret is not None:
-        facts |= {
-            "expected_cost_with_foresight_cny": regret.expected_with_foresight,
-            "value_of_perfect_information_cny": regret.value_of_perfect_information,
-            "value_of_stochastic_solution_cny": regret.value_of_stochastic_solution,
-        }
+    facts["missing"] = plan.missing
+    facts |= {
+        "planning_utilisation": None if schedule is None else plan.problem.utilisation,
+        "expected_cost_cny": None if schedule is None else schedule.expected_cost,
+        "gap": None if schedule is None else schedule.gap,
+        "lp_bound_cny": None if schedule is None else plan.bound,
+    }
+    known = None if schedule is None else regret
+    for name, field in _WORTH.items():
+        facts[name] = None if known is None else getattr(known, field)
+    facts["verified"] = None
     if plan.verified is not None:
         names = ("meets", "outcome", "note")
         facts["verified"] = {name: getattr(plan.verified, name) for name in names}

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from clustersim.plots.axis import Axis
 
 __all__ = ["in_one_unit", "range_text"]
 
 
-def in_one_unit(values: list[float], dimension: str) -> tuple[list[str], str]:
+def in_one_unit(values: Sequence[float], of: str | Axis) -> tuple[list[str], str]:
     """Return numbers as texts without a unit, and the unit that suits the first of them.
 
     If the first number is zero, the largest number decides.
 
     Parameters
     ----------
-    values : list of float
+    values : sequence of float
         Numbers in SI units.
-    dimension : str
-        As in :class:`~clustersim.plots.axis.Axis`.
+    of : str or Axis
+        Their dimension, as in :class:`~clustersim.plots.axis.Axis`, or their axis. The unit of an
+        axis that has one is kept.
 
     Examples
     --------
     >>> in_one_unit([90.0, 7200.0], "duration")
     (['90', '7,200'], 's')
     """
-    axis = Axis("", dimension=dimension, logarithmic=False).fitted(
-        values[:1] if values[0] else values
-    )
+    axis = of if isinstance(of, Axis) else Axis("", dimension=of, logarithmic=False)
+    if not axis.unit:
+        axis = axis.fitted(list(values[:1] if values[0] else values))
     return [axis.number(value) for value in values], axis.unit
 
 

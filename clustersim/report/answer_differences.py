@@ -84,7 +84,8 @@ def answer_of_differences(result: StudyResult, axes: Mapping[str, Axis]) -> Answ
         sentence += f"; what matters most: {label_of(effects, axes)}"
     pairs = int(chosen.rows["pairs"].min())
     hinges = [*what_matters(quantity, effects, axes)]
-    hinges.append(f"Chance: {counted(pairs, 'pair')} of runs on the same random numbers each.")
+    of_runs = f"{counted(pairs, 'pair')} of runs"
+    hinges.append(f"Chance: {of_runs}, each pair on the same random numbers.")
     clear = chosen.better or chosen.worse
     ordered = quantity.ordered().to_dict("records")
     return Answer(

@@ -12,6 +12,7 @@ import pandas as pd
 
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.plots.study_axes import number_in_words, place_in_words, study_axes
+from clustersim.report.amounts import in_one_unit
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import counted, format_percent
 
@@ -26,8 +27,8 @@ __all__ = [
     "failures",
     "label_of",
     "next_steps",
+    "number_text",
     "signed",
-    "value_text",
     "what_chance_does",
     "what_matters",
 ]
@@ -71,9 +72,8 @@ class Quantity:
         """Return numbers as text with a unit, which is the same for all of them."""
         if self.axis.dimension == "ratio" and self.column == "capacity":
             return [number_in_words(value, self.axis) for value in values]
-        first = values[:1] if values[0] else values
-        fits = self.axis if self.axis.unit else self.axis.fitted(list(first))
-        return [f"{fits.number(value)} {fits.unit}".strip() for value in values]
+        numbers, unit = in_one_unit(values, self.axis)
+        return [f"{number} {unit}".strip() for number in numbers]
 
     def interval(self, row: Mapping[Any, Any]) -> str:
         """Return the ends of the 95 % interval of a row as text; "" if it has no finite ends."""
@@ -141,7 +141,7 @@ def label_of(effects: Sequence[Effect], axes: Mapping[str, Axis]) -> str:
     return axes.get(name, axis_of(name)).label
 
 
-def value_text(quantity: Quantity, row: Mapping[Any, Any]) -> str:
+def number_text(quantity: Quantity, row: Mapping[Any, Any]) -> str:
     return quantity.texts(float(row[quantity.column]))[0]
 
 
@@ -157,7 +157,7 @@ def what_chance_does(
         axes = study_axes(result)
         second = place_in_words(result, rows[1], axes)
         verb = "is clearly worse" if apart else "may be as good"
-        text += f"; the second best, {second}, {verb} ({value_text(quantity, rows[1])})"
+        text += f"; the second best, {second}, {verb} ({number_text(quantity, rows[1])})"
     yield f"{text}."
     yield from failures(result)
 

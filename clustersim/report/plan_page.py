@@ -8,13 +8,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from clustersim.analysis.plan_columns import PLAN_TABLES
 from clustersim.catalogue import hypothetical_note, load_catalogue
 from clustersim.errors import InputError
-from clustersim.files import yaml_text
+from clustersim.outputs import PAGE_FILE
 from clustersim.plots.purchases import draw_costs, draw_purchases, draw_regret
 from clustersim.plots.style import svg_text
+from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table, write_page
 from clustersim.report.sources import source_tables
 
@@ -43,6 +46,13 @@ _TITLES = {
 _LEFT_OUT = {"purchases": "nodes", "shadow_prices": "saves_cny"}
 """Column by table; the page leaves out the rows in which the column is 0."""
 _MOST_ROWS = 60
+_INFINITE = {"inf": math.inf, "-inf": -math.inf, "infinite": math.inf}
+"""Texts of infinite numbers in the file; the last one is that of earlier versions."""
+_NUMBERS = {
+    *(each.name for table in PLAN_TABLES for each in table.columns if each.dimension),
+    *("amount", "mean", "low", "high"),
+}
+"""Columns of numbers that can be infinite."""
 
 
 def write_plan_page(folder: str | Path) -> Path:
@@ -60,7 +70,7 @@ def write_plan_page(folder: str | Path) -> Path:
         raise InputError(path, f"cannot be read: {error}") from None
     if not isinstance(content, dict) or not isinstance(content.get("question"), dict):
         raise InputError(path, "is not the file of a plan: it has no question")
-    return write_page(plan_page(content), Path(folder) / "report.html")
+    return write_page(plan_page(content), Path(folder) / PAGE_FILE)
 
 
 def plan_page(content: Mapping[str, Any]) -> Page:
@@ -74,14 +84,15 @@ def plan_page(content: Mapping[str, Any]) -> Page:
     """
     question = content["question"]
     sections = [Section(title, parts) for title, parts in _sections(content) if parts]
-    used = content.get("versions", {})
     return Page(
         title=str(question.get("name", "Plan")),
         question=str(question.get("question", "")),
-        lead=[*(f"Warning: {text}." for text in content.get("warnings", ()))],
+        lead=[
+            *filter(None, [_preview(content).get("note")]),
+            *(f"Warning: {text}." for text in content.get("warnings", ())),
+        ],
         sections=[*sections, Section("Reproduction", [*_reproduction(content)])],
-        footer=f"clustersim {used.get('clustersim', '')} (code {used.get('code', 'unknown')}), "
-        f"Python {used.get('python', '')}",
+        footer=made_with(content.get("versions", {})),
         answer=_answer(content),
     )
 
@@ -100,24 +111,30 @@ def _answer(content: Mapping[str, Any]) -> Answer:
     )
 
 
+def _preview(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return how a quick plan is marked; empty for a full plan, or one of an earlier version."""
+    return content.get("preview") or {}
+
+
 def _sections(
     content: Mapping[str, Any],
 ) -> Iterator[tuple[str, list[str | Figure | Table | Listing]]]:
     purchases, costs = _frame(content, "purchases"), _frame(content, "costs")
+    mark = str(_preview(content).get("mark", ""))
     first: list[str | Figure | Table | Listing] = []
     if purchases is not None:
-        figure = draw_purchases(purchases)
+        figure = draw_purchases(purchases, mark=mark)
         first.append(Figure("Chips bought by quarter", svg_text(figure), figure.caption))
     yield "Purchases", [*first, *_tables(content, "shortfall", "purchases", "reference_fleet")]
     drawn: list[str | Figure | Table | Listing] = []
     if costs is not None:
-        figure = draw_costs(costs)
+        figure = draw_costs(costs, mark=mark)
         drawn.append(Figure("Cost by scenario", svg_text(figure), figure.caption))
     yield "Costs", [*drawn, *_tables(content, "costs", "allocation")]
     spread: list[str | Figure | Table | Listing] = []
     regret = _frame(content, "regret")
     if regret is not None and regret["scenario"].nunique() > 1 and regret["regret_cny"].any():
-        figure = draw_regret(regret)
+        figure = draw_regret(regret, mark=mark)
         spread.append(Figure("Regret by scenario", svg_text(figure), figure.caption))
     yield "Limits and scenarios", [*spread, *_tables(content, "regret", "shadow_prices")]
     yield "Service in simulation", [*_tables(content, "rounds")]
@@ -125,14 +142,19 @@ def _sections(
 
 
 def _frame(content: Mapping[str, Any], name: str) -> pd.DataFrame | None:
-    """Return a table of the plan; None if the plan does not have it or it is empty."""
+    """Return a table of the plan; None if the plan does not have it or it is empty.
+
+    JSON has no infinity, so the file has texts for infinite numbers.  In a column of names, such a
+    text is a name.
+    """
     rows = content.get(name)
     if not isinstance(rows, list) or not rows:
         return None
-    return pd.DataFrame([
-        {key: math.inf if value == "infinite" else value for key, value in row.items()}
-        for row in rows
-    ])  # fmt: skip
+    table = pd.DataFrame(rows)
+    for column in _NUMBERS.intersection(table):
+        if table[column].isin(list(_INFINITE)).any():
+            table[column] = table[column].replace(_INFINITE).astype(np.float64)
+    return table
 
 
 def _tables(content: Mapping[str, Any], *names: str) -> Iterator[Table]:
@@ -165,17 +187,11 @@ def _assumptions(content: Mapping[str, Any]) -> Iterator[str | Table | Listing]:
 
 def _reproduction(content: Mapping[str, Any]) -> Iterator[str | Listing]:
     """Yield the command that makes the same plan, its question and the versions."""
-    used = content.get("versions", {})
-    yield (
-        f"This command makes the same plan with clustersim {used.get('clustersim', '')} "
-        f"(code {used.get('code', 'unknown')}). The seed is part of the question."
+    yield from reproduction(
+        content.get("versions", {}),
+        content.get("command")
+        or "# Write the question below to plan.yaml, then:\nclustersim plan plan.yaml --out again",
+        {"Question": content["question"], "Conclusion": content.get("conclusion")},
+        same="the same plan",
+        also="; the seed is part of the question",
     )
-    command = content.get("command") or (
-        "# Write the question below to plan.yaml, then:\nclustersim plan plan.yaml --out again"
-    )
-    yield Listing("Command", str(command))
-    yield Listing("Question", yaml_text(dict(content["question"])))
-    if content.get("conclusion"):
-        yield Listing("Conclusion", str(content["conclusion"]))
-    if used:
-        yield Listing("Versions", "\n".join(f"{name} {version}" for name, version in used.items()))

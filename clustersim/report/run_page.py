@@ -13,11 +13,12 @@ import pandas as pd
 from clustersim.analysis.columns import SUMMARY
 from clustersim.catalogue import Catalogue, hypothetical_note, load_catalogue
 from clustersim.errors import InputError
-from clustersim.files import yaml_text
+from clustersim.outputs import PAGE_FILE
 from clustersim.plots.runs import draw_recorded_waits, draw_run, draw_size_waits
 from clustersim.plots.style import svg_text
 from clustersim.report.cells import Format
-from clustersim.report.page import Figure, Listing, Page, Section, Table, write_page
+from clustersim.report.made_with import made_with, reproduction
+from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table, write_page
 from clustersim.report.run_answer import policy_of, run_answer
 from clustersim.report.run_tables import RunTables
 from clustersim.report.sources import source_tables
@@ -28,6 +29,8 @@ from clustersim.units import counted, format_percent, format_quantity
 __all__ = ["run_page", "write_run_page"]
 
 _MOST_REASONS = 20
+_RENAMED = {"format": "log_format"}
+"""Arguments of `replay` in earlier versions, with the names that they have now."""
 _WAIT_LABELS = {
     "size": "accelerators of the job",
     "waiting": "still waiting",
@@ -69,10 +72,10 @@ def write_run_page(folder: str | Path, result: Result | None = None) -> Path:
     """
     folder = Path(folder)
     loaded = Result.load(folder) if result is None else result
-    return write_page(run_page(loaded), folder / "report.html")
+    return write_page(run_page(loaded), folder / PAGE_FILE)
 
 
-def run_page(result: Result, tables: RunTables | None = None) -> Page:
+def run_page(result: Result, tables: RunTables | None = None, answer: Answer | None = None) -> Page:
     """Return the page of a run.
 
     Parameters
@@ -80,6 +83,8 @@ def run_page(result: Result, tables: RunTables | None = None) -> Page:
     result : Result
     tables : RunTables, optional
         The tables derived from the result, if they are known already.
+    answer : Answer, optional
+        The answer of the run, if it is known already.
     """
     tables = RunTables.of(result) if tables is None else tables
     facts = result.provenance
@@ -93,16 +98,13 @@ def run_page(result: Result, tables: RunTables | None = None) -> Page:
         sections.append(Section("Jobs that did not finish", unfinished))
     sections.append(Section("Assumptions and notes", [*_assumptions(result)]))
     sections.append(Section("Reproduction", [*_reproduction(facts)]))
-    used = facts.get("versions", {})
-    seed = f", seed {facts['seed']}" if "seed" in facts else ""
     return Page(
         title=_title(facts),
         question=_question(result),
         lead=[],
         sections=sections,
-        footer=f"clustersim {used.get('clustersim', '')} (code {used.get('code', 'unknown')}), "
-        f"Python {used.get('python', '')}{seed}",
-        answer=run_answer(result, tables),
+        footer=made_with(facts.get("versions", {}), facts.get("seed")),
+        answer=run_answer(result, tables) if answer is None else answer,
     )
 
 
@@ -248,19 +250,13 @@ def _sources(
 
 def _reproduction(facts: Mapping[str, Any]) -> Iterator[str | Listing]:
     """Yield the command that makes the same tables, and everything that it depends on."""
-    used = facts.get("versions", {})
-    seed = f" and the seed {facts['seed']}" if "seed" in facts else ""
-    yield (
-        f"This command makes the same tables with clustersim {used.get('clustersim', '')} "
-        f"(code {used.get('code', 'unknown')}){seed}."
+    yield from reproduction(
+        facts.get("versions", {}),
+        _command(facts),
+        {"Resolved scenario": _scenario(facts)},
+        same="the same tables",
+        also=f" and the seed {facts['seed']}" if "seed" in facts else "",
     )
-    if command := _command(facts):
-        yield Listing("Command", command)
-    if scenario := _scenario(facts):
-        yield Listing("Resolved scenario", yaml_text(dict(scenario)))
-    if used:
-        lines = "\n".join(f"{name} {version}" for name, version in used.items())
-        yield Listing("Versions", lines)
 
 
 def _command(facts: Mapping[str, Any]) -> str:
@@ -278,13 +274,12 @@ def _command(facts: Mapping[str, Any]) -> str:
 
 
 def _replay_command(asked: Mapping[str, Any]) -> str:
-    words = ["clustersim", "replay", str(asked.get("jobs")), "--policy", str(asked.get("policy"))]
-    for name in ("accelerators", "cluster", "placement", "format"):
-        if asked.get(name) is not None:
-            words += [f"--{name}", str(asked[name])]
-    for name in ("sort", "exact_estimates"):
-        if asked.get(name):
-            words.append(f"--{name.replace('_', '-')}")
-    for path in asked.get("catalogue") or ():
-        words += ["--catalogue", str(path)]
+    """Return the command of a replay from its arguments, which its provenance contains."""
+    words = ["clustersim", "replay", str(asked.get("jobs"))]
+    for name, value in asked.items():
+        option = f"--{_RENAMED.get(name, name).replace('_', '-')}"
+        if name == "jobs" or value is None or value is False:
+            continue
+        for each in value if isinstance(value, list | tuple) else [value]:
+            words += [option] if each is True else [option, str(each)]
     return f"{shlex.join(words)} --out again"

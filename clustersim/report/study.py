@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,17 @@ import pandas as pd
 from clustersim.console import shows_progress, warn
 from clustersim.errors import check_kind
 from clustersim.notes import note
-from clustersim.outputs import replacing
+from clustersim.outputs import PAGE_FILE, replacing, write_errors
 from clustersim.plots.style import FORMATS, save_figure
-from clustersim.report.findings import code_notes, findings_table, warnings
+from clustersim.report.findings import code_notes, findings_table
+from clustersim.report.last_page import explained, printed_page
 from clustersim.report.page import answer_text, write_page
 from clustersim.report.plan_page import PLAN_FILE, write_plan_page
 from clustersim.report.points_text import points_text
 from clustersim.report.run_page import write_run_page
-from clustersim.report.study_answer import study_answer
-from clustersim.report.study_figures import NamedFigure, draw_plots, picture_file
-from clustersim.report.study_page import fleet_notes, study_page
+from clustersim.report.study_figures import NamedFigure, draw_plots
+from clustersim.report.study_findings import StudyFindings
+from clustersim.report.study_page import study_page
 from clustersim.simulation.result import PROVENANCE
 from clustersim.spreadsheets import plain_cells
 from clustersim.studies.execution import STUDY_FILE, Progress, make_runs
@@ -40,6 +42,11 @@ SHOW_EVERY_S = 10.0
 WIDTH = 100
 MOST_FINDINGS = 6
 """Number of findings to print; the table contains all of them."""
+_FINDINGS = "findings"
+_TABLES = ("runs", "points", "capacities", "gains", "differences", "indices", _FINDINGS)
+_PICTURES = ".pictures"
+"""File that lists the pictures in the folder, so that the next version of the study can remove
+them, and no file of the user."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +57,40 @@ class Conducted:
     ----------
     complete : bool
         Whether all runs are done.
+    folder : Path
     not_drawn : tuple of str
         Reasons why plots that the study requests could not be drawn.
     result : StudyResult or None
         The result that was reported; None without a report or without runs.
+    found : StudyFindings or None
+        What the result shows; None without a result.
+    figures : tuple of NamedFigure
     """
 
     complete: bool
+    folder: Path
     not_drawn: tuple[str, ...] = ()
     result: StudyResult | None = None
+    found: StudyFindings | None = None
+    figures: tuple[NamedFigure, ...] = ()
+
+    def write_page(self) -> Path | None:
+        """Write the page and print its path; return None, and write nothing, without a result.
+
+        Raises
+        ------
+        InputError
+            If the page cannot be written.
+        """
+        result = self.result
+        if result is None:
+            return None
+
+        def write() -> Path:
+            page = study_page(result, self.folder, self.figures, self.found)
+            return write_page(page, self.folder / PAGE_FILE)
+
+        return printed_page(self.folder, write)
 
 
 def run_study(
@@ -114,7 +146,7 @@ def run_study(
     >>> cs.load_result("out").runs["status"].unique().tolist()
     ['finished']
     """
-    return conduct(
+    conducted = conduct(
         define_study(study),
         out,
         workers=workers,
@@ -125,7 +157,9 @@ def run_study(
         progress=progress,
         report=report,
         formats=formats,
-    ).complete
+    )
+    conducted.write_page()
+    return conducted.complete
 
 
 def conduct(
@@ -134,72 +168,56 @@ def conduct(
     *,
     progress: Callable[[Progress], None] | None = None,
     report: bool = True,
-    page: bool = True,
     formats: Sequence[str] = ("png", "svg"),
     **options: Any,
 ) -> Conducted:
     """Run a study as :func:`run_study` does, with the `options` of :func:`make_runs`.
 
-    With `report`, `page` states whether to write the page ``report.html``, too.
+    The page is not written; :meth:`Conducted.write_page` does this.
     """
     began = time.perf_counter()
     display = _ProgressDisplay(report=report, progress=progress)
     if report and study.spec.question:
         print(textwrap.fill(study.spec.question, WIDTH))
     complete = make_runs(study, out, progress=display.show, **options)
+    outcome = Conducted(complete, Path(out))
     if not report:
-        return Conducted(complete)
+        return outcome
     display.end()
-    result = load_result(out)
-    problems = _report(
-        result,
-        Path(out),
-        formats,
-        complete=complete,
-        done=display.summary(),
-        began=began,
-        page=page,
+    with explained(f"all finished runs are in {out}; --resume writes the tables and figures"):
+        result = load_result(out)
+        if result.runs.empty:
+            _remove_old(outcome.folder)
+            warn("interrupted before the first run was done")
+            return outcome
+        if not complete:
+            warn(f"interrupted; writing the results of {counted(len(result.runs), 'run')}")
+        found = StudyFindings.of(result)
+        figures, problems = write_results(result, outcome.folder, formats, found)
+    outcome = replace(
+        outcome,
+        result=result,
+        found=found,
+        figures=tuple(figures),
+        not_drawn=tuple(problems) if study.spec.plots else (),
     )
-    return Conducted(
-        complete,
-        tuple(problems) if study.spec.plots else (),
-        None if result.runs.empty else result,
-    )
+    _print_results(outcome, problems)
+    print(f"{display.summary()} in {time.perf_counter() - began:.0f} s")
+    for figure in figures:
+        print(f"figure: {outcome.folder / f'{figure.name}.{formats[0]}'}")
+    print(f"tables: {out}")
+    return outcome
 
 
-def _report(
-    result: StudyResult,
-    out: Path,
-    formats: Sequence[str],
-    *,
-    complete: bool,
-    done: str,
-    began: float,
-    page: bool,
-) -> list[str]:
-    """Write the tables, figures and page of a study, and print its answer and findings.
-
-    Returns
-    -------
-    list of str
-        Reasons why plots could not be drawn.
-    """
-    if result.runs.empty:
-        warn("interrupted before the first run was done")
-        return []
-    if not complete:
-        warn(f"interrupted; writing the results of {counted(len(result.runs), 'run')}")
-    try:
-        figures, problems = write_results(result, out, formats)
-    except KeyboardInterrupt:
-        incomplete = "the tables and figures there are incomplete; --resume writes them"
-        print(f"all finished runs are in {out}; {incomplete}", file=sys.stderr)
-        raise
+def _print_results(outcome: Conducted, problems: Sequence[str]) -> None:
+    """Print the answer and findings of a study, and what is wrong."""
+    result, found, out = outcome.result, outcome.found, outcome.folder
+    assert result is not None
+    assert found is not None
     for line in points_text(result):
         print(line)
-    answer = study_answer(result)
-    lines = [] if answer is None else answer_text(answer)
-    for line in [*lines, *_findings_text(result), *warnings(result), *fleet_notes(result)]:
+    lines = [] if found.answer is None else answer_text(found.answer)
+    for line in [*lines, *_findings_text(found), *found.warnings, *found.fleets.notes]:
         indent = "    " if line.startswith(" ") else "  "
         print(textwrap.fill(line, WIDTH, subsequent_indent=indent))
     failed = result.runs[result.runs["status"] == "failed"]
@@ -208,41 +226,42 @@ def _report(
         warn(f"  redo this run alone: clustersim run --from {out} --run {key} --out redone")
     for problem in problems:
         warn(f"not drawn: {problem}")
-    if not complete:
+    if not outcome.complete:
         warn(f"interrupted; continue the study in {out} with --resume")
-    print(f"{done} in {time.perf_counter() - began:.0f} s")
-    for figure in figures:
-        print(f"figure: {out / f'{figure.name}.{formats[0]}'}")
-    print(f"tables: {out}")
-    if page:
-        pictures = {
-            figure.name: (out / f"{figure.name}.svg").read_text(encoding="utf-8")
-            for figure in figures
-            if "svg" in formats
-        }
-        contents = study_page(result, out, figures, pictures)
-        print(f"page: {write_page(contents, out / 'report.html')}")
-    return problems
 
 
-def _findings_text(result: StudyResult) -> list[str]:
+def _findings_text(found: StudyFindings) -> list[str]:
     """Return the first findings of a study, and where the others are."""
-    found = findings_table(result)["finding"].tolist()
-    more = len(found) - MOST_FINDINGS
+    sentences = found.sentences
+    more = len(sentences) - MOST_FINDINGS
     if more <= 0:
-        return found
-    return [*found[:MOST_FINDINGS], f"{counted(more, 'more finding is', 'more findings are')} in "
-            "findings.csv."]  # fmt: skip
+        return sentences
+    return [*sentences[:MOST_FINDINGS], f"{counted(more, 'more finding is', 'more findings are')} "
+            "in findings.csv."]  # fmt: skip
 
 
 def write_results(
-    result: StudyResult, folder: Path, formats: Sequence[str] = ("png", "svg")
+    result: StudyResult,
+    folder: Path,
+    formats: Sequence[str] = ("png", "svg"),
+    found: StudyFindings | None = None,
 ) -> tuple[list[NamedFigure], list[str]]:
     """Write the tables and figures of a study into its folder.
+
+    Tables, figures and the page of an earlier version of the study are removed.
+
+    Parameters
+    ----------
+    result : StudyResult
+    folder : Path
+    formats : sequence of str
+    found : StudyFindings, optional
+        What the study found, if it is known already.
 
     Returns
     -------
     figures : list of NamedFigure
+        With the texts of their SVG files, if these were written.
     problems : list of str
         Reasons why plots could not be drawn.
 
@@ -251,32 +270,53 @@ def write_results(
     InputError
         If a file cannot be written.
     """
-    tables = {
-        "runs": result.runs,
-        "points": result.points,
-        "capacities": result.capacities,
-        "gains": result.gains,
-        "differences": result.differences,
-        "indices": result.indices,
-        "findings": findings_table(result),
-    }
-    _remove_old(folder, tables)
+    tables = {name: getattr(result, name) for name in _TABLES if name != _FINDINGS}
+    tables[_FINDINGS] = findings_table(result) if found is None else found.table
+    _remove_old(folder)
     for name, table in tables.items():
         if table is not None and len(table):
             _write_table(table, folder / name)
     figures, problems = draw_plots(result)
+    names = [f"{figure.name}.{suffix}" for figure in figures for suffix in formats]
+    with replacing(folder / _PICTURES) as draft:
+        draft.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    written = []
     for figure in figures:
         save_figure(figure.figure, folder / figure.name, formats)
-    return figures, problems
+        written.append(replace(figure, svg=_svg_of(folder / figure.name)))
+    return written, problems
 
 
-def _remove_old(folder: Path, tables: Iterable[str]) -> None:
-    """Remove the tables and figures of an earlier version of the study, and nothing else."""
-    names = {f"{name}.{suffix}" for name in tables for suffix in ("csv", "parquet")}
-    picture = picture_file(PLOT_KINDS.items, FORMATS)
-    for path in folder.iterdir():
-        if path.name in names or picture.fullmatch(path.name):
-            path.unlink()
+def _svg_of(path: Path) -> str:
+    """Return the text of the SVG file of a figure; "" if there is none."""
+    try:
+        return path.with_name(f"{path.name}.svg").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def _remove_old(folder: Path) -> None:
+    """Remove the tables, figures and page of an earlier version of the study, and nothing else."""
+    names = {f"{name}.{suffix}" for name in _TABLES for suffix in ("csv", "parquet")}
+    with write_errors(folder):
+        for name in [*names, PAGE_FILE, *_old_pictures(folder), _PICTURES]:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _old_pictures(folder: Path) -> list[str]:
+    """Return the pictures that the list in the folder names, and the default names of pictures."""
+    try:
+        listed = (folder / _PICTURES).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        listed = []
+    named = rf"\d+-({'|'.join(PLOT_KINDS.items)})"
+    formats = f"({'|'.join(FORMATS)})"
+    ours = re.compile(rf"{named}(-[A-Za-z0-9_.-]+)?\.{formats}")
+    default = re.compile(rf"{named}\.{formats}")
+    return [
+        *(name for name in listed if ours.fullmatch(name)),
+        *(path.name for path in folder.iterdir() if default.fullmatch(path.name)),
+    ]
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
@@ -337,7 +377,7 @@ def write_report(folder: str | Path) -> Path:
     figures, problems = draw_plots(result) if len(result.runs) else ([], [])
     for problem in problems:
         note(f"not drawn: {problem}")
-    return write_page(study_page(result, folder, figures), folder / "report.html")
+    return write_page(study_page(result, folder, figures), folder / PAGE_FILE)
 
 
 class _ProgressDisplay:

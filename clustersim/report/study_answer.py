@@ -22,7 +22,7 @@ from clustersim.report.answer_parts import (
     failures,
     label_of,
     next_steps,
-    value_text,
+    number_text,
     what_chance_does,
     what_matters,
 )
@@ -139,12 +139,12 @@ def _of_points(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
         clauses.append(f"meets the objective ({_limit(result, axes)}): {_met(result, metric)}")
     if len(rows) > 1 and (spec.objective is not None or axis.better):
         named = _alike(result, quantity, rows, axes)
-        clauses.append(f"best: {named}, with {axis.label} {value_text(quantity, best)}")
+        clauses.append(f"best: {named}, with {axis.label} {number_text(quantity, best)}")
     elif len(rows) > 1:
         low, high = float(known[metric].min()), float(known[metric].max())
         clauses.append(f"{axis.label}: {' to '.join(quantity.texts(low, high))}")
     else:
-        clauses.append(f"{axis.label}: {value_text(quantity, best)}")
+        clauses.append(f"{axis.label}: {number_text(quantity, best)}")
     if effects:
         clauses.append(f"what matters most: {label_of(effects, axes)}")
     interval = quantity.interval(best)
@@ -152,7 +152,7 @@ def _of_points(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
     return Answer(
         f"{capital('; '.join(clauses))}.",
         f"{axis.label}{f', {place}' if place and len(rows) > 1 else ''}",
-        value_text(quantity, best),
+        number_text(quantity, best),
         f"95 % interval {interval}" if interval else "",
         (*what_matters(quantity, effects, axes), *what_chance_does(result, quantity, rows)),
         tuple(next_steps(result, quantity, rows)),

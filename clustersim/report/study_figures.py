@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from clustersim.analysis.metrics import in_period, period_of
@@ -17,17 +17,21 @@ from clustersim.studies.plot_kinds import PlotKind, find_plot_kind
 from clustersim.studies.spec import LOAD, Plot
 from clustersim.studies.study_result import StudyResult
 
-__all__ = ["NamedFigure", "default_plots", "draw_plots", "picture_file"]
+__all__ = ["NamedFigure", "default_plots", "draw_plots"]
 
 
 @dataclass(frozen=True)
 class NamedFigure:
-    """A figure, its title, its file name and its kind of plot."""
+    """A figure, its title, its file name and its kind of plot.
+
+    ``svg`` is the text of its SVG file if this has been written already.
+    """
 
     name: str
     title: str
     figure: StudyFigure
     kind: str = ""
+    svg: str = ""
 
 
 def draw_plots(result: StudyResult) -> tuple[list[NamedFigure], list[str]]:
@@ -76,11 +80,6 @@ def _file_name(plot: Plot) -> str:
     return "-".join(re.sub(r"[^A-Za-z0-9_.]", "-", name) for name in plot.ys)
 
 
-def picture_file(kinds: Iterable[str], formats: Iterable[str]) -> re.Pattern[str]:
-    """Return the pattern of the names of picture files in a study's folder."""
-    return re.compile(rf"\d+-({'|'.join(kinds)})(-[A-Za-z0-9_.-]+)?\.({'|'.join(formats)})")
-
-
 def _drawn(result: StudyResult, kind: PlotKind, plot: Plot, name: str) -> NamedFigure:
     panels = kind.drawn_panels(result, plot)
     count = len(panels)
@@ -118,7 +117,7 @@ def default_plots(result: StudyResult) -> list[Plot]:
         plots.append(Plot(kind="differences", y=_first(result, compared)))
     if result.indices is not None:
         plots.append(Plot(kind="indices"))
-    elif numeric and result.steady:
+    elif numeric and result.steady and result.metrics:  # none if every run failed
         x = LOAD if LOAD in numeric else numeric[-1]
         plots.append(Plot(kind="curve", x=x, y=_first(result, result.metrics)))
     if result.steady:

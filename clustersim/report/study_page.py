@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 
 import pandas as pd
 
-from clustersim.analysis.metrics import find_metric
-from clustersim.catalogue import Accelerator, Catalogue, hypothetical_note
-from clustersim.costs.money import MoneySpec
-from clustersim.errors import InputError
 from clustersim.files import yaml_text
 from clustersim.plots.axis import axis_of
 from clustersim.plots.study_axes import study_axes
 from clustersim.plots.style import svg_text
 from clustersim.report.cells import Format
-from clustersim.report.findings import constant_facts, findings_table, warnings
+from clustersim.report.findings import constant_facts
 from clustersim.report.grouped import grouped
+from clustersim.report.made_with import made_with
 from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.sources import source_tables
-from clustersim.report.study_answer import answering_plot, study_answer
+from clustersim.report.study_answer import answering_plot
 from clustersim.report.study_figures import NamedFigure
-from clustersim.scenario.assumed import assumption_lines
+from clustersim.report.study_findings import StudyFindings
 from clustersim.simulation.result import versions
 from clustersim.studies.execution import STUDY_FILE
 from clustersim.studies.study_result import StudyResult
-from clustersim.studies.worker import open_changed
 from clustersim.units import format_percent, format_quantity
 
-__all__ = ["fleet_notes", "study_page"]
+__all__ = ["study_page"]
 
-MOST_FLEETS = 16
-MOST_ASSUMED = 3
 _SHOWN = ("share", "duration", "bandwidth", "bytes", "flop rate", "money")
 """Dimensions whose numbers are shown in a unit that fits their size."""
 
@@ -44,7 +37,7 @@ def study_page(
     result: StudyResult,
     folder: Path,
     figures: Sequence[NamedFigure],
-    pictures: Mapping[str, str] = MappingProxyType({}),
+    found: StudyFindings | None = None,
 ) -> Page:
     """Return the page of a study.
 
@@ -54,37 +47,32 @@ def study_page(
     folder : Path
         The study's folder, where the page will be written.
     figures : sequence of NamedFigure
-    pictures : mapping of str to str
-        Texts of SVG files of these figures by name, if they have been drawn already.
+    found : StudyFindings, optional
+        What the study found, if it is known already.
     """
+    found = StudyFindings.of(result) if found is None else found
     spec = result.study.spec
     drawn = [
-        Figure(
-            figure.title,
-            pictures.get(figure.name) or svg_text(figure.figure),
-            figure.figure.caption,
-        )
+        Figure(figure.title, figure.svg or svg_text(figure.figure), figure.figure.caption)
         for figure in _main_first(figures, answering_plot(result))
     ]
-    notes = [line for line in warnings(result) if line.startswith("Note:")]
+    notes = [line for line in found.warnings if line.startswith("Note:")]
     sections = [
         Section("Main figure", drawn[:1] or ["There are no runs yet."]),
         Section("Results", _results(result)),
         *([Section("More figures", drawn[1:])] if drawn[1:] else []),
-        *_all_findings(result),
-        Section("Assumptions and notes", [*notes, *_assumptions(result)]),
+        *_all_findings(found),
+        Section("Assumptions and notes", [*notes, *_assumptions(found)]),
         Section("Runs", _runs(result, folder)),
         Section("Reproduction", _provenance(result, folder)),
     ]
-    used = versions()
     return Page(
         title=spec.name,
         question=spec.question,
-        lead=[line for line in warnings(result) if not line.startswith("Note:")],
+        lead=[line for line in found.warnings if not line.startswith("Note:")],
         sections=sections,
-        footer=f"clustersim {used['clustersim']} (code {used['code']}), Python {used['python']}, "
-        f"seed {result.study.base.seed}",
-        answer=study_answer(result),
+        footer=made_with(versions(), result.study.base.seed),
+        answer=found.answer,
     )
 
 
@@ -93,65 +81,20 @@ def _main_first(figures: Sequence[NamedFigure], kind: str) -> list[NamedFigure]:
     return sorted(figures, key=lambda figure: figure.kind != kind)
 
 
-def _all_findings(result: StudyResult) -> list[Section]:
+def _all_findings(found: StudyFindings) -> list[Section]:
     """Return the section with all findings; none if there are no findings."""
-    found = findings_table(result)
-    if found.empty:
+    if found.table.empty:
         return []
-    return [Section("All findings", [Table("Findings", found, file="findings.csv")])]
+    return [Section("All findings", [Table("Findings", found.table, file="findings.csv")])]
 
 
-def fleet_notes(result: StudyResult) -> list[str]:
-    """Return notes on cost assumptions, simplified networks and hypothetical chips."""
-    chips: dict[str, Accelerator] = {}
-    built: dict[str, None] = {}
-    assumed: dict[str, None] = {}
-    asked = {name for _, name in result.study.spec.named_metrics}
-    points = result.study.points
-    for point in [*points[:MOST_FLEETS], *points[-1:]]:
-        try:
-            loaded, fleet = open_changed(result.study.base.tree, point.changes)
-        except InputError:
-            continue  # its runs failed with this error, or a file has been removed since
-        for pool in fleet.cluster.pools:
-            chips[pool.accelerator] = fleet.catalogue.accelerator(pool.accelerator)
-            built |= dict.fromkeys(f"Note: pool {pool.name}: {note}." for note in pool.notes)
-        scenario = loaded.scenario
-        if "fleet_cost_cny" in asked and scenario.money is None:
-            scenario = scenario.model_copy(update={"money": MoneySpec()})
-        if any(_rests_on_prices(name) for name in asked):
-            assumed |= dict.fromkeys(assumption_lines(scenario, fleet.cluster, fleet.catalogue))
-    lines = [f"{line}." for line in assumed]
-    if len(lines) > MOST_ASSUMED:
-        more = f"Note: {len(lines) - MOST_ASSUMED} more such lines apply to other points."
-        lines = [*lines[:MOST_ASSUMED], more]
-    return [*lines, *built, *filter(None, [hypothetical_note(chips.values())])]
-
-
-def _assumptions(result: StudyResult) -> list[str | Table]:
+def _assumptions(found: StudyFindings) -> list[str | Table]:
     """Return the notes on the fleets, and the numbers of their chips with their sources."""
-    parts: list[str | Table] = [*fleet_notes(result)]
-    chips: dict[str, Accelerator] = {}
-    catalogue: Catalogue | None = None
-    points = result.study.points
-    for point in [*points[:MOST_FLEETS], *points[-1:]]:
-        try:
-            _, fleet = open_changed(result.study.base.tree, point.changes)
-        except InputError:
-            continue  # its runs failed with this error, or a file has been removed since
-        catalogue = catalogue or fleet.catalogue
-        for pool in fleet.cluster.pools:
-            chips.setdefault(pool.accelerator, fleet.catalogue.accelerator(pool.accelerator))
-    if catalogue is not None:
-        asked = {name for _, name in result.study.spec.named_metrics}
-        costs = any(_rests_on_prices(name) for name in asked)
-        parts += source_tables(list(chips.values()), catalogue.assumptions if costs else None)
-    return parts
-
-
-def _rests_on_prices(name: str) -> bool:
-    metric = find_metric(name)
-    return metric is not None and metric.rests_on_prices
+    fleets = found.fleets
+    if fleets.catalogue is None:
+        return [*fleets.notes]
+    planning = fleets.catalogue.assumptions if fleets.shows_costs else None
+    return [*fleets.notes, *source_tables(list(fleets.chips), planning)]
 
 
 def _results(result: StudyResult) -> list[str | Table]:

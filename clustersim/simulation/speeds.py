@@ -11,6 +11,7 @@ import numpy as np
 
 from clustersim.array_types import Floats
 from clustersim.catalogue import Accelerator, Catalogue
+from clustersim.errors import names_former_arguments
 from clustersim.performance import CoefficientDraw, best_plans, default_draw, relative_speed
 from clustersim.performance.plan_rules import precision_note
 from clustersim.topology import Cluster, Pool
@@ -52,6 +53,11 @@ class RunTimeModel:
     reference_models: Mapping[str, str] = field(default_factory=dict)
     draw: CoefficientDraw | None = None
     precision: str = "bf16"
+
+
+RunTimeModel.__init__ = names_former_arguments(  # type: ignore[method-assign]
+    world="draw=..."
+)(RunTimeModel.__init__)
 
 
 class ModelSpeed(NamedTuple):

@@ -360,6 +360,7 @@ def test_no_progress_is_reported_from_progress() -> None:
     assert all(thread.name != "stalls" for thread in threading.enumerate())
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_who_raises_an_interrupt() -> None:
     def raised(own: bool) -> KeyboardInterrupt:
         try:

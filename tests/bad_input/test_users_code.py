@@ -16,6 +16,7 @@ from clustersim.analysis.registry import users_code
 from clustersim.cli.main import main
 from clustersim.scheduling import plugins, stalls
 from clustersim.simulation import check_policy
+from tests.signals import default_signals
 
 HEAD = "import re, time\n"
 MINE = HEAD + "from clustersim import Policy\n\nclass Mine(Policy):\n"
@@ -47,7 +48,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: [signal.signal(n, signal.SIG_DFL) for n in (signal.SIGINT,)],
+        preexec_fn=default_signals,
     )
 
 

@@ -106,6 +106,7 @@ def test_exit_code(case: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ("error: " in message) == (code == 2)
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_exit_code_after_a_signal(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -123,6 +124,6 @@ def test_the_codes_are_documented(capsys: pytest.CaptureFixture[str]) -> None:
     assert code_of(["--help"]) == 0
     shown = capsys.readouterr().out
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for code in ("0", "1", "2", "130", "128+n"):
+    for code in ("0", "1", "2", "130", "141", "128+n"):
         assert f"\n  {code} " in shown
         assert f"\n| {code} | " in readme

@@ -136,8 +136,20 @@ def test_results_have_the_columns_of_the_tables(results: dict[str, Any], folder:
     assert results["plan"] == {**plan, "meets": True, "folder": "plan", **page}
 
 
+def test_answer_and_page_have_the_same_names(results: dict[str, Any], folder: Path) -> None:
+    for name in ("run", "replay", "study", "plan"):
+        found = results[name]
+        assert found["folder"] == name
+        assert found["page"] == f"{name}/report.html"
+        assert (folder / found["page"]).is_file()
+        assert {"sentence", "label", "value", "interval", "hinges_on", "next_steps"} == set(
+            found["answer"]
+        )
+        assert found["answer"]["sentence"]
+
+
 def test_results_of_commands_that_print(results: dict[str, Any], folder: Path) -> None:
-    assert results["report"]["files"] == ["study/report.html"]
+    assert results["report"] == {"folder": "study", "page": "study/report.html"}
     assert results["estimate"]["plans"][0]["step_time_s"] > 0
     (chip,) = results["catalogue"]["accelerators"]
     assert chip["hbm_bytes"] == 141e9

@@ -22,6 +22,7 @@ from clustersim.cli.main import main
 from clustersim.microbenchmarks import COLUMNS, KINDS
 from clustersim.microbenchmarks.collectives import COLLECTIVES
 from clustersim.performance import load_calibration
+from tests.signals import default_signals
 
 CHIP = """
 accelerators:
@@ -200,7 +201,7 @@ def test_an_interrupt_keeps_what_is_measured(tmp_path):
         stdout=subprocess.PIPE,
         text=True,
         # A shell that runs the tests in the background makes them ignore interrupts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=default_signals,
     )
     deadline = time.monotonic() + 120.0
     while time.monotonic() < deadline and process.poll() is None:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.simulation.result import Result
+from tests.signals import default_signals
 
 COMMAND = [sys.executable, "-m", "clustersim.cli.main"]
 HEAVY = ("matplotlib", "pandas", "scipy", "pyarrow", "networkx")
@@ -96,6 +97,7 @@ def test_interrupt_keeps_what_is_done(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        preexec_fn=default_signals,
     )
     while not (tmp_path / "out").exists() and process.poll() is None:
         time.sleep(0.01)

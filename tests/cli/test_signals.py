@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +18,7 @@ import pytest
 from clustersim import interrupts
 from clustersim.cli.main import main
 from clustersim.simulation.result import Result
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def default_signals() -> None:
-    # A shell that runs the tests in the background makes them ignore interrupts.
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
+from tests.signals import SIGNALS, default_signals
 
 
 def start(folder: Path, *arguments: str, code: str = "") -> subprocess.Popen[str]:
@@ -234,14 +227,6 @@ class Finalised:
         for _ in range(1000):
             pass
 """
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Let interrupts reach this process, also if a shell runs the tests in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("interruptible")

@@ -31,6 +31,7 @@ from clustersim.procurement import (
 from clustersim.procurement.kept_runs import FILE
 from clustersim.procurement.output import plan_folder, write_plan
 from clustersim.source_code import Code, this_code
+from tests.signals import default_signals
 
 RUNS = 3 * 2 + 2
 """Runs of :func:`small`: three rounds of two replications, and two new ones."""
@@ -355,7 +356,7 @@ def start(code: str = "", workers: int = 2) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=default_signals,
     )
 
 

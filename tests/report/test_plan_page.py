@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import math
+from pathlib import Path
+
 import pytest
 
-from clustersim.report.page import write_page
-from clustersim.report.plan_page import plan_page
+from clustersim.cli.main import main
+from clustersim.procurement.output import write_plan
+from clustersim.report.cells import table_columns
+from clustersim.report.page import Table, write_page
+from clustersim.report.plan_page import plan_page, write_plan_page
+from tests.procurement.files import planned, two_chips
 from tests.report.browser import Browser
 
 HOSTILE = "<script>window.hit = 1</script>"
@@ -106,3 +114,59 @@ def test_the_page_in_a_browser(browser: Browser, tmp_path, width: int) -> None:
     assert browser.run("return document.querySelectorAll('img').length") == 3
     text = browser.run("return document.querySelector('.answer').innerText").replace("\xa0", " ")
     assert text.startswith(f"Buy 10 nodes of {HOSTILE}.")
+
+
+def tables_of(page):
+    parts = (part for section in page.sections for part in section.parts)
+    return {part.title: part for part in parts if isinstance(part, Table)}
+
+
+def test_infinite_numbers_of_a_plan_are_numbers_and_names_are_names(tmp_path):
+    """A scenario without later supply, whose name is that of the number in the file."""
+    price = {"price_per_node": "1.4e6 CNY", "available": [2, 0]}
+    fields = two_chips(
+        chips={**two_chips()["chips"], "h20": {"accelerator": "H20", **price}},
+        scenarios={
+            "goes on": {"probability": 0.6},
+            "inf": {"probability": 0.4, "available": {"h200": {"factor": [1, 0]}}},
+        },
+    )
+    plan = planned(fields)
+    write_plan(plan, tmp_path, ("png",))
+    content = json.loads((tmp_path / "plan.json").read_text())
+    assert "inf" in [row["regret_cny"] for row in content["regret"]]
+    regret = tables_of(plan_page(content))["Regret"]
+    assert regret.frame["regret_cny"].tolist() == plan.regret.regret.ravel().tolist()
+    assert math.inf in regret.frame["cost_cny"].tolist()
+    assert set(regret.frame["scenario"]) == {"goes on", "inf"}
+    columns = table_columns(regret.frame, labels={}, formats={}, intervals=False)
+    (column,) = (each for each in columns if each.label.startswith("regret"))
+    assert column.numeric
+    assert "∞" in [cell.text for cell in column.cells]
+    assert "∞" in write_plan_page(tmp_path).read_text(encoding="utf-8")
+    assert (content["quick"], content["preview"]) == (False, None)
+    assert "quick" not in str(plan_page(content).lead)
+
+
+def test_the_pictures_and_the_page_of_a_quick_plan_are_marked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    quick = {"gap": 0.01, "verify": {"rounds": 1, "replications": 2}, "quarters": 2}
+    base = {"cluster": "mixed-small", "workload": {"generate": "philly-2017", "jobs": 1}}
+    fields = two_chips(verify={"base": base, "rounds": 3}, quick=quick)
+    Path("plan.yaml").write_text(json.dumps(fields))
+    command = ["plan", "plan.yaml", "--workers", "1", "--format", "svg", "--quick"]
+    assert main([*command, "--set", "verify=null", "--out", "out"]) == 0
+    mark = "quick: 2 replications, 1 round"
+    for name in ("purchases", "regret"):
+        assert mark in Path(f"out/{name}.svg").read_text()
+    content = json.loads(Path("out/plan.json").read_text())
+    assert content["quick"] is True
+    page = plan_page(content)
+    (note,) = page.lead
+    assert note == (
+        "This is the quick version of the plan (--quick): 2 replications; 1 round; gap 0.01; "
+        "quarters 2. Run the plan without --quick before you use its numbers."
+    )
+    pictures = [part for section in page.sections for part in section.parts if hasattr(part, "svg")]
+    assert len(pictures) == 3
+    assert all(mark in picture.svg for picture in pictures)

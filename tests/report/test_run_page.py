@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustersim import Result
+from clustersim import InputError, Result, plots
 from clustersim.analysis.column_page import TABLES
 from clustersim.calendar import Calendar
 from clustersim.cli.main import main
@@ -240,6 +240,33 @@ def test_no_job_can_run_and_no_job_waits(tmp_path: Path, capsys) -> None:
         words_of = ["replay", str(tmp_path / "log.csv"), "--policy", "fcfs", "--accelerators", "8"]
         assert main([*words_of, "--out", out]) == code
         assert words in shown(Path(out))
+
+
+def test_plots_of_a_result_are_those_of_its_tables(ran: Path, replayed: Path) -> None:
+    result, other = Result.load(ran), Result.load(replayed)
+    dated = {"since": result.calendar.text(0.0)}
+    for drawn, by_hand in (
+        (plots.plot_queue(result), plots.plot_queue(table(ran, "queue_length"), **dated)),
+        (plots.plot_utilisation(result), plots.plot_utilisation(result.utilisation, **dated)),
+        (plots.plot_size_waits(result), plots.plot_size_waits(table(ran, "waits_by_size"))),
+        (
+            plots.plot_size_waits(other, kinds=("recorded", "simulated")),
+            plots.plot_size_waits(
+                table(replayed, "recorded_waits"), kinds=("recorded", "simulated")
+            ),
+        ),
+    ):
+        assert drawn.get_xlabel() == by_hand.get_xlabel()
+        for ours, theirs in zip(drawn.lines + drawn.patches, by_hand.lines + by_hand.patches,
+                                strict=True):  # fmt: skip
+            assert np.array_equal(ours.get_path().vertices, theirs.get_path().vertices)
+    assert plots.plot_queue(other).get_xlabel().startswith("simulated time")
+    with pytest.raises(InputError, match="kinds: the log of this result has no recorded starts"):
+        plots.plot_size_waits(result, kinds=("recorded", "simulated"))
+
+
+def table(folder: Path, name: str) -> pd.DataFrame:
+    return pd.read_parquet(folder / f"{name}.parquet")
 
 
 def test_a_study_or_an_unknown_folder_is_told_apart(tmp_path: Path, capsys) -> None:

@@ -17,6 +17,7 @@ import pandas as pd
 from clustersim.studies.execution import make_runs
 from clustersim.studies.study import Study, define_study
 from clustersim.studies.study_result import load_result
+from tests.signals import default_signals
 
 QUEUE = {
     "cluster": {
@@ -157,6 +158,7 @@ class Conductor:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, name: value},
+            preexec_fn=default_signals,
             start_new_session=True,
         )
 
@@ -217,6 +219,7 @@ def study_command(
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **environment},
+        preexec_fn=default_signals,
         start_new_session=True,
     )
 

@@ -21,6 +21,8 @@ from typing import Any
 
 from conducted import GRID, QUEUE, policy_file, rows_in, until
 
+from tests.signals import default_signals
+
 NURSERY = """
 import os, sys, json
 import clustersim.report.study
@@ -66,7 +68,7 @@ class Nursery:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            preexec_fn=_with_default_signals,
+            preexec_fn=default_signals,
         )
         assert self._line() == "ready"
 
@@ -118,7 +120,7 @@ def run_command(arguments: list[str], after: list[tuple[float, int, bool]]) -> E
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "CLUSTERSIM_TEST": mark},
-        preexec_fn=_with_default_signals,
+        preexec_fn=default_signals,
         start_new_session=True,
     )
     since = _send(process.pid, after)
@@ -129,12 +131,6 @@ def run_command(arguments: list[str], after: list[tuple[float, int, bool]]) -> E
         raise AssertionError(f"{arguments} goes on: {process.communicate()}") from None
     assert until(lambda: not marked(mark), 3.0), f"{arguments}: processes are left"
     return Ended(process.returncode, time.monotonic() - since, printed, errors)
-
-
-def _with_default_signals() -> None:
-    # A shell that runs the tests in the background makes them ignore interrupts.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 def _send(pid: int, after: list[tuple[float, int, bool]]) -> float:

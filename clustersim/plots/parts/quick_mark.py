@@ -11,10 +11,10 @@ from clustersim.studies.spec import Preview
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import counted, find_quantity, format_duration
 
-__all__ = ["quick_mark", "quick_note"]
+__all__ = ["IN_TITLE", "leaves", "quick_mark", "quick_note", "short_value"]
 
 _DAY = 86400.0
-_IN_TITLE = 4
+IN_TITLE = 4
 """A title names at most this many changes."""
 _SIZES = ("horizon", "workload.duration", "workload.jobs")
 """Changes of the base scenario that set the size of a run, the most important first."""
@@ -28,7 +28,7 @@ def quick_mark(result: StudyResult) -> str:
     preview = result.study.spec.preview
     if preview is None:
         return ""
-    parts = [*_size(preview), *_counts(preview)][:_IN_TITLE]
+    parts = [*_size(preview), *_counts(preview)][:IN_TITLE]
     return f"quick: {', '.join(parts)}" if parts else "quick version"
 
 
@@ -91,9 +91,9 @@ def _others(result: StudyResult, preview: Preview) -> Iterator[str]:
     changed = preview.changes
     for path, value in (changed.get("set") or {}).items():
         if path not in _SIZES:
-            yield f"{axes.get(path, axis_of(path)).label} {_value(value)}"
+            yield f"{axes.get(path, axis_of(path)).label} {short_value(value)}"
     for path, value in (changed.get("parameters") or {}).items():
-        yield f"only {axes.get(path, axis_of(path)).label} {_value(value)}"
+        yield f"only {axes.get(path, axis_of(path)).label} {short_value(value)}"
     if isinstance(changed.get("base"), str):
         yield f"base scenario {changed['base']}"
     rest = {
@@ -101,21 +101,23 @@ def _others(result: StudyResult, preview: Preview) -> Iterator[str]:
         for key, value in changed.items()
         if key not in ("set", "parameters", "base", "replications", "draws", "sample")
     }
-    for name, value in _leaves(rest):
-        yield f"{name} {_value(value)}"
+    for name, value in leaves(rest):
+        yield f"{name} {short_value(value)}"
 
 
-def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested mappings, each with its path."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{above}{key}.")
+            yield from leaves(value, f"{above}{key}.")
         else:
             yield f"{above}{key}", value
 
 
-def _value(value: object) -> str:
+def short_value(value: object) -> str:
+    """Return a value of a file as a short text."""
     if isinstance(value, list):
-        return ", ".join(_value(item) for item in value)
+        return ", ".join(short_value(item) for item in value)
     quantity = find_quantity(value)
     if quantity is not None and quantity.dimension == "duration":
         return format_duration(quantity.value, whole=True)
