@@ -36,7 +36,6 @@ __all__ = [
     "jackknife",
     "jackknife_log",
     "mean_estimate",
-    "on_logarithmic_scale",
 ]
 
 LEAST_REPLICATIONS = 6
@@ -93,8 +92,8 @@ class Estimates:
 
     Attributes
     ----------
-    value, half : float64 arrays (...)
-        The statistics, and half the widths of their intervals; infinite if unknown.
+    value, low, high : float64 arrays (...)
+        The statistics, and the ends of their intervals; infinite if unknown.
     influence : float64 array (replications, ...)
         See :class:`Estimate`.
     freedom : int
@@ -104,21 +103,12 @@ class Estimates:
     """
 
     value: Floats
-    half: Floats
+    low: Floats
+    high: Floats
     influence: Floats
     freedom: int
     explained: Floats
     usable: Bools
-
-    @property
-    def low(self) -> Floats:
-        """Lower ends of the intervals."""
-        return self.value - self.half
-
-    @property
-    def high(self) -> Floats:
-        """Upper ends of the intervals."""
-        return self.value + self.half
 
     def one(self, index: int | tuple[()] = ()) -> Estimate:
         """Return the estimate at an index; without one, of a single statistic."""
@@ -130,6 +120,29 @@ class Estimates:
             tuple(map(float, self.influence[(slice(None), index) if index != () else ...])),
             self.freedom,
         )
+
+    def exponential(self) -> Estimates:
+        """Return the estimates of positive statistics from those of their logarithms.
+
+        An interval is not finite if an end is more than a factor of 1,000 away from the statistic,
+        because such an interval says nothing.
+        """
+        far = ~((self.value - self.low < FAR) & (self.high - self.value < FAR))
+        with np.errstate(over="ignore"):
+            value, low, high = np.exp(self.value), np.exp(self.low), np.exp(self.high)
+        return replace(
+            self,
+            value=value,
+            low=np.where(far, -np.inf, low),
+            high=np.where(far, np.inf, high),
+            influence=value * self.influence,
+        )
+
+    def where(self, chosen: Bools, other: Estimates) -> Estimates:
+        """Return these estimates, or others of the same replications if they are not chosen."""
+        names = ("value", "low", "high", "influence", "explained", "usable")
+        both = ((name, getattr(self, name), getattr(other, name)) for name in names)
+        return replace(self, **{name: np.where(chosen, ours, its) for name, ours, its in both})
 
 
 def mean_estimate(values: Floats, *, level: float = 0.95) -> Estimate:
@@ -153,23 +166,6 @@ def mean_estimate(values: Floats, *, level: float = 0.95) -> Estimate:
     freedom = max(0, len(known) - 1)
     parts = () if freedom == 0 else (known - mean) / math.sqrt(len(known) * freedom)
     return Estimate(mean, low, high, 0.0, tuple(map(float, parts)), freedom)
-
-
-def on_logarithmic_scale(found: Estimate) -> Estimate:
-    """Return the estimate of a positive statistic from the estimate of its logarithm.
-
-    The interval is not finite if an end is more than a factor of 1,000 away from the statistic,
-    because such an interval says nothing.
-    """
-    value = math.exp(found.value)
-    influence = tuple(value * part for part in found.influence)
-    low, high = (
-        math.exp(end) if abs(end - found.value) < FAR else math.nan
-        for end in (found.low, found.high)
-    )
-    if math.isnan(low) or math.isnan(high):
-        low, high = -math.inf, math.inf
-    return replace(found, value=value, low=low, high=high, influence=influence)
 
 
 def jackknife_log(values: Floats, *, level: float = 0.95) -> Estimate:
@@ -197,7 +193,7 @@ def jackknife_log(values: Floats, *, level: float = 0.95) -> Estimate:
     """
     if not (np.isfinite(values).all() and (values > 0).all()):
         return jackknife(values, level=level).one()
-    found = on_logarithmic_scale(jackknife(np.log(values), level=level).one())
+    found = jackknife(np.log(values), level=level).exponential().one()
     return replace(found, value=float(values[0]))
 
 
@@ -222,11 +218,13 @@ def jackknife(values: Floats, *, level: float = 0.95) -> Estimates:
     unused, none = np.zeros(shape, dtype=bool), np.zeros(shape)
     if count < 2:
         unknown = np.full(shape, np.inf)
-        return Estimates(values[0], unknown, np.zeros((0, *shape)), 0, none, unused)
+        nothing = np.zeros((0, *shape))
+        return Estimates(values[0], -unknown, unknown, nothing, 0, none, unused)
     influence = _centred(values) / (count - 1)
     half = special.stdtrit(count - 1, 0.5 + level / 2) * np.sqrt((influence**2).sum(axis=0))
     half = np.where(np.isfinite(values).all(axis=0), half, np.inf)
-    return Estimates(values[0], half, influence, count - 1, none, unused)
+    low, high = values[0] - half, values[0] + half
+    return Estimates(values[0], low, high, influence, count - 1, none, unused)
 
 
 def controlled(values: Floats, *controls: Control, level: float = 0.95) -> Estimates:
@@ -272,7 +270,8 @@ def controlled(values: Floats, *controls: Control, level: float = 0.95) -> Estim
     if count < LEAST_REPLICATIONS or freedom < 1:
         unknown = np.full(shape, np.nan)
         no = np.zeros(shape, dtype=bool)
-        return Estimates(unknown, unknown, np.zeros((0, *shape)), 0, unknown, no)
+        nothing = np.zeros((0, *shape))
+        return Estimates(unknown, unknown, unknown, nothing, 0, unknown, no)
     off = _centred(values)
     variance = ((off * count / (count - 1)) ** 2).sum(axis=0)
     value, rest = values[0], off
@@ -298,7 +297,7 @@ def controlled(values: Floats, *controls: Control, level: float = 0.95) -> Estim
     half = special.stdtrit(freedom, 0.5 + level / 2) * np.sqrt((influence**2).sum(axis=0))
     usable = np.isfinite(half) & (explained >= LEAST_EXPLAINED)
     usable &= (leverage < 1 - 1e-6).all(axis=0)
-    return Estimates(value, half, influence, freedom, explained, usable)
+    return Estimates(value, value - half, value + half, influence, freedom, explained, usable)
 
 
 def _centred(values: Floats) -> Floats:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from clustersim.analysis.cost_metrics import UNIT_COSTS
 from clustersim.analysis.metrics import Metric
-from clustersim.analysis.part import LEAST_RELAXATION_TIMES, Part
-from clustersim.analysis.unfinished_work import StationaryWork, UnfinishedWork
-from clustersim.array_types import Floats
+from clustersim.analysis.part import Part
 from clustersim.calendar import DAY_S, HOUR_S
 from clustersim.simulation.metrics import accelerator_seconds, served
 
@@ -218,70 +216,13 @@ def _counts() -> Iterator[Metric]:
     )
 
 
-def _mean_of(part: Part, values: Callable[[UnfinishedWork], Floats]) -> float:
-    unfinished = part.unfinished
-    if unfinished is None or not part.chosen.any():
-        return math.nan
-    return float(part.of_measured(values(unfinished)).mean())
-
-
-def _expected(part: Part, value: Callable[[StationaryWork], float]) -> float:
-    return math.nan if part.unfinished is None else value(part.unfinished.stationary)
-
-
-def _controls() -> Iterator[Metric]:
-    meant = (
-        "the work that one server would still have to do when a job is submitted, if it were as "
-        "fast as all chips that share the job's queue"
-    )
-    square = "the square of the time that such a server would take for a job"
-    unknown = (
-        "NaN for a log, a workload that changes with time, or a window of less than "
-        f"{LEAST_RELAXATION_TIMES:g} relaxation times."
-    )
-    yield Metric(
-        name="mean_unfinished_work_s",
-        label="mean unfinished work",
-        definition=f"Mean over the measured jobs of {meant}. Its deviation from "
-        f"expected_unfinished_work_s controls the noise of the waits; {unknown}",
-        compute=lambda part: _mean_of(part, lambda work: work.before_s),
-        dimension="duration",
-        least=0.0,
-        subject="counts",
-    )
-    yield Metric(
-        name="expected_unfinished_work_s",
-        label="expected unfinished work",
-        definition=f"Stationary mean of {meant}.",
-        compute=lambda part: _expected(part, lambda work: work.mean_s),
-        dimension="duration",
-        least=0.0,
-        subject="counts",
-    )
-    yield Metric(
-        name="mean_square_work_s2",
-        label="mean square of the work of a job",
-        definition=f"Mean over the measured jobs of {square}. Its deviation from "
-        f"expected_square_work_s2 also controls the noise of the waits; {unknown}",
-        compute=lambda part: _mean_of(part, lambda work: work.work_s**2),
-        unit="s²",
-        least=0.0,
-        subject="counts",
-    )
-    yield Metric(
-        name="expected_square_work_s2",
-        label="expected square of the work of a job",
-        definition=f"Expectation of {square}.",
-        compute=lambda part: _expected(part, lambda work: work.mean_square_s2),
-        unit="s²",
-        least=0.0,
-        subject="counts",
-    )
+def _steady_state() -> Iterator[Metric]:
     yield Metric(
         name="relaxation_times",
         label="measured relaxation times",
         definition="Length of the window in relaxation times of the queue: the time after which it "
-        "has forgotten its past. With few of them, longer runs would show other waits.",
+        "has forgotten its past. With few of them, longer runs would show other waits. NaN for a "
+        "log or a workload that changes with time.",
         compute=lambda part: part.relaxation_times,
         unit="relaxation times",
         least=0.0,
@@ -289,4 +230,4 @@ def _controls() -> Iterator[Metric]:
     )
 
 
-METRICS = (*_offers(), *UNIT_COSTS, *_counts(), *_controls())
+METRICS = (*_offers(), *UNIT_COSTS, *_counts(), *_steady_state())

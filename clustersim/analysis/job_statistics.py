@@ -6,14 +6,16 @@ control is the same statistic of the unfinished work.  With 8 replications or mo
 the mean square of the work of a job.  It is needed because a single large job raises the
 unfinished work of the whole fleet, but blocks only its own chips.  Without it, the regression
 would expect too much of the rare large jobs that no run has seen.
+
+Waits are positive and skewed, so all intervals are computed on a logarithmic scale.  The scale is
+linear only if a statistic is 0.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 
@@ -24,14 +26,14 @@ from clustersim.analysis.control_variates import (
     controlled,
     jackknife,
     jackknife_log,
-    on_logarithmic_scale,
 )
 from clustersim.analysis.metrics import find_metric
 from clustersim.analysis.samples import Pooled, Sample
-from clustersim.array_types import Floats, Ints
+from clustersim.analysis.unfinished_work import SPEEDS, SQUARE, stationary_name, work_name
+from clustersim.array_types import Bools, Floats
 
 __all__ = [
-    "CONTROL_METRICS",
+    "best_of",
     "job_mean",
     "job_quantile",
     "metric_over_jobs",
@@ -39,13 +41,6 @@ __all__ = [
     "with_and_without",
 ]
 
-CONTROL_METRICS = (
-    "mean_unfinished_work_s",
-    "expected_unfinished_work_s",
-    "mean_square_work_s2",
-    "expected_square_work_s2",
-)
-"""Metrics of a run from which control variates are computed."""
 ENOUGH_FOR_TWO = 8
 """Smallest number of replications with which a second control variate is used."""
 SAME = 1e-5
@@ -53,12 +48,21 @@ SAME = 1e-5
 stored with single precision."""
 Samples = Mapping[str, Sample]
 """The samples of a run; see :class:`~clustersim.analysis.measures.Measured`."""
-Metrics = Mapping[str, Floats]
-"""Metrics of all runs by name."""
+
+
+def best_of(found: Mapping[str, Estimate]) -> Estimate | None:
+    """Return the estimate whose control explains most; None if there is none.
+
+    Examples
+    --------
+    >>> best_of({"a": Estimate(1.0, 0.0, 2.0, 0.6), "b": Estimate(1.1, 0.5, 1.7, 0.8)}).value
+    1.1
+    """
+    return max(found.values(), key=lambda each: each.explained, default=None)
 
 
 def metric_over_jobs(
-    name: str, metrics: Metrics, runs: Sequence[Samples]
+    name: str, values: Floats, runs: Sequence[Samples]
 ) -> tuple[Estimate, Estimate | None] | None:
     """Return the estimate of a metric that is defined over the jobs of all runs.
 
@@ -66,41 +70,38 @@ def metric_over_jobs(
     ----------
     name : str
         Name of the metric.
-    metrics : mapping of str to float64 array (runs,)
-        The metric, and those in :data:`CONTROL_METRICS` that are known.
+    values : float64 array (runs,)
+        The metric of each run.
     runs : sequence of mapping of str to Sample
 
     Returns
     -------
     plain, controlled : Estimate, Estimate or None
-        None instead of this pair for any other metric, or if a run has no value or no sample.
+        The controlled estimate is the one whose control explains most.  None instead of this pair
+        for any other metric, or if a run has no value or no sample.
 
     Examples
     --------
-    >>> plain, _ = metric_over_jobs("mean_wait_s", {"mean_wait_s": np.array([1.0, 3.0])}, [{}, {}])
+    >>> plain, _ = metric_over_jobs("mean_wait_s", np.array([1.0, 3.0]), [{}, {}])
     >>> plain.value
     2.0
     """
     known = find_metric(name)
     if known is None or known.of_jobs is None or name != known.name:
         return None
-    if np.isnan(metrics[name]).any():
+    if np.isnan(values).any():
         return None
     quantity, q = known.of_jobs
-    counted = all(quantity in each for each in runs)
     if q is None:
-        jobs = np.array([each[quantity].count for each in runs]) if counted else None
-        return job_mean(metrics[name], metrics, jobs=jobs)
-    if not counted:
+        plain, found = job_mean(values, runs, quantity)
+        return plain, best_of(found)
+    if not all(quantity in each for each in runs):
         return None
-    return job_quantile(runs, quantity, q, metrics)
+    return job_quantile(runs, quantity, q)
 
 
 def job_quantile(
-    runs: Sequence[Samples],
-    quantity: str,
-    q: float,
-    metrics: Metrics = MappingProxyType({}),
+    runs: Sequence[Samples], quantity: str, q: float
 ) -> tuple[Estimate, Estimate | None]:
     """Return a quantile of a quantity over the jobs of all runs.
 
@@ -112,8 +113,6 @@ def job_quantile(
         Name of a sample, such as ``wait_s``.
     q : float
         Probability of the quantile.
-    metrics : mapping of str to float64 array (runs,)
-        Those in :data:`CONTROL_METRICS` that are known.
 
     Returns
     -------
@@ -123,8 +122,8 @@ def job_quantile(
         the smallest.
     controlled : Estimate or None
         The interval reaches from the smallest to the largest limit for which the interval of the
-        controlled share above it (see :func:`share_above`) contains ``1 - q``.  None if the control
-        variate cannot be used at the quantile.
+        controlled share above it (see :func:`share_above`) contains ``1 - q``.  The control is the
+        one that explains most at the quantile.  None if no control can be used there.
 
     Examples
     --------
@@ -138,41 +137,173 @@ def job_quantile(
     least, most = pooled.range
     low = least if found.low < least else found.low
     plain = Estimate(found.value, low, math.inf if found.high > most else found.high)
-    if not _is_known(runs):
-        return plain, None
     tails = np.concatenate([np.geomspace(1e-4, 0.1, 41), np.linspace(0.1, 1.0, 37)[1:-1]])
     limits = np.unique(pooled.at(1.0 - tails))
-    shares = _controlled_shares(runs, pooled, limits, metrics)
-    value = _where_falls_to(1.0 - q, limits, np.minimum.accumulate(shares.value))
-    near = int(np.argmin(np.abs(limits - value)))
-    if not shares.usable[near] or not math.isfinite(value):
-        return plain, None
-    low = _where_falls_to(1.0 - q, limits, np.minimum.accumulate(shares.low))
-    high = _where_falls_to(1.0 - q, limits, np.maximum.accumulate(shares.high[::-1])[::-1])
-    explained = float(shares.explained[near])
-    return plain, Estimate(value, min(low, value), max(high, value), explained)
+    best = None
+    for shares in _controlled_shares(runs, pooled, limits).values():
+        value = _where_falls_to(1.0 - q, limits, np.minimum.accumulate(shares.value))
+        near = int(np.argmin(np.abs(limits - value)))
+        if not shares.usable[near] or not math.isfinite(value):
+            continue
+        low = _where_falls_to(1.0 - q, limits, np.minimum.accumulate(shares.low))
+        high = _where_falls_to(1.0 - q, limits, np.maximum.accumulate(shares.high[::-1])[::-1])
+        explained = float(shares.explained[near])
+        if best is None or explained > best.explained:
+            best = Estimate(value, min(low, value), max(high, value), explained)
+    return plain, best
+
+
+def share_above(
+    runs: Sequence[Samples], quantity: str, limit: float
+) -> tuple[Estimate, dict[str, Estimate]]:
+    """Return the share of the jobs of all runs whose quantity is above a limit.
+
+    The first control is the share of jobs before which there is more unfinished work than a certain
+    amount.  In these runs, this amount is exceeded as often as the limit.
+
+    Parameters
+    ----------
+    runs, quantity
+        As for :func:`job_quantile`.
+    limit : float
+        In the unit of the quantity.
+
+    Returns
+    -------
+    plain : Estimate
+    controlled : dict of str to Estimate
+        By control, only those that can be used.
+
+    Examples
+    --------
+    >>> runs = [{"wait_s": Sample.of([0.0, 10.0, 20.0])}, {"wait_s": Sample.of([0.0, 0.0, 30.0])}]
+    >>> round(share_above(runs, "wait_s", 25.0)[0].value, 3)
+    0.167
+    """
+    pooled = Pooled([run[quantity] for run in runs])
+    limits = np.array([limit])
+    found = _controlled_shares(runs, pooled, limits)
+    usable = {name: shares.one(0) for name, shares in found.items() if shares.usable[0]}
+    return _plain_shares(pooled.above(limits)).one(0), usable
+
+
+def job_mean(
+    means: Floats, runs: Sequence[Samples], quantity: str = ""
+) -> tuple[Estimate, dict[str, Estimate]]:
+    """Return the mean of a quantity over the jobs of all runs.
+
+    Parameters
+    ----------
+    means : float64 array (runs,)
+        Mean of each run.
+    runs, quantity
+        As for :func:`job_quantile`.  Runs without such a sample have equal weight.
+
+    Returns
+    -------
+    plain : Estimate
+        With the jackknife on a logarithmic scale.
+    controlled : dict of str to Estimate
+        By control, only those that can be used; both ends are positive.
+
+    Examples
+    --------
+    >>> plain, controlled = job_mean(np.array([1.0, 2.0, 3.0]), [{}, {}, {}])
+    >>> plain.value, plain.low > 0, controlled
+    (2.0, True, {})
+    """
+    counted = all(quantity in run for run in runs)
+    weight = np.array([run[quantity].count if counted else 1.0 for run in runs], dtype=np.float64)
+    found = with_and_without(means, weight)
+    usable: dict[str, Estimate] = {}
+    if not (np.isfinite(found).all() and (found > 0).all()):
+        return jackknife_log(found), usable
+    squares = _square_control(runs)
+    for name, stationary in _controls(runs):
+        work = with_and_without(np.array([run[name].mean for run in runs]), _counts(runs, name))
+        if (work > 0).all() and stationary.mean > 0:
+            control = Control(np.log(work), np.log(np.array(stationary.mean)))
+            logarithms = controlled(np.log(found), control, *squares)
+            best = logarithms.exponential().one()
+            if logarithms.usable and math.isfinite(best.low):
+                usable[name] = best
+    return jackknife_log(found), usable
 
 
 def _controlled_shares(
-    runs: Sequence[Samples], pooled: Pooled, limits: Floats, metrics: Metrics
-) -> Estimates:
-    """Return the controlled shares above some limits; the plain ones if nothing varies."""
+    runs: Sequence[Samples], pooled: Pooled, limits: Floats
+) -> dict[str, Estimates]:
+    """Return the controlled shares above some limits by control; plain where nothing varies."""
     found = pooled.above(limits)
-    unfinished = Pooled([run["unfinished_work_s"] for run in runs])
-    amounts = unfinished.at(1.0 - found[0])
-    expected = 1.0 - runs[0]["stationary_work_s"].sides(amounts)[1]
-    jobs = np.array([run["unfinished_work_s"].count for run in runs], dtype=np.float64)
-    controls = [Control(unfinished.above(amounts), expected)]
-    if (square := _control("square_work_s2", metrics, jobs)) and len(runs) >= ENOUGH_FOR_TWO:
-        same = np.broadcast_to(square.values[:, None], found.shape)
-        controls.append(Control(same, np.broadcast_to(square.expected, limits.shape)))
-    shares = controlled(found, *controls)
-    plain = jackknife(found)
-    known = np.isfinite(shares.half)
-    return replace(
-        shares,
-        value=np.where(known, shares.value, plain.value),
-        half=np.where(known, shares.half, plain.half),
+    squares = [
+        Control(
+            np.broadcast_to(each.values[:, None], found.shape),
+            np.broadcast_to(each.expected, limits.shape),
+        )
+        for each in _square_control(runs)
+    ]
+    shares = {}
+    for name, stationary in _controls(runs):
+        unfinished = Pooled([run[name] for run in runs])
+        amounts = unfinished.at(1.0 - found[0])
+        above, expected = unfinished.above(amounts), 1.0 - stationary.sides(amounts)[1]
+        positive = (found > 0).all(axis=0) & (above > 0).all(axis=0) & (expected > 0)
+        logarithms = controlled(
+            _log(found, positive),
+            Control(_log(above, positive), _log(expected, positive)),
+            *squares,
+        ).exponential()
+        linear = controlled(found, Control(above, expected), *squares)
+        each = logarithms.where(positive, linear)
+        if each.freedom:
+            known = np.isfinite(each.low) & np.isfinite(each.high)
+            each = replace(each, usable=each.usable & known)
+            plain = _plain_shares(found)
+            shares[name] = each.where(known, plain)
+    return shares
+
+
+def _plain_shares(found: Floats) -> Estimates:
+    """Return shares with their intervals, from values over all runs, then without each of them."""
+    positive: Bools = np.all(found > 0, axis=0)
+    logarithms = jackknife(_log(found, positive)).exponential()
+    return logarithms.where(positive, jackknife(found))
+
+
+def _log(values: Floats, positive: Bools) -> Floats:
+    """Return the logarithm, and 0 where the values are not positive."""
+    logarithms: Floats = np.log(np.where(positive, values, 1.0))
+    return logarithms
+
+
+def _controls(runs: Sequence[Samples]) -> Iterator[tuple[str, Sample]]:
+    """Yield the unfinished work at each speed, with its stationary distribution in all runs."""
+    for speed in SPEEDS:
+        name, stationary = work_name(speed), stationary_name(speed)
+        if all(name in run and stationary in run and run[name].count for run in runs):
+            first = runs[0][stationary]
+            if all(_is_same(run[stationary], first) for run in runs):
+                yield name, first
+
+
+def _square_control(runs: Sequence[Samples]) -> list[Control]:
+    """Return the mean square of the work of a job as a control, if it is known and can be used."""
+    expected = f"expected_{SQUARE}"
+    if len(runs) < ENOUGH_FOR_TWO or not all(SQUARE in run and expected in run for run in runs):
+        return []
+    if not all(_is_same(run[expected], runs[0][expected]) for run in runs):
+        return []
+    squares = with_and_without(np.array([run[SQUARE].mean for run in runs]), _counts(runs, SQUARE))
+    return [Control(squares, np.array(runs[0][expected].mean))]
+
+
+def _counts(runs: Sequence[Samples], name: str) -> Floats:
+    return np.array([run[name].count for run in runs], dtype=np.float64)
+
+
+def _is_same(one: Sample, other: Sample) -> bool:
+    return math.isclose(one.mean, other.mean, rel_tol=SAME) and np.allclose(
+        one.values, other.values, rtol=SAME
     )
 
 
@@ -187,112 +318,6 @@ def _where_falls_to(target: float, limits: Floats, shares: Floats) -> float:
     before, after = shares[first - 1], shares[first]
     part = (before - target) / (before - after)
     return float(limits[first - 1] + part * (limits[first] - limits[first - 1]))
-
-
-def _control(name: str, metrics: Metrics, jobs: Floats) -> Control | None:
-    """Return the mean of an input over all jobs as a control; None if it is not known.
-
-    It is not known either if the runs have different expectations.
-    """
-    found, expected = metrics.get(f"mean_{name}"), metrics.get(f"expected_{name}")
-    if found is None or expected is None:
-        return None
-    same = np.ptp(expected) <= SAME * abs(expected[0])
-    if not (same and np.isfinite(found).all() and np.isfinite(expected[0])):
-        return None
-    return Control(with_and_without(found, jobs), np.array(expected[0]))
-
-
-def job_mean(
-    means: Floats, metrics: Metrics = MappingProxyType({}), *, jobs: Ints | None = None
-) -> tuple[Estimate, Estimate | None]:
-    """Return the mean of a quantity over the jobs of all runs.
-
-    Parameters
-    ----------
-    means : float64 array (runs,)
-        Mean of each run.
-    metrics
-        As for :func:`job_quantile`.
-    jobs : int64 array (runs,), optional
-        Number of jobs in each run; by default, all have the same number.
-
-    Returns
-    -------
-    plain : Estimate
-        With the jackknife on a logarithmic scale.
-    controlled : Estimate or None
-        On the same scale, so both ends are positive.  None if the control variates cannot be used
-        or a mean is 0.
-
-    Examples
-    --------
-    >>> plain, controlled = job_mean(np.array([1.0, 2.0, 3.0]))
-    >>> plain.value, plain.low > 0, controlled is None
-    (2.0, True, True)
-    """
-    weight = (np.ones(len(means)) if jobs is None else jobs).astype(np.float64)
-    found = with_and_without(means, weight)
-    plain = jackknife_log(found)
-    work = _control("unfinished_work_s", metrics, weight)
-    if work is None or not ((found > 0).all() and (work.values > 0).all() and work.expected > 0):
-        return plain, None
-    controls = [Control(np.log(work.values), np.log(work.expected))]
-    if (square := _control("square_work_s2", metrics, weight)) and len(means) >= ENOUGH_FOR_TWO:
-        controls.append(square)
-    logarithms = controlled(np.log(found), *controls)
-    if not logarithms.usable:
-        return plain, None
-    best = on_logarithmic_scale(logarithms.one())
-    return plain, best if math.isfinite(best.low) else None
-
-
-def share_above(
-    runs: Sequence[Samples],
-    quantity: str,
-    limit: float,
-    metrics: Metrics = MappingProxyType({}),
-) -> tuple[Estimate, Estimate | None]:
-    """Return the share of the jobs of all runs whose quantity is above a limit.
-
-    The first control is the share of jobs before which there is more unfinished work than a certain
-    amount.  In these runs, this amount is exceeded as often as the limit.
-
-    Parameters
-    ----------
-    runs, quantity
-        As for :func:`job_quantile`.
-    limit : float
-        In the unit of the quantity.
-    metrics
-        As for :func:`job_quantile`.
-
-    Returns
-    -------
-    plain : Estimate
-    controlled : Estimate or None
-
-    Examples
-    --------
-    >>> runs = [{"wait_s": Sample.of([0.0, 10.0, 20.0])}, {"wait_s": Sample.of([0.0, 0.0, 30.0])}]
-    >>> round(share_above(runs, "wait_s", 25.0)[0].value, 3)
-    0.167
-    """
-    pooled = Pooled([run[quantity] for run in runs])
-    limits = np.array([limit])
-    plain = jackknife(pooled.above(limits)).one(0)
-    if not _is_known(runs):
-        return plain, None
-    shares = _controlled_shares(runs, pooled, limits, metrics)
-    return plain, shares.one(0) if shares.usable[0] else None
-
-
-def _is_known(runs: Sequence[Samples]) -> bool:
-    """Whether all runs have the same stationary distribution of the unfinished work."""
-    if not all("stationary_work_s" in run for run in runs):
-        return False
-    first = runs[0]["stationary_work_s"].values
-    return all(np.allclose(run["stationary_work_s"].values, first, rtol=SAME) for run in runs)
 
 
 def with_and_without(values: Floats, weight: Floats | None = None) -> Floats:

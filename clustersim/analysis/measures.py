@@ -17,7 +17,12 @@ from clustersim.analysis.periods import period_ends_s
 from clustersim.analysis.registry import load_plugins, users_code
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.submitted import Submitted
-from clustersim.analysis.unfinished_work import UnfinishedWork
+from clustersim.analysis.unfinished_work import (
+    SQUARE,
+    UnfinishedWork,
+    stationary_name,
+    work_name,
+)
 from clustersim.analysis.wait_metrics import SERIES
 from clustersim.analysis.warm_up import mser5, series_bins
 from clustersim.array_types import Floats
@@ -46,8 +51,8 @@ class Measured:
         approaches its steady state.
     samples : dict of str to Sample
         Distributions over the measured jobs by name: those that metrics describe, the unfinished
-        work before each job (``unfinished_work_s``), and its stationary distribution
-        (``stationary_work_s``).
+        work before each job, its stationary distribution, and the squares of the jobs' work (see
+        :mod:`~clustersim.analysis.unfinished_work`).
     """
 
     metrics: dict[str, float]
@@ -149,9 +154,14 @@ def measure(
 
 def _samples(part: Part) -> dict[str, Sample]:
     samples = {name: Sample.of(series(part)) for name, series in SERIES.items()}
-    if (unfinished := part.unfinished) is not None:
-        samples["unfinished_work_s"] = Sample.of(part.of_measured(unfinished.before_s))
-        samples["stationary_work_s"] = unfinished.stationary.sample
+    unfinished, speeds = part.run.unfinished, part.speeds
+    if unfinished is not None and speeds:
+        for speed in speeds:
+            before_s = part.of_measured(unfinished.before_s[speed])
+            samples[work_name(speed)] = Sample.of(before_s)
+            samples[stationary_name(speed)] = unfinished.stationary[speed].sample
+        samples[SQUARE] = Sample.of(part.of_measured(unfinished.work_s**2))
+        samples[f"expected_{SQUARE}"] = Sample(0, np.empty(0), unfinished.mean_square_s2)
     return samples
 
 

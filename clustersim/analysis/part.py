@@ -22,13 +22,11 @@ from clustersim.costs.money import MoneySpec
 from clustersim.scenario.platform import Platform
 from clustersim.simulation.result import Result
 
-__all__ = ["LEAST_RELAXATION_TIMES", "FleetView", "MeasuredRun", "Part", "half_width"]
+__all__ = ["FleetView", "MeasuredRun", "Part", "half_width"]
 
 BATCHES, LEAST_IN_A_BATCH = 20, 50
-LEAST_RELAXATION_TIMES, LEAST_WARM_UP = 5.0, 1.5
-"""Shortest window and warm-up, in relaxation times, with which a run is near its steady state."""
-
-
+LEAST_WINDOW, LEAST_WARM_UP = 2.0, 0.5
+"""Shortest window and warm-up, in relaxation times, with which a control variate is used."""
 _RENAMED = {"ended": "finished"}
 """Attributes of a part in earlier versions, with their current names."""
 
@@ -160,20 +158,26 @@ class Part:
     def relaxation_times(self) -> float:
         """Length of the time interval in relaxation times of the queue; NaN if unknown."""
         unfinished = self.run.unfinished
-        return math.nan if unfinished is None else self.span_s / unfinished.stationary.relaxation_s
+        if unfinished is None or 1.0 not in unfinished.stationary:
+            return math.nan
+        return self.span_s / unfinished.stationary[1.0].relaxation_s
 
     @property
-    def unfinished(self) -> UnfinishedWork | None:
-        """Unfinished work before each job of the run; None if it is not known.
+    def speeds(self) -> list[float]:
+        """Speeds of servers whose unfinished work is near its stationary distribution.
 
-        It is not known either if the measured jobs are far from a steady state: the interval is
-        shorter than 5 relaxation times, or begins earlier than 1.5 of them after the start.
+        The others are left out: the interval is shorter than 2 of their relaxation times, or begins
+        earlier than half a relaxation time after the start.
         """
-        unfinished = self.run.unfinished
-        if unfinished is None or not self.relaxation_times >= LEAST_RELAXATION_TIMES:
-            return None
-        warm_up = self.begin_s / unfinished.stationary.relaxation_s
-        return unfinished if warm_up >= LEAST_WARM_UP else None
+        if self.run.unfinished is None:
+            return []
+        known = self.run.unfinished.stationary.items()
+        return [
+            speed
+            for speed, each in known
+            if self.span_s >= LEAST_WINDOW * each.relaxation_s
+            and self.begin_s >= LEAST_WARM_UP * each.relaxation_s
+        ]
 
     def of_measured(self, values: Floats) -> Floats:
         """Return the values of the measured jobs from the values of all jobs of the run."""

@@ -315,7 +315,7 @@ class RootSearch:
         """Return the measurement as ``log((1 + x / at_most) / 2)``; infinite under overload."""
         if not math.isfinite(measured.value):
             return math.inf
-        return math.log1p(max(measured.value, 0.0) / self.at_most) - math.log(2.0)
+        return _level(max(measured.value, 0.0) / self.at_most)
 
     def _fitted(self, crossing: _Crossing, evaluated: Mapping[float, Estimate], note: str) -> Root:
         """Return the root of the monotone curve, and the interval that the error there allows."""
@@ -330,18 +330,14 @@ class RootSearch:
             return self._mirrored(value, -math.inf, math.inf, note, at=at)
         part = (at - crossing.kept) / crossing.width
         parts = (1 - part) * np.array(kept.influence) + part * np.array(broken.influence)
-        parts /= 2.0 * self.at_most
+        parts /= self.at_most
         half = _half_width(parts, freedom)
-        low, high = -math.inf, at + math.log1p(half) / slope
-        if half < 1:
-            low = at + math.log1p(-half) / slope
-            low = max(low, _inverse(y, curve, math.log1p(-half), slope))
-        high = min(high, _inverse(y, curve, math.log1p(half), slope))
-        per_unit = 1.0 / slope
-        if half > 0 and math.isfinite(high - low):
-            per_unit = (high - low) / (2.0 * half)
+        lower, upper = (_level(math.exp(change)) for change in (-half, half))
+        low = max(at + lower / slope, _inverse(y, curve, lower, slope))
+        high = min(at + upper / slope, _inverse(y, curve, upper, slope))
+        per_unit = (high - low) / (2.0 * half) if half > 0 else 0.5 / slope
         if self.whole:
-            low, high = (math.floor(low) if math.isfinite(low) else low), math.ceil(high)
+            low, high = math.floor(low), math.ceil(high)
         reach = float(y[-1] - y[0])
         low = low if low >= y[0] - reach else -math.inf
         high = high if high <= y[-1] + reach else math.inf
@@ -352,8 +348,8 @@ class RootSearch:
         """Return the largest `y` that keeps the objective surely, if all trial values keep it."""
         y, curve = self._curve(evaluated)
         last = evaluated[self._sign * float(y[-1])]
-        half = _half_width(np.array(last.influence) / (2.0 * self.at_most), last.freedom)
-        level = math.log1p(-half) if half < 1 else -math.inf
+        value = max(last.value, math.ulp(0.0))
+        level = _level(math.exp(-_half_width(np.array(last.influence) / value, last.freedom)))
         if level >= curve[-1]:
             return math.inf
         return _inverse(y, curve, level, 1.0) if level > curve[0] else -math.inf
@@ -411,6 +407,11 @@ def _inverse(y: Floats, curve: Floats, level: float, slope: float) -> float:
         return float(y[-1] + (level - curve[-1]) / slope)
     fit = PchipInterpolator(y, curve)
     return float(brentq(lambda at: float(fit(at)) - level, y[0], y[-1], xtol=1e-12))
+
+
+def _level(ratio: float) -> float:
+    """Return the scaled value of a measurement by its ratio to the objective; see `_scaled`."""
+    return math.log1p(ratio) - math.log(2.0)
 
 
 def _half_width(parts: Floats, freedom: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ class Sample:
         Number of jobs.
     values : float64 array (levels,)
         All values in ascending order, or, for more than 280 jobs, the quantiles at :data:`LEVELS`.
+    mean : float
+        Their mean; NaN without a job.
 
     Examples
     --------
@@ -41,15 +44,17 @@ class Sample:
 
     count: int
     values: Floats
+    mean: float
 
     @classmethod
     def of(cls, values: Floats | Sequence[float]) -> Sample:
         """Return the distribution of some values; NaN values are ignored."""
         numbers = np.asarray(values, dtype=np.float64)
         numbers = np.sort(numbers[~np.isnan(numbers)])
+        mean = float(numbers.mean()) if len(numbers) else math.nan
         if len(numbers) <= len(LEVELS):
-            return cls(len(numbers), numbers)
-        return cls(len(numbers), np.quantile(numbers, LEVELS, method="hazen"))
+            return cls(len(numbers), numbers, mean)
+        return cls(len(numbers), np.quantile(numbers, LEVELS, method="hazen"), mean)
 
     @property
     def levels(self) -> Floats:
@@ -159,7 +164,7 @@ def _with_and_without(weighted: Floats, weight: Floats) -> Floats:
 
 def pack(samples: Mapping[str, Sample]) -> bytes:
     """Return samples as bytes; values have single precision."""
-    header = {name: [sample.count, len(sample.values)] for name, sample in samples.items()}
+    header = {name: [each.count, len(each.values), each.mean] for name, each in samples.items()}
     values = [sample.values.astype("<f4").tobytes() for sample in samples.values()]
     return zlib.compress(json.dumps(header).encode() + b"\n" + b"".join(values))
 
@@ -170,8 +175,8 @@ def unpack(packed: bytes) -> dict[str, Sample]:
         return {}
     header, _, rest = zlib.decompress(packed).partition(b"\n")
     samples, begin = {}, 0
-    for name, (count, length) in json.loads(header).items():
+    for name, (count, length, mean) in json.loads(header).items():
         values = np.frombuffer(rest, dtype="<f4", count=length, offset=begin).astype(np.float64)
-        samples[name] = Sample(count, values)
+        samples[name] = Sample(count, values, mean)
         begin += 4 * length
     return samples

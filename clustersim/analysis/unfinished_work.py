@@ -8,7 +8,11 @@ most of the randomness of a simulated wait is already in the unfinished work of 
 the stationary distribution of this work is known without simulation. This makes it an ideal control
 variate (Law, "Simulation Modeling and Analysis", section 11.4; "external control variates").
 
-Work is measured in seconds of an island: 1 is what the whole island can do in a second.
+Gangs leave some chips idle, so a fleet is overloaded before it has as much work as all its chips
+could do. Servers that are a little slower than the fleet follow its waits more closely. There is
+one control for each speed, and the data decide which one explains most.
+
+Work is measured in seconds of an island: 1 is what the server of the island can do in a second.
 
 The gaps between submissions are independent, and each is drawn from a mixture of exponential
 distributions, some of which may have the mean 0 (jobs of one batch). For such a GI/G/1 queue, the
@@ -29,6 +33,8 @@ from clustersim.analysis.samples import LEVELS, Sample
 from clustersim.array_types import Floats, Ints
 
 __all__ = [
+    "SPEEDS",
+    "SQUARE",
     "Gaps",
     "Offer",
     "StationaryWork",
@@ -36,9 +42,16 @@ __all__ = [
     "relaxation_s",
     "stationary_distribution",
     "stationary_mean_s",
+    "stationary_name",
     "stationary_work",
     "unfinished_work",
+    "work_name",
 ]
+
+SPEEDS = (1.0, 0.96, 0.92)
+"""Speeds of the servers, as shares of what all chips of an island can do."""
+SQUARE = "square_work_s2"
+"""Name of the sample of the squares of the jobs' work."""
 
 Gaps = Sequence[tuple[float, float]]
 """A mixture of exponential distributions of gaps between submissions.
@@ -99,37 +112,58 @@ class StationaryWork:
     Attributes
     ----------
     sample : Sample
-        The distribution over the jobs of all islands.
-    mean_s : float
-        Its exact mean, in seconds.
-    mean_square_s2 : float
-        Mean square of the work of a job, in seconds of its island.
+        The distribution over the jobs of all islands, in seconds; its mean is exact.
     relaxation_s : float
         Time (seconds) after which the slowest island has forgotten its past.
     """
 
     sample: Sample
-    mean_s: float
-    mean_square_s2: float
     relaxation_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedWork:
-    """The unfinished work of a run, and its stationary distribution.
+    """The unfinished work of a run, and its stationary distributions.
 
     Attributes
     ----------
-    before_s : float64 array (jobs,)
-        Unfinished work of a job's island (seconds) just before the job is submitted.
+    before_s : dict of float to float64 array (jobs,)
+        By speed (see :data:`SPEEDS`), the unfinished work of a job's island (seconds) just before
+        the job is submitted.
+    stationary : dict of float to StationaryWork
+        By the same speeds.
     work_s : float64 array (jobs,)
         Work of each job, in seconds of its island.
-    stationary : StationaryWork
+    mean_square_s2 : float
+        Expectation of its square.
     """
 
-    before_s: Floats
+    before_s: dict[float, Floats]
+    stationary: dict[float, StationaryWork]
     work_s: Floats
-    stationary: StationaryWork
+    mean_square_s2: float
+
+
+def work_name(speed: float) -> str:
+    """Return the name of the sample of the unfinished work at a speed.
+
+    Examples
+    --------
+    >>> work_name(1.0), work_name(0.96)
+    ('unfinished_work_s', 'unfinished_work_s.96')
+    """
+    return "unfinished_work_s" if speed == 1.0 else f"unfinished_work_s.{100 * speed:.0f}"
+
+
+def stationary_name(speed: float) -> str:
+    """Return the name of the sample of the stationary unfinished work at a speed.
+
+    Examples
+    --------
+    >>> stationary_name(0.96)
+    'stationary_unfinished_work_s.96'
+    """
+    return f"stationary_{work_name(speed)}"
 
 
 def unfinished_work(submit_s: Floats, work_s: Floats, island: Ints | None = None) -> Floats:
@@ -214,7 +248,7 @@ def stationary_work(
     --------
     >>> u = (np.arange(4000) + 0.5) / 4000
     >>> offer = Offer(1.0, -np.log1p(-u), np.full(4000, 1 / 4000))
-    >>> round(stationary_work([offer], [(1.0, 1.0)], 0.5).mean_s, 2)
+    >>> round(stationary_work([offer], [(1.0, 1.0)], 0.5).sample.mean, 2)
     1.0
     """
     found = [stationary_distribution(offer, gaps, rate_per_s) for offer in offers]
@@ -224,11 +258,10 @@ def stationary_work(
     total = sum(offer.part for offer in offers)
     parts = [offer.part / total for offer in offers]
     mean_s = sum(part * mean_s for part, (_, _, mean_s) in zip(parts, known, strict=True))
-    mean_square_s2 = sum(offer.moment(2) for offer in offers)
     slowest_s = max(relaxation_s(offer, gaps, rate_per_s) for offer in offers)
     cells = max(len(value_s) for value_s, _, _ in known)
     quantiles = _quantiles(parts, [(value_s, at_most) for value_s, at_most, _ in known])
-    return StationaryWork(Sample(cells, quantiles), mean_s, mean_square_s2, slowest_s)
+    return StationaryWork(Sample(cells, quantiles, mean_s), slowest_s)
 
 
 def _quantiles(parts: Sequence[float], known: Sequence[tuple[Floats, Floats]]) -> Floats:

@@ -12,8 +12,6 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from clustersim.analysis.control_variates import Estimate
-from clustersim.analysis.part import LEAST_RELAXATION_TIMES
 from clustersim.analysis.root_search import Root
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import quantile_interval
@@ -23,6 +21,7 @@ from clustersim.studies.design import column_value
 from clustersim.studies.objective import (
     NEEDED,
     OVERLOADED,
+    Measured,
     chosen,
     measured_at,
     root_search,
@@ -34,6 +33,9 @@ __all__ = ["capacities_table", "gains_table"]
 
 Samples = Mapping[str, Mapping[str, Sample]]
 SAME = 1e-9
+ENOUGH_RELAXATION_TIMES = 60.0
+"""Number of relaxation times, in all runs at a value, from which on intervals are wide enough; see
+the tests on queues with known waits."""
 
 
 def capacities_table(
@@ -120,11 +122,11 @@ def _capacity(
         notes.append(
             "waits still rise within the runs near this value; longer runs would show less capacity"
         )
-    times = nearest["relaxation_times"].mean() if "relaxation_times" in nearest else math.nan
-    if times < LEAST_RELAXATION_TIMES:
+    times = nearest["relaxation_times"].sum() if "relaxation_times" in nearest else math.nan
+    if times < ENOUGH_RELAXATION_TIMES:
         notes.append(
-            f"the runs near this value measure only {times:.1f} relaxation times of the queue, "
-            "which is too short for a control variate; increase workload.jobs"
+            f"the runs near this value measure only {times:.0f} relaxation times of the queue in "
+            "all, so the interval may be too narrow; increase workload.jobs"
         )
     if root.high == full:
         notes.append("the interval ends at a load of 1, where overload begins")
@@ -151,9 +153,9 @@ def _nearest(runs: pd.DataFrame, of: str, value: float) -> pd.DataFrame:
 
 def _tried(
     runs: pd.DataFrame, search: CapacitySearch, objective: Objective, samples: Samples
-) -> dict[float, tuple[Estimate, Estimate | None]]:
+) -> dict[float, Measured]:
     """Return the plain and the controlled measurement by trial value of the search."""
-    tried: dict[float, tuple[Estimate, Estimate | None]] = {}
+    tried: dict[float, Measured] = {}
     ordered = runs.sort_values("replication", kind="stable")
     for value in sorted(ordered[search.of].astype(np.float64).unique().tolist()):
         group = ordered[ordered[search.of] == value]
@@ -161,7 +163,7 @@ def _tried(
         own = [samples.get(key, {}) for key in group["run"]]
         tried[value] = measured_at(objective, metrics, own)
     if (search.load_of(search.between[1]) or 0.0) >= 1:
-        tried.setdefault(float(search.between[1]), (OVERLOADED, None))
+        tried.setdefault(float(search.between[1]), (OVERLOADED, {}))
     return tried
 
 

@@ -14,8 +14,7 @@ import numpy as np
 
 from clustersim.analysis.control_variates import Estimate, mean_estimate
 from clustersim.analysis.job_statistics import (
-    CONTROL_METRICS,
-    metric_over_jobs,
+    job_mean,
     share_above,
 )
 from clustersim.analysis.metrics import find_metric
@@ -24,14 +23,16 @@ from clustersim.analysis.samples import Sample
 from clustersim.analysis.steady import piles_up
 from clustersim.studies.spec import CapacitySearch, Objective
 
-__all__ = ["NEEDED", "OVERLOADED", "chosen", "measured_at", "root_search"]
+__all__ = ["NEEDED", "OVERLOADED", "Measured", "chosen", "measured_at", "root_search"]
 
+Measured = tuple[Estimate, Mapping[str, Estimate]]
+"""A plain measurement, and the controlled ones by control."""
 OVERLOADED = Estimate(math.inf, math.inf, math.inf)
 """The measurement at an overloaded point."""
 
 MOST_TRIES = 40
 """Largest number of values that a capacity search tries."""
-NEEDED = ("backlog_growth", "offered_load", *CONTROL_METRICS)
+NEEDED = ("backlog_growth", "offered_load")
 """Metrics that :func:`measured_at` needs in addition to the objective's own."""
 
 
@@ -54,7 +55,7 @@ def measured_at(
     objective: Objective,
     metrics: Mapping[str, Sequence[float]],
     samples: Sequence[Mapping[str, Sample]],
-) -> tuple[Estimate, Estimate | None]:
+) -> Measured:
     """Return the measurement at a trial value, as :func:`root_search` compares it.
 
     Parameters
@@ -69,45 +70,50 @@ def measured_at(
     -------
     plain : Estimate
         Infinite if the point is overloaded.
-    controlled : Estimate or None
-        None if no control variate can be used.
+    controlled : mapping of str to Estimate
+        By control, only those that can be used.
     """
     values = np.asarray(metrics[objective.metric], dtype=np.float64)
     if _is_overloaded(metrics) or not len(values):
-        return OVERLOADED, None
+        return OVERLOADED, {}
     if np.isinf(values).any() or np.isnan(values).all():
-        return OVERLOADED, None
-    columns = {name: np.asarray(each, dtype=np.float64) for name, each in metrics.items()}
+        return OVERLOADED, {}
     quantity, q = _quantity(objective)
     if q is not None and all(quantity in each for each in samples):
-        return share_above(samples, quantity, objective.limit, columns)
-    found = metric_over_jobs(objective.metric, columns, samples)
-    if found is not None:
-        return found
-    return mean_estimate(values), None
+        return share_above(samples, quantity, objective.limit)
+    if quantity and q is None and np.isfinite(values).all():
+        return job_mean(values, samples, quantity)
+    return mean_estimate(values), {}
 
 
-def chosen(
-    tried: Mapping[float, tuple[Estimate, Estimate | None]], finder: RootSearch
-) -> dict[float, Estimate]:
-    """Return the measurements from which a capacity follows: all controlled, or all plain.
+def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, Estimate]:
+    """Return the measurements from which a capacity follows: all of one control, or all plain.
 
-    A curve that changes from one kind to the other within the bracket of the capacity would have a
-    wrong slope.  The controlled measurements are therefore chosen only if the control variate can
-    be used on both sides of the capacity.  Overloaded values have none.
+    A curve that changes from one kind to another within the bracket of the capacity would have a
+    wrong slope.  A control is therefore used only if it can be used on both sides of the capacity.
+    Overloaded values have none.  Of several controls, the one that explains most there is chosen.
 
     Parameters
     ----------
-    tried : mapping of float to (Estimate, Estimate or None)
+    tried : mapping of float to (Estimate, mapping of str to Estimate)
         Results of :func:`measured_at` by trial value.
     finder : RootSearch
     """
-    plain = {value: each for value, (each, _) in tried.items()}
-    best = {value: controlled or each for value, (each, controlled) in tried.items()}
-    sides = [tried[value] for value in finder.bracket(best)] if best else []
-    if all(math.isinf(each.value) or controlled is not None for each, controlled in sides):
-        return best
-    return plain
+    best = {value: plain for value, (plain, _) in tried.items()}
+    most = 0.0
+    for name in sorted({name for _, controlled in tried.values() for name in controlled}):
+        curve = {value: controlled.get(name, plain) for value, (plain, controlled) in tried.items()}
+        sides = [
+            (tried[value][1].get(name), curve[value])
+            for value in finder.bracket(curve)
+            if math.isfinite(curve[value].value)
+        ]
+        if not sides or not all(controlled for controlled, _ in sides):
+            continue
+        explained = min(each.explained for _, each in sides)
+        if explained > most:
+            best, most = curve, explained
+    return best
 
 
 def _is_overloaded(metrics: Mapping[str, Sequence[float]]) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.control_variates import Estimate
-from clustersim.analysis.job_statistics import CONTROL_METRICS, metric_over_jobs
+from clustersim.analysis.job_statistics import metric_over_jobs
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import mean_interval, quantile_interval
@@ -152,9 +152,8 @@ def _over_jobs(
     name: str, runs: pd.DataFrame, samples: Mapping[str, Mapping[str, Sample]]
 ) -> tuple[Estimate, Estimate | None] | None:
     """Return the plain and the controlled estimate of a metric of jobs; None for other metrics."""
-    columns = [column for column in (name, *CONTROL_METRICS) if column in runs]
-    metrics = {column: runs[column].to_numpy(dtype=np.float64) for column in columns}
-    return metric_over_jobs(name, metrics, [samples.get(key, {}) for key in runs["run"]])
+    values = runs[name].to_numpy(dtype=np.float64)
+    return metric_over_jobs(name, values, [samples.get(key, {}) for key in runs["run"]])
 
 
 def _within_bounds(metric: str, column: str, found: Estimate) -> dict[str, float]:

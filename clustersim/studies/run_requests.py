@@ -14,12 +14,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from clustersim.analysis.control_variates import Estimate
-from clustersim.analysis.job_statistics import CONTROL_METRICS, metric_over_jobs
+from clustersim.analysis.job_statistics import metric_over_jobs
 from clustersim.analysis.statistics import replications_needed
 from clustersim.studies.base import POSTERIOR_MEAN, Base, PointRuns, Run
 from clustersim.studies.design import Point, column_value
-from clustersim.studies.objective import NEEDED, OVERLOADED, chosen, measured_at, root_search
+from clustersim.studies.objective import (
+    NEEDED,
+    OVERLOADED,
+    Measured,
+    chosen,
+    measured_at,
+    root_search,
+)
 from clustersim.studies.spec import CapacitySearch, Objective, Replications, StudySpec
 from clustersim.studies.store import Outcome
 
@@ -113,13 +119,10 @@ class SequentialRequest:
         rule = self.rule
         values = [_metric(outcome, rule.metric) for outcome in made]
         finished = [outcome for outcome in made if not outcome.failed]
-        metrics = {
-            name: np.array([_metric(outcome, name) for outcome in finished])
-            for name in (rule.metric, *CONTROL_METRICS)
-        }
+        measured = np.array([_metric(outcome, rule.metric) for outcome in finished])
         found = None
-        if len(finished) > 1 and np.isfinite(metrics[rule.metric]).all():
-            found = metric_over_jobs(rule.metric, metrics, [each.samples for each in finished])
+        if len(finished) > 1 and np.isfinite(measured).all():
+            found = metric_over_jobs(rule.metric, measured, [each.samples for each in finished])
         if found is None:
             return replications_needed(values, rule.relative_width, at_most=rule.at_most)
         best = found[1] or found[0]
@@ -224,7 +227,7 @@ class CapacityRequest:
         The search ends early if all runs at a value failed.
         """
         search = root_search(self.search, self.objective, given=len(self.given))
-        tried: dict[float, tuple[Estimate, Estimate | None]] = {}
+        tried: dict[float, Measured] = {}
         values = self.given if draw == POSTERIOR_MEAN else ()
         runs: list[Run] = []
         self._left[draw] = 0
@@ -243,9 +246,9 @@ class CapacityRequest:
             values = ()
         return runs, True
 
-    def _measured(self, done: Sequence[Outcome]) -> tuple[Estimate, Estimate | None]:
+    def _measured(self, done: Sequence[Outcome]) -> Measured:
         if not done:
-            return OVERLOADED, None
+            return OVERLOADED, {}
         made = [outcome for outcome in done if not outcome.failed]
         metrics = {
             name: [_metric(outcome, name) for outcome in made]

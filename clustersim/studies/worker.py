@@ -7,6 +7,7 @@ import math
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from clustersim.analysis.part import FleetView
 from clustersim.analysis.periods import period_ends_s
 from clustersim.analysis.samples import pack, unpack
 from clustersim.analysis.unfinished_work import (
+    SPEEDS,
     Offer,
     StationaryWork,
     UnfinishedWork,
@@ -102,12 +104,11 @@ def _unfinished_work(
         return None
     if changes or not rate_per_s < offered.rate_per_s:
         return None
-    known = _stationary(*_cache_key(scenario, scheduler=True), rate_per_s)
-    if known is None:
-        return None
     submit_s = resolved.jobs["submit_s"].to_numpy(dtype=np.float64)
     work_s, island = offered.of_jobs(resolved.jobs)
-    return UnfinishedWork(unfinished_work(submit_s, work_s, island), work_s, known)
+    stationary, mean_square_s2 = _stationary(*_cache_key(scenario, scheduler=True), rate_per_s)
+    before_s = {speed: unfinished_work(submit_s, work_s / speed, island) for speed in stationary}
+    return UnfinishedWork(before_s, stationary, work_s, mean_square_s2)
 
 
 def _offered_load(scenario: Scenario) -> float:
@@ -220,15 +221,23 @@ def _platform_of(text: str, _files: str) -> Platform:
 
 
 @lru_cache(maxsize=64)
-def _stationary(text: str, files: str, rate_per_s: float) -> StationaryWork | None:
-    """Return the stationary distribution of the unfinished work; None if it is not accurate."""
+def _stationary(
+    text: str, files: str, rate_per_s: float
+) -> tuple[dict[float, StationaryWork], float]:
+    """Return the known stationary distributions by speed, and the mean square of a job's work."""
     workload = _platform_of(*_cache_key(_loaded(text).scenario)).workload
     assert workload is not None, "only a workload model has a stationary distribution"
     values = _offered_work(text, files).values(workload)
     if values is None:
-        return None
+        return {}, math.nan
     offers = [Offer(*each) for each in values]
-    return stationary_work(offers, workload.arrivals.process.mixture(), rate_per_s)
+    found = {}
+    for speed in SPEEDS:
+        slower = [replace(offer, work_s=offer.work_s / speed) for offer in offers]
+        if all(rate_per_s * offer.moment(1) < 1 for offer in slower):
+            found[speed] = stationary_work(slower, workload.arrivals.process.mixture(), rate_per_s)
+    known = {speed: each for speed, each in found.items() if each is not None}
+    return known, sum(offer.moment(2) for offer in offers)
 
 
 @lru_cache(maxsize=16)

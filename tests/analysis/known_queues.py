@@ -11,7 +11,15 @@ import numpy as np
 from scipy import special
 
 from clustersim.analysis.samples import Sample
-from clustersim.analysis.unfinished_work import Offer, stationary_work, unfinished_work
+from clustersim.analysis.unfinished_work import (
+    SPEEDS,
+    SQUARE,
+    Offer,
+    stationary_name,
+    stationary_work,
+    unfinished_work,
+    work_name,
+)
 from clustersim.workload.arrivals import Poisson
 
 __all__ = ["Queue", "exponential", "hyperexponential", "lognormal"]
@@ -96,20 +104,40 @@ class Queue:
             free.sort(axis=1)
         return waits
 
-    def unfinished(self, service: np.ndarray, gaps: np.ndarray) -> np.ndarray:
-        """Unfinished work before each job, in seconds of all servers together."""
+    def unfinished(self, service: np.ndarray, gaps: np.ndarray, speed: float = 1.0) -> np.ndarray:
+        """Unfinished work before each job, in seconds of all servers together at a speed."""
         submit = np.cumsum(gaps / self.load, axis=1)
-        return np.array(
-            [unfinished_work(*each) for each in zip(submit, service / self.servers, strict=True)]
-        )
+        work = service / (self.servers * speed)
+        return np.array([unfinished_work(*each) for each in zip(submit, work, strict=True)])
 
     @lru_cache(maxsize=64)  # noqa: B019 - queues are few and small
-    def stationary(self) -> tuple[Sample, float]:
-        """Stationary distribution of the unfinished work, and its mean."""
-        offer = Offer(1.0, self.service.values / self.servers, self.service.share)
+    def stationary(self, speed: float = 1.0) -> Sample | None:
+        """Stationary distribution of the unfinished work; None if it is not known."""
+        if self.load >= speed:
+            return None
+        values = self.service.values / (self.servers * speed)
+        offer = Offer(1.0, values, self.service.share)
         found = stationary_work([offer], Poisson().mixture(), self.load * self.servers)
-        assert found is not None
-        return found.sample, found.mean_s
+        return None if found is None else found.sample
+
+    def samples(
+        self, service: np.ndarray, gaps: np.ndarray, warm_up: int
+    ) -> list[dict[str, Sample]]:
+        """Samples of each stream, as of a run of a study."""
+        waits = self.waits(service, gaps)[:, warm_up:]
+        runs = [{"wait_s": Sample.of(each)} for each in waits]
+        for speed in SPEEDS:
+            stationary = self.stationary(speed)
+            if stationary is None:
+                continue
+            work = self.unfinished(service, gaps, speed)[:, warm_up:]
+            for run, each in zip(runs, work, strict=True):
+                run |= {work_name(speed): Sample.of(each), stationary_name(speed): stationary}
+        squares = (service[:, warm_up:] / self.servers) ** 2
+        expected = Sample(0, np.empty(0), (1 + self.service.square) / self.servers**2)
+        for run, each in zip(runs, squares, strict=True):
+            run |= {SQUARE: Sample.of(each), f"expected_{SQUARE}": expected}
+        return runs
 
     def truth(self, jobs: int, seed: int = 1) -> tuple[float, float]:
         """Mean and 95th percentile of the wait: exact for M/M/c, else from so many jobs.
@@ -122,14 +150,15 @@ class Queue:
             return waiting / rate, max(0.0, math.log(waiting / 0.05) / rate)
         warm, streams = int(20 * self.relaxation_jobs), 400
         each = max(25_000, 2 * warm)
-        stationary, expected = self.stationary()
+        stationary = self.stationary()
+        assert stationary is not None
         waits, work = [], []
         for block in range(math.ceil(jobs / (streams * each))):
             drawn = self.drawn(streams, warm + each, seed + block)
             waits.append(self.waits(*drawn)[:, warm::4].astype(np.float32))
             work.append(self.unfinished(*drawn)[:, warm::4].astype(np.float32))
         y, x = np.concatenate(waits), np.concatenate(work)
-        mean = regressed(y.mean(axis=1), x.mean(axis=1), expected)
+        mean = regressed(y.mean(axis=1), x.mean(axis=1), stationary.mean)
         limit = float(np.quantile(y, 0.95))
         amount = float(np.quantile(x, 0.95))
         above = regressed(

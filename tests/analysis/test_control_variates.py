@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from clustersim.analysis.control_variates import Control, controlled, jackknife, jackknife_log
 from clustersim.analysis.job_statistics import (
+    best_of,
     job_mean,
     job_quantile,
     metric_over_jobs,
@@ -79,7 +80,7 @@ def test_regression_by_hand() -> None:
     assert float(found.value) == pytest.approx(values.mean() + slope * 0.5)
     _, error, explained = plain_twin(values, control[:, None], np.array([3.0]))
     assert found.freedom == 4
-    assert float(found.half) == pytest.approx(2.7764451051977987 * error)
+    assert float(found.high - found.value) == pytest.approx(2.7764451051977987 * error)
     assert float(found.explained) == pytest.approx(explained)
     assert float((found.influence**2).sum()) == pytest.approx(error**2)
     assert bool(found.usable)
@@ -109,21 +110,31 @@ def test_a_control_that_explains_little_is_not_used() -> None:
     assert not bool(found.usable)
 
 
+def with_work(means: np.ndarray, expected: float) -> list[dict[str, Sample]]:
+    """Runs with one job each, before which there was some unfinished work."""
+    stationary = Sample.of([0.0, 2 * expected])
+    return [
+        {
+            "wait_s": Sample.of([1.0]),
+            "unfinished_work_s": Sample.of([mean]),
+            "stationary_unfinished_work_s": stationary,
+        }
+        for mean in means
+    ]
+
+
 def test_few_replications_have_no_control() -> None:
     values = np.array([1.0, 2.0, 3.0, 4.0])
-    work = {"mean_unfinished_work_s": values, "expected_unfinished_work_s": np.full(4, 2.0)}
-    plain, best = job_mean(values, work)
-    assert best is None
+    plain, usable = job_mean(values, with_work(values, 2.0), "wait_s")
+    assert not usable
     assert plain.value == 2.5
 
 
 def test_both_ends_of_a_controlled_mean_are_positive() -> None:
     values = np.array([0.1, 0.5, 28.0, 55.0, 3.0, 9.0])
-    work = {
-        "mean_unfinished_work_s": np.array([1.0, 2.0, 30.0, 60.0, 6.0, 12.0]),
-        "expected_unfinished_work_s": np.full(6, 4.0),
-    }
-    plain, best = job_mean(values, work)
+    work = np.array([1.0, 2.0, 30.0, 60.0, 6.0, 12.0])
+    plain, usable = job_mean(values, with_work(work, 4.0), "wait_s")
+    best = best_of(usable)
     for found in (plain, best):
         assert found is not None
         assert 0 < found.low < found.value < found.high
@@ -131,7 +142,7 @@ def test_both_ends_of_a_controlled_mean_are_positive() -> None:
 
 def test_a_mean_over_jobs_weights_runs_by_their_jobs() -> None:
     runs = [{"wait_s": Sample.of([1.0])}, {"wait_s": Sample.of([4.0, 4.0, 4.0])}]
-    found = metric_over_jobs("mean_wait_s", {"mean_wait_s": np.array([1.0, 4.0])}, runs)
+    found = metric_over_jobs("mean_wait_s", np.array([1.0, 4.0]), runs)
     assert found is not None
     assert found[0].value == pytest.approx(13 / 4)
 
@@ -147,7 +158,8 @@ def test_coverage_of_a_controlled_mean() -> None:
     assert 0.93 <= covered[found.usable].mean() <= 0.985
     plain = jackknife(means(values))
     assert 0.93 <= ((plain.low <= 5) & (plain.high >= 5)).mean() <= 0.985
-    assert np.median(found.half[found.usable]) < 0.6 * np.median(plain.half)
+    width, plain_width = found.high - found.low, plain.high - plain.low
+    assert np.median(width[found.usable]) < 0.6 * np.median(plain_width)
 
 
 # Samples
@@ -228,9 +240,9 @@ def test_stored_samples_have_the_same_control_as_fresh_ones() -> None:
     for _ in range(6):
         work = random.exponential(50.0, 500) * (0.8 + 0.4 * random.random())
         samples = {"wait_s": Sample.of(2 * work), "unfinished_work_s": Sample.of(work)}
-        runs.append(samples | {"stationary_work_s": stationary})
+        runs.append(samples | {"stationary_unfinished_work_s": stationary})
     mixed = [unpack(pack(run)) if k % 2 else run for k, run in enumerate(runs)]
-    found, again = (share_above(each, "wait_s", 100.0)[1] for each in (runs, mixed))
+    found, again = (best_of(share_above(each, "wait_s", 100.0)[1]) for each in (runs, mixed))
     assert found is not None
     assert again is not None
     assert again.value == pytest.approx(found.value, rel=1e-4)
@@ -245,11 +257,11 @@ def test_a_quantile_never_leaves_the_range_of_the_jobs() -> None:
 
 
 def test_metrics_of_other_kinds_are_not_over_jobs() -> None:
-    assert metric_over_jobs("utilisation", {"utilisation": np.array([0.5, 0.6])}, [{}, {}]) is None
-    values = {"p95_wait_s": np.array([5.0, 6.0])}
+    assert metric_over_jobs("utilisation", np.array([0.5, 0.6]), [{}, {}]) is None
+    values = np.array([5.0, 6.0])
     assert metric_over_jobs("p95_wait_s", values, [{}, {}]) is None
     assert metric_over_jobs("p95_wait_s@2", values, [{}, {}]) is None
-    nan = {"mean_wait_s": np.array([np.nan, 6.0])}
+    nan = np.array([np.nan, 6.0])
     assert metric_over_jobs("mean_wait_s", nan, [{}, {}]) is None
 
 
@@ -262,16 +274,17 @@ def test_another_stationary_distribution_is_no_control() -> None:
             {
                 "wait_s": Sample.of(2 * work),
                 "unfinished_work_s": Sample.of(work),
-                "stationary_work_s": Sample.of([1.0 + (k == 3), 2.0]),
+                "stationary_unfinished_work_s": Sample.of([1.0 + (k == 3), 2.0]),
             }
         )
-    assert share_above(runs, "wait_s", 100.0)[1] is None
+    assert not share_above(runs, "wait_s", 100.0)[1]
     for run in runs:
-        run["stationary_work_s"] = Sample.of(random.exponential(50.0, 2000))
-    assert share_above(runs, "wait_s", 100.0)[1] is None
+        run["stationary_unfinished_work_s"] = Sample.of(random.exponential(50.0, 2000))
+    assert not share_above(runs, "wait_s", 100.0)[1]
     for run in runs:
-        run["stationary_work_s"] = runs[0]["stationary_work_s"]
-    plain, best = share_above(runs, "wait_s", 100.0)
+        run["stationary_unfinished_work_s"] = runs[0]["stationary_unfinished_work_s"]
+    plain, usable = share_above(runs, "wait_s", 100.0)
+    best = best_of(usable)
     assert best is not None
     assert best.explained > 0.95
     assert best.high - best.low < 0.5 * (plain.high - plain.low)

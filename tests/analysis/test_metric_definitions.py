@@ -179,10 +179,6 @@ def of_window(first: int, last: int) -> Values:
         "warm_up_reached": 1.0,
         "never_runnable": 0.0,
         "backlog_growth": backlog_growth(begin, end, held),
-        "mean_unfinished_work_s": mean(range(first, last)),
-        "expected_unfinished_work_s": 7.0,
-        "mean_square_work_s2": mean((k / 2) ** 2 for k in range(first, last)),
-        "expected_square_work_s2": 5.0,
         "relaxation_times": (end - begin) / RELAXATION_S,
     }
 
@@ -214,8 +210,8 @@ def test_the_run_has_what_the_metrics_are_about() -> None:
 def test_every_metric_of_a_window() -> None:
     first, last = int(len(JOBS) * 0.2), int(len(JOBS) * (1 - 0.1))
     numbers = np.arange(len(JOBS), dtype=float)
-    stationary = StationaryWork(Sample.of([7.0]), 7.0, 5.0, RELAXATION_S)
-    unfinished = UnfinishedWork(numbers, numbers / 2, stationary)
+    stationary = StationaryWork(Sample.of([7.0]), RELAXATION_S)
+    unfinished = UnfinishedWork({1.0: numbers}, {1.0: stationary}, numbers / 2, 5.0)
     found = measure(
         RESULT, warm_up=0.2, cool_down=0.1, catalogue=FLEET.catalogue, unfinished=unfinished
     ).metrics

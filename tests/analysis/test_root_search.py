@@ -106,13 +106,13 @@ def test_crossing_is_interpolated_in_the_logarithm():
 
 
 def test_interval_by_hand():
-    # error 1: the curve would be at 50 / (1 +- T_1 / 100) of the objective, in the logarithm
+    # error 1 of 50: on the logarithmic scale, the objective could be a factor exp(T_1 / 50) away
     search = RootSearch(at_most=50.0, low=0.0, high=10.0, tolerance=0.01)
     found, tried = find(search, lambda x: [max(0.0, 10 * x - 1), 10 * x + 1])
     assert found.value == pytest.approx(5.0, abs=0.01)
     # the curve is known at few values, so the ends are known to a part of their distance
-    assert found.low == pytest.approx(5 - T_1 / 10, abs=0.2)
-    assert found.high == pytest.approx(5 + T_1 / 10, abs=0.2)
+    assert found.low == pytest.approx(5 * math.exp(-T_1 / 50), abs=0.2)
+    assert found.high == pytest.approx(5 * math.exp(T_1 / 50), abs=0.2)
     assert found.freedom == 1
     assert T_1 * math.hypot(*found.influence) == pytest.approx((found.high - found.low) / 2)
     assert found.note == ""
@@ -153,12 +153,12 @@ def test_kept_and_broken_everywhere():
 
 
 def test_ends_of_the_interval_far_beyond_the_range_are_infinite():
-    # error of the mean 1: the ends are 1.27 from the value, and the range is 1 wide
+    # the ends are 1.12 below and 1.45 above the value; one range is 1 wide, the other 0.2
     search = RootSearch(at_most=50.0, low=4.5, high=5.5, tolerance=0.01)
     found, _ = find(search, lambda x: [10 * x - 1, 10 * x + 1])
     assert found.value == pytest.approx(5.0, abs=0.01)
-    assert found.low == pytest.approx(5 - T_1 / 10, abs=0.1)
-    assert found.high == pytest.approx(5 + T_1 / 10, abs=0.1)
+    assert found.low == pytest.approx(5 * math.exp(-T_1 / 50), abs=0.1)
+    assert found.high == pytest.approx(5 * math.exp(T_1 / 50), abs=0.1)
     narrow = RootSearch(at_most=50.0, low=4.9, high=5.1, tolerance=0.01)
     found, _ = find(narrow, lambda x: [10 * x - 1, 10 * x + 1])
     assert (found.low, found.high, found.note) == (-math.inf, math.inf, "")
@@ -166,7 +166,7 @@ def test_ends_of_the_interval_far_beyond_the_range_are_infinite():
     search = RootSearch(at_most=50.0, low=0.0, high=4.5, tolerance=0.01)
     found, _ = find(search, lambda x: [max(0.0, 10 * x - 1), 10 * x + 1])
     assert (found.value, found.high) == (math.inf, math.inf)
-    assert found.low == pytest.approx(5 - T_1 / 10, abs=0.2)
+    assert found.low == pytest.approx(5 * math.exp(-T_1 / 45), abs=0.2)
     assert found.note == "kept at every value up to 4.5"
 
 
@@ -237,12 +237,12 @@ def test_whole_numbers_against_trying_them_all(steps, at_most, rising):
 
 
 def test_interval_of_a_fleet_by_hand():
-    # 1000 / n - 1 and 1000 / n + 1: error 1, so that 37.294 and 62.706 bound n: 26.8 and 15.9
+    # 1000 / n - 1 and 1000 / n + 1: error 1 of 50, so 20 exp(+-T_1 / 50) bound n: 15.5 and 25.8
     search = RootSearch(50.0, 1, 100, 1.0, whole=True, rising=False)
     found, _ = find(search, lambda n: [1000 / n - 1, 1000 / n + 1])
     assert (found.value, found.note) == (20.0, "")
-    assert found.low == pytest.approx(1000 / (50 + T_1), abs=1)
-    assert found.high == pytest.approx(1000 / (50 - T_1), abs=1)
+    assert found.low == pytest.approx(15, abs=1)
+    assert found.high == pytest.approx(26, abs=1)
 
 
 @repeatable
@@ -285,7 +285,7 @@ def test_crossings_are_known_as_well_as_asked(root, tolerance, seed):
     x = np.linspace(0.2, 0.9999, 200_001)
     curve = x**8 / (1 - x) / search.at_most
     half = T_9 * spread / math.sqrt(10)
-    for end, factor in ((found.low, 1 - half), (found.high, 1 + half)):
+    for end, factor in ((found.low, math.exp(-half)), (found.high, math.exp(half))):
         exact = np.interp(factor, curve, x)
         assert abs(end - exact) <= max(2 * tolerance, 0.5 * abs(exact - root)) + 2e-3
     assert len(tried) <= 24

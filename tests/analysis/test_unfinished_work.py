@@ -117,7 +117,7 @@ def test_pollaczek_khinchine() -> None:
         expected = 0.8 * offer.moment(2) / (2 * 0.2)
         found = stationary_work([offer], Poisson().mixture(), 0.8)
         assert found is not None
-        assert found.mean_s == pytest.approx(expected, rel=1e-6)
+        assert found.sample.mean == pytest.approx(expected, rel=1e-6)
         distribution = stationary_distribution(offer, Poisson().mixture(), 0.8)
         assert distribution is not None
         value, at_most, _ = distribution
@@ -131,7 +131,7 @@ def test_a_fleet_that_is_nearly_idle(load: float) -> None:
         found = stationary_work([offered(exponential())], process.mixture(), load)
         assert found is not None
         assert found.sample.quantile(0.999) == 0.0
-        assert 0 <= found.mean_s < 1e3 * load
+        assert 0 <= found.sample.mean < 1e3 * load
 
 
 def test_what_is_not_accurate_is_refused() -> None:
@@ -163,7 +163,7 @@ def test_islands_of_one_stream() -> None:
         return math.fsum(tails)
 
     means = [o.part * r**2 / (1 - r) / (rate * o.part) for o, r in zip(offers, loads, strict=True)]
-    assert found.mean_s == pytest.approx(sum(means), rel=1e-5)
+    assert found.sample.mean == pytest.approx(sum(means), rel=1e-5)
     for x in (0.1, 3.0, 20.0):
         assert 1 - found.sample.at_most(x) == pytest.approx(tail(x), rel=5e-3)
     own = 2.0 / ((1 - 0.9) ** 2 * rate * 0.75)
@@ -192,6 +192,6 @@ def test_bursty_islands_against_simulation() -> None:
     ]
     found = stationary_work(offers, process.mixture(), 1.0)
     assert found is not None
-    assert found.mean_s == pytest.approx(simulated.mean(), rel=0.02)
+    assert found.sample.mean == pytest.approx(simulated.mean(), rel=0.02)
     for x in (1.5, 5.5, 15.5):
         assert 1 - found.sample.at_most(x) == pytest.approx((simulated > x).mean(), rel=0.03)
