@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clustersim.analysis.controls.means import controlled_difference, deviations
+from clustersim.analysis.controls.metrics import CONTROLS
 from clustersim.analysis.metrics import is_constant, is_service
 from clustersim.analysis.sensitivity import sobol_indices
 from clustersim.analysis.statistics import (
@@ -18,7 +20,7 @@ from clustersim.analysis.steady import is_overloaded
 from clustersim.array_types import Floats
 from clustersim.seeds import Streams
 from clustersim.studies.base import POSTERIOR_MEAN
-from clustersim.studies.points import DRAW_QUANTILES, groups_by
+from clustersim.studies.points import DRAW_QUANTILES, controls_of, groups_by
 from clustersim.studies.study import Study
 
 __all__ = ["differences_table", "indices_table"]
@@ -56,9 +58,13 @@ def differences_table(
         metric, with the columns ``baseline``, ``pairs``, ``baseline_mean``, ``difference`` and
         ``relative`` with ``_low`` and ``_high`` (95 %, see
         :func:`~clustersim.analysis.statistics.paired_difference`), and ``relative_note``.
-        Differences of fleet metrics are exact.  Differences of waits and slowdowns are NaN if
-        either system is overloaded.  With draws, ``relative_draw_low`` and ``relative_draw_high``
-        are the 5th and 95th percentile over the draws.
+        If control variates are used, ``difference`` and ``relative`` are the controlled estimates,
+        and the columns ``_plain``, ``_plain_low``, ``_plain_high`` and ``_explained`` are as in
+        :func:`~clustersim.studies.points.points_table`.  Each estimate has its own controls, and
+        ``baseline_mean`` has none.  Differences of fleet metrics are exact.  Differences of
+        waits and slowdowns are NaN if either system is overloaded.  With draws,
+        ``relative_draw_low`` and ``relative_draw_high`` are the 5th and 95th percentile over the
+        draws.
     """
     others = [name for name in parameters if name != of]
     finished = runs[runs["status"] == "finished"]
@@ -115,6 +121,19 @@ def _pair(
     if is_constant(metric):
         columns |= dict.fromkeys(("relative_low", "relative_high"), found.relative)
         columns["relative_note"] = ""
+        return columns
+    if not np.isfinite(measured).all():
+        return columns
+    controls = (
+        deviations(metric, controls_of(runs.loc[both]), CONTROLS) for runs in (system, baseline)
+    )
+    best = controlled_difference(measured[0], measured[1], *controls)
+    for name, estimate in zip(("difference", "relative"), best, strict=True):
+        if estimate is not None and np.isfinite(columns[f"{name}_low"]):
+            ends = {end: columns[f"{name}{end}"] for end in ("", "_low", "_high")}
+            columns |= {f"{name}_plain{end}": value for end, value in ends.items()}
+            columns |= {name: estimate.value, f"{name}_low": estimate.low}
+            columns |= {f"{name}_high": estimate.high, f"{name}_explained": estimate.explained}
     return columns
 
 

@@ -10,14 +10,17 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.control_variates import Estimate
+from clustersim.analysis.controls.means import controlled_mean, deviations
+from clustersim.analysis.controls.metrics import CONTROLS
 from clustersim.analysis.job_statistics import CONTROL_METRICS, metric_over_jobs
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import mean_interval, quantile_interval
 from clustersim.analysis.steady import is_overloaded, is_rising
+from clustersim.array_types import Floats
 from clustersim.studies.base import POSTERIOR_MEAN
 
-__all__ = ["draw_range", "groups_by", "points_table"]
+__all__ = ["controls_of", "draw_range", "groups_by", "points_table"]
 
 DRAW_QUANTILES = (0.05, 0.95)
 
@@ -63,6 +66,9 @@ def points_table(
         means, or order statistics for a quantile.  Metrics of the fleet and the offered jobs per
         day have no interval.
 
+        A metric of jobs is controlled by the unfinished work.  Any other metric is controlled by
+        the work that arrived, the chips that were delivered or the failures (see
+        :mod:`~clustersim.analysis.controls.means`).
         If a control variate is used, ``m`` is the controlled estimate. ``m_plain``,
         ``m_plain_low`` and ``m_plain_high`` are the estimate without it, and ``m_explained`` is the
         share of the variance that it explains; otherwise these columns are empty.
@@ -136,16 +142,36 @@ def _interval(
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.inf)
     values = runs[name].to_numpy(dtype=np.float64)
     if len(values) > 1 and (found := _over_jobs(name, runs, samples)) is not None:
-        plain, best = found
-        row = _within_bounds(name, name, best or plain)
-        if best is not None:
-            row |= _within_bounds(name, f"{name}_plain", plain)
-            row[f"{name}_explained"] = best.explained
-        return row
+        return _beside(name, name, *found)
     mean, low, high = mean_interval(values)
     if len(values) == 1:
         low, high = _run_interval(name, mean, runs.iloc[0])
-    return _within_bounds(name, name, Estimate(mean, low, high))
+    return _beside(name, name, Estimate(mean, low, high), _controlled_mean(name, values, runs))
+
+
+def _beside(metric: str, column: str, plain: Estimate, best: Estimate | None) -> dict[str, float]:
+    """Return the columns of a plain estimate, or of a controlled one beside the plain one."""
+    row = _within_bounds(metric, column, best or plain)
+    if best is not None:
+        row |= _within_bounds(metric, f"{column}_plain", plain)
+        row[f"{column}_explained"] = best.explained
+    return row
+
+
+def _controlled_mean(name: str, values: Floats, runs: pd.DataFrame) -> Estimate | None:
+    """Return the mean of a metric with the controls of the runs; None without a useful one."""
+    best = controlled_mean(values, [*deviations(name, controls_of(runs), CONTROLS).values()])
+    least, most = _bounds(name)
+    return best if best is not None and least <= best.value <= most else None
+
+
+def controls_of(runs: pd.DataFrame) -> dict[str, Floats]:
+    """Return the columns of the controls of some runs, with their expectations."""
+    return {
+        str(name): runs[name].to_numpy(dtype=np.float64)
+        for name in runs
+        if str(name).partition("@")[0].removeprefix("expected_") in CONTROLS
+    }
 
 
 def _over_jobs(

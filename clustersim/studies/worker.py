@@ -26,6 +26,7 @@ from clustersim.errors import InputError
 from clustersim.scenario.platform import Platform, open_platform
 from clustersim.scenario.resolved import ResolvedScenario, offered_work_of, resolve
 from clustersim.scenario.run import run_scenario
+from clustersim.scenario.run_controls import RunControls
 from clustersim.scenario.scenario import LoadedScenario, Scenario, define_scenario
 from clustersim.simulation.load import OfferedWork
 from clustersim.simulation.result import Result
@@ -68,6 +69,7 @@ def make_run(
             **window,
             catalogue=resolved.catalogue,
             unfinished=_unfinished_work(resolved, window),
+            controls=_controls(resolved, window),
         )
         view = FleetView(resolved.platform, scenario.money, _offered_load(scenario))
         facts = fleet_facts(view, plugins=window.get("plugins", ()))
@@ -104,6 +106,19 @@ def _unfinished_work(
     before_s = unfinished_work(submit_s, offered.of_jobs(resolved.jobs))
     key = _cache_key(scenario, scheduler=True)
     return UnfinishedWork(before_s, *_stationary(*key, rate_per_s))
+
+
+def _controls(resolved: ResolvedScenario, window: Mapping[str, Any]) -> RunControls | None:
+    """Return the controls of a run; None if the measured window depends on its waits."""
+    if window.get("warm_up") == "mser-5":
+        return None
+    offered = None
+    if resolved.platform.workload is not None:
+        try:
+            offered = _offered_work(*_cache_key(resolved.scenario, scheduler=True))
+        except InputError:  # none of its jobs can run; the result gives the reason for each job
+            offered = None
+    return RunControls(resolved, offered)
 
 
 def _offered_load(scenario: Scenario) -> float:
