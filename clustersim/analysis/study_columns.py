@@ -52,8 +52,8 @@ POINTS = (
         "share",
         only=CONTROLLED,
     ),
-    Column("METRIC_draw_low", "5th percentile of its means over the draws", only=DRAWS),
-    Column("METRIC_draw_high", "95th percentile of its means over the draws", only=DRAWS),
+    Column("METRIC_draw_low", "5th percentile of the estimate over the draws", only=DRAWS),
+    Column("METRIC_draw_high", "95th percentile of the estimate over the draws", only=DRAWS),
 )
 
 

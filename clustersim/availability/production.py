@@ -317,8 +317,10 @@ def production_slips_s(productions: Sequence[Production], streams: Streams) -> l
 
 
 def slip_s(slip: DurationDistribution | None, streams: Streams, purpose: str) -> float:
-    """Draw a delay, seconds; 0 without a distribution."""
-    return 0.0 if slip is None else float(slip.quantile(streams(purpose).random(1))[0])
+    """Draw a delay, seconds, stratified over the replications; 0 without a distribution."""
+    if slip is None:
+        return 0.0
+    return float(slip.quantile(np.array([streams.stratified(purpose)]))[0])
 
 
 def with_purpose(kind: str, entries: Iterable[Entry]) -> Iterator[tuple[str, Entry]]:

@@ -18,9 +18,10 @@ from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import mean_interval, quantile_interval
 from clustersim.analysis.steady import is_overloaded, is_rising
 from clustersim.array_types import Floats
+from clustersim.notes import note
 from clustersim.studies.base import POSTERIOR_MEAN
 
-__all__ = ["controls_of", "draw_range", "groups_by", "points_table"]
+__all__ = ["changed", "controls_of", "draw_range", "groups_by", "points_table"]
 
 DRAW_QUANTILES = (0.05, 0.95)
 
@@ -73,9 +74,9 @@ def points_table(
         ``m_plain_low`` and ``m_plain_high`` are the estimate without it, and ``m_explained`` is the
         share of the variance that it explains; otherwise these columns are empty.
 
-        With draws, ``m_draw_low`` and ``m_draw_high`` are the 5th and 95th percentile of the means
-        of the draws.  They are NaN if a draw has no run at the point, for example at a value that a
-        capacity search tried for only one of the draws.
+        With draws, ``m_draw_low`` and ``m_draw_high`` are the 5th and 95th percentile of the
+        estimate over the draws (:func:`draw_range`).  They are NaN if a draw has no run at the
+        point, for example at a value that a capacity search tried for only one of the draws.
     """
     n_draws = runs.loc[runs["draw"] != POSTERIOR_MEAN, "draw"].nunique()
     rows = [
@@ -125,7 +126,8 @@ def _point(
         if n_draws and not is_constant(name):
             low, high = np.nan, np.nan
             if whole:
-                low, high = draw_range(finished, name, steady=steady)
+                estimate = row.get(name, np.nan)
+                low, high = draw_range(finished, name, estimate, samples=samples, steady=steady)
             row |= {f"{name}_draw_low": low, f"{name}_draw_high": high}
     return row
 
@@ -180,7 +182,14 @@ def _over_jobs(
     """Return the plain and the controlled estimate of a metric of jobs; None for other metrics."""
     columns = [column for column in (name, *CONTROL_METRICS) if column in runs]
     metrics = {column: runs[column].to_numpy(dtype=np.float64) for column in columns}
-    return metric_over_jobs(name, metrics, [samples.get(key, {}) for key in runs["run"]])
+    found = metric_over_jobs(name, metrics, [samples.get(key, {}) for key in runs["run"]])
+    known = find_metric(name)
+    if found is None and samples and known is not None and known.of_jobs and name == known.name:
+        note(
+            f"{name}: some runs have no value or no distribution over their jobs, so the estimate "
+            "is the mean over the replications"
+        )
+    return found
 
 
 def _within_bounds(metric: str, column: str, found: Estimate) -> dict[str, float]:
@@ -207,20 +216,73 @@ def _bounds(name: str) -> tuple[float, float]:
     return (-np.inf, np.inf) if found is None else (found.least, found.most)
 
 
-def draw_range(runs: pd.DataFrame, name: str, *, steady: bool = True) -> tuple[float, float]:
-    """Return the 5th and 95th percentile over draws of the means of a metric.
+def draw_range(
+    runs: pd.DataFrame,
+    name: str,
+    estimate: float,
+    *,
+    samples: Mapping[str, Mapping[str, Sample]] = MappingProxyType({}),
+    steady: bool = True,
+) -> tuple[float, float]:
+    """Return the 5th and 95th percentile over the draws of the estimate of a metric.
 
-    Every draw has the same replications, so the draws differ only in the coefficients.  If `steady`
-    is set, an overloaded draw counts as infinite.  Both percentiles are NaN with fewer than two
-    draws.
+    Each draw changes the estimate as much as it changes the same statistic of those replications
+    that were run with the draw.  Both use the same random numbers, so the range contains little of
+    the noise of the replications.  Changes of positive values are factors.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        Finished runs of a point.
+    name : str
+    estimate : float
+        The estimate at the posterior mean.  If there is none, the range is that of the statistics
+        of the draws.
+    samples : mapping of str to mapping of str to Sample
+        See :func:`points_table`.
+    steady : bool
+        Whether an overloaded draw counts as infinite.
+
+    Returns
+    -------
+    low, high : float
+        NaN with fewer than two draws.
     """
     endless = steady and is_service(name)
-    drawn = runs[runs["draw"] != POSTERIOR_MEAN]
-    means = [
-        np.inf if endless and is_overloaded(draw) else float(draw[name].mean())
-        for _, draw in drawn.groupby("draw", sort=True)
-    ]
-    if len(means) < 2:
+    at_mean = runs[runs["draw"] == POSTERIOR_MEAN]
+    values = []
+    for _, draw in runs[runs["draw"] != POSTERIOR_MEAN].groupby("draw", sort=True):
+        same = at_mean[at_mean["replication"].isin(draw["replication"])]
+        if endless and is_overloaded(draw) and not (len(same) and is_overloaded(same)):
+            values.append(np.inf)
+        elif len(at_mean) == 0:
+            values.append(_statistic(name, draw, samples))
+        elif len(same) == len(draw):
+            drawn, usual = (_statistic(name, each, samples) for each in (draw, same))
+            values.append(changed(estimate, drawn, usual, _bounds(name)))
+    if len(values) < 2:
         return np.nan, np.nan
-    low, high = (quantile_interval(means, q)[0] for q in DRAW_QUANTILES)
+    low, high = (quantile_interval(values, q)[0] for q in DRAW_QUANTILES)
     return low, high
+
+
+def changed(estimate: float, drawn: float, usual: float, bounds: tuple[float, float]) -> float:
+    """Return an estimate with the change from one value to another.
+
+    Examples
+    --------
+    >>> changed(10.0, 3.0, 2.0, (0.0, np.inf)), changed(10.0, 3.0, 0.0, (0.0, np.inf))
+    (15.0, 13.0)
+    """
+    least, most = bounds
+    if least >= 0 and min(estimate, drawn, usual) > 0 and np.isfinite(usual):
+        found = estimate * drawn / usual
+    else:
+        found = estimate + drawn - usual
+    return float(np.clip(found, least, most))
+
+
+def _statistic(name: str, runs: pd.DataFrame, samples: Mapping[str, Mapping[str, Sample]]) -> float:
+    """Return the plain estimate of a metric from some runs."""
+    found = _over_jobs(name, runs, samples) if len(runs) > 1 else None
+    return float(runs[name].mean()) if found is None else found[0].value
