@@ -28,6 +28,7 @@ from clustersim.analysis.warm_up import mser5, series_bins
 from clustersim.array_types import Floats
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError
+from clustersim.scenario.run_controls import RunControls
 from clustersim.simulation.result import Result
 from clustersim.units import format_duration, parse_quantity
 
@@ -88,6 +89,7 @@ def measure(
     catalogue: Catalogue | None = None,
     plugins: Sequence[str] = (),
     unfinished: UnfinishedWork | None = None,
+    controls: RunControls | None = None,
 ) -> Measured:
     """Measure the steady part of a result and the periods of its horizon.
 
@@ -108,6 +110,10 @@ def measure(
         Catalogue of the models that the jobs name; by default the built-in one.
     plugins : sequence of str
         Plugin files whose metrics are also measured.
+    unfinished : UnfinishedWork, optional
+        Unfinished work before each job.
+    controls : RunControls, optional
+        What arrived, was delivered and failed, with its expectation.
 
     Raises
     ------
@@ -130,7 +136,7 @@ def measure(
     the window.  Energy, electricity and carbon are NaN without the key ``energy``; the other
     costs are NaN without the key ``money``.
     """
-    run = MeasuredRun(result, catalogue, unfinished)
+    run = MeasuredRun(result, catalogue, unfinished, controls)
     jobs = run.submitted
     first, reached = _warm_up(jobs, warm_up)
     last = _cool_down(jobs, cool_down)

@@ -57,7 +57,14 @@ DIMENSIONS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Unit of each dimension in tables; the dimension also decides how numbers are formatted."""
-SUBJECTS = ("wait_metrics", "work_metrics", "cost_metrics", "count_metrics", "fleet_metrics")
+SUBJECTS = (
+    "wait_metrics",
+    "work_metrics",
+    "cost_metrics",
+    "count_metrics",
+    "controls.metrics",
+    "fleet_metrics",
+)
 _ENDINGS = ("_low", "_high", "_half", "_at_least", "_at_most", "_plain", "_explained")
 """Suffixes that tables append to the name of a metric."""
 _COLUMNS = (

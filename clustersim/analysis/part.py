@@ -20,6 +20,7 @@ from clustersim.catalogue import Catalogue
 from clustersim.catalogue.assumptions import assumed
 from clustersim.costs.money import MoneySpec
 from clustersim.scenario.platform import Platform
+from clustersim.scenario.run_controls import RunControls
 from clustersim.simulation.result import Result
 
 __all__ = ["FleetView", "MeasuredRun", "Part", "half_width"]
@@ -42,11 +43,14 @@ class MeasuredRun:
         Catalogue of the models that the jobs name; by default the built-in one.
     unfinished : UnfinishedWork, optional
         Unfinished work before each job, in the order of submission.
+    controls : RunControls, optional
+        Quantities with a known expectation, which control the noise of other metrics.
     """
 
     result: Result
     catalogue: Catalogue | None = None
     unfinished: UnfinishedWork | None = None
+    controls: RunControls | None = None
 
     @cached_property
     def submitted(self) -> Submitted:

@@ -52,8 +52,8 @@ POINTS = (
         "share",
         only=CONTROLLED,
     ),
-    Column("METRIC_draw_low", "5th percentile of its means over the draws", only=DRAWS),
-    Column("METRIC_draw_high", "95th percentile of its means over the draws", only=DRAWS),
+    Column("METRIC_draw_low", "5th percentile of the estimate over the draws", only=DRAWS),
+    Column("METRIC_draw_high", "95th percentile of the estimate over the draws", only=DRAWS),
 )
 
 
@@ -61,6 +61,15 @@ def _with_ends(name: str, meaning: str, what: str = "") -> Iterator[Column]:
     yield Column(name, meaning)
     for end, side in (("low", "lower"), ("high", "upper")):
         yield Column(f"{name}_{end}", f"{side} end of its 95 % interval{what}")
+
+
+def _without_control(name: str) -> Iterator[Column]:
+    yield Column(f"{name}_plain", f"{name} without the control variates", only=CONTROLLED)
+    for end, side in (("low", "lower"), ("high", "upper")):
+        text = f"{side} end of its 95 % interval"
+        yield Column(f"{name}_plain_{end}", text, only=CONTROLLED)
+    explained = "share of the variance that the control variates explain"
+    yield Column(f"{name}_explained", explained, "share", only=CONTROLLED)
 
 
 def _over_draws(name: str, only: str = DRAWS) -> Iterator[Column]:
@@ -96,6 +105,8 @@ DIFFERENCES = (
     Column("baseline_mean", "mean of the baseline"),
     *_with_ends("difference", "mean of system minus baseline"),
     *_with_ends("relative", "this difference divided by the mean of the baseline"),
+    *_without_control("difference"),
+    *_without_control("relative"),
     Column(
         "relative_note",
         "why the relative difference has no finite interval; empty if it has one",

@@ -20,7 +20,7 @@ from clustersim.topology import Cluster, Pool
 from clustersim.units import format_duration
 from clustersim.workload.distributions import Exponential
 
-__all__ = ["failures", "gang_mttf_s"]
+__all__ = ["failures", "gang_mttf_s", "is_memoryless"]
 
 _CHUNK = 512
 _LEAST_BETWEEN_S = 1.0
@@ -125,9 +125,7 @@ def _of_pool(
     """Yield the failures of a source in a pool, one event for each affected node."""
     first_node = _groups(source.of, pool)
     last_node = np.append(first_node[1:], pool.n_nodes)
-    life = source.time_to_failure
-    memoryless = isinstance(life, Exponential) and life.at_least == 0 and life.at_most is None
-    draw = _poisson if memoryless else _renewals
+    draw = _poisson if is_memoryless(source) else _renewals
     taken_out: list[NodeEvent] = []
 
     def group_gone_s() -> Floats:
@@ -148,6 +146,19 @@ def _of_pool(
                 heappush(taken_out, repair)
                 at = at._replace(end_s=found_s)
             yield at._replace(kind=NodeEventKind.SLOWDOWN, slowdown=source.slowdown)
+
+
+def is_memoryless(source: FailureSource) -> bool:
+    """Whether the components of a source do not age, so that their failures are a Poisson process.
+
+    Examples
+    --------
+    >>> from clustersim.availability.failure_spec import published_failures
+    >>> all(is_memoryless(source) for source in published_failures()["meta-llama3"])
+    True
+    """
+    life = source.time_to_failure
+    return isinstance(life, Exponential) and life.at_least == 0 and life.at_most is None
 
 
 def _groups(of: str, pool: Pool) -> Ints:

@@ -21,7 +21,16 @@ from clustersim.topology import Cluster, Pool
 from clustersim.units import SECONDS_PER_YEAR, Duration
 from clustersim.workload.distributions import DurationDistribution
 
-__all__ = ["MONTH_S", "Memory", "Production", "RateStep", "made_at", "with_purpose"]
+__all__ = [
+    "MONTH_S",
+    "Memory",
+    "Production",
+    "RateStep",
+    "made_at",
+    "production_slips_s",
+    "slip_s",
+    "with_purpose",
+]
 
 Name = Annotated[str, Field(min_length=1)]
 
@@ -163,7 +172,7 @@ def made_at(
     stop_s: Mapping[str, float],
     cluster: Cluster,
     catalogue: Catalogue,
-    streams: Streams,
+    slips_s: Sequence[float],
 ) -> dict[str, Floats]:
     """Return the time at which each produced node is complete, that is, when its last chip is made.
 
@@ -186,8 +195,8 @@ def made_at(
     cluster : Cluster
     catalogue : Catalogue
         Provides the number of HBM stacks of each chip.
-    streams : Streams
-        Provides the random numbers of the slips.
+    slips_s : sequence of float
+        Delay of the start of each production, seconds; see :func:`production_slips_s`.
 
     Returns
     -------
@@ -201,7 +210,7 @@ def made_at(
     """
     pools = {pool.name: pool for pool in cluster.pools}
     stacks = _stacks(productions, memory, pools, catalogue)
-    flow = _flow(productions, memory, stop_s, streams)
+    flow = _flow(productions, memory, stop_s, slips_s)
     groups = _order_of_service(productions, memory)
     rows = {name: [k for k, p in enumerate(productions) if p.pool == name] for name in room}
     usable = np.array([production.usable for production in productions])[:, None]
@@ -265,15 +274,12 @@ def _flow(
     productions: Sequence[Production],
     memory: Memory | None,
     stop_s: Mapping[str, float],
-    streams: Streams,
+    slips_s: Sequence[float],
 ) -> _Flow:
     """Return the rates of all foundries and of the memory supply on a common grid of times."""
     begin_s, rates, changes = [], [], [0.0]
-    for purpose, production in with_purpose("production", productions):
-        at_s = production.at
-        if production.slip is not None:
-            draw = streams(purpose).random(1)
-            at_s += float(production.slip.quantile(draw)[0])
+    for production, own_slip_s in zip(productions, slips_s, strict=True):
+        at_s = production.at + own_slip_s
         end_s = min(production.until or math.inf, stop_s.get(production.pool, math.inf))
         begin_s.append(at_s)
         rates.append(_foundry(production, at_s, end_s))
@@ -302,6 +308,19 @@ def _foundry(production: Production, at_s: float, end_s: float) -> Callable[[Flo
         return np.where((time_s >= at_s) & (time_s < end_s), full, 0.0)
 
     return rate
+
+
+def production_slips_s(productions: Sequence[Production], streams: Streams) -> list[float]:
+    """Draw the delay of the start of each production, seconds."""
+    purposes = with_purpose("production", productions)
+    return [slip_s(production.slip, streams, purpose) for purpose, production in purposes]
+
+
+def slip_s(slip: DurationDistribution | None, streams: Streams, purpose: str) -> float:
+    """Draw a delay, seconds, stratified over the replications; 0 without a distribution."""
+    if slip is None:
+        return 0.0
+    return float(slip.quantile(np.array([streams.stratified(purpose)]))[0])
 
 
 def with_purpose(kind: str, entries: Iterable[Entry]) -> Iterator[tuple[str, Entry]]:

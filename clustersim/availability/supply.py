@@ -11,7 +11,14 @@ import pandas as pd
 from pydantic import Field
 
 from clustersim.array_types import Floats
-from clustersim.availability.production import Memory, Production, made_at, with_purpose
+from clustersim.availability.production import (
+    Memory,
+    Production,
+    made_at,
+    production_slips_s,
+    slip_s,
+    with_purpose,
+)
 from clustersim.availability.site import Site, node_power_w, waits_for_room
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.catalogue.assumptions import assumed
@@ -31,7 +38,10 @@ __all__ = [
     "Embargo",
     "Retirement",
     "Supply",
+    "arrivals_s",
+    "embargoes_s",
     "nodes_over_time",
+    "room_for_production",
     "supplied",
     "without_spare_parts",
 ]
@@ -132,7 +142,7 @@ def supplied(
     """
     _check(supply, cluster)
     catalogue = load_catalogue() if catalogue is None else catalogue
-    comes_s = _comes(supply, cluster, catalogue, streams)
+    comes_s = arrivals_s(supply, cluster, catalogue, streams)
     leaves_s = _leaves(supply, cluster)
     found = []
     for pool, (comes, leaves) in enumerate(zip(comes_s, leaves_s, strict=True)):
@@ -205,19 +215,20 @@ def _absent(begin_s: float, end_s: float, pool: int, node: int, kind: NodeEventK
     return NodeEvent(begin_s, end_s, pool, node, _CAUSE_OF[kind], kind)
 
 
-def _comes(
+def arrivals_s(
     supply: Supply, cluster: Cluster, catalogue: Catalogue, streams: Streams
 ) -> list[Floats]:
     """Return, for each pool, when its nodes arrive (seconds); infinite for nodes that never do."""
     delivered: dict[str, list[float]] = {pool.name: [] for pool in cluster.pools}
-    stop_s = {pool.name: _stop_s(supply, pool.name) for pool in cluster.pools}
+    stop = embargoes_s(supply, cluster)
     for purpose, delivery in with_purpose("delivery", supply.deliveries):
-        arrivals = _arrivals(delivery, stop_s[delivery.pool], streams(purpose))
-        delivered[delivery.pool] += arrivals
-    room = _room_for_production(supply, cluster)
+        late_s = slip_s(delivery.slip, streams, purpose)
+        delivered[delivery.pool] += _arrivals(delivery, stop[delivery.pool], late_s)
+    room = room_for_production(supply, cluster)
     made = {}
     if room:
-        made = made_at(supply.production, supply.memory, room, stop_s, cluster, catalogue, streams)
+        slips_s = production_slips_s(supply.production, streams)
+        made = made_at(supply.production, supply.memory, room, stop, cluster, catalogue, slips_s)
     comes = []
     for pool in cluster.pools:
         later = np.array([*delivered[pool.name], *made.get(pool.name, ())], dtype=np.float64)
@@ -235,24 +246,24 @@ def _leaves(supply: Supply, cluster: Cluster) -> list[Floats]:
     return leaves
 
 
-def _arrivals(delivery: Delivery, stop_s: float, generator: np.random.Generator) -> list[float]:
+def _arrivals(delivery: Delivery, stop_s: float, late_s: float) -> list[float]:
     """Return the time of arrival of each delivered node, seconds; infinite if it never arrives."""
-    slip_s = 0.0
-    if delivery.slip is not None:
-        slip_s = float(delivery.slip.quantile(generator.random(1))[0])
     steps = np.arange(delivery.nodes) / delivery.nodes
-    times = delivery.at + slip_s + delivery.ramp * steps
+    times = delivery.at + late_s + delivery.ramp * steps
     times[times >= stop_s] = np.inf
     times[round(delivery.usable * delivery.nodes) :] = np.inf
     return [float(time) for time in times]
 
 
-def _stop_s(supply: Supply, pool: str) -> float:
-    """Return the time at which the first embargo stops the supply of a pool, seconds."""
-    return min((e.at for e in supply.embargoes if pool in e.pools), default=math.inf)
+def embargoes_s(supply: Supply, cluster: Cluster) -> dict[str, float]:
+    """Return the time at which the first embargo stops the supply of each pool, seconds."""
+    return {
+        pool.name: min((e.at for e in supply.embargoes if pool.name in e.pools), default=math.inf)
+        for pool in cluster.pools
+    }
 
 
-def _room_for_production(supply: Supply, cluster: Cluster) -> dict[str, int]:
+def room_for_production(supply: Supply, cluster: Cluster) -> dict[str, int]:
     """Return the number of nodes that are not delivered, for each pool with a production."""
     made = {production.pool for production in supply.production}
     return {
@@ -300,7 +311,7 @@ def _check(supply: Supply, cluster: Cluster) -> None:
     problems += [
         f"production: pool {name} has no node left to fill, because all its nodes are delivered "
         f"(cluster.pools.{name}.nodes must count all nodes that it will ever have)"
-        for name, room in _room_for_production(supply, cluster).items()
+        for name, room in room_for_production(supply, cluster).items()
         if room == 0
     ]
     if problems:

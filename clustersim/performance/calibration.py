@@ -18,7 +18,7 @@ from clustersim.array_types import Floats
 from clustersim.brief import Brief
 from clustersim.errors import InputError
 from clustersim.notes import note
-from clustersim.performance.coefficient_draw import CoefficientDraw, Key
+from clustersim.performance.coefficient_draw import CoefficientDraw, Key, stratified_normals
 from clustersim.performance.parameters import LEVELS, PARAMETERS
 from clustersim.shipped import find_file
 from clustersim.source_code import this_code
@@ -125,6 +125,9 @@ class Calibration(Brief):
     def draw(self, draws: int = 0, seed: int = 0) -> CoefficientDraw:
         """Draw consistent sets of effects from the posterior.
 
+        Single draws with the seeds 0, 1, 2, ... are stratified: the first 4, 8, 16, ... of them are
+        Latin hypercubes (:func:`~clustersim.seeds.nested_uniforms`).
+
         Parameters
         ----------
         draws : int
@@ -132,8 +135,11 @@ class Calibration(Brief):
         seed : int
             The same seed gives the same draws.
         """
-        generator = np.random.default_rng(np.random.SeedSequence([seed, draws]))
-        normal = generator.standard_normal((len(self.keys), draws or 1))
+        if draws == 0:
+            normal = stratified_normals(seed, (), len(self.keys))[:, None]
+        else:
+            generator = np.random.default_rng(np.random.SeedSequence([seed, draws]))
+            normal = generator.standard_normal((len(self.keys), draws))
         shrink = 1.0 - 1.0 / np.sqrt(1.0 + self.strength)
         normal -= self.basis @ (shrink[:, None] * (self.basis.T @ normal))
         values = self.spreads[:, None] * (self.centre[:, None] + self.overdispersion * normal)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import special
 
 from clustersim.array_types import Floats
 from clustersim.brief import Brief
@@ -15,8 +16,17 @@ from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.memory_rules import MemoryRules, memory_rules
 from clustersim.performance.parameters import LEVELS, PARAMETERS, Parameter
 from clustersim.performance.stacks import default_stack, product_of
+from clustersim.seeds import nested_uniforms
 
-__all__ = ["UNKNOWN", "CoefficientDraw", "Key", "is_unknown", "labels_of"]
+__all__ = [
+    "UNKNOWN",
+    "CoefficientDraw",
+    "Key",
+    "is_unknown",
+    "labels_of",
+    "stratified_normals",
+    "stratified_uniforms",
+]
 
 
 Key = tuple[str, str, str]
@@ -27,6 +37,8 @@ UNKNOWN = "unknown"
 """Label of a stack or source that is not named; no measurement has this label."""
 UNMEASURED = 0.5
 """Spread of unmeasured chips around their architecture, divided by the spread of architectures."""
+_STRATIFIED = 1024
+"""Number of draws that are stratified."""
 RELATIVES = {"hopper-h20": "hopper"}
 """Chip families without measurements, each mapped to the architecture of which it is a reduced
 version."""
@@ -64,6 +76,29 @@ def labels_of(
     combined = f"{own} {product} {number}"
     measured = f"{source or UNKNOWN} {family} {number}"
     return ("", family, accelerator.name, product, stack or UNKNOWN, combined, measured)
+
+
+def stratified_normals(number: int, key: tuple[int, ...], count: int = 1) -> Floats:
+    """Return standard normal numbers of one draw, stratified over the numbers of the draws.
+
+    Parameters
+    ----------
+    number : int
+        Number of the draw.  Draws from number 1,024 on are independent of all others.
+    key : tuple of int
+        Identifies what is drawn.
+    count : int
+        Length of the result.
+    """
+    return np.asarray(special.ndtri(stratified_uniforms(number, key, count)))
+
+
+def stratified_uniforms(number: int, key: tuple[int, ...], count: int = 1) -> Floats:
+    """Return uniform numbers of one draw; see :func:`stratified_normals`."""
+    if number >= _STRATIFIED:
+        return np.random.default_rng(np.random.SeedSequence([number, *key])).random(count)
+    generator = np.random.default_rng(np.random.SeedSequence([*key]))
+    return nested_uniforms(generator, number + 1, count)[:, number]
 
 
 def is_unknown(level: str, label: str) -> bool:
@@ -205,6 +240,9 @@ class CoefficientDraw(Brief):
             return 0.0
         if key not in self._drawn:
             number = zlib.crc32("\t".join(key).encode())
+            if self.draws == 0:
+                self._drawn[key] = spread * float(stratified_normals(self.seed, (number,))[0])
+                return self._drawn[key]
             generator = np.random.default_rng(np.random.SeedSequence([self.seed, number]))
-            self._drawn[key] = spread * generator.standard_normal(self.draws or None)
+            self._drawn[key] = spread * generator.standard_normal(self.draws)
         return self._drawn[key]

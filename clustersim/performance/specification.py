@@ -8,6 +8,7 @@ import numpy as np
 
 from clustersim.array_types import Floats
 from clustersim.catalogue import Accelerator
+from clustersim.performance.coefficient_draw import stratified_uniforms
 
 __all__ = ["RANGED", "draw_accelerator", "draw_between"]
 
@@ -27,14 +28,25 @@ def draw_between(
     -------
     array, shape (draws,)
     """
-    number = zlib.crc32(f"{name}\t{field.split('.')[0]}".encode())
-    generator = np.random.default_rng(np.random.SeedSequence([seed, number]))
+    generator = np.random.default_rng(np.random.SeedSequence([seed, _number(name, field)]))
     low, high = limits
     return low + (high - low) * generator.random(draws)
 
 
+def _number(name: str, field: str) -> int:
+    return zlib.crc32(f"{name}\t{field.split('.')[0]}".encode())
+
+
+def _share(name: str, field: str, number: int) -> float:
+    """Return where a value lies between its limits in a draw, stratified over the draws."""
+    return float(stratified_uniforms(number, (_number(name, field),))[0])
+
+
 def draw_accelerator(accelerator: Accelerator, seed: int) -> Accelerator:
     """Draw one specification of a hypothetical chip; any other chip is returned unchanged.
+
+    The specifications with the seeds 0, 1, 2, ... are stratified; see
+    :meth:`~clustersim.performance.Calibration.draw`.
 
     Examples
     --------
@@ -47,8 +59,8 @@ def draw_accelerator(accelerator: Accelerator, seed: int) -> Accelerator:
     if not accelerator.hypothetical:
         return accelerator
     drawn = {
-        field: float(draw_between(accelerator.name, field, limits, seed, 1)[0])
-        for field, limits in accelerator.ranges.items()
+        field: low + (high - low) * _share(accelerator.name, field, seed)
+        for field, (low, high) in accelerator.ranges.items()
     }
     peaks = {
         field.removeprefix("peak_flops."): value

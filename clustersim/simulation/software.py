@@ -212,7 +212,8 @@ def _date_s(port: Port, streams: Streams) -> float:
         return math.inf
     slip_s = 0.0
     if port.slip is not None:
-        slip_s = float(port.slip.quantile(streams(f"slip of port {port.name}").random(1))[0])
+        chance = streams.stratified(f"slip of port {port.name}")
+        slip_s = float(port.slip.quantile(np.array([chance]))[0])
     return float(port.at) + slip_s
 
 

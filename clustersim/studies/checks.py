@@ -61,6 +61,13 @@ def _check_path(spec: StudySpec) -> Iterator[str]:
         yield "set: plugins cannot be set; list them under `plugins` of the study, or use --plugins"
     if spec.draws and "performance.draw" in paths:
         yield "draws: performance.draw is already a parameter; remove one of them"
+    counted = spec.replications
+    least = counted if isinstance(counted, int) else counted.least
+    if spec.draws > least and spec.capacity is None:
+        yield (
+            f"draws: must be at most the number of replications ({least}), because replication k "
+            f"is repeated with draw k, found {spec.draws}"
+        )
     if not paths and spec.capacity is None:
         yield "parameters: nothing varies; use `clustersim run` for a single scenario"
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from clustersim.analysis.metrics import is_constant, is_service
+from clustersim.analysis.control_variates import jackknife, jackknife_log
+from clustersim.analysis.controls.means import controlled_difference, deviations
+from clustersim.analysis.controls.metrics import CONTROLS
+from clustersim.analysis.metrics import find_metric, is_constant, is_service
+from clustersim.analysis.samples import Pooled, Sample
 from clustersim.analysis.sensitivity import sobol_indices
 from clustersim.analysis.statistics import (
     paired_difference,
@@ -18,10 +23,12 @@ from clustersim.analysis.steady import is_overloaded
 from clustersim.array_types import Floats
 from clustersim.seeds import Streams
 from clustersim.studies.base import POSTERIOR_MEAN
-from clustersim.studies.points import DRAW_QUANTILES, groups_by
+from clustersim.studies.points import DRAW_QUANTILES, changed, controls_of, groups_by
 from clustersim.studies.study import Study
 
 __all__ = ["differences_table", "indices_table"]
+
+Samples = Mapping[str, Mapping[str, Sample]]
 
 
 def differences_table(
@@ -31,6 +38,7 @@ def differences_table(
     of: str,
     baseline: Any,
     metrics: Sequence[str],
+    samples: Samples = MappingProxyType({}),
     steady: bool = True,
 ) -> pd.DataFrame:
     """Compare the values of a parameter with a baseline value under common random numbers.
@@ -46,6 +54,8 @@ def differences_table(
     baseline : object
         The value with which the other values are compared.
     metrics : sequence of str
+    samples : mapping of str to mapping of str to Sample
+        See :func:`~clustersim.studies.points.points_table`.
     steady : bool
         See :func:`~clustersim.studies.points.points_table`.
 
@@ -56,9 +66,16 @@ def differences_table(
         metric, with the columns ``baseline``, ``pairs``, ``baseline_mean``, ``difference`` and
         ``relative`` with ``_low`` and ``_high`` (95 %, see
         :func:`~clustersim.analysis.statistics.paired_difference`), and ``relative_note``.
-        Differences of fleet metrics are exact.  Differences of waits and slowdowns are NaN if
-        either system is overloaded.  With draws, ``relative_draw_low`` and ``relative_draw_high``
-        are the 5th and 95th percentile over the draws.
+        A quantile of jobs is that over the jobs of all pairs, as in the table of points, with
+        intervals from the jackknife over the pairs.  ``baseline_mean`` is then the quantile of the
+        baseline.
+        If control variates are used, ``difference`` and ``relative`` are the controlled estimates,
+        and the columns ``_plain``, ``_plain_low``, ``_plain_high`` and ``_explained`` are as in
+        :func:`~clustersim.studies.points.points_table`.  Each estimate has its own controls, and
+        ``baseline_mean`` has none.  Differences of fleet metrics are exact.  Differences of
+        waits and slowdowns are NaN if either system is overloaded.  With draws,
+        ``relative_draw_low`` and ``relative_draw_high`` are the 5th and 95th percentile over the
+        draws; see :func:`~clustersim.studies.points.draw_range`.
     """
     others = [name for name in parameters if name != of]
     finished = runs[runs["status"] == "finished"]
@@ -72,29 +89,40 @@ def differences_table(
                 continue
             compared = {**values, "system": system, "baseline": baseline}
             rows += [
-                {**compared, "metric": metric, **_pairs(members, reference, metric, steady=steady)}
+                {
+                    **compared,
+                    "metric": metric,
+                    **_pairs(members, reference, metric, samples, steady=steady),
+                }
                 for metric in metrics
             ]
     return pd.DataFrame(rows)
 
 
 def _pairs(
-    system: pd.DataFrame, baseline: pd.DataFrame, metric: str, *, steady: bool
+    system: pd.DataFrame, baseline: pd.DataFrame, metric: str, samples: Samples, *, steady: bool
 ) -> dict[str, Any]:
     """Return the difference at the posterior mean, and the relative range over the draws."""
-    columns: dict[str, Any] = {}
+    # A draw of the design may repeat another one.
+    ours, theirs = (
+        {
+            draw: runs[runs["draw"] == draw].drop_duplicates("run").set_index("replication")
+            for draw in runs["draw"].astype(int).unique().tolist()
+        }
+        for runs in (system, baseline)
+    )
+    at_mean = ours[POSTERIOR_MEAN], theirs[POSTERIOR_MEAN]
+    columns = _pair(at_mean[0], at_mean[1], metric, samples, steady=steady)
     relatives = []
-    for draw in sorted({POSTERIOR_MEAN, *system["draw"]} & {POSTERIOR_MEAN, *baseline["draw"]}):
-        # A draw of the design may repeat another one.
-        ours, theirs = (
-            runs[runs["draw"] == draw].drop_duplicates("run").set_index("replication")
-            for runs in (system, baseline)
+    for draw in sorted({*ours} & {*theirs} - {POSTERIOR_MEAN}):
+        drawn = ours[draw], theirs[draw]
+        usual = [own[own.index.isin(drawn[0].index)] for own in at_mean]
+        found, same = (
+            1.0 + _pair(one, other, metric, samples, steady=steady)["relative"]
+            for one, other in (drawn, usual)
         )
-        pair = _pair(ours, theirs, metric, steady=steady)
-        if draw == POSTERIOR_MEAN:
-            columns = pair
-        else:
-            relatives.append(pair["relative"])
+        ratio = changed(1.0 + columns["relative"], found, same, (0.0, np.inf))
+        relatives.append(ratio - 1.0)
     if len(relatives) > 1:
         ends = (quantile_interval(relatives, q)[0] for q in DRAW_QUANTILES)
         columns |= dict(zip(("relative_draw_low", "relative_draw_high"), ends, strict=True))
@@ -102,7 +130,7 @@ def _pairs(
 
 
 def _pair(
-    system: pd.DataFrame, baseline: pd.DataFrame, metric: str, *, steady: bool
+    system: pd.DataFrame, baseline: pd.DataFrame, metric: str, samples: Samples, *, steady: bool
 ) -> dict[str, Any]:
     both = system.index.intersection(baseline.index)
     measured: list[Floats] = []
@@ -115,6 +143,54 @@ def _pair(
     if is_constant(metric):
         columns |= dict.fromkeys(("relative_low", "relative_high"), found.relative)
         columns["relative_note"] = ""
+        return columns
+    if not np.isfinite(measured).all():
+        return columns
+    if (pooled := _pooled(system.loc[both], baseline.loc[both], metric, samples)) is not None:
+        return columns | pooled
+    controls = (
+        deviations(metric, controls_of(runs.loc[both]), CONTROLS) for runs in (system, baseline)
+    )
+    best = controlled_difference(measured[0], measured[1], *controls)
+    for name, estimate in zip(("difference", "relative"), best, strict=True):
+        if estimate is not None and np.isfinite(columns[f"{name}_low"]):
+            ends = {end: columns[f"{name}{end}"] for end in ("", "_low", "_high")}
+            columns |= {f"{name}_plain{end}": value for end, value in ends.items()}
+            columns |= {name: estimate.value, f"{name}_low": estimate.low}
+            columns |= {f"{name}_high": estimate.high, f"{name}_explained": estimate.explained}
+    return columns
+
+
+def _pooled(
+    system: pd.DataFrame, baseline: pd.DataFrame, metric: str, samples: Samples
+) -> dict[str, Any] | None:
+    """Return the difference of a quantile over the jobs of all pairs; None for other metrics."""
+    known = find_metric(metric)
+    if known is None or known.of_jobs is None or metric != known.name or len(system) < 2:
+        return None
+    quantity, q = known.of_jobs
+    both = [[samples.get(key, {}) for key in runs["run"]] for runs in (system, baseline)]
+    if q is None or not all(quantity in run for runs in both for run in runs):
+        return None
+    ours, theirs = (Pooled([run[quantity] for run in runs]).quantiles(q) for runs in both)
+    value, low, high = (float(end) for end in jackknife(ours - theirs))
+    columns: dict[str, Any] = {"baseline_mean": float(theirs[0]), "relative_note": ""}
+    columns |= {"difference": value, "difference_low": low, "difference_high": high}
+    if not (ours > 0).all() or not (theirs > 0).all():
+        ratio = float(ours[0] / theirs[0]) - 1.0 if theirs[0] > 0 else np.nan
+        note = f"without 1 of {len(system)} pairs, a quantile is 0" if theirs[0] > 0 else ""
+        ends = (-np.inf, np.inf) if theirs[0] > 0 else (np.nan, np.nan)
+        if not ours.any() and not theirs.any():
+            ratio, ends = 0.0, (0.0, 0.0)
+        columns |= {"relative": ratio, "relative_low": ends[0], "relative_high": ends[1]}
+        return columns | {"relative_note": note}
+    found = jackknife_log(ours / theirs)
+    if not np.isfinite(found.high):
+        columns["relative_note"] = "the interval of the ratio spans more than a factor of 1,000"
+    columns |= {
+        f"relative{end}": number - 1.0
+        for end, number in (("", found.value), ("_low", found.low), ("_high", found.high))
+    }
     return columns
 
 

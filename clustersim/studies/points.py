@@ -10,14 +10,18 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.control_variates import Estimate
+from clustersim.analysis.controls.means import controlled_mean, deviations
+from clustersim.analysis.controls.metrics import CONTROLS
 from clustersim.analysis.job_statistics import metric_over_jobs
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import mean_interval, quantile_interval
 from clustersim.analysis.steady import is_overloaded, is_rising
+from clustersim.array_types import Floats
+from clustersim.notes import note
 from clustersim.studies.base import POSTERIOR_MEAN
 
-__all__ = ["draw_range", "groups_by", "points_table"]
+__all__ = ["changed", "controls_of", "draw_range", "groups_by", "points_table"]
 
 DRAW_QUANTILES = (0.05, 0.95)
 
@@ -63,13 +67,16 @@ def points_table(
         means, or order statistics for a quantile.  Metrics of the fleet and the offered jobs per
         day have no interval.
 
+        A metric of jobs is controlled by the unfinished work.  Any other metric is controlled by
+        the work that arrived, the chips that were delivered or the failures (see
+        :mod:`~clustersim.analysis.controls.means`).
         If a control variate is used, ``m`` is the controlled estimate. ``m_plain``,
         ``m_plain_low`` and ``m_plain_high`` are the estimate without it, and ``m_explained`` is the
         share of the variance that it explains; otherwise these columns are empty.
 
-        With draws, ``m_draw_low`` and ``m_draw_high`` are the 5th and 95th percentile of the means
-        of the draws.  They are NaN if a draw has no run at the point, for example at a value that a
-        capacity search tried for only one of the draws.
+        With draws, ``m_draw_low`` and ``m_draw_high`` are the 5th and 95th percentile of the
+        estimate over the draws (:func:`draw_range`).  They are NaN if a draw has no run at the
+        point, for example at a value that a capacity search tried for only one of the draws.
     """
     n_draws = runs.loc[runs["draw"] != POSTERIOR_MEAN, "draw"].nunique()
     rows = [
@@ -119,7 +126,8 @@ def _point(
         if n_draws and not is_constant(name):
             low, high = np.nan, np.nan
             if whole:
-                low, high = draw_range(finished, name, steady=steady)
+                estimate = row.get(name, np.nan)
+                low, high = draw_range(finished, name, estimate, samples=samples, steady=steady)
             row |= {f"{name}_draw_low": low, f"{name}_draw_high": high}
     return row
 
@@ -136,16 +144,36 @@ def _interval(
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.inf)
     values = runs[name].to_numpy(dtype=np.float64)
     if len(values) > 1 and (found := _over_jobs(name, runs, samples)) is not None:
-        plain, best = found
-        row = _within_bounds(name, name, best or plain)
-        if best is not None:
-            row |= _within_bounds(name, f"{name}_plain", plain)
-            row[f"{name}_explained"] = best.explained
-        return row
+        return _beside(name, name, *found)
     mean, low, high = mean_interval(values)
     if len(values) == 1:
         low, high = _run_interval(name, mean, runs.iloc[0])
-    return _within_bounds(name, name, Estimate(mean, low, high))
+    return _beside(name, name, Estimate(mean, low, high), _controlled_mean(name, values, runs))
+
+
+def _beside(metric: str, column: str, plain: Estimate, best: Estimate | None) -> dict[str, float]:
+    """Return the columns of a plain estimate, or of a controlled one beside the plain one."""
+    row = _within_bounds(metric, column, best or plain)
+    if best is not None:
+        row |= _within_bounds(metric, f"{column}_plain", plain)
+        row[f"{column}_explained"] = best.explained
+    return row
+
+
+def _controlled_mean(name: str, values: Floats, runs: pd.DataFrame) -> Estimate | None:
+    """Return the mean of a metric with the controls of the runs; None without a useful one."""
+    best = controlled_mean(values, [*deviations(name, controls_of(runs), CONTROLS).values()])
+    least, most = _bounds(name)
+    return best if best is not None and least <= best.value <= most else None
+
+
+def controls_of(runs: pd.DataFrame) -> dict[str, Floats]:
+    """Return the columns of the controls of some runs, with their expectations."""
+    return {
+        str(name): runs[name].to_numpy(dtype=np.float64)
+        for name in runs
+        if str(name).partition("@")[0].removeprefix("expected_") in CONTROLS
+    }
 
 
 def _over_jobs(
@@ -153,7 +181,14 @@ def _over_jobs(
 ) -> tuple[Estimate, Estimate | None] | None:
     """Return the plain and the controlled estimate of a metric of jobs; None for other metrics."""
     values = runs[name].to_numpy(dtype=np.float64)
-    return metric_over_jobs(name, values, [samples.get(key, {}) for key in runs["run"]])
+    found = metric_over_jobs(name, values, [samples.get(key, {}) for key in runs["run"]])
+    known = find_metric(name)
+    if found is None and samples and known is not None and known.of_jobs and name == known.name:
+        note(
+            f"{name}: some runs have no value or no distribution over their jobs, so the estimate "
+            "is the mean over the replications"
+        )
+    return found
 
 
 def _within_bounds(metric: str, column: str, found: Estimate) -> dict[str, float]:
@@ -180,20 +215,73 @@ def _bounds(name: str) -> tuple[float, float]:
     return (-np.inf, np.inf) if found is None else (found.least, found.most)
 
 
-def draw_range(runs: pd.DataFrame, name: str, *, steady: bool = True) -> tuple[float, float]:
-    """Return the 5th and 95th percentile over draws of the means of a metric.
+def draw_range(
+    runs: pd.DataFrame,
+    name: str,
+    estimate: float,
+    *,
+    samples: Mapping[str, Mapping[str, Sample]] = MappingProxyType({}),
+    steady: bool = True,
+) -> tuple[float, float]:
+    """Return the 5th and 95th percentile over the draws of the estimate of a metric.
 
-    Every draw has the same replications, so the draws differ only in the coefficients.  If `steady`
-    is set, an overloaded draw counts as infinite.  Both percentiles are NaN with fewer than two
-    draws.
+    Each draw changes the estimate as much as it changes the same statistic of those replications
+    that were run with the draw.  Both use the same random numbers, so the range contains little of
+    the noise of the replications.  Changes of positive values are factors.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        Finished runs of a point.
+    name : str
+    estimate : float
+        The estimate at the posterior mean.  If there is none, the range is that of the statistics
+        of the draws.
+    samples : mapping of str to mapping of str to Sample
+        See :func:`points_table`.
+    steady : bool
+        Whether an overloaded draw counts as infinite.
+
+    Returns
+    -------
+    low, high : float
+        NaN with fewer than two draws.
     """
     endless = steady and is_service(name)
-    drawn = runs[runs["draw"] != POSTERIOR_MEAN]
-    means = [
-        np.inf if endless and is_overloaded(draw) else float(draw[name].mean())
-        for _, draw in drawn.groupby("draw", sort=True)
-    ]
-    if len(means) < 2:
+    at_mean = runs[runs["draw"] == POSTERIOR_MEAN]
+    values = []
+    for _, draw in runs[runs["draw"] != POSTERIOR_MEAN].groupby("draw", sort=True):
+        same = at_mean[at_mean["replication"].isin(draw["replication"])]
+        if endless and is_overloaded(draw) and not (len(same) and is_overloaded(same)):
+            values.append(np.inf)
+        elif len(at_mean) == 0:
+            values.append(_statistic(name, draw, samples))
+        elif len(same) == len(draw):
+            drawn, usual = (_statistic(name, each, samples) for each in (draw, same))
+            values.append(changed(estimate, drawn, usual, _bounds(name)))
+    if len(values) < 2:
         return np.nan, np.nan
-    low, high = (quantile_interval(means, q)[0] for q in DRAW_QUANTILES)
+    low, high = (quantile_interval(values, q)[0] for q in DRAW_QUANTILES)
     return low, high
+
+
+def changed(estimate: float, drawn: float, usual: float, bounds: tuple[float, float]) -> float:
+    """Return an estimate with the change from one value to another.
+
+    Examples
+    --------
+    >>> changed(10.0, 3.0, 2.0, (0.0, np.inf)), changed(10.0, 3.0, 0.0, (0.0, np.inf))
+    (15.0, 13.0)
+    """
+    least, most = bounds
+    if least >= 0 and min(estimate, drawn, usual) > 0 and np.isfinite(usual):
+        found = estimate * drawn / usual
+    else:
+        found = estimate + drawn - usual
+    return float(np.clip(found, least, most))
+
+
+def _statistic(name: str, runs: pd.DataFrame, samples: Mapping[str, Mapping[str, Sample]]) -> float:
+    """Return the plain estimate of a metric from some runs."""
+    found = _over_jobs(name, runs, samples) if len(runs) > 1 else None
+    return float(runs[name].mean()) if found is None else found[0].value

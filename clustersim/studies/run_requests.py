@@ -62,7 +62,7 @@ def run_requests(spec: StudySpec, base: Base, points: Sequence[Point]) -> list[R
 
 @dataclass(slots=True)
 class FixedRequest:
-    """All draws and replications of a point."""
+    """All replications of a point, and one run for each draw."""
 
     base: Base
     changes: Mapping[str, Any]
@@ -79,7 +79,7 @@ class FixedRequest:
 
     def at_least(self) -> int:
         """See :meth:`RunRequest.at_least`."""
-        return (self.draws + 1) * self.replications
+        return self.draws + self.replications
 
     def at_most(self) -> int:
         """See :meth:`RunRequest.at_most`."""
@@ -91,8 +91,7 @@ class SequentialRequest:
     """Replications of a point until the interval of a metric is narrow enough.
 
     This is the sequential procedure of Law, "Simulation Modeling and Analysis", section 9.4.1,
-    applied at the posterior mean to the interval that the table of points shows.  Each draw gets
-    the same number of replications.
+    applied at the posterior mean to the interval that the table of points shows.
     """
 
     base: Base
@@ -137,17 +136,17 @@ class SequentialRequest:
 
     def at_least(self) -> int:
         """See :meth:`RunRequest.at_least`."""
-        return (self.draws + 1) * self.rule.least
+        return self.draws + self.rule.least
 
     def at_most(self) -> int:
         """See :meth:`RunRequest.at_most`."""
-        return (self.draws + 1) * self.rule.at_most
+        return self.draws + self.rule.at_most
 
 
 def _all_runs(point: PointRuns, draws: int, replications: int) -> list[Run]:
-    return [
-        point.run(draw, k) for draw in range(POSTERIOR_MEAN, draws) for k in range(replications)
-    ]
+    """Return the replications at the posterior mean, then replication k with draw k."""
+    at_mean = [point.run(POSTERIOR_MEAN, k) for k in range(replications)]
+    return [*at_mean, *(point.run(draw, draw) for draw in range(draws))]
 
 
 def _metric(outcome: Outcome, name: str) -> float:

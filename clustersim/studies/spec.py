@@ -361,7 +361,9 @@ class StudySpec(FileModel):
         0,
         ge=0,
         le=10_000,
-        description="number of coefficient draws from the posterior at every point",
+        description="number of coefficient draws from the posterior at every point: replication k "
+        "is repeated with draw k, so there must be as many replications; in a capacity search, "
+        "every draw has all replications",
     )
     replications: Annotated[int, Field(strict=True)] | Replications = 5
     window: Window = Window()

@@ -157,6 +157,7 @@ class StudyResult(Brief):
             of=compare.of,
             baseline=column_value(compare.baseline),
             metrics=compare.metrics or self.study.spec.metrics,
+            samples=self.samples,
             steady=self.steady,
         )
 

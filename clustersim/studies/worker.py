@@ -30,6 +30,7 @@ from clustersim.errors import InputError
 from clustersim.scenario.platform import Platform, open_platform
 from clustersim.scenario.resolved import ResolvedScenario, offered_work_of, resolve
 from clustersim.scenario.run import run_scenario
+from clustersim.scenario.run_controls import RunControls
 from clustersim.scenario.scenario import LoadedScenario, Scenario, define_scenario
 from clustersim.simulation.load import OfferedWork
 from clustersim.simulation.result import Result
@@ -72,6 +73,7 @@ def make_run(
             **window,
             catalogue=resolved.catalogue,
             unfinished=_unfinished_work(resolved, window),
+            controls=_controls(resolved, window),
         )
         view = FleetView(resolved.platform, scenario.money, _offered_load(scenario))
         facts = fleet_facts(view, plugins=window.get("plugins", ()))
@@ -109,6 +111,19 @@ def _unfinished_work(
     stationary, mean_square_s2 = _stationary(*_cache_key(scenario, scheduler=True), rate_per_s)
     before_s = {speed: unfinished_work(submit_s, work_s / speed, island) for speed in stationary}
     return UnfinishedWork(before_s, stationary, work_s, mean_square_s2)
+
+
+def _controls(resolved: ResolvedScenario, window: Mapping[str, Any]) -> RunControls | None:
+    """Return the controls of a run; None if the measured window depends on its waits."""
+    if window.get("warm_up") == "mser-5":
+        return None
+    offered = None
+    if resolved.platform.workload is not None:
+        try:
+            offered = _offered_work(*_cache_key(resolved.scenario, scheduler=True))
+        except InputError:  # none of its jobs can run; the result gives the reason for each job
+            offered = None
+    return RunControls(resolved, offered)
 
 
 def _offered_load(scenario: Scenario) -> float:

@@ -35,6 +35,35 @@ WHOLE = RESULT.summary.iloc[0]
 Values = dict[str, float]
 
 
+class Known:
+    """Controls of a run with made-up values."""
+
+    def delivered_flop_per_s(self, begin_s: float, end_s: float) -> tuple[float, float]:
+        return begin_s + 1, end_s + 2
+
+    def failures_per_day(self, begin_s: float, end_s: float) -> tuple[float, float]:
+        return begin_s + 3, end_s + 4
+
+    def arrived_load(
+        self, first: int, last: int, begin_s: float, end_s: float
+    ) -> tuple[float, float]:
+        return first + begin_s, last + end_s
+
+
+def controls(begin_s: float, end_s: float, first: int, last: int) -> Values:
+    return {
+        "delivered_flop_per_s": begin_s + 1,
+        "expected_delivered_flop_per_s": end_s + 2,
+        "failures_per_day": begin_s + 3,
+        "expected_failures_per_day": end_s + 4,
+        "arrived_load": first + begin_s,
+        "expected_arrived_load": last + end_s,
+    }
+
+
+KNOWN: Any = Known()
+
+
 def shared(begin: float, end: float, of: Mapping[str, Any], first: str, last: str) -> float:
     """Seconds that a row and a stretch of time have in common."""
     return max(0.0, min(end, of[last]) - max(begin, of[first]))
@@ -180,6 +209,7 @@ def of_window(first: int, last: int) -> Values:
         "never_runnable": 0.0,
         "backlog_growth": backlog_growth(begin, end, held),
         "relaxation_times": (end - begin) / RELAXATION_S,
+        **controls(begin, end, first, last),
     }
 
 
@@ -213,7 +243,12 @@ def test_every_metric_of_a_window() -> None:
     stationary = StationaryWork(Sample.of([7.0]), RELAXATION_S)
     unfinished = UnfinishedWork({1.0: numbers}, {1.0: stationary}, numbers / 2, 5.0)
     found = measure(
-        RESULT, warm_up=0.2, cool_down=0.1, catalogue=FLEET.catalogue, unfinished=unfinished
+        RESULT,
+        warm_up=0.2,
+        cool_down=0.1,
+        catalogue=FLEET.catalogue,
+        unfinished=unfinished,
+        controls=KNOWN,
     ).metrics
     expected = of_window(first, last)
     ends = ("_half", "_at_least", "_at_most")  # by the statistics of one run
@@ -230,9 +265,11 @@ def test_every_metric_of_a_window() -> None:
 @pytest.mark.parametrize("period", [1, 2])
 def test_every_metric_of_a_period(period: int) -> None:
     begin, end = (period - 1) * HORIZON_S / 2, period * HORIZON_S / 2
-    found = measure(RESULT, periods=2, catalogue=FLEET.catalogue).metrics
+    found = measure(RESULT, periods=2, catalogue=FLEET.catalogue, controls=KNOWN).metrics
     jobs = [job for job in JOBS if begin <= job["submit_s"] < end]
-    expected = {**of_jobs(jobs), **of_time(begin, end)}
+    places = [k for k, job in enumerate(JOBS) if begin <= job["submit_s"] < end]
+    of_controls = controls(begin, end, places[0], places[-1] + 1)
+    expected = {**of_jobs(jobs), **of_time(begin, end), **of_controls}
     for name in ("energy_j", "electricity_cny", "carbon_kg", "cost_cny"):
         expected[name] = sum(row[name] for row in COSTS if begin <= row["begin_s"] < end)
     # Of the second day more than 5 % still wait at the horizon: the percentile is not known.

@@ -128,7 +128,7 @@ ASSUMED: dict[str, tuple[dict[str, Any], str]] = {
         f"{FLOP}.910b@1",
     ),
     "date of software": ({"software__ports__language on SeedChip__at": "300 d"},
-                         f"{FLOP}.seedchip@3"),
+                         f"{FLOP}.seedchip@4"),
     "rate of failures": ({"failures__rate": 100}, "ettr"),
     "storage of checkpoints": ({"failures__checkpoints__storage": "10 GB/s"}, "ettr"),
     "restart": ({"failures__checkpoints__restart": "2 d"}, "ettr"),

@@ -78,7 +78,7 @@ CHANGES: dict[str, tuple[dict[str, Any], int]] = {
         {"parameters": {"workload.load": [0.5, 0.7], "scheduler.policy": ["fcfs", "sjf"]}},
         4,
     ),
-    "a draws' draw": ({"draws": 1}, 4),
+    "a draws' draw": ({"draws": 1}, 2),
     "what is measured": ({"window": {"warm_up": 0.3}}, 4),
     "the seed": ({"base": {**QUEUE, "seed": 6}}, 4),
     "a name in the scenario": ({"base": {**QUEUE, "name": "n", "description": "d"}}, 0),

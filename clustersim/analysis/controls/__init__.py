@@ -1,0 +1,1 @@
+"""Control variates of a run whose expectation is known: what arrived, was delivered and failed."""
