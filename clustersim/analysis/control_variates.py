@@ -34,7 +34,6 @@ __all__ = [
     "Estimates",
     "controlled",
     "jackknife",
-    "jackknife_log",
     "mean_estimate",
 ]
 
@@ -43,8 +42,7 @@ LEAST_REPLICATIONS = 6
 FAR = math.log(1000.0)
 """An end that is at least this far from the value on the logarithmic scale is not stated."""
 LEAST_EXPLAINED = 0.5
-"""Smallest share of the variance of replications that are left out, one at a time, that a
-regression on the others must predict for the control variate to be used."""
+"""Smallest share of the variance (adjusted) that control variates must explain to be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,21 +119,21 @@ class Estimates:
             self.freedom,
         )
 
-    def exponential(self) -> Estimates:
-        """Return the estimates of positive statistics from those of their logarithms.
+    def positive(self) -> Estimates:
+        """Return the estimates with intervals that are symmetric on a logarithmic scale.
 
-        An interval is not finite if an end is more than a factor of 1,000 away from the statistic,
-        because such an interval says nothing.
+        The error of the logarithm is the relative error of the statistic (delta method).  An
+        interval stays as it is if the statistic is not positive.  It is not finite if an end is
+        more than a factor of 1,000 away from the statistic, because such an interval says nothing.
         """
-        far = ~((self.value - self.low < FAR) & (self.high - self.value < FAR))
-        with np.errstate(over="ignore"):
-            value, low, high = np.exp(self.value), np.exp(self.low), np.exp(self.high)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            change = (self.high - self.value) / self.value
+            low, high = self.value * np.exp(-change), self.value * np.exp(change)
+        far = ~(change < FAR)
+        low, high = np.where(far, -np.inf, low), np.where(far, np.inf, high)
+        above = self.value > 0
         return replace(
-            self,
-            value=value,
-            low=np.where(far, -np.inf, low),
-            high=np.where(far, np.inf, high),
-            influence=value * self.influence,
+            self, low=np.where(above, low, self.low), high=np.where(above, high, self.high)
         )
 
     def where(self, chosen: Bools, other: Estimates) -> Estimates:
@@ -168,42 +166,13 @@ def mean_estimate(values: Floats, *, level: float = 0.95) -> Estimate:
     return Estimate(mean, low, high, 0.0, tuple(map(float, parts)), freedom)
 
 
-def jackknife_log(values: Floats, *, level: float = 0.95) -> Estimate:
-    """Return a positive statistic with its interval, which is symmetric on a logarithmic scale.
-
-    Parameters
-    ----------
-    values : float64 array (1 + replications,)
-        The statistic over all replications, then without each of them.
-    level : float
-        Confidence level.
-
-    Returns
-    -------
-    Estimate
-        The scale is linear if a value is not positive.  The interval is not finite with fewer than
-        two replications, if a value is not finite, or if an end is more than a factor of 1,000 away
-        from the statistic, because such an interval says nothing.
-
-    Examples
-    --------
-    >>> found = jackknife_log(np.array([4.0, 5.0, 4.0, 3.0]))  # of the mean of 2, 4 and 6
-    >>> found.value, found.low > 0
-    (4.0, True)
-    """
-    if not (np.isfinite(values).all() and (values > 0).all()):
-        return jackknife(values, level=level).one()
-    found = jackknife(np.log(values), level=level).exponential().one()
-    return replace(found, value=float(values[0]))
-
-
 def jackknife(values: Floats, *, level: float = 0.95) -> Estimates:
     """Return statistics with their Student t intervals.
 
     Parameters
     ----------
     values : float64 array (1 + replications, ...)
-        As for :func:`jackknife_log`.
+        The statistic over all replications, then without each of them.
     level : float
         Confidence level.
 
@@ -236,7 +205,7 @@ def controlled(values: Floats, *controls: Control, level: float = 0.95) -> Estim
     Parameters
     ----------
     values : float64 array (1 + replications, ...)
-        As for :func:`jackknife_log`.
+        As for :func:`jackknife`.
     *controls : Control
         Arrays of the same shape.
     level : float
@@ -245,12 +214,12 @@ def controlled(values: Floats, *controls: Control, level: float = 0.95) -> Estim
     Returns
     -------
     Estimates
-        `explained` is the share of the variance of left-out replications that a regression on the
-        others predicts (PRESS; Allen, "The relationship between variable selection and data
-        augmentation", Technometrics 16, 1974).
+        `explained` is the share of the variance that the controls explain, adjusted for the number
+        of coefficients.
 
-        `usable` states whether the controls can be used: there are 6 replications or more, at least
-        half of this variance is explained, and no single replication decides the regression.
+        `usable` states whether the controls can be used: there are 6 replications or more, the
+        controls explain half of the variance or more, and no single replication decides the
+        regression.
 
     Examples
     --------
@@ -273,7 +242,7 @@ def controlled(values: Floats, *controls: Control, level: float = 0.95) -> Estim
         nothing = np.zeros((0, *shape))
         return Estimates(unknown, unknown, unknown, nothing, 0, unknown, no)
     off = _centred(values)
-    variance = ((off * count / (count - 1)) ** 2).sum(axis=0)
+    variance = (off**2).sum(axis=0) / (count - 1)
     value, rest = values[0], off
     weight, leverage = np.full_like(off, 1 / count), np.full_like(off, 1 / count)
     used: list[tuple[Floats, Floats, Floats]] = []
@@ -291,9 +260,8 @@ def controlled(values: Floats, *controls: Control, level: float = 0.95) -> Estim
             value, rest = value + slope * shift, rest - slope * varied
             leverage = leverage + varied**2 / square
             weight = weight + shift * varied / square
-        left_out = rest / (1 - leverage)
-        influence = weight * left_out
-        explained = np.maximum(1.0 - (left_out**2).sum(axis=0) / variance, 0.0)
+        influence = weight * rest / (1 - leverage)
+        explained = np.maximum(1.0 - (rest**2).sum(axis=0) / freedom / variance, 0.0)
     half = special.stdtrit(freedom, 0.5 + level / 2) * np.sqrt((influence**2).sum(axis=0))
     usable = np.isfinite(half) & (explained >= LEAST_EXPLAINED)
     usable &= (leverage < 1 - 1e-6).all(axis=0)

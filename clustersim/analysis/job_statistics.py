@@ -7,8 +7,7 @@ the mean square of the work of a job.  It is needed because a single large job r
 unfinished work of the whole fleet, but blocks only its own chips.  Without it, the regression
 would expect too much of the rare large jobs that no run has seen.
 
-Waits are positive and skewed, so all intervals are computed on a logarithmic scale.  The scale is
-linear only if a statistic is 0.
+Waits are positive and skewed, so intervals are symmetric on a logarithmic scale.
 """
 
 from __future__ import annotations
@@ -25,12 +24,11 @@ from clustersim.analysis.control_variates import (
     Estimates,
     controlled,
     jackknife,
-    jackknife_log,
 )
 from clustersim.analysis.metrics import find_metric
 from clustersim.analysis.samples import Pooled, Sample
 from clustersim.analysis.unfinished_work import SPEEDS, SQUARE, stationary_name, work_name
-from clustersim.array_types import Bools, Floats
+from clustersim.array_types import Floats
 
 __all__ = [
     "best_of",
@@ -117,9 +115,9 @@ def job_quantile(
     Returns
     -------
     plain : Estimate
-        With the jackknife on a logarithmic scale.  If the upper end is above all values of the
-        runs, it is replaced by infinity.  If the lower end is below all of them, it is replaced by
-        the smallest.
+        With the jackknife; the interval is symmetric on a logarithmic scale.  If the upper end is
+        above all values of the runs, it is replaced by infinity.  If the lower end is below all of
+        them, it is replaced by the smallest.
     controlled : Estimate or None
         The interval reaches from the smallest to the largest limit for which the interval of the
         controlled share above it (see :func:`share_above`) contains ``1 - q``.  The control is the
@@ -133,7 +131,7 @@ def job_quantile(
     (51.5, True)
     """
     pooled = Pooled([run[quantity] for run in runs])
-    found = jackknife_log(pooled.quantiles(q))
+    found = jackknife(pooled.quantiles(q)).positive().one()
     least, most = pooled.range
     low = least if found.low < least else found.low
     plain = Estimate(found.value, low, math.inf if found.high > most else found.high)
@@ -184,7 +182,7 @@ def share_above(
     limits = np.array([limit])
     found = _controlled_shares(runs, pooled, limits)
     usable = {name: shares.one(0) for name, shares in found.items() if shares.usable[0]}
-    return _plain_shares(pooled.above(limits)).one(0), usable
+    return jackknife(pooled.above(limits)).positive().one(0), usable
 
 
 def job_mean(
@@ -202,7 +200,7 @@ def job_mean(
     Returns
     -------
     plain : Estimate
-        With the jackknife on a logarithmic scale.
+        With the jackknife; the interval is symmetric on a logarithmic scale.
     controlled : dict of str to Estimate
         By control, only those that can be used; both ends are positive.
 
@@ -215,19 +213,14 @@ def job_mean(
     counted = all(quantity in run for run in runs)
     weight = np.array([run[quantity].count if counted else 1.0 for run in runs], dtype=np.float64)
     found = with_and_without(means, weight)
-    usable: dict[str, Estimate] = {}
-    if not (np.isfinite(found).all() and (found > 0).all()):
-        return jackknife_log(found), usable
     squares = _square_control(runs)
+    usable = {}
     for name, stationary in _controls(runs):
         work = with_and_without(np.array([run[name].mean for run in runs]), _counts(runs, name))
-        if (work > 0).all() and stationary.mean > 0:
-            control = Control(np.log(work), np.log(np.array(stationary.mean)))
-            logarithms = controlled(np.log(found), control, *squares)
-            best = logarithms.exponential().one()
-            if logarithms.usable and math.isfinite(best.low):
-                usable[name] = best
-    return jackknife_log(found), usable
+        best = controlled(found, Control(work, np.array(stationary.mean)), *squares).positive()
+        if best.usable and best.value > 0 and np.isfinite(best.high):
+            usable[name] = best.one()
+    return jackknife(found).positive().one(), usable
 
 
 def _controlled_shares(
@@ -246,34 +239,13 @@ def _controlled_shares(
     for name, stationary in _controls(runs):
         unfinished = Pooled([run[name] for run in runs])
         amounts = unfinished.at(1.0 - found[0])
-        above, expected = unfinished.above(amounts), 1.0 - stationary.sides(amounts)[1]
-        positive = (found > 0).all(axis=0) & (above > 0).all(axis=0) & (expected > 0)
-        logarithms = controlled(
-            _log(found, positive),
-            Control(_log(above, positive), _log(expected, positive)),
-            *squares,
-        ).exponential()
-        linear = controlled(found, Control(above, expected), *squares)
-        each = logarithms.where(positive, linear)
+        expected = 1.0 - stationary.sides(amounts)[1]
+        each = controlled(found, Control(unfinished.above(amounts), expected), *squares).positive()
         if each.freedom:
-            known = np.isfinite(each.low) & np.isfinite(each.high)
+            known = (each.value > 0) & np.isfinite(each.high)
             each = replace(each, usable=each.usable & known)
-            plain = _plain_shares(found)
-            shares[name] = each.where(known, plain)
+            shares[name] = each.where(known, jackknife(found).positive())
     return shares
-
-
-def _plain_shares(found: Floats) -> Estimates:
-    """Return shares with their intervals, from values over all runs, then without each of them."""
-    positive: Bools = np.all(found > 0, axis=0)
-    logarithms = jackknife(_log(found, positive)).exponential()
-    return logarithms.where(positive, jackknife(found))
-
-
-def _log(values: Floats, positive: Bools) -> Floats:
-    """Return the logarithm, and 0 where the values are not positive."""
-    logarithms: Floats = np.log(np.where(positive, values, 1.0))
-    return logarithms
 
 
 def _controls(runs: Sequence[Samples]) -> Iterator[tuple[str, Sample]]:
@@ -316,6 +288,8 @@ def _where_falls_to(target: float, limits: Floats, shares: Floats) -> float:
     if first == 0:
         return float(limits[0])
     before, after = shares[first - 1], shares[first]
+    if math.isinf(before):
+        return float(limits[first])
     part = (before - target) / (before - after)
     return float(limits[first - 1] + part * (limits[first] - limits[first - 1]))
 

@@ -333,8 +333,7 @@ class RootSearch:
         parts /= self.at_most
         half = _half_width(parts, freedom)
         lower, upper = (_level(math.exp(change)) for change in (-half, half))
-        low = max(at + lower / slope, _inverse(y, curve, lower, slope))
-        high = min(at + upper / slope, _inverse(y, curve, upper, slope))
+        low, high = _inverse(y, curve, lower, slope), _inverse(y, curve, upper, slope)
         per_unit = (high - low) / (2.0 * half) if half > 0 else 0.5 / slope
         if self.whole:
             low, high = math.floor(low), math.ceil(high)

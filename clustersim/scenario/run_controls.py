@@ -125,9 +125,11 @@ class RunControls:
 
     @cached_property
     def _work_s(self) -> Floats:
-        """Work of each job, fleet-seconds."""
+        """Work of each job, scaled to a mean of 1 / `rate_per_s` over all jobs, in seconds."""
         assert self.offered is not None
-        return self.offered.of_jobs(self.resolved.jobs)
+        work_s, _ = self.offered.of_jobs(self.resolved.jobs)
+        mean_s = float((self.offered.kinds["share"] * self.offered.kinds["work_s"]).sum())
+        return work_s / (mean_s * self.offered.rate_per_s)
 
     @property
     def _streams(self) -> Streams:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clustersim.analysis.control_variates import jackknife, jackknife_log
+from clustersim.analysis.control_variates import jackknife
 from clustersim.analysis.controls.means import controlled_difference, deviations
 from clustersim.analysis.controls.metrics import CONTROLS
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
@@ -173,9 +173,10 @@ def _pooled(
     if q is None or not all(quantity in run for runs in both for run in runs):
         return None
     ours, theirs = (Pooled([run[quantity] for run in runs]).quantiles(q) for runs in both)
-    value, low, high = (float(end) for end in jackknife(ours - theirs))
+    apart = jackknife(ours - theirs).one()
     columns: dict[str, Any] = {"baseline_mean": float(theirs[0]), "relative_note": ""}
-    columns |= {"difference": value, "difference_low": low, "difference_high": high}
+    columns |= {"difference": apart.value}
+    columns |= {"difference_low": apart.low, "difference_high": apart.high}
     if not (ours > 0).all() or not (theirs > 0).all():
         ratio = float(ours[0] / theirs[0]) - 1.0 if theirs[0] > 0 else np.nan
         note = f"without 1 of {len(system)} pairs, a quantile is 0" if theirs[0] > 0 else ""
@@ -184,7 +185,7 @@ def _pooled(
             ratio, ends = 0.0, (0.0, 0.0)
         columns |= {"relative": ratio, "relative_low": ends[0], "relative_high": ends[1]}
         return columns | {"relative_note": note}
-    found = jackknife_log(ours / theirs)
+    found = jackknife(ours / theirs).positive().one()
     if not np.isfinite(found.high):
         columns["relative_note"] = "the interval of the ratio spans more than a factor of 1,000"
     columns |= {
