@@ -41,6 +41,8 @@ __all__ = [
 
 ENOUGH_FOR_TWO = 8
 """Smallest number of replications with which a second control variate is used."""
+CLEARLY_LESS = 0.7
+"""Largest ratio of unexplained variances at which a control replaces those before it."""
 SAME = 1e-5
 """Relative difference below which stationary distributions of runs are the same; their values are
 stored with single precision."""
@@ -49,14 +51,23 @@ Samples = Mapping[str, Sample]
 
 
 def best_of(found: Mapping[str, Estimate]) -> Estimate | None:
-    """Return the estimate whose control explains most; None if there is none.
+    """Return the estimate of the best control; None if there is none.
+
+    A control is better than those before it only if it leaves clearly less unexplained.  The best
+    fit of several similar controls is otherwise partly chance, and its interval too narrow.
 
     Examples
     --------
     >>> best_of({"a": Estimate(1.0, 0.0, 2.0, 0.6), "b": Estimate(1.1, 0.5, 1.7, 0.8)}).value
     1.1
+    >>> best_of({"a": Estimate(1.0, 0.0, 2.0, 0.6), "b": Estimate(1.1, 0.5, 1.7, 0.7)}).value
+    1.0
     """
-    return max(found.values(), key=lambda each: each.explained, default=None)
+    best = None
+    for each in found.values():
+        if best is None or 1.0 - each.explained < CLEARLY_LESS * (1.0 - best.explained):
+            best = each
+    return best
 
 
 def metric_over_jobs(
@@ -75,8 +86,8 @@ def metric_over_jobs(
     Returns
     -------
     plain, controlled : Estimate, Estimate or None
-        The controlled estimate is the one whose control explains most.  None instead of this pair
-        for any other metric, or if a run has no value or no sample.
+        The controlled estimate is that of the best control (:func:`best_of`).  None instead of this
+        pair for any other metric, or if a run has no value or no sample.
 
     Examples
     --------
@@ -119,9 +130,9 @@ def job_quantile(
         above all values of the runs, it is replaced by infinity.  If the lower end is below all of
         them, it is replaced by the smallest.
     controlled : Estimate or None
-        The interval reaches from the smallest to the largest limit for which the interval of the
-        controlled share above it (see :func:`share_above`) contains ``1 - q``.  The control is the
-        one that explains most at the quantile.  None if no control can be used there.
+        The interval reaches as far on both sides as the interval of the controlled share above a
+        limit (see :func:`share_above`) contains ``1 - q``.  The control is the best one at the
+        quantile (:func:`best_of`).  None if no control can be used there.
 
     Examples
     --------
@@ -137,18 +148,20 @@ def job_quantile(
     plain = Estimate(found.value, low, math.inf if found.high > most else found.high)
     tails = np.concatenate([np.geomspace(1e-4, 0.1, 41), np.linspace(0.1, 1.0, 37)[1:-1]])
     limits = np.unique(pooled.at(1.0 - tails))
-    best = None
-    for shares in _controlled_shares(runs, pooled, limits).values():
+    usable = {}
+    for name, shares in _controlled_shares(runs, pooled, limits).items():
         value = _where_falls_to(1.0 - q, limits, np.minimum.accumulate(shares.value))
         near = int(np.argmin(np.abs(limits - value)))
         if not shares.usable[near] or not math.isfinite(value):
             continue
-        low = _where_falls_to(1.0 - q, limits, np.minimum.accumulate(shares.low))
-        high = _where_falls_to(1.0 - q, limits, np.maximum.accumulate(shares.high[::-1])[::-1])
+        beyond = np.flatnonzero(shares.low[: near + 1] > 1.0 - q)
+        first = int(beyond[-1]) if len(beyond) else near
+        low = _where_falls_to(1.0 - q, limits[first:], shares.low[first:])
+        low = low if len(beyond) else float(limits[0])
+        high = _where_falls_to(1.0 - q, limits[near:], shares.high[near:])
         explained = float(shares.explained[near])
-        if best is None or explained > best.explained:
-            best = Estimate(value, min(low, value), max(high, value), explained)
-    return plain, best
+        usable[name] = Estimate(value, min(low, value), max(high, value), explained)
+    return plain, best_of(usable)
 
 
 def share_above(

@@ -14,6 +14,7 @@ import numpy as np
 
 from clustersim.analysis.control_variates import Estimate, mean_estimate
 from clustersim.analysis.job_statistics import (
+    best_of,
     job_mean,
     share_above,
 )
@@ -21,6 +22,7 @@ from clustersim.analysis.metrics import find_metric
 from clustersim.analysis.root_search import RootSearch
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.steady import piles_up
+from clustersim.analysis.unfinished_work import SPEEDS, work_name
 from clustersim.studies.spec import CapacitySearch, Objective
 
 __all__ = ["NEEDED", "OVERLOADED", "Measured", "chosen", "measured_at", "root_search"]
@@ -32,6 +34,7 @@ OVERLOADED = Estimate(math.inf, math.inf, math.inf)
 
 MOST_TRIES = 40
 """Largest number of values that a capacity search tries."""
+CONTROLS = tuple(map(work_name, SPEEDS))
 NEEDED = ("backlog_growth", "offered_load")
 """Metrics that :func:`measured_at` needs in addition to the objective's own."""
 
@@ -91,7 +94,7 @@ def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, E
 
     A curve that changes from one kind to another within the bracket of the capacity would have a
     wrong slope.  A control is therefore used only if it can be used on both sides of the capacity.
-    Overloaded values have none.  Of several controls, the one that explains most there is chosen.
+    Overloaded values have none.  Of several controls, the best one there is chosen.
 
     Parameters
     ----------
@@ -99,9 +102,9 @@ def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, E
         Results of :func:`measured_at` by trial value.
     finder : RootSearch
     """
-    best = {value: plain for value, (plain, _) in tried.items()}
-    most = 0.0
-    for name in sorted({name for _, controlled in tried.values() for name in controlled}):
+    curves = {}
+    bests = {}
+    for name in CONTROLS:
         curve = {value: controlled.get(name, plain) for value, (plain, controlled) in tried.items()}
         sides = [
             (tried[value][1].get(name), curve[value])
@@ -110,10 +113,13 @@ def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, E
         ]
         if not sides or not all(controlled for controlled, _ in sides):
             continue
-        explained = min(each.explained for _, each in sides)
-        if explained > most:
-            best, most = curve, explained
-    return best
+        curves[name] = curve
+        bests[name] = min((each for _, each in sides), key=lambda each: each.explained)
+    best = best_of(bests)
+    for name, each in bests.items():
+        if each is best:
+            return curves[name]
+    return {value: plain for value, (plain, _) in tried.items()}
 
 
 def _is_overloaded(metrics: Mapping[str, Sequence[float]]) -> bool:
