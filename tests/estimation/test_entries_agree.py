@@ -103,14 +103,14 @@ def by_plan_option(job: Job) -> Answer:
     arguments += [] if job.stack is None else ["--stack", job.stack]
     memory = ",".join(f"{name}={value}" for name, value in job.memory)
     arguments += ["--memory", memory] if memory else []
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main(["estimate", "--json", *arguments])
-    printed = out.getvalue()
     if code == 2:
-        problems = printed.removeprefix("clustersim: error: plan: ").strip().split("\n")
+        problems = err.getvalue().removeprefix("clustersim: error: plan: ").strip().split("\n")
         many = [line.strip().removeprefix("- ") for line in problems[1:]]
         return Answer(problems=tuple(many or problems))
-    content = json.loads(printed)
+    content = json.loads(out.getvalue())
     best = content["plans"][0]
     numbers = tuple(best[name] for name in ("step_time_s", "lo_s", "hi_s", "memory_bytes"))
     assert code == (0 if best["fits"] else 1)
