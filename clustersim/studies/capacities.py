@@ -122,7 +122,7 @@ def _capacity(
         notes.append(
             "waits still rise within the runs near this value; longer runs would show less capacity"
         )
-    times = nearest["relaxation_times"].sum() if "relaxation_times" in nearest else math.nan
+    times = nearest.get("relaxation_times", pd.Series(dtype=float)).sum(min_count=1)
     if times < ENOUGH_RELAXATION_TIMES:
         notes.append(
             f"the runs near this value measure only {times:.0f} relaxation times of the queue in "

@@ -100,7 +100,11 @@ def _check_capacity(spec: StudySpec) -> Iterator[str]:
     if spec.objective is None:
         yield "capacity: needs an objective, such as objective: {metric: p95_wait_s, at_most: 1 h}"
     if isinstance(spec.replications, Replications):
-        yield "replications: a capacity search needs a fixed number, such as 10"
+        if spec.replications.metric != Replications.model_fields["metric"].default:
+            yield (
+                "replications.metric: remove it; in a capacity search, relative_width is the width "
+                "of the capacity's interval"
+            )
     elif spec.replications == 1:
         yield "replications: a capacity search needs two or more, found 1"
     for value in spec.listed(spec.capacity.of):

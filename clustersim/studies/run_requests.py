@@ -159,7 +159,6 @@ def _capacity_requests(
     """Return one search for each combination of the other parameters."""
     assert spec.capacity is not None
     assert spec.objective is not None
-    assert isinstance(spec.replications, int)
     given: dict[str, tuple[dict[str, Any], list[float]]] = {}
     for point in points:
         others = {path: v for path, v in point.changes.items() if path != spec.capacity.of}
@@ -183,6 +182,9 @@ class CapacityRequest:
         Changes of the other parameters by path.
     given : tuple of float
         Values of the searched parameter that are always run (for a curve).
+    replications : int or Replications
+        Replications at each value.  With a rule, the search is repeated with more replications
+        until the interval of the capacity is narrow enough.
     """
 
     base: Base
@@ -190,11 +192,12 @@ class CapacityRequest:
     given: tuple[float, ...]
     search: CapacitySearch
     objective: Objective
-    replications: int
+    replications: int | Replications
     draws: int
     _runs: dict[tuple[float, int], list[Run]] = field(default_factory=dict)
     _left: dict[int, int] = field(default_factory=dict)
     _wanted: int = 0
+    _count: int = 0
 
     def wanted(self, known: Known) -> list[Run]:
         """See :meth:`RunRequest.wanted`.
@@ -212,38 +215,80 @@ class CapacityRequest:
         """See :meth:`RunRequest.at_least`."""
         ends = [end for end in self.search.between if not self._overloaded(end)]
         first = len({*self.given, *ends})
-        return self.replications * (first + self.draws * len(ends))
+        return self._least * (first + self.draws * len(ends))
 
     def at_most(self) -> int:
         """See :meth:`RunRequest.at_most`."""
         first = root_search(self.search, self.objective, given=len(self.given)).most_left({})
         draws = range(POSTERIOR_MEAN, self.draws)
-        return self._wanted + self.replications * sum(self._left.get(d, first) for d in draws)
+        left = max(self._count, self._least) * sum(self._left.get(d, first) for d in draws)
+        rule = self.replications
+        if isinstance(rule, int) or self._count >= rule.at_most:
+            return self._wanted + left
+        return max(self._wanted + left, rule.at_most * max(first, self._wanted // self._least))
+
+    @property
+    def _least(self) -> int:
+        """Smallest number of replications."""
+        rule = self.replications
+        return rule if isinstance(rule, int) else rule.least
 
     def _walk(self, draw: int, known: Known) -> tuple[list[Run], bool]:
         """Return the runs that the search of a draw needs so far, and whether it is done.
 
-        The search ends early if all runs at a value failed.
+        Draws have as many replications as the posterior mean needed.
+        """
+        if draw != POSTERIOR_MEAN:
+            runs, _, done = self._search(draw, (), known)
+            return runs, done
+        self._count, given = self._least, self.given
+        while True:
+            runs, tried, done = self._search(draw, given, known)
+            more = self._needed(tried) if done else self._count
+            if more <= self._count:
+                return runs, done
+            # Values that were tried before get the new replications too, so all are comparable.
+            self._count, given = more, tuple(tried)
+
+    def _needed(self, tried: Mapping[float, Measured]) -> int:
+        """Return the number of replications for an interval as narrow as the rule demands."""
+        rule, count = self.replications, self._count
+        if isinstance(rule, int) or count >= rule.at_most or not tried:
+            return count
+        search = root_search(self.search, self.objective, given=len(self.given))
+        root = search.result(chosen(tried, search))
+        half, enough = 0.5 * (root.high - root.low), rule.relative_width * abs(root.value)
+        if not math.isfinite(root.value) or not root.freedom or half <= enough:
+            return count
+        most = min(rule.at_most, 2 * count)
+        return min(most, math.ceil(count * min((half / enough) ** 2, 2.0)))
+
+    def _search(
+        self, draw: int, given: tuple[float, ...], known: Known
+    ) -> tuple[list[Run], dict[float, Measured], bool]:
+        """Return the runs of a search, what was measured at each value, and whether it is done.
+
+        The search ends early if all runs at a value failed; nothing is then measured.
         """
         search = root_search(self.search, self.objective, given=len(self.given))
         tried: dict[float, Measured] = {}
-        values = self.given if draw == POSTERIOR_MEAN else ()
+        values = given
         runs: list[Run] = []
         self._left[draw] = 0
         while values := values or search.next_values(chosen(tried, search)):
             made = {value: self._at(value, draw) for value in values}
             runs += [run for each in made.values() for run in each]
             if not all(run.key in known for run in runs):
-                pending = sum(value not in self.given for value in values)
+                pending = sum(value not in given for value in values)
                 self._left[draw] = max(0, search.most_left(chosen(tried, search)) - pending)
-                return runs, False
+                return runs, tried, False
             for value, each in made.items():
                 done = [known[run.key] for run in each]
                 if done and all(outcome.failed for outcome in done):
-                    return runs, True
+                    return runs, {}, True
                 tried[value] = self._measured(done)
             values = ()
-        return runs, True
+        return runs, tried, True
 
     def _measured(self, done: Sequence[Outcome]) -> Measured:
         if not done:
@@ -260,12 +305,12 @@ class CapacityRequest:
         """Return the runs of a value and draw; empty if the value is known to be overloaded."""
         if self._overloaded(value):
             return []
-        if (value, draw) not in self._runs:
+        runs = self._runs.setdefault((value, draw), [])
+        if len(runs) < self._count:
             number = int(value) if self.search.whole else float(value)
             point = self.base.at({**self.others, self.search.of: number})
-            runs = [point.run(draw, k) for k in range(self.replications)]
-            self._runs[value, draw] = runs
-        return self._runs[value, draw]
+            runs += [point.run(draw, k) for k in range(len(runs), self._count)]
+        return runs[: self._count]
 
     def _overloaded(self, value: float) -> bool:
         """Return whether a value is known to be overloaded, so that it needs no runs."""

@@ -115,9 +115,13 @@ class Replications(FileModel):
     )
     at_most: int = Field(ge=2, le=100_000, description="largest number of replications")
     relative_width: float = Field(
-        gt=0, description="largest half width of the 95 % interval, relative to the mean"
+        gt=0,
+        description="largest half width of the 95 % interval of the metric, relative to its value; "
+        "in a capacity search, of the capacity",
     )
-    metric: Metric = Field("p95_wait_s", description="metric whose interval must be narrow")
+    metric: Metric = Field(
+        "p95_wait_s", description="metric whose interval must be narrow; not in a capacity search"
+    )
 
     @property
     def least(self) -> int:

@@ -273,9 +273,13 @@ FIELDS: Cases = {
         {**SEARCH, "capacity": {"tolerance": 5}},
         ("capacity.tolerance: must be less than the width of `between` (0.7), found 5",),
     ),
-    "search with a rule": (
-        {**SEARCH, "capacity": {}, "replications": {"at_most": 4, "relative_width": 0.1}},
-        ("replications: a capacity search needs a fixed number",),
+    "search with a rule for a metric": (
+        {
+            **SEARCH,
+            "capacity": {},
+            "replications": {"at_most": 4, "relative_width": 0.1, "metric": "mean_wait_s"},
+        },
+        ("replications.metric: remove it; in a capacity search, relative_width is the width of",),
     ),
     "search with one replication": (
         {**SEARCH, "capacity": {}, "replications": 1},
