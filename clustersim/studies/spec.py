@@ -115,7 +115,7 @@ class Replications(FileModel):
     )
     at_most: int = Field(ge=2, le=100_000, description="largest number of replications")
     relative_width: float = Field(
-        gt=0, description="largest half width of the 95 % interval, relative to the mean"
+        gt=0, description="largest half width of the 95 % interval, relative to the estimate"
     )
     metric: Metric = Field("p95_wait_s", description="metric whose interval must be narrow")
 
