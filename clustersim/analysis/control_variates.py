@@ -6,15 +6,16 @@ Bootstrap", chapter 11).  Pseudo-values behave like independent observations, so
 to their mean.
 
 A control variate is a statistic of the same replications whose expectation is known.  A linear
-regression predicts part of the statistic's deviation from the deviation of the control, and this
-part is subtracted (Lavenberg and Welch, "A perspective on the use of control variables to increase
-the efficiency of Monte Carlo simulations", Management Science 27, 1981).
+regression estimates how much of the statistic's error goes with the deviation of the control from
+its expectation, and this part is subtracted (Lavenberg and Welch, "A perspective on the use of
+control variables to increase the efficiency of Monte Carlo simulations", Management Science 27,
+1981).
 
-With few replications and skewed results, standard errors are too small.  They are therefore
-computed from residuals divided by one minus their leverage (HC3; MacKinnon and White, "Some
-heteroskedasticity-consistent covariance matrix estimators with improved finite sample properties",
-Journal of Econometrics 29, 1985).  Without a control, the leverage is one divided by the number of
-replications.
+With few replications and skewed results, ordinary standard errors are too small.  Standard errors
+are therefore computed from residuals divided by one minus their leverage (HC3; MacKinnon and White,
+"Some heteroskedasticity-consistent covariance matrix estimators with improved finite sample
+properties", Journal of Econometrics 29, 1985).  Without a control, the leverage is one divided by
+the number of replications.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ __all__ = [
 LEAST_REPLICATIONS = 6
 """Smallest number of replications with which a control variate is used."""
 FAR = math.log(1000.0)
-"""An end that is at least this far from the value on the logarithmic scale is not stated."""
+"""An end of an interval that is this far from the value on a logarithmic scale is infinite."""
 LEAST_EXPLAINED = 0.5
 """Smallest share of the variance (adjusted) that control variates must explain to be used."""
 
@@ -91,7 +92,7 @@ class Estimates:
     Attributes
     ----------
     value, low, high : float64 arrays (...)
-        The statistics, and the ends of their intervals; infinite if unknown.
+        The statistics, and the ends of their intervals; an unknown end is infinite.
     influence : float64 array (replications, ...)
         See :class:`Estimate`.
     freedom : int
@@ -123,8 +124,9 @@ class Estimates:
         """Return the estimates with intervals that are symmetric on a logarithmic scale.
 
         The error of the logarithm is the relative error of the statistic (delta method).  An
-        interval stays as it is if the statistic is not positive.  It is not finite if an end is
-        more than a factor of 1,000 away from the statistic, because such an interval says nothing.
+        interval stays as it is if the statistic is not positive.  Both ends are infinite if they
+        would be a factor of 1,000 or more away from the statistic, because such an interval says
+        nothing.
         """
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             change = (self.high - self.value) / self.value

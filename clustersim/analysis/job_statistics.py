@@ -1,11 +1,11 @@
 """Statistics over the jobs of all replications: means, quantiles, and shares above a limit.
 
-Each has a plain estimate and, if the unfinished work of the runs has a known stationary
-distribution (:mod:`clustersim.analysis.unfinished_work`), one with control variates.  The first
-control is the same statistic of the unfinished work.  With 8 replications or more, the second is
-the mean square of the work of a job.  It is needed because a single large job raises the
-unfinished work of the whole fleet, but blocks only its own chips.  Without it, the regression
-would expect too much of the rare large jobs that no run has seen.
+Each statistic has a plain estimate.  If the stationary distribution of the unfinished work is known
+(:mod:`clustersim.analysis.unfinished_work`), it also has an estimate with control variates.  The
+first control is the same statistic of the unfinished work.  With 8 replications or more, the second
+control is the mean square of the work of a job.  It is needed because a single large job raises the
+unfinished work of the whole fleet, but blocks only its own chips.  Without the second control, the
+regression would overstate the effect of rare large jobs that occurred in no run.
 
 Waits are positive and skewed, so intervals are symmetric on a logarithmic scale.
 """
@@ -53,8 +53,9 @@ Samples = Mapping[str, Sample]
 def best_of(found: Mapping[str, Estimate]) -> Estimate | None:
     """Return the estimate of the best control; None if there is none.
 
-    A control is better than those before it only if it leaves clearly less unexplained.  The best
-    fit of several similar controls is otherwise partly chance, and its interval too narrow.
+    A control replaces those before it only if the variance that it leaves unexplained is clearly
+    smaller.  Otherwise, the best of several similar controls would partly be chosen by chance, and
+    its interval would be too narrow.
 
     Examples
     --------
@@ -126,12 +127,13 @@ def job_quantile(
     Returns
     -------
     plain : Estimate
-        With the jackknife; the interval is symmetric on a logarithmic scale.  If the upper end is
-        above all values of the runs, it is replaced by infinity.  If the lower end is below all of
-        them, it is replaced by the smallest.
+        With the jackknife; the interval is symmetric on a logarithmic scale.  An upper end above
+        all values of the runs is replaced by infinity, a lower end below all of them by the
+        smallest value.
     controlled : Estimate or None
-        The interval reaches as far on both sides as the interval of the controlled share above a
-        limit (see :func:`share_above`) contains ``1 - q``.  The control is the best one at the
+        The value is the limit above which the controlled share of the jobs is ``1 - q`` (see
+        :func:`share_above`).  The interval extends on both sides to the limits at which the
+        interval of this share no longer contains ``1 - q``.  The control is the best one at the
         quantile (:func:`best_of`).  None if no control can be used there.
 
     Examples
@@ -169,8 +171,8 @@ def share_above(
 ) -> tuple[Estimate, dict[str, Estimate]]:
     """Return the share of the jobs of all runs whose quantity is above a limit.
 
-    The first control is the share of jobs before which there is more unfinished work than a certain
-    amount.  In these runs, this amount is exceeded as often as the limit.
+    The first control is the share of jobs that find more than a certain amount of unfinished work.
+    The amount is chosen so that, over all runs, it is exceeded as often as the limit.
 
     Parameters
     ----------

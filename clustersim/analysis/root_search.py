@@ -36,8 +36,8 @@ class Root:
     value : float
         Value at which the measurement equals the objective.
     low, high : float
-        95 % interval of the value, from the error and the slope of the measurement there (delta
-        method).
+        95 % interval of the value: from where the fitted curve reaches one end of the interval of
+        the measurement at the value to where it reaches the other end.
     note : str
         Remark, for example why there is no value; empty if there is nothing to report.
     influence : tuple of float (replications,)
@@ -98,7 +98,11 @@ class RootSearch:
     finding via retrospective approximation", IIE Transactions 33, 2001).  The root is bracketed,
     and the bracket is narrowed to a width of `tolerance`.  A monotone curve is then fitted to the
     measurements at all trial values: isotonic regression, and monotone cubic interpolation of
-    ``log(1 + x / at_most)`` (Fritsch & Carlson, SIAM Journal on Numerical Analysis 17, 1980).
+    ``log(1 + x / at_most)`` (Fritsch & Carlson, SIAM Journal on Numerical Analysis 17, 1980).  The
+    root is where this curve equals the objective.  The error of the measurement at the root is
+    interpolated between the trial values on both sides, for each replication.  The curve then
+    converts the interval of the measurement, symmetric on a logarithmic scale, into an interval of
+    the value.
 
     The search has no state: the next values depend only on the values tried so far, in whatever
     order.
@@ -200,7 +204,7 @@ class RootSearch:
         return tuple(self._sign * y for y in ends if math.isfinite(y))
 
     def result(self, evaluated: Mapping[float, Estimate]) -> Root:
-        """Return the root with its interval.
+        """Return the root of the fitted curve with its interval.
 
         Parameters
         ----------

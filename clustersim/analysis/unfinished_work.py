@@ -1,18 +1,19 @@
 """Unfinished work of a fleet seen as a few servers, which controls the noise of simulated waits.
 
 Jobs wait because work arrives in lumps. The simplest model of this is one server that does the work
-of the whole fleet: the *unfinished work* rises by the work of each job at its submission and falls
-by one second each second. A fleet whose jobs use separate parts, called *islands*, has one server
-for each. The model ignores gangs, placement and policies, so it does not predict waits. However,
-most of the randomness of a simulated wait is already in the unfinished work of the same jobs, and
-the stationary distribution of this work is known without simulation. This makes it an ideal control
-variate (Law, "Simulation Modeling and Analysis", section 11.4; "external control variates").
+of the whole fleet. Its *unfinished work* rises by the work of each job at its submission and falls
+by one second each second. If the jobs of a fleet use separate parts of it, called *islands*, there
+is one server for each island. The model ignores gangs, placement and policies, so it does not
+predict waits. However, most of the randomness of a simulated wait is already in the unfinished work
+of the same jobs, and the stationary distribution of this work is known without simulation. The
+unfinished work is therefore an ideal control variate (Law, "Simulation Modeling and Analysis",
+section 11.4; "external control variates").
 
-Gangs leave some chips idle, so a fleet is overloaded before it has as much work as all its chips
-could do. Servers that are a little slower than the fleet follow its waits more closely. There is
-one control for each speed, and the data decide which one explains most.
+Gangs leave some chips idle, so a fleet is overloaded before the work that arrives equals what all
+its chips could do. Waits follow the unfinished work of slightly slower servers more closely. There
+is one control for each speed in :data:`SPEEDS`, and the replications decide which one is used.
 
-Work is measured in seconds of an island: 1 is what the server of the island can do in a second.
+Work is measured in seconds of an island: one second of work is what its server does in a second.
 
 The gaps between submissions are independent, and each is drawn from a mixture of exponential
 distributions, some of which may have the mean 0 (jobs of one batch). For such a GI/G/1 queue, the
@@ -49,7 +50,7 @@ __all__ = [
 ]
 
 SPEEDS = (1.0, 0.96, 0.92)
-"""Speeds of the servers, as shares of what all chips of an island can do."""
+"""Speeds of the servers, as shares of what all chips of an island can do together."""
 SQUARE = "square_work_s2"
 """Name of the sample of the squares of the jobs' work."""
 

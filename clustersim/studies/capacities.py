@@ -34,8 +34,10 @@ __all__ = ["capacities_table", "gains_table"]
 Samples = Mapping[str, Mapping[str, Sample]]
 SAME = 1e-9
 ENOUGH_RELAXATION_TIMES = 60.0
-"""Number of relaxation times, in all runs at a value, from which on intervals are wide enough; see
-the tests on queues with known waits."""
+"""Smallest number of relaxation times, in all runs at a value, for which no note is given.
+
+With fewer, intervals may be too narrow; tests on queues with known waits measure how often they
+contain the truth."""
 
 
 def capacities_table(
@@ -64,11 +66,11 @@ def capacities_table(
     pandas.DataFrame
         The other parameters, ``capacity`` (value of the searched parameter at which the objective
         is just met; see :func:`~clustersim.studies.objective.measured_at`), ``capacity_low`` and
-        ``capacity_high`` (95 %, from the error and the slope of the measurement at the capacity;
-        see :class:`~clustersim.analysis.root_search.RootSearch`), ``capacity_plain`` (without a
-        control variate) with the ends of its interval, ``jobs_per_day`` (offered at the capacity)
-        with the ends of its interval, ``runs`` and ``note``.  With draws, ``_draw_low`` and
-        ``_draw_high`` are the 5th and 95th percentile of the capacities of the draws.
+        ``capacity_high`` (95 %; see :class:`~clustersim.analysis.root_search.RootSearch`),
+        ``capacity_plain`` (without a control variate) with the ends of its interval,
+        ``jobs_per_day`` (offered at the capacity) with the ends of its interval, ``runs`` and
+        ``note``.  With draws, ``_draw_low`` and ``_draw_high`` are the 5th and 95th percentile of
+        the capacities of the draws.
     """
     rows = [
         {**values, **_capacity(group, search, objective, samples)}
@@ -204,10 +206,10 @@ def gains_table(
     """Compare the capacities of systems under common random numbers.
 
     Each capacity is that of :func:`capacities_table`, over the replications that both systems have.
-    Both use the same random numbers, so their difference has less variance than either capacity:
-    its error is the root of the sum of squares of what each replication contributes to it.  If
-    overload begins at a capacity, the interval contains all differences of the two intervals.
-    Gains of whole numbers are not rounded.
+    Both systems use the same random numbers, so the errors of their capacities partly cancel.  For
+    each replication, the contributions to both errors are subtracted, and Student's t applies to
+    the root of the sum of squares of these differences.  If overload begins at a capacity, the
+    interval contains all differences of the two intervals.  Gains of whole numbers are not rounded.
 
     Parameters
     ----------
@@ -222,10 +224,10 @@ def gains_table(
         The parameters other than the compared and the searched one, ``system``, ``baseline``,
         ``replications``, ``pairs`` (replications that both have at every trial value), ``gain``
         (capacity of the system minus capacity of the baseline) with ``gain_low`` and ``gain_high``
-        (95 %; NaN if a capacity lies beyond the trial values), and ``same_jobs``.  This is true if
-        both systems are offered the same jobs per day at equal values of the searched parameter.
-        For an offered load, it is false if the compared parameter changes the capacity of the
-        fleet.
+        (95 %; NaN if a capacity lies beyond the trial values), and ``same_jobs`` (whether both
+        systems are offered the same jobs per day at equal values of the searched parameter).  For
+        an offered load, ``same_jobs`` is false if the compared parameter changes what the fleet can
+        do.
     """
     finished = runs[(runs["status"] == "finished") & (runs["draw"] == POSTERIOR_MEAN)]
     rows = []

@@ -66,16 +66,20 @@ def differences_table(
         metric, with the columns ``baseline``, ``pairs``, ``baseline_mean``, ``difference`` and
         ``relative`` with ``_low`` and ``_high`` (95 %, see
         :func:`~clustersim.analysis.statistics.paired_difference`), and ``relative_note``.
+
         A quantile of jobs is that over the jobs of all pairs, as in the table of points, with
-        intervals from the jackknife over the pairs.  ``baseline_mean`` is then the quantile of the
-        baseline.
+        intervals from the jackknife over the pairs; ``baseline_mean`` is then the quantile of the
+        baseline.  Any other metric, including a mean over jobs, is averaged over the pairs.
+
         If control variates are used, ``difference`` and ``relative`` are the controlled estimates,
         and the columns ``_plain``, ``_plain_low``, ``_plain_high`` and ``_explained`` are as in
-        :func:`~clustersim.studies.points.points_table`.  Each estimate has its own controls, and
-        ``baseline_mean`` has none.  Differences of fleet metrics are exact.  Differences of
-        waits and slowdowns are NaN if either system is overloaded.  With draws,
-        ``relative_draw_low`` and ``relative_draw_high`` are the 5th and 95th percentile over the
-        draws; see :func:`~clustersim.studies.points.draw_range`.
+        :func:`~clustersim.studies.points.points_table`.  The controls of both estimates are chosen
+        separately; ``baseline_mean`` and differences of quantiles have none.
+
+        Differences of fleet metrics are exact.  Differences of waits and slowdowns are NaN if
+        either system is overloaded.  With draws, ``relative_draw_low`` and ``relative_draw_high``
+        are the 5th and 95th percentile over the draws; see
+        :func:`~clustersim.studies.points.draw_range`.
     """
     others = [name for name in parameters if name != of]
     finished = runs[runs["status"] == "finished"]

@@ -1,8 +1,9 @@
 """The measurement that a capacity search compares with its objective.
 
-A quantile is compared through the share of jobs above the limit: the 95th percentile of the wait is
-at most an hour if and only if at most 5 % of the jobs wait longer.  The share is a mean over jobs,
-so its estimate stays unbiased in short runs, and its control variate is linear.
+An objective for a quantile is an objective for the share of jobs above the limit: the 95th
+percentile of the wait is at most an hour if and only if at most 5 % of the jobs wait longer.  The
+search measures this share.  It is a mean over jobs, so the mean over short runs has no bias, and a
+linear regression on control variates applies to it.
 """
 
 from __future__ import annotations
@@ -90,11 +91,13 @@ def measured_at(
 
 
 def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, Estimate]:
-    """Return the measurements from which a capacity follows: all of one control, or all plain.
+    """Return the measurements from which a capacity follows: with one control, or all plain.
 
-    A curve that changes from one kind to another within the bracket of the capacity would have a
-    wrong slope.  A control is therefore used only if it can be used on both sides of the capacity.
-    Overloaded values have none.  Of several controls, the best one there is chosen.
+    A curve whose measurements have a control on only one side of the capacity would have a wrong
+    slope there.  A control is therefore used only if it can be used at the trial values on both
+    sides, apart from overloaded values, which have none.  The best such control is chosen
+    (:func:`~clustersim.analysis.job_statistics.best_of`).  Farther away from the capacity, a
+    measurement is plain if this control cannot be used there.
 
     Parameters
     ----------

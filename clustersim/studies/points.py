@@ -1,4 +1,4 @@
-"""The table of points: means over runs with their intervals, and checks for a steady state."""
+"""The table of points: estimates of metrics with intervals, and checks for a steady state."""
 
 from __future__ import annotations
 
@@ -61,18 +61,17 @@ def points_table(
 
         Each metric ``m`` has a 95 % interval from ``m_low`` to ``m_high``, at the posterior mean.
         A metric of jobs (``of_jobs`` in its definition) is a mean or quantile over the jobs of all
-        replications, with a jackknife interval (see
-        :mod:`~clustersim.analysis.control_variates`).  Any other metric is the mean over the
-        replications, with a Student t interval.  With one replication, the interval uses batch
-        means, or order statistics for a quantile.  Metrics of the fleet and the offered jobs per
-        day have no interval.
+        replications, with a jackknife interval (see :mod:`~clustersim.analysis.job_statistics`).
+        Any other metric is the mean over the replications, with a Student t interval.  With one
+        replication, the interval uses batch means, or order statistics for a quantile.  Metrics of
+        the fleet and the offered jobs per day have no interval.
 
-        A metric of jobs is controlled by the unfinished work.  Any other metric is controlled by
-        the work that arrived, the chips that were delivered or the failures (see
-        :mod:`~clustersim.analysis.controls.means`).
-        If a control variate is used, ``m`` is the controlled estimate. ``m_plain``,
-        ``m_plain_low`` and ``m_plain_high`` are the estimate without it, and ``m_explained`` is the
-        share of the variance that it explains; otherwise these columns are empty.
+        The control variate of a metric of jobs is the unfinished work.  Those of any other metric
+        are the work that arrived, the chips that were delivered and the failures (see
+        :mod:`~clustersim.analysis.controls.means`).  If a control variate is used, ``m`` is the
+        controlled estimate, ``m_plain``, ``m_plain_low`` and ``m_plain_high`` are the estimate
+        without it, and ``m_explained`` is the share of the variance that it explains; otherwise the
+        latter four columns are empty.
 
         With draws, ``m_draw_low`` and ``m_draw_high`` are the 5th and 95th percentile of the
         estimate over the draws (:func:`draw_range`).  They are NaN if a draw has no run at the

@@ -116,7 +116,7 @@ class Replications(FileModel):
     at_most: int = Field(ge=2, le=100_000, description="largest number of replications")
     relative_width: float = Field(
         gt=0,
-        description="largest half width of the 95 % interval of the metric, relative to its value; "
+        description="largest half width of the 95 % interval of the metric, relative to its estimate; "
         "in a capacity search, of the capacity",
     )
     metric: Metric = Field(

@@ -34,7 +34,11 @@ def check(covered: list[bool], what: str) -> None:
 @pytest.mark.slow
 @pytest.mark.coverage
 def test_intervals_of_400_studies(tmp_path: Path) -> None:
-    """Each study has two loads and 6 replications of jobs of its own."""
+    """Each study has two loads and 6 replications of jobs of its own.
+
+    These are the intervals without statistics over the jobs of all replications, for which
+    tests/analysis/test_known_queues.py has known answers.
+    """
     runs = conduct(
         tmp_path / "study",
         base=mmc.scenario(SERVERS, 0.5, jobs=800, seed=11),
@@ -107,8 +111,7 @@ def test_batch_means_of_one_long_run(tmp_path: Path) -> None:
 def test_a_capacity_search_finds_the_known_load(tmp_path: Path) -> None:
     """Twenty studies, each with jobs of its own, look for the load of a mean wait of 20 s.
 
-    The interval is the inversion of the t interval of the mean: it holds a load just where the
-    interval of the waits at that load holds the objective.  So its coverage is that above.
+    The coverage of 400 studies is in tests/analysis/test_known_queues.py.
     """
     limit_s = 20.0
     truth = mmc.load_of_mean_wait(SERVERS, limit_s)
@@ -126,13 +129,10 @@ def test_a_capacity_search_finds_the_known_load(tmp_path: Path) -> None:
         for seed in range(20)
     ]
     table = pd.concat(result.capacities for result in results)
-    assert (table["note"] == "").all()
+    assert np.isfinite(table["capacity"]).all()
     covered = ((table["capacity_low"] <= truth) & (truth <= table["capacity_high"])).tolist()
     print(f"capacity: {sum(covered)} of 20 intervals hold {truth:.3f}; "
           f"{table['runs'].mean():.0f} runs each")  # fmt: skip
-    at_truth = [result.runs[result.runs["workload.load"] == truth] for result in results]
-    intervals = [mean_interval(runs["mean_wait_s"]) for runs in at_truth]
-    assert covered == [low <= limit_s <= high for _, low, high in intervals]
     assert sum(covered) >= 15  # of 20 at 95 %: fewer happen in 0.3 % of cases
     assert (table["capacity"] - truth).abs().median() < 0.02
     assert table["runs"].mean() < 15 * REPLICATIONS

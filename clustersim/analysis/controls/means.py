@@ -1,16 +1,17 @@
 """Means over replications with control variates that are chosen automatically.
 
 Each control is a deviation from a known expectation, so its own expectation is 0.  A regression on
-one or two of them removes the part of the noise that they explain (see
+one or two controls removes the part of the noise that they explain (see
 :mod:`clustersim.analysis.control_variates`).
 
-The choice of a control and its coefficient come from the same replications as the mean.  Three
-rules keep the interval honest.  A control must predict replications that were left out of the
-regression (PRESS; Allen, "The relationship between variable selection and data augmentation and a
-method for prediction", Technometrics 16, 1974).  Its coefficient must be significant after a
-Bonferroni correction for the number of candidates, because the best of several unrelated controls
-fits a few replications well by chance.  The interval has one degree of freedom fewer for each
-control, and its standard error is computed from residuals of left-out replications (HC3).
+The replications that give the mean also decide which control is used, and with which coefficient.
+Three rules ensure that the interval is nevertheless wide enough.  A control must explain half of
+the variance of replications that were left out of the regression (PRESS; Allen, "The relationship
+between variable selection and data augmentation and a method for prediction", Technometrics 16,
+1974).  Its coefficient must be significant after a Bonferroni correction for the number of
+candidates, because the best of several unrelated controls fits a few replications well by chance.
+The interval has one degree of freedom fewer for each control, and its standard error is computed
+from residuals of left-out replications (HC3).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ LEAST_EXPLAINED = 0.5
 BY_CHANCE = 0.02
 """Largest probability with which the best of several unrelated controls is used."""
 UNLIKELY = 0.001
-"""A control is not used if its mean is this unlikely to be so far from its expectation."""
+"""A control is not used if a mean so far from its expectation has at most this probability."""
 
 
 def deviations(

@@ -71,7 +71,8 @@ def _metrics() -> Iterator[Metric]:
         "arrived_load",
         "arrived load",
         "Offered load of the jobs that were submitted in the time interval. A study uses it as a "
-        "control variate; NaN for a log, and for a period if arrivals are not a Poisson process.",
+        "control variate; NaN for a log, and for a period if the workload has a number of jobs or "
+        "arrivals that are not a Poisson process.",
         "ratio",
         _arrived,
         "",
