@@ -29,3 +29,15 @@ def examples_write_elsewhere(
     if isinstance(request.node, pytest.DoctestItem):
         monkeypatch.chdir(request.getfixturevalue("tmp_path"))
         monkeypatch.setattr(sys, "argv", list(sys.argv))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests of coverage measured, even if they pass."""
+    measured = [
+        report
+        for report in terminalreporter.getreports("passed")
+        if report.when == "call" and "coverage" in report.keywords and report.capstdout
+    ]
+    for report in measured:
+        terminalreporter.section(f"coverage measured by {report.nodeid}")
+        terminalreporter.write(report.capstdout)

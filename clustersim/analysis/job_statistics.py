@@ -127,14 +127,12 @@ def job_quantile(
     Returns
     -------
     plain : Estimate
-        With the jackknife; the interval is symmetric on a logarithmic scale.  An upper end above
-        all values of the runs is replaced by infinity, a lower end below all of them by the
-        smallest value.
+        The interval reaches as far on both sides as the interval of the share above a limit (see
+        :func:`share_above`) contains ``1 - q``.  An end is infinite if no limit in the runs is far
+        enough.
     controlled : Estimate or None
-        The value is the limit above which the controlled share of the jobs is ``1 - q`` (see
-        :func:`share_above`).  The interval extends on both sides to the limits at which the
-        interval of this share no longer contains ``1 - q``.  The control is the best one at the
-        quantile (:func:`best_of`).  None if no control can be used there.
+        The same from the controlled share.  The control is the best one at the quantile
+        (:func:`best_of`).  None if no control can be used there.
 
     Examples
     --------
@@ -144,26 +142,32 @@ def job_quantile(
     (51.5, True)
     """
     pooled = Pooled([run[quantity] for run in runs])
-    found = jackknife(pooled.quantiles(q)).positive().one()
-    least, most = pooled.range
-    low = least if found.low < least else found.low
-    plain = Estimate(found.value, low, math.inf if found.high > most else found.high)
+    found = float(pooled.quantiles(q)[0])
     tails = np.concatenate([np.geomspace(1e-4, 0.1, 41), np.linspace(0.1, 1.0, 37)[1:-1]])
-    limits = np.unique(pooled.at(1.0 - tails))
+    limits = np.unique(np.append(pooled.at(1.0 - tails), found))
+    plain = _inverted(jackknife(pooled.above(limits)).positive(), limits, 1.0 - q, found)
     usable = {}
     for name, shares in _controlled_shares(runs, pooled, limits).items():
         value = _where_falls_to(1.0 - q, limits, np.minimum.accumulate(shares.value))
-        near = int(np.argmin(np.abs(limits - value)))
-        if not shares.usable[near] or not math.isfinite(value):
-            continue
-        beyond = np.flatnonzero(shares.low[: near + 1] > 1.0 - q)
-        first = int(beyond[-1]) if len(beyond) else near
-        low = _where_falls_to(1.0 - q, limits[first:], shares.low[first:])
-        low = low if len(beyond) else float(limits[0])
-        high = _where_falls_to(1.0 - q, limits[near:], shares.high[near:])
-        explained = float(shares.explained[near])
-        usable[name] = Estimate(value, min(low, value), max(high, value), explained)
+        if math.isfinite(value) and shares.usable[_nearest(limits, value)]:
+            usable[name] = _inverted(shares, limits, 1.0 - q, value)
     return plain, best_of(usable)
+
+
+def _nearest(limits: Floats, value: float) -> int:
+    return int(np.argmin(np.abs(limits - value)))
+
+
+def _inverted(shares: Estimates, limits: Floats, target: float, value: float) -> Estimate:
+    """Return a limit with its interval, from the intervals of the shares above all limits."""
+    near = _nearest(limits, value)
+    beyond = np.flatnonzero(shares.low[: near + 1] > target)
+    low = float(limits[0])
+    if len(beyond):
+        low = _where_falls_to(target, limits[beyond[-1] :], shares.low[beyond[-1] :])
+    high = _where_falls_to(target, limits[near:], shares.high[near:])
+    explained = float(shares.explained[near])
+    return Estimate(value, min(low, value), max(high, value), explained)
 
 
 def share_above(

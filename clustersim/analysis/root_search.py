@@ -20,6 +20,8 @@ __all__ = ["Root", "RootSearch"]
 
 FAR = math.log(30.0)
 """Largest scaled value of a curve (see `_scaled`) that is interpolated."""
+MOST_UNCERTAIN = math.log(1000.0)
+"""Half width of the measurement's logarithm from which on the interval is not stated."""
 MARGIN = 0.1
 """Smallest distance of a trial value from the ends of its bracket, as a share of the bracket."""
 TRUNCATION = 0.2
@@ -326,8 +328,8 @@ class RootSearch:
         y, curve = self._curve(evaluated)
         y, curve = y[np.isfinite(curve)], curve[np.isfinite(curve)]
         slope = (crossing.broken_by - crossing.kept_by) / crossing.width
-        at = _inverse(y, curve, 0.0, slope)
-        value = crossing.kept if self.whole else at
+        at = min(max(_inverse(y, curve, 0.0, slope), crossing.kept), crossing.broken)
+        value = float(math.floor(at)) if self.whole else at
         kept, broken = (evaluated[self._sign * end] for end in (crossing.kept, crossing.broken))
         freedom = min(kept.freedom, broken.freedom)
         if not freedom or len(kept.influence) != len(broken.influence):
@@ -336,6 +338,8 @@ class RootSearch:
         parts = (1 - part) * np.array(kept.influence) + part * np.array(broken.influence)
         parts /= self.at_most
         half = _half_width(parts, freedom)
+        if half > MOST_UNCERTAIN:
+            return self._mirrored(value, -math.inf, math.inf, note, at=at)
         lower, upper = (_level(math.exp(change)) for change in (-half, half))
         low, high = _inverse(y, curve, lower, slope), _inverse(y, curve, upper, slope)
         per_unit = (high - low) / (2.0 * half) if half > 0 else 0.5 / slope

@@ -15,7 +15,6 @@ from clustersim.errors import InputError
 __all__ = [
     "PairedDifference",
     "batch_means",
-    "crossing",
     "mean_interval",
     "paired_difference",
     "quantile_interval",
@@ -95,48 +94,6 @@ def mean_interval(values: npt.ArrayLike, *, level: float = 0.95) -> tuple[float,
     error = float(numbers.std(ddof=1)) / math.sqrt(len(numbers))
     half = float(special.stdtrit(len(numbers) - 1, 0.5 + level / 2)) * error
     return mean, mean - half, mean + half
-
-
-def crossing(loads: npt.ArrayLike, values: npt.ArrayLike, objective: float) -> tuple[float, float]:
-    """Return the load at which a quantity that grows with the load first exceeds an objective.
-
-    Parameters
-    ----------
-    loads, values : array_like (points,)
-        A curve by ascending load; infinite values mean overload.
-    objective : float
-        The largest allowed value, more than 0.
-
-    Returns
-    -------
-    low, high : float
-        If the value at the first load that exceeds the objective is finite, both are the crossing,
-        interpolated linearly in the logarithm of ``1 + value / objective``.  If that value is
-        infinite, they are the last load that keeps the objective and the next one, because overload
-        begins in between.  They are NaN if the lowest load exceeds the objective, and infinite if
-        no load does.
-
-    Examples
-    --------
-    >>> crossing([0.5, 0.7, 0.9], [0.0, 10.0, float("inf")], 60.0)
-    (0.7, 0.9)
-    >>> crossing([0.5, 0.7], [1.0, 2.0], 60.0)
-    (inf, inf)
-    """
-    load = np.asarray(loads, dtype=np.float64)
-    value = np.asarray(values, dtype=np.float64)
-    broken = np.flatnonzero(~(value <= objective))
-    if len(broken) == 0:
-        return math.inf, math.inf
-    first = int(broken[0])
-    if first == 0:
-        return math.nan, math.nan
-    kept, next_load = float(load[first - 1]), float(load[first])
-    if not math.isfinite(value[first]):
-        return kept, next_load
-    scaled = np.log1p(value[first - 1 : first + 1] / objective)
-    part = float((math.log(2.0) - scaled[0]) / (scaled[1] - scaled[0]))
-    return (kept + part * (next_load - kept),) * 2
 
 
 def quantile_interval(

@@ -94,7 +94,7 @@ def _capacity(
     finder = root_search(search, objective)
     if at_mean.empty:
         return {**dict.fromkeys(_CAPACITY, np.nan), "runs": len(runs), "note": "every run failed"}
-    tried = _tried(at_mean, search, objective, samples)
+    tried = _tried(_paired(at_mean, search.of), search, objective, samples)
     full = _value_at_full_load(at_mean, search)
     root = _within(finder.result(chosen(tried, finder)), full)
     plain = _within(finder.result({value: each for value, (each, _) in tried.items()}), full)
@@ -130,7 +130,7 @@ def _capacity(
             f"the runs near this value measure only {times:.0f} relaxation times of the queue in "
             "all, so the interval may be too narrow; increase workload.jobs"
         )
-    if root.high == full:
+    if math.isfinite(full) and root.high == full:
         notes.append("the interval ends at a load of 1, where overload begins")
     return {**row, "runs": len(runs), "note": "; ".join(note for note in notes if note)}
 
@@ -164,9 +164,18 @@ def _tried(
         metrics = _columns(group, objective)
         own = [samples.get(key, {}) for key in group["run"]]
         tried[value] = measured_at(objective, metrics, own)
-    if (search.load_of(search.between[1]) or 0.0) >= 1:
-        tried.setdefault(float(search.between[1]), (OVERLOADED, {}))
+    if tried and (full := _value_at_full_load(runs, search)) <= search.between[1]:
+        tried.setdefault(full, (OVERLOADED, {}))
     return tried
+
+
+def _paired(runs: pd.DataFrame, of: str) -> pd.DataFrame:
+    """Return the runs of the replications that finished at all trial values, if there are two.
+
+    What each replication contributes to an error is compared between trial values.
+    """
+    common = _common_replications(runs, runs, of)
+    return runs[runs["replication"].isin(common)] if len(common) > 1 else runs
 
 
 def _value_at_full_load(runs: pd.DataFrame, search: CapacitySearch) -> float:
@@ -184,8 +193,9 @@ def _value_at_full_load(runs: pd.DataFrame, search: CapacitySearch) -> float:
 
 
 def _within(root: Root, full: float) -> Root:
-    """Return a root whose interval ends at a load of 1 at the latest."""
-    return replace(root, high=min(root.high, full)) if root.value <= full else root
+    """Return a root whose interval is not below 0 and ends at a load of 1 at the latest."""
+    low = max(root.low, 0.0) if math.isfinite(root.low) else root.low
+    return replace(root, low=low, high=min(root.high, full)) if root.value <= full else root
 
 
 def _columns(runs: pd.DataFrame, objective: Objective) -> dict[str, list[float]]:
@@ -302,7 +312,8 @@ def _jobs_per_day(runs: pd.DataFrame, of: str, value: float) -> float:
         return float(value)
     rate = runs.groupby(of, sort=True)["jobs_per_day"].mean()
     at, rates = rate.index.to_numpy(dtype=np.float64), rate.to_numpy(dtype=np.float64)
-    if value > at[-1] and len(at) > 1:
-        slope = (rates[-1] - rates[-2]) / (at[-1] - at[-2])
-        return float(rates[-1] + slope * (value - at[-1]))
+    for end, inner in ((-1, -2), (0, 1)):
+        if len(at) > 1 and (value - at[end]) * (at[end] - at[inner]) > 0:
+            slope = (rates[end] - rates[inner]) / (at[end] - at[inner])
+            return float(rates[end] + slope * (value - at[end]))
     return float(np.interp(value, at, rates))

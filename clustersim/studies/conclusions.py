@@ -12,6 +12,7 @@ import pandas as pd
 from clustersim.analysis.control_variates import jackknife
 from clustersim.analysis.controls.means import controlled_difference, deviations
 from clustersim.analysis.controls.metrics import CONTROLS
+from clustersim.analysis.job_statistics import with_and_without
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
 from clustersim.analysis.samples import Pooled, Sample
 from clustersim.analysis.sensitivity import sobol_indices
@@ -152,6 +153,8 @@ def _pair(
         return columns
     if (pooled := _pooled(system.loc[both], baseline.loc[both], metric, samples)) is not None:
         return columns | pooled
+    if is_service(metric):
+        return columns
     controls = (
         deviations(metric, controls_of(runs.loc[both]), CONTROLS) for runs in (system, baseline)
     )
@@ -168,25 +171,36 @@ def _pair(
 def _pooled(
     system: pd.DataFrame, baseline: pd.DataFrame, metric: str, samples: Samples
 ) -> dict[str, Any] | None:
-    """Return the difference of a quantile over the jobs of all pairs; None for other metrics."""
+    """Return the difference of a statistic over the jobs of all pairs; None for other metrics."""
     known = find_metric(metric)
     if known is None or known.of_jobs is None or metric != known.name or len(system) < 2:
         return None
     quantity, q = known.of_jobs
     both = [[samples.get(key, {}) for key in runs["run"]] for runs in (system, baseline)]
-    if q is None or not all(quantity in run for runs in both for run in runs):
+    if not all(quantity in run and run[quantity].count for runs in both for run in runs):
         return None
-    ours, theirs = (Pooled([run[quantity] for run in runs]).quantiles(q) for runs in both)
+    if q is None:
+        ours, theirs = (
+            with_and_without(
+                np.array([run[quantity].mean for run in runs]),
+                np.array([run[quantity].count for run in runs], dtype=np.float64),
+            )
+            for runs in both
+        )
+    else:
+        ours, theirs = (Pooled([run[quantity] for run in runs]).quantiles(q) for runs in both)
     apart = jackknife(ours - theirs).one()
     columns: dict[str, Any] = {"baseline_mean": float(theirs[0]), "relative_note": ""}
     columns |= {"difference": apart.value}
     columns |= {"difference_low": apart.low, "difference_high": apart.high}
     if not (ours > 0).all() or not (theirs > 0).all():
-        ratio = float(ours[0] / theirs[0]) - 1.0 if theirs[0] > 0 else np.nan
-        note = f"without 1 of {len(system)} pairs, a quantile is 0" if theirs[0] > 0 else ""
-        ends = (-np.inf, np.inf) if theirs[0] > 0 else (np.nan, np.nan)
         if not ours.any() and not theirs.any():
-            ratio, ends = 0.0, (0.0, 0.0)
+            ratio, ends, note = 0.0, (0.0, 0.0), ""
+        elif theirs[0] > 0:
+            zero = "it is 0 over all jobs" if ours[0] == 0 else "it is 0 without one of the pairs"
+            ratio, ends, note = float(ours[0] / theirs[0]) - 1.0, (-np.inf, np.inf), zero
+        else:
+            ratio, ends, note = np.nan, (np.nan, np.nan), "the baseline is 0"
         columns |= {"relative": ratio, "relative_low": ends[0], "relative_high": ends[1]}
         return columns | {"relative_note": note}
     found = jackknife(ours / theirs).positive().one()

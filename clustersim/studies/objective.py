@@ -24,6 +24,7 @@ from clustersim.analysis.root_search import RootSearch
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.steady import piles_up
 from clustersim.analysis.unfinished_work import SPEEDS, work_name
+from clustersim.errors import InputError
 from clustersim.studies.spec import CapacitySearch, Objective
 
 __all__ = ["NEEDED", "OVERLOADED", "Measured", "chosen", "measured_at", "root_search"]
@@ -70,6 +71,11 @@ def measured_at(
     samples : sequence of mapping of str to Sample (replications,)
         See :class:`~clustersim.analysis.measures.Measured`.
 
+    Raises
+    ------
+    InputError
+        If the objective is a quantile and a run lacks the distribution.
+
     Returns
     -------
     plain : Estimate
@@ -83,7 +89,9 @@ def measured_at(
     if np.isinf(values).any() or np.isnan(values).all():
         return OVERLOADED, {}
     quantity, q = _quantity(objective)
-    if q is not None and all(quantity in each for each in samples):
+    if q is not None:
+        if not all(quantity in each for each in samples):
+            raise InputError("study", f"a run lacks the distribution of {quantity} over its jobs")
         return share_above(samples, quantity, objective.limit)
     if quantity and q is None and np.isfinite(values).all():
         return job_mean(values, samples, quantity)

@@ -160,7 +160,12 @@ def _beside(metric: str, column: str, plain: Estimate, best: Estimate | None) ->
 
 
 def _controlled_mean(name: str, values: Floats, runs: pd.DataFrame) -> Estimate | None:
-    """Return the mean of a metric with the controls of the runs; None without a useful one."""
+    """Return the mean of a metric with the controls of the runs; None without a useful one.
+
+    Waits and slowdowns have none: they are too skewed for a regression on their own scale.
+    """
+    if is_service(name):
+        return None
     best = controlled_mean(values, [*deviations(name, controls_of(runs), CONTROLS).values()])
     least, most = _bounds(name)
     return best if best is not None and least <= best.value <= most else None

@@ -261,6 +261,8 @@ class CapacityRequest:
         if not math.isfinite(root.value) or not root.freedom or half <= enough:
             return count
         most = min(rule.at_most, 2 * count)
+        if not (enough > 0 and math.isfinite(half)):
+            return most
         return min(most, math.ceil(count * min((half / enough) ** 2, 2.0)))
 
     def _search(

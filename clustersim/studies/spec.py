@@ -116,8 +116,8 @@ class Replications(FileModel):
     at_most: int = Field(ge=2, le=100_000, description="largest number of replications")
     relative_width: float = Field(
         gt=0,
-        description="largest half width of the 95 % interval of the metric, relative to its estimate; "
-        "in a capacity search, of the capacity",
+        description="largest half width of the 95 % interval, relative to the estimate: of the "
+        "metric, or of the capacity in a capacity search",
     )
     metric: Metric = Field(
         "p95_wait_s", description="metric whose interval must be narrow; not in a capacity search"

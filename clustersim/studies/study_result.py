@@ -92,9 +92,13 @@ class StudyResult(Brief):
 
     @property
     def metrics(self) -> list[str]:
-        """Metrics of the study, its objective and its plots, and constant metrics of the fleet."""
+        """Metrics that the study asks for, and constant metrics of the fleet.
+
+        It asks for those in its ``metrics``, objective, comparison and plots.
+        """
         spec = self.study.spec
         asked = [*spec.metrics, *([spec.objective.metric] if spec.objective else [])]
+        asked += spec.compare.metrics if spec.compare else []
         columns = [str(name) for name in self.runs.columns]
         known = [name for name in (*asked, *spec.plotted) if name in columns]
         facts = [name for name in columns if is_constant(name)]

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from clustersim.analysis.statistics import (
-    crossing,
     mean_interval,
     quantile_interval,
     run_quantile_interval,
@@ -32,26 +31,6 @@ def test_interval_covers_the_truth_as_often_as_it_says():
     draw = np.random.Generator(np.random.PCG64(4)).exponential(size=(2000, 30))
     covered = [low <= 1.0 <= high for _, low, high in map(mean_interval, draw)]
     assert 0.91 < np.mean(covered) < 0.965
-
-
-@pytest.mark.parametrize(
-    ("values", "low", "high"),
-    [
-        ([0.0, 60.0, 180.0], 0.7, 0.7),  # just kept at 0.7
-        ([0.0, 0.0, 0.0], math.inf, math.inf),
-        ([61.0, 70.0, 80.0], math.nan, math.nan),
-        ([0.0, 0.0, math.inf], 0.7, 0.9),  # overload: somewhere in between
-        ([0.0, math.nan, math.nan], 0.5, 0.7),
-    ],
-)
-def test_crossing(values, low, high):
-    found = crossing([0.5, 0.7, 0.9], values, 60.0)
-    assert found == pytest.approx((low, high), nan_ok=True)
-
-
-def test_crossing_interpolates_in_the_logarithm():
-    # log(1 + v / 60): 0 at 0.5 and log(4) at 0.7; the objective log(2) lies half way.
-    assert crossing([0.5, 0.7], [0.0, 180.0], 60.0) == pytest.approx((0.6, 0.6))
 
 
 def test_interval_of_a_quantile_of_one_run():

@@ -332,7 +332,7 @@ def test_a_share_that_rests_on_one_pair_is_reported_without_an_interval(tmp_path
     (message,) = (line for line in findings(result) if "against" in line)
     share = result.differences["relative"].item()
     assert message.endswith(
-        f"mean wait {100 * share:.0f} % more (2 pairs; no interval: only 1 of 2 pairs has a value "
-        "other than 0)."
+        f"mean wait {100 * share:.0f} % more (2 pairs; no interval: it is 0 without one of the "
+        "pairs)."
     )
     assert message.startswith("12 min against 10 min: ")
