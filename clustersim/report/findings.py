@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
@@ -11,8 +10,11 @@ import pandas as pd
 
 from clustersim.analysis.metrics import in_period, is_constant, period_of
 from clustersim.plots.axis import Axis, axis_of
+from clustersim.plots.parts.determined import FEW
 from clustersim.plots.parts.quick_mark import quick_note
 from clustersim.plots.study_axes import number_in_words, place_in_words, study_axes
+from clustersim.report.no_capacity import beyond
+from clustersim.report.spans import change_spans
 from clustersim.source_code import changed_files, this_code
 from clustersim.studies.meaning import load_notes, placement_notes
 from clustersim.studies.spec import LOAD
@@ -159,7 +161,12 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
     for row in table.to_dict("records"):
         place = place_in_words(result, row, axes)
         head = f"{place}: {limit}" if place else f"{limit[0].upper()}{limit[1:]}"
-        if not math.isfinite(row["capacity"]):
+        if math.isinf(row["capacity"]):
+            kind = "kept" if "kept" in row["note"] else "missed"
+            more = f"the capacity is {beyond(result, axes, kind)}"
+            yield f"{head} is {row['note'] or 'beyond the range'}; {more} ({row['runs']} runs)."
+            continue
+        if math.isnan(row["capacity"]):
             yield f"{head} is {row['note']}."
             continue
         if row["note"].startswith("overload begins"):
@@ -170,9 +177,9 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
             number_in_words(row[name], fits)
             for name in ("capacity", "capacity_low", "capacity_high")
         )
-        sentence = (
-            f"{head} is kept {bound} {searched.label} {number} (95 % interval {low} to {high}"
-        )
+        known = math.isfinite(row["capacity_low"]) and math.isfinite(row["capacity_high"])
+        interval = f"95 % interval {low} to {high}" if known else "no 95 % interval"
+        sentence = f"{head} is kept {bound} {searched.label} {number} ({interval}"
         if of == LOAD:
             sentence += f"; {row['jobs_per_day']:,.0f} jobs a day"
         sentence += f"; {row['runs']} runs)"
@@ -210,19 +217,6 @@ def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         )
 
 
-FEW_PAIRS = 5
-"""With fewer pairs, Student's t gives an interval several times as wide as the spread."""
-
-
-def _is_users(metric: str) -> bool:
-    """Return whether a metric is user-defined; only such metrics may be negative."""
-    from clustersim.analysis.metrics import METRICS
-
-    name = re.split(r"[.@]", metric)[0]
-    found = METRICS.get(name)
-    return found is None or bool(found.file)
-
-
 def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
     for row in _by_metric(result.differences):
         axis = axes.get(row["metric"], axis_of(row["metric"]))
@@ -239,35 +233,33 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
             size = axis.text(abs(row["difference"]))
             yield f"{head} {size} {word} ({pairs}); no percentage, as the baseline's mean is 0."
             continue
+        (own,) = change_spans(result, pd.DataFrame([dict(row)]), "relative", row["metric"])
         low, high = row["relative_low"], row["relative_high"]
-        beyond = -math.inf < low < -1.0 and not _is_users(row["metric"])
-        low = -1.0 if beyond else low  # a metric cannot fall by more than 100 %
-        if row["pairs"] < FEW_PAIRS and low < high and math.isfinite(low) and math.isfinite(high):
+        if row["pairs"] <= FEW and low < high and own.kind == "both":
             pairs += ", too few for a narrow interval"
         word = "less" if row["relative"] < 0 else "more"
         size = _percent(abs(row["relative"]))
+        interval = f"95 % interval {own.inner(lambda a, b: (_signed(a), _signed(b)))}"
         if low == high == 0:
             yield f"{head} is the same ({pairs})."
         elif is_constant(row["metric"]):
             yield f"{head} {size} {word}."
-        elif not (math.isfinite(low) and math.isfinite(high)):
+        elif own.kind == "none" or (math.isinf(low) and row["relative_note"]):
             change = "shows no difference" if row["relative"] == 0 else f"{size} {word}"
+            note = row["relative_note"] or "no interval"
+            yield f"{head} {change} ({pairs}{_over_draws(row)}; no interval: {note})."
+        elif own.kind in ("unknown", "runs"):
             yield (
-                f"{head} {change} ({pairs}{_over_draws(row)}; no interval: {row['relative_note']})."
+                f"{head} does not clearly differ ({_signed(row['relative'])}; {interval}"
+                f"{_over_draws(row)})."
             )
         elif low <= 0 <= high:
             yield (
-                f"{head} does not clearly differ ({_signed(row['relative'])}, 95 % interval "
-                f"{_signed(low)} to {_signed(high)}; {pairs}{_over_draws(row)})."
-            )
-        elif beyond:
-            yield (
-                f"{head} {size} {word} (95 % interval {_signed(low)} to {_signed(high)}; {pairs}"
+                f"{head} does not clearly differ ({_signed(row['relative'])}, {interval}; {pairs}"
                 f"{_over_draws(row)})."
             )
         else:
-            half = _percent((high - low) / 2)
-            yield f"{head} {size} ± {half} {word} ({pairs}{_over_draws(row)})."
+            yield f"{head} {size} {word} ({interval}; {pairs}{_over_draws(row)})."
 
 
 def _by_metric(table: pd.DataFrame | None) -> list[Mapping[Hashable, Any]]:
@@ -304,7 +296,7 @@ def _percent(share: float) -> str:
 
 
 def _signed(share: float) -> str:
-    return f"{'+' if share >= 0 else '−'}{_percent(abs(share))}"
+    return f"{'+' if share > 0 else '−' if share < 0 else ''}{_percent(abs(share))}"
 
 
 def _indices(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from clustersim.analysis.metrics import is_metric
 from clustersim.files import yaml_text
 from clustersim.plots.axis import axis_of
 from clustersim.plots.study_axes import study_axes
@@ -18,6 +19,7 @@ from clustersim.report.findings import constant_facts
 from clustersim.report.grouped import grouped
 from clustersim.report.made_with import made_with
 from clustersim.report.page import Figure, Listing, Page, Section, Table
+from clustersim.report.spans import change_spans, value_spans
 from clustersim.report.sources import source_tables
 from clustersim.report.study_answer import answering_plot
 from clustersim.report.study_figures import NamedFigure
@@ -181,12 +183,65 @@ def _table(
             formats[column] = partial(format_quantity, dimension=axis.dimension)
         draws = f"5th to 95th percentile over {result.study.spec.draws} draws of the calibration"
         labels[f"{column}_draw"] = f"{axis.label}, {draws}"
+    frame, prefixes = _with_spans(result, frame, same_as)
     labels |= {"capacity": _capacity_label(result), "relative": "relative difference"}
     formats["relative"] = format_percent
     if same_as and (dimension := axis_of(same_as).dimension) in _SHOWN:
         to_text = partial(format_quantity, dimension=dimension)
         formats |= dict.fromkeys(("baseline_mean", "difference"), to_text)
-    return Table(title, frame, caption, labels=labels, formats=formats, file=file, groups=groups)
+    return Table(
+        title,
+        frame,
+        caption,
+        labels=labels,
+        formats=formats,
+        file=file,
+        groups=groups,
+        prefixes=prefixes,
+        endless=_beyond(result),
+    )
+
+
+def _with_spans(
+    result: StudyResult, frame: pd.DataFrame, of: str
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Return a table with the ends of the intervals to show, and what precedes them.
+
+    Parameters
+    ----------
+    result : StudyResult
+    frame : DataFrame
+        Rows of the table of points, or of the differences in the metric `of`.
+    of : str
+        "" for the table of points.
+    """
+    prefixes, changes = {}, {}
+    for column in map(str, frame.columns):
+        if f"{column}_low" not in frame or f"{column}_high" not in frame:
+            continue
+        if of and column in ("relative", "difference"):
+            spans = change_spans(result, frame, column, of)
+        elif not of and is_metric(column):
+            spans = value_spans(result, frame, column)
+        else:
+            continue
+        prefixes[column] = [each.prefix for each in spans]
+        for end in ("low", "high"):
+            changes[f"{column}_{end}"] = [
+                given if each.kind in ("none", "exact", "unknown") else getattr(each, end)
+                for given, each in zip(frame[f"{column}_{end}"], spans, strict=True)
+            ]
+    return frame.assign(**changes), prefixes
+
+
+def _beyond(result: StudyResult) -> dict[str, tuple[str, str]]:
+    """Return how tables show capacities beyond the values that a search tried."""
+    search = result.study.spec.capacity
+    if search is None:
+        return {}
+    axis = axis_of(search.of)
+    low, high = (axis.text(end) for end in search.between)
+    return {"capacity": (f"< {low}", f"> {high}"), "jobs_per_day": ("–", "–")}
 
 
 def _capacity_label(result: StudyResult) -> str:
