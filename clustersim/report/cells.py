@@ -32,7 +32,6 @@ Format = Callable[[float], str]
 
 _ENDS = ("_low", "_high")
 _MISSING = "–"
-_UNKNOWN = "not determined"
 
 
 @dataclass(frozen=True)
@@ -101,8 +100,8 @@ def table_columns(
         column ``m``, the other two are joined to a column ``m`` of ranges, ``"11 to 14 min"``.
     prefixes : mapping of str to sequence of str
         What precedes the interval of each row, by column ``m``: "" (nothing), ``"up to "`` or
-        ``"from "`` (only the upper or lower end is shown), ``"not determined"`` (no end is shown)
-        or words before both ends, such as ``"3 runs: "``.
+        ``"from "`` (only the upper or lower end is shown), words before both ends, such as
+        ``"3 runs: "``, or a text without a space at its end, which replaces both ends.
     endless : mapping of str to (str, str)
         Texts for minus and plus infinity, by column.
 
@@ -218,7 +217,7 @@ def _cell(row: Sequence[Any], to_text: Format, *, is_range: bool, prefix: str = 
     to_text = _in_one_unit(to_text, row)
     cells = [_single(value, to_text) for value in row]
     ends = [cell.value for cell in cells[-2:]]
-    if prefix == _UNKNOWN and not is_range:
+    if prefix and not prefix.endswith(" ") and not is_range:
         return Cell(f"{cells[0].text} ({prefix})", cells[0].value)
     unknown = any(end is None or math.isnan(end) for end in ends) or ends == [-math.inf, math.inf]
     if is_range:

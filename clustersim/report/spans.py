@@ -23,7 +23,7 @@ from clustersim.units import counted
 
 __all__ = ["Span", "averaged", "change_spans", "span", "value_spans"]
 
-Kind = Literal["none", "exact", "both", "up to", "from", "unknown", "runs"]
+Kind = Literal["none", "exact", "both", "up to", "from", "unknown", "runs", "left"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Span:
     kind : str
         ``none`` (there is no interval), ``exact`` (the number does not depend on chance), ``both``
         (two ends), ``up to`` or ``from`` (the other end is at a bound of the metric), ``unknown``
-        (the interval says nothing), or ``runs`` (the same with few runs: `low` and `high` are the
-        range of the runs).
+        (the interval says nothing), ``runs`` (the same with few runs: `low` and `high` are the
+        range of the runs), or ``left`` (`low` runs have no value and are left out).
     low, high : float
     count : int
         Number of replications, or of pairs of runs.
@@ -81,6 +81,8 @@ class Span:
 
     def inner(self, texts: Callable[[float, float], tuple[str, str]]) -> str:
         """Return what follows ``95 % interval`` in a sentence."""
+        if self.kind == "left":
+            return f"unknown: {self.prefix}"
         low, high = texts(self.low, self.high)
         if self.kind in ("unknown", "runs"):
             single = f"single {self.noun}s" if self.noun == "pair" else "single runs"
@@ -90,9 +92,11 @@ class Span:
 
     @property
     def prefix(self) -> str:
-        """What precedes the ends in a table; ``not determined`` stands alone."""
+        """What precedes the ends in a table; a text that ends with no space stands alone."""
         if self.kind == "runs":
             return f"{counted(self.count, 'pair' if self.noun == 'pair' else 'run')}: "
+        if self.kind == "left":
+            return f"{self.low:.0f} of {counted(self.count, 'run')} without a value"
         return {"unknown": "not determined", "up to": "up to ", "from": "from "}.get(self.kind, "")
 
 
@@ -156,13 +160,21 @@ def span(
 def value_spans(result: StudyResult, frame: pd.DataFrame, column: str) -> list[Span]:
     """Return the intervals of a metric in rows of the table of points."""
     found = []
+    runs = _finished(result)
+    singles_of = {}
+    if "point" in frame and "point" in runs and column in runs:
+        singles_of = {point: list(own) for point, own in runs.groupby("point")[column]}
     for row in frame.to_dict("records"):
         value, low, high = (_number(row, f"{column}{end}") for end in ("", "_low", "_high"))
         if is_constant(column):
             found.append(Span("exact"))
             continue
         count = int(_number(row, "replications", 0.0))
-        singles = _single_runs(result, row, column) if 1 < count <= FEW else ()
+        singles = singles_of.get(row.get("point"), [])
+        left = sum(map(math.isnan, singles))
+        if 0 < left < len(singles):
+            found.append(Span("left", left, left, len(singles)))
+            continue
         found.append(span(value, low, high, bounds_of(column), count=count, singles=singles))
     return found
 
@@ -209,7 +221,7 @@ def averaged(spans: Sequence[Span]) -> Span:
     kinds = {each.kind for each in spans}
     if "none" in kinds:
         return Span("none", count=count, noun=first.noun)
-    if kinds & {"unknown", "runs"}:
+    if kinds & {"unknown", "runs", "left"}:
         ranges = [each for each in spans if each.kind == "runs"]
         if len(ranges) == len(spans):
             low, high = min(each.low for each in ranges), max(each.high for each in ranges)
@@ -231,14 +243,6 @@ def _finished(result: StudyResult) -> pd.DataFrame:
     if not {"status", "draw", "replication"} <= set(runs.columns):
         return runs.iloc[:0]
     return runs[(runs["status"] == "finished") & (runs["draw"] == POSTERIOR_MEAN)]
-
-
-def _single_runs(result: StudyResult, row: Mapping[Any, Any], column: str) -> Sequence[float]:
-    """Return the values of the runs of a point."""
-    runs = _finished(result)
-    if "point" not in row or "point" not in runs or column not in runs:
-        return ()
-    return list(runs.loc[runs["point"] == row["point"], column].astype(np.float64))
 
 
 def _single_pairs(

@@ -228,7 +228,7 @@ def _with_spans(
         prefixes[column] = [each.prefix for each in spans]
         for end in ("low", "high"):
             changes[f"{column}_{end}"] = [
-                given if each.kind in ("none", "exact", "unknown") else getattr(each, end)
+                given if each.kind in ("none", "exact", "unknown", "left") else getattr(each, end)
                 for given, each in zip(frame[f"{column}_{end}"], spans, strict=True)
             ]
     return frame.assign(**changes), prefixes

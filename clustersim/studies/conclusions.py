@@ -129,7 +129,7 @@ def _pairs(
     known = find_metric(metric)
     if known is not None and known.least >= 0:  # it cannot fall by more than 100 %
         for name in ("relative_low", "relative_plain_low"):
-            if columns.get(name, 0.0) < -1.0:
+            if -np.inf < columns.get(name, 0.0) < -1.0:
                 columns[name] = -1.0
     return columns
 
