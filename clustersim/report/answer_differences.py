@@ -21,6 +21,7 @@ from clustersim.report.answer_parts import (
     signed,
     what_matters,
 )
+from clustersim.report.identical import without_effect
 from clustersim.report.page import Answer
 from clustersim.report.spans import averaged, change_spans
 from clustersim.studies.study_result import StudyResult
@@ -100,10 +101,8 @@ def answer_of_differences(result: StudyResult, axes: Mapping[str, Axis]) -> Answ
         f"{axis.label}, {chosen.name} against {baseline}{mean}",
         signed(chosen.mean),
         own.sentence(lambda low, high: (signed(low), signed(high))),
-        (*hinges, *failures(result)),
-        tuple(
-            next_steps(result, quantity, ordered, clear=chosen.better or chosen.worse)
-        ),
+        (*without_effect(result), *hinges, *failures(result)),
+        tuple(next_steps(result, quantity, ordered, clear=chosen.better or chosen.worse)),
     )
 
 

@@ -81,7 +81,9 @@ class Quantity:
     def interval(self, result: StudyResult, row: Mapping[Any, Any]) -> str:
         """Return the 95 % interval of a row in words, or that there is none."""
         if self.column == "capacity":
-            ends = [float(row.get(f"{self.column}{end}", math.nan)) for end in ("", "_low", "_high")]
+            ends = [
+                float(row.get(f"{self.column}{end}", math.nan)) for end in ("", "_low", "_high")
+            ]
             count = int(row.get("replications", 0))
             own = span(ends[0], ends[1], ends[2], (-math.inf, math.inf), count=count)
             if not all(map(math.isfinite, ends)):

@@ -240,10 +240,11 @@ def _in_one_unit(to_text: Format, row: Sequence[Any]) -> Format:
         dimension = to_text.keywords.get("dimension", "")
     numbers = [float(value) for value in row if isinstance(value, Real) and value == value]
     known = [abs(value) for value in numbers if math.isfinite(value) and value != 0]
-    if dimension not in ("duration", "money", "bytes") or not known:
+    if dimension in ("", "share", "ratio", "count") or not known:
         return to_text
     size, unit = scale_of(dimension, known[:1])
-    return lambda value: f"{format_number(value / size, 3)} {unit}"
+    digits = 3 if dimension in ("duration", "money", "bytes") else 4
+    return lambda value: f"{format_number(value / size, digits)} {unit}"
 
 
 def _to(cells: Sequence[Cell]) -> str:

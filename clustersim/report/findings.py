@@ -13,21 +13,19 @@ from clustersim.plots.axis import Axis, axis_of
 from clustersim.plots.parts.determined import FEW
 from clustersim.plots.parts.quick_mark import quick_note
 from clustersim.plots.study_axes import number_in_words, period_names, place_in_words, study_axes
+from clustersim.report.identical import identical_systems, without_effect
 from clustersim.report.no_capacity import beyond
 from clustersim.report.spans import change_spans
 from clustersim.source_code import changed_files, this_code
-from clustersim.studies.design import column_value
 from clustersim.studies.meaning import load_notes, placement_notes
 from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import find_quantity, format_duration, format_percent
+from clustersim.units import format_percent
 
 __all__ = ["code_notes", "constant_facts", "findings", "findings_table", "warnings"]
 
 MOST_NAMED = 4
 MOST_PARAMETERS = 3
-_OF_THE_COMPUTER = ("wall_", "cpu_", "seconds")
-"""First letters of columns that measure the simulator, not the simulated fleet."""
 VAGUE = 0.5
 """An interval of a share that is wider than this contains almost no information."""
 
@@ -105,64 +103,9 @@ def warnings(result: StudyResult) -> list[str]:
         )
     return [
         *sentences,
-        *_without_effect(result),
+        *without_effect(result),
         *_waiting_at_the_end(result, finished),
         *_notes(result),
-    ]
-
-
-def _without_effect(result: StudyResult) -> Iterator[str]:
-    """Yield the systems that are identical to the baseline in every run."""
-    same = identical_systems(result)
-    if not same:
-        return
-    compare = result.study.spec.compare
-    assert compare is not None
-    axes = study_axes(result)
-    names = [_compared(result, name, axes) for name in same]
-    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-    verb, what = ("is", "This difference never takes") if len(names) == 1 else (
-        "are", "These differences never take"
-    )
-    baseline = _compared(result, column_value(compare.baseline), axes)
-    horizon = find_quantity(result.study.base.tree.get("horizon"))
-    within = f" (horizon {format_duration(horizon.value, whole=True)})" if horizon else ""
-    yield (
-        f"{listed} {verb} identical to {baseline} in every run and every metric. {what} effect "
-        f"within these runs{within}, so the study says nothing about "
-        f"{'it' if len(names) == 1 else 'them'}."
-    )
-
-
-def identical_systems(result: StudyResult) -> list[Any]:
-    """Return the compared systems that have the same metrics as the baseline in every run."""
-    compare, runs = result.study.spec.compare, result.runs
-    if compare is None or result.differences is None or compare.of not in runs:
-        return []
-    runs = runs[runs["status"] == "finished"]
-    keys = [name for name in (*result.parameters, "draw", "replication") if name != compare.of]
-    metrics = [
-        name
-        for name in map(str, runs.columns)
-        if name not in (*keys, compare.of, "run", "point", "status", "code", "error")
-        and pd.api.types.is_numeric_dtype(runs[name])
-        and not is_constant(name)
-        and not name.startswith(_OF_THE_COMPUTER)
-    ]
-    if not set(keys) <= set(runs.columns) or not metrics:
-        return []
-
-    def of(value: Any) -> pd.DataFrame:
-        own = runs[runs[compare.of] == value].drop_duplicates(keys)
-        return own.set_index(keys)[metrics].sort_index()
-
-    theirs = of(column_value(compare.baseline))
-    return [
-        system
-        for system in runs[compare.of].unique()
-        if system != column_value(compare.baseline)
-        and len(ours := of(system))
-        and ours.equals(theirs)
     ]
 
 

@@ -142,10 +142,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Listing:
-    """The text of a file, or commands, collapsed under a title."""
+    """The text of a file, or commands, collapsed under a title.
+
+    Without `printed`, print leaves it out, because other text of the page defines it.
+    """
 
     title: str
     text: str
+    printed: bool = True
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import counted
 
-__all__ = ["Span", "averaged", "change_spans", "span", "value_spans"]
+__all__ = ["Span", "averaged", "change_spans", "method_sentence", "span", "value_spans"]
 
 Kind = Literal["none", "exact", "both", "up to", "from", "unknown", "runs", "left"]
 
@@ -179,9 +179,7 @@ def value_spans(result: StudyResult, frame: pd.DataFrame, column: str) -> list[S
     return found
 
 
-def change_spans(
-    result: StudyResult, frame: pd.DataFrame, column: str, metric: str
-) -> list[Span]:
+def change_spans(result: StudyResult, frame: pd.DataFrame, column: str, metric: str) -> list[Span]:
     """Return the intervals of ``relative`` or ``difference`` in rows of the table of differences.
 
     The difference of a row is as determined as its relative difference.
@@ -232,6 +230,32 @@ def averaged(spans: Sequence[Span]) -> Span:
     low, high = (float(np.mean([getattr(each, end) for each in spans])) for end in ("low", "high"))
     kind: Kind = next((kind for kind in ("up to", "from") if kinds == {kind}), "both")  # type: ignore[assignment]
     return Span(kind, low, high, count, first.noun)
+
+
+def method_sentence(result: StudyResult) -> str:
+    """Return how the intervals of a study are made, in words."""
+    most = int(result.points["replications"].max()) if len(result.points) else 0
+    if most < 2:
+        return (
+            "How intervals are made: with one replication, they are 95 % intervals from within the "
+            "run (batch means, or order statistics for a quantile)."
+        )
+    parts = [
+        "How intervals are made: they are 95 % intervals over the replications. Waits and "
+        "slowdowns use the jackknife over replications, on a logarithmic scale for positive "
+        "numbers; other metrics use Student's t for the mean, cut off at the bounds of the metric. "
+        "If a control variate (such as the work that happened to arrive) explains a part of the "
+        "differences between replications, this part is subtracted first."
+    ]
+    if result.study.spec.compare is not None:
+        parts.append("Compared systems are paired by replication.")
+    if result.capacities is not None:
+        parts.append("The interval of a capacity is that of the metric divided by its slope.")
+    parts.append(
+        "“Not determined”: the interval spans more than a factor of 1,000, or all possible "
+        f"values. With {FEW} or fewer replications, the range of the single runs is given instead."
+    )
+    return " ".join(parts)
 
 
 def _number(row: Mapping[Any, Any], name: str, default: float = math.nan) -> float:

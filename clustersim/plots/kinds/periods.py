@@ -50,7 +50,9 @@ def _with_left_out(result: StudyResult, points: pd.DataFrame, metric: str) -> pd
     if "point" not in points or not there:
         return points
     share = own[there].isna().groupby(own["point"]).mean()
-    return points.assign(**{f"{name}{LEFT_OUT}": points["point"].map(share[name]) for name in there})
+    return points.assign(
+        **{f"{name}{LEFT_OUT}": points["point"].map(share[name]) for name in there}
+    )
 
 
 def _check(spec: StudySpec, _plot: Plot) -> Iterator[str]:
