@@ -171,8 +171,8 @@ def _mark_left_out(ax: Axes, series: Sequence[Series], places: Places, metric: s
     if named:
         describe(
             ax,
-            f"Hollow ({'; '.join(named)}): some runs have no value and are left out; with them, the "
-            "value could be much larger.",
+            f"Hollow ({'; '.join(named)}): some runs have no value and are left out; with them, "
+            "the value could be much larger.",
         )
 
 

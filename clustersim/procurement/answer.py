@@ -152,7 +152,8 @@ def _cost_sentence(plan: PurchasePlan, schedule: Schedule) -> str:
     ]
     spread = ""
     if len(costs) > 1 and costs.min() < costs.max():
-        spread = f", {format_money(float(costs.min()))} to {format_money(float(costs.max()))} by scenario"
+        low, high = (format_money(float(end)) for end in (costs.min(), costs.max()))
+        spread = f", {low} to {high} by scenario"
     made = f" It consists of {listed(contents)}." if contents else ""
     return (
         f"Expected cost: the plan is charged {format_money(expected)}{spread}; this is at most "

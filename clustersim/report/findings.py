@@ -151,8 +151,8 @@ def _waiting_at_the_end(result: StudyResult, finished: pd.DataFrame) -> Iterator
             yield (
                 f"In {len(cut)} of {len(finished)} runs{where}, more than 5 % of the jobs of "
                 f"{names[period - 1]} were still waiting at the horizon: their mean wait is a "
-                "lower bound, and the 95th percentile is unknown. A mean over the other runs leaves "
-                "them out and is too low."
+                "lower bound, and the 95th percentile is unknown. A mean over the other runs "
+                "leaves them out and is too low."
             )
 
 

@@ -58,7 +58,8 @@ def identical_systems(result: StudyResult) -> list[Any]:
 
     def of(value: Any) -> pd.DataFrame:
         own = runs[runs[compare.of] == value].drop_duplicates(keys)
-        return own.set_index(keys)[metrics].sort_index()
+        table: pd.DataFrame = own.set_index(keys)[metrics].sort_index()
+        return table
 
     theirs = of(column_value(compare.baseline))
     return [

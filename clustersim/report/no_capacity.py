@@ -76,16 +76,16 @@ def no_capacity(result: StudyResult, axes: Mapping[str, Axis], limit: str) -> An
     number = beyond(result, axes, kind)
     if kind == "missed":
         sentence = (
-            f"Not answered: the objective ({limit}) is missed at every value of {searched.label} tried"
-            f"{cases}; the capacity is {number}"
+            f"Not answered: the objective ({limit}) is missed at every value of {searched.label} "
+            f"tried{cases}; the capacity is {number}"
         )
         step = "Widen the range of the search (capacity: between), or relax the objective."
     else:
         idle = _nobody_waits(result)
         why = "no job waits in any run, so nothing separates the cases" if idle else ""
         sentence = (
-            f"Not answered: the objective ({limit}) is met at every value of {searched.label} tried{cases}"
-            f"{f', and {why}' if why else ''}; the capacity is {number}"
+            f"Not answered: the objective ({limit}) is met at every value of {searched.label} "
+            f"tried{cases}{f', and {why}' if why else ''}; the capacity is {number}"
         )
         step = "Widen the range of the search (capacity: between)."
         if idle:

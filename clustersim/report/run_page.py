@@ -178,8 +178,8 @@ def _summary(result: Result) -> Table:
     return Table(
         "Pools",
         result.summary[shown],
-        "Waits are those of jobs that started. Jobs that never ran belong to no pool. Utilisation is "
-        "that from the first arrival until the last job ends.",
+        "Waits are those of jobs that started. Jobs that never ran belong to no pool. Utilisation "
+        "is that from the first arrival until the last job ends.",
         labels=labels,
         formats=formats,
         file="summary.parquet",

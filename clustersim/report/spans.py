@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -140,10 +141,10 @@ def span(
     """
     if not math.isfinite(value) or math.isnan(low) or math.isnan(high):
         return Span("none", count=count, noun=noun)
-    arrays = [np.array([number], dtype=np.float64) for number in (value, low, high)]
-    counts = np.array([count]) if count else None
-    open_low, open_high = (bool(side[0]) for side in open_sides(*arrays, bounds))
-    if is_undetermined(*arrays, bounds, count=counts, null=null)[0] or (
+    middle, first, last = (np.array([number], dtype=np.float64) for number in (value, low, high))
+    counts = np.array([float(count)]) if count else None
+    open_low, open_high = (bool(side[0]) for side in open_sides(middle, first, last, bounds))
+    if is_undetermined(middle, first, last, bounds, count=counts, null=null)[0] or (
         math.isinf(low) and math.isinf(high)
     ):
         if count == 1:
@@ -161,7 +162,7 @@ def value_spans(result: StudyResult, frame: pd.DataFrame, column: str) -> list[S
     """Return the intervals of a metric in rows of the table of points."""
     found = []
     runs = _finished(result)
-    singles_of = {}
+    singles_of: dict[Any, list[float]] = {}
     if "point" in frame and "point" in runs and column in runs:
         singles_of = {point: list(own) for point, own in runs.groupby("point")[column]}
     for row in frame.to_dict("records"):
@@ -170,7 +171,7 @@ def value_spans(result: StudyResult, frame: pd.DataFrame, column: str) -> list[S
             found.append(Span("exact"))
             continue
         count = int(_number(row, "replications", 0.0))
-        singles = singles_of.get(row.get("point"), [])
+        singles = singles_of.get(row["point"], []) if singles_of else []
         left = sum(map(math.isnan, singles))
         if 0 < left < len(singles):
             found.append(Span("left", left, left, len(singles)))
@@ -187,19 +188,19 @@ def change_spans(result: StudyResult, frame: pd.DataFrame, column: str, metric: 
     found = []
     for row in frame.to_dict("records"):
         count = int(_number(row, "pairs", 0.0))
-        ends = [_number(row, f"relative{end}") for end in ("", "_low", "_high")]
         singles = _single_pairs(result, row, metric, column) if 1 < count <= FEW else ()
-        asked = {"count": count, "noun": "pair", "null": 0.0}
         if is_constant(metric):
             found.append(Span("exact"))
             continue
-        own = span(*ends, relative_bounds(metric), singles=singles, **asked)  # type: ignore[arg-type]
+        asked = partial(span, count=count, noun="pair", null=0.0)
+        value, low, high = (_number(row, f"relative{end}") for end in ("", "_low", "_high"))
+        own = asked(value, low, high, relative_bounds(metric), singles=singles)
         if column != "relative" and own.kind not in ("unknown", "runs"):
             least = -abs(_number(row, "baseline_mean", math.inf))
             known = find_metric(metric)
             least = least if known is not None and known.least >= 0 else -math.inf
-            ends = [_number(row, f"{column}{end}") for end in ("", "_low", "_high")]
-            own = span(*ends, (least, math.inf), **asked)  # type: ignore[arg-type]
+            value, low, high = (_number(row, f"{column}{end}") for end in ("", "_low", "_high"))
+            own = asked(value, low, high, (least, math.inf))
             if own.kind == "up to" and not math.isfinite(least):
                 own = Span("unknown", count=count, noun="pair")
         found.append(own)
@@ -228,7 +229,7 @@ def averaged(spans: Sequence[Span]) -> Span:
     if kinds == {"exact"}:
         return first
     low, high = (float(np.mean([getattr(each, end) for each in spans])) for end in ("low", "high"))
-    kind: Kind = next((kind for kind in ("up to", "from") if kinds == {kind}), "both")  # type: ignore[assignment]
+    kind: Kind = next((kind for kind in ("up to", "from") if kinds == {kind}), "both")
     return Span(kind, low, high, count, first.noun)
 
 

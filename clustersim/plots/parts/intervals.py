@@ -32,12 +32,12 @@ __all__ = [
 ]
 
 OPEN_BARS = (
-    "Arrow heads: the interval has no limit on this side; with two arrow heads, it is not determined. "
-    "There are too few replications, or they differ too much."
+    "Arrow heads: the interval has no limit on this side; with two arrow heads, it is not "
+    "determined. There are too few replications, or they differ too much."
 )
 OPEN_BANDS = (
-    "Fading: the interval has no limit on this side; if it fades on both sides, it is not determined. "
-    "There are too few replications, or they differ too much."
+    "Fading: the interval has no limit on this side; if it fades on both sides, it is not "
+    "determined. There are too few replications, or they differ too much."
 )
 _REACH, _MOST = 0.12, 0.6
 """Largest length of an open end, as a share of the axes and of the distance to their end."""
