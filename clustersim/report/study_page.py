@@ -126,13 +126,13 @@ def _results(result: StudyResult) -> list[str | Table]:
                 "gains.csv",
             )
         )
-    differences = result.differences
+    differences, axes = result.differences, study_axes(result)
     if differences is not None and len(differences):
         for metric, rows in differences.groupby("metric", sort=False):
             parts.append(
                 _table(
                     result,
-                    f"Paired differences: {axis_of(str(metric)).label}",
+                    f"Paired differences: {axes.get(str(metric), axis_of(str(metric))).label}",
                     rows.drop(columns="metric"),
                     "System minus baseline on the same random numbers, with the 95 % interval.",
                     "differences.csv",
@@ -204,7 +204,7 @@ def _table(
     same_as: str = "",
 ) -> Table:
     """Return a table with the labels and units of its columns."""
-    frame, groups = grouped(result, frame)
+    frame, groups = grouped(result, frame.drop(columns=_empty(frame)))
     axes, labels = study_axes(result), {}
     formats: dict[str, Format] = {}
     for column in map(str, frame.columns):
@@ -238,6 +238,14 @@ def _table(
         prefixes=prefixes,
         endless=_beyond(result),
     )
+
+
+def _empty(frame: pd.DataFrame) -> list[str]:
+    """Return the optional columns that have no value in any row."""
+    optional = re.compile("_(draw|plain)(_low|_high)?$|_explained$")
+    names = [str(name) for name in frame if optional.search(str(name)) and frame[name].isna().all()]
+    note = "relative_note"
+    return [*names, note] if note in frame and not frame[note].fillna("").any() else names
 
 
 def _with_spans(

@@ -161,7 +161,11 @@ def _tips(ax: Axes, along: Literal["x", "y"], values: Floats, side: int) -> Floa
 def _starts(ends: Ends, past: tuple[float, float] | None) -> tuple[Floats, Floats]:
     """Return where the open ends of intervals start: at their values, or at the values to pass."""
     least, most = (np.inf, -np.inf) if past is None else past
-    return np.minimum(ends.middle, least), np.maximum(ends.middle, most)
+    nothing = ends.open_low & ends.open_high  # such an interval starts at its value
+    return (
+        np.where(nothing, ends.middle, np.minimum(ends.middle, least)),
+        np.where(nothing, ends.middle, np.maximum(ends.middle, most)),
+    )
 
 
 def _reaches(
