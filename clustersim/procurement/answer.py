@@ -181,7 +181,7 @@ def _hinges(plan: PurchasePlan, schedule: Schedule) -> Iterator[str]:
             )
         else:
             yield "Scenarios: the first purchases are the same whichever scenario occurs."
-    yield f"Price: {costs_text(plan).partition('. ')[2]}"
+    yield f"Price: {costs_text(plan).partition('. ')[2].replace('The price', 'the price', 1)}"
 
 
 def _limits(prices: pd.DataFrame) -> list[str]:

@@ -172,12 +172,12 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
     for row in table.to_dict("records"):
         place = place_in_words(result, row, axes)
         head = f"{place}: {limit}" if place else f"{limit[0].upper()}{limit[1:]}"
-        if math.isinf(row["capacity"]):
-            kind = "kept" if "kept" in row["note"] else "missed"
+        kind = next((kind for kind in ("kept", "missed") if kind in row["note"]), "")
+        if kind and not math.isfinite(row["capacity"]):
             more = f"the capacity is {beyond(result, axes, kind)}"
-            yield f"{head} is {row['note'] or 'beyond the range'}; {more} ({row['runs']} runs)."
+            yield f"{head} is {row['note']}; {more} ({row['runs']} runs)."
             continue
-        if math.isnan(row["capacity"]):
+        if not math.isfinite(row["capacity"]):
             yield f"{head} is {row['note']}."
             continue
         if row["note"].startswith("overload begins"):

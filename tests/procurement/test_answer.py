@@ -49,7 +49,7 @@ def test_the_answer_is_first_on_the_page(two_chips: tuple[Path, int, dict, str])
     (expected,) = (line for line in answer["hinges_on"] if line.startswith("Expected cost: "))
     assert "It consists of" in expected
     assert answer["label"].startswith("price of the")
-    assert any(line.startswith("Price: The price of the purchases") for line in answer["hinges_on"])
+    assert any(line.startswith("Price: the price of the purchases") for line in answer["hinges_on"])
     assert any("Add a section verify" in line for line in answer["next_steps"])
     words = [
         f"What {HOSTILE}?",

@@ -186,7 +186,7 @@ def test_capacities_beyond_the_range_are_no_answer(capacity, note, words, number
     result = result_of(CAPACITY, points=points_of([1.0] * 4), capacities=table)
     result.runs["mean_wait_s"] = 0.0
     if quick:
-        object.__setattr__(result.study.spec, "preview", Preview({"replications": 2}))
+        object.__setattr__(result.study.spec, "preview", Preview(changes={"replications": 2}))
     answer = study_answer(result)
     assert answer.sentence.startswith(
         "Quick version (--quick): not answered:" if quick else "Not answered:"

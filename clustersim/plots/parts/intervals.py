@@ -161,7 +161,8 @@ def _tips(ax: Axes, along: Literal["x", "y"], values: Floats, side: int) -> Floa
 def _starts(ends: Ends, past: tuple[float, float] | None) -> tuple[Floats, Floats]:
     """Return where the open ends of intervals start: at their values, or at the values to pass."""
     least, most = (np.inf, -np.inf) if past is None else past
-    nothing = ends.open_low & ends.open_high  # such an interval starts at its value
+    # An interval around a value of no effect that says nothing starts at its own value.
+    nothing = ends.open_low & ends.open_high & (least == most)
     return (
         np.where(nothing, ends.middle, np.minimum(ends.middle, least)),
         np.where(nothing, ends.middle, np.maximum(ends.middle, most)),
