@@ -64,8 +64,8 @@ def draw_purchases(purchases: pd.DataFrame, *, title: str = "", mark: str = "") 
         plot_purchases(purchases, scenario=scenario, most=most, legend=False, ax=ax)
     if handles := _handles(purchases):
         with plot_style(DOUBLE):
-            look: dict[str, Any] = {"loc": "outside lower center", "fontsize": type_size(DOUBLE)}
-            figure.legend(handles=handles, ncols=min(5, len(handles)), **look)
+            look: dict[str, Any] = {"loc": "outside right upper", "fontsize": type_size(DOUBLE)}
+            figure.legend(handles=handles, **look)
     figure.describe("Numbers: all chips bought in the quarter.")
     figure.mark_below()
     return figure

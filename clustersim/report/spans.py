@@ -24,7 +24,7 @@ from clustersim.units import counted
 
 __all__ = ["Span", "averaged", "change_spans", "method_sentence", "span", "value_spans"]
 
-Kind = Literal["none", "exact", "both", "up to", "from", "unknown", "runs", "left"]
+Kind = Literal["none", "exact", "both", "up to", "from", "unknown", "runs", "left", "same"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ class Span:
         ``none`` (there is no interval), ``exact`` (the number does not depend on chance), ``both``
         (two ends), ``up to`` or ``from`` (the other end is at a bound of the metric), ``unknown``
         (the interval says nothing), ``runs`` (the same with few runs: `low` and `high` are the
-        range of the runs), or ``left`` (`low` runs have no value and are left out).
+        range of the runs), ``left`` (`low` runs have no value and are left out), or ``same`` (all
+        runs have the same value).
     low, high : float
     count : int
         Number of replications, or of pairs of runs.
@@ -76,6 +77,8 @@ class Span:
         if self.kind == "none":
             why = f": {self.runs}" if self.count else ""
             return f"no 95 % interval{why}"
+        if self.kind == "same":
+            return f"the same in all {self.runs}"
         if self.kind == "exact":
             return "exact: it does not depend on chance"
         return f"95 % interval {self.inner(texts)}"
@@ -96,6 +99,8 @@ class Span:
         """What precedes the ends in a table; a text that ends with no space stands alone."""
         if self.kind == "runs":
             return f"{counted(self.count, 'pair' if self.noun == 'pair' else 'run')}: "
+        if self.kind == "same":
+            return "all runs"
         if self.kind == "left":
             return f"{self.low:.0f} of {counted(self.count, 'run')} without a value"
         return {"unknown": "not determined", "up to": "up to ", "from": "from "}.get(self.kind, "")
@@ -154,6 +159,8 @@ def span(
         if 1 < count <= FEW and len(known) > 1:
             return Span("runs", float(known.min()), float(known.max()), count, noun)
         return Span("unknown", count=count, noun=noun)
+    if value == low == high and count > 1:
+        return Span("same", low, high, count, noun)
     kind: Kind = "up to" if open_low else "from" if open_high else "both"
     return Span(kind, max(low, bounds[0]), min(high, bounds[1]), count, noun)
 

@@ -274,7 +274,9 @@ def _with_spans(
         prefixes[column] = [each.prefix for each in spans]
         for end in ("low", "high"):
             changes[f"{column}_{end}"] = [
-                given if each.kind in ("none", "exact", "unknown", "left") else getattr(each, end)
+                given
+                if each.kind in ("none", "exact", "unknown", "left", "same")
+                else getattr(each, end)
                 for given, each in zip(frame[f"{column}_{end}"], spans, strict=True)
             ]
     return frame.assign(**changes), prefixes
@@ -287,7 +289,8 @@ def _beyond(result: StudyResult) -> dict[str, tuple[str, str]]:
         return {}
     axis = axis_of(search.of)
     low, high = (axis.text(end) for end in search.between)
-    return {"capacity": (f"< {low}", f"> {high}"), "jobs_per_day": ("–", "–")}
+    beyond = (f"< {low}", f"> {high}")
+    return {"capacity": beyond, "capacity_plain": beyond, "jobs_per_day": ("–", "–")}
 
 
 def _capacity_label(result: StudyResult) -> str:
