@@ -132,7 +132,7 @@ def _later(plan: PurchasePlan) -> list[str]:
         found.setdefault(listed(parts) if parts else "nothing", []).append(repr(str(scenario)))
     if set(found) == {"nothing"}:
         return []
-    return [f"{what} in {listed(names)}" for what, names in found.items()]
+    return [f"{what} if {' or '.join(names)} occurs" for what, names in found.items()]
 
 
 def _cost_sentence(plan: PurchasePlan, schedule: Schedule) -> str:
@@ -164,7 +164,7 @@ def _cost_sentence(plan: PurchasePlan, schedule: Schedule) -> str:
 def _hinges(plan: PurchasePlan, schedule: Schedule) -> Iterator[str]:
     """Yield what the plan contains and depends on, the most important first."""
     if later := _later(plan):
-        yield f"Later purchases, by scenario: {'; '.join(later)}."
+        yield f"Later purchases: {'; '.join(later)}."
     yield _cost_sentence(plan, schedule)
     if service := service_text(plan):
         yield f"Service: {service[:1].lower()}{service[1:]}"
