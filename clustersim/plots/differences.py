@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from clustersim.analysis.metrics import find_metric
 from clustersim.array_types import Floats
 from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import describe, fit_height, panel, panel_width, plot_style
+from clustersim.plots.parts.determined import relative_bounds
 from clustersim.plots.parts.intervals import OPEN_BARS, draw_bars, ends_of_rows, open_room
 from clustersim.plots.parts.multiples import Only, chosen, finish, kept
 from clustersim.plots.parts.of_study import plot_of_study
@@ -176,7 +176,7 @@ def plot_differences(
         axis = Axis(
             f"difference from {baseline}", f"% of {baseline}'s mean", 0.01, logarithmic=False
         )
-    bounds = _bounds(metric) if relative else (-np.inf, np.inf)
+    bounds = relative_bounds(metric) if relative else (-np.inf, np.inf)
     labels: list[Any] = []
     with plot_style(ax):
         if x is None:
@@ -196,13 +196,6 @@ def plot_differences(
         title = f"{of.label}{alone} compared with {baseline}"
         finish(ax, title, labels, only=only, axes=axes, **titles)
     return ax
-
-
-def _bounds(metric: str) -> tuple[float, float]:
-    """Return the bounds of a relative difference: a positive metric cannot fall by over 100 %."""
-    found = find_metric(metric)
-    positive = found is not None and found.least >= 0
-    return (-1.0, np.inf) if positive else (-np.inf, np.inf)
 
 
 def _grouped(rows: pd.DataFrame) -> bool:

@@ -22,6 +22,7 @@ from clustersim.plots.series import (
     draw_series,
     edges_of,
     ends_of,
+    hollow,
     one_row_each,
     place_x,
     series_of,
@@ -29,9 +30,11 @@ from clustersim.plots.series import (
 from clustersim.plots.ticks import set_axis
 from clustersim.studies.study_result import StudyResult
 
-__all__ = ["period_rows", "plot_periods"]
+__all__ = ["LEFT_OUT", "period_rows", "plot_periods"]
 
-_ENDS = ("", "_low", "_high", "_draw_low", "_draw_high")
+LEFT_OUT = "_left_out"
+"""End of the column with the share of the runs of a point that have no value."""
+_ENDS = ("", "_low", "_high", "_draw_low", "_draw_high", LEFT_OUT)
 
 
 def period_rows(
@@ -142,6 +145,7 @@ def plot_periods(
             _draw_context(ax, series, places, metric)
         series = [one for one in kept(series, only) if len(one.rows)]
         draw_series(ax, series, places, metric)
+        _mark_left_out(ax, series, places, metric)
         for line in range(len(names) - 1):
             ax.axvline(line + 0.5, color="#dddddd", lw=0.6, zorder=0.4)
         if chosen(table, only)[metric].isna().any():
@@ -150,6 +154,26 @@ def plot_periods(
         title = f"{axis.label} by {axis_for(by or 'period', axes).label}"
         finish(ax, title, labels, only=only, axes=axes, x=x_title, y=y_axis.title)
     return ax
+
+
+def _mark_left_out(ax: Axes, series: Sequence[Series], places: Places, metric: str) -> None:
+    """Draw points hollow whose mean leaves out runs without a value, and name them."""
+    named = []
+    for one in series:
+        if f"{metric}{LEFT_OUT}" not in one.rows:
+            continue
+        left = one.rows[f"{metric}{LEFT_OUT}"].to_numpy(dtype=np.float64)
+        which = (left > 0) & np.isfinite(one.rows[metric].to_numpy(dtype=np.float64))
+        if which.any():
+            hollow(ax, one, len(series), places, metric, which)
+            where = ", ".join(map(str, one.rows["period"][which]))
+            named.append(f"{one.name}, {where}" if one.name else where)
+    if named:
+        describe(
+            ax,
+            f"Hollow ({'; '.join(named)}): some runs have no value and are left out; with them, "
+            "the value could be much larger.",
+        )
 
 
 def _draw_context(ax: Axes, series: Sequence[Series], places: Places, metric: str) -> None:

@@ -28,10 +28,12 @@ from clustersim.plots.rows import name_rows
 from clustersim.plots.style import colour
 from clustersim.plots.ticks import set_axis
 
-__all__ = ["draw_costs", "draw_purchases", "draw_regret", "plot_purchases"]
+__all__ = ["draw_costs", "draw_purchases", "draw_regret", "has_regret", "plot_purchases"]
 
 _HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "oooo", "----")
 _THOUSAND = 1000
+_NO_REGRET_CNY = 1.0
+"""Smaller regret is within the tolerance of the solver."""
 _BEFORE = "Left of the dashed line: decided before the scenario is known."
 
 
@@ -62,8 +64,8 @@ def draw_purchases(purchases: pd.DataFrame, *, title: str = "", mark: str = "") 
         plot_purchases(purchases, scenario=scenario, most=most, legend=False, ax=ax)
     if handles := _handles(purchases):
         with plot_style(DOUBLE):
-            look: dict[str, Any] = {"loc": "outside upper right", "fontsize": type_size(DOUBLE)}
-            figure.legend(handles=handles, ncols=min(5, len(handles)), **look)
+            look: dict[str, Any] = {"loc": "outside right upper", "fontsize": type_size(DOUBLE)}
+            figure.legend(handles=handles, **look)
     figure.describe("Numbers: all chips bought in the quarter.")
     figure.mark_below()
     return figure
@@ -206,9 +208,18 @@ def draw_costs(costs: pd.DataFrame, *, title: str = "", mark: str = "") -> Study
         dress(ax, "cost charged to the plan, by scenario", x=fits.title)
         if kinds:
             size = type_size(DOUBLE)
-            figure.legend(loc="outside upper right", ncols=min(4, len(kinds)), fontsize=size)
+            figure.legend(loc="outside lower center", ncols=min(5, len(kinds)), fontsize=size)
     figure.mark_below()
     return figure
+
+
+def has_regret(regret: pd.DataFrame) -> bool:
+    """Return whether a candidate has regret above the tolerance of the solver, or fails.
+
+    A picture without regret shows nothing.
+    """
+    amounts = regret["regret_cny"].to_numpy(dtype=np.float64)
+    return bool((~(np.abs(amounts) <= _NO_REGRET_CNY)).any())
 
 
 def draw_regret(regret: pd.DataFrame, *, title: str = "", mark: str = "") -> StudyFigure:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from clustersim.analysis.metrics import period_of
+from clustersim.analysis.periods import period_ends_s
+from clustersim.calendar import DAY_S
 from clustersim.plots.axis import Axis, axis_of
-from clustersim.studies.spec import CapacitySearch, Range, StudySpec
+from clustersim.studies.spec import CapacitySearch, Range
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import find_quantity
 
-__all__ = ["number_in_words", "place_in_words", "study_axes"]
+__all__ = ["number_in_words", "period_names", "place_in_words", "study_axes"]
 
 
 def study_axes(result: StudyResult) -> dict[str, Axis]:
     """Return the axes of the columns whose labels or units depend on the study."""
     spec = result.study.spec
+    periods = period_names(result)
     axes = {name: axis_of(name, label=spec.labels.get(name)) for name in spec.labels}
     for path in result.parameters:
         values = spec.parameters.get(path)
@@ -31,7 +35,7 @@ def study_axes(result: StudyResult) -> dict[str, Axis]:
         base, period = period_of(metric)
         if period is not None:
             axis = axes.get(base, axis_of(base))
-            label = f"{axis.label} in {_name_of_period(spec, period)}"
+            label = f"{axis.label} in {periods[period - 1]}"
             axes.setdefault(metric, replace(axis, label=label, noun=axis.noun or axis.label))
     if spec.capacity is not None:
         of = spec.capacity.of
@@ -39,9 +43,24 @@ def study_axes(result: StudyResult) -> dict[str, Axis]:
     return axes
 
 
-def _name_of_period(spec: StudySpec, period: int) -> str:
-    name = spec.window.period_names[period - 1]
-    return name if isinstance(spec.window.periods, list) else f"period {name}"
+def period_names(result: StudyResult) -> list[str]:
+    """Return the names of the periods of a study; empty without periods.
+
+    Periods without names are named by their days, such as ``days 90 to 120``.  The same holds for
+    a quick version with another horizon, because the names of the file are not true of it.
+    """
+    spec, tree = result.study.spec, result.study.base.tree
+    names = spec.window.period_names
+    preview = spec.preview
+    shorter = preview is not None and "horizon" in (preview.changes.get("set") or {})
+    horizon = find_quantity(tree.get("horizon"))
+    dated = tree.get("start") is not None
+    if not names or horizon is None or (isinstance(spec.window.periods, list) and not shorter):
+        return names
+    if dated and not shorter:
+        return [f"period {name}" for name in names]
+    ends = [end / DAY_S for end in period_ends_s(horizon.value, len(names))]
+    return [f"days {low:g} to {high:g}" for low, high in pairwise(round(end, 1) for end in ends)]
 
 
 def _capacity_axis(searched: Axis, search: CapacitySearch) -> Axis:

@@ -50,9 +50,12 @@ def plan_answer(plan: PurchasePlan) -> dict[str, Any]:
             "hinges_on": [text.partition(". ")[2].partition(" Note: ")[0]],
             "next_steps": ["Change one of the limits below, or reduce the demand, and plan again."],
         }
-    label, value, interval = _cost(schedule)
+    label, value, interval = _price(schedule)
+    sentence = _sentence(plan, value)
+    if _is_quick(plan):
+        sentence = f"Quick version (--quick): {sentence[:1].lower()}{sentence[1:]}"
     return {
-        "sentence": _sentence(plan, value),
+        "sentence": sentence,
         "label": label,
         "value": value,
         "interval": interval,
@@ -61,9 +64,15 @@ def plan_answer(plan: PurchasePlan) -> dict[str, Any]:
     }
 
 
-def _sentence(plan: PurchasePlan, cost: str) -> str:
+def _is_quick(plan: PurchasePlan) -> bool:
+    return any("--quick" in note for note in plan.notes)
+
+
+def _sentence(plan: PurchasePlan, price: str) -> str:
     bought = purchases_text(plan).rstrip(".")
-    text = f"{bought}, for an expected cost of {cost}"
+    text = f"{bought}, for {price}" if _first_price(plan.schedule) else bought
+    if _later(plan):
+        text += "; what to buy later depends on the scenario"
     verified = plan.verified
     if verified is None or plan.question.spec.verify is None or not verified.complete:
         return f"{text}."
@@ -77,31 +86,88 @@ def _sentence(plan: PurchasePlan, cost: str) -> str:
     return f"{text}; {service}."
 
 
-def _cost(schedule: Schedule) -> tuple[str, str, str]:
-    """Return label, value and interval of the cost, in one unit."""
-    expected, costs = schedule.expected_cost, schedule.cost
-    low, high = float(costs.min()), float(costs.max())
-    scale, unit = scale_of("money", [expected])
-    if len(costs) > 1 and low < high:
-        ends = f"{format_number(low / scale)} to {format_number(high / scale)} {unit}"
-        interval = f"range over {len(costs)} scenarios: {ends}"
+def _first_quarters(schedule: Schedule) -> int:
+    """Return the number of quarters whose purchases are the same in every scenario."""
+    problem = schedule.problem
+    return problem.first if len(problem.scenarios) > 1 else problem.quarters
+
+
+def _first_price(schedule: Schedule | None) -> float:
+    """Return the price of the purchases before the scenario is known (CNY)."""
+    assert schedule is not None, "there is a plan"
+    return float(schedule.spending[0, : _first_quarters(schedule)].sum())
+
+
+def _price(schedule: Schedule) -> tuple[str, str, str]:
+    """Return label, value and interval of the price of the first purchases, in one unit."""
+    first, totals = _first_price(schedule), schedule.spending.sum(axis=1)
+    low, high = float(totals.min()), float(totals.max())
+    scale, unit = scale_of("money", [first or high or 1.0])
+    value = f"{format_number(first / scale)} {unit}"
+    if _first_quarters(schedule) == schedule.problem.quarters:
+        return "price of the purchases", value, "exact: prices are assumptions of the plan"
+    ends = f"{format_number(low / scale)} to {format_number(high / scale)} {unit}"
+    if low == high:
+        ends = f"{format_number(high / scale)} {unit} in every scenario"
     else:
-        interval = f"at most {100 * schedule.gap:.2g} % above the optimum"
-    return "expected cost", f"{format_number(expected / scale)} {unit}", interval
+        ends = f"{ends}, depending on the scenario"
+    return "price of the first purchases", value, f"with all later purchases {ends}"
+
+
+def _later(plan: PurchasePlan) -> list[str]:
+    """Return what is bought after the first purchases, each with its scenarios."""
+    schedule, problem = plan.schedule, plan.problem
+    assert schedule is not None, "there is a plan"
+    first = _first_quarters(schedule)
+    if first == problem.quarters:
+        return []
+    found: dict[str, list[str]] = {}
+    for scenario, bought in zip(problem.scenarios, schedule.bought, strict=True):
+        nodes = bought[first:].sum(axis=0)
+        parts = [
+            f"{count:,} nodes of {name}"
+            for name, count in zip(problem.chips, nodes, strict=True)
+            if count
+        ]
+        found.setdefault(listed(parts) if parts else "nothing", []).append(repr(str(scenario)))
+    if set(found) == {"nothing"}:
+        return []
+    return [f"{what} if {' or '.join(names)} occurs" for what, names in found.items()]
+
+
+def _cost_sentence(plan: PurchasePlan, schedule: Schedule) -> str:
+    """Return the expected cost and what it contains."""
+    costs, expected = schedule.cost, schedule.expected_cost
+    weights = np.asarray(schedule.problem.probability)
+    parts = {name: float((own * weights).sum()) for name, own in schedule.costs().items()}
+    names = {
+        "unmet": "penalty for unmet demand",
+        "depreciation": "depreciation of the purchases within the plan",
+    }
+    contents = [
+        f"{names.get(name, name.replace('_', ' '))} {format_money(amount)} "
+        f"({100 * amount / expected:.0f} %)"
+        for name, amount in sorted(parts.items(), key=lambda item: -item[1])
+        if amount > 0 and expected > 0
+    ]
+    spread = ""
+    if len(costs) > 1 and costs.min() < costs.max():
+        low, high = (format_money(float(end)) for end in (costs.min(), costs.max()))
+        spread = f", {low} to {high} by scenario"
+    made = f" It consists of {listed(contents)}." if contents else ""
+    return (
+        f"Expected cost: the plan is charged {format_money(expected)}{spread}; this is at most "
+        f"{100 * schedule.gap:.2g} % above the optimum.{made}"
+    )
 
 
 def _hinges(plan: PurchasePlan, schedule: Schedule) -> Iterator[str]:
-    """Yield what the plan depends on, the most important first."""
+    """Yield what the plan contains and depends on, the most important first."""
+    if later := _later(plan):
+        yield f"Later purchases: {'; '.join(later)}."
+    yield _cost_sentence(plan, schedule)
     if service := service_text(plan):
         yield f"Service: {service[:1].lower()}{service[1:]}"
-    unmet = schedule.costs()["unmet"]
-    if unmet.any():
-        expected = float((unmet * np.asarray(schedule.problem.probability)).sum())
-        share = 100 * expected / schedule.expected_cost
-        yield (
-            f"Unmet demand: {format_money(expected)} of the expected cost ({share:.0f} %) is the "
-            "penalty for demand that the plan does not meet."
-        )
     if plan.shadow_prices is not None and (limits := _limits(plan.shadow_prices)):
         yield f"Limits: {listed(limits)}."
     if plan.regret is not None and len(plan.problem.scenarios) > 1:
@@ -115,7 +181,7 @@ def _hinges(plan: PurchasePlan, schedule: Schedule) -> Iterator[str]:
             )
         else:
             yield "Scenarios: the first purchases are the same whichever scenario occurs."
-    yield f"Price: {costs_text(plan).partition('. ')[2]}"
+    yield f"Price: {costs_text(plan).partition('. ')[2].replace('The price', 'the price', 1)}"
 
 
 def _limits(prices: pd.DataFrame) -> list[str]:
@@ -140,12 +206,13 @@ def _next_steps(plan: PurchasePlan) -> Iterator[str]:
     """Yield what to do next."""
     if plan.missing:
         yield "Continue the interrupted plan: the same command with --resume."
-    if any("--quick" in note for note in plan.notes):
-        yield "Plan again without --quick: this is a preview."
+    quick = _is_quick(plan)
+    if quick:
+        yield "Run the plan without --quick before you use its numbers."
     verified = plan.verified
     if plan.question.spec.verify is None:
         yield "Add a section verify to the plan: no simulation shows whether queues stay short."
-    elif verified is not None and verified.complete and verified.outcome == UNDECIDED:
+    elif verified is not None and verified.complete and verified.outcome == UNDECIDED and not quick:
         yield "Increase verify.replications, so that the interval decides about the objective."
     elif verified is not None and verified.complete and verified.outcome == MISSED:
         yield "Allow more rounds (verify.rounds), or lower planning_utilisation, and plan again."

@@ -16,7 +16,7 @@ from clustersim.files import yaml_text
 from clustersim.json_values import plain
 from clustersim.notes import note
 from clustersim.outputs import PAGE_FILE, new_folder, replacing, write_errors
-from clustersim.plots.purchases import draw_purchases, draw_regret
+from clustersim.plots.purchases import draw_purchases, draw_regret, has_regret
 from clustersim.plots.style import FORMATS, save_figure
 from clustersim.procurement.answer import plan_answer
 from clustersim.procurement.assumption_table import assumption_table
@@ -168,7 +168,7 @@ def write_plan(
         look = {"title": plan.question.spec.name, "mark": quick_mark(plan.question.quick)}
         figure = draw_purchases(tables["purchases"], **look)
         save_figure(figure, folder / "purchases", formats)
-        if "regret" in tables and len(plan.problem.scenarios) > 1:
+        if "regret" in tables and len(plan.problem.scenarios) > 1 and has_regret(tables["regret"]):
             figure = draw_regret(tables["regret"], **look)
             save_figure(figure, folder / "regret", formats)
     if plan.verified is not None and plan.verified.complete:

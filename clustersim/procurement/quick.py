@@ -25,7 +25,7 @@ def quick_mark(changes: Mapping[str, Any] | None) -> str:
     Examples
     --------
     >>> quick_mark({"verify": {"scale": "1/24", "replications": 1, "rounds": 2}})
-    'quick: fleet at a scale of 1/24, 1 replication, 2 rounds'
+    'quick: simulated fleet at a scale of 1/24, 1 replication, 2 rounds'
     >>> quick_mark({"budget": "1e9 CNY"}), quick_mark(None)
     ('quick version', '')
     """
@@ -60,7 +60,7 @@ plan without --quick before you use its numbers.'
 def _size(found: Mapping[str, Any]) -> Iterator[str]:
     """Yield the size of the simulation."""
     if found.get(_SCALE) is not None:
-        yield f"fleet at a scale of {found[_SCALE]}"
+        yield f"simulated fleet at a scale of {found[_SCALE]}"
     for path, word in _COUNTS.items():
         if isinstance(found.get(path), int):
             yield counted(found[path], word)

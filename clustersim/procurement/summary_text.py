@@ -207,7 +207,8 @@ def service_text(plan: PurchasePlan) -> str:
     return (
         f"In simulations of {scenarios}, {outcome}: it is {shown(worst['mean'])}"
         f"{interval if math.isfinite(worst['high']) else ''} in the worst quarter and scenario "
-        f"({count} new replication{'s' * (count > 1)}). Search: {verified.note}."
+        f"({count} new replication{'s' * (count > 1)}). During the search, in other replications: "
+        f"{verified.note}."
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,18 +9,21 @@ import numpy as np
 import pandas as pd
 
 from clustersim.plots.axis import Axis, axis_of
+from clustersim.plots.parts.determined import FEW
 from clustersim.report.answer_parts import (
     MOST_NAMED,
     Quantity,
     capital,
     effects_of,
     failures,
-    label_of,
+    most_matters,
     next_steps,
     signed,
     what_matters,
 )
+from clustersim.report.identical import without_effect
 from clustersim.report.page import Answer
+from clustersim.report.spans import averaged, change_spans
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import counted, format_percent
 
@@ -80,21 +82,27 @@ def answer_of_differences(result: StudyResult, axes: Mapping[str, Axis]) -> Answ
     varying = [name for name in result.parameters if known[name].map(str).nunique() > 1]
     quantity = Quantity(known, metric, axis, varying, sign > 0)
     effects = effects_of(quantity, axes) if len(known) else []
-    if effects:
-        sentence += f"; what matters most: {label_of(effects, axes)}"
+    clear = any(system.better or system.worse for system in systems)
+    compare = result.study.spec.compare
+    but = "" if clear or compare is None else compare.of
+    if most := most_matters(effects, axes, but=but):
+        sentence += f"; {most}"
     pairs = int(chosen.rows["pairs"].min())
     hinges = [*what_matters(quantity, effects, axes)]
     of_runs = f"{counted(pairs, 'pair')} of runs"
-    hinges.append(f"Chance: {of_runs}, each pair on the same random numbers.")
-    clear = chosen.better or chosen.worse
+    few = ", too few for narrow intervals" if 1 < pairs <= FEW else ""
+    hinges.append(f"Chance: {of_runs}{few}, each pair on the same random numbers.")
+    count = len(chosen.rows)
+    mean = f", mean of {count} points" if count > 1 else ""
+    own = averaged(change_spans(result, chosen.rows, "relative", metric))
     ordered = quantity.ordered().to_dict("records")
     return Answer(
         f"{capital(sentence)}.",
-        f"{axis.label}, {chosen.name} against {baseline}",
+        f"{axis.label}, {chosen.name} against {baseline}{mean}",
         signed(chosen.mean),
-        _range_over_points(chosen.rows),
-        (*hinges, *failures(result)),
-        tuple(next_steps(result, quantity, ordered, clear=clear)),
+        own.sentence(lambda low, high: (signed(low), signed(high))),
+        (*without_effect(result), *hinges, *failures(result)),
+        tuple(next_steps(result, quantity, ordered, clear=chosen.better or chosen.worse)),
     )
 
 
@@ -125,7 +133,7 @@ def _verdict(systems: Sequence[_Compared], baseline: str, axis: Axis) -> tuple[_
             f"{named}{more}"
         )
     text = f"no system clearly differs from {baseline} in {axis.label}"
-    if largest.mean:
+    if largest.mean and len(systems) > 1:
         text += f"; the largest difference is that of {largest.name}"
     return largest, text
 
@@ -137,17 +145,6 @@ def _others(systems: Sequence[_Compared]) -> str:
 def _size(system: _Compared) -> str:
     word = "more" if system.mean > 0 else "less"
     return f"{format_percent(abs(system.mean), 0)} {word}"
-
-
-def _range_over_points(own: pd.DataFrame) -> str:
-    """Return the interval of a difference at one point, or the range over several points."""
-    if len(own) > 1:
-        low, high = float(own["relative"].min()), float(own["relative"].max())
-        return f"range: {signed(low)} to {signed(high)} over {len(own)} points"
-    ends = [float(own[f"relative_{end}"].iloc[0]) for end in ("low", "high")]
-    if not all(map(math.isfinite, ends)):
-        return "no interval"
-    return f"95 % interval {signed(ends[0])} to {signed(ends[1])}"
 
 
 def has_differences(result: StudyResult) -> bool:

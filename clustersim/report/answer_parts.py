@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from clustersim.plots.axis import Axis, axis_of
+from clustersim.plots.parts.determined import FEW
 from clustersim.plots.study_axes import number_in_words, place_in_words, study_axes
 from clustersim.report.amounts import in_one_unit
+from clustersim.report.spans import Span, span, value_spans
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import counted, format_percent
 
@@ -25,7 +27,8 @@ __all__ = [
     "capital",
     "effects_of",
     "failures",
-    "label_of",
+    "full_version",
+    "most_matters",
     "next_steps",
     "number_text",
     "signed",
@@ -75,14 +78,26 @@ class Quantity:
         numbers, unit = in_one_unit(values, self.axis)
         return [f"{number} {unit}".strip() for number in numbers]
 
-    def interval(self, row: Mapping[Any, Any]) -> str:
-        """Return the ends of the 95 % interval of a row as text; "" if it has no finite ends."""
-        ends = [float(row.get(f"{self.column}{end}", math.nan)) for end in ("_low", "_high")]
-        if not all(map(math.isfinite, ends)):
-            return ""
-        _, low, high = self.texts(float(row[self.column]), *ends)
-        unit = self.axis.unit or low.partition(" ")[2]
-        return f"{low.removesuffix(unit).strip()} to {high}"
+    def interval(self, result: StudyResult, row: Mapping[Any, Any]) -> str:
+        """Return the 95 % interval of a row in words, or that there is none."""
+        if self.column == "capacity":
+            ends = [
+                float(row.get(f"{self.column}{end}", math.nan)) for end in ("", "_low", "_high")
+            ]
+            count = int(row.get("replications", 0))
+            own = span(ends[0], ends[1], ends[2], (-math.inf, math.inf), count=count)
+            if not all(map(math.isfinite, ends)):
+                own = Span("none")
+        else:
+            (own,) = value_spans(result, pd.DataFrame([dict(row)]), self.column)
+
+        def texts(low: float, high: float) -> tuple[str, str]:
+            _, first, last = self.texts(float(row[self.column]), low, high)
+            unit = self.axis.unit or first.partition(" ")[2]
+            short = own.kind in ("both", "runs")
+            return (first.removesuffix(unit).strip() if short else first), last
+
+        return own.sentence(texts)
 
 
 @dataclass(frozen=True)
@@ -94,6 +109,8 @@ class Effect:
     high: float
     at_low: str
     at_high: str
+    clear: bool = True
+    """Whether it is more than chance: some intervals at the two values do not overlap."""
 
     @property
     def size(self) -> float:
@@ -118,8 +135,30 @@ def effects_of(quantity: Quantity, axes: Mapping[str, Axis]) -> list[Effect]:
         if len(means) > 1:
             low, high = float(means.min()), float(means.max())
             if high - low > SAME * max(abs(low), abs(high)):
-                found.append(Effect(name, low, high, str(means.idxmin()), str(means.idxmax())))
+                ends = str(means.idxmin()), str(means.idxmax())
+                clear = _is_clear(quantity, name, *(groups.astype(str) == end for end in ends))
+                found.append(Effect(name, low, high, *ends, clear))
     return sorted(found, key=lambda effect: -effect.size)
+
+
+def _is_clear(quantity: Quantity, name: str, low: pd.Series, high: pd.Series) -> bool:
+    """Return whether intervals are apart at two values of a parameter, at equal other parameters.
+
+    Rows without intervals count as exact.
+    """
+    others = [other for other in quantity.parameters if other != name]
+    lowest, highest = (quantity.table[rows].to_dict("records") for rows in (low, high))
+    at: dict[tuple[str, ...], list[dict[Any, Any]]] = {}
+    for row in highest:
+        at.setdefault(tuple(str(row[other]) for other in others), []).append(row)
+    compared = False
+    for row in lowest:
+        for other in at.get(tuple(str(row[name]) for name in others), []):
+            compared = True
+            worst, best = (other, row) if not quantity.more else (row, other)
+            if are_apart(quantity, best, worst) is not False:
+                return True
+    return not compared
 
 
 def what_matters(
@@ -132,13 +171,17 @@ def what_matters(
         others = ", averaged over the other parameters" if len(quantity.parameters) > 1 else ""
         yield (
             f"{capital(label)}: {quantity.axis.label} is {low} with {effect.at_low} and {high} "
-            f"with {effect.at_high}{others}."
+            f"with {effect.at_high}{others}{'' if effect.clear else '; this may be chance'}."
         )
 
 
-def label_of(effects: Sequence[Effect], axes: Mapping[str, Axis]) -> str:
-    name = effects[0].parameter
-    return axes.get(name, axis_of(name)).label
+def most_matters(effects: Sequence[Effect], axes: Mapping[str, Axis], *, but: str = "") -> str:
+    """Return the parameter whose clear effect is the largest, in words; "" if there is none."""
+    for effect in effects:
+        if effect.clear and effect.parameter != but:
+            label = axes.get(effect.parameter, axis_of(effect.parameter)).label
+            return f"what matters most: {label}"
+    return ""
 
 
 def number_text(quantity: Quantity, row: Mapping[Any, Any]) -> str:
@@ -152,7 +195,8 @@ def what_chance_does(
     best = rows[0]
     own = result.runs[result.runs["status"] == "finished"]
     count = int(best["replications"]) if "replications" in best else own["replication"].nunique()
-    text = f"Chance: {counted(count, 'replication')}"
+    few = ", too few for narrow intervals" if 1 < count <= FEW else ""
+    text = f"Chance: {counted(count, 'replication')}{few}"
     if len(rows) > 1 and (apart := are_apart(quantity, best, rows[1])) is not None:
         axes = study_axes(result)
         second = place_in_words(result, rows[1], axes)
@@ -191,13 +235,14 @@ def next_steps(
     spec = result.study.spec
     if (result.runs["status"] == "failed").any():
         yield "Read the error of the failed runs (below), correct it, and continue with --resume."
+    yield from full_version(result)
     apart = clear
     if clear is None and len(rows) > 1:
         apart = are_apart(quantity, rows[0], rows[1])
     few = int(result.points["replications"].max()) < 2
     if few:
         yield "Set replications to 2 or more: one replication has no interval between runs."
-    elif apart is False:
+    elif apart is False and spec.preview is None:
         yield "Add replications (replications: N, then --resume) to separate the best points."
     if spec.objective is not None and quantity.column != "capacity":
         limit = spec.objective.limit
@@ -210,15 +255,22 @@ def next_steps(
         low, high = spec.capacity.between
         at_edge = [row for row in rows if float(row["capacity"]) >= 0.98 * high
                    or float(row["capacity"]) <= low]  # fmt: skip
-        if at_edge:
+        if at_edge and spec.preview is None:
             yield "Widen the range of the search: a capacity is at its edge."
     if apart is not False and not few:
         yield "Check the assumptions below; then vary the ones that you doubt in a further study."
 
 
+def full_version(result: StudyResult) -> list[str]:
+    """Return the first step after a quick version of a study."""
+    if result.study.spec.preview is None:
+        return []
+    return ["Run the study without --quick before you use its numbers."]
+
+
 def signed(share: float) -> str:
     text = format_percent(abs(share), 0 if abs(share) >= 0.1 or share == 0 else 1)
-    return f"{'+' if share >= 0 else '−'}{text}"
+    return f"{'+' if share > 0 else '−' if share < 0 else ''}{text}"
 
 
 def capital(text: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,8 @@ def table_columns(
     labels: Mapping[str, str],
     formats: Mapping[str, Format],
     intervals: bool,
+    prefixes: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    endless: Mapping[str, tuple[str, str]] = MappingProxyType({}),
 ) -> list[Column]:
     """Convert a table to columns of formatted cells.
 
@@ -95,6 +98,12 @@ def table_columns(
     intervals : bool
         Whether to join ``m``, ``m_low`` and ``m_high`` as ``"12.3 min (11 to 14)"``. Without a
         column ``m``, the other two are joined to a column ``m`` of ranges, ``"11 to 14 min"``.
+    prefixes : mapping of str to sequence of str
+        What precedes the interval of each row, by column ``m``: "" (nothing), ``"up to "`` or
+        ``"from "`` (only the upper or lower end is shown), words before both ends, such as
+        ``"3 runs: "``, or a text without a space at its end, which replaces both ends.
+    endless : mapping of str to (str, str)
+        Texts for minus and plus infinity, by column.
 
     Examples
     --------
@@ -108,7 +117,13 @@ def table_columns(
     for name, members in groups.items():
         to_text = formats.get(name) or _format_of(name, frame[members])
         rows = zip(*(frame[member].tolist() for member in members), strict=True)
-        cells = [_cell(row, to_text, is_range=members[0] != name) for row in rows]
+        before = prefixes.get(name) or [""] * len(frame)
+        cells = [
+            _cell(row, to_text, is_range=members[0] != name, prefix=prefix)
+            for row, prefix in zip(rows, before, strict=True)
+        ]
+        if name in endless:
+            cells = [_with_ends(cell, *endless[name]) for cell in cells]
         columns.append(Column(labels.get(name, _label(name)), _is_numeric(frame[members]), cells))
     return columns
 
@@ -188,13 +203,22 @@ def _is_numeric(values: pd.DataFrame) -> bool:
     )
 
 
-def _cell(row: Sequence[Any], to_text: Format, *, is_range: bool) -> Cell:
+def _with_ends(cell: Cell, below: str, above: str) -> Cell:
+    """Return a cell with a text for an infinite value."""
+    if cell.value is None or not math.isinf(cell.value):
+        return cell
+    return replace(cell, text=above if cell.value > 0 else below)
+
+
+def _cell(row: Sequence[Any], to_text: Format, *, is_range: bool, prefix: str = "") -> Cell:
     """Return the cell of a value, of a value with its interval, or of a range."""
     if len(row) == 1:
         return _single(row[0], to_text)
     to_text = _in_one_unit(to_text, row)
     cells = [_single(value, to_text) for value in row]
     ends = [cell.value for cell in cells[-2:]]
+    if prefix and not prefix.endswith(" ") and not is_range:
+        return Cell(f"{cells[0].text} ({prefix})", cells[0].value)
     unknown = any(end is None or math.isnan(end) for end in ends) or ends == [-math.inf, math.inf]
     if is_range:
         return Cell(_MISSING, math.nan) if unknown else Cell(_to(cells), cells[0].value)
@@ -202,8 +226,11 @@ def _cell(row: Sequence[Any], to_text: Format, *, is_range: bool) -> Cell:
     if unknown or middle.value is None or not math.isfinite(middle.value):
         return middle
     unit = _shared_unit(cells)
-    bounds = " to ".join(cell.text.removesuffix(unit) for cell in cells[1:])
-    return Cell(f"{middle.text} ({bounds})", middle.value)
+    low, high = (cell.text.removesuffix(unit) for cell in cells[1:])
+    one = {"up to ": high, "from ": low}.get(prefix)
+    if one is None:
+        one = low if low == high and prefix else f"{low} to {high}"
+    return Cell(f"{middle.text} ({prefix}{one})", middle.value)
 
 
 def _in_one_unit(to_text: Format, row: Sequence[Any]) -> Format:
@@ -213,10 +240,11 @@ def _in_one_unit(to_text: Format, row: Sequence[Any]) -> Format:
         dimension = to_text.keywords.get("dimension", "")
     numbers = [float(value) for value in row if isinstance(value, Real) and value == value]
     known = [abs(value) for value in numbers if math.isfinite(value) and value != 0]
-    if dimension not in ("duration", "money", "bytes") or not known:
+    if dimension in ("", "share", "ratio", "count") or not known:
         return to_text
     size, unit = scale_of(dimension, known[:1])
-    return lambda value: f"{format_number(value / size, 3)} {unit}"
+    digits = 3 if dimension in ("duration", "money", "bytes") else 4
+    return lambda value: f"{format_number(value / size, digits)} {unit}"
 
 
 def _to(cells: Sequence[Cell]) -> str:

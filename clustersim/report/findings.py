@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
@@ -11,8 +10,12 @@ import pandas as pd
 
 from clustersim.analysis.metrics import in_period, is_constant, period_of
 from clustersim.plots.axis import Axis, axis_of
+from clustersim.plots.parts.determined import FEW
 from clustersim.plots.parts.quick_mark import quick_note
-from clustersim.plots.study_axes import number_in_words, place_in_words, study_axes
+from clustersim.plots.study_axes import number_in_words, period_names, place_in_words, study_axes
+from clustersim.report.identical import identical_systems, without_effect
+from clustersim.report.no_capacity import beyond
+from clustersim.report.spans import change_spans
 from clustersim.source_code import changed_files, this_code
 from clustersim.studies.meaning import load_notes, placement_notes
 from clustersim.studies.spec import LOAD
@@ -98,7 +101,12 @@ def warnings(result: StudyResult) -> list[str]:
             f"In {censored} of {len(finished)} runs, more than 5 % of the measured jobs were "
             "still waiting at the horizon: their waits are lower bounds."
         )
-    return [*sentences, *_waiting_at_the_end(result, finished), *_notes(result)]
+    return [
+        *sentences,
+        *without_effect(result),
+        *_waiting_at_the_end(result, finished),
+        *_notes(result),
+    ]
 
 
 def _notes(result: StudyResult) -> list[str]:
@@ -132,14 +140,19 @@ def code_notes(result: StudyResult) -> list[str]:
 def _waiting_at_the_end(result: StudyResult, finished: pd.DataFrame) -> Iterator[str]:
     """Yield a warning for each period with waits that are cut off by the horizon."""
     waits = [period_of(name) for name in result.metrics if "wait" in name]
-    names = result.study.spec.window.period_names
+    names, axes = period_names(result), study_axes(result)
     for period in sorted({period for _, period in waits if period is not None}):
-        cut = int((finished[in_period("censored", period)] > 0.05).sum())
-        if cut:
+        cut = finished[finished[in_period("censored", period)] > 0.05]
+        if len(cut):
+            rows = cut.drop_duplicates(result.parameters).to_dict("records")
+            places = [place for row in rows if (place := place_in_words(result, row, axes))]
+            more = f" and {len(places) - MOST_NAMED} more" if len(places) > MOST_NAMED else ""
+            where = f" ({'; '.join(places[:MOST_NAMED])}{more})" if places else ""
             yield (
-                f"In {cut} of {len(finished)} runs, more than 5 % of the jobs of "
+                f"In {len(cut)} of {len(finished)} runs{where}, more than 5 % of the jobs of "
                 f"{names[period - 1]} were still waiting at the horizon: their mean wait is a "
-                "lower bound, and the 95th percentile is unknown."
+                "lower bound, and the 95th percentile is unknown. A mean over the other runs "
+                "leaves them out and is too low."
             )
 
 
@@ -159,6 +172,11 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
     for row in table.to_dict("records"):
         place = place_in_words(result, row, axes)
         head = f"{place}: {limit}" if place else f"{limit[0].upper()}{limit[1:]}"
+        kind = next((kind for kind in ("kept", "missed") if kind in row["note"]), "")
+        if kind and not math.isfinite(row["capacity"]):
+            more = f"the capacity is {beyond(result, axes, kind)}"
+            yield f"{head} is {row['note']}; {more} ({row['runs']} runs)."
+            continue
         if not math.isfinite(row["capacity"]):
             yield f"{head} is {row['note']}."
             continue
@@ -170,9 +188,9 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
             number_in_words(row[name], fits)
             for name in ("capacity", "capacity_low", "capacity_high")
         )
-        sentence = (
-            f"{head} is kept {bound} {searched.label} {number} (95 % interval {low} to {high}"
-        )
+        known = math.isfinite(row["capacity_low"]) and math.isfinite(row["capacity_high"])
+        interval = f"95 % interval {low} to {high}" if known else "no 95 % interval"
+        sentence = f"{head} is kept {bound} {searched.label} {number} ({interval}"
         if of == LOAD:
             sentence += f"; {row['jobs_per_day']:,.0f} jobs a day"
         sentence += f"; {row['runs']} runs)"
@@ -210,20 +228,8 @@ def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         )
 
 
-FEW_PAIRS = 5
-"""With fewer pairs, Student's t gives an interval several times as wide as the spread."""
-
-
-def _is_users(metric: str) -> bool:
-    """Return whether a metric is user-defined; only such metrics may be negative."""
-    from clustersim.analysis.metrics import METRICS
-
-    name = re.split(r"[.@]", metric)[0]
-    found = METRICS.get(name)
-    return found is None or bool(found.file)
-
-
 def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
+    identical = identical_systems(result) if len(_by_metric(result.differences)) else []
     for row in _by_metric(result.differences):
         axis = axes.get(row["metric"], axis_of(row["metric"]))
         place = place_in_words(result, {k: v for k, v in row.items() if k != "system"}, axes)
@@ -239,35 +245,35 @@ def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]
             size = axis.text(abs(row["difference"]))
             yield f"{head} {size} {word} ({pairs}); no percentage, as the baseline's mean is 0."
             continue
+        (own,) = change_spans(result, pd.DataFrame([dict(row)]), "relative", row["metric"])
         low, high = row["relative_low"], row["relative_high"]
-        beyond = -math.inf < low < -1.0 and not _is_users(row["metric"])
-        low = -1.0 if beyond else low  # a metric cannot fall by more than 100 %
-        if row["pairs"] < FEW_PAIRS and low < high and math.isfinite(low) and math.isfinite(high):
+        if row["pairs"] <= FEW and low < high and own.kind == "both":
             pairs += ", too few for a narrow interval"
         word = "less" if row["relative"] < 0 else "more"
         size = _percent(abs(row["relative"]))
-        if low == high == 0:
+        interval = f"95 % interval {own.inner(lambda a, b: (_signed(a), _signed(b)))}"
+        if row["system"] in identical:
+            yield f"{head} is identical to the baseline in every run ({pairs})."
+        elif low == high == 0:
             yield f"{head} is the same ({pairs})."
         elif is_constant(row["metric"]):
             yield f"{head} {size} {word}."
-        elif not (math.isfinite(low) and math.isfinite(high)):
+        elif own.kind == "none" or (math.isinf(low) and row["relative_note"]):
             change = "shows no difference" if row["relative"] == 0 else f"{size} {word}"
+            note = row["relative_note"] or "no interval"
+            yield f"{head} {change} ({pairs}{_over_draws(row)}; no interval: {note})."
+        elif own.kind in ("unknown", "runs"):
             yield (
-                f"{head} {change} ({pairs}{_over_draws(row)}; no interval: {row['relative_note']})."
+                f"{head} does not clearly differ ({_signed(row['relative'])}; {interval}"
+                f"{_over_draws(row)})."
             )
         elif low <= 0 <= high:
             yield (
-                f"{head} does not clearly differ ({_signed(row['relative'])}, 95 % interval "
-                f"{_signed(low)} to {_signed(high)}; {pairs}{_over_draws(row)})."
-            )
-        elif beyond:
-            yield (
-                f"{head} {size} {word} (95 % interval {_signed(low)} to {_signed(high)}; {pairs}"
+                f"{head} does not clearly differ ({_signed(row['relative'])}, {interval}; {pairs}"
                 f"{_over_draws(row)})."
             )
         else:
-            half = _percent((high - low) / 2)
-            yield f"{head} {size} ± {half} {word} ({pairs}{_over_draws(row)})."
+            yield f"{head} {size} {word} ({interval}; {pairs}{_over_draws(row)})."
 
 
 def _by_metric(table: pd.DataFrame | None) -> list[Mapping[Hashable, Any]]:
@@ -304,7 +310,7 @@ def _percent(share: float) -> str:
 
 
 def _signed(share: float) -> str:
-    return f"{'+' if share >= 0 else '−'}{_percent(abs(share))}"
+    return f"{'+' if share > 0 else '−' if share < 0 else ''}{_percent(abs(share))}"
 
 
 def _indices(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:

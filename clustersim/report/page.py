@@ -123,6 +123,8 @@ class Table:
         File with all rows, in the folder of the page; a link to it is below the table.
     groups : int
         Number of first columns whose equal values make groups of rows; repeated values are pale.
+    prefixes, endless : mapping
+        See :func:`~clustersim.report.cells.table_columns`.
     """
 
     title: str
@@ -134,14 +136,20 @@ class Table:
     most_rows: int = 200
     file: str = ""
     groups: int = 0
+    prefixes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    endless: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The text of a file, or commands, collapsed under a title."""
+    """The text of a file, or commands, collapsed under a title.
+
+    Without `printed`, print leaves it out, because other text of the page defines it.
+    """
 
     title: str
     text: str
+    printed: bool = True
 
 
 @dataclass(frozen=True)
@@ -285,7 +293,12 @@ def _shown_width(svg: str) -> int:
 def _table_view(table: Table) -> dict[str, Any]:
     shown = table.frame.head(table.most_rows)
     columns = table_columns(
-        shown, labels=table.labels, formats=table.formats, intervals=table.intervals
+        shown,
+        labels=table.labels,
+        formats=table.formats,
+        intervals=table.intervals,
+        prefixes={name: texts[: len(shown)] for name, texts in table.prefixes.items()},
+        endless=table.endless,
     )
     for place, same in enumerate(repeats(shown, table.groups)):
         pairs = zip(columns[place].cells, same, strict=True)

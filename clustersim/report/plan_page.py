@@ -15,7 +15,7 @@ from clustersim.analysis.plan_columns import PLAN_TABLES
 from clustersim.catalogue import hypothetical_note, load_catalogue
 from clustersim.errors import InputError
 from clustersim.outputs import PAGE_FILE
-from clustersim.plots.purchases import draw_costs, draw_purchases, draw_regret
+from clustersim.plots.purchases import draw_costs, draw_purchases, draw_regret, has_regret
 from clustersim.plots.style import svg_text
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table, write_page
@@ -133,10 +133,17 @@ def _sections(
     yield "Costs", [*drawn, *_tables(content, "costs", "allocation")]
     spread: list[str | Figure | Table | Listing] = []
     regret = _frame(content, "regret")
-    if regret is not None and regret["scenario"].nunique() > 1 and regret["regret_cny"].any():
+    several = regret is not None and regret["scenario"].nunique() > 1
+    if regret is not None and several and not has_regret(regret):
+        spread.append(
+            "No candidate has any regret: the first purchases are among the best ones in every "
+            "scenario."
+        )
+    elif regret is not None and several:
         figure = draw_regret(regret, mark=mark)
         spread.append(Figure("Regret by scenario", svg_text(figure), figure.caption))
-    yield "Limits and scenarios", [*spread, *_tables(content, "regret", "shadow_prices")]
+    shown = ["regret"] if regret is None or not several or has_regret(regret) else []
+    yield "Limits and scenarios", [*spread, *_tables(content, *shown, "shadow_prices")]
     yield "Service in simulation", [*_tables(content, "rounds")]
     yield "Assumptions and notes", [*_assumptions(content)]
 

@@ -28,8 +28,15 @@ def points_text(result: StudyResult) -> list[str]:
     given = point_table(result)
     ends = [f"{name}{end}" for name in metrics for end in ("_low", "_high")]
     names = [*result.parameters, *metrics, *(name for name in ends if name in result.points)]
-    shown, groups = grouped(result, result.points[names])
-    columns = table_columns(shown, labels=given.labels, formats=given.formats, intervals=True)
+    ordered, groups = grouped(result, result.points[names])
+    shown = given.frame[list(ordered)]
+    columns = table_columns(
+        shown,
+        labels=given.labels,
+        formats=given.formats,
+        intervals=True,
+        prefixes=given.prefixes,
+    )
     same = repeats(shown, groups)
     left = len(columns) - len(result.parameters)
     lines = _lines(columns, same)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from clustersim.array_types import Floats
 from clustersim.report.amounts import in_one_unit
 from clustersim.report.page import Answer
 from clustersim.report.run_tables import RunTables
-from clustersim.simulation.metrics import lost_work
+from clustersim.report.spans import span
+from clustersim.simulation.metrics import lost_work, mean_utilisation
 from clustersim.simulation.result import Result
 from clustersim.simulation.unfinished import can_never_run, waits_for_ever
 from clustersim.units import counted, format_duration, format_percent
@@ -25,6 +27,12 @@ __all__ = ["jobs_in_words", "policy_of", "run_answer"]
 
 _NEAR = 1.5
 """Recorded and simulated waits that differ by less than this factor count as similar."""
+_DRAIN = 0.05
+"""Share of the run after the last arrival from which on the card tells it apart."""
+_LOWER = 0.01
+"""Difference of the utilisations from which on it matters that the fleet runs empty."""
+_ENOUGH_JOBS = 20
+"""With fewer jobs of a size, their 95th percentile is almost their longest wait."""
 
 
 def run_answer(result: Result, tables: RunTables) -> Answer:
@@ -38,18 +46,24 @@ def run_answer(result: Result, tables: RunTables) -> Answer:
             next_steps=("Change the fleet or the jobs, and run again.",),
         )
     whole = waits.iloc[0].to_dict()
-    used = format_percent(float(result.summary.iloc[0]["utilisation"]), 0)
-    busy = f"jobs use {used} of the fleet's accelerator time"
+    use = _Use.of(result)
+    until = " until the last job arrives" if use.drains else ""
+    busy = f"jobs use {format_percent(use.arrivals, 0)} of the fleet's accelerator time{until}"
+    jobs, waited = int(whole["jobs"]), _jobs_that_waited(whole)
     if whole["most_wait_s"] == 0:
         sentence = f"No job waits, and {busy}."
+    elif _few_wait(whole):
+        longest = _wait(float(whole["most_wait_s"]))
+        rest = f"{waited} wait, at most {longest}" if waited > 1 else f"one job waits {longest}"
+        sentence = f"{jobs - waited:,} of {jobs:,} jobs start at once; {rest}; {busy}."
     else:
         sentence = f"95 % of the jobs start within {_wait(whole['p95_wait_s'])}, and {busy}."
     if result.interrupted:
         sentence = f"Up to the interrupt: {sentence[:1].lower()}{sentence[1:]}"
-    value, interval = _value(result, tables)
+    label, value, interval = _value(result, tables)
     return Answer(
         sentence,
-        "95th percentile of the wait",
+        label,
         value,
         interval,
         tuple(_hinges(result, tables, int(never.sum()))),
@@ -61,23 +75,72 @@ def _wait(seconds: float) -> str:
     return format_duration(seconds, whole=True)
 
 
-def _value(result: Result, tables: RunTables) -> tuple[str, str]:
-    """Return the 95th percentile of the wait, and its interval or its range over job sizes."""
-    waits = tables.waits_by_size
-    p95 = float(waits.iloc[0]["p95_wait_s"])
-    if "replay" not in result.provenance:
-        series = Submitted.of(result).wait_s
-        _, low, high = run_quantile_interval(series, 0.95)
-        if math.isfinite(low) and math.isfinite(high):
-            (middle, low_text, high_text), unit = in_one_unit([p95, low, high], "duration")
-            interval = f"95 % interval from this one run: {low_text} to {high_text} {unit}"
-            return f"{middle} {unit}", interval
-    sizes = waits[waits["size"] != ALL_SIZES]
-    if len(sizes) < 2:
-        return _wait(p95), ""
-    ends = [float(sizes["p95_wait_s"].min()), float(sizes["p95_wait_s"].max())]
-    (middle, low_text, high_text), unit = in_one_unit([p95, *ends], "duration")
-    return f"{middle} {unit}", f"range over job sizes: {low_text} to {high_text} {unit}"
+@dataclass(frozen=True)
+class _Use:
+    """Utilisation of the fleet.
+
+    Attributes
+    ----------
+    arrivals, whole : float
+        From the first to the last arrival, and until the last job ends.
+    last_s, end_s : float
+        Time of the last arrival, and of the end of the last job.
+    """
+
+    arrivals: float
+    whole: float
+    last_s: float
+    end_s: float
+
+    @classmethod
+    def of(cls, result: Result) -> _Use:
+        submit_s = result.jobs["submit_s"]
+        first_s, last_s = float(submit_s.min()), float(submit_s.max())
+        whole = float(result.summary.iloc[0]["utilisation"])
+        end_s = first_s + float(result.summary.iloc[0]["makespan_s"])
+        if not (last_s > first_s and end_s > last_s):
+            return cls(whole, whole, last_s, end_s)
+        arrivals = mean_utilisation(result.utilisation, begin_s=first_s, end_s=last_s)
+        return cls(float(arrivals), whole, last_s, end_s)
+
+    @property
+    def drains(self) -> bool:
+        """Whether a considerable part of the run is after the last arrival."""
+        late = self.end_s - self.last_s > _DRAIN * self.end_s
+        return late and self.arrivals - self.whole > _LOWER
+
+
+def _jobs_that_waited(whole: Mapping[Any, Any]) -> int:
+    return round(float(whole["waited"]) * int(whole["jobs"]))
+
+
+def _few_wait(whole: Mapping[Any, Any]) -> bool:
+    """Return whether the 95th percentile of the wait is 0 although jobs wait."""
+    return bool(whole["p95_wait_s"] == 0 and whole["most_wait_s"] > 0)
+
+
+def _value(result: Result, tables: RunTables) -> tuple[str, str, str]:
+    """Return label, value and interval of the 95th percentile of the wait.
+
+    If most jobs start at once, the number is the longest wait instead.
+    """
+    whole = tables.waits_by_size.iloc[0].to_dict()
+    p95, label = float(whole["p95_wait_s"]), "95th percentile of the wait"
+    if "replay" in result.provenance:
+        interval = "no interval: these are the jobs of the log, not a sample"
+        if _few_wait(whole):
+            return "longest wait", _wait(float(whole["most_wait_s"])), interval
+        return label, _wait(p95), interval
+    if _few_wait(whole):
+        most = _wait(float(whole["most_wait_s"]))
+        return "longest wait", most, "no 95 % interval: one run has one longest wait"
+    _, low, high = run_quantile_interval(Submitted.of(result).wait_s, 0.95)
+    own = span(p95, low, high, (0.0, math.inf))
+    if own.kind == "unknown" or not (math.isfinite(low) and math.isfinite(high)):
+        return label, _wait(p95), "no 95 % interval: too few independent jobs in this one run"
+    (middle, low_text, high_text), unit = in_one_unit([p95, own.low, own.high], "duration")
+    interval = own.sentence(lambda _low, _high: (low_text, f"{high_text} {unit}"))
+    return label, f"{middle} {unit}", interval.replace("interval", "interval from this one run", 1)
 
 
 def policy_of(provenance: Mapping[str, Any]) -> str:
@@ -119,7 +182,21 @@ def _hinges(result: Result, tables: RunTables, never: int) -> Iterator[str]:
         )
     if never:
         yield f"Jobs that are left out: {counted(never, 'job')} can never run."
-    sizes = waits[waits["size"] != ALL_SIZES]
+    sizes = waits[(waits["size"] != ALL_SIZES) & (waits["jobs"] >= _ENOUGH_JOBS)]
+    few = waits[(waits["size"] != ALL_SIZES) & (waits["jobs"] < _ENOUGH_JOBS)]
+    if _few_wait(waits.iloc[0].to_dict()):
+        late = waits[(waits["size"] != ALL_SIZES) & (waits["most_wait_s"] > 0)]
+        named = [
+            f"{_jobs_that_waited(row)} of {counted(int(row['jobs']), 'job')} with "
+            f"{jobs_in_words(str(row['size'])).partition(' with ')[2]}"
+            for row in late.to_dict("records")
+        ]
+        yield f"Jobs that wait: {', '.join(named)}."
+    elif len(few) and len(sizes) > 1:
+        names = ", ".join(map(str, few["size"]))
+        yield (
+            f"Job sizes with less than {_ENOUGH_JOBS} jobs ({names} accelerators) are not compared."
+        )
     if len(sizes) > 1 and sizes["p95_wait_s"].nunique() > 1:
         most, least = _row(sizes, "p95_wait_s", np.argmax), _row(sizes, "p95_wait_s", np.argmin)
         share = format_percent(float(most["jobs"] / waits.iloc[0]["jobs"]))
@@ -129,6 +206,13 @@ def _hinges(result: Result, tables: RunTables, never: int) -> Iterator[str]:
             f"{jobs_in_words(str(most['size']))} ({share} of the jobs) and {low} {unit} for "
             f"{jobs_in_words(str(least['size']))}."
         )
+    use = _Use.of(result)
+    if use.drains:
+        yield (
+            f"The end of the run: the last job arrives after {_wait(use.last_s)} and the last one "
+            f"ends after {_wait(use.end_s)}. Until the end, jobs use "
+            f"{format_percent(use.whole, 0)} of the accelerator time, because the fleet runs empty."
+        )
     pools = result.summary[result.summary["kind"] == "pool"]
     if len(pools) > 1:
         busiest = _row(pools, "utilisation", np.argmax)
@@ -136,14 +220,15 @@ def _hinges(result: Result, tables: RunTables, never: int) -> Iterator[str]:
         yield (
             f"The fleet: pool {busiest['scope']} is used most "
             f"({format_percent(float(busiest['utilisation']), 0)}) and pool {idlest['scope']} "
-            f"least ({format_percent(float(idlest['utilisation']), 0)})."
+            f"least ({format_percent(float(idlest['utilisation']), 0)})"
+            f"{', until the end of the run' if use.drains else ''}."
         )
     if result.attempts is not None and len(result.attempts):
         lost = lost_work(result.attempts)
         if lost > 0:
             yield f"Failures: {format_percent(lost)} of the accelerator time is lost work."
     longest = _row(tables.queue_length, "jobs", np.argmax)
-    if longest["jobs"] > 0:
+    if longest["jobs"] > 1:
         when = f"after {_wait(float(longest['time_s']))}"
         if result.calendar.is_dated:
             when = f"on {result.calendar.text(float(longest['time_s']))}"
@@ -177,5 +262,5 @@ def _next_steps(result: Result, tables: RunTables, never: int) -> Iterator[str]:
     else:
         yield (
             "This is one sample of a random process: run a study (clustersim study) with several "
-            "replications for intervals, and to compare policies or fleets."
+            "replications for intervals between runs, and to compare policies or fleets."
         )

@@ -144,6 +144,13 @@ def _waits(tables: RunTables) -> list[str | Figure | Table]:
     return [Figure("Waits by job size", svg_text(figure), figure.caption), table]
 
 
+_INTERVAL = (
+    "The interval of the 95th percentile uses order statistics of every k-th job of this run; k is "
+    "so large that their waits are nearly independent. It does not contain the differences between "
+    "runs with other random numbers. All jobs count: no warm-up is left out."
+)
+
+
 def _over_time(result: Result, tables: RunTables) -> list[str | Figure | Table]:
     calendar = result.calendar
     since = calendar.text(0.0) if calendar.is_dated else "time 0"
@@ -171,7 +178,8 @@ def _summary(result: Result) -> Table:
     return Table(
         "Pools",
         result.summary[shown],
-        "Waits are those of jobs that started. Jobs that never ran belong to no pool.",
+        "Waits are those of jobs that started. Jobs that never ran belong to no pool. Utilisation "
+        "is that from the first arrival until the last job ends.",
         labels=labels,
         formats=formats,
         file="summary.parquet",
@@ -204,6 +212,8 @@ def _assumptions(result: Result) -> Iterator[str | Table | Listing]:
     """Yield what the result assumes: sources, notes, and what was dropped from a log."""
     facts = result.provenance
     scenario = _scenario(facts)
+    if "replay" not in facts:
+        yield _INTERVAL
     if scenario.get("description"):
         yield f"Scenario: {scenario['description']}"
     yield from (f"{line[:1].upper()}{line[1:]}." for line in calendar_text(facts))

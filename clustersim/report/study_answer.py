@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,13 @@ from clustersim.report.answer_parts import (
     capital,
     effects_of,
     failures,
-    label_of,
+    most_matters,
     next_steps,
     number_text,
     what_chance_does,
     what_matters,
 )
+from clustersim.report.no_capacity import beyond_the_range, no_capacity
 from clustersim.report.page import Answer
 from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
@@ -45,7 +47,15 @@ def study_answer(result: StudyResult) -> Answer | None:
         "differences": answer_of_differences,
         "": _of_points,
     }[answering_plot(result)]
-    return answer(result, study_axes(result))
+    found = answer(result, study_axes(result))
+    if result.study.spec.preview is None:
+        return found
+    return replace(found, sentence=f"Quick version (--quick): {_small(found.sentence)}")
+
+
+def _small(sentence: str) -> str:
+    """Return a sentence with a small first letter, to follow a colon."""
+    return sentence[:1].lower() + sentence[1:]
 
 
 def answering_plot(result: StudyResult) -> str:
@@ -67,11 +77,7 @@ def _of_capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
     limit = _limit(result, axes)
     known = table[np.isfinite(table["capacity"].to_numpy(dtype=np.float64))]
     if known.empty:
-        notes = "; ".join(dict.fromkeys(map(str, table["note"])))
-        return Answer(
-            f"The objective ({limit}) is {notes}.",
-            next_steps=("Widen the range of the search (capacity: between).",),
-        )
+        return no_capacity(result, axes, limit)
     more = spec.capacity.more_is == "worse"
     varying = [name for name in result.parameters
                if name in known and known[name].map(str).nunique() > 1]  # fmt: skip
@@ -84,14 +90,12 @@ def _of_capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
     which = texts[0] if len(set(texts)) == 1 else " and ".join((f"{texts[1]} at worst",
                                                                 f"{texts[0]} at best"))  # fmt: skip
     clauses = [f"meets the objective ({limit}): {bound} {searched.label} {which}"]
-    if len(table) > len(known):
-        left = len(table) - len(known)
-        clauses[0] += f", and without a limit in the searched range in {left} of {len(table)} cases"
+    clauses[0] += beyond_the_range(result, axes)
     place = place_in_words(result, best, axes)
     if len(known) > 1:
         clauses.append(f"best: {_alike(result, quantity, rows, axes)}")
-    if effects:
-        clauses.append(f"what matters most: {label_of(effects, axes)}")
+    if most := most_matters(effects, axes):
+        clauses.append(most)
     hinges = [*what_matters(quantity, effects, axes), *what_chance_does(result, quantity, rows)]
     if "capacity_draw_low" in best and math.isfinite(best["capacity_draw_low"]):
         low, high = quantity.texts(best["capacity_draw_low"], best["capacity_draw_high"])
@@ -102,12 +106,12 @@ def _of_capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
     if best.get("note"):
         hinges.append(f"Note on the best: {best['note']}.")
     jobs = f", {best['jobs_per_day']:,.0f} jobs a day" if spec.capacity.of == LOAD else ""
-    interval = quantity.interval(best)
+    interval = quantity.interval(result, best)
     return Answer(
         f"{capital('; '.join(clauses))}.",
         f"{axis.label}{f', {place}' if len(known) > 1 else ''}",
         quantity.texts(float(best["capacity"]))[0],
-        (f"95 % interval {interval}" if interval else "no 95 % interval") + jobs,
+        interval + jobs,
         tuple(hinges),
         tuple(next_steps(result, quantity, rows)),
     )
@@ -145,15 +149,15 @@ def _of_points(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
         clauses.append(f"{axis.label}: {' to '.join(quantity.texts(low, high))}")
     else:
         clauses.append(f"{axis.label}: {number_text(quantity, best)}")
-    if effects:
-        clauses.append(f"what matters most: {label_of(effects, axes)}")
-    interval = quantity.interval(best)
+    if most := most_matters(effects, axes):
+        clauses.append(most)
+    interval = quantity.interval(result, best)
     place = place_in_words(result, best, axes)
     return Answer(
         f"{capital('; '.join(clauses))}.",
         f"{axis.label}{f', {place}' if place and len(rows) > 1 else ''}",
         number_text(quantity, best),
-        f"95 % interval {interval}" if interval else "",
+        interval,
         (*what_matters(quantity, effects, axes), *what_chance_does(result, quantity, rows)),
         tuple(next_steps(result, quantity, rows)),
     )

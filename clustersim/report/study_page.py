@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from clustersim.analysis.metrics import is_metric
 from clustersim.files import yaml_text
 from clustersim.plots.axis import axis_of
 from clustersim.plots.study_axes import study_axes
@@ -19,16 +23,19 @@ from clustersim.report.grouped import grouped
 from clustersim.report.made_with import made_with
 from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.sources import source_tables
+from clustersim.report.spans import change_spans, method_sentence, value_spans
 from clustersim.report.study_answer import answering_plot
 from clustersim.report.study_figures import NamedFigure
 from clustersim.report.study_findings import StudyFindings
 from clustersim.simulation.result import versions
 from clustersim.studies.execution import STUDY_FILE
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import format_percent, format_quantity
+from clustersim.units import counted, format_percent, format_quantity
 
 __all__ = ["study_page"]
 
+_MOST_METRICS = 6
+"""Number of metrics that one table of points shows side by side."""
 _SHOWN = ("share", "duration", "bandwidth", "bytes", "flop rate", "money")
 """Dimensions whose numbers are shown in a unit that fits their size."""
 
@@ -98,7 +105,7 @@ def _assumptions(found: StudyFindings) -> list[str | Table]:
 
 
 def _results(result: StudyResult) -> list[str | Table]:
-    parts: list[str | Table] = []
+    parts: list[str | Table] = [method_sentence(result)]
     if result.capacities is not None:
         parts.append(
             _table(
@@ -119,13 +126,13 @@ def _results(result: StudyResult) -> list[str | Table]:
                 "gains.csv",
             )
         )
-    differences = result.differences
+    differences, axes = result.differences, study_axes(result)
     if differences is not None and len(differences):
         for metric, rows in differences.groupby("metric", sort=False):
             parts.append(
                 _table(
                     result,
-                    f"Paired differences: {axis_of(str(metric)).label}",
+                    f"Paired differences: {axes.get(str(metric), axis_of(str(metric))).label}",
                     rows.drop(columns="metric"),
                     "System minus baseline on the same random numbers, with the 95 % interval.",
                     "differences.csv",
@@ -142,8 +149,37 @@ def _results(result: StudyResult) -> list[str | Table]:
                 "indices.csv",
             )
         )
-    parts.append(point_table(result))
+    return [*parts, *_in_parts(point_table(result), len(result.parameters))]
+
+
+def _in_parts(table: Table, first: int) -> list[Table]:
+    """Return a table in parts that fit a page; each part repeats the first columns."""
+    stems: dict[str, list[str]] = {}
+    names = list(map(str, table.frame.columns))
+    lead = next((place for place, name in enumerate(names) if is_metric(name)), len(names))
+    for name in names[lead:]:
+        stem = re.sub("_(plain|explained|draw)?_?(low|high)?$", "", name)
+        stems.setdefault(stem if stem in names else name, []).append(name)
+    groups = list(stems.values())
+    count = math.ceil(len(groups) / _MOST_METRICS)
+    if count < 2:
+        return [table]
+    each = math.ceil(len(groups) / count)
+    parts = []
+    for number in range(count):
+        chosen = [name for group in groups[number * each : (number + 1) * each] for name in group]
+        kept = [*names[:lead], *chosen] if number == 0 else [*_places(table, first), *chosen]
+        title = f"{table.title}, part {number + 1} of {count}"
+        caption = table.caption if number == 0 else ""
+        parts.append(replace(table, frame=table.frame[kept], title=title, caption=caption))
     return parts
+
+
+def _places(table: Table, count: int) -> list[str]:
+    """Return the columns that identify a point: its parameters, or else its number."""
+    names = [str(name) for name in table.frame.columns]
+    own = [name for name in names if name != "point"][:count]
+    return own if count else names[:1]
 
 
 def point_table(result: StudyResult) -> Table:
@@ -168,7 +204,7 @@ def _table(
     same_as: str = "",
 ) -> Table:
     """Return a table with the labels and units of its columns."""
-    frame, groups = grouped(result, frame)
+    frame, groups = grouped(result, frame.drop(columns=_empty(frame)))
     axes, labels = study_axes(result), {}
     formats: dict[str, Format] = {}
     for column in map(str, frame.columns):
@@ -179,14 +215,82 @@ def _table(
             continue
         if axis.dimension in _SHOWN and pd.api.types.is_float_dtype(frame[column]):
             formats[column] = partial(format_quantity, dimension=axis.dimension)
-        draws = f"5th to 95th percentile over {result.study.spec.draws} draws of the calibration"
+        count = counted(result.study.spec.draws, "draw")
+        draws = f"5th to 95th percentile over {count} of the calibration"
         labels[f"{column}_draw"] = f"{axis.label}, {draws}"
+        labels[f"{column}_plain"] = f"{axis.label}, without control variates"
+        labels[f"{column}_explained"] = f"{axis.label}, share explained by control variates"
+    frame, prefixes = _with_spans(result, frame, same_as)
     labels |= {"capacity": _capacity_label(result), "relative": "relative difference"}
+    labels |= {"relative_note": "note", "capacity_plain": "the same without control variates"}
     formats["relative"] = format_percent
     if same_as and (dimension := axis_of(same_as).dimension) in _SHOWN:
         to_text = partial(format_quantity, dimension=dimension)
         formats |= dict.fromkeys(("baseline_mean", "difference"), to_text)
-    return Table(title, frame, caption, labels=labels, formats=formats, file=file, groups=groups)
+    return Table(
+        title,
+        frame,
+        caption,
+        labels=labels,
+        formats=formats,
+        file=file,
+        groups=groups,
+        prefixes=prefixes,
+        endless=_beyond(result),
+    )
+
+
+def _empty(frame: pd.DataFrame) -> list[str]:
+    """Return the optional columns that have no value in any row."""
+    optional = re.compile("_(draw|plain)(_low|_high)?$|_explained$")
+    names = [str(name) for name in frame if optional.search(str(name)) and frame[name].isna().all()]
+    note = "relative_note"
+    return [*names, note] if note in frame and not frame[note].fillna("").any() else names
+
+
+def _with_spans(
+    result: StudyResult, frame: pd.DataFrame, of: str
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Return a table with the ends of the intervals to show, and what precedes them.
+
+    Parameters
+    ----------
+    result : StudyResult
+    frame : DataFrame
+        Rows of the table of points, or of the differences in the metric `of`.
+    of : str
+        "" for the table of points.
+    """
+    prefixes, changes = {}, {}
+    for column in map(str, frame.columns):
+        if f"{column}_low" not in frame or f"{column}_high" not in frame:
+            continue
+        if of and column in ("relative", "difference"):
+            spans = change_spans(result, frame, column, of)
+        elif not of and is_metric(column):
+            spans = value_spans(result, frame, column)
+        else:
+            continue
+        prefixes[column] = [each.prefix for each in spans]
+        for end in ("low", "high"):
+            changes[f"{column}_{end}"] = [
+                given
+                if each.kind in ("none", "exact", "unknown", "left", "same")
+                else getattr(each, end)
+                for given, each in zip(frame[f"{column}_{end}"], spans, strict=True)
+            ]
+    return frame.assign(**changes), prefixes
+
+
+def _beyond(result: StudyResult) -> dict[str, tuple[str, str]]:
+    """Return how tables show capacities beyond the values that a search tried."""
+    search = result.study.spec.capacity
+    if search is None:
+        return {}
+    axis = axis_of(search.of)
+    low, high = (axis.text(end) for end in search.between)
+    beyond = (f"< {low}", f"> {high}")
+    return {"capacity": beyond, "capacity_plain": beyond, "jobs_per_day": ("–", "–")}
 
 
 def _capacity_label(result: StudyResult) -> str:
@@ -243,6 +347,6 @@ def _provenance(result: StudyResult, folder: Path) -> list[str | Listing]:
         "jobs; the jobs are the same.",
         Listing("Commands", commands),
         Listing(STUDY_FILE, study),
-        Listing("Resolved scenario", yaml_text(result.study.base.tree)),
+        Listing("Resolved scenario", yaml_text(result.study.base.tree), printed=False),
         Listing("Versions", lines),
     ]

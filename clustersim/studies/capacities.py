@@ -125,14 +125,21 @@ def _capacity(
             "waits still rise within the runs near this value; longer runs would show less capacity"
         )
     times = nearest.get("relaxation_times", pd.Series(dtype=float)).sum(min_count=1)
-    if times < ENOUGH_RELAXATION_TIMES:
+    if not nearest.empty and times < ENOUGH_RELAXATION_TIMES:
         notes.append(
-            f"the runs near this value measure only {times:.0f} relaxation times of the queue in "
-            "all, so the interval may be too narrow; increase workload.jobs"
+            f"the runs at this value are short: together they are {_times(times)} the "
+            "queue's memory (relaxation time); "
+            f"{ENOUGH_RELAXATION_TIMES:.0f} times are needed for a trustworthy interval; increase "
+            "workload.jobs"
         )
     if math.isfinite(full) and root.high == full:
         notes.append("the interval ends at a load of 1, where overload begins")
     return {**row, "runs": len(runs), "note": "; ".join(note for note in notes if note)}
+
+
+def _times(times: float) -> str:
+    """Return a multiple in words."""
+    return "shorter than" if times < 1 else f"{times:.0f} times as long as"
 
 
 def _draw_capacity(

@@ -131,6 +131,11 @@ def _pairs(
     if len(relatives) > 1:
         ends = (quantile_interval(relatives, q)[0] for q in DRAW_QUANTILES)
         columns |= dict(zip(("relative_draw_low", "relative_draw_high"), ends, strict=True))
+    known = find_metric(metric)
+    if known is not None and known.least >= 0:  # it cannot fall by more than 100 %
+        for name in ("relative_low", "relative_plain_low"):
+            if -np.inf < columns.get(name, 0.0) < -1.0:
+                columns[name] = -1.0
     return columns
 
 

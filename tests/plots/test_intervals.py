@@ -18,7 +18,7 @@ from tests.plots.study_tables import difference_table, index_table, point_table
 LOAD, POLICY, WAIT = "workload.load", "scheduler.policy", "mean_wait_s"
 
 
-def one_wait(value: float, low: float, high: float, replications: int = 3) -> pd.DataFrame:
+def one_wait(value: float, low: float, high: float, replications: int = 9) -> pd.DataFrame:
     row = {POLICY: "easy", WAIT: value, f"{WAIT}_low": low, f"{WAIT}_high": high}
     return pd.DataFrame([{**row, "replications": replications, "overload": False}] * 2).assign(
         **{POLICY: ["fcfs", "easy"]}
@@ -36,7 +36,8 @@ def heads(ax, marker: str) -> list:
         (0.0, 200.0, "v"),
         (-30.0, 200.0, "v"),
         (-np.inf, 200.0, "v"),
-        (50.0, np.inf, "^"),
+        (50.0, np.inf, "v^"),
+        (0.01, 2000.0, "v^"),
         (0.0, np.inf, "v^"),
     ],
 )
@@ -50,6 +51,12 @@ def test_an_end_without_a_limit_has_an_arrow_head(low, high, open_ends):
         assert ax.get_ylim()[0] < bottom < 100.0 < top < ax.get_ylim()[1]
         assert "v" in open_ends or bottom == low
         assert "^" in open_ends or top == high
+
+
+def test_few_runs_and_a_bound_determine_nothing():
+    few, more = (ends_of_rows(one_wait(100.0, 0.0, 200.0, n), WAIT) for n in (3, 4))
+    assert (few.open_low[0], few.open_high[0]) == (True, True)
+    assert (more.open_low[0], more.open_high[0]) == (True, False)
 
 
 def test_one_replication_has_no_interval():
@@ -83,7 +90,8 @@ def test_no_band_of_a_positive_quantity_reaches_the_frame_or_zero(value, low, up
     for band in ax.collections:
         drawn = band.get_paths()[0].vertices[:, 1]
         assert drawn.max() < top
-        assert drawn.min() >= max(0.0, min(points[f"{WAIT}_low"]))
+        least = 0.0 if endless else max(0.0, min(points[f"{WAIT}_low"]))
+        assert drawn.min() >= least or np.isclose(drawn.min(), least)
         if low <= 0:
             assert drawn.min() > bottom
     assert (OPEN_BANDS in ax.figure.caption) == (low <= 0 or endless)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pandas as pd
 import pytest
 
+from clustersim.report.findings import findings
+from clustersim.report.spans import change_spans
 from clustersim.report.study_answer import study_answer
 from clustersim.studies import define_study
+from clustersim.studies.spec import Preview
 from clustersim.studies.study_result import StudyResult
 
 BASE = {
@@ -99,7 +103,7 @@ def test_points_without_intervals_are_not_undecided():
     points = points_of([100.0, 400.0, 60.0, 125.0]).drop(columns="mean_wait_s_high")
     answer = study_answer(result_of(OBJECTIVE, points=points))
     assert "(mean wait ≤ 2 min): 2 of 4 points; best:" in answer.sentence
-    assert answer.interval == ""
+    assert answer.interval == "no 95 % interval: 4 replications"
 
 
 @pytest.mark.parametrize(
@@ -167,10 +171,40 @@ def test_capacities_that_are_alike_and_that_are_unknown():
     answer = study_answer(result_of(CAPACITY, points=points_of([1.0] * 4), capacities=table))
     assert "up to offered load 0.900; best: fcfs; easy." in answer.sentence
     assert answer.hinges_on[-1] == "Note on the best: at the edge."
-    table = capacities_of([("fcfs", math.nan, math.nan, math.nan, "missed everywhere")])
+
+
+@pytest.mark.parametrize(
+    ("capacity", "note", "words", "number"),
+    [
+        (math.nan, "missed at every value from 0.3", "missed at every value", "less than 0.300"),
+        (math.inf, "kept at every value up to 1", "no job waits in any run", "more than 1.000"),
+    ],
+)
+@pytest.mark.parametrize("quick", [False, True])
+def test_capacities_beyond_the_range_are_no_answer(capacity, note, words, number, quick):
+    table = capacities_of([("fcfs", *[capacity] * 3, note), ("easy", *[capacity] * 3, note)])
+    result = result_of(CAPACITY, points=points_of([1.0] * 4), capacities=table)
+    result.runs["mean_wait_s"] = 0.0
+    if quick:
+        object.__setattr__(result.study.spec, "preview", Preview(changes={"replications": 2}))
+    answer = study_answer(result)
+    assert answer.sentence.startswith(
+        "Quick version (--quick): not answered:" if quick else "Not answered:"
+    )
+    assert words in answer.sentence
+    assert "in all 2 cases" in answer.sentence
+    assert (answer.value, answer.interval[:18]) == (number, "no 95 % interval: ")
+    assert answer.next_steps[0].startswith("Run the study without --quick") == quick
+    (finding, _) = findings(result)
+    assert f"the capacity is {number}" in finding
+
+
+def test_some_capacities_beyond_the_range():
+    table = capacities_of(
+        [("fcfs", 0.8, 0.7, 0.9, ""), ("easy", *[math.inf] * 3, "kept at every value up to 1")]
+    )
     answer = study_answer(result_of(CAPACITY, points=points_of([1.0] * 4), capacities=table))
-    assert answer.sentence == "The objective (mean wait ≤ 2 min) is missed everywhere."
-    assert answer.next_steps == ("Widen the range of the search (capacity: between).",)
+    assert "and more than 1.000 in 1 of 2 cases (met at every value tried)" in answer.sentence
 
 
 COMPARE = {"metrics": ["mean_wait_s"], "compare": {"of": "scheduler.policy", "baseline": "fcfs"}}
@@ -197,8 +231,7 @@ def differences_of(rows):
         ),
         (
             [(0.5, -0.1, -0.5, 0.3), (0.7, 0.0, -0.4, 0.5)],
-            "No system clearly differs from fcfs in mean wait; the largest difference is that of "
-            "easy; what matters most: offered load.",
+            "No system clearly differs from fcfs in mean wait; what matters most: offered load.",
         ),
     ],
 )
@@ -206,8 +239,74 @@ def test_differences(rows, sentence):
     points = points_of([100.0, 400.0, 60.0, 125.0])
     answer = study_answer(result_of(COMPARE, points=points, differences=differences_of(rows)))
     assert answer.sentence == sentence
-    assert answer.interval.endswith("over 2 points")
+    assert answer.label.endswith("against fcfs, mean of 2 points")
+    ends = [rows[0][k] + rows[1][k] for k in (2, 3)]
+    low, high = (f"{abs(end):.0%}"[:-1] for end in (end / 2 for end in ends))
+    assert re.sub("[+−]", "", answer.interval) == f"95 % interval {low} % to {high} %"
     assert "Chance: 4 pairs of runs, each pair on the same random numbers." in answer.hinges_on
+
+
+def test_without_a_clear_effect_nothing_matters_most():
+    """A headline does not name what matters most if all intervals overlap."""
+    points = points_of([100.0, 400.0, 60.0, 125.0], half=500.0)
+    table = differences_of([(0.5, -0.4, -2.42, 1.21), (0.7, -0.6, -1.3, 0.08)]).assign(pairs=3)
+    answer = study_answer(result_of(COMPARE, points=points, differences=table))
+    assert answer.sentence == "No system clearly differs from fcfs in mean wait."
+    assert answer.interval == "95 % interval not determined by 3 pairs of runs"
+    assert answer.hinges_on[0].endswith("; this may be chance.")
+    assert "too few for narrow intervals" in answer.hinges_on[-1]
+
+
+def test_the_range_of_the_runs_replaces_an_interval_of_few_runs():
+    """Card, findings and table say the same about 3 pairs of runs."""
+    table = differences_of([(0.5, -0.4, -2.42, 1.21)]).assign(pairs=3)
+    result = result_of(COMPARE, points=points_of([100.0, 400.0, 60.0, 125.0]), differences=table)
+    runs = pd.DataFrame(
+        {
+            "scheduler.policy": ["fcfs", "easy"] * 3,
+            "workload.load": 0.5,
+            "replication": [0, 0, 1, 1, 2, 2],
+            "mean_wait_s": [100.0, 20.0, 100.0, 60.0, 100.0, 110.0],
+        }
+    )
+    fields = {"status": "finished", "draw": -1, "code": "c", "seed": 0}
+    object.__setattr__(result, "runs", runs.assign(**fields))
+    answer = study_answer(result)
+    words = "95 % interval not determined by 3 pairs of runs; single pairs: −80 % to +10 %"
+    assert answer.interval == words
+    relative = change_spans(result, table, "relative", "mean_wait_s")[0]
+    assert (relative.prefix, relative.low, relative.high) == ("3 pairs: ", -0.8, pytest.approx(0.1))
+
+
+def test_a_system_without_effect_is_named():
+    rows = [(0.5, 0.0, 0.0, 0.0)]
+    table = differences_of(rows).assign(difference=0.0, relative_note="", pairs=2)
+    result = result_of(COMPARE, points=points_of([100.0, 400.0, 60.0, 125.0]), differences=table)
+    runs = pd.DataFrame(
+        {
+            "scheduler.policy": ["fcfs", "easy"] * 2,
+            "workload.load": 0.5,
+            "replication": [0, 0, 1, 1],
+            "mean_wait_s": [100.0, 100.0, 60.0, 60.0],
+        }
+    )
+    object.__setattr__(result, "runs", runs.assign(status="finished", draw=-1, code="c"))
+    assert study_answer(result).hinges_on[0].startswith("easy is identical to fcfs in every run")
+    assert findings(result) == [
+        "easy against fcfs at offered load 0.500: mean wait is identical to the baseline in every "
+        "run (2 pairs)."
+    ]
+    result.runs.loc[3, "mean_wait_s"] = 61.0
+    assert "identical" not in findings(result)[0]
+
+
+def test_a_point_from_which_a_run_is_left_out_has_no_interval():
+    points = points_of([100.0, 400.0, 60.0, 125.0])
+    result = result_of({"metrics": ["mean_wait_s"]}, points=points)
+    values = {"point": [2, 2], "mean_wait_s": [60.0, math.nan], "replication": [0, 1]}
+    runs = pd.DataFrame(values).assign(status="finished", draw=-1, code="c")
+    object.__setattr__(result, "runs", runs)
+    assert study_answer(result).interval == "95 % interval unknown: 1 of 2 runs without a value"
 
 
 def test_systems_of_which_only_a_worse_one_differs_clearly():

@@ -169,7 +169,7 @@ def test_the_commands(tmp_path: Path, monkeypatch, capsys) -> None:
     assert [row[:2] for row in rows] == [
         ["fcfs", "0.5"], ["fcfs", "0.7"], ["easy", "0.5"], ["easy", "0.7"]
     ]  # fmt: skip
-    assert f"{100 * points['utilisation'][3]:.1f} % (" in printed
+    assert f"{points['mean_bounded_slowdown'][3]:.2f} (" in printed
     assert "In parentheses: 95 % interval." in printed
     assert Path("out/1-curve.pdf").read_bytes().startswith(b"%PDF")
     assert main(["study", "study.yaml", "--out", "out", "--workers", "1", "--resume"]) == 0
@@ -191,7 +191,7 @@ def test_a_picture_that_cannot_be_drawn_costs_nothing_else(tmp_path: Path, capsy
     fields["plots"] = [{"kind": "curve", "x": "workload.load"}, {"kind": "warm-up"}]
     assert run_study(define_study(fields), tmp_path / "out", workers=1, report=True)
     printed = capsys.readouterr().out
-    assert len([line for line in printed.splitlines() if " % (" in line]) == 12
+    assert len([line for line in printed.splitlines() if line.startswith(("0.3 ", "0.4 "))]) == 12
     assert "points.csv has 6 more points." in printed
     assert printed.count("not drawn: plot 1 (curve): plots: 9 lines are too many for one") == 1
     assert (tmp_path / "out" / "2-warm-up.png").is_file()

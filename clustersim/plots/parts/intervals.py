@@ -2,7 +2,8 @@
 
 An end is open if it is infinite, or if it reaches or passes the bound of the quantity although the
 value does not.  For example, an interval of waits that begins at 0 says that its lower end is
-unknown, not that it is 0.
+unknown, not that it is 0.  Both ends of an interval that says nothing are open; see
+:mod:`~clustersim.plots.parts.determined`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from matplotlib.axes import Axes
 
 from clustersim.analysis.metrics import find_metric
 from clustersim.array_types import Bools, Floats
+from clustersim.plots.parts.determined import is_undetermined, open_sides
 
 __all__ = [
     "OPEN_BANDS",
@@ -30,12 +32,12 @@ __all__ = [
 ]
 
 OPEN_BARS = (
-    "Arrow heads: the interval has no limit on this side; there are too few replications, or they "
-    "differ too much."
+    "Arrow heads: the interval has no limit on this side; with two arrow heads, it is not "
+    "determined. There are too few replications, or they differ too much."
 )
 OPEN_BANDS = (
-    "Fading: the interval has no limit on this side; there are too few replications, or they "
-    "differ too much."
+    "Fading: the interval has no limit on this side; if it fades on both sides, it is not "
+    "determined. There are too few replications, or they differ too much."
 )
 _REACH, _MOST = 0.12, 0.6
 """Largest length of an open end, as a share of the axes and of the distance to their end."""
@@ -133,8 +135,12 @@ def ends_of_rows(
         alone = rows["replications"].to_numpy() == 1
         unknown = alone & ((low <= least) | (high >= most))
         low, high = (np.where(unknown, np.nan, end) for end in (low, high))
-    open_low = np.isneginf(low) | ((low <= least) & (low < middle))
-    open_high = np.isposinf(high) | ((high >= most) & (high > middle))
+    open_low, open_high = open_sides(middle, low, high, (least, most))
+    if not kind:
+        count = rows["replications"].to_numpy(np.float64) if "replications" in rows else None
+        null = 0.0 if value == "relative" else None
+        nothing = is_undetermined(middle, low, high, (least, most), count=count, null=null)
+        open_low, open_high = open_low | nothing, open_high | nothing
     return Ends(middle, low, high, open_low, open_high)
 
 
@@ -155,7 +161,12 @@ def _tips(ax: Axes, along: Literal["x", "y"], values: Floats, side: int) -> Floa
 def _starts(ends: Ends, past: tuple[float, float] | None) -> tuple[Floats, Floats]:
     """Return where the open ends of intervals start: at their values, or at the values to pass."""
     least, most = (np.inf, -np.inf) if past is None else past
-    return np.minimum(ends.middle, least), np.maximum(ends.middle, most)
+    # An interval around a value of no effect that says nothing starts at its own value.
+    nothing = ends.open_low & ends.open_high & (least == most)
+    return (
+        np.where(nothing, ends.middle, np.minimum(ends.middle, least)),
+        np.where(nothing, ends.middle, np.maximum(ends.middle, most)),
+    )
 
 
 def _reaches(

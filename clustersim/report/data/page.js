@@ -46,4 +46,23 @@
     box.closest(".filter").hidden = false;
     box.addEventListener("input", () => filter(box));
   }
+
+  // A box that is wider than the page says so, because some systems hide scroll bars.
+  function hint(box) {
+    const scrolls = box.scrollWidth > box.clientWidth + 2;
+    let line = box.previousElementSibling;
+    if (!line || !line.classList.contains("hint")) {
+      if (!scrolls) return;
+      line = document.createElement("p");
+      line.className = "hint";
+      line.textContent = "Scroll sideways to see all of it →";
+      box.before(line);
+    }
+    line.hidden = !scrolls;
+  }
+
+  const boxes = Array.from(document.querySelectorAll(".picture, .rows"));
+  const hints = () => boxes.forEach(hint);
+  addEventListener("load", hints);
+  addEventListener("resize", hints);
 })();
