@@ -1,4 +1,4 @@
-"""How much load does the mixed fleet carry before jobs wait too long, and under which policy?"""
+"""How many more jobs a day does the mixed fleet carry with more chips, or fewer with FCFS?"""
 
 from pathlib import Path
 

@@ -43,7 +43,10 @@ _NUMBERS = ("difference", "relative")
 _FIXED = {"system", "baseline", "metric", "pairs", "baseline_mean", "relative_note"} | {
     f"{number}{end}"
     for number in _NUMBERS
-    for end in ("", "_low", "_high", "_draw_low", "_draw_high")
+    for end in (
+        *("", "_low", "_high", "_draw_low", "_draw_high"),
+        *("_plain", "_plain_low", "_plain_high", "_explained"),
+    )
 }
 _TINT = "#009E73"
 _ABOVE = 1.6

@@ -14,6 +14,7 @@ from clustersim.plots.axis import Axis, axis_of
 from clustersim.plots.study_axes import place_in_words, study_axes
 from clustersim.report.amounts import range_text
 from clustersim.report.answer_differences import answer_of_differences, has_differences
+from clustersim.report.answer_gains import answer_of_gains, has_gains
 from clustersim.report.answer_parts import (
     MOST_NAMED,
     SAME,
@@ -75,6 +76,8 @@ def _of_capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
     assert spec.objective is not None
     searched = axes.get(spec.capacity.of, axis_of(spec.capacity.of))
     limit = _limit(result, axes)
+    if has_gains(result):
+        return answer_of_gains(result, axes, limit)
     known = table[np.isfinite(table["capacity"].to_numpy(dtype=np.float64))]
     if known.empty:
         return no_capacity(result, axes, limit)

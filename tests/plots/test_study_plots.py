@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from clustersim.errors import InputError
 from clustersim.plots.capacity_at import plot_capacity
 from clustersim.plots.curves import plot_curve
-from clustersim.plots.differences import plot_differences
+from clustersim.plots.differences import difference_rows, plot_differences
 from clustersim.plots.figure import study_figure
 from clustersim.plots.heat_map import plot_heat_map
 from clustersim.plots.pareto import plot_pareto, staircase
@@ -228,6 +228,14 @@ def test_the_better_side_of_a_difference_is_named(metric, word, x):
     assert "more wait: better" not in texts(ax)
     more = table.assign(metric="utilisation")
     assert "more utilisation: better" in texts(plot_differences(more, "utilisation", x=x))
+
+
+def test_plain_estimates_beside_controlled_ones_do_not_make_groups():
+    table = difference_table()
+    table["relative_plain"] = table["relative"].where(table["system"] == "easy")
+    table["relative_explained"] = table["relative_plain"].abs()
+    groups = difference_rows(table, "mean_wait_s")["group"]
+    assert list(groups) == list(difference_rows(difference_table(), "mean_wait_s")["group"])
 
 
 def test_differences_are_the_table():

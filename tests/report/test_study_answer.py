@@ -207,6 +207,34 @@ def test_some_capacities_beyond_the_range():
     assert "and more than 1.000 in 1 of 2 cases (met at every value tried)" in answer.sentence
 
 
+def test_gains_of_capacity_are_the_answer_if_systems_are_compared():
+    fields = {**CAPACITY, "compare": {"of": "scheduler.policy", "baseline": "fcfs"}}
+    names = ["system", "gain", "gain_low", "gain_high", "pairs"]
+    gains = pd.DataFrame([("easy", 0.1, 0.08, 0.12, 4)], columns=names).assign(baseline="fcfs")
+    table = capacities_of([("fcfs", 0.8, 0.78, 0.82, ""), ("easy", 0.9, 0.88, 0.92, "a note")])
+    known = {"points": points_of([1.0] * 4), "capacities": table}
+    answer = study_answer(result_of(fields, **known, gains=gains))
+    assert answer.sentence == (
+        "At the objective (mean wait ≤ 2 min), offered load of fcfs: 0.800. Difference from it: "
+        "easy +0.100 (95 % interval +0.080 to +0.120)."
+    )
+    assert answer.label == "offered load at the objective, easy against fcfs"
+    assert (answer.value, answer.interval) == ("+0.100", "95 % interval +0.080 to +0.120")
+    assert answer.hinges_on == (
+        "Chance: 4 replications, with the same random numbers for all systems; the 95 % interval "
+        "of fcfs itself is 0.780 to 0.820.",
+        "Note on 1 of 2 capacities: a note.",
+    )
+    gains["gain_low"] = -0.02
+    answer = study_answer(result_of(fields, **known, gains=gains))
+    assert "(95 % interval −0.020 to +0.120, so it may be 0)" in answer.sentence
+    assert answer.next_steps == (
+        "Add replications (replications: N, then --resume): a difference may be 0.",
+    )
+    gains["gain_high"] = math.inf
+    assert "best: easy" in study_answer(result_of(fields, **known, gains=gains)).sentence
+
+
 COMPARE = {"metrics": ["mean_wait_s"], "compare": {"of": "scheduler.policy", "baseline": "fcfs"}}
 
 

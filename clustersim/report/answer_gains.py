@@ -1,0 +1,109 @@
+"""The answer card of a study that compares the capacities of systems."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from clustersim.plots.axis import Axis, axis_of
+from clustersim.report.answer_parts import Quantity, failures
+from clustersim.report.page import Answer
+from clustersim.studies.study_result import StudyResult
+from clustersim.units import counted
+
+__all__ = ["answer_of_gains", "has_gains"]
+
+_SURE = "Check the assumptions below; then vary the ones that you doubt in a further study."
+_UNSURE = "Add replications (replications: N, then --resume): a difference may be 0."
+
+
+def has_gains(result: StudyResult) -> bool:
+    """Return whether each system has one gain of capacity, with an interval."""
+    table, compare = result.gains, result.study.spec.compare
+    if compare is None or table is None or table.empty or result.capacities is None:
+        return False
+    ends = table[["gain", "gain_low", "gain_high"]].to_numpy(dtype=np.float64)
+    return bool(table["system"].is_unique and np.isfinite(ends).all())
+
+
+def answer_of_gains(result: StudyResult, axes: Mapping[str, Axis], limit: str) -> Answer:
+    """Return the answer of a study whose capacities are compared with that of a baseline.
+
+    Parameters
+    ----------
+    result : StudyResult
+        It must have gains (:func:`has_gains`).
+    axes : mapping of str to Axis
+    limit : str
+        The objective in words.
+    """
+    spec, table, capacities = result.study.spec, result.gains, result.capacities
+    assert spec.capacity is not None
+    assert spec.compare is not None
+    assert table is not None
+    assert capacities is not None
+    searched = axes.get(spec.capacity.of, axis_of(spec.capacity.of))
+    more = spec.capacity.more_is == "worse"
+    rows = table.sort_values("gain", ascending=not more, kind="stable").to_dict("records")
+    baseline = str(rows[0]["baseline"])
+    own = capacities[capacities[spec.compare.of].map(str) == baseline]
+    axis = axes.get("capacity", searched)
+    quantity = Quantity(own, "capacity", axis, [], more)
+    of_baseline = own.to_dict("records")[0]
+    gains = "; ".join(f"{row['system']} {_gain(row)}" for row in rows)
+    best = rows[0]
+    value, low, high = _numbers(best)
+    return Answer(
+        f"At the objective ({limit}), {searched.label} of {baseline}: "
+        f"{quantity.texts(float(of_baseline['capacity']))[0]}. Difference from it: {gains}.",
+        f"{searched.label} at the objective, {best['system']} against {baseline}",
+        value,
+        f"95 % interval {low} to {high}",
+        (*_hinges(result, rows, of_baseline, quantity, baseline), *failures(result)),
+        (_SURE if all(map(_is_clear, rows)) else _UNSURE,),
+    )
+
+
+def _gain(row: Mapping[Any, Any]) -> str:
+    gain, low, high = _numbers(row)
+    unsure = "" if _is_clear(row) else ", so it may be 0"
+    return f"{gain} (95 % interval {low} to {high}{unsure})"
+
+
+def _numbers(row: Mapping[Any, Any]) -> list[str]:
+    """Return a gain and the ends of its interval, signed and with the same number of decimals."""
+    values = [float(row[name]) for name in ("gain", "gain_low", "gain_high")]
+    largest = max(map(abs, values)) or 1.0
+    decimals = max(0, 2 - math.floor(math.log10(largest)))
+    return [f"{'−' if value < 0 else '+'}{abs(value):,.{decimals}f}" for value in values]
+
+
+def _is_clear(row: Mapping[Any, Any]) -> bool:
+    return bool(row["gain_low"] > 0 or row["gain_high"] < 0)
+
+
+def _hinges(
+    result: StudyResult,
+    rows: list[dict[Any, Any]],
+    of_baseline: Mapping[Any, Any],
+    quantity: Quantity,
+    baseline: str,
+) -> list[str]:
+    """Return what the answer hinges on: chance, and notes on the capacities."""
+    pairs = min(int(row["pairs"]) for row in rows)
+    interval = quantity.interval(of_baseline)
+    text = f"Chance: {counted(pairs, 'replication')}, with the same random numbers for all systems"
+    if interval:
+        text += f"; the 95 % interval of {baseline} itself is {interval}"
+    hinges = [f"{text}."]
+    table = result.capacities
+    assert table is not None
+    notes = [note for note in table["note"].map(str) if note]
+    for note in dict.fromkeys(notes):
+        count = notes.count(note)
+        which = "all" if count == len(table) else f"{count} of {len(table)}"
+        hinges.append(f"Note on {which} capacities: {note}.")
+    return hinges
