@@ -94,10 +94,10 @@ def _hinges(
 ) -> list[str]:
     """Return what the answer hinges on: chance, and notes on the capacities."""
     pairs = min(int(row["pairs"]) for row in rows)
-    interval = quantity.interval(of_baseline)
+    interval = quantity.interval(result, of_baseline)
     text = f"Chance: {counted(pairs, 'replication')}, with the same random numbers for all systems"
     if interval:
-        text += f"; the 95 % interval of {baseline} itself is {interval}"
+        text += f"; of {baseline} itself: {interval}"
     hinges = [f"{text}."]
     table = result.capacities
     assert table is not None

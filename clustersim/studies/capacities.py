@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from clustersim.analysis.root_search import Root
+from clustersim.analysis.root_search import Root, RootSearch
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import quantile_interval
 from clustersim.analysis.steady import is_rising
@@ -25,6 +25,7 @@ from clustersim.studies.objective import (
     chosen,
     measured_at,
     root_search,
+    usable_controls,
 )
 from clustersim.studies.points import DRAW_QUANTILES, groups_by
 from clustersim.studies.spec import LOAD, CapacitySearch, Comparison, Objective
@@ -223,6 +224,7 @@ def gains_table(
     """Compare the capacities of systems under common random numbers.
 
     Each capacity is that of :func:`capacities_table`, over the replications that both systems have.
+    A control variate is used only if it can be used for both.
     Both systems use the same random numbers, so the errors of their capacities partly cancel.  For
     each replication, the contributions to both errors are subtracted, and Student's t applies to
     the root of the sum of squares of these differences.  If overload begins at a capacity, the
@@ -257,12 +259,11 @@ def gains_table(
             both = _common_replications(own, baseline, search.of)
             gain = (math.nan, math.nan, math.nan)
             if len(both) > 1:
-                gain = _gain(
-                    *(
-                        _root(each[each["replication"].isin(both)], search, objective, samples)
-                        for each in (own, baseline)
-                    )
+                ours, theirs = (
+                    _tried(each[each["replication"].isin(both)], search, objective, samples)
+                    for each in (own, baseline)
                 )
+                gain = _gain(*_alike(ours, theirs, root_search(search, objective)))
             two = group[group[compare.of].isin([system, reference])]
             compared = {
                 "system": system,
@@ -291,6 +292,17 @@ def _root(
 ) -> Root:
     finder = root_search(search, objective)
     return finder.result(chosen(_tried(runs, search, objective, samples), finder))
+
+
+def _alike(
+    ours: Mapping[float, Measured], theirs: Mapping[float, Measured], finder: RootSearch
+) -> tuple[Root, Root]:
+    """Return two capacities with the same kind of control, so that their noise cancels."""
+    common = [
+        name for name in usable_controls(ours, finder) if name in usable_controls(theirs, finder)
+    ]
+    first, second = (finder.result(chosen(each, finder, only=common)) for each in (ours, theirs))
+    return first, second
 
 
 def _gain(ours: Root, theirs: Root) -> tuple[float, float, float]:

@@ -27,7 +27,15 @@ from clustersim.analysis.unfinished_work import SPEEDS, work_name
 from clustersim.errors import InputError
 from clustersim.studies.spec import CapacitySearch, Objective
 
-__all__ = ["NEEDED", "OVERLOADED", "Measured", "chosen", "measured_at", "root_search"]
+__all__ = [
+    "NEEDED",
+    "OVERLOADED",
+    "Measured",
+    "chosen",
+    "measured_at",
+    "root_search",
+    "usable_controls",
+]
 
 Measured = tuple[Estimate, Mapping[str, Estimate]]
 """A plain measurement, and the controlled ones by control."""
@@ -98,39 +106,59 @@ def measured_at(
     return mean_estimate(values), {}
 
 
-def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, Estimate]:
-    """Return the measurements from which a capacity follows: with one control, or all plain.
+def chosen(
+    tried: Mapping[float, Measured], finder: RootSearch, *, only: Sequence[str] | None = None
+) -> dict[float, Estimate]:
+    """Return the measurements from which a capacity follows: all of one control, or all plain.
 
-    A curve whose measurements have a control on only one side of the capacity would have a wrong
-    slope there.  A control is therefore used only if it can be used at the trial values on both
-    sides, apart from overloaded values, which have none.  The best such control is chosen
-    (:func:`~clustersim.analysis.job_statistics.best_of`).  Farther away from the capacity, a
-    measurement is plain if this control cannot be used there.
+    A curve that changes from one kind to another within the bracket of the capacity would have a
+    wrong slope.  A control is therefore used only if it can be used on both sides of the capacity.
+    Overloaded values have none.  Of several controls, the best one there is chosen.
 
     Parameters
     ----------
     tried : mapping of float to (Estimate, mapping of str to Estimate)
         Results of :func:`measured_at` by trial value.
     finder : RootSearch
+    only : sequence of str, optional
+        Controls to choose from; by default all of them.
     """
-    curves = {}
-    bests = {}
+    usable = usable_controls(tried, finder)
+    best = best_of({name: usable[name] for name in usable if only is None or name in only})
+    for name, each in usable.items():
+        if each is best:
+            return _curve(tried, name)
+    return {value: plain for value, (plain, _) in tried.items()}
+
+
+def usable_controls(tried: Mapping[float, Measured], finder: RootSearch) -> dict[str, Estimate]:
+    """Return the controls that can be used on both sides of the capacity.
+
+    Parameters
+    ----------
+    tried, finder
+        As for :func:`chosen`.
+
+    Returns
+    -------
+    dict of str to Estimate
+        By control, the measurement on the side where it explains less.
+    """
+    usable = {}
     for name in CONTROLS:
-        curve = {value: controlled.get(name, plain) for value, (plain, controlled) in tried.items()}
+        curve = _curve(tried, name)
         sides = [
             (tried[value][1].get(name), curve[value])
-            for value in finder.bracket(curve)
+            for value in (finder.bracket(curve) if curve else ())
             if math.isfinite(curve[value].value)
         ]
-        if not sides or not all(controlled for controlled, _ in sides):
-            continue
-        curves[name] = curve
-        bests[name] = min((each for _, each in sides), key=lambda each: each.explained)
-    best = best_of(bests)
-    for name, each in bests.items():
-        if each is best:
-            return curves[name]
-    return {value: plain for value, (plain, _) in tried.items()}
+        if sides and all(controlled for controlled, _ in sides):
+            usable[name] = min((each for _, each in sides), key=lambda each: each.explained)
+    return usable
+
+
+def _curve(tried: Mapping[float, Measured], name: str) -> dict[float, Estimate]:
+    return {value: controlled.get(name, plain) for value, (plain, controlled) in tried.items()}
 
 
 def _is_overloaded(metrics: Mapping[str, Sequence[float]]) -> bool:

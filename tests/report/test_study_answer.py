@@ -221,8 +221,8 @@ def test_gains_of_capacity_are_the_answer_if_systems_are_compared():
     assert answer.label == "offered load at the objective, easy against fcfs"
     assert (answer.value, answer.interval) == ("+0.100", "95 % interval +0.080 to +0.120")
     assert answer.hinges_on == (
-        "Chance: 4 replications, with the same random numbers for all systems; the 95 % interval "
-        "of fcfs itself is 0.780 to 0.820.",
+        "Chance: 4 replications, with the same random numbers for all systems; of fcfs itself: "
+        "95 % interval 0.780 to 0.820.",
         "Note on 1 of 2 capacities: a note.",
     )
     gains["gain_low"] = -0.02
