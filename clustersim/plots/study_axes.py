@@ -8,9 +8,11 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from clustersim.analysis.metrics import period_of
 from clustersim.analysis.periods import period_ends_s
-from clustersim.calendar import DAY_S
+from clustersim.calendar import DAY_S, HOUR_S
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.studies.spec import CapacitySearch, Range
 from clustersim.studies.study_result import StudyResult
@@ -46,8 +48,9 @@ def study_axes(result: StudyResult) -> dict[str, Axis]:
 def period_names(result: StudyResult) -> list[str]:
     """Return the names of the periods of a study; empty without periods.
 
-    Periods without names are named by their days, such as ``days 90 to 120``.  The same holds for
-    a quick version with another horizon, because the names of the file are not true of it.
+    Periods without names are named by their days, such as ``days 90 to 120``, or by their hours or
+    minutes if they are short.  The same holds for a quick version with another horizon, because the
+    names of the file are not true of it.
     """
     spec, tree = result.study.spec, result.study.base.tree
     names = spec.window.period_names
@@ -59,8 +62,11 @@ def period_names(result: StudyResult) -> list[str]:
         return names
     if dated and not shorter:
         return [f"period {name}" for name in names]
-    ends = [end / DAY_S for end in period_ends_s(horizon.value, len(names))]
-    return [f"days {low:g} to {high:g}" for low, high in pairwise(round(end, 1) for end in ends)]
+    ends_s = period_ends_s(horizon.value, len(names))
+    units = (("days", DAY_S), ("hours", HOUR_S), ("minutes", 60.0))
+    unit, unit_s = next((each for each in units if np.diff(ends_s).min() >= each[1]), units[-1])
+    ends = [round(end / unit_s, 1) for end in ends_s]
+    return [f"{unit} {low:g} to {high:g}" for low, high in pairwise(ends)]
 
 
 def _capacity_axis(searched: Axis, search: CapacitySearch) -> Axis:

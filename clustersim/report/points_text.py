@@ -29,7 +29,7 @@ def points_text(result: StudyResult) -> list[str]:
     ends = [f"{name}{end}" for name in metrics for end in ("_low", "_high")]
     names = [*result.parameters, *metrics, *(name for name in ends if name in result.points)]
     ordered, groups = grouped(result, result.points[names])
-    shown = given.frame[list(ordered)]
+    shown = given.frame[[name for name in ordered if name in given.frame]]
     columns = table_columns(
         shown,
         labels=given.labels,
