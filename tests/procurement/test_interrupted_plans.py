@@ -77,6 +77,7 @@ def plan(out: str, *options: str) -> int:
     return main(["plan", "plan.yaml", "--out", out, "--workers", "1", "--format", "svg", *options])
 
 
+@pytest.mark.slow
 def test_no_run_is_made_twice(made: list[int], capsys: pytest.CaptureFixture[str]) -> None:
     """Interrupted before the first run, within rounds, between them, and in the new runs."""
     write(small())

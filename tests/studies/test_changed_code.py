@@ -194,7 +194,11 @@ def test_all_that_a_run_reads_is_in_the_hash() -> None:
 # --- Going on with other code -------------------------------------------------------
 
 
-@pytest.mark.parametrize("fields", [SMALL, SEQUENTIAL], ids=lambda study: study["name"])
+@pytest.mark.parametrize(
+    "fields",
+    [SMALL, pytest.param(SEQUENTIAL, marks=pytest.mark.slow)],
+    ids=lambda study: study["name"],
+)
 def test_runs_of_other_code_are_made_again_and_it_is_said(
     edit: Edit,
     calls: list[str],
@@ -221,7 +225,11 @@ def test_runs_of_other_code_are_made_again_and_it_is_said(
     assert capsys.readouterr().err == "", "all is of this code now"
 
 
-@pytest.mark.parametrize("fields", [SMALL, SEQUENTIAL, CAPACITY], ids=lambda study: study["name"])
+@pytest.mark.parametrize(
+    "fields",
+    [SMALL, pytest.param(SEQUENTIAL, marks=pytest.mark.slow), CAPACITY],
+    ids=lambda study: study["name"],
+)
 def test_runs_of_other_code_are_kept_if_asked_for_and_marked(
     edit: Edit,
     calls: list[str],
