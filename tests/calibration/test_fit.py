@@ -26,7 +26,7 @@ from tests.calibration.small_fit import whole_fit
 from tests.calibration.steps import seconds, sizes
 
 SCATTER = 0.02
-TRUTH = default_calibration().draw(0, seed=7)
+TRUTH = default_calibration().draw(0, seed=1)
 """The draw in which the made-up runs were measured."""
 
 
@@ -144,6 +144,7 @@ def problem(measured):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.xdist_group("calibration")
 def test_a_fit_from_the_priors_ends_at_the_same_place(refit):
     again = whole_fit().fit
