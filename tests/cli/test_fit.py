@@ -63,6 +63,7 @@ def median_error(calibration):
     return np.median(np.abs(found.step.step_time_s / measured.step_time_s - 1))
 
 
+@pytest.mark.slow
 def test_own_measurements_instead(capsys, mine, monkeypatch):
     # What is asked for here does not depend on the number of fits; as an attribute of the package
     # the module is the function.

@@ -190,6 +190,7 @@ def test_a_fit_to_it(measured, capsys, tmp_path):
     assert (tmp_path / "mine-report" / "chip-TestCPU.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 def test_an_interrupt_keeps_what_is_measured(tmp_path):
     pytest.importorskip("torch", reason="needs the extra measure (PyTorch)")
