@@ -78,6 +78,7 @@ def plan(out: str, *options: str) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_no_run_is_made_twice(made: list[int], capsys: pytest.CaptureFixture[str]) -> None:
     """Interrupted before the first run, within rounds, between them, and in the new runs."""
     write(small())

@@ -196,7 +196,7 @@ def test_all_that_a_run_reads_is_in_the_hash() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [SMALL, pytest.param(SEQUENTIAL, marks=pytest.mark.slow)],
+    [SMALL, pytest.param(SEQUENTIAL, marks=[pytest.mark.slow, pytest.mark.full])],
     ids=lambda study: study["name"],
 )
 def test_runs_of_other_code_are_made_again_and_it_is_said(
@@ -227,7 +227,7 @@ def test_runs_of_other_code_are_made_again_and_it_is_said(
 
 @pytest.mark.parametrize(
     "fields",
-    [SMALL, pytest.param(SEQUENTIAL, marks=pytest.mark.slow), CAPACITY],
+    [SMALL, pytest.param(SEQUENTIAL, marks=[pytest.mark.slow, pytest.mark.full]), CAPACITY],
     ids=lambda study: study["name"],
 )
 def test_runs_of_other_code_are_kept_if_asked_for_and_marked(
