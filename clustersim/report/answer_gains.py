@@ -38,7 +38,7 @@ def answer_of_gains(result: StudyResult, axes: Mapping[str, Axis], limit: str) -
         It must have gains (:func:`has_gains`).
     axes : mapping of str to Axis
     limit : str
-        The objective in words.
+        The objective as text.
     """
     spec, table, capacities = result.study.spec, result.gains, result.capacities
     assert spec.capacity is not None

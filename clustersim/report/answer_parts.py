@@ -79,7 +79,7 @@ class Quantity:
         return [f"{number} {unit}".strip() for number in numbers]
 
     def interval(self, result: StudyResult, row: Mapping[Any, Any]) -> str:
-        """Return the 95 % interval of a row in words, or that there is none."""
+        """Return a text with the 95 % interval of a row, or that there is none."""
         if self.column == "capacity":
             ends = [
                 float(row.get(f"{self.column}{end}", math.nan)) for end in ("", "_low", "_high")
@@ -176,7 +176,7 @@ def what_matters(
 
 
 def most_matters(effects: Sequence[Effect], axes: Mapping[str, Axis], *, but: str = "") -> str:
-    """Return the parameter whose clear effect is the largest, in words; "" if there is none."""
+    """Return the label of the parameter with the largest clear effect; "" if there is none."""
     for effect in effects:
         if effect.clear and effect.parameter != but:
             label = axes.get(effect.parameter, axis_of(effect.parameter)).label

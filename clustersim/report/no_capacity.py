@@ -18,7 +18,7 @@ __all__ = ["beyond", "beyond_the_range", "no_capacity"]
 
 
 def beyond(result: StudyResult, axes: Mapping[str, Axis], kind: str) -> str:
-    """Return a capacity beyond the searched range in words, such as ``more than 1,700``.
+    """Return the text for a capacity beyond the searched range, such as ``more than 1,700``.
 
     Parameters
     ----------

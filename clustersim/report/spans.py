@@ -1,4 +1,4 @@
-"""What an interval says, in words: the same in the answer card, the findings and the tables.
+"""Texts of intervals, which are the same in the answer card, the findings and the tables.
 
 Pictures follow the same rule (:mod:`~clustersim.plots.parts.determined`).
 """
@@ -54,7 +54,7 @@ class Span:
 
     @property
     def runs(self) -> str:
-        """The counted runs in words, such as ``3 replications`` or ``2 pairs of runs``."""
+        """The counted runs as text, such as ``3 replications`` or ``2 pairs of runs``."""
         return counted(self.count, self.noun) + (" of runs" if self.noun == "pair" else "")
 
     def sentence(self, texts: Callable[[float, float], tuple[str, str]]) -> str:
@@ -241,7 +241,7 @@ def averaged(spans: Sequence[Span]) -> Span:
 
 
 def method_sentence(result: StudyResult) -> str:
-    """Return how the intervals of a study are made, in words."""
+    """Return a sentence that states how the intervals of a study are computed."""
     most = int(result.points["replications"].max()) if len(result.points) else 0
     if most < 2:
         return (

@@ -1,4 +1,4 @@
-"""What a study found, in words: computed once for its page, its text and its JSON."""
+"""Texts of what a study found, computed once for its page, its text and its JSON."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def _capacity(
 
 
 def _times(times: float) -> str:
-    """Return a multiple in words."""
+    """Return the text of a multiple."""
     return "shorter than" if times < 1 else f"{times:.0f} times as long as"
 
 

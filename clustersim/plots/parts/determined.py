@@ -1,6 +1,6 @@
 """Whether an interval says something about its value; pages and pictures ask the same function.
 
-An interval that spans more than a factor of 1,000, or the whole range of its metric, says nothing.
+An interval over more than a factor of 1,000, or over all possible values, determines nothing.
 With few runs, the same holds for an interval that reaches a bound of its metric: Student's t with
 one or two degrees of freedom is then so wide that only the bound cuts it off.
 """
@@ -15,9 +15,9 @@ from clustersim.array_types import Bools, Floats
 __all__ = ["FEW", "MOST_FACTOR", "is_undetermined", "open_sides", "relative_bounds"]
 
 MOST_FACTOR = 1000.0
-"""An interval of a positive quantity that spans a larger factor says nothing."""
+"""Largest ratio of the ends of an interval that determines a positive quantity."""
 FEW = 3
-"""With so few runs, an interval that reaches a bound of the metric says nothing."""
+"""Number of runs up to which an interval that reaches a bound of its metric is not shown."""
 
 
 def relative_bounds(metric: str) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 An end is open if it is infinite, or if it reaches or passes the bound of the quantity although the
 value does not.  For example, an interval of waits that begins at 0 says that its lower end is
-unknown, not that it is 0.  Both ends of an interval that says nothing are open; see
+unknown, not that it is 0.  If an interval does not determine the value, both ends are open; see
 :mod:`~clustersim.plots.parts.determined`.
 """
 
@@ -161,7 +161,7 @@ def _tips(ax: Axes, along: Literal["x", "y"], values: Floats, side: int) -> Floa
 def _starts(ends: Ends, past: tuple[float, float] | None) -> tuple[Floats, Floats]:
     """Return where the open ends of intervals start: at their values, or at the values to pass."""
     least, most = (np.inf, -np.inf) if past is None else past
-    # An interval around a value of no effect that says nothing starts at its own value.
+    # If there is no effect and the interval determines nothing, it starts at its own value.
     nothing = ends.open_low & ends.open_high & (least == most)
     return (
         np.where(nothing, ends.middle, np.minimum(ends.middle, least)),

@@ -1,4 +1,4 @@
-"""What the quick version of a study changed, in words, to mark its pictures and its page."""
+"""Text that marks the pictures and the page of a quick study with what it changed."""
 
 from __future__ import annotations
 
