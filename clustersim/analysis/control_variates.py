@@ -21,6 +21,7 @@ the number of replications.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,9 +34,11 @@ __all__ = [
     "Control",
     "Estimate",
     "Estimates",
+    "Regression",
     "controlled",
     "jackknife",
     "mean_estimate",
+    "regression",
 ]
 
 LEAST_REPLICATIONS = 6
@@ -245,29 +248,79 @@ def controlled(values: Floats, *controls: Control, level: float = 0.95) -> Estim
         return Estimates(unknown, unknown, unknown, nothing, 0, unknown, no)
     off = _centred(values)
     variance = (off**2).sum(axis=0) / (count - 1)
-    value, rest = values[0], off
-    weight, leverage = np.full_like(off, 1 / count), np.full_like(off, 1 / count)
-    used: list[tuple[Floats, Floats, Floats]] = []
+    centred = [(_centred(each.values), each.expected - each.values[0]) for each in controls]
+    fit = regression(off, centred)
+    value, rest, leverage = values[0] + fit.change, fit.rest, fit.leverage
     with np.errstate(divide="ignore", invalid="ignore"):
-        for control in controls:
-            # Each control is made orthogonal to those before it (Gram and Schmidt).
-            varied = _centred(control.values)
-            shift = control.expected - control.values[0]
-            for before, its_shift, its_square in used:
-                slope = (varied * before).sum(axis=0) / its_square
-                varied, shift = varied - slope * before, shift - slope * its_shift
-            square = (varied**2).sum(axis=0)
-            used.append((varied, shift, square))
-            slope = (off * varied).sum(axis=0) / square
-            value, rest = value + slope * shift, rest - slope * varied
-            leverage = leverage + varied**2 / square
-            weight = weight + shift * varied / square
-        influence = weight * rest / (1 - leverage)
+        influence = fit.weight * rest / (1 - leverage)
         explained = np.maximum(1.0 - (rest**2).sum(axis=0) / freedom / variance, 0.0)
     half = special.stdtrit(freedom, 0.5 + level / 2) * np.sqrt((influence**2).sum(axis=0))
     usable = np.isfinite(half) & (explained >= LEAST_EXPLAINED)
     usable &= (leverage < 1 - 1e-6).all(axis=0)
     return Estimates(value, value - half, value + half, influence, freedom, explained, usable)
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """The regression of the replications on control variates.
+
+    Attributes
+    ----------
+    change : float64 array (...)
+        What the controls add to the mean over replications.
+    rest : float64 array (replications, ...)
+        Residuals.
+    leverage, weight : float64 arrays (replications, ...)
+        The leverage of each replication, and its weight in the controlled mean.
+    slope, square : float64 arrays (...)
+        The coefficient of the last control, and the sum of squares of the part of it that the
+        controls before it do not explain.
+    """
+
+    change: Floats
+    rest: Floats
+    leverage: Floats
+    weight: Floats
+    slope: Floats
+    square: Floats
+
+
+def regression(off: Floats, controls: Sequence[tuple[Floats, Floats]]) -> Regression:
+    """Return the regression of deviations from a mean on control variates.
+
+    Each control is made orthogonal to those before it (Gram and Schmidt).
+
+    Parameters
+    ----------
+    off : float64 array (replications, ...)
+        Values less their mean.
+    controls : sequence of pairs of float64 array (replications, ...) and float64 array (...)
+        The values of a control less their mean, and its expectation less this mean.
+
+    Examples
+    --------
+    >>> off = np.array([-2.0, 0.0, 2.0])
+    >>> fit = regression(off, [(np.array([-1.0, 0.0, 1.0]), np.array(0.5))])
+    >>> float(fit.slope), float(fit.change), fit.rest.tolist()
+    (2.0, 1.0, [0.0, 0.0, 0.0])
+    """
+    change, rest = np.zeros(off.shape[1:]), off
+    weight, leverage = np.full_like(off, 1 / len(off)), np.full_like(off, 1 / len(off))
+    slope = square = change
+    used: list[tuple[Floats, Floats, Floats]] = []
+    # Sums, because the order in which BLAS adds depends on its threads.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for varied, shift in controls:
+            for before, its_shift, its_square in used:
+                part = (varied * before).sum(axis=0) / its_square
+                varied, shift = varied - part * before, shift - part * its_shift
+            square = (varied**2).sum(axis=0)
+            used.append((varied, shift, square))
+            slope = (off * varied).sum(axis=0) / square
+            change, rest = change + slope * shift, rest - slope * varied
+            leverage = leverage + varied**2 / square
+            weight = weight + shift * varied / square
+    return Regression(change, rest, leverage, weight, slope, square)
 
 
 def _centred(values: Floats) -> Floats:

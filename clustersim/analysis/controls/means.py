@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from clustersim.analysis.control_variates import Estimate
+from clustersim.analysis.control_variates import Estimate, regression
 from clustersim.array_types import Floats
 
 __all__ = ["controlled_difference", "controlled_mean", "deviations"]
@@ -211,35 +211,17 @@ def _is_likely(control: Floats) -> bool:
 
 def _fit(values: Floats, used: list[Floats]) -> _Fit:
     """Regress values on controls; `explained` is -inf if the controls cannot be separated."""
-    count = len(values)
-    rest = values - values.mean()
-    leverage = np.full(count, 1 / count)
-    weight = np.full(count, 1 / count)
-    value = float(values.mean())
-    earlier: list[tuple[Floats, float, float]] = []
-    for control in used:
-        # Not a matrix product: BLAS adds in an order that depends on its threads.
-        varied, shift = control - control.mean(), -float(control.mean())
-        whole = float((varied**2).sum())
-        for other, its_square, its_shift in earlier:
-            part = float((varied * other).sum()) / its_square
-            varied, shift = varied - part * other, shift - part * its_shift
-        square = float((varied**2).sum())
-        if not square > 1e-9 * whole:
-            return _Fit(used, value, math.inf, -math.inf, 1.0)
-        slope = float((rest * varied).sum()) / square
-        rest = rest - slope * varied
-        leverage = leverage + varied**2 / square
-        weight = weight + shift * varied / square
-        value += slope * shift
-        earlier.append((varied, square, shift))
-    if not (leverage < 1 - 1e-6).all():
-        return _Fit(used, value, math.inf, -math.inf, 1.0)
-    left_out = rest / (1 - leverage)
-    alone = (values - values.mean()) / (1 - 1 / count)
+    count, mean = len(values), float(values.mean())
+    off = values - mean
+    fit = regression(off, [(each - each.mean(), np.array(-each.mean())) for each in used])
+    inseparable = not float(fit.square) > 1e-9 * float(((used[-1] - used[-1].mean()) ** 2).sum())
+    if inseparable or not (fit.leverage < 1 - 1e-6).all():
+        return _Fit(used, mean, math.inf, -math.inf, 1.0)
+    left_out = fit.rest / (1 - fit.leverage)
+    alone = off / (1 - 1 / count)
     explained = 1.0 - float((left_out**2).sum()) / float((alone**2).sum())
     free = count - 1 - len(used)
-    spread = math.sqrt(float((rest**2).sum()) / free / square)
-    chance = 2 * float(special.stdtr(free, -abs(slope) / spread)) if spread > 0 else 0.0
-    error = math.sqrt(float(((weight * left_out) ** 2).sum()))
-    return _Fit(used, value, error, explained, chance)
+    spread = math.sqrt(float((fit.rest**2).sum()) / free / float(fit.square))
+    chance = 2 * float(special.stdtr(free, -abs(float(fit.slope)) / spread)) if spread > 0 else 0.0
+    error = math.sqrt(float(((fit.weight * left_out) ** 2).sum()))
+    return _Fit(used, mean + float(fit.change), error, explained, chance)
