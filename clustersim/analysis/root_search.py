@@ -16,7 +16,9 @@ from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.units import format_number
 
-__all__ = ["Root", "RootSearch"]
+__all__ = ["Root", "RootSearch", "begins_overload"]
+
+_OVERLOAD = "overload begins"
 
 FAR = math.log(30.0)
 """Largest scaled value of a curve (see `_scaled`) that is interpolated."""
@@ -254,7 +256,7 @@ class RootSearch:
             note = f"not converged after {len(evaluated)} values"
         elif math.isinf(crossing.broken_by):
             ends = sorted(abs(end) for end in (crossing.kept, crossing.broken))
-            note = "overload begins between " + " and ".join(format_number(x, 6) for x in ends)
+            note = f"{_OVERLOAD} between " + " and ".join(format_number(x, 6) for x in ends)
         if math.isinf(crossing.broken_by):
             value = crossing.kept if self.whole else crossing.at
             return self._mirrored(value, crossing.kept, crossing.broken, note, at=crossing.at)
@@ -399,6 +401,19 @@ class RootSearch:
         if self.whole:
             return min(max(round(y, min(digits, 0)), kept + 1), broken - 1)
         return round(y, digits)
+
+
+def begins_overload(note: str) -> bool:
+    """Return whether the note of a root says that overload begins at it.
+
+    The ends of its interval are then the trial values on both sides, which chance does not widen.
+
+    Examples
+    --------
+    >>> begins_overload("overload begins between 0.8 and 0.9")
+    True
+    """
+    return note.startswith(_OVERLOAD)
 
 
 def _halvings(ratio: float) -> int:

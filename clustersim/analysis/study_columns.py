@@ -79,7 +79,11 @@ def _over_draws(name: str, only: str = DRAWS) -> Iterator[Column]:
 
 CAPACITIES = (
     _PARAMETER,
-    *_with_ends("capacity", "value of the searched parameter at which the objective is just met"),
+    *_with_ends(
+        "capacity",
+        "value of the searched parameter at which the objective is just met",
+        ", or of the values between which overload begins",
+    ),
     *_with_ends("capacity_plain", "capacity without the control variate"),
     *_with_ends("jobs_per_day", "offered jobs per day at the capacity"),
     *_over_draws("capacity"),
@@ -95,6 +99,7 @@ GAINS = (
     Column("pairs", "replications that both systems have at every trial value", "count"),
     Column("same_jobs", "whether both run the same jobs at equal values of the searched parameter"),
     *_with_ends("gain", "capacity of the system minus capacity of the baseline"),
+    Column("note", "why the ends are not those of a 95 % interval; empty if they are"),
 )
 DIFFERENCES = (
     _PARAMETER,

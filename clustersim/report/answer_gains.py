@@ -55,22 +55,29 @@ def answer_of_gains(result: StudyResult, axes: Mapping[str, Axis], limit: str) -
     of_baseline = own.to_dict("records")[0]
     gains = "; ".join(f"{row['system']} {_gain(row)}" for row in rows)
     best = rows[0]
-    value, low, high = _numbers(best)
+    value = _numbers(best)[0]
     return Answer(
         f"At the objective ({limit}), {searched.label} of {baseline}: "
         f"{quantity.texts(float(of_baseline['capacity']))[0]}. Difference from it: {gains}.",
         f"{searched.label} at the objective, {best['system']} against {baseline}",
         value,
-        f"95 % interval {low} to {high}",
+        _interval(best),
         (*_hinges(result, rows, of_baseline, quantity, baseline), *failures(result)),
         (_SURE if all(map(_is_clear, rows)) else _UNSURE,),
     )
 
 
 def _gain(row: Mapping[Any, Any]) -> str:
-    gain, low, high = _numbers(row)
+    gain = _numbers(row)[0]
     unsure = "" if _is_clear(row) else ", so it may be 0"
-    return f"{gain} (95 % interval {low} to {high}{unsure})"
+    return f"{gain} ({_interval(row)}{unsure})"
+
+
+def _interval(row: Mapping[Any, Any]) -> str:
+    _, low, high = _numbers(row)
+    if row["note"]:
+        return f"between {low} and {high}, because overload begins at a capacity"
+    return f"95 % interval {low} to {high}"
 
 
 def _numbers(row: Mapping[Any, Any]) -> list[str]:

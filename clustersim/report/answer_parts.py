@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clustersim.analysis.root_search import begins_overload
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.plots.parts.determined import FEW
 from clustersim.plots.study_axes import number_in_words, place_in_words, study_axes
@@ -88,13 +89,15 @@ class Quantity:
             own = span(ends[0], ends[1], ends[2], (-math.inf, math.inf), count=count)
             if not all(map(math.isfinite, ends)):
                 own = Span("none")
+            elif begins_overload(str(row.get("note", ""))):
+                own = Span("overload", ends[1], ends[2], count)
         else:
             (own,) = value_spans(result, pd.DataFrame([dict(row)]), self.column)
 
         def texts(low: float, high: float) -> tuple[str, str]:
             _, first, last = self.texts(float(row[self.column]), low, high)
             unit = self.axis.unit or first.partition(" ")[2]
-            short = own.kind in ("both", "runs")
+            short = own.kind in ("both", "runs", "overload")
             return (first.removesuffix(unit).strip() if short else first), last
 
         return own.sentence(texts)

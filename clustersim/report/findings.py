@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from clustersim.analysis.metrics import in_period, is_constant, period_of
+from clustersim.analysis.root_search import begins_overload
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.plots.parts.determined import FEW
 from clustersim.plots.parts.quick_mark import quick_note
@@ -180,7 +181,7 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         if not math.isfinite(row["capacity"]):
             yield f"{head} is {row['note']}."
             continue
-        if row["note"].startswith("overload begins"):
+        if begins_overload(row["note"]):
             yield f"{head} is kept {bound} overload; {row['note']} ({row['runs']} runs)."
             continue
         fits = searched.fitted([row["capacity"]])  # one unit for the number and its intervals
@@ -221,10 +222,11 @@ def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         change = f"{abs(row['gain']):.3g} {'more' if row['gain'] >= 0 else less}"
         system, baseline = (_compared(result, row[name], axes) for name in ("system", "baseline"))
         verb = "carries" if search.more_is == "worse" else "needs"
+        kind = "between" if row["note"] else "95 % interval"
         clearly = "" if row["gain_low"] > 0 or row["gain_high"] < 0 else " (no clear difference)"
         yield (
             f"{basis} {system} {verb} {change} {searched.label} than {baseline}{where}{clearly} "
-            f"(95 % interval {low} to {high}; {row['pairs']} replications)."
+            f"({kind} {low} to {high}; {row['pairs']} replications)."
         )
 
 

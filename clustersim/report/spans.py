@@ -24,7 +24,9 @@ from clustersim.units import counted
 
 __all__ = ["Span", "averaged", "change_spans", "method_sentence", "span", "value_spans"]
 
-Kind = Literal["none", "exact", "both", "up to", "from", "unknown", "runs", "left", "same"]
+Kind = Literal[
+    "none", "exact", "both", "up to", "from", "unknown", "runs", "left", "same", "overload"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,8 @@ class Span:
         ``none`` (there is no interval), ``exact`` (the number does not depend on chance), ``both``
         (two ends), ``up to`` or ``from`` (the other end is at a bound of the metric), ``unknown``
         (the interval says nothing), ``runs`` (the same with few runs: `low` and `high` are the
-        range of the runs), ``left`` (`low` runs have no value and are left out), or ``same`` (all
-        runs have the same value).
+        range of the runs), ``left`` (`low` runs have no value and are left out), ``same`` (all runs
+        have the same value), or ``overload`` (the values between which overload begins).
     low, high : float
     count : int
         Number of replications, or of pairs of runs.
@@ -81,6 +83,9 @@ class Span:
             return f"the same in all {self.runs}"
         if self.kind == "exact":
             return "exact: it does not depend on chance"
+        if self.kind == "overload":
+            low, high = texts(self.low, self.high)
+            return f"overload begins between {low} and {high}; this is not a 95 % interval"
         return f"95 % interval {self.inner(texts)}"
 
     def inner(self, texts: Callable[[float, float], tuple[str, str]]) -> str:

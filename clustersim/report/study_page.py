@@ -112,7 +112,8 @@ def _results(result: StudyResult) -> list[str | Table]:
                 result,
                 "Capacity at the objective",
                 result.capacities,
-                "In parentheses: 95 % interval over replications.",
+                "In parentheses: 95 % interval over replications, or the values between which "
+                "overload begins if a note says so.",
                 "capacities.csv",
             )
         )
@@ -122,7 +123,8 @@ def _results(result: StudyResult) -> list[str | Table]:
                 result,
                 "Gain of capacity, paired by replication",
                 result.gains,
-                "In parentheses: 95 % interval of the paired difference.",
+                "In parentheses: 95 % interval of the paired difference, or bounds if a note says "
+                "so.",
                 "gains.csv",
             )
         )
@@ -188,8 +190,9 @@ def point_table(result: StudyResult) -> Table:
         result,
         "Points",
         result.points.drop(columns=constant_facts(result.points)),
-        "In parentheses: 95 % interval. Waits and slowdowns are means or quantiles over the jobs "
-        "of all replications; other metrics are means over the replications.",
+        "In parentheses: 95 % interval. Waits and slowdowns of a whole run are means or quantiles "
+        "over the jobs of all replications; other metrics, and those of a period, are means over "
+        "the replications.",
         "points.csv",
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from clustersim.analysis.root_search import Root, RootSearch
+from clustersim.analysis.root_search import Root, RootSearch, begins_overload
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import quantile_interval
 from clustersim.analysis.steady import is_rising
@@ -227,8 +227,9 @@ def gains_table(
     A control variate is used only if it can be used for both.
     Both systems use the same random numbers, so the errors of their capacities partly cancel.  For
     each replication, the contributions to both errors are subtracted, and Student's t applies to
-    the root of the sum of squares of these differences.  If overload begins at a capacity, the
-    interval contains all differences of the two intervals.  Gains of whole numbers are not rounded.
+    the root of the sum of squares of these differences.  If overload begins at a capacity, the ends
+    are the least and the largest difference of the two intervals, and `note` says that they are not
+    a 95 % interval.  Gains of whole numbers are not rounded.
 
     Parameters
     ----------
@@ -243,10 +244,10 @@ def gains_table(
         The parameters other than the compared and the searched one, ``system``, ``baseline``,
         ``replications``, ``pairs`` (replications that both have at every trial value), ``gain``
         (capacity of the system minus capacity of the baseline) with ``gain_low`` and ``gain_high``
-        (95 %; NaN if a capacity lies beyond the trial values), and ``same_jobs`` (whether both
-        systems are offered the same jobs per day at equal values of the searched parameter).  For
-        an offered load, ``same_jobs`` is false if the compared parameter changes what the fleet can
-        do.
+        (95 %; NaN if a capacity lies beyond the trial values), ``same_jobs`` (whether both systems
+        are offered the same jobs per day at equal values of the searched parameter) and ``note``.
+        For an offered load, ``same_jobs`` is false if the compared parameter changes what the fleet
+        can do.
     """
     finished = runs[(runs["status"] == "finished") & (runs["draw"] == POSTERIOR_MEAN)]
     rows = []
@@ -257,13 +258,16 @@ def gains_table(
             if system == reference or baseline.empty:
                 continue
             both = _common_replications(own, baseline, search.of)
-            gain = (math.nan, math.nan, math.nan)
+            gain, note = (math.nan, math.nan, math.nan), ""
             if len(both) > 1:
                 ours, theirs = (
                     _tried(each[each["replication"].isin(both)], search, objective, samples)
                     for each in (own, baseline)
                 )
-                gain = _gain(*_alike(ours, theirs, root_search(search, objective)))
+                roots = _alike(ours, theirs, root_search(search, objective))
+                gain = _gain(*roots)
+                if any(map(begins_overload, (root.note for root in roots))):
+                    note = "overload begins at a capacity: bounds, not a 95 % interval"
             two = group[group[compare.of].isin([system, reference])]
             compared = {
                 "system": system,
@@ -273,7 +277,7 @@ def gains_table(
                 "same_jobs": _same_jobs(two, compare.of, search.of),
             }
             ends = dict(zip(("gain", "gain_low", "gain_high"), gain, strict=True))
-            rows.append({**values, **compared, **ends})
+            rows.append({**values, **compared, **ends, "note": note})
     return pd.DataFrame(rows)
 
 

@@ -210,7 +210,8 @@ def test_some_capacities_beyond_the_range():
 def test_gains_of_capacity_are_the_answer_if_systems_are_compared():
     fields = {**CAPACITY, "compare": {"of": "scheduler.policy", "baseline": "fcfs"}}
     names = ["system", "gain", "gain_low", "gain_high", "pairs"]
-    gains = pd.DataFrame([("easy", 0.1, 0.08, 0.12, 4)], columns=names).assign(baseline="fcfs")
+    gains = pd.DataFrame([("easy", 0.1, 0.08, 0.12, 4)], columns=names)
+    gains = gains.assign(baseline="fcfs", note="")
     table = capacities_of([("fcfs", 0.8, 0.78, 0.82, ""), ("easy", 0.9, 0.88, 0.92, "a note")])
     known = {"points": points_of([1.0] * 4), "capacities": table}
     answer = study_answer(result_of(fields, **known, gains=gains))
@@ -231,6 +232,9 @@ def test_gains_of_capacity_are_the_answer_if_systems_are_compared():
     assert answer.next_steps == (
         "Add replications (replications: N, then --resume): a difference may be 0.",
     )
+    overload = gains.assign(note="overload begins at a capacity: bounds, not a 95 % interval")
+    answer = study_answer(result_of(fields, **known, gains=overload))
+    assert answer.interval == "between −0.020 and +0.120, because overload begins at a capacity"
     gains["gain_high"] = math.inf
     assert "best: easy" in study_answer(result_of(fields, **known, gains=gains)).sentence
 

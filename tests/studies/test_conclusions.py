@@ -81,6 +81,14 @@ def test_next_to_overload_a_bracket_is_reported_not_an_interval() -> None:
     rows += [row("fcfs", 0.9, k, 99.0, backlog_growth=0.3) for k in (0, 1)]
     (found,) = capacities(rows).to_dict("records")
     assert found["note"] == "overload begins between 0.7 and 0.9"
+    compare = Comparison(of="scheduler.policy", baseline="fcfs")
+    both = pd.DataFrame([*rows, *curve("easy", 1.0)])
+    (gain,) = gains_table(both, ["scheduler.policy"], compare, SEARCH, OBJECTIVE).to_dict("records")
+    assert gain["note"] == "overload begins at a capacity: bounds, not a 95 % interval"
+    (gain,) = gains_table(
+        both.assign(backlog_growth=0.0), ["scheduler.policy"], compare, SEARCH, OBJECTIVE
+    ).to_dict("records")
+    assert gain["note"] == ""
 
 
 def test_rising_waits_at_the_capacity_are_reported() -> None:
