@@ -64,7 +64,7 @@ def no_capacity(result: StudyResult, axes: Mapping[str, Axis], limit: str) -> An
     if kinds not in ({"kept"}, {"missed"}):
         notes = "; ".join(dict.fromkeys(str(note) for note in table["note"] if note))
         return Answer(
-            f"Not answered: no search found a {searched.label} at the objective ({limit}): "
+            f"Not answered: no search found the {searched.label} at the objective ({limit}): "
             f"{notes or 'nothing is known'}.",
             hinges_on=tuple(failures(result)),
             next_steps=(

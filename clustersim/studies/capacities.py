@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from clustersim.analysis.metrics import follows_waits
 from clustersim.analysis.root_search import Root, RootSearch, begins_overload
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import quantile_interval
@@ -95,6 +96,9 @@ def _capacity(
     finder = root_search(search, objective)
     if at_mean.empty:
         return {**dict.fromkeys(_CAPACITY, np.nan), "runs": len(runs), "note": "every run failed"}
+    if not follows_waits(objective.metric) and at_mean[objective.metric].isna().all():
+        note = "without a value in every run"
+        return {**dict.fromkeys(_CAPACITY, np.nan), "runs": len(runs), "note": note}
     tried = _tried(_paired(at_mean, search.of), search, objective, samples)
     full = _value_at_full_load(at_mean, search)
     root = _within(finder.result(chosen(tried, finder)), full)

@@ -76,6 +76,14 @@ def test_a_system_of_which_every_run_failed_has_no_capacity() -> None:
     assert found["note"] == "every run failed"
 
 
+def test_a_metric_without_a_value_is_not_a_missed_objective() -> None:
+    rows = [row("fcfs", load, k, 1.0, failures_per_day=np.nan) for load in LOADS for k in (0, 1)]
+    objective = Objective(metric="failures_per_day", at_most=2.0)
+    found = capacities_table(pd.DataFrame(rows), ["scheduler.policy"], SEARCH, objective)
+    assert found["note"].tolist() == ["without a value in every run"]
+    assert found["capacity"].isna().all()
+
+
 def test_next_to_overload_a_bracket_is_reported_not_an_interval() -> None:
     rows = [row("fcfs", load, k, 1.0) for load in (0.5, 0.7) for k in (0, 1)]
     rows += [row("fcfs", 0.9, k, 99.0, backlog_growth=0.3) for k in (0, 1)]
