@@ -225,10 +225,11 @@ def indices_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row for each combination of the other parameters, each drawn parameter and each metric,
-        with ``first`` and ``total`` and their ends ``_low`` and ``_high`` (95 %, bootstrap).  Shares
-        below 0 or above 1, which few points can give, are moved to this end.  If a point of the
-        design is missing or all its runs failed, the points that belong to it are also ignored.  The indices are NaN if no point is left, the metric did not vary, or it has no
-        value under overload.
+        with ``first`` and ``total`` and their ends ``_low`` and ``_high`` (95 %, bootstrap).
+        Shares below 0 or above 1, which few points can give, are moved to this end.  If a point of
+        the design is missing or all its runs failed, the points that belong to it are also ignored.
+        The indices are NaN if no point is left, the metric did not vary, or it has no value under
+        overload.
     """
     spec = study.spec
     others = [path for path in spec.varied if path not in spec.sampled]
