@@ -25,7 +25,7 @@ from clustersim.report.run_tables import RunTables, table_file
 from clustersim.report.sources import source_tables
 from clustersim.scenario.run_calendar import calendar_text
 from clustersim.simulation.metrics import accelerator_seconds
-from clustersim.simulation.result import Result
+from clustersim.simulation.result import Result, versions
 from clustersim.simulation.scopes import without_repeats
 from clustersim.topology import ALL
 from clustersim.units import counted, format_duration, format_percent, format_quantity
@@ -119,7 +119,7 @@ def run_page(
         question=_question(result),
         lead=[],
         sections=sections,
-        footer=made_with(facts.get("versions", {}), facts.get("seed")),
+        footer=made_with(facts.get("versions", {}), facts.get("seed"), page=versions()),
         answer=answer,
     )
 
