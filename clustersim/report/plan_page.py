@@ -88,6 +88,8 @@ _MOST_ROWS = 60
 _ALL = "all"
 """Value of the column ``scenario`` of shadow prices if the limit is raised in every scenario."""
 _SERVICE = "service"
+_LIMITS = {"available": "supply", "rack_units": "rack units"}
+"""Words for limits whose names in the file are not words."""
 _INFINITE = {"inf": math.inf, "-inf": -math.inf, "infinite": math.inf}
 """Texts of infinite numbers in the file; the last one is that of earlier versions."""
 _NUMBERS = {
@@ -260,13 +262,22 @@ def binding_limits(prices: pd.DataFrame) -> pd.DataFrame:
         binds = _ALL if len(single) in (0, scenarios) else ", ".join(single)
         for row in (group[whole] if whole.any() else group).to_dict("records"):
             where = binds if whole.any() else row["scenario"]
-            when = _ALL if pd.isna(quarter) else f"Q{quarter:.0f}"
-            rows.append((row["constraint"], row["of"], when, where, row["unit"], row["saves_cny"]))
+            when = _ALL if quarter is pd.NA or quarter != quarter else f"Q{quarter:.0f}"
+            limit = _LIMITS.get(row["constraint"], row["constraint"])
+            rows.append((limit, row["of"], when, where, row["unit"], row["saves_cny"]))
     columns = ["constraint", "of", "quarter", "binding in", "unit", "saves_cny"]
     return pd.DataFrame(rows, columns=columns)
 
 
+def _results_first(purchases: pd.DataFrame) -> pd.DataFrame:
+    """Return the purchases with their numbers before the other columns, for narrow screens."""
+    order = ("scenario", "quarter", "chip", "nodes", "spending_cny")
+    known = [name for name in order if name in purchases]
+    return purchases[[*known, *(name for name in purchases if name not in known)]]
+
+
 _SHOWN = {
+    "purchases": _results_first,
     "allocation": _in_trillions,
     "shadow_prices": binding_limits,
     "regret": merged_candidates,
@@ -277,10 +288,10 @@ _SHOWN = {
 def _rounds(table: Table) -> Table:
     """Return the table of the rounds with the metric in words and in its unit."""
     frame = table.frame
-    names = frame["metric"].dropna() if "metric" in frame else []
-    if not len(names):
+    names = list(frame["metric"].dropna()) if "metric" in frame else []
+    if not names:
         return replace(table, frame=frame.drop(columns="fresh"))
-    metric = metric_of(str(names.iloc[0]))
+    metric = metric_of(str(names[0]))
     low, high = frame["low"], frame["high"]
     least = low <= metric.least
     same = least & (high <= metric.least)

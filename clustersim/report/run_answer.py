@@ -122,9 +122,11 @@ class UsePeriod:
     Attributes
     ----------
     arrivals, whole : float
-        From the first to the last arrival, and until the last job ends.
+        From the first to the last arrival, and until the end of the run.
     begin_s, last_s, end_s : float
-        Time of the first and of the last arrival, and of the end of the last job.
+        Time of the first and of the last arrival, and of the end of the run.
+    finished : bool
+        Whether the run ends with its last job.
     """
 
     arrivals: float
@@ -132,18 +134,22 @@ class UsePeriod:
     begin_s: float
     last_s: float
     end_s: float
+    finished: bool
 
     @classmethod
     def of(cls, result: Result) -> UsePeriod:
         """Return the utilisation of a run."""
         submit_s = result.jobs["submit_s"]
         first_s, last_s = float(submit_s.min()), float(submit_s.max())
-        whole = float(result.summary.iloc[0]["utilisation"])
-        end_s = first_s + float(result.summary.iloc[0]["makespan_s"])
-        if not (last_s > first_s and end_s > last_s):
-            return cls(whole, whole, first_s, last_s, end_s)
+        whole = result.summary.iloc[0]
+        share, end_s = float(whole["utilisation"]), float(result.provenance["simulated_s"])
+        finished = not result.interrupted and not whole["unfinished"]
+        finished = finished and first_s + float(whole["makespan_s"]) >= (1 - _DRAIN) * end_s
+        last_s = min(last_s, end_s)
+        if not first_s < last_s < end_s:
+            return cls(share, share, first_s, last_s, end_s, finished)
         arrivals = mean_utilisation(result.utilisation, begin_s=first_s, end_s=last_s)
-        return cls(float(arrivals), whole, first_s, last_s, end_s)
+        return cls(float(arrivals), share, first_s, last_s, end_s, finished)
 
     @property
     def drains(self) -> bool:
@@ -169,10 +175,14 @@ class UsePeriod:
     @property
     def until(self) -> str:
         """The end of this period in words."""
-        if not math.isfinite(self.end_s):
-            return "until the end of the run"
-        what = "arrives" if self.is_arrivals else "ends"
-        return f"until the last job {what} (after {_wait(self.stop_s)})"
+        if self.is_arrivals:
+            return f"until the last job arrives (after {_wait(self.last_s)})"
+        return f"until {self.end} (after {_wait(self.end_s)})"
+
+    @property
+    def end(self) -> str:
+        """What the end of the run is, as the rest of a sentence."""
+        return "the last job ends" if self.finished else "the end of the run"
 
 
 def _jobs_that_waited(whole: Mapping[Any, Any]) -> int:
@@ -279,11 +289,11 @@ def _hinges(result: Result, tables: RunTables, use: UsePeriod, never: int) -> It
     if len(pools) > 1:
         found = accelerator_seconds(result.utilisation, begin_s=use.begin_s, end_s=use.stop_s)
         shares = found["allocated"].div(found["available"]).where(found["available"] > 0, 0.0)
-        most, least = str(shares.idxmax()), str(shares.idxmin())
+        busiest, idlest = shares.idxmax(), shares.idxmin()
         yield (
-            f"The fleet: {use.until}, pool {most} is used most "
-            f"({format_percent(float(shares[most]), 0)}) and pool {least} "
-            f"least ({format_percent(float(shares[least]), 0)})."
+            f"The fleet: {use.until}, pool {busiest} is used most "
+            f"({format_percent(float(shares.max()), 0)}) and pool {idlest} "
+            f"least ({format_percent(float(shares.min()), 0)})."
         )
     yield from _ends(result, tables, use)
     if result.attempts is not None and len(result.attempts):
@@ -335,7 +345,7 @@ def _ends(result: Result, tables: RunTables, use: UsePeriod) -> Iterator[str]:
         if after.waiting_s > _DRAIN * (use.end_s - use.last_s):
             why = f"although jobs wait for {_wait(after.waiting_s)} after the last arrival"
         yield (
-            f"The end of the run: the last job ends after {_wait(use.end_s)}. Until then, jobs use "
+            f"The run ends after {_wait(use.end_s)}. Until then, jobs use "
             f"{format_percent(use.whole, 0)} of the accelerator time, {why}."
         )
     elif use.drains:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -148,7 +147,6 @@ def _waits(tables: RunTables, folder: Path | None) -> list[str | Figure | Table]
     waits = tables.waits_by_size
     if waits.empty:
         return ["No job that can run was submitted."]
-    figure = draw_size_waits(waits)
     table = Table(
         "Waits until the first start, by job size",
         _without_rare_percentiles(waits),
@@ -159,6 +157,9 @@ def _waits(tables: RunTables, folder: Path | None) -> list[str | Figure | Table]
         formats={"waited": format_percent},
         file=table_file("waits_by_size", folder),
     )
+    if waits["most_wait_s"].iloc[0] == 0:
+        return ["No job waits, so there is no figure of the waits.", table]
+    figure = draw_size_waits(waits)
     return [Figure("Waits by job size", svg_text(figure), figure.caption), table]
 
 
@@ -201,8 +202,8 @@ def _summary(result: Result, folder: Path | None) -> Table:
             formats[each.name] = partial(format_quantity, dimension=each.dimension)
     table = without_repeats(result.summary)
     table = table[[name for name in labels if name in table]]
-    use, covers = UsePeriod.of(result), "Utilisation is that from the first arrival"
-    covers += " until the last job ends." if math.isfinite(use.end_s) else " until the run stops."
+    use = UsePeriod.of(result)
+    covers = f"Utilisation is that from the first arrival until {use.end}."
     if use.is_arrivals:
         found = accelerator_seconds(result.utilisation, begin_s=use.begin_s, end_s=use.stop_s)
         shares = found["allocated"].div(found["available"]).to_dict()
@@ -212,7 +213,7 @@ def _summary(result: Result, folder: Path | None) -> Table:
         formats[_EARLY] = format_percent
         covers = (
             "Utilisation is that from the first to the last arrival "
-            f"(at {_period(use.last_s)}), and until the last job ends (at {_period(use.end_s)})."
+            f"(at {_period(use.last_s)}), and until {use.end} (at {_period(use.end_s)})."
         )
     return Table(
         "Pools",
