@@ -20,6 +20,7 @@ from clustersim.procurement.purchases_text import (
 )
 from clustersim.procurement.shadow_prices import ALL
 from clustersim.procurement.summary_text import (
+    LEAST_GAP,
     conclusion,
     costs_text,
     gap_text,
@@ -135,10 +136,11 @@ def _cost_sentence(plan: PurchasePlan, schedule: Schedule) -> str:
     if len(costs) > 1 and costs.min() < costs.max():
         spread = f", {range_text(costs)} by scenario"
     made = f" It consists of {listed(contents)}." if contents else ""
+    gap = "" if schedule.gap < LEAST_GAP else f"; this is {gap_text(schedule)}"
     return (
-        f"Expected cost: the plan is charged {format_money(expected)} within "
-        f"{counted(schedule.problem.quarters, 'quarter')}{spread}; this is "
-        f"{gap_text(schedule)}.{made} This is not the price of the purchases."
+        f"Expected cost (not the price of the purchases): the plan is charged "
+        f"{format_money(expected)} within {counted(schedule.problem.quarters, 'quarter')}{spread}"
+        f"{gap}.{made}"
     )
 
 

@@ -16,7 +16,7 @@ from clustersim.procurement.purchases_text import (
     purchases_text,
 )
 from clustersim.procurement.shortfall import CANNOT, TOGETHER
-from clustersim.procurement.verify import KEPT, MISSED, UNDECIDED, worst_place
+from clustersim.procurement.verify import FIRST_PLAN, KEPT, MISSED, UNDECIDED, worst_place
 from clustersim.units import (
     counted,
     format_duration,
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 ACCEPTED = "of the accepted jobs"
-_LEAST_GAP = 1e-4
+LEAST_GAP = 1e-4
 """A smaller gap of the search is not stated as a number."""
 NO_REGRET = 1e-6
 """Regret below this share of the cost counts as 0; it is within the gap of the search."""
@@ -114,8 +114,8 @@ def costs_text(plan: PurchasePlan) -> str:
 
 def gap_text(schedule: Schedule) -> str:
     """Describe how far the cost can be from the optimum."""
-    if schedule.gap < _LEAST_GAP:
-        return f"less than {100 * _LEAST_GAP:g} % above the optimum"
+    if schedule.gap < LEAST_GAP:
+        return f"less than {100 * LEAST_GAP:g} % above the optimum"
     return f"at most {format_number(100 * schedule.gap, 2)} % above the optimum"
 
 
@@ -201,6 +201,9 @@ def service_text(plan: PurchasePlan) -> str:
         MISSED: f"the {name} misses the objective of {limit}",
         UNDECIDED: f"it is undecided whether the {name} meets the objective of {limit}",
     }[verified.outcome]
+    search = f" During the search, in other replications: {verified.note}."
+    if verified.outcome == KEPT and verified.note == FIRST_PLAN:
+        search = ""
     accepted = ""
     if ACCEPTED in name:
         accepted = " The accepted jobs are those of the demand that the plan meets."
@@ -211,8 +214,7 @@ def service_text(plan: PurchasePlan) -> str:
     return (
         f"In simulations of {scenarios}{of}, {outcome}: it is {shown(worst['mean'])} in the worst "
         f"quarter{' and scenario' * (len(names) > 1)} ({counted(count, 'new replication')}"
-        f"{interval_text(metric, worst['low'], worst['high'])}). During the search, in other "
-        f"replications: {verified.note}.{accepted}"
+        f"{interval_text(metric, worst['low'], worst['high'])}).{search}{accepted}"
     )
 
 

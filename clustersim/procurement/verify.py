@@ -33,12 +33,24 @@ from clustersim.procurement.spec import Verification
 from clustersim.studies.spec import Objective
 from clustersim.units import format_number
 
-__all__ = ["INTERRUPTED", "KEPT", "MISSED", "UNDECIDED", "Verified", "verify", "worst_place"]
+__all__ = [
+    "FIRST_PLAN",
+    "INTERRUPTED",
+    "KEPT",
+    "MISSED",
+    "UNDECIDED",
+    "Verified",
+    "verify",
+    "worst_place",
+]
 
 KEPT, MISSED, UNDECIDED = "kept", "missed", "undecided"
 """Possible results of comparing the interval of the simulated service with the objective."""
 INTERRUPTED = "interrupted"
 """The outcome of a verification that was not completed."""
+
+FIRST_PLAN = "the first plan meets the objective"
+"""Note of a search that ended with its first plan."""
 
 Report = Callable[[str], None]
 
@@ -303,7 +315,7 @@ def _note(search: Correction, tried: dict[float, float | None], best: float | No
     done = search.next_value(tried) is None
     if best is not None:
         if len(tried) == 1:
-            return "the first plan meets the objective"
+            return FIRST_PLAN
         ended = f"tolerance {search.tolerance:g}" if done else f"stopped after {len(tried)} rounds"
         return f"a planning utilisation of {best:.3f} meets the objective ({ended})"
     floor = max((value for value, measure in tried.items() if measure is None), default=None)

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from clustersim.catalogue import load_catalogue
 from clustersim.cli.main import main
 from clustersim.procurement.output import write_plan
 from clustersim.report.cells import table_columns
 from clustersim.report.page import Table, write_page
 from clustersim.report.plan_page import plan_page, write_plan_page
+from clustersim.report.sources import source_tables
 from tests.procurement.files import planned, two_chips
 from tests.report.browser import Browser
 
@@ -183,6 +185,15 @@ def test_rounds_and_limits_are_in_words():
     assert not {"metric", "low", "fresh", "possible"} & set(cells)
     prices = tables["Shadow prices"].frame
     assert prices[["binding in", "saves_cny"]].to_numpy().tolist() == [["a, b", 5.0]]
+
+
+def test_planning_assumptions_have_words_and_no_empty_column():
+    assumptions = load_catalogue().assumptions
+    *_, table = source_tables([], assumptions)
+    assert len(table.frame) == len(assumptions.sources)
+    assert table.frame["assumption"].notna().all()
+    assert not table.frame["assumption"].str.contains("_").any()
+    assert "from" not in table.frame
 
 
 def test_the_pictures_and_the_page_of_a_quick_plan_are_marked(tmp_path, monkeypatch):
