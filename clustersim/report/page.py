@@ -94,7 +94,10 @@ def wrapped_answer(answer: Answer, width: int = 100) -> str:
       for an hour.
     """
     indents = (("    " if line.startswith(" ") else "  ", line) for line in answer_text(answer))
-    return "\n".join(textwrap.fill(line, width, subsequent_indent=own) for own, line in indents)
+    return "\n".join(
+        textwrap.fill(line, width, subsequent_indent=own, break_on_hyphens=False)
+        for own, line in indents
+    )
 
 
 @dataclass(frozen=True)

@@ -341,9 +341,11 @@ def _ends(result: Result, tables: RunTables, use: UsePeriod) -> Iterator[str]:
         after = idle_while_waiting(
             tables.queue_length, result.utilisation, begin_s=use.last_s, end_s=use.end_s
         )
-        why = f"because no job arrives after {_wait(use.last_s)}"
-        if after.waiting_s > _DRAIN * (use.end_s - use.last_s):
+        tail_s, why = use.end_s - use.last_s, f"because no job arrives after {_wait(use.last_s)}"
+        if after.waiting_s > 0.5 * tail_s:
             why = f"although jobs wait for {_wait(after.waiting_s)} after the last arrival"
+        elif after.waiting_s > _DRAIN * tail_s:
+            why += f", and jobs wait only for {_wait(after.waiting_s)} after that"
         yield (
             f"The run ends after {_wait(use.end_s)}. Until then, jobs use "
             f"{format_percent(use.whole, 0)} of the accelerator time, {why}."
