@@ -28,7 +28,14 @@ from clustersim.plots.rows import name_rows
 from clustersim.plots.style import colour
 from clustersim.plots.ticks import set_axis
 
-__all__ = ["draw_costs", "draw_purchases", "draw_regret", "has_regret", "plot_purchases"]
+__all__ = [
+    "draw_costs",
+    "draw_purchases",
+    "draw_regret",
+    "has_regret",
+    "merged_candidates",
+    "plot_purchases",
+]
 
 _HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "oooo", "----")
 _THOUSAND = 1000
@@ -222,6 +229,33 @@ def has_regret(regret: pd.DataFrame) -> bool:
     return bool((~(np.abs(amounts) <= _NO_REGRET_CNY)).any())
 
 
+def merged_candidates(regret: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of regret with one candidate per decision.
+
+    Candidates that buy the same first are one decision; its ``candidate`` has all their names,
+    separated by commas. A table of an earlier version, without ``first_purchases``, is unchanged.
+
+    Parameters
+    ----------
+    regret : DataFrame
+        From :func:`clustersim.procurement.tables.regret_table`.
+
+    Examples
+    --------
+    >>> regret = pd.DataFrame({"candidate": ["this plan", "for a"], "first_purchases": "h200 8"})
+    >>> merged_candidates(regret).to_numpy().tolist()
+    [['this plan, for a', 'h200 8']]
+    """
+    if "first_purchases" not in regret:
+        return regret
+    names = regret.groupby("first_purchases", sort=False)["candidate"].agg(
+        lambda own: ", ".join(dict.fromkeys(own))
+    )
+    first = regret.groupby("first_purchases", sort=False)["candidate"].transform("first")
+    kept = regret[regret["candidate"] == first]
+    return kept.assign(candidate=kept["first_purchases"].map(names)).reset_index(drop=True)
+
+
 def draw_regret(regret: pd.DataFrame, *, title: str = "", mark: str = "") -> StudyFigure:
     """Draw how much more each plan costs than the best plan, in each scenario.
 
@@ -232,7 +266,11 @@ def draw_regret(regret: pd.DataFrame, *, title: str = "", mark: str = "") -> Stu
     title, mark : str
         Texts above the panels; the mark says what limits the numbers.
     """
-    table = regret.assign(regret_cny=regret["regret_cny"].replace(math.inf, math.nan))
+    table = merged_candidates(regret)
+    table = table.assign(regret_cny=table["regret_cny"].replace(math.inf, math.nan))
+    if "first_purchases" in table:
+        own = table["candidate"].str.startswith("this plan").map({True: " (this plan)", False: ""})
+        table["candidate"] = table["first_purchases"] + own
     candidates = list(dict.fromkeys(table["candidate"]))
     figure = study_figure(
         title=title, mark=mark, width=DOUBLE, panel_height=1.3 + 0.36 * len(candidates)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,7 @@ __all__ = [
     "Table",
     "answer_text",
     "render_page",
+    "wrapped_answer",
     "write_page",
 ]
 
@@ -80,6 +82,22 @@ def answer_text(answer: Answer) -> list[str]:
         lines.append(f"  {answer.label}: {answer.value}{interval}")
     lines += [f"  hinges on: {text}" for text in answer.hinges_on]
     return lines + [f"  next: {text}" for text in answer.next_steps]
+
+
+def wrapped_answer(answer: Answer, width: int = 100) -> str:
+    """Return an answer as text for the terminal, with lines of at most `width` characters.
+
+    Examples
+    --------
+    >>> print(wrapped_answer(Answer("Half of the jobs wait for an hour."), width=30))
+    Answer: Half of the jobs wait
+      for an hour.
+    """
+    indents = (("    " if line.startswith(" ") else "  ", line) for line in answer_text(answer))
+    return "\n".join(
+        textwrap.fill(line, width, subsequent_indent=own, break_on_hyphens=False)
+        for own, line in indents
+    )
 
 
 @dataclass(frozen=True)
