@@ -70,6 +70,15 @@ class StudyFigure(Figure):
     _title: str
     _mark: str
     _sentences: list[str]
+    _drawn: tuple[float, float] = (0.0, 1.0)
+
+    @property
+    def drawn(self) -> tuple[float, float]:
+        """The part without title and caption: its top and bottom as shares of the height.
+
+        They are measured from the top, and known once the figure is drawn.
+        """
+        return self._drawn
 
     @property
     def caption(self) -> str:
@@ -137,6 +146,29 @@ class StudyFigure(Figure):
                 if isinstance(artist, _Labels):
                     artist.fit(renderer)
         super().draw(renderer)
+        self._drawn = self._without_texts(renderer)
+
+    def _without_texts(self, renderer: RendererBase) -> tuple[float, float]:
+        """Return the top and the bottom of the part between title and caption."""
+        height, gap = float(self.bbox.height), 3.0 * self.dpi / 72.0
+        top, bottom = 0.0, height
+        above = self._suptitle if self._title else None
+        if above is None and not self._mark and len(self.panels) == 1:
+            above = self.panels[0]._left_title  # type: ignore[attr-defined]
+        if above is not None and above.get_text():
+            box = above.get_window_extent(renderer)
+            lines = above.get_text().count("\n") + 1
+            mark = wrap(self._mark, *self._heading_room, bold=True).count("\n") + 1
+            kept = mark if above is self._suptitle and self._mark else 0
+            top = height - box.y0 - kept * box.height / lines + (0.0 if kept else gap)
+        if self._sentences:
+            bottom = height - self._supxlabel.get_window_extent(renderer).y1 - gap
+        return max(0.0, top - gap) / height, min(height, bottom) / height
+
+    @property
+    def _heading_room(self) -> tuple[float, float]:
+        """Width of the heading and its type size, in points."""
+        return 72.0 * (float(self.get_size_inches()[0]) - 0.2), _LARGE + 1.0
 
 
 def study_figure(

@@ -14,8 +14,8 @@ from clustersim.analysis.columns import SUMMARY
 from clustersim.catalogue import Catalogue, hypothetical_note, load_catalogue
 from clustersim.errors import InputError
 from clustersim.outputs import PAGE_FILE
+from clustersim.plots.parts.page_picture import page_picture
 from clustersim.plots.runs import draw_recorded_waits, draw_run, draw_size_waits
-from clustersim.plots.style import svg_text
 from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table, write_page
@@ -92,6 +92,8 @@ def run_page(result: Result, tables: RunTables | None = None, answer: Answer | N
         Section("Waits", _waits(tables)),
         Section("Queue and utilisation", _over_time(result, tables)),
     ]
+    if not _any_wait(tables):
+        sections.reverse()
     if tables.recorded_waits is not None:
         sections.append(Section("Comparison with the log", _recorded(tables.recorded_waits)))
     if unfinished := [*_unfinished(result)]:
@@ -132,7 +134,6 @@ def _waits(tables: RunTables) -> list[str | Figure | Table]:
     waits = tables.waits_by_size
     if waits.empty:
         return ["No job that can run was submitted."]
-    figure = draw_size_waits(waits)
     table = Table(
         "Waits until the first start, by job size",
         waits,
@@ -141,7 +142,16 @@ def _waits(tables: RunTables) -> list[str | Figure | Table]:
         formats={"waited": format_percent},
         file="waits_by_size.parquet",
     )
-    return [Figure("Waits by job size", svg_text(figure), figure.caption), table]
+    if not _any_wait(tables):
+        return ["No job waits: every job starts when it is submitted.", table]
+    figure = draw_size_waits(waits)
+    return [Figure("Waits by job size", page_picture(figure), figure.caption), table]
+
+
+def _any_wait(tables: RunTables) -> bool:
+    """Return whether any job waits, or there are no jobs."""
+    waits = tables.waits_by_size
+    return waits.empty or bool((waits[["most_wait_s", "waiting"]] > 0).any(axis=None))
 
 
 _INTERVAL = (
@@ -151,12 +161,15 @@ _INTERVAL = (
 )
 
 
+_BOTH = "Utilisation and queue length over time"
+
+
 def _over_time(result: Result, tables: RunTables) -> list[str | Figure | Table]:
     calendar = result.calendar
     since = calendar.text(0.0) if calendar.is_dated else "time 0"
     figure = draw_run(tables.queue_length, result.utilisation, since=since)
     return [
-        Figure("Queue length and utilisation over time", svg_text(figure), figure.caption),
+        Figure(figure.heading or _BOTH, page_picture(figure), figure.caption),
         _summary(result),
     ]
 
@@ -195,7 +208,7 @@ def _recorded(waits: pd.DataFrame) -> list[str | Figure | Table]:
         labels=_RECORDED_LABELS,
         file="recorded_waits.parquet",
     )
-    return [Figure("Simulated and recorded waits", svg_text(figure), figure.caption), table]
+    return [Figure("Simulated and recorded waits", page_picture(figure), figure.caption), table]
 
 
 def _unfinished(result: Result) -> Iterator[str | Table]:

@@ -15,8 +15,8 @@ import pandas as pd
 from clustersim.analysis.metrics import is_metric
 from clustersim.files import yaml_text
 from clustersim.plots.axis import axis_of
+from clustersim.plots.parts.page_picture import page_picture
 from clustersim.plots.study_axes import study_axes
-from clustersim.plots.style import svg_text
 from clustersim.report.cells import Format
 from clustersim.report.findings import constant_facts
 from clustersim.report.grouped import grouped
@@ -60,7 +60,7 @@ def study_page(
     found = StudyFindings.of(result) if found is None else found
     spec = result.study.spec
     drawn = [
-        Figure(figure.title, figure.svg or svg_text(figure.figure), figure.figure.caption)
+        Figure(figure.title, page_picture(figure.figure, figure.svg), figure.figure.caption)
         for figure in _main_first(figures, answering_plot(result))
     ]
     notes = [line for line in found.warnings if line.startswith("Note:")]
