@@ -149,7 +149,7 @@ def plot_periods(
         places, x_title = place_x(ax, table, "period", axis_for("period", axes), joined=True)
         y_axis = set_axis(ax, "y", axis, table[metric], edges=edges_of(table, metric))
         if only and column is None:
-            _draw_context(ax, series, places, metric)
+            _draw_context(ax, [_without_few(one, metric) for one in series], places, metric)
         series = [one for one in kept(series, only) if len(one.rows)]
         draw_series(ax, [_without_few(one, metric) for one in series], places, metric)
         _mark_left_out(ax, series, places, metric)
@@ -184,7 +184,7 @@ def _mark_gaps(ax: Axes, series: Sequence[Series], places: Places, metric: str) 
     gaps = [place for place in range(len(places.categories)) if place not in known]
     if not gaps:
         return
-    describe(ax, "No value: no job of the period has one in any run, or not by the end of the run.")
+    describe(ax, "No value: no run has a value for the period, or it is not known at the end.")
     words: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "color": "#666666"}
     for place in gaps:
         ax.text(place, 0.5, "no value", rotation=90, ha="center", va="center",

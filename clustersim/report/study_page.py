@@ -312,17 +312,15 @@ def _runs(result: StudyResult, folder: Path) -> list[str | Table | Listing]:
     fixed = ["draw", "replication", "status", *mixed]
     shown = [*result.parameters, *fixed, *result.study.spec.metrics]
     columns = ["run", "point", *(name for name in dict.fromkeys(shown) if name in result.runs)]
-    parts.append(
-        _table(
-            result,
-            "Runs",
-            result.runs[columns],
-            "Draw -1 is the mean of the calibration's posterior; runs with the same "
-            "replication number use the same random numbers.",
-            "runs.csv",
-        )
+    runs = _table(
+        result,
+        "Runs",
+        result.runs[columns],
+        "Draw -1 is the mean of the calibration's posterior; runs with the same "
+        "replication number use the same random numbers.",
+        "runs.csv",
     )
-    return parts
+    return [*parts, replace(runs, printed=False)]
 
 
 def _redo(folder: Path, key: str) -> str:
@@ -349,7 +347,7 @@ def _provenance(result: StudyResult, folder: Path) -> list[str | Listing]:
         "the same random numbers. A different offered load changes only the times between "
         "jobs; the jobs are the same.",
         Listing("Commands", commands),
-        Listing(STUDY_FILE, study),
+        Listing(STUDY_FILE, study, printed=False),
         Listing("Resolved scenario", yaml_text(result.study.base.tree), printed=False),
-        Listing("Versions", lines),
+        Listing("Versions", lines, printed=False),
     ]
