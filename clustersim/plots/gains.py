@@ -13,7 +13,7 @@ from clustersim.plots.axis import Axis
 from clustersim.plots.figure import describe, panel, plot_style
 from clustersim.plots.parts.multiples import finish
 from clustersim.plots.parts.numbers import write_numbers
-from clustersim.plots.parts.strips import NO_STRIP, draw_strip
+from clustersim.plots.parts.strips import NO_STRIP, Strip, draw_strip
 from clustersim.plots.series import (
     Places,
     Series,
@@ -107,7 +107,8 @@ def plot_gains(
     return ax
 
 
-def _lost(series: Sequence[Series], places: Places):  # type: ignore[no-untyped-def]
+def _lost(series: Sequence[Series], places: Places) -> Strip:
+    """Return the strip where there is no number."""
     gains = [one.rows["gain"].to_numpy(dtype=np.float64) for one in series]
     return strip_of(series, places, [~np.isfinite(values) for values in gains], "no number")
 

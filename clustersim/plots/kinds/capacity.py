@@ -62,8 +62,7 @@ def _gains(result: StudyResult, plot: Plot) -> list[Panel]:
     if x == "system":
         axes["system"] = axes.get(spec.compare.of, axis_of(spec.compare.of))
     by = lined[0] if lined else None
-    drawn = {"gains": table, "x": x, "by": by, "searched": spec.capacity.of, "axes": axes}
-    return [partial(plot_gains, **drawn)]
+    return [partial(plot_gains, table, x, by=by, searched=spec.capacity.of, axes=axes)]
 
 
 def _check(spec: StudySpec, _plot: Plot) -> Iterator[str]:
