@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import describe, panel, plot_style
+from clustersim.plots.parts.intervals import ends_of_rows
 from clustersim.plots.parts.multiples import finish
 from clustersim.plots.parts.numbers import write_numbers
 from clustersim.plots.parts.strips import NO_STRIP, Strip, draw_strip
@@ -98,7 +99,8 @@ def plot_gains(
         draw_series(ax, series, places, "gain", bars=True, bounds=_NO_LIMIT)
         draw_strip(ax, lost, top=False)
         if len(series) == 1 and places.apart:
-            write_numbers(ax, places.of(gains), gains["gain"].to_numpy(dtype=np.float64), fits)
+            ends = ends_of_rows(gains, "gain", bounds=_NO_LIMIT)
+            write_numbers(ax, places.of(gains), gains["gain"], fits, ends, places.slot)
         describe(ax, "Differences are paired: compared systems use the same random numbers.")
         _describe_bounds(ax, gains)
         labels = ends_of(series, places, "gain")
