@@ -66,9 +66,10 @@ def reproduction(
     for title, content in listings.items():
         if content:
             text = yaml_text(dict(content)) if isinstance(content, Mapping) else str(content)
-            yield Listing(title, text)
+            yield Listing(title, text, printed=title == "Command")
     if used:
-        yield Listing("Versions", "\n".join(f"{name} {version}" for name, version in used.items()))
+        versions = "\n".join(f"{name} {version}" for name, version in used.items())
+        yield Listing("Versions", versions, printed=False)
 
 
 def _code(used: Mapping[str, Any]) -> str:

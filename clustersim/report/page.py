@@ -20,7 +20,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from clustersim.outputs import replacing, write_errors
-from clustersim.report.cells import Format, table_columns
+from clustersim.report.cells import Cell, Column, Format, table_columns
 from clustersim.report.grouped import repeats
 
 __all__ = [
@@ -38,6 +38,9 @@ __all__ = [
 
 _SCROLLED_ROWS = 25
 """A table with more rows scrolls in a separate frame and has a filter."""
+_PRINTED_CHARACTERS, _WRAPPED = 122, 16
+"""In print, a row that needs more characters than the first number is shown as labelled values
+below each other.  Texts of more characters than the second one are wrapped."""
 _NARROW, _ENLARGED = 480.0, 1.7
 """A picture narrower than this (CSS pixels) is enlarged by this factor; others fill the page."""
 
@@ -141,6 +144,8 @@ class Table:
         File with all rows, in the folder of the page; a link to it is below the table.
     groups : int
         Number of first columns whose equal values make groups of rows; repeated values are pale.
+    printed : bool
+        Whether print shows the rows; if not, it shows only the link to the file.
     prefixes, endless : mapping
         See :func:`~clustersim.report.cells.table_columns`.
     """
@@ -154,6 +159,7 @@ class Table:
     most_rows: int = 200
     file: str = ""
     groups: int = 0
+    printed: bool = True
     prefixes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     endless: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -323,11 +329,31 @@ def _table_view(table: Table) -> dict[str, Any]:
         columns[place] = replace(columns[place], cells=[replace(c, same=s) for c, s in pairs])
     return {
         "columns": [(_breakable(column.label), column.numeric) for column in columns],
+        "names": [_css_string(column.label) for column in columns],
+        "spread": _print_width(columns) > _PRINTED_CHARACTERS,
         "rows": list(zip(*(column.cells for column in columns), strict=True)),
         "count": len(table.frame),
         "long": len(shown) > _SCROLLED_ROWS,
         "href": quote(table.file),
     }
+
+
+def _print_width(columns: Sequence[Column]) -> int:
+    """Return the characters that a row needs in print; long texts can be wrapped."""
+    return sum(
+        2
+        + max(
+            *(len(word) for word in ["", *column.label.split()]),
+            *(min(len(cell.text), _WRAPPED) for cell in [Cell(""), *column.cells]),
+        )
+        for column in columns
+    )
+
+
+def _css_string(text: str) -> Markup:
+    """Return a text as a string of CSS inside a style element."""
+    safe = "".join(c if c.isalnum() or c in " .,-" else f"\\{ord(c):x} " for c in _prose(text))
+    return Markup(f'"{safe}"')
 
 
 def _breakable(label: str) -> Markup:

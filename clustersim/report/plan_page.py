@@ -18,6 +18,7 @@ from clustersim.analysis.plan_columns import PLAN_TABLES
 from clustersim.catalogue import hypothetical_note, load_catalogue
 from clustersim.errors import InputError
 from clustersim.outputs import PAGE_FILE
+from clustersim.plots.parts.page_picture import page_picture
 from clustersim.plots.purchases import (
     draw_costs,
     draw_purchases,
@@ -25,7 +26,6 @@ from clustersim.plots.purchases import (
     has_regret,
     merged_candidates,
 )
-from clustersim.plots.style import svg_text
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table, write_page
 from clustersim.report.sources import source_tables
@@ -168,12 +168,12 @@ def _sections(
     first: list[str | Figure | Table | Listing] = []
     if purchases is not None:
         figure = draw_purchases(purchases, mark=mark)
-        first.append(Figure("Chips bought by quarter", svg_text(figure), figure.caption))
+        first.append(Figure("Chips bought by quarter", page_picture(figure), figure.caption))
     yield "Purchases", [*first, *_tables(content, "shortfall", "purchases", "reference_fleet")]
     drawn: list[str | Figure | Table | Listing] = []
     if costs is not None:
         figure = draw_costs(costs, mark=mark)
-        drawn.append(Figure("Cost by scenario", svg_text(figure), figure.caption))
+        drawn.append(Figure("Cost by scenario", page_picture(figure), figure.caption))
     yield "Costs", [*drawn, *_tables(content, "costs", "allocation")]
     spread: list[str | Figure | Table | Listing] = []
     regret = _frame(content, "regret")
@@ -185,7 +185,7 @@ def _sections(
         )
     elif regret is not None and several:
         figure = draw_regret(regret, mark=mark)
-        spread.append(Figure("Regret by scenario", svg_text(figure), figure.caption))
+        spread.append(Figure("Regret by scenario", page_picture(figure), figure.caption))
     shown = ["regret"] if regret is None or not several or has_regret(regret) else []
     yield "Limits and scenarios", [*spread, *_tables(content, *shown, "shadow_prices")]
     yield "Service in simulation", [*_tables(content, "rounds")]

@@ -14,8 +14,8 @@ from clustersim.analysis.columns import SUMMARY
 from clustersim.catalogue import Catalogue, hypothetical_note, load_catalogue
 from clustersim.errors import InputError
 from clustersim.outputs import PAGE_FILE
+from clustersim.plots.parts.page_picture import page_picture
 from clustersim.plots.runs import draw_recorded_waits, draw_run, draw_size_waits
-from clustersim.plots.style import svg_text
 from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table, write_page
@@ -105,6 +105,8 @@ def run_page(
         Section("Waits", _waits(tables, folder)),
         Section("Queue and utilisation", _over_time(result, tables, folder)),
     ]
+    if not _any_wait(tables):
+        sections.reverse()
     if tables.recorded_waits is not None:
         sections.append(
             Section("Comparison with the log", _recorded(tables.recorded_waits, folder))
@@ -157,10 +159,16 @@ def _waits(tables: RunTables, folder: Path | None) -> list[str | Figure | Table]
         formats={"waited": format_percent},
         file=table_file("waits_by_size", folder),
     )
-    if waits["most_wait_s"].iloc[0] == 0:
-        return ["No job waits, so there is no figure of the waits.", table]
+    if not _any_wait(tables):
+        return ["No job waits: every job starts when it is submitted.", table]
     figure = draw_size_waits(waits)
-    return [Figure("Waits by job size", svg_text(figure), figure.caption), table]
+    return [Figure("Waits by job size", page_picture(figure), figure.caption), table]
+
+
+def _any_wait(tables: RunTables) -> bool:
+    """Return whether any job waits, or there are no jobs."""
+    waits = tables.waits_by_size
+    return waits.empty or bool((waits[["most_wait_s", "waiting"]] > 0).any(axis=None))
 
 
 def _without_rare_percentiles(waits: pd.DataFrame) -> pd.DataFrame:
@@ -175,6 +183,9 @@ _INTERVAL = (
 )
 
 
+_BOTH = "Utilisation and queue length over time"
+
+
 def _over_time(
     result: Result, tables: RunTables, folder: Path | None
 ) -> list[str | Figure | Table]:
@@ -182,7 +193,7 @@ def _over_time(
     since = calendar.text(0.0) if calendar.is_dated else "time 0"
     figure = draw_run(tables.queue_length, result.utilisation, since=since)
     return [
-        Figure("Queue length and utilisation over time", svg_text(figure), figure.caption),
+        Figure(figure.heading or _BOTH, page_picture(figure), figure.caption),
         _summary(result, folder),
     ]
 
@@ -238,7 +249,7 @@ def _recorded(waits: pd.DataFrame, folder: Path | None) -> list[str | Figure | T
         labels=_RECORDED_LABELS,
         file=table_file("recorded_waits", folder),
     )
-    return [Figure("Simulated and recorded waits", svg_text(figure), figure.caption), table]
+    return [Figure("Simulated and recorded waits", page_picture(figure), figure.caption), table]
 
 
 def _unfinished(result: Result) -> Iterator[str | Table]:

@@ -179,7 +179,7 @@ def test_the_answer_comes_first_and_says_what_the_tables_hold(ran: Path) -> None
             "What to do next",
             "Waits by job size",
             "Waits until the first start",
-            "Queue length and utilisation over time",
+            "Utilisation and queue length over time",
             "Scenario: About",
             "This command makes the same tables",
         )
