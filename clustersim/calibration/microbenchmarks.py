@@ -38,8 +38,8 @@ OPTIMIZER_LAUNCHES = 16.0
 kernel. On the hosts of an H200 and an H100, the smallest of these calls took 1.3 to 1.7 and 15 to
 16 launches. The same is assumed for any other host."""
 
-_MATMUL = ("matmul_efficiency", "matmul_traffic", "memory_efficiency")
-_ATTENTION = ("attention_efficiency", "softmax_width")
+_MATMUL = ("matmul_efficiency", "balance", "matmul_traffic", "memory_efficiency")
+_ATTENTION = ("attention_efficiency", "balance", "softmax_width")
 _LINKS = ("scaleup_factor", "latency_factor")
 _LAYER = (*_MATMUL, *_ATTENTION, "elementwise_traffic", "layer_s")
 DEPENDS: Mapping[str, frozenset[str]] = MappingProxyType(

@@ -34,6 +34,7 @@ class Coefficients:
     """
 
     matmul_efficiency: Floats
+    balance: Floats
     fp8_efficiency: Floats
     matmul_traffic: Floats
     attention_efficiency: Floats
@@ -62,8 +63,10 @@ class Coefficients:
     straggling: Floats
     expert_imbalance: Floats
     grouped_slowdown: Floats
+    grouped_fp8: Floats
     expert_s: Floats
     permutation_traffic: Floats
+    unmasked_slowdown: Floats
     slowdown: Floats
     launch_s: Floats
     corner: Floats | float = 0.0

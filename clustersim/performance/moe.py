@@ -39,7 +39,8 @@ def expert_seconds(
     up = (models.mlp_matrices - 1.0) * width
     one = matmul_seconds(rows, up, models.hidden, rates, coefficients)
     one = one + matmul_seconds(rows, models.hidden, width, rates, coefficients)
-    routed = local_experts * (coefficients.grouped_slowdown * one + coefficients.expert_s)
+    grouped = coefficients.grouped_slowdown * np.where(rates.fp8, coefficients.grouped_fp8, 1.0)
+    routed = local_experts * (grouped * one + coefficients.expert_s)
     shared_width = models.shared_experts * models.expert_ffn_hidden / plans.tp
     shared_up = (models.mlp_matrices - 1.0) * shared_width
     shared = matmul_seconds(tokens, shared_up, models.hidden, rates, coefficients)

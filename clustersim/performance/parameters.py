@@ -83,6 +83,10 @@ PARAMETERS = (
         base=0.3, architecture=0.3, chip=0.04, product=0.15, release=0.1, combination=0.15,
     ),
     _parameter(
+        "balance", "log", 0.4, "loss of efficiency with the FLOPs per byte of a chip's memory",
+        base=0.5,
+    ),
+    _parameter(
         "fp8_efficiency", "log", 0.88, "FP8 efficiency of matrix products relative to BF16",
         base=0.15, architecture=0.1, product=0.1, release=0.05,
     ),
@@ -128,7 +132,7 @@ PARAMETERS = (
     ),
     _parameter(
         "nic_factor", "log", 0.9, "network bandwidth in training relative to isolated use",
-        base=0.2, product=0.3, source=0.3,
+        base=0.2, product=0.3, release=0.2,
     ),
     _parameter(
         "latency_factor", "log", 1.0, "collective start-up in training relative to isolated use",
@@ -195,6 +199,10 @@ PARAMETERS = (
         base=0.4, architecture=0.2, product=0.3, release=0.3,
     ),
     _parameter(
+        "grouped_fp8", "log", 1.3, "time of grouped FP8 products relative to that of single ones",
+        base=0.2, product=0.15,
+    ),
+    _parameter(
         "expert_s", "log", 5e-6, "overhead of a local expert's forward pass in seconds",
         base=1.0, product=0.5, release=0.7,
     ),
@@ -203,8 +211,12 @@ PARAMETERS = (
         base=0.5, product=0.3,
     ),
     _parameter(
+        "unmasked_slowdown", "log", 1.1, "factor on the step of a model without a causal mask",
+        base=0.25,
+    ),
+    _parameter(
         "slowdown", "log", 1.0, "factor on the whole step",
-        product=0.06, release=0.05, combination=0.05, source=0.04,
+        product=0.08, release=0.08, combination=0.06,
     ),
     _parameter(
         "launch_s", "log", 6e-6, "minimum seconds per launch (microbenchmarks only)",

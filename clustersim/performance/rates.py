@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Bools, Floats
 from clustersim.network.collectives import Links
 from clustersim.network.constants import fitted_values, links_of_constants
 from clustersim.network.corners import smaller
@@ -15,6 +15,10 @@ from clustersim.performance.arrays import AcceleratorArrays
 from clustersim.performance.coefficients import Coefficients
 
 __all__ = ["Rates", "rates_of"]
+
+
+USUAL_BALANCE = 250.0
+"""FLOPs (BF16, dense) per byte of memory bandwidth at which efficiencies are as given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,14 @@ class Rates:
     attention_flops: Floats
     memory_Bps: Floats
     links: Links
+    fp8: Bools
 
 
 def rates_of(chips: AcceleratorArrays, coefficients: Coefficients) -> Rates:
     """Apply the coefficients to the peaks, memory bandwidths and links of the given chips."""
-    efficiency = coefficients.matmul_efficiency
+    flops_per_byte = chips.bf16_flops / chips.hbm_Bps / USUAL_BALANCE
+    loss = flops_per_byte**coefficients.balance
+    efficiency = _share(coefficients.matmul_efficiency, loss)
     fp8 = np.where(chips.fp8, coefficients.fp8_efficiency, 1.0)
     links = links_of_constants(
         fitted_values(),
@@ -56,9 +63,10 @@ def rates_of(chips: AcceleratorArrays, coefficients: Coefficients) -> Rates:
         fabric=np.zeros((), dtype=np.int64),
     )
     return Rates(
+        fp8=chips.fp8,
         product_flops=chips.peak_flops * smaller(efficiency * fp8, 1.0, coefficients.corner),
         bf16_flops=chips.bf16_flops * efficiency,
-        attention_flops=chips.bf16_flops * coefficients.attention_efficiency,
+        attention_flops=chips.bf16_flops * _share(coefficients.attention_efficiency, loss),
         memory_Bps=chips.hbm_Bps * coefficients.memory_efficiency,
         links=dataclasses.replace(
             links,
@@ -67,3 +75,8 @@ def rates_of(chips: AcceleratorArrays, coefficients: Coefficients) -> Rates:
             corner=coefficients.corner,
         ),
     )
+
+
+def _share(efficiency: Floats, loss: Floats) -> Floats:
+    """Return an efficiency whose odds are divided by a loss."""
+    return efficiency / (efficiency + (1.0 - efficiency) * loss)

@@ -321,6 +321,11 @@ def _parts(
     m, layers = shard.micro_batches, shard.layers
     micro_batch = layers * layer.total
     output = m * vocabulary_seconds(shard.tokens, models, plans, rates, coefficients)
+    if np.any(plans.pp > 1):
+        stage = m * micro_batch
+        even = models.layers % (plans.pp * plans.vpp) == 0
+        shared = (m * models.layers * layer.total + output) / plans.pp
+        output = np.where(even, output, larger(shared - stage, 0.0, 0.0))
     bubble = bubble_seconds(micro_batch, plans)
     pipeline = pipeline_seconds(shard, models, plans, links, coefficients)
     stretch = coefficients.straggling * np.log2(np.maximum(plans.chips / STRAGGLE_FROM, 1.0))
@@ -342,7 +347,10 @@ def _parts(
     }
     total = _sum(parts)
     floor = least_seconds(models, chips, plans, global_batch)
-    factor = larger(coefficients.slowdown, floor / total, coefficients.corner)
+    slowdown = coefficients.slowdown * np.where(
+        models.span >= models.seq_len, coefficients.unmasked_slowdown, 1.0
+    )
+    factor = larger(slowdown, floor / total, coefficients.corner)
     return {name: factor * parts[name] for name in PARTS}
 
 
