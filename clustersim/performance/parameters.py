@@ -216,7 +216,7 @@ PARAMETERS = (
     ),
     _parameter(
         "slowdown", "log", 1.0, "factor on the whole step",
-        product=0.08, release=0.08, combination=0.06,
+        product=0.1, release=0.15, combination=0.06,
     ),
     _parameter(
         "launch_s", "log", 6e-6, "minimum seconds per launch (microbenchmarks only)",

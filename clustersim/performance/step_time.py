@@ -325,7 +325,7 @@ def _parts(
         stage = m * micro_batch
         even = models.layers % (plans.pp * plans.vpp) == 0
         shared = (m * models.layers * layer.total + output) / plans.pp
-        output = np.where(even, output, larger(shared - stage, 0.0, 0.0))
+        output = np.where(even, output, larger(shared, stage, coefficients.corner) - stage)
     bubble = bubble_seconds(micro_batch, plans)
     pipeline = pipeline_seconds(shard, models, plans, links, coefficients)
     stretch = coefficients.straggling * np.log2(np.maximum(plans.chips / STRAGGLE_FROM, 1.0))
