@@ -44,6 +44,7 @@ DESCRIBE = "to use another chip, give a file with its peaks (--catalogue)"
 _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "matmul": ("m", "n", "k"),
+        "grouped": ("groups", "m", "n", "k"),
         "attention": ("micro_batch", "seq_len", "heads", "kv_heads", "head_dim"),
         "layer": (
             *("micro_batch", "seq_len", "heads", "kv_heads", "head_dim", "hidden", "ffn_hidden"),

@@ -51,6 +51,10 @@ DEPENDS: Mapping[str, frozenset[str]] = MappingProxyType(
             "layer_norm": ("launch_s", "memory_efficiency", "elementwise_traffic"),
             "adam": ("launch_s", "memory_efficiency", "optimizer_bytes"),
             "matmul": ("launch_s", "fp8_efficiency", *_MATMUL),
+            "grouped": (
+                *("launch_s", "fp8_efficiency", "grouped_slowdown", "grouped_fp8"),
+                *_MATMUL,
+            ),
             "attention": ("launch_s", *_ATTENTION),
             "layer": _LAYER,
             "output": (*_MATMUL, "logit_bytes"),
@@ -68,7 +72,7 @@ count, but not in PyTorch: it takes as long on an H100 as on an H200, which has 
 bandwidth.
 """
 
-SIZES = ("m", "n", "k", "elements", "size_bytes", "ranks", "micro_batch", "seq_len")
+SIZES = ("groups", "m", "n", "k", "elements", "size_bytes", "ranks", "micro_batch", "seq_len")
 """Columns that a prediction needs in addition to the shape of a model."""
 
 
@@ -168,6 +172,15 @@ def _matmul(rows: _Group) -> Floats:
     return rows.launched(matmul_seconds(m, n, k, rows.rates, rows.coefficients), CALL_LAUNCHES)
 
 
+def _grouped(rows: _Group) -> Floats:
+    groups, m, n, k = (rows.sizes[name] for name in ("groups", "m", "n", "k"))
+    one = matmul_seconds(m, n, k, rows.rates, rows.coefficients)
+    slower = rows.coefficients.grouped_slowdown * np.where(
+        rows.rates.fp8, rows.coefficients.grouped_fp8, 1.0
+    )
+    return rows.launched(groups * slower * one, CALL_LAUNCHES)
+
+
 def _copy(rows: _Group) -> Floats:
     return rows.launched(COPIED_BYTES * rows.sizes["elements"] / rows.rates.memory_Bps)
 
@@ -216,6 +229,7 @@ _SECONDS: Mapping[str, Callable[[_Group], Floats]] = MappingProxyType(
         "layer_norm": _layer_norm,
         "adam": _adam,
         "matmul": _matmul,
+        "grouped": _grouped,
         "attention": _attention,
         "layer": _layer,
         "output": _output,

@@ -16,6 +16,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "softmax": "softmax over rows of 4,096 elements, forward",
         "adam": "AdamW with FP32 main weights, for `elements` parameters in BF16",
         "matmul": "product of an m x k and a k x n matrix",
+        "grouped": "products of `groups` pairs of an m x k and a k x n matrix, as of experts",
         "attention": "fused causal attention, without its projections",
         "layer": "one transformer layer",
         "output": "output layer and its loss, forward and backward",
@@ -36,6 +37,7 @@ SHAPE: Mapping[str, str] = MappingProxyType(
         "precision": "bf16, fp16 or fp8",
         "layout": "transposition of the operands of a product, in BLAS letters: TN (forward), NN "
         "(gradient of inputs), NT (gradient of weights)",
+        "groups": "products in one call",
         "m": "rows of the result",
         "n": "columns of the result",
         "k": "summed dimension",
