@@ -58,6 +58,7 @@ class Column:
     label: str
     numeric: bool
     cells: Sequence[Cell]
+    name: str = ""
 
 
 _BY_SUFFIX: Mapping[str, Format] = {
@@ -124,7 +125,8 @@ def table_columns(
         ]
         if name in endless:
             cells = [_with_ends(cell, *endless[name]) for cell in cells]
-        columns.append(Column(labels.get(name, _label(name)), _is_numeric(frame[members]), cells))
+        label = labels.get(name, _label(name))
+        columns.append(Column(label, _is_numeric(frame[members]), cells, name))
     return columns
 
 

@@ -123,6 +123,8 @@ class Table:
         File with all rows, in the folder of the page; a link to it is below the table.
     groups : int
         Number of first columns whose equal values make groups of rows; repeated values are pale.
+    hints : mapping of str to str
+        Texts that appear over the headings, by column.
     prefixes, endless : mapping
         See :func:`~clustersim.report.cells.table_columns`.
     """
@@ -136,6 +138,7 @@ class Table:
     most_rows: int = 200
     file: str = ""
     groups: int = 0
+    hints: Mapping[str, str] = field(default_factory=dict)
     prefixes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     endless: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -304,7 +307,10 @@ def _table_view(table: Table) -> dict[str, Any]:
         pairs = zip(columns[place].cells, same, strict=True)
         columns[place] = replace(columns[place], cells=[replace(c, same=s) for c, s in pairs])
     return {
-        "columns": [(_breakable(column.label), column.numeric) for column in columns],
+        "columns": [
+            (_breakable(column.label), column.numeric, table.hints.get(column.name, ""))
+            for column in columns
+        ],
         "rows": list(zip(*(column.cells for column in columns), strict=True)),
         "count": len(table.frame),
         "long": len(shown) > _SCROLLED_ROWS,

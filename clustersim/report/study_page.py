@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from clustersim.analysis.metric_estimates import difference_text, estimate_text
 from clustersim.analysis.metrics import is_metric
 from clustersim.files import yaml_text
 from clustersim.plots.axis import axis_of
@@ -238,9 +239,28 @@ def _table(
         formats=formats,
         file=file,
         groups=groups,
+        hints=_hints(frame, same_as),
         prefixes=prefixes,
         endless=_beyond(result),
     )
+
+
+def _hints(frame: pd.DataFrame, of: str) -> dict[str, str]:
+    """Return the statistic and the interval of each column that has an interval.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of the table of points, or of the differences in the metric `of`.
+    of : str
+        "" for the table of points.
+    """
+    columns = [str(name) for name in frame if f"{name}_low" in frame]
+    if of:
+        kinds = (name for name in columns if name in ("difference", "relative"))
+        return {name: difference_text(of, relative=name == "relative") for name in kinds}
+    most = int(frame["replications"].max()) if "replications" in frame and len(frame) else 2
+    return {name: estimate_text(name, most) for name in columns if is_metric(name)}
 
 
 def _empty(frame: pd.DataFrame) -> list[str]:
