@@ -263,7 +263,9 @@ def method_sentence(result: StudyResult) -> str:
     if result.study.spec.compare is not None:
         parts.append("Compared systems are paired by replication.")
     if result.capacities is not None:
-        parts.append("The interval of a capacity is that of the metric divided by its slope.")
+        parts.append(
+            "The interval of a capacity is that of the metric there, converted by the fitted curve."
+        )
     parts.append(
         "“Not determined”: the interval spans more than a factor of 1,000, or all possible "
         f"values. With {FEW} or fewer replications, the range of the single runs is given instead."

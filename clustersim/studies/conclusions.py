@@ -68,9 +68,9 @@ def differences_table(
         ``relative`` with ``_low`` and ``_high`` (95 %, see
         :func:`~clustersim.analysis.statistics.paired_difference`), and ``relative_note``.
 
-        A quantile of jobs is that over the jobs of all pairs, as in the table of points, with
-        intervals from the jackknife over the pairs; ``baseline_mean`` is then the quantile of the
-        baseline.  Any other metric, including a mean over jobs, is averaged over the pairs.
+        A mean or quantile of jobs is that over the jobs of all pairs, as in the table of points,
+        with intervals from the jackknife over the pairs; ``baseline_mean`` is then that of the
+        baseline.  Any other metric is averaged over the pairs.
 
         If control variates are used, ``difference`` and ``relative`` are the controlled estimates,
         and the columns ``_plain``, ``_plain_low``, ``_plain_high`` and ``_explained`` are as in
@@ -225,10 +225,11 @@ def indices_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row for each combination of the other parameters, each drawn parameter and each metric,
-        with ``first`` and ``total`` and their ends ``_low`` and ``_high`` (95 %, bootstrap).  If a
-        point of the design is missing or all its runs failed, the points that belong to it are also
-        ignored.  The indices are NaN if no point is left, the metric did not vary, or it has no
-        value under overload.
+        with ``first`` and ``total`` and their ends ``_low`` and ``_high`` (95 %, bootstrap).
+        Shares below 0 or above 1, which few points can give, are moved to this end.  If a point of
+        the design is missing or all its runs failed, the points that belong to it are also ignored.
+        The indices are NaN if no point is left, the metric did not vary, or it has no value under
+        overload.
     """
     spec = study.spec
     others = [path for path in spec.varied if path not in spec.sampled]
@@ -247,7 +248,7 @@ def indices_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
                     **values,
                     "parameter": path,
                     "metric": metric,
-                    **{name: float(getattr(found, name)[k]) for name in found.__slots__},
+                    **{n: float(np.clip(getattr(found, n)[k], 0, 1)) for n in found.__slots__},
                 }
                 for k, path in enumerate(spec.sampled)
             ]
