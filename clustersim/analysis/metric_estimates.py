@@ -14,8 +14,8 @@ from clustersim.analysis.metrics import METRICS, Metric, metric_of
 __all__ = ["difference_text", "estimate_text", "interval_kind", "statistic_kind"]
 
 MEAN = "mean over the replications"
-_PAIRED = "Student's t over the pairs"
-_JACKKNIFE = "jackknife over the replications, on a logarithmic scale"
+_LOGARITHMIC = ", on a logarithmic scale"
+_JACKKNIFE = f"jackknife over the replications{_LOGARITHMIC}"
 
 
 def statistic_kind(name: str) -> str:
@@ -52,7 +52,7 @@ def interval_kind(name: str, replications: int = 2) -> str:
     >>> interval_kind("utilisation"), interval_kind("chips")
     ("Student's t over the replications, cut off at 0 and 1", 'none')
     >>> interval_kind("mean_wait_s", replications=1)
-    'batch means of one run, cut off at 0'
+    'batch means of one run, on a logarithmic scale'
     """
     metric = metric_of(name)
     if metric.constant:
@@ -60,11 +60,10 @@ def interval_kind(name: str, replications: int = 2) -> str:
     if replications < 2:
         return _within_a_run(name, metric)
     if metric.of_jobs is None or name != metric.name:
-        return f"Student's t over the replications{_cut_off(metric)}"
+        return f"Student's t over the replications{_bounded(metric)}"
     if metric.of_jobs[1] is None:
-        return f"{_JACKKNIFE}{_cut_off(metric, positive=True)}"
-    inverted = f"inversion of the share of jobs above a limit ({_JACKKNIFE})"
-    return f"{inverted}{_cut_off(metric, positive=True)}"
+        return f"{_JACKKNIFE}{_cut_off(metric)}"
+    return f"inversion of the share of jobs above a limit ({_JACKKNIFE}){_cut_off(metric)}"
 
 
 def estimate_text(name: str, replications: int = 2) -> str:
@@ -73,7 +72,8 @@ def estimate_text(name: str, replications: int = 2) -> str:
     Examples
     --------
     >>> estimate_text("makespan_s")
-    "Mean over the replications; 95 % interval: Student's t over the replications, cut off at 0"
+    "Mean over the replications; 95 % interval: Student's t over the replications, on a \
+logarithmic scale"
     """
     interval = interval_kind(name, replications)
     text = statistic_kind(name)
@@ -93,35 +93,31 @@ def difference_text(name: str, *, relative: bool = False) -> str:
         return "The same in every replication; no interval"
     if metric.of_jobs is not None and name == metric.name:
         what = "Between the statistics over the jobs of all pairs"
-        scale = ", on a logarithmic scale" if relative else ""
+        scale = _LOGARITHMIC if relative else ""
         return f"{what}; 95 % interval: jackknife over the pairs{scale}"
-    what = "Ratio of means" if relative else "Mean"
-    interval = f"jackknife over the pairs{_cut_off(metric, falls=True)}" if relative else _PAIRED
-    return f"{what} over the pairs; 95 % interval: {interval}"
+    if not relative:
+        return "Mean over the pairs; 95 % interval: Student's t over the pairs"
+    scale = _LOGARITHMIC if metric.least >= 0 else ""
+    return f"Ratio of means over the pairs; 95 % interval: jackknife over the pairs{scale}"
 
 
 def _within_a_run(name: str, metric: Metric) -> str:
     """Return how the interval of one run is made, from the metrics that describe it."""
     if f"{name}_half" in METRICS.items:
-        return f"batch means of one run{_cut_off(metric)}"
+        return f"batch means of one run{_bounded(metric)}"
     if f"{name}_at_least" in METRICS.items:
-        return f"order statistics of one run{_cut_off(metric)}"
+        return f"order statistics of one run{_bounded(metric)}"
     return "none: one run"
 
 
-def _cut_off(metric: Metric, *, positive: bool = False, falls: bool = False) -> str:
-    """Return at which bounds of a metric its interval is cut off, to follow its kind.
+def _bounded(metric: Metric) -> str:
+    """Return how the interval of a metric respects its bounds, to follow the kind."""
+    return _LOGARITHMIC if (metric.least, metric.most) == (0.0, math.inf) else _cut_off(metric)
 
-    Parameters
-    ----------
-    metric : Metric
-    positive : bool
-        Whether the interval is positive anyway.
-    falls : bool
-        Whether the interval is that of a relative change.
-    """
-    if falls:
-        return ", cut off at -100 %" if metric.least >= 0 else ""
-    least = math.nan if positive and metric.least <= 0 else metric.least
-    bounds = [f"{bound:g}" for bound in (least, metric.most) if math.isfinite(bound)]
+
+def _cut_off(metric: Metric) -> str:
+    """Return at which bounds an interval is cut off; the least number 0 only beside another."""
+    if metric.least == 0 and metric.most == math.inf:
+        return ""
+    bounds = [f"{bound:g}" for bound in (metric.least, metric.most) if math.isfinite(bound)]
     return f", cut off at {' and '.join(bounds)}" if bounds else ""

@@ -57,6 +57,9 @@ def test_the_interval_of_each_metric_is_of_the_named_kind(name: str) -> None:
         assert math.isnan(low)
     elif kind.startswith("Student's t"):
         assert value == pytest.approx(np.mean(values))
+        if "logarithmic" in kind:
+            assert value / low == pytest.approx(high / value)
+            return
         assert value - low == pytest.approx(high - value)
     elif kind.startswith("jackknife"):
         assert value / low == pytest.approx(high / value)
@@ -67,18 +70,19 @@ def test_the_interval_of_each_metric_is_of_the_named_kind(name: str) -> None:
         assert value == pytest.approx(np.quantile(pooled, metric.of_jobs[1]), rel=0.02)
 
 
-@pytest.mark.parametrize("name", ["utilisation", "cost_cny", "wait_rise_s"])
+@pytest.mark.parametrize("name", ["utilisation", "mean_bounded_slowdown", "wait_rise_s"])
 def test_where_an_interval_is_cut_off(name: str) -> None:
-    _, low, high = estimate(name, [0.0, 1.0, 1.0], {})
+    values = [1.0, 1.0, 3.0] if "slowdown" in name else [0.0, 1.0, 1.0]
+    _, low, high = estimate(name, values, {})
     metric, cut = metric_of(name), interval_kind(name).partition(", cut off at ")[2]
-    assert cut == {"utilisation": "0 and 1", "cost_cny": "0", "wait_rise_s": ""}[name]
-    assert (low == metric.least) == ("0" in cut)
-    assert (high == metric.most) == ("1" in cut)
+    assert cut == {"utilisation": "0 and 1", "wait_rise_s": ""}.get(name, "1")
+    assert (low == metric.least) == bool(cut)
+    assert (high == metric.most) == (" and " in cut)
 
 
 def test_the_interval_of_one_run() -> None:
     for name, kind in {"mean_wait_s": "batch means", "p95_wait_s": "order statistics"}.items():
-        assert interval_kind(name, 1) == f"{kind} of one run, cut off at 0"
+        assert interval_kind(name, 1) == f"{kind} of one run, on a logarithmic scale"
         assert np.isfinite(estimate(name, [2.0], {})).all()
     assert interval_kind("utilisation", 1) == "none: one run"
     assert estimate("utilisation", [0.5], {})[1:] == [0.0, 1.0]
@@ -92,8 +96,10 @@ def test_parts_of_a_metric_of_jobs_are_means_over_replications() -> None:
 
 def test_the_difference_of_each_metric_is_of_the_named_kind() -> None:
     sample = np.linspace(0.5, 1.5, 200)
-    ours, theirs = [10.0, 14.0, 12.0], [8.0, 9.0, 11.0]
-    for name in ("mean_wait_s", "p95_wait_s", "cost_cny"):
+    for name in ("mean_wait_s", "p95_wait_s", "cost_cny", "wait_rise_s"):
+        ours, theirs = [10.0, 14.0, 12.0], [8.0, 9.0, 11.0]
+        if name == "wait_rise_s":  # the only one that can be negative
+            ours[1] = -1.0
         both = pd.concat(
             [
                 runs_of(name, ours),
@@ -111,7 +117,7 @@ def test_the_difference_of_each_metric_is_of_the_named_kind() -> None:
         ratio, low, high = (1 + row[f"relative{end}"] for end in ("", "_low", "_high"))
         logarithmic = "logarithmic" in difference_text(name, relative=True)
         assert (ratio / low == pytest.approx(high / ratio)) == logarithmic
-        assert logarithmic == (name != "cost_cny")
+        assert logarithmic == (name != "wait_rise_s")
 
 
 def test_all_lists_name_both() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from clustersim.analysis.metric_estimates import difference_text, estimate_text
 from clustersim.cli.main import main
 from clustersim.plots.axis import axis_of
 from clustersim.plots.study_axes import study_axes
@@ -138,6 +140,15 @@ def test_the_answer_comes_first(folder: Path) -> None:
     text = (folder / "report.html").read_text(encoding="utf-8")
     places = [text.index(words) for words in ('class="answer"', "<main", "<img", "<table")]
     assert places == sorted(places)
+
+
+def test_headings_name_the_statistic_and_the_interval(folder: Path) -> None:
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    hints = {
+        html.unescape(hint).replace("\xa0", " ") for hint in re.findall(r'title="([^"]+)"', page)
+    }
+    assert {estimate_text(name) for name in METRICS} < hints
+    assert {difference_text("mean_wait_s", relative=True), difference_text("utilisation")} < hints
 
 
 def test_the_page_is_the_same_again(folder: Path) -> None:
