@@ -148,13 +148,34 @@ class Result(Brief):
         return bool(self.provenance.get("interrupted", False))
 
     def with_provenance(self, facts: Mapping[str, Any]) -> Result:
-        """Return a copy with `facts` added to the provenance; existing entries take precedence."""
+        """Return a copy with `facts` added to the provenance; existing entries take precedence.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> import pandas as pd
+        >>> log = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 5]})
+        >>> log = log.assign(n_accelerators=8, duration_s=60)
+        >>> result = cs.replay(log, policy="fcfs", accelerators=8)
+        >>> result.with_provenance({"log": "jobs of July"}).provenance["log"]
+        'jobs of July'
+        """
         return replace(self, provenance={**facts, **self.provenance})
 
     def first_jobs(self, count: int) -> Result:
         """Return a copy with only the first `count` submitted jobs and their allocations.
 
         Utilisation and summary still refer to all jobs.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> import pandas as pd
+        >>> log = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 5]})
+        >>> log = log.assign(n_accelerators=8, duration_s=60)
+        >>> result = cs.replay(log, policy="fcfs", accelerators=8)
+        >>> result.first_jobs(1).jobs["job_id"].tolist()
+        [1]
         """
         jobs = self.jobs.iloc[:count]
         kept = self.allocation_ranges["job_id"].isin(jobs["job_id"]).to_numpy()
@@ -167,13 +188,38 @@ class Result(Brief):
         ------
         InputError
             If `folder` exists or cannot be created; nothing is overwritten.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> import pandas as pd
+        >>> log = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 5]})
+        >>> log = log.assign(n_accelerators=8, duration_s=60)
+        >>> result = cs.replay(log, policy="fcfs", accelerators=8)
+        >>> folder = result.save("out")
+        >>> (folder / "jobs.parquet").is_file()
+        True
         """
         with new_folder(folder) as path:
             self.write(path)
         return path
 
     def write(self, folder: Path) -> None:
-        """Write all files into `folder`, which must be empty; remove them again after an error."""
+        """Write all files into `folder`, which must be empty; remove them again after an error.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> import pandas as pd
+        >>> log = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 5]})
+        >>> log = log.assign(n_accelerators=8, duration_s=60)
+        >>> result = cs.replay(log, policy="fcfs", accelerators=8)
+        >>> from pathlib import Path
+        >>> Path("out").mkdir()
+        >>> result.write(Path("out"))
+        >>> Path("out/provenance.json").is_file()
+        True
+        """
         rows = json.loads(self.summary.to_json(orient="records"))
         written: dict[str, str] = {}
         try:
@@ -206,6 +252,17 @@ class Result(Brief):
             If a file is missing or damaged, or was changed after it was written:
             ``provenance.json`` contains checksums (SHA-256) of the tables and of itself. Results
             that early versions wrote have no checksums; for such a result, a note is printed.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> import pandas as pd
+        >>> log = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 5]})
+        >>> log = log.assign(n_accelerators=8, duration_s=60)
+        >>> result = cs.replay(log, policy="fcfs", accelerators=8)
+        >>> folder = result.save("out")
+        >>> cs.Result.load(folder).jobs.equals(result.jobs)
+        True
         """
         check_kind("folder", folder, (str, Path), "a path")
         folder = Path(folder)

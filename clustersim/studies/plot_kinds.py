@@ -163,6 +163,26 @@ class PlotKind:
         ------
         InputError
             If user code fails or returns something else.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> from clustersim.studies.spec import Plot
+        >>> def panels(result, plot):
+        ...     return [lambda ax: ax.bar(["runs"], [len(result.runs)])]
+        >>> about = {"title": "Runs", "description": "Number of runs."}
+        >>> kind = cs.PlotKind(name="count", **about, panels=panels)
+        >>> cs.register_plot(kind)
+        >>> base = {
+        ...     "cluster": "mixed-small",
+        ...     "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
+        ... }
+        >>> study = {"name": "one", "base": base, "parameters": {"scheduler.policy": ["fcfs"]}}
+        >>> cs.run_study({**study, "replications": 1}, "out", workers=1)
+        True
+        >>> plot = Plot(kind="count")
+        >>> kind.drawn_pictures(cs.load_result("out"), plot) == [plot]
+        True
         """
         if self.pictures is None:
             return [plot]
@@ -181,6 +201,26 @@ class PlotKind:
         ------
         InputError
             If the study does not contain the required data, or user code fails.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> from clustersim.studies.spec import Plot
+        >>> def panels(result, plot):
+        ...     return [lambda ax: ax.bar(["runs"], [len(result.runs)])]
+        >>> about = {"title": "Runs", "description": "Number of runs."}
+        >>> kind = cs.PlotKind(name="count", **about, panels=panels)
+        >>> cs.register_plot(kind)
+        >>> base = {
+        ...     "cluster": "mixed-small",
+        ...     "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
+        ... }
+        >>> study = {"name": "one", "base": base, "parameters": {"scheduler.policy": ["fcfs"]}}
+        >>> cs.run_study({**study, "replications": 1}, "out", workers=1)
+        True
+        >>> plot = Plot(kind="count")
+        >>> len(kind.drawn_panels(cs.load_result("out"), plot))
+        1
         """
         with _named(self):
             panels = self.panels(result, plot)
@@ -194,7 +234,26 @@ class PlotKind:
         return [_Guarded(self, panel) for panel in panels] if self.file else panels
 
     def problems(self, spec: StudySpec, plot: Plot) -> Iterator[str]:
-        """Yield the problems of an entry of `plots`, with the name of the field if there is one."""
+        """Yield the problems of an entry of `plots`, with the name of the field if there is one.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> from clustersim.studies.spec import Plot
+        >>> def panels(result, plot):
+        ...     return [lambda ax: ax.bar(["runs"], [len(result.runs)])]
+        >>> about = {"title": "Runs", "description": "Number of runs."}
+        >>> kind = cs.PlotKind(name="count", **about, panels=panels)
+        >>> cs.register_plot(kind)
+        >>> base = {
+        ...     "cluster": "mixed-small",
+        ...     "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
+        ... }
+        >>> tree = {"name": "one", "base": base, "parameters": {"scheduler.policy": ["fcfs"]}}
+        >>> study = cs.define_study(tree)
+        >>> list(kind.problems(study.spec, Plot(kind="count", x="scheduler.policy")))
+        ['.x: not allowed for kind count, which takes none of x, y, by and value']
+        """
         given = plot.named
         with _named(self):
             lacks = [] if self.check is None else list(self.check(spec, plot))

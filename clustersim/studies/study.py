@@ -88,6 +88,18 @@ class Study(Brief):
         """Return the study as plain data that refers to no files other than logs and policies.
 
         :func:`define_study` creates the same study from it.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> base = {
+        ...     "cluster": "mixed-small",
+        ...     "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
+        ... }
+        >>> tree = {"name": "one", "base": base, "parameters": {"scheduler.policy": ["fcfs"]}}
+        >>> study = cs.define_study(tree)
+        >>> cs.define_study(study.document()).points == study.points
+        True
         """
         document = self.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
         if not self.spec.plugins:

@@ -192,6 +192,19 @@ class StudyResult(Brief):
         -------
         float64 array (replications, bins)
             Series at the posterior mean, truncated to the length of the shortest series.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> base = {
+        ...     "cluster": "mixed-small",
+        ...     "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
+        ... }
+        >>> study = {"name": "one", "base": base, "parameters": {"scheduler.policy": ["fcfs"]}}
+        >>> cs.run_study({**study, "replications": 2}, "out", workers=1)
+        True
+        >>> len(cs.load_result("out").series_of(0))
+        2
         """
         chosen = (self.runs["point"] == point) & (self.runs["draw"] == POSTERIOR_MEAN)
         found = [self.series[key] for key in self.runs.loc[chosen, "run"] if key in self.series]
