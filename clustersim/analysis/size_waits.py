@@ -65,9 +65,10 @@ def waits_by_size(jobs: pd.DataFrame, end_s: float) -> pd.DataFrame:
 def recorded_wait_s(jobs: pd.DataFrame, provenance: Mapping[str, Any]) -> Floats | None:
     """Return the waits that the log of a run recorded, in seconds; None if it recorded none.
 
-    They come from the log's start times (``recorded_start_s``) or else from its column ``wait_s``.
-    A recorded wait that is negative or missing is NaN. If the run changed the arrival rate of the
-    log (``workload.scale``), its recorded waits do not apply, and there are none.
+    They come from the log's start times (``recorded_start_s``) or else from its column ``wait_s``
+    (``recorded_wait_s``). A recorded wait that is negative or missing is NaN. If the run changed
+    the arrival rate of the log (``workload.scale``), its recorded waits do not apply, and there are
+    none.
 
     Parameters
     ----------
@@ -82,8 +83,8 @@ def recorded_wait_s(jobs: pd.DataFrame, provenance: Mapping[str, Any]) -> Floats
         return None
     if "recorded_start_s" in jobs:
         waits = _numbers(jobs["recorded_start_s"]) - jobs["submit_s"].to_numpy(dtype=np.float64)
-    elif "wait_s" in jobs:
-        waits = _numbers(jobs["wait_s"])
+    elif "recorded_wait_s" in jobs:
+        waits = _numbers(jobs["recorded_wait_s"])
     else:
         return None
     waits = np.where(waits >= 0, waits, np.nan)

@@ -150,8 +150,7 @@ def add_run_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--csv",
         action="store_true",
-        help="also write the tables as CSV, with the wait of each job and, if the run has a start "
-        "date, local dates",
+        help="also write the tables as CSV, with local dates if the run has a start date",
     )
     add_no_report(parser)
 

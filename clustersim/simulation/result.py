@@ -298,6 +298,8 @@ class Result(Brief):
                 tables[name] = pd.read_parquet(path)
                 if name == "outages":
                     tables[name] = with_kind(tables[name])
+                elif name == "jobs":
+                    tables[name] = with_waits(tables[name])
             except FileNotFoundError:
                 raise InputError(
                     folder, f"has no {path.name}; is it a folder of results?"
@@ -311,6 +313,25 @@ class Result(Brief):
                 "node (one row per node, as written by earlier versions)",
             )
         return cls(**tables, provenance=provenance)
+
+
+def with_waits(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Return a jobs table with the column ``wait_s``, which earlier versions did not write.
+
+    In their tables, a column of this name is from the input.
+
+    Examples
+    --------
+    >>> old = pd.DataFrame({"submit_s": [5.0], "wait_s": [2.0], "start_s": [9.0]})
+    >>> with_waits(old).to_dict("list")
+    {'submit_s': [5.0], 'recorded_wait_s': [2.0], 'start_s': [9.0], 'wait_s': [4.0]}
+    """
+    names = list(map(str, jobs.columns))
+    if "start_s" not in names or "wait_s" in names[names.index("start_s") :]:
+        return jobs
+    jobs = jobs.rename(columns={"wait_s": "recorded_wait_s"})
+    jobs.insert(names.index("start_s") + 1, "wait_s", jobs["start_s"] - jobs["submit_s"])
+    return jobs
 
 
 def with_kind(outages: pd.DataFrame) -> pd.DataFrame:

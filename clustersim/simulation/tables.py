@@ -33,7 +33,7 @@ __all__ = [
 FINISHED, UNFINISHED, NEVER_RUNNABLE = "finished", "unfinished", "never runnable"
 """Possible outcomes of a job."""
 
-_ADDED = ("outcome", "pool", "start_s", "finish_s", "total_wait_s", "done", "reason")
+_ADDED = ("outcome", "pool", "start_s", "wait_s", "finish_s", "total_wait_s", "done", "reason")
 
 
 def jobs_table(
@@ -65,11 +65,12 @@ def jobs_table(
     Returns
     -------
     pandas.DataFrame
-        `jobs`, then ``outcome``, ``pool``, ``start_s`` (of the first attempt), ``finish_s``
-        (seconds; NaN for a job that did not start or finish), ``total_wait_s`` (seconds in the
-        queue over all attempts, see :func:`~clustersim.simulation.waits.total_wait_s`), ``done``
-        (share of its work) and ``reason`` (why it did not finish). A column of the input with one
-        of these names is kept as ``recorded_<name>``.
+        `jobs`, then ``outcome``, ``pool``, ``start_s`` (of the first attempt), ``wait_s`` (from
+        submission to this start), ``finish_s`` (seconds; NaN for a job that did not start or
+        finish), ``total_wait_s`` (seconds in the queue over all attempts, see
+        :func:`~clustersim.simulation.waits.total_wait_s`), ``done`` (share of its work) and
+        ``reason`` (why it did not finish). A column of the input with one of these names is kept as
+        ``recorded_<name>``.
     """
     n_jobs = len(jobs)
     start, finish = np.full(n_jobs, np.nan), np.full(n_jobs, np.nan)
@@ -93,6 +94,7 @@ def jobs_table(
             "outcome": _labelled(outcome, [FINISHED, UNFINISHED, NEVER_RUNNABLE]),
             "pool": _labelled(pool, _pool_names(cluster)),
             "start_s": start,
+            "wait_s": start - jobs["submit_s"].to_numpy(dtype=np.float64),
             "finish_s": finish,
             "total_wait_s": _total_wait_s(jobs, simulated, record),
             "done": done,
