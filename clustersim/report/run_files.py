@@ -68,5 +68,8 @@ class RunFiles:
             return None
         page = folder / PAGE_FILE
         return printed_page(
-            folder, lambda: write_page(run_page(self.result, self.tables, self.answer), page)
+            folder,
+            lambda: write_page(
+                run_page(self.result, self.tables, self.answer, folder=folder), page
+            ),
         )

@@ -16,8 +16,8 @@ from clustersim.analysis.metric_estimates import difference_text, estimate_text
 from clustersim.analysis.metrics import is_metric
 from clustersim.files import yaml_text
 from clustersim.plots.axis import axis_of
+from clustersim.plots.parts.page_picture import page_picture
 from clustersim.plots.study_axes import study_axes
-from clustersim.plots.style import svg_text
 from clustersim.report.cells import Format
 from clustersim.report.findings import constant_facts
 from clustersim.report.grouped import grouped
@@ -61,7 +61,7 @@ def study_page(
     found = StudyFindings.of(result) if found is None else found
     spec = result.study.spec
     drawn = [
-        Figure(figure.title, figure.svg or svg_text(figure.figure), figure.figure.caption)
+        Figure(figure.title, page_picture(figure.figure, figure.svg), figure.figure.caption)
         for figure in _main_first(figures, answering_plot(result))
     ]
     notes = [line for line in found.warnings if line.startswith("Note:")]
@@ -332,17 +332,15 @@ def _runs(result: StudyResult, folder: Path) -> list[str | Table | Listing]:
     fixed = ["draw", "replication", "status", *mixed]
     shown = [*result.parameters, *fixed, *result.study.spec.metrics]
     columns = ["run", "point", *(name for name in dict.fromkeys(shown) if name in result.runs)]
-    parts.append(
-        _table(
-            result,
-            "Runs",
-            result.runs[columns],
-            "Draw -1 is the mean of the calibration's posterior; runs with the same "
-            "replication number use the same random numbers.",
-            "runs.csv",
-        )
+    runs = _table(
+        result,
+        "Runs",
+        result.runs[columns],
+        "Draw -1 is the mean of the calibration's posterior; runs with the same "
+        "replication number use the same random numbers.",
+        "runs.csv",
     )
-    return parts
+    return [*parts, replace(runs, printed=False)]
 
 
 def _redo(folder: Path, key: str) -> str:
@@ -369,7 +367,7 @@ def _provenance(result: StudyResult, folder: Path) -> list[str | Listing]:
         "the same random numbers. A different offered load changes only the times between "
         "jobs; the jobs are the same.",
         Listing("Commands", commands),
-        Listing(STUDY_FILE, study),
+        Listing(STUDY_FILE, study, printed=False),
         Listing("Resolved scenario", yaml_text(result.study.base.tree), printed=False),
-        Listing("Versions", lines),
+        Listing("Versions", lines, printed=False),
     ]

@@ -12,7 +12,7 @@ import pandas as pd
 from clustersim.analysis.control_variates import jackknife
 from clustersim.analysis.controls.means import controlled_difference, deviations
 from clustersim.analysis.controls.metrics import CONTROLS
-from clustersim.analysis.job_statistics import with_and_without
+from clustersim.analysis.job_statistics import job_quantile, with_and_without
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
 from clustersim.analysis.samples import Pooled, Sample
 from clustersim.analysis.sensitivity import sobol_indices
@@ -201,6 +201,10 @@ def _pooled(
     if not (ours > 0).all() or not (theirs > 0).all():
         if not ours.any() and not theirs.any():
             ratio, ends, note = 0.0, (0.0, 0.0), ""
+            least, most = _around_zero(both, quantity, q)
+            if least < most:
+                columns |= {"difference_low": least, "difference_high": most}
+                ends, note = (-np.inf, np.inf), "both are 0"
         elif theirs[0] > 0:
             zero = "it is 0 over all jobs" if ours[0] == 0 else "it is 0 without one of the pairs"
             ratio, ends, note = float(ours[0] / theirs[0]) - 1.0, (-np.inf, np.inf), zero
@@ -216,6 +220,20 @@ def _pooled(
         for end, number in (("", found.value), ("_low", found.low), ("_high", found.high))
     }
     return columns
+
+
+def _around_zero(
+    both: Sequence[Sequence[Mapping[str, Sample]]], quantity: str, q: float | None
+) -> tuple[float, float]:
+    """Return the least and the largest difference of two quantiles that are 0 in all runs.
+
+    More replications may show larger quantiles; those of identical runs stay equal.
+    """
+    values = [[run[quantity].values for run in runs] for runs in both]
+    if q is None or all(map(np.array_equal, *values)):
+        return 0.0, 0.0
+    ours, theirs = (job_quantile(runs, quantity, q)[0].high for runs in both)
+    return -theirs, ours
 
 
 def indices_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
