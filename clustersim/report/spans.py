@@ -255,8 +255,9 @@ def method_sentence(result: StudyResult) -> str:
         )
     parts = [
         "How intervals are made: they are 95 % intervals over the replications. Waits and "
-        "slowdowns use the jackknife over replications, on a logarithmic scale for positive "
-        "numbers; other metrics use Student's t for the mean, cut off at the bounds of the metric. "
+        "slowdowns use the jackknife over replications; other metrics use Student's t for the "
+        "mean. Intervals of positive numbers are symmetric on a logarithmic scale; those of shares "
+        "are cut off at 0 and 1. Point at the heading of a column to see which interval it has. "
         "If a control variate (such as the work that happened to arrive) explains a part of the "
         "differences between replications, this part is subtracted first."
     ]
