@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -144,6 +145,24 @@ def test_the_page_is_the_same_again(folder: Path) -> None:
     page = write_report(folder)
     before = page.read_bytes()
     assert write_report(folder).read_bytes() == before
+
+
+def test_the_page_and_the_files_beside_it_agree(folder: Path, tmp_path: Path) -> None:
+    """A report writes tables and pictures again, in the formats that are there."""
+    old = tmp_path / "old"
+    shutil.copytree(folder, old)
+    table, picture = (old / "points.csv").read_bytes(), old / "1-capacity.png"
+    drawn = picture.read_bytes()
+    (old / "points.csv").write_text("of an earlier version\n")
+    picture.write_bytes(b"of an earlier version")
+    (old / "notes.csv").write_text("mine\n")
+    for path in old.glob("*.svg"):
+        path.unlink()
+    write_report(old)
+    assert (old / "points.csv").read_bytes() == table
+    assert picture.read_bytes() == drawn
+    assert not [*old.glob("*.svg")]
+    assert (old / "notes.csv").read_text() == "mine\n"
 
 
 def test_a_part_of_a_study_has_a_page(folder: Path, tmp_path: Path) -> None:
