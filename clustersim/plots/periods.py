@@ -34,6 +34,8 @@ __all__ = ["LEFT_OUT", "period_rows", "plot_periods"]
 
 LEFT_OUT = "_left_out"
 """End of the column with the share of the runs of a point that have no value."""
+OVERLOAD = "overload_in"
+"""Column with the names of the periods in which a point is overloaded."""
 _ENDS = ("", "_low", "_high", "_draw_low", "_draw_high", LEFT_OUT)
 
 
@@ -150,6 +152,7 @@ def plot_periods(
             ax.axvline(line + 0.5, color="#dddddd", lw=0.6, zorder=0.4)
         if chosen(table, only)[metric].isna().any():
             describe(ax, "Gaps: no value in the period, or not known at the end of the run.")
+        _name_overload(ax, points, by, only)
         labels = ends_of(series, places, metric) if only is None or column else []
         title = f"{axis.label} by {axis_for(by or 'period', axes).label}"
         finish(ax, title, labels, only=only, axes=axes, x=x_title, y=y_axis.title)
@@ -174,6 +177,23 @@ def _mark_left_out(ax: Axes, series: Sequence[Series], places: Places, metric: s
             f"Hollow ({'; '.join(named)}): some runs have no value and are left out; with them, "
             "the value could be much larger.",
         )
+
+
+def _name_overload(ax: Axes, points: pd.DataFrame, by: str | None, only: Only | None) -> None:
+    """Name the periods in which points are overloaded, in the panel of a single line."""
+    if OVERLOAD not in points:
+        return
+    rows = points if only is None else points[points[only[0]] == only[1]]
+    rows = rows[rows[OVERLOAD].fillna("") != ""]
+    named = [
+        f"{row[by]} ({row[OVERLOAD]})" if by else str(row[OVERLOAD])
+        for row in rows.to_dict("records")
+    ]
+    if named:
+        describe(ax, f"Overloaded: {'; '.join(named)}; the queue only grows there.")
+    if len(named) == 1 and only is not None:
+        words = f"overloaded in {rows[OVERLOAD].iloc[0]}"
+        ax.text(0.98, 0.03, words, transform=ax.transAxes, ha="right", size="small", gid="overload")
 
 
 def _draw_context(ax: Axes, series: Sequence[Series], places: Places, metric: str) -> None:

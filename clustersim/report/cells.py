@@ -32,7 +32,7 @@ Format = Callable[[float], str]
 
 _ENDS = ("_low", "_high")
 _MISSING = "–"
-_ONE_UNIT = 1000.0
+_ONE_UNIT = 1e4
 """A column has one unit if its largest number is at most this factor above its smallest."""
 
 

@@ -22,7 +22,7 @@ from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import counted
 
-__all__ = ["Span", "averaged", "change_spans", "method_sentence", "span", "value_spans"]
+__all__ = ["Span", "change_spans", "method_sentence", "span", "value_spans"]
 
 Kind = Literal[
     "none", "exact", "both", "up to", "from", "unknown", "runs", "left", "same", "overload"
@@ -219,32 +219,6 @@ def change_spans(result: StudyResult, frame: pd.DataFrame, column: str, metric: 
     return found
 
 
-def averaged(spans: Sequence[Span]) -> Span:
-    """Return an interval for the mean of numbers; it is at least as wide as needed.
-
-    The half-width of a mean is at most the mean of the half-widths, whether the numbers depend on
-    each other or not.  The range of single runs is that over all numbers.
-    """
-    first = spans[0]
-    if len(spans) == 1:
-        return first
-    count = min(each.count for each in spans)
-    kinds = {each.kind for each in spans}
-    if "none" in kinds:
-        return Span("none", count=count, noun=first.noun)
-    if kinds & {"unknown", "runs", "left"}:
-        ranges = [each for each in spans if each.kind == "runs"]
-        if len(ranges) == len(spans):
-            low, high = min(each.low for each in ranges), max(each.high for each in ranges)
-            return Span("runs", low, high, count, first.noun)
-        return Span("unknown", count=count, noun=first.noun)
-    if kinds == {"exact"}:
-        return first
-    low, high = (float(np.mean([getattr(each, end) for each in spans])) for end in ("low", "high"))
-    kind: Kind = next((kind for kind in ("up to", "from") if kinds == {kind}), "both")
-    return Span(kind, low, high, count, first.noun)
-
-
 def method_sentence(result: StudyResult) -> str:
     """Return a sentence that states how the intervals of a study are computed."""
     most = int(result.points["replications"].max()) if len(result.points) else 0
@@ -265,6 +239,7 @@ def method_sentence(result: StudyResult) -> str:
     if result.capacities is not None:
         parts.append("The interval of a capacity is that of the metric divided by its slope.")
     parts.append(
+        "“Up to” or “from”: the other end of the interval lies at or beyond a bound of the metric. "
         "“Not determined”: the interval spans more than a factor of 1,000, or all possible "
         f"values. With {FEW} or fewer replications, the range of the single runs is given instead."
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from clustersim.analysis.metrics import period_of
 from clustersim.files import yaml_text
 from clustersim.plots.style import svg_text
 from clustersim.report.made_with import made_with
@@ -24,6 +25,8 @@ from clustersim.studies.study_result import StudyResult
 
 __all__ = ["study_page"]
 
+_CHECKS = ("warm-up",)
+"""Plot kinds that check the runs and show no result."""
 _SHORT = 10
 """Least number of characters of a run's hash on the page; all of them are in ``runs.csv``."""
 
@@ -49,7 +52,7 @@ def study_page(
     spec = result.study.spec
     drawn = [
         Figure(figure.title, figure.svg or svg_text(figure.figure), figure.figure.caption)
-        for figure in _main_first(figures, answering_plot(result))
+        for figure in _main_first(figures, *answering_plot(result))
     ]
     notes = [line for line in found.warnings if line.startswith("Note:")]
     sections = [
@@ -71,9 +74,20 @@ def study_page(
     )
 
 
-def _main_first(figures: Sequence[NamedFigure], kind: str) -> list[NamedFigure]:
-    """Return the figures with those of the plot kind that shows the answer first."""
-    return sorted(figures, key=lambda figure: figure.kind != kind)
+def _main_first(figures: Sequence[NamedFigure], kind: str, metric: str) -> list[NamedFigure]:
+    """Return the figures with the best picture of the answer first.
+
+    A picture of the metric of the answer comes before those of other metrics, and among those the
+    plot kind that shows the answer comes first.
+    """
+
+    def order(figure: NamedFigure) -> tuple[bool, bool]:
+        other = bool(metric and figure.metrics) and not {metric, period_of(metric)[0]} & {
+            *figure.metrics
+        }
+        return (other or figure.kind in _CHECKS, figure.kind != kind)
+
+    return sorted(figures, key=order)
 
 
 def _all_findings(found: StudyFindings) -> list[Section]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -154,6 +155,29 @@ class StudyResult(Brief):
         others = [name for name in self.parameters if name != spec.capacity.of]
         return gains_table(
             self.runs, others, spec.compare, spec.capacity, spec.objective, samples=self.samples
+        )
+
+    def gains_over(self, baseline: Any) -> pd.DataFrame | None:
+        """Return paired gains in capacity over another value of the compared parameter.
+
+        Parameters
+        ----------
+        baseline : object
+            The value, as in the tables.
+
+        Returns
+        -------
+        pandas.DataFrame or None
+            See :func:`~clustersim.studies.capacities.gains_table`.
+        """
+        spec = self.study.spec
+        if spec.compare is None or spec.capacity is None or spec.capacity.of not in self.runs:
+            return None
+        assert spec.objective is not None, "the study file was checked"
+        compare = spec.compare.model_copy(update={"baseline": baseline})
+        others = [name for name in self.parameters if name != spec.capacity.of]
+        return gains_table(
+            self.runs, others, compare, spec.capacity, spec.objective, samples=self.samples
         )
 
     @cached_property

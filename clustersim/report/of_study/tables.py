@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clustersim.analysis.metrics import in_period, is_constant, is_metric
+from clustersim.analysis.metrics import in_period, is_constant, is_metric, period_of
 from clustersim.plots.axis import axis_of
-from clustersim.plots.study_axes import study_axes
+from clustersim.plots.study_axes import period_names, study_axes
 from clustersim.report.cells import Format
 from clustersim.report.findings import constant_facts
 from clustersim.report.grouped import grouped
@@ -179,6 +179,13 @@ def _with_service(result: StudyResult, points: pd.DataFrame) -> pd.DataFrame:
     return points.assign(**{name: points["point"].map(means)})
 
 
+def _period_label(result: StudyResult, column: str) -> str:
+    """Return the label of a metric in a period, with the name of the period."""
+    base, period = period_of(column)
+    label = axis_of(base).label
+    return label if period is None else f"{label} in {period_names(result)[period - 1]}"
+
+
 def study_table(
     result: StudyResult,
     title: str,
@@ -241,6 +248,8 @@ def _looks(
         axis = axes.get(column, axis_of(column))
         if column in axes or axis.dimension or column in result.parameters:
             labels[column] = axis.label + (", as planned" if column in planned else "")
+        if column not in axes and period_of(column)[1] is not None and is_metric(column):
+            labels[column] = _period_label(result, column)
         if column.endswith(("_low", "_high")):
             continue
         if axis.dimension in _SHOWN and pd.api.types.is_float_dtype(frame[column]):
