@@ -184,8 +184,10 @@ class _Verdict:
         if clear and all(system.worse and not system.better for system in clear):
             shown = clear[-1]
             named = _listed([f"{each.name} ({each.value})" for each in reversed(clear)])
+            sure = "clearly " if unclear else ""
             return shown, (
-                f"no system is better than {baseline} in {axis.label}; clearly worse: {named}{rest}"
+                f"no system is {sure}better than {baseline} in {axis.label}; clearly worse: "
+                f"{named}{rest}"
             )
         if clear:
             shown = clear[-1]
@@ -212,7 +214,8 @@ class _Verdict:
                 gains.setdefault(place, {})[system.name] = self.sign * row["relative"]
         own = [place for place in gains.values() if best.name in place]
         first = all(place[best.name] == max(*place.values(), 0.0) for place in own)
-        return f"best at all {count} points" if first else f"best on average over {count} points"
+        every = "both" if count == 2 else f"all {count}"
+        return f"best at {every} points" if first else f"best on average over {count} points"
 
     def _size(self, system: _Compared, noun: str) -> str:
         """Return how much more or less of a quantity a system has, with a range over points."""

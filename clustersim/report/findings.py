@@ -24,7 +24,7 @@ from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import format_percent
 
-__all__ = ["code_notes", "constant_facts", "findings", "findings_table", "warnings"]
+__all__ = ["code_notes", "findings", "findings_table", "warnings"]
 
 MOST_NAMED = 4
 MOST_PARAMETERS = 3
@@ -337,9 +337,3 @@ def _indices(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
             )
             vague = row["first_high"] - row["first_low"] > VAGUE
             yield sentence + (" A larger sample would narrow this interval." if vague else "")
-
-
-def constant_facts(points: pd.DataFrame) -> list[str]:
-    """Return the names of fleet facts that are the same at all points and need not be shown."""
-    columns = map(str, points.columns)
-    return [name for name in columns if is_constant(name) and points[name].nunique() <= 1]

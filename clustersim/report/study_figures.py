@@ -97,7 +97,6 @@ def _drawn(result: StudyResult, kind: PlotKind, plot: Plot, name: str) -> NamedF
     if count > 1:
         figure.entitle(kind.title)
     figure.mark_below()
-    shown = [name for name in (*plot.ys, plot.value) if name and is_metric(name)]
     return NamedFigure(
         name,
         plot.title or figure.heading or kind.title,

@@ -148,7 +148,7 @@ def _interval(
     values = runs[name].to_numpy(dtype=np.float64)
     if len(values) > 1 and (found := _over_jobs(name, runs, samples)) is not None:
         return _beside(name, name, *found)
-    if np.isnan(values).mean() > MOST_WITHOUT:
+    if np.isnan(values).sum() > MOST_WITHOUT * len(values):
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
     mean, low, high = mean_interval(values)
     if len(values) == 1:

@@ -14,6 +14,7 @@ from clustersim.cli.main import main
 from clustersim.plots.axis import axis_of
 from clustersim.plots.study_axes import study_axes
 from clustersim.report import run_study, write_report
+from clustersim.report.answer_parts import signed
 from clustersim.report.findings import findings, findings_table, warnings
 from clustersim.report.study_answer import study_answer
 from clustersim.report.study_figures import draw_plots
@@ -130,7 +131,8 @@ def test_the_answer_comes_first(folder: Path) -> None:
         f"At the objective (mean wait ≤ 5 min), offered load of fcfs: {fcfs['capacity']:.3f}. "
         f"Difference from it: easy {gain['gain']:+.3f} ("
     )
-    assert answer.value == f"{gain['gain']:+.3f}"
+    share = gain["gain"] / fcfs["capacity"]
+    assert answer.value == f"{gain['gain']:+.3f} ({signed(share)})"
     page = study_page(result, folder, [])
     titles = [section.title for section in page.sections]
     assert titles[0] == "Main figure"

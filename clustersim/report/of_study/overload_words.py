@@ -35,9 +35,10 @@ def overload_sentences(result: StudyResult, *, why: bool = False) -> list[str]:
     text = f"Overload in some periods: {'; '.join(named)}{more}."
     if not why:
         return [text]
+    full, some, many = (format_percent(share, 0) for share in (FULL, WAIT_TO_THE_END, NEVER_START))
     return [
-        f"{text} There, {format_percent(FULL, 0)} or more of the fleet is allocated and more than "
-        f"{format_percent(WAIT_TO_THE_END, 0)} of the jobs of the period have not started at the end of the run (or more than "
-        f"{format_percent(NEVER_START, 0)}, at any utilisation): the queue grows, and waits are "
-        "much longer than those of the jobs that started."
+        f"{text} There, {full} or more of the fleet is allocated and more than {some} of the jobs "
+        f"of the period have not started at the end of the run (or more than {many}, at any "
+        "utilisation): the queue grows, and waits are much longer than those of the jobs that "
+        "started."
     ]

@@ -16,7 +16,6 @@ from clustersim.analysis.metrics import in_period, is_constant, is_metric, perio
 from clustersim.plots.axis import axis_of
 from clustersim.plots.study_axes import period_names, study_axes
 from clustersim.report.cells import Format
-from clustersim.report.findings import constant_facts
 from clustersim.report.grouped import grouped
 from clustersim.report.of_study.controls import controls_table, which_estimate
 from clustersim.report.of_study.terms import terms_sentence
@@ -28,11 +27,12 @@ from clustersim.units import counted, format_percent, format_quantity
 
 __all__ = ["planned_facts", "point_table", "result_parts", "study_table"]
 
-_MOST_METRICS = 6
-"""Number of metrics that one table of points shows side by side."""
+_MOST_COLUMNS = 6
+"""Number of estimates and ranges over draws that one table of points shows side by side."""
 _SHOWN = ("share", "duration", "bandwidth", "bytes", "flop rate", "power", "money")
 """Dimensions whose numbers are shown in a unit that fits their size."""
 _MANY_DRAWS = 20
+_LARGE = 1e7
 _IN_SERVICE = "accelerators"
 _CHECKS = {
     "failed": "no run failed",
@@ -58,11 +58,12 @@ def result_parts(result: StudyResult) -> list[str | Table]:
                 study_table(
                     result,
                     f"Paired differences: {axes.get(str(metric), axis_of(str(metric))).label}",
-                    rows.drop(columns=["metric", *(["baseline"] if only else [])]),
+                    rows.drop(columns="metric"),
                     f"System minus {of} on the same random numbers, with the 95 % interval. "
                     f"{which_estimate(result, rows, str(metric))}".strip(),
                     "differences.csv",
                     same_as=str(metric),
+                    hidden=["baseline"] if only else [],
                 )
             )
     if result.indices is not None:
@@ -117,24 +118,33 @@ def _in_parts(table: Table, parameters: Sequence[str]) -> list[Table]:
     for name in names[lead:]:
         stem = re.sub("(_draw)?_?(low|high)?$", "", name)
         stems.setdefault(stem if stem in names else name, []).append(name)
-    groups = list(stems.values())
-    count = math.ceil(len(groups) / _MOST_METRICS)
-    if count < 2:
+    groups = _packed([*stems.values()])
+    if len(groups) < 2:
         return [table]
-    each = math.ceil(len(groups) / count)
     parts = []
-    for number in range(count):
-        chosen = [name for group in groups[number * each : (number + 1) * each] for name in group]
+    for number, chosen in enumerate(groups):
         kept = [*names[:lead], *chosen] if number == 0 else [*repeated, *chosen]
-        title = f"{table.title}, part {number + 1} of {count}"
+        title = f"{table.title}, part {number + 1} of {len(groups)}"
         caption = table.caption if number == 0 else ""
         parts.append(replace(table, frame=table.frame[kept], title=title, caption=caption))
     return parts
 
 
+def _packed(metrics: Sequence[list[str]]) -> list[list[str]]:
+    """Return the columns of metrics in parts of similar width; a range over draws is a column."""
+    widths = [1 + any("_draw" in name for name in columns) for columns in metrics]
+    count = math.ceil(sum(widths) / _MOST_COLUMNS)
+    parts: list[list[str]] = [[] for _ in range(count)]
+    before = 0
+    for columns, width in zip(metrics, widths, strict=True):
+        parts[before * count // max(1, sum(widths))] += columns
+        before += width
+    return [part for part in parts if part]
+
+
 def point_table(result: StudyResult) -> Table:
     """Return the table of a study's points, without facts that are the same at all of them."""
-    points = result.points.drop(columns=constant_facts(result.points))
+    points = result.points.drop(columns=_constant_facts(result.points))
     caption = (
         "In parentheses: 95 % interval. Waits and slowdowns of a whole run are means or quantiles "
         "over the jobs of all replications; other metrics, and those of a period, are means over "
@@ -157,6 +167,12 @@ def point_table(result: StudyResult) -> Table:
         text = "; ".join(_CHECKS[name] for name in checks)
         caption += f" {text[:1].upper()}{text[1:]}."
     return study_table(result, "Points", points, caption, "points.csv")
+
+
+def _constant_facts(points: pd.DataFrame) -> list[str]:
+    """Return the names of fleet facts that are the same at all points and need not be shown."""
+    columns = map(str, points.columns)
+    return [name for name in columns if is_constant(name) and points[name].nunique() <= 1]
 
 
 def planned_facts(result: StudyResult) -> list[str]:
@@ -194,6 +210,7 @@ def study_table(
     file: str,
     *,
     same_as: str = "",
+    hidden: Sequence[str] = (),
 ) -> Table:
     """Return a table with the labels and units of its columns.
 
@@ -209,12 +226,14 @@ def study_table(
         See :class:`~clustersim.report.page.Table`.
     same_as : str
         The metric of a table of differences.
+    hidden : sequence of str
+        Columns to leave out.
     """
     frame, groups = grouped(result, frame.drop(columns=_not_shown(frame)))
     labels, formats = _looks(result, frame, same_as)
     frame, prefixes = _with_spans(result, frame, same_as)
-    if result.parameters and "point" in frame:
-        frame = frame.drop(columns="point")
+    left = [*hidden, *(["point"] if result.parameters else [])]
+    frame = frame.drop(columns=[name for name in left if name in frame])
     if any(str(name).endswith("_draw_low") for name in frame):
         caption += f" Over draws: {_over_draws(result)}."
     return Table(
@@ -252,7 +271,8 @@ def _looks(
             labels[column] = _period_label(result, column)
         if column.endswith(("_low", "_high")):
             continue
-        if axis.dimension in _SHOWN and pd.api.types.is_float_dtype(frame[column]):
+        large = axis.dimension == "count" and _is_large(frame[column])
+        if (axis.dimension in _SHOWN or large) and pd.api.types.is_float_dtype(frame[column]):
             formats[column] = partial(format_quantity, dimension=axis.dimension)
             formats[f"{column}_draw"] = formats[column]
         labels[f"{column}_draw"] = f"{axis.label} {draws}"
@@ -267,15 +287,21 @@ def _looks(
     return labels, formats
 
 
+def _is_large(values: pd.Series[Any]) -> bool:
+    """Return whether a count is too large for its digits."""
+    return pd.api.types.is_numeric_dtype(values) and bool(values.abs().max() >= _LARGE)
+
+
 def _not_shown(frame: pd.DataFrame) -> list[str]:
     """Return the columns without control variates, those without a value, and repeated ones."""
     names = [str(name) for name in frame]
     apart = re.compile("_plain(_low|_high)?$|_explained$")
     left = [name for name in names if apart.search(name)]
     for name in names:
-        empty = re.search("_draw(_low|_high)?$", name) and frame[name].isna().all()
+        of_draws = re.search("_draw(_low|_high)?$", name) is not None
+        empty = of_draws and bool(frame[name].isna().all())
         if name in ("relative_note", "note", "overload_in"):
-            empty = not frame[name].fillna("").astype(bool).any()
+            empty = not bool(frame[name].fillna("").astype(bool).any())
         if empty:
             left.append(name)
     for name, other in (
