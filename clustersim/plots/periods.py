@@ -180,19 +180,19 @@ def _mark_left_out(ax: Axes, series: Sequence[Series], places: Places, metric: s
 
 
 def _name_overload(ax: Axes, points: pd.DataFrame, by: str | None, only: Only | None) -> None:
-    """Name the periods in which points are overloaded, in the panel of a single line."""
+    """Name the periods in which points are overloaded, also in the panel of a single line."""
     if OVERLOAD not in points:
         return
-    rows = points if only is None else points[points[only[0]] == only[1]]
-    rows = rows[rows[OVERLOAD].fillna("") != ""]
+    rows = points[points[OVERLOAD].fillna("") != ""]
     named = [
-        f"{row[by]} ({row[OVERLOAD]})" if by else str(row[OVERLOAD])
+        f"{row[by]} in {row[OVERLOAD]}" if by else f"in {row[OVERLOAD]}"
         for row in rows.to_dict("records")
     ]
     if named:
-        describe(ax, f"Overloaded: {'; '.join(named)}; the queue only grows there.")
-    if len(named) == 1 and only is not None:
-        words = f"overloaded in {rows[OVERLOAD].iloc[0]}"
+        describe(ax, f"Overloaded, so that the queue only grows: {'; '.join(named)}.")
+    own = rows.iloc[:0] if only is None else rows[rows[only[0]] == only[1]]
+    if len(own) == 1:
+        words = f"overloaded in {own[OVERLOAD].iloc[0]}"
         ax.text(0.98, 0.03, words, transform=ax.transAxes, ha="right", size="small", gid="overload")
 
 

@@ -6,7 +6,7 @@ Pictures follow the same rule (:mod:`~clustersim.plots.parts.determined`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -16,11 +16,13 @@ import pandas as pd
 
 from clustersim.analysis.metrics import find_metric, is_constant
 from clustersim.array_types import Floats
+from clustersim.plots.axis import axis_of
 from clustersim.plots.parts.determined import FEW, is_undetermined, open_sides, relative_bounds
 from clustersim.plots.parts.intervals import bounds_of
 from clustersim.studies.base import POSTERIOR_MEAN
+from clustersim.studies.spec import Replications
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import counted
+from clustersim.units import counted, format_percent
 
 __all__ = ["Span", "change_spans", "method_sentence", "span", "value_spans"]
 
@@ -234,6 +236,7 @@ def method_sentence(result: StudyResult) -> str:
         "If a control variate (such as the work that happened to arrive) explains a part of the "
         "differences between replications, this part is subtracted first."
     ]
+    parts += _stopping_rule(result)
     if result.study.spec.compare is not None:
         parts.append("Compared systems are paired by replication.")
     if result.capacities is not None:
@@ -244,6 +247,24 @@ def method_sentence(result: StudyResult) -> str:
         f"values. With {FEW} or fewer replications, the range of the single runs is given instead."
     )
     return " ".join(parts)
+
+
+def _stopping_rule(result: StudyResult) -> Iterator[str]:
+    """Yield why points differ in their number of replications."""
+    spec, points = result.study.spec, result.points
+    rule = spec.replications
+    if not isinstance(rule, Replications) or spec.capacity is not None:
+        return
+    label = axis_of(rule.metric).label
+    text = (
+        f"Each point has {rule.least} to {rule.at_most} replications: they are added until the "
+        f"interval of the {label} is at most ±{format_percent(rule.relative_width, 0)}"
+    )
+    if {rule.metric, f"{rule.metric}_low", f"{rule.metric}_high"} <= set(points):
+        half = 0.5 * (points[f"{rule.metric}_high"] - points[f"{rule.metric}_low"])
+        wide = int((half > rule.relative_width * points[rule.metric].abs()).sum())
+        text += f"; {wide} of {counted(len(points), 'point')} did not reach this" if wide else ""
+    yield f"{text}."
 
 
 def _number(row: Mapping[Any, Any], name: str, default: float = math.nan) -> float:

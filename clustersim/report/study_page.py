@@ -81,11 +81,11 @@ def _main_first(figures: Sequence[NamedFigure], kind: str, metric: str) -> list[
     plot kind that shows the answer comes first.
     """
 
-    def order(figure: NamedFigure) -> tuple[bool, bool]:
+    def order(figure: NamedFigure) -> tuple[bool, bool, bool]:
         other = bool(metric and figure.metrics) and not {metric, period_of(metric)[0]} & {
             *figure.metrics
         }
-        return (other or figure.kind in _CHECKS, figure.kind != kind)
+        return (figure.kind in _CHECKS, other, figure.kind != kind)
 
     return sorted(figures, key=order)
 
