@@ -19,6 +19,16 @@ __all__ = ["controls_table", "is_controlled", "which_estimate"]
 
 _MOST_NAMED = 4
 _ENDS = ("", "_low", "_high")
+_CAPTION = (
+    "Numbers for which a control variate is used; the other tables show them with it. It corrects "
+    "an estimate for the work, deliveries or failures that happened to occur in these "
+    "replications, of which the expectation is known."
+)
+_STEADY = (
+    " Without it, an estimate describes the measured part of runs that start empty; with it, the "
+    "estimate is closer to the steady state. If the two differ by more than their intervals allow, "
+    "the runs are too short."
+)
 _RELATIVE = Axis("relative difference", dimension="share")
 
 
@@ -44,10 +54,7 @@ def controls_table(result: StudyResult) -> Table | None:
         frame[["number", *places, "with", "without", "explained"]].fillna(
             {name: "" for name in places if frame[name].dtype == object}
         ),
-        "Numbers for which a control variate is used; the other tables show them with it. It "
-        "corrects an estimate for the work, deliveries or failures that happened to occur in these "
-        "replications, of which the expectation is known. A large correction means that they were "
-        "far from usual. In parentheses: 95 % interval.",
+        _CAPTION + (_STEADY if result.steady else "") + " In parentheses: 95 % interval.",
         labels={
             **labels,
             "with": "with control variates",

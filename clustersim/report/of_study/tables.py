@@ -83,23 +83,27 @@ def result_parts(result: StudyResult) -> list[str | Table]:
 
 def _of_capacities(result: StudyResult) -> Iterator[Table]:
     """Yield the tables of the capacities and of their gains."""
-    if result.capacities is not None:
+    table = result.capacities
+    if table is not None:
+        plain = table.get("capacity_plain")
+        same = plain is not None and _same(table["capacity"], plain)
+        about = " They are the same with and without control variates." if same else ""
         yield study_table(
             result,
             "Capacity at the objective",
-            result.capacities,
+            table,
             "In parentheses: 95 % interval over replications, or the values between which "
-            "overload begins if a note says so.",
+            f"overload begins if a note says so.{about}",
             "capacities.csv",
         )
     if result.gains is not None and len(result.gains):
         frame = result.gains
-        same = frame["same_jobs"].astype(bool)
-        about = " Compared systems are offered the same jobs." if same.all() else ""
+        same_jobs = bool(frame["same_jobs"].astype(bool).all())
+        about = " Compared systems are offered the same jobs." if same_jobs else ""
         yield study_table(
             result,
             "Gain of capacity, paired by replication",
-            frame.drop(columns="same_jobs") if same.all() else frame,
+            frame.drop(columns="same_jobs") if same_jobs else frame,
             "In parentheses: 95 % interval of the paired difference, or bounds if a note says "
             f"so.{about}",
             "gains.csv",
