@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
-from clustersim.analysis.statistics import mean_interval
+from clustersim.analysis.statistics import FACTOR, mean_interval, positive_interval
 from clustersim.array_types import Bools, Floats
 
 __all__ = [
@@ -43,8 +43,6 @@ __all__ = [
 
 LEAST_REPLICATIONS = 6
 """Smallest number of replications with which a control variate is used."""
-FAR = math.log(1000.0)
-"""An end of an interval that is this far from the value on a logarithmic scale is infinite."""
 LEAST_EXPLAINED = 0.5
 """Smallest share of the variance (adjusted) that control variates must explain to be used."""
 
@@ -71,6 +69,23 @@ class Estimate:
     explained: float = 0.0
     influence: tuple[float, ...] = ()
     freedom: int = 0
+
+    def positive(self) -> Estimate:
+        """Return the estimate with an interval that is symmetric on a logarithmic scale.
+
+        The interval stays as it is if the value is not positive or an end is infinite; see
+        :meth:`Estimates.positive`.
+
+        Examples
+        --------
+        >>> found = Estimate(2.0, 1.0, 3.0).positive()
+        >>> round(found.low, 3), round(found.high, 3)
+        (1.213, 3.297)
+        """
+        if not math.isfinite(self.high - self.low):
+            return self
+        low, high = positive_interval(self.value, self.high - self.value)
+        return replace(self, low=low, high=high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +149,7 @@ class Estimates:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             change = (self.high - self.value) / self.value
             low, high = self.value * np.exp(-change), self.value * np.exp(change)
-        far = ~(change < FAR)
+        far = ~(change < math.log(FACTOR))
         low, high = np.where(far, -np.inf, low), np.where(far, np.inf, high)
         above = self.value > 0
         return replace(

@@ -72,13 +72,21 @@ REFERENCE_FLEET = (
 )
 SHADOW_PRICES = (
     *_LIMIT,
-    Column("scenario", "scenario in which the limit is raised; `all` for every scenario"),
+    Column(
+        "scenario",
+        "scenario in which the limit is raised; `all` for every scenario (the sum of the rows of "
+        "single scenarios, if there are any)",
+    ),
     _ANY_QUARTER,
     Column("unit", "unit of the limit"),
     Column("saves_cny", "decrease of the expected cost per additional unit", "money"),
 )
 REGRET = (
     Column("candidate", "candidate for the first purchases"),
+    Column(
+        "first_purchases",
+        "nodes of each chip that the candidate buys before the scenario is known, as text",
+    ),
     Column("scenario", "scenario that occurs after the first purchases"),
     Column("cost_cny", "cost of the candidate in the scenario", "money"),
     Column("regret_cny", "this cost minus the cost of the best plan for the scenario", "money"),
@@ -107,8 +115,8 @@ ROUNDS = (
     Column("jobs", "number of jobs that were submitted", "count"),
     Column("metric", "name of the metric of the objective"),
     Column("mean", "mean of the metric over replications"),
-    Column("low", "lower end of its 95 % interval"),
-    Column("high", "upper end of its 95 % interval"),
+    Column("low", "lower end of its 95 % interval, at least the least possible value"),
+    Column("high", "upper end of its 95 % interval, at most the largest possible value"),
     Column("outcome", "`kept`, `missed` or `undecided`; empty without jobs"),
 )
 _POSSIBLE = "if a plan exists"

@@ -251,12 +251,13 @@ class RootSearch:
             )
             note = f"kept at every value {last}"
             return self._mirrored(math.inf, self._surely_kept(evaluated), math.inf, note)
-        note = ""
-        if not self._is_settled(crossing):
-            note = f"not converged after {len(evaluated)} values"
-        elif math.isinf(crossing.broken_by):
+        notes = []
+        if math.isinf(crossing.broken_by):
             ends = sorted(abs(end) for end in (crossing.kept, crossing.broken))
-            note = f"{_OVERLOAD} between " + " and ".join(format_number(x, 6) for x in ends)
+            notes.append(f"{_OVERLOAD} between " + " and ".join(format_number(x, 6) for x in ends))
+        if not self._is_settled(crossing):
+            notes.append(f"not converged after {len(evaluated)} values")
+        note = "; ".join(notes)
         if math.isinf(crossing.broken_by):
             value = crossing.kept if self.whole else crossing.at
             return self._mirrored(value, crossing.kept, crossing.broken, note, at=crossing.at)

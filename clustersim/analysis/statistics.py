@@ -13,10 +13,12 @@ from clustersim.array_types import Floats
 from clustersim.errors import InputError
 
 __all__ = [
+    "FACTOR",
     "PairedDifference",
     "batch_means",
     "mean_interval",
     "paired_difference",
+    "positive_interval",
     "quantile_interval",
     "replications_needed",
     "run_quantile_interval",
@@ -248,8 +250,9 @@ def paired_difference(
     The difference has the paired t interval (Law, "Simulation Modeling and Analysis", section
     10.2.1).  The relative difference is a ratio of means.  Its interval is a Student t interval
     from the jackknife, which leaves out one pair at a time (Efron and Tibshirani, "An Introduction
-    to the Bootstrap", chapter 11; Law, section 9.5.3, for regenerative cycles).  A pair of two
-    zeros is excluded from the ratio.
+    to the Bootstrap", chapter 11; Law, section 9.5.3, for regenerative cycles); without negative
+    values, it is that of the logarithm of the ratio.  A pair of two zeros is excluded from the
+    ratio.
 
     Parameters
     ----------
@@ -305,6 +308,39 @@ _SAME_SHARE = 1e-9
 """Relative spread of ratios below which differences are rounding errors."""
 
 
+FACTOR = 1000.0
+"""An interval that spans this factor on either side says nothing; both of its ends are infinite."""
+
+
+def positive_interval(value: float, half: float) -> tuple[float, float]:
+    """Return an interval of a positive number that is symmetric on a logarithmic scale.
+
+    The error of the logarithm is the relative error (delta method).
+
+    Parameters
+    ----------
+    value, half : float
+        The number, and the half width of its symmetric interval.
+
+    Returns
+    -------
+    low, high : float
+        The symmetric interval if the number is not above 0; infinite ends if they would be a factor
+        of :data:`FACTOR` or more away.
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in positive_interval(2.0, 1.0)]
+    [1.213, 3.297]
+    """
+    if not value > 0:
+        return value - half, value + half
+    change = half / value
+    if not change < math.log(FACTOR):
+        return -math.inf, math.inf
+    return value * math.exp(-change), value * math.exp(change)
+
+
 def _relative(ours: Floats, theirs: Floats, level: float) -> tuple[float, float, float, str]:
     """Return the ratio of mean difference to mean baseline, its interval, and a note."""
     pairs = len(ours)
@@ -325,7 +361,11 @@ def _relative(ours: Floats, theirs: Floats, level: float) -> tuple[float, float,
         return (*unknown, f"the ratio is the same in all {count} pairs with a ratio")
     error = math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
     half = float(special.stdtrit(count - 1, 0.5 + level / 2)) * error
-    return ratio, ratio - half, ratio + half, ""
+    if (ours < 0).any() or (theirs < 0).any():
+        return ratio, ratio - half, ratio + half, ""
+    low, high = positive_interval(1.0 + ratio, half)
+    wide = f"the interval of the ratio spans more than a factor of {FACTOR:,.0f}"
+    return ratio, low - 1.0, high - 1.0, "" if math.isfinite(high) else wide
 
 
 def replications_needed(

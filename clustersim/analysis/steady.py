@@ -12,6 +12,9 @@ __all__ = ["is_overloaded", "is_rising", "piles_up"]
 
 OVERLOAD_GROWTH = 0.02
 """A point is overloaded if more than this share of the arriving work piles up."""
+SURE_GROWTH = 0.1
+"""A single run is overloaded if more than this share of the arriving work piles up.  Its spread is
+unknown, and in a short run a few percent pile up by chance."""
 LARGE_RISE = 0.5
 """A rise of the waits by more than this share of the mean is always reported."""
 
@@ -30,7 +33,7 @@ def is_overloaded(runs: pd.DataFrame) -> bool:
     bool
         True if the offered load is 1 or more, which is overload by definition.  It is also True if
         on average more than 2 % of the work piled up, and the growth is above 0 with 95 %
-        confidence (Student t).
+        confidence (Student t).  A single run must pile up 10 %.
 
     Examples
     --------
@@ -60,7 +63,9 @@ def piles_up(backlog_growth: npt.ArrayLike) -> bool:
     if len(growth) == 0:
         return False
     mean, low, _ = mean_interval(growth)
-    return bool(mean > OVERLOAD_GROWTH and (low > 0 or len(growth) < 2))
+    if len(growth) < 2:
+        return bool(mean > SURE_GROWTH)
+    return bool(mean > OVERLOAD_GROWTH and low > 0)
 
 
 def is_rising(wait_rise_s: npt.ArrayLike, mean_wait_s: npt.ArrayLike) -> bool:

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pandas as pd
 
+from clustersim.analysis.metrics import metric_of
 from clustersim.catalogue import hypothetical_note
 from clustersim.procurement import PurchasePlan
+from clustersim.procurement.answer import plan_answer
 from clustersim.procurement.assumption_table import assumption_table
 from clustersim.procurement.regret import Regret
-from clustersim.procurement.shadow_prices import ALL
 from clustersim.procurement.summary_text import amount_text, conclusion, metric_text
 from clustersim.procurement.tables import purchase_table
 from clustersim.procurement.verify import worst_place
+from clustersim.report.page import Answer, wrapped_answer
+from clustersim.report.plan_page import binding_limits
 from clustersim.text_table import table
 from clustersim.units import format_money, format_number, scale_of
 
@@ -40,7 +43,13 @@ def plan_text(plan: PurchasePlan) -> str:
             parts.append(_regret(plan.regret, plan.problem.scenarios))
         if plan.verified is not None and len(plan.verified.rounds):
             parts.append(_rounds(plan.verified.rounds))
-    parts.append(textwrap.fill(conclusion(plan), 100))
+    if plan.schedule is None:
+        parts.append(textwrap.fill(conclusion(plan), 100))
+    else:
+        parts.append(wrapped_answer(Answer(**plan_answer(plan))))
+        remarks = [f"Warning: {text}." for text in plan.warnings]
+        remarks += [f"Note: {text}." for text in plan.notes]
+        parts += ["\n".join(textwrap.fill(line, 100) for line in remarks)] if remarks else []
     chips = [plan.question.catalogue.accelerator(chip.accelerator) for chip in spec.chips.values()]
     note = hypothetical_note(chips)
     return "\n\n".join([*parts, *([textwrap.fill(note, 100)] if note else [])])
@@ -127,17 +136,8 @@ def _reference(plan: PurchasePlan) -> str:
 def _prices(plan: PurchasePlan) -> str:
     prices = plan.shadow_prices
     assert prices is not None, "there is a plan"
-    saves, demand = prices["saves_cny"], prices["constraint"] == "demand"
-    worth = pd.concat([prices[(saves > 0) & ~demand], prices[(saves < 0) & demand]])
-    limits = worth.groupby(["constraint", "of", "quarter"], sort=False, dropna=False)
-    rows = []
-    for (limit, of, quarter), group in limits:
-        whole = group["scenario"] == ALL
-        binds = ", ".join(group["scenario"][~whole]) or ALL
-        for row in (group[whole] if whole.any() else group).to_dict("records"):
-            where = binds if whole.any() else row["scenario"]
-            price = format_number(abs(row["saves_cny"]))
-            rows.append([limit, of, _quarter(quarter), where, row["unit"], price])
+    rows = binding_limits(prices).to_numpy().tolist()
+    rows = [[*row, format_number(abs(price))] for *row, price in rows]
     if not rows:
         return "no limit of supply, budget, power or space is binding"
     shown = table(rows[:MOST_PRICES], ["limit", "of", "quarter", "binding in", "one more", "CNY"])
@@ -159,14 +159,20 @@ def _regret(regret: Regret, scenarios: tuple[str, ...]) -> str:
     def shown(cny: float) -> str:
         return f"{cny / scale:.3f}" if math.isfinite(cny) else "-"
 
-    rows = [
-        [name, *(shown(value) for value in regret.regret[index]), shown(expected)]
-        for index, (name, expected) in enumerate(
-            zip(regret.candidates, regret.expected, strict=True)
-        )
-    ]
+    names: dict[str, list[str]] = {}
+    for name, buys in zip(regret.candidates, regret.buys, strict=True):
+        names.setdefault(buys, []).append(name)
+    rows = []
+    for buys, own in names.items():
+        index = regret.candidates.index(own[0])
+        regrets = [shown(value) for value in regret.regret[index]]
+        rows.append([buys, *regrets, shown(regret.expected[index])])
     headers = ["first purchases", *scenarios, "expected cost"]
-    return f"regret by realised scenario, {unit}\n{table(rows, headers)}"
+    bought = "\n".join(
+        textwrap.fill(f"{buys}: {', '.join(own)}", 100, subsequent_indent="  ")
+        for buys, own in names.items()
+    )
+    return f"regret by realised scenario, {unit}\n{table(rows, headers)}\n{bought}"
 
 
 def _rounds(rounds: pd.DataFrame) -> str:
@@ -184,13 +190,14 @@ def _rounds(rounds: pd.DataFrame) -> str:
         known = math.isfinite(worst["high"]) or not math.isfinite(worst["mean"])
         numbers = [metric_text(metric, worst["mean"])]
         numbers += (
-            [metric_text(metric, value) for value in (max(worst["low"], 0.0), worst["high"])]
+            [metric_text(metric, worst[end]) for end in ("low", "high")]
             if known
             else ["unknown", "unknown"]
         )
         place = [worst["scenario"], f"Q{worst['quarter']:.0f}"]
         rows.append([name, utilisation, *place, *numbers, worst["outcome"]])
-    headers = ["round", "utilisation", "scenario", "quarter", metric, "low", "high", "objective"]
+    name = metric_of(metric).label if metric else ""
+    headers = ["round", "utilisation", "scenario", "quarter", name, "low", "high", "objective"]
     return f"simulated results in the worst scenario and quarter\n{table(rows, headers)}"
 
 

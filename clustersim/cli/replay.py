@@ -66,6 +66,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.outputs import new_folder
+    from clustersim.report.page import wrapped_answer
     from clustersim.report.run_files import RunFiles
     from clustersim.scenario.run_calendar import calendar_text, run_calendar
     from clustersim.simulation.simulate import replay
@@ -103,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
     for line in calendar_text(result.provenance):
         print(textwrap.fill(line, 100))
     print(result_text(result))
+    print(wrapped_answer(files.answer))
     print(f"written to {args.out}")
     for line in wrong_lines(result):
         repeat(line)

@@ -53,12 +53,13 @@ def result_text(result: Result) -> str:
     """Summarise a result: a line for each pool, and why jobs did not finish or never ran."""
     from clustersim.analysis.columns import SUMMARY
     from clustersim.engine.node_events import LAST_S
+    from clustersim.simulation.scopes import without_repeats
     from clustersim.simulation.tables import serves
 
     shown = [each for each in SUMMARY if each.heading and each.name in result.summary]
     rows = [
         tuple(_cell(row[each.name], each) for each in shown)
-        for row in result.summary.to_dict("records")
+        for row in without_repeats(result.summary).to_dict("records")
     ]
     lines = [table(rows, [each.heading for each in shown])]
     if result.outages is not None and result.attempts is not None:

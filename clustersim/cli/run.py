@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.outputs import new_folder
     from clustersim.report.last_page import explained, page_later
+    from clustersim.report.page import wrapped_answer
     from clustersim.report.run_files import RunFiles
     from clustersim.scenario.resolved import fields_named, resolve
     from clustersim.scenario.run import run_scenario
@@ -100,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
     remarks = [*_remarks(args.changes, result), *_chip_notes(resolved)]
     for line in remarks:
         print(textwrap.fill(line, 100, subsequent_indent="  "))
+    print(wrapped_answer(files.answer))
     print(f"written to {args.out}")
     for line in wrong_lines(result):
         repeat(line)

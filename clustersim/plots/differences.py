@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 
 from clustersim.array_types import Floats
 from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import describe, fit_height, panel, panel_width, plot_style
 from clustersim.plots.parts.determined import relative_bounds
-from clustersim.plots.parts.intervals import OPEN_BARS, draw_bars, ends_of_rows, open_room
+from clustersim.plots.parts.intervals import OPEN_BARS, Ends, draw_bars, ends_of_rows, open_room
 from clustersim.plots.parts.multiples import Only, chosen, finish, kept
+from clustersim.plots.parts.numbers import interval_text
 from clustersim.plots.parts.of_study import plot_of_study
 from clustersim.plots.parts.strips import draw_strip
 from clustersim.plots.rows import name_rows, rows_height
@@ -49,6 +51,9 @@ _FIXED = {"system", "baseline", "metric", "pairs", "baseline_mean", "relative_no
     )
 }
 _TINT = "#009E73"
+_WIDE = 4.5
+"""Width in inches from which a panel has room for numbers beside its rows, and for the labels of
+both sides in one line."""
 _ABOVE = 1.6
 """Height above the rows for the labels of the two sides, in rows."""
 _NONE = (0.0, 0.0)
@@ -187,7 +192,8 @@ def plot_differences(
             ax = panel(ax)
             names = [name for name, _ in here]
             each = 72.0 * rows_height(names, panel_width(ax)) / len(names)
-            fit_height(ax, each * (len(names) + _ABOVE))
+            above = _ABOVE / 2 if _is_wide(ax) else _ABOVE
+            fit_height(ax, each * (len(names) + above))
             titles = {"x": _plot_rows(ax, rows, only, value, axis, bounds)}
         else:
             one_row_each(rows, (x, "system", column), "plot_differences")
@@ -259,7 +265,9 @@ def _plot_rows(
             draw_bars(ax, at, ends[[row]], past=_NONE, **look)
         mark = MARKERS[index % len(MARKERS)]
         ax.plot(middle, place, marker=mark, color=colour(index), ls="none")
-    name_rows(ax, [name for name, _ in lines], above=2)
+    name_rows(ax, [name for name, _ in lines], above=1 if _is_wide(ax) else 2)
+    if _is_wide(ax):
+        _write_numbers(ax, lines, shown[value], ends, fits)
     for label, (_, row) in zip(ax.get_yticklabels(), lines, strict=True):
         if row is None:
             label.set_fontweight("bold")
@@ -270,6 +278,25 @@ def _plot_rows(
     if len(edges):
         describe(ax, f"Broad pale bars: {OVER_DRAWS}.")
     return fits.title
+
+
+def _is_wide(ax: Axes) -> bool:
+    return panel_width(ax) >= _WIDE
+
+
+def _write_numbers(
+    ax: Axes,
+    lines: Sequence[tuple[str, int | None]],
+    values: pd.Series,
+    ends: Ends | None,
+    axis: Axis,
+) -> None:
+    """Write each difference and its interval to the right of its row."""
+    look: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "ha": "left"}
+    for place, (_, row) in enumerate(lines):
+        if row is not None and np.isfinite(middle := float(values.iloc[row])):
+            ax.text(1.02, place, interval_text(axis, ends, row, middle), parse_math=False, **look)
+    ax.text(1.02, -0.95, "difference (interval)", **{**look, "color": "#444444"})
 
 
 def _why(row: pd.Series) -> str:
@@ -334,7 +361,7 @@ def _name_sides(ax: Axes, of: Axis, *, across: bool) -> None:
     words: dict[str, Any] = {"parse_math": False, "zorder": 4}
     if across:
         words.update(transform=ax.get_yaxis_transform(), va="center")
-        ax.text(0.0, -1.65, f"← {less}", **words)
+        ax.text(0.005, -0.95 if _is_wide(ax) else -1.65, f"← {less}", **words)
         ax.text(1.0, -0.95, f"{more} →", ha="right", **words)
         foot = ax.get_ylim()[0]
         if of.better:
@@ -342,9 +369,8 @@ def _name_sides(ax: Axes, of: Axis, *, across: bool) -> None:
         ax.xaxis.grid(False)
         ax.vlines(ax.get_xticks(), -0.5, foot, color="#dddddd", lw=0.6, zorder=0.3)
     else:
-        words.update(
-            transform=ax.transAxes, bbox={"fc": "white", "ec": "none", "alpha": 0.7, "pad": 0.5}
-        )
+        clear = [withStroke(linewidth=2.5, foreground="white")]
+        words.update(transform=ax.transAxes, path_effects=clear)
         ax.text(0.015, 0.97, f"↑ {more}", va="top", **words)
         ax.text(0.015, 0.03, f"↓ {less}", va="bottom", **words)
         if of.better:

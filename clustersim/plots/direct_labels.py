@@ -30,6 +30,8 @@ _GLYPHS = {
     "X": "✖",
     "*": "★",
 }
+_TOP = 0.9
+"""Height of the labels at the top, as a share of the axes."""
 _SIDES = ((1, 0), (1, 1), (1, -1), (-1, 0), (-1, 1), (-1, -1), (0, 1), (0, -1))
 """Sides of a point to try: 1 is right or up, -1 is left or down."""
 _ACROSS: dict[int, Literal["left", "center", "right"]] = {1: "left", 0: "center", -1: "right"}
@@ -51,6 +53,8 @@ class EndLabel:
         Marker of the line, repeated before the label; "" for none.
     shift : float
         Horizontal distance of the line's end from `x`, in points.
+    above : bool
+        Whether the line has no finite value after this point, so that the label is at the top.
     """
 
     text: str
@@ -59,6 +63,7 @@ class EndLabel:
     ink: str
     marker: str = ""
     shift: float = 0.0
+    above: bool = False
 
 
 def spread_out(wanted: npt.ArrayLike, sizes: npt.ArrayLike, low: float, high: float) -> Floats:
@@ -104,8 +109,10 @@ def spread_out(wanted: npt.ArrayLike, sizes: npt.ArrayLike, low: float, high: fl
 def label_ends(ax: Axes, labels: Sequence[EndLabel]) -> None:
     """Write labels to the right of the axes at the heights where their lines end.
 
-    If a label is away from the end of its line, a thin dotted line connects the two. The labels are
-    placed anew whenever the figure is drawn, so that they follow the layout.
+    If a label had to move away from the end of its line, a thin grey line beside the axes connects
+    the two.  A line that ends inside the axes has none, because it would look like data; colour and
+    marker identify it.  The labels are placed anew whenever the figure is drawn, so that they
+    follow the layout.
 
     Parameters
     ----------
@@ -116,7 +123,7 @@ def label_ends(ax: Axes, labels: Sequence[EndLabel]) -> None:
         return
     size = type_size(ax) - 0.5
     leaders = LineCollection([], transform=IdentityTransform(), zorder=1.5)
-    leaders.set(linewidths=0.7, linestyles=":", clip_on=False)
+    leaders.set(linewidths=0.6, color="#999999", clip_on=False)
     leaders.set_in_layout(False)
     placer = _EndPlacer(ax, labels, leaders)
     ax.add_artist(placer)
@@ -158,25 +165,27 @@ class _EndPlacer(BeforeDrawing):
 
     def arrange(self, renderer: RendererBase) -> None:
         box, point = self.of.bbox, self.of.figure.dpi / 72.0
-        ends, beyond = [], 0
+        ends, top = [], self._at_top()
         for label in self.labels:
             known = np.isfinite([label.x, label.y])
             x, y = self.of.transData.transform(np.where(known, (label.x, label.y), 1.0))
-            if not known[1]:
-                y = box.y0 + 0.96 * box.height - 6.0 * point * beyond
-                beyond += 1
+            if label in top:
+                y = box.y0 + _TOP * box.height - 6.0 * point * top.index(label)
             ends.append((min(x + label.shift * point, box.x1), float(np.clip(y, box.y0, box.y1))))
         heights = [text.get_window_extent(renderer).height + 1.5 * point for text in self.texts]
         places = spread_out([y for _, y in ends], heights, box.y0 - 2 * point, box.y1 + 4 * point)
-        lines, inks = [], []
+        lines = []
         for (x, y), place, text, label in zip(ends, places, self.texts, self.labels, strict=True):
             text.set_y((place - box.y0) / box.height)
-            apart = box.x1 - x > 12 * point or abs(place - y) > 6 * point
-            if apart and np.isfinite(label.x):
+            beside = box.x1 - x < 12 * point and label not in top
+            if beside and abs(place - y) > 6 * point and np.isfinite(label.x):
                 lines.append([(x + 3 * point, y), (box.x1 + 4 * point, place)])
-                inks.append(label.ink)
         self.leaders.set_segments(lines)
-        self.leaders.set_color(inks)
+
+    def _at_top(self) -> list[EndLabel]:
+        """Return the labels at the top, in the order of their lines from above."""
+        top = [label for label in self.labels if label.above or not np.isfinite(label.y)]
+        return sorted(top, key=lambda label: (label.x, -label.y) if label.above else (np.inf, 0.0))
 
 
 def label_points(

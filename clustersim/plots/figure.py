@@ -70,6 +70,17 @@ class StudyFigure(Figure):
     _title: str
     _mark: str
     _sentences: list[str]
+    _drawn: tuple[float, float] = (0.0, 1.0)
+    _above_text: Text | None = None
+    _below_text: Text | None = None
+
+    @property
+    def drawn(self) -> tuple[float, float]:
+        """The part without title and caption: its top and bottom as shares of the height.
+
+        They are measured from the top, and known once the figure is drawn.
+        """
+        return self._drawn
 
     @property
     def caption(self) -> str:
@@ -99,13 +110,13 @@ class StudyFigure(Figure):
         if heading := "\n".join(filter(None, [self._title, self._mark])):
             text = wrap(heading, room, _LARGE + 1.0, bold=True)
             look: dict[str, Any] = {"x": 0.05 / width, "ha": "left", "color": _INK}
-            self.suptitle(text, fontsize=_LARGE + 1.0, fontweight="bold", **look)
+            self._above_text = self.suptitle(text, fontsize=_LARGE + 1.0, fontweight="bold", **look)
             lines += (text.count("\n") + 1) * (_LARGE + 1.0)
         if self._sentences:
             size = 7.0 if width < _NARROW else 7.5
             text = wrap(self.caption, room, size)
             look = {"x": 0.05 / width, "ha": "left", "color": _GREY, "parse_math": False}
-            self.supxlabel(text, fontsize=size, linespacing=1.15, **look)
+            self._below_text = self.supxlabel(text, fontsize=size, linespacing=1.15, **look)
             lines += (text.count("\n") + 1) * size
         self._above = _LINE * lines / 72.0
         self.set_size_inches(width, self._rows * self._each + self._above)
@@ -137,6 +148,32 @@ class StudyFigure(Figure):
                 if isinstance(artist, _Labels):
                     artist.fit(renderer)
         super().draw(renderer)
+        self._drawn = self._without_texts(renderer)
+
+    def _without_texts(self, renderer: RendererBase) -> tuple[float, float]:
+        """Return the top and the bottom of the part between title and caption."""
+        height, gap = float(self.bbox.height), 3.0 * self.dpi / 72.0
+        top, bottom = 0.0, height
+        above = self._above_text if self._title else None
+        if above is None and not self._mark and len(self.panels) == 1:
+            above = self.panels[0]._left_title  # type: ignore[attr-defined]
+        legends = [*self.legends, *filter(None, (ax.get_legend() for ax in self.axes))]
+        box = None if above is None else above.get_window_extent(renderer)
+        if box and any(each.get_window_extent(renderer).y1 > box.y1 for each in legends):
+            above = None
+        if box is not None and above is not None and above.get_text():
+            lines = above.get_text().count("\n") + 1
+            mark = wrap(self._mark, *self._heading_room, bold=True).count("\n") + 1
+            kept = mark if above is self._above_text and self._mark else 0
+            top = height - box.y0 - kept * box.height / lines + (0.0 if kept else gap)
+        if self._below_text is not None:
+            bottom = height - self._below_text.get_window_extent(renderer).y1 - gap
+        return max(0.0, top - gap) / height, min(height, bottom) / height
+
+    @property
+    def _heading_room(self) -> tuple[float, float]:
+        """Width of the heading and its type size, in points."""
+        return 72.0 * (float(self.get_size_inches()[0]) - 0.2), _LARGE + 1.0
 
 
 def study_figure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from matplotlib.axes import Axes
 
 from clustersim.errors import InputError
 from clustersim.plots.axis import Axis
-from clustersim.plots.figure import describe, panel, plot_style
-from clustersim.plots.parts.multiples import Only, chosen, finish, kept
+from clustersim.plots.figure import describe, panel, plot_style, type_size
+from clustersim.plots.parts.multiples import Only, finish, kept
 from clustersim.plots.parts.of_study import plot_of_study
 from clustersim.plots.series import (
     Places,
@@ -32,6 +33,12 @@ from clustersim.studies.study_result import StudyResult
 
 __all__ = ["LEFT_OUT", "period_rows", "plot_periods"]
 
+_FEW = 0.5
+"""A value is not joined by a line if a larger share of the runs has none."""
+_HOLLOW = (
+    "Hollow: some runs have no value and are left out; with them, the value could be much larger. "
+    "A value of fewer than half of the runs is not joined to the others."
+)
 LEFT_OUT = "_left_out"
 """End of the column with the share of the runs of a point that have no value."""
 OVERLOAD = "overload_in"
@@ -144,14 +151,13 @@ def plot_periods(
         places, x_title = place_x(ax, table, "period", axis_for("period", axes), joined=True)
         y_axis = set_axis(ax, "y", axis, table[metric], edges=edges_of(table, metric))
         if only and column is None:
-            _draw_context(ax, series, places, metric)
+            _draw_context(ax, [_without_few(one, metric) for one in series], places, metric)
         series = [one for one in kept(series, only) if len(one.rows)]
-        draw_series(ax, series, places, metric)
+        draw_series(ax, [_without_few(one, metric) for one in series], places, metric)
         _mark_left_out(ax, series, places, metric)
+        _mark_gaps(ax, series, places, metric)
         for line in range(len(names) - 1):
             ax.axvline(line + 0.5, color="#dddddd", lw=0.6, zorder=0.4)
-        if chosen(table, only)[metric].isna().any():
-            describe(ax, "Gaps: no value in the period, or not known at the end of the run.")
         _name_overload(ax, points, by, only)
         labels = ends_of(series, places, metric) if only is None or column else []
         title = f"{axis.label} by {axis_for(by or 'period', axes).label}"
@@ -159,9 +165,37 @@ def plot_periods(
     return ax
 
 
+def _without_few(one: Series, metric: str) -> Series:
+    """Return a line without the values that rest on fewer than half of the runs.
+
+    A line and a band would join them to values of all runs, from which they differ for lack of the
+    runs without a value.
+    """
+    left = f"{metric}{LEFT_OUT}"
+    if left not in one.rows:
+        return one
+    few = one.rows[left].to_numpy(dtype=np.float64) > _FEW
+    return replace(one, rows=one.rows.assign(**{metric: one.rows[metric].mask(few)}))
+
+
+def _mark_gaps(ax: Axes, series: Sequence[Series], places: Places, metric: str) -> None:
+    """Write into the periods in which no line has a value that they have none."""
+    known: set[float] = set()
+    for one in series:
+        there = np.isfinite(one.rows[metric].to_numpy(dtype=np.float64))
+        known |= set(places.of(one.rows)[there].tolist())
+    gaps = [place for place in range(len(places.categories)) if place not in known]
+    if not gaps:
+        return
+    describe(ax, "No value: no run has a value for the period, or it is not known at the end.")
+    words: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "color": "#666666"}
+    for place in gaps:
+        ax.text(place, 0.5, "no value", rotation=90, ha="center", va="center",
+                fontsize=type_size(ax) - 0.5, **words)  # fmt: skip
+
+
 def _mark_left_out(ax: Axes, series: Sequence[Series], places: Places, metric: str) -> None:
-    """Draw points hollow whose mean leaves out runs without a value, and name them."""
-    named = []
+    """Draw points hollow whose mean leaves out runs without a value."""
     for one in series:
         if f"{metric}{LEFT_OUT}" not in one.rows:
             continue
@@ -169,14 +203,7 @@ def _mark_left_out(ax: Axes, series: Sequence[Series], places: Places, metric: s
         which = (left > 0) & np.isfinite(one.rows[metric].to_numpy(dtype=np.float64))
         if which.any():
             hollow(ax, one, len(series), places, metric, which)
-            where = ", ".join(map(str, one.rows["period"][which]))
-            named.append(f"{one.name}, {where}" if one.name else where)
-    if named:
-        describe(
-            ax,
-            f"Hollow ({'; '.join(named)}): some runs have no value and are left out; with them, "
-            "the value could be much larger.",
-        )
+            describe(ax, _HOLLOW)
 
 
 def _name_overload(ax: Axes, points: pd.DataFrame, by: str | None, only: Only | None) -> None:

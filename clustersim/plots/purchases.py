@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from matplotlib.transforms import ScaledTranslation
 
 from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
@@ -28,10 +29,19 @@ from clustersim.plots.rows import name_rows
 from clustersim.plots.style import colour
 from clustersim.plots.ticks import set_axis
 
-__all__ = ["draw_costs", "draw_purchases", "draw_regret", "has_regret", "plot_purchases"]
+__all__ = [
+    "draw_costs",
+    "draw_purchases",
+    "draw_regret",
+    "has_regret",
+    "merged_candidates",
+    "plot_purchases",
+]
 
 _HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "oooo", "----")
 _THOUSAND = 1000
+_LEGEND_COLUMNS = 3
+"""A legend with more columns would reach beyond the edge of a narrow window."""
 _NO_REGRET_CNY = 1.0
 """Smaller regret is within the tolerance of the solver."""
 _BEFORE = "Left of the dashed line: decided before the scenario is known."
@@ -64,8 +74,7 @@ def draw_purchases(purchases: pd.DataFrame, *, title: str = "", mark: str = "") 
         plot_purchases(purchases, scenario=scenario, most=most, legend=False, ax=ax)
     if handles := _handles(purchases):
         with plot_style(DOUBLE):
-            look: dict[str, Any] = {"loc": "outside right upper", "fontsize": type_size(DOUBLE)}
-            figure.legend(handles=handles, **look)
+            _legend_above(figure.panels[0], handles)
     figure.describe("Numbers: all chips bought in the quarter.")
     figure.mark_below()
     return figure
@@ -166,6 +175,17 @@ def _of_scenario(purchases: pd.DataFrame | HasPurchases, scenario: str | None) -
     return table[table["scenario"] == scenario]
 
 
+def _legend_above(ax: Axes, handles: Sequence[Any]) -> None:
+    """Write a legend above the title of a panel, at its left, where narrow windows show it."""
+    size = type_size(ax)
+    texts = ax.get_title(loc="left"), ax.get_ylabel()
+    lines = sum(text.count("\n") + 1 for text in texts if text)
+    up = ScaledTranslation(0.0, (4.0 + 1.4 * size * lines) / 72.0, ax.figure.dpi_scale_trans)
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0)}
+    place |= {"bbox_transform": ax.transAxes + up, "borderaxespad": 0.0, "fontsize": size}
+    ax.legend(handles=handles, ncols=min(_LEGEND_COLUMNS, len(handles)), **place)
+
+
 def _handles(purchases: pd.DataFrame) -> list[Patch]:
     """Return an entry of the legend for each type that is bought."""
     return [
@@ -205,11 +225,13 @@ def draw_costs(costs: pd.DataFrame, *, title: str = "", mark: str = "") -> Study
                     **look)  # fmt: skip
             left += width
         name_rows(ax, [str(name) for name in costs["scenario"]])
-        dress(ax, "cost charged to the plan, by scenario", x=fits.title)
+        heading = "cost charged to the plan, by scenario"
+        dress(ax, heading if title else "", x=fits.title)
         if kinds:
-            size = type_size(DOUBLE)
-            figure.legend(loc="outside lower center", ncols=min(5, len(kinds)), fontsize=size)
-    figure.mark_below()
+            _legend_above(ax, ax.get_legend_handles_labels()[0])
+    figure.entitle(f"{heading[:1].upper()}{heading[1:]}")
+    if "unmet_cny" in kinds:
+        figure.describe("Unmet: penalty for demand that the plan does not meet.")
     return figure
 
 
@@ -222,6 +244,33 @@ def has_regret(regret: pd.DataFrame) -> bool:
     return bool((~(np.abs(amounts) <= _NO_REGRET_CNY)).any())
 
 
+def merged_candidates(regret: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of regret with one candidate per decision.
+
+    Candidates that buy the same first are one decision; its ``candidate`` has all their names,
+    separated by commas. A table of an earlier version, without ``first_purchases``, is unchanged.
+
+    Parameters
+    ----------
+    regret : DataFrame
+        From :func:`clustersim.procurement.tables.regret_table`.
+
+    Examples
+    --------
+    >>> regret = pd.DataFrame({"candidate": ["this plan", "for a"], "first_purchases": "h200 8"})
+    >>> merged_candidates(regret).to_numpy().tolist()
+    [['this plan, for a', 'h200 8']]
+    """
+    if "first_purchases" not in regret:
+        return regret
+    names = regret.groupby("first_purchases", sort=False)["candidate"].agg(
+        lambda own: ", ".join(dict.fromkeys(own))
+    )
+    first = regret.groupby("first_purchases", sort=False)["candidate"].transform("first")
+    kept = regret[regret["candidate"] == first]
+    return kept.assign(candidate=kept["first_purchases"].map(names)).reset_index(drop=True)
+
+
 def draw_regret(regret: pd.DataFrame, *, title: str = "", mark: str = "") -> StudyFigure:
     """Draw how much more each plan costs than the best plan, in each scenario.
 
@@ -232,7 +281,11 @@ def draw_regret(regret: pd.DataFrame, *, title: str = "", mark: str = "") -> Stu
     title, mark : str
         Texts above the panels; the mark says what limits the numbers.
     """
-    table = regret.assign(regret_cny=regret["regret_cny"].replace(math.inf, math.nan))
+    table = merged_candidates(regret)
+    table = table.assign(regret_cny=table["regret_cny"].replace(math.inf, math.nan))
+    if "first_purchases" in table:
+        own = table["candidate"].str.startswith("this plan").map({True: " (this plan)", False: ""})
+        table["candidate"] = table["first_purchases"] + own
     candidates = list(dict.fromkeys(table["candidate"]))
     figure = study_figure(
         title=title, mark=mark, width=DOUBLE, panel_height=1.3 + 0.36 * len(candidates)

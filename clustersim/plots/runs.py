@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 
 from clustersim.analysis.size_waits import ALL_SIZES, recorded_waits, waits_by_size
 from clustersim.array_types import Floats
@@ -46,12 +47,15 @@ bins as the second.  The third is the number of bins of the utilisation."""
 _MOST_POOLS = 5
 _QUANTILES = (("median", "o"), ("p90", "s"), ("p95", "^"))
 """Names and markers of the quantiles that are drawn."""
+_QUANTILES_APART = 0.2
+"""Distance between the quantiles of a size, as a share of that between sizes; equal quantiles do
+not hide each other."""
 
 
 def draw_run(
     queue: pd.DataFrame, utilisation: pd.DataFrame, *, since: str = "time 0"
 ) -> StudyFigure:
-    """Draw the number of waiting jobs above the utilisation, over the same time.
+    """Draw the utilisation, and below it the number of waiting jobs if any job waits.
 
     Parameters
     ----------
@@ -62,9 +66,13 @@ def draw_run(
     since : str
         Date at time 0, for the label of the axis.
     """
-    figure = study_figure(2, width=DOUBLE, columns=1, panel_height=1.9)
-    plot_queue(queue, ax=figure.panels[0], since=since)
-    plot_utilisation(utilisation, ax=figure.panels[1], since=since)
+    waits = bool((queue["jobs"] > 0).any())
+    figure = study_figure(2 if waits else 1, width=DOUBLE, columns=1, panel_height=1.9)
+    plot_utilisation(utilisation, ax=figure.panels[0], since=since)
+    if waits:
+        plot_queue(queue, ax=figure.panels[1], since=since)
+    else:
+        figure.describe("No job waits, so the queue is not drawn.")
     return figure
 
 
@@ -259,19 +267,14 @@ def plot_size_waits(
         for k, (kind, names) in enumerate(zip(kinds, columns, strict=True)):
             at = np.arange(len(rows)) + 0.3 * (k - (len(kinds) - 1) / 2)
             ink = colour((1, 0)[k]) if len(kinds) > 1 else colour(0)
-            ax.vlines(
-                at,
-                rows[names[0]],
-                rows[names[-1]],
-                color=ink,
-                lw=2.2,
-                alpha=0.4,
-                zorder=1,
-                label=kind,
-            )
-            for name, (_, marker) in zip(names, _QUANTILES, strict=True):
-                look: dict[str, Any] = {"marker": marker, "ls": "none", "clip_on": False}
-                ax.plot(at, rows[name], color=ink, zorder=3, **look)
+            values = rows[names].to_numpy(dtype=np.float64)
+            apart = _QUANTILES_APART / len(kinds) * np.array([-1.0, 0.0, 1.0])
+            lines = [np.column_stack((x + apart, y)) for x, y in zip(at, values, strict=True)]
+            look: dict[str, Any] = {"color": ink, "lw": 1.6, "alpha": 0.4, "zorder": 1}
+            ax.add_collection(LineCollection(lines, label=kind, **look), autolim=False)
+            for beside, y, (_, marker) in zip(apart, values.T, _QUANTILES, strict=True):
+                look = {"marker": marker, "ls": "none", "clip_on": False, "zorder": 3}
+                ax.plot(at + beside, y, color=ink, **look)
         ax.set_xlim(-0.5, len(rows) - 0.5)
         slot = 72.0 * (panel_width(ax) - 1.1) / max(1, len(rows))
         name_categories(ax, [str(size) for size in rows["size"]], slot)
@@ -279,7 +282,11 @@ def plot_size_waits(
         if kinds[0]:
             look = {"loc": "best", "handletextpad": 0.3, "fontsize": type_size(ax)}
             ax.legend(**look)
-        describe(ax, "Circle: median. Square: 90th percentile. Triangle: 95th percentile.")
+        describe(
+            ax,
+            "From left to right: median (circle), 90th percentile (square), 95th percentile "
+            "(triangle).",
+        )
         title = " and ".join([*kinds]) + " waits by job size" if kinds[0] else "waits by job size"
         dress(ax, title, x="accelerators of the job", y=fits.title)
     return ax

@@ -30,6 +30,7 @@ from clustersim.plots.style import LINE_STYLES, MARKERS, colour
 from clustersim.plots.ticks import finite, set_axis
 
 __all__ = [
+    "FEW",
     "OVER_DRAWS",
     "REPLICATIONS",
     "Places",
@@ -53,6 +54,8 @@ IntArray = npt.NDArray[np.intp]
 
 REPLICATIONS = "95 % interval over replications"
 OVER_DRAWS = "5th to 95th percentile over draws of the calibration"
+FEW = 2
+"""At most this many numbers along x are shown as categories; a line would suggest more values."""
 _HATCHES = ("////", "\\\\\\\\", "xxxx", "||||")
 _DODGE = 7.0
 """Distance between the marks of two series at the same category, in points."""
@@ -89,7 +92,7 @@ class Places:
     ----------
     column : str
     categories : tuple of str
-        Empty for a column of numbers; the numbers are then the positions.
+        Names, or few numbers.  Empty for more numbers, which are then the positions.
     slot : float
         Distance between categories, in points.
     joined : bool
@@ -166,16 +169,25 @@ def one_row_each(table: pd.DataFrame, columns: Sequence[str | None], source: str
 def place_x(
     ax: Axes, table: pd.DataFrame, x: str, axis: Axis, *, joined: bool = False
 ) -> tuple[Places, str]:
-    """Set up the x axis for a column of numbers or names; return the positions and the label."""
-    if not is_text(table[x]):
+    """Set up the x axis for a column of numbers or names; return the positions and the label.
+
+    One or two numbers become categories, like names.
+    """
+    values, title = list(dict.fromkeys(table[x])), axis.title
+    if is_text(table[x]):
+        values = names = list(dict.fromkeys(map(str, values)))
+    elif len(values) > FEW or not np.isfinite(values).all():
         fits = set_axis(ax, "x", axis, table[x], room=(0.04, 0.04), from_zero=False)
         return Places(x), fits.title
-    categories = tuple(dict.fromkeys(map(str, table[x])))
-    ax.set_xlim(-0.5, len(categories) - 0.5)
-    slot = 72.0 * (panel_width(ax) - 1.1) / len(categories)
-    name_categories(ax, categories, slot)
+    else:
+        values.sort()
+        axis = axis.fitted(values)
+        names, title = [axis.text(float(value), 6) for value in values], axis.label
+    ax.set_xlim(-0.5, len(values) - 0.5)
+    slot = 72.0 * (panel_width(ax) - 1.1) / len(values)
+    name_categories(ax, names, slot)
     ax.grid(axis="x", visible=False)
-    return Places(x, categories, slot, joined), axis.title
+    return Places(x, tuple(map(str, values)), slot, joined), title
 
 
 def draw_series(
@@ -371,9 +383,10 @@ def ends_of(series: Sequence[Series], places: Places, value: str) -> list[EndLab
         if not len(x):
             continue
         stays = np.isfinite(y)
+        above = not places.apart and bool(np.isposinf(y[int(np.argmax(x))]))
         last = int(np.argmax(np.where(stays, x, -np.inf) if stays.any() else x))
         if one.name:
             end = float(x[last]), float(y[last])
             shift = _shift(one, len(series), places)
-            labels.append(EndLabel(one.name, *end, one.ink, one.marker, shift))
+            labels.append(EndLabel(one.name, *end, one.ink, one.marker, shift, above))
     return labels

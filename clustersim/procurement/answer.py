@@ -8,17 +8,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clustersim.procurement.shadow_prices import ALL
-from clustersim.procurement.summary_text import (
-    NO_REGRET,
-    conclusion,
-    costs_text,
+from clustersim.procurement.purchases_text import (
+    chip_lines,
+    demand_met,
+    first_price,
+    first_quarters,
     listed,
     purchases_text,
+    same_scenarios,
+    worst_demand,
+)
+from clustersim.procurement.shadow_prices import ALL
+from clustersim.procurement.summary_text import (
+    LEAST_GAP,
+    conclusion,
+    costs_text,
+    gap_text,
+    objective_name,
+    range_text,
+    regretted,
     service_text,
 )
 from clustersim.procurement.verify import KEPT, MISSED, UNDECIDED
-from clustersim.units import format_money, format_number, scale_of
+from clustersim.units import counted, format_money, format_number, scale_of
 
 if TYPE_CHECKING:
     from clustersim.procurement.result import PurchasePlan
@@ -51,7 +63,7 @@ def plan_answer(plan: PurchasePlan) -> dict[str, Any]:
             "next_steps": ["Change one of the limits below, or reduce the demand, and plan again."],
         }
     label, value, interval = _price(schedule)
-    sentence = _sentence(plan, value)
+    sentence = _sentence(plan, schedule)
     if _is_quick(plan):
         sentence = f"Quick version (--quick): {sentence[:1].lower()}{sentence[1:]}"
     return {
@@ -68,43 +80,34 @@ def _is_quick(plan: PurchasePlan) -> bool:
     return any("--quick" in note for note in plan.notes)
 
 
-def _sentence(plan: PurchasePlan, price: str) -> str:
-    bought = purchases_text(plan).rstrip(".")
-    text = f"{bought}, for {price}" if _first_price(plan.schedule) else bought
-    if _later(plan):
-        text += "; what to buy later depends on the scenario"
+def _sentence(plan: PurchasePlan, schedule: Schedule) -> str:
+    """Return what to buy first and its price, the demand met at the end, and the service."""
+    parts = [purchases_text(plan).rstrip(".")]
+    if unmet := worst_demand(schedule):
+        parts.append(unmet)
     verified = plan.verified
     if verified is None or plan.question.spec.verify is None or not verified.complete:
-        return f"{text}."
+        return f"{'; '.join(parts)}."
     if not verified.fresh["jobs"].any():
-        return f"{text}."
+        return f"{'; '.join(parts)}."
+    name = f"the simulated {objective_name(plan)}"
     service = {
-        KEPT: "the simulated service meets the objective",
-        MISSED: "the simulated service misses the objective",
-        UNDECIDED: "it is undecided whether the simulated service meets the objective",
+        KEPT: f"{name} meets the objective",
+        MISSED: f"{name} misses the objective",
+        UNDECIDED: f"it is undecided whether {name} meets the objective",
     }[verified.outcome]
-    return f"{text}; {service}."
-
-
-def _first_quarters(schedule: Schedule) -> int:
-    """Return the number of quarters whose purchases are the same in every scenario."""
-    problem = schedule.problem
-    return problem.first if len(problem.scenarios) > 1 else problem.quarters
-
-
-def _first_price(schedule: Schedule | None) -> float:
-    """Return the price of the purchases before the scenario is known (CNY)."""
-    assert schedule is not None, "there is a plan"
-    return float(schedule.spending[0, : _first_quarters(schedule)].sum())
+    total, simulated = len(plan.problem.scenarios), verified.fresh["scenario"].nunique()
+    of = f" ({simulated} of {total} scenarios simulated)" if simulated < total else ""
+    return f"{'; '.join([*parts, service])}{of}."
 
 
 def _price(schedule: Schedule) -> tuple[str, str, str]:
     """Return label, value and interval of the price of the first purchases, in one unit."""
-    first, totals = _first_price(schedule), schedule.spending.sum(axis=1)
+    first, totals = first_price(schedule), schedule.spending.sum(axis=1)
     low, high = float(totals.min()), float(totals.max())
     scale, unit = scale_of("money", [first or high or 1.0])
     value = f"{format_number(first / scale)} {unit}"
-    if _first_quarters(schedule) == schedule.problem.quarters:
+    if first_quarters(schedule.problem) == schedule.problem.quarters:
         return "price of the purchases", value, "exact: prices are assumptions of the plan"
     ends = f"{format_number(low / scale)} to {format_number(high / scale)} {unit}"
     if low == high:
@@ -112,27 +115,6 @@ def _price(schedule: Schedule) -> tuple[str, str, str]:
     else:
         ends = f"{ends}, depending on the scenario"
     return "price of the first purchases", value, f"with all later purchases {ends}"
-
-
-def _later(plan: PurchasePlan) -> list[str]:
-    """Return what is bought after the first purchases, each with its scenarios."""
-    schedule, problem = plan.schedule, plan.problem
-    assert schedule is not None, "there is a plan"
-    first = _first_quarters(schedule)
-    if first == problem.quarters:
-        return []
-    found: dict[str, list[str]] = {}
-    for scenario, bought in zip(problem.scenarios, schedule.bought, strict=True):
-        nodes = bought[first:].sum(axis=0)
-        parts = [
-            f"{count:,} nodes of {name}"
-            for name, count in zip(problem.chips, nodes, strict=True)
-            if count
-        ]
-        found.setdefault(listed(parts) if parts else "nothing", []).append(repr(str(scenario)))
-    if set(found) == {"nothing"}:
-        return []
-    return [f"{what} if {' or '.join(names)} occurs" for what, names in found.items()]
 
 
 def _cost_sentence(plan: PurchasePlan, schedule: Schedule) -> str:
@@ -152,54 +134,58 @@ def _cost_sentence(plan: PurchasePlan, schedule: Schedule) -> str:
     ]
     spread = ""
     if len(costs) > 1 and costs.min() < costs.max():
-        low, high = (format_money(float(end)) for end in (costs.min(), costs.max()))
-        spread = f", {low} to {high} by scenario"
+        spread = f", {range_text(costs)} by scenario"
     made = f" It consists of {listed(contents)}." if contents else ""
+    gap = "" if schedule.gap < LEAST_GAP else f"; this is {gap_text(schedule)}"
     return (
-        f"Expected cost: the plan is charged {format_money(expected)}{spread}; this is at most "
-        f"{100 * schedule.gap:.2g} % above the optimum.{made}"
+        f"Expected cost (not the price of the purchases): the plan is charged "
+        f"{format_money(expected)} within {counted(schedule.problem.quarters, 'quarter')}{spread}"
+        f"{gap}.{made}"
     )
 
 
 def _hinges(plan: PurchasePlan, schedule: Schedule) -> Iterator[str]:
     """Yield what the plan contains and depends on, the most important first."""
-    if later := _later(plan):
-        yield f"Later purchases: {'; '.join(later)}."
+    yield from (f"Purchases of {line}" for line in chip_lines(plan))
+    for names in same_scenarios(schedule):
+        if len(names) > 1:
+            yield (
+                f"Scenarios {listed([repr(name) for name in names])} have the same purchases and "
+                "the same cost."
+            )
+    yield demand_met(schedule)
     yield _cost_sentence(plan, schedule)
+    yield f"Price: {costs_text(plan).partition('. ')[2].replace('The price', 'the price', 1)}"
     if service := service_text(plan):
         yield f"Service: {service[:1].lower()}{service[1:]}"
     if plan.shadow_prices is not None and (limits := _limits(plan.shadow_prices)):
         yield f"Limits: {listed(limits)}."
     if plan.regret is not None and len(plan.problem.scenarios) > 1:
-        own = plan.regret.regret[0]
-        worst = int(np.argmax(own))
-        if own[worst] > NO_REGRET * plan.regret.expected_of_plan:
+        if names := regretted(plan):
+            largest = format_money(float(plan.regret.regret[0].max()))
             yield (
-                f"Scenarios: the largest regret is {format_money(float(own[worst]))}, in scenario "
-                f"{plan.problem.scenarios[worst]!r}; to know the scenario in advance would be "
-                f"worth {format_money(plan.regret.value_of_perfect_information)}."
+                f"Scenarios: the largest regret is {largest}, in "
+                f"{listed([repr(name) for name in names])}; to know the scenario in advance would "
+                f"be worth {format_money(plan.regret.value_of_perfect_information)}."
             )
         else:
             yield "Scenarios: the first purchases are the same whichever scenario occurs."
-    yield f"Price: {costs_text(plan).partition('. ')[2].replace('The price', 'the price', 1)}"
 
 
 def _limits(prices: pd.DataFrame) -> list[str]:
-    """Return the binding limits with the largest saving per additional unit, by kind of limit."""
+    """Return the binding limits with the largest saving per additional unit, by kind and chip."""
     rows = prices[(prices["scenario"] == ALL) & (prices["saves_cny"] > 0)]
-    rows = rows[rows["constraint"] != "demand"].sort_values("saves_cny", ascending=False)
-    first = rows.drop_duplicates("constraint").head(_MOST_LIMITS)
-    return [
-        f"{_where(row)} is binding (one more {row['unit']} saves {format_money(row['saves_cny'])})"
-        for row in first.to_dict("records")
-    ]
-
-
-def _where(row: dict[Any, Any]) -> str:
-    name = _NAMES.get(str(row["constraint"]), str(row["constraint"]))
-    of = f" of {row['of']}" if row["of"] else ""
-    when = "" if pd.isna(row["quarter"]) else f" in Q{int(row['quarter'])}"
-    return f"{name}{of}{when}"
+    rows = rows[rows["constraint"] != "demand"]
+    texts = []
+    for (constraint, of), group in rows.groupby(["constraint", "of"], sort=False):
+        saved = [format_money(amount) for amount in group["saves_cny"]]
+        quarters = [f"Q{int(number)}" for number in group["quarter"].dropna()]
+        when = f" in {listed(quarters)}" if quarters else ""
+        name = _NAMES.get(str(constraint), str(constraint)) + (f" of {of}" if of else "")
+        unit = group["unit"].iloc[0]
+        text = f"{name}{when} is binding (one more {unit} saves {listed(saved)})"
+        texts.append((-float(group["saves_cny"].max()), text))
+    return [text for _, text in sorted(texts)[:_MOST_LIMITS]]
 
 
 def _next_steps(plan: PurchasePlan) -> Iterator[str]:

@@ -35,12 +35,16 @@ class Regret:
         Least cost in each scenario.
     probability : float array (S,)
         Probability of each of the S scenarios.
+    buys : tuple of str
+        What each candidate buys first, such as ``h200 32 in Q1``; candidates with the same text are
+        the same decision.
     """
 
     candidates: tuple[str, ...]
     cost: Floats
     best: Floats
     probability: Floats
+    buys: tuple[str, ...]
 
     @property
     def regret(self) -> Floats:
@@ -112,7 +116,21 @@ def find_regret(problem: Problem, schedule: Schedule, effort: Effort | None = No
             known[key] = _costs(problem, lots, effort)
         rows.append(known[key])
     cost = np.array(rows)
-    return Regret(tuple(candidates), cost, cost.min(axis=0), problem.probability)
+    buys = tuple(_buys(problem, lots) for lots in candidates.values())
+    return Regret(tuple(candidates), cost, cost.min(axis=0), problem.probability, buys)
+
+
+def _buys(problem: Problem, lots: Ints | None) -> str:
+    """Return the nodes of each chip bought in each of the first quarters, as text."""
+    if lots is None:
+        return "no plan"
+    parts = [
+        f"{chip} {count:,} in Q{quarter}"
+        for quarter, bought in enumerate(lots * problem.lot, 1)
+        for chip, count in zip(problem.chips, bought.tolist(), strict=True)
+        if count
+    ]
+    return ", ".join(parts) or "nothing"
 
 
 def _costs(problem: Problem, lots: Ints, effort: Effort | None) -> Floats:

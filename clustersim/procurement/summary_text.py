@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,23 +10,42 @@ import pandas as pd
 
 from clustersim.analysis.metrics import metric_of
 from clustersim.array_types import Floats
+from clustersim.procurement.purchases_text import (
+    demand_met,
+    listed,
+    purchases_text,
+)
 from clustersim.procurement.shortfall import CANNOT, TOGETHER
-from clustersim.procurement.verify import KEPT, MISSED, UNDECIDED, worst_place
-from clustersim.units import format_duration, format_money, format_number, format_rate, scale_of
+from clustersim.procurement.verify import FIRST_PLAN, KEPT, MISSED, UNDECIDED, worst_place
+from clustersim.units import (
+    counted,
+    format_duration,
+    format_money,
+    format_number,
+    format_rate,
+    scale_of,
+)
 
 if TYPE_CHECKING:
     from clustersim.procurement.result import PurchasePlan
+    from clustersim.procurement.solve import Schedule
 
 __all__ = [
     "amount_text",
     "conclusion",
     "costs_text",
-    "listed",
+    "gap_text",
+    "interval_text",
     "metric_text",
-    "purchases_text",
+    "objective_name",
+    "range_text",
+    "regretted",
     "service_text",
 ]
 
+ACCEPTED = "of the accepted jobs"
+LEAST_GAP = 1e-4
+"""A smaller gap of the search is not stated as a number."""
 NO_REGRET = 1e-6
 """Regret below this share of the cost counts as 0; it is within the gap of the search."""
 
@@ -73,6 +91,7 @@ def conclusion(plan: PurchasePlan) -> str:
     parts = (
         purchases_text(plan),
         costs_text(plan),
+        demand_met(plan.schedule),
         _knowledge(plan),
         service_text(plan),
         _warnings(plan),
@@ -80,53 +99,24 @@ def conclusion(plan: PurchasePlan) -> str:
     return " ".join(part for part in parts if part)
 
 
-def purchases_text(plan: PurchasePlan) -> str:
-    """Describe what to buy before the scenario is known or, with one scenario, in total."""
-    schedule, problem = plan.schedule, plan.problem
-    assert schedule is not None, "there is a plan"
-    several = len(problem.scenarios) > 1
-    first = problem.first if several else problem.quarters
-    bought = schedule.bought[0, :first].sum(axis=0)
-    parts = [
-        f"{nodes:,} nodes of {name}"
-        for name, nodes in zip(problem.chips, bought, strict=True)
-        if nodes
-    ]
-    when = (
-        "in total"
-        if first == problem.quarters
-        else f"in quarter{f's 1 to {first}' if first > 1 else ' 1'}"
-    )
-    if several and first == 0:
-        return "Buy nothing before the scenario is known."
-    if not parts:
-        return "Buy nothing." if when == "in total" else f"Buy nothing {when}."
-    known = ", before the scenario is known" if several else ""
-    return f"Buy {listed(parts)} {when}{known}."
-
-
-def listed(parts: Sequence[str]) -> str:
-    """Join parts of a sentence with commas and "and".
-
-    Examples
-    --------
-    >>> listed(["a", "b", "c"])
-    'a, b and c'
-    """
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
 def costs_text(plan: PurchasePlan) -> str:
     """Describe the expected cost, its distance from the optimum, and the price of the purchases."""
     schedule = plan.schedule
     assert schedule is not None, "there is a plan"
-    spending = _range_text(schedule.spending.sum(axis=1))
+    spending = range_text(schedule.spending.sum(axis=1))
     stopped = "" if schedule.status == "optimal" else " (the search was stopped)"
     return (
-        f"The expected cost is {format_money(schedule.expected_cost)}, at most "
-        f"{100 * schedule.gap:.2g} % above the optimum{stopped}. The price of the purchases is "
+        f"The expected cost charged to the plan is {format_money(schedule.expected_cost)}, "
+        f"{gap_text(schedule)}{stopped}. The price of all purchases is "
         f"{spending}{_charged(plan)}."
     )
+
+
+def gap_text(schedule: Schedule) -> str:
+    """Describe how far the cost can be from the optimum."""
+    if schedule.gap < LEAST_GAP:
+        return f"less than {100 * LEAST_GAP:g} % above the optimum"
+    return f"at most {format_number(100 * schedule.gap, 2)} % above the optimum"
 
 
 def _charged(plan: PurchasePlan) -> str:
@@ -141,12 +131,12 @@ def _charged(plan: PurchasePlan) -> str:
     quarters = plan.problem.quarters
     within = f"{quarters} quarters" if quarters > 1 else "1 quarter"
     return (
-        f". The cost includes {_range_text(charged)} of it, the depreciation within {within}; "
+        f". The cost includes {range_text(charged)} of it, the depreciation within {within}; "
         "the rest is the value left at the end of the plan"
     )
 
 
-def _range_text(amounts: Floats) -> str:
+def range_text(amounts: Floats) -> str:
     """Format the range of an amount over the scenarios."""
     low, high = float(amounts.min()), float(amounts.max())
     if low == high:
@@ -159,12 +149,11 @@ def _knowledge(plan: PurchasePlan) -> str:
     regret = plan.regret
     if regret is None or len(plan.problem.scenarios) == 1:
         return ""
-    own = regret.regret[0]
-    worst = int(np.argmax(own))
-    regretted = (
-        f"The largest regret is {format_money(float(own[worst]))}, in scenario "
-        f"{plan.problem.scenarios[worst]!r}"
-        if own[worst] > NO_REGRET * regret.expected_of_plan
+    names = regretted(plan)
+    largest = (
+        f"The largest regret is {format_money(float(regret.regret[0].max()))}, "
+        f"in {listed([repr(name) for name in names])}"
+        if names
         else "There is no regret in any scenario"
     )
     value = regret.value_of_stochastic_solution
@@ -175,9 +164,19 @@ def _knowledge(plan: PurchasePlan) -> str:
         "scenario"
     )
     return (
-        f"{regretted}. Knowing the scenario in advance would be worth "
+        f"{largest}. Knowing the scenario in advance would be worth "
         f"{format_money(regret.value_of_perfect_information)}. {planned}."
     )
+
+
+def regretted(plan: PurchasePlan) -> list[str]:
+    """Return the scenarios in which the plan has its largest regret; none without regret."""
+    assert plan.regret is not None, "the regret is known"
+    own, tolerance = plan.regret.regret[0], NO_REGRET * plan.regret.expected_of_plan
+    if not own.max() > tolerance:
+        return []
+    pairs = zip(plan.problem.scenarios, own, strict=True)
+    return [name for name, amount in pairs if amount >= own.max() - tolerance]
 
 
 def service_text(plan: PurchasePlan) -> str:
@@ -196,20 +195,54 @@ def service_text(plan: PurchasePlan) -> str:
     def shown(value: float) -> str:
         return metric_text(metric, value)
 
-    limit, name = shown(spec.objective.limit), metric_of(metric).label
+    limit, name = shown(spec.objective.limit), objective_name(plan)
     outcome = {
         KEPT: f"the {name} meets the objective of {limit}",
         MISSED: f"the {name} misses the objective of {limit}",
         UNDECIDED: f"it is undecided whether the {name} meets the objective of {limit}",
     }[verified.outcome]
-    interval = f" ({shown(max(worst['low'], 0.0))} to {shown(worst['high'])})"
-    scenarios = listed([repr(name) for name in dict.fromkeys(own["scenario"])])
+    search = f" During the search, in other replications: {verified.note}."
+    if verified.outcome == KEPT and verified.note == FIRST_PLAN:
+        search = ""
+    accepted = ""
+    if ACCEPTED in name:
+        accepted = " The accepted jobs are those of the demand that the plan meets."
+    names = list(dict.fromkeys(own["scenario"]))
+    scenarios = listed([repr(name) for name in names])
+    total = len(plan.problem.scenarios)
+    of = f" ({len(names)} of {total} scenarios)" if total > 1 else ""
     return (
-        f"In simulations of {scenarios}, {outcome}: it is {shown(worst['mean'])}"
-        f"{interval if math.isfinite(worst['high']) else ''} in the worst quarter and scenario "
-        f"({count} new replication{'s' * (count > 1)}). During the search, in other replications: "
-        f"{verified.note}."
+        f"In simulations of {scenarios}{of}, {outcome}: it is {shown(worst['mean'])} in the worst "
+        f"quarter{' and scenario' * (len(names) > 1)} ({counted(count, 'new replication')}"
+        f"{interval_text(metric, worst['low'], worst['high'])}).{search}{accepted}"
     )
+
+
+def objective_name(plan: PurchasePlan) -> str:
+    """Return the metric of the objective in words, and of which jobs it is."""
+    spec, schedule, verified = plan.question.spec.verify, plan.schedule, plan.verified
+    assert spec is not None, "there is an objective"
+    assert schedule is not None, "there is a plan"
+    assert verified is not None, "there is a simulation"
+    names = set(verified.fresh["scenario"])
+    chosen = [str(name) in names for name in schedule.problem.scenarios]
+    accepted = f" {ACCEPTED}" if schedule.unmet[chosen].any() else ""
+    return f"{metric_of(spec.objective.metric).label}{accepted}"
+
+
+def interval_text(metric: str, low: float, high: float) -> str:
+    """Return the rest of a sentence with a 95 % interval; "" if there is none.
+
+    Examples
+    --------
+    >>> interval_text("mean_wait_s", 0.0, 7200.0), interval_text("mean_wait_s", 3600.0, 7200.0)
+    (', 95 % interval up to 2 h', ', 95 % interval 60 min to 2 h')
+    """
+    if not math.isfinite(high):
+        return ""
+    if low <= metric_of(metric).least:
+        return f", 95 % interval up to {metric_text(metric, high)}"
+    return f", 95 % interval {metric_text(metric, low)} to {metric_text(metric, high)}"
 
 
 def _warnings(plan: PurchasePlan) -> str:

@@ -110,10 +110,15 @@ def cost_table(schedule: Schedule) -> pd.DataFrame:
 
 
 def regret_table(regret: Regret, scenarios: tuple[str, ...]) -> pd.DataFrame:
-    """Return one row per candidate and scenario: ``candidate, scenario, cost_cny, regret_cny``."""
+    """Return one row per candidate and scenario.
+
+    The columns are ``candidate, first_purchases`` (what it buys, as text), ``scenario, cost_cny,
+    regret_cny``.
+    """
     return pd.DataFrame(
         {
             "candidate": [name for name in regret.candidates for _ in scenarios],
+            "first_purchases": [text for text in regret.buys for _ in scenarios],
             "scenario": list(scenarios) * len(regret.candidates),
             "cost_cny": regret.cost.ravel(),
             "regret_cny": regret.regret.ravel(),

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim import interrupts
+from clustersim.analysis.metrics import metric_of
 from clustersim.analysis.statistics import mean_interval
 from clustersim.array_types import Floats
 from clustersim.errors import InputError, named_in
@@ -32,12 +33,24 @@ from clustersim.procurement.spec import Verification
 from clustersim.studies.spec import Objective
 from clustersim.units import format_number
 
-__all__ = ["INTERRUPTED", "KEPT", "MISSED", "UNDECIDED", "Verified", "verify", "worst_place"]
+__all__ = [
+    "FIRST_PLAN",
+    "INTERRUPTED",
+    "KEPT",
+    "MISSED",
+    "UNDECIDED",
+    "Verified",
+    "verify",
+    "worst_place",
+]
 
 KEPT, MISSED, UNDECIDED = "kept", "missed", "undecided"
 """Possible results of comparing the interval of the simulated service with the objective."""
 INTERRUPTED = "interrupted"
 """The outcome of a verification that was not completed."""
+
+FIRST_PLAN = "the first plan meets the objective"
+"""Note of a search that ended with its first plan."""
 
 Report = Callable[[str], None]
 
@@ -223,7 +236,9 @@ def _round(
         own = services[index * count : (index + 1) * count]
         for quarter in range(plan.problem.quarters):
             jobs = sum(service.jobs[quarter] for service in own)
-            mean, low, high = _interval([service.values[quarter] for service in own])
+            mean, low, high = _interval(
+                [service.values[quarter] for service in own], objective.metric
+            )
             records.append(
                 {
                     "round": number,
@@ -270,11 +285,18 @@ def _worst(outcomes: pd.Series) -> str:
     return next((worst for worst in (MISSED, UNDECIDED) if (outcomes == worst).any()), KEPT)
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean and the 95 % interval over replications; all are infinite if a value is."""
+def _interval(values: Sequence[float], metric: str) -> tuple[float, float, float]:
+    """Return the mean and the 95 % interval over replications; all are infinite if a value is.
+
+    The interval is cut off at the bounds of the metric: a wait is never negative.
+    """
     if np.isinf(values).any():
         return math.inf, math.inf, math.inf
-    return mean_interval(values)
+    mean, low, high = mean_interval(values)
+    if math.isinf(low):
+        return mean, low, high
+    bounds = metric_of(metric)
+    return mean, max(low, bounds.least), min(high, bounds.most)
 
 
 def _impossible(number: int, utilisation: float) -> pd.DataFrame:
@@ -293,7 +315,7 @@ def _note(search: Correction, tried: dict[float, float | None], best: float | No
     done = search.next_value(tried) is None
     if best is not None:
         if len(tried) == 1:
-            return "the first plan meets the objective"
+            return FIRST_PLAN
         ended = f"tolerance {search.tolerance:g}" if done else f"stopped after {len(tried)} rounds"
         return f"a planning utilisation of {best:.3f} meets the objective ({ended})"
     floor = max((value for value, measure in tried.items() if measure is None), default=None)

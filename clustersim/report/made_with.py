@@ -11,7 +11,9 @@ from clustersim.report.page import Listing
 __all__ = ["made_with", "reproduction"]
 
 
-def made_with(used: Mapping[str, Any], seed: object = None) -> str:
+def made_with(
+    used: Mapping[str, Any], seed: object = None, *, page: Mapping[str, Any] | None = None
+) -> str:
     """Return the footer of a page: the versions of the code and of Python, and the seed.
 
     Parameters
@@ -20,6 +22,8 @@ def made_with(used: Mapping[str, Any], seed: object = None) -> str:
         Versions, see :func:`~clustersim.simulation.result.versions`; those of an earlier version
         may be incomplete.
     seed : int, optional
+    page : mapping, optional
+        Versions of the code that writes the page, if they can differ from those of the result.
 
     Examples
     --------
@@ -27,7 +31,10 @@ def made_with(used: Mapping[str, Any], seed: object = None) -> str:
     'clustersim 1.0 (code 0a1b), Python 3.12, seed 7'
     """
     text = f"{_code(used)}, Python {used.get('python', '')}"
-    return text if seed is None else f"{text}, seed {seed}"
+    text = text if seed is None else f"{text}, seed {seed}"
+    if page is not None and _code(page) != _code(used):
+        text = f"Computed with {text}; page written with {_code(page)}"
+    return text
 
 
 def reproduction(
@@ -59,9 +66,10 @@ def reproduction(
     for title, content in listings.items():
         if content:
             text = yaml_text(dict(content)) if isinstance(content, Mapping) else str(content)
-            yield Listing(title, text)
+            yield Listing(title, text, printed=title == "Command")
     if used:
-        yield Listing("Versions", "\n".join(f"{name} {version}" for name, version in used.items()))
+        versions = "\n".join(f"{name} {version}" for name, version in used.items())
+        yield Listing("Versions", versions, printed=False)
 
 
 def _code(used: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from clustersim.outputs import replacing, write_errors
-from clustersim.report.cells import Format, table_columns
+from clustersim.report.cells import Cell, Column, Format, table_columns
 from clustersim.report.grouped import repeats
 
 __all__ = [
@@ -31,11 +32,15 @@ __all__ = [
     "Table",
     "answer_text",
     "render_page",
+    "wrapped_answer",
     "write_page",
 ]
 
 _SCROLLED_ROWS = 25
 """A table with more rows scrolls in a separate frame and has a filter."""
+_PRINTED_CHARACTERS, _WRAPPED = 122, 16
+"""In print, a row that needs more characters than the first number is shown as labelled values
+below each other.  Texts of more characters than the second one are wrapped."""
 _NARROW, _ENLARGED = 480.0, 1.7
 """A picture narrower than this (CSS pixels) is enlarged by this factor; others fill the page."""
 
@@ -82,6 +87,22 @@ def answer_text(answer: Answer) -> list[str]:
     return lines + [f"  next: {text}" for text in answer.next_steps]
 
 
+def wrapped_answer(answer: Answer, width: int = 100) -> str:
+    """Return an answer as text for the terminal, with lines of at most `width` characters.
+
+    Examples
+    --------
+    >>> print(wrapped_answer(Answer("Half of the jobs wait for an hour."), width=30))
+    Answer: Half of the jobs wait
+      for an hour.
+    """
+    indents = (("    " if line.startswith(" ") else "  ", line) for line in answer_text(answer))
+    return "\n".join(
+        textwrap.fill(line, width, subsequent_indent=own, break_on_hyphens=False)
+        for own, line in indents
+    )
+
+
 @dataclass(frozen=True)
 class Figure:
     """A figure of a report.
@@ -123,6 +144,8 @@ class Table:
         File with all rows, in the folder of the page; a link to it is below the table.
     groups : int
         Number of first columns whose equal values make groups of rows; repeated values are pale.
+    printed : bool
+        Whether print shows the rows; if not, it shows only the link to the file.
     prefixes, endless : mapping
         See :func:`~clustersim.report.cells.table_columns`.
     """
@@ -136,6 +159,7 @@ class Table:
     most_rows: int = 200
     file: str = ""
     groups: int = 0
+    printed: bool = True
     prefixes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     endless: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -305,11 +329,31 @@ def _table_view(table: Table) -> dict[str, Any]:
         columns[place] = replace(columns[place], cells=[replace(c, same=s) for c, s in pairs])
     return {
         "columns": [(_breakable(column.label), column.numeric) for column in columns],
+        "names": [_css_string(column.label) for column in columns],
+        "spread": _print_width(columns) > _PRINTED_CHARACTERS,
         "rows": list(zip(*(column.cells for column in columns), strict=True)),
         "count": len(table.frame),
         "long": len(shown) > _SCROLLED_ROWS,
         "href": quote(table.file),
     }
+
+
+def _print_width(columns: Sequence[Column]) -> int:
+    """Return the characters that a row needs in print; long texts can be wrapped."""
+    return sum(
+        2
+        + max(
+            *(len(word) for word in ["", *column.label.split()]),
+            *(min(len(cell.text), _WRAPPED) for cell in [Cell(""), *column.cells]),
+        )
+        for column in columns
+    )
+
+
+def _css_string(text: str) -> Markup:
+    """Return a text as a string of CSS inside a style element."""
+    safe = "".join(c if c.isalnum() or c in " .,-" else f"\\{ord(c):x} " for c in _prose(text))
+    return Markup(f'"{safe}"')
 
 
 def _breakable(label: str) -> Markup:

@@ -5,23 +5,35 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from clustersim.analysis.metrics import metric_of
 from clustersim.analysis.plan_columns import PLAN_TABLES
 from clustersim.catalogue import hypothetical_note, load_catalogue
 from clustersim.errors import InputError
 from clustersim.outputs import PAGE_FILE
-from clustersim.plots.purchases import draw_costs, draw_purchases, draw_regret, has_regret
-from clustersim.plots.style import FORMATS, save_figure, svg_text
+from clustersim.plots.parts.page_picture import page_picture
+from clustersim.plots.purchases import (
+    draw_costs,
+    draw_purchases,
+    draw_regret,
+    has_regret,
+    merged_candidates,
+)
+from clustersim.plots.style import FORMATS, save_figure
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table, write_page
 from clustersim.report.sources import source_tables
+from clustersim.simulation.result import versions
+from clustersim.units import format_number, format_quantity
 
-__all__ = ["PLAN_FILE", "plan_page", "rewrite_plan", "write_plan_page"]
+__all__ = ["PLAN_FILE", "binding_limits", "plan_page", "rewrite_plan", "write_plan_page"]
 
 PLAN_FILE = "plan.json"
 """File with all tables of a plan."""
@@ -30,22 +42,55 @@ _TITLES = {
         "Purchases",
         "Nodes and chips bought, and totals then in place; rows without purchases are left out.",
     ),
-    "costs": ("Costs", "Cost of each scenario; the spending is the price of the purchases."),
-    "allocation": ("Allocation", "Nodes of each chip that run each class of jobs."),
+    "costs": (
+        "Costs",
+        "Cost of each scenario. The price of the purchases is paid, but not part of the cost; "
+        "their depreciation within the plan is.",
+    ),
+    "allocation": (
+        "Allocation",
+        "Nodes of each chip that run each class of jobs; “unmet” is demand that the plan does not "
+        "meet.",
+    ),
     "shadow_prices": (
         "Shadow prices",
         "Saving in expected cost per additional unit of a limit, for small changes; for a demand, "
-        "the negative of its added cost. Limits that are not binding are left out.",
+        "the negative of its added cost. The unit is added in each of the scenarios listed, and "
+        "the saving is the sum over them, weighted by probability. Limits that are not binding are "
+        "left out; the file also has the part of each scenario.",
     ),
-    "regret": ("Regret", "Cost above that of the best purchases, by realised scenario."),
-    "rounds": ("Rounds of the simulation", "Service in each round, scenario and quarter."),
+    "regret": (
+        "Regret",
+        "Cost above that of the best purchases, by realised scenario. Candidates that buy the same "
+        "first are one row per scenario. “for X”: the best purchases if X were certain.",
+    ),
+    "rounds": (
+        "Rounds of the simulation",
+        "Wait or other objective of the simulated jobs, which are those of the demand that the "
+        "plan meets: mean and 95 % interval over the replications. The last round (new) has "
+        "replications that the search did not use.",
+    ),
     "shortfall": ("Missing amounts", "Changes that would make a plan possible."),
     "assumptions": ("Assumptions of the plan", "Each with its origin."),
     "reference_fleet": ("Fleet at the end of the plan", "Compared with the reference fleet."),
 }
-_LEFT_OUT = {"purchases": "nodes", "shadow_prices": "saves_cny"}
+_LABELS = {
+    "chip": "chip in the plan",
+    "accelerator": "chip in the catalogue",
+    "spending_cny": "price of the purchases",
+    "unmet_cny": "penalty for unmet demand",
+    "tokens": "tokens, trillion",
+    "constraint": "limit",
+    "candidate": "candidates",
+}
+_LEFT_OUT = {"purchases": "nodes"}
 """Column by table; the page leaves out the rows in which the column is 0."""
 _MOST_ROWS = 60
+_ALL = "all"
+"""Value of the column ``scenario`` of shadow prices if the limit is raised in every scenario."""
+_SERVICE = "service"
+_LIMITS = {"available": "supply", "rack_units": "rack units"}
+"""Words for limits whose names in the file are not words."""
 _INFINITE = {"inf": math.inf, "-inf": -math.inf, "infinite": math.inf}
 """Texts of infinite numbers in the file; the last one is that of earlier versions."""
 _NUMBERS = {
@@ -117,7 +162,7 @@ def plan_page(content: Mapping[str, Any]) -> Page:
             *(f"Warning: {text}." for text in content.get("warnings", ())),
         ],
         sections=[*sections, Section("Reproduction", [*_reproduction(content)])],
-        footer=made_with(content.get("versions", {})),
+        footer=made_with(content.get("versions", {}), page=versions()),
         answer=_answer(content),
     )
 
@@ -149,12 +194,12 @@ def _sections(
     first: list[str | Figure | Table | Listing] = []
     if purchases is not None:
         figure = draw_purchases(purchases, mark=mark)
-        first.append(Figure("Chips bought by quarter", svg_text(figure), figure.caption))
+        first.append(Figure("Chips bought by quarter", page_picture(figure), figure.caption))
     yield "Purchases", [*first, *_tables(content, "shortfall", "purchases", "reference_fleet")]
     drawn: list[str | Figure | Table | Listing] = []
     if costs is not None:
         figure = draw_costs(costs, mark=mark)
-        drawn.append(Figure("Cost by scenario", svg_text(figure), figure.caption))
+        drawn.append(Figure("Cost by scenario", page_picture(figure), figure.caption))
     yield "Costs", [*drawn, *_tables(content, "costs", "allocation")]
     spread: list[str | Figure | Table | Listing] = []
     regret = _frame(content, "regret")
@@ -166,7 +211,7 @@ def _sections(
         )
     elif regret is not None and several:
         figure = draw_regret(regret, mark=mark)
-        spread.append(Figure("Regret by scenario", svg_text(figure), figure.caption))
+        spread.append(Figure("Regret by scenario", page_picture(figure), figure.caption))
     shown = ["regret"] if regret is None or not several or has_regret(regret) else []
     yield "Limits and scenarios", [*spread, *_tables(content, *shown, "shadow_prices")]
     yield "Service in simulation", [*_tables(content, "rounds")]
@@ -196,7 +241,99 @@ def _tables(content: Mapping[str, Any], *names: str) -> Iterator[Table]:
             title, caption = _TITLES[name]
             if name in _LEFT_OUT:
                 frame = frame[frame[_LEFT_OUT[name]] != 0]
-            yield Table(title, frame, caption, most_rows=_MOST_ROWS, file=f"{name}.csv")
+            table = Table(
+                title,
+                _SHOWN.get(name, _unchanged)(frame),
+                caption,
+                labels=_LABELS,
+                formats={"tokens": format_number},
+                most_rows=_MOST_ROWS,
+                file=f"{name}.csv",
+            )
+            yield _rounds(table) if name == "rounds" else table
+
+
+def _unchanged(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame
+
+
+def _in_trillions(allocation: pd.DataFrame) -> pd.DataFrame:
+    return allocation.assign(tokens=allocation["tokens"] / 1e12)
+
+
+def binding_limits(prices: pd.DataFrame) -> pd.DataFrame:
+    """Return the shadow prices of the binding limits, one row per limit and quarter.
+
+    Parameters
+    ----------
+    prices : pandas.DataFrame
+        See :func:`~clustersim.procurement.shadow_prices.shadow_prices`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``constraint, of, quarter`` (text), ``binding in`` (the scenarios, or ``all``), ``unit,
+        saves_cny`` (the sum over these scenarios). A limit that has a price only in single
+        scenarios has a row for each of them.
+    """
+    saves, demand = prices["saves_cny"], prices["constraint"] == "demand"
+    worth = pd.concat([prices[(saves > 0) & ~demand], prices[(saves < 0) & demand]])
+    scenarios = prices.loc[prices["scenario"] != _ALL, "scenario"].nunique()
+    rows = []
+    for (_, _, quarter), group in worth.groupby(
+        ["constraint", "of", "quarter"], sort=False, dropna=False
+    ):
+        whole = group["scenario"] == _ALL
+        single = group["scenario"][~whole]
+        binds = _ALL if len(single) in (0, scenarios) else ", ".join(single)
+        for row in (group[whole] if whole.any() else group).to_dict("records"):
+            where = binds if whole.any() else row["scenario"]
+            when = _ALL if quarter is pd.NA or quarter != quarter else f"Q{quarter:.0f}"
+            limit = _LIMITS.get(row["constraint"], row["constraint"])
+            rows.append((limit, row["of"], when, where, row["unit"], row["saves_cny"]))
+    columns = ["constraint", "of", "quarter", "binding in", "unit", "saves_cny"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _results_first(purchases: pd.DataFrame) -> pd.DataFrame:
+    """Return the purchases with their numbers before the other columns, for narrow screens."""
+    order = ("scenario", "quarter", "chip", "nodes", "spending_cny")
+    known = [name for name in order if name in purchases]
+    return purchases[[*known, *(name for name in purchases if name not in known)]]
+
+
+_SHOWN = {
+    "purchases": _results_first,
+    "allocation": _in_trillions,
+    "shadow_prices": binding_limits,
+    "regret": merged_candidates,
+}
+"""Function by table; the page shows what it returns."""
+
+
+def _rounds(table: Table) -> Table:
+    """Return the table of the rounds with the metric in words and in its unit."""
+    frame = table.frame
+    names = list(frame["metric"].dropna()) if "metric" in frame else []
+    if not names:
+        return replace(table, frame=frame.drop(columns="fresh"))
+    metric = metric_of(str(names[0]))
+    low, high = frame["low"], frame["high"]
+    least = low <= metric.least
+    same = least & (high <= metric.least)
+    number = frame["round"].astype(int).astype(str).where(~frame["fresh"].astype(bool), "new")
+    frame = frame.assign(round=number).rename(
+        columns={"mean": _SERVICE, "low": f"{_SERVICE}_low", "high": f"{_SERVICE}_high"}
+    )
+    known = "possible" in frame and not frame["possible"].all()
+    left = ["fresh", "metric", *([] if known else ["possible"])]
+    return replace(
+        table,
+        frame=frame.drop(columns=left, errors="ignore"),
+        labels={_SERVICE: metric.label, "outcome": "objective"},
+        formats={_SERVICE: partial(format_quantity, dimension=metric.dimension)},
+        prefixes={_SERVICE: np.select([same, least], ["all runs", "up to "], "").tolist()},
+    )
 
 
 def _assumptions(content: Mapping[str, Any]) -> Iterator[str | Table | Listing]:

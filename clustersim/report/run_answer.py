@@ -18,21 +18,29 @@ from clustersim.report.amounts import in_one_unit
 from clustersim.report.page import Answer
 from clustersim.report.run_tables import RunTables
 from clustersim.report.spans import span
-from clustersim.simulation.metrics import lost_work, mean_utilisation
+from clustersim.simulation.metrics import accelerator_seconds, lost_work, mean_utilisation
+from clustersim.simulation.queue_length import idle_while_waiting
 from clustersim.simulation.result import Result
 from clustersim.simulation.unfinished import can_never_run, waits_for_ever
-from clustersim.units import counted, format_duration, format_percent
+from clustersim.units import counted, format_duration, format_number, format_percent
 
-__all__ = ["jobs_in_words", "policy_of", "run_answer"]
+__all__ = ["ENOUGH_JOBS", "UsePeriod", "jobs_in_words", "policy_of", "run_answer"]
 
 _NEAR = 1.5
 """Recorded and simulated waits that differ by less than this factor count as similar."""
 _DRAIN = 0.05
 """Share of the run after the last arrival from which on the card tells it apart."""
 _LOWER = 0.01
-"""Difference of the utilisations from which on it matters that the fleet runs empty."""
-_ENOUGH_JOBS = 20
+"""Difference of the utilisations from which on it matters when the utilisation ends."""
+_ARRIVALS = 0.5
+"""If jobs arrive during at least this share of the run, its utilisation is that of this time."""
+_IDLE = 0.1
+"""Share of accelerators that are idle while jobs wait from which on the card names it."""
+ENOUGH_JOBS = 20
 """With fewer jobs of a size, their 95th percentile is almost their longest wait."""
+_NO_WAIT = "No job waits"
+_MANY_JOBS = 200
+"""With fewer jobs, their number is stated; a percentile lies between two distant waits."""
 
 
 def run_answer(result: Result, tables: RunTables) -> Answer:
@@ -45,19 +53,10 @@ def run_answer(result: Result, tables: RunTables) -> Answer:
             f"No job can run{why}",
             next_steps=("Change the fleet or the jobs, and run again.",),
         )
-    whole = waits.iloc[0].to_dict()
-    use = _Use.of(result)
-    until = " until the last job arrives" if use.drains else ""
-    busy = f"jobs use {format_percent(use.arrivals, 0)} of the fleet's accelerator time{until}"
-    jobs, waited = int(whole["jobs"]), _jobs_that_waited(whole)
-    if whole["most_wait_s"] == 0:
-        sentence = f"No job waits, and {busy}."
-    elif _few_wait(whole):
-        longest = _wait(float(whole["most_wait_s"]))
-        rest = f"{waited} wait, at most {longest}" if waited > 1 else f"one job waits {longest}"
-        sentence = f"{jobs - waited:,} of {jobs:,} jobs start at once; {rest}; {busy}."
-    else:
-        sentence = f"95 % of the jobs start within {_wait(whole['p95_wait_s'])}, and {busy}."
+    use = UsePeriod.of(result)
+    busy = f"jobs use {format_percent(use.share, 0)} of the fleet's accelerator time {use.until}"
+    waiting = _waits_sentence(result, waits.iloc[0].to_dict())
+    sentence = f"{waiting}{', and' if waiting == _NO_WAIT else ';'} {busy}."
     if result.interrupted:
         sentence = f"Up to the interrupt: {sentence[:1].lower()}{sentence[1:]}"
     label, value, interval = _value(result, tables)
@@ -66,7 +65,7 @@ def run_answer(result: Result, tables: RunTables) -> Answer:
         label,
         value,
         interval,
-        tuple(_hinges(result, tables, int(never.sum()))),
+        tuple(_hinges(result, tables, use, int(never.sum()))),
         tuple(_next_steps(result, tables, int(never.sum()))),
     )
 
@@ -75,39 +74,115 @@ def _wait(seconds: float) -> str:
     return format_duration(seconds, whole=True)
 
 
+def _waits_sentence(result: Result, whole: Mapping[Any, Any]) -> str:
+    """Return how many jobs start at once, how many within which wait, and the longest wait."""
+    p95, most = float(whole["p95_wait_s"]), float(whole["most_wait_s"])
+    jobs, started = int(whole["jobs"]), Submitted.of(result)
+    if most == 0:
+        return _NO_WAIT
+    wait_s = started.wait_s[np.isfinite(started.start_s)]
+    once, within = int((wait_s == 0).sum()), int((wait_s <= p95).sum())
+    longest = f"the longest waits {_wait(most)}"
+    if within <= once:
+        rest = jobs - once
+        if once == 0:
+            return f"None of {counted(jobs, 'job')} starts within {_wait(p95)}; {longest}"
+        waits = "one job waits" if rest == 1 else f"{rest:,} wait, at most"
+        return f"{_of_jobs(once, jobs)} at once; {waits} {_wait(most)}"
+    if within == jobs:
+        longest = ""
+    first = f"{_of_jobs(once, jobs)} at once and " if once else ""
+    if jobs < _MANY_JOBS:
+        then = f"{within:,}" if once else _of_jobs(within, jobs)
+    else:
+        share = format_percent(within / jobs, 0)
+        then = f"{share} within" if once else f"{share} of the jobs start within"
+        first = f"{format_percent(once / jobs, 0)} of the jobs start at once and " if once else ""
+        return f"{first}{then} {_wait(p95)}{'; ' * bool(longest)}{longest}"
+    return f"{first}{then} within {_wait(p95)}{'; ' * bool(longest)}{longest}"
+
+
+def _of_jobs(count: int, jobs: int) -> str:
+    """Return the first words of a sentence on some of the jobs that start.
+
+    Examples
+    --------
+    >>> _of_jobs(14, 24), _of_jobs(1, 4), _of_jobs(4, 4)
+    ('14 of 24 jobs start', '1 of 4 jobs starts', 'All 4 jobs start')
+    """
+    if count == jobs > 1:
+        return f"All {counted(jobs, 'job')} start"
+    return f"{count:,} of {counted(jobs, 'job')} start{'s' * (count == 1)}"
+
+
 @dataclass(frozen=True)
-class _Use:
-    """Utilisation of the fleet.
+class UsePeriod:
+    """Utilisation of the fleet, and the period that it covers.
 
     Attributes
     ----------
     arrivals, whole : float
-        From the first to the last arrival, and until the last job ends.
-    last_s, end_s : float
-        Time of the last arrival, and of the end of the last job.
+        From the first to the last arrival, and until the end of the run.
+    begin_s, last_s, end_s : float
+        Time of the first and of the last arrival, and of the end of the run.
+    finished : bool
+        Whether the run ends with its last job.
     """
 
     arrivals: float
     whole: float
+    begin_s: float
     last_s: float
     end_s: float
+    finished: bool
 
     @classmethod
-    def of(cls, result: Result) -> _Use:
+    def of(cls, result: Result) -> UsePeriod:
+        """Return the utilisation of a run."""
         submit_s = result.jobs["submit_s"]
         first_s, last_s = float(submit_s.min()), float(submit_s.max())
-        whole = float(result.summary.iloc[0]["utilisation"])
-        end_s = first_s + float(result.summary.iloc[0]["makespan_s"])
-        if not (last_s > first_s and end_s > last_s):
-            return cls(whole, whole, last_s, end_s)
+        whole = result.summary.iloc[0]
+        share, end_s = float(whole["utilisation"]), float(result.provenance["simulated_s"])
+        finished = not result.interrupted and not whole["unfinished"]
+        finished = finished and first_s + float(whole["makespan_s"]) >= (1 - _DRAIN) * end_s
+        last_s = min(last_s, end_s)
+        if not first_s < last_s < end_s:
+            return cls(share, share, first_s, last_s, end_s, finished)
         arrivals = mean_utilisation(result.utilisation, begin_s=first_s, end_s=last_s)
-        return cls(float(arrivals), whole, last_s, end_s)
+        return cls(float(arrivals), share, first_s, last_s, end_s, finished)
 
     @property
     def drains(self) -> bool:
         """Whether a considerable part of the run is after the last arrival."""
         late = self.end_s - self.last_s > _DRAIN * self.end_s
         return late and self.arrivals - self.whole > _LOWER
+
+    @property
+    def is_arrivals(self) -> bool:
+        """Whether the utilisation on the card is that until the last arrival."""
+        return self.drains and self.last_s - self.begin_s >= _ARRIVALS * (self.end_s - self.begin_s)
+
+    @property
+    def share(self) -> float:
+        """The utilisation on the card."""
+        return self.arrivals if self.is_arrivals else self.whole
+
+    @property
+    def stop_s(self) -> float:
+        """End of the period of the utilisation on the card."""
+        return self.last_s if self.is_arrivals else self.end_s
+
+    @property
+    def until(self) -> str:
+        """The end of this period in words."""
+        if self.is_arrivals:
+            return f"until the last job arrives (after {_wait(self.last_s)})"
+        return f"until {self.end} (after {_wait(self.end_s)})"
+
+    @property
+    def end(self) -> str:
+        """What the end of the run is, as the rest of a sentence."""
+        return "the last job ends" if self.finished else "the end of the run"
 
 
 def _jobs_that_waited(whole: Mapping[Any, Any]) -> int:
@@ -122,23 +197,26 @@ def _few_wait(whole: Mapping[Any, Any]) -> bool:
 def _value(result: Result, tables: RunTables) -> tuple[str, str, str]:
     """Return label, value and interval of the 95th percentile of the wait.
 
-    If most jobs start at once, the number is the longest wait instead.
+    With few jobs, or if most jobs start at once, the number is the longest wait instead.
     """
     whole = tables.waits_by_size.iloc[0].to_dict()
-    p95, label = float(whole["p95_wait_s"]), "95th percentile of the wait"
+    p95, most = float(whole["p95_wait_s"]), _wait(float(whole["most_wait_s"]))
+    label, longest = "95th percentile of the wait", "longest wait"
+    few = p95 == 0 or int(whole["jobs"]) < _MANY_JOBS
     if "replay" in result.provenance:
         interval = "no interval: these are the jobs of the log, not a sample"
-        if _few_wait(whole):
-            return "longest wait", _wait(float(whole["most_wait_s"])), interval
-        return label, _wait(p95), interval
-    if _few_wait(whole):
-        most = _wait(float(whole["most_wait_s"]))
-        return "longest wait", most, "no 95 % interval: one run has one longest wait"
+        return (longest, most, interval) if few else (label, _wait(p95), interval)
+    if whole["most_wait_s"] == 0:
+        return longest, most, "no job of this run waits; this does not exclude waits in other runs"
+    if few:
+        return longest, most, "no 95 % interval: one run has one longest wait"
     _, low, high = run_quantile_interval(Submitted.of(result).wait_s, 0.95)
     own = span(p95, low, high, (0.0, math.inf))
     if own.kind == "unknown" or not (math.isfinite(low) and math.isfinite(high)):
         return label, _wait(p95), "no 95 % interval: too few independent jobs in this one run"
     (middle, low_text, high_text), unit = in_one_unit([p95, own.low, own.high], "duration")
+    if low_text == high_text:
+        return label, f"{middle} {unit}", "both ends of the 95 % interval round to this number"
     interval = own.sentence(lambda _low, _high: (low_text, f"{high_text} {unit}"))
     return label, f"{middle} {unit}", interval.replace("interval", "interval from this one run", 1)
 
@@ -163,7 +241,7 @@ def jobs_in_words(size: str) -> str:
     return f"jobs with {size.replace('-', ' to ')} accelerator{'' if size == '1' else 's'}"
 
 
-def _hinges(result: Result, tables: RunTables, never: int) -> Iterator[str]:
+def _hinges(result: Result, tables: RunTables, use: UsePeriod, never: int) -> Iterator[str]:
     """Yield what the waits of a run depend on, the most important first."""
     waits, recorded = tables.waits_by_size, tables.recorded_waits
     if recorded is not None:
@@ -182,8 +260,8 @@ def _hinges(result: Result, tables: RunTables, never: int) -> Iterator[str]:
         )
     if never:
         yield f"Jobs that are left out: {counted(never, 'job')} can never run."
-    sizes = waits[(waits["size"] != ALL_SIZES) & (waits["jobs"] >= _ENOUGH_JOBS)]
-    few = waits[(waits["size"] != ALL_SIZES) & (waits["jobs"] < _ENOUGH_JOBS)]
+    sizes = waits[(waits["size"] != ALL_SIZES) & (waits["jobs"] >= ENOUGH_JOBS)]
+    few = waits[(waits["size"] != ALL_SIZES) & (waits["jobs"] < ENOUGH_JOBS)]
     if _few_wait(waits.iloc[0].to_dict()):
         late = waits[(waits["size"] != ALL_SIZES) & (waits["most_wait_s"] > 0)]
         named = [
@@ -195,7 +273,7 @@ def _hinges(result: Result, tables: RunTables, never: int) -> Iterator[str]:
     elif len(few) and len(sizes) > 1:
         names = ", ".join(map(str, few["size"]))
         yield (
-            f"Job sizes with less than {_ENOUGH_JOBS} jobs ({names} accelerators) are not compared."
+            f"Job sizes with less than {ENOUGH_JOBS} jobs ({names} accelerators) are not compared."
         )
     if len(sizes) > 1 and sizes["p95_wait_s"].nunique() > 1:
         most, least = _row(sizes, "p95_wait_s", np.argmax), _row(sizes, "p95_wait_s", np.argmin)
@@ -206,23 +284,18 @@ def _hinges(result: Result, tables: RunTables, never: int) -> Iterator[str]:
             f"{jobs_in_words(str(most['size']))} ({share} of the jobs) and {low} {unit} for "
             f"{jobs_in_words(str(least['size']))}."
         )
-    use = _Use.of(result)
-    if use.drains:
-        yield (
-            f"The end of the run: the last job arrives after {_wait(use.last_s)} and the last one "
-            f"ends after {_wait(use.end_s)}. Until the end, jobs use "
-            f"{format_percent(use.whole, 0)} of the accelerator time, because the fleet runs empty."
-        )
-    pools = result.summary[result.summary["kind"] == "pool"]
+    yield from _idle(result, tables, use)
+    pools = list(dict.fromkeys(result.utilisation["pool"]))
     if len(pools) > 1:
-        busiest = _row(pools, "utilisation", np.argmax)
-        idlest = _row(pools, "utilisation", np.argmin)
+        found = accelerator_seconds(result.utilisation, begin_s=use.begin_s, end_s=use.stop_s)
+        shares = found["allocated"].div(found["available"]).where(found["available"] > 0, 0.0)
+        busiest, idlest = shares.idxmax(), shares.idxmin()
         yield (
-            f"The fleet: pool {busiest['scope']} is used most "
-            f"({format_percent(float(busiest['utilisation']), 0)}) and pool {idlest['scope']} "
-            f"least ({format_percent(float(idlest['utilisation']), 0)})"
-            f"{', until the end of the run' if use.drains else ''}."
+            f"The fleet: {use.until}, pool {busiest} is used most "
+            f"({format_percent(float(shares.max()), 0)}) and pool {idlest} "
+            f"least ({format_percent(float(shares.min()), 0)})."
         )
+    yield from _ends(result, tables, use)
     if result.attempts is not None and len(result.attempts):
         lost = lost_work(result.attempts)
         if lost > 0:
@@ -233,6 +306,60 @@ def _hinges(result: Result, tables: RunTables, never: int) -> Iterator[str]:
         if result.calendar.is_dated:
             when = f"on {result.calendar.text(float(longest['time_s']))}"
         yield f"Bursts: the queue is longest {when}, with {counted(int(longest['jobs']), 'job')}."
+
+
+def _idle(result: Result, tables: RunTables, use: UsePeriod) -> Iterator[str]:
+    """Yield how many accelerators were idle while jobs waited, and what the longest wait needs."""
+    idle = idle_while_waiting(
+        tables.queue_length, result.utilisation, begin_s=use.begin_s, end_s=use.end_s
+    )
+    if idle.idle < _IDLE or idle.waiting_s < _DRAIN * (use.end_s - use.begin_s):
+        return
+    jobs = Submitted.of(result)
+    size = int(jobs.n_accelerators[int(np.nanargmax(jobs.wait_s))])
+    needs = f"The job that waits longest needs {counted(size, 'accelerator')} at once"
+    if size > idle.accelerators:
+        why = (
+            f"{needs}, more than were idle on average ({idle.accelerators:,.0f}): a large job "
+            "waits until enough are free at the same time."
+        )
+    else:
+        why = (
+            f"{needs}, and on average {idle.accelerators:,.0f} were idle: it waits for its turn, "
+            "or for a pool, virtual cluster or nodes that suit it."
+        )
+    yield (
+        f"Idle accelerators: for {_wait(idle.waiting_s)} at least one job waited "
+        f"({format_number(idle.jobs, 2)} on average), while {format_percent(idle.idle, 0)} of the "
+        f"accelerators were idle. {why}"
+    )
+
+
+def _ends(result: Result, tables: RunTables, use: UsePeriod) -> Iterator[str]:
+    """Yield what the utilisation is in another period, and how the run starts."""
+    if use.drains and use.is_arrivals:
+        after = idle_while_waiting(
+            tables.queue_length, result.utilisation, begin_s=use.last_s, end_s=use.end_s
+        )
+        tail_s, why = use.end_s - use.last_s, f"because no job arrives after {_wait(use.last_s)}"
+        if after.waiting_s > 0.5 * tail_s:
+            why = f"although jobs wait for {_wait(after.waiting_s)} after the last arrival"
+        elif after.waiting_s > _DRAIN * tail_s:
+            why += f", and jobs wait only for {_wait(after.waiting_s)} after that"
+        yield (
+            f"The run ends after {_wait(use.end_s)}. Until then, jobs use "
+            f"{format_percent(use.whole, 0)} of the accelerator time, {why}."
+        )
+    elif use.drains:
+        yield (
+            f"The arrivals: all jobs arrive within the first {_wait(use.last_s)}; until then, they "
+            f"use {format_percent(use.arrivals, 0)} of the accelerator time."
+        )
+    arrivals = f"jobs arrive for {_wait(use.last_s)}" if use.last_s > 0 else "all jobs arrive then"
+    yield (
+        f"The start of the run: the fleet is empty at time 0, and {arrivals}. No warm-up is left "
+        "out, so these waits can be shorter than those of a fleet in steady state."
+    )
 
 
 def _row(table: pd.DataFrame, column: str, choose: Callable[[Floats], Any]) -> dict[Any, Any]:

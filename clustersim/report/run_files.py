@@ -68,7 +68,10 @@ class RunFiles:
             return None
         page = folder / PAGE_FILE
         return printed_page(
-            folder, lambda: write_page(run_page(self.result, self.tables, self.answer), page)
+            folder,
+            lambda: write_page(
+                run_page(self.result, self.tables, self.answer, folder=folder), page
+            ),
         )
 
 
@@ -83,4 +86,6 @@ def rewrite_run(folder: Path) -> Path:
     result = Result.load(folder)
     files = RunFiles.of(result)
     files.write(folder, csv=(folder / "jobs.csv").is_file(), report=False)
-    return write_page(run_page(result, files.tables, files.answer), folder / PAGE_FILE)
+    return write_page(
+        run_page(result, files.tables, files.answer, folder=folder), folder / PAGE_FILE
+    )

@@ -13,21 +13,25 @@ import pandas as pd
 from clustersim.analysis.columns import SUMMARY
 from clustersim.catalogue import Catalogue, hypothetical_note, load_catalogue
 from clustersim.errors import InputError
+from clustersim.plots.parts.page_picture import page_picture
 from clustersim.plots.runs import draw_recorded_waits, draw_run, draw_size_waits
-from clustersim.plots.style import svg_text
 from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table
-from clustersim.report.run_answer import policy_of, run_answer
-from clustersim.report.run_tables import RunTables
+from clustersim.report.run_answer import ENOUGH_JOBS, UsePeriod, policy_of, run_answer
+from clustersim.report.run_tables import RunTables, table_file
 from clustersim.report.sources import source_tables
 from clustersim.scenario.run_calendar import calendar_text
-from clustersim.simulation.result import Result
-from clustersim.units import counted, format_percent, format_quantity
+from clustersim.simulation.metrics import accelerator_seconds
+from clustersim.simulation.result import Result, versions
+from clustersim.simulation.scopes import without_repeats
+from clustersim.topology import ALL
+from clustersim.units import counted, format_duration, format_percent, format_quantity
 
 __all__ = ["run_page"]
 
 _MOST_REASONS = 20
+_EARLY = "utilisation_of_arrivals"
 _RENAMED = {"format": "log_format"}
 """Arguments of `replay` in earlier versions, with the names that they have now."""
 _WAIT_LABELS = {
@@ -55,7 +59,13 @@ _RECORDED_LABELS = {
 }
 
 
-def run_page(result: Result, tables: RunTables | None = None, answer: Answer | None = None) -> Page:
+def run_page(
+    result: Result,
+    tables: RunTables | None = None,
+    answer: Answer | None = None,
+    *,
+    folder: Path | None = None,
+) -> Page:
     """Return the page of a run.
 
     Parameters
@@ -65,26 +75,33 @@ def run_page(result: Result, tables: RunTables | None = None, answer: Answer | N
         The tables derived from the result, if they are known already.
     answer : Answer, optional
         The answer of the run, if it is known already.
+    folder : Path, optional
+        Folder of the run; if it has CSV files, the page links to them instead of Parquet files.
     """
     tables = RunTables.of(result) if tables is None else tables
+    answer = run_answer(result, tables) if answer is None else answer
     facts = result.provenance
     sections = [
-        Section("Waits", _waits(tables)),
-        Section("Queue and utilisation", _over_time(result, tables)),
+        Section("Waits", _waits(tables, folder)),
+        Section("Queue and utilisation", _over_time(result, tables, folder)),
     ]
+    if not _any_wait(tables):
+        sections.reverse()
     if tables.recorded_waits is not None:
-        sections.append(Section("Comparison with the log", _recorded(tables.recorded_waits)))
+        sections.append(
+            Section("Comparison with the log", _recorded(tables.recorded_waits, folder))
+        )
     if unfinished := [*_unfinished(result)]:
         sections.append(Section("Jobs that did not finish", unfinished))
-    sections.append(Section("Assumptions and notes", [*_assumptions(result)]))
+    sections.append(Section("Assumptions and notes", [*_assumptions(result, answer)]))
     sections.append(Section("Reproduction", [*_reproduction(facts)]))
     return Page(
         title=_title(facts),
         question=_question(result),
         lead=[],
         sections=sections,
-        footer=made_with(facts.get("versions", {}), facts.get("seed")),
-        answer=run_answer(result, tables) if answer is None else answer,
+        footer=made_with(facts.get("versions", {}), facts.get("seed"), page=versions()),
+        answer=answer,
     )
 
 
@@ -108,40 +125,60 @@ def _question(result: Result) -> str:
     )
 
 
-def _waits(tables: RunTables) -> list[str | Figure | Table]:
+def _waits(tables: RunTables, folder: Path | None) -> list[str | Figure | Table]:
     waits = tables.waits_by_size
     if waits.empty:
         return ["No job that can run was submitted."]
-    figure = draw_size_waits(waits)
     table = Table(
         "Waits until the first start, by job size",
-        waits,
-        "For a job that had not started, the wait is counted until the end of the run.",
+        _without_rare_percentiles(waits),
+        "For a job that had not started, the wait is counted until the end of the run. High "
+        f"percentiles of fewer than {ENOUGH_JOBS} jobs are left out, because they lie between the "
+        "two longest waits.",
         labels=_WAIT_LABELS,
         formats={"waited": format_percent},
-        file="waits_by_size.parquet",
+        file=table_file("waits_by_size", folder),
     )
-    return [Figure("Waits by job size", svg_text(figure), figure.caption), table]
+    if not _any_wait(tables):
+        return ["No job waits: every job starts when it is submitted.", table]
+    figure = draw_size_waits(waits)
+    return [Figure("Waits by job size", page_picture(figure), figure.caption), table]
+
+
+def _any_wait(tables: RunTables) -> bool:
+    """Return whether any job waits, or there are no jobs."""
+    waits = tables.waits_by_size
+    return waits.empty or bool((waits[["most_wait_s", "waiting"]] > 0).any(axis=None))
+
+
+def _without_rare_percentiles(waits: pd.DataFrame) -> pd.DataFrame:
+    names = [name for name in waits if str(name).startswith(("p90_", "p95_"))]
+    return waits.assign(**{str(n): waits[n].where(waits["jobs"] >= ENOUGH_JOBS) for n in names})
 
 
 _INTERVAL = (
     "The interval of the 95th percentile uses order statistics of every k-th job of this run; k is "
     "so large that their waits are nearly independent. It does not contain the differences between "
-    "runs with other random numbers. All jobs count: no warm-up is left out."
+    "runs with other random numbers."
 )
 
 
-def _over_time(result: Result, tables: RunTables) -> list[str | Figure | Table]:
+_BOTH = "Utilisation and queue length over time"
+
+
+def _over_time(
+    result: Result, tables: RunTables, folder: Path | None
+) -> list[str | Figure | Table]:
     calendar = result.calendar
     since = calendar.text(0.0) if calendar.is_dated else "time 0"
     figure = draw_run(tables.queue_length, result.utilisation, since=since)
     return [
-        Figure("Queue length and utilisation over time", svg_text(figure), figure.caption),
-        _summary(result),
+        Figure(figure.heading or _BOTH, page_picture(figure), figure.caption),
+        _summary(result, folder),
     ]
 
 
-def _summary(result: Result) -> Table:
+def _summary(result: Result, folder: Path | None) -> Table:
     """Return the summary by pool and virtual cluster, as printed, with its energy and costs."""
     headings = {each.name: each.heading for each in SUMMARY if each.heading}
     extra = {
@@ -154,28 +191,45 @@ def _summary(result: Result) -> Table:
     for each in SUMMARY:
         if each.dimension in ("duration", "share", "energy", "money", "mass"):
             formats[each.name] = partial(format_quantity, dimension=each.dimension)
-    shown = [name for name in labels if name in result.summary]
+    table = without_repeats(result.summary)
+    table = table[[name for name in labels if name in table]]
+    use = UsePeriod.of(result)
+    covers = f"Utilisation is that from the first arrival until {use.end}."
+    if use.is_arrivals:
+        found = accelerator_seconds(result.utilisation, begin_s=use.begin_s, end_s=use.stop_s)
+        shares = found["allocated"].div(found["available"]).to_dict()
+        early = table["scope"].map({ALL: use.share, **shares})
+        table.insert(list(table).index("utilisation"), _EARLY, early.astype("float64"))
+        labels |= {_EARLY: "utilisation until the last arrival", "utilisation": "until the end"}
+        formats[_EARLY] = format_percent
+        covers = (
+            "Utilisation is that from the first to the last arrival "
+            f"(at {_period(use.last_s)}), and until {use.end} (at {_period(use.end_s)})."
+        )
     return Table(
         "Pools",
-        result.summary[shown],
-        "Waits are those of jobs that started. Jobs that never ran belong to no pool. Utilisation "
-        "is that from the first arrival until the last job ends.",
+        table,
+        f"Waits are those of jobs that started. Jobs that never ran belong to no pool. {covers}",
         labels=labels,
         formats=formats,
-        file="summary.parquet",
+        file=table_file("summary", folder),
     )
 
 
-def _recorded(waits: pd.DataFrame) -> list[str | Figure | Table]:
+def _period(seconds: float) -> str:
+    return format_duration(seconds, whole=True)
+
+
+def _recorded(waits: pd.DataFrame, folder: Path | None) -> list[str | Figure | Table]:
     figure = draw_recorded_waits(waits)
     table = Table(
         "Simulated and recorded waits by job size",
         waits,
         "Only jobs that started in the simulation and whose start the log recorded are compared.",
         labels=_RECORDED_LABELS,
-        file="recorded_waits.parquet",
+        file=table_file("recorded_waits", folder),
     )
-    return [Figure("Simulated and recorded waits", svg_text(figure), figure.caption), table]
+    return [Figure("Simulated and recorded waits", page_picture(figure), figure.caption), table]
 
 
 def _unfinished(result: Result) -> Iterator[str | Table]:
@@ -188,11 +242,11 @@ def _unfinished(result: Result) -> Iterator[str | Table]:
     yield Table("Reasons", table, most_rows=_MOST_REASONS)
 
 
-def _assumptions(result: Result) -> Iterator[str | Table | Listing]:
+def _assumptions(result: Result, answer: Answer) -> Iterator[str | Table | Listing]:
     """Yield what the result assumes: sources, notes, and what was dropped from a log."""
     facts = result.provenance
     scenario = _scenario(facts)
-    if "replay" not in facts:
+    if answer.interval.startswith("95 % interval"):
         yield _INTERVAL
     if scenario.get("description"):
         yield f"Scenario: {scenario['description']}"

@@ -15,7 +15,7 @@ from clustersim.simulation.queue_length import queue_length
 from clustersim.simulation.result import Result
 from clustersim.spreadsheets import plain_cells
 
-__all__ = ["RunTables", "csv_table", "write_csv", "write_tables"]
+__all__ = ["RunTables", "csv_table", "table_file", "write_csv", "write_tables"]
 
 _TIMES = ("submit_s", "recorded_start_s", "start_s", "finish_s", "begin_s", "end_s", "time_s")
 """Columns with points in time; each gets a column with dates in the CSV files."""
@@ -92,6 +92,20 @@ def write_csv(result: Result, tables: RunTables, folder: Path) -> None:
         if table is not None:
             with replacing(folder / f"{name}.csv") as draft:
                 plain_cells(csv_table(name, table, result.calendar)).to_csv(draft, index=False)
+
+
+def table_file(name: str, folder: Path | None) -> str:
+    """Return the name of the file of a table, without its folder: the CSV file if there is one.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file without its suffix.
+    folder : Path or None
+        Folder of the run; None if it has no CSV files.
+    """
+    csv = folder is not None and (folder / f"{name}.csv").is_file()
+    return f"{name}.{'csv' if csv else 'parquet'}"
 
 
 def csv_table(name: str, table: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:

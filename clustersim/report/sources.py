@@ -21,6 +21,26 @@ _CHIP_FIELDS = {
 """Fields of a chip in the table, and their labels."""
 
 
+_ASSUMPTIONS = {
+    "cny_per_usd": "exchange rate, CNY per USD",
+    "host_price": "price of a node without its accelerators",
+    "life": "lifetime for depreciation",
+    "residual_share": "residual value, share of the price",
+    "interest_per_year": "interest, share per year",
+    "site_share": "network and buildings, share of the price of the servers",
+    "pue": "PUE",
+    "electricity_per_kwh": "electricity, per kWh",
+    "carbon_g_per_kwh": "carbon dioxide, g per kWh",
+    "host_factor": "maximum power of a node, relative to its chips",
+    "load_factor": "power of an allocated accelerator, relative to its TDP",
+    "idle_share": "power of an idle accelerator, relative to its TDP",
+    "host_busy": "power of a busy node without its accelerators",
+    "host_idle": "power of an idle node without its accelerators",
+    "out_of_service": "power of a node out of service, relative to an idle one",
+}
+"""Planning assumptions, and their labels."""
+
+
 def source_tables(
     chips: Sequence[Accelerator], assumptions: PlanningAssumptions | None = None
 ) -> list[Table]:
@@ -43,5 +63,9 @@ def source_tables(
     if assumptions is not None:
         planning = report.assumption_rows(assumptions)
         columns = [*report.ASSUMPTION_HEADERS, "source"]
-        tables.append(Table("Planning assumptions", pd.DataFrame(planning, columns=columns)))
+        frame = pd.DataFrame(planning, columns=columns)
+        frame["assumption"] = frame["assumption"].map(_ASSUMPTIONS)
+        if not frame["from"].any():
+            frame = frame.drop(columns="from")
+        tables.append(Table("Planning assumptions", frame))
     return tables

@@ -240,7 +240,9 @@ def method_sentence(result: StudyResult) -> str:
     if result.study.spec.compare is not None:
         parts.append("Compared systems are paired by replication.")
     if result.capacities is not None:
-        parts.append("The interval of a capacity is that of the metric divided by its slope.")
+        parts.append(
+            "The interval of a capacity is that of the metric there, converted by the fitted curve."
+        )
     parts.append(
         "“Up to” or “from”: the other end of the interval lies at or beyond a bound of the metric. "
         "“Not determined”: the interval spans more than a factor of 1,000, or all possible "

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from clustersim.analysis.metrics import in_period, is_metric, period_of
 from clustersim.errors import InputError
 from clustersim.plots.axis import axis_of
-from clustersim.plots.figure import DOUBLE, SINGLE, StudyFigure, study_figure
+from clustersim.plots.figure import DOUBLE, StudyFigure, study_figure
 from clustersim.plots.parts.quick_mark import quick_mark
 from clustersim.plots.study_axes import study_axes
 from clustersim.plots.study_lines import is_numeric
@@ -18,6 +18,9 @@ from clustersim.studies.spec import LOAD, Plot
 from clustersim.studies.study_result import StudyResult
 
 __all__ = ["NamedFigure", "default_plots", "draw_plots"]
+
+_ALONE, _STACKED = 2.9, 2.2
+"""Heights of the only panel of a figure, and of panels below each other, in inches."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +86,18 @@ def _file_name(plot: Plot) -> str:
 
 
 def _drawn(result: StudyResult, kind: PlotKind, plot: Plot, name: str) -> NamedFigure:
-    panels = kind.drawn_panels(result, plot)
+    panels = list(kind.drawn_panels(result, plot))
+    beside = kind.beside(result, plot) if len(panels) == 1 and kind.beside is not None else []
+    panels += beside
     count = len(panels)
+    columns = None if count in (1, 2, 4) else 3
     figure = study_figure(
         count,
         title=plot.title or "",
         mark=quick_mark(result),
-        width=SINGLE if count == 1 else DOUBLE,
-        columns=None if count in (1, 2, 4) else 3,
+        width=DOUBLE,
+        columns=1 if beside else columns,
+        panel_height=_ALONE if count == 1 else _STACKED if beside else None,
     )
     for ax, draw in zip(figure.panels, panels, strict=True):
         draw(ax=ax)

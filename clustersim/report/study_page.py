@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from clustersim.analysis.metrics import period_of
 from clustersim.files import yaml_text
-from clustersim.plots.style import svg_text
+from clustersim.plots.parts.page_picture import page_picture
 from clustersim.report.made_with import made_with
 from clustersim.report.of_study.tables import result_parts, study_table
 from clustersim.report.page import Figure, Listing, Page, Section, Table
@@ -51,7 +52,7 @@ def study_page(
     found = StudyFindings.of(result) if found is None else found
     spec = result.study.spec
     drawn = [
-        Figure(figure.title, figure.svg or svg_text(figure.figure), figure.figure.caption)
+        Figure(figure.title, page_picture(figure.figure, figure.svg), figure.figure.caption)
         for figure in _main_first(figures, *answering_plot(result))
     ]
     notes = [line for line in found.warnings if line.startswith("Note:")]
@@ -127,8 +128,8 @@ def _runs(result: StudyResult, folder: Path) -> list[str | Table | Listing]:
     if drawn:
         frame["draw"] = frame["draw"].map(lambda k: "mean" if k == POSTERIOR_MEAN else str(k))
         caption += " Draw “mean” has the mean coefficients of the calibration."
-    parts.append(study_table(result, "Runs", frame, caption, "runs.csv"))
-    return parts
+    runs = study_table(result, "Runs", frame, caption, "runs.csv")
+    return [*parts, replace(runs, printed=False)]
 
 
 def _short(keys: pd.Series[str]) -> pd.Series[str]:
@@ -165,7 +166,7 @@ def _provenance(result: StudyResult, folder: Path) -> list[str | Listing]:
         "the same random numbers. A different offered load changes only the times between "
         "jobs; the jobs are the same.",
         Listing("Commands", commands),
-        Listing(STUDY_FILE, study),
+        Listing(STUDY_FILE, study, printed=False),
         Listing("Resolved scenario", yaml_text(result.study.base.tree), printed=False),
-        Listing("Versions", lines),
+        Listing("Versions", lines, printed=False),
     ]

@@ -27,6 +27,7 @@ __all__ = [
     "accelerator_seconds",
     "bounded_slowdown",
     "ettr",
+    "in_service",
     "jct_s",
     "lost_work",
     "mean_utilisation",
@@ -111,7 +112,7 @@ def _accelerator_seconds(steps: pd.DataFrame, begin_s: float, end_s: float) -> t
     # Not np.dot: the order of BLAS additions depends on its threads, which also keep spinning.
     return (
         float((held * steps["allocated"].to_numpy()[:-1]).sum()),
-        float((held * _in_service(steps)[:-1]).sum()),
+        float((held * in_service(steps)[:-1]).sum()),
     )
 
 
@@ -121,7 +122,7 @@ def pool_utilisation(steps: pd.DataFrame, *, begin_s: float, end_s: float) -> fl
     return allocated / available if available > 0 else 0.0
 
 
-def _in_service(steps: pd.DataFrame) -> Ints:
+def in_service(steps: pd.DataFrame) -> Ints:
     """Number of accelerators in service and not reserved by services, for each step."""
     there = steps["installed"].to_numpy()
     for name in ("out", "serving"):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from clustersim.topology import ALL
 
-__all__ = ["WHOLE", "Scope", "by_scope", "with_column"]
+__all__ = ["WHOLE", "Scope", "by_scope", "with_column", "without_repeats"]
 
 Scope: TypeAlias = tuple[str, str]
 """Kind (``all``, ``pool`` or ``vc``) and name of a scope."""
@@ -34,3 +34,18 @@ def with_column(summary: pd.DataFrame, name: str, values: Mapping[Scope, float])
     """Return a summary with an added column; NaN in rows whose scope is not in `values`."""
     keys = zip(summary["kind"], summary["scope"], strict=True)
     return summary.assign(**{name: [values.get(key, np.nan) for key in keys]})
+
+
+def without_repeats(summary: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a summary to show: a single pool only repeats the row of all pools.
+
+    Jobs that never ran belong to no pool, so the row of all pools is kept.
+
+    Examples
+    --------
+    >>> summary = pd.DataFrame({"scope": ["all", "h200"], "kind": ["all", "pool"], "jobs": [3, 2]})
+    >>> without_repeats(summary)["scope"].tolist()
+    ['all']
+    """
+    pools = summary["kind"] == "pool"
+    return summary[~pools] if int(pools.sum()) == 1 else summary

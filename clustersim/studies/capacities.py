@@ -126,8 +126,9 @@ def _capacity(
         notes.append(f"coefficient draws without a run: {lost}")
     nearest = _nearest(at_mean, search.of, root.value)
     if not nearest.empty and is_rising(nearest["wait_rise_s"], nearest["mean_wait_s"]):
+        other = "less capacity" if search.more_is == "worse" else "that more is needed"
         notes.append(
-            "waits still rise within the runs near this value; longer runs would show less capacity"
+            f"waits still rise within the runs near this value; longer runs would show {other}"
         )
     times = nearest.get("relaxation_times", pd.Series(dtype=float)).sum(min_count=1)
     if not nearest.empty and times < ENOUGH_RELAXATION_TIMES:
@@ -137,7 +138,7 @@ def _capacity(
             f"{ENOUGH_RELAXATION_TIMES:.0f} times are needed for a trustworthy interval; increase "
             "workload.jobs"
         )
-    if math.isfinite(full) and root.high == full:
+    if math.isfinite(full) and root.high == full and not begins_overload(root.note):
         notes.append("the interval ends at a load of 1, where overload begins")
     return {**row, "runs": len(runs), "note": "; ".join(note for note in notes if note)}
 

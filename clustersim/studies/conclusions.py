@@ -12,7 +12,7 @@ import pandas as pd
 from clustersim.analysis.control_variates import jackknife
 from clustersim.analysis.controls.means import controlled_difference, deviations
 from clustersim.analysis.controls.metrics import CONTROLS
-from clustersim.analysis.job_statistics import with_and_without
+from clustersim.analysis.job_statistics import job_quantile, with_and_without
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
 from clustersim.analysis.samples import Pooled, Sample
 from clustersim.analysis.sensitivity import sobol_indices
@@ -68,9 +68,9 @@ def differences_table(
         ``relative`` with ``_low`` and ``_high`` (95 %, see
         :func:`~clustersim.analysis.statistics.paired_difference`), and ``relative_note``.
 
-        A quantile of jobs is that over the jobs of all pairs, as in the table of points, with
-        intervals from the jackknife over the pairs; ``baseline_mean`` is then the quantile of the
-        baseline.  Any other metric, including a mean over jobs, is averaged over the pairs.
+        A mean or quantile of jobs is that over the jobs of all pairs, as in the table of points,
+        with intervals from the jackknife over the pairs; ``baseline_mean`` is then that of the
+        baseline.  Any other metric is averaged over the pairs.
 
         If control variates are used, ``difference`` and ``relative`` are the controlled estimates,
         and the columns ``_plain``, ``_plain_low``, ``_plain_high`` and ``_explained`` are as in
@@ -201,6 +201,10 @@ def _pooled(
     if not (ours > 0).all() or not (theirs > 0).all():
         if not ours.any() and not theirs.any():
             ratio, ends, note = 0.0, (0.0, 0.0), ""
+            least, most = _around_zero(both, quantity, q)
+            if least < most:
+                columns |= {"difference_low": least, "difference_high": most}
+                ends, note = (-np.inf, np.inf), "both are 0"
         elif theirs[0] > 0:
             zero = "it is 0 over all jobs" if ours[0] == 0 else "it is 0 without one of the pairs"
             ratio, ends, note = float(ours[0] / theirs[0]) - 1.0, (-np.inf, np.inf), zero
@@ -218,6 +222,20 @@ def _pooled(
     return columns
 
 
+def _around_zero(
+    both: Sequence[Sequence[Mapping[str, Sample]]], quantity: str, q: float | None
+) -> tuple[float, float]:
+    """Return the least and the largest difference of two quantiles that are 0 in all runs.
+
+    More replications may show larger quantiles; those of identical runs stay equal.
+    """
+    values = [[run[quantity].values for run in runs] for runs in both]
+    if q is None or all(map(np.array_equal, *values)):
+        return 0.0, 0.0
+    ours, theirs = (job_quantile(runs, quantity, q)[0].high for runs in both)
+    return -theirs, ours
+
+
 def indices_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     """Return the Sobol indices of a study with ``method: sobol-indices``.
 
@@ -225,10 +243,11 @@ def indices_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row for each combination of the other parameters, each drawn parameter and each metric,
-        with ``first`` and ``total`` and their ends ``_low`` and ``_high`` (95 %, bootstrap).  If a
-        point of the design is missing or all its runs failed, the points that belong to it are also
-        ignored.  The indices are NaN if no point is left, the metric did not vary, or it has no
-        value under overload.
+        with ``first`` and ``total`` and their ends ``_low`` and ``_high`` (95 %, bootstrap).
+        Shares below 0 or above 1, which few points can give, are moved to this end.  If a point of
+        the design is missing or all its runs failed, the points that belong to it are also ignored.
+        The indices are NaN if no point is left, the metric did not vary, or it has no value under
+        overload.
     """
     spec = study.spec
     others = [path for path in spec.varied if path not in spec.sampled]
@@ -247,7 +266,7 @@ def indices_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
                     **values,
                     "parameter": path,
                     "metric": metric,
-                    **{name: float(getattr(found, name)[k]) for name in found.__slots__},
+                    **{n: float(np.clip(getattr(found, n)[k], 0, 1)) for n in found.__slots__},
                 }
                 for k, path in enumerate(spec.sampled)
             ]

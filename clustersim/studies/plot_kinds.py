@@ -104,6 +104,9 @@ class PlotKind:
     pictures : callable, optional
         Function that takes the same arguments as `panels` and returns the entry as several entries,
         one for each picture. By default, all panels are in one picture.
+    beside : callable, optional
+        Function that takes the same arguments as `panels` and returns further panels, which a
+        figure with a single panel shows next to it.
     file : str
         The plugin file that registers the kind; "" for a built-in kind.  Set by the registry.
 
@@ -129,6 +132,7 @@ class PlotKind:
     check_name: Callable[[StudySpec, Plot, str, str], Iterable[str]] = known_names
     per_period: bool = False
     pictures: Callable[[StudyResult, Plot], Sequence[Plot]] | None = None
+    beside: Callable[[StudyResult, Plot], Sequence[Panel]] | None = None
     file: str = ""
 
     def __post_init__(self) -> None:

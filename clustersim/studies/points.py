@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -150,10 +151,13 @@ def _interval(
         return _beside(name, name, *found)
     if np.isnan(values).sum() > MOST_WITHOUT * len(values):
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
-    mean, low, high = mean_interval(values)
+    plain, best = Estimate(*mean_interval(values)), _controlled_mean(name, values, runs)
     if len(values) == 1:
-        low, high = _run_interval(name, mean, runs.iloc[0])
-    return _beside(name, name, Estimate(mean, low, high), _controlled_mean(name, values, runs))
+        low, high = _run_interval(name, plain.value, runs.iloc[0])
+        plain = replace(plain, low=low, high=high)
+    if _bounds(name) == (0.0, np.inf):
+        plain, best = plain.positive(), None if best is None else best.positive()
+    return _beside(name, name, plain, best)
 
 
 def _beside(metric: str, column: str, plain: Estimate, best: Estimate | None) -> dict[str, float]:

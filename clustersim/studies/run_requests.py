@@ -203,7 +203,8 @@ class CapacityRequest:
         """See :meth:`RunRequest.wanted`.
 
         The posterior mean is searched first.  Then every draw is searched with the same random
-        numbers; draws need no interval.
+        numbers; draws need no interval.  A draw has all replications, unlike at a point, because
+        the capacity of a single replication can be far from that of all of them.
         """
         runs, done = self._walk(POSTERIOR_MEAN, known)
         for draw in range(self.draws) if done else ():

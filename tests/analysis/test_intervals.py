@@ -126,7 +126,8 @@ def test_paired_difference_by_hand():
     ratios = np.array([8 / 50, 6 / 40, 4 / 30])
     half = T_2 * math.sqrt(2 / 3 * ((ratios - ratios.mean()) ** 2).sum())
     assert half == pytest.approx(0.06693, abs=1e-5)
-    expected = (0.15, 0.15 - half, 0.15 + half)
+    # the same relative error of 1.15, on a logarithmic scale
+    expected = (0.15, 1.15 * math.exp(-half / 1.15) - 1, 1.15 * math.exp(half / 1.15) - 1)
     assert (found.relative, found.relative_low, found.relative_high) == pytest.approx(expected)
 
 
@@ -243,7 +244,9 @@ def test_pairs_that_cannot_show_how_sure_a_share_is(system, baseline, relative, 
 def test_two_pairs_of_which_one_hardly_waits_tell_next_to_nothing():
     # ratios without one pair: 0.75 and 1; error sqrt(1/2 * 2 * 0.125**2), t(0.975, 1) = 12.7062
     found = paired_difference([0.2, 17.5], [0.1, 10.0])
-    assert found.relative_high - found.relative == pytest.approx(12.7062 * 0.125, rel=1e-5)
+    ratio = 17.7 / 10.1
+    high = ratio * math.exp(12.7062 * 0.125 / ratio)
+    assert 1 + found.relative_high == pytest.approx(high, rel=1e-5)
 
 
 def test_systems_that_are_equal_differ_by_nothing():

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.optimize import brentq
 
 from clustersim.analysis.job_statistics import best_of, job_mean, job_quantile, share_above
 from clustersim.analysis.root_search import Root, RootSearch
 from clustersim.analysis.samples import Sample
+from clustersim.studies.capacities import gains_table
+from clustersim.studies.conclusions import differences_table
 from clustersim.studies.objective import chosen
+from clustersim.studies.spec import CapacitySearch, Comparison, Objective
 from tests.analysis.known_queues import Queue, exponential, hyperexponential, lognormal
 
 REPLICATIONS = 8
@@ -162,3 +169,92 @@ def test_the_truth_of_many_jobs_is_the_formula() -> None:
     stationary = queue.stationary()
     assert stationary is not None
     assert math.isclose(stationary.mean, 0.8 / (4 * 0.2), rel_tol=1e-3)
+
+
+FASTER = 1.1
+"""Speed of the second system."""
+STUDIES = 400
+OBJECTIVE = "p95_wait_s"
+
+
+def runs_of(
+    queue: Queue, speed: float, loads: Sequence[float], count: int
+) -> tuple[pd.DataFrame, dict[str, dict[str, Sample]]]:
+    """Runs of a system that is faster than a queue, on the same jobs, and their samples.
+
+    At a load, its waits are those of the queue at a load that is lower by its speed, divided by
+    the speed.
+    """
+    rows: list[dict[str, Any]] = []
+    samples: dict[str, dict[str, Sample]] = {}
+    for load in loads:
+        for study, runs in enumerate(studies(queue, count, 100, load / speed)):
+            for replication, run in enumerate(runs):
+                key, wait = f"{study} {speed} {load} {replication}", run["wait_s"]
+                wait = Sample(wait.count, wait.values / speed, wait.mean / speed)
+                samples[key] = {**run, "wait_s": wait}
+                rows.append(
+                    {
+                        "run": key,
+                        "study": study,
+                        "system": "faster" if speed > 1 else "queue",
+                        "workload.load": load,
+                        "replication": replication,
+                        "draw": -1,
+                        "status": "finished",
+                        "offered_load": load / speed,
+                        "jobs_per_day": load,
+                        "backlog_growth": 0.0,
+                        "mean_wait_s": wait.mean,
+                        OBJECTIVE: wait.quantile(0.95),
+                    }
+                )
+    return pd.DataFrame(rows), samples
+
+
+@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.coverage
+def test_intervals_of_gains_and_ratios() -> None:
+    """400 studies that compare a queue with a faster one on the same jobs; truths by formula."""
+    queue = CELLS[1]
+    mean, limit = queue.truth(0)
+
+    def at(load: float) -> Queue:
+        return Queue(queue.service, queue.servers, load / FASTER)
+
+    faster = float(brentq(lambda load: at(load).truth(0)[1] / FASTER - limit, 0.5, 1.05))
+    step = 0.2 * (1 - queue.load)
+    around = np.array([-2.2, -0.8, 0.5, 1.4]) * step
+    search = CapacitySearch(between=(0.5, 1.0), tolerance=2 * step)
+    objective = Objective(metric=OBJECTIVE, at_most=f"{limit} s")
+    compare = Comparison(of="system", baseline="queue")
+    ours, our_samples = runs_of(queue, FASTER, [queue.load, *(faster + around)], STUDIES)
+    theirs, their_samples = runs_of(queue, 1.0, [queue.load, *(queue.load + around)], STUDIES)
+    samples = our_samples | their_samples
+    truths = {
+        "gain": faster - queue.load,
+        "mean_wait_s": at(queue.load).truth(0)[0] / FASTER / mean - 1,
+        OBJECTIVE: at(queue.load).truth(0)[1] / FASTER / limit - 1,
+    }
+    covered: dict[str, list[bool]] = {name: [] for name in truths}
+    for _, runs in pd.concat([ours, theirs]).groupby("study"):
+        (gain,) = gains_table(
+            runs, ["system"], compare, search, objective, samples=samples
+        ).to_dict("records")
+        covered["gain"].append(gain["gain_low"] <= truths["gain"] <= gain["gain_high"])
+        found = differences_table(
+            runs[runs["workload.load"] == queue.load],
+            ["system"],
+            of="system",
+            baseline="queue",
+            metrics=["mean_wait_s", OBJECTIVE],
+            samples=samples,
+        )
+        for row in found.to_dict("records"):
+            truth = truths[row["metric"]]
+            covered[row["metric"]].append(row["relative_low"] <= truth <= row["relative_high"])
+    for name, each in covered.items():
+        kind = "gain of capacity" if name == "gain" else f"ratio of {name}"
+        print(f"{kind}: {np.mean(each):.1%}")
+        assert 0.91 <= np.mean(each) <= 0.98, name

@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 from files import TWO_CHIPS
+from files import two_chips as small_plan
 from ruamel.yaml import YAML
 
 from clustersim.cli.main import main
+from clustersim.procurement import define_plan, plan_purchases
+from clustersim.procurement.answer import plan_answer
+from clustersim.units import format_money
 
 HOSTILE = "<script>window.hit = 1</script>"
 
@@ -46,10 +50,10 @@ def test_the_answer_is_first_on_the_page(two_chips: tuple[Path, int, dict, str])
     scale = {"million": 1e6, "billion": 1e9}.get(answer["value"].split()[1], 1.0)
     spent = [row["spending_cny"] for row in costs]
     assert 0 < number * scale <= 1.001 * min(spent)
-    (expected,) = (line for line in answer["hinges_on"] if line.startswith("Expected cost: "))
+    (expected,) = (line for line in answer["hinges_on"] if line.startswith("Expected cost ("))
     assert "It consists of" in expected
     assert answer["label"].startswith("price of the")
-    assert any(line.startswith("Price: the price of the purchases") for line in answer["hinges_on"])
+    assert any(line.startswith("Price: the price of all purchases") for line in answer["hinges_on"])
     assert any("Add a section verify" in line for line in answer["next_steps"])
     words = [
         f"What {HOSTILE}?",
@@ -67,6 +71,39 @@ def test_the_answer_is_first_on_the_page(two_chips: tuple[Path, int, dict, str])
     assert places == sorted(places)
     assert "--out again" in text
     assert f"(code {content['versions']['code']})" in text
+
+
+def test_the_card_has_the_first_order_all_chips_and_the_demand_met() -> None:
+    """Of three scenarios, the first two are the same; supply ends in the third."""
+    supply = {"h200": {"factor": [1, 0]}}
+    fields = small_plan(
+        scenarios={
+            "goes on": {"probability": 0.5},
+            "also": {"probability": 0.3},
+            "stopped": {"probability": 0.2, "available": supply},
+        }
+    )
+    fields["demand"]["tuning"] |= {"must_meet": 0, "value_per_million_tokens": "0.2 CNY"}
+    fields["chips"]["h20"]["available"] = 0
+    plan = plan_purchases(define_plan(fields))
+    schedule = plan.schedule
+    assert schedule is not None
+    answer = plan_answer(plan)
+    first = float(schedule.spending[0, 0])
+    assert answer["sentence"].startswith("Buy ")
+    assert f"for {format_money(first)}" in answer["sentence"]
+    lines = answer["hinges_on"]
+    assert "Purchases of h20: none in any scenario, because none can be bought." in lines
+    assert "Scenarios 'goes on' and 'also' have the same purchases and the same cost." in lines
+    (h200,) = (line for line in lines if line.startswith("Purchases of h200"))
+    later = int(schedule.bought[0, 1, 0])
+    assert f"{later} nodes in Q2 if 'goes on' or 'also' occurs; no more otherwise" in h200
+    met = 1 - schedule.unmet[:, 1, 0] / plan.problem.demand[0, 1]
+    assert met[2] < met[0] == met[1]
+    share, most = (f"{100 * each:.0f} %" for each in met[[2, 0]])
+    assert f"in Q2, {share} (if 'stopped' occurs) to {most} of the demand" in answer["sentence"]
+    (demand,) = (line for line in lines if line.startswith("Demand met in Q2"))
+    assert f"{share} of tuning if 'stopped' occurs" in demand
 
 
 def test_no_plan_and_no_page(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

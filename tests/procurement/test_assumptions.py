@@ -406,7 +406,7 @@ def test_paid_and_charged_are_reported_apart(scenarios: str) -> None:
     assert charged == pytest.approx(quarters.sum(axis=(1, 2)) / 16)
     amount = r"([\d.]+)(?: to ([\d.]+))? million CNY"
     said = re.search(
-        f"The price of the purchases is {amount}. The cost includes {amount} of it, "
+        f"[Tt]he price of all purchases is {amount}. The cost includes {amount} of it, "
         "the depreciation within 2 quarters; the rest is the value left",
         text,
     )

@@ -13,6 +13,7 @@ from files import BASE, planned, queue, two_chips
 
 from clustersim.errors import InputError
 from clustersim.procurement import define_plan, plan_purchases
+from clustersim.procurement import verify as verify_module
 from clustersim.procurement.fleet import open_base_scenario, throughput
 from clustersim.procurement.problem import problem_of
 from clustersim.procurement.simulated_check import (
@@ -24,7 +25,7 @@ from clustersim.procurement.simulated_check import (
 )
 from clustersim.procurement.solve import solve
 from clustersim.procurement.spec import QUARTER_S
-from clustersim.procurement.summary_text import conclusion
+from clustersim.procurement.summary_text import conclusion, interval_text
 from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import define_scenario
 from clustersim.units import parse_quantity
@@ -116,7 +117,15 @@ def test_outcomes_are_by_the_interval(at_most: str, outcome: str, words: str) ->
     assert {"kept": high <= limit, "missed": low > limit, "undecided": low <= limit < high}[outcome]
     assert plan.meets == (mean <= limit)
     assert f"In simulations of 'as planned', {words}: it is" in conclusion(plan)
-    assert "(6 new replications)" in conclusion(plan)
+    assert "(6 new replications, 95 % interval " in conclusion(plan)
+
+
+def test_the_interval_of_a_wait_is_never_negative() -> None:
+    """Student's t would begin at -3.2 s."""
+    mean, low, high = verify_module._interval([0.0, 0.0, 0.0, 0.0, 9.0], "mean_wait_s")
+    assert (mean, low) == (pytest.approx(1.8), 0.0)
+    assert high == pytest.approx(1.8 + 2.776 * 1.8, rel=1e-3)
+    assert interval_text("mean_wait_s", low, high) == ", 95 % interval up to 6.8 s"
 
 
 def objective_limit(at_most: str) -> float:

@@ -67,7 +67,7 @@ def test_pictures_fill_their_frames_and_stay_legible(browser, report):
     assert [box["width"] for box in browser.run(script)] == pytest.approx([1022] * 2, abs=0.5)
     browser.open(report, width=400)
     for box in browser.run(script):
-        assert box["width"] == pytest.approx(480, abs=0.5)  # and the frame scrolls
+        assert box["width"] == pytest.approx(576, abs=0.5)  # and the frame scrolls
         assert box["width"] / box["height"] == pytest.approx(9.0 / 4.2, rel=0.01)
     assert browser.overflow() <= 0
 
@@ -155,6 +155,28 @@ def test_heading_stays_while_a_long_table_scrolls(browser, tmp_path):
     )
     assert moved[0] == 500
     assert moved[1] == pytest.approx(1, abs=1.01)
+
+
+def test_narrow_windows_show_every_value_without_scrolling(browser, tmp_path):
+    frame = pd.DataFrame({f"column {k}": ["a text of some length", "b"] for k in range(12)})
+    browser.open(write_table(frame, tmp_path), width=420)
+    widths, label = browser.run(
+        "const box = document.querySelector('.rows');"
+        "const cells = [...document.querySelectorAll('td')];"
+        "const ends = cells.map(c => c.getBoundingClientRect().right);"
+        "return [[box.scrollWidth - box.clientWidth, ...ends],"
+        "getComputedStyle(cells[11], '::before').content]"
+    )
+    assert widths[0] <= 0
+    assert max(widths[1:]) <= 420
+    assert label == '"column 11"'
+    browser.open(write_table(frame, tmp_path), width=1280)
+    first = browser.run(
+        "const box = document.querySelector('.rows'); box.scrollLeft = 400;"
+        "return document.querySelector('td').getBoundingClientRect().left"
+        " - box.getBoundingClientRect().left"
+    )
+    assert first == pytest.approx(0, abs=1.0)
 
 
 def test_listing_opens(browser, report):

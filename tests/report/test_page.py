@@ -94,7 +94,7 @@ def test_structure(html, document):
 
 def test_ids_are_unique_and_references_reach_one(html, document):
     ids = [attributes["id"] for _, attributes in document.elements if "id" in attributes]
-    assert len(ids) == len(set(ids)) == 20
+    assert len(ids) == len(set(ids)) == 21
     linked = [a["href"] for _, a in document.elements if a.get("href", "").startswith("#")]
     for _, attributes in document.elements:
         for name in ("aria-labelledby", "aria-describedby"):
@@ -157,6 +157,40 @@ def test_the_answer_comes_first_and_is_escaped():
     bare = Document(render_page(replace(page_of("a"), answer=Answer("Yes."))))
     assert "strong" not in bare.text
     assert "Yes." in bare.text["p"]
+
+
+def test_notes_follow_the_main_figure_and_the_card_leads_to_them():
+    figure = Figure("f", curves("utilisation", "u"))
+    page = replace(page_of(figure, "Rest."), answer=Answer("Yes."))
+    text = render_page(page)
+    order = ['href="#limits"', "<img", 'id="limits"', "Rest."]
+    places = [text.index(words) for words in order]
+    assert places == sorted(places)
+    text = render_page(replace(page, sections=[Section("s", ["Rest.", figure])]))
+    assert text.index('id="limits"') < text.index("Rest.")
+
+
+def test_each_value_has_its_label_for_narrow_windows():
+    hostile = '</style><script>"\\'
+    table = Table("t", pd.DataFrame({"a": [1, 2], hostile: ["x", ""]}))
+    text = render_page(page_of(table))
+    document = Document(text)
+    assert Counter(tag for tag, _ in document.elements)["style"] == 1
+    assert '#table-1 td:nth-child(1) { --label: "a"; }' in text
+    (label,) = re.findall(r'td:nth-child\(2\) { --label: "([^"]*)"; }', text)
+    unescaped = re.sub(r"\\([0-9a-f]+) ", lambda code: chr(int(code[1], 16)), label)
+    assert unescaped == hostile
+    assert [cell.get("class") for cell in document.all("td")] == ["number", None, "number", "none"]
+
+
+def test_print_spreads_wide_tables_and_leaves_out_what_the_folder_has():
+    wide = pd.DataFrame({f"a long name {k}": ["12.5 min (11 to 14)"] for k in range(8)})
+    for count, spread in ((8, True), (4, False)):
+        text = render_page(page_of(Table("t", wide.iloc[:, :count])))
+        assert ('class="rows spread"' in text) == spread
+    text = render_page(page_of(Table("t", wide, printed=False), Listing("l", "t", printed=False)))
+    assert '<figure id="table-1" class="screen">' in text
+    assert '<details id="listing-1" class="screen">' in text
 
 
 def test_an_answer_as_text():

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from clustersim.catalogue import load_catalogue
 from clustersim.cli.main import main
 from clustersim.procurement.output import write_plan
 from clustersim.report.cells import table_columns
 from clustersim.report.page import Table, write_page
 from clustersim.report.plan_page import plan_page, write_plan_page
+from clustersim.report.sources import source_tables
 from tests.procurement.files import planned, two_chips
 from tests.report.browser import Browser
 
@@ -94,7 +96,7 @@ def test_what_the_page_says():
     ]
     parts = [part for section in page.sections for part in section.parts]
     assert "Note: electricity is not counted." in parts
-    assert page.footer == "clustersim 1 (code abc), Python 3"
+    assert page.footer.startswith("Computed with clustersim 1 (code abc), Python 3; page written ")
 
 
 def test_a_catalogue_that_is_gone_is_named():
@@ -136,7 +138,17 @@ def test_infinite_numbers_of_a_plan_are_numbers_and_names_are_names(tmp_path):
     content = json.loads((tmp_path / "plan.json").read_text())
     assert "inf" in [row["regret_cny"] for row in content["regret"]]
     regret = tables_of(plan_page(content))["Regret"]
-    assert regret.frame["regret_cny"].tolist() == plan.regret.regret.ravel().tolist()
+    # Candidates that buy the same are one decision; each has a row per scenario.
+    decisions = {
+        buys: (costs.tolist(), [name for name, own in pairs if own == buys])
+        for pairs in [list(zip(plan.regret.candidates, plan.regret.buys, strict=True))]
+        for buys, costs in reversed(list(zip(plan.regret.buys, plan.regret.regret, strict=True)))
+    }
+    assert len(decisions) < len(plan.regret.candidates)
+    for buys, rows in regret.frame.groupby("first_purchases"):
+        assert rows["regret_cny"].tolist() == decisions[buys][0]
+        assert rows["candidate"].unique().tolist() == [", ".join(decisions[buys][1])]
+    assert len(regret.frame) == 2 * len(decisions)
     assert math.inf in regret.frame["cost_cny"].tolist()
     assert set(regret.frame["scenario"]) == {"goes on", "inf"}
     columns = table_columns(regret.frame, labels={}, formats={}, intervals=False)
@@ -146,6 +158,42 @@ def test_infinite_numbers_of_a_plan_are_numbers_and_names_are_names(tmp_path):
     assert "∞" in write_plan_page(tmp_path).read_text(encoding="utf-8")
     assert (content["quick"], content["preview"]) == (False, None)
     assert "quick" not in str(plan_page(content).lead)
+
+
+def test_rounds_and_limits_are_in_words():
+    facts = content()
+    facts["rounds"] = [
+        {"round": number, "planning_utilisation": 0.7, "possible": True, "expected_cost_cny": 1e8,
+         "scenario": "as planned", "quarter": 1, "jobs": 9, "metric": "p95_wait_s", "mean": mean,
+         "low": low, "high": high, "outcome": "kept", "fresh": number == 2}
+        for number, mean, low, high in ((1, 0.0, 0.0, 0.0), (2, 7200.0, -60.0, 14400.0))
+    ]  # fmt: skip
+    facts["shadow_prices"] = [
+        {"constraint": "power", "of": "", "scenario": scenario, "quarter": 1, "unit": "MW",
+         "saves_cny": saves}
+        for scenario, saves in (("all", 5.0), ("a", 2.0), ("b", 3.0), ("c", 0.0))
+    ]  # fmt: skip
+    tables = tables_of(plan_page(facts))
+    rounds = tables["Rounds of the simulation"]
+    columns = table_columns(
+        rounds.frame, labels=rounds.labels, formats=rounds.formats, intervals=True,
+        prefixes=rounds.prefixes,
+    )  # fmt: skip
+    cells = {column.label: [cell.text for cell in column.cells] for column in columns}
+    assert cells["round"] == ["1", "new"]
+    assert cells["95th percentile of wait"] == ["0 s (all runs)", "2 h (up to 4)"]
+    assert not {"metric", "low", "fresh", "possible"} & set(cells)
+    prices = tables["Shadow prices"].frame
+    assert prices[["binding in", "saves_cny"]].to_numpy().tolist() == [["a, b", 5.0]]
+
+
+def test_planning_assumptions_have_words_and_no_empty_column():
+    assumptions = load_catalogue().assumptions
+    *_, table = source_tables([], assumptions)
+    assert len(table.frame) == len(assumptions.sources)
+    assert table.frame["assumption"].notna().all()
+    assert not table.frame["assumption"].str.contains("_").any()
+    assert "from" not in table.frame
 
 
 def test_the_pictures_and_the_page_of_a_quick_plan_are_marked(tmp_path, monkeypatch):

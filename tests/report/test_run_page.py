@@ -173,13 +173,13 @@ def test_the_answer_comes_first_and_says_what_the_tables_hold(ran: Path) -> None
         text.index(words)
         for words in (
             "How long do 400 jobs wait under the policy",
-            "95 % of the jobs start within",
+            "of the jobs start at once and 95 % within",
             "95th percentile of the wait",
             "What the answer hinges on",
             "What to do next",
             "Waits by job size",
             "Waits until the first start",
-            "Queue length and utilisation over time",
+            "Utilisation and queue length over time",
             "Scenario: About",
             "This command makes the same tables",
         )
@@ -199,6 +199,34 @@ def test_the_answer_comes_first_and_says_what_the_tables_hold(ran: Path) -> None
     (sources,) = (table for table in _tables(page) if table.title == "Chips")
     assert set(sources.frame["chip"]) == {"H20", "H200"}
     assert (sources.frame["source"].str.len() > 5).all()
+
+
+def test_the_card_of_few_jobs_counts_them_and_names_idle_accelerators(tmp_path: Path) -> None:
+    """A job of the whole pool blocks two later ones under FCFS, and the pool is mostly idle."""
+    log = pd.DataFrame({"job_id": range(5), "submit_s": [0, 5, 10, 20, 40]})
+    log["n_accelerators"], log["duration_s"] = [1, 2, 8, 1, 1], [1000, 90, 100, 50, 50]
+    log.to_csv(tmp_path / "log.csv", index=False)
+    words = ["replay", str(tmp_path / "log.csv"), "--policy", "fcfs", "--accelerators", "8"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    result = Result.load(tmp_path / "out")
+    waits = wait_s(result.jobs)
+    assert waits.tolist() == [0, 0, 990, 1080, 1060]
+    page = run_page(result)
+    assert page.answer is not None
+    # Allocated: 1000 + 180 + 800 + 100 of 8 x 1150 accelerator-seconds.
+    assert page.answer.sentence == (
+        "2 of 5 jobs start at once and 4 within 17.9 min; the longest waits 18 min; jobs use 23 % "
+        "of the fleet's accelerator time until the last job ends (after 19.2 min)."
+    )
+    assert (page.answer.label, page.answer.value) == ("longest wait", "18 min")
+    (idle,) = (line for line in page.answer.hinges_on if line.startswith("Idle accelerators"))
+    assert "for 18.2 min at least one job waited" in idle
+    assert "needs 1 accelerator at once, and on average" in idle
+    assert any("the fleet is empty at time 0" in line for line in page.answer.hinges_on)
+    sizes = next(table for table in _tables(page) if table.file == "waits_by_size.parquet")
+    assert sizes.frame["p95_wait_s"].isna().all()
+    pools = next(table for table in _tables(page) if table.title == "Pools")
+    assert pools.frame["scope"].tolist() == ["all"]
 
 
 def _tables(page: Page) -> list[Table]:
@@ -229,6 +257,18 @@ def test_a_result_of_an_earlier_version_has_a_page(ran: Path, tmp_path: Path) ->
     assert "clustersim run scenario.yaml --out again" in shown(tmp_path / "old")
 
 
+def test_one_period_for_all_utilisations_of_the_card(ran: Path) -> None:
+    result = Result.load(ran)
+    page = run_page(result, folder=ran)
+    assert page.answer is not None
+    (pools,) = (table for table in _tables(page) if table.title == "Pools")
+    if "utilisation_of_arrivals" in pools.frame:
+        whole = pools.frame["utilisation_of_arrivals"].iloc[0]
+        assert f"jobs use {100 * whole:.0f} %" in page.answer.sentence
+    assert pools.file == "summary.csv"
+    assert not [table.file for table in _tables(page) if table.file.endswith(".parquet")]
+
+
 def test_no_job_can_run_and_no_job_waits(tmp_path: Path, capsys) -> None:
     for size, code, words in (
         (64, 1, "No job can run"),
@@ -240,6 +280,8 @@ def test_no_job_can_run_and_no_job_waits(tmp_path: Path, capsys) -> None:
         words_of = ["replay", str(tmp_path / "log.csv"), "--policy", "fcfs", "--accelerators", "8"]
         assert main([*words_of, "--out", out]) == code
         assert words in shown(Path(out))
+    assert "no interval: these are the jobs of the log" in shown(Path(out))
+    assert "0 to 0 s" not in shown(Path(out))
 
 
 def test_plots_of_a_result_are_those_of_its_tables(ran: Path, replayed: Path) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from conducted import GRID, conduct, policy_file
 
+from clustersim.analysis.samples import Sample
 from clustersim.studies import define_study, load_result, make_runs
 from clustersim.studies.capacities import capacities_table, gains_table
 from clustersim.studies.conclusions import differences_table
@@ -105,6 +106,36 @@ def test_next_to_overload_a_bracket_is_reported_not_an_interval() -> None:
         both.assign(backlog_growth=0.0), ["scheduler.policy"], compare, SEARCH, OBJECTIVE
     ).to_dict("records")
     assert gain["note"] == ""
+
+
+def test_quantiles_that_are_0_may_differ_all_the_same() -> None:
+    """2 of 50 jobs wait in one system, so more jobs could move its 95th percentile above 0."""
+    some = Sample.of([0.0] * 48 + [5.0, 9.0])
+    samples = {
+        "a0": some, "a1": Sample.of([0.0] * 50), "b0": Sample.of([0.0] * 50),
+        "b1": Sample.of([0.0] * 50),
+    }  # fmt: skip
+    rows = [
+        row(name, 0.5, k, 0.0, run=f"{name}{k}", p95_wait_s=0.0) for name in "ab" for k in (0, 1)
+    ]
+
+    def compared(samples: dict[str, Sample]) -> dict[str, Any]:
+        (found,) = differences_table(
+            pd.DataFrame(rows),
+            ["scheduler.policy"],
+            of="scheduler.policy",
+            baseline="b",
+            metrics=["p95_wait_s"],
+            samples={key: {"wait_s": each} for key, each in samples.items()},
+        ).to_dict("records")
+        return found
+
+    found = compared(samples)
+    assert (found["difference"], found["difference_low"]) == (0.0, 0.0)
+    assert found["difference_high"] > 0
+    assert found["relative_note"] == "both are 0"
+    same = compared(samples | {"b0": some})
+    assert (same["difference_high"], same["relative_note"]) == (0.0, "")
 
 
 def test_rising_waits_at_the_capacity_are_reported() -> None:

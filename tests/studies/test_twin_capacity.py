@@ -13,12 +13,12 @@ import clustersim as cs
 from clustersim.studies import make_runs
 
 MIXED_SMALL = Path(__file__).parents[2] / "experiments" / "mixed_small.yaml"
-LOADS = [0.78, 0.83, 0.87, 0.91]
+LOADS = [0.54, 0.6, 0.66, 0.72, 0.78]
 REPLICATIONS, STUDIES, JOBS, LONG_JOBS = 12, 40, 4000, 200_000
 
 
 def study(jobs: int, replications: int, seed: int) -> dict[str, Any]:
-    """Runs of both policies at four loads, between which the capacity is found."""
+    """Runs of both policies at five loads, between which the capacity is found."""
     return {
         "name": "twin",
         "base": str(MIXED_SMALL),

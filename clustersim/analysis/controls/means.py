@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
@@ -134,7 +134,8 @@ def controlled_difference(
     -------
     difference, relative : Estimate or None
         The relative difference is the ratio of two controlled means, with an interval from the
-        residuals of its linear approximation (delta method).  None if no control is useful, or for
+        residuals of its linear approximation (delta method); without negative values, it is that of
+        the logarithm of the ratio.  None if no control is useful, or for
         the ratio if the baseline changes its sign.
 
     Examples
@@ -167,7 +168,10 @@ def controlled_difference(
         return difference, None
     ratio = _fit(apart, best.used).value / base
     error = _fit((apart - ratio * theirs) / base, best.used).error
-    return difference, _estimate(best, ratio, error)
+    if (ours < 0).any() or (theirs < 0).any():
+        return difference, _estimate(best, ratio, error)
+    found = _estimate(best, 1.0 + ratio, error).positive()
+    return difference, replace(found, value=ratio, low=found.low - 1.0, high=found.high - 1.0)
 
 
 def _best(values: Floats, controls: Sequence[Floats]) -> _Fit | None:

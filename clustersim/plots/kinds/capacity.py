@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from clustersim.analysis.metrics import is_constant, metric_names
 from clustersim.errors import InputError
 from clustersim.plots.axis import axis_of
 from clustersim.plots.capacity_at import plot_capacity
+from clustersim.plots.gains import plot_gains
+from clustersim.plots.study_axes import study_axes
 from clustersim.plots.study_lines import metric_pictures, needed, with_facts, with_lines
 from clustersim.studies.plot_kinds import Panel, PlotKind, parameters_of, unknown
 from clustersim.studies.spec import Plot, StudySpec
@@ -41,6 +44,25 @@ def _capacities(result: StudyResult, plot: Plot) -> list[Panel]:
             axes=lines.axes,
         )
     ]
+
+
+def _gains(result: StudyResult, plot: Plot) -> list[Panel]:
+    """Return the panel with the paired differences of the capacities; none without `compare`."""
+    spec, table = result.study.spec, result.gains
+    if table is None or table.empty or spec.compare is None or spec.capacity is None:
+        return []
+    if plot.ys not in ([], ["capacity"]):
+        return []
+    x = "system" if plot.x == spec.compare.of else plot.x
+    known = [name for name in result.parameters if name in table and name != x]
+    lined = [name for name in (*known, "system") if name != x and table[name].nunique() > 1]
+    if x is None or x not in table or len(lined) > 1:
+        return []
+    axes = study_axes(result)
+    if x == "system":
+        axes["system"] = axes.get(spec.compare.of, axis_of(spec.compare.of))
+    by = lined[0] if lined else None
+    return [partial(plot_gains, table, x, by=by, searched=spec.capacity.of, axes=axes)]
 
 
 def _check(spec: StudySpec, _plot: Plot) -> Iterator[str]:
@@ -80,4 +102,5 @@ KIND = PlotKind(
     check=_check,
     check_name=_check_name,
     pictures=metric_pictures(lambda _: ["capacity"]),
+    beside=_gains,
 )

@@ -69,7 +69,8 @@ def finish(
         ax.tick_params(axis="y", labelleft=False)
         ax.yaxis.label.set_visible(False)
     if isinstance(figure, StudyFigure) and ax in figure.panels:
-        below = figure.panels.index(ax) + place.get_gridspec().ncols
-        if below < len(figure.panels):
-            ax.tick_params(axis="x", labelbottom=False)
+        columns = place.get_gridspec().ncols
+        if figure.panels.index(ax) + columns < len(figure.panels):
+            # If the last row is not full, all panels have tick labels, so that none stands out.
+            ax.tick_params(axis="x", labelbottom=len(figure.panels) % columns > 0)
             ax.set_xlabel("")

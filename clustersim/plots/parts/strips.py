@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from clustersim.array_types import Bools, Floats
@@ -17,6 +18,8 @@ __all__ = ["NO_STRIP", "Strip", "draw_strip", "middle_of", "rooms", "spans"]
 _WORDS, _ROW, _EDGE = 0.09, 0.045, 0.02
 """Heights of the words, of a row of bars, and of the space around them, as shares of the axes."""
 _THICK = 3.0
+_GROUND = "#f2f2f2"
+"""Colour behind a strip, which sets it apart from the scale of the axes."""
 NO_STRIP = 0.06
 """Room at an edge without a strip, as a share of the height of the axes."""
 
@@ -114,6 +117,10 @@ def draw_strip(ax: Axes, strip: Strip, *, top: bool, said: bool = True) -> None:
         return
     low, high = sorted(ax.get_xlim())
     base = ax.get_xaxis_transform()
+    begin = 1.0 - strip.room if top else strip.inset
+    ground = Rectangle((0.0, begin), 1.0, strip.room - strip.inset, transform=ax.transAxes)
+    ground.set(facecolor=_GROUND, edgecolor="none", zorder=0.6, gid="strip-ground")
+    ax.add_patch(ground)
     middles = []
     for row, (ink, found) in enumerate(strip.bars):
         up = strip.inset + _EDGE + _WORDS + _ROW * (0.5 if strip.in_one_row else row + 0.5)
