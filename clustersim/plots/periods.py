@@ -220,7 +220,11 @@ def _name_overload(ax: Axes, points: pd.DataFrame, by: str | None, only: Only | 
     own = rows.iloc[:0] if only is None else rows[rows[only[0]] == only[1]]
     if len(own) == 1:
         words = f"overloaded in {own[OVERLOAD].iloc[0]}"
-        ax.text(0.98, 0.03, words, transform=ax.transAxes, ha="right", size="small", gid="overload")
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
+        ax.text(
+            0.98, 0.03, words, transform=ax.transAxes, ha="right", size="small", bbox=box,
+            gid="overload",
+        )  # fmt: skip
 
 
 def _draw_context(ax: Axes, series: Sequence[Series], places: Places, metric: str) -> None:

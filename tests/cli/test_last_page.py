@@ -46,12 +46,12 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         YAML(typ="safe", pure=True).dump(tree, Path(f"{name}.yaml"))
 
 
-def interrupted(*_: object) -> None:
+def interrupted(*_: object, **__: object) -> None:
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(10)
 
 
-def not_written(*_: object) -> None:
+def not_written(*_: object, **__: object) -> None:
     raise InputError("report.html", "cannot be written: No space left on device")
 
 
