@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from clustersim.plots.axis import Axis, axis_of
-from clustersim.report.answer_parts import Quantity, failures
+from clustersim.report.answer_parts import Quantity, failures, signed
 from clustersim.report.page import Answer
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import counted
@@ -53,24 +53,53 @@ def answer_of_gains(result: StudyResult, axes: Mapping[str, Axis], limit: str) -
     axis = axes.get("capacity", searched)
     quantity = Quantity(own, "capacity", axis, [], more)
     of_baseline = own.to_dict("records")[0]
-    gains = "; ".join(f"{row['system']} {_gain(row)}" for row in rows)
+    base = float(of_baseline["capacity"])
+    gains = "; ".join(f"{row['system']} {_gain(row, base)}" for row in rows)
     best = rows[0]
-    value = _numbers(best)[0]
     return Answer(
         f"At the objective ({limit}), {searched.label} of {baseline}: "
         f"{quantity.texts(float(of_baseline['capacity']))[0]}. Difference from it: {gains}.",
         f"{searched.label} at the objective, {best['system']} against {baseline}",
-        value,
+        f"{_numbers(best)[0]}{_share(best, base)}",
         _interval(best),
-        (*_hinges(result, rows, of_baseline, quantity, baseline), *failures(result)),
+        (
+            *_best_two(result, rows),
+            *_hinges(result, rows, of_baseline, quantity, baseline),
+            *failures(result),
+        ),
         (_SURE if all(map(_is_clear, rows)) else _UNSURE,),
     )
 
 
-def _gain(row: Mapping[Any, Any]) -> str:
-    gain = _numbers(row)[0]
+def _gain(row: Mapping[Any, Any], base: float) -> str:
+    gain, share = _numbers(row)[0], _share(row, base).strip(" ()")
     unsure = "" if _is_clear(row) else ", so it may be 0"
-    return f"{gain} ({_interval(row)}{unsure})"
+    return f"{gain} ({f'{share}; ' if share else ''}{_interval(row)}{unsure})"
+
+
+def _share(row: Mapping[Any, Any], base: float) -> str:
+    """Return a gain relative to the capacity of the baseline, in parentheses; "" without one."""
+    known = math.isfinite(base) and base > 0
+    return f" ({signed(float(row['gain']) / base)})" if known else ""
+
+
+def _best_two(result: StudyResult, rows: list[dict[Any, Any]]) -> list[str]:
+    """Return whether the two best systems differ from each other, from their pairs of runs."""
+    if len(rows) < 2:
+        return []
+    first, second = rows[:2]
+    table = result.gains_over(second["system"])
+    if table is None or table.empty:
+        return []
+    found = [row for row in table.to_dict("records") if str(row["system"]) == str(first["system"])]
+    if not found or not all(math.isfinite(found[0][f"gain{end}"]) for end in ("", "_low", "_high")):
+        return []
+    (row,) = found
+    verb = "differs clearly from" if _is_clear(row) else "does not clearly differ from"
+    return [
+        f"The two best: {first['system']} {verb} {second['system']}: {_numbers(row)[0]} "
+        f"({_interval(row)}; paired)."
+    ]
 
 
 def _interval(row: Mapping[Any, Any]) -> str:

@@ -16,6 +16,7 @@ from clustersim.plots.parts.quick_mark import quick_note
 from clustersim.plots.study_axes import number_in_words, period_names, place_in_words, study_axes
 from clustersim.report.identical import identical_systems, without_effect
 from clustersim.report.no_capacity import beyond
+from clustersim.report.of_study.overload_words import overload_sentences
 from clustersim.report.spans import change_spans
 from clustersim.source_code import changed_files, this_code
 from clustersim.studies.meaning import load_notes, placement_notes
@@ -23,7 +24,7 @@ from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import format_percent
 
-__all__ = ["code_notes", "constant_facts", "findings", "findings_table", "warnings"]
+__all__ = ["code_notes", "findings", "findings_table", "warnings"]
 
 MOST_NAMED = 4
 MOST_PARAMETERS = 3
@@ -71,8 +72,9 @@ def warnings(result: StudyResult) -> list[str]:
         ("overload", "Overload (the queue grows, waits have no steady value)"),
         (
             "rising",
-            "Waits still rising at the end of the runs (jobs that arrive late wait longer, so a "
-            "longer run or log would show longer waits)",
+            "Waits still clearly rising at the end of the runs (jobs that arrive late wait longer, "
+            "so a longer run or log would show longer waits; elsewhere, a rise may be hidden by "
+            "chance)",
         ),
     ):
         chosen = points[points[column].astype(bool)]
@@ -80,6 +82,7 @@ def warnings(result: StudyResult) -> list[str]:
         if names:
             more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
             sentences.append(f"{sentence}: {'; '.join(names[:MOST_NAMED])}{more}.")
+    sentences += overload_sentences(result, why=True)
     finished = result.runs[result.runs["status"] == "finished"]
     if finished.empty:
         return [*sentences, "No run has finished.", *_notes(result)]
@@ -217,7 +220,7 @@ def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         basis = "On the same jobs," if row["same_jobs"] else "On the same random numbers,"
         if not math.isfinite(row["gain_high"]):
             continue
-        low, high = (f"{row[name]:+.3g}" for name in ("gain_low", "gain_high"))
+        low, high = (f"{row[name]:+.3g}".replace("-", "−") for name in ("gain_low", "gain_high"))
         less = "less" if search.of in (LOAD, "workload.scale") else "fewer"
         change = f"{abs(row['gain']):.3g} {'more' if row['gain'] >= 0 else less}"
         system, baseline = (_compared(result, row[name], axes) for name in ("system", "baseline"))
@@ -334,9 +337,3 @@ def _indices(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
             )
             vague = row["first_high"] - row["first_low"] > VAGUE
             yield sentence + (" A larger sample would narrow this interval." if vague else "")
-
-
-def constant_facts(points: pd.DataFrame) -> list[str]:
-    """Return the names of fleet facts that are the same at all points and need not be shown."""
-    columns = map(str, points.columns)
-    return [name for name in columns if is_constant(name) and points[name].nunique() <= 1]

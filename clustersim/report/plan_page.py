@@ -26,13 +26,14 @@ from clustersim.plots.purchases import (
     has_regret,
     merged_candidates,
 )
+from clustersim.plots.style import FORMATS, save_figure
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table, write_page
 from clustersim.report.sources import source_tables
 from clustersim.simulation.result import versions
 from clustersim.units import format_number, format_quantity
 
-__all__ = ["PLAN_FILE", "binding_limits", "plan_page", "write_plan_page"]
+__all__ = ["PLAN_FILE", "binding_limits", "plan_page", "rewrite_plan", "write_plan_page"]
 
 PLAN_FILE = "plan.json"
 """File with all tables of a plan."""
@@ -107,14 +108,39 @@ def write_plan_page(folder: str | Path) -> Path:
     InputError
         If the folder has no readable ``plan.json``, or the page cannot be written.
     """
-    path = Path(folder) / PLAN_FILE
+    return write_page(plan_page(_content(Path(folder))), Path(folder) / PAGE_FILE)
+
+
+def rewrite_plan(folder: Path) -> Path:
+    """Write the pictures of a plan again, in the formats that are there, and its page.
+
+    Raises
+    ------
+    InputError
+        If the folder has no readable ``plan.json``, or a file cannot be written.
+    """
+    content = _content(folder)
+    look = {
+        "title": str(content["question"].get("name", "")),
+        "mark": str(_preview(content).get("mark", "")),
+    }
+    for name, draw in (("purchases", draw_purchases), ("regret", draw_regret)):
+        frame = _frame(content, name)
+        formats = [each for each in FORMATS if (folder / f"{name}.{each}").is_file()]
+        if frame is not None and formats:
+            save_figure(draw(frame, **look), folder / name, formats)
+    return write_page(plan_page(content), folder / PAGE_FILE)
+
+
+def _content(folder: Path) -> Mapping[str, Any]:
+    path = folder / PLAN_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(path, f"cannot be read: {error}") from None
     if not isinstance(content, dict) or not isinstance(content.get("question"), dict):
         raise InputError(path, "is not the file of a plan: it has no question")
-    return write_page(plan_page(content), Path(folder) / PAGE_FILE)
+    return content
 
 
 def plan_page(content: Mapping[str, Any]) -> Page:

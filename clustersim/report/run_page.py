@@ -13,12 +13,11 @@ import pandas as pd
 from clustersim.analysis.columns import SUMMARY
 from clustersim.catalogue import Catalogue, hypothetical_note, load_catalogue
 from clustersim.errors import InputError
-from clustersim.outputs import PAGE_FILE
 from clustersim.plots.parts.page_picture import page_picture
 from clustersim.plots.runs import draw_recorded_waits, draw_run, draw_size_waits
 from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
-from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table, write_page
+from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table
 from clustersim.report.run_answer import ENOUGH_JOBS, UsePeriod, policy_of, run_answer
 from clustersim.report.run_tables import RunTables, table_file
 from clustersim.report.sources import source_tables
@@ -29,7 +28,7 @@ from clustersim.simulation.scopes import without_repeats
 from clustersim.topology import ALL
 from clustersim.units import counted, format_duration, format_percent, format_quantity
 
-__all__ = ["run_page", "write_run_page"]
+__all__ = ["run_page"]
 
 _MOST_REASONS = 20
 _EARLY = "utilisation_of_arrivals"
@@ -58,25 +57,6 @@ _RECORDED_LABELS = {
         )
     },
 }
-
-
-def write_run_page(folder: str | Path, result: Result | None = None) -> Path:
-    """Write the page ``report.html`` into the folder of a run.
-
-    Parameters
-    ----------
-    folder : str or Path
-    result : Result, optional
-        The result in the folder; it is loaded by default.
-
-    Raises
-    ------
-    InputError
-        If the folder is not that of a run, or the page cannot be written.
-    """
-    folder = Path(folder)
-    loaded = Result.load(folder) if result is None else result
-    return write_page(run_page(loaded, folder=folder), folder / PAGE_FILE)
 
 
 def run_page(

@@ -6,7 +6,7 @@ Pictures follow the same rule (:mod:`~clustersim.plots.parts.determined`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -16,13 +16,15 @@ import pandas as pd
 
 from clustersim.analysis.metrics import find_metric, is_constant
 from clustersim.array_types import Floats
+from clustersim.plots.axis import axis_of
 from clustersim.plots.parts.determined import FEW, is_undetermined, open_sides, relative_bounds
 from clustersim.plots.parts.intervals import bounds_of
 from clustersim.studies.base import POSTERIOR_MEAN
+from clustersim.studies.spec import Replications
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import counted
+from clustersim.units import counted, format_percent
 
-__all__ = ["Span", "averaged", "change_spans", "method_sentence", "span", "value_spans"]
+__all__ = ["Span", "change_spans", "method_sentence", "span", "value_spans"]
 
 Kind = Literal[
     "none", "exact", "both", "up to", "from", "unknown", "runs", "left", "same", "overload"
@@ -219,32 +221,6 @@ def change_spans(result: StudyResult, frame: pd.DataFrame, column: str, metric: 
     return found
 
 
-def averaged(spans: Sequence[Span]) -> Span:
-    """Return an interval for the mean of numbers; it is at least as wide as needed.
-
-    The half-width of a mean is at most the mean of the half-widths, whether the numbers depend on
-    each other or not.  The range of single runs is that over all numbers.
-    """
-    first = spans[0]
-    if len(spans) == 1:
-        return first
-    count = min(each.count for each in spans)
-    kinds = {each.kind for each in spans}
-    if "none" in kinds:
-        return Span("none", count=count, noun=first.noun)
-    if kinds & {"unknown", "runs", "left"}:
-        ranges = [each for each in spans if each.kind == "runs"]
-        if len(ranges) == len(spans):
-            low, high = min(each.low for each in ranges), max(each.high for each in ranges)
-            return Span("runs", low, high, count, first.noun)
-        return Span("unknown", count=count, noun=first.noun)
-    if kinds == {"exact"}:
-        return first
-    low, high = (float(np.mean([getattr(each, end) for each in spans])) for end in ("low", "high"))
-    kind: Kind = next((kind for kind in ("up to", "from") if kinds == {kind}), "both")
-    return Span(kind, low, high, count, first.noun)
-
-
 def method_sentence(result: StudyResult) -> str:
     """Return a sentence that states how the intervals of a study are computed."""
     most = int(result.points["replications"].max()) if len(result.points) else 0
@@ -261,6 +237,7 @@ def method_sentence(result: StudyResult) -> str:
         "If a control variate (such as the work that happened to arrive) explains a part of the "
         "differences between replications, this part is subtracted first."
     ]
+    parts += _stopping_rule(result)
     if result.study.spec.compare is not None:
         parts.append("Compared systems are paired by replication.")
     if result.capacities is not None:
@@ -268,10 +245,29 @@ def method_sentence(result: StudyResult) -> str:
             "The interval of a capacity is that of the metric there, converted by the fitted curve."
         )
     parts.append(
+        "“Up to” or “from”: the other end of the interval lies at or beyond a bound of the metric. "
         "“Not determined”: the interval spans more than a factor of 1,000, or all possible "
         f"values. With {FEW} or fewer replications, the range of the single runs is given instead."
     )
     return " ".join(parts)
+
+
+def _stopping_rule(result: StudyResult) -> Iterator[str]:
+    """Yield why points differ in their number of replications."""
+    spec, points = result.study.spec, result.points
+    rule = spec.replications
+    if not isinstance(rule, Replications) or spec.capacity is not None:
+        return
+    label = axis_of(rule.metric).label
+    text = (
+        f"Each point has {rule.least} to {rule.at_most} replications: they are added until the "
+        f"interval of the {label} is at most ±{format_percent(rule.relative_width, 0)}"
+    )
+    if {rule.metric, f"{rule.metric}_low", f"{rule.metric}_high"} <= set(points):
+        half = 0.5 * (points[f"{rule.metric}_high"] - points[f"{rule.metric}_low"])
+        wide = int((half > rule.relative_width * points[rule.metric].abs()).sum())
+        text += f"; {wide} of {counted(len(points), 'point')} did not reach this" if wide else ""
+    yield f"{text}."
 
 
 def _number(row: Mapping[Any, Any], name: str, default: float = math.nan) -> float:

@@ -13,7 +13,11 @@ import pandas as pd
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.plots.study_axes import place_in_words, study_axes
 from clustersim.report.amounts import range_text
-from clustersim.report.answer_differences import answer_of_differences, has_differences
+from clustersim.report.answer_differences import (
+    answer_of_differences,
+    answering_metric,
+    has_differences,
+)
 from clustersim.report.answer_gains import answer_of_gains, has_gains
 from clustersim.report.answer_parts import (
     MOST_NAMED,
@@ -47,7 +51,7 @@ def study_answer(result: StudyResult) -> Answer | None:
         "capacity": _of_capacities,
         "differences": answer_of_differences,
         "": _of_points,
-    }[answering_plot(result)]
+    }[answering_plot(result)[0]]
     found = answer(result, study_axes(result))
     if result.study.spec.preview is None:
         return found
@@ -59,14 +63,23 @@ def _small(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
-def answering_plot(result: StudyResult) -> str:
-    """Return the plot kind that shows what the answer of a study says; "" for any."""
+def answering_plot(result: StudyResult) -> tuple[str, str]:
+    """Return the plot kind and the metric of what the answer of a study says; "" for any."""
     if result.indices is not None and result.indices["total"].notna().any():
-        return "indices"
+        return "indices", ""
     if result.capacities is not None:
-        return "capacity"
+        return "capacity", ""
     objective = result.study.spec.objective
-    return "differences" if objective is None and has_differences(result) else ""
+    if objective is None and has_differences(result):
+        return "differences", answering_metric(result)
+    return "", _metric_of_points(result)
+
+
+def _metric_of_points(result: StudyResult) -> str:
+    """Return the metric of the objective, or else the first metric, of the table of points."""
+    spec = result.study.spec
+    asked = [*([spec.objective.metric] if spec.objective else []), *spec.metrics]
+    return next((name for name in dict.fromkeys(asked) if name in result.points), "")
 
 
 def _of_capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
@@ -122,9 +135,7 @@ def _of_capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
 
 def _of_points(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
     """Return the answer of a study with an objective, or with metrics at its points."""
-    spec = result.study.spec
-    asked = [*([spec.objective.metric] if spec.objective else []), *spec.metrics]
-    metric = next((name for name in dict.fromkeys(asked) if name in result.points), "")
+    spec, metric = result.study.spec, _metric_of_points(result)
     axis = axes.get(metric, axis_of(metric)) if metric else Axis("")
     points = result.points
     if not metric:

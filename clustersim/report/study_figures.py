@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from clustersim.analysis.metrics import in_period, period_of
+from clustersim.analysis.metrics import in_period, is_metric, period_of
 from clustersim.errors import InputError
 from clustersim.plots.axis import axis_of
 from clustersim.plots.figure import DOUBLE, StudyFigure, study_figure
@@ -27,7 +27,8 @@ _ALONE, _STACKED = 2.9, 2.2
 class NamedFigure:
     """A figure, its title, its file name and its kind of plot.
 
-    ``svg`` is the text of its SVG file if this has been written already.
+    ``svg`` is the text of its SVG file if this has been written already; ``metrics`` are those that
+    the study file names for the plot.
     """
 
     name: str
@@ -35,6 +36,7 @@ class NamedFigure:
     figure: StudyFigure
     kind: str = ""
     svg: str = ""
+    metrics: tuple[str, ...] = ()
 
 
 def draw_plots(result: StudyResult) -> tuple[list[NamedFigure], list[str]]:
@@ -102,7 +104,13 @@ def _drawn(result: StudyResult, kind: PlotKind, plot: Plot, name: str) -> NamedF
     if count > 1:
         figure.entitle(kind.title)
     figure.mark_below()
-    return NamedFigure(name, plot.title or figure.heading or kind.title, figure, kind.name)
+    return NamedFigure(
+        name,
+        plot.title or figure.heading or kind.title,
+        figure,
+        kind.name,
+        metrics=tuple(name for name in (*plot.ys, plot.value) if name and is_metric(name)),
+    )
 
 
 def default_plots(result: StudyResult) -> list[Plot]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ from clustersim.cli.main import main
 from clustersim.plots.axis import axis_of
 from clustersim.plots.study_axes import study_axes
 from clustersim.report import run_study, write_report
+from clustersim.report.answer_parts import signed
 from clustersim.report.findings import findings, findings_table, warnings
 from clustersim.report.study_answer import study_answer
 from clustersim.report.study_figures import draw_plots
@@ -131,7 +133,8 @@ def test_the_answer_comes_first(folder: Path) -> None:
         f"At the objective (mean wait ≤ 5 min), offered load of fcfs: {fcfs['capacity']:.3f}. "
         f"Difference from it: easy {gain['gain']:+.3f} ("
     )
-    assert answer.value == f"{gain['gain']:+.3f}"
+    share = gain["gain"] / fcfs["capacity"]
+    assert answer.value == f"{gain['gain']:+.3f} ({signed(share)})"
     page = study_page(result, folder, [])
     titles = [section.title for section in page.sections]
     assert titles[0] == "Main figure"
@@ -155,6 +158,24 @@ def test_the_page_is_the_same_again(folder: Path) -> None:
     page = write_report(folder)
     before = page.read_bytes()
     assert write_report(folder).read_bytes() == before
+
+
+def test_the_page_and_the_files_beside_it_agree(folder: Path, tmp_path: Path) -> None:
+    """A report writes tables and pictures again, in the formats that are there."""
+    old = tmp_path / "old"
+    shutil.copytree(folder, old)
+    table, picture = (old / "points.csv").read_bytes(), old / "1-capacity.png"
+    drawn = picture.read_bytes()
+    (old / "points.csv").write_text("of an earlier version\n")
+    picture.write_bytes(b"of an earlier version")
+    (old / "notes.csv").write_text("mine\n")
+    for path in old.glob("*.svg"):
+        path.unlink()
+    write_report(old)
+    assert (old / "points.csv").read_bytes() == table
+    assert picture.read_bytes() == drawn
+    assert not [*old.glob("*.svg")]
+    assert (old / "notes.csv").read_text() == "mine\n"
 
 
 def test_a_part_of_a_study_has_a_page(folder: Path, tmp_path: Path) -> None:
