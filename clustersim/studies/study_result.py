@@ -169,6 +169,23 @@ class StudyResult(Brief):
         -------
         pandas.DataFrame or None
             See :func:`~clustersim.studies.capacities.gains_table`.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> study = {
+        ...     "name": "two policies",
+        ...     "base": {"cluster": "mixed-small", "workload": {"generate": "philly-2017", "jobs": 50}},
+        ...     "parameters": {"scheduler.policy": ["fcfs", "easy"]},
+        ...     "replications": 2,
+        ...     "objective": {"metric": "mean_wait_s", "at_most": "1 min"},
+        ...     "capacity": {"between": [0.1, 0.9], "tolerance": 0.5},
+        ...     "compare": {"of": "scheduler.policy", "baseline": "fcfs"},
+        ... }
+        >>> cs.run_study(study, "out", workers=1)
+        True
+        >>> cs.load_result("out").gains_over("easy")["system"].tolist()
+        ['fcfs']
         """
         spec = self.study.spec
         if spec.compare is None or spec.capacity is None or spec.capacity.of not in self.runs:
