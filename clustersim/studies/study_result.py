@@ -173,9 +173,10 @@ class StudyResult(Brief):
         Examples
         --------
         >>> import clustersim as cs
+        >>> jobs = {"generate": "philly-2017", "jobs": 50}
         >>> study = {
         ...     "name": "two policies",
-        ...     "base": {"cluster": "mixed-small", "workload": {"generate": "philly-2017", "jobs": 50}},
+        ...     "base": {"cluster": "mixed-small", "workload": jobs},
         ...     "parameters": {"scheduler.policy": ["fcfs", "easy"]},
         ...     "replications": 2,
         ...     "objective": {"metric": "mean_wait_s", "at_most": "1 min"},
