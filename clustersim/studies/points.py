@@ -155,7 +155,7 @@ def _interval(
     if len(values) == 1:
         low, high = _run_interval(name, plain.value, runs.iloc[0])
         plain = replace(plain, low=low, high=high)
-    if _bounds(name) == (0.0, np.inf):
+    if _bounds(name) == (0.0, np.inf) and (len(values) > 1 or f"{name}_half" in runs):
         plain, best = plain.positive(), None if best is None else best.positive()
     return _beside(name, name, plain, best)
 
