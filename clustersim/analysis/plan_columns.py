@@ -114,9 +114,13 @@ ROUNDS = (
     _QUARTER,
     Column("jobs", "number of jobs that were submitted", "count"),
     Column("metric", "name of the metric of the objective"),
-    Column("mean", "mean of the metric over replications"),
-    Column("low", "lower end of its 95 % interval, at least the least possible value"),
-    Column("high", "upper end of its 95 % interval, at most the largest possible value"),
+    Column("value", "the metric over the jobs of all replications together"),
+    Column("low", "lower end of its 95 % interval; empty with one replication"),
+    Column(
+        "high",
+        "upper end of its 95 % interval; empty with one replication, infinite if it is not "
+        "determined",
+    ),
     Column("outcome", "`kept`, `missed` or `undecided`; empty without jobs"),
 )
 _POSSIBLE = "if a plan exists"

@@ -187,12 +187,10 @@ def _rounds(rounds: pd.DataFrame) -> str:
             continue
         worst = worst_place(group)
         name = "new" if worst["fresh"] else number
-        known = math.isfinite(worst["high"]) or not math.isfinite(worst["mean"])
-        numbers = [metric_text(metric, worst["mean"])]
+        known = not math.isnan(worst["high"])
+        numbers = [metric_text(metric, worst["value"])]
         numbers += (
-            [metric_text(metric, worst[end]) for end in ("low", "high")]
-            if known
-            else ["unknown", "unknown"]
+            [metric_text(metric, worst[end]) for end in ("low", "high")] if known else ["-", "-"]
         )
         place = [worst["scenario"], f"Q{worst['quarter']:.0f}"]
         rows.append([name, utilisation, *place, *numbers, worst["outcome"]])

@@ -29,6 +29,7 @@ from clustersim.plots.style import svg_text
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table, write_page
 from clustersim.report.sources import source_tables
+from clustersim.report.spans import span
 from clustersim.simulation.result import versions
 from clustersim.units import format_number, format_quantity
 
@@ -66,8 +67,8 @@ _TITLES = {
     "rounds": (
         "Rounds of the simulation",
         "Wait or other objective of the simulated jobs, which are those of the demand that the "
-        "plan meets: mean and 95 % interval over the replications. The last round (new) has "
-        "replications that the search did not use.",
+        "plan meets: over the jobs of all replications together, with a 95 % interval. The last "
+        "round (new) has replications that the search did not use.",
     ),
     "shortfall": ("Missing amounts", "Changes that would make a plan possible."),
     "assumptions": ("Assumptions of the plan", "Each with its origin."),
@@ -92,9 +93,11 @@ _LIMITS = {"available": "supply", "rack_units": "rack units"}
 """Words for limits whose names in the file are not words."""
 _INFINITE = {"inf": math.inf, "-inf": -math.inf, "infinite": math.inf}
 """Texts of infinite numbers in the file; the last one is that of earlier versions."""
+_FORMER = {"mean": "value"}
+"""Column of the rounds in files of earlier versions, with its present name."""
 _NUMBERS = {
     *(each.name for table in PLAN_TABLES for each in table.columns if each.dimension),
-    *("amount", "mean", "low", "high"),
+    *("amount", "value", "low", "high"),
 }
 """Columns of numbers that can be infinite."""
 
@@ -202,6 +205,8 @@ def _frame(content: Mapping[str, Any], name: str) -> pd.DataFrame | None:
     if not isinstance(rows, list) or not rows:
         return None
     table = pd.DataFrame(rows)
+    if name == "rounds":
+        table = table.rename(columns=_FORMER)
     for column in _NUMBERS.intersection(table):
         if table[column].isin(list(_INFINITE)).any():
             table[column] = table[column].replace(_INFINITE).astype(np.float64)
@@ -292,12 +297,13 @@ def _rounds(table: Table) -> Table:
     if not names:
         return replace(table, frame=frame.drop(columns="fresh"))
     metric = metric_of(str(names[0]))
-    low, high = frame["low"], frame["high"]
-    least = low <= metric.least
-    same = least & (high <= metric.least)
+    numbers = frame[["value", "low", "high"]].astype(np.float64)
+    frame = frame.assign(**numbers)
+    bounds = metric.least, metric.most
+    spans = [span(*row, bounds) for row in numbers.itertuples(index=False)]
     number = frame["round"].astype(int).astype(str).where(~frame["fresh"].astype(bool), "new")
     frame = frame.assign(round=number).rename(
-        columns={"mean": _SERVICE, "low": f"{_SERVICE}_low", "high": f"{_SERVICE}_high"}
+        columns={"value": _SERVICE, "low": f"{_SERVICE}_low", "high": f"{_SERVICE}_high"}
     )
     known = "possible" in frame and not frame["possible"].all()
     left = ["fresh", "metric", *([] if known else ["possible"])]
@@ -306,7 +312,7 @@ def _rounds(table: Table) -> Table:
         frame=frame.drop(columns=left, errors="ignore"),
         labels={_SERVICE: metric.label, "outcome": "objective"},
         formats={_SERVICE: partial(format_quantity, dimension=metric.dimension)},
-        prefixes={_SERVICE: np.select([same, least], ["all runs", "up to "], "").tolist()},
+        prefixes={_SERVICE: [each.prefix for each in spans]},
     )
 
 
