@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from clustersim.analysis.size_waits import ALL_SIZES, recorded_waits, waits_by_size
+from clustersim.analysis.size_waits import ALL_SIZES, ENOUGH_JOBS, recorded_waits, waits_by_size
 from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.plots.axis import Axis
@@ -44,27 +44,32 @@ _MOST_STEPS, _BINS, _UTILISATION_BINS = 600, 400, 80
 """A queue with more steps than the first number is shown by its mean and largest value in as many
 bins as the second.  The third is the number of bins of the utilisation."""
 _MOST_POOLS = 5
-_QUANTILES = (("median", "o"), ("p90", "s"), ("p95", "^"))
-"""Names and markers of the quantiles that are drawn."""
+_QUANTILES = (("median", "o"), ("p90", "s"), ("p95", "^"), ("most", "X"))
+"""Names and markers of the numbers that are drawn; the longest wait only for few jobs."""
+_LEAST_JOBS = 3
+"""Smallest number of jobs of which the median is drawn."""
 
 
 def draw_run(
-    queue: pd.DataFrame, utilisation: pd.DataFrame, *, since: str = "time 0"
+    queue: pd.DataFrame | None, utilisation: pd.DataFrame, *, since: str = "time 0"
 ) -> StudyFigure:
     """Draw the number of waiting jobs above the utilisation, over the same time.
 
     Parameters
     ----------
-    queue : DataFrame
-        From :func:`~clustersim.simulation.queue_length.queue_length`.
+    queue : DataFrame or None
+        From :func:`~clustersim.simulation.queue_length.queue_length`; None to draw only the
+        utilisation.
     utilisation : DataFrame
         Utilisation of a result.
     since : str
         Date at time 0, for the label of the axis.
     """
-    figure = study_figure(2, width=DOUBLE, columns=1, panel_height=1.9)
-    plot_queue(queue, ax=figure.panels[0], since=since)
-    plot_utilisation(utilisation, ax=figure.panels[1], since=since)
+    panels = 1 if queue is None else 2
+    figure = study_figure(panels, width=DOUBLE, columns=1, panel_height=1.9)
+    if queue is not None:
+        plot_queue(queue, ax=figure.panels[0], since=since)
+    plot_utilisation(utilisation, ax=figure.panels[-1], since=since)
     return figure
 
 
@@ -211,12 +216,15 @@ def plot_size_waits(
 ) -> Axes:
     """Plot the median, the 90th and the 95th percentile of the wait by job size.
 
+    For sizes with fewer than 20 jobs, the median and the longest wait are drawn instead; for sizes
+    with fewer than 3 jobs, only the longest wait.
+
     Parameters
     ----------
     waits : DataFrame or Result
-        A result, or a table with the columns ``size``, ``median_wait_s``, ``p90_wait_s`` and
-        ``p95_wait_s``, such as ``waits_by_size.parquet`` in its folder. The row of all jobs is not
-        drawn.
+        A result, or a table with the columns ``size``, ``jobs``, ``median_wait_s``, ``p90_wait_s``,
+        ``p95_wait_s`` and ``most_wait_s``, such as ``waits_by_size.parquet`` in its folder. The row
+        of all jobs is not drawn.
     kinds : sequence of str
         First words of these columns, such as ``recorded`` and ``simulated``, which are drawn
         beside each other; "" for none.
@@ -247,6 +255,7 @@ def plot_size_waits(
     columns = [
         [f"{kind}_{name}_wait_s".removeprefix("_") for name, _ in _QUANTILES] for kind in kinds
     ]
+    rows = _without_rare_quantiles(rows, columns)
     with plot_style(DOUBLE if ax is None else ax):
         ax = panel(ax)
         axis = Axis("wait", dimension="duration")
@@ -261,8 +270,8 @@ def plot_size_waits(
             ink = colour((1, 0)[k]) if len(kinds) > 1 else colour(0)
             ax.vlines(
                 at,
-                rows[names[0]],
-                rows[names[-1]],
+                rows[names].min(axis=1),
+                rows[names].max(axis=1),
                 color=ink,
                 lw=2.2,
                 alpha=0.4,
@@ -279,10 +288,33 @@ def plot_size_waits(
         if kinds[0]:
             look = {"loc": "best", "handletextpad": 0.3, "fontsize": type_size(ax)}
             ax.legend(**look)
-        describe(ax, "Circle: median. Square: 90th percentile. Triangle: 95th percentile.")
+        describe(ax, _markers_text(rows["jobs"]))
         title = " and ".join([*kinds]) + " waits by job size" if kinds[0] else "waits by job size"
         dress(ax, title, x="accelerators of the job", y=fits.title)
     return ax
+
+
+def _markers_text(jobs: pd.Series) -> str:
+    """Return what the markers mean that are drawn for sizes with so many jobs."""
+    parts = []
+    if (jobs >= _LEAST_JOBS).any():
+        parts.append("Circle: median.")
+    if (jobs >= ENOUGH_JOBS).any():
+        parts.append("Square: 90th percentile. Triangle: 95th percentile.")
+    if (jobs < ENOUGH_JOBS).any():
+        parts.append(f"Cross: longest wait, for sizes with fewer than {ENOUGH_JOBS} jobs.")
+    return " ".join(parts)
+
+
+def _without_rare_quantiles(rows: pd.DataFrame, columns: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """Return waits with NaN for each number that is not drawn, given the number of jobs."""
+    jobs, rows = rows["jobs"], rows.copy()
+    for median, *high, most in columns:
+        rows[median] = rows[median].where(jobs >= _LEAST_JOBS)
+        rows[high] = rows[high].where(jobs >= ENOUGH_JOBS)
+        longest = rows[most] if most in rows else pd.Series(np.nan, rows.index)
+        rows[most] = longest.where(jobs < ENOUGH_JOBS)
+    return rows
 
 
 def _waits_of(result: Result, kinds: Sequence[str]) -> pd.DataFrame:

@@ -77,7 +77,7 @@ def plan_answer(plan: PurchasePlan) -> dict[str, Any]:
 
 
 def _is_quick(plan: PurchasePlan) -> bool:
-    return any("--quick" in note for note in plan.notes)
+    return plan.question.quick is not None
 
 
 def _sentence(plan: PurchasePlan, schedule: Schedule) -> str:

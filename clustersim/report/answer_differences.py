@@ -139,7 +139,9 @@ def _verdict(systems: Sequence[_Compared], baseline: str, axis: Axis) -> tuple[_
 
 
 def _others(systems: Sequence[_Compared]) -> str:
-    return f"{systems[0].name} has" if len(systems) == 1 else f"all {len(systems)} systems have"
+    return (
+        f"{systems[0].name} has" if len(systems) == 1 else f"all {len(systems)} other systems have"
+    )
 
 
 def _size(system: _Compared) -> str:

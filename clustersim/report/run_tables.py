@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -108,11 +109,18 @@ def table_file(name: str, folder: Path | None) -> str:
     return f"{name}.{'csv' if csv else 'parquet'}"
 
 
+def _free_name(name: str, table: pd.DataFrame) -> str:
+    """Return a name that no column of a table has: the name itself, or with a number after it."""
+    names = (name if number == 1 else f"{name}_{number}" for number in itertools.count(1))
+    return next(each for each in names if each not in table)
+
+
 def csv_table(name: str, table: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
     """Return a table with the columns that only its CSV file has.
 
     The jobs get ``wait_s`` (seconds from submission to the first start) after ``start_s``; a column
-    of the input with this name becomes ``recorded_wait_s``. If the run has a start date, each
+    of the input with this name becomes ``recorded_wait_s``, or ``recorded_wait_s_2`` if the input
+    has that column too. If the run has a start date, each
     column with a time, such as ``start_s``, is followed by its local date and time in ISO 8601,
     such as ``start_local``.
 
@@ -132,7 +140,8 @@ def csv_table(name: str, table: pd.DataFrame, calendar: Calendar) -> pd.DataFram
     (['time_s', 'time_local', 'jobs'], '2026-01-01T00:01:30')
     """
     if name == "jobs":
-        table = table.rename(columns={"wait_s": "recorded_wait_s"})
+        if "wait_s" in table:
+            table = table.rename(columns={"wait_s": _free_name("recorded_wait_s", table)})
         place = list(table.columns).index("start_s") + 1
         table.insert(place, "wait_s", table["start_s"] - table["submit_s"])
     columns: dict[str, pd.Series] = {}
