@@ -9,12 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from clustersim.analysis.metrics import metric_of
+from clustersim.analysis.plan_columns import amount_text
 from clustersim.catalogue import hypothetical_note
 from clustersim.procurement import PurchasePlan
 from clustersim.procurement.answer import plan_answer
 from clustersim.procurement.assumption_table import assumption_table
 from clustersim.procurement.regret import Regret
-from clustersim.procurement.summary_text import amount_text, conclusion, metric_text
+from clustersim.procurement.summary_text import conclusion, metric_text
 from clustersim.procurement.tables import purchase_table
 from clustersim.procurement.verify import worst_place
 from clustersim.report.page import Answer, wrapped_answer

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.metrics import metric_of
+from clustersim.analysis.plan_columns import amount_text
 from clustersim.array_types import Floats
 from clustersim.procurement.purchases_text import (
     demand_met,
@@ -22,7 +23,6 @@ from clustersim.units import (
     format_duration,
     format_money,
     format_number,
-    format_rate,
     scale_of,
 )
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from clustersim.procurement.solve import Schedule
 
 __all__ = [
-    "amount_text",
     "conclusion",
     "costs_text",
     "gap_text",
@@ -50,25 +49,6 @@ LEAST_GAP = 1e-4
 """A smaller gap of the search is not stated as a number."""
 NO_REGRET = 1e-6
 """Regret below this share of the cost counts as 0; it is within the gap of the search."""
-
-
-def amount_text(constraint: str, amount: float) -> str:
-    """Format an amount in the unit of a constraint.
-
-    Examples
-    --------
-    >>> amount_text("power", 2.5e7), amount_text("available", 64.0)
-    ('25 MW', '64 nodes')
-    """
-    if constraint == "budget":
-        return format_money(amount)
-    if constraint == "power":
-        return format_rate(amount, "W")
-    if constraint == "available":
-        return f"{format_number(amount)} nodes" if amount < 1e4 else f"{amount:,.0f} nodes"
-    if constraint == "rack_units":
-        return f"{amount:,.0f} rack units"
-    return f"{format_number(amount)} tokens"
 
 
 def metric_text(metric: str, value: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from clustersim.analysis.metrics import find_metric
@@ -61,12 +61,31 @@ class FleetFacts:
                 scenario = scenario.model_copy(update={"money": MoneySpec()})
             if costs:
                 assumed |= dict.fromkeys(assumption_lines(scenario, fleet.cluster, fleet.catalogue))
-        lines = [f"{line}." for line in assumed]
+        lines = [f"{line}." for line in _without_contained([*assumed])]
         if len(lines) > _MOST_ASSUMED:
             more = f"Note: {len(lines) - _MOST_ASSUMED} more such lines apply to other points."
             lines = [*lines[:_MOST_ASSUMED], more]
         notes = (*lines, *built, *filter(None, [hypothetical_note(chips.values())]))
         return cls(notes, tuple(chips.values()), catalogue, costs)
+
+
+def _without_contained(lines: Sequence[str]) -> list[str]:
+    """Return lines on assumptions without those that another line contains.
+
+    The fleet of a point may have only some of the chips of another fleet.
+
+    Examples
+    --------
+    >>> lines = ["Note: money assumes A 1; B 2; life 4", "Note: money assumes B 2; life 4"]
+    >>> _without_contained(lines)
+    ['Note: money assumes A 1; B 2; life 4']
+    """
+    parts = []
+    for line in lines:
+        subject, _, rest = line.partition(" assumes ")
+        parts.append({(subject, part) for part in rest.split("; ")})
+    return [line for line, own in zip(lines, parts, strict=True)
+            if not any(own < other for other in parts)]  # fmt: skip
 
 
 def _fleets(result: StudyResult) -> Iterator[tuple[LoadedScenario, Platform]]:

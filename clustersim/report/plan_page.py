@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.metrics import metric_of
-from clustersim.analysis.plan_columns import PLAN_TABLES
+from clustersim.analysis.plan_columns import PLAN_TABLES, amount_text
 from clustersim.catalogue import hypothetical_note, load_catalogue
 from clustersim.errors import InputError
 from clustersim.outputs import PAGE_FILE
@@ -22,6 +22,7 @@ from clustersim.plots.purchases import (
     draw_costs,
     draw_purchases,
     draw_regret,
+    draw_shortfall,
     has_regret,
     merged_candidates,
 )
@@ -31,7 +32,7 @@ from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table
 from clustersim.report.sources import source_tables
 from clustersim.report.spans import span
 from clustersim.simulation.result import versions
-from clustersim.units import format_number, format_quantity
+from clustersim.units import format_number, format_percent, format_quantity
 
 __all__ = ["PLAN_FILE", "binding_limits", "plan_page", "write_plan_page"]
 
@@ -82,6 +83,9 @@ _LABELS = {
     "tokens": "tokens, trillion",
     "constraint": "limit",
     "candidate": "candidates",
+    "grows": "what is changed",
+    "relative": "share of the limit or demand",
+    "helps": "makes a plan possible",
 }
 _LEFT_OUT = {"purchases": "nodes"}
 """Column by table; the page leaves out the rows in which the column is 0."""
@@ -172,7 +176,13 @@ def _sections(
     if purchases is not None:
         figure = draw_purchases(purchases, mark=mark)
         first.append(Figure("Chips bought by quarter", svg_text(figure), figure.caption))
-    yield "Purchases", [*first, *_tables(content, "shortfall", "purchases", "reference_fleet")]
+    lacks = _frame(content, "shortfall")
+    if lacks is not None and (missing := draw_shortfall(lacks)) is not None:
+        first.append(Figure("Missing amounts", svg_text(missing), missing.caption))
+    yield (
+        "Purchases" if lacks is None else "Limits",
+        [*first, *_tables(content, "shortfall", "purchases", "reference_fleet")],
+    )
     drawn: list[str | Figure | Table | Listing] = []
     if costs is not None:
         figure = draw_costs(costs, mark=mark)
@@ -225,7 +235,7 @@ def _tables(content: Mapping[str, Any], *names: str) -> Iterator[Table]:
                 _SHOWN.get(name, _unchanged)(frame),
                 caption,
                 labels=_LABELS,
-                formats={"tokens": format_number},
+                formats={"tokens": format_number, "relative": format_percent},
                 most_rows=_MOST_ROWS,
                 file=f"{name}.csv",
             )
@@ -281,7 +291,18 @@ def _results_first(purchases: pd.DataFrame) -> pd.DataFrame:
     return purchases[[*known, *(name for name in purchases if name not in known)]]
 
 
+def _amounts_in_words(shortfall: pd.DataFrame) -> pd.DataFrame:
+    """Return the missing amounts with their units."""
+    amounts = [
+        "" if pd.isna(amount) else amount_text(constraint, amount)
+        for constraint, amount in zip(shortfall["constraint"], shortfall["amount"], strict=True)
+    ]
+    limits = shortfall["constraint"].replace(_LIMITS)
+    return shortfall.assign(amount=amounts, constraint=limits)
+
+
 _SHOWN = {
+    "shortfall": _amounts_in_words,
     "purchases": _results_first,
     "allocation": _in_trillions,
     "shadow_prices": binding_limits,
@@ -300,7 +321,8 @@ def _rounds(table: Table) -> Table:
     numbers = frame[["value", "low", "high"]].astype(np.float64)
     frame = frame.assign(**numbers)
     bounds = metric.least, metric.most
-    spans = [span(*row, bounds) for row in numbers.itertuples(index=False)]
+    ends = numbers.to_numpy(dtype=np.float64).tolist()
+    spans = [span(value, low, high, bounds) for value, low, high in ends]
     number = frame["round"].astype(int).astype(str).where(~frame["fresh"].astype(bool), "new")
     frame = frame.assign(round=number).rename(
         columns={"value": _SERVICE, "low": f"{_SERVICE}_low", "high": f"{_SERVICE}_high"}

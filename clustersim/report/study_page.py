@@ -38,6 +38,8 @@ _MOST_METRICS = 6
 """Number of metrics that one table of points shows side by side."""
 _SHOWN = ("share", "duration", "bandwidth", "bytes", "flop rate", "money")
 """Dimensions whose numbers are shown in a unit that fits their size."""
+_MINUS = r"(?<![\w.])-(?=\d)"
+"""A hyphen before a number, which the page shows as a minus sign."""
 
 
 def study_page(
@@ -92,7 +94,8 @@ def _all_findings(found: StudyFindings) -> list[Section]:
     """Return the section with all findings; none if there are no findings."""
     if found.table.empty:
         return []
-    return [Section("All findings", [Table("Findings", found.table, file="findings.csv")])]
+    table = found.table.assign(finding=found.table["finding"].str.replace(_MINUS, "−", regex=True))
+    return [Section("All findings", [Table("Findings", table, file="findings.csv")])]
 
 
 def _assumptions(found: StudyFindings) -> list[str | Table]:
