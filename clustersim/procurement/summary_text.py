@@ -245,12 +245,12 @@ def interval_text(ends: tuple[float, float], metric: str, unit: Unit) -> str:
         return start if above else ", which do not determine a 95 % interval"
     if not above:
         return f", 95 % interval up to {_in(unit, high)}"
-    return f", 95 % interval {format_number(low / unit[0])} to {_in(unit, high)}"
+    return f", 95 % interval {format_number(low / unit[0], 3)} to {_in(unit, high)}"
 
 
 def _in(unit: Unit, value: float) -> str:
     size, name = unit
-    return f"{format_number(value / size)} {name}".rstrip()
+    return f"{format_number(value / size, 3)} {name}".rstrip()
 
 
 def _warnings(plan: PurchasePlan) -> str:
