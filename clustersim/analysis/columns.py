@@ -330,6 +330,7 @@ RECORDED_WAITS = (
             ("median", "median"),
             ("p90", "90th percentile"),
             ("p95", "95th percentile"),
+            ("most", "longest"),
         )
         for kind in ("recorded", "simulated")
     ),

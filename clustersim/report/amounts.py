@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clustersim.plots.axis import Axis
+from clustersim.units import format_duration, format_number, scale_of
 
-__all__ = ["in_one_unit", "range_text"]
+__all__ = ["durations_text", "in_one_unit", "range_text"]
+
+_LEAST = 0.1
+"""Smallest duration in the unit of the largest one; otherwise, the smallest decides the unit."""
 
 
 def in_one_unit(values: Sequence[float], of: str | Axis) -> tuple[list[str], str]:
@@ -31,6 +35,25 @@ def in_one_unit(values: Sequence[float], of: str | Axis) -> tuple[list[str], str
     if not axis.unit:
         axis = axis.fitted(list(values[:1] if values[0] else values))
     return [axis.number(value) for value in values], axis.unit
+
+
+def durations_text(*seconds: float) -> list[str]:
+    """Return the durations of a sentence as texts, all in the unit that suits the largest.
+
+    If the smallest is less than a tenth of this unit, its own unit is used.
+
+    Examples
+    --------
+    >>> durations_text(5880.0, 56520.0), durations_text(86400.0)
+    (['1.63 h', '15.7 h'], ['1 d'])
+    """
+    if len(set(seconds)) == 1:
+        return [format_duration(seconds[0], whole=True)] * len(seconds)
+    largest, smallest = max(seconds), min(each for each in seconds if each > 0)
+    size, unit = scale_of("duration", [largest])
+    if smallest < _LEAST * size:
+        size, unit = scale_of("duration", [smallest])
+    return [f"{format_number(each / size, 3)} {unit}" for each in seconds]
 
 
 def range_text(low: float, high: float, dimension: str) -> str:

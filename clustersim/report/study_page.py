@@ -26,6 +26,8 @@ from clustersim.studies.study_result import StudyResult
 
 __all__ = ["study_page"]
 
+_MINUS = r"(?<![\w.])-(?=\d)"
+"""A hyphen before a number, which the page shows as a minus sign."""
 _CHECKS = ("warm-up",)
 """Plot kinds that check the runs and show no result."""
 _SHORT = 10
@@ -95,7 +97,8 @@ def _all_findings(found: StudyFindings) -> list[Section]:
     """Return the section with all findings; none if there are no findings."""
     if found.table.empty:
         return []
-    return [Section("All findings", [Table("Findings", found.table, file="findings.csv")])]
+    table = found.table.assign(finding=found.table["finding"].str.replace(_MINUS, "−", regex=True))
+    return [Section("All findings", [Table("Findings", table, file="findings.csv")])]
 
 
 def _assumptions(found: StudyFindings) -> list[str | Table]:

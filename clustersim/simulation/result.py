@@ -22,6 +22,7 @@ from clustersim.errors import InputError, check_kind
 from clustersim.notes import note
 from clustersim.outputs import new_folder
 from clustersim.simulation.node_ranges import by_node, in_ranges
+from clustersim.simulation.tables import kept_aside
 from clustersim.source_code import this_code
 from clustersim.units import format_count, format_duration, format_percent
 from clustersim.version import __version__
@@ -318,7 +319,7 @@ class Result(Brief):
 def with_waits(jobs: pd.DataFrame) -> pd.DataFrame:
     """Return a jobs table with the column ``wait_s``, which earlier versions did not write.
 
-    In their tables, a column of this name is from the input.
+    In their tables, a column of this name is from the input; it becomes ``recorded_wait_s``.
 
     Examples
     --------
@@ -329,7 +330,7 @@ def with_waits(jobs: pd.DataFrame) -> pd.DataFrame:
     names = list(map(str, jobs.columns))
     if "start_s" not in names or "wait_s" in names[names.index("start_s") :]:
         return jobs
-    jobs = jobs.rename(columns={"wait_s": "recorded_wait_s"})
+    jobs = jobs.rename(columns=kept_aside(names, ["wait_s"]))
     jobs.insert(names.index("start_s") + 1, "wait_s", jobs["start_s"] - jobs["submit_s"])
     return jobs
 

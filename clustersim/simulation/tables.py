@@ -25,6 +25,7 @@ __all__ = [
     "allocation_ranges",
     "attempts_table",
     "jobs_table",
+    "kept_aside",
     "outages_table",
     "serves",
     "utilisation",
@@ -88,7 +89,7 @@ def jobs_table(
     for row, text in reasons.items():
         reason[row] = text
     reason[simulated] = unfinished
-    taken = _kept_aside([str(name) for name in jobs.columns])
+    taken = kept_aside([str(name) for name in jobs.columns])
     added = pd.DataFrame(
         {
             "outcome": _labelled(outcome, [FINISHED, UNFINISHED, NEVER_RUNNABLE]),
@@ -122,10 +123,16 @@ def _total_wait_s(jobs: pd.DataFrame, simulated: npt.NDArray[np.intp], record: R
     return total
 
 
-def _kept_aside(columns: list[str]) -> dict[str, str]:
-    """Return new names for input columns whose names the result uses for other columns."""
+def kept_aside(columns: Sequence[str], added: Sequence[str] = _ADDED) -> dict[str, str]:
+    """Return new names for input columns whose names the result uses for other columns.
+
+    Examples
+    --------
+    >>> kept_aside(["wait_s", "recorded_wait_s"])
+    {'wait_s': 'recorded_wait_s', 'recorded_wait_s': 'recorded_recorded_wait_s'}
+    """
     taken: dict[str, str] = {}
-    for name in _ADDED:
+    for name in added:
         new = name
         while new in columns:
             taken[new] = f"recorded_{new}"
