@@ -18,7 +18,7 @@ from clustersim.studies.spec import CapacitySearch, Range
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import find_quantity
 
-__all__ = ["number_in_words", "period_names", "place_in_words", "study_axes"]
+__all__ = ["named_value", "number_in_words", "period_names", "place_in_words", "study_axes"]
 
 
 def study_axes(result: StudyResult) -> dict[str, Axis]:
@@ -82,12 +82,31 @@ def place_in_words(result: StudyResult, row: Mapping[Any, Any], axes: Mapping[st
         if path not in row:
             continue
         value, axis = row[path], axes.get(path, axis_of(path))
-        if isinstance(value, str) and axis.dimension == "":
-            parts.append(value)
+        if isinstance(value, bool | np.bool_):
+            shown = "yes" if value else "no"
         else:
             shown = number_in_words(value, axis) if isinstance(value, float) else str(value)
-            parts.append(f"{axis.label} {shown}")
+        parts.append(named_value(path, value, shown, axis))
     return ", ".join(parts)
+
+
+def named_value(path: str, value: Any, text: str, axis: Axis) -> str:
+    """Return the text of a parameter's value with the label of the parameter.
+
+    A name stands alone, and a count comes first: ``32 nodes of pool h20``.
+
+    Examples
+    --------
+    >>> load, nodes = "workload.load", "cluster.pools.h20.nodes"
+    >>> named_value(load, 0.5, "0.5", axis_of(load)), named_value(nodes, 32, "32", axis_of(nodes))
+    ('offered load 0.5', '32 nodes of pool h20')
+    """
+    if isinstance(value, str) and axis.dimension == "":
+        return text
+    usual = axis_of(path)
+    if axis.dimension == "count" and axis.label == usual.label and text[:1].isdigit():
+        return f"{text} {axis.label}"
+    return f"{axis.label} {text}"
 
 
 def number_in_words(value: float, axis: Axis) -> str:
