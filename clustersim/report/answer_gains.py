@@ -172,9 +172,7 @@ def _over_draws(
         )
 
 
-def _notes(
-    result: StudyResult, table: pd.DataFrame, axes: Mapping[str, Axis]
-) -> Iterator[str]:
+def _notes(result: StudyResult, table: pd.DataFrame, axes: Mapping[str, Axis]) -> Iterator[str]:
     """Yield the notes on capacities, each with the systems to which it applies."""
     compare = result.study.spec.compare
     assert compare is not None

@@ -279,7 +279,7 @@ def next_steps(
         yield "Set replications to 2 or more: one replication has no interval between runs."
     elif most <= FEW and not quick:
         yield f"Add replications (replications: N, then --resume): {most} give wide intervals."
-    elif apart is False and not quick and not identical_systems(result):
+    elif apart is False and not quick and not _all_identical(result):
         yield "Add replications (replications: N, then --resume) to separate the best points."
     if spec.objective is not None and quantity.column != "capacity":
         yield from _towards_the_limit(result, quantity)
@@ -287,6 +287,13 @@ def next_steps(
         yield "Widen the range of the search: a capacity is at its edge."
     if apart is not False and most > FEW:
         yield CHECK
+
+
+def _all_identical(result: StudyResult) -> bool:
+    """Return whether no compared system differs from the baseline in any run."""
+    compare = result.study.spec.compare
+    same = identical_systems(result)
+    return compare is not None and bool(same) and len(same) + 1 >= result.runs[compare.of].nunique()
 
 
 def _towards_the_limit(result: StudyResult, quantity: Quantity) -> Iterator[str]:

@@ -188,7 +188,9 @@ def _best(
 ) -> str:
     """Return the clause on the best points, or on what all the equally good points share."""
     rows = table.to_dict("records")
-    if len(same) <= MOST_PLACES:
+    if len(same) == len(rows) == 2:
+        return f"both {noun}s are equally good ({number})"
+    if len(same) <= MOST_PLACES and len(same) < len(rows):
         return f"best: {places_in_words(result, same, rows, axes)}"
     which = f"all {len(rows)}" if len(same) == len(rows) else f"{len(same)} of {len(rows)}"
     shared = shared_in_words(result, same, rows, axes)
@@ -217,7 +219,7 @@ def _of_points(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
         clauses.append(f"meets the objective ({_limit(result, axes)}): {_met(result, metric)}")
     if len(points) > 1 and (spec.objective is not None or axis.better):
         clause = _best(result, same, points, number, axes, "point")
-        few = len(same) <= MOST_PLACES
+        few = clause.startswith("best:")
         clauses.append(f"{clause}, with {axis.label} {number}" if few else clause)
         place = place if len(same) == 1 else f"{len(same)} of {len(points)} points"
     elif len(rows) > 1:
@@ -234,6 +236,7 @@ def _of_points(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
         number,
         interval,
         (
+            *without_effect(result),
             *what_matters(quantity, effects, axes),
             *_overloaded(result, points, axes),
             *what_chance_does(result, quantity, rows),
@@ -250,8 +253,8 @@ def _nothing_known(result: StudyResult, axis: Axis) -> Answer:
     else:
         why = "without a value"
         step = (
-            "Read the definition of the metric (clustersim metrics NAME) and give the base scenario "
-            "what it measures, or ask for another metric."
+            "Read the definition of the metric (clustersim metrics NAME) and give the base "
+            "scenario what it measures, or ask for another metric."
         )
     return Answer(
         f"No point has a finite {axis.label}: all are {why}.",

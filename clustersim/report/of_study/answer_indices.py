@@ -67,7 +67,9 @@ def answer_of_indices(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
         f"What matters most for {label}: {named}, each with its interactions.",
         f"share of the variance of {label} that involves {name}{over}",
         _range(*(float(row["total"]) for _, row in (ends[0], ends[-1]))),
-        "; ".join(f"{f'{place}: ' if len(ends) > 1 else ''}{_interval(row)}" for place, row in ends),
+        "; ".join(
+            f"{f'{place}: ' if len(ends) > 1 else ''}{_interval(row)}" for place, row in ends
+        ),
         (*_hinges(leaders, name), *_left_out(result, metric, unknown, axes), *failures(result)),
         (_next(known, leading, name),),
     )

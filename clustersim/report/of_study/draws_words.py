@@ -42,8 +42,8 @@ def over_draws(
             found.append(f"{text}{f' ({name})' if name else ''}")
     if not found:
         yield (
-            f"Calibration: the study has {counted(draws, 'draw')} of its coefficients, but no range "
-            "over them is known for this number, which contains chance alone."
+            f"Calibration: the study has {counted(draws, 'draw')} of its coefficients, but no "
+            "range over them is known for this number; its interval contains chance alone."
         )
         return
     yield (

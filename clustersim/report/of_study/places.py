@@ -133,7 +133,8 @@ class _Words:
         first = known.index(values[0])
         follow = known[first : first + len(values)] == list(values) and _is_number(values[0])
         if len(values) > _MOST_VALUES or (len(values) > 2 and follow):
-            text = f"{texts[0]} to {texts[-1]}" if _is_number(values[0]) else f"{len(values)} values"
+            ends = f"{texts[0]} to {texts[-1]}"
+            text = ends if _is_number(values[0]) else f"{len(values)} values"
         else:
             text = listed(texts)
         if text.endswith(" values"):
