@@ -13,12 +13,20 @@ from clustersim.analysis.metrics import is_constant
 from clustersim.errors import InputError
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.plots.series import value_texts
-from clustersim.plots.study_axes import study_axes
+from clustersim.plots.study_axes import study_axes, system_name
 from clustersim.studies.plot_kinds import Panel
 from clustersim.studies.spec import Plot
 from clustersim.studies.study_result import StudyResult
 
-__all__ = ["Lines", "is_numeric", "metric_pictures", "needed", "with_facts", "with_lines"]
+__all__ = [
+    "Lines",
+    "is_numeric",
+    "metric_pictures",
+    "needed",
+    "with_facts",
+    "with_lines",
+    "with_names",
+]
 
 MOST_LINES, MOST_PANELS = 8, 12
 Value = TypeVar("Value")
@@ -64,6 +72,22 @@ def with_facts(result: StudyResult, capacities: pd.DataFrame) -> pd.DataFrame:
         return capacities.assign(**{name: result.points[name].iloc[0] for name in facts})
     fleets = result.points.drop_duplicates(keys)[[*keys, *facts]]
     return capacities.merge(fleets, on=keys, how="left")
+
+
+def with_names(result: StudyResult, table: pd.DataFrame, *, numbers: bool = True) -> pd.DataFrame:
+    """Return a table of differences or gains with the names of its systems and its baseline.
+
+    Without `numbers`, systems that are numbers stay so, because they can form an axis.
+    """
+    axes = study_axes(result)
+    kept = [] if numbers or not is_numeric(table, "system") else ["system"]
+    return table.assign(
+        **{
+            name: [system_name(result, value, axes) for value in table[name]]
+            for name in ("system", "baseline")
+            if name not in kept
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True)

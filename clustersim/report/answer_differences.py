@@ -11,7 +11,7 @@ import pandas as pd
 
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.plots.parts.determined import FEW
-from clustersim.plots.study_axes import place_in_words
+from clustersim.plots.study_axes import place_in_words, system_name, value_name
 from clustersim.report.amounts import percent, signed
 from clustersim.report.answer_parts import (
     Effect,
@@ -32,12 +32,11 @@ from clustersim.report.of_study.compared import (
 )
 from clustersim.report.of_study.controls import is_controlled
 from clustersim.report.of_study.draws_words import over_draws
-from clustersim.report.of_study.names import listed, system_name, value_name
 from clustersim.report.of_study.overload_words import overload_sentences
 from clustersim.report.page import Answer
 from clustersim.report.spans import change_spans
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import counted
+from clustersim.units import counted, listed
 
 __all__ = ["answer_of_differences", "answering_metric", "has_differences"]
 

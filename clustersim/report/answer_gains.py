@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from clustersim.plots.axis import Axis, axis_of
+from clustersim.plots.study_axes import system_name
 from clustersim.report.amounts import signed, signed_amounts
 from clustersim.report.answer_parts import CHECK, Quantity, failures, full_version
 from clustersim.report.identical import identical_systems, without_effect
 from clustersim.report.of_study.draws_words import over_draws
-from clustersim.report.of_study.names import listed, system_name
 from clustersim.report.page import Answer
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import counted
+from clustersim.units import counted, listed
 
 __all__ = ["answer_of_gains", "has_gains", "is_clear_gain"]
 

@@ -14,10 +14,9 @@ import pandas as pd
 from clustersim.analysis.root_search import begins_overload
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.plots.parts.determined import FEW
-from clustersim.plots.study_axes import number_in_words, place_in_words, study_axes
+from clustersim.plots.study_axes import number_in_words, place_in_words, study_axes, value_name
 from clustersim.report.amounts import signed
 from clustersim.report.identical import identical_systems
-from clustersim.report.of_study.names import value_name
 from clustersim.report.spans import Span, span, value_spans
 from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
@@ -285,7 +284,7 @@ def next_steps(
         yield from _towards_the_limit(result, quantity)
     if quantity.column == "capacity" and not quick and _at_an_edge(result, rows):
         yield "Widen the range of the search: a capacity is at its edge."
-    if apart is not False and most > FEW:
+    if apart is not False and most > FEW and not quick:
         yield CHECK
 
 

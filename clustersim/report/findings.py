@@ -11,14 +11,19 @@ from clustersim.analysis.metrics import in_period, period_of
 from clustersim.analysis.root_search import begins_overload
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.plots.parts.quick_mark import quick_note
-from clustersim.plots.study_axes import number_in_words, period_names, place_in_words, study_axes
+from clustersim.plots.study_axes import (
+    number_in_words,
+    period_names,
+    place_in_words,
+    study_axes,
+    system_name,
+)
 from clustersim.report.amounts import signed_amounts
 from clustersim.report.answer_gains import is_clear_gain
 from clustersim.report.identical import identical_systems, without_effect
 from clustersim.report.no_capacity import beyond
 from clustersim.report.of_study.answer_indices import index_sentences
 from clustersim.report.of_study.difference_sentences import difference_sentences
-from clustersim.report.of_study.names import system_name
 from clustersim.report.of_study.overload_words import overload_sentences
 from clustersim.report.of_study.places import places_in_words
 from clustersim.source_code import changed_files, this_code

@@ -8,11 +8,10 @@ from typing import Any
 import pandas as pd
 
 from clustersim.analysis.metrics import is_constant
-from clustersim.plots.study_axes import study_axes
-from clustersim.report.of_study.names import listed, system_name
+from clustersim.plots.study_axes import study_axes, system_name
 from clustersim.studies.design import column_value
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import find_quantity, format_duration
+from clustersim.units import find_quantity, format_duration, listed
 
 __all__ = ["identical_systems", "without_effect"]
 
@@ -35,8 +34,8 @@ def without_effect(result: StudyResult) -> Iterator[str]:
     horizon = find_quantity(result.study.base.tree.get("horizon"))
     within = f" (horizon {format_duration(horizon.value, whole=True)})" if horizon else ""
     yield (
-        f"{listed(names)} {verb} identical to {baseline} in every run and every metric. {what} effect "
-        f"within these runs{within}, so the study says nothing about "
+        f"{listed(names)} {verb} identical to {baseline} in every run and every metric. {what} "
+        f"effect within these runs{within}, so the study says nothing about "
         f"{'it' if len(names) == 1 else 'them'}."
     )
 

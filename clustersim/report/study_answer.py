@@ -221,7 +221,9 @@ def _of_points(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
         clause = _best(result, same, points, number, axes, "point")
         few = clause.startswith("best:")
         clauses.append(f"{clause}, with {axis.label} {number}" if few else clause)
-        place = place if len(same) == 1 else f"{len(same)} of {len(points)} points"
+        if len(same) > 1:
+            some = f"{len(same)} of {len(points)} points"
+            place = some if len(same) < len(points) else clause.partition(" are ")[0]
     elif len(rows) > 1:
         low, high = float(known[metric].min()), float(known[metric].max())
         clauses.append(f"{axis.label}: {' to '.join(quantity.texts(low, high))}")

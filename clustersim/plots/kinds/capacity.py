@@ -11,7 +11,7 @@ from clustersim.plots.axis import axis_of
 from clustersim.plots.capacity_at import plot_capacity
 from clustersim.plots.gains import plot_gains
 from clustersim.plots.study_axes import study_axes
-from clustersim.plots.study_lines import metric_pictures, needed, with_facts, with_lines
+from clustersim.plots.study_lines import metric_pictures, needed, with_facts, with_lines, with_names
 from clustersim.studies.plot_kinds import Panel, PlotKind, parameters_of, unknown
 from clustersim.studies.spec import Plot, StudySpec
 from clustersim.studies.study_result import StudyResult
@@ -54,6 +54,7 @@ def _gains(result: StudyResult, plot: Plot) -> list[Panel]:
     if plot.ys not in ([], ["capacity"]):
         return []
     x = "system" if plot.x == spec.compare.of else plot.x
+    table = with_names(result, table, numbers=False)
     known = [name for name in result.parameters if name in table and name != x]
     lined = [name for name in (*known, "system") if name != x and table[name].nunique() > 1]
     if x is None or x not in table or len(lined) > 1:

@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 
 from clustersim.plots.axis import Axis, axis_of
+from clustersim.plots.study_axes import system_name
 from clustersim.report.amounts import NOTHING, signed, signed_amounts
-from clustersim.report.of_study.names import listed, system_name
 from clustersim.report.of_study.places import places_in_words
 from clustersim.studies.study_result import StudyResult
+from clustersim.units import listed
 
 __all__ = [
     "ABOVE",

@@ -11,11 +11,10 @@ import pandas as pd
 from clustersim.analysis.metrics import is_constant
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.plots.parts.determined import FEW
-from clustersim.plots.study_axes import place_in_words
+from clustersim.plots.study_axes import place_in_words, system_name
 from clustersim.report.amounts import NOTHING, percent, signed, signed_amounts
 from clustersim.report.identical import identical_systems
 from clustersim.report.of_study.compared import ABOVE, BELOW, points_of_rows, side
-from clustersim.report.of_study.names import system_name
 from clustersim.report.spans import change_spans
 from clustersim.studies.study_result import StudyResult
 
@@ -139,9 +138,10 @@ class _Words:
         if same:
             parts.append(f"{'' if parts else 'is '}the same at {self._points(same, rows)}")
         if lost:
-            places = self._points(lost, rows)
             verb = "not compared" if parts else "cannot be compared"
-            parts.append(f"{verb} at {places} (overload, no pair of runs, or a baseline of 0)")
+            zero = all(math.isfinite(row["difference"]) for row in lost)
+            why = "the baseline is 0" if zero else "overload, or no pair of runs"
+            parts.append(f"{verb} at {self._points(lost, rows)} ({why})")
         least, most = (int(end(row["pairs"] for row in rows)) for end in (min, max))
         pairs = f"{most} pairs" if least == most else f"{least} to {most} pairs"
         text = f"{self._head(rows[0])}: {self.axis.label} {'; '.join(parts)}"

@@ -8,9 +8,9 @@ from math import prod
 from typing import Any
 
 from clustersim.plots.axis import Axis, axis_of
-from clustersim.plots.study_axes import named_value, number_in_words, place_in_words
-from clustersim.report.of_study.names import listed, value_name
+from clustersim.plots.study_axes import named_value, number_in_words, place_in_words, value_name
 from clustersim.studies.study_result import StudyResult
+from clustersim.units import listed
 
 __all__ = ["MOST_PLACES", "places_in_words", "shared_in_words"]
 
