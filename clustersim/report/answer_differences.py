@@ -300,6 +300,9 @@ class _Verdict:
         spans = change_spans(self.result, pd.DataFrame(ends), "relative", metric)
         if len(ends) == 1:
             return spans[0].sentence(_signed_ends)
+        texts = dict.fromkeys(own.sentence(_signed_ends) for own in spans)
+        if len(texts) == 1:
+            return f"at all points: {next(iter(texts))}"
         pairs = zip(ends, spans, strict=True)
         return "; ".join(
             f"at {self._place(row)}: {own.sentence(_signed_ends)}" for row, own in pairs

@@ -167,7 +167,7 @@ def _over_draws(
     for sentence in over_draws(result, rows, "capacity", quantity.texts):
         yield (
             f"{sentence} These are capacities; no range over draws is computed for a difference."
-            if "_draw_low" in " ".join(table)
+            if "capacity_draw_low" in table
             else sentence
         )
 

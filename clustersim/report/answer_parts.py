@@ -276,7 +276,7 @@ def next_steps(
     quick = spec.preview is not None
     if most < 2:
         yield "Set replications to 2 or more: one replication has no interval between runs."
-    elif most <= FEW and not quick:
+    elif most <= FEW and not quick and not _all_identical(result):
         yield f"Add replications (replications: N, then --resume): {most} give wide intervals."
     elif apart is False and not quick and not _all_identical(result):
         yield "Add replications (replications: N, then --resume) to separate the best points."

@@ -86,7 +86,8 @@ def _file_name(plot: Plot) -> str:
 
 def _drawn(result: StudyResult, kind: PlotKind, plot: Plot, name: str) -> NamedFigure:
     panels = list(kind.drawn_panels(result, plot))
-    beside = kind.beside(result, plot) if len(panels) == 1 and kind.beside is not None else []
+    across, alone = len(panels), len(panels) == 1 or plot.groups is not None
+    beside = kind.beside(result, plot) if alone and kind.beside is not None else []
     panels += beside
     count = len(panels)
     columns = None if count in (1, 2, 4) else 3
@@ -95,7 +96,7 @@ def _drawn(result: StudyResult, kind: PlotKind, plot: Plot, name: str) -> NamedF
         title=plot.title or "",
         mark=quick_mark(result),
         width=DOUBLE,
-        columns=1 if beside else columns,
+        columns=across if beside else columns,
         panel_height=_ALONE if count == 1 else _STACKED if beside else None,
     )
     for ax, draw in zip(figure.panels, panels, strict=True):

@@ -28,8 +28,9 @@ Groups = list[tuple[str, pd.DataFrame]]
 def metric_of_indices(result: StudyResult) -> str:
     """Return the first metric with known indices; "" if there is none."""
     table = result.indices
-    known = [] if table is None else table.loc[table["total"].notna(), "metric"]
-    return next(iter(map(str, known)), "")
+    if table is None:
+        return ""
+    return next(map(str, table.loc[table["total"].notna(), "metric"]), "")
 
 
 def _groups(result: StudyResult, rows: pd.DataFrame, axes: Mapping[str, Axis]) -> Groups:

@@ -80,7 +80,9 @@ def _of_points(result: StudyResult, metric: str) -> Iterator[Plot]:
     yield from (Plot(kind="trade-off", x=x, y=metric) for x in [*others, *numeric])
 
 
-def _first_that_can_be_drawn(result: StudyResult, plots: Sequence[Plot] | Iterator[Plot]) -> list[Plot]:
+def _first_that_can_be_drawn(
+    result: StudyResult, plots: Sequence[Plot] | Iterator[Plot]
+) -> list[Plot]:
     """Return the first of some plots whose panels the study has; the first one if none has."""
     first: list[Plot] = []
     for plot in plots:

@@ -384,7 +384,7 @@ def _with_spans(
 
 def _without_open_ends(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table in which a capacity has both ends of its interval, or none."""
-    changes = {}
+    changes: dict[str, pd.Series[Any]] = {}
     for name in ("capacity", "jobs_per_day"):
         ends = [f"{name}_{end}" for end in ("low", "high")]
         if all(end in frame for end in ends):
