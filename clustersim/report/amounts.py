@@ -100,7 +100,9 @@ def signed_amounts(values: Sequence[float], axis: Axis) -> list[str]:
     >>> signed_amounts([7200.0, -1800.0], Axis("interval", dimension="duration"))
     ['+2 h', '−0.5 h']
     """
-    largest = max(map(abs, values)) or 1.0
+    largest = max(map(abs, values))
+    if largest == 0:
+        return ["0" for _ in values]
     signs = ["−" if value < 0 else "+" for value in values]
     if axis.dimension in ("", "count", "ratio") and not axis.unit:
         decimals = max(0, 2 - math.floor(math.log10(largest)))

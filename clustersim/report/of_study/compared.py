@@ -21,6 +21,7 @@ __all__ = [
     "BELOW",
     "Compared",
     "compared_systems",
+    "is_steady",
     "not_compared",
     "points_of_rows",
     "side",
@@ -31,9 +32,16 @@ ABOVE, BELOW = 1.0, -1.0
 Row = dict[Any, Any]
 
 
+def is_steady(row: Mapping[Any, Any]) -> bool:
+    """Return whether all pairs have the same ratio, so that no interval is needed."""
+    return str(row.get("relative_note") or "").startswith("the ratio is the same")
+
+
 def side(row: Mapping[Any, Any]) -> float:
     """Return on which side of 0 the interval of a relative difference lies; 0 if on both."""
     low, high = float(row["relative_low"]), float(row["relative_high"])
+    if is_steady(row):
+        low = high = float(row["relative"])
     return ABOVE if low > NOTHING else BELOW if high < -NOTHING else 0.0
 
 

@@ -45,7 +45,7 @@ def default_plots(result: StudyResult) -> list[Plot]:
         plots += _first_that_can_be_drawn(result, forms)
     if result.indices is not None:
         plots.append(Plot(kind="indices"))
-    elif result.metrics:  # none if every run failed
+    elif result.metrics and result.steady:  # none if every run failed
         metric = _first(result, result.metrics)
         plots += _first_that_can_be_drawn(result, _of_points(result, metric))
     if result.steady:
@@ -53,8 +53,8 @@ def default_plots(result: StudyResult) -> list[Plot]:
     asked = [period_of(name)[0] for name in spec.metrics if period_of(name)[1] is not None]
     whole = [name for name in dict.fromkeys(asked) if _every_period(result, name)]
     plots += [Plot(kind="periods", y=whole)] if whole else []
-    for metric in result.metrics[1:]:
-        if plots and len(plots) < _FEWEST:
+    for metric in result.metrics if result.parameters else ():
+        if len(plots) < _FEWEST:
             plots += _first_that_can_be_drawn(result, _of_points(result, metric))
     return plots
 

@@ -14,7 +14,7 @@ from clustersim.plots.parts.determined import FEW
 from clustersim.plots.study_axes import place_in_words, system_name
 from clustersim.report.amounts import NOTHING, percent, signed, signed_amounts
 from clustersim.report.identical import identical_systems
-from clustersim.report.of_study.compared import ABOVE, BELOW, points_of_rows, side
+from clustersim.report.of_study.compared import ABOVE, BELOW, is_steady, points_of_rows, side
 from clustersim.report.spans import change_spans
 from clustersim.studies.study_result import StudyResult
 
@@ -80,13 +80,17 @@ class _Words:
         draws = _over_draws(row)
         nothing = abs(relative) < NOTHING
         if is_constant(self.metric):
-            return f"{head} {'is the same' if nothing else f'{percent(relative)} {word}'}."
+            return f"{head} {'is the same' if nothing else f'{percent(abs(relative))} {word}'}."
         if nothing and not (high - low > NOTHING and math.isfinite(high - low)):
             known = math.isfinite(low) or not row["relative_note"]
             note = "" if known else f"; no interval: {row['relative_note']}"
             return f"{head} {'is the same' if known else 'shows no difference'} ({pairs}{note})."
         if own.kind == "none" or (math.isinf(low) and row["relative_note"]):
             note = row["relative_note"] or "no interval"
+            if is_steady(row):
+                return (
+                    f"{head} {percent(abs(relative))} {word} ({pairs}{draws}; no interval: {note})."
+                )
             return (
                 f"{head}: no clear difference ({signed(relative)}; {pairs}{draws}; no interval: "
                 f"{note})."
