@@ -179,9 +179,9 @@ def with_lines(
         panel = rest[0] if rest else None
         _check_count(result, "panels", table[panel].nunique() if panel else 1, MOST_PANELS)
         return Lines(table, by, panel, axes)
+    _check_count(result, "panels", len(table[rest].drop_duplicates()), MOST_PANELS)
     texts = {name: value_texts(name, list(table[name]), axes) for name in rest}
     names = [", ".join(texts[name][row[name]] for name in rest) for _, row in table.iterrows()]
-    _check_count(result, "panels", len(set(names)), MOST_PANELS)
     label = " and ".join(axes.get(name, axis_of(name)).label for name in rest)
     return Lines(table.assign(panels=names), by, "panels", {**axes, "panels": Axis(label)})
 
