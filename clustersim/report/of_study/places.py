@@ -109,10 +109,12 @@ class _Words:
             if not self._is_product({self._place(row) for row in own}):
                 return ""
             texts.setdefault(self._product(own, but=name), []).append(value)
-        return "; ".join(
-            f"{self._named(name, values)}{f', {text}' if text else ''}"
-            for text, values in texts.items()
-        )
+        parts = []
+        for text, values in texts.items():
+            every = len(values) == len(self.all[name])
+            named = "" if every else self._named(name, values)
+            parts.append(", ".join(filter(None, [named, text])))
+        return "; ".join(parts)
 
     def _product(self, rows: Sequence[Row], but: str = "") -> str:
         """Return the values of each parameter that are not all of its values."""
