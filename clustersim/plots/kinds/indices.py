@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from clustersim.errors import InputError
 from clustersim.plots.axis import Axis
+from clustersim.plots.figure import StudyFigure, plot_style
 from clustersim.plots.sensitivity import plot_indices
 from clustersim.plots.study_axes import place_in_words, study_axes
 from clustersim.plots.study_lines import metric_pictures
@@ -45,7 +46,10 @@ def _draw(
     """Draw the indices of a metric at one combination of the parameters that are not drawn."""
     ax = plot_indices(rows, metric, axes=axes, ax=ax)
     if place:
-        ax.set_title(f"{ax.get_title(loc='left')}: {place}", loc="left")
+        if isinstance(ax.figure, StudyFigure):
+            ax.figure.entitle(ax.get_title(loc="left").replace("\n", " "))
+        with plot_style(ax):
+            ax.set_title(place, loc="left", parse_math=False)
     return ax
 
 
