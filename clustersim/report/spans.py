@@ -81,6 +81,8 @@ class Span:
         if self.kind == "none":
             why = f": {self.runs}" if self.count else ""
             return f"no 95 % interval{why}"
+        if self.kind == "same" and self.count == 1:
+            return "no 95 % interval: the only run shows no variation"
         if self.kind == "same":
             return f"the same in all {self.runs}"
         if self.kind == "exact":
@@ -107,14 +109,14 @@ class Span:
         if self.kind == "runs":
             return f"{counted(self.count, 'pair' if self.noun == 'pair' else 'run')}: "
         if self.kind == "same":
-            return "all runs"
+            return "all runs" if self.count > 1 else "one run"
         if self.kind == "left":
             return f"{self.low:.0f} of {counted(self.count, 'run')} without a value"
         return {"unknown": "not determined", "up to": "up to ", "from": "from "}.get(self.kind, "")
 
 
 def _to(low: str, high: str) -> str:
-    return high if low == high else f"{low} to {high}"
+    return f"{low} to {high}"
 
 
 def span(
@@ -166,7 +168,7 @@ def span(
         if 1 < count <= FEW and len(known) > 1:
             return Span("runs", float(known.min()), float(known.max()), count, noun)
         return Span("unknown", count=count, noun=noun)
-    if value == low == high and count > 1:
+    if value == low == high and count > 0:
         return Span("same", low, high, count, noun)
     kind: Kind = "up to" if open_low else "from" if open_high else "both"
     return Span(kind, max(low, bounds[0]), min(high, bounds[1]), count, noun)
@@ -256,7 +258,10 @@ def _stopping_rule(result: StudyResult) -> Iterator[str]:
     """Yield why points differ in their number of replications."""
     spec, points = result.study.spec, result.points
     rule = spec.replications
-    if not isinstance(rule, Replications) or spec.capacity is not None:
+    if not isinstance(rule, Replications):
+        return
+    if spec.capacity is not None:
+        yield _rule_of_capacities(result, rule)
         return
     label = axis_of(rule.metric).label
     text = (
@@ -268,6 +273,22 @@ def _stopping_rule(result: StudyResult) -> Iterator[str]:
         wide = int((half > rule.relative_width * points[rule.metric].abs()).sum())
         text += f"; {wide} of {counted(len(points), 'point')} did not reach this" if wide else ""
     yield f"{text}."
+
+
+def _rule_of_capacities(result: StudyResult, rule: Replications) -> str:
+    """Return why capacities differ in their replications, and how many are not narrow enough."""
+    text = (
+        f"Each capacity has {rule.least} to {rule.at_most} replications: they are added until its "
+        f"interval is at most ±{format_percent(rule.relative_width, 0)}"
+    )
+    table = result.capacities
+    if table is None or "capacity_low" not in table:
+        return f"{text}."
+    ends = table[["capacity", "capacity_low", "capacity_high"]].to_numpy(dtype=np.float64)
+    narrow = 0.5 * (ends[:, 2] - ends[:, 1]) <= rule.relative_width * np.abs(ends[:, 0])
+    wide = int((~narrow & ~np.isinf(ends[:, 0])).sum())
+    which = counted(len(table), "capacity", "capacities")
+    return f"{text}; {wide} of {which} did not reach this." if wide else f"{text}."
 
 
 def _number(row: Mapping[Any, Any], name: str, default: float = math.nan) -> float:

@@ -214,8 +214,11 @@ def _print_results(outcome: Conducted, problems: Sequence[str]) -> None:
     result, found, out = outcome.result, outcome.found, outcome.folder
     assert result is not None
     assert found is not None
-    for line in points_text(result):
+    *rows, caption = points_text(result) or [""]
+    for line in rows:
         print(line)
+    if caption:
+        print(textwrap.fill(caption, WIDTH))
     lines = [] if found.answer is None else answer_text(found.answer)
     for line in [*lines, *_findings_text(found), *found.warnings, *found.fleets.notes]:
         indent = "    " if line.startswith(" ") else "  "
@@ -231,13 +234,11 @@ def _print_results(outcome: Conducted, problems: Sequence[str]) -> None:
 
 
 def _findings_text(found: StudyFindings) -> list[str]:
-    """Return the first findings of a study, and where the others are."""
+    """Return the first findings of a study, and where all of them are."""
     sentences = found.sentences
-    more = len(sentences) - MOST_FINDINGS
-    if more <= 0:
+    if len(sentences) <= MOST_FINDINGS:
         return sentences
-    return [*sentences[:MOST_FINDINGS], f"{counted(more, 'more finding is', 'more findings are')} "
-            "in findings.csv."]  # fmt: skip
+    return [*sentences[:MOST_FINDINGS], f"findings.csv has all {len(sentences)} findings."]
 
 
 def write_results(

@@ -12,6 +12,7 @@ import pandas as pd
 from clustersim.analysis.metrics import period_of
 from clustersim.files import yaml_text
 from clustersim.plots.parts.page_picture import page_picture
+from clustersim.plots.parts.quick_mark import quick_mark
 from clustersim.report.made_with import made_with
 from clustersim.report.of_study.tables import result_parts, study_table
 from clustersim.report.page import Figure, Listing, Page, Section, Table
@@ -68,7 +69,7 @@ def study_page(
         Section("Reproduction", _provenance(result, folder)),
     ]
     return Page(
-        title=spec.name,
+        title=f"{spec.name} ({mark})" if (mark := quick_mark(result)) else spec.name,
         question=spec.question,
         lead=[line for line in found.warnings if not line.startswith("Note:")],
         sections=sections,

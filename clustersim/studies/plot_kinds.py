@@ -101,12 +101,14 @@ class PlotKind:
         wrong with the name; by default :func:`known_names`.
     per_period : bool
         Whether the metrics of `y` are shown for each period.
+    grouped : bool
+        Whether an entry may have `groups`, which divide the values of `x` among panels.
     pictures : callable, optional
         Function that takes the same arguments as `panels` and returns the entry as several entries,
         one for each picture. By default, all panels are in one picture.
     beside : callable, optional
         Function that takes the same arguments as `panels` and returns further panels, which a
-        figure with a single panel shows next to it.
+        figure with a single panel, or with a panel for each group, shows below.
     file : str
         The plugin file that registers the kind; "" for a built-in kind.  Set by the registry.
 
@@ -131,6 +133,7 @@ class PlotKind:
     check: Callable[[StudySpec, Plot], Iterable[str]] | None = None
     check_name: Callable[[StudySpec, Plot, str, str], Iterable[str]] = known_names
     per_period: bool = False
+    grouped: bool = False
     pictures: Callable[[StudyResult, Plot], Sequence[Plot]] | None = None
     beside: Callable[[StudyResult, Plot], Sequence[Panel]] | None = None
     file: str = ""
@@ -269,6 +272,8 @@ class PlotKind:
             if field not in self.takes:
                 takes = ", ".join(self.takes) or "none of x, y, by and value"
                 yield f".{field}: not allowed for kind {self.name}, which takes {takes}"
+        if plot.groups is not None and not self.grouped:
+            yield f".groups: not allowed for kind {self.name}"
         for field, names in given.items():
             for name in names if field in self.takes else ():
                 with _named(self):

@@ -262,7 +262,7 @@ def test_nodes_that_are_needed_are_less_the_better(tmp_path: Path, capsys) -> No
     result = load_result(tmp_path / "out")
     message = capsys.readouterr().out
     assert (result.gains["gain"] < 0).all()
-    assert f"sjf needs {-result.gains['gain'][0]:.3g} fewer" in message
+    assert f"sjf needs {-result.gains['gain'][0]:.2f} fewer" in message
     assert "carries" not in message
     axis = study_axes(result)["capacity"]
     assert (axis.label, axis.better) == ("nodes of pool h20 at the objective", "less")
@@ -302,10 +302,11 @@ def test_differences_of_more_than_one_other_parameter(tmp_path: Path) -> None:
     result = load_result(tmp_path / "out")
     figures, problems = draw_plots(result)
     assert not problems
-    # The first metric at all points comes before the second: only the first findings are printed.
-    first, second = (study_axes(result).get(name, axis_of(name)).label for name in METRICS[:2])
-    assert [first in sentence for sentence in findings(result)[:5]] == [True] * 4 + [False]
-    assert second in findings(result)[4]
+    # One sentence for each metric and system, over all points; the first metric comes first.
+    labels = [study_axes(result).get(name, axis_of(name)).label for name in METRICS[:2]]
+    sentences = findings(result)
+    assert [f"easy against fcfs: {label}" in each for label, each in
+            zip(labels, sentences, strict=True)] == [True, True]  # fmt: skip
     assert "1-differences" in [figure.name for figure in figures]
 
 
@@ -375,7 +376,7 @@ def test_a_share_that_rests_on_one_pair_is_reported_without_an_interval(tmp_path
     (message,) = (line for line in findings(result) if "against" in line)
     share = result.differences["relative"].item()
     assert message.endswith(
-        f"mean wait {100 * share:.0f} % more (2 pairs; no interval: it is 0 without one of the "
-        "pairs)."
+        f"mean wait: no clear difference (+{100 * share:.0f} %; 2 pairs; no interval: without one "
+        "of the pairs, it is 0 for a system)."
     )
-    assert message.startswith("12 min against 10 min: ")
+    assert message.startswith("average 12 min against average 10 min: ")

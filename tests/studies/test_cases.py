@@ -13,7 +13,8 @@ from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.files import read_yaml
 from clustersim.report.findings import findings, warnings
-from clustersim.report.study_figures import default_plots, draw_plots
+from clustersim.report.of_study.default_plots import default_plots
+from clustersim.report.study_figures import draw_plots
 from clustersim.scenario.scenario import define_scenario, load_scenario
 from clustersim.simulation.result import Result
 from clustersim.studies import define_study, load_result

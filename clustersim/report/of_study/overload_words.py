@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from clustersim.plots.study_axes import place_in_words, study_axes
+from typing import Any
+
+from clustersim.plots.study_axes import study_axes
+from clustersim.report.of_study.places import places_in_words
 from clustersim.studies.overload import FULL, NEVER_START, WAIT_TO_THE_END
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import format_percent
 
 __all__ = ["overload_sentences"]
-
-_MOST_NAMED = 4
 
 
 def overload_sentences(result: StudyResult, *, why: bool = False) -> list[str]:
@@ -27,12 +28,14 @@ def overload_sentences(result: StudyResult, *, why: bool = False) -> list[str]:
     rows = points[points["overload_in"] != ""].to_dict("records")
     if not rows:
         return []
-    named = []
-    for row in rows[:_MOST_NAMED]:
-        place = place_in_words(result, row, axes)
-        named.append(f"{place} ({row['overload_in']})" if place else row["overload_in"])
-    more = f" and {len(rows) - _MOST_NAMED} more" if len(rows) > _MOST_NAMED else ""
-    text = f"Overload in some periods: {'; '.join(named)}{more}."
+    groups: dict[str, list[dict[Any, Any]]] = {}
+    for row in rows:
+        groups.setdefault(str(row["overload_in"]), []).append(row)
+    every, named = points.to_dict("records"), []
+    for periods, own in groups.items():
+        place = places_in_words(result, own, every, axes)
+        named.append(f"{place} ({periods})" if place else periods)
+    text = f"Overload in some periods: {'; '.join(named)}."
     if not why:
         return [text]
     full, some, many = (format_percent(share, 0) for share in (FULL, WAIT_TO_THE_END, NEVER_START))

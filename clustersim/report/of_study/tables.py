@@ -14,7 +14,7 @@ import pandas as pd
 
 from clustersim.analysis.metrics import in_period, is_constant, is_metric, period_of
 from clustersim.plots.axis import axis_of
-from clustersim.plots.study_axes import period_names, study_axes
+from clustersim.plots.study_axes import period_names, study_axes, system_name
 from clustersim.report.cells import Format
 from clustersim.report.grouped import grouped
 from clustersim.report.of_study.controls import controls_table, which_estimate
@@ -54,7 +54,8 @@ def result_parts(result: StudyResult) -> list[str | Table]:
         for metric, rows in differences.groupby("metric", sort=False):
             baselines = rows["baseline"].map(str).unique()
             only = len(baselines) == 1
-            of = f"baseline ({baselines[0]})" if only else "baseline"
+            name = system_name(result, rows["baseline"].iloc[0], axes)
+            of = f"baseline ({name})" if only else "baseline"
             parts.append(
                 study_table(
                     result,
@@ -68,18 +69,36 @@ def result_parts(result: StudyResult) -> list[str | Table]:
                 )
             )
     if result.indices is not None:
-        parts.append(
-            study_table(
-                result,
-                "Sobol indices",
-                result.indices,
-                "Share of a metric's variance; in parentheses: 95 % bootstrap interval.",
-                "indices.csv",
-            )
-        )
+        parts.append(_of_indices(result, result.indices))
     parts += _in_parts(point_table(result), result.parameters)
     beside = controls_table(result)
     return parts if beside is None else [*parts, beside]
+
+
+def _of_indices(result: StudyResult, table: pd.DataFrame) -> Table:
+    """Return the table of Sobol indices, with the names of parameters and metrics."""
+    axes = study_axes(result)
+
+    def label(name: object) -> str:
+        return axes.get(str(name), axis_of(str(name))).label
+
+    frame = table.assign(**{name: table[name].map(label) for name in ("parameter", "metric")})
+    shown = study_table(
+        result,
+        "Sobol indices",
+        frame,
+        "Share of a metric's variance that a parameter explains; in parentheses: 95 % bootstrap "
+        "interval. No number: the variance could not be attributed.",
+        "indices.csv",
+    )
+    percentages = {"first": _whole_percent, "total": _whole_percent}
+    labels = {"first": "alone", "total": "with interactions"}
+    return replace(shown, formats={**shown.formats, **percentages},
+                   labels={**shown.labels, **labels})  # fmt: skip
+
+
+def _whole_percent(share: float) -> str:
+    return format_percent(share, 0)
 
 
 def _of_capacities(result: StudyResult) -> Iterator[Table]:
@@ -237,6 +256,10 @@ def study_table(
     frame, groups = grouped(result, frame.drop(columns=_not_shown(frame)))
     labels, formats = _looks(result, frame, same_as)
     frame, prefixes = _with_spans(result, frame, same_as)
+    axes = study_axes(result)
+    names = {name: frame[name].map(lambda value: system_name(result, value, axes))
+             for name in ("system", "baseline") if name in frame}  # fmt: skip
+    frame = frame.assign(**names)
     left = [*hidden, *(["point"] if result.parameters else [])]
     frame = frame.drop(columns=[name for name in left if name in frame])
     if any(str(name).endswith("_draw_low") for name in frame):
@@ -351,12 +374,25 @@ def _with_spans(
         prefixes[column] = [each.prefix for each in spans]
         for end in ("low", "high"):
             changes[f"{column}_{end}"] = [
-                given
-                if each.kind in ("none", "exact", "unknown", "left", "same")
+                math.nan
+                if each.kind == "none"
+                else given
+                if each.kind in ("exact", "unknown", "left", "same")
                 else getattr(each, end)
                 for given, each in zip(frame[f"{column}_{end}"], spans, strict=True)
             ]
-    return frame.assign(**changes), prefixes
+    return _without_open_ends(frame.assign(**changes)), prefixes
+
+
+def _without_open_ends(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table in which a capacity has both ends of its interval, or none."""
+    changes: dict[str, pd.Series[Any]] = {}
+    for name in ("capacity", "jobs_per_day"):
+        ends = [f"{name}_{end}" for end in ("low", "high")]
+        if all(end in frame for end in ends):
+            both = np.isfinite(frame[ends].to_numpy(dtype=np.float64)).all(axis=1)
+            changes |= {end: frame[end].where(both) for end in ends}
+    return frame.assign(**changes)
 
 
 def _beyond(result: StudyResult) -> dict[str, tuple[str, str]]:
