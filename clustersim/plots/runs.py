@@ -301,11 +301,10 @@ def plot_size_waits(
 
 def _markers_text(jobs: pd.Series) -> str:
     """Return what the markers mean that are drawn for sizes with so many jobs."""
-    parts = ["From left to right:"] if (jobs >= ENOUGH_JOBS).any() else []
-    if (jobs >= _LEAST_JOBS).any():
-        parts.append("Circle: median.")
+    names = ["circle (median)"] if (jobs >= _LEAST_JOBS).any() else []
     if (jobs >= ENOUGH_JOBS).any():
-        parts.append("Square: 90th percentile. Triangle: 95th percentile.")
+        names += ["square (90th percentile)", "triangle (95th percentile)"]
+    parts = [f"From left to right: {', '.join(names)}."] if names else []
     if (jobs < ENOUGH_JOBS).any():
         parts.append(f"Cross: longest wait, for sizes with fewer than {ENOUGH_JOBS} jobs.")
     return " ".join(parts)
