@@ -35,10 +35,18 @@ MOST_VALUES = 100_000
 Model = TypeVar("Model", bound=BaseModel)
 
 
+def _without_examples(schema: dict[str, Any]) -> None:
+    """Remove the examples in Python from the description of a file format."""
+    if "description" in schema:
+        schema["description"] = schema["description"].partition("\n\nExamples\n")[0]
+
+
 class FileModel(BaseModel):
     """Base class of all file formats; unknown keys are refused, and instances are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, json_schema_extra=_without_examples
+    )
 
 
 class _PlainConstructor(SafeConstructor):

@@ -64,6 +64,7 @@ class Streams:
 
         Examples
         --------
+        >>> from clustersim import Streams
         >>> numbers = [Streams(7, replication=k).stratified("slip") for k in range(4)]
         >>> sorted(int(4 * number) for number in numbers)
         [0, 1, 2, 3]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
@@ -43,6 +43,7 @@ __all__ = [
     "format_quantity",
     "format_rate",
     "known_units",
+    "listed",
     "number_or_nan",
     "parse_quantity",
     "scale_of",
@@ -422,6 +423,17 @@ def format_percent(share: float, decimals: int = 1, *, signed: bool = False) -> 
 def format_count(count: float) -> str:
     """Format a count with thousands separators."""
     return f"{count:,.0f}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a list in words.
+
+    Examples
+    --------
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:

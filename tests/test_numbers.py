@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustersim.procurement.summary_text import amount_text, metric_text
+from clustersim.analysis.plan_columns import amount_text
+from clustersim.procurement.summary_text import metric_text
 from clustersim.topology.fabric import ratio_note
 from clustersim.units import (
     format_bytes,

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from clustersim.analysis.columns import RUN_TABLES, Table
+from clustersim.analysis.metric_estimates import interval_kind
 from clustersim.analysis.metric_list import by_heading, definition_of, names_of
 from clustersim.analysis.plan_columns import PLAN_TABLES
 from clustersim.analysis.study_columns import ESTIMATE_TABLES, STUDY_TABLES
@@ -59,17 +60,24 @@ def columns_page() -> str:
     lines += [
         "Columns of the tables of a study. `NAME.POOL` is the metric of one pool; `NAME@k` "
         "is the metric of the k-th period of a study with `window.periods`. User-defined "
-        "metrics follow the built-in ones; see `clustersim metrics --plugins FILE.py`.",
+        "metrics follow the built-in ones; see `clustersim metrics --plugins FILE.py`. A study "
+        "reports the statistic in the table, with a 95 % interval of the given kind. For "
+        "`NAME.POOL` and `NAME@k`, this is always the mean over the replications, with an interval "
+        "by Student's t. With one replication, waits and slowdowns have intervals by batch means "
+        "or, for quantiles, by order statistics.",
     ]
     for heading, metrics in by_heading():
-        lines += ["", f"### {heading}", "", "| name | unit | better | definition |"]
-        lines += ["|---|---|---|---|"]
+        lines += ["", f"### {heading}", ""]
+        lines += ["| name | unit | better | definition | statistic | 95 % interval |"]
+        lines += ["|---|---|---|---|---|---|"]
         for each in metrics:
             cells = (
                 f"`{names_of(each)}`",
                 each.unit,
                 each.better,
                 f"**{each.label}**. {definition_of(each)}",
+                each.statistic,
+                interval_kind(each.name),
             )
             lines.append(_row(cells))
     return "\n".join(lines) + "\n"

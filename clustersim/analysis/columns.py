@@ -69,7 +69,7 @@ INPUT = "if the input has it"
 FAILURES = "if nodes can go out of service"
 ENERGY, MONEY = "with the key `energy`", "with the key `money`"
 SERVING, DATED = "with services", "if the run has a start date"
-CSV, DATED_CSV = "in the CSV file (`--csv`)", "in CSV files (`--csv`), if the run has a start date"
+DATED_CSV = "in CSV files (`--csv`), if the run has a start date"
 _JOB = Column("job_id", "identifier of the job")
 _POOL = Column("pool", "name of the pool")
 _N = Column("n_accelerators", "accelerators of the job", "count")
@@ -105,10 +105,8 @@ JOBS = (
     Column("start_s", "time of the first start; NaN if the job has not started", "duration"),
     Column(
         "wait_s",
-        "time from submission to the first start; a column of the input with this name becomes "
-        "`recorded_wait_s`",
+        "time from submission to the first start; NaN if the job has not started",
         "duration",
-        CSV,
     ),
     Column(
         "TIME_local",
@@ -332,6 +330,7 @@ RECORDED_WAITS = (
             ("median", "median"),
             ("p90", "90th percentile"),
             ("p95", "95th percentile"),
+            ("most", "longest"),
         )
         for kind in ("recorded", "simulated")
     ),

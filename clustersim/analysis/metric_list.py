@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+from clustersim.analysis.metric_estimates import interval_kind
 from clustersim.analysis.metrics import METRICS, Metric, metric_of
 
 __all__ = [
@@ -98,7 +99,8 @@ def metric_lines(metrics: Iterable[Metric] | None = None) -> Iterator[str]:
     yield textwrap.fill(
         "NAME.POOL is the metric of one pool. NAME@k is the metric of the k-th period of a study "
         "with window.periods. Units are the same as in the tables. Each metric is measured in each "
-        "run; a study reports the statistic that is named with it.",
+        "run; a study reports the statistic that is named with it. For NAME.POOL and NAME@k, this "
+        "is always the mean over the replications, with an interval by Student's t.",
         WIDTH,
     )
     for heading, listed in by_heading(metrics):
@@ -110,8 +112,11 @@ def metric_lines(metrics: Iterable[Metric] | None = None) -> Iterator[str]:
             facts = ", ".join(filter(None, (each.unit, better, statistic)))
             head = f"  {names_of(each)}{f' ({facts})' if facts else ''}: {each.label}"
             yield textwrap.fill(head, WIDTH, subsequent_indent=INDENT)
-            text = definition_of(each)
-            yield textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
+            interval = f"95 % interval: {interval_kind(each.name)}."
+            if each.constant:
+                interval = "The same in every replication, so it has no interval."
+            for text in (definition_of(each), interval):
+                yield textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
 
 
 def metric_rows(metrics: Iterable[Metric] | None = None) -> list[dict[str, Any]]:
@@ -125,6 +130,7 @@ def metric_rows(metrics: Iterable[Metric] | None = None) -> list[dict[str, Any]]
             "better": each.better or None,
             "definition": each.definition,
             "statistic": each.statistic,
+            "interval": interval_kind(each.name),
             "by_pool": each.by_pool is not None,
             "per_period": each.per_period,
             "file": each.file or None,

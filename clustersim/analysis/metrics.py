@@ -69,7 +69,7 @@ _ENDINGS = ("_low", "_high", "_half", "_at_least", "_at_most", "_plain", "_expla
 """Suffixes that tables append to the name of a metric."""
 _COLUMNS = (
     "run", "point", "replication", "replications", "status", "code", "error", "failed", "overload",
-    "rising", "capacity", "period", "parameter", "metric", "lines", "draw", "draws",
+    "rising", "overload_in", "capacity", "period", "parameter", "metric", "lines", "draw", "draws",
 )  # fmt: skip
 """Columns of a study's tables that are not metrics."""
 

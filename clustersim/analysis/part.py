@@ -184,7 +184,15 @@ class Part:
         ]
 
     def of_measured(self, values: Floats) -> Floats:
-        """Return the values of the measured jobs from the values of all jobs of the run."""
+        """Return the values of the measured jobs from the values of all jobs of the run.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> def accelerators(part):
+        ...     table = part.result.jobs
+        ...     return float(np.mean(part.of_measured(table["n_accelerators"].to_numpy())))
+        """
         measured: Floats = values[: len(self.chosen)][self.chosen]
         return measured
 
@@ -248,6 +256,12 @@ class Part:
             Function that returns the values of the jobs in order of submission.
         q : float
             Between 0 and 1.
+
+        Examples
+        --------
+        >>> def upper_end(part):
+        ...     _, _, high = part.quantile_interval("wait_s", lambda own: own.wait_s, 0.9)
+        ...     return high
         """
         if (name, q) not in self._quantiles:
             self._quantiles[name, q] = run_quantile_interval(series(self), q)

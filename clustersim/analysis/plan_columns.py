@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from clustersim.analysis.columns import Column, Table
+from clustersim.units import format_money, format_number, format_rate
 
-__all__ = ["PLAN_TABLES"]
+__all__ = ["PLAN_TABLES", "amount_text"]
 
 _SCENARIO = Column("scenario", "name of the scenario")
 _QUARTER = Column("quarter", "quarter of the plan, from 1")
@@ -114,9 +115,13 @@ ROUNDS = (
     _QUARTER,
     Column("jobs", "number of jobs that were submitted", "count"),
     Column("metric", "name of the metric of the objective"),
-    Column("mean", "mean of the metric over replications"),
-    Column("low", "lower end of its 95 % interval, at least the least possible value"),
-    Column("high", "upper end of its 95 % interval, at most the largest possible value"),
+    Column("value", "the metric over the jobs of all replications together"),
+    Column("low", "lower end of its 95 % interval; empty with one replication"),
+    Column(
+        "high",
+        "upper end of its 95 % interval; empty with one replication, infinite if it is not "
+        "determined",
+    ),
     Column("outcome", "`kept`, `missed` or `undecided`; empty without jobs"),
 )
 _POSSIBLE = "if a plan exists"
@@ -143,3 +148,24 @@ PLAN_TABLES = (
     Table("shortfall", "shortfall.csv", "limit that is raised", SHORTFALL, "if no plan exists"),
     Table("rounds", "rounds.csv", "round, scenario and quarter", ROUNDS, "with `verify`"),
 )
+
+
+def amount_text(constraint: str, amount: float) -> str:
+    """Format an amount of the table of missing amounts in the unit of its constraint.
+
+    Examples
+    --------
+    >>> amount_text("power", 2.5e7), amount_text("available", 64.0)
+    ('25 MW', '64 nodes')
+    """
+    if constraint == "budget":
+        return format_money(amount)
+    if constraint == "power":
+        return format_rate(amount, "W")
+    if constraint == "available":
+        return f"{format_number(amount)} nodes" if amount < 1e4 else f"{amount:,.0f} nodes"
+    if constraint == "rack_units":
+        return f"{amount:,.0f} rack units"
+    if amount >= 1e12:
+        return f"{format_number(amount / 1e12)} trillion tokens"
+    return f"{format_number(amount)} tokens"

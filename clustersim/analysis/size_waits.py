@@ -12,10 +12,12 @@ from clustersim.array_types import Bools, Floats
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.workload.describe import size_bins
 
-__all__ = ["ALL_SIZES", "recorded_wait_s", "recorded_waits", "waits_by_size"]
+__all__ = ["ALL_SIZES", "ENOUGH_JOBS", "recorded_wait_s", "recorded_waits", "waits_by_size"]
 
 ALL_SIZES = "all"
 """Name of the row for jobs of all sizes."""
+ENOUGH_JOBS = 20
+"""With fewer jobs of a size, a high percentile of their waits lies between the two longest."""
 _QUANTILES = (("median", 0.5), ("p90", 0.9), ("p95", 0.95))
 
 
@@ -57,17 +59,17 @@ def waits_by_size(jobs: pd.DataFrame, end_s: float) -> pd.DataFrame:
         waits = wait_s[chosen]
         row: dict[str, Any] = {"size": name, "jobs": len(waits)}
         row |= {"waiting": int(waiting[chosen].sum()), "waited": float(np.mean(waits > 0))}
-        row |= {"mean_wait_s": float(waits.mean()), **_quantiles("", waits)}
-        rows.append({**row, "most_wait_s": float(waits.max())})
+        rows.append({**row, "mean_wait_s": float(waits.mean()), **_quantiles("", waits)})
     return pd.DataFrame(rows)
 
 
 def recorded_wait_s(jobs: pd.DataFrame, provenance: Mapping[str, Any]) -> Floats | None:
     """Return the waits that the log of a run recorded, in seconds; None if it recorded none.
 
-    They come from the log's start times (``recorded_start_s``) or else from its column ``wait_s``.
-    A recorded wait that is negative or missing is NaN. If the run changed the arrival rate of the
-    log (``workload.scale``), its recorded waits do not apply, and there are none.
+    They come from the log's start times (``recorded_start_s``) or else from its column ``wait_s``
+    (``recorded_wait_s``). A recorded wait that is negative or missing is NaN. If the run changed
+    the arrival rate of the log (``workload.scale``), its recorded waits do not apply, and there are
+    none.
 
     Parameters
     ----------
@@ -82,8 +84,8 @@ def recorded_wait_s(jobs: pd.DataFrame, provenance: Mapping[str, Any]) -> Floats
         return None
     if "recorded_start_s" in jobs:
         waits = _numbers(jobs["recorded_start_s"]) - jobs["submit_s"].to_numpy(dtype=np.float64)
-    elif "wait_s" in jobs:
-        waits = _numbers(jobs["wait_s"])
+    elif "recorded_wait_s" in jobs:
+        waits = _numbers(jobs["recorded_wait_s"])
     else:
         return None
     waits = np.where(waits >= 0, waits, np.nan)
@@ -99,9 +101,9 @@ def recorded_waits(jobs: pd.DataFrame, provenance: Mapping[str, Any]) -> pd.Data
     -------
     pandas.DataFrame or None
         A row for all jobs, then one for each range of sizes: ``size``, ``jobs`` (jobs compared),
-        and median, 90th and 95th percentile of both waits in seconds (``recorded_median_wait_s``,
-        ``simulated_median_wait_s``, ...). None if the log recorded no waits, or no job that it
-        recorded started.
+        and median, 90th and 95th percentile and largest value of both waits in seconds
+        (``recorded_median_wait_s``, ``simulated_median_wait_s``, ...). None if the log recorded no
+        waits, or no job that it recorded started.
 
     Examples
     --------
@@ -137,10 +139,11 @@ def _sizes(n: Any) -> list[tuple[str, Bools]]:
 
 def _quantiles(head: str, waits: Floats) -> dict[str, float]:
     values = np.quantile(waits, [q for _, q in _QUANTILES])
-    return {
+    found = {
         f"{head}{name}_wait_s": float(value)
         for (name, _), value in zip(_QUANTILES, values, strict=True)
     }
+    return {**found, f"{head}most_wait_s": float(waits.max())}
 
 
 def _numbers(column: pd.Series) -> Floats:

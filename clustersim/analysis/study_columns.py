@@ -36,6 +36,7 @@ POINTS = (
     Column("failed", "runs that failed", "count"),
     Column("overload", "whether the queue grows without bound, so that waits are infinite"),
     Column("rising", "whether later jobs waited longer than earlier ones"),
+    Column("overload_in", "periods with overload, such as `Q3, Q4`", only="with periods"),
     Column(
         "METRIC",
         "estimate of each metric of the study; `clustersim metrics` names the statistic. With a "

@@ -76,13 +76,50 @@ class Calibrated:
     across: LeftOut | None
 
     def why_no_rows(self) -> str:
-        """Return the reason why no rows were left out; call it only if `within` is None."""
+        """Return the reason why no rows were left out; call it only if `within` is None.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.calibration import Calibrated, Fit
+        >>> import pandas as pd
+        >>> from clustersim.calibration import load_measurements
+        >>> row = {"model": "llama3-8b", "accelerator": "H200", "dp": 8, "global_batch": 512}
+        >>> rows = [{**row, "count": 8, "step_time_s": step_s} for step_s in (46.0, 47.0)]
+        >>> pd.DataFrame(rows).to_csv("mine.csv", index=False)
+        >>> measured = load_measurements(["mine.csv"], own=False, shipped=[])
+        >>> from clustersim.performance import default_calibration
+        >>> calibration = default_calibration()
+        >>> fit = Fit(calibration, np.zeros(2), evaluations=12, cost=1.7)
+        >>> Calibrated(calibration, measured, fit, within=None, across=None).why_no_rows()
+        'there are fewer than 20 runs'
+        """
         if len(self.measured) < LEAST_MEASURED:
             return f"there are fewer than {LEAST_MEASURED} runs"
         return "validation was not requested"
 
     def half_width(self, left: LeftOut) -> Floats:
-        """Return the half width of the 90 % interval (logarithm) of each row that was left out."""
+        """Return the half width of the 90 % interval (logarithm) of each row that was left out.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.calibration import Calibrated, Fit, LeftOut
+        >>> import pandas as pd
+        >>> from clustersim.calibration import load_measurements
+        >>> row = {"model": "llama3-8b", "accelerator": "H200", "dp": 8, "global_batch": 512}
+        >>> rows = [{**row, "count": 8, "step_time_s": step_s} for step_s in (46.0, 47.0)]
+        >>> pd.DataFrame(rows).to_csv("mine.csv", index=False)
+        >>> measured = load_measurements(["mine.csv"], own=False, shipped=[])
+        >>> from clustersim.performance import default_calibration
+        >>> calibration = default_calibration()
+        >>> fit = Fit(calibration, np.zeros(2), evaluations=12, cost=1.7)
+        >>> done = Calibrated(calibration, measured, fit, within=None, across=None)
+        >>> left = LeftOut(np.zeros(2), spread=np.array([0.05, 0.10]), fold=np.array([0, 1]))
+        >>> narrow, wide = done.half_width(left)
+        >>> bool(narrow < wide)
+        True
+        """
         scatter = self.calibration.scatter_of(self.measured.rows.kinds)
         return self.calibration.coverage_factor * np.sqrt(left.spread**2 + scatter**2)
 

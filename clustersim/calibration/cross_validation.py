@@ -101,7 +101,16 @@ class LeftOut:
         return np.expm1(self.log_error)
 
     def standardised(self, scatter: Floats) -> Floats:
-        """Return the size of each error in standard deviations of a predicted measurement."""
+        """Return the size of each error in standard deviations of a predicted measurement.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.calibration import LeftOut
+        >>> left = LeftOut(np.array([0.0, 0.1]), np.array([0.03, 0.03]), fold=np.array([0, 1]))
+        >>> left.standardised(scatter=np.array([0.04, 0.04])).round(3).tolist()
+        [0.0, 2.0]
+        """
         return np.abs(self.log_error) / np.sqrt(self.spread**2 + scatter**2)
 
 
@@ -125,7 +134,15 @@ class Errors:
 
     @classmethod
     def of(cls, error: Floats) -> Errors:
-        """Summarise signed relative errors."""
+        """Summarise signed relative errors.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.calibration import Errors
+        >>> Errors.of(np.array([0.02, -0.04, 0.1])).median
+        0.04
+        """
         size = np.abs(error)
         return cls(
             size.size, float(np.median(size)), float(size.mean()), float(np.quantile(size, 0.9))

@@ -129,7 +129,20 @@ class Measurements:
         return np.array(mine, dtype=bool)
 
     def take(self, chosen: Bools) -> Measurements:
-        """Return the runs where `chosen` is true, with all microbenchmarks."""
+        """Return the runs where `chosen` is true, with all microbenchmarks.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from clustersim.calibration import load_measurements
+        >>> row = {"model": "llama3-8b", "accelerator": "H200", "dp": 8, "global_batch": 512}
+        >>> rows = [{**row, "count": 8, "step_time_s": step_s} for step_s in (46.0, 47.0)]
+        >>> pd.DataFrame(rows).to_csv("mine.csv", index=False)
+        >>> measured = load_measurements(["mine.csv"], own=False, shipped=[])
+        >>> measured.take(np.array([True, False])).step_time_s.tolist()
+        [46.0]
+        """
         return replace(
             self,
             rows=self.rows.take(chosen),

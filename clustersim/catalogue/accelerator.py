@@ -154,6 +154,13 @@ class Accelerator(Brief):
         ------
         InputError
             If the generation is unknown or the number of stacks is out of range.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> chip = cs.load_catalogue().accelerator("H200").with_hbm("HBM3", 5)
+        >>> chip.hbm_bytes, chip.hbm_Bps
+        (80000000000.0, 3350000000000.0)
         """
         generation = hbm_generation(hbm_type)
         if not 1 <= hbm_stacks <= 16:
@@ -182,7 +189,15 @@ class Accelerator(Brief):
         )
 
     def at(self, **values: float | Mapping[str, float]) -> Accelerator:
-        """Return the same chip with some values replaced, for example by a draw from its ranges."""
+        """Return the same chip with some values replaced, for example by a draw from its ranges.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> chip = cs.load_catalogue().accelerator("H200")
+        >>> chip.at(power_w=600.0).power_w
+        600.0
+        """
         changed = {**values}
         if "peak_flops" in changed:
             changed["peak_flops"] = {**self.peak_flops, **dict(changed["peak_flops"])}  # type: ignore[arg-type]

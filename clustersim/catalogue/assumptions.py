@@ -195,7 +195,15 @@ class PlanningAssumptions:
     own: frozenset[str] = frozenset()
 
     def cny(self, money: tuple[float, str]) -> float:
-        """Convert an amount and its currency to yuan (CNY)."""
+        """Convert an amount and its currency to yuan (CNY).
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> shown = cs.load_catalogue().assumptions
+        >>> shown.cny((100.0, "CNY")), shown.cny((100.0, "USD")) == 100.0 * shown.cny_per_usd
+        (100.0, True)
+        """
         return money[0] * (self.cny_per_usd if money[1] == "USD" else 1.0)
 
     @property
@@ -216,6 +224,13 @@ class PlanningAssumptions:
         ------
         InputError
             If an idle chip or host would draw more power than a busy one.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> file = cs.catalogue.CatalogueFile(assumptions={"pue": 1.15})
+        >>> cs.load_catalogue().assumptions.replaced(file.assumptions, "mine.yaml").pue
+        1.15
         """
         given = {key: getattr(section, key) for key in section.model_fields_set}
         given = {key: entry for key, entry in given.items() if entry is not None}
@@ -241,6 +256,7 @@ class PlanningAssumptions:
 
         Examples
         --------
+        >>> from clustersim.catalogue.assumptions import BUILT_IN
         >>> BUILT_IN.text("life"), BUILT_IN.text("host_price"), BUILT_IN.text("pue")
         ('4 yr', '32,010 USD', '1.3')
         """

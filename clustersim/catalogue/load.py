@@ -85,6 +85,7 @@ class Catalogue(Brief):
 
         Examples
         --------
+        >>> from clustersim.catalogue import load_catalogue
         >>> load_catalogue().accelerator("nvidia_a100-sxm4 40GB").name
         'A100-40GB'
         """
@@ -94,7 +95,15 @@ class Catalogue(Brief):
         return found
 
     def has_accelerator(self, name: str) -> bool:
-        """Return whether :meth:`accelerator` finds an accelerator of this name."""
+        """Return whether :meth:`accelerator` finds an accelerator of this name.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> catalogue = cs.load_catalogue()
+        >>> catalogue.has_accelerator("H200"), catalogue.has_accelerator("H2000")
+        (True, False)
+        """
         return _key(name) in self._accelerator_index
 
     def model(self, name: str) -> Model:
@@ -106,6 +115,12 @@ class Catalogue(Brief):
         ------
         InputError
             If there is no such model. The message suggests the nearest names.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> cs.load_catalogue().model("Llama3 8B").name
+        'llama3-8b'
         """
         found = self._model_index.get(_key(name))
         if found is None:
@@ -119,6 +134,13 @@ class Catalogue(Brief):
         ------
         InputError
             If there is no such accelerator or model. The message suggests the nearest names.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> catalogue = cs.load_catalogue()
+        >>> catalogue.find("h200").name, catalogue.find("Llama3 8B").name
+        ('H200', 'llama3-8b')
         """
         key = _key(name)
         found = self._accelerator_index.get(key) or self._model_index.get(key)
@@ -136,7 +158,16 @@ class Catalogue(Brief):
         return _index(self.models.values())
 
     def with_accelerator(self, accelerator: Accelerator) -> Catalogue:
-        """Return a catalogue with `accelerator`, which replaces an accelerator of the same name."""
+        """Return a catalogue with `accelerator`, which replaces an accelerator of the same name.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> catalogue = cs.load_catalogue()
+        >>> cool = catalogue.accelerator("H200").at(power_w=600.0)
+        >>> catalogue.with_accelerator(cool).accelerator("H200").power_w
+        600.0
+        """
         added = {**self.accelerators, accelerator.name: accelerator}
         return dataclasses.replace(self, accelerators=MappingProxyType(added))
 

@@ -94,6 +94,13 @@ class Model(Brief):
         Active parameters are the parameters that process one token. Norms, biases and position
         embeddings are ignored (less than 0.1 %). The input embedding counts as active, as in
         published counts.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> total, active = cs.load_catalogue().model("llama3-8b").count_params()
+        >>> round(total / 1e9, 2), total == active
+        (8.03, True)
         """
         matrices = 3.0 if self.gated_mlp else 2.0
         dense_mlp = matrices * self.hidden * self.ffn_hidden

@@ -294,7 +294,15 @@ class ModelEntry(CatalogueEntry):
 
 
 class CatalogueFile(FileModel):
-    """A catalogue: accelerators and models by name, and assumptions shared by cost estimates."""
+    """A catalogue: accelerators and models by name, and assumptions shared by cost estimates.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import CatalogueFile
+    >>> file = CatalogueFile(accelerators={"MyChip": {"extends": "H200", "power": "600 W"}})
+    >>> file.accelerators["MyChip"].extends
+    'H200'
+    """
 
     assumptions: AssumptionsSection | None = None
     prices: dict[Text, PriceRange] = Field(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from clustersim.errors import InputError, shown
@@ -20,13 +21,18 @@ __all__ = [
     "add_quick",
     "add_renamed",
     "add_run_files",
+    "catalogue_words",
     "number",
     "whole_number",
 ]
 
 
 def add_catalogue(parser: argparse._ActionsContainer, what: str = "chips") -> None:
-    """Add ``--catalogue``, which may be repeated, for files that define the user's `what`."""
+    """Add ``--catalogue``, which may be repeated, for files that define the user's `what`.
+
+    A command that reads a file with a key ``catalogue`` applies the files of the option after those
+    that the key lists.
+    """
     parser.add_argument(
         "--catalogue",
         action="append",
@@ -34,6 +40,17 @@ def add_catalogue(parser: argparse._ActionsContainer, what: str = "chips") -> No
         metavar="USER.yaml",
         help=f"file with your own {what} (may be repeated)",
     )
+
+
+def catalogue_words(files: Sequence[str]) -> list[str]:
+    """Return the arguments that give the same ``--catalogue`` files again.
+
+    Examples
+    --------
+    >>> catalogue_words(["my-chips.yaml"])
+    ['--catalogue', 'my-chips.yaml']
+    """
+    return [word for file in files for word in ("--catalogue", file)]
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
@@ -133,8 +150,7 @@ def add_run_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--csv",
         action="store_true",
-        help="also write the tables as CSV, with the wait of each job and, if the run has a start "
-        "date, local dates",
+        help="also write the tables as CSV, with local dates if the run has a start date",
     )
     add_no_report(parser)
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clustersim.cli.options import (
+    add_catalogue,
     add_changes,
     add_formats,
     add_no_report,
     add_quick,
+    catalogue_words,
     whole_number,
 )
 from clustersim.cli.result_json import write_last
@@ -54,6 +56,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="simulation processes (default: one per core)",
     )
     add_changes(parser, " of the plan; null removes it, and the output states what applies instead")
+    add_catalogue(parser, "chips, models and planning assumptions, besides those of the plan")
     add_formats(parser)
     add_no_report(parser)
     parser.set_defaults(run=run)
@@ -73,7 +76,9 @@ def run(args: argparse.Namespace) -> int:
     formats = picture_formats(args.formats, "--format")
     if args.workers is not None and args.workers < 1:
         raise InputError("--workers", f"must be 1 or more, found {args.workers}")
-    question = load_plan(args.plan, quick=args.quick, changes=args.changes)
+    question = load_plan(
+        args.plan, quick=args.quick, changes=args.changes, catalogue=args.catalogue
+    )
     command = _command(args)
     unfinished = f"the plan so far is in {args.out}; --resume continues it"
     with (
@@ -117,6 +122,7 @@ def _command(args: argparse.Namespace) -> str:
     words = ["clustersim", "plan", args.plan, *(["--quick"] if args.quick else [])]
     for change in args.changes:
         words += ["--set", change]
+    words += catalogue_words(args.catalogue)
     return f"{shlex.join(words)} --out again"
 
 

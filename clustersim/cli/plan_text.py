@@ -9,12 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from clustersim.analysis.metrics import metric_of
+from clustersim.analysis.plan_columns import amount_text
 from clustersim.catalogue import hypothetical_note
 from clustersim.procurement import PurchasePlan
 from clustersim.procurement.answer import plan_answer
 from clustersim.procurement.assumption_table import assumption_table
 from clustersim.procurement.regret import Regret
-from clustersim.procurement.summary_text import amount_text, conclusion, metric_text
+from clustersim.procurement.summary_text import conclusion, metric_text
 from clustersim.procurement.tables import purchase_table
 from clustersim.procurement.verify import worst_place
 from clustersim.report.page import Answer, wrapped_answer
@@ -187,12 +188,10 @@ def _rounds(rounds: pd.DataFrame) -> str:
             continue
         worst = worst_place(group)
         name = "new" if worst["fresh"] else number
-        known = math.isfinite(worst["high"]) or not math.isfinite(worst["mean"])
-        numbers = [metric_text(metric, worst["mean"])]
+        known = not math.isnan(worst["high"])
+        numbers = [metric_text(metric, worst["value"])]
         numbers += (
-            [metric_text(metric, worst[end]) for end in ("low", "high")]
-            if known
-            else ["unknown", "unknown"]
+            [metric_text(metric, worst[end]) for end in ("low", "high")] if known else ["-", "-"]
         )
         place = [worst["scenario"], f"Q{worst['quarter']:.0f}"]
         rows.append([name, utilisation, *place, *numbers, worst["outcome"]])

@@ -1,4 +1,4 @@
-"""`clustersim report`: the HTML page of a study, a run or a plan."""
+"""`clustersim report`: the page, tables and pictures of a study, a run or a plan, again."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command to the parser."""
     parser = commands.add_parser(
         "report",
-        help="write the HTML page of a study, run or plan",
+        help="write the page, tables and pictures of a study, run or plan again",
         description="Write report.html into the folder of a study, run, replay or plan: the "
         "answer, figures, sortable tables, assumptions, seeds, versions and commands in one "
-        "self-contained file. A study may be unfinished.",
+        "self-contained file. The files beside it are written again from the stored results, so "
+        "that they agree with the page: all tables and pictures of a study, the derived tables "
+        "(and CSV files) of a run, the pictures of a plan. A study may be unfinished.",
         epilog="example: clustersim report out/policies",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

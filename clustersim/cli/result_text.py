@@ -207,13 +207,15 @@ def _commonest(reasons: pd.Series[Any]) -> str:
 
 
 def _cell(value: Any, column: Column) -> str:
-    """Format a number of the summary by its dimension."""
+    """Format a number of the summary by its dimension; a dash if there is none."""
+    if isinstance(value, float) and math.isnan(value):
+        return "" if column.only else "-"
     if column.dimension == "duration":
         return format_duration(value)
     if column.dimension == "ratio":
         return format_number(value, 3)
     if column.dimension == "share":
-        return "" if column.only and math.isnan(value) else format_percent(value)
+        return format_percent(value)
     return f"{value:,}" if column.dimension == "count" else str(value)
 
 

@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from clustersim.cli.options import add_changes, add_plugins, add_run_files, whole_number
+from clustersim.cli.options import (
+    add_catalogue,
+    add_changes,
+    add_plugins,
+    add_run_files,
+    catalogue_words,
+    whole_number,
+)
 from clustersim.cli.progress import job_progress
 from clustersim.cli.result_json import write_last
 from clustersim.cli.result_text import (
@@ -59,6 +66,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--seed", type=whole_number, metavar="N", help="replaces the seed of the scenario"
     )
     add_changes(parser, "")
+    add_catalogue(parser, "chips, models and planning assumptions, besides those of the scenario")
     add_plugins(parser)
     parser.add_argument(
         "--check", action="store_true", help="check the invariants at every scheduling pass (slow)"
@@ -127,12 +135,13 @@ def _opened(args: argparse.Namespace) -> tuple[LoadedScenario, StudySpec | None]
     if (args.study is None) != (args.key is None):
         raise InputError("run", "--from DIR and --run HASH must be given together")
     if args.study is None:
-        return load_scenario(args.scenario, changes), None
+        return load_scenario(args.scenario, changes, catalogue=args.catalogue), None
     unchanged = "cannot be used with --run, which redoes a run of a study unchanged"
     if changes:
         raise InputError("run", f"--set and --seed {unchanged}")
-    if args.plugins:
-        raise InputError("run", f"--plugins {unchanged}")
+    for option, value in (("--plugins", args.plugins), ("--catalogue", args.catalogue)):
+        if value:
+            raise InputError("run", f"{option} {unchanged}")
     from clustersim.studies.redo import load_run
 
     return load_run(args.study, args.key)
@@ -197,6 +206,7 @@ def _command(args: argparse.Namespace) -> str:
         words += ["--set", change]
     if args.seed is not None:
         words += ["--seed", str(args.seed)]
+    words += catalogue_words(args.catalogue)
     for plugin in args.plugins:
         words += ["--plugins", plugin]
     return f"{shlex.join(words)} --out again"

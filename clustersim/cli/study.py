@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.options import (
+    add_catalogue,
     add_changes,
     add_formats,
     add_no_report,
@@ -57,6 +58,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add_quick(parser)
     add_changes(parser, " of the base scenario")
+    add_catalogue(
+        parser, "chips, models and planning assumptions, besides those of the base scenario"
+    )
     add_formats(parser)
     add_plugins(parser)
     add_no_report(parser)
@@ -75,7 +79,13 @@ def run(args: argparse.Namespace) -> int:
     if args.keep_old and not args.resume:
         raise InputError("--keep-old", "is only allowed with --resume")
     formats = picture_formats(args.formats, "--format")
-    study = load_study(args.study, quick=args.quick, changes=args.changes, plugins=args.plugins)
+    study = load_study(
+        args.study,
+        quick=args.quick,
+        changes=args.changes,
+        plugins=args.plugins,
+        catalogue=args.catalogue,
+    )
     if args.quick:
         print(_preview(study.spec.replications, args.study))
     removed = removal_notes(change_items(args.changes))

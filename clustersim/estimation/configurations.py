@@ -187,20 +187,57 @@ class Configurations:
         return ["" if labels[release] == UNKNOWN else labels[release] for labels in self.labels]
 
     def labels_with(self, parameter: str) -> list[tuple[str, ...]]:
-        """Return the labels of the rows that depend on a coefficient; empty for ``launch_s``."""
+        """Return the labels of the rows that depend on a coefficient; empty for ``launch_s``.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> catalogue = cs.load_catalogue()
+        >>> import pandas as pd
+        >>> from clustersim.estimation import read_configurations
+        >>> job = {"model": "llama3-8b", "accelerator": "H200", "dp": 8, "global_batch": 512}
+        >>> rows = read_configurations(pd.DataFrame([{**job, "count": 8}]), catalogue)
+        >>> len(rows.labels_with("matmul_efficiency")), rows.labels_with("launch_s")
+        (1, [])
+        """
         return [] if parameter == "launch_s" else self.labels
 
     def log_seconds(self, coefficients: Coefficients) -> Floats:
         """Return the logarithms of the step times.
 
         The result is an array of shape (R,), or (draws, R) for several draws.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> catalogue = cs.load_catalogue()
+        >>> import pandas as pd
+        >>> from clustersim.estimation import read_configurations
+        >>> job = {"model": "llama3-8b", "accelerator": "H200", "dp": 8, "global_batch": 512}
+        >>> rows = read_configurations(pd.DataFrame([{**job, "count": 8}]), catalogue)
+        >>> coefficients = cs.performance.default_draw().coefficients(rows.labels)
+        >>> rows.log_seconds(coefficients).shape
+        (1,)
         """
         return np.log(
             step_seconds(self.models, self.chips, self.plans, self.global_batch, coefficients)
         )
 
     def take(self, rows: NDArray[Any]) -> Configurations:
-        """Return the rows at the given positions, in this order, or those that a mask selects."""
+        """Return the rows at the given positions, in this order, or those that a mask selects.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> catalogue = cs.load_catalogue()
+        >>> import pandas as pd
+        >>> from clustersim.estimation import read_configurations
+        >>> job = {"model": "llama3-8b", "accelerator": "H200", "dp": 8, "global_batch": 512}
+        >>> table = pd.DataFrame([{**job, "count": count} for count in (8, 16)])
+        >>> rows = read_configurations(table, catalogue)
+        >>> rows.take([1]).index.tolist()
+        [1]
+        """
         rows = np.asarray(rows)
         chosen = np.flatnonzero(rows) if rows.dtype == bool else rows
         return Configurations(

@@ -87,7 +87,15 @@ class Columns:
     __slots__ = ()
 
     def take(self, index: NDArray[Any]) -> Self:
-        """Return an object of the same class that contains only the rows `index`."""
+        """Return an object of the same class that contains only the rows `index`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.performance import Plans
+        >>> Plans.of(tp=[1, 2, 4]).take(np.array([0, 2])).tp.tolist()
+        [1.0, 4.0]
+        """
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
         return type(self)(*(getattr(self, column.name)[index] for column in fields))
 
@@ -134,6 +142,14 @@ class ModelArrays(Columns):
 
         `other_params` counts the stored parameters that the shape does not account for (never
         negative). These parameters use memory but no time.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> catalogue = cs.load_catalogue()
+        >>> models = cs.performance.ModelArrays.of([catalogue.model("llama3-8b")])
+        >>> models.layers.tolist()
+        [32.0]
         """
         rows = [
             (
@@ -194,7 +210,16 @@ class AcceleratorArrays(Columns):
 
     @classmethod
     def of(cls, chips: Sequence[Accelerator], precision: str = "bf16") -> AcceleratorArrays:
-        """Build the arrays of several chips; a chip without FP8 computes in BF16."""
+        """Build the arrays of several chips; a chip without FP8 computes in BF16.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> catalogue = cs.load_catalogue()
+        >>> chips = [catalogue.accelerator(name) for name in ("H200", "910B2")]
+        >>> cs.performance.AcceleratorArrays.of(chips, precision="fp8").fp8.tolist()
+        [True, False]
+        """
         floats = np.array(
             [
                 (
@@ -310,7 +335,15 @@ class Plans(Columns):
         lora: ArrayLike = 0,
         moe_recompute: ArrayLike = 0,
     ) -> Plans:
-        """Build plans from numbers or arrays that broadcast with each other."""
+        """Build plans from numbers or arrays that broadcast with each other.
+
+        Examples
+        --------
+        >>> from clustersim.performance import Plans
+        >>> plans = Plans.of(tp=[1, 2], pp=4)
+        >>> plans.tp.tolist(), plans.pp.tolist()
+        ([1.0, 2.0], [4.0, 4.0])
+        """
         given = (
             *(tp, pp, dp, cp, ep, etp, micro_batch, recompute, zero, vpp, flash),
             *(sequence_parallel, zero_group, overlap, lora, moe_recompute),

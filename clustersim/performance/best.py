@@ -109,7 +109,16 @@ class BestPlans(Brief):
         return np.isfinite(self.step_time_s)
 
     def describe(self, row: int) -> str:
-        """Describe the plan of one row, or explain why no plan fits."""
+        """Describe the plan of one row, or explain why no plan fits.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> catalogue = cs.load_catalogue()
+        >>> model, chip = catalogue.model("llama3-8b"), catalogue.accelerator("H200")
+        >>> cs.best_plans(model, chip, [8]).describe(0)
+        'tp 1 x pp 1 x dp 8, micro-batch 4, recompute selective, ZeRO-2'
+        """
         if self.reason[row]:
             return self.reason[row]
         plan = Plans.of(**{name: getattr(self, name)[row : row + 1] for name in SIZES})

@@ -111,7 +111,15 @@ class Calibration(Brief):
         return np.array([SPREADS[name][level] for name, level, _ in self.keys])
 
     def mean_draw(self) -> CoefficientDraw:
-        """Return the posterior mean of the effects."""
+        """Return the posterior mean of the effects.
+
+        Examples
+        --------
+        >>> from clustersim.performance import default_calibration
+        >>> calibration = default_calibration()
+        >>> len(calibration.mean_draw().effects) == len(calibration.keys)
+        True
+        """
         effects = self.spreads * self.mean
         return CoefficientDraw(dict(zip(self.keys, effects.tolist(), strict=True)))
 
@@ -134,6 +142,14 @@ class Calibration(Brief):
             Number of draws; 0 for a single draw whose coefficients have no axis of draws.
         seed : int
             The same seed gives the same draws.
+
+        Examples
+        --------
+        >>> from clustersim.performance import default_calibration
+        >>> calibration = default_calibration()
+        >>> one, same = calibration.draw(seed=3), calibration.draw(seed=3)
+        >>> one.effects == same.effects
+        True
         """
         if draws == 0:
             normal = stratified_normals(seed, (), len(self.keys))[:, None]
@@ -147,18 +163,44 @@ class Calibration(Brief):
         return CoefficientDraw(dict(zip(self.keys, effects, strict=True)), draws=draws, seed=seed)
 
     def standard_errors(self) -> Floats:
-        """Return the posterior standard deviation of each effect on the unbounded scale."""
+        """Return the posterior standard deviation of each effect on the unbounded scale.
+
+        Examples
+        --------
+        >>> from clustersim.performance import default_calibration
+        >>> calibration = default_calibration()
+        >>> errors = calibration.standard_errors()
+        >>> len(errors) == len(calibration.keys), bool((errors > 0).all())
+        (True, True)
+        """
         explained = 1.0 - 1.0 / (1.0 + self.strength)
         return self.spreads * np.sqrt(np.maximum(1.0 - (self.basis**2) @ explained, 0.0))
 
     def scatter_of(self, kinds: Sequence[str]) -> Floats:
-        """Return the scatter of measurements for each of `kinds`, as an array."""
+        """Return the scatter of measurements for each of `kinds`, as an array.
+
+        Examples
+        --------
+        >>> from clustersim.performance import default_calibration
+        >>> calibration = default_calibration()
+        >>> usual, other = calibration.scatter_of(["", "a new kind"])
+        >>> bool(usual == other)
+        True
+        """
         return np.array([self.scatter.get(kind, self.scatter[""]) for kind in kinds])
 
     def to_json(self) -> str:
         """Serialise to JSON; `basis` is stored in single precision as Base64.
 
         The last field is a checksum of the other fields (:func:`checksum`).
+
+        Examples
+        --------
+        >>> from clustersim.performance import default_calibration
+        >>> calibration = default_calibration()
+        >>> import json
+        >>> sorted(json.loads(calibration.to_json()))[:3]
+        ['basis', 'checksum', 'coverage_factor']
         """
         content = {
             "format": FORMAT,

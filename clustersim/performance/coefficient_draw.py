@@ -151,7 +151,15 @@ class CoefficientDraw(Brief):
         return "CoefficientDraw", {"effects": f"{len(self.effects):,}", "draws": drawn}
 
     def stack_of(self, accelerator: Accelerator) -> str:
-        """Return the software stack that a chip runs."""
+        """Return the software stack that a chip runs.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> chip, draw = cs.load_catalogue().accelerator("H200"), cs.performance.default_draw()
+        >>> draw.stack_of(chip)
+        'NeMo 25.01-25.04 (DGX Cloud benchmarking recipe)'
+        """
         for name in (accelerator.name, accelerator.family, ""):
             if name in self.stacks:
                 return self.stacks[name]
@@ -168,6 +176,13 @@ class CoefficientDraw(Brief):
         stack : str, optional
             Software stack of all chips (default: :meth:`stack_of` for each chip).
         precision : str
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> chip, draw = cs.load_catalogue().accelerator("H200"), cs.performance.default_draw()
+        >>> draw.for_chips([chip, chip], stack="unknown").matmul_efficiency.shape
+        (2,)
         """
         return self.coefficients(
             [
@@ -192,6 +207,13 @@ class CoefficientDraw(Brief):
         options : mapping of str to str, optional
             As returned by :func:`clustersim.performance.parse_memory`; they take precedence over
             `memory`.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> chip, draw = cs.load_catalogue().accelerator("H200"), cs.performance.default_draw()
+        >>> float(draw.memory_rules([chip], options={"optimizer": "sgd"}).optimizer)
+        8.0
         """
         return memory_rules(
             [self.stack_of(chip) if stack is None else stack for chip in accelerators],
@@ -206,6 +228,14 @@ class CoefficientDraw(Brief):
         -------
         Coefficients
             Arrays of shape (rows,), or (draws, rows) if this object contains several draws.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> chip, draw = cs.load_catalogue().accelerator("H200"), cs.performance.default_draw()
+        >>> labels = cs.performance.labels_of(chip, draw.stack_of(chip))
+        >>> draw.coefficients([labels, labels]).matmul_efficiency.shape
+        (2,)
         """
         distinct = list(dict.fromkeys(labels))
         drawn = self.seed is not None

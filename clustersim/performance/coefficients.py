@@ -72,6 +72,16 @@ class Coefficients:
     corner: Floats | float = 0.0
 
     def take(self, index: NDArray[Any]) -> Coefficients:
-        """Return the rows `index` of the last axis; a value that all rows share is kept."""
+        """Return the rows `index` of the last axis; a value that all rows share is kept.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import clustersim as cs
+        >>> chip, draw = cs.load_catalogue().accelerator("H200"), cs.performance.default_draw()
+        >>> both = draw.for_chips([chip, chip])
+        >>> both.take(np.array([0])).matmul_efficiency.shape
+        (1,)
+        """
         values = (getattr(self, column.name) for column in dataclasses.fields(self))
         return Coefficients(*(value[..., index] if np.ndim(value) else value for value in values))

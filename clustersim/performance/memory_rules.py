@@ -172,7 +172,16 @@ class MemoryRules:
     reserve_bytes: Floats
 
     def take(self, index: NDArray[Any]) -> MemoryRules:
-        """Return the rows `index`; a value that all rows share is kept as it is."""
+        """Return the rows `index`; a value that all rows share is kept as it is.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.performance import memory_rules
+        >>> rules = memory_rules(["Megatron-LM", "FSDP"], ["hopper", "hopper"])
+        >>> np.shape(rules.take(np.array([0])).weights)
+        (1,)
+        """
         values = (getattr(self, column.name) for column in dataclasses.fields(self))
         return MemoryRules(*(value[index] if np.ndim(value) else value for value in values))
 

@@ -60,7 +60,15 @@ class Parameter:
     spread: Mapping[str, float] = field(default_factory=dict)
 
     def natural(self, unbounded: Floats) -> Floats:
-        """Convert unbounded values to natural units."""
+        """Convert unbounded values to natural units.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.performance import PARAMETERS
+        >>> PARAMETERS[0].name, PARAMETERS[0].natural(np.array([0.0])).tolist()
+        ('matmul_efficiency', [0.5])
+        """
         if self.scale == "log":
             return np.exp(unbounded)
         return 1.0 / (1.0 + np.exp(-unbounded))

@@ -87,7 +87,16 @@ class PlanSearch(Brief):
         return len(self.plans.tp)
 
     def describe(self, place: int = 0) -> str:
-        """Describe one plan, or explain why no plan fits."""
+        """Describe one plan, or explain why no plan fits.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> catalogue = cs.load_catalogue()
+        >>> model, chip = catalogue.model("llama3-8b"), catalogue.accelerator("H200")
+        >>> cs.performance.search_plans(model, chip, 8).describe()
+        'tp 1 x pp 1 x dp 8, micro-batch 4, recompute selective, ZeRO-2'
+        """
         return self.reason or describe_plan(self.plans, place)
 
 

@@ -84,6 +84,7 @@ class Axis:
 
         Examples
         --------
+        >>> from clustersim.plots import axis_of
         >>> axis_of("mean_wait_s").fitted([0.0, 5400.0, 9000.0]).title
         'mean wait, h'
         """
@@ -121,6 +122,7 @@ class Axis:
 
         Examples
         --------
+        >>> from clustersim.plots import axis_of
         >>> axis_of("utilisation").fitted([0.5]).number(0.8432)
         '84.3'
         """
@@ -136,6 +138,7 @@ class Axis:
 
         Examples
         --------
+        >>> from clustersim.plots import axis_of
         >>> axis_of("mean_wait_s").text(9000.0), axis_of("utilisation").text(0.84)
         ('2.5 h', '84 %')
         """

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import describe, panel, plot_style
-from clustersim.plots.parts.multiples import Only, finish, kept
+from clustersim.plots.parts.multiples import Only, finish, kept, own_rows
 from clustersim.plots.parts.of_study import plot_of_study
 from clustersim.plots.parts.strips import Strip, draw_strip, rooms
 from clustersim.plots.series import (
@@ -120,7 +120,8 @@ def plot_capacity(
     with plot_style(ax):
         ax = panel(ax)
         series = series_of(capacities, by, axes)
-        places, x_title = place_x(ax, capacities, x, axis_for(x, axes))
+        own = own_rows(capacities, only)
+        places, x_title = place_x(ax, capacities, x, axis_for(x, axes), own=own)
         numbers = capacities[value].to_numpy(dtype=np.float64)
         above, below = _strips(series, places, value, searched)
         y_axis = set_axis(

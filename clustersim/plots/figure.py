@@ -94,13 +94,33 @@ class StudyFigure(Figure):
         return self._title or alone.replace("\n", " ")
 
     def mark_below(self) -> None:
-        """Move the title of the only panel above the mark of the figure."""
+        """Move the title of the only panel above the mark of the figure.
+
+        Examples
+        --------
+        >>> from clustersim.plots import study_figure
+        >>> figure = study_figure(1, mark="quick: 3 days")
+        >>> title = figure.panels[0].set_title("Mean wait", loc="left")
+        >>> figure.mark_below()
+        >>> figure.get_suptitle().splitlines()
+        ['Mean wait', 'quick: 3 days']
+        """
         if self._mark and not self._title and self.heading:
             self.entitle(self.heading)
             self.panels[0].set_title("", loc="left")
 
     def describe(self, *sentences: str) -> None:
-        """Add sentences that the caption does not contain yet; the figure grows accordingly."""
+        """Add sentences that the caption does not contain yet; the figure grows accordingly.
+
+        Examples
+        --------
+        >>> from clustersim.plots import study_figure
+        >>> figure = study_figure(2, width=7.0)
+        >>> figure.describe("Dots: single runs.")
+        >>> figure.describe("Dots: single runs.", "Line: their mean.")
+        >>> figure.caption
+        'Dots: single runs. Line: their mean.'
+        """
         self._sentences += [
             line for line in dict.fromkeys(sentences) if line and line not in self._sentences
         ]
@@ -122,24 +142,63 @@ class StudyFigure(Figure):
         self.set_size_inches(width, self._rows * self._each + self._above)
 
     def entitle(self, title: str) -> None:
-        """Set the title above all panels if the figure has none yet."""
+        """Set the title above all panels if the figure has none yet.
+
+        Examples
+        --------
+        >>> from clustersim.plots import study_figure
+        >>> figure = study_figure(2, width=7.0)
+        >>> figure.entitle("Mean wait")
+        >>> figure.entitle("another title")
+        >>> figure.get_suptitle()
+        'Mean wait'
+        """
         if not self._title:
             self._title = title
             self.describe()
 
     def fit(self, height: float) -> None:
-        """Set the height of each panel (inches), including its labels; the highest one decides."""
+        """Set the height of each panel (inches), including its labels; the highest one decides.
+
+        Examples
+        --------
+        >>> from clustersim.plots import study_figure
+        >>> figure = study_figure(2, width=7.0)
+        >>> figure.fit(3.0)
+        >>> figure.fit(2.0)
+        >>> float(figure.get_figheight())
+        3.0
+        """
         self._each = max(self._each, height) if self._fitted else height
         self._fitted = True
         self.set_size_inches(self.get_figwidth(), self._rows * self._each + self._above)
 
     def grow(self, height: float) -> None:
-        """Set a minimum height of each panel (inches), including its labels."""
+        """Set a minimum height of each panel (inches), including its labels.
+
+        Examples
+        --------
+        >>> from clustersim.plots import study_figure
+        >>> figure = study_figure(2, width=7.0)
+        >>> before = figure.get_figheight()
+        >>> figure.grow(10.0)
+        >>> bool(figure.get_figheight() > before)
+        True
+        """
         self._each = max(self._each, height)
         self.set_size_inches(self.get_figwidth(), self._rows * self._each + self._above)
 
     def draw(self, renderer: RendererBase) -> None:
-        """Compute the layout, wrap the titles to the width of the panels, then draw."""
+        """Compute the layout, wrap the titles to the width of the panels, then draw.
+
+        Examples
+        --------
+        >>> from clustersim.plots import study_figure
+        >>> figure = study_figure(2, width=7.0)
+        >>> figure.canvas.draw()
+        >>> bool(figure.panels[0].get_position().x0 < figure.panels[1].get_position().x0)
+        True
+        """
         engine = self.get_layout_engine()
         if engine is not None:
             engine.execute(self)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import describe, panel, plot_style
 from clustersim.plots.parts.intervals import ends_of_rows
-from clustersim.plots.parts.multiples import finish
+from clustersim.plots.parts.multiples import Only, chosen, finish, kept, own_rows
 from clustersim.plots.parts.numbers import write_numbers
 from clustersim.plots.parts.strips import NO_STRIP, Strip, draw_strip
 from clustersim.plots.series import (
@@ -41,6 +41,7 @@ def plot_gains(
     *,
     by: str | None = None,
     searched: str = "workload.load",
+    only: Only | None = None,
     axes: Mapping[str, Axis] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -57,7 +58,7 @@ def plot_gains(
         Column that defines the lines, one for each of its values.
     searched : str
         The parameter that was searched; it labels the axis.
-    axes, ax
+    only, axes, ax
         As for :func:`~clustersim.plots.curves.plot_curve`.
 
     Raises
@@ -81,7 +82,7 @@ def plot_gains(
     'offered load, difference from fcfs'
     """
     check_columns(gains, (x, by, "baseline", "gain", "gain_low", "gain_high"), "plot_gains")
-    one_row_each(gains, (x, by), "plot_gains")
+    one_row_each(gains, (x, by, only[0] if only else None), "plot_gains")
     baselines = gains["baseline"].unique()
     baseline = str(baselines[0]) if len(baselines) == 1 else "the baseline"
     of = axis_for(searched, axes)
@@ -89,23 +90,25 @@ def plot_gains(
     with plot_style(ax):
         ax = panel(ax)
         series = series_of(gains, by, axes)
-        places, x_title = place_x(ax, gains, x, axis_for(x, axes))
+        own = own_rows(gains, only)
+        places, x_title = place_x(ax, gains, x, axis_for(x, axes), own=own)
         lost = _lost(series, places)
         edges = edges_of(gains, "gain", bounds=_NO_LIMIT)
         room = (lost.room if lost.bars else NO_STRIP, NO_STRIP)
         numbers = [*gains["gain"], 0.0]
         fits = set_axis(ax, "y", axis, numbers, edges=edges, room=room, from_zero=False)
         ax.axhline(0.0, color="#333333", lw=0.9, zorder=1.2)
+        series, shown = kept(series, only), chosen(gains, only)
         draw_series(ax, series, places, "gain", bars=True, bounds=_NO_LIMIT)
-        draw_strip(ax, lost, top=False)
+        draw_strip(ax, _lost(series, places), top=False)
         if len(series) == 1 and places.apart:
-            ends = ends_of_rows(gains, "gain", bounds=_NO_LIMIT)
-            write_numbers(ax, places.of(gains), gains["gain"], fits, ends, places.slot)
+            ends = ends_of_rows(shown, "gain", bounds=_NO_LIMIT)
+            write_numbers(ax, places.of(shown), shown["gain"], fits, ends, places.slot)
         describe(ax, "Differences are paired: compared systems use the same random numbers.")
         _describe_bounds(ax, gains)
         labels = ends_of(series, places, "gain")
         title = f"paired difference from {baseline}"
-        finish(ax, title, labels, only=None, axes=axes, x=x_title, y=fits.title)
+        finish(ax, title, labels, only=only, axes=axes, x=x_title, y=fits.title, heading=title)
     return ax
 
 

@@ -41,6 +41,8 @@ _HOLLOW = (
 )
 LEFT_OUT = "_left_out"
 """End of the column with the share of the runs of a point that have no value."""
+OVERLOAD = "overload_in"
+"""Column with the names of the periods in which a point is overloaded."""
 _ENDS = ("", "_low", "_high", "_draw_low", "_draw_high", LEFT_OUT)
 
 
@@ -156,6 +158,7 @@ def plot_periods(
         _mark_gaps(ax, series, places, metric)
         for line in range(len(names) - 1):
             ax.axvline(line + 0.5, color="#dddddd", lw=0.6, zorder=0.4)
+        _name_overload(ax, points, by, only)
         labels = ends_of(series, places, metric) if only is None or column else []
         title = f"{axis.label} by {axis_for(by or 'period', axes).label}"
         finish(ax, title, labels, only=only, axes=axes, x=x_title, y=y_axis.title)
@@ -201,6 +204,27 @@ def _mark_left_out(ax: Axes, series: Sequence[Series], places: Places, metric: s
         if which.any():
             hollow(ax, one, len(series), places, metric, which)
             describe(ax, _HOLLOW)
+
+
+def _name_overload(ax: Axes, points: pd.DataFrame, by: str | None, only: Only | None) -> None:
+    """Name the periods in which points are overloaded, also in the panel of a single line."""
+    if OVERLOAD not in points:
+        return
+    rows = points[points[OVERLOAD].fillna("") != ""]
+    named = [
+        f"{row[by]} in {row[OVERLOAD]}" if by else f"in {row[OVERLOAD]}"
+        for row in rows.to_dict("records")
+    ]
+    if named:
+        describe(ax, f"Overloaded, so that the queue only grows: {'; '.join(named)}.")
+    own = rows.iloc[:0] if only is None else rows[rows[only[0]] == only[1]]
+    if len(own) == 1:
+        words = f"overloaded in {own[OVERLOAD].iloc[0]}"
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
+        ax.text(
+            0.98, 0.03, words, transform=ax.transAxes, ha="right", size="small", bbox=box,
+            gid="overload",
+        )  # fmt: skip
 
 
 def _draw_context(ax: Axes, series: Sequence[Series], places: Places, metric: str) -> None:

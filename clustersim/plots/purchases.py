@@ -1,9 +1,9 @@
-"""Plots of the purchases of a plan by quarter, and of the regret of plans."""
+"""Plots of a plan: purchases by quarter, costs, regret, and what an impossible plan lacks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation
 
+from clustersim.analysis.plan_columns import amount_text
+from clustersim.array_types import Bools
 from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import (
@@ -33,6 +35,7 @@ __all__ = [
     "draw_costs",
     "draw_purchases",
     "draw_regret",
+    "draw_shortfall",
     "has_regret",
     "merged_candidates",
     "plot_purchases",
@@ -44,6 +47,11 @@ _LEGEND_COLUMNS = 3
 """A legend with more columns would reach beyond the edge of a narrow window."""
 _NO_REGRET_CNY = 1.0
 """Smaller regret is within the tolerance of the solver."""
+_TOGETHER = "together"
+"""Value of the column ``grows`` for the limits that are raised together."""
+_MOST_CHANGES, _LARGEST_CHANGE = 16, 100.0
+"""Number of changes to draw, and the largest one as a share of its limit: a limit that is almost 0
+has no useful share."""
 _BEFORE = "Left of the dashed line: decided before the scenario is known."
 
 
@@ -314,3 +322,71 @@ def _order_of(regret: pd.DataFrame) -> Callable[[pd.Series], pd.Series]:
     """Return a sort key for the order in which `regret` lists the scenarios."""
     order = {name: place for place, name in enumerate(dict.fromkeys(regret["scenario"]))}
     return lambda column: column.map(order)
+
+
+def draw_shortfall(shortfall: pd.DataFrame) -> StudyFigure | None:
+    """Draw by which share limits must rise, or demand must fall, to make a plan possible.
+
+    Parameters
+    ----------
+    shortfall : DataFrame
+        From :func:`clustersim.procurement.shortfall.find_shortfall`.
+
+    Returns
+    -------
+    StudyFigure or None
+        None if no change of a known share makes a plan possible.
+    """
+    known = shortfall["helps"].eq(True) & (shortfall["relative"] <= _LARGEST_CHANGE)
+    table = shortfall[known].sort_values("relative", ascending=False, kind="stable")
+    if (table["grows"] == _TOGETHER).sum() == 1 < len(table):
+        same = table["constraint"] == table.loc[table["grows"] == _TOGETHER, "constraint"].item()
+        if same.sum() > 1:  # this limit alone is enough
+            table = table[table["grows"] != _TOGETHER]
+    known_changes, table = len(table), table.head(_MOST_CHANGES)
+    table = table.iloc[np.argsort(table["grows"] != _TOGETHER, kind="stable")]
+    if table.empty:
+        return None
+    falls = (table["constraint"] == "demand").to_numpy()
+    change = np.where(falls, -1.0, 1.0) * table["relative"].to_numpy(dtype=np.float64)
+    together = (table["grows"] == _TOGETHER).to_numpy()
+    figure = study_figure(width=DOUBLE, panel_height=0.9 + 0.3 * len(table))
+    ax = figure.panels[0]
+    with plot_style(ax):
+        axis = Axis("change", dimension="share", logarithmic=False)
+        ends = np.array([min(change.min() * 1.05, 0.0), max(change.max() * 1.3, 0.25)])
+        fits = set_axis(ax, "x", axis, ends)
+        places = np.arange(len(table))
+        for chosen, ink in ((together, 0), (~together, 1)):
+            ax.barh(places[chosen], change[chosen], 0.6, color=colour(ink))
+        for place, row, share in zip(places, table.to_dict("records"), change, strict=True):
+            sign = "−" if share < 0 else "+"
+            text = f"{sign}{amount_text(row['constraint'], row['amount'])}"
+            look: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points"}
+            look |= {"va": "center", "fontsize": type_size(ax)}
+            ax.annotate(text, (max(share, 0.0), place), **look)
+        ax.axvline(0.0, color="black", lw=0.8)
+        name_rows(ax, [_change_name(row) for row in table.to_dict("records")])
+        dress(ax, "changes that make a plan possible", x=fits.title, y="")
+        describe(ax, _groups_text(together))
+    if known_changes > len(table):
+        figure.describe(f"Smaller changes that are left out: {known_changes - len(table)}.")
+    return figure
+
+
+def _change_name(row: Mapping[Any, Any]) -> str:
+    words = {"available": "supply", "rack_units": "rack units"}
+    name = words.get(row["constraint"], row["constraint"])
+    of = f" of {row['of']}" if row["of"] else ""
+    when = "" if pd.isna(row["quarter"]) else f" in Q{int(row['quarter'])}"
+    return f"{name}{of}{when}"
+
+
+def _groups_text(together: Bools) -> str:
+    """Return what the bars mean."""
+    parts = []
+    if together.any():
+        parts.append("Blue: all these changes together; their sum is the smallest possible.")
+    if not together.all():
+        parts.append("Orange: the changes of one limit, or of the demand of one class, are enough.")
+    return " ".join([*parts, "Shares of the limit or of the demand."])

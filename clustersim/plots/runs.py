@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from clustersim.analysis.size_waits import ALL_SIZES, recorded_waits, waits_by_size
+from clustersim.analysis.size_waits import ALL_SIZES, ENOUGH_JOBS, recorded_waits, waits_by_size
 from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.plots.axis import Axis
@@ -45,11 +45,15 @@ _MOST_STEPS, _BINS, _UTILISATION_BINS = 600, 400, 80
 """A queue with more steps than the first number is shown by its mean and largest value in as many
 bins as the second.  The third is the number of bins of the utilisation."""
 _MOST_POOLS = 5
-_QUANTILES = (("median", "o"), ("p90", "s"), ("p95", "^"))
-"""Names and markers of the quantiles that are drawn."""
+_QUANTILES = (("median", "o"), ("p90", "s"), ("p95", "^"), ("most", "X"))
+"""Names and markers of the numbers that are drawn; the longest wait only for few jobs."""
+_LEAST_JOBS = 3
+"""Smallest number of jobs of which the median is drawn."""
 _QUANTILES_APART = 0.2
 """Distance between the quantiles of a size, as a share of that between sizes; equal quantiles do
 not hide each other."""
+_PLACES = (-1.0, 0.0, 1.0, 1.0)
+"""Places of these numbers beside each other; the longest wait stands for the 95th percentile."""
 
 
 def draw_run(
@@ -219,12 +223,15 @@ def plot_size_waits(
 ) -> Axes:
     """Plot the median, the 90th and the 95th percentile of the wait by job size.
 
+    For sizes with fewer than 20 jobs, the median and the longest wait are drawn instead; for sizes
+    with fewer than 3 jobs, only the longest wait.
+
     Parameters
     ----------
     waits : DataFrame or Result
-        A result, or a table with the columns ``size``, ``median_wait_s``, ``p90_wait_s`` and
-        ``p95_wait_s``, such as ``waits_by_size.parquet`` in its folder. The row of all jobs is not
-        drawn.
+        A result, or a table with the columns ``size``, ``jobs``, ``median_wait_s``, ``p90_wait_s``,
+        ``p95_wait_s`` and ``most_wait_s``, such as ``waits_by_size.parquet`` in its folder. The row
+        of all jobs is not drawn.
     kinds : sequence of str
         First words of these columns, such as ``recorded`` and ``simulated``, which are drawn
         beside each other; "" for none.
@@ -255,6 +262,7 @@ def plot_size_waits(
     columns = [
         [f"{kind}_{name}_wait_s".removeprefix("_") for name, _ in _QUANTILES] for kind in kinds
     ]
+    rows = _without_rare_quantiles(rows, columns)
     with plot_style(DOUBLE if ax is None else ax):
         ax = panel(ax)
         axis = Axis("wait", dimension="duration")
@@ -268,8 +276,11 @@ def plot_size_waits(
             at = np.arange(len(rows)) + 0.3 * (k - (len(kinds) - 1) / 2)
             ink = colour((1, 0)[k]) if len(kinds) > 1 else colour(0)
             values = rows[names].to_numpy(dtype=np.float64)
-            apart = _QUANTILES_APART / len(kinds) * np.array([-1.0, 0.0, 1.0])
-            lines = [np.column_stack((x + apart, y)) for x, y in zip(at, values, strict=True)]
+            apart = _QUANTILES_APART / len(kinds) * np.array(_PLACES)
+            lines = [
+                np.column_stack((x + apart, y))[~np.isnan(y)]
+                for x, y in zip(at, values, strict=True)
+            ]
             look: dict[str, Any] = {"color": ink, "lw": 1.6, "alpha": 0.4, "zorder": 1}
             ax.add_collection(LineCollection(lines, label=kind, **look), autolim=False)
             for beside, y, (_, marker) in zip(apart, values.T, _QUANTILES, strict=True):
@@ -282,14 +293,32 @@ def plot_size_waits(
         if kinds[0]:
             look = {"loc": "best", "handletextpad": 0.3, "fontsize": type_size(ax)}
             ax.legend(**look)
-        describe(
-            ax,
-            "From left to right: median (circle), 90th percentile (square), 95th percentile "
-            "(triangle).",
-        )
+        describe(ax, _markers_text(rows["jobs"]))
         title = " and ".join([*kinds]) + " waits by job size" if kinds[0] else "waits by job size"
         dress(ax, title, x="accelerators of the job", y=fits.title)
     return ax
+
+
+def _markers_text(jobs: pd.Series) -> str:
+    """Return what the markers mean that are drawn for sizes with so many jobs."""
+    names = ["circle (median)"] if (jobs >= _LEAST_JOBS).any() else []
+    if (jobs >= ENOUGH_JOBS).any():
+        names += ["square (90th percentile)", "triangle (95th percentile)"]
+    parts = [f"From left to right: {', '.join(names)}."] if names else []
+    if (jobs < ENOUGH_JOBS).any():
+        parts.append(f"Cross: longest wait, for sizes with fewer than {ENOUGH_JOBS} jobs.")
+    return " ".join(parts)
+
+
+def _without_rare_quantiles(rows: pd.DataFrame, columns: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """Return waits with NaN for each number that is not drawn, given the number of jobs."""
+    jobs, rows = rows["jobs"], rows.copy()
+    for median, *high, most in columns:
+        rows[median] = rows[median].where(jobs >= _LEAST_JOBS)
+        rows[high] = rows[high].where(jobs >= ENOUGH_JOBS)
+        longest = rows[most] if most in rows else pd.Series(np.nan, rows.index)
+        rows[most] = longest.where(jobs < ENOUGH_JOBS)
+    return rows
 
 
 def _waits_of(result: Result, kinds: Sequence[str]) -> pd.DataFrame:

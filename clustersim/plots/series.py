@@ -167,15 +167,24 @@ def one_row_each(table: pd.DataFrame, columns: Sequence[str | None], source: str
 
 
 def place_x(
-    ax: Axes, table: pd.DataFrame, x: str, axis: Axis, *, joined: bool = False
+    ax: Axes,
+    table: pd.DataFrame,
+    x: str,
+    axis: Axis,
+    *,
+    joined: bool = False,
+    own: pd.DataFrame | None = None,
 ) -> tuple[Places, str]:
     """Set up the x axis for a column of numbers or names; return the positions and the label.
 
-    One or two numbers become categories, like names.
+    One or two numbers become categories, like names.  If `own` is given, the axis shows only the
+    names in these rows.
     """
     values, title = list(dict.fromkeys(table[x])), axis.title
     if is_text(table[x]):
-        values = names = list(dict.fromkeys(map(str, values)))
+        first = [] if own is None else list(own[x])
+        values = names = list(dict.fromkeys(map(str, [*first, *values])))
+        names = names if own is None else names[: len(set(map(str, first)))]
     elif len(values) > FEW or not np.isfinite(values).all():
         fits = set_axis(ax, "x", axis, table[x], room=(0.04, 0.04), from_zero=False)
         return Places(x), fits.title
@@ -183,8 +192,8 @@ def place_x(
         values.sort()
         axis = axis.fitted(values)
         names, title = [axis.text(float(value), 6) for value in values], axis.label
-    ax.set_xlim(-0.5, len(values) - 0.5)
-    slot = 72.0 * (panel_width(ax) - 1.1) / len(values)
+    ax.set_xlim(-0.5, len(names) - 0.5)
+    slot = 72.0 * (panel_width(ax) - 1.1) / len(names)
     name_categories(ax, names, slot)
     ax.grid(axis="x", visible=False)
     return Places(x, tuple(map(str, values)), slot, joined), title

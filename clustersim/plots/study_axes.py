@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 
@@ -18,7 +18,16 @@ from clustersim.studies.spec import CapacitySearch, Range
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import find_quantity
 
-__all__ = ["number_in_words", "period_names", "place_in_words", "study_axes"]
+__all__ = [
+    "compared_axis",
+    "named_value",
+    "number_in_words",
+    "period_names",
+    "place_in_words",
+    "study_axes",
+    "system_name",
+    "value_name",
+]
 
 
 def study_axes(result: StudyResult) -> dict[str, Axis]:
@@ -82,12 +91,64 @@ def place_in_words(result: StudyResult, row: Mapping[Any, Any], axes: Mapping[st
         if path not in row:
             continue
         value, axis = row[path], axes.get(path, axis_of(path))
-        if isinstance(value, str) and axis.dimension == "":
-            parts.append(value)
+        if isinstance(value, bool | np.bool_):
+            shown = "yes" if value else "no"
         else:
             shown = number_in_words(value, axis) if isinstance(value, float) else str(value)
-            parts.append(f"{axis.label} {shown}")
+        parts.append(named_value(path, value, shown, axis))
     return ", ".join(parts)
+
+
+def named_value(path: str, value: Any, text: str, axis: Axis) -> str:
+    """Return the text of a parameter's value with the label of the parameter.
+
+    A name stands alone, and a count comes first: ``32 nodes of pool h20``.
+
+    Examples
+    --------
+    >>> load, nodes = "workload.load", "cluster.pools.h20.nodes"
+    >>> named_value(load, 0.5, "0.5", axis_of(load)), named_value(nodes, 32, "32", axis_of(nodes))
+    ('offered load 0.5', '32 nodes of pool h20')
+    """
+    if isinstance(value, str) and axis.dimension == "":
+        return text
+    usual = axis_of(path)
+    if axis.dimension == "count" and axis.label == usual.label and text[:1].isdigit():
+        return f"{text} {axis.label}"
+    return f"{axis.label} {text}"
+
+
+def value_name(value: Any, axis: Axis) -> str:
+    """Return a value of a parameter as text, without the label of the parameter.
+
+    Examples
+    --------
+    >>> value_name(43200.0, Axis("checkpoint interval", dimension="duration"))
+    '12 h'
+    >>> value_name(True, Axis("wait")), value_name("easy", Axis("policy"))
+    ('yes', 'easy')
+    """
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, str) or not isinstance(value, SupportsFloat):
+        return str(value)
+    return axis.text(float(value), 6)
+
+
+def compared_axis(result: StudyResult, axes: Mapping[str, Axis]) -> Axis:
+    """Return the axis of the compared parameter."""
+    compare = result.study.spec.compare
+    return Axis("") if compare is None else axes.get(compare.of, axis_of(compare.of))
+
+
+def system_name(result: StudyResult, value: Any, axes: Mapping[str, Axis]) -> str:
+    """Return the name of a compared system for a sentence.
+
+    A number, and yes or no, have the label of the parameter: ``checkpoint interval 12 h``.
+    """
+    compare, axis = result.study.spec.compare, compared_axis(result, axes)
+    name = value_name(value, axis)
+    return name if compare is None else named_value(compare.of, value, name, axis)
 
 
 def number_in_words(value: float, axis: Axis) -> str:

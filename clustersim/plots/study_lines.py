@@ -13,12 +13,20 @@ from clustersim.analysis.metrics import is_constant
 from clustersim.errors import InputError
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.plots.series import value_texts
-from clustersim.plots.study_axes import study_axes
+from clustersim.plots.study_axes import study_axes, system_name
 from clustersim.studies.plot_kinds import Panel
 from clustersim.studies.spec import Plot
 from clustersim.studies.study_result import StudyResult
 
-__all__ = ["Lines", "is_numeric", "metric_pictures", "needed", "with_facts", "with_lines"]
+__all__ = [
+    "Lines",
+    "is_numeric",
+    "metric_pictures",
+    "needed",
+    "with_facts",
+    "with_lines",
+    "with_names",
+]
 
 MOST_LINES, MOST_PANELS = 8, 12
 Value = TypeVar("Value")
@@ -64,6 +72,22 @@ def with_facts(result: StudyResult, capacities: pd.DataFrame) -> pd.DataFrame:
         return capacities.assign(**{name: result.points[name].iloc[0] for name in facts})
     fleets = result.points.drop_duplicates(keys)[[*keys, *facts]]
     return capacities.merge(fleets, on=keys, how="left")
+
+
+def with_names(result: StudyResult, table: pd.DataFrame, *, numbers: bool = True) -> pd.DataFrame:
+    """Return a table of differences or gains with the names of its systems and its baseline.
+
+    Without `numbers`, systems that are numbers stay so, because they can form an axis.
+    """
+    axes = study_axes(result)
+    kept = [] if numbers or not is_numeric(table, "system") else ["system"]
+    return table.assign(
+        **{
+            name: [system_name(result, value, axes) for value in table[name]]
+            for name in ("system", "baseline")
+            if name not in kept
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +179,9 @@ def with_lines(
         panel = rest[0] if rest else None
         _check_count(result, "panels", table[panel].nunique() if panel else 1, MOST_PANELS)
         return Lines(table, by, panel, axes)
+    _check_count(result, "panels", len(table[rest].drop_duplicates()), MOST_PANELS)
     texts = {name: value_texts(name, list(table[name]), axes) for name in rest}
     names = [", ".join(texts[name][row[name]] for name in rest) for _, row in table.iterrows()]
-    _check_count(result, "panels", len(set(names)), MOST_PANELS)
     label = " and ".join(axes.get(name, axis_of(name)).label for name in rest)
     return Lines(table.assign(panels=names), by, "panels", {**axes, "panels": Axis(label)})
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from clustersim.analysis.plan_columns import amount_text
 from clustersim.procurement.purchases_text import (
     chip_lines,
     demand_met,
@@ -19,6 +20,7 @@ from clustersim.procurement.purchases_text import (
     worst_demand,
 )
 from clustersim.procurement.shadow_prices import ALL
+from clustersim.procurement.shortfall import TOGETHER
 from clustersim.procurement.summary_text import (
     LEAST_GAP,
     conclusion,
@@ -30,7 +32,7 @@ from clustersim.procurement.summary_text import (
     service_text,
 )
 from clustersim.procurement.verify import KEPT, MISSED, UNDECIDED
-from clustersim.units import counted, format_money, format_number, scale_of
+from clustersim.units import counted, format_money, format_number, format_percent, scale_of
 
 if TYPE_CHECKING:
     from clustersim.procurement.result import PurchasePlan
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["plan_answer"]
 
 _MOST_LIMITS = 2
+_LARGEST_SHARE = 100.0
+"""Larger shares of a limit are not stated: a limit that is almost 0 has no useful share."""
 _NAMES = {"available": "supply", "rack_units": "space", "power": "power", "budget": "budget"}
 
 
@@ -48,17 +52,19 @@ def plan_answer(plan: PurchasePlan) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``sentence``; ``label``, ``value`` and ``interval`` of the cost (texts, empty without a
-        plan); ``hinges_on`` and ``next_steps`` (lists of sentences).
+        ``sentence``; ``label``, ``value`` and ``interval`` of the price of the first purchases or,
+        without a plan, of the smallest change that makes one possible (texts, empty if none is
+        known); ``hinges_on`` and ``next_steps`` (lists of sentences).
     """
     schedule = plan.schedule
     if schedule is None:
         text = conclusion(plan)
+        label, value, interval = _missing(plan.shortfall)
         return {
             "sentence": text.partition(". ")[0].rstrip(".") + ".",
-            "label": "",
-            "value": "",
-            "interval": "",
+            "label": label,
+            "value": value,
+            "interval": interval,
             "hinges_on": [text.partition(". ")[2].partition(" Note: ")[0]],
             "next_steps": ["Change one of the limits below, or reduce the demand, and plan again."],
         }
@@ -77,7 +83,42 @@ def plan_answer(plan: PurchasePlan) -> dict[str, Any]:
 
 
 def _is_quick(plan: PurchasePlan) -> bool:
-    return any("--quick" in note for note in plan.notes)
+    return plan.question.quick is not None
+
+
+def _missing(shortfall: pd.DataFrame | None) -> tuple[str, str, str]:
+    """Return label, value and note of the smallest change that makes a plan possible.
+
+    This is the change of the one limit, or of the demand of one class, that is the smallest share
+    of it.  If no change of this kind is enough, it is the largest of the changes together.
+    """
+    if shortfall is None or not (helps := shortfall["helps"].fillna(False)).any():
+        return "", "", ""
+    table = shortfall[helps]
+    alone = table[(table["grows"] != TOGETHER) & table.groupby("grows")["of"].transform(_is_one)]
+    limits = alone[alone["constraint"] != "demand"]
+    chosen = next(each for each in (limits, alone, table) if len(each))
+    if chosen is not table:
+        largest = chosen.groupby("grows", sort=False)["relative"].max()
+        chosen = chosen[chosen["grows"] == largest.idxmin()]
+    row = chosen.iloc[int(chosen["relative"].to_numpy().argmax())].to_dict()
+    amount, share = amount_text(row["constraint"], row["amount"]), float(row["relative"])
+    name = _NAMES.get(row["constraint"], row["constraint"]) + (f" of {row['of']}" * bool(row["of"]))
+    when = "" if pd.isna(row["quarter"]) else f" in Q{int(row['quarter'])}"
+    falls = row["constraint"] == "demand"
+    of = f"{format_percent(share, 0)} of {'it' if falls else 'the limit'}"
+    notes = [of] if share <= _LARGEST_SHARE else []
+    if chosen is table:
+        return f"missing {name}{when}", amount, "; ".join([*notes, "other limits must rise too"])
+    others = len(chosen) - 1
+    notes += [f"at most as much in {counted(others, 'other quarter')}"] if others else []
+    notes += ["this alone is enough"]
+    word = "too much" if falls else "missing"
+    return f"{word} {name}{when}", amount, "; ".join(notes)
+
+
+def _is_one(names: pd.Series) -> bool:
+    return bool(names.nunique() == 1)
 
 
 def _sentence(plan: PurchasePlan, schedule: Schedule) -> str:

@@ -17,6 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
+from clustersim.analysis.samples import Sample
 from clustersim.notes import note
 from clustersim.outputs import locked
 from clustersim.procurement.simulated_check import Service, SimulatedCheck
@@ -111,6 +114,7 @@ class KeptRuns:
             "replication": replication,
             "values": service.values,
             "jobs": service.jobs,
+            "samples": [[own.count, own.values.tolist(), own.mean] for own in service.samples],
             "read": _files(check),
         }
         self._write(row)
@@ -207,12 +211,18 @@ def _read(path: Path) -> Iterator[tuple[str, _Kept]]:
             if "question" in row:
                 code = Code(row["version"], row["files"])
                 continue
-            service = Service(row["values"], row["jobs"])
+            service = Service(row["values"], row["jobs"], [*_samples(row)])
             yield row["run"], _Kept(service, row.get("read", {}), code)
         except (ValueError, KeyError, TypeError):
             bad += 1
     if bad:
         note(f"{path}: damaged or incomplete lines: {bad}; these runs are repeated")
+
+
+def _samples(row: Mapping[str, Any]) -> Iterator[Sample]:
+    """Yield the distributions of a run; files of earlier versions have none."""
+    for count, values, mean in row.get("samples", ()):
+        yield Sample(count, np.array(values, dtype=np.float64), mean)
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any] | None]:

@@ -16,6 +16,7 @@ from clustersim.performance import CoefficientDraw
 from clustersim.procurement.assumed import assumed_plan, removal_notes
 from clustersim.procurement.checks import check_plan
 from clustersim.procurement.spec import PlanSpec
+from clustersim.scenario.catalogue_files import catalogue_paths, with_catalogue
 from clustersim.scenario.changes import change_items, key_of, split_path
 from clustersim.scenario.draws import draw_catalogue, open_draw
 from clustersim.scenario.file_names import full_path
@@ -76,7 +77,11 @@ class PlanQuestion(Brief):
 
 
 def load_plan(
-    path: str | Path, *, quick: bool = False, changes: Mapping[str, Any] | Sequence[str] = ()
+    path: str | Path,
+    *,
+    quick: bool = False,
+    changes: Mapping[str, Any] | Sequence[str] = (),
+    catalogue: Sequence[str | Path] = (),
 ) -> PlanQuestion:
     """Read a plan file.
 
@@ -90,6 +95,9 @@ def load_plan(
     changes : mapping or sequence of str
         Changes by path, such as ``{"budget": "80e9 CNY"}`` or ``["budget=80e9 CNY"]``; the parts of
         a path are separated by dots.
+    catalogue : sequence of str or Path
+        Files with chips, models and planning assumptions, in addition to those that the plan
+        lists; relative to the current folder.
 
     Raises
     ------
@@ -112,6 +120,7 @@ def load_plan(
         was = _set(fields, key, value)
         if value is None and was is not None:
             removed[key] = was
+    fields = with_catalogue(fields, catalogue_paths(catalogue))
     question = define_plan(fields, source=path, folder=path.parent)
     notes = (
         *_preview_notes(question.spec, named, quick=quick),
@@ -191,8 +200,10 @@ def define_plan(
         fields = {**fields, "verify": with_plain_scenario(fields["verify"], "base")}
     folder = Path(folder)
     given = validate(PlanSpec, fields, source)
+    own = [full_path(folder, each) for each in given.catalogue]
+    given = given.model_copy(update={"catalogue": own})
     with named_in(source, "catalogue"):
-        catalogue = load_catalogue(*(full_path(folder, own) for own in given.catalogue))
+        catalogue = load_catalogue(*own)
     spec, filled = assumed_plan(given, catalogue.assumptions)
     problems = check_plan(spec, catalogue)
     if problems:

@@ -115,6 +115,22 @@ class PurchasePlan(Brief):
         ------
         InputError
             If `folder` is not empty or cannot be created; nothing is overwritten.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> job = {"model": "llama3-8b", "accelerators": 8, "job_tokens": 1.0e9}
+        >>> plan = cs.plan_purchases(
+        ...     {
+        ...         "name": "one chip",
+        ...         "quarters": 1,
+        ...         "chips": {"h200": {"accelerator": "H200", "price_per_node": "1.5e6 CNY"}},
+        ...         "demand": {"tuning": {**job, "tokens": 1.0e13, "must_meet": 1}},
+        ...     }
+        ... )
+        >>> folder = plan.save("out", formats=())
+        >>> (folder / "plan.json").is_file()
+        True
         """
         from clustersim.procurement.output import write_plan
 

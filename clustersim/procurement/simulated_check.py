@@ -15,6 +15,8 @@ import pandas as pd
 
 from clustersim.analysis.metrics import metric_of
 from clustersim.analysis.part import MeasuredRun, Part
+from clustersim.analysis.samples import Sample
+from clustersim.analysis.wait_metrics import SERIES
 from clustersim.procurement.checks import supply_stops
 from clustersim.procurement.fleet import BaseScenario, cluster_of
 from clustersim.procurement.gangs import LEAST_SHARE
@@ -69,10 +71,13 @@ class Service:
         The metric; infinite if a job never ends, NaN if no job was submitted.
     jobs : list of int
         Number of submitted jobs.
+    samples : list of Sample
+        Distribution over these jobs of the quantity that the metric describes, such as the wait.
     """
 
     values: list[float]
     jobs: list[int]
+    samples: list[Sample]
 
 
 def simulated_check_of(
@@ -234,7 +239,9 @@ def run_simulated_check(check: SimulatedCheck, replication: int) -> Service:
     quarters = range(len(check.workloads))
     jobs = simulated_check_jobs(check, replication)
     if jobs.empty:
-        return Service([math.nan for _ in quarters], [0 for _ in quarters])
+        return Service(
+            [math.nan for _ in quarters], [0 for _ in quarters], [Sample.of([]) for _ in quarters]
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "jobs.parquet"
         jobs.to_parquet(path, index=False)
@@ -243,21 +250,24 @@ def run_simulated_check(check: SimulatedCheck, replication: int) -> Service:
     if result.interrupted:
         raise KeyboardInterrupt
     measured = [_measured(result, check.metric, quarter) for quarter in quarters]
-    return Service([value for value, _ in measured], [count for _, count in measured])
+    values, counts, samples = zip(*measured, strict=True)
+    return Service([*values], [*counts], [*samples])
 
 
-def _measured(result: Result, metric: str, quarter: int) -> tuple[float, int]:
-    """Return a metric of the jobs submitted in a quarter, and the number of these jobs.
+def _measured(result: Result, metric: str, quarter: int) -> tuple[float, int, Sample]:
+    """Return a metric of the jobs submitted in a quarter, their number and their distribution.
 
-    The metric is NaN without jobs, and infinite if a job does not finish.
+    The metric is NaN without jobs, and infinite if a job does not finish; the distribution is then
+    empty.
     """
     jobs = result.jobs[result.jobs["submit_s"] // QUARTER_S == quarter]
     if jobs.empty:
-        return math.nan, 0
+        return math.nan, 0, Sample.of([])
     if jobs["finish_s"].isna().any():
-        return math.inf, len(jobs)
+        return math.inf, len(jobs), Sample.of([])
     own = MeasuredRun(dataclasses.replace(result, jobs=jobs))
     part = Part(own, 0, len(jobs), 0.0, math.inf)
-    compute = metric_of(metric).compute
-    assert compute is not None, "the plan file was checked"
-    return compute(part), len(jobs)
+    known = metric_of(metric)
+    assert known.compute is not None, "the plan file was checked"
+    assert known.of_jobs is not None, "a metric of the service is one of jobs"
+    return known.compute(part), len(jobs), Sample.of(SERIES[known.of_jobs[0]](part))

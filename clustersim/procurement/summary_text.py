@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.metrics import metric_of
+from clustersim.analysis.plan_columns import amount_text
 from clustersim.array_types import Floats
 from clustersim.procurement.purchases_text import (
     demand_met,
@@ -22,7 +23,6 @@ from clustersim.units import (
     format_duration,
     format_money,
     format_number,
-    format_rate,
     scale_of,
 )
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from clustersim.procurement.solve import Schedule
 
 __all__ = [
-    "amount_text",
     "conclusion",
     "costs_text",
     "gap_text",
@@ -43,30 +42,13 @@ __all__ = [
     "service_text",
 ]
 
+Unit = tuple[float, str]
+"""Size in SI units and name of a unit."""
 ACCEPTED = "of the accepted jobs"
 LEAST_GAP = 1e-4
 """A smaller gap of the search is not stated as a number."""
 NO_REGRET = 1e-6
 """Regret below this share of the cost counts as 0; it is within the gap of the search."""
-
-
-def amount_text(constraint: str, amount: float) -> str:
-    """Format an amount in the unit of a constraint.
-
-    Examples
-    --------
-    >>> amount_text("power", 2.5e7), amount_text("available", 64.0)
-    ('25 MW', '64 nodes')
-    """
-    if constraint == "budget":
-        return format_money(amount)
-    if constraint == "power":
-        return format_rate(amount, "W")
-    if constraint == "available":
-        return f"{format_number(amount)} nodes" if amount < 1e4 else f"{amount:,.0f} nodes"
-    if constraint == "rack_units":
-        return f"{amount:,.0f} rack units"
-    return f"{format_number(amount)} tokens"
 
 
 def metric_text(metric: str, value: float) -> str:
@@ -192,10 +174,14 @@ def service_text(plan: PurchasePlan) -> str:
     worst = worst_place(own)
     metric, count = spec.objective.metric, spec.replications
 
-    def shown(value: float) -> str:
-        return metric_text(metric, value)
-
-    limit, name = shown(spec.objective.limit), objective_name(plan)
+    limit, name = metric_text(metric, spec.objective.limit), objective_name(plan)
+    unit = (1.0, "")
+    if metric_of(metric).dimension == "duration":
+        unit = scale_of("duration", [spec.objective.limit])
+    value, *ends = (float(worst[end]) for end in ("value", "low", "high"))
+    runs, found = counted(count, "new replication"), "without limit, as a job never ends"
+    if math.isfinite(value):
+        found, runs = _in(unit, value), f"{runs}{interval_text((ends[0], ends[1]), metric, unit)}"
     outcome = {
         KEPT: f"the {name} meets the objective of {limit}",
         MISSED: f"the {name} misses the objective of {limit}",
@@ -212,9 +198,8 @@ def service_text(plan: PurchasePlan) -> str:
     total = len(plan.problem.scenarios)
     of = f" ({len(names)} of {total} scenarios)" if total > 1 else ""
     return (
-        f"In simulations of {scenarios}{of}, {outcome}: it is {shown(worst['mean'])} in the worst "
-        f"quarter{' and scenario' * (len(names) > 1)} ({counted(count, 'new replication')}"
-        f"{interval_text(metric, worst['low'], worst['high'])}).{search}{accepted}"
+        f"In simulations of {scenarios}{of}, {outcome}: it is {found} in the worst quarter"
+        f"{' and scenario' * (len(names) > 1)} ({runs}).{search}{accepted}"
     )
 
 
@@ -230,19 +215,42 @@ def objective_name(plan: PurchasePlan) -> str:
     return f"{metric_of(spec.objective.metric).label}{accepted}"
 
 
-def interval_text(metric: str, low: float, high: float) -> str:
-    """Return the rest of a sentence with a 95 % interval; "" if there is none.
+def interval_text(ends: tuple[float, float], metric: str, unit: Unit) -> str:
+    """Return the rest of a sentence that says which 95 % interval replications give.
+
+    Parameters
+    ----------
+    ends : (float, float)
+        See :class:`~clustersim.procurement.verify.Verified`.
+    metric : str
+        Name of the metric; an end at its least possible value is left out.
+    unit : (float, str)
+        Size and name of the unit.
 
     Examples
     --------
-    >>> interval_text("mean_wait_s", 0.0, 7200.0), interval_text("mean_wait_s", 3600.0, 7200.0)
-    (', 95 % interval up to 2 h', ', 95 % interval 60 min to 2 h')
+    >>> interval_text((1800.0, 9000.0), "mean_wait_s", (3600.0, "h"))
+    ', 95 % interval 0.5 to 2.5 h'
+    >>> interval_text((0.0, 9000.0), "mean_wait_s", (3600.0, "h"))
+    ', 95 % interval up to 2.5 h'
+    >>> interval_text((-math.inf, math.inf), "mean_wait_s", (3600.0, "h"))
+    ', which do not determine a 95 % interval'
     """
-    if not math.isfinite(high):
-        return ""
-    if low <= metric_of(metric).least:
-        return f", 95 % interval up to {metric_text(metric, high)}"
-    return f", 95 % interval {metric_text(metric, low)} to {metric_text(metric, high)}"
+    low, high = ends
+    if math.isnan(high):
+        return ", so there is no 95 % interval"
+    above = low > metric_of(metric).least
+    if math.isinf(high):
+        start = f", 95 % interval from {_in(unit, low)}"
+        return start if above else ", which do not determine a 95 % interval"
+    if not above:
+        return f", 95 % interval up to {_in(unit, high)}"
+    return f", 95 % interval {format_number(low / unit[0], 3)} to {_in(unit, high)}"
+
+
+def _in(unit: Unit, value: float) -> str:
+    size, name = unit
+    return f"{format_number(value / size, 3)} {name}".rstrip()
 
 
 def _warnings(plan: PurchasePlan) -> str:

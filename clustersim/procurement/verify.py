@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from clustersim import interrupts
+from clustersim.analysis.job_statistics import metric_over_jobs
 from clustersim.analysis.metrics import metric_of
-from clustersim.analysis.statistics import mean_interval
 from clustersim.array_types import Floats
 from clustersim.errors import InputError, named_in
 from clustersim.processes import WorkerDied, cores, run_calls
@@ -69,12 +69,13 @@ class Verified:
         not use.  "interrupted" means that the new replications were not all simulated; `rounds`
         then has only the completed rounds.
     meets : bool
-        Whether the means of the new replications meet the objective.
+        Whether the estimates from the new replications meet the objective.
     rounds : DataFrame
         One row per round, scenario and quarter: ``round, fresh`` (the last round, with new
         replications), ``planning_utilisation, possible, expected_cost_cny, scenario, quarter, jobs,
-        metric, mean, low, high`` (95 % interval over replications), ``outcome`` (empty without
-        jobs).
+        metric, value, low, high`` (95 % interval), ``outcome`` (empty without jobs).  The value is
+        the metric over the jobs of all replications.  With one replication, there is no interval
+        (NaN).  An end that the replications do not determine is infinite.
     checks : list of SimulatedCheck
         The simulated scenarios of `schedule`; empty after an interrupt.
     replication : int
@@ -115,8 +116,10 @@ def verify(
 ) -> Verified:
     """Simulate a plan, and reduce its planning utilisation until the service meets the objective.
 
-    All rounds and scenarios use the same random numbers.  The service of a round is the worst upper
-    end of the 95 % interval over the replications, among all scenarios and quarters.  Because the
+    The service of a quarter is a mean or quantile over its jobs in all replications, with the
+    interval of :mod:`~clustersim.analysis.job_statistics`.  All rounds and scenarios use the same
+    random numbers.  The service of a round is the largest upper end of the 95 % interval, among all
+    scenarios and quarters.  Because the
     plan is selected with these random numbers, it is finally assessed with new replications.  The
     objective is kept if the intervals of all scenarios and quarters lie below its limit, and missed
     if one interval lies above it.  Each run starts with an empty system.
@@ -207,7 +210,7 @@ def verify(
     return Verified(
         schedule=schedule,
         outcome=_worst(fresh["outcome"]),
-        meets=not (fresh["mean"].fillna(math.inf) > spec.objective.limit)[fresh["jobs"] > 0].any(),
+        meets=not (fresh["value"].fillna(math.inf) > spec.objective.limit)[fresh["jobs"] > 0].any(),
         rounds=pd.concat([*tables, fresh.assign(fresh=True)], ignore_index=True),
         checks=checks,
         replication=new.start,
@@ -236,9 +239,7 @@ def _round(
         own = services[index * count : (index + 1) * count]
         for quarter in range(plan.problem.quarters):
             jobs = sum(service.jobs[quarter] for service in own)
-            mean, low, high = _interval(
-                [service.values[quarter] for service in own], objective.metric
-            )
+            value, low, high = _estimate(own, quarter, objective.metric)
             records.append(
                 {
                     "round": number,
@@ -249,10 +250,10 @@ def _round(
                     "quarter": quarter + 1,
                     "jobs": jobs,
                     "metric": objective.metric,
-                    "mean": mean,
+                    "value": value,
                     "low": low,
                     "high": high,
-                    "outcome": _outcome(mean, low, high, objective.limit) if jobs else None,
+                    "outcome": _outcome(value, low, high, objective.limit) if jobs else None,
                 }
             )
     return pd.DataFrame(records)
@@ -269,34 +270,41 @@ def worst_place(table: pd.DataFrame) -> pd.Series:
 
 
 def _upper_ends(table: pd.DataFrame) -> Floats:
-    """Return the upper end of the interval of each row with jobs; the mean if it is not finite."""
+    """Return the upper end of the interval of each row with jobs; the value without an interval."""
     served = table[table["jobs"] > 0]
-    ends = served["high"].where(np.isfinite(served["high"]), served["mean"])
+    ends = served["high"].fillna(served["value"])
     return ends.fillna(math.inf).to_numpy(dtype=np.float64)
 
 
-def _outcome(mean: float, low: float, high: float, limit: float) -> str:
+def _outcome(value: float, low: float, high: float, limit: float) -> str:
     if high <= limit:
         return KEPT
-    return MISSED if math.isnan(mean) or low > limit else UNDECIDED
+    return MISSED if math.isnan(value) or low > limit else UNDECIDED
 
 
 def _worst(outcomes: pd.Series) -> str:
     return next((worst for worst in (MISSED, UNDECIDED) if (outcomes == worst).any()), KEPT)
 
 
-def _interval(values: Sequence[float], metric: str) -> tuple[float, float, float]:
-    """Return the mean and the 95 % interval over replications; all are infinite if a value is.
+def _estimate(services: Sequence[Service], quarter: int, metric: str) -> tuple[float, float, float]:
+    """Return a metric over the jobs of a quarter in all replications, and its 95 % interval.
 
-    The interval is cut off at the bounds of the metric: a wait is never negative.
+    Replications without a job in the quarter are left out.  All three numbers are infinite if a job
+    never ends.  With one replication, the ends of the interval are NaN.
     """
+    own = [each for each in services if each.jobs[quarter]]
+    values = np.array([each.values[quarter] for each in own])
     if np.isinf(values).any():
         return math.inf, math.inf, math.inf
-    mean, low, high = mean_interval(values)
-    if math.isinf(low):
-        return mean, low, high
-    bounds = metric_of(metric)
-    return mean, max(low, bounds.least), min(high, bounds.most)
+    if not len(values) or np.isnan(values).any():
+        return math.nan, math.nan, math.nan
+    of_jobs = metric_of(metric).of_jobs
+    assert of_jobs is not None, "a metric of the service is one of jobs"
+    found = metric_over_jobs(metric, values, [{of_jobs[0]: each.samples[quarter]} for each in own])
+    assert found is not None, "all replications have a value and a sample"
+    if len(own) < 2:
+        return found[0].value, math.nan, math.nan
+    return found[0].value, found[0].low, found[0].high
 
 
 def _impossible(number: int, utilisation: float) -> pd.DataFrame:

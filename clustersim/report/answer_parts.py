@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,21 @@ import pandas as pd
 from clustersim.analysis.root_search import begins_overload
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.plots.parts.determined import FEW
-from clustersim.plots.study_axes import number_in_words, place_in_words, study_axes
-from clustersim.report.amounts import in_one_unit
+from clustersim.plots.study_axes import number_in_words, place_in_words, study_axes, value_name
+from clustersim.report.amounts import signed
+from clustersim.report.identical import identical_systems
 from clustersim.report.spans import Span, span, value_spans
+from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import counted, format_percent
+from clustersim.units import counted
 
 __all__ = [
-    "MOST_NAMED",
+    "CHECK",
     "SAME",
     "Effect",
     "Quantity",
     "are_apart",
+    "as_good",
     "capital",
     "effects_of",
     "failures",
@@ -37,12 +41,13 @@ __all__ = [
     "what_matters",
 ]
 
-MOST_NAMED = 3
+CHECK = "Check the assumptions below; then vary the ones that you doubt in a further study."
 SAME = 1e-9
 """Numbers that differ by a smaller share are the same."""
 _MOST_VALUES = 6
 """A numeric parameter with more values is split into quarters of its values."""
 
+_ONE_UNIT = 1e4
 _QUARTERS = ("lowest", "second", "third", "highest")
 
 
@@ -72,12 +77,30 @@ class Quantity:
         """Return the rows with the best first."""
         return self.table.sort_values(self.column, ascending=not self.more, kind="stable")
 
+    @cached_property
+    def fits(self) -> Axis:
+        """The axis with the one unit that all texts have.
+
+        It suits the best number other than 0, unless the largest is 10,000 times as large.
+        """
+        if self.axis.unit:
+            return self.axis
+        names = [self.column, f"{self.column}_low", f"{self.column}_high"]
+        for name in names:
+            column = self.ordered().get(name, pd.Series(dtype=float))
+            sizes = np.abs(column.to_numpy(dtype=np.float64))
+            sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
+            if len(sizes):
+                first, largest = float(sizes[0]), float(sizes.max())
+                wide = largest > _ONE_UNIT * first
+                return self.axis.fitted([math.sqrt(first * largest) if wide else first])
+        return self.axis.fitted([0.0])
+
     def texts(self, *values: float) -> list[str]:
-        """Return numbers as text with a unit, which is the same for all of them."""
+        """Return numbers as text with a unit, which is the same in the whole card."""
         if self.axis.dimension == "ratio" and self.column == "capacity":
             return [number_in_words(value, self.axis) for value in values]
-        numbers, unit = in_one_unit(values, self.axis)
-        return [f"{number} {unit}".strip() for number in numbers]
+        return [f"{self.fits.number(value)} {self.fits.unit}".strip() for value in values]
 
     def interval(self, result: StudyResult, row: Mapping[Any, Any]) -> str:
         """Return a text with the 95 % interval of a row, or that there is none."""
@@ -96,7 +119,7 @@ class Quantity:
 
         def texts(low: float, high: float) -> tuple[str, str]:
             _, first, last = self.texts(float(row[self.column]), low, high)
-            unit = self.axis.unit or first.partition(" ")[2]
+            unit = first.partition(" ")[2]
             short = own.kind in ("both", "runs", "overload")
             return (first.removesuffix(unit).strip() if short else first), last
 
@@ -130,10 +153,8 @@ def effects_of(quantity: Quantity, axes: Mapping[str, Axis]) -> list[Effect]:
         if numeric and column.nunique() > _MOST_VALUES:
             quarters = [f"the {word} quarter of its values" for word in _QUARTERS]
             groups = pd.qcut(column.rank(method="first"), 4, labels=quarters).astype(str)
-        elif numeric:
-            groups = column.map(lambda value, axis=axis: axis.text(float(value), 6))
         else:
-            groups = column.map(str)
+            groups = column.map(lambda value, axis=axis: value_name(value, axis))
         means = quantity.table.groupby(groups, sort=False)[quantity.column].mean()
         if len(means) > 1:
             low, high = float(means.min()), float(means.max())
@@ -171,6 +192,8 @@ def what_matters(
     for effect in effects[:2]:
         label = axes.get(effect.parameter, axis_of(effect.parameter)).label
         low, high = quantity.texts(effect.low, effect.high)
+        if low == high:
+            continue
         others = ", averaged over the other parameters" if len(quantity.parameters) > 1 else ""
         yield (
             f"{capital(label)}: {quantity.axis.label} is {low} with {effect.at_low} and {high} "
@@ -187,6 +210,13 @@ def most_matters(effects: Sequence[Effect], axes: Mapping[str, Axis], *, but: st
     return ""
 
 
+def as_good(quantity: Quantity, rows: Sequence[Mapping[Any, Any]]) -> list[Mapping[Any, Any]]:
+    """Return the rows, ordered with the best first, that are as good as the first."""
+    best = float(rows[0][quantity.column])
+    near = SAME * max(abs(best), SAME)
+    return [row for row in rows if abs(float(row[quantity.column]) - best) <= near]
+
+
 def number_text(quantity: Quantity, row: Mapping[Any, Any]) -> str:
     return quantity.texts(float(row[quantity.column]))[0]
 
@@ -200,11 +230,11 @@ def what_chance_does(
     count = int(best["replications"]) if "replications" in best else own["replication"].nunique()
     few = ", too few for narrow intervals" if 1 < count <= FEW else ""
     text = f"Chance: {counted(count, 'replication')}{few}"
-    if len(rows) > 1 and (apart := are_apart(quantity, best, rows[1])) is not None:
-        axes = study_axes(result)
-        second = place_in_words(result, rows[1], axes)
+    others = rows[len(as_good(quantity, rows)) :]
+    if others and (apart := are_apart(quantity, best, others[0])) is not None:
+        second = place_in_words(result, others[0], study_axes(result))
         verb = "is clearly worse" if apart else "may be as good"
-        text += f"; the second best, {second}, {verb} ({number_text(quantity, rows[1])})"
+        text += f"; the second best, {second}, {verb} ({number_text(quantity, others[0])})"
     yield f"{text}."
     yield from failures(result)
 
@@ -240,28 +270,61 @@ def next_steps(
         yield "Read the error of the failed runs (below), correct it, and continue with --resume."
     yield from full_version(result)
     apart = clear
-    if clear is None and len(rows) > 1:
-        apart = are_apart(quantity, rows[0], rows[1])
-    few = int(result.points["replications"].max()) < 2
-    if few:
+    if clear is None and len(others := rows[len(as_good(quantity, rows)) :]):
+        apart = are_apart(quantity, rows[0], others[0])
+    most = int(result.points["replications"].max())
+    quick = spec.preview is not None
+    if most < 2:
         yield "Set replications to 2 or more: one replication has no interval between runs."
-    elif apart is False and spec.preview is None:
+    elif most <= FEW and not quick and not _all_identical(result):
+        yield f"Add replications (replications: N, then --resume): {most} give wide intervals."
+    elif apart is False and not quick and not _all_identical(result):
         yield "Add replications (replications: N, then --resume) to separate the best points."
     if spec.objective is not None and quantity.column != "capacity":
-        limit = spec.objective.limit
-        met = quantity.table[quantity.column].astype(np.float64) <= limit
-        if not met.any():
-            yield "Add capacity, reduce the load, or relax the objective: no point meets it."
-        elif met.all():
-            yield "Increase the load or reduce the fleet to find where the objective is missed."
-    if quantity.column == "capacity" and spec.capacity is not None:
-        low, high = spec.capacity.between
-        at_edge = [row for row in rows if float(row["capacity"]) >= 0.98 * high
-                   or float(row["capacity"]) <= low]  # fmt: skip
-        if at_edge and spec.preview is None:
-            yield "Widen the range of the search: a capacity is at its edge."
-    if apart is not False and not few:
-        yield "Check the assumptions below; then vary the ones that you doubt in a further study."
+        yield from _towards_the_limit(result, quantity)
+    if quantity.column == "capacity" and not quick and _at_an_edge(result, rows):
+        yield "Widen the range of the search: a capacity is at its edge."
+    if apart is not False and most > FEW and not quick:
+        yield CHECK
+
+
+def _all_identical(result: StudyResult) -> bool:
+    """Return whether no compared system differs from the baseline in any run."""
+    compare = result.study.spec.compare
+    same = identical_systems(result)
+    return compare is not None and bool(same) and len(same) + 1 >= result.runs[compare.of].nunique()
+
+
+def _towards_the_limit(result: StudyResult, quantity: Quantity) -> Iterator[str]:
+    """Yield what to change if all points, or none, meet the objective; overload misses it."""
+    objective, points = result.study.spec.objective, result.points
+    assert objective is not None
+    tried = points[points["replications"] > 0]
+    met = tried[quantity.column].astype(np.float64) <= objective.limit
+    if not met.any():
+        yield "Add capacity, reduce the load, or relax the objective: no point meets it."
+    elif met.all():
+        yield "Increase the load or reduce the fleet to find where the objective is missed."
+
+
+def _at_an_edge(result: StudyResult, rows: Sequence[Mapping[Any, Any]]) -> bool:
+    """Return whether a capacity is at an end of its range that can be moved.
+
+    An offered load cannot exceed 1, and beyond the begin of overload there is no capacity.
+    """
+    search = result.study.spec.capacity
+    assert search is not None
+    low, high = search.between
+    fixed = search.of == LOAD and high >= 1.0
+    return any(
+        float(row["capacity"]) <= low
+        or (
+            float(row["capacity"]) >= 0.98 * high
+            and not fixed
+            and not begins_overload(str(row.get("note", "")))
+        )
+        for row in rows
+    )
 
 
 def full_version(result: StudyResult) -> list[str]:
@@ -269,11 +332,6 @@ def full_version(result: StudyResult) -> list[str]:
     if result.study.spec.preview is None:
         return []
     return ["Run the study without --quick before you use its numbers."]
-
-
-def signed(share: float) -> str:
-    text = format_percent(abs(share), 0 if abs(share) >= 0.1 or share == 0 else 1)
-    return f"{'+' if share > 0 else '−' if share < 0 else ''}{text}"
 
 
 def capital(text: str) -> str:

@@ -32,6 +32,8 @@ Format = Callable[[float], str]
 
 _ENDS = ("_low", "_high")
 _MISSING = "–"
+_ONE_UNIT = 1e4
+"""A column has one unit if its largest number is at most this factor above its smallest."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Column:
     label: str
     numeric: bool
     cells: Sequence[Cell]
+    name: str = ""
 
 
 _BY_SUFFIX: Mapping[str, Format] = {
@@ -116,6 +119,7 @@ def table_columns(
     columns = []
     for name, members in groups.items():
         to_text = formats.get(name) or _format_of(name, frame[members])
+        to_text = _in_column_unit(to_text, frame[members])
         rows = zip(*(frame[member].tolist() for member in members), strict=True)
         before = prefixes.get(name) or [""] * len(frame)
         cells = [
@@ -124,7 +128,8 @@ def table_columns(
         ]
         if name in endless:
             cells = [_with_ends(cell, *endless[name]) for cell in cells]
-        columns.append(Column(labels.get(name, _label(name)), _is_numeric(frame[members]), cells))
+        label = labels.get(name, _label(name))
+        columns.append(Column(label, _is_numeric(frame[members]), cells, name))
     return columns
 
 
@@ -233,16 +238,34 @@ def _cell(row: Sequence[Any], to_text: Format, *, is_range: bool, prefix: str = 
     return Cell(f"{middle.text} ({prefix}{one})", middle.value)
 
 
+def _in_column_unit(to_text: Format, values: pd.DataFrame) -> Format:
+    """Return a format that uses one unit for a column, unless its numbers differ too much."""
+    dimension = _dimension_of(to_text)
+    sizes = _sizes(values if len(values.columns) == 2 else values.iloc[:, :1])
+    if not dimension or len(sizes) == 0 or sizes.max() > _ONE_UNIT * sizes.min():
+        return to_text
+    return _with_unit(dimension, math.sqrt(float(sizes.min()) * float(sizes.max())))
+
+
 def _in_one_unit(to_text: Format, row: Sequence[Any]) -> Format:
     """Return a format that uses the unit of the first number other than 0 for all numbers."""
+    dimension = _dimension_of(to_text)
+    numbers = [float(value) for value in row if isinstance(value, Real) and value == value]
+    known = [abs(value) for value in numbers if math.isfinite(value) and value != 0]
+    return _with_unit(dimension, known[0]) if dimension and known else to_text
+
+
+def _dimension_of(to_text: Format) -> str:
+    """Return the dimension of a format whose unit depends on the number; "" for other formats."""
     dimension = _DIMENSIONS.get(to_text, "")
     if isinstance(to_text, partial) and to_text.func is format_quantity:
         dimension = to_text.keywords.get("dimension", "")
-    numbers = [float(value) for value in row if isinstance(value, Real) and value == value]
-    known = [abs(value) for value in numbers if math.isfinite(value) and value != 0]
-    if dimension in ("", "share", "ratio", "count") or not known:
-        return to_text
-    size, unit = scale_of(dimension, known[:1])
+    return "" if dimension in ("share", "ratio", "count") else dimension
+
+
+def _with_unit(dimension: str, like: float) -> Format:
+    """Return a format with the unit that suits a number."""
+    size, unit = scale_of(dimension, [like])
     digits = 3 if dimension in ("duration", "money", "bytes") else 4
     return lambda value: f"{format_number(value / size, digits)} {unit}"
 

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from clustersim.analysis.metrics import in_period, is_constant, period_of
+from clustersim.analysis.metrics import in_period, period_of
 from clustersim.analysis.root_search import begins_overload
 from clustersim.plots.axis import Axis, axis_of
-from clustersim.plots.parts.determined import FEW
 from clustersim.plots.parts.quick_mark import quick_note
-from clustersim.plots.study_axes import number_in_words, period_names, place_in_words, study_axes
+from clustersim.plots.study_axes import (
+    number_in_words,
+    period_names,
+    place_in_words,
+    study_axes,
+    system_name,
+)
+from clustersim.report.amounts import signed_amounts
+from clustersim.report.answer_gains import is_clear_gain
 from clustersim.report.identical import identical_systems, without_effect
 from clustersim.report.no_capacity import beyond
-from clustersim.report.spans import change_spans
+from clustersim.report.of_study.answer_indices import index_sentences
+from clustersim.report.of_study.difference_sentences import difference_sentences
+from clustersim.report.of_study.overload_words import overload_sentences
+from clustersim.report.of_study.places import places_in_words
 from clustersim.source_code import changed_files, this_code
 from clustersim.studies.meaning import load_notes, placement_notes
 from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import format_percent
 
-__all__ = ["code_notes", "constant_facts", "findings", "findings_table", "warnings"]
-
-MOST_NAMED = 4
-MOST_PARAMETERS = 3
-VAGUE = 0.5
-"""An interval of a share that is wider than this contains almost no information."""
+__all__ = ["code_notes", "findings", "findings_table", "warnings"]
 
 
 def findings(result: StudyResult) -> list[str]:
@@ -49,8 +52,8 @@ def findings_table(result: StudyResult) -> pd.DataFrame:
     kinds = {
         "capacity": _capacities,
         "gain": _gains,
-        "difference": _differences,
-        "sensitivity": _indices,
+        "difference": difference_sentences,
+        "sensitivity": index_sentences,
     }
     rows = [(about, sentence) for about, find in kinds.items() for sentence in find(result, axes)]
     return pd.DataFrame(rows, columns=["about", "finding"])
@@ -71,15 +74,17 @@ def warnings(result: StudyResult) -> list[str]:
         ("overload", "Overload (the queue grows, waits have no steady value)"),
         (
             "rising",
-            "Waits still rising at the end of the runs (jobs that arrive late wait longer, so a "
-            "longer run or log would show longer waits)",
+            "Waits still clearly rising at the end of the runs (jobs that arrive late wait longer, "
+            "so a longer run or log would show longer waits; elsewhere, a rise may be hidden by "
+            "chance)",
         ),
     ):
         chosen = points[points[column].astype(bool)]
-        names = [place_in_words(result, row, axes) for row in chosen.to_dict("records")]
-        if names:
-            more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-            sentences.append(f"{sentence}: {'; '.join(names[:MOST_NAMED])}{more}.")
+        if len(chosen):
+            every = points.to_dict("records")
+            places = places_in_words(result, chosen.to_dict("records"), every, axes)
+            sentences.append(f"{sentence}{f': {places}' if places else ''}.")
+    sentences += overload_sentences(result, why=True)
     finished = result.runs[result.runs["status"] == "finished"]
     if finished.empty:
         return [*sentences, "No run has finished.", *_notes(result)]
@@ -146,9 +151,9 @@ def _waiting_at_the_end(result: StudyResult, finished: pd.DataFrame) -> Iterator
         cut = finished[finished[in_period("censored", period)] > 0.05]
         if len(cut):
             rows = cut.drop_duplicates(result.parameters).to_dict("records")
-            places = [place for row in rows if (place := place_in_words(result, row, axes))]
-            more = f" and {len(places) - MOST_NAMED} more" if len(places) > MOST_NAMED else ""
-            where = f" ({'; '.join(places[:MOST_NAMED])}{more})" if places else ""
+            every = finished.drop_duplicates(result.parameters).to_dict("records")
+            places = places_in_words(result, rows, every, axes) if result.parameters else ""
+            where = f" ({places})" if places else ""
             yield (
                 f"In {len(cut)} of {len(finished)} runs{where}, more than 5 % of the jobs of "
                 f"{names[period - 1]} were still waiting at the horizon: their mean wait is a "
@@ -179,7 +184,12 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
             yield f"{head} is {row['note']}; {more} ({row['runs']} runs)."
             continue
         if not math.isfinite(row["capacity"]):
-            yield f"{head} is {row['note']}."
+            failed = row["note"] == "every run failed"
+            yield (
+                f"{head}: no capacity, because every run failed."
+                if failed
+                else (f"{head} is {row['note']}.")
+            )
             continue
         if begins_overload(row["note"]):
             yield f"{head} is kept {bound} overload; {row['note']} ({row['runs']} runs)."
@@ -211,132 +221,23 @@ def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
     if search is None or table is None:
         return
     searched = axes.get(search.of, axis_of(search.of))
+    same = identical_systems(result)
+    ends = ("gain", "gain_low", "gain_high")
     for row in table.to_dict("records"):
+        values = [float(row[name]) for name in ends]
+        if row["system"] in same or not all(map(math.isfinite, values)):
+            continue
         place = place_in_words(result, {k: v for k, v in row.items() if k != "system"}, axes)
         where = f" at {place}" if place else ""
         basis = "On the same jobs," if row["same_jobs"] else "On the same random numbers,"
-        if not math.isfinite(row["gain_high"]):
-            continue
-        low, high = (f"{row[name]:+.3g}" for name in ("gain_low", "gain_high"))
+        number, low, high = signed_amounts(values, searched)
         less = "less" if search.of in (LOAD, "workload.scale") else "fewer"
-        change = f"{abs(row['gain']):.3g} {'more' if row['gain'] >= 0 else less}"
-        system, baseline = (_compared(result, row[name], axes) for name in ("system", "baseline"))
+        change = f"{number[1:]} {'more' if row['gain'] >= 0 else less}"
+        system, baseline = (system_name(result, row[name], axes) for name in ("system", "baseline"))
         verb = "carries" if search.more_is == "worse" else "needs"
-        kind = "between" if row["note"] else "95 % interval"
-        clearly = "" if row["gain_low"] > 0 or row["gain_high"] < 0 else " (no clear difference)"
+        interval = f"between {low} and {high}" if row["note"] else f"95 % interval {low} to {high}"
+        clearly = "" if is_clear_gain(row) else " (no clear difference)"
         yield (
             f"{basis} {system} {verb} {change} {searched.label} than {baseline}{where}{clearly} "
-            f"({kind} {low} to {high}; {row['pairs']} replications)."
+            f"({interval}; {row['pairs']} replications)."
         )
-
-
-def _differences(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
-    identical = identical_systems(result) if len(_by_metric(result.differences)) else []
-    for row in _by_metric(result.differences):
-        axis = axes.get(row["metric"], axis_of(row["metric"]))
-        place = place_in_words(result, {k: v for k, v in row.items() if k != "system"}, axes)
-        where = f" at {place}" if place else ""
-        system, baseline = (_compared(result, row[name], axes) for name in ("system", "baseline"))
-        head = f"{system} against {baseline}{where}: {axis.label}"
-        pairs = f"{row['pairs']} pairs" if row["pairs"] != 1 else "1 pair"
-        if math.isnan(row["difference"]):
-            yield f"{head} cannot be compared (overload, or no pair of runs)."
-            continue
-        if math.isnan(row["relative"]):
-            word = "less" if row["difference"] < 0 else "more"
-            size = axis.text(abs(row["difference"]))
-            yield f"{head} {size} {word} ({pairs}); no percentage, as the baseline's mean is 0."
-            continue
-        (own,) = change_spans(result, pd.DataFrame([dict(row)]), "relative", row["metric"])
-        low, high = row["relative_low"], row["relative_high"]
-        if row["pairs"] <= FEW and low < high and own.kind == "both":
-            pairs += ", too few for a narrow interval"
-        word = "less" if row["relative"] < 0 else "more"
-        size = _percent(abs(row["relative"]))
-        interval = f"95 % interval {own.inner(lambda a, b: (_signed(a), _signed(b)))}"
-        if row["system"] in identical:
-            yield f"{head} is identical to the baseline in every run ({pairs})."
-        elif low == high == 0:
-            yield f"{head} is the same ({pairs})."
-        elif is_constant(row["metric"]):
-            yield f"{head} {size} {word}."
-        elif own.kind == "none" or (math.isinf(low) and row["relative_note"]):
-            change = "shows no difference" if row["relative"] == 0 else f"{size} {word}"
-            note = row["relative_note"] or "no interval"
-            yield f"{head} {change} ({pairs}{_over_draws(row)}; no interval: {note})."
-        elif own.kind in ("unknown", "runs"):
-            yield (
-                f"{head} does not clearly differ ({_signed(row['relative'])}; {interval}"
-                f"{_over_draws(row)})."
-            )
-        elif low <= 0 <= high:
-            yield (
-                f"{head} does not clearly differ ({_signed(row['relative'])}, {interval}; {pairs}"
-                f"{_over_draws(row)})."
-            )
-        else:
-            yield f"{head} {size} {word} ({interval}; {pairs}{_over_draws(row)})."
-
-
-def _by_metric(table: pd.DataFrame | None) -> list[Mapping[Hashable, Any]]:
-    """Return the rows of a table of differences, grouped by metric in the order of the study.
-
-    Only the first findings are printed. A study names its most important metric first, so the
-    findings about this metric must come first.
-    """
-    if table is None or table.empty:
-        return []
-    order = {name: place for place, name in enumerate(table["metric"].unique())}
-    return sorted(table.to_dict("records"), key=lambda row: order[row["metric"]])
-
-
-def _compared(result: StudyResult, value: Any, axes: Mapping[str, Axis]) -> str:
-    """Return a value of the compared parameter as text, with its unit if it is a number."""
-    compare = result.study.spec.compare
-    if compare is None or not isinstance(value, float):
-        return str(value)
-    return number_in_words(value, axes.get(compare.of, axis_of(compare.of)))
-
-
-def _over_draws(row: Mapping[Hashable, Any]) -> str:
-    """Return the range of a relative difference over draws as text, or "" without draws."""
-    low, high = (row.get(f"relative_draw_{end}", math.nan) for end in ("low", "high"))
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return ""
-    return f"; over draws of the calibration {_signed(low)} to {_signed(high)}"
-
-
-def _percent(share: float) -> str:
-    """Format a share as a percentage, with one decimal if it is below 10 %."""
-    return format_percent(share, 0 if abs(share) >= 0.1 or share == 0 else 1)
-
-
-def _signed(share: float) -> str:
-    return f"{'+' if share > 0 else '−' if share < 0 else ''}{_percent(abs(share))}"
-
-
-def _indices(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
-    table = result.indices
-    if table is None:
-        return
-    for metric, rows in table.groupby("metric", sort=False):
-        ordered = rows.sort_values("total", ascending=False)
-        if ordered["total"].isna().all():
-            yield f"The variance of {axis_of(str(metric)).label} could not be attributed."
-            continue
-        label = axis_of(str(metric)).label
-        for row in ordered.head(MOST_PARAMETERS).to_dict("records"):
-            name = axes.get(row["parameter"], axis_of(row["parameter"])).label
-            low, high = _percent(row["first_low"]), _percent(row["first_high"])
-            sentence = (
-                f"{name} alone explains {_percent(row['first'])} of the variance of {label} (95 % "
-                f"interval {low} to {high}); including interactions, {_percent(row['total'])}."
-            )
-            vague = row["first_high"] - row["first_low"] > VAGUE
-            yield sentence + (" A larger sample would narrow this interval." if vague else "")
-
-
-def constant_facts(points: pd.DataFrame) -> list[str]:
-    """Return the names of fleet facts that are the same at all points and need not be shown."""
-    columns = map(str, points.columns)
-    return [name for name in columns if is_constant(name) and points[name].nunique() <= 1]

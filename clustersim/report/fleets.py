@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from clustersim.analysis.metrics import find_metric
@@ -61,12 +61,31 @@ class FleetFacts:
                 scenario = scenario.model_copy(update={"money": MoneySpec()})
             if costs:
                 assumed |= dict.fromkeys(assumption_lines(scenario, fleet.cluster, fleet.catalogue))
-        lines = [f"{line}." for line in assumed]
+        lines = [f"{line}." for line in _without_repeats([*assumed])]
         if len(lines) > _MOST_ASSUMED:
             more = f"Note: {len(lines) - _MOST_ASSUMED} more such lines apply to other points."
             lines = [*lines[:_MOST_ASSUMED], more]
         notes = (*lines, *built, *filter(None, [hypothetical_note(chips.values())]))
         return cls(notes, tuple(chips.values()), catalogue, costs)
+
+
+def _without_repeats(lines: Sequence[str]) -> list[str]:
+    """Return the lines whose facts are not all part of another line.
+
+    Examples
+    --------
+    >>> _without_repeats(["money assumes a; b; c", "money assumes a; c", "energy assumes a"])
+    ['money assumes a; b; c', 'energy assumes a']
+    """
+    facts = []
+    for line in lines:
+        about, _, rest = line.partition(" assumes ")
+        facts.append({(about, fact) for fact in rest.split("; ")})
+    return [
+        line
+        for line, own in zip(lines, facts, strict=True)
+        if not any(own < other for other in facts)
+    ]
 
 
 def _fleets(result: StudyResult) -> Iterator[tuple[LoadedScenario, Platform]]:

@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from clustersim.analysis.metrics import is_constant
+from clustersim.plots.study_axes import study_axes, system_name
 from clustersim.studies.design import column_value
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import find_quantity, format_duration
+from clustersim.units import find_quantity, format_duration, listed
 
 __all__ = ["identical_systems", "without_effect"]
 
@@ -22,19 +23,19 @@ def without_effect(result: StudyResult) -> Iterator[str]:
         return
     compare = result.study.spec.compare
     assert compare is not None
-    names = [str(name) for name in same]
-    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    axes = study_axes(result)
+    names = [system_name(result, name, axes) for name in same]
     verb, what = (
         ("is", "This difference never takes")
         if len(names) == 1
         else ("are", "These differences never take")
     )
-    baseline = column_value(compare.baseline)
+    baseline = system_name(result, column_value(compare.baseline), axes)
     horizon = find_quantity(result.study.base.tree.get("horizon"))
     within = f" (horizon {format_duration(horizon.value, whole=True)})" if horizon else ""
     yield (
-        f"{listed} {verb} identical to {baseline} in every run and every metric. {what} effect "
-        f"within these runs{within}, so the study says nothing about "
+        f"{listed(names)} {verb} identical to {baseline} in every run and every metric. {what} "
+        f"effect within these runs{within}, so the study says nothing about "
         f"{'it' if len(names) == 1 else 'them'}."
     )
 
@@ -42,7 +43,7 @@ def without_effect(result: StudyResult) -> Iterator[str]:
 def identical_systems(result: StudyResult) -> list[Any]:
     """Return the compared systems that have the same metrics as the baseline in every run."""
     compare, runs = result.study.spec.compare, result.runs
-    if compare is None or result.differences is None or compare.of not in runs:
+    if compare is None or compare.of not in runs:
         return []
     runs = runs[runs["status"] == "finished"]
     keys = [name for name in (*result.parameters, "draw", "replication") if name != compare.of]

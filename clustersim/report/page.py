@@ -144,6 +144,8 @@ class Table:
         File with all rows, in the folder of the page; a link to it is below the table.
     groups : int
         Number of first columns whose equal values make groups of rows; repeated values are pale.
+    hints : mapping of str to str
+        Texts that appear over the headings, by column.
     printed : bool
         Whether print shows the rows; if not, it shows only the link to the file.
     prefixes, endless : mapping
@@ -159,6 +161,7 @@ class Table:
     most_rows: int = 200
     file: str = ""
     groups: int = 0
+    hints: Mapping[str, str] = field(default_factory=dict)
     printed: bool = True
     prefixes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     endless: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -328,7 +331,10 @@ def _table_view(table: Table) -> dict[str, Any]:
         pairs = zip(columns[place].cells, same, strict=True)
         columns[place] = replace(columns[place], cells=[replace(c, same=s) for c, s in pairs])
     return {
-        "columns": [(_breakable(column.label), column.numeric) for column in columns],
+        "columns": [
+            (_breakable(column.label), column.numeric, table.hints.get(column.name, ""))
+            for column in columns
+        ],
         "names": [_css_string(column.label) for column in columns],
         "spread": _print_width(columns) > _PRINTED_CHARACTERS,
         "rows": list(zip(*(column.cells for column in columns), strict=True)),

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.metrics import metric_of
-from clustersim.analysis.plan_columns import PLAN_TABLES
+from clustersim.analysis.plan_columns import PLAN_TABLES, amount_text
 from clustersim.catalogue import hypothetical_note, load_catalogue
 from clustersim.errors import InputError
 from clustersim.outputs import PAGE_FILE
@@ -23,16 +23,19 @@ from clustersim.plots.purchases import (
     draw_costs,
     draw_purchases,
     draw_regret,
+    draw_shortfall,
     has_regret,
     merged_candidates,
 )
+from clustersim.plots.style import FORMATS, save_figure
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table, write_page
 from clustersim.report.sources import source_tables
+from clustersim.report.spans import span
 from clustersim.simulation.result import versions
-from clustersim.units import format_number, format_quantity
+from clustersim.units import format_number, format_percent, format_quantity
 
-__all__ = ["PLAN_FILE", "binding_limits", "plan_page", "write_plan_page"]
+__all__ = ["PLAN_FILE", "binding_limits", "plan_page", "rewrite_plan", "write_plan_page"]
 
 PLAN_FILE = "plan.json"
 """File with all tables of a plan."""
@@ -66,8 +69,8 @@ _TITLES = {
     "rounds": (
         "Rounds of the simulation",
         "Wait or other objective of the simulated jobs, which are those of the demand that the "
-        "plan meets: mean and 95 % interval over the replications. The last round (new) has "
-        "replications that the search did not use.",
+        "plan meets: over the jobs of all replications together, with a 95 % interval. The last "
+        "round (new) has replications that the search did not use.",
     ),
     "shortfall": ("Missing amounts", "Changes that would make a plan possible."),
     "assumptions": ("Assumptions of the plan", "Each with its origin."),
@@ -81,6 +84,9 @@ _LABELS = {
     "tokens": "tokens, trillion",
     "constraint": "limit",
     "candidate": "candidates",
+    "grows": "what is changed",
+    "relative": "share of the limit or demand",
+    "helps": "makes a plan possible",
 }
 _LEFT_OUT = {"purchases": "nodes"}
 """Column by table; the page leaves out the rows in which the column is 0."""
@@ -92,9 +98,11 @@ _LIMITS = {"available": "supply", "rack_units": "rack units"}
 """Words for limits whose names in the file are not words."""
 _INFINITE = {"inf": math.inf, "-inf": -math.inf, "infinite": math.inf}
 """Texts of infinite numbers in the file; the last one is that of earlier versions."""
+_FORMER = {"mean": "value"}
+"""Column of the rounds in files of earlier versions, with its present name."""
 _NUMBERS = {
     *(each.name for table in PLAN_TABLES for each in table.columns if each.dimension),
-    *("amount", "mean", "low", "high"),
+    *("amount", "value", "low", "high"),
 }
 """Columns of numbers that can be infinite."""
 
@@ -107,14 +115,39 @@ def write_plan_page(folder: str | Path) -> Path:
     InputError
         If the folder has no readable ``plan.json``, or the page cannot be written.
     """
-    path = Path(folder) / PLAN_FILE
+    return write_page(plan_page(_content(Path(folder))), Path(folder) / PAGE_FILE)
+
+
+def rewrite_plan(folder: Path) -> Path:
+    """Write the pictures of a plan again, in the formats that are there, and its page.
+
+    Raises
+    ------
+    InputError
+        If the folder has no readable ``plan.json``, or a file cannot be written.
+    """
+    content = _content(folder)
+    look = {
+        "title": str(content["question"].get("name", "")),
+        "mark": str(_preview(content).get("mark", "")),
+    }
+    for name, draw in (("purchases", draw_purchases), ("regret", draw_regret)):
+        frame = _frame(content, name)
+        formats = [each for each in FORMATS if (folder / f"{name}.{each}").is_file()]
+        if frame is not None and formats:
+            save_figure(draw(frame, **look), folder / name, formats)
+    return write_page(plan_page(content), folder / PAGE_FILE)
+
+
+def _content(folder: Path) -> Mapping[str, Any]:
+    path = folder / PLAN_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(path, f"cannot be read: {error}") from None
     if not isinstance(content, dict) or not isinstance(content.get("question"), dict):
         raise InputError(path, "is not the file of a plan: it has no question")
-    return write_page(plan_page(content), Path(folder) / PAGE_FILE)
+    return content
 
 
 def plan_page(content: Mapping[str, Any]) -> Page:
@@ -169,7 +202,13 @@ def _sections(
     if purchases is not None:
         figure = draw_purchases(purchases, mark=mark)
         first.append(Figure("Chips bought by quarter", page_picture(figure), figure.caption))
-    yield "Purchases", [*first, *_tables(content, "shortfall", "purchases", "reference_fleet")]
+    lacks = _frame(content, "shortfall")
+    if lacks is not None and (missing := draw_shortfall(lacks)) is not None:
+        first.append(Figure("Missing amounts", page_picture(missing), missing.caption))
+    yield (
+        "Purchases" if lacks is None else "Limits",
+        [*first, *_tables(content, "shortfall", "purchases", "reference_fleet")],
+    )
     drawn: list[str | Figure | Table | Listing] = []
     if costs is not None:
         figure = draw_costs(costs, mark=mark)
@@ -202,6 +241,8 @@ def _frame(content: Mapping[str, Any], name: str) -> pd.DataFrame | None:
     if not isinstance(rows, list) or not rows:
         return None
     table = pd.DataFrame(rows)
+    if name == "rounds":
+        table = table.rename(columns=_FORMER)
     for column in _NUMBERS.intersection(table):
         if table[column].isin(list(_INFINITE)).any():
             table[column] = table[column].replace(_INFINITE).astype(np.float64)
@@ -220,7 +261,7 @@ def _tables(content: Mapping[str, Any], *names: str) -> Iterator[Table]:
                 _SHOWN.get(name, _unchanged)(frame),
                 caption,
                 labels=_LABELS,
-                formats={"tokens": format_number},
+                formats={"tokens": format_number, "relative": format_percent},
                 most_rows=_MOST_ROWS,
                 file=f"{name}.csv",
             )
@@ -276,7 +317,18 @@ def _results_first(purchases: pd.DataFrame) -> pd.DataFrame:
     return purchases[[*known, *(name for name in purchases if name not in known)]]
 
 
+def _amounts_in_words(shortfall: pd.DataFrame) -> pd.DataFrame:
+    """Return the missing amounts with their units."""
+    amounts = [
+        "" if pd.isna(amount) else amount_text(constraint, amount)
+        for constraint, amount in zip(shortfall["constraint"], shortfall["amount"], strict=True)
+    ]
+    limits = shortfall["constraint"].replace(_LIMITS)
+    return shortfall.assign(amount=amounts, constraint=limits)
+
+
 _SHOWN = {
+    "shortfall": _amounts_in_words,
     "purchases": _results_first,
     "allocation": _in_trillions,
     "shadow_prices": binding_limits,
@@ -292,12 +344,14 @@ def _rounds(table: Table) -> Table:
     if not names:
         return replace(table, frame=frame.drop(columns="fresh"))
     metric = metric_of(str(names[0]))
-    low, high = frame["low"], frame["high"]
-    least = low <= metric.least
-    same = least & (high <= metric.least)
+    numbers = frame[["value", "low", "high"]].astype(np.float64)
+    frame = frame.assign(**numbers)
+    bounds = metric.least, metric.most
+    ends = numbers.to_numpy(dtype=np.float64).tolist()
+    spans = [span(value, low, high, bounds) for value, low, high in ends]
     number = frame["round"].astype(int).astype(str).where(~frame["fresh"].astype(bool), "new")
     frame = frame.assign(round=number).rename(
-        columns={"mean": _SERVICE, "low": f"{_SERVICE}_low", "high": f"{_SERVICE}_high"}
+        columns={"value": _SERVICE, "low": f"{_SERVICE}_low", "high": f"{_SERVICE}_high"}
     )
     known = "possible" in frame and not frame["possible"].all()
     left = ["fresh", "metric", *([] if known else ["possible"])]
@@ -306,7 +360,7 @@ def _rounds(table: Table) -> Table:
         frame=frame.drop(columns=left, errors="ignore"),
         labels={_SERVICE: metric.label, "outcome": "objective"},
         formats={_SERVICE: partial(format_quantity, dimension=metric.dimension)},
-        prefixes={_SERVICE: np.select([same, least], ["all runs", "up to "], "").tolist()},
+        prefixes={_SERVICE: [each.prefix for each in spans]},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clustersim.report.cells import Column, table_columns
 from clustersim.report.grouped import grouped, repeats
-from clustersim.report.study_page import point_table
+from clustersim.report.of_study.tables import point_table
 from clustersim.studies.study_result import StudyResult
 from clustersim.text_table import table
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clustersim.analysis.size_waits import ALL_SIZES
+from clustersim.analysis.size_waits import ALL_SIZES, ENOUGH_JOBS
 from clustersim.analysis.statistics import run_quantile_interval
 from clustersim.analysis.submitted import Submitted
-from clustersim.array_types import Floats
-from clustersim.report.amounts import in_one_unit
+from clustersim.array_types import Bools, Floats
+from clustersim.report.amounts import durations_text, in_one_unit
 from clustersim.report.page import Answer
 from clustersim.report.run_tables import RunTables
 from clustersim.report.spans import span
@@ -24,7 +24,7 @@ from clustersim.simulation.result import Result
 from clustersim.simulation.unfinished import can_never_run, waits_for_ever
 from clustersim.units import counted, format_duration, format_number, format_percent
 
-__all__ = ["ENOUGH_JOBS", "UsePeriod", "jobs_in_words", "policy_of", "run_answer"]
+__all__ = ["UsePeriod", "jobs_in_words", "policy_of", "run_answer"]
 
 _NEAR = 1.5
 """Recorded and simulated waits that differ by less than this factor count as similar."""
@@ -36,8 +36,6 @@ _ARRIVALS = 0.5
 """If jobs arrive during at least this share of the run, its utilisation is that of this time."""
 _IDLE = 0.1
 """Share of accelerators that are idle while jobs wait from which on the card names it."""
-ENOUGH_JOBS = 20
-"""With fewer jobs of a size, their 95th percentile is almost their longest wait."""
 _NO_WAIT = "No job waits"
 _MANY_JOBS = 200
 """With fewer jobs, their number is stated; a percentile lies between two distant waits."""
@@ -47,16 +45,19 @@ def run_answer(result: Result, tables: RunTables) -> Answer:
     """Return the answer card of a run."""
     waits = tables.waits_by_size
     never = can_never_run(result.jobs) | waits_for_ever(result.jobs)
-    if waits.empty or can_never_run(result.jobs).all():
-        why = f": {result.jobs['reason'].value_counts().index[0]}" if never.any() else "."
+    if can_never_run(result.jobs).all():
+        why = str(result.jobs["reason"].value_counts().index[0]).rstrip(".")
         return Answer(
-            f"No job can run{why}",
+            f"No job can run: {why}.",
             next_steps=("Change the fleet or the jobs, and run again.",),
         )
+    if waits.empty:
+        return _too_early(result, never)
     use = UsePeriod.of(result)
     busy = f"jobs use {format_percent(use.share, 0)} of the fleet's accelerator time {use.until}"
     waiting = _waits_sentence(result, waits.iloc[0].to_dict())
-    sentence = f"{waiting}{', and' if waiting == _NO_WAIT else ';'} {busy}."
+    joined = f", and {busy}" if waiting == _NO_WAIT else f". {busy[:1].upper()}{busy[1:]}"
+    sentence = f"{waiting}{joined}."
     if result.interrupted:
         sentence = f"Up to the interrupt: {sentence[:1].lower()}{sentence[1:]}"
     label, value, interval = _value(result, tables)
@@ -67,6 +68,18 @@ def run_answer(result: Result, tables: RunTables) -> Answer:
         interval,
         tuple(_hinges(result, tables, use, int(never.sum()))),
         tuple(_next_steps(result, tables, int(never.sum()))),
+    )
+
+
+def _too_early(result: Result, never: Bools) -> Answer:
+    """Return the answer of a run that ends before a job that can run is submitted."""
+    end_s = float(result.provenance["simulated_s"])
+    end, first = durations_text(end_s, float(result.jobs.loc[~never, "submit_s"].min()))
+    which = " that can run" if never.any() else ""
+    return Answer(
+        f"No job{which} is submitted before the run ends (after {end}); the first one is submitted "
+        f"after {first}.",
+        next_steps=("Extend the horizon, and run again.",),
     )
 
 
@@ -82,11 +95,12 @@ def _waits_sentence(result: Result, whole: Mapping[Any, Any]) -> str:
         return _NO_WAIT
     wait_s = started.wait_s[np.isfinite(started.start_s)]
     once, within = int((wait_s == 0).sum()), int((wait_s <= p95).sum())
-    longest = f"the longest waits {_wait(most)}"
+    within_p95, at_most = durations_text(p95, most)
+    longest = f"the longest waits {at_most}"
     if within <= once:
         rest = jobs - once
         if once == 0:
-            return f"None of {counted(jobs, 'job')} starts within {_wait(p95)}; {longest}"
+            return f"None of {counted(jobs, 'job')} starts within {within_p95}; {longest}"
         waits = "one job waits" if rest == 1 else f"{rest:,} wait, at most"
         return f"{_of_jobs(once, jobs)} at once; {waits} {_wait(most)}"
     if within == jobs:
@@ -98,8 +112,8 @@ def _waits_sentence(result: Result, whole: Mapping[Any, Any]) -> str:
         share = format_percent(within / jobs, 0)
         then = f"{share} within" if once else f"{share} of the jobs start within"
         first = f"{format_percent(once / jobs, 0)} of the jobs start at once and " if once else ""
-        return f"{first}{then} {_wait(p95)}{'; ' * bool(longest)}{longest}"
-    return f"{first}{then} within {_wait(p95)}{'; ' * bool(longest)}{longest}"
+        return f"{first}{then} {within_p95}{'; ' * bool(longest)}{longest}"
+    return f"{first}{then} within {within_p95}{'; ' * bool(longest)}{longest}"
 
 
 def _of_jobs(count: int, jobs: int) -> str:
@@ -245,12 +259,12 @@ def _hinges(result: Result, tables: RunTables, use: UsePeriod, never: int) -> It
     """Yield what the waits of a run depend on, the most important first."""
     waits, recorded = tables.waits_by_size, tables.recorded_waits
     if recorded is not None:
-        row = recorded.iloc[0]
-        ends = [float(row[f"{kind}_p95_wait_s"]) for kind in ("recorded", "simulated")]
-        (old, new), unit = in_one_unit(ends, "duration")
+        label, old_s, new_s = _compared(recorded)
+        new, old = durations_text(new_s, old_s)
+        count = counted(int(recorded.iloc[0]["jobs"]), "job")
         yield (
-            f"Agreement with the log: the 95th percentile of the wait is {new} {unit} in the "
-            f"simulation and {old} {unit} in the log ({counted(int(row['jobs']), 'job')} compared)."
+            f"Agreement with the log: the {label} is {new} in the simulation and {old} in the log "
+            f"({count} compared)."
         )
     waiting = int(waits.iloc[0]["waiting"])
     if waiting:
@@ -308,6 +322,17 @@ def _hinges(result: Result, tables: RunTables, use: UsePeriod, never: int) -> It
         yield f"Bursts: the queue is longest {when}, with {counted(int(longest['jobs']), 'job')}."
 
 
+def _compared(recorded: pd.DataFrame) -> tuple[str, float, float]:
+    """Return a statistic of the wait in the log and in the simulation, with its name.
+
+    With few jobs, a high percentile lies between two distant waits, so it is the longest wait.
+    """
+    row = recorded.iloc[0]
+    few = int(row["jobs"]) < _MANY_JOBS
+    label, name = ("longest wait", "most") if few else ("95th percentile of the wait", "p95")
+    return label, float(row[f"recorded_{name}_wait_s"]), float(row[f"simulated_{name}_wait_s"])
+
+
 def _idle(result: Result, tables: RunTables, use: UsePeriod) -> Iterator[str]:
     """Yield how many accelerators were idle while jobs waited, and what the longest wait needs."""
     idle = idle_while_waiting(
@@ -341,14 +366,17 @@ def _ends(result: Result, tables: RunTables, use: UsePeriod) -> Iterator[str]:
         after = idle_while_waiting(
             tables.queue_length, result.utilisation, begin_s=use.last_s, end_s=use.end_s
         )
-        tail_s, why = use.end_s - use.last_s, f"because no job arrives after {_wait(use.last_s)}"
-        if after.waiting_s > 0.5 * tail_s:
-            why = f"although jobs wait for {_wait(after.waiting_s)} after the last arrival"
-        elif after.waiting_s > _DRAIN * tail_s:
-            why += f", and jobs wait only for {_wait(after.waiting_s)} after that"
+        tail_s, waiting_s = use.end_s - use.last_s, after.waiting_s
+        known = [use.end_s, use.last_s, waiting_s if waiting_s > _DRAIN * tail_s else use.last_s]
+        end, last, waiting = durations_text(*known)
+        why = f"because no job arrives after {last}"
+        if waiting_s > 0.5 * tail_s:
+            why = f"although jobs wait for {waiting} after the last arrival"
+        elif waiting_s > _DRAIN * tail_s:
+            why += f", and jobs wait only for {waiting} after that"
         yield (
-            f"The run ends after {_wait(use.end_s)}. Until then, jobs use "
-            f"{format_percent(use.whole, 0)} of the accelerator time, {why}."
+            f"The run ends after {end}. Until then, jobs use {format_percent(use.whole, 0)} of the "
+            f"accelerator time, {why}."
         )
     elif use.drains:
         yield (
@@ -356,6 +384,8 @@ def _ends(result: Result, tables: RunTables, use: UsePeriod) -> Iterator[str]:
             f"use {format_percent(use.arrivals, 0)} of the accelerator time."
         )
     arrivals = f"jobs arrive for {_wait(use.last_s)}" if use.last_s > 0 else "all jobs arrive then"
+    if use.begin_s == use.last_s > 0:
+        arrivals = f"all jobs arrive at {_wait(use.last_s)}"
     yield (
         f"The start of the run: the fleet is empty at time 0, and {arrivals}. No warm-up is left "
         "out, so these waits can be shorter than those of a fleet in steady state."
@@ -375,8 +405,7 @@ def _next_steps(result: Result, tables: RunTables, never: int) -> Iterator[str]:
         yield "Read why jobs can never run (below), and change the fleet or these jobs."
     recorded = tables.recorded_waits
     if recorded is not None:
-        old, new = (float(recorded.iloc[0][f"{kind}_p95_wait_s"])
-                    for kind in ("recorded", "simulated"))  # fmt: skip
+        _, old, new = _compared(recorded)
         if max(old, new) > _NEAR * max(min(old, new), 1.0):
             yield (
                 "Find out why simulated and recorded waits differ (size of the fleet, policy, "

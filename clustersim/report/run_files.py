@@ -13,7 +13,7 @@ from clustersim.report.run_page import run_page
 from clustersim.report.run_tables import RunTables, write_csv, write_tables
 from clustersim.simulation.result import Result
 
-__all__ = ["RunFiles"]
+__all__ = ["RunFiles", "rewrite_run"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,3 +73,19 @@ class RunFiles:
                 run_page(self.result, self.tables, self.answer, folder=folder), page
             ),
         )
+
+
+def rewrite_run(folder: Path) -> Path:
+    """Write the derived tables, the CSV files if there are any, and the page of a run again.
+
+    Raises
+    ------
+    InputError
+        If the folder is not that of a run, or a file cannot be written.
+    """
+    result = Result.load(folder)
+    files = RunFiles.of(result)
+    files.write(folder, csv=(folder / "jobs.csv").is_file(), report=False)
+    return write_page(
+        run_page(result, files.tables, files.answer, folder=folder), folder / PAGE_FILE
+    )

@@ -11,15 +11,15 @@ from typing import Any
 import pandas as pd
 
 from clustersim.analysis.columns import SUMMARY
+from clustersim.analysis.size_waits import ENOUGH_JOBS
 from clustersim.catalogue import Catalogue, hypothetical_note, load_catalogue
 from clustersim.errors import InputError
-from clustersim.outputs import PAGE_FILE
 from clustersim.plots.parts.page_picture import page_picture
 from clustersim.plots.runs import draw_recorded_waits, draw_run, draw_size_waits
 from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
-from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table, write_page
-from clustersim.report.run_answer import ENOUGH_JOBS, UsePeriod, policy_of, run_answer
+from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table
+from clustersim.report.run_answer import UsePeriod, policy_of, run_answer
 from clustersim.report.run_tables import RunTables, table_file
 from clustersim.report.sources import source_tables
 from clustersim.scenario.run_calendar import calendar_text
@@ -29,10 +29,14 @@ from clustersim.simulation.scopes import without_repeats
 from clustersim.topology import ALL
 from clustersim.units import counted, format_duration, format_percent, format_quantity
 
-__all__ = ["run_page", "write_run_page"]
+__all__ = ["run_page"]
 
 _MOST_REASONS = 20
 _EARLY = "utilisation_of_arrivals"
+_FEW = (
+    f"High percentiles of fewer than {ENOUGH_JOBS} jobs are left out, because they lie between the "
+    "two longest waits."
+)
 _RENAMED = {"format": "log_format"}
 """Arguments of `replay` in earlier versions, with the names that they have now."""
 _WAIT_LABELS = {
@@ -55,28 +59,10 @@ _RECORDED_LABELS = {
             ("median", "median"),
             ("p90", "90th percentile"),
             ("p95", "95th percentile"),
+            ("most", "longest"),
         )
     },
 }
-
-
-def write_run_page(folder: str | Path, result: Result | None = None) -> Path:
-    """Write the page ``report.html`` into the folder of a run.
-
-    Parameters
-    ----------
-    folder : str or Path
-    result : Result, optional
-        The result in the folder; it is loaded by default.
-
-    Raises
-    ------
-    InputError
-        If the folder is not that of a run, or the page cannot be written.
-    """
-    folder = Path(folder)
-    loaded = Result.load(folder) if result is None else result
-    return write_page(run_page(loaded, folder=folder), folder / PAGE_FILE)
 
 
 def run_page(
@@ -139,22 +125,21 @@ def _title(facts: Mapping[str, Any]) -> str:
 def _question(result: Result) -> str:
     policy = policy_of(result.provenance)
     under = f" under the policy {policy}" if policy else ""
+    jobs = len(result.jobs)
     return (
-        f"How long do {counted(len(result.jobs), 'job')} wait{'s' * (len(result.jobs) == 1)}"
-        f"{under}, and how busy is the fleet?"
+        f"How long do{'es' * (jobs == 1)} {counted(jobs, 'job')} wait{under}, and how busy is the "
+        "fleet?"
     )
 
 
 def _waits(tables: RunTables, folder: Path | None) -> list[str | Figure | Table]:
     waits = tables.waits_by_size
     if waits.empty:
-        return ["No job that can run was submitted."]
+        return ["No job that can run was submitted before the end of the run."]
     table = Table(
         "Waits until the first start, by job size",
         _without_rare_percentiles(waits),
-        "For a job that had not started, the wait is counted until the end of the run. High "
-        f"percentiles of fewer than {ENOUGH_JOBS} jobs are left out, because they lie between the "
-        "two longest waits.",
+        f"For a job that had not started, the wait is counted until the end of the run. {_FEW}",
         labels=_WAIT_LABELS,
         formats={"waited": format_percent},
         file=table_file("waits_by_size", folder),
@@ -172,7 +157,7 @@ def _any_wait(tables: RunTables) -> bool:
 
 
 def _without_rare_percentiles(waits: pd.DataFrame) -> pd.DataFrame:
-    names = [name for name in waits if str(name).startswith(("p90_", "p95_"))]
+    names = [name for name in waits if "p90_" in str(name) or "p95_" in str(name)]
     return waits.assign(**{str(n): waits[n].where(waits["jobs"] >= ENOUGH_JOBS) for n in names})
 
 
@@ -244,8 +229,9 @@ def _recorded(waits: pd.DataFrame, folder: Path | None) -> list[str | Figure | T
     figure = draw_recorded_waits(waits)
     table = Table(
         "Simulated and recorded waits by job size",
-        waits,
-        "Only jobs that started in the simulation and whose start the log recorded are compared.",
+        _without_rare_percentiles(waits),
+        "Only jobs that started in the simulation and whose start the log recorded are compared. "
+        f"{_FEW}",
         labels=_RECORDED_LABELS,
         file=table_file("recorded_waits", folder),
     )

@@ -91,7 +91,7 @@ def write_csv(result: Result, tables: RunTables, folder: Path) -> None:
     for name, table in {**own, **tables.by_file()}.items():
         if table is not None:
             with replacing(folder / f"{name}.csv") as draft:
-                plain_cells(csv_table(name, table, result.calendar)).to_csv(draft, index=False)
+                plain_cells(csv_table(table, result.calendar)).to_csv(draft, index=False)
 
 
 def table_file(name: str, folder: Path | None) -> str:
@@ -108,18 +108,14 @@ def table_file(name: str, folder: Path | None) -> str:
     return f"{name}.{'csv' if csv else 'parquet'}"
 
 
-def csv_table(name: str, table: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
-    """Return a table with the columns that only its CSV file has.
+def csv_table(table: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
+    """Return a table with the dates that only its CSV file has.
 
-    The jobs get ``wait_s`` (seconds from submission to the first start) after ``start_s``; a column
-    of the input with this name becomes ``recorded_wait_s``. If the run has a start date, each
-    column with a time, such as ``start_s``, is followed by its local date and time in ISO 8601,
-    such as ``start_local``.
+    If the run has a start date, each column with a time, such as ``start_s``, is followed by its
+    local date and time in ISO 8601, such as ``start_local``.
 
     Parameters
     ----------
-    name : str
-        Name of the file without its suffix.
     table : pandas.DataFrame
     calendar : Calendar
 
@@ -127,14 +123,10 @@ def csv_table(name: str, table: pd.DataFrame, calendar: Calendar) -> pd.DataFram
     --------
     >>> from datetime import datetime
     >>> steps = pd.DataFrame({"time_s": [0.0, 90.0], "jobs": [0, 2]})
-    >>> table = csv_table("queue_length", steps, Calendar(datetime(2026, 1, 1)))
+    >>> table = csv_table(steps, Calendar(datetime(2026, 1, 1)))
     >>> table.columns.tolist(), table["time_local"][1]
     (['time_s', 'time_local', 'jobs'], '2026-01-01T00:01:30')
     """
-    if name == "jobs":
-        table = table.rename(columns={"wait_s": "recorded_wait_s"})
-        place = list(table.columns).index("start_s") + 1
-        table.insert(place, "wait_s", table["start_s"] - table["submit_s"])
     columns: dict[str, pd.Series] = {}
     for column in map(str, table.columns):
         columns[column] = table[column]

@@ -6,7 +6,7 @@ Pictures follow the same rule (:mod:`~clustersim.plots.parts.determined`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -16,13 +16,15 @@ import pandas as pd
 
 from clustersim.analysis.metrics import find_metric, is_constant
 from clustersim.array_types import Floats
+from clustersim.plots.axis import axis_of
 from clustersim.plots.parts.determined import FEW, is_undetermined, open_sides, relative_bounds
 from clustersim.plots.parts.intervals import bounds_of
 from clustersim.studies.base import POSTERIOR_MEAN
+from clustersim.studies.spec import Replications
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import counted
+from clustersim.units import counted, format_percent
 
-__all__ = ["Span", "averaged", "change_spans", "method_sentence", "span", "value_spans"]
+__all__ = ["Span", "change_spans", "method_sentence", "span", "value_spans"]
 
 Kind = Literal[
     "none", "exact", "both", "up to", "from", "unknown", "runs", "left", "same", "overload"
@@ -79,6 +81,8 @@ class Span:
         if self.kind == "none":
             why = f": {self.runs}" if self.count else ""
             return f"no 95 % interval{why}"
+        if self.kind == "same" and self.count == 1:
+            return "no 95 % interval: the only run shows no variation"
         if self.kind == "same":
             return f"the same in all {self.runs}"
         if self.kind == "exact":
@@ -105,14 +109,14 @@ class Span:
         if self.kind == "runs":
             return f"{counted(self.count, 'pair' if self.noun == 'pair' else 'run')}: "
         if self.kind == "same":
-            return "all runs"
+            return "all runs" if self.count > 1 else "one run"
         if self.kind == "left":
             return f"{self.low:.0f} of {counted(self.count, 'run')} without a value"
         return {"unknown": "not determined", "up to": "up to ", "from": "from "}.get(self.kind, "")
 
 
 def _to(low: str, high: str) -> str:
-    return high if low == high else f"{low} to {high}"
+    return f"{low} to {high}"
 
 
 def span(
@@ -164,7 +168,7 @@ def span(
         if 1 < count <= FEW and len(known) > 1:
             return Span("runs", float(known.min()), float(known.max()), count, noun)
         return Span("unknown", count=count, noun=noun)
-    if value == low == high and count > 1:
+    if value == low == high and count > 0:
         return Span("same", low, high, count, noun)
     kind: Kind = "up to" if open_low else "from" if open_high else "both"
     return Span(kind, max(low, bounds[0]), min(high, bounds[1]), count, noun)
@@ -219,32 +223,6 @@ def change_spans(result: StudyResult, frame: pd.DataFrame, column: str, metric: 
     return found
 
 
-def averaged(spans: Sequence[Span]) -> Span:
-    """Return an interval for the mean of numbers; it is at least as wide as needed.
-
-    The half-width of a mean is at most the mean of the half-widths, whether the numbers depend on
-    each other or not.  The range of single runs is that over all numbers.
-    """
-    first = spans[0]
-    if len(spans) == 1:
-        return first
-    count = min(each.count for each in spans)
-    kinds = {each.kind for each in spans}
-    if "none" in kinds:
-        return Span("none", count=count, noun=first.noun)
-    if kinds & {"unknown", "runs", "left"}:
-        ranges = [each for each in spans if each.kind == "runs"]
-        if len(ranges) == len(spans):
-            low, high = min(each.low for each in ranges), max(each.high for each in ranges)
-            return Span("runs", low, high, count, first.noun)
-        return Span("unknown", count=count, noun=first.noun)
-    if kinds == {"exact"}:
-        return first
-    low, high = (float(np.mean([getattr(each, end) for each in spans])) for end in ("low", "high"))
-    kind: Kind = next((kind for kind in ("up to", "from") if kinds == {kind}), "both")
-    return Span(kind, low, high, count, first.noun)
-
-
 def method_sentence(result: StudyResult) -> str:
     """Return a sentence that states how the intervals of a study are computed."""
     most = int(result.points["replications"].max()) if len(result.points) else 0
@@ -255,11 +233,13 @@ def method_sentence(result: StudyResult) -> str:
         )
     parts = [
         "How intervals are made: they are 95 % intervals over the replications. Waits and "
-        "slowdowns use the jackknife over replications, on a logarithmic scale for positive "
-        "numbers; other metrics use Student's t for the mean, cut off at the bounds of the metric. "
+        "slowdowns use the jackknife over replications; other metrics use Student's t for the "
+        "mean. Intervals of positive numbers are symmetric on a logarithmic scale; those of shares "
+        "are cut off at 0 and 1. Point at the heading of a column to see which interval it has. "
         "If a control variate (such as the work that happened to arrive) explains a part of the "
         "differences between replications, this part is subtracted first."
     ]
+    parts += _stopping_rule(result)
     if result.study.spec.compare is not None:
         parts.append("Compared systems are paired by replication.")
     if result.capacities is not None:
@@ -267,10 +247,48 @@ def method_sentence(result: StudyResult) -> str:
             "The interval of a capacity is that of the metric there, converted by the fitted curve."
         )
     parts.append(
+        "“Up to” or “from”: the other end of the interval lies at or beyond a bound of the metric. "
         "“Not determined”: the interval spans more than a factor of 1,000, or all possible "
         f"values. With {FEW} or fewer replications, the range of the single runs is given instead."
     )
     return " ".join(parts)
+
+
+def _stopping_rule(result: StudyResult) -> Iterator[str]:
+    """Yield why points differ in their number of replications."""
+    spec, points = result.study.spec, result.points
+    rule = spec.replications
+    if not isinstance(rule, Replications):
+        return
+    if spec.capacity is not None:
+        yield _rule_of_capacities(result, rule)
+        return
+    label = axis_of(rule.metric).label
+    text = (
+        f"Each point has {rule.least} to {rule.at_most} replications: they are added until the "
+        f"interval of the {label} is at most ±{format_percent(rule.relative_width, 0)}"
+    )
+    if {rule.metric, f"{rule.metric}_low", f"{rule.metric}_high"} <= set(points):
+        half = 0.5 * (points[f"{rule.metric}_high"] - points[f"{rule.metric}_low"])
+        wide = int((half > rule.relative_width * points[rule.metric].abs()).sum())
+        text += f"; {wide} of {counted(len(points), 'point')} did not reach this" if wide else ""
+    yield f"{text}."
+
+
+def _rule_of_capacities(result: StudyResult, rule: Replications) -> str:
+    """Return why capacities differ in their replications, and how many are not narrow enough."""
+    text = (
+        f"Each capacity has {rule.least} to {rule.at_most} replications: they are added until its "
+        f"interval is at most ±{format_percent(rule.relative_width, 0)}"
+    )
+    table = result.capacities
+    if table is None or "capacity_low" not in table:
+        return f"{text}."
+    ends = table[["capacity", "capacity_low", "capacity_high"]].to_numpy(dtype=np.float64)
+    narrow = 0.5 * (ends[:, 2] - ends[:, 1]) <= rule.relative_width * np.abs(ends[:, 0])
+    wide = int((~narrow & ~np.isinf(ends[:, 0])).sum())
+    which = counted(len(table), "capacity", "capacities")
+    return f"{text}; {wide} of {which} did not reach this." if wide else f"{text}."
 
 
 def _number(row: Mapping[Any, Any], name: str, default: float = math.nan) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,17 +13,18 @@ from typing import Any
 
 import pandas as pd
 
-from clustersim.console import shows_progress, warn
+from clustersim.console import warn
 from clustersim.errors import check_kind
 from clustersim.notes import note
 from clustersim.outputs import PAGE_FILE, replacing, write_errors
 from clustersim.plots.style import FORMATS, save_figure
 from clustersim.report.findings import code_notes, findings_table
 from clustersim.report.last_page import explained, printed_page
+from clustersim.report.of_study.progress_display import ProgressDisplay
 from clustersim.report.page import answer_text, write_page
-from clustersim.report.plan_page import PLAN_FILE, write_plan_page
+from clustersim.report.plan_page import PLAN_FILE, rewrite_plan
 from clustersim.report.points_text import points_text
-from clustersim.report.run_page import write_run_page
+from clustersim.report.run_files import rewrite_run
 from clustersim.report.study_figures import NamedFigure, draw_plots
 from clustersim.report.study_findings import StudyFindings
 from clustersim.report.study_page import study_page
@@ -38,7 +38,7 @@ from clustersim.units import counted
 
 __all__ = ["Conducted", "conduct", "run_study", "write_report", "write_results"]
 
-SHOW_EVERY_S = 10.0
+USUAL_FORMATS = ("png", "svg")
 WIDTH = 100
 MOST_FINDINGS = 6
 """Number of findings to print; the table contains all of them."""
@@ -104,7 +104,7 @@ def run_study(
     keep_old: bool = False,
     progress: Callable[[Progress], None] | None = None,
     report: bool = False,
-    formats: Sequence[str] = ("png", "svg"),
+    formats: Sequence[str] = USUAL_FORMATS,
 ) -> bool:
     """Run a study: make the runs that its folder does not contain yet.
 
@@ -168,7 +168,7 @@ def conduct(
     *,
     progress: Callable[[Progress], None] | None = None,
     report: bool = True,
-    formats: Sequence[str] = ("png", "svg"),
+    formats: Sequence[str] = USUAL_FORMATS,
     **options: Any,
 ) -> Conducted:
     """Run a study as :func:`run_study` does, with the `options` of :func:`make_runs`.
@@ -176,7 +176,7 @@ def conduct(
     The page is not written; :meth:`Conducted.write_page` does this.
     """
     began = time.perf_counter()
-    display = _ProgressDisplay(report=report, progress=progress)
+    display = ProgressDisplay(report=report, progress=progress)
     if report and study.spec.question:
         print(textwrap.fill(study.spec.question, WIDTH))
     complete = make_runs(study, out, progress=display.show, **options)
@@ -214,8 +214,11 @@ def _print_results(outcome: Conducted, problems: Sequence[str]) -> None:
     result, found, out = outcome.result, outcome.found, outcome.folder
     assert result is not None
     assert found is not None
-    for line in points_text(result):
+    *rows, caption = points_text(result) or [""]
+    for line in rows:
         print(line)
+    if caption:
+        print(textwrap.fill(caption, WIDTH))
     lines = [] if found.answer is None else answer_text(found.answer)
     for line in [*lines, *_findings_text(found), *found.warnings, *found.fleets.notes]:
         indent = "    " if line.startswith(" ") else "  "
@@ -231,19 +234,17 @@ def _print_results(outcome: Conducted, problems: Sequence[str]) -> None:
 
 
 def _findings_text(found: StudyFindings) -> list[str]:
-    """Return the first findings of a study, and where the others are."""
+    """Return the first findings of a study, and where all of them are."""
     sentences = found.sentences
-    more = len(sentences) - MOST_FINDINGS
-    if more <= 0:
+    if len(sentences) <= MOST_FINDINGS:
         return sentences
-    return [*sentences[:MOST_FINDINGS], f"{counted(more, 'more finding is', 'more findings are')} "
-            "in findings.csv."]  # fmt: skip
+    return [*sentences[:MOST_FINDINGS], f"findings.csv has all {len(sentences)} findings."]
 
 
 def write_results(
     result: StudyResult,
     folder: Path,
-    formats: Sequence[str] = ("png", "svg"),
+    formats: Sequence[str] = USUAL_FORMATS,
     found: StudyFindings | None = None,
 ) -> tuple[list[NamedFigure], list[str]]:
     """Write the tables and figures of a study into its folder.
@@ -337,14 +338,27 @@ def _with_texts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_report(folder: str | Path) -> Path:
-    """Write the page ``report.html`` into the folder of a study, a run or a plan.
+    """Write the tables, pictures and page of a study, a run or a plan again.
 
-    The page of a study is made from the runs stored there; the study may be unfinished.
+    All of them are made from the same stored results by the same code, so they agree.  Files that
+    this version does not write any more are removed.
+
+    - Study: all tables, pictures (in the formats that are there) and ``report.html``, from the
+      stored runs; the study may be unfinished.
+    - Run: the tables that are derived from its jobs, the CSV files if there are any, and
+      ``report.html``.
+    - Plan: the pictures, in the formats that are there, and ``report.html``. Its tables are
+      results, which stay as they are.
+
+    Returns
+    -------
+    Path
+        The page ``report.html``.
 
     Raises
     ------
     InputError
-        If the folder is none of these, or the page cannot be written.
+        If the folder is none of these, or a file cannot be written.
 
     Examples
     --------
@@ -368,54 +382,24 @@ def write_report(folder: str | Path) -> Path:
     folder = Path(folder)
     if not (folder / STUDY_FILE).is_file():
         if (folder / PROVENANCE).is_file():
-            return write_run_page(folder)
+            return rewrite_run(folder)
         if (folder / PLAN_FILE).is_file():
-            return write_plan_page(folder)
+            return rewrite_plan(folder)
     result = load_result(folder)
     for line in code_notes(result):
         note(line.removeprefix("Note: "))
-    figures, problems = draw_plots(result) if len(result.runs) else ([], [])
+    if result.runs.empty:
+        _remove_old(folder)
+        return write_page(study_page(result, folder, []), folder / PAGE_FILE)
+    found = StudyFindings.of(result)
+    figures, problems = write_results(result, folder, _formats_of(folder), found)
     for problem in problems:
         note(f"not drawn: {problem}")
-    return write_page(study_page(result, folder, figures), folder / PAGE_FILE)
+    return write_page(study_page(result, folder, figures, found), folder / PAGE_FILE)
 
 
-class _ProgressDisplay:
-    """Shows progress on one line of a terminal, or at intervals in a pipe; calls `progress`."""
-
-    def __init__(self, *, report: bool, progress: Callable[[Progress], None] | None) -> None:
-        self._reports, self._progress = report and shows_progress(), progress
-        self._last: Progress | None = None
-        self._shown_at = time.perf_counter()
-        self._on_terminal = sys.stderr.isatty()
-
-    def show(self, now: Progress) -> None:
-        """Show the progress if the last update is old enough."""
-        self._last = now
-        if self._progress is not None:
-            self._progress(now)
-        if not self._reports:
-            return
-        passed = time.perf_counter() - self._shown_at
-        if self._on_terminal:
-            if passed > 0.1 or now.done == now.planned:
-                self._shown_at = time.perf_counter()
-                print(f"\r\033[K{now.text}", end="", file=sys.stderr, flush=True)
-        elif passed > SHOW_EVERY_S:
-            self._shown_at = time.perf_counter()
-            print(now.text, file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        """Clear the progress line."""
-        if self._on_terminal and self._reports:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-    def summary(self) -> str:
-        """Return how many runs were done, reused and failed, as text."""
-        if self._last is None:
-            return "no run"
-        reused = f", {self._last.reused:,} of them reused" if self._last.reused else ""
-        if self._last.kept_old:
-            reused += f" ({self._last.kept_old:,} made by different code)"
-        failed = f", {self._last.failed:,} failed" if self._last.failed else ""
-        return f"{counted(self._last.done, 'run')}{reused}{failed}"
+def _formats_of(folder: Path) -> Sequence[str]:
+    """Return the formats of the pictures of a study; the usual ones if there are no pictures."""
+    there = {Path(name).suffix.removeprefix(".") for name in _old_pictures(folder)
+             if (folder / name).is_file()}  # fmt: skip
+    return [name for name in FORMATS if name in there] or USUAL_FORMATS

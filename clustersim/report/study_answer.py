@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,14 +10,18 @@ import numpy as np
 import pandas as pd
 
 from clustersim.plots.axis import Axis, axis_of
+from clustersim.plots.capacity_at import why_no_number
 from clustersim.plots.study_axes import place_in_words, study_axes
-from clustersim.report.amounts import range_text
-from clustersim.report.answer_differences import answer_of_differences, has_differences
+from clustersim.report.answer_differences import (
+    answer_of_differences,
+    answering_metric,
+    has_differences,
+)
 from clustersim.report.answer_gains import answer_of_gains, has_gains
 from clustersim.report.answer_parts import (
-    MOST_NAMED,
-    SAME,
+    CHECK,
     Quantity,
+    as_good,
     capital,
     effects_of,
     failures,
@@ -28,11 +31,15 @@ from clustersim.report.answer_parts import (
     what_chance_does,
     what_matters,
 )
-from clustersim.report.no_capacity import beyond_the_range, no_capacity
+from clustersim.report.identical import without_effect
+from clustersim.report.no_capacity import beyond, beyond_the_range, no_capacity
+from clustersim.report.of_study.answer_indices import answer_of_indices, metric_of_indices
+from clustersim.report.of_study.draws_words import over_draws
+from clustersim.report.of_study.places import MOST_PLACES, places_in_words, shared_in_words
 from clustersim.report.page import Answer
 from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import counted, format_percent
+from clustersim.units import counted
 
 __all__ = ["answering_plot", "study_answer"]
 
@@ -43,11 +50,11 @@ def study_answer(result: StudyResult) -> Answer | None:
     if finished.empty or result.points.empty:
         return None
     answer = {
-        "indices": _of_indices,
+        "indices": answer_of_indices,
         "capacity": _of_capacities,
         "differences": answer_of_differences,
         "": _of_points,
-    }[answering_plot(result)]
+    }[answering_plot(result)[0]]
     found = answer(result, study_axes(result))
     if result.study.spec.preview is None:
         return found
@@ -59,14 +66,23 @@ def _small(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
-def answering_plot(result: StudyResult) -> str:
-    """Return the plot kind that shows what the answer of a study says; "" for any."""
+def answering_plot(result: StudyResult) -> tuple[str, str]:
+    """Return the plot kind and the metric of what the answer of a study says; "" for any."""
     if result.indices is not None and result.indices["total"].notna().any():
-        return "indices"
+        return "indices", metric_of_indices(result)
     if result.capacities is not None:
-        return "capacity"
+        return "capacity", ""
     objective = result.study.spec.objective
-    return "differences" if objective is None and has_differences(result) else ""
+    if objective is None and has_differences(result):
+        return "differences", answering_metric(result)
+    return "", _metric_of_points(result)
+
+
+def _metric_of_points(result: StudyResult) -> str:
+    """Return the metric of the objective, or else the first metric, of the table of points."""
+    spec = result.study.spec
+    asked = [*([spec.objective.metric] if spec.objective else []), *spec.metrics]
+    return next((name for name in dict.fromkeys(asked) if name in result.points), "")
 
 
 def _of_capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
@@ -78,107 +94,185 @@ def _of_capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
     limit = _limit(result, axes)
     if has_gains(result):
         return answer_of_gains(result, axes, limit)
+    kinds, _ = why_no_number(table, "capacity")
+    kept = table[kinds == "kept"].to_dict("records")
     known = table[np.isfinite(table["capacity"].to_numpy(dtype=np.float64))]
     if known.empty:
         return no_capacity(result, axes, limit)
     more = spec.capacity.more_is == "worse"
-    varying = [name for name in result.parameters
-               if name in known and known[name].map(str).nunique() > 1]  # fmt: skip
     axis = axes.get("capacity", searched)
+    bounded = _within_the_range(result, table[kinds != "none"])
+    varying = [name for name in result.parameters
+               if name in bounded and bounded[name].map(str).nunique() > 1]  # fmt: skip
     quantity = Quantity(known, "capacity", axis, varying, more)
-    rows, effects = quantity.ordered().to_dict("records"), effects_of(quantity, axes)
-    best, bound = rows[0], "up to" if more else "from"
-    ends = [float(known["capacity"].max()), float(known["capacity"].min())]
-    texts = quantity.texts(*(ends if more else ends[::-1]))
-    which = texts[0] if len(set(texts)) == 1 else " and ".join((f"{texts[1]} at worst",
-                                                                f"{texts[0]} at best"))  # fmt: skip
+    whole = Quantity(bounded, "capacity", axis, varying, more)
+    rows, effects = quantity.ordered().to_dict("records"), effects_of(whole, axes)
+    bound = "up to" if more else "from"
+    worst, best = (quantity.texts(float(rows[end]["capacity"]))[0] for end in (-1, 0))
+    best = beyond(result, axes, "kept") if kept else best
+    which = best if worst == best else f"{worst} at worst and {best} at best"
     clauses = [f"meets the objective ({limit}): {bound} {searched.label} {which}"]
     clauses[0] += beyond_the_range(result, axes)
-    place = place_in_words(result, best, axes)
-    if len(known) > 1:
-        clauses.append(f"best: {_alike(result, quantity, rows, axes)}")
+    same = kept or as_good(quantity, rows)
+    place = places_in_words(result, same, table.to_dict("records"), axes)
+    if len(table) > 1:
+        clauses.append(_best(result, same, table, best, axes, "case"))
     if most := most_matters(effects, axes):
         clauses.append(most)
-    hinges = [*what_matters(quantity, effects, axes), *what_chance_does(result, quantity, rows)]
-    if "capacity_draw_low" in best and math.isfinite(best["capacity_draw_low"]):
-        low, high = quantity.texts(best["capacity_draw_low"], best["capacity_draw_high"])
+    hinges = [*without_effect(result), *what_matters(whole, effects, axes)]
+    if len(bounded) > len(known):
         hinges.append(
-            f"Calibration: over {spec.draws} draws of its coefficients, {low} to {high} (5th to "
-            "95th percentile)."
+            "In these means, a capacity beyond the searched range counts as the end of the range."
         )
-    if best.get("note"):
-        hinges.append(f"Note on the best: {best['note']}.")
-    jobs = f", {best['jobs_per_day']:,.0f} jobs a day" if spec.capacity.of == LOAD else ""
-    interval = quantity.interval(result, best)
+    hinges += what_chance_does(result, quantity, rows[:1] if kept else rows)
+    own = {} if kept else rows[0]
+    if own:
+        hinges += over_draws(result, [("", own)], "capacity", quantity.texts)
+    if own.get("note"):
+        hinges.append(f"Note on the best: {own['note']}.")
+    jobs = f", {own['jobs_per_day']:,.0f} jobs a day" if own and spec.capacity.of == LOAD else ""
+    interval = (
+        quantity.interval(result, own) + jobs
+        if own
+        else "no 95 % interval: the objective is met at every value tried"
+    )
+    steps = [*next_steps(result, quantity, rows)]
+    if kept and not _cannot_widen(result):
+        steps = [step for step in steps if step != CHECK]
+        steps.append("Widen the range of the search (capacity: between).")
     return Answer(
         f"{capital('; '.join(clauses))}.",
-        f"{axis.label}{f', {place}' if len(known) > 1 else ''}",
-        quantity.texts(float(best["capacity"]))[0],
-        interval + jobs,
+        f"{axis.label}{f', {place}' if len(table) > 1 else ''}",
+        best,
+        interval,
         tuple(hinges),
-        tuple(next_steps(result, quantity, rows)),
+        tuple(dict.fromkeys(steps)),
     )
+
+
+def _cannot_widen(result: StudyResult) -> bool:
+    """Return whether the searched range already ends where a load is full."""
+    search = result.study.spec.capacity
+    assert search is not None
+    return search.of == LOAD and search.between[1] >= 1.0
+
+
+def _within_the_range(result: StudyResult, table: pd.DataFrame) -> pd.DataFrame:
+    """Return capacities of which those beyond the searched range are at its end.
+
+    Such a row has an interval only towards the range: the value at which the objective is surely
+    met.
+    """
+    search = result.study.spec.capacity
+    assert search is not None
+    low, high = search.between
+    kinds, _ = why_no_number(table, "capacity")
+    above = (kinds == "kept") == (search.more_is == "worse")
+    ends = np.where(above, high, low)
+    beyond = kinds != ""
+    changes = {
+        name: table[name].where(~beyond | np.isfinite(table[name]) & (name != "capacity"), ends)
+        for name in ("capacity", "capacity_low", "capacity_high")
+        if name in table
+    }
+    return table.assign(**changes)
+
+
+def _best(
+    result: StudyResult,
+    same: Sequence[Mapping[Any, Any]],
+    table: pd.DataFrame,
+    number: str,
+    axes: Mapping[str, Axis],
+    noun: str,
+) -> str:
+    """Return the clause on the best points, or on what all the equally good points share."""
+    rows = table.to_dict("records")
+    if len(same) == len(rows) == 2:
+        return f"both {noun}s are equally good ({number})"
+    if len(same) <= MOST_PLACES and len(same) < len(rows):
+        return f"best: {places_in_words(result, same, rows, axes)}"
+    which = f"all {len(rows)}" if len(same) == len(rows) else f"{len(same)} of {len(rows)}"
+    shared = shared_in_words(result, same, rows, axes)
+    what = f", with {shared}" if shared else ""
+    return f"{which} {noun}s are equally good ({number}){what}"
 
 
 def _of_points(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
     """Return the answer of a study with an objective, or with metrics at its points."""
-    spec = result.study.spec
-    asked = [*([spec.objective.metric] if spec.objective else []), *spec.metrics]
-    metric = next((name for name in dict.fromkeys(asked) if name in result.points), "")
+    spec, metric = result.study.spec, _metric_of_points(result)
     axis = axes.get(metric, axis_of(metric)) if metric else Axis("")
     points = result.points
     if not metric:
         return Answer(f"The study has {counted(len(points), 'point')} and no metric to compare.")
     known = points[np.isfinite(points[metric].astype(np.float64).to_numpy())]
     if known.empty:
-        why = "overloaded" if points["overload"].astype(bool).all() else "without a value"
-        return Answer(
-            f"No point has a finite {axis.label}: all are {why}.",
-            next_steps=("Reduce the load or enlarge the fleet of the base scenario.",),
-        )
+        return _nothing_known(result, axis)
     varying = [name for name in result.parameters if known[name].map(str).nunique() > 1]
     less = spec.objective is not None or axis.better != "more"
     quantity = Quantity(known, metric, axis, varying, not less)
     rows, effects = quantity.ordered().to_dict("records"), effects_of(quantity, axes)
-    best = rows[0]
+    best, number = rows[0], number_text(quantity, rows[0])
+    place, same = place_in_words(result, best, axes), as_good(quantity, rows)
     clauses = []
     if spec.objective is not None:
         clauses.append(f"meets the objective ({_limit(result, axes)}): {_met(result, metric)}")
-    if len(rows) > 1 and (spec.objective is not None or axis.better):
-        named = _alike(result, quantity, rows, axes)
-        clauses.append(f"best: {named}, with {axis.label} {number_text(quantity, best)}")
+    if len(points) > 1 and (spec.objective is not None or axis.better):
+        clause = _best(result, same, points, number, axes, "point")
+        few = clause.startswith("best:")
+        clauses.append(f"{clause}, with {axis.label} {number}" if few else clause)
+        if len(same) > 1:
+            some = f"{len(same)} of {len(points)} points"
+            place = some if len(same) < len(points) else clause.partition(" are ")[0]
     elif len(rows) > 1:
         low, high = float(known[metric].min()), float(known[metric].max())
         clauses.append(f"{axis.label}: {' to '.join(quantity.texts(low, high))}")
     else:
-        clauses.append(f"{axis.label}: {number_text(quantity, best)}")
+        clauses.append(f"{axis.label}: {number}")
     if most := most_matters(effects, axes):
         clauses.append(most)
     interval = quantity.interval(result, best)
-    place = place_in_words(result, best, axes)
     return Answer(
         f"{capital('; '.join(clauses))}.",
-        f"{axis.label}{f', {place}' if place and len(rows) > 1 else ''}",
-        number_text(quantity, best),
+        f"{axis.label}{f', {place}' if place and len(points) > 1 else ''}",
+        number,
         interval,
-        (*what_matters(quantity, effects, axes), *what_chance_does(result, quantity, rows)),
+        (
+            *without_effect(result),
+            *what_matters(quantity, effects, axes),
+            *_overloaded(result, points, axes),
+            *what_chance_does(result, quantity, rows),
+            *over_draws(result, [("", best)], metric, quantity.texts),
+        ),
         tuple(next_steps(result, quantity, rows)),
     )
 
 
-def _alike(
-    result: StudyResult,
-    quantity: Quantity,
-    rows: Sequence[Mapping[Any, Any]],
-    axes: Mapping[str, Axis],
-) -> str:
-    """Return the places of all rows that are as good as the first."""
-    best = float(rows[0][quantity.column])
-    near = SAME * max(abs(best), SAME)
-    same = [row for row in rows if abs(float(row[quantity.column]) - best) <= near]
-    names = [place_in_words(result, row, axes) for row in same[:MOST_NAMED]]
-    more = len(same) - MOST_NAMED
-    return "; ".join(names) + (f"; and {more} more" if more > 0 else "")
+def _nothing_known(result: StudyResult, axis: Axis) -> Answer:
+    """Return the answer of a study whose metric has no value at any point."""
+    if result.points["overload"].astype(bool).all():
+        why, step = "overloaded", "Reduce the load or enlarge the fleet of the base scenario."
+    else:
+        why = "without a value"
+        step = (
+            "Read the definition of the metric (clustersim metrics NAME) and give the base "
+            "scenario what it measures, or ask for another metric."
+        )
+    return Answer(
+        f"No point has a finite {axis.label}: all are {why}.",
+        hinges_on=tuple(failures(result)),
+        next_steps=(step,),
+    )
+
+
+def _overloaded(
+    result: StudyResult, points: pd.DataFrame, axes: Mapping[str, Axis]
+) -> Iterator[str]:
+    """Yield which points are overloaded, because the means over parameters leave them out."""
+    rows = points.to_dict("records")
+    over = [row for row in rows if row["overload"]]
+    if over and len(over) < len(rows):
+        yield f"Overload, without finite waits: {places_in_words(result, over, rows, axes)}."
 
 
 def _met(result: StudyResult, metric: str) -> str:
@@ -204,37 +298,6 @@ def _met(result: StudyResult, metric: str) -> str:
     if undecided == len(tried):
         which = "all are" if len(tried) > 1 else "this is"
     return f"{text} ({which} undecided: the 95 % interval includes the limit)"
-
-
-def _of_indices(result: StudyResult, axes: Mapping[str, Axis]) -> Answer:
-    """Return the answer of a study of Sobol indices, for its first metric."""
-    table = result.indices
-    assert table is not None
-    metric = str(table["metric"].iloc[0])
-    rows = table[table["metric"] == metric].sort_values("total", ascending=False)
-    label = axes.get(metric, axis_of(metric)).label
-    names = [axes.get(p, axis_of(p)).label for p in rows["parameter"]]
-    first = rows.iloc[0].to_dict()
-    named = ", ".join(
-        f"{name} ({format_percent(float(total), 0)})"
-        for name, total in list(zip(names, rows["total"], strict=True))[:MOST_NAMED]
-    )
-    ends = range_text(float(first["total_low"]), float(first["total_high"]), "share")
-    wide = float(first["total_high"]) - float(first["total_low"]) > 0.5
-    more = (
-        "Draw a larger sample: the interval is too wide to rank the parameters."
-        if wide
-        else f"Measure or decide {names[0]} first: it causes most of the uncertainty."
-    )
-    alone = f"{format_percent(float(first['first']), 0)} of the variance"
-    return Answer(
-        f"What matters most for {label}: {named}, each with its interactions.",
-        f"share of the variance of {label} that involves {names[0]}",
-        format_percent(float(first["total"]), 0),
-        f"95 % bootstrap interval {ends}",
-        (f"Interactions: without them, {names[0]} explains {alone}.", *failures(result)),
-        (more,),
-    )
 
 
 def _limit(result: StudyResult, axes: Mapping[str, Axis]) -> str:

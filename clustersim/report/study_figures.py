@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from clustersim.analysis.metrics import in_period, period_of
+from clustersim.analysis.metrics import is_metric
 from clustersim.errors import InputError
 from clustersim.plots.axis import axis_of
 from clustersim.plots.figure import DOUBLE, StudyFigure, study_figure
 from clustersim.plots.parts.quick_mark import quick_mark
 from clustersim.plots.study_axes import study_axes
-from clustersim.plots.study_lines import is_numeric
+from clustersim.report.of_study.default_plots import default_plots
 from clustersim.studies.plot_kinds import PlotKind, find_plot_kind
-from clustersim.studies.spec import LOAD, Plot
+from clustersim.studies.spec import Plot
 from clustersim.studies.study_result import StudyResult
 
-__all__ = ["NamedFigure", "default_plots", "draw_plots"]
+__all__ = ["NamedFigure", "draw_plots"]
 
 _ALONE, _STACKED = 2.9, 2.2
 """Heights of the only panel of a figure, and of panels below each other, in inches."""
@@ -27,7 +26,8 @@ _ALONE, _STACKED = 2.9, 2.2
 class NamedFigure:
     """A figure, its title, its file name and its kind of plot.
 
-    ``svg`` is the text of its SVG file if this has been written already.
+    ``svg`` is the text of its SVG file if this has been written already; ``metrics`` are those that
+    the study file names for the plot.
     """
 
     name: str
@@ -35,6 +35,7 @@ class NamedFigure:
     figure: StudyFigure
     kind: str = ""
     svg: str = ""
+    metrics: tuple[str, ...] = ()
 
 
 def draw_plots(result: StudyResult) -> tuple[list[NamedFigure], list[str]]:
@@ -85,7 +86,8 @@ def _file_name(plot: Plot) -> str:
 
 def _drawn(result: StudyResult, kind: PlotKind, plot: Plot, name: str) -> NamedFigure:
     panels = list(kind.drawn_panels(result, plot))
-    beside = kind.beside(result, plot) if len(panels) == 1 and kind.beside is not None else []
+    across, alone = len(panels), len(panels) == 1 or plot.groups is not None
+    beside = kind.beside(result, plot) if alone and kind.beside is not None else []
     panels += beside
     count = len(panels)
     columns = None if count in (1, 2, 4) else 3
@@ -94,7 +96,7 @@ def _drawn(result: StudyResult, kind: PlotKind, plot: Plot, name: str) -> NamedF
         title=plot.title or "",
         mark=quick_mark(result),
         width=DOUBLE,
-        columns=1 if beside else columns,
+        columns=across if beside else columns,
         panel_height=_ALONE if count == 1 else _STACKED if beside else None,
     )
     for ax, draw in zip(figure.panels, panels, strict=True):
@@ -102,45 +104,10 @@ def _drawn(result: StudyResult, kind: PlotKind, plot: Plot, name: str) -> NamedF
     if count > 1:
         figure.entitle(kind.title)
     figure.mark_below()
-    return NamedFigure(name, plot.title or figure.heading or kind.title, figure, kind.name)
-
-
-def default_plots(result: StudyResult) -> list[Plot]:
-    """Return the default plots of a study, for a file that requests no plots.
-
-    Differences and curves are drawn for one metric: that of the objective, or else the first one.
-    The tables have all metrics.
-    """
-    spec = result.study.spec
-    plots: list[Plot] = []
-    numeric = [path for path in result.parameters if is_numeric(result.points, path)]
-    if result.capacities is not None:
-        others = [path for path in result.parameters if path != spec.capacity.of]  # type: ignore[union-attr]
-        along = next((path for path in others if path in numeric), others[0] if others else None)
-        if along is not None:
-            plots.append(Plot(kind="capacity", x=along))
-    if result.differences is not None and len(result.differences):
-        compared = list(dict.fromkeys(result.differences["metric"]))
-        plots.append(Plot(kind="differences", y=_first(result, compared)))
-    if result.indices is not None:
-        plots.append(Plot(kind="indices"))
-    elif numeric and result.steady and result.metrics:  # none if every run failed
-        x = LOAD if LOAD in numeric else numeric[-1]
-        plots.append(Plot(kind="curve", x=x, y=_first(result, result.metrics)))
-    if result.steady:
-        return [*plots, Plot(kind="warm-up")]
-    asked = [period_of(name)[0] for name in spec.metrics if period_of(name)[1] is not None]
-    whole = [name for name in dict.fromkeys(asked) if _every_period(result, name)]
-    return [*plots, *([Plot(kind="periods", y=whole)] if whole else [])]
-
-
-def _first(result: StudyResult, metrics: Sequence[str]) -> str:
-    """Return the most important of some metrics."""
-    objective = result.study.spec.objective
-    return objective.metric if objective and objective.metric in metrics else metrics[0]
-
-
-def _every_period(result: StudyResult, metric: str) -> bool:
-    """Return whether the points have a metric for every period."""
-    count = len(result.study.spec.window.period_names)
-    return all(in_period(metric, period) in result.points for period in range(1, count + 1))
+    return NamedFigure(
+        name,
+        plot.title or figure.heading or kind.title,
+        figure,
+        kind.name,
+        metrics=tuple(name for name in (*plot.ys, plot.value) if name and is_metric(name)),
+    )

@@ -20,6 +20,11 @@ from clustersim.errors import InputError, shown, unknown_name
 from clustersim.files import FileModel, read_yaml, validate
 from clustersim.performance import MEMORY_OPTIONS, parse_memory
 from clustersim.scenario.cases import Cases, apply_case
+from clustersim.scenario.catalogue_files import (
+    catalogue_paths,
+    changes_with_files,
+    with_catalogue,
+)
 from clustersim.scenario.changes import change_items, set_path
 from clustersim.scenario.run_calendar import Start, TimeZone, run_calendar
 from clustersim.scheduling import POLICIES, SPEED_NOTE
@@ -299,7 +304,10 @@ class LoadedScenario(Brief):
 
 
 def load_scenario(
-    path: str | Path, changes: Mapping[str, Any] | Sequence[str] = ()
+    path: str | Path,
+    changes: Mapping[str, Any] | Sequence[str] = (),
+    *,
+    catalogue: Sequence[str | Path] = (),
 ) -> LoadedScenario:
     """Read a scenario file.
 
@@ -311,11 +319,14 @@ def load_scenario(
     changes : mapping or sequence of str
         ``{"scheduler.policy": "easy"}`` or ``["scheduler.policy=easy"]``; see
         :func:`~clustersim.scenario.changes.set_path`.
+    catalogue : sequence of str or Path
+        Files with chips, models and planning assumptions, in addition to those that the scenario
+        lists; relative to the current folder.
 
     Raises
     ------
     InputError
-        If the file is invalid; the message lists all its problems.
+        If a file is invalid; the message lists all its problems.
 
     Examples
     --------
@@ -326,7 +337,7 @@ def load_scenario(
     """
     path = existing_file(path, within="experiments")
     data = read_extended(path)
-    return define_scenario(data, changes, source=path, folder=path.parent)
+    return define_scenario(data, changes, source=path, folder=path.parent, catalogue=catalogue)
 
 
 def as_loaded(
@@ -368,6 +379,7 @@ def define_scenario(
     *,
     source: str | Path = "scenario",
     folder: str | Path = ".",
+    catalogue: Sequence[str | Path] = (),
 ) -> LoadedScenario:
     """Validate a scenario given as plain data; see :func:`load_scenario`.
 
@@ -384,8 +396,9 @@ def define_scenario(
     >>> scenario.scenario.scheduler.policy
     'easy'
     """
-    tree = copy.deepcopy(dict(data))
-    items = change_items(changes)
+    own = catalogue_paths(catalogue)
+    tree = copy.deepcopy(with_catalogue(data, own))
+    items = changes_with_files(change_items(changes), own)
     tree |= {key: value for key, value in items if key == "case"}
     apply_case(tree, source, Path(folder))
     for key, value in items:

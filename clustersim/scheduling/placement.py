@@ -127,23 +127,71 @@ class Placement:
         self.capacity = self.free = n_nodes * chips_per_node
 
     def largest_gang(self) -> int:
-        """Return an upper bound on the size of a gang that fits now, without searching nodes."""
+        """Return an upper bound on the size of a gang that fits now, without searching nodes.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate
+        >>> placement = Consolidate(n_nodes=2, chips_per_node=8)
+        >>> taken = placement.take(6)
+        >>> placement.free, placement.largest_gang()
+        (10, 10)
+        """
         return self.free
 
     def take(self, n: int) -> Nodes | None:
-        """Allocate `n` accelerators now, or return None if they do not fit."""
+        """Allocate `n` accelerators now, or return None if they do not fit.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate
+        >>> placement = Consolidate(n_nodes=2, chips_per_node=8)
+        >>> placement.take(12)
+        [(0, 8), (1, 4)]
+        >>> placement.take(6) is None
+        True
+        """
         raise NotImplementedError
 
     def take_these(self, nodes: Nodes, n: int) -> None:
-        """Allocate the `n` accelerators in `nodes`, which must be free."""
+        """Allocate the `n` accelerators in `nodes`, which must be free.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate
+        >>> placement = Consolidate(n_nodes=2, chips_per_node=8)
+        >>> placement.take_these([(1, 5)], 5)
+        >>> placement.free
+        11
+        """
         raise NotImplementedError
 
     def give(self, nodes: Nodes, n: int) -> None:
-        """Free the `n` accelerators that ``take`` returned as `nodes`."""
+        """Free the `n` accelerators that ``take`` returned as `nodes`.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate
+        >>> placement = Consolidate(n_nodes=2, chips_per_node=8)
+        >>> nodes = placement.take(12)
+        >>> placement.give(nodes, 12)
+        >>> placement.free
+        16
+        """
         raise NotImplementedError
 
     def fits_each(self, sizes: Ints) -> Bools:
-        """Return, for each value of the int array `sizes`, whether ``take`` would succeed."""
+        """Return, for each value of the int array `sizes`, whether ``take`` would succeed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import Consolidate
+        >>> placement = Consolidate(n_nodes=2, chips_per_node=8)
+        >>> taken = placement.take(6)
+        >>> placement.fits_each(np.array([8, 10, 12])).tolist()
+        [True, True, False]
+        """
         raise NotImplementedError
 
 
@@ -225,6 +273,15 @@ class NodePlacement(Placement):
         -------
         sequence of (node, chips), or None
             None if the gang does not fit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import Consolidate
+        >>> placement = Consolidate(n_nodes=3, chips_per_node=8)
+        >>> node_free = np.array([8, 3, 8])
+        >>> placement.choose(11, node_free)
+        [(0, 8), (2, 3)]
         """
         raise NotImplementedError
 
@@ -270,27 +327,87 @@ class NodePlacement(Placement):
         return self.fits_each_of(sizes, self.free_by_node())
 
     def fits_each_of(self, sizes: Ints, node_free: NodeFree) -> Bools:
-        """Return, for each of `sizes`, whether a gang of this size fits in `node_free`."""
+        """Return, for each of `sizes`, whether a gang of this size fits in `node_free`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import Consolidate
+        >>> placement = Consolidate(n_nodes=3, chips_per_node=8)
+        >>> node_free = np.array([8, 3, 8])
+        >>> placement.fits_each_of(np.array([16, 19, 20]), node_free).tolist()
+        [True, True, False]
+        """
         distinct, index = np.unique(sizes, return_inverse=True)
         return np.array([self.fits_in(int(n), node_free) for n in distinct], dtype=bool)[index]
 
     def fits_in(self, n: int, node_free: NodeFree) -> bool:
-        """Return whether a gang of `n` fits in `node_free`."""
+        """Return whether a gang of `n` fits in `node_free`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import Consolidate
+        >>> placement = Consolidate(n_nodes=3, chips_per_node=8)
+        >>> node_free = np.array([8, 3, 8])
+        >>> placement.fits_in(19, node_free), placement.fits_in(20, node_free)
+        (True, False)
+        """
         return n <= int(node_free.sum()) and self.choose(n, node_free) is not None
 
     def largest_gang_in(self, node_free: NodeFree) -> int:
-        """Return an upper bound on the size of a gang that fits in `node_free`."""
+        """Return an upper bound on the size of a gang that fits in `node_free`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import Consolidate
+        >>> placement = Consolidate(n_nodes=3, chips_per_node=8)
+        >>> node_free = np.array([8, 3, 8])
+        >>> placement.largest_gang_in(node_free)
+        19
+        """
         return int(node_free.sum())
 
     def choose_in(self, n: int, node_free: NodeFree) -> Nodes | None:
-        """Choose the chips of a gang in `node_free`, or return None if it does not fit."""
+        """Choose the chips of a gang in `node_free`, or return None if it does not fit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import Consolidate
+        >>> placement = Consolidate(n_nodes=3, chips_per_node=8)
+        >>> node_free = np.array([8, 3, 8])
+        >>> placement.choose_in(3, node_free), placement.choose_in(20, node_free)
+        (((1, 3),), None)
+        """
         return self.choose(n, node_free) if n <= int(node_free.sum()) else None
 
     def remove(self, n: int, node_free: NodeFree) -> None:
-        """Subtract from `node_free` the chips that ``choose`` returns; the gang must fit."""
+        """Subtract from `node_free` the chips that ``choose`` returns; the gang must fit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import Consolidate
+        >>> placement = Consolidate(n_nodes=3, chips_per_node=8)
+        >>> node_free = np.array([8, 3, 8])
+        >>> placement.remove(11, node_free)
+        >>> node_free.tolist()
+        [0, 3, 5]
+        """
         for node, chips in self.choose(n, node_free) or ():
             node_free[node] -= chips
 
     def free_by_node(self) -> NodeFree:
-        """Return a read-only view of the free chips of each node."""
+        """Return a read-only view of the free chips of each node.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate
+        >>> placement = Consolidate(n_nodes=2, chips_per_node=8)
+        >>> taken = placement.take(6)
+        >>> placement.free_by_node().tolist()
+        [2, 8]
+        """
         return self._read_only

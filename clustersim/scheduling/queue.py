@@ -109,7 +109,17 @@ class Partition:
         return self._claims.of(self.state)
 
     def node_arrays(self, job: int) -> tuple[Ints, Ints]:
-        """Return the nodes of a running job and its chips on each, as arrays."""
+        """Return the nodes of a running job and its chips on each, as arrays.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate, Partition
+        >>> partition = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+        >>> partition.nodes_of[7] = partition.placement.take(12)
+        >>> nodes, chips = partition.node_arrays(7)
+        >>> nodes.tolist(), chips.tolist()
+        ([0, 1], [8, 4])
+        """
         held = self.nodes_of[job]
         if isinstance(held, ManyNodes):
             return held.nodes, held.chips
@@ -120,7 +130,16 @@ class Partition:
         return arrays
 
     def withdraw(self, node: int, until: float) -> None:
-        """Remove an idle node from service; it is expected to return at `until`."""
+        """Remove an idle node from service; it is expected to return at `until`.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate, Partition
+        >>> partition = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+        >>> partition.withdraw(1, until=3600.0)
+        >>> partition.placement.free, partition.out_of_service
+        (8, {1: 3600.0})
+        """
         chips = self.placement.chips_per_node
         self.placement.take_these(((node, chips),), chips)
         self.out_of_service[node] = until
@@ -128,7 +147,17 @@ class Partition:
         self.calendar.add_node(until, node, chips)
 
     def restore(self, node: int) -> None:
-        """Return a node to service."""
+        """Return a node to service.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate, Partition
+        >>> partition = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+        >>> partition.withdraw(1, until=3600.0)
+        >>> partition.restore(1)
+        >>> partition.placement.free, partition.out_of_service
+        (16, {})
+        """
         chips = self.placement.chips_per_node
         until = self.out_of_service.pop(node)
         self.n_gone -= until == math.inf
@@ -136,7 +165,16 @@ class Partition:
         self.placement.give(((node, chips),), chips)
 
     def forget(self, job: int) -> Nodes:
-        """Remove the record of a job that has ended, and return its accelerators."""
+        """Remove the record of a job that has ended, and return its accelerators.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate, Partition
+        >>> partition = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+        >>> partition.nodes_of[7] = partition.placement.take(12)
+        >>> partition.forget(7), partition.nodes_of
+        ([(0, 8), (1, 4)], {})
+        """
         self._node_arrays.pop(job, None)
         return self.nodes_of.pop(job, ())
 
@@ -203,11 +241,33 @@ class Queue:
         return sum(self.partitions[index].placement.free for index in self.members)
 
     def choices(self, job: int) -> tuple[int, ...]:
-        """Indices of the partitions on which `job` can run, in order of preference."""
+        """Indices of the partitions on which `job` can run, in order of preference.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> estimate_s = [[60.0, 300.0]]
+        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.choices(0)
+        (0,)
+        """
         return self.jobs.choices[self.jobs.choice_of[job]]
 
     def estimate_s(self, job: int, partition: Partition | None = None) -> float:
-        """Estimated run time of `job` on a partition (by default the preferred one), seconds."""
+        """Estimated run time of `job` on a partition (by default the preferred one), seconds.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> estimate_s = [[60.0, 300.0]]
+        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.estimate_s(1)
+        300.0
+        """
         if partition is None:
             partition = self.partitions[self.choices(job)[0]]
         return self.jobs.estimate_s[partition.pool][job]
@@ -221,6 +281,16 @@ class Queue:
             A waiting job.
         closed : int
             Bit mask of partitions that must not be used.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> estimate_s = [[60.0, 300.0]]
+        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.start_anywhere(0, closed=0b1), queue.start_anywhere(0), queue.free
+        (False, True, 8)
         """
         jobs = self.jobs
         n = jobs.n_accelerators[job]
@@ -235,7 +305,20 @@ class Queue:
         return False
 
     def start_taken(self, job: int, partition: Partition, nodes: Nodes) -> None:
-        """Start `job` on accelerators that the placement has allocated."""
+        """Start `job` on accelerators that the placement has allocated.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> estimate_s = [[60.0, 300.0]]
+        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> nodes = h200.placement.take(8)
+        >>> queue.start_taken(0, h200, nodes)
+        >>> queue.free
+        8
+        """
         if self._looks_ahead:
             jobs = self.jobs
             end = self.now + jobs.estimate_s[partition.pool][job]
@@ -243,7 +326,21 @@ class Queue:
         self._start(job, partition, nodes)
 
     def release(self, job: int, partition: Partition, started: float) -> None:
-        """Free the accelerators of `job`, which started at `started` and ends now."""
+        """Free the accelerators of `job`, which started at `started` and ends now.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> estimate_s = [[60.0, 300.0]]
+        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.start_anywhere(0)
+        True
+        >>> queue.release(0, h200, started=0.0)
+        >>> queue.free
+        16
+        """
         jobs = self.jobs
         n = jobs.n_accelerators[job]
         if self._looks_ahead:

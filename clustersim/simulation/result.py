@@ -22,6 +22,7 @@ from clustersim.errors import InputError, check_kind
 from clustersim.notes import note
 from clustersim.outputs import new_folder
 from clustersim.simulation.node_ranges import by_node, in_ranges
+from clustersim.simulation.tables import kept_aside
 from clustersim.source_code import this_code
 from clustersim.units import format_count, format_duration, format_percent
 from clustersim.version import __version__
@@ -148,13 +149,34 @@ class Result(Brief):
         return bool(self.provenance.get("interrupted", False))
 
     def with_provenance(self, facts: Mapping[str, Any]) -> Result:
-        """Return a copy with `facts` added to the provenance; existing entries take precedence."""
+        """Return a copy with `facts` added to the provenance; existing entries take precedence.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> import pandas as pd
+        >>> log = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 5]})
+        >>> log = log.assign(n_accelerators=8, duration_s=60)
+        >>> result = cs.replay(log, policy="fcfs", accelerators=8)
+        >>> result.with_provenance({"log": "jobs of July"}).provenance["log"]
+        'jobs of July'
+        """
         return replace(self, provenance={**facts, **self.provenance})
 
     def first_jobs(self, count: int) -> Result:
         """Return a copy with only the first `count` submitted jobs and their allocations.
 
         Utilisation and summary still refer to all jobs.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> import pandas as pd
+        >>> log = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 5]})
+        >>> log = log.assign(n_accelerators=8, duration_s=60)
+        >>> result = cs.replay(log, policy="fcfs", accelerators=8)
+        >>> result.first_jobs(1).jobs["job_id"].tolist()
+        [1]
         """
         jobs = self.jobs.iloc[:count]
         kept = self.allocation_ranges["job_id"].isin(jobs["job_id"]).to_numpy()
@@ -167,13 +189,38 @@ class Result(Brief):
         ------
         InputError
             If `folder` exists or cannot be created; nothing is overwritten.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> import pandas as pd
+        >>> log = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 5]})
+        >>> log = log.assign(n_accelerators=8, duration_s=60)
+        >>> result = cs.replay(log, policy="fcfs", accelerators=8)
+        >>> folder = result.save("out")
+        >>> (folder / "jobs.parquet").is_file()
+        True
         """
         with new_folder(folder) as path:
             self.write(path)
         return path
 
     def write(self, folder: Path) -> None:
-        """Write all files into `folder`, which must be empty; remove them again after an error."""
+        """Write all files into `folder`, which must be empty; remove them again after an error.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> import pandas as pd
+        >>> log = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 5]})
+        >>> log = log.assign(n_accelerators=8, duration_s=60)
+        >>> result = cs.replay(log, policy="fcfs", accelerators=8)
+        >>> from pathlib import Path
+        >>> Path("out").mkdir()
+        >>> result.write(Path("out"))
+        >>> Path("out/provenance.json").is_file()
+        True
+        """
         rows = json.loads(self.summary.to_json(orient="records"))
         written: dict[str, str] = {}
         try:
@@ -206,6 +253,17 @@ class Result(Brief):
             If a file is missing or damaged, or was changed after it was written:
             ``provenance.json`` contains checksums (SHA-256) of the tables and of itself. Results
             that early versions wrote have no checksums; for such a result, a note is printed.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> import pandas as pd
+        >>> log = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 5]})
+        >>> log = log.assign(n_accelerators=8, duration_s=60)
+        >>> result = cs.replay(log, policy="fcfs", accelerators=8)
+        >>> folder = result.save("out")
+        >>> cs.Result.load(folder).jobs.equals(result.jobs)
+        True
         """
         check_kind("folder", folder, (str, Path), "a path")
         folder = Path(folder)
@@ -241,6 +299,8 @@ class Result(Brief):
                 tables[name] = pd.read_parquet(path)
                 if name == "outages":
                     tables[name] = with_kind(tables[name])
+                elif name == "jobs":
+                    tables[name] = with_waits(tables[name])
             except FileNotFoundError:
                 raise InputError(
                     folder, f"has no {path.name}; is it a folder of results?"
@@ -254,6 +314,25 @@ class Result(Brief):
                 "node (one row per node, as written by earlier versions)",
             )
         return cls(**tables, provenance=provenance)
+
+
+def with_waits(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Return a jobs table with the column ``wait_s``, which earlier versions did not write.
+
+    In their tables, a column of this name is from the input; it becomes ``recorded_wait_s``.
+
+    Examples
+    --------
+    >>> old = pd.DataFrame({"submit_s": [5.0], "wait_s": [2.0], "start_s": [9.0]})
+    >>> with_waits(old).to_dict("list")
+    {'submit_s': [5.0], 'recorded_wait_s': [2.0], 'start_s': [9.0], 'wait_s': [4.0]}
+    """
+    names = list(map(str, jobs.columns))
+    if "start_s" not in names or "wait_s" in names[names.index("start_s") :]:
+        return jobs
+    jobs = jobs.rename(columns=kept_aside(names, ["wait_s"]))
+    jobs.insert(names.index("start_s") + 1, "wait_s", jobs["start_s"] - jobs["submit_s"])
+    return jobs
 
 
 def with_kind(outages: pd.DataFrame) -> pd.DataFrame:

@@ -25,6 +25,7 @@ __all__ = [
     "allocation_ranges",
     "attempts_table",
     "jobs_table",
+    "kept_aside",
     "outages_table",
     "serves",
     "utilisation",
@@ -33,7 +34,7 @@ __all__ = [
 FINISHED, UNFINISHED, NEVER_RUNNABLE = "finished", "unfinished", "never runnable"
 """Possible outcomes of a job."""
 
-_ADDED = ("outcome", "pool", "start_s", "finish_s", "total_wait_s", "done", "reason")
+_ADDED = ("outcome", "pool", "start_s", "wait_s", "finish_s", "total_wait_s", "done", "reason")
 
 
 def jobs_table(
@@ -65,11 +66,12 @@ def jobs_table(
     Returns
     -------
     pandas.DataFrame
-        `jobs`, then ``outcome``, ``pool``, ``start_s`` (of the first attempt), ``finish_s``
-        (seconds; NaN for a job that did not start or finish), ``total_wait_s`` (seconds in the
-        queue over all attempts, see :func:`~clustersim.simulation.waits.total_wait_s`), ``done``
-        (share of its work) and ``reason`` (why it did not finish). A column of the input with one
-        of these names is kept as ``recorded_<name>``.
+        `jobs`, then ``outcome``, ``pool``, ``start_s`` (of the first attempt), ``wait_s`` (from
+        submission to this start), ``finish_s`` (seconds; NaN for a job that did not start or
+        finish), ``total_wait_s`` (seconds in the queue over all attempts, see
+        :func:`~clustersim.simulation.waits.total_wait_s`), ``done`` (share of its work) and
+        ``reason`` (why it did not finish). A column of the input with one of these names is kept as
+        ``recorded_<name>``.
     """
     n_jobs = len(jobs)
     start, finish = np.full(n_jobs, np.nan), np.full(n_jobs, np.nan)
@@ -87,12 +89,13 @@ def jobs_table(
     for row, text in reasons.items():
         reason[row] = text
     reason[simulated] = unfinished
-    taken = _kept_aside([str(name) for name in jobs.columns])
+    taken = kept_aside([str(name) for name in jobs.columns])
     added = pd.DataFrame(
         {
             "outcome": _labelled(outcome, [FINISHED, UNFINISHED, NEVER_RUNNABLE]),
             "pool": _labelled(pool, _pool_names(cluster)),
             "start_s": start,
+            "wait_s": start - jobs["submit_s"].to_numpy(dtype=np.float64),
             "finish_s": finish,
             "total_wait_s": _total_wait_s(jobs, simulated, record),
             "done": done,
@@ -120,10 +123,16 @@ def _total_wait_s(jobs: pd.DataFrame, simulated: npt.NDArray[np.intp], record: R
     return total
 
 
-def _kept_aside(columns: list[str]) -> dict[str, str]:
-    """Return new names for input columns whose names the result uses for other columns."""
+def kept_aside(columns: Sequence[str], added: Sequence[str] = _ADDED) -> dict[str, str]:
+    """Return new names for input columns whose names the result uses for other columns.
+
+    Examples
+    --------
+    >>> kept_aside(["wait_s", "recorded_wait_s"])
+    {'wait_s': 'recorded_wait_s', 'recorded_wait_s': 'recorded_recorded_wait_s'}
+    """
     taken: dict[str, str] = {}
-    for name in _ADDED:
+    for name in added:
         new = name
         while new in columns:
             taken[new] = f"recorded_{new}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -15,6 +15,11 @@ from clustersim.catalogue import CatalogueFile
 from clustersim.errors import InputError, named_in
 from clustersim.files import FileModel, read_yaml
 from clustersim.scenario.cases import changed_cases
+from clustersim.scenario.catalogue_files import (
+    catalogue_paths,
+    changes_with_files,
+    with_catalogue,
+)
 from clustersim.scenario.changes import set_path
 from clustersim.scenario.file_names import FILE_FIELDS, full_path, full_paths
 from clustersim.scenario.parameter_paths import check_path
@@ -162,7 +167,12 @@ class PointRuns:
 
 
 def open_base(
-    spec: StudySpec, *, source: str | Path, folder: Path, plugins: tuple[str, ...] = ()
+    spec: StudySpec,
+    *,
+    source: str | Path,
+    folder: Path,
+    plugins: tuple[str, ...] = (),
+    catalogue: Sequence[str | Path] = (),
 ) -> Base:
     """Read the base scenario of a study, and check that the path of every parameter exists.
 
@@ -175,6 +185,9 @@ def open_base(
         Folder to which file names in the study are relative.
     plugins : tuple of str
         Plugin files that register metrics.
+    catalogue : sequence of str or Path
+        Files of chips, models and planning assumptions, in addition to those of the base scenario;
+        relative to the current folder.
 
     Raises
     ------
@@ -182,9 +195,12 @@ def open_base(
         If the study or its base scenario is invalid; the message lists all problems.
     """
     plain, folder, named = _read_base(spec, source, folder)
+    own = catalogue_paths(catalogue)
+    plain = with_catalogue(plain, own)
+    changes = dict(changes_with_files(spec.set.items(), own))
     tree = copy.deepcopy(plain)
     problems = []
-    for dotted, value in spec.set.items():
+    for dotted, value in changes.items():
         problems += _problems("set", check_path, tree, dotted, folder)
         problems += _problems("set", set_path, tree, dotted, value, folder)
     for field, dotted in spec.named_paths:
@@ -192,7 +208,7 @@ def open_base(
             problems += _problems(field, _check_value, opened, dotted, folder)
     if problems:
         raise InputError(source, list(dict.fromkeys(problems)))
-    cases = changed_cases(tree, spec.set, partial(_case_value, folder))
+    cases = changed_cases(tree, changes, partial(_case_value, folder))
     loaded = _resolved(_without_case(tree), _without_case(plain), source, named, folder)
     if spec.draws and loaded.scenario.performance.draw is not None:
         raise InputError(

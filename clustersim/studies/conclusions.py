@@ -206,7 +206,11 @@ def _pooled(
                 columns |= {"difference_low": least, "difference_high": most}
                 ends, note = (-np.inf, np.inf), "both are 0"
         elif theirs[0] > 0:
-            zero = "it is 0 over all jobs" if ours[0] == 0 else "it is 0 without one of the pairs"
+            zero = (
+                "it is 0 over all jobs"
+                if ours[0] == 0
+                else "without one of the pairs, it is 0 for a system"
+            )
             ratio, ends, note = float(ours[0] / theirs[0]) - 1.0, (-np.inf, np.inf), zero
         else:
             ratio, ends, note = np.nan, (np.nan, np.nan), "the baseline is 0"

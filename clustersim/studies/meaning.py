@@ -6,6 +6,7 @@ is therefore offered more jobs per day, and its waits do not show the value of i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -106,7 +107,7 @@ def _rate_note(
     jobs_per_day: tuple[float, float] | None,
 ) -> Iterator[str]:
     found = paths_that_set_the_rate(varied)
-    if not found:
+    if not found or (LOAD not in paths and _is_one(jobs_per_day)):
         return
     name = "case" if "case" in paths and len(found) > 1 else ", ".join(found)
     if LOAD in paths:
@@ -128,6 +129,11 @@ def _rate_note(
         f"{begin} To run the same jobs at every point, set workload.jobs_per_day instead of "
         "workload.load."
     )
+
+
+def _is_one(jobs_per_day: tuple[float, float] | None) -> bool:
+    """Return whether all points run the same jobs per day, apart from rounding."""
+    return jobs_per_day is not None and math.isclose(*jobs_per_day, rel_tol=1e-9)
 
 
 def _between(jobs_per_day: tuple[float, float] | None) -> str:

@@ -101,12 +101,14 @@ class PlotKind:
         wrong with the name; by default :func:`known_names`.
     per_period : bool
         Whether the metrics of `y` are shown for each period.
+    grouped : bool
+        Whether an entry may have `groups`, which divide the values of `x` among panels.
     pictures : callable, optional
         Function that takes the same arguments as `panels` and returns the entry as several entries,
         one for each picture. By default, all panels are in one picture.
     beside : callable, optional
         Function that takes the same arguments as `panels` and returns further panels, which a
-        figure with a single panel shows next to it.
+        figure with a single panel, or with a panel for each group, shows below.
     file : str
         The plugin file that registers the kind; "" for a built-in kind.  Set by the registry.
 
@@ -131,6 +133,7 @@ class PlotKind:
     check: Callable[[StudySpec, Plot], Iterable[str]] | None = None
     check_name: Callable[[StudySpec, Plot, str, str], Iterable[str]] = known_names
     per_period: bool = False
+    grouped: bool = False
     pictures: Callable[[StudyResult, Plot], Sequence[Plot]] | None = None
     beside: Callable[[StudyResult, Plot], Sequence[Panel]] | None = None
     file: str = ""
@@ -167,6 +170,26 @@ class PlotKind:
         ------
         InputError
             If user code fails or returns something else.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> from clustersim.studies.spec import Plot
+        >>> def panels(result, plot):
+        ...     return [lambda ax: ax.bar(["runs"], [len(result.runs)])]
+        >>> about = {"title": "Runs", "description": "Number of runs."}
+        >>> kind = cs.PlotKind(name="count", **about, panels=panels)
+        >>> cs.register_plot(kind)
+        >>> base = {
+        ...     "cluster": "mixed-small",
+        ...     "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
+        ... }
+        >>> study = {"name": "one", "base": base, "parameters": {"scheduler.policy": ["fcfs"]}}
+        >>> cs.run_study({**study, "replications": 1}, "out", workers=1)
+        True
+        >>> plot = Plot(kind="count")
+        >>> kind.drawn_pictures(cs.load_result("out"), plot) == [plot]
+        True
         """
         if self.pictures is None:
             return [plot]
@@ -185,6 +208,26 @@ class PlotKind:
         ------
         InputError
             If the study does not contain the required data, or user code fails.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> from clustersim.studies.spec import Plot
+        >>> def panels(result, plot):
+        ...     return [lambda ax: ax.bar(["runs"], [len(result.runs)])]
+        >>> about = {"title": "Runs", "description": "Number of runs."}
+        >>> kind = cs.PlotKind(name="count", **about, panels=panels)
+        >>> cs.register_plot(kind)
+        >>> base = {
+        ...     "cluster": "mixed-small",
+        ...     "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
+        ... }
+        >>> study = {"name": "one", "base": base, "parameters": {"scheduler.policy": ["fcfs"]}}
+        >>> cs.run_study({**study, "replications": 1}, "out", workers=1)
+        True
+        >>> plot = Plot(kind="count")
+        >>> len(kind.drawn_panels(cs.load_result("out"), plot))
+        1
         """
         with _named(self):
             panels = self.panels(result, plot)
@@ -198,7 +241,26 @@ class PlotKind:
         return [_Guarded(self, panel) for panel in panels] if self.file else panels
 
     def problems(self, spec: StudySpec, plot: Plot) -> Iterator[str]:
-        """Yield the problems of an entry of `plots`, with the name of the field if there is one."""
+        """Yield the problems of an entry of `plots`, with the name of the field if there is one.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> from clustersim.studies.spec import Plot
+        >>> def panels(result, plot):
+        ...     return [lambda ax: ax.bar(["runs"], [len(result.runs)])]
+        >>> about = {"title": "Runs", "description": "Number of runs."}
+        >>> kind = cs.PlotKind(name="count", **about, panels=panels)
+        >>> cs.register_plot(kind)
+        >>> base = {
+        ...     "cluster": "mixed-small",
+        ...     "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
+        ... }
+        >>> tree = {"name": "one", "base": base, "parameters": {"scheduler.policy": ["fcfs"]}}
+        >>> study = cs.define_study(tree)
+        >>> list(kind.problems(study.spec, Plot(kind="count", x="scheduler.policy")))
+        ['.x: not allowed for kind count, which takes none of x, y, by and value']
+        """
         given = plot.named
         with _named(self):
             lacks = [] if self.check is None else list(self.check(spec, plot))
@@ -210,6 +272,8 @@ class PlotKind:
             if field not in self.takes:
                 takes = ", ".join(self.takes) or "none of x, y, by and value"
                 yield f".{field}: not allowed for kind {self.name}, which takes {takes}"
+        if plot.groups is not None and not self.grouped:
+            yield f".groups: not allowed for kind {self.name}"
         for field, names in given.items():
             for name in names if field in self.takes else ():
                 with _named(self):

@@ -25,6 +25,9 @@ from clustersim.studies.base import POSTERIOR_MEAN
 __all__ = ["changed", "controls_of", "draw_range", "groups_by", "points_table"]
 
 DRAW_QUANTILES = (0.05, 0.95)
+MOST_WITHOUT = 0.5
+"""A metric without a value in more than this share of the replications has no estimate: those with
+a value are the exceptions, for example the only run in which few jobs waited to the end."""
 
 
 def points_table(
@@ -65,7 +68,8 @@ def points_table(
         replications, with a jackknife interval (see :mod:`~clustersim.analysis.job_statistics`).
         Any other metric is the mean over the replications, with a Student t interval.  With one
         replication, the interval uses batch means, or order statistics for a quantile.  Metrics of
-        the fleet and the offered jobs per day have no interval.
+        the fleet and the offered jobs per day have no interval.  A metric without a value in more
+        than half of the replications is NaN.
 
         The control variate of a metric of jobs is the unfinished work.  Those of any other metric
         are the work that arrived, the chips that were delivered and the failures (see
@@ -145,11 +149,13 @@ def _interval(
     values = runs[name].to_numpy(dtype=np.float64)
     if len(values) > 1 and (found := _over_jobs(name, runs, samples)) is not None:
         return _beside(name, name, *found)
+    if np.isnan(values).sum() > MOST_WITHOUT * len(values):
+        return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
     plain, best = Estimate(*mean_interval(values)), _controlled_mean(name, values, runs)
     if len(values) == 1:
         low, high = _run_interval(name, plain.value, runs.iloc[0])
         plain = replace(plain, low=low, high=high)
-    if _bounds(name) == (0.0, np.inf):
+    if _bounds(name) == (0.0, np.inf) and (len(values) > 1 or f"{name}_half" in runs):
         plain, best = plain.positive(), None if best is None else best.positive()
     return _beside(name, name, plain, best)
 

@@ -312,6 +312,11 @@ class Plot(FileModel):
         "value of further parameters",
     )
     value: Text | None = Field(None, description="metric that a heat map shows")
+    groups: dict[Text, list[Scalar]] | None = Field(
+        None,
+        description="values of x by the name of their panel; a value may be in several panels; "
+        "only in a capacity plot",
+    )
     title: str | None = Field(None, description="title; by default derived from the axes")
 
     @property

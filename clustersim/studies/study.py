@@ -88,6 +88,18 @@ class Study(Brief):
         """Return the study as plain data that refers to no files other than logs and policies.
 
         :func:`define_study` creates the same study from it.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> base = {
+        ...     "cluster": "mixed-small",
+        ...     "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
+        ... }
+        >>> tree = {"name": "one", "base": base, "parameters": {"scheduler.policy": ["fcfs"]}}
+        >>> study = cs.define_study(tree)
+        >>> cs.define_study(study.document()).points == study.points
+        True
         """
         document = self.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
         if not self.spec.plugins:
@@ -101,6 +113,7 @@ def load_study(
     quick: bool = False,
     changes: Mapping[str, Any] | list[str] = (),  # type: ignore[assignment]
     plugins: Sequence[str | Path] = (),
+    catalogue: Sequence[str | Path] = (),
 ) -> Study:
     """Read a study file.
 
@@ -115,6 +128,9 @@ def load_study(
         Changes of the base scenario by path, in addition to the changes in the file.
     plugins : sequence of str or Path
         Files that register metrics or plots, in addition to the files that the study names.
+    catalogue : sequence of str or Path
+        Files with chips, models and planning assumptions, in addition to those that the base
+        scenario lists; relative to the current folder.
 
     Raises
     ------
@@ -135,7 +151,7 @@ def load_study(
     _check_changes(changes)
     fields = _with_plugins(_with_set(fields, changes), plugins)
     try:
-        study = define_study(fields, source=path, folder=path.parent)
+        study = define_study(fields, source=path, folder=path.parent, catalogue=catalogue)
     except InputError as error:
         raise InputError(error.source, _blamed(error.problems, changes)) from error.__cause__
     if small is not None:
@@ -162,6 +178,7 @@ def define_study(
     *,
     source: str | Path = "study",
     folder: str | Path = ".",
+    catalogue: Sequence[str | Path] = (),
     check: bool = True,
 ) -> Study:
     """Create a study from the content of a study file.
@@ -175,6 +192,8 @@ def define_study(
         Name of the study in messages.
     folder : str or Path
         Folder to which file names in the study are relative.
+    catalogue : sequence of str or Path
+        As for :func:`load_study`.
     check : bool
         Whether to check the scenarios of its points, to report problems before the first run.
 
@@ -202,7 +221,7 @@ def define_study(
     if isinstance(fields, Study):
         return fields
     if isinstance(fields, str | Path):
-        return load_study(fields)
+        return load_study(fields, catalogue=catalogue)
     if not isinstance(fields, Mapping):
         allowed = "must be a path, a mapping or the result of load_study"
         raise InputError("study", f"{allowed}, found {shown(fields)}")
@@ -213,7 +232,7 @@ def define_study(
     if problems := [*_alike_in_tables(spec), *check_plugins(spec, plugins)]:
         raise InputError(source, problems)
     own = metric_files(plugins)
-    base = open_base(spec, source=source, folder=Path(folder), plugins=own)
+    base = open_base(spec, source=source, folder=Path(folder), plugins=own, catalogue=catalogue)
     try:
         points = design(spec, seed=base.seed)
     except InputError as error:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from clustersim.studies.capacities import capacities_table, gains_table
 from clustersim.studies.conclusions import differences_table, indices_table
 from clustersim.studies.design import column_value
 from clustersim.studies.execution import STUDY_FILE
+from clustersim.studies.overload import overload_by_period
 from clustersim.studies.points import points_table
 from clustersim.studies.runs_table import parameter_columns, runs_table
 from clustersim.studies.store import open_store
@@ -113,11 +115,17 @@ class StudyResult(Brief):
     def points(self) -> pd.DataFrame:
         """One row per point; see :func:`~clustersim.studies.points.points_table`.
 
-        If different versions of the code made the runs, a column ``code`` lists them.
+        If different versions of the code made the runs, a column ``code`` lists them.  With
+        periods, ``overload_in`` names those with overload
+        (:func:`~clustersim.studies.overload.overload_by_period`).
         """
         points = points_table(
             self.runs, self.parameters, self.metrics, samples=self.samples, steady=self.steady
         )
+        names = self.study.spec.window.period_names
+        if names and len(points):
+            periods = points["point"].map(overload_by_period(self.runs, names)).fillna("")
+            points.insert(list(points).index("rising") + 1, "overload_in", periods)
         if self.runs["code"].nunique() > 1:
             by_point = self.runs.groupby("point")["code"].agg(
                 lambda own: " and ".join(own.unique())
@@ -147,6 +155,47 @@ class StudyResult(Brief):
         others = [name for name in self.parameters if name != spec.capacity.of]
         return gains_table(
             self.runs, others, spec.compare, spec.capacity, spec.objective, samples=self.samples
+        )
+
+    def gains_over(self, baseline: Any) -> pd.DataFrame | None:
+        """Return paired gains in capacity over another value of the compared parameter.
+
+        Parameters
+        ----------
+        baseline : object
+            The value, as in the tables.
+
+        Returns
+        -------
+        pandas.DataFrame or None
+            See :func:`~clustersim.studies.capacities.gains_table`.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> jobs = {"generate": "philly-2017", "jobs": 50}
+        >>> study = {
+        ...     "name": "two policies",
+        ...     "base": {"cluster": "mixed-small", "workload": jobs},
+        ...     "parameters": {"scheduler.policy": ["fcfs", "easy"]},
+        ...     "replications": 2,
+        ...     "objective": {"metric": "mean_wait_s", "at_most": "1 min"},
+        ...     "capacity": {"between": [0.1, 0.9], "tolerance": 0.5},
+        ...     "compare": {"of": "scheduler.policy", "baseline": "fcfs"},
+        ... }
+        >>> cs.run_study(study, "out", workers=1)
+        True
+        >>> cs.load_result("out").gains_over("easy")["system"].tolist()
+        ['fcfs']
+        """
+        spec = self.study.spec
+        if spec.compare is None or spec.capacity is None or spec.capacity.of not in self.runs:
+            return None
+        assert spec.objective is not None, "the study file was checked"
+        compare = spec.compare.model_copy(update={"baseline": baseline})
+        others = [name for name in self.parameters if name != spec.capacity.of]
+        return gains_table(
+            self.runs, others, compare, spec.capacity, spec.objective, samples=self.samples
         )
 
     @cached_property
@@ -192,6 +241,19 @@ class StudyResult(Brief):
         -------
         float64 array (replications, bins)
             Series at the posterior mean, truncated to the length of the shortest series.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> base = {
+        ...     "cluster": "mixed-small",
+        ...     "workload": {"generate": "philly-2017", "jobs": 50, "load": 0.5},
+        ... }
+        >>> study = {"name": "one", "base": base, "parameters": {"scheduler.policy": ["fcfs"]}}
+        >>> cs.run_study({**study, "replications": 2}, "out", workers=1)
+        True
+        >>> len(cs.load_result("out").series_of(0))
+        2
         """
         chosen = (self.runs["point"] == point) & (self.runs["draw"] == POSTERIOR_MEAN)
         found = [self.series[key] for key in self.runs.loc[chosen, "run"] if key in self.series]

@@ -82,7 +82,18 @@ class Pool:
         return self.n_nodes * self.chips_per_node
 
     def virtual_cluster_ranges(self) -> dict[str, range]:
-        """Return the node indices that each virtual cluster owns."""
+        """Return the node indices that each virtual cluster owns.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> teams = {"a": {"nodes": 3}, "b": {"nodes": 1}}
+        >>> pools = {"gpu": {"accelerator": "H200", "nodes": 8, "virtual_clusters": teams}}
+        >>> tree = {"name": "two teams", "pools": pools}
+        >>> spec = cs.topology.resolve_cluster(tree, cs.load_catalogue())
+        >>> cs.compile_cluster(spec).pools[0].virtual_cluster_ranges()
+        {'a': range(0, 3), 'b': range(3, 4)}
+        """
         ranges, start = {}, 0
         for name, nodes in self.virtual_clusters.items():
             ranges[name] = range(start, start + nodes)

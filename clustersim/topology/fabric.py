@@ -267,41 +267,121 @@ class Fabric(ABC):
 
     @abstractmethod
     def problems(self) -> list[str]:
-        """Return the reasons why this fabric cannot be built; empty if it can."""
+        """Return the reasons why this fabric cannot be built; empty if it can.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> pool = cs.load_cluster("h20-pod", cs.load_catalogue()).pools["h20"]
+        >>> fabric = pool.build_fabric()
+        >>> fabric.problems()
+        []
+        """
 
     @abstractmethod
     def tiers(self) -> list[Tier]:
-        """Return the layers of switches, from the nodes upwards."""
+        """Return the layers of switches, from the nodes upwards.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> pool = cs.load_cluster("h20-pod", cs.load_catalogue()).pools["h20"]
+        >>> fabric = pool.build_fabric()
+        >>> [tier.kind for tier in fabric.tiers()]
+        ['leaf', 'spine']
+        """
 
     @abstractmethod
     def levels(self) -> list[LinkLevel]:
-        """Return the levels of links in closed form, from the nodes upwards."""
+        """Return the levels of links in closed form, from the nodes upwards.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> pool = cs.load_cluster("h20-pod", cs.load_catalogue()).pools["h20"]
+        >>> fabric = pool.build_fabric()
+        >>> len(fabric.levels())
+        2
+        """
 
     @abstractmethod
     def leaf_of_node(self) -> IntArray:
-        """Return the index of each node's first switch (or group of switches)."""
+        """Return the index of each node's first switch (or group of switches).
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> pool = cs.load_cluster("h20-pod", cs.load_catalogue()).pools["h20"]
+        >>> fabric = pool.build_fabric()
+        >>> fabric.leaf_of_node()[:4].tolist()
+        [0, 0, 0, 0]
+        """
 
     @abstractmethod
     def unit_of_node(self) -> IntArray:
-        """Return the index of each node's scalable unit, pod or group."""
+        """Return the index of each node's scalable unit, pod or group.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> pool = cs.load_cluster("h20-pod", cs.load_catalogue()).pools["h20"]
+        >>> fabric = pool.build_fabric()
+        >>> fabric.unit_of_node()[:4].tolist()
+        [0, 0, 0, 0]
+        """
 
     @abstractmethod
     def trunks(self) -> tuple[Trunk, ...]:
-        """Return the bundles of links that groups of nodes share, innermost first; may be empty."""
+        """Return the bundles of links that groups of nodes share, innermost first; may be empty.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> pool = cs.load_cluster("h20-pod", cs.load_catalogue()).pools["h20"]
+        >>> fabric = pool.build_fabric()
+        >>> [trunk.group_nodes for trunk in fabric.trunks()]
+        [32]
+        """
 
     @abstractmethod
     def vertices(self, *, merge: bool) -> list[Vertices]:
         """Return the vertices of the graph, from the nodes upwards.
 
         With `merge`, parallel switches (rails or planes) become one vertex.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> pool = cs.load_cluster("h20-pod", cs.load_catalogue()).pools["h20"]
+        >>> fabric = pool.build_fabric()
+        >>> len(fabric.vertices(merge=True))
+        3
         """
 
     @abstractmethod
     def wiring(self, *, merge: bool) -> Iterator[Wiring]:
-        """Yield the edges of the graph; for `merge`, see :meth:`vertices`."""
+        """Yield the edges of the graph; for `merge`, see :meth:`vertices`.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> pool = cs.load_cluster("h20-pod", cs.load_catalogue()).pools["h20"]
+        >>> fabric = pool.build_fabric()
+        >>> len(list(fabric.wiring(merge=True)))
+        2
+        """
 
     def port_Bps(self) -> float:
-        """Return the rate at which one chip can send into the fabric, one direction (bytes/s)."""
+        """Return the rate at which one chip can send into the fabric, one direction (bytes/s).
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> pool = cs.load_cluster("h20-pod", cs.load_catalogue()).pools["h20"]
+        >>> fabric = pool.build_fabric()
+        >>> fabric.port_Bps()
+        50000000000.0
+        """
         return self.endpoints.nic_Bps
 
     def effective_nic_Bps(self) -> float:
@@ -309,6 +389,14 @@ class Fabric(ABC):
 
         The rate is the minimum of the rate of the chip's port and the chip's share of each trunk
         that a collective over the whole pool crosses, ``up_Bps / (group_nodes * chips_per_node)``.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> pool = cs.load_cluster("h20-pod", cs.load_catalogue()).pools["h20"]
+        >>> fabric = pool.build_fabric()
+        >>> fabric.effective_nic_Bps() <= fabric.port_Bps()
+        True
         """
         shares = [
             trunk.up_Bps / (trunk.group_nodes * self.endpoints.chips_per_node)
@@ -318,14 +406,41 @@ class Fabric(ABC):
         return min([self.port_Bps(), *shares])
 
     def ratio_notes(self) -> list[str]:
-        """Return notes on differences between the requested and the built oversubscription."""
+        """Return notes on differences between the requested and the built oversubscription.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> pool = cs.load_cluster("h20-pod", cs.load_catalogue()).pools["h20"]
+        >>> fabric = pool.build_fabric()
+        >>> fabric.ratio_notes()
+        []
+        """
         return []
 
     def count_notes(self) -> list[str]:
-        """Return notes on units, pods and groups that are not full, and on unused ports."""
+        """Return notes on units, pods and groups that are not full, and on unused ports.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> pool = cs.load_cluster("h20-pod", cs.load_catalogue()).pools["h20"]
+        >>> fabric = pool.build_fabric()
+        >>> fabric.count_notes()
+        []
+        """
         return []
 
     def bisection_Bps(self) -> float:
-        """Return the capacity between two halves of the pool, one direction (bytes/s)."""
+        """Return the capacity between two halves of the pool, one direction (bytes/s).
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> pool = cs.load_cluster("h20-pod", cs.load_catalogue()).pools["h20"]
+        >>> fabric = pool.build_fabric()
+        >>> fabric.bisection_Bps()
+        51200000000000.0
+        """
         cuts = [level.bisection_Bps for level in self.levels() if level.bisection_Bps is not None]
         return min(cuts, default=0.0)

@@ -71,7 +71,14 @@ NamesAreText = BeforeValidator(_names_are_text)
 
 
 class ScaleUp(FileModel):
-    """The links within a server or supernode; the catalogue supplies omitted values."""
+    """The links within a server or supernode; the catalogue supplies omitted values.
+
+    Examples
+    --------
+    >>> from clustersim.topology import ScaleUp
+    >>> ScaleUp(bandwidth="450 GB/s", size=72).bandwidth
+    450000000000.0
+    """
 
     bandwidth: Bandwidth | None = Field(
         None, description="bandwidth of one chip to all its peers together, one direction"
@@ -90,7 +97,14 @@ class ScaleUp(FileModel):
 
 
 class VirtualCluster(FileModel):
-    """The part of a pool that a team owns: a number of nodes, or a share of the pool's nodes."""
+    """The part of a pool that a team owns: a number of nodes, or a share of the pool's nodes.
+
+    Examples
+    --------
+    >>> from clustersim.topology import VirtualCluster
+    >>> VirtualCluster(share=0.25).share
+    0.25
+    """
 
     nodes: int | None = Field(None, ge=1, le=MOST_CHIPS, description="number of nodes")
     share: float | None = Field(
@@ -105,7 +119,14 @@ class VirtualCluster(FileModel):
 
 
 class PoolSpec(FileModel):
-    """Nodes of one chip type on one fabric."""
+    """Nodes of one chip type on one fabric.
+
+    Examples
+    --------
+    >>> from clustersim.topology import PoolSpec
+    >>> PoolSpec(accelerator="H200", nodes=16, nic="400 Gb/s").nic
+    50000000000.0
+    """
 
     accelerator: str = Field(description="a chip of the catalogue (clustersim catalogue)")
     nodes: int = Field(
@@ -147,6 +168,13 @@ class PoolSpec(FileModel):
         ------
         ClusterSimError
             If the pool was not filled in from a catalogue.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> servers = cs.load_cluster("h20-pod", cs.load_catalogue()).pools["h20"].endpoints()
+        >>> servers.chips_per_node
+        8
         """
         if not self.is_resolved:
             raise ClusterSimError(
@@ -156,7 +184,15 @@ class PoolSpec(FileModel):
         return Endpoints(self.nodes, self.chips_per_node or 0, self.nic or 0.0)
 
     def build_fabric(self) -> Fabric:
-        """Return the fabric with its counts, trunks and wiring."""
+        """Return the fabric with its counts, trunks and wiring.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> pool = cs.load_cluster("h20-pod", cs.load_catalogue()).pools["h20"]
+        >>> pool.build_fabric().endpoints == pool.endpoints()
+        True
+        """
         return self.fabric.build(self.endpoints())
 
     def virtual_cluster_nodes(self) -> dict[str, int]:
@@ -165,6 +201,13 @@ class PoolSpec(FileModel):
         Shares are rounded to whole nodes by the largest-remainder method: all shares are rounded
         down, then the shares with the largest remainders get one more node each until the total
         matches the rounded sum of the shares. Every share gets at least one node.
+
+        Examples
+        --------
+        >>> from clustersim.topology import PoolSpec
+        >>> shares = {"a": {"share": 0.4}, "b": {"share": 0.6}}
+        >>> PoolSpec(accelerator="H200", nodes=8, virtual_clusters=shares).virtual_cluster_nodes()
+        {'a': 3, 'b': 5}
         """
         exact = {
             name: vc.share * self.nodes
@@ -182,7 +225,15 @@ class PoolSpec(FileModel):
         }
 
     def share_notes(self) -> list[str]:
-        """Return a note for each share of a virtual cluster that is rounded to whole nodes."""
+        """Return a note for each share of a virtual cluster that is rounded to whole nodes.
+
+        Examples
+        --------
+        >>> from clustersim.topology import PoolSpec
+        >>> shares = {"a": {"share": 0.3}}
+        >>> PoolSpec(accelerator="H200", nodes=8, virtual_clusters=shares).share_notes()
+        ['virtual cluster a: a share of 0.3 is 2.4 nodes, rounded to 2']
+        """
         notes, whole = [], self.virtual_cluster_nodes()
         for name, cluster in self.virtual_clusters.items():
             exact = None if cluster.share is None else cluster.share * self.nodes
@@ -195,7 +246,14 @@ class PoolSpec(FileModel):
 
 
 class DatacenterNetwork(FileModel):
-    """The network between pools; without it, pools are not connected."""
+    """The network between pools; without it, pools are not connected.
+
+    Examples
+    --------
+    >>> from clustersim.topology import DatacenterNetwork
+    >>> DatacenterNetwork(rate="100 GB/s").rate
+    100000000000.0
+    """
 
     rate: Bandwidth = Field(description="bandwidth between one pool and all others, one direction")
     rates: Annotated[dict[Name, Bandwidth], NamesAreText] = Field(
@@ -206,12 +264,28 @@ class DatacenterNetwork(FileModel):
     )
 
     def rate_of(self, pool: str) -> float:
-        """Return the bandwidth of one pool (bytes/s)."""
+        """Return the bandwidth of one pool (bytes/s).
+
+        Examples
+        --------
+        >>> from clustersim.topology import DatacenterNetwork
+        >>> network = DatacenterNetwork(rate="100 GB/s", rates={"h20": "50 GB/s"})
+        >>> network.rate_of("h200"), network.rate_of("h20")
+        (100000000000.0, 50000000000.0)
+        """
         return float(self.rates.get(pool, self.rate))
 
 
 class ClusterSpec(Brief, FileModel):
-    """A topology file: one cluster with one or several pools."""
+    """A topology file: one cluster with one or several pools.
+
+    Examples
+    --------
+    >>> from clustersim.topology import ClusterSpec
+    >>> spec = ClusterSpec(name="small", pools={"gpu": {"accelerator": "H200", "nodes": 16}})
+    >>> spec.pools["gpu"].nodes
+    16
+    """
 
     name: Name = Field(description="short name of the cluster")
     description: str = Field("", description="description of the cluster in one or two sentences")

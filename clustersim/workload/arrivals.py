@@ -128,6 +128,12 @@ class Arrivals(FileModel):
 
     Hours and days refer to the local clock, which a scenario sets with `start` and `time_zone`. By
     default, time 0 is Monday, 00:00.
+
+    Examples
+    --------
+    >>> from clustersim.workload import Arrivals
+    >>> Arrivals(mean_interarrival="5 min").mean_interarrival
+    300.0
     """
 
     mean_interarrival: Duration = Field(gt=0, description="mean time between two jobs")
@@ -155,14 +161,29 @@ class Arrivals(FileModel):
         return self
 
     def weekly_profile(self) -> Floats:
-        """Return the relative rate in each of the 168 hours of a week, with mean 1."""
+        """Return the relative rate in each of the 168 hours of a week, with mean 1.
+
+        Examples
+        --------
+        >>> from clustersim.workload import Arrivals
+        >>> weekdays = Arrivals(mean_interarrival="1 min", weekly=(1, 1, 1, 1, 1, 0, 0))
+        >>> weekdays.weekly_profile()[[0, 167]].tolist()
+        [1.4, 0.0]
+        """
         daily = np.ones(24) if self.daily is None else np.array(self.daily)
         weekly = np.ones(7) if self.weekly is None else np.array(self.weekly)
         profile = np.outer(weekly, daily).ravel()
         return np.asarray(profile / profile.mean(), dtype=np.float64)
 
     def is_even(self) -> bool:
-        """Return whether the rate has neither a daily nor a weekly cycle."""
+        """Return whether the rate has neither a daily nor a weekly cycle.
+
+        Examples
+        --------
+        >>> from clustersim.workload import Arrivals
+        >>> Arrivals(mean_interarrival="1 min").is_even()
+        True
+        """
         return self.daily is None and self.weekly is None
 
     def to_seconds(
@@ -179,6 +200,14 @@ class Arrivals(FileModel):
         calendar : Calendar
             The local clock. An hour that it skips has no arrivals; an hour that it shows twice has
             arrivals both times.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.workload import Arrivals
+        >>> arrivals = Arrivals(mean_interarrival="1 min")
+        >>> arrivals.to_seconds(np.array([1.0, 10.0]), 1 / 60).round(6).tolist()
+        [60.0, 600.0]
         """
         mean_s = operational / rate_per_s
         if self.is_even() and self.growth == 1:
@@ -193,7 +222,16 @@ class Arrivals(FileModel):
     def to_operational(
         self, seconds: Floats, rate_per_s: float, calendar: Calendar = UNDATED
     ) -> Floats:
-        """Return the number of arrivals expected up to `seconds` (inverse of `to_seconds`)."""
+        """Return the number of arrivals expected up to `seconds` (inverse of `to_seconds`).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.workload import Arrivals
+        >>> arrivals = Arrivals(mean_interarrival="1 min")
+        >>> arrivals.to_operational(np.array([60.0, 600.0]), 1 / 60).round(6).tolist()
+        [1.0, 10.0]
+        """
         clock = self._on_clock(calendar, float(np.max(seconds, initial=0.0)))
         return rate_per_s * clock.to_operational(seconds)
 

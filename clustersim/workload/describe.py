@@ -92,7 +92,16 @@ class TraceStatistics(Brief):
         return self.work_accelerator_s / self.span_s if self.span_s > 0 else float("nan")
 
     def offered_load(self, n_accelerators: float) -> float:
-        """Return the work arriving per second divided by the capacity of `n_accelerators`."""
+        """Return the work arriving per second divided by the capacity of `n_accelerators`.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> jobs = cs.generate_jobs(cs.load_workload("philly-2017"), cs.Streams(1), n_jobs=1000)
+        >>> statistics = cs.describe_jobs(jobs)
+        >>> statistics.offered_load(1000) == 2 * statistics.offered_load(2000)
+        True
+        """
         return self.mean_demand / n_accelerators
 
 

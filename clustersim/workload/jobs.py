@@ -79,7 +79,15 @@ class JobLog(Brief):
         }
 
     def report(self) -> str:
-        """Return a short report on the rows that were read, kept and dropped, with reasons."""
+        """Return a short report on the rows that were read, kept and dropped, with reasons.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> log = cs.read_jobs("experiments/sample_jobs.csv")
+        >>> log.report().endswith("24 rows, 24 jobs")
+        True
+        """
         rows = counted(self.rows_read, "row")
         lines = [f"{self.source} ({self.format}): {rows}, {counted(len(self.jobs), 'job')}"]
         lines += [f"  dropped {count:,}: {reason}" for reason, count in self.dropped.items()]

@@ -32,6 +32,15 @@ class JobClass(FileModel):
     A class has either a ``duration`` (on the reference accelerator) or a ``model`` of the catalogue
     with a distribution of ``tokens``. The performance model computes the run time of jobs with a
     model.
+
+    Examples
+    --------
+    >>> from clustersim.workload import JobClass
+    >>> tokens = {"kind": "constant", "value": 1e9}
+    >>> what = {"model": "llama3-8b", "tokens": tokens}
+    >>> job_class = JobClass(name="tuning", weight=1, sizes={8: 3, 16: 1}, **what)
+    >>> sorted(job_class.sizes)
+    [8, 16]
     """
 
     name: str = Field(min_length=1, description="name of the class, unique in the workload")
@@ -92,7 +101,17 @@ def _weights(weights: dict[Key, float]) -> dict[Key, float]:
 
 
 class WorkloadSpec(Brief, FileModel):
-    """A stream of jobs: their arrivals and their classes."""
+    """A stream of jobs: their arrivals and their classes.
+
+    Examples
+    --------
+    >>> from clustersim.workload import WorkloadSpec
+    >>> hour = {"kind": "constant", "value": "1 h"}
+    >>> job_class = {"name": "tuning", "weight": 1, "sizes": {8: 1}, "duration": hour}
+    >>> spec = WorkloadSpec(arrivals={"mean_interarrival": "5 min"}, classes=[job_class])
+    >>> spec.arrivals.mean_interarrival
+    300.0
+    """
 
     name: str = Field("", description="name of the workload")
     description: str = Field("", description="description of the workload")
@@ -121,7 +140,14 @@ class WorkloadSpec(Brief, FileModel):
         return self
 
     def models(self) -> tuple[str, ...]:
-        """Return the distinct names of the catalogue models that the classes use."""
+        """Return the distinct names of the catalogue models that the classes use.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> cs.load_workload("large-model-lab").models()[:2]
+        ('llama3-70b', 'gpt3-175b')
+        """
         return tuple(dict.fromkeys(c.model for c in self.classes if c.model is not None))
 
 

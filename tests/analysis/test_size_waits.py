@@ -62,7 +62,7 @@ def test_recorded_waits_are_compared_with_the_simulated_ones():
 
 
 def test_a_column_of_waits_is_read_as_well():
-    table = recorded_waits(log(wait_s=["7", "x", 3, 1]), {}).set_index("size")
+    table = recorded_waits(log(recorded_wait_s=["7", "x", 3, 1]), {}).set_index("size")
     assert table.loc["all", "jobs"] == 2
     assert table.loc["1", "recorded_median_wait_s"] == 7.0
     assert table.loc["2", "recorded_median_wait_s"] == 3.0

@@ -263,7 +263,7 @@ def test_progress_is_on_stderr_or_nowhere(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("clustersim.report.study.SHOW_EVERY_S", 0.0)
+    monkeypatch.setattr("clustersim.report.of_study.progress_display.SHOW_EVERY_S", 0.0)
     assert tried("study", option, "--out", f"progress{option}") == 0
     printed = capsys.readouterr()
     assert ("2 of 2 runs, all done" in printed.err) == shown

@@ -46,12 +46,12 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         YAML(typ="safe", pure=True).dump(tree, Path(f"{name}.yaml"))
 
 
-def interrupted(*_: object) -> None:
+def interrupted(*_: object, **__: object) -> None:
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(10)
 
 
-def not_written(*_: object) -> None:
+def not_written(*_: object, **__: object) -> None:
     raise InputError("report.html", "cannot be written: No space left on device")
 
 
@@ -147,17 +147,29 @@ def parsed(command: str) -> dict[str, Any]:
     ("words", "command", "aside"),
     [
         (
-            "run 'a b.yaml' --seed 4 --set workload.load=0.9 --set x='[1, 2]' --plugins mine.py",
+            "run 'a b.yaml' --seed 4 --set workload.load=0.9 --set x='[1, 2]' --plugins mine.py "
+            "--catalogue 'my chips.yaml' --catalogue b.yaml",
             run_command,
             {"study", "key", "check", "csv", "report", "json", "quiet"},
         ),
         (
             "run --from out --run 0f1e",
             run_command,
-            {"scenario", "seed", "changes", "plugins", "check", "csv", "report", "json", "quiet"},
+            {
+                "scenario",
+                "seed",
+                "changes",
+                "plugins",
+                "catalogue",
+                "check",
+                "csv",
+                "report",
+                "json",
+                "quiet",
+            },
         ),
         (
-            "plan 'a b.yaml' --quick --set budget='80e9 CNY' --set gap=null",
+            "plan 'a b.yaml' --quick --set budget='80e9 CNY' --set gap=null --catalogue b.yaml",
             plan_command,
             {"resume", "workers", "formats", "report", "json", "quiet"},
         ),

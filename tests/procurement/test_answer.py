@@ -8,14 +8,16 @@ import re
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from files import TWO_CHIPS
 from files import two_chips as small_plan
 from ruamel.yaml import YAML
 
 from clustersim.cli.main import main
+from clustersim.plots.purchases import draw_shortfall
 from clustersim.procurement import define_plan, plan_purchases
-from clustersim.procurement.answer import plan_answer
+from clustersim.procurement.answer import _missing, plan_answer
 from clustersim.units import format_money
 
 HOSTILE = "<script>window.hit = 1</script>"
@@ -115,6 +117,43 @@ def test_no_plan_and_no_page(tmp_path: Path, capsys: pytest.CaptureFixture) -> N
     assert "Missing amounts" in text
     (tmp_path / "b").mkdir()
     assert planned(tmp_path / "b", {**TWO_CHIPS, "budget": "0 CNY"}, "--no-report")[2] == ""
+
+
+def test_an_impossible_plan_has_a_number_and_a_picture(tmp_path: Path) -> None:
+    """The card has the smallest change that is enough; the picture has all that are known."""
+    _, content, text = planned(tmp_path, {**TWO_CHIPS, "budget": "5e6 CNY"})
+    answer, table = content["answer"], pd.DataFrame(content["shortfall"])
+    (budget,) = table[(table["grows"] == "budget") & table["helps"]].to_dict("records")
+    assert answer["label"] == "missing budget"
+    assert answer["value"] == format_money(budget["amount"])
+    share = f"{100 * budget['relative']:.0f} % of the limit"
+    assert answer["interval"] == f"{share}; this alone is enough"
+    assert f"{answer['label']} {answer['value']}" in " ".join(text.split())
+    figure = draw_shortfall(table)
+    assert figure is not None
+    (ax,) = figure.panels
+    widths = [bar.get_width() for bar in ax.patches]
+    helps = table[table["helps"].eq(True) & (table["grows"] != "together")]
+    falls = helps["constraint"] == "demand"
+    signed = helps["relative"].where(~falls, -helps["relative"])
+    assert sorted(widths) == pytest.approx(sorted(signed))
+    assert f"+{answer['value']}" in [label.get_text() for label in ax.texts]
+    assert [label.get_text() for label in ax.get_yticklabels()].count("budget") == 1
+
+
+def test_an_impossible_plan_without_a_single_change_names_all_of_them() -> None:
+    rows = [("together", "power", 3e5, 1.2), ("together", "available", 23.0, 0.5)]
+    table = pd.DataFrame(rows, columns=["grows", "constraint", "amount", "relative"])
+    table = table.assign(of="", quarter=1, helps=True)
+    assert _missing(table) == (
+        "missing power in Q1", "300 kW", "120 % of the limit; other limits must rise too"
+    )  # fmt: skip
+    none = table.assign(helps=False)
+    assert _missing(none) == ("", "", "")
+    assert draw_shortfall(none) is None
+    both = draw_shortfall(table)
+    assert both is not None
+    assert len(both.panels[0].patches) == 2
 
 
 def test_the_page_of_a_folder_of_an_earlier_version(

@@ -18,7 +18,7 @@ def test_a_gang_that_never_fits_is_no_service_and_reported() -> None:
     plan = planned(fields)
     assert plan.verified is not None
     assert plan.verified.outcome == "missed"
-    assert math.isinf(plan.verified.rounds["mean"].max())
+    assert math.isinf(plan.verified.rounds["value"].max())
     assert plan.schedule is not None
     chips = 8 * int(plan.schedule.bought.sum())
     assert chips < 128

@@ -181,7 +181,7 @@ def test_rounds_and_limits_are_in_words():
     )  # fmt: skip
     cells = {column.label: [cell.text for cell in column.cells] for column in columns}
     assert cells["round"] == ["1", "new"]
-    assert cells["95th percentile of wait"] == ["0 s (all runs)", "2 h (up to 4)"]
+    assert cells["95th percentile of wait"] == ["0 h (0 to 0)", "2 h (up to 4)"]
     assert not {"metric", "low", "fresh", "possible"} & set(cells)
     prices = tables["Shadow prices"].frame
     assert prices[["binding in", "saves_cny"]].to_numpy().tolist() == [["a, b", 5.0]]

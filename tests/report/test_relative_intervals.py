@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from clustersim.report.findings import _differences
+from clustersim.report.of_study.difference_sentences import difference_sentences
 
 
 def said(metric: str, relative: float, low: float, high: float, pairs: int) -> str:
@@ -30,7 +30,7 @@ def said(metric: str, relative: float, low: float, high: float, pairs: int) -> s
         study=SimpleNamespace(spec=spec),
         runs=pd.DataFrame(),
     )
-    return next(_differences(result, {}))
+    return next(difference_sentences(result, {}))
 
 
 @pytest.mark.parametrize(

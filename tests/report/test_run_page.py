@@ -15,8 +15,10 @@ import pytest
 
 from clustersim import InputError, Result, plots
 from clustersim.analysis.column_page import TABLES
+from clustersim.analysis.size_waits import waits_by_size
 from clustersim.calendar import Calendar
 from clustersim.cli.main import main
+from clustersim.report.amounts import durations_text
 from clustersim.report.page import Page, Table
 from clustersim.report.run_page import run_page
 from clustersim.simulation.metrics import wait_s
@@ -100,7 +102,7 @@ def test_the_csv_files_hold_the_tables_with_waits_and_dates(ran: Path) -> None:
         for column in parquet.select_dtypes("number"):
             assert np.allclose(csv[column], parquet[column], equal_nan=True, rtol=1e-12)
     jobs = pd.read_csv(ran / "jobs.csv")
-    more = ["submit_local", "start_local", "wait_s", "finish_local"]
+    more = ["submit_local", "start_local", "finish_local"]
     assert [name for name in jobs if name not in result.jobs] == more
     assert list(jobs.columns).index("wait_s") == list(jobs.columns).index("start_local") + 1
     assert np.allclose(jobs["wait_s"], wait_s(result.jobs))
@@ -158,8 +160,8 @@ def test_recorded_waits_by_hand(replayed: Path) -> None:
     assert jobs["user"].tolist()[2] == "'=1+1"
     text = shown(replayed)
     assert (
-        "Agreement with the log: the 95th percentile of the wait is 3.14 min in the simulation and "
-        "6.11 min in the log (4 jobs compared)."
+        "Agreement with the log: the longest wait is 3.17 min in the simulation and 6.33 min in "
+        "the log (4 jobs compared)."
     ) in text
     assert "Find out why simulated and recorded waits differ" in text
     assert "--policy fcfs --accelerators 8 --out again" in text
@@ -215,7 +217,7 @@ def test_the_card_of_few_jobs_counts_them_and_names_idle_accelerators(tmp_path: 
     assert page.answer is not None
     # Allocated: 1000 + 180 + 800 + 100 of 8 x 1150 accelerator-seconds.
     assert page.answer.sentence == (
-        "2 of 5 jobs start at once and 4 within 17.9 min; the longest waits 18 min; jobs use 23 % "
+        "2 of 5 jobs start at once and 4 within 17.9 min; the longest waits 18 min. Jobs use 23 % "
         "of the fleet's accelerator time until the last job ends (after 19.2 min)."
     )
     assert (page.answer.label, page.answer.value) == ("longest wait", "18 min")
@@ -284,6 +286,61 @@ def test_no_job_can_run_and_no_job_waits(tmp_path: Path, capsys) -> None:
     assert "0 to 0 s" not in shown(Path(out))
 
 
+def test_a_log_with_both_columns_of_recorded_waits_has_its_tables(tmp_path: Path) -> None:
+    """The jobs get `wait_s` in CSV files; no column of the log is lost or doubled."""
+    log = LOG.drop(columns="start_s").assign(wait_s=[0, 1, 2, 3], recorded_wait_s=[9, 8, 7, 6])
+    log.to_csv(tmp_path / "log.csv", index=False)
+    words = ["replay", str(tmp_path / "log.csv"), "--policy", "fcfs", "--accelerators", "8"]
+    assert main([*words, "--csv", "--out", str(tmp_path / "out")]) == 0
+    jobs = pd.read_csv(tmp_path / "out" / "jobs.csv")
+    assert jobs["wait_s"].tolist() == [0.0, 100.0, 190.0, 180.0]
+    assert jobs["recorded_wait_s"].tolist() == [0, 1, 2, 3]
+    assert jobs["recorded_recorded_wait_s"].tolist() == [9, 8, 7, 6]
+    compared = pd.read_csv(tmp_path / "out" / "recorded_waits.csv").set_index("size")
+    assert compared.loc["all", "recorded_most_wait_s"] == 3
+    assert compared.loc["all", "simulated_most_wait_s"] == 190
+
+
+def test_a_run_that_ends_before_its_jobs_says_so(tmp_path: Path, capsys) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(json.dumps({**SCENARIO, "horizon": "1 s"}), encoding="utf-8")
+    assert main(["run", str(file), "--out", str(tmp_path / "out")]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Answer: No job is submitted before the run ends (after" in printed
+    assert "Extend the horizon" in printed
+    assert "nan" not in printed
+    assert "No job can run" not in printed
+    page = run_page(Result.load(tmp_path / "out"))
+    assert "No job that can run was submitted before the end" in str(page.sections[0].parts)
+    assert "No job waits, so the queue is not drawn." in str(page.sections[1].parts[0])
+
+
+def test_few_jobs_have_a_longest_wait_and_no_high_percentile() -> None:
+    """Sizes of 2, 5 and 30 jobs: the longest; median and longest; median and two percentiles."""
+    sizes = {1: 2, 2: 5, 8: 30}
+    jobs = pd.DataFrame(
+        [(float(k), float(n)) for n, count in sizes.items() for k in range(count)],
+        columns=["start_s", "n_accelerators"],
+    ).assign(submit_s=0.0, outcome="finished")
+    waits = waits_by_size(jobs, 100.0)
+    ax = plots.plot_size_waits(waits)
+    drawn = {str(line.get_marker()): np.isfinite(line.get_ydata()) for line in ax.lines}
+    assert {marker: own.tolist() for marker, own in drawn.items()} == {
+        "o": [False, True, True],
+        "s": [False, False, True],
+        "^": [False, False, True],
+        "X": [True, True, False],
+    }
+    (longest,) = (line for line in ax.lines if line.get_marker() == "X")
+    assert longest.get_ydata()[:2].tolist() == [1.0, 4.0]
+
+
+def test_a_sentence_has_one_unit() -> None:
+    assert durations_text(5880.0, 56520.0) == ["1.63 h", "15.7 h"]
+    assert durations_text(120.0, 118800.0) == ["2 min", "1,980 min"]
+    assert durations_text(0.0, 0.0) == ["0 s", "0 s"]
+
+
 def test_plots_of_a_result_are_those_of_its_tables(ran: Path, replayed: Path) -> None:
     result, other = Result.load(ran), Result.load(replayed)
     dated = {"since": result.calendar.text(0.0)}
@@ -301,7 +358,8 @@ def test_plots_of_a_result_are_those_of_its_tables(ran: Path, replayed: Path) ->
         assert drawn.get_xlabel() == by_hand.get_xlabel()
         for ours, theirs in zip(drawn.lines + drawn.patches, by_hand.lines + by_hand.patches,
                                 strict=True):  # fmt: skip
-            assert np.array_equal(ours.get_path().vertices, theirs.get_path().vertices)
+            vertices = (ours.get_path().vertices, theirs.get_path().vertices)
+            assert np.array_equal(*vertices, equal_nan=True)
     assert plots.plot_queue(other).get_xlabel().startswith("simulated time")
     with pytest.raises(InputError, match="kinds: the log of this result has no recorded starts"):
         plots.plot_size_waits(result, kinds=("recorded", "simulated"))

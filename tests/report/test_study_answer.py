@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 
 import pandas as pd
 import pytest
@@ -125,8 +124,9 @@ def test_overlapping_intervals_and_failures_lead_to_a_next_step():
         result_of(fields, failed=2, points=points_of([60.0, 500.0, 65.0, 400.0], overload=(1,)))
     )
     assert answer.sentence.startswith("Best: fcfs, offered load 0.500, with mean wait 60 s;")
-    assert "second best, easy, offered load 0.500, may be as good (65 s)" in answer.hinges_on[2]
-    assert answer.hinges_on[3] == "Failures: 2 of 10 runs failed and are left out."
+    assert "second best, easy, offered load 0.500, may be as good (65 s)" in answer.hinges_on[3]
+    assert answer.hinges_on[2] == "Overload, without finite waits: fcfs, offered load 0.700."
+    assert answer.hinges_on[4] == "Failures: 2 of 10 runs failed and are left out."
     assert "--resume" in answer.next_steps[0]
     assert answer.next_steps[1].startswith("Add replications")
 
@@ -169,7 +169,7 @@ def test_capacities_that_are_alike_and_that_are_unknown():
         [("fcfs", 0.9, 0.8, 1.0, "at the edge"), ("easy", 0.9, 0.8, 1.0, "at the edge")]
     )
     answer = study_answer(result_of(CAPACITY, points=points_of([1.0] * 4), capacities=table))
-    assert "up to offered load 0.900; best: fcfs; easy." in answer.sentence
+    assert "up to offered load 0.900; both cases are equally good (0.900)." in answer.sentence
     assert answer.hinges_on[-1] == "Note on the best: at the edge."
 
 
@@ -217,18 +217,18 @@ def test_gains_of_capacity_are_the_answer_if_systems_are_compared():
     answer = study_answer(result_of(fields, **known, gains=gains))
     assert answer.sentence == (
         "At the objective (mean wait ≤ 2 min), offered load of fcfs: 0.800. Difference from it: "
-        "easy +0.100 (95 % interval +0.080 to +0.120)."
+        "easy +0.100 (+12 %; 95 % interval +0.080 to +0.120)."
     )
     assert answer.label == "offered load at the objective, easy against fcfs"
-    assert (answer.value, answer.interval) == ("+0.100", "95 % interval +0.080 to +0.120")
+    assert (answer.value, answer.interval) == ("+0.100 (+12 %)", "95 % interval +0.080 to +0.120")
     assert answer.hinges_on == (
         "Chance: 4 replications, with the same random numbers for all systems; of fcfs itself: "
         "95 % interval 0.780 to 0.820.",
-        "Note on 1 of 2 capacities: a note.",
+        "Note on easy: a note.",
     )
     gains["gain_low"] = -0.02
     answer = study_answer(result_of(fields, **known, gains=gains))
-    assert "(95 % interval −0.020 to +0.120, so it may be 0)" in answer.sentence
+    assert "(+12 %; 95 % interval −0.020 to +0.120, so it may be 0)" in answer.sentence
     assert answer.next_steps == (
         "Add replications (replications: N, then --resume): a difference may be 0.",
     )
@@ -253,13 +253,13 @@ def differences_of(rows):
     [
         (
             [(0.5, -0.4, -0.5, -0.3), (0.7, -0.6, -0.7, -0.5)],
-            "Best: easy, with 50 % less wait than fcfs on average at 2 points; what matters most: "
-            "offered load.",
+            "Best at both points: easy, with 40 % (offered load 0.500) to 60 % (offered load "
+            "0.700) less wait than fcfs; what matters most: offered load.",
         ),
         (
             [(0.5, 0.4, 0.3, 0.5), (0.7, 0.6, 0.5, 0.7)],
-            "Best: fcfs, the baseline; easy has a clearly worse mean wait; what matters most: "
-            "offered load.",
+            "No system is better than fcfs in mean wait; clearly worse: easy (+40 % to +60 %); "
+            "what matters most: offered load.",
         ),
         (
             [(0.5, -0.1, -0.5, 0.3), (0.7, 0.0, -0.4, 0.5)],
@@ -271,10 +271,14 @@ def test_differences(rows, sentence):
     points = points_of([100.0, 400.0, 60.0, 125.0])
     answer = study_answer(result_of(COMPARE, points=points, differences=differences_of(rows)))
     assert answer.sentence == sentence
-    assert answer.label.endswith("against fcfs, mean of 2 points")
-    ends = [rows[0][k] + rows[1][k] for k in (2, 3)]
-    low, high = (f"{abs(end):.0%}"[:-1] for end in (end / 2 for end in ends))
-    assert re.sub("[+−]", "", answer.interval) == f"95 % interval {low} % to {high} %"
+    assert answer.label.endswith("against fcfs, over 2 points")
+    # Each end of the range has its own interval; the smallest effect comes first.
+    places = [
+        f"at offered load {load:.3f}: 95 % interval {low:+.0%} to {high:+.0%}"
+        for load, _, low, high in sorted(rows, key=lambda row: abs(row[1]))
+    ]
+    expected = "; ".join(places).replace("-", "−").replace("%", " %").replace("  %", " %")
+    assert answer.interval == expected
     assert "Chance: 4 pairs of runs, each pair on the same random numbers." in answer.hinges_on
 
 
@@ -284,7 +288,7 @@ def test_without_a_clear_effect_nothing_matters_most():
     table = differences_of([(0.5, -0.4, -2.42, 1.21), (0.7, -0.6, -1.3, 0.08)]).assign(pairs=3)
     answer = study_answer(result_of(COMPARE, points=points, differences=table))
     assert answer.sentence == "No system clearly differs from fcfs in mean wait."
-    assert answer.interval == "95 % interval not determined by 3 pairs of runs"
+    assert answer.interval == "at all points: 95 % interval not determined by 3 pairs of runs"
     assert answer.hinges_on[0].endswith("; this may be chance.")
     assert "too few for narrow intervals" in answer.hinges_on[-1]
 
@@ -324,12 +328,11 @@ def test_a_system_without_effect_is_named():
     )
     object.__setattr__(result, "runs", runs.assign(status="finished", draw=-1, code="c"))
     assert study_answer(result).hinges_on[0].startswith("easy is identical to fcfs in every run")
-    assert findings(result) == [
-        "easy against fcfs at offered load 0.500: mean wait is identical to the baseline in every "
-        "run (2 pairs)."
-    ]
+    assert findings(result) == []
+    assert not any(step.startswith("Add") for step in study_answer(result).next_steps)
     result.runs.loc[3, "mean_wait_s"] = 61.0
-    assert "identical" not in findings(result)[0]
+    (finding,) = findings(result)
+    assert finding == "easy against fcfs at offered load 0.500: mean wait is the same (2 pairs)."
 
 
 def test_a_point_from_which_a_run_is_left_out_has_no_interval():
@@ -354,7 +357,8 @@ def test_systems_of_which_only_a_worse_one_differs_clearly():
     points = points_of([100.0, 400.0, 60.0, 125.0])
     answer = study_answer(result_of(COMPARE, points=points, differences=table))
     assert answer.sentence.startswith(
-        "No system is clearly better than fcfs in mean wait; clearly worse: c (+50 %);"
+        "No system is clearly better than fcfs in mean wait; clearly worse: c (+50 %); no clear "
+        "effect: a and b;"
     )
     assert (answer.label, answer.value) == ("mean wait, c against fcfs", "+50 %")
     assert answer.interval == "95 % interval +40 % to +60 %"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from clustersim.analysis.metric_estimates import difference_text, estimate_text
 from clustersim.cli.main import main
 from clustersim.plots.axis import axis_of
 from clustersim.plots.study_axes import study_axes
 from clustersim.report import run_study, write_report
+from clustersim.report.answer_parts import signed
 from clustersim.report.findings import findings, findings_table, warnings
 from clustersim.report.study_answer import study_answer
 from clustersim.report.study_figures import draw_plots
@@ -72,6 +76,11 @@ def test_tables_and_pictures_lie_in_the_folder(folder: Path) -> None:
     assert pictures == {"1-capacity.png", "2-differences.png", "3-curve.png", "4-warm-up.png"}
 
 
+def with_minus(sentence: str) -> str:
+    """A finding as the page shows it."""
+    return re.sub(r"(?<=[ (])-(?=\d)", "−", sentence)
+
+
 def test_the_findings_say_what_the_tables_hold(folder: Path) -> None:
     result = load_result(folder)
     message = findings(result)
@@ -98,7 +107,7 @@ def test_the_page_in_a_browser(folder: Path, browser: Browser) -> None:
     text = browser.run("return document.body.innerText").replace("\xa0", " ")
     assert "Which policy carries <more>?" in text
     for sentence in findings(load_result(folder)):
-        assert sentence in text
+        assert with_minus(sentence) in text
     for words in (
         "seed of the scenario is 3",
         "clustersim run --from",
@@ -129,21 +138,51 @@ def test_the_answer_comes_first(folder: Path) -> None:
         f"At the objective (mean wait ≤ 5 min), offered load of fcfs: {fcfs['capacity']:.3f}. "
         f"Difference from it: easy {gain['gain']:+.3f} ("
     )
-    assert answer.value == f"{gain['gain']:+.3f}"
+    share = gain["gain"] / fcfs["capacity"]
+    assert answer.value == f"{gain['gain']:+.3f} ({signed(share)})"
     page = study_page(result, folder, [])
     titles = [section.title for section in page.sections]
     assert titles[0] == "Main figure"
     (listed,) = (s for s in page.sections if s.title == "All findings")
-    assert listed.parts[0].frame["finding"].tolist() == findings(result)
+    shown = listed.parts[0].frame["finding"].tolist()
+    assert shown == [with_minus(sentence) for sentence in findings(result)]
+    assert not any(" -" in sentence for sentence in shown)
     text = (folder / "report.html").read_text(encoding="utf-8")
     places = [text.index(words) for words in ('class="answer"', "<main", "<img", "<table")]
     assert places == sorted(places)
+
+
+def test_headings_name_the_statistic_and_the_interval(folder: Path) -> None:
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    hints = {
+        html.unescape(hint).replace("\xa0", " ") for hint in re.findall(r'title="([^"]+)"', page)
+    }
+    assert {estimate_text(name) for name in METRICS} < hints
+    assert {difference_text("mean_wait_s", relative=True), difference_text("utilisation")} < hints
 
 
 def test_the_page_is_the_same_again(folder: Path) -> None:
     page = write_report(folder)
     before = page.read_bytes()
     assert write_report(folder).read_bytes() == before
+
+
+def test_the_page_and_the_files_beside_it_agree(folder: Path, tmp_path: Path) -> None:
+    """A report writes tables and pictures again, in the formats that are there."""
+    old = tmp_path / "old"
+    shutil.copytree(folder, old)
+    table, picture = (old / "points.csv").read_bytes(), old / "1-capacity.png"
+    drawn = picture.read_bytes()
+    (old / "points.csv").write_text("of an earlier version\n")
+    picture.write_bytes(b"of an earlier version")
+    (old / "notes.csv").write_text("mine\n")
+    for path in old.glob("*.svg"):
+        path.unlink()
+    write_report(old)
+    assert (old / "points.csv").read_bytes() == table
+    assert picture.read_bytes() == drawn
+    assert not [*old.glob("*.svg")]
+    assert (old / "notes.csv").read_text() == "mine\n"
 
 
 def test_a_part_of_a_study_has_a_page(folder: Path, tmp_path: Path) -> None:
@@ -223,7 +262,7 @@ def test_nodes_that_are_needed_are_less_the_better(tmp_path: Path, capsys) -> No
     result = load_result(tmp_path / "out")
     message = capsys.readouterr().out
     assert (result.gains["gain"] < 0).all()
-    assert f"sjf needs {-result.gains['gain'][0]:.3g} fewer" in message
+    assert f"sjf needs {-result.gains['gain'][0]:.2f} fewer" in message
     assert "carries" not in message
     axis = study_axes(result)["capacity"]
     assert (axis.label, axis.better) == ("nodes of pool h20 at the objective", "less")
@@ -263,10 +302,11 @@ def test_differences_of_more_than_one_other_parameter(tmp_path: Path) -> None:
     result = load_result(tmp_path / "out")
     figures, problems = draw_plots(result)
     assert not problems
-    # The first metric at all points comes before the second: only the first findings are printed.
-    first, second = (study_axes(result).get(name, axis_of(name)).label for name in METRICS[:2])
-    assert [first in sentence for sentence in findings(result)[:5]] == [True] * 4 + [False]
-    assert second in findings(result)[4]
+    # One sentence for each metric and system, over all points; the first metric comes first.
+    labels = [study_axes(result).get(name, axis_of(name)).label for name in METRICS[:2]]
+    sentences = findings(result)
+    assert [f"easy against fcfs: {label}" in each for label, each in
+            zip(labels, sentences, strict=True)] == [True, True]  # fmt: skip
     assert "1-differences" in [figure.name for figure in figures]
 
 
@@ -336,7 +376,7 @@ def test_a_share_that_rests_on_one_pair_is_reported_without_an_interval(tmp_path
     (message,) = (line for line in findings(result) if "against" in line)
     share = result.differences["relative"].item()
     assert message.endswith(
-        f"mean wait {100 * share:.0f} % more (2 pairs; no interval: it is 0 without one of the "
-        "pairs)."
+        f"mean wait: no clear difference (+{100 * share:.0f} %; 2 pairs; no interval: without one "
+        "of the pairs, it is 0 for a system)."
     )
-    assert message.startswith("12 min against 10 min: ")
+    assert message.startswith("average 12 min against average 10 min: ")

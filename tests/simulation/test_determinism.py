@@ -125,7 +125,7 @@ def test_a_long_sum_does_not_depend_on_the_number_of_threads() -> None:
 
 
 def test_another_policy_sees_the_same_jobs(scenario: Path) -> None:
-    outcome = ("start_s", "finish_s", "total_wait_s", "pool")
+    outcome = ("start_s", "wait_s", "finish_s", "total_wait_s", "pool")
     drawn = [c for c in run(scenario).jobs.columns if c not in outcome]
     tables = [run(scenario, [f"scheduler.policy={name}"]).jobs for name in POLICIES]
     for table in tables[1:]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -50,12 +51,26 @@ def stopped(horizon_s: float | None = None) -> Result:
 def test_a_stopped_job_waits_again() -> None:
     result = stopped()
     assert wait_s(result.jobs).tolist() == [0, 145]
+    assert result.jobs["wait_s"].tolist() == [0, 145]
     assert result.jobs["total_wait_s"].tolist() == [20, 145]
     row = result.summary.iloc[0]
     assert (row["mean_wait_s"], row["median_wait_s"]) == (72.5, 72.5)
     assert (row["mean_total_wait_s"], row["median_total_wait_s"]) == (82.5, 82.5)
     assert row["p95_total_wait_s"] == pytest.approx(20 + 0.95 * 125)
     assert row["p99_total_wait_s"] == pytest.approx(20 + 0.99 * 125)
+
+
+def test_waits_in_the_input_are_kept_aside(tmp_path: Path) -> None:
+    log = jobs([(0, 8, 100), (5, 8, 10)]).assign(wait_s=[3.0, 4.0])
+    result = simulate(log, ONE, Scheduling(policy="fcfs"), horizon_s=50)
+    np.testing.assert_equal(result.jobs["wait_s"].tolist(), [0.0, np.nan])
+    assert result.jobs["recorded_wait_s"].tolist() == [3.0, 4.0]
+    folder = result.save(tmp_path / "now")
+    assert "wait_s" in pd.read_parquet(folder / "jobs.parquet")
+    pd.testing.assert_frame_equal(Result.load(folder).jobs, result.jobs)
+    before = result.jobs.drop(columns="wait_s").rename(columns={"recorded_wait_s": "wait_s"})
+    earlier = replace(result, jobs=before).save(tmp_path / "earlier")
+    pd.testing.assert_frame_equal(Result.load(earlier).jobs, result.jobs)
 
 
 @pytest.mark.parametrize(

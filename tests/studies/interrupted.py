@@ -28,7 +28,7 @@ import os, sys, json
 import clustersim.report.study
 from clustersim.cli.main import main
 import clustersim.cli.run, clustersim.scenario.run, clustersim.procurement.output
-clustersim.report.study.SHOW_EVERY_S = 0.0
+clustersim.report.of_study.progress_display.SHOW_EVERY_S = 0.0
 print("ready", flush=True)
 for line in sys.stdin:
     task = json.loads(line)

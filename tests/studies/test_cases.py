@@ -13,7 +13,8 @@ from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.files import read_yaml
 from clustersim.report.findings import findings, warnings
-from clustersim.report.study_figures import default_plots, draw_plots
+from clustersim.report.of_study.default_plots import default_plots
+from clustersim.report.study_figures import draw_plots
 from clustersim.scenario.scenario import define_scenario, load_scenario
 from clustersim.simulation.result import Result
 from clustersim.studies import define_study, load_result
@@ -137,7 +138,10 @@ def test_what_becomes_is_not_judged_as_a_steady_state(tmp_path: Path) -> None:
     result = load_result(tmp_path / "out")
     assert not result.points[["overload", "rising"]].to_numpy().any()
     assert (result.points["p95_wait_s"] < 1e5).all()
-    assert not any("Overload" in line or "rise" in line for line in warnings(result))
+    assert not any("Overload (" in line or "rising" in line for line in warnings(result))
+    # The half fleet is too small for the jobs of the later period, and the points say so.
+    assert result.points.set_index("case")["overload_in"]["half"] == "late"
+    assert any(line.startswith("Overload in some periods: ") for line in warnings(result))
 
 
 def test_a_run_of_a_case_can_be_redone(tmp_path: Path) -> None:

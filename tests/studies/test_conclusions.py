@@ -64,6 +64,14 @@ def test_a_draw_that_breaks_the_objective_everywhere_is_below_the_range() -> Non
     assert 0.6 < found["capacity_draw_high"] < 0.8
 
 
+def test_a_value_of_few_of_the_runs_is_not_that_of_the_point() -> None:
+    rows = [row("fcfs", 0.5, k, wait) for k, wait in enumerate([3.0, np.nan, np.nan])]
+    found = points_table(pd.DataFrame(rows), ["workload.load"], ["mean_wait_s"])
+    assert found["mean_wait_s"].isna().all()
+    half = points_table(pd.DataFrame(rows[:2]), ["workload.load"], ["mean_wait_s"])
+    assert half["mean_wait_s"].tolist() == [3.0]
+
+
 def test_draws_without_a_run_are_reported() -> None:
     lost = [row("fcfs", 0.5, 0, np.nan, draw=3, status="failed")]
     (found,) = capacities([*curve("fcfs", 1.0), *lost]).to_dict("records")

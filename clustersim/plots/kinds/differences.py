@@ -9,7 +9,7 @@ import pandas as pd
 from clustersim.errors import InputError
 from clustersim.plots.differences import plot_differences
 from clustersim.plots.series import FEW
-from clustersim.plots.study_lines import is_numeric, metric_pictures, with_lines
+from clustersim.plots.study_lines import is_numeric, metric_pictures, with_lines, with_names
 from clustersim.studies.plot_kinds import Panel, PlotKind, parameters_of, unknown
 from clustersim.studies.spec import Plot, StudySpec
 from clustersim.studies.study_result import StudyResult
@@ -27,6 +27,7 @@ def _differences(result: StudyResult, plot: Plot) -> list[Panel]:
     x = plot.x
     if x is None and len(others) == 1 and is_numeric(result.points, others[0]):
         x = others[0] if table[others[0]].nunique() > FEW else None
+    table = with_names(result, table)
     lines = with_lines(result, table, [*_rows_of(others, table, x), compare.of], "system")
     return [
         panel

@@ -20,8 +20,10 @@ from clustersim.plots.figure import StudyFigure, dress
 if TYPE_CHECKING:
     from clustersim.plots.series import Series
 
-__all__ = ["Only", "chosen", "finish", "kept"]
+__all__ = ["GROUP", "Only", "chosen", "finish", "kept", "own_rows"]
 
+GROUP = "group of values"
+"""Column of small multiples whose panels have different values on their x axes."""
 Only = tuple[str, object]
 """A column, and the value in this column that a panel shows."""
 
@@ -29,6 +31,11 @@ Only = tuple[str, object]
 def chosen(rows: pd.DataFrame, only: Only | None) -> pd.DataFrame:
     """Return the rows that a panel shows."""
     return rows if only is None else rows[(rows[only[0]] == only[1]).to_numpy()]
+
+
+def own_rows(rows: pd.DataFrame, only: Only | None) -> pd.DataFrame | None:
+    """Return the rows whose values alone are on the x axis of a panel; None for all rows."""
+    return chosen(rows, only) if only is not None and only[0] == GROUP else None
 
 
 def kept(series: Sequence[Series], only: Only | None) -> list[Series]:
@@ -45,12 +52,13 @@ def finish(
     axes: Mapping[str, Axis] | None,
     x: str,
     y: str = "",
+    heading: str = "",
 ) -> None:
     """Write the title, the labels of the axes and the names of the lines of a panel.
 
     In small multiples, the title goes above all panels, and each panel is named after its value.
     Labels and tick labels appear only at the left and at the bottom, and the names of the lines
-    only at the right.
+    only at the right.  A panel has the title `heading` instead if it is given.
     """
     if only is None:
         label_ends(ax, labels)
@@ -62,7 +70,8 @@ def finish(
     last = place is None or place.colspan.stop == place.get_gridspec().ncols
     if last:
         label_ends(ax, labels)
-    dress(ax, value_text(*only, axes), x=x, y=y, capital=not isinstance(only[1], str))
+    name = heading or value_text(*only, axes)
+    dress(ax, name, x=x, y=y, capital=bool(heading) or not isinstance(only[1], str))
     if place is None:
         return
     if place.colspan.start > 0:
@@ -72,5 +81,6 @@ def finish(
         columns = place.get_gridspec().ncols
         if figure.panels.index(ax) + columns < len(figure.panels):
             # If the last row is not full, all panels have tick labels, so that none stands out.
-            ax.tick_params(axis="x", labelbottom=len(figure.panels) % columns > 0)
+            named = only[0] == GROUP or len(figure.panels) % columns > 0
+            ax.tick_params(axis="x", labelbottom=named)
             ax.set_xlabel("")

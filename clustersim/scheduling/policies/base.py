@@ -53,24 +53,67 @@ class Policy:
         self.waiting: dict[int, None] = {}
 
     def schedule(self, now: float) -> None:
-        """Start jobs; `now` is the simulated time in seconds."""
+        """Start jobs; `now` is the simulated time in seconds.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> class ShortestFirst(cs.Policy):
+        ...     def schedule(self, now):
+        ...         for job in sorted(self.waiting, key=self.estimate_s):
+        ...             self.start(job)
+        """
         raise NotImplementedError
 
     def submit(self, job: int) -> None:
-        """Add `job`, which has been submitted."""
+        """Add `job`, which has been submitted.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> class NewestFirst(cs.Policy):
+        ...     def submit(self, job):
+        ...         self.waiting = {job: None, **self.waiting}
+        """
         self.waiting[job] = None
 
     def finish(self, job: int, partition: Partition) -> None:
-        """React to the end or stop of `job`, which has already released its accelerators."""
+        """React to the end or stop of `job`, which has already released its accelerators.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> class Counting(cs.Policy):
+        ...     ended = 0
+        ...     def finish(self, job, partition):
+        ...         self.ended += 1
+        """
 
     def resubmit(self, job: int) -> None:
-        """Put `job`, which was stopped, back at its place in order of submission."""
+        """Put `job`, which was stopped, back at its place in order of submission.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> class StoppedJobsLast(cs.Policy):
+        ...     def resubmit(self, job):
+        ...         self.submit(job)
+        """
         self.submit(job)
         if job in self.waiting:
             self.waiting = dict.fromkeys(sorted(self.waiting))
 
     def service_changed(self, partition: Partition) -> None:
-        """React to a change in the number of nodes of `partition` that are in service."""
+        """React to a change in the number of nodes of `partition` that are in service.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> class Watching(cs.Policy):
+        ...     changes = 0
+        ...     def service_changed(self, partition):
+        ...         self.changes += 1
+        """
 
     def would_start(self, fits: JobFits) -> bool:
         """Return whether any waiting job would start if no job ran and all nodes had returned.
@@ -85,20 +128,67 @@ class Policy:
             Takes a job and a bit mask of closed partitions, and returns whether the job would fit
             on one of its other partitions. If no partition is closed, at least one waiting job
             fits.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> class Strict(cs.Policy):
+        ...     def schedule(self, now):
+        ...         for job in list(self.waiting):
+        ...             if not self.start(job):
+        ...                 return
+        ...     def would_start(self, fits):
+        ...         first = next(iter(self.waiting))
+        ...         return fits(first, 0)
         """
         return True
 
     def start(self, job: int) -> bool:
-        """Start `job` if it fits on one of its partitions; return whether it started."""
+        """Start `job` if it fits on one of its partitions; return whether it started.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Policy, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> estimate_s = [[60.0, 300.0]]
+        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
+        >>> policy = Policy(Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False))
+        >>> policy.submit(0)
+        >>> policy.submit(1)
+        >>> policy.start(0), policy.start(1), list(policy.waiting)
+        (True, False, [1])
+        """
         if self.queue.start_anywhere(job):
             del self.waiting[job]
             return True
         return False
 
     def n_accelerators(self, job: int) -> int:
-        """Number of accelerators of the job."""
+        """Number of accelerators of the job.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Policy, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> estimate_s = [[60.0, 300.0]]
+        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
+        >>> policy = Policy(Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False))
+        >>> policy.n_accelerators(1)
+        16
+        """
         return self.queue.jobs.n_accelerators[job]
 
     def estimate_s(self, job: int) -> float:
-        """Estimated run time on the job's preferred pool, seconds."""
+        """Estimated run time on the job's preferred pool, seconds.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Policy, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> estimate_s = [[60.0, 300.0]]
+        >>> jobs = JobColumns([8, 16], estimate_s, choices=[(0,)], choice_of=[0, 0])
+        >>> policy = Policy(Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False))
+        >>> policy.estimate_s(1)
+        300.0
+        """
         return self.queue.estimate_s(job)
