@@ -38,7 +38,8 @@ _IDLE = 0.1
 """Share of accelerators that are idle while jobs wait from which on the card names it."""
 _NO_WAIT = "No job waits"
 _MANY_JOBS = 200
-"""With fewer jobs, their number is stated; a percentile lies between two distant waits."""
+"""With fewer jobs, their number and the wait of one of them are stated, because a percentile lies
+between two distant waits."""
 
 
 def run_answer(result: Result, tables: RunTables) -> Answer:
@@ -105,6 +106,10 @@ def _waits_sentence(result: Result, whole: Mapping[Any, Any]) -> str:
         return f"{_of_jobs(once, jobs)} at once; {waits} {_wait(most)}"
     if within == jobs:
         longest = ""
+    if jobs < _MANY_JOBS:
+        reached_s = float(wait_s[wait_s <= p95].max())
+        within_p95, at_most = durations_text(reached_s, most)
+        longest = f"the longest waits {at_most}" if longest else ""
     first = f"{_of_jobs(once, jobs)} at once and " if once else ""
     if jobs < _MANY_JOBS:
         then = f"{within:,}" if once else _of_jobs(within, jobs)

@@ -217,7 +217,7 @@ def test_the_card_of_few_jobs_counts_them_and_names_idle_accelerators(tmp_path: 
     assert page.answer is not None
     # Allocated: 1000 + 180 + 800 + 100 of 8 x 1150 accelerator-seconds.
     assert page.answer.sentence == (
-        "2 of 5 jobs start at once and 4 within 17.9 min; the longest waits 18 min. Jobs use 23 % "
+        "2 of 5 jobs start at once and 4 within 17.7 min; the longest waits 18 min. Jobs use 23 % "
         "of the fleet's accelerator time until the last job ends (after 19.2 min)."
     )
     assert (page.answer.label, page.answer.value) == ("longest wait", "18 min")
@@ -333,6 +333,10 @@ def test_few_jobs_have_a_longest_wait_and_no_high_percentile() -> None:
     }
     (longest,) = (line for line in ax.lines if line.get_marker() == "X")
     assert longest.get_ydata()[:2].tolist() == [1.0, 4.0]
+    words = plots.runs.draw_size_waits(waits).caption
+    assert "Cross: longest wait, for sizes with fewer than 20 jobs." in words
+    assert words.endswith("Sizes with fewer than 3 jobs have only the cross.")
+    assert "only the cross" not in plots.runs.draw_size_waits(waits[waits["jobs"] >= 5]).caption
 
 
 def test_a_sentence_has_one_unit() -> None:
