@@ -15,6 +15,7 @@ from clustersim.analysis.statistics import run_quantile_interval
 from clustersim.analysis.submitted import Submitted
 from clustersim.array_types import Bools, Floats
 from clustersim.report.amounts import durations_text, in_one_unit
+from clustersim.report.of_run.fleet import offered_load_text
 from clustersim.report.page import Answer
 from clustersim.report.run_tables import RunTables
 from clustersim.report.spans import span
@@ -271,6 +272,8 @@ def _hinges(result: Result, tables: RunTables, use: UsePeriod, never: int) -> It
             f"Agreement with the log: the {label} is {new} in the simulation and {old} in the log "
             f"({count} compared)."
         )
+    if load := offered_load_text(result):
+        yield f"The load: {load}."
     waiting = int(waits.iloc[0]["waiting"])
     if waiting:
         yield (
