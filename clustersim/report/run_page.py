@@ -188,8 +188,8 @@ def _over_time(
     figure = draw_run(tables.queue_length, result.utilisation, since=since)
     return [
         Figure(figure.heading or _BOTH, page_picture(figure), figure.caption),
-        _summary(result, folder),
         _terms(result),
+        _summary(result, folder),
     ]
 
 
@@ -271,7 +271,6 @@ def _assumptions(result: Result, answer: Answer) -> Iterator[str | Table | Listi
     scenario = _scenario(facts)
     if answer.interval.startswith("95 % interval"):
         yield _INTERVAL
-    yield fleet_table(result)
     if scenario.get("description"):
         yield f"Scenario: {scenario['description']}"
     yield from (f"{line[:1].upper()}{line[1:]}." for line in calendar_text(facts))
@@ -289,6 +288,7 @@ def _assumptions(result: Result, answer: Answer) -> Iterator[str | Table | Listi
     yield from (f"Note: {note}." for note in facts.get("notes", ()))
     if facts.get("log"):
         yield Listing("Log", "\n".join(map(str, facts["log"])))
+    yield fleet_table(result)
     names = [str(pool["accelerator"]) for pool in _pools(scenario) if "accelerator" in pool]
     if not names:
         return
