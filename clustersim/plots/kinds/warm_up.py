@@ -90,12 +90,12 @@ def _verdict(result: StudyResult, row: Mapping[Any, Any], runs: pd.DataFrame) ->
 
 
 def _in_unit(*seconds: float) -> tuple[list[str], str]:
-    """Return durations without a unit, and the unit that suits the largest of them.
+    """Return durations without a unit, and the unit that suits them all.
 
     Examples
     --------
     >>> _in_unit(5400.0, -1800.0)
-    (['1.5', '−0.5'], 'h')
+    (['90', '−30'], 'min')
     """
     axis = Axis("", dimension="duration", logarithmic=False).fitted(seconds)
     return [axis.number(each) for each in seconds], axis.unit
