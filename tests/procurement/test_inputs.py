@@ -65,8 +65,8 @@ def test_the_inputs_that_decide_are_in_a_table_with_their_sources() -> None:
 
 
 def test_the_floor_of_the_demand_is_named_as_such() -> None:
-    """Unmet demand costs almost nothing, so only the floor is met; without a floor, none is."""
-    fields = two_chips(chips={"h200": two_chips()["chips"]["h200"]})
+    """Unmet demand costs less than electricity, so only the floor is met."""
+    fields = two_chips(chips={"h200": two_chips()["chips"]["h200"]}, electricity={})
     fields["demand"]["tuning"] |= {"must_meet": 0.3, "value_per_million_tokens": "1e-6 CNY"}
     lines = plan_answer(planned(fields))
     assert "in Q2, 30 % (the least that must be met) of the demand" in lines["sentence"]
