@@ -212,7 +212,7 @@ def service_text(plan: PurchasePlan) -> str:
     total = len(plan.problem.scenarios)
     of = f" ({len(names)} of {total} scenarios)" if total > 1 else ""
     if spec.scale < 1:
-        of += f" at {scale_text(spec.scale)} of the fleet and the demand, with jobs of full size,"
+        of += f" at {scale_text(spec.scale)} of the fleet and the demand, with jobs of full size"
     return (
         f"In simulations of {scenarios}{of}, {outcome}: it is {found} in the worst quarter"
         f"{' and scenario' * (len(names) > 1)} ({runs}).{search}{accepted}"
