@@ -35,9 +35,11 @@ def _warm_up(result: StudyResult, _plot: Plot) -> list[Panel]:
     (row,) = result.points[result.points["point"] == point].to_dict("records")
     where = place_in_words(result, row, study_axes(result))
 
-    def draw(*, ax: Axes) -> None:
-        plot_warm_up(series, warm_up=share, reached=reached, where=where, ax=ax)
-        describe(ax, why, _verdict(result, row, chosen))
+    def draw(*, ax: Axes | None = None, **options: Any) -> Axes:
+        given = {"warm_up": share, "where": where, **options}
+        drawn = plot_warm_up(series, reached=reached, ax=ax, **given)
+        describe(drawn, why, _verdict(result, row, chosen))
+        return drawn
 
     return [draw]
 
