@@ -242,6 +242,7 @@ def test_a_picture_that_cannot_be_drawn_costs_nothing_else(tmp_path: Path, capsy
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_nodes_that_are_needed_are_less_the_better(tmp_path: Path, capsys) -> None:
     """SJF keeps the objective with fewer nodes: it needs less, and the front is below."""
     model = {"mean_interarrival": "90 s"}
@@ -313,6 +314,7 @@ def test_differences_of_more_than_one_other_parameter(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_values_that_a_draw_alone_tried_are_not_in_a_curve(tmp_path: Path) -> None:
     fields = json.loads(json.dumps({**FIELDS, "draws": 2, "replications": 2}))
     fields["base"]["workload"]["generate"]["classes"][0] = {

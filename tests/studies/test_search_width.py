@@ -25,6 +25,7 @@ def search(replications: Any) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_replications_are_added_until_the_interval_is_narrow(tmp_path: Path) -> None:
     rule = {"at_least": 3, "at_most": 48, "relative_width": LIMIT}
     runs = conduct(search(rule), tmp_path / "rule", workers=1)
