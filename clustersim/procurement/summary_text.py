@@ -220,7 +220,7 @@ def service_text(plan: PurchasePlan) -> str:
 
 
 def objective_name(plan: PurchasePlan) -> str:
-    """Return the metric of the objective in words, and of which jobs it is."""
+    """Return a text that names the metric of the objective and the jobs that it covers."""
     spec, schedule, verified = plan.question.spec.verify, plan.schedule, plan.verified
     assert spec is not None, "there is an objective"
     assert schedule is not None, "there is a plan"

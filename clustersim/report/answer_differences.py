@@ -164,7 +164,7 @@ def _pairs(pairs: pd.Series[Any]) -> str:
 
 @dataclass(frozen=True)
 class _Verdict:
-    """Says which system is best, in words."""
+    """Writes the sentence that states which system is best."""
 
     result: StudyResult
     rows: pd.DataFrame

@@ -354,7 +354,7 @@ _SHOWN = {
 
 
 def _rounds(table: Table, question: Mapping[str, Any]) -> Table:
-    """Return the table of the rounds with the metric in words and in one unit."""
+    """Return the table of the rounds, with a label for the metric and one unit for its values."""
     checked = question.get("verify") or {}
     scale = checked.get("scale", 1.0)
     if isinstance(scale, int | float) and 0 < scale < 1:

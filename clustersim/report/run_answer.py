@@ -194,7 +194,7 @@ class UsePeriod:
 
     @property
     def until(self) -> str:
-        """The end of this period in words."""
+        """A text that states when this period ends."""
         if self.is_arrivals:
             return f"until the last job arrives (after {_wait(self.last_s)})"
         return f"until {self.end} (after {_wait(self.end_s)})"

@@ -47,7 +47,7 @@ def fleet_table(result: Result) -> Table:
 
 
 def offered_load_text(result: Result) -> str:
-    """Return the offered load of a run in words; "" if the jobs come from a log.
+    """Return a text that states the offered load of a run; "" if the jobs come from a log.
 
     If the scenario states jobs per day instead of an offered load, these are given alone.
     """
