@@ -426,7 +426,7 @@ def format_count(count: float) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return names as a list in words.
+    """Return names as one text, such as ``a, b and c``.
 
     Examples
     --------

@@ -70,8 +70,9 @@ def _metrics() -> Iterator[Metric]:
     )
     yield Metric(
         name="fleet_power_w",
-        label="power of the fleet",
-        definition="Sum of the thermal design powers of the accelerators, without servers.",
+        label="power of the chips",
+        definition="Sum of the thermal design powers of the accelerators only, without hosts, "
+        "network and cooling.",
         of_fleet=_power_w,
         dimension="power",
         better="less",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from clustersim.analysis.columns import Column, Table
-from clustersim.units import format_money, format_number, format_rate
+import math
+from fractions import Fraction
 
-__all__ = ["PLAN_TABLES", "amount_text"]
+from clustersim.analysis.columns import Column, Table
+from clustersim.units import format_money, format_number, format_percent, format_rate
+
+__all__ = ["PLAN_TABLES", "amount_text", "scale_text"]
+
+_LARGEST_DENOMINATOR = 1000
 
 _SCENARIO = Column("scenario", "name of the scenario")
 _QUARTER = Column("quarter", "quarter of the plan, from 1")
@@ -55,6 +60,12 @@ ASSUMPTIONS = (
     Column("assumption", "name of the assumed quantity"),
     Column("value", "value with its unit, as text"),
     Column("origin", "plan file, planning assumptions, user's catalogue file, or default"),
+)
+INPUTS = (
+    Column("input", "name of the input in the plan file"),
+    Column("of", "chip, job class or scenario; empty for all"),
+    Column("value", "value with its unit, by quarter, as text"),
+    Column("source", "source in the plan file; empty if the file has none"),
 )
 REFERENCE_FLEET = (
     Column("chip", "name of the chip in the plan file; empty if the plan file does not have it"),
@@ -135,6 +146,7 @@ PLAN_TABLES = (
         ALLOCATION,
         _POSSIBLE,
     ),
+    Table("inputs", "inputs.csv", "input", INPUTS),
     Table("assumptions", "assumptions.csv", "assumption", ASSUMPTIONS),
     Table(
         "reference_fleet",
@@ -169,3 +181,17 @@ def amount_text(constraint: str, amount: float) -> str:
     if amount >= 1e12:
         return f"{format_number(amount / 1e12)} trillion tokens"
     return f"{format_number(amount)} tokens"
+
+
+def scale_text(scale: float) -> str:
+    """Return a scale of the simulation as a fraction or in percent.
+
+    Examples
+    --------
+    >>> scale_text(0.0625), scale_text(0.37)
+    ('1/16', '37.0 %')
+    """
+    fraction = Fraction(scale).limit_denominator(_LARGEST_DENOMINATOR)
+    if fraction.numerator == 1 and math.isclose(float(fraction), scale, rel_tol=1e-9):
+        return str(fraction)
+    return format_percent(scale)

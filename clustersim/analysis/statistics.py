@@ -309,7 +309,7 @@ _SAME_SHARE = 1e-9
 
 
 FACTOR = 1000.0
-"""An interval that spans this factor on either side says nothing; both of its ends are infinite."""
+"""If an end of an interval is this factor away from the value, both ends become infinite."""
 
 
 def positive_interval(value: float, half: float) -> tuple[float, float]:

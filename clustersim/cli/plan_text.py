@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ from clustersim.procurement import PurchasePlan
 from clustersim.procurement.answer import plan_answer
 from clustersim.procurement.assumption_table import assumption_table
 from clustersim.procurement.regret import Regret
+from clustersim.procurement.spec import Verification
 from clustersim.procurement.summary_text import conclusion, metric_text
 from clustersim.procurement.tables import purchase_table
 from clustersim.procurement.verify import worst_place
@@ -43,7 +45,7 @@ def plan_text(plan: PurchasePlan) -> str:
         if plan.regret is not None and len(plan.problem.scenarios) > 1:
             parts.append(_regret(plan.regret, plan.problem.scenarios))
         if plan.verified is not None and len(plan.verified.rounds):
-            parts.append(_rounds(plan.verified.rounds))
+            parts.append(_rounds(plan.verified.rounds, spec.verify))
     if plan.schedule is None:
         parts.append(textwrap.fill(conclusion(plan), 100))
     else:
@@ -176,9 +178,12 @@ def _regret(regret: Regret, scenarios: tuple[str, ...]) -> str:
     return f"regret by realised scenario, {unit}\n{table(rows, headers)}\n{bought}"
 
 
-def _rounds(rounds: pd.DataFrame) -> str:
-    """Format the worst quarter and scenario of each round."""
+def _rounds(rounds: pd.DataFrame, asked: Verification | None) -> str:
+    """Format the worst quarter and scenario of each round, in the unit of the objective."""
     metric = next(iter(rounds["metric"].dropna()), "") if "metric" in rounds else ""
+    to_text = partial(metric_text, metric)
+    if asked is not None:
+        to_text = partial(to_text, like=asked.objective.limit)
     rows: list[list[object]] = []
     for number, group in rounds.groupby("round", sort=True):
         utilisation = f"{group['planning_utilisation'].iloc[0]:.3f}"
@@ -189,10 +194,8 @@ def _rounds(rounds: pd.DataFrame) -> str:
         worst = worst_place(group)
         name = "new" if worst["fresh"] else number
         known = not math.isnan(worst["high"])
-        numbers = [metric_text(metric, worst["value"])]
-        numbers += (
-            [metric_text(metric, worst[end]) for end in ("low", "high")] if known else ["-", "-"]
-        )
+        numbers = [to_text(worst["value"])]
+        numbers += [to_text(worst[end]) for end in ("low", "high")] if known else ["-", "-"]
         place = [worst["scenario"], f"Q{worst['quarter']:.0f}"]
         rows.append([name, utilisation, *place, *numbers, worst["outcome"]])
     name = metric_of(metric).label if metric else ""

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from clustersim.analysis.metrics import follows_waits
-from clustersim.array_types import Floats
+from clustersim.array_types import Bools, Floats
 from clustersim.errors import InputError
 from clustersim.plots.axis import Axis
 from clustersim.plots.direct_labels import EndLabel
@@ -199,7 +199,7 @@ def plot_curve(
             name = f"objective: {y_axis.text(limit[0])}"
         series = kept(series, only)
         draw_series(ax, series, places, y)
-        _mark_overload(ax, series, chosen(table, only), places, y)
+        _mark_overload(ax, series, chosen(table, only), places, (axis_for(x, axes), y))
         _mark_points(ax, series, places, y)
         labels = ends_of(series, places, y)
         for value in limit:
@@ -222,9 +222,13 @@ def _objective(objective: float | tuple[float, str] | None) -> tuple[list[float]
 
 
 def _mark_overload(
-    ax: Axes, series: Sequence[Series], table: pd.DataFrame, places: Places, y: str
+    ax: Axes, series: Sequence[Series], table: pd.DataFrame, places: Places, of: tuple[Axis, str]
 ) -> None:
-    """Shade the range in which every line is overloaded; show in a strip which lines are."""
+    """Shade the range in which every line is overloaded; show in a strip which lines are.
+
+    `of` is the axis of the parameter and the name of the metric.
+    """
+    x_axis, y = of
     if table["overload"].any() and follows_waits(y):
         describe(ax, OVERLOAD)
     low, high = ax.get_xlim()
@@ -239,10 +243,32 @@ def _mark_overload(
         ax.axvspan(begin, end, color="#999999", alpha=0.2, lw=0, zorder=0.5)
         if not partly:
             _name_shade(ax, begin, end)
+    if partly or shaded:
+        describe(ax, _begin_of_overload(series, places, over, x_axis))
     if partly:
         draw_strip(ax, strip_of(series, places, over, "overloaded"), top=True)
     elif shaded and not follows_waits(y):
         describe(ax, "Grey: overloaded, the queue only grows.")
+
+
+def _begin_of_overload(
+    series: Sequence[Series], places: Places, over: Sequence[Bools], axis: Axis
+) -> str:
+    """Return between which values overload begins, because a bar begins halfway between them."""
+    if places.categories:
+        return ""
+    ends = {
+        (float(x[k]), float(x[k + 1]))
+        for x, marked in zip((places.of(one.rows) for one in series), over, strict=True)
+        for k in np.flatnonzero(marked[1:] != marked[:-1])
+    }
+    if len(ends) == 1:
+        low, high = map(axis.text, *ends)
+        return f"Overload begins somewhere between {low} and {high}; its mark begins halfway."
+    return (
+        "Overload begins somewhere between two simulated values; its mark begins halfway between "
+        "them."
+    ) * bool(ends)
 
 
 def _inside(x: Floats, shaded: Sequence[tuple[float, float]]) -> Floats:

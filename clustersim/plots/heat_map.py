@@ -72,6 +72,7 @@ def plot_heat_map(
     *,
     objective: float | None = None,
     only: Only | None = None,
+    digits: int = 2,
     axes: Mapping[str, Axis] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -92,6 +93,8 @@ def plot_heat_map(
     only : (str, object), optional
         A column and a value: the panel shows the rows with this value, in the colours that suit all
         rows.
+    digits : int
+        Significant digits of the values in the cells.
     axes, ax
         As for :func:`~clustersim.plots.curves.plot_curve`.
 
@@ -140,7 +143,7 @@ def plot_heat_map(
         room = (72.0 * (panel_width(ax) - _MARGIN) - _name_rows(ax, y_names)) / len(columns)
         _name_columns(ax, x_names, room, numbers=not is_text(points[x]))
         ax.tick_params(length=0)
-        _write_cells(ax, grid, axis, mesh, room)
+        _write_cells(ax, grid, axis, mesh, (room, digits))
         _mark_rising(ax, points, (x, y), (columns, rows), value)
         if len(numbers) and only is None:
             _colour_bar(ax, mesh, axis, numbers)
@@ -165,10 +168,14 @@ def _norm(axis: Axis, numbers: Floats) -> Normalize:
     return Normalize(low, high)
 
 
-def _write_cells(ax: Axes, grid: Floats, axis: Axis, mesh: Any, room: float) -> None:
-    """Write the values into the cells if all fit; shade overload and mark missing results."""
+def _write_cells(ax: Axes, grid: Floats, axis: Axis, mesh: Any, cells: tuple[float, int]) -> None:
+    """Write the values into the cells if all fit; shade overload and mark missing results.
+
+    `cells` are the width of a cell (points) and the significant digits of a value.
+    """
+    room, digits = cells
     size = type_size(ax) - 0.5
-    texts = {at: _short(number, axis) for at, number in np.ndenumerate(grid)}
+    texts = {at: _short(number, axis, digits) for at, number in np.ndenumerate(grid)}
     fits = all(
         text_width(texts[at], size) < room - 4.0
         for at, number in np.ndenumerate(grid)
@@ -221,9 +228,9 @@ def _mark_rising(
     describe(ax, RISING.replace("Hollow", "Circles"))
 
 
-def _short(number: float, axis: Axis) -> str:
-    """Format a value with two significant digits and at most two decimals."""
-    return axis.number(round(number / axis.scale, 2) * axis.scale, 2)
+def _short(number: float, axis: Axis, digits: int) -> str:
+    """Format a value with few significant digits and as many decimals at most."""
+    return axis.number(round(number / axis.scale, digits) * axis.scale, digits)
 
 
 def _say_overload(ax: Axes, over: Bools, room: float, look: dict[str, Any]) -> None:

@@ -30,6 +30,7 @@ from clustersim.plots.heat_map import plot_heat_map
 from clustersim.plots.rows import name_rows
 from clustersim.plots.style import colour
 from clustersim.plots.ticks import set_axis
+from clustersim.units import counted
 
 __all__ = [
     "draw_costs",
@@ -45,6 +46,8 @@ _HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "oooo", "----")
 _THOUSAND = 1000
 _LEGEND_COLUMNS = 3
 """A legend with more columns would reach beyond the edge of a narrow window."""
+_DIGITS = 3
+"""Significant digits of a regret, as in tables."""
 _NO_REGRET_CNY = 1.0
 """Smaller regret is within the tolerance of the solver."""
 _TOGETHER = "together"
@@ -84,6 +87,8 @@ def draw_purchases(purchases: pd.DataFrame, *, title: str = "", mark: str = "") 
         with plot_style(DOUBLE):
             _legend_above(figure.panels[0], handles)
     figure.describe("Numbers: all chips bought in the quarter.")
+    if node := _chips_per_node(purchases):
+        figure.describe(node)
     figure.mark_below()
     return figure
 
@@ -165,6 +170,18 @@ def plot_purchases(
             ax.legend(handles=handles, ncols=3, fontsize=type_size(ax), **place)
         dress(ax, str(purchases["scenario"].iloc[0]), x="quarter", y=unit)
     return ax
+
+
+def _chips_per_node(purchases: pd.DataFrame) -> str:
+    """Return how many chips a node of each type has that is bought; "" if none is."""
+    if "nodes" not in purchases:
+        return ""
+    bought = purchases[purchases["nodes"] > 0].drop_duplicates("chip")
+    counts = (bought["chips"] // bought["nodes"]).tolist()
+    if len(set(counts)) == 1:
+        return f"A node has {counted(int(counts[0]), 'chip')}."
+    texts = [f"{name} {count}" for name, count in zip(bought["chip"], counts, strict=True)]
+    return f"Chips per node: {', '.join(texts)}." if texts else ""
 
 
 def _of_scenario(purchases: pd.DataFrame | HasPurchases, scenario: str | None) -> pd.DataFrame:
@@ -305,7 +322,13 @@ def draw_regret(regret: pd.DataFrame, *, title: str = "", mark: str = "") -> Stu
     }
     ordered = table.iloc[::-1].sort_values("scenario", kind="stable", key=_order_of(regret))
     ax = plot_heat_map(
-        ordered, "scenario", "candidate", "regret_cny", axes=axes, ax=figure.panels[0]
+        ordered,
+        "scenario",
+        "candidate",
+        "regret_cny",
+        digits=_DIGITS,
+        axes=axes,
+        ax=figure.panels[0],
     )
     title = "cost above that of the best purchases, by realised scenario"
     with plot_style(ax):

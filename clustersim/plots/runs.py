@@ -301,12 +301,15 @@ def plot_size_waits(
 
 def _markers_text(jobs: pd.Series) -> str:
     """Return what the markers mean that are drawn for sizes with so many jobs."""
-    names = ["circle (median)"] if (jobs >= _LEAST_JOBS).any() else []
     if (jobs >= ENOUGH_JOBS).any():
-        names += ["square (90th percentile)", "triangle (95th percentile)"]
-    parts = [f"From left to right: {', '.join(names)}."] if names else []
+        names = "circle (median), square (90th percentile), triangle (95th percentile)"
+        parts = [f"From left to right: {names}."]
+    else:
+        parts = ["Circle: median."] if (jobs >= _LEAST_JOBS).any() else []
     if (jobs < ENOUGH_JOBS).any():
         parts.append(f"Cross: longest wait, for sizes with fewer than {ENOUGH_JOBS} jobs.")
+        if len(parts) > 1 and (jobs < _LEAST_JOBS).any():
+            parts.append(f"Sizes with fewer than {_LEAST_JOBS} jobs have only the cross.")
     return " ".join(parts)
 
 

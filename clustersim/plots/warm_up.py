@@ -68,7 +68,8 @@ def plot_warm_up(
     ----------
     series : array_like (replications, bins), or StudyResult
         Mean wait (s) of equal shares of the jobs in order of submission. A study result supplies
-        the series of the point with the longest waits that meets its objective, and the rest.
+        the series of a point whose waits still rise after the warm-up or, without one, of the
+        point with the longest waits that meets its objective, and the rest.
     warm_up : float or array_like (replications,), optional
         Share of the jobs that is left out: one number for all replications, or one for each.
     reached : bool
@@ -127,7 +128,7 @@ def plot_warm_up(
             ]
         label_ends(ax, ends)
         at = f": {where}" if where else ""
-        dress(ax, f"start of the steady state{at}", x=x_axis.title, y=y_axis.title)
+        dress(ax, f"mean wait of consecutive jobs{at}", x=x_axis.title, y=y_axis.title)
     return ax
 
 

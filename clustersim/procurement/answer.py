@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clustersim.analysis.plan_columns import amount_text
+from clustersim.analysis.plan_columns import amount_text, scale_text
+from clustersim.procurement.limits_text import LIMIT_NAMES, limits_text
 from clustersim.procurement.purchases_text import (
+    WITHOUT_SITE,
     chip_lines,
     demand_met,
     first_price,
@@ -19,7 +21,6 @@ from clustersim.procurement.purchases_text import (
     same_scenarios,
     worst_demand,
 )
-from clustersim.procurement.shadow_prices import ALL
 from clustersim.procurement.shortfall import TOGETHER
 from clustersim.procurement.summary_text import (
     LEAST_GAP,
@@ -40,10 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_answer"]
 
-_MOST_LIMITS = 2
 _LARGEST_SHARE = 100.0
 """Larger shares of a limit are not stated: a limit that is almost 0 has no useful share."""
-_NAMES = {"available": "supply", "rack_units": "space", "power": "power", "budget": "budget"}
 
 
 def plan_answer(plan: PurchasePlan) -> dict[str, Any]:
@@ -103,7 +102,9 @@ def _missing(shortfall: pd.DataFrame | None) -> tuple[str, str, str]:
         chosen = chosen[chosen["grows"] == largest.idxmin()]
     row = chosen.iloc[int(chosen["relative"].to_numpy().argmax())].to_dict()
     amount, share = amount_text(row["constraint"], row["amount"]), float(row["relative"])
-    name = _NAMES.get(row["constraint"], row["constraint"]) + (f" of {row['of']}" * bool(row["of"]))
+    name = LIMIT_NAMES.get(row["constraint"], row["constraint"]) + (
+        f" of {row['of']}" * bool(row["of"])
+    )
     when = "" if pd.isna(row["quarter"]) else f" in Q{int(row['quarter'])}"
     falls = row["constraint"] == "demand"
     of = f"{format_percent(share, 0)} of {'it' if falls else 'the limit'}"
@@ -138,7 +139,10 @@ def _sentence(plan: PurchasePlan, schedule: Schedule) -> str:
         UNDECIDED: f"it is undecided whether {name} meets the objective",
     }[verified.outcome]
     total, simulated = len(plan.problem.scenarios), verified.fresh["scenario"].nunique()
-    of = f" ({simulated} of {total} scenarios simulated)" if simulated < total else ""
+    scale = plan.question.spec.verify.scale
+    notes = [f"{simulated} of {total} scenarios simulated"] if simulated < total else []
+    notes += [f"at {scale_text(scale)} of the fleet and the demand"] if scale < 1 else []
+    of = f" ({', '.join(notes)})" if notes else ""
     return f"{'; '.join([*parts, service])}{of}."
 
 
@@ -148,14 +152,20 @@ def _price(schedule: Schedule) -> tuple[str, str, str]:
     low, high = float(totals.min()), float(totals.max())
     scale, unit = scale_of("money", [first or high or 1.0])
     value = f"{format_number(first / scale)} {unit}"
+    share = schedule.problem.site_share
+    without = f", {WITHOUT_SITE}" if share else ""
+    whole = f"{format_number(first * (1.0 + share) / scale)} {unit} with them; " if share else ""
     if first_quarters(schedule.problem) == schedule.problem.quarters:
-        return "price of the purchases", value, "exact: prices are assumptions of the plan"
+        exact = "exact: prices are assumptions of the plan"
+        return f"price of the purchases{without}", value, f"{whole}{exact}"
     ends = f"{format_number(low / scale)} to {format_number(high / scale)} {unit}"
     if low == high:
         ends = f"{format_number(high / scale)} {unit} in every scenario"
     else:
         ends = f"{ends}, depending on the scenario"
-    return "price of the first purchases", value, f"with all later purchases {ends}"
+    label = f"price of the first purchases{without}"
+    also = ", again without them:" if share else ""
+    return label, value, f"{whole}with all later purchases{also} {ends}"
 
 
 def _cost_sentence(plan: PurchasePlan, schedule: Schedule) -> str:
@@ -199,8 +209,8 @@ def _hinges(plan: PurchasePlan, schedule: Schedule) -> Iterator[str]:
     yield f"Price: {costs_text(plan).partition('. ')[2].replace('The price', 'the price', 1)}"
     if service := service_text(plan):
         yield f"Service: {service[:1].lower()}{service[1:]}"
-    if plan.shadow_prices is not None and (limits := _limits(plan.shadow_prices)):
-        yield f"Limits: {listed(limits)}."
+    if plan.shadow_prices is not None and (limits := limits_text(plan.shadow_prices)):
+        yield limits
     if plan.regret is not None and len(plan.problem.scenarios) > 1:
         if names := regretted(plan):
             largest = format_money(float(plan.regret.regret[0].max()))
@@ -211,22 +221,6 @@ def _hinges(plan: PurchasePlan, schedule: Schedule) -> Iterator[str]:
             )
         else:
             yield "Scenarios: the first purchases are the same whichever scenario occurs."
-
-
-def _limits(prices: pd.DataFrame) -> list[str]:
-    """Return the binding limits with the largest saving per additional unit, by kind and chip."""
-    rows = prices[(prices["scenario"] == ALL) & (prices["saves_cny"] > 0)]
-    rows = rows[rows["constraint"] != "demand"]
-    texts = []
-    for (constraint, of), group in rows.groupby(["constraint", "of"], sort=False):
-        saved = [format_money(amount) for amount in group["saves_cny"]]
-        quarters = [f"Q{int(number)}" for number in group["quarter"].dropna()]
-        when = f" in {listed(quarters)}" if quarters else ""
-        name = _NAMES.get(str(constraint), str(constraint)) + (f" of {of}" if of else "")
-        unit = group["unit"].iloc[0]
-        text = f"{name}{when} is binding (one more {unit} saves {listed(saved)})"
-        texts.append((-float(group["saves_cny"].max()), text))
-    return [text for _, text in sorted(texts)[:_MOST_LIMITS]]
 
 
 def _next_steps(plan: PurchasePlan) -> Iterator[str]:

@@ -70,7 +70,8 @@ def assumption_table(question: PlanQuestion, problem: Problem) -> pd.DataFrame:
         own = chip.price_per_node is not None or chip.price_per_chip is not None
         origin = PLAN_FILE if own else OWN if known.price_file else PLANNING
         if chip.price_per_node is None and not known.price_with_host:
-            origin += f", server: {_origin(question, 'host_price', 'host_price')}"
+            server = _origin(question, "host_price", "host_price")
+            origin += f", server: {server}" if server != origin else ""
         rows.append((f"{name}: node with its server", f"{problem.price[index]:,.0f} CNY", origin))
         power = PLAN_FILE if chip.power is not None else _source(assumptions, "host_factor")
         rows.append((f"{name}: largest power of a node", f"{problem.power[index]:,.0f} W", power))

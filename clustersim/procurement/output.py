@@ -20,6 +20,7 @@ from clustersim.plots.purchases import draw_purchases, draw_regret, has_regret
 from clustersim.plots.style import FORMATS, save_figure
 from clustersim.procurement.answer import plan_answer
 from clustersim.procurement.assumption_table import assumption_table
+from clustersim.procurement.input_table import input_table
 from clustersim.procurement.kept_runs import FILE as KEPT_RUNS
 from clustersim.procurement.kept_runs import KeptRuns, question_of
 from clustersim.procurement.load import PlanQuestion
@@ -199,6 +200,7 @@ def plan_tables(plan: PurchasePlan) -> dict[str, pd.DataFrame]:
         tables["purchases"] = purchase_table(plan, plan.schedule)
         tables["costs"] = cost_table(plan.schedule)
         tables["allocation"] = allocation_table(plan.schedule)
+    tables["inputs"] = input_table(plan.question, plan.problem)
     tables["assumptions"] = assumption_table(plan.question, plan.problem)
     if plan.reference is not None:
         tables["reference_fleet"] = plan.reference

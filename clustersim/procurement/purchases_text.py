@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clustersim.array_types import Ints
+from clustersim.procurement.fleet import chips_per_node
 from clustersim.units import format_money, format_percent
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from clustersim.procurement.solve import Schedule
 
 __all__ = [
+    "WITHOUT_SITE",
+    "WITH_SITE",
     "chip_lines",
     "demand_met",
     "first_price",
@@ -27,8 +30,11 @@ __all__ = [
     "worst_demand",
 ]
 
+WITH_SITE = "with network and buildings"
+WITHOUT_SITE = "without network and buildings"
 _MET = 0.9995
 """A share of the demand from which on it counts as met in full (it would be shown as 100 %)."""
+LEAST = "the least that must be met"
 _SAME = 1e-6
 """Relative difference of costs within the gap of the search."""
 
@@ -62,8 +68,9 @@ def purchases_text(plan: PurchasePlan) -> str:
     if several and first == 0:
         return "Buy nothing before the scenario is known."
     bought = schedule.bought[0, :first].sum(axis=0)
+    per_node = chips_per_node(plan.question)
     parts = [
-        f"{nodes:,} nodes of {name}"
+        f"{nodes:,} nodes of {name} ({nodes * per_node[name]:,} chips)"
         for name, nodes in zip(problem.chips, bought, strict=True)
         if nodes
     ]
@@ -79,7 +86,11 @@ def purchases_text(plan: PurchasePlan) -> str:
     ]
     others = f", and none of {listed(none)}" if none else ""
     price = format_money(first_price(schedule))
-    return f"Buy {listed(parts)} {when}{known} for {price}{others}."
+    with_site = ""
+    if problem.site_share:
+        whole = format_money(first_price(schedule) * (1.0 + problem.site_share))
+        with_site = f" ({whole} {WITH_SITE})"
+    return f"Buy {listed(parts)} {when}{known} for {price}{with_site}{others}."
 
 
 def _quarters(numbers: Iterable[int]) -> str:
@@ -170,9 +181,13 @@ def worst_demand(schedule: Schedule) -> str:
     worst, job_class = (int(place) for place in np.unravel_index(met.argmin(), met.shape))
     own = met[:, job_class]
     share = format_percent(float(own.min()), 0)
+    floor = "" if not _at_floor(problem, job_class, float(own.min())) else LEAST
     if own.max() - own.min() > 1.0 - _MET:
         highest = format_percent(float(own.max()), 0)
-        share = f"{share} ({if_scenarios([problem.scenarios[worst]])}) to {highest}"
+        notes = [if_scenarios([problem.scenarios[worst]]), *filter(None, [floor])]
+        share = f"{share} ({'; '.join(notes)}) to {highest}"
+    elif floor:
+        share = f"{share} ({floor})"
     return f"in Q{problem.quarters}, {share} of the demand for {problem.classes[job_class]} is met"
 
 
@@ -183,7 +198,8 @@ def demand_met(schedule: Schedule) -> str:
     for scenario, own in zip(problem.scenarios, met, strict=True):
         parts = [
             f"{format_percent(float(share), 0)} of {name}"
-            for name, share in zip(problem.classes, own, strict=True)
+            f"{f' ({LEAST})' if _at_floor(problem, place, float(share)) else ''}"
+            for place, (name, share) in enumerate(zip(problem.classes, own, strict=True))
             if share < _MET
         ]
         found.setdefault(listed(parts) if parts else "", []).append(str(scenario))
@@ -200,6 +216,12 @@ def demand_met(schedule: Schedule) -> str:
     unmet = ((met < _MET).any(axis=0)).sum()
     rest = "; all other classes in full" if unmet < len(problem.classes) else ""
     return f"Demand met {when} (share of the tokens): {'; '.join(said)}{rest}."
+
+
+def _at_floor(problem: Problem, job_class: int, share: float) -> bool:
+    """Return whether a share of the demand is the least that the plan must meet."""
+    floor = float(problem.must_meet[job_class, -1])
+    return 0 < floor < _MET and share < floor + (1.0 - _MET)
 
 
 def _others(problem: Problem, said: str) -> str:

@@ -361,7 +361,9 @@ class PlanSpec(FileModel):
     )
     verify: Verification | None = None
     sources: dict[Text, str] = Field(
-        default_factory=dict, description="sources of the numbers, by a name of your choice"
+        default_factory=dict,
+        description="sources of the numbers, by a name of your choice. The table of inputs has "
+        "those named budget, demand, operating_cost, penalty and probabilities",
     )
 
     def in_cny(self, money: tuple[float, str]) -> float:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.metrics import metric_of
-from clustersim.analysis.plan_columns import amount_text
+from clustersim.analysis.plan_columns import amount_text, scale_text
 from clustersim.array_types import Floats
 from clustersim.procurement.purchases_text import (
+    WITHOUT_SITE,
     demand_met,
     listed,
     purchases_text,
@@ -51,8 +52,15 @@ NO_REGRET = 1e-6
 """Regret below this share of the cost counts as 0; it is within the gap of the search."""
 
 
-def metric_text(metric: str, value: float) -> str:
+def metric_text(metric: str, value: float, like: float | None = None) -> str:
     """Format a metric of the simulated service with its unit.
+
+    Parameters
+    ----------
+    metric : str
+    value : float
+    like : float, optional
+        A duration (s) that decides the unit; by default `value` does.
 
     Examples
     --------
@@ -62,6 +70,9 @@ def metric_text(metric: str, value: float) -> str:
     if not math.isfinite(value):
         return "no limit"
     if metric_of(metric).dimension == "duration":
+        if like is not None:
+            size, unit = scale_of("duration", [like])
+            return f"{format_number(value / size, 3)} {unit}"
         return format_duration(value)
     return format_number(value)
 
@@ -85,7 +96,10 @@ def costs_text(plan: PurchasePlan) -> str:
     """Describe the expected cost, its distance from the optimum, and the price of the purchases."""
     schedule = plan.schedule
     assert schedule is not None, "there is a plan"
-    spending = range_text(schedule.spending.sum(axis=1))
+    spent, share = schedule.spending.sum(axis=1), plan.problem.site_share
+    spending = range_text(spent)
+    if share and spent.any():
+        spending += f" {WITHOUT_SITE} and {range_text(spent * (1.0 + share))} with them"
     stopped = "" if schedule.status == "optimal" else " (the search was stopped)"
     return (
         f"The expected cost charged to the plan is {format_money(schedule.expected_cost)}, "
@@ -113,8 +127,8 @@ def _charged(plan: PurchasePlan) -> str:
     quarters = plan.problem.quarters
     within = f"{quarters} quarters" if quarters > 1 else "1 quarter"
     return (
-        f". The cost includes {range_text(charged)} of it, the depreciation within {within}; "
-        "the rest is the value left at the end of the plan"
+        f". The cost includes {range_text(charged)} of the purchases, the depreciation within "
+        f"{within}; the rest is the value left at the end of the plan"
     )
 
 
@@ -197,6 +211,8 @@ def service_text(plan: PurchasePlan) -> str:
     scenarios = listed([repr(name) for name in names])
     total = len(plan.problem.scenarios)
     of = f" ({len(names)} of {total} scenarios)" if total > 1 else ""
+    if spec.scale < 1:
+        of += f" at {scale_text(spec.scale)} of the fleet and the demand, with jobs of full size"
     return (
         f"In simulations of {scenarios}{of}, {outcome}: it is {found} in the worst quarter"
         f"{' and scenario' * (len(names) > 1)} ({runs}).{search}{accepted}"
@@ -204,7 +220,7 @@ def service_text(plan: PurchasePlan) -> str:
 
 
 def objective_name(plan: PurchasePlan) -> str:
-    """Return the metric of the objective in words, and of which jobs it is."""
+    """Return a text that names the metric of the objective and the jobs that it covers."""
     spec, schedule, verified = plan.question.spec.verify, plan.schedule, plan.verified
     assert spec is not None, "there is an objective"
     assert schedule is not None, "there is a plan"

@@ -30,8 +30,13 @@ from clustersim.report.of_study.compared import (
     not_compared,
     points_of_rows,
 )
-from clustersim.report.of_study.controls import is_controlled
 from clustersim.report.of_study.draws_words import over_draws
+from clustersim.report.of_study.estimates import (
+    cut_off_waits,
+    is_plain,
+    two_estimates,
+    wider_relative,
+)
 from clustersim.report.of_study.overload_words import overload_sentences
 from clustersim.report.page import Answer
 from clustersim.report.spans import change_spans
@@ -54,7 +59,7 @@ def answer_of_differences(result: StudyResult, axes: Mapping[str, Axis]) -> Answ
     systems = compared_systems(result, rows, sign, axes)
     verdict = _Verdict(result, rows, axes, axis, sign, baseline)
     chosen, sentence = verdict.of(systems)
-    points, label = _same_estimates(result, rows, metric, axis.label)
+    points, label = _same_estimates(result, metric, axis.label)
     known = points[np.isfinite(points[metric].astype(np.float64).to_numpy())]
     varying = [name for name in result.parameters if known[name].map(str).nunique() > 1]
     quantity = Quantity(known, metric, replace(axis, label=label), varying, sign > 0)
@@ -77,7 +82,10 @@ def answer_of_differences(result: StudyResult, axes: Mapping[str, Axis]) -> Answ
             *without_effect(result),
             *overload_sentences(result),
             *what_matters(quantity, effects, axes),
+            *filter(None, [two_estimates(result, metric)]),
             f"Chance: {_pairs(rows['pairs'])}.",
+            *wider_relative(chosen.ends, chosen.name, metric, axes),
+            *cut_off_waits(result, metric),
             *over_draws(result, verdict.named(chosen.ends), "relative", _signed_ends),
             *failures(result),
         ),
@@ -130,9 +138,7 @@ def answering_metric(result: StudyResult) -> str:
     return str(finite["metric"].iloc[0])
 
 
-def _same_estimates(
-    result: StudyResult, rows: pd.DataFrame, metric: str, label: str
-) -> tuple[pd.DataFrame, str]:
+def _same_estimates(result: StudyResult, metric: str, label: str) -> tuple[pd.DataFrame, str]:
     """Return the points with the kind of estimate that the differences have, and its label.
 
     If the differences are without control variates, so are the points: otherwise, the numbers of a
@@ -140,8 +146,7 @@ def _same_estimates(
     """
     points = result.points
     plain = f"{metric}_plain"
-    controlled = any(is_controlled(row, "relative") for row in rows.to_dict("records"))
-    if controlled or plain not in points or not points[plain].notna().any():
+    if not is_plain(result, metric):
         return points, label
     ends = {f"{metric}{end}": f"{plain}{end}" for end in ("", "_low", "_high")}
     changes = {own: points[other].fillna(points[own]) for own, other in ends.items()}
@@ -159,7 +164,7 @@ def _pairs(pairs: pd.Series[Any]) -> str:
 
 @dataclass(frozen=True)
 class _Verdict:
-    """Says which system is best, in words."""
+    """Writes the sentence that states which system is best."""
 
     result: StudyResult
     rows: pd.DataFrame

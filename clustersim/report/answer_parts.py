@@ -310,7 +310,8 @@ def _towards_the_limit(result: StudyResult, quantity: Quantity) -> Iterator[str]
 def _at_an_edge(result: StudyResult, rows: Sequence[Mapping[Any, Any]]) -> bool:
     """Return whether a capacity is at an end of its range that can be moved.
 
-    An offered load cannot exceed 1, and beyond the begin of overload there is no capacity.
+    An offered load cannot exceed 1, and there is no capacity beyond the value at which overload
+    begins.
     """
     search = result.study.spec.capacity
     assert search is not None

@@ -35,7 +35,7 @@ def without_effect(result: StudyResult) -> Iterator[str]:
     within = f" (horizon {format_duration(horizon.value, whole=True)})" if horizon else ""
     yield (
         f"{listed(names)} {verb} identical to {baseline} in every run and every metric. {what} "
-        f"effect within these runs{within}, so the study says nothing about "
+        f"effect within these runs{within}, so the study cannot show the effect of "
         f"{'it' if len(names) == 1 else 'them'}."
     )
 

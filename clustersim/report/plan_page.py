@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clustersim.analysis.metrics import metric_of
-from clustersim.analysis.plan_columns import PLAN_TABLES, amount_text
+from clustersim.analysis.metrics import Metric, metric_of
+from clustersim.analysis.plan_columns import PLAN_TABLES, amount_text, scale_text
 from clustersim.catalogue import hypothetical_note, load_catalogue
 from clustersim.errors import InputError
 from clustersim.outputs import PAGE_FILE
@@ -28,12 +28,19 @@ from clustersim.plots.purchases import (
     merged_candidates,
 )
 from clustersim.plots.style import FORMATS, save_figure
+from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table, write_page
 from clustersim.report.sources import source_tables
 from clustersim.report.spans import span
 from clustersim.simulation.result import versions
-from clustersim.units import format_number, format_percent, format_quantity
+from clustersim.units import (
+    find_quantity,
+    format_number,
+    format_percent,
+    format_quantity,
+    scale_of,
+)
 
 __all__ = ["PLAN_FILE", "binding_limits", "plan_page", "rewrite_plan", "write_plan_page"]
 
@@ -73,7 +80,15 @@ _TITLES = {
         "round (new) has replications that the search did not use.",
     ),
     "shortfall": ("Missing amounts", "Changes that would make a plan possible."),
-    "assumptions": ("Assumptions of the plan", "Each with its origin."),
+    "inputs": (
+        "Inputs of the plan file",
+        "Numbers that decide what is bought. Change them in the file and plan "
+        "again. Prices and powers of nodes are in a table below.",
+    ),
+    "assumptions": (
+        "Prices, power and time",
+        "Each with its origin; the sources of the planning assumptions are in the last table.",
+    ),
     "reference_fleet": ("Fleet at the end of the plan", "Compared with the reference fleet."),
 }
 _LABELS = {
@@ -213,6 +228,7 @@ def _sections(
     if costs is not None:
         figure = draw_costs(costs, mark=mark)
         drawn.append(Figure("Cost by scenario", page_picture(figure), figure.caption))
+    yield "What the plan assumes", [*_tables(content, "inputs")]
     yield "Costs", [*drawn, *_tables(content, "costs", "allocation")]
     spread: list[str | Figure | Table | Listing] = []
     regret = _frame(content, "regret")
@@ -265,7 +281,7 @@ def _tables(content: Mapping[str, Any], *names: str) -> Iterator[Table]:
                 most_rows=_MOST_ROWS,
                 file=f"{name}.csv",
             )
-            yield _rounds(table) if name == "rounds" else table
+            yield _rounds(table, content["question"]) if name == "rounds" else table
 
 
 def _unchanged(frame: pd.DataFrame) -> pd.DataFrame:
@@ -337,8 +353,13 @@ _SHOWN = {
 """Function by table; the page shows what it returns."""
 
 
-def _rounds(table: Table) -> Table:
-    """Return the table of the rounds with the metric in words and in its unit."""
+def _rounds(table: Table, question: Mapping[str, Any]) -> Table:
+    """Return the table of the rounds, with a label for the metric and one unit for its values."""
+    checked = question.get("verify") or {}
+    scale = checked.get("scale", 1.0)
+    if isinstance(scale, int | float) and 0 < scale < 1:
+        caption = f"{table.caption} Fleet and demand were scaled to {scale_text(float(scale))}."
+        table = replace(table, caption=caption)
     frame = table.frame
     names = list(frame["metric"].dropna()) if "metric" in frame else []
     if not names:
@@ -359,9 +380,19 @@ def _rounds(table: Table) -> Table:
         table,
         frame=frame.drop(columns=left, errors="ignore"),
         labels={_SERVICE: metric.label, "outcome": "objective"},
-        formats={_SERVICE: partial(format_quantity, dimension=metric.dimension)},
+        formats={_SERVICE: _in_unit_of(checked.get("objective") or {}, metric, numbers)},
         prefixes={_SERVICE: [each.prefix for each in spans]},
     )
+
+
+def _in_unit_of(objective: Mapping[str, Any], metric: Metric, numbers: pd.DataFrame) -> Format:
+    """Return a format in the unit that suits the objective or, without one, the largest number."""
+    if metric.dimension != "duration":
+        return partial(format_quantity, dimension=metric.dimension)
+    limit = find_quantity(objective.get("at_most"))
+    sizes = numbers.to_numpy(dtype=np.float64).ravel() if limit is None else [limit.value]
+    size, unit = scale_of("duration", sizes)
+    return lambda value: f"{format_number(value / size, 3)} {unit}"
 
 
 def _assumptions(content: Mapping[str, Any]) -> Iterator[str | Table | Listing]:

@@ -15,6 +15,7 @@ from clustersim.analysis.statistics import run_quantile_interval
 from clustersim.analysis.submitted import Submitted
 from clustersim.array_types import Bools, Floats
 from clustersim.report.amounts import durations_text, in_one_unit
+from clustersim.report.of_run.fleet import offered_load_text
 from clustersim.report.page import Answer
 from clustersim.report.run_tables import RunTables
 from clustersim.report.spans import span
@@ -38,7 +39,8 @@ _IDLE = 0.1
 """Share of accelerators that are idle while jobs wait from which on the card names it."""
 _NO_WAIT = "No job waits"
 _MANY_JOBS = 200
-"""With fewer jobs, their number is stated; a percentile lies between two distant waits."""
+"""With fewer jobs, their number and the wait of one of them are stated, because a percentile lies
+between two distant waits."""
 
 
 def run_answer(result: Result, tables: RunTables) -> Answer:
@@ -105,6 +107,10 @@ def _waits_sentence(result: Result, whole: Mapping[Any, Any]) -> str:
         return f"{_of_jobs(once, jobs)} at once; {waits} {_wait(most)}"
     if within == jobs:
         longest = ""
+    if jobs < _MANY_JOBS:
+        reached_s = float(wait_s[wait_s <= p95].max())
+        within_p95, at_most = durations_text(reached_s, most)
+        longest = f"the longest waits {at_most}" if longest else ""
     first = f"{_of_jobs(once, jobs)} at once and " if once else ""
     if jobs < _MANY_JOBS:
         then = f"{within:,}" if once else _of_jobs(within, jobs)
@@ -188,7 +194,7 @@ class UsePeriod:
 
     @property
     def until(self) -> str:
-        """The end of this period in words."""
+        """A text that states when this period ends."""
         if self.is_arrivals:
             return f"until the last job arrives (after {_wait(self.last_s)})"
         return f"until {self.end} (after {_wait(self.end_s)})"
@@ -266,6 +272,8 @@ def _hinges(result: Result, tables: RunTables, use: UsePeriod, never: int) -> It
             f"Agreement with the log: the {label} is {new} in the simulation and {old} in the log "
             f"({count} compared)."
         )
+    if load := offered_load_text(result):
+        yield f"The load: {load}."
     waiting = int(waits.iloc[0]["waiting"])
     if waiting:
         yield (

@@ -18,10 +18,19 @@ from clustersim.plots.parts.page_picture import page_picture
 from clustersim.plots.runs import draw_recorded_waits, draw_run, draw_size_waits
 from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
+from clustersim.report.of_run.fleet import fleet_table, offered_load_text
 from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table
 from clustersim.report.run_answer import UsePeriod, policy_of, run_answer
 from clustersim.report.run_tables import RunTables, table_file
 from clustersim.report.sources import source_tables
+from clustersim.report.words.definitions import (
+    JCT,
+    LOAD,
+    SLOWDOWN,
+    UTILISATION,
+    policy_terms,
+    terms_of,
+)
 from clustersim.scenario.run_calendar import calendar_text
 from clustersim.simulation.metrics import accelerator_seconds
 from clustersim.simulation.result import Result, versions
@@ -179,8 +188,16 @@ def _over_time(
     figure = draw_run(tables.queue_length, result.utilisation, since=since)
     return [
         Figure(figure.heading or _BOTH, page_picture(figure), figure.caption),
+        _terms(result),
         _summary(result, folder),
     ]
+
+
+def _terms(result: Result) -> str:
+    """Return the definitions of the terms on the page of a run."""
+    load = [LOAD] if offered_load_text(result) else []
+    policy = policy_terms([policy_of(result.provenance)])
+    return terms_of([JCT, SLOWDOWN, UTILISATION, *load, *policy])
 
 
 def _summary(result: Result, folder: Path | None) -> Table:
@@ -271,6 +288,7 @@ def _assumptions(result: Result, answer: Answer) -> Iterator[str | Table | Listi
     yield from (f"Note: {note}." for note in facts.get("notes", ()))
     if facts.get("log"):
         yield Listing("Log", "\n".join(map(str, facts["log"])))
+    yield fleet_table(result)
     names = [str(pool["accelerator"]) for pool in _pools(scenario) if "accelerator" in pool]
     if not names:
         return

@@ -14,6 +14,7 @@ from clustersim.files import yaml_text
 from clustersim.plots.parts.page_picture import page_picture
 from clustersim.plots.parts.quick_mark import quick_mark
 from clustersim.report.made_with import made_with
+from clustersim.report.of_study.estimates import two_estimates_of_figure
 from clustersim.report.of_study.tables import result_parts, study_table
 from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.sources import source_tables
@@ -31,6 +32,8 @@ _MINUS = r"(?<![\w.])-(?=\d)"
 """A hyphen before a number, which the page shows as a minus sign."""
 _CHECKS = ("warm-up",)
 """Plot kinds that check the runs and show no result."""
+_OF_POINTS = ("curve", "heat-map")
+"""Plot kinds that show the numbers of the table of points."""
 _SHORT = 10
 """Least number of characters of a run's hash on the page; all of them are in ``runs.csv``."""
 
@@ -54,9 +57,14 @@ def study_page(
     """
     found = StudyFindings.of(result) if found is None else found
     spec = result.study.spec
+    ordered = _main_first(figures, *answering_plot(result))
     drawn = [
-        Figure(figure.title, page_picture(figure.figure, figure.svg), figure.figure.caption)
-        for figure in _main_first(figures, *answering_plot(result))
+        Figure(
+            figure.title,
+            page_picture(figure.figure, figure.svg),
+            " ".join(filter(None, [figure.figure.caption, _estimates(result, figure)])),
+        )
+        for figure in ordered
     ]
     notes = [line for line in found.warnings if line.startswith("Note:")]
     sections = [
@@ -92,6 +100,13 @@ def _main_first(figures: Sequence[NamedFigure], kind: str, metric: str) -> list[
         return (figure.kind in _CHECKS, other, figure.kind != kind)
 
     return sorted(figures, key=order)
+
+
+def _estimates(result: StudyResult, figure: NamedFigure) -> str:
+    """Return which estimates a figure of points shows, if those of the card are others."""
+    if figure.kind not in _OF_POINTS or not figure.metrics:
+        return ""
+    return two_estimates_of_figure(result, figure.metrics[0])
 
 
 def _all_findings(found: StudyFindings) -> list[Section]:

@@ -85,6 +85,7 @@ def report(queue: Queue, found: dict[str, tuple[float, float]]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.coverage
 def test_intervals_on_two_queues() -> None:
     """The controls narrow the intervals, and they still contain the truth.

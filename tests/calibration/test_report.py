@@ -298,6 +298,8 @@ def test_a_fit_without_validation_says_so():
     assert "not in the project's table" not in report_text(fitted, own=False)
 
 
+@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("count", [1, 2, 25])
 def test_few_measurements_can_be_fitted(count, few_folds):
     measured = load_measurements()
@@ -320,6 +322,8 @@ def test_a_wild_row_gives_no_nan():
     assert np.isfinite(uncertainty_by_group(fitted).to_numpy()).all()
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_one_family_cannot_be_left_out(few_folds):
     measured = load_measurements()
     fitted = calibrate(measured.take(measured.families == "internevo"))

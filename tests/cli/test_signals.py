@@ -125,6 +125,7 @@ pd.DataFrame.to_parquet = slow
 """
 
 
+@pytest.mark.slow
 def test_a_result_is_written_whatever_comes_in_between(tmp_path: Path) -> None:
     write_log(tmp_path / "jobs.parquet", 100)
     process = start(tmp_path, *REPLAY, code=WRITES_SLOWLY)

@@ -249,7 +249,7 @@ def test_wrapped_lines_fit_and_lose_nothing(text, width):
         ("utilisation.h200", [0.2, 0.9], "utilisation of pool h200, %"),
         ("chips.seedchip", [64, 512], "chips of pool seedchip"),
         ("fleet_cost_cny", [1.2e9, 9e9], "purchase price of the servers, billion CNY"),
-        ("fleet_power_w", [2e7], "power of the fleet, MW"),
+        ("fleet_power_w", [2e7], "power of the chips, MW"),
         ("cluster.pools.h200.nic", [5e10, 1e11], "NIC bandwidth of pool h200, GB/s"),
         ("catalogue.MyChip.peak_flops.bf16.value", [6e14], "BF16 peak of MyChip, TFLOP/s"),
         ("cluster.datacenter_network.rate", [2e11], "bandwidth between pools, GB/s"),

@@ -102,6 +102,7 @@ def test_overload_is_marked_and_not_drawn_as_a_wait():
         assert bar.get_color() == lines_with(ax, {"fcfs": "o", "easy": "s"}[policy])[0].get_color()
     assert "overloaded" in texts(ax).split("\n")
     assert "Overloaded: more work arrives than the fleet can do" in caption(ax)
+    assert "begins somewhere between two simulated values; its mark begins halfway" in caption(ax)
 
 
 def test_values_and_ticks_stay_out_of_the_strips():
@@ -120,6 +121,9 @@ def test_a_fully_overloaded_range_is_shaded_and_named_once():
     ax = plot_curve(points, LOAD, "mean_wait_s")
     assert not strips(ax)
     assert texts(ax).split("\n").count("overloaded") == 1
+    last, first = points[LOAD][~points["overload"]].max(), points[LOAD][points["overload"]].min()
+    between = f"between {last:g} and {first:g}; its mark begins halfway."
+    assert between in caption(ax)
 
 
 def test_utilisation_has_a_value_in_overload():

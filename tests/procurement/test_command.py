@@ -54,6 +54,7 @@ def test_the_folder_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
         "costs",
         "allocation",
         "assumptions",
+        "inputs",
         "shadow_prices",
         "regret",
     }
@@ -119,6 +120,7 @@ def test_no_plan_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert "No plan satisfies the limits. The smallest amount missing: budget: " in text
     assert sorted(contents("out")) == [
         "assumptions.csv",
+        "inputs.csv",
         "plan.json",
         "report.html",
         "shortfall.csv",
@@ -255,7 +257,7 @@ def test_one_replication_has_no_interval_in_the_table_of_rounds() -> None:
     row |= {"scenario": "base", "quarter": 1, "metric": "p95_wait_s", "outcome": "undecided"}
     ends = ((60.0, np.nan, np.nan), (60.0, 30.0, 90.0), (np.inf, np.inf, np.inf))
     cells = [
-        _rounds(pd.DataFrame([{**row, "value": value, "low": low, "high": high}]))
+        _rounds(pd.DataFrame([{**row, "value": value, "low": low, "high": high}]), None)
         .splitlines()[-1]
         .split("  ")
         for value, low, high in ends

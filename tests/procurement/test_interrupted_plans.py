@@ -209,6 +209,8 @@ class Killed(BaseException):
     """What ends a process at once."""
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_a_kill_at_any_write_leaves_what_can_be_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables, pictures, scenarios, ``plan.json``, and that the runs are no longer needed."""
     question = define_plan(small())

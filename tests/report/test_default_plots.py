@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from clustersim.plots.figure import study_figure
 from clustersim.report.of_study.default_plots import default_plots
 from clustersim.report.study_page import study_page
 from clustersim.studies.plot_kinds import find_plot_kind
-from clustersim.studies.spec import Preview
+from clustersim.studies.spec import Plot, Preview
 from tests.report.test_study_answer import result_of
 
 PLACEMENT, POLICY, LOAD = "scheduler.placement", "scheduler.policy", "workload.load"
@@ -71,3 +73,26 @@ def test_a_quick_page_says_so_in_its_title(tmp_path):
         result.runs[name] = 0.0
     title = study_page(result, tmp_path, []).title
     assert title == "by hand (quick: 100 jobs, 2 replications)"
+
+
+def test_the_warm_up_of_a_flagged_point_comes_first_with_the_verdict_of_its_test():
+    result = result_with({POLICY: ["fcfs", "easy"]})
+    count = len(result.points)
+    runs = pd.DataFrame({"point": np.repeat(range(count), 3), "status": "finished", "draw": -1})
+    runs["replication"], runs["warm_up_jobs"], runs["jobs_submitted"] = 0, 3.0, 10.0
+    runs["warm_up_reached"] = 1.0
+    runs["mean_wait_s"] = np.where(runs["point"] == 0, 900.0, 60.0)
+    runs["wait_rise_s"] = [-60.0, 60.0, 30.0] * (count - 1) + [120.0, 180.0, 240.0]
+    result.__dict__["runs"] = runs
+    object.__setattr__(result, "series_of", lambda point: np.ones((3, 20)))
+    for flagged, shown, verdict in (
+        (count - 1, "Shown: the only point whose waits still rise, of", "Yes: the later half"),
+        (-1, "Shown: the point with the longest mean wait of", "No, not clearly: the later half"),
+    ):
+        points = result.points.assign(rising=[k == flagged for k in range(count)], overload=False)
+        result.__dict__["points"] = points
+        figure = study_figure()
+        find_plot_kind("warm-up").drawn_panels(result, Plot(kind="warm-up"))[0](ax=figure.panels[0])
+        assert shown in figure.caption
+        assert f"Do waits still rise after the warm-up? {verdict}" in figure.caption
+    assert "half of the measured jobs waits on average 0.167 min longer" in figure.caption

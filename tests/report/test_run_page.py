@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import copy
 import html
 import json
 import re
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from clustersim.cli.main import main
 from clustersim.report.amounts import durations_text
 from clustersim.report.page import Page, Table
 from clustersim.report.run_page import run_page
+from clustersim.report.words.definitions import policy_terms
+from clustersim.scheduling.policies import POLICIES
 from clustersim.simulation.metrics import wait_s
 from clustersim.time_zones import parse_zone
 from tests.report.browser import Browser
@@ -217,7 +221,7 @@ def test_the_card_of_few_jobs_counts_them_and_names_idle_accelerators(tmp_path: 
     assert page.answer is not None
     # Allocated: 1000 + 180 + 800 + 100 of 8 x 1150 accelerator-seconds.
     assert page.answer.sentence == (
-        "2 of 5 jobs start at once and 4 within 17.9 min; the longest waits 18 min. Jobs use 23 % "
+        "2 of 5 jobs start at once and 4 within 17.7 min; the longest waits 18 min. Jobs use 23 % "
         "of the fleet's accelerator time until the last job ends (after 19.2 min)."
     )
     assert (page.answer.label, page.answer.value) == ("longest wait", "18 min")
@@ -229,6 +233,38 @@ def test_the_card_of_few_jobs_counts_them_and_names_idle_accelerators(tmp_path: 
     assert sizes.frame["p95_wait_s"].isna().all()
     pools = next(table for table in _tables(page) if table.title == "Pools")
     assert pools.frame["scope"].tolist() == ["all"]
+
+
+def test_the_page_has_the_fleet_the_offered_load_and_the_terms(ran: Path, replayed: Path) -> None:
+    result = Result.load(ran)
+    facts = copy.deepcopy(dict(result.provenance))
+    facts["scenario"]["workload"]["load"], facts["arrival_rate_per_s"] = 0.9, 100 / 86400
+    page = run_page(replace(result, provenance=facts))
+    assert page.answer is not None
+    fleet = next(table for table in _tables(page) if table.title == "Fleet")
+    assert fleet.frame.to_dict("records") == [
+        {"pool": "h20", "chip": "H20", "accelerators": 8},
+        {"pool": "h200", "chip": "H200", "accelerators": 8},
+        {"pool": "all", "chip": "", "accelerators": 16},
+    ]
+    words = "offered load is 0.9 (100 jobs per day arrive at a fleet of 16 accelerators at time 0)."
+    assert fleet.caption.endswith(words)
+    assert f"The load: the {words}" in page.answer.hinges_on
+    assert "JCT: job completion time" in _prose_of(page)
+    assert "offered load: arriving work" in _prose_of(page)
+    # A log has no offered load.
+    replay = run_page(Result.load(replayed))
+    assert next(table for table in _tables(replay) if table.title == "Fleet").caption == ""
+    assert "offered load" not in _prose_of(replay)
+
+
+def _prose_of(page: Page) -> str:
+    """The sentences between the tables and figures of a page."""
+    return " ".join(part for own in page.sections for part in own.parts if isinstance(part, str))
+
+
+def test_every_policy_has_a_definition() -> None:
+    assert [line.partition(":")[0] for line in policy_terms(POLICIES)] == [*POLICIES]
 
 
 def _tables(page: Page) -> list[Table]:
@@ -333,6 +369,10 @@ def test_few_jobs_have_a_longest_wait_and_no_high_percentile() -> None:
     }
     (longest,) = (line for line in ax.lines if line.get_marker() == "X")
     assert longest.get_ydata()[:2].tolist() == [1.0, 4.0]
+    words = plots.runs.draw_size_waits(waits).caption
+    assert "Cross: longest wait, for sizes with fewer than 20 jobs." in words
+    assert words.endswith("Sizes with fewer than 3 jobs have only the cross.")
+    assert "only the cross" not in plots.runs.draw_size_waits(waits[waits["jobs"] >= 5]).caption
 
 
 def test_a_sentence_has_one_unit() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from clustersim.report.cells import table_columns
 from clustersim.report.of_study.controls import controls_table, which_estimate
+from clustersim.report.of_study.estimates import two_estimates_of_figure, wider_relative
 from clustersim.report.of_study.tables import point_table, result_parts
 from clustersim.report.study_answer import study_answer
 from clustersim.report.study_figures import NamedFigure
@@ -63,9 +64,34 @@ def test_estimates_without_control_variates_have_a_table_of_their_own():
     hinges = study_answer(result).hinges_on
     assert "Policy: mean wait (without control variates) is 102 s with easy and 260 s with fcfs, " \
         "averaged over the other parameters." in hinges  # fmt: skip
+    # The numbers of both estimates are on the card and below the figures of points.
+    assert "Two estimates: mean wait at easy, offered load 0.500 is 70 s without control " \
+        "variates (this card and the differences) and 60 s with them (curves and the table of " \
+        "points)." in hinges  # fmt: skip
+    words = two_estimates_of_figure(result, "mean_wait_s")
+    assert words.startswith("These are estimates with control variates: mean wait at easy,")
+    assert "is 60 s here, and 70 s without them" in words
     mixed = table.assign(difference_plain=-41.0, relative_plain=math.nan)
     sentence = which_estimate(result, mixed, "mean_wait_s")
     assert "The difference of easy uses control variates; the relative difference" in sentence
+    # -50 to -30 s of -40 s is as wide as -50 to -30 % of -40 %: only more needs an explanation.
+    widths = [
+        [*wider_relative([{**row, "difference_low": low}], "easy", "mean_wait_s", {})]
+        for row in mixed.to_dict("records")[:1]
+        for low in (-50.0, -42.0)
+    ]
+    assert widths[0] == []
+    assert "relative difference of easy (−50 % to −30 %) is without control" in widths[1][0]
+    assert "(−42 to −30 s) is with them" in widths[1][0]
+
+
+def test_the_card_says_in_how_many_runs_waits_are_cut_off():
+    points = points_of([100.0, 400.0, 60.0, 125.0])
+    table = differences_of([(0.5, -0.4, -0.5, -0.3), (0.7, -0.6, -0.7, -0.5)])
+    result = result_of(COMPARE, points=points, differences=table)
+    result.runs["censored"] = [0.06, 0.2, *[0.05] * 6]
+    (waits,) = (line for line in study_answer(result).hinges_on if line.startswith("Waits: "))
+    assert waits.startswith("Waits: in 2 of 8 runs, more than 5 % of the measured jobs were still")
 
 
 def test_pairs_that_differ_by_point_are_a_range():

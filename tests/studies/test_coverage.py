@@ -32,6 +32,7 @@ def check(covered: list[bool], what: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.coverage
 def test_intervals_of_400_studies(tmp_path: Path) -> None:
     """Each study has two loads and 6 replications of jobs of its own.
@@ -107,6 +108,7 @@ def test_batch_means_of_one_long_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.coverage
 def test_a_capacity_search_finds_the_known_load(tmp_path: Path) -> None:
     """Twenty studies, each with jobs of its own, look for the load of a mean wait of 20 s.

@@ -194,6 +194,8 @@ def interrupt_at_random(
     return seconds
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_interrupts_at_random_moments(nursery: Nursery, tmp_path: Path) -> None:
     seconds = interrupt_at_random(nursery, tmp_path, range(8), fresh=0, parallel=3)
     assert max(seconds) < 10

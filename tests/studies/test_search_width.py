@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conducted import QUEUE, conduct, exact
 
 import clustersim as cs
@@ -23,6 +24,8 @@ def search(replications: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_replications_are_added_until_the_interval_is_narrow(tmp_path: Path) -> None:
     rule = {"at_least": 3, "at_most": 48, "relative_width": LIMIT}
     runs = conduct(search(rule), tmp_path / "rule", workers=1)

@@ -112,6 +112,7 @@ def write(folder: Path, limit: float = 60.0, **changes: Any) -> Path:
     return folder / "study.yaml"
 
 
+@pytest.mark.slow
 def test_a_study_of_own_metrics_and_plots_on_two_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

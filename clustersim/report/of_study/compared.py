@@ -203,7 +203,7 @@ def _overloaded_names(
 def points_of_rows(
     result: StudyResult, rows: Sequence[Row], every: pd.DataFrame, axes: Mapping[str, Axis]
 ) -> str:
-    """Return the points of some rows of a table of differences in words."""
+    """Return a text that names the points of some rows of a table of differences."""
     compare = result.study.spec.compare
     left = [] if compare is None else [compare.of]
     others = [name for name in result.parameters if name in every and name not in left]

@@ -1,4 +1,4 @@
-"""Sets of points of a study in words: what the points share, not a list of them."""
+"""Texts that describe sets of points by what the points share instead of listing them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def shared_in_words(
 
 
 class _Words:
-    """The values of the parameters of a study, and sets of points in words."""
+    """The values of the parameters of a study, and texts for sets of its points."""
 
     def __init__(self, universe: Sequence[Row], names: Sequence[str], axes: Mapping[str, Axis]):
         self.axes = axes

@@ -1,0 +1,1 @@
+"""Words and definitions that the pages of studies and runs share."""
