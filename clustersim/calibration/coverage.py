@@ -1,107 +1,104 @@
-"""Coverage of the intervals, for rows that did not influence the width of the intervals."""
+"""Coverage of the 90 % intervals of rows that influenced neither the fit nor the width."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
 
-from clustersim.array_types import Bools
-from clustersim.calibration.calibrate import COVERED, Calibrated, scatter_by_kind
 from clustersim.calibration.cross_validation import LeftOut
-from clustersim.units import counted, format_percent
-
-__all__ = [
-    "BY_CONSTRUCTION",
-    "Coverage",
-    "coverage_of_unseen_families",
-    "coverage_of_unseen_rows",
-    "coverage_text",
-    "nested_covered",
-]
-
-BY_CONSTRUCTION = (
-    "The width of the shipped intervals is a quantile of these same errors, so 90 % of all "
-    "left-out complete rows are in their interval by construction."
+from clustersim.calibration.scatter_fit import (
+    COVERED,
+    LeftOutErrors,
+    fit_coverage,
+    fit_scatter,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """Share of complete rows in their 90 % interval: over all rows, and as a mean over families."""
-
-    rows: int
-    families: int
-    pooled: float
-    mean: float
+__all__ = ["SLICES", "coverage_by_slice", "with_half_widths"]
 
 
-def nested_covered(calibrated: Calibrated, left: LeftOut) -> Bools:
-    """Return whether each row is in an interval whose width was set by other rows.
+SLICES = {
+    "model_kind": "model",
+    "chip": "chip",
+    "publisher": "publisher",
+    "precision": "precision",
+    "generation": "software",
+    "plan_kind": "plan",
+    "scale": "chips of the job",
+}
+"""Columns of :func:`clustersim.calibration.diagnostics.row_table`, with their names in slices."""
+ENOUGH = 40
+"""A slice with at least this many rows must have a coverage between the :data:`LIMITS`."""
+LIMITS = (0.85, 0.95)
+REJECTED = 0.05
+"""A smaller slice fails if a two-sided binomial test rejects a coverage of 90 % at this level."""
 
-    For each fold of `left`, the scatter of each kind of rows and the coverage factor are computed
-    from the left-out errors, within and across families, of the rows in the other folds, as in
-    :func:`clustersim.calibration.calibrate`.
+
+def with_half_widths(left: LeftOut, parts: Sequence[LeftOut]) -> LeftOut:
+    """Return left-out rows with the half width of their intervals.
+
+    For each fold of `left`, the scatter and the coverage factor are fitted to the left-out errors
+    in `parts` of the rows in the other folds. So the width of the interval of a left-out publisher
+    depends on the other publishers only.
+
+    Parameters
+    ----------
+    left : LeftOut
+    parts : sequence of LeftOut
+        Sets of errors of the same rows, among them `left`.
+    """
+    width = np.zeros(left.fold.size)
+    for fold in np.unique(left.fold):
+        own = left.fold == fold
+        others = LeftOutErrors.together([part.errors.take(~own) for part in parts])
+        scatter = fit_scatter(others)
+        held = left.errors.take(own)
+        width[own] = fit_coverage(others, scatter) * scatter.deviation(held.spread, held.weights)
+    return dataclasses.replace(left, half_width=width)
+
+
+def coverage_by_slice(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return errors and coverage of left-out rows by slice; the worst slices come first.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        From :func:`clustersim.calibration.diagnostics.row_table`.
+    name : {"within", "across"}
+        Which left-out predictions to use: of rows, or of publishers.
 
     Returns
     -------
-    array of bool, shape (R,)
-        False if no other fold has a complete row.
+    DataFrame
+        ``slice, rows``; ``median`` (of absolute errors), ``p90``, ``bias`` (median of signed
+        errors), ``covered`` (share of rows in their 90 % interval), and ``holds``: whether the
+        coverage agrees with 90 %. For slices of at least :data:`ENOUGH` rows, it must be between
+        the :data:`LIMITS`; otherwise a binomial test must not reject it.
     """
-    whole, kinds = calibrated.measured.whole, np.array(calibrated.measured.rows.kinds)
-    within = calibrated.within
-    covered = np.zeros(left.fold.size, dtype=bool)
-    if within is None:
-        return covered
-    parts = [part for part in (within, calibrated.across) if part is not None]
-    for fold in np.unique(left.fold):
-        own = left.fold == fold
-        if not (whole & ~own).any():
-            continue
-        by_kind = scatter_by_kind(kinds[~own].tolist(), within.log_error[~own], within.spread[~own])
-        scatter = np.array([by_kind.get(kind, by_kind[""]) for kind in kinds.tolist()])
-        known = np.concatenate([part.standardised(scatter)[whole & ~own] for part in parts])
-        covered[own] = left.standardised(scatter)[own] <= np.quantile(known, COVERED)
-    return covered
-
-
-def _coverage(calibrated: Calibrated, left: LeftOut | None) -> Coverage | None:
-    whole = calibrated.measured.whole
-    if left is None or calibrated.within is None or not whole.any():
-        return None
-    covered = nested_covered(calibrated, left)[whole]
-    families = calibrated.measured.families[whole]
-    shares = [covered[families == family].mean() for family in np.unique(families)]
-    return Coverage(covered.size, len(shares), float(covered.mean()), float(np.mean(shares)))
-
-
-def coverage_of_unseen_families(calibrated: Calibrated) -> Coverage | None:
-    """Return the coverage of families that the fit, the scatter and the width do not use.
-
-    The result is None if families were not left out.
-    """
-    return _coverage(calibrated, calibrated.across)
-
-
-def coverage_of_unseen_rows(calibrated: Calibrated) -> Coverage | None:
-    """Return the coverage of rows left out at random, with scatter and width from other folds.
-
-    The result is None if rows were not left out.
-    """
-    return _coverage(calibrated, calibrated.within)
-
-
-def coverage_text(calibrated: Calibrated) -> list[str]:
-    """Return sentences on the coverage of unseen families and of rows left out at random."""
-    kinds = (
-        (coverage_of_unseen_families(calibrated), "of unseen families", "families"),
-        (coverage_of_unseen_rows(calibrated), "left out at random", "folds"),
-    )
-    lines = [
-        f"{format_percent(found.pooled)} of complete rows {what} are in their 90 % interval if "
-        f"its width is set by the other {others} only ({found.rows} rows; mean over "
-        f"{counted(found.families, 'family', 'families')}: {format_percent(found.mean)})."
-        for found, what, others in kinds
-        if found is not None
-    ]
-    return [*lines, BY_CONSTRUCTION] if lines else []
+    parts = [("all rows", rows)]
+    for column, words in SLICES.items():
+        for label, part in rows.groupby(column, sort=True, observed=True):
+            parts.append((f"{words}: {label}", part))
+    records = []
+    for label, part in parts:
+        error, inside = part[f"{name}_error"], part[f"{name}_covered"]
+        count, covered = len(part), float(inside.mean())
+        chance = float(binomtest(int(inside.sum()), count, COVERED).pvalue)
+        holds = LIMITS[0] <= covered <= LIMITS[1] if count >= ENOUGH else chance >= REJECTED
+        records.append(
+            {
+                "slice": label,
+                "rows": count,
+                "median": float(error.abs().median()),
+                "p90": float(error.abs().quantile(0.9)),
+                "bias": float(error.median()),
+                "covered": covered,
+                "holds": bool(holds),
+                "chance": chance,
+            }
+        )
+    found = pd.DataFrame(records).sort_values(["holds", "chance"], kind="stable")
+    return found.drop(columns="chance").reset_index(drop=True)

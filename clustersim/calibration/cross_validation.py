@@ -1,68 +1,87 @@
-"""Errors on rows that a fit did not use: left-out rows and left-out sources."""
+"""Errors on rows that a fit did not use: rows left out at random, and left-out publishers.
+
+All rows of a publisher are left out together, because its tables share clusters, software and
+people, and a user shares none of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clustersim.array_types import Floats, Ints
+from clustersim.array_types import Bools, Floats, Ints
 from clustersim.calibration.fit import fit
 from clustersim.calibration.measurements import Measurements
+from clustersim.calibration.scatter_fit import LeftOutErrors
 from clustersim.estimation.prediction import spread_of
 from clustersim.performance import Calibration
+from clustersim.performance.scatter import Scatter, contributions_of
 from clustersim.performance.step_time import step_seconds
 from clustersim.units import format_percent
 
 __all__ = [
-    "SIBLINGS",
     "SOURCES",
     "Errors",
     "LeftOut",
     "folds_within_families",
-    "leave_families_out",
+    "leave_publishers_out",
     "left_out",
 ]
 
 
 DRAWS = 200
 
-SIBLINGS = (
-    ("sc21t1", "sc21t2"),
-    ("internevo", "internevoF"),
-    ("asc-rc2", "asc-rc3"),
-    ("nemo2407", "nemo2407ft", "nemolong"),
-)
-"""Families that are tables of one paper or of one project's performance pages. They are left out
-together, because siblings share a cluster and software, and a new paper would have no sibling."""
-
 SOURCES: Mapping[str, str] = MappingProxyType(
     {
+        "asc-rc1": "MindSpeed-LLM RC1, 910B",
         "asc-rc2": "MindSpeed-LLM RC2, 910B",
         "asc-rc3": "MindSpeed-LLM RC3, 910B",
+        "automodel": "NeMo AutoModel",
+        "awslabs": "AWS, distributed AI samples",
         "bloom": "BigScience BLOOM",
+        "deepseek-isca": "DeepSeek-V3 at ISCA'25",
         "dgxc": "DGX Cloud recipes",
+        "dgxc-llama4": "DGX Cloud recipes, Llama 4",
         "flagperf": "FlagPerf reports",
+        "fms-fsdp": "IBM, fms-fsdp",
+        "halo-b300": "White Circle, Halo",
         "internevo": "InternEvo, throughput table",
         "internevoF": "InternEvo, FLOPS table",
         "korth22": "Korthikanti 2022",
         "mbridge": "Megatron-Bridge",
+        "mbridge-card": "Megatron-Bridge, verification cards",
+        "mbridge-gb": "Megatron-Bridge on GB200, GB300, B300",
+        "mcore-moe-report": "Megatron-Core MoE report",
         "megascale": "MegaScale NSDI'24",
+        "megascale-moe": "MegaScale-MoE",
+        "mindformers": "MindFormers 1.3, 910B",
+        "mindspeed-mm-video": "MindSpeed-MM, video",
         "mlperf-405b": "MLPerf Llama 405B",
         "mlperf-gpt3": "MLPerf GPT-3 175B",
         "mlperf-lora": "MLPerf Llama 70B LoRA",
+        "mlperf51-flux": "MLPerf FLUX.1",
+        "modelzoo": "Megatron MoE ModelZoo",
+        "modelzoo-mixtral": "Megatron MoE ModelZoo, Mixtral",
+        "moe-folding": "MoE Parallel Folding",
         "mosaic": "LLM Foundry",
         "nemo2407": "NeMo 24.07",
         "nemo2407ft": "NeMo 24.07, fine-tuning",
         "nemoa100": "NeMo 23.08 on A100",
         "nemolong": "NeMo 24.03, long sequences",
+        "nemolong-b200": "NeMo 25.04, long sequences, B200",
         "pangu": "Pangu Ultra report",
         "sc21t1": "Megatron-LM SC'21, table 1",
         "sc21t2": "Megatron-LM SC'21, table 2",
         "simumax-b200": "SimuMax on B200",
+        "swift-a800": "ms-swift on A800",
+        "swift-h20": "ms-swift on H20",
+        "telechat2": "TeleChat2 report",
+        "wan": "Wan 2.1, video",
+        "xtuner-h800": "XTuner benchmark, H800",
     }
 )
 """Descriptions of the families in the project's table (its README gives full references)."""
@@ -80,13 +99,20 @@ class LeftOut:
         Standard deviation of the logarithm according to the fit.
     fold : array of int
         Rows with the same number were left out together.
+    weights : tuple of mapping of str to float
+        What the fit knew about each row
+        (:func:`clustersim.performance.scatter.contributions_of`).
+    half_width : array
+        Half width of the 90 % interval of the logarithm; the errors of rows in the same fold did
+        not influence it (:func:`clustersim.calibration.coverage.with_half_widths`). Empty if it was
+        not computed.
 
     Examples
     --------
     >>> import numpy as np
     >>> from clustersim.calibration import LeftOut
     >>> spread, fold = np.array([0.05, 0.05]), np.array([0, 1])
-    >>> left = LeftOut(np.array([0.0, 0.1]), spread, fold)
+    >>> left = LeftOut(np.array([0.0, 0.1]), spread, fold, ({"base": 1.0},) * 2)
     >>> left.error.round(3).tolist()
     [0.0, 0.105]
     """
@@ -94,24 +120,38 @@ class LeftOut:
     log_error: Floats
     spread: Floats
     fold: Ints
+    weights: Sequence[Mapping[str, float]]
+    half_width: Floats = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def covered(self) -> Bools:
+        """Whether each measured step time is in its 90 % interval."""
+        return np.abs(self.log_error) <= self.half_width
+
+    @property
+    def errors(self) -> LeftOutErrors:
+        """The errors as data of :func:`clustersim.calibration.scatter_fit.fit_scatter`."""
+        return LeftOutErrors(self.log_error, self.spread, self.weights)
 
     @property
     def error(self) -> Floats:
         """Predicted over measured step time, less 1."""
         return np.expm1(self.log_error)
 
-    def standardised(self, scatter: Floats) -> Floats:
-        """Return the size of each error in standard deviations of a predicted measurement.
+    def deviation(self, scatter: Scatter) -> Floats:
+        """Return the standard deviation of each row's logarithm, including its scatter.
 
         Examples
         --------
         >>> import numpy as np
         >>> from clustersim.calibration import LeftOut
-        >>> left = LeftOut(np.array([0.0, 0.1]), np.array([0.03, 0.03]), fold=np.array([0, 1]))
-        >>> left.standardised(scatter=np.array([0.04, 0.04])).round(3).tolist()
-        [0.0, 2.0]
+        >>> from clustersim.performance.scatter import Scatter
+        >>> spread, fold = np.array([0.03, 0.03]), np.array([0, 1])
+        >>> left = LeftOut(np.array([0.0, 0.1]), spread, fold, ({"base": 1.0},) * 2)
+        >>> left.deviation(Scatter({"base": float(np.log(0.04))})).round(3).tolist()
+        [0.05, 0.05]
         """
-        return np.abs(self.log_error) / np.sqrt(self.spread**2 + scatter**2)
+        return scatter.deviation(self.spread, self.weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +205,13 @@ def folds_within_families(families: NDArray[np.str_], folds: int, seed: int = 0)
     return fold
 
 
-def leave_families_out(families: NDArray[np.str_]) -> Ints:
-    """Assign a separate fold to each family, or to its :data:`SIBLINGS` together."""
-    first = {family: siblings[0] for siblings in SIBLINGS for family in siblings}
-    sources = [first.get(family, family) for family in families.tolist()]
-    return np.unique(sources, return_inverse=True)[1].astype(np.int64)
+def leave_publishers_out(publishers: NDArray[np.str_]) -> Ints:
+    """Assign a separate fold to each publisher.
+
+    >>> leave_publishers_out(np.array(["NVIDIA", "Huawei", "NVIDIA"])).tolist()
+    [1, 0, 1]
+    """
+    return np.unique(publishers, return_inverse=True)[1].astype(np.int64)
 
 
 def left_out(measured: Measurements, fold: Ints, start: Calibration) -> LeftOut:
@@ -183,6 +225,7 @@ def left_out(measured: Measurements, fold: Ints, start: Calibration) -> LeftOut:
         Starting point of each fit, which converges to its own optimum.
     """
     log_error, spread = np.zeros(len(measured)), np.zeros(len(measured))
+    weights: list[Mapping[str, float]] = [{}] * len(measured)
     for number in np.unique(fold):
         held = fold == number
         known, unseen = measured.take(~held), measured.take(held)
@@ -197,4 +240,7 @@ def left_out(measured: Measurements, fold: Ints, start: Calibration) -> LeftOut:
         )
         log_error[held] = np.log(seconds / unseen.step_time_s)
         spread[held] = spread_of(rows, found.draw(DRAWS))
-    return LeftOut(log_error, spread, fold)
+        known_of = contributions_of(known.runs, rows.labels, rows.models.n_experts > 0)
+        for place, of_row in zip(np.flatnonzero(held), known_of, strict=True):
+            weights[place] = of_row
+    return LeftOut(log_error, spread, fold, tuple(weights))

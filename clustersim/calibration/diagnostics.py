@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from clustersim.array_types import Floats
 from clustersim.calibration.calibrate import Calibrated
-from clustersim.calibration.coverage import nested_covered
 from clustersim.calibration.fit import log_seconds
 from clustersim.estimation.configurations import Configurations
 from clustersim.performance import LEVELS, PARAMETERS, Calibration, evaluate
@@ -83,13 +82,13 @@ def row_table(calibrated: Calibrated, *, own: int = 0) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``id, family, published, chip, stack, chips, scale, precision, kind, model, model_kind``;
-        ``part`` (the part with the most seconds after the matrix products), ``quality``;
-        ``complete`` (quality A and complete), ``whole`` (complete), ``measured_s``,
-        ``fitted_error``. If rows were left out, the errors `within` and `across` families have
-        columns with the suffixes ``_error`` (predicted over measured, less 1), ``_s`` (predicted),
-        ``_lo_s``, ``_hi_s`` (90 % interval), ``_covered`` and ``_covered_nested`` (in an interval
-        whose width was set by other families or folds).
+        ``id, family, publisher, published, chip, stack, generation, chips, scale, precision, kind,
+        model, model_kind, plan_kind``; ``part`` (the part with the most seconds after the matrix
+        products), ``quality``; ``complete`` (quality A and complete), ``whole`` (complete),
+        ``measured_s``, ``fitted_error``. If rows were left out, the errors `within` families and
+        `across` publishers have columns with the suffixes ``_error`` (predicted over measured, less
+        1), ``_s`` (predicted), ``_lo_s``, ``_hi_s`` (90 % interval) and ``_covered`` (in the
+        interval). The width of each interval was set by the rows of other folds or publishers.
     """
     measured, rows = calibrated.measured, calibrated.measured.rows
     table = measured.table
@@ -102,15 +101,18 @@ def row_table(calibrated: Calibrated, *, own: int = 0) -> pd.DataFrame:
         {
             "id": names.to_numpy(dtype=str),
             "family": measured.families,
+            "publisher": measured.publishers,
             "published": np.arange(len(table)) < len(table) - own,
             "chip": [chip.name for chip in rows.accelerators],
             "stack": product,
+            "generation": _generation(table, product),
             "chips": chips.astype(np.int64),
             "scale": pd.Categorical(scale, [*(name for _, name in SCALES), LARGEST_SCALE]),
             "precision": np.where(rows.chips.fp8, "fp8", "bf16"),
             "kind": _text(table, "kind", "pretrain"),
             "model": _text(table, "model", ""),
             "model_kind": np.where(rows.models.n_experts > 0, "mixture", "dense"),
+            "plan_kind": _plan_kind(rows),
             "part": _largest_part(rows, calibrated.calibration),
             "quality": table["quality"].fillna("A").str.upper().to_numpy(dtype=str),
             "complete": measured.complete,
@@ -121,15 +123,31 @@ def row_table(calibrated: Calibrated, *, own: int = 0) -> pd.DataFrame:
     )
     for name, left in (("within", calibrated.within), ("across", calibrated.across)):
         if left is not None:
-            half = calibrated.half_width(left)
             seconds = result["measured_s"] * np.exp(left.log_error)
             result[f"{name}_error"] = left.error
             result[f"{name}_s"] = seconds
-            result[f"{name}_lo_s"] = seconds * np.exp(-half)
-            result[f"{name}_hi_s"] = seconds * np.exp(half)
-            result[f"{name}_covered"] = np.abs(left.log_error) <= half
-            result[f"{name}_covered_nested"] = nested_covered(calibrated, left)
+            result[f"{name}_lo_s"] = seconds * np.exp(-left.half_width)
+            result[f"{name}_hi_s"] = seconds * np.exp(left.half_width)
+            result[f"{name}_covered"] = left.covered
     return result
+
+
+def _generation(table: pd.DataFrame, product: Sequence[str]) -> list[str]:
+    """Return the software product of each row with the year of the run, if it is given."""
+    years = _text(table, "year", "")
+    return [f"{name} {year[:4]}".strip() for name, year in zip(product, years, strict=True)]
+
+
+def _plan_kind(rows: Configurations) -> NDArray[np.str_]:
+    """Return the kind of parallelism of each row, the rarest kind first."""
+    plans = rows.plans
+    kinds = {
+        "expert parallel": plans.ep > 1,
+        "pipeline": plans.pp > 1,
+        "tensor or context parallel": (plans.tp > 1) | (plans.cp > 1),
+        "ZeRO-3": plans.zero == 3,
+    }
+    return np.select(list(kinds.values()), list(kinds), "data parallel")
 
 
 def _text(table: pd.DataFrame, column: str, default: str) -> NDArray[np.str_]:

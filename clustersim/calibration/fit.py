@@ -19,6 +19,7 @@ from clustersim.performance.calibration import Calibration
 from clustersim.performance.coefficient_draw import CoefficientDraw, Key, is_unknown
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.parameters import LEVELS, PARAMETERS
+from clustersim.performance.scatter import Scatter
 
 __all__ = ["Fit", "fit", "recentred"]
 
@@ -394,7 +395,7 @@ def _posterior(problem: _Problem, effects: Floats) -> Calibration:
         centre=effects,
         strength=strength[kept],
         basis=basis,
-        scatter={"": float(np.median(1.0 / problem.weight))},
+        scatter=Scatter({"base": float(np.log(np.median(1.0 / problem.weight)))}),
         coverage_factor=NORMAL_COVERAGE_FACTOR,
         overdispersion=float(overdispersion),
         facts={"effective_parameters": round(effective, 1), "rows": count},

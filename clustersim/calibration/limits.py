@@ -28,7 +28,7 @@ def count_limits(measured: Measurements, catalogue: Catalogue) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``what, rows, sources, what the model does``.
+        ``what, rows, publishers, what the model does``.
     """
     rows = measured.rows
     found = [*_chips(measured, catalogue), *_models(rows), *_plans(rows), *_kinds(measured)]
@@ -36,7 +36,7 @@ def count_limits(measured: Measurements, catalogue: Catalogue) -> pd.DataFrame:
         {
             "what": what,
             "rows": int(chosen.sum()),
-            "sources": len(set(measured.families[chosen].tolist())),
+            "publishers": len(set(measured.publishers[chosen].tolist())),
             "what the model does": does,
         }
         for what, chosen, does in found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,9 @@ from clustersim.estimation.table import misspelt_columns, read_csv_as_text
 from clustersim.microbenchmarks.schema import CHECKSUM
 from clustersim.microbenchmarks.schema import COLUMNS as MICRO_COLUMNS
 from clustersim.notes import note
+from clustersim.performance import LEVELS, Plans
+from clustersim.performance.runs import Run, Runs
+from clustersim.performance.shard import shard_of
 from clustersim.performance.step_time import least_seconds
 
 __all__ = [
@@ -107,8 +111,50 @@ class Measurements:
 
     @property
     def families(self) -> NDArray[np.str_]:
-        """Source of each row."""
+        """Table or paper of each row."""
         return self.table["family"].to_numpy(dtype=str)
+
+    @property
+    def publishers(self) -> NDArray[np.str_]:
+        """Who ran each row; for a user's rows, their family unless the table says otherwise."""
+        return self.table["publisher"].to_numpy(dtype=str)
+
+    @property
+    def runs(self) -> Runs:
+        """The runs as a calibration stores them."""
+        rows = self.rows
+        if not len(rows):
+            return Runs()
+        whole = shard_of(rows.models, Plans.of(tp=np.ones(len(rows))), np.ones(len(rows)))
+        params = np.broadcast_to(whole.dense_params + whole.expert_params, len(rows))
+        given = self.table.reindex(columns=["model", "source", "family"])
+        texts = given.fillna("").astype(str).to_dict("records")
+        product, release = (LEVELS.index(level) for level in ("product", "release"))
+        return Runs(
+            tuple(
+                Run(
+                    chip=chip.name,
+                    product=labels[product],
+                    release=labels[release],
+                    mixture=bool(experts > 0),
+                    precision="fp8" if narrow else "bf16",
+                    model=text["model"] or "unnamed model",
+                    params=float(size),
+                    count=int(count),
+                    source=link_of(text["source"]) or text["family"],
+                )
+                for chip, labels, experts, narrow, text, size, count in zip(
+                    rows.accelerators,
+                    rows.labels,
+                    rows.models.n_experts.tolist(),
+                    rows.chips.fp8.tolist(),
+                    texts,
+                    params.tolist(),
+                    rows.plans.chips.tolist(),
+                    strict=True,
+                )
+            )
+        )
 
     @property
     def fitted(self) -> tuple[Timed, Floats, Floats]:
@@ -152,6 +198,27 @@ class Measurements:
             whole=self.whole[chosen],
             table=self.table[chosen].reset_index(drop=True),
         )
+
+
+def link_of(source: str) -> str:
+    """Return the link to a source if it names an arXiv paper or a GitHub repository.
+
+    Any other source is returned unchanged.
+
+    Examples
+    --------
+    >>> link_of("MegaScale NSDI24 (arXiv 2402.15627) Table 1")
+    'https://arxiv.org/abs/2402.15627'
+    >>> link_of("modelscope/ms-swift examples/megatron/fp8/benchmark.sh")
+    'https://github.com/modelscope/ms-swift'
+    >>> link_of("our own cluster")
+    'our own cluster'
+    """
+    if paper := re.search(r"arXiv (\d{4}\.\d{4,5})", source):
+        return f"https://arxiv.org/abs/{paper[1]}"
+    if repository := re.match(r"([\w-]+/[\w.-]+)(?: |$)", source):
+        return f"https://github.com/{repository[1]}"
+    return source
 
 
 def own_table() -> pd.DataFrame:
@@ -198,8 +265,8 @@ def load_measurements(
     paths : sequence of path
         The user's tables. A table of runs has the columns of :data:`clustersim.estimation.COLUMNS`,
         ``step_time_s`` or ``tokens_per_s_per_device``, and optionally ``quality`` (A, B or C;
-        default A) and ``family`` (default: the name of the file). A table of microbenchmarks is
-        written by ``clustersim measure``.
+        default A), ``family`` (default: the name of the file) and ``publisher`` (default: the
+        family). A table of microbenchmarks is written by ``clustersim measure``.
     own : bool
         Whether to also use the project's own table. With a user's microbenchmarks, the project's
         microbenchmarks of other chips are also used, for the effects of their software.
@@ -362,6 +429,8 @@ def _measured(
         if column not in table:
             table[column] = default
     table["family"] = table["family"].fillna(name)
+    given = table["publisher"] if "publisher" in table else table["family"]
+    table["publisher"] = given.fillna(table["family"]).str.strip()
     rows = read_configurations(table, catalogue)
     reason = list(rows.reason)
     seconds = _seconds(table, source, rows)

@@ -240,7 +240,7 @@ def _entry(row: Row, catalogue: Catalogue) -> _Entry | None:
         recompute=recompute,
         precision=number,
         chip=chip,
-        labels=labels_of(chip, row.text("framework"), number, row.text("family")),
+        labels=labels_of(chip, row.text("framework"), number),
         seconds=seconds,
     )
 

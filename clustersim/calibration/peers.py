@@ -68,7 +68,7 @@ def peer_errors(rows: pd.DataFrame) -> list[tuple[Peer, int, Mapping[str, float]
     -------
     list of (Peer, int, mapping)
         For each other model: its entry, the number of rows, and our mean absolute errors by
-        ``within`` and ``across`` (left-out rows and families). Models without rows are omitted.
+        ``within`` and ``across`` (left-out rows and publishers). Models without rows are omitted.
     """
     found: list[tuple[Peer, int, Mapping[str, float]]] = []
     for peer in PEERS:
@@ -84,10 +84,10 @@ def peer_errors(rows: pd.DataFrame) -> list[tuple[Peer, int, Mapping[str, float]
 
 
 def worse_than_peers(rows: pd.DataFrame) -> list[str]:
-    """Report the rows on which another model is more accurate than ours with families left out."""
+    """Report rows on which another model is more accurate than ours with publishers left out."""
     return [
         f"Less accurate than the peer: {peer.rows}, {format_percent(errors['across'])} with the "
-        f"families left out against {peer.error}."
+        f"publishers left out against {peer.error}."
         for peer, _, errors in peer_errors(rows)
         if peer.most is not None and "across" in errors and errors["across"] > peer.most
     ]

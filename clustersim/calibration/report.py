@@ -11,7 +11,7 @@ import pandas as pd
 from clustersim.array_types import Floats
 from clustersim.calibration.calibrate import FOLDS, LEAST_MEASURED, Calibrated
 from clustersim.calibration.chip_report import chip_sections
-from clustersim.calibration.coverage import coverage_text
+from clustersim.calibration.coverage_report import coverage_sections
 from clustersim.calibration.cross_validation import SOURCES, Errors
 from clustersim.calibration.diagnostics import (
     base_coefficients,
@@ -76,6 +76,7 @@ def report_text(
         *_unusable(calibrated),
         *chip_sections(calibrated),
         *(["## Errors on rows that were left out", *_left_out(calibrated, rows)] if runs else []),
+        *coverage_sections(rows),
         *(["## Residuals by group", *_groups(rows)] if runs else []),
         "## Coefficients",
         *_coefficients(calibrated),
@@ -146,6 +147,7 @@ def _measurements(calibrated: Calibrated, rows: pd.DataFrame, own: bool) -> list
     parts = [
         _counts(rows, "quality", "quality"),
         _counts(rows, "chip", "chip"),
+        _counts(rows, "publisher", "publisher"),
         _counts(rows, "family", "family"),
     ]
     if "justification" in table:
@@ -206,12 +208,14 @@ def _left_out(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
             "is that of the shipped calibration."
         ]
     sets = (
-        ("quality A, complete", rows["complete"]),
-        ("complete", rows["whole"]),
         ("all", rows["whole"] | True),
+        ("dense", rows["model_kind"] == "dense"),
+        ("mixtures of experts", rows["model_kind"] == "mixture"),
+        ("complete", rows["whole"]),
+        ("quality A, complete", rows["complete"]),
     )
     names = [name for name in ("within", "across") if f"{name}_error" in rows]
-    words = {"within": f"rows, {FOLDS} folds", "across": "whole families"}
+    words = {"within": f"rows, {FOLDS} folds", "across": "publishers"}
     cells = []
     for name in names:
         for label, chosen in sets:
@@ -224,15 +228,17 @@ def _left_out(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
                 cells.append([words[name], label, *_errors(errors), *last])
     headers = ["left out", "rows", "count", "median", "mean", "90th percentile"]
     parts = [
-        "\n".join(f"* {line}" for line in coverage_text(calibrated)),
-        markdown_table([*headers, "in the shipped 90 % interval", "half width"], cells),
+        "The model has no effects of sources, neither here nor in an estimate. The width of each 90 "
+        "% interval was set by the rows of other folds or publishers.",
+        markdown_table([*headers, "in the 90 % interval", "half width"], cells),
     ]
     if "across" not in names:
-        parts.append("Families were not left out because there is only one source.")
+        parts.append("Publishers were not left out because there is only one.")
     peers = "Comparison with peers (mean absolute error of complete rows):"
     parts += [peers, _peer_table(rows, names)]
     parts += worse_than_peers(rows)
-    parts += ["By family:", _family_table(rows, names)]
+    parts += ["By publisher:", _errors_by(rows, "publisher", names)]
+    parts += ["By family:", _errors_by(rows, "family", names)]
     parts += [f"The {WORST} worst rows left out within their families:", _worst(rows)]
     return parts
 
@@ -253,18 +259,20 @@ def _peer_table(rows: pd.DataFrame, names: Sequence[str]) -> str:
 
 
 def _headers(names: Sequence[str]) -> list[str]:
-    words = {"within": "rows left out", "across": "family left out"}
+    words = {"within": "rows left out", "across": "publisher left out"}
     return [words[name] for name in names]
 
 
-def _family_table(rows: pd.DataFrame, names: Sequence[str]) -> str:
-    errors = group_errors(rows, "family")
-    headers = ["family", "source", "rows"]
+def _errors_by(rows: pd.DataFrame, by: str, names: Sequence[str]) -> str:
+    errors = group_errors(rows, by)
+    described = by == "family"
+    headers = [by, *(["source"] if described else []), "rows"]
     for heading in _headers(names):
         headers += [f"{heading}: median", "mean", "bias", "covered"]
     cells = []
-    for family, row in errors.iterrows():
-        line = [str(family), SOURCES.get(str(family), "your own"), f"{row['rows']:.0f}"]
+    for label, row in errors.iterrows():
+        source = [SOURCES.get(str(label), "your own")] if described else []
+        line = [str(label), *source, f"{row['rows']:.0f}"]
         for name in names:
             line += [
                 format_percent(row[f"{name}_median"]),

@@ -133,8 +133,12 @@ def run(args: argparse.Namespace) -> int:
     write_json(
         {
             "calibration": {
-                name: getattr(calibration, name)
-                for name in ("facts", "scatter", "coverage_factor", "overdispersion")
+                "scatter": dict(calibration.scatter.contributions),
+                "spread_factor": calibration.scatter.spread_factor,
+                **{
+                    name: getattr(calibration, name)
+                    for name in ("facts", "coverage_factor", "overdispersion")
+                },
             },
             "measured_rows": len(rows),
             "unusable_rows": measured.left_out,
@@ -283,7 +287,7 @@ def _unexplained(rows: pd.DataFrame, mine: list[str]) -> list[str]:
 
 def _errors(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
     """Return the errors and coverage of left-out rows, or the reason why no rows were left out."""
-    from clustersim.calibration.coverage import coverage_text
+    from clustersim.calibration.coverage import coverage_by_slice
 
     if "within_error" not in rows:
         return [
@@ -299,19 +303,35 @@ def _errors(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
         for row in _error_rows(rows)
     ]
     headers = ["left out", "of", "rows", "median error", "mean", "90th percentile"]
-    lines = [*coverage_text(calibrated), table(cells, [*headers, "in the shipped 90 % interval"])]
+    lines = [table(cells, [*headers, "in the 90 % interval"])]
     if "across_error" not in rows:
-        lines.append("families were not left out, as there is only one source")
+        return [*lines, "publishers were not left out, as there is only one"]
+    found = coverage_by_slice(rows, "across")
+    wrong = found[~found["holds"]].to_dict("records")
+    named = [
+        f"{row['slice']} ({format_percent(row['covered'], 0)} of {row['rows']})"
+        for row in wrong[:MOST_REASONS]
+    ]
+    more = f" and {len(wrong) - len(named)} more" if len(wrong) > len(named) else ""
+    lines.append(
+        "publishers left out: the coverage does not agree with 90 % for "
+        + (f"{', '.join(named)}{more}" if named else "no slice")
+    )
     return lines
 
 
 def _error_rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the relative errors and the coverage of left-out rows and families."""
+    """Return the relative errors and the coverage of left-out rows and publishers."""
     if "complete" not in rows:
         return []
-    sets = {"quality A, complete": rows["complete"], "all": rows["complete"] | True}
+    sets = {
+        "all": rows["complete"] | True,
+        "dense": rows["model_kind"] == "dense",
+        "mixtures of experts": rows["model_kind"] == "mixture",
+        "quality A, complete": rows["complete"],
+    }
     found = []
-    for name, words in (("within", "rows"), ("across", "families")):
+    for name, words in (("within", "rows"), ("across", "publishers")):
         if f"{name}_error" not in rows:
             continue
         for label, chosen in sets.items():

@@ -97,7 +97,9 @@ COLUMNS: Mapping[str, str] = {
     "framework": "software stack (default: the chip's most frequently measured recent release)",
     "kind": "pretrain, SFT, LoRA or RL-update (default: pretrain)",
     "lora": "0 or 1: low-rank adapters (default: 1 if kind is LoRA or QLoRA)",
-    "family": "source of the row (optional)",
+    "family": "table or paper of the row (optional; used only by `clustersim fit`)",
+    "publisher": "who ran it (optional; `clustersim fit` leaves out all rows of one publisher "
+    "together; default: the family)",
     **MEMORY_COLUMNS,
 }
 """Columns that describe a run, with their defaults; other columns are kept as they are."""
@@ -132,6 +134,8 @@ class Configurations:
     searched : list of bool
         For each row of the table, whether its plan must be searched for; its own plan is then a
         placeholder without parallelism.
+    stack_assumed : list of bool
+        Whether the stack of each of the R rows is assumed; empty if none is.
 
     Examples
     --------
@@ -157,21 +161,21 @@ class Configurations:
     notes: list[list[str]] = field(default_factory=list)
     searched: list[bool] = field(default_factory=list)
     memory_options: list[Mapping[str, str]] = field(default_factory=list)
+    stack_assumed: list[bool] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
-    def kinds(self) -> list[str]:
-        """Group of each row: its software product, and whether its model has experts.
-
-        Rows of one group share a residual variance.
-        """
-        product = LEVELS.index("product")
-        names = ["" if labels[product] == UNKNOWN else labels[product] for labels in self.labels]
+    def interval_labels(self) -> list[tuple[str, ...]]:
+        """Labels that set the width of each row's interval: an assumed stack counts as unknown."""
+        if not any(self.stack_assumed):
+            return self.labels
         return [
-            f"{name} mixture".strip() if experts else name
-            for name, experts in zip(names, self.models.n_experts > 0, strict=True)
+            labels_of(chip, "", "fp8" if narrow else "bf16") if assumed else labels
+            for labels, chip, narrow, assumed in zip(
+                self.labels, self.accelerators, self.chips.fp8, self.stack_assumed, strict=True
+            )
         ]
 
     @property
@@ -252,6 +256,7 @@ class Configurations:
             self.notes,
             self.searched,
             [self.memory_options[row] for row in chosen] if self.memory_options else [],
+            [self.stack_assumed[row] for row in chosen] if self.stack_assumed else [],
         )
 
 
@@ -339,6 +344,7 @@ class _Entry:
     plan: dict[str, float]
     global_batch: float
     labels: tuple[str, ...]
+    stack_assumed: bool
     notes: list[str]
     searched: bool
     memory: dict[str, str]
@@ -393,7 +399,8 @@ class _Reader:
             domain=min(domain, float(scaleup_domain(chip))),
             plan=plan,
             global_batch=batch,
-            labels=labels_of(chip, stack, precision, row.text("family")),
+            labels=labels_of(chip, stack, precision),
+            stack_assumed=self.assumed is not None and not row.text("framework"),
             notes=[*precision_notes, *stack_notes, *notes, *plan_notes],
             searched=searched,
             memory=memory,
@@ -492,6 +499,7 @@ def _stack(entries: list[_Entry], index: NDArray[np.intp]) -> Configurations:
         index=index,
         reason=[],
         memory_options=[entry.memory for entry in entries],
+        stack_assumed=[entry.stack_assumed for entry in entries],
     )
 
 

@@ -298,7 +298,9 @@ def estimate(
     software = stack_used(chip, stack, calibration, notes)
     kept = parse_memory(memory)
     notes += memory_notes(kept)
-    job = _Job(shape, chip, count, batch, network, number, software, kept, calibration)
+    job = _Job(
+        shape, chip, count, batch, network, number, software, stack is None, kept, calibration
+    )
     given = read_plan({} if plan is None else plan, notes)
     searched: tuple[int, int] | None = None
     if is_searched(given):
@@ -346,6 +348,7 @@ class _Job:
     nic_Bps: float
     precision: str
     stack: str
+    stack_assumed: bool
     memory: Mapping[str, str]
     calibration: Calibration
 
@@ -364,6 +367,7 @@ class _Job:
             index=np.arange(size),
             reason=[""] * size,
             memory_options=[self.memory] * size,
+            stack_assumed=[self.stack_assumed] * size,
         )
 
 

@@ -80,8 +80,9 @@ def predict(
 
     The model's part of the interval is the spread over draws from the posterior (effects without
     measurements are drawn from their priors) and over the stated ranges of a hypothetical chip. The
-    scatter of a measurement around the model is added in quadrature. An unknown stack or source
-    counts as a new stack or source (:func:`clustersim.performance.labels_of`).
+    scatter of a measurement around the model is added in quadrature
+    (:meth:`clustersim.performance.Calibration.half_width`). If a row does not name its stack, the
+    estimate is that of the assumed stack, but the interval is that of an unknown stack.
 
     Parameters
     ----------
@@ -112,9 +113,7 @@ def predict(
         memory=rows.memory,
     )
     spread = spread_of(rows, calibration.draw(draws, seed))
-    half = calibration.coverage_factor * np.sqrt(
-        spread**2 + calibration.scatter_of(rows.kinds) ** 2
-    )
+    half = calibration.half_width(spread, rows.interval_labels, rows.models.n_experts > 0)
     return Prediction(
         step, step.step_time_s * np.exp(-half), step.step_time_s * np.exp(half), spread
     )
@@ -131,7 +130,7 @@ def spread_of(rows: Configurations, sampled: CoefficientDraw) -> Floats:
             chips,
             part.plans,
             part.global_batch,
-            sampled.coefficients(part.labels),
+            sampled.coefficients(part.interval_labels),
         )
         spread[start : start + len(part)] = np.log(seconds).std(axis=0)
     return spread

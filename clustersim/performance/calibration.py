@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Bools, Floats
 from clustersim.brief import Brief
 from clustersim.errors import InputError
 from clustersim.notes import note
 from clustersim.performance.coefficient_draw import CoefficientDraw, Key, stratified_normals
 from clustersim.performance.parameters import LEVELS, PARAMETERS
+from clustersim.performance.runs import Runs
+from clustersim.performance.scatter import Scatter, contributions_of
 from clustersim.shipped import find_file
 from clustersim.source_code import this_code
 from clustersim.units import format_percent
@@ -27,7 +29,7 @@ from clustersim.units import format_percent
 __all__ = ["Calibration", "default_calibration", "default_draw", "load_calibration"]
 
 
-FORMAT = 3
+FORMAT = 4
 CHECKSUM = "checksum"
 OTHER_VERSION = "was written by another version of clustersim; run `clustersim fit` again"
 MODEL = ("calibration", "catalogue", "network", "performance")
@@ -56,9 +58,8 @@ class Calibration(Brief):
         be too slow on average; draws around this centre are not.
     strength : array, shape (R,)
     basis : array, shape (K, R)
-    scatter : mapping of str to float
-        Scatter of a measurement around the model (standard deviation of the logarithm) by
-        product; ``"NeMo mixture"`` is for NeMo's mixtures of experts, ``""`` for any other product.
+    scatter : Scatter
+        Scatter of a measurement around the model, by what is known about the job.
     coverage_factor : float
         Half width of a 90 % interval in standard deviations. It is chosen such that the intervals
         cover 90 % of the rows that were left out of a fit.
@@ -67,6 +68,8 @@ class Calibration(Brief):
         scatter.
     facts : mapping
         Data and errors of the fit, as JSON values (for provenance).
+    runs : Runs
+        The measured runs.
 
     Examples
     --------
@@ -83,19 +86,20 @@ class Calibration(Brief):
     centre: Floats
     strength: Floats
     basis: Floats
-    scatter: Mapping[str, float]
+    scatter: Scatter
     coverage_factor: float
     overdispersion: float
     facts: Mapping[str, Any] = field(default_factory=dict)
+    runs: Runs = field(default_factory=Runs)
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         facts = self.facts
-        error = facts.get("across_families", {}).get("median")
+        error = facts.get("left_out_publishers", {}).get("all", {}).get("median")
         return "Calibration", {
             "effects": f"{len(self.keys):,}",
             "measurements": f"{facts['rows']:,}" if "rows" in facts else "",
-            "sources": f"{facts['families']:,}" if "families" in facts else "",
-            "median error on left-out sources": "" if error is None else format_percent(error),
+            "publishers": f"{facts['publishers']:,}" if "publishers" in facts else "",
+            "median error on left-out publishers": "" if error is None else format_percent(error),
         }
 
     if not TYPE_CHECKING:  # a type checker would accept every name
@@ -176,18 +180,33 @@ class Calibration(Brief):
         explained = 1.0 - 1.0 / (1.0 + self.strength)
         return self.spreads * np.sqrt(np.maximum(1.0 - (self.basis**2) @ explained, 0.0))
 
-    def scatter_of(self, kinds: Sequence[str]) -> Floats:
-        """Return the scatter of measurements for each of `kinds`, as an array.
+    def half_width(
+        self, spread: Floats, labels: Sequence[tuple[str, ...]], mixture: Bools
+    ) -> Floats:
+        """Return the half width of the 90 % interval of the logarithm of measured step times.
+
+        Parameters
+        ----------
+        spread : array, shape (R,)
+            Standard deviation of the logarithm of each step time according to the posterior.
+        labels : sequence of tuple of str
+            As returned by :func:`clustersim.performance.labels_of`.
+        mixture : array of bool
+            Whether each model is a mixture of experts.
 
         Examples
         --------
-        >>> from clustersim.performance import default_calibration
-        >>> calibration = default_calibration()
-        >>> usual, other = calibration.scatter_of(["", "a new kind"])
-        >>> bool(usual == other)
+        >>> import clustersim as cs
+        >>> import numpy as np
+        >>> calibration = cs.performance.default_calibration()
+        >>> labels = cs.performance.labels_of(cs.load_catalogue().accelerator("H200"), "our own")
+        >>> spread, kinds = np.full(2, 0.1), np.array([False, True])
+        >>> dense, mixture = calibration.half_width(spread, [labels, labels], kinds)
+        >>> bool(mixture > dense)
         True
         """
-        return np.array([self.scatter.get(kind, self.scatter[""]) for kind in kinds])
+        weights = contributions_of(self.runs, labels, mixture)
+        return self.coverage_factor * self.scatter.deviation(spread, weights)
 
     def to_json(self) -> str:
         """Serialise to JSON; `basis` is stored in single precision as Base64.
@@ -205,7 +224,8 @@ class Calibration(Brief):
         content = {
             "format": FORMAT,
             "facts": dict(self.facts),
-            "scatter": dict(self.scatter),
+            "scatter": dict(self.scatter.contributions),
+            "spread_factor": self.scatter.spread_factor,
             "coverage_factor": self.coverage_factor,
             "overdispersion": self.overdispersion,
             "effects": [
@@ -214,6 +234,7 @@ class Calibration(Brief):
             ],
             "strength": [float(f"{value:.6g}") for value in self.strength],
             "basis": base64.b64encode(self.basis.astype("<f4").tobytes()).decode("ascii"),
+            "runs": self.runs.to_lists(),
         }
         content[CHECKSUM] = checksum(content)
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
@@ -293,15 +314,19 @@ def _parse(text: str, source: str) -> Calibration:
             centre=np.array([effect[4] for effect in effects], dtype=np.float64),
             strength=strength,
             basis=raw.astype(np.float64).reshape(len(keys), strength.size),
-            scatter={str(name): float(value) for name, value in content["scatter"].items()},
+            scatter=Scatter(
+                {str(name): float(value) for name, value in content["scatter"].items()},
+                float(content["spread_factor"]),
+            ),
             coverage_factor=float(content["coverage_factor"]),
             overdispersion=float(content["overdispersion"]),
             facts=dict(content["facts"]),
+            runs=Runs.from_lists(content["runs"]),
         )
         known = all(name in SPREADS and level in LEVELS for name, level, _ in keys)
     except (
         ValueError,
-        KeyError,
+        LookupError,
         TypeError,
         AttributeError,
         ArithmeticError,

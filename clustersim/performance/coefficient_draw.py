@@ -34,7 +34,7 @@ Key = tuple[str, str, str]
 
 
 UNKNOWN = "unknown"
-"""Label of a stack or source that is not named; no measurement has this label."""
+"""Label of a stack that is not named; no measurement has this label."""
 UNMEASURED = 0.5
 """Spread of unmeasured chips around their architecture, divided by the spread of architectures."""
 _STRATIFIED = 1024
@@ -44,9 +44,7 @@ RELATIVES = {"hopper-h20": "hopper"}
 version."""
 
 
-def labels_of(
-    accelerator: Accelerator, stack: str, precision: str = "bf16", source: str = ""
-) -> tuple[str, ...]:
+def labels_of(accelerator: Accelerator, stack: str, precision: str = "bf16") -> tuple[str, ...]:
     """Return the labels of one row, one for each level of :data:`LEVELS`.
 
     Parameters
@@ -56,10 +54,6 @@ def labels_of(
         Software stack, such as ``NeMo 24.07``; ``""`` for an unknown one.
     precision : str
         A chip without FP8 computes in BF16.
-    source : str
-        Family of the measurement (a paper or benchmark with its software), or ``""`` if it is
-        unknown. An unknown source counts as a new source: its effect is zero in the posterior mean
-        and random in a draw.
 
     Examples
     --------
@@ -74,8 +68,7 @@ def labels_of(
     family = RELATIVES.get(own, own)
     number = "fp8" if precision == "fp8" and "fp8" in accelerator.peak_flops else "bf16"
     combined = f"{own} {product} {number}"
-    measured = f"{source or UNKNOWN} {family} {number}"
-    return ("", family, accelerator.name, product, stack or UNKNOWN, combined, measured)
+    return ("", family, accelerator.name, product, stack or UNKNOWN, combined)
 
 
 def stratified_normals(number: int, key: tuple[int, ...], count: int = 1) -> Floats:
@@ -102,11 +95,9 @@ def stratified_uniforms(number: int, key: tuple[int, ...], count: int = 1) -> Fl
 
 
 def is_unknown(level: str, label: str) -> bool:
-    """Whether a label from :func:`labels_of` stands for an unnamed stack or source."""
+    """Whether a label from :func:`labels_of` stands for an unnamed stack."""
     if level == "combination":
         return label.split(" ")[1:-1] == [UNKNOWN]
-    if level == "source":
-        return label.startswith(f"{UNKNOWN} ")
     return label == UNKNOWN
 
 

@@ -1,9 +1,10 @@
 """Every fitted coefficient of the performance model, with its prior and the levels that modify it.
 
 A coefficient is the sum of a base value and effects. The effects belong to the chip's architecture,
-the chip, the software product (NeMo, LLM Foundry, MindSpeed ...), the exact release, the
-combination of architecture, product and precision, and the source of a measurement. All terms are
-on an unbounded scale (logarithm, or logit of a fraction). The base has a normal prior around
+the chip, the software product (NeMo, LLM Foundry, MindSpeed ...), the exact release, and the
+combination of architecture, product and precision. There is no effect of the source of a
+measurement, because a user's job has none. All terms are on an unbounded scale (logarithm, or logit
+of a fraction). The base has a normal prior around
 `mean`, and each effect has a normal prior around 0. The effects of a chip or release with few rows
 are therefore shrunk towards those of related chips or releases. A chip or release without rows gets
 the mean and the spread of related ones (partial pooling: Gelman and Hill 2007, chapter 12).
@@ -25,7 +26,7 @@ from clustersim.array_types import Floats
 __all__ = ["LEVELS", "PARAMETERS", "Parameter"]
 
 
-LEVELS = ("base", "architecture", "chip", "product", "release", "combination", "source")
+LEVELS = ("base", "architecture", "chip", "product", "release", "combination")
 """Levels of the effects, in the order in which they are added."""
 
 

@@ -37,7 +37,7 @@ LOOKS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
 OTHER = ("other", COLOURS["sky"], "P")
 LEFT = {
     "within": "rows left out at random within families",
-    "across": "whole families left out of the fit",
+    "across": "publishers left out of the fit",
 }
 PEER_ERRORS = {"sc21t1": 0.10, "sc21t2": 0.10, "bloom": 0.31}
 """Calculon's mean absolute error on the rows of each family (README, third table)."""
@@ -60,7 +60,7 @@ def draw_validation(rows: pd.DataFrame, *, note: str = "") -> Figure:
     Parameters
     ----------
     rows : DataFrame
-        From :func:`clustersim.calibration.diagnostics.row_table`, with rows and families left out.
+        From :func:`clustersim.calibration.diagnostics.row_table`, with rows and publishers left out.
     note : str
         Text below the panels.
     """
@@ -100,7 +100,7 @@ def plot_predictions(rows: pd.DataFrame, *, left: str = "within", ax: Axes | Non
         From :func:`clustersim.calibration.diagnostics.row_table`. If no rows were left out, only
         fitted points are drawn.
     left : {"within", "across"}
-        Which predictions to plot: of rows left out within their families, or of families left out
+        Which predictions to plot: of rows left out within their families, or of publishers left out
         as a whole.
     ax : Axes, optional
     """
@@ -214,13 +214,12 @@ def plot_ratios(rows: pd.DataFrame, *, left: str = "within", ax: Axes | None = N
         ax.set_ylabel("predicted / measured")
         ax.set_title(LEFT[left][0].upper() + LEFT[left][1:], loc="left")
         size, good = rows[f"{left}_error"].abs(), rows["complete"]
-        nested = rows.loc[rows["whole"], f"{left}_covered_nested"]
-        others = {"within": "folds", "across": "families"}[left]
+        covered = rows[f"{left}_covered"]
+        others = {"within": "folds", "across": "publishers"}[left]
         best = f", {format_percent(size[good].median())} over {good.sum()} of quality A"
         _say(
             ax,
-            f"{format_percent(nested.mean(), 0)} of {len(nested)} complete rows in their 90 % "
-            f"interval,\nwith widths from the other {others}; grey: within 10 %\n"
+            f"{format_percent(covered.mean(), 0)} of {len(covered)} rows in their 90 % interval,\nwith widths from the other {others}; grey: within 10 %\n"
             f"median error {format_percent(size.median())} over all {len(rows)}"
             f"{best if good.any() else ''}",
         )
@@ -228,12 +227,12 @@ def plot_ratios(rows: pd.DataFrame, *, left: str = "within", ax: Axes | None = N
 
 
 def plot_family_errors(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Plot the mean absolute error of each family: with rows and with the whole family left out.
+    """Plot the mean absolute error of each family: with rows and with its publisher left out.
 
     Parameters
     ----------
     rows : DataFrame
-        As for :func:`plot_predictions`, with rows and families left out.
+        As for :func:`plot_predictions`, with rows and publishers left out.
     ax : Axes, optional
     """
     with style():
@@ -264,7 +263,7 @@ def plot_family_errors(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: format_percent(x, 0)))
         ax.set_xlabel("mean absolute error of step time")
         ax.set_title("Mean absolute error by family (number of rows)", loc="left")
-        labels = [(0.02, "● rows left out", "blue"), (0.28, "◆ family left out", "vermilion")]
+        labels = [(0.02, "● rows left out", "blue"), (0.28, "◆ publisher left out", "vermilion")]
         for x, text, ink in [*labels, *([(0.58, "× Calculon", "black")] if peers else [])]:
             ax.text(
                 x,

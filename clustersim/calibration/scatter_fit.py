@@ -1,0 +1,110 @@
+"""The fit of the scatter and of the coverage factor to the errors of rows that were left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+from clustersim.array_types import Bools, Floats
+from clustersim.performance.scatter import Scatter
+
+__all__ = ["COVERED", "LeftOutErrors", "fit_coverage", "fit_scatter"]
+
+
+COVERED = 0.9
+TAIL = 4.0
+"""Degrees of freedom of the t distribution of errors; fitted to the project's rows, it is 4.1."""
+FIRST = {"base": -3.0, "spread_factor": 0.0}
+"""Where the descent starts, and the prior means that are not 0; `spread_factor` is a logarithm."""
+PRIOR = {"base": 5.0, "mixture": 0.7, "new release": 0.7, "new chip": 0.7, "spread_factor": 0.3}
+GROUP_PRIOR = 0.4
+"""Prior standard deviation of the contribution of an architecture or product."""
+
+
+@dataclass(frozen=True)
+class LeftOutErrors:
+    """Errors of rows that were left out; sequences have the length N.
+
+    Attributes
+    ----------
+    log_error : array
+        Logarithm of predicted over measured step time.
+    spread : array
+        Standard deviation of the logarithm according to the fit.
+    weights : sequence of mapping of str to float
+        As returned by :func:`clustersim.performance.scatter.contributions_of`, with the runs of the
+        fit that did not use the row.
+    """
+
+    log_error: Floats
+    spread: Floats
+    weights: Sequence[Mapping[str, float]]
+
+    def take(self, chosen: Bools) -> LeftOutErrors:
+        """Return the rows where `chosen` is true."""
+        places = np.flatnonzero(chosen)
+        weights = [self.weights[place] for place in places]
+        return LeftOutErrors(self.log_error[chosen], self.spread[chosen], weights)
+
+    @classmethod
+    def together(cls, parts: Sequence[LeftOutErrors]) -> LeftOutErrors:
+        """Concatenate several sets of errors."""
+        return cls(
+            np.concatenate([part.log_error for part in parts]),
+            np.concatenate([part.spread for part in parts]),
+            [row for part in parts for row in part.weights],
+        )
+
+
+def fit_scatter(errors: LeftOutErrors) -> Scatter:
+    """Fit the contributions to the scatter by maximum likelihood with priors.
+
+    An error has a t distribution with :data:`TAIL` degrees of freedom, centred at 0, whose scale is
+    :meth:`clustersim.performance.scatter.Scatter.deviation`.
+
+    Examples
+    --------
+    >>> generator = np.random.default_rng(0)
+    >>> rows = [{"base": 1.0, "mixture": float(row % 2)} for row in range(2000)]
+    >>> size = np.array([0.03 if row["mixture"] == 0.0 else 0.09 for row in rows])
+    >>> error = size * generator.standard_t(TAIL, size.size)
+    >>> found = fit_scatter(LeftOutErrors(error, np.zeros(size.size), rows))
+    >>> found.of(rows[:2]).round(2).tolist()
+    [0.03, 0.09]
+    """
+    names = list(dict.fromkeys(name for row in errors.weights for name in sorted(row)))
+    design = np.array([[row.get(name, 0.0) for name in names] for row in errors.weights])
+    known = [*names, "spread_factor"]
+    centre = np.array([FIRST.get(name, 0.0) for name in known])
+    prior = np.array([PRIOR.get(name, GROUP_PRIOR) for name in known])
+
+    def cost(values: Floats) -> tuple[float, Floats]:
+        scatter = np.exp(2.0 * (design @ values[:-1]))
+        stated = (np.exp(values[-1]) * errors.spread) ** 2
+        variance = scatter + stated
+        square = errors.log_error**2 / variance
+        log_density = -0.5 * (TAIL + 1.0) * np.log1p(square / TAIL) - 0.5 * np.log(variance)
+        slope = ((TAIL + 1.0) * square / (TAIL + square) - 1.0) / variance
+        gradient = -np.append(design.T @ (slope * scatter), np.sum(slope * stated))
+        away = (values - centre) / prior
+        return float(0.5 * away @ away - log_density.sum()), gradient + away / prior
+
+    found = minimize(cost, centre, jac=True, method="BFGS", options={"gtol": 1e-6}).x
+    contributions = dict(zip(names, np.round(found[:-1], 4).tolist(), strict=True))
+    return Scatter(contributions, round(float(np.exp(found[-1])), 4))
+
+
+def fit_coverage(errors: LeftOutErrors, scatter: Scatter) -> float:
+    """Return the half width, in standard deviations, that covers 90 % of the errors.
+
+    Examples
+    --------
+    >>> errors = LeftOutErrors(np.linspace(0.0, 0.1, 101), np.zeros(101), [{"base": 1.0}] * 101)
+    >>> round(fit_coverage(errors, Scatter({"base": float(np.log(0.1))})), 3)
+    0.9
+    """
+    size = np.abs(errors.log_error) / scatter.deviation(errors.spread, errors.weights)
+    return float(np.quantile(size, COVERED))

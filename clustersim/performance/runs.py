@@ -1,0 +1,178 @@
+"""The runs to which a calibration was fitted: how many resemble a job, and the nearest one."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Run", "Runs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One measured training run.
+
+    Attributes
+    ----------
+    chip, product, release : str
+        Labels of :func:`clustersim.performance.labels_of`.
+    mixture : bool
+        Whether the model is a mixture of experts.
+    precision : {"bf16", "fp8"}
+    model : str
+    params : float
+        Parameters of the model.
+    count : int
+        Chips of the job.
+    source : str
+        Where the run is published, as a link if the source has one; otherwise a text.
+
+    Examples
+    --------
+    >>> from clustersim.performance import default_calibration
+    >>> run = default_calibration().runs.nearest("H20", mixture=False, params=8e9, count=8)
+    >>> run.chip
+    'H20'
+    """
+
+    chip: str
+    product: str
+    release: str
+    mixture: bool
+    precision: str
+    model: str
+    params: float
+    count: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The measured runs of a calibration.
+
+    Attributes
+    ----------
+    runs : tuple of Run
+
+    Examples
+    --------
+    >>> from clustersim.performance import default_calibration
+    >>> runs = default_calibration().runs
+    >>> runs.on(chip="H20") < runs.on(chip="H100")
+    True
+    """
+
+    runs: tuple[Run, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    @functools.cached_property
+    def _counts(self) -> Counter[tuple[str, str, bool | None]]:
+        counts: Counter[tuple[str, str, bool | None]] = Counter()
+        for run in self.runs:
+            for field in ("chip", "product", "release"):
+                counts[field, getattr(run, field), None] += 1
+                counts[field, getattr(run, field), run.mixture] += 1
+        return counts
+
+    def on(
+        self,
+        *,
+        chip: str | None = None,
+        product: str | None = None,
+        release: str | None = None,
+        mixture: bool | None = None,
+    ) -> int:
+        """Return the number of runs with one given label and, if it is given, kind of model.
+
+        Examples
+        --------
+        >>> from clustersim.performance import default_calibration
+        >>> runs = default_calibration().runs
+        >>> dense, experts = (runs.on(chip="H100", mixture=kind) for kind in (False, True))
+        >>> dense + experts == runs.on(chip="H100")
+        True
+        """
+        given = {"chip": chip, "product": product, "release": release}
+        for field, label in given.items():
+            if label is not None:
+                return self._counts[field, label, mixture]
+        return sum(run.mixture == mixture for run in self.runs)
+
+    def nearest(self, chip: str, *, mixture: bool, params: float, count: int) -> Run | None:
+        """Return the run that is nearest to a job; None if there are no runs.
+
+        Runs are compared by chip, then by kind of model (dense or mixture of experts), then by the
+        ratio of the parameters, then by the ratio of the numbers of chips. Of equal runs, the first
+        one is returned.
+
+        Examples
+        --------
+        >>> from clustersim.performance import default_calibration
+        >>> runs = default_calibration().runs
+        >>> runs.nearest("H200", mixture=False, params=70e9, count=8).chip
+        'H200'
+        """
+
+        def distance(run: Run) -> tuple[bool, bool, float, float]:
+            size = abs(float(np.log(run.params / params)))
+            chips = abs(float(np.log(run.count / count)))
+            return run.chip != chip, run.mixture != mixture, round(size, 2), round(chips, 2)
+
+        return min(self.runs, key=distance, default=None)
+
+    def to_lists(self) -> dict[str, Any]:
+        """Return the runs as lists for JSON; texts that repeat are stored once.
+
+        A row lists, separated by commas, the places of its texts, and then `mixture`, `params` and
+        `count`.
+
+        Examples
+        --------
+        >>> from clustersim.performance import default_calibration
+        >>> runs = default_calibration().runs
+        >>> runs == type(runs).from_lists(runs.to_lists())
+        True
+        """
+        texts = {name: sorted({getattr(run, name) for run in self.runs}) for name in TEXTS}
+        place = {name: {text: at for at, text in enumerate(texts[name])} for name in TEXTS}
+        rows = [
+            ",".join(
+                [
+                    *(str(place[name][getattr(run, name)]) for name in TEXTS),
+                    str(int(run.mixture)),
+                    f"{run.params:.4g}",
+                    str(run.count),
+                ]
+            )
+            for run in self.runs
+        ]
+        return {"texts": texts, "rows": rows}
+
+    @classmethod
+    def from_lists(cls, content: dict[str, Any]) -> Runs:
+        """Return the runs that :meth:`to_lists` wrote."""
+        texts = [[str(text) for text in content["texts"][name]] for name in TEXTS]
+        made = []
+        for row in content["rows"]:
+            *places, mixture, params, count = str(row).split(",")
+            names = (texts[at][int(place)] for at, place in enumerate(places))
+            made.append(
+                Run(
+                    **dict(zip(TEXTS, names, strict=True)),
+                    mixture=mixture == "1",
+                    params=float(params),
+                    count=int(count),
+                )
+            )
+        return cls(tuple(made))
+
+
+TEXTS: Sequence[str] = ("chip", "product", "release", "precision", "model", "source")
+"""Fields of :class:`Run` that are texts."""
