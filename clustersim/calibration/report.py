@@ -228,8 +228,8 @@ def _left_out(calibrated: Calibrated, rows: pd.DataFrame) -> list[str]:
                 cells.append([words[name], label, *_errors(errors), *last])
     headers = ["left out", "rows", "count", "median", "mean", "90th percentile"]
     parts = [
-        "The model has no effects of sources, neither here nor in an estimate. The width of each 90 "
-        "% interval was set by the rows of other folds or publishers.",
+        "The model has no effects of sources, neither here nor in an estimate. The width of each "
+        "90 % interval was set by the rows of other folds or publishers.",
         markdown_table([*headers, "in the 90 % interval", "half width"], cells),
     ]
     if "across" not in names:

@@ -46,7 +46,7 @@ class LeftOutErrors:
     def take(self, chosen: Bools) -> LeftOutErrors:
         """Return the rows where `chosen` is true."""
         places = np.flatnonzero(chosen)
-        weights = [self.weights[place] for place in places]
+        weights = [self.weights[place] for place in places.tolist()]
         return LeftOutErrors(self.log_error[chosen], self.spread[chosen], weights)
 
     @classmethod

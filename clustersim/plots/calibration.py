@@ -60,7 +60,8 @@ def draw_validation(rows: pd.DataFrame, *, note: str = "") -> Figure:
     Parameters
     ----------
     rows : DataFrame
-        From :func:`clustersim.calibration.diagnostics.row_table`, with rows and publishers left out.
+        From :func:`clustersim.calibration.diagnostics.row_table`, with rows and publishers left
+        out.
     note : str
         Text below the panels.
     """
@@ -219,7 +220,8 @@ def plot_ratios(rows: pd.DataFrame, *, left: str = "within", ax: Axes | None = N
         best = f", {format_percent(size[good].median())} over {good.sum()} of quality A"
         _say(
             ax,
-            f"{format_percent(covered.mean(), 0)} of {len(covered)} rows in their 90 % interval,\nwith widths from the other {others}; grey: within 10 %\n"
+            f"{format_percent(covered.mean(), 0)} of {len(covered)} rows in their 90 % "
+            f"interval,\nwith widths from the other {others}; grey: within 10 %\n"
             f"median error {format_percent(size.median())} over all {len(rows)}"
             f"{best if good.any() else ''}",
         )
