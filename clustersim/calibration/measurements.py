@@ -30,9 +30,8 @@ from clustersim.estimation.table import misspelt_columns, read_csv_as_text
 from clustersim.microbenchmarks.schema import CHECKSUM
 from clustersim.microbenchmarks.schema import COLUMNS as MICRO_COLUMNS
 from clustersim.notes import note
-from clustersim.performance import LEVELS, Plans
-from clustersim.performance.runs import Run, Runs
-from clustersim.performance.shard import shard_of
+from clustersim.performance import LEVELS
+from clustersim.performance.runs import Run, Runs, params_of
 from clustersim.performance.step_time import least_seconds
 
 __all__ = [
@@ -125,8 +124,6 @@ class Measurements:
         rows = self.rows
         if not len(rows):
             return Runs()
-        whole = shard_of(rows.models, Plans.of(tp=np.ones(len(rows))), np.ones(len(rows)))
-        params = np.broadcast_to(whole.dense_params + whole.expert_params, len(rows))
         given = self.table.reindex(columns=["model", "source", "family"])
         texts = given.fillna("").astype(str).to_dict("records")
         product, release = (LEVELS.index(level) for level in ("product", "release"))
@@ -149,7 +146,7 @@ class Measurements:
                     rows.models.n_experts.tolist(),
                     rows.chips.fp8.tolist(),
                     texts,
-                    params.tolist(),
+                    params_of(rows.models).tolist(),
                     rows.plans.chips.tolist(),
                     strict=True,
                 )

@@ -22,6 +22,7 @@ from clustersim.estimation.assumptions import (
 )
 from clustersim.estimation.configurations import Configurations
 from clustersim.estimation.cost import Cost, Prices, cost_of
+from clustersim.estimation.evidence import Evidence, evidence_of
 from clustersim.estimation.given_plan import (
     PLAN_KEYS,
     check_switches,
@@ -43,6 +44,7 @@ from clustersim.performance import (
     search_plans,
 )
 from clustersim.performance.arrays import BINARY_GIGABYTE
+from clustersim.performance.runs import params_of
 from clustersim.performance.search import SWITCHES
 from clustersim.performance.step_time import step_seconds
 from clustersim.units import (
@@ -150,6 +152,8 @@ class Estimate(Brief):
         Duration and cost, for the first plan.
     notes : tuple of str
         What was assumed, and what is unusual about the first plan.
+    evidence : Evidence
+        The measured runs behind the estimate.
     drawn_s : array, shape (draws,)
         Step times of the first plan for draws from the calibration, without the scatter of a
         measurement around the model.
@@ -179,6 +183,7 @@ class Estimate(Brief):
     reason: str
     cost: Cost | None
     notes: tuple[str, ...]
+    evidence: Evidence
     drawn_s: Floats
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
@@ -333,6 +338,13 @@ def estimate(
         if first
         else None,
         notes=tuple(notes),
+        evidence=evidence_of(
+            calibration,
+            chip.name,
+            mixture=shape.n_experts > 0,
+            params=float(params_of(ModelArrays.of([shape]))[0]),
+            count=count,
+        ),
         drawn_s=found.drawn_s,
     )
 

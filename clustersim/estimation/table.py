@@ -28,6 +28,7 @@ from clustersim.estimation.configurations import (
     Configurations,
     read_configurations,
 )
+from clustersim.estimation.evidence import evidence_of
 from clustersim.estimation.missing_plans import INTERRUPTED, find_plans
 from clustersim.estimation.prediction import predict
 from clustersim.estimation.row import Row
@@ -35,6 +36,7 @@ from clustersim.estimation.unknown_chips import unknown_chip
 from clustersim.meanings import same_meaning
 from clustersim.outputs import new_file
 from clustersim.performance import Calibration, default_calibration, describe_memory
+from clustersim.performance.runs import params_of
 from clustersim.plain_text import other_separator, what_is_not_utf8
 from clustersim.shipped import find_file
 from clustersim.spreadsheets import plain_cell
@@ -59,6 +61,8 @@ PREDICTED: Mapping[str, str] = {
     "predicted_step_time_s": "seconds of one optimizer step",
     "predicted_lo_s": "lower bound of the 90 % interval of the step time",
     "predicted_hi_s": "upper bound of the 90 % interval of the step time",
+    "predicted_basis": "number of measured runs on the chip and with models of this kind, and the "
+    "nearest one",
     "predicted_memory_bytes": "memory of the fullest chip",
     "predicted_memory_basis": "software stack whose bytes are counted, and the type of loss",
     "fits": "true if predicted_memory_bytes is at most the chip's memory",
@@ -294,6 +298,16 @@ def _predicted_columns(
     upper = np.log(found.hi_s / found.step.step_time_s)
     behind = np.where(searched, calibration.coverage_factor * BEHIND_THE_BEST, 0.0)
     hi_s = found.step.step_time_s * np.exp(np.hypot(upper, behind))
+    basis = [
+        evidence_of(calibration, chip.name, mixture=mixture, params=params, count=count)
+        for chip, mixture, params, count in zip(
+            rows.accelerators,
+            (rows.models.n_experts > 0).tolist(),
+            params_of(rows.models).tolist(),
+            rows.plans.chips.tolist(),
+            strict=True,
+        )
+    ]
     numbers: dict[str, tuple[NDArray[Any], str]] = {
         "predicted_step_time_s": (found.step.step_time_s, ".6g"),
         "predicted_lo_s": (found.lo_s, ".6g"),
@@ -303,6 +317,7 @@ def _predicted_columns(
     for place, row in enumerate(rows.index):
         for name, (values, form) in numbers.items():
             columns[name][row] = format(values[place], form)
+        columns["predicted_basis"][row] = str(basis[place])
         columns["fits"][row] = "true" if found.step.fits[place] else "false"
         columns["predicted_memory_basis"][row] = describe_memory(
             rows.stacks[place], rows.memory_options[place]

@@ -9,8 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["Run", "Runs"]
+from clustersim.array_types import Floats
+from clustersim.performance.arrays import ModelArrays, Plans
+from clustersim.performance.shard import shard_of
+
+__all__ = ["Run", "Runs", "params_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,19 @@ class Runs:
                 counts[field, getattr(run, field), run.mixture] += 1
         return counts
 
+    @functools.cached_property
+    def _groups(self) -> dict[tuple[str, bool], NDArray[np.intp]]:
+        """Places of the runs by chip and kind of model."""
+        groups: dict[tuple[str, bool], list[int]] = {}
+        for place, run in enumerate(self.runs):
+            groups.setdefault((run.chip, run.mixture), []).append(place)
+        return {each: np.array(places, dtype=np.intp) for each, places in groups.items()}
+
+    @functools.cached_property
+    def _sizes(self) -> Floats:
+        """Parameters and numbers of chips of the runs."""
+        return np.array([[run.params for run in self.runs], [run.count for run in self.runs]])
+
     def on(
         self,
         *,
@@ -89,7 +107,7 @@ class Runs:
         release: str | None = None,
         mixture: bool | None = None,
     ) -> int:
-        """Return the number of runs with one given label and, if it is given, kind of model.
+        """Return the number of runs with one label and kind of model; None for any.
 
         Examples
         --------
@@ -103,9 +121,9 @@ class Runs:
         for field, label in given.items():
             if label is not None:
                 return self._counts[field, label, mixture]
-        return sum(run.mixture == mixture for run in self.runs)
+        return sum(mixture in (None, run.mixture) for run in self.runs)
 
-    def nearest(self, chip: str, *, mixture: bool, params: float, count: int) -> Run | None:
+    def nearest(self, chip: str, *, mixture: bool, params: float, count: float) -> Run | None:
         """Return the run that is nearest to a job; None if there are no runs.
 
         Runs are compared by chip, then by kind of model (dense or mixture of experts), then by the
@@ -120,12 +138,16 @@ class Runs:
         'H200'
         """
 
-        def distance(run: Run) -> tuple[bool, bool, float, float]:
-            size = abs(float(np.log(run.params / params)))
-            chips = abs(float(np.log(run.count / count)))
-            return run.chip != chip, run.mixture != mixture, round(size, 2), round(chips, 2)
-
-        return min(self.runs, key=distance, default=None)
+        if not self.runs:
+            return None
+        groups = self._groups
+        same = [each for each in groups if each[0] == chip] or list(groups)
+        same = [each for each in same if each[1] == mixture] or same
+        places = np.sort(np.concatenate([groups[each] for each in same]))
+        sizes, counts = self._sizes[:, places]
+        size = np.abs(np.log(sizes / params)).round(2)
+        chips = np.abs(np.log(counts / count)).round(2)
+        return self.runs[int(places[np.lexsort((chips, size))[0]])]
 
     def to_lists(self) -> dict[str, Any]:
         """Return the runs as lists for JSON; texts that repeat are stored once.
@@ -172,6 +194,21 @@ class Runs:
                 )
             )
         return cls(tuple(made))
+
+
+def params_of(models: ModelArrays) -> Floats:
+    """Return the number of parameters of each model.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> models = ModelArrays.of([cs.load_catalogue().model("llama3-8b")])
+    >>> params_of(models).round(-7).tolist()
+    [8030000000.0]
+    """
+    rows = models.layers.size
+    whole = shard_of(models, Plans.of(tp=np.ones(rows)), np.ones(rows))
+    return np.broadcast_to(whole.dense_params + whole.expert_params, rows)
 
 
 TEXTS: Sequence[str] = ("chip", "product", "release", "precision", "model", "source")

@@ -1,0 +1,103 @@
+"""How much an estimate leans on measured runs: how many resemble the job, and the nearest one."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from clustersim.performance import Calibration
+from clustersim.performance.runs import Run
+from clustersim.units import counted, format_count, format_number, format_percent
+
+__all__ = ["Evidence", "evidence_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The measured runs behind an estimate.
+
+    Attributes
+    ----------
+    chip : str
+    mixture : bool
+        Whether the model is a mixture of experts.
+    on_chip, of_kind_on_chip, of_kind : int
+        Number of runs on the chip, of these with a model of the same kind (dense or mixture of
+        experts), and with a model of this kind on any chip.
+    nearest : Run or None
+        The nearest run (:meth:`clustersim.performance.runs.Runs.nearest`).
+    left_out_error : float or None
+        Median error of runs with models of this kind whose publisher was left out of the fit; None
+        if publishers were not left out.
+
+    Examples
+    --------
+    >>> from clustersim.performance import default_calibration
+    >>> found = evidence_of(default_calibration(), "H20", mixture=False, params=14e9, count=8)
+    >>> found.on_chip >= found.of_kind_on_chip > 0
+    True
+    """
+
+    chip: str
+    mixture: bool
+    on_chip: int
+    of_kind_on_chip: int
+    of_kind: int
+    nearest: Run | None
+    left_out_error: float | None
+
+    def __str__(self) -> str:
+        kind = "mixtures of experts" if self.mixture else "dense models"
+        text = (
+            f"based on {counted(self.on_chip, 'run')} on {self.chip}, "
+            f"{format_count(self.of_kind_on_chip)} of {kind} ({format_count(self.of_kind)} on all "
+            "chips)"
+        )
+        if self.nearest is not None:
+            run = self.nearest
+            text += (
+                f"; nearest run: {run.model} ({format_number(run.params / 1e9, 3)} billion "
+                f"parameters) on {format_count(run.count)} {run.chip} in {run.precision.upper()} "
+                f"({run.source})"
+            )
+        if self.left_out_error is not None:
+            text += (
+                f"; median error for {kind} of publishers that were left out of the fit: "
+                f"{format_percent(self.left_out_error, 0)}"
+            )
+        return text
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the evidence as plain data for JSON."""
+        return dataclasses.asdict(self)
+
+
+def evidence_of(
+    calibration: Calibration, chip: str, *, mixture: bool, params: float, count: float
+) -> Evidence:
+    """Return the measured runs behind the estimate of one job.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    chip : str
+        Name of the chip.
+    mixture : bool
+    params : float
+        Parameters of the model.
+    count : float
+        Chips of the job.
+    """
+    runs = calibration.runs
+    errors = calibration.facts.get("left_out_publishers", {})
+    error = errors.get("mixture" if mixture else "dense", {}).get("median")
+    return Evidence(
+        chip=chip,
+        mixture=mixture,
+        on_chip=runs.on(chip=chip),
+        of_kind_on_chip=runs.on(chip=chip, mixture=mixture),
+        of_kind=runs.on(mixture=mixture),
+        nearest=runs.nearest(chip, mixture=mixture, params=params, count=count),
+        left_out_error=None if error is None else float(error),
+    )
