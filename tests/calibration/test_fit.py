@@ -257,7 +257,7 @@ def test_what_is_not_named_has_no_effects_of_its_own():
     labels = {level: {key[2] for key in keys if key[1] == level} for level in LEVELS}
     assert labels["product"] == labels["combination"] == set()
     assert labels["release"] == {"our own"}
-    assert labels["source"] == {"ours hopper bf16"}
+    assert "source" not in labels
     assert labels["architecture"] == {"hopper"}
 
 

@@ -11,12 +11,7 @@ import pandas as pd
 import pytest
 
 from clustersim.calibration import calibrate, load_measurements
-from clustersim.calibration.calibrate import scatter_by_kind
-from clustersim.calibration.coverage import (
-    coverage_of_unseen_families,
-    coverage_of_unseen_rows,
-    coverage_text,
-)
+from clustersim.calibration.coverage import coverage_by_slice, with_half_widths
 from clustersim.calibration.diagnostics import (
     GROUPS,
     base_coefficients,
@@ -29,6 +24,7 @@ from clustersim.calibration.diagnostics import (
 from clustersim.calibration.limits import count_limits
 from clustersim.calibration.peers import peer_errors, worse_than_peers
 from clustersim.calibration.report import markdown_table, report_text
+from clustersim.calibration.scatter_fit import LeftOutErrors, fit_coverage, fit_scatter
 from clustersim.catalogue import load_catalogue
 from clustersim.estimation import predict
 from clustersim.performance import PARAMETERS, default_calibration
@@ -62,7 +58,7 @@ def table_under(text, heading):
 
 def test_rows_are_counted_by_quality_chip_and_family(text):
     rows = small_rows()
-    for column in ("quality", "chip", "family"):
+    for column in ("quality", "chip", "publisher", "family"):
         found = table_under(text, f"| {column} ")
         assert {row[0]: int(row[1]) for row in found[1:]} == rows[column].value_counts().to_dict()
 
@@ -71,7 +67,7 @@ def test_errors_of_left_out_rows_are_those_of_the_fit(text):
     fitted = small_fit()
     good = fitted.measured.complete
     found = {(row[0], row[1]): row[2:] for row in table_under(text, "| left out ")[1:]}
-    for name, left in (("rows, 10 folds", fitted.within), ("whole families", fitted.across)):
+    for name, left in (("rows, 10 folds", fitted.within), ("publishers", fitted.across)):
         size = np.abs(left.error[good])
         expected = [str(size.size)]
         expected += map(format_percent, (np.median(size), size.mean(), np.quantile(size, 0.9)))
@@ -174,45 +170,58 @@ def test_intervals_cover_what_is_said_to_be_covered():
         assert inside.equals(rows[f"{name}_covered"])
 
 
-def test_coverage_of_unseen_families_by_hand():
+def test_width_of_a_publisher_is_set_by_the_others():
     fitted = small_fit()
-    whole, families = fitted.measured.whole, fitted.measured.families
-    kinds = np.array(fitted.measured.rows.kinds)
-    shares, covered = [], []
-    for siblings in (["korth22"], ["nemo2407", "nemo2407ft"], ["sc21t1"]):
-        own = np.isin(families, siblings)
-        log_error, spread = fitted.within.log_error[~own], fitted.within.spread[~own]
-        by_kind = scatter_by_kind(kinds[~own].tolist(), log_error, spread)
-        scatter = np.array([by_kind.get(kind, by_kind[""]) for kind in kinds])
-        within, across = (left.standardised(scatter) for left in (fitted.within, fitted.across))
-        most = np.quantile(np.concatenate([within[whole & ~own], across[whole & ~own]]), 0.9)
-        inside = across[whole & own] <= most
-        covered += inside.tolist()
-        shares.append(inside.mean())
-    found = coverage_of_unseen_families(fitted)
-    assert (found.rows, found.families) == (len(covered), 3)
-    assert found.pooled == pytest.approx(np.mean(covered))
-    assert found.mean == pytest.approx(np.mean(shares))
+    own = fitted.measured.publishers == "IBM"
+    parts = (fitted.within, fitted.across)
+    others = LeftOutErrors.together([part.errors.take(~own) for part in parts])
+    scatter = fit_scatter(others)
+    held = fitted.across.errors.take(own)
+    expected = fit_coverage(others, scatter) * scatter.deviation(held.spread, held.weights)
+    np.testing.assert_allclose(fitted.across.half_width[own], expected)
 
 
 def test_own_error_has_no_say_in_the_width():
-    """However wrong one fold is, the share of the others that is covered does not fall."""
+    """However wrong one publisher is, the width of its own intervals does not change."""
     fitted = small_fit()
-    worse = fitted.across.log_error.copy()
-    own = fitted.measured.families == "korth22"
-    worse[own] = 5.0
+    own = fitted.measured.publishers == "Alibaba"
+    worse = np.where(own, 5.0, fitted.across.log_error)
     across = dataclasses.replace(fitted.across, log_error=worse)
-    found = coverage_of_unseen_families(dataclasses.replace(fitted, across=across))
-    missed = 1 - found.pooled
-    assert missed == pytest.approx((own & fitted.measured.whole).sum() / found.rows)
+    found = with_half_widths(across, [fitted.within, across])
+    np.testing.assert_array_equal(found.half_width[own], fitted.across.half_width[own])
+    assert not found.covered[own].any()
 
 
-def test_honest_coverage_comes_first(text):
-    first, second, note = coverage_text(small_fit())
-    for text_of, found in ((first, coverage_of_unseen_families), (second, coverage_of_unseen_rows)):
-        assert f"{format_percent(found(small_fit()).pooled)} of complete rows" in text_of
-    assert "by construction" in note
-    assert text.index("## Errors") < text.index(first) < text.index("| left out ")
+def test_slices_that_fail_come_first():
+    rows = small_rows().assign(across_covered=lambda rows: rows["publisher"] != "IBM")
+    found = coverage_by_slice(rows, "across")
+    assert found["holds"].is_monotonic_increasing
+    assert found.loc[0, "covered"] == 0.0
+    ibm = found.set_index("slice").loc["publisher: IBM"]
+    assert (ibm["rows"], ibm["covered"], ibm["holds"]) == (8, 0.0, False)
+    part = rows[rows["publisher"] == "IBM"]["across_error"]
+    assert (ibm["median"], ibm["bias"]) == (part.abs().median(), part.median())
+    whole = found.set_index("slice").loc["all rows"]
+    assert whole["covered"] == rows["across_covered"].mean()
+
+
+@pytest.mark.parametrize(
+    ("rows", "inside", "holds"),
+    [(8, 5, True), (8, 4, False), (40, 34, True), (40, 33, False), (40, 38, True), (40, 39, False)],
+)
+def test_when_a_coverage_agrees(rows, inside, holds):
+    one = small_rows().iloc[:1]
+    table = pd.concat([one] * rows, ignore_index=True)
+    table["across_covered"] = np.arange(rows) < inside
+    found = coverage_by_slice(table, "across").set_index("slice")
+    assert found.loc["all rows", "holds"] == holds
+
+
+def test_coverage_is_reported_by_slice(text):
+    found = coverage_by_slice(small_rows(), "across")
+    written = table_under(text[text.index("## Coverage by slice") :], "Publishers left out:")
+    assert [row[0] for row in written[1:]] == found["slice"].tolist()
+    assert written[1][5] == format_percent(found.loc[0, "covered"], 0)
 
 
 def test_what_a_peer_does_better_is_reported():
@@ -324,14 +333,14 @@ def test_a_wild_row_gives_no_nan():
 
 @pytest.mark.slow
 @pytest.mark.full
-def test_one_family_cannot_be_left_out(few_folds):
+def test_one_publisher_cannot_be_left_out(few_folds):
     measured = load_measurements()
     fitted = calibrate(measured.take(measured.families == "internevo"))
     assert fitted.within is not None
     assert fitted.across is None
     message = report_text(fitted, own=False)
-    assert "whole families" not in message
-    assert "Families were not left out because there is only one source." in message
+    assert "| publishers" not in message
+    assert "Publishers were not left out because there is only one." in message
 
 
 def test_markdown_table_is_aligned():

@@ -530,9 +530,7 @@ def test_take_and_kinds():
         {**MIXTURE, "framework": "NeMo 24.07"},
         {**MIXTURE, "accelerator": "A100-80GB"},
     )
-    assert found.kinds == ["NeMo", "NeMo mixture", "mixture"]
     last = found.take(np.array([2, 0]))
-    assert last.kinds == ["mixture", "NeMo"]
     assert last.index.tolist() == [2, 0]
     assert [chip.name for chip in last.accelerators] == ["A100-80GB", "H100"]
     assert last.chips.bf16_flops.tolist() == [312e12, found.chips.bf16_flops[0]]

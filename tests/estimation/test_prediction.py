@@ -11,6 +11,7 @@ from clustersim.catalogue import load_catalogue
 from clustersim.estimation import predict, read_configurations
 from clustersim.estimation.prediction import draw_specifications
 from clustersim.performance import default_calibration, default_draw, default_stack
+from clustersim.performance.scatter import contributions_of
 from tests.calibration.steps import seconds
 
 CATALOGUE = load_catalogue()
@@ -49,8 +50,11 @@ def test_estimate_is_that_of_the_posterior_mean(measured, predicted):
 
 
 def test_width_is_model_and_scatter_in_quadrature(measured, predicted):
-    scatter = CALIBRATION.scatter_of(measured.rows.kinds)
-    half = CALIBRATION.coverage_factor * np.hypot(predicted.spread, scatter)
+    weights = contributions_of(
+        CALIBRATION.runs, measured.rows.labels, measured.rows.models.n_experts > 0
+    )
+    stated = CALIBRATION.scatter.spread_factor * predicted.spread
+    half = CALIBRATION.coverage_factor * np.hypot(stated, CALIBRATION.scatter.of(weights))
     np.testing.assert_allclose(np.log(predicted.hi_s / predicted.step.step_time_s), half)
     assert (predicted.spread > 0).all()
     assert (predicted.spread < 0.5).all()

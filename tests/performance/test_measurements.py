@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from clustersim.calibration import Errors, load_measurements
-from clustersim.performance import default_draw, evaluate
+from clustersim.performance import LEVELS, default_draw, evaluate
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_no_chip_and_no_product_is_biased(measured, error):
         rows = chips == chip
         if rows.sum() >= 4:
             assert abs(np.median(error[rows])) < 0.03, chip
-    kinds = np.array(measured.rows.kinds)
+    kinds = np.array([labels[LEVELS.index("product")] for labels in measured.rows.labels])
     for kind in np.unique(kinds):
         rows = kinds == kind
         if rows.sum() >= 10:
