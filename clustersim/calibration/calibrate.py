@@ -17,6 +17,7 @@ from clustersim.calibration.cross_validation import (
 )
 from clustersim.calibration.fit import Fit, fit, recentred
 from clustersim.calibration.measurements import Measurements
+from clustersim.calibration.plan_pairs import plan_errors
 from clustersim.calibration.scatter_fit import LeftOutErrors, fit_coverage, fit_scatter
 from clustersim.performance import Calibration, default_calibration
 
@@ -149,6 +150,7 @@ def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -
         if across is not None:
             across = with_half_widths(across, parts)
             facts["left_out_publishers"] = _facts(across, measured)
+        facts["plans"] = plan_errors(measured, across or within)
     calibration = dataclasses.replace(start, runs=measured.runs, facts=facts)
     calibration = _with_scatter(calibration, [each for each in (within, across) if each])
     if len(measured):

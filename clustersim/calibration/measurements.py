@@ -26,6 +26,7 @@ from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError, shown
 from clustersim.estimation.column_names import with_known_columns
 from clustersim.estimation.configurations import COLUMNS, Configurations, read_configurations
+from clustersim.estimation.given_plan import PLAN_KEYS, plan_text
 from clustersim.estimation.table import misspelt_columns, read_csv_as_text
 from clustersim.microbenchmarks.schema import CHECKSUM
 from clustersim.microbenchmarks.schema import COLUMNS as MICRO_COLUMNS
@@ -125,6 +126,8 @@ class Measurements:
         if not len(rows):
             return Runs()
         given = self.table.reindex(columns=["model", "source", "family"])
+        names = [name for name in PLAN_KEYS if name != "dp"]
+        plans = np.stack([getattr(rows.plans, name) for name in names], axis=1).astype(int)
         texts = given.fillna("").astype(str).to_dict("records")
         product, release = (LEVELS.index(level) for level in ("product", "release"))
         return Runs(
@@ -139,8 +142,9 @@ class Measurements:
                     params=float(size),
                     count=int(count),
                     source=link_of(text["source"]) or text["family"],
+                    plan=plan_text(dict(zip(names, plan, strict=True))),
                 )
-                for chip, labels, experts, narrow, text, size, count in zip(
+                for chip, labels, experts, narrow, text, size, count, plan in zip(
                     rows.accelerators,
                     rows.labels,
                     rows.models.n_experts.tolist(),
@@ -148,6 +152,7 @@ class Measurements:
                     texts,
                     params_of(rows.models).tolist(),
                     rows.plans.chips.tolist(),
+                    plans.tolist(),
                     strict=True,
                 )
             )

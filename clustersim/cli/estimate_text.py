@@ -112,8 +112,10 @@ def _head(found: Estimate) -> str:
         if found.searched:
             tried, fitting = map(format_count, found.searched)
             lines.append(f"        the fastest of {fitting} plans that fit, of {tried} searched")
-    basis = textwrap.fill(str(found.evidence), WIDTH - 8, break_long_words=False)
-    lines.append(f"basis   {textwrap.indent(basis, ' ' * 8).lstrip()}")
+    for name, text in (("compare", found.selection), ("basis", found.evidence)):
+        if text is not None:
+            filled = textwrap.fill(str(text), WIDTH - 8, break_long_words=False)
+            lines.append(f"{name:<8}{textwrap.indent(filled, ' ' * 8).lstrip()}")
     return "\n".join(lines)
 
 
@@ -269,6 +271,7 @@ def estimate_data(found: Estimate) -> dict[str, Any]:
         "cost": None if found.cost is None else _cost_data(found.cost),
         "notes": list(found.notes),
         "evidence": found.evidence.to_data(),
+        "selection": None if found.selection is None else found.selection.to_data(),
     }
     if found.drawn_s.size:
         content["drawn_s"] = found.drawn_s.tolist()

@@ -31,14 +31,17 @@ from clustersim.estimation.given_plan import (
     settle_plan,
 )
 from clustersim.estimation.prediction import draw_specifications, predict
+from clustersim.estimation.selection import Selection, select
 from clustersim.performance import (
     AcceleratorArrays,
     Calibration,
     ModelArrays,
     Plans,
+    StepTime,
     best_plans,
     default_calibration,
     describe_memory,
+    evaluate,
     labels_of,
     parse_memory,
     search_plans,
@@ -154,6 +157,9 @@ class Estimate(Brief):
         What was assumed, and what is unusual about the first plan.
     evidence : Evidence
         The measured runs behind the estimate.
+    selection : Selection or None
+        The best plan of a search next to a published plan; None if a plan was given, or if no
+        published plan is possible and slower.
     drawn_s : array, shape (draws,)
         Step times of the first plan for draws from the calibration, without the scatter of a
         measurement around the model.
@@ -184,6 +190,7 @@ class Estimate(Brief):
     cost: Cost | None
     notes: tuple[str, ...]
     evidence: Evidence
+    selection: Selection | None
     drawn_s: Floats
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
@@ -345,6 +352,9 @@ def estimate(
             params=float(params_of(ModelArrays.of([shape]))[0]),
             count=count,
         ),
+        selection=select(job.step, calibration, shape, chip, count, batch, first.step_time_s)
+        if first and all(value is None for value in given.values())
+        else None,
         drawn_s=found.drawn_s,
     )
 
@@ -380,6 +390,18 @@ class _Job:
             reason=[""] * size,
             memory_options=[self.memory] * size,
             stack_assumed=[self.stack_assumed] * size,
+        )
+
+    def step(self, plan: dict[str, int]) -> StepTime:
+        """Evaluate one plan with the posterior mean."""
+        rows = self.rows([plan])
+        return evaluate(
+            rows.models,
+            rows.chips,
+            rows.plans,
+            global_batch=rows.global_batch,
+            coefficients=self.calibration.mean_draw().coefficients(rows.labels),
+            memory=rows.memory,
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Bools, Floats
 from clustersim.performance.arrays import ModelArrays, Plans
 from clustersim.performance.shard import shard_of
 
@@ -36,6 +36,8 @@ class Run:
         Chips of the job.
     source : str
         Where the run is published, as a link if the source has one; otherwise a text.
+    plan : str
+        The plan in the syntax of ``clustersim estimate --plan``, without its data parallel size.
 
     Examples
     --------
@@ -54,6 +56,7 @@ class Run:
     params: float
     count: int
     source: str
+    plan: str
 
 
 @dataclass(frozen=True)
@@ -87,17 +90,14 @@ class Runs:
         return counts
 
     @functools.cached_property
-    def _groups(self) -> dict[tuple[str, bool], NDArray[np.intp]]:
-        """Places of the runs by chip and kind of model."""
-        groups: dict[tuple[str, bool], list[int]] = {}
-        for place, run in enumerate(self.runs):
-            groups.setdefault((run.chip, run.mixture), []).append(place)
-        return {each: np.array(places, dtype=np.intp) for each, places in groups.items()}
-
-    @functools.cached_property
-    def _sizes(self) -> Floats:
-        """Parameters and numbers of chips of the runs."""
-        return np.array([[run.params for run in self.runs], [run.count for run in self.runs]])
+    def _columns(self) -> tuple[NDArray[np.str_], Bools, Floats, Floats]:
+        """Chip, kind of model, parameters and number of chips of each run."""
+        return (
+            np.array([run.chip for run in self.runs]),
+            np.array([run.mixture for run in self.runs]),
+            np.array([run.params for run in self.runs]),
+            np.array([run.count for run in self.runs], dtype=np.float64),
+        )
 
     def on(
         self,
@@ -123,12 +123,31 @@ class Runs:
                 return self._counts[field, label, mixture]
         return sum(mixture in (None, run.mixture) for run in self.runs)
 
-    def nearest(self, chip: str, *, mixture: bool, params: float, count: float) -> Run | None:
-        """Return the run that is nearest to a job; None if there are no runs.
+    def by_distance(self, chip: str, *, mixture: bool, params: float, count: float) -> list[Run]:
+        """Return all runs in the order of their distance from a job.
 
         Runs are compared by chip, then by kind of model (dense or mixture of experts), then by the
-        ratio of the parameters, then by the ratio of the numbers of chips. Of equal runs, the first
-        one is returned.
+        ratio of the parameters, then by the ratio of the numbers of chips. Equal runs keep their
+        order.
+
+        Examples
+        --------
+        >>> from clustersim.performance import default_calibration
+        >>> runs = default_calibration().runs
+        >>> found = runs.by_distance("H200", mixture=False, params=70e9, count=8)
+        >>> found[0].chip, len(found) == len(runs)
+        ('H200', True)
+        """
+        if not self.runs:
+            return []
+        chips, kinds, sizes, counts = self._columns
+        size = np.abs(np.log(sizes / params)).round(2)
+        chip_ratio = np.abs(np.log(counts / count)).round(2)
+        order = np.lexsort((chip_ratio, size, kinds != mixture, chips != chip))
+        return [self.runs[place] for place in order.tolist()]
+
+    def nearest(self, chip: str, *, mixture: bool, params: float, count: float) -> Run | None:
+        """Return the first run of :meth:`by_distance`; None if there are no runs.
 
         Examples
         --------
@@ -137,17 +156,8 @@ class Runs:
         >>> runs.nearest("H200", mixture=False, params=70e9, count=8).chip
         'H200'
         """
-
-        if not self.runs:
-            return None
-        groups = self._groups
-        same = [each for each in groups if each[0] == chip] or list(groups)
-        same = [each for each in same if each[1] == mixture] or same
-        places = np.sort(np.concatenate([groups[each] for each in same]))
-        sizes, counts = self._sizes[:, places]
-        size = np.abs(np.log(sizes / params)).round(2)
-        chips = np.abs(np.log(counts / count)).round(2)
-        return self.runs[int(places[np.lexsort((chips, size))[0]])]
+        found = self.by_distance(chip, mixture=mixture, params=params, count=count)
+        return found[0] if found else None
 
     def to_lists(self) -> dict[str, Any]:
         """Return the runs as lists for JSON; texts that repeat are stored once.
@@ -211,5 +221,5 @@ def params_of(models: ModelArrays) -> Floats:
     return np.broadcast_to(whole.dense_params + whole.expert_params, rows)
 
 
-TEXTS: Sequence[str] = ("chip", "product", "release", "precision", "model", "source")
+TEXTS: Sequence[str] = ("chip", "product", "release", "precision", "model", "source", "plan")
 """Fields of :class:`Run` that are texts."""

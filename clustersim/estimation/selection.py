@@ -1,0 +1,212 @@
+"""Correction of the best plan of a search for selection, relative to a published plan.
+
+A search takes the minimum over many uncertain estimates, which is too low on average. The estimate
+is therefore compared with the plan of the nearest published run that is possible for the job. The
+scatter of predictions between plans of one job, and the variation of their measured step times, are
+facts of the calibration (:mod:`clustersim.calibration.plan_pairs`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from clustersim.catalogue import Accelerator, Model
+from clustersim.errors import InputError
+from clustersim.estimation.given_plan import plan_text, read_plan, settle_plan
+from clustersim.performance import Calibration, ModelArrays, StepTime
+from clustersim.performance.runs import Run, params_of
+from clustersim.units import format_duration, format_percent
+
+__all__ = ["Selection", "corrected", "published_plan", "select"]
+
+
+MOST_PLANS = 30
+"""Number of distinct published plans that are tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The best plan of a search next to a published plan.
+
+    Attributes
+    ----------
+    best_s : float
+        Predicted step time of the best plan.
+    plan : mapping of str to int
+        The published plan, for the chips of the job.
+    plan_s : float
+        Its predicted step time.
+    run : Run
+        The run from which the plan is taken.
+    gain : float
+        Share of the published plan's step time that the best plan saves according to the model.
+    uncertainty : float
+        Standard deviation of the logarithm of the ratio of two plans' step times.
+    corrected_s : float
+        Expected step time of the best plan, given that it was selected: the logarithm of the gain
+        is multiplied by the share of the variance between plans that is not error.
+
+    Examples
+    --------
+    >>> from clustersim.performance import default_calibration
+    >>> run = default_calibration().runs.nearest("H200", mixture=False, params=70e9, count=8)
+    >>> found = Selection(9.0, {"tp": 8, "pp": 1, "dp": 1}, 10.0, run, 0.1, 0.2, 9.5)
+    >>> found.prefers_published
+    True
+    """
+
+    best_s: float
+    plan: Mapping[str, int]
+    plan_s: float
+    run: Run
+    gain: float
+    uncertainty: float
+    corrected_s: float
+
+    @property
+    def prefers_published(self) -> bool:
+        """Whether the gain of the best plan is within the uncertainty."""
+        return bool(-np.log1p(-self.gain) <= self.uncertainty)
+
+    def __str__(self) -> str:
+        verdict = (
+            "is within the uncertainty of such a comparison; prefer the published plan"
+            if self.prefers_published
+            else "exceeds the uncertainty of such a comparison"
+        )
+        return (
+            f"the plan of the nearest published run that is possible, {plan_text(self.plan)} "
+            f"({self.run.model}), takes {format_duration(self.plan_s)}; the gain of "
+            f"{format_percent(self.gain, 0)} {verdict} "
+            f"({format_percent(np.expm1(self.uncertainty), 0)}); corrected for selection, expect "
+            f"{format_duration(self.corrected_s)}"
+        )
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the comparison as plain data for JSON."""
+        return {**dataclasses.asdict(self), "prefers_published": self.prefers_published}
+
+
+def published_plan(
+    calibration: Calibration,
+    model: Model,
+    chip: Accelerator,
+    count: int,
+    global_batch: int,
+    fits: Callable[[dict[str, int]], bool],
+) -> tuple[dict[str, int], Run] | None:
+    """Return the plan of the nearest published run that is possible for a job; None without one.
+
+    Only plans of runs with models of the same kind that train all weights are tried. The data
+    parallel size follows from the number of chips.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    model : Model
+    chip : Accelerator
+    count : int
+        Chips of the job.
+    global_batch : int
+        Sequences per step.
+    fits : callable
+        Whether a complete plan fits in memory.
+    """
+    mixture = model.n_experts > 0
+    params = float(params_of(ModelArrays.of([model]))[0])
+    tried: set[str] = set()
+    runs = calibration.runs.by_distance(chip.name, mixture=mixture, params=params, count=count)
+    for run in runs:
+        if run.mixture != mixture or run.plan in tried or "lora" in run.plan:
+            continue
+        if len(tried) >= MOST_PLANS:
+            return None
+        tried.add(run.plan)
+        try:
+            plan = settle_plan(read_plan(run.plan, []), model, chip, count, global_batch, [])
+        except InputError:
+            continue
+        if fits(plan):
+            return plan, run
+    return None
+
+
+def corrected(
+    calibration: Calibration,
+    best_s: float,
+    plan: Mapping[str, int],
+    plan_s: float,
+    run: Run,
+) -> Selection | None:
+    """Correct the step time of a search's best plan for selection.
+
+    Returns
+    -------
+    Selection or None
+        None if the best plan is not faster than the published plan, or if the calibration does not
+        state how well plans are compared.
+
+    Examples
+    --------
+    >>> import dataclasses
+    >>> from clustersim.performance import default_calibration
+    >>> facts = {"plans": {"dense": {"scatter": 0.1, "variation": 0.1, "comparisons": 40}}}
+    >>> calibration = dataclasses.replace(default_calibration(), facts=facts)
+    >>> run = calibration.runs.nearest("H200", mixture=False, params=70e9, count=8)
+    >>> found = corrected(calibration, 8.1, {"tp": 8, "pp": 1, "dp": 1}, 10.0, run)
+    >>> round(found.gain, 2), round(found.uncertainty, 3), round(found.corrected_s, 2)
+    (0.19, 0.141, 9.0)
+    """
+    known = calibration.facts.get("plans", {}).get("mixture" if run.mixture else "dense")
+    if known is None or best_s >= plan_s:
+        return None
+    error, variation = known["scatter"] ** 2, known["variation"] ** 2
+    kept = variation / (variation + error)
+    return Selection(
+        best_s=best_s,
+        plan=plan,
+        plan_s=plan_s,
+        run=run,
+        gain=1.0 - best_s / plan_s,
+        uncertainty=float(np.sqrt(2.0 * error)),
+        corrected_s=float(plan_s * (best_s / plan_s) ** kept),
+    )
+
+
+def select(
+    step: Callable[[dict[str, int]], StepTime],
+    calibration: Calibration,
+    model: Model,
+    chip: Accelerator,
+    count: int,
+    global_batch: int,
+    best_s: float,
+) -> Selection | None:
+    """Compare the best plan of a search with a published plan.
+
+    Parameters
+    ----------
+    step : callable
+        Evaluates a complete plan of the job.
+    calibration, model, chip, count, global_batch
+        As for :func:`published_plan`.
+    best_s : float
+        Predicted step time of the best plan.
+
+    Returns
+    -------
+    Selection or None
+        None if no published plan is possible, and in the cases of :func:`corrected`.
+    """
+    found = published_plan(
+        calibration, model, chip, count, global_batch, lambda plan: bool(step(plan).fits[0])
+    )
+    if found is None:
+        return None
+    plan, run = found
+    return corrected(calibration, best_s, plan, float(step(plan).step_time_s[0]), run)
