@@ -112,11 +112,21 @@ def _head(found: Estimate) -> str:
         if found.searched:
             tried, fitting = map(format_count, found.searched)
             lines.append(f"        the fastest of {fitting} plans that fit, of {tried} searched")
-    for name, text in (("compare", found.selection), ("basis", found.evidence)):
-        if text is not None:
-            filled = textwrap.fill(str(text), WIDTH - 8, break_long_words=False)
-            lines.append(f"{name:<8}{textwrap.indent(filled, ' ' * 8).lstrip()}")
+    if found.selection is not None:
+        lines.append(_indented(f"compare {found.selection}"))
+    lines.append(_indented(str(found.evidence)))
     return "\n".join(lines)
+
+
+def _indented(text: str) -> str:
+    """Wrap a line of the head; the following lines start under the values."""
+    return textwrap.fill(
+        text,
+        WIDTH,
+        subsequent_indent=" " * 8,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _step(found: Estimate, best: PlanEstimate) -> str:

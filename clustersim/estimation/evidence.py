@@ -56,8 +56,9 @@ class Evidence:
         )
         if self.nearest is not None:
             run = self.nearest
+            published = "published " if run.source.startswith("https://") else ""
             text += (
-                f"; nearest run: {run.model} ({format_number(run.params / 1e9, 3)} billion "
+                f"; nearest {published}run: {run.model} ({format_number(run.params / 1e9, 3)} billion "
                 f"parameters) on {format_count(run.count)} {run.chip} in {run.precision.upper()} "
                 f"({run.source})"
             )

@@ -1,7 +1,8 @@
 """Correction of the best plan of a search for selection, relative to a published plan.
 
 A search takes the minimum over many uncertain estimates, which is too low on average. The estimate
-is therefore compared with the plan of the nearest published run that is possible for the job. The
+is therefore compared with published practice: the fastest of the first :data:`KEPT` plans of
+published runs that are possible for the job, in the order of the models' sizes. The
 scatter of predictions between plans of one job, and the variation of their measured step times, are
 facts of the calibration (:mod:`clustersim.calibration.plan_pairs`).
 """
@@ -20,13 +21,15 @@ from clustersim.errors import InputError
 from clustersim.estimation.given_plan import plan_text, read_plan, settle_plan
 from clustersim.performance import Calibration, ModelArrays, StepTime
 from clustersim.performance.runs import Run, params_of
-from clustersim.units import format_duration, format_percent
+from clustersim.units import format_count, format_percent
 
 __all__ = ["Selection", "corrected", "published_plan", "select"]
 
 
-MOST_PLANS = 30
+MOST_PLANS = 40
 """Number of distinct published plans that are tried."""
+KEPT = 5
+"""Number of possible plans of which the fastest is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +77,17 @@ class Selection:
         return bool(-np.log1p(-self.gain) <= self.uncertainty)
 
     def __str__(self) -> str:
+        size = format_percent(np.expm1(self.uncertainty), 0)
         verdict = (
-            "is within the uncertainty of such a comparison; prefer the published plan"
+            f"is within the uncertainty of comparing two plans ({size}): prefer the published plan"
             if self.prefers_published
-            else "exceeds the uncertainty of such a comparison"
+            else f"exceeds the uncertainty of comparing two plans ({size})"
         )
         return (
-            f"the plan of the nearest published run that is possible, {plan_text(self.plan)} "
-            f"({self.run.model}), takes {format_duration(self.plan_s)}; the gain of "
-            f"{format_percent(self.gain, 0)} {verdict} "
-            f"({format_percent(np.expm1(self.uncertainty), 0)}); corrected for selection, expect "
-            f"{format_duration(self.corrected_s)}"
+            f"the published plan {plan_text(self.plan)} ({self.run.model} on "
+            f"{format_count(self.run.count)} {self.run.chip}) takes {self.plan_s:.3g} s; the gain "
+            f"of {format_percent(self.gain, 0)} {verdict}; corrected for selection, expect "
+            f"{self.corrected_s:.3g} s"
         )
 
     def to_data(self) -> dict[str, Any]:
@@ -98,11 +101,12 @@ def published_plan(
     chip: Accelerator,
     count: int,
     global_batch: int,
-    fits: Callable[[dict[str, int]], bool],
+    seconds: Callable[[dict[str, int]], float],
 ) -> tuple[dict[str, int], Run] | None:
-    """Return the plan of the nearest published run that is possible for a job; None without one.
+    """Return the fastest of the nearest published plans that are possible; None without one.
 
-    Only plans of runs with models of the same kind that train all weights are tried. The data
+    Only plans of runs with models of the same kind that train all weights are tried, in the order
+    of the ratio of the models' parameters, then of the ratio of the numbers of chips. The data
     parallel size follows from the number of chips.
 
     Parameters
@@ -114,26 +118,31 @@ def published_plan(
         Chips of the job.
     global_batch : int
         Sequences per step.
-    fits : callable
-        Whether a complete plan fits in memory.
+    seconds : callable
+        Step time of a complete plan; inf if it does not fit in memory.
     """
     mixture = model.n_experts > 0
     params = float(params_of(ModelArrays.of([model]))[0])
-    tried: set[str] = set()
-    runs = calibration.runs.by_distance(chip.name, mixture=mixture, params=params, count=count)
+    runs = calibration.runs.by_distance(
+        chip.name, mixture=mixture, params=params, count=count, chip_first=False
+    )
+    first: dict[str, Run] = {}
     for run in runs:
-        if run.mixture != mixture or run.plan in tried or "lora" in run.plan:
-            continue
-        if len(tried) >= MOST_PLANS:
-            return None
-        tried.add(run.plan)
+        if run.mixture == mixture and "lora" not in run.plan:
+            first.setdefault(run.plan, run)
+    found: list[tuple[float, dict[str, int], Run]] = []
+    for text, run in list(first.items())[:MOST_PLANS]:
         try:
-            plan = settle_plan(read_plan(run.plan, []), model, chip, count, global_batch, [])
+            plan = settle_plan(read_plan(text, []), model, chip, count, global_batch, [])
         except InputError:
             continue
-        if fits(plan):
-            return plan, run
-    return None
+        step_s = seconds(plan)
+        if np.isfinite(step_s):
+            found.append((step_s, plan, run))
+        if len(found) == KEPT:
+            break
+    best = min(found, key=lambda each: each[0], default=None)
+    return None if best is None else best[1:]
 
 
 def corrected(
@@ -203,10 +212,13 @@ def select(
     Selection or None
         None if no published plan is possible, and in the cases of :func:`corrected`.
     """
-    found = published_plan(
-        calibration, model, chip, count, global_batch, lambda plan: bool(step(plan).fits[0])
-    )
+
+    def seconds(plan: dict[str, int]) -> float:
+        found = step(plan)
+        return float(found.step_time_s[0]) if found.fits[0] else np.inf
+
+    found = published_plan(calibration, model, chip, count, global_batch, seconds)
     if found is None:
         return None
     plan, run = found
-    return corrected(calibration, best_s, plan, float(step(plan).step_time_s[0]), run)
+    return corrected(calibration, best_s, plan, seconds(plan), run)

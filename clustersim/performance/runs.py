@@ -123,12 +123,14 @@ class Runs:
                 return self._counts[field, label, mixture]
         return sum(mixture in (None, run.mixture) for run in self.runs)
 
-    def by_distance(self, chip: str, *, mixture: bool, params: float, count: float) -> list[Run]:
+    def by_distance(
+        self, chip: str, *, mixture: bool, params: float, count: float, chip_first: bool = True
+    ) -> list[Run]:
         """Return all runs in the order of their distance from a job.
 
         Runs are compared by chip, then by kind of model (dense or mixture of experts), then by the
-        ratio of the parameters, then by the ratio of the numbers of chips. Equal runs keep their
-        order.
+        ratio of the parameters, then by the ratio of the numbers of chips. If `chip_first` is
+        false, the chip is compared last. Equal runs keep their order.
 
         Examples
         --------
@@ -143,7 +145,9 @@ class Runs:
         chips, kinds, sizes, counts = self._columns
         size = np.abs(np.log(sizes / params)).round(2)
         chip_ratio = np.abs(np.log(counts / count)).round(2)
-        order = np.lexsort((chip_ratio, size, kinds != mixture, chips != chip))
+        keys = [chip_ratio, size, kinds != mixture]
+        other = chips != chip
+        order = np.lexsort([*keys, other] if chip_first else [other, *keys])
         return [self.runs[place] for place in order.tolist()]
 
     def nearest(self, chip: str, *, mixture: bool, params: float, count: float) -> Run | None:

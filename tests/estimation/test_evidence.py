@@ -1,0 +1,116 @@
+"""What an estimate leans on, and the correction of a search's best plan."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import clustersim as cs
+from clustersim.cli.estimate_text import estimate_data, estimate_text
+from clustersim.estimation import predict_table
+from clustersim.estimation.evidence import evidence_of
+from clustersim.estimation.selection import corrected, published_plan
+from clustersim.performance import default_calibration
+
+CALIBRATION = default_calibration()
+FACTS = {"plans": {"dense": {"scatter": 0.06, "variation": 0.12, "comparisons": 99}}}
+KNOWN = dataclasses.replace(CALIBRATION, facts=FACTS)
+RUN = CALIBRATION.runs.nearest("H100", mixture=False, params=8e9, count=8)
+PLAN = {"tp": 2, "pp": 1, "dp": 4}
+
+
+@pytest.fixture(scope="module")
+def found():
+    return cs.estimate("llama3-70b", "H100", 64)
+
+
+def test_counts_are_those_of_the_calibration():
+    runs = CALIBRATION.runs.runs
+    job = evidence_of(CALIBRATION, "H20", mixture=True, params=30e9, count=16)
+    assert job.on_chip == sum(run.chip == "H20" for run in runs)
+    assert job.of_kind_on_chip == sum(run.chip == "H20" and run.mixture for run in runs)
+    assert job.of_kind == sum(run.mixture for run in runs)
+    assert (job.nearest.chip, job.nearest.mixture) == ("H20", True)
+
+
+def test_a_chip_without_runs_leans_on_others():
+    text = str(evidence_of(CALIBRATION, "SeedChip", mixture=False, params=8e9, count=8))
+    assert text.startswith("based on 0 runs on SeedChip, 0 of dense models (")
+    assert "nearest published run: " in text
+    assert "https://" in text
+
+
+def test_error_is_that_of_left_out_publishers_of_this_kind():
+    facts = {"left_out_publishers": {"mixture": {"median": 0.31}}}
+    calibration = dataclasses.replace(CALIBRATION, facts=facts)
+    mixture = evidence_of(calibration, "H100", mixture=True, params=30e9, count=16)
+    dense = evidence_of(calibration, "H100", mixture=False, params=30e9, count=16)
+    assert (mixture.left_out_error, dense.left_out_error) == (0.31, None)
+    assert "left out of the fit: 31 %" in str(mixture)
+    assert "left out" not in str(dense)
+
+
+def test_the_command_says_it_in_text_and_json(found):
+    assert "\nbased on " in estimate_text(found)
+    data = estimate_data(found)["evidence"]
+    assert data["on_chip"] == CALIBRATION.runs.on(chip="H100") > 100
+    assert data["nearest"]["source"].startswith("https://")
+
+
+def test_the_table_says_it():
+    row = {"model": "llama3-8b", "accelerator": "H100", "n_accelerators": "8", "tp": "2"}
+    table = pd.DataFrame([{**row, "global_batch": "128"}, {**row, "accelerator": "no chip"}])
+    basis = predict_table(table).table["predicted_basis"]
+    assert basis[0].startswith(f"based on {CALIBRATION.runs.on(chip='H100')} runs on H100, ")
+    assert basis[1] == ""
+
+
+def test_an_assumed_stack_has_the_interval_of_an_unknown_stack(found):
+    """Whoever names no stack does not say that it is the recipe that is assumed."""
+    known = cs.estimate("llama3-70b", "H100", 64, stack=found.stack)
+    assert known.best.step_time_s == found.best.step_time_s
+    width = [np.log(each.best.hi_s / each.best.lo_s) for each in (known, found)]
+    assert width[0] < width[1]
+    unknown = cs.estimate("llama3-70b", "H100", 64, stack="unknown", plan=dict(found.best.plan))
+    assert width[1] == pytest.approx(np.log(unknown.best.hi_s / unknown.best.lo_s))
+
+
+class TestSelection:
+    def test_gain_is_shrunk_by_the_share_of_error(self):
+        one = corrected(KNOWN, 8.0, PLAN, 10.0, RUN)
+        assert one.gain == pytest.approx(0.2)
+        assert one.uncertainty == pytest.approx(0.06 * np.sqrt(2))
+        assert one.corrected_s == pytest.approx(10.0 * 0.8**0.8)
+        assert not one.prefers_published
+        assert "exceeds the uncertainty" in str(one)
+
+    def test_a_gain_within_the_uncertainty(self):
+        one = corrected(KNOWN, 9.5, PLAN, 10.0, RUN)
+        assert one.prefers_published
+        assert one.best_s < one.corrected_s < one.plan_s
+        assert "prefer the published plan" in str(one)
+
+    def test_nothing_to_correct(self):
+        assert corrected(KNOWN, 10.0, PLAN, 10.0, RUN) is None
+        mixture = dataclasses.replace(RUN, mixture=True)
+        assert corrected(KNOWN, 8.0, PLAN, 10.0, mixture) is None, "nothing is known of mixtures"
+
+    def test_the_plan_is_possible_and_of_the_same_kind(self, found):
+        compared = found.selection
+        assert compared.best_s == found.best.step_time_s
+        assert compared.best_s < compared.corrected_s < compared.plan_s
+        plan, run = compared.plan, compared.run
+        assert plan["tp"] * plan["pp"] * plan["dp"] * plan["cp"] == 64
+        assert not run.mixture
+        again = cs.estimate("llama3-70b", "H100", 64, plan=dict(plan))
+        assert again.best.step_time_s == pytest.approx(compared.plan_s)
+        assert again.best.fits
+        assert again.selection is None, "a plan was given"
+
+    def test_no_published_plan_fits(self):
+        catalogue = cs.load_catalogue()
+        job = (catalogue.model("llama3-8b"), catalogue.accelerator("H100"), 8, 128)
+        assert published_plan(CALIBRATION, *job, lambda plan: np.inf) is None
