@@ -20,6 +20,8 @@ TAIL = 4.0
 FIRST = {"base": -3.0, "spread_factor": 0.0}
 """Where the descent starts, and the prior means that are not 0; `spread_factor` is a logarithm."""
 PRIOR = {"base": 5.0, "mixture": 0.7, "new release": 0.7, "new chip": 0.7, "spread_factor": 0.3}
+WIDENING = ("mixture", "new release", "new chip")
+"""Contributions that cannot be negative: what is not known never narrows an interval."""
 GROUP_PRIOR = 0.4
 """Prior standard deviation of the contribution of an architecture or product."""
 
@@ -92,7 +94,9 @@ def fit_scatter(errors: LeftOutErrors) -> Scatter:
         away = (values - centre) / prior
         return float(0.5 * away @ away - log_density.sum()), gradient + away / prior
 
-    found = minimize(cost, centre, jac=True, method="BFGS", options={"gtol": 1e-6}).x
+    bounds = [(0.0 if name in WIDENING else None, None) for name in known]
+    options = {"gtol": 1e-6, "ftol": 1e-12, "maxiter": 1000}
+    found = minimize(cost, centre, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     contributions = dict(zip(names, np.round(found[:-1], 4).tolist(), strict=True))
     return Scatter(contributions, round(float(np.exp(found[-1])), 4))
 

@@ -58,9 +58,9 @@ class Evidence:
             run = self.nearest
             published = "published " if run.source.startswith("https://") else ""
             text += (
-                f"; nearest {published}run: {run.model} ({format_number(run.params / 1e9, 3)} billion "
-                f"parameters) on {format_count(run.count)} {run.chip} in {run.precision.upper()} "
-                f"({run.source})"
+                f"; nearest {published}run: {run.model} "
+                f"({format_number(run.params / 1e9, 3)} billion parameters) on "
+                f"{format_count(run.count)} {run.chip} in {run.precision.upper()} ({run.source})"
             )
         if self.left_out_error is not None:
             text += (

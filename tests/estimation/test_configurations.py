@@ -62,7 +62,7 @@ class TestDefaults:
             "scaleup_size": h100.scaleup_size, "global_batch": 64,
         }  # fmt: skip
         assert {name: row[name] for name in expected} == pytest.approx(expected)
-        unknown = ("unknown", "unknown", "hopper unknown bf16", "unknown hopper bf16")
+        unknown = ("unknown", "unknown", "hopper unknown bf16")
         assert row["labels"] == ("", "hopper", "H100", *unknown)
 
     def test_chips_follow_from_the_plan(self):
@@ -109,7 +109,7 @@ class TestGiven:
             "attention_params": 2 * 2048 * (4096 + 1024), "span": 1000 * (1 - 1000 / 4096),
         }  # fmt: skip
         assert {name: row[name] for name in expected} == pytest.approx(expected)
-        assert row["labels"][3:] == ("NeMo", "NeMo 24.07", "hopper NeMo fp8", "mine hopper fp8")
+        assert row["labels"][3:] == ("NeMo", "NeMo 24.07", "hopper NeMo fp8")
 
     def test_fp8_on_a_chip_without_it(self):
         row = one(accelerator="A100-80GB", precision="fp8")
@@ -436,7 +436,7 @@ class TestPlans:
         assert (dense.reason, dense.plans.etp.tolist()) == ([""], [0])
 
     def test_published_runs_can_all_be(self):
-        assert len(load_measurements()) == 567
+        assert load_measurements().left_out == []
 
 
 class TestModels:
@@ -547,7 +547,7 @@ def test_a_table_without_a_complete_row():
 
 def test_every_column_is_read():
     """A cell that makes no sense is refused, whatever its column; names alone are free."""
-    free = {"model", "mlp_type", "framework", "family"}
+    free = {"model", "mlp_type", "framework", "family", "publisher"}
     for name in set(COLUMNS) - free - set(MEMORY_OPTIONS):
         base = MIXTURE | {"kv_heads": "16", "dp": "8", "n_accelerators": "8"}
         assert reason(base, **{name: "?"}).startswith(f"{name}: "), name

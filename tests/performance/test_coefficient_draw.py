@@ -120,7 +120,7 @@ class TestLabels:
 class TestMean:
     def test_effects_add_up_on_the_unbounded_scale(self):
         known = dict(zip(CALIBRATION.keys, CALIBRATION.spreads * CALIBRATION.mean, strict=True))
-        labels = labels_of(H100, STACK, "bf16", "nemo2407")
+        labels = labels_of(H100, STACK, "bf16")
         found = values_of(default_draw().coefficients([labels]))
         for parameter in PARAMETERS:
             total = np.log(parameter.mean)

@@ -16,7 +16,7 @@ from clustersim.performance import ModelArrays, labels_of
 from clustersim.performance.runs import Run, Runs, params_of
 from clustersim.performance.scatter import Scatter, contributions_of
 
-RUN = Run("H100", "NeMo", "NeMo 24.07", False, "bf16", "A", 7e9, 8, "https://a")
+RUN = Run("H100", "NeMo", "NeMo 24.07", False, "bf16", "A", 7e9, 8, "https://a", "tp=2")
 RUNS = Runs(
     (
         RUN,
@@ -42,6 +42,13 @@ RUNS = Runs(
 )
 def test_chip_then_kind_then_size_then_count(chip, mixture, params, count, model):
     assert RUNS.nearest(chip, mixture=mixture, params=params, count=count).model == model
+
+
+def test_size_before_chip_for_plans():
+    job = {"mixture": False, "params": 8e9, "count": 8}
+    order = RUNS.by_distance("H20", **job, chip_first=False)
+    assert [run.model for run in order] == ["E", "A", "B", "C", "D"]
+    assert [run.model for run in RUNS.by_distance("H20", **job)][:2] == ["E", "A"]
 
 
 def test_without_runs_there_is_no_nearest():
