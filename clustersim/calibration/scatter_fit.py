@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from scipy.optimize import minimize
@@ -95,7 +96,7 @@ def fit_scatter(errors: LeftOutErrors) -> Scatter:
         return float(0.5 * away @ away - log_density.sum()), gradient + away / prior
 
     bounds = [(0.0 if name in WIDENING else None, None) for name in known]
-    options = {"gtol": 1e-6, "ftol": 1e-12, "maxiter": 1000}
+    options = cast(Any, {"gtol": 1e-6, "ftol": 1e-12, "maxiter": 1000})
     found = minimize(cost, centre, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     contributions = dict(zip(names, np.round(found[:-1], 4).tolist(), strict=True))
     return Scatter(contributions, round(float(np.exp(found[-1])), 4))
