@@ -1,7 +1,7 @@
 """How accurate are step times for runs, and for publishers, that the fit has not seen?
 
-Leaves rows and whole publishers out of the fit and predicts them. Prints the errors next to the aims
-of the project and the errors of peers, and draws predicted against measured step times.
+Leaves rows and whole publishers out of the fit and predicts them. Prints errors and coverage next to
+the errors of peers, and draws predicted against measured step times.
 """
 
 from __future__ import annotations
@@ -55,13 +55,15 @@ def coverage_lines(rows: pd.DataFrame) -> list[str]:
     """Return the slices with the worst coverage of left-out publishers."""
     found = coverage_by_slice(rows, "across")
     wrong = found[~found["holds"]]
-    lines = [f"publishers left out: slices whose coverage does not agree with 90 %: {len(wrong)}"]
-    for row in wrong.head(WORST).to_dict("records"):
-        lines.append(
+    title = f"publishers left out: slices whose coverage does not agree with 90 %: {len(wrong)}"
+    return [
+        title,
+        *(
             f"  {row['slice']} ({row['rows']} rows): {format_percent(row['covered'], 0)}, "
             f"bias {format_percent(row['bias'], 0, signed=True)}"
-        )
-    return lines
+            for row in wrong.head(WORST).to_dict("records")
+        ),
+    ]
 
 
 def main() -> None:
