@@ -1,6 +1,6 @@
 """How accurate are step times for runs, and for publishers, that the fit has not seen?
 
-Leaves rows and whole publishers out of the fit and predicts them. Prints errors and coverage next to
+Leaves rows and whole publishers out of the fit and predicts them. Prints errors and coverage beside
 the errors of peers, and draws predicted against measured step times.
 """
 

@@ -30,7 +30,7 @@ __all__ = [
 
 GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "matrix products": ("matmul_efficiency", "fp8_efficiency", "matmul_traffic"),
+        "matrix products": ("matmul_efficiency", "balance", "fp8_efficiency", "matmul_traffic"),
         "attention": ("attention_efficiency", "softmax_width", "score_bytes"),
         "memory-bound work": (
             "memory_efficiency",
@@ -54,10 +54,11 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "ep_overlap",
             "expert_imbalance",
             "grouped_slowdown",
+            "grouped_fp8",
             "expert_s",
             "permutation_traffic",
         ),
-        "whole step": ("slowdown",),
+        "whole step": ("slowdown", "unmasked_slowdown"),
     }
 )
 """Coefficients by part of the performance model."""

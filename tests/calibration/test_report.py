@@ -75,16 +75,18 @@ def test_errors_of_left_out_rows_are_those_of_the_fit(text):
 
 
 def test_plans_that_ran_but_are_said_not_to_fit_are_counted(text):
-    """One of the 27: Llama-2 70B tuned whole on 16 H100 without a split optimizer."""
+    """Among them is Llama-2 70B tuned whole on 16 H100 without a split optimizer."""
     fits = predict(small_fit().measured.rows, small_fit().calibration, draws=2).step.fits
-    assert np.count_nonzero(~fits) == 1
-    assert "not fit in memory according to the model: 1 of 27." in text
+    count = np.count_nonzero(~fits)
+    assert count > 0
+    assert f"not fit in memory according to the model: {count} of 46." in text
 
 
 def test_incomplete_rows_are_reported_with_their_justification(text):
     found = table_under(text, "Incomplete rows that are used")
-    assert found[1][1:] == ["nemo2407ft", "6"]
-    assert "defaults of the recipes" in found[1][0]
+    (recipes,) = (row for row in found if row[1] == "nemo2407ft")
+    assert recipes[2] == "6"
+    assert "defaults of the recipes" in recipes[0]
 
 
 def test_every_coefficient_is_reported_with_its_prior_and_meaning(text):
@@ -184,7 +186,7 @@ def test_width_of_a_publisher_is_set_by_the_others():
 def test_own_error_has_no_say_in_the_width():
     """However wrong one publisher is, the width of its own intervals does not change."""
     fitted = small_fit()
-    own = fitted.measured.publishers == "Alibaba"
+    own = fitted.measured.publishers == "ByteDance"
     worse = np.where(own, 5.0, fitted.across.log_error)
     across = dataclasses.replace(fitted.across, log_error=worse)
     found = with_half_widths(across, [fitted.within, across])
@@ -207,7 +209,7 @@ def test_slices_that_fail_come_first():
 
 @pytest.mark.parametrize(
     ("rows", "inside", "holds"),
-    [(8, 5, True), (8, 4, False), (40, 34, True), (40, 33, False), (40, 38, True), (40, 39, False)],
+    [(8, 6, True), (8, 5, False), (40, 34, True), (40, 33, False), (40, 38, True), (40, 39, False)],
 )
 def test_when_a_coverage_agrees(rows, inside, holds):
     one = small_rows().iloc[:1]
@@ -270,10 +272,11 @@ def test_peers_are_compared_on_their_rows():
 def test_limits_count_the_table():
     measured = load_measurements()
     found = count_limits(measured, load_catalogue()).set_index("what")
-    assert found.loc["training on H20", "rows"] == 0
-    assert "243 rows" in found.loc["training on H20", "what the model does"], "those on Hopper"
-    assert found.loc["training on SeedChip", "rows"] == 0
     table = measured.table
+    assert found.loc["training on H20", "rows"] == sum(table["accelerator"] == "H20") == 4
+    hopper = sum(chip.family in ("hopper", "hopper-h20") for chip in measured.rows.accelerators)
+    assert f"{hopper} rows" in found.loc["training on H20", "what the model does"]
+    assert found.loc["training on SeedChip", "rows"] == 0
     assert found.loc["sequences over 131,072 tokens", "rows"] == sum(
         pd.to_numeric(table["seq_len"]) > 131072
     )
@@ -285,7 +288,9 @@ def test_limits_count_the_table():
 
 def test_what_is_in_neither_table_is_not_lost(shared_data):
     """Every run of the table of measurements is used, or reported with a reason."""
-    published = pd.read_csv(shared_data / "measurements" / "training.csv", dtype=str)
+    names = ("training.csv", "training_2026.csv")
+    tables = [pd.read_csv(shared_data / "measurements" / name, dtype=str) for name in names]
+    published = pd.concat(tables)
     text = report_text(small_fit())
     used = set(load_measurements().table["id"])
     count = int(re.search(r"not in the project's table: (\d+)", text)[1])

@@ -67,13 +67,12 @@ def test_intervals_cover_what_was_measured(measured, predicted):
 
 
 def test_narrow_where_data_are_many():
-    """Another run of a measured source, its stack elsewhere, a new release, an unknown stack."""
-    changes = [{"family": "dgxc"}, {}, {"framework": "NeMo 99.12"}, {"framework": "our own"}]
-    found = widths(*changes)
-    assert found[0] < 0.08
-    assert found[1] < 0.18
+    """A measured release, a new release, an unknown stack; the family has no effect."""
+    found = widths({}, {"framework": "NeMo 99.12"}, {"framework": "our own"})
+    assert found[0] < 0.12
     assert (np.diff(found) > 0.03).all()
-    assert widths({"framework": ""})[0] > 2 * found[1]
+    assert widths({"framework": ""})[0] > 2 * found[0]
+    assert widths({"family": "dgxc"})[0] == found[0]
 
 
 def test_chips_that_nobody_measured_are_wider():

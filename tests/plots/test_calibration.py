@@ -78,14 +78,13 @@ def test_ratios_and_what_is_said_of_them():
     assert low < ratios.min()
     assert ratios.max() < high
     said = " ".join(text.get_text() for text in ax.texts)
-    assert f"median error {100 * rows['across_error'].abs().median():.1f} % over all 27" in said
-    nested = rows.loc[rows["whole"], "across_covered_nested"].mean()
-    assert f"{100 * nested:.0f} % of {rows['whole'].sum()} complete rows" in said
+    assert f"median error {100 * rows['across_error'].abs().median():.1f} % over all 46" in said
+    assert f"{100 * rows['across_covered'].mean():.0f} % of 46 rows in their 90 %" in said
 
 
 def test_title_counts_own_and_published_runs_apart():
-    rows = small_rows().assign(published=[True] * 26 + [False])
-    assert plot_predictions(rows).get_title(loc="left") == "26 published runs, 1 own run"
+    rows = small_rows().assign(published=[True] * 45 + [False])
+    assert plot_predictions(rows).get_title(loc="left") == "45 published runs, 1 own run"
 
 
 def test_ticks_of_a_short_axis_are_plain_numbers():
