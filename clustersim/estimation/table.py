@@ -61,13 +61,13 @@ PREDICTED: Mapping[str, str] = {
     "predicted_step_time_s": "seconds of one optimizer step",
     "predicted_lo_s": "lower bound of the 90 % interval of the step time",
     "predicted_hi_s": "upper bound of the 90 % interval of the step time",
-    "predicted_basis": "number of measured runs on the chip and with models of this kind, and the "
-    "nearest one",
     "predicted_memory_bytes": "memory of the fullest chip",
     "predicted_memory_basis": "software stack whose bytes are counted, and the type of loss",
     "fits": "true if predicted_memory_bytes is at most the chip's memory",
     "reason": "why the row cannot be predicted; otherwise empty",
     "predicted_note": "assumptions other than column defaults; empty if there are none",
+    "predicted_basis": "number of measured runs on the chip and with models of this kind, and the "
+    "nearest one",
 }
 """Columns that a prediction adds."""
 

@@ -121,8 +121,8 @@ class TestJob:
         assert wide("NeMo 24.07") < wide("NeMo 99") < wide("unknown")
         assert "treated as NeMo" in job("NeMo 99").notes[0]
         assert job("Unknown").notes[0].startswith("The software stack is unknown: the mean of all")
-        unknown = job("TorchTitan").notes[0]
-        assert "No run of the software stack 'TorchTitan' was measured" in unknown
+        unknown = job("PaxTrainer").notes[0]
+        assert "No run of the software stack 'PaxTrainer' was measured" in unknown
 
     @pytest.mark.parametrize(
         ("name", "near"),
@@ -162,10 +162,10 @@ class TestJob:
             "the interval includes their spread"
         )
         assert chip == expected.format("MI300X") + "."
-        table = predicted({}, {"accelerator": "H20"}, {"framework": "TorchTitan"})
+        table = predicted({}, {"accelerator": "910C"}, {"framework": "TorchTitan"})
         assert table["predicted_note"].tolist() == [
             "",
-            expected.format("H20") + ".",
+            expected.format("910C") + ".",
             estimate("llama3-8b", "H100", 64, plan="tp=2", stack="TorchTitan").notes[0],
         ]
 
