@@ -80,7 +80,7 @@ def main() -> None:
         note = (
             f"{len(rows)} published runs of {rows['publisher'].nunique()} publishers, "
             f"{rows['complete'].sum()} of quality A and complete. Coloured points are predicted by "
-            "fits without them. Calculon: its mean error on the family (sc21: on both tables)."
+            "fits without them."
         )
         figure = draw_validation(rows, note=textwrap.fill(note, 150))
         save_figure(figure, folder / "validation")

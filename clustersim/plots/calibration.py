@@ -1,4 +1,4 @@
-"""Figures of a fit: predicted against measured times, errors by family, and coefficients."""
+"""Figures of a fit: predicted against measured times, errors by publisher, and coefficients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from clustersim.calibration.cross_validation import SOURCES
 from clustersim.errors import InputError, unknown_name
 from clustersim.performance import PARAMETERS, Calibration
 from clustersim.plots.style import COLOURS, colour, new_figure, style
@@ -21,8 +20,8 @@ __all__ = [
     "draw_coefficients",
     "draw_validation",
     "plot_coefficient",
-    "plot_family_errors",
     "plot_predictions",
+    "plot_publisher_errors",
     "plot_ratios",
 ]
 
@@ -39,8 +38,6 @@ LEFT = {
     "within": "rows left out at random within families",
     "across": "publishers left out of the fit",
 }
-PEER_ERRORS = {"sc21t1": 0.10, "sc21t2": 0.10, "bloom": 0.31}
-"""Calculon's mean absolute error on the rows of each family (README, third table)."""
 COEFFICIENTS = (
     ("matmul_efficiency", "architecture"),
     ("attention_efficiency", "product"),
@@ -55,7 +52,7 @@ powers of ten."""
 
 
 def draw_validation(rows: pd.DataFrame, *, note: str = "") -> Figure:
-    """Draw the predictions of left-out rows against the measurements, and their errors by family.
+    """Draw the predictions of left-out rows against the measurements, and errors by publisher.
 
     Parameters
     ----------
@@ -69,7 +66,7 @@ def draw_validation(rows: pd.DataFrame, *, note: str = "") -> Figure:
         figure = new_figure(12.0, 8.8)
         axes = figure.subplots(2, 2, gridspec_kw={"height_ratios": (1.0, 1.0)})
         plot_predictions(rows, ax=axes[0, 0])
-        plot_family_errors(rows, ax=axes[0, 1])
+        plot_publisher_errors(rows, ax=axes[0, 1])
         plot_ratios(rows, left="within", ax=axes[1, 0])
         plot_ratios(rows, left="across", ax=axes[1, 1])
         if note:
@@ -228,8 +225,8 @@ def plot_ratios(rows: pd.DataFrame, *, left: str = "within", ax: Axes | None = N
     return ax
 
 
-def plot_family_errors(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Plot the mean absolute error of each family: with rows and with its publisher left out.
+def plot_publisher_errors(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Plot the mean absolute error of each publisher: with rows left out, and left out itself.
 
     Parameters
     ----------
@@ -241,9 +238,9 @@ def plot_family_errors(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax = _axes(ax, 5.5)
         errors = rows.assign(
             within=rows["within_error"].abs(), across=rows["across_error"].abs()
-        ).groupby("family")[["within", "across"]]
-        means = errors.mean().sort_values("across", ascending=False)
-        count = rows["family"].value_counts()
+        ).groupby("publisher")[["within", "across"]]
+        means = errors.mean().sort_values("across", ascending=False, kind="stable")
+        count = rows["publisher"].value_counts()
         place = np.arange(len(means))
         ax.hlines(place, means["within"], means["across"], color="#bbbbbb", lw=1.2, zorder=1)
         for name, ink, marker in (("within", "blue", "o"), ("across", "vermilion", "D")):
@@ -255,18 +252,15 @@ def plot_family_errors(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
                 color=COLOURS[ink],
                 markersize=4.5,
             )
-        peers = [(PEER_ERRORS[f], at) for at, f in enumerate(means.index) if f in PEER_ERRORS]
-        for error, at in peers:
-            ax.plot(error, at, marker="x", color="black", markersize=6, linestyle="none")
-        names = [_family(str(family), int(count[family])) for family in means.index]
-        ax.set_yticks(place, names, fontsize=7.5)
+        names = [f"{publisher} ({count[publisher]})" for publisher in means.index]
+        ax.set_yticks(place, names, fontsize=8.5)
         ax.set_ylim(-0.7, len(means) + 0.9)
-        ax.set_xlim(0.0, max(0.35, 1.1 * means["across"].max()))
+        ax.set_xlim(0.0, max(0.35, 1.1 * means.to_numpy().max()))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: format_percent(x, 0)))
         ax.set_xlabel("mean absolute error of step time")
-        ax.set_title("Mean absolute error by family (number of rows)", loc="left")
-        labels = [(0.02, "● rows left out", "blue"), (0.28, "◆ publisher left out", "vermilion")]
-        for x, text, ink in [*labels, *([(0.58, "× Calculon", "black")] if peers else [])]:
+        ax.set_title("Mean absolute error by publisher (number of rows)", loc="left")
+        labels = ((0.02, "● rows left out", "blue"), (0.4, "◆ publisher left out", "vermilion"))
+        for x, text, ink in labels:
             ax.text(
                 x,
                 len(means) + 0.1,
@@ -278,11 +272,6 @@ def plot_family_errors(rows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
                 va="center",
             )
     return ax
-
-
-def _family(family: str, rows: int) -> str:
-    known = SOURCES.get(family)
-    return f"{family} ({rows})" if known is None else f"{family}: {known} ({rows})"
 
 
 def draw_coefficients(calibration: Calibration) -> Figure:

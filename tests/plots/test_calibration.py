@@ -14,8 +14,8 @@ from clustersim.plots.calibration import (
     draw_coefficients,
     draw_validation,
     plot_coefficient,
-    plot_family_errors,
     plot_predictions,
+    plot_publisher_errors,
     plot_ratios,
 )
 from clustersim.plots.collectives import draw_collectives, plot_busbw, plot_mesh
@@ -96,15 +96,14 @@ def test_ticks_of_a_short_axis_are_plain_numbers():
     assert all(float(label) > 0 for label in labels if label)
 
 
-def test_family_errors_are_sorted_means_beside_the_peer_s():
+def test_publisher_errors_are_sorted_means():
     rows = small_rows()
-    ax = plot_family_errors(rows)
-    labels = [text.get_text().split(":")[0] for text in ax.get_yticklabels()]
-    means = rows.assign(e=rows["across_error"].abs()).groupby("family")["e"].mean()
+    ax = plot_publisher_errors(rows)
+    labels = [text.get_text().rsplit(" (", 1)[0] for text in ax.get_yticklabels()]
+    means = rows.assign(e=rows["across_error"].abs()).groupby("publisher")["e"].mean()
     assert labels == means.sort_values(ascending=False).index.tolist()
     diamonds = markers_in(ax, COLOURS["vermilion"], "D")
     assert diamonds == {(round(means[name], 9), float(at)) for at, name in enumerate(labels)}
-    assert markers_in(ax, "black", "x") == {(0.10, float(labels.index("sc21t1")))}
 
 
 def test_coefficient_with_its_interval_and_prior():
