@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clustersim.array_types import Bools
 from clustersim.calibration.coverage import with_half_widths
 from clustersim.calibration.cross_validation import (
     Errors,
@@ -150,6 +151,7 @@ def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -
         if across is not None:
             across = with_half_widths(across, parts)
             facts["left_out_publishers"] = _facts(across, measured)
+            facts["by_publisher"] = _by_publisher(across, measured)
         facts["plans"] = plan_errors(measured, across or within)
     calibration = dataclasses.replace(start, runs=measured.runs, facts=facts)
     calibration = _with_scatter(calibration, [each for each in (within, across) if each])
@@ -162,16 +164,24 @@ def _facts(left: LeftOut, measured: Measurements) -> dict[str, dict[str, float]]
     """Return the errors and the coverage of left-out rows: all, dense models and mixtures."""
     mixture = measured.rows.models.n_experts > 0
     sets = {"all": mixture | True, "dense": ~mixture, "mixture": mixture}
+    return {name: _summary(left, chosen) for name, chosen in sets.items() if chosen.any()}
+
+
+def _by_publisher(left: LeftOut, measured: Measurements) -> dict[str, dict[str, float]]:
+    """Return the same by publisher."""
+    publishers = measured.publishers
     return {
-        name: {
-            key: round(value, 4)
-            for key, value in {
-                **dataclasses.asdict(Errors.of(left.error[chosen])),
-                "covered": float(left.covered[chosen].mean()),
-            }.items()
-        }
-        for name, chosen in sets.items()
-        if chosen.any()
+        str(publisher): _summary(left, publishers == publisher)
+        for publisher in np.unique(publishers)
+    }
+
+
+def _summary(left: LeftOut, chosen: Bools) -> dict[str, float]:
+    errors = dataclasses.asdict(Errors.of(left.error[chosen]))
+    bias, covered = float(np.median(left.error[chosen])), float(left.covered[chosen].mean())
+    return {
+        name: round(value, 4)
+        for name, value in {**errors, "bias": bias, "covered": covered}.items()
     }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clustersim.calibration import Errors, fit
+from clustersim.calibration import Errors, fit, load_measurements
 from clustersim.calibration.coverage import coverage_by_slice
 from clustersim.calibration.cross_validation import (
     SOURCES,
@@ -26,6 +26,8 @@ from tests.calibration.small_fit import whole_fit
 from tests.calibration.steps import seconds, sizes
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("calibration")]
+PART = ("IBM", "Moore Threads")
+"""Publishers that are left out again without a fit to all rows."""
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,21 @@ def test_intervals_cover_rows_that_set_neither_fit_nor_width(calibrated, name):
         assert 0.85 <= found.loc[kind, "covered"] <= 0.95, kind
 
 
+def test_shipped_errors_of_some_publishers_are_found_again():
+    """A part of the cross-validation, from the shipped calibration: two fits."""
+    measured = load_measurements()
+    fold = np.array([PART.index(name) if name in PART else -1 for name in measured.publishers])
+    for place, publisher in enumerate(PART):
+        held = fold == place
+        known, unseen = measured.take(~held), measured.take(held)
+        found = fit(*known.fitted, start=default_calibration()).calibration
+        error = seconds(found.mean_draw(), unseen.rows) / unseen.step_time_s - 1.0
+        stated = default_calibration().facts["by_publisher"][publisher]
+        assert stated["rows"] == held.sum()
+        assert stated["median"] == pytest.approx(np.median(np.abs(error)), rel=0.02)
+        assert stated["bias"] == pytest.approx(np.median(error), rel=0.02)
+
+
 def test_every_publisher_was_left_out_alone(calibrated):
     publishers, fold = calibrated.measured.publishers, calibrated.across.fold
     assert np.unique(fold).size == np.unique(publishers).size > 10
@@ -84,8 +101,8 @@ def test_every_family_of_the_table_has_a_name(calibrated):
 @pytest.mark.parametrize(
     ("name", "rows", "calculon", "alone", "family"),
     [
-        ("sc21", 14, 0.10, 0.06, 0.18),
-        ("fp8", 64, 0.29, 0.04, 0.13),
+        ("sc21", 14, 0.10, 0.08, 0.20),
+        ("fp8", 68, 0.29, 0.08, 0.40),
         ("bloom", 15, 0.31, 0.05, 0.11),
     ],
 )
