@@ -177,12 +177,12 @@ def _by_publisher(left: LeftOut, measured: Measurements) -> dict[str, dict[str, 
 
 
 def _summary(left: LeftOut, chosen: Bools) -> dict[str, float]:
-    errors = dataclasses.asdict(Errors.of(left.error[chosen]))
-    bias, covered = float(np.median(left.error[chosen])), float(left.covered[chosen].mean())
-    return {
-        name: round(value, 4)
-        for name, value in {**errors, "bias": bias, "covered": covered}.items()
+    values = {
+        **dataclasses.asdict(Errors.of(left.error[chosen])),
+        "bias": float(np.median(left.error[chosen])),
+        "covered": float(left.covered[chosen].mean()),
     }
+    return {name: round(value, 4) for name, value in values.items()}
 
 
 def _with_scatter(calibration: Calibration, left: list[LeftOut]) -> Calibration:
