@@ -128,7 +128,7 @@ class Measurements:
         given = self.table.reindex(columns=["model", "source", "family"])
         names = [name for name in PLAN_KEYS if name != "dp"]
         plans = np.stack([getattr(rows.plans, name) for name in names], axis=1).astype(int)
-        texts = given.fillna("").astype(str).to_dict("records")
+        texts = given.astype(object).fillna("").astype(str).to_dict("records")
         product, release = (LEVELS.index(level) for level in ("product", "release"))
         return Runs(
             tuple(

@@ -23,6 +23,8 @@ FIRST = {"base": -3.0, "spread_factor": 0.0}
 PRIOR = {"base": 5.0, "mixture": 0.7, "new release": 0.7, "new chip": 0.7, "spread_factor": 0.3}
 WIDENING = ("mixture", "new release", "new chip")
 """Contributions that cannot be negative: what is not known never narrows an interval."""
+LARGEST = 20.0
+"""Largest logarithm of a scatter or factor that the descent evaluates; it avoids overflow."""
 GROUP_PRIOR = 0.4
 """Prior standard deviation of the contribution of an architecture or product."""
 
@@ -85,8 +87,8 @@ def fit_scatter(errors: LeftOutErrors) -> Scatter:
     prior = np.array([PRIOR.get(name, GROUP_PRIOR) for name in known])
 
     def cost(values: Floats) -> tuple[float, Floats]:
-        scatter = np.exp(2.0 * (design @ values[:-1]))
-        stated = (np.exp(values[-1]) * errors.spread) ** 2
+        scatter = np.exp(2.0 * np.minimum(design @ values[:-1], LARGEST))
+        stated = (np.exp(min(values[-1], LARGEST)) * errors.spread) ** 2
         variance = scatter + stated
         square = errors.log_error**2 / variance
         log_density = -0.5 * (TAIL + 1.0) * np.log1p(square / TAIL) - 0.5 * np.log(variance)

@@ -297,11 +297,12 @@ class TestFile:
             assert bool(shown) == noted
 
     def test_intervals_widen_with_what_is_not_known(self):
-        known, other = labels_of(H100, STACK), labels_of(H100, "our own")
-        labels, mixture = [known, other, other], np.array([False, False, True])
-        half = CALIBRATION.half_width(np.full(3, 0.05), labels, mixture)
-        assert half[0] < half[1] < half[2]
-        assert CALIBRATION.half_width(np.array([0.5]), [known], mixture[:1])[0] > half[2]
+        labels = [labels_of(H100, STACK), labels_of(H100, STACK), labels_of(SEED, STACK)]
+        half = CALIBRATION.half_width(np.full(3, 0.05), labels, np.array([False, True, False]))
+        assert half[0] < half[1], "a mixture of experts"
+        assert half[0] < half[2], "a chip without runs"
+        wide = CALIBRATION.half_width(np.array([0.5]), labels[:1], np.array([False]))
+        assert wide[0] > half[0], "a wide posterior"
 
     def test_facts_say_on_what_it_was_fitted(self):
         assert CALIBRATION.facts["rows"] == len(CALIBRATION.runs) > 500
