@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from clustersim.array_types import Floats
 from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.errors import InputError
+from clustersim.estimation.assumed_inputs import Filled, fill_missing
 from clustersim.estimation.assumptions import PRECISIONS, precision_used, stack_used
 from clustersim.estimation.given_plan import (
     Given,
@@ -132,6 +133,11 @@ class Configurations:
     searched : list of bool
         For each row of the table, whether its plan must be searched for; its own plan is then a
         placeholder without parallelism.
+    timed : list of bool
+        For each row of the table, whether enough is known for a step time, and not for memory only.
+    unknown : list of frozenset of str
+        For each row of the table, the settings that are not known and widen the distribution of its
+        memory (:data:`clustersim.estimation.assumed_inputs.SPREADS`).
 
     Examples
     --------
@@ -156,6 +162,8 @@ class Configurations:
     reason: list[str]
     notes: list[list[str]] = field(default_factory=list)
     searched: list[bool] = field(default_factory=list)
+    timed: list[bool] = field(default_factory=list)
+    unknown: list[frozenset[str]] = field(default_factory=list)
     memory_options: list[Mapping[str, str]] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -251,6 +259,8 @@ class Configurations:
             self.reason,
             self.notes,
             self.searched,
+            self.timed,
+            self.unknown,
             [self.memory_options[row] for row in chosen] if self.memory_options else [],
         )
 
@@ -302,13 +312,18 @@ def read_configurations(
     reason: list[list[str]] = []
     for place, values in enumerate(records):
         row = Row({str(column): value for column, value in values.items()})
-        entry = reader.entry(row)
+        filled = Filled(row, True, frozenset(), [])
+        if assumed is not None:
+            filled = fill_missing(row, catalogue)
+            row = filled.row
+        entry = reader.entry(row, filled)
         reason.append(row.problems)
         if entry is not None:
             entries.append(entry)
             places.append(place)
     notes: list[list[str]] = [[] for _ in records]
-    searched = [False] * len(records)
+    searched, timed = [False] * len(records), [True] * len(records)
+    unknown: list[frozenset[str]] = [frozenset()] * len(records)
     index = np.array(places, dtype=np.intp)
     rows = _stack(entries, index)
     verdicts = judge(rows.models, rows.chips, rows.plans, rows.global_batch)
@@ -316,7 +331,8 @@ def read_configurations(
         places, entries, verdicts.problems, verdicts.notes, strict=True
     ):
         reason[place] += problems
-        searched[place] = entry.searched
+        searched[place], timed[place] = entry.searched, entry.timed
+        unknown[place] = entry.unknown
         notes[place] = entry.notes + ([] if entry.searched else unusual)
     whole = np.array([not reason[place] for place in places], dtype=bool)
     return dataclasses.replace(
@@ -324,6 +340,8 @@ def read_configurations(
         reason=["; ".join(dict.fromkeys(lines)) for lines in reason],
         notes=notes,
         searched=searched,
+        timed=timed,
+        unknown=unknown,
     )
 
 
@@ -343,6 +361,8 @@ class _Entry:
     searched: bool
     memory: dict[str, str]
     memory_gb: float
+    timed: bool
+    unknown: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,9 +376,9 @@ class _Reader:
     assumed: Calibration | None
     stacks: dict[tuple[str, str], tuple[str, list[str]]]
 
-    def entry(self, row: Row) -> _Entry | None:
+    def entry(self, row: Row, filled: Filled) -> _Entry | None:
         """Read one row; return None if it has problems other than those of its plan."""
-        notes: list[str] = []
+        notes = list(filled.notes)
         chip = _chip(row, self.catalogue)
         word = row.choice("precision", "bf16", tuple(PRECISIONS))
         model = model_of_row(row, self.catalogue)
@@ -398,6 +418,8 @@ class _Reader:
             searched=searched,
             memory=memory,
             memory_gb=memory_gb,
+            timed=filled.timed,
+            unknown=filled.unknown,
         )
 
     def stack(self, row: Row, chip: Accelerator) -> tuple[str, list[str]]:

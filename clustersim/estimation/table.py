@@ -21,6 +21,7 @@ from clustersim.brief import Brief
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
 from clustersim.estimation.assumptions import chip_notes, unmeasured_notes
+from clustersim.estimation.memory_fit import memory_probability
 from clustersim.estimation.column_names import twice, with_known_columns
 from clustersim.estimation.configurations import (
     COLUMNS,
@@ -35,6 +36,7 @@ from clustersim.estimation.unknown_chips import unknown_chip
 from clustersim.meanings import same_meaning
 from clustersim.outputs import new_file
 from clustersim.performance import Calibration, default_calibration, describe_memory
+from clustersim.performance.memory_overhead import FITS_FROM
 from clustersim.plain_text import other_separator, what_is_not_utf8
 from clustersim.shipped import find_file
 from clustersim.spreadsheets import plain_cell
@@ -61,7 +63,8 @@ PREDICTED: Mapping[str, str] = {
     "predicted_hi_s": "upper bound of the 90 % interval of the step time",
     "predicted_memory_bytes": "memory of the fullest chip",
     "predicted_memory_basis": "software stack whose bytes are counted, and the type of loss",
-    "fits": "true if predicted_memory_bytes is at most the chip's memory",
+    "fits": f"true if fit_probability is at least {FITS_FROM:g}",
+    "fit_probability": "probability that the peak is at most the chip's memory",
     "reason": "why the row cannot be predicted; otherwise empty",
     "predicted_note": "assumptions other than column defaults; empty if there are none",
 }
@@ -246,6 +249,8 @@ def _with_unknown_chips(
         precision = "fp8" if "fp8" in str(row.get("precision", "")).lower() else "bf16"
         peak, year = str(row.get("peak_tflops", "")), str(row.get("year", ""))
         made = unknown_chip(name, peak, precision, year, catalogue)
+        if made is None and str(row.get("chip_memory_gb", "")).strip():
+            continue  # its memory is enough for a prediction without step time
         if made is None:
             near = difflib.get_close_matches(name, catalogue.accelerators, n=1, cutoff=0.0)
             lost[place] = (
@@ -300,13 +305,18 @@ def _predicted_columns(
         "predicted_hi_s": (hi_s, ".6g"),
         "predicted_memory_bytes": (np.round(found.step.memory_bytes), ".0f"),
     }
+    probability = memory_probability(rows, found.step)
     for place, row in enumerate(rows.index):
         for name, (values, form) in numbers.items():
-            columns[name][row] = format(values[place], form)
-        columns["fits"][row] = "true" if found.step.fits[place] else "false"
+            if rows.timed[row] or name == "predicted_memory_bytes":
+                columns[name][row] = format(values[place], form)
         columns["predicted_memory_basis"][row] = describe_memory(
             rows.stacks[place], rows.memory_options[place]
         )
+        if np.isnan(probability[place]):
+            continue
+        columns["fits"][row] = "true" if probability[place] >= FITS_FROM else "false"
+        columns["fit_probability"][row] = f"{probability[place]:.3f}"
     return columns
 
 

@@ -22,6 +22,7 @@ from pydantic import Field
 from clustersim.array_types import Floats
 from clustersim.errors import InputError, nearest_hint
 from clustersim.files import FileModel, read_yaml, validate
+from clustersim.performance.memory_overhead import overhead_of
 from clustersim.performance.stacks import holds_word
 
 __all__ = [
@@ -70,6 +71,7 @@ class StackMemory(FileModel):
 
     name: str
     words: list[str]
+    group: str = "megatron"
     weights: float = Field(ge=0)
     gradients: float = Field(ge=0)
     gradient_stage: Literal[1, 2] = 2
@@ -83,8 +85,12 @@ class StackMemory(FileModel):
     eager: bool = False
     fp8_gate: bool = False
     selective: Literal["norms", "products"] = "norms"
+    gathers: Literal["layers", "model"] = "layers"
+    pipeline_keeps: bool = False
+    recompute: Literal["none", "selective", "full"] = "none"
     host_gradients: bool = False
     buffers: float = Field(0.0, ge=0)
+    buckets: float = Field(0.0, ge=0)
     live: float = Field(0.0, ge=0)
     step_group: float = Field(0.0, ge=0)
     source: str = Field(min_length=1)
@@ -135,12 +141,24 @@ class MemoryRules:
         1 if FP8 runs with adapters keep the input of the MLP's activation function in one byte.
     products : array
         1 if selective recompute keeps every second matrix product.
+    gathers_all : array
+        1 if ZeRO 3 gathers the weights of the whole model instead of those of two layers.
+    pipeline_keeps : array
+        1 if ZeRO 3 keeps gathered weights and whole gradients between the micro-batches of a
+        pipeline.
     offloaded_layers : array
         Layers per stage whose activations are on the host; may be infinite.
     live, step_group : array
         Largest numbers of parameters that ZeRO 3 gathers and updates at a time; may be infinite.
-    buffers, reserve_share, reserve_bytes : array
-        Communication buffers (bytes), and the reserve as a share of the chip's memory and as bytes.
+    buffers, buckets : array
+        Largest communication buffers (bytes) of ZeRO 3, and of ZeRO 1 and 2.
+    fragmentation, state_share, routed : array
+        Fitted overhead: shares of the activations and gathered weights, and of weights, gradients
+        and optimizer, and multiples of the bytes that a mixture of experts routes.
+    scatter : array
+        Standard deviation of the logarithm of measured over predicted peaks.
+    reserve_share, reserve_bytes : array
+        The rest of the reserve as a share of the chip's memory and as bytes.
 
     Examples
     --------
@@ -164,10 +182,17 @@ class MemoryRules:
     eager: Floats
     fp8_gate: Floats
     products: Floats
+    gathers_all: Floats
+    pipeline_keeps: Floats
     offloaded_layers: Floats
     live: Floats
     step_group: Floats
     buffers: Floats
+    buckets: Floats
+    fragmentation: Floats
+    state_share: Floats
+    routed: Floats
+    scatter: Floats
     reserve_share: Floats
     reserve_bytes: Floats
 
@@ -262,6 +287,7 @@ _COLUMNS = tuple(column.name for column in dataclasses.fields(MemoryRules))
 def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tuple[float, ...]:
     """Return the values of one job in the order of the fields of :class:`MemoryRules`."""
     entry, reserve, chosen = stack_memory(stack), _reserve(family), dict(items)
+    found = overhead_of(entry.group)
     loss = chosen.get("loss_fused", entry.loss_fused)
     offload = _offloads(chosen.get("offload", "none"))
     weights, optimizer, step = entry.weights, entry.optimizer, entry.step
@@ -291,10 +317,17 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
         "eager": entry.eager,
         "fp8_gate": entry.fp8_gate,
         "products": entry.selective == "products",
+        "gathers_all": entry.gathers == "model",
+        "pipeline_keeps": entry.pipeline_keeps,
         "offloaded_layers": offload.get("activations", 0.0),
         "live": entry.live or math.inf,
         "step_group": entry.step_group or math.inf,
         "buffers": entry.buffers,
+        "buckets": entry.buckets or entry.buffers,
+        "fragmentation": found.fragmentation,
+        "state_share": found.states,
+        "routed": found.routed,
+        "scatter": found.scatter,
         "reserve_share": reserve.share,
         "reserve_bytes": reserve.bytes,
     }

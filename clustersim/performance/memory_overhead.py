@@ -1,0 +1,103 @@
+"""Fitted overhead of memory by group of software stacks, and the probability that a plan fits.
+
+What a job allocates is counted (:mod:`clustersim.performance.memory`). What a chip uses in addition
+(fragments of the allocator, workspaces, temporary copies) is fitted to published peaks, together
+with their scatter (``clustersim fit --memory``). ``data/memory_overhead.yaml`` has the result.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from clustersim.array_types import Floats
+from clustersim.files import FileModel, read_yaml, validate
+
+__all__ = [
+    "CLOSE",
+    "FITS_FROM",
+    "GroupOverhead",
+    "MemoryOverhead",
+    "fit_probability",
+    "memory_overhead",
+    "overhead_of",
+]
+
+DATA = Path(__file__).parent / "data" / "memory_overhead.yaml"
+FITS_FROM = 0.5
+"""A plan is said to fit if this is at most the probability that it fits. Refusing a plan that would
+run and accepting one that runs out of memory then count as equally bad. Since the scatter is
+symmetric on a logarithmic scale, the rule is the same as: the predicted peak is at most the memory
+of the chip."""
+CLOSE = 0.9
+"""A plan that is said to fit with a probability below this is marked as fitting only just."""
+
+
+class GroupOverhead(FileModel):
+    """Overhead of one group of software stacks.
+
+    `fragmentation` is a share of the activations and gathered weights, `states` a share of weights,
+    gradients and optimizer, and `routed` a multiple of the bytes that one mixture of experts
+    routes. `scatter` is the standard deviation of the logarithm of measured over predicted peaks.
+    """
+
+    fragmentation: float = Field(ge=0)
+    states: float = Field(ge=0)
+    routed: float = Field(0.0, ge=0)
+    scatter: float = Field(gt=0)
+    rows: int = Field(ge=0)
+    sources: int = Field(ge=0)
+
+
+class MemoryOverhead(FileModel):
+    """Content of ``data/memory_overhead.yaml``, as ``clustersim fit --memory`` writes it."""
+
+    groups: dict[str, GroupOverhead]
+    facts: Mapping[str, float | str] = {}
+
+
+@functools.cache
+def memory_overhead() -> MemoryOverhead:
+    """Return the overhead that was fitted to the project's own table of peaks.
+
+    Examples
+    --------
+    >>> from clustersim.performance.memory_overhead import memory_overhead
+    >>> sorted(memory_overhead().groups)
+    ['deepspeed', 'fsdp', 'litgpt', 'megatron', 'megatron-swift']
+    """
+    return validate(MemoryOverhead, read_yaml(DATA), DATA)
+
+
+def overhead_of(group: str) -> GroupOverhead:
+    """Return the fitted overhead of a group of software stacks."""
+    return memory_overhead().groups[group]
+
+
+def fit_probability(needed: Floats, capacity: Floats, scatter: Floats) -> Floats:
+    """Return the probability that a job fits: that its peak is at most the memory of the chip.
+
+    The logarithm of the peak has a normal distribution around that of the predicted peak.
+
+    Parameters
+    ----------
+    needed, capacity : array
+        Predicted peak and memory of the chip, in bytes.
+    scatter : array
+        Standard deviation of the logarithm of the peak.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clustersim.performance import fit_probability
+    >>> fit_probability(np.array([80e9, 70e9]), np.array(80e9), np.array(0.12)).round(2).tolist()
+    [0.5, 0.87]
+    """
+    from scipy.special import ndtr
+
+    found: Floats = ndtr(np.log(capacity / needed) / scatter)
+    return found
