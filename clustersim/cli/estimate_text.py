@@ -58,7 +58,8 @@ def estimate_text(found: Estimate) -> str:
             _bars("Parts of the step", found.parts, best.step_time_s, _seconds),
             _bars(
                 f"Memory of the fullest chip: {format_memory(best.memory_bytes)} of "
-                f"{format_memory(found.accelerator.hbm_bytes * BINARY_GIGABYTE)} HBM",
+                f"{format_memory(found.accelerator.hbm_bytes * BINARY_GIGABYTE)} HBM, probability "
+                f"of fitting {format_percent(best.fit_probability)}",
                 found.memory,
                 max(found.accelerator.hbm_bytes * BINARY_GIGABYTE, best.memory_bytes),
                 format_memory,
@@ -282,6 +283,7 @@ def _plan_data(found: PlanEstimate) -> dict[str, Any]:
         "mfu": found.mfu,
         "memory_bytes": found.memory_bytes,
         "fits": found.fits,
+        "fit_probability": found.fit_probability,
         "notes": list(found.notes),
     }
 

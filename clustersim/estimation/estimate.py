@@ -14,6 +14,7 @@ from clustersim.catalogue import Accelerator, Catalogue, Model, load_catalogue
 from clustersim.errors import check_kind
 from clustersim.estimation.arguments import MOST_CHIPS, check_arguments
 from clustersim.estimation.assumptions import (
+    close_notes,
     chip_notes,
     memory_notes,
     precision_used,
@@ -29,6 +30,7 @@ from clustersim.estimation.given_plan import (
     read_plan,
     settle_plan,
 )
+from clustersim.estimation.memory_fit import memory_probability
 from clustersim.estimation.prediction import draw_specifications, predict
 from clustersim.performance import (
     AcceleratorArrays,
@@ -43,6 +45,7 @@ from clustersim.performance import (
     search_plans,
 )
 from clustersim.performance.arrays import BINARY_GIGABYTE
+from clustersim.performance.memory_overhead import CLOSE, FITS_FROM
 from clustersim.performance.search import SWITCHES
 from clustersim.performance.step_time import step_seconds
 from clustersim.units import (
@@ -80,6 +83,9 @@ class PlanEstimate(Brief):
     memory_bytes : float
         Memory of the fullest chip.
     fits : bool
+    fit_probability : float
+        Probability that the peak is at most the chip's memory. `fits` is true if it is at least
+        :data:`clustersim.performance.memory_overhead.FITS_FROM`.
     notes : tuple of str
         Unusual properties of the plan (:mod:`clustersim.performance.plan_rules`).
 
@@ -99,6 +105,7 @@ class PlanEstimate(Brief):
     mfu: float
     memory_bytes: float
     fits: bool
+    fit_probability: float = 1.0
     notes: tuple[str, ...] = ()
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
@@ -107,13 +114,24 @@ class PlanEstimate(Brief):
         ]
         return "PlanEstimate", {"plan": ",".join(sizes), **self._numbers()}
 
+    @property
+    def fits_only_just(self) -> bool:
+        """Whether the plan is said to fit, but with a probability below :data:`CLOSE`."""
+        return self.fits and self.fit_probability < CLOSE
+
+    def _how_it_fits(self) -> str:
+        if not self.fits:
+            return " (does not fit)"
+        probability = format_percent(self.fit_probability)
+        return f" (fits only just: {probability})" if self.fits_only_just else ""
+
     def _numbers(self) -> dict[str, str]:
         low, high = format_duration(self.lo_s), format_duration(self.hi_s)
         return {
             "step time": f"{format_duration(self.step_time_s)} (90 % interval {low} to {high})",
             "throughput": f"{format_number(self.tokens_per_s)} tokens/s",
             "MFU": format_percent(self.mfu),
-            "memory": format_memory(self.memory_bytes) + ("" if self.fits else " (does not fit)"),
+            "memory": format_memory(self.memory_bytes) + self._how_it_fits(),
         }
 
 
@@ -438,6 +456,7 @@ def _evaluate(job: _Job, choice: _Choice, draws: int, seed: int) -> _Evaluated:
     rows = job.rows(plans)
     found = predict(rows, job.calibration, seed=seed)
     step = found.step
+    probability = memory_probability(rows, step)
     estimates = tuple(
         PlanEstimate(
             plan=plan,
@@ -448,14 +467,20 @@ def _evaluate(job: _Job, choice: _Choice, draws: int, seed: int) -> _Evaluated:
             mfu=float(step.mfu[row]),
             memory_bytes=float(step.memory_bytes[row]),
             fits=bool(step.fits[row]),
-            notes=choice.notes[row],
+            fit_probability=float(probability[row]),
+            notes=choice.notes[row]
+            + close_notes(float(probability[row]), fits=bool(step.fits[row])),
         )
         for row, plan in enumerate(plans)
     )
     if not estimates[0].fits:
         needed = format_memory(estimates[0].memory_bytes)
         has = format_memory(job.chip.hbm_bytes * BINARY_GIGABYTE)
-        reason = f"the plan does not fit: the fullest chip needs {needed}; a chip has {has}"
+        chance = format_percent(estimates[0].fit_probability)
+        reason = (
+            f"the plan does not fit: the fullest chip needs {needed}; a chip has {has} "
+            f"(probability of fitting {chance}; at least {format_percent(FITS_FROM)} is required)"
+        )
     drawn_s = _drawn(rows.take(np.array([0])), job.calibration, draws, seed)
     return _Evaluated(estimates, _first(step.parts), _first(step.memory), reason, drawn_s)
 

@@ -20,7 +20,7 @@ from clustersim.array_types import Bools
 from clustersim.brief import Brief
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
-from clustersim.estimation.assumptions import chip_notes, unmeasured_notes
+from clustersim.estimation.assumptions import chip_notes, close_notes, unmeasured_notes
 from clustersim.estimation.memory_fit import memory_probability
 from clustersim.estimation.column_names import twice, with_known_columns
 from clustersim.estimation.configurations import (
@@ -291,10 +291,14 @@ def _predicted_columns(
     if not len(rows):
         return columns
     found = predict(rows, calibration)
-    for place, chip, used in zip(
-        rows.index, rows.accelerators, found.step.memory_bytes, strict=True
+    probability = memory_probability(rows, found.step)
+    for place, chip, used, chance in zip(
+        rows.index, rows.accelerators, found.step.memory_bytes, probability, strict=True
     ):
-        notes[place] += unmeasured_notes(chip, calibration) + chip_notes(chip, float(used))
+        timed = rows.timed[place]
+        notes[place] += close_notes(chance, fits=chance >= FITS_FROM)
+        notes[place] += unmeasured_notes(chip, calibration) if timed else []
+        notes[place] += chip_notes(chip, float(used))
         columns["predicted_note"][place] = " ".join(notes[place])
     upper = np.log(found.hi_s / found.step.step_time_s)
     behind = np.where(searched, calibration.coverage_factor * BEHIND_THE_BEST, 0.0)
@@ -305,7 +309,6 @@ def _predicted_columns(
         "predicted_hi_s": (hi_s, ".6g"),
         "predicted_memory_bytes": (np.round(found.step.memory_bytes), ".0f"),
     }
-    probability = memory_probability(rows, found.step)
     for place, row in enumerate(rows.index):
         for name, (values, form) in numbers.items():
             if rows.timed[row] or name == "predicted_memory_bytes":

@@ -197,6 +197,7 @@ def memory_by_class(
         stepped = np.where(plans.zero >= 3, np.minimum(states, rules.step_group), states)
         peak = np.maximum(peak, rules.step * stepped)
     reserve = rules.reserve_share * chips.hbm_bytes + rules.reserve_bytes
+    reserve = reserve + np.where(plans.chips > 1, rules.reserve_links, 0.0)
     if np.any(rules.buffers > 0):
         trained = whole * shard.trained
         gathers = np.minimum(rules.buffers, BUFFER_BYTES * trained)

@@ -8,6 +8,7 @@ with their scatter (``clustersim fit --memory``). ``data/memory_overhead.yaml`` 
 from __future__ import annotations
 
 import functools
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from clustersim.array_types import Floats
-from clustersim.files import FileModel, read_yaml, validate
+from clustersim.files import FileModel, read_yaml, validate, yaml_text
 
 __all__ = [
     "CLOSE",
@@ -24,15 +25,25 @@ __all__ = [
     "MemoryOverhead",
     "fit_probability",
     "memory_overhead",
+    "overhead_text",
     "overhead_of",
+    "planned_share",
 ]
 
 DATA = Path(__file__).parent / "data" / "memory_overhead.yaml"
-FITS_FROM = 0.5
-"""A plan is said to fit if this is at most the probability that it fits. Refusing a plan that would
-run and accepting one that runs out of memory then count as equally bad. Since the scatter is
-symmetric on a logarithmic scale, the rule is the same as: the predicted peak is at most the memory
-of the chip."""
+FITS_FROM = 0.6
+"""A plan is said to fit if it fits with at least this probability. With a threshold t, accepting a
+plan that runs out of memory counts t / (1 - t) times as much as refusing one that would run: here
+1.5 times, because the first loses a start and the second only the difference to the next best
+plan."""
+HEADER = """\
+# Overhead of memory by group of software stacks, fitted to clustersim/calibration/data/memory.csv by
+# `clustersim fit --memory`. Shares: `fragmentation` of the activations and gathered weights, `states`
+# of weights, gradients and optimizer; `routed` is a multiple of the bytes that a mixture of experts
+# routes. `scatter` is the standard deviation of the logarithm of measured over predicted peaks of
+# sources that were left out.
+"""
+NORMAL = statistics.NormalDist()
 CLOSE = 0.9
 """A plan that is said to fit with a probability below this is marked as fitting only just."""
 
@@ -78,6 +89,11 @@ def overhead_of(group: str) -> GroupOverhead:
     return memory_overhead().groups[group]
 
 
+def overhead_text(overhead: MemoryOverhead) -> str:
+    """Return the content of ``data/memory_overhead.yaml``."""
+    return HEADER + yaml_text(overhead.model_dump(exclude_defaults=True), compact=True)
+
+
 def fit_probability(needed: Floats, capacity: Floats, scatter: Floats) -> Floats:
     """Return the probability that a job fits: that its peak is at most the memory of the chip.
 
@@ -101,3 +117,18 @@ def fit_probability(needed: Floats, capacity: Floats, scatter: Floats) -> Floats
 
     found: Floats = ndtr(np.log(capacity / needed) / scatter)
     return found
+
+
+def planned_share(scatter: Floats) -> Floats:
+    """Return the largest share of a chip's memory that the peak of a plan that fits may have.
+
+    The plan then fits with the probability :data:`FITS_FROM`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clustersim.performance.memory_overhead import planned_share
+    >>> planned_share(np.array([0.1, 0.2])).round(3).tolist()
+    [0.975, 0.951]
+    """
+    return np.exp(-NORMAL.inv_cdf(FITS_FROM) * scatter)

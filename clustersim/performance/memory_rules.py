@@ -22,7 +22,7 @@ from pydantic import Field
 from clustersim.array_types import Floats
 from clustersim.errors import InputError, nearest_hint
 from clustersim.files import FileModel, read_yaml, validate
-from clustersim.performance.memory_overhead import overhead_of
+from clustersim.performance.memory_overhead import overhead_of, planned_share
 from clustersim.performance.stacks import holds_word
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "parse_memory",
     "plain_rules",
     "read_memory_text",
+    "stack_entries",
     "stack_memory",
 ]
 
@@ -102,6 +103,7 @@ class Reserve(FileModel):
     family: str
     share: float = Field(ge=0, lt=1)
     bytes: float = Field(ge=0)
+    links: float = Field(ge=0)
     source: str = Field(min_length=1)
 
 
@@ -157,8 +159,9 @@ class MemoryRules:
         and optimizer, and multiples of the bytes that a mixture of experts routes.
     scatter : array
         Standard deviation of the logarithm of measured over predicted peaks.
-    reserve_share, reserve_bytes : array
-        The rest of the reserve as a share of the chip's memory and as bytes.
+    reserve_share, reserve_bytes, reserve_links : array
+        The rest of the reserve as a share of the chip's memory and as bytes, and the additional
+        bytes if a job has several chips.
 
     Examples
     --------
@@ -195,6 +198,15 @@ class MemoryRules:
     scatter: Floats
     reserve_share: Floats
     reserve_bytes: Floats
+    reserve_links: Floats
+
+    @property
+    def planned_share(self) -> Floats:
+        """Largest share of a chip's memory that the peak of a plan that fits may have.
+
+        See :func:`clustersim.performance.memory_overhead.planned_share`.
+        """
+        return planned_share(self.scatter)
 
     def take(self, index: NDArray[Any]) -> MemoryRules:
         """Return the rows `index`; a value that all rows share is kept as it is.
@@ -214,6 +226,11 @@ class MemoryRules:
 @functools.cache
 def _file() -> MemoryFile:
     return validate(MemoryFile, read_yaml(DATA), DATA)
+
+
+def stack_entries() -> list[StackMemory]:
+    """Return all entries of ``data/memory.yaml``, in the order in which they are tried."""
+    return _file().stacks
 
 
 @functools.lru_cache(maxsize=1024)
@@ -330,6 +347,7 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
         "scatter": found.scatter,
         "reserve_share": reserve.share,
         "reserve_bytes": reserve.bytes,
+        "reserve_links": reserve.links,
     }
     return tuple(float(values[name]) for name in _COLUMNS)
 

@@ -217,7 +217,7 @@ def _evaluate(
     return {
         "step_time_s": step_time,
         "memory_bytes": used,
-        "fits": used <= chips.hbm_bytes,
+        "fits": used <= chips.hbm_bytes * rules.planned_share,
         "tokens_per_step": tokens,
         "tokens_per_s": tokens / step_time,
         "mfu": flops / (step_time * plans.chips * chips.peak_flops),
