@@ -13,6 +13,7 @@ import pandas as pd
 from clustersim.array_types import Bools, Floats
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
+from clustersim.calibration.measurements import own_table
 from clustersim.estimation.assumed_inputs import CHIP
 from clustersim.estimation.configurations import Configurations, read_configurations
 from clustersim.performance import default_calibration
@@ -39,10 +40,10 @@ UNBALANCED = ("megatron-swift",)
 USUAL_SCATTER, USUAL_ROWS = 0.13, 6.0
 """Scatter of a group without rows, and the number of rows that it counts as."""
 FULL = 0.985
-"""A peak of at least this share of the chip is not fitted: the allocator keeps freed memory until
-the chip is full, so such a peak can be larger than what the job needs."""
-WELL_KNOWN = frozenset({"recompute"})
-"""Settings that a row may leave to its stack and still be fitted."""
+"""Of a peak of at least this share of the chip, only the outcome is fitted: the allocator keeps freed
+memory until the chip is full, so such a peak can be larger than what the job needs."""
+ODD = 0.03
+"""Share of outcomes that have nothing to do with the predicted peak (defects, mistakes)."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Peaks:
     ----------
     table : DataFrame
         Rows that could be read: id, family, outcome, quality, group, lora, chip_bytes, peak_bytes
-        (nan if it is not published) and fitted (whether the row is used in the fit).
+        (nan if it is not published) and `used`: peak if the peak is fitted, below or above if only
+        the outcome is (the peak was below the chip's memory, or would have been above), or empty.
     counted, dynamic, states, routed : array
         Bytes without overhead, and the bytes to which each part of the overhead refers.
     unread : Series
@@ -110,6 +112,20 @@ def own_peaks() -> pd.DataFrame:
         return pd.read_csv(file, dtype=str, keep_default_na=False)
 
 
+def own_outcomes() -> pd.DataFrame:
+    """Return the published training runs with a complete configuration: all ran.
+
+    Examples
+    --------
+    >>> from clustersim.calibration.memory_peaks import own_outcomes
+    >>> set(own_outcomes()["outcome"])
+    {'ran'}
+    """
+    runs = own_table()
+    whole = runs[runs["config_complete"] == "1"].reset_index(drop=True)
+    return whole.assign(outcome="ran", peak_memory_gb="")
+
+
 def read_peaks(table: pd.DataFrame, catalogue: Catalogue | None = None) -> Peaks:
     """Read a table of runs with their peaks and outcomes.
 
@@ -146,9 +162,12 @@ def read_peaks(table: pd.DataFrame, catalogue: Catalogue | None = None) -> Peaks
             "peak_bytes": peak,
         }
     )
-    known = np.array([not rows.unknown[place] - WELL_KNOWN for place in rows.index], dtype=bool)
-    below = peak < FULL * rows.chips.hbm_bytes
-    frame["fitted"] = known & below & (frame["outcome"] == "ran").to_numpy()
+    known = np.array([not rows.unknown[place] for place in rows.index], dtype=bool)
+    ran = (frame["outcome"] == "ran").to_numpy()
+    exact = ran & (peak < FULL * rows.chips.hbm_bytes)
+    frame["used"] = np.select(
+        [~known, exact, ran, (frame["quality"] == "A").to_numpy()], ["", "peak", "below", "above"], ""
+    )
     reasons = pd.Series(rows.reason, dtype=str)
     parts = {
         part: _bytes(rows, **{name: 1.0}) - counted
@@ -191,8 +210,8 @@ def fit_peaks(peaks: Peaks) -> FittedPeaks:
     """Fit the overhead of each group of stacks, and its scatter on sources that are left out.
 
     The overhead minimizes the squared logarithms of predicted over measured peaks, with less weight
-    on large errors (soft L1) and on sources with many rows, and with the priors :data:`PRIOR`. The
-    scatter of a group is the root mean square of the logarithms for left-out sources, each row of a
+    on large errors (soft L1) and on sources with many rows, and with the priors :data:`PRIOR`. Where
+    only the outcome is known, the logarithm of its probability is used instead. The scatter of a group is the root mean square of the logarithms for left-out sources, each row of a
     source with n rows counted as ``n ** -0.5``; it includes :data:`USUAL_ROWS` rows of the usual
     scatter.
 
@@ -204,11 +223,11 @@ def fit_peaks(peaks: Peaks) -> FittedPeaks:
     --------
     >>> from clustersim.calibration import fit_peaks, own_peaks, read_peaks
     >>> found = fit_peaks(read_peaks(own_peaks()))
-    >>> bool(0.9 < found.rows.loc[found.rows["fitted"], "left_out_ratio"].median() < 1.1)
+    >>> bool(0.9 < found.rows.loc[found.rows["used"] == "peak", "left_out_ratio"].median() < 1.1)
     True
     """
     groups = sorted({entry.group for entry in stack_entries()} | set(peaks.table["group"]))
-    fitted = peaks.table["fitted"].to_numpy(bool)
+    fitted = (peaks.table["used"] != "").to_numpy()
     family = peaks.table["family"].to_numpy()
     overhead = _fit(peaks, fitted, groups, dict.fromkeys(groups, USUAL_SCATTER))
     left_out = np.full(len(family), np.nan)
@@ -216,7 +235,7 @@ def fit_peaks(peaks: Peaks) -> FittedPeaks:
         mine = family == name
         without = _fit(peaks, fitted & ~mine, groups, dict.fromkeys(groups, USUAL_SCATTER))
         left_out[mine] = peaks.predicted(without)[mine]
-    scatter = _scatter(peaks, fitted, left_out, groups)
+    scatter = _scatter(peaks, left_out, groups)
     overhead = {
         name: one.model_copy(update={"scatter": scatter[name]}) for name, one in overhead.items()
     }
@@ -232,10 +251,11 @@ def fit_peaks(peaks: Peaks) -> FittedPeaks:
         left_out_ratio=left_out / peak,
         left_out_probability=fit_probability(left_out, chip, each),
     )
-    used = rows[rows["fitted"]]
+    used = rows[rows["used"] == "peak"]
     facts = {
         "rows": float(len(used)),
         "sources": float(used["family"].nunique()),
+        "outcomes": float(rows["used"].isin(["below", "above"]).sum()),
         "median_left_out_ratio": round(float(used["left_out_ratio"].median()), 3),
         "left_out_within_20_percent": round(
             float((used["left_out_ratio"].sub(1.0).abs() <= 0.2).mean()), 3
@@ -255,6 +275,7 @@ def _fit(
     peaks: Peaks, fitted: Bools, groups: list[str], scatter: Mapping[str, float]
 ) -> dict[str, GroupOverhead]:
     from scipy.optimize import least_squares
+    from scipy.special import ndtr
 
     table = peaks.table
     found = {}
@@ -264,35 +285,38 @@ def _fit(
         mean, spread = (np.array([PRIOR[name][k] for name in names]) for k in (0, 1))
         sizes = {"fragmentation": peaks.dynamic, "states": peaks.states, "routed": peaks.routed}
         design = np.array([sizes[name][mine] for name in names])
-        counted, peak = peaks.counted[mine], table["peak_bytes"].to_numpy(float)[mine]
+        counted, used = peaks.counted[mine], table["used"].to_numpy()[mine]
         weight = _weights(table["family"].to_numpy(), mine)
+        limit = np.where(used == "peak", table["peak_bytes"][mine], table["chip_bytes"][mine])
+        sign = np.select([used == "below", used == "above"], [-1.0, 1.0], 0.0)
 
         def residuals(
             values: Floats,
-            parts: tuple[Floats, ...] = (design, counted, peak, weight, mean, spread),
+            parts: tuple[Floats, ...] = (design, counted, limit, sign, weight, mean, spread),
         ) -> Floats:
-            design, counted, peak, weight, mean, spread = parts
-            error = np.log((counted + values @ design) / peak) / USUAL_SCATTER
-            soft = np.sign(error) * np.sqrt(2.0 * (np.sqrt(1.0 + error**2) - 1.0))
-            return np.concatenate([np.sqrt(weight) * soft, (values - mean) / spread])
+            design, counted, limit, sign, weight, mean, spread = parts
+            error = np.log((counted + values @ design) / limit) / USUAL_SCATTER
+            soft = np.sqrt(2.0 * (np.sqrt(1.0 + error**2) - 1.0))
+            outcome = np.sqrt(-2.0 * np.log(ODD + (1.0 - ODD) * ndtr(sign * error)))
+            each = np.where(sign == 0, np.sign(error) * soft, outcome)
+            return np.concatenate([np.sqrt(weight) * each, (values - mean) / spread])
 
         best = least_squares(residuals, np.maximum(mean, 1e-3), bounds=(0.0, np.inf)).x
         values = {name: round(float(value), 4) for name, value in zip(names, best, strict=True)}
         found[group] = GroupOverhead(
             **values,
             scatter=scatter[group],
-            rows=int(mine.sum()),
+            rows=int((used == "peak").sum()),
+            outcomes=int((sign != 0).sum()),
             sources=table["family"][mine].nunique(),
         )
     return found
 
 
-def _scatter(
-    peaks: Peaks, fitted: Bools, left_out: Floats, groups: list[str]
-) -> dict[str, float]:
+def _scatter(peaks: Peaks, left_out: Floats, groups: list[str]) -> dict[str, float]:
     table, found = peaks.table, {}
     for group in groups:
-        mine = fitted & (table["group"] == group).to_numpy()
+        mine = (table["used"] == "peak").to_numpy() & (table["group"] == group).to_numpy()
         error = np.log(left_out[mine] / table["peak_bytes"].to_numpy(float)[mine])
         weight = _weights(table["family"].to_numpy(), mine)
         total = float(weight @ error**2) + USUAL_ROWS * USUAL_SCATTER**2

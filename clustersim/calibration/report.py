@@ -167,7 +167,7 @@ def _measurements(calibrated: Calibrated, rows: pd.DataFrame, own: bool) -> list
         measured.global_batch,
         measured.memory,
     )
-    over = int(np.count_nonzero(needed > measured.chips.hbm_bytes * measured.memory.planned_share))
+    over = int(np.count_nonzero(needed > measured.chips.hbm_bytes))
     parts.append(
         f"Runs whose plans do not fit in memory according to the model: {over} of {len(rows)}."
     )

@@ -160,7 +160,7 @@ def _run_memory(args: argparse.Namespace) -> int:
     import pandas as pd
 
     from clustersim.calibration import fit_peaks, own_peaks, read_peaks
-    from clustersim.calibration.memory_peaks import error_rows
+    from clustersim.calibration.memory_peaks import error_rows, own_outcomes
     from clustersim.catalogue import load_catalogue
     from clustersim.errors import InputError
     from clustersim.estimation.table import read_csv_as_text
@@ -170,7 +170,7 @@ def _run_memory(args: argparse.Namespace) -> int:
     if args.only and not args.measurements:
         raise InputError("fit", "--only: needs a MEASUREMENTS.csv with your runs")
     catalogue = load_catalogue(*args.catalogue)
-    tables = [] if args.only else [own_peaks()]
+    tables = [] if args.only else [own_peaks(), own_outcomes()]
     tables += [read_csv_as_text(path) for path in args.measurements]
     peaks = read_peaks(pd.concat(tables, ignore_index=True).fillna(""), catalogue)
     with reserved(Path(args.out)):

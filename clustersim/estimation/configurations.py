@@ -87,7 +87,9 @@ COLUMNS: Mapping[str, str] = {
     "`expert TP 2`; otherwise 1 if ep > 1, else tp)",
     "cp": "context parallel size (default: 1)",
     "precision": "bf16, fp16, fp8, mxfp8 or fp32 (default: bf16)",
-    "recompute": "none, selective or full (default: none)",
+    "recompute": "none, selective, full, or `block:N` and `block, N layers` for full recompute of N "
+    "layers per stage (default: none; in predictions, that of the stack)",
+    "recompute_layers": "layers per stage that full recompute repeats (default: all)",
     "moe_recompute": "0 or 1: mixtures of experts are recomputed (default: 1 if `recompute` or "
     "`notes` lists them, as in `recompute layernorm+moe`; otherwise 0)",
     "zero": "0 to 3, fsdp, or 1(group=8) (default: 1, or 0 if no two ranks have the same weights)",
@@ -467,7 +469,8 @@ def _given(row: Row, notes: list[str]) -> Given:
     }
     for name in ("dp", "etp"):
         given[name] = row.number(name, 0.0, least=0.0) or None
-    given["recompute"] = read_recompute(row, notes)
+    given["recompute"], block = read_recompute(row, notes)
+    given["recompute_layers"] = row.number("recompute_layers", 0.0, least=0.0) or block
     given["zero"], said = read_zero(row)
     given["zero_group"] = row.number("zero_group", 0.0, least=0.0) or said
     for name, column in SWITCH_COLUMNS.items():

@@ -101,7 +101,7 @@ def _search(rows: Configurations, coefficients: Coefficients) -> dict[int, _Foun
     shape, chip = models.take(row), chips.take(row)
     used = memory_of(shape, chip, plans, batch[row], rows.memory.take(row))
     seconds = step_seconds(shape, chip, plans, batch[row], coefficients.take(row))
-    fits = used <= chip.hbm_bytes * rows.memory.take(row).planned_share
+    fits = used <= chip.hbm_bytes
     results: dict[int, _Found | None] = {}
     for place in range(len(rows)):
         mine = np.flatnonzero(row == place)

@@ -28,7 +28,7 @@ from clustersim.performance.memory_rules import MemoryRules, parse_memory
 from clustersim.performance.plan_rules import judge, precision_note
 from clustersim.performance.plans import Candidates, describe_plan, enumerate_plans
 from clustersim.performance.step_time import evaluate, memory_of, step_seconds
-from clustersim.units import format_duration, format_memory, format_percent
+from clustersim.units import format_duration, format_memory
 
 __all__ = ["BestPlans", "best_plans"]
 
@@ -284,7 +284,6 @@ def _search(
 ) -> _Found:
     """Find the fastest plan of each row by evaluating all plans, a block of rows at a time."""
     n_rows = counts.shape[0]
-    usable = chips.hbm_bytes * kept.planned_share
     winner = np.zeros(n_rows, dtype=bool)
     least_memory = np.full(n_rows, np.inf)
     chosen = [np.ones(n_rows) for _ in dataclasses.fields(Plans)]
@@ -295,7 +294,7 @@ def _search(
         mode, used = _least_recompute(shape, chip, found, batch, kept.take(block))
         row = found.row + start
         _least(least_memory, row, used)
-        keep = np.flatnonzero(used <= usable[row])
+        keep = np.flatnonzero(used <= chips.hbm_bytes[row])
         row = row[keep]
         plans = dataclasses.replace(found.plans.take(keep), recompute=mode[keep])
         seconds = step_seconds(
@@ -327,7 +326,6 @@ def _least_recompute(
     mode = np.zeros(found.row.shape)
     least = np.full(found.row.shape, np.inf)
     left = np.arange(found.row.size)
-    usable = chips.hbm_bytes * kept.planned_share
     for recompute in RECOMPUTE_MODES:
         row = found.row[left]
         chip, plans = chips.take(row), found.plans.take(left)
@@ -335,7 +333,7 @@ def _least_recompute(
         used = memory_of(models.take(row), chip, plans, global_batch[row], kept.take(row))
         mode[left] = recompute
         least[left] = np.minimum(least[left], used)
-        left = left[used > usable[row]]
+        left = left[used > chip.hbm_bytes]
     return mode, least
 
 
@@ -387,9 +385,7 @@ def _assemble(
     for place in np.flatnonzero(~fits):
         model = rows.models[int(distinct[place, 0])]
         chip = rows.chips[int(distinct[place, 1])]
-        share = float(np.broadcast_to(kept.planned_share, fits.shape)[place])
-        least = found.least_memory[place]
-        reason[place] = reason_of(model, chip, int(distinct[place, 2]), least, share)
+        reason[place] = reason_of(model, chip, int(distinct[place, 2]), found.least_memory[place])
     plans = found.plans
     unusual = judge(models, chips, plans, distinct[:, 3]).notes
     narrow = [precision_note(chip, precision) for chip in rows.chips]
@@ -413,17 +409,14 @@ def _assemble(
     )
 
 
-def reason_of(
-    model: Model, chip: Accelerator, count: int, least_memory: float, share: float
-) -> str:
+def reason_of(model: Model, chip: Accelerator, count: int, least_memory: float) -> str:
     """Return the reason why no plan of a model fits on a number of chips."""
     if not np.isfinite(least_memory):
         return f"{model.name} has no plan that divides {count} chips"
     chips = "chip" if count == 1 else "chips"
     return (
         f"{model.name} on {count} {chip.name} {chips} needs at least {format_memory(least_memory)} "
-        f"per chip; a chip has {format_memory(chip.hbm_bytes * BINARY_GIGABYTE)}, of which the "
-        f"predicted peak may fill {format_percent(share)}"
+        f"per chip; a chip has {format_memory(chip.hbm_bytes * BINARY_GIGABYTE)}"
     )
 
 

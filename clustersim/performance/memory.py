@@ -9,7 +9,7 @@ import numpy as np
 from clustersim.array_types import Floats
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.memory_rules import MemoryRules, plain_rules
-from clustersim.performance.shard import Shard
+from clustersim.performance.shard import Shard, fully_recomputed
 
 __all__ = ["CLASSES", "activation_bytes_per_layer", "memory_by_class"]
 
@@ -46,7 +46,7 @@ def activation_bytes_per_layer(
     hidden`` bytes for a GPT layer. Stacks without fused attention also keep the dropout masks (``34
     tokens hidden``) and, unless they recompute selectively, the scores (5 bytes each). With fused
     attention, selective recompute repeats the norms and the activation function of the MLP. Full
-    recompute keeps only the layer's input.
+    recompute keeps only the layer's input; of a block of layers, the mean of all layers is returned.
 
     With FP8, the inputs of the matrix products are kept in one byte. Frozen matrices (LoRA) need
     these inputs only for the adapted projections, and some stacks then keep the input of the MLP's
@@ -111,6 +111,9 @@ def activation_bytes_per_layer(
         kept = np.where(plans.flash > 0, kept, unfused + scores)
     else:
         at_work = none
+    if np.any(plans.recompute_layers > 0):
+        share = fully_recomputed(models, plans)
+        full = share * full + (1.0 - share) * none
     kept = np.where(plans.recompute >= 2, full, kept)
     return shard.tokens * kept, shard.tokens * at_work
 

@@ -8,7 +8,6 @@ with their scatter (``clustersim fit --memory``). ``data/memory_overhead.yaml`` 
 from __future__ import annotations
 
 import functools
-import statistics
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,15 +26,14 @@ __all__ = [
     "memory_overhead",
     "overhead_text",
     "overhead_of",
-    "planned_share",
 ]
 
 DATA = Path(__file__).parent / "data" / "memory_overhead.yaml"
-FITS_FROM = 0.6
-"""A plan is said to fit if it fits with at least this probability. With a threshold t, accepting a
-plan that runs out of memory counts t / (1 - t) times as much as refusing one that would run: here
-1.5 times, because the first loses a start and the second only the difference to the next best
-plan."""
+FITS_FROM = 0.5
+"""A plan is said to fit if it fits with at least this probability: if it is more likely to run than to
+run out of memory. Both errors then count the same. Since the logarithm of the peak is symmetric
+around the predicted one, this is the case if the predicted peak is at most the memory of the chip,
+which is the rule of the plan search."""
 HEADER = """\
 # Overhead of memory by group of software stacks, fitted to clustersim/calibration/data/memory.csv by
 # `clustersim fit --memory`. Shares: `fragmentation` of the activations and gathered weights, `states`
@@ -43,7 +41,6 @@ HEADER = """\
 # routes. `scatter` is the standard deviation of the logarithm of measured over predicted peaks of
 # sources that were left out.
 """
-NORMAL = statistics.NormalDist()
 CLOSE = 0.9
 """A plan that is said to fit with a probability below this is marked as fitting only just."""
 
@@ -54,6 +51,7 @@ class GroupOverhead(FileModel):
     `fragmentation` is a share of the activations and gathered weights, `states` a share of weights,
     gradients and optimizer, and `routed` a multiple of the bytes that one mixture of experts
     routes. `scatter` is the standard deviation of the logarithm of measured over predicted peaks.
+    `rows` peaks and `outcomes` (ran, or ran out of memory) of `sources` sources were fitted.
     """
 
     fragmentation: float = Field(ge=0)
@@ -61,6 +59,7 @@ class GroupOverhead(FileModel):
     routed: float = Field(0.0, ge=0)
     scatter: float = Field(gt=0)
     rows: int = Field(ge=0)
+    outcomes: int = Field(0, ge=0)
     sources: int = Field(ge=0)
 
 
@@ -118,17 +117,3 @@ def fit_probability(needed: Floats, capacity: Floats, scatter: Floats) -> Floats
     found: Floats = ndtr(np.log(capacity / needed) / scatter)
     return found
 
-
-def planned_share(scatter: Floats) -> Floats:
-    """Return the largest share of a chip's memory that the peak of a plan that fits may have.
-
-    The plan then fits with the probability :data:`FITS_FROM`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from clustersim.performance.memory_overhead import planned_share
-    >>> planned_share(np.array([0.1, 0.2])).round(3).tolist()
-    [0.975, 0.951]
-    """
-    return np.exp(-NORMAL.inv_cdf(FITS_FROM) * scatter)

@@ -22,7 +22,7 @@ from pydantic import Field
 from clustersim.array_types import Floats
 from clustersim.errors import InputError, nearest_hint
 from clustersim.files import FileModel, read_yaml, validate
-from clustersim.performance.memory_overhead import overhead_of, planned_share
+from clustersim.performance.memory_overhead import overhead_of
 from clustersim.performance.stacks import holds_word
 
 __all__ = [
@@ -199,14 +199,6 @@ class MemoryRules:
     reserve_share: Floats
     reserve_bytes: Floats
     reserve_links: Floats
-
-    @property
-    def planned_share(self) -> Floats:
-        """Largest share of a chip's memory that the peak of a plan that fits may have.
-
-        See :func:`clustersim.performance.memory_overhead.planned_share`.
-        """
-        return planned_share(self.scatter)
 
     def take(self, index: NDArray[Any]) -> MemoryRules:
         """Return the rows `index`; a value that all rows share is kept as it is.

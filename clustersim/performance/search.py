@@ -176,19 +176,18 @@ def search_plans(
     coefficients = draw.for_chips([accelerator], stack, precision)
     rules = draw.memory_rules([accelerator], stack, parse_memory(memory))
     fastest = _Fastest(keep)
-    usable = chips.hbm_bytes * rules.planned_share
     looked_at = fitting = 0
     least = np.inf
     for plans in _blocks(models, chips, chips_of_job, batch, space, switches):
         used = memory_of(models, chips, plans, batch, rules)
-        fits = np.flatnonzero(used <= usable)
+        fits = np.flatnonzero(used <= chips.hbm_bytes)
         looked_at += used.size
         fitting += fits.size
         least = float(np.min(used, initial=least))
         if fits.size:
             kept = _take(plans, fits)
             fastest.offer(kept, step_seconds(models, chips, kept, batch, coefficients))
-    reason = "" if fitting else reason_of(model, accelerator, int(chips_of_job[0]), least, float(rules.planned_share))
+    reason = "" if fitting else reason_of(model, accelerator, int(chips_of_job[0]), least)
     step = evaluate(
         models,
         chips,
