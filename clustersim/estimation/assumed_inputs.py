@@ -15,7 +15,8 @@ from clustersim.errors import InputError
 from clustersim.estimation.row import Row
 from clustersim.performance.memory_rules import stack_memory
 
-__all__ = ["CHIP", "SEQ_LEN", "SHAPE", "SHAPE_SPREAD", "SPREADS", "Filled", "fill_missing"]
+__all__ = ["CHIP", "SEQ_LEN", "SHAPE", "SHAPE_SPREAD", "SPREADS", "Filled", "fill_missing",
+           "usual_recompute"]  # fmt: skip
 
 SEQ_LEN = 2048
 """Tokens per sequence of a model without a usual length, if a row does not give them: the most
@@ -33,8 +34,6 @@ SHAPE_SPREAD = 0.25
 SHAPE_COLUMNS = ("layers", "hidden", "heads", "ffn_hidden", "vocab")
 PLAN_COLUMNS = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "recompute", "zero",
                 "zero_group")  # fmt: skip
-DOMAIN = 8
-"""Chips of a job that gives none, and no data-parallel size: one server."""
 ASPECT = 128.0
 """Width over number of layers of usual transformers."""
 VOCAB = 64_000.0
@@ -66,19 +65,22 @@ def fill_missing(row: Row, catalogue: Catalogue) -> Filled:
     A chip is replaced by one of the stated memory (`chip_memory_gb`), the shape of an unknown model
     by a usual one of its size (`params_b`), the sequence length by :data:`SEQ_LEN`, the number of
     chips by a server, and the batch by one micro-batch per pipeline stage and data-parallel rank.
-    Such a row has no step time. Recompute that a row does not say is that of its stack by default.
+    Such a row has no step time. Recompute that a row does not say is that of its stack by default. An
+    empty cell counts as unknown, a column that the table does not have as the default.
 
     Examples
     --------
     >>> from clustersim.catalogue import load_catalogue
     >>> from clustersim.estimation.row import Row
-    >>> job = {"model": "llama3-8b", "chip_memory_gb": "80", "tp": "2", "dp": "4"}
+    >>> job = {"model": "llama3-8b", "chip_memory_gb": "80", "tp": "2", "dp": "4", "seq_len": ""}
     >>> found = fill_missing(Row(job), load_catalogue())
     >>> found.timed, found.row.text("global_batch"), sorted(found.unknown)
-    (False, '4', ['micro_batch', 'recompute', 'seq_len'])
+    (False, '4', ['seq_len'])
     """
     planned = any(row.text(name) for name in PLAN_COLUMNS)
-    unknown = {name for name in SPREADS if planned and not row.text(name)}
+    unknown = {
+        name for name in SPREADS if planned and name in row.values and not row.text(name)
+    }
     values, notes, missing = dict(row.values), list[str](), list[str]()
     chip = _chip(row, catalogue)
     if chip is not None:
@@ -100,15 +102,15 @@ def fill_missing(row: Row, catalogue: Catalogue) -> Filled:
         values["seq_len"] = str(SEQ_LEN)
         missing.append("seq_len")
         notes.append(f"seq_len {SEQ_LEN} is assumed.")
-    if planned and not row.text("recompute"):
-        stack = stack_memory(row.text("framework"))
-        if stack.recompute != "none":
-            values["recompute"] = stack.recompute
-            notes.append(f"recompute {stack.recompute} is assumed, the default of {stack.name}.")
-    if not row.text("n_accelerators") and not row.text("dp"):
-        values["n_accelerators"] = str(DOMAIN)
+    usual = usual_recompute(row.text("framework"))
+    if planned and usual and not row.text("recompute"):
+        values["recompute"] = usual[0]
+        notes.append(usual[1])
+    server = row.text("devices_per_node")
+    if server and not row.text("n_accelerators") and not row.text("dp"):
+        values["n_accelerators"] = server
         missing.append("n_accelerators")
-        notes.append(f"A job of {DOMAIN} chips is assumed.")
+        notes.append(f"A job of one server is assumed: {server} chips.")
     if not row.text("global_batch"):
         missing.append("global_batch")
         values["global_batch"] = _batch(Row(values), planned=planned)
@@ -117,6 +119,20 @@ def fill_missing(row: Row, catalogue: Catalogue) -> Filled:
     have = "are" if len(missing) > 1 or missing[0].endswith("s") else "is"
     notes.insert(0, f"Only the memory is predicted: {' and '.join(missing)} {have} not given.")
     return Filled(Row(values), False, frozenset(unknown), notes)
+
+
+def usual_recompute(stack: str) -> tuple[str, str] | None:
+    """Return the recompute mode that a stack uses by default, with a note; None if it uses none.
+
+    Examples
+    --------
+    >>> usual_recompute("torchtitan")
+    ('selective', 'recompute selective is assumed, the default of torchtitan.')
+    """
+    entry = stack_memory(stack)
+    if entry.recompute == "none":
+        return None
+    return entry.recompute, f"recompute {entry.recompute} is assumed, the default of {entry.name}."
 
 
 def _number(row: Row, name: str, default: float) -> float:

@@ -13,9 +13,10 @@ from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Catalogue, Model, load_catalogue
 from clustersim.errors import check_kind
 from clustersim.estimation.arguments import MOST_CHIPS, check_arguments
+from clustersim.estimation.assumed_inputs import usual_recompute
 from clustersim.estimation.assumptions import (
-    close_notes,
     chip_notes,
+    close_notes,
     memory_notes,
     precision_used,
     stack_used,
@@ -25,6 +26,7 @@ from clustersim.estimation.configurations import Configurations
 from clustersim.estimation.cost import Cost, Prices, cost_of
 from clustersim.estimation.given_plan import (
     PLAN_KEYS,
+    RECOMPUTE_MODES,
     check_switches,
     is_searched,
     read_plan,
@@ -318,6 +320,10 @@ def estimate(
     notes += memory_notes(kept)
     job = _Job(shape, chip, count, batch, network, number, software, kept, calibration)
     given = read_plan({} if plan is None else plan, notes)
+    usual = usual_recompute(software)
+    if usual and given["recompute"] is None and not is_searched(given):
+        given["recompute"] = RECOMPUTE_MODES[usual[0]]
+        notes.append(usual[1])
     searched: tuple[int, int] | None = None
     if is_searched(given):
         check_switches(given, shape, chip)
@@ -328,7 +334,8 @@ def estimate(
         choice = _Choice([settled], [tuple(unusual)], "")
     found = _evaluate(job, choice, draws, seed)
     first = found.plans[0] if found.plans else None
-    notes += first.notes if first else ()
+    if first:
+        notes += [*first.notes, *close_notes(first.fit_probability, fits=first.fits)]
     notes += unmeasured_notes(chip, calibration)
     notes += chip_notes(chip, first.memory_bytes if first else 0.0)
     return Estimate(
@@ -468,8 +475,7 @@ def _evaluate(job: _Job, choice: _Choice, draws: int, seed: int) -> _Evaluated:
             memory_bytes=float(step.memory_bytes[row]),
             fits=bool(step.fits[row]),
             fit_probability=float(probability[row]),
-            notes=choice.notes[row]
-            + close_notes(float(probability[row]), fits=bool(step.fits[row])),
+            notes=choice.notes[row],
         )
         for row, plan in enumerate(plans)
     )

@@ -92,6 +92,8 @@ class PredictedTable(Brief):
         Unknown columns, each mapped to the known column that it seems to mean.
     renamed : tuple of str
         Messages about columns that were read under another name or ignored.
+    memory_only : int
+        Number of rows with a predicted memory but no step time.
     interrupted : int
         Number of rows left out because the search was interrupted before it reached them.
 
@@ -112,11 +114,13 @@ class PredictedTable(Brief):
     misspelt: Mapping[str, str]
     renamed: tuple[str, ...] = ()
     interrupted: int = 0
+    memory_only: int = 0
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         return "PredictedTable", {
             "rows": f"{len(self.table):,}",
             "predicted": f"{self.predicted:,}",
+            "memory only": f"{self.memory_only:,}" if self.memory_only else "",
             "left out by an interrupt": f"{self.interrupted:,}" if self.interrupted else "",
             "columns read under another name": ", ".join(self.renamed),
             "unknown columns": ", ".join(self.misspelt),
@@ -131,6 +135,9 @@ def predict_table(
     source: str = "table",
 ) -> PredictedTable:
     """Predict the step time and memory of every row that is complete enough.
+
+    The memory of a row can be predicted without its batch, its chip (if `chip_memory_gb` is given)
+    or the shape of its model (if `params_b` is given). Such a row gets no step time.
 
     After a KeyboardInterrupt during the search for plans, the column ``reason`` of the remaining
     rows states the interruption.
@@ -191,6 +198,7 @@ def predict_table(
             misspelt_columns(unknown, set(texts.columns)),
             tuple(renamed),
             cut,
+            sum(not rows.timed[place] for place in rows.index),
         )
 
 

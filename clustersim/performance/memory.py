@@ -113,7 +113,7 @@ def activation_bytes_per_layer(
         at_work = none
     if np.any(plans.recompute_layers > 0):
         share = fully_recomputed(models, plans)
-        full = share * full + (1.0 - share) * none
+        full = share * full + (1.0 - share) * at_work
     kept = np.where(plans.recompute >= 2, full, kept)
     return shard.tokens * kept, shard.tokens * at_work
 
