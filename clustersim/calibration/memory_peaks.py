@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from clustersim.array_types import Bools, Floats
+from clustersim.calibration.measurements import own_table
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
-from clustersim.calibration.measurements import own_table
 from clustersim.estimation.assumed_inputs import CHIP
 from clustersim.estimation.configurations import Configurations, read_configurations
 from clustersim.performance import default_calibration
@@ -40,8 +40,8 @@ UNBALANCED = ("megatron-swift",)
 USUAL_SCATTER, USUAL_ROWS = 0.13, 6.0
 """Scatter of a group without rows, and the number of rows that it counts as."""
 FULL = 0.985
-"""Of a peak of at least this share of the chip, only the outcome is fitted: the allocator keeps freed
-memory until the chip is full, so such a peak can be larger than what the job needs."""
+"""Of a peak of at least this share of the chip, only the outcome is fitted: the allocator keeps
+freed memory until the chip is full, so such a peak can be larger than what the job needs."""
 ODD = 0.03
 """Share of outcomes that have nothing to do with the predicted peak (defects, mistakes)."""
 
@@ -165,9 +165,8 @@ def read_peaks(table: pd.DataFrame, catalogue: Catalogue | None = None) -> Peaks
     known = np.array([not rows.unknown[place] for place in rows.index], dtype=bool)
     ran = (frame["outcome"] == "ran").to_numpy()
     exact = ran & (peak < FULL * rows.chips.hbm_bytes)
-    frame["used"] = np.select(
-        [~known, exact, ran, (frame["quality"] == "A").to_numpy()], ["", "peak", "below", "above"], ""
-    )
+    sure = (frame["quality"] == "A").to_numpy()
+    frame["used"] = np.select([~known, exact, ran, sure], ["", "peak", "below", "above"], "")
     reasons = pd.Series(rows.reason, dtype=str)
     parts = {
         part: _bytes(rows, **{name: 1.0}) - counted
@@ -210,10 +209,12 @@ def fit_peaks(peaks: Peaks) -> FittedPeaks:
     """Fit the overhead of each group of stacks, and its scatter on sources that are left out.
 
     The overhead minimizes the squared logarithms of predicted over measured peaks, with less weight
-    on large errors (soft L1) and on sources with many rows, and with the priors :data:`PRIOR`. Where
-    only the outcome is known, the logarithm of its probability is used instead. The scatter of a group is the root mean square of the logarithms for left-out sources, each row of a
-    source with n rows counted as ``n ** -0.5``; it includes :data:`USUAL_ROWS` rows of the usual
-    scatter.
+    on large errors (soft L1) and on sources with many rows, and with the priors :data:`PRIOR`.
+    Where only the outcome is known, the logarithm of its probability is used instead.
+
+    The scatter of a group is the root mean square of the logarithms for left-out sources, each row
+    of a source with n rows counted as ``n ** -0.5``; it includes :data:`USUAL_ROWS` rows of the
+    usual scatter.
 
     Parameters
     ----------
@@ -252,15 +253,15 @@ def fit_peaks(peaks: Peaks) -> FittedPeaks:
         left_out_probability=fit_probability(left_out, chip, each),
     )
     used = rows[rows["used"] == "peak"]
-    facts = {
+    facts: dict[str, float | str] = {
         "rows": float(len(used)),
         "sources": float(used["family"].nunique()),
         "outcomes": float(rows["used"].isin(["below", "above"]).sum()),
-        "median_left_out_ratio": round(float(used["left_out_ratio"].median()), 3),
-        "left_out_within_20_percent": round(
-            float((used["left_out_ratio"].sub(1.0).abs() <= 0.2).mean()), 3
-        ),
     }
+    if len(used):
+        near = used["left_out_ratio"].sub(1.0).abs() <= 0.2
+        facts["median_left_out_ratio"] = round(float(used["left_out_ratio"].median()), 3)
+        facts["left_out_within_20_percent"] = round(float(near.mean()), 3)
     return FittedPeaks(MemoryOverhead(groups=overhead, facts=facts), rows)
 
 
@@ -268,7 +269,7 @@ def _weights(family: np.ndarray, fitted: Bools) -> Floats:
     """Return the weights of the fitted rows; a source with n rows counts as n ** 0.5 rows."""
     names, inverse, counts = np.unique(family[fitted], return_inverse=True, return_counts=True)
     del names
-    return counts[inverse] ** -0.5
+    return np.asarray(counts[inverse] ** -0.5, dtype=np.float64)
 
 
 def _fit(

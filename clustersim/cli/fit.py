@@ -177,10 +177,10 @@ def _run_memory(args: argparse.Namespace) -> int:
         found = fit_peaks(peaks)
         Path(args.out).write_text(overhead_text(found.overhead), encoding="utf-8")
     errors = error_rows(found)
-    print(table([row.values() for row in errors], list(errors[0])))
+    print(table([list(row.values()) for row in errors], list(errors[0])))
     print(f"memory overhead: {args.out}")
-    for place, reason in peaks.unread.items():
-        repeat(f"row {int(place) + 1} cannot be read: {reason}")
+    for place, reason in zip(peaks.unread.index.to_list(), peaks.unread, strict=True):
+        repeat(f"row {place + 1} cannot be read: {reason}")
     write_json(
         {
             "overhead": found.overhead.model_dump(),

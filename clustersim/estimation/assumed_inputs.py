@@ -21,6 +21,8 @@ __all__ = ["CHIP", "SEQ_LEN", "SHAPE", "SHAPE_SPREAD", "SPREADS", "Filled", "fil
 SEQ_LEN = 2048
 """Tokens per sequence of a model without a usual length, if a row does not give them: the most
 frequent length of published fine-tuning runs."""
+DOMAIN = 8
+"""Chips of a server, if a row leaves its number of chips empty."""
 SPREADS: Mapping[str, float] = {"micro_batch": 0.75, "seq_len": 0.7, "recompute": 0.7}
 """Standard deviations of the logarithm of the activations if a setting is unknown. For
 `micro_batch`, that of the published runs in ``clustersim/calibration/data/memory.csv``."""
@@ -65,8 +67,8 @@ def fill_missing(row: Row, catalogue: Catalogue) -> Filled:
     A chip is replaced by one of the stated memory (`chip_memory_gb`), the shape of an unknown model
     by a usual one of its size (`params_b`), the sequence length by :data:`SEQ_LEN`, the number of
     chips by a server, and the batch by one micro-batch per pipeline stage and data-parallel rank.
-    Such a row has no step time. Recompute that a row does not say is that of its stack by default. An
-    empty cell counts as unknown, a column that the table does not have as the default.
+    Such a row has no step time. Recompute that a row does not say is that of its stack by default.
+    An empty cell counts as unknown; a column that the table does not have counts as the default.
 
     Examples
     --------
@@ -78,9 +80,7 @@ def fill_missing(row: Row, catalogue: Catalogue) -> Filled:
     (False, '4', ['seq_len'])
     """
     planned = any(row.text(name) for name in PLAN_COLUMNS)
-    unknown = {
-        name for name in SPREADS if planned and name in row.values and not row.text(name)
-    }
+    unknown = {name for name in SPREADS if planned and name in row.values and not row.text(name)}
     values, notes, missing = dict(row.values), list[str](), list[str]()
     chip = _chip(row, catalogue)
     if chip is not None:
@@ -107,6 +107,8 @@ def fill_missing(row: Row, catalogue: Catalogue) -> Filled:
         values["recompute"] = usual[0]
         notes.append(usual[1])
     server = row.text("devices_per_node")
+    if not server and "n_accelerators" in row.values:
+        server = str(DOMAIN)
     if server and not row.text("n_accelerators") and not row.text("dp"):
         values["n_accelerators"] = server
         missing.append("n_accelerators")
@@ -179,14 +181,15 @@ def _in_catalogue(row: Row, catalogue: Catalogue) -> bool:
 def _shape(row: Row, catalogue: Catalogue) -> dict[str, str]:
     """Return a usual shape of `params_b` parameters if the model of a row is not known.
 
-    A layer of width h has 12 h^2 parameters, and a model about h / 128 layers.
+    A layer of width h has 12 h^2 parameters, and a model about h / 128 layers. Heads are 128 wide,
+    and their number is a multiple of 8.
     """
     billions = _number(row, "params_b", 0.0)
     given = any(row.text(name) for name in SHAPE_COLUMNS)
     if not billions or given or _in_catalogue(row, catalogue):
         return {}
     params = 1e9 * billions
-    heads = max(1, round((ASPECT * params / 12.0) ** (1.0 / 3.0) / 128.0))
+    heads = 8 * max(1, round((ASPECT * params / 12.0) ** (1.0 / 3.0) / 1024.0))
     hidden = 128 * heads
     layers = max(1, round((params - 2.0 * VOCAB * hidden) / (12.0 * hidden**2)))
     sizes = (layers, hidden, heads, 4 * hidden, int(VOCAB))

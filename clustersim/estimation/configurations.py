@@ -87,8 +87,8 @@ COLUMNS: Mapping[str, str] = {
     "`expert TP 2`; otherwise 1 if ep > 1, else tp)",
     "cp": "context parallel size (default: 1)",
     "precision": "bf16, fp16, fp8, mxfp8 or fp32 (default: bf16)",
-    "recompute": "none, selective, full, or `block:N` and `block, N layers` for full recompute of N "
-    "layers per stage (default: none; in predictions, that of the stack)",
+    "recompute": "none, selective, full, or `block:N` and `block, N layers` for full recompute of "
+    "N layers per stage (default: none; in predictions, that of the stack)",
     "recompute_layers": "layers per stage that full recompute repeats (default: all)",
     "moe_recompute": "0 or 1: mixtures of experts are recomputed (default: 1 if `recompute` or "
     "`notes` lists them, as in `recompute layernorm+moe`; otherwise 0)",

@@ -17,8 +17,8 @@ def memory_probability(rows: Configurations, step: StepTime) -> Floats:
     """Return the probability that each row fits, as an array of shape (R,).
 
     The scatter of the peak is that of the row's stack. A setting that is not known adds its spread,
-    weighted by the share of the peak that depends on it: the activations. The result is nan for a row
-    that gives neither a chip nor its memory.
+    weighted by the share of the peak that depends on it: the activations. The result is nan for a
+    row that gives neither a chip nor its memory.
 
     Parameters
     ----------

@@ -21,7 +21,6 @@ from clustersim.brief import Brief
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
 from clustersim.estimation.assumptions import chip_notes, close_notes, unmeasured_notes
-from clustersim.estimation.memory_fit import memory_probability
 from clustersim.estimation.column_names import twice, with_known_columns
 from clustersim.estimation.configurations import (
     COLUMNS,
@@ -29,6 +28,7 @@ from clustersim.estimation.configurations import (
     Configurations,
     read_configurations,
 )
+from clustersim.estimation.memory_fit import memory_probability
 from clustersim.estimation.missing_plans import INTERRUPTED, find_plans
 from clustersim.estimation.prediction import predict
 from clustersim.estimation.row import Row

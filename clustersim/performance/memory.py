@@ -46,7 +46,8 @@ def activation_bytes_per_layer(
     hidden`` bytes for a GPT layer. Stacks without fused attention also keep the dropout masks (``34
     tokens hidden``) and, unless they recompute selectively, the scores (5 bytes each). With fused
     attention, selective recompute repeats the norms and the activation function of the MLP. Full
-    recompute keeps only the layer's input; of a block of layers, the mean of all layers is returned.
+    recompute keeps only the layer's input; if it repeats only a block of layers, the result is the
+    mean of all layers.
 
     With FP8, the inputs of the matrix products are kept in one byte. Frozen matrices (LoRA) need
     these inputs only for the adapted projections, and some stacks then keep the input of the MLP's

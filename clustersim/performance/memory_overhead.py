@@ -24,22 +24,22 @@ __all__ = [
     "MemoryOverhead",
     "fit_probability",
     "memory_overhead",
-    "overhead_text",
     "overhead_of",
+    "overhead_text",
 ]
 
 DATA = Path(__file__).parent / "data" / "memory_overhead.yaml"
 FITS_FROM = 0.5
-"""A plan is said to fit if it fits with at least this probability: if it is more likely to run than to
-run out of memory. Both errors then count the same. Since the logarithm of the peak is symmetric
+"""A plan is said to fit if it fits with at least this probability: if it is more likely to run than
+to run out of memory. Both errors then count the same. Since the logarithm of the peak is symmetric
 around the predicted one, this is the case if the predicted peak is at most the memory of the chip,
 which is the rule of the plan search."""
 HEADER = """\
-# Overhead of memory by group of software stacks, fitted to clustersim/calibration/data/memory.csv by
-# `clustersim fit --memory`. Shares: `fragmentation` of the activations and gathered weights, `states`
-# of weights, gradients and optimizer; `routed` is a multiple of the bytes that a mixture of experts
-# routes. `scatter` is the standard deviation of the logarithm of measured over predicted peaks of
-# sources that were left out.
+# Overhead of memory by group of software stacks, as `clustersim fit --memory` fits it to
+# clustersim/calibration/data/memory.csv. Shares: `fragmentation` of the activations and gathered
+# weights, `states` of weights, gradients and optimizer; `routed` is a multiple of the bytes that a
+# mixture of experts routes. `scatter` is the standard deviation of the logarithm of measured over
+# predicted peaks of sources that were left out. `rows` peaks and `outcomes` were fitted.
 """
 CLOSE = 0.9
 """A plan that is said to fit with a probability below this is marked as fitting only just."""
@@ -116,4 +116,3 @@ def fit_probability(needed: Floats, capacity: Floats, scatter: Floats) -> Floats
 
     found: Floats = ndtr(np.log(capacity / needed) / scatter)
     return found
-

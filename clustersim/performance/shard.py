@@ -82,12 +82,13 @@ def fully_recomputed(models: ModelArrays, plans: Plans) -> Floats:
     >>> fully_recomputed(models, plans).tolist()
     [0.0, 1.0, 0.25]
     """
-    full = (plans.recompute >= 2) * 1.0
+    full: Floats = np.where(plans.recompute >= 2, 1.0, 0.0)
     if not np.any(plans.recompute_layers > 0):
         return full
     layers = plans.vpp * np.ceil(models.layers / (plans.pp * plans.vpp))
     share = np.minimum(plans.recompute_layers / layers, 1.0)
-    return full * np.where(plans.recompute_layers > 0, share, 1.0)
+    share = np.where(plans.recompute_layers > 0, share, 1.0)
+    return np.where(plans.recompute >= 2, share, 0.0)
 
 
 def shard_of(models: ModelArrays, plans: Plans, global_batch: Floats) -> Shard:

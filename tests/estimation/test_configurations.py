@@ -309,7 +309,8 @@ class TestPlans:
             ({"global_batch": "6"},
              "6 sequences are fewer than dp = 8; 2 data-parallel ranks have nothing to compute."),
             ({"recompute": "block"},
-             "recompute block without a number of layers is treated as recompute of all layers (full)."),
+             "recompute block without a number of layers is treated as recompute of all layers "
+             "(full)."),
             ({"precision": "fp16"}, "FP16 is treated as BF16."),
             ({"precision": "fp8", "accelerator": "A100-80GB"},
              "A100-80GB has no FP8; it computes in BF16."),

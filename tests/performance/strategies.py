@@ -97,7 +97,8 @@ def coefficients(draw):
 
 
 STACKS = ("", "Megatron-LM", "NeMo (MLPerf v5.0)", "DeepSpeed", "torchtitan", "PyTorch FSDP",
-          "HF Trainer", "MindFormers 1.3.0", "LLM-Foundry", "HAI-LLM", "LitGPT", "Megatron-SWIFT")  # fmt: skip
+          "HF Trainer", "MindFormers 1.3.0", "LLM-Foundry", "HAI-LLM", "LitGPT",
+          "Megatron-SWIFT")  # fmt: skip
 
 
 @st.composite
