@@ -42,11 +42,11 @@ __all__ = [
 DATA = Path(__file__).parent / "data" / "memory.yaml"
 LOSSES = ("n", "kernel", "linear")
 GRADIENTS = {"bf16": 2.0, "fp32": 4.0}
-OPTIMIZERS = {"adamw": 8.0, "adamw-8bit": 2.0, "adamw-bf16": 4.0, "muon": 4.0, "lion": 4.0,
-              "sgd": 4.0, "adafactor": 0.0}  # fmt: skip
+OPTIMIZERS = {"adamw": 8.0, "adamw-8bit": 2.0, "adamw-bf16": 4.0, "adamw-bf16-moments": 4.0,
+              "muon": 4.0, "lion": 4.0, "sgd": 4.0, "adafactor": 0.0}  # fmt: skip
 """Bytes per parameter for the optimizer's moments. Muon, Lion and SGD keep one moment; Adafactor
 keeps only row and column statistics. ``adamw-bf16`` has no main weights: weights, gradients and
-moments are all BF16."""
+moments are all BF16; ``adamw-bf16-moments`` keeps main weights in FP32."""
 WEIGHTS = {"bf16": 2.0, "fp32": 6.0, "fp8": 1.0, "int8": 1.0, "nf4": 4.5 / 8.0}
 """Bytes per frozen weight. NF4 keeps one FP32 scale for every 64 weights (QLoRA, arXiv 2305.14314).
 For FP32 weights, the backward pass also keeps the 16-bit copies that autocast makes (torch.amp)."""
@@ -441,7 +441,8 @@ READ_AS: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "gradients": ((r"(fp|float)32.*", "fp32"), (r"(bf|fp|float)16.*", "bf16")),
     "optimizer": (
-        (r".*\b8-?bit.*", "adamw-8bit"),
+        (r".*\b8-?bit.*|.*\bfp8 (moments?|states?).*", "adamw-8bit"),
+        (r".*(precision[- ]aware|bf16 moments?|moments? in bf16).*", "adamw-bf16-moments"),
         (r".*bf16.*", "adamw-bf16"),
         (r".*muon.*", "muon"),
         (r".*lion.*", "lion"),

@@ -1,8 +1,8 @@
 """Whether published configurations ran or ran out of memory, and their peaks, as predicted.
 
 Measured on ``memory.csv`` of the reference data as it is written: 97 % of the rows that ran are
-said to fit, and 18 of 23 full trainings of quality A that ran out of memory not to fit; the predicted
-peak over the measured one is 0.97 in the median, and 85 % are within 20 %.
+said to fit, and 18 of 23 full trainings of quality A that ran out of memory not to fit; the
+predicted peak over the measured one is 0.97 in the median, and 85 % are within 20 %.
 """
 
 from __future__ import annotations

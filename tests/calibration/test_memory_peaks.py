@@ -51,7 +51,7 @@ def test_a_known_overhead_is_found_again() -> None:
     given = peaks(sizes.tolist(), (sizes / 2).tolist(), (sizes * 1.125).tolist())
     found = fit_peaks(given).overhead.groups["fsdp"]
     assert 0.20 < found.fragmentation < 0.25  # drawn to the prior, 0.1
-    assert found.scatter == pytest.approx(0.13 * np.sqrt(6 / 46), abs=0.003)
+    assert found.scatter == pytest.approx(0.13 * np.sqrt(6 / 46), abs=0.006)
 
 
 def test_without_runs_the_prior_is_left() -> None:
