@@ -80,6 +80,8 @@ ALIASES = {
 NUMBERS = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "zero_group",
            "recompute_layers")  # fmt: skip
 BLOCK = re.compile(r"(?:block|full)\s*[:=/(]\s*([1-9]\d{0,4})\b|\b([1-9]\d{0,4})\s+layers?\b")
+UNIFORM = re.compile(r"uniform|every")
+"""Every layer is recomputed, in groups of the given size."""
 RECOMPUTE_MODES = {"none": 0.0, "selective": 1.0, "full": 2.0, "block": 2.0}
 BLOCK_NOTE = (
     "recompute block without a number of layers is treated as recompute of all layers (full)."
@@ -170,7 +172,7 @@ def read_recompute(row: Row, notes: list[str]) -> tuple[float | None, float | No
     if text in ("0", "1", "2", "0.0", "1.0", "2.0"):
         return float(text), None
     word = row.choice("recompute", "none", tuple(RECOMPUTE_MODES))
-    layers = BLOCK.search(text.lower())
+    layers = None if UNIFORM.search(text.lower()) else BLOCK.search(text.lower())
     if layers and RECOMPUTE_MODES[word] == RECOMPUTE_MODES["full"]:
         return RECOMPUTE_MODES[word], float(layers[1] or layers[2])
     if word == "block" and not row.text("recompute_layers"):

@@ -52,8 +52,8 @@ WEIGHTS = {"bf16": 2.0, "fp32": 6.0, "fp8": 1.0, "int8": 1.0, "nf4": 4.5 / 8.0}
 For FP32 weights, the backward pass also keeps the 16-bit copies that autocast makes (torch.amp)."""
 OFFLOADS = ("none", "activations", "optimizer", "weights")
 OFFLOAD_WORDS = (
-    "none, or any of activations, optimizer and weights, joined by +; activations:30 offloads 30 "
-    "layers of a stage"
+    "none, or any of activations, optimizer and weights, joined by +; optimizer:0.5 offloads half of "
+    "the optimizer, and activations:30 offloads 30 layers of a stage"
 )
 
 MEMORY_OPTIONS: Mapping[str, str] = {
@@ -308,9 +308,10 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
     if "gradients" in chosen:
         gradients, replicated = GRADIENTS[chosen["gradients"]], 0.0
     if "optimizer" in offload:
-        optimizer = step = 0.0
-        gradients *= not entry.host_gradients
-        replicated *= not entry.host_gradients
+        left = 1.0 - min(offload["optimizer"], 1.0)
+        optimizer, step = optimizer * left, step * left
+        if entry.host_gradients:
+            gradients, replicated = gradients * left, replicated * left
     values = {
         "weights": weights,
         "gradients": gradients,
@@ -351,7 +352,10 @@ def plain_rules() -> MemoryRules:
 
 
 def _offloads(text: str) -> dict[str, float]:
-    """Return, for each memory class, the number of layers that offload it (inf: all layers)."""
+    """Return the number of layers of activations, or the share of the optimizer, that is offloaded.
+
+    For everything, and for weights, the value is inf.
+    """
     found = {}
     for part in text.split("+"):
         name, _, layers = part.partition(":")
@@ -429,7 +433,10 @@ def _allowed(name: str) -> tuple[str, ...]:
 
 def _is_offload(value: str) -> bool:
     parts = value.split("+")
-    whole = all(re.fullmatch(r"optimizer|weights|activations(:[1-9]\d{0,5})?", p) for p in parts)
+    whole = all(
+        re.fullmatch(r"optimizer(:0?\.\d{1,6})?|weights|activations(:[1-9]\d{0,5})?", p)
+        for p in parts
+    )
     return value == "none" or (whole and len({p.split(":")[0] for p in parts}) == len(parts))
 
 
@@ -486,6 +493,9 @@ def read_memory_text(name: str, text: str) -> str | None:
         if not found and re.search(r"\b(all|cpu|host)\b", said):
             found = ["optimizer", "weights"]
         layers = re.search(r"\b([1-9]\d{0,5}) layers", said)
+        share = re.search(r"\b([1-9]\d?) ?%", said)
+        if share and "optimizer" in found:
+            found[found.index("optimizer")] += f":{int(share[1]) / 100:g}"
         if layers and found[:1] == ["activations"]:
             found[0] += f":{layers[1]}"
         return "+".join(found) or ("none" if said in ("no", "n", "0", "false") else None)

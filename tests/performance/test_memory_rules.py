@@ -238,6 +238,8 @@ class TestOffload:
     def test_of_the_optimizer(self):
         deepspeed = held(SHARDED, stack="DeepSpeed", offload="optimizer")
         assert deepspeed["optimizer"] == deepspeed["gradients"] == 0
+        half = held(SHARDED, stack="DeepSpeed", offload="optimizer:0.5")
+        assert half["optimizer"] == approx(6 * PARAMS / 16)
         megatron = held({"dp": 16, "zero": 1}, stack="Megatron-LM", offload="optimizer")
         assert (megatron["optimizer"], megatron["gradients"]) == (0, approx(4 * PARAMS))
 
@@ -285,6 +287,7 @@ class TestOffload:
         ("adamw", (2, 4, 12)),
         ("adamw-8bit", (2, 4, 6)),
         ("adamw-bf16", (2, 2, 4)),
+        ("adamw-bf16-moments", (2, 4, 8)),
         ("muon", (2, 4, 8)),
         ("adafactor", (2, 4, 4)),
     ],
@@ -481,6 +484,8 @@ def test_faults(memory, words):
         ("offload", "optimizer to the host (all)", "optimizer"),
         ("offload", "activations of 30 layers, optimizer states", "activations:30+optimizer"),
         ("offload", "activation checkpoints", "activations"),
+        ("offload", "optimizer to the host (50 %)", "optimizer:0.5"),
+        ("optimizer", "AdamW, precision-aware, bf16 moments", "adamw-bf16-moments"),
         ("offload", "FSDP CPU offload", "optimizer+weights"),
         ("offload", "None", "none"),
         ("offload", "?", None),
