@@ -52,8 +52,8 @@ WEIGHTS = {"bf16": 2.0, "fp32": 6.0, "fp8": 1.0, "int8": 1.0, "nf4": 4.5 / 8.0}
 For FP32 weights, the backward pass also keeps the 16-bit copies that autocast makes (torch.amp)."""
 OFFLOADS = ("none", "activations", "optimizer", "weights")
 OFFLOAD_WORDS = (
-    "none, or any of activations, optimizer and weights, joined by +; optimizer:0.5 offloads half of "
-    "the optimizer, and activations:30 offloads 30 layers of a stage"
+    "none, or any of activations, optimizer and weights, joined by +; optimizer:0.5 offloads half "
+    "of the optimizer, and activations:30 offloads 30 layers of a stage"
 )
 
 MEMORY_OPTIONS: Mapping[str, str] = {

@@ -77,6 +77,16 @@ class TestJob:
         assert found.reason == ""
         assert found.searched is None
 
+    def test_plans_that_fit_only_just_are_marked(self, capsys: Printed) -> None:
+        job = ["--model", "llama3-8b", "--accelerator", "H200", "--count", "8"]
+        printed = call(capsys, *job)
+        plans = estimate("llama3-8b", "H200", 8).plans
+        close = [plan for plan in plans if plan.fits_only_just]
+        assert 0 < len(close) < len(plans)
+        assert all(0.5 <= plan.fit_probability < 0.9 for plan in close)
+        assert printed.count("\n* ") == len(close)
+        assert "* fits only just" in printed
+
     def test_a_plan_that_does_not_fit_is_shown(self, capsys: Printed) -> None:
         job = ["--model", "gpt3-175b", "--accelerator", "A100-80GB", "--count", "64"]
         printed = call(capsys, *job, "--plan", "tp=4,pp=2", code=1)
