@@ -54,7 +54,7 @@ def study_result() -> StudyResult:
 
 
 MADE: dict[str, tuple[Any, list[str]]] = {
-    "catalogue": (lambda: CATALOGUE, ["accelerators 48", "H200", "models 22"]),
+    "catalogue": (lambda: CATALOGUE, ["accelerators 51", "H200", "models 22"]),
     "cluster": (
         lambda: cs.compile_cluster(cs.load_cluster("mixed-small", CATALOGUE)),
         ["'mixed-small'", "pools 4", "480", "h200: 256 H200"],
@@ -63,9 +63,9 @@ MADE: dict[str, tuple[Any, list[str]]] = {
     "loaded scenario": (lambda: define_scenario(SCENARIO), [NASTY, "mixed-small", "policy fcfs"]),
     "resolved scenario": (
         lambda: resolve(define_scenario(SCENARIO)),
-        ["accelerators 480", "jobs 30", "jobs a day"],
+        ["accelerators 510", "jobs 30", "jobs a day"],
     ),
-    "platform": (lambda: resolve(define_scenario(SCENARIO)).platform, ["accelerators 480"]),
+    "platform": (lambda: resolve(define_scenario(SCENARIO)).platform, ["accelerators 510"]),
     "study": (study, [NASTY, "points 2", "scheduler.policy", "replications 5"]),
     "study result": (study_result, [NASTY, "runs 2", "failed 1"]),
     "estimate": (
