@@ -63,9 +63,9 @@ MADE: dict[str, tuple[Any, list[str]]] = {
     "loaded scenario": (lambda: define_scenario(SCENARIO), [NASTY, "mixed-small", "policy fcfs"]),
     "resolved scenario": (
         lambda: resolve(define_scenario(SCENARIO)),
-        ["accelerators 510", "jobs 30", "jobs a day"],
+        ["accelerators 480", "jobs 30", "jobs a day"],
     ),
-    "platform": (lambda: resolve(define_scenario(SCENARIO)).platform, ["accelerators 510"]),
+    "platform": (lambda: resolve(define_scenario(SCENARIO)).platform, ["accelerators 480"]),
     "study": (study, [NASTY, "points 2", "scheduler.policy", "replications 5"]),
     "study result": (study_result, [NASTY, "runs 2", "failed 1"]),
     "estimate": (

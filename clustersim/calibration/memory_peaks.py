@@ -60,6 +60,13 @@ class Peaks:
         Bytes without overhead, and the bytes to which each part of the overhead refers.
     unread : Series
         Why other rows could not be read, by position in the table.
+
+    Examples
+    --------
+    >>> from clustersim.calibration import own_peaks, read_peaks
+    >>> peaks = read_peaks(own_peaks())
+    >>> len(peaks.counted), len(peaks.unread)
+    (196, 0)
     """
 
     table: pd.DataFrame
@@ -70,7 +77,16 @@ class Peaks:
     unread: pd.Series[str]
 
     def predicted(self, overhead: Mapping[str, GroupOverhead]) -> Floats:
-        """Return the predicted peaks in bytes with the overhead of each group."""
+        """Return the predicted peaks in bytes with the overhead of each group.
+
+        Examples
+        --------
+        >>> from clustersim.calibration import own_peaks, read_peaks
+        >>> from clustersim.performance.memory_overhead import memory_overhead
+        >>> peaks = read_peaks(own_peaks())
+        >>> bool((peaks.predicted(memory_overhead().groups) >= peaks.counted).all())
+        True
+        """
         each = [overhead[group] for group in self.table["group"]]
         parts = {name: np.array([getattr(one, name) for one in each]) for name in PRIOR}
         return (
@@ -92,6 +108,12 @@ class FittedPeaks:
         The table of :class:`Peaks` with predicted_bytes, ratio and fit_probability, and with
         left_out_bytes, left_out_ratio and left_out_probability, for which the overhead was fitted
         without the row's source.
+
+    Examples
+    --------
+    >>> from clustersim.calibration import fit_peaks, own_peaks, read_peaks
+    >>> fit_peaks(read_peaks(own_peaks())).overhead.groups["fsdp"].rows
+    19
     """
 
     overhead: MemoryOverhead
@@ -140,6 +162,12 @@ def read_peaks(table: pd.DataFrame, catalogue: Catalogue | None = None) -> Peaks
     ------
     InputError
         If a column is missing or an outcome or a peak is not understood.
+
+    Examples
+    --------
+    >>> from clustersim.calibration import own_peaks, read_peaks
+    >>> read_peaks(own_peaks()).table["outcome"].value_counts().to_dict()
+    {'ran': 130, 'oom': 66}
     """
     texts = table.astype(object).where(table.notna(), "").astype(str)
     _check(texts)
@@ -234,8 +262,9 @@ def fit_peaks(peaks: Peaks) -> FittedPeaks:
     left_out = np.full(len(family), np.nan)
     for name in np.unique(family):
         mine = family == name
-        without = _fit(peaks, fitted & ~mine, groups, dict.fromkeys(groups, USUAL_SCATTER))
-        left_out[mine] = peaks.predicted(without)[mine]
+        touched = sorted(set(peaks.table["group"][mine & fitted]))
+        without = _fit(peaks, fitted & ~mine, touched, dict.fromkeys(groups, USUAL_SCATTER))
+        left_out[mine] = peaks.predicted({**overhead, **without})[mine]
     scatter = _scatter(peaks, left_out, groups)
     overhead = {
         name: one.model_copy(update={"scatter": scatter[name]}) for name, one in overhead.items()
