@@ -196,12 +196,14 @@ def _run_table(args: argparse.Namespace) -> int:
         warn(f"Note: {note}")
     missing = len(table) - found.predicted
     rows = counted(found.predicted, "row")
-    print(f"{rows} predicted, {format_count(missing)} not", end="")
+    only = f" ({format_count(found.memory_only)} memory only)" if found.memory_only else ""
+    print(f"{rows} predicted{only}, {format_count(missing)} not", end="")
     print(" (column reason)" if missing else "")
     print(f"written to {args.out}")
     write_json(
         {
             "predicted": found.predicted,
+            "memory_only": found.memory_only,
             "missing": missing,
             "interrupted": found.interrupted,
             "files": [args.out],

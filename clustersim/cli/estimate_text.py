@@ -10,6 +10,7 @@ from clustersim.catalogue.assumptions import server_price_cny
 from clustersim.estimation.given_plan import USUAL, plan_text, unusual_etp
 from clustersim.performance import RECOMPUTE
 from clustersim.performance.arrays import BINARY_GIGABYTE
+from clustersim.performance.memory_overhead import CLOSE
 from clustersim.text_table import table
 from clustersim.units import (
     SECONDS_PER_YEAR,
@@ -38,6 +39,9 @@ LEAST_SHARE = 0.0005
 """Parts with a smaller share of the step time are not drawn as bars."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 DAY_S = 86400.0
+CLOSE_WORDS = (
+    f"a peak above the memory of the chip has a probability of over {100 * (1 - CLOSE):.0f} %"
+)
 
 
 def estimate_text(found: Estimate) -> str:
@@ -58,7 +62,8 @@ def estimate_text(found: Estimate) -> str:
             _bars("Parts of the step", found.parts, best.step_time_s, _seconds),
             _bars(
                 f"Memory of the fullest chip: {format_memory(best.memory_bytes)} of "
-                f"{format_memory(found.accelerator.hbm_bytes * BINARY_GIGABYTE)} HBM",
+                f"{format_memory(found.accelerator.hbm_bytes * BINARY_GIGABYTE)} HBM, probability "
+                f"of fitting {format_percent(best.fit_probability)}",
                 found.memory,
                 max(found.accelerator.hbm_bytes * BINARY_GIGABYTE, best.memory_bytes),
                 format_memory,
@@ -257,7 +262,13 @@ def _plans(plans: tuple[PlanEstimate, ...]) -> str:
         for place, found in enumerate(plans)
     ]
     headers = (*sizes, "micro", "recompute", "ZeRO", "step time", "", "90 % interval", "MFU")
-    return "Best plans\n" + textwrap.indent(table(rows, (*headers, "memory")), "  ")
+    close = [found.fits_only_just for found in plans]
+    marks = ["  ", "  ", *("* " if each else "  " for each in close)]  # after two lines of headers
+    lines = table(rows, (*headers, "memory")).splitlines()
+    lines = [mark + line for mark, line in zip(marks, lines, strict=True)]
+    if any(close):
+        lines.append(_wrapped(f"* fits only just: {CLOSE_WORDS}", "  "))
+    return "\n".join(["Best plans", *lines])
 
 
 def estimate_data(found: Estimate) -> dict[str, Any]:
@@ -298,6 +309,7 @@ def _plan_data(found: PlanEstimate) -> dict[str, Any]:
         "mfu": found.mfu,
         "memory_bytes": found.memory_bytes,
         "fits": found.fits,
+        "fit_probability": found.fit_probability,
         "notes": list(found.notes),
     }
 

@@ -65,6 +65,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--report", metavar="DIR", help="new folder for the report (default: next to the output)"
     )
     parser.add_argument(
+        "--memory",
+        action="store_true",
+        help="fit the overhead of memory to published peaks instead; MEASUREMENTS.csv then has "
+        "outcome (ran or oom) and peak_memory_gb, and --out is a YAML file",
+    )
+    parser.add_argument(
         "--no-validation", action="store_true", help="leave no rows out (takes a tenth of the time)"
     )
     add_catalogue(parser, "chips and models")
@@ -86,6 +92,8 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.source_code import this_code
     from clustersim.spreadsheets import plain_cells
 
+    if args.memory:
+        return _run_memory(args)
     problems = []
     if args.only and not args.measurements:
         problems.append("--only: needs a MEASUREMENTS.csv with your runs")
@@ -146,6 +154,43 @@ def run(args: argparse.Namespace) -> int:
             "moved": [{"coefficient": name, "effect": e, "moved": m} for name, e, m in moved],
             "warnings": wrong,
             "files": [out, report / "report.md"],
+        }
+    )
+    return 0
+
+
+def _run_memory(args: argparse.Namespace) -> int:
+    """Fit the overhead of memory and print its errors."""
+    import pandas as pd
+
+    from clustersim.calibration import fit_peaks, own_peaks, read_peaks
+    from clustersim.calibration.memory_peaks import error_rows, own_outcomes
+    from clustersim.catalogue import load_catalogue
+    from clustersim.errors import InputError
+    from clustersim.estimation.table import read_csv_as_text
+    from clustersim.outputs import reserved
+    from clustersim.performance.memory_overhead import overhead_text
+
+    if args.only and not args.measurements:
+        raise InputError("fit", "--only: needs a MEASUREMENTS.csv with your runs")
+    catalogue = load_catalogue(*args.catalogue)
+    tables = [] if args.only else [own_peaks(), own_outcomes()]
+    tables += [read_csv_as_text(path) for path in args.measurements]
+    peaks = read_peaks(pd.concat(tables, ignore_index=True).fillna(""), catalogue)
+    with reserved(Path(args.out)):
+        found = fit_peaks(peaks)
+        Path(args.out).write_text(overhead_text(found.overhead), encoding="utf-8")
+    errors = error_rows(found)
+    print(table([list(row.values()) for row in errors], list(errors[0])))
+    print(f"memory overhead: {args.out}")
+    for place, reason in zip(peaks.unread.index.to_list(), peaks.unread, strict=True):
+        repeat(f"row {place + 1} cannot be read: {reason}")
+    write_json(
+        {
+            "overhead": found.overhead.model_dump(),
+            "errors": errors,
+            "unusable_rows": len(peaks.unread),
+            "files": [args.out],
         }
     )
     return 0

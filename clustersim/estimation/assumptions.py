@@ -9,13 +9,15 @@ from clustersim.errors import nearest_name
 from clustersim.performance import Calibration, default_stack, product_of
 from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.performance.coefficient_draw import UNKNOWN
+from clustersim.performance.memory_overhead import CLOSE
 from clustersim.performance.plan_rules import precision_note
 from clustersim.performance.stacks import PRODUCTS
-from clustersim.units import format_bytes, format_memory, format_rate
+from clustersim.units import format_bytes, format_memory, format_percent, format_rate
 
 __all__ = [
     "PRECISIONS",
     "chip_notes",
+    "close_notes",
     "memory_notes",
     "precision_used",
     "stack_used",
@@ -89,6 +91,16 @@ def memory_notes(options: Mapping[str, str]) -> list[str]:
     if options.get("offload", "none") == "none":
         return []
     return ["Transfers to and from the host's memory are not timed."]
+
+
+def close_notes(probability: float, *, fits: bool) -> tuple[str, ...]:
+    """Return a note on a plan that is said to fit but fits only just."""
+    if not fits or probability >= CLOSE:
+        return ()
+    return (
+        f"The plan fits only just: with a probability of {format_percent(probability)} its peak is "
+        "at most the memory of the chip.",
+    )
 
 
 def unmeasured_notes(chip: Accelerator, calibration: Calibration) -> list[str]:

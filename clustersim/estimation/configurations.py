@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from clustersim.array_types import Floats
 from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.errors import InputError
+from clustersim.estimation.assumed_inputs import Filled, fill_missing
 from clustersim.estimation.assumptions import PRECISIONS, precision_used, stack_used
 from clustersim.estimation.given_plan import (
     Given,
@@ -86,7 +87,9 @@ COLUMNS: Mapping[str, str] = {
     "`expert TP 2`; otherwise 1 if ep > 1, else tp)",
     "cp": "context parallel size (default: 1)",
     "precision": "bf16, fp16, fp8, mxfp8 or fp32 (default: bf16)",
-    "recompute": "none, selective or full (default: none)",
+    "recompute": "none, selective, full, or `block:N` and `block, N layers` for full recompute of "
+    "N layers per stage (default: none; in predictions, that of the stack)",
+    "recompute_layers": "layers per stage that full recompute repeats (default: all)",
     "moe_recompute": "0 or 1: mixtures of experts are recomputed (default: 1 if `recompute` or "
     "`notes` lists them, as in `recompute layernorm+moe`; otherwise 0)",
     "zero": "0 to 3, fsdp, or 1(group=8) (default: 1, or 0 if no two ranks have the same weights)",
@@ -134,6 +137,11 @@ class Configurations:
     searched : list of bool
         For each row of the table, whether its plan must be searched for; its own plan is then a
         placeholder without parallelism.
+    timed : list of bool
+        For each row of the table, whether enough is known for a step time, and not for memory only.
+    unknown : list of frozenset of str
+        For each row of the table, the settings that are not known and widen the distribution of its
+        memory (:data:`clustersim.estimation.assumed_inputs.SPREADS`).
     stack_assumed : list of bool
         Whether the stack of each of the R rows is assumed; empty if none is.
 
@@ -160,6 +168,8 @@ class Configurations:
     reason: list[str]
     notes: list[list[str]] = field(default_factory=list)
     searched: list[bool] = field(default_factory=list)
+    timed: list[bool] = field(default_factory=list)
+    unknown: list[frozenset[str]] = field(default_factory=list)
     memory_options: list[Mapping[str, str]] = field(default_factory=list)
     stack_assumed: list[bool] = field(default_factory=list)
 
@@ -255,6 +265,8 @@ class Configurations:
             self.reason,
             self.notes,
             self.searched,
+            self.timed,
+            self.unknown,
             [self.memory_options[row] for row in chosen] if self.memory_options else [],
             [self.stack_assumed[row] for row in chosen] if self.stack_assumed else [],
         )
@@ -307,13 +319,18 @@ def read_configurations(
     reason: list[list[str]] = []
     for place, values in enumerate(records):
         row = Row({str(column): value for column, value in values.items()})
-        entry = reader.entry(row)
+        filled = Filled(row, True, frozenset(), [])
+        if assumed is not None:
+            filled = fill_missing(row, catalogue)
+            row = filled.row
+        entry = reader.entry(row, filled)
         reason.append(row.problems)
         if entry is not None:
             entries.append(entry)
             places.append(place)
     notes: list[list[str]] = [[] for _ in records]
-    searched = [False] * len(records)
+    searched, timed = [False] * len(records), [True] * len(records)
+    unknown: list[frozenset[str]] = [frozenset()] * len(records)
     index = np.array(places, dtype=np.intp)
     rows = _stack(entries, index)
     verdicts = judge(rows.models, rows.chips, rows.plans, rows.global_batch)
@@ -321,7 +338,8 @@ def read_configurations(
         places, entries, verdicts.problems, verdicts.notes, strict=True
     ):
         reason[place] += problems
-        searched[place] = entry.searched
+        searched[place], timed[place] = entry.searched, entry.timed
+        unknown[place] = entry.unknown
         notes[place] = entry.notes + ([] if entry.searched else unusual)
     whole = np.array([not reason[place] for place in places], dtype=bool)
     return dataclasses.replace(
@@ -329,6 +347,8 @@ def read_configurations(
         reason=["; ".join(dict.fromkeys(lines)) for lines in reason],
         notes=notes,
         searched=searched,
+        timed=timed,
+        unknown=unknown,
     )
 
 
@@ -349,6 +369,8 @@ class _Entry:
     searched: bool
     memory: dict[str, str]
     memory_gb: float
+    timed: bool
+    unknown: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,9 +384,9 @@ class _Reader:
     assumed: Calibration | None
     stacks: dict[tuple[str, str], tuple[str, list[str]]]
 
-    def entry(self, row: Row) -> _Entry | None:
+    def entry(self, row: Row, filled: Filled) -> _Entry | None:
         """Read one row; return None if it has problems other than those of its plan."""
-        notes: list[str] = []
+        notes = list(filled.notes)
         chip = _chip(row, self.catalogue)
         word = row.choice("precision", "bf16", tuple(PRECISIONS))
         model = model_of_row(row, self.catalogue)
@@ -405,6 +427,8 @@ class _Reader:
             searched=searched,
             memory=memory,
             memory_gb=memory_gb,
+            timed=filled.timed,
+            unknown=filled.unknown,
         )
 
     def stack(self, row: Row, chip: Accelerator) -> tuple[str, list[str]]:
@@ -452,7 +476,8 @@ def _given(row: Row, notes: list[str]) -> Given:
     }
     for name in ("dp", "etp"):
         given[name] = row.number(name, 0.0, least=0.0) or None
-    given["recompute"] = read_recompute(row, notes)
+    given["recompute"], block = read_recompute(row, notes)
+    given["recompute_layers"] = row.number("recompute_layers", 0.0, least=0.0) or block
     given["zero"], said = read_zero(row)
     given["zero_group"] = row.number("zero_group", 0.0, least=0.0) or said
     for name, column in SWITCH_COLUMNS.items():

@@ -13,8 +13,10 @@ from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Catalogue, Model, load_catalogue
 from clustersim.errors import check_kind
 from clustersim.estimation.arguments import MOST_CHIPS, check_arguments
+from clustersim.estimation.assumed_inputs import usual_recompute
 from clustersim.estimation.assumptions import (
     chip_notes,
+    close_notes,
     memory_notes,
     precision_used,
     stack_used,
@@ -25,11 +27,13 @@ from clustersim.estimation.cost import Cost, Prices, cost_of
 from clustersim.estimation.evidence import Evidence, evidence_of
 from clustersim.estimation.given_plan import (
     PLAN_KEYS,
+    RECOMPUTE_MODES,
     check_switches,
     is_searched,
     read_plan,
     settle_plan,
 )
+from clustersim.estimation.memory_fit import memory_probability
 from clustersim.estimation.prediction import draw_specifications, predict
 from clustersim.estimation.selection import Selection, select
 from clustersim.performance import (
@@ -47,6 +51,7 @@ from clustersim.performance import (
     search_plans,
 )
 from clustersim.performance.arrays import BINARY_GIGABYTE
+from clustersim.performance.memory_overhead import CLOSE, FITS_FROM
 from clustersim.performance.runs import params_of
 from clustersim.performance.search import SWITCHES
 from clustersim.performance.step_time import step_seconds
@@ -85,6 +90,9 @@ class PlanEstimate(Brief):
     memory_bytes : float
         Memory of the fullest chip.
     fits : bool
+    fit_probability : float
+        Probability that the peak is at most the chip's memory. `fits` is true if it is at least
+        :data:`clustersim.performance.memory_overhead.FITS_FROM`.
     notes : tuple of str
         Unusual properties of the plan (:mod:`clustersim.performance.plan_rules`).
 
@@ -104,6 +112,7 @@ class PlanEstimate(Brief):
     mfu: float
     memory_bytes: float
     fits: bool
+    fit_probability: float = 1.0
     notes: tuple[str, ...] = ()
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
@@ -112,13 +121,24 @@ class PlanEstimate(Brief):
         ]
         return "PlanEstimate", {"plan": ",".join(sizes), **self._numbers()}
 
+    @property
+    def fits_only_just(self) -> bool:
+        """Whether the plan is said to fit, but with a probability below :data:`CLOSE`."""
+        return self.fits and self.fit_probability < CLOSE
+
+    def _how_it_fits(self) -> str:
+        if not self.fits:
+            return " (does not fit)"
+        probability = format_percent(self.fit_probability)
+        return f" (fits only just: {probability})" if self.fits_only_just else ""
+
     def _numbers(self) -> dict[str, str]:
         low, high = format_duration(self.lo_s), format_duration(self.hi_s)
         return {
             "step time": f"{format_duration(self.step_time_s)} (90 % interval {low} to {high})",
             "throughput": f"{format_number(self.tokens_per_s)} tokens/s",
             "MFU": format_percent(self.mfu),
-            "memory": format_memory(self.memory_bytes) + ("" if self.fits else " (does not fit)"),
+            "memory": format_memory(self.memory_bytes) + self._how_it_fits(),
         }
 
 
@@ -314,6 +334,10 @@ def estimate(
         shape, chip, count, batch, network, number, software, stack is None, kept, calibration
     )
     given = read_plan({} if plan is None else plan, notes)
+    usual = usual_recompute(software)
+    if usual and given["recompute"] is None and not is_searched(given):
+        given["recompute"] = RECOMPUTE_MODES[usual[0]]
+        notes.append(usual[1])
     searched: tuple[int, int] | None = None
     if is_searched(given):
         check_switches(given, shape, chip)
@@ -324,7 +348,8 @@ def estimate(
         choice = _Choice([settled], [tuple(unusual)], "")
     found = _evaluate(job, choice, draws, seed)
     first = found.plans[0] if found.plans else None
-    notes += first.notes if first else ()
+    if first:
+        notes += [*first.notes, *close_notes(first.fit_probability, fits=first.fits)]
     notes += unmeasured_notes(chip, calibration)
     notes += chip_notes(chip, first.memory_bytes if first else 0.0)
     return Estimate(
@@ -476,6 +501,7 @@ def _evaluate(job: _Job, choice: _Choice, draws: int, seed: int) -> _Evaluated:
     rows = job.rows(plans)
     found = predict(rows, job.calibration, seed=seed)
     step = found.step
+    probability = memory_probability(rows, step)
     estimates = tuple(
         PlanEstimate(
             plan=plan,
@@ -486,6 +512,7 @@ def _evaluate(job: _Job, choice: _Choice, draws: int, seed: int) -> _Evaluated:
             mfu=float(step.mfu[row]),
             memory_bytes=float(step.memory_bytes[row]),
             fits=bool(step.fits[row]),
+            fit_probability=float(probability[row]),
             notes=choice.notes[row],
         )
         for row, plan in enumerate(plans)
@@ -493,7 +520,11 @@ def _evaluate(job: _Job, choice: _Choice, draws: int, seed: int) -> _Evaluated:
     if not estimates[0].fits:
         needed = format_memory(estimates[0].memory_bytes)
         has = format_memory(job.chip.hbm_bytes * BINARY_GIGABYTE)
-        reason = f"the plan does not fit: the fullest chip needs {needed}; a chip has {has}"
+        chance = format_percent(estimates[0].fit_probability)
+        reason = (
+            f"the plan does not fit: the fullest chip needs {needed}; a chip has {has} "
+            f"(probability of fitting {chance}; at least {format_percent(FITS_FROM)} is required)"
+        )
     drawn_s = _drawn(rows.take(np.array([0])), job.calibration, draws, seed)
     return _Evaluated(estimates, _first(step.parts), _first(step.memory), reason, drawn_s)
 

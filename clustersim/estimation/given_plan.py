@@ -50,7 +50,8 @@ PLAN_KEYS: Mapping[str, str] = {
     "etp": "expert tensor parallel size, chips per expert (default: 1 if ep > 1, else tp)",
     "vpp": "model chunks per stage",
     "micro_batch": "sequences per micro-batch",
-    "recompute": "none, selective or full",
+    "recompute": "none, selective, full, or block:N for full recompute of N layers per stage",
+    "recompute_layers": "layers per stage that full recompute repeats (default: all)",
     "zero": "ZeRO stage 0 to 3 (default: 1, or 0 if no two ranks have the same weights); fsdp is 3",
     "zero_group": "ranks over which ZeRO splits (default: all)",
     "flash": "fused attention, 1 or 0",
@@ -60,6 +61,7 @@ PLAN_KEYS: Mapping[str, str] = {
     "moe_recompute": "recompute of mixtures of experts, 1 or 0 (default)",
 }
 """Keys of a plan. By default a size is 1 and a switch is on, unless stated otherwise."""
+ZERO_BY_DEFAULT = ("zero_group", "lora", "moe_recompute", "recompute_layers")
 USUAL = ("tp", "pp", "dp", "micro_batch", "zero")
 """Keys that are always shown."""
 SIZES = tuple(name for name in PLAN_KEYS if name not in SWITCHES)
@@ -69,14 +71,21 @@ ALIASES = {
     "mbs": "micro_batch",
     "seq_parallel": "sequence_parallel",
     "sp": "sequence_parallel",
+    "recompute_num_layers": "recompute_layers",
     "flash_attn": "flash",
     "comm_overlap": "overlap",
     "expert_tp": "etp",
     "expert_tensor_parallel_size": "etp",
 }
-NUMBERS = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "zero_group")
+NUMBERS = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "zero_group",
+           "recompute_layers")  # fmt: skip
+BLOCK = re.compile(r"(?:block|full)\s*[:=/(]\s*([1-9]\d{0,4})\b|\b([1-9]\d{0,4})\s+layers?\b")
+UNIFORM = re.compile(r"uniform|every")
+"""Every layer is recomputed, in groups of the given size."""
 RECOMPUTE_MODES = {"none": 0.0, "selective": 1.0, "full": 2.0, "block": 2.0}
-BLOCK_NOTE = "Recompute of a block of layers is treated as recompute of all layers (full)."
+BLOCK_NOTE = (
+    "recompute block without a number of layers is treated as recompute of all layers (full)."
+)
 
 Given = dict[str, float | None]
 """Values of :data:`PLAN_KEYS`; None for a value that is not given."""
@@ -119,7 +128,9 @@ def read_plan(plan: str | Mapping[str, object], notes: list[str]) -> Given:
             texts[name] = value
     row = Row(texts)
     given: Given = {name: _number(row, name) for name in NUMBERS}
-    given["recompute"] = read_recompute(row, notes)
+    given["recompute"], block = read_recompute(row, notes)
+    if given["recompute_layers"] is None:
+        given["recompute_layers"] = block
     stage, group = read_zero(row)
     given["zero"] = stage
     if given["zero_group"] is None:
@@ -146,20 +157,27 @@ def _items(text: str, problems: list[str]) -> list[tuple[str, str]]:
 def _number(row: Row, name: str) -> float | None:
     if not row.text(name):
         return None
-    return row.number(name, least=0.0 if name in ("dp", "etp", "zero_group") else 1.0) or None
+    zero_is_default = ("dp", "etp", "zero_group", "recompute_layers")
+    return row.number(name, least=0.0 if name in zero_is_default else 1.0) or None
 
 
-def read_recompute(row: Row, notes: list[str]) -> float | None:
-    """Read a recompute mode, as a word or number; None if no mode is given."""
+def read_recompute(row: Row, notes: list[str]) -> tuple[float | None, float | None]:
+    """Read a recompute mode, as a word or number, and the number of layers of a block.
+
+    None stands for what is not given. Examples: ``full``, ``block:10``, ``block, 10 layers``.
+    """
     text = row.text("recompute")
     if not text:
-        return None
+        return None, None
     if text in ("0", "1", "2", "0.0", "1.0", "2.0"):
-        return float(text)
+        return float(text), None
     word = row.choice("recompute", "none", tuple(RECOMPUTE_MODES))
-    if word == "block":
+    layers = None if UNIFORM.search(text.lower()) else BLOCK.search(text.lower())
+    if layers and RECOMPUTE_MODES[word] == RECOMPUTE_MODES["full"]:
+        return RECOMPUTE_MODES[word], float(layers[1] or layers[2])
+    if word == "block" and not row.text("recompute_layers"):
         notes.append(BLOCK_NOTE)
-    return RECOMPUTE_MODES[word]
+    return RECOMPUTE_MODES[word], None
 
 
 def read_zero(row: Row) -> tuple[float | None, float | None]:
@@ -212,7 +230,7 @@ def completed(
     dp, problem, note = data_parallel_size(count, sizes, given["dp"])
     values = {name: 1.0 if given[name] is None else float(given[name] or 0.0) for name in PLAN_KEYS}
     values["dp"] = dp
-    for name in ("recompute", "zero_group", "lora", "moe_recompute", "etp"):
+    for name in ("recompute", "recompute_layers", "zero_group", "lora", "moe_recompute", "etp"):
         values[name] = given[name] or 0.0
     if experts and not values["etp"]:
         values["etp"] = float(default_expert_tp(values["tp"], values["ep"]))
@@ -310,7 +328,7 @@ def plan_text(plan: Mapping[str, int]) -> str:
     """
     parts = []
     for name, value in plan.items():
-        usual = {"zero_group": 0, "lora": 0, "moe_recompute": 0}.get(name, 1)
+        usual = 0 if name in ZERO_BY_DEFAULT else 1
         if name == "recompute":
             parts.append(f"recompute={RECOMPUTE[value]}")
         elif name == "etp":

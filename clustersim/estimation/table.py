@@ -20,7 +20,7 @@ from clustersim.array_types import Bools
 from clustersim.brief import Brief
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
-from clustersim.estimation.assumptions import chip_notes, unmeasured_notes
+from clustersim.estimation.assumptions import chip_notes, close_notes, unmeasured_notes
 from clustersim.estimation.column_names import twice, with_known_columns
 from clustersim.estimation.configurations import (
     COLUMNS,
@@ -29,6 +29,7 @@ from clustersim.estimation.configurations import (
     read_configurations,
 )
 from clustersim.estimation.evidence import evidence_of
+from clustersim.estimation.memory_fit import memory_probability
 from clustersim.estimation.missing_plans import INTERRUPTED, find_plans
 from clustersim.estimation.prediction import predict
 from clustersim.estimation.row import Row
@@ -36,6 +37,7 @@ from clustersim.estimation.unknown_chips import unknown_chip
 from clustersim.meanings import same_meaning
 from clustersim.outputs import new_file
 from clustersim.performance import Calibration, default_calibration, describe_memory
+from clustersim.performance.memory_overhead import FITS_FROM
 from clustersim.performance.runs import params_of
 from clustersim.plain_text import other_separator, what_is_not_utf8
 from clustersim.shipped import find_file
@@ -63,7 +65,8 @@ PREDICTED: Mapping[str, str] = {
     "predicted_hi_s": "upper bound of the 90 % interval of the step time",
     "predicted_memory_bytes": "memory of the fullest chip",
     "predicted_memory_basis": "software stack whose bytes are counted, and the type of loss",
-    "fits": "true if predicted_memory_bytes is at most the chip's memory",
+    "fits": f"true if fit_probability is at least {FITS_FROM:g}",
+    "fit_probability": "probability that the peak is at most the chip's memory",
     "reason": "why the row cannot be predicted; otherwise empty",
     "predicted_note": "assumptions other than column defaults; empty if there are none",
     "predicted_basis": "number of measured runs on the chip and with models of this kind, and the "
@@ -93,6 +96,8 @@ class PredictedTable(Brief):
         Unknown columns, each mapped to the known column that it seems to mean.
     renamed : tuple of str
         Messages about columns that were read under another name or ignored.
+    memory_only : int
+        Number of rows with a predicted memory but no step time.
     interrupted : int
         Number of rows left out because the search was interrupted before it reached them.
 
@@ -113,11 +118,13 @@ class PredictedTable(Brief):
     misspelt: Mapping[str, str]
     renamed: tuple[str, ...] = ()
     interrupted: int = 0
+    memory_only: int = 0
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         return "PredictedTable", {
             "rows": f"{len(self.table):,}",
             "predicted": f"{self.predicted:,}",
+            "memory only": f"{self.memory_only:,}" if self.memory_only else "",
             "left out by an interrupt": f"{self.interrupted:,}" if self.interrupted else "",
             "columns read under another name": ", ".join(self.renamed),
             "unknown columns": ", ".join(self.misspelt),
@@ -132,6 +139,9 @@ def predict_table(
     source: str = "table",
 ) -> PredictedTable:
     """Predict the step time and memory of every row that is complete enough.
+
+    The memory of a row can be predicted without its batch, its chip (if `chip_memory_gb` is given)
+    or the shape of its model (if `params_b` is given). Such a row gets no step time.
 
     After a KeyboardInterrupt during the search for plans, the column ``reason`` of the remaining
     rows states the interruption.
@@ -192,6 +202,7 @@ def predict_table(
             misspelt_columns(unknown, set(texts.columns)),
             tuple(renamed),
             cut,
+            sum(not rows.timed[place] for place in rows.index),
         )
 
 
@@ -250,6 +261,8 @@ def _with_unknown_chips(
         precision = "fp8" if "fp8" in str(row.get("precision", "")).lower() else "bf16"
         peak, year = str(row.get("peak_tflops", "")), str(row.get("year", ""))
         made = unknown_chip(name, peak, precision, year, catalogue)
+        if made is None and str(row.get("chip_memory_gb", "")).strip():
+            continue  # its memory is enough for a prediction without step time
         if made is None:
             near = difflib.get_close_matches(name, catalogue.accelerators, n=1, cutoff=0.0)
             lost[place] = (
@@ -290,10 +303,14 @@ def _predicted_columns(
     if not len(rows):
         return columns
     found = predict(rows, calibration)
-    for place, chip, used in zip(
-        rows.index, rows.accelerators, found.step.memory_bytes, strict=True
+    probability = memory_probability(rows, found.step)
+    for place, chip, used, chance in zip(
+        rows.index, rows.accelerators, found.step.memory_bytes, probability, strict=True
     ):
-        notes[place] += unmeasured_notes(chip, calibration) + chip_notes(chip, float(used))
+        timed = rows.timed[place]
+        notes[place] += close_notes(chance, fits=chance >= FITS_FROM)
+        notes[place] += unmeasured_notes(chip, calibration) if timed else []
+        notes[place] += chip_notes(chip, float(used))
         columns["predicted_note"][place] = " ".join(notes[place])
     upper = np.log(found.hi_s / found.step.step_time_s)
     behind = np.where(searched, calibration.coverage_factor * BEHIND_THE_BEST, 0.0)
@@ -316,12 +333,17 @@ def _predicted_columns(
     }
     for place, row in enumerate(rows.index):
         for name, (values, form) in numbers.items():
-            columns[name][row] = format(values[place], form)
-        columns["predicted_basis"][row] = str(basis[place])
-        columns["fits"][row] = "true" if found.step.fits[place] else "false"
+            if rows.timed[row] or name == "predicted_memory_bytes":
+                columns[name][row] = format(values[place], form)
+        if rows.timed[row]:
+            columns["predicted_basis"][row] = str(basis[place])
         columns["predicted_memory_basis"][row] = describe_memory(
             rows.stacks[place], rows.memory_options[place]
         )
+        if np.isnan(probability[place]):
+            continue
+        columns["fits"][row] = "true" if probability[place] >= FITS_FROM else "false"
+        columns["fit_probability"][row] = f"{probability[place]:.3f}"
     return columns
 
 

@@ -19,6 +19,7 @@ from clustersim.performance.calibration import (
 )
 from clustersim.performance.coefficient_draw import CoefficientDraw, labels_of
 from clustersim.performance.coefficients import Coefficients
+from clustersim.performance.memory_overhead import fit_probability
 from clustersim.performance.memory_rules import (
     MEMORY_OPTIONS,
     MemoryRules,
@@ -56,6 +57,7 @@ __all__ = [
     "default_stack",
     "describe_memory",
     "evaluate",
+    "fit_probability",
     "labels_of",
     "load_calibration",
     "memory_rules",

@@ -288,6 +288,9 @@ class Plans(Columns):
     moe_recompute : array
         1 if mixture-of-experts layers are recomputed in the backward pass, regardless of
         `recompute` (``recompute_modules = ["moe"]`` in Megatron-Core).
+    recompute_layers : array
+        Layers of a pipeline stage that full recompute repeats, the others being kept; 0 for all
+        (``recompute_method = "block"`` and ``recompute_num_layers`` in Megatron-Core).
 
     Examples
     --------
@@ -313,6 +316,7 @@ class Plans(Columns):
     overlap: Floats
     lora: Floats
     moe_recompute: Floats
+    recompute_layers: Floats
 
     @classmethod
     def of(
@@ -334,6 +338,7 @@ class Plans(Columns):
         overlap: ArrayLike = 1,
         lora: ArrayLike = 0,
         moe_recompute: ArrayLike = 0,
+        recompute_layers: ArrayLike = 0,
     ) -> Plans:
         """Build plans from numbers or arrays that broadcast with each other.
 
@@ -347,6 +352,7 @@ class Plans(Columns):
         given = (
             *(tp, pp, dp, cp, ep, etp, micro_batch, recompute, zero, vpp, flash),
             *(sequence_parallel, zero_group, overlap, lora, moe_recompute),
+            recompute_layers,
         )
         columns = [np.asarray(column, dtype=np.float64) for column in given]
         return cls(*np.broadcast_arrays(*columns))

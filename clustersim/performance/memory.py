@@ -9,7 +9,7 @@ import numpy as np
 from clustersim.array_types import Floats
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.memory_rules import MemoryRules, plain_rules
-from clustersim.performance.shard import Shard
+from clustersim.performance.shard import Shard, fully_recomputed
 
 __all__ = ["CLASSES", "activation_bytes_per_layer", "memory_by_class"]
 
@@ -19,6 +19,11 @@ CLASSES = ("weights", "gradients", "optimizer", "activations", "reserve")
 PRODUCT_BYTES = 2.0
 """Bytes per weight or gradient in the precision of the matrix products, in which ZeRO 3 gathers the
 weights of a layer."""
+BUFFER_BYTES = 2.0
+"""Bytes in the communication buffer of ZeRO 3 per trained parameter, at most."""
+BUCKET_BYTES = 18.0
+"""Bytes in the buckets of ZeRO 1 and 2 per trained parameter, at most: 4.5 copies of two buckets of
+two-byte elements (Transformers, DeepSpeed, ``overlap_comm``)."""
 LAYERS_AT_WORK = 2.0
 """Number of layers whose activations stay on the chip when activations are offloaded to the host:
 the current layer and the layer in transfer."""
@@ -41,7 +46,8 @@ def activation_bytes_per_layer(
     hidden`` bytes for a GPT layer. Stacks without fused attention also keep the dropout masks (``34
     tokens hidden``) and, unless they recompute selectively, the scores (5 bytes each). With fused
     attention, selective recompute repeats the norms and the activation function of the MLP. Full
-    recompute keeps only the layer's input.
+    recompute keeps only the layer's input; if it repeats only a block of layers, the result is the
+    mean of all layers.
 
     With FP8, the inputs of the matrix products are kept in one byte. Frozen matrices (LoRA) need
     these inputs only for the adapted projections, and some stacks then keep the input of the MLP's
@@ -106,6 +112,9 @@ def activation_bytes_per_layer(
         kept = np.where(plans.flash > 0, kept, unfused + scores)
     else:
         at_work = none
+    if np.any(plans.recompute_layers > 0):
+        share = fully_recomputed(models, plans)
+        full = share * full + (1.0 - share) * at_work
     kept = np.where(plans.recompute >= 2, full, kept)
     return shard.tokens * kept, shard.tokens * at_work
 
@@ -124,7 +133,9 @@ def memory_by_class(
     et al. 2020), and those of experts over the ranks that hold the same experts. Stage 3 also keeps
     the gathered weights of two layers, the gradients of one layer, and the gathered vocabulary
     table. Together these are at most the largest number of parameters that the stack gathers at a
-    time.
+    time. Some stacks gather the whole model; others keep gathered weights and whole gradients until
+    a pipeline has processed all micro-batches. Frozen weights in 4 or 8 bits leave the vocabulary
+    tables in 16 bits.
 
     The memory for activations is the largest of three peaks. The first pipeline stage keeps up to
     `pp` micro-batches, or ``pp + (pp - 1) / vpp`` when interleaved (Korthikanti et al. 2022,
@@ -133,6 +144,10 @@ def memory_by_class(
     end of a step, only the intermediate results of the optimizer remain. With full recompute, or
     with recompute of mixtures, the activations of one layer are added. Activation offload leaves
     the activations of two layers on the chip.
+
+    The reserve has the context of the process, communication buffers (at most as large as the
+    trained parameters require), and the fitted overhead of the stack
+    (:mod:`clustersim.performance.memory_overhead`).
     """
     rules = plain_rules() if rules is None else rules
     whole = shard.dense_params + shard.expert_params
@@ -143,18 +158,32 @@ def memory_by_class(
 
     frozen = np.where(rules.frozen > 0, rules.frozen, np.where(chips.fp8, 1.0, 2.0))
     weight_bytes = np.where(plans.lora > 0, frozen, rules.weights)
-    at_rest = weight_bytes * split_from(3)
+    at_rest, gathered = weight_bytes * split_from(3), np.zeros(())
+    if np.any(rules.frozen > 0):
+        tables = np.where(plans.pp > 1, 1.0, 2.0 - models.tied) * models.vocab * models.hidden
+        narrow = (plans.lora > 0) & (rules.frozen > 0) & (plans.zero < 3)
+        wider = np.where(narrow, np.maximum(PRODUCT_BYTES - rules.frozen, 0.0), 0.0)
+        at_rest = at_rest + wider * tables / plans.tp
     if np.any(plans.zero >= 3):
         table = models.vocab * models.hidden / plans.tp
         layer = np.maximum(whole - table, 0.0) / shard.layers
         units = (2.0 + shard.trained) * layer + table
-        gathered = PRODUCT_BYTES * np.minimum(units, np.maximum(rules.live, table))
+        units = np.minimum(units, np.maximum(rules.live, table))
+        if np.any(rules.gathers_all > 0):
+            units = np.where(rules.gathers_all > 0, whole, units)
+        if np.any(rules.pipeline_keeps > 0):
+            units = np.where((rules.pipeline_keeps > 0) & (plans.pp > 1), whole, units)
+        gathered = np.where(plans.zero >= 3, PRODUCT_BYTES * units, 0.0)
         on_chip = weight_bytes * sharded * (1.0 - rules.host_weights) + gathered
         at_rest = np.where(plans.zero >= 3, on_chip, at_rest)
     per_gradient = rules.gradients
     if np.any(rules.replicated + rules.bucket > 0):
         copies = rules.replicated + np.where(shard.ranks > 1, rules.bucket, 0.0)
         per_gradient = per_gradient + np.where(plans.zero < 1, copies, 0.0)
+    gradients = per_gradient * split_from(rules.gradient_stage)
+    if np.any(rules.pipeline_keeps > 0):
+        kept_whole = (rules.pipeline_keeps > 0) & (plans.pp > 1) & (plans.zero >= 3)
+        gradients = np.where(kept_whole, per_gradient * whole, gradients)
     states = split_from(1) * shard.trained
     per_layer, at_work = activation_bytes_per_layer(shard, models, chips, plans, rules)
     working = np.where(plans.recompute >= 2, at_work, np.zeros(()))
@@ -172,16 +201,35 @@ def memory_by_class(
         stepped = np.where(plans.zero >= 3, np.minimum(states, rules.step_group), states)
         peak = np.maximum(peak, rules.step * stepped)
     reserve = rules.reserve_share * chips.hbm_bytes + rules.reserve_bytes
+    reserve = reserve + np.where(plans.chips > 1, rules.reserve_links, 0.0)
     if np.any(rules.buffers > 0):
-        communicates = (plans.zero >= 1) & (shard.ranks > 1)
-        reserve = reserve + np.where(communicates, rules.buffers, 0.0)
+        trained = whole * shard.trained
+        gathers = np.minimum(rules.buffers, BUFFER_BYTES * trained)
+        reduces = np.minimum(rules.buckets, BUCKET_BYTES * trained)
+        buffers = np.where(plans.zero >= 3, gathers, reduces)
+        reserve = reserve + np.where((plans.zero >= 1) & (shard.ranks > 1), buffers, 0.0)
+    at_optimizer = rules.optimizer * states
+    per_rank = gradients * shard.trained
+    reserve = reserve + rules.fragmentation * (peak + gathered)
+    if np.any(rules.state_share > 0):
+        held = at_rest - gathered + per_rank + at_optimizer
+        reserve = reserve + rules.state_share * held
+    if np.any(rules.routed > 0) and np.any(models.n_experts > 0):
+        reserve = reserve + rules.routed * _routed_bytes(shard, models, plans)
     return {
         "weights": at_rest,
-        "gradients": per_gradient * split_from(rules.gradient_stage) * shard.trained,
-        "optimizer": rules.optimizer * states,
+        "gradients": per_rank,
+        "optimizer": at_optimizer,
         "activations": peak,
         "reserve": reserve,
     }
+
+
+def _routed_bytes(shard: Shard, models: ModelArrays, plans: Plans) -> Floats:
+    """Return the bytes of the token copies of one mixture: inputs, outputs and MLP activations."""
+    copies = shard.tokens * models.top_k / plans.tp * plans.expert_tp
+    width = 2.0 * models.hidden + models.mlp_matrices * models.expert_ffn_hidden / plans.expert_tp
+    return np.where(models.moe_layers > 0, 2.0 * copies * width, 0.0)
 
 
 def _in_flight(shard: Shard, plans: Plans) -> tuple[Floats, Floats]:

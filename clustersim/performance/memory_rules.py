@@ -22,6 +22,7 @@ from pydantic import Field
 from clustersim.array_types import Floats
 from clustersim.errors import InputError, nearest_hint
 from clustersim.files import FileModel, read_yaml, validate
+from clustersim.performance.memory_overhead import overhead_of
 from clustersim.performance.stacks import holds_word
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "parse_memory",
     "plain_rules",
     "read_memory_text",
+    "stack_entries",
     "stack_memory",
 ]
 
@@ -40,18 +42,18 @@ __all__ = [
 DATA = Path(__file__).parent / "data" / "memory.yaml"
 LOSSES = ("n", "kernel", "linear")
 GRADIENTS = {"bf16": 2.0, "fp32": 4.0}
-OPTIMIZERS = {"adamw": 8.0, "adamw-8bit": 2.0, "adamw-bf16": 4.0, "muon": 4.0, "lion": 4.0,
-              "sgd": 4.0, "adafactor": 0.0}  # fmt: skip
+OPTIMIZERS = {"adamw": 8.0, "adamw-8bit": 2.0, "adamw-bf16": 4.0, "adamw-bf16-moments": 4.0,
+              "muon": 4.0, "lion": 4.0, "sgd": 4.0, "adafactor": 0.0}  # fmt: skip
 """Bytes per parameter for the optimizer's moments. Muon, Lion and SGD keep one moment; Adafactor
 keeps only row and column statistics. ``adamw-bf16`` has no main weights: weights, gradients and
-moments are all BF16."""
+moments are all BF16; ``adamw-bf16-moments`` keeps main weights in FP32."""
 WEIGHTS = {"bf16": 2.0, "fp32": 6.0, "fp8": 1.0, "int8": 1.0, "nf4": 4.5 / 8.0}
 """Bytes per frozen weight. NF4 keeps one FP32 scale for every 64 weights (QLoRA, arXiv 2305.14314).
 For FP32 weights, the backward pass also keeps the 16-bit copies that autocast makes (torch.amp)."""
 OFFLOADS = ("none", "activations", "optimizer", "weights")
 OFFLOAD_WORDS = (
-    "none, or any of activations, optimizer and weights, joined by +; activations:30 offloads 30 "
-    "layers of a stage"
+    "none, or any of activations, optimizer and weights, joined by +; optimizer:0.5 offloads half "
+    "of the optimizer, and activations:30 offloads 30 layers of a stage"
 )
 
 MEMORY_OPTIONS: Mapping[str, str] = {
@@ -70,6 +72,7 @@ class StackMemory(FileModel):
 
     name: str
     words: list[str]
+    group: str = "megatron"
     weights: float = Field(ge=0)
     gradients: float = Field(ge=0)
     gradient_stage: Literal[1, 2] = 2
@@ -83,8 +86,12 @@ class StackMemory(FileModel):
     eager: bool = False
     fp8_gate: bool = False
     selective: Literal["norms", "products"] = "norms"
+    gathers: Literal["layers", "model"] = "layers"
+    pipeline_keeps: bool = False
+    recompute: Literal["none", "selective", "full"] = "none"
     host_gradients: bool = False
     buffers: float = Field(0.0, ge=0)
+    buckets: float = Field(0.0, ge=0)
     live: float = Field(0.0, ge=0)
     step_group: float = Field(0.0, ge=0)
     source: str = Field(min_length=1)
@@ -96,6 +103,7 @@ class Reserve(FileModel):
     family: str
     share: float = Field(ge=0, lt=1)
     bytes: float = Field(ge=0)
+    links: float = Field(ge=0)
     source: str = Field(min_length=1)
 
 
@@ -135,12 +143,25 @@ class MemoryRules:
         1 if FP8 runs with adapters keep the input of the MLP's activation function in one byte.
     products : array
         1 if selective recompute keeps every second matrix product.
+    gathers_all : array
+        1 if ZeRO 3 gathers the weights of the whole model instead of those of two layers.
+    pipeline_keeps : array
+        1 if ZeRO 3 keeps gathered weights and whole gradients between the micro-batches of a
+        pipeline.
     offloaded_layers : array
         Layers per stage whose activations are on the host; may be infinite.
     live, step_group : array
         Largest numbers of parameters that ZeRO 3 gathers and updates at a time; may be infinite.
-    buffers, reserve_share, reserve_bytes : array
-        Communication buffers (bytes), and the reserve as a share of the chip's memory and as bytes.
+    buffers, buckets : array
+        Largest communication buffers (bytes) of ZeRO 3, and of ZeRO 1 and 2.
+    fragmentation, state_share, routed : array
+        Fitted overhead: shares of the activations and gathered weights, and of weights, gradients
+        and optimizer, and multiples of the bytes that a mixture of experts routes.
+    scatter : array
+        Standard deviation of the logarithm of measured over predicted peaks.
+    reserve_share, reserve_bytes, reserve_links : array
+        The rest of the reserve as a share of the chip's memory and as bytes, and the additional
+        bytes if a job has several chips.
 
     Examples
     --------
@@ -164,12 +185,20 @@ class MemoryRules:
     eager: Floats
     fp8_gate: Floats
     products: Floats
+    gathers_all: Floats
+    pipeline_keeps: Floats
     offloaded_layers: Floats
     live: Floats
     step_group: Floats
     buffers: Floats
+    buckets: Floats
+    fragmentation: Floats
+    state_share: Floats
+    routed: Floats
+    scatter: Floats
     reserve_share: Floats
     reserve_bytes: Floats
+    reserve_links: Floats
 
     def take(self, index: NDArray[Any]) -> MemoryRules:
         """Return the rows `index`; a value that all rows share is kept as it is.
@@ -189,6 +218,11 @@ class MemoryRules:
 @functools.cache
 def _file() -> MemoryFile:
     return validate(MemoryFile, read_yaml(DATA), DATA)
+
+
+def stack_entries() -> list[StackMemory]:
+    """Return all entries of ``data/memory.yaml``, in the order in which they are tried."""
+    return _file().stacks
 
 
 @functools.lru_cache(maxsize=1024)
@@ -262,6 +296,7 @@ _COLUMNS = tuple(column.name for column in dataclasses.fields(MemoryRules))
 def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tuple[float, ...]:
     """Return the values of one job in the order of the fields of :class:`MemoryRules`."""
     entry, reserve, chosen = stack_memory(stack), _reserve(family), dict(items)
+    found = overhead_of(entry.group)
     loss = chosen.get("loss_fused", entry.loss_fused)
     offload = _offloads(chosen.get("offload", "none"))
     weights, optimizer, step = entry.weights, entry.optimizer, entry.step
@@ -273,9 +308,10 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
     if "gradients" in chosen:
         gradients, replicated = GRADIENTS[chosen["gradients"]], 0.0
     if "optimizer" in offload:
-        optimizer = step = 0.0
-        gradients *= not entry.host_gradients
-        replicated *= not entry.host_gradients
+        left = 1.0 - min(offload["optimizer"], 1.0)
+        optimizer, step = optimizer * left, step * left
+        if entry.host_gradients:
+            gradients, replicated = gradients * left, replicated * left
     values = {
         "weights": weights,
         "gradients": gradients,
@@ -291,12 +327,20 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
         "eager": entry.eager,
         "fp8_gate": entry.fp8_gate,
         "products": entry.selective == "products",
+        "gathers_all": entry.gathers == "model",
+        "pipeline_keeps": entry.pipeline_keeps,
         "offloaded_layers": offload.get("activations", 0.0),
         "live": entry.live or math.inf,
         "step_group": entry.step_group or math.inf,
         "buffers": entry.buffers,
+        "buckets": entry.buckets or entry.buffers,
+        "fragmentation": found.fragmentation,
+        "state_share": found.states,
+        "routed": found.routed,
+        "scatter": found.scatter,
         "reserve_share": reserve.share,
         "reserve_bytes": reserve.bytes,
+        "reserve_links": reserve.links,
     }
     return tuple(float(values[name]) for name in _COLUMNS)
 
@@ -308,7 +352,10 @@ def plain_rules() -> MemoryRules:
 
 
 def _offloads(text: str) -> dict[str, float]:
-    """Return, for each memory class, the number of layers that offload it (inf: all layers)."""
+    """Return the number of layers of activations, or the share of the optimizer, that is offloaded.
+
+    For everything, and for weights, the value is inf.
+    """
     found = {}
     for part in text.split("+"):
         name, _, layers = part.partition(":")
@@ -386,7 +433,10 @@ def _allowed(name: str) -> tuple[str, ...]:
 
 def _is_offload(value: str) -> bool:
     parts = value.split("+")
-    whole = all(re.fullmatch(r"optimizer|weights|activations(:[1-9]\d{0,5})?", p) for p in parts)
+    whole = all(
+        re.fullmatch(r"optimizer(:0?\.\d{1,6})?|weights|activations(:[1-9]\d{0,5})?", p)
+        for p in parts
+    )
     return value == "none" or (whole and len({p.split(":")[0] for p in parts}) == len(parts))
 
 
@@ -398,7 +448,8 @@ READ_AS: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "gradients": ((r"(fp|float)32.*", "fp32"), (r"(bf|fp|float)16.*", "bf16")),
     "optimizer": (
-        (r".*\b8-?bit.*", "adamw-8bit"),
+        (r".*\b8-?bit.*|.*\bfp8 (moments?|states?).*", "adamw-8bit"),
+        (r".*(precision[- ]aware|bf16 moments?|moments? in bf16).*", "adamw-bf16-moments"),
         (r".*bf16.*", "adamw-bf16"),
         (r".*muon.*", "muon"),
         (r".*lion.*", "lion"),
@@ -442,6 +493,9 @@ def read_memory_text(name: str, text: str) -> str | None:
         if not found and re.search(r"\b(all|cpu|host)\b", said):
             found = ["optimizer", "weights"]
         layers = re.search(r"\b([1-9]\d{0,5}) layers", said)
+        share = re.search(r"\b([1-9]\d?) ?%", said)
+        if share and "optimizer" in found:
+            found[found.index("optimizer")] += f":{int(share[1]) / 100:g}"
         if layers and found[:1] == ["activations"]:
             found[0] += f":{layers[1]}"
         return "+".join(found) or ("none" if said in ("no", "n", "0", "false") else None)

@@ -221,6 +221,11 @@ RULES: tuple[Rule, ...] = (
         lambda t: (t.moe_recompute > 0) & (t.n_experts > 0) & (t.recompute >= 2),
         lambda _: "moe_recompute has no effect with full recompute, which includes mixtures.",
     ),
+    _noted(
+        "recompute_layers",
+        lambda t: (t.recompute_layers > 0) & (t.recompute < 2),
+        lambda _: "recompute_layers has no effect without full recompute.",
+    ),
     Rule(
         "topk",
         True,

@@ -66,7 +66,10 @@ def describe_plan(plans: Plans, row: int) -> str:
     """
     sizes = {
         name: int(np.atleast_1d(getattr(plans, name))[row])
-        for name in ("tp", "pp", "dp", "cp", "ep", "micro_batch", "recompute", "zero", "vpp")
+        for name in (
+            *("tp", "pp", "dp", "cp", "ep", "micro_batch", "recompute", "zero", "vpp"),
+            "recompute_layers",
+        )
     }
     group, again, *on = (
         int(np.atleast_1d(column)[row])
@@ -83,7 +86,9 @@ def describe_plan(plans: Plans, row: int) -> str:
     words = [
         " x ".join(shown),
         f"micro-batch {sizes['micro_batch']}",
-        f"recompute {RECOMPUTE[sizes['recompute']]}" + (" and of mixtures" if again else ""),
+        f"recompute {RECOMPUTE[sizes['recompute']]}"
+        + (f" of {sizes['recompute_layers']} layers a stage" if sizes["recompute_layers"] else "")
+        + (" and of mixtures" if again else ""),
         f"ZeRO-{sizes['zero']}" + (f" in groups of {group}" if group else ""),
     ]
     if sizes["vpp"] > 1:
@@ -302,6 +307,7 @@ class _Layout:
             overlap=self.overlap[place[4]],
             lora=np.zeros(()),
             moe_recompute=np.zeros(()),
+            recompute_layers=np.zeros(()),
         )
 
 

@@ -154,7 +154,7 @@ def search_plans(
     >>> len(found), bool(found.step.step_time_s[0] < found.step.step_time_s[1])
     (2, True)
     >>> search_plans(model, chip, 1).describe()
-    'llama3-70b on 1 H200 chip needs at least 1,068 GiB per chip; a chip has 141 GiB'
+    'llama3-70b on 1 H200 chip needs at least 1,088 GiB per chip; a chip has 141 GiB'
     """
     check_precision(precision)
     switches = {} if switches is None else switches

@@ -9,7 +9,7 @@ import numpy as np
 from clustersim.array_types import Floats
 from clustersim.performance.arrays import ModelArrays, Plans
 
-__all__ = ["Shard", "ranks_with_same_experts", "shard_of"]
+__all__ = ["Shard", "fully_recomputed", "ranks_with_same_experts", "shard_of"]
 
 
 ADAPTED_SHARE = 0.003
@@ -69,6 +69,26 @@ def ranks_with_same_experts(plans: Plans, ranks: Floats) -> Floats:
     [1.0, 16.0, 2.0]
     """
     return np.maximum(ranks * (plans.tp / (plans.ep * plans.expert_tp)), 1.0)
+
+
+def fully_recomputed(models: ModelArrays, plans: Plans) -> Floats:
+    """Return the share of the layers of a stage that full recompute repeats; 0 without it.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> models = ModelArrays.of([cs.load_catalogue().model("llama3-8b")])
+    >>> plans = Plans.of(pp=2, recompute=[0, 2, 2], recompute_layers=[0, 0, 4])
+    >>> fully_recomputed(models, plans).tolist()
+    [0.0, 1.0, 0.25]
+    """
+    full: Floats = np.where(plans.recompute >= 2, 1.0, 0.0)
+    if not np.any(plans.recompute_layers > 0):
+        return full
+    layers = plans.vpp * np.ceil(models.layers / (plans.pp * plans.vpp))
+    share = np.minimum(plans.recompute_layers / layers, 1.0)
+    share = np.where(plans.recompute_layers > 0, share, 1.0)
+    return np.where(plans.recompute >= 2, share, 0.0)
 
 
 def shard_of(models: ModelArrays, plans: Plans, global_batch: Floats) -> Shard:

@@ -31,7 +31,7 @@ from clustersim.performance.parallel import (
     tensor_seconds,
 )
 from clustersim.performance.rates import Rates, rates_of
-from clustersim.performance.shard import Shard, shard_of
+from clustersim.performance.shard import Shard, fully_recomputed, shard_of
 from clustersim.performance.vocabulary import vocabulary_seconds
 
 __all__ = [
@@ -404,17 +404,17 @@ def _layer(
     attention, attention_back = attention_seconds(*args)
     streaming = elementwise_seconds(tokens, models, chips, plans, rates, coefficients)
 
-    full = plans.recompute >= 2
+    full = fully_recomputed(models, plans)
     selective = np.where(plans.flash > 0, SELECTIVE_SHARE * streaming, attention)
     again = np.where(
-        full,
-        products + attention + streaming,
+        plans.recompute >= 2,
+        full * (products + attention + streaming),
         np.where(plans.recompute >= 1, selective, 0.0),
     )
     passes = 2.0 + full
     reduced: Floats = np.zeros(())
     if np.any(plans.moe_recompute > 0):
-        mixed = np.where(full, 0.0, plans.moe_recompute)
+        mixed = np.where(plans.recompute >= 2, 0.0, plans.moe_recompute)
         more = mixture_elementwise_seconds(tokens, models, chips, plans, rates, coefficients)
         again = again + mixed * (of_experts + more)
         passes = passes + mixed

@@ -20,6 +20,8 @@ from clustersim.estimation.table import read_csv_as_text, write_csv
 from clustersim.performance import best_plans
 from tests.cli.estimating import ROW, Printed, call, predicted
 
+SHAPE = ("layers", "hidden", "heads", "kv_heads", "head_dim", "ffn_hidden", "vocab")
+
 CATALOGUE = load_catalogue()
 RESULTS = ["step_time_s", "published_fields"]
 
@@ -54,14 +56,14 @@ class TestTable:
         source = shared_data / "measurements" / "training.csv"
         out = tmp_path / "predicted.csv"
         printed = call(capsys, "--table", str(source), "--out", str(out))
-        assert "593 rows predicted, 22 not (column reason)" in printed
+        assert "612 rows predicted (19 memory only), 3 not (column reason)" in printed
         assert f"written to {out}" in printed
         with source.open(newline="") as file, out.open(newline="") as copy:
             before, after = list(csv.reader(file)), list(csv.reader(copy))
         assert [row[: len(before[0])] for row in after] == before
         assert after[0][len(before[0]) :] == list(PREDICTED)
         reason = after[0].index("reason")
-        assert sum(row[reason] == "" for row in after[1:]) == 593
+        assert sum(row[reason] == "" for row in after[1:]) == 612
 
     def test_values_are_kept_byte_for_byte(self, capsys: Printed, tmp_path: Path) -> None:
         texts = {"odd": "NA", "other": ' "a,\nb" ', "zero": "1.0", "null": "", "number": "007"}
@@ -75,16 +77,35 @@ class TestTable:
         assert sorted(tmp_path.iterdir()) == [out, path], "no part of a file is left"
 
     def test_a_row_that_cannot_be_predicted_says_why(self) -> None:
-        table = predicted({}, {"global_batch": ""}, {"tp": "5"}, {"layers": "many"})
+        table = predicted({}, {"accelerator": "Zork"}, {"tp": "5"}, {"layers": "many"})
         assert table["reason"].tolist() == [
             "",
-            "global_batch: must be given, in sequences per step (512 is usual for llama3-8b)",
+            "accelerator: unknown accelerator 'Zork'; did you mean 'Trainium2'? Otherwise give its "
+            "dense peak in a column peak_tflops",
             "tp, pp, cp: their product 5 does not divide 64 chips; "
             "tp: must divide the 32 heads, found 5",
             "layers: must be a whole number of at least 1, found 'many'",
         ]
         others = table[[name for name in PREDICTED if name != "reason"]].iloc[1:]
         assert (others == "").all(axis=None)
+
+    def test_the_memory_is_predicted_without_a_batch_chip_or_shape(self) -> None:
+        table = predicted(
+            {},
+            {"global_batch": ""},
+            {"accelerator": "", "chip_memory_gb": "80"},
+            {"model": "other-7b", "params_b": "7", **dict.fromkeys(SHAPE, "")},
+            {"accelerator": ""},
+        )
+        assert (table["reason"] == "").all()
+        assert (table["predicted_step_time_s"] == "").tolist() == [False, True, True, True, True]
+        assert (table["predicted_memory_bytes"].astype(float) > 1e9).all()
+        assert table["fits"].tolist()[4] == table["fit_probability"].tolist()[4] == ""
+        said = table["predicted_note"]
+        assert said[1].startswith("Only the memory is predicted: global_batch is not given.")
+        assert said[2].startswith("Only the memory is predicted: accelerator is not given.")
+        assert "a usual shape of 7 billion parameters is assumed" in said[3]
+        assert "not known without chip_memory_gb" in said[4]
 
     def test_an_unknown_stack_or_chip_has_a_wider_interval(self) -> None:
         table = predicted(
@@ -184,8 +205,9 @@ class TestTable:
         table = pd.DataFrame([ROW]).rename(columns={"global_batch": "global_bacth"})
         table.to_csv(tmp_path / "runs.csv", index=False)
         arguments = "--table", str(tmp_path / "runs.csv"), "--out", str(tmp_path / "out.csv")
-        lines = call(capsys, *arguments, code=1).splitlines()
-        assert lines[:2] == [message, "0 rows predicted, 1 not (column reason)"]
+        lines = call(capsys, *arguments).splitlines()
+        assert lines[0].startswith(message)
+        assert lines[1] == "1 row predicted (1 memory only), 0 not"
         again = pd.DataFrame([ROW]).rename(columns={"micro_batch": "micor_batch"})
         again.to_csv(tmp_path / "runs.csv", index=False)
         (tmp_path / "out.csv").unlink()
@@ -255,6 +277,9 @@ class TestTable:
         row = predicted(cells).iloc[0]
         if row["reason"]:
             assert row["predicted_step_time_s"] == row["fits"] == ""
+        elif not row["predicted_step_time_s"]:
+            assert "Only the memory is predicted" in row["predicted_note"]
+            assert float(row["predicted_memory_bytes"]) > 0
         else:
             low, middle, high = (
                 float(row[name])
@@ -262,6 +287,7 @@ class TestTable:
             )
             assert 0 < low < middle < high < np.inf
             assert row["fits"] in ("true", "false")
+            assert 0.0 <= float(row["fit_probability"]) <= 1.0
 
     def test_columns_are_listed(self, capsys: Printed) -> None:
         printed = call(capsys, "--list-columns")

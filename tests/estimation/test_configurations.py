@@ -140,6 +140,16 @@ class TestGiven:
     def test_recompute(self, text, mode):
         assert one(recompute=text)["recompute"] == mode
 
+    @pytest.mark.parametrize(
+        ("text", "layers"),
+        [
+            ("block:10", 10), ("full, block, 5 layers", 5), ("block (3)", 3), ("block", 0),
+            ("full", 0), ("full, uniform, 1 layer", 0), ("selective, 4 layers", 0),
+        ],
+    )  # fmt: skip
+    def test_recompute_of_some_layers(self, text, layers):
+        assert one(recompute=text)["recompute_layers"] == layers
+
 
 class TestMessages:
     @pytest.mark.parametrize("name", ["layers", "hidden", "heads", "ffn_hidden", "vocab"])
@@ -309,7 +319,8 @@ class TestPlans:
             ({"global_batch": "6"},
              "6 sequences are fewer than dp = 8; 2 data-parallel ranks have nothing to compute."),
             ({"recompute": "block"},
-             "Recompute of a block of layers is treated as recompute of all layers (full)."),
+             "recompute block without a number of layers is treated as recompute of all layers "
+             "(full)."),
             ({"precision": "fp16"}, "FP16 is treated as BF16."),
             ({"precision": "fp8", "accelerator": "A100-80GB"},
              "A100-80GB has no FP8; it computes in BF16."),

@@ -81,6 +81,7 @@ def plans(draw):
         overlap=draw(st.integers(0, 1)),
         lora=draw(st.integers(0, 1)),
         moe_recompute=draw(st.sampled_from([0, 0, 1])),
+        recompute_layers=draw(st.sampled_from([0, 0, 0, 1, 5])),
     )
 
 
@@ -96,7 +97,8 @@ def coefficients(draw):
 
 
 STACKS = ("", "Megatron-LM", "NeMo (MLPerf v5.0)", "DeepSpeed", "torchtitan", "PyTorch FSDP",
-          "HF Trainer", "MindFormers 1.3.0", "LLM-Foundry", "HAI-LLM")  # fmt: skip
+          "HF Trainer", "MindFormers 1.3.0", "LLM-Foundry", "HAI-LLM", "LitGPT",
+          "Megatron-SWIFT")  # fmt: skip
 
 
 @st.composite

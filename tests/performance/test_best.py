@@ -40,7 +40,7 @@ def test_too_large_a_model_says_why():
     assert best.tp[0] == 0
     assert not best.fits[0]
     assert best.memory_bytes[0] > 141 * 2**30
-    assert best.reason[0].startswith("llama3-70b on 1 H200 chip needs at least 1,06")
+    assert best.reason[0].startswith("llama3-70b on 1 H200 chip needs at least 1,08")
     assert best.reason[0].endswith("per chip; a chip has 141 GiB")
     assert best.describe(0) == best.reason[0]
 

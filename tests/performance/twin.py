@@ -116,7 +116,10 @@ class Twin:
         self.layers = plan.vpp * math.ceil(model.layers / (plan.pp * plan.vpp))
         self.moe = model.moe_layers / model.layers
         self.chips = plan.tp * plan.pp * plan.dp * plan.cp
-        self.full, self.selective = plan.recompute == 2, plan.recompute == 1
+        self.selective = plan.recompute == 1
+        self.full = 1.0 if plan.recompute == 2 else 0.0
+        if plan.recompute == 2 and plan.recompute_layers:
+            self.full = min(plan.recompute_layers / self.layers, 1.0)
         self.moe_again = plan.moe_recompute > 0 and not self.full
         self.norm_split = plan.tp if plan.sequence_parallel else 1.0
         self.trained = 0.003 if plan.lora else 1.0
@@ -263,7 +266,7 @@ class Twin:
         back = (1.0 if p.lora else 2.0) * products
         again = 0.0
         if self.full:
-            again = products + forward + streaming
+            again = self.full * (products + forward + streaming)
         elif self.selective:
             again = 0.3 * streaming if p.flash else forward
         if self.moe_again:
@@ -391,7 +394,7 @@ class Twin:
             at_work = whole + 2 * hidden + scores
             kept = at_work - (scores if self.selective else 0.0)
         if self.full:
-            kept = 2 * hidden
+            kept = self.full * 2 * hidden + (1 - self.full) * at_work
         return self.tokens * kept, self.tokens * at_work
 
     def on_chip(self, kept, in_flight):
@@ -418,29 +421,47 @@ class Twin:
         return max(early, late, r.step * stepped)
 
     def memory(self):
+        """Bytes by class; the reserve has the overhead."""
         m, p, r = self.m, self.p, self.r
         each = r.weights
         if p.lora:
             each = r.frozen or (1 if self.a.fp8 else 2)
-        weights = each * self.split_from(3)
+        weights, gathered = each * self.split_from(3), 0.0
+        keeps = r.pipeline_keeps and p.pp > 1 and p.zero == 3
         if p.zero == 3:
             table = m.vocab * m.hidden / p.tp
             layer = max(self.dense + self.experts - table, 0) / self.layers
             live = max(r.live, table)
             weights *= 1 - r.host_weights
-            weights += 2 * min(2 * layer + self.trained * layer + table, live)
+            gathered = 2 * min(2 * layer + self.trained * layer + table, live)
+            if r.gathers_all or keeps:
+                gathered = 2 * (self.dense + self.experts)
+        elif p.lora and r.frozen:
+            tables = 1 if p.pp > 1 else 2 - m.tied
+            weights += max(2 - r.frozen, 0) * tables * m.vocab * m.hidden / p.tp
         gradient, buffers = r.gradients, 0.0
+        trained = (self.dense + self.experts) * self.trained
         if p.zero == 0:
             gradient += r.replicated + (r.bucket if self.ranks > 1 else 0.0)
         elif self.ranks > 1:
-            buffers = r.buffers
-        return {
+            buffers = min(r.buffers, 2 * trained) if p.zero == 3 else min(r.buckets, 18 * trained)
+        held = trained if keeps else self.split_from(r.gradient_stage) * self.trained
+        states = {
             "weights": weights,
-            "gradients": gradient * self.split_from(r.gradient_stage) * self.trained,
+            "gradients": gradient * held,
             "optimizer": r.optimizer * self.split_from(1) * self.trained,
-            "activations": self.activations(),
-            "reserve": r.reserve_share * self.a.hbm_bytes + r.reserve_bytes + buffers,
         }
+        activations = self.activations()
+        reserve = r.reserve_share * self.a.hbm_bytes + r.reserve_bytes + buffers
+        reserve += r.reserve_links if self.chips > 1 else 0.0
+        reserve += r.fragmentation * (activations + gathered)
+        reserve += r.state_share * sum(states.values())
+        if self.moe:
+            copies = self.tokens * m.top_k / p.tp * self.etp
+            width = 2 * m.hidden + m.mlp_matrices * m.expert_ffn_hidden / self.etp
+            reserve += r.routed * 2 * copies * width
+        states["weights"] += gathered
+        return states | {"activations": activations, "reserve": reserve}
 
 
 def exposed(communication, overlap, window):
