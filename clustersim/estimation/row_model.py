@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from contextlib import suppress
 
 import numpy as np
 
@@ -11,13 +12,21 @@ from clustersim.catalogue import Catalogue, Model
 from clustersim.errors import InputError
 from clustersim.estimation.row import Row
 from clustersim.performance import ModelArrays
-from clustersim.performance.arrays import attended_tokens
+from clustersim.performance.arrays import attended_tokens, mean_attended_tokens
 
 __all__ = ["model_of_row"]
 
 GATED = ("swiglu", "geglu", "silu", "swish", "gated")
 UNGATED = ("gelu", "relu", "relu2")
 SHAPE = ("layers", "hidden", "heads", "ffn_hidden", "vocab")
+_SIZE = re.compile(
+    r"[\s_-]+(?P<number>\d+(?:\.\d+)?)(?P<unit>[BMT])(?:-A\d+(?:\.\d+)?B)?$", re.IGNORECASE
+)
+"""Parameters at the end of a model's name, as in ``Qwen3 235B-A22B``."""
+LEADING = 0.2
+"""Largest share of dense layers that counts as leading layers; a larger share is interleaved."""
+SAME_WIDTH = 0.05
+"""Accepted relative difference between the mean active width of a row and of the catalogue."""
 MOST_APART = 0.2
 """Accepted difference between stated and counted parameters, as a fraction. Tied embeddings, for
 example, change the count."""
@@ -58,54 +67,119 @@ def _name_unknown(row: Row, catalogue: Catalogue) -> None:
     row.problems.append(f"{message}; or give its {', '.join(absent)}")
 
 
-def _catalogue_model(name: str, catalogue: Catalogue) -> Model:
-    return catalogue.model(re.sub(r"\s*\(.*\)|\s+MoE$|\s+truncated.*", "", name))
+def _catalogue_model(name: str, catalogue: Catalogue, *, shaped: bool = False) -> Model:
+    """Look up a model by its name without remarks, or else without the size in its name.
+
+    Without the size, the name counts only if the size agrees with the model, or if the row gives
+    its own widths (`shaped`), which are checked against the model.
+    """
+    plain = re.sub(r"\s*\(.*\)|\s+MoE$|\s+truncated.*|\s+(?:Q?LoRA|Instruct|Base)$", "", name)
+    try:
+        return catalogue.model(plain)
+    except InputError:
+        size = _SIZE.search(plain)
+        if size is not None:
+            with suppress(InputError):
+                model = catalogue.model(plain[: size.start()])
+                if shaped or abs(1e9 * _billions(size) / model.params - 1.0) < MOST_APART:
+                    return model
+        raise
+
+
+def _billions(size: re.Match[str]) -> float:
+    return float(size["number"]) * {"m": 1e-3, "b": 1.0, "t": 1e3}[size["unit"].lower()]
 
 
 def _known_model(row: Row, catalogue: Catalogue) -> Model | None:
-    """Return the catalogue's model that a row names; None if it is unknown or its shape differs."""
+    """Return the catalogue's model that a row names; None if it is unknown or its shape differs.
+
+    A row may give a mixture of experts fewer layers than the catalogue (a truncated model).
+    """
     name = row.text("model")
     try:
-        model = _catalogue_model(name, catalogue)
+        model = _catalogue_model(
+            name, catalogue, shaped=bool(row.text("hidden") and row.text("heads"))
+        )
     except InputError:
         return None
-    for column in ("layers", "hidden", "heads", "n_experts"):
-        given = Row(row.values).number(column, float(getattr(model, column)), least=0.0)
-        if np.isfinite(given) and given != getattr(model, column):
+    for column in ("hidden", "heads", "n_experts", "layers"):
+        own = float(getattr(model, column))
+        given = _plain_number(row, column, own)
+        if given != own and not (column == "layers" and model.n_experts and given < own):
             return None
     return model
+
+
+def _plain_number(row: Row, column: str, default: float) -> float:
+    """Return a number without reporting a problem; the default if there is none."""
+    given = Row(row.values).number(column, default, least=0.0, whole=False)
+    return given if np.isfinite(given) else default
+
+
+def _is_averaged(row: Row, known: Model) -> bool:
+    """Whether a row describes a mixture by experts of equal width in every layer.
+
+    Some tables have no columns for shared experts and for layers without experts. They count shared
+    experts as selected ones (`topk`), or choose a width that gives each layer the mean number of
+    active parameters. The catalogue's shape is then more accurate.
+    """
+    top_k = _plain_number(row, "topk", known.top_k)
+    width = _plain_number(row, "ffn_hidden", known.expert_ffn_hidden)
+    if (top_k, width) == (known.top_k, known.expert_ffn_hidden):
+        return False
+    share = known.moe_layers / known.layers
+    active = share * (known.top_k + known.shared_experts) * known.expert_ffn_hidden
+    active += (1.0 - share) * known.ffn_hidden
+    return abs(top_k * width / active - 1.0) < SAME_WIDTH
 
 
 def _of_catalogue(row: Row, known: Model) -> dict[str, float]:
     """Return the shape in the catalogue, updated with the values that the row gives."""
     own = ModelArrays.of([known])
     model = {field.name: float(getattr(own, field.name)[0]) for field in dataclasses.fields(own)}
-    for name in ("layers", "hidden", "heads"):
+    for name in ("hidden", "heads"):
         row.number(name, model[name])
+    layers = row.number("layers", model["layers"])
     row.number("n_experts", model["n_experts"], least=0.0)
     model["vocab"] = row.number("vocab", model["vocab"])
     model["seq_len"] = row.number("seq_len", model["seq_len"])
-    model["top_k"] = row.number("topk", model["top_k"], least=float(known.n_experts > 0))
+    averaged = known.n_experts > 0 and _is_averaged(row, known)
+    top_k = row.number("topk", model["top_k"], least=float(known.n_experts > 0))
     window = row.number("sliding_window", 0.0, least=0.0)
-    causal = known.kind == "language"
-    model["span"] = attended_tokens(model["seq_len"], causal=causal, window=window)
+    if window:
+        causal = known.kind == "language"
+        model["span"] = attended_tokens(model["seq_len"], causal=causal, window=window)
+    else:
+        model["span"] = mean_attended_tokens(known, model["seq_len"])
     head_dim = row.number("head_dim", known.head_dim, whole=False)
     kv_heads = row.number("kv_heads", known.kv_heads)
     width = row.number("ffn_hidden", model["ffn_hidden"])
     if row.problems:
         return {}
-    if (head_dim, kv_heads) != (known.head_dim, known.kv_heads):
-        plain = _attention_params(model) == model["attention_params"]
+    if layers != known.layers:
+        _truncate(model, known, layers)
+    plain = _attention_params(model) == model["attention_params"]
+    if plain and (head_dim, kv_heads) != (known.head_dim, known.kv_heads):
         model["attention_width"] = known.heads * head_dim
         model["kv_width"] = kv_heads * head_dim
-        if plain:  # latent attention keeps the parameters of the catalogue
-            model["attention_params"] = _attention_params(model)
-    if width not in (known.ffn_hidden, known.expert_ffn_hidden):
-        model["expert_ffn_hidden" if known.n_experts else "ffn_hidden"] = width
+        model["attention_params"] = _attention_params(model)
+    if not averaged:
+        model["top_k"] = top_k
+        if width not in (known.ffn_hidden, known.expert_ffn_hidden):
+            model["expert_ffn_hidden" if known.n_experts else "ffn_hidden"] = width
     mlp = row.text("mlp_type").lower()
     if mlp in GATED or mlp in UNGATED:
         model["mlp_matrices"] = 3.0 if mlp in GATED else 2.0
     return model
+
+
+def _truncate(model: dict[str, float], known: Model, layers: float) -> None:
+    """Reduce the number of layers; leading dense layers are kept, other ones keep their share."""
+    dense = known.layers - known.moe_layers
+    kept = dense if dense <= LEADING * known.layers else dense * layers / known.layers
+    model["moe_layers"] = max(layers - kept, 1.0)
+    model["layers"] = layers
+    model["other_params"] *= layers / known.layers
 
 
 def _attention_params(model: dict[str, float]) -> float:

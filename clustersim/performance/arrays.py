@@ -21,6 +21,7 @@ __all__ = [
     "Plans",
     "attended_tokens",
     "default_expert_tp",
+    "mean_attended_tokens",
     "scaleup_domain",
 ]
 
@@ -58,6 +59,29 @@ def attended_tokens(seq_len: float, *, causal: bool, window: float = 0.0) -> flo
     if 0 < window < seq_len:
         return window * (1.0 - window / (2.0 * seq_len))
     return seq_len / 2.0
+
+
+def mean_attended_tokens(model: Model, seq_len: float) -> float:
+    """Return :func:`attended_tokens`, averaged over the layers with and without a window.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> from clustersim.performance.arrays import mean_attended_tokens
+    >>> catalogue = cs.load_catalogue()
+    >>> [
+    ...     mean_attended_tokens(catalogue.model(name), 4096)
+    ...     for name in ("llama3-8b", "gpt-oss-120b", "flux-1")
+    ... ]
+    [2048.0, 1087.0, 4096.0]
+    """
+    causal = model.kind == "language"
+    whole = attended_tokens(seq_len, causal=causal)
+    if not model.sliding_window:
+        return whole
+    some = attended_tokens(seq_len, causal=causal, window=float(model.sliding_window))
+    share = model.windowed_layers / model.layers
+    return (1.0 - share) * whole + share * some
 
 
 def scaleup_domain(chip: Accelerator) -> int:
@@ -163,7 +187,7 @@ class ModelArrays(Columns):
                 m.vocab,
                 m.tied_embeddings,
                 m.seq_len,
-                attended_tokens(m.seq_len, causal=m.kind == "language"),
+                mean_attended_tokens(m, m.seq_len),
                 m.n_experts,
                 m.top_k,
                 m.shared_experts,
