@@ -21,6 +21,7 @@ from clustersim.estimation.given_plan import (
     Given,
     completed,
     is_searched,
+    read_dispatcher,
     read_recompute,
     read_zero,
 )
@@ -89,6 +90,8 @@ COLUMNS: Mapping[str, str] = {
     "recompute": "none, selective or full (default: none)",
     "moe_recompute": "0 or 1: mixtures of experts are recomputed (default: 1 if `recompute` or "
     "`notes` lists them, as in `recompute layernorm+moe`; otherwise 0)",
+    "dispatcher": "alltoall, allgather, deepep or hybridep: how tokens reach experts (default: the "
+    "one in `notes`, otherwise as usual for the stack)",
     "zero": "0 to 3, fsdp, or 1(group=8) (default: 1, or 0 if no two ranks have the same weights)",
     "zero_group": "ranks over which ZeRO splits (default: all, or the group in zero)",
     "seq_parallel": "0 or 1 (default: 1 if tp > 1)",
@@ -451,6 +454,7 @@ def _given(row: Row, notes: list[str]) -> Given:
     for name, column in SWITCH_COLUMNS.items():
         given[name] = row.flag(column, 0.0) if row.text(column) else None
     given["moe_recompute"] = row.flag("moe_recompute", 0.0) if row.text("moe_recompute") else None
+    given["dispatcher"] = read_dispatcher(row)
     adapts = float(row.choice("kind", "pretrain", KINDS) in ADAPTERS)
     given["lora"] = row.flag("lora", adapts)
     return given

@@ -16,7 +16,7 @@ from clustersim.catalogue import Accelerator, Model
 from clustersim.errors import InputError, nearest_hint
 from clustersim.estimation.row import Row
 from clustersim.performance import RECOMPUTE, AcceleratorArrays, ModelArrays, Plans
-from clustersim.performance.arrays import default_expert_tp
+from clustersim.performance.arrays import DISPATCHERS, default_expert_tp
 from clustersim.performance.plan_rules import (
     data_parallel_size,
     default_zero,
@@ -34,6 +34,7 @@ __all__ = [
     "completed",
     "is_searched",
     "plan_text",
+    "read_dispatcher",
     "read_plan",
     "read_recompute",
     "read_zero",
@@ -58,6 +59,8 @@ PLAN_KEYS: Mapping[str, str] = {
     "overlap": "overlap of communication with computation, 1 or 0",
     "lora": "low-rank adapters, 1 or 0 (default)",
     "moe_recompute": "recompute of mixtures of experts, 1 or 0 (default)",
+    "dispatcher": "how tokens reach experts: alltoall, allgather, deepep or hybridep (default: as "
+    "usual for the stack)",
 }
 """Keys of a plan. By default a size is 1 and a switch is on, unless stated otherwise."""
 USUAL = ("tp", "pp", "dp", "micro_batch", "zero")
@@ -74,6 +77,7 @@ ALIASES = {
     "expert_tp": "etp",
     "expert_tensor_parallel_size": "etp",
 }
+DISPATCHER_WORDS = {**{name: name for name in DISPATCHERS}, "hybridep": "deepep", "flex": "deepep"}
 NUMBERS = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "zero_group")
 RECOMPUTE_MODES = {"none": 0.0, "selective": 1.0, "full": 2.0, "block": 2.0}
 BLOCK_NOTE = "Recompute of a block of layers is treated as recompute of all layers (full)."
@@ -125,7 +129,8 @@ def read_plan(plan: str | Mapping[str, object], notes: list[str]) -> Given:
     if given["zero_group"] is None:
         given["zero_group"] = group
     for name in SWITCHES:
-        given[name] = row.flag(name, 0.0) if row.text(name) else None
+        given[name] = row.flag(name, 0.0) if row.text(name) and name != "dispatcher" else None
+    given["dispatcher"] = read_dispatcher(row)
     problems += row.problems
     if problems:
         raise InputError("plan", problems)
@@ -160,6 +165,14 @@ def read_recompute(row: Row, notes: list[str]) -> float | None:
     if word == "block":
         notes.append(BLOCK_NOTE)
     return RECOMPUTE_MODES[word]
+
+
+def read_dispatcher(row: Row) -> float | None:
+    """Read how tokens reach experts, an index into ``DISPATCHERS``; None if it is not given."""
+    if not row.text("dispatcher"):
+        return None
+    word = row.choice("dispatcher", "default", tuple(DISPATCHER_WORDS))
+    return float(DISPATCHERS.index(DISPATCHER_WORDS[word]))
 
 
 def read_zero(row: Row) -> tuple[float | None, float | None]:
@@ -212,7 +225,7 @@ def completed(
     dp, problem, note = data_parallel_size(count, sizes, given["dp"])
     values = {name: 1.0 if given[name] is None else float(given[name] or 0.0) for name in PLAN_KEYS}
     values["dp"] = dp
-    for name in ("recompute", "zero_group", "lora", "moe_recompute", "etp"):
+    for name in ("recompute", "zero_group", "lora", "moe_recompute", "etp", "dispatcher"):
         values[name] = given[name] or 0.0
     if experts and not values["etp"]:
         values["etp"] = float(default_expert_tp(values["tp"], values["ep"]))
@@ -310,8 +323,10 @@ def plan_text(plan: Mapping[str, int]) -> str:
     """
     parts = []
     for name, value in plan.items():
-        usual = {"zero_group": 0, "lora": 0, "moe_recompute": 0}.get(name, 1)
-        if name == "recompute":
+        usual = {"zero_group": 0, "lora": 0, "moe_recompute": 0, "dispatcher": 0}.get(name, 1)
+        if name == "dispatcher":
+            parts += [f"dispatcher={DISPATCHERS[value]}"] if value else []
+        elif name == "recompute":
             parts.append(f"recompute={RECOMPUTE[value]}")
         elif name == "etp":
             # Otherwise, the default differs from that of Megatron-Core.

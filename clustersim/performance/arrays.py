@@ -15,6 +15,7 @@ from clustersim.catalogue import Accelerator, Model
 from clustersim.network.constants import generation_of
 
 __all__ = [
+    "DISPATCHERS",
     "RECOMPUTE",
     "AcceleratorArrays",
     "ModelArrays",
@@ -29,6 +30,11 @@ __all__ = [
 BINARY_GIGABYTE = 2**30 / 1e9
 """Vendors count the gigabytes of a chip's memory in powers of two: nvidia-smi shows 81,559 MiB on
 an 80 GB H100 and 143,771 MiB on a 141 GB H200; npu-smi shows 65,536 MiB on a 64 GB 910B."""
+
+DISPATCHERS = ("default", "alltoall", "allgather", "deepep")
+"""Names of the values of `dispatcher` of a plan. ``alltoall`` sends one copy of a token for each of
+its experts, ``allgather`` gathers all tokens on all ranks, and ``deepep`` sends one copy to each
+scale-up domain (DeepEP, arXiv 2412.19437, section 3.2.2; HybridEP does the same)."""
 
 RECOMPUTE = ("none", "selective", "full")
 """Names of the recompute modes 0, 1 and 2 (Korthikanti et al. 2022, arXiv 2205.05198)."""
@@ -312,6 +318,9 @@ class Plans(Columns):
     moe_recompute : array
         1 if mixture-of-experts layers are recomputed in the backward pass, regardless of
         `recompute` (``recompute_modules = ["moe"]`` in Megatron-Core).
+    dispatcher : array
+        How tokens reach the experts on other chips, an index into :data:`DISPATCHERS`; 0 for the
+        software stack's usual way (:func:`clustersim.performance.stacks.dispatcher_of`).
 
     Examples
     --------
@@ -337,6 +346,7 @@ class Plans(Columns):
     overlap: Floats
     lora: Floats
     moe_recompute: Floats
+    dispatcher: Floats
 
     @classmethod
     def of(
@@ -358,6 +368,7 @@ class Plans(Columns):
         overlap: ArrayLike = 1,
         lora: ArrayLike = 0,
         moe_recompute: ArrayLike = 0,
+        dispatcher: ArrayLike = 0,
     ) -> Plans:
         """Build plans from numbers or arrays that broadcast with each other.
 
@@ -370,7 +381,7 @@ class Plans(Columns):
         """
         given = (
             *(tp, pp, dp, cp, ep, etp, micro_batch, recompute, zero, vpp, flash),
-            *(sequence_parallel, zero_group, overlap, lora, moe_recompute),
+            *(sequence_parallel, zero_group, overlap, lora, moe_recompute, dispatcher),
         )
         columns = [np.asarray(column, dtype=np.float64) for column in given]
         return cls(*np.broadcast_arrays(*columns))

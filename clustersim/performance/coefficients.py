@@ -21,7 +21,9 @@ class Coefficients:
     :data:`clustersim.performance.PARAMETERS` states the meaning and unit of each coefficient;
     :class:`clustersim.performance.CoefficientDraw` computes their values for chips and a software
     stack. `corner` is not a coefficient. It is the width over which the model rounds corners
-    (:mod:`clustersim.network.corners`); it is 0 (sharp corners) except during a fit.
+    (:mod:`clustersim.network.corners`); it is 0 (sharp corners) except during a fit. `dispatcher`
+    is the stack's usual way to send tokens to experts
+    (:func:`clustersim.performance.stacks.dispatcher_of`).
 
     Examples
     --------
@@ -70,6 +72,7 @@ class Coefficients:
     slowdown: Floats
     launch_s: Floats
     corner: Floats | float = 0.0
+    dispatcher: Floats | float = 1.0
 
     def take(self, index: NDArray[Any]) -> Coefficients:
         """Return the rows `index` of the last axis; a value that all rows share is kept.

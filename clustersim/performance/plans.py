@@ -302,6 +302,7 @@ class _Layout:
             overlap=self.overlap[place[4]],
             lora=np.zeros(()),
             moe_recompute=np.zeros(()),
+            dispatcher=np.zeros(()),
         )
 
 

@@ -399,7 +399,7 @@ def _layer(
     if np.any(models.n_experts > 0):
         of_experts = moe * expert_seconds(*args)
         products = (1.0 - moe) * products + of_experts
-        exchange = moe * expert_exchange_seconds(tokens, models, plans, rates.links)
+        exchange = moe * expert_exchange_seconds(tokens, models, plans, rates.links, coefficients)
     products = products + attention_projection_seconds(*args)
     attention, attention_back = attention_seconds(*args)
     streaming = elementwise_seconds(tokens, models, chips, plans, rates, coefficients)
@@ -422,13 +422,22 @@ def _layer(
     backward_products = (2.0 - plans.lora) * products  # adapters need no weight gradients
     tensor = tensor_seconds(tokens, models, plans, rates.links)
     tensor_passes = 2.0 + full + SEQUENCE_PARALLEL_EXTRA * (plans.sequence_parallel > 0) + reduced
-    hidden = coefficients.tp_overlap * np.where(plans.overlap > 0, 1.0, UNHIDDEN)
+    switched = np.where(plans.overlap > 0, 1.0, UNHIDDEN)
+    hidden = coefficients.tp_overlap * switched
     context: Floats = np.zeros(())
     if np.any(plans.cp > 1):
         context = exposed_seconds(
             3.0 * context_seconds(tokens, models, plans, rates.links),
             coefficients.cp_overlap,
             attention + attention_back,
+            coefficients.corner,
+        )
+    exchanged: Floats = np.zeros(())
+    if np.any(plans.ep * plans.expert_tp > 1) and np.any(models.n_experts > 0):
+        exchanged = exposed_seconds(
+            passes * exchange,
+            coefficients.ep_overlap * switched,
+            products + backward_products + attention + attention_back,
             coefficients.corner,
         )
     parts = {
@@ -438,7 +447,7 @@ def _layer(
         "recompute": again,
         "tensor_parallel": tensor_passes * tensor * (1.0 - hidden),
         "context_parallel": context,
-        "expert_parallel": passes * exchange * (1.0 - coefficients.ep_overlap),
+        "expert_parallel": exchanged,
     }
     return _Layer(
         parts=parts,
