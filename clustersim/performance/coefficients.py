@@ -67,6 +67,7 @@ class Coefficients:
     grouped_slowdown: Floats
     grouped_fp8: Floats
     expert_s: Floats
+    mixture_s: Floats
     permutation_traffic: Floats
     unmasked_slowdown: Floats
     slowdown: Floats

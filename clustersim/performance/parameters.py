@@ -212,7 +212,11 @@ PARAMETERS = (
     ),
     _parameter(
         "expert_s", "log", 5e-6, "overhead of a local expert's forward pass in seconds",
-        base=1.0, product=0.5, release=0.7,
+        base=0.7, product=0.3,
+    ),
+    _parameter(
+        "mixture_s", "log", 200e-6, "overhead of a mixture's forward pass in seconds",
+        base=1.0, product=0.5, release=0.3,
     ),
     _parameter(
         "permutation_traffic", "log", 1.5, "factor on the memory traffic of permuting tokens",
