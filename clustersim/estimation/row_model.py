@@ -10,6 +10,7 @@ import numpy as np
 
 from clustersim.catalogue import Catalogue, Model
 from clustersim.errors import InputError
+from clustersim.estimation.remarks import mixture_layers_in, shared_experts_in
 from clustersim.estimation.row import Row
 from clustersim.performance import ModelArrays
 from clustersim.performance.arrays import attended_tokens, mean_attended_tokens
@@ -32,7 +33,7 @@ MOST_APART = 0.2
 example, change the count."""
 
 
-def model_of_row(row: Row, catalogue: Catalogue) -> dict[str, float]:
+def model_of_row(row: Row, catalogue: Catalogue, notes: list[str]) -> dict[str, float]:
     """Return :class:`clustersim.performance.ModelArrays` fields of a row; empty if it has problems.
 
     Parameters
@@ -40,9 +41,16 @@ def model_of_row(row: Row, catalogue: Catalogue) -> dict[str, float]:
     row : Row
         Problems are added to it.
     catalogue : Catalogue
+    notes : list of str
+        Notes on values that the column of remarks states are added to it.
     """
     known = _known_model(row, catalogue)
     model = _of_catalogue(row, known) if known is not None else _of_row(row)
+    if model:
+        _set_mixture(row, model, known, notes)
+        _set_latent_attention(row, model)
+        if known is None and not row.problems:
+            _settle_by_params(row, model)
     if known is None:
         _name_unknown(row, catalogue)
     heads, kv_heads = row.number("heads", known.heads if known else 0), row.number("kv_heads", 0)
@@ -182,6 +190,71 @@ def _truncate(model: dict[str, float], known: Model, layers: float) -> None:
     model["other_params"] *= layers / known.layers
 
 
+def _set_mixture(
+    row: Row, model: dict[str, float], known: Model | None, notes: list[str]
+) -> None:
+    """Set shared experts and dense layers from their columns, or else from the remarks.
+
+    Remarks do not change a model of the catalogue, which is more complete.
+    """
+    columns = [name for name in ("shared_experts", "moe_layers", "dense_ffn_hidden")
+               if row.text(name)]  # fmt: skip
+    if not model["n_experts"]:
+        row.problems += [f"{name}: can only be given with n_experts" for name in columns]
+        return
+    shared = row.number("shared_experts", model["shared_experts"], least=0.0, whole=False)
+    layers = row.number("moe_layers", model["moe_layers"])
+    dense = row.number("dense_ffn_hidden", model["ffn_hidden"])
+    if row.problems:
+        return
+    if layers > model["layers"]:
+        row.problems.append(
+            f"moe_layers: must be at most the {model['layers']:g} layers, found {layers:g}"
+        )
+    remark = row.text("notes")
+    if known is None and not row.text("shared_experts") and (said := shared_experts_in(remark)):
+        shared = float(said[0])
+        notes.append(f"shared_experts {said[0]} is taken from the column notes ({said[1]}).")
+    if (
+        known is None
+        and not row.text("moe_layers")
+        and (said := mixture_layers_in(remark, model["layers"]))
+    ):
+        layers = float(said[0])
+        notes.append(f"moe_layers {said[0]} is taken from the column notes ({said[1]}).")
+    model["shared_experts"], model["moe_layers"], model["ffn_hidden"] = shared, layers, dense
+
+
+def _set_latent_attention(row: Row, model: dict[str, float]) -> None:
+    """Replace the attention by multi-head latent attention if the row gives its ranks.
+
+    The projections are those of DeepSeek-V2 (arXiv 2405.04434, section 2.1).
+    """
+    others = ("q_lora_rank", "qk_rope_head_dim", "v_head_dim")
+    if not row.text("kv_lora_rank"):
+        row.problems += [
+            f"{name}: can only be given with kv_lora_rank" for name in others if row.text(name)
+        ]
+        return
+    rank = row.number("kv_lora_rank")
+    queries = row.number("q_lora_rank", 0.0, least=0.0)
+    plain = row.number("head_dim", 128.0)
+    rotary = row.number("qk_rope_head_dim", 64.0, least=0.0)
+    value = row.number("v_head_dim", plain)
+    if row.problems:
+        return
+    hidden, heads = model["hidden"], model["heads"]
+    score = heads * (plain + rotary)
+    model["attention_params"] = (
+        (hidden * queries + queries * score if queries else hidden * score)
+        + hidden * (rank + rotary)
+        + rank * heads * (plain + value)
+        + heads * value * hidden
+    )
+    model["attention_width"] = heads * (plain + rotary + value) / 2.0
+    model["kv_width"] = model["attention_width"]
+
+
 def _attention_params(model: dict[str, float]) -> float:
     return 2.0 * model["hidden"] * (model["attention_width"] + model["kv_width"])
 
@@ -217,7 +290,6 @@ def _of_row(row: Row) -> dict[str, float]:
         "other_params": 0.0,
     }
     model["attention_params"] = _attention_params(model)
-    _settle_by_params(row, model)
     return model
 
 
@@ -228,14 +300,18 @@ def _settle_by_params(row: Row, model: dict[str, float]) -> None:
         return
     layers, hidden = model["layers"], model["hidden"]
     rest = layers * model["attention_params"] + model["vocab"] * hidden
-    experts = max(model["n_experts"], 1.0)
+    mixtures = model["moe_layers"]
+    mlps = layers
+    if mixtures:
+        rest += (layers - mixtures) * model["mlp_matrices"] * hidden * model["ffn_hidden"]
+        mlps = mixtures * (model["n_experts"] + model["shared_experts"])
     mlp = params - rest
     if mlp <= 0:
         return
     width = model["expert_ffn_hidden"] or model["ffn_hidden"]
-    counted = {matrices: layers * experts * matrices * hidden * width for matrices in (2.0, 3.0)}
-    if model["n_experts"] and abs(counted[3.0] / mlp - 1.0) > MOST_APART:
-        model["expert_ffn_hidden"] = mlp / (layers * experts * model["mlp_matrices"] * hidden)
+    counted = {matrices: mlps * matrices * hidden * width for matrices in (2.0, 3.0)}
+    if mixtures and abs(counted[3.0] / mlp - 1.0) > MOST_APART:
+        model["expert_ffn_hidden"] = mlp / (mlps * model["mlp_matrices"] * hidden)
     elif not model["n_experts"]:
         other = 5.0 - model["mlp_matrices"]
         said, instead = (abs(counted[n] / mlp - 1.0) for n in (model["mlp_matrices"], other))

@@ -55,6 +55,7 @@ class Coefficients:
     dp_overlap: Floats
     zero3_overlap: Floats
     ep_overlap: Floats
+    exchange_factor: Floats
     cp_overlap: Floats
     pp_overlap: Floats
     gradient_bytes: Floats
@@ -69,7 +70,7 @@ class Coefficients:
     expert_s: Floats
     mixture_s: Floats
     permutation_traffic: Floats
-    unmasked_slowdown: Floats
+    modulation: Floats
     slowdown: Floats
     launch_s: Floats
     corner: Floats | float = 0.0

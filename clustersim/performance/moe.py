@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from clustersim.array_types import Floats
@@ -76,7 +78,8 @@ def expert_exchange_seconds(
     :func:`clustersim.performance.parallel.tensor_seconds`.
     """
     own, etp = 2.0 * tokens * models.hidden / plans.tp, plans.expert_tp
-    seconds = 2.0 * all_to_all_seconds(own * models.top_k, plans.ep, etp, links)
+    plain = dataclasses.replace(links, nic_Bps=links.nic_Bps * coefficients.exchange_factor)
+    seconds = 2.0 * all_to_all_seconds(own * models.top_k, plans.ep, etp, plain)
     way = np.where(plans.dispatcher > 0, plans.dispatcher, coefficients.dispatcher)
     if np.any(way == ONCE_PER_DOMAIN):
         once = token_exchange_seconds(own, models.top_k, plans.ep, etp, links)

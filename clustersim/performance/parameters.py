@@ -167,6 +167,10 @@ PARAMETERS = (
         base=0.7, product=0.5, release=0.3,
     ),
     _parameter(
+        "exchange_factor", "log", 0.8, "network bandwidth of a plain all-to-all relative to others",
+        base=0.3, release=0.3,
+    ),
+    _parameter(
         "cp_overlap", "logit", 0.6, "share of context-parallel communication that can be hidden",
         base=0.7, product=0.5,
     ),
@@ -204,7 +208,7 @@ PARAMETERS = (
     ),
     _parameter(
         "grouped_slowdown", "log", 1.2, "time of grouped products relative to single products",
-        base=0.4, architecture=0.2, product=0.3, release=0.3,
+        base=0.4, architecture=0.2, product=0.3, release=0.15,
     ),
     _parameter(
         "grouped_fp8", "log", 1.3, "time of grouped FP8 products relative to that of single ones",
@@ -223,8 +227,8 @@ PARAMETERS = (
         base=0.5, product=0.3,
     ),
     _parameter(
-        "unmasked_slowdown", "log", 1.1, "factor on the step of a model without a causal mask",
-        base=0.25,
+        "modulation", "log", 1.6, "memory-bound traffic of a diffusion layer relative to others",
+        base=0.3,
     ),
     _parameter(
         "slowdown", "log", 1.0, "factor on the whole step",

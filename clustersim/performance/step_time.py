@@ -347,10 +347,7 @@ def _parts(
     }
     total = _sum(parts)
     floor = least_seconds(models, chips, plans, global_batch)
-    slowdown = coefficients.slowdown * np.where(
-        models.span >= models.seq_len, coefficients.unmasked_slowdown, 1.0
-    )
-    factor = larger(slowdown, floor / total, coefficients.corner)
+    factor = larger(coefficients.slowdown, floor / total, coefficients.corner)
     return {name: factor * parts[name] for name in PARTS}
 
 
