@@ -323,7 +323,7 @@ def _parts(
     output = m * vocabulary_seconds(shard.tokens, models, plans, rates, coefficients)
     if np.any(plans.pp > 1):
         stage = m * micro_batch
-        even = models.layers % (plans.pp * plans.vpp) == 0
+        even = (plans.pp == 1) | (models.layers % (plans.pp * plans.vpp) == 0)
         shared = (m * models.layers * layer.total + output) / plans.pp
         output = np.where(even, output, larger(shared, stage, coefficients.corner) - stage)
     bubble = bubble_seconds(micro_batch, plans)
