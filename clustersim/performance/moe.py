@@ -54,8 +54,7 @@ def expert_seconds(
     shared = shared + matmul_seconds(tokens, models.hidden, shared_width, rates, coefficients)
     router = matmul_seconds(tokens, experts, models.hidden, rates, coefficients) / plans.tp
     some = np.where(models.shared_experts > 0, shared, 0.0)
-    parts = routed + some + router + coefficients.mixture_s
-    return np.where(models.n_experts > 0, parts, 0.0)
+    return np.where(models.n_experts > 0, routed + some + router, 0.0)
 
 
 def expert_exchange_seconds(

@@ -219,7 +219,7 @@ PARAMETERS = (
         base=0.7, product=0.3,
     ),
     _parameter(
-        "mixture_s", "log", 200e-6, "overhead of a mixture's forward pass in seconds",
+        "mixture_s", "log", 1e-3, "least seconds of a mixture layer's forward pass",
         base=1.0, product=0.5, release=0.3,
     ),
     _parameter(

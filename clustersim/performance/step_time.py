@@ -429,6 +429,11 @@ def _layer(
             attention + attention_back,
             coefficients.corner,
         )
+    waits: Floats = np.zeros(())
+    if np.any(models.n_experts > 0):
+        # The host launches the kernels of a mixture one after the other, and the chip waits.
+        busy = products + attention + streaming
+        waits = moe * (larger(coefficients.mixture_s, busy, coefficients.corner) - busy)
     exchanged: Floats = np.zeros(())
     if np.any(plans.ep * plans.expert_tp > 1) and np.any(models.n_experts > 0):
         exchanged = exposed_seconds(
@@ -440,7 +445,7 @@ def _layer(
     parts = {
         "matmul": products + backward_products,
         "attention": attention + attention_back,
-        "elementwise": 3.0 * streaming,
+        "elementwise": 3.0 * (streaming + waits),
         "recompute": again,
         "tensor_parallel": tensor_passes * tensor * (1.0 - hidden),
         "context_parallel": context,

@@ -139,8 +139,7 @@ class Twin:
 
     def with_loss(self, efficiency):
         """An efficiency whose odds are divided by the loss of the chip's balance."""
-        odds = efficiency / (1 - efficiency) / self.loss
-        return odds / (1 + odds)
+        return efficiency / (efficiency + (1 - efficiency) * self.loss)
 
     @property
     def like_dense(self):
@@ -191,7 +190,7 @@ class Twin:
         shared = 0.0
         if m.shared_experts:
             shared = self.mlp(self.tokens, m.shared_experts * m.expert_ffn_hidden / p.tp)
-        return routed + shared + router + c.mixture_s
+        return routed + shared + router
 
     def products(self):
         seconds = self.projections()
@@ -297,10 +296,12 @@ class Twin:
         if self.moe_again:
             again += self.moe * self.expert_layer() if self.moe else 0.0
             again += self.mixture_streaming()
+        busy = products + forward + streaming
+        waits = self.moe * max(c.mixture_s - busy, 0.0)
         layer = {
             "matmul": products + back,
             "attention": forward + backward,
-            "elementwise": 3 * streaming,
+            "elementwise": 3 * (streaming + waits),
             "recompute": again,
             "tensor_parallel": self.tensor(),
             "context_parallel": self.context(forward + backward),
