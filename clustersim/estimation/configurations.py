@@ -44,6 +44,7 @@ from clustersim.performance.arrays import DISPATCHERS, scaleup_domain
 from clustersim.performance.coefficient_draw import UNKNOWN
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.plan_rules import judge
+from clustersim.performance.stacks import dispatcher_of
 from clustersim.performance.step_time import step_seconds
 
 __all__ = ["COLUMNS", "Configurations", "read_configurations"]
@@ -399,6 +400,9 @@ class _Reader:
         precision_notes: list[str] = []
         precision = precision_used(chip, word, precision_notes)
         stack, stack_notes = self.stack(row, chip)
+        # A fit knows no stacks, so that the way of the stack is part of the plan.
+        if model["n_experts"] > 0:
+            plan["dispatcher"] = plan["dispatcher"] or float(dispatcher_of(stack))
         return _Entry(
             model=model,
             chip=chip,
