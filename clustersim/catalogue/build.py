@@ -204,7 +204,8 @@ def _quantity(source: str, value: float, low: float, high: float) -> Sourced:
 _MODEL_REQUIRED = ("kind", "layers", "hidden", "heads", "ffn_hidden", "seq_len", "global_batch")
 _MODEL_FIELDS = (
     "kind", "layers", "hidden", "heads", "kv_heads", "head_dim", "ffn_hidden", "gated_mlp", "vocab",
-    "tied_embeddings", "seq_len", "sliding_window", "windowed_layers", "n_experts", "top_k", "shared_experts", "moe_layers",
+    "tied_embeddings", "seq_len", "sliding_window", "windowed_layers", "n_experts", "top_k",
+    "shared_experts", "moe_layers",
     "expert_ffn_hidden", "attention_params_per_layer", "params", "active_params", "global_batch",
 )  # fmt: skip
 

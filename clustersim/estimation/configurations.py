@@ -75,12 +75,14 @@ COLUMNS: Mapping[str, str] = {
     "vocab": "size of the vocabulary",
     "seq_len": "tokens per sequence",
     "sliding_window": "length of the attention window in tokens (default: all)",
+    "document_tokens": "tokens of a document, averaged over tokens, if documents are packed into a "
+    "sequence and attend only to themselves (default: seq_len)",
     "n_experts": "experts per layer (default: none)",
     "topk": "routed experts per token",
     "shared_experts": "experts that process every token, each as wide as a routed one (default: "
     "the catalogue's, or the number in `notes`, as in `1 shared expert`; otherwise none)",
-    "moe_layers": "layers with experts (default: the catalogue's, or as in `notes`: `first 3 layers "
-    "dense`, `moe-layer-freq 2`; otherwise all)",
+    "moe_layers": "layers with experts (default: the catalogue's, or as in `notes`: `first 3 "
+    "layers dense`, `moe-layer-freq 2`; otherwise all)",
     "dense_ffn_hidden": "width of the MLP in layers without experts (default: ffn_hidden)",
     "kv_lora_rank": "width of the latent keys and values, for multi-head latent attention; "
     "head_dim is then the width of a query without rotary positions",

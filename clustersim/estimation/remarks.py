@@ -66,12 +66,15 @@ _DENSE = (
         re.IGNORECASE,
     ),
     re.compile(
-        _BEGIN + r"(?P<said>(?:first[-_ ]k[-_ ]dense(?:[-_ ]replace)?)[ =:]*(?P<number>\d+))" + _END,
+        _BEGIN
+        + r"(?P<said>(?:first[-_ ]k[-_ ]dense(?:[-_ ]replace)?)[ =:]*(?P<number>\d+))"
+        + _END,
         re.IGNORECASE,
     ),
 )
 _EVERY = re.compile(
-    _BEGIN + r"(?P<said>(?:(?:--)?moe[-_ ]layer[-_ ]freq(?:uency)?|interleave[-_ ]moe[-_ ]layer[-_ ]"
+    _BEGIN
+    + r"(?P<said>(?:(?:--)?moe[-_ ]layer[-_ ]freq(?:uency)?|interleave[-_ ]moe[-_ ]layer[-_ ]"
     r"step)[ =:]*(?P<number>[1-9]\d*)|experts\s+in\s+every\s+(?:other|second)\s+layer)" + _END,
     re.IGNORECASE,
 )

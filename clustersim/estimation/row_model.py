@@ -47,6 +47,7 @@ def model_of_row(row: Row, catalogue: Catalogue, notes: list[str]) -> dict[str, 
     known = _known_model(row, catalogue)
     model = _of_catalogue(row, known) if known is not None else _of_row(row)
     if model:
+        _set_documents(row, model)
         _set_mixture(row, model, known, notes)
         _set_latent_attention(row, model)
         if known is None and not row.problems:
@@ -190,9 +191,15 @@ def _truncate(model: dict[str, float], known: Model, layers: float) -> None:
     model["other_params"] *= layers / known.layers
 
 
-def _set_mixture(
-    row: Row, model: dict[str, float], known: Model | None, notes: list[str]
-) -> None:
+def _set_documents(row: Row, model: dict[str, float]) -> None:
+    """Reduce the attended tokens if a sequence holds several documents that do not see each other."""
+    tokens = row.number("document_tokens", model["seq_len"], whole=False)
+    if not row.problems and tokens < model["seq_len"]:
+        causal = model["span"] < model["seq_len"]
+        model["span"] = min(model["span"], attended_tokens(tokens, causal=causal))
+
+
+def _set_mixture(row: Row, model: dict[str, float], known: Model | None, notes: list[str]) -> None:
     """Set shared experts and dense layers from their columns, or else from the remarks.
 
     Remarks do not change a model of the catalogue, which is more complete.

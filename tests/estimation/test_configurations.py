@@ -541,6 +541,13 @@ class TestModels:
         assert reason(shared_experts="1") == "shared_experts: can only be given with n_experts"
         assert "moe_layers: must be at most the 24 layers" in reason(**own, moe_layers="25")
 
+    def test_packed_documents(self):
+        assert one(seq_len="8192")["span"] == 4096
+        assert one(seq_len="8192", document_tokens="1024")["span"] == 512
+        assert one(seq_len="8192", document_tokens="1024", sliding_window="256")["span"] < 256
+        assert one(seq_len="8192", document_tokens="9000")["span"] == 4096
+        assert one({**LLAMA, "model": "wan-14b"}, document_tokens="8000")["span"] == 8000
+
     def test_latent_attention(self):
         ranks = {"kv_lora_rank": "512", "q_lora_rank": "1536", "head_dim": "128"}
         row = one(hidden="7168", heads="128", ffn_hidden="18432", **ranks)
