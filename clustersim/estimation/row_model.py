@@ -192,7 +192,7 @@ def _truncate(model: dict[str, float], known: Model, layers: float) -> None:
 
 
 def _set_documents(row: Row, model: dict[str, float]) -> None:
-    """Reduce the attended tokens if a sequence holds several documents that do not see each other."""
+    """Reduce the attended tokens if documents of a sequence do not see each other."""
     tokens = row.number("document_tokens", model["seq_len"], whole=False)
     if not row.problems and tokens < model["seq_len"]:
         causal = model["span"] < model["seq_len"]

@@ -36,12 +36,12 @@ def elementwise_seconds(
     tensor-parallel ranks only with sequence parallelism: Korthikanti et al. 2022),
     `ATTENTION_PASSES` passes over queries, keys and values, and `MLP_PASSES` passes over the
     activations of each MLP matrix. In a mixture of experts, only the matrices of the selected and
-    shared experts count. A diffusion transformer (a model without a causal mask) also scales, shifts
-    and gates the hidden activations of each block, which multiplies the traffic by `modulation`: a
-    norm and a residual sum take seven passes, and their modulation four (Peebles and Xie 2023,
-    arXiv 2212.09748, adaLN-Zero). A mixture also permutes the copies of each token, in two passes before and
-    two passes after the exchange, and in two passes over the copies that are gathered by the ranks
-    of a split, distributed expert. With FP8, the inputs of the matrix products are also cast.
+    shared experts count. A diffusion transformer (a model without a causal mask) also scales,
+    shifts and gates the hidden activations of each block, which multiplies the traffic by
+    `modulation`: a norm and a residual sum take seven passes, and their modulation four (Peebles
+    and Xie 2023, arXiv 2212.09748, adaLN-Zero). A mixture also permutes the copies of each token,
+    in two passes before and two passes after the exchange, and in two passes over the copies that
+    are gathered by the ranks of a split, distributed expert. With FP8, the inputs of the matrix products are also cast.
     `layer_s` is the time to launch the kernels.
     """
     split = np.where(plans.sequence_parallel > 0, plans.tp, 1.0)

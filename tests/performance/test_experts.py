@@ -165,7 +165,7 @@ def test_tokens_of_split_experts_are_sent_and_gathered(sizes, near, far, copies)
 
 
 def test_a_token_crosses_the_network_once_for_all_its_experts_in_a_server():
-    """Eight experts on four servers: 3 (1 - (3 / 4)^8) of the other three have one, not 6 copies."""
+    """Eight experts on four servers: 3 (1 - (3 / 4)^8) of the other three have one, not 6."""
     tokens, shape = np.array([float(SEQ)]), mixture(n_experts=32.0, top_k=8.0)
 
     def seconds(way, **changes):
