@@ -31,11 +31,12 @@ __all__ = [
 
 GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "matrix products": ("matmul_efficiency", "fp8_efficiency", "matmul_traffic"),
+        "matrix products": ("matmul_efficiency", "balance", "fp8_efficiency", "matmul_traffic"),
         "attention": ("attention_efficiency", "softmax_width", "score_bytes"),
         "memory-bound work": (
             "memory_efficiency",
             "elementwise_traffic",
+            "modulation",
             "cast_traffic",
             "logit_bytes",
             "optimizer_bytes",
@@ -53,9 +54,13 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "experts": (
             "ep_overlap",
+            "exchange_factor",
             "expert_imbalance",
             "grouped_slowdown",
+            "grouped_fp8",
+            "grouped_traffic",
             "expert_s",
+            "mixture_s",
             "permutation_traffic",
         ),
         "whole step": ("slowdown",),

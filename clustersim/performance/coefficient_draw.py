@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -249,7 +250,7 @@ class CoefficientDraw(Brief):
             table = parameter.natural(np.stack(columns, axis=-1))
             values.append(table[..., rows])
         usual = np.array([dispatcher_of(label[_RELEASE]) for label in distinct], dtype=np.float64)
-        return Coefficients(*values, dispatcher=usual[rows])
+        return dataclasses.replace(Coefficients(*values), dispatcher=usual[rows])
 
     def _unbounded(
         self, parameter: Parameter, labels: tuple[str, ...], measured: set[str]

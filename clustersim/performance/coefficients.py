@@ -67,6 +67,7 @@ class Coefficients:
     expert_imbalance: Floats
     grouped_slowdown: Floats
     grouped_fp8: Floats
+    grouped_traffic: Floats
     expert_s: Floats
     mixture_s: Floats
     permutation_traffic: Floats

@@ -41,8 +41,8 @@ def elementwise_seconds(
     `modulation`: a norm and a residual sum take seven passes, and their modulation four (Peebles
     and Xie 2023, arXiv 2212.09748, adaLN-Zero). A mixture also permutes the copies of each token,
     in two passes before and two passes after the exchange, and in two passes over the copies that
-    are gathered by the ranks of a split, distributed expert. With FP8, the inputs of the matrix products are also cast.
-    `layer_s` is the time to launch the kernels.
+    are gathered by the ranks of a split, distributed expert. With FP8, the inputs of the matrix
+    products are also cast. `layer_s` is the time to launch the kernels.
     """
     split = np.where(plans.sequence_parallel > 0, plans.tp, 1.0)
     hidden = models.hidden / split

@@ -44,10 +44,9 @@ def expert_seconds(
     share = tokens * models.top_k / local_experts * coefficients.expert_imbalance
     rows = larger(share * (etp / plans.tp), 1.0, coefficients.corner)
     up = (models.mlp_matrices - 1.0) * width
-    one = matmul_seconds(rows, up, models.hidden, rates, coefficients)
-    one = one + matmul_seconds(rows, models.hidden, width, rates, coefficients)
-    grouped = coefficients.grouped_slowdown * np.where(rates.fp8, coefficients.grouped_fp8, 1.0)
-    routed = local_experts * (grouped * one + coefficients.expert_s)
+    one = matmul_seconds(rows, up, models.hidden, rates, coefficients, grouped=True)
+    one = one + matmul_seconds(rows, models.hidden, width, rates, coefficients, grouped=True)
+    routed = local_experts * (one + coefficients.expert_s)
     shared_width = models.shared_experts * models.expert_ffn_hidden / plans.tp
     shared_up = (models.mlp_matrices - 1.0) * shared_width
     shared = matmul_seconds(tokens, shared_up, models.hidden, rates, coefficients)

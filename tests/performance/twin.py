@@ -167,6 +167,14 @@ class Twin:
         seconds = 2 * rows * width * depth / (rate or self.rate)
         return seconds + self.c.matmul_traffic * traffic / self.memory_Bps
 
+    def grouped(self, rows, width, depth):
+        """A product of one of several experts."""
+        c, rows = self.c, max(rows, 1.0)
+        slower = c.grouped_slowdown * (c.grouped_fp8 if self.a.fp8 else 1.0)
+        traffic = 2 * (rows * width + rows * depth + width * depth)
+        seconds = slower * 2 * rows * width * depth / self.rate
+        return seconds + c.grouped_traffic * traffic / self.memory_Bps
+
     def projections(self):
         m, tp = self.m, self.p.tp
         queries_keys_values = (m.attention_params / m.hidden - m.attention_width) / tp
@@ -184,8 +192,9 @@ class Twin:
         own_tokens = self.tokens / p.tp
         rows = own_tokens * self.etp * p.ep * m.top_k / m.n_experts * c.expert_imbalance
         width = m.expert_ffn_hidden / self.etp
-        slower = c.grouped_slowdown * (c.grouped_fp8 if self.a.fp8 else 1.0)
-        routed = local * (slower * self.mlp(max(rows, 1.0), width) + c.expert_s)
+        gates = m.mlp_matrices - 1
+        one = self.grouped(rows, gates * width, m.hidden) + self.grouped(rows, m.hidden, width)
+        routed = local * (one + c.expert_s)
         router = self.matmul(self.tokens, m.n_experts, m.hidden) / p.tp
         shared = 0.0
         if m.shared_experts:
