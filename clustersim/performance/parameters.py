@@ -215,7 +215,7 @@ PARAMETERS = (
         base=0.2, product=0.15,
     ),
     _parameter(
-        "grouped_traffic", "log", 2.0, "memory traffic of a grouped product relative to its minimum",
+        "grouped_traffic", "log", 2.0, "memory traffic of grouped products relative to its minimum",
         base=0.7, product=0.3,
     ),
     _parameter(
