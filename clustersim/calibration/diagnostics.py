@@ -35,6 +35,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "memory-bound work": (
             "memory_efficiency",
             "elementwise_traffic",
+            "modulation",
             "cast_traffic",
             "logit_bytes",
             "optimizer_bytes",
@@ -52,10 +53,13 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "experts": (
             "ep_overlap",
+            "exchange_factor",
             "expert_imbalance",
             "grouped_slowdown",
             "grouped_fp8",
+            "grouped_traffic",
             "expert_s",
+            "mixture_s",
             "permutation_traffic",
         ),
         "whole step": ("slowdown", "unmasked_slowdown"),

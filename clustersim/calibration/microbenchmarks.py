@@ -53,7 +53,7 @@ DEPENDS: Mapping[str, frozenset[str]] = MappingProxyType(
             "matmul": ("launch_s", "fp8_efficiency", *_MATMUL),
             "grouped": (
                 *("launch_s", "fp8_efficiency", "grouped_slowdown", "grouped_fp8"),
-                *_MATMUL,
+                *("matmul_efficiency", "balance", "grouped_traffic", "memory_efficiency"),
             ),
             "attention": ("launch_s", *_ATTENTION),
             "layer": _LAYER,
@@ -174,11 +174,8 @@ def _matmul(rows: _Group) -> Floats:
 
 def _grouped(rows: _Group) -> Floats:
     groups, m, n, k = (rows.sizes[name] for name in ("groups", "m", "n", "k"))
-    one = matmul_seconds(m, n, k, rows.rates, rows.coefficients)
-    slower = rows.coefficients.grouped_slowdown * np.where(
-        rows.rates.fp8, rows.coefficients.grouped_fp8, 1.0
-    )
-    return rows.launched(groups * slower * one, CALL_LAUNCHES)
+    one = matmul_seconds(m, n, k, rows.rates, rows.coefficients, grouped=True)
+    return rows.launched(groups * one, CALL_LAUNCHES)
 
 
 def _copy(rows: _Group) -> Floats:

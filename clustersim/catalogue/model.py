@@ -18,9 +18,9 @@ class Model(Brief):
     Attributes
     ----------
     name : str
-    kind : {"language", "video-diffusion"}
-        A language model has causal attention and a vocabulary. A video diffusion transformer
-        attends to the whole sequence and has no vocabulary.
+    kind : {"language", "video-diffusion", "image-diffusion"}
+        A language model has causal attention and a vocabulary. A diffusion transformer attends to
+        the whole sequence and has no vocabulary.
     layers, hidden, heads, kv_heads, head_dim : int
         If score and value heads differ in width, `head_dim` is the mean width, which results in the
         same FLOPs.
@@ -32,6 +32,9 @@ class Model(Brief):
         input and output share one embedding matrix.
     seq_len : int
         Tokens in one training sequence.
+    sliding_window, windowed_layers : int
+        Length of the attention window in tokens, and number of layers that have it; 0 if all layers
+        attend to all earlier tokens.
     n_experts, top_k, shared_experts, moe_layers, expert_ffn_hidden : int
         Shape of the mixture of experts; all numbers are 0 for a dense model.
     attention_params_per_layer : float
@@ -72,6 +75,8 @@ class Model(Brief):
     active_params: float
     global_batch: int
     tied_embeddings: bool = False
+    sliding_window: int = 0
+    windowed_layers: int = 0
     sources: dict[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
 

@@ -36,7 +36,7 @@ ACCELERATOR_HEADERS = (
     "net Gb/s", "node", "W", "kCNY",
 )  # fmt: skip
 MODEL_HEADERS = (
-    "model", "kind", "1e9 params", "active", "layers", "hidden", "heads", "KV", "FFN", "experts",
+    "model", "kind", "params", "active", "layers", "hidden", "heads", "KV", "FFN", "experts",
     "vocab", "tokens", "batch",
 )  # fmt: skip
 FIELD_HEADERS = ("field", "value", "low", "high", "confidence")

@@ -234,7 +234,7 @@ Positive = Annotated[int, Field(ge=1, le=10_000_000)]
 class ModelEntry(CatalogueEntry):
     """One model; with `extends`, it sets only the fields that differ from the named entry."""
 
-    kind: Literal["language", "video-diffusion"] | None = Field(
+    kind: Literal["language", "video-diffusion", "image-diffusion"] | None = Field(
         None, description="architecture of the model"
     )
     sources: dict[str, Text] = Field(
@@ -265,6 +265,12 @@ class ModelEntry(CatalogueEntry):
         None, description="whether the output layer shares the embedding matrix"
     )
     seq_len: Positive | None = Field(None, description="length of a training sequence in tokens")
+    sliding_window: Count | None = Field(
+        None, description="length of the attention window in tokens, if a layer has one"
+    )
+    windowed_layers: Annotated[int, Field(ge=0, le=2000)] | None = Field(
+        None, description="number of layers with an attention window; by default all"
+    )
     n_experts: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
         None, description="number of routed experts in a mixture-of-experts layer"
     )

@@ -19,7 +19,7 @@ WIDTH = 110
 LEGEND = (
     "Peaks are dense TFLOP/s. Links and networks are per chip and direction. Columns: type: memory "
     "type; shape: scale-up link; node: chips per node; kCNY: quoted price range in thousand yuan "
-    "(--assumptions: prices with servers); 1e9 params, active: parameters in total and per token, "
+    "(--assumptions: prices with servers); params, active: parameters in total and per token, "
     "in billions; tokens: per sequence; batch: sequences per step. * hypothetical. `clustersim "
     "catalogue NAME` prints each field with its source."
 )

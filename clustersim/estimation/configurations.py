@@ -19,14 +19,16 @@ from clustersim.errors import InputError
 from clustersim.estimation.assumed_inputs import Filled, fill_missing
 from clustersim.estimation.assumptions import PRECISIONS, precision_used, stack_used
 from clustersim.estimation.given_plan import (
+    DISPATCHER_WORDS,
     Given,
     completed,
     is_searched,
+    read_dispatcher,
     read_recompute,
     read_zero,
 )
 from clustersim.estimation.memory_columns import MEMORY_COLUMNS, read_memory
-from clustersim.estimation.remarks import expert_tp_in, mixtures_in
+from clustersim.estimation.remarks import dispatcher_in, expert_tp_in, mixtures_in
 from clustersim.estimation.row import Row
 from clustersim.estimation.row_model import model_of_row
 from clustersim.performance import (
@@ -39,10 +41,11 @@ from clustersim.performance import (
     labels_of,
     memory_rules,
 )
-from clustersim.performance.arrays import scaleup_domain
+from clustersim.performance.arrays import DISPATCHERS, scaleup_domain
 from clustersim.performance.coefficient_draw import UNKNOWN
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.plan_rules import judge
+from clustersim.performance.stacks import dispatcher_of
 from clustersim.performance.step_time import step_seconds
 
 __all__ = ["COLUMNS", "Configurations", "read_configurations"]
@@ -73,8 +76,20 @@ COLUMNS: Mapping[str, str] = {
     "vocab": "size of the vocabulary",
     "seq_len": "tokens per sequence",
     "sliding_window": "length of the attention window in tokens (default: all)",
+    "document_tokens": "tokens of a document, averaged over tokens, if documents are packed into a "
+    "sequence and attend only to themselves (default: seq_len)",
     "n_experts": "experts per layer (default: none)",
-    "topk": "experts per token",
+    "topk": "routed experts per token",
+    "shared_experts": "experts that process every token, each as wide as a routed one (default: "
+    "the catalogue's, or the number in `notes`, as in `1 shared expert`; otherwise none)",
+    "moe_layers": "layers with experts (default: the catalogue's, or as in `notes`: `first 3 "
+    "layers dense`, `moe-layer-freq 2`; otherwise all)",
+    "dense_ffn_hidden": "width of the MLP in layers without experts (default: ffn_hidden)",
+    "kv_lora_rank": "width of the latent keys and values, for multi-head latent attention; "
+    "head_dim is then the width of a query without rotary positions",
+    "q_lora_rank": "width of the latent queries (default: queries are not compressed)",
+    "qk_rope_head_dim": "width of the rotary part of a latent query or key (default: 64)",
+    "v_head_dim": "width of a value in latent attention (default: head_dim)",
     "global_batch": "sequences per step",
     "micro_batch": "sequences per micro-batch (default: 1)",
     "tp": "tensor parallel size (default: 1; if a row gives none of tp, pp, dp, cp, ep, etp, "
@@ -92,6 +107,8 @@ COLUMNS: Mapping[str, str] = {
     "recompute_layers": "layers per stage that full recompute repeats (default: all)",
     "moe_recompute": "0 or 1: mixtures of experts are recomputed (default: 1 if `recompute` or "
     "`notes` lists them, as in `recompute layernorm+moe`; otherwise 0)",
+    "dispatcher": "alltoall, allgather, deepep or hybridep: how tokens reach experts (default: the "
+    "one in `notes`, otherwise as usual for the stack)",
     "zero": "0 to 3, fsdp, or 1(group=8) (default: 1, or 0 if no two ranks have the same weights)",
     "zero_group": "ranks over which ZeRO splits (default: all, or the group in zero)",
     "seq_parallel": "0 or 1 (default: 1 if tp > 1)",
@@ -389,7 +406,7 @@ class _Reader:
         notes = list(filled.notes)
         chip = _chip(row, self.catalogue)
         word = row.choice("precision", "bf16", tuple(PRECISIONS))
-        model = model_of_row(row, self.catalogue)
+        model = model_of_row(row, self.catalogue, notes)
         given = _given(row, notes)
         searched = self.assumed is not None and is_searched(given)
         if not searched and model.get("n_experts", 0) > 0:
@@ -413,6 +430,9 @@ class _Reader:
         precision_notes: list[str] = []
         precision = precision_used(chip, word, precision_notes)
         stack, stack_notes = self.stack(row, chip)
+        # A fit knows no stacks, so that the way of the stack is part of the plan.
+        if model["n_experts"] > 0:
+            plan["dispatcher"] = plan["dispatcher"] or float(dispatcher_of(stack))
         return _Entry(
             model=model,
             chip=chip,
@@ -483,6 +503,7 @@ def _given(row: Row, notes: list[str]) -> Given:
     for name, column in SWITCH_COLUMNS.items():
         given[name] = row.flag(column, 0.0) if row.text(column) else None
     given["moe_recompute"] = row.flag("moe_recompute", 0.0) if row.text("moe_recompute") else None
+    given["dispatcher"] = read_dispatcher(row)
     adapts = float(row.choice("kind", "pretrain", KINDS) in ADAPTERS)
     given["lora"] = row.flag("lora", adapts)
     return given
@@ -494,6 +515,9 @@ def _read_remarks(row: Row, given: Given, notes: list[str]) -> None:
     if given["moe_recompute"] is None and (found := mixtures_in(row.text("recompute"), remark)):
         given["moe_recompute"] = 1.0
         notes.append(f"moe_recompute 1 is taken from the column {found[0]} ({found[1]}).")
+    if given["dispatcher"] is None and (way := dispatcher_in(remark)):
+        given["dispatcher"] = float(DISPATCHERS.index(DISPATCHER_WORDS[way[0]]))
+        notes.append(f"dispatcher {way[0]} is taken from the column {REMARKS} ({way[1]}).")
     if given["etp"] is None and (size := expert_tp_in(remark)):
         given["etp"] = float(size[0])
         notes.append(f"etp {size[0]} is taken from the column {REMARKS} ({size[1]}).")

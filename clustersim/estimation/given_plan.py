@@ -16,7 +16,7 @@ from clustersim.catalogue import Accelerator, Model
 from clustersim.errors import InputError, nearest_hint
 from clustersim.estimation.row import Row
 from clustersim.performance import RECOMPUTE, AcceleratorArrays, ModelArrays, Plans
-from clustersim.performance.arrays import default_expert_tp
+from clustersim.performance.arrays import DISPATCHERS, default_expert_tp
 from clustersim.performance.plan_rules import (
     data_parallel_size,
     default_zero,
@@ -34,6 +34,7 @@ __all__ = [
     "completed",
     "is_searched",
     "plan_text",
+    "read_dispatcher",
     "read_plan",
     "read_recompute",
     "read_zero",
@@ -59,9 +60,11 @@ PLAN_KEYS: Mapping[str, str] = {
     "overlap": "overlap of communication with computation, 1 or 0",
     "lora": "low-rank adapters, 1 or 0 (default)",
     "moe_recompute": "recompute of mixtures of experts, 1 or 0 (default)",
+    "dispatcher": "how tokens reach experts: alltoall, allgather, deepep or hybridep (default: as "
+    "usual for the stack)",
 }
 """Keys of a plan. By default a size is 1 and a switch is on, unless stated otherwise."""
-ZERO_BY_DEFAULT = ("zero_group", "lora", "moe_recompute", "recompute_layers")
+ZERO_BY_DEFAULT = ("zero_group", "lora", "moe_recompute", "recompute_layers", "dispatcher")
 USUAL = ("tp", "pp", "dp", "micro_batch", "zero")
 """Keys that are always shown."""
 SIZES = tuple(name for name in PLAN_KEYS if name not in SWITCHES)
@@ -77,6 +80,7 @@ ALIASES = {
     "expert_tp": "etp",
     "expert_tensor_parallel_size": "etp",
 }
+DISPATCHER_WORDS = {**{name: name for name in DISPATCHERS}, "hybridep": "deepep", "flex": "deepep"}
 NUMBERS = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "zero_group",
            "recompute_layers")  # fmt: skip
 BLOCK = re.compile(r"(?:block|full)\s*[:=/(]\s*([1-9]\d{0,4})\b|\b([1-9]\d{0,4})\s+layers?\b")
@@ -136,7 +140,8 @@ def read_plan(plan: str | Mapping[str, object], notes: list[str]) -> Given:
     if given["zero_group"] is None:
         given["zero_group"] = group
     for name in SWITCHES:
-        given[name] = row.flag(name, 0.0) if row.text(name) else None
+        given[name] = row.flag(name, 0.0) if row.text(name) and name != "dispatcher" else None
+    given["dispatcher"] = read_dispatcher(row)
     problems += row.problems
     if problems:
         raise InputError("plan", problems)
@@ -178,6 +183,14 @@ def read_recompute(row: Row, notes: list[str]) -> tuple[float | None, float | No
     if word == "block" and not row.text("recompute_layers"):
         notes.append(BLOCK_NOTE)
     return RECOMPUTE_MODES[word], None
+
+
+def read_dispatcher(row: Row) -> float | None:
+    """Read how tokens reach experts, an index into ``DISPATCHERS``; None if it is not given."""
+    if not row.text("dispatcher"):
+        return None
+    word = row.choice("dispatcher", "default", tuple(DISPATCHER_WORDS))
+    return float(DISPATCHERS.index(DISPATCHER_WORDS[word]))
 
 
 def read_zero(row: Row) -> tuple[float | None, float | None]:
@@ -230,7 +243,7 @@ def completed(
     dp, problem, note = data_parallel_size(count, sizes, given["dp"])
     values = {name: 1.0 if given[name] is None else float(given[name] or 0.0) for name in PLAN_KEYS}
     values["dp"] = dp
-    for name in ("recompute", "recompute_layers", "zero_group", "lora", "moe_recompute", "etp"):
+    for name in (*ZERO_BY_DEFAULT, "recompute", "etp"):
         values[name] = given[name] or 0.0
     if experts and not values["etp"]:
         values["etp"] = float(default_expert_tp(values["tp"], values["ep"]))
@@ -329,7 +342,9 @@ def plan_text(plan: Mapping[str, int]) -> str:
     parts = []
     for name, value in plan.items():
         usual = 0 if name in ZERO_BY_DEFAULT else 1
-        if name == "recompute":
+        if name == "dispatcher":
+            parts += [f"dispatcher={DISPATCHERS[value]}"] if value else []
+        elif name == "recompute":
             parts.append(f"recompute={RECOMPUTE[value]}")
         elif name == "etp":
             # Otherwise, the default differs from that of Megatron-Core.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["expert_tp_in", "mixtures_in"]
+__all__ = ["dispatcher_in", "expert_tp_in", "mixture_layers_in", "mixtures_in", "shared_experts_in"]
 
 _BEGIN = r"(?:^|[,(])\s*(?:(?:with|using)\s+)?"
 _END = r"\s*(?=$|[,)])"
@@ -47,6 +47,40 @@ _MIXTURES = (
 )
 _SELECTIVE = re.compile(
     rf"selective(?:\s+recompute)?\s*[ :=(+,]\s*(?:modules\s*[:=]?\s*)?(?P<list>{_LIST})\s*\)?",
+    re.IGNORECASE,
+)
+_DISPATCHER = re.compile(
+    _BEGIN + r"(?P<said>(?:(?:moe[-_ ])?(?:token[-_ ])?dispatcher(?:[-_ ]type)?\s*[:= ]\s*)?"
+    r"(?:nccl\s+)?(?P<word>deepep|hybridep|all[-_ ]?to[-_ ]?all|a2a|all[-_ ]?gather)"
+    r"(?:\s+(?:token\s+)?dispatcher)?)" + _END,
+    re.IGNORECASE,
+)
+_SHARED = re.compile(
+    _BEGIN + r"(?P<said>(?P<number>[1-9]\d*|one|two|no)\s+shared\s+experts?)" + _END, re.IGNORECASE
+)
+_NUMBERS = {"no": 0, "one": 1, "two": 2}
+_DENSE = (
+    re.compile(
+        _BEGIN + r"(?P<said>(?:the\s+)?first\s+(?:(?P<number>[1-9]\d*|one|two)\s+)?"
+        r"(?:layers?\s+(?:is\s+|are\s+)?dense|dense\s+layers?))" + _END,
+        re.IGNORECASE,
+    ),
+    re.compile(
+        _BEGIN
+        + r"(?P<said>(?:first[-_ ]k[-_ ]dense(?:[-_ ]replace)?)[ =:]*(?P<number>\d+))"
+        + _END,
+        re.IGNORECASE,
+    ),
+)
+_EVERY = re.compile(
+    _BEGIN
+    + r"(?P<said>(?:(?:--)?moe[-_ ]layer[-_ ]freq(?:uency)?|interleave[-_ ]moe[-_ ]layer[-_ ]"
+    r"step)[ =:]*(?P<number>[1-9]\d*)|experts\s+in\s+every\s+(?:other|second)\s+layer)" + _END,
+    re.IGNORECASE,
+)
+_PATTERN = re.compile(
+    _BEGIN + r"(?P<said>(?:--)?moe[-_ ]layer[-_ ]freq[ =:]*\(?\[0\]\s*\*\s*(?P<dense>\d+)\s*\+\s*"
+    r"\[1\]\s*\*\s*(?P<moe>\d+)\)?)" + _END,
     re.IGNORECASE,
 )
 _DENIAL = re.compile(
@@ -103,6 +137,71 @@ def mixtures_in(recompute: str, remark: str) -> tuple[str, str] | None:
             if _moe(match["list"]):
                 return "notes", match["said"]
     return None
+
+
+def dispatcher_in(remark: str) -> tuple[str, str] | None:
+    """Return how a remark says tokens reach the experts, and the matching words.
+
+    Examples
+    --------
+    >>> dispatcher_in("320 TFLOPS; DeepEP, CUDA graph"), dispatcher_in("NCCL all-to-all dispatcher")
+    (('deepep', 'DeepEP'), ('alltoall', 'NCCL all-to-all dispatcher'))
+    >>> dispatcher_in("DeepEP was slower"), dispatcher_in("without DeepEP")
+    (None, None)
+    """
+    found = {
+        {"a2a": "alltoall"}.get(word, word): match["said"]
+        for match in _said(_DISPATCHER, remark)
+        if (word := re.sub(r"[-_ ]", "", match["word"].lower()))
+    }
+    return next(iter(found.items())) if len(found) == 1 else None
+
+
+def shared_experts_in(remark: str) -> tuple[int, str] | None:
+    """Return the number of shared experts that a remark gives, and the matching words.
+
+    Examples
+    --------
+    >>> shared_experts_in("first 3 layers dense, 1 shared expert")
+    (1, '1 shared expert')
+    """
+    found = {_number(match["number"]): match["said"] for match in _said(_SHARED, remark)}
+    return next(iter(found.items())) if len(found) == 1 else None
+
+
+def mixture_layers_in(remark: str, layers: float) -> tuple[int, str] | None:
+    """Return the number of layers with experts that a remark implies, and the matching words.
+
+    Parameters
+    ----------
+    remark : str
+    layers : float
+        Layers of the model.
+
+    Examples
+    --------
+    >>> mixture_layers_in("first 3 layers dense, 1 shared expert", 61)
+    (58, 'first 3 layers dense')
+    >>> mixture_layers_in("moe-layer-freq 2", 48), mixture_layers_in("expert TP 2", 48)
+    ((24, 'moe-layer-freq 2'), None)
+    >>> mixture_layers_in("moe-layer-freq ([0]*3+[1]*58)", 61)
+    (58, 'moe-layer-freq ([0]*3+[1]*58)')
+    """
+    found: dict[int, str] = {}
+    for pattern in _DENSE:
+        for match in _said(pattern, remark):
+            found[int(layers) - _number(match["number"] or "1")] = match["said"]
+    for match in _said(_EVERY, remark):
+        found[int(layers) // _number(match["number"] or "2")] = match["said"]
+    for match in _said(_PATTERN, remark):
+        if int(match["dense"]) + int(match["moe"]) == layers:
+            found[int(match["moe"])] = match["said"]
+    good = {number: said for number, said in found.items() if 0 < number <= layers}
+    return next(iter(good.items())) if len(found) == len(good) == 1 else None
+
+
+def _number(word: str) -> int:
+    return _NUMBERS[word.lower()] if word.lower() in _NUMBERS else int(word)
 
 
 def _moe(modules: str) -> str:

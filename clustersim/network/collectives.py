@@ -57,6 +57,7 @@ __all__ = [
     "members_inside",
     "point_to_point_seconds",
     "reduce_scatter_seconds",
+    "token_exchange_seconds",
 ]
 
 
@@ -201,6 +202,36 @@ def all_to_all_seconds(size_bytes: Floats, ranks: Floats, stride: Floats, links:
     near = peers * (inside > 1) / ranks
     far = (ranks - inside) / ranks
     return _seconds(size_bytes, near, far, inside, ranks / inside, links)
+
+
+def token_exchange_seconds(
+    size_bytes: Floats, copies: Floats, ranks: Floats, stride: Floats, links: Links
+) -> Floats:
+    """Return the time to send tokens to their experts, once to each scale-up domain.
+
+    Each token goes to `copies` random ranks. A token with several experts in another domain crosses
+    the network once and is copied within that domain (DeepEP, arXiv 2412.19437, section 3.2.2; its
+    HybridEP variant does the same). Among D domains, the expected number of other domains is ``(D -
+    1) (1 - (1 - 1 / D)^copies)``, while :func:`all_to_all_seconds` sends ``copies (D - 1) / D``
+    copies.
+
+    Parameters
+    ----------
+    size_bytes : array
+        Bytes of one copy of a rank's tokens.
+    copies : array
+        Experts per token.
+    ranks, stride : array
+        As in :func:`all_gather_seconds`.
+    links : Links
+    """
+    inside = members_inside(ranks, stride, links)
+    domains = ranks / inside
+    near = copies * (inside - 1.0) / inside
+    if np.any(links.mesh):
+        near = np.where(links.mesh, copies * _mesh_volume(inside, links) * (inside > 1), near)
+    far = (domains - 1.0) * (1.0 - (1.0 - 1.0 / domains) ** copies)
+    return _seconds(size_bytes, near, far, inside, domains, links)
 
 
 def point_to_point_seconds(size_bytes: Floats, stride: Floats, links: Links) -> Floats:

@@ -15,12 +15,14 @@ from clustersim.catalogue import Accelerator, Model
 from clustersim.network.constants import generation_of
 
 __all__ = [
+    "DISPATCHERS",
     "RECOMPUTE",
     "AcceleratorArrays",
     "ModelArrays",
     "Plans",
     "attended_tokens",
     "default_expert_tp",
+    "mean_attended_tokens",
     "scaleup_domain",
 ]
 
@@ -28,6 +30,11 @@ __all__ = [
 BINARY_GIGABYTE = 2**30 / 1e9
 """Vendors count the gigabytes of a chip's memory in powers of two: nvidia-smi shows 81,559 MiB on
 an 80 GB H100 and 143,771 MiB on a 141 GB H200; npu-smi shows 65,536 MiB on a 64 GB 910B."""
+
+DISPATCHERS = ("default", "alltoall", "allgather", "deepep")
+"""Names of the values of `dispatcher` of a plan. ``alltoall`` sends one copy of a token for each of
+its experts, ``allgather`` gathers all tokens on all ranks, and ``deepep`` sends one copy to each
+scale-up domain (DeepEP, arXiv 2412.19437, section 3.2.2; HybridEP does the same)."""
 
 RECOMPUTE = ("none", "selective", "full")
 """Names of the recompute modes 0, 1 and 2 (Korthikanti et al. 2022, arXiv 2205.05198)."""
@@ -58,6 +65,29 @@ def attended_tokens(seq_len: float, *, causal: bool, window: float = 0.0) -> flo
     if 0 < window < seq_len:
         return window * (1.0 - window / (2.0 * seq_len))
     return seq_len / 2.0
+
+
+def mean_attended_tokens(model: Model, seq_len: float) -> float:
+    """Return :func:`attended_tokens`, averaged over the layers with and without a window.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> from clustersim.performance.arrays import mean_attended_tokens
+    >>> catalogue = cs.load_catalogue()
+    >>> [
+    ...     mean_attended_tokens(catalogue.model(name), 4096)
+    ...     for name in ("llama3-8b", "gpt-oss-120b", "flux-1")
+    ... ]
+    [2048.0, 1087.0, 4096.0]
+    """
+    causal = model.kind == "language"
+    whole = attended_tokens(seq_len, causal=causal)
+    if not model.sliding_window:
+        return whole
+    some = attended_tokens(seq_len, causal=causal, window=float(model.sliding_window))
+    share = model.windowed_layers / model.layers
+    return (1.0 - share) * whole + share * some
 
 
 def scaleup_domain(chip: Accelerator) -> int:
@@ -163,7 +193,7 @@ class ModelArrays(Columns):
                 m.vocab,
                 m.tied_embeddings,
                 m.seq_len,
-                attended_tokens(m.seq_len, causal=m.kind == "language"),
+                mean_attended_tokens(m, m.seq_len),
                 m.n_experts,
                 m.top_k,
                 m.shared_experts,
@@ -291,6 +321,9 @@ class Plans(Columns):
     recompute_layers : array
         Layers of a pipeline stage that full recompute repeats, the others being kept; 0 for all
         (``recompute_method = "block"`` and ``recompute_num_layers`` in Megatron-Core).
+    dispatcher : array
+        How tokens reach the experts on other chips, an index into :data:`DISPATCHERS`; 0 for the
+        software stack's usual way (:func:`clustersim.performance.stacks.dispatcher_of`).
 
     Examples
     --------
@@ -317,6 +350,7 @@ class Plans(Columns):
     lora: Floats
     moe_recompute: Floats
     recompute_layers: Floats
+    dispatcher: Floats
 
     @classmethod
     def of(
@@ -339,6 +373,7 @@ class Plans(Columns):
         lora: ArrayLike = 0,
         moe_recompute: ArrayLike = 0,
         recompute_layers: ArrayLike = 0,
+        dispatcher: ArrayLike = 0,
     ) -> Plans:
         """Build plans from numbers or arrays that broadcast with each other.
 
@@ -352,7 +387,7 @@ class Plans(Columns):
         given = (
             *(tp, pp, dp, cp, ep, etp, micro_batch, recompute, zero, vpp, flash),
             *(sequence_parallel, zero_group, overlap, lora, moe_recompute),
-            recompute_layers,
+            *(recompute_layers, dispatcher),
         )
         columns = [np.asarray(column, dtype=np.float64) for column in given]
         return cls(*np.broadcast_arrays(*columns))

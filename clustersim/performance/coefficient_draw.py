@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from clustersim.catalogue import Accelerator
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.memory_rules import MemoryRules, memory_rules
 from clustersim.performance.parameters import LEVELS, PARAMETERS, Parameter
-from clustersim.performance.stacks import default_stack, product_of
+from clustersim.performance.stacks import default_stack, dispatcher_of, product_of
 from clustersim.seeds import nested_uniforms
 
 __all__ = [
@@ -33,6 +34,7 @@ Key = tuple[str, str, str]
 """Parameter, level and label of one effect."""
 
 
+_RELEASE = LEVELS.index("release")
 UNKNOWN = "unknown"
 """Label of a stack that is not named; no measurement has this label."""
 UNMEASURED = 0.5
@@ -238,7 +240,8 @@ class CoefficientDraw(Brief):
             columns = [self._unbounded(parameter, label, measured) for label in distinct]
             table = parameter.natural(np.stack(columns, axis=-1))
             values.append(table[..., rows])
-        return Coefficients(*values)
+        usual = np.array([dispatcher_of(label[_RELEASE]) for label in distinct], dtype=np.float64)
+        return dataclasses.replace(Coefficients(*values), dispatcher=usual[rows])
 
     def _unbounded(
         self, parameter: Parameter, labels: tuple[str, ...], measured: set[str]

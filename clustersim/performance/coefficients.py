@@ -21,7 +21,9 @@ class Coefficients:
     :data:`clustersim.performance.PARAMETERS` states the meaning and unit of each coefficient;
     :class:`clustersim.performance.CoefficientDraw` computes their values for chips and a software
     stack. `corner` is not a coefficient. It is the width over which the model rounds corners
-    (:mod:`clustersim.network.corners`); it is 0 (sharp corners) except during a fit.
+    (:mod:`clustersim.network.corners`); it is 0 (sharp corners) except during a fit. `dispatcher`
+    is the stack's usual way to send tokens to experts
+    (:func:`clustersim.performance.stacks.dispatcher_of`).
 
     Examples
     --------
@@ -53,6 +55,7 @@ class Coefficients:
     dp_overlap: Floats
     zero3_overlap: Floats
     ep_overlap: Floats
+    exchange_factor: Floats
     cp_overlap: Floats
     pp_overlap: Floats
     gradient_bytes: Floats
@@ -64,12 +67,15 @@ class Coefficients:
     expert_imbalance: Floats
     grouped_slowdown: Floats
     grouped_fp8: Floats
+    grouped_traffic: Floats
     expert_s: Floats
+    mixture_s: Floats
     permutation_traffic: Floats
-    unmasked_slowdown: Floats
+    modulation: Floats
     slowdown: Floats
     launch_s: Floats
     corner: Floats | float = 0.0
+    dispatcher: Floats | float = 1.0
 
     def take(self, index: NDArray[Any]) -> Coefficients:
         """Return the rows `index` of the last axis; a value that all rows share is kept.

@@ -36,10 +36,13 @@ def elementwise_seconds(
     tensor-parallel ranks only with sequence parallelism: Korthikanti et al. 2022),
     `ATTENTION_PASSES` passes over queries, keys and values, and `MLP_PASSES` passes over the
     activations of each MLP matrix. In a mixture of experts, only the matrices of the selected and
-    shared experts count. A mixture also permutes the copies of each token, in two passes before and
-    two passes after the exchange, and in two passes over the copies that are gathered by the ranks
-    of a split, distributed expert. With FP8, the inputs of the matrix products are also cast.
-    `layer_s` is the time to launch the kernels.
+    shared experts count. A diffusion transformer (a model without a causal mask) also scales,
+    shifts and gates the hidden activations of each block, which multiplies the traffic by
+    `modulation`: a norm and a residual sum take seven passes, and their modulation four (Peebles
+    and Xie 2023, arXiv 2212.09748, adaLN-Zero). A mixture also permutes the copies of each token,
+    in two passes before and two passes after the exchange, and in two passes over the copies that
+    are gathered by the ranks of a split, distributed expert. With FP8, the inputs of the matrix
+    products are also cast. `layer_s` is the time to launch the kernels.
     """
     split = np.where(plans.sequence_parallel > 0, plans.tp, 1.0)
     hidden = models.hidden / split
@@ -54,6 +57,9 @@ def elementwise_seconds(
         passes = passes + sorts * coefficients.permutation_traffic * moe * models.top_k * hidden
     mlp = models.mlp_matrices * active / plans.tp
     elements = 2.0 * coefficients.elementwise_traffic * (passes + MLP_PASSES * mlp)
+    unmasked = models.span >= models.seq_len
+    if np.any(unmasked):
+        elements = elements * np.where(unmasked, coefficients.modulation, 1.0)
     if np.any(chips.fp8):
         inputs = 2.0 * models.hidden + (models.attention_width / plans.tp) + mlp
         elements = elements + np.where(chips.fp8, 2.0 * coefficients.cast_traffic * inputs, 0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from clustersim.array_types import Floats
 from clustersim.performance.arrays import ModelArrays, Plans
 from clustersim.performance.coefficients import Coefficients
@@ -11,7 +13,13 @@ __all__ = ["attention_projection_seconds", "matmul_seconds", "mlp_seconds"]
 
 
 def matmul_seconds(
-    rows: Floats, width: Floats, depth: Floats, rates: Rates, coefficients: Coefficients
+    rows: Floats,
+    width: Floats,
+    depth: Floats,
+    rates: Rates,
+    coefficients: Coefficients,
+    *,
+    grouped: bool = False,
 ) -> Floats:
     """Return the time to multiply `rows` activations by a ``depth x width`` matrix.
 
@@ -21,12 +29,18 @@ def matmul_seconds(
     Small products are slow because their traffic has more weight (the roofline of Williams,
     Waterman and Patterson 2009, with a sum in place of the maximum).
 
+    The grouped products of experts reach a lower rate (`grouped_slowdown`, and `grouped_fp8` in
+    FP8), and have a traffic of their own (`grouped_traffic`), because their tiles are cut at the
+    borders of experts and are small if the experts are narrow.
+
     Parameters
     ----------
     rows : array
         Activations (tokens) that the chip processes.
     width, depth : array
         Columns and rows of the local matrix.
+    grouped : bool
+        Whether the matrix is that of an expert.
 
     Returns
     -------
@@ -35,6 +49,9 @@ def matmul_seconds(
     """
     flops_s = 2.0 * rows * width * depth / rates.product_flops
     traffic = 2.0 * (rows * (width + depth) + width * depth)
+    if grouped:
+        slower = coefficients.grouped_slowdown * np.where(rates.fp8, coefficients.grouped_fp8, 1.0)
+        return slower * flops_s + coefficients.grouped_traffic * traffic / rates.memory_Bps
     return flops_s + coefficients.matmul_traffic * traffic / rates.memory_Bps
 
 

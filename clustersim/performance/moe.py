@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from clustersim.array_types import Floats
@@ -10,14 +12,19 @@ from clustersim.network.collectives import (
     all_gather_seconds,
     all_to_all_seconds,
     reduce_scatter_seconds,
+    token_exchange_seconds,
 )
 from clustersim.network.corners import larger
-from clustersim.performance.arrays import ModelArrays, Plans
+from clustersim.performance.arrays import DISPATCHERS, ModelArrays, Plans
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.matmul import matmul_seconds
 from clustersim.performance.rates import Rates
 
 __all__ = ["expert_exchange_seconds", "expert_seconds"]
+
+
+ALL_GATHER = float(DISPATCHERS.index("allgather"))
+ONCE_PER_DOMAIN = float(DISPATCHERS.index("deepep"))
 
 
 def expert_seconds(
@@ -37,10 +44,9 @@ def expert_seconds(
     share = tokens * models.top_k / local_experts * coefficients.expert_imbalance
     rows = larger(share * (etp / plans.tp), 1.0, coefficients.corner)
     up = (models.mlp_matrices - 1.0) * width
-    one = matmul_seconds(rows, up, models.hidden, rates, coefficients)
-    one = one + matmul_seconds(rows, models.hidden, width, rates, coefficients)
-    grouped = coefficients.grouped_slowdown * np.where(rates.fp8, coefficients.grouped_fp8, 1.0)
-    routed = local_experts * (grouped * one + coefficients.expert_s)
+    one = matmul_seconds(rows, up, models.hidden, rates, coefficients, grouped=True)
+    one = one + matmul_seconds(rows, models.hidden, width, rates, coefficients, grouped=True)
+    routed = local_experts * (one + coefficients.expert_s)
     shared_width = models.shared_experts * models.expert_ffn_hidden / plans.tp
     shared_up = (models.mlp_matrices - 1.0) * shared_width
     shared = matmul_seconds(tokens, shared_up, models.hidden, rates, coefficients)
@@ -51,7 +57,11 @@ def expert_seconds(
 
 
 def expert_exchange_seconds(
-    tokens: Floats, models: ModelArrays, plans: Plans, links: Links
+    tokens: Floats,
+    models: ModelArrays,
+    plans: Plans,
+    links: Links,
+    coefficients: Coefficients,
 ) -> Floats:
     """Return the forward time in seconds of one layer's token exchange: to the experts and back.
 
@@ -66,7 +76,17 @@ def expert_exchange_seconds(
     :func:`clustersim.performance.parallel.tensor_seconds`.
     """
     own, etp = 2.0 * tokens * models.hidden / plans.tp, plans.expert_tp
-    seconds = 2.0 * all_to_all_seconds(own * models.top_k, plans.ep, etp, links)
+    plain = dataclasses.replace(links, nic_Bps=links.nic_Bps * coefficients.exchange_factor)
+    seconds = 2.0 * all_to_all_seconds(own * models.top_k, plans.ep, etp, plain)
+    way = np.where(plans.dispatcher > 0, plans.dispatcher, coefficients.dispatcher)
+    if np.any(way == ONCE_PER_DOMAIN):
+        once = token_exchange_seconds(own, models.top_k, plans.ep, etp, links)
+        seconds = np.where(way == ONCE_PER_DOMAIN, 2.0 * once, seconds)
+    if np.any(way == ALL_GATHER):
+        size, one = own * plans.ep, np.ones(())
+        whole = all_gather_seconds(size, plans.ep, etp, links)
+        whole = whole + reduce_scatter_seconds(size, plans.ep, etp, links)
+        seconds = np.where(way == ALL_GATHER, whole, seconds)
     gathered = (etp > 1) & ((plans.ep > 1) | (etp != plans.tp))
     if np.any(gathered):
         size, one = own * etp * np.where(plans.ep > 1, models.top_k, 1.0), np.ones(())

@@ -168,6 +168,10 @@ PARAMETERS = (
         base=0.7, product=0.5, release=0.3,
     ),
     _parameter(
+        "exchange_factor", "log", 0.8, "network bandwidth of a plain all-to-all relative to others",
+        base=0.3, release=0.3,
+    ),
+    _parameter(
         "cp_overlap", "logit", 0.6, "share of context-parallel communication that can be hidden",
         base=0.7, product=0.5,
     ),
@@ -204,24 +208,32 @@ PARAMETERS = (
         base=0.1,
     ),
     _parameter(
-        "grouped_slowdown", "log", 1.2, "time of grouped products relative to single products",
-        base=0.4, architecture=0.2, product=0.3, release=0.3,
+        "grouped_slowdown", "log", 1.15, "time of grouped products relative to single products",
+        base=0.2, architecture=0.1, product=0.3, release=0.15,
     ),
     _parameter(
         "grouped_fp8", "log", 1.3, "time of grouped FP8 products relative to that of single ones",
         base=0.2, product=0.15,
     ),
     _parameter(
+        "grouped_traffic", "log", 2.0, "memory traffic of grouped products relative to its minimum",
+        base=0.7, product=0.3,
+    ),
+    _parameter(
         "expert_s", "log", 5e-6, "overhead of a local expert's forward pass in seconds",
-        base=1.0, product=0.5, release=0.7,
+        base=0.7, product=0.3,
+    ),
+    _parameter(
+        "mixture_s", "log", 1.5e-3, "least seconds of a mixture layer's forward pass",
+        base=0.3, product=0.3, release=0.5,
     ),
     _parameter(
         "permutation_traffic", "log", 1.5, "factor on the memory traffic of permuting tokens",
         base=0.5, product=0.3,
     ),
     _parameter(
-        "unmasked_slowdown", "log", 1.1, "factor on the step of a model without a causal mask",
-        base=0.25,
+        "modulation", "log", 1.6, "memory-bound traffic of a diffusion layer relative to others",
+        base=0.3,
     ),
     _parameter(
         "slowdown", "log", 1.0, "factor on the whole step",

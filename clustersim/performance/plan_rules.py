@@ -23,7 +23,7 @@ cp divides the sequence                           refused  Megatron-LM ``validat
 ep divides the experts                            refused  Megatron-Core ``TransformerConfig``
 ep etp divides tp dp cp, the chips of a stage     refused  Megatron-Core ``parallel_state``
 etp divides the width of an expert                refused  Megatron-Core, column-parallel layers
-ep, etp, moe_recompute need experts               refused  Megatron-LM ``validate_args`` (for ep)
+ep, etp, moe_recompute, dispatcher need experts   refused  Megatron-LM ``validate_args`` (for ep)
 moe_recompute with full recompute                 note     full recompute includes the mixtures
 ep > 1 and tp > 1 need sequence parallelism       note     Megatron-LM refuses, DeepSpeed does not
 micro-batch is at most a rank's share             refused  no framework can fill it
@@ -215,6 +215,12 @@ RULES: tuple[Rule, ...] = (
         "moe_recompute",
         lambda t: (t.moe_recompute > 0) & (t.n_experts == 0),
         lambda _: "must be 0 because the model has no experts",
+    ),
+    Rule(
+        "dispatcher",
+        True,
+        lambda t: (t.dispatcher > 0) & (t.n_experts == 0),
+        lambda _: "dispatcher: cannot be given because the model has no experts",
     ),
     _noted(
         "moe_recompute",

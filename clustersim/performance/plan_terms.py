@@ -43,6 +43,7 @@ class Terms:
     recompute: Floats
     moe_recompute: Floats
     recompute_layers: Floats
+    dispatcher: Floats
     batch: Floats
 
     @property
@@ -104,7 +105,7 @@ def terms_of(
         *(plans.tp, plans.pp, plans.dp, plans.cp, plans.ep),
         np.where(models.n_experts > 0, plans.expert_tp, np.maximum(plans.etp, 1.0)),
         *(plans.vpp, plans.micro_batch, plans.zero, plans.zero_group, plans.sequence_parallel),
-        *(plans.recompute, plans.moe_recompute, plans.recompute_layers),
+        *(plans.recompute, plans.moe_recompute, plans.recompute_layers, plans.dispatcher),
         np.asarray(global_batch, dtype=np.float64),
     )
     return Terms(*(np.atleast_1d(column) for column in np.broadcast_arrays(*columns)))

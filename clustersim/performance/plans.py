@@ -308,6 +308,7 @@ class _Layout:
             lora=np.zeros(()),
             moe_recompute=np.zeros(()),
             recompute_layers=np.zeros(()),
+            dispatcher=np.zeros(()),
         )
 
 

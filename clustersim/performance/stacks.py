@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from clustersim.performance.arrays import DISPATCHERS
+
 __all__ = ["DEFAULT_STACKS", "PRODUCTS", "default_stack", "holds_word", "product_of"]
 
 PRODUCTS = (
@@ -30,6 +32,14 @@ Megatron-DeepSpeed and FlagScale use the kernels and schedules of Megatron-LM.
 """
 
 NVIDIA_RECIPES = "NeMo 25.01-25.04 (DGX Cloud benchmarking recipe)"
+DISPATCH_WORDS = (
+    ("alltoall", ("alltoall", "all-to-all", "a2a")),
+    ("allgather", ("allgather", "all-gather")),
+    ("deepep", ("deepep", "hybridep", "dualpipe", "megatron-bridge", "megatron-core dev")),
+)
+"""Whole words in the name of a stack that tell how it sends tokens to experts; the first match is
+used."""
+
 DEFAULT_STACKS = {
     "ascend": "ModelLink/MindSpeed-LLM 1.0.RC3",
     "volta": NVIDIA_RECIPES,
@@ -71,6 +81,25 @@ def product_of(stack: str) -> str:
         if any(holds_word(stack, word) for word in words):
             return product
     return ""
+
+
+def dispatcher_of(stack: str) -> int:
+    """Return how a stack usually sends tokens to experts, an index into ``arrays.DISPATCHERS``.
+
+    Megatron-Bridge and the development branch of Megatron-Core use DeepEP or HybridEP in their
+    recipes (``moe_flex_dispatcher_backend``); other stacks use a plain all-to-all unless their name
+    says otherwise.
+
+    Examples
+    --------
+    >>> from clustersim.performance.stacks import dispatcher_of
+    >>> dispatcher_of("Megatron-Bridge 26.06"), dispatcher_of("NeMo 24.07")
+    (3, 1)
+    """
+    for name, words in DISPATCH_WORDS:
+        if any(holds_word(stack, word) for word in words):
+            return DISPATCHERS.index(name)
+    return DISPATCHERS.index("alltoall")
 
 
 def default_stack(architecture: str) -> str:

@@ -323,7 +323,7 @@ def _parts(
     output = m * vocabulary_seconds(shard.tokens, models, plans, rates, coefficients)
     if np.any(plans.pp > 1):
         stage = m * micro_batch
-        even = models.layers % (plans.pp * plans.vpp) == 0
+        even = (plans.pp == 1) | (models.layers % (plans.pp * plans.vpp) == 0)
         shared = (m * models.layers * layer.total + output) / plans.pp
         output = np.where(even, output, larger(shared, stage, coefficients.corner) - stage)
     bubble = bubble_seconds(micro_batch, plans)
@@ -347,10 +347,7 @@ def _parts(
     }
     total = _sum(parts)
     floor = least_seconds(models, chips, plans, global_batch)
-    slowdown = coefficients.slowdown * np.where(
-        models.span >= models.seq_len, coefficients.unmasked_slowdown, 1.0
-    )
-    factor = larger(slowdown, floor / total, coefficients.corner)
+    factor = larger(coefficients.slowdown, floor / total, coefficients.corner)
     return {name: factor * parts[name] for name in PARTS}
 
 
@@ -399,7 +396,7 @@ def _layer(
     if np.any(models.n_experts > 0):
         of_experts = moe * expert_seconds(*args)
         products = (1.0 - moe) * products + of_experts
-        exchange = moe * expert_exchange_seconds(tokens, models, plans, rates.links)
+        exchange = moe * expert_exchange_seconds(tokens, models, plans, rates.links, coefficients)
     products = products + attention_projection_seconds(*args)
     attention, attention_back = attention_seconds(*args)
     streaming = elementwise_seconds(tokens, models, chips, plans, rates, coefficients)
@@ -422,7 +419,8 @@ def _layer(
     backward_products = (2.0 - plans.lora) * products  # adapters need no weight gradients
     tensor = tensor_seconds(tokens, models, plans, rates.links)
     tensor_passes = 2.0 + full + SEQUENCE_PARALLEL_EXTRA * (plans.sequence_parallel > 0) + reduced
-    hidden = coefficients.tp_overlap * np.where(plans.overlap > 0, 1.0, UNHIDDEN)
+    switched = np.where(plans.overlap > 0, 1.0, UNHIDDEN)
+    hidden = coefficients.tp_overlap * switched
     context: Floats = np.zeros(())
     if np.any(plans.cp > 1):
         context = exposed_seconds(
@@ -431,14 +429,27 @@ def _layer(
             attention + attention_back,
             coefficients.corner,
         )
+    waits: Floats = np.zeros(())
+    if np.any(models.n_experts > 0):
+        # The host launches the kernels of a mixture one after the other, and the chip waits.
+        busy = products + attention + streaming
+        waits = moe * (larger(coefficients.mixture_s, busy, coefficients.corner) - busy)
+    exchanged: Floats = np.zeros(())
+    if np.any(plans.ep * plans.expert_tp > 1) and np.any(models.n_experts > 0):
+        exchanged = exposed_seconds(
+            passes * exchange,
+            coefficients.ep_overlap * switched,
+            products + backward_products + attention + attention_back,
+            coefficients.corner,
+        )
     parts = {
         "matmul": products + backward_products,
         "attention": attention + attention_back,
-        "elementwise": 3.0 * streaming,
+        "elementwise": 3.0 * (streaming + waits),
         "recompute": again,
         "tensor_parallel": tensor_passes * tensor * (1.0 - hidden),
         "context_parallel": context,
-        "expert_parallel": passes * exchange * (1.0 - coefficients.ep_overlap),
+        "expert_parallel": exchanged,
     }
     return _Layer(
         parts=parts,

@@ -145,6 +145,8 @@ PLANS = {
     "tp=2,etp=2": "etp: must be 1 because the model has no experts, found 2",
     "expert_tp=4": "etp: must be 1 because the model has no experts, found 4",
     "moe_recompute=1": "moe_recompute: must be 0 because the model has no experts, found 1",
+    "dispatcher=deepep": "dispatcher: cannot be given because the model has no experts",
+    "dispatcher=ring": "dispatcher: must be one of default, alltoall, allgather, deepep, hybridep",
     "moe_recompute=2": "moe_recompute: must be 0 or 1, found '2'",
     "etp=1.5": "etp: must be a whole number of at least 0, found '1.5'",
     "etp=2,expert_tensor_parallel_size=2": "expert_tensor_parallel_size: is given more than once",

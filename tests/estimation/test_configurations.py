@@ -385,6 +385,28 @@ class TestPlans:
         assert found.notes[0] == notes
 
     @pytest.mark.parametrize(
+        ("changes", "way"),
+        [
+            ({}, 1),
+            ({"framework": "Megatron-Bridge 26.06"}, 3),
+            ({"framework": "Megatron-Bridge 26.06", "notes": "a2a"}, 1),
+            ({"dispatcher": "DeepEP"}, 3),
+            ({"dispatcher": "hybridep"}, 3),
+            ({"dispatcher": "alltoall", "notes": "DeepEP"}, 1),
+            ({"notes": "1233 TFLOPS, HybridEP; plan of others"}, 3),
+            ({"notes": "NCCL all-to-all dispatcher"}, 1),
+            ({"notes": "dispatcher: allgather"}, 2),
+            ({"notes": "DeepEP is slower; interleaved 1F1B with all-to-all overlap"}, 1),
+        ],
+    )
+    def test_dispatcher(self, changes, way):
+        found = read({**MIXTURE, **changes})
+        assert (found.reason, found.plans.dispatcher.tolist()) == ([""], [way])
+        said = "".join(found.notes[0])
+        read_in_notes = "notes" in changes and "slower" not in changes["notes"]
+        assert ("dispatcher" in said) == (read_in_notes and "dispatcher" not in changes)
+
+    @pytest.mark.parametrize(
         ("changes", "again", "shown"),
         [
             ({}, 0, ""),
@@ -487,6 +509,63 @@ class TestModels:
         assert row["moe_layers"] == model.moe_layers < model.layers
         assert row["expert_ffn_hidden"] == model.expert_ffn_hidden
         assert row["attention_params"] == model.attention_params_per_layer
+
+    @pytest.mark.parametrize(
+        ("name", "given"),
+        [
+            # a table without columns for shared experts and dense layers
+            ("Kimi K2 1T", {"n_experts": "384", "topk": "9", "ffn_hidden": "2048"}),
+            ("Qwen2 57B-A14B", {"n_experts": "64", "topk": "16", "ffn_hidden": "2560"}),
+            ("Llama 4 Maverick 400B", {"n_experts": "128", "topk": "4", "ffn_hidden": "4096"}),
+            ("FLUX.1 11.9B", {}),
+            ("HunyuanVideo 13B", {}),
+        ],
+    )
+    def test_a_mean_layer_is_the_model_of_that_name(self, name, given):
+        row = one({**LLAMA, "model": name}, **given)
+        known = CATALOGUE.model(re.sub(r" [0-9.]+[BT](-A14B)?$", "", name) if given == {} else
+                                {"Kimi": "kimi-k2", "Qwen2": "qwen2-57b-a14b",
+                                 "Llama": "llama4-maverick"}[name.split()[0]])  # fmt: skip
+        shape = ModelArrays.of([known])
+        for field in dataclasses.fields(ModelArrays):
+            assert row[field.name] == getattr(shape, field.name)[0], field.name
+
+    def test_another_width_of_experts_is_taken_as_given(self):
+        row = one({**LLAMA, "model": "kimi-k2"}, topk="4", ffn_hidden="1024")
+        assert (row["top_k"], row["expert_ffn_hidden"], row["shared_experts"]) == (4, 1024, 1)
+
+    def test_a_truncated_mixture_keeps_its_leading_dense_layers(self):
+        row = one({**LLAMA, "model": "DeepSeek-V2 60B"}, layers="16", hidden="5120", heads="128")
+        assert (row["layers"], row["moe_layers"], row["expert_ffn_hidden"]) == (16, 15, 1536)
+        row = one({**LLAMA, "model": "llama4-maverick"}, layers="12")
+        assert (row["layers"], row["moe_layers"]) == (12, 6)
+        assert "deepseek-v2" in reason(LLAMA, model="DeepSeek-V2 60B")
+
+    def test_columns_of_a_mixture(self):
+        own = {"n_experts": "64", "topk": "6", "ffn_hidden": "1408", "model": "mine"}
+        row = one(**own, shared_experts="2", moe_layers="23", dense_ffn_hidden="10944")
+        assert (row["shared_experts"], row["moe_layers"], row["ffn_hidden"]) == (2, 23, 10944)
+        said = one(**own, notes="2 shared experts, first dense layer")
+        assert (said["shared_experts"], said["moe_layers"], said["ffn_hidden"]) == (2, 23, 1408)
+        assert one(**own, notes="moe-layer-freq 2")["moe_layers"] == 12
+        assert one(**own, notes="first 2 layers dense was worse")["moe_layers"] == 24
+        assert reason(shared_experts="1") == "shared_experts: can only be given with n_experts"
+        assert "moe_layers: must be at most the 24 layers" in reason(**own, moe_layers="25")
+
+    def test_packed_documents(self):
+        assert one(seq_len="8192")["span"] == 4096
+        assert one(seq_len="8192", document_tokens="1024")["span"] == 512
+        assert one(seq_len="8192", document_tokens="1024", sliding_window="256")["span"] < 256
+        assert one(seq_len="8192", document_tokens="9000")["span"] == 4096
+        assert one({**LLAMA, "model": "wan-14b"}, document_tokens="8000")["span"] == 8000
+
+    def test_latent_attention(self):
+        ranks = {"kv_lora_rank": "512", "q_lora_rank": "1536", "head_dim": "128"}
+        row = one(hidden="7168", heads="128", ffn_hidden="18432", **ranks)
+        known = ModelArrays.of([CATALOGUE.model("deepseek-v3")])
+        assert row["attention_params"] == pytest.approx(known.attention_params[0], rel=1e-3)
+        assert row["attention_width"] == known.attention_width[0]
+        assert reason(v_head_dim="128") == "v_head_dim: can only be given with kv_lora_rank"
 
     def test_given_cells_win(self):
         assert one(LLAMA, seq_len="1024")["seq_len"] == 1024

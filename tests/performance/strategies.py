@@ -82,6 +82,7 @@ def plans(draw):
         lora=draw(st.integers(0, 1)),
         moe_recompute=draw(st.sampled_from([0, 0, 1])),
         recompute_layers=draw(st.sampled_from([0, 0, 0, 1, 5])),
+        dispatcher=draw(st.sampled_from([0, 0, 1, 2, 3])),
     )
 
 
@@ -93,7 +94,7 @@ def coefficients(draw):
         reach = 2.0 * parameter.spread.get("base", 1.0)
         offset = draw(st.floats(-reach, reach))
         values.append(parameter.natural(np.array([parameter.centre + offset])))
-    return Coefficients(*values)
+    return Coefficients(*values, dispatcher=draw(st.sampled_from([1.0, 3.0])))
 
 
 STACKS = ("", "Megatron-LM", "NeMo (MLPerf v5.0)", "DeepSpeed", "torchtitan", "PyTorch FSDP",

@@ -136,7 +136,7 @@ def test_exchange_within_a_server_and_across(sizes, near, far):
     """Bytes of 2 experts a token, the share of a tensor-parallel rank, there and back."""
     plans = Plans.of(**{size: [value] for size, value in sizes.items()})
     tokens = np.array([float(SEQ)])
-    seconds = expert_exchange_seconds(tokens, mixture(n_experts=32.0), plans, LINKS)[0]
+    seconds = expert_exchange_seconds(tokens, mixture(n_experts=32.0), plans, LINKS, plain())[0]
     size = 2 * SEQ * 2 * HIDDEN / sizes["tp"]
     assert seconds == pytest.approx(2 * max(near * size / NEAR_BPS, far * size / FAR_BPS))
     once = all_to_all_seconds(size, plans.ep, np.ones(()), LINKS)[0]
@@ -157,17 +157,48 @@ def test_exchange_within_a_server_and_across(sizes, near, far):
 def test_tokens_of_split_experts_are_sent_and_gathered(sizes, near, far, copies):
     """All-to-all there and back, an all-gather and a reduce-scatter among the `etp` ranks."""
     plans = Plans.of(**{size: [value] for size, value in sizes.items()})
-    seconds = expert_exchange_seconds(np.array([float(SEQ)]), mixture(), plans, LINKS)[0]
+    seconds = expert_exchange_seconds(np.array([float(SEQ)]), mixture(), plans, LINKS, plain())[0]
     own, etp = 2 * SEQ * HIDDEN / sizes["tp"], sizes["etp"]
     sent = max(near * 2 * own / NEAR_BPS, far * 2 * own / FAR_BPS)
     gathered = (etp - 1) * copies * own / NEAR_BPS
     assert seconds == pytest.approx(2 * sent + 2 * gathered)
 
 
+def test_a_token_crosses_the_network_once_for_all_its_experts_in_a_server():
+    """Eight experts on four servers: 3 (1 - (3 / 4)^8) of the other three have one, not 6."""
+    tokens, shape = np.array([float(SEQ)]), mixture(n_experts=32.0, top_k=8.0)
+
+    def seconds(way, **changes):
+        plans = Plans.of(tp=[1], dp=32, ep=32, dispatcher=way)
+        return expert_exchange_seconds(tokens, shape, plans, LINKS, plain(**changes))[0]
+
+    size = 2 * SEQ * HIDDEN / FAR_BPS
+    assert seconds(1) == pytest.approx(2 * 6 * size)
+    assert seconds(3) == pytest.approx(2 * 3 * (1 - 0.75**8) * size)
+    assert seconds(2) == pytest.approx(2 * 31 / 8 * size)  # every token to every rank, by rings
+    assert seconds(0) == seconds(1)
+    assert seconds(0, dispatcher=3.0) == seconds(3)
+    assert seconds(1, exchange_factor=0.5) == pytest.approx(2 * seconds(1))
+    assert seconds(3, exchange_factor=0.5) == seconds(3)
+
+
+def test_an_exchange_is_hidden_by_products_only():
+    plan = {"tp": [1], "dp": 32, "ep": 32}
+    shape = mixture(n_experts=32.0, top_k=8.0)
+    whole = parts(shape, plan, batch=32)["expert_parallel"]
+    less = parts(shape, plan, batch=32, ep_overlap=0.1)["expert_parallel"]
+    assert less == pytest.approx(0.9 * whole)
+    none = parts(shape, plan | {"overlap": 0}, batch=32, ep_overlap=0.1)["expert_parallel"]
+    assert none == pytest.approx(0.98 * whole)
+    step = parts(shape, plan, batch=32, ep_overlap=1.0)
+    hidden = step["matmul"] + step["attention"]
+    assert step["expert_parallel"] == pytest.approx(max(whole - hidden, 0.0))
+
+
 @pytest.mark.parametrize(("ep", "etp"), [(1, 1), (1, 4), (8, 1)])
 def test_experts_on_a_chip_or_like_a_dense_mlp_gather_nothing_more(ep, etp):
     plans = Plans.of(tp=[4], dp=8, ep=ep, etp=etp)
-    seconds = expert_exchange_seconds(np.array([float(SEQ)]), mixture(), plans, LINKS)[0]
+    seconds = expert_exchange_seconds(np.array([float(SEQ)]), mixture(), plans, LINKS, plain())[0]
     assert (seconds > 0) == (ep > 1)
 
 

@@ -162,7 +162,10 @@ class TestExperts:
     def test_tensor_parallel_ranks_split_matrices_or_tokens(self, sizes, local, rows, width):
         """Distributed experts are whole and their tokens split: more weights to read."""
         plan = {"tp": [4], "dp": 8, **sizes}
-        seconds = [parts(mixture(), plan, batch=8, matmul_traffic=x)["matmul"] for x in (0.0, 1.0)]
+        seconds = [
+            parts(mixture(), plan, batch=8, matmul_traffic=x, grouped_traffic=x)["matmul"]
+            for x in (0.0, 1.0)
+        ]
         shapes = [(rows, width, 1024), (rows, 1024, width)] * local
         shapes += [(SEQ, 768, 1024), (SEQ, 1024, 256)]
         moved = sum(2 * (r * (w + d) + w * d) for r, w, d in shapes)

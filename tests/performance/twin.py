@@ -39,6 +39,7 @@ class TwinLinks:
         self.size, self.mesh, self.peers = chip.scaleup_size, chip.mesh > 0, chip.mesh_peers
         ring = CONSTANTS[kind, "efficiency"]
         self.near_Bps = chip.scaleup_Bps * c.scaleup_factor * ring
+        self.plain_exchange = c.exchange_factor
         self.far_Bps = chip.nic_Bps * c.nic_factor * CONSTANTS["rdma", "efficiency"]
         reduced = CONSTANTS.get((kind, "reduce_efficiency"))
         self.reduce_cost = ring / reduced if reduced else math.inf
@@ -90,7 +91,18 @@ class TwinLinks:
         near = 0.0
         if k > 1:
             near = (max(k - 1, self.peers) if self.mesh else k - 1) / ranks
-        return self.timed(near * size, (ranks - k) / ranks * size, ranks, k)
+        far = (ranks - k) / ranks / self.plain_exchange
+        return self.timed(near * size, far * size, ranks, k)
+
+    def exchange_once(self, size, copies, ranks, stride):
+        """A token crosses the network once to each domain that has one of its experts."""
+        k = self.inside(ranks, stride)
+        domains = ranks / k
+        near = 0.0
+        if k > 1:
+            near = copies * (max(k - 1, self.peers) if self.mesh else k - 1) / k
+        far = (domains - 1) * (1 - (1 - 1 / domains) ** copies)
+        return self.timed(near * size, far * size, ranks, k)
 
     def send(self, size, stride):
         if stride < self.size:
@@ -108,8 +120,10 @@ class Twin:
         self.r = rules
         self.links = TwinLinks(chip, c)
         relative = c.fp8_efficiency if chip.fp8 else 1.0
-        self.rate = chip.peak_flops * min(c.matmul_efficiency * relative, 1.0)
-        self.bf16_rate = chip.bf16_flops * c.matmul_efficiency
+        self.loss = (chip.bf16_flops / chip.hbm_Bps / 250) ** c.balance
+        efficiency = self.with_loss(c.matmul_efficiency)
+        self.rate = chip.peak_flops * min(efficiency * relative, 1.0)
+        self.bf16_rate = chip.bf16_flops * efficiency
         self.memory_Bps = chip.hbm_Bps * c.memory_efficiency
         self.tokens = plan.micro_batch * model.seq_len / plan.cp
         self.micro_batches = math.ceil(math.ceil(batch / plan.dp) / plan.micro_batch)
@@ -125,6 +139,10 @@ class Twin:
         self.trained = 0.003 if plan.lora else 1.0
         self.etp = plan.etp or (1.0 if plan.ep > 1 else plan.tp)
         self.count_params()
+
+    def with_loss(self, efficiency):
+        """An efficiency whose odds are divided by the loss of the chip's balance."""
+        return efficiency / (efficiency + (1 - efficiency) * self.loss)
 
     @property
     def like_dense(self):
@@ -152,6 +170,14 @@ class Twin:
         seconds = 2 * rows * width * depth / (rate or self.rate)
         return seconds + self.c.matmul_traffic * traffic / self.memory_Bps
 
+    def grouped(self, rows, width, depth):
+        """A product of one of several experts."""
+        c, rows = self.c, max(rows, 1.0)
+        slower = c.grouped_slowdown * (c.grouped_fp8 if self.a.fp8 else 1.0)
+        traffic = 2 * (rows * width + rows * depth + width * depth)
+        seconds = slower * 2 * rows * width * depth / self.rate
+        return seconds + c.grouped_traffic * traffic / self.memory_Bps
+
     def projections(self):
         m, tp = self.m, self.p.tp
         queries_keys_values = (m.attention_params / m.hidden - m.attention_width) / tp
@@ -169,7 +195,9 @@ class Twin:
         own_tokens = self.tokens / p.tp
         rows = own_tokens * self.etp * p.ep * m.top_k / m.n_experts * c.expert_imbalance
         width = m.expert_ffn_hidden / self.etp
-        routed = local * (c.grouped_slowdown * self.mlp(max(rows, 1.0), width) + c.expert_s)
+        gates = m.mlp_matrices - 1
+        one = self.grouped(rows, gates * width, m.hidden) + self.grouped(rows, m.hidden, width)
+        routed = local * (one + c.expert_s)
         router = self.matmul(self.tokens, m.n_experts, m.hidden) / p.tp
         shared = 0.0
         if m.shared_experts:
@@ -188,7 +216,7 @@ class Twin:
         """Forward and backward."""
         m, p, c, t = self.m, self.p, self.c, self.tokens
         if p.flash:
-            rate = self.a.bf16_flops * c.attention_efficiency
+            rate = self.a.bf16_flops * self.with_loss(c.attention_efficiency)
             softmax = 1 + c.softmax_width * m.heads / m.attention_width
             forward = 4 * t * m.span * m.attention_width / p.tp / rate * softmax
             return forward, 2.5 * forward
@@ -220,6 +248,8 @@ class Twin:
         sorts = 2 + 2 * self.etp if p.ep > 1 else 4
         passes += sorts * c.permutation_traffic * self.moe * m.top_k * hidden
         elements = 2 * c.elementwise_traffic * passes
+        if m.span == m.seq_len:
+            elements *= c.modulation
         if self.a.fp8:
             elements += 2 * c.cast_traffic * (2 * m.hidden + m.attention_width / p.tp + mlp)
         return self.tokens * elements / self.memory_Bps + c.layer_s
@@ -243,18 +273,24 @@ class Twin:
         size = 2 * 2 * self.tokens * p.cp * self.m.kv_width / p.tp
         return exposed(3 * self.links.gather(size, p.cp, p.tp), self.c.cp_overlap, window)
 
-    def exchange(self):
+    def exchange(self, window):
         m, p = self.m, self.p
-        if not self.moe:
+        if not self.moe or p.ep * self.etp == 1:
             return 0.0
         token = 2 * m.hidden
         own_tokens = self.tokens / p.tp
+        way = p.dispatcher or self.c.dispatcher
         once = 2 * self.links.exchange(own_tokens * m.top_k * token, p.ep, self.etp)
+        if way == 2:
+            once = 2 * self.links.gather(own_tokens * token * p.ep, p.ep, self.etp)
+        elif way == 3:
+            once = 2 * self.links.exchange_once(own_tokens * token, m.top_k, p.ep, self.etp)
         if self.etp > 1 and not self.like_dense:
             copies = m.top_k if p.ep > 1 else 1
             once += 2 * self.links.gather(own_tokens * self.etp * copies * token, self.etp, 1)
         passes = 2 + self.full + self.moe_again
-        return passes * self.moe * once * (1 - self.c.ep_overlap)
+        overlap = self.c.ep_overlap * (1.0 if p.overlap else 0.2)
+        return exposed(passes * self.moe * once, overlap, window)
 
     def parts(self):
         p, c = self.p, self.c
@@ -272,19 +308,21 @@ class Twin:
         if self.moe_again:
             again += self.moe * self.expert_layer() if self.moe else 0.0
             again += self.mixture_streaming()
+        busy = products + forward + streaming
+        waits = self.moe * max(c.mixture_s - busy, 0.0)
         layer = {
             "matmul": products + back,
             "attention": forward + backward,
-            "elementwise": 3 * streaming,
+            "elementwise": 3 * (streaming + waits),
             "recompute": again,
             "tensor_parallel": self.tensor(),
             "context_parallel": self.context(forward + backward),
-            "expert_parallel": self.exchange(),
+            "expert_parallel": self.exchange(products + back + forward + backward),
         }
         micro_batch = self.layers * sum(layer.values())
         backward_s = self.layers * (back + backward + 2 * streaming + again)
         parts = {name: self.micro_batches * self.layers * s for name, s in layer.items()}
-        parts["vocabulary"] = self.micro_batches * self.vocabulary()
+        parts["vocabulary"] = self.output(sum(layer.values()))
         parts["pipeline"] = self.pipeline()
         parts["bubble"] = (p.pp - 1) / p.vpp * micro_batch
         waiting = sum(parts.values())
@@ -294,6 +332,14 @@ class Twin:
         parts["fixed"] = c.fixed_s
         factor = max(c.slowdown, self.roofline() / sum(parts.values()))
         return {name: factor * seconds for name, seconds in parts.items()}
+
+    def output(self, layer_s):
+        """The output layer; if stages are uneven, only what exceeds the even share of a stage."""
+        seconds = self.micro_batches * self.vocabulary()
+        if self.p.pp == 1 or self.m.layers % (self.p.pp * self.p.vpp) == 0:
+            return seconds
+        even = (self.micro_batches * self.m.layers * layer_s + seconds) / self.p.pp
+        return max(even - self.micro_batches * self.layers * layer_s, 0.0)
 
     def vocabulary(self):
         m, width = self.m, self.m.vocab / self.p.tp
