@@ -31,6 +31,7 @@ from clustersim.analysis.statistics import FACTOR, mean_interval, positive_inter
 from clustersim.array_types import Bools, Floats
 
 __all__ = [
+    "LEAST_EXPLAINED",
     "Control",
     "Estimate",
     "Estimates",

@@ -31,6 +31,7 @@ from clustersim.analysis.unfinished_work import SPEEDS, SQUARE, stationary_name,
 from clustersim.array_types import Floats
 
 __all__ = [
+    "CLEARLY_LESS",
     "best_of",
     "job_mean",
     "job_quantile",

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from clustersim.analysis.control_variates import LEAST_EXPLAINED
+from clustersim.analysis.job_statistics import CLEARLY_LESS
 from clustersim.analysis.metrics import follows_waits
 from clustersim.analysis.root_search import Root, RootSearch, begins_overload
 from clustersim.analysis.samples import Sample
@@ -22,6 +24,7 @@ from clustersim.studies.design import column_value
 from clustersim.studies.objective import (
     NEEDED,
     OVERLOADED,
+    PILOT_REPLICATIONS,
     Measured,
     chosen,
     measured_at,
@@ -99,10 +102,12 @@ def _capacity(
     if not follows_waits(objective.metric) and at_mean[objective.metric].isna().all():
         note = "without a value in every run"
         return {**dict.fromkeys(_CAPACITY, np.nan), "runs": len(runs), "note": note}
-    tried = _tried(_paired(at_mean, search.of), search, objective, samples)
+    searched = _complete(runs, search.of)
+    tried = _tried(_paired(searched, search.of), search, objective, samples)
     full = _value_at_full_load(at_mean, search)
     root = _within(finder.result(chosen(tried, finder)), full)
-    plain = _within(finder.result({value: each for value, (each, _) in tried.items()}), full)
+    without = {value: each for value, (each, _) in tried.items()}
+    plain = _within(finder.result(without, extend=True), full)
     row: dict[str, Any] = {
         f"{name}{end}": number
         for name, found in (("capacity", root), ("capacity_plain", plain))
@@ -124,7 +129,7 @@ def _capacity(
     notes = [root.note, f"{failed} run{'s' * (failed > 1)} failed" if failed else ""]
     if lost := runs["draw"].nunique() - finished["draw"].nunique():
         notes.append(f"coefficient draws without a run: {lost}")
-    nearest = _nearest(at_mean, search.of, root.value)
+    nearest = _nearest(searched, search.of, root.value)
     if not nearest.empty and is_rising(nearest["wait_rise_s"], nearest["mean_wait_s"]):
         other = "less capacity" if search.more_is == "worse" else "that more is needed"
         notes.append(
@@ -182,6 +187,19 @@ def _tried(
     return tried
 
 
+def _complete(runs: pd.DataFrame, of: str) -> pd.DataFrame:
+    """Return the finished runs at the posterior mean, without the trial values of a pilot search.
+
+    A pilot search has only a few of the replications, see
+    :class:`~clustersim.studies.run_requests.CapacityRequest`.
+    """
+    at_mean = runs[runs["draw"] == POSTERIOR_MEAN]
+    count = at_mean.groupby(of)["replication"].transform("size")
+    pilot = (count == PILOT_REPLICATIONS) & (count < count.max())
+    complete: pd.DataFrame = at_mean[~pilot & (at_mean["status"] == "finished")]
+    return complete
+
+
 def _paired(runs: pd.DataFrame, of: str) -> pd.DataFrame:
     """Return the runs of the replications that finished at all trial values, if there are two.
 
@@ -229,7 +247,8 @@ def gains_table(
     """Compare the capacities of systems under common random numbers.
 
     Each capacity is that of :func:`capacities_table`, over the replications that both systems have.
-    A control variate is used only if it can be used for both.
+    A control variate is used only if it can be used for both, and if the interval of the gain is
+    then narrower by half of its variance.
     Both systems use the same random numbers, so the errors of their capacities partly cancel.  For
     each replication, the contributions to both errors are subtracted, and Student's t applies to
     the root of the sum of squares of these differences.  If overload begins at a capacity, the ends
@@ -254,14 +273,15 @@ def gains_table(
         For an offered load, ``same_jobs`` is false if the compared parameter changes what the fleet
         can do.
     """
-    finished = runs[(runs["status"] == "finished") & (runs["draw"] == POSTERIOR_MEAN)]
     rows = []
-    for values, group in groups_by(finished, [name for name in others if name != compare.of]):
+    for values, group in groups_by(runs, [name for name in others if name != compare.of]):
         reference = column_value(compare.baseline)
-        baseline = group[group[compare.of] == reference]
-        for system, own in group.groupby(compare.of, sort=False):
-            if system == reference or baseline.empty:
+        baseline = _complete(group[group[compare.of] == reference], search.of)
+        for system, every in group.groupby(compare.of, sort=False):
+            own = _complete(every, search.of)
+            if system == reference or baseline.empty or own.empty:
                 continue
+            two = pd.concat([own, baseline])
             both = _common_replications(own, baseline, search.of)
             gain, note = (math.nan, math.nan, math.nan), ""
             if len(both) > 1:
@@ -273,11 +293,10 @@ def gains_table(
                 gain = _gain(*roots)
                 if any(map(begins_overload, (root.note for root in roots))):
                     note = "overload begins at a capacity: bounds, not a 95 % interval"
-            two = group[group[compare.of].isin([system, reference])]
             compared = {
                 "system": system,
                 "baseline": reference,
-                "replications": int(group["replication"].nunique()),
+                "replications": int(two["replication"].nunique()),
                 "pairs": len(both),
                 "same_jobs": _same_jobs(two, compare.of, search.of),
             }
@@ -306,12 +325,39 @@ def _root(
 def _alike(
     ours: Mapping[float, Measured], theirs: Mapping[float, Measured], finder: RootSearch
 ) -> tuple[Root, Root]:
-    """Return two capacities with the same kind of control, so that their noise cancels."""
-    common = [
-        name for name in usable_controls(ours, finder) if name in usable_controls(theirs, finder)
-    ]
-    first, second = (finder.result(chosen(each, finder, only=common)) for each in (ours, theirs))
+    """Return two capacities with the same control, or both plain, whichever cancels most noise.
+
+    A control must explain half of the variance of the difference.  Common random numbers may have
+    cancelled already what it explains of each capacity.
+    """
+    best = _both(ours, theirs, finder)
+    least = (1.0 - LEAST_EXPLAINED) * _variance(*best)
+    theirs_usable = usable_controls(theirs, finder)
+    for name in usable_controls(ours, finder):
+        if name in theirs_usable:
+            pair = _both(ours, theirs, finder, name)
+            if (variance := _variance(*pair)) <= least:
+                best, least = pair, CLEARLY_LESS * variance
+    return best
+
+
+def _both(
+    ours: Mapping[float, Measured],
+    theirs: Mapping[float, Measured],
+    finder: RootSearch,
+    *controls: str,
+) -> tuple[Root, Root]:
+    """Return two capacities with the given control, or without one."""
+    first, second = (
+        finder.result(chosen(each, finder, only=controls), extend=True) for each in (ours, theirs)
+    )
     return first, second
+
+
+def _variance(ours: Root, theirs: Root) -> float:
+    """Return the variance of a gain, with an allowance for the degrees of freedom; may be NaN."""
+    gain, low, high = _gain(ours, theirs)
+    return ((high - low) / 2) ** 2 if math.isfinite(gain) else math.nan
 
 
 def _gain(ours: Root, theirs: Root) -> tuple[float, float, float]:

@@ -30,6 +30,7 @@ from clustersim.studies.spec import CapacitySearch, Objective
 __all__ = [
     "NEEDED",
     "OVERLOADED",
+    "PILOT_REPLICATIONS",
     "Measured",
     "chosen",
     "measured_at",
@@ -44,6 +45,8 @@ OVERLOADED = Estimate(math.inf, math.inf, math.inf)
 
 MOST_TRIES = 40
 """Largest number of values that a capacity search tries."""
+PILOT_REPLICATIONS = 2
+"""Replications of the coarse search that comes before a search with all replications."""
 CONTROLS = tuple(map(work_name, SPEEDS))
 NEEDED = ("backlog_growth", "offered_load")
 """Metrics that :func:`measured_at` needs in addition to the objective's own."""

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from clustersim.analysis.job_statistics import metric_over_jobs
+from clustersim.analysis.root_search import RootSearch
 from clustersim.analysis.statistics import replications_needed
 from clustersim.studies.base import POSTERIOR_MEAN, Base, PointRuns, Run
 from clustersim.studies.design import Point, column_value
 from clustersim.studies.objective import (
     NEEDED,
     OVERLOADED,
+    PILOT_REPLICATIONS,
     Measured,
     chosen,
     measured_at,
@@ -30,6 +32,11 @@ from clustersim.studies.spec import CapacitySearch, Objective, Replications, Stu
 from clustersim.studies.store import Outcome
 
 __all__ = ["Known", "RunRequest", "run_requests"]
+
+ENOUGH_FOR_PILOT = 8
+"""Smallest number of replications with which a capacity search has a pilot."""
+PILOT_PARTS = 8
+"""A pilot search ends when it knows the capacity to one part in so many of the range."""
 
 Known = Mapping[str, Outcome]
 """Outcomes of finished runs by hash."""
@@ -185,6 +192,13 @@ class CapacityRequest:
     replications : int or Replications
         Replications at each value.  With a rule, the search is repeated with more replications
         until the interval of the capacity is narrow enough.
+
+    Notes
+    -----
+    With 8 replications or more and no given values, a coarse *pilot* search with only two of them
+    finds where the capacity lies.  The search with all replications then starts there, instead of
+    at the ends of the range, which say little about the capacity (Chen & Schmeiser, "Stochastic
+    root finding via retrospective approximation", IIE Transactions 33, 2001).
     """
 
     base: Base
@@ -215,12 +229,14 @@ class CapacityRequest:
     def at_least(self) -> int:
         """See :meth:`RunRequest.at_least`."""
         ends = [end for end in self.search.between if not self._overloaded(end)]
-        first = len({*self.given, *ends})
-        return self._least * (first + self.draws * len(ends))
+        drawn = self._least * self.draws * len(ends)
+        if self._has_pilot:
+            return PILOT_REPLICATIONS * len(ends) + self._least + drawn
+        return self._least * len({*self.given, *ends}) + drawn
 
     def at_most(self) -> int:
         """See :meth:`RunRequest.at_most`."""
-        first = root_search(self.search, self.objective, given=len(self.given)).most_left({})
+        first = self._finder().most_left({})
         draws = range(POSTERIOR_MEAN, self.draws)
         left = max(self._count, self._least) * sum(self._left.get(d, first) for d in draws)
         rule = self.replications
@@ -240,23 +256,48 @@ class CapacityRequest:
         Draws have as many replications as the posterior mean needed.
         """
         if draw != POSTERIOR_MEAN:
-            runs, _, done = self._search(draw, (), known)
+            runs, _, done = self._search(self._finder(), draw, (), known)
             return runs, done
+        pilot, start, done = self._pilot(known)
+        if not done:
+            return pilot, False
         self._count, given = self._least, self.given
         while True:
-            runs, tried, done = self._search(draw, given, known)
+            runs, tried, done = self._search(self._finder(start), draw, given, known)
             more = self._needed(tried) if done else self._count
             if more <= self._count:
-                return runs, done
+                return [*{run.key: run for run in pilot + runs}.values()], done
             # Values that were tried before get the new replications too, so all are comparable.
             self._count, given = more, tuple(tried)
+
+    @property
+    def _has_pilot(self) -> bool:
+        return not self.given and self._least >= ENOUGH_FOR_PILOT
+
+    def _pilot(self, known: Known) -> tuple[list[Run], float | None, bool]:
+        """Return the runs of the pilot search so far, where it leads to, and whether it is done."""
+        if not self._has_pilot:
+            return [], None, True
+        low, high = self.search.between
+        finder = replace(
+            self._finder(), tolerance=max(self.search.width, (high - low) / PILOT_PARTS)
+        )
+        self._count = PILOT_REPLICATIONS
+        runs, tried, done = self._search(finder, POSTERIOR_MEAN, (), known)
+        if not done or not tried:
+            return runs, None, done
+        return runs, self._finder().near(finder.result(chosen(tried, finder))), True
+
+    def _finder(self, start: float | None = None) -> RootSearch:
+        found = root_search(self.search, self.objective, given=len(self.given))
+        return replace(found, start=start)
 
     def _needed(self, tried: Mapping[float, Measured]) -> int:
         """Return the number of replications for an interval as narrow as the rule demands."""
         rule, count = self.replications, self._count
         if isinstance(rule, int) or count >= rule.at_most or not tried:
             return count
-        search = root_search(self.search, self.objective, given=len(self.given))
+        search = self._finder()
         root = search.result(chosen(tried, search))
         half, enough = 0.5 * (root.high - root.low), rule.relative_width * abs(root.value)
         if not math.isfinite(root.value) or not root.freedom or half <= enough:
@@ -267,13 +308,12 @@ class CapacityRequest:
         return min(most, math.ceil(count * min((half / enough) ** 2, 2.0)))
 
     def _search(
-        self, draw: int, given: tuple[float, ...], known: Known
+        self, search: RootSearch, draw: int, given: tuple[float, ...], known: Known
     ) -> tuple[list[Run], dict[float, Measured], bool]:
         """Return the runs of a search, what was measured at each value, and whether it is done.
 
         The search ends early if all runs at a value failed; nothing is then measured.
         """
-        search = root_search(self.search, self.objective, given=len(self.given))
         tried: dict[float, Measured] = {}
         values = given
         runs: list[Run] = []
