@@ -31,7 +31,6 @@ from clustersim.analysis.statistics import FACTOR, mean_interval, positive_inter
 from clustersim.array_types import Bools, Floats
 
 __all__ = [
-    "LEAST_EXPLAINED",
     "Control",
     "Estimate",
     "Estimates",
@@ -39,6 +38,7 @@ __all__ = [
     "controlled",
     "jackknife",
     "mean_estimate",
+    "pseudo_values",
     "regression",
 ]
 
@@ -217,6 +217,26 @@ def jackknife(values: Floats, *, level: float = 0.95) -> Estimates:
     return Estimates(values[0], low, high, influence, count - 1, none, unused)
 
 
+def pseudo_values(values: Floats) -> Floats:
+    """Return one pseudo-value for each replication (replications, ...).
+
+    Parameters
+    ----------
+    values : float64 array (1 + replications, ...)
+        As for :func:`jackknife`.
+
+    Examples
+    --------
+    The pseudo-values of a mean are the observations, here 1, 2 and 6:
+
+    >>> pseudo_values(np.array([3.0, 4.0, 3.5, 1.5])).tolist()
+    [1.0, 2.0, 6.0]
+    """
+    count = len(values) - 1
+    pseudo: Floats = count * values[0] - (count - 1) * values[1:]
+    return pseudo
+
+
 def controlled(values: Floats, *controls: Control, level: float = 0.95) -> Estimates:
     """Return statistics and their intervals with one or more control variates for each.
 
@@ -341,12 +361,6 @@ def regression(off: Floats, controls: Sequence[tuple[Floats, Floats]]) -> Regres
 
 def _centred(values: Floats) -> Floats:
     """Return the pseudo-values less their mean."""
-    pseudo = _pseudo_values(values)
+    pseudo = pseudo_values(values)
     centred: Floats = pseudo - pseudo.mean(axis=0)
     return centred
-
-
-def _pseudo_values(values: Floats) -> Floats:
-    count = len(values) - 1
-    pseudo: Floats = count * values[0] - (count - 1) * values[1:]
-    return pseudo

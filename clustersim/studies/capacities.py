@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from clustersim.analysis.control_variates import LEAST_EXPLAINED
-from clustersim.analysis.job_statistics import CLEARLY_LESS
+from clustersim.analysis.control_variates import Estimate
+from clustersim.analysis.controls.means import controlled_mean
 from clustersim.analysis.metrics import follows_waits
-from clustersim.analysis.root_search import Root, RootSearch, begins_overload
+from clustersim.analysis.root_search import Root, begins_overload
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import quantile_interval
 from clustersim.analysis.steady import is_rising
+from clustersim.array_types import Floats
 from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.design import column_value
 from clustersim.studies.objective import (
@@ -28,8 +29,9 @@ from clustersim.studies.objective import (
     Measured,
     chosen,
     measured_at,
+    plain_of,
     root_search,
-    usable_controls,
+    work_deviations_at,
 )
 from clustersim.studies.points import DRAW_QUANTILES, groups_by
 from clustersim.studies.spec import LOAD, CapacitySearch, Comparison, Objective
@@ -106,8 +108,7 @@ def _capacity(
     tried = _tried(_paired(searched, search.of), search, objective, samples)
     full = _value_at_full_load(at_mean, search)
     root = _within(finder.result(chosen(tried, finder)), full)
-    without = {value: each for value, (each, _) in tried.items()}
-    plain = _within(finder.result(without, extend=True), full)
+    plain = _within(finder.result(plain_of(tried), extend=True), full)
     row: dict[str, Any] = {
         f"{name}{end}": number
         for name, found in (("capacity", root), ("capacity_plain", plain))
@@ -246,14 +247,14 @@ def gains_table(
 ) -> pd.DataFrame:
     """Compare the capacities of systems under common random numbers.
 
-    Each capacity is that of :func:`capacities_table`, over the replications that both systems have.
-    A control variate is used only if it can be used for both, and if the interval of the gain is
-    then narrower by half of its variance.
     Both systems use the same random numbers, so the errors of their capacities partly cancel.  For
-    each replication, the contributions to both errors are subtracted, and Student's t applies to
-    the root of the sum of squares of these differences.  If overload begins at a capacity, the ends
-    are the least and the largest difference of the two intervals, and `note` says that they are not
-    a 95 % interval.  Gains of whole numbers are not rounded.
+    each replication that both have, the contributions to the errors of the two plain capacities are
+    subtracted, and Student's t applies to the root of the sum of squares of these differences.  The
+    unfinished work of both systems may be used as control variates of the difference; see
+    :func:`~clustersim.analysis.controls.means.controlled_mean`.  The gain is then not exactly the
+    difference of the two capacities, which have control variates of their own.  If overload begins
+    at a capacity, the ends are the least and the largest difference of the two intervals, and
+    `note` says that they are not a 95 % interval.  Gains of whole numbers are not rounded.
 
     Parameters
     ----------
@@ -268,12 +269,14 @@ def gains_table(
         The parameters other than the compared and the searched one, ``system``, ``baseline``,
         ``replications``, ``pairs`` (replications that both have at every trial value), ``gain``
         (capacity of the system minus capacity of the baseline) with ``gain_low`` and ``gain_high``
-        (95 %; NaN if a capacity lies beyond the trial values), ``same_jobs`` (whether both systems
+        (95 %; NaN if a capacity lies beyond the trial values), the same without control variates as
+        ``gain_plain``, ``gain_explained`` (share of the variance that they explain; NaN if none is
+        used), ``same_jobs`` (whether both systems
         are offered the same jobs per day at equal values of the searched parameter) and ``note``.
         For an offered load, ``same_jobs`` is false if the compared parameter changes what the fleet
         can do.
     """
-    rows = []
+    rows, finder = [], root_search(search, objective)
     for values, group in groups_by(runs, [name for name in others if name != compare.of]):
         reference = column_value(compare.baseline)
         baseline = _complete(group[group[compare.of] == reference], search.of)
@@ -283,15 +286,20 @@ def gains_table(
                 continue
             two = pd.concat([own, baseline])
             both = _common_replications(own, baseline, search.of)
-            gain, note = (math.nan, math.nan, math.nan), ""
+            gain, best, note = Estimate(math.nan, math.nan, math.nan), None, ""
             if len(both) > 1:
-                ours, theirs = (
-                    _tried(each[each["replication"].isin(both)], search, objective, samples)
-                    for each in (own, baseline)
-                )
-                roots = _alike(ours, theirs, root_search(search, objective))
-                gain = _gain(*roots)
-                if any(map(begins_overload, (root.note for root in roots))):
+                pairs = [each[each["replication"].isin(both)] for each in (own, baseline)]
+                roots = [
+                    finder.result(plain_of(_tried(each, search, objective, samples)), extend=True)
+                    for each in pairs
+                ]
+                controls = [
+                    control
+                    for each, root in zip(pairs, roots, strict=True)
+                    for control in _nearest_controls(each, search.of, root, objective, samples)
+                ]
+                gain, best = _gain(roots[0], roots[1], controls)
+                if any(begins_overload(root.note) for root in roots):
                     note = "overload begins at a capacity: bounds, not a 95 % interval"
             compared = {
                 "system": system,
@@ -300,8 +308,11 @@ def gains_table(
                 "pairs": len(both),
                 "same_jobs": _same_jobs(two, compare.of, search.of),
             }
-            ends = dict(zip(("gain", "gain_low", "gain_high"), gain, strict=True))
-            rows.append({**values, **compared, **ends, "note": note})
+            estimates = _columns_of(best or gain, "gain") | _columns_of(gain, "gain_plain")
+            explained = math.nan if best is None else best.explained
+            rows.append(
+                {**values, **compared, **estimates, "gain_explained": explained, "note": note}
+            )
     return pd.DataFrame(rows)
 
 
@@ -322,55 +333,36 @@ def _root(
     return finder.result(chosen(_tried(runs, search, objective, samples), finder))
 
 
-def _alike(
-    ours: Mapping[float, Measured], theirs: Mapping[float, Measured], finder: RootSearch
-) -> tuple[Root, Root]:
-    """Return two capacities with the same control, or both plain, whichever cancels most noise.
+def _columns_of(found: Estimate, name: str) -> dict[str, float]:
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
-    A control must explain half of the variance of the difference.  Common random numbers may have
-    cancelled already what it explains of each capacity.
+
+def _gain(ours: Root, theirs: Root, controls: Sequence[Floats]) -> tuple[Estimate, Estimate | None]:
+    """Return the difference of two plain capacities, and the controlled one if there is one.
+
+    Common random numbers may have cancelled already what a control explains of each capacity, so
+    the controls are those that explain the difference.
     """
-    best = _both(ours, theirs, finder)
-    least = (1.0 - LEAST_EXPLAINED) * _variance(*best)
-    theirs_usable = usable_controls(theirs, finder)
-    for name in usable_controls(ours, finder):
-        if name in theirs_usable:
-            pair = _both(ours, theirs, finder, name)
-            if (variance := _variance(*pair)) <= least:
-                best, least = pair, CLEARLY_LESS * variance
-    return best
-
-
-def _both(
-    ours: Mapping[float, Measured],
-    theirs: Mapping[float, Measured],
-    finder: RootSearch,
-    *controls: str,
-) -> tuple[Root, Root]:
-    """Return two capacities with the given control, or without one."""
-    first, second = (
-        finder.result(chosen(each, finder, only=controls), extend=True) for each in (ours, theirs)
-    )
-    return first, second
-
-
-def _variance(ours: Root, theirs: Root) -> float:
-    """Return the variance of a gain, with an allowance for the degrees of freedom; may be NaN."""
-    gain, low, high = _gain(ours, theirs)
-    return ((high - low) / 2) ** 2 if math.isfinite(gain) else math.nan
-
-
-def _gain(ours: Root, theirs: Root) -> tuple[float, float, float]:
-    """Return the difference of two capacities with its interval."""
     gain = ours.crossing - theirs.crossing
     if not math.isfinite(gain):
-        return math.nan, math.nan, math.nan
+        return Estimate(math.nan, math.nan, math.nan), None
     freedom = min(ours.freedom, theirs.freedom)
-    if freedom and len(ours.influence) == len(theirs.influence):
-        parts = np.array(ours.influence) - np.array(theirs.influence)
-        half = float(special.stdtrit(freedom, 0.975) * math.sqrt((parts**2).sum()))
-        return gain, gain - half, gain + half
-    return gain, ours.low - theirs.high, ours.high - theirs.low
+    if not freedom or len(ours.influence) != len(theirs.influence):
+        return Estimate(gain, ours.low - theirs.high, ours.high - theirs.low), None
+    parts = np.array(ours.influence) - np.array(theirs.influence)
+    half = float(special.stdtrit(freedom, 0.975) * math.sqrt((parts**2).sum()))
+    pseudo = gain + (len(parts) - 1) * (parts - parts.mean())
+    return Estimate(gain, gain - half, gain + half), controlled_mean(pseudo, controls)
+
+
+def _nearest_controls(
+    runs: pd.DataFrame, of: str, root: Root, objective: Objective, samples: Samples
+) -> list[Floats]:
+    """Return the controls of the runs at the trial value nearest to a capacity."""
+    near = _nearest(runs, of, root.crossing).sort_values("replication", kind="stable")
+    if near.empty:
+        return []
+    return [*work_deviations_at(objective, [samples.get(key, {}) for key in near["run"]]).values()]
 
 
 def _same_jobs(runs: pd.DataFrame, compared: str, searched: str) -> bool:

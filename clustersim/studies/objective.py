@@ -15,15 +15,18 @@ import numpy as np
 
 from clustersim.analysis.control_variates import Estimate, mean_estimate
 from clustersim.analysis.job_statistics import (
+    CLEARLY_LESS,
     best_of,
     job_mean,
     share_above,
+    work_deviations,
 )
 from clustersim.analysis.metrics import find_metric
 from clustersim.analysis.root_search import RootSearch
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.steady import piles_up
 from clustersim.analysis.unfinished_work import SPEEDS, work_name
+from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.studies.spec import CapacitySearch, Objective
 
@@ -34,8 +37,9 @@ __all__ = [
     "Measured",
     "chosen",
     "measured_at",
+    "plain_of",
     "root_search",
-    "usable_controls",
+    "work_deviations_at",
 ]
 
 Measured = tuple[Estimate, Mapping[str, Estimate]]
@@ -109,32 +113,54 @@ def measured_at(
     return mean_estimate(values), {}
 
 
-def chosen(
-    tried: Mapping[float, Measured], finder: RootSearch, *, only: Sequence[str] | None = None
-) -> dict[float, Estimate]:
+def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, Estimate]:
     """Return the measurements from which a capacity follows: all of one control, or all plain.
 
     A curve that changes from one kind to another within the bracket of the capacity would have a
     wrong slope.  A control is therefore used only if it can be used on both sides of the capacity.
-    Overloaded values have none.  Of several controls, the best one there is chosen.
+    Overloaded values have none.  Of several controls, a later one is chosen if the interval of the
+    capacity is then clearly narrower.
 
     Parameters
     ----------
     tried : mapping of float to (Estimate, mapping of str to Estimate)
         Results of :func:`measured_at` by trial value.
     finder : RootSearch
-    only : sequence of str, optional
-        Controls to choose from; by default all of them.
     """
-    usable = usable_controls(tried, finder)
-    best = best_of({name: usable[name] for name in usable if only is None or name in only})
-    for name, each in usable.items():
-        if each is best:
-            return _curve(tried, name)
+    usable = _usable_controls(tried, finder)
+    curves = {name: _curve(tried, name) for name in usable}
+    roots = {name: finder.result(curve) for name, curve in curves.items()}
+    if not any(math.isfinite(root.high - root.low) for root in roots.values()):
+        best = best_of(usable)
+        return next((curves[name] for name in usable if usable[name] is best), plain_of(tried))
+    found, least = plain_of(tried), math.inf
+    for name, root in roots.items():
+        width = root.high - root.low
+        if math.isfinite(width) and width < math.sqrt(CLEARLY_LESS) * least:
+            found, least = curves[name], width
+    return found
+
+
+def plain_of(tried: Mapping[float, Measured]) -> dict[float, Estimate]:
+    """Return the measurements without control variates, by trial value."""
     return {value: plain for value, (plain, _) in tried.items()}
 
 
-def usable_controls(tried: Mapping[float, Measured], finder: RootSearch) -> dict[str, Estimate]:
+def work_deviations_at(
+    objective: Objective, samples: Sequence[Mapping[str, Sample]]
+) -> dict[str, Floats]:
+    """Return the controls of a gain: the unfinished work in the runs at a trial value.
+
+    See :func:`~clustersim.analysis.job_statistics.work_deviations`.  Empty for an objective that is
+    not a statistic over jobs.
+    """
+    quantity, q = _quantity(objective)
+    if not quantity:
+        return {}
+    return work_deviations(samples, quantity, None if q is None else objective.limit)
+
+
+def _usable_controls(tried: Mapping[float, Measured], finder: RootSearch) -> dict[str, Estimate]:
     """Return the controls that can be used on both sides of the capacity.
 
     Parameters
