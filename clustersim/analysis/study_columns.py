@@ -100,6 +100,7 @@ GAINS = (
     Column("pairs", "replications that both systems have at every trial value", "count"),
     Column("same_jobs", "whether both run the same jobs at equal values of the searched parameter"),
     *_with_ends("gain", "capacity of the system minus capacity of the baseline"),
+    *_without_control("gain"),
     Column("note", "why the ends are not those of a 95 % interval; empty if they are"),
 )
 DIFFERENCES = (

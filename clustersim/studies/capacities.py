@@ -33,12 +33,13 @@ from clustersim.studies.objective import (
     root_search,
     work_deviations_at,
 )
-from clustersim.studies.points import DRAW_QUANTILES, groups_by
+from clustersim.studies.points import DRAW_QUANTILES, estimates_beside, groups_by
 from clustersim.studies.spec import LOAD, CapacitySearch, Comparison, Objective
 
 __all__ = ["capacities_table", "gains_table"]
 
 Samples = Mapping[str, Mapping[str, Sample]]
+UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 SAME = 1e-9
 ENOUGH_RELAXATION_TIMES = 60.0
 """Smallest number of relaxation times, in all runs at a value, for which no note is given.
@@ -269,9 +270,7 @@ def gains_table(
         The parameters other than the compared and the searched one, ``system``, ``baseline``,
         ``replications``, ``pairs`` (replications that both have at every trial value), ``gain``
         (capacity of the system minus capacity of the baseline) with ``gain_low`` and ``gain_high``
-        (95 %; NaN if a capacity lies beyond the trial values), the same without control variates as
-        ``gain_plain``, ``gain_explained`` (share of the variance that they explain; NaN if none is
-        used), ``same_jobs`` (whether both systems
+        (95 %; NaN if a capacity lies beyond the trial values), ``same_jobs`` (whether both systems
         are offered the same jobs per day at equal values of the searched parameter) and ``note``.
         For an offered load, ``same_jobs`` is false if the compared parameter changes what the fleet
         can do.
@@ -286,7 +285,7 @@ def gains_table(
                 continue
             two = pd.concat([own, baseline])
             both = _common_replications(own, baseline, search.of)
-            gain, best, note = Estimate(math.nan, math.nan, math.nan), None, ""
+            gain, best, note = UNKNOWN, None, ""
             if len(both) > 1:
                 pairs = [each[each["replication"].isin(both)] for each in (own, baseline)]
                 roots = [
@@ -308,11 +307,8 @@ def gains_table(
                 "pairs": len(both),
                 "same_jobs": _same_jobs(two, compare.of, search.of),
             }
-            estimates = _columns_of(best or gain, "gain") | _columns_of(gain, "gain_plain")
-            explained = math.nan if best is None else best.explained
-            rows.append(
-                {**values, **compared, **estimates, "gain_explained": explained, "note": note}
-            )
+            rows.append({**values, **compared, **estimates_beside("gain", gain, best)})
+            rows[-1]["note"] = note
     return pd.DataFrame(rows)
 
 
@@ -333,10 +329,6 @@ def _root(
     return finder.result(chosen(_tried(runs, search, objective, samples), finder))
 
 
-def _columns_of(found: Estimate, name: str) -> dict[str, float]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-
-
 def _gain(ours: Root, theirs: Root, controls: Sequence[Floats]) -> tuple[Estimate, Estimate | None]:
     """Return the difference of two plain capacities, and the controlled one if there is one.
 
@@ -345,7 +337,7 @@ def _gain(ours: Root, theirs: Root, controls: Sequence[Floats]) -> tuple[Estimat
     """
     gain = ours.crossing - theirs.crossing
     if not math.isfinite(gain):
-        return Estimate(math.nan, math.nan, math.nan), None
+        return UNKNOWN, None
     freedom = min(ours.freedom, theirs.freedom)
     if not freedom or len(ours.influence) != len(theirs.influence):
         return Estimate(gain, ours.low - theirs.high, ours.high - theirs.low), None

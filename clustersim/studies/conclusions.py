@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -9,10 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clustersim.analysis.control_variates import jackknife
-from clustersim.analysis.controls.means import controlled_difference, deviations
+from clustersim.analysis.control_variates import Estimate, jackknife, pseudo_values
+from clustersim.analysis.controls.means import (
+    controlled_difference,
+    controlled_mean,
+    deviations,
+)
 from clustersim.analysis.controls.metrics import CONTROLS
-from clustersim.analysis.job_statistics import job_quantile, with_and_without
+from clustersim.analysis.job_statistics import job_quantile, with_and_without, work_deviations
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
 from clustersim.analysis.samples import Pooled, Sample
 from clustersim.analysis.sensitivity import sobol_indices
@@ -24,7 +29,13 @@ from clustersim.analysis.steady import is_overloaded
 from clustersim.array_types import Floats
 from clustersim.seeds import Streams
 from clustersim.studies.base import POSTERIOR_MEAN
-from clustersim.studies.points import DRAW_QUANTILES, changed, controls_of, groups_by
+from clustersim.studies.points import (
+    DRAW_QUANTILES,
+    changed,
+    controls_of,
+    estimates_beside,
+    groups_by,
+)
 from clustersim.studies.study import Study
 
 __all__ = ["differences_table", "indices_table"]
@@ -74,8 +85,9 @@ def differences_table(
 
         If control variates are used, ``difference`` and ``relative`` are the controlled estimates,
         and the columns ``_plain``, ``_plain_low``, ``_plain_high`` and ``_explained`` are as in
-        :func:`~clustersim.studies.points.points_table`.  The controls of both estimates are chosen
-        separately; ``baseline_mean`` and differences of quantiles have none.
+        :func:`~clustersim.studies.points.points_table`.  The controls of a mean or quantile of jobs
+        are the unfinished work of both systems.  The controls of both estimates are chosen
+        separately; ``baseline_mean`` has none.
 
         Differences of fleet metrics are exact.  Differences of waits and slowdowns are NaN if
         either system is overloaded.  With draws, ``relative_draw_low`` and ``relative_draw_high``
@@ -166,10 +178,8 @@ def _pair(
     best = controlled_difference(measured[0], measured[1], *controls)
     for name, estimate in zip(("difference", "relative"), best, strict=True):
         if estimate is not None and np.isfinite(columns[f"{name}_low"]):
-            ends = {end: columns[f"{name}{end}"] for end in ("", "_low", "_high")}
-            columns |= {f"{name}_plain{end}": value for end, value in ends.items()}
-            columns |= {name: estimate.value, f"{name}_low": estimate.low}
-            columns |= {f"{name}_high": estimate.high, f"{name}_explained": estimate.explained}
+            plain = Estimate(*(columns[f"{name}{end}"] for end in ("", "_low", "_high")))
+            columns |= estimates_beside(name, plain, estimate)
     return columns
 
 
@@ -194,10 +204,17 @@ def _pooled(
         )
     else:
         ours, theirs = (Pooled([run[quantity] for run in runs]).quantiles(q) for runs in both)
-    apart = jackknife(ours - theirs).one()
+    controls = [
+        control
+        for runs, found in zip(both, (ours, theirs), strict=True)
+        for control in work_deviations(
+            runs, quantity, None if q is None else float(found[0])
+        ).values()
+    ]
     columns: dict[str, Any] = {"baseline_mean": float(theirs[0]), "relative_note": ""}
-    columns |= {"difference": apart.value}
-    columns |= {"difference_low": apart.low, "difference_high": apart.high}
+    columns |= estimates_beside(
+        "difference", jackknife(ours - theirs).one(), _controlled(ours - theirs, controls)
+    )
     if not (ours > 0).all() or not (theirs > 0).all():
         if not ours.any() and not theirs.any():
             ratio, ends, note = 0.0, (0.0, 0.0), ""
@@ -219,11 +236,21 @@ def _pooled(
     found = jackknife(ours / theirs).positive().one()
     if not np.isfinite(found.high):
         columns["relative_note"] = "the interval of the ratio spans more than a factor of 1,000"
-    columns |= {
-        f"relative{end}": number - 1.0
-        for end, number in (("", found.value), ("_low", found.low), ("_high", found.high))
-    }
-    return columns
+    best = _controlled(np.log(ours / theirs), controls)
+    if best is not None:
+        value, low, high = map(math.expm1, (best.value, best.low, best.high))
+        best = Estimate(value, low, high, best.explained)
+    return columns | estimates_beside(
+        "relative",
+        Estimate(found.value - 1.0, found.low - 1.0, found.high - 1.0),
+        best if np.isfinite(found.high) else None,
+    )
+
+
+def _controlled(values: Floats, controls: Sequence[Floats]) -> Estimate | None:
+    """Return a jackknifed statistic (1 + pairs,) with its best controls; None without any."""
+    pseudo = pseudo_values(values)
+    return controlled_mean(pseudo - pseudo.mean() + values[0], controls)
 
 
 def _around_zero(

@@ -22,7 +22,14 @@ from clustersim.array_types import Floats
 from clustersim.notes import note
 from clustersim.studies.base import POSTERIOR_MEAN
 
-__all__ = ["changed", "controls_of", "draw_range", "groups_by", "points_table"]
+__all__ = [
+    "changed",
+    "controls_of",
+    "draw_range",
+    "estimates_beside",
+    "groups_by",
+    "points_table",
+]
 
 DRAW_QUANTILES = (0.05, 0.95)
 MOST_WITHOUT = 0.5
@@ -148,7 +155,7 @@ def _interval(
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.inf)
     values = runs[name].to_numpy(dtype=np.float64)
     if len(values) > 1 and (found := _over_jobs(name, runs, samples)) is not None:
-        return _beside(name, name, *found)
+        return _clipped(name, *found)
     if np.isnan(values).sum() > MOST_WITHOUT * len(values):
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
     plain, best = Estimate(*mean_interval(values)), _controlled_mean(name, values, runs)
@@ -157,16 +164,37 @@ def _interval(
         plain = replace(plain, low=low, high=high)
     if _bounds(name) == (0.0, np.inf) and (len(values) > 1 or f"{name}_half" in runs):
         plain, best = plain.positive(), None if best is None else best.positive()
-    return _beside(name, name, plain, best)
+    return _clipped(name, plain, best)
 
 
-def _beside(metric: str, column: str, plain: Estimate, best: Estimate | None) -> dict[str, float]:
-    """Return the columns of a plain estimate, or of a controlled one beside the plain one."""
-    row = _within_bounds(metric, column, best or plain)
+def estimates_beside(name: str, plain: Estimate, best: Estimate | None) -> dict[str, float]:
+    """Return the columns of a plain estimate, or of a controlled one beside the plain one.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column of the estimate.
+    plain : Estimate
+    best : Estimate or None
+        The controlled estimate.
+
+    Examples
+    --------
+    >>> estimates_beside("gain", Estimate(3.0, 1.0, 5.0), None)
+    {'gain': 3.0, 'gain_low': 1.0, 'gain_high': 5.0}
+    """
+    found = best or plain
+    columns = {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
     if best is not None:
-        row |= _within_bounds(metric, f"{column}_plain", plain)
-        row[f"{column}_explained"] = best.explained
-    return row
+        columns |= {f"{name}_plain": plain.value, f"{name}_plain_low": plain.low}
+        columns |= {f"{name}_plain_high": plain.high, f"{name}_explained": best.explained}
+    return columns
+
+
+def _clipped(metric: str, plain: Estimate, best: Estimate | None) -> dict[str, float]:
+    """Return the columns of a plain estimate, or of a controlled one beside the plain one."""
+    clipped = None if best is None else _within_bounds(metric, best)
+    return estimates_beside(metric, _within_bounds(metric, plain), clipped)
 
 
 def _controlled_mean(name: str, values: Floats, runs: pd.DataFrame) -> Estimate | None:
@@ -205,13 +233,9 @@ def _over_jobs(
     return found
 
 
-def _within_bounds(metric: str, column: str, found: Estimate) -> dict[str, float]:
+def _within_bounds(metric: str, found: Estimate) -> Estimate:
     least, most = _bounds(metric)
-    return {
-        column: found.value,
-        f"{column}_low": max(found.low, least),
-        f"{column}_high": min(found.high, most),
-    }
+    return replace(found, low=max(found.low, least), high=min(found.high, most))
 
 
 def _run_interval(name: str, value: float, run: pd.Series[Any]) -> tuple[float, float]:
