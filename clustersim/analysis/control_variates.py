@@ -44,8 +44,6 @@ __all__ = [
 
 LEAST_REPLICATIONS = 6
 """Smallest number of replications with which a control variate is used."""
-LEAST_EXPLAINED = 0.5
-"""Smallest share of the variance (adjusted) that control variates must explain to be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +256,9 @@ def controlled(values: Floats, *controls: Control, level: float = 0.95) -> Estim
         `explained` is the share of the variance that the controls explain, adjusted for the number
         of coefficients.
 
-        `usable` states whether the controls can be used: there are 6 replications or more, the
-        controls explain half of the variance or more, and no single replication decides the
-        regression.
+        `usable` states whether the controls can be used: there are 6 replications or more, and no
+        single replication decides the regression.  Controls that explain little make an interval
+        wider, so the caller decides which of them is used.
 
     Examples
     --------
@@ -291,8 +289,7 @@ def controlled(values: Floats, *controls: Control, level: float = 0.95) -> Estim
         influence = fit.weight * rest / (1 - leverage)
         explained = np.maximum(1.0 - (rest**2).sum(axis=0) / freedom / variance, 0.0)
     half = special.stdtrit(freedom, 0.5 + level / 2) * np.sqrt((influence**2).sum(axis=0))
-    usable = np.isfinite(half) & (explained >= LEAST_EXPLAINED)
-    usable &= (leverage < 1 - 1e-6).all(axis=0)
+    usable = np.isfinite(half) & (leverage < 1 - 1e-6).all(axis=0)
     return Estimates(value, value - half, value + half, influence, freedom, explained, usable)
 
 

@@ -44,6 +44,8 @@ __all__ = [
 
 ENOUGH_FOR_TWO = 8
 """Smallest number of replications with which a second control variate is used."""
+LEAST_EXPLAINED = 0.5
+"""Smallest share of the variance that a control must explain to be used."""
 CLEARLY_LESS = 0.7
 """Largest ratio of unexplained variances at which a control replaces those before it."""
 SAME = 1e-5
@@ -54,7 +56,7 @@ Samples = Mapping[str, Sample]
 
 
 def best_of(found: Mapping[str, Estimate]) -> Estimate | None:
-    """Return the estimate of the best control; None if there is none.
+    """Return the estimate of the best control; None if none explains half of the variance.
 
     A control replaces those before it only if the variance that it leaves unexplained is clearly
     smaller.  Otherwise, the best of several similar controls would partly be chosen by chance, and
@@ -69,6 +71,8 @@ def best_of(found: Mapping[str, Estimate]) -> Estimate | None:
     """
     best = None
     for each in found.values():
+        if each.explained < LEAST_EXPLAINED:
+            continue
         if best is None or 1.0 - each.explained < CLEARLY_LESS * (1.0 - best.explained):
             best = each
     return best

@@ -16,13 +16,14 @@ import numpy as np
 from clustersim.analysis.control_variates import Estimate, mean_estimate
 from clustersim.analysis.job_statistics import (
     CLEARLY_LESS,
+    LEAST_EXPLAINED,
     best_of,
     job_mean,
     share_above,
     work_deviations,
 )
 from clustersim.analysis.metrics import find_metric
-from clustersim.analysis.root_search import RootSearch
+from clustersim.analysis.root_search import Root, RootSearch
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.steady import piles_up
 from clustersim.analysis.unfinished_work import SPEEDS, work_name
@@ -118,8 +119,9 @@ def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, E
 
     A curve that changes from one kind to another within the bracket of the capacity would have a
     wrong slope.  A control is therefore used only if it can be used on both sides of the capacity.
-    Overloaded values have none.  Of several controls, a later one is chosen if the interval of the
-    capacity is then clearly narrower.
+    Overloaded values have none.  It must explain half of the variance of the capacity, and a later
+    control replaces an earlier one only if it leaves clearly less unexplained (see
+    :func:`~clustersim.analysis.job_statistics.best_of`).
 
     Parameters
     ----------
@@ -127,18 +129,26 @@ def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, E
         Results of :func:`measured_at` by trial value.
     finder : RootSearch
     """
+    without = plain_of(tried)
     usable = _usable_controls(tried, finder)
     curves = {name: _curve(tried, name) for name in usable}
-    roots = {name: finder.result(curve) for name, curve in curves.items()}
-    if not any(math.isfinite(root.high - root.low) for root in roots.values()):
+    widths = {name: _width(finder.result(curve)) for name, curve in curves.items()}
+    plain_width = _width(finder.result(without, extend=True))
+    if not any(map(math.isfinite, widths.values())):
         best = best_of(usable)
-        return next((curves[name] for name in usable if usable[name] is best), plain_of(tried))
-    found, least = plain_of(tried), math.inf
-    for name, root in roots.items():
-        width = root.high - root.low
-        if math.isfinite(width) and width < math.sqrt(CLEARLY_LESS) * least:
-            found, least = curves[name], width
+        return next((curves[name] for name in usable if usable[name] is best), without)
+    found, most = without, (1.0 - LEAST_EXPLAINED) * plain_width**2
+    for name, width in widths.items():
+        helps = math.isfinite(most) or usable[name].explained >= LEAST_EXPLAINED
+        if helps and math.isfinite(width) and width**2 <= most:
+            found, most = curves[name], CLEARLY_LESS * width**2
     return found
+
+
+def _width(root: Root) -> float:
+    """Return the width of the interval of a capacity; infinite if it is not known."""
+    width = root.high - root.low
+    return width if math.isfinite(root.value) and math.isfinite(width) else math.inf
 
 
 def plain_of(tried: Mapping[float, Measured]) -> dict[float, Estimate]:
