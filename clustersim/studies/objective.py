@@ -130,6 +130,8 @@ def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, E
     finder : RootSearch
     """
     without = plain_of(tried)
+    if not tried:
+        return without
     usable = _usable_controls(tried, finder)
     curves = {name: _curve(tried, name) for name in usable}
     widths = {name: _width(finder.result(curve)) for name, curve in curves.items()}
