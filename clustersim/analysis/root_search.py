@@ -326,7 +326,8 @@ class RootSearch:
     @property
     def _step(self) -> float:
         """Smallest distance of the next value if the root is not between those tried so far."""
-        step = max((self.high - self.low) / STEPS, self._enough)
+        step = (self.high - self.low) / STEPS
+        step = step if step > 2 * self._enough else self._enough
         return math.ceil(step) if self.whole else step
 
     @property

@@ -33,7 +33,7 @@ from clustersim.studies.store import Outcome
 
 __all__ = ["Known", "RunRequest", "run_requests"]
 
-ENOUGH_FOR_PILOT = 8
+ENOUGH_FOR_PILOT = 12
 """Smallest number of replications with which a capacity search has a pilot."""
 PILOT_PARTS = 8
 """A pilot search ends when it knows the capacity to one part in so many of the range."""
@@ -195,7 +195,7 @@ class CapacityRequest:
 
     Notes
     -----
-    With 8 replications or more and no given values, a coarse *pilot* search with only two of them
+    With 12 replications or more and no given values, a coarse *pilot* search with only two of them
     finds where the capacity lies.  The search with all replications then starts there, instead of
     at the ends of the range, which say little about the capacity (Chen & Schmeiser, "Stochastic
     root finding via retrospective approximation", IIE Transactions 33, 2001).
