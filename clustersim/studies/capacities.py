@@ -13,13 +13,12 @@ import pandas as pd
 from scipy import special
 
 from clustersim.analysis.control_variates import Estimate
-from clustersim.analysis.controls.means import controlled_mean
+from clustersim.analysis.job_statistics import CLEARLY_LESS
 from clustersim.analysis.metrics import follows_waits
-from clustersim.analysis.root_search import Root, begins_overload
+from clustersim.analysis.root_search import Root, RootSearch, begins_overload
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import quantile_interval
 from clustersim.analysis.steady import is_rising
-from clustersim.array_types import Floats
 from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.design import column_value
 from clustersim.studies.objective import (
@@ -31,7 +30,6 @@ from clustersim.studies.objective import (
     measured_at,
     plain_of,
     root_search,
-    work_deviations_at,
 )
 from clustersim.studies.points import DRAW_QUANTILES, estimates_beside, groups_by
 from clustersim.studies.spec import LOAD, CapacitySearch, Comparison, Objective
@@ -249,13 +247,12 @@ def gains_table(
     """Compare the capacities of systems under common random numbers.
 
     Both systems use the same random numbers, so the errors of their capacities partly cancel.  For
-    each replication that both have, the contributions to the errors of the two plain capacities are
+    each replication that both have, the contributions to the errors of the two capacities are
     subtracted, and Student's t applies to the root of the sum of squares of these differences.  The
-    unfinished work of both systems may be used as control variates of the difference; see
-    :func:`~clustersim.analysis.controls.means.controlled_mean`.  The gain is then not exactly the
-    difference of the two capacities, which have control variates of their own.  If overload begins
-    at a capacity, the ends are the least and the largest difference of the two intervals, and
-    `note` says that they are not a 95 % interval.  Gains of whole numbers are not rounded.
+    gain without control variates is used instead if its interval is clearly narrower: common random
+    numbers may have cancelled already what the controls explain.  If overload begins at a capacity,
+    the ends are the least and the largest difference of the two intervals, and `note` says that
+    they are not a 95 % interval.  Gains of whole numbers are not rounded.
 
     Parameters
     ----------
@@ -285,21 +282,13 @@ def gains_table(
                 continue
             two = pd.concat([own, baseline])
             both = _common_replications(own, baseline, search.of)
-            gain, best, note = UNKNOWN, None, ""
+            plain, best, note = UNKNOWN, None, ""
             if len(both) > 1:
-                pairs = [each[each["replication"].isin(both)] for each in (own, baseline)]
-                roots = [
-                    finder.result(plain_of(_tried(each, search, objective, samples)), extend=True)
-                    for each in pairs
-                ]
-                controls = [
-                    control
-                    for each, root in zip(pairs, roots, strict=True)
-                    for control in _nearest_controls(each, search.of, root, objective, samples)
-                ]
-                gain, best = _gain(roots[0], roots[1], controls)
-                if any(begins_overload(root.note) for root in roots):
-                    note = "overload begins at a capacity: bounds, not a 95 % interval"
+                ours, theirs = (
+                    _tried(each[each["replication"].isin(both)], search, objective, samples)
+                    for each in (own, baseline)
+                )
+                plain, best, note = _gain(ours, theirs, finder)
             compared = {
                 "system": system,
                 "baseline": reference,
@@ -307,7 +296,7 @@ def gains_table(
                 "pairs": len(both),
                 "same_jobs": _same_jobs(two, compare.of, search.of),
             }
-            rows.append({**values, **compared, **estimates_beside("gain", gain, best)})
+            rows.append({**values, **compared, **estimates_beside("gain", plain, best)})
             rows[-1]["note"] = note
     return pd.DataFrame(rows)
 
@@ -329,32 +318,40 @@ def _root(
     return finder.result(chosen(_tried(runs, search, objective, samples), finder))
 
 
-def _gain(ours: Root, theirs: Root, controls: Sequence[Floats]) -> tuple[Estimate, Estimate | None]:
-    """Return the difference of two plain capacities, and the controlled one if there is one.
+def _gain(
+    ours: Mapping[float, Measured], theirs: Mapping[float, Measured], finder: RootSearch
+) -> tuple[Estimate, Estimate | None, str]:
+    """Return the plain and the controlled gain, and a remark; the latter is None if not used."""
+    roots = [finder.result(chosen(each, finder)) for each in (ours, theirs)]
+    plain = [finder.result(plain_of(each), extend=True) for each in (ours, theirs)]
+    note = ""
+    if any(begins_overload(root.note) for root in roots):
+        note = "overload begins at a capacity: bounds, not a 95 % interval"
+    best, without = _difference(*roots), _difference(*plain)
+    known = math.isfinite(without.value) and math.isfinite(best.value)
+    if best == without or not known:
+        return best, None, note
+    if _variance(without) < CLEARLY_LESS * _variance(best):
+        return without, None, note
+    explained = max(0.0, 1.0 - _variance(best) / _variance(without))
+    return without, replace(best, explained=explained), note
 
-    Common random numbers may have cancelled already what a control explains of each capacity, so
-    the controls are those that explain the difference.
-    """
+
+def _difference(ours: Root, theirs: Root) -> Estimate:
+    """Return the difference of two capacities with its interval."""
     gain = ours.crossing - theirs.crossing
     if not math.isfinite(gain):
-        return UNKNOWN, None
+        return UNKNOWN
     freedom = min(ours.freedom, theirs.freedom)
     if not freedom or len(ours.influence) != len(theirs.influence):
-        return Estimate(gain, ours.low - theirs.high, ours.high - theirs.low), None
+        return Estimate(gain, ours.low - theirs.high, ours.high - theirs.low)
     parts = np.array(ours.influence) - np.array(theirs.influence)
     half = float(special.stdtrit(freedom, 0.975) * math.sqrt((parts**2).sum()))
-    pseudo = gain + (len(parts) - 1) * (parts - parts.mean())
-    return Estimate(gain, gain - half, gain + half), controlled_mean(pseudo, controls)
+    return Estimate(gain, gain - half, gain + half)
 
 
-def _nearest_controls(
-    runs: pd.DataFrame, of: str, root: Root, objective: Objective, samples: Samples
-) -> list[Floats]:
-    """Return the controls of the runs at the trial value nearest to a capacity."""
-    near = _nearest(runs, of, root.crossing).sort_values("replication", kind="stable")
-    if near.empty:
-        return []
-    return [*work_deviations_at(objective, [samples.get(key, {}) for key in near["run"]]).values()]
+def _variance(gain: Estimate) -> float:
+    return (gain.high - gain.low) ** 2
 
 
 def _same_jobs(runs: pd.DataFrame, compared: str, searched: str) -> bool:

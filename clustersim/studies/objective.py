@@ -20,14 +20,12 @@ from clustersim.analysis.job_statistics import (
     best_of,
     job_mean,
     share_above,
-    work_deviations,
 )
 from clustersim.analysis.metrics import find_metric
 from clustersim.analysis.root_search import Root, RootSearch
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.steady import piles_up
 from clustersim.analysis.unfinished_work import SPEEDS, work_name
-from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.studies.spec import CapacitySearch, Objective
 
@@ -40,7 +38,6 @@ __all__ = [
     "measured_at",
     "plain_of",
     "root_search",
-    "work_deviations_at",
 ]
 
 Measured = tuple[Estimate, Mapping[str, Estimate]]
@@ -156,20 +153,6 @@ def _width(root: Root) -> float:
 def plain_of(tried: Mapping[float, Measured]) -> dict[float, Estimate]:
     """Return the measurements without control variates, by trial value."""
     return {value: plain for value, (plain, _) in tried.items()}
-
-
-def work_deviations_at(
-    objective: Objective, samples: Sequence[Mapping[str, Sample]]
-) -> dict[str, Floats]:
-    """Return the controls of a gain: the unfinished work in the runs at a trial value.
-
-    See :func:`~clustersim.analysis.job_statistics.work_deviations`.  Empty for an objective that is
-    not a statistic over jobs.
-    """
-    quantity, q = _quantity(objective)
-    if not quantity:
-        return {}
-    return work_deviations(samples, quantity, None if q is None else objective.limit)
 
 
 def _usable_controls(tried: Mapping[float, Measured], finder: RootSearch) -> dict[str, Estimate]:
