@@ -14,9 +14,7 @@ from clustersim.analysis.control_variates import Estimate, jackknife, pseudo_val
 from clustersim.analysis.controls.means import (
     controlled_difference,
     controlled_mean,
-    deviations,
 )
-from clustersim.analysis.controls.metrics import CONTROLS
 from clustersim.analysis.job_statistics import job_quantile, with_and_without, work_deviations
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
 from clustersim.analysis.samples import Pooled, Sample
@@ -172,9 +170,7 @@ def _pair(
         return columns | pooled
     if is_service(metric):
         return columns
-    controls = (
-        deviations(metric, controls_of(runs.loc[both]), CONTROLS) for runs in (system, baseline)
-    )
+    controls = (controls_of(metric, runs.loc[both], samples) for runs in (system, baseline))
     best = controlled_difference(measured[0], measured[1], *controls)
     for name, estimate in zip(("difference", "relative"), best, strict=True):
         if estimate is not None and np.isfinite(columns[f"{name}_low"]):

@@ -12,7 +12,7 @@ import pandas as pd
 
 from clustersim.analysis.control_variates import Estimate
 from clustersim.analysis.controls.means import controlled_mean, deviations
-from clustersim.analysis.controls.metrics import CONTROLS
+from clustersim.analysis.controls.metrics import CONTROLS, surplus_of
 from clustersim.analysis.job_statistics import metric_over_jobs
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
 from clustersim.analysis.samples import Sample
@@ -79,11 +79,11 @@ def points_table(
         than half of the replications is NaN.
 
         The control variate of a metric of jobs is the unfinished work.  Those of any other metric
-        are the work that arrived, the chips that were delivered and the failures (see
-        :mod:`~clustersim.analysis.controls.means`).  If a control variate is used, ``m`` is the
-        controlled estimate, ``m_plain``, ``m_plain_low`` and ``m_plain_high`` are the estimate
-        without it, and ``m_explained`` is the share of the variance that it explains; otherwise the
-        latter four columns are empty.
+        are the work that arrived, in total and by job class, the chips that were delivered and the
+        failures (see :mod:`~clustersim.analysis.controls.means`).  If a control variate is used,
+        ``m`` is the controlled estimate, ``m_plain``, ``m_plain_low`` and ``m_plain_high`` are the
+        estimate without it, and ``m_explained`` is the share of the variance that it explains;
+        otherwise the latter four columns are empty.
 
         With draws, ``m_draw_low`` and ``m_draw_high`` are the 5th and 95th percentile of the
         estimate over the draws (:func:`draw_range`).  They are NaN if a draw has no run at the
@@ -158,7 +158,7 @@ def _interval(
         return _clipped(name, *found)
     if np.isnan(values).sum() > MOST_WITHOUT * len(values):
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
-    plain, best = Estimate(*mean_interval(values)), _controlled_mean(name, values, runs)
+    plain, best = Estimate(*mean_interval(values)), _controlled_mean(name, values, runs, samples)
     if len(values) == 1:
         low, high = _run_interval(name, plain.value, runs.iloc[0])
         plain = replace(plain, low=low, high=high)
@@ -197,25 +197,33 @@ def _clipped(metric: str, plain: Estimate, best: Estimate | None) -> dict[str, f
     return estimates_beside(metric, _within_bounds(metric, plain), clipped)
 
 
-def _controlled_mean(name: str, values: Floats, runs: pd.DataFrame) -> Estimate | None:
+def _controlled_mean(
+    name: str, values: Floats, runs: pd.DataFrame, samples: Mapping[str, Mapping[str, Sample]]
+) -> Estimate | None:
     """Return the mean of a metric with the controls of the runs; None without a useful one.
 
     Waits and slowdowns have none: they are too skewed for a regression on their own scale.
     """
     if is_service(name):
         return None
-    best = controlled_mean(values, [*deviations(name, controls_of(runs), CONTROLS).values()])
+    best = controlled_mean(values, [*controls_of(name, runs, samples).values()])
     least, most = _bounds(name)
     return best if best is not None and least <= best.value <= most else None
 
 
-def controls_of(runs: pd.DataFrame) -> dict[str, Floats]:
-    """Return the columns of the controls of some runs, with their expectations."""
-    return {
+def controls_of(
+    metric: str, runs: pd.DataFrame, samples: Mapping[str, Mapping[str, Sample]]
+) -> dict[str, Floats]:
+    """Return the controls of a metric in some runs: deviations from known expectations, by name."""
+    columns = {
         str(name): runs[name].to_numpy(dtype=np.float64)
         for name in runs
         if str(name).partition("@")[0].removeprefix("expected_") in CONTROLS
     }
+    found = deviations(metric, columns, CONTROLS)
+    if any(name.partition("@")[0] == "arrived_load" for name in found):
+        found |= surplus_of(metric, [samples.get(key, {}) for key in runs["run"]])
+    return found
 
 
 def _over_jobs(
