@@ -34,7 +34,7 @@ from clustersim.studies.objective import (
 from clustersim.studies.points import DRAW_QUANTILES, estimates_beside, groups_by
 from clustersim.studies.spec import LOAD, CapacitySearch, Comparison, Objective
 
-__all__ = ["capacities_table", "gains_table"]
+__all__ = ["capacities_table", "gains_table", "without_pilots"]
 
 Samples = Mapping[str, Mapping[str, Sample]]
 UNKNOWN = Estimate(math.nan, math.nan, math.nan)
@@ -187,17 +187,37 @@ def _tried(
     return tried
 
 
-def _complete(runs: pd.DataFrame, of: str) -> pd.DataFrame:
-    """Return the finished runs at the posterior mean, without the trial values of a pilot search.
+def without_pilots(runs: pd.DataFrame, others: Sequence[str], of: str) -> pd.DataFrame:
+    """Return the runs without the trial values of pilot searches, which have few replications.
 
-    A pilot search has only a few of the replications, see
-    :class:`~clustersim.studies.run_requests.CapacityRequest`.
+    See :class:`~clustersim.studies.run_requests.CapacityRequest`.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        See :func:`~clustersim.studies.runs_table.runs_table`.
+    others : sequence of str
+        Parameters other than the searched one.
+    of : str
+        The searched parameter.
+
+    Examples
+    --------
+    >>> runs = pd.DataFrame({"load": [0.5] * 2 + [0.8] * 12, "draw": -1})
+    >>> without_pilots(runs, [], "load")["load"].unique().tolist()
+    [0.8]
     """
-    at_mean = runs[runs["draw"] == POSTERIOR_MEAN]
-    count = at_mean.groupby(of)["replication"].transform("size")
-    pilot = (count == PILOT_REPLICATIONS) & (count < count.max())
-    complete: pd.DataFrame = at_mean[~pilot & (at_mean["status"] == "finished")]
-    return complete
+    ones = pd.Series(1, index=runs.index[runs["draw"] == POSTERIOR_MEAN])
+    count = ones.groupby([runs.loc[ones.index, name] for name in (*others, of)]).transform("sum")
+    system = [runs.loc[ones.index, name] for name in others]
+    most = count.groupby(system).transform("max") if others else count.max()
+    return runs.drop(index=count.index[(count == PILOT_REPLICATIONS) & (count < most)])
+
+
+def _complete(runs: pd.DataFrame, of: str) -> pd.DataFrame:
+    """Return the finished runs at the posterior mean, without the trial values of a pilot."""
+    own = without_pilots(runs, [], of)
+    return own[(own["draw"] == POSTERIOR_MEAN) & (own["status"] == "finished")]
 
 
 def _paired(runs: pd.DataFrame, of: str) -> pd.DataFrame:

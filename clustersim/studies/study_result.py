@@ -20,7 +20,7 @@ from clustersim.files import read_yaml
 from clustersim.simulation.result import PROVENANCE
 from clustersim.source_code import Code
 from clustersim.studies.base import POSTERIOR_MEAN
-from clustersim.studies.capacities import capacities_table, gains_table
+from clustersim.studies.capacities import capacities_table, gains_table, without_pilots
 from clustersim.studies.conclusions import differences_table, indices_table
 from clustersim.studies.design import column_value
 from clustersim.studies.execution import STUDY_FILE
@@ -115,12 +115,18 @@ class StudyResult(Brief):
     def points(self) -> pd.DataFrame:
         """One row per point; see :func:`~clustersim.studies.points.points_table`.
 
-        If different versions of the code made the runs, a column ``code`` lists them.  With
+        Trial values of a pilot search are left out.  If different versions of the code made the
+        runs, a column ``code`` lists them.  With
         periods, ``overload_in`` names those with overload
         (:func:`~clustersim.studies.overload.overload_by_period`).
         """
+        search = self.study.spec.capacity
+        runs = self.runs
+        if search is not None and not runs.empty:
+            others = [name for name in self.parameters if name != search.of]
+            runs = without_pilots(runs, others, search.of)
         points = points_table(
-            self.runs, self.parameters, self.metrics, samples=self.samples, steady=self.steady
+            runs, self.parameters, self.metrics, samples=self.samples, steady=self.steady
         )
         names = self.study.spec.window.period_names
         if names and len(points):
