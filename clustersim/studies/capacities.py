@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +19,7 @@ from clustersim.analysis.statistics import quantile_interval
 from clustersim.analysis.steady import is_rising
 from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.design import column_value
+from clustersim.studies.draw_capacities import DrawTarget, capacity_of_draw, draw_targets
 from clustersim.studies.objective import (
     NEEDED,
     OVERLOADED,
@@ -31,7 +32,7 @@ from clustersim.studies.objective import (
 from clustersim.studies.points import DRAW_QUANTILES, groups_by
 from clustersim.studies.spec import LOAD, CapacitySearch, Comparison, Objective
 
-__all__ = ["capacities_table", "gains_table"]
+__all__ = ["Gain", "capacities_table", "gains_table", "paired_gain", "targets_of_draws"]
 
 Samples = Mapping[str, Mapping[str, Sample]]
 SAME = 1e-9
@@ -72,7 +73,9 @@ def capacities_table(
         ``capacity_plain`` (without a control variate) with the ends of its interval,
         ``jobs_per_day`` (offered at the capacity) with the ends of its interval, ``runs`` and
         ``note``.  With draws, ``_draw_low`` and ``_draw_high`` are the 5th and 95th percentile of
-        the capacities of the draws.
+        the capacities of the draws, each from one replication that is compared with the same
+        replication at the posterior mean (:mod:`~clustersim.studies.draw_capacities`).  In folders
+        of earlier versions, a draw has all replications, and its capacity is that of these.
     """
     rows = [
         {**values, **_capacity(group, search, objective, samples)}
@@ -99,9 +102,7 @@ def _capacity(
     if not follows_waits(objective.metric) and at_mean[objective.metric].isna().all():
         note = "without a value in every run"
         return {**dict.fromkeys(_CAPACITY, np.nan), "runs": len(runs), "note": note}
-    tried = _tried(_paired(at_mean, search.of), search, objective, samples)
-    full = _value_at_full_load(at_mean, search)
-    root = _within(finder.result(chosen(tried, finder)), full)
+    tried, root, full = _at_mean(at_mean, search, objective, samples)
     plain = _within(finder.result({value: each for value, (each, _) in tried.items()}), full)
     row: dict[str, Any] = {
         f"{name}{end}": number
@@ -114,8 +115,14 @@ def _capacity(
     }
     drawn = finished[finished["draw"] != POSTERIOR_MEAN]
     draws = [draw for _, draw in drawn.groupby("draw")]
+    roots: list[float] = []
     if draws:
-        roots = [_draw_capacity(draw, search, objective, samples) for draw in draws]
+        capacity, targets = targets_of_draws(at_mean, search, objective, samples)
+        by_replication = {target.replication: target for target in targets}
+        roots = [
+            _draw_capacity(draw, search, objective, samples, capacity, by_replication)
+            for draw in draws
+        ]
         rates = [_jobs_per_day(w, search.of, root) for w, root in zip(draws, roots, strict=True)]
         for name, values in (("capacity", roots), ("jobs_per_day", rates)):
             for end, q in zip(("low", "high"), DRAW_QUANTILES, strict=True):
@@ -124,6 +131,8 @@ def _capacity(
     notes = [root.note, f"{failed} run{'s' * (failed > 1)} failed" if failed else ""]
     if lost := runs["draw"].nunique() - finished["draw"].nunique():
         notes.append(f"coefficient draws without a run: {lost}")
+    if unknown := sum(map(math.isnan, roots)):
+        notes.append(f"coefficient draws without a capacity: {unknown}")
     nearest = _nearest(at_mean, search.of, root.value)
     if not nearest.empty and is_rising(nearest["wait_rise_s"], nearest["mean_wait_s"]):
         other = "less capacity" if search.more_is == "worse" else "that more is needed"
@@ -148,10 +157,66 @@ def _times(times: float) -> str:
     return "shorter than" if times < 1 else f"{times:.0f} times as long as"
 
 
-def _draw_capacity(
+def _at_mean(
     runs: pd.DataFrame, search: CapacitySearch, objective: Objective, samples: Samples
+) -> tuple[dict[float, Measured], Root, float]:
+    """Return the measurements, the capacity and the value at a load of 1 at the posterior mean."""
+    finder, full = root_search(search, objective), _value_at_full_load(runs, search)
+    tried = _tried(_paired(runs, search.of), search, objective, samples)
+    return tried, _within(finder.result(chosen(tried, finder)), full), full
+
+
+def targets_of_draws(
+    runs: pd.DataFrame,
+    search: CapacitySearch,
+    objective: Objective,
+    samples: Samples = MappingProxyType({}),
+) -> tuple[float, list[DrawTarget]]:
+    """Return the capacity at the posterior mean, not rounded, and what the draws are compared with.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        Finished runs of a search at the posterior mean.
+    search, objective, samples
+        See :func:`capacities_table`.
+
+    Returns
+    -------
+    capacity : float
+    targets : list of DrawTarget
+        See :func:`~clustersim.studies.draw_capacities.draw_targets`; empty without a capacity.
+    """
+    if runs.empty or (not follows_waits(objective.metric) and runs[objective.metric].isna().all()):
+        return math.nan, []
+    _, root, _ = _at_mean(runs, search, objective, samples)
+    capacity = root.crossing if math.isfinite(root.crossing) else root.value
+    paired = _paired(runs, search.of)
+    each = {
+        number: _tried(paired[paired["replication"] == number], search, objective, samples)
+        for number in sorted(paired["replication"].astype(int).unique().tolist())
+    }
+    return capacity, draw_targets(each, capacity, root_search(search, objective))
+
+
+def _draw_capacity(
+    runs: pd.DataFrame,
+    search: CapacitySearch,
+    objective: Objective,
+    samples: Samples,
+    capacity: float,
+    targets: Mapping[int, DrawTarget],
 ) -> float:
-    """Return the capacity of a draw; infinite if the objective is kept or missed everywhere."""
+    """Return the capacity of a draw; infinite if the objective is kept or missed everywhere.
+
+    It is NaN if the draw's replication cannot be compared with the posterior mean.
+    """
+    if runs["replication"].nunique() == 1:
+        target = targets.get(int(runs["replication"].iloc[0]))
+        if target is None:
+            return math.nan
+        tried = _tried(runs, search, objective, samples)
+        return capacity_of_draw(tried, target, capacity, search, root_search(search, objective))
     root = _root(runs, search, objective, samples)
     if np.isnan(root.value):
         return -np.inf if search.more_is == "worse" else np.inf
@@ -262,28 +327,73 @@ def gains_table(
         for system, own in group.groupby(compare.of, sort=False):
             if system == reference or baseline.empty:
                 continue
-            both = _common_replications(own, baseline, search.of)
-            gain, note = (math.nan, math.nan, math.nan), ""
-            if len(both) > 1:
-                ours, theirs = (
-                    _tried(each[each["replication"].isin(both)], search, objective, samples)
-                    for each in (own, baseline)
-                )
-                roots = _alike(ours, theirs, root_search(search, objective))
-                gain = _gain(*roots)
-                if any(map(begins_overload, (root.note for root in roots))):
-                    note = "overload begins at a capacity: bounds, not a 95 % interval"
+            found = paired_gain(own, baseline, search, objective, samples=samples)
             two = group[group[compare.of].isin([system, reference])]
             compared = {
                 "system": system,
                 "baseline": reference,
                 "replications": int(group["replication"].nunique()),
-                "pairs": len(both),
+                "pairs": found.pairs,
                 "same_jobs": _same_jobs(two, compare.of, search.of),
             }
-            ends = dict(zip(("gain", "gain_low", "gain_high"), gain, strict=True))
-            rows.append({**values, **compared, **ends, "note": note})
+            ends = {"gain": found.value, "gain_low": found.low, "gain_high": found.high}
+            rows.append({**values, **compared, **ends, "note": found.note})
     return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """The gain in capacity from a baseline to a system.
+
+    Attributes
+    ----------
+    pairs : int
+        Replications that both have at every trial value.
+    value, low, high : float
+        The gain with its interval; NaN if it is not known.
+    baseline : float
+        Capacity of the baseline over these replications.
+    note : str
+        Why the ends are not those of a 95 % interval; empty if they are.
+    """
+
+    pairs: int
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    baseline: float = math.nan
+    note: str = ""
+
+
+def paired_gain(
+    own: pd.DataFrame,
+    baseline: pd.DataFrame,
+    search: CapacitySearch,
+    objective: Objective,
+    *,
+    samples: Samples = MappingProxyType({}),
+) -> Gain:
+    """Return the gain in capacity from a baseline to a system; see :func:`gains_table`.
+
+    Parameters
+    ----------
+    own, baseline : pandas.DataFrame
+        Finished runs of each at the posterior mean.
+    search, objective, samples
+        See :func:`capacities_table`.
+    """
+    both = _common_replications(own, baseline, search.of)
+    if len(both) < 2:
+        return Gain(len(both))
+    ours, theirs = (
+        _tried(each[each["replication"].isin(both)], search, objective, samples)
+        for each in (own, baseline)
+    )
+    roots = _alike(ours, theirs, root_search(search, objective))
+    note = ""
+    if any(map(begins_overload, (root.note for root in roots))):
+        note = "overload begins at a capacity: bounds, not a 95 % interval"
+    return Gain(len(both), *_gain(*roots), roots[1].crossing, note)
 
 
 def _common_replications(ours: pd.DataFrame, theirs: pd.DataFrame, of: str) -> list[int]:

@@ -27,7 +27,7 @@ from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.points import DRAW_QUANTILES, changed, controls_of, groups_by
 from clustersim.studies.study import Study
 
-__all__ = ["differences_table", "indices_table"]
+__all__ = ["differences_table", "indices_table", "paired_columns"]
 
 Samples = Mapping[str, Mapping[str, Sample]]
 
@@ -117,13 +117,13 @@ def _pairs(
         for runs in (system, baseline)
     )
     at_mean = ours[POSTERIOR_MEAN], theirs[POSTERIOR_MEAN]
-    columns = _pair(at_mean[0], at_mean[1], metric, samples, steady=steady)
+    columns = paired_columns(*at_mean, metric, samples=samples, steady=steady)
     relatives = []
     for draw in sorted({*ours} & {*theirs} - {POSTERIOR_MEAN}):
         drawn = ours[draw], theirs[draw]
         usual = [own[own.index.isin(drawn[0].index)] for own in at_mean]
         found, same = (
-            1.0 + _pair(one, other, metric, samples, steady=steady)["relative"]
+            1.0 + paired_columns(one, other, metric, samples=samples, steady=steady)["relative"]
             for one, other in (drawn, usual)
         )
         ratio = changed(1.0 + columns["relative"], found, same, (0.0, np.inf))
@@ -139,9 +139,37 @@ def _pairs(
     return columns
 
 
-def _pair(
-    system: pd.DataFrame, baseline: pd.DataFrame, metric: str, samples: Samples, *, steady: bool
+def paired_columns(
+    system: pd.DataFrame,
+    baseline: pd.DataFrame,
+    metric: str,
+    *,
+    samples: Samples = MappingProxyType({}),
+    steady: bool = True,
 ) -> dict[str, Any]:
+    """Return the difference of a metric between two systems, as in :func:`differences_table`.
+
+    Parameters
+    ----------
+    system, baseline : pandas.DataFrame
+        Finished runs of each at one draw, by replication.
+    metric : str
+    samples, steady
+        See :func:`~clustersim.studies.points.points_table`.
+
+    Returns
+    -------
+    dict of str to object
+        By column.
+
+    Examples
+    --------
+    >>> one = pd.DataFrame({"run": ["a", "b"], "offered_load": 0.5, "backlog_growth": 0.0,
+    ...                     "utilisation": [0.4, 0.5]})
+    >>> found = paired_columns(one.assign(utilisation=[0.5, 0.6]), one, "utilisation")
+    >>> round(found["difference"], 3), round(found["relative"], 3)
+    (0.1, 0.222)
+    """
     both = system.index.intersection(baseline.index)
     measured: list[Floats] = []
     for runs in (system, baseline):
