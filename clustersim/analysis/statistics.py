@@ -118,9 +118,10 @@ def quantile_interval(
     Returns
     -------
     quantile, low, high : float
-        The quantile is interpolated linearly between order statistics, as in `numpy.quantile`.  The
-        interval is widened to contain the quantile if necessary (very few observations, or `q` near
-        0 or 1).  An end is infinite if there are too few observations to bound that side.
+        The quantile is interpolated linearly between order statistics, as in `numpy.quantile`.  If
+        one of the two is infinite, the quantile is the nearer one.  The interval is widened to
+        contain the quantile if necessary (very few observations, or `q` near 0 or 1).  An end is
+        infinite if there are too few observations to bound that side.
 
     Raises
     ------
@@ -141,7 +142,12 @@ def quantile_interval(
         return math.nan, math.nan, math.nan
     below, part = divmod((count - 1) * q, 1.0)
     lower, upper = float(numbers[int(below)]), float(numbers[math.ceil(below + part)])
-    quantile = lower if lower == upper else lower + part * (upper - lower)
+    if lower == upper:
+        quantile = lower
+    elif math.isfinite(upper - lower):
+        quantile = lower + part * (upper - lower)
+    else:
+        quantile = lower if part < 0.5 else upper
     tail = (1 - level) / 2
     first = _binomial_quantile(tail, count, q)
     last = _binomial_quantile(1 - tail, count, q) + 1

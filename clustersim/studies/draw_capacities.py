@@ -13,8 +13,11 @@ values: where the replication reaches the level with the draw, and where at the 
 Both are interpolated in the same way.
 
 The level is at least a quarter of the objective and at most four times the objective, so that a
-replication without any job above the limit, or an overloaded one, also has one.  Replications that
-reach their level at no trial value are left out.
+replication without any job above the limit also has one.  If overload begins at the capacity, the
+level is the objective.  Replications that reach their level at no trial value are left out.
+
+The noise of a single replication does not cancel completely, so the range over the draws is rather
+too wide.  In short runs near overload, in which few jobs decide, it is not reliable.
 """
 
 from __future__ import annotations
@@ -86,7 +89,7 @@ def draw_targets(
         logs = np.log1p(np.array([measured[v].value for v in values.tolist()]) / finder.at_most)
         with np.errstate(invalid="ignore"):
             here = float(np.interp(capacity, values, logs))
-        level = finder.at_most * math.expm1(here) if math.isfinite(here) else math.inf
+        level = finder.at_most * (math.expm1(here) if math.isfinite(here) else 1.0)
         level = min(max(level, finder.at_most / MOST_OFF), finder.at_most * MOST_OFF)
         usual = _crossing(level_search(finder, level).result(measured))
         if math.isfinite(usual):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from clustersim.studies.base import Run
 from clustersim.studies.run_requests import RunRequest, run_requests
@@ -50,3 +51,21 @@ def parts_of(study: Study, measure: Measure, order: int = 1) -> dict[int, Sequen
 def noise(number: int, of: str = "") -> float:
     """A normal number of a replication, the same for all systems."""
     return float(np.random.default_rng([number, *of.encode()]).standard_normal())
+
+
+def runs_of(study: Study, measure: Measure) -> pd.DataFrame:
+    """The table of the runs of the only search of a study, as its result has it."""
+    assert study.spec.capacity is not None
+    (runs,) = parts_of(study, measure).values()
+    rows = [
+        {
+            "run": run.key,
+            "draw": run.draw,
+            "replication": run.replication,
+            study.spec.capacity.of: float(run.changes[study.spec.capacity.of]),
+            "status": "finished",
+            **outcome(run, measure).metrics,
+        }
+        for run in runs
+    ]
+    return pd.DataFrame(rows)
