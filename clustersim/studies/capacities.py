@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -19,7 +19,12 @@ from clustersim.analysis.statistics import quantile_interval
 from clustersim.analysis.steady import is_rising
 from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.design import column_value
-from clustersim.studies.draw_capacities import DrawTarget, capacity_of_draw, draw_targets
+from clustersim.studies.draw_capacities import (
+    DrawTarget,
+    capacity_of_draw,
+    draw_targets,
+    measured_alone,
+)
 from clustersim.studies.objective import (
     NEEDED,
     OVERLOADED,
@@ -193,7 +198,13 @@ def targets_of_draws(
     capacity = root.crossing if math.isfinite(root.crossing) else root.value
     paired = _paired(runs, search.of)
     each = {
-        number: _tried(paired[paired["replication"] == number], search, objective, samples)
+        number: _tried(
+            paired[paired["replication"] == number],
+            search,
+            objective,
+            samples,
+            measure=measured_alone,
+        )
         for number in sorted(paired["replication"].astype(int).unique().tolist())
     }
     return capacity, draw_targets(each, capacity, root_search(search, objective))
@@ -215,8 +226,10 @@ def _draw_capacity(
         target = targets.get(int(runs["replication"].iloc[0]))
         if target is None:
             return math.nan
-        tried = _tried(runs, search, objective, samples)
-        return capacity_of_draw(tried, target, capacity, search, root_search(search, objective))
+        tried = _tried(runs, search, objective, samples, measure=measured_alone)
+        finder = root_search(search, objective)
+        found = capacity_of_draw(tried, target, capacity, search, finder)
+        return min(found, _value_at_full_load(runs, search)) if math.isfinite(found) else found
     root = _root(runs, search, objective, samples)
     if np.isnan(root.value):
         return -np.inf if search.more_is == "worse" else np.inf
@@ -232,7 +245,12 @@ def _nearest(runs: pd.DataFrame, of: str, value: float) -> pd.DataFrame:
 
 
 def _tried(
-    runs: pd.DataFrame, search: CapacitySearch, objective: Objective, samples: Samples
+    runs: pd.DataFrame,
+    search: CapacitySearch,
+    objective: Objective,
+    samples: Samples,
+    *,
+    measure: Callable[..., Measured] = measured_at,
 ) -> dict[float, Measured]:
     """Return the plain and the controlled measurement by trial value of the search."""
     tried: dict[float, Measured] = {}
@@ -241,7 +259,7 @@ def _tried(
         group = ordered[ordered[search.of] == value]
         metrics = _columns(group, objective)
         own = [samples.get(key, {}) for key in group["run"]]
-        tried[value] = measured_at(objective, metrics, own)
+        tried[value] = measure(objective, metrics, own)
     if tried and (full := _value_at_full_load(runs, search)) <= search.between[1]:
         tried.setdefault(full, (OVERLOADED, {}))
     return tried

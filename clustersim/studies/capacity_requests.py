@@ -12,7 +12,7 @@ import pandas as pd
 from clustersim.analysis.root_search import RootSearch
 from clustersim.studies.base import POSTERIOR_MEAN, Base, PointRuns, Run
 from clustersim.studies.capacities import paired_gain, targets_of_draws
-from clustersim.studies.draw_capacities import level_search
+from clustersim.studies.draw_capacities import level_search, measured_alone
 from clustersim.studies.known_outcomes import (
     Known,
     all_known,
@@ -190,12 +190,12 @@ class CapacityRequest:
                 done = [known[run.key] for run in each]
                 if done and all(outcome.failed for outcome in done):
                     return _Path(path.runs, {}, path.values, done=True)
-                path.tried[value] = self._measured(each, known)
+                path.tried[value] = self._measured(each, known, alone=draw != POSTERIOR_MEAN)
             values = ()
         path.done = True
         return path
 
-    def _measured(self, runs: Sequence[Run], known: Known) -> Measured:
+    def _measured(self, runs: Sequence[Run], known: Known, *, alone: bool) -> Measured:
         if not runs:
             return OVERLOADED, {}
         made = [known[run.key] for run in runs if not known[run.key].failed]
@@ -203,7 +203,8 @@ class CapacityRequest:
             name: [outcome.metrics.get(name, math.nan) for outcome in made]
             for name in (self.objective.metric, *NEEDED)
         }
-        return measured_at(self.objective, metrics, [outcome.samples for outcome in made])
+        measure = measured_alone if alone else measured_at
+        return measure(self.objective, metrics, [outcome.samples for outcome in made])
 
     def _at(self, value: float, draw: int, replications: Sequence[int]) -> list[Run]:
         """Return the runs of a value and draw; empty if the value is known to be overloaded."""

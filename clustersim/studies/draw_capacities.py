@@ -16,6 +16,9 @@ The level is at least a quarter of the objective and at most four times the obje
 replication without any job above the limit also has one.  If overload begins at the capacity, the
 level is the objective.  Replications that reach their level at no trial value are left out.
 
+Whether a queue piles up cannot be seen from one short run.  A run of a single replication counts as
+overloaded only if its offered load is 1 or more, or its measurement is infinite.
+
 The noise of a single replication does not cancel completely, so the range over the draws is rather
 too wide.  In short runs near overload, in which few jobs decide, it is not reliable.
 """
@@ -23,18 +26,20 @@ too wide.  In short runs near overload, in which few jobs decide, it is not reli
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from clustersim.analysis.root_search import Root, RootSearch
-from clustersim.studies.objective import Measured
+from clustersim.analysis.samples import Sample
+from clustersim.studies.objective import Measured, measured_at
 from clustersim.studies.points import changed
-from clustersim.studies.spec import CapacitySearch
+from clustersim.studies.spec import CapacitySearch, Objective
 
-__all__ = ["DrawTarget", "capacity_of_draw", "draw_targets", "level_search"]
+__all__ = ["DrawTarget", "capacity_of_draw", "draw_targets", "level_search", "measured_alone"]
 
+Samples = Mapping[str, Sample]
 MOST_OFF = 4.0
 """Largest factor between the objective and the level at which a replication is compared."""
 
@@ -57,6 +62,15 @@ class DrawTarget:
     usual: float
 
 
+def measured_alone(
+    objective: Objective, metrics: Mapping[str, Sequence[float]], samples: Sequence[Samples]
+) -> Measured:
+    """Return the measurement of a single replication; see
+    :func:`~clustersim.studies.objective.measured_at`."""
+    growth = [math.nan] * len(samples)
+    return measured_at(objective, {**metrics, "backlog_growth": growth}, samples)
+
+
 def draw_targets(
     tried: Mapping[int, Mapping[float, Measured]], capacity: float, finder: RootSearch
 ) -> list[DrawTarget]:
@@ -65,8 +79,7 @@ def draw_targets(
     Parameters
     ----------
     tried : mapping of int to mapping of float to (Estimate, mapping)
-        Measurement of each replication alone, at the posterior mean, by trial value; see
-        :func:`~clustersim.studies.objective.measured_at`.
+        :func:`measured_alone` of each replication at the posterior mean, by trial value.
     capacity : float
         Capacity of the study at the posterior mean.  If it is not finite, there are no targets.
     finder : RootSearch
