@@ -13,7 +13,7 @@ import pandas as pd
 from clustersim.analysis.control_variates import Estimate, jackknife, pseudo_values
 from clustersim.analysis.controls.means import (
     controlled_difference,
-    controlled_mean,
+    mean_with,
 )
 from clustersim.analysis.job_statistics import job_quantile, with_and_without, work_deviations
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
@@ -24,6 +24,7 @@ from clustersim.analysis.statistics import (
     quantile_interval,
 )
 from clustersim.analysis.steady import is_overloaded
+from clustersim.analysis.unfinished_work import work_name
 from clustersim.array_types import Floats
 from clustersim.seeds import Streams
 from clustersim.studies.base import POSTERIOR_MEAN
@@ -36,7 +37,7 @@ from clustersim.studies.points import (
 )
 from clustersim.studies.study import Study
 
-__all__ = ["differences_table", "indices_table"]
+__all__ = ["differences_table", "indices_table", "paired_columns"]
 
 Samples = Mapping[str, Mapping[str, Sample]]
 
@@ -127,13 +128,13 @@ def _pairs(
         for runs in (system, baseline)
     )
     at_mean = ours[POSTERIOR_MEAN], theirs[POSTERIOR_MEAN]
-    columns = _pair(at_mean[0], at_mean[1], metric, samples, steady=steady)
+    columns = paired_columns(*at_mean, metric, samples=samples, steady=steady)
     relatives = []
     for draw in sorted({*ours} & {*theirs} - {POSTERIOR_MEAN}):
         drawn = ours[draw], theirs[draw]
         usual = [own[own.index.isin(drawn[0].index)] for own in at_mean]
         found, same = (
-            1.0 + _pair(one, other, metric, samples, steady=steady)["relative"]
+            1.0 + paired_columns(one, other, metric, samples=samples, steady=steady)["relative"]
             for one, other in (drawn, usual)
         )
         ratio = changed(1.0 + columns["relative"], found, same, (0.0, np.inf))
@@ -149,9 +150,37 @@ def _pairs(
     return columns
 
 
-def _pair(
-    system: pd.DataFrame, baseline: pd.DataFrame, metric: str, samples: Samples, *, steady: bool
+def paired_columns(
+    system: pd.DataFrame,
+    baseline: pd.DataFrame,
+    metric: str,
+    *,
+    samples: Samples = MappingProxyType({}),
+    steady: bool = True,
 ) -> dict[str, Any]:
+    """Return the difference of a metric between two systems, as in :func:`differences_table`.
+
+    Parameters
+    ----------
+    system, baseline : pandas.DataFrame
+        Finished runs of each at one draw, by replication.
+    metric : str
+    samples, steady
+        See :func:`~clustersim.studies.points.points_table`.
+
+    Returns
+    -------
+    dict of str to object
+        By column.
+
+    Examples
+    --------
+    >>> one = pd.DataFrame({"run": ["a", "b"], "offered_load": 0.5, "backlog_growth": 0.0,
+    ...                     "utilisation": [0.4, 0.5]})
+    >>> found = paired_columns(one.assign(utilisation=[0.5, 0.6]), one, "utilisation")
+    >>> round(found["difference"], 3), round(found["relative"], 3)
+    (0.1, 0.222)
+    """
     both = system.index.intersection(baseline.index)
     measured: list[Floats] = []
     for runs in (system, baseline):
@@ -200,13 +229,11 @@ def _pooled(
         )
     else:
         ours, theirs = (Pooled([run[quantity] for run in runs]).quantiles(q) for runs in both)
-    controls = [
-        control
+    works = [
+        work_deviations(runs, quantity, None if q is None else float(found[0]))
         for runs, found in zip(both, (ours, theirs), strict=True)
-        for control in work_deviations(
-            runs, quantity, None if q is None else float(found[0])
-        ).values()
     ]
+    controls = [work[work_name(1.0)] for work in works if work_name(1.0) in work]
     columns: dict[str, Any] = {"baseline_mean": float(theirs[0]), "relative_note": ""}
     columns |= estimates_beside(
         "difference", jackknife(ours - theirs).one(), _controlled(ours - theirs, controls)
@@ -244,9 +271,9 @@ def _pooled(
 
 
 def _controlled(values: Floats, controls: Sequence[Floats]) -> Estimate | None:
-    """Return a jackknifed statistic (1 + pairs,) with its best controls; None without any."""
+    """Return a jackknifed statistic (1 + pairs,) with controls; None if they explain too little."""
     pseudo = pseudo_values(values)
-    return controlled_mean(pseudo - pseudo.mean() + values[0], controls)
+    return mean_with(pseudo - pseudo.mean() + values[0], controls)
 
 
 def _around_zero(

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from clustersim.analysis.control_variates import Estimate, mean_estimate
 from clustersim.analysis.job_statistics import (
-    CLEARLY_LESS,
-    LEAST_EXPLAINED,
     best_of,
     job_mean,
     share_above,
 )
 from clustersim.analysis.metrics import find_metric
-from clustersim.analysis.root_search import Root, RootSearch
+from clustersim.analysis.root_search import RootSearch
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.steady import piles_up
 from clustersim.analysis.unfinished_work import SPEEDS, work_name
@@ -116,9 +115,9 @@ def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, E
 
     A curve that changes from one kind to another within the bracket of the capacity would have a
     wrong slope.  A control is therefore used only if it can be used on both sides of the capacity.
-    Overloaded values have none.  It must explain half of the variance of the capacity, and a later
-    control replaces an earlier one only if it leaves clearly less unexplained (see
-    :func:`~clustersim.analysis.job_statistics.best_of`).
+    Overloaded values have none.  Of several controls, the best one is chosen
+    (:func:`~clustersim.analysis.job_statistics.best_of`), by the mean of what it explains on both
+    sides.  A choice by the width of the interval would make intervals too narrow.
 
     Parameters
     ----------
@@ -126,28 +125,11 @@ def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, E
         Results of :func:`measured_at` by trial value.
     finder : RootSearch
     """
-    without = plain_of(tried)
-    if not tried:
-        return without
     usable = _usable_controls(tried, finder)
-    curves = {name: _curve(tried, name) for name in usable}
-    widths = {name: _width(finder.result(curve)) for name, curve in curves.items()}
-    plain_width = _width(finder.result(without, extend=True))
-    if not any(map(math.isfinite, widths.values())):
-        best = best_of(usable)
-        return next((curves[name] for name in usable if usable[name] is best), without)
-    found, most = without, (1.0 - LEAST_EXPLAINED) * plain_width**2
-    for name, width in widths.items():
-        helps = math.isfinite(most) or usable[name].explained >= LEAST_EXPLAINED
-        if helps and math.isfinite(width) and width**2 <= most:
-            found, most = curves[name], CLEARLY_LESS * width**2
-    return found
-
-
-def _width(root: Root) -> float:
-    """Return the width of the interval of a capacity; infinite if it is not known."""
-    width = root.high - root.low
-    return width if math.isfinite(root.value) and math.isfinite(width) else math.inf
+    best = best_of(usable)
+    return next(
+        (_curve(tried, name) for name in usable if usable[name] is best), plain_of(tried)
+    )
 
 
 def plain_of(tried: Mapping[float, Measured]) -> dict[float, Estimate]:
@@ -166,7 +148,7 @@ def _usable_controls(tried: Mapping[float, Measured], finder: RootSearch) -> dic
     Returns
     -------
     dict of str to Estimate
-        By control, the measurement on the side where it explains less.
+        By control, a measurement that explains as much as those on both sides on average.
     """
     usable = {}
     for name in CONTROLS:
@@ -177,7 +159,8 @@ def _usable_controls(tried: Mapping[float, Measured], finder: RootSearch) -> dic
             if math.isfinite(curve[value].value)
         ]
         if sides and all(controlled for controlled, _ in sides):
-            usable[name] = min((each for _, each in sides), key=lambda each: each.explained)
+            explained = sum(each.explained for _, each in sides) / len(sides)
+            usable[name] = replace(sides[0][1], explained=explained)
     return usable
 
 

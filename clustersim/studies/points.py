@@ -28,6 +28,8 @@ __all__ = [
     "draw_range",
     "estimates_beside",
     "groups_by",
+    "is_control",
+    "point_interval",
     "points_table",
 ]
 
@@ -167,6 +169,43 @@ def _interval(
     return _clipped(name, plain, best)
 
 
+def point_interval(
+    name: str,
+    runs: pd.DataFrame,
+    *,
+    samples: Mapping[str, Mapping[str, Sample]] = MappingProxyType({}),
+    steady: bool = True,
+) -> tuple[float, float, float]:
+    """Return the estimate of a metric at a point with its interval, as in the table of points.
+
+    Parameters
+    ----------
+    name : str
+    runs : pandas.DataFrame
+        Finished runs of the point at the posterior mean.
+    samples, steady
+        As for :func:`points_table`.
+
+    Returns
+    -------
+    value, low, high : float
+        The controlled estimate if a control variate is used.  NaN without runs.
+
+    Examples
+    --------
+    >>> runs = pd.DataFrame({"run": ["a", "b", "c"], "offered_load": 0.5, "backlog_growth": 0.0,
+    ...                      "utilisation": [0.4, 0.5, 0.6]})
+    >>> value, low, high = point_interval("utilisation", runs)
+    >>> value, round(high - value, 3)
+    (0.5, 0.248)
+    """
+    if runs.empty:
+        return np.nan, np.nan, np.nan
+    row = _interval(name, runs, samples, overload=steady and is_overloaded(runs))
+    value = row[name]
+    return value, row.get(f"{name}_low", value), row.get(f"{name}_high", value)
+
+
 def estimates_beside(name: str, plain: Estimate, best: Estimate | None) -> dict[str, float]:
     """Return the columns of a plain estimate, or of a controlled one beside the plain one.
 
@@ -216,14 +255,23 @@ def controls_of(
 ) -> dict[str, Floats]:
     """Return the controls of a metric in some runs: deviations from known expectations, by name."""
     columns = {
-        str(name): runs[name].to_numpy(dtype=np.float64)
-        for name in runs
-        if str(name).partition("@")[0].removeprefix("expected_") in CONTROLS
+        str(name): runs[name].to_numpy(dtype=np.float64) for name in runs if is_control(str(name))
     }
     found = deviations(metric, columns, CONTROLS)
     if any(name.partition("@")[0] == "arrived_load" for name in found):
         found |= surplus_of(metric, [samples.get(key, {}) for key in runs["run"]])
     return found
+
+
+def is_control(name: str) -> bool:
+    """Return whether a metric is a control or its expectation, perhaps of a period.
+
+    Examples
+    --------
+    >>> is_control("expected_arrived_load@2"), is_control("utilisation")
+    (True, False)
+    """
+    return name.partition("@")[0].removeprefix("expected_") in CONTROLS
 
 
 def _over_jobs(

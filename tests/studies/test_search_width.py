@@ -12,7 +12,7 @@ import pytest
 from conducted import QUEUE, conduct, exact
 
 import clustersim as cs
-from clustersim.studies.run_requests import CapacityRequest
+from clustersim.studies.capacity_requests import CapacityRequest
 from clustersim.studies.spec import CapacitySearch, Objective
 from clustersim.studies.store import Outcome
 
@@ -82,7 +82,7 @@ def searched(replications: int) -> dict[float, int]:
     """Return the number of replications at each load that a search needed."""
     capacity = CapacitySearch(between=(0.3, 0.9), tolerance=0.05)
     objective = Objective(metric="mean_wait_s", at_most="60 s")  # at a load of 0.75
-    request = CapacityRequest(Queue(), {}, (), capacity, objective, replications, 0)
+    request = CapacityRequest(0, Queue(), {}, (), capacity, objective, replications, 0)
     least = request.at_least()
     known: dict[str, Outcome] = {}
     while missing := [run for run in request.wanted(known) if run.key not in known]:
