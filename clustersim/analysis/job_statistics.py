@@ -44,8 +44,11 @@ __all__ = [
 
 ENOUGH_FOR_TWO = 8
 """Smallest number of replications with which a second control variate is used."""
-LEAST_EXPLAINED = 0.5
-"""Smallest share of the variance that a control must explain to be used."""
+LEAST_EXPLAINED = 0.25
+"""Smallest share of the variance that a control must explain to be used.
+
+A high threshold makes intervals too narrow: controls are then used in those studies in which they
+seem to explain more than they do."""
 CLEARLY_LESS = 0.7
 """Largest ratio of unexplained variances at which a control replaces those before it."""
 SAME = 1e-5
@@ -56,7 +59,7 @@ Samples = Mapping[str, Sample]
 
 
 def best_of(found: Mapping[str, Estimate]) -> Estimate | None:
-    """Return the estimate of the best control; None if none explains half of the variance.
+    """Return the estimate of the best control; None if none explains a quarter of the variance.
 
     A control replaces those before it only if the variance that it leaves unexplained is clearly
     smaller.  Otherwise, the best of several similar controls would partly be chosen by chance, and

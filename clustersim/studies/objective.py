@@ -127,9 +127,7 @@ def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, E
     """
     usable = _usable_controls(tried, finder)
     best = best_of(usable)
-    return next(
-        (_curve(tried, name) for name in usable if usable[name] is best), plain_of(tried)
-    )
+    return next((_curve(tried, name) for name in usable if usable[name] is best), plain_of(tried))
 
 
 def plain_of(tried: Mapping[float, Measured]) -> dict[float, Estimate]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from clustersim.studies.base import POSTERIOR_MEAN, Base, PointRuns, Run
-from clustersim.studies.capacity_requests import CapacityRequest, ComparedCapacities
+from clustersim.studies.capacity.requests import CapacityRequest, ComparedCapacities
 from clustersim.studies.conclusions import paired_columns
 from clustersim.studies.design import Point, column_value
 from clustersim.studies.known_outcomes import (

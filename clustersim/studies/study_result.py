@@ -20,17 +20,17 @@ from clustersim.files import read_yaml
 from clustersim.simulation.result import PROVENANCE
 from clustersim.source_code import Code
 from clustersim.studies.base import POSTERIOR_MEAN
-from clustersim.studies.capacities import capacities_table
+from clustersim.studies.capacity.capacities import capacities_table
+from clustersim.studies.capacity.gains import gains_table
+from clustersim.studies.capacity.trials import without_pilots
 from clustersim.studies.conclusions import differences_table, indices_table
 from clustersim.studies.design import column_value
 from clustersim.studies.execution import STUDY_FILE
-from clustersim.studies.gains import gains_table
 from clustersim.studies.overload import overload_by_period
 from clustersim.studies.points import points_table
 from clustersim.studies.runs_table import parameter_columns, runs_table
 from clustersim.studies.store import open_store
 from clustersim.studies.study import Study, define_study
-from clustersim.studies.trials import without_pilots
 
 __all__ = ["StudyResult", "load_result"]
 
@@ -143,7 +143,7 @@ class StudyResult(Brief):
 
     @cached_property
     def capacities(self) -> pd.DataFrame | None:
-        """One row per search; see :func:`~clustersim.studies.capacities.capacities_table`."""
+        """One row per search; see :mod:`~clustersim.studies.capacity.capacities`."""
         spec = self.study.spec
         if spec.capacity is None or self.runs.empty:
             return None
@@ -155,7 +155,7 @@ class StudyResult(Brief):
 
     @cached_property
     def gains(self) -> pd.DataFrame | None:
-        """Paired gains in capacity; see :func:`~clustersim.studies.gains.gains_table`."""
+        """Paired gains in capacity; see :func:`~clustersim.studies.capacity.gains.gains_table`."""
         spec = self.study.spec
         if spec.compare is None or spec.capacity is None or self.runs.empty:
             return None
@@ -176,7 +176,7 @@ class StudyResult(Brief):
         Returns
         -------
         pandas.DataFrame or None
-            See :func:`~clustersim.studies.gains.gains_table`.
+            See :func:`~clustersim.studies.capacity.gains.gains_table`.
 
         Examples
         --------

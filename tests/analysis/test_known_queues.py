@@ -14,8 +14,8 @@ from scipy.optimize import brentq
 from clustersim.analysis.job_statistics import best_of, job_mean, job_quantile, share_above
 from clustersim.analysis.root_search import Root, RootSearch
 from clustersim.analysis.samples import Sample
+from clustersim.studies.capacity.gains import gains_table
 from clustersim.studies.conclusions import differences_table
-from clustersim.studies.gains import gains_table
 from clustersim.studies.objective import chosen
 from clustersim.studies.spec import CapacitySearch, Comparison, Objective
 from tests.analysis.known_queues import Queue, exponential, hyperexponential, lognormal

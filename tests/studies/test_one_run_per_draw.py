@@ -15,7 +15,7 @@ from synthetic import noise, parts_of, runs_of
 
 from clustersim.studies import define_study
 from clustersim.studies.base import POSTERIOR_MEAN
-from clustersim.studies.capacities import capacities_table
+from clustersim.studies.capacity.capacities import capacities_table
 from clustersim.studies.spec import CapacitySearch, Objective
 
 HOUR = 3600.0

@@ -12,7 +12,7 @@ import pytest
 from conducted import QUEUE, conduct, exact
 
 import clustersim as cs
-from clustersim.studies.capacity_requests import CapacityRequest
+from clustersim.studies.capacity.requests import CapacityRequest
 from clustersim.studies.spec import CapacitySearch, Objective
 from clustersim.studies.store import Outcome
 

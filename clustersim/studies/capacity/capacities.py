@@ -16,22 +16,22 @@ from clustersim.analysis.root_search import Root, begins_overload
 from clustersim.analysis.statistics import quantile_interval
 from clustersim.analysis.steady import is_rising
 from clustersim.studies.base import POSTERIOR_MEAN
-from clustersim.studies.draw_capacities import (
+from clustersim.studies.capacity.draws import (
     DrawTarget,
     capacity_of_draw,
     draw_targets,
     measured_alone,
 )
-from clustersim.studies.objective import Measured, chosen, plain_of, root_search
-from clustersim.studies.points import DRAW_QUANTILES, groups_by
-from clustersim.studies.spec import CapacitySearch, Objective
-from clustersim.studies.trials import (
+from clustersim.studies.capacity.trials import (
     Samples,
     complete_runs,
     measured_trials,
     paired_runs,
     value_at_full_load,
 )
+from clustersim.studies.objective import Measured, chosen, plain_of, root_search
+from clustersim.studies.points import DRAW_QUANTILES, groups_by
+from clustersim.studies.spec import CapacitySearch, Objective
 
 __all__ = ["capacities_table", "targets_of_draws"]
 
@@ -73,7 +73,7 @@ def capacities_table(
         ``jobs_per_day`` (offered at the capacity) with the ends of its interval, ``runs`` and
         ``note``.  With draws, ``_draw_low`` and ``_draw_high`` are the 5th and 95th percentile of
         the capacities of the draws, each from one replication that is compared with the same
-        replication at the posterior mean (:mod:`~clustersim.studies.draw_capacities`).  In folders
+        replication at the posterior mean (:mod:`~clustersim.studies.capacity.draws`).  In folders
         of earlier versions, a draw has all replications, and its capacity is that of these.
     """
     rows = [
@@ -185,7 +185,7 @@ def targets_of_draws(
     -------
     capacity : float
     targets : list of DrawTarget
-        See :func:`~clustersim.studies.draw_capacities.draw_targets`; empty without a capacity.
+        See :func:`~clustersim.studies.capacity.draws.draw_targets`; empty without a capacity.
     """
     if runs.empty or (not follows_waits(objective.metric) and runs[objective.metric].isna().all()):
         return math.nan, []

@@ -11,9 +11,9 @@ import pandas as pd
 
 from clustersim.analysis.root_search import RootSearch
 from clustersim.studies.base import POSTERIOR_MEAN, Base, PointRuns, Run
-from clustersim.studies.capacities import targets_of_draws
-from clustersim.studies.draw_capacities import level_search, measured_alone
-from clustersim.studies.gains import paired_gain
+from clustersim.studies.capacity.capacities import targets_of_draws
+from clustersim.studies.capacity.draws import level_search, measured_alone
+from clustersim.studies.capacity.gains import paired_gain
 from clustersim.studies.known_outcomes import (
     Known,
     all_known,
@@ -106,7 +106,7 @@ class CapacityRequest:
         """See :meth:`RunRequest.wanted`.
 
         The posterior mean is searched first.  Then every draw is searched with one replication; see
-        :mod:`~clustersim.studies.draw_capacities`.  Without a capacity at the posterior mean, the
+        :mod:`~clustersim.studies.capacity.draws`.  Without a capacity at the posterior mean, the
         draws are not searched.
         """
         count, given = self.least, self.given
@@ -281,9 +281,9 @@ class ComparedCapacities:
     """Searches of systems until the gains from a baseline are known well enough.
 
     The interval is that of the gain in the table of gains
-    (:func:`~clustersim.studies.gains.gains_table`), and its width is relative to the capacity
-    of the baseline.  All systems have as many replications as the least certain gain needs.
-    Without a baseline, nothing is compared; the replications are then those of `at_least`.
+    (:func:`~clustersim.studies.capacity.gains.gains_table`), and its width is relative to the
+    capacity of the baseline.  All systems have as many replications as the least certain gain
+    needs.  Without a baseline, nothing is compared; the replications are then those of `at_least`.
 
     Attributes
     ----------

@@ -36,7 +36,7 @@ Samples = Mapping[str, Mapping[str, Sample]]
 def without_pilots(runs: pd.DataFrame, others: Sequence[str], of: str) -> pd.DataFrame:
     """Return the runs without the trial values of pilot searches, which have few replications.
 
-    See :class:`~clustersim.studies.capacity_requests.CapacityRequest`.
+    See :class:`~clustersim.studies.capacity.requests.CapacityRequest`.
 
     Parameters
     ----------

@@ -13,16 +13,16 @@ from scipy import special
 
 from clustersim.analysis.control_variates import Estimate
 from clustersim.analysis.root_search import Root, RootSearch, begins_overload
-from clustersim.studies.design import column_value
-from clustersim.studies.objective import Measured, chosen, plain_of, root_search
-from clustersim.studies.points import estimates_beside, groups_by
-from clustersim.studies.spec import LOAD, CapacitySearch, Comparison, Objective
-from clustersim.studies.trials import (
+from clustersim.studies.capacity.trials import (
     Samples,
     common_replications,
     complete_runs,
     measured_trials,
 )
+from clustersim.studies.design import column_value
+from clustersim.studies.objective import Measured, chosen, plain_of, root_search
+from clustersim.studies.points import estimates_beside, groups_by
+from clustersim.studies.spec import LOAD, CapacitySearch, Comparison, Objective
 
 __all__ = ["Gain", "gains_table", "paired_gain"]
 
