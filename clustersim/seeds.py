@@ -4,11 +4,11 @@ Each purpose ("arrivals", "durations", "failures of pool h200") has a separate g
 in one part of the simulation therefore leaves the draws of all other parts unchanged: two policies
 with the same seed see the same jobs.
 
-Numbers that are drawn once in a run, such as the delay of a delivery, are stratified over the
-replications: the first 4, 8, 16, ... replications each form a Latin hypercube (Qian, "Nested Latin
-hypercube designs", Biometrika 96, 2009), so they cover the distribution evenly.  Each number still
-has the uniform distribution, and the numbers of different purposes are combined at random.  Further
-replications do not change the earlier ones.
+Numbers that are drawn once in a run, such as the delay of a delivery or the time until the first
+failure, are stratified over the replications: the first 4, 8, 16, ... replications each form a
+Latin hypercube (Qian, "Nested Latin hypercube designs", Biometrika 96, 2009), so they cover the
+distribution evenly.  Each number still has the uniform distribution, and the numbers of different
+purposes are combined at random.  Further replications do not change the earlier ones.
 
 The mean over replications then varies less than over independent replications, by as much as a sum
 of functions of single numbers explains it.  Intervals that treat the replications as independent
@@ -19,6 +19,7 @@ such numbers and on neither alone: its variance is up to 1.3 times as large.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 
@@ -30,6 +31,8 @@ _WITHIN = 1.0 - 1e-9
 """Part of a cell in which its point lies, so that no sum is rounded up to the next cell."""
 _FIRST = 4
 """Size of the first Latin hypercube.  From 1 on, products would vary 1.6 times as much."""
+_STRATIFIED = 1024
+"""Number of replications over which :meth:`Streams.stratified_numbers` stratifies."""
 
 
 class Streams:
@@ -71,6 +74,38 @@ class Streams:
         """
         generator = _generator(self.seed, _words(purpose))
         return float(nested_uniforms(generator, self.replication + 1)[0, self.replication])
+
+    def stratified_numbers(self, purpose: str, count: int) -> Floats:
+        """Return several uniform random numbers, each stratified over the first 1,024 replications.
+
+        Parameters
+        ----------
+        purpose : str
+        count : int
+
+        Returns
+        -------
+        float64 array (count,)
+            Independent of each other within a replication.  From replication 1,024 on, they are
+            also independent of the other replications.
+
+        Examples
+        --------
+        >>> from clustersim import Streams
+        >>> numbers = [Streams(7, replication=k).stratified_numbers("gaps", 2) for k in range(4)]
+        >>> sorted(int(4 * second) for _, second in numbers)
+        [0, 1, 2, 3]
+        """
+        if self.replication >= _STRATIFIED:
+            return self(purpose).random(count)
+        most = max(_FIRST, 1 << self.replication.bit_length())
+        return _stratified_points(self.seed, purpose, count, most)[:, self.replication].copy()
+
+
+@lru_cache(maxsize=128)
+def _stratified_points(seed: int, purpose: str, count: int, most: int) -> Floats:
+    """Return the stratified numbers of the first replications (count, most)."""
+    return nested_uniforms(_generator(seed, _words(purpose)), most, count)
 
 
 def nested_uniforms(generator: np.random.Generator, count: int, dimensions: int = 1) -> Floats:

@@ -38,13 +38,12 @@ __all__ = [
     "controlled",
     "jackknife",
     "mean_estimate",
+    "pseudo_values",
     "regression",
 ]
 
 LEAST_REPLICATIONS = 6
 """Smallest number of replications with which a control variate is used."""
-LEAST_EXPLAINED = 0.5
-"""Smallest share of the variance (adjusted) that control variates must explain to be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +215,26 @@ def jackknife(values: Floats, *, level: float = 0.95) -> Estimates:
     return Estimates(values[0], low, high, influence, count - 1, none, unused)
 
 
+def pseudo_values(values: Floats) -> Floats:
+    """Return one pseudo-value for each replication (replications, ...).
+
+    Parameters
+    ----------
+    values : float64 array (1 + replications, ...)
+        As for :func:`jackknife`.
+
+    Examples
+    --------
+    The pseudo-values of a mean are the observations, here 1, 2 and 6:
+
+    >>> pseudo_values(np.array([3.0, 4.0, 3.5, 1.5])).tolist()
+    [1.0, 2.0, 6.0]
+    """
+    count = len(values) - 1
+    pseudo: Floats = count * values[0] - (count - 1) * values[1:]
+    return pseudo
+
+
 def controlled(values: Floats, *controls: Control, level: float = 0.95) -> Estimates:
     """Return statistics and their intervals with one or more control variates for each.
 
@@ -237,9 +256,9 @@ def controlled(values: Floats, *controls: Control, level: float = 0.95) -> Estim
         `explained` is the share of the variance that the controls explain, adjusted for the number
         of coefficients.
 
-        `usable` states whether the controls can be used: there are 6 replications or more, the
-        controls explain half of the variance or more, and no single replication decides the
-        regression.
+        `usable` states whether the controls can be used: there are 6 replications or more, and no
+        single replication decides the regression.  Controls that explain little make an interval
+        wider, so the caller decides which of them is used.
 
     Examples
     --------
@@ -270,8 +289,7 @@ def controlled(values: Floats, *controls: Control, level: float = 0.95) -> Estim
         influence = fit.weight * rest / (1 - leverage)
         explained = np.maximum(1.0 - (rest**2).sum(axis=0) / freedom / variance, 0.0)
     half = special.stdtrit(freedom, 0.5 + level / 2) * np.sqrt((influence**2).sum(axis=0))
-    usable = np.isfinite(half) & (explained >= LEAST_EXPLAINED)
-    usable &= (leverage < 1 - 1e-6).all(axis=0)
+    usable = np.isfinite(half) & (leverage < 1 - 1e-6).all(axis=0)
     return Estimates(value, value - half, value + half, influence, freedom, explained, usable)
 
 
@@ -340,12 +358,6 @@ def regression(off: Floats, controls: Sequence[tuple[Floats, Floats]]) -> Regres
 
 def _centred(values: Floats) -> Floats:
     """Return the pseudo-values less their mean."""
-    pseudo = _pseudo_values(values)
+    pseudo = pseudo_values(values)
     centred: Floats = pseudo - pseudo.mean(axis=0)
     return centred
-
-
-def _pseudo_values(values: Floats) -> Floats:
-    count = len(values) - 1
-    pseudo: Floats = count * values[0] - (count - 1) * values[1:]
-    return pseudo

@@ -24,6 +24,7 @@ from clustersim.analysis.control_variates import (
     Estimates,
     controlled,
     jackknife,
+    pseudo_values,
 )
 from clustersim.analysis.metrics import find_metric
 from clustersim.analysis.samples import Pooled, Sample
@@ -31,16 +32,23 @@ from clustersim.analysis.unfinished_work import SPEEDS, SQUARE, stationary_name,
 from clustersim.array_types import Floats
 
 __all__ = [
+    "CLEARLY_LESS",
     "best_of",
     "job_mean",
     "job_quantile",
     "metric_over_jobs",
     "share_above",
     "with_and_without",
+    "work_deviations",
 ]
 
 ENOUGH_FOR_TWO = 8
 """Smallest number of replications with which a second control variate is used."""
+LEAST_EXPLAINED = 0.25
+"""Smallest share of the variance that a control must explain to be used.
+
+A high threshold makes intervals too narrow: controls are then used in those studies in which they
+seem to explain more than they do."""
 CLEARLY_LESS = 0.7
 """Largest ratio of unexplained variances at which a control replaces those before it."""
 SAME = 1e-5
@@ -51,7 +59,7 @@ Samples = Mapping[str, Sample]
 
 
 def best_of(found: Mapping[str, Estimate]) -> Estimate | None:
-    """Return the estimate of the best control; None if there is none.
+    """Return the estimate of the best control; None if none explains a quarter of the variance.
 
     A control replaces those before it only if the variance that it leaves unexplained is clearly
     smaller.  Otherwise, the best of several similar controls would partly be chosen by chance, and
@@ -66,6 +74,8 @@ def best_of(found: Mapping[str, Estimate]) -> Estimate | None:
     """
     best = None
     for each in found.values():
+        if each.explained < LEAST_EXPLAINED:
+            continue
         if best is None or 1.0 - each.explained < CLEARLY_LESS * (1.0 - best.explained):
             best = each
     return best
@@ -240,6 +250,52 @@ def job_mean(
         if best.usable and best.value > 0 and np.isfinite(best.high):
             usable[name] = best.one()
     return jackknife(found).positive().one(), usable
+
+
+def work_deviations(
+    runs: Sequence[Samples], quantity: str, limit: float | None = None
+) -> dict[str, Floats]:
+    """Return how far the unfinished work of each replication is from its expectation.
+
+    These are controls for differences between systems; see
+    :func:`~clustersim.analysis.controls.means.controlled_mean`.
+
+    Parameters
+    ----------
+    runs, quantity
+        As for :func:`job_quantile`.
+    limit : float, optional
+        The control is the share of jobs that find more than a certain amount of unfinished work,
+        as for :func:`share_above`.  Without a limit, it is the mean.
+
+    Returns
+    -------
+    dict of str to float64 array (runs,)
+        Pseudo-values less the expectation, by control.
+
+    Examples
+    --------
+    >>> work_deviations([{"wait_s": Sample.of([0.0, 10.0])}] * 3, "wait_s", 5.0)
+    {}
+    """
+    if limit is not None and not all(quantity in run for run in runs):
+        return {}
+    share = 0.0
+    if limit is not None:
+        share = float(Pooled([run[quantity] for run in runs]).above(np.array([limit]))[0, 0])
+    found = {}
+    for name, stationary in _controls(runs):
+        if limit is None:
+            work = with_and_without(np.array([run[name].mean for run in runs]), _counts(runs, name))
+            found[name] = pseudo_values(work) - stationary.mean
+        else:
+            unfinished = Pooled([run[name] for run in runs])
+            amounts = unfinished.at(np.array([1.0 - share]))
+            expected = 1.0 - stationary.sides(amounts)[1]
+            found[name] = (pseudo_values(unfinished.above(amounts)) - expected)[:, 0]
+    for control in _square_control(runs):
+        found[SQUARE] = pseudo_values(control.values) - float(control.expected)
+    return found
 
 
 def _controlled_shares(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from clustersim.analysis.controls.metrics import surplus_name
 from clustersim.analysis.metrics import METRICS, Metric, in_period, period_order
 from clustersim.analysis.part import FleetView, MeasuredRun, Part
 from clustersim.analysis.periods import period_ends_s
@@ -153,9 +154,24 @@ def measure(
     for each in _known(plugins):
         if each.compute is not None:
             metrics |= _values(each, each.compute, part) | _values_by_pool(each, part)
+    samples = _samples(part) | _surplus_samples(part)
     if periods is not None:
-        metrics |= _by_period(run, periods, plugins)
-    return Measured(metrics, series_bins(jobs.wait_s[jobs.runnable]), _samples(part))
+        horizon_s = _horizon_s(run)
+        metrics |= period_metrics(run, periods=periods, horizon_s=horizon_s, plugins=plugins)
+        for period, of_period in _parts(run, periods, horizon_s):
+            samples |= _surplus_samples(of_period, period)
+    return Measured(metrics, series_bins(jobs.wait_s[jobs.runnable]), samples)
+
+
+def _surplus_samples(part: Part, period: int | None = None) -> dict[str, Sample]:
+    """Return the surplus of each class as the mean of a sample without values."""
+    if part.run.controls is None:
+        return {}
+    found = part.run.controls.surplus_by_class(part.first, part.last, part.begin_s, part.end_s)
+    return {
+        surplus_name(name, period): Sample(0, np.empty(0), surplus)
+        for name, surplus in found.items()
+    }
 
 
 def _samples(part: Part) -> dict[str, Sample]:
@@ -177,12 +193,19 @@ def _known(plugins: Sequence[str]) -> list[Metric]:
     return [*METRICS.built_in.values(), *own]
 
 
-def _by_period(run: MeasuredRun, periods: int, plugins: Sequence[str]) -> dict[str, float]:
+def _horizon_s(run: MeasuredRun) -> float:
     horizon = run.result.provenance.get("scenario", {}).get("horizon")
     if horizon is None:
         raise InputError("window", "periods: the scenario needs a `horizon`, such as 365 d")
-    horizon_s = parse_quantity(horizon, "duration")
-    return period_metrics(run, periods=periods, horizon_s=horizon_s, plugins=plugins)
+    return parse_quantity(horizon, "duration")
+
+
+def _parts(run: MeasuredRun, periods: int, horizon_s: float) -> Iterator[tuple[int, Part]]:
+    """Yield each period of a horizon, from 1; its jobs are those submitted in it."""
+    ends = period_ends_s(horizon_s, periods, run.result.calendar)
+    for period, (begin_s, end_s) in enumerate(itertools.pairwise(ends), 1):
+        first, last = np.searchsorted(run.submitted.submit_s, (begin_s, end_s))
+        yield period, Part(run, int(first), int(last), begin_s, end_s)
 
 
 def period_metrics(
@@ -206,10 +229,7 @@ def period_metrics(
     """
     known = period_order(each for each in _known(plugins) if each.per_period)
     found: dict[str, float] = {}
-    ends = period_ends_s(horizon_s, periods, run.result.calendar)
-    for period, (begin_s, end_s) in enumerate(itertools.pairwise(ends), 1):
-        first, last = np.searchsorted(run.submitted.submit_s, (begin_s, end_s))
-        part = Part(run, int(first), int(last), begin_s, end_s)
+    for period, part in _parts(run, periods, horizon_s):
         values: dict[str, float] = {}
         for each in known:
             values |= _values(each, each.of_period or each.compute, part)

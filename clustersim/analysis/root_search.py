@@ -20,6 +20,8 @@ __all__ = ["Root", "RootSearch", "begins_overload"]
 
 _OVERLOAD = "overload begins"
 
+STEPS = 8
+"""Part of the range by which a search without a bracket moves outwards, as a divisor."""
 FAR = math.log(30.0)
 """Largest scaled value of a curve (see `_scaled`) that is interpolated."""
 MOST_UNCERTAIN = math.log(1000.0)
@@ -126,6 +128,9 @@ class RootSearch:
         Whether the measurement rises with the value (load) or falls (fleet size).
     most_values : int
         Largest number of values to try, including values tried before the search.
+    start : float, optional
+        Value to try first, within the range, because the root is probably near it.  By default, the
+        ends of the range are tried first.
 
     Raises
     ------
@@ -149,6 +154,7 @@ class RootSearch:
     whole: bool = False
     rising: bool = True
     most_values: int = 40
+    start: float | None = None
 
     def __post_init__(self) -> None:
         problems = [
@@ -162,6 +168,8 @@ class RootSearch:
             problems.append(f"low, high: must be integers, found {self.low!r} and {self.high!r}")
         if self.most_values < 2:
             problems.append(f"most_values: must be 2 or more, found {self.most_values!r}")
+        if self.start is not None and not self.low <= self.start <= self.high:
+            problems.append(f"start: must be within the range, found {self.start!r}")
         if problems:
             raise InputError("root search", problems)
 
@@ -178,13 +186,16 @@ class RootSearch:
         Returns
         -------
         tuple of float
-            At most two values; empty when the search is done.  The ends of the range are tried
-            first.
+            At most two values; empty when the search is done.  The value of `start` or the ends of
+            the range are tried first.  If the root is not between the values tried so far, the next
+            value is farther out, until the end of the range is reached.
         """
-        ends = tuple(end for end in (self.low, self.high) if end not in evaluated)
-        if ends:
-            return ends
+        first = tuple(value for value in self._first if value not in evaluated)
+        if first:
+            return first
         crossing = self._crossing(evaluated)
+        if (beyond := self._beyond(crossing, evaluated)) is not None:
+            return (beyond,) if len(evaluated) < self.most_values else ()
         if self._is_settled(crossing) or len(evaluated) >= self.most_values:
             return ()
         return (self._sign * self._next_in(crossing),)
@@ -207,13 +218,17 @@ class RootSearch:
         ends = (crossing.kept, crossing.broken)
         return tuple(self._sign * y for y in ends if math.isfinite(y))
 
-    def result(self, evaluated: Mapping[float, Estimate]) -> Root:
+    def result(self, evaluated: Mapping[float, Estimate], *, extend: bool = False) -> Root:
         """Return the root of the fitted curve with its interval.
 
         Parameters
         ----------
         evaluated : mapping of float to Estimate
             As in :meth:`next_values`, with at least one value.
+        extend : bool
+            Whether a straight line extends the curve beyond the outermost finite measurements, by
+            at most the distance of the last two.  The search may have followed another measurement
+            than this one, whose root is near but not between the trial values.
 
         Returns
         -------
@@ -236,6 +251,9 @@ class RootSearch:
         if not evaluated:
             raise InputError("root search", "no value was tried")
         crossing = self._crossing(evaluated)
+        extended = self._extended(crossing, evaluated) if extend else None
+        if extended is not None:
+            return self._fitted(extended, evaluated, "")
         if crossing.at == -math.inf:
             first = (
                 f"from {format_number(min(evaluated), 6)}"
@@ -281,11 +299,12 @@ class RootSearch:
         >>> search.most_left({}), search.most_left(tried)
         (6, 5)
         """
-        ends = sum(end not in evaluated for end in (self.low, self.high))
-        if ends:
-            least = max(self.tolerance, 1.0) if self.whole else self.tolerance
-            return ends + _halvings((self.high - self.low) / least)
+        if left := sum(value not in evaluated for value in self._first):
+            width = self.high - self.low if self.start is None else self._step
+            return left + _halvings(width / self._enough) + (self.start is not None)
         crossing = self._crossing(evaluated)
+        if self._beyond(crossing, evaluated) is not None:
+            return 1 if len(evaluated) < self.most_values else 0
         steps = 0 if self._is_settled(crossing) else _halvings(crossing.width / self._enough) + 1
         return min(steps, max(0, self.most_values - len(evaluated)))
 
@@ -298,6 +317,44 @@ class RootSearch:
     def _enough(self) -> float:
         """Width of a bracket that is narrow enough."""
         return max(self.tolerance, 1.0) if self.whole else self.tolerance
+
+    @property
+    def _first(self) -> tuple[float, ...]:
+        """Values that are tried first."""
+        return (self.low, self.high) if self.start is None else (self.start,)
+
+    @property
+    def _step(self) -> float:
+        """Smallest distance of the next value if the root is not between those tried so far."""
+        step = (self.high - self.low) / STEPS
+        step = step if step > 2 * self._enough else self._enough
+        return math.ceil(step) if self.whole else step
+
+    @property
+    def _digits(self) -> int:
+        """Number of decimals to which trial values are rounded."""
+        digits = 1 - math.floor(math.log10(self.tolerance))
+        return min(digits, 0) if self.whole else digits
+
+    def _beyond(self, crossing: _Crossing, evaluated: Mapping[float, Estimate]) -> float | None:
+        """Return the next value outwards if the root is not between the values tried so far.
+
+        None if it is, or if the end of the range was reached.
+        """
+        if not math.isinf(crossing.at):
+            return None
+        least, most = min(evaluated), max(evaluated)
+        step = max(most - least, self._step)
+        if (crossing.at > 0) == self.rising:
+            return min(round(most + step, self._digits), self.high) if most < self.high else None
+        return max(round(least - step, self._digits), self.low) if least > self.low else None
+
+    def near(self, root: Root) -> float:
+        """Return the trial value nearest to the root of a coarser search; an end if it has none."""
+        if math.isnan(root.value):
+            return self.low if self.rising else self.high
+        at = root.value if math.isinf(root.value) else round(root.crossing, self._digits)
+        return min(max(at, self.low), self.high)
 
     def _is_settled(self, crossing: _Crossing) -> bool:
         return crossing.width <= self._enough * (1 + 1e-9)
@@ -320,6 +377,22 @@ class RootSearch:
         by = np.concatenate([[-math.inf], curve, [math.inf]])
         return _Crossing(*map(float, (at[first], at[first + 1], by[first], by[first + 1])))
 
+    def _extended(
+        self, crossing: _Crossing, evaluated: Mapping[float, Estimate]
+    ) -> _Crossing | None:
+        """Return the two outermost values whose line crosses the objective just beyond them."""
+        y, curve = self._curve(evaluated)
+        known = np.flatnonzero(np.isfinite(curve))
+        if len(known) < 2 or not (math.isinf(crossing.at) or math.isinf(crossing.broken_by)):
+            return None
+        pair = known[:2] if crossing.at == -math.inf else known[-2:]
+        (kept, broken), (kept_by, broken_by) = y[pair].tolist(), curve[pair].tolist()
+        if not broken_by > kept_by:
+            return None
+        found = _Crossing(kept, broken, kept_by, broken_by)
+        reach = min(broken + found.width, crossing.broken)
+        return found if kept - found.width <= found.at < reach else None
+
     def _scaled(self, measured: Estimate) -> float:
         """Return the measurement as ``log((1 + x / at_most) / 2)``; infinite under overload."""
         if not math.isfinite(measured.value):
@@ -331,7 +404,9 @@ class RootSearch:
         y, curve = self._curve(evaluated)
         y, curve = y[np.isfinite(curve)], curve[np.isfinite(curve)]
         slope = (crossing.broken_by - crossing.kept_by) / crossing.width
-        at = min(max(_inverse(y, curve, 0.0, slope), crossing.kept), crossing.broken)
+        at = _inverse(y, curve, 0.0, slope)
+        if crossing.kept_by <= 0 < crossing.broken_by:
+            at = min(max(at, crossing.kept), crossing.broken)
         value = float(math.floor(at)) if self.whole else at
         kept, broken = (evaluated[self._sign * end] for end in (crossing.kept, crossing.broken))
         freedom = min(kept.freedom, broken.freedom)
@@ -398,10 +473,9 @@ class RootSearch:
             move = max(0.5 * self._enough, TRUNCATION * width**2 / (self.high - self.low))
             y = crossing.at + min(max(middle - crossing.at, -move), move)
             y = min(max(y, kept + MARGIN * width), broken - MARGIN * width)
-        digits = 1 - math.floor(math.log10(self.tolerance))
         if self.whole:
-            return min(max(round(y, min(digits, 0)), kept + 1), broken - 1)
-        return round(y, digits)
+            return min(max(round(y, self._digits), kept + 1), broken - 1)
+        return round(y, self._digits)
 
 
 def begins_overload(note: str) -> bool:

@@ -20,7 +20,6 @@ __all__ = [
     "paired_difference",
     "positive_interval",
     "quantile_interval",
-    "replications_needed",
     "run_quantile_interval",
 ]
 
@@ -119,9 +118,10 @@ def quantile_interval(
     Returns
     -------
     quantile, low, high : float
-        The quantile is interpolated linearly between order statistics, as in `numpy.quantile`.  The
-        interval is widened to contain the quantile if necessary (very few observations, or `q` near
-        0 or 1).  An end is infinite if there are too few observations to bound that side.
+        The quantile is interpolated linearly between order statistics, as in `numpy.quantile`.  If
+        one of the two is infinite, the quantile is the nearer one.  The interval is widened to
+        contain the quantile if necessary (very few observations, or `q` near 0 or 1).  An end is
+        infinite if there are too few observations to bound that side.
 
     Raises
     ------
@@ -142,7 +142,12 @@ def quantile_interval(
         return math.nan, math.nan, math.nan
     below, part = divmod((count - 1) * q, 1.0)
     lower, upper = float(numbers[int(below)]), float(numbers[math.ceil(below + part)])
-    quantile = lower if lower == upper else lower + part * (upper - lower)
+    if lower == upper:
+        quantile = lower
+    elif math.isfinite(upper - lower):
+        quantile = lower + part * (upper - lower)
+    else:
+        quantile = lower if part < 0.5 else upper
     tail = (1 - level) / 2
     first = _binomial_quantile(tail, count, q)
     last = _binomial_quantile(1 - tail, count, q) + 1
@@ -366,50 +371,3 @@ def _relative(ours: Floats, theirs: Floats, level: float) -> tuple[float, float,
     low, high = positive_interval(1.0 + ratio, half)
     wide = f"the interval of the ratio spans more than a factor of {FACTOR:,.0f}"
     return ratio, low - 1.0, high - 1.0, "" if math.isfinite(high) else wide
-
-
-def replications_needed(
-    values: npt.ArrayLike, relative_width: float, *, at_most: int, level: float = 0.95
-) -> int:
-    """Return the total number of replications needed for an interval of a given width.
-
-    It is the smallest number for which Student's t interval would be narrow enough if the mean and
-    the variance did not change (Law, "Simulation Modeling and Analysis", section 9.4.1).  Call the
-    function again after each step, because the variance of few replications is itself uncertain.
-    No step more than doubles the number.
-
-    Parameters
-    ----------
-    values : array_like (replications,)
-        One number per replication; NaN values count as replications without a result.
-    relative_width : float
-        Largest half width of :func:`mean_interval`, relative to the magnitude of the mean.
-    at_most : int
-        Largest number to return, unless there are already more replications.
-    level : float
-        Confidence level.
-
-    Returns
-    -------
-    int
-        Total number of replications; the current number if it is enough or a value is infinite.
-
-    Examples
-    --------
-    >>> replications_needed([9.0, 10.0, 11.0], 0.2, at_most=100)
-    4
-    """
-    numbers = np.asarray(values, dtype=np.float64)
-    total = len(numbers)
-    numbers = numbers[~np.isnan(numbers)]
-    if total >= at_most or np.isinf(numbers).any():
-        return total
-    most = min(at_most, max(1, 2 * total))
-    if len(numbers) < 2:
-        return most
-    candidates = np.arange(total, most + 1)
-    sizes = candidates - (total - len(numbers))
-    error = numbers.std(ddof=1) / np.sqrt(sizes)
-    half = special.stdtrit(sizes - 1, 0.5 + level / 2) * error
-    enough = np.flatnonzero(half <= relative_width * abs(numbers.mean()))
-    return int(candidates[enough[0]]) if len(enough) else most

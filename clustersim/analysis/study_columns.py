@@ -73,9 +73,9 @@ def _without_control(name: str) -> Iterator[Column]:
     yield Column(f"{name}_explained", explained, "share", only=CONTROLLED)
 
 
-def _over_draws(name: str, only: str = DRAWS) -> Iterator[Column]:
+def _over_draws(name: str, how: str = "", only: str = DRAWS) -> Iterator[Column]:
     for end, q in (("low", "5th"), ("high", "95th")):
-        yield Column(f"{name}_draw_{end}", f"{q} percentile over the draws", only=only)
+        yield Column(f"{name}_draw_{end}", f"{q} percentile over the draws{how}", only=only)
 
 
 CAPACITIES = (
@@ -87,7 +87,7 @@ CAPACITIES = (
     ),
     *_with_ends("capacity_plain", "capacity without the control variate"),
     *_with_ends("jobs_per_day", "offered jobs per day at the capacity"),
-    *_over_draws("capacity"),
+    *_over_draws("capacity", ", each from one replication"),
     *_over_draws("jobs_per_day"),
     Column("runs", "number of runs that the search made", "count"),
     Column("note", "remark on the search"),
@@ -100,6 +100,7 @@ GAINS = (
     Column("pairs", "replications that both systems have at every trial value", "count"),
     Column("same_jobs", "whether both run the same jobs at equal values of the searched parameter"),
     *_with_ends("gain", "capacity of the system minus capacity of the baseline"),
+    *_without_control("gain"),
     Column("note", "why the ends are not those of a 95 % interval; empty if they are"),
 )
 DIFFERENCES = (

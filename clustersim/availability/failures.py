@@ -10,9 +10,8 @@ from itertools import islice
 import numpy as np
 
 from clustersim.array_types import Floats, Ints
-from clustersim.availability.failure_spec import (
-    FailureSource,
-)
+from clustersim.availability.failure_spec import FailureSource
+from clustersim.availability.failure_times import CHUNK, order_statistics, poisson_times
 from clustersim.engine.node_events import LAST_S, NodeEvent, NodeEventKind
 from clustersim.errors import InputError, unknown_name
 from clustersim.seeds import Streams
@@ -22,7 +21,6 @@ from clustersim.workload.distributions import Exponential
 
 __all__ = ["failures", "gang_mttf_s", "is_memoryless"]
 
-_CHUNK = 512
 _LEAST_BETWEEN_S = 1.0
 """Smallest allowed mean time between two failures of a source in a pool, seconds."""
 
@@ -40,6 +38,13 @@ def failures(
     A component is as good as new after its repair. Failures are also drawn while the node is out of
     service for another reason. :func:`~clustersim.engine.node_events.without_overlaps` drops them,
     which is exact if the time to failure is exponential.
+
+    The times of the failures of components that do not age are stratified over the replications of
+    a study, for each source and pool; so are the first failures of components that age
+    (:mod:`~clustersim.availability.failure_times`).  One run has the same distribution as without
+    this.  The rest is plain: which component fails, how long its repair takes, when a slow node is
+    found, whether a spare part is needed, and the lifetimes that begin after a repair.  A run has
+    many of these numbers, each with a small effect of its own.
 
     Parameters
     ----------
@@ -86,10 +91,18 @@ def _streams(
             if source.pools is None or pool.name in source.pools:
                 _check_rate(source, pool)
                 purpose = f"{source.name}{number} in pool {pool.name}"
-                generator = streams(f"failures of {purpose}")
-                rows = _of_pool(source, index, pool, generator, until_s, gone_s[index])
+                drawn = _Random(f"failures of {purpose}", streams)
+                rows = _of_pool(source, index, pool, drawn, until_s, gone_s[index])
                 found.append(_with_parts(rows, source, streams(f"spare parts of {purpose}")))
     return found
+
+
+class _Random:
+    """Random numbers of one source in one pool."""
+
+    def __init__(self, purpose: str, streams: Streams) -> None:
+        self.purpose, self.streams = purpose, streams
+        self.generator = streams(purpose)
 
 
 def _check_rate(source: FailureSource, pool: Pool) -> None:
@@ -108,7 +121,7 @@ def _with_parts(
     events: Iterator[NodeEvent], source: FailureSource, generator: np.random.Generator
 ) -> Iterator[NodeEvent]:
     """Draw whether the repair of each failure needs a spare part."""
-    while rows := list(islice(events, _CHUNK)):
+    while rows := list(islice(events, CHUNK)):
         needs = generator.random(len(rows)) < source.spare_parts
         for event, part in zip(rows, needs.tolist(), strict=True):
             yield event if part else event._replace(needs_part=False)
@@ -118,7 +131,7 @@ def _of_pool(
     source: FailureSource,
     index: int,
     pool: Pool,
-    generator: np.random.Generator,
+    random: _Random,
     until_s: float,
     gone_s: Floats,
 ) -> Iterator[NodeEvent]:
@@ -132,7 +145,7 @@ def _of_pool(
         return np.maximum.reduceat(gone_s, first_node)
 
     for begin_s, found_s, end_s, group in draw(
-        source, len(first_node), generator, until_s, group_gone_s
+        source, len(first_node), random, until_s, group_gone_s
     ):
         while taken_out and taken_out[0].begin_s < begin_s:
             yield heappop(taken_out)
@@ -172,7 +185,7 @@ def _groups(of: str, pool: Pool) -> Ints:
 def _poisson(
     source: FailureSource,
     count: int,
-    generator: np.random.Generator,
+    random: _Random,
     until_s: float,
     gone_s: Callable[[], Floats],
 ) -> Iterator[tuple[float, float, float, int]]:
@@ -181,12 +194,13 @@ def _poisson(
     Each item contains the time of a failure, the times at which it is found and repaired, and the
     index of the component.
     """
-    mean_s, now = source.time_to_failure.mean() / count, 0.0
+    mean_s, now, generator = source.time_to_failure.mean() / count, 0.0, random.generator
+    chunks = poisson_times(mean_s, random.purpose, random.streams, generator)
     while now < until_s and now < (last_s := gone_s()).max():
-        times = now + np.cumsum(generator.exponential(mean_s, _CHUNK))
-        repair_s = source.repair.quantile(generator.random(_CHUNK))
-        places = generator.integers(count, size=_CHUNK)
-        found = times + _unfound_s(source, _CHUNK, generator)
+        times = next(chunks)
+        repair_s = source.repair.quantile(generator.random(CHUNK))
+        places = generator.integers(count, size=CHUNK)
+        found = times + _unfound_s(source, CHUNK, generator)
         columns = (times, found, found + repair_s, places)
         kept = (times < until_s) & (times < last_s[places])
         yield from zip(*(column[kept].tolist() for column in columns), strict=True)
@@ -196,7 +210,7 @@ def _poisson(
 def _renewals(
     source: FailureSource,
     count: int,
-    generator: np.random.Generator,
+    random: _Random,
     until_s: float,
     gone_s: Callable[[], Floats],
 ) -> Iterator[tuple[float, float, float, int]]:
@@ -204,14 +218,16 @@ def _renewals(
 
     Each component has its own lifetime and is new at the start.
     """
-    lives = source.time_to_failure.quantile(generator.random(count))
-    coming = list(zip(lives.tolist(), range(count), strict=True))
+    generator = random.generator
+    first = order_statistics(count, random.purpose, random.streams, generator)
+    lives = source.time_to_failure.quantile(first)
+    coming = list(zip(lives.tolist(), generator.permutation(count).tolist(), strict=True))
     heapify(coming)
     asked, last_s = 0, gone_s()
     while coming and coming[0][0] < until_s:
         begin_s, place = coming[0]
         asked += 1
-        if asked % _CHUNK == 0:
+        if asked % CHUNK == 0:
             last_s = gone_s()
         if begin_s >= last_s[place]:
             heappop(coming)

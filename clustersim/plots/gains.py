@@ -50,7 +50,7 @@ def plot_gains(
     Parameters
     ----------
     gains : DataFrame
-        From :func:`~clustersim.studies.capacities.gains_table`: ``system``, ``baseline`` and
+        From :func:`~clustersim.studies.capacity.gains.gains_table`: ``system``, ``baseline`` and
         ``gain`` with its interval, one row for each `x` and `by`.
     x : str
         Column on the x axis.

@@ -264,10 +264,11 @@ def _stopping_rule(result: StudyResult) -> Iterator[str]:
         yield _rule_of_capacities(result, rule)
         return
     label = axis_of(rule.metric).label
-    text = (
-        f"Each point has {rule.least} to {rule.at_most} replications: they are added until the "
-        f"interval of the {label} is at most ±{format_percent(rule.relative_width, 0)}"
-    )
+    head = f"Each point has {rule.least} to {rule.at_most} replications: they are added until "
+    if rule.of == "difference":
+        yield f"{head}{_rule_of_differences(result, rule, label)}"
+        return
+    text = f"{head}the interval of the {label} is at most ±{format_percent(rule.relative_width, 0)}"
     if {rule.metric, f"{rule.metric}_low", f"{rule.metric}_high"} <= set(points):
         half = 0.5 * (points[f"{rule.metric}_high"] - points[f"{rule.metric}_low"])
         wide = int((half > rule.relative_width * points[rule.metric].abs()).sum())
@@ -275,8 +276,48 @@ def _stopping_rule(result: StudyResult) -> Iterator[str]:
     yield f"{text}."
 
 
+_ALIKE = "systems that are compared have the same number"
+
+
+def _rule_of_differences(result: StudyResult, rule: Replications, label: str) -> str:
+    """Return until when replications are added, and how many differences are not known so well."""
+    width, table = format_percent(rule.relative_width, 0), result.differences
+    text = f"the interval of each difference in {label} is at most ±{width} of the baseline"
+    if table is None or table.empty:
+        return f"{text}; {_ALIKE}."
+    own = table[table["metric"] == rule.metric]
+    half = 0.5 * (own["relative_high"] - own["relative_low"])
+    wide = int((~(half <= rule.relative_width)).sum())
+    missed = f"; {wide} of {counted(len(own), 'difference')} did not reach this" if wide else ""
+    return f"{text}{missed}; {_ALIKE}."
+
+
+def _rule_of_gains(result: StudyResult, rule: Replications) -> str:
+    """Return until when replications are added, and how many gains are not known so well."""
+    text = (
+        f"Each capacity has {rule.least} to {rule.at_most} replications: they are added until the "
+        f"interval of each difference from the baseline is at most "
+        f"±{format_percent(rule.relative_width, 0)} of its capacity"
+    )
+    gains, table, compare = result.gains, result.capacities, result.study.spec.compare
+    if gains is None or gains.empty or table is None or compare is None:
+        return f"{text}; {_ALIKE}."
+    others = [name for name in result.parameters if name in gains and name in table]
+    both = gains.merge(
+        table[[*others, compare.of, "capacity"]],
+        left_on=[*others, "baseline"],
+        right_on=[*others, compare.of],
+    )
+    half = 0.5 * (both["gain_high"] - both["gain_low"])
+    wide = int((half > rule.relative_width * both["capacity"].abs()).sum())
+    missed = f"; {wide} of {counted(len(gains), 'difference')} did not reach this" if wide else ""
+    return f"{text}{missed}; {_ALIKE}."
+
+
 def _rule_of_capacities(result: StudyResult, rule: Replications) -> str:
     """Return why capacities differ in their replications, and how many are not narrow enough."""
+    if rule.of == "difference":
+        return _rule_of_gains(result, rule)
     text = (
         f"Each capacity has {rule.least} to {rule.at_most} replications: they are added until its "
         f"interval is at most ±{format_percent(rule.relative_width, 0)}"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from clustersim.array_types import Floats
 from clustersim.availability.delivered import delivered_node_s, has_slips
@@ -102,14 +105,60 @@ class RunControls:
             The time interval.  If it begins and ends with jobs of the range, the expectation is
             known for any gaps between arrivals; otherwise only for a Poisson process.
         """
+        found = self._arrived(first, last, begin_s, end_s)
+        if found is None:
+            return UNKNOWN
+        due, span_s, work_s, _ = found
+        assert self.offered is not None
+        expected = due / self.offered.rate_per_s / (end_s - begin_s)
+        surplus = float(work_s.sum()) - due / self.offered.rate_per_s
+        return expected + surplus / span_s, expected
+
+    def surplus_by_class(
+        self, first: int, last: int, begin_s: float, end_s: float
+    ) -> dict[str, float]:
+        """Return by how much the load of each job class exceeds its expectation.
+
+        The sum over the classes is the difference of the two values of :meth:`arrived_load`.
+
+        Parameters
+        ----------
+        first, last, begin_s, end_s
+            As for :meth:`arrived_load`.
+
+        Returns
+        -------
+        dict of str to float
+            Empty if the expectation is unknown, or with a single class.
+        """
+        found = self._arrived(first, last, begin_s, end_s)
+        if found is None or len(self._class_shares) < 2:
+            return {}
+        due, span_s, work_s, job_class = found
+        assert self.offered is not None
+        arrived = pd.Series(work_s).groupby(job_class).sum()
+        return {
+            name: (float(arrived.get(name, 0.0)) - share * due / self.offered.rate_per_s) / span_s
+            for name, share in self._class_shares.items()
+        }
+
+    def _arrived(
+        self, first: int, last: int, begin_s: float, end_s: float
+    ) -> tuple[float, float, Floats, npt.NDArray[Any]] | None:
+        """Return the jobs due, the length of the interval, and the work and class of the jobs.
+
+        Only one of the number of jobs and the length is random.  None if the expectation of the
+        work is unknown.
+        """
         workload, rate_per_s = self.resolved.platform.workload, self.resolved.arrival_per_s
         if self.offered is None or workload is None or rate_per_s is None or not end_s > begin_s:
-            return UNKNOWN
-        submit_s = self.resolved.jobs["submit_s"].to_numpy(dtype=np.float64)
+            return None
+        jobs = self.resolved.jobs
+        submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
         spec = self.resolved.scenario.workload
         by_jobs = begin_s == submit_s[first] and end_s == submit_s[last - 1]
         if not by_jobs and (workload.arrivals.process.kind != "poisson" or spec.jobs is not None):
-            return UNKNOWN
+            return None
         stop_s = math.inf if spec.duration is None or by_jobs else spec.duration
         edges_s = np.minimum([begin_s, end_s], stop_s)
         arrivals, calendar = workload.arrivals, self.resolved.dated.calendar
@@ -117,11 +166,17 @@ class RunControls:
         # The number of jobs is given or the length of the interval: the other one is random.
         span_s = (last - first - 1) * (end_s - begin_s) / due if by_jobs else end_s - begin_s
         if not span_s > 0:
-            return UNKNOWN
-        expected = due / self.offered.rate_per_s / (end_s - begin_s)
-        work_s = self._work_s[first + by_jobs : last]
-        surplus = float(work_s.sum()) - due / self.offered.rate_per_s
-        return expected + surplus / span_s, expected
+            return None
+        chosen = slice(first + by_jobs, last)
+        return due, span_s, self._work_s[chosen], jobs["job_class"].to_numpy()[chosen]
+
+    @cached_property
+    def _class_shares(self) -> dict[str, float]:
+        """Share of each job class in the work that is expected to arrive."""
+        assert self.offered is not None
+        kinds = self.offered.kinds
+        work = (kinds["share"] * kinds["work_s"]).groupby(kinds["job_class"], sort=False).sum()
+        return {str(name): float(share) for name, share in (work / work.sum()).items()}
 
     @cached_property
     def _work_s(self) -> Floats:

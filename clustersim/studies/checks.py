@@ -20,6 +20,7 @@ def check_study(spec: StudySpec) -> list[str]:
         *_check_sample(spec),
         *_check_capacity(spec),
         *_check_comparison(spec),
+        *_check_rule(spec),
         *_check_period(spec),
         *check_plots(spec),
     ]
@@ -130,6 +131,26 @@ def _check_comparison(spec: StudySpec) -> Iterator[str]:
         yield f"compare.of: {compare.of} has only one value, {listed[0]!r}; list two or more"
     if spec.capacity is not None and compare.of == spec.capacity.of:
         yield f"compare.of: {compare.of} must not be the parameter of the capacity search"
+
+
+def _check_rule(spec: StudySpec) -> Iterator[str]:
+    """Check that a stopping rule for a difference has a difference."""
+    rule, compare = spec.replications, spec.compare
+    if not isinstance(rule, Replications) or rule.of != "difference":
+        return
+    if compare is None:
+        yield (
+            "replications.of: a difference needs `compare`, such as compare: {of: "
+            "scheduler.policy, baseline: fcfs}"
+        )
+        return
+    compared = compare.metrics or spec.metrics
+    if spec.capacity is None and rule.metric not in compared:
+        field = "compare.metrics" if compare.metrics else "metrics"
+        yield (
+            f"replications.metric: {rule.metric} is not compared; add it to {field}, or choose one "
+            f"of {', '.join(compared)}"
+        )
 
 
 def _check_period(spec: StudySpec) -> Iterator[str]:

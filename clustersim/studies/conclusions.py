@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clustersim.analysis.control_variates import jackknife
-from clustersim.analysis.controls.means import controlled_difference, deviations
-from clustersim.analysis.controls.metrics import CONTROLS
-from clustersim.analysis.job_statistics import job_quantile, with_and_without
+from clustersim.analysis.control_variates import Estimate, jackknife, pseudo_values
+from clustersim.analysis.controls.means import (
+    controlled_difference,
+    mean_with,
+)
+from clustersim.analysis.job_statistics import job_quantile, with_and_without, work_deviations
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
 from clustersim.analysis.samples import Pooled, Sample
 from clustersim.analysis.sensitivity import sobol_indices
@@ -21,13 +24,20 @@ from clustersim.analysis.statistics import (
     quantile_interval,
 )
 from clustersim.analysis.steady import is_overloaded
+from clustersim.analysis.unfinished_work import work_name
 from clustersim.array_types import Floats
 from clustersim.seeds import Streams
 from clustersim.studies.base import POSTERIOR_MEAN
-from clustersim.studies.points import DRAW_QUANTILES, changed, controls_of, groups_by
+from clustersim.studies.points import (
+    DRAW_QUANTILES,
+    changed,
+    controls_of,
+    estimates_beside,
+    groups_by,
+)
 from clustersim.studies.study import Study
 
-__all__ = ["differences_table", "indices_table"]
+__all__ = ["differences_table", "indices_table", "paired_columns"]
 
 Samples = Mapping[str, Mapping[str, Sample]]
 
@@ -74,8 +84,9 @@ def differences_table(
 
         If control variates are used, ``difference`` and ``relative`` are the controlled estimates,
         and the columns ``_plain``, ``_plain_low``, ``_plain_high`` and ``_explained`` are as in
-        :func:`~clustersim.studies.points.points_table`.  The controls of both estimates are chosen
-        separately; ``baseline_mean`` and differences of quantiles have none.
+        :func:`~clustersim.studies.points.points_table`.  The controls of a mean or quantile of jobs
+        are the unfinished work of both systems.  The controls of both estimates are chosen
+        separately; ``baseline_mean`` has none.
 
         Differences of fleet metrics are exact.  Differences of waits and slowdowns are NaN if
         either system is overloaded.  With draws, ``relative_draw_low`` and ``relative_draw_high``
@@ -117,13 +128,13 @@ def _pairs(
         for runs in (system, baseline)
     )
     at_mean = ours[POSTERIOR_MEAN], theirs[POSTERIOR_MEAN]
-    columns = _pair(at_mean[0], at_mean[1], metric, samples, steady=steady)
+    columns = paired_columns(*at_mean, metric, samples=samples, steady=steady)
     relatives = []
     for draw in sorted({*ours} & {*theirs} - {POSTERIOR_MEAN}):
         drawn = ours[draw], theirs[draw]
         usual = [own[own.index.isin(drawn[0].index)] for own in at_mean]
         found, same = (
-            1.0 + _pair(one, other, metric, samples, steady=steady)["relative"]
+            1.0 + paired_columns(one, other, metric, samples=samples, steady=steady)["relative"]
             for one, other in (drawn, usual)
         )
         ratio = changed(1.0 + columns["relative"], found, same, (0.0, np.inf))
@@ -139,9 +150,37 @@ def _pairs(
     return columns
 
 
-def _pair(
-    system: pd.DataFrame, baseline: pd.DataFrame, metric: str, samples: Samples, *, steady: bool
+def paired_columns(
+    system: pd.DataFrame,
+    baseline: pd.DataFrame,
+    metric: str,
+    *,
+    samples: Samples = MappingProxyType({}),
+    steady: bool = True,
 ) -> dict[str, Any]:
+    """Return the difference of a metric between two systems, as in :func:`differences_table`.
+
+    Parameters
+    ----------
+    system, baseline : pandas.DataFrame
+        Finished runs of each at one draw, by replication.
+    metric : str
+    samples, steady
+        See :func:`~clustersim.studies.points.points_table`.
+
+    Returns
+    -------
+    dict of str to object
+        By column.
+
+    Examples
+    --------
+    >>> one = pd.DataFrame({"run": ["a", "b"], "offered_load": 0.5, "backlog_growth": 0.0,
+    ...                     "utilisation": [0.4, 0.5]})
+    >>> found = paired_columns(one.assign(utilisation=[0.5, 0.6]), one, "utilisation")
+    >>> round(found["difference"], 3), round(found["relative"], 3)
+    (0.1, 0.222)
+    """
     both = system.index.intersection(baseline.index)
     measured: list[Floats] = []
     for runs in (system, baseline):
@@ -160,16 +199,12 @@ def _pair(
         return columns | pooled
     if is_service(metric):
         return columns
-    controls = (
-        deviations(metric, controls_of(runs.loc[both]), CONTROLS) for runs in (system, baseline)
-    )
+    controls = (controls_of(metric, runs.loc[both], samples) for runs in (system, baseline))
     best = controlled_difference(measured[0], measured[1], *controls)
     for name, estimate in zip(("difference", "relative"), best, strict=True):
         if estimate is not None and np.isfinite(columns[f"{name}_low"]):
-            ends = {end: columns[f"{name}{end}"] for end in ("", "_low", "_high")}
-            columns |= {f"{name}_plain{end}": value for end, value in ends.items()}
-            columns |= {name: estimate.value, f"{name}_low": estimate.low}
-            columns |= {f"{name}_high": estimate.high, f"{name}_explained": estimate.explained}
+            plain = Estimate(*(columns[f"{name}{end}"] for end in ("", "_low", "_high")))
+            columns |= estimates_beside(name, plain, estimate)
     return columns
 
 
@@ -194,10 +229,15 @@ def _pooled(
         )
     else:
         ours, theirs = (Pooled([run[quantity] for run in runs]).quantiles(q) for runs in both)
-    apart = jackknife(ours - theirs).one()
+    works = [
+        work_deviations(runs, quantity, None if q is None else float(found[0]))
+        for runs, found in zip(both, (ours, theirs), strict=True)
+    ]
+    controls = [work[work_name(1.0)] for work in works if work_name(1.0) in work]
     columns: dict[str, Any] = {"baseline_mean": float(theirs[0]), "relative_note": ""}
-    columns |= {"difference": apart.value}
-    columns |= {"difference_low": apart.low, "difference_high": apart.high}
+    columns |= estimates_beside(
+        "difference", jackknife(ours - theirs).one(), _controlled(ours - theirs, controls)
+    )
     if not (ours > 0).all() or not (theirs > 0).all():
         if not ours.any() and not theirs.any():
             ratio, ends, note = 0.0, (0.0, 0.0), ""
@@ -219,11 +259,21 @@ def _pooled(
     found = jackknife(ours / theirs).positive().one()
     if not np.isfinite(found.high):
         columns["relative_note"] = "the interval of the ratio spans more than a factor of 1,000"
-    columns |= {
-        f"relative{end}": number - 1.0
-        for end, number in (("", found.value), ("_low", found.low), ("_high", found.high))
-    }
-    return columns
+    best = _controlled(np.log(ours / theirs), controls)
+    if best is not None:
+        value, low, high = map(math.expm1, (best.value, best.low, best.high))
+        best = Estimate(value, low, high, best.explained)
+    return columns | estimates_beside(
+        "relative",
+        Estimate(found.value - 1.0, found.low - 1.0, found.high - 1.0),
+        best if np.isfinite(found.high) else None,
+    )
+
+
+def _controlled(values: Floats, controls: Sequence[Floats]) -> Estimate | None:
+    """Return a jackknifed statistic (1 + pairs,) with controls; None if they explain too little."""
+    pseudo = pseudo_values(values)
+    return mean_with(pseudo - pseudo.mean() + values[0], controls)
 
 
 def _around_zero(

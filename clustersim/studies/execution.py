@@ -25,6 +25,7 @@ from clustersim.studies.executors import (
     process_worker_pool,
 )
 from clustersim.studies.objective import NEEDED
+from clustersim.studies.points import is_control
 from clustersim.studies.run_key import code_hash, scenario_hash
 from clustersim.studies.run_requests import RunRequest, run_requests
 from clustersim.studies.spec import Replications
@@ -288,6 +289,7 @@ class _Agenda:
         rule = study.spec.replications
         objective = study.spec.objective
         self._keeps_samples = bool(study.spec.capacity) or isinstance(rule, Replications)
+        self._keeps_controls = isinstance(rule, Replications) and not study.spec.capacity
         self._kept = {
             *NEEDED,
             *([rule.metric] if isinstance(rule, Replications) else []),
@@ -333,8 +335,9 @@ class _Agenda:
             interrupts.check()
             wanted = self._open[number].wanted(self._known)
             if self._noted.get(number) != len(wanted):
-                pairs = ((run.changes, self._key_in_store(run)) for run in wanted)
-                self._store.want(self._number, number, pairs)
+                for part, runs in self._open[number].parts(wanted):
+                    pairs = ((run.changes, self._key_in_store(run)) for run in runs)
+                    self._store.want(self._number, part, pairs)
                 self._noted[number] = len(wanted)
             fresh = [run for run in wanted if run.key not in self._known]
             if not fresh:
@@ -370,7 +373,10 @@ class _Agenda:
 
     def _note(self, outcome: Outcome) -> None:
         """Keep only the metrics of an outcome that requests need; the store has the rest."""
-        kept = {name: outcome.metrics[name] for name in self._kept & outcome.metrics.keys()}
+        names = self._kept & outcome.metrics.keys()
+        if self._keeps_controls:
+            names |= set(filter(is_control, outcome.metrics))
+        kept = {name: outcome.metrics[name] for name in sorted(names)}
         samples = outcome.samples if self._keeps_samples else {}
         self._known[outcome.key] = Outcome(
             outcome.key, kept, error=outcome.error[:1], samples=samples

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,11 +31,12 @@ from clustersim.studies.spec import CapacitySearch, Objective
 __all__ = [
     "NEEDED",
     "OVERLOADED",
+    "PILOT_REPLICATIONS",
     "Measured",
     "chosen",
     "measured_at",
+    "plain_of",
     "root_search",
-    "usable_controls",
 ]
 
 Measured = tuple[Estimate, Mapping[str, Estimate]]
@@ -44,6 +46,8 @@ OVERLOADED = Estimate(math.inf, math.inf, math.inf)
 
 MOST_TRIES = 40
 """Largest number of values that a capacity search tries."""
+PILOT_REPLICATIONS = 2
+"""Replications of the coarse search that comes before a search with all replications."""
 CONTROLS = tuple(map(work_name, SPEEDS))
 NEEDED = ("backlog_growth", "offered_load")
 """Metrics that :func:`measured_at` needs in addition to the objective's own."""
@@ -106,32 +110,32 @@ def measured_at(
     return mean_estimate(values), {}
 
 
-def chosen(
-    tried: Mapping[float, Measured], finder: RootSearch, *, only: Sequence[str] | None = None
-) -> dict[float, Estimate]:
+def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, Estimate]:
     """Return the measurements from which a capacity follows: all of one control, or all plain.
 
     A curve that changes from one kind to another within the bracket of the capacity would have a
     wrong slope.  A control is therefore used only if it can be used on both sides of the capacity.
-    Overloaded values have none.  Of several controls, the best one there is chosen.
+    Overloaded values have none.  Of several controls, the best one is chosen
+    (:func:`~clustersim.analysis.job_statistics.best_of`), by the mean of what it explains on both
+    sides.  A choice by the width of the interval would make intervals too narrow.
 
     Parameters
     ----------
     tried : mapping of float to (Estimate, mapping of str to Estimate)
         Results of :func:`measured_at` by trial value.
     finder : RootSearch
-    only : sequence of str, optional
-        Controls to choose from; by default all of them.
     """
-    usable = usable_controls(tried, finder)
-    best = best_of({name: usable[name] for name in usable if only is None or name in only})
-    for name, each in usable.items():
-        if each is best:
-            return _curve(tried, name)
+    usable = _usable_controls(tried, finder)
+    best = best_of(usable)
+    return next((_curve(tried, name) for name in usable if usable[name] is best), plain_of(tried))
+
+
+def plain_of(tried: Mapping[float, Measured]) -> dict[float, Estimate]:
+    """Return the measurements without control variates, by trial value."""
     return {value: plain for value, (plain, _) in tried.items()}
 
 
-def usable_controls(tried: Mapping[float, Measured], finder: RootSearch) -> dict[str, Estimate]:
+def _usable_controls(tried: Mapping[float, Measured], finder: RootSearch) -> dict[str, Estimate]:
     """Return the controls that can be used on both sides of the capacity.
 
     Parameters
@@ -142,7 +146,7 @@ def usable_controls(tried: Mapping[float, Measured], finder: RootSearch) -> dict
     Returns
     -------
     dict of str to Estimate
-        By control, the measurement on the side where it explains less.
+        By control, a measurement that explains as much as those on both sides on average.
     """
     usable = {}
     for name in CONTROLS:
@@ -153,7 +157,8 @@ def usable_controls(tried: Mapping[float, Measured], finder: RootSearch) -> dict
             if math.isfinite(curve[value].value)
         ]
         if sides and all(controlled for controlled, _ in sides):
-            usable[name] = min((each for _, each in sides), key=lambda each: each.explained)
+            explained = sum(each.explained for _, each in sides) / len(sides)
+            usable[name] = replace(sides[0][1], explained=explained)
     return usable
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from clustersim.analysis.control_variates import Estimate
 from clustersim.analysis.controls.means import controlled_mean, deviations
-from clustersim.analysis.controls.metrics import CONTROLS
+from clustersim.analysis.controls.metrics import CONTROLS, surplus_of
 from clustersim.analysis.job_statistics import metric_over_jobs
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
 from clustersim.analysis.samples import Sample
@@ -22,7 +22,16 @@ from clustersim.array_types import Floats
 from clustersim.notes import note
 from clustersim.studies.base import POSTERIOR_MEAN
 
-__all__ = ["changed", "controls_of", "draw_range", "groups_by", "points_table"]
+__all__ = [
+    "changed",
+    "controls_of",
+    "draw_range",
+    "estimates_beside",
+    "groups_by",
+    "is_control",
+    "point_interval",
+    "points_table",
+]
 
 DRAW_QUANTILES = (0.05, 0.95)
 MOST_WITHOUT = 0.5
@@ -72,11 +81,11 @@ def points_table(
         than half of the replications is NaN.
 
         The control variate of a metric of jobs is the unfinished work.  Those of any other metric
-        are the work that arrived, the chips that were delivered and the failures (see
-        :mod:`~clustersim.analysis.controls.means`).  If a control variate is used, ``m`` is the
-        controlled estimate, ``m_plain``, ``m_plain_low`` and ``m_plain_high`` are the estimate
-        without it, and ``m_explained`` is the share of the variance that it explains; otherwise the
-        latter four columns are empty.
+        are the work that arrived, in total and by job class, the chips that were delivered and the
+        failures (see :mod:`~clustersim.analysis.controls.means`).  If a control variate is used,
+        ``m`` is the controlled estimate, ``m_plain``, ``m_plain_low`` and ``m_plain_high`` are the
+        estimate without it, and ``m_explained`` is the share of the variance that it explains;
+        otherwise the latter four columns are empty.
 
         With draws, ``m_draw_low`` and ``m_draw_high`` are the 5th and 95th percentile of the
         estimate over the draws (:func:`draw_range`).  They are NaN if a draw has no run at the
@@ -148,46 +157,121 @@ def _interval(
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.inf)
     values = runs[name].to_numpy(dtype=np.float64)
     if len(values) > 1 and (found := _over_jobs(name, runs, samples)) is not None:
-        return _beside(name, name, *found)
+        return _clipped(name, *found)
     if np.isnan(values).sum() > MOST_WITHOUT * len(values):
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
-    plain, best = Estimate(*mean_interval(values)), _controlled_mean(name, values, runs)
+    plain, best = Estimate(*mean_interval(values)), _controlled_mean(name, values, runs, samples)
     if len(values) == 1:
         low, high = _run_interval(name, plain.value, runs.iloc[0])
         plain = replace(plain, low=low, high=high)
     if _bounds(name) == (0.0, np.inf) and (len(values) > 1 or f"{name}_half" in runs):
         plain, best = plain.positive(), None if best is None else best.positive()
-    return _beside(name, name, plain, best)
+    return _clipped(name, plain, best)
 
 
-def _beside(metric: str, column: str, plain: Estimate, best: Estimate | None) -> dict[str, float]:
-    """Return the columns of a plain estimate, or of a controlled one beside the plain one."""
-    row = _within_bounds(metric, column, best or plain)
+def point_interval(
+    name: str,
+    runs: pd.DataFrame,
+    *,
+    samples: Mapping[str, Mapping[str, Sample]] = MappingProxyType({}),
+    steady: bool = True,
+) -> tuple[float, float, float]:
+    """Return the estimate of a metric at a point with its interval, as in the table of points.
+
+    Parameters
+    ----------
+    name : str
+    runs : pandas.DataFrame
+        Finished runs of the point at the posterior mean.
+    samples, steady
+        As for :func:`points_table`.
+
+    Returns
+    -------
+    value, low, high : float
+        The controlled estimate if a control variate is used.  NaN without runs.
+
+    Examples
+    --------
+    >>> runs = pd.DataFrame({"run": ["a", "b", "c"], "offered_load": 0.5, "backlog_growth": 0.0,
+    ...                      "utilisation": [0.4, 0.5, 0.6]})
+    >>> value, low, high = point_interval("utilisation", runs)
+    >>> value, round(high - value, 3)
+    (0.5, 0.248)
+    """
+    if runs.empty:
+        return np.nan, np.nan, np.nan
+    row = _interval(name, runs, samples, overload=steady and is_overloaded(runs))
+    value = row[name]
+    return value, row.get(f"{name}_low", value), row.get(f"{name}_high", value)
+
+
+def estimates_beside(name: str, plain: Estimate, best: Estimate | None) -> dict[str, float]:
+    """Return the columns of a plain estimate, or of a controlled one beside the plain one.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column of the estimate.
+    plain : Estimate
+    best : Estimate or None
+        The controlled estimate.
+
+    Examples
+    --------
+    >>> estimates_beside("gain", Estimate(3.0, 1.0, 5.0), None)
+    {'gain': 3.0, 'gain_low': 1.0, 'gain_high': 5.0}
+    """
+    found = best or plain
+    columns = {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
     if best is not None:
-        row |= _within_bounds(metric, f"{column}_plain", plain)
-        row[f"{column}_explained"] = best.explained
-    return row
+        columns |= {f"{name}_plain": plain.value, f"{name}_plain_low": plain.low}
+        columns |= {f"{name}_plain_high": plain.high, f"{name}_explained": best.explained}
+    return columns
 
 
-def _controlled_mean(name: str, values: Floats, runs: pd.DataFrame) -> Estimate | None:
+def _clipped(metric: str, plain: Estimate, best: Estimate | None) -> dict[str, float]:
+    """Return the columns of a plain estimate, or of a controlled one beside the plain one."""
+    clipped = None if best is None else _within_bounds(metric, best)
+    return estimates_beside(metric, _within_bounds(metric, plain), clipped)
+
+
+def _controlled_mean(
+    name: str, values: Floats, runs: pd.DataFrame, samples: Mapping[str, Mapping[str, Sample]]
+) -> Estimate | None:
     """Return the mean of a metric with the controls of the runs; None without a useful one.
 
     Waits and slowdowns have none: they are too skewed for a regression on their own scale.
     """
     if is_service(name):
         return None
-    best = controlled_mean(values, [*deviations(name, controls_of(runs), CONTROLS).values()])
+    best = controlled_mean(values, [*controls_of(name, runs, samples).values()])
     least, most = _bounds(name)
     return best if best is not None and least <= best.value <= most else None
 
 
-def controls_of(runs: pd.DataFrame) -> dict[str, Floats]:
-    """Return the columns of the controls of some runs, with their expectations."""
-    return {
-        str(name): runs[name].to_numpy(dtype=np.float64)
-        for name in runs
-        if str(name).partition("@")[0].removeprefix("expected_") in CONTROLS
+def controls_of(
+    metric: str, runs: pd.DataFrame, samples: Mapping[str, Mapping[str, Sample]]
+) -> dict[str, Floats]:
+    """Return the controls of a metric in some runs: deviations from known expectations, by name."""
+    columns = {
+        str(name): runs[name].to_numpy(dtype=np.float64) for name in runs if is_control(str(name))
     }
+    found = deviations(metric, columns, CONTROLS)
+    if any(name.partition("@")[0] == "arrived_load" for name in found):
+        found |= surplus_of(metric, [samples.get(key, {}) for key in runs["run"]])
+    return found
+
+
+def is_control(name: str) -> bool:
+    """Return whether a metric is a control or its expectation, perhaps of a period.
+
+    Examples
+    --------
+    >>> is_control("expected_arrived_load@2"), is_control("utilisation")
+    (True, False)
+    """
+    return name.partition("@")[0].removeprefix("expected_") in CONTROLS
 
 
 def _over_jobs(
@@ -205,13 +289,9 @@ def _over_jobs(
     return found
 
 
-def _within_bounds(metric: str, column: str, found: Estimate) -> dict[str, float]:
+def _within_bounds(metric: str, found: Estimate) -> Estimate:
     least, most = _bounds(metric)
-    return {
-        column: found.value,
-        f"{column}_low": max(found.low, least),
-        f"{column}_high": min(found.high, most),
-    }
+    return replace(found, low=max(found.low, least), high=min(found.high, most))
 
 
 def _run_interval(name: str, value: float, run: pd.Series[Any]) -> tuple[float, float]:

@@ -3,6 +3,9 @@
 When all runs of a request are done, the request is asked whether it needs more runs.  The answer
 depends only on the outcomes, never on the order in which they arrived.  A study therefore has the
 same result with any number of workers and after any number of interruptions.
+
+If replications are added until a difference between systems is known, the systems that are compared
+are one request, because their number of replications follows from the outcomes of all of them.
 """
 
 from __future__ import annotations
@@ -12,27 +15,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
-
-from clustersim.analysis.job_statistics import metric_over_jobs
-from clustersim.analysis.statistics import replications_needed
 from clustersim.studies.base import POSTERIOR_MEAN, Base, PointRuns, Run
+from clustersim.studies.capacity.requests import CapacityRequest, ComparedCapacities
+from clustersim.studies.conclusions import paired_columns
 from clustersim.studies.design import Point, column_value
-from clustersim.studies.objective import (
-    NEEDED,
-    OVERLOADED,
-    Measured,
-    chosen,
-    measured_at,
-    root_search,
+from clustersim.studies.known_outcomes import (
+    Known,
+    all_known,
+    finished_runs,
+    more_replications,
+    samples_of,
 )
-from clustersim.studies.spec import CapacitySearch, Objective, Replications, StudySpec
-from clustersim.studies.store import Outcome
+from clustersim.studies.points import point_interval
+from clustersim.studies.spec import Comparison, Replications, StudySpec
 
 __all__ = ["Known", "RunRequest", "run_requests"]
-
-Known = Mapping[str, Outcome]
-"""Outcomes of finished runs by hash."""
 
 
 class RunRequest(Protocol):
@@ -40,6 +37,12 @@ class RunRequest(Protocol):
 
     def wanted(self, known: Known) -> list[Run]:
         """Return, in order, all runs that are needed according to the outcomes known so far."""
+
+    def parts(self, wanted: Sequence[Run]) -> Iterable[tuple[int, Sequence[Run]]]:
+        """Split what :meth:`wanted` returned last into the runs of each point or search.
+
+        Each part has the number of its point or search in the design.
+        """
 
     def at_least(self) -> int:
         """Return the number of runs known in advance to be needed."""
@@ -50,20 +53,70 @@ class RunRequest(Protocol):
 
 def run_requests(spec: StudySpec, base: Base, points: Sequence[Point]) -> list[RunRequest]:
     """Return the requests of a study in the order of its design."""
+    rule = spec.replications
     if spec.capacity is not None:
-        return [*_capacity_requests(spec, base, points)]
-    if isinstance(spec.replications, Replications):
-        return [
-            SequentialRequest(base, point.changes, spec.draws, spec.replications)
-            for point in points
+        searches = list(_capacity_requests(spec, base, points))
+        if _is_of_difference(rule):
+            assert spec.compare is not None
+            groups = _compared(spec.compare, [search.others for search in searches])
+            return [
+                ComparedCapacities([searches[k] for k in members], baseline, others)
+                for members, baseline, others in groups
+            ]
+        return [*searches]
+    if isinstance(rule, Replications):
+        single = [
+            SequentialRequest(number, base, point.changes, spec.draws, rule)
+            for number, point in enumerate(points)
         ]
-    return [FixedRequest(base, point.changes, spec.draws, spec.replications) for point in points]
+        if rule.of == "difference":
+            assert spec.compare is not None
+            groups = _compared(spec.compare, [point.changes for point in points])
+            return [
+                ComparedPoints([single[k] for k in members], baseline, others)
+                for members, baseline, others in groups
+            ]
+        return [*single]
+    return [
+        FixedRequest(number, base, point.changes, spec.draws, rule)
+        for number, point in enumerate(points)
+    ]
+
+
+def _is_of_difference(rule: int | Replications) -> bool:
+    return isinstance(rule, Replications) and rule.of == "difference"
+
+
+def _compared(
+    compare: Comparison, changes: Sequence[Mapping[str, Any]]
+) -> Iterable[tuple[list[int], int | None, list[int]]]:
+    """Yield groups that differ only in the compared parameter.
+
+    Yields
+    ------
+    members : list of int
+        Positions in `changes`.
+    baseline : int or None
+        Position of the baseline in `members`; None if the group has none.
+    others : list of int
+        Positions in `members` of the systems that are compared with it.
+    """
+    groups: dict[str, list[int]] = {}
+    for number, own in enumerate(changes):
+        rest = {path: value for path, value in own.items() if path != compare.of}
+        groups.setdefault(repr(rest), []).append(number)
+    reference = column_value(compare.baseline)
+    for members in groups.values():
+        is_base = [column_value(changes[k][compare.of]) == reference for k in members]
+        baseline = is_base.index(True) if True in is_base else None
+        yield members, baseline, [place for place, same in enumerate(is_base) if not same]
 
 
 @dataclass(slots=True)
 class FixedRequest:
     """All replications of a point, and one run for each draw."""
 
+    number: int
     base: Base
     changes: Mapping[str, Any]
     draws: int
@@ -76,6 +129,10 @@ class FixedRequest:
             point = self.base.at(self.changes)
             self._runs = _all_runs(point, self.draws, self.replications)
         return self._runs
+
+    def parts(self, wanted: Sequence[Run]) -> Iterable[tuple[int, Sequence[Run]]]:
+        """See :meth:`RunRequest.parts`."""
+        return [(self.number, wanted)]
 
     def at_least(self) -> int:
         """See :meth:`RunRequest.at_least`."""
@@ -90,49 +147,60 @@ class FixedRequest:
 class SequentialRequest:
     """Replications of a point until the interval of a metric is narrow enough.
 
-    This is the sequential procedure of Law, "Simulation Modeling and Analysis", section 9.4.1,
-    applied at the posterior mean to the interval that the table of points shows.
+    This is the sequential procedure of Law, "Simulation Modeling and Analysis", section 9.4.1.  It
+    is applied at the posterior mean to the interval that the table of points shows
+    (:func:`~clustersim.studies.points.point_interval`), for every metric.
     """
 
+    number: int
     base: Base
     changes: Mapping[str, Any]
     draws: int
     rule: Replications
     _point: PointRuns | None = None
+    _runs: list[Run] = field(default_factory=list)
 
     def wanted(self, known: Known) -> list[Run]:
         """See :meth:`RunRequest.wanted`."""
-        point = self._point = self._point or self.base.at(self.changes)
         count = self.rule.least
-        runs = _all_runs(point, 0, count)
-        while all(run.key in known for run in runs):
-            more = self._needed([known[run.key] for run in runs])
+        while all_known(runs := self.at_mean(count), known):
+            more = self.needed(runs, known)
             if more <= count:
-                return _all_runs(point, self.draws, count)
-            runs += [point.run(POSTERIOR_MEAN, k) for k in range(count, more)]
+                return self.all_runs(count)
             count = more
         return runs
 
-    def _needed(self, made: Sequence[Outcome]) -> int:
+    def at_mean(self, count: int) -> list[Run]:
+        """Return the replications at the posterior mean."""
+        point = self._point = self._point or self.base.at(self.changes)
+        self._runs += [point.run(POSTERIOR_MEAN, k) for k in range(len(self._runs), count)]
+        return self._runs[:count]
+
+    def all_runs(self, count: int) -> list[Run]:
+        """Return the replications at the posterior mean, and the runs of the draws."""
+        at_mean = self.at_mean(count)
+        assert self._point is not None
+        return [*at_mean, *(self._point.run(draw, draw) for draw in range(self.draws))]
+
+    @property
+    def steady(self) -> bool:
+        """Whether a steady state is assumed; see :attr:`StudyResult.steady`."""
+        return self.base.window.periods is None
+
+    def needed(self, runs: Sequence[Run], known: Known) -> int:
         """Return the number of replications for an interval as narrow as the rule demands."""
-        rule = self.rule
-        values = [_metric(outcome, rule.metric) for outcome in made]
-        finished = [outcome for outcome in made if not outcome.failed]
-        measured = np.array([_metric(outcome, rule.metric) for outcome in finished])
-        found = None
-        if len(finished) > 1 and np.isfinite(measured).all():
-            found = metric_over_jobs(rule.metric, measured, [each.samples for each in finished])
-        if found is None:
-            return replications_needed(values, rule.relative_width, at_most=rule.at_most)
-        best = found[1] or found[0]
-        half = 0.5 * (best.high - best.low)
-        enough = rule.relative_width * abs(best.value)
-        if half <= enough or len(made) >= rule.at_most:
-            return len(made)
-        most = min(rule.at_most, 2 * len(made))
-        if not (enough > 0 and math.isfinite(half)):
-            return most
-        return min(most, math.ceil(len(made) * min((half / enough) ** 2, 2.0)))
+        rule, count = self.rule, len(runs)
+        made = finished_runs(runs, known, rule.metric)
+        value, low, high = point_interval(
+            rule.metric, made, samples=samples_of(runs, known), steady=self.steady
+        )
+        if math.isinf(value):
+            return count
+        return more_replications(rule, count, 0.5 * (high - low), rule.relative_width * abs(value))
+
+    def parts(self, wanted: Sequence[Run]) -> Iterable[tuple[int, Sequence[Run]]]:
+        """See :meth:`RunRequest.parts`."""
+        return [(self.number, wanted)]
 
     def at_least(self) -> int:
         """See :meth:`RunRequest.at_least`."""
@@ -143,14 +211,89 @@ class SequentialRequest:
         return self.draws + self.rule.at_most
 
 
+@dataclass(slots=True)
+class ComparedPoints:
+    """Replications of systems until their differences from a baseline are known well enough.
+
+    The interval is that of the relative difference in the table of differences
+    (:func:`~clustersim.studies.conclusions.differences_table`), so its width is relative to the
+    baseline.  All systems have as many replications as the least certain difference needs.  Without
+    a baseline, nothing is compared; each system then has its own metric narrow enough.
+
+    Attributes
+    ----------
+    members : list of SequentialRequest
+    baseline : int or None
+        Position of the baseline in `members`.
+    others : list of int
+        Positions of the systems that are compared with it.
+    """
+
+    members: list[SequentialRequest]
+    baseline: int | None
+    others: list[int]
+    _lengths: list[int] = field(default_factory=list)
+
+    def wanted(self, known: Known) -> list[Run]:
+        """See :meth:`RunRequest.wanted`."""
+        count = self.members[0].rule.least
+        while True:
+            runs = [member.at_mean(count) for member in self.members]
+            done = all(all_known(own, known) for own in runs)
+            more = self._needed(runs, known) if done else count
+            if more <= count:
+                break
+            count = more
+        if done:
+            runs = [member.all_runs(count) for member in self.members]
+        self._lengths = list(map(len, runs))
+        return [run for own in runs for run in own]
+
+    def _needed(self, runs: Sequence[Sequence[Run]], known: Known) -> int:
+        """Return the number of replications for differences as narrow as the rule demands."""
+        if self.baseline is None or not self.others:
+            pairs = zip(self.members, runs, strict=True)
+            return max(member.needed(own, known) for member, own in pairs)
+        count = len(runs[0])
+        return max(count, *(self._needed_by(runs, place, known) for place in self.others))
+
+    def _needed_by(self, runs: Sequence[Sequence[Run]], system: int, known: Known) -> int:
+        assert self.baseline is not None
+        first = self.members[0]
+        rule, both = first.rule, (runs[system], runs[self.baseline])
+        samples = {key: own for each in both for key, own in samples_of(each, known).items()}
+        ours, theirs = (
+            finished_runs(each, known, rule.metric).set_index("replication") for each in both
+        )
+        count = len(both[0])
+        if ours.empty or theirs.empty:
+            return count
+        found = paired_columns(ours, theirs, rule.metric, samples=samples, steady=first.steady)
+        if not math.isfinite(found["difference"]):
+            return count
+        half = 0.5 * (found["relative_high"] - found["relative_low"])
+        return more_replications(rule, count, half, rule.relative_width)
+
+    def parts(self, wanted: Sequence[Run]) -> Iterable[tuple[int, Sequence[Run]]]:
+        """See :meth:`RunRequest.parts`."""
+        begin = 0
+        for member, length in zip(self.members, self._lengths, strict=True):
+            yield member.number, wanted[begin : begin + length]
+            begin += length
+
+    def at_least(self) -> int:
+        """See :meth:`RunRequest.at_least`."""
+        return sum(member.at_least() for member in self.members)
+
+    def at_most(self) -> int:
+        """See :meth:`RunRequest.at_most`."""
+        return sum(member.at_most() for member in self.members)
+
+
 def _all_runs(point: PointRuns, draws: int, replications: int) -> list[Run]:
     """Return the replications at the posterior mean, then replication k with draw k."""
     at_mean = [point.run(POSTERIOR_MEAN, k) for k in range(replications)]
     return [*at_mean, *(point.run(draw, draw) for draw in range(draws))]
-
-
-def _metric(outcome: Outcome, name: str) -> float:
-    return outcome.metrics.get(name, math.nan)
 
 
 def _capacity_requests(
@@ -165,157 +308,8 @@ def _capacity_requests(
         _, values = given.setdefault(repr(others), (others, []))
         if spec.capacity.of in point.changes:
             values.append(column_value(point.changes[spec.capacity.of]))
-    for others, values in given.values():
+    for number, (others, values) in enumerate(given.values()):
         yield CapacityRequest(
-            base, others, tuple(values), spec.capacity, spec.objective, spec.replications,
+            number, base, others, tuple(values), spec.capacity, spec.objective, spec.replications,
             spec.draws,
         )  # fmt: skip
-
-
-@dataclass(slots=True)
-class CapacityRequest:
-    """A search for the value of one parameter at which an objective is just met.
-
-    Attributes
-    ----------
-    others : dict
-        Changes of the other parameters by path.
-    given : tuple of float
-        Values of the searched parameter that are always run (for a curve).
-    replications : int or Replications
-        Replications at each value.  With a rule, the search is repeated with more replications
-        until the interval of the capacity is narrow enough.
-    """
-
-    base: Base
-    others: Mapping[str, Any]
-    given: tuple[float, ...]
-    search: CapacitySearch
-    objective: Objective
-    replications: int | Replications
-    draws: int
-    _runs: dict[tuple[float, int], list[Run]] = field(default_factory=dict)
-    _left: dict[int, int] = field(default_factory=dict)
-    _wanted: int = 0
-    _count: int = 0
-
-    def wanted(self, known: Known) -> list[Run]:
-        """See :meth:`RunRequest.wanted`.
-
-        The posterior mean is searched first.  Then every draw is searched with the same random
-        numbers; draws need no interval.  A draw has all replications, unlike at a point, because
-        the capacity of a single replication can be far from that of all of them.
-        """
-        runs, done = self._walk(POSTERIOR_MEAN, known)
-        for draw in range(self.draws) if done else ():
-            runs += self._walk(draw, known)[0]
-        self._wanted = len(runs)
-        return runs
-
-    def at_least(self) -> int:
-        """See :meth:`RunRequest.at_least`."""
-        ends = [end for end in self.search.between if not self._overloaded(end)]
-        first = len({*self.given, *ends})
-        return self._least * (first + self.draws * len(ends))
-
-    def at_most(self) -> int:
-        """See :meth:`RunRequest.at_most`."""
-        first = root_search(self.search, self.objective, given=len(self.given)).most_left({})
-        draws = range(POSTERIOR_MEAN, self.draws)
-        left = max(self._count, self._least) * sum(self._left.get(d, first) for d in draws)
-        rule = self.replications
-        if isinstance(rule, int) or self._count >= rule.at_most:
-            return self._wanted + left
-        return max(self._wanted + left, rule.at_most * max(first, self._wanted // self._least))
-
-    @property
-    def _least(self) -> int:
-        """Smallest number of replications."""
-        rule = self.replications
-        return rule if isinstance(rule, int) else rule.least
-
-    def _walk(self, draw: int, known: Known) -> tuple[list[Run], bool]:
-        """Return the runs that the search of a draw needs so far, and whether it is done.
-
-        Draws have as many replications as the posterior mean needed.
-        """
-        if draw != POSTERIOR_MEAN:
-            runs, _, done = self._search(draw, (), known)
-            return runs, done
-        self._count, given = self._least, self.given
-        while True:
-            runs, tried, done = self._search(draw, given, known)
-            more = self._needed(tried) if done else self._count
-            if more <= self._count:
-                return runs, done
-            # Values that were tried before get the new replications too, so all are comparable.
-            self._count, given = more, tuple(tried)
-
-    def _needed(self, tried: Mapping[float, Measured]) -> int:
-        """Return the number of replications for an interval as narrow as the rule demands."""
-        rule, count = self.replications, self._count
-        if isinstance(rule, int) or count >= rule.at_most or not tried:
-            return count
-        search = root_search(self.search, self.objective, given=len(self.given))
-        root = search.result(chosen(tried, search))
-        half, enough = 0.5 * (root.high - root.low), rule.relative_width * abs(root.value)
-        if not math.isfinite(root.value) or not root.freedom or half <= enough:
-            return count
-        most = min(rule.at_most, 2 * count)
-        if not (enough > 0 and math.isfinite(half)):
-            return most
-        return min(most, math.ceil(count * min((half / enough) ** 2, 2.0)))
-
-    def _search(
-        self, draw: int, given: tuple[float, ...], known: Known
-    ) -> tuple[list[Run], dict[float, Measured], bool]:
-        """Return the runs of a search, what was measured at each value, and whether it is done.
-
-        The search ends early if all runs at a value failed; nothing is then measured.
-        """
-        search = root_search(self.search, self.objective, given=len(self.given))
-        tried: dict[float, Measured] = {}
-        values = given
-        runs: list[Run] = []
-        self._left[draw] = 0
-        while values := values or search.next_values(chosen(tried, search)):
-            made = {value: self._at(value, draw) for value in values}
-            runs += [run for each in made.values() for run in each]
-            if not all(run.key in known for run in runs):
-                pending = sum(value not in given for value in values)
-                self._left[draw] = max(0, search.most_left(chosen(tried, search)) - pending)
-                return runs, tried, False
-            for value, each in made.items():
-                done = [known[run.key] for run in each]
-                if done and all(outcome.failed for outcome in done):
-                    return runs, {}, True
-                tried[value] = self._measured(done)
-            values = ()
-        return runs, tried, True
-
-    def _measured(self, done: Sequence[Outcome]) -> Measured:
-        if not done:
-            return OVERLOADED, {}
-        made = [outcome for outcome in done if not outcome.failed]
-        metrics = {
-            name: [_metric(outcome, name) for outcome in made]
-            for name in (self.objective.metric, *NEEDED)
-        }
-        samples = [outcome.samples for outcome in made]
-        return measured_at(self.objective, metrics, samples)
-
-    def _at(self, value: float, draw: int) -> list[Run]:
-        """Return the runs of a value and draw; empty if the value is known to be overloaded."""
-        if self._overloaded(value):
-            return []
-        runs = self._runs.setdefault((value, draw), [])
-        if len(runs) < self._count:
-            number = int(value) if self.search.whole else float(value)
-            point = self.base.at({**self.others, self.search.of: number})
-            runs += [point.run(draw, k) for k in range(len(runs), self._count)]
-        return runs[: self._count]
-
-    def _overloaded(self, value: float) -> bool:
-        """Return whether a value is known to be overloaded, so that it needs no runs."""
-        load = self.search.load_of(value)
-        return load is not None and load >= 1 and value not in self.given

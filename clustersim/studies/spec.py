@@ -116,8 +116,16 @@ class Replications(FileModel):
     at_most: int = Field(ge=2, le=100_000, description="largest number of replications")
     relative_width: float = Field(
         gt=0,
-        description="largest half width of the 95 % interval, relative to the estimate: of the "
-        "metric, or of the capacity in a capacity search",
+        description="largest half width of the 95 % interval of the metric or, in a capacity "
+        "search, of the capacity, relative to the estimate. With `of: difference`, of the "
+        "difference from the baseline, relative to the value of the baseline, because the "
+        "difference may be 0",
+    )
+    of: Literal["value", "difference"] = Field(
+        "value",
+        description="whose interval must be narrow: `value` is the metric or the capacity of each "
+        "system; `difference` is the difference of each system from the baseline of `compare`. "
+        "Systems that are compared then have the same number of replications",
     )
     metric: Metric = Field(
         "p95_wait_s", description="metric whose interval must be narrow; not in a capacity search"
@@ -372,7 +380,7 @@ class StudySpec(FileModel):
         le=10_000,
         description="number of coefficient draws from the posterior at every point: replication k "
         "is repeated with draw k, so there must be as many replications; in a capacity search, "
-        "every draw has all replications",
+        "there may be more draws, and replications are used again",
     )
     replications: Annotated[int, Field(strict=True)] | Replications = 5
     window: Window = Window()

@@ -20,7 +20,9 @@ from clustersim.files import read_yaml
 from clustersim.simulation.result import PROVENANCE
 from clustersim.source_code import Code
 from clustersim.studies.base import POSTERIOR_MEAN
-from clustersim.studies.capacities import capacities_table, gains_table
+from clustersim.studies.capacity.capacities import capacities_table
+from clustersim.studies.capacity.gains import gains_table
+from clustersim.studies.capacity.trials import without_pilots
 from clustersim.studies.conclusions import differences_table, indices_table
 from clustersim.studies.design import column_value
 from clustersim.studies.execution import STUDY_FILE
@@ -115,12 +117,18 @@ class StudyResult(Brief):
     def points(self) -> pd.DataFrame:
         """One row per point; see :func:`~clustersim.studies.points.points_table`.
 
-        If different versions of the code made the runs, a column ``code`` lists them.  With
+        Trial values of a pilot search are left out.  If different versions of the code made the
+        runs, a column ``code`` lists them.  With
         periods, ``overload_in`` names those with overload
         (:func:`~clustersim.studies.overload.overload_by_period`).
         """
+        search = self.study.spec.capacity
+        runs = self.runs
+        if search is not None and not runs.empty:
+            others = [name for name in self.parameters if name != search.of]
+            runs = without_pilots(runs, others, search.of)
         points = points_table(
-            self.runs, self.parameters, self.metrics, samples=self.samples, steady=self.steady
+            runs, self.parameters, self.metrics, samples=self.samples, steady=self.steady
         )
         names = self.study.spec.window.period_names
         if names and len(points):
@@ -135,7 +143,7 @@ class StudyResult(Brief):
 
     @cached_property
     def capacities(self) -> pd.DataFrame | None:
-        """One row per search; see :func:`~clustersim.studies.capacities.capacities_table`."""
+        """One row per search; see :mod:`~clustersim.studies.capacity.capacities`."""
         spec = self.study.spec
         if spec.capacity is None or self.runs.empty:
             return None
@@ -147,7 +155,7 @@ class StudyResult(Brief):
 
     @cached_property
     def gains(self) -> pd.DataFrame | None:
-        """Paired gains in capacity; see :func:`~clustersim.studies.capacities.gains_table`."""
+        """Paired gains in capacity; see :func:`~clustersim.studies.capacity.gains.gains_table`."""
         spec = self.study.spec
         if spec.compare is None or spec.capacity is None or self.runs.empty:
             return None
@@ -168,7 +176,7 @@ class StudyResult(Brief):
         Returns
         -------
         pandas.DataFrame or None
-            See :func:`~clustersim.studies.capacities.gains_table`.
+            See :func:`~clustersim.studies.capacity.gains.gains_table`.
 
         Examples
         --------

@@ -17,6 +17,7 @@ from clustersim.analysis.job_statistics import (
     metric_over_jobs,
     share_above,
     with_and_without,
+    work_deviations,
 )
 from clustersim.analysis.samples import LEVELS, Pooled, Sample, pack, unpack
 
@@ -107,7 +108,9 @@ def test_a_control_that_explains_little_is_not_used() -> None:
     random = np.random.Generator(np.random.PCG64(3))
     values, noise = random.standard_normal((2, 12))
     found = controlled(with_and_without(values), Control(with_and_without(noise), np.array(0.0)))
-    assert not bool(found.usable)
+    assert bool(found.usable)
+    assert found.explained < 0.5
+    assert best_of({"noise": found.one()}) is None
 
 
 def with_work(means: np.ndarray, expected: float) -> list[dict[str, Sample]]:
@@ -121,6 +124,20 @@ def with_work(means: np.ndarray, expected: float) -> list[dict[str, Sample]]:
         }
         for mean in means
     ]
+
+
+def test_deviations_of_the_work_by_hand() -> None:
+    # One job a run: its work is the run's mean, the expectation of which is 2.
+    runs = with_work(np.array([1.0, 2.0, 6.0]), 2.0)
+    (work,) = work_deviations(runs, "wait_s").values()
+    assert work == pytest.approx([-1.0, 0.0, 4.0])
+    # Two of the three jobs wait longer than 1 s, and as many find more work than 1 s, but the
+    # stationary work exceeds this amount with a probability of a half only.
+    waits = (0.0, 2.0, 3.0)
+    runs = [run | {"wait_s": Sample.of([wait])} for run, wait in zip(runs, waits, strict=True)]
+    (work,) = work_deviations(runs, "wait_s", 1.0).values()
+    assert work == pytest.approx([-0.5, 0.5, 0.5])
+    assert work_deviations([{"wait_s": runs[0]["wait_s"]}] * 3, "wait_s", 1.0) == {}
 
 
 def test_few_replications_have_no_control() -> None:

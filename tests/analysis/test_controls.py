@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from clustersim.analysis.controls.means import controlled_difference, controlled_mean, deviations
-from clustersim.analysis.controls.metrics import CONTROLS
+from clustersim.analysis.controls.metrics import CONTROLS, surplus_of
+from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import mean_interval
 from clustersim.source_code import this_code
 from clustersim.studies.conclusions import differences_table
-from clustersim.studies.points import points_table
+from clustersim.studies.points import controls_of, points_table
 from clustersim.studies.run_key import run_key
 from clustersim.studies.worker import make_run
 
@@ -164,7 +166,14 @@ SCENARIO = {
 
 
 def runs(cases: dict[str, dict[str, object]], replications: int) -> pd.DataFrame:
-    rows = []
+    return measured(cases, replications)[0]
+
+
+def measured(
+    cases: dict[str, dict[str, object]], replications: int
+) -> tuple[pd.DataFrame, dict[str, Mapping[str, Sample]]]:
+    """Return the runs of some cases and their samples."""
+    rows, samples = [], {}
     for case, changes in cases.items():
         for replication in range(replications):
             key = run_key({"run": f"{case} {replication}"}, this_code())
@@ -176,11 +185,12 @@ def runs(cases: dict[str, dict[str, object]], replications: int) -> pd.DataFrame
                 {},
             )
             assert not made.failed, made.error
+            samples[key] = made.samples
             rows.append(
                 {"run": key, "point": case, "case": case, "draw": -1, "replication": replication,
                  "status": "finished", **made.metrics}
             )  # fmt: skip
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows), samples
 
 
 @pytest.fixture(scope="module")
@@ -213,3 +223,23 @@ def test_controlled_points_and_differences_of_a_small_fleet(small_fleet: pd.Data
     assert found["difference_explained"] > 0.9
     exact = points["accelerators@1"].to_numpy()
     assert found["difference"] == pytest.approx(exact[1] - exact[0], rel=1e-6)
+
+
+def test_loads_by_class_explain_what_only_one_class_does() -> None:
+    """The surplus of the classes adds up to that of all jobs, and its expectation is 0."""
+    big = {"name": "big", "weight": 1, "sizes": {64: 1.0}}
+    generate = SCENARIO["workload"]["generate"]
+    (short,) = generate["classes"]  # type: ignore[index]
+    classes = [short, {**short, **big}]
+    workload = {"generate": {**generate, "classes": classes}, "duration": "8 d"}  # type: ignore[dict-item]
+    table, samples = measured({"both": {"workload": workload}}, 12)
+    for period in ("", "@1", "@2"):
+        found = surplus_of(f"cost_cny{period}", [samples[key] for key in table["run"]])
+        assert len(found) == 2
+        surplus = table[f"arrived_load{period}"] - table[f"expected_arrived_load{period}"]
+        assert sum(found.values()) == pytest.approx(surplus.to_numpy(), rel=1e-5, abs=1e-6)
+        for each in found.values():
+            assert abs(each.mean()) <= 3.5 * each.std(ddof=1) / math.sqrt(12)
+    names = [*controls_of("utilisation", table, samples)]
+    assert [name.partition(", ")[2] for name in names][-2:] == ["short", "big"]
+    assert surplus_of("cost_cny", [{}]) == {}

@@ -16,7 +16,6 @@ from clustersim.analysis.statistics import (
     mean_interval,
     paired_difference,
     quantile_interval,
-    replications_needed,
 )
 from clustersim.errors import InputError
 
@@ -174,39 +173,6 @@ def test_paired_intervals_cover_and_common_random_numbers_narrow_them():
     ]
     widths = [np.mean([d.relative_high - d.relative_low for d in each]) for each in (found, apart)]
     assert widths[0] < 0.15 * widths[1]
-
-
-def test_replications_needed_by_hand():
-    # standard deviation 1, mean 10: 2.484 of 3, 1.591 of 4, 1.242 of 5, 1.049 of 6
-    values = [9.0, 10.0, 11.0]
-    wanted = {0.25: 3, 0.2: 4, 0.15: 5, 0.11: 6, 0.05: 6}  # and no more than the double
-    for width, total in wanted.items():
-        assert replications_needed(values, width, at_most=100) == total
-    assert replications_needed(values, 0.11, at_most=5) == 5
-    assert replications_needed(values, 0.11, at_most=2) == 3
-
-
-def test_replications_needed_without_an_interval():
-    assert replications_needed([], 0.1, at_most=9) == 1
-    assert replications_needed([4.0], 0.1, at_most=9) == 2
-    assert replications_needed([4.0, math.nan], 0.1, at_most=9) == 4
-    assert replications_needed([0.0, 0.0], 0.1, at_most=9) == 2
-    assert replications_needed([-1.0, 1.0], 0.1, at_most=9) == 4
-    assert replications_needed([1.0, math.inf], 0.1, at_most=9) == 2
-    # a replication without a result is made up for
-    assert replications_needed([9.0, 10.0, math.nan, 11.0], 0.2, at_most=100) == 5
-
-
-def test_asking_after_each_step_ends_with_the_width_asked():
-    values = generator(14).exponential(size=5000)
-    total, steps = 4, 0
-    while (wanted := replications_needed(values[:total], 0.1, at_most=5000)) > total:
-        assert wanted <= 2 * total
-        total, steps = wanted, steps + 1
-    mean, low, _ = mean_interval(values[:total])
-    assert mean - low <= 0.1 * mean
-    assert 250 < total < 600  # (1.96 / 0.1)**2 = 384 in the mean
-    assert steps < 30
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from clustersim.analysis.job_statistics import best_of, job_mean, job_quantile, share_above
 from clustersim.analysis.root_search import Root, RootSearch
 from clustersim.analysis.samples import Sample
-from clustersim.studies.capacities import gains_table
+from clustersim.studies.capacity.gains import gains_table
 from clustersim.studies.conclusions import differences_table
 from clustersim.studies.objective import chosen
 from clustersim.studies.spec import CapacitySearch, Comparison, Objective

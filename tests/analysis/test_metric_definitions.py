@@ -49,6 +49,11 @@ class Known:
     ) -> tuple[float, float]:
         return first + begin_s, last + end_s
 
+    def surplus_by_class(
+        self, _first: int, _last: int, _begin_s: float, _end_s: float
+    ) -> dict[str, float]:
+        return {}
+
 
 def controls(begin_s: float, end_s: float, first: int, last: int) -> Values:
     return {

@@ -74,6 +74,56 @@ def test_try_by_hand():
     assert search.next_values(tried) == (0.04,)
 
 
+def test_a_search_may_start_near_the_root_and_moves_outwards():
+    # An eighth of the range is 0.2; then the values tried so far are doubled in range.
+    search = RootSearch(at_most=60.0, low=0.0, high=1.6, tolerance=0.05, start=0.9)
+    assert search.next_values({}) == (0.9,)
+    tried = estimated({0.9: [1.0, 2.0]})
+    assert search.next_values(tried) == (1.1,)
+    assert search.next_values(tried | estimated({1.1: [2.0, 3.0]})) == (1.3,)
+    far = tried | estimated({1.1: [2.0, 3.0], 1.3: [4.0, 5.0]})
+    assert search.next_values(far) == (1.6,)
+    assert search.next_values(far | estimated({1.6: [5.0, 6.0]})) == ()
+    assert search.next_values(estimated({0.9: [61.0, 65.0]})) == (0.7,)
+    falling = RootSearch(60.0, 0.0, 1.6, 0.05, rising=False, start=0.9)
+    assert falling.next_values(tried) == (0.7,)
+    root, evaluated = find(search, alike(lambda x: 60 * x**3))
+    assert root.value == pytest.approx(1.0, abs=0.01)
+    assert {*evaluated} == {0.9, 1.1, 1.0} or 1.6 not in evaluated
+
+
+def test_near_a_root_of_a_coarser_search():
+    search = RootSearch(at_most=60.0, low=0.0, high=1.6, tolerance=0.05)
+    coarse = estimated({0.0: [0.0, 0.0], 1.6: [180.0, 180.0]})
+    assert search.near(search.result(coarse)) == 0.8  # log(2 / 1) of log(4 / 1)
+    kept, missed = estimated({0.0: [1.0, 2.0]}), estimated({0.0: [61.0, 62.0]})
+    assert search.near(search.result(kept)) == 1.6
+    assert search.near(search.result(missed)) == 0.0
+    falling = RootSearch(60.0, 0.0, 1.6, 0.05, rising=False)
+    assert falling.near(falling.result(kept)) == 0.0
+    assert falling.near(falling.result(missed)) == 1.6
+
+
+def test_a_line_extends_the_curve_by_the_distance_of_two_values():
+    # log((1 + v / 60) / 2) is log(3/4), log(7/8) and log(2) at these waits.
+    waits = {30.0: math.log(0.75), 45.0: math.log(0.875), 180.0: math.log(2)}
+    search = RootSearch(at_most=60.0, low=0.0, high=2.0, tolerance=0.5)
+    low, high = waits[30.0], waits[45.0]
+    tried = estimated({0.0: [29.0, 31.0], 0.5: [44.0, 46.0]})
+    assert search.result(tried).value == math.inf
+    at = 0.5 * -low / (high - low)
+    assert 0.5 < at < 1.0
+    found = search.result(tried, extend=True)
+    assert found.value == pytest.approx(at)
+    assert found.low < found.value < found.high
+    assert search.result(estimated({0.0: [30.0, 30.0], 0.5: [31.0, 31.0]}), extend=True).value == (
+        math.inf
+    )
+    missed = estimated({1.0: [89.0, 91.0], 2.0: [179.0, 181.0]})
+    below = search.result(missed, extend=True).value
+    assert below == pytest.approx(1.0 - math.log(1.25) / (math.log(2) - math.log(1.25)))
+
+
 def test_no_more_values_than_allowed():
     tried = estimated({x: [10 * x - 1, 10 * x + 1] for x in (0.0, 3.0, 4.0, 6.0, 7.0, 10.0)})
     (value,) = RootSearch(50.0, 0.0, 10.0, 0.1, most_values=7).next_values(tried)

@@ -281,6 +281,10 @@ FIELDS: Cases = {
         },
         ("replications.metric: remove it; in a capacity search, relative_width is the width of",),
     ),
+    "rule for a difference without one": (
+        {"replications": {"at_most": 4, "relative_width": 0.1, "of": "difference"}},
+        ("replications.of: a difference needs `compare`, such as compare: {of: scheduler.policy",),
+    ),
     "search with one replication": (
         {**SEARCH, "capacity": {}, "replications": 1},
         ("replications: a capacity search needs two or more, found 1",),

@@ -16,7 +16,7 @@ SCENARIO = {
     "energy": {},
     "money": {},
     "horizon": "20 d",
-    "seed": 4,
+    "seed": 6,
 }
 
 

@@ -12,7 +12,8 @@ from conducted import GRID, conduct, policy_file
 
 from clustersim.analysis.samples import Sample
 from clustersim.studies import define_study, load_result, make_runs
-from clustersim.studies.capacities import capacities_table, gains_table
+from clustersim.studies.capacity.capacities import capacities_table
+from clustersim.studies.capacity.gains import gains_table
 from clustersim.studies.conclusions import differences_table
 from clustersim.studies.points import points_table
 from clustersim.studies.spec import CapacitySearch, Comparison, Objective

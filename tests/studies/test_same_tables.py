@@ -42,7 +42,8 @@ def test_studies_are_of_three_kinds(alone: dict[str, EXACT], tmp_path: Path) -> 
     assert n_runs["grid"] == 3 * 2 * 4
     assert 6 * 3 < n_runs["sequential"] < 6 * 12, "some stop early, none at once"
     assert set(alone["capacity"]["status"][1]) == {"finished"}
-    assert n_runs["capacity"] > 2 * 3 * 2 * 4, "searches that go on after the ends"
+    # Each value has two replications, and one run of each draw.
+    assert n_runs["capacity"] > 2 * (2 + 2) * 4, "searches that go on after the ends"
 
 
 def test_runs_differ_by_draw_load_and_replication(alone: dict[str, EXACT]) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from conducted import QUEUE, conduct, exact
 
 import clustersim as cs
+from clustersim.studies.capacity.requests import CapacityRequest
+from clustersim.studies.spec import CapacitySearch, Objective
+from clustersim.studies.store import Outcome
 
 LIMIT = 0.1
 
@@ -45,6 +51,62 @@ def test_no_more_than_allowed(tmp_path: Path) -> None:
     rule = {"at_least": 2, "at_most": 4, "relative_width": 1e-6}
     runs = conduct(search(rule), tmp_path / "rule", workers=1)
     assert set(runs.groupby("workload.load")["replication"].nunique()) == {4}
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A base scenario whose waits are given by a formula, with noise of each replication."""
+
+    def at(self, changes: dict[str, Any]) -> Point:
+        return Point(changes["workload.load"])
+
+
+@dataclass(frozen=True)
+class Point:
+    load: float
+
+    def run(self, draw: int, replication: int) -> SimpleNamespace:
+        return SimpleNamespace(
+            key=f"{self.load} {draw} {replication}", load=self.load, replication=replication
+        )
+
+
+def outcome(run: SimpleNamespace) -> Outcome:
+    noise = 1.0 + 0.2 * math.sin(run.replication)
+    wait = 20.0 * noise * run.load / (1.0 - run.load)
+    metrics = {"mean_wait_s": wait, "backlog_growth": 0.0, "offered_load": run.load}
+    return Outcome(run.key, metrics)
+
+
+def searched(replications: int) -> dict[float, int]:
+    """Return the number of replications at each load that a search needed."""
+    capacity = CapacitySearch(between=(0.3, 0.9), tolerance=0.05)
+    objective = Objective(metric="mean_wait_s", at_most="60 s")  # at a load of 0.75
+    request = CapacityRequest(0, Queue(), {}, (), capacity, objective, replications, 0)
+    least = request.at_least()
+    known: dict[str, Outcome] = {}
+    while missing := [run for run in request.wanted(known) if run.key not in known]:
+        assert len({run.key for run in missing}) == len(missing)
+        assert len(known) + len(missing) <= request.at_most()
+        known |= {run.key: outcome(run) for run in missing}
+    assert least <= len(known)
+    counts: dict[float, int] = {}
+    for key in known:
+        load = float(key.split()[0])
+        counts[load] = counts.get(load, 0) + 1
+    return counts
+
+
+def test_a_pilot_leads_to_the_capacity() -> None:
+    few = searched(11)
+    assert few[0.3] == few[0.9] == 11
+    counts = searched(20)
+    assert counts[0.3] == counts[0.9] == 2
+    whole = sorted(load for load, count in counts.items() if count == 20)
+    assert {*counts.values()} == {2, 20}
+    assert len(whole) == 2
+    assert whole[0] < 0.75 < whole[1]
+    assert whole[1] - whole[0] <= 0.05 + 1e-9
 
 
 def _capacities(fields: dict[str, Any], out: Path) -> list[dict[str, Any]]:

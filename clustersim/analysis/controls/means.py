@@ -26,12 +26,14 @@ from scipy import special
 from clustersim.analysis.control_variates import Estimate, regression
 from clustersim.array_types import Floats
 
-__all__ = ["controlled_difference", "controlled_mean", "deviations"]
+__all__ = ["controlled_difference", "controlled_mean", "deviations", "mean_with"]
 
 LEAST_REPLICATIONS = 6
 """Smallest number of replications with which a control is used."""
 LEAST_FOR_TWO = 12
 """Smallest number of replications with which two controls are used."""
+LEAST_FOR_GIVEN = 8
+"""Smallest number of replications with which given controls are used."""
 LEAST_EXPLAINED = 0.5
 """Smallest share of the variance of left-out replications that the controls must explain."""
 BY_CHANCE = 0.02
@@ -110,6 +112,39 @@ def controlled_mean(
     """
     best = _best(values, controls)
     return None if best is None else _estimate(best, best.value, best.error, level)
+
+
+def mean_with(values: Floats, controls: Sequence[Floats]) -> Estimate | None:
+    """Return the mean over replications with all of the given controls.
+
+    Nothing is chosen but whether they are used, so intervals are wide enough with more controls
+    than :func:`controlled_mean` allows.
+
+    Parameters
+    ----------
+    values, controls
+        As for :func:`controlled_mean`.  A control that is repeated counts once.
+
+    Returns
+    -------
+    Estimate or None
+        None if the controls do not explain half of the variance, or with fewer than 8 replications.
+
+    Examples
+    --------
+    >>> late = np.array([1.0, -2.0, 3.0, 0.0, -1.0, 5.0, 0.5, 1.5])
+    >>> found = mean_with(10 + late, [late, late])
+    >>> round(found.value, 6), round(found.high - found.low, 6)
+    (10.0, 0.0)
+    """
+    apart: list[Floats] = []
+    for each in controls:
+        if np.ptp(each) > 0 and not any(np.allclose(each, other) for other in apart):
+            apart.append(each)
+    if len(values) < LEAST_FOR_GIVEN or not apart or not np.isfinite(values).all():
+        return None
+    fit = _fit(values, apart)
+    return _estimate(fit, fit.value, fit.error) if fit.explained >= LEAST_EXPLAINED else None
 
 
 def controlled_difference(

@@ -2,16 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from clustersim.analysis.metrics import Metric
+import numpy as np
+
+from clustersim.analysis.metrics import Metric, in_period, period_of
 from clustersim.analysis.part import Part
+from clustersim.analysis.samples import Sample
+from clustersim.array_types import Floats
 from clustersim.scenario.run_controls import UNKNOWN, Pair, RunControls
 
-__all__ = ["CONTROLS", "METRICS"]
+__all__ = ["CONTROLS", "METRICS", "surplus_name", "surplus_of"]
 
 CONTROLS = ("delivered_flop_per_s", "arrived_load", "failures_per_day")
 """Names of the metrics; the expectation of NAME is the metric expected_NAME."""
+
+
+_SURPLUS = "surplus of arrived_load, "
+
+
+def surplus_name(job_class: str, period: int | None = None) -> str:
+    """Return the name of the sample with the surplus of a job class in a run or a period.
+
+    See :meth:`~clustersim.scenario.run_controls.RunControls.surplus_by_class`.
+
+    Examples
+    --------
+    >>> surplus_name("evaluation"), surplus_name("evaluation", 2)
+    ('surplus of arrived_load, evaluation', 'surplus of arrived_load, evaluation@2')
+    """
+    name = f"{_SURPLUS}{job_class}"
+    return name if period is None else in_period(name, period)
+
+
+def surplus_of(metric: str, runs: Sequence[Mapping[str, Sample]]) -> dict[str, Floats]:
+    """Return the surplus of each job class in some runs, which are controls of a metric.
+
+    Parameters
+    ----------
+    metric : str
+        Name of the metric; a metric of a period has the controls of this period.
+    runs : sequence of mapping of str to Sample
+
+    Returns
+    -------
+    dict of str to float64 array (runs,)
+        By name of the sample, without classes that are unknown in a run.
+
+    Examples
+    --------
+    >>> run = {"surplus of arrived_load, big": Sample(0, np.empty(0), 0.1)}
+    >>> surplus_of("cost_cny", [run, run])["surplus of arrived_load, big"].tolist()
+    [0.1, 0.1]
+    >>> surplus_of("cost_cny@2", [run, run])
+    {}
+    """
+    period = period_of(metric)[1]
+    names = [
+        name
+        for name in (runs[0] if runs else ())
+        if name.startswith(_SURPLUS) and period_of(name)[1] == period
+    ]
+    return {
+        name: np.array([run[name].mean for run in runs])
+        for name in names
+        if all(name in run for run in runs)
+    }
 
 
 def _measured(measure: Callable[[RunControls, Part], Pair], index: int) -> Callable[[Part], float]:

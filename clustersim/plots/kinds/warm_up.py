@@ -53,7 +53,9 @@ def _shown_point(result: StudyResult, runs: pd.DataFrame) -> tuple[int, str]:
     """
     objective = result.study.spec.objective
     waits = runs.groupby("point")["mean_wait_s"].mean()
-    points = result.points.set_index("point").loc[waits.index]
+    points = result.points.set_index("point")
+    waits = waits[waits.index.isin(points.index)]  # without those of a pilot search
+    points = points.loc[waits.index]
     over, rising = (points[name].astype(bool) for name in ("overload", "rising"))
     kept, what = ~(over | rising), "points without overload"
     if objective is not None:

@@ -105,6 +105,10 @@ def _of_capacities(result: StudyResult) -> Iterator[dict[str, Any]]:
     axis = axes.get(search.of, axis_of(search.of))
     places = [name for name in result.parameters if name in table]
     yield from _rows(own, "capacity", axis, places, f"capacity: {axis.label}")
+    gains = result.gains
+    if gains is not None and "gain_plain" in gains:
+        places = [name for name in (*result.parameters, "system") if name in gains]
+        yield from _rows(gains, "gain", axis, places, f"gain: {axis.label}")
 
 
 def _rows(

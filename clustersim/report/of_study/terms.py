@@ -49,10 +49,12 @@ def _terms(result: StudyResult) -> Iterator[str]:
             "its deviation in the replications corrects an estimate"
         )
     if result.study.spec.draws:
+        searched = result.study.spec.capacity is not None
+        how = "searched with one replication" if searched else "simulated with replication k"
         yield "calibration: the coefficients of the performance model, fitted to measurements"
         yield (
             "draw: one set of coefficients from the distribution that the measurements leave "
-            "possible; draw k is simulated with replication k"
+            f"possible; draw k is {how}"
         )
     if result.study.base.tree.get("horizon") is not None:
         yield "horizon: the end of the simulated time"
