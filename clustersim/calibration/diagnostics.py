@@ -62,7 +62,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "mixture_s",
             "permutation_traffic",
         ),
-        "whole step": ("slowdown", "unmasked_slowdown"),
+        "whole step": ("slowdown",),
     }
 )
 """Coefficients by part of the performance model."""
