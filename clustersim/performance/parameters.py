@@ -141,7 +141,7 @@ PARAMETERS = (
     ),
     _parameter(
         "nic_factor", "log", 0.9, "network bandwidth in training relative to isolated use",
-        base=0.2, product=0.3, release=0.2,
+        base=0.2, product=0.3, release=0.1,
     ),
     _parameter(
         "latency_factor", "log", 1.0, "collective start-up in training relative to isolated use",
@@ -169,7 +169,7 @@ PARAMETERS = (
     ),
     _parameter(
         "exchange_factor", "log", 0.8, "network bandwidth of a plain all-to-all relative to others",
-        base=0.3, release=0.3,
+        base=0.3, release=0.8,
     ),
     _parameter(
         "cp_overlap", "logit", 0.6, "share of context-parallel communication that can be hidden",

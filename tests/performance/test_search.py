@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
 from clustersim.performance import (
+    LEVELS,
     AcceleratorArrays,
     ModelArrays,
     Plans,
@@ -206,7 +207,7 @@ def test_blocks_change_nothing():
     plans = Plans.of(tp=4.0, pp=2.0 ** (np.arange(rows) % 5), dp=8.0, zero=np.arange(rows) % 4)
     arrays = ModelArrays.of([GPT3]), AcceleratorArrays.of(chips).take(chip)
     for draw in (default_draw(), default_calibration().draw(3, 1)):
-        coefficients = draw.coefficients([("",) * 7])
+        coefficients = draw.coefficients([("",) * len(LEVELS)])
         whole = evaluate(*arrays, plans, global_batch=256, coefficients=coefficients)
         assert whole.step_time_s.shape[-1] == rows
         assert all(held.shape == (rows,) for held in whole.memory.values())
