@@ -458,7 +458,7 @@ class TestPlans:
         assert (dense.reason, dense.plans.etp.tolist()) == ([""], [0])
 
     def test_published_runs_can_all_be(self):
-        assert len(load_measurements()) == 567
+        assert len(load_measurements()) == 748
 
 
 class TestModels:

@@ -71,7 +71,7 @@ def test_catalogue_with_the_shipped_calibration(model, name, precision, plan, ba
 
 def test_all_published_runs():
     measured = load_measurements().rows
-    assert len(measured) == 567
+    assert len(measured) == 748
     values = default_draw().coefficients(measured.labels)
     structs = (measured.models, measured.chips, measured.plans)
     kept = measured.memory
