@@ -431,9 +431,9 @@ def _layer(
         )
     waits: Floats = np.zeros(())
     if np.any(models.n_experts > 0):
-        # The host launches the kernels of a mixture one after the other, and the chip waits.
-        busy = products + attention + streaming
-        waits = moe * (larger(coefficients.mixture_s, busy, coefficients.corner) - busy)
+        # The host launches the kernels of a mixture one after the other, and the chip may wait.
+        busy = products + backward_products + attention + attention_back + 3.0 * streaming
+        waits = moe * (larger(3.0 * coefficients.mixture_s, busy, coefficients.corner) - busy)
     exchanged: Floats = np.zeros(())
     if np.any(plans.ep * plans.expert_tp > 1) and np.any(models.n_experts > 0):
         exchanged = exposed_seconds(
@@ -445,7 +445,7 @@ def _layer(
     parts = {
         "matmul": products + backward_products,
         "attention": attention + attention_back,
-        "elementwise": 3.0 * (streaming + waits),
+        "elementwise": 3.0 * streaming + waits,
         "recompute": again,
         "tensor_parallel": tensor_passes * tensor * (1.0 - hidden),
         "context_parallel": context,

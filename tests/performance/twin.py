@@ -308,12 +308,12 @@ class Twin:
         if self.moe_again:
             again += self.moe * self.expert_layer() if self.moe else 0.0
             again += self.mixture_streaming()
-        busy = products + forward + streaming
-        waits = self.moe * max(c.mixture_s - busy, 0.0)
+        busy = products + back + forward + backward + 3 * streaming
+        waits = self.moe * max(3 * c.mixture_s - busy, 0.0)
         layer = {
             "matmul": products + back,
             "attention": forward + backward,
-            "elementwise": 3 * (streaming + waits),
+            "elementwise": 3 * streaming + waits,
             "recompute": again,
             "tensor_parallel": self.tensor(),
             "context_parallel": self.context(forward + backward),
