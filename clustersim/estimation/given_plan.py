@@ -186,9 +186,15 @@ def read_recompute(row: Row, notes: list[str]) -> tuple[float | None, float | No
 
 
 def read_dispatcher(row: Row) -> float | None:
-    """Read how tokens reach experts, an index into ``DISPATCHERS``; None if it is not given."""
-    if not row.text("dispatcher"):
+    """Read how tokens reach experts, an index into ``DISPATCHERS``; None if it is not given.
+
+    The plans that an estimate returns have the index.
+    """
+    text = row.text("dispatcher")
+    if not text:
         return None
+    if text in [str(number) for number in range(len(DISPATCHERS))]:
+        return float(text)
     word = row.choice("dispatcher", "default", tuple(DISPATCHER_WORDS))
     return float(DISPATCHERS.index(DISPATCHER_WORDS[word]))
 

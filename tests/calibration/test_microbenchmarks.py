@@ -408,11 +408,9 @@ def recovered(truth):
 
 def test_known_coefficients_are_recovered(truth, recovered):
     micro, found = recovered
-    labels = [micro.labels[0]]
-    true, seen = (draw.coefficients(labels) for draw in (truth, found.calibration.mean_draw()))
+    draws = (truth, found.calibration.mean_draw())
+    true, seen = (draw.coefficients(micro.labels) for draw in draws)
     for name, most in {
-        "matmul_efficiency": 0.01,
-        "attention_efficiency": 0.08,
         "memory_efficiency": 0.02,
         "elementwise_traffic": 0.05,
         "logit_bytes": 0.05,
@@ -420,6 +418,10 @@ def test_known_coefficients_are_recovered(truth, recovered):
         "launch_s": 0.05,
     }.items():
         assert getattr(seen, name)[0] == pytest.approx(getattr(true, name)[0], rel=most), name
+    # One chip does not tell its efficiencies from the effect of its balance on them.
+    fast, found_fast = (rates_of(micro.chips, coefficients) for coefficients in (true, seen))
+    for name, most in {"bf16_flops": 0.01, "attention_flops": 0.08}.items():
+        assert getattr(found_fast, name)[0] == pytest.approx(getattr(fast, name)[0], rel=most), name
     seconds = np.exp(micro.log_seconds(found.calibration.mean_draw().coefficients(micro.labels)))
     assert np.abs(seconds / micro.seconds - 1).max() < 5 * NOISE
 
