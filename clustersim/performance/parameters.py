@@ -10,9 +10,9 @@ are therefore shrunk towards those of related chips or releases. A chip or relea
 the mean and the spread of related ones (partial pooling: Gelman and Hill 2007, chapter 12).
 
 The prior means are orders of magnitude, from first principles or from the sources that the
-functions of the performance model cite; the fit updates them. That of the traffic of matrix products
-is what the microbenchmarks of the H200 and the H100 show. A product has a narrow prior where runs of
-one publisher, such as untuned mixtures, would otherwise describe all runs of the product.
+functions of the performance model cite; the fit updates them. That of the traffic of matrix
+products is what the microbenchmarks of the H200 and the H100 show. The prior of a product is narrow
+where untuned runs of one publisher would otherwise describe all runs of the product.
 """
 
 from __future__ import annotations
