@@ -29,11 +29,13 @@ from clustersim.errors import InputError
 from clustersim.studies.spec import CapacitySearch, Objective
 
 __all__ = [
+    "ENOUGH_FOR_PILOT",
     "NEEDED",
     "OVERLOADED",
     "PILOT_REPLICATIONS",
     "Measured",
     "chosen",
+    "common_control",
     "measured_at",
     "plain_of",
     "root_search",
@@ -48,6 +50,8 @@ MOST_TRIES = 40
 """Largest number of values that a capacity search tries."""
 PILOT_REPLICATIONS = 2
 """Replications of the coarse search that comes before a search with all replications."""
+ENOUGH_FOR_PILOT = 12
+"""Smallest number of replications with which such a search comes first."""
 CONTROLS = tuple(map(work_name, SPEEDS))
 NEEDED = ("backlog_growth", "offered_load")
 """Metrics that :func:`measured_at` needs in addition to the objective's own."""
@@ -110,7 +114,9 @@ def measured_at(
     return mean_estimate(values), {}
 
 
-def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, Estimate]:
+def chosen(
+    tried: Mapping[float, Measured], finder: RootSearch, *, only: Sequence[str] | None = None
+) -> dict[float, Estimate]:
     """Return the measurements from which a capacity follows: all of one control, or all plain.
 
     A curve that changes from one kind to another within the bracket of the capacity would have a
@@ -124,10 +130,33 @@ def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, E
     tried : mapping of float to (Estimate, mapping of str to Estimate)
         Results of :func:`measured_at` by trial value.
     finder : RootSearch
+    only : sequence of str, optional
+        Controls to choose from; by default all of them.
     """
     usable = _usable_controls(tried, finder)
-    best = best_of(usable)
+    best = best_of({name: usable[name] for name in usable if only is None or name in only})
     return next((_curve(tried, name) for name in usable if usable[name] is best), plain_of(tried))
+
+
+def common_control(systems: Sequence[Mapping[float, Measured]], finder: RootSearch) -> list[str]:
+    """Return the best control that can be used for the capacities of all systems; or none.
+
+    The result is a list for the argument `only` of :func:`chosen`.
+
+    Parameters
+    ----------
+    systems : sequence of mapping of float to (Estimate, mapping of str to Estimate)
+        Results of :func:`measured_at` by trial value, for each system.
+    finder : RootSearch
+    """
+    usable = [_usable_controls(tried, finder) for tried in systems]
+    least = {
+        name: min((each[name] for each in usable), key=lambda found: found.explained)
+        for name in usable[0]
+        if all(name in each for each in usable)
+    }
+    best = best_of(least)
+    return [name for name, each in least.items() if each is best]
 
 
 def plain_of(tried: Mapping[float, Measured]) -> dict[float, Estimate]:

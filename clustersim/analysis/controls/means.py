@@ -144,6 +144,8 @@ def mean_with(values: Floats, controls: Sequence[Floats]) -> Estimate | None:
     if len(values) < LEAST_FOR_GIVEN or not apart or not np.isfinite(values).all():
         return None
     fit = _fit(values, apart)
+    if len(apart) > 1 and math.isinf(fit.explained):  # almost the same controls
+        fit = _fit(values, apart[:1])
     return _estimate(fit, fit.value, fit.error) if fit.explained >= LEAST_EXPLAINED else None
 
 

@@ -31,8 +31,7 @@ _STEADY = (
     "the runs are too short."
 )
 _GAINS = (
-    " A gain with them is the difference of the two capacities with them, even if its interval is "
-    "then wider."
+    " A gain has the same control variate for both capacities, even if its interval is then wider."
 )
 _RELATIVE = Axis("relative difference", dimension="share")
 
