@@ -35,7 +35,6 @@ __all__ = [
     "PILOT_REPLICATIONS",
     "Measured",
     "chosen",
-    "common_control",
     "measured_at",
     "plain_of",
     "root_search",
@@ -114,9 +113,7 @@ def measured_at(
     return mean_estimate(values), {}
 
 
-def chosen(
-    tried: Mapping[float, Measured], finder: RootSearch, *, only: Sequence[str] | None = None
-) -> dict[float, Estimate]:
+def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, Estimate]:
     """Return the measurements from which a capacity follows: all of one control, or all plain.
 
     A curve that changes from one kind to another within the bracket of the capacity would have a
@@ -130,33 +127,10 @@ def chosen(
     tried : mapping of float to (Estimate, mapping of str to Estimate)
         Results of :func:`measured_at` by trial value.
     finder : RootSearch
-    only : sequence of str, optional
-        Controls to choose from; by default all of them.
     """
     usable = _usable_controls(tried, finder)
-    best = best_of({name: usable[name] for name in usable if only is None or name in only})
+    best = best_of(usable)
     return next((_curve(tried, name) for name in usable if usable[name] is best), plain_of(tried))
-
-
-def common_control(systems: Sequence[Mapping[float, Measured]], finder: RootSearch) -> list[str]:
-    """Return the best control that can be used for the capacities of all systems; or none.
-
-    The result is a list for the argument `only` of :func:`chosen`.
-
-    Parameters
-    ----------
-    systems : sequence of mapping of float to (Estimate, mapping of str to Estimate)
-        Results of :func:`measured_at` by trial value, for each system.
-    finder : RootSearch
-    """
-    usable = [_usable_controls(tried, finder) for tried in systems]
-    least = {
-        name: min((each[name] for each in usable), key=lambda found: found.explained)
-        for name in usable[0]
-        if all(name in each for each in usable)
-    }
-    best = best_of(least)
-    return [name for name, each in least.items() if each is best]
 
 
 def plain_of(tried: Mapping[float, Measured]) -> dict[float, Estimate]:

@@ -31,7 +31,7 @@ _STEADY = (
     "the runs are too short."
 )
 _GAINS = (
-    " A gain has the same control variate for both capacities, even if its interval is then wider."
+    " If both capacities have a control variate, so has their gain, even if its interval is wider."
 )
 _RELATIVE = Axis("relative difference", dimension="share")
 

@@ -23,7 +23,6 @@ from clustersim.studies.design import column_value
 from clustersim.studies.objective import (
     Measured,
     chosen,
-    common_control,
     plain_of,
     root_search,
 )
@@ -51,8 +50,8 @@ def gains_table(
     Both systems use the same random numbers, so the errors of their capacities partly cancel.  For
     each replication that both have, the contributions to the errors of the two capacities are
     subtracted, and Student's t applies to the root of the sum of squares of these differences.
-    Both capacities have the same control variate, or none: with different ones, less noise would
-    cancel.  If overload begins at a capacity, the ends are the least and the largest difference of
+    Both capacities have a control variate, or none: otherwise, their noise would not cancel.  If
+    overload begins at a capacity, the ends are the least and the largest difference of
     the two intervals, and `note` says that they are not a 95 % interval.  Gains of whole numbers
     are not rounded.
 
@@ -159,21 +158,21 @@ def _gain(
     finder: RootSearch,
     pairs: int,
 ) -> Gain:
-    """Return the gain with the best control that both systems have, or without one."""
+    """Return the gain with control variates if both capacities have one, else without."""
     systems = (ours, theirs)
-    control = common_control(systems, finder)
-    own = [chosen(each, finder, only=control) for each in systems]
-    roots = [finder.result(each, extend=bool(control)) for each in own]
+    own, plain = [chosen(each, finder) for each in systems], [plain_of(each) for each in systems]
+    is_controlled = all(each != without for each, without in zip(own, plain, strict=True))
+    roots = [finder.result(each) for each in (own if is_controlled else plain)]
     note, base = "", roots[1].crossing
     if any(begins_overload(root.note) for root in roots):
         note = "overload begins at a capacity: bounds, not a 95 % interval"
     best = _difference(*roots)
-    if not control or note or not math.isfinite(best.value):
+    if not is_controlled or note or not math.isfinite(best.value):
         return Gain(pairs, best, None, base, note)
-    plain = _difference(*(finder.result(plain_of(each), extend=True) for each in systems))
-    ratio = (best.high - best.low) / (plain.high - plain.low)
+    without = _difference(*(finder.result(each, extend=True) for each in plain))
+    ratio = (best.high - best.low) / (without.high - without.low)
     explained = max(0.0, 1.0 - ratio**2) if math.isfinite(ratio) else math.nan
-    return Gain(pairs, plain, replace(best, explained=explained), base, note)
+    return Gain(pairs, without, replace(best, explained=explained), base, note)
 
 
 def _difference(ours: Root, theirs: Root) -> Estimate:
