@@ -97,7 +97,7 @@ class Streams:
         [0, 1, 2, 3]
         """
         if self.replication >= _STRATIFIED:
-            return self(purpose).random(count)
+            return self(f"{purpose}, stratified").random(count)
         most = max(_FIRST, 1 << self.replication.bit_length())
         return _stratified_points(self.seed, purpose, count, most)[:, self.replication].copy()
 

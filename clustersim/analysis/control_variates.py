@@ -37,6 +37,7 @@ __all__ = [
     "Regression",
     "controlled",
     "jackknife",
+    "least_explained",
     "mean_estimate",
     "pseudo_values",
     "regression",
@@ -44,6 +45,8 @@ __all__ = [
 
 LEAST_REPLICATIONS = 6
 """Smallest number of replications with which a control variate is used."""
+LEAST_REDUCTION = 0.25
+"""Smallest relative reduction of the variance for which control variates are used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +216,32 @@ def jackknife(values: Floats, *, level: float = 0.95) -> Estimates:
     half = np.where(np.isfinite(values).all(axis=0), half, np.inf)
     low, high = values[0] - half, values[0] + half
     return Estimates(values[0], low, high, influence, count - 1, none, unused)
+
+
+def least_explained(count: int, controls: int) -> float:
+    """Return the smallest share of the variance that control variates must explain to be used.
+
+    They must reduce the variance of the mean by a quarter.  It is increased by the loss factor
+    ``(n - 2) / (n - k - 2)`` for n replications and k coefficients (Lavenberg, Moeller and Welch,
+    "Statistical results on control variables with application to queueing network simulation",
+    Operations Research 30, 1982).  A higher threshold would make intervals too narrow: the controls
+    would then be used in those studies in which they seem to explain more than they do.
+
+    Parameters
+    ----------
+    count : int
+        Number of replications.
+    controls : int
+        Number of control variates.
+
+    Examples
+    --------
+    >>> round(least_explained(8, 2), 2), round(least_explained(24, 2), 2), least_explained(4, 2)
+    (0.5, 0.32, inf)
+    """
+    if count <= controls + 2:
+        return math.inf
+    return 1.0 - (1.0 - LEAST_REDUCTION) * (count - controls - 2) / (count - 2)
 
 
 def pseudo_values(values: Floats) -> Floats:

@@ -24,6 +24,7 @@ from clustersim.analysis.control_variates import (
     Estimates,
     controlled,
     jackknife,
+    least_explained,
     pseudo_values,
 )
 from clustersim.analysis.metrics import find_metric
@@ -44,11 +45,6 @@ __all__ = [
 
 ENOUGH_FOR_TWO = 8
 """Smallest number of replications with which a second control variate is used."""
-LEAST_EXPLAINED = 0.25
-"""Smallest share of the variance that a control must explain to be used.
-
-A high threshold makes intervals too narrow: controls are then used in those studies in which they
-seem to explain more than they do."""
 CLEARLY_LESS = 0.7
 """Largest ratio of unexplained variances at which a control replaces those before it."""
 SAME = 1e-5
@@ -59,7 +55,9 @@ Samples = Mapping[str, Sample]
 
 
 def best_of(found: Mapping[str, Estimate]) -> Estimate | None:
-    """Return the estimate of the best control; None if none explains a quarter of the variance.
+    """Return the estimate of the best control; None if none explains enough.
+
+    See :func:`~clustersim.analysis.control_variates.least_explained`.
 
     A control replaces those before it only if the variance that it leaves unexplained is clearly
     smaller.  Otherwise, the best of several similar controls would partly be chosen by chance, and
@@ -74,7 +72,8 @@ def best_of(found: Mapping[str, Estimate]) -> Estimate | None:
     """
     best = None
     for each in found.values():
-        if each.explained < LEAST_EXPLAINED:
+        count = len(each.influence)
+        if count and each.explained < least_explained(count, count - 1 - each.freedom):
             continue
         if best is None or 1.0 - each.explained < CLEARLY_LESS * (1.0 - best.explained):
             best = each
@@ -159,7 +158,9 @@ def job_quantile(
     usable = {}
     for name, shares in _controlled_shares(runs, pooled, limits).items():
         value = _where_falls_to(1.0 - q, limits, np.minimum.accumulate(shares.value))
-        if math.isfinite(value) and shares.usable[_nearest(limits, value)]:
+        near = _nearest(limits, value) if math.isfinite(value) else 0
+        enough = least_explained(len(runs), len(runs) - 1 - shares.freedom)
+        if math.isfinite(value) and shares.usable[near] and shares.explained[near] >= enough:
             usable[name] = _inverted(shares, limits, 1.0 - q, value)
     return plain, best_of(usable)
 

@@ -21,7 +21,7 @@ __all__ = ["Root", "RootSearch", "begins_overload"]
 _OVERLOAD = "overload begins"
 
 STEPS = 8
-"""Part of the range by which a search without a bracket moves outwards, as a divisor."""
+"""A search without a bracket moves outwards by the range divided by this number, or more."""
 FAR = math.log(30.0)
 """Largest scaled value of a curve (see `_scaled`) that is interpolated."""
 MOST_UNCERTAIN = math.log(1000.0)
@@ -238,10 +238,10 @@ class RootSearch:
             the interval beyond it; the other end is the last value that keeps it surely.  If the
             objective is missed everywhere, all three numbers are NaN.  An end of the interval is
             infinite if the measurement does not determine it, or if it is beyond the trial values
-            by more than their range.  If overload begins within the bracket, the value is the
-            middle of the bracket, and the interval is the bracket.  A whole value is the last value
-            that keeps the objective: the largest if the measurement rises, the smallest if it
-            falls.
+            by more than the range of the search.  If overload begins within the bracket, the value
+            is the middle of the bracket, and the interval is the bracket.  A whole value is the
+            last value that keeps the objective: the largest if the measurement rises, the smallest
+            if it falls.
 
         Raises
         ------
@@ -304,7 +304,8 @@ class RootSearch:
             return left + _halvings(width / self._enough) + (self.start is not None)
         crossing = self._crossing(evaluated)
         if self._beyond(crossing, evaluated) is not None:
-            return 1 if len(evaluated) < self.most_values else 0
+            steps = 2 + _halvings((self.high - self.low) / self._enough)
+            return min(steps, max(0, self.most_values - len(evaluated)))
         steps = 0 if self._is_settled(crossing) else _halvings(crossing.width / self._enough) + 1
         return min(steps, max(0, self.most_values - len(evaluated)))
 
@@ -423,7 +424,7 @@ class RootSearch:
         per_unit = (high - low) / (2.0 * half) if half > 0 else 0.5 / slope
         if self.whole:
             low, high = math.floor(low), math.ceil(high)
-        reach = float(y[-1] - y[0])
+        reach = self.high - self.low
         low = low if low >= y[0] - reach else -math.inf
         high = high if high <= y[-1] + reach else math.inf
         influence = tuple((-parts * per_unit).tolist())

@@ -89,7 +89,7 @@ CAPACITIES = (
     *_with_ends("jobs_per_day", "offered jobs per day at the capacity"),
     *_over_draws("capacity", ", each from one replication"),
     *_over_draws("jobs_per_day"),
-    Column("runs", "number of runs that the search made", "count"),
+    Column("runs", "number of runs that the search made, with those of draws", "count"),
     Column("note", "remark on the search"),
 )
 GAINS = (

@@ -103,7 +103,7 @@ class _Texts:
             return "none: it is identical in every run"
         share = self.share(row).strip(" ()")
         unsure = "" if is_clear_gain(row) else ", so it may be 0"
-        inner = f"{f'{share}; ' if share else ''}{self.interval(row)}{unsure}"
+        inner = f"{self.interval(row)}{unsure}{f'; {share}' if share else ''}"
         return f"{self.numbers(row)[0]} ({inner})"
 
     def share(self, row: Mapping[Any, Any]) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from clustersim.catalogue import Accelerator, PlanningAssumptions, report
 from clustersim.report.page import Table
 
-__all__ = ["source_tables"]
+__all__ = ["source_tables", "workload_sentences"]
 
 _CHIP_FIELDS = {
     "peak_flops.bf16": "BF16 peak",
@@ -41,6 +42,31 @@ _ASSUMPTIONS = {
 """Planning assumptions, and their labels."""
 
 
+def workload_sentences(workload: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a workload model says about itself and its sources.
+
+    Parameters
+    ----------
+    workload : mapping of str to object
+        The key `workload` of a scenario, in which the model is written out.
+
+    Examples
+    --------
+    >>> model = {"name": "lab", "description": "Small jobs.", "sources": {"arrivals": "assumption"}}
+    >>> list(workload_sentences({"generate": model}))
+    ['Workload lab: Small jobs. Sources: arrivals: assumption.']
+    """
+    model = workload.get("generate")
+    if not isinstance(model, Mapping) or "name" not in model:
+        return
+    sentences = [f"Workload {model['name']}: {model.get('description', '').rstrip('. ')}"]
+    if sources := model.get("sources"):
+        if isinstance(sources, Mapping):
+            sources = [f"{part}: {text}" for part, text in sources.items()]
+        sentences.append(f"Sources: {'; '.join(map(str, sources))}")
+    yield f"{'. '.join(sentences).rstrip('. ')}."
+
+
 def source_tables(
     chips: Sequence[Accelerator], assumptions: PlanningAssumptions | None = None
 ) -> list[Table]:
@@ -59,7 +85,11 @@ def source_tables(
         if row[0] in _CHIP_FIELDS
     ]
     table = pd.DataFrame(rows, columns=["chip", *report.FIELD_HEADERS, "source"])
-    tables = [Table("Chips", table, "From the catalogue; low and high are the published range.")]
+    tables = [
+        Table(
+            "Chips", table, "From the catalogue; low and high are the range that the source gives."
+        )
+    ]
     if assumptions is not None:
         planning = report.assumption_rows(assumptions)
         columns = [*report.ASSUMPTION_HEADERS, "source"]

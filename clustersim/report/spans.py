@@ -309,7 +309,7 @@ def _rule_of_gains(result: StudyResult, rule: Replications) -> str:
         right_on=[*others, compare.of],
     )
     half = 0.5 * (both["gain_high"] - both["gain_low"])
-    wide = int((half > rule.relative_width * both["capacity"].abs()).sum())
+    wide = int((~(half <= rule.relative_width * both["capacity"].abs())).sum())
     missed = f"; {wide} of {counted(len(gains), 'difference')} did not reach this" if wide else ""
     return f"{text}{missed}; {_ALIKE}."
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from clustersim.report.made_with import made_with
 from clustersim.report.of_study.estimates import two_estimates_of_figure
 from clustersim.report.of_study.tables import result_parts, study_table
 from clustersim.report.page import Figure, Listing, Page, Section, Table
-from clustersim.report.sources import source_tables
+from clustersim.report.sources import source_tables, workload_sentences
 from clustersim.report.study_answer import answering_plot
 from clustersim.report.study_figures import NamedFigure
 from clustersim.report.study_findings import StudyFindings
@@ -72,7 +72,7 @@ def study_page(
         Section("Results", result_parts(result)),
         *([Section("More figures", drawn[1:])] if drawn[1:] else []),
         *_all_findings(found),
-        Section("Assumptions and notes", [*notes, *_assumptions(found)]),
+        Section("Assumptions and notes", [*notes, *_left_out(result), *_assumptions(found)]),
         Section("Runs", _runs(result, folder)),
         Section("Reproduction", _provenance(result, folder)),
     ]
@@ -115,6 +115,17 @@ def _all_findings(found: StudyFindings) -> list[Section]:
         return []
     table = found.table.assign(finding=found.table["finding"].str.replace(_MINUS, "−", regex=True))
     return [Section("All findings", [Table("Findings", table, file="findings.csv")])]
+
+
+def _left_out(result: StudyResult) -> Iterator[str]:
+    """Yield where the jobs come from, and which causes of other results the runs do not have."""
+    tree, spec = result.study.base.tree, result.study.spec
+    yield from workload_sentences(tree.get("workload", {}))
+    changed = [*spec.varied, *(path for case in tree.get("cases", {}).values() for path in case)]
+    if "failures" not in tree and not any(path.startswith("failures") for path in changed):
+        yield "Nodes do not fail: the scenario has no `failures`."
+    if not spec.draws:
+        yield "Step times are fixed: the study has no `draws` of their coefficients."
 
 
 def _assumptions(found: StudyFindings) -> list[str | Table]:

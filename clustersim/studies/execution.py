@@ -278,7 +278,7 @@ class _Agenda:
         self._asked = 0
         self._open: dict[int, RunRequest] = {}
         self._missing: dict[int, set[str]] = {}
-        self._noted: dict[int, int] = {}
+        self._noted: dict[int, list[str]] = {}
         self._wanted_by: dict[str, set[int]] = {}
         self._ready: deque[Run] = deque()
         self._done = self._failed = self._reused = self._kept_old = 0
@@ -334,11 +334,12 @@ class _Agenda:
         while True:
             interrupts.check()
             wanted = self._open[number].wanted(self._known)
-            if self._noted.get(number) != len(wanted):
+            keys = [run.key for run in wanted]
+            if self._noted.get(number) != keys:
                 for part, runs in self._open[number].parts(wanted):
                     pairs = ((run.changes, self._key_in_store(run)) for run in runs)
                     self._store.want(self._number, part, pairs)
-                self._noted[number] = len(wanted)
+                self._noted[number] = keys
             fresh = [run for run in wanted if run.key not in self._known]
             if not fresh:
                 self._totals[number] = len(wanted)
@@ -409,7 +410,7 @@ class _Agenda:
 
     def _least_more(self, number: int) -> int:
         """Return how many runs an open request needs at least, beyond those that it wants now."""
-        return max(0, self._open[number].at_least() - self._noted.get(number, 0))
+        return max(0, self._open[number].at_least() - len(self._noted.get(number, ())))
 
     def _states(self) -> list[RequestState]:
         """Return the state of each request, for the estimate of the time left."""
@@ -421,7 +422,7 @@ class _Agenda:
                 states.append(RequestState(runs, total, 0, total))
                 continue
             more = self._least_more(number)
-            total = self._noted.get(number, 0) + more
+            total = len(self._noted.get(number, ())) + more
             most = max(total, self._open[number].at_most())
             states.append(RequestState(runs, total, len(self._missing[number]) + more, most))
         for request in self._requests:

@@ -29,6 +29,7 @@ from clustersim.errors import InputError
 from clustersim.studies.spec import CapacitySearch, Objective
 
 __all__ = [
+    "ENOUGH_FOR_PILOT",
     "NEEDED",
     "OVERLOADED",
     "PILOT_REPLICATIONS",
@@ -48,6 +49,8 @@ MOST_TRIES = 40
 """Largest number of values that a capacity search tries."""
 PILOT_REPLICATIONS = 2
 """Replications of the coarse search that comes before a search with all replications."""
+ENOUGH_FOR_PILOT = 12
+"""Smallest number of replications with which such a search comes first."""
 CONTROLS = tuple(map(work_name, SPEEDS))
 NEEDED = ("backlog_growth", "offered_load")
 """Metrics that :func:`measured_at` needs in addition to the objective's own."""

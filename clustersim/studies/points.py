@@ -34,6 +34,9 @@ __all__ = [
 ]
 
 DRAW_QUANTILES = (0.05, 0.95)
+ENOUGH_FOR_CLASSES = 12
+"""Smallest number of replications with which the load of each job class is a control.  With few
+replications, more candidates make a choice among them less certain."""
 MOST_WITHOUT = 0.5
 """A metric without a value in more than this share of the replications has no estimate: those with
 a value are the exceptions, for example the only run in which few jobs waited to the end."""
@@ -258,7 +261,8 @@ def controls_of(
         str(name): runs[name].to_numpy(dtype=np.float64) for name in runs if is_control(str(name))
     }
     found = deviations(metric, columns, CONTROLS)
-    if any(name.partition("@")[0] == "arrived_load" for name in found):
+    loads = any(name.partition("@")[0] == "arrived_load" for name in found)
+    if loads and len(runs) >= ENOUGH_FOR_CLASSES:
         found |= surplus_of(metric, [samples.get(key, {}) for key in runs["run"]])
     return found
 

@@ -117,9 +117,9 @@ class StudyResult(Brief):
     def points(self) -> pd.DataFrame:
         """One row per point; see :func:`~clustersim.studies.points.points_table`.
 
-        Trial values of a pilot search are left out.  If different versions of the code made the
-        runs, a column ``code`` lists them.  With
-        periods, ``overload_in`` names those with overload
+        Trial values of a pilot search, and those tried only for a draw, are left out.  If different
+        versions of the code made the runs, a column ``code`` lists them.  With periods,
+        ``overload_in`` names those with overload
         (:func:`~clustersim.studies.overload.overload_by_period`).
         """
         search = self.study.spec.capacity
@@ -130,6 +130,8 @@ class StudyResult(Brief):
         points = points_table(
             runs, self.parameters, self.metrics, samples=self.samples, steady=self.steady
         )
+        if search is not None and len(points):  # draws are searched at other values too
+            points = points[(points["replications"] > 0) | (points["failed"] > 0)]
         names = self.study.spec.window.period_names
         if names and len(points):
             periods = points["point"].map(overload_by_period(self.runs, names)).fillna("")

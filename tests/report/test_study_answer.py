@@ -217,7 +217,7 @@ def test_gains_of_capacity_are_the_answer_if_systems_are_compared():
     answer = study_answer(result_of(fields, **known, gains=gains))
     assert answer.sentence == (
         "At the objective (mean wait ≤ 2 min), offered load of fcfs: 0.800. Difference from it: "
-        "easy +0.100 (+12 %; 95 % interval +0.080 to +0.120)."
+        "easy +0.100 (95 % interval +0.080 to +0.120; +12 %)."
     )
     assert answer.label == "offered load at the objective, easy against fcfs"
     assert (answer.value, answer.interval) == ("+0.100 (+12 %)", "95 % interval +0.080 to +0.120")
@@ -228,7 +228,7 @@ def test_gains_of_capacity_are_the_answer_if_systems_are_compared():
     )
     gains["gain_low"] = -0.02
     answer = study_answer(result_of(fields, **known, gains=gains))
-    assert "(+12 %; 95 % interval −0.020 to +0.120, so it may be 0)" in answer.sentence
+    assert "(95 % interval −0.020 to +0.120, so it may be 0; +12 %)" in answer.sentence
     assert answer.next_steps == (
         "Add replications (replications: N, then --resume): a difference may be 0.",
     )

@@ -102,8 +102,8 @@ def test_a_numeric_baseline_of_a_capacity_search():
     answer = study_answer(result)
     assert answer.sentence == (
         "At the objective (mean wait ≤ 2 min), offered load of failure rate multiplier 10: 0.800. "
-        "Difference from it: failure rate multiplier 37.5 −0.200 (−25 %; 95 % interval −0.250 to "
-        "−0.150)."
+        "Difference from it: failure rate multiplier 37.5 −0.200 (95 % interval −0.250 to "
+        "−0.150; −25 %)."
     )
     assert "Note on failure rate multiplier 37.5: short runs." in answer.hinges_on
     (finding,) = [text for text in findings(result) if text.startswith("On the same jobs")]

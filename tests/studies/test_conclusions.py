@@ -174,6 +174,48 @@ def test_gains_by_hand() -> None:
     assert not scaled["same_jobs"]
 
 
+def test_without_a_control_there_is_one_estimate() -> None:
+    (found,) = capacities(curve("fcfs", 1.0)).to_dict("records")
+    for end in ("", "_low", "_high"):
+        assert found[f"capacity_plain{end}"] == found[f"capacity{end}"]
+    kept = capacities(curve("fcfs", 0.4)).to_dict("records")[0]
+    assert (kept["capacity"], kept["capacity_plain"]) == (np.inf, np.inf)
+
+
+def test_a_pilot_whose_search_failed_has_no_capacity() -> None:
+    rows = [row("fcfs", load, k, 5.0) for load in (0.5, 0.9) for k in (0, 1)]
+    rows += [row("fcfs", 0.7, k, np.nan, status="failed") for k in range(12)]
+    (found,) = capacities(rows).to_dict("records")
+    assert np.isnan(found["capacity"])
+    assert "every run at a value of the search failed" in found["note"]
+
+
+def test_a_gain_has_the_same_control_for_both_systems() -> None:
+    """A control of only one of the systems would undo the common random numbers."""
+    random = np.random.Generator(np.random.PCG64(1))
+    noise, rows, samples = 1 + 0.3 * random.standard_normal(12), [], {}
+    for policy, factor in (("fcfs", 1.0), ("easy", 0.8)):
+        for load, wait in zip(LOADS, (4.0, 10.0, 25.0), strict=True):
+            for k in range(12):
+                made = row(policy, load, k, factor * wait * noise[k])
+                rows.append(made)
+                work = noise[k] if policy == "fcfs" else 1.0
+                samples[made["run"]] = {
+                    "wait_s": Sample.of([made["mean_wait_s"]]),
+                    "unfinished_work_s": Sample.of([work]),
+                    "stationary_unfinished_work_s": Sample.of([0.0, 2.0]),
+                }
+    compare = Comparison(of="scheduler.policy", baseline="fcfs")
+    given = (pd.DataFrame(rows), ["scheduler.policy"])
+    assert capacities_table(*given, SEARCH, OBJECTIVE, samples=samples)["capacity"].notna().all()
+    (gain,) = gains_table(*given, compare, SEARCH, OBJECTIVE, samples=samples).to_dict("records")
+    (plain,) = gains_table(*given, compare, SEARCH, OBJECTIVE).to_dict("records")
+    assert gain["gain"] == pytest.approx(plain["gain"])
+    assert gain["gain_high"] - gain["gain_low"] == pytest.approx(
+        plain["gain_high"] - plain["gain_low"]
+    )
+
+
 def test_a_point_that_a_design_repeats_is_one_pair() -> None:
     rows = [*curve("fcfs", 1.0), *curve("easy", 0.5)]
     parameters = ["scheduler.policy", "workload.load"]

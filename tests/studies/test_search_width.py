@@ -12,8 +12,8 @@ import pytest
 from conducted import QUEUE, conduct, exact
 
 import clustersim as cs
-from clustersim.studies.capacity.requests import CapacityRequest
-from clustersim.studies.spec import CapacitySearch, Objective
+from clustersim.studies.capacity.requests import CapacityRequest, ComparedCapacities
+from clustersim.studies.spec import CapacitySearch, Objective, Replications
 from clustersim.studies.store import Outcome
 
 LIMIT = 0.1
@@ -107,6 +107,18 @@ def test_a_pilot_leads_to_the_capacity() -> None:
     assert len(whole) == 2
     assert whole[0] < 0.75 < whole[1]
     assert whole[1] - whole[0] <= 0.05 + 1e-9
+
+
+def test_a_group_with_nothing_to_compare_has_each_capacity_narrow_enough() -> None:
+    rule = Replications(at_least=2, at_most=8, relative_width=1e-9, of="difference")
+    capacity = CapacitySearch(between=(0.3, 0.9), tolerance=0.05)
+    objective = Objective(metric="mean_wait_s", at_most="60 s")
+    alone = CapacityRequest(0, Queue(), {}, (), capacity, objective, rule, 0)
+    request = ComparedCapacities([alone], 0, [])
+    known: dict[str, Outcome] = {}
+    while missing := [run for run in request.wanted(known) if run.key not in known]:
+        known |= {run.key: outcome(run) for run in missing}
+    assert {run.replication for run in request.wanted(known)} == set(range(8))
 
 
 def _capacities(fields: dict[str, Any], out: Path) -> list[dict[str, Any]]:

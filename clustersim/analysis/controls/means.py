@@ -117,8 +117,8 @@ def controlled_mean(
 def mean_with(values: Floats, controls: Sequence[Floats]) -> Estimate | None:
     """Return the mean over replications with all of the given controls.
 
-    Nothing is chosen but whether they are used, so intervals are wide enough with more controls
-    than :func:`controlled_mean` allows.
+    There is no choice among them, so a high threshold is not needed; it would make intervals too
+    narrow (see :func:`~clustersim.analysis.control_variates.least_explained`).
 
     Parameters
     ----------
@@ -128,7 +128,8 @@ def mean_with(values: Floats, controls: Sequence[Floats]) -> Estimate | None:
     Returns
     -------
     Estimate or None
-        None if the controls do not explain half of the variance, or with fewer than 8 replications.
+        None if the controls explain nothing of the variance of left-out replications, or with fewer
+        than 8 replications.
 
     Examples
     --------
@@ -144,7 +145,9 @@ def mean_with(values: Floats, controls: Sequence[Floats]) -> Estimate | None:
     if len(values) < LEAST_FOR_GIVEN or not apart or not np.isfinite(values).all():
         return None
     fit = _fit(values, apart)
-    return _estimate(fit, fit.value, fit.error) if fit.explained >= LEAST_EXPLAINED else None
+    if len(apart) > 1 and math.isinf(fit.explained):  # almost the same controls
+        fit = _fit(values, apart[:1])
+    return _estimate(fit, fit.value, fit.error) if fit.explained > 0 else None
 
 
 def controlled_difference(

@@ -82,14 +82,17 @@ def _verdict(result: StudyResult, row: Mapping[Any, Any], runs: pd.DataFrame) ->
     if row["overload"]:
         return "This point is overloaded: its waits rise without end."
     rise_s, low_s, high_s = mean_interval(runs["wait_rise_s"])
-    (rise, low, high), unit = _in_unit(rise_s, low_s, high_s)
+    (rise, low, high), unit = _in_unit(abs(rise_s), low_s, high_s)
     large = row["rising"] and not low_s > 0
     why = " This is more than half of the mean wait." if large else ""
+    more = "less" if rise_s < 0 else "longer"
     answer = "yes" if row["rising"] else "no, not clearly"
-    interval = f" (95 % interval {low} to {high} {unit})" if math.isfinite(low_s) else ""
+    interval = (
+        f" (95 % interval of the rise {low} to {high} {unit})" if math.isfinite(low_s) else ""
+    )
     return (
         f"Do waits still rise after the warm-up? {answer.capitalize()}: the later half of the "
-        f"measured jobs waits on average {rise} {unit} longer than the earlier half{interval}.{why}"
+        f"measured jobs waits on average {rise} {unit} {more} than the earlier half{interval}.{why}"
     )
 
 

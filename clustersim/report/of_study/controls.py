@@ -22,12 +22,16 @@ _ENDS = ("", "_low", "_high")
 _CAPTION = (
     "Numbers for which a control variate is used; the other tables show them with it. It corrects "
     "an estimate for the work, deliveries or failures that happened to occur in these "
-    "replications, of which the expectation is known."
+    "replications, of which the expectation is known. For waits, it is the work that was still "
+    "unfinished when a job was submitted."
 )
 _STEADY = (
     " Without it, an estimate describes the measured part of runs that start empty; with it, the "
     "estimate is closer to the steady state. If the two differ by more than their intervals allow, "
     "the runs are too short."
+)
+_GAINS = (
+    " If both capacities have a control variate, so has their gain, even if its interval is wider."
 )
 _RELATIVE = Axis("relative difference", dimension="share")
 
@@ -54,7 +58,10 @@ def controls_table(result: StudyResult) -> Table | None:
         frame[["number", *places, "with", "without", "explained"]].fillna(
             {name: "" for name in places if frame[name].dtype == object}
         ),
-        _CAPTION + (_STEADY if result.steady else "") + " In parentheses: 95 % interval.",
+        _CAPTION
+        + (_STEADY if result.steady else "")
+        + (_GAINS if result.gains is not None else "")
+        + " In parentheses: 95 % interval.",
         labels={
             **labels,
             "with": "with control variates",
@@ -67,7 +74,13 @@ def controls_table(result: StudyResult) -> Table | None:
 
 
 def _files(result: StudyResult) -> str:
-    return "points.csv" if len(result.points) else ""
+    tables = {
+        "points.csv": result.points,
+        "capacities.csv": result.capacities,
+        "gains.csv": result.gains,
+        "differences.csv": result.differences,
+    }
+    return " and ".join(name for name, table in tables.items() if table is not None and len(table))
 
 
 def is_controlled(row: Mapping[Any, Any], name: str) -> bool:

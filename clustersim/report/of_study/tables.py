@@ -108,6 +108,7 @@ def _of_capacities(result: StudyResult) -> Iterator[Table]:
         plain = table.get("capacity_plain")
         same = plain is not None and _same(table["capacity"], plain)
         about = " They are the same with and without control variates." if same else ""
+        about += " The runs are those at all values that the search tried."
         yield study_table(
             result,
             "Capacity at the objective",

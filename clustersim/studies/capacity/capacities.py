@@ -102,8 +102,13 @@ def _capacity(
         note = "without a value in every run"
         return {**dict.fromkeys(_CAPACITY, np.nan), "runs": len(runs), "note": note}
     searched = complete_runs(runs, search.of)
+    if searched.empty:
+        note = "every run at a value of the search failed or is missing"
+        return {**dict.fromkeys(_CAPACITY, np.nan), "runs": len(runs), "note": note}
     tried, root, full = _at_mean(searched, search, objective, samples)
-    plain = _within(finder.result(plain_of(tried), extend=True), full)
+    plain = root
+    if chosen(tried, finder) != (without := plain_of(tried)):
+        plain = _within(finder.result(without, extend=math.isfinite(root.value)), full)
     row: dict[str, Any] = {
         f"{name}{end}": number
         for name, found in (("capacity", root), ("capacity_plain", plain))

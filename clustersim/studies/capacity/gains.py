@@ -20,7 +20,12 @@ from clustersim.studies.capacity.trials import (
     measured_trials,
 )
 from clustersim.studies.design import column_value
-from clustersim.studies.objective import Measured, chosen, plain_of, root_search
+from clustersim.studies.objective import (
+    Measured,
+    chosen,
+    plain_of,
+    root_search,
+)
 from clustersim.studies.points import estimates_beside, groups_by
 from clustersim.studies.spec import LOAD, CapacitySearch, Comparison, Objective
 
@@ -44,10 +49,11 @@ def gains_table(
 
     Both systems use the same random numbers, so the errors of their capacities partly cancel.  For
     each replication that both have, the contributions to the errors of the two capacities are
-    subtracted, and Student's t applies to the root of the sum of squares of these differences.  If
-    overload begins at a capacity, the ends are the least and the largest difference of the two
-    intervals, and `note` says that they are not a 95 % interval.  Gains of whole numbers are not
-    rounded.
+    subtracted, and Student's t applies to the root of the sum of squares of these differences.
+    Both capacities have a control variate, or none: otherwise, their noise would not cancel.  If
+    overload begins at a capacity, the ends are the least and the largest difference of
+    the two intervals, and `note` says that they are not a 95 % interval.  Gains of whole numbers
+    are not rounded.
 
     Parameters
     ----------
@@ -152,16 +158,21 @@ def _gain(
     finder: RootSearch,
     pairs: int,
 ) -> Gain:
-    roots = [finder.result(chosen(each, finder)) for each in (ours, theirs)]
-    plain = [finder.result(plain_of(each), extend=True) for each in (ours, theirs)]
-    note = ""
+    """Return the gain with control variates if both capacities have one, else without."""
+    systems = (ours, theirs)
+    own, plain = [chosen(each, finder) for each in systems], [plain_of(each) for each in systems]
+    is_controlled = all(each != without for each, without in zip(own, plain, strict=True))
+    roots = [finder.result(each) for each in (own if is_controlled else plain)]
+    note, base = "", roots[1].crossing
     if any(begins_overload(root.note) for root in roots):
         note = "overload begins at a capacity: bounds, not a 95 % interval"
-    best, without = _difference(*roots), _difference(*plain)
-    if best == without or not math.isfinite(without.value) or not math.isfinite(best.value):
-        return Gain(pairs, best, None, roots[1].crossing, note)
-    explained = max(0.0, 1.0 - ((best.high - best.low) / (without.high - without.low)) ** 2)
-    return Gain(pairs, without, replace(best, explained=explained), roots[1].crossing, note)
+    best = _difference(*roots)
+    if not is_controlled or note or not math.isfinite(best.value):
+        return Gain(pairs, best, None, base, note)
+    without = _difference(*(finder.result(each, extend=True) for each in plain))
+    ratio = (best.high - best.low) / (without.high - without.low)
+    explained = max(0.0, 1.0 - ratio**2) if math.isfinite(ratio) else math.nan
+    return Gain(pairs, without, replace(best, explained=explained), base, note)
 
 
 def _difference(ours: Root, theirs: Root) -> Estimate:

@@ -22,6 +22,7 @@ from clustersim.studies.known_outcomes import (
     samples_of,
 )
 from clustersim.studies.objective import (
+    ENOUGH_FOR_PILOT,
     NEEDED,
     OVERLOADED,
     PILOT_REPLICATIONS,
@@ -34,8 +35,6 @@ from clustersim.studies.spec import CapacitySearch, Objective, Replications
 
 __all__ = ["CapacityRequest", "ComparedCapacities"]
 
-ENOUGH_FOR_PILOT = 12
-"""Smallest number of replications with which a capacity search has a pilot."""
 PILOT_PARTS = 8
 """A pilot search ends when it knows the capacity to one part in so many of the range."""
 
@@ -112,7 +111,7 @@ class CapacityRequest:
         count, given = self.least, self.given
         while True:
             path = self.at_mean(count, given, known)
-            more = self._needed(path.tried) if path.done else count
+            more = self.needed(path.tried) if path.done else count
             if more <= count:
                 return self.with_draws(path, known) if path.done else path.all_runs
             # Values that were tried before get the new replications too, so all are comparable.
@@ -126,7 +125,8 @@ class CapacityRequest:
         """See :meth:`RunRequest.at_least`."""
         ends = [end for end in self.search.between if not self._overloaded(end)]
         if self._has_pilot:
-            return PILOT_REPLICATIONS * len(ends) + self.least
+            # A capacity at an end shares its pilot runs with the search.
+            return PILOT_REPLICATIONS * (len(ends) - 1) + self.least
         return self.least * len({*self.given, *ends})
 
     def at_most(self) -> int:
@@ -134,6 +134,8 @@ class CapacityRequest:
         first = self._finder().most_left({})
         count = max(self._count, self.least)
         at_mean = count * self._left.get(POSTERIOR_MEAN, first)
+        if self._has_pilot and self._count <= PILOT_REPLICATIONS:
+            at_mean += count * first
         drawn = sum(self._left.get(draw, first) for draw in range(self.draws))
         rule = self.replications
         if isinstance(rule, int) or self._count >= rule.at_most:
@@ -203,7 +205,7 @@ class CapacityRequest:
         coarse = self._coarse_finder()
         return replace(finder, start=finder.near(coarse.result(chosen(pilot.tried, coarse))))
 
-    def _needed(self, tried: Mapping[float, Measured]) -> int:
+    def needed(self, tried: Mapping[float, Measured]) -> int:
         """Return the number of replications for an interval as narrow as the rule demands."""
         rule, count = self.replications, self._count
         if isinstance(rule, int) or not tried:
@@ -283,7 +285,7 @@ class ComparedCapacities:
     The interval is that of the gain in the table of gains
     (:func:`~clustersim.studies.capacity.gains.gains_table`), and its width is relative to the
     capacity of the baseline.  All systems have as many replications as the least certain gain
-    needs.  Without a baseline, nothing is compared; the replications are then those of `at_least`.
+    needs.  Without a baseline, nothing is compared; each capacity then is known well enough.
 
     Attributes
     ----------
@@ -319,8 +321,9 @@ class ComparedCapacities:
 
     def _needed(self, paths: Sequence[_Path], count: int, known: Known) -> int:
         """Return the number of replications for gains as narrow as the rule demands."""
-        if self.baseline is None:
-            return count
+        if self.baseline is None or not self.others:
+            pairs = zip(self.members, paths, strict=True)
+            return max(count, *(member.needed(path.tried) for member, path in pairs))
         return max(count, *(self._needed_by(paths, k, count, known) for k in self.others))
 
     def _needed_by(self, paths: Sequence[_Path], system: int, count: int, known: Known) -> int:

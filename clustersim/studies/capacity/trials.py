@@ -11,6 +11,7 @@ import pandas as pd
 from clustersim.analysis.samples import Sample
 from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.objective import (
+    ENOUGH_FOR_PILOT,
     NEEDED,
     OVERLOADED,
     PILOT_REPLICATIONS,
@@ -54,10 +55,12 @@ def without_pilots(runs: pd.DataFrame, others: Sequence[str], of: str) -> pd.Dat
     [0.8]
     """
     ones = pd.Series(1, index=runs.index[runs["draw"] == POSTERIOR_MEAN])
-    count = ones.groupby([runs.loc[ones.index, name] for name in (*others, of)]).transform("sum")
     system = [runs.loc[ones.index, name] for name in others]
-    most = count.groupby(system).transform("max") if others else count.max()
-    return runs.drop(index=count.index[(count == PILOT_REPLICATIONS) & (count < most)])
+    value = runs.loc[ones.index, of]
+    count = ones.groupby([*system, value], dropna=False).transform("sum")
+    most = count.groupby(system, dropna=False).transform("max") if others else count.max()
+    pilot = (count == PILOT_REPLICATIONS) & (most >= ENOUGH_FOR_PILOT)
+    return runs.drop(index=count.index[pilot])
 
 
 def complete_runs(runs: pd.DataFrame, of: str) -> pd.DataFrame:
