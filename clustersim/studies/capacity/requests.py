@@ -285,7 +285,8 @@ class ComparedCapacities:
     The interval is that of the gain in the table of gains
     (:func:`~clustersim.studies.capacity.gains.gains_table`), and its width is relative to the
     capacity of the baseline.  All systems have as many replications as the least certain gain
-    needs.  Without a baseline, nothing is compared; each capacity then is known well enough.
+    needs.  Without a baseline, nothing is compared; each capacity then has its own interval narrow
+    enough.
 
     Attributes
     ----------
@@ -338,11 +339,8 @@ class ComparedCapacities:
         gain = paired_gain(ours, theirs, first.search, first.objective, samples=samples)
         if not math.isfinite(gain.best.value) or gain.note:
             return count
-        half, enough = (
-            0.5 * (gain.best.high - gain.best.low),
-            rule.relative_width * abs(gain.baseline),
-        )
-        return more_replications(rule, count, half, enough)
+        half = 0.5 * (gain.best.high - gain.best.low)
+        return more_replications(rule, count, half, rule.relative_width * abs(gain.baseline))
 
     def parts(self, wanted: Sequence[Run]) -> Iterable[tuple[int, Sequence[Run]]]:
         """See :meth:`RunRequest.parts`."""
