@@ -19,6 +19,7 @@ from clustersim.studies.base import POSTERIOR_MEAN, Base, PointRuns, Run
 from clustersim.studies.capacity.requests import CapacityRequest, ComparedCapacities
 from clustersim.studies.conclusions import paired_columns
 from clustersim.studies.design import Point, column_value
+from clustersim.studies.joint_request import JointRequest
 from clustersim.studies.known_outcomes import (
     Known,
     all_known,
@@ -212,27 +213,14 @@ class SequentialRequest:
 
 
 @dataclass(slots=True)
-class ComparedPoints:
+class ComparedPoints(JointRequest[SequentialRequest]):
     """Replications of systems until their differences from a baseline are known well enough.
 
     The interval is that of the relative difference in the table of differences
     (:func:`~clustersim.studies.conclusions.differences_table`), so its width is relative to the
     baseline.  All systems have as many replications as the least certain difference needs.  Without
     a baseline, nothing is compared; each system then has its own metric narrow enough.
-
-    Attributes
-    ----------
-    members : list of SequentialRequest
-    baseline : int or None
-        Position of the baseline in `members`.
-    others : list of int
-        Positions of the systems that are compared with it.
     """
-
-    members: list[SequentialRequest]
-    baseline: int | None
-    others: list[int]
-    _lengths: list[int] = field(default_factory=list)
 
     def wanted(self, known: Known) -> list[Run]:
         """See :meth:`RunRequest.wanted`."""
@@ -246,8 +234,7 @@ class ComparedPoints:
             count = more
         if done:
             runs = [member.all_runs(count) for member in self.members]
-        self._lengths = list(map(len, runs))
-        return [run for own in runs for run in own]
+        return self.joined(runs)
 
     def _needed(self, runs: Sequence[Sequence[Run]], known: Known) -> int:
         """Return the number of replications for differences as narrow as the rule demands."""
@@ -273,21 +260,6 @@ class ComparedPoints:
             return count
         half = 0.5 * (found["relative_high"] - found["relative_low"])
         return more_replications(rule, count, half, rule.relative_width)
-
-    def parts(self, wanted: Sequence[Run]) -> Iterable[tuple[int, Sequence[Run]]]:
-        """See :meth:`RunRequest.parts`."""
-        begin = 0
-        for member, length in zip(self.members, self._lengths, strict=True):
-            yield member.number, wanted[begin : begin + length]
-            begin += length
-
-    def at_least(self) -> int:
-        """See :meth:`RunRequest.at_least`."""
-        return sum(member.at_least() for member in self.members)
-
-    def at_most(self) -> int:
-        """See :meth:`RunRequest.at_most`."""
-        return sum(member.at_most() for member in self.members)
 
 
 def _all_runs(point: PointRuns, draws: int, replications: int) -> list[Run]:

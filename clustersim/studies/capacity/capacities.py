@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -132,29 +132,42 @@ def _capacity(
         for name, values in (("capacity", roots), ("jobs_per_day", rates)):
             for end, q in zip(("low", "high"), DRAW_QUANTILES, strict=True):
                 row[f"{name}_draw_{end}"] = quantile_interval(values, q)[0]
-    failed = len(runs) - len(finished)
-    notes = [root.note, f"{failed} run{'s' * (failed > 1)} failed" if failed else ""]
+    notes = [
+        root.note,
+        *_notes_on_runs(runs, roots),
+        *_notes_on_capacity(_nearest(searched, search.of, root.value), search),
+    ]
+    if math.isfinite(full) and root.high == full and not begins_overload(root.note):
+        notes.append("the interval ends at a load of 1, where overload begins")
+    return {**row, "runs": len(runs), "note": "; ".join(note for note in notes if note)}
+
+
+def _notes_on_runs(runs: pd.DataFrame, roots: Sequence[float]) -> Iterator[str]:
+    """Yield how many runs failed, and how many draws have no capacity."""
+    finished = runs[runs["status"] == "finished"]
+    if failed := len(runs) - len(finished):
+        yield f"{failed} run{'s' * (failed > 1)} failed"
     if lost := runs["draw"].nunique() - finished["draw"].nunique():
-        notes.append(f"coefficient draws without a run: {lost}")
+        yield f"coefficient draws without a run: {lost}"
     if unknown := sum(map(math.isnan, roots)):
-        notes.append(f"coefficient draws without a capacity: {unknown}")
-    nearest = _nearest(searched, search.of, root.value)
-    if not nearest.empty and is_rising(nearest["wait_rise_s"], nearest["mean_wait_s"]):
+        yield f"coefficient draws without a capacity: {unknown}"
+
+
+def _notes_on_capacity(nearest: pd.DataFrame, search: CapacitySearch) -> Iterator[str]:
+    """Yield whether the runs nearest to a capacity are too short."""
+    if nearest.empty:
+        return
+    if is_rising(nearest["wait_rise_s"], nearest["mean_wait_s"]):
         other = "less capacity" if search.more_is == "worse" else "that more is needed"
-        notes.append(
-            f"waits still rise within the runs near this value; longer runs would show {other}"
-        )
+        yield f"waits still rise within the runs near this value; longer runs would show {other}"
     times = nearest.get("relaxation_times", pd.Series(dtype=float)).sum(min_count=1)
-    if not nearest.empty and times < ENOUGH_RELAXATION_TIMES:
-        notes.append(
+    if times < ENOUGH_RELAXATION_TIMES:
+        yield (
             f"the runs at this value are short: together they are {_times(times)} the "
             "queue's memory (relaxation time); "
             f"{ENOUGH_RELAXATION_TIMES:.0f} times are needed for a trustworthy interval; increase "
             "workload.jobs"
         )
-    if math.isfinite(full) and root.high == full and not begins_overload(root.note):
-        notes.append("the interval ends at a load of 1, where overload begins")
-    return {**row, "runs": len(runs), "note": "; ".join(note for note in notes if note)}
 
 
 def _times(times: float) -> str:

@@ -14,6 +14,7 @@ from clustersim.studies.base import POSTERIOR_MEAN, Base, PointRuns, Run
 from clustersim.studies.capacity.capacities import targets_of_draws
 from clustersim.studies.capacity.draws import level_search, measured_alone
 from clustersim.studies.capacity.gains import paired_gain
+from clustersim.studies.joint_request import JointRequest
 from clustersim.studies.known_outcomes import (
     Known,
     all_known,
@@ -279,27 +280,15 @@ class CapacityRequest:
 
 
 @dataclass(slots=True)
-class ComparedCapacities:
+class ComparedCapacities(JointRequest[CapacityRequest]):
     """Searches of systems until the gains from a baseline are known well enough.
 
     The interval is that of the gain in the table of gains
     (:func:`~clustersim.studies.capacity.gains.gains_table`), and its width is relative to the
     capacity of the baseline.  All systems have as many replications as the least certain gain
-    needs.  Without a baseline, nothing is compared; each capacity then is known well enough.
-
-    Attributes
-    ----------
-    members : list of CapacityRequest
-    baseline : int or None
-        Position of the baseline in `members`.
-    others : list of int
-        Positions of the systems that are compared with it.
+    needs.  Without a baseline, nothing is compared; each capacity then has its own interval narrow
+    enough.
     """
-
-    members: list[CapacityRequest]
-    baseline: int | None
-    others: list[int]
-    _lengths: list[int] = field(default_factory=list)
 
     def wanted(self, known: Known) -> list[Run]:
         """See :meth:`RunRequest.wanted`."""
@@ -316,8 +305,7 @@ class ComparedCapacities:
         if done:
             both = zip(self.members, paths, strict=True)
             runs = [member.with_draws(path, known) for member, path in both]
-        self._lengths = list(map(len, runs))
-        return [run for own in runs for run in own]
+        return self.joined(runs)
 
     def _needed(self, paths: Sequence[_Path], count: int, known: Known) -> int:
         """Return the number of replications for gains as narrow as the rule demands."""
@@ -338,23 +326,5 @@ class ComparedCapacities:
         gain = paired_gain(ours, theirs, first.search, first.objective, samples=samples)
         if not math.isfinite(gain.best.value) or gain.note:
             return count
-        half, enough = (
-            0.5 * (gain.best.high - gain.best.low),
-            rule.relative_width * abs(gain.baseline),
-        )
-        return more_replications(rule, count, half, enough)
-
-    def parts(self, wanted: Sequence[Run]) -> Iterable[tuple[int, Sequence[Run]]]:
-        """See :meth:`RunRequest.parts`."""
-        begin = 0
-        for member, length in zip(self.members, self._lengths, strict=True):
-            yield member.number, wanted[begin : begin + length]
-            begin += length
-
-    def at_least(self) -> int:
-        """See :meth:`RunRequest.at_least`."""
-        return sum(member.at_least() for member in self.members)
-
-    def at_most(self) -> int:
-        """See :meth:`RunRequest.at_most`."""
-        return sum(member.at_most() for member in self.members)
+        half = 0.5 * (gain.best.high - gain.best.low)
+        return more_replications(rule, count, half, rule.relative_width * abs(gain.baseline))
