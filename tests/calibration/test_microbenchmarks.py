@@ -15,9 +15,9 @@ from clustersim.calibration.chip_tables import (
     microbenchmark_errors,
     step_errors,
 )
-from clustersim.calibration.measurements import shipped_microbenchmarks
 from clustersim.calibration.microbenchmark_rows import read_microbenchmarks
 from clustersim.calibration.microbenchmarks import DEPENDS
+from clustersim.calibration.own_data import shipped_microbenchmarks
 from clustersim.calibration.repeats import repeat_text, repeated_cases
 from clustersim.calibration.timed import Joint
 from clustersim.catalogue import load_catalogue
