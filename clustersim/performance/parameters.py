@@ -115,6 +115,10 @@ PARAMETERS = (
         base=0.5,
     ),
     _parameter(
+        "attention_ramp", "log", 400.0, "attended tokens at which attention is half as fast",
+        base=0.5, product=0.3,
+    ),
+    _parameter(
         "memory_efficiency", "logit", 0.8, "share of the memory bandwidth that streaming reaches",
         base=0.2, architecture=0.2, chip=0.1,
     ),
