@@ -134,6 +134,7 @@ def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -
     families, publishers = measured.families, measured.publishers
     facts = {
         **start.facts,
+        "rows": len(measured),
         "families": int(np.unique(families).size),
         "publishers": int(np.unique(publishers).size),
         "chips": int(measured.table["accelerator"].nunique()),

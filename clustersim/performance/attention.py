@@ -33,8 +33,9 @@ def attention_seconds(
     2407.08608). Short rows of scores leave the kernel's pipeline empty and compute masked parts of
     blocks on the diagonal, so attention takes ``1 + attention_ramp / span`` times as long: on an
     H20, FlashAttention 3 reaches 0.52 of the peak for 1,024 tokens, 0.83 for 4,096 and 0.94 for
-    32,768 (InferSim, ``data/kernels.csv``). Without fusion, masked scores are also computed, and all scores pass through memory
-    (Korthikanti et al. 2022, arXiv 2205.05198: softmax, mask and dropout are memory-bound).
+    32,768 (InferSim, ``calibration/data/kernels.csv``). Without fusion, masked scores are also
+    computed, and all scores pass through memory (Korthikanti et al. 2022, arXiv 2205.05198:
+    softmax, mask and dropout are memory-bound).
     """
     head_width = models.attention_width / models.heads
     softmax = 1.0 + coefficients.softmax_width / head_width
