@@ -96,9 +96,10 @@ class TestTable:
             {"accelerator": "", "chip_memory_gb": "80"},
             {"model": "other-7b", "params_b": "7", **dict.fromkeys(SHAPE, "")},
             {"accelerator": ""},
+            {"accelerator": "our own", "chip_memory_gb": "80", "global_batch": ""},
         )
         assert (table["reason"] == "").all()
-        assert (table["predicted_step_time_s"] == "").tolist() == [False, True, True, True, True]
+        assert (table["predicted_step_time_s"] == "").tolist() == [False] + 5 * [True]
         assert (table["predicted_memory_bytes"].astype(float) > 1e9).all()
         assert table["fits"].tolist()[4] == table["fit_probability"].tolist()[4] == ""
         said = table["predicted_note"]
@@ -106,6 +107,15 @@ class TestTable:
         assert said[2].startswith("Only the memory is predicted: accelerator is not given.")
         assert "a usual shape of 7 billion parameters is assumed" in said[3]
         assert "not known without chip_memory_gb" in said[4]
+        assert "the chip 'our own' is not in the catalogue; global_batch is not given" in said[5]
+
+    def test_a_remark_after_the_name_of_a_model_changes_nothing(self) -> None:
+        blank = {**dict.fromkeys(SHAPE, ""), "seq_len": "", "params_b": "8"}
+        names = ("llama3-8b", "Llama3-8B (fine-tuning)", "Llama3-8B LoRA")
+        table = predicted(*({**blank, "model": name} for name in names))
+        found = table[["predicted_step_time_s", "predicted_memory_bytes", "predicted_note"]]
+        assert (found["predicted_step_time_s"] != "").all()
+        assert (found == found.iloc[0]).all(axis=None)
 
     def test_an_unknown_stack_or_chip_has_a_wider_interval(self) -> None:
         table = predicted(
