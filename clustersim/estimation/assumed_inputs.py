@@ -75,7 +75,6 @@ def fill_missing(row: Row, catalogue: Catalogue) -> Filled:
     --------
     >>> from clustersim.catalogue import load_catalogue
     >>> from clustersim.estimation.row import Row
-from clustersim.estimation.row_model import named_model
     >>> job = {"model": "llama3-8b", "chip_memory_gb": "80", "tp": "2", "dp": "4", "seq_len": ""}
     >>> found = fill_missing(Row(job), load_catalogue())
     >>> found.timed, found.row.text("global_batch"), sorted(found.unknown)
