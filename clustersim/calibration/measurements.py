@@ -125,7 +125,7 @@ class Measurements:
         rows = self.rows
         if not len(rows):
             return Runs()
-        given = self.table.reindex(columns=["model", "source", "family"])
+        given = self.table.reindex(columns=["model", "link", "source", "family"])
         names = [name for name in PLAN_KEYS if name != "dp"]
         plans = np.stack([getattr(rows.plans, name) for name in names], axis=1).astype(int)
         texts = given.astype(object).fillna("").astype(str).to_dict("records")
@@ -141,7 +141,7 @@ class Measurements:
                     model=text["model"] or "unnamed model",
                     params=float(size),
                     count=int(count),
-                    source=link_of(text["source"]) or text["family"],
+                    source=text["link"] or text["source"] or text["family"],
                     plan=plan_text(dict(zip(names, plan, strict=True))),
                 )
                 for chip, labels, experts, narrow, text, size, count, plan in zip(
@@ -203,9 +203,10 @@ class Measurements:
 
 
 def link_of(source: str) -> str:
-    """Return the link to a source if it names an arXiv paper or a GitHub repository.
+    """Return the link to a source of the project's table.
 
-    Any other source is returned unchanged.
+    A source names an arXiv paper, or begins with the name of a GitHub repository. Any other source
+    is returned unchanged.
 
     Examples
     --------
@@ -224,10 +225,11 @@ def link_of(source: str) -> str:
 
 
 def own_table() -> pd.DataFrame:
-    """Return the project's table of published runs (``data/training.csv``)."""
+    """Return the project's table of published runs (``data/training.csv``), with links."""
     data = resources.files("clustersim.calibration") / "data" / "training.csv"
     with data.open(encoding="utf-8") as file:
-        return pd.read_csv(file, dtype=str)
+        table = pd.read_csv(file, dtype=str)
+    return table.assign(link=table["source"].map(link_of))
 
 
 def shipped_microbenchmarks() -> dict[str, pd.DataFrame]:
