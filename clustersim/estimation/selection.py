@@ -129,7 +129,7 @@ def published_plan(
     )
     first: dict[str, Run] = {}
     for run in runs:
-        if run.mixture == mixture and "lora" not in run.plan:
+        if run.mixture == mixture and not run.adapters:
             first.setdefault(run.plan, run)
     found: list[tuple[float, dict[str, int], Run]] = []
     for text, run in list(first.items())[:MOST_PLANS]:

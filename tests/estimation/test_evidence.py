@@ -43,6 +43,14 @@ def test_a_chip_without_runs_leans_on_others():
     assert "https://" in text
 
 
+def test_a_run_that_trained_adapters_is_named_so():
+    found = evidence_of(CALIBRATION, "H200", mixture=False, params=70e9, count=8)
+    assert found.nearest.adapters
+    assert "nearest published run: Llama-2 70B, adapters (LoRA) (" in str(found)
+    whole = dataclasses.replace(found, nearest=RUN)
+    assert "LoRA" not in str(whole)
+
+
 def test_error_is_that_of_left_out_publishers_of_this_kind():
     facts = {"left_out_publishers": {"mixture": {"median": 0.31}}}
     calibration = dataclasses.replace(CALIBRATION, facts=facts)
