@@ -91,6 +91,8 @@ def fill_missing(row: Row, catalogue: Catalogue) -> Filled:
             reasons.append(f"the chip {row.text('accelerator')!r} is not in the catalogue")
         else:
             missing.append("accelerator")
+        nearest = ", the chip of the catalogue with the nearest memory"
+        notes.append(f"{chip.name} is assumed{nearest if row.text('chip_memory_gb') else ''}.")
         if not row.text("chip_memory_gb"):
             unknown.add(CHIP)
             notes.append("Whether it fits is not known without chip_memory_gb.")

@@ -56,14 +56,14 @@ class TestTable:
         source = shared_data / "measurements" / "training.csv"
         out = tmp_path / "predicted.csv"
         printed = call(capsys, "--table", str(source), "--out", str(out))
-        assert "612 rows predicted (19 memory only), 3 not (column reason)" in printed
+        assert "613 rows predicted (20 memory only), 2 not (column reason)" in printed
         assert f"written to {out}" in printed
         with source.open(newline="") as file, out.open(newline="") as copy:
             before, after = list(csv.reader(file)), list(csv.reader(copy))
         assert [row[: len(before[0])] for row in after] == before
         assert after[0][len(before[0]) :] == list(PREDICTED)
         reason = after[0].index("reason")
-        assert sum(row[reason] == "" for row in after[1:]) == 612
+        assert sum(row[reason] == "" for row in after[1:]) == 613
 
     def test_values_are_kept_byte_for_byte(self, capsys: Printed, tmp_path: Path) -> None:
         texts = {"odd": "NA", "other": ' "a,\nb" ', "zero": "1.0", "null": "", "number": "007"}
@@ -105,6 +105,7 @@ class TestTable:
         said = table["predicted_note"]
         assert said[1].startswith("Only the memory is predicted: global_batch is not given.")
         assert said[2].startswith("Only the memory is predicted: accelerator is not given.")
+        assert "H100 is assumed, the chip of the catalogue with the nearest memory." in said[2]
         assert "a usual shape of 7 billion parameters is assumed" in said[3]
         assert "not known without chip_memory_gb" in said[4]
         assert "the chip 'our own' is not in the catalogue; global_batch is not given" in said[5]
