@@ -48,7 +48,8 @@ def fit_memory(args: argparse.Namespace) -> int:
     lines = [f"{name}, row {row + 2}" for name, table in tables for row in range(len(table))]
     whole = pd.concat([table for _, table in tables], ignore_index=True).fillna("")
     peaks = read_peaks(whole, catalogue)
-    wrong = [f"{lines[int(place)]}: {reason}" for place, reason in peaks.unread.to_dict().items()]
+    places = peaks.unread.index.to_list()
+    wrong = [f"{lines[row]}: {reason}" for row, reason in zip(places, peaks.unread, strict=True)]
     if not (peaks.table["used"] != "").any():
         reasons = wrong[:MOST_REASONS] or "no row has a plan and a peak or an outcome"
         raise InputError("no row of the tables can be fitted", reasons)
