@@ -18,7 +18,7 @@ import pandas as pd
 from clustersim.calibration import Calibrated, calibrate, load_measurements
 from clustersim.calibration.chip_report import step_text
 from clustersim.calibration.chip_tables import chip_coefficients, step_errors
-from clustersim.calibration.measurements import shipped_microbenchmarks
+from clustersim.calibration.own_data import shipped_microbenchmarks
 from clustersim.calibration.repeats import repeat_text, repeated_cases
 from clustersim.catalogue import load_catalogue
 from clustersim.outputs import new_folder

@@ -21,6 +21,7 @@ from clustersim.estimation.prediction import spread_of
 from clustersim.performance import Calibration
 from clustersim.performance.scatter import contributions_of
 from clustersim.performance.step_time import step_seconds
+from clustersim.processes import cores, run_calls
 from clustersim.units import format_percent
 
 __all__ = [
@@ -34,6 +35,8 @@ __all__ = [
 
 
 DRAWS = 200
+LEAST_FOR_WORKERS = 300
+"""Number of runs from which on the fits of the folds are spread over the CPU cores."""
 
 SOURCES: Mapping[str, str] = MappingProxyType(
     {
@@ -205,6 +208,8 @@ def leave_publishers_out(publishers: NDArray[np.str_]) -> Ints:
 def left_out(measured: Measurements, fold: Ints, start: Calibration) -> LeftOut:
     """Predict the rows of each fold with a fit to the rows of the other folds.
 
+    Many rows are fitted on all CPU cores; the result does not depend on their number.
+
     Parameters
     ----------
     measured : Measurements
@@ -212,23 +217,38 @@ def left_out(measured: Measurements, fold: Ints, start: Calibration) -> LeftOut:
     start : Calibration
         Starting point of each fit, which converges to its own optimum.
     """
+    folds = [fold == number for number in np.unique(fold)]
+    if len(measured) < LEAST_FOR_WORKERS:
+        parts = [_predicted(measured, held, start) for held in folds]
+    else:
+        with run_calls(min(cores(), len(folds)), ["clustersim.calibration"]) as run:
+            parts = run([(_predicted, (measured, held, start)) for held in folds])
     log_error, spread = np.zeros(len(measured)), np.zeros(len(measured))
     weights: list[Mapping[str, float]] = [{}] * len(measured)
-    for number in np.unique(fold):
-        held = fold == number
-        known, unseen = measured.take(~held), measured.take(held)
-        found = fit(*known.fitted, start=start).calibration
-        rows = unseen.rows
-        seconds = step_seconds(
-            rows.models,
-            rows.chips,
-            rows.plans,
-            rows.global_batch,
-            found.mean_draw().coefficients(rows.labels),
-        )
-        log_error[held] = np.log(seconds / unseen.step_time_s)
-        spread[held] = spread_of(rows, found.draw(DRAWS))
-        known_of = contributions_of(known.runs, rows.labels, rows.models.n_experts > 0)
-        for place, of_row in zip(np.flatnonzero(held), known_of, strict=True):
+    for held, (error_of_part, spread_of_part, weights_of_part) in zip(folds, parts, strict=True):
+        log_error[held], spread[held] = error_of_part, spread_of_part
+        for place, of_row in zip(np.flatnonzero(held), weights_of_part, strict=True):
             weights[place] = of_row
     return LeftOut(log_error, spread, fold, tuple(weights))
+
+
+def _predicted(
+    measured: Measurements, held: Bools, start: Calibration
+) -> tuple[Floats, Floats, list[dict[str, float]]]:
+    """Predict some rows with a fit to the other rows: errors, spreads, and what the fit knew."""
+    known, unseen = measured.take(~held), measured.take(held)
+    found = fit(*known.fitted, start=start).calibration
+    rows = unseen.rows
+    seconds = step_seconds(
+        rows.models,
+        rows.chips,
+        rows.plans,
+        rows.global_batch,
+        found.mean_draw().coefficients(rows.labels),
+    )
+    weights = contributions_of(known.runs, rows.labels, rows.models.n_experts > 0)
+    return (
+        np.log(seconds / unseen.step_time_s),
+        spread_of(rows, found.draw(DRAWS)),
+        [dict(of_row) for of_row in weights],
+    )

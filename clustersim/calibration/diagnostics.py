@@ -31,7 +31,7 @@ __all__ = [
 GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "matrix products": ("matmul_efficiency", "balance", "fp8_efficiency", "matmul_traffic"),
-        "attention": ("attention_efficiency", "softmax_width", "score_bytes"),
+        "attention": ("attention_efficiency", "softmax_width", "attention_ramp", "score_bytes"),
         "memory-bound work": (
             "memory_efficiency",
             "elementwise_traffic",

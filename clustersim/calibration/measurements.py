@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,11 @@ from clustersim.calibration.microbenchmark_rows import (
     read_microbenchmarks,
 )
 from clustersim.calibration.microbenchmarks import Microbenchmarks
+from clustersim.calibration.own_data import (
+    own_table,
+    published_kernels,
+    shipped_microbenchmarks,
+)
 from clustersim.calibration.timed import Joint, Timed
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError, shown
@@ -38,12 +41,12 @@ from clustersim.performance.step_time import least_seconds
 __all__ = [
     "Measurements",
     "load_measurements",
-    "own_table",
     "read_table",
-    "shipped_microbenchmarks",
 ]
 
 
+KERNELS = "kernels"
+"""Name of the published kernels among the microbenchmarks."""
 SCATTER = {"A": 0.03, "B": 0.05, "C": 0.09}
 """Uncertainty of a measurement (standard deviation of the logarithm) by quality: A as published, B
 partly inferred, C weak."""
@@ -202,47 +205,6 @@ class Measurements:
         )
 
 
-def link_of(source: str) -> str:
-    """Return the link to a source of the project's table.
-
-    A source names an arXiv paper, or begins with the name of a GitHub repository. Any other source
-    is returned unchanged.
-
-    Examples
-    --------
-    >>> link_of("MegaScale NSDI24 (arXiv 2402.15627) Table 1")
-    'https://arxiv.org/abs/2402.15627'
-    >>> link_of("modelscope/ms-swift examples/megatron/fp8/benchmark.sh")
-    'https://github.com/modelscope/ms-swift'
-    >>> link_of("our own cluster")
-    'our own cluster'
-    """
-    if paper := re.search(r"arXiv (\d{4}\.\d{4,5})", source):
-        return f"https://arxiv.org/abs/{paper[1]}"
-    if repository := re.match(r"([\w-]+/[\w.-]+)(?: |$)", source):
-        return f"https://github.com/{repository[1]}"
-    return source
-
-
-def own_table() -> pd.DataFrame:
-    """Return the project's table of published runs (``data/training.csv``), with links."""
-    data = resources.files("clustersim.calibration") / "data" / "training.csv"
-    with data.open(encoding="utf-8") as file:
-        table = pd.read_csv(file, dtype=str)
-    return table.assign(link=table["source"].map(link_of))
-
-
-def shipped_microbenchmarks() -> dict[str, pd.DataFrame]:
-    """Return the project's own microbenchmarks by chip (``data/microbenchmarks/*.csv``)."""
-    folder = resources.files("clustersim.calibration") / "data" / "microbenchmarks"
-    tables = {}
-    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if entry.name.endswith(".csv"):
-            with entry.open(encoding="utf-8") as file:
-                tables[entry.name.removesuffix(".csv")] = pd.read_csv(file, dtype=str)
-    return tables
-
-
 def read_table(path: str | Path) -> pd.DataFrame:
     """Read a table of runs as text; empty cells become missing values.
 
@@ -272,12 +234,12 @@ def load_measurements(
         default A), ``family`` (default: the name of the file) and ``publisher`` (default: the
         family). A table of microbenchmarks is written by ``clustersim measure``.
     own : bool
-        Whether to also use the project's own table. With a user's microbenchmarks, the project's
-        microbenchmarks of other chips are also used, for the effects of their software.
+        Whether to also use the project's own table, its microbenchmarks of chips that are not in
+        the user's files, and the published kernels.
     catalogue : Catalogue, optional
     shipped : sequence of str, optional
-        Names of the :func:`shipped_microbenchmarks` to use (default: all chips that are not in the
-        user's files).
+        Names of the :func:`shipped_microbenchmarks` to use, and ``kernels`` for the
+        :func:`published_kernels` (default: as `own` says).
 
     Raises
     ------
@@ -307,8 +269,6 @@ def load_measurements(
     if not parts and not files:
         raise InputError("measurements", "no table is given; give a file, or set own=True")
     measured = _together(parts, catalogue)
-    if not files:
-        return measured
     known = shipped_microbenchmarks() if own else {}
     mine = _chips_of(files, catalogue)
     chosen = {
@@ -316,6 +276,10 @@ def load_measurements(
         for name, table in known.items()
         if (name in shipped if shipped is not None else not set(table["accelerator"]) & mine)
     }
+    if own and (shipped is None or KERNELS in shipped):
+        chosen[KERNELS] = published_kernels()
+    if not files and not chosen:
+        return measured
     return _with_microbenchmarks(measured, files, chosen, catalogue)
 
 
@@ -349,12 +313,15 @@ def _with_microbenchmarks(
     catalogue: Catalogue,
 ) -> Measurements:
     """Add files of microbenchmarks; a measurement in more than one file is added once."""
-    own = pd.concat([_named(source, table) for source, table in files], ignore_index=True)
+    none = pd.DataFrame(columns=[*MICRO_COLUMNS, "family", "source", "row"], dtype=object)
+    named = [_named(source, table) for source, table in files]
+    own = pd.concat(named, ignore_index=True) if named else none
     for source, table in files:
         for line in file_notes(table):
             note(f"{source}: {line}")
     own = own.drop_duplicates([name for name in MICRO_COLUMNS if name != CHECKSUM])
-    known = [_named(name, table[table["fault"].isna()]) for name, table in shipped.items()]
+    known = [_named(name, table) for name, table in shipped.items()]
+    known = [table[table["fault"].isna()] for table in known]
     micro, left_out = read_microbenchmarks(pd.concat([*known, own], ignore_index=True), catalogue)
     steps = _whole_steps(own, catalogue)
     left_out += [] if steps is None else steps.left_out

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.array_types import Bools, Floats
-from clustersim.calibration.measurements import own_table
+from clustersim.calibration.own_data import own_table
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
 from clustersim.estimation.assumed_inputs import CHIP

@@ -39,7 +39,7 @@ kernel. On the hosts of an H200 and an H100, the smallest of these calls took 1.
 16 launches. The same is assumed for any other host."""
 
 _MATMUL = ("matmul_efficiency", "balance", "matmul_traffic", "memory_efficiency")
-_ATTENTION = ("attention_efficiency", "balance", "softmax_width")
+_ATTENTION = ("attention_efficiency", "balance", "softmax_width", "attention_ramp")
 _LINKS = ("scaleup_factor", "latency_factor")
 _LAYER = (*_MATMUL, *_ATTENTION, "elementwise_traffic", "layer_s")
 DEPENDS: Mapping[str, frozenset[str]] = MappingProxyType(

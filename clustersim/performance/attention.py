@@ -30,12 +30,16 @@ def attention_seconds(
     Fused attention stores no scores; its backward pass has five matrix products instead of two (2.5
     times the FLOPs: Dao 2023). The exponential of a score takes as long as the products over
     `softmax_width` elements of a head, so exponentials limit narrow heads (Shah et al. 2024, arXiv
-    2407.08608). Without fusion, masked scores are also computed, and all scores pass through memory
+    2407.08608). Short rows of scores leave the kernel's pipeline empty and compute masked parts of
+    blocks on the diagonal, so attention takes ``1 + attention_ramp / span`` times as long: on an
+    H20, FlashAttention 3 reaches 0.52 of the peak for 1,024 tokens, 0.83 for 4,096 and 0.94 for
+    32,768 (InferSim, ``data/kernels.csv``). Without fusion, masked scores are also computed, and all scores pass through memory
     (Korthikanti et al. 2022, arXiv 2205.05198: softmax, mask and dropout are memory-bound).
     """
     head_width = models.attention_width / models.heads
     softmax = 1.0 + coefficients.softmax_width / head_width
-    fused = attention_flops(tokens, models) / plans.tp / rates.attention_flops * softmax
+    ramp = 1.0 + coefficients.attention_ramp / models.span
+    fused = attention_flops(tokens, models) / plans.tp / rates.attention_flops * softmax * ramp
     if np.all(plans.flash > 0):
         return fused, 2.5 * fused
     square = 4.0 * tokens * models.seq_len * models.attention_width / plans.tp

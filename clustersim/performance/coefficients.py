@@ -41,6 +41,7 @@ class Coefficients:
     matmul_traffic: Floats
     attention_efficiency: Floats
     softmax_width: Floats
+    attention_ramp: Floats
     memory_efficiency: Floats
     elementwise_traffic: Floats
     cast_traffic: Floats

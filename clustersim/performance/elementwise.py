@@ -15,10 +15,13 @@ __all__ = ["elementwise_seconds", "mixture_elementwise_seconds"]
 NORM_PASSES = 14.0
 ATTENTION_PASSES = 3.0
 MLP_PASSES = 2.5
+PLAIN_MLP_PASSES = 1.0
 """Number of reads and writes (2 bytes each) of hidden, attention and MLP activations in the forward
 pass of one layer. Hidden activations pass through two norms and two residual sums with dropout,
-attention activations through rotary positions and bias, and MLP activations through the activation
-function and the product. The fitted `elementwise_traffic` scales all of them."""
+attention activations through rotary positions, and the activations of each matrix of a gated MLP
+through the activation function and the product with the gate. An MLP without a gate (GPT) only
+applies the activation function, and the queries and keys of its model are taken to have no rotary
+positions. The fitted `elementwise_traffic` scales all of them."""
 
 
 def elementwise_seconds(
@@ -34,8 +37,9 @@ def elementwise_seconds(
     The backward pass takes twice as long. The time is the traffic divided by the memory bandwidth.
     The traffic consists of `NORM_PASSES` passes over the hidden activations (split by
     tensor-parallel ranks only with sequence parallelism: Korthikanti et al. 2022),
-    `ATTENTION_PASSES` passes over queries, keys and values, and `MLP_PASSES` passes over the
-    activations of each MLP matrix. In a mixture of experts, only the matrices of the selected and
+    `ATTENTION_PASSES` passes over queries, keys and values of models with a gated MLP, and
+    `MLP_PASSES` passes over the activations of each matrix of a gated MLP (`PLAIN_MLP_PASSES`
+    without a gate). In a mixture of experts, only the matrices of the selected and
     shared experts count. A diffusion transformer (a model without a causal mask) also scales,
     shifts and gates the hidden activations of each block, which multiplies the traffic by
     `modulation`: a norm and a residual sum take seven passes, and their modulation four (Peebles
@@ -48,7 +52,8 @@ def elementwise_seconds(
     hidden = models.hidden / split
     attention = models.attention_width + 2.0 * models.kv_width
     active = models.ffn_hidden
-    passes = NORM_PASSES * hidden + ATTENTION_PASSES * attention / plans.tp
+    gated = models.mlp_matrices > 2
+    passes = NORM_PASSES * hidden + np.where(gated, ATTENTION_PASSES, 0.0) * attention / plans.tp
     if np.any(models.n_experts > 0):
         moe = models.moe_layers / models.layers
         experts = (models.top_k + models.shared_experts) * models.expert_ffn_hidden
@@ -56,7 +61,8 @@ def elementwise_seconds(
         sorts = np.where(plans.ep > 1, 2.0 + 2.0 * plans.expert_tp, 4.0)
         passes = passes + sorts * coefficients.permutation_traffic * moe * models.top_k * hidden
     mlp = models.mlp_matrices * active / plans.tp
-    elements = 2.0 * coefficients.elementwise_traffic * (passes + MLP_PASSES * mlp)
+    activations = np.where(gated, MLP_PASSES, PLAIN_MLP_PASSES) * mlp
+    elements = 2.0 * coefficients.elementwise_traffic * (passes + activations)
     unmasked = models.span >= models.seq_len
     if np.any(unmasked):
         elements = elements * np.where(unmasked, coefficients.modulation, 1.0)
@@ -81,6 +87,7 @@ def mixture_elementwise_seconds(
     mlp = models.mlp_matrices * moe * experts / plans.tp
     sorts = np.where(plans.ep > 1, 2.0 + 2.0 * plans.expert_tp, 4.0)
     passes = sorts * coefficients.permutation_traffic * moe * models.top_k * models.hidden / split
-    elements = 2.0 * coefficients.elementwise_traffic * (passes + MLP_PASSES * mlp)
+    activations = np.where(models.mlp_matrices > 2, MLP_PASSES, PLAIN_MLP_PASSES) * mlp
+    elements = 2.0 * coefficients.elementwise_traffic * (passes + activations)
     elements = elements + np.where(chips.fp8, 2.0 * coefficients.cast_traffic * mlp, 0.0)
     return tokens * elements / rates.memory_Bps

@@ -12,7 +12,8 @@ the mean and the spread of related ones (partial pooling: Gelman and Hill 2007, 
 The prior means are orders of magnitude, from first principles or from the sources that the
 functions of the performance model cite; the fit updates them. That of the traffic of matrix
 products is what the microbenchmarks of the H200 and the H100 show. The prior of a product is narrow
-where untuned runs of one publisher would otherwise describe all runs of the product.
+where untuned runs of one publisher would otherwise describe all runs of the product; so is that of
+grouped products, which kernels measure, but not that of a release, whose routing may be unbalanced.
 """
 
 from __future__ import annotations
@@ -114,6 +115,10 @@ PARAMETERS = (
         base=0.5,
     ),
     _parameter(
+        "attention_ramp", "log", 400.0, "attended tokens at which attention is half as fast",
+        base=0.5, product=0.3,
+    ),
+    _parameter(
         "memory_efficiency", "logit", 0.8, "share of the memory bandwidth that streaming reaches",
         base=0.2, architecture=0.2, chip=0.1,
     ),
@@ -211,7 +216,7 @@ PARAMETERS = (
     ),
     _parameter(
         "grouped_slowdown", "log", 1.15, "time of grouped products relative to single products",
-        base=0.2, architecture=0.1, product=0.3, release=0.15,
+        base=0.1, architecture=0.1, product=0.1, release=0.4,
     ),
     _parameter(
         "grouped_fp8", "log", 1.3, "time of grouped FP8 products relative to that of single ones",

@@ -14,9 +14,9 @@ import pytest
 from clustersim.calibration.measurements import (
     load_measurements,
     read_table,
-    shipped_microbenchmarks,
 )
 from clustersim.calibration.microbenchmark_rows import file_notes
+from clustersim.calibration.own_data import shipped_microbenchmarks
 from clustersim.errors import InputError
 from clustersim.microbenchmarks.schema import COLUMNS, row_checksum
 from clustersim.notes import forget_notes

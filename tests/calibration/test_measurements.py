@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from clustersim.calibration import load_measurements
-from clustersim.calibration.measurements import own_table
+from clustersim.calibration.own_data import own_table
 from clustersim.errors import InputError
 from clustersim.performance.step_time import least_seconds
 

@@ -15,9 +15,9 @@ from clustersim.calibration.chip_tables import (
     microbenchmark_errors,
     step_errors,
 )
-from clustersim.calibration.measurements import shipped_microbenchmarks
 from clustersim.calibration.microbenchmark_rows import read_microbenchmarks
 from clustersim.calibration.microbenchmarks import DEPENDS
+from clustersim.calibration.own_data import shipped_microbenchmarks
 from clustersim.calibration.repeats import repeat_text, repeated_cases
 from clustersim.calibration.timed import Joint
 from clustersim.catalogue import load_catalogue
@@ -71,6 +71,7 @@ VALUES = {
     "matmul_traffic": 2.0,
     "attention_efficiency": 0.5,
     "softmax_width": 32.0,
+    "attention_ramp": 512.0,
     "memory_efficiency": 0.75,
     "elementwise_traffic": 1.5,
     "logit_bytes": 40.0,
@@ -135,7 +136,7 @@ ATTENTION = 989e12 / (1 + BALANCE**0.5)
                 "kv_heads": 8,
                 "head_dim": 64,
             },
-            2 * 2 * 4096**2 * 32 * 64 / ATTENTION * (1 + 32 / 64),
+            2 * 2 * 4096**2 * 32 * 64 / ATTENTION * (1 + 32 / 64) * (1 + 512 / 2048),
         ),
         ({"kind": "idle_step"}, 1e-3 + 3 * 20e-6),
     ],
@@ -155,7 +156,7 @@ def test_attention_backward_takes_two_and_a_half_times_as_long():
 
 
 def test_a_layer_is_its_products_attention_and_streaming():
-    """A GPT layer by hand: four products, attention, fourteen and more passes over activations."""
+    """A GPT layer by hand: four products, attention, fourteen and four passes over activations."""
     tokens, hidden, seq_len = 2 * 1024, 2048, 1024
     shape = {"hidden": hidden, "heads": 16, "kv_heads": 16, "head_dim": 128, "mlp_type": "gelu"}
     shape |= {"ffn_hidden": 4 * hidden, "seq_len": seq_len, "micro_batch": 2}
@@ -164,8 +165,8 @@ def test_a_layer_is_its_products_attention_and_streaming():
         bytes_ = 2 * (tokens * (width + depth) + width * depth)
         times = 2 if width == 4 * hidden else 1  # the down projection has the same bytes
         products += times * (2 * tokens * width * depth / PRODUCTS + 2.0 * bytes_ / MEMORY)
-    attention = 2 * tokens * seq_len * hidden / ATTENTION * (1 + 32 / 128)
-    elements = 14 * hidden + 3 * 3 * hidden + 2.5 * 2 * 4 * hidden
+    attention = 2 * tokens * seq_len * hidden / ATTENTION * (1 + 32 / 128) * (1 + 512 / 512)
+    elements = 14 * hidden + 2 * 4 * hidden
     streaming = tokens * 2 * 1.5 * elements / MEMORY + 20e-6
     forward = predicted({"kind": "layer", "direction": "forward", **shape})
     assert forward == pytest.approx(products + attention + streaming, rel=1e-9)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustersim.calibration.measurements import own_table
+from clustersim.calibration.own_data import own_table
 from clustersim.catalogue import load_catalogue
 from clustersim.cli.main import main
 from clustersim.estimation import COLUMNS, PREDICTED, missing_plans, predict_table

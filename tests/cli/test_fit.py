@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from clustersim.calibration import load_measurements
-from clustersim.calibration.measurements import own_table
+from clustersim.calibration.own_data import own_table
 from clustersim.cli.main import main
 from clustersim.estimation import predict
 from clustersim.performance import default_calibration, load_calibration

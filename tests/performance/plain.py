@@ -28,7 +28,15 @@ MLP = 2 * 4 * HIDDEN**2
 """Parameters of the MLP of one layer."""
 CONSTANTS = fitted_values()
 NOTHING = (
-    *("matmul_traffic", "softmax_width", "cast_traffic", "layer_s", "score_bytes", "logit_bytes"),
+    *(
+        "matmul_traffic",
+        "softmax_width",
+        "attention_ramp",
+        "cast_traffic",
+        "layer_s",
+        "score_bytes",
+    ),
+    "logit_bytes",
     "grouped_traffic",
     *("latency_factor", "hop_latency_s", "tp_overlap", "dp_overlap", "zero3_overlap", "ep_overlap"),
     *("cp_overlap", "pp_overlap", "fixed_s", "straggling", "expert_s", "mixture_s"),

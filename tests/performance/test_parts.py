@@ -62,6 +62,8 @@ def test_fused_attention():
     assert both_ways == approx(7 * ATTENTION)
     # exponentials take as long as the products of a head of this width (128)
     assert parts(model(), ONE, softmax_width=128.0)["attention"] == approx(7 * ATTENTION)
+    # half as fast if a token attends to as many tokens as `attention_ramp`: half of the 2,048
+    assert parts(model(), ONE, attention_ramp=1024.0)["attention"] == approx(7 * ATTENTION)
 
 
 def test_attended_tokens():
@@ -81,17 +83,20 @@ def test_attention_without_fusing_makes_the_square_and_moves_the_scores():
 
 
 def test_memory_bound_work():
-    """14 passes over the hidden, 3 over query, key and value, 2.5 over the MLP's activations."""
-    hidden, qkv, mlp = 14 * 1024, 3 * 3 * 1024, 2.5 * 2 * 4096
+    """14 passes over the hidden; with a gate, 3 over query, key and value, 2.5 over each matrix."""
+    gpt = 2 * SEQ * (14 * 1024 + 2 * 4096) / MEMORY_BPS  # no rotary positions, one pass a matrix
+    assert parts(model(), ONE)["elementwise"] == approx(3 * LAYERS * gpt)
+    hidden, qkv, mlp = 14 * 1024, 3 * 3 * 1024, 2.5 * 3 * 4096
+    llama = model(mlp_matrices=3.0)
     once = 2 * SEQ * (hidden + qkv + mlp) / MEMORY_BPS
-    assert parts(model(), ONE)["elementwise"] == approx(3 * LAYERS * once)
-    assert parts(model(), ONE, memory_efficiency=0.5)["elementwise"] == approx(6 * LAYERS * once)
-    launches = parts(model(), ONE, layer_s=1e-3)["elementwise"]
+    assert parts(llama, ONE)["elementwise"] == approx(3 * LAYERS * once)
+    assert parts(llama, ONE, memory_efficiency=0.5)["elementwise"] == approx(6 * LAYERS * once)
+    launches = parts(llama, ONE, layer_s=1e-3)["elementwise"]
     assert launches == approx(3 * LAYERS * (once + 1e-3))
     split = 2 * SEQ * (hidden + qkv + mlp) / 4 / MEMORY_BPS
-    assert parts(model(), {"tp": [4]})["elementwise"] == approx(3 * LAYERS * split)
+    assert parts(llama, {"tp": [4]})["elementwise"] == approx(3 * LAYERS * split)
     whole = 2 * SEQ * (hidden + (qkv + mlp) / 4) / MEMORY_BPS
-    without = parts(model(), {"tp": [4], "sequence_parallel": 0})["elementwise"]
+    without = parts(llama, {"tp": [4], "sequence_parallel": 0})["elementwise"]
     assert without == approx(3 * LAYERS * whole)
 
 

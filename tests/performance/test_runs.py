@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from clustersim.calibration import load_measurements
-from clustersim.calibration.measurements import link_of
+from clustersim.calibration.own_data import link_of
 from clustersim.catalogue import load_catalogue
 from clustersim.performance import ModelArrays, labels_of
 from clustersim.performance.runs import Run, Runs, params_of

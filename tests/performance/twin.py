@@ -218,6 +218,7 @@ class Twin:
         if p.flash:
             rate = self.a.bf16_flops * self.with_loss(c.attention_efficiency)
             softmax = 1 + c.softmax_width * m.heads / m.attention_width
+            softmax *= 1 + c.attention_ramp / m.span
             forward = 4 * t * m.span * m.attention_width / p.tp / rate * softmax
             return forward, 2.5 * forward
         square = 4 * t * m.seq_len * m.attention_width / p.tp / self.bf16_rate
@@ -229,13 +230,17 @@ class Twin:
         experts = (m.top_k + m.shared_experts) * m.expert_ffn_hidden
         return (1 - self.moe) * m.ffn_hidden + self.moe * experts
 
+    @property
+    def mlp_passes(self):
+        return 2.5 if self.m.mlp_matrices > 2 else 1
+
     def mixture_streaming(self):
         m, p, c = self.m, self.p, self.c
         experts = (m.top_k + m.shared_experts) * m.expert_ffn_hidden
         mlp = m.mlp_matrices * self.moe * experts / p.tp
         sorts = 2 + 2 * self.etp if p.ep > 1 else 4
         copies = sorts * c.permutation_traffic * self.moe * m.top_k * m.hidden / self.norm_split
-        elements = 2 * c.elementwise_traffic * (copies + 2.5 * mlp)
+        elements = 2 * c.elementwise_traffic * (copies + self.mlp_passes * mlp)
         elements += 2 * c.cast_traffic * mlp if self.a.fp8 else 0.0
         return self.tokens * elements / self.memory_Bps
 
@@ -244,7 +249,8 @@ class Twin:
         hidden = m.hidden / self.norm_split
         qkv = (m.attention_width + 2 * m.kv_width) / p.tp
         mlp = m.mlp_matrices * self.active_width() / p.tp
-        passes = 14 * hidden + 3 * qkv + 2.5 * mlp
+        rotary = 3 * qkv if m.mlp_matrices > 2 else 0
+        passes = 14 * hidden + rotary + self.mlp_passes * mlp
         sorts = 2 + 2 * self.etp if p.ep > 1 else 4
         passes += sorts * c.permutation_traffic * self.moe * m.top_k * hidden
         elements = 2 * c.elementwise_traffic * passes

@@ -10,7 +10,7 @@ import pytest
 
 from clustersim.calibration import calibrate, load_measurements
 from clustersim.calibration.chip_tables import step_errors
-from clustersim.calibration.measurements import shipped_microbenchmarks
+from clustersim.calibration.own_data import shipped_microbenchmarks
 from clustersim.plots.microbenchmarks import draw_chip, plot_attention, plot_products, plot_steps
 
 
