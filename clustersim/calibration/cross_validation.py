@@ -19,7 +19,7 @@ from clustersim.calibration.measurements import Measurements
 from clustersim.calibration.scatter_fit import LeftOutErrors
 from clustersim.estimation.prediction import spread_of
 from clustersim.performance import Calibration
-from clustersim.performance.scatter import Scatter, contributions_of
+from clustersim.performance.scatter import contributions_of
 from clustersim.performance.step_time import step_seconds
 from clustersim.processes import cores, run_calls
 from clustersim.units import format_percent
@@ -141,21 +141,6 @@ class LeftOut:
         """Predicted over measured step time, less 1."""
         return np.expm1(self.log_error)
 
-    def deviation(self, scatter: Scatter) -> Floats:
-        """Return the standard deviation of each row's logarithm, including its scatter.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from clustersim.calibration import LeftOut
-        >>> from clustersim.performance.scatter import Scatter
-        >>> spread, fold = np.array([0.03, 0.03]), np.array([0, 1])
-        >>> left = LeftOut(np.array([0.0, 0.1]), spread, fold, ({"base": 1.0},) * 2)
-        >>> left.deviation(Scatter({"base": float(np.log(0.04))})).round(3).tolist()
-        [0.05, 0.05]
-        """
-        return scatter.deviation(self.spread, self.weights)
-
 
 @dataclass(frozen=True, slots=True)
 class Errors:
@@ -211,6 +196,9 @@ def folds_within_families(families: NDArray[np.str_], folds: int, seed: int = 0)
 def leave_publishers_out(publishers: NDArray[np.str_]) -> Ints:
     """Assign a separate fold to each publisher.
 
+    Examples
+    --------
+    >>> import numpy as np
     >>> leave_publishers_out(np.array(["NVIDIA", "Huawei", "NVIDIA"])).tolist()
     [1, 0, 1]
     """

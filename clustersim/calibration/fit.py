@@ -42,7 +42,10 @@ share of their spread."""
 NORMAL_COVERAGE_FACTOR = 1.645
 """Half width of a 90 % interval of the normal distribution, in standard deviations."""
 CENTRING_DRAWS = 512
-CENTRING_STEPS = 3
+CENTRING_STEPS = 12
+SLOPE_DRAWS = 32
+"""Draws over which the slopes of the centring are averaged. At the posterior mean alone, the slope
+of a coefficient that matters in some draws only, such as the least time of a mixture, can be 0."""
 LEAST_STRENGTH = 0.02
 """Smallest information of the measurements in a direction, relative to the prior. In directions
 with less information, the posterior is the prior."""
@@ -406,7 +409,7 @@ def recentred(calibration: Calibration, rows: Timed, scatter: Floats) -> Calibra
     """Move the centre of the draws so that their mean step times match the posterior mean.
 
     Gauss-Newton steps, with the prior, reduce the mean logarithm of drawn over expected step time
-    of each row towards 0.
+    of each row towards 0. The slopes are those of the mean over some draws.
 
     Parameters
     ----------
@@ -418,7 +421,11 @@ def recentred(calibration: Calibration, rows: Timed, scatter: Floats) -> Calibra
     expected = log_seconds_in(calibration.mean_draw(), rows)
     weight = 1.0 / scatter
     problem = _Problem(rows, np.exp(expected), weight, calibration.keys, NARROW[-1][0])
-    slopes = problem.jacobian(calibration.mean)
+    effects = calibration.draw(SLOPE_DRAWS).effects
+    drawn_effects = (
+        np.array([effects[key] for key in calibration.keys]) / calibration.spreads[:, None]
+    )
+    slopes = np.mean([problem.jacobian(column) for column in drawn_effects.T], axis=0)
     system = slopes.T @ slopes + np.eye(len(calibration.keys))
     for _ in range(CENTRING_STEPS):
         drawn = log_seconds_in(calibration.draw(CENTRING_DRAWS), rows)

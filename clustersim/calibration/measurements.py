@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -129,7 +128,7 @@ class Measurements:
         rows = self.rows
         if not len(rows):
             return Runs()
-        given = self.table.reindex(columns=["model", "source", "family"])
+        given = self.table.reindex(columns=["model", "link", "source", "family"])
         names = [name for name in PLAN_KEYS if name != "dp"]
         plans = np.stack([getattr(rows.plans, name) for name in names], axis=1).astype(int)
         texts = given.astype(object).fillna("").astype(str).to_dict("records")
@@ -145,7 +144,7 @@ class Measurements:
                     model=text["model"] or "unnamed model",
                     params=float(size),
                     count=int(count),
-                    source=link_of(text["source"]) or text["family"],
+                    source=text["link"] or text["source"] or text["family"],
                     plan=plan_text(dict(zip(names, plan, strict=True))),
                 )
                 for chip, labels, experts, narrow, text, size, count, plan in zip(
@@ -204,27 +203,6 @@ class Measurements:
             whole=self.whole[chosen],
             table=self.table[chosen].reset_index(drop=True),
         )
-
-
-def link_of(source: str) -> str:
-    """Return the link to a source if it names an arXiv paper or a GitHub repository.
-
-    Any other source is returned unchanged.
-
-    Examples
-    --------
-    >>> link_of("MegaScale NSDI24 (arXiv 2402.15627) Table 1")
-    'https://arxiv.org/abs/2402.15627'
-    >>> link_of("modelscope/ms-swift examples/megatron/fp8/benchmark.sh")
-    'https://github.com/modelscope/ms-swift'
-    >>> link_of("our own cluster")
-    'our own cluster'
-    """
-    if paper := re.search(r"arXiv (\d{4}\.\d{4,5})", source):
-        return f"https://arxiv.org/abs/{paper[1]}"
-    if repository := re.match(r"([\w-]+/[\w.-]+)(?: |$)", source):
-        return f"https://github.com/{repository[1]}"
-    return source
 
 
 def read_table(path: str | Path) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clustersim import interrupts
+from clustersim.cli.fit_memory import fit_memory
 from clustersim.cli.options import add_catalogue, whole_number
 from clustersim.console import repeat, write_json
 from clustersim.text_table import table
@@ -93,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.spreadsheets import plain_cells
 
     if args.memory:
-        return _run_memory(args)
+        return fit_memory(args)
     problems = []
     if args.only and not args.measurements:
         problems.append("--only: needs a MEASUREMENTS.csv with your runs")
@@ -154,43 +155,6 @@ def run(args: argparse.Namespace) -> int:
             "moved": [{"coefficient": name, "effect": e, "moved": m} for name, e, m in moved],
             "warnings": wrong,
             "files": [out, report / "report.md"],
-        }
-    )
-    return 0
-
-
-def _run_memory(args: argparse.Namespace) -> int:
-    """Fit the overhead of memory and print its errors."""
-    import pandas as pd
-
-    from clustersim.calibration import fit_peaks, own_peaks, read_peaks
-    from clustersim.calibration.memory_peaks import error_rows, own_outcomes
-    from clustersim.catalogue import load_catalogue
-    from clustersim.errors import InputError
-    from clustersim.estimation.table import read_csv_as_text
-    from clustersim.outputs import reserved
-    from clustersim.performance.memory_overhead import overhead_text
-
-    if args.only and not args.measurements:
-        raise InputError("fit", "--only: needs a MEASUREMENTS.csv with your runs")
-    catalogue = load_catalogue(*args.catalogue)
-    tables = [] if args.only else [own_peaks(), own_outcomes()]
-    tables += [read_csv_as_text(path) for path in args.measurements]
-    peaks = read_peaks(pd.concat(tables, ignore_index=True).fillna(""), catalogue)
-    with reserved(Path(args.out)):
-        found = fit_peaks(peaks)
-        Path(args.out).write_text(overhead_text(found.overhead), encoding="utf-8")
-    errors = error_rows(found)
-    print(table([list(row.values()) for row in errors], list(errors[0])))
-    print(f"memory overhead: {args.out}")
-    for place, reason in zip(peaks.unread.index.to_list(), peaks.unread, strict=True):
-        repeat(f"row {place + 1} cannot be read: {reason}")
-    write_json(
-        {
-            "overhead": found.overhead.model_dump(),
-            "errors": errors,
-            "unusable_rows": len(peaks.unread),
-            "files": [args.out],
         }
     )
     return 0

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.errors import InputError
 from clustersim.estimation.row import Row
+from clustersim.estimation.row_model import named_model
 from clustersim.performance.memory_rules import stack_memory
 
 __all__ = ["CHIP", "SEQ_LEN", "SHAPE", "SHAPE_SPREAD", "SPREADS", "Filled", "fill_missing",
@@ -82,10 +83,16 @@ def fill_missing(row: Row, catalogue: Catalogue) -> Filled:
     planned = any(row.text(name) for name in PLAN_COLUMNS)
     unknown = {name for name in SPREADS if planned and name in row.values and not row.text(name)}
     values, notes, missing = dict(row.values), list[str](), list[str]()
+    reasons: list[str] = []
     chip = _chip(row, catalogue)
     if chip is not None:
         values["accelerator"] = chip.name
-        missing.append("accelerator")
+        if row.text("accelerator"):
+            reasons.append(f"the chip {row.text('accelerator')!r} is not in the catalogue")
+        else:
+            missing.append("accelerator")
+        nearest = ", the chip of the catalogue with the nearest memory"
+        notes.append(f"{chip.name} is assumed{nearest if row.text('chip_memory_gb') else ''}.")
         if not row.text("chip_memory_gb"):
             unknown.add(CHIP)
             notes.append("Whether it fits is not known without chip_memory_gb.")
@@ -116,10 +123,12 @@ def fill_missing(row: Row, catalogue: Catalogue) -> Filled:
     if not row.text("global_batch"):
         missing.append("global_batch")
         values["global_batch"] = _batch(Row(values), planned=planned)
-    if not missing:
+    if missing:
+        have = "are" if len(missing) > 1 or missing[0].endswith("s") else "is"
+        reasons.append(f"{' and '.join(missing)} {have} not given")
+    if not reasons:
         return Filled(Row(values), True, frozenset(unknown), notes)
-    have = "are" if len(missing) > 1 or missing[0].endswith("s") else "is"
-    notes.insert(0, f"Only the memory is predicted: {' and '.join(missing)} {have} not given.")
+    notes.insert(0, f"Only the memory is predicted: {'; '.join(reasons)}.")
     return Filled(Row(values), False, frozenset(unknown), notes)
 
 
@@ -173,7 +182,7 @@ def _chip(row: Row, catalogue: Catalogue) -> Accelerator | None:
 
 def _in_catalogue(row: Row, catalogue: Catalogue) -> bool:
     with suppress(InputError):
-        catalogue.model(row.text("model"))
+        named_model(row, catalogue)
         return True
     return False
 

@@ -77,7 +77,8 @@ def stack_used(
         notes.append(f"The software stack is unknown: {spread}.")
         return stack.lower()
     near = nearest_name(stack, [*releases, *calibration.stacks, *(name for name, _ in PRODUCTS)])
-    hint = "" if near is None else f"Did you mean {near!r}? "
+    itself = near is not None and near.lower() == stack.lower()
+    hint = "" if near is None or itself else f"Did you mean {near!r}? "
     known = f"{', '.join(releases[:NAMES_SHOWN])} and {len(releases) - NAMES_SHOWN} more"
     notes.append(
         f"No run of the software stack {stack!r} was measured: {spread}. {hint}"

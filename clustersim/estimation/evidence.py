@@ -57,8 +57,9 @@ class Evidence:
         if self.nearest is not None:
             run = self.nearest
             published = "published " if run.source.startswith("https://") else ""
+            adapters = ", adapters (LoRA)" if run.adapters else ""
             text += (
-                f"; nearest {published}run: {run.model} "
+                f"; nearest {published}run: {run.model}{adapters} "
                 f"({format_number(run.params / 1e9, 3)} billion parameters) on "
                 f"{format_count(run.count)} {run.chip} in {run.precision.upper()} ({run.source})"
             )

@@ -83,7 +83,9 @@ ALIASES = {
 DISPATCHER_WORDS = {**{name: name for name in DISPATCHERS}, "hybridep": "deepep", "flex": "deepep"}
 NUMBERS = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "zero_group",
            "recompute_layers")  # fmt: skip
-BLOCK = re.compile(r"(?:block|full)\s*[:=/(]\s*([1-9]\d{0,4})\b|\b([1-9]\d{0,4})\s+layers?\b")
+BLOCK = re.compile(
+    r"(?:(?:block|full)\s*[:=/(]|block\s)\s*([1-9]\d{0,4})\b|\b([1-9]\d{0,4})\s+layers?\b"
+)
 UNIFORM = re.compile(r"uniform|every")
 """Every layer is recomputed, in groups of the given size."""
 RECOMPUTE_MODES = {"none": 0.0, "selective": 1.0, "full": 2.0, "block": 2.0}

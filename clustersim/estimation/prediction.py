@@ -25,7 +25,7 @@ __all__ = ["DRAWS", "Prediction", "draw_specifications", "predict", "spread_of"]
 
 
 DRAWS = 200
-"""Number of draws for an interval; its width then has a standard error of 5 %."""
+"""Number of draws for an interval; its width then has a standard error of about 6 %."""
 NORMAL_SPAN = 3.29
 """Distance from the 5 % to the 95 % quantile of a normal distribution, in standard deviations."""
 ROWS_AT_ONCE = 512

@@ -15,7 +15,7 @@ from clustersim.estimation.row import Row
 from clustersim.performance import ModelArrays
 from clustersim.performance.arrays import attended_tokens, mean_attended_tokens
 
-__all__ = ["model_of_row"]
+__all__ = ["model_of_row", "named_model"]
 
 GATED = ("swiglu", "geglu", "silu", "swish", "gated")
 UNGATED = ("gelu", "relu", "relu2")
@@ -68,7 +68,7 @@ def _name_unknown(row: Row, catalogue: Catalogue) -> None:
     if not name or not absent:
         return
     try:
-        _catalogue_model(name, catalogue)
+        named_model(row, catalogue)
         message = f"model: {name!r} has another shape in the catalogue; correct the given columns"
     except InputError as error:
         message = f"model: {error.problems[0]}"
@@ -76,12 +76,24 @@ def _name_unknown(row: Row, catalogue: Catalogue) -> None:
     row.problems.append(f"{message}; or give its {', '.join(absent)}")
 
 
-def _catalogue_model(name: str, catalogue: Catalogue, *, shaped: bool = False) -> Model:
-    """Look up a model by its name without remarks, or else without the size in its name.
+def named_model(row: Row, catalogue: Catalogue) -> Model:
+    """Look up the model of a row by its name without remarks, or else without the size in its name.
 
     Without the size, the name counts only if the size agrees with the model, or if the row gives
-    its own widths (`shaped`), which are checked against the model.
+    its own widths, which the caller compares with those of the model.
+
+    Raises
+    ------
+    InputError
+        If the catalogue has no such model.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> named_model(Row({"model": "Llama3-8B (fine-tuning)"}), load_catalogue()).name
+    'llama3-8b'
     """
+    name, shaped = row.text("model"), bool(row.text("hidden") and row.text("heads"))
     plain = re.sub(r"\s*\(.*\)|\s+MoE$|\s+truncated.*|\s+(?:Q?LoRA|Instruct|Base)$", "", name)
     try:
         return catalogue.model(plain)
@@ -104,11 +116,8 @@ def _known_model(row: Row, catalogue: Catalogue) -> Model | None:
 
     A row may give a mixture of experts fewer layers than the catalogue (a truncated model).
     """
-    name = row.text("model")
     try:
-        model = _catalogue_model(
-            name, catalogue, shaped=bool(row.text("hidden") and row.text("heads"))
-        )
+        model = named_model(row, catalogue)
     except InputError:
         return None
     for column in ("hidden", "heads", "n_experts", "layers"):

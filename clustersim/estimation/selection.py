@@ -77,7 +77,7 @@ class Selection:
         return bool(-np.log1p(-self.gain) <= self.uncertainty)
 
     def __str__(self) -> str:
-        size = format_percent(np.expm1(self.uncertainty), 0)
+        size = format_percent(-np.expm1(-self.uncertainty))
         verdict = (
             f"is within the uncertainty of comparing two plans ({size}): prefer the published plan"
             if self.prefers_published
@@ -86,7 +86,7 @@ class Selection:
         return (
             f"the published plan {plan_text(self.plan)} ({self.run.model} on "
             f"{format_count(self.run.count)} {self.run.chip}) takes {self.plan_s:.3g} s; the gain "
-            f"of {format_percent(self.gain, 0)} {verdict}; corrected for selection, expect "
+            f"of {format_percent(self.gain)} {verdict}; corrected for selection, expect "
             f"{self.corrected_s:.3g} s"
         )
 
@@ -107,7 +107,8 @@ def published_plan(
 
     Only plans of runs with models of the same kind that train all weights are tried, in the order
     of the ratio of the models' parameters, then of the ratio of the numbers of chips. The data
-    parallel size follows from the number of chips.
+    parallel size follows from the number of chips. How tokens reach experts follows from the job's
+    software, as in the search, so that the two plans differ in their sizes only.
 
     Parameters
     ----------
@@ -128,12 +129,13 @@ def published_plan(
     )
     first: dict[str, Run] = {}
     for run in runs:
-        if run.mixture == mixture and "lora" not in run.plan:
+        if run.mixture == mixture and not run.adapters:
             first.setdefault(run.plan, run)
     found: list[tuple[float, dict[str, int], Run]] = []
     for text, run in list(first.items())[:MOST_PLANS]:
         try:
-            plan = settle_plan(read_plan(text, []), model, chip, count, global_batch, [])
+            given = {**read_plan(text, []), "dispatcher": None}
+            plan = settle_plan(given, model, chip, count, global_batch, [])
         except InputError:
             continue
         step_s = seconds(plan)

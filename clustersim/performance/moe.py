@@ -65,15 +65,20 @@ def expert_exchange_seconds(
 ) -> Floats:
     """Return the forward time in seconds of one layer's token exchange: to the experts and back.
 
-    Each rank sends ``tokens top_k hidden`` elements of 2 bytes each way (GShard, arXiv 2006.16668),
-    or its share of them if tensor-parallel ranks split the sequence. The ranks are neighbours:
-    experts are spread over tensor- and data-parallel ranks alike, and the ranks that split an
-    expert are adjacent. The `etp` ranks of an expert gather the tokens that each of them received,
-    and their partial sums are reduced and scattered (``MoEAlltoAllTokenDispatcher`` of
-    Megatron-Core; MoE parallel folding, arXiv 2504.14960). With an `ep` of 1, no tokens are
-    exchanged, and a token is gathered only once, not once for each of its experts (the all-gather
-    dispatcher). If `tp` ranks split the experts like any other matrix, the communication is part of
-    :func:`clustersim.performance.parallel.tensor_seconds`.
+    With a plain all-to-all, each rank sends ``tokens top_k hidden`` elements of 2 bytes each way
+    (GShard, arXiv 2006.16668), or its share of them if tensor-parallel ranks split the sequence;
+    `exchange_factor` is the share of the network bandwidth that it reaches. With the dispatcher
+    ``deepep``, a token is sent once to each scale-up domain
+    (:func:`clustersim.network.collectives.token_exchange_seconds`). With ``allgather``, all tokens
+    are gathered on all ranks, and partial sums are reduced and scattered.
+
+    The ranks are neighbours: experts are spread over tensor- and data-parallel ranks alike, and the
+    ranks that split an expert are adjacent. The `etp` ranks of an expert gather the tokens that
+    each of them received, and their partial sums are reduced and scattered
+    (``MoEAlltoAllTokenDispatcher`` of Megatron-Core; MoE parallel folding, arXiv 2504.14960). With
+    an `ep` of 1, no tokens are exchanged, and a token is gathered only once, not once for each of
+    its experts (the all-gather dispatcher). If `tp` ranks split the experts like any other matrix,
+    the communication is part of :func:`clustersim.performance.parallel.tensor_seconds`.
     """
     own, etp = 2.0 * tokens * models.hidden / plans.tp, plans.expert_tp
     plain = dataclasses.replace(links, nic_Bps=links.nic_Bps * coefficients.exchange_factor)
@@ -83,13 +88,13 @@ def expert_exchange_seconds(
         once = token_exchange_seconds(own, models.top_k, plans.ep, etp, links)
         seconds = np.where(way == ONCE_PER_DOMAIN, 2.0 * once, seconds)
     if np.any(way == ALL_GATHER):
-        size, one = own * plans.ep, np.ones(())
-        whole = all_gather_seconds(size, plans.ep, etp, links)
-        whole = whole + reduce_scatter_seconds(size, plans.ep, etp, links)
+        whole = all_gather_seconds(own * plans.ep, plans.ep, etp, links)
+        whole = whole + reduce_scatter_seconds(own * plans.ep, plans.ep, etp, links)
         seconds = np.where(way == ALL_GATHER, whole, seconds)
     gathered = (etp > 1) & ((plans.ep > 1) | (etp != plans.tp))
     if np.any(gathered):
-        size, one = own * etp * np.where(plans.ep > 1, models.top_k, 1.0), np.ones(())
+        copies = np.where(way == ALL_GATHER, plans.ep, models.top_k)
+        size, one = own * etp * np.where(plans.ep > 1, copies, 1.0), np.ones(())
         both = all_gather_seconds(size, etp, one, links)
         both = both + reduce_scatter_seconds(size, etp, one, links)
         seconds = seconds + np.where(gathered, both, 0.0)

@@ -58,6 +58,11 @@ class Run:
     source: str
     plan: str
 
+    @property
+    def adapters(self) -> bool:
+        """Whether low-rank adapters were trained instead of all weights."""
+        return "lora=1" in self.plan.split(",")
+
 
 @dataclass(frozen=True)
 class Runs:

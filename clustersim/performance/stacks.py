@@ -6,7 +6,14 @@ import re
 
 from clustersim.performance.arrays import DISPATCHERS
 
-__all__ = ["DEFAULT_STACKS", "PRODUCTS", "default_stack", "holds_word", "product_of"]
+__all__ = [
+    "DEFAULT_STACKS",
+    "PRODUCTS",
+    "default_stack",
+    "dispatcher_of",
+    "holds_word",
+    "product_of",
+]
 
 PRODUCTS = (
     ("LLM Foundry", ("foundry", "llmfoundry", "composer", "mosaic", "mosaicml")),

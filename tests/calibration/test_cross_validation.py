@@ -21,7 +21,6 @@ from clustersim.calibration.cross_validation import (
 )
 from clustersim.calibration.diagnostics import row_table
 from clustersim.performance import default_calibration
-from clustersim.performance.scatter import Scatter
 from tests.calibration.small_fit import whole_fit
 from tests.calibration.steps import seconds, sizes
 
@@ -101,8 +100,8 @@ def test_every_family_of_the_table_has_a_name(calibrated):
 @pytest.mark.parametrize(
     ("name", "rows", "calculon", "alone", "family"),
     [
-        ("sc21", 14, 0.10, 0.08, 0.20),
-        ("fp8", 68, 0.29, 0.08, 0.40),
+        ("sc21", 14, 0.10, 0.06, 0.18),
+        ("fp8", 68, 0.29, 0.06, 0.40),
         ("bloom", 15, 0.31, 0.05, 0.11),
     ],
 )
@@ -158,6 +157,5 @@ def test_left_out_by_hand():
     width = np.array([0.1, 0.6])
     left = LeftOut(np.log([1.1, 0.5]), np.array([0.03, 0.0]), np.array([0, 1]), weights, width)
     np.testing.assert_allclose(left.error, [0.1, -0.5])
-    scatter = Scatter({"base": np.log(0.04), "mixture": np.log(2.5)})
-    np.testing.assert_allclose(left.deviation(scatter), [0.05, 0.1])
+    assert left.errors.weights == weights
     assert left.covered.tolist() == [True, False]

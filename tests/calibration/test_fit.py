@@ -125,7 +125,8 @@ def test_refit_is_the_shipped_calibration(measured, refit):
 def test_draws_average_to_the_posterior_mean(measured, refit):
     """A step is convex in many effects, so draws about the mean of these would be too slow.
 
-    The mean of 400 draws has a standard error of 0.3 % in the mean over the rows.
+    The mean of 400 draws has a standard error of 0.3 % in the mean over the rows, and of up to 2 %
+    for a mixture of experts.
     """
     mean = log_seconds_in(default_draw(), measured.rows)
 
@@ -133,8 +134,8 @@ def test_draws_average_to_the_posterior_mean(measured, refit):
         return log_seconds_in(calibration.draw(400, seed=1), measured.rows).mean(axis=0) - mean
 
     apart = np.abs(bias(default_calibration()))
-    assert apart.mean() < 0.004
-    assert apart.max() < 0.06
+    assert apart.mean() < 0.003
+    assert apart.max() < 0.04
     assert bias(refit.calibration).mean() > 0.01  # its centre is its mean
 
 

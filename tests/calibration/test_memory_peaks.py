@@ -119,6 +119,37 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert out.read_text().startswith("# Overhead of memory")
 
 
+def test_rows_that_cannot_be_used_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The family of a user's rows is the name of the file."""
+    table = own_peaks().head(12).drop(columns="family")
+    table.loc[3, "model"] = "no such model"
+    table.loc[3, ["params_b", "layers"]] = ""
+    path, out = tmp_path / "mine.csv", tmp_path / "overhead.yaml"
+    table.to_csv(path, index=False)
+    assert main(["fit", "--memory", "--only", str(path), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "rows of the tables that cannot be used: 1" in printed
+    assert f"  {path}, row 5: model: unknown model 'no such model'" in printed
+
+
+def test_what_a_fit_of_memory_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = tmp_path / "mine.csv", tmp_path / "overhead.yaml"
+    arguments = ["fit", "--memory", "--only", str(path), "--out", str(out)]
+    own_peaks().head(2).assign(model="?", params_b="", layers="").to_csv(path, index=False)
+    assert main(arguments) == 2
+    assert "no row of the tables can be fitted: 2 problems" in capsys.readouterr().err
+    own_peaks().head(2).drop(columns="outcome").to_csv(path, index=False)
+    assert main(arguments) == 2
+    assert "lacks the column outcome" in capsys.readouterr().err
+    assert main([*arguments, "--report", "r", "--no-validation"]) == 2
+    message = capsys.readouterr().err
+    assert "--report: cannot be used with --memory" in message
+    assert "--no-validation: cannot be used with --memory" in message
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

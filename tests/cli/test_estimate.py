@@ -134,6 +134,7 @@ class TestJob:
         assert job("Unknown").notes[0].startswith("The software stack is unknown: the mean of all")
         unknown = job("PaxTrainer").notes[0]
         assert "No run of the software stack 'PaxTrainer' was measured" in unknown
+        assert "Did you mean" not in job("Colossal-AI").notes[0]
 
     @pytest.mark.parametrize(
         ("name", "near"),

@@ -56,14 +56,14 @@ class TestTable:
         source = shared_data / "measurements" / "training.csv"
         out = tmp_path / "predicted.csv"
         printed = call(capsys, "--table", str(source), "--out", str(out))
-        assert "612 rows predicted (19 memory only), 3 not (column reason)" in printed
+        assert "613 rows predicted (20 memory only), 2 not (column reason)" in printed
         assert f"written to {out}" in printed
         with source.open(newline="") as file, out.open(newline="") as copy:
             before, after = list(csv.reader(file)), list(csv.reader(copy))
         assert [row[: len(before[0])] for row in after] == before
         assert after[0][len(before[0]) :] == list(PREDICTED)
         reason = after[0].index("reason")
-        assert sum(row[reason] == "" for row in after[1:]) == 612
+        assert sum(row[reason] == "" for row in after[1:]) == 613
 
     def test_values_are_kept_byte_for_byte(self, capsys: Printed, tmp_path: Path) -> None:
         texts = {"odd": "NA", "other": ' "a,\nb" ', "zero": "1.0", "null": "", "number": "007"}
@@ -96,16 +96,27 @@ class TestTable:
             {"accelerator": "", "chip_memory_gb": "80"},
             {"model": "other-7b", "params_b": "7", **dict.fromkeys(SHAPE, "")},
             {"accelerator": ""},
+            {"accelerator": "our own", "chip_memory_gb": "80", "global_batch": ""},
         )
         assert (table["reason"] == "").all()
-        assert (table["predicted_step_time_s"] == "").tolist() == [False, True, True, True, True]
+        assert (table["predicted_step_time_s"] == "").tolist() == [False] + 5 * [True]
         assert (table["predicted_memory_bytes"].astype(float) > 1e9).all()
         assert table["fits"].tolist()[4] == table["fit_probability"].tolist()[4] == ""
         said = table["predicted_note"]
         assert said[1].startswith("Only the memory is predicted: global_batch is not given.")
         assert said[2].startswith("Only the memory is predicted: accelerator is not given.")
+        assert "H100 is assumed, the chip of the catalogue with the nearest memory." in said[2]
         assert "a usual shape of 7 billion parameters is assumed" in said[3]
         assert "not known without chip_memory_gb" in said[4]
+        assert "the chip 'our own' is not in the catalogue; global_batch is not given" in said[5]
+
+    def test_a_remark_after_the_name_of_a_model_changes_nothing(self) -> None:
+        blank = {**dict.fromkeys(SHAPE, ""), "seq_len": "", "params_b": "8"}
+        names = ("llama3-8b", "Llama3-8B (fine-tuning)", "Llama3-8B LoRA")
+        table = predicted(*({**blank, "model": name} for name in names))
+        found = table[["predicted_step_time_s", "predicted_memory_bytes", "predicted_note"]]
+        assert (found["predicted_step_time_s"] != "").all()
+        assert (found == found.iloc[0]).all(axis=None)
 
     def test_an_unknown_stack_or_chip_has_a_wider_interval(self) -> None:
         table = predicted(

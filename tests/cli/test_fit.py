@@ -74,13 +74,13 @@ def test_own_measurements_instead(capsys, mine, monkeypatch):
     assert "mine.csv, row 26: step_time_s" in printed
     assert "mine.csv, row 28: accelerator: unknown accelerator 'H2000'" in printed
     assert "moved most by your rows from the prior (the published runs are left out)" in printed
-    assert "families were not left out, as there is only one source" in printed
+    assert "publishers were not left out, as there is only one" in printed
     calibration = load_calibration("mine.json")
     assert median_error(default_calibration()) > 0.25
     assert median_error(calibration) < 0.08
     assert calibration.facts["rows"] == 24
-    assert "within_families" in calibration.facts
-    assert "across_families" not in calibration.facts, "one family cannot be left out"
+    assert "left_out_rows" in calibration.facts
+    assert "left_out_publishers" not in calibration.facts, "one publisher cannot be left out"
 
 
 def test_row_that_the_fit_cannot_explain_is_named(capsys, mine):
@@ -188,7 +188,7 @@ def test_seed_sets_the_folds(capsys, mine):
         call(capsys, mine, "--only", "--seed", seed, "--out", f"{seed}.json")
     first, second = (json.loads(Path(f"{seed}.json").read_text()) for seed in (0, 1))
     assert first["effects"] == second["effects"]
-    assert first["facts"]["within_families"] != second["facts"]["within_families"]
+    assert first["facts"]["left_out_rows"] != second["facts"]["left_out_rows"]
 
 
 def test_nothing_is_overwritten(capsys, mine):

@@ -143,8 +143,8 @@ class TestGiven:
     @pytest.mark.parametrize(
         ("text", "layers"),
         [
-            ("block:10", 10), ("full, block, 5 layers", 5), ("block (3)", 3), ("block", 0),
-            ("full", 0), ("full, uniform, 1 layer", 0), ("selective, 4 layers", 0),
+            ("block:10", 10), ("block 10", 10), ("full, block, 5 layers", 5), ("block (3)", 3),
+            ("block", 0), ("full", 0), ("full, uniform, 1 layer", 0), ("selective, 4 layers", 0),
         ],
     )  # fmt: skip
     def test_recompute_of_some_layers(self, text, layers):

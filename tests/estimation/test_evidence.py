@@ -43,6 +43,14 @@ def test_a_chip_without_runs_leans_on_others():
     assert "https://" in text
 
 
+def test_a_run_that_trained_adapters_is_named_so():
+    found = evidence_of(CALIBRATION, "H200", mixture=False, params=70e9, count=8)
+    assert found.nearest.adapters
+    assert "nearest published run: Llama-2 70B, adapters (LoRA) (" in str(found)
+    whole = dataclasses.replace(found, nearest=RUN)
+    assert "LoRA" not in str(whole)
+
+
 def test_error_is_that_of_left_out_publishers_of_this_kind():
     facts = {"left_out_publishers": {"mixture": {"median": 0.31}}}
     calibration = dataclasses.replace(CALIBRATION, facts=facts)
@@ -85,7 +93,16 @@ class TestSelection:
         assert one.uncertainty == pytest.approx(0.06 * np.sqrt(2))
         assert one.corrected_s == pytest.approx(10.0 * 0.8**0.8)
         assert not one.prefers_published
-        assert "exceeds the uncertainty" in str(one)
+        assert "the gain of 20.0 % exceeds the uncertainty of comparing two plans (8.1 %)" in str(
+            one
+        )
+
+    def test_the_percentages_agree_with_the_verdict(self):
+        """A gain just above the uncertainty: both are shares of the published plan's time."""
+        least = np.exp(-0.06 * np.sqrt(2))
+        one = corrected(KNOWN, 10.0 * (least - 1e-3), PLAN, 10.0, RUN)
+        assert not one.prefers_published
+        assert "gain of 8.2 % exceeds the uncertainty of comparing two plans (8.1 %)" in str(one)
 
     def test_a_gain_within_the_uncertainty(self):
         one = corrected(KNOWN, 9.5, PLAN, 10.0, RUN)
@@ -109,6 +126,15 @@ class TestSelection:
         assert again.best.step_time_s == pytest.approx(compared.plan_s)
         assert again.best.fits
         assert again.selection is None, "a plan was given"
+
+    def test_the_dispatcher_is_that_of_the_job(self):
+        """DeepEP of a published run does not make a plan of another chip and software."""
+        catalogue = cs.load_catalogue()
+        job = (catalogue.model("qwen3-235b-a22b"), catalogue.accelerator("910B3"), 1024, 512)
+        tried = []
+        published_plan(CALIBRATION, *job, lambda plan: tried.append(plan) or 1.0)
+        assert tried
+        assert {plan["dispatcher"] for plan in tried} == {0}
 
     def test_no_published_plan_fits(self):
         catalogue = cs.load_catalogue()

@@ -308,6 +308,16 @@ class TestFile:
         assert CALIBRATION.facts["rows"] == len(CALIBRATION.runs) > 500
         assert CALIBRATION.facts["publishers"] > 10
 
+    def test_shipped_errors_on_left_out_rows(self):
+        """Of rows at random; ``tests/calibration`` shows that these are the errors of the fit."""
+        found = CALIBRATION.facts["left_out_rows"]
+        assert found["all"]["median"] <= 0.04
+        dense = found["dense"]
+        assert dense["median"] <= 0.04
+        assert dense["mean"] <= 0.06
+        assert dense["p90"] <= 0.14
+        assert all(0.85 <= part["covered"] <= 0.95 for part in found.values())
+
     @pytest.mark.parametrize(
         ("change", "message"),
         [

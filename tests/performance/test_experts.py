@@ -164,6 +164,16 @@ def test_tokens_of_split_experts_are_sent_and_gathered(sizes, near, far, copies)
     assert seconds == pytest.approx(2 * sent + 2 * gathered)
 
 
+def test_gathered_tokens_are_not_copied_for_their_experts():
+    """The ranks of split experts gather each of the `ep` ranks' tokens once, not `top_k` times."""
+    plans = Plans.of(tp=[2], dp=8, ep=8, etp=2, dispatcher=2)
+    shape = mixture(n_experts=32.0, top_k=4.0)
+    seconds = expert_exchange_seconds(np.array([float(SEQ)]), shape, plans, LINKS, plain())[0]
+    own = 2 * SEQ * HIDDEN / 2
+    over_servers = own * max(7 / NEAR_BPS, 7 / 4 / FAR_BPS)  # by a ring through servers of 4 places
+    assert seconds == pytest.approx(2 * over_servers + 2 * 8 * own / NEAR_BPS)
+
+
 def test_a_token_crosses_the_network_once_for_all_its_experts_in_a_server():
     """Eight experts on four servers: 3 (1 - (3 / 4)^8) of the other three have one, not 6."""
     tokens, shape = np.array([float(SEQ)]), mixture(n_experts=32.0, top_k=8.0)

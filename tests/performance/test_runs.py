@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from clustersim.calibration import load_measurements
-from clustersim.calibration.measurements import link_of
+from clustersim.calibration.own_data import link_of
 from clustersim.catalogue import load_catalogue
 from clustersim.performance import ModelArrays, labels_of
 from clustersim.performance.runs import Run, Runs, params_of
@@ -103,6 +103,14 @@ def test_publisher_of_a_users_rows(tmp_path):
     pd.DataFrame(rows).to_csv(tmp_path / "mine.csv", index=False)
     found = load_measurements([tmp_path / "mine.csv"], own=False)
     assert found.publishers.tolist() == ["us", "night", "mine"]
+
+
+def test_the_source_of_a_users_rows_is_no_link(tmp_path):
+    job = {"model": "llama3-8b", "accelerator": "H200", "count": 8, "dp": 8, "global_batch": 512}
+    rows = [{**job, "step_time_s": 46.0, "source": text} for text in ("runs/2026 night", "")]
+    pd.DataFrame(rows).to_csv(tmp_path / "mine.csv", index=False)
+    found = load_measurements([tmp_path / "mine.csv"], own=False)
+    assert [run.source for run in found.runs.runs] == ["runs/2026 night", "mine"]
 
 
 class TestScatter:

@@ -292,7 +292,7 @@ class Twin:
         elif way == 3:
             once = 2 * self.links.exchange_once(own_tokens * token, m.top_k, p.ep, self.etp)
         if self.etp > 1 and not self.like_dense:
-            copies = m.top_k if p.ep > 1 else 1
+            copies = (p.ep if way == 2 else m.top_k) if p.ep > 1 else 1
             once += 2 * self.links.gather(own_tokens * self.etp * copies * token, self.etp, 1)
         passes = 2 + self.full + self.moe_again
         overlap = self.c.ep_overlap * (1.0 if p.overlap else 0.2)
