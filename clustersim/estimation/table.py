@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import difflib
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -33,7 +34,7 @@ from clustersim.estimation.memory_fit import memory_probability
 from clustersim.estimation.missing_plans import INTERRUPTED, find_plans
 from clustersim.estimation.prediction import predict
 from clustersim.estimation.row import Row
-from clustersim.estimation.unknown_chips import unknown_chip
+from clustersim.estimation.unknown_chips import FOR_UNKNOWN_CHIPS, unknown_chip
 from clustersim.meanings import same_meaning
 from clustersim.outputs import new_file
 from clustersim.performance import Calibration, default_calibration, describe_memory
@@ -52,12 +53,6 @@ __all__ = [
     "read_csv_as_text",
     "write_csv",
 ]
-
-FOR_UNKNOWN_CHIPS: Mapping[str, str] = {
-    "peak_tflops": "dense peak in the row's precision, for a chip that is not in the catalogue",
-    "year": "year of the run, to find the most similar chips",
-}
-"""Columns that are read if a chip is not in the catalogue."""
 
 PREDICTED: Mapping[str, str] = {
     "predicted_step_time_s": "seconds of one optimizer step",
@@ -151,8 +146,8 @@ def predict_table(
     table : DataFrame
         A table with columns of :data:`clustersim.estimation.COLUMNS` in any order, also under
         other common names (:data:`clustersim.estimation.column_names.ALIASES`), with
-        ``peak_tflops`` and ``year`` for chips that are not in the catalogue, and with any other
-        columns. Measured results are not used.
+        the columns :data:`clustersim.estimation.unknown_chips.FOR_UNKNOWN_CHIPS` for chips that are
+        not in the catalogue, and with any other columns. Measured results are not used.
     calibration : Calibration, optional
         Default: the project's own.
     catalogue : Catalogue, optional
@@ -259,8 +254,8 @@ def _with_unknown_chips(
         if not name or catalogue.has_accelerator(name):
             continue
         precision = "fp8" if "fp8" in str(row.get("precision", "")).lower() else "bf16"
-        peak, year = str(row.get("peak_tflops", "")), str(row.get("year", ""))
-        made = unknown_chip(name, peak, precision, year, catalogue)
+        given = {str(column): str(value) for column, value in row.items()}
+        made = unknown_chip(name, given, precision, catalogue)
         if made is None and str(row.get("chip_memory_gb", "")).strip():
             continue  # its memory is enough for a prediction without step time
         if made is None:
@@ -270,8 +265,11 @@ def _with_unknown_chips(
                 "give its dense peak in a column peak_tflops"
             )
             continue
-        extended = extended.with_accelerator(made.accelerator)
-        names[place] = made.accelerator.name
+        chip = made.accelerator
+        if extended.has_accelerator(chip.name) and extended.accelerator(chip.name) != chip:
+            chip = dataclasses.replace(chip, name=f"{chip.name}, row {place + 1}")
+        extended = extended.with_accelerator(chip)
+        names[place] = chip.name
         notes[place].append(f"{made.note}.")
     return texts.assign(accelerator=names), extended, lost
 

@@ -152,6 +152,30 @@ class TestTable:
         seconds = predicted(*chips)["predicted_step_time_s"].astype(float)
         assert seconds[1] < seconds[2] < seconds[0]
 
+    def test_an_unknown_chip_is_predicted_from_the_numbers_that_are_given(self) -> None:
+        full = {"accelerator": "Zork", "peak_tflops": "500", "hbm_bandwidth_GBps": "3000",
+                "scaleup_GBps": "400", "inter_node_gbps_per_device": "400"}  # fmt: skip
+        less = {"hbm_bandwidth_GBps": "750", "scaleup_GBps": "50"}
+        table = predicted(full, *({**full, name: value} for name, value in less.items()))
+        seconds = table["predicted_step_time_s"].astype(float)
+        assert (seconds[1:] > 1.05 * seconds[0]).all(), "chips of one name keep their own numbers"
+
+    def test_a_power_in_the_name_of_a_chip_lowers_its_peak(self) -> None:
+        names = (
+            "H100-SXM",
+            "H100 64 GB",
+            "H100 64 GB at 500 W",
+            "H100 96 GB at 500 W",
+            "H100-96GB",
+        )
+        table = predicted(*({"accelerator": name} for name in names))
+        assert (table["reason"] == "").all()
+        normal, memory, limited, titan, catalogue = table["predicted_step_time_s"].astype(float)
+        assert normal == pytest.approx(memory, rel=0.02)
+        assert 1.05 * normal < limited < 1.25 * normal
+        assert titan == pytest.approx(catalogue, rel=0.02)
+        assert "884 TFLOP/s at 500 W" in table["predicted_note"][2]
+
     def test_memory_in_the_name_of_an_unknown_chip(self) -> None:
         table = predicted(
             *({"accelerator": f"A100-SXM-{size}GB", "peak_tflops": "312", "model": "llama2-70b",
