@@ -193,6 +193,9 @@ _SIMILAR, _SIMILAR_SHORT, _SHORT = 0.55, 0.65, 5
 applies to short names, which have fewer characters than the third."""
 
 
+_NEAR_SHOWN = 3
+
+
 def nearest_name(name: object, allowed: Iterable[str]) -> str | None:
     """Return the allowed name that was most likely meant, or None if no name is similar.
 
@@ -218,6 +221,23 @@ def nearest_name(name: object, allowed: Iterable[str]) -> str | None:
     cutoff = _SIMILAR_SHORT if len(text) < _SHORT else _SIMILAR
     near = difflib.get_close_matches(text, by_lower, n=1, cutoff=cutoff)
     return by_lower[near[0]] if near else None
+
+
+def _several_near(name: object, allowed: Iterable[str]) -> list[str]:
+    """Return the nearest name, if one is near, and up to two others that begin with its letters."""
+    names = sorted(str(item) for item in allowed)
+    text = str(name)[:_MOST_COMPARED].lower()
+    first = re.match(r"[a-z]*", text)
+    family = [
+        each
+        for each in names
+        if first and first[0] and re.match(r"[a-z]*", each.lower())[0] == first[0]  # type: ignore[index]
+    ]
+    near = nearest_name(name, family or names)
+    if near is None and not family:
+        return []
+    others = difflib.get_close_matches(text, family, n=_NEAR_SHOWN, cutoff=0.0)
+    return list(dict.fromkeys([near, *others] if near else others))[:_NEAR_SHOWN]
 
 
 def nearest_hint(name: object, allowed: Iterable[str], *, most: int = 12) -> str:
@@ -322,9 +342,31 @@ def no_attribute(module: str, name: str, known: Iterable[str]) -> AttributeError
     return AttributeError(text if near is None else f"{text}; did you mean {near!r}?")
 
 
-def unknown_name(kind: str, name: object, allowed: Iterable[str]) -> str:
-    """Return a one-line message about a name of the given kind that is not in `allowed`."""
+def unknown_name(kind: str, name: object, allowed: Iterable[str], *, listed_by: str = "") -> str:
+    """Return a one-line message about a name of the given kind that is not in `allowed`.
+
+    Parameters
+    ----------
+    kind : str
+    name : object
+    allowed : iterable of str
+    listed_by : str
+        Command that lists a long catalogue of allowed names; the message then has only the nearest
+        ones.
+
+    Examples
+    --------
+    >>> models = ["llama3-8b", "llama3-70b", "wan-14b"]
+    >>> unknown_name("model", "Wan2.2 5B", models, listed_by="clustersim catalogue")
+    "unknown model 'Wan2.2 5B'; did you mean 'wan-14b'? `clustersim catalogue` lists all 3 names"
+    """
     allowed = list(allowed)
     if new := new_name(name, allowed):
         return f"{kind} {shown(name)} is now called {new!r}"
+    if listed_by:
+        near = _several_near(name, allowed)
+        said = " or ".join(filter(None, [", ".join(map(repr, near[:-1])), *map(repr, near[-1:])]))
+        hint = f"did you mean {said}? " if near else ""
+        all_of = f"lists all {len(allowed)} names"
+        return f"unknown {kind} {shown(name)}; {hint}`{listed_by}` {all_of}"
     return f"unknown {kind} {shown(name)}; {nearest_hint(name, allowed)}"

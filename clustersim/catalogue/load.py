@@ -30,6 +30,8 @@ from clustersim.shipped import find_file
 __all__ = ["Catalogue", "load_catalogue", "seedchip"]
 
 DATA = Path(__file__).parent / "data"
+LISTED_BY = "clustersim catalogue --all"
+"""Command that lists all names."""
 BUILT_IN_FILES = (
     DATA / "accelerators.yaml",
     DATA / "reference_accelerators.yaml",
@@ -91,7 +93,10 @@ class Catalogue(Brief):
         """
         found = self._accelerator_index.get(_key(name))
         if found is None:
-            raise InputError("catalogue", unknown_name("accelerator", name, self.accelerators))
+            raise InputError(
+                "catalogue",
+                unknown_name("accelerator", name, self.accelerators, listed_by=LISTED_BY),
+            )
         return found
 
     def has_accelerator(self, name: str) -> bool:
@@ -124,7 +129,9 @@ class Catalogue(Brief):
         """
         found = self._model_index.get(_key(name))
         if found is None:
-            raise InputError("catalogue", unknown_name("model", name, self.models))
+            raise InputError(
+                "catalogue", unknown_name("model", name, self.models, listed_by=LISTED_BY)
+            )
         return found
 
     def find(self, name: str) -> Accelerator | Model:
@@ -146,7 +153,10 @@ class Catalogue(Brief):
         found = self._accelerator_index.get(key) or self._model_index.get(key)
         if found is None:
             allowed = [*self.accelerators, *self.models]
-            raise InputError("catalogue", unknown_name("accelerator or model", name, allowed))
+            raise InputError(
+                "catalogue",
+                unknown_name("accelerator or model", name, allowed, listed_by=LISTED_BY),
+            )
         return found
 
     @cached_property
