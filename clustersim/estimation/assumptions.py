@@ -11,7 +11,7 @@ from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.performance.coefficient_draw import UNKNOWN
 from clustersim.performance.memory_overhead import CLOSE
 from clustersim.performance.plan_rules import precision_note
-from clustersim.performance.stacks import PRODUCTS
+from clustersim.performance.stacks import PRODUCTS, same_release
 from clustersim.units import format_bytes, format_memory, format_percent, format_rate
 
 __all__ = [
@@ -26,8 +26,6 @@ __all__ = [
 
 PRECISIONS = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "mxfp8": "fp8", "fp32": "bf16"}
 """Names of precisions, each with the precision whose peak and bytes are used for it."""
-
-NAMES_SHOWN = 12
 
 
 def precision_used(chip: Accelerator, word: str, notes: list[str]) -> str:
@@ -68,7 +66,13 @@ def stack_used(
     by_lower = {name.lower(): name for name in releases}
     if stack.lower() in by_lower:
         return by_lower[stack.lower()]
+    if release := same_release(stack, releases):
+        notes.append(f"The software stack {stack!r} is treated as {release!r}.")
+        return release
     product = product_of(stack)
+    if product.lower() == stack.lower() and product in calibration.stacks:
+        notes.append(f"The release of {product} is unknown: the mean of its releases is used.")
+        return stack
     if product in calibration.stacks:
         notes.append(f"No run of the release {stack!r} was measured; it is treated as {product}.")
         return stack
@@ -77,12 +81,11 @@ def stack_used(
         notes.append(f"The software stack is unknown: {spread}.")
         return stack.lower()
     near = nearest_name(stack, [*releases, *calibration.stacks, *(name for name, _ in PRODUCTS)])
-    itself = near is not None and near.lower() == stack.lower()
-    hint = "" if near is None or itself else f"Did you mean {near!r}? "
-    known = f"{', '.join(releases[:NAMES_SHOWN])} and {len(releases) - NAMES_SHOWN} more"
+    hint = "" if near is None or near.lower() == stack.lower() else f"Did you mean {near!r}? "
+    products = sorted({label for _, level, label in calibration.keys if level == "product"})
     notes.append(
-        f"No run of the software stack {stack!r} was measured: {spread}. {hint}"
-        f"Known stacks: {known}."
+        f"No run of the software stack {stack!r} was measured: {spread}. {hint}Measured stacks are "
+        f"releases of {', '.join(products)}."
     )
     return stack
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from clustersim.performance.arrays import DISPATCHERS
 
@@ -13,6 +14,7 @@ __all__ = [
     "dispatcher_of",
     "holds_word",
     "product_of",
+    "same_release",
 ]
 
 PRODUCTS = (
@@ -38,6 +40,23 @@ Megatron-Core, NeMo and Megatron-Bridge share their kernels and schedules and co
 Megatron-DeepSpeed and FlagScale use the kernels and schedules of Megatron-LM.
 """
 
+RUN_ON = (
+    ("NeMo", ("mbridge",)),
+    ("Megatron-LM", ("primus", "slime", "gpt-neox")),
+    ("MindSpeed", ("mindspore",)),
+    ("PyTorch FSDP", ("verl", "olmo-core", "litgpt", "veomni", "foundation-model-stack")),
+    ("MaxText", ("axlearn", "levanter", "easylm")),
+    (
+        "DeepSpeed",
+        (
+            *("ms-swift", "swift", "llama-factory", "llamafactory", "trl", "xtuner", "axolotl"),
+            *("hugging face", "huggingface", "transformers", "openrlhf", "accelerate"),
+        ),
+    ),
+)
+"""Frameworks that run on several products, by the one that they use by default. It counts only if
+the name of a stack has none of the words of :data:`PRODUCTS`."""
+
 NVIDIA_RECIPES = "NeMo 25.01-25.04 (DGX Cloud benchmarking recipe)"
 DISPATCH_WORDS = (
     ("alltoall", ("alltoall", "all-to-all", "a2a")),
@@ -56,6 +75,13 @@ DEFAULT_STACKS = {
     "hopper-h20": NVIDIA_RECIPES,
     "blackwell": NVIDIA_RECIPES,
 }
+
+
+GENERAL = frozenset(
+    {"pytorch", "fsdp", "fsdp2", "fsdp1", "compile", "te", "deepep", "eager", "zero", "core", "lm"}
+    | {"megatron", "deepspeed", "recipe", "benchmarking", "dev", "baseline", "of"}
+)
+"""Words that do not tell which stack is meant (:func:`same_release`)."""
 
 
 def holds_word(stack: str, word: str) -> bool:
@@ -84,10 +110,40 @@ def product_of(stack: str) -> str:
     >>> product_of("our own"), product_of("Metal runtime")
     ('', '')
     """
-    for product, words in PRODUCTS:
-        if any(holds_word(stack, word) for word in words):
+    plain = stack.replace("_", "-")
+    for product, words in (*PRODUCTS, *RUN_ON):
+        if any(holds_word(plain, word) for word in words):
             return product
     return ""
+
+
+def same_release(stack: str, releases: Iterable[str]) -> str:
+    """Return the only release whose name contains all words of a stack's name; ``""`` otherwise.
+
+    If there is none, the version numbers in the stack's name are left out, so that another version
+    of a stack with one measured release counts as this release.
+
+    Examples
+    --------
+    >>> releases = ("PyTorch FSDP + compile (fms-fsdp)", "MindFormers 1.3.0", "NeMo 24", "NeMo 25")
+    >>> same_release("fms_fsdp", releases), same_release("MindFormers 1.4", releases)
+    ('PyTorch FSDP + compile (fms-fsdp)', 'MindFormers 1.3.0')
+    >>> same_release("NeMo 26", releases), same_release("PyTorch FSDP", releases)
+    ('', '')
+    """
+    words = _words(stack)
+    if words <= GENERAL:
+        return ""
+    named = {word for word in words if not re.fullmatch(r"v?\d+(rc\d+)?|rc\d+", word)}
+    for wanted in (words, named):
+        found = [each for each in releases if not wanted <= GENERAL and wanted <= _words(each)]
+        if found:
+            return found[0] if len(found) == 1 else ""
+    return ""
+
+
+def _words(stack: str) -> set[str]:
+    return set(re.split(r"[^a-z0-9]+", stack.lower())) - {""}
 
 
 def dispatcher_of(stack: str) -> int:

@@ -27,6 +27,7 @@ from clustersim.performance import (
     product_of,
 )
 from clustersim.performance.calibration import MODEL
+from clustersim.performance.stacks import same_release
 from clustersim.source_code import this_code
 
 CATALOGUE = load_catalogue()
@@ -102,11 +103,35 @@ class TestLabels:
             ("torchtitan", "PyTorch FSDP"),
             ("ModelLink/MindSpeed-LLM 1.0.RC3", "MindSpeed"),
             ("MindSpeed/Megatron", "MindSpeed"),
+            ("fms_fsdp", "PyTorch FSDP"),
+            ("Primus", "Megatron-LM"),
+            ("Primus (torchtitan)", "PyTorch FSDP"),
+            ("ms-swift 3.8", "DeepSpeed"),
+            ("ms-swift (Megatron-SWIFT)", "Megatron-LM"),
+            ("verl", "PyTorch FSDP"),
+            ("MindSpore Transformers", "MindSpeed"),
             ("", ""),
         ],
     )
     def test_products(self, stack, product):
         assert product_of(stack) == product
+
+    @pytest.mark.parametrize(
+        ("stack", "release"),
+        [
+            ("nemo-automodel 26.02", "NeMo AutoModel (PyTorch FSDP2, TE, DeepEP)"),
+            ("fms_fsdp", "PyTorch FSDP + compile (fms-fsdp)"),
+            ("MindFormers", "MindFormers 1.3.0"),
+            ("MindSpeed-LLM 1.0.RC3", "ModelLink/MindSpeed-LLM 1.0.RC3"),
+            ("PyTorch 2.9 FSDP2", ""),
+            ("NeMo 24.12", ""),
+            ("Megatron-Bridge", ""),
+            ("", ""),
+        ],
+    )
+    def test_a_release_under_another_spelling_counts_as_it(self, stack, release):
+        known = {label for _, level, label in CALIBRATION.keys if level == "release"}
+        assert same_release(stack, known) == release
 
     def test_default_stacks_were_measured(self):
         assert product_of(default_stack("hopper")) == "NeMo"
