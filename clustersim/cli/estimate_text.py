@@ -119,7 +119,9 @@ def _head(found: Estimate) -> str:
             lines.append(f"        the fastest of {fitting} plans that fit, of {tried} searched")
     if found.selection is not None:
         lines.append(_indented(f"compare {found.selection}"))
-    lines.append(_indented(str(found.evidence)))
+    lines.append(_indented(found.evidence.basis))
+    if found.evidence.error:
+        lines.append(_indented(found.evidence.error))
     return "\n".join(lines)
 
 

@@ -376,6 +376,7 @@ def estimate(
             mixture=shape.n_experts > 0,
             params=float(params_of(ModelArrays.of([shape]))[0]),
             count=count,
+            architecture=chip.family,
         ),
         selection=select(job.step, calibration, shape, chip, count, batch, first.step_time_s)
         if first and all(value is None for value in given.values())

@@ -6,9 +6,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from clustersim.catalogue import load_catalogue
 from clustersim.performance import Calibration
 from clustersim.performance.runs import Run
-from clustersim.units import counted, format_count, format_number, format_percent
+from clustersim.units import counted, format_count, format_percent
 
 __all__ = ["Evidence", "evidence_of"]
 
@@ -48,27 +49,40 @@ class Evidence:
     left_out_error: float | None
 
     def __str__(self) -> str:
-        kind = "mixtures of experts" if self.mixture else "dense models"
+        return "; ".join(filter(None, (self.basis, self.error)))
+
+    @property
+    def kind(self) -> str:
+        """Kind of the model."""
+        return "mixtures of experts" if self.mixture else "dense models"
+
+    @property
+    def basis(self) -> str:
+        """The number of runs, and the nearest one."""
         text = (
             f"based on {counted(self.on_chip, 'run')} on {self.chip}, "
-            f"{format_count(self.of_kind_on_chip)} of {kind} ({format_count(self.of_kind)} on all "
-            "chips)"
+            f"{format_count(self.of_kind_on_chip)} of {self.kind} ({format_count(self.of_kind)} on "
+            "all chips)"
         )
         if self.nearest is not None:
             run = self.nearest
             published = "published " if run.source.startswith("https://") else ""
             adapters = ", adapters (LoRA)" if run.adapters else ""
             text += (
-                f"; nearest {published}run: {run.model}{adapters} "
-                f"({format_number(run.params / 1e9, 3)} billion parameters) on "
-                f"{format_count(run.count)} {run.chip} in {run.precision.upper()} ({run.source})"
-            )
-        if self.left_out_error is not None:
-            text += (
-                f"; median error for {kind} of publishers that were left out of the fit: "
-                f"{format_percent(self.left_out_error, 0)}"
+                f"; nearest {published}run: {run.model}{adapters} on {format_count(run.count)} {run.chip} in "
+                f"{run.precision.upper()} ({run.source})"
             )
         return text
+
+    @property
+    def error(self) -> str:
+        """The median error of left-out publishers; empty if it is not known."""
+        if self.left_out_error is None:
+            return ""
+        return (
+            f"median error for {self.kind} of publishers that were left out of the fit: "
+            f"{format_percent(self.left_out_error, 0)}"
+        )
 
     def to_data(self) -> dict[str, Any]:
         """Return the evidence as plain data for JSON."""
@@ -76,7 +90,13 @@ class Evidence:
 
 
 def evidence_of(
-    calibration: Calibration, chip: str, *, mixture: bool, params: float, count: float
+    calibration: Calibration,
+    chip: str,
+    *,
+    mixture: bool,
+    params: float,
+    count: float,
+    architecture: str = "",
 ) -> Evidence:
     """Return the measured runs behind the estimate of one job.
 
@@ -90,7 +110,11 @@ def evidence_of(
         Parameters of the model.
     count : float
         Chips of the job.
+    architecture : str
+        Family of the chip; runs on chips of the same family count as nearer than others.
     """
+    known = load_catalogue().accelerators.values()
+    related = [each.name for each in known if each.family == architecture]
     runs = calibration.runs
     errors = calibration.facts.get("left_out_publishers", {})
     error = errors.get("mixture" if mixture else "dense", {}).get("median")
@@ -100,6 +124,6 @@ def evidence_of(
         on_chip=runs.on(chip=chip),
         of_kind_on_chip=runs.on(chip=chip, mixture=mixture),
         of_kind=runs.on(mixture=mixture),
-        nearest=runs.nearest(chip, mixture=mixture, params=params, count=count),
+        nearest=runs.nearest(chip, mixture=mixture, params=params, count=count, related=related),
         left_out_error=None if error is None else float(error),
     )

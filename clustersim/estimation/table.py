@@ -314,7 +314,14 @@ def _predicted_columns(
     behind = np.where(searched, calibration.coverage_factor * BEHIND_THE_BEST, 0.0)
     hi_s = found.step.step_time_s * np.exp(np.hypot(upper, behind))
     basis = [
-        evidence_of(calibration, chip.name, mixture=mixture, params=params, count=count)
+        evidence_of(
+            calibration,
+            chip.name,
+            mixture=mixture,
+            params=params,
+            count=count,
+            architecture=chip.family,
+        )
         for chip, mixture, params, count in zip(
             rows.accelerators,
             (rows.models.n_experts > 0).tolist(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,13 +129,21 @@ class Runs:
         return sum(mixture in (None, run.mixture) for run in self.runs)
 
     def by_distance(
-        self, chip: str, *, mixture: bool, params: float, count: float, chip_first: bool = True
+        self,
+        chip: str,
+        *,
+        mixture: bool,
+        params: float,
+        count: float,
+        related: Collection[str] = (),
+        chip_first: bool = True,
     ) -> list[Run]:
         """Return all runs in the order of their distance from a job.
 
-        Runs are compared by chip, then by kind of model (dense or mixture of experts), then by the
-        ratio of the parameters, then by the ratio of the numbers of chips. If `chip_first` is
-        false, the chip is compared last. Equal runs keep their order.
+        Runs are compared by kind of model (dense or mixture of experts), then by chip (the same
+        one, `related` ones, others), then by the ratio of the parameters, then by the ratio of the
+        numbers of chips. If `chip_first` is false, the chip is compared last. Equal runs keep their
+        order.
 
         Examples
         --------
@@ -150,12 +158,21 @@ class Runs:
         chips, kinds, sizes, counts = self._columns
         size = np.abs(np.log(sizes / params)).round(2)
         chip_ratio = np.abs(np.log(counts / count)).round(2)
-        keys = [chip_ratio, size, kinds != mixture]
-        other = chips != chip
-        order = np.lexsort([*keys, other] if chip_first else [other, *keys])
+        other = np.where(chips == chip, 0, np.where(np.isin(chips, list(related)), 1, 2))
+        keys = [chip_ratio, size]
+        keys = [*keys, other] if chip_first else [other, *keys]
+        order = np.lexsort([*keys, kinds != mixture])
         return [self.runs[place] for place in order.tolist()]
 
-    def nearest(self, chip: str, *, mixture: bool, params: float, count: float) -> Run | None:
+    def nearest(
+        self,
+        chip: str,
+        *,
+        mixture: bool,
+        params: float,
+        count: float,
+        related: Collection[str] = (),
+    ) -> Run | None:
         """Return the first run of :meth:`by_distance`; None if there are no runs.
 
         Examples
@@ -165,7 +182,7 @@ class Runs:
         >>> runs.nearest("H200", mixture=False, params=70e9, count=8).chip
         'H200'
         """
-        found = self.by_distance(chip, mixture=mixture, params=params, count=count)
+        found = self.by_distance(chip, mixture=mixture, params=params, count=count, related=related)
         return found[0] if found else None
 
     def to_lists(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from clustersim.estimation.selection import corrected, published_plan
 from clustersim.performance import default_calibration
 
 CALIBRATION = default_calibration()
+CATALOGUE = cs.load_catalogue()
 FACTS = {"plans": {"dense": {"scatter": 0.06, "variation": 0.12, "comparisons": 99}}}
 KNOWN = dataclasses.replace(CALIBRATION, facts=FACTS)
 RUN = CALIBRATION.runs.nearest("H100", mixture=False, params=8e9, count=8)
@@ -46,9 +47,18 @@ def test_a_chip_without_runs_leans_on_others():
 def test_a_run_that_trained_adapters_is_named_so():
     found = evidence_of(CALIBRATION, "H200", mixture=False, params=70e9, count=8)
     assert found.nearest.adapters
-    assert "nearest published run: Llama-2 70B, adapters (LoRA) (" in str(found)
+    assert "nearest published run: Llama-2 70B, adapters (LoRA) on " in str(found)
     whole = dataclasses.replace(found, nearest=RUN)
     assert "LoRA" not in str(whole)
+
+
+def test_a_mixture_on_a_chip_without_mixtures_leans_on_mixtures_of_its_architecture():
+    job = {"mixture": True, "params": 235e9, "count": 256}
+    found = evidence_of(CALIBRATION, "H200-NVL", **job, architecture="hopper")
+    assert found.of_kind_on_chip == 0
+    assert found.nearest.mixture
+    assert CATALOGUE.accelerator(found.nearest.chip).family == "hopper"
+    assert evidence_of(CALIBRATION, "B200", **job, architecture="blackwell").nearest.chip == "B200"
 
 
 def test_error_is_that_of_left_out_publishers_of_this_kind():
