@@ -109,6 +109,8 @@ COLUMNS: Mapping[str, str] = {
     "`notes` lists them, as in `recompute layernorm+moe`; otherwise 0)",
     "dispatcher": "alltoall, allgather, deepep or hybridep: how tokens reach experts (default: the "
     "one in `notes`, otherwise as usual for the stack)",
+    "cuda_graphs": "0 or 1: kernels of a layer are launched as CUDA graphs, unlike in the "
+    "measured runs of the stack (default: 0)",
     "zero": "0 to 3, fsdp, or 1(group=8) (default: 1, or 0 if no two ranks have the same weights)",
     "zero_group": "ranks over which ZeRO splits (default: all, or the group in zero)",
     "seq_parallel": "0 or 1 (default: 1 if tp > 1)",
@@ -504,6 +506,7 @@ def _given(row: Row, notes: list[str]) -> Given:
         given[name] = row.flag(column, 0.0) if row.text(column) else None
     given["moe_recompute"] = row.flag("moe_recompute", 0.0) if row.text("moe_recompute") else None
     given["dispatcher"] = read_dispatcher(row)
+    given["cuda_graphs"] = row.flag("cuda_graphs", 0.0) if row.text("cuda_graphs") else None
     adapts = float(row.choice("kind", "pretrain", KINDS) in ADAPTERS)
     given["lora"] = row.flag("lora", adapts)
     return given

@@ -62,9 +62,11 @@ PLAN_KEYS: Mapping[str, str] = {
     "moe_recompute": "recompute of mixtures of experts, 1 or 0 (default)",
     "dispatcher": "how tokens reach experts: alltoall, allgather, deepep or hybridep (default: as "
     "usual for the stack)",
+    "cuda_graphs": "CUDA graphs, which the measured runs of the stack do not use, 1 or 0 (default)",
 }
 """Keys of a plan. By default a size is 1 and a switch is on, unless stated otherwise."""
-ZERO_BY_DEFAULT = ("zero_group", "lora", "moe_recompute", "recompute_layers", "dispatcher")
+ZERO_BY_DEFAULT = ("zero_group", "lora", "moe_recompute", "recompute_layers", "dispatcher",
+                   "cuda_graphs")  # fmt: skip
 USUAL = ("tp", "pp", "dp", "micro_batch", "zero")
 """Keys that are always shown."""
 SIZES = tuple(name for name in PLAN_KEYS if name not in SWITCHES)
@@ -78,6 +80,7 @@ ALIASES = {
     "flash_attn": "flash",
     "comm_overlap": "overlap",
     "expert_tp": "etp",
+    "cuda_graph": "cuda_graphs",
     "expert_tensor_parallel_size": "etp",
 }
 DISPATCHER_WORDS = {**{name: name for name in DISPATCHERS}, "hybridep": "deepep", "flex": "deepep"}

@@ -324,6 +324,9 @@ class Plans(Columns):
     dispatcher : array
         How tokens reach the experts on other chips, an index into :data:`DISPATCHERS`; 0 for the
         software stack's usual way (:func:`clustersim.performance.stacks.dispatcher_of`).
+    cuda_graphs : array
+        1 if the kernels of a layer are replayed as a graph, unlike in the measured runs of the
+        software stack.
 
     Examples
     --------
@@ -351,6 +354,7 @@ class Plans(Columns):
     moe_recompute: Floats
     recompute_layers: Floats
     dispatcher: Floats
+    cuda_graphs: Floats
 
     @classmethod
     def of(
@@ -374,6 +378,7 @@ class Plans(Columns):
         moe_recompute: ArrayLike = 0,
         recompute_layers: ArrayLike = 0,
         dispatcher: ArrayLike = 0,
+        cuda_graphs: ArrayLike = 0,
     ) -> Plans:
         """Build plans from numbers or arrays that broadcast with each other.
 
@@ -387,7 +392,7 @@ class Plans(Columns):
         given = (
             *(tp, pp, dp, cp, ep, etp, micro_batch, recompute, zero, vpp, flash),
             *(sequence_parallel, zero_group, overlap, lora, moe_recompute),
-            *(recompute_layers, dispatcher),
+            *(recompute_layers, dispatcher, cuda_graphs),
         )
         columns = [np.asarray(column, dtype=np.float64) for column in given]
         return cls(*np.broadcast_arrays(*columns))

@@ -309,6 +309,7 @@ class _Layout:
             moe_recompute=np.zeros(()),
             recompute_layers=np.zeros(()),
             dispatcher=np.zeros(()),
+            cuda_graphs=np.zeros(()),
         )
 
 

@@ -30,7 +30,8 @@ __all__ = ["SPACES", "SWITCHES", "PlanSearch", "search_plans"]
 SPACES = ("usual", "full")
 """Names of the plan spaces, in this order: :func:`clustersim.performance.plans.enumerate_plans` and
 :func:`clustersim.performance.plans.full_space`."""
-SWITCHES = ("flash", "sequence_parallel", "overlap", "lora", "moe_recompute", "dispatcher")
+SWITCHES = ("flash", "sequence_parallel", "overlap", "lora", "moe_recompute", "dispatcher",
+            "cuda_graphs")  # fmt: skip
 """Settings that a software stack can use in any layout, so a search can fix them."""
 PLANS_AT_ONCE = 65_536
 """Number of plans that are kept in memory at once (8 MB)."""

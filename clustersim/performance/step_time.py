@@ -66,6 +66,9 @@ PARTS = (
 STRAGGLE_FROM = 8.0
 """Number of chips in one server; the step time grows with each doubling of the chips beyond this
 number."""
+GRAPH_LAUNCHES = 0.55
+"""Overhead of launches in a CUDA graph relative to single ones: 0.5 of 0.9 microseconds a kernel
+(NVIDIA developer blog 2019, Getting Started with CUDA Graphs)."""
 SELECTIVE_SHARE = 0.3
 """Share of a layer's memory-bound work that selective recompute repeats with fused attention."""
 SEQUENCE_PARALLEL_EXTRA = 0.25
@@ -388,6 +391,13 @@ def _layer(
     rates: Rates,
     coefficients: Coefficients,
 ) -> _Layer:
+    if np.any(plans.cuda_graphs > 0):
+        host = np.where(plans.cuda_graphs > 0, GRAPH_LAUNCHES, 1.0)
+        coefficients = dataclasses.replace(
+            coefficients,
+            layer_s=host * coefficients.layer_s,
+            mixture_s=host * coefficients.mixture_s,
+        )
     args = (tokens, models, plans, rates, coefficients)
     products = mlp_seconds(*args)
     exchange: Floats = np.zeros(())

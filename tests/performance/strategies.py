@@ -83,6 +83,7 @@ def plans(draw):
         moe_recompute=draw(st.sampled_from([0, 0, 1])),
         recompute_layers=draw(st.sampled_from([0, 0, 0, 1, 5])),
         dispatcher=draw(st.sampled_from([0, 0, 1, 2, 3])),
+        cuda_graphs=draw(st.sampled_from([0, 0, 1])),
     )
 
 

@@ -258,7 +258,7 @@ class Twin:
             elements *= c.modulation
         if self.a.fp8:
             elements += 2 * c.cast_traffic * (2 * m.hidden + m.attention_width / p.tp + mlp)
-        return self.tokens * elements / self.memory_Bps + c.layer_s
+        return self.tokens * elements / self.memory_Bps + (0.55 if p.cuda_graphs else 1) * c.layer_s
 
     def tensor(self):
         p = self.p
@@ -315,7 +315,8 @@ class Twin:
             again += self.moe * self.expert_layer() if self.moe else 0.0
             again += self.mixture_streaming()
         busy = products + back + forward + backward + 3 * streaming
-        waits = self.moe * max(3 * c.mixture_s - busy, 0.0)
+        host = (0.55 if p.cuda_graphs else 1) * c.mixture_s
+        waits = self.moe * max(3 * host - busy, 0.0)
         layer = {
             "matmul": products + back,
             "attention": forward + backward,
