@@ -254,6 +254,7 @@ def build_model(
         seq_len=entry.seq_len,
         sliding_window=entry.sliding_window or 0,
         windowed_layers=_windowed_layers(entry),
+        document_tokens=entry.document_tokens or 0,
         n_experts=n_experts,
         top_k=entry.top_k or 0,
         shared_experts=entry.shared_experts or 0,
@@ -263,7 +264,10 @@ def build_model(
         params=entry.params or 0.0,
         active_params=entry.active_params or 0.0,
         global_batch=entry.global_batch,
-        sources={key: entry.sources.get(key, fallback) for key in _MODEL_FIELDS},
+        sources={
+            key: entry.sources.get(key, fallback)
+            for key in (*_MODEL_FIELDS, *(("document_tokens",) if entry.document_tokens else ()))
+        },
         aliases=tuple(entry.aliases),
     )
     return _with_counted_params(model, entry, where, problems)
@@ -276,15 +280,16 @@ def _windowed_layers(entry: ModelEntry) -> int:
 
 
 def _check_model_field(entry: ModelEntry, where: str) -> list[str]:
+    allowed = (*_MODEL_FIELDS, "document_tokens")
     found = [
         f"{where}.{key}: is required but absent"
         for key in (*_MODEL_REQUIRED, *(("vocab",) if entry.kind == "language" else ()))
         if getattr(entry, key) is None
     ]
     found += [
-        f"{where}.sources.{key}: unknown field; {nearest_hint(key, _MODEL_FIELDS)}"
+        f"{where}.sources.{key}: unknown field; {nearest_hint(key, allowed)}"
         for key in entry.sources
-        if key not in _MODEL_FIELDS
+        if key not in allowed
     ]
     return found
 

@@ -35,6 +35,9 @@ class Model(Brief):
     sliding_window, windowed_layers : int
         Length of the attention window in tokens, and number of layers that have it; 0 if all layers
         attend to all earlier tokens.
+    document_tokens : int
+        Mean length of the packed documents of a sequence, averaged over tokens, if tokens attend
+        only to their own document; 0 if they attend to the whole sequence.
     n_experts, top_k, shared_experts, moe_layers, expert_ffn_hidden : int
         Shape of the mixture of experts; all numbers are 0 for a dense model.
     attention_params_per_layer : float
@@ -77,6 +80,7 @@ class Model(Brief):
     tied_embeddings: bool = False
     sliding_window: int = 0
     windowed_layers: int = 0
+    document_tokens: int = 0
     sources: dict[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
 

@@ -271,6 +271,11 @@ class ModelEntry(CatalogueEntry):
     windowed_layers: Annotated[int, Field(ge=0, le=2000)] | None = Field(
         None, description="number of layers with an attention window; by default all"
     )
+    document_tokens: Count | None = Field(
+        None,
+        description="mean length of the packed documents of a sequence in tokens, averaged over "
+        "tokens, if tokens attend only to their own document",
+    )
     n_experts: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
         None, description="number of routed experts in a mixture-of-experts layer"
     )

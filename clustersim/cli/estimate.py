@@ -31,7 +31,17 @@ example:
   clustersim estimate --model gpt3-175b --accelerator A100-80GB --count 1024 --plan tp=8,pp=8"""
 JOB_ONLY = (
     *("model", "accelerator", "count", "plan", "global_batch", "seq_len", "precision", "stack"),
-    *("memory", "network", "tokens", "price", "depreciation", "tariff", "pue", "draws"),
+    *(
+        "document_tokens",
+        "memory",
+        "network",
+        "tokens",
+        "price",
+        "depreciation",
+        "tariff",
+        "pue",
+        "draws",
+    ),
 )
 """Options that a table does not accept, because its columns replace them."""
 
@@ -84,6 +94,13 @@ def _add_job(job: argparse._ArgumentGroup) -> None:
     job.add_argument("--plan", metavar="tp=8,pp=4,...", help="plan (default: the best one found)")
     job.add_argument("--global-batch", type=whole_number, metavar="N", help="sequences per step")
     job.add_argument("--seq-len", type=whole_number, metavar="N", help="tokens per sequence")
+    job.add_argument(
+        "--document-tokens",
+        type=whole_number,
+        metavar="N",
+        help="mean length of packed documents that attend only to themselves (default: the "
+        "sequence)",
+    )
     job.add_argument(
         "--precision", metavar="bf16|fp8", help="bf16, fp16, fp8, mxfp8 or fp32 (default: bf16)"
     )
@@ -244,7 +261,7 @@ def _run_job(args: argparse.Namespace) -> int:
         name: getattr(args, name)
         for name in (
             *("plan", "global_batch", "seq_len", "precision", "stack", "memory", "tokens"),
-            "draws",
+            *("draws", "document_tokens"),
         )
         if getattr(args, name) is not None
     }

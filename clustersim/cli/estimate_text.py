@@ -103,12 +103,14 @@ def _seconds(seconds: float) -> str:
 
 def _head(found: Estimate) -> str:
     chip = found.accelerator
+    length = found.model.document_tokens
+    documents = f" with documents of {format_count(length)}" if length else ""
     lines = [
         f"{found.model.name} on {format_count(found.count)} {chip.name} "
         f"({format_rate(chip.peak_flops[found.precision], 'FLOP/s')} in "
         f"{found.precision.upper()}, {format_rate(8 * found.nic_Bps, 'b/s')} of network)",
         f"batch   {format_count(found.global_batch)} sequences of "
-        f"{format_count(found.model.seq_len)} tokens: "
+        f"{format_count(found.model.seq_len)} tokens{documents}: "
         f"{format_count(found.tokens_per_step)} tokens per step",
         f"stack   {found.stack or '(unknown)'}",
     ]
@@ -283,6 +285,7 @@ def estimate_data(found: Estimate) -> dict[str, Any]:
         "stack": found.stack,
         "global_batch": found.global_batch,
         "seq_len": found.model.seq_len,
+        "document_tokens": found.model.document_tokens or found.model.seq_len,
         "nic_Bps": found.nic_Bps,
         "hbm_bytes": found.accelerator.hbm_bytes * BINARY_GIGABYTE,
         "plans": [_plan_data(plan) for plan in found.plans],

@@ -10,7 +10,7 @@ from clustersim.errors import InputError
 from clustersim.estimation.assumptions import PRECISIONS
 from clustersim.units import MOST_CHIPS
 
-__all__ = ["MOST_CHIPS", "check_arguments"]
+__all__ = ["MOST_CHIPS", "check_arguments", "check_documents"]
 
 MOST_DRAWS = 100_000
 
@@ -44,6 +44,13 @@ def check_arguments(
         problems.append(f"tokens: must be from 1 to 1e18, found {tokens!r}")
     if problems:
         raise InputError("estimate", problems)
+
+
+def check_documents(tokens: int, *, given: bool) -> None:
+    """Raise an `InputError` if a given length of documents is out of range."""
+    if given and not (_is_whole(tokens) and 1 <= tokens <= MOST_CHIPS):
+        message = f"must be a whole number from 1 to {MOST_CHIPS:,}, found {tokens!r}"
+        raise InputError("estimate", f"document_tokens: {message}")
 
 
 def _is_number(value: object) -> bool:

@@ -12,7 +12,7 @@ from clustersim.array_types import Floats
 from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Catalogue, Model, load_catalogue
 from clustersim.errors import check_kind
-from clustersim.estimation.arguments import MOST_CHIPS, check_arguments
+from clustersim.estimation.arguments import MOST_CHIPS, check_arguments, check_documents
 from clustersim.estimation.assumed_inputs import usual_recompute
 from clustersim.estimation.assumptions import (
     chip_notes,
@@ -246,6 +246,7 @@ def estimate(
     plan: str | Mapping[str, object] | None = None,
     global_batch: int | None = None,
     seq_len: int | None = None,
+    document_tokens: int | None = None,
     precision: str = "bf16",
     stack: str | None = None,
     memory: str | Mapping[str, object] | None = None,
@@ -273,6 +274,9 @@ def estimate(
         Sequences per step (default: the model's own).
     seq_len : int, optional
         Tokens per sequence (default: the model's own).
+    document_tokens : int, optional
+        Mean length of the documents that are packed into a sequence and attend only to themselves,
+        averaged over tokens (default: the model's own, usually the whole sequence).
     precision : {"bf16", "fp16", "fp8", "mxfp8", "fp32"}
         FP16 and FP32 are treated as BF16; a chip without FP8 computes in BF16. Notes say so.
     stack : str, optional
@@ -323,8 +327,10 @@ def estimate(
     network = chip.nic_Bps if nic_Bps is None else nic_Bps
     budget = TOKENS_PER_PARAMETER * shape.params if tokens is None else tokens
     length = shape.seq_len if seq_len is None else seq_len
+    document = shape.document_tokens if document_tokens is None else document_tokens
     check_arguments(count, batch, length, draws, seed, precision, network, budget)
-    shape = dataclasses.replace(shape, seq_len=length)
+    check_documents(document, given=document_tokens is not None)
+    shape = dataclasses.replace(shape, seq_len=length, document_tokens=document)
     notes: list[str] = []
     number = precision_used(chip, precision, notes)
     software = stack_used(chip, stack, calibration, notes)

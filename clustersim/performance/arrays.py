@@ -70,6 +70,8 @@ def attended_tokens(seq_len: float, *, causal: bool, window: float = 0.0) -> flo
 def mean_attended_tokens(model: Model, seq_len: float) -> float:
     """Return :func:`attended_tokens`, averaged over the layers with and without a window.
 
+    If a sequence holds documents that attend only to themselves, their length limits the tokens.
+
     Examples
     --------
     >>> import clustersim as cs
@@ -82,10 +84,11 @@ def mean_attended_tokens(model: Model, seq_len: float) -> float:
     [2048.0, 1087.0, 4096.0]
     """
     causal = model.kind == "language"
-    whole = attended_tokens(seq_len, causal=causal)
+    document = min(seq_len, model.document_tokens or seq_len)
+    whole = attended_tokens(document, causal=causal)
     if not model.sliding_window:
         return whole
-    some = attended_tokens(seq_len, causal=causal, window=float(model.sliding_window))
+    some = attended_tokens(document, causal=causal, window=float(model.sliding_window))
     share = model.windowed_layers / model.layers
     return (1.0 - share) * whole + share * some
 

@@ -37,6 +37,23 @@ def test_counts_are_those_of_the_calibration():
     assert (job.nearest.chip, job.nearest.mixture) == ("H20", True)
 
 
+def test_packed_documents_that_attend_to_themselves_take_less_attention():
+    job = {"plan": "tp=2", "global_batch": 64, "seq_len": 8192}
+    whole, packed = (
+        cs.estimate("llama3-8b", "H100", 8, **job, document_tokens=tokens)
+        for tokens in (None, 1024)
+    )
+    assert packed.parts["attention"] == pytest.approx(whole.parts["attention"] / 8)
+    assert packed.parts["matmul"] == whole.parts["matmul"]
+    row = {"model": "llama3-8b", "accelerator": "H100", "n_accelerators": "8", "tp": "2"}
+    table = [{**row, "global_batch": "64", "seq_len": "8192", "document_tokens": "1024"}]
+    seconds = predict_table(pd.DataFrame(table)).table["predicted_step_time_s"]
+    assert float(seconds[0]) == pytest.approx(packed.best.step_time_s, rel=1e-4)
+    assert "of 8,192 tokens with documents of 1,024: " in estimate_text(packed)
+    with pytest.raises(cs.InputError, match="document_tokens: must be a whole number from 1 to"):
+        cs.estimate("llama3-8b", "H100", 8, document_tokens=0)
+
+
 def test_a_chip_without_runs_leans_on_others():
     text = str(evidence_of(CALIBRATION, "SeedChip", mixture=False, params=8e9, count=8))
     assert text.startswith("based on 0 runs on SeedChip, 0 of dense models (")
