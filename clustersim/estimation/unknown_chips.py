@@ -113,7 +113,7 @@ def unknown_chip(
         for field in DRAWN
         if len(values := {getattr(chip, field) for chip in nearest}) > 1
     }
-    values = {field: getattr(like, field) for field in (*DRAWN, "scaleup_size", "power_w")}
+    specification = {field: getattr(like, field) for field in (*DRAWN, "scaleup_size", "power_w")}
     own = {
         field: number * unit
         for field, (column, unit) in SPECIFIED.items()
@@ -130,8 +130,8 @@ def unknown_chip(
     bf16 = peak * 1e12 / double
     if limited:
         bf16, ranges["peak_flops.bf16"] = bf16 * share ** (1 / 3), (bf16 * share, bf16)
-    values |= own
-    size = max(int(min(values.pop("scaleup_size"), LARGEST_DOMAIN)), 1)
+    specification |= own
+    size = max(int(min(specification.pop("scaleup_size"), LARGEST_DOMAIN)), 1)
     accelerator = Accelerator(
         name=f"{name} of {bf16 * double / 1e12:.4g} TFLOP/s in {precision}",
         vendor="unknown",
@@ -145,7 +145,7 @@ def unknown_chip(
         chips_per_node=size if "scaleup_size" in own else like.chips_per_node,
         hypothetical=True,
         ranges=ranges,
-        **values,
+        **specification,
     )
     source = "as given" if stated else f"that of {like.name}"
     note = f"unknown accelerator: {peak:g} TFLOP/s, {source}; "
