@@ -195,6 +195,7 @@ RULES: tuple[Rule, ...] = (
         "etp",
         lambda t: (
             (t.n_experts > 0)
+            & (np.mod(t.expert_ffn, 1.0) == 0)  # a width that follows from parameters is not whole
             & (np.mod(t.expert_ffn, t.etp) != 0)
             & ((t.etp != t.tp) | ((np.mod(t.heads, t.tp) == 0) & kv_heads_fit(t.kv_heads, t.tp)))
         ),

@@ -614,6 +614,9 @@ class TestParameters:
         assert one(MIXTURE, params_b=agreed)["expert_ffn_hidden"] == 8192
         half = one(MIXTURE, params_b=self.billions(3 * 8 / 2))
         assert half["expert_ffn_hidden"] == pytest.approx(4096)
+        split = {"ep": "4", "etp": "2", "tp": "2", "dp": "4", "n_accelerators": "8"}
+        odd = one({**MIXTURE, **split}, params_b=self.billions(3 * 8 / 2.01))
+        assert odd["expert_ffn_hidden"] % 1 > 0, "no rule refuses a width that is an estimate"
 
 
 def test_take_and_kinds():
