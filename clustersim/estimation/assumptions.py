@@ -10,6 +10,7 @@ from clustersim.performance import Calibration, default_stack, product_of
 from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.performance.coefficient_draw import UNKNOWN
 from clustersim.performance.memory_overhead import CLOSE
+from clustersim.performance.optimizer import HOST_S
 from clustersim.performance.plan_rules import precision_note
 from clustersim.performance.stacks import PRODUCTS, same_release
 from clustersim.units import format_bytes, format_memory, format_percent, format_rate
@@ -92,9 +93,16 @@ def stack_used(
 
 def memory_notes(options: Mapping[str, str]) -> list[str]:
     """Return notes on effects of the memory options that the step time does not include."""
-    if options.get("offload", "none") == "none":
-        return []
-    return ["Transfers to and from the host's memory are not timed."]
+    offload = options.get("offload", "none")
+    notes = []
+    if "optimizer" in offload:
+        notes.append(
+            f"The optimizer on the host is timed at {1e-9 / HOST_S:.2g} billion parameters a "
+            "second and chip."
+        )
+    if "activations" in offload or "weights" in offload:
+        notes.append("Transfers of activations and weights to and from the host are not timed.")
+    return notes
 
 
 def close_notes(probability: float, *, fits: bool) -> tuple[str, ...]:

@@ -49,6 +49,7 @@ from clustersim.performance import (
 from clustersim.performance.arrays import DISPATCHERS, scaleup_domain
 from clustersim.performance.coefficient_draw import UNKNOWN
 from clustersim.performance.coefficients import Coefficients
+from clustersim.performance.optimizer import host_optimizer
 from clustersim.performance.plan_rules import judge
 from clustersim.performance.stacks import dispatcher_of
 from clustersim.performance.step_time import step_seconds
@@ -441,6 +442,7 @@ class _Reader:
         row.problems += problems
         precision_notes: list[str] = []
         precision = precision_used(chip, word, precision_notes)
+        plan["host_optimizer"] = float(host_optimizer(memory))
         stack, stack_notes = self.stack(row, chip)
         # A fit knows no stacks, so that the way of the stack is part of the plan.
         if model["n_experts"] > 0:
@@ -519,6 +521,7 @@ def _given(row: Row, notes: list[str]) -> Given:
     given["cuda_graphs"] = row.flag("cuda_graphs", 0.0) if row.text("cuda_graphs") else None
     adapts = float(row.choice("kind", "pretrain", KINDS) in ADAPTERS)
     given["lora"] = row.flag("lora", adapts)
+    given["host_optimizer"] = None
     return given
 
 

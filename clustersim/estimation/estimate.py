@@ -52,6 +52,7 @@ from clustersim.performance import (
 )
 from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.performance.memory_overhead import CLOSE, FITS_FROM
+from clustersim.performance.optimizer import host_optimizer
 from clustersim.performance.runs import params_of
 from clustersim.performance.search import SWITCHES
 from clustersim.performance.step_time import step_seconds
@@ -340,6 +341,8 @@ def estimate(
         shape, chip, count, batch, network, number, software, stack is None, kept, calibration
     )
     given = read_plan({} if plan is None else plan, notes)
+    if given["host_optimizer"] is None and (share := host_optimizer(kept)):
+        given["host_optimizer"] = share
     usual = usual_recompute(software)
     if usual and given["recompute"] is None and not is_searched(given):
         given["recompute"] = RECOMPUTE_MODES[usual[0]]
@@ -425,8 +428,8 @@ class _Job:
         )
 
     def step(self, plan: dict[str, int]) -> StepTime:
-        """Evaluate one plan with the posterior mean."""
-        rows = self.rows([plan])
+        """Evaluate one plan with the posterior mean, the optimizer being where the job has it."""
+        rows = self.rows([{**plan, "host_optimizer": host_optimizer(self.memory)}])
         return evaluate(
             rows.models,
             rows.chips,

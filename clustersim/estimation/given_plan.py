@@ -63,12 +63,16 @@ PLAN_KEYS: Mapping[str, str] = {
     "dispatcher": "how tokens reach experts: alltoall, allgather, deepep or hybridep (default: as "
     "usual for the stack)",
     "cuda_graphs": "CUDA graphs, which the measured runs of the stack do not use, 1 or 0 (default)",
+    "host_optimizer": "percentage of the optimizer step on the processors of the host (default: as "
+    "the memory option offload says)",
 }
 """Keys of a plan. By default a size is 1 and a switch is on, unless stated otherwise."""
 ZERO_BY_DEFAULT = ("zero_group", "lora", "moe_recompute", "recompute_layers", "dispatcher",
-                   "cuda_graphs")  # fmt: skip
+                   "cuda_graphs", "host_optimizer")  # fmt: skip
 USUAL = ("tp", "pp", "dp", "micro_batch", "zero")
 """Keys that are always shown."""
+NO_FLAGS = ("dispatcher", "host_optimizer")
+"""Switches with other values than 0 and 1."""
 SIZES = tuple(name for name in PLAN_KEYS if name not in SWITCHES)
 """Keys that define a plan; if none of them is given, the plan is searched for."""
 
@@ -145,8 +149,9 @@ def read_plan(plan: str | Mapping[str, object], notes: list[str]) -> Given:
     if given["zero_group"] is None:
         given["zero_group"] = group
     for name in SWITCHES:
-        given[name] = row.flag(name, 0.0) if row.text(name) and name != "dispatcher" else None
+        given[name] = row.flag(name, 0.0) if row.text(name) and name not in NO_FLAGS else None
     given["dispatcher"] = read_dispatcher(row)
+    given["host_optimizer"] = read_host_optimizer(row)
     problems += row.problems
     if problems:
         raise InputError("plan", problems)
@@ -188,6 +193,16 @@ def read_recompute(row: Row, notes: list[str]) -> tuple[float | None, float | No
     if word == "block" and not row.text("recompute_layers"):
         notes.append(BLOCK_NOTE)
     return RECOMPUTE_MODES[word], None
+
+
+def read_host_optimizer(row: Row) -> float | None:
+    """Read the percentage of the optimizer step on the host; None if it is not given."""
+    if not row.text("host_optimizer"):
+        return None
+    share = row.number("host_optimizer", least=0.0)
+    if share > 100:
+        row.problems.append(f"host_optimizer: must be at most 100, found {share:g}")
+    return share
 
 
 def read_dispatcher(row: Row) -> float | None:

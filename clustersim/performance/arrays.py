@@ -330,6 +330,8 @@ class Plans(Columns):
     cuda_graphs : array
         1 if the kernels of a layer are replayed as a graph, unlike in the measured runs of the
         software stack.
+    host_optimizer : array
+        Percentage of the optimizer step that the processors of the host compute.
 
     Examples
     --------
@@ -358,6 +360,7 @@ class Plans(Columns):
     recompute_layers: Floats
     dispatcher: Floats
     cuda_graphs: Floats
+    host_optimizer: Floats
 
     @classmethod
     def of(
@@ -382,6 +385,7 @@ class Plans(Columns):
         recompute_layers: ArrayLike = 0,
         dispatcher: ArrayLike = 0,
         cuda_graphs: ArrayLike = 0,
+        host_optimizer: ArrayLike = 0,
     ) -> Plans:
         """Build plans from numbers or arrays that broadcast with each other.
 
@@ -395,7 +399,7 @@ class Plans(Columns):
         given = (
             *(tp, pp, dp, cp, ep, etp, micro_batch, recompute, zero, vpp, flash),
             *(sequence_parallel, zero_group, overlap, lora, moe_recompute),
-            *(recompute_layers, dispatcher, cuda_graphs),
+            *(recompute_layers, dispatcher, cuda_graphs, host_optimizer),
         )
         columns = [np.asarray(column, dtype=np.float64) for column in given]
         return cls(*np.broadcast_arrays(*columns))

@@ -25,6 +25,7 @@ from clustersim.performance.calibration import default_draw
 from clustersim.performance.coefficient_draw import CoefficientDraw
 from clustersim.performance.coefficients import Coefficients
 from clustersim.performance.memory_rules import MemoryRules, parse_memory
+from clustersim.performance.optimizer import host_optimizer
 from clustersim.performance.plan_rules import judge, precision_note
 from clustersim.performance.plans import Candidates, describe_plan, enumerate_plans
 from clustersim.performance.step_time import evaluate, memory_of, step_seconds
@@ -194,8 +195,10 @@ def best_plans(
     )
     draw = default_draw() if draw is None else draw
     coefficients = draw.for_chips(rows.chips, stack, precision).take(chip_index)
-    kept = draw.memory_rules(rows.chips, stack, parse_memory(memory)).take(chip_index)
-    found = _search(model_arrays, chip_arrays, distinct[:, 2], distinct[:, 3], coefficients, kept)
+    options = parse_memory(memory)
+    kept = draw.memory_rules(rows.chips, stack, options).take(chip_index)
+    jobs = (model_arrays, chip_arrays, distinct[:, 2], distinct[:, 3])
+    found = _search(*jobs, coefficients, kept, float(host_optimizer({**draw.memory, **options})))
     best = _assemble(
         rows, distinct, model_arrays, chip_arrays, found, coefficients, kept, precision
     )
@@ -281,6 +284,7 @@ def _search(
     global_batch: Floats,
     coefficients: Coefficients,
     kept: MemoryRules,
+    host: float,
 ) -> _Found:
     """Find the fastest plan of each row by evaluating all plans, a block of rows at a time."""
     n_rows = counts.shape[0]
@@ -296,7 +300,11 @@ def _search(
         _least(least_memory, row, used)
         keep = np.flatnonzero(used <= chips.hbm_bytes[row])
         row = row[keep]
-        plans = dataclasses.replace(found.plans.take(keep), recompute=mode[keep])
+        plans = dataclasses.replace(
+            found.plans.take(keep),
+            recompute=mode[keep],
+            host_optimizer=np.full(keep.shape, host),
+        )
         seconds = step_seconds(
             models.take(row), chips.take(row), plans, global_batch[row], coefficients.take(row)
         )

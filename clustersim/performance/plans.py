@@ -310,6 +310,7 @@ class _Layout:
             recompute_layers=np.zeros(()),
             dispatcher=np.zeros(()),
             cuda_graphs=np.zeros(()),
+            host_optimizer=np.zeros(()),
         )
 
 

@@ -19,6 +19,7 @@ from clustersim.performance.best import check_precision, reason_of, rows_of
 from clustersim.performance.calibration import default_draw
 from clustersim.performance.coefficient_draw import CoefficientDraw
 from clustersim.performance.memory_rules import parse_memory
+from clustersim.performance.optimizer import host_optimizer
 from clustersim.performance.plan_rules import judge, precision_note, switch_problems
 from clustersim.performance.plans import describe_plan, enumerate_plans, full_space
 from clustersim.performance.step_time import StepTime, evaluate, memory_of, step_seconds
@@ -31,7 +32,7 @@ SPACES = ("usual", "full")
 """Names of the plan spaces, in this order: :func:`clustersim.performance.plans.enumerate_plans` and
 :func:`clustersim.performance.plans.full_space`."""
 SWITCHES = ("flash", "sequence_parallel", "overlap", "lora", "moe_recompute", "dispatcher",
-            "cuda_graphs")  # fmt: skip
+            "cuda_graphs", "host_optimizer")  # fmt: skip
 """Settings that a software stack can use in any layout, so a search can fix them."""
 PLANS_AT_ONCE = 65_536
 """Number of plans that are kept in memory at once (8 MB)."""
@@ -175,11 +176,14 @@ def search_plans(
         raise InputError("search_plans", problems)
     draw = default_draw() if draw is None else draw
     coefficients = draw.for_chips([accelerator], stack, precision)
-    rules = draw.memory_rules([accelerator], stack, parse_memory(memory))
+    options = parse_memory(memory)
+    rules = draw.memory_rules([accelerator], stack, options)
+    host = np.float64(switches.get("host_optimizer", host_optimizer({**draw.memory, **options})))
     fastest = _Fastest(keep)
     looked_at = fitting = 0
     least = np.inf
-    for plans in _blocks(models, chips, chips_of_job, batch, space, switches):
+    for block in _blocks(models, chips, chips_of_job, batch, space, switches):
+        plans = dataclasses.replace(block, host_optimizer=np.full(block.micro_batch.shape, host))
         used = memory_of(models, chips, plans, batch, rules)
         fits = np.flatnonzero(used <= chips.hbm_bytes)
         looked_at += used.size

@@ -678,7 +678,10 @@ def test_options_of_the_memory():
         {"weights": "bf16"},
     ]  # fmt: skip
     assert found.memory_options == options
-    assert found.notes[0] == ["Transfers to and from the host's memory are not timed."]
+    assert found.notes[0] == [
+        "The optimizer on the host is timed at 0.45 billion parameters a second and chip."
+    ]
+    assert found.plans.host_optimizer.tolist() == [100, 0, 0, 0]
     assert found.notes[1] == [
         f"{name} '?' is not understood and is ignored." for name in MEMORY_OPTIONS
     ]

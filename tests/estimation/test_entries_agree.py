@@ -31,6 +31,7 @@ from clustersim.performance import (
     evaluate,
     search_plans,
 )
+from clustersim.performance.optimizer import host_optimizer
 from clustersim.performance.plan_rules import RULES, judge
 from clustersim.performance.plans import enumerate_plans, full_space
 from clustersim.simulation.runtimes import find_runtimes
@@ -157,7 +158,9 @@ def by_search(job: Job) -> Answer | None:
     assert np.count_nonzero(same) <= 1, "each plan is listed once"
     if not same.any():
         return None
+    share = host_optimizer(dict(job.memory))
     plan = plans.take(np.flatnonzero(same))
+    plan = dataclasses.replace(plan, host_optimizer=np.full(plan.tp.shape, float(share)))
     stack = estimate(job.model, job.chip, job.count, plan=dict(job.plan), **job.options).stack
     chip = [CATALOGUE.accelerator(job.chip)]
     coefficients = default_draw().for_chips(chip, stack, PRECISIONS[job.precision])

@@ -84,6 +84,7 @@ def plans(draw):
         recompute_layers=draw(st.sampled_from([0, 0, 0, 1, 5])),
         dispatcher=draw(st.sampled_from([0, 0, 1, 2, 3])),
         cuda_graphs=draw(st.sampled_from([0, 0, 1])),
+        host_optimizer=draw(st.sampled_from([0, 0, 50, 100])),
     )
 
 

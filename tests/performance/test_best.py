@@ -23,6 +23,7 @@ from clustersim.performance import (
 )
 from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.performance.plans import enumerate_plans
+from clustersim.performance.search import search_plans
 from tests.examples import examples
 
 CATALOGUE = load_catalogue()
@@ -279,3 +280,12 @@ def test_relative_speed_goes_up_to_a_count_that_fits():
 def test_relative_speed_of_a_model_that_never_fits():
     tiny = dataclasses.replace(CHIPS["H20"], hbm_bytes=1e9)
     assert np.isnan(relative_speed(MODELS["llama3-8b"], tiny, CHIPS["H200"], 8)).all()
+
+
+def test_an_optimizer_on_the_host_is_timed_by_every_search():
+    job = (CATALOGUE.model("llama3-8b"), CATALOGUE.accelerator("H100"), 8)
+    for memory, share in (("offload=optimizer", 100), ("offload=optimizer:0.5", 50), (None, 0)):
+        found = search_plans(*job, memory=memory, keep=1)
+        best = best_plans(*job, memory=memory)
+        assert found.plans.host_optimizer.tolist() == [share]
+        assert found.step.step_time_s[0] == pytest.approx(best.step_time_s[0], rel=1e-12)

@@ -334,7 +334,9 @@ class Twin:
         parts["bubble"] = (p.pp - 1) / p.vpp * micro_batch
         waiting = sum(parts.values())
         parts["data_parallel"] = self.data_parallel(micro_batch, backward_s)
-        parts["optimizer"] = c.optimizer_bytes * self.split_from(1) * self.trained / self.memory_Bps
+        updated, host = self.split_from(1) * self.trained, p.host_optimizer / 100
+        parts["optimizer"] = (1 - host) * c.optimizer_bytes * updated / self.memory_Bps
+        parts["optimizer"] += host * updated * (8 * 0.257e-9 + 4 / 25e9)
         parts["stragglers"] = c.straggling * max(math.log2(self.chips / 8), 0.0) * waiting
         parts["fixed"] = c.fixed_s
         factor = max(c.slowdown, self.roofline() / sum(parts.values()))
