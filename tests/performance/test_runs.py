@@ -35,13 +35,22 @@ RUNS = Runs(
         ("H100", False, 60e9, 64, "B"),
         ("H100", False, 60e9, 400, "C"),
         ("H100", True, 7e9, 8, "D"),
-        ("H20", True, 500e9, 4096, "E"),
+        ("H20", True, 500e9, 4096, "D"),
         ("SeedChip", True, 7e9, 8, "D"),
         ("SeedChip", False, 7e9, 8, "A"),
     ],
 )
-def test_chip_then_kind_then_size_then_count(chip, mixture, params, count, model):
+def test_kind_then_chip_then_size_then_count(chip, mixture, params, count, model):
     assert RUNS.nearest(chip, mixture=mixture, params=params, count=count).model == model
+
+
+def test_related_chips_are_nearer_than_others():
+    other = dataclasses.replace(RUN, chip="H200", params=9e9, model="F")
+    runs = Runs((*RUNS.runs, other))
+    job = {"mixture": False, "params": 7e9, "count": 8}
+    assert runs.nearest("H100-NVL", **job).model == "A"
+    assert runs.nearest("H100-NVL", **job, related=["H200"]).model == "F"
+    assert runs.nearest("H100", **job, related=["H200"]).model == "A"
 
 
 def test_size_before_chip_for_plans():
