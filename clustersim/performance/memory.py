@@ -83,7 +83,11 @@ def activation_bytes_per_layer(
     common = attention + gate * mlp / plans.tp + routed
     inputs = 2.0 * models.hidden / split + (models.attention_width + mlp) / plans.tp
     none = 2.0 * (norms + common + mlp / plans.tp) - np.where(chips.fp8, inputs, 0.0)
-    none = np.where(plans.lora > 0, 2.0 * (0.75 * norms + common), none)
+    adapted = 2.0 * (0.75 * norms + common)
+    if np.any(rules.frozen > 0):
+        four_bits = (rules.frozen > 0) & (rules.frozen < 1)
+        adapted = np.where(four_bits, 2.0 * (norms + common + mlp / plans.tp), adapted)
+    none = np.where(plans.lora > 0, adapted, none)
     fused_some = 2.0 * (0.75 * norms + common)
     fused_some = fused_some - np.where(chips.fp8, models.attention_width / plans.tp, 0.0)
     if np.any(rules.eager > 0):
@@ -191,7 +195,10 @@ def memory_by_class(
         partly = (plans.moe_recompute > 0) & (plans.recompute < 2)
         working = np.where(partly, np.maximum(at_work - per_layer, 0.0), working)
     first, last = _in_flight(shard, plans)
-    logits = rules.logits * shard.tokens * models.vocab / plans.tp
+    each = rules.logits
+    if np.any(rules.logits_split != rules.logits):
+        each = np.where(plans.tp > 1, rules.logits_split, rules.logits)
+    logits = each * shard.tokens * models.vocab / plans.tp
     if np.any(rules.fused_hidden > 0):
         logits = logits + rules.fused_hidden * _fused_loss_bytes(shard, models, plans)
     first_stage = _on_chip(per_layer, shard.layers, first, rules) + working
@@ -201,7 +208,7 @@ def memory_by_class(
         stepped = np.where(plans.zero >= 3, np.minimum(states, rules.step_group), states)
         peak = np.maximum(peak, rules.step * stepped)
     reserve = rules.reserve_share * chips.hbm_bytes + rules.reserve_bytes
-    reserve = reserve + np.where(plans.chips > 1, rules.reserve_links, 0.0)
+    reserve = reserve + _communicators(plans) * rules.reserve_links
     if np.any(rules.buffers > 0):
         trained = whole * shard.trained
         gathers = np.minimum(rules.buffers, BUFFER_BYTES * trained)
@@ -223,6 +230,14 @@ def memory_by_class(
         "activations": peak,
         "reserve": reserve,
     }
+
+
+def _communicators(plans: Plans) -> Floats:
+    """Return the number of communicators of a chip: one for each kind of parallelism with several
+    ranks and, if there are several kinds, one of all chips."""
+    sizes = (plans.tp, plans.pp, plans.cp, plans.dp, plans.ep)
+    kinds: Floats = np.sum([np.where(size > 1, 1.0, 0.0) for size in sizes], axis=0)
+    return kinds + np.where(kinds > 1, 1.0, 0.0)
 
 
 def _routed_bytes(shard: Shard, models: ModelArrays, plans: Plans) -> Floats:

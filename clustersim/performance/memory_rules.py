@@ -82,6 +82,7 @@ class StackMemory(FileModel):
     bucket: float = Field(0.0, ge=0)
     logits: float = Field(gt=0)
     kernel: float = Field(2.0, gt=0)
+    logits_split: float = Field(0.0, ge=0)
     loss_fused: Literal["n", "kernel", "linear"] = "n"
     eager: bool = False
     fp8_gate: bool = False
@@ -133,8 +134,9 @@ class MemoryRules:
         Bytes per frozen weight if adapters are trained; 0 means FP8 in FP8 runs and BF16 otherwise.
     host_weights : array
         1 if the weights that ZeRO 3 splits are on the host.
-    logits : array
-        Bytes per logit while the loss is computed.
+    logits, logits_split : array
+        Bytes per logit while the loss is computed: where one chip has the whole vocabulary, and
+        where tensor-parallel ranks split it.
     fused_hidden : array
         1 if logits are never stored.
     eager : array
@@ -161,7 +163,7 @@ class MemoryRules:
         Standard deviation of the logarithm of measured over predicted peaks.
     reserve_share, reserve_bytes, reserve_links : array
         The rest of the reserve as a share of the chip's memory and as bytes, and the additional
-        bytes if a job has several chips.
+        bytes of each communicator.
 
     Examples
     --------
@@ -181,6 +183,7 @@ class MemoryRules:
     frozen: Floats
     host_weights: Floats
     logits: Floats
+    logits_split: Floats
     fused_hidden: Floats
     eager: Floats
     fp8_gate: Floats
@@ -304,7 +307,8 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
     kind = chosen.get("optimizer", "adamw")
     optimizer += OPTIMIZERS[kind] - OPTIMIZERS["adamw"]
     if kind == "adamw-bf16":
-        weights, gradients, replicated, optimizer, step = 2.0, 2.0, 0.0, OPTIMIZERS[kind], 0.0
+        weights, gradients, replicated, optimizer = 2.0, 2.0, 0.0, OPTIMIZERS[kind]
+        step = min(step, 2.0)  # intermediates have the precision of the weights
     if "gradients" in chosen:
         gradients, replicated = GRADIENTS[chosen["gradients"]], 0.0
     if "optimizer" in offload:
@@ -312,6 +316,7 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
         optimizer, step = optimizer * left, step * left
         if entry.host_gradients:
             gradients, replicated = gradients * left, replicated * left
+    logits = {"n": entry.logits, "kernel": entry.kernel, "linear": 0.0}[loss]
     values = {
         "weights": weights,
         "gradients": gradients,
@@ -322,7 +327,8 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
         "step": step,
         "frozen": WEIGHTS.get(chosen.get("weights", ""), 0.0),
         "host_weights": "weights" in offload,
-        "logits": {"n": entry.logits, "kernel": entry.kernel, "linear": 0.0}[loss],
+        "logits": logits,
+        "logits_split": (loss == "n" and entry.logits_split) or logits,
         "fused_hidden": loss == "linear",
         "eager": entry.eager,
         "fp8_gate": entry.fp8_gate,
