@@ -60,7 +60,8 @@ class Peaks:
         (nan if it is not published), unseen_bytes (memory of the driver, of the process and of
         communication, which a peak of PyTorch's allocator does not include; 0 for other peaks) and
         `used`: peak if the peak is fitted, below or above if only the outcome is (the peak was
-        below the chip's memory, or would have been above), or empty.
+        below the chip's memory, or would have been above), or empty. A run whose counted bytes
+        exceed the chip's memory had other settings than the table says, so it is not fitted.
     counted, dynamic, states, routed : array
         Bytes without overhead, and the bytes to which each part of the overhead refers.
     unread : Series
@@ -202,7 +203,10 @@ def read_peaks(table: pd.DataFrame, catalogue: Catalogue | None = None) -> Peaks
     ran = (frame["outcome"] == "ran").to_numpy()
     exact = ran & (peak + frame["unseen_bytes"] < FULL * rows.chips.hbm_bytes)
     sure = (frame["quality"] == "A").to_numpy()
-    frame["used"] = np.select([~known, exact, ran, sure], ["", "peak", "below", "above"], "")
+    possible = counted <= rows.chips.hbm_bytes
+    frame["used"] = np.select(
+        [~known, exact, ran & possible, ran, sure], ["", "peak", "below", "", "above"], ""
+    )
     reasons = pd.Series(rows.reason, dtype=str)
     parts = {
         part: _bytes(rows, **{name: 1.0}) - counted
