@@ -204,9 +204,9 @@ def memory_by_class(
     first_stage = _on_chip(per_layer, shard.layers, first, rules) + working
     last_stage = _on_chip(per_layer, shard.layers, last, rules) + np.maximum(working, logits)
     peak = np.maximum(first_stage, last_stage)
-    if np.any(rules.step > 0):
+    if np.any(rules.step + rules.step_split > 0):
         stepped = np.where(plans.zero >= 3, np.minimum(states, rules.step_group), states)
-        peak = np.maximum(peak, rules.step * stepped)
+        peak = np.maximum(peak, np.where(plans.zero >= 1, rules.step_split, rules.step) * stepped)
     reserve = rules.reserve_share * chips.hbm_bytes + rules.reserve_bytes
     reserve = reserve + _communicators(plans) * rules.reserve_links
     if np.any(rules.buffers > 0):

@@ -78,6 +78,7 @@ class StackMemory(FileModel):
     gradient_stage: Literal[1, 2] = 2
     optimizer: float = Field(ge=0)
     step: float = Field(0.0, ge=0)
+    step_split: float = Field(0.0, ge=0)
     replicated: float = Field(0.0, ge=0)
     bucket: float = Field(0.0, ge=0)
     logits: float = Field(gt=0)
@@ -128,8 +129,9 @@ class MemoryRules:
     replicated, bucket : array
         Additional bytes per gradient without ZeRO; `bucket` applies only if there are several
         ranks.
-    step : array
-        Bytes per parameter that the optimizer's step needs in addition to its states.
+    step, step_split : array
+        Bytes per parameter that the optimizer's step needs in addition to its states, without ZeRO
+        and with it.
     frozen : array
         Bytes per frozen weight if adapters are trained; 0 means FP8 in FP8 runs and BF16 otherwise.
     host_weights : array
@@ -180,6 +182,7 @@ class MemoryRules:
     replicated: Floats
     bucket: Floats
     step: Floats
+    step_split: Floats
     frozen: Floats
     host_weights: Floats
     logits: Floats
@@ -311,6 +314,7 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
         step = min(step, 2.0)  # intermediates have the precision of the weights
     if "gradients" in chosen:
         gradients, replicated = GRADIENTS[chosen["gradients"]], 0.0
+    left = 1.0
     if "optimizer" in offload:
         left = 1.0 - min(offload["optimizer"], 1.0)
         optimizer, step = optimizer * left, step * left
@@ -325,6 +329,7 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
         "replicated": replicated,
         "bucket": entry.bucket,
         "step": step,
+        "step_split": entry.step_split * left or step,
         "frozen": WEIGHTS.get(chosen.get("weights", ""), 0.0),
         "host_weights": "weights" in offload,
         "logits": logits,
