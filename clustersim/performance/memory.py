@@ -185,6 +185,9 @@ def memory_by_class(
         copies = rules.replicated + np.where(shard.ranks > 1, rules.bucket, 0.0)
         per_gradient = per_gradient + np.where(plans.zero < 1, copies, 0.0)
     gradients = per_gradient * split_from(rules.gradient_stage)
+    if np.any(plans.zero == 2):
+        table = PRODUCT_BYTES * models.vocab * models.hidden / plans.tp
+        gradients = gradients + np.where(plans.zero == 2, table, 0.0)
     if np.any(rules.pipeline_keeps > 0):
         kept_whole = (rules.pipeline_keeps > 0) & (plans.pp > 1) & (plans.zero >= 3)
         gradients = np.where(kept_whole, per_gradient * whole, gradients)
