@@ -51,7 +51,8 @@ def activation_bytes_per_layer(
 
     With FP8, the inputs of the matrix products are kept in one byte. Frozen matrices (LoRA) need
     these inputs only for the adapted projections, and some stacks then keep the input of the MLP's
-    activation function in one byte as well. If tensor-parallel ranks split the tokens, each of the
+    activation function in one byte as well; products with 4-bit weights keep all inputs
+    (``MatMul4Bit`` of bitsandbytes). If tensor-parallel ranks split the tokens, each of the
     `etp` ranks that split an expert keeps all token copies that these ranks gathered. Recomputed
     mixtures of experts keep only their input.
 
@@ -145,11 +146,12 @@ def memory_by_class(
     `pp` micro-batches, or ``pp + (pp - 1) / vpp`` when interleaved (Korthikanti et al. 2022,
     appendix C), but never more micro-batches than a step has. The last stage keeps one micro-batch,
     or ``pp - (pp - 1) / vpp`` when interleaved, and the logits while it computes the loss. At the
-    end of a step, only the intermediate results of the optimizer remain. With full recompute, or
+    end of a step, only the intermediate results of the optimizer remain. With ZeRO 2, the gradient
+    of the vocabulary table is whole until it is reduced. With full recompute, or
     with recompute of mixtures, the activations of one layer are added. Activation offload leaves
     the activations of two layers on the chip.
 
-    The reserve has the context of the process, communication buffers (at most as large as the
+    The reserve has the context of the process, the communicators, buckets (at most as large as the
     trained parameters require), and the fitted overhead of the stack
     (:mod:`clustersim.performance.memory_overhead`).
     """
@@ -236,11 +238,15 @@ def memory_by_class(
 
 
 def _communicators(plans: Plans) -> Floats:
-    """Return the number of communicators of a chip: one for each kind of parallelism with several
-    ranks and, if there are several kinds, one of all chips."""
-    sizes = (plans.tp, plans.pp, plans.cp, plans.dp, plans.ep)
-    kinds: Floats = np.sum([np.where(size > 1, 1.0, 0.0) for size in sizes], axis=0)
-    return kinds + np.where(kinds > 1, 1.0, 0.0)
+    """Return the number of communicators of a chip.
+
+    There is one for each kind of parallelism with several ranks, and one of all chips if there are
+    several kinds.
+    """
+    kinds: Floats = np.add(plans.tp > 1, plans.pp > 1, dtype=np.float64)
+    for size in (plans.cp, plans.dp, plans.ep):
+        kinds = kinds + (size > 1)
+    return kinds + (kinds > 1)
 
 
 def _routed_bytes(shard: Shard, models: ModelArrays, plans: Plans) -> Floats:

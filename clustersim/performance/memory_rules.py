@@ -303,7 +303,7 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
     """Return the values of one job in the order of the fields of :class:`MemoryRules`."""
     entry, reserve, chosen = stack_memory(stack), _reserve(family), dict(items)
     found = overhead_of(entry.group)
-    loss = chosen.get("loss_fused", entry.loss_fused)
+    loss = chosen.get("loss_fused", _loss_of(stack))
     offload = _offloads(chosen.get("offload", "none"))
     weights, optimizer, step = entry.weights, entry.optimizer, entry.step
     gradients, replicated = entry.gradients, entry.replicated
@@ -335,7 +335,7 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
         "logits": logits,
         "logits_split": (loss == "n" and entry.logits_split) or logits,
         "fused_hidden": loss == "linear",
-        "eager": entry.eager,
+        "eager": entry.eager and not _liger(stack),
         "fp8_gate": entry.fp8_gate,
         "products": entry.selective == "products",
         "gathers_all": entry.gathers == "model",
@@ -354,6 +354,18 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
         "reserve_links": reserve.links,
     }
     return tuple(float(values[name]) for name in _COLUMNS)
+
+
+def _liger(stack: str) -> bool:
+    """Return whether the norms, gates and loss of a stack are the kernels of Liger.
+
+    Their loss never stores logits, and the others fuse what `eager` counts (arXiv 2410.10989).
+    """
+    return holds_word(stack, "liger")
+
+
+def _loss_of(stack: str) -> str:
+    return "linear" if _liger(stack) else stack_memory(stack).loss_fused
 
 
 @functools.cache
@@ -530,7 +542,7 @@ def describe_memory(stack: str, options: Mapping[str, str]) -> str:
     if values["fused_hidden"]:
         loss = "logits never stored"
     else:
-        kernel = options.get("loss_fused", entry.loss_fused) == "kernel"
+        kernel = options.get("loss_fused", _loss_of(stack)) == "kernel"
         loss = f"{'fused loss on stored logits' if kernel else 'logits stored'}, "
         loss += f"{values['logits']:g} bytes each"
     words = [
