@@ -187,9 +187,10 @@ def memory_by_class(
         copies = rules.replicated + np.where(shard.ranks > 1, rules.bucket, 0.0)
         per_gradient = per_gradient + np.where(plans.zero < 1, copies, 0.0)
     gradients = per_gradient * split_from(rules.gradient_stage)
-    if np.any(plans.zero == 2):
+    second = plans.zero == 2
+    if np.any(second):
         table = PRODUCT_BYTES * models.vocab * models.hidden / plans.tp
-        gradients = gradients + np.where(plans.zero == 2, table, 0.0)
+        gradients = gradients + np.where(second, table, 0.0)
     if np.any(rules.pipeline_keeps > 0):
         kept_whole = (rules.pipeline_keeps > 0) & (plans.pp > 1) & (plans.zero >= 3)
         gradients = np.where(kept_whole, per_gradient * whole, gradients)
@@ -243,10 +244,10 @@ def _communicators(plans: Plans) -> Floats:
     There is one for each kind of parallelism with several ranks, and one of all chips if there are
     several kinds.
     """
-    kinds: Floats = np.add(plans.tp > 1, plans.pp > 1, dtype=np.float64)
+    kinds = np.add(plans.tp > 1, plans.pp > 1, dtype=np.int8)
     for size in (plans.cp, plans.dp, plans.ep):
-        kinds = kinds + (size > 1)
-    return kinds + (kinds > 1)
+        kinds = np.add(kinds, size > 1, dtype=np.int8)
+    return np.add(kinds, kinds > 1, dtype=np.float64)
 
 
 def _routed_bytes(shard: Shard, models: ModelArrays, plans: Plans) -> Floats:
