@@ -111,9 +111,9 @@ class FittedPeaks:
     ----------
     overhead : MemoryOverhead
     rows : DataFrame
-        The table of :class:`Peaks` with predicted_bytes, ratio and fit_probability, and with
-        left_out_bytes, left_out_ratio and left_out_probability, for which the overhead was fitted
-        without the row's source.
+        The table of :class:`Peaks` with predicted_bytes, ratio (to the sum of peak_bytes and
+        unseen_bytes) and fit_probability, and with left_out_bytes, left_out_ratio and
+        left_out_probability, for which the overhead was fitted without the row's source.
 
     Examples
     --------
@@ -161,7 +161,8 @@ def read_peaks(table: pd.DataFrame, catalogue: Catalogue | None = None) -> Peaks
     ----------
     table : DataFrame
         Columns of :data:`clustersim.estimation.COLUMNS`, and `family`, `outcome` (ran or oom),
-        `peak_memory_gb` (decimal) and `quality`. Rows whose plan must be searched for are left out.
+        `peak_memory_gb` (decimal), `quality` and, optionally, `memory_measure` (what was measured,
+        see :data:`OF_ALLOCATOR`). Rows whose plan must be searched for are left out.
     catalogue : Catalogue, optional
 
     Raises
