@@ -336,6 +336,6 @@ def _settle_by_params(row: Row, model: dict[str, float], notes: list[str]) -> No
         if ENCODER < params / whole - 1.0 <= MOST_APART:
             model["other_params"] = params - whole
             notes.append(
-                f"params_b has {(params - whole) / 1e9:.3g} billion parameters more than the shape; "
-                "they are counted in memory but take no time."
+                f"params_b has {model['other_params'] / 1e9:.3g} billion parameters more than the "
+                "shape; they are counted in memory but take no time."
             )
