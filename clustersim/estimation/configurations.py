@@ -65,7 +65,8 @@ COLUMNS: Mapping[str, str] = {
     "devices_per_node": "chips in one scale-up domain (default: the chip's)",
     "inter_node_gbps_per_device": "network bandwidth per chip in Gb/s (default: the chip's)",
     "model": "name; a model in the catalogue fills in the parts of the shape that are not given",
-    "params_b": "parameters in billions; settles how many matrices an MLP has, and counts what the shape lacks",
+    "params_b": "parameters in billions; settles how many matrices an MLP has, and counts what the "
+    "shape lacks",
     "layers": "transformer layers",
     "hidden": "width of the hidden activations",
     "heads": "attention heads",
