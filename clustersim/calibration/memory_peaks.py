@@ -42,6 +42,9 @@ USUAL_SCATTER, USUAL_ROWS = 0.13, 6.0
 FULL = 0.985
 """Of a peak of at least this share of the chip, only the outcome is fitted: the allocator keeps
 freed memory until the chip is full, so such a peak can be larger than what the job needs."""
+OF_ALLOCATOR = r"(?i)allocated|reserved|log line"
+"""Measures of PyTorch's allocator: ``max_memory_allocated``, ``max_memory_reserved`` and the memory
+in the log of torchtitan (``max_reserved_gib``)."""
 ODD = 0.03
 """Share of outcomes that have nothing to do with the predicted peak (defects, mistakes)."""
 
@@ -54,8 +57,11 @@ class Peaks:
     ----------
     table : DataFrame
         Rows that could be read: id, family, outcome, quality, group, lora, chip_bytes, peak_bytes
-        (nan if it is not published) and `used`: peak if the peak is fitted, below or above if only
-        the outcome is (the peak was below the chip's memory, or would have been above), or empty.
+        (nan if it is not published), unseen_bytes (memory of the driver, of the process and of
+        communication, which a peak of PyTorch's allocator does not include; 0 for other peaks) and
+        `used`: peak if the peak is fitted, below or above if only the outcome is (the peak was
+        below the chip's memory, or would have been above), or empty. A run whose counted bytes
+        exceed the chip's memory had other settings than the table says, so it is not fitted.
     counted, dynamic, states, routed : array
         Bytes without overhead, and the bytes to which each part of the overhead refers.
     unread : Series
@@ -105,9 +111,9 @@ class FittedPeaks:
     ----------
     overhead : MemoryOverhead
     rows : DataFrame
-        The table of :class:`Peaks` with predicted_bytes, ratio and fit_probability, and with
-        left_out_bytes, left_out_ratio and left_out_probability, for which the overhead was fitted
-        without the row's source.
+        The table of :class:`Peaks` with predicted_bytes, ratio (to the sum of peak_bytes and
+        unseen_bytes) and fit_probability, and with left_out_bytes, left_out_ratio and
+        left_out_probability, for which the overhead was fitted without the row's source.
 
     Examples
     --------
@@ -155,7 +161,8 @@ def read_peaks(table: pd.DataFrame, catalogue: Catalogue | None = None) -> Peaks
     ----------
     table : DataFrame
         Columns of :data:`clustersim.estimation.COLUMNS`, and `family`, `outcome` (ran or oom),
-        `peak_memory_gb` (decimal) and `quality`. Rows whose plan must be searched for are left out.
+        `peak_memory_gb` (decimal), `quality` and, optionally, `memory_measure` (what was measured,
+        see :data:`OF_ALLOCATOR`). Rows whose plan must be searched for are left out.
     catalogue : Catalogue, optional
 
     Raises
@@ -174,10 +181,12 @@ def read_peaks(table: pd.DataFrame, catalogue: Catalogue | None = None) -> Peaks
     catalogue = load_catalogue() if catalogue is None else catalogue
     rows = read_configurations(texts, catalogue, assumed=default_calibration())
     rows = rows.take(np.array([not rows.searched[place] for place in rows.index], dtype=bool))
-    counted = _bytes(rows)
+    counted, inside = _bytes(rows), _bytes(rows, **dict.fromkeys(RESERVE, 0.0))
     given = texts.iloc[rows.index]
     chipless = np.array([CHIP in rows.unknown[place] for place in rows.index], dtype=bool)
     peak = pd.to_numeric(given["peak_memory_gb"].replace("", np.nan)).to_numpy(float) * 1e9
+    measure = given["memory_measure"] if "memory_measure" in given else given["outcome"]
+    of_allocator = measure.str.contains(OF_ALLOCATOR).to_numpy(dtype=bool)
     frame = pd.DataFrame(
         {
             "id": given["id"].to_numpy() if "id" in given else rows.index.astype(str),
@@ -188,13 +197,17 @@ def read_peaks(table: pd.DataFrame, catalogue: Catalogue | None = None) -> Peaks
             "lora": rows.plans.lora > 0,
             "chip_bytes": np.where(chipless, np.nan, rows.chips.hbm_bytes),
             "peak_bytes": peak,
+            "unseen_bytes": np.where(of_allocator, counted - inside, 0.0),
         }
     )
     known = np.array([not rows.unknown[place] for place in rows.index], dtype=bool)
     ran = (frame["outcome"] == "ran").to_numpy()
-    exact = ran & (peak < FULL * rows.chips.hbm_bytes)
+    exact = ran & (peak + frame["unseen_bytes"] < FULL * rows.chips.hbm_bytes)
     sure = (frame["quality"] == "A").to_numpy()
-    frame["used"] = np.select([~known, exact, ran, sure], ["", "peak", "below", "above"], "")
+    possible = counted <= rows.chips.hbm_bytes
+    frame["used"] = np.select(
+        [~known, exact, ran & possible, ran, sure], ["", "peak", "below", "", "above"], ""
+    )
     reasons = pd.Series(rows.reason, dtype=str)
     parts = {
         part: _bytes(rows, **{name: 1.0}) - counted
@@ -221,14 +234,17 @@ def _check(texts: pd.DataFrame) -> None:
         raise InputError("table of peaks", problems)
 
 
-def _bytes(rows: Configurations, **overhead: float) -> Floats:
+OVERHEAD = ("fragmentation", "state_share", "routed")
+RESERVE = ("reserve_share", "reserve_bytes", "reserve_links")
+
+
+def _bytes(rows: Configurations, **rules: float) -> Floats:
     """Return the bytes per chip of some rows; an overhead that is not given is 0."""
-    names = ("fragmentation", "state_share", "routed")
-    rules = dataclasses.replace(
-        rows.memory, **{name: np.asarray(overhead.get(name, 0.0)) for name in names}
-    )
+    given = {**dict.fromkeys(OVERHEAD, 0.0), **rules}
+    memory = {name: np.asarray(value) for name, value in given.items()}
+    changed = dataclasses.replace(rows.memory, **memory)
     shard = shard_of(rows.models, rows.plans, rows.global_batch)
-    classes = memory_by_class(shard, rows.models, rows.chips, rows.plans, rules)
+    classes = memory_by_class(shard, rows.models, rows.chips, rows.plans, changed)
     total: Floats = np.sum([np.broadcast_to(size, len(rows)) for size in classes.values()], axis=0)
     return total
 
@@ -272,7 +288,7 @@ def fit_peaks(peaks: Peaks) -> FittedPeaks:
     each = np.array([scatter[group] for group in peaks.table["group"]])
     chip = peaks.table["chip_bytes"].to_numpy(float)
     predicted = peaks.predicted(overhead)
-    peak = peaks.table["peak_bytes"].to_numpy(float)
+    peak = (peaks.table["peak_bytes"] + peaks.table["unseen_bytes"]).to_numpy(float)
     rows = peaks.table.assign(
         predicted_bytes=predicted,
         ratio=predicted / peak,
@@ -317,7 +333,8 @@ def _fit(
         design = np.array([sizes[name][mine] for name in names])
         counted, used = peaks.counted[mine], table["used"].to_numpy()[mine]
         weight = _weights(table["family"].to_numpy(), mine)
-        limit = np.where(used == "peak", table["peak_bytes"][mine], table["chip_bytes"][mine])
+        peak = (table["peak_bytes"] + table["unseen_bytes"])[mine]
+        limit = np.where(used == "peak", peak, table["chip_bytes"][mine])
         sign = np.select([used == "below", used == "above"], [-1.0, 1.0], 0.0)
 
         def residuals(
@@ -347,7 +364,8 @@ def _scatter(peaks: Peaks, left_out: Floats, groups: list[str]) -> dict[str, flo
     table, found = peaks.table, {}
     for group in groups:
         mine = (table["used"] == "peak").to_numpy() & (table["group"] == group).to_numpy()
-        error = np.log(left_out[mine] / table["peak_bytes"].to_numpy(float)[mine])
+        peak = (table["peak_bytes"] + table["unseen_bytes"]).to_numpy(float)
+        error = np.log(left_out[mine] / peak[mine])
         weight = _weights(table["family"].to_numpy(), mine)
         total = float(weight @ error**2) + USUAL_ROWS * USUAL_SCATTER**2
         found[group] = round(float(np.sqrt(total / (weight.sum() + USUAL_ROWS))), 3)

@@ -69,7 +69,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--memory",
         action="store_true",
         help="fit the overhead of memory to published peaks instead; MEASUREMENTS.csv then has "
-        "outcome (ran or oom) and peak_memory_gb, and --out is a YAML file",
+        "outcome (ran or oom), peak_memory_gb and, if known, memory_measure; --out is a YAML file",
     )
     parser.add_argument(
         "--no-validation", action="store_true", help="leave no rows out (takes a tenth of the time)"

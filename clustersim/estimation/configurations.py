@@ -73,7 +73,8 @@ COLUMNS: Mapping[str, str] = {
     "devices_per_node": "chips in one scale-up domain (default: the chip's)",
     "inter_node_gbps_per_device": "network bandwidth per chip in Gb/s (default: the chip's)",
     "model": "name; a model in the catalogue fills in the parts of the shape that are not given",
-    "params_b": "parameters in billions; used to infer how many matrices an MLP has",
+    "params_b": "parameters in billions; settles how many matrices an MLP has, and counts what the "
+    "shape lacks",
     "layers": "transformer layers",
     "hidden": "width of the hidden activations",
     "heads": "attention heads",
@@ -308,7 +309,9 @@ def read_configurations(
     If a row names a model in the catalogue, its missing columns (width of heads, experts, windows)
     are taken from this model, provided that the given columns agree with it. If the number of
     parameters (`params_b`) contradicts the type of the MLP or the width of the experts, these are
-    computed from the parameters. :data:`clustersim.performance.plan_rules.RULES` judges the plans.
+    computed from the parameters. A dense model with 5 to 20 % more parameters than its shape has
+    another part, such as an image encoder, which is counted in memory.
+    :data:`clustersim.performance.plan_rules.RULES` judges the plans.
 
     Parameters
     ----------

@@ -32,6 +32,10 @@ MOST_APART = 0.2
 """Accepted difference between stated and counted parameters, as a fraction. Tied embeddings, for
 example, change the count."""
 
+ENCODER = 0.05
+"""Smallest share of parameters beyond a stated shape that counts as a part of its own, such as an
+image encoder."""
+
 
 def model_of_row(row: Row, catalogue: Catalogue, notes: list[str]) -> dict[str, float]:
     """Return :class:`clustersim.performance.ModelArrays` fields of a row; empty if it has problems.
@@ -51,7 +55,7 @@ def model_of_row(row: Row, catalogue: Catalogue, notes: list[str]) -> dict[str, 
         _set_mixture(row, model, known, notes)
         _set_latent_attention(row, model)
         if known is None and not row.problems:
-            _settle_by_params(row, model)
+            _settle_by_params(row, model, notes)
     if known is None:
         _name_unknown(row, catalogue)
     heads, kv_heads = row.number("heads", known.heads if known else 0), row.number("kv_heads", 0)
@@ -309,8 +313,11 @@ def _of_row(row: Row) -> dict[str, float]:
     return model
 
 
-def _settle_by_params(row: Row, model: dict[str, float]) -> None:
-    """Use `params_b` to choose between two and three MLP matrices, or to set the expert width."""
+def _settle_by_params(row: Row, model: dict[str, float], notes: list[str]) -> None:
+    """Use `params_b` for the number of MLP matrices, the expert width or other parameters.
+
+    Other parameters of a dense model, such as those of an image encoder, use memory but no time.
+    """
     params = 1e9 * row.number("params_b", 0.0, least=0.0, whole=False)
     if not params > 0:
         return
@@ -333,3 +340,11 @@ def _settle_by_params(row: Row, model: dict[str, float]) -> None:
         said, instead = (abs(counted[n] / mlp - 1.0) for n in (model["mlp_matrices"], other))
         if said > MOST_APART > instead:
             model["mlp_matrices"] = other
+        tables = (2.0 - model["tied"]) * model["vocab"] * hidden
+        whole = layers * model["attention_params"] + tables + counted[model["mlp_matrices"]]
+        if ENCODER < params / whole - 1.0 <= MOST_APART:
+            model["other_params"] = params - whole
+            notes.append(
+                f"params_b has {model['other_params'] / 1e9:.3g} billion parameters more than the "
+                "shape; they are counted in memory but take no time."
+            )

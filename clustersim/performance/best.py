@@ -118,7 +118,7 @@ class BestPlans(Brief):
         >>> catalogue = cs.load_catalogue()
         >>> model, chip = catalogue.model("llama3-8b"), catalogue.accelerator("H200")
         >>> cs.best_plans(model, chip, [8]).describe(0)
-        'tp 1 x pp 1 x dp 8, micro-batch 4, recompute selective, ZeRO-2'
+        'tp 1 x pp 1 x dp 8, micro-batch 2, recompute none, ZeRO-1'
         """
         if self.reason[row]:
             return self.reason[row]

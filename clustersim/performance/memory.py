@@ -51,7 +51,8 @@ def activation_bytes_per_layer(
 
     With FP8, the inputs of the matrix products are kept in one byte. Frozen matrices (LoRA) need
     these inputs only for the adapted projections, and some stacks then keep the input of the MLP's
-    activation function in one byte as well. If tensor-parallel ranks split the tokens, each of the
+    activation function in one byte as well; products with 4-bit weights keep all inputs
+    (``MatMul4Bit`` of bitsandbytes). If tensor-parallel ranks split the tokens, each of the
     `etp` ranks that split an expert keeps all token copies that these ranks gathered. Recomputed
     mixtures of experts keep only their input.
 
@@ -83,7 +84,11 @@ def activation_bytes_per_layer(
     common = attention + gate * mlp / plans.tp + routed
     inputs = 2.0 * models.hidden / split + (models.attention_width + mlp) / plans.tp
     none = 2.0 * (norms + common + mlp / plans.tp) - np.where(chips.fp8, inputs, 0.0)
-    none = np.where(plans.lora > 0, 2.0 * (0.75 * norms + common), none)
+    adapted = 2.0 * (0.75 * norms + common)
+    if np.any(rules.frozen > 0):
+        four_bits = (rules.frozen > 0) & (rules.frozen < 1)
+        adapted = np.where(four_bits, 2.0 * (norms + common + mlp / plans.tp), adapted)
+    none = np.where(plans.lora > 0, adapted, none)
     fused_some = 2.0 * (0.75 * norms + common)
     fused_some = fused_some - np.where(chips.fp8, models.attention_width / plans.tp, 0.0)
     if np.any(rules.eager > 0):
@@ -141,11 +146,12 @@ def memory_by_class(
     `pp` micro-batches, or ``pp + (pp - 1) / vpp`` when interleaved (Korthikanti et al. 2022,
     appendix C), but never more micro-batches than a step has. The last stage keeps one micro-batch,
     or ``pp - (pp - 1) / vpp`` when interleaved, and the logits while it computes the loss. At the
-    end of a step, only the intermediate results of the optimizer remain. With full recompute, or
+    end of a step, only the intermediate results of the optimizer remain. With ZeRO 2, the gradient
+    of the vocabulary table is whole until it is reduced. With full recompute, or
     with recompute of mixtures, the activations of one layer are added. Activation offload leaves
     the activations of two layers on the chip.
 
-    The reserve has the context of the process, communication buffers (at most as large as the
+    The reserve has the context of the process, the communicators, buckets (at most as large as the
     trained parameters require), and the fitted overhead of the stack
     (:mod:`clustersim.performance.memory_overhead`).
     """
@@ -181,6 +187,10 @@ def memory_by_class(
         copies = rules.replicated + np.where(shard.ranks > 1, rules.bucket, 0.0)
         per_gradient = per_gradient + np.where(plans.zero < 1, copies, 0.0)
     gradients = per_gradient * split_from(rules.gradient_stage)
+    second = plans.zero == 2
+    if np.any(second):
+        table = PRODUCT_BYTES * models.vocab * models.hidden / plans.tp
+        gradients = gradients + np.where(second, table, 0.0)
     if np.any(rules.pipeline_keeps > 0):
         kept_whole = (rules.pipeline_keeps > 0) & (plans.pp > 1) & (plans.zero >= 3)
         gradients = np.where(kept_whole, per_gradient * whole, gradients)
@@ -191,17 +201,20 @@ def memory_by_class(
         partly = (plans.moe_recompute > 0) & (plans.recompute < 2)
         working = np.where(partly, np.maximum(at_work - per_layer, 0.0), working)
     first, last = _in_flight(shard, plans)
-    logits = rules.logits * shard.tokens * models.vocab / plans.tp
+    each = rules.logits
+    if np.any(rules.logits_split != rules.logits):
+        each = np.where(plans.tp > 1, rules.logits_split, rules.logits)
+    logits = each * shard.tokens * models.vocab / plans.tp
     if np.any(rules.fused_hidden > 0):
         logits = logits + rules.fused_hidden * _fused_loss_bytes(shard, models, plans)
     first_stage = _on_chip(per_layer, shard.layers, first, rules) + working
     last_stage = _on_chip(per_layer, shard.layers, last, rules) + np.maximum(working, logits)
     peak = np.maximum(first_stage, last_stage)
-    if np.any(rules.step > 0):
+    if np.any(rules.step + rules.step_split > 0):
         stepped = np.where(plans.zero >= 3, np.minimum(states, rules.step_group), states)
-        peak = np.maximum(peak, rules.step * stepped)
+        peak = np.maximum(peak, np.where(plans.zero >= 1, rules.step_split, rules.step) * stepped)
     reserve = rules.reserve_share * chips.hbm_bytes + rules.reserve_bytes
-    reserve = reserve + np.where(plans.chips > 1, rules.reserve_links, 0.0)
+    reserve = reserve + _communicators(plans) * rules.reserve_links
     if np.any(rules.buffers > 0):
         trained = whole * shard.trained
         gathers = np.minimum(rules.buffers, BUFFER_BYTES * trained)
@@ -223,6 +236,18 @@ def memory_by_class(
         "activations": peak,
         "reserve": reserve,
     }
+
+
+def _communicators(plans: Plans) -> Floats:
+    """Return the number of communicators of a chip.
+
+    There is one for each kind of parallelism with several ranks, and one of all chips if there are
+    several kinds.
+    """
+    kinds = np.add(plans.tp > 1, plans.pp > 1, dtype=np.int8)
+    for size in (plans.cp, plans.dp, plans.ep):
+        kinds = np.add(kinds, size > 1, dtype=np.int8)
+    return np.add(kinds, kinds > 1, dtype=np.float64)
 
 
 def _routed_bytes(shard: Shard, models: ModelArrays, plans: Plans) -> Floats:

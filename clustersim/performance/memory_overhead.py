@@ -78,7 +78,7 @@ def memory_overhead() -> MemoryOverhead:
     --------
     >>> from clustersim.performance.memory_overhead import memory_overhead
     >>> sorted(memory_overhead().groups)
-    ['ascend', 'deepspeed', 'fsdp', 'litgpt', 'megatron', 'megatron-swift']
+    ['ascend', 'composer', 'deepspeed', 'fsdp', 'litgpt', 'megatron', 'megatron-swift', 'ms-swift']
     """
     return validate(MemoryOverhead, read_yaml(DATA), DATA)
 

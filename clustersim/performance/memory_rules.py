@@ -78,10 +78,12 @@ class StackMemory(FileModel):
     gradient_stage: Literal[1, 2] = 2
     optimizer: float = Field(ge=0)
     step: float = Field(0.0, ge=0)
+    step_split: float = Field(0.0, ge=0)
     replicated: float = Field(0.0, ge=0)
     bucket: float = Field(0.0, ge=0)
     logits: float = Field(gt=0)
     kernel: float = Field(2.0, gt=0)
+    logits_split: float = Field(0.0, ge=0)
     loss_fused: Literal["n", "kernel", "linear"] = "n"
     eager: bool = False
     fp8_gate: bool = False
@@ -127,14 +129,16 @@ class MemoryRules:
     replicated, bucket : array
         Additional bytes per gradient without ZeRO; `bucket` applies only if there are several
         ranks.
-    step : array
-        Bytes per parameter that the optimizer's step needs in addition to its states.
+    step, step_split : array
+        Bytes per parameter that the optimizer's step needs in addition to its states, without ZeRO
+        and with it.
     frozen : array
         Bytes per frozen weight if adapters are trained; 0 means FP8 in FP8 runs and BF16 otherwise.
     host_weights : array
         1 if the weights that ZeRO 3 splits are on the host.
-    logits : array
-        Bytes per logit while the loss is computed.
+    logits, logits_split : array
+        Bytes per logit while the loss is computed: where one chip has the whole vocabulary, and
+        where tensor-parallel ranks split it.
     fused_hidden : array
         1 if logits are never stored.
     eager : array
@@ -161,7 +165,7 @@ class MemoryRules:
         Standard deviation of the logarithm of measured over predicted peaks.
     reserve_share, reserve_bytes, reserve_links : array
         The rest of the reserve as a share of the chip's memory and as bytes, and the additional
-        bytes if a job has several chips.
+        bytes of each communicator.
 
     Examples
     --------
@@ -178,9 +182,11 @@ class MemoryRules:
     replicated: Floats
     bucket: Floats
     step: Floats
+    step_split: Floats
     frozen: Floats
     host_weights: Floats
     logits: Floats
+    logits_split: Floats
     fused_hidden: Floats
     eager: Floats
     fp8_gate: Floats
@@ -297,21 +303,24 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
     """Return the values of one job in the order of the fields of :class:`MemoryRules`."""
     entry, reserve, chosen = stack_memory(stack), _reserve(family), dict(items)
     found = overhead_of(entry.group)
-    loss = chosen.get("loss_fused", entry.loss_fused)
+    loss = chosen.get("loss_fused", _loss_of(stack))
     offload = _offloads(chosen.get("offload", "none"))
     weights, optimizer, step = entry.weights, entry.optimizer, entry.step
     gradients, replicated = entry.gradients, entry.replicated
     kind = chosen.get("optimizer", "adamw")
     optimizer += OPTIMIZERS[kind] - OPTIMIZERS["adamw"]
     if kind == "adamw-bf16":
-        weights, gradients, replicated, optimizer, step = 2.0, 2.0, 0.0, OPTIMIZERS[kind], 0.0
+        weights, gradients, replicated, optimizer = 2.0, 2.0, 0.0, OPTIMIZERS[kind]
+        step = min(step, 2.0)  # intermediates have the precision of the weights
     if "gradients" in chosen:
         gradients, replicated = GRADIENTS[chosen["gradients"]], 0.0
+    left = 1.0
     if "optimizer" in offload:
         left = 1.0 - min(offload["optimizer"], 1.0)
         optimizer, step = optimizer * left, step * left
         if entry.host_gradients:
             gradients, replicated = gradients * left, replicated * left
+    logits = {"n": entry.logits, "kernel": entry.kernel, "linear": 0.0}[loss]
     values = {
         "weights": weights,
         "gradients": gradients,
@@ -320,11 +329,13 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
         "replicated": replicated,
         "bucket": entry.bucket,
         "step": step,
+        "step_split": entry.step_split * left or step,
         "frozen": WEIGHTS.get(chosen.get("weights", ""), 0.0),
         "host_weights": "weights" in offload,
-        "logits": {"n": entry.logits, "kernel": entry.kernel, "linear": 0.0}[loss],
+        "logits": logits,
+        "logits_split": (loss == "n" and entry.logits_split) or logits,
         "fused_hidden": loss == "linear",
-        "eager": entry.eager,
+        "eager": entry.eager and not _liger(stack),
         "fp8_gate": entry.fp8_gate,
         "products": entry.selective == "products",
         "gathers_all": entry.gathers == "model",
@@ -343,6 +354,18 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
         "reserve_links": reserve.links,
     }
     return tuple(float(values[name]) for name in _COLUMNS)
+
+
+def _liger(stack: str) -> bool:
+    """Return whether the norms, gates and loss of a stack are the kernels of Liger.
+
+    Their loss never stores logits, and the others fuse what `eager` counts (arXiv 2410.10989).
+    """
+    return holds_word(stack, "liger")
+
+
+def _loss_of(stack: str) -> str:
+    return "linear" if _liger(stack) else stack_memory(stack).loss_fused
 
 
 @functools.cache
@@ -519,7 +542,7 @@ def describe_memory(stack: str, options: Mapping[str, str]) -> str:
     if values["fused_hidden"]:
         loss = "logits never stored"
     else:
-        kernel = options.get("loss_fused", entry.loss_fused) == "kernel"
+        kernel = options.get("loss_fused", _loss_of(stack)) == "kernel"
         loss = f"{'fused loss on stored logits' if kernel else 'logits stored'}, "
         loss += f"{values['logits']:g} bytes each"
     words = [

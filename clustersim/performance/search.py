@@ -97,7 +97,7 @@ class PlanSearch(Brief):
         >>> catalogue = cs.load_catalogue()
         >>> model, chip = catalogue.model("llama3-8b"), catalogue.accelerator("H200")
         >>> cs.performance.search_plans(model, chip, 8).describe()
-        'tp 1 x pp 1 x dp 8, micro-batch 4, recompute selective, ZeRO-2'
+        'tp 1 x pp 1 x dp 8, micro-batch 2, recompute none, ZeRO-1'
         """
         return self.reason or describe_plan(self.plans, place)
 

@@ -76,12 +76,12 @@ def recent() -> pd.DataFrame:
 
 
 def test_runs_of_2026_are_said_to_fit(recent: pd.DataFrame) -> None:
-    """All ran; eleven are said not to fit.
+    """All ran; twelve are said not to fit, four of them only just.
 
     Recompute of some layers or of other modules, or offload, is in their notes or recipes alone.
     """
     assert len(recent) == 211
-    assert (recent["fits"] == "false").sum() <= 11
+    assert (recent["fits"] == "false").sum() <= 12
 
 
 def test_split_experts_of_published_runs(recent: pd.DataFrame) -> None:

@@ -32,6 +32,7 @@ def peaks(counted: list[float], dynamic: list[float], peak: list[float]) -> Peak
             "lora": False,
             "chip_bytes": 80 * GB,
             "peak_bytes": np.array(peak) * GB,
+            "unseen_bytes": 0.0,
             "used": "peak",
         }
     )
@@ -85,6 +86,31 @@ def test_a_peak_that_fills_the_chip_is_only_an_outcome() -> None:
     ]  # fmt: skip
     unknown = [{**rows[0], "micro_batch": ""}]
     assert read_peaks(pd.DataFrame(unknown)).table["used"].tolist() == [""]
+
+
+def test_a_peak_of_the_allocator_lacks_the_reserve() -> None:
+    """On 8 H100: 1.2 % of 80 GiB, 0.5 GB and one communicator of 0.7 GB."""
+    row = {
+        "family": "x", "outcome": "ran", "accelerator": "H100", "tp": "1", "dp": "8",
+        "model": "llama3-8b", "n_accelerators": "8", "global_batch": "8", "recompute": "full",
+        "micro_batch": "1", "seq_len": "2048", "zero": "3", "framework": "torchtitan",
+        "peak_memory_gb": "40",
+    }  # fmt: skip
+    words = ("GiB, max reserved", "GiB allocated", "nvidia-smi", "")
+    table = read_peaks(pd.DataFrame([{**row, "memory_measure": word} for word in words])).table
+    outside = 0.012 * 80 * 2**30 + 0.5 * GB + 0.7 * GB
+    assert table["unseen_bytes"].tolist() == pytest.approx([outside, outside, 0.0, 0.0])
+
+
+def test_a_run_that_cannot_have_had_these_settings_is_not_fitted() -> None:
+    row = {
+        "family": "x", "outcome": "ran", "accelerator": "H100", "tp": "1", "model": "llama3-70b",
+        "n_accelerators": "8", "global_batch": "8", "micro_batch": "1", "seq_len": "2048",
+        "peak_memory_gb": "", "framework": "Megatron-LM",
+    }  # fmt: skip
+    found = read_peaks(pd.DataFrame([row, {**row, "tp": "8", "model": "llama3-8b"}]))
+    assert found.counted[0] > 80 * 2**30 > found.counted[1]
+    assert found.table["used"].tolist() == ["", "below"]
 
 
 def test_the_shipped_overhead_is_the_result(own: FittedPeaks) -> None:

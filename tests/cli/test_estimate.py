@@ -43,7 +43,7 @@ class TestJob:
         elif found.accelerator.price is None:
             words = ["unknown price; give --price"]
         for word in words:
-            assert word in text
+            assert word in " ".join(text.split())
 
     def test_best_plan_is_that_of_the_search(self) -> None:
         found = estimate("llama3-70b", "H200", 512)
@@ -91,7 +91,7 @@ class TestJob:
         job = ["--model", "gpt3-175b", "--accelerator", "A100-80GB", "--count", "64"]
         printed = call(capsys, *job, "--plan", "tp=4,pp=2", code=1)
         text = " ".join(printed.split())
-        assert "The plan does not fit: the fullest chip needs 134.8 GiB" in text
+        assert "The plan does not fit: the fullest chip needs 137.3 GiB" in text
         assert "; a chip has 80 GiB (probability of fitting 0.0 %; at least 50.0 % is" in text
         assert "Step time" in printed
         assert "optimizer" in printed
@@ -186,7 +186,7 @@ class TestJob:
         assert table["predicted_note"][0] == (
             "dp 32 is replaced by 64 (64 chips over tp pp cp 1): tp is not given and counts as 1. "
             "500 sequences are not a multiple of dp x micro-batch = 64; the last micro-batches are "
-            "partly empty. The plan fits only just: with a probability of 88.2 % its peak is at "
+            "partly empty. The plan fits only just: with a probability of 84.1 % its peak is at "
             "most the memory of the chip."
         )
         assert table["reason"].tolist() == [

@@ -603,6 +603,15 @@ class TestParameters:
             said = one(params_b=self.billions(10), mlp_type=matrices)["mlp_matrices"]
             assert said == (3 if matrices == "swiglu" else 2)
 
+    def test_what_the_shape_lacks_is_counted_in_memory(self):
+        """An image encoder of 6 % of the parameters; 3 % may be of tied tables or biases."""
+        whole = self.attention + 2 * self.embedding + 2 * self.matrix
+        assert one(params_b=str(1.06 * whole / 1e9))["other_params"] == pytest.approx(0.06 * whole)
+        for share in (1.0, 1.03, 1.5):
+            assert one(params_b=str(share * whole / 1e9), mlp_type="gelu")["other_params"] == 0
+        told = read({**DENSE, "params_b": str(1.06 * whole / 1e9)}).notes
+        assert "billion parameters more than the shape" in str(told)
+
     def test_a_known_model_is_not_doubted(self):
         assert one(LLAMA, params_b="1")["mlp_matrices"] == 3
 

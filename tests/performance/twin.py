@@ -429,8 +429,10 @@ class Twin:
         gathered = self.etp / p.tp if p.sequence_parallel else 1.0
         routed, gate = self.moe * top_k * m.hidden * gathered, m.mlp_matrices - 1
         other = qkv + attention_width + routed + gate * mlp
-        if p.lora:
+        if p.lora and not 0 < r.frozen < 1:
             whole = 2 * (3 * hidden + other)
+        elif p.lora:
+            whole = 2 * (4 * hidden + other + mlp)
         else:
             whole = 2 * (4 * hidden + other + mlp)
             whole -= (2 * hidden + attention_width + mlp) if self.a.fp8 else 0.0
@@ -465,7 +467,8 @@ class Twin:
         first, last = p.pp, 1.0
         if p.vpp > 1:
             first, last = p.pp + (p.pp - 1) / p.vpp, p.pp - (p.pp - 1) / p.vpp
-        loss = r.logits * self.tokens * m.vocab / p.tp
+        each = r.logits_split if p.tp > 1 else r.logits
+        loss = each * self.tokens * m.vocab / p.tp
         if r.fused_hidden:
             loss += 8 * self.tokens * m.hidden + 2 * m.vocab * m.hidden / p.tp
         early = self.on_chip(kept, min(first, self.micro_batches)) + working
@@ -473,7 +476,7 @@ class Twin:
         stepped = self.split_from(1) * self.trained
         if p.zero == 3:
             stepped = min(stepped, r.step_group)
-        return max(early, late, r.step * stepped)
+        return max(early, late, (r.step_split if p.zero else r.step) * stepped)
 
     def memory(self):
         """Bytes by class; the reserve has the overhead."""
@@ -501,14 +504,16 @@ class Twin:
         elif self.ranks > 1:
             buffers = min(r.buffers, 2 * trained) if p.zero == 3 else min(r.buckets, 18 * trained)
         held = trained if keeps else self.split_from(r.gradient_stage) * self.trained
+        whole_table = 2 * m.vocab * m.hidden / p.tp if p.zero == 2 else 0.0
         states = {
             "weights": weights,
-            "gradients": gradient * held,
+            "gradients": gradient * held + whole_table * self.trained,
             "optimizer": r.optimizer * self.split_from(1) * self.trained,
         }
         activations = self.activations()
         reserve = r.reserve_share * self.a.hbm_bytes + r.reserve_bytes + buffers
-        reserve += r.reserve_links if self.chips > 1 else 0.0
+        kinds = sum(size > 1 for size in (p.tp, p.pp, p.cp, p.dp, p.ep))
+        reserve += r.reserve_links * (kinds + (kinds > 1))
         reserve += r.fragmentation * (activations + gathered)
         reserve += r.state_share * sum(states.values())
         if self.moe:
