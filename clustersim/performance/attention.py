@@ -12,6 +12,12 @@ from clustersim.performance.rates import Rates
 __all__ = ["attention_flops", "attention_seconds"]
 
 
+BACKWARD_RAMP = 415.0 / 240.0
+"""Attended tokens at which the backward pass of attention is half as fast, relative to those of the
+forward pass: 415 and 240 make the rates of the H100 and the H200 constant within 4 % over 512 to
+16,384 tokens (``calibration/data/microbenchmarks``, heads of 128 elements)."""
+
+
 def attention_flops(tokens: Floats, models: ModelArrays) -> Floats:
     """Return the FLOPs of core attention in the forward pass of one layer, over all heads.
 
@@ -31,7 +37,7 @@ def attention_seconds(
     times the FLOPs: Dao 2023). The exponential of a score takes as long as the products over
     `softmax_width` elements of a head, so exponentials limit narrow heads (Shah et al. 2024, arXiv
     2407.08608). Short rows of scores leave the kernel's pipeline empty and compute masked parts of
-    blocks on the diagonal, so attention takes ``1 + attention_ramp / span`` times as long: on an
+    blocks on the diagonal, so the forward pass takes ``1 + attention_ramp / span`` times as long: on an
     H20, FlashAttention 3 reaches 0.52 of the peak for 1,024 tokens, 0.83 for 4,096 and 0.94 for
     32,768 (InferSim, ``calibration/data/kernels.csv``). Without fusion, masked scores are also
     computed, and all scores pass through memory (Korthikanti et al. 2022, arXiv 2205.05198:
@@ -39,12 +45,13 @@ def attention_seconds(
     """
     head_width = models.attention_width / models.heads
     softmax = 1.0 + coefficients.softmax_width / head_width
-    ramp = 1.0 + coefficients.attention_ramp / models.span
-    fused = attention_flops(tokens, models) / plans.tp / rates.attention_flops * softmax * ramp
+    ramp = coefficients.attention_ramp / models.span
+    whole = attention_flops(tokens, models) / plans.tp / rates.attention_flops * softmax
+    fused, back = (1.0 + ramp) * whole, 2.5 * (1.0 + BACKWARD_RAMP * ramp) * whole
     if np.all(plans.flash > 0):
-        return fused, 2.5 * fused
+        return fused, back
     square = 4.0 * tokens * models.seq_len * models.attention_width / plans.tp
     scores = models.heads / plans.tp * tokens * models.seq_len
     plain = square / rates.bf16_flops + coefficients.score_bytes * scores / rates.memory_Bps
     forward = np.where(plans.flash > 0, fused, plain)
-    return forward, np.where(plans.flash > 0, 2.5 * fused, 2.0 * plain)
+    return forward, np.where(plans.flash > 0, back, 2.0 * plain)

@@ -63,7 +63,8 @@ def test_fused_attention():
     # exponentials take as long as the products of a head of this width (128)
     assert parts(model(), ONE, softmax_width=128.0)["attention"] == approx(7 * ATTENTION)
     # half as fast if a token attends to as many tokens as `attention_ramp`: half of the 2,048
-    assert parts(model(), ONE, attention_ramp=1024.0)["attention"] == approx(7 * ATTENTION)
+    short = parts(model(), ONE, attention_ramp=1024.0)["attention"]
+    assert short == approx((2 + 2.5 * (1 + 415 / 240)) * ATTENTION)
 
 
 def test_attended_tokens():

@@ -218,9 +218,9 @@ class Twin:
         if p.flash:
             rate = self.a.bf16_flops * self.with_loss(c.attention_efficiency)
             softmax = 1 + c.softmax_width * m.heads / m.attention_width
-            softmax *= 1 + c.attention_ramp / m.span
-            forward = 4 * t * m.span * m.attention_width / p.tp / rate * softmax
-            return forward, 2.5 * forward
+            whole = 4 * t * m.span * m.attention_width / p.tp / rate * softmax
+            ramp = c.attention_ramp / m.span
+            return whole * (1 + ramp), 2.5 * whole * (1 + 415 / 240 * ramp)
         square = 4 * t * m.seq_len * m.attention_width / p.tp / self.bf16_rate
         forward = square + c.score_bytes * m.heads / p.tp * t * m.seq_len / self.memory_Bps
         return forward, 2 * forward
