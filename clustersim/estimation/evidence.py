@@ -69,8 +69,8 @@ class Evidence:
             published = "published " if run.source.startswith("https://") else ""
             adapters = ", adapters (LoRA)" if run.adapters else ""
             text += (
-                f"; nearest {published}run: {run.model}{adapters} on {format_count(run.count)} {run.chip} in "
-                f"{run.precision.upper()} ({run.source})"
+                f"; nearest {published}run: {run.model}{adapters} on {format_count(run.count)} "
+                f"{run.chip} in {run.precision.upper()} ({run.source})"
             )
         return text
 

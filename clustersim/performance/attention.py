@@ -37,9 +37,9 @@ def attention_seconds(
     times the FLOPs: Dao 2023). The exponential of a score takes as long as the products over
     `softmax_width` elements of a head, so exponentials limit narrow heads (Shah et al. 2024, arXiv
     2407.08608). Short rows of scores leave the kernel's pipeline empty and compute masked parts of
-    blocks on the diagonal, so the forward pass takes ``1 + attention_ramp / span`` times as long: on an
-    H20, FlashAttention 3 reaches 0.52 of the peak for 1,024 tokens, 0.83 for 4,096 and 0.94 for
-    32,768 (InferSim, ``calibration/data/kernels.csv``). Without fusion, masked scores are also
+    blocks on the diagonal, so the forward pass takes ``1 + attention_ramp / span`` times as long:
+    on an H20, FlashAttention 3 reaches 0.52 of the peak for 1,024 tokens, 0.83 for 4,096 and 0.94
+    for 32,768 (InferSim, ``calibration/data/kernels.csv``). Without fusion, masked scores are also
     computed, and all scores pass through memory (Korthikanti et al. 2022, arXiv 2205.05198:
     softmax, mask and dropout are memory-bound).
     """
