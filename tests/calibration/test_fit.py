@@ -51,8 +51,7 @@ def noisy(rows):
 @pytest.fixture(scope="module")
 def refit(measured):
     """From near its end, which is quick; where else it may begin is tested below."""
-    start = default_calibration()
-    return fit(measured.rows, measured.step_time_s, measured.scatter, start=start)
+    return fit(*measured.fitted, start=default_calibration())
 
 
 @pytest.mark.slow
@@ -141,10 +140,8 @@ def test_draws_average_to_the_posterior_mean(measured, refit):
 
 @pytest.fixture(scope="module")
 def problem(measured):
-    rows = measured.rows
-    return _Problem(
-        rows, measured.step_time_s, 1.0 / measured.scatter, keys_of(rows), NARROW[-1][0]
-    )
+    rows, seconds, scatter = measured.fitted
+    return _Problem(rows, seconds, 1.0 / scatter, keys_of(rows), NARROW[-1][0])
 
 
 @pytest.mark.slow
@@ -181,7 +178,7 @@ def test_a_fit_is_at_rest(problem, refit):
 
 def test_rounded_corners_hardly_move_a_step_time(measured, problem, refit):
     problem.corner = NARROW[-1][0]
-    rounded = problem.residuals(refit.calibration.mean) * measured.scatter
+    rounded = problem.residuals(refit.calibration.mean) * measured.fitted[2]
     np.testing.assert_allclose(rounded, refit.residuals, atol=3e-3)
 
 

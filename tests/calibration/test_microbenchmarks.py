@@ -17,7 +17,7 @@ from clustersim.calibration.chip_tables import (
 )
 from clustersim.calibration.microbenchmark_rows import read_microbenchmarks
 from clustersim.calibration.microbenchmarks import DEPENDS
-from clustersim.calibration.own_data import shipped_microbenchmarks
+from clustersim.calibration.own_data import published_kernels, shipped_microbenchmarks
 from clustersim.calibration.repeats import repeat_text, repeated_cases
 from clustersim.calibration.timed import Joint
 from clustersim.catalogue import load_catalogue
@@ -373,7 +373,8 @@ def test_a_file_that_is_shipped_too_counts_once(tmp_path):
     path = tmp_path / "again.csv"
     SHIPPED["h200"].to_csv(path, index=False)
     measured = load_measurements([path])
-    assert len(measured.micro) == len(shipped("h200")) + len(shipped("h100"))
+    others = len(shipped("h100")) + len(published_kernels())
+    assert len(measured.micro) == len(shipped("h200")) + others
     assert measured.user_chips == ("H200",)
     assert len(measured.steps) == (SHIPPED["h200"]["kind"] == "step").sum()
     twice = load_measurements([path, write(tmp_path / "copy.csv", SHIPPED["h200"])])
@@ -382,11 +383,36 @@ def test_a_file_that_is_shipped_too_counts_once(tmp_path):
     assert (len(alone), len(alone.micro)) == (0, len(shipped("h200")))
 
 
-def test_runs_alone_bring_no_microbenchmarks():
+def test_published_runs_bring_the_microbenchmarks_and_kernels_of_the_package():
     measured = load_measurements()
+    own = sum(map(len, map(shipped, SHIPPED)))
+    assert len(measured.micro) == own + len(published_kernels())
+    assert (measured.user_chips, measured.steps) == ((), None)
+    assert len(measured.fitted[1]) == len(measured) + len(measured.micro)
+    few = load_measurements(shipped=["kernels"])
+    assert set(few.micro.table["source"]) == {"kernels"}
+
+
+def test_runs_alone():
+    measured = load_measurements(shipped=[])
     assert measured.micro is None
-    assert measured.steps is None
     assert measured.fitted[0] is measured.rows
+
+
+def test_published_kernels_reach_what_their_sources_say():
+    """Rates by hand from the tables of the sources: TFLOP/s."""
+    table = published_kernels()
+    micro, left_out = read_microbenchmarks(
+        table.assign(family="kernels", row="0").astype(object).where(table.notna(), ""), CATALOGUE
+    )
+    assert left_out == []
+    assert table["id"].is_unique
+    assert table["source"].notna().all()
+    sizes = micro.sizes
+    flops = 2.0 * sizes["groups"] * sizes["m"] * sizes["n"] * sizes["k"]
+    rate = dict(zip(table["id"], flops / micro.seconds / 1e12, strict=True))
+    assert rate["g0007"] == pytest.approx(134.03, rel=1e-3)  # 4,096 cubed, cuBLAS on an H20
+    assert rate["g1112"] == pytest.approx(589.0, rel=1e-3)  # 4 of 1024 x 2816 x 4096, H800
 
 
 # --- what a fit finds -----------------------------------------------------------------------------
