@@ -21,7 +21,6 @@ from clustersim.performance import (
     default_stack,
     labels_of,
 )
-from clustersim.performance.arrays import attended_tokens
 from clustersim.performance.matmul import matmul_seconds
 from clustersim.performance.rates import rates_of
 from clustersim.plots.style import COLOURS, MARKERS, colour, new_figure, style
@@ -243,8 +242,8 @@ def plot_attention(
                     label=f"heads of {size:g}" if direction and here.any() else None,
                 )
             most = own.attention_efficiency / (1.0 + own.softmax_width / size)
-            lengths = np.unique(models.seq_len[width == size])
-            share = most / (1.0 + own.attention_ramp / attended_tokens(lengths, causal=True))
+            lengths, first = np.unique(models.seq_len[width == size], return_index=True)
+            share = most / (1.0 + own.attention_ramp / models.span[width == size][first])
             ax.plot(lengths, share, color=ink, lw=1.2, alpha=0.8)
         ax.set(xscale="log", ylim=(0.0, 1.0))
         ax.xaxis.set_major_locator(FixedLocator([2**power for power in range(6, 21)]))
