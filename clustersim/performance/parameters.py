@@ -208,7 +208,7 @@ PARAMETERS = (
     ),
     _parameter(
         "straggling", "log", 0.004, "relative growth of step time per doubling beyond 8 chips",
-        base=0.7, product=0.7, release=0.3,
+        base=0.5, product=0.3, release=0.3,
     ),
     _parameter(
         "expert_imbalance", "log", 1.1, "load of the busiest expert-parallel rank over the mean",
