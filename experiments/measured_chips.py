@@ -22,6 +22,7 @@ from clustersim.calibration.own_data import shipped_microbenchmarks
 from clustersim.calibration.repeats import repeat_text, repeated_cases
 from clustersim.catalogue import load_catalogue
 from clustersim.outputs import new_folder
+from clustersim.performance import default_calibration
 from clustersim.plots.microbenchmarks import draw_chip
 from clustersim.plots.style import save_figure
 from clustersim.report import unused_folder
@@ -36,7 +37,7 @@ def fit_to(*names: str, own: bool = True, shipped: tuple[str, ...] | None = None
     with ExitStack() as stack:
         paths = [stack.enter_context(resources.as_file(FILES / f"{name}.csv")) for name in names]
         measured = load_measurements(paths, own=own, shipped=shipped)
-    return calibrate(measured, validate=False)
+    return calibrate(measured, validate=False, begin=default_calibration() if own else None)
 
 
 def with_steps_of(calibrated: Calibrated, other: Calibrated) -> pd.DataFrame:

@@ -95,7 +95,13 @@ class Calibrated:
         return "validation was not requested"
 
 
-def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -> Calibrated:
+def calibrate(
+    measured: Measurements,
+    *,
+    seed: int = 0,
+    validate: bool = True,
+    begin: Calibration | None = None,
+) -> Calibrated:
     """Fit the coefficients, and set the width of the intervals so that they cover left-out rows.
 
     Rows are left out twice: at random within their families, as for a job whose publisher and
@@ -115,6 +121,9 @@ def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -
     validate : bool
         Whether to leave rows out. If not, or if there are too few rows, the scatter and the
         coverage factor of the shipped calibration are used.
+    begin : Calibration, optional
+        A calibration near the result, from which the fit starts, such as the shipped one if the
+        project's own table is fitted together with other rows.
 
     Examples
     --------
@@ -129,7 +138,7 @@ def calibrate(measured: Measurements, *, seed: int = 0, validate: bool = True) -
     1
     """
     rows, seconds, scatter = measured.fitted
-    found = fit(rows, seconds, scatter)
+    found = fit(rows, seconds, scatter, start=begin)
     start = found.calibration
     families, publishers = measured.families, measured.publishers
     facts = {

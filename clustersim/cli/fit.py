@@ -89,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.catalogue import load_catalogue
     from clustersim.errors import InputError
     from clustersim.outputs import new_folder, reserved
+    from clustersim.performance import default_calibration
     from clustersim.performance.calibration import MODEL
     from clustersim.source_code import this_code
     from clustersim.spreadsheets import plain_cells
@@ -107,7 +108,10 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     report = Path(args.report) if args.report else out.with_name(f"{out.stem}-report")
     with reserved(out), new_folder(report) as folder:
-        calibrated = calibrate(measured, seed=args.seed, validate=not args.no_validation)
+        begin = default_calibration() if args.measurements and not args.only else None
+        calibrated = calibrate(
+            measured, seed=args.seed, validate=not args.no_validation, begin=begin
+        )
         with interrupts.held():
             calibration = calibrated.calibration
             if args.measurements:
