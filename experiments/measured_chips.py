@@ -1,8 +1,9 @@
 """Does measuring a chip predict its training steps better than published runs do?
 
-Fits the performance model to published runs and to the microbenchmarks of the H200 and the H100 in
-the package, and predicts whole training steps that were measured with them but are not fitted.
-Draws the efficiency of each chip according to its microbenchmarks and to published runs alone.
+Fits the performance model to published runs and kernels and to the microbenchmarks of the H200 and
+the H100 in the package, and to parts of these data. Predicts whole training steps that were
+measured with the microbenchmarks but are not fitted. Draws the efficiency of each chip according to
+its microbenchmarks and as shipped.
 """
 
 from __future__ import annotations
@@ -40,6 +41,11 @@ def fit_to(*names: str, own: bool = True, shipped: tuple[str, ...] | None = None
     return calibrate(measured, validate=False, begin=default_calibration() if own else None)
 
 
+def fit_to_runs() -> Calibrated:
+    """Fit to published runs alone."""
+    return calibrate(load_measurements(shipped=[]), validate=False, begin=default_calibration())
+
+
 def with_steps_of(calibrated: Calibrated, other: Calibrated) -> pd.DataFrame:
     """Predict the whole steps of another chip."""
     measured = dataclasses.replace(calibrated.measured, steps=other.measured.steps)
@@ -68,6 +74,7 @@ def main() -> None:
     tables = shipped_microbenchmarks()
     names = ["h200"] if args.quick else list(tables)
     with new_folder(args.out or unused_folder("out/measured-chips")) as folder:
+        runs = fit_to_runs()
         for name in names:
             fitted = fit_to(name)
             (chip,) = fitted.measured.user_chips
@@ -79,6 +86,7 @@ def main() -> None:
             figure = draw_chip(fitted.measured.micro, fitted.calibration, steps, chip)
             save_figure(figure, folder / name)
             print(chip, product_text(tables[name], chip), sep="\n  ")
+            print("  published runs alone:", *step_text(with_steps_of(runs, fitted)), sep="\n    ")
             print("  published runs and all microbenchmarks:", *step_text(steps), sep="\n    ")
             alone = step_errors(fit_to(name, own=False))
             print("  its microbenchmarks alone:", *step_text(alone), sep="\n    ")

@@ -43,8 +43,8 @@ def chip_sections(calibrated: Calibrated) -> list[str]:
     headers, cells = coefficient_cells(calibrated)
     if cells:
         sections += [
-            "Coefficients of the chips in your files, compared with published runs alone (with "
-            "the default stack of the chip):",
+            "Coefficients of the chips in your files, compared with the shipped calibration "
+            "(with the default stack of the chip):",
             markdown_table(headers, cells),
         ]
     steps = step_errors(calibrated)
@@ -83,19 +83,19 @@ def coefficient_cells(calibrated: Calibrated) -> tuple[list[str], list[list[str]
             row["coefficient"],
             f"{row['value']:.3g}",
             f"{row['low']:.3g} to {row['high']:.3g}",
-            f"{row['published']:.3g}",
+            f"{row['shipped']:.3g}",
             row["meaning"],
         ]
         for row in found.to_dict("records")
     ]
-    return ["chip", "coefficient", "value", "90 %", "published runs", "meaning"], cells
+    return ["chip", "coefficient", "value", "90 %", "shipped", "meaning"], cells
 
 
 def step_text(steps: pd.DataFrame) -> list[str]:
     """Return lines of text on the errors of the predictions of whole steps."""
     if not len(steps):
         return ["no whole step was measured, so the accuracy for training is unknown"]
-    size, published = steps["error"].abs(), steps["published_error"].abs()
+    size, shipped = steps["error"].abs(), steps["shipped_error"].abs()
     inside = np.count_nonzero(steps["covered"])
     largest = steps["error"].to_numpy()[size.to_numpy().argmax()]
     doubt = "Warning: fewer than half of the steps are in their interval. Check that the file "
@@ -104,7 +104,7 @@ def step_text(steps: pd.DataFrame) -> list[str]:
     return [
         f"{STEPS}: {len(steps)}, median error {format_percent(size.median())}, largest "
         f"{format_percent(largest, signed=True)}, {inside} in their 90 % interval; "
-        f"with published runs alone the median error is {format_percent(published.median())}",
+        f"with the shipped calibration the median error is {format_percent(shipped.median())}",
         *([doubt] if inside < len(steps) / 2 else []),
     ]
 

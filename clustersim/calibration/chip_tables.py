@@ -67,19 +67,19 @@ def chip_coefficients(calibrated: Calibrated, chips: set[str]) -> pd.DataFrame:
     -------
     DataFrame
         ``chip, stack, coefficient``; ``value, low, high``: estimate and its 90 % interval with the
-        measured stack; ``published``: value of the shipped calibration with the chip's default
+        measured stack; ``shipped``: value of the shipped calibration with the chip's default
         stack; ``meaning``.
     """
     micro = calibrated.measured.micro
     if micro is None:
         return pd.DataFrame()
-    known, shipped = calibrated.calibration, default_calibration().mean_draw()
+    known, other = calibrated.calibration, default_calibration().mean_draw()
     drawn = dataclasses.replace(known, centre=known.mean).draw(DRAWS)
     records = []
     for place, informed in _first_rows(micro, chips):
         chip, labels = micro.accelerators[place], micro.labels[place]
         value = known.mean_draw().coefficients([labels])
-        published = shipped.coefficients([labels_of(chip, default_stack(chip.family))])
+        shipped = other.coefficients([labels_of(chip, default_stack(chip.family))])
         possible = drawn.coefficients([labels])
         for parameter in PARAMETERS:
             if parameter.name in informed:
@@ -92,7 +92,7 @@ def chip_coefficients(calibrated: Calibrated, chips: set[str]) -> pd.DataFrame:
                         "value": float(getattr(value, parameter.name)[0]),
                         "low": float(low),
                         "high": float(high),
-                        "published": float(getattr(published, parameter.name)[0]),
+                        "shipped": float(getattr(shipped, parameter.name)[0]),
                         "meaning": parameter.meaning,
                     }
                 )
@@ -122,12 +122,12 @@ def step_errors(calibrated: Calibrated) -> pd.DataFrame:
     DataFrame
         ``chip, model, recompute, global_batch, measured_s, predicted_s, lo_s, hi_s, error``
         (predicted over measured, less 1), ``covered`` (in the 90 % interval), and
-        ``published_error``: error of the shipped calibration, which uses only published runs.
+        ``shipped_error``: error of the shipped calibration.
     """
     steps = calibrated.measured.steps
     if steps is None:
         return pd.DataFrame()
-    found, published = (
+    found, shipped = (
         predict(steps.rows, calibration)
         for calibration in (calibrated.calibration, default_calibration())
     )
@@ -144,6 +144,6 @@ def step_errors(calibrated: Calibrated) -> pd.DataFrame:
             "hi_s": found.hi_s,
             "error": found.step.step_time_s / measured - 1.0,
             "covered": (found.lo_s <= measured) & (measured <= found.hi_s),
-            "published_error": published.step.step_time_s / measured - 1.0,
+            "shipped_error": shipped.step.step_time_s / measured - 1.0,
         }
     )

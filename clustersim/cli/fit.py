@@ -270,7 +270,7 @@ def _chips(calibrated: Calibrated, steps: pd.DataFrame) -> list[str]:
     )
     from clustersim.calibration.repeats import repeat_text, repeated_cases
 
-    if calibrated.measured.micro is None:
+    if not calibrated.measured.user_chips and calibrated.measured.steps is None:
         return []
     headers, cells = coefficient_cells(calibrated)
     repeated = repeat_text(repeated_cases(calibrated.measured))

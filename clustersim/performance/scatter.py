@@ -15,6 +15,8 @@ from clustersim.performance.runs import Runs
 __all__ = ["Scatter", "contributions_of"]
 
 
+COUNTED = ("release", "product", "chip")
+"""Levels of which a label without many runs widens the scatter."""
 GROUPED = ("architecture", "product")
 """Levels whose labels contribute to the scatter."""
 
@@ -26,8 +28,9 @@ def contributions_of(
 
     ``base`` is always 1. ``mixture`` is 1 for a mixture of experts. ``new release`` is
     ``1 / sqrt(1 + n)`` for n measured runs of the job's software release with models of the same
-    kind (dense or mixture), and ``new chip`` is the same for its chip. The architecture of the chip
-    and the software product have contributions if they were measured.
+    kind (dense or mixture); ``new product`` and ``new chip`` are the same for its software product
+    and its chip. The architecture of the chip and the software product have contributions if they
+    were measured.
 
     Parameters
     ----------
@@ -51,16 +54,11 @@ def contributions_of(
     for row, experts in zip(labels, mixture.tolist(), strict=True):
         if (row, experts) not in known:
             at = dict(zip(LEVELS, row, strict=True))
-            release = (
-                0 if at["release"] == UNKNOWN else runs.on(release=at["release"], mixture=experts)
-            )
-            chip = runs.on(chip=at["chip"], mixture=experts)
-            found = {
-                "base": 1.0,
-                "mixture": float(experts),
-                "new release": float(1.0 / np.sqrt(1.0 + release)),
-                "new chip": float(1.0 / np.sqrt(1.0 + chip)),
-            }
+            found = {"base": 1.0, "mixture": float(experts)}
+            for level in COUNTED:
+                label = {level: at[level]}
+                count = 0 if at[level] == UNKNOWN else runs.on(**label, mixture=experts)
+                found[f"new {level}"] = float(1.0 / np.sqrt(1.0 + count))
             for level in GROUPED:
                 if at[level] != UNKNOWN:
                     found[f"{level} {at[level]}"] = 1.0

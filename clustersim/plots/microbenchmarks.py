@@ -1,4 +1,4 @@
-"""Plots of the efficiency of a chip according to microbenchmarks and to published runs."""
+"""Plots of the efficiency of a chip according to microbenchmarks and as shipped."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def _surfaces(
     """Draw the efficiency of large products as two calibrations predict it."""
     stack = default_stack(chip.family)
     published = labels_of(chip, stack, precision)
-    named = f"fitted to published runs ({stack.split(' (')[0] or 'mean of all stacks'})"
+    named = f"shipped calibration ({stack.split(' (')[0] or 'mean of all stacks'})"
     for known, own, ink, dashes, label in (
         (calibration, labels, MEASURED, "-", "fitted with microbenchmarks"),
         (default_calibration(), published, PUBLISHED, "--", named),
@@ -277,13 +277,13 @@ def plot_steps(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax.axvspan(1 / 1.08, 1.08, color="#999999", alpha=0.18, lw=0)
         ax.axvline(1.0, color="#333333", lw=0.8)
         ax.plot(
-            1.0 + steps["published_error"],
+            1.0 + steps["shipped_error"],
             place,
             linestyle="none",
             marker="D",
             markersize=4.0,
             color=PUBLISHED,
-            label=_median("published runs alone", steps["published_error"]),
+            label=_median("shipped calibration", steps["shipped_error"]),
         )
         measured = steps["measured_s"]
         ax.hlines(place, steps["lo_s"] / measured, steps["hi_s"] / measured, color=MEASURED, lw=0.8)
@@ -297,7 +297,7 @@ def plot_steps(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         )
         ax.set_yticks(place, _step_names(steps), fontsize=7.5)
         ax.set_ylim(-0.7, len(steps) + 0.16 * len(steps))
-        points = 1.0 + steps[["error", "published_error"]].to_numpy(dtype=np.float64)
+        points = 1.0 + steps[["error", "shipped_error"]].to_numpy(dtype=np.float64)
         ends = (steps[["lo_s", "hi_s"]].T / measured).to_numpy(dtype=np.float64)
         low = min(points.min(), max(ends.min(), 1.0 / WIDEST))
         high = max(points.max(), min(ends.max(), WIDEST))
