@@ -28,12 +28,7 @@ from clustersim.estimation.given_plan import (
     read_zero,
 )
 from clustersim.estimation.memory_columns import MEMORY_COLUMNS, read_memory
-from clustersim.estimation.remarks import (
-    dispatcher_in,
-    expert_tp_in,
-    mixtures_in,
-    recomputed_layers_in,
-)
+from clustersim.estimation.remarks import dispatcher_in, expert_tp_in, mixtures_in
 from clustersim.estimation.row import Row
 from clustersim.estimation.row_model import model_of_row
 from clustersim.performance import (
@@ -59,8 +54,6 @@ __all__ = ["COLUMNS", "Configurations", "read_configurations"]
 
 KINDS = ("pretrain", "sft", "lora", "qlora", "rl-update")
 ADAPTERS = ("lora", "qlora")
-FULL = 2.0
-"""Full recompute, an index into ``RECOMPUTE``."""
 SWITCH_COLUMNS = {
     "flash": "flash_attn",
     "sequence_parallel": "seq_parallel",
@@ -113,8 +106,7 @@ COLUMNS: Mapping[str, str] = {
     "precision": "bf16, fp16, fp8, mxfp8 or fp32 (default: bf16)",
     "recompute": "none, selective, full, or `block:N` and `block, N layers` for full recompute of "
     "N layers per stage (default: none; in predictions, that of the stack)",
-    "recompute_layers": "layers per stage that full recompute repeats (default: as in `notes`: "
-    "`recompute 42 of 60 blocks`; otherwise all)",
+    "recompute_layers": "layers per stage that full recompute repeats (default: all)",
     "moe_recompute": "0 or 1: mixtures of experts are recomputed (default: 1 if `recompute` or "
     "`notes` lists them, as in `recompute layernorm+moe`; otherwise 0)",
     "dispatcher": "alltoall, allgather, deepep or hybridep: how tokens reach experts (default: the "
@@ -425,8 +417,6 @@ class _Reader:
         searched = self.assumed is not None and is_searched(given)
         if not searched and model.get("n_experts", 0) > 0:
             _read_remarks(row, given, notes)
-        if given["recompute"] == FULL and given["recompute_layers"] is None and model:
-            _read_recomputed_layers(row, given, model["layers"], notes)
         batch = _global_batch(row, self.catalogue)
         count = _count(row, given)
         if chip is None or row.problems:
@@ -540,13 +530,6 @@ def _read_remarks(row: Row, given: Given, notes: list[str]) -> None:
     if given["etp"] is None and (size := expert_tp_in(remark)):
         given["etp"] = float(size[0])
         notes.append(f"etp {size[0]} is taken from the column {REMARKS} ({size[1]}).")
-
-
-def _read_recomputed_layers(row: Row, given: Given, layers: float, notes: list[str]) -> None:
-    """Read from remarks how many layers full recompute repeats if no column gives it."""
-    if said := recomputed_layers_in(row.text(REMARKS), layers, given["pp"] or 1.0):
-        given["recompute_layers"] = float(said[0])
-        notes.append(f"recompute_layers {said[0]} is taken from the column {REMARKS} ({said[1]}).")
 
 
 def _count(row: Row, given: Given) -> float:

@@ -7,17 +7,9 @@ run (``ETP 2 was slower``) and is not read.
 
 from __future__ import annotations
 
-import math
 import re
 
-__all__ = [
-    "dispatcher_in",
-    "expert_tp_in",
-    "mixture_layers_in",
-    "mixtures_in",
-    "recomputed_layers_in",
-    "shared_experts_in",
-]
+__all__ = ["dispatcher_in", "expert_tp_in", "mixture_layers_in", "mixtures_in", "shared_experts_in"]
 
 _BEGIN = r"(?:^|[,(])\s*(?:(?:with|using)\s+)?"
 _END = r"\s*(?=$|[,)])"
@@ -61,12 +53,6 @@ _DISPATCHER = re.compile(
     _BEGIN + r"(?P<said>(?:(?:moe[-_ ])?(?:token[-_ ])?dispatcher(?:[-_ ]type)?\s*[:= ]\s*)?"
     r"(?:nccl\s+)?(?P<word>deepep|hybridep|all[-_ ]?to[-_ ]?all|a2a|all[-_ ]?gather)"
     r"(?:\s+(?:token\s+)?dispatcher)?)" + _END,
-    re.IGNORECASE,
-)
-_BLOCKS = re.compile(
-    _BEGIN + r"(?P<said>(?:--)?(?:full\s+)?recompute(?:[-_ ]granularity)?[ =:]*(?:block[ ,=:]*)?"
-    r"(?:(?:--)?(?:recompute[-_ ])?num[-_ ]layers[ =:]*)?(?P<number>[1-9]\d*)"
-    r"(?:\s+(?:of|out of)\s+(?P<all>[1-9]\d*))?(?:\s+(?:blocks?|layers?))?)" + _END,
     re.IGNORECASE,
 )
 _SHARED = re.compile(
@@ -117,29 +103,6 @@ def expert_tp_in(remark: str) -> tuple[int, str] | None:
     found = _said(_EXPERT_TP, remark)
     sizes = {int(match["size"]) for match in found}
     return (sizes.pop(), found[0]["said"]) if len(sizes) == 1 else None
-
-
-def recomputed_layers_in(remark: str, layers: float, stages: float) -> tuple[int, str] | None:
-    """Return the layers per pipeline stage that a remark says are recomputed, and its words.
-
-    A number of all blocks of the model is divided by the stages; otherwise it counts per stage, as
-    in Megatron-LM. The result is None if the remark says nothing or several things.
-
-    Examples
-    --------
-    >>> recomputed_layers_in("93 frames; recompute 42 of 60 blocks", 60, 2)
-    (21, 'recompute 42 of 60 blocks')
-    >>> recomputed_layers_in("GBS8, recompute 20 blocks", 30, 1)
-    (20, 'recompute 20 blocks')
-    >>> recomputed_layers_in("recompute 42 of 60 blocks", 48, 1)
-    """
-    found = _said(_BLOCKS, remark)
-    if len(found) != 1 or (found[0]["all"] and float(found[0]["all"]) != layers):
-        return None
-    number = int(found[0]["number"])
-    if found[0]["all"]:
-        number = max(math.ceil(number / stages), 1)
-    return (number, found[0]["said"]) if number <= layers else None
 
 
 def mixtures_in(recompute: str, remark: str) -> tuple[str, str] | None:

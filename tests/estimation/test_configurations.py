@@ -628,23 +628,6 @@ class TestParameters:
         assert odd["expert_ffn_hidden"] % 1 > 0, "no rule refuses a width that is an estimate"
 
 
-@pytest.mark.parametrize(
-    ("changes", "layers", "noted"),
-    [
-        ({"recompute": "full", "notes": "93 frames; recompute 18 of 24 blocks"}, 18, True),
-        ({"recompute": "block:6", "notes": "recompute 18 of 24 blocks"}, 6, False),
-        ({"recompute": "full", "notes": "recompute block num-layers=8"}, 8, True),
-        ({"recompute": "full", "notes": "recompute 18 of 40 blocks"}, 0, False),
-        ({"recompute": "full", "notes": "recompute 8 blocks was slower"}, 0, False),
-        ({"recompute": "selective", "notes": "recompute 18 of 24 blocks"}, 0, False),
-    ],
-)  # fmt: skip
-def test_recomputed_blocks_of_remarks(changes, layers, noted):
-    found = read({**DENSE, **changes})
-    assert (found.reason, found.plans.recompute_layers.tolist()) == ([""], [layers])
-    assert any("taken from the column notes" in note for note in found.notes[0]) == noted
-
-
 def test_take_and_kinds():
     found = read(
         {**DENSE, "framework": "NeMo 24.07"},
