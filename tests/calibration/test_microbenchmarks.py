@@ -507,7 +507,8 @@ def test_whole_steps_that_nothing_was_fitted_on(files, own):
     print(f"\n{files.stem}, own={own}: median {steps['error'].abs().median():.1%}")
     assert steps["error"].abs().median() < MOST_ERROR
     assert steps["covered"].mean() > 0.7
-    assert 1.2 < (steps["hi_s"] / steps["lo_s"]).median() < 1.6
+    # Without runs of this software, an interval contains the spread between software products.
+    assert 1.2 < (steps["hi_s"] / steps["lo_s"]).median() < 2.5
     if own:
         runs = calibrate(load_measurements(shipped=[]), validate=False, begin=default_calibration())
         runs = dataclasses.replace(

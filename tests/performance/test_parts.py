@@ -94,7 +94,7 @@ def test_memory_bound_work():
     assert parts(llama, ONE, memory_efficiency=0.5)["elementwise"] == approx(6 * LAYERS * once)
     launches = parts(llama, ONE, layer_s=1e-3)["elementwise"]
     assert launches == approx(3 * LAYERS * (once + 1e-3))
-    graphs = parts(model(), {"cuda_graphs": [1]}, layer_s=1e-3)["elementwise"]
+    graphs = parts(llama, {"cuda_graphs": [1]}, layer_s=1e-3)["elementwise"]
     assert graphs == approx(3 * LAYERS * (once + 0.55e-3))
     split = 2 * SEQ * (hidden + qkv + mlp) / 4 / MEMORY_BPS
     assert parts(llama, {"tp": [4]})["elementwise"] == approx(3 * LAYERS * split)

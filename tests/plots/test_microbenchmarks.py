@@ -11,6 +11,7 @@ import pytest
 from clustersim.calibration import calibrate, load_measurements
 from clustersim.calibration.chip_tables import step_errors
 from clustersim.calibration.own_data import shipped_microbenchmarks
+from clustersim.performance.rates import rates_of
 from clustersim.plots.microbenchmarks import draw_chip, plot_attention, plot_products, plot_steps
 
 
@@ -64,12 +65,14 @@ def test_heads_of_any_width_are_drawn(fitted):
 
 
 def test_lines_are_the_fitted_surface(fitted):
-    """Large products reach the efficiency that the coefficient says."""
+    """Large products reach the efficiency that the coefficients of the chip say."""
     calibrated, _ = fitted
     ax = plot_products(calibrated.measured.micro, calibrated.calibration, "H200")
     line = next(line for line in ax.lines if "micro" in str(line.get_label()))
-    labels = calibrated.measured.micro.labels[:1]
-    share = float(calibrated.calibration.mean_draw().coefficients(labels).matmul_efficiency[0])
+    micro = calibrated.measured.micro
+    chips, draw = micro.chips.take(np.array([0])), calibrated.calibration.mean_draw()
+    rate = rates_of(chips, draw.coefficients(micro.labels[:1])).bf16_flops
+    share = float(rate[0] / chips.bf16_flops[0])
     heights = line.get_ydata()
     assert (np.diff(heights) > 0).all()
     assert 0.9 * share < heights[-1] < share
