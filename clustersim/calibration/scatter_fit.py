@@ -20,13 +20,13 @@ TAIL = 4.0
 """Degrees of freedom of the t distribution of errors; fitted to the project's rows, it is 4.1."""
 FIRST = {"base": -3.0, "spread_factor": 0.0}
 """Where the descent starts, and the prior means that are not 0; `spread_factor` is a logarithm."""
-WIDENING = ("mixture", "new release", "new product", "new chip")
+WIDENING = ("mixture", "new release", "new chip")
 """Contributions that cannot be negative: what is not known never narrows an interval."""
 PRIOR = {"base": 5.0, **dict.fromkeys(WIDENING, 0.7), "spread_factor": 0.3}
 LARGEST = 20.0
 """Largest logarithm of a scatter or factor that the descent evaluates; it avoids overflow."""
 GROUP_PRIOR = 0.4
-"""Prior standard deviation of the contribution of an architecture or product."""
+"""Prior standard deviation of the contribution of an architecture."""
 
 
 @dataclass(frozen=True)

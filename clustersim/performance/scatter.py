@@ -15,10 +15,8 @@ from clustersim.performance.runs import Runs
 __all__ = ["Scatter", "contributions_of"]
 
 
-COUNTED = ("release", "product", "chip")
+COUNTED = ("release", "chip")
 """Levels of which a label without many runs widens the scatter."""
-GROUPED = ("architecture", "product")
-"""Levels whose labels contribute to the scatter."""
 
 
 def contributions_of(
@@ -28,9 +26,8 @@ def contributions_of(
 
     ``base`` is always 1. ``mixture`` is 1 for a mixture of experts. ``new release`` is
     ``1 / sqrt(1 + n)`` for n measured runs of the job's software release with models of the same
-    kind (dense or mixture); ``new product`` and ``new chip`` are the same for its software product
-    and its chip. The architecture of the chip and the software product have contributions if they
-    were measured.
+    kind (dense or mixture); ``new chip`` is the same for its chip. The architecture of the chip has
+    a contribution if it was measured.
 
     Parameters
     ----------
@@ -59,9 +56,8 @@ def contributions_of(
                 label = {level: at[level]}
                 count = 0 if at[level] == UNKNOWN else runs.on(**label, mixture=experts)
                 found[f"new {level}"] = float(1.0 / np.sqrt(1.0 + count))
-            for level in GROUPED:
-                if at[level] != UNKNOWN:
-                    found[f"{level} {at[level]}"] = 1.0
+            if at["architecture"] != UNKNOWN:
+                found[f"architecture {at['architecture']}"] = 1.0
             known[row, experts] = found
         result.append(known[row, experts])
     return result
