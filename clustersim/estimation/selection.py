@@ -18,7 +18,8 @@ import numpy as np
 
 from clustersim.catalogue import Accelerator, Model
 from clustersim.errors import InputError
-from clustersim.estimation.given_plan import plan_text, read_plan, settle_plan
+from clustersim.estimation.given_plan import plan_text, read_plan
+from clustersim.estimation.settled_plan import settle_plan
 from clustersim.performance import Calibration, ModelArrays, StepTime
 from clustersim.performance.runs import Run, params_of
 from clustersim.units import format_count, format_percent
