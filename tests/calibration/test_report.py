@@ -112,9 +112,7 @@ def test_base_coefficients_by_hand():
 def test_only_strong_effects_are_reported():
     shipped = default_calibration()
     found = effects(shipped)
-    assert len(found) + len(PARAMETERS) - 1 == len(shipped.keys), (
-        "slowdown has no base"
-    )
+    assert len(found) + len(PARAMETERS) - 1 == len(shipped.keys), "slowdown has no base"
     strong = found[found["ratio"].abs() > 1.5]
     assert 0 < len(strong) < 0.1 * len(found)
     text = report_text(dataclasses.replace(small_fit(), calibration=shipped))
