@@ -23,9 +23,9 @@ matrix products and attention refer.
 
 This is a convention, not a measurement: a round number among those of chips for training, such as
 A100-80GB (153), H200 (206), B200 (281) and H100 (295). The odds of both efficiencies of a chip with
-x FLOPs per byte are divided by ``(x / USUAL_BALANCE)**balance``. With another value, the odds of the
-fitted efficiencies would differ by a constant factor, and the step times would be the same, apart
-from the priors of a fit."""
+x FLOPs per byte are divided by ``(x / USUAL_BALANCE)**balance``. With another value, the odds of
+the fitted efficiencies would differ by a constant factor, and the step times would be the same,
+apart from the priors of a fit."""
 
 
 @dataclass(frozen=True, slots=True)
