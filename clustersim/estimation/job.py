@@ -161,6 +161,18 @@ def job_of(
     ------
     InputError
         If a memory option is unknown.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> from clustersim.performance import default_calibration
+    >>> model, chip = model_and_chip("llama3-8b", "A100-80GB", load_catalogue())
+    >>> notes = []
+    >>> rest = (chip.nic_Bps, default_calibration(), notes)
+    >>> job_of(model, chip, 8, 128, *rest, precision="fp8").precision
+    'bf16'
+    >>> notes[0]
+    'A100-80GB has no FP8; it computes in BF16.'
     """
     number = precision_used(chip, precision, notes)
     software = stack_used(chip, stack, calibration, notes)

@@ -69,6 +69,18 @@ def plan_of_job(job: Job, plan: str | Mapping[str, object] | None, notes: list[s
     ------
     InputError
         If keys are unknown or values are not allowed.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> from clustersim.estimation.job import job_of, model_and_chip
+    >>> from clustersim.performance import default_calibration
+    >>> model, chip = model_and_chip("llama3-8b", "H200", load_catalogue())
+    >>> rest = (chip.nic_Bps, default_calibration(), [])
+    >>> job = job_of(model, chip, 8, 128, *rest, memory="offload=optimizer:0.5")
+    >>> given = plan_of_job(job, "tp=2", [])
+    >>> given["tp"], given["host_optimizer"], given["pp"]
+    (2.0, 50, None)
     """
     given = read_plan({} if plan is None else plan, notes)
     if given["host_optimizer"] is None and (share := host_optimizer(job.memory)):

@@ -110,6 +110,19 @@ def layer_of(
     rates : Rates
         Rates of the chips (:func:`clustersim.performance.rates.rates_of`).
     coefficients : Coefficients
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> from clustersim.performance import default_draw
+    >>> catalogue = load_catalogue()
+    >>> h100 = catalogue.accelerator("H100")
+    >>> chips, coefficients = AcceleratorArrays.of([h100]), default_draw().for_chips([h100])
+    >>> model = ModelArrays.of([catalogue.model("llama3-8b")])
+    >>> plan, rates = Plans.of(tp=[2.0], etp=1), rates_of(chips, coefficients)
+    >>> layer = layer_of(np.array([4096.0]), model, chips, plan, rates, coefficients)
+    >>> bool(layer.parts["tensor_parallel"][0] > 0), layer.parts["context_parallel"].tolist()
+    (True, 0.0)
     """
     coefficients = _with_graphs(plans, coefficients)
     work = _work(tokens, models, chips, plans, rates, coefficients)
