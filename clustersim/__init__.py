@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from clustersim.availability.supply import nodes_over_time
     from clustersim.catalogue import load_catalogue
     from clustersim.errors import InputError
-    from clustersim.estimation.estimate import Estimate, estimate
+    from clustersim.estimation.estimate import estimate
+    from clustersim.estimation.estimate_result import Estimate
     from clustersim.performance import best_plans
     from clustersim.plots.axis import axis_of
     from clustersim.procurement import PurchasePlan, define_plan, load_plan, plan_purchases
@@ -104,7 +105,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "Estimate": "estimation.estimate",
+    "Estimate": "estimation.estimate_result",
     "FleetView": "analysis.part",
     "InputError": "errors",
     "Metric": "analysis.metrics",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clustersim.analysis.columns import Column, Table
-from clustersim.estimation.configurations import COLUMNS
+from clustersim.estimation.columns import COLUMNS
 from clustersim.estimation.table import FOR_UNKNOWN_CHIPS, PREDICTED
 
 __all__ = ["ESTIMATE_TABLES", "STUDY_TABLES"]

@@ -49,6 +49,14 @@ def with_half_widths(left: LeftOut, parts: Sequence[LeftOut]) -> LeftOut:
     left : LeftOut
     parts : sequence of LeftOut
         Sets of errors of the same rows, among them `left`.
+
+    Examples
+    --------
+    >>> error, fold = np.linspace(-0.2, 0.2, 12), np.arange(12) % 3
+    >>> left = LeftOut(error, np.full(12, 0.05), fold, [{"base": 1.0}] * 12)
+    >>> found = with_half_widths(left, [left])
+    >>> found.half_width.shape, bool(found.covered.mean() > 0.5)
+    ((12,), True)
     """
     width = np.zeros(left.fold.size)
     for fold in np.unique(left.fold):
@@ -77,6 +85,14 @@ def coverage_by_slice(rows: pd.DataFrame, name: str) -> pd.DataFrame:
         errors), ``covered`` (share of rows in their 90 % interval), and ``holds``: whether the
         coverage agrees with 90 %. For slices of at least :data:`ENOUGH` rows, it must be between
         the :data:`LIMITS`; otherwise a binomial test must not reject it.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({name: ["a", "b"] * 20 for name in SLICES})
+    >>> rows = rows.assign(within_error=[0.1, -0.2] * 20, within_covered=[True, False] * 20)
+    >>> found = coverage_by_slice(rows, "within")
+    >>> found["slice"][0], found["covered"][0].item(), found["holds"][0].item()
+    ('model: b', 0.0, False)
     """
     parts = [("all rows", rows)]
     for column, words in SLICES.items():

@@ -18,6 +18,20 @@ def coverage_sections(rows: pd.DataFrame) -> list[str]:
     ----------
     rows : DataFrame
         From :func:`clustersim.calibration.diagnostics.row_table`.
+
+    Returns
+    -------
+    list of str
+        Paragraphs and tables in Markdown; empty if no rows were left out.
+
+    Examples
+    --------
+    >>> from clustersim.calibration.coverage import SLICES
+    >>> rows = pd.DataFrame({name: ["a", "b"] * 20 for name in SLICES})
+    >>> rows = rows.assign(within_error=[0.1, -0.2] * 20, within_covered=[True, False] * 20)
+    >>> parts = coverage_sections(rows)
+    >>> parts[0], parts[2]
+    ('## Coverage by slice', 'Rows left out at random:')
     """
     if "within_error" not in rows:
         return []

@@ -28,7 +28,9 @@ from clustersim.calibration.timed import Joint, Timed
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError, shown
 from clustersim.estimation.column_names import with_known_columns
-from clustersim.estimation.configurations import COLUMNS, Configurations, read_configurations
+from clustersim.estimation.columns import COLUMNS
+from clustersim.estimation.configuration_reader import read_configurations
+from clustersim.estimation.configurations import Configurations
 from clustersim.estimation.given_plan import PLAN_KEYS, plan_text
 from clustersim.estimation.table import misspelt_columns, read_csv_as_text
 from clustersim.microbenchmarks.schema import CHECKSUM

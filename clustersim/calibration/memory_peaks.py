@@ -15,7 +15,8 @@ from clustersim.calibration.own_data import own_table
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
 from clustersim.estimation.assumed_inputs import CHIP
-from clustersim.estimation.configurations import Configurations, read_configurations
+from clustersim.estimation.configuration_reader import read_configurations
+from clustersim.estimation.configurations import Configurations
 from clustersim.performance import default_calibration
 from clustersim.performance.memory import memory_by_class
 from clustersim.performance.memory_overhead import (

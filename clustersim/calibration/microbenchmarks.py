@@ -20,10 +20,9 @@ from clustersim.network.collectives import (
 from clustersim.performance import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.attention import attention_seconds
 from clustersim.performance.coefficients import Coefficients
-from clustersim.performance.matmul import matmul_seconds
+from clustersim.performance.layer import layer_seconds
+from clustersim.performance.matmul import matmul_seconds, vocabulary_seconds
 from clustersim.performance.rates import Rates, rates_of
-from clustersim.performance.step_time import layer_seconds
-from clustersim.performance.vocabulary import vocabulary_seconds
 
 __all__ = ["DEPENDS", "SIZES", "Microbenchmarks"]
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from clustersim.catalogue import Accelerator
     from clustersim.estimation.cost import Cost, Prices
-    from clustersim.estimation.estimate import Estimate, PlanEstimate
+    from clustersim.estimation.estimate_result import Estimate, PlanEstimate
 
 __all__ = ["estimate_data", "estimate_text"]
 

@@ -11,7 +11,8 @@ import pandas as pd
 from clustersim.array_types import Floats
 from clustersim.catalogue import Accelerator, Catalogue, load_catalogue
 from clustersim.estimation.cost import JOULES_PER_KWH, Prices
-from clustersim.estimation.estimate import Estimate, estimate
+from clustersim.estimation.estimate import estimate
+from clustersim.estimation.estimate_result import Estimate
 from clustersim.performance import Calibration, Plans
 from clustersim.performance.plans import describe_plan
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from clustersim.estimation.configurations import COLUMNS, SWITCH_COLUMNS
+from clustersim.estimation.columns import COLUMNS, SWITCH_COLUMNS
 from clustersim.estimation.given_plan import ALIASES as PLAN_ALIASES
 from clustersim.meanings import squashed
 

@@ -9,234 +9,35 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustersim.array_types import Floats
-from clustersim.brief import Brief
 from clustersim.catalogue import Accelerator, Catalogue, Model, load_catalogue
-from clustersim.errors import check_kind
-from clustersim.estimation.arguments import MOST_CHIPS, check_arguments, check_documents
-from clustersim.estimation.assumed_inputs import usual_recompute
-from clustersim.estimation.assumptions import (
-    chip_notes,
-    close_notes,
-    memory_notes,
-    precision_used,
-    stack_used,
-    unmeasured_notes,
-)
+from clustersim.estimation.arguments import check_arguments, check_documents
+from clustersim.estimation.assumptions import chip_notes, close_notes, unmeasured_notes
 from clustersim.estimation.configurations import Configurations
 from clustersim.estimation.cost import Cost, Prices, cost_of
+from clustersim.estimation.estimate_result import Estimate, PlanEstimate
 from clustersim.estimation.evidence import Evidence, evidence_of
-from clustersim.estimation.given_plan import (
-    PLAN_KEYS,
-    RECOMPUTE_MODES,
-    check_switches,
-    is_searched,
-    read_plan,
-    settle_plan,
-)
+from clustersim.estimation.job import Job, job_of, model_and_chip
 from clustersim.estimation.memory_fit import memory_probability
+from clustersim.estimation.plan_choice import PlanChoice, chosen_plans, plan_of_job
 from clustersim.estimation.prediction import draw_specifications, predict
 from clustersim.estimation.selection import Selection, select
 from clustersim.performance import (
-    AcceleratorArrays,
     Calibration,
     ModelArrays,
-    Plans,
-    StepTime,
-    best_plans,
     default_calibration,
     describe_memory,
-    evaluate,
-    labels_of,
-    parse_memory,
-    search_plans,
 )
 from clustersim.performance.arrays import BINARY_GIGABYTE
-from clustersim.performance.memory_overhead import CLOSE, FITS_FROM
-from clustersim.performance.optimizer import host_optimizer
+from clustersim.performance.memory_overhead import FITS_FROM
 from clustersim.performance.runs import params_of
-from clustersim.performance.search import SWITCHES
 from clustersim.performance.step_time import step_seconds
-from clustersim.units import (
-    format_count,
-    format_duration,
-    format_memory,
-    format_money,
-    format_number,
-    format_percent,
-)
+from clustersim.units import format_memory, format_percent
 
-__all__ = ["TOKENS_PER_PARAMETER", "Estimate", "PlanEstimate", "estimate"]
+__all__ = ["TOKENS_PER_PARAMETER", "estimate"]
 
 
 TOKENS_PER_PARAMETER = 20.0
 """Compute-optimal tokens per parameter (Hoffmann et al. 2022, arXiv 2203.15556, table 3)."""
-PLANS_KEPT = 5
-DOUBLINGS = 10
-"""If no plan fits, the number of chips is doubled up to this many times to find one on which a plan
-fits."""
-
-
-@dataclass(frozen=True, repr=False)
-class PlanEstimate(Brief):
-    """Estimate of one plan.
-
-    Attributes
-    ----------
-    plan : mapping of str to int
-        Values by key of :data:`clustersim.estimation.given_plan.PLAN_KEYS`; `etp` is 0 without
-        experts.
-    step_time_s, lo_s, hi_s : float
-        Seconds per step with the bounds of its 90 % interval.
-    tokens_per_s, mfu : float
-    memory_bytes : float
-        Memory of the fullest chip.
-    fits : bool
-    fit_probability : float
-        Probability that the peak is at most the chip's memory. `fits` is true if it is at least
-        :data:`clustersim.performance.memory_overhead.FITS_FROM`.
-    notes : tuple of str
-        Unusual properties of the plan (:mod:`clustersim.performance.plan_rules`).
-
-    Examples
-    --------
-    >>> import clustersim as cs
-    >>> best = cs.estimate("llama3-8b", "H200", 8).best
-    >>> best.fits, best.lo_s < best.step_time_s < best.hi_s
-    (True, True)
-    """
-
-    plan: Mapping[str, int]
-    step_time_s: float
-    lo_s: float
-    hi_s: float
-    tokens_per_s: float
-    mfu: float
-    memory_bytes: float
-    fits: bool
-    fit_probability: float = 1.0
-    notes: tuple[str, ...] = ()
-
-    def _brief(self) -> tuple[str, Mapping[str, str]]:
-        sizes = [
-            f"{name}={value}" for name, value in self.plan.items() if value > 1 or name == "tp"
-        ]
-        return "PlanEstimate", {"plan": ",".join(sizes), **self._numbers()}
-
-    @property
-    def fits_only_just(self) -> bool:
-        """Whether the plan is said to fit, but with a probability below :data:`CLOSE`."""
-        return self.fits and self.fit_probability < CLOSE
-
-    def _how_it_fits(self) -> str:
-        if not self.fits:
-            return " (does not fit)"
-        probability = format_percent(self.fit_probability)
-        return f" (fits only just: {probability})" if self.fits_only_just else ""
-
-    def _numbers(self) -> dict[str, str]:
-        low, high = format_duration(self.lo_s), format_duration(self.hi_s)
-        return {
-            "step time": f"{format_duration(self.step_time_s)} (90 % interval {low} to {high})",
-            "throughput": f"{format_number(self.tokens_per_s)} tokens/s",
-            "MFU": format_percent(self.mfu),
-            "memory": format_memory(self.memory_bytes) + self._how_it_fits(),
-        }
-
-
-@dataclass(frozen=True, repr=False)
-class Estimate(Brief):
-    """Estimate of one job.
-
-    Attributes
-    ----------
-    model : Model
-    accelerator : Accelerator
-    count : int
-        Number of chips.
-    precision, stack : str
-        The given or assumed value; `notes` states which values are assumed.
-    global_batch : int
-        Sequences per step.
-    nic_Bps : float
-        Network bandwidth per chip in bytes/s.
-    plans : tuple of PlanEstimate
-        The given plan, or the fastest plans that fit, in ascending order of step time; empty if no
-        plan fits.
-    searched : tuple of int, or None
-        Number of plans tried and number of those that fit; None if a plan was given.
-    parts : mapping of str to float
-        Seconds per step by part, for the first plan.
-    memory : mapping of str to float
-        Bytes on the fullest chip by class, for the first plan.
-    memory_basis : str
-        The software stack whose bytes are counted, and the type of loss.
-    reason : str
-        Why the given plan does not fit, or why no plan fits; otherwise empty.
-    cost : Cost or None
-        Duration and cost, for the first plan.
-    notes : tuple of str
-        What was assumed, and what is unusual about the first plan.
-    evidence : Evidence
-        The measured runs behind the estimate.
-    selection : Selection or None
-        The best plan of a search next to a published plan; None if a plan was given, or if no
-        published plan is possible and slower.
-    drawn_s : array, shape (draws,)
-        Step times of the first plan for draws from the calibration, without the scatter of a
-        measurement around the model.
-
-    Examples
-    --------
-    >>> import clustersim as cs
-    >>> found = cs.estimate("llama3-8b", "H200", 8)
-    >>> found.best.plan["dp"]
-    8
-    >>> len(found.plans)
-    5
-    """
-
-    model: Model
-    accelerator: Accelerator
-    count: int
-    precision: str
-    stack: str
-    global_batch: int
-    nic_Bps: float
-    plans: tuple[PlanEstimate, ...]
-    searched: tuple[int, int] | None
-    parts: Mapping[str, float]
-    memory: Mapping[str, float]
-    memory_basis: str
-    reason: str
-    cost: Cost | None
-    notes: tuple[str, ...]
-    evidence: Evidence
-    selection: Selection | None
-    drawn_s: Floats
-
-    def _brief(self) -> tuple[str, Mapping[str, str]]:
-        title = f"Estimate of {self.model.name} on {self.count:,} {self.accelerator.name}"
-        facts = {"reason": self.reason}
-        if self.plans:
-            facts = {**self.plans[0]._brief()[1], **facts}
-        if self.cost is not None:
-            days = (
-                f"{format_duration(self.cost.seconds)} for {format_number(self.cost.tokens)} tokens"
-            )
-            cny = self.cost.total_cny
-            cost = "" if cny is None else format_money(cny)
-            facts |= {"run": days, "cost": cost}
-        return title, facts
-
-    @property
-    def best(self) -> PlanEstimate | None:
-        """The given plan, or the fastest plan that fits; None if no plan fits."""
-        return self.plans[0] if self.plans else None
-
-    @property
-    def tokens_per_step(self) -> int:
-        """Tokens per step."""
-        return self.global_batch * self.model.seq_len
 
 
 def estimate(
@@ -315,182 +116,61 @@ def estimate(
     """
     catalogue = load_catalogue() if catalogue is None else catalogue
     calibration = default_calibration() if calibration is None else calibration
-    check_kind("model", model, (str, Model), "the name of a model in the catalogue, or a Model")
-    check_kind(
-        "accelerator",
-        accelerator,
-        (str, Accelerator),
-        "the name of a chip in the catalogue, or an Accelerator",
+    shape, chip = model_and_chip(model, accelerator, catalogue)
+    shape = dataclasses.replace(
+        shape,
+        seq_len=shape.seq_len if seq_len is None else seq_len,
+        document_tokens=shape.document_tokens if document_tokens is None else document_tokens,
     )
-    shape = catalogue.model(model) if isinstance(model, str) else model
-    chip = catalogue.accelerator(accelerator) if isinstance(accelerator, str) else accelerator
     batch = shape.global_batch if global_batch is None else global_batch
     network = chip.nic_Bps if nic_Bps is None else nic_Bps
     budget = TOKENS_PER_PARAMETER * shape.params if tokens is None else tokens
-    length = shape.seq_len if seq_len is None else seq_len
-    document = shape.document_tokens if document_tokens is None else document_tokens
-    check_arguments(count, batch, length, draws, seed, precision, network, budget)
-    check_documents(document, given=document_tokens is not None)
-    shape = dataclasses.replace(shape, seq_len=length, document_tokens=document)
+    check_arguments(count, batch, shape.seq_len, draws, seed, precision, network, budget)
+    check_documents(shape.document_tokens, given=document_tokens is not None)
     notes: list[str] = []
-    number = precision_used(chip, precision, notes)
-    software = stack_used(chip, stack, calibration, notes)
-    kept = parse_memory(memory)
-    notes += memory_notes(kept)
-    job = _Job(
-        shape, chip, count, batch, network, number, software, stack is None, kept, calibration
+    job = job_of(
+        shape,
+        chip,
+        count,
+        batch,
+        network,
+        calibration,
+        notes,
+        precision=precision,
+        stack=stack,
+        memory=memory,
     )
-    given = read_plan({} if plan is None else plan, notes)
-    if given["host_optimizer"] is None and (share := host_optimizer(kept)):
-        given["host_optimizer"] = share
-    usual = usual_recompute(software)
-    if usual and given["recompute"] is None and not is_searched(given):
-        given["recompute"] = RECOMPUTE_MODES[usual[0]]
-        notes.append(usual[1])
-    searched: tuple[int, int] | None = None
-    if is_searched(given):
-        check_switches(given, shape, chip)
-        choice, searched = _search(job, given)
-    else:
-        unusual: list[str] = []
-        settled = settle_plan(given, shape, chip, count, batch, unusual)
-        choice = _Choice([settled], [tuple(unusual)], "")
+    given = plan_of_job(job, plan, notes)
+    choice = chosen_plans(job, given)
     found = _evaluate(job, choice, draws, seed)
     first = found.plans[0] if found.plans else None
     if first:
         notes += [*first.notes, *close_notes(first.fit_probability, fits=first.fits)]
     notes += unmeasured_notes(chip, calibration)
     notes += chip_notes(chip, first.memory_bytes if first else 0.0)
+    free = all(value is None for value in given.values())
     return Estimate(
         model=shape,
         accelerator=chip,
         count=count,
-        precision=number,
-        stack=software,
+        precision=job.precision,
+        stack=job.stack,
         global_batch=batch,
         nic_Bps=network,
         plans=found.plans,
-        searched=searched,
+        searched=choice.searched,
         parts=found.parts,
         memory=found.memory,
-        memory_basis=describe_memory(software, kept),
+        memory_basis=describe_memory(job.stack, job.memory),
         reason=found.reason,
         cost=_cost(job, first, budget, prices or Prices.of(catalogue.assumptions))
         if first
         else None,
         notes=tuple(notes),
-        evidence=evidence_of(
-            calibration,
-            chip.name,
-            mixture=shape.n_experts > 0,
-            params=float(params_of(ModelArrays.of([shape]))[0]),
-            count=count,
-            architecture=chip.family,
-        ),
-        selection=select(job.step, calibration, shape, chip, count, batch, first.step_time_s)
-        if first and all(value is None for value in given.values())
-        else None,
+        evidence=_evidence(job),
+        selection=_selection(job, first) if first and free else None,
         drawn_s=found.drawn_s,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """The inputs of a job, apart from its plan."""
-
-    model: Model
-    chip: Accelerator
-    count: int
-    batch: int
-    nic_Bps: float
-    precision: str
-    stack: str
-    stack_assumed: bool
-    memory: Mapping[str, str]
-    calibration: Calibration
-
-    def rows(self, plans: list[dict[str, int]]) -> Configurations:
-        """Return configurations of the job, one row per plan."""
-        size = len(plans)
-        chips = AcceleratorArrays.of([self.chip] * size, self.precision)
-        columns = {name: np.array([plan[name] for plan in plans], float) for name in PLAN_KEYS}
-        return Configurations(
-            models=ModelArrays.of([self.model] * size),
-            chips=dataclasses.replace(chips, nic_Bps=np.full(size, self.nic_Bps)),
-            plans=Plans.of(**columns),
-            global_batch=np.full(size, float(self.batch)),
-            labels=[labels_of(self.chip, self.stack, self.precision)] * size,
-            accelerators=[self.chip] * size,
-            index=np.arange(size),
-            reason=[""] * size,
-            memory_options=[self.memory] * size,
-            stack_assumed=[self.stack_assumed] * size,
-        )
-
-    def step(self, plan: dict[str, int]) -> StepTime:
-        """Evaluate one plan with the posterior mean, the optimizer being where the job has it."""
-        rows = self.rows([{**plan, "host_optimizer": host_optimizer(self.memory)}])
-        return evaluate(
-            rows.models,
-            rows.chips,
-            rows.plans,
-            global_batch=rows.global_batch,
-            coefficients=self.calibration.mean_draw().coefficients(rows.labels),
-            memory=rows.memory,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """The given plan, or the plans that were found, with notes and the reason if no plan fits."""
-
-    plans: list[dict[str, int]]
-    notes: list[tuple[str, ...]]
-    reason: str
-
-
-def _search(job: _Job, given: Mapping[str, float | None]) -> tuple[_Choice, tuple[int, int]]:
-    """Return the best plans, and how many plans were tried and how many of them fit."""
-    switches = {name: given[name] for name in SWITCHES}
-    found = search_plans(
-        job.model,
-        job.chip,
-        job.count,
-        global_batch=job.batch,
-        nic_Bps=job.nic_Bps,
-        precision=job.precision,
-        stack=job.stack,
-        memory=job.memory,
-        draw=job.calibration.mean_draw(),
-        keep=PLANS_KEPT,
-        switches={name: value for name, value in switches.items() if value is not None},
-    )
-    plans = [
-        {name: int(np.broadcast_to(getattr(found.plans, name), len(found))[row])
-         for name in PLAN_KEYS}
-        for row in range(len(found))
-    ]  # fmt: skip
-    reason = found.reason + _fits_from(job) if found.reason else ""
-    return _Choice(plans, list(found.notes), reason), (found.looked_at, found.fitting)
-
-
-def _fits_from(job: _Job) -> str:
-    """Return text that states on how many chips a plan fits; empty if no such number is found."""
-    most = min(DOUBLINGS, int(np.log2(MOST_CHIPS / job.count)))
-    counts = [job.count * 2**power for power in range(1, most + 1)]
-    if not counts:
-        return ""
-    found = best_plans(
-        job.model,
-        job.chip,
-        counts,
-        global_batch=job.batch,
-        precision=job.precision,
-        stack=job.stack,
-        memory=job.memory,
-    )
-    fitting = [count for count, fits in zip(counts, found.fits, strict=True) if fits]
-    return f"; a plan fits on {format_count(fitting[0])} chips" if fitting else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -504,7 +184,7 @@ class _Evaluated:
     drawn_s: Floats
 
 
-def _evaluate(job: _Job, choice: _Choice, draws: int, seed: int) -> _Evaluated:
+def _evaluate(job: Job, choice: PlanChoice, draws: int, seed: int) -> _Evaluated:
     plans, reason = choice.plans, choice.reason
     if not plans:
         return _Evaluated((), {}, {}, reason, np.zeros(0))
@@ -543,10 +223,34 @@ def _first(columns: Mapping[str, Floats]) -> dict[str, float]:
     return {name: float(np.atleast_1d(column)[0]) for name, column in columns.items()}
 
 
-def _cost(job: _Job, first: PlanEstimate, tokens: float, prices: Prices) -> Cost:
+def _cost(job: Job, first: PlanEstimate, tokens: float, prices: Prices) -> Cost:
     per_step = job.batch * job.model.seq_len
     per_token = (first.step_time_s / per_step, first.lo_s / per_step, first.hi_s / per_step)
     return cost_of(job.chip, job.count, tokens, per_token, prices)
+
+
+def _evidence(job: Job) -> Evidence:
+    return evidence_of(
+        job.calibration,
+        job.chip.name,
+        mixture=job.model.n_experts > 0,
+        params=float(params_of(ModelArrays.of([job.model]))[0]),
+        count=job.count,
+        architecture=job.chip.family,
+    )
+
+
+def _selection(job: Job, first: PlanEstimate) -> Selection | None:
+    """Compare the best plan of a search with a published plan."""
+    return select(
+        job.step,
+        job.calibration,
+        job.model,
+        job.chip,
+        job.count,
+        job.batch,
+        first.step_time_s,
+    )
 
 
 def _drawn(rows: Configurations, calibration: Calibration, draws: int, seed: int) -> Floats:

@@ -112,6 +112,14 @@ def evidence_of(
         Chips of the job.
     architecture : str
         Family of the chip; runs on chips of the same family count as nearer than others.
+
+    Examples
+    --------
+    >>> from clustersim.performance import default_calibration
+    >>> job = {"mixture": True, "params": 47e9, "count": 64, "architecture": "hopper"}
+    >>> found = evidence_of(default_calibration(), "H200", **job)
+    >>> found.kind, found.nearest.mixture
+    ('mixtures of experts', True)
     """
     known = load_catalogue().accelerators.values()
     related = [each.name for each in known if each.family == architecture]

@@ -1,4 +1,4 @@
-"""A plan as a user writes it (``tp=8,pp=4,recompute=full`` or columns of a row), and its defaults.
+"""A plan as a user writes it: ``tp=8,pp=4,recompute=full``, or columns of a row.
 
 The same rules apply everywhere. If none of the :data:`SIZES` of a plan is given, the plan is
 searched for. Otherwise a size that is not given is 1, unless :data:`PLAN_KEYS` states another
@@ -10,19 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import numpy as np
-
-from clustersim.catalogue import Accelerator, Model
 from clustersim.errors import InputError, nearest_hint
 from clustersim.estimation.row import Row
-from clustersim.performance import RECOMPUTE, AcceleratorArrays, ModelArrays, Plans
-from clustersim.performance.arrays import DISPATCHERS, default_expert_tp
-from clustersim.performance.plan_rules import (
-    data_parallel_size,
-    default_zero,
-    judge,
-    switch_problems,
-)
+from clustersim.performance import RECOMPUTE
+from clustersim.performance.arrays import DISPATCHERS
 from clustersim.performance.plans import unusual_expert_tp
 from clustersim.performance.search import SWITCHES
 
@@ -30,15 +21,12 @@ __all__ = [
     "PLAN_KEYS",
     "SIZES",
     "USUAL",
-    "check_switches",
-    "completed",
     "is_searched",
     "plan_text",
     "read_dispatcher",
     "read_plan",
     "read_recompute",
     "read_zero",
-    "settle_plan",
     "unusual_etp",
 ]
 
@@ -179,7 +167,14 @@ def _number(row: Row, name: str) -> float | None:
 def read_recompute(row: Row, notes: list[str]) -> tuple[float | None, float | None]:
     """Read a recompute mode, as a word or number, and the number of layers of a block.
 
-    None stands for what is not given. Examples: ``full``, ``block:10``, ``block, 10 layers``.
+    None stands for what is not given.
+
+    Examples
+    --------
+    >>> read_recompute(Row({"recompute": "full"}), [])
+    (2.0, None)
+    >>> read_recompute(Row({"recompute": "block, 10 layers"}), [])
+    (2.0, 10.0)
     """
     text = row.text("recompute")
     if not text:
@@ -209,6 +204,17 @@ def read_dispatcher(row: Row) -> float | None:
     """Read how tokens reach experts, an index into ``DISPATCHERS``; None if it is not given.
 
     The plans that an estimate returns have the index.
+
+    Parameters
+    ----------
+    row : Row
+        A row, or the keys of a plan; a word that is not known is added to its problems.
+
+    Examples
+    --------
+    >>> read_dispatcher(Row({"dispatcher": "alltoall"})), read_dispatcher(Row({"dispatcher": "3"}))
+    (1.0, 3.0)
+    >>> read_dispatcher(Row({"tp": "2"}))
     """
     text = row.text("dispatcher")
     if not text:
@@ -220,7 +226,15 @@ def read_dispatcher(row: Row) -> float | None:
 
 
 def read_zero(row: Row) -> tuple[float | None, float | None]:
-    """Read a ZeRO stage and its group: ``3``, ``fsdp``, ``1(group=8)``, ``1(group=dp)``."""
+    """Read a ZeRO stage and its group: ``3``, ``fsdp``, ``1(group=8)``, ``1(group=dp)``.
+
+    None stands for what is not given.
+
+    Examples
+    --------
+    >>> read_zero(Row({"zero": "fsdp"})), read_zero(Row({"zero": "1(group=8)"}))
+    ((3.0, None), (1.0, 8.0))
+    """
     text = row.text("zero").lower()
     if not text:
         return None, None
@@ -239,118 +253,14 @@ def read_zero(row: Row) -> tuple[float | None, float | None]:
 
 
 def is_searched(given: Given) -> bool:
-    """Whether a plan gives only switches or nothing, so that the best plan is searched for."""
-    return all(given[name] is None for name in SIZES)
-
-
-def completed(
-    given: Given, count: float, *, experts: bool
-) -> tuple[dict[str, float], list[str], list[str]]:
-    """Fill in the defaults of a plan.
-
-    Parameters
-    ----------
-    given : mapping
-        As returned by :func:`read_plan`.
-    count : float
-        Chips of the job.
-    experts : bool
-        Whether the model is a mixture of experts.
-
-    Returns
-    -------
-    dict of str to float
-        Fields of :class:`clustersim.performance.Plans`. `dp` is 0 if the sizes do not divide the
-        chips, and `etp` is 0 without experts.
-    list of str, list of str
-        Problems with the size of the job, and notes.
-    """
-    sizes = {name: given[name] for name in ("tp", "pp", "cp")}
-    dp, problem, note = data_parallel_size(count, sizes, given["dp"])
-    values = {name: 1.0 if given[name] is None else float(given[name] or 0.0) for name in PLAN_KEYS}
-    values["dp"] = dp
-    for name in (*ZERO_BY_DEFAULT, "recompute", "etp"):
-        values[name] = given[name] or 0.0
-    if experts and not values["etp"]:
-        values["etp"] = float(default_expert_tp(values["tp"], values["ep"]))
-    if given["zero"] is None:
-        values["zero"] = default_zero(*(values[name] for name in ("tp", "dp", "cp", "ep", "etp")))
-    if given["sequence_parallel"] is None:
-        values["sequence_parallel"] = float(values["tp"] > 1)
-    notes = [note] if note else []
-    if experts and given["etp"] is None and values["ep"] > 1 and values["tp"] > 1:
-        notes.append(
-            "etp is not given and counts as 1 (whole experts); Megatron-Core's own default is tp = "
-            f"{values['tp']:.0f}."
-        )
-    return values, [problem] if problem else [], notes
-
-
-def check_switches(given: Given, model: Model, chip: Accelerator) -> None:
-    """Raise InputError if a switch that is given for a plan search is impossible for the model."""
-    problems = switch_problems(
-        ModelArrays.of([model]),
-        AcceleratorArrays.of([chip]),
-        {name: given[name] for name in SWITCHES},
-    )
-    if problems:
-        raise InputError("plan", problems)
-
-
-def settle_plan(
-    given: Given,
-    model: Model,
-    chip: Accelerator,
-    count: int,
-    global_batch: int,
-    notes: list[str],
-) -> dict[str, int]:
-    """Complete a plan and check it against :data:`clustersim.performance.plan_rules.RULES`.
-
-    Parameters
-    ----------
-    given : mapping
-        As returned by :func:`read_plan`.
-    model : Model
-    chip : Accelerator
-    count : int
-        Chips of the job.
-    global_batch : int
-        Sequences per step.
-    notes : list of str
-        Notes on the plan are appended to this list.
-
-    Returns
-    -------
-    dict of str to int
-        Values of all :data:`PLAN_KEYS`; `recompute` is an index into ``RECOMPUTE``.
-
-    Raises
-    ------
-    InputError
-        If the plan is not allowed. All problems are reported at once.
+    """Whether a plan gives only switches or nothing, so that the best plan is searched for.
 
     Examples
     --------
-    >>> from clustersim.catalogue import load_catalogue
-    >>> catalogue = load_catalogue()
-    >>> job = (catalogue.model("gpt3-175b"), catalogue.accelerator("H100"), 32, 64)
-    >>> found = settle_plan(read_plan("tp=8,recompute=full", []), *job, [])
-    >>> found["dp"], found["recompute"], found["zero"]
-    (4, 2, 1)
+    >>> is_searched(read_plan("flash=0", [])), is_searched(read_plan("tp=2", []))
+    (True, False)
     """
-    values, problems, size_notes = completed(given, count, experts=model.n_experts > 0)
-    verdicts = judge(
-        ModelArrays.of([model]),
-        AcceleratorArrays.of([chip]),
-        Plans.of(**{name: [value] for name, value in values.items()}),
-        np.array([float(global_batch)]),
-    )
-    problems += verdicts.problems[0]
-    if problems:
-        raise InputError("plan", problems)
-    notes += size_notes + verdicts.notes[0]
-    return {name: int(value) for name, value in values.items()}
+    return all(given[name] is None for name in SIZES)
 
 
 def plan_text(plan: Mapping[str, int]) -> str:

@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from clustersim.estimation.assumptions import memory_notes
 from clustersim.estimation.row import Row
-from clustersim.performance.memory_rules import MEMORY_OPTIONS, read_memory_text
+from clustersim.performance.memory_options import MEMORY_OPTIONS, is_memory_option
 
-__all__ = ["MEMORY_COLUMNS", "read_memory"]
+__all__ = ["MEMORY_COLUMNS", "read_memory", "read_memory_text"]
 
 MEMORY_COLUMNS: Mapping[str, str] = {
     **{name: f"{meaning} (default: that of the stack)" for name, meaning in
        MEMORY_OPTIONS.items()},
     "chip_memory_gb": "nominal memory of the chip in binary gigabytes (default: the chip's)",
 }  # fmt: skip
+
+_READ_AS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "loss_fused": (
+        (r".*(linear|chunk|liger|tiled).*", "linear"),
+        (r".*(kernel|fused).*", "kernel"),
+        (r"n|no|none|full|0|false", "n"),
+    ),
+    "gradients": ((r"(fp|float)32.*", "fp32"), (r"(bf|fp|float)16.*", "bf16")),
+    "optimizer": (
+        (r".*\b8-?bit.*|.*\bfp8 (moments?|states?).*", "adamw-8bit"),
+        (r".*(precision[- ]aware|bf16 moments?|moments? in bf16).*", "adamw-bf16-moments"),
+        (r".*bf16.*", "adamw-bf16"),
+        (r".*muon.*", "muon"),
+        (r".*lion.*", "lion"),
+        (r".*sgd.*", "sgd"),
+        (r".*adafactor.*", "adafactor"),
+        (r".*adam.*", "adamw"),
+    ),
+    "weights": (
+        (r".*(nf4|4-?bit|int4|fp4).*", "nf4"),
+        (r".*(8-?bit|int8).*", "int8"),
+        (r".*fp8.*", "fp8"),
+        (r".*(fp|float)32.*", "fp32"),
+        (r".*(bf|fp|float)16.*", "bf16"),
+    ),
+}
+"""Patterns of published texts for each option, and the value that each means; the first match is
+used. The option ``offload`` has rules of its own."""
 
 
 def read_memory(row: Row, kind: str, notes: list[str]) -> dict[str, str]:
@@ -45,3 +74,43 @@ def read_memory(row: Row, kind: str, notes: list[str]) -> dict[str, str]:
             found[name] = value
     notes += memory_notes(found)
     return found
+
+
+def read_memory_text(name: str, text: str) -> str | None:
+    """Parse one option in the words of published tables; return None if it is not understood.
+
+    Examples
+    --------
+    >>> read_memory_text("optimizer", "AdamW, bf16 states")
+    'adamw-bf16'
+    >>> read_memory_text("offload", "optimizer and weights to the host")
+    'optimizer+weights'
+    """
+    said = " ".join(text.lower().split())
+    if is_memory_option(name, said):
+        return said
+    if name == "offload":
+        return _offload_in(said)
+    return next((value for seen, value in _READ_AS[name] if re.fullmatch(seen, said)), None)
+
+
+def _offload_in(said: str) -> str | None:
+    """Return what a text in words offloads to the host; None if it is not understood."""
+    found = [
+        word
+        for word, seen in (
+            ("activations", r"activation|checkpoint"),
+            ("optimizer", r"optimi[sz]er|zero-?offload"),
+            ("weights", r"weight|param"),
+        )
+        if re.search(seen, said)
+    ]
+    if not found and re.search(r"\b(all|cpu|host)\b", said):
+        found = ["optimizer", "weights"]
+    layers = re.search(r"\b([1-9]\d{0,5}) layers", said)
+    share = re.search(r"\b([1-9]\d?) ?%", said)
+    if share and "optimizer" in found:
+        found[found.index("optimizer")] += f":{int(share[1]) / 100:g}"
+    if layers and found[:1] == ["activations"]:
+        found[0] += f":{layers[1]}"
+    return "+".join(found) or ("none" if said in ("no", "n", "0", "false") else None)

@@ -18,7 +18,8 @@ import numpy as np
 
 from clustersim.catalogue import Accelerator, Model
 from clustersim.errors import InputError
-from clustersim.estimation.given_plan import plan_text, read_plan, settle_plan
+from clustersim.estimation.given_plan import plan_text, read_plan
+from clustersim.estimation.settled_plan import settle_plan
 from clustersim.performance import Calibration, ModelArrays, StepTime
 from clustersim.performance.runs import Run, params_of
 from clustersim.units import format_count, format_percent
@@ -121,6 +122,21 @@ def published_plan(
         Sequences per step.
     seconds : callable
         Step time of a complete plan; inf if it does not fit in memory.
+
+    Returns
+    -------
+    dict of str to int, Run
+        The plan for the chips of the job, and the run from which it is taken.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> from clustersim.performance import default_calibration
+    >>> catalogue = load_catalogue()
+    >>> job = (catalogue.model("llama3-8b"), catalogue.accelerator("H200"), 8, 512)
+    >>> plan, run = published_plan(default_calibration(), *job, lambda plan: float(plan["tp"]))
+    >>> plan["tp"] * plan["pp"] * plan["dp"] * plan["cp"], run.mixture
+    (8, False)
     """
     mixture = model.n_experts > 0
     params = float(params_of(ModelArrays.of([model]))[0])
@@ -213,6 +229,19 @@ def select(
     -------
     Selection or None
         None if no published plan is possible, and in the cases of :func:`corrected`.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> from clustersim.estimation.job import job_of, model_and_chip
+    >>> from clustersim.performance import default_calibration
+    >>> calibration = default_calibration()
+    >>> model, chip = model_and_chip("llama3-8b", "H200", load_catalogue())
+    >>> job = job_of(model, chip, 8, 512, chip.nic_Bps, calibration, [])
+    >>> best_s = 0.01  # much faster than any published plan
+    >>> found = select(job.step, calibration, model, chip, 8, 512, best_s)
+    >>> found.corrected_s > best_s, found.prefers_published
+    (True, False)
     """
 
     def seconds(plan: dict[str, int]) -> float:

@@ -23,12 +23,9 @@ from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
 from clustersim.estimation.assumptions import chip_notes, close_notes, unmeasured_notes
 from clustersim.estimation.column_names import twice, with_known_columns
-from clustersim.estimation.configurations import (
-    COLUMNS,
-    KINDS,
-    Configurations,
-    read_configurations,
-)
+from clustersim.estimation.columns import COLUMNS, KINDS
+from clustersim.estimation.configuration_reader import read_configurations
+from clustersim.estimation.configurations import Configurations
 from clustersim.estimation.evidence import evidence_of
 from clustersim.estimation.memory_fit import memory_probability
 from clustersim.estimation.missing_plans import INTERRUPTED, find_plans

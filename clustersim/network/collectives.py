@@ -224,6 +224,29 @@ def token_exchange_seconds(
     ranks, stride : array
         As in :func:`all_gather_seconds`.
     links : Links
+
+    Returns
+    -------
+    array
+        Seconds of one way.
+
+    Examples
+    --------
+    >>> from clustersim.network.constants import fitted_values, links_of_constants
+    >>> one = np.ones(1)
+    >>> links = links_of_constants(
+    ...     fitted_values(),
+    ...     scaleup_Bps=450e9 * one,
+    ...     nic_Bps=50e9 * one,
+    ...     scaleup_size=8 * one,
+    ...     mesh=one < 0,
+    ...     mesh_peers=one,
+    ...     generation=np.zeros(1, dtype=np.int64),
+    ...     fabric=np.zeros((), dtype=np.int64),
+    ... )
+    >>> once = token_exchange_seconds(1e8 * one, 8 * one, 32 * one, one, links)
+    >>> bool(once[0] < all_to_all_seconds(8e8 * one, 32 * one, one, links)[0])
+    True
     """
     inside = members_inside(ranks, stride, links)
     domains = ranks / inside

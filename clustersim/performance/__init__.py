@@ -19,14 +19,9 @@ from clustersim.performance.calibration import (
 )
 from clustersim.performance.coefficient_draw import CoefficientDraw, labels_of
 from clustersim.performance.coefficients import Coefficients
+from clustersim.performance.memory_options import MEMORY_OPTIONS, parse_memory
 from clustersim.performance.memory_overhead import fit_probability
-from clustersim.performance.memory_rules import (
-    MEMORY_OPTIONS,
-    MemoryRules,
-    describe_memory,
-    memory_rules,
-    parse_memory,
-)
+from clustersim.performance.memory_rules import MemoryRules, describe_memory, memory_rules
 from clustersim.performance.parameters import LEVELS, PARAMETERS, Parameter
 from clustersim.performance.relative import relative_speed
 from clustersim.performance.search import PlanSearch, search_plans

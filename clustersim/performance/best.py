@@ -24,7 +24,8 @@ from clustersim.performance.arrays import (
 from clustersim.performance.calibration import default_draw
 from clustersim.performance.coefficient_draw import CoefficientDraw
 from clustersim.performance.coefficients import Coefficients
-from clustersim.performance.memory_rules import MemoryRules, parse_memory
+from clustersim.performance.memory_options import parse_memory
+from clustersim.performance.memory_rules import MemoryRules
 from clustersim.performance.optimizer import host_optimizer
 from clustersim.performance.plan_rules import judge, precision_note
 from clustersim.performance.plans import Candidates, describe_plan, enumerate_plans

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -70,47 +71,13 @@ def activation_bytes_per_layer(
         kept, at_work = activation_bytes_per_layer(shard, models, chips, others, rules)
         less, _ = activation_bytes_per_layer(shard, empty, chips, others, rules)
         return np.where((plans.moe_recompute > 0) & (plans.recompute < 2), less, kept), at_work
-    split = np.where(plans.sequence_parallel > 0, plans.tp, 1.0)
-    moe = models.moe_layers / models.layers
-    active = models.top_k + models.shared_experts
-    mlp = (1.0 - moe) * models.ffn_hidden + moe * active * models.expert_ffn_hidden
-    attention = 2.0 * (models.attention_width + models.kv_width) / plans.tp
-    routed: Floats = np.zeros(())
-    if np.any(models.n_experts > 0):
-        gathered = np.where(plans.sequence_parallel > 0, plans.expert_tp / plans.tp, 1.0)
-        routed = moe * models.top_k * models.hidden * gathered
-    gate = models.mlp_matrices - 1.0
-    norms = 4.0 * models.hidden / split
-    common = attention + gate * mlp / plans.tp + routed
-    inputs = 2.0 * models.hidden / split + (models.attention_width + mlp) / plans.tp
-    none = 2.0 * (norms + common + mlp / plans.tp) - np.where(chips.fp8, inputs, 0.0)
-    adapted = 2.0 * (0.75 * norms + common)
-    if np.any(rules.frozen > 0):
-        four_bits = (rules.frozen > 0) & (rules.frozen < 1)
-        adapted = np.where(four_bits, 2.0 * (norms + common + mlp / plans.tp), adapted)
-    none = np.where(plans.lora > 0, adapted, none)
-    fused_some = 2.0 * (0.75 * norms + common)
-    fused_some = fused_some - np.where(chips.fp8, models.attention_width / plans.tp, 0.0)
-    if np.any(rules.eager > 0):
-        apart = np.where(plans.lora > 0, 1.0, 2.0) * norms + 2.0 * mlp / plans.tp
-        none = none + rules.eager * (models.mlp_matrices - 2.0) * apart
-    if np.any(rules.products > 0):
-        outputs = (
-            attention
-            + gate * mlp / plans.tp
-            + 2.0 * models.hidden / split
-            - (models.attention_width / plans.tp)
-        )
-        second = models.hidden / split + models.attention_width / plans.tp + 0.5 * outputs
-        fused_some = np.where(rules.products > 0, 2.0 * (second + routed), fused_some)
-    if np.any(rules.fp8_gate > 0):
-        narrow = rules.fp8_gate * (chips.fp8 & (plans.lora > 0))
-        none = none - narrow * gate * mlp / plans.tp
-        fused_some = fused_some - narrow * gate * mlp / plans.tp
-    full = 2.0 * models.hidden / split
-    kept = np.where(plans.recompute >= 1, np.minimum(fused_some, none), none)
+    layer = _layer_tensors(models, plans)
+    none = _kept_without_recompute(layer, models, chips, plans, rules)
+    some = _kept_selectively(layer, models, chips, plans, rules)
+    full = 2.0 * models.hidden / layer.split
+    kept = np.where(plans.recompute >= 1, np.minimum(some, none), none)
     if np.any(plans.flash <= 0):
-        unfused = none + 2.0 * models.hidden / split  # dropout masks
+        unfused = none + 2.0 * models.hidden / layer.split  # dropout masks
         scores = 5.0 * models.heads * models.seq_len / plans.tp
         at_work = np.where(plans.flash > 0, none, unfused + scores)
         scores = np.where(plans.recompute >= 1, 0.0, scores)
@@ -122,6 +89,104 @@ def activation_bytes_per_layer(
         full = share * full + (1.0 - share) * at_work
     kept = np.where(plans.recompute >= 2, full, kept)
     return shard.tokens * kept, shard.tokens * at_work
+
+
+@dataclass(frozen=True, slots=True)
+class _LayerTensors:
+    """Elements per token of one layer on a chip that several counts of bytes share.
+
+    The tokens of norms are divided by `split`. `mlp` is the width of the activations of the MLP
+    before tensor parallelism, `gate` the number of its matrices that multiply the input. `common`
+    is what a layer keeps apart from the norms and the input of the last product.
+    """
+
+    split: Floats
+    mlp: Floats
+    gate: Floats
+    attention: Floats
+    routed: Floats
+    norms: Floats
+    common: Floats
+
+
+def _layer_tensors(models: ModelArrays, plans: Plans) -> _LayerTensors:
+    split = np.where(plans.sequence_parallel > 0, plans.tp, 1.0)
+    moe = models.moe_layers / models.layers
+    active = models.top_k + models.shared_experts
+    mlp = (1.0 - moe) * models.ffn_hidden + moe * active * models.expert_ffn_hidden
+    attention = 2.0 * (models.attention_width + models.kv_width) / plans.tp
+    routed: Floats = np.zeros(())
+    if np.any(models.n_experts > 0):
+        gathered = np.where(plans.sequence_parallel > 0, plans.expert_tp / plans.tp, 1.0)
+        routed = moe * models.top_k * models.hidden * gathered
+    gate = models.mlp_matrices - 1.0
+    return _LayerTensors(
+        split=split,
+        mlp=mlp,
+        gate=gate,
+        attention=attention,
+        routed=routed,
+        norms=4.0 * models.hidden / split,
+        common=attention + gate * mlp / plans.tp + routed,
+    )
+
+
+def _kept_without_recompute(
+    layer: _LayerTensors,
+    models: ModelArrays,
+    chips: AcceleratorArrays,
+    plans: Plans,
+    rules: MemoryRules,
+) -> Floats:
+    """Return the bytes per token of a layer with fused attention."""
+    inputs = 2.0 * models.hidden / layer.split + (models.attention_width + layer.mlp) / plans.tp
+    whole = 2.0 * (layer.norms + layer.common + layer.mlp / plans.tp)
+    kept = whole - np.where(chips.fp8, inputs, 0.0)
+    adapted = 2.0 * (0.75 * layer.norms + layer.common)
+    if np.any(rules.frozen > 0):
+        four_bits = (rules.frozen > 0) & (rules.frozen < 1)
+        adapted = np.where(four_bits, whole, adapted)
+    kept = np.where(plans.lora > 0, adapted, kept)
+    if np.any(rules.eager > 0):
+        apart = np.where(plans.lora > 0, 1.0, 2.0) * layer.norms + 2.0 * layer.mlp / plans.tp
+        kept = kept + rules.eager * (models.mlp_matrices - 2.0) * apart
+    return _with_narrow_gate(kept, layer, chips, plans, rules)
+
+
+def _kept_selectively(
+    layer: _LayerTensors,
+    models: ModelArrays,
+    chips: AcceleratorArrays,
+    plans: Plans,
+    rules: MemoryRules,
+) -> Floats:
+    """Return the bytes per token of a layer with fused attention and selective recompute."""
+    kept = 2.0 * (0.75 * layer.norms + layer.common)
+    kept = kept - np.where(chips.fp8, models.attention_width / plans.tp, 0.0)
+    if np.any(rules.products > 0):
+        outputs = (
+            layer.attention
+            + layer.gate * layer.mlp / plans.tp
+            + 2.0 * models.hidden / layer.split
+            - (models.attention_width / plans.tp)
+        )
+        second = models.hidden / layer.split + models.attention_width / plans.tp + 0.5 * outputs
+        kept = np.where(rules.products > 0, 2.0 * (second + layer.routed), kept)
+    return _with_narrow_gate(kept, layer, chips, plans, rules)
+
+
+def _with_narrow_gate(
+    kept: Floats,
+    layer: _LayerTensors,
+    chips: AcceleratorArrays,
+    plans: Plans,
+    rules: MemoryRules,
+) -> Floats:
+    """Reduce the bytes of stacks that keep the input of the activation function in one byte."""
+    if not np.any(rules.fp8_gate > 0):
+        return kept
+    narrow = rules.fp8_gate * (chips.fp8 & (plans.lora > 0))
+    return kept - narrow * layer.gate * layer.mlp / plans.tp
 
 
 def memory_by_class(
@@ -156,15 +221,61 @@ def memory_by_class(
     (:mod:`clustersim.performance.memory_overhead`).
     """
     rules = plain_rules() if rules is None else rules
-    whole = shard.dense_params + shard.expert_params
-    sharded = shard.dense_params / shard.group + shard.expert_params / shard.expert_group
+    params = _Params(
+        whole=shard.dense_params + shard.expert_params,
+        sharded=shard.dense_params / shard.group + shard.expert_params / shard.expert_group,
+        zero=plans.zero,
+    )
+    at_rest, gathered = _weights(params, shard, models, chips, plans, rules)
+    per_rank = _gradients(params, shard, models, plans, rules) * shard.trained
+    states = params.split_from(1) * shard.trained
+    at_optimizer = rules.optimizer * states
+    peak = _activation_peak(shard, models, chips, plans, rules)
+    if np.any(rules.step + rules.step_split > 0):
+        stepped = np.where(plans.zero >= 3, np.minimum(states, rules.step_group), states)
+        peak = np.maximum(peak, np.where(plans.zero >= 1, rules.step_split, rules.step) * stepped)
+    reserve = _fixed_reserve(params, shard, chips, plans, rules)
+    reserve = reserve + rules.fragmentation * (peak + gathered)
+    if np.any(rules.state_share > 0):
+        held = at_rest - gathered + per_rank + at_optimizer
+        reserve = reserve + rules.state_share * held
+    if np.any(rules.routed > 0) and np.any(models.n_experts > 0):
+        reserve = reserve + rules.routed * _routed_bytes(shard, models, plans)
+    return {
+        "weights": at_rest,
+        "gradients": per_rank,
+        "optimizer": at_optimizer,
+        "activations": peak,
+        "reserve": reserve,
+    }
 
-    def split_from(stage: Floats | float) -> Floats:
-        return np.where(plans.zero >= stage, sharded, whole)
 
+@dataclass(frozen=True, slots=True)
+class _Params:
+    """Parameters of a chip, and its share of them if ZeRO splits them over the ranks."""
+
+    whole: Floats
+    sharded: Floats
+    zero: Floats
+
+    def split_from(self, stage: Floats | float) -> Floats:
+        """Return the parameters of a chip for data that ZeRO splits from a stage on."""
+        return np.where(self.zero >= stage, self.sharded, self.whole)
+
+
+def _weights(
+    params: _Params,
+    shard: Shard,
+    models: ModelArrays,
+    chips: AcceleratorArrays,
+    plans: Plans,
+    rules: MemoryRules,
+) -> tuple[Floats, Floats]:
+    """Return the bytes of weights on a chip, and those of them that ZeRO 3 has gathered."""
+    whole = params.whole
     frozen = np.where(rules.frozen > 0, rules.frozen, np.where(chips.fp8, 1.0, 2.0))
     weight_bytes = np.where(plans.lora > 0, frozen, rules.weights)
-    at_rest, gathered = weight_bytes * split_from(3), np.zeros(())
+    at_rest, gathered = weight_bytes * params.split_from(3), np.zeros(())
     if np.any(rules.frozen > 0):
         tables = np.where(plans.pp > 1, 1.0, 2.0 - models.tied) * models.vocab * models.hidden
         narrow = (plans.lora > 0) & (rules.frozen > 0) & (plans.zero < 3)
@@ -180,21 +291,38 @@ def memory_by_class(
         if np.any(rules.pipeline_keeps > 0):
             units = np.where((rules.pipeline_keeps > 0) & (plans.pp > 1), whole, units)
         gathered = np.where(plans.zero >= 3, PRODUCT_BYTES * units, 0.0)
-        on_chip = weight_bytes * sharded * (1.0 - rules.host_weights) + gathered
+        on_chip = weight_bytes * params.sharded * (1.0 - rules.host_weights) + gathered
         at_rest = np.where(plans.zero >= 3, on_chip, at_rest)
+    return at_rest, gathered
+
+
+def _gradients(
+    params: _Params, shard: Shard, models: ModelArrays, plans: Plans, rules: MemoryRules
+) -> Floats:
+    """Return the bytes of gradients on a chip if all parameters are trained."""
     per_gradient = rules.gradients
     if np.any(rules.replicated + rules.bucket > 0):
         copies = rules.replicated + np.where(shard.ranks > 1, rules.bucket, 0.0)
         per_gradient = per_gradient + np.where(plans.zero < 1, copies, 0.0)
-    gradients = per_gradient * split_from(rules.gradient_stage)
+    gradients = per_gradient * params.split_from(rules.gradient_stage)
     second = plans.zero == 2
     if np.any(second):
         table = PRODUCT_BYTES * models.vocab * models.hidden / plans.tp
         gradients = gradients + np.where(second, table, 0.0)
     if np.any(rules.pipeline_keeps > 0):
         kept_whole = (rules.pipeline_keeps > 0) & (plans.pp > 1) & (plans.zero >= 3)
-        gradients = np.where(kept_whole, per_gradient * whole, gradients)
-    states = split_from(1) * shard.trained
+        gradients = np.where(kept_whole, per_gradient * params.whole, gradients)
+    return gradients
+
+
+def _activation_peak(
+    shard: Shard,
+    models: ModelArrays,
+    chips: AcceleratorArrays,
+    plans: Plans,
+    rules: MemoryRules,
+) -> Floats:
+    """Return the peak of the bytes of activations and logits of the first and the last stage."""
     per_layer, at_work = activation_bytes_per_layer(shard, models, chips, plans, rules)
     working = np.where(plans.recompute >= 2, at_work, np.zeros(()))
     if np.any(plans.moe_recompute > 0):
@@ -209,33 +337,22 @@ def memory_by_class(
         logits = logits + rules.fused_hidden * _fused_loss_bytes(shard, models, plans)
     first_stage = _on_chip(per_layer, shard.layers, first, rules) + working
     last_stage = _on_chip(per_layer, shard.layers, last, rules) + np.maximum(working, logits)
-    peak = np.maximum(first_stage, last_stage)
-    if np.any(rules.step + rules.step_split > 0):
-        stepped = np.where(plans.zero >= 3, np.minimum(states, rules.step_group), states)
-        peak = np.maximum(peak, np.where(plans.zero >= 1, rules.step_split, rules.step) * stepped)
+    return np.maximum(first_stage, last_stage)
+
+
+def _fixed_reserve(
+    params: _Params, shard: Shard, chips: AcceleratorArrays, plans: Plans, rules: MemoryRules
+) -> Floats:
+    """Return the bytes of the process, the communicators and their buffers."""
     reserve = rules.reserve_share * chips.hbm_bytes + rules.reserve_bytes
     reserve = reserve + _communicators(plans) * rules.reserve_links
     if np.any(rules.buffers > 0):
-        trained = whole * shard.trained
+        trained = params.whole * shard.trained
         gathers = np.minimum(rules.buffers, BUFFER_BYTES * trained)
         reduces = np.minimum(rules.buckets, BUCKET_BYTES * trained)
         buffers = np.where(plans.zero >= 3, gathers, reduces)
         reserve = reserve + np.where((plans.zero >= 1) & (shard.ranks > 1), buffers, 0.0)
-    at_optimizer = rules.optimizer * states
-    per_rank = gradients * shard.trained
-    reserve = reserve + rules.fragmentation * (peak + gathered)
-    if np.any(rules.state_share > 0):
-        held = at_rest - gathered + per_rank + at_optimizer
-        reserve = reserve + rules.state_share * held
-    if np.any(rules.routed > 0) and np.any(models.n_experts > 0):
-        reserve = reserve + rules.routed * _routed_bytes(shard, models, plans)
-    return {
-        "weights": at_rest,
-        "gradients": per_rank,
-        "optimizer": at_optimizer,
-        "activations": peak,
-        "reserve": reserve,
-    }
+    return reserve
 
 
 def _communicators(plans: Plans) -> Floats:

@@ -1,7 +1,7 @@
 """Memory use of software stacks on a chip: bytes by class, loss, offload, and the reserve.
 
-``data/memory.yaml`` lists the numbers of each stack with their sources. :data:`MEMORY_OPTIONS` are
-the settings that a job can change.
+``data/memory.yaml`` lists the numbers of each stack with their sources. A job can change some of
+them (:mod:`clustersim.performance.memory_options`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,55 +19,36 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from clustersim.array_types import Floats
-from clustersim.errors import InputError, nearest_hint
 from clustersim.files import FileModel, read_yaml, validate
+from clustersim.performance.memory_options import GRADIENTS, OPTIMIZERS, WEIGHTS, offloads_of
 from clustersim.performance.memory_overhead import overhead_of
 from clustersim.performance.stacks import holds_word
 
 __all__ = [
-    "MEMORY_OPTIONS",
     "MemoryRules",
     "StackMemory",
     "describe_memory",
     "memory_rules",
-    "parse_memory",
     "plain_rules",
-    "read_memory_text",
     "stack_entries",
     "stack_memory",
 ]
 
 
 DATA = Path(__file__).parent / "data" / "memory.yaml"
-LOSSES = ("n", "kernel", "linear")
-GRADIENTS = {"bf16": 2.0, "fp32": 4.0}
-OPTIMIZERS = {"adamw": 8.0, "adamw-8bit": 2.0, "adamw-bf16": 4.0, "adamw-bf16-moments": 4.0,
-              "muon": 4.0, "lion": 4.0, "sgd": 4.0, "adafactor": 0.0}  # fmt: skip
-"""Bytes per parameter for the optimizer's moments. Muon, Lion and SGD keep one moment; Adafactor
-keeps only row and column statistics. ``adamw-bf16`` has no main weights: weights, gradients and
-moments are all BF16; ``adamw-bf16-moments`` keeps main weights in FP32."""
-WEIGHTS = {"bf16": 2.0, "fp32": 6.0, "fp8": 1.0, "int8": 1.0, "nf4": 4.5 / 8.0}
-"""Bytes per frozen weight. NF4 keeps one FP32 scale for every 64 weights (QLoRA, arXiv 2305.14314).
-For FP32 weights, the backward pass also keeps the 16-bit copies that autocast makes (torch.amp)."""
-OFFLOADS = ("none", "activations", "optimizer", "weights")
-OFFLOAD_WORDS = (
-    "none, or any of activations, optimizer and weights, joined by +; optimizer:0.5 offloads half "
-    "of the optimizer, and activations:30 offloads 30 layers of a stage"
-)
-
-MEMORY_OPTIONS: Mapping[str, str] = {
-    "loss_fused": "n: logits and loss are separate; kernel: fused loss on stored logits; linear: "
-    "loss fused with the output layer or computed in chunks, so that logits are never stored",
-    "gradients": f"precision of gradients: {', '.join(GRADIENTS)}",
-    "optimizer": f"{', '.join(OPTIMIZERS)}",
-    "weights": f"precision of frozen weights if adapters are trained: {', '.join(WEIGHTS)}",
-    "offload": f"data kept in the memory of the host: {OFFLOAD_WORDS}",
-}
-"""Memory options of a job. By default, the values of its software stack apply."""
 
 
 class StackMemory(FileModel):
-    """One entry of ``data/memory.yaml``; that file explains the fields."""
+    """One entry of ``data/memory.yaml``; that file explains the fields.
+
+    Examples
+    --------
+    Stacks of one group share a fitted overhead
+    (:func:`clustersim.performance.memory_overhead.overhead_of`):
+
+    >>> stack_memory("torchtitan").group, stack_memory("NeMo 24.07").group
+    ('fsdp', 'megatron')
+    """
 
     name: str
     words: list[str]
@@ -268,7 +248,8 @@ def memory_rules(
     families : sequence of str
         Chip family of each job.
     options : mapping, or sequence of mappings
-        As returned by :func:`parse_memory`: one mapping for all jobs, or one per job.
+        As returned by :func:`clustersim.performance.parse_memory`: one mapping for all jobs, or one
+        per job.
 
     Returns
     -------
@@ -304,7 +285,7 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
     entry, reserve, chosen = stack_memory(stack), _reserve(family), dict(items)
     found = overhead_of(entry.group)
     loss = chosen.get("loss_fused", _loss_of(stack))
-    offload = _offloads(chosen.get("offload", "none"))
+    offload = offloads_of(chosen.get("offload", "none"))
     weights, optimizer, step = entry.weights, entry.optimizer, entry.step
     gradients, replicated = entry.gradients, entry.replicated
     kind = chosen.get("optimizer", "adamw")
@@ -372,157 +353,6 @@ def _loss_of(stack: str) -> str:
 def plain_rules() -> MemoryRules:
     """Return the rules of the ZeRO paper: 16 bytes per parameter, and stored logits."""
     return memory_rules([""], [""])
-
-
-def _offloads(text: str) -> dict[str, float]:
-    """Return the number of layers of activations, or the share of the optimizer, that is offloaded.
-
-    For everything, and for weights, the value is inf.
-    """
-    found = {}
-    for part in text.split("+"):
-        name, _, layers = part.partition(":")
-        if name != "none":
-            found[name] = float(layers) if layers else math.inf
-    return found
-
-
-def parse_memory(
-    memory: str | Mapping[str, object] | None, source: str = "memory"
-) -> dict[str, str]:
-    """Parse memory options such as ``"loss_fused=linear,offload=activations+optimizer"``.
-
-    Parameters
-    ----------
-    memory : str or mapping, optional
-        Options from :data:`MEMORY_OPTIONS` (default: those of the stack).
-    source : str
-        Name of the input in error messages.
-
-    Raises
-    ------
-    InputError
-        If keys or values are unknown. All problems are reported at once.
-
-    Examples
-    --------
-    >>> from clustersim.performance import parse_memory
-    >>> parse_memory("loss_fused=linear, gradients=fp32")
-    {'loss_fused': 'linear', 'gradients': 'fp32'}
-    """
-    if memory is None:
-        return {}
-    problems: list[str] = []
-    items: list[tuple[str, object]] = []
-    if isinstance(memory, str):
-        for part in memory.replace(" ", "").strip(",").split(","):
-            key, equals, value = part.partition("=")
-            if not equals:
-                problems.append(
-                    f"{part!r}: must be written as key=value, for example loss_fused=linear"
-                )
-            items += [(key, value)] if equals else []
-    else:
-        items = list(memory.items())
-    found: dict[str, str] = {}
-    for key, given in items:
-        name, value = key.lower(), str(given).lower()
-        allowed = _allowed(name)
-        if not allowed:
-            hint = nearest_hint(key, MEMORY_OPTIONS, most=len(MEMORY_OPTIONS))
-            problems.append(f"{key}: unknown memory option; {hint}")
-        elif name in found:
-            problems.append(f"{key}: is given more than once")
-        elif name == "offload" and not _is_offload(value):
-            problems.append(f"offload: must be {OFFLOAD_WORDS}, found {value!r}")
-        elif name != "offload" and value not in allowed:
-            problems.append(f"{name}: must be one of {', '.join(allowed)}, found {value!r}")
-        else:
-            found[name] = value
-    if problems:
-        raise InputError(source, problems)
-    return found
-
-
-def _allowed(name: str) -> tuple[str, ...]:
-    return {
-        "loss_fused": LOSSES,
-        "gradients": tuple(GRADIENTS),
-        "optimizer": tuple(OPTIMIZERS),
-        "weights": tuple(WEIGHTS),
-        "offload": OFFLOADS,
-    }.get(name, ())
-
-
-def _is_offload(value: str) -> bool:
-    parts = value.split("+")
-    whole = all(
-        re.fullmatch(r"optimizer(:0?\.\d{1,6})?|weights|activations(:[1-9]\d{0,5})?", p)
-        for p in parts
-    )
-    return value == "none" or (whole and len({p.split(":")[0] for p in parts}) == len(parts))
-
-
-READ_AS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "loss_fused": (
-        (r".*(linear|chunk|liger|tiled).*", "linear"),
-        (r".*(kernel|fused).*", "kernel"),
-        (r"n|no|none|full|0|false", "n"),
-    ),
-    "gradients": ((r"(fp|float)32.*", "fp32"), (r"(bf|fp|float)16.*", "bf16")),
-    "optimizer": (
-        (r".*\b8-?bit.*|.*\bfp8 (moments?|states?).*", "adamw-8bit"),
-        (r".*(precision[- ]aware|bf16 moments?|moments? in bf16).*", "adamw-bf16-moments"),
-        (r".*bf16.*", "adamw-bf16"),
-        (r".*muon.*", "muon"),
-        (r".*lion.*", "lion"),
-        (r".*sgd.*", "sgd"),
-        (r".*adafactor.*", "adafactor"),
-        (r".*adam.*", "adamw"),
-    ),
-    "weights": (
-        (r".*(nf4|4-?bit|int4|fp4).*", "nf4"),
-        (r".*(8-?bit|int8).*", "int8"),
-        (r".*fp8.*", "fp8"),
-        (r".*(fp|float)32.*", "fp32"),
-        (r".*(bf|fp|float)16.*", "bf16"),
-    ),
-}
-
-
-def read_memory_text(name: str, text: str) -> str | None:
-    """Parse one option in the words of published tables; return None if it is not understood.
-
-    Examples
-    --------
-    >>> read_memory_text("optimizer", "AdamW, bf16 states")
-    'adamw-bf16'
-    >>> read_memory_text("offload", "optimizer and weights to the host")
-    'optimizer+weights'
-    """
-    said = " ".join(text.lower().split())
-    if said in _allowed(name) or (name == "offload" and _is_offload(said)):
-        return said
-    if name == "offload":
-        found = [
-            word
-            for word, seen in (
-                ("activations", r"activation|checkpoint"),
-                ("optimizer", r"optimi[sz]er|zero-?offload"),
-                ("weights", r"weight|param"),
-            )
-            if re.search(seen, said)
-        ]
-        if not found and re.search(r"\b(all|cpu|host)\b", said):
-            found = ["optimizer", "weights"]
-        layers = re.search(r"\b([1-9]\d{0,5}) layers", said)
-        share = re.search(r"\b([1-9]\d?) ?%", said)
-        if share and "optimizer" in found:
-            found[found.index("optimizer")] += f":{int(share[1]) / 100:g}"
-        if layers and found[:1] == ["activations"]:
-            found[0] += f":{layers[1]}"
-        return "+".join(found) or ("none" if said in ("no", "n", "0", "false") else None)
-    return next((value for seen, value in READ_AS[name] if re.fullmatch(seen, said)), None)
 
 
 def describe_memory(stack: str, options: Mapping[str, str]) -> str:

@@ -61,8 +61,6 @@ __all__ = [
     "RULES",
     "Rule",
     "Verdicts",
-    "data_parallel_size",
-    "default_zero",
     "judge",
     "precision_note",
     "switch_problems",
@@ -330,8 +328,9 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
 )
-"""All rules about a single plan. :func:`data_parallel_size` checks the number of chips, and
-:func:`precision_note` checks the precision."""
+"""All rules about a single plan. The number of chips is checked by
+:func:`clustersim.estimation.settled_plan.data_parallel_size`, and the precision by
+:func:`precision_note`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,66 +410,6 @@ def switch_problems(
     given = {name: value for name, value in switches.items() if value is not None}
     rules = [rule for rule in RULES if rule.refuses and rule.name in given]
     return judge(model, chip, Plans.of(tp=[1.0], dp=0, **given), np.ones(1), rules).problems[0]
-
-
-def data_parallel_size(
-    count: float, sizes: Mapping[str, float | None], dp: float | None
-) -> tuple[float, str, str]:
-    """Return the data-parallel size of a job, a problem and a note; the texts may be empty.
-
-    Parameters
-    ----------
-    count : float
-        Chips.
-    sizes : mapping of str to float or None
-        `tp`, `pp` and `cp`. None means that a size is not given; it then counts as 1.
-    dp : float or None
-        The given value, if any.
-
-    Returns
-    -------
-    float
-        ``count / (tp pp cp)``; 0 if these do not divide the chips.
-    str, str
-        A problem if the sizes do not divide the chips, or if `dp` contradicts the result. If `tp`
-        is not given, it may be the cause of the contradiction; a note is then returned instead.
-
-    Examples
-    --------
-    >>> data_parallel_size(8, {"tp": 2, "pp": 1, "cp": 1}, None)
-    (4.0, '', '')
-    >>> data_parallel_size(8, {"tp": 2, "pp": 1, "cp": 1}, 2)[1]
-    'dp: must be 4 (8 chips over tp pp cp 2) or left out, found 2'
-    """
-    inner = math.prod(1.0 if size is None else size for size in sizes.values())
-    if count % inner:
-        names = ", ".join(sizes)
-        return 0.0, f"{names}: their product {inner:.0f} does not divide {count:.0f} chips", ""
-    rest = count / inner
-    if dp is None or dp == rest:
-        return rest, "", ""
-    if sizes["tp"] is None and rest % dp == 0:
-        return (
-            rest,
-            "",
-            f"dp {dp:.0f} is replaced by {rest:.0f} ({count:.0f} chips over tp pp cp {inner:.0f}): "
-            "tp is not given and counts as 1.",
-        )
-    return (
-        rest,
-        f"dp: must be {rest:.0f} ({count:.0f} chips over tp pp cp {inner:.0f}) or left out, found "
-        f"{dp:.0f}",
-        "",
-    )
-
-
-def default_zero(tp: float, dp: float, cp: float, ep: float, etp: float) -> float:
-    """Return the default ZeRO stage of a plan: 1 if several ranks hold the same weights, else 0.
-
-    An `etp` of 0 means a model without experts.
-    """
-    copies = tp * dp * cp / (ep * etp) if etp else 1.0
-    return float(max(dp * cp, copies) > 1)
 
 
 def precision_note(chip: Accelerator, precision: str) -> str:

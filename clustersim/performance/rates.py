@@ -18,7 +18,14 @@ __all__ = ["Rates", "rates_of"]
 
 
 USUAL_BALANCE = 250.0
-"""FLOPs (BF16, dense) per byte of memory bandwidth at which efficiencies are as given."""
+"""FLOPs (BF16, dense) per byte of memory bandwidth of the chip to which the fitted efficiencies of
+matrix products and attention refer.
+
+This is a convention, not a measurement: a round number among those of chips for training, such as
+A100-80GB (153), H200 (206), B200 (281) and H100 (295). The odds of both efficiencies of a chip with
+x FLOPs per byte are divided by ``(x / USUAL_BALANCE)**balance``. With another value, the odds of
+the fitted efficiencies would differ by a constant factor, and the step times would be the same,
+apart from the priors of a fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,9 @@ class Rates:
     memory_Bps : array
         Bytes/s of streaming (memory-bound) kernels.
     links : Links
+        Bandwidths and latencies of the links, with the fitted factors.
+    fp8 : array of bool
+        Whether the matrix products of the run are in FP8.
     """
 
     product_flops: Floats

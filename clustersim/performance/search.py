@@ -18,7 +18,7 @@ from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
 from clustersim.performance.best import check_precision, reason_of, rows_of
 from clustersim.performance.calibration import default_draw
 from clustersim.performance.coefficient_draw import CoefficientDraw
-from clustersim.performance.memory_rules import parse_memory
+from clustersim.performance.memory_options import parse_memory
 from clustersim.performance.optimizer import host_optimizer
 from clustersim.performance.plan_rules import judge, precision_note, switch_problems
 from clustersim.performance.plans import describe_plan, enumerate_plans, full_space

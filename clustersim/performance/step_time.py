@@ -12,33 +12,26 @@ from numpy.typing import ArrayLike, NDArray
 from clustersim.array_types import Bools, Floats
 from clustersim.network.corners import larger
 from clustersim.performance.arrays import AcceleratorArrays, ModelArrays, Plans
-from clustersim.performance.attention import attention_flops, attention_seconds
+from clustersim.performance.attention import attention_flops
 from clustersim.performance.blocks import in_blocks
 from clustersim.performance.coefficients import Coefficients
-from clustersim.performance.elementwise import elementwise_seconds, mixture_elementwise_seconds
-from clustersim.performance.matmul import attention_projection_seconds, mlp_seconds
+from clustersim.performance.layer import layer_of, sum_of
+from clustersim.performance.matmul import vocabulary_seconds
 from clustersim.performance.memory import CLASSES, memory_by_class
 from clustersim.performance.memory_rules import MemoryRules, plain_rules
-from clustersim.performance.moe import expert_exchange_seconds, expert_seconds
 from clustersim.performance.optimizer import optimizer_seconds
 from clustersim.performance.parallel import (
     bubble_seconds,
-    context_seconds,
     data_parallel_seconds,
-    exposed_seconds,
-    mixtures_reduce,
     pipeline_seconds,
-    tensor_seconds,
 )
-from clustersim.performance.rates import Rates, rates_of
-from clustersim.performance.shard import Shard, fully_recomputed, shard_of
-from clustersim.performance.vocabulary import vocabulary_seconds
+from clustersim.performance.rates import rates_of
+from clustersim.performance.shard import Shard, shard_of
 
 __all__ = [
     "PARTS",
     "StepTime",
     "evaluate",
-    "layer_seconds",
     "memory_of",
     "model_flops_per_token",
     "step_seconds",
@@ -66,16 +59,6 @@ PARTS = (
 STRAGGLE_FROM = 8.0
 """Number of chips in one server; the step time grows with each doubling of the chips beyond this
 number."""
-GRAPH_LAUNCHES = 0.55
-"""Overhead of launches in a CUDA graph relative to single ones: 0.5 of 0.9 microseconds a kernel
-(NVIDIA developer blog 2019, Getting Started with CUDA Graphs)."""
-SELECTIVE_SHARE = 0.3
-"""Share of a layer's memory-bound work that selective recompute repeats with fused attention."""
-SEQUENCE_PARALLEL_EXTRA = 0.25
-"""Additional tensor-parallel communication with sequence parallelism, relative to a forward pass,
-because the backward pass gathers the inputs again (Korthikanti et al. 2022, section 4.2.2)."""
-UNHIDDEN = 0.2
-"""Share of the overlap that remains if a run is known not to overlap communication."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +196,8 @@ def _evaluate(
     shard = shard_of(models, plans, batch)
     parts = _parts(shard, models, chips, plans, batch, coefficients)
     memory = memory_by_class(shard, models, chips, plans, rules)
-    step_time = _sum(parts)
-    used = _sum(memory)
+    step_time = sum_of(parts)
+    used = sum_of(memory)
     tokens = np.broadcast_to(batch * models.seq_len, step_time.shape)
     flops = tokens * model_flops_per_token(models, plans.lora)
     return {
@@ -247,7 +230,7 @@ def step_seconds(
     ) -> dict[str, Floats]:
         plans = _with_expert_tp(models, plans)
         shard = shard_of(models, plans, batch)
-        return {"s": _sum(_parts(shard, models, chips, plans, batch, coefficients))}
+        return {"s": sum_of(_parts(shard, models, chips, plans, batch, coefficients))}
 
     return in_blocks(seconds, models, chips, plans, global_batch, coefficients)["s"]
 
@@ -270,7 +253,7 @@ def memory_of(
     ) -> dict[str, Floats]:
         plans = _with_expert_tp(models, plans)
         shard = shard_of(models, plans, batch)
-        return {"bytes": _sum(memory_by_class(shard, models, chips, plans, rules))}
+        return {"bytes": sum_of(memory_by_class(shard, models, chips, plans, rules))}
 
     rules = plain_rules() if memory is None else memory
     return in_blocks(used, models, chips, plans, global_batch, rules)["bytes"]
@@ -281,13 +264,6 @@ def _with_expert_tp(models: ModelArrays, plans: Plans) -> Plans:
     if not np.any(models.n_experts > 0) or np.all(plans.etp > 0):
         return plans
     return dataclasses.replace(plans, etp=plans.expert_tp)
-
-
-def _sum(columns: dict[str, Floats]) -> Floats:
-    total = np.zeros(())
-    for column in columns.values():
-        total = total + column
-    return total
 
 
 def least_seconds(
@@ -320,7 +296,7 @@ def _parts(
     """Return the seconds of a step by part, summed over layers and micro-batches."""
     rates = rates_of(chips, coefficients)
     links = rates.links
-    layer = _layer(shard.tokens, models, chips, plans, rates, coefficients)
+    layer = layer_of(shard.tokens, models, chips, plans, rates, coefficients)
     m, layers = shard.micro_batches, shard.layers
     micro_batch = layers * layer.total
     output = m * vocabulary_seconds(shard.tokens, models, plans, rates, coefficients)
@@ -348,122 +324,7 @@ def _parts(
         "stragglers": stretch * (m * micro_batch + output + bubble + pipeline),
         "fixed": coefficients.fixed_s,
     }
-    total = _sum(parts)
+    total = sum_of(parts)
     floor = least_seconds(models, chips, plans, global_batch)
     factor = larger(coefficients.slowdown, floor / total, coefficients.corner)
     return {name: factor * parts[name] for name in PARTS}
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """Seconds of one average layer and micro-batch: by part, in total, and for each pass.
-
-    `forward` and `backward` exclude communication.
-    """
-
-    parts: dict[str, Floats]
-    total: Floats
-    forward: Floats
-    backward: Floats
-
-
-def layer_seconds(
-    tokens: Floats,
-    models: ModelArrays,
-    chips: AcceleratorArrays,
-    plans: Plans,
-    coefficients: Coefficients,
-) -> tuple[Floats, Floats]:
-    """Return the times in seconds of one layer for `tokens` on a chip: forward, and both passes.
-
-    The times are computed as in :func:`evaluate`. The second time covers the forward and backward
-    pass, including recomputation and communication.
-    """
-    layer = _layer(tokens, models, chips, plans, rates_of(chips, coefficients), coefficients)
-    return layer.forward, layer.total
-
-
-def _layer(
-    tokens: Floats,
-    models: ModelArrays,
-    chips: AcceleratorArrays,
-    plans: Plans,
-    rates: Rates,
-    coefficients: Coefficients,
-) -> _Layer:
-    if np.any(plans.cuda_graphs > 0):
-        host = np.where(plans.cuda_graphs > 0, GRAPH_LAUNCHES, 1.0)
-        coefficients = dataclasses.replace(
-            coefficients,
-            layer_s=host * coefficients.layer_s,
-            mixture_s=host * coefficients.mixture_s,
-        )
-    args = (tokens, models, plans, rates, coefficients)
-    products = mlp_seconds(*args)
-    exchange: Floats = np.zeros(())
-    of_experts: Floats = np.zeros(())
-    moe = models.moe_layers / models.layers
-    if np.any(models.n_experts > 0):
-        of_experts = moe * expert_seconds(*args)
-        products = (1.0 - moe) * products + of_experts
-        exchange = moe * expert_exchange_seconds(tokens, models, plans, rates.links, coefficients)
-    products = products + attention_projection_seconds(*args)
-    attention, attention_back = attention_seconds(*args)
-    streaming = elementwise_seconds(tokens, models, chips, plans, rates, coefficients)
-
-    full = fully_recomputed(models, plans)
-    selective = np.where(plans.flash > 0, SELECTIVE_SHARE * streaming, attention)
-    again = np.where(
-        plans.recompute >= 2,
-        full * (products + attention + streaming),
-        np.where(plans.recompute >= 1, selective, 0.0),
-    )
-    passes = 2.0 + full
-    reduced: Floats = np.zeros(())
-    if np.any(plans.moe_recompute > 0):
-        mixed = np.where(plans.recompute >= 2, 0.0, plans.moe_recompute)
-        more = mixture_elementwise_seconds(tokens, models, chips, plans, rates, coefficients)
-        again = again + mixed * (of_experts + more)
-        passes = passes + mixed
-        reduced = np.where(mixtures_reduce(models, plans), 0.5 * mixed * moe, 0.0)
-    backward_products = (2.0 - plans.lora) * products  # adapters need no weight gradients
-    tensor = tensor_seconds(tokens, models, plans, rates.links)
-    tensor_passes = 2.0 + full + SEQUENCE_PARALLEL_EXTRA * (plans.sequence_parallel > 0) + reduced
-    switched = np.where(plans.overlap > 0, 1.0, UNHIDDEN)
-    hidden = coefficients.tp_overlap * switched
-    context: Floats = np.zeros(())
-    if np.any(plans.cp > 1):
-        context = exposed_seconds(
-            3.0 * context_seconds(tokens, models, plans, rates.links),
-            coefficients.cp_overlap,
-            attention + attention_back,
-            coefficients.corner,
-        )
-    waits: Floats = np.zeros(())
-    if np.any(models.n_experts > 0):
-        # The host launches the kernels of a mixture one after the other, and the chip may wait.
-        busy = products + backward_products + attention + attention_back + 3.0 * streaming
-        waits = moe * (larger(3.0 * coefficients.mixture_s, busy, coefficients.corner) - busy)
-    exchanged: Floats = np.zeros(())
-    if np.any(plans.ep * plans.expert_tp > 1) and np.any(models.n_experts > 0):
-        exchanged = exposed_seconds(
-            passes * exchange,
-            coefficients.ep_overlap * switched,
-            products + backward_products + attention + attention_back,
-            coefficients.corner,
-        )
-    parts = {
-        "matmul": products + backward_products,
-        "attention": attention + attention_back,
-        "elementwise": 3.0 * streaming + waits,
-        "recompute": again,
-        "tensor_parallel": tensor_passes * tensor * (1.0 - hidden),
-        "context_parallel": context,
-        "expert_parallel": exchanged,
-    }
-    return _Layer(
-        parts=parts,
-        total=_sum(parts),
-        forward=products + attention + streaming,
-        backward=backward_products + attention_back + 2.0 * streaming + again,
-    )

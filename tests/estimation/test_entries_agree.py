@@ -21,7 +21,8 @@ from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.estimation import estimate, predict_table, read_configurations
 from clustersim.estimation.assumptions import PRECISIONS
-from clustersim.estimation.given_plan import completed, read_plan
+from clustersim.estimation.given_plan import read_plan
+from clustersim.estimation.settled_plan import completed
 from clustersim.performance import (
     AcceleratorArrays,
     ModelArrays,

@@ -1,0 +1,192 @@
+"""The training job of an estimate: its model, chips, software and memory options."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from clustersim.catalogue import Accelerator, Catalogue, Model
+from clustersim.errors import check_kind
+from clustersim.estimation.assumptions import memory_notes, precision_used, stack_used
+from clustersim.estimation.configurations import Configurations
+from clustersim.estimation.given_plan import PLAN_KEYS
+from clustersim.performance import (
+    AcceleratorArrays,
+    Calibration,
+    ModelArrays,
+    Plans,
+    StepTime,
+    evaluate,
+    labels_of,
+    parse_memory,
+)
+from clustersim.performance.optimizer import host_optimizer
+
+__all__ = ["Job", "job_of", "model_and_chip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A training job with the values that were given or assumed, apart from its plan.
+
+    Attributes
+    ----------
+    model : Model
+        With the sequence length and the document length of the job.
+    chip : Accelerator
+    count : int
+        Number of chips.
+    batch : int
+        Sequences per step.
+    nic_Bps : float
+        Network bandwidth per chip in bytes/s.
+    precision, stack : str
+        Precision of the matrix products, and software stack.
+    stack_assumed : bool
+        Whether the stack was not given.
+    memory : mapping of str to str
+        Memory options (:func:`clustersim.performance.parse_memory`).
+    calibration : Calibration
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> from clustersim.performance import default_calibration
+    >>> model, chip = model_and_chip("llama3-8b", "H200", load_catalogue())
+    >>> notes = []
+    >>> job = job_of(model, chip, 8, 128, chip.nic_Bps, default_calibration(), notes)
+    >>> job.precision, job.stack_assumed, len(notes)
+    ('bf16', True, 1)
+    """
+
+    model: Model
+    chip: Accelerator
+    count: int
+    batch: int
+    nic_Bps: float
+    precision: str
+    stack: str
+    stack_assumed: bool
+    memory: Mapping[str, str]
+    calibration: Calibration
+
+    def rows(self, plans: list[dict[str, int]]) -> Configurations:
+        """Return configurations of the job, one row per plan."""
+        size = len(plans)
+        chips = AcceleratorArrays.of([self.chip] * size, self.precision)
+        columns = {name: np.array([plan[name] for plan in plans], float) for name in PLAN_KEYS}
+        return Configurations(
+            models=ModelArrays.of([self.model] * size),
+            chips=dataclasses.replace(chips, nic_Bps=np.full(size, self.nic_Bps)),
+            plans=Plans.of(**columns),
+            global_batch=np.full(size, float(self.batch)),
+            labels=[labels_of(self.chip, self.stack, self.precision)] * size,
+            accelerators=[self.chip] * size,
+            index=np.arange(size),
+            reason=[""] * size,
+            memory_options=[self.memory] * size,
+            stack_assumed=[self.stack_assumed] * size,
+        )
+
+    def step(self, plan: dict[str, int]) -> StepTime:
+        """Evaluate one plan with the posterior mean, the optimizer being where the job has it."""
+        rows = self.rows([{**plan, "host_optimizer": host_optimizer(self.memory)}])
+        return evaluate(
+            rows.models,
+            rows.chips,
+            rows.plans,
+            global_batch=rows.global_batch,
+            coefficients=self.calibration.mean_draw().coefficients(rows.labels),
+            memory=rows.memory,
+        )
+
+
+def model_and_chip(
+    model: str | Model, accelerator: str | Accelerator, catalogue: Catalogue
+) -> tuple[Model, Accelerator]:
+    """Return the model and the chip of a job, which are given themselves or by name.
+
+    Raises
+    ------
+    InputError
+        If an argument is of another type, or a name is unknown (the nearest one is suggested).
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> model, chip = model_and_chip("llama3-8b", "H200", load_catalogue())
+    >>> model.name, chip.name
+    ('llama3-8b', 'H200')
+    """
+    check_kind("model", model, (str, Model), "the name of a model in the catalogue, or a Model")
+    check_kind(
+        "accelerator",
+        accelerator,
+        (str, Accelerator),
+        "the name of a chip in the catalogue, or an Accelerator",
+    )
+    shape = catalogue.model(model) if isinstance(model, str) else model
+    chip = catalogue.accelerator(accelerator) if isinstance(accelerator, str) else accelerator
+    return shape, chip
+
+
+def job_of(
+    model: Model,
+    chip: Accelerator,
+    count: int,
+    batch: int,
+    nic_Bps: float,
+    calibration: Calibration,
+    notes: list[str],
+    *,
+    precision: str = "bf16",
+    stack: str | None = None,
+    memory: str | Mapping[str, object] | None = None,
+) -> Job:
+    """Return a job with the precision, the software stack and the memory options that are used.
+
+    Parameters
+    ----------
+    model, chip, count, batch, nic_Bps, calibration
+        As the attributes of :class:`Job`.
+    notes : list of str
+        Notes on what is assumed are appended to this list.
+    precision, stack, memory
+        As the arguments of :func:`clustersim.estimate`.
+
+    Raises
+    ------
+    InputError
+        If a memory option is unknown.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> from clustersim.performance import default_calibration
+    >>> model, chip = model_and_chip("llama3-8b", "A100-80GB", load_catalogue())
+    >>> notes = []
+    >>> rest = (chip.nic_Bps, default_calibration(), notes)
+    >>> job_of(model, chip, 8, 128, *rest, precision="fp8").precision
+    'bf16'
+    >>> notes[0]
+    'A100-80GB has no FP8; it computes in BF16.'
+    """
+    number = precision_used(chip, precision, notes)
+    software = stack_used(chip, stack, calibration, notes)
+    options = parse_memory(memory)
+    notes += memory_notes(options)
+    return Job(
+        model=model,
+        chip=chip,
+        count=count,
+        batch=batch,
+        nic_Bps=nic_Bps,
+        precision=number,
+        stack=software,
+        stack_assumed=stack is None,
+        memory=options,
+        calibration=calibration,
+    )
