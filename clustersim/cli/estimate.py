@@ -102,7 +102,10 @@ def _add_job(job: argparse._ArgumentGroup) -> None:
         "sequence)",
     )
     job.add_argument(
-        "--precision", metavar="bf16|fp8", help="bf16, fp16, fp8, mxfp8 or fp32 (default: bf16)"
+        "--precision",
+        type=str.lower,
+        metavar="bf16|fp8",
+        help="bf16, fp16, fp8, mxfp8 or fp32 (default: bf16)",
     )
     job.add_argument("--stack", metavar="NAME", help="software stack, such as 'NeMo 24.07'")
     job.add_argument(

@@ -31,6 +31,8 @@ class Evidence:
     left_out_error : float or None
         Median error of runs with models of this kind whose publisher was left out of the fit; None
         if publishers were not left out.
+    left_out_row_error : float or None
+        The same for runs that were left out at random, while others of their publisher stayed.
 
     Examples
     --------
@@ -47,6 +49,7 @@ class Evidence:
     of_kind: int
     nearest: Run | None
     left_out_error: float | None
+    left_out_row_error: float | None
 
     def __str__(self) -> str:
         return "; ".join(filter(None, (self.basis, self.error)))
@@ -76,12 +79,13 @@ class Evidence:
 
     @property
     def error(self) -> str:
-        """The median error of left-out publishers; empty if it is not known."""
-        if self.left_out_error is None:
+        """The median errors of left-out runs and publishers; empty if they are not known."""
+        if self.left_out_error is None or self.left_out_row_error is None:
             return ""
         return (
-            f"median error for {self.kind} of publishers that were left out of the fit: "
-            f"{format_percent(self.left_out_error, 0)}"
+            f"median error for {self.kind} that were left out of the fit: "
+            f"{format_percent(self.left_out_row_error, 0)} for single runs, "
+            f"{format_percent(self.left_out_error, 0)} for all runs of a publisher"
         )
 
     def to_data(self) -> dict[str, Any]:
@@ -124,8 +128,11 @@ def evidence_of(
     known = load_catalogue().accelerators.values()
     related = [each.name for each in known if each.family == architecture]
     runs = calibration.runs
-    errors = calibration.facts.get("left_out_publishers", {})
-    error = errors.get("mixture" if mixture else "dense", {}).get("median")
+    kind = "mixture" if mixture else "dense"
+    publishers, rows = (
+        calibration.facts.get(name, {}).get(kind, {}).get("median")
+        for name in ("left_out_publishers", "left_out_rows")
+    )
     return Evidence(
         chip=chip,
         mixture=mixture,
@@ -133,5 +140,6 @@ def evidence_of(
         of_kind_on_chip=runs.on(chip=chip, mixture=mixture),
         of_kind=runs.on(mixture=mixture),
         nearest=runs.nearest(chip, mixture=mixture, params=params, count=count, related=related),
-        left_out_error=None if error is None else float(error),
+        left_out_error=None if publishers is None else float(publishers),
+        left_out_row_error=None if rows is None else float(rows),
     )

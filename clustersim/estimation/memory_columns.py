@@ -25,7 +25,7 @@ _READ_AS: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "gradients": ((r"(fp|float)32.*", "fp32"), (r"(bf|fp|float)16.*", "bf16")),
     "optimizer": (
-        (r".*\b8-?bit.*|.*\bfp8 (moments?|states?).*", "adamw-8bit"),
+        (r".*8-?bit.*|.*\bfp8 (moments?|states?).*", "adamw-8bit"),
         (r".*(precision[- ]aware|bf16 moments?|moments? in bf16).*", "adamw-bf16-moments"),
         (r".*bf16.*", "adamw-bf16"),
         (r".*muon.*", "muon"),

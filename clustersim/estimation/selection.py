@@ -1,10 +1,10 @@
 """Correction of the best plan of a search for selection, relative to a published plan.
 
 A search takes the minimum over many uncertain estimates, which is too low on average. The estimate
-is therefore compared with published practice: the fastest of the first :data:`KEPT` plans of
-published runs that are possible for the job, in the order of the models' sizes. The
-scatter of predictions between plans of one job, and the variation of their measured step times, are
-facts of the calibration (:mod:`clustersim.calibration.plan_pairs`).
+is therefore compared with published practice: the fastest of the nearest plans of published runs
+that are possible for the job. The scatter of predictions between plans of one job, and the
+variation of their measured step times, are facts of the calibration
+(:mod:`clustersim.calibration.plan_pairs`).
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ __all__ = ["Selection", "corrected", "published_plan", "select"]
 
 
 MOST_PLANS = 40
-"""Number of distinct published plans that are tried."""
-KEPT = 5
-"""Number of possible plans of which the fastest is taken."""
+"""Number of distinct published plans that are tried, in the order of their models' sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +155,6 @@ def published_plan(
         step_s = seconds(plan)
         if np.isfinite(step_s):
             found.append((step_s, plan, run))
-        if len(found) == KEPT:
-            break
     best = min(found, key=lambda each: each[0], default=None)
     return None if best is None else best[1:]
 

@@ -231,6 +231,14 @@ RULES: tuple[Rule, ...] = (
         lambda t: (t.recompute_layers > 0) & (t.recompute < 2),
         lambda _: "recompute_layers has no effect without full recompute.",
     ),
+    _noted(
+        "recompute_layers",
+        lambda t: (t.recompute >= 2) & (t.recompute_layers > t.stage_layers),
+        lambda t: (
+            f"recompute_layers {t.recompute_layers:.0f} is more than the "
+            f"{t.stage_layers:.0f} layers of a stage; all are recomputed."
+        ),
+    ),
     Rule(
         "topk",
         True,
