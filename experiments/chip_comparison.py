@@ -43,7 +43,7 @@ def assumptions(prices: Prices) -> str:
         f"{100 * prices.assumptions.site_share:g} % for network and buildings, and electricity at "
         f"{prices.tariff_cny_per_kwh:g} CNY/kWh for {prices.pue:g} times the power of the busy "
         "chip and its share of the host (planning assumptions). Staff is excluded. H100 and H20 "
-        "prices come from different markets. H20 and SeedChip have no published training runs."
+        "prices come from different markets. Few runs on H20 are published, none on SeedChip."
     )
 
 
