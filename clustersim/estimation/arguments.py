@@ -46,11 +46,10 @@ def check_arguments(
         raise InputError("estimate", problems)
 
 
-def check_documents(tokens: int, seq_len: int, *, given: bool) -> None:
+def check_documents(tokens: int, *, given: bool) -> None:
     """Raise an `InputError` if a given length of documents is out of range."""
-    if given and not (_is_whole(tokens) and 1 <= tokens <= seq_len):
-        message = f"must be a whole number from 1 to the sequence length {seq_len:,}, "
-        message += f"found {tokens!r}"
+    if given and not (_is_whole(tokens) and 1 <= tokens <= MOST_CHIPS):
+        message = f"must be a whole number from 1 to {MOST_CHIPS:,}, found {tokens!r}"
         raise InputError("estimate", f"document_tokens: {message}")
 
 

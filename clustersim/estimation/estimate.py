@@ -126,7 +126,7 @@ def estimate(
     network = chip.nic_Bps if nic_Bps is None else nic_Bps
     budget = TOKENS_PER_PARAMETER * shape.params if tokens is None else tokens
     check_arguments(count, batch, shape.seq_len, draws, seed, precision, network, budget)
-    check_documents(shape.document_tokens, shape.seq_len, given=document_tokens is not None)
+    check_documents(shape.document_tokens, given=document_tokens is not None)
     notes: list[str] = []
     job = job_of(
         shape,

@@ -206,8 +206,7 @@ def _truncate(model: dict[str, float], known: Model, layers: float) -> None:
 
 def _set_documents(row: Row, model: dict[str, float]) -> None:
     """Reduce the attended tokens if documents of a sequence do not see each other."""
-    longest = model["seq_len"]
-    tokens = row.number("document_tokens", longest, most=longest, whole=False)
+    tokens = row.number("document_tokens", model["seq_len"], whole=False)
     if not row.problems and tokens < model["seq_len"]:
         causal = model["span"] < model["seq_len"]
         model["span"] = min(model["span"], attended_tokens(tokens, causal=causal))

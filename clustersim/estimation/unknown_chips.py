@@ -124,6 +124,8 @@ def unknown_chip(
     watts = re.search(r"\b(\d{2,4})\s*w(?:att)?s?\b", name, re.IGNORECASE)
     if watts:
         own["power_w"] = float(watts.group(1))
+    if named and memory == like.hbm_bytes and own.get("power_w") == like.power_w:
+        ranges = {}  # a chip of the catalogue under another name
     full = max(named, key=lambda chip: chip.power_w, default=like)
     share = own.get("power_w", full.power_w) / full.power_w
     limited = bool(named) and share < 1.0 and peak * 1e12 > 0.95 * full.peak_flops[precision]
