@@ -32,7 +32,7 @@ class Coefficients:
     >>> chip = cs.load_catalogue().accelerator("H200")
     >>> coefficients = default_draw().coefficients([labels_of(chip, "Megatron-LM")])
     >>> coefficients.matmul_efficiency.round(2).tolist()
-    [0.7]
+    [0.71]
     """
 
     matmul_efficiency: Floats

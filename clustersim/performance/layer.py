@@ -136,13 +136,14 @@ def layer_of(
     )
     switched = np.where(plans.overlap > 0, 1.0, UNHIDDEN)
     hidden = coefficients.tp_overlap * switched
+    waits = _mixture_waits(models, work, coefficients)
     parts = {
         "matmul": work.products + work.backward_products,
         "attention": work.attention + work.attention_back,
-        "elementwise": 3.0 * work.streaming + _mixture_waits(models, work, coefficients),
+        "elementwise": 3.0 * work.streaming + waits,
         "recompute": repeated.seconds,
         "tensor_parallel": tensor_passes * tensor * (1.0 - hidden),
-        "context_parallel": _context(tokens, models, plans, rates, coefficients, work),
+        "context_parallel": _context(tokens, models, plans, rates, coefficients, work, waits),
         "expert_parallel": _exchange(
             tokens, models, plans, rates, coefficients, work, repeated.passes, switched
         ),
@@ -294,14 +295,15 @@ def _context(
     rates: Rates,
     coefficients: Coefficients,
     work: _Work,
+    waits: Floats,
 ) -> Floats:
-    """Return the seconds of context-parallel communication that attention does not hide."""
+    """Return the seconds of context-parallel communication that attention and waits do not hide."""
     if not np.any(plans.cp > 1):
         return np.zeros(())
     return exposed_seconds(
         3.0 * context_seconds(tokens, models, plans, rates.links),
         coefficients.cp_overlap,
-        work.attention + work.attention_back,
+        work.attention + work.attention_back + waits,
         coefficients.corner,
     )
 

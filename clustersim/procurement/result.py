@@ -77,7 +77,7 @@ class PurchasePlan(Brief):
     True
     >>> plan.purchases[["quarter", "chip", "nodes", "chips"]]
        quarter  chip  nodes  chips
-    0        1  h200     16    128
+    0        1  h200     17    136
     """
 
     question: PlanQuestion
@@ -249,9 +249,9 @@ def plan_purchases(
     ...     }
     ... )
     >>> int(plan.schedule.bought.sum())
-    16
+    17
     >>> plan
-    PurchasePlan 'one chip': purchases h200 16 nodes; expected cost 1.8 million CNY; search optimal
+    PurchasePlan 'one chip': purchases h200 17 nodes; expected cost 1.913 million CNY; search optimal
     """
     question = define_plan(question)
     spec = question.spec

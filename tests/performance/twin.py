@@ -323,7 +323,7 @@ class Twin:
             "elementwise": 3 * streaming + waits,
             "recompute": again,
             "tensor_parallel": self.tensor(),
-            "context_parallel": self.context(forward + backward),
+            "context_parallel": self.context(forward + backward + waits),
             "expert_parallel": self.exchange(products + back + forward + backward),
         }
         micro_batch = self.layers * sum(layer.values())

@@ -127,7 +127,7 @@ SCENARIO: dict[str, Any] = {
             "classes": [MODELS, {**MODELS, "name": "language", "model": "llama3-8b"}],
         },
         "jobs": 60,
-        "load": 0.9,
+        "load": 1.6,
     },
     "software": {"ports": [{"name": "video", "accelerators": ["910B"], "models": ["jimeng"]}]},
     "scheduler": {"policy": "easy"},
@@ -136,7 +136,7 @@ SCENARIO: dict[str, Any] = {
 
 
 def test_a_port_that_is_removed_changes_the_answer() -> None:
-    """Diffusion tied to CUDA waits for the H200; the same jobs come at the same times."""
+    """Diffusion tied to CUDA stays on the H200; the same jobs come at the same times."""
     tied = run_scenario(define_scenario(SCENARIO)).jobs
     free = run_scenario(define_scenario(SCENARIO, {"software.ports": []})).jobs
     moved = run_scenario(define_scenario(SCENARIO, {"software.ports.video.at": "0 d"})).jobs
@@ -150,7 +150,8 @@ def test_a_port_that_is_removed_changes_the_answer() -> None:
     def mean_jct(table: Any) -> float:
         return float((table["finish_s"] - table["submit_s"])[of_video].mean())
 
-    assert mean_jct(tied) > 1.05 * mean_jct(free)
+    # The H200 is four to five times as fast, so waiting for it pays.
+    assert mean_jct(tied) < 0.98 * mean_jct(free)
 
 
 BAD = {

@@ -125,7 +125,7 @@ ASSUMED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "maturing of software": (
         {"software__ports__language on 910B__halving": "20 d"},
-        f"{FLOP}.910b@1",
+        f"{FLOP}.910b@3",
     ),
     "date of software": ({"software__ports__language on SeedChip__at": "300 d"},
                          f"{FLOP}.seedchip@4"),

@@ -93,7 +93,7 @@ def test_a_plan_in_every_form(tmp_path: Path) -> None:
         assert cs.define_plan(given).spec == loaded.spec
         plan = cs.plan_purchases(given)
         assert plan.schedule is not None
-        assert int(plan.schedule.bought.sum()) == 16
+        assert int(plan.schedule.bought.sum()) == 17
 
 
 @pytest.mark.parametrize("wrong", [3, None, [STUDY], cs.Scheduling()])
