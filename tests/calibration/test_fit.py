@@ -106,6 +106,8 @@ def test_outliers_do_not_spoil_the_rest(rows, noisy):
     assert found.overdispersion > 1.2
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("calibration")
 def test_refit_is_the_shipped_calibration(measured, refit):
     rows, shipped = measured.rows, default_calibration()
     assert refit.calibration.keys == shipped.keys
@@ -121,6 +123,8 @@ def test_refit_is_the_shipped_calibration(measured, refit):
     np.testing.assert_allclose(drawn[0].std(axis=0), drawn[1].std(axis=0), rtol=1e-3)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("calibration")
 def test_draws_average_to_the_posterior_mean(measured, refit):
     """A step is convex in many effects, so draws about the mean of these would be too slow.
 
@@ -164,6 +168,14 @@ def test_a_fit_from_afar_ends_at_the_same_place(problem, refit):
     np.testing.assert_allclose(found, refit.calibration.mean, atol=1e-5)
 
 
+def test_the_shipped_calibration_is_at_rest(problem):
+    """Its cost has no gradient, but for the rounding to six digits."""
+    problem.corner = NARROW[-1][0]
+    assert np.linalg.norm(problem.gradient(default_calibration().mean)) < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("calibration")
 def test_a_fit_is_at_rest(problem, refit):
     """No gradient is left, and the cost rises in every direction."""
     problem.corner = NARROW[-1][0]
@@ -172,10 +184,10 @@ def test_a_fit_is_at_rest(problem, refit):
     assert np.linalg.norm(problem.gradient(np.zeros_like(mean))) > 100
     assert np.linalg.norm(problem.gradient(mean)) < 1e-5
     assert np.linalg.eigvalsh(problem.hessian(mean))[0] > 0.1
-    # The shipped one is rounded to six digits.
-    assert np.linalg.norm(problem.gradient(default_calibration().mean)) < 0.05
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("calibration")
 def test_rounded_corners_hardly_move_a_step_time(measured, problem, refit):
     problem.corner = NARROW[-1][0]
     rounded = problem.residuals(refit.calibration.mean) * measured.fitted[2]
@@ -238,6 +250,8 @@ def test_a_fit_that_does_not_rest_says_so(problem, capsys):
     assert "did not converge" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("calibration")
 def test_posterior_is_a_covariance(refit):
     found = refit.calibration
     np.testing.assert_allclose(found.basis.T @ found.basis, np.eye(found.strength.size), atol=1e-9)
