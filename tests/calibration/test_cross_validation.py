@@ -43,6 +43,7 @@ def group(measured, name):
     }[name]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["within", "across"])
 def test_shipped_errors_are_those_of_the_fit(calibrated, name):
     left = getattr(calibrated, name)
@@ -57,6 +58,7 @@ def test_shipped_errors_are_those_of_the_fit(calibrated, name):
         assert stated["covered"] == pytest.approx(left.covered[chosen].mean(), abs=0.02)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["within", "across"])
 def test_intervals_cover_rows_that_set_neither_fit_nor_width(calibrated, name):
     found = coverage_by_slice(row_table(calibrated), name).set_index("slice")
@@ -79,6 +81,7 @@ def test_shipped_errors_of_some_publishers_are_found_again():
         assert stated["bias"] == pytest.approx(np.median(error), rel=0.02)
 
 
+@pytest.mark.full
 def test_every_publisher_was_left_out_alone(calibrated):
     publishers, fold = calibrated.measured.publishers, calibrated.across.fold
     assert np.unique(fold).size == np.unique(publishers).size > 10
@@ -86,6 +89,7 @@ def test_every_publisher_was_left_out_alone(calibrated):
         assert np.unique(fold[publishers == publisher]).size == 1
 
 
+@pytest.mark.full
 def test_an_unknown_publisher_is_less_certain(calibrated):
     """Errors and widths of left-out publishers exceed those of single left-out rows."""
     within, across = calibrated.within, calibrated.across
@@ -93,10 +97,12 @@ def test_an_unknown_publisher_is_less_certain(calibrated):
     assert np.abs(across.error).mean() > np.abs(within.error).mean()
 
 
+@pytest.mark.full
 def test_every_family_of_the_table_has_a_name(calibrated):
     assert sorted(SOURCES) == sorted(set(calibrated.measured.families.tolist()))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "rows", "calculon", "alone", "family"),
     [
@@ -115,6 +121,7 @@ def test_runs_that_calculon_was_checked_on(calibrated, name, rows, calculon, alo
     assert across < family
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("name", "most"), [("sc21", 0.18), ("fp8", 0.15), ("bloom", 0.11)])
 def test_all_of_them_left_out_at_once(calibrated, name, most):
     measured = calibrated.measured
