@@ -159,6 +159,7 @@ def test_a_fit_from_the_priors_ends_at_the_same_place(refit):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.xdist_group("calibration")
 def test_a_fit_from_afar_ends_at_the_same_place(problem, refit):
     """From all effects one prior spread off, at random."""

@@ -137,7 +137,7 @@ def test_report_has_text_figures_and_rows(capsys, mine):
 @pytest.mark.slow
 def test_own_measurements_beside_the_published(capsys, mine):
     printed = call(capsys, mine, "--no-validation", "--out", "both.json")
-    assert "fitted to 591 runs of 23 families on 9 chips" in printed
+    assert "fitted to 772 runs of 46 families on 13 chips" in printed
     assert "no rows were left out, as validation was not requested" in printed
     moved = printed[printed.index("moved most by your rows from the shipped calibration") :]
     assert "source mine ampere bf16" in moved
@@ -152,6 +152,7 @@ def test_own_measurements_beside_the_published(capsys, mine):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_published_runs_alone_give_what_is_shipped(capsys):
     printed = call(capsys, "--no-validation", "--out", "ours.json")
     assert "fitted to 748 runs of 45 families" in printed
