@@ -23,7 +23,7 @@ LEFT_OUT = {
 REDUCED = (
     (r"^(clustersim plan (?!.*--quick).*)$", r"\1 --quick"),
     (r"^(clustersim study experiments/(?!.*--quick).*)$", r"\1 --quick --set workload.jobs=100"),
-    (r"^(clustersim fit (?!.*--no-validation).*)$", r"\1 --no-validation"),
+    (r"^(clustersim fit (?!.*(?:--no-validation|--memory)).*)$", r"\1 --no-validation"),
     (r"^(clustersim run (?!--from)(?!.*workload\.jobs).*)$", r"\1 --set workload.jobs=300"),
     (r"(load_plan\(\"[^\"]+\")\)", r"\1, quick=True)"),
     (r"(?<=n_jobs=)20_000\b", "2_000"),
