@@ -69,14 +69,16 @@ def product_text(table: pd.DataFrame, chip: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, help="new folder (default: out/measured-chips)")
-    parser.add_argument("--quick", action="store_true", help="the H200 alone")
+    parser.add_argument(
+        "--quick", action="store_true", help="the H200 alone, without published runs"
+    )
     args = parser.parse_args()
     tables = shipped_microbenchmarks()
     names = ["h200"] if args.quick else list(tables)
     with new_folder(args.out or unused_folder("out/measured-chips")) as folder:
-        runs = fit_to_runs()
+        runs = None if args.quick else fit_to_runs()
         for name in names:
-            fitted = fit_to(name)
+            fitted = fit_to(name, own=not args.quick)
             (chip,) = fitted.measured.user_chips
             steps = step_errors(fitted)
             steps.to_csv(folder / f"{name}-steps.csv", index=False, float_format="%.6g")
@@ -86,6 +88,9 @@ def main() -> None:
             figure = draw_chip(fitted.measured.micro, fitted.calibration, steps, chip)
             save_figure(figure, folder / name)
             print(chip, product_text(tables[name], chip), sep="\n  ")
+            if runs is None:
+                print("  its microbenchmarks alone:", *step_text(steps), sep="\n    ")
+                continue
             print("  published runs alone:", *step_text(with_steps_of(runs, fitted)), sep="\n    ")
             print("  published runs and all microbenchmarks:", *step_text(steps), sep="\n    ")
             alone = step_errors(fit_to(name, own=False))
