@@ -3,7 +3,7 @@
 Measured: median absolute error of the step time 2.6 %, mean 4.6 % over all 748 runs; 2.1 % and
 3.2 % over those of quality A with a complete configuration. Runs left out of the fit are in
 ``tests/calibration``. 24 runs would not fit by the estimate of their memory, although they ran:
-five whose source says neither fused attention nor recompute, and 19, 11 of them by less than 10 %,
+five whose source says neither fused attention nor recompute, and 19, 12 of them by less than 10 %,
 most of which do not print recompute or offload.
 """
 
