@@ -181,7 +181,7 @@ class _Reader:
         precision = precision_used(chip, word, precision_notes)
         plan["host_optimizer"] = float(host_optimizer(memory))
         stack, stack_notes = self.stack(row, chip)
-        # A fit knows no stacks, so that the way of the stack is part of the plan.
+        # A fit does not read stack names, so the dispatcher of the stack must be in the plan.
         if model["n_experts"] > 0:
             plan["dispatcher"] = plan["dispatcher"] or float(dispatcher_of(stack))
         return _Entry(

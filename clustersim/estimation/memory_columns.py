@@ -95,7 +95,7 @@ def read_memory_text(name: str, text: str) -> str | None:
 
 
 def _offload_in(said: str) -> str | None:
-    """Return what a text in words offloads to the host; None if it is not understood."""
+    """Return what a description says is offloaded to the host; None if it is not understood."""
     found = [
         word
         for word, seen in (

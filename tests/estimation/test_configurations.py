@@ -609,8 +609,8 @@ class TestParameters:
         assert one(params_b=str(1.06 * whole / 1e9))["other_params"] == pytest.approx(0.06 * whole)
         for share in (1.0, 1.03, 1.5):
             assert one(params_b=str(share * whole / 1e9), mlp_type="gelu")["other_params"] == 0
-        told = read({**DENSE, "params_b": str(1.06 * whole / 1e9)}).notes
-        assert "billion parameters more than the shape" in str(told)
+        notes = read({**DENSE, "params_b": str(1.06 * whole / 1e9)}).notes
+        assert "billion parameters more than the shape" in str(notes)
 
     def test_a_known_model_is_not_doubted(self):
         assert one(LLAMA, params_b="1")["mlp_matrices"] == 3
