@@ -31,7 +31,7 @@ from clustersim.estimation.memory_fit import memory_probability
 from clustersim.estimation.missing_plans import INTERRUPTED, find_plans
 from clustersim.estimation.prediction import predict
 from clustersim.estimation.row import Row
-from clustersim.estimation.unknown_chips import FOR_UNKNOWN_CHIPS, unknown_chip
+from clustersim.estimation.unknown_chips import FOR_UNKNOWN_CHIPS, unknown_chip, unused_numbers
 from clustersim.meanings import same_meaning
 from clustersim.outputs import new_file
 from clustersim.performance import Calibration, default_calibration, describe_memory
@@ -248,10 +248,12 @@ def _with_unknown_chips(
     extended, lost = catalogue, {}
     for place, row in enumerate(texts.to_dict("records")):
         name = names[place].strip()
+        given = {str(column): str(value) for column, value in row.items()}
         if not name or catalogue.has_accelerator(name):
+            if name and (unused := unused_numbers(catalogue.accelerator(name), given)):
+                notes[place].append(unused)
             continue
         precision = "fp8" if "fp8" in str(row.get("precision", "")).lower() else "bf16"
-        given = {str(column): str(value) for column, value in row.items()}
         made = unknown_chip(name, given, precision, catalogue)
         if made is None and str(row.get("chip_memory_gb", "")).strip():
             continue  # its memory is enough for a prediction without step time

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.units import number_or_nan
 
-__all__ = ["FOR_UNKNOWN_CHIPS", "UnknownChip", "unknown_chip"]
+__all__ = ["FOR_UNKNOWN_CHIPS", "UnknownChip", "unknown_chip", "unused_numbers"]
 
 FOR_UNKNOWN_CHIPS: Mapping[str, str] = {
     "peak_tflops": "dense peak in the row's precision, for a chip that is not in the catalogue",
@@ -42,6 +42,8 @@ FP8_TO_BF16 = 2.0
 LARGEST_DOMAIN = 72
 """Chips with a larger scale-up domain (TPU pods) are not considered similar."""
 LEAST_PEAK, LARGEST_PEAK = 1.0, 1e6
+NEARLY = 0.05
+"""A number that differs from the catalogue's by at most this share does not contradict it."""
 
 
 @dataclass(frozen=True)
@@ -93,45 +95,33 @@ def unknown_chip(
     gigabytes = re.search(r"(\d+)\s*gb", name, re.IGNORECASE)
     memory = 1e9 * float(gigabytes.group(1)) if gigabytes else 0.0
     named = _of_model(name, memory, known)
-    peak = number_or_nan(given.get("peak_tflops", ""))
-    stated = LEAST_PEAK <= peak <= LARGEST_PEAK
-    if not stated:
-        if not named or given.get("peak_tflops", "").strip():
-            return None
+    stated = _stated_peak(given)
+    if stated is None and (not named or given.get("peak_tflops", "").strip()):
+        return None
+    if stated is None:
         precision = precision if precision in named[0].peak_flops else "bf16"
-        peak = named[0].peak_flops[precision] / 1e12
+    peak = named[0].peak_flops[precision] if stated is None else stated
     double = FP8_TO_BF16 if precision == "fp8" else 1.0
-    if named:
-        nearest = _nearest(named, peak * 1e12 / double) if stated and not memory else named
-    else:
+    if not named:
         servers = [chip for chip in known if chip.scaleup_size <= LARGEST_DOMAIN]
-        nearest = _nearest(servers, peak * 1e12 / double, number_or_nan(given.get("year", "")))
+        nearest = _nearest(servers, peak / double, number_or_nan(given.get("year", "")))
+    elif stated is not None and not memory:
+        nearest = _nearest(named, peak / double)
+    else:
+        nearest = named
     nearest = nearest[:RELATIVES]
     like = nearest[0]
-    numbers = {
-        field: (min(values), max(values))
-        for field in DRAWN
-        if len(values := {getattr(chip, field) for chip in nearest}) > 1
-    }
-    specification = {field: getattr(like, field) for field in (*DRAWN, "scaleup_size", "power_w")}
-    own = {
-        field: number * unit
-        for field, (column, unit) in SPECIFIED.items()
-        if (number := number_or_nan(given.get(column, ""))) > 0 and number < math.inf
-    }
+    own = _own_numbers(name, given)
     own["hbm_bytes"] = own.get("hbm_bytes", 0.0) or memory or like.hbm_bytes
-    ranges = {field: bounds for field, bounds in numbers.items() if field not in own}
-    watts = re.search(r"\b(\d{2,4})\s*w(?:att)?s?\b", name, re.IGNORECASE)
-    if watts:
-        own["power_w"] = float(watts.group(1))
-    if named and memory == like.hbm_bytes and own.get("power_w") == like.power_w:
-        ranges = {}  # a chip of the catalogue under another name
+    same = bool(named) and memory == like.hbm_bytes and own.get("power_w") == like.power_w
+    ranges = {} if same else _ranges(nearest, own)
     full = max(named, key=lambda chip: chip.power_w, default=like)
     share = own.get("power_w", full.power_w) / full.power_w
-    limited = bool(named) and share < 1.0 and peak * 1e12 > 0.95 * full.peak_flops[precision]
-    bf16 = peak * 1e12 / double
+    limited = bool(named) and share < 1.0 and peak > 0.95 * full.peak_flops[precision]
+    bf16 = peak / double
     if limited:
         bf16, ranges["peak_flops.bf16"] = bf16 * share ** (1 / 3), (bf16 * share, bf16)
+    specification = {field: getattr(like, field) for field in (*DRAWN, "scaleup_size", "power_w")}
     specification |= own
     size = max(int(min(specification.pop("scaleup_size"), LARGEST_DOMAIN)), 1)
     accelerator = Accelerator(
@@ -149,13 +139,79 @@ def unknown_chip(
         ranges=ranges,
         **specification,
     )
-    source = "as given" if stated else f"that of {like.name}"
-    note = f"unknown accelerator: {peak:g} TFLOP/s, {source}; "
+    source = f"that of {like.name}" if stated is None else "as given"
+    note = f"unknown accelerator: {peak / 1e12:g} TFLOP/s, {source}; "
     if limited:
         note += f"{bf16 * double / 1e12:.0f} TFLOP/s at {own['power_w']:g} W; "
+    if all(field in own for field in SPECIFIED):
+        return UnknownChip(accelerator, f"{note}all other numbers are given")
     note += f"other numbers that are not given are those of {like.name}"
     others = ", ".join(chip.name for chip in nearest[1:])
     return UnknownChip(accelerator, note + (f" (range of {others})" if ranges and others else ""))
+
+
+def unused_numbers(chip: Accelerator, given: Mapping[str, str]) -> str:
+    """Return a note on numbers that contradict a chip of the catalogue; empty if there are none.
+
+    Parameters
+    ----------
+    chip : Accelerator
+        The chip of the catalogue that a row names. Its own numbers are used.
+    given : mapping of str to str
+        Values of the columns :data:`FOR_UNKNOWN_CHIPS`.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> h100 = load_catalogue().accelerator("H100")
+    >>> unused_numbers(h100, {"power_w": "500", "peak_tflops": "989"})
+    'H100 is in the catalogue and keeps its own numbers; not used: power_w 500 (its own: 700).'
+    """
+    known = {
+        "peak_tflops": [peak / 1e12 for peak in chip.peak_flops.values()],
+        "hbm_bandwidth_GBps": [chip.hbm_Bps / 1e9],
+        "scaleup_GBps": [chip.scaleup_Bps / 1e9],
+        "power_w": [chip.power_w],
+    }
+    unused = []
+    for column, numbers in known.items():
+        number = number_or_nan(given.get(column, ""))
+        if number > 0 and all(abs(number / own - 1.0) > NEARLY for own in numbers):
+            unused.append(f"{column} {number:g} (its own: {numbers[0]:g})")
+    if not unused:
+        return ""
+    return (
+        f"{chip.name} is in the catalogue and keeps its own numbers; not used: {', '.join(unused)}."
+    )
+
+
+def _stated_peak(given: Mapping[str, str]) -> float | None:
+    """Return the stated peak in FLOP/s; None if there is none or it is out of range."""
+    peak = number_or_nan(given.get("peak_tflops", ""))
+    return peak * 1e12 if LEAST_PEAK <= peak <= LARGEST_PEAK else None
+
+
+def _own_numbers(name: str, given: Mapping[str, str]) -> dict[str, float]:
+    """Return the numbers of a chip that its columns and its name state."""
+    own = {
+        field: number * unit
+        for field, (column, unit) in SPECIFIED.items()
+        if (number := number_or_nan(given.get(column, ""))) > 0 and number < math.inf
+    }
+    if watts := re.search(r"\b(\d{2,4})\s*w(?:att)?s?\b", name, re.IGNORECASE):
+        own["power_w"] = float(watts.group(1))
+    return own
+
+
+def _ranges(
+    nearest: Sequence[Accelerator], own: Mapping[str, float]
+) -> dict[str, tuple[float, float]]:
+    """Return the least and largest value among similar chips of each number that is not given."""
+    return {
+        field: (min(values), max(values))
+        for field in DRAWN
+        if field not in own and len(values := {getattr(chip, field) for chip in nearest}) > 1
+    }
 
 
 def _of_model(name: str, memory: float, known: Sequence[Accelerator]) -> list[Accelerator]:

@@ -160,6 +160,18 @@ class TestTable:
         seconds = table["predicted_step_time_s"].astype(float)
         assert (seconds[1:] > 1.05 * seconds[0]).all(), "chips of one name keep their own numbers"
 
+    def test_numbers_beside_a_chip_of_the_catalogue_are_said_not_to_be_used(self) -> None:
+        table = predicted(
+            {"accelerator": "H100", "power_w": "500", "peak_tflops": "400"},
+            {"accelerator": "H100", "power_w": "700", "peak_tflops": "989.5"},
+            {"accelerator": "H100", "precision": "fp8", "peak_tflops": "1979"},
+        )
+        notes = table["predicted_note"].tolist()
+        used = "keeps its own numbers; not used: peak_tflops 400 (its own: 989), power_w 500"
+        assert used in notes[0]
+        assert "not used" not in notes[1]
+        assert "not used" not in notes[2]
+
     def test_a_power_in_the_name_of_a_chip_lowers_its_peak(self) -> None:
         names = (
             "H100-SXM",
