@@ -15,9 +15,10 @@ from clustersim.errors import InputError
 from clustersim.estimation.row import Row
 from clustersim.estimation.row_model import named_model
 from clustersim.performance.memory_rules import stack_memory
+from clustersim.performance.stacks import holds_word
 
 __all__ = ["CHIP", "SEQ_LEN", "SHAPE", "SHAPE_SPREAD", "SPREADS", "Filled", "fill_missing",
-           "usual_recompute"]  # fmt: skip
+           "runs_on_megatron", "usual_recompute"]  # fmt: skip
 
 SEQ_LEN = 2048
 """Tokens per sequence of a model without a usual length, if a row does not give them: the most
@@ -40,6 +41,8 @@ PLAN_COLUMNS = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "reco
 ASPECT = 128.0
 """Width over number of layers of usual transformers."""
 VOCAB = 64_000.0
+MEGATRON_SWIFT = "Megatron-SWIFT"
+"""The back end of ms-swift with tensor, pipeline and expert parallelism."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,10 @@ def fill_missing(row: Row, catalogue: Catalogue) -> Filled:
         values["seq_len"] = str(SEQ_LEN)
         missing.append("seq_len")
         notes.append(f"seq_len {SEQ_LEN} is assumed.")
-    usual = usual_recompute(row.text("framework"))
+    if runs_on_megatron(row):
+        values["framework"] = MEGATRON_SWIFT
+        notes.append(f"ms-swift with tp, pp or ep is {MEGATRON_SWIFT}; DeepSpeed has none of them.")
+    usual = usual_recompute(values.get("framework", ""))
     if planned and usual and not row.text("recompute"):
         values["recompute"] = usual[0]
         notes.append(usual[1])
@@ -130,6 +136,23 @@ def fill_missing(row: Row, catalogue: Catalogue) -> Filled:
         return Filled(Row(values), True, frozenset(unknown), notes)
     notes.insert(0, f"Only the memory is predicted: {'; '.join(reasons)}.")
     return Filled(Row(values), False, frozenset(unknown), notes)
+
+
+def runs_on_megatron(row: Row) -> bool:
+    """Whether a row of ms-swift has a plan that only its Megatron back end can run.
+
+    Examples
+    --------
+    >>> from clustersim.estimation.row import Row
+    >>> runs_on_megatron(Row({"framework": "ms-swift 3.5", "tp": "2"}))
+    True
+    >>> runs_on_megatron(Row({"framework": "ms-swift + DeepSpeed", "dp": "8"}))
+    False
+    """
+    stack = row.text("framework")
+    named = any(holds_word(stack, word) for word in ("megatron", "deepspeed"))
+    split = any(_number(row, name, 1.0) > 1 for name in ("tp", "pp", "ep"))
+    return split and not named and holds_word(stack, "swift")
 
 
 def usual_recompute(stack: str) -> tuple[str, str] | None:

@@ -172,6 +172,14 @@ class TestTable:
         assert "not used" not in notes[1]
         assert "not used" not in notes[2]
 
+    def test_ms_swift_with_tensor_parallelism_is_its_megatron_back_end(self) -> None:
+        row = {"framework": "ms-swift 3.5", "tp": "2"}
+        table = predicted(row, {**row, "framework": "Megatron-SWIFT"}, {**row, "tp": "1"})
+        seconds = table["predicted_step_time_s"].tolist()
+        assert seconds[0] == seconds[1] != seconds[2]
+        assert "ms-swift with tp, pp or ep is Megatron-SWIFT" in table["predicted_note"][0]
+        assert "Megatron-SWIFT;" not in table["predicted_note"][2]
+
     def test_a_power_in_the_name_of_a_chip_lowers_its_peak(self) -> None:
         names = (
             "H100-SXM",
