@@ -46,7 +46,8 @@ class Selection:
     run : Run
         The run from which the plan is taken.
     gain : float
-        Share of the published plan's step time that the best plan saves according to the model.
+        Share of the published plan's step time that the best plan saves according to the model;
+        below 0 if the published plan is faster.
     uncertainty : float
         Standard deviation of the logarithm of the ratio of two plans' step times.
     corrected_s : float
@@ -76,6 +77,12 @@ class Selection:
         return bool(-np.log1p(-self.gain) <= self.uncertainty)
 
     def __str__(self) -> str:
+        plan = (
+            f"the published plan {plan_text(self.plan)} ({self.run.model} on "
+            f"{format_count(self.run.count)} {self.run.chip}) takes {self.plan_s:.3g} s"
+        )
+        if self.gain <= 0:
+            return f"{plan}, no longer than the best plan of the search: prefer the published plan"
         size = format_percent(-np.expm1(-self.uncertainty))
         verdict = (
             f"is within the uncertainty of comparing two plans ({size}): prefer the published plan"
@@ -83,10 +90,8 @@ class Selection:
             else f"exceeds the uncertainty of comparing two plans ({size})"
         )
         return (
-            f"the published plan {plan_text(self.plan)} ({self.run.model} on "
-            f"{format_count(self.run.count)} {self.run.chip}) takes {self.plan_s:.3g} s; the gain "
-            f"of {format_percent(self.gain)} {verdict}; corrected for selection, expect "
-            f"{self.corrected_s:.3g} s"
+            f"{plan}; the gain of {format_percent(self.gain)} {verdict}; corrected for selection, "
+            f"expect {self.corrected_s:.3g} s"
         )
 
     def to_data(self) -> dict[str, Any]:
@@ -171,8 +176,8 @@ def corrected(
     Returns
     -------
     Selection or None
-        None if the best plan is not faster than the published plan, or if the calibration does not
-        state how well plans are compared.
+        None if the calibration does not state how well plans are compared. If the best plan is not
+        faster than the published plan, the latter is expected.
 
     Examples
     --------
@@ -186,7 +191,7 @@ def corrected(
     (0.19, 0.141, 9.0)
     """
     known = calibration.facts.get("plans", {}).get("mixture" if run.mixture else "dense")
-    if known is None or best_s >= plan_s:
+    if known is None:
         return None
     error, variation = known["scatter"] ** 2, known["variation"] ** 2
     kept = variation / (variation + error)
@@ -197,7 +202,7 @@ def corrected(
         run=run,
         gain=1.0 - best_s / plan_s,
         uncertainty=float(np.sqrt(2.0 * error)),
-        corrected_s=float(plan_s * (best_s / plan_s) ** kept),
+        corrected_s=float(plan_s * min(best_s / plan_s, 1.0) ** kept),
     )
 
 

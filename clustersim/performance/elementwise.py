@@ -61,8 +61,7 @@ def elementwise_seconds(
         sorts = np.where(plans.ep > 1, 2.0 + 2.0 * plans.expert_tp, 4.0)
         passes = passes + sorts * coefficients.permutation_traffic * moe * models.top_k * hidden
     mlp = models.mlp_matrices * active / plans.tp
-    activations = np.where(gated, MLP_PASSES, PLAIN_MLP_PASSES) * mlp
-    elements = 2.0 * coefficients.elementwise_traffic * (passes + activations)
+    elements = 2.0 * coefficients.elementwise_traffic * (passes + _mlp_passes(models) * mlp)
     unmasked = models.span >= models.seq_len
     if np.any(unmasked):
         elements = elements * np.where(unmasked, coefficients.modulation, 1.0)
@@ -87,7 +86,11 @@ def mixture_elementwise_seconds(
     mlp = models.mlp_matrices * moe * experts / plans.tp
     sorts = np.where(plans.ep > 1, 2.0 + 2.0 * plans.expert_tp, 4.0)
     passes = sorts * coefficients.permutation_traffic * moe * models.top_k * models.hidden / split
-    activations = np.where(models.mlp_matrices > 2, MLP_PASSES, PLAIN_MLP_PASSES) * mlp
-    elements = 2.0 * coefficients.elementwise_traffic * (passes + activations)
+    elements = 2.0 * coefficients.elementwise_traffic * (passes + _mlp_passes(models) * mlp)
     elements = elements + np.where(chips.fp8, 2.0 * coefficients.cast_traffic * mlp, 0.0)
     return tokens * elements / rates.memory_Bps
+
+
+def _mlp_passes(models: ModelArrays) -> Floats:
+    """Return the passes over the activations of a matrix of the MLP."""
+    return np.where(models.mlp_matrices > 2, MLP_PASSES, PLAIN_MLP_PASSES)

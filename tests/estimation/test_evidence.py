@@ -142,8 +142,14 @@ class TestSelection:
         assert one.best_s < one.corrected_s < one.plan_s
         assert "prefer the published plan" in str(one)
 
+    def test_a_published_plan_that_is_faster(self):
+        one = corrected(KNOWN, 11.0, PLAN, 10.0, RUN)
+        assert (one.gain, one.corrected_s) == (pytest.approx(-0.1), 10.0)
+        assert one.prefers_published
+        expected = "takes 10 s, no longer than the best plan of the search: prefer the published"
+        assert expected in str(one)
+
     def test_nothing_to_correct(self):
-        assert corrected(KNOWN, 10.0, PLAN, 10.0, RUN) is None
         mixture = dataclasses.replace(RUN, mixture=True)
         assert corrected(KNOWN, 8.0, PLAN, 10.0, mixture) is None, "nothing is known of mixtures"
 
