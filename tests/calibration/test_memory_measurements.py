@@ -1,8 +1,8 @@
 """Whether published configurations ran or ran out of memory, and their peaks, as predicted.
 
 Measured on ``memory.csv`` of the reference data as it is written: 97 % of the rows that ran are
-said to fit, and 18 of 23 full trainings of quality A that ran out of memory not to fit; the
-predicted peak over the measured one is 0.97 in the median, and 85 % are within 20 %.
+said to fit, and 19 of 23 full trainings of quality A that ran out of memory not to fit; the
+predicted peak over the measured one is 0.98 in the median, and 87 % are within 20 %.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def test_nothing_in_it_is_not_understood(judged: pd.DataFrame) -> None:
 def test_what_ran_is_said_to_fit(judged: pd.DataFrame) -> None:
     ran = judged[judged["outcome"] == "ran"]
     assert (ran["fits"] == "true").mean() > 0.96
-    assert (ran.loc[ran["quality"] == "A", "fits"] == "true").mean() > 0.96
+    assert (ran.loc[ran["quality"] == "A", "fits"] == "true").mean() > 0.97
 
 
 def test_what_ran_out_is_said_not_to_fit(judged: pd.DataFrame) -> None:
     full = ~judged["kind"].str.lower().isin(["lora", "qlora"])
     out = judged[(judged["outcome"] == "oom") & (judged["quality"] == "A") & full]
     assert len(out) > 20
-    assert (out["fits"] == "false").mean() > 0.75
+    assert (out["fits"] == "false").mean() > 0.8
 
 
 def test_probabilities_order_the_outcomes(judged: pd.DataFrame) -> None:
@@ -60,7 +60,7 @@ def test_peaks(judged: pd.DataFrame) -> None:
     ran = judged[(judged["outcome"] == "ran") & judged["ratio"].notna()]
     assert len(ran) > 120
     assert 0.95 < ran["ratio"].median() < 1.05
-    assert (ran["ratio"].sub(1.0).abs() <= 0.2).mean() > 0.83
+    assert (ran["ratio"].sub(1.0).abs() <= 0.2).mean() > 0.85
     golden = ran[ran["family"] == "megatron-golden-2026"]
     assert len(golden) == 6
     assert golden["ratio"].between(0.92, 1.08).all()  # all of the configuration is printed
@@ -81,7 +81,7 @@ def test_runs_of_2026_are_said_to_fit(recent: pd.DataFrame) -> None:
     Recompute of some layers or of other modules, or offload, is in their notes or recipes alone.
     """
     assert len(recent) == 211
-    assert (recent["fits"] == "false").sum() <= 12
+    assert (recent["fits"] == "false").sum() == 12
 
 
 def test_split_experts_of_published_runs(recent: pd.DataFrame) -> None:

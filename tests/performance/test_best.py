@@ -78,7 +78,7 @@ def test_any_count_has_a_plan_for_a_small_model(chip, count):
     best = best_plans(MODELS["llama3-8b"], CHIPS[chip], count, global_batch=2048)
     if count >= 3:
         assert best.fits[0]
-        assert 0.03 < best.mfu[0] < 0.85  # H20 were measured at 80 %
+        assert 0.03 < best.mfu[0] < 0.8
     assert best.tp[0] * best.pp[0] * best.dp[0] * best.cp[0] in (0, count)
 
 

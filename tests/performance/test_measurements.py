@@ -97,7 +97,7 @@ def test_utilisation_is_plausible(measured, step):
 
 
 def test_most_published_plans_fit_in_memory(measured, step):
-    assert np.mean(step.fits) > 0.965  # the others offload or recompute more than they print
+    assert np.count_nonzero(~step.fits) == 24  # they offload or recompute more than they print
     trained = measured.rows.plans.lora == 0
     used = step.memory_bytes / measured.rows.chips.hbm_bytes
     assert np.quantile(used[trained], 0.95) < 0.95
