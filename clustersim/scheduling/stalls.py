@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import faulthandler
+import math
 import signal
 import sys
 import threading
@@ -26,6 +27,8 @@ GRACE_S = 5.0
 PLUGIN = "clustersim_plugin_"
 """Prefix of the module names of users' files."""
 _LOOK_EVERY_S = 0.5
+_UNWIND_S = 0.4
+"""Time (seconds) for which the error may propagate before it is raised again."""
 
 
 class StalledError(BaseException):
@@ -127,14 +130,23 @@ def stopped_when_stalled(progress: Callable[[], object], limit_s: float) -> Iter
 
 
 class _Alarm:
-    """Signal handler that raises an error in stalled code, until the limit is lifted."""
+    """Signal handler that raises an error in stalled code, until the limit is lifted.
+
+    The error is not raised again while it may still be propagating: a second one would leave the
+    `finally` blocks on its way, which restore the handlers of signals, unfinished.
+    """
 
     def __init__(self, watched: _Watched) -> None:
         self.over = threading.Event()
         self._watched = watched
+        self._raised_s = -math.inf
 
     def __call__(self, _signal: int, _frame: FrameType | None) -> None:
-        if not self.over.is_set() and self._watched.beyond_s() >= 0:
+        now_s = time.monotonic()
+        if self.over.is_set() or now_s - self._raised_s < _UNWIND_S:
+            return
+        if self._watched.beyond_s() >= 0:
+            self._raised_s = now_s
             raise StalledError(self._watched.message())
 
 

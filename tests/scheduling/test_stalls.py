@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
 import pytest
+
+from clustersim.scheduling import stalls
 
 INTERRUPTED = """
 import signal, sys, threading, time
@@ -61,3 +64,20 @@ def test_an_interrupt_leaves_no_timer(owner: str, name: str, call: int, before: 
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode == 0, ended
     assert ended.stdout == "interrupted True\n", ended
+
+
+def test_the_error_is_not_raised_again_while_it_propagates() -> None:
+    """A second signal, of the thread beside the timer's, lets a `finally` block end."""
+    finished = []
+
+    def stalled() -> None:
+        try:
+            while True:
+                pass
+        finally:
+            signal.raise_signal(signal.SIGVTALRM)
+            finished.append(True)
+
+    with pytest.raises(stalls.StalledError), stalls.stopped_when_stalled(lambda: 0, limit_s=0.1):
+        stalled()
+    assert finished
