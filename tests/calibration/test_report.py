@@ -342,7 +342,7 @@ def test_one_publisher_cannot_be_left_out(few_folds):
     assert fitted.within is not None
     assert fitted.across is None
     message = report_text(fitted, own=False)
-    assert "| publishers" not in message
+    assert "\n| publishers" not in message
     assert "Publishers were not left out because there is only one." in message
 
 
