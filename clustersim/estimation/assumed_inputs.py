@@ -15,10 +15,10 @@ from clustersim.errors import InputError
 from clustersim.estimation.row import Row
 from clustersim.estimation.row_model import named_model
 from clustersim.performance.memory_rules import stack_memory
-from clustersim.performance.stacks import holds_word
+from clustersim.performance.stacks import back_end
 
-__all__ = ["CHIP", "SEQ_LEN", "SHAPE", "SHAPE_SPREAD", "SPREADS", "Filled", "fill_missing",
-           "runs_on_megatron", "usual_recompute"]  # fmt: skip
+__all__ = ["CHIP", "SEQ_LEN", "SHAPE", "SHAPE_SPREAD", "SPREADS", "Filled", "back_end_of",
+           "fill_missing", "usual_recompute", "with_back_end"]  # fmt: skip
 
 SEQ_LEN = 2048
 """Tokens per sequence of a model without a usual length, if a row does not give them: the most
@@ -41,8 +41,6 @@ PLAN_COLUMNS = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "reco
 ASPECT = 128.0
 """Width over number of layers of usual transformers."""
 VOCAB = 64_000.0
-MEGATRON_SWIFT = "Megatron-SWIFT"
-"""The back end of ms-swift with tensor, pipeline and expert parallelism."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +110,6 @@ def fill_missing(row: Row, catalogue: Catalogue) -> Filled:
         values["seq_len"] = str(SEQ_LEN)
         missing.append("seq_len")
         notes.append(f"seq_len {SEQ_LEN} is assumed.")
-    if runs_on_megatron(row):
-        values["framework"] = MEGATRON_SWIFT
-        notes.append(f"ms-swift with tp, pp or ep is {MEGATRON_SWIFT}; DeepSpeed has none of them.")
     usual = usual_recompute(values.get("framework", ""))
     if planned and usual and not row.text("recompute"):
         values["recompute"] = usual[0]
@@ -138,21 +133,46 @@ def fill_missing(row: Row, catalogue: Catalogue) -> Filled:
     return Filled(Row(values), False, frozenset(unknown), notes)
 
 
-def runs_on_megatron(row: Row) -> bool:
-    """Whether a row of ms-swift has a plan that only its Megatron back end can run.
+def with_back_end(row: Row, notes: list[str], *, searching: bool) -> Row:
+    """Return a row whose stack is the back end that runs its plan, with a note if it has two.
+
+    Parameters
+    ----------
+    row : Row
+    notes : list of str
+        A note on the back end is added.
+    searching : bool
+        Whether the best plan is searched for if the row gives none.
 
     Examples
     --------
     >>> from clustersim.estimation.row import Row
-    >>> runs_on_megatron(Row({"framework": "ms-swift 3.5", "tp": "2"}))
-    True
-    >>> runs_on_megatron(Row({"framework": "ms-swift + DeepSpeed", "dp": "8"}))
-    False
+    >>> row = Row({"framework": "ms-swift 3.5", "tp": "2"})
+    >>> with_back_end(row, [], searching=True).text("framework")
+    'Megatron-SWIFT'
     """
-    stack = row.text("framework")
-    named = any(holds_word(stack, word) for word in ("megatron", "deepspeed"))
-    split = any(_number(row, name, 1.0) > 1 for name in ("tp", "pp", "ep"))
-    return split and not named and holds_word(stack, "swift")
+    searched = searching and not any(row.text(name) for name in PLAN_COLUMNS)
+    split = searched or any(_number(row, name, 1.0) > 1 for name in ("tp", "pp", "ep"))
+    stack = back_end_of(row.text("framework"), notes, split=split)
+    return row if stack == row.text("framework") else Row({**row.values, "framework": stack})
+
+
+def back_end_of(stack: str, notes: list[str], *, split: bool) -> str:
+    """Return :func:`clustersim.performance.stacks.back_end`, with a note if it is another name.
+
+    Examples
+    --------
+    >>> notes = []
+    >>> back_end_of("ms-swift", notes, split=True), len(notes)
+    ('Megatron-SWIFT', 1)
+    """
+    found = back_end(stack, split=split)
+    if found != stack:
+        notes.append(
+            f"{stack!r} is treated as {found}: DeepSpeed, its other back end, has no tensor, "
+            "pipeline or expert parallelism."
+        )
+    return found
 
 
 def usual_recompute(stack: str) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ from clustersim.performance import Calibration, default_stack, product_of
 from clustersim.performance.arrays import BINARY_GIGABYTE
 from clustersim.performance.coefficient_draw import UNKNOWN
 from clustersim.performance.memory_overhead import CLOSE
-from clustersim.performance.optimizer import HOST_S
+from clustersim.performance.optimizer import HOST_CHIPS, host_s_per_param
 from clustersim.performance.plan_rules import precision_note
 from clustersim.performance.stacks import PRODUCTS, same_release
 from clustersim.units import format_bytes, format_memory, format_percent, format_rate
@@ -97,8 +97,9 @@ def memory_notes(options: Mapping[str, str]) -> list[str]:
     notes = []
     if "optimizer" in offload:
         notes.append(
-            f"The optimizer on the host is timed at {1e-9 / HOST_S:.2g} billion parameters a "
-            "second and chip."
+            "The optimizer on the host is timed at "
+            f"{1e-9 / host_s_per_param(1.0):.2g} billion parameters a second and chip if one chip "
+            f"uses a host, and at {1e-9 / host_s_per_param(HOST_CHIPS):.2g} if {HOST_CHIPS:.0f} do."
         )
     if "activations" in offload or "weights" in offload:
         notes.append("Transfers of activations and weights to and from the host are not timed.")

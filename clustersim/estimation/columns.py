@@ -39,7 +39,7 @@ COLUMNS: Mapping[str, str] = {
     "seq_len": "tokens per sequence",
     "sliding_window": "length of the attention window in tokens (default: all)",
     "document_tokens": "tokens of a document, averaged over tokens, if documents are packed into a "
-    "sequence and attend only to themselves (default: seq_len)",
+    "sequence and attend only to themselves (default: the catalogue's, otherwise seq_len)",
     "n_experts": "experts per layer (default: none)",
     "topk": "routed experts per token",
     "shared_experts": "experts that process every token, each as wide as a routed one (default: "

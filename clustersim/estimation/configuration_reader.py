@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.errors import InputError
-from clustersim.estimation.assumed_inputs import Filled, fill_missing
+from clustersim.estimation.assumed_inputs import Filled, fill_missing, with_back_end
 from clustersim.estimation.assumptions import PRECISIONS, precision_used, stack_used
 from clustersim.estimation.columns import COLUMNS, KINDS, REMARKS
 from clustersim.estimation.configurations import Configurations, chip_arrays
@@ -85,10 +85,13 @@ def read_configurations(
     entries, places = [], []
     reason: list[list[str]] = []
     for place, values in enumerate(records):
+        back_end: list[str] = []
         row = Row({str(column): value for column, value in values.items()})
+        row = with_back_end(row, back_end, searching=assumed is not None)
         filled = Filled(row, True, frozenset(), [])
         if assumed is not None:
             filled = fill_missing(row, catalogue)
+            filled.notes[:0] = back_end
             row = filled.row
         entry = reader.entry(row, filled)
         reason.append(row.problems)

@@ -18,7 +18,12 @@ from clustersim.estimation.estimate_result import Estimate, PlanEstimate
 from clustersim.estimation.evidence import Evidence, evidence_of
 from clustersim.estimation.job import Job, job_of, model_and_chip
 from clustersim.estimation.memory_fit import memory_probability
-from clustersim.estimation.plan_choice import PlanChoice, chosen_plans, plan_of_job
+from clustersim.estimation.plan_choice import (
+    PlanChoice,
+    back_end_of_plan,
+    chosen_plans,
+    plan_of_job,
+)
 from clustersim.estimation.prediction import draw_specifications, predict
 from clustersim.estimation.selection import Selection, select
 from clustersim.performance import (
@@ -137,10 +142,11 @@ def estimate(
         calibration,
         notes,
         precision=precision,
-        stack=stack,
+        stack=None if stack is None else back_end_of_plan(stack, plan, notes),
         memory=memory,
     )
     given = plan_of_job(job, plan, notes)
+    free = all(value is None for name, value in given.items() if name != "host_optimizer")
     choice = chosen_plans(job, given)
     found = _evaluate(job, choice, draws, seed)
     first = found.plans[0] if found.plans else None
@@ -148,7 +154,6 @@ def estimate(
         notes += [*first.notes, *close_notes(first.fit_probability, fits=first.fits)]
     notes += unmeasured_notes(chip, calibration)
     notes += chip_notes(chip, first.memory_bytes if first else 0.0)
-    free = all(value is None for value in given.values())
     return Estimate(
         model=shape,
         accelerator=chip,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clustersim.errors import InputError
 from clustersim.estimation.arguments import MOST_CHIPS
-from clustersim.estimation.assumed_inputs import usual_recompute
+from clustersim.estimation.assumed_inputs import back_end_of, usual_recompute
 from clustersim.estimation.given_plan import (
     PLAN_KEYS,
     RECOMPUTE_MODES,
@@ -23,7 +24,7 @@ from clustersim.performance.optimizer import host_optimizer
 from clustersim.performance.search import SWITCHES
 from clustersim.units import format_count
 
-__all__ = ["PlanChoice", "chosen_plans", "plan_of_job"]
+__all__ = ["PlanChoice", "back_end_of_plan", "chosen_plans", "plan_of_job"]
 
 
 PLANS_KEPT = 5
@@ -83,13 +84,33 @@ def plan_of_job(job: Job, plan: str | Mapping[str, object] | None, notes: list[s
     (2.0, 50, None)
     """
     given = read_plan({} if plan is None else plan, notes)
-    if given["host_optimizer"] is None and (share := host_optimizer(job.memory)):
-        given["host_optimizer"] = share
+    share = host_optimizer(job.memory)
+    if given["host_optimizer"] not in (None, share):
+        raise InputError(
+            "plan",
+            f"host_optimizer: must agree with the memory option offload, which keeps {share} % of "
+            f"the optimizer on the host; found {given['host_optimizer']:g} (an offload such as "
+            "optimizer:0.5 changes both)",
+        )
+    given["host_optimizer"] = share or None
     usual = usual_recompute(job.stack)
     if usual and given["recompute"] is None and not is_searched(given):
         given["recompute"] = RECOMPUTE_MODES[usual[0]]
         notes.append(usual[1])
     return given
+
+
+def back_end_of_plan(stack: str, plan: str | Mapping[str, object] | None, notes: list[str]) -> str:
+    """Return the back end of a stack that runs a plan, or the plans of a search.
+
+    Examples
+    --------
+    >>> back_end_of_plan("ms-swift", "dp=8", []), back_end_of_plan("ms-swift", "tp=2", [])
+    ('ms-swift', 'Megatron-SWIFT')
+    """
+    given = read_plan({} if plan is None else plan, [])
+    split = is_searched(given) or any((given[name] or 1) > 1 for name in ("tp", "pp", "ep"))
+    return back_end_of(stack, notes, split=split)
 
 
 def chosen_plans(job: Job, given: Given) -> PlanChoice:

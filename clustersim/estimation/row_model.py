@@ -48,10 +48,11 @@ def model_of_row(row: Row, catalogue: Catalogue, notes: list[str]) -> dict[str, 
     notes : list of str
         Notes on values that the column of remarks states are added to it.
     """
-    known = _known_model(row, catalogue)
+    known = _with_documents(row, _known_model(row, catalogue))
     model = _of_catalogue(row, known) if known is not None else _of_row(row)
     if model:
-        _set_documents(row, model)
+        if known is None or row.text("sliding_window"):
+            _set_documents(row, model)
         _set_mixture(row, model, known, notes)
         _set_latent_attention(row, model)
         if known is None and not row.problems:
@@ -204,6 +205,15 @@ def _truncate(model: dict[str, float], known: Model, layers: float) -> None:
     model["other_params"] *= layers / known.layers
 
 
+def _with_documents(row: Row, known: Model | None) -> Model | None:
+    """Replace a model's own length of documents by the one that a row gives."""
+    if known is None or not row.text("document_tokens"):
+        return known
+    return dataclasses.replace(
+        known, document_tokens=round(_plain_number(row, "document_tokens", 0.0))
+    )
+
+
 def _set_documents(row: Row, model: dict[str, float]) -> None:
     """Reduce the attended tokens if documents of a sequence do not see each other."""
     tokens = row.number("document_tokens", model["seq_len"], whole=False)
@@ -316,7 +326,8 @@ def _of_row(row: Row) -> dict[str, float]:
 def _settle_by_params(row: Row, model: dict[str, float], notes: list[str]) -> None:
     """Use `params_b` for the number of MLP matrices, the expert width or other parameters.
 
-    Other parameters of a dense model, such as those of an image encoder, use memory but no time.
+    Other parameters of a dense model, such as those of an image encoder, use memory and are
+    updated, but compute nothing.
     """
     params = 1e9 * row.number("params_b", 0.0, least=0.0, whole=False)
     if not params > 0:
@@ -346,5 +357,5 @@ def _settle_by_params(row: Row, model: dict[str, float], notes: list[str]) -> No
             model["other_params"] = params - whole
             notes.append(
                 f"params_b has {model['other_params'] / 1e9:.3g} billion parameters more than the "
-                "shape; they are counted in memory but take no time."
+                "shape; they take memory and are synchronised and updated, but compute nothing."
             )

@@ -42,6 +42,11 @@ FP8_TO_BF16 = 2.0
 LARGEST_DOMAIN = 72
 """Chips with a larger scale-up domain (TPU pods) are not considered similar."""
 LEAST_PEAK, LARGEST_PEAK = 1.0, 1e6
+POWER = re.compile(
+    r"(?<![a-z0-9.])(?P<number>\d+(?:\.\d+)?)[\s_]*(?P<kilo>k?)w(?:att)?s?(?![a-z0-9])",
+    re.IGNORECASE,
+)
+"""The power that a chip's name states, as in ``H200 at 500 W`` or ``H20_0.5kW``."""
 NEARLY = 0.05
 """A number that differs from the catalogue's by at most this share does not contradict it."""
 
@@ -117,7 +122,7 @@ def unknown_chip(
     ranges = {} if same else _ranges(nearest, own)
     full = max(named, key=lambda chip: chip.power_w, default=like)
     share = own.get("power_w", full.power_w) / full.power_w
-    limited = bool(named) and share < 1.0 and peak > 0.95 * full.peak_flops[precision]
+    limited = bool(named) and share < 1.0 and peak / double > 0.95 * full.peak_flops["bf16"]
     bf16 = peak / double
     if limited:
         bf16, ranges["peak_flops.bf16"] = bf16 * share ** (1 / 3), (bf16 * share, bf16)
@@ -198,8 +203,8 @@ def _own_numbers(name: str, given: Mapping[str, str]) -> dict[str, float]:
         for field, (column, unit) in SPECIFIED.items()
         if (number := number_or_nan(given.get(column, ""))) > 0 and number < math.inf
     }
-    if watts := re.search(r"\b(\d{2,4})\s*w(?:att)?s?\b", name, re.IGNORECASE):
-        own["power_w"] = float(watts.group(1))
+    if watts := POWER.search(name):
+        own["power_w"] = float(watts["number"]) * (1e3 if watts["kilo"] else 1.0)
     return own
 
 

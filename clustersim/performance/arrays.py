@@ -174,7 +174,7 @@ class ModelArrays(Columns):
         """Build the arrays of several models.
 
         `other_params` counts the stored parameters that the shape does not account for (never
-        negative). These parameters use memory but no time.
+        negative). These parameters use memory, are synchronised and updated, but compute nothing.
 
         Examples
         --------

@@ -308,7 +308,8 @@ def _gradients(
     second = plans.zero == 2
     if np.any(second):
         table = PRODUCT_BYTES * models.vocab * models.hidden / plans.tp
-        gradients = gradients + np.where(second, table, 0.0)
+        rest = np.where(rules.gradients > 0, 1.0 - 1.0 / shard.group, 0.0)
+        gradients = gradients + np.where(second, table * rest, 0.0)
     if np.any(rules.pipeline_keeps > 0):
         kept_whole = (rules.pipeline_keeps > 0) & (plans.pp > 1) & (plans.zero >= 3)
         gradients = np.where(kept_whole, per_gradient * params.whole, gradients)

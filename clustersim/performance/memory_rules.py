@@ -22,7 +22,7 @@ from clustersim.array_types import Floats
 from clustersim.files import FileModel, read_yaml, validate
 from clustersim.performance.memory_options import GRADIENTS, OPTIMIZERS, WEIGHTS, offloads_of
 from clustersim.performance.memory_overhead import overhead_of
-from clustersim.performance.stacks import holds_word
+from clustersim.performance.stacks import holds_word, product_of
 
 __all__ = [
     "MemoryRules",
@@ -213,7 +213,9 @@ def stack_entries() -> list[StackMemory]:
 
 @functools.lru_cache(maxsize=1024)
 def stack_memory(stack: str) -> StackMemory:
-    """Return the entry of a software stack; an unknown stack gets the values of the ZeRO paper.
+    """Return the entry of a software stack, or else of the product that it runs on.
+
+    An unknown stack gets the values of the ZeRO paper.
 
     Examples
     --------
@@ -222,11 +224,14 @@ def stack_memory(stack: str) -> StackMemory:
     (6.0, 12.0)
     >>> stack_memory("HF Trainer + DeepSpeed").name, stack_memory("our own").name
     ('DeepSpeed', 'mixed precision')
+    >>> stack_memory("verl").name
+    'PyTorch FSDP'
     """
     entries = _file().stacks
-    for entry in entries:
-        if any(holds_word(stack, word) for word in entry.words):
-            return entry
+    for name in (stack, product_of(stack)):
+        for entry in entries:
+            if any(holds_word(name, word) for word in entry.words):
+                return entry
     return next(entry for entry in entries if not entry.words)
 
 
@@ -286,13 +291,15 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
     found = overhead_of(entry.group)
     loss = chosen.get("loss_fused", _loss_of(stack))
     offload = offloads_of(chosen.get("offload", "none"))
-    weights, optimizer, step = entry.weights, entry.optimizer, entry.step
+    weights, optimizer = entry.weights, entry.optimizer
+    step, step_split = entry.step, entry.step_split
     gradients, replicated = entry.gradients, entry.replicated
     kind = chosen.get("optimizer", "adamw")
     optimizer += OPTIMIZERS[kind] - OPTIMIZERS["adamw"]
     if kind == "adamw-bf16":
         weights, gradients, replicated, optimizer = 2.0, 2.0, 0.0, OPTIMIZERS[kind]
-        step = min(step, 2.0)  # intermediates have the precision of the weights
+        # Intermediates have the precision of the weights.
+        step, step_split = min(step, 2.0), min(step_split, 2.0)
     if "gradients" in chosen:
         gradients, replicated = GRADIENTS[chosen["gradients"]], 0.0
     left = 1.0
@@ -310,7 +317,7 @@ def _resolved(stack: str, family: str, items: tuple[tuple[str, str], ...]) -> tu
         "replicated": replicated,
         "bucket": entry.bucket,
         "step": step,
-        "step_split": entry.step_split * left or step,
+        "step_split": step_split * left or step,
         "frozen": WEIGHTS.get(chosen.get("weights", ""), 0.0),
         "host_weights": "weights" in offload,
         "logits": logits,
@@ -375,6 +382,8 @@ def describe_memory(stack: str, options: Mapping[str, str]) -> str:
         kernel = options.get("loss_fused", _loss_of(stack)) == "kernel"
         loss = f"{'fused loss on stored logits' if kernel else 'logits stored'}, "
         loss += f"{values['logits']:g} bytes each"
+        if values["logits_split"] != values["logits"]:
+            loss += f" ({values['logits_split']:g} if tensor parallelism splits the vocabulary)"
     words = [
         f"{entry.name}: weights {values['weights']:g}, gradients {values['gradients']:g}{split}, "
         f"optimizer {values['optimizer']:g} bytes per parameter",

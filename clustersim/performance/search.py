@@ -178,7 +178,13 @@ def search_plans(
     coefficients = draw.for_chips([accelerator], stack, precision)
     options = parse_memory(memory)
     rules = draw.memory_rules([accelerator], stack, options)
-    host = np.float64(switches.get("host_optimizer", host_optimizer({**draw.memory, **options})))
+    host = np.float64(host_optimizer({**draw.memory, **options}))
+    if switches.get("host_optimizer", host) != host:
+        raise InputError(
+            "search_plans",
+            f"switches: host_optimizer must be {host:g} as in the memory option offload, found "
+            f"{switches['host_optimizer']:g}",
+        )
     fastest = _Fastest(keep)
     looked_at = fitting = 0
     least = np.inf

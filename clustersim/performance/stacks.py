@@ -10,6 +10,7 @@ from clustersim.performance.arrays import DISPATCHERS
 __all__ = [
     "DEFAULT_STACKS",
     "PRODUCTS",
+    "back_end",
     "default_stack",
     "dispatcher_of",
     "holds_word",
@@ -57,6 +58,8 @@ RUN_ON = (
 """Frameworks that run on several products, by the one that they use by default. It counts only if
 the name of a stack has none of the words of :data:`PRODUCTS`."""
 
+MEGATRON_SWIFT = "Megatron-SWIFT"
+"""The back end of ms-swift with tensor, pipeline and expert parallelism."""
 NVIDIA_RECIPES = "NeMo 25.01-25.04 (DGX Cloud benchmarking recipe)"
 DISPATCH_WORDS = (
     ("alltoall", ("alltoall", "all-to-all", "a2a")),
@@ -115,6 +118,31 @@ def product_of(stack: str) -> str:
         if any(holds_word(plain, word) for word in words):
             return product
     return ""
+
+
+def back_end(stack: str, *, split: bool) -> str:
+    """Return the back end that runs a plan in a stack that has two: ms-swift.
+
+    Parameters
+    ----------
+    stack : str
+        The name of any stack.
+    split : bool
+        Whether the plan has tensor, pipeline or expert parallelism, which DeepSpeed has not, or
+        whether such plans are searched.
+
+    Examples
+    --------
+    >>> [back_end("ms-swift 3.5", split=split) for split in (False, True)]
+    ['ms-swift 3.5', 'Megatron-SWIFT']
+    >>> back_end("ms-swift (Megatron)", split=False), back_end("swift + DeepSpeed", split=True)
+    ('Megatron-SWIFT', 'swift + DeepSpeed')
+    """
+    if not holds_word(stack, "swift") or holds_word(stack, MEGATRON_SWIFT.lower()):
+        return stack
+    if holds_word(stack, "megatron"):
+        return MEGATRON_SWIFT
+    return MEGATRON_SWIFT if split and not holds_word(stack, "deepspeed") else stack
 
 
 def same_release(stack: str, releases: Iterable[str]) -> str:

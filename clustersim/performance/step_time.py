@@ -19,7 +19,7 @@ from clustersim.performance.layer import layer_of, sum_of
 from clustersim.performance.matmul import vocabulary_seconds
 from clustersim.performance.memory import CLASSES, memory_by_class
 from clustersim.performance.memory_rules import MemoryRules, plain_rules
-from clustersim.performance.optimizer import optimizer_seconds
+from clustersim.performance.optimizer import host_seconds, optimizer_seconds
 from clustersim.performance.parallel import (
     bubble_seconds,
     data_parallel_seconds,
@@ -327,4 +327,7 @@ def _parts(
     total = sum_of(parts)
     floor = least_seconds(models, chips, plans, global_batch)
     factor = larger(coefficients.slowdown, floor / total, coefficients.corner)
-    return {name: factor * parts[name] for name in PARTS}
+    timed = {name: factor * parts[name] for name in PARTS}
+    if np.any(plans.host_optimizer > 0):  # the speed of a host does not depend on the stack
+        timed["optimizer"] = timed["optimizer"] + host_seconds(shard, plans)
+    return timed

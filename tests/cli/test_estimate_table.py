@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -177,8 +178,8 @@ class TestTable:
         table = predicted(row, {**row, "framework": "Megatron-SWIFT"}, {**row, "tp": "1"})
         seconds = table["predicted_step_time_s"].tolist()
         assert seconds[0] == seconds[1] != seconds[2]
-        assert "ms-swift with tp, pp or ep is Megatron-SWIFT" in table["predicted_note"][0]
-        assert "Megatron-SWIFT;" not in table["predicted_note"][2]
+        assert "'ms-swift 3.5' is treated as Megatron-SWIFT" in table["predicted_note"][0]
+        assert "Megatron-SWIFT" not in table["predicted_note"][2]
 
     def test_a_power_in_the_name_of_a_chip_lowers_its_peak(self) -> None:
         names = (
@@ -195,6 +196,31 @@ class TestTable:
         assert 1.05 * normal < limited < 1.25 * normal
         assert titan == pytest.approx(catalogue, rel=0.02)
         assert "884 TFLOP/s at 500 W" in table["predicted_note"][2]
+
+    @pytest.mark.parametrize(
+        "name", ["H200-500W", "H200_500W", "H200 at 0.5 kW", "H200, 500 watts"]
+    )
+    def test_a_power_is_found_wherever_it_is_in_a_name(self, name: str) -> None:
+        assert "884 TFLOP/s at 500 W" in predicted({"accelerator": name})["predicted_note"][0]
+
+    @pytest.mark.parametrize(
+        "name", ["A100-SXM at 250 W", "910B2 200W", "MI250X 300W", "V100 200W"]
+    )
+    def test_a_limited_chip_whose_model_has_no_fp8(self, name: str) -> None:
+        row = {"accelerator": name, "precision": "fp8", "peak_tflops": "312"}
+        assert predicted(row)["reason"][0] == ""
+
+    def test_documents_of_a_row_replace_those_of_the_catalogue(self) -> None:
+        """Longer ones, too: the model's own documents have 1,024 tokens."""
+        own = dataclasses.replace(CATALOGUE.model("llama3-8b"), document_tokens=1024)
+        catalogue = dataclasses.replace(CATALOGUE, models={**CATALOGUE.models, own.name: own})
+        rows = [{**ROW, "document_tokens": tokens} for tokens in ("", "1024", "8192")]
+        rows.append({**rows[2], "document_tokens": "4096"})
+        found = predict_table(pd.DataFrame(rows), catalogue=catalogue).table
+        seconds = found["predicted_step_time_s"].astype(float).tolist()
+        assert seconds[0] == seconds[1] < seconds[3] < seconds[2]
+        plain = float(predicted({})["predicted_step_time_s"][0])
+        assert seconds[2] == pytest.approx(plain)
 
     def test_memory_in_the_name_of_an_unknown_chip(self) -> None:
         table = predicted(

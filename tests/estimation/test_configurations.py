@@ -671,7 +671,8 @@ def test_options_of_the_memory():
     ]  # fmt: skip
     assert found.memory_options == options
     assert found.notes[0] == [
-        "The optimizer on the host is timed at 0.45 billion parameters a second and chip."
+        "The optimizer on the host is timed at 2.4 billion parameters a second and chip if one "
+        "chip uses a host, and at 0.45 if 8 do."
     ]
     assert found.plans.host_optimizer.tolist() == [100, 0, 0, 0]
     assert found.notes[1] == [

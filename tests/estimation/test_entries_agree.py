@@ -216,7 +216,16 @@ def jobs(draw: st.DrawFn) -> Job:
         draw(st.sampled_from(["bf16", "bf16", "fp8", "fp16", "mxfp8", "fp32"])),
         draw(
             st.sampled_from(
-                [None, None, "NeMo 24.07", "nemo 24.07", "NeMo 99", "our own", "DeepSpeed"]
+                [
+                    None,
+                    None,
+                    "NeMo 24.07",
+                    "nemo 24.07",
+                    "NeMo 99",
+                    "our own",
+                    "DeepSpeed",
+                    "ms-swift",
+                ]
             )
         ),
         tuple(draw(memory_options()).items()),
@@ -274,7 +283,7 @@ def whole_jobs(draw: st.DrawFn) -> Job:
         draw(st.sampled_from([8, 96, 512, 1000])),
         (),
         draw(st.sampled_from(["bf16", "fp8"])),
-        draw(st.sampled_from([None, "NeMo 24.07", "Megatron-LM"])),
+        draw(st.sampled_from([None, "NeMo 24.07", "Megatron-LM", "Megatron-SWIFT (Megatron-LM)"])),
         draw(
             st.sampled_from(
                 [

@@ -178,3 +178,28 @@ class TestSelection:
         catalogue = cs.load_catalogue()
         job = (catalogue.model("llama3-8b"), catalogue.accelerator("H100"), 8, 128)
         assert published_plan(CALIBRATION, *job, lambda plan: np.inf) is None
+
+
+def test_a_plan_with_the_optimizer_on_the_host_is_compared_like_any_other():
+    """`offload` is an option of the memory, not a plan that somebody gave."""
+    job = ("llama3-70b", "H100", 64)
+    assert cs.estimate(*job, memory="offload=optimizer").selection is not None
+    assert cs.estimate(*job, plan="tp=8", memory="offload=optimizer").selection is None
+
+
+@pytest.mark.parametrize(
+    ("plan", "memory"),
+    [("tp=2,host_optimizer=100", None), ("host_optimizer=0", "offload=optimizer")],
+)
+def test_a_plan_that_contradicts_the_offload_is_refused(plan, memory):
+    with pytest.raises(cs.InputError, match="host_optimizer: must agree with the memory option"):
+        cs.estimate("llama3-8b", "H100", 8, plan=plan, memory=memory)
+
+
+def test_the_optimizer_on_the_host_takes_as_long_in_every_stack():
+    """8.03 billion parameters; 0.257 s for each billion, times the chips of a host, and 0.16 s."""
+    for count, each in ((1, 0.417), (8, 2.216), (64, 2.216)):
+        for stack in ("DeepSpeed", "Megatron-LM"):
+            found = cs.estimate("llama3-8b", "H100", count, plan="zero=0", stack=stack,
+                                memory="offload=optimizer")  # fmt: skip
+            assert found.parts["optimizer"] == pytest.approx(8.03 * each, rel=1e-3)

@@ -72,8 +72,9 @@ def test_no_chip_and_no_product_is_biased(measured, error):
     chips = np.array([chip.name for chip in measured.rows.accelerators])
     for chip in np.unique(chips):
         rows = chips == chip
-        if rows.sum() >= 4 and chip != "GB300":  # 9 runs, all of Megatron-Bridge, +3.2 %
-            assert abs(np.median(error[rows])) < 0.03, chip
+        if rows.sum() >= 4:
+            limit = 0.04 if chip == "GB300" else 0.03  # 9 runs, all of Megatron-Bridge, +3.2 %
+            assert abs(np.median(error[rows])) < limit, chip
     kinds = np.array([labels[LEVELS.index("product")] for labels in measured.rows.labels])
     for kind in np.unique(kinds):
         rows = kinds == kind

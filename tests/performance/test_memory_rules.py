@@ -219,10 +219,11 @@ def test_the_step_of_the_optimizer_may_be_the_peak():
 
 
 @pytest.mark.parametrize(("stack", "bytes_each"), [("HF Trainer", 2), ("HAI-LLM", 0)])
-def test_an_optimizer_in_bf16_has_intermediates_in_bf16(stack, bytes_each):
+@pytest.mark.parametrize("zero", [0, 1])
+def test_an_optimizer_in_bf16_has_intermediates_in_bf16(stack, bytes_each, zero):
     """7e9 parameters in BF16 on one chip: AdamW of PyTorch needs 2 bytes of each in addition."""
     big, params = model(other_params=7e9), 7e9 + PARAMS
-    plan = {"recompute": 2}
+    plan = {"recompute": 2, "zero": zero}
     found = held(plan, stack=stack, shape=big, optimizer="adamw-bf16")
     assert (found["weights"], found["optimizer"]) == approx((2 * params, 4 * params))
     plain = held(plan, stack="HAI-LLM", shape=big)["activations"]
@@ -233,7 +234,11 @@ def test_the_gradient_of_the_vocabulary_is_whole_before_it_is_split():
     shape = model(vocab=VOCAB)
     found = held({"dp": 16, "zero": 2}, stack="DeepSpeed", shape=shape)["gradients"]
     params = PARAMS + 2 * VOCAB * HIDDEN
-    assert found == approx(2 * params / 16 + 2 * VOCAB * HIDDEN)
+    assert found == approx(2 * params / 16 + 2 * VOCAB * HIDDEN * 15 / 16)
+    alone = held({"dp": 1, "zero": 2}, stack="DeepSpeed", shape=shape)["gradients"]
+    assert alone == approx(2 * params)
+    on_host = {"stack": "DeepSpeed", "shape": shape, "offload": "optimizer"}
+    assert held({"dp": 16, "zero": 2}, **on_host)["gradients"] == 0.0
 
 
 def test_products_with_4_bit_weights_keep_their_inputs():

@@ -336,11 +336,12 @@ class Twin:
         parts["data_parallel"] = self.data_parallel(micro_batch, backward_s)
         updated, host = self.split_from(1) * self.trained, p.host_optimizer / 100
         parts["optimizer"] = (1 - host) * c.optimizer_bytes * updated / self.memory_Bps
-        parts["optimizer"] += host * updated * (8 * 0.257e-9 + 4 / 25e9)
         parts["stragglers"] = c.straggling * max(math.log2(self.chips / 8), 0.0) * waiting
         parts["fixed"] = c.fixed_s
         factor = max(c.slowdown, self.roofline() / sum(parts.values()))
-        return {name: factor * seconds for name, seconds in parts.items()}
+        timed = {name: factor * seconds for name, seconds in parts.items()}
+        timed["optimizer"] += host * updated * (min(self.chips, 8) * 0.257e-9 + 4 / 25e9)
+        return timed
 
     def output(self, layer_s):
         """The output layer; if stages are uneven, only what exceeds the even share of a stage."""
@@ -504,7 +505,9 @@ class Twin:
         elif self.ranks > 1:
             buffers = min(r.buffers, 2 * trained) if p.zero == 3 else min(r.buckets, 18 * trained)
         held = trained if keeps else self.split_from(r.gradient_stage) * self.trained
-        whole_table = 2 * m.vocab * m.hidden / p.tp if p.zero == 2 else 0.0
+        whole_table = 0.0
+        if p.zero == 2 and r.gradients > 0:
+            whole_table = 2 * m.vocab * m.hidden / p.tp * (1 - 1 / self.group)
         states = {
             "weights": weights,
             "gradients": gradient * held + whole_table * self.trained,

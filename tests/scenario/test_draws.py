@@ -86,6 +86,8 @@ def test_memory_of_jobs():
     more = run_seconds(memory={"offload": "activations", "loss_fused": "linear"})
     np.testing.assert_allclose(more, expected(memory="offload=activations,loss_fused=linear"))
     assert more[0] < run_seconds(memory=options)[0]
+    host = run_seconds(memory={"offload": "activations+optimizer"})
+    np.testing.assert_allclose(host, expected(memory="offload=activations+optimizer"))
 
 
 def test_a_draw_is_reproducible_and_leaves_the_arrivals_alone():
