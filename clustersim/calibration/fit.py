@@ -29,7 +29,7 @@ OUTLIER = 2.0
 STEP = 1e-5
 BEND = 2e-4
 """Steps of the first and second differences, on the unbounded scale."""
-WIDE = ((3.0, 1.0), (1.0, 1.0), (0.3, 1.0), (0.1, 0.5))
+WIDE = ((1.0, 1.0), (0.3, 1.0), (0.1, 0.5))
 NARROW = ((0.03, 0.1), (0.01, 1e-2), (0.0025, 1e-5))
 """Widths of the model's rounded corners in successive descents, each with the norm of the gradient
 at which the descent stops. The last width changes no step time by more than about 0.2 %."""

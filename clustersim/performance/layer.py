@@ -145,7 +145,7 @@ def layer_of(
         "tensor_parallel": tensor_passes * tensor * (1.0 - hidden),
         "context_parallel": _context(tokens, models, plans, rates, coefficients, work, waits),
         "expert_parallel": _exchange(
-            tokens, models, plans, rates, coefficients, work, waits, repeated.passes, switched
+            tokens, models, plans, rates, coefficients, work, repeated.passes, switched
         ),
     }
     return LayerTime(
@@ -315,18 +315,14 @@ def _exchange(
     rates: Rates,
     coefficients: Coefficients,
     work: _Work,
-    waits: Floats,
     passes: Floats,
     switched: Floats,
 ) -> Floats:
-    """Return the seconds of the exchange with experts that computation and waits do not hide."""
+    """Return the seconds of the exchange of tokens with experts that computation does not hide."""
     if not (np.any(plans.ep * plans.expert_tp > 1) and np.any(models.n_experts > 0)):
         return np.zeros(())
     moe = models.moe_layers / models.layers
     exchange = moe * expert_exchange_seconds(tokens, models, plans, rates.links, coefficients)
     return exposed_seconds(
-        passes * exchange,
-        coefficients.ep_overlap * switched,
-        work.compute + waits,
-        coefficients.corner,
+        passes * exchange, coefficients.ep_overlap * switched, work.compute, coefficients.corner
     )

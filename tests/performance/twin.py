@@ -324,7 +324,7 @@ class Twin:
             "recompute": again,
             "tensor_parallel": self.tensor(),
             "context_parallel": self.context(forward + backward + waits),
-            "expert_parallel": self.exchange(products + back + forward + backward + waits),
+            "expert_parallel": self.exchange(products + back + forward + backward),
         }
         micro_batch = self.layers * sum(layer.values())
         backward_s = self.layers * (back + backward + 2 * streaming + again)
