@@ -161,12 +161,21 @@ def test_a_fit_from_the_priors_ends_at_the_same_place(refit):
 @pytest.mark.slow
 @pytest.mark.full
 @pytest.mark.xdist_group("calibration")
-def test_a_fit_from_afar_ends_at_the_same_place(problem, refit):
-    """From all effects one prior spread off, at random."""
+def test_a_fit_from_afar_predicts_the_same(problem, refit):
+    """From all effects one prior spread off, at random.
+
+    The cost has several minima of nearly the same depth: they differ in effects that hardly any
+    measurement depends on.
+    """
     start = np.random.default_rng(4).standard_normal(len(problem.keys))
     assert problem.cost(start) > 2 * refit.cost
     found, _ = descend(problem, start, WIDE + NARROW)
-    np.testing.assert_allclose(found, refit.calibration.mean, atol=1e-5)
+    problem.corner = NARROW[-1][0]
+    assert problem.cost(found) == pytest.approx(refit.cost, rel=1e-3)
+    scatter = 1.0 / problem.weight
+    apart = np.abs(problem.residuals(found) - problem.residuals(refit.calibration.mean)) * scatter
+    assert np.median(apart) < 1e-3
+    assert apart.max() < 0.02
 
 
 def test_the_shipped_calibration_is_at_rest(problem):
