@@ -48,8 +48,8 @@ def host_s_per_param(chips: Floats | float) -> Floats:
 
     Examples
     --------
-    >>> 1e9 * host_s_per_param(1.0), 1e9 * host_s_per_param(512.0)
-    (np.float64(0.417), np.float64(2.216))
+    >>> [round(1e9 * float(host_s_per_param(chips)), 3) for chips in (1.0, 512.0)]
+    [0.417, 2.216]
     """
     return np.minimum(chips, HOST_CHIPS) * UPDATE_S + TRANSFER_S
 
