@@ -11,7 +11,10 @@ from clustersim.catalogue.hbm import hbm_generation
 from clustersim.errors import InputError
 from clustersim.units import format_bytes, format_rate
 
-__all__ = ["Accelerator", "hypothetical_note"]
+__all__ = ["UNKNOWN_VENDOR", "Accelerator", "hypothetical_note"]
+
+UNKNOWN_VENDOR = "unknown"
+"""Vendor of a chip that stands for one which the catalogue lacks."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -224,9 +227,15 @@ def hypothetical_note(accelerators: Iterable[Accelerator]) -> str | None:
     >>> hypothetical_note([chips["H200"]]) is None
     True
     """
-    names = sorted({chip.name for chip in accelerators if chip.hypothetical})
+    chips = {chip.name: chip for chip in accelerators if chip.hypothetical}
+    names = sorted(chips)
     if not names:
         return None
+    if all(chip.vendor == UNKNOWN_VENDOR for chip in chips.values()):
+        return (
+            f"Note: {', '.join(names)}: not in the catalogue; numbers that are not given are those "
+            "of similar chips."
+        )
     verb, whose = ("is", "Its") if len(names) == 1 else ("are", "Their")
     return (
         f"Note: {', '.join(names)} {verb} hypothetical: no specification is published. "

@@ -111,6 +111,28 @@ class Catalogue(Brief):
         """
         return _key(name) in self._accelerator_index
 
+    def namesakes(self, name: str) -> list[str]:
+        """Return the other chips that an alias could mean, because their names begin with it.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> catalogue = cs.load_catalogue()
+        >>> catalogue.namesakes("Ascend 910B"), catalogue.namesakes("H100")
+        (['910B1', '910B3', '910B4'], [])
+        """
+        meant = self.accelerator(name)
+        short = tuple(
+            key
+            for alias in meant.aliases
+            if _key(name).endswith(key := _key(alias)) and _key(meant.name).startswith(key)
+        )
+        return [
+            chip
+            for chip in self.accelerators
+            if short and chip != meant.name and _key(chip).startswith(short)
+        ]
+
     def model(self, name: str) -> Model:
         """Look up a model by name or alias.
 

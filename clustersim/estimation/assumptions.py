@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from clustersim.catalogue import Accelerator, hypothetical_note
+from clustersim.catalogue import Accelerator, Catalogue, hypothetical_note
 from clustersim.errors import nearest_name
 from clustersim.performance import Calibration, default_stack, product_of
 from clustersim.performance.arrays import BINARY_GIGABYTE
@@ -12,21 +12,28 @@ from clustersim.performance.coefficient_draw import UNKNOWN
 from clustersim.performance.memory_overhead import CLOSE
 from clustersim.performance.optimizer import HOST_CHIPS, host_s_per_param
 from clustersim.performance.plan_rules import precision_note
-from clustersim.performance.stacks import PRODUCTS, same_release
-from clustersim.units import format_bytes, format_memory, format_percent, format_rate
+from clustersim.performance.stacks import PRODUCTS, same_release, similar_releases
+from clustersim.units import counted, format_bytes, format_memory, format_percent, format_rate
 
 __all__ = [
     "PRECISIONS",
     "chip_notes",
     "close_notes",
     "memory_notes",
+    "name_notes",
     "precision_used",
+    "size_notes",
     "stack_used",
     "unmeasured_notes",
 ]
 
 PRECISIONS = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "mxfp8": "fp8", "fp32": "bf16"}
 """Names of precisions, each with the precision whose peak and bytes are used for it."""
+
+
+MOST_TOKENS = 1e9
+"""Tokens of a step above which a note asks whether the batch was meant in tokens."""
+COMPRESSED = ("fp8", "int8", "nf4")
 
 
 def precision_used(chip: Accelerator, word: str, notes: list[str]) -> str:
@@ -65,17 +72,30 @@ def stack_used(
         return assumed
     releases = sorted({label for _, level, label in calibration.keys if level == "release"})
     by_lower = {name.lower(): name for name in releases}
+    product = product_of(stack)
     if stack.lower() in by_lower:
-        return by_lower[stack.lower()]
+        found = by_lower[stack.lower()]
+        if product.lower() == stack.lower():
+            runs = counted(calibration.runs.on(release=found), "run")
+            notes.append(
+                f"The release of {found} is unknown: it is treated like that of the {runs} whose "
+                "source gives none."
+            )
+        return found
     if release := same_release(stack, releases):
         notes.append(f"The software stack {stack!r} is treated as {release!r}.")
         return release
-    product = product_of(stack)
     if product.lower() == stack.lower() and product in calibration.stacks:
         notes.append(f"The release of {product} is unknown: the mean of its releases is used.")
         return stack
     if product in calibration.stacks:
-        notes.append(f"No run of the release {stack!r} was measured; it is treated as {product}.")
+        similar = similar_releases(stack, releases)
+        measured = (
+            f"{stack!r} names {len(similar)} measured releases, such as {similar[-1]!r}"
+            if similar
+            else f"No run of the release {stack!r} was measured"
+        )
+        notes.append(f"{measured}; it is treated as {product}, the mean of its releases.")
         return stack
     spread = "the mean of all stacks is used, and the interval includes their spread"
     if stack.lower() == UNKNOWN:
@@ -96,14 +116,51 @@ def memory_notes(options: Mapping[str, str]) -> list[str]:
     offload = options.get("offload", "none")
     notes = []
     if "optimizer" in offload:
+        alone, shared = (1e-9 / host_s_per_param(chips) for chips in (1.0, HOST_CHIPS))
         notes.append(
-            "The optimizer on the host is timed at "
-            f"{1e-9 / host_s_per_param(1.0):.2g} billion parameters a second and chip if one chip "
-            f"uses a host, and at {1e-9 / host_s_per_param(HOST_CHIPS):.2g} if {HOST_CHIPS:.0f} do."
+            f"The optimizer on the host is timed at {alone:.2g} billion parameters a second and "
+            f"chip if one chip uses a host, and at {shared:.2g} if {HOST_CHIPS:.0f} do; the "
+            "interval does not include its uncertainty."
         )
     if "activations" in offload or "weights" in offload:
         notes.append("Transfers of activations and weights to and from the host are not timed.")
+    if offload not in ("none", ""):
+        notes.append("Whether the memory of the hosts suffices is not checked.")
+    if options.get("weights") in COMPRESSED:
+        notes.append("The conversion of compressed weights for each product is not timed.")
     return notes
+
+
+def name_notes(name: str, catalogue: Catalogue) -> list[str]:
+    """Return a note if the name of a chip could also mean others.
+
+    Examples
+    --------
+    >>> from clustersim.catalogue import load_catalogue
+    >>> name_notes("910B", load_catalogue())
+    ["'910B' is read as 910B2; it could also mean 910B1, 910B3, 910B4."]
+    """
+    others = catalogue.namesakes(name)
+    if not others:
+        return []
+    meant = catalogue.accelerator(name).name
+    return [f"{name!r} is read as {meant}; it could also mean {', '.join(others)}."]
+
+
+def size_notes(batch: float, seq_len: float) -> list[str]:
+    """Return a note on a step of so many tokens that the batch is hardly in sequences.
+
+    Examples
+    --------
+    >>> size_notes(4_194_304, 8192)
+    ['A step has 34.4 billion tokens; the batch is in sequences, not in tokens.']
+    """
+    tokens = batch * seq_len
+    if not tokens > MOST_TOKENS:
+        return []
+    return [
+        f"A step has {tokens / 1e9:.3g} billion tokens; the batch is in sequences, not in tokens."
+    ]
 
 
 def close_notes(probability: float, *, fits: bool) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from clustersim.catalogue import Accelerator, Catalogue
 from clustersim.errors import InputError
 from clustersim.estimation.assumed_inputs import Filled, fill_missing, with_back_end
-from clustersim.estimation.assumptions import PRECISIONS, precision_used, stack_used
+from clustersim.estimation.assumptions import PRECISIONS, precision_used, size_notes, stack_used
 from clustersim.estimation.columns import COLUMNS, KINDS, REMARKS
 from clustersim.estimation.configurations import Configurations, chip_arrays
 from clustersim.estimation.given_plan import is_searched
@@ -176,6 +176,7 @@ class _Reader:
         memory = read_memory(row, row.choice("kind", "pretrain", KINDS), notes)
         if row.problems:
             return None
+        notes += size_notes(batch, model["seq_len"])
         plan, problems, plan_notes = completed(given, count, experts=model["n_experts"] > 0)
         if searched and given["sequence_parallel"] is None:
             plan["sequence_parallel"] = 1.0

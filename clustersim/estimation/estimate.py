@@ -11,7 +11,12 @@ import numpy as np
 from clustersim.array_types import Floats
 from clustersim.catalogue import Accelerator, Catalogue, Model, load_catalogue
 from clustersim.estimation.arguments import check_arguments, check_documents
-from clustersim.estimation.assumptions import chip_notes, close_notes, unmeasured_notes
+from clustersim.estimation.assumptions import (
+    chip_notes,
+    close_notes,
+    name_notes,
+    unmeasured_notes,
+)
 from clustersim.estimation.configurations import Configurations
 from clustersim.estimation.cost import Cost, Prices, cost_of
 from clustersim.estimation.estimate_result import Estimate, PlanEstimate
@@ -132,7 +137,7 @@ def estimate(
     budget = TOKENS_PER_PARAMETER * shape.params if tokens is None else tokens
     check_arguments(count, batch, shape.seq_len, draws, seed, precision, network, budget)
     check_documents(shape.document_tokens, given=document_tokens is not None)
-    notes: list[str] = []
+    notes = name_notes(accelerator, catalogue) if isinstance(accelerator, str) else []
     job = job_of(
         shape,
         chip,
@@ -145,6 +150,10 @@ def estimate(
         stack=None if stack is None else back_end_of_plan(stack, plan, notes),
         memory=memory,
     )
+    if shape.document_tokens > shape.seq_len and document_tokens is not None:
+        notes.append(f"Documents of {document_tokens:,} tokens are longer than a sequence.")
+    if budget < batch * shape.seq_len:
+        notes.append("The tokens of the training are fewer than those of one step.")
     given = plan_of_job(job, plan, notes)
     free = all(value is None for name, value in given.items() if name != "host_optimizer")
     choice = chosen_plans(job, given)
@@ -172,7 +181,7 @@ def estimate(
         if first
         else None,
         notes=tuple(notes),
-        evidence=_evidence(job),
+        evidence=_evidence(job, adapters=bool(first and first.plan["lora"])),
         selection=_selection(job, first) if first and free else None,
         drawn_s=found.drawn_s,
     )
@@ -234,7 +243,7 @@ def _cost(job: Job, first: PlanEstimate, tokens: float, prices: Prices) -> Cost:
     return cost_of(job.chip, job.count, tokens, per_token, prices)
 
 
-def _evidence(job: Job) -> Evidence:
+def _evidence(job: Job, *, adapters: bool) -> Evidence:
     return evidence_of(
         job.calibration,
         job.chip.name,
@@ -242,6 +251,7 @@ def _evidence(job: Job) -> Evidence:
         params=float(params_of(ModelArrays.of([job.model]))[0]),
         count=job.count,
         architecture=job.chip.family,
+        adapters=adapters,
     )
 
 

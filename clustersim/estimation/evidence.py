@@ -73,7 +73,7 @@ class Evidence:
             adapters = ", adapters (LoRA)" if run.adapters else ""
             text += (
                 f"; nearest {published}run: {run.model}{adapters} on {format_count(run.count)} "
-                f"{run.chip} in {run.precision.upper()} ({run.source})"
+                f"{run.chip} in {run.precision.upper()} with {run.release} ({run.source})"
             )
         return text
 
@@ -101,6 +101,7 @@ def evidence_of(
     params: float,
     count: float,
     architecture: str = "",
+    adapters: bool = False,
 ) -> Evidence:
     """Return the measured runs behind the estimate of one job.
 
@@ -116,6 +117,8 @@ def evidence_of(
         Chips of the job.
     architecture : str
         Family of the chip; runs on chips of the same family count as nearer than others.
+    adapters : bool
+        Whether low-rank adapters are trained instead of all weights.
 
     Examples
     --------
@@ -139,7 +142,14 @@ def evidence_of(
         on_chip=runs.on(chip=chip),
         of_kind_on_chip=runs.on(chip=chip, mixture=mixture),
         of_kind=runs.on(mixture=mixture),
-        nearest=runs.nearest(chip, mixture=mixture, params=params, count=count, related=related),
+        nearest=runs.nearest(
+            chip,
+            mixture=mixture,
+            params=params,
+            count=count,
+            related=related,
+            adapters=adapters,
+        ),
         left_out_error=None if publishers is None else float(publishers),
         left_out_row_error=None if rows is None else float(rows),
     )

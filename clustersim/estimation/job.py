@@ -10,7 +10,7 @@ import numpy as np
 
 from clustersim.catalogue import Accelerator, Catalogue, Model
 from clustersim.errors import check_kind
-from clustersim.estimation.assumptions import memory_notes, precision_used, stack_used
+from clustersim.estimation.assumptions import memory_notes, precision_used, size_notes, stack_used
 from clustersim.estimation.configurations import Configurations
 from clustersim.estimation.given_plan import PLAN_KEYS
 from clustersim.performance import (
@@ -178,6 +178,7 @@ def job_of(
     software = stack_used(chip, stack, calibration, notes)
     options = parse_memory(memory)
     notes += memory_notes(options)
+    notes += size_notes(batch, model.seq_len)
     return Job(
         model=model,
         chip=chip,

@@ -21,7 +21,12 @@ from clustersim.array_types import Bools
 from clustersim.brief import Brief
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.errors import InputError
-from clustersim.estimation.assumptions import chip_notes, close_notes, unmeasured_notes
+from clustersim.estimation.assumptions import (
+    chip_notes,
+    close_notes,
+    name_notes,
+    unmeasured_notes,
+)
 from clustersim.estimation.column_names import twice, with_known_columns
 from clustersim.estimation.columns import COLUMNS, KINDS
 from clustersim.estimation.configuration_reader import read_configurations
@@ -31,7 +36,12 @@ from clustersim.estimation.memory_fit import memory_probability
 from clustersim.estimation.missing_plans import INTERRUPTED, find_plans
 from clustersim.estimation.prediction import predict
 from clustersim.estimation.row import Row
-from clustersim.estimation.unknown_chips import FOR_UNKNOWN_CHIPS, unknown_chip, unused_numbers
+from clustersim.estimation.unknown_chips import (
+    FOR_UNKNOWN_CHIPS,
+    impossible_numbers,
+    unknown_chip,
+    unused_numbers,
+)
 from clustersim.meanings import same_meaning
 from clustersim.outputs import new_file
 from clustersim.performance import Calibration, default_calibration, describe_memory
@@ -249,13 +259,17 @@ def _with_unknown_chips(
     for place, row in enumerate(texts.to_dict("records")):
         name = names[place].strip()
         given = {str(column): str(value) for column, value in row.items()}
+        for column, message in impossible_numbers(given).items():
+            texts.loc[texts.index[place], column] = given[column] = ""
+            notes[place].append(message)
         if not name or catalogue.has_accelerator(name):
-            if name and (unused := unused_numbers(catalogue.accelerator(name), given)):
-                notes[place].append(unused)
+            if name:
+                unused = unused_numbers(catalogue.accelerator(name), given)
+                notes[place] += [*name_notes(name, catalogue), *([unused] if unused else [])]
             continue
         precision = "fp8" if "fp8" in str(row.get("precision", "")).lower() else "bf16"
         made = unknown_chip(name, given, precision, catalogue)
-        if made is None and str(row.get("chip_memory_gb", "")).strip():
+        if made is None and given.get("chip_memory_gb", "").strip():
             continue  # its memory is enough for a prediction without step time
         if made is None:
             near = difflib.get_close_matches(name, catalogue.accelerators, n=1, cutoff=0.0)
@@ -320,12 +334,14 @@ def _predicted_columns(
             params=params,
             count=count,
             architecture=chip.family,
+            adapters=adapters > 0,
         )
-        for chip, mixture, params, count in zip(
+        for chip, mixture, params, count, adapters in zip(
             rows.accelerators,
             (rows.models.n_experts > 0).tolist(),
             params_of(rows.models).tolist(),
             rows.plans.chips.tolist(),
+            rows.plans.lora.tolist(),
             strict=True,
         )
     ]

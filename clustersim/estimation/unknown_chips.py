@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clustersim.catalogue import Accelerator, Catalogue
+from clustersim.catalogue.accelerator import UNKNOWN_VENDOR
 from clustersim.units import number_or_nan
 
-__all__ = ["FOR_UNKNOWN_CHIPS", "UnknownChip", "unknown_chip", "unused_numbers"]
+__all__ = ["FOR_UNKNOWN_CHIPS", "UnknownChip", "impossible_numbers", "unknown_chip",
+           "unused_numbers"]  # fmt: skip
 
 FOR_UNKNOWN_CHIPS: Mapping[str, str] = {
     "peak_tflops": "dense peak in the row's precision, for a chip that is not in the catalogue",
@@ -41,7 +43,14 @@ FP8_TO_BF16 = 2.0
 """FP8 peak divided by BF16 peak, as on the chips that have both."""
 LARGEST_DOMAIN = 72
 """Chips with a larger scale-up domain (TPU pods) are not considered similar."""
-LEAST_PEAK, LARGEST_PEAK = 1.0, 1e6
+POSSIBLE = {
+    "peak_tflops": (1.0, 1e6),
+    "chip_memory_gb": (1.0, 1e4),
+    "hbm_bandwidth_GBps": (20.0, 1e5),
+    "scaleup_GBps": (1.0, 1e5),
+    "power_w": (10.0, 1e5),
+}
+"""Least and largest number of a column; others are taken for a wrong unit and not used."""
 POWER = re.compile(
     r"(?<![a-z0-9.])(?P<number>\d+(?:\.\d+)?)[\s_]*(?P<kilo>k?)w(?:att)?s?(?![a-z0-9])",
     re.IGNORECASE,
@@ -131,7 +140,7 @@ def unknown_chip(
     size = max(int(min(specification.pop("scaleup_size"), LARGEST_DOMAIN)), 1)
     accelerator = Accelerator(
         name=f"{name} of {bf16 * double / 1e12:.4g} TFLOP/s in {precision}",
-        vendor="unknown",
+        vendor=UNKNOWN_VENDOR,
         year=like.year,
         family=like.family if named else "other",
         peak_flops={"bf16": bf16, **({"fp8": bf16 * double} if precision == "fp8" else {})},
@@ -153,6 +162,30 @@ def unknown_chip(
     note += f"other numbers that are not given are those of {like.name}"
     others = ", ".join(chip.name for chip in nearest[1:])
     return UnknownChip(accelerator, note + (f" (range of {others})" if ranges and others else ""))
+
+
+def impossible_numbers(given: Mapping[str, str]) -> dict[str, str]:
+    """Return a message for each column whose number no chip can have, which is not used.
+
+    Parameters
+    ----------
+    given : mapping of str to str
+        Values of the columns :data:`FOR_UNKNOWN_CHIPS` and of `chip_memory_gb`.
+
+    Examples
+    --------
+    >>> impossible_numbers({"power_w": "0.7", "peak_tflops": "989"})
+    {'power_w': 'power_w: must be from 10 to 100,000, found 0.7; it is not used.'}
+    """
+    messages = {}
+    for column, (least, largest) in POSSIBLE.items():
+        number = number_or_nan(given.get(column, ""))
+        if number < least or number > largest:
+            messages[column] = (
+                f"{column}: must be from {least:,.0f} to {largest:,.0f}, found {number:g}; it is "
+                "not used."
+            )
+    return messages
 
 
 def unused_numbers(chip: Accelerator, given: Mapping[str, str]) -> str:
@@ -193,7 +226,8 @@ def unused_numbers(chip: Accelerator, given: Mapping[str, str]) -> str:
 def _stated_peak(given: Mapping[str, str]) -> float | None:
     """Return the stated peak in FLOP/s; None if there is none or it is out of range."""
     peak = number_or_nan(given.get("peak_tflops", ""))
-    return peak * 1e12 if LEAST_PEAK <= peak <= LARGEST_PEAK else None
+    least, largest = POSSIBLE["peak_tflops"]
+    return peak * 1e12 if least <= peak <= largest else None
 
 
 def _own_numbers(name: str, given: Mapping[str, str]) -> dict[str, float]:

@@ -172,8 +172,11 @@ class Runs:
         params: float,
         count: float,
         related: Collection[str] = (),
+        adapters: bool = False,
     ) -> Run | None:
-        """Return the first run of :meth:`by_distance`; None if there are no runs.
+        """Return the first run of :meth:`by_distance` that trains the same; None without runs.
+
+        Runs that train adapters count for other jobs, and the reverse, only if there are no others.
 
         Examples
         --------
@@ -183,7 +186,8 @@ class Runs:
         'H200'
         """
         found = self.by_distance(chip, mixture=mixture, params=params, count=count, related=related)
-        return found[0] if found else None
+        same = (run for run in found if run.adapters == adapters and run.mixture == mixture)
+        return next(same, found[0] if found else None)
 
     def to_lists(self) -> dict[str, Any]:
         """Return the runs as lists for JSON; texts that repeat are stored once.

@@ -16,6 +16,7 @@ __all__ = [
     "holds_word",
     "product_of",
     "same_release",
+    "similar_releases",
 ]
 
 PRODUCTS = (
@@ -159,15 +160,28 @@ def same_release(stack: str, releases: Iterable[str]) -> str:
     >>> same_release("NeMo 26", releases), same_release("PyTorch FSDP", releases)
     ('', '')
     """
+    found = similar_releases(stack, releases)
+    return found[0] if len(found) == 1 else ""
+
+
+def similar_releases(stack: str, releases: Iterable[str]) -> list[str]:
+    """Return the releases whose names contain all words of a stack's name, or all but its version.
+
+    Examples
+    --------
+    >>> similar_releases("NeMo 26", ("PyTorch FSDP", "NeMo 24", "NeMo 25"))
+    ['NeMo 24', 'NeMo 25']
+    """
     words = _words(stack)
     if words <= GENERAL:
-        return ""
+        return []
     named = {word for word in words if not re.fullmatch(r"v?\d+(rc\d+)?|rc\d+", word)}
+    releases = list(releases)
     for wanted in (words, named):
         found = [each for each in releases if not wanted <= GENERAL and wanted <= _words(each)]
         if found:
-            return found[0] if len(found) == 1 else ""
-    return ""
+            return found
+    return []
 
 
 def _words(stack: str) -> set[str]:

@@ -192,9 +192,14 @@ def place_x(
         values.sort()
         axis = axis.fitted(values)
         names, title = [axis.text(float(value), 6) for value in values], axis.label
-    ax.set_xlim(-0.5, len(names) - 0.5)
-    slot = 72.0 * (panel_width(ax) - 1.1) / len(names)
-    name_categories(ax, names, slot)
+    places = max(len(names), 1)
+    ax.set_xlim(-0.5, places - 0.5)
+    slot = 72.0 * (panel_width(ax) - 1.1) / places
+    if names:
+        name_categories(ax, names, slot)
+    else:  # the panel of a study that is not complete
+        ax.set_xticks([])
+        ax.text(0.5, 0.5, "no values yet", transform=ax.transAxes, ha="center", va="center")
     ax.grid(axis="x", visible=False)
     return Places(x, tuple(map(str, values)), slot, joined), title
 

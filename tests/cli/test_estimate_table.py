@@ -173,6 +173,38 @@ class TestTable:
         assert "not used" not in notes[1]
         assert "not used" not in notes[2]
 
+    def test_numbers_that_no_chip_can_have_are_not_used(self) -> None:
+        chip = {"accelerator": "NewChip", "peak_tflops": "500", "hbm_bandwidth_GBps": "3000"}
+        usual = predicted({**chip, "hbm_bandwidth_GBps": ""})["predicted_step_time_s"][0]
+        wrong = predicted({**chip, "hbm_bandwidth_GBps": "3.0"}, {**chip, "peak_tflops": "0.5"})
+        assert wrong["predicted_step_time_s"][0] == usual
+        note = "hbm_bandwidth_GBps: must be from 20 to 100,000, found 3; it is not used."
+        assert note in wrong["predicted_note"][0]
+        assert "unknown accelerator 'NewChip'" in wrong["reason"][1]
+        assert "peak_tflops: must be from 1 to 1,000,000" in wrong["predicted_note"][1]
+
+    def test_a_batch_in_tokens_is_asked_about(self) -> None:
+        notes = predicted({"global_batch": "4194304"}, {})["predicted_note"]
+        assert "the batch is in sequences, not in tokens" in notes[0]
+        assert "in sequences" not in notes[1]
+
+    def test_a_name_that_means_several_chips_is_noted(self) -> None:
+        notes = predicted({"accelerator": "Ascend-910B"}, {"accelerator": "910B2"})[
+            "predicted_note"
+        ]
+        assert "'Ascend-910B' is read as 910B2; it could also mean 910B1, 910B3, 910B4." in notes[0]
+        assert "could also mean" not in notes[1]
+
+    def test_a_product_without_its_release(self) -> None:
+        """DeepSpeed is a release of two runs; Megatron-Bridge has several."""
+        stacks = ("DeepSpeed", "Megatron-Bridge", "NeMo 99")
+        notes = predicted(*({"framework": stack} for stack in stacks))["predicted_note"]
+        assert (
+            "The release of DeepSpeed is unknown: it is treated like that of the 2 runs" in notes[0]
+        )
+        assert "'Megatron-Bridge' names" in notes[1]
+        assert "it is treated as NeMo, the mean of its releases" in notes[1]
+
     def test_ms_swift_with_tensor_parallelism_is_its_megatron_back_end(self) -> None:
         row = {"framework": "ms-swift 3.5", "tp": "2"}
         table = predicted(row, {**row, "framework": "Megatron-SWIFT"}, {**row, "tp": "1"})

@@ -672,7 +672,8 @@ def test_options_of_the_memory():
     assert found.memory_options == options
     assert found.notes[0] == [
         "The optimizer on the host is timed at 2.4 billion parameters a second and chip if one "
-        "chip uses a host, and at 0.45 if 8 do."
+        "chip uses a host, and at 0.45 if 8 do; the interval does not include its uncertainty.",
+        "Whether the memory of the hosts suffices is not checked.",
     ]
     assert found.plans.host_optimizer.tolist() == [100, 0, 0, 0]
     assert found.notes[1] == [

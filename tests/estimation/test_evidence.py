@@ -30,7 +30,7 @@ def found():
 
 def test_counts_are_those_of_the_calibration():
     runs = CALIBRATION.runs.runs
-    job = evidence_of(CALIBRATION, "H20", mixture=True, params=30e9, count=16)
+    job = evidence_of(CALIBRATION, "H20", mixture=True, params=30e9, count=16, adapters=True)
     assert job.on_chip == sum(run.chip == "H20" for run in runs)
     assert job.of_kind_on_chip == sum(run.chip == "H20" and run.mixture for run in runs)
     assert job.of_kind == sum(run.mixture for run in runs)
@@ -66,7 +66,9 @@ def test_a_chip_without_runs_leans_on_others():
 
 
 def test_a_run_that_trained_adapters_is_named_so():
-    found = evidence_of(CALIBRATION, "H200", mixture=False, params=70e9, count=8)
+    job = {"mixture": False, "params": 70e9, "count": 8}
+    assert not evidence_of(CALIBRATION, "H200", **job).nearest.adapters
+    found = evidence_of(CALIBRATION, "H200", **job, adapters=True)
     assert found.nearest.adapters
     assert "nearest published run: Llama-2 70B, adapters (LoRA) on " in str(found)
     whole = dataclasses.replace(found, nearest=RUN)
@@ -203,3 +205,15 @@ def test_the_optimizer_on_the_host_takes_as_long_in_every_stack():
             found = cs.estimate("llama3-8b", "H100", count, plan="zero=0", stack=stack,
                                 memory="offload=optimizer")  # fmt: skip
             assert found.parts["optimizer"] == pytest.approx(8.03 * each, rel=1e-3)
+
+
+def test_amounts_that_can_hardly_be_meant_are_noted():
+    job = {"plan": "tp=2", "global_batch": 64}
+    few = cs.estimate("llama3-8b", "H100", 8, **job, tokens=15)
+    assert "The tokens of the training are fewer than those of one step." in few.notes
+    long = cs.estimate("llama3-8b", "H100", 8, **job, seq_len=8192, document_tokens=9000)
+    assert "Documents of 9,000 tokens are longer than a sequence." in long.notes
+    frozen = cs.estimate("llama3-8b", "H100", 8, plan="tp=2,lora=1", memory="weights=nf4")
+    assert "The conversion of compressed weights for each product is not timed." in frozen.notes
+    plain = cs.estimate("llama3-8b", "H100", 8, **job).notes
+    assert not any(word in " ".join(plain) for word in ("fewer", "longer", "conversion"))

@@ -29,22 +29,39 @@ FIELDS = {
 }
 
 
-def test_each_group_has_a_panel_and_its_differences_below():
+def drawn(cases):
+    """The picture of a study in which only some of the cases have been run."""
     table = pd.DataFrame({"case": CASES, "capacity": [0.7, 0.9, 0.6], "note": ""})
     table = table.assign(capacity_low=table["capacity"] - 0.05, capacity_high=0.95, runs=9)
     gains = pd.DataFrame({"system": CASES[1:], "gain": [0.2, -0.1], "note": "", "pairs": 4})
     gains = gains.assign(gain_low=gains["gain"] - 0.05, gain_high=gains["gain"] + 0.05)
     points = pd.DataFrame({"point": range(3), "case": CASES, "replications": 4, "overload": False})
-    result = result_of(FIELDS, points=points, capacities=table, gains=gains.assign(baseline="now"))
-    (figure,), problems = draw_plots(result)
+    tables = {"points": points, "capacities": table, "gains": gains.assign(baseline="now")}
+    kept = {
+        name: rows[rows["system" if name == "gains" else "case"].isin(cases)]
+        for name, rows in tables.items()
+    }
+    (figure,), problems = draw_plots(result_of(FIELDS, **kept))
     assert not problems
     panels = figure.figure.panels
-    shown = [[text.get_text().replace("\n", " ") for text in ax.get_xticklabels()] for ax in panels]
+    return panels, [
+        [text.get_text().replace("\n", " ") for text in ax.get_xticklabels()] for ax in panels
+    ]
+
+
+def test_each_group_has_a_panel_and_its_differences_below():
+    panels, shown = drawn(CASES)
     assert shown == [*GROUPS.values(), ["more chips"], ["without backfilling"]]
     assert [ax.get_title(loc="left") for ax in panels[:2]] == ["Fleets", "Policies"]
     for left, right in (panels[:2], panels[2:]):
         assert left.get_ylim() == right.get_ylim()
     assert all(text.get_visible() for ax in panels for text in ax.get_xticklabels())
+
+
+def test_a_group_without_values_yet_says_so():
+    panels, shown = drawn(CASES[:2])
+    assert shown == [CASES[:2], CASES[:1], ["more chips"], []]
+    assert [text.get_text() for text in panels[3].texts] == ["no values yet"]
 
 
 @pytest.mark.parametrize(
