@@ -21,6 +21,7 @@ __all__ = [
     "add_quick",
     "add_renamed",
     "add_run_files",
+    "add_site_log",
     "catalogue_words",
     "number",
     "whole_number",
@@ -153,6 +154,21 @@ def add_run_files(parser: argparse.ArgumentParser) -> None:
         help="also write the tables as CSV, with local dates if the run has a start date",
     )
     add_no_report(parser)
+
+
+def add_site_log(parser: argparse.ArgumentParser) -> None:
+    """Add ``--time-zone`` and ``--columns``, for the log of a site."""
+    parser.add_argument(
+        "--time-zone",
+        metavar="ZONE",
+        help="zone of times without one in the log of a site, such as Europe/Berlin",
+    )
+    parser.add_argument(
+        "--columns",
+        metavar="NAMES",
+        help="names of the columns of a log without a header (JobID,User,Submit,...), or what "
+        "columns mean (submit=Submitted,gpus=GPUs,...)",
+    )
 
 
 def add_no_report(parser: argparse.ArgumentParser) -> None:

@@ -54,6 +54,10 @@ class JobLog(Brief):
         Notes on changes other than dropped rows.
     origin : datetime, optional
         Local time at ``submit_s`` 0; None if it is unknown.
+    left_out : pandas.DataFrame, optional
+        Each row of the file that is not a job kept: ``row`` (the job id, or the line), ``reason``
+        (see :mod:`clustersim.workload.readers.site_logs.reasons`) and ``line``; None for formats that are
+        read as a whole.
 
     Examples
     --------
@@ -70,6 +74,7 @@ class JobLog(Brief):
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     notes: tuple[str, ...] = ()
     origin: datetime | None = None
+    left_out: pd.DataFrame | None = None
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         return f"JobLog {self.source}", {
