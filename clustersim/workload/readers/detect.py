@@ -8,12 +8,14 @@ from typing import Protocol
 
 from clustersim.errors import InputError, unknown_name
 from clustersim.shipped import find_file
+from clustersim.workload.columns import Found, find_column
 from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers.acme import read_acme
 from clustersim.workload.readers.helios import read_helios
 from clustersim.workload.readers.openb import read_openb
 from clustersim.workload.readers.pai import job_table_beside, read_pai
 from clustersim.workload.readers.philly import read_philly
+from clustersim.workload.readers.site_logs.column_roles import recognise
 from clustersim.workload.readers.site_logs.read import read_site_log
 from clustersim.workload.readers.source import Source, header_names, open_source, reading
 from clustersim.workload.readers.swf import read_swf
@@ -135,7 +137,8 @@ def read_jobs(
         raise InputError("format", unknown_name("format", format, FORMATS))
     path = find_file(path, within="experiments", suffix=".csv")
     told = time_zone is not None or columns is not None
-    if format == SITE or (format is None and _may_be_site_log(path, told)):
+    site = format == SITE or (format is None and _is_site_log(path, told))
+    if site:
         log = read_site_log(
             path, time_zone=time_zone, columns=columns, clip_to_estimate=clip_to_estimate
         )
@@ -152,7 +155,7 @@ def read_jobs(
     return _READERS[format](source, sort=sort, clip_to_estimate=clip_to_estimate)
 
 
-def _may_be_site_log(path: Path, told: bool) -> bool:
+def _is_site_log(path: Path, told: bool) -> bool:
     """Return whether to try a file as the log of a site.
 
     Parameters
@@ -161,7 +164,7 @@ def _may_be_site_log(path: Path, told: bool) -> bool:
         The file.
     told : bool
         Whether the user gives a time zone or columns: then it is not a published log, whose zone
-        is known.
+        is known, and no list of jobs in seconds.
     """
     with reading(path), path.open("rb") as file:
         start = file.read(4)
@@ -174,9 +177,27 @@ def _may_be_site_log(path: Path, told: bool) -> bool:
         found = _format_of_content(source)
     except InputError:  # packed or encoded in another way
         return True
-    if found == "csv":
-        return "submit_s" not in header_names(source)
-    return found == "philly" or (told and found in ("helios", "acme"))
+    if found != "csv":
+        return found == "philly" or (told and found in ("helios", "acme"))
+    names = header_names(source)
+    return "submit_s" not in names and (told or not _is_list_of_jobs(names))
+
+
+def _is_list_of_jobs(names: list[str]) -> bool:
+    """Return whether a table lists jobs with their run times, and records no starts, ends or states.
+
+    Examples
+    --------
+    >>> _is_list_of_jobs(["id", "arrival_s", "gpus", "runtime_min"])
+    True
+    >>> _is_list_of_jobs(["id", "submitted", "started", "ended", "gpus"])
+    False
+    """
+    wanted = ("job_id", "submit_s", "n_accelerators", "duration_s")
+    if not all(name in names or isinstance(find_column(name, names), Found) for name in wanted):
+        return False
+    roles = recognise(names)
+    return not ({"start", "end"} <= set(roles.names) or {"wait", "state"} & set(roles.names))
 
 
 def _format_of_content(source: Source) -> str:

@@ -131,6 +131,8 @@ def _reasons(jobs: pd.DataFrame, times: dict[str, TimeColumn], given: list[str])
         unread |= column.unread.fillna(False).astype(bool)
     if has_start:
         lacks = jobs["start"].isna() & ~(run > 0)
+        if "start" not in given:  # the wait of a job that never ran is that until it was cancelled
+            lacks |= run.isna() & jobs["end"].isna() & ~runs
         # an old sacct gives a job that was cancelled while it waited the time of that as its start
         cancelled = known & is_cancelled(state.fillna("")) & (run == 0) & ~(n > 0)
         never = waits | lacks | (cancelled & (jobs["start"] == jobs["end"]))

@@ -78,7 +78,7 @@ def find_table(
         for separator in _SEPARATORS:
             if separator in line:
                 names = _names(line, separator)
-                if _is_header(names, needed):
+                if _is_header(names, needed) and _is_followed(lines, at, separator, len(names)):
                     return _separated(content, at, separator, names)
     return _by_blanks(content, needed)
 
@@ -91,6 +91,14 @@ def _is_header(names: Sequence[str], needed: Sequence[str]) -> bool:
     roles = recognise(list(dict.fromkeys(names)))
     known = len(set(roles.names.values()) | set(roles.factors))
     return known >= _LEAST_NAMES and known >= len(names) / 5
+
+
+def _is_followed(lines: Sequence[str], at: int, separator: str, width: int) -> bool:
+    """Return whether one of the next lines has as many cells as a header, or there are none."""
+    following = [line for line in lines[at + 1 : at + 40] if line.strip()]
+    if not following:
+        return True
+    return any(abs(len(line.rstrip().split(separator)) - width) <= 1 for line in following)
 
 
 def _names(line: str, separator: str) -> list[str]:
