@@ -105,8 +105,7 @@ def run(args: argparse.Namespace) -> int:
             },
         )
         result.write(folder)
-        if log.left_out is not None:
-            log.left_out.to_csv(folder / "left_out.csv", index=False)
+        log.left_out_table().to_csv(folder / "left_out.csv", index=False)
     with held():
         files = RunFiles.of(result)
     print(log.report())

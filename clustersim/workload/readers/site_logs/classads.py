@@ -6,15 +6,25 @@ Attributes: "Job ClassAd Attributes" in the HTCondor manual.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from clustersim.errors import InputError
+from clustersim.meanings import squashed
 from clustersim.workload.readers.site_logs.content import Content
 from clustersim.workload.readers.site_logs.records import Records, records_of
+from clustersim.workload.readers.site_logs.text_tables import TextTable
 
-__all__ = ["is_condor_table", "is_condor_text", "is_condor_json", "read_condor_table",
-           "read_condor_json", "read_condor_text"]
+__all__ = [
+    "condor_records",
+    "is_condor_columns",
+    "is_condor_json",
+    "is_condor_table",
+    "is_condor_text",
+    "read_condor_json",
+    "read_condor_table",
+    "read_condor_text",
+]
 
 _LINE = re.compile(r"([A-Za-z_]\w*) = (.*)")
 _STATES = {1: "Pending", 2: "Running", 3: "Cancelled", 4: "Completed", 5: "Held", 6: "Running",
@@ -89,6 +99,24 @@ def read_condor_text(content: Content) -> Records:
             ad, first = {}, 0
         else:
             rows.append({"row": f"line {number}", "line": number, "reason": "noise"})
+    return records_of(rows, "htcondor")
+
+
+def is_condor_columns(names: Iterable[str]) -> bool:
+    """Return whether the columns of a table are attributes, as ``condor_history -af:h`` prints."""
+    known = {squashed(name) for name in names}
+    return "qdate" in known and bool({"clusterid", "jobstatus", "requestgpus"} & known)
+
+
+def condor_records(found: TextTable) -> Records:
+    """Return the records of a table whose columns are attributes."""
+    names = [str(name) for name in found.table]
+    rows = [
+        {**_row({name: _value(cell) for name, cell in zip(names, cells, strict=True)}), "line": line}
+        for line, *cells in found.table.itertuples()
+    ]
+    for reason, lines in (("noise", found.noise), ("malformed", found.malformed)):
+        rows += [{"row": name, "line": line, "reason": reason} for line, name in lines.items()]
     return records_of(rows, "htcondor")
 
 

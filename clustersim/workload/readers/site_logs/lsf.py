@@ -24,7 +24,9 @@ _DONE, _EXIT = 64, 32
 _JOB = re.compile(r"^\s*Job\s*<([^>]+)>")
 _WHEN = r"\w{3} \w{3} +\d+ +\d\d:\d\d:\d\d(?: \d{4})?"
 _EVENT = re.compile(rf"^({_WHEN}):\s*(.*)$")
-_SUMMARY = re.compile(r"\s*JOBID\s+USER\s+JOB_NAME\s+PEND\s+PSUSP\s+RUN")
+_SUMMARY = re.compile(
+    r"\s*JOBID\s+USER\s+JOB_NAME\s+PEND\s+PSUSP\s+RUN|\s*Total number of done jobs:"
+)
 
 
 def is_lsb_acct(content: Content) -> bool:
@@ -112,7 +114,7 @@ def read_lsf_summary(content: Content) -> Records:
     """
     raise InputError(
         content.path,
-        "is the table that bhist prints without -l, which tells neither when a job was submitted "
+        "is what bhist or bacct prints without -l, which tells neither when a job was submitted "
         "nor its GPUs; run `bhist -a -l` or `bacct -l -u all`, or give lsb.acct",
     )
 
@@ -136,7 +138,7 @@ def _joined(block: Sequence[str]) -> list[str]:
     lines: list[str] = []
     for line in block:
         if lines and re.match(r"\s{15,}\S", line) and not re.match(r"\s+\d+(\.\d+)?\s+\d", line):
-            lines[-1] += " " * line.startswith(" " * 40) + line.strip()
+            lines[-1] += line.strip()
         else:
             lines.append(line.rstrip())
     return lines

@@ -6,6 +6,7 @@ other times of the row and the order of the job numbers decide which of the two 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import tzinfo
 
@@ -36,7 +37,7 @@ def settle_instants(
     *,
     run_s: pd.Series,
     wait_s: pd.Series,
-    number: pd.Series,
+    number: Callable[[], pd.Series],
 ) -> Instants:
     """Return the instants of the columns ``submit``, ``start`` and ``end``.
 
@@ -48,8 +49,8 @@ def settle_instants(
         Zone of the local times.
     run_s, wait_s : pandas.Series
         Recorded run time and wait in seconds, NaN if not recorded.
-    number : pandas.Series
-        Number of each job in order of submission, NaN if it has none.
+    number : callable
+        Returns the number of each job in order of submission, NaN if it has none.
     """
     first: dict[str, pd.Series] = {}
     second: dict[str, pd.Series] = {}
@@ -68,7 +69,7 @@ def settle_instants(
     submit, start, end = first["submit"], first["start"], first["end"]
     if twice:
         start, end = _by_run(first, second, run_s)
-        submit = _by_order(first["submit"], second["submit"], start, wait_s, number)
+        submit = _by_order(first["submit"], second["submit"], start, wait_s, number())
         notes.append(
             f"{counted(twice, 'time is', 'times are')} in an hour that the clocks of {zone} show "
             "twice: the recorded run time, the other times of the row and the order of job numbers "

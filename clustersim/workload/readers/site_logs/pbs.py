@@ -56,7 +56,7 @@ def read_pbs(content: Content) -> Records:
 def _fields(text: str) -> dict[str, str]:
     """Split ``key=value key=value``; a value may have blanks in it."""
     places = list(_KEY.finditer(text))
-    ends = [match.start() for match in places[1:]] + [len(text)]
+    ends = [*(match.start() for match in places[1:]), len(text)][: len(places)]
     return {
         match[1]: text[match.end() : end].strip().strip('"')
         for match, end in zip(places, ends, strict=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from clustersim.errors import InputError, shown, unknown_name
 from clustersim.time_zones import parse_zone
 from clustersim.workload.jobs import JobLog
+from clustersim.workload.readers.site_logs.classads import condor_records, is_condor_columns
 from clustersim.workload.readers.site_logs.column_roles import recognise
 from clustersim.workload.readers.site_logs.content import Content, open_content
 from clustersim.workload.readers.site_logs.formats import JSON_FORMATS, TEXT_FORMATS
@@ -152,6 +153,8 @@ def _records(
                 f"no line is a header with the columns {', '.join(mapping.values())}",
             )
         return None
+    if not mapping and is_condor_columns(found.table):
+        return condor_records(found)
     return records_of_text(found, mapping)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, tzinfo
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -81,7 +80,7 @@ def settle(
         zone or UTC,
         run_s=table["run_s"],
         wait_s=table["wait_s"],
-        number=_numbers(table["job_id"]),
+        number=lambda: _numbers(table["job_id"]),
     )
     notes += instants.notes
     jobs = table.assign(submit=instants.submit, start=instants.start, end=instants.end)
@@ -94,9 +93,12 @@ def settle(
 
 def _numbers(ids: pd.Series) -> pd.Series:
     """Return the leading number of each job id, by which jobs are submitted; NaN without one."""
-    return pd.to_numeric(ids.astype("string").str.extract(r"^(\d{1,15})")[0], errors="coerce").astype(
-        np.float64
-    )
+    numbers = pd.to_numeric(ids, errors="coerce").astype(np.float64)
+    rest = numbers.isna() & ids.notna()
+    if rest.any():
+        leading = ids[rest].astype("string").str.extract(r"^(\d{1,15})")[0]
+        numbers = numbers.fillna(pd.to_numeric(leading, errors="coerce").astype(np.float64))
+    return numbers
 
 
 def _derived(jobs: pd.DataFrame, given: list[str]) -> pd.DataFrame:
@@ -114,9 +116,10 @@ def _derived(jobs: pd.DataFrame, given: list[str]) -> pd.DataFrame:
     else:
         end = end.fillna(start + run)
     length = (end - start).dt.total_seconds()
-    return jobs.assign(
-        submit=submit, start=start, end=end, length_s=length, run_s=jobs["run_s"].fillna(length)
-    )
+    run_s = jobs["run_s"].fillna(length)
+    if "more_s" in jobs:  # of earlier runs that the record only sums up
+        run_s = run_s + pd.to_numeric(jobs["more_s"], errors="coerce").fillna(0.0)
+    return jobs.assign(submit=submit, start=start, end=end, length_s=length, run_s=run_s)
 
 
 def _reasons(jobs: pd.DataFrame, times: dict[str, TimeColumn], given: list[str]) -> pd.Series:
@@ -125,6 +128,8 @@ def _reasons(jobs: pd.DataFrame, times: dict[str, TimeColumn], given: list[str])
     known = state.notna()
     waits = known & is_waiting(state.fillna(""))
     runs = known & is_running(state.fillna(""))
+    dropped = known & is_cancelled(state.fillna(""))
+    over = known & ~waits & ~runs & ~dropped
     has_start = "start" in given or bool(jobs["wait_s"].notna().any())
     unread = pd.Series(False, index=jobs.index)
     for column in times.values():
@@ -132,13 +137,13 @@ def _reasons(jobs: pd.DataFrame, times: dict[str, TimeColumn], given: list[str])
     if has_start:
         lacks = jobs["start"].isna() & ~(run > 0)
         if "start" not in given:  # the wait of a job that never ran is that until it was cancelled
-            lacks |= run.isna() & jobs["end"].isna() & ~runs
+            lacks |= run.isna() & jobs["end"].isna() & ~runs & ~over
         # an old sacct gives a job that was cancelled while it waited the time of that as its start
-        cancelled = known & is_cancelled(state.fillna("")) & (run == 0) & ~(n > 0)
+        cancelled = dropped & (run == 0) & ~(n > 0)
         never = waits | lacks | (cancelled & (jobs["start"] == jobs["end"]))
     else:
-        never = waits | (run.isna() & ~runs & jobs["end"].isna())
-    ended = jobs["end"].notna() if "end" in given else run.notna()
+        never = waits | (run.isna() & ~runs & jobs["end"].isna() & ~over)
+    ended = jobs["end"].notna() if "end" in given else run.notna() | over
     tests = {
         "malformed": unread | (jobs["length_s"] < 0) | (run < 0),
         "never_started": never,
@@ -215,7 +220,7 @@ def _log(
         table = table.sort_values("submit_s", kind="stable")
         notes.append("the log is not in order of submission: sorted by submit time")
     table, rounding = rounded_up(table)
-    log = finish(
+    return finish(
         table,
         source=source,
         rows_read=len(jobs),
@@ -224,16 +229,7 @@ def _log(
         notes=[*notes, *rounding],
         origin=_origin(base, zone, local, relative),
         clip_to_estimate=clip_to_estimate,
-    )
-    return JobLog(
-        log.jobs,
-        log.rows_read,
-        log.source,
-        log.format,
-        MappingProxyType(dict(log.dropped)),
-        log.notes,
-        log.origin,
-        left_out,
+        left_out=left_out,
     )
 
 

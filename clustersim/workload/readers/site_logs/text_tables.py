@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -112,15 +113,65 @@ def _names(line: str, separator: str) -> list[str]:
 
 
 def _separated(content: Content, at: int, separator: str, names: list[str]) -> TextTable:
-    rows, numbers = _rows(content, separator)
-    return _sorted_rows(rows, numbers, names, separator, header=at + 1)
+    if '"' in content.text and separator in _QUOTING:
+        rows, numbers = _quoted_rows(content, separator)
+        return _sorted_rows(rows, numbers, names, separator, header=at + 1)
+    return _plain_rows(content, names, separator, header=at + 1)
 
 
-def _rows(content: Content, separator: str) -> tuple[list[list[str]], list[int]]:
+def _plain_rows(
+    content: Content, names: list[str], separator: str, header: int = 0
+) -> TextTable:
+    """Read rows without quotes: those that look like the header fast, the others one by one."""
+    head = content.lines[header - 1].strip() if header else ""
+    width = content.lines[header - 1].count(separator) if header else len(names) - 1
+    good: list[str] = []
+    places: list[int] = []
+    rows: list[list[str]] = []
+    numbers: list[int] = []
+    first_name = names[0].lower()
+    for number, line in enumerate(content.lines, 1):
+        if line.count(separator) == width and line[:1] not in ("#", separator, " ", '"', first_name[:1], first_name[:1].upper()):
+            good.append(line)
+            places.append(number)
+        elif line and not line.isspace():
+            rows.append(line.split(separator))
+            numbers.append(number)
+    slow = _sorted_rows(rows, numbers, names, separator, header=header)
+    if not good:
+        return slow
+    surplus = width + 1 - len(names)  # an empty cell after the last separator
+    if surplus < 0 or (header and head and surplus > 1):
+        return _sorted_rows(
+            [*rows, *(line.split(separator) for line in good)], [*numbers, *places], names, separator,
+            header=header,
+        )
+    table = pd.read_csv(
+        io.StringIO("\n".join(good)),
+        sep=separator,
+        header=None,
+        names=range(width + 1),
+        dtype=object,
+        quoting=csv.QUOTE_NONE,
+        na_filter=False,
+        index_col=False,
+    ).iloc[:, : len(names)]
+    table.columns = pd.Index(_distinct(names))
+    table.index = pd.Index(places, name="line")
+    if re.search(rf"\s{re.escape(separator)}|{re.escape(separator)}[^\S\n\t]", "\n".join(good)):
+        for name in table:
+            table[name] = table[name].str.strip()
+    if len(slow.table):
+        table = pd.concat([table, slow.table]).sort_index()
+    return TextTable(table, slow.noise, slow.malformed, separator=separator)
+
+
+_QUOTING = ("\t", ";", ",")
+"""Separators of tables in which cells may be in quotes."""
+
+
+def _quoted_rows(content: Content, separator: str) -> tuple[list[list[str]], list[int]]:
     """Return the cells of all lines that are not blank, and the numbers of the lines."""
-    if '"' not in content.text or separator in ("|", "^", "~", "!"):
-        pairs = [(n, line) for n, line in enumerate(content.lines, 1) if line and not line.isspace()]
-        return [line.split(separator) for _, line in pairs], [n for n, _ in pairs]
     rows, numbers, before = [], [], 0
     reader = csv.reader(content.lines, delimiter=separator)
     for row in reader:
@@ -137,7 +188,7 @@ def _sorted_rows(
     """Sort lines into records, records that cannot be split, and lines that are no records."""
     width = len(names)
     edge = separator == "|"
-    heads = {tuple(squashed(name) for name in names)}
+    head, first_name = tuple(squashed(name) for name in names), names[0].lower()
     good: list[list[str]] = []
     places: list[int] = []
     noise: dict[int, str] = {}
@@ -154,7 +205,8 @@ def _sorted_rows(
             cells = cells[:width]
         first = cells[0].strip()
         if len(cells) == width and not first.startswith("#"):
-            if separator != " " and tuple(squashed(cell) for cell in cells) in heads:
+            again = first.strip('"#').lower() == first_name
+            if again and tuple(squashed(cell) for cell in cells) == head:
                 noise[number] = f"line {number}"
             else:
                 good.append(cells)
@@ -236,8 +288,10 @@ def _without_header(content: Content, names: list[str]) -> TextTable | None:
         if fitting > best[0] and len(names) > 1:
             best = (fitting, separator)
     if best[0]:
-        rows, numbers = _rows(content, best[1])
-        return _sorted_rows(rows, numbers, names, best[1])
+        if '"' in content.text and best[1] in _QUOTING:
+            rows, numbers = _quoted_rows(content, best[1])
+            return _sorted_rows(rows, numbers, names, best[1])
+        return _plain_rows(content, names, best[1])
     return _by_occupancy(content, names)
 
 

@@ -54,6 +54,8 @@ _DAY_FIRST = re.compile(
 _NUMERIC = re.compile(
     r"(?P<a>\d{1,2})(?P<sep>[/.-])(?P<b>\d{1,2})[/.-](?P<y1>\d{4}|\d\d)[ T,]+" + _CLOCK
 )
+_MONTH_DAY = re.compile(r"(?P<mo>\d{1,2})/(?P<d>\d{1,2})[- ](?P<y1>)(?P<y2>)" + _CLOCK)
+_NO_YEAR = "times have no year"
 _DAYS_OF_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -162,6 +164,10 @@ def _texts(
     cells: pd.Series, values: pd.Series, relative: bool, year: int, notes: list[str]
 ) -> TimeColumn:
     given = _given(cells)
+    for layout in ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"):  # what most logs have, fast
+        plain = pd.to_datetime(cells.where(given), format=layout, errors="coerce")
+        if (plain.notna() == given).all():
+            return _dates(plain)
     text = cells.astype("string").str.strip().where(given)
     text = text.str.replace(r"^(\d{4})/(\d{1,2})/(\d{1,2})", r"\1-\2-\3", regex=True)
     text = text.str.replace(r"(:\d\d),(\d+)", r"\1.\2", regex=True)
@@ -212,7 +218,10 @@ def _spelt(
             plain = str(unique)
         plain = plain.rstrip(":")
         matches.append(
-            _WORDS.fullmatch(plain) or _DAY_FIRST.fullmatch(plain) or _NUMERIC.fullmatch(plain)
+            _WORDS.fullmatch(plain)
+            or _DAY_FIRST.fullmatch(plain)
+            or _NUMERIC.fullmatch(plain)
+            or _MONTH_DAY.fullmatch(plain)
         )
     day_first = _day_first([match for match in matches if match and "a" in match.re.groupindex], notes)
     weekdays = [match for match in matches if match and "mo" in match.re.groupindex and _year(match) is None]
@@ -253,30 +262,34 @@ def _latest_year(matches: list[re.Match[str]], year: int, notes: list[str]) -> i
     told = [match for match in matches if match.groupdict().get("w")]
     first = told[0] if told else matches[0]
 
-    def fits(candidate: int) -> int:
+    def fits_here(candidate: int) -> int:
+        return sum(_weekday(match, candidate) == match["w"].lower() for match in told)
+
+    def fits(candidate: int) -> int:  # a log may go over the turn of the year
         return sum(
-            any(_weekday(match, near) == match["w"].lower() for near in (candidate, candidate + 1))
+            match["w"].lower() in (_weekday(match, candidate), _weekday(match, candidate + 1))
             for match in told
         )
 
     base = year
     if told:
-        base = max(range(year, year - 12, -1), key=lambda candidate: (fits_exactly(told, candidate), fits(candidate), candidate))
-    notes.append(f"times such as {first[0]!r} have no year: {base} is assumed"
-                 + (", the latest with these days of the week" if told else ""))
+        base = max(range(year, year - 12, -1), key=lambda one: (fits(one), fits_here(one), one))
+    if not any(note.startswith(_NO_YEAR) for note in notes):
+        how = ", the latest with these days of the week" if told else ""
+        notes.append(f"{_NO_YEAR}, such as {first[0]!r}: {base} is assumed{how}")
     return base
-
-
-def fits_exactly(matches: list[re.Match[str]], year: int) -> int:
-    """Return how many dates fall on the day of the week they tell in a year."""
-    return sum(_weekday(match, year) == match["w"].lower() for match in matches)
 
 
 def _weekday(match: re.Match[str], year: int) -> str | None:
     try:
-        return _DAYS_OF_WEEK[datetime(year, _MONTHS[match["mo"].lower()], int(match["d"])).weekday()]
+        return _DAYS_OF_WEEK[datetime(year, _month(match["mo"]), int(match["d"])).weekday()]
     except (KeyError, ValueError):
         return None
+
+
+def _month(text: str) -> int:
+    """Return the number of a month by its name or its number; 0 if it is none."""
+    return int(text) if text.isdigit() else _MONTHS.get(text.lower(), 0)
 
 
 def _time(match: re.Match[str], day_first: bool, base: int) -> datetime | None:
@@ -286,7 +299,7 @@ def _time(match: re.Match[str], day_first: bool, base: int) -> datetime | None:
         day, month = (groups["a"], groups["b"]) if day_first else (groups["b"], groups["a"])
         number = int(month)
     else:
-        day, number = groups["d"], _MONTHS.get(groups["mo"].lower(), 0)
+        day, number = groups["d"], _month(groups["mo"])
     if year is None:
         year = base
         weekday = groups.get("w")
