@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 import textwrap
 
-from clustersim.cli.options import add_catalogue, add_renamed, add_run_files, add_site_log, whole_number
+from clustersim.cli.options import (
+    add_catalogue,
+    add_renamed,
+    add_run_files,
+    add_site_log,
+    whole_number,
+)
 from clustersim.cli.progress import job_progress
 from clustersim.cli.result_json import write_last
 from clustersim.cli.result_text import exit_code, result_data, result_text, wrong_lines

@@ -180,7 +180,10 @@ def _is_site_log(path: Path, told: bool) -> bool:
     if found != "csv":
         return found == "philly" or (told and found in ("helios", "acme"))
     names = header_names(source)
-    return "submit_s" not in names and (told or not _is_list_of_jobs(names))
+    own = {"n_accelerators", "duration_s"} & set(names) and not recognise(names).has_times
+    if "submit_s" in names or (own and not told):  # a jobs table, perhaps with a misspelt name
+        return False
+    return told or not _is_list_of_jobs(names)
 
 
 def _is_list_of_jobs(names: list[str]) -> bool:

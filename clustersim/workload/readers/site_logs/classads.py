@@ -27,16 +27,25 @@ __all__ = [
 ]
 
 _LINE = re.compile(r"([A-Za-z_]\w*) = (.*)")
-_STATES = {1: "Pending", 2: "Running", 3: "Cancelled", 4: "Completed", 5: "Held", 6: "Running",
-           7: "Suspended"}
+_STATES = {
+    1: "Pending",
+    2: "Running",
+    3: "Cancelled",
+    4: "Completed",
+    5: "Held",
+    6: "Running",
+    7: "Suspended",
+}
 """Values of JobStatus; transferring output is running."""
 _HEADER = re.compile(r"\s*ID\s+OWNER\s+SUBMITTED\s+RUN_TIME\s+ST\s+COMPLETED", re.I)
 
 
 def is_condor_json(content: Content) -> bool:
     """Return whether the file is what ``condor_history -json`` prints."""
-    return any(_is_ad(document) or (isinstance(document, list) and bool(document)
-               and _is_ad(document[0])) for document in content.documents)
+    return any(
+        _is_ad(document) or (isinstance(document, list) and bool(document) and _is_ad(document[0]))
+        for document in content.documents
+    )
 
 
 def _is_ad(value: Any) -> bool:
@@ -112,7 +121,10 @@ def condor_records(found: TextTable) -> Records:
     """Return the records of a table whose columns are attributes."""
     names = [str(name) for name in found.table]
     rows = [
-        {**_row({name: _value(cell) for name, cell in zip(names, cells, strict=True)}), "line": line}
+        {
+            **_row({name: _value(cell) for name, cell in zip(names, cells, strict=True)}),
+            "line": line,
+        }
         for line, *cells in found.table.itertuples()
     ]
     for reason, lines in (("noise", found.noise), ("malformed", found.malformed)):
@@ -140,9 +152,11 @@ def _row(given: Mapping[str, Any]) -> dict[str, Any]:
         end = _number(ad.get("enteredcurrentstatus"))
     if not start and not wall:
         end = None
-    ident = f"{_number(ad['clusterid']):.0f}.{_number(ad.get('procid')) or 0:.0f}" if (
-        _number(ad.get("clusterid")) is not None
-    ) else ad.get("globaljobid")
+    ident = (
+        f"{_number(ad['clusterid']):.0f}.{_number(ad.get('procid')) or 0:.0f}"
+        if (_number(ad.get("clusterid")) is not None)
+        else ad.get("globaljobid")
+    )
     limit = _number(ad.get("maxwalltimemins"))
     owner = ad.get("owner") or str(ad.get("user") or "").partition("@")[0]
     return {
@@ -173,8 +187,12 @@ def _accelerators(ad: Mapping[str, Any]) -> float | None:
     """Return the accelerators of a job: those it was given, else those it asked for."""
     hosts = 1.0
     if _number(ad.get("jobuniverse")) == 11:  # parallel universe: one request a node
-        hosts = max(_number(ad.get("currenthosts")) or 0, _number(ad.get("machinecount")) or 0,
-                    _number(ad.get("maxhosts")) or 0, 1.0)
+        hosts = max(
+            _number(ad.get("currenthosts")) or 0,
+            _number(ad.get("machinecount")) or 0,
+            _number(ad.get("maxhosts")) or 0,
+            1.0,
+        )
     given = _number(ad.get("gpusprovisioned"))
     if given is not None:
         return given * hosts

@@ -107,8 +107,10 @@ ROLES: dict[str, tuple[str, ...]] = {
         "partition queue queuename resourcequeue qname jobqueue pool vc virtualcluster cluster "
         "clusterqueue localqueue resourcepool quota partitionname resourcegroup",
     ),
-    "account": ("account accountname project projectname group groupname team tenant organization "
-                "org department namespace",),
+    "account": (
+        "account accountname project projectname group groupname team tenant organization "
+        "org department namespace",
+    ),
     "qos": ("qos priorityclass priorityclassname",),
     "job_name": ("jobname name",),
     "tres": ("alloctres tresalloc tresallocstr trestotal",),
@@ -117,9 +119,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "req_gres": ("reqgres gres tresper node trespernode tresperjob".replace("tresper node ", ""),),
 }
 """Names of columns by what they mean, reduced to letters and digits; earlier groups first."""
-_MEANING = {
-    role: [frozenset(group.split()) for group in groups] for role, groups in ROLES.items()
-}
+_MEANING = {role: [frozenset(group.split()) for group in groups] for role, groups in ROLES.items()}
 _LABELS = ("user", "partition", "account", "qos", "state", "job_name")
 _TIMES = ("submit", "start", "end")
 _LENGTHS = ("wait", "run", "limit")
@@ -156,7 +156,9 @@ class Roles:
         """Whether columns tell when a job was submitted, and how long it ran."""
         names = set(self.names)
         submitted = "submit" in names or {"start", "wait"} <= names
-        return submitted and ("run" in names or {"start", "end"} <= names or {"end", "wait"} <= names)
+        return submitted and (
+            "run" in names or {"start", "end"} <= names or {"end", "wait"} <= names
+        )
 
 
 def _parts(name: str) -> tuple[str, float | None]:
@@ -187,8 +189,18 @@ def recognise(columns: Sequence[str], table: pd.DataFrame | None = None) -> Role
     roles = Roles()
     parsed = {name: _parts(name) for name in columns}
     free = list(columns)
-    for role in ("submit", "start", "end", *_LENGTHS, "job_id", *_LABELS, "tres", "req_tres", "gres",
-                 "req_gres"):
+    for role in (
+        "submit",
+        "start",
+        "end",
+        *_LENGTHS,
+        "job_id",
+        *_LABELS,
+        "tres",
+        "req_tres",
+        "gres",
+        "req_gres",
+    ):
         found = _named(role, free, parsed, table)
         if found is None:
             continue
@@ -242,9 +254,8 @@ def _fits(role: str, cells: pd.Series) -> bool:
     if role == "state":
         return are_states(given) or given.str.fullmatch(r"[A-Za-z_ +\d-]+").all()
     if role in _TIMES:
-        clock = given.str.fullmatch(r"(?:\d+-)?\d{1,4}:\d\d(?::\d\d(?:\.\d+)?)?").mean()
-        letters = given.str.fullmatch(r"[A-Za-z_ -]+").mean()
-        return bool(clock < 0.5 and letters < 0.5)
+        clock = given.str.fullmatch(r"(?:\d+-)?\d{1,4}:\d\d(?::\d\d(?:\.\d+)?)?")
+        return bool((given.str.contains(r"\d", regex=True) & ~clock).mean() >= 0.1)
     if role in _LENGTHS:
         return not bool(given.str.match(r"\d{4}-\d\d-\d\d").mean() > 0.5)
     return True
@@ -278,8 +289,19 @@ def _sizes(roles: Roles, free: list[str], table: pd.DataFrame | None) -> None:
         roles.names["gpus"] = (exact or totals)[0]
         roles.factors = ()
         workers = [name for name, kind in units.items() if kind == "worker"]
-        if _is_request(totals[0]) and not exact and workers and squashes[workers[0]] in (
-            "workernum", "instnum", "workercount", "numworkers", "replicas", "workers",
+        if (
+            _is_request(totals[0])
+            and not exact
+            and workers
+            and squashes[workers[0]]
+            in (
+                "workernum",
+                "instnum",
+                "workercount",
+                "numworkers",
+                "replicas",
+                "workers",
+            )
         ):
             roles.factors = (workers[0], totals[0])  # the request of one worker
             del roles.names["gpus"]

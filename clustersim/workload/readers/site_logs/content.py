@@ -86,7 +86,9 @@ class Content:
             return []
         inside = set()
         for _, (first, last) in self._json:
-            inside.update(range(self.text.count("\n", 0, first), self.text.count("\n", 0, last) + 1))
+            inside.update(
+                range(self.text.count("\n", 0, first), self.text.count("\n", 0, last) + 1)
+            )
         return [
             number + 1
             for number, line in enumerate(self.lines)
@@ -136,8 +138,11 @@ def open_content(path: Path) -> Content:
     for magic, packing in _PACKED.items():
         if raw.startswith(magic):
             raw = _unpacked(raw, packing, path)
+            if not raw:
+                raise InputError(path, f"is empty (a {packing} file without content)")
+            break
     if not raw.strip():
-        raise InputError(path, "is empty")
+        raise InputError(path, "contains only blank lines" if raw else "is empty")
     text, notes = _decoded(raw)
     return Content(path, text.replace("\r\n", "\n").replace("\r", "\n"), notes)
 

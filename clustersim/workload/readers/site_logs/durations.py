@@ -29,8 +29,10 @@ def duration_s(text: str, unit_s: float = 1.0) -> float:
     --------
     >>> duration_s("1-02:03:04"), duration_s("27:10:05"), duration_s("09:00"), duration_s("90 min")
     (93784.0, 97805.0, 540.0, 5400.0)
+    >>> duration_s("60,5")
+    60.5
     """
-    text = text.strip()
+    text = re.sub(r"(?<=\d),(?=\d{1,6}$)", ".", text.strip().replace("(s)", "s"))
     try:
         return float(text) * unit_s
     except ValueError:

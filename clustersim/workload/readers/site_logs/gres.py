@@ -13,7 +13,17 @@ __all__ = ["FAMILIES", "counts_of", "gres_count", "tres_count"]
 
 FAMILIES = {
     *("gpu", "gpus", "npu", "dcu", "mlu", "gcu", "xpu", "tpu", "hpu", "ipu", "vpu", "ppu", "cuda"),
-    *("accel", "accelerator", "accelerators", "ascend", "gaudi", "neuron", "mig", "rocm", "davinci"),
+    *(
+        "accel",
+        "accelerator",
+        "accelerators",
+        "ascend",
+        "gaudi",
+        "neuron",
+        "mig",
+        "rocm",
+        "davinci",
+    ),
 }
 """Names of generic resources that are accelerators; ``gpumem``, ``gpuutil`` and ``ib`` are not."""
 _TRES = re.compile(r"gres/([A-Za-z]\w*)(?::([^=,]+))?=(\d+(?:\.\d+)?)([KMG]?)", re.I)

@@ -144,8 +144,12 @@ def _devices(values: dict[str, str], notes: dict[str, None]) -> float:
     if count == 1 or pe in ("NONE", "none", ""):
         return per_slot
     if _ONE_HOST.search(pe) and per_slot * count > _MOST_PER_HOST:
-        notes["accelerators of jobs on one host are taken as those of the whole job where the product "
-              "with the slots is above 16"] = None
+        notes[
+            "accelerators of jobs on one host are taken as those of the whole job where the product "
+            "with the slots is above 16"
+        ] = None
         return per_slot
-    notes["accelerators asked for with -l count once per slot (consumable YES): times the slots"] = None
+    notes[
+        "accelerators asked for with -l count once per slot (consumable YES): times the slots"
+    ] = None
     return per_slot * count

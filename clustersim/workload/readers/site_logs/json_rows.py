@@ -19,7 +19,9 @@ def _rows(value: Any, depth: int = 0) -> list[dict[str, Any]]:
         return [row for row in value if isinstance(row, dict)]
     if isinstance(value, dict) and depth < 3:
         for name in _LISTS:
-            if isinstance(value.get(name), (list, dict)) and (rows := _rows(value[name], depth + 1)):
+            if isinstance(value.get(name), (list, dict)) and (
+                rows := _rows(value[name], depth + 1)
+            ):
                 return rows
     return []
 

@@ -15,14 +15,29 @@ from clustersim.workload.readers.site_logs.records import Records, records_of
 
 __all__ = ["is_kubernetes", "read_kubernetes"]
 
-_DEVICE = re.compile(r"gpu|npu|tpu|mlu|dcu|gcu|xpu|hpu|ascend|gaudi|neuron|mig-|davinci|accelerator")
+_DEVICE = re.compile(
+    r"gpu|npu|tpu|mlu|dcu|gcu|xpu|hpu|ascend|gaudi|neuron|mig-|davinci|accelerator"
+)
 _NO_DEVICE = re.compile(
     r"mem|util|percent|\.core|-core|cores|smcore|gpu-core|vcuda|bandwidth|aicpu|rdma|milli"
 )
-_QUEUES = ("kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/local-queue-name", "volcano.sh/queue-name",
-           "scheduling.volcano.sh/queue-name", "kai.scheduler/queue", "runai/queue")
-_USERS = ("user", "owner", "username", "created-by", "submitted-by", "app.kubernetes.io/created-by",
-          "kueue.x-k8s.io/user")
+_QUEUES = (
+    "kueue.x-k8s.io/queue-name",
+    "kueue.x-k8s.io/local-queue-name",
+    "volcano.sh/queue-name",
+    "scheduling.volcano.sh/queue-name",
+    "kai.scheduler/queue",
+    "runai/queue",
+)
+_USERS = (
+    "user",
+    "owner",
+    "username",
+    "created-by",
+    "submitted-by",
+    "app.kubernetes.io/created-by",
+    "kueue.x-k8s.io/user",
+)
 _JOB_NAMES = (
     *("jobset.sigs.k8s.io/jobset-name", "training.kubeflow.org/job-name", "volcano.sh/job-name"),
     *("trainer.kubeflow.org/trainjob-name", "leaderworkerset.sigs.k8s.io/name"),
@@ -243,7 +258,8 @@ def _kubeflow(item: Object) -> dict[str, Any]:
         "start": began,
         "end": end,
         "n": n,
-        "partition": (policy.get("schedulingPolicy") or {}).get("queue") or _common(item)["partition"],
+        "partition": (policy.get("schedulingPolicy") or {}).get("queue")
+        or _common(item)["partition"],
         "limit_s": policy.get("activeDeadlineSeconds", spec.get("activeDeadlineSeconds")),
         "state": None if end else "Running" if began and not policy.get("suspend") else "Pending",
     }
@@ -287,7 +303,8 @@ def _job_set(item: Object) -> dict[str, Any]:
 
 _KINDS: dict[str, Callable[[Object], dict[str, Any]]] = {
     "Job": lambda item: (
-        _volcano(item) if "volcano" in str(item.get("apiVersion", "")) or "tasks" in (item.get("spec") or {})
+        _volcano(item)
+        if "volcano" in str(item.get("apiVersion", "")) or "tasks" in (item.get("spec") or {})
         else _job(item)
     ),
     "Pod": _pods,

@@ -14,8 +14,14 @@ from clustersim.errors import InputError
 from clustersim.workload.readers.site_logs.content import Content
 from clustersim.workload.readers.site_logs.records import Records, records_of
 
-__all__ = ["is_lsb_acct", "is_lsf_summary", "is_lsf_text", "read_lsb_acct", "read_lsf_summary",
-           "read_lsf_text"]
+__all__ = [
+    "is_lsb_acct",
+    "is_lsf_summary",
+    "is_lsf_text",
+    "read_lsb_acct",
+    "read_lsf_summary",
+    "read_lsf_text",
+]
 
 _TOKEN = re.compile(r'"((?:[^"]|"")*)"|(\S+)')
 _NUM = re.compile(r"(?:^|[<:\s\"'])num=(\d+)(/task|/host)?")
@@ -167,7 +173,9 @@ def _block(block: Sequence[str]) -> dict[str, Any]:
             else:
                 runs[-1][0] = when
             hosts, tasks = _placed(what, tasks)
-        elif re.match(r"Done\s*successfully|Exited|Completed|Requeue|Job\s*has\s*been\s*requeued", what):
+        elif re.match(
+            r"Done\s*successfully|Exited|Completed|Requeue|Job\s*has\s*been\s*requeued", what
+        ):
             if runs and runs[-1][1] is None:
                 runs[-1][1] = when
             elif not runs and re.match(r"Exited|Completed", what):
@@ -198,7 +206,9 @@ def _field(text: str, name: str) -> str | None:
 
 def _placed(what: str, tasks: int) -> tuple[int, int]:
     """Return the hosts and tasks that a job was started on."""
-    listed = re.findall(r"<(?:(\d+)\*)?([\w.-]+)>", re.split(r",?\s*Allocated|,?\s*Effective", what)[0])
+    listed = re.findall(
+        r"<(?:(\d+)\*)?([\w.-]+)>", re.split(r",?\s*Allocated|,?\s*Effective", what)[0]
+    )
     hosts = len({host for _, host in listed})
     count = re.search(r"(\d+)\s*Task\(s\)", what)
     slots = sum(int(number or 1) for number, _ in listed)

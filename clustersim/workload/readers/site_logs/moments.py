@@ -126,7 +126,9 @@ def _by_order(
     number: pd.Series,
 ) -> pd.Series:
     """Return submissions by the wait, else by the order of job numbers."""
-    settled = early.mask((early != late) & (late + pd.to_timedelta(wait_s, unit="s") == start), late)
+    settled = early.mask(
+        (early != late) & (late + pd.to_timedelta(wait_s, unit="s") == start), late
+    )
     by_wait = wait_s.notna() & start.notna()
     open_rows = (early != late) & early.notna() & ~by_wait
     if not open_rows.any() or not number.notna().any():

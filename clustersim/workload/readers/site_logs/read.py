@@ -62,7 +62,9 @@ def parse_columns(text: str | None) -> tuple[list[str] | None, dict[str, str]]:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     given = [part for part in parts if "=" in part]
     if not parts:
-        raise InputError("--columns", "is empty; write the names of the columns, or submit=NAME,...")
+        raise InputError(
+            "--columns", "is empty; write the names of the columns, or submit=NAME,..."
+        )
     if not given:
         return [part.split("%")[0] for part in parts], {}
     if len(given) < len(parts):
@@ -119,9 +121,7 @@ def read_site_log(
         return None
     records.notes = [*content.notes, *records.notes]
     year = datetime.fromtimestamp(path.stat().st_mtime, UTC).year
-    return settle(
-        records, str(path), zone=zone, year=year, clip_to_estimate=clip_to_estimate
-    )
+    return settle(records, str(path), zone=zone, year=year, clip_to_estimate=clip_to_estimate)
 
 
 def _zone(name: str | None) -> tzinfo | None:
@@ -167,5 +167,3 @@ def _with_noise(records: Records, content: Content) -> Records:
         rows = [{"row": f"line {line}", "line": line, "reason": "noise"} for line in lines]
         records.table = pd.concat([pd.DataFrame(rows), records.table], ignore_index=True)
     return records
-
-

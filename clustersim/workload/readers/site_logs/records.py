@@ -69,8 +69,8 @@ def records_of(
     for name in _NUMBERS:
         if name in table:
             table[name] = pd.to_numeric(table[name], errors="coerce").astype(np.float64)
-    if "row" not in table:
-        table["row"] = table["job_id"]
+    named = table["row"] if "row" in table else pd.Series(None, index=table.index, dtype=object)
+    table["row"] = named.where(named.notna(), table["job_id"])
     if "line" not in table:
         table["line"] = np.arange(1, len(table) + 1)
     unnamed = table["row"].isna()

@@ -65,7 +65,10 @@ def settle(
     given = [name for name in ("submit", "start", "end") if name in table]
     blank = pd.Series(None, index=table.index, dtype=object)
     times, found = read_times(
-        {name: table.get(name, blank).mask(table["reason"].notna()) for name in ("submit", "start", "end")},
+        {
+            name: table.get(name, blank).mask(table["reason"].notna())
+            for name in ("submit", "start", "end")
+        },
         year,
     )
     notes += found

@@ -70,8 +70,10 @@ def is_gavel(content: Content) -> bool:
     """Return whether the file is a trace of Gavel."""
     for line in content.head[:5]:
         cells = line.split("\t")
-        if 8 <= len(cells) <= 11 and "python" in cells[1] and "(batch size" in line + "(batch size" * (
-            cells[0] in ("A3C", "CycleGAN")
+        if (
+            8 <= len(cells) <= 11
+            and "python" in cells[1]
+            and "(batch size" in line + "(batch size" * (cells[0] in ("A3C", "CycleGAN"))
         ):
             return True
     return False

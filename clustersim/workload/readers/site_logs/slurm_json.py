@@ -47,7 +47,11 @@ def _number(value: Any) -> float | None:
 
 def _row(job: dict[str, Any]) -> dict[str, Any]:
     time = job.get("time") or {}
-    state = (job.get("state") or {}).get("current") if isinstance(job.get("state"), dict) else job.get("state")
+    state = (
+        (job.get("state") or {}).get("current")
+        if isinstance(job.get("state"), dict)
+        else job.get("state")
+    )
     words = state if isinstance(state, list) else [state]
     limit = _number(time.get("limit"))
     word = str(words[0]) if words and words[0] else None

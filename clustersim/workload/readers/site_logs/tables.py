@@ -18,6 +18,7 @@ from clustersim.workload.readers.site_logs.text_tables import TextTable
 
 __all__ = ["records_of_table", "records_of_text"]
 
+_TIMES = ("submit", "start", "end")
 _STEP = r"^\d+(?:_(?:\d+|\[[^\]]*\]))?(?:\+\d+)?\.\S"
 """A step of a job: ``123.batch``, ``123_4.0``, ``123+1.extern``."""
 _TOTAL = ("total", "sum", "totals", "count", "grandtotal")
@@ -81,11 +82,23 @@ def records_of_table(
     notes: list[str] = []
     lines = pd.Series(table.index, index=table.index)
     records = pd.DataFrame({"line": lines})
-    for role in ("job_id", "user", "partition", "account", "qos", "state", "submit", "start", "end"):
+    for role in (
+        "job_id",
+        "user",
+        "partition",
+        "account",
+        "qos",
+        "state",
+        "submit",
+        "start",
+        "end",
+    ):
         if role in roles.names:
             cells = table[roles.names[role]]
             records[role] = cells.where(pd.Series(given_cells(cells), index=cells.index), None)
-            if cut and role in ("submit", "start", "end"):
+            if role in _TIMES:  # decimal commas
+                records[role] = records[role].str.replace(r"^(\d+),(\d+)$", r"\1.\2", regex=True)
+            if cut and role in _TIMES:
                 records[role] = records[role].mask(cells.str.endswith("+", na=False), None)
     for role in ("wait", "run", "limit"):
         if role in roles.names:
@@ -107,7 +120,8 @@ def records_of_table(
     if told:
         told += f"; columns: {', '.join(map(str, table.columns[:20]))}"
         told += " (give --columns submit=NAME,run=NAME,gpus=NAME to name them)"
-    notes += _read_as(roles)
+    if not slurm:
+        notes += _read_as(roles)
     return Records(records.reset_index(drop=True), "slurm" if slurm else "table", notes, told)
 
 
@@ -163,13 +177,15 @@ def _own_reasons(
     return reason.mask(reason.isna() & total.astype(bool), "noise")
 
 
-def _sizes(
-    table: pd.DataFrame, roles: Roles, records: pd.DataFrame
-) -> tuple[pd.Series, list[str]]:
+def _sizes(table: pd.DataFrame, roles: Roles, records: pd.DataFrame) -> tuple[pd.Series, list[str]]:
     """Return the accelerators of each row, NaN if not recorded, and notes."""
     names, notes = roles.names, []
     nodes = next(
-        (table[name] for name in table if squashed(name) in ("nnodes", "allocnodes", "nodes", "numnodes")),
+        (
+            table[name]
+            for name in table
+            if squashed(name) in ("nnodes", "allocnodes", "nodes", "numnodes")
+        ),
         None,
     )
     count = None if nodes is None else pd.to_numeric(nodes, errors="coerce")
@@ -202,7 +218,9 @@ def _plain_counts(cells: pd.Series) -> pd.Series:
         texts = cells[rest].astype(str)
         times = pd.to_numeric(texts.str.extract(r"^(\d+)\s*[x*×]")[0], errors="coerce")
         named = texts.str.contains(r"[A-Za-z]", regex=True) & times.isna()
-        times = times.where(~named, counts_of(texts, "gres", np.nan).where(texts.str.contains(r"\d")))
+        times = times.where(
+            ~named, counts_of(texts, "gres", np.nan).where(texts.str.contains(r"\d"))
+        )
         numbers = numbers.fillna(times.reindex(numbers.index))
     return numbers
 
@@ -272,8 +290,7 @@ def _read_as(roles: Roles) -> list[str]:
     spelt = [
         f"{name} as {role.replace('_', ' ')}"
         for role, name in roles.names.items()
-        if squashed(name) != squashed(role) and role in ("submit", "start", "end", "wait", "run", "gpus", "limit")
+        if squashed(name) != squashed(role)
+        and role in ("submit", "start", "end", "wait", "run", "gpus", "limit")
     ]
     return ["columns read: " + ", ".join(spelt)] if spelt else []
-
-

@@ -99,11 +99,15 @@ def _is_followed(lines: Sequence[str], at: int, separator: str, width: int) -> b
     following = [line for line in lines[at + 1 : at + 40] if line.strip()]
     if not following:
         return True
-    return any(abs(len(line.rstrip().split(separator)) - width) <= 1 for line in following)
+    edge = separator if separator == "|" else ""
+    widths = [len(line.strip().strip(edge or None).split(separator)) for line in following]
+    return any(abs(found - width) <= 1 for found in widths)
 
 
 def _names(line: str, separator: str) -> list[str]:
-    cells = next(csv.reader([line], delimiter=separator), []) if '"' in line else line.split(separator)
+    cells = (
+        next(csv.reader([line], delimiter=separator), []) if '"' in line else line.split(separator)
+    )
     names = [cell.strip().strip('"').lstrip("#").strip().lstrip("\ufeff") for cell in cells]
     while names and not names[-1]:
         names.pop()
@@ -119,9 +123,7 @@ def _separated(content: Content, at: int, separator: str, names: list[str]) -> T
     return _plain_rows(content, names, separator, header=at + 1)
 
 
-def _plain_rows(
-    content: Content, names: list[str], separator: str, header: int = 0
-) -> TextTable:
+def _plain_rows(content: Content, names: list[str], separator: str, header: int = 0) -> TextTable:
     """Read rows without quotes: those that look like the header fast, the others one by one."""
     head = content.lines[header - 1].strip() if header else ""
     width = content.lines[header - 1].count(separator) if header else len(names) - 1
@@ -131,7 +133,14 @@ def _plain_rows(
     numbers: list[int] = []
     first_name = names[0].lower()
     for number, line in enumerate(content.lines, 1):
-        if line.count(separator) == width and line[:1] not in ("#", separator, " ", '"', first_name[:1], first_name[:1].upper()):
+        if line.count(separator) == width and line[:1] not in (
+            "#",
+            separator,
+            " ",
+            '"',
+            first_name[:1],
+            first_name[:1].upper(),
+        ):
             good.append(line)
             places.append(number)
         elif line and not line.isspace():
@@ -143,7 +152,10 @@ def _plain_rows(
     surplus = width + 1 - len(names)  # an empty cell after the last separator
     if surplus < 0 or (header and head and surplus > 1):
         return _sorted_rows(
-            [*rows, *(line.split(separator) for line in good)], [*numbers, *places], names, separator,
+            [*rows, *(line.split(separator) for line in good)],
+            [*numbers, *places],
+            names,
+            separator,
             header=header,
         )
     table = pd.read_csv(
@@ -194,7 +206,9 @@ def _sorted_rows(
     noise: dict[int, str] = {}
     malformed: dict[int, str] = {}
     for number, row in zip(numbers, rows, strict=True):
-        if number == header:
+        if number == header or (
+            number == header + 1 and _RULES.fullmatch(separator.join(row).replace(":", ""))
+        ):
             continue
         cells = row
         if edge and len(cells) > width and not cells[-1].strip():
@@ -211,13 +225,13 @@ def _sorted_rows(
             else:
                 good.append(cells)
                 places.append(number)
-        elif number == header + 1 and _RULES.fullmatch(separator.join(row)):
-            continue
         elif _is_record(cells, width, separator.join(row)):
             malformed[number] = first
         else:
             noise[number] = f"line {number}"
-    table = pd.DataFrame(good, columns=_distinct(names), index=pd.Index(places, name="line"), dtype=object)
+    table = pd.DataFrame(
+        good, columns=_distinct(names), index=pd.Index(places, name="line"), dtype=object
+    )
     for name in table:
         table[name] = table[name].str.strip()
     return TextTable(table, noise, malformed, separator=separator)
@@ -283,7 +297,10 @@ def _without_header(content: Content, names: list[str]) -> TextTable | None:
     """Read a table whose columns the user has named."""
     best: tuple[int, str] = (0, "")
     for separator in _SEPARATORS:
-        counts = [len(line.rstrip("|" if separator == "|" else "").split(separator)) for line in content.head]
+        counts = [
+            len(line.rstrip("|" if separator == "|" else "").split(separator))
+            for line in content.head
+        ]
         fitting = sum(count == len(names) for count in counts)
         if fitting > best[0] and len(names) > 1:
             best = (fitting, separator)

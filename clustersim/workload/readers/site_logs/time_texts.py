@@ -175,7 +175,9 @@ def _texts(
     abbreviated = text.str.extract(_ABBREVIATION)[0].where(iso)
     bare = text.str.replace(_ABBREVIATION, "", regex=True).where(abbreviated.notna(), text)
     bare = bare.str.replace(r"\s+(?=[+-]\d\d:?\d\d$)", "", regex=True)
-    zoned = iso & bare.str.contains(_OFFSET, regex=True, na=False) & bare.str.contains(":", na=False)
+    zoned = (
+        iso & bare.str.contains(_OFFSET, regex=True, na=False) & bare.str.contains(":", na=False)
+    )
     known = pd.to_datetime(bare.where(zoned), format="ISO8601", errors="coerce", utc=True)
     known = known.astype("datetime64[ns, UTC]")
     wall = _iso(bare.where(iso & ~zoned))
@@ -198,7 +200,9 @@ def _iso(text: pd.Series) -> pd.Series:
     lacking = text.notna() & times.isna()
     if lacking.any():  # months, days and hours of one digit
         again = pd.to_datetime(text[lacking], format="%Y-%m-%d %H:%M:%S", errors="coerce")
-        again = again.fillna(pd.to_datetime(text[lacking], format="%Y-%m-%d %H:%M", errors="coerce"))
+        again = again.fillna(
+            pd.to_datetime(text[lacking], format="%Y-%m-%d %H:%M", errors="coerce")
+        )
         times = times.fillna(again)
     return times.astype("datetime64[ns]")
 
@@ -213,18 +217,24 @@ def _spelt(
     for unique in uniques:
         plain = re.sub(r"\s+([A-Z]{2,5})(?=\s+\d{4}$|$)", "", str(unique))
         zone = re.search(r"\s([A-Z]{2,5})(?=\s+\d{4}$|$)", str(unique))
-        zones.append(_KNOWN_ABBREVIATIONS.get(zone[1]) if zone and zone[1] not in ("AM", "PM") else None)
+        zones.append(
+            _KNOWN_ABBREVIATIONS.get(zone[1]) if zone and zone[1] not in ("AM", "PM") else None
+        )
         if zone and zone[1] in ("AM", "PM"):
             plain = str(unique)
-        plain = plain.rstrip(":")
+        plain = re.sub(r"\s+[LEX]$", "", plain).rstrip(":")  # LSF marks limits and estimates
         matches.append(
             _WORDS.fullmatch(plain)
             or _DAY_FIRST.fullmatch(plain)
             or _NUMERIC.fullmatch(plain)
             or _MONTH_DAY.fullmatch(plain)
         )
-    day_first = _day_first([match for match in matches if match and "a" in match.re.groupindex], notes)
-    weekdays = [match for match in matches if match and "mo" in match.re.groupindex and _year(match) is None]
+    day_first = _day_first(
+        [match for match in matches if match and "a" in match.re.groupindex], notes
+    )
+    weekdays = [
+        match for match in matches if match and "mo" in match.re.groupindex and _year(match) is None
+    ]
     base = _latest_year(weekdays, year, notes) if weekdays else year
     times = [None if match is None else _time(match, day_first, base) for match in matches]
     local = pd.Series([*times, None], dtype="datetime64[ns]").iloc[codes].set_axis(text.index)
@@ -311,6 +321,8 @@ def _time(match: re.Match[str], day_first: bool, base: int) -> datetime | None:
         hour = hour % 12 + (12 if groups["ap"].lower().startswith("p") else 0)
     seconds = float((groups["s"] or "0").replace(",", "."))
     try:
-        return datetime(year, number, int(day), hour, int(groups["mi"])) + timedelta(seconds=seconds)
+        return datetime(year, number, int(day), hour, int(groups["mi"])) + timedelta(
+            seconds=seconds
+        )
     except ValueError:
         return None
