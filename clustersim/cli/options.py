@@ -169,6 +169,32 @@ def add_site_log(parser: argparse.ArgumentParser) -> None:
         help="names of the columns of a log without a header (JobID,User,Submit,...), or what "
         "columns mean (submit=Submitted,gpus=GPUs,...)",
     )
+    parser.add_argument(
+        "--command",
+        action=_SiteCommand,
+        metavar="SCHEDULER",
+        help="print the command that writes the log of sacct, kueue, pbs, lsf, ..., and stop",
+    )
+
+
+class _SiteCommand(argparse.Action):
+    """Prints the command that writes the log of a scheduler."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        from clustersim.errors import unknown_name
+        from clustersim.workload.readers.site_logs.commands import COMMANDS
+
+        name = {"slurm": "sacct"}.get(values.lower(), values.lower())
+        if name not in COMMANDS:
+            raise InputError("--command", unknown_name("scheduler", values, list(COMMANDS)))
+        print(COMMANDS[name])
+        parser.exit()
 
 
 def add_no_report(parser: argparse.ArgumentParser) -> None:

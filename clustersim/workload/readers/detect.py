@@ -187,7 +187,7 @@ def _is_site_log(path: Path, told: bool) -> bool:
 
 
 def _is_list_of_jobs(names: list[str]) -> bool:
-    """Return whether a table lists jobs with their run times, and records no starts, ends or states.
+    """Return whether a table lists jobs with run times, and records no starts, ends or states.
 
     Examples
     --------

@@ -252,7 +252,7 @@ def _fits(role: str, cells: pd.Series) -> bool:
     if not len(given):
         return role not in ("run", "submit")
     if role == "state":
-        return are_states(given) or given.str.fullmatch(r"[A-Za-z_ +\d-]+").all()
+        return are_states(given) or bool(given.str.fullmatch(r"[A-Za-z_ +\d-]+").all())
     if role in _TIMES:
         clock = given.str.fullmatch(r"(?:\d+-)?\d{1,4}:\d\d(?::\d\d(?:\.\d+)?)?")
         return bool((given.str.contains(r"\d", regex=True) & ~clock).mean() >= 0.1)

@@ -84,7 +84,7 @@ class Content:
         """Numbers of the lines, starting at 1, that belong to no JSON value and are not blank."""
         if not self._json:
             return []
-        inside = set()
+        inside: set[int] = set()
         for _, (first, last) in self._json:
             inside.update(
                 range(self.text.count("\n", 0, first), self.text.count("\n", 0, last) + 1)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
 from clustersim.workload.readers.cells import given_cells
 
-__all__ = ["FAMILIES", "counts_of", "gres_count", "tres_count"]
+__all__ = ["FAMILIES", "counts_of", "family_total", "gres_count", "tres_count"]
 
 FAMILIES = {
     *("gpu", "gpus", "npu", "dcu", "mlu", "gcu", "xpu", "tpu", "hpu", "ipu", "vpu", "ppu", "cuda"),
@@ -38,24 +39,20 @@ def tres_count(text: str) -> float:
 
     Examples
     --------
-    >>> tres_count("cpu=64,gres/gpu:a100=8,gres/gpu=8"), tres_count("gres/gpu:a100=1,gres/gpu:v100=3")
-    (8.0, 4.0)
+    >>> tres_count("cpu=64,gres/gpu:a100=8,gres/gpu=8")
+    8.0
+    >>> tres_count("gres/gpu:a100=1,gres/gpu:v100=3")
+    4.0
     >>> tres_count("billing=16,cpu=16,gre+")
     nan
     """
-    plain, typed = {}, {}
     cut = text.endswith("+")
-    for family, kind, number, _ in _TRES.findall(text[: text.rfind(",") + 1] if cut else text):
-        family = family.lower()
-        if family in FAMILIES:
-            count = float(number)
-            if kind:
-                typed[family] = typed.get(family, 0.0) + count
-            else:
-                plain[family] = count
-    if cut and not plain and not re.search(r",(?:mem|node)=", text):
+    entries = _TRES.findall(text[: text.rfind(",") + 1] if cut else text)
+    counts = [(family, kind, float(number)) for family, kind, number, _ in entries]
+    told = any(not kind and family.lower() in FAMILIES for family, kind, _ in counts)
+    if cut and not told and not re.search(r",(?:mem|node)=", text):
         return float("nan")
-    return sum(max(plain.get(name, 0.0), typed.get(name, 0.0)) for name in {*plain, *typed})
+    return family_total(counts)
 
 
 def gres_count(text: str) -> float:
@@ -63,8 +60,8 @@ def gres_count(text: str) -> float:
 
     Examples
     --------
-    >>> gres_count("gpu:gtx1080:2"), gres_count("gres/gpu:4"), gres_count("gpu"), gres_count("mic:1")
-    (2.0, 4.0, 1.0, 0.0)
+    >>> [gres_count(text) for text in ("gpu:gtx1080:2", "gres/gpu:4", "gpu", "mic:1")]
+    [2.0, 4.0, 1.0, 0.0]
     >>> gres_count("gpu:gtx1080t+")
     nan
     """
@@ -72,21 +69,34 @@ def gres_count(text: str) -> float:
         return float("nan")
     if "gres/" in text and "=" in text:
         return tres_count(text)
-    plain, typed = {}, {}
+    counts = []
     for entry in re.split(r",(?![^(]*\))", text.strip()):
         match = _GRES.fullmatch(entry.strip())
-        if match is None or match[1].lower() not in FAMILIES:
+        if match is None:
             continue
-        family = match[1].lower()
         kind, number = match[2], match[3]
         if number is None and kind is not None and kind.isdigit():
             kind, number = None, kind
-        count = float(number or 1)
-        if kind:
-            typed[family] = typed.get(family, 0.0) + count
-        else:
-            plain[family] = plain.get(family, 0.0) + count
-    return sum(max(plain.get(name, 0.0), typed.get(name, 0.0)) for name in {*plain, *typed})
+        counts.append((match[1], kind or "", float(number or 1)))
+    return family_total(counts)
+
+
+def family_total(counts: Iterable[tuple[str, str, float]]) -> float:
+    """Return the accelerators in entries of family, type (may be empty) and count.
+
+    Examples
+    --------
+    >>> family_total([("gpu", "a100", 8), ("gpu", "", 8), ("ib", "", 1)])
+    8.0
+    """
+    plain: dict[str, float] = {}
+    typed: dict[str, float] = {}
+    for name, kind, count in counts:
+        family = name.lower()
+        if family in FAMILIES:
+            sums = typed if kind else plain
+            sums[family] = sums.get(family, 0.0) + count
+    return float(sum(max(plain.get(one, 0.0), typed.get(one, 0.0)) for one in {*plain, *typed}))
 
 
 def counts_of(cells: pd.Series, kind: str, empty: float) -> pd.Series:

@@ -1,4 +1,4 @@
-"""Accounting of Grid Engine (Sun, Son of, Univa, Altair): the file ``accounting``, and ``qacct -j``.
+"""Accounting of Grid Engine (Sun, Son of, Univa, Altair): the file, and ``qacct -j``.
 
 Format: accounting(5). ``-l gpu=N`` is a consumable, which complex(5) counts once per slot.
 """

@@ -122,12 +122,11 @@ def _devices(resources: Mapping[str, Any] | None) -> float:
 
 def _container(container: Mapping[str, Any]) -> float:
     resources = container.get("resources") or {}
-    limits = {name: count for name, count in (resources.get("limits") or {}).items()}
-    return _devices({**limits, **(resources.get("requests") or {})})
+    return _devices({**(resources.get("limits") or {}), **(resources.get("requests") or {})})
 
 
 def _pod(spec: Mapping[str, Any] | None) -> float:
-    """Return the accelerators of a pod: those of its containers, or of its largest init container."""
+    """Return the accelerators of a pod: of its containers, or of its largest init container."""
     spec = spec or {}
     total = sum(_container(one) for one in spec.get("containers") or [])
     before = [0.0]
@@ -153,7 +152,8 @@ def _when(item: Object, *types: str, status: str = "True") -> str | None:
     for kind in types:
         for one in conditions:
             if one.get("type") == kind and (not status or str(one.get("status")) == status):
-                return one.get("lastTransitionTime")
+                when = one.get("lastTransitionTime")
+                return None if when is None else str(when)
     return None
 
 

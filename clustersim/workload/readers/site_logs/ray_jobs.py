@@ -10,8 +10,8 @@ __all__ = ["is_ray_list", "read_ray_list"]
 
 _WHY = (
     "is Ray's list of jobs, which does not tell the number of GPUs of a job, nor when it was "
-    "submitted; use `kubectl get rayjobs -A -o json` (KubeRay), the log of the scheduler under Ray, "
-    "or a CSV with the columns job_id, submit, start, end and gpus"
+    "submitted; use `kubectl get rayjobs -A -o json` (KubeRay), the log of the scheduler under "
+    "Ray, or a CSV with the columns job_id, submit, start, end and gpus"
 )
 
 

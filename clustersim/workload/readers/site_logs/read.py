@@ -153,7 +153,7 @@ def _records(
                 f"no line is a header with the columns {', '.join(mapping.values())}",
             )
         return None
-    if not mapping and is_condor_columns(found.table):
+    if not mapping and is_condor_columns(map(str, found.table)):
         return condor_records(found)
     return records_of_text(found, mapping)
 

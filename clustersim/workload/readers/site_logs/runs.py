@@ -61,10 +61,9 @@ def _join_one(jobs: pd.DataFrame, rows: pd.DataFrame) -> None:
     jobs.at[base, "start"] = runs["start"].min()
     jobs.at[base, "end"] = runs["end"].max()
     jobs.at[base, "run_s"] = total
-    sizes = runs["n"]
-    jobs.at[base, "n"] = sizes.max() if sizes.notna().any() else np.nan
-    n = jobs.at[base, "n"]
-    kept = total > 0 and n > 0 and pd.notna(jobs.at[base, "submit"])
+    n = float(runs["n"].max())  # NaN if no run has one
+    jobs.at[base, "n"] = n
+    kept = total > 0 and n > 0 and bool(ordered["submit"].notna().any())
     others = ordered.index[:-1]
     if kept:
         jobs.at[base, "reason"] = None

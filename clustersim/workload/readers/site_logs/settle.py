@@ -254,7 +254,7 @@ def _seconds(length: pd.Series) -> pd.Series:
 
 def _plain(seconds: pd.Series) -> pd.Series:
     """Return seconds to the microsecond, as whole numbers if all are."""
-    values = np.round(seconds.astype(np.float64), 6)
+    values = seconds.astype(np.float64).round(6)
     return values.astype(np.int64) if (values == np.floor(values)).all() else values
 
 

@@ -60,9 +60,9 @@ def _delay(profiles: dict[str, Any], name: Any, depth: int) -> float | None:
         return float(profile["delay"])
     if kind in ("composed", "sequence", "sequential_composition"):
         parts = [_delay(profiles, part, depth + 1) for part in profile.get("seq", [])]
-        if all(part is not None for part in parts):
-            total = sum(part for part in parts if part is not None)
-            return float(total) * float(profile.get("repeat", profile.get("nb", 1)))
+        known = [part for part in parts if part is not None]
+        if len(known) == len(parts):
+            return sum(known) * float(profile.get("repeat") or profile.get("nb") or 1)
     return None
 
 

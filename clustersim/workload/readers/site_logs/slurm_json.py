@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from clustersim.workload.readers.site_logs.content import Content
-from clustersim.workload.readers.site_logs.gres import FAMILIES
+from clustersim.workload.readers.site_logs.gres import family_total
 from clustersim.workload.readers.site_logs.records import Records, records_of
 
 __all__ = ["is_slurm_json", "read_slurm_json"]
@@ -92,16 +92,9 @@ def _accelerators(job: dict[str, Any]) -> float | None:
     entries = (job.get("tres") or {}).get("allocated")
     if not entries:
         return None
-    plain: dict[str, float] = {}
-    typed: dict[str, float] = {}
+    counts = []
     for entry in entries:
-        if entry.get("type") != "gres":
-            continue
-        family, _, kind = str(entry.get("name", "")).lower().partition(":")
-        if family in FAMILIES:
-            count = _number(entry.get("count")) or 0.0
-            if kind:
-                typed[family] = typed.get(family, 0.0) + count
-            else:
-                plain[family] = count
-    return sum(max(plain.get(name, 0.0), typed.get(name, 0.0)) for name in {*plain, *typed})
+        if entry.get("type") == "gres":
+            family, _, kind = str(entry.get("name", "")).partition(":")
+            counts.append((family, kind, _number(entry.get("count")) or 0.0))
+    return family_total(counts)

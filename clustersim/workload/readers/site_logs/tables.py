@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -110,7 +110,7 @@ def records_of_table(
         notes.append("no column names the jobs: they are called by their lines")
     records["row"] = records["job_id"].where(records["job_id"].notna(), "line " + lines.astype(str))
     records["reason"] = _own_reasons(records, table, roles, slurm=slurm, cut=cut)
-    lacking = [name for name in _lacking(roles)]
+    lacking = _lacking(roles)
     if not lacking:
         records["n"], more = _sizes(table, roles, records)
         notes += more
@@ -128,7 +128,7 @@ def records_of_table(
 def _roles(table: pd.DataFrame, mapping: Mapping[str, str]) -> Roles:
     """Return the roles of columns: those the user has given, then those recognised."""
     taken = set(mapping.values())
-    roles = recognise([name for name in table if name not in taken], table)
+    roles = recognise([str(name) for name in table if name not in taken], table)
     per = [role for role in ("nodes", "workers") if role in mapping]
     for role, name in mapping.items():
         if role in ("nodes", "workers", "gpus_per_node", "gpus_per_worker"):
@@ -179,7 +179,8 @@ def _own_reasons(
 
 def _sizes(table: pd.DataFrame, roles: Roles, records: pd.DataFrame) -> tuple[pd.Series, list[str]]:
     """Return the accelerators of each row, NaN if not recorded, and notes."""
-    names, notes = roles.names, []
+    names = roles.names
+    notes: list[str] = []
     nodes = next(
         (
             table[name]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
 
-from clustersim.units import counted
 from clustersim.workload.readers.cells import given_cells
 
 __all__ = ["TimeColumn", "read_times"]
@@ -210,7 +209,7 @@ def _iso(text: pd.Series) -> pd.Series:
 def _spelt(
     text: pd.Series, year: int, notes: list[str], wall: pd.Series, known: pd.Series
 ) -> tuple[pd.Series, pd.Series]:
-    """Read dates such as ``Mon Jan  6 02:06:10 2025``, ``1/6/2025 2:06 PM`` and ``06.01.2025 02:06``."""
+    """Read dates such as ``Mon Jan  6 02:06:10 2025`` and ``1/6/2025 2:06 PM``."""
     codes, uniques = pd.factorize(text)
     matches = []
     zones: list[float | None] = []
