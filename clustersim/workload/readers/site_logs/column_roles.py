@@ -40,8 +40,8 @@ _UNITS = re.compile(rf"{_COUNT}{_TAKEN}{_COUNT}(?P<unit>{_UNIT})s?{_COUNT}{_TAKE
 ROLES: dict[str, tuple[str, ...]] = {
     "job_id": (
         "jobid jobids",
-        "jobidraw jobnumber jobno jobnum jobuuid jobkey jobnr jobuid jid globaljobid clusteridprocid",
-        "id job uuid uid workloadid runid taskid appid applicationid submissionid workflowid orderid",
+        "jobidraw jobnumber jobno jobnum jobuuid jobkey jobnr jobuid jid globaljobid",
+        "id job uuid uid workloadid runid taskid appid applicationid submissionid workflowid",
         "jobname name workload workloadname runname taskname metadataname",
     ),
     "submit": (
@@ -52,8 +52,8 @@ ROLES: dict[str, tuple[str, ...]] = {
         "createddate gmtcreate gmtcreated createts createdts ctime createat timecreated "
         "metadatacreationtimestamp",
         "arrival arrivaltime arrivals arrived arrivedat arrivetime arrivaltimestamp",
-        "queuedat enqueuetime enqueued enqueuedat qtime qdate queuedtime queuestarttime requestedat "
-        "requestdate timequeued",
+        "queuedat enqueuetime enqueued enqueuedat qtime qdate queuedtime queuestarttime "
+        "requestedat requestdate timequeued",
         "eligible eligibletime etime timestamp",
     ),
     "start": (
@@ -96,9 +96,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "jobtimelimit activedeadlineseconds",
         "walltime wallclock",
     ),
-    "state": (
-        "state jobstate jobstatus status finalstatus finalstate outcome result phase stat exitstate",
-    ),
+    "state": ("state jobstate jobstatus status finalstatus finalstate outcome result phase stat",),
     "user": (
         "user username userid owner creator creatorname createdby submitter submittedby who "
         "jobowner creatorid useremail requester",
@@ -210,9 +208,9 @@ def recognise(columns: Sequence[str], table: pd.DataFrame | None = None) -> Role
             roles.units[role] = unit
         if role != "job_id" or not squashed(name).endswith("name"):
             free.remove(name)
-    if "run" not in roles.names and "limit" in roles.names and _is_walltime(roles.names["limit"]):
-        if not {"start", "end"} <= set(roles.names):
-            roles.names["run"] = roles.names.pop("limit")
+    timed = "run" in roles.names or {"start", "end"} <= set(roles.names)
+    if not timed and _is_walltime(roles.names.get("limit", "")):
+        roles.names["run"] = roles.names.pop("limit")
     _sizes(roles, free, table)
     return roles
 

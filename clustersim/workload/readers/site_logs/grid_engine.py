@@ -145,8 +145,8 @@ def _devices(values: dict[str, str], notes: dict[str, None]) -> float:
         return per_slot
     if _ONE_HOST.search(pe) and per_slot * count > _MOST_PER_HOST:
         notes[
-            "accelerators of jobs on one host are taken as those of the whole job where the product "
-            "with the slots is above 16"
+            "accelerators of jobs on one host are those of the whole job where the product with "
+            "the slots is above 16"
         ] = None
         return per_slot
     notes[

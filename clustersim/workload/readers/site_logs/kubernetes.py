@@ -70,7 +70,7 @@ def _items(document: Any) -> Iterator[Object]:
 
 
 def read_kubernetes(content: Content) -> Records:
-    """Read Jobs, pods, Workloads of Kueue, RayJobs, and the jobs of Kubeflow, Volcano and JobSet."""
+    """Read Jobs, pods, Workloads of Kueue, RayJobs, jobs of Kubeflow and Volcano, JobSets."""
     rows, other = [], 0
     for document in content.documents:
         for item in _items(document):
