@@ -62,8 +62,8 @@ KINDS = {
     ),
     "MPIJob": thing(
         "MPIJob", "j",
-        {"mpiReplicaSpecs": {"Launcher": {"template": pod(0)},
-                             "Worker": {"replicas": 2, "template": pod(4, "huawei.com/Ascend910")}}},
+        {"mpiReplicaSpecs": {"Launcher": {"template": pod(0)}, "Worker": {
+            "replicas": 2, "template": pod(4, "huawei.com/Ascend910")}}},
         {"startTime": clock(1), "completionTime": clock(3)},
     ),
     "Volcano": thing(

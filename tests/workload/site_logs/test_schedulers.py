@@ -127,7 +127,7 @@ def test_bacct(tmp_path: Path) -> None:
     log = read(tmp_path, BACCT, time_zone="Europe/Zurich")
     assert jobs_of(log) == {"3329613": [0, 4, 3667]}
     assert reasons(log) == [("3329614[3]", "never_started")]
-    assert log.origin is not None and f"{log.origin:%a %d %b}" == "Mon 07 Oct"
+    assert f"{log.origin:%a %d %b}" == "Mon 07 Oct"
 
 
 BHIST = """\

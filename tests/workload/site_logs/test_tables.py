@@ -154,9 +154,15 @@ def test_durations_as_slurm_writes_them(days: int, hours: int, minutes: int, sec
     assert duration_s(str(wanted)) == wanted
 
 
+KINDS = st.lists(
+    st.tuples(st.sampled_from(["a100", "h100_80gb", "1g.10gb"]), st.integers(1, 64)),
+    min_size=1,
+    unique_by=lambda pair: pair[0],
+)
+
+
 @settings(max_examples=examples(200))
-@given(st.lists(st.tuples(st.sampled_from(["a100", "h100_80gb", "1g.10gb"]), st.integers(1, 64)),
-                min_size=1, unique_by=lambda pair: pair[0]), st.booleans(), st.booleans())  # fmt: skip
+@given(KINDS, st.booleans(), st.booleans())
 def test_typed_and_untyped_devices_are_the_same(
     kinds: list[tuple[str, int]], untyped: bool, memory: bool
 ) -> None:

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["COLUMNS", "Records", "records_of"]
+__all__ = ["COLUMNS", "EXTRA", "Records", "records_of"]
 
 COLUMNS = (
     *("row", "line", "job_id", "group", "submit", "start", "end", "wait_s", "run_s", "limit_s"),
     *("n", "state", "partition", "user", "account", "qos", "reason"),
 )
 """The columns of the table of :class:`Records`; a column that a format does not have is absent."""
+EXTRA = "extra:"
+"""What the names of columns that are only handed on begin with."""
 _NUMBERS = ("wait_s", "run_s", "limit_s", "n")
 
 
@@ -37,6 +39,8 @@ class Records:
         ``n``: accelerators of the whole record, NaN if not recorded;
         ``state``: as the scheduler writes it;
         ``reason``: why the record is no job, where the format alone tells it (see `REASONS`).
+
+        Names that begin with `EXTRA` are other columns of the file, which are kept as they are.
     format : str
         Name of the format.
     notes : list of str

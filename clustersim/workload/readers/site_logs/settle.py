@@ -11,16 +11,24 @@ from clustersim.errors import InputError
 from clustersim.time_zones import zone_name
 from clustersim.units import counted
 from clustersim.workload.jobs import JobLog
+from clustersim.workload.readers.cells import given_cells
 from clustersim.workload.readers.clean import finish, rounded_up
-from clustersim.workload.readers.observed import is_cancelled, is_running, is_waiting
+from clustersim.workload.readers.observed import (
+    ignored_note,
+    is_cancelled,
+    is_running,
+    is_waiting,
+)
 from clustersim.workload.readers.site_logs.moments import settle_instants
 from clustersim.workload.readers.site_logs.reasons import REASONS
-from clustersim.workload.readers.site_logs.records import Records
+from clustersim.workload.readers.site_logs.records import EXTRA, Records
 from clustersim.workload.readers.site_logs.runs import join_pods, join_runs
 from clustersim.workload.readers.site_logs.time_texts import TimeColumn, read_times
 
 __all__ = ["settle"]
 
+_RESERVED = ("tokens", "start_s", "end_s", "estimate_s", "status", "req_time_s")
+"""Names of columns that mean something to the simulation and are not handed on as texts."""
 _LABELS = ("partition", "user", "account", "qos")
 
 
@@ -219,10 +227,15 @@ def _log(
         table["status"] = kept["state"].astype(object)
     if (kept["limit_s"] > 0).any():
         table["estimate_s"] = kept["limit_s"].where(kept["limit_s"] > 0)
+    for name in kept:
+        plain = str(name).removeprefix(EXTRA)
+        if plain != name and plain not in table and plain not in _RESERVED:
+            table[plain] = _typed(kept[name])
     if not in_order:
         table = table.sort_values("submit_s", kind="stable")
         notes.append("the log is not in order of submission: sorted by submit time")
     table, rounding = rounded_up(table)
+    notes += ignored_note(table, ("gpu_spec", "gpu_type", "gpu_model"), ("partition", "qos"))
     return finish(
         table,
         source=source,
@@ -246,6 +259,15 @@ def _origin(
     if zone is not None and zone_name(zone):
         return instant.astimezone(zone)
     return instant.replace(tzinfo=None) if local else instant
+
+
+def _typed(cells: pd.Series) -> pd.Series:
+    """Return cells as numbers if all that have a value are, else as texts; None for the others."""
+    given = pd.Series(given_cells(cells), index=cells.index)
+    numbers = pd.to_numeric(cells.where(given), errors="coerce")
+    if given.any() and (numbers.notna() == given).all():
+        return numbers
+    return cells.astype(object).where(given, None)
 
 
 def _seconds(length: pd.Series) -> pd.Series:

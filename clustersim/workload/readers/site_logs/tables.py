@@ -13,7 +13,7 @@ from clustersim.workload.readers.observed import is_running, is_waiting
 from clustersim.workload.readers.site_logs.column_roles import Roles, recognise
 from clustersim.workload.readers.site_logs.durations import durations_s
 from clustersim.workload.readers.site_logs.gres import counts_of
-from clustersim.workload.readers.site_logs.records import Records
+from clustersim.workload.readers.site_logs.records import EXTRA, Records
 from clustersim.workload.readers.site_logs.text_tables import TextTable
 
 __all__ = ["records_of_table", "records_of_text"]
@@ -110,6 +110,11 @@ def records_of_table(
         notes.append("no column names the jobs: they are called by their lines")
     records["row"] = records["job_id"].where(records["job_id"].notna(), "line " + lines.astype(str))
     records["reason"] = _own_reasons(records, table, roles, slurm=slurm, cut=cut)
+    if not slurm:
+        read = {*roles.names.values(), *roles.factors}
+        for name in table:
+            if name not in read or squashed(name) in ("vc", "virtualcluster"):
+                records[EXTRA + str(name)] = table[name]
     lacking = _lacking(roles)
     if not lacking:
         records["n"], more = _sizes(table, roles, records)
