@@ -42,7 +42,7 @@ def test_every_job_is_read_as_it_was(
         assert "GPUs" in capsys.readouterr().err
         return
     assert code == 0
-    result = Result.read(out)
+    result = Result.load(out)
     jobs = result.jobs.set_index(result.jobs["job_id"].astype(str))
     origin = pd.Timestamp(result.provenance["calendar"]["start"])
     if origin.tzinfo is None:

@@ -47,7 +47,7 @@ def _join_one(jobs: pd.DataFrame, rows: pd.DataFrame) -> None:
     ordered = rows.loc[when.sort_values(kind="stable", na_position="last").index]
     runs = ordered[ordered["start"].notna() & ordered["end"].notna() & (ordered["run_s"] >= 0)]
     last = ordered.iloc[-1]
-    states = pd.Series([last["state"]]).fillna("").astype(str)
+    states = pd.Series(["" if pd.isna(last["state"]) else str(last["state"])], dtype=object)
     waits_again = bool(is_waiting(states)[0]) and len(runs) > 0
     if waits_again or bool(is_running(states)[0]) or last["reason"] == "still_running":
         open_rows = ordered.index[ordered["reason"].isna()]

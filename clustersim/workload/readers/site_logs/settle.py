@@ -68,6 +68,9 @@ def settle(
     for name in ("state", "reason", "group"):
         if name not in table:
             table[name] = pd.Series(None, index=table.index, dtype=object)
+    for name in ("job_id", "row", "state", "reason", "group", *_LABELS):
+        if name in table:  # one of only missing values would be a column of numbers
+            table[name] = table[name].astype(object)
     if "n" not in records.table and records.told:
         raise InputError(source, records.told)
     given = [name for name in ("submit", "start", "end") if name in table]
