@@ -122,7 +122,8 @@ def _derived(jobs: pd.DataFrame, given: list[str]) -> pd.DataFrame:
     submit, start, end = jobs["submit"], jobs["start"], jobs["end"]
     if "submit" not in given:
         submit = submit.fillna(start - wait)
-    start = start.fillna(submit + wait)
+    if "start" not in given:  # else the wait of a job without a start is that so far
+        start = start.fillna(submit + wait)
     if "end" in given:
         start = start.fillna((end - run).where(jobs["run_s"] > 0))
         if "submit" not in given:

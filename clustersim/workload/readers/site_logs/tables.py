@@ -21,6 +21,7 @@ __all__ = ["records_of_table", "records_of_text"]
 _TIMES = ("submit", "start", "end")
 _STEP = r"^\d+(?:_(?:\d+|\[[^\]]*\]))?(?:\+\d+)?\.\S"
 """A step of a job: ``123.batch``, ``123_4.0``, ``123+1.extern``."""
+_NODES = ("nnodes", "allocnodes", "nodes", "numnodes")
 _TOTAL = ("total", "sum", "totals", "count", "grandtotal")
 _NEEDED = {
     "submit": "no column tells when a job was submitted",
@@ -117,7 +118,7 @@ def records_of_table(
                 records[EXTRA + str(name)] = table[name]
     lacking = _lacking(roles)
     if not lacking:
-        records["n"], more = _sizes(table, roles, records)
+        records["n"], more = _sizes(table, roles)
         notes += more
     _scale_times(records, roles)
     notes += _settle_runs(records, roles)
@@ -172,9 +173,8 @@ def _own_reasons(
     ids = records["job_id"].astype("string").fillna("")
     if slurm:
         step = ids.str.match(_STEP)
-        for role in ("user", "account", "partition"):
-            if cut and role in roles.names:  # a number that is cut may be one of a step
-                step |= ids.str.endswith("+") & records[role].isna() & (role == "user")
+        if cut and "user" in roles.names:  # a number that is cut may be one of a step
+            step |= ids.str.endswith("+") & records["user"].isna()
         reason = reason.mask(step.astype(bool), "step")
     total = ids.str.lower().str.strip(" :").isin(_TOTAL)
     if "submit" in records:
@@ -182,38 +182,34 @@ def _own_reasons(
     return reason.mask(reason.isna() & total.astype(bool), "noise")
 
 
-def _sizes(table: pd.DataFrame, roles: Roles, records: pd.DataFrame) -> tuple[pd.Series, list[str]]:
+def _sizes(table: pd.DataFrame, roles: Roles) -> tuple[pd.Series, list[str]]:
     """Return the accelerators of each row, NaN if not recorded, and notes."""
     names = roles.names
-    notes: list[str] = []
-    nodes = next(
-        (
-            table[name]
-            for name in table
-            if squashed(name) in ("nnodes", "allocnodes", "nodes", "numnodes")
-        ),
-        None,
-    )
-    count = None if nodes is None else pd.to_numeric(nodes, errors="coerce")
-    if "gpus" in names and not roles.factors:
-        return _plain_counts(table[names["gpus"]]), notes
     if roles.factors:
         first, second = (_plain_counts(table[name]) for name in roles.factors)
-        product = first * second
-        product = product.mask(second == 0, 0.0)
+        product = (first * second).mask(second == 0, 0.0)
         return product, [f"accelerators are {roles.factors[0]} times {roles.factors[1]}"]
+    if "gpus" in names:
+        return _plain_counts(table[names["gpus"]]), []
     if "tres" in names:
-        return counts_of(table[names["tres"]], "tres", np.nan), notes
+        counts = counts_of(table[names["tres"]], "tres", np.nan)
+        if "gres" not in names or (counts > 0).any():
+            return counts, []
     if "gres" in names or ("req_gres" in names and "req_tres" not in names):
-        name = names.get("gres") or names["req_gres"]
-        per_node = counts_of(table[name], "gres", 0.0)
-        if count is None:
-            notes.append(f"{name} is per node, and no column tells the nodes: one node is assumed")
-            count = pd.Series(1.0, index=table.index)
-        return per_node * count.where(per_node != 0, 1.0), notes
+        return _per_node(table, names.get("gres") or names["req_gres"])
     name = names["req_tres"]
-    notes.append(f"no column tells what was allocated: {name}, what was asked for, is used")
-    return counts_of(table[name], "tres", np.nan), notes
+    note = f"no column tells what was allocated: {name}, what was asked for, is used"
+    return counts_of(table[name], "tres", np.nan), [note]
+
+
+def _per_node(table: pd.DataFrame, name: str) -> tuple[pd.Series, list[str]]:
+    """Return the accelerators of each row from those of a node, and notes."""
+    per_node = counts_of(table[name], "gres", 0.0)
+    for other in table:
+        if squashed(other) in _NODES:
+            nodes = pd.to_numeric(table[other], errors="coerce")
+            return per_node * nodes.where(per_node != 0, 1.0), []
+    return per_node, [f"{name} is per node, and no column tells the nodes: one node is assumed"]
 
 
 def _plain_counts(cells: pd.Series) -> pd.Series:
