@@ -114,7 +114,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "tres": ("alloctres tresalloc tresallocstr trestotal",),
     "req_tres": ("reqtres tresreq tresreqstr tresrequested",),
     "gres": ("allocgres gresalloc",),
-    "req_gres": ("reqgres gres trespernode tresperjob",),
+    "req_gres": ("reqgres gres trespernode",),
 }
 """Names of columns by what they mean, reduced to letters and digits; earlier groups first."""
 _MEANING = {role: [frozenset(group.split()) for group in groups] for role, groups in ROLES.items()}

@@ -60,17 +60,8 @@ def settle(
     InputError
         If no record is a job; the message has the number of records by reason.
     """
-    table = records.table.reset_index(drop=True)
+    table = _with_all_columns(records.table)
     notes = list(records.notes)
-    for name in ("wait_s", "run_s", "limit_s", "n"):
-        if name not in table:
-            table[name] = np.nan
-    for name in ("state", "reason", "group"):
-        if name not in table:
-            table[name] = pd.Series(None, index=table.index, dtype=object)
-    for name in ("job_id", "row", "state", "reason", "group", *_LABELS):
-        if name in table:  # one of only missing values would be a column of numbers
-            table[name] = table[name].astype(object)
     if "n" not in records.table and records.told:
         raise InputError(source, records.told)
     given = [name for name in ("submit", "start", "end") if name in table]
@@ -103,6 +94,21 @@ def settle(
     notes += _odd_runs(jobs, given)
     jobs = join_runs(join_pods(jobs))
     return _log(jobs, records, source, notes, times, zone, local, clip_to_estimate)
+
+
+def _with_all_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with the columns that a format has left out, and texts as texts."""
+    table = table.reset_index(drop=True)
+    for name in ("wait_s", "run_s", "limit_s", "n"):
+        if name not in table:
+            table[name] = np.nan
+    for name in ("state", "reason", "group"):
+        if name not in table:
+            table[name] = pd.Series(None, index=table.index, dtype=object)
+    for name in ("job_id", "row", "state", "reason", "group", *_LABELS):
+        if name in table:  # one of only missing values would be a column of numbers
+            table[name] = table[name].astype(object)
+    return table
 
 
 def _numbers(ids: pd.Series) -> pd.Series:

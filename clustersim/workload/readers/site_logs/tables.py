@@ -19,7 +19,12 @@ from clustersim.workload.readers.site_logs.text_tables import TextTable
 __all__ = ["records_of_table", "records_of_text"]
 
 _TIMES = ("submit", "start", "end")
-_STEP = r"^\d+(?:_(?:\d+|\[[^\]]*\]))?(?:\+\d+)?\.\S"
+_SLURM = {"elapsedraw", "timelimitraw", "alloccpus", "nnodes"}
+"""Columns that only Slurm names so."""
+_STEP = (
+    r"^\d+(?:_(?:\d+|\[[^\]]*\]))?(?:\+\d+)?\."
+    r"(?:\d+|batch|extern|interactive|[a-z\d]*\+)(?:\+\d+)?$"
+)
 """A step of a job: ``123.batch``, ``123_4.0``, ``123+1.extern``."""
 _NODES = ("nnodes", "allocnodes", "nodes", "numnodes")
 _TOTAL = ("total", "sum", "totals", "count", "grandtotal")
@@ -75,37 +80,13 @@ def records_of_table(
         Whether values that end in ``+`` have been cut.
     """
     roles = _roles(table, mapping or {})
-    slurm = "job_id" in roles.names and bool(
+    slurm = squashed(roles.names.get("job_id", "")) in ("jobid", "jobidraw") and bool(
         {"tres", "req_tres", "gres", "req_gres"} & set(roles.names)
-        or squashed(roles.names.get("limit", "")) in ("timelimit", "timelimitraw")
-        or {"elapsed", "elapsedraw", "alloccpus", "nnodes"} & {squashed(name) for name in table}
+        or _SLURM & {squashed(name) for name in table}
     )
     notes: list[str] = []
-    lines = pd.Series(table.index, index=table.index)
-    records = pd.DataFrame({"line": lines})
-    for role in (
-        "job_id",
-        "user",
-        "partition",
-        "account",
-        "qos",
-        "state",
-        "submit",
-        "start",
-        "end",
-    ):
-        if role in roles.names:
-            cells = table[roles.names[role]]
-            records[role] = cells.where(pd.Series(given_cells(cells), index=cells.index), None)
-            if role in _TIMES:  # decimal commas
-                records[role] = records[role].str.replace(r"^(\d+),(\d+)$", r"\1.\2", regex=True)
-            if cut and role in _TIMES:
-                records[role] = records[role].mask(cells.str.endswith("+", na=False), None)
-    for role in ("wait", "run", "limit"):
-        if role in roles.names:
-            name = roles.names[role]
-            unit = roles.units.get(role, 60.0 if squashed(name) == "timelimitraw" else 1.0)
-            records[f"{role}_s"] = durations_s(table[name], unit)
+    records = _cells(table, roles, cut=cut)
+    lines = records["line"]
     if "job_id" not in records:
         records["job_id"] = "row " + lines.astype(str)
         notes.append("no column names the jobs: they are called by their lines")
@@ -129,6 +110,35 @@ def records_of_table(
     if not slurm:
         notes += _read_as(roles)
     return Records(records.reset_index(drop=True), "slurm" if slurm else "table", notes, told)
+
+
+def _cells(table: pd.DataFrame, roles: Roles, *, cut: bool) -> pd.DataFrame:
+    """Return the columns whose roles are known, as records have them."""
+    records = pd.DataFrame({"line": pd.Series(table.index, index=table.index)})
+    for role in (
+        "job_id",
+        "user",
+        "partition",
+        "account",
+        "qos",
+        "state",
+        "submit",
+        "start",
+        "end",
+    ):
+        if role in roles.names:
+            cells = table[roles.names[role]]
+            records[role] = cells.where(pd.Series(given_cells(cells), index=cells.index), None)
+            if role in _TIMES and cells.head(100).str.fullmatch(r"\d+,\d+").any():
+                records[role] = records[role].str.replace(r"^(\d+),(\d+)$", r"\1.\2", regex=True)
+            if cut and role in _TIMES:
+                records[role] = records[role].mask(cells.str.endswith("+", na=False), None)
+    for role in ("wait", "run", "limit"):
+        if role in roles.names:
+            name = roles.names[role]
+            unit = roles.units.get(role, 60.0 if squashed(name) == "timelimitraw" else 1.0)
+            records[f"{role}_s"] = durations_s(table[name], unit)
+    return records
 
 
 def _roles(table: pd.DataFrame, mapping: Mapping[str, str]) -> Roles:
