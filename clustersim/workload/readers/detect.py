@@ -200,7 +200,8 @@ def _is_list_of_jobs(names: list[str]) -> bool:
     if not all(name in names or isinstance(find_column(name, names), Found) for name in wanted):
         return False
     roles = recognise(names)
-    return not ({"start", "end"} <= set(roles.names) or {"wait", "state"} & set(roles.names))
+    recorded = {"start", "end"} <= set(roles.names) or {"wait", "state"} & set(roles.names)
+    return not (recorded or roles.factors)
 
 
 def _format_of_content(source: Source) -> str:

@@ -68,15 +68,8 @@ def _delay(profiles: dict[str, Any], name: Any, depth: int) -> float | None:
 
 def is_gavel(content: Content) -> bool:
     """Return whether the file is a trace of Gavel."""
-    for line in content.head[:5]:
-        cells = line.split("\t")
-        if (
-            8 <= len(cells) <= 11
-            and "python" in cells[1]
-            and "(batch size" in line + "(batch size" * (cells[0] in ("A3C", "CycleGAN"))
-        ):
-            return True
-    return False
+    cells = content.head[0].split("\t")
+    return 8 <= len(cells) <= 11 and cells[1].startswith("python") and cells[-1].strip() != ""
 
 
 def read_gavel(content: Content) -> Records:
