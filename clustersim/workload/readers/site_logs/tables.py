@@ -276,6 +276,10 @@ def _settle_runs(records: pd.DataFrame, roles: Roles) -> list[str]:
         if ((run * unit - length).abs() < max(1.5, unit))[both].mean() >= 0.9:
             records["run_s"] = np.nan
             return [f"{name} is in {word}: run times are end minus start"]
+    if "wall" in squashed(name) and "limit" not in roles.names:
+        records["limit_s"] = run
+        records["run_s"] = np.nan
+        return [f"{name} is not end minus start: it is read as the time limit"]
     records["run_s"] = np.nan
     what = ""
     if submit is not None and ((run - (end - submit)).abs() < 1.5)[both].mean() >= 0.9:
