@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 import textwrap
 
-from clustersim.cli.options import add_catalogue, add_renamed, add_run_files, whole_number
+from clustersim.cli.options import (
+    add_catalogue,
+    add_renamed,
+    add_run_files,
+    add_site_log,
+    whole_number,
+)
 from clustersim.cli.progress import job_progress
 from clustersim.cli.result_json import write_last
 from clustersim.cli.result_text import exit_code, result_data, result_text, wrong_lines
@@ -55,6 +61,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add_renamed(parser, "--format", "--log-format")
     parser.add_argument("--sort", action="store_true", help="sort JOBS by submission time")
+    add_site_log(parser)
     parser.add_argument(
         "--exact-estimates", action="store_true", help="give policies the actual run times"
     )
@@ -80,7 +87,13 @@ def run(args: argparse.Namespace) -> int:
         from clustersim.catalogue import load_catalogue
 
         cluster = compile_cluster(load_cluster(args.cluster, load_catalogue(*args.catalogue)))
-    log = read_jobs(args.jobs, format=args.log_format, sort=args.sort)
+    log = read_jobs(
+        args.jobs,
+        format=args.log_format,
+        sort=args.sort,
+        time_zone=args.time_zone,
+        columns=args.columns,
+    )
     command = {key: value for key, value in vars(args).items() if key not in NOT_INPUT}
     with new_folder(args.out) as folder, keeping(), job_progress() as progress:
         result = replay(
@@ -98,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
             },
         )
         result.write(folder)
+        log.left_out_table().to_csv(folder / "left_out.csv", index=False)
     with held():
         files = RunFiles.of(result)
     print(log.report())

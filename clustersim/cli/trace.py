@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clustersim.cli.options import add_catalogue, add_renamed
+from clustersim.cli.options import add_catalogue, add_renamed, add_site_log
 from clustersim.console import repeat, write_json
 from clustersim.json_values import plain
 from clustersim.units import counted, format_number, format_percent
@@ -51,6 +51,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add_renamed(parser, "--format", "--log-format")
     parser.add_argument("--sort", action="store_true", help="sort JOBS by submission time")
+    add_site_log(parser)
     parser.add_argument(
         "--since", metavar="TIME", help='ignore jobs before this time, such as "28 d"'
     )
@@ -79,7 +80,13 @@ def run(args: argparse.Namespace) -> int:
 
     since, until = _time(args.since, "--since", 0.0), _time(args.until, "--until", float("inf"))
     chips = _chips(args)
-    log = read_jobs(args.file, format=args.log_format, sort=args.sort)
+    log = read_jobs(
+        args.file,
+        format=args.log_format,
+        sort=args.sort,
+        time_zone=args.time_zone,
+        columns=args.columns,
+    )
     calendar = Calendar(log.origin)
     hours = f"local time: {calendar}" if calendar.is_dated else "time 0 is taken as Monday, 00:00"
     if args.week_time is not None:

@@ -54,6 +54,9 @@ class JobLog(Brief):
         Notes on changes other than dropped rows.
     origin : datetime, optional
         Local time at ``submit_s`` 0; None if it is unknown.
+    left_out : pandas.DataFrame, optional
+        Each row of the file that is not a job kept: ``row`` (the job id, or the line), ``reason``
+        (see :mod:`clustersim.workload.readers.site_logs.reasons`) and ``line``; None if no row was.
 
     Examples
     --------
@@ -70,6 +73,7 @@ class JobLog(Brief):
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     notes: tuple[str, ...] = ()
     origin: datetime | None = None
+    left_out: pd.DataFrame | None = None
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         return f"JobLog {self.source}", {
@@ -77,6 +81,19 @@ class JobLog(Brief):
             "jobs": f"{len(self.jobs):,}",
             "rows dropped": f"{sum(self.dropped.values()):,}" if self.dropped else "",
         }
+
+    def left_out_table(self) -> pd.DataFrame:
+        """Return `left_out`; an empty table if nothing was left out.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> list(cs.read_jobs("experiments/sample_jobs.csv").left_out_table())
+        ['row', 'reason', 'line']
+        """
+        if self.left_out is None:
+            return pd.DataFrame(columns=["row", "reason", "line"])
+        return self.left_out
 
     def report(self) -> str:
         """Return a short report on the rows that were read, kept and dropped, with reasons.

@@ -114,24 +114,15 @@ def test_one_cell_of_a_table(tmp_path: Path, column: str, cells: list[str], said
 def test_start_and_end(tmp_path: Path) -> None:
     head = "id,submitted,gpus,start,end\n"
     good = "1,2026-01-01 09:00,8,2026-01-01 09:00,2026-01-01 10:00\n"
-    bad = "2,2026-01-01 09:00,8,2026-01-01 09:00,01/02/2026 10:00\n"
-    message = refusal(tmp_path / "a.csv", head + good + bad)
-    assert message.startswith("end: 1 row has no valid date (row 2: '01/02/2026 10:00'); ")
-    assert message.endswith("(run times are end minus start)")
-    # A column of run times stands in, and a note says so.
-    path = tmp_path / "b.csv"
-    path.write_text((head + good + bad).replace("\n", ",60\n").replace("end,60", "end,runtime", 1))
+    bad = "2,2026-01-01 09:00,8,2026-01-01 09:00,soon\n"
+    path = tmp_path / "a.csv"
+    path.write_text(head + good + bad)
     log = read_jobs(path)
-    assert log.jobs["duration_s"].tolist() == [60, 60]
-    assert any(
-        note.startswith("start and end are ignored: end: 1 row has no valid date")
-        for note in log.notes
-    ), log.notes
-    apart = good.replace("1,2026-01-01 09:00,8,2026-01-01 09:00", "1,0,8,2026-01-01 09:00:00Z")
-    message = refusal(tmp_path / "c.csv", head + apart)
-    assert message.startswith(
-        "start has dates with an offset from UTC, but end has dates without an offset from UTC; "
-    )
+    assert log.jobs["duration_s"].tolist() == [3600]
+    assert log.left_out_table()[["row", "reason"]].to_numpy().tolist() == [["2", "malformed"]]
+    # Times with and without an offset are instants all the same.
+    path.write_text(head + good.replace("2026-01-01 10:00", "2026-01-01 11:00:00+01:00"))
+    assert read_jobs(path, time_zone="UTC").jobs["duration_s"].tolist() == [3600]
 
 
 HELIOS = (

@@ -192,7 +192,8 @@ def test_start_and_end_are_what_was_observed(tmp_path: Path) -> None:
         "never started, or start not recorded": 2,
         "still running at the end of the log, or end not recorded": 1,
     }
-    assert any(note.startswith("duration_s is End minus Start") for note in log.notes)
+    told = "duration is not end minus start (it is end minus submission): run times are end minus"
+    assert any(note.startswith(told) for note in log.notes)
 
 
 def test_milliseconds_with_zero_for_no_time(tmp_path: Path) -> None:

@@ -15,10 +15,27 @@ from clustersim.errors import InputError
 from clustersim.units import counted
 from clustersim.workload.columns import absent_columns
 from clustersim.workload.jobs import REQUIRED_COLUMNS, JobLog, check_jobs
-from clustersim.workload.readers.observed import early_note, ignored_note
+from clustersim.workload.readers.observed import (
+    BACKWARD,
+    NEVER_STARTED,
+    STILL_RUNNING,
+    early_note,
+    ignored_note,
+)
 
 __all__ = ["as_numbers", "finish", "log_of", "require_columns", "rounded_up", "seconds_since"]
 
+_SHORT = {
+    NEVER_STARTED: "never_started",
+    STILL_RUNNING: "still_running",
+    BACKWARD: "malformed",
+    "uses no accelerator": "no_accelerator",
+    "number of accelerators not recorded": "size_not_recorded",
+    "no run time recorded": "run_not_recorded",
+    "run time of 0 s": "zero_run_time",
+    "submit time not recorded": "submit_not_recorded",
+}
+"""Short names of reasons, the same as in logs of sites."""
 _NUMERIC = ("submit_s", "n_accelerators", "duration_s", "estimate_s", "tokens")
 
 
@@ -140,9 +157,11 @@ def log_of(
     counts = dict(dropped or {})
     rows_read = len(table) + sum(counts.values())
     table = records = as_numbers(table)
+    left_out = None
     if set(REQUIRED_COLUMNS) <= set(table.columns) and len(table):
-        table, fresh = _drop(table, reasons)
+        table, fresh, why = _drop(table, reasons)
         counts.update(fresh)
+        left_out = _left_out(records, why)
         table, rounding = rounded_up(table)
         notes = [*notes, *rounding]
     notes = [*notes, *ignored_note(table, ignored, shared, records=records)]
@@ -161,20 +180,34 @@ def log_of(
         origin=origin,
         sort=sort,
         clip_to_estimate=clip_to_estimate,
+        left_out=left_out,
     )
 
 
-def _drop(table: pd.DataFrame, reasons: pd.Series | None) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Drop the rows that are not jobs, and count them by the first reason that applies."""
+def _left_out(records: pd.DataFrame, why: pd.Series) -> pd.DataFrame:
+    """Return the rows that are not jobs: their id, the reason, and their place in the file."""
+    gone = why[why.notna()]
+    place = gone.index.to_numpy() + 1
+    named = records["job_id"].reindex(gone.index).astype(object) if len(gone) else gone
+    short = [_SHORT.get(str(reason), str(reason)) for reason in gone]
+    return pd.DataFrame({"row": named.to_numpy(), "reason": short, "line": place})
+
+
+def _drop(
+    table: pd.DataFrame, reasons: pd.Series | None
+) -> tuple[pd.DataFrame, dict[str, int], pd.Series]:
+    """Drop the rows that are not jobs, count them by the first reason that applies, and list it."""
     counts: dict[str, int] = {}
+    why = pd.Series(None, index=table.index, dtype=object)
     if reasons is not None and reasons.notna().any():
         counts |= {str(why): int(n) for why, n in reasons.value_counts(sort=False).items()}
+        why = reasons.reindex(table.index).astype(object)
         table = table[reasons.isna()]
     sizes, runs, submits = (
         _floats(table[name]) for name in ("n_accelerators", "duration_s", "submit_s")
     )
     if sizes is None or runs is None or submits is None:
-        return table, counts
+        return table, counts, why
     keep = np.ones(len(table), dtype=bool)
     for reason, bad in (
         ("uses no accelerator", sizes == 0),
@@ -187,7 +220,8 @@ def _drop(table: pd.DataFrame, reasons: pd.Series | None) -> tuple[pd.DataFrame,
         if fresh.any():
             counts[reason] = int(fresh.sum())
             keep &= ~fresh
-    return (table if keep.all() else table[keep]), counts
+            why[table.index[fresh]] = reason
+    return (table if keep.all() else table[keep]), counts, why
 
 
 def finish(
@@ -201,6 +235,7 @@ def finish(
     origin: datetime | None = None,
     sort: bool = False,
     clip_to_estimate: bool = False,
+    left_out: pd.DataFrame | None = None,
 ) -> JobLog:
     """Fill in estimates, sort if requested, check the table, and return the job log.
 
@@ -234,7 +269,8 @@ def finish(
         table["duration_s"] = table["duration_s"].where(~over, table["estimate_s"])
         ran = counted(int(over.sum()), "job ran longer than its", "jobs ran longer than their")
         notes.append(f"{ran} estimate: the run time is cut at the estimate")
-    return JobLog(table, rows_read, source, format, MappingProxyType(dropped), tuple(notes), origin)
+    why = MappingProxyType(dropped)
+    return JobLog(table, rows_read, source, format, why, tuple(notes), origin, left_out)
 
 
 def _early_starts(table: pd.DataFrame) -> list[str]:

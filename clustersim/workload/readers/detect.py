@@ -8,13 +8,16 @@ from typing import Protocol
 
 from clustersim.errors import InputError, unknown_name
 from clustersim.shipped import find_file
+from clustersim.workload.columns import Found, find_column
 from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers.acme import read_acme
 from clustersim.workload.readers.helios import read_helios
 from clustersim.workload.readers.openb import read_openb
 from clustersim.workload.readers.pai import job_table_beside, read_pai
 from clustersim.workload.readers.philly import read_philly
-from clustersim.workload.readers.source import Source, open_source
+from clustersim.workload.readers.site_logs.column_roles import recognise
+from clustersim.workload.readers.site_logs.read import read_site_log
+from clustersim.workload.readers.source import Source, header_names, open_source, reading
 from clustersim.workload.readers.swf import read_swf
 from clustersim.workload.readers.table import read_parquet_jobs, read_table_jobs
 
@@ -37,7 +40,9 @@ _READERS: dict[str, Reader] = {
     "pai": read_pai,
     "openb": read_openb,
 }
-FORMATS = tuple(_READERS)
+SITE = "site"
+"""Name of all formats of logs of sites together, which are told apart by their content."""
+FORMATS = (*_READERS, SITE)
 """Names of the formats that :func:`read_jobs` can read."""
 
 _HEADERS = {
@@ -79,24 +84,32 @@ def read_jobs(
     format: str | None = None,
     sort: bool = False,
     clip_to_estimate: bool = False,
+    time_zone: str | None = None,
+    columns: str | None = None,
 ) -> JobLog:
     """Read the jobs of a file.
 
     Parameters
     ----------
     path : str or Path
-        Parquet or CSV with the columns of the jobs table, a log in Standard Workload Format, or a
-        log as published by Philly, Helios, Acme or Alibaba. Text files can be gzip-compressed
-        (``.gz``).
+        Parquet or CSV with the columns of the jobs table, a log in Standard Workload Format, a log
+        as published by Philly, Helios, Acme or Alibaba, or the log of a site: of Slurm, PBS, LSF,
+        HTCondor, Grid Engine or Kubernetes, or a table whose columns are recognised. Text can be
+        packed by gzip, zstd, xz or bzip2.
     format : str, optional
         One of `FORMATS`; by default detected from the content. If it is given, the name of the file
         is ignored.
     sort : bool
-        Whether to sort rows that are not in order of submission (stable) instead of raising an
-        error.
+        Whether to sort the rows of a jobs table that are not in order of submission (stable)
+        instead of raising an error. Logs of sites are sorted anyway.
     clip_to_estimate : bool
         Whether to cut run times at the estimates, as most batch schedulers do. By default, run
         times are kept as recorded.
+    time_zone : str, optional
+        Zone of the times in the log of a site that have no offset from UTC.
+    columns : str, optional
+        Names of all columns of a file without a header (``"JobID,User,Submit"``), or the columns of
+        the log of a site by their meaning (``"submit=Submitted,gpus=GPUs"``).
 
     Returns
     -------
@@ -120,9 +133,19 @@ def read_jobs(
     >>> log.jobs["n_accelerators"].to_list()
     [8, 16]
     """
-    if format is not None and format not in _READERS:
+    if format is not None and format not in FORMATS:
         raise InputError("format", unknown_name("format", format, FORMATS))
     path = find_file(path, within="experiments", suffix=".csv")
+    told = time_zone is not None or columns is not None
+    site = format == SITE or (format is None and _is_site_log(path, told))
+    if site:
+        log = read_site_log(
+            path, time_zone=time_zone, columns=columns, clip_to_estimate=clip_to_estimate
+        )
+        if log is not None:
+            return log
+        if format == SITE:
+            raise InputError(path, "is in no known format of a site's log")
     source = open_source(path)
     if format is None:
         format = _format_of_content(source)
@@ -130,6 +153,55 @@ def read_jobs(
     elif source.kind != ("parquet" if format == "parquet" else "text"):
         raise InputError(path, f"must be in the format {format}, found a {source.kind} file")
     return _READERS[format](source, sort=sort, clip_to_estimate=clip_to_estimate)
+
+
+def _is_site_log(path: Path, told: bool) -> bool:
+    """Return whether to try a file as the log of a site.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    told : bool
+        Whether the user gives a time zone or columns: then it is not a published log, whose zone
+        is known, and no list of jobs in seconds.
+    """
+    with reading(path), path.open("rb") as file:
+        start = file.read(4)
+    if start == b"PAR1" or not start:
+        return False
+    try:
+        source = open_source(path)
+        if source.kind == "parquet":
+            return False
+        found = _format_of_content(source)
+    except InputError:  # packed or encoded in another way
+        return True
+    if found != "csv":
+        return found == "philly" or (told and found in ("helios", "acme"))
+    names = header_names(source)
+    own = {"n_accelerators", "duration_s"} & set(names) and not recognise(names).has_times
+    if "submit_s" in names or (own and not told):  # a jobs table, perhaps with a misspelt name
+        return False
+    return told or not _is_list_of_jobs(names)
+
+
+def _is_list_of_jobs(names: list[str]) -> bool:
+    """Return whether a table lists jobs with run times, and records no starts, ends or states.
+
+    Examples
+    --------
+    >>> _is_list_of_jobs(["id", "arrival_s", "gpus", "runtime_min"])
+    True
+    >>> _is_list_of_jobs(["id", "submitted", "started", "ended", "gpus"])
+    False
+    """
+    wanted = ("job_id", "submit_s", "n_accelerators", "duration_s")
+    if not all(name in names or isinstance(find_column(name, names), Found) for name in wanted):
+        return False
+    roles = recognise(names)
+    recorded = {"start", "end"} <= set(roles.names) or {"wait", "state"} & set(roles.names)
+    return not (recorded or roles.factors)
 
 
 def _format_of_content(source: Source) -> str:

@@ -1,0 +1,1 @@
+"""Logs as the schedulers and platforms of a site write them, in many formats."""

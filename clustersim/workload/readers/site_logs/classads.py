@@ -1,0 +1,206 @@
+"""History of HTCondor: ``condor_history -json``, ``-long`` and the history files.
+
+Attributes: "Job ClassAd Attributes" in the HTCondor manual.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from clustersim.errors import InputError
+from clustersim.meanings import squashed
+from clustersim.workload.readers.site_logs.content import Content
+from clustersim.workload.readers.site_logs.records import Records, records_of
+from clustersim.workload.readers.site_logs.text_tables import TextTable
+
+__all__ = [
+    "condor_records",
+    "is_condor_columns",
+    "is_condor_json",
+    "is_condor_table",
+    "is_condor_text",
+    "read_condor_json",
+    "read_condor_table",
+    "read_condor_text",
+]
+
+_LINE = re.compile(r"([A-Za-z_]\w*) = (.*)")
+_STATES = {
+    1: "Pending",
+    2: "Running",
+    3: "Cancelled",
+    4: "Completed",
+    5: "Held",
+    6: "Running",
+    7: "Suspended",
+}
+"""Values of JobStatus; transferring output is running."""
+_HEADER = re.compile(r"\s*ID\s+OWNER\s+SUBMITTED\s+RUN_TIME\s+ST\s+COMPLETED", re.I)
+
+
+def is_condor_json(content: Content) -> bool:
+    """Return whether the file is what ``condor_history -json`` prints."""
+    return any(
+        _is_ad(document) or (isinstance(document, list) and bool(document) and _is_ad(document[0]))
+        for document in content.documents
+    )
+
+
+def _is_ad(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    keys = {key.lower() for key in value}
+    return "clusterid" in keys or {"globaljobid", "qdate"} <= keys or {"qdate", "jobstatus"} <= keys
+
+
+def is_condor_text(content: Content) -> bool:
+    """Return whether the file has ClassAds, one attribute a line."""
+    lines = [_LINE.fullmatch(line.strip()) for line in content.head]
+    names = {match[1].lower() for match in lines if match}
+    return "clusterid" in names or {"qdate", "jobstatus"} <= names
+
+
+def is_condor_table(content: Content) -> bool:
+    """Return whether the file is the table that ``condor_history`` prints by default."""
+    return any(_HEADER.match(line) for line in content.head[:50])
+
+
+def read_condor_table(content: Content) -> Records:
+    """Refuse the default table of ``condor_history``.
+
+    Raises
+    ------
+    InputError
+        Always; the message says what to run instead.
+    """
+    raise InputError(
+        content.path,
+        "is the table that condor_history prints by default, which does not tell the number of "
+        "GPUs of a job; run `condor_history -json`",
+    )
+
+
+def read_condor_json(content: Content) -> Records:
+    """Read ``condor_history -json``."""
+    ads = []
+    for document in content.documents:
+        ads += document if isinstance(document, list) else [document]
+    rows = [_row(ad) for ad in ads if isinstance(ad, dict)]
+    return records_of(rows, "htcondor")
+
+
+def read_condor_text(content: Content) -> Records:
+    """Read ClassAds separated by blank lines or by the ``***`` lines of history files."""
+    rows: list[dict[str, Any]] = []
+    ad: dict[str, Any] = {}
+    first = 0
+    for number, line in enumerate([*content.lines, ""], 1):
+        text = line.strip()
+        match = _LINE.fullmatch(text)
+        if match:
+            first = first or number
+            ad[match[1]] = _value(match[2])
+        elif not text or text.startswith("***"):
+            if ad:
+                rows.append({**_row(ad), "line": first})
+            ad, first = {}, 0
+        else:
+            rows.append({"row": f"line {number}", "line": number, "reason": "noise"})
+    return records_of(rows, "htcondor")
+
+
+def is_condor_columns(names: Iterable[str]) -> bool:
+    """Return whether the columns of a table are attributes, as ``condor_history -af:h`` prints."""
+    known = {squashed(name) for name in names}
+    return "qdate" in known and bool({"clusterid", "jobstatus", "requestgpus"} & known)
+
+
+def condor_records(found: TextTable) -> Records:
+    """Return the records of a table whose columns are attributes."""
+    names = [str(name) for name in found.table]
+    rows = [
+        {
+            **_row({name: _value(cell) for name, cell in zip(names, cells, strict=True)}),
+            "line": line,
+        }
+        for line, *cells in found.table.itertuples()
+    ]
+    for reason, lines in (("noise", found.noise), ("malformed", found.malformed)):
+        rows += [{"row": name, "line": line, "reason": reason} for line, name in lines.items()]
+    return records_of(rows, "htcondor")
+
+
+def _value(text: str) -> Any:
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return text[1:-1]
+    try:
+        return float(text)
+    except ValueError:
+        return None if text.lower() in ("undefined", "error") else text
+
+
+def _row(given: Mapping[str, Any]) -> dict[str, Any]:
+    ad = {name.lower(): value for name, value in given.items()}
+    status = _number(ad.get("jobstatus"))
+    start = _number(ad.get("jobstartdate")) or _number(ad.get("jobcurrentstartdate"))
+    wall = _number(ad.get("remotewallclocktime"))
+    end = _number(ad.get("completiondate")) or None
+    if end is None and status == 3:  # a removed job has no date of completion
+        end = _number(ad.get("enteredcurrentstatus"))
+    if not start and not wall:
+        end = None
+    ident = (
+        f"{_number(ad['clusterid']):.0f}.{_number(ad.get('procid')) or 0:.0f}"
+        if (_number(ad.get("clusterid")) is not None)
+        else ad.get("globaljobid")
+    )
+    limit = _number(ad.get("maxwalltimemins"))
+    owner = ad.get("owner") or str(ad.get("user") or "").partition("@")[0]
+    return {
+        "job_id": ident,
+        "submit": _number(ad.get("qdate")),
+        "start": start or None,
+        "end": end,
+        "run_s": wall,
+        "limit_s": None if limit is None else limit * 60.0,
+        "n": _accelerators(ad),
+        "state": _STATES.get(int(status)) if status is not None else None,
+        "user": owner or None,
+        "account": ad.get("accountinggroup") or ad.get("acctgroup"),
+        "partition": ad.get("joblane") or ad.get("projectname"),
+    }
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _accelerators(ad: Mapping[str, Any]) -> float | None:
+    """Return the accelerators of a job: those it was given, else those it asked for."""
+    hosts = 1.0
+    if _number(ad.get("jobuniverse")) == 11:  # parallel universe: one request a node
+        hosts = max(
+            _number(ad.get("currenthosts")) or 0,
+            _number(ad.get("machinecount")) or 0,
+            _number(ad.get("maxhosts")) or 0,
+            1.0,
+        )
+    given = _number(ad.get("gpusprovisioned"))
+    if given is not None:
+        return given * hosts
+    assigned = ad.get("assignedgpus")
+    if isinstance(assigned, str) and assigned.strip():
+        return len([one for one in re.split(r"[,\s]+", assigned) if one]) * hosts
+    asked = ad.get("requestgpus")
+    if asked is None:
+        return 0.0
+    number = _number(asked)
+    return None if number is None else number * hosts

@@ -1,0 +1,200 @@
+"""The content of a log file as text: decompressed, and decoded whatever its encoding is."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from clustersim.errors import InputError
+
+__all__ = ["Content", "open_content"]
+
+_PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\xfd7zXZ\x00": "xz",
+    b"BZh": "bzip2",
+}
+"""Compressions by their first bytes (RFC 1952, RFC 8878, the formats of xz and bzip2)."""
+_MARKS = {
+    b"\xef\xbb\xbf": "utf-8-sig",
+    b"\xff\xfe\x00\x00": "utf-32",
+    b"\x00\x00\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+"""Byte order marks; the longer ones come first where one begins with another."""
+_MOST_BROKEN = 0.3
+"""Share of the bytes beyond ASCII that may be broken in a text that is read as UTF-8."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """The text of a log.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    text : str
+        The decompressed and decoded text; line ends are ``\\n``.
+    notes : list of str
+        Notes on an encoding other than UTF-8.
+    """
+
+    path: Path
+    text: str
+    notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines of the text, without line ends."""
+        return self.text.split("\n")
+
+    @cached_property
+    def head(self) -> list[str]:
+        """The first 400 lines that are not blank."""
+        found = []
+        for line in self.text[:400_000].split("\n"):
+            if line.strip():
+                found.append(line)
+                if len(found) == 400:
+                    break
+        return found
+
+    @cached_property
+    def documents(self) -> list[Any]:
+        """The JSON values of the text, one after another; empty if it is not JSON.
+
+        Lines before the first value and after the last one (a banner, a prompt) are skipped.
+        """
+        return [value for value, _ in self._json]
+
+    @cached_property
+    def lines_around_json(self) -> list[int]:
+        """Numbers of the lines, starting at 1, that belong to no JSON value and are not blank."""
+        if not self._json:
+            return []
+        inside: set[int] = set()
+        for _, (first, last) in self._json:
+            inside.update(
+                range(self.text.count("\n", 0, first), self.text.count("\n", 0, last) + 1)
+            )
+        return [
+            number + 1
+            for number, line in enumerate(self.lines)
+            if number not in inside and line.strip()
+        ]
+
+    @cached_property
+    def _json(self) -> list[tuple[Any, tuple[int, int]]]:
+        decoder = json.JSONDecoder()
+        found: list[tuple[Any, tuple[int, int]]] = []
+        at, text = 0, self.text
+        while at < len(text):
+            starts = [place for place in (text.find("{", at), text.find("[", at)) if place >= 0]
+            if not starts:
+                break
+            start = min(starts)
+            try:
+                value, end = decoder.raw_decode(text, start)
+            except json.JSONDecodeError as error:
+                if not found and error.pos - start > 2000:
+                    raise InputError(
+                        self.path,
+                        f"is not complete JSON: {error.msg} in line {error.lineno}; save the "
+                        "whole output",
+                    ) from None
+                if not found and text.find("\n", start) - start > 400:
+                    break
+                at = text.find("\n", start)  # a bracket in a banner or a prompt
+                if at < 0:
+                    break
+                continue
+            if isinstance(value, (dict, list)):
+                found.append((value, (start, end - 1)))
+            at = end
+        return found
+
+
+def open_content(path: Path) -> Content:
+    """Read a file, decompress it and decode it.
+
+    Raises
+    ------
+    InputError
+        If the file is empty, or damaged.
+    """
+    raw = path.read_bytes()
+    for magic, packing in _PACKED.items():
+        if raw.startswith(magic):
+            raw = _unpacked(raw, packing, path)
+            if not raw:
+                raise InputError(path, f"is empty (a {packing} file without content)")
+            break
+    if not raw.strip():
+        raise InputError(path, "contains only blank lines" if raw else "is empty")
+    text, notes = _decoded(raw)
+    return Content(path, text.replace("\r\n", "\n").replace("\r", "\n"), notes)
+
+
+def _unpacked(raw: bytes, packing: str, path: Path) -> bytes:
+    try:
+        if packing == "gzip":
+            return gzip.decompress(raw)
+        if packing == "xz":
+            return lzma.decompress(raw)
+        if packing == "bzip2":
+            return bz2.decompress(raw)
+        with pa.CompressedInputStream(pa.BufferReader(raw), "zstd") as stream:
+            return bytes(stream.read())
+    except (OSError, EOFError, lzma.LZMAError, pa.ArrowException, ValueError) as error:
+        raise InputError(path, f"is a truncated or damaged {packing} file: {error}") from None
+    except Exception as error:
+        if type(error).__module__ == "zlib":
+            raise InputError(path, f"is a truncated or damaged {packing} file") from None
+        raise
+
+
+def _decoded(raw: bytes) -> tuple[str, list[str]]:
+    """Return the text and a note on its encoding if it is not UTF-8."""
+    for mark, encoding in _MARKS.items():
+        if raw.startswith(mark):
+            text = raw.decode(encoding, errors="replace")
+            return text, [] if encoding == "utf-8-sig" else [f"the file is in {encoding.upper()}"]
+    if raw[:2000].count(0) > len(raw[:2000]) / 5:
+        encoding = "utf-16-le" if raw[1:2] == b"\0" else "utf-16-be"
+        return raw.decode(encoding, errors="replace"), [f"the file is in {encoding.upper()}"]
+    try:
+        return raw.decode("utf-8"), []
+    except UnicodeDecodeError:
+        pass
+    text = raw.decode("utf-8", errors="replace")
+    beyond = sum(1 for character in text if ord(character) > 127)
+    broken = text.count("\ufffd")
+    if broken <= max(3, _MOST_BROKEN * beyond):
+        where = "1 character is" if broken == 1 else f"{broken:,} characters are"
+        return text, [f"{where} not UTF-8 and shown as \ufffd"]
+    try:
+        chinese = raw.decode("gb18030")
+        if _mostly_chinese(chinese):
+            return chinese, ["the file is read as GB 18030"]
+    except UnicodeDecodeError:
+        pass
+    reader = io.TextIOWrapper(io.BytesIO(raw), encoding="cp1252", errors="replace", newline="")
+    return reader.read(), ["the file is not UTF-8; it is read as Windows-1252"]
+
+
+def _mostly_chinese(text: str) -> bool:
+    beyond = [character for character in text if ord(character) > 127]
+    ideographs = sum("\u3000" <= character <= "\u9fff" for character in beyond)
+    return ideographs > 0.8 * len(beyond)

@@ -1,0 +1,76 @@
+"""The formats of logs of sites, in the order in which they are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from clustersim.workload.readers.site_logs.classads import (
+    is_condor_json,
+    is_condor_table,
+    is_condor_text,
+    read_condor_json,
+    read_condor_table,
+    read_condor_text,
+)
+from clustersim.workload.readers.site_logs.content import Content
+from clustersim.workload.readers.site_logs.grid_engine import (
+    is_accounting,
+    is_qacct,
+    read_accounting_file,
+    read_qacct,
+)
+from clustersim.workload.readers.site_logs.json_rows import is_json_table, json_table
+from clustersim.workload.readers.site_logs.kubernetes import is_kubernetes, read_kubernetes
+from clustersim.workload.readers.site_logs.lsf import (
+    is_lsb_acct,
+    is_lsf_summary,
+    is_lsf_text,
+    read_lsb_acct,
+    read_lsf_summary,
+    read_lsf_text,
+)
+from clustersim.workload.readers.site_logs.pbs import is_pbs, read_pbs
+from clustersim.workload.readers.site_logs.ray_jobs import is_ray_list, read_ray_list
+from clustersim.workload.readers.site_logs.records import Records
+from clustersim.workload.readers.site_logs.simulator_inputs import (
+    is_batsim,
+    is_gavel,
+    read_batsim,
+    read_gavel,
+)
+from clustersim.workload.readers.site_logs.slurm_json import is_slurm_json, read_slurm_json
+from clustersim.workload.readers.site_logs.tables import records_of_table
+
+__all__ = ["JSON_FORMATS", "TEXT_FORMATS", "SiteFormat"]
+
+
+class SiteFormat(NamedTuple):
+    """A format: its name, whether a file has it, and its records."""
+
+    name: str
+    matches: Callable[[Content], bool]
+    read: Callable[[Content], Records]
+
+
+JSON_FORMATS = (
+    SiteFormat("slurm-json", is_slurm_json, read_slurm_json),
+    SiteFormat("kubernetes", is_kubernetes, read_kubernetes),
+    SiteFormat("ray", is_ray_list, read_ray_list),
+    SiteFormat("batsim", is_batsim, read_batsim),
+    SiteFormat("htcondor", is_condor_json, read_condor_json),
+    SiteFormat("json", is_json_table, lambda content: records_of_table(json_table(content))),
+)
+TEXT_FORMATS = (
+    SiteFormat("lsf", is_lsb_acct, read_lsb_acct),
+    SiteFormat("pbs", is_pbs, read_pbs),
+    SiteFormat("grid-engine", is_qacct, read_qacct),
+    SiteFormat("grid-engine", is_accounting, read_accounting_file),
+    SiteFormat("lsf", is_lsf_text, read_lsf_text),
+    SiteFormat("lsf", is_lsf_summary, read_lsf_summary),
+    SiteFormat("htcondor", is_condor_table, read_condor_table),
+    SiteFormat("htcondor", is_condor_text, read_condor_text),
+    SiteFormat("ray", is_ray_list, read_ray_list),
+    SiteFormat("gavel", is_gavel, read_gavel),
+)
+"""Formats of text other than tables, which are tried last."""

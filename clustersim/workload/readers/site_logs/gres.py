@@ -1,0 +1,118 @@
+"""Numbers of accelerators in Slurm's TRES and GRES texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from clustersim.workload.readers.cells import given_cells
+
+__all__ = ["FAMILIES", "counts_of", "family_total", "gres_count", "tres_count"]
+
+FAMILIES = {
+    *("gpu", "gpus", "npu", "dcu", "mlu", "gcu", "xpu", "tpu", "hpu", "ipu", "vpu", "ppu", "cuda"),
+    *(
+        "accel",
+        "accelerator",
+        "accelerators",
+        "ascend",
+        "gaudi",
+        "neuron",
+        "mig",
+        "rocm",
+        "davinci",
+    ),
+}
+"""Names of generic resources that are accelerators; ``gpumem``, ``gpuutil`` and ``ib`` are not."""
+_TRES = re.compile(r"gres/([A-Za-z]\w*)(?::([^=,]+))?=(\d+(?:\.\d+)?)([KMG]?)", re.I)
+_GRES = re.compile(r"(?:gres[:/])?([A-Za-z]\w*)(?::([^:=(]+?))??(?:[:=](\d+))?(?:\([^)]*\))?", re.I)
+
+
+def tres_count(text: str) -> float:
+    """Return the accelerators in a TRES text such as ``cpu=64,gres/gpu:a100=8,gres/gpu=8``.
+
+    Typed and untyped entries of one family are the same devices. A text that is cut (it ends in
+    ``+``, as columns of fixed width do) gives NaN unless what follows the accelerators is visible.
+
+    Examples
+    --------
+    >>> tres_count("cpu=64,gres/gpu:a100=8,gres/gpu=8")
+    8.0
+    >>> tres_count("gres/gpu:a100=1,gres/gpu:v100=3")
+    4.0
+    >>> tres_count("billing=16,cpu=16,gre+")
+    nan
+    """
+    cut = text.endswith("+")
+    entries = _TRES.findall(text[: text.rfind(",") + 1] if cut else text)
+    counts = [(family, kind, float(number)) for family, kind, number, _ in entries]
+    told = any(not kind and family.lower() in FAMILIES for family, kind, _ in counts)
+    if cut and not told and not re.search(r",(?:mem|node)=", text):
+        return float("nan")
+    return family_total(counts)
+
+
+def gres_count(text: str) -> float:
+    """Return the accelerators in a GRES text such as ``gpu:a100:4(S:0-1)`` or ``gpu:2,mic:1``.
+
+    Examples
+    --------
+    >>> [gres_count(text) for text in ("gpu:gtx1080:2", "gres/gpu:4", "gpu", "mic:1")]
+    [2.0, 4.0, 1.0, 0.0]
+    >>> gres_count("gpu:gtx1080t+")
+    nan
+    """
+    if text.strip().endswith("+"):
+        return float("nan")
+    if "gres/" in text and "=" in text:
+        return tres_count(text)
+    counts = []
+    for entry in re.split(r",(?![^(]*\))", text.strip()):
+        match = _GRES.fullmatch(entry.strip())
+        if match is None:
+            continue
+        kind, number = match[2], match[3]
+        if number is None and kind is not None and kind.isdigit():
+            kind, number = None, kind
+        counts.append((match[1], kind or "", float(number or 1)))
+    return family_total(counts)
+
+
+def family_total(counts: Iterable[tuple[str, str, float]]) -> float:
+    """Return the accelerators in entries of family, type (may be empty) and count.
+
+    Examples
+    --------
+    >>> family_total([("gpu", "a100", 8), ("gpu", "", 8), ("ib", "", 1)])
+    8.0
+    """
+    plain: dict[str, float] = {}
+    typed: dict[str, float] = {}
+    for name, kind, count in counts:
+        family = name.lower()
+        if family in FAMILIES:
+            sums = typed if kind else plain
+            sums[family] = sums.get(family, 0.0) + count
+    return float(sum(max(plain.get(one, 0.0), typed.get(one, 0.0)) for one in {*plain, *typed}))
+
+
+def counts_of(cells: pd.Series, kind: str, empty: float) -> pd.Series:
+    """Return the accelerators in each cell; `empty` for an absent cell.
+
+    Parameters
+    ----------
+    cells : pandas.Series
+        Texts.
+    kind : {"tres", "gres"}
+        The notation.
+    empty : float
+        The count of absent cells.
+    """
+    read = tres_count if kind == "tres" else gres_count
+    given = pd.Series(given_cells(cells), index=cells.index) & ~cells.isin(["(null)"])
+    codes, texts = pd.factorize(cells.where(given))
+    values = np.array([*(read(str(text)) for text in texts), empty])
+    return pd.Series(values[codes], index=cells.index)

@@ -1,0 +1,88 @@
+"""Inputs of other simulators: workloads of Batsim, traces of Gavel.
+
+Formats: https://batsim.readthedocs.io/en/latest/input-workload.html; ``utils.py`` (``parse_trace``)
+of https://github.com/stanford-futuredata/gavel.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clustersim.errors import InputError
+from clustersim.workload.readers.site_logs.content import Content
+from clustersim.workload.readers.site_logs.records import Records, records_of
+
+__all__ = ["is_batsim", "is_gavel", "read_batsim", "read_gavel"]
+
+
+def is_batsim(content: Content) -> bool:
+    """Return whether the file is a workload of Batsim."""
+    return any(
+        isinstance(document, dict) and {"jobs", "profiles"} <= set(document)
+        for document in content.documents
+    )
+
+
+def read_batsim(content: Content) -> Records:
+    """Read a workload of Batsim; the run time is that of a profile of type ``delay``."""
+    rows = []
+    for document in content.documents:
+        if not (isinstance(document, dict) and {"jobs", "profiles"} <= set(document)):
+            continue
+        profiles = document["profiles"]
+        for job in document["jobs"]:
+            limit = job.get("walltime")
+            rows.append(
+                {
+                    "job_id": str(job.get("id")),
+                    "submit": job.get("subtime"),
+                    "run_s": _delay(profiles, job.get("profile"), 0),
+                    "limit_s": limit if limit is not None and float(limit) > 0 else None,
+                    "n": job.get("res"),
+                    "state": "Completed",
+                    "user": job.get("user") or job.get("user_id"),
+                }
+            )
+    return records_of(
+        rows,
+        "batsim",
+        told="only profiles of type delay tell a run time",
+    )
+
+
+def _delay(profiles: dict[str, Any], name: Any, depth: int) -> float | None:
+    """Return the seconds of a profile; None if its length depends on the platform."""
+    profile = profiles.get(name) or profiles.get(str(name))
+    if not isinstance(profile, dict) or depth > 20:
+        return None
+    kind = profile.get("type")
+    if kind == "delay":
+        return float(profile["delay"])
+    if kind in ("composed", "sequence", "sequential_composition"):
+        parts = [_delay(profiles, part, depth + 1) for part in profile.get("seq", [])]
+        known = [part for part in parts if part is not None]
+        if len(known) == len(parts):
+            return sum(known) * float(profile.get("repeat") or profile.get("nb") or 1)
+    return None
+
+
+def is_gavel(content: Content) -> bool:
+    """Return whether the file is a trace of Gavel."""
+    cells = content.head[0].split("\t")
+    return 8 <= len(cells) <= 11 and cells[1].startswith("python") and cells[-1].strip() != ""
+
+
+def read_gavel(content: Content) -> Records:
+    """Refuse a trace of Gavel.
+
+    Raises
+    ------
+    InputError
+        Always; the message says what is missing.
+    """
+    raise InputError(
+        content.path,
+        "is a trace of Gavel, which tells the steps of a job but not its run time: that depends on "
+        "Gavel's table of throughputs; write a CSV with job_id, submit_s, n_accelerators and "
+        "duration_s = steps / throughput",
+    )

@@ -1,0 +1,312 @@
+"""Tables of jobs in text: ``sacct`` in all its forms, and any table with known columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from clustersim.meanings import squashed
+from clustersim.workload.readers.cells import given_cells
+from clustersim.workload.readers.observed import is_running, is_waiting
+from clustersim.workload.readers.site_logs.column_roles import Roles, recognise
+from clustersim.workload.readers.site_logs.durations import durations_s
+from clustersim.workload.readers.site_logs.gres import counts_of
+from clustersim.workload.readers.site_logs.records import EXTRA, Records
+from clustersim.workload.readers.site_logs.text_tables import TextTable
+
+__all__ = ["records_of_table", "records_of_text"]
+
+_TIMES = ("submit", "start", "end")
+_SLURM = {"elapsedraw", "timelimitraw", "alloccpus", "nnodes"}
+"""Columns that only Slurm names so."""
+_STEP = (
+    r"^\d+(?:_(?:\d+|\[[^\]]*\]))?(?:\+\d+)?\."
+    r"(?:\d+|batch|extern|interactive|[a-z\d]*\+)(?:\+\d+)?$"
+)
+"""A step of a job: ``123.batch``, ``123_4.0``, ``123+1.extern``."""
+_NODES = ("nnodes", "allocnodes", "nodes", "numnodes")
+_TOTAL = ("total", "sum", "totals", "count", "grandtotal")
+_NEEDED = {
+    "submit": "no column tells when a job was submitted",
+    "run": "no columns tell how long a job ran (a run time, or start and end)",
+    "gpus": "no column tells the number of accelerators (in sacct: AllocTRES)",
+}
+
+
+def records_of_text(found: TextTable, mapping: Mapping[str, str] | None = None) -> Records:
+    """Return the records of a table in text.
+
+    Parameters
+    ----------
+    found : TextTable
+        The table, and the lines that are none of its rows.
+    mapping : mapping of str to str, optional
+        Columns by role, where the user has given them.
+    """
+    table = found.table
+    records = records_of_table(table, mapping, cut=found.cut)
+    rows = [
+        {"row": name, "line": line, "reason": reason}
+        for reason, lines in (("noise", found.noise), ("malformed", found.malformed))
+        for line, name in lines.items()
+    ]
+    if rows:
+        both = pd.concat([records.table, pd.DataFrame(rows)], ignore_index=True)
+        records.table = both.sort_values("line", kind="stable", ignore_index=True)
+    if found.malformed:
+        first = next(iter(found.malformed.values()))
+        records.notes.append(
+            f"{len(found.malformed):,} rows have more or fewer fields than the header (the first "
+            f"is {first}), perhaps from a separator in a job name: left out; ask for the log "
+            "without job names"
+        )
+    return records
+
+
+def records_of_table(
+    table: pd.DataFrame, mapping: Mapping[str, str] | None = None, *, cut: bool = False
+) -> Records:
+    """Return the records of a table of texts; its index has the lines.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Cells as texts.
+    mapping : mapping of str to str, optional
+        Columns by role, where the user has given them.
+    cut : bool
+        Whether values that end in ``+`` have been cut.
+    """
+    roles = _roles(table, mapping or {})
+    slurm = squashed(roles.names.get("job_id", "")) in ("jobid", "jobidraw") and bool(
+        {"tres", "req_tres", "gres", "req_gres"} & set(roles.names)
+        or _SLURM & {squashed(name) for name in table}
+    )
+    notes: list[str] = []
+    records = _cells(table, roles, cut=cut)
+    lines = records["line"]
+    if "job_id" not in records:
+        records["job_id"] = "row " + lines.astype(str)
+        notes.append("no column names the jobs: they are called by their lines")
+    records["row"] = records["job_id"].where(records["job_id"].notna(), "line " + lines.astype(str))
+    records["reason"] = _own_reasons(records, table, roles, slurm=slurm, cut=cut)
+    if not slurm:
+        read = {*roles.names.values(), *roles.factors}
+        for name in table:
+            if name not in read or squashed(name) in ("vc", "virtualcluster"):
+                records[EXTRA + str(name)] = table[name]
+    lacking = _lacking(roles)
+    if not lacking:
+        records["n"], more = _sizes(table, roles)
+        notes += more
+    _scale_times(records, roles)
+    notes += _settle_runs(records, roles)
+    told = "; ".join(_NEEDED[name] for name in lacking)
+    if told:
+        told += f"; columns: {', '.join(map(str, table.columns[:20]))}"
+        told += " (give --columns submit=NAME,run=NAME,gpus=NAME to name them)"
+    if not slurm:
+        notes += _read_as(roles)
+    return Records(records.reset_index(drop=True), "slurm" if slurm else "table", notes, told)
+
+
+def _cells(table: pd.DataFrame, roles: Roles, *, cut: bool) -> pd.DataFrame:
+    """Return the columns whose roles are known, as records have them."""
+    records = pd.DataFrame({"line": pd.Series(table.index, index=table.index)})
+    for role in (
+        "job_id",
+        "user",
+        "partition",
+        "account",
+        "qos",
+        "state",
+        "submit",
+        "start",
+        "end",
+    ):
+        if role in roles.names:
+            cells = table[roles.names[role]]
+            records[role] = cells.where(pd.Series(given_cells(cells), index=cells.index), None)
+            if role in _TIMES and cells.head(100).str.fullmatch(r"\d+,\d+").any():
+                records[role] = records[role].str.replace(r"^(\d+),(\d+)$", r"\1.\2", regex=True)
+            if cut and role in _TIMES:
+                records[role] = records[role].mask(cells.str.endswith("+", na=False), None)
+    for role in ("wait", "run", "limit"):
+        if role in roles.names:
+            name = roles.names[role]
+            unit = roles.units.get(role, 60.0 if squashed(name) == "timelimitraw" else 1.0)
+            records[f"{role}_s"] = durations_s(table[name], unit)
+    return records
+
+
+def _roles(table: pd.DataFrame, mapping: Mapping[str, str]) -> Roles:
+    """Return the roles of columns: those the user has given, then those recognised."""
+    taken = set(mapping.values())
+    roles = recognise([str(name) for name in table if name not in taken], table)
+    per = [role for role in ("nodes", "workers") if role in mapping]
+    for role, name in mapping.items():
+        if role in ("nodes", "workers", "gpus_per_node", "gpus_per_worker"):
+            continue
+        roles.names[role] = name
+        roles.units.pop(role, None)
+    if "gpus" in mapping:
+        roles.factors = ()
+        for role in ("tres", "req_tres", "gres", "req_gres"):
+            roles.names.pop(role, None)
+    factors = [mapping[role] for role in ("gpus_per_node", "gpus_per_worker") if role in mapping]
+    if per and factors:
+        roles.factors = (mapping[per[0]], factors[0])
+        roles.names.pop("gpus", None)
+    return roles
+
+
+def _lacking(roles: Roles) -> list[str]:
+    """Return what the columns do not tell."""
+    lacking = []
+    names = set(roles.names)
+    if "submit" not in names and not {"start", "wait"} <= names and not {"end", "wait"} <= names:
+        lacking.append("submit")
+    if "run" not in names and not ({"start", "end"} <= names or {"end", "wait"} <= names):
+        lacking.append("run")
+    if not roles.has_size:
+        lacking.append("gpus")
+    return lacking
+
+
+def _own_reasons(
+    records: pd.DataFrame, table: pd.DataFrame, roles: Roles, *, slurm: bool, cut: bool
+) -> pd.Series:
+    """Return the rows that are steps or totals."""
+    reason = pd.Series(None, index=records.index, dtype=object)
+    ids = records["job_id"].astype("string").fillna("")
+    if slurm:
+        step = ids.str.match(_STEP)
+        if cut and "user" in roles.names:  # a number that is cut may be one of a step
+            step |= ids.str.endswith("+") & records["user"].isna()
+        reason = reason.mask(step.astype(bool), "step")
+    total = ids.str.lower().str.strip(" :").isin(_TOTAL)
+    if "submit" in records:
+        total |= (ids == "") & records["submit"].isna()
+    return reason.mask(reason.isna() & total.astype(bool), "noise")
+
+
+def _sizes(table: pd.DataFrame, roles: Roles) -> tuple[pd.Series, list[str]]:
+    """Return the accelerators of each row, NaN if not recorded, and notes."""
+    names = roles.names
+    if roles.factors:
+        first, second = (_plain_counts(table[name]) for name in roles.factors)
+        product = (first * second).mask(second == 0, 0.0)
+        return product, [f"accelerators are {roles.factors[0]} times {roles.factors[1]}"]
+    if "gpus" in names:
+        return _plain_counts(table[names["gpus"]]), []
+    if "tres" in names:
+        counts = counts_of(table[names["tres"]], "tres", np.nan)
+        if "gres" not in names or (counts > 0).any():
+            return counts, []
+    if "gres" in names or ("req_gres" in names and "req_tres" not in names):
+        return _per_node(table, names.get("gres") or names["req_gres"])
+    name = names["req_tres"]
+    note = f"no column tells what was allocated: {name}, what was asked for, is used"
+    return counts_of(table[name], "tres", np.nan), [note]
+
+
+def _per_node(table: pd.DataFrame, name: str) -> tuple[pd.Series, list[str]]:
+    """Return the accelerators of each row from those of a node, and notes."""
+    per_node = counts_of(table[name], "gres", 0.0)
+    for other in table:
+        if squashed(other) in _NODES:
+            nodes = pd.to_numeric(table[other], errors="coerce")
+            return per_node * nodes.where(per_node != 0, 1.0), []
+    return per_node, [f"{name} is per node, and no column tells the nodes: one node is assumed"]
+
+
+def _plain_counts(cells: pd.Series) -> pd.Series:
+    """Return counts; texts such as ``gpu:a100:4`` and ``8xA100`` are read too."""
+    numbers = pd.to_numeric(cells, errors="coerce").astype(np.float64)
+    rest = numbers.isna() & pd.Series(given_cells(cells), index=cells.index)
+    if rest.any():
+        texts = cells[rest].astype(str)
+        times = pd.to_numeric(texts.str.extract(r"^(\d+)\s*[x*×]")[0], errors="coerce")
+        named = texts.str.contains(r"[A-Za-z]", regex=True) & times.isna()
+        times = times.where(
+            ~named, counts_of(texts, "gres", np.nan).where(texts.str.contains(r"\d"))
+        )
+        numbers = numbers.fillna(times.reindex(numbers.index))
+    return numbers
+
+
+def _scale_times(records: pd.DataFrame, roles: Roles) -> None:
+    """Convert times whose name tells a unit to seconds, in place."""
+    for role in ("submit", "start", "end"):
+        unit = roles.units.get(role, 1.0)
+        if role in records and unit != 1.0:
+            numbers = pd.to_numeric(records[role], errors="coerce")
+            if numbers.notna().any() and float(numbers.max()) < 1e11:  # else told by its size
+                records[role] = numbers * unit
+
+
+def _settle_runs(records: pd.DataFrame, roles: Roles) -> list[str]:
+    """Drop a column of run times that is not one, in place; return a note."""
+    if not {"run", "start", "end"} <= set(roles.names) or squashed(roles.names["run"]) in (
+        "elapsed",
+        "elapsedraw",
+    ):
+        return []
+    start, end, submit = (_rough(records.get(role)) for role in ("start", "end", "submit"))
+    if start is None or end is None:
+        return []
+    run, length = records["run_s"], end - start
+    both = run.notna() & length.notna() & (run > 0) & (length > 0)
+    if "state" in records:
+        words = records["state"].fillna("")
+        both &= ~is_running(words) & ~is_waiting(words)
+    off = (run - length).abs()
+    fine = both & (off < 1.5)
+    name = roles.names["run"]
+    if not both.any():
+        return []
+    hour = (off - 3600).abs() < 1.5
+    half = (off - 1800).abs() < 1.5
+    if (fine | hour | half)[both].mean() >= 0.9:
+        records.loc[fine & (run == run.round()), "run_s"] = np.nan  # end minus start is as fine
+        return []
+    for unit, word in ((1e-3, "milliseconds"), (60.0, "minutes"), (3600.0, "hours")):
+        if ((run * unit - length).abs() < max(1.5, unit))[both].mean() >= 0.9:
+            records["run_s"] = np.nan
+            return [f"{name} is in {word}: run times are end minus start"]
+    if "wall" in squashed(name) and "limit" not in roles.names:
+        records["limit_s"] = run
+        records["run_s"] = np.nan
+        return [f"{name} is not end minus start: it is read as the time limit"]
+    records["run_s"] = np.nan
+    what = ""
+    if submit is not None and ((run - (end - submit)).abs() < 1.5)[both].mean() >= 0.9:
+        what = " (it is end minus submission)"
+    return [f"{name} is not end minus start{what}: run times are end minus start"]
+
+
+def _rough(cells: pd.Series | None) -> pd.Series | None:
+    """Return times in seconds without regard to zones; NaN for what is not ISO 8601 or a number."""
+    if cells is None:
+        return None
+    numbers = pd.to_numeric(cells, errors="coerce").astype(np.float64)
+    if numbers.notna().any():
+        top = float(numbers.max())
+        scale = 1e-9 if top >= 1e17 else 1e-6 if top >= 1e14 else 1e-3 if top >= 1e11 else 1.0
+        return numbers.where(numbers > 0) * scale
+    times = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True)
+    seconds: pd.Series = (times - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+    return seconds
+
+
+def _read_as(roles: Roles) -> list[str]:
+    """Return a note on how columns are read whose name alone does not tell it."""
+    spelt = [
+        f"{name} as {role.replace('_', ' ')}"
+        for role, name in roles.names.items()
+        if squashed(name) != squashed(role)
+        and role in ("submit", "start", "end", "wait", "run", "gpus", "limit")
+    ]
+    return ["columns read: " + ", ".join(spelt)] if spelt else []
