@@ -98,6 +98,9 @@ class QueueState(Brief):
         Records that are neither running nor waiting jobs, each with the reason.
     notes : tuple of str
         What was assumed while reading.
+    order : str
+        How the order of the jobs is known, if it is that of the queue; empty if it is that of the
+        file.
 
     Examples
     --------
@@ -114,6 +117,7 @@ class QueueState(Brief):
     zoned: bool = True
     left_out: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = field(default=())
+    order: str = ""
 
     @property
     def running(self) -> list[QueuedJob]:

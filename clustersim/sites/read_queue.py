@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def read_queue(
     [(7, 4)]
     """
     path = Path(path)
-    zone = None if time_zone is None else parse_zone(time_zone)
+    zone = _zone(time_zone)
     text = read_text(path)
     if gpus_per_node is not None:
         text = _with_gpus(text, gpus_per_node, columns)
@@ -103,6 +103,13 @@ def read_queue(
         note = f"{gpus_per_node} accelerators a node are assumed for every job (--gpus-per-node)"
         state = state.with_notes(note)
     return state
+
+
+def _zone(name: str | None) -> tzinfo | None:
+    try:
+        return None if name is None else parse_zone(name)
+    except ValueError as error:
+        raise InputError("--time-zone", str(error)) from None
 
 
 def _timed(state: QueueState, moment: datetime) -> QueueState:
@@ -132,7 +139,7 @@ def _with_gpus(text: str, per_node: int, columns: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _read(text: str, path: Path, zone: Any, columns: Sequence[str]) -> QueueState | None:
+def _read(text: str, path: Path, zone: tzinfo | None, columns: Sequence[str]) -> QueueState | None:
     source = str(path)
     document = json_document(text, path)
     if document is not None:
@@ -154,7 +161,7 @@ def _read(text: str, path: Path, zone: Any, columns: Sequence[str]) -> QueueStat
     return None
 
 
-def _of_document(document: Any, source: str, zone: Any) -> QueueState | None:
+def _of_document(document: Any, source: str, zone: tzinfo | None) -> QueueState | None:
     if isinstance(document, Mapping):
         if isinstance(document.get("jobs"), list):
             return read_squeue_json(document, source)

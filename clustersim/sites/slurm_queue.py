@@ -108,7 +108,8 @@ def read_squeue(
     line = _DATE_LINE.search(text)
     taken = None if line is None else times.parse(line[0])
     left = tuple((line, "malformed") for line in table.malformed)
-    state = replace(state, left_out=(*state.left_out, *left), taken_at=taken or state.taken_at)
+    state = replace(state, left_out=(*state.left_out, *left))
+    state = state if taken is None else at_time(state, taken)
     return replace(state, rows=len(table.rows) + len(table.malformed), zoned=_zoned(zone, times))
 
 
@@ -163,7 +164,7 @@ def read_squeue_json(document: Mapping[str, Any], source: str) -> QueueState:
     state = _state_of(records, source, "squeue --json", times)
     updated = number_of(document.get("last_update"))
     taken = None if not updated else times.parse(updated)
-    return replace(state, taken_at=taken or state.taken_at)
+    return state if taken is None else at_time(state, taken)
 
 
 def _of_json(job: Mapping[str, Any]) -> dict[str, Any]:
