@@ -14,7 +14,7 @@ from clustersim.text_table import table
 from clustersim.units import counted, format_count, format_duration, parse_quantity
 
 if TYPE_CHECKING:
-    from clustersim.forecast import Forecast
+    from clustersim.forecasting import Forecast
 
 __all__ = ["add_parser", "run"]
 
@@ -33,16 +33,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "forecast",
         help="forecast when waiting jobs start",
-        description="Forecast when each waiting job starts, with an interval and what it waits for, "
-        "from the jobs that run and wait now.",
+        description="Forecast when each waiting job starts, with an interval and what it waits "
+        "for, from the jobs that run and wait now.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "state",
         metavar="STATE",
-        help="output of squeue (any format, --json), scontrol show job, kubectl get workloads, jobs "
-        "or pods -o json, qstat -f or bjobs -o; a table of jobs; or the folder of a saved run",
+        help="output of squeue (any format, --json), scontrol show job, kubectl get workloads, "
+        "jobs or pods -o json, qstat -f or bjobs -o; a table of jobs; or the folder of a saved run",
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--cluster", metavar="TOPOLOGY", help="a topology: a name or a file")
@@ -52,9 +52,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="accelerators that all jobs share, or those of each partition",
     )
     parser.add_argument(
-        "--policy", help="a name such as easy or fcfs, or FILE.py:ClassName (default: easy, or that "
-        "of the saved run)",
-    )  # fmt: skip
+        "--policy",
+        help="a name such as easy or fcfs, or FILE.py:ClassName (default: that of the saved run, "
+        "or easy)",
+    )
     parser.add_argument(
         "--placement", default="pooled", help="pooled (default), consolidate, spread"
     )
@@ -99,7 +100,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from clustersim.forecast.forecast import forecast, sentence
+    from clustersim.forecasting.forecast import forecast, sentence
 
     if args.csv and args.out is None:
         raise InputError("--csv", "is only allowed with --out DIR")
@@ -177,7 +178,12 @@ def _text(found: Forecast) -> str:
         sections.append(f"Rows left out: {shown}")
     notes = [*found.assumptions, *state.notes]
     sections.append(
-        "\n".join(["Assumed", *(textwrap.fill(f"- {note}", 100, subsequent_indent="  ") for note in notes)])
+        "\n".join(
+            [
+                "Assumed",
+                *(textwrap.fill(f"- {note}", 100, subsequent_indent="  ") for note in notes),
+            ]
+        )
     )
     return "\n\n".join(sections) + "\n"
 
@@ -191,9 +197,13 @@ def _partitions(found: Forecast) -> str:
         [
             row["partition"] or "(none)",
             format_count(row["running_jobs"]),
-            "" if row["running_accelerators"] is None else format_count(row["running_accelerators"]),
+            ""
+            if row["running_accelerators"] is None
+            else format_count(row["running_accelerators"]),
             format_count(row["waiting_jobs"]),
-            "" if row["waiting_accelerators"] is None else format_count(row["waiting_accelerators"]),
+            ""
+            if row["waiting_accelerators"] is None
+            else format_count(row["waiting_accelerators"]),
         ]
         for row in found.partitions.to_dict("records")
     ]

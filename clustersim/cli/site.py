@@ -76,9 +76,7 @@ def write_site(args: argparse.Namespace) -> int:
     catalogue = load_catalogue(*args.catalogue)
     named = named_chips(args.accelerator, catalogue)
     columns = [] if args.columns is None else args.columns.split(",")
-    site = read_site(
-        args.site, columns=columns, gpus_per_node=args.gpus_per_node, date=args.date
-    )
+    site = read_site(args.site, columns=columns, gpus_per_node=args.gpus_per_node, date=args.date)
     pools = site_pools(site, catalogue, named)
     name = args.name or Path(args.out or args.site).stem
     print(_text(site, pools))

@@ -26,11 +26,11 @@ UNLIMITED = frozenset({"unlimited", "infinite", "infinity", "partition_limit"})
 _CLOCK = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+)(?:\.\d+)?)?$")
 _UNITS_MB = {
     "": 1.0,
-    **{unit: 1 / 1024**2 for unit in ("b",)},
-    **{unit: 1 / 1024 for unit in ("k", "kb", "ki", "kib")},
-    **{unit: 1.0 for unit in ("m", "mb", "mi", "mib")},
-    **{unit: 1024.0 for unit in ("g", "gb", "gi", "gib")},
-    **{unit: 1024.0**2 for unit in ("t", "tb", "ti", "tib")},
+    **dict.fromkeys(("b",), 1 / 1024**2),
+    **dict.fromkeys(("k", "kb", "ki", "kib"), 1 / 1024),
+    **dict.fromkeys(("m", "mb", "mi", "mib"), 1.0),
+    **dict.fromkeys(("g", "gb", "gi", "gib"), 1024.0),
+    **dict.fromkeys(("t", "tb", "ti", "tib"), 1024.0**2),
 }
 
 

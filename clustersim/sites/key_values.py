@@ -8,7 +8,16 @@ from collections.abc import Iterator
 __all__ = ["indented_records", "scontrol_records"]
 
 _KEY = re.compile(r"(?:^|\s)([A-Z][A-Za-z0-9/:_]*)=")
-_FREE_TEXT = ("OS", "Reason", "Comment", "Command", "Extra", "AdminComment", "JobName", "ReqNodeList")
+_FREE_TEXT = (
+    "OS",
+    "Reason",
+    "Comment",
+    "Command",
+    "Extra",
+    "AdminComment",
+    "JobName",
+    "ReqNodeList",
+)
 """Keys whose values may contain blanks and equals signs; they end at the next key that is known."""
 _ENDS_FREE_TEXT = re.compile(
     r"\s(?:RealMemory|AllocMem|FreeMem|Sockets|Boards|State|ThreadsPerCore|Partitions|BootTime|"

@@ -37,7 +37,7 @@ class _Gang:
 
 
 def read_kubernetes_queue(items: Sequence[Mapping[str, Any]], source: str) -> QueueState | None:
-    """Read what ``kubectl get workloads``, ``jobs`` or ``pods`` prints with ``-o json`` or ``yaml``.
+    """Read what ``kubectl get workloads``, ``jobs`` or ``pods`` prints as JSON or YAML.
 
     Of a list with several kinds, workloads are read if there are any, else jobs, else pods.
 

@@ -29,7 +29,9 @@ _RESOURCE = re.compile(
     r"MI\d.*|i915|xe))$",
     re.IGNORECASE,
 )
-_NO_ACCELERATOR = re.compile(r"memory|core-?percent|gpucores|gpumem|-cores$|priority", re.IGNORECASE)
+_NO_ACCELERATOR = re.compile(
+    r"memory|core-?percent|gpucores|gpumem|-cores$|priority", re.IGNORECASE
+)
 _PRODUCT_LABELS = (
     *("nvidia.com/gpu.product", "amd.com/gpu.product-name", "amd.com/gpu.product"),
     *("cloud.google.com/gke-accelerator", "accelerator", "gpu.nvidia.com/model", "gpu-type"),
@@ -216,7 +218,7 @@ LSF_NAMES = frozenset(
         *("gpudriverversion", "mtotal", "factor", "mode"),
     }
 )
-_LSF_COMMAND = 'bhosts -o "host_name status max ngpus delimiter=\'|\'"'
+_LSF_COMMAND = "bhosts -o \"host_name status max ngpus delimiter='|'\""
 
 
 def read_hosts_lsf(text: str, source: str, columns: Sequence[str] = ()) -> Site:
@@ -249,9 +251,7 @@ def lsf_site(rows: Sequence[Mapping[str, Any]], source: str, *, by_gpu: bool = F
     """Return the hosts in rows of ``bhosts`` or ``lshosts``; a row each, or one for each GPU."""
     rows = [{plain_name(str(key)): str(value or "") for key, value in row.items()} for row in rows]
     if not rows or not ({"ngpus", "gpuid", "id", "gpumodel"} & set(rows[0])):
-        raise InputError(
-            source, f"does not tell the accelerators of the hosts; run {_LSF_COMMAND}"
-        )
+        raise InputError(source, f"does not tell the accelerators of the hosts; run {_LSF_COMMAND}")
     hosts: dict[str, dict[str, Any]] = {}
     for row in rows:
         name = row.get("hostname", "")
@@ -336,7 +336,9 @@ def read_site_table(
     for row in table.to_dict("records"):
         gpus = int(row[count]) if pd.notna(row[count]) else 0
         name = str(row[group])
-        label = f"{row[cluster]}-{name}" if cluster in row and table[cluster].nunique() > 1 else name
+        label = (
+            f"{row[cluster]}-{name}" if cluster in row and table[cluster].nunique() > 1 else name
+        )
         partitions[label] = SitePartition(label)
         sizes = [per_node] * (gpus // per_node) + ([gpus % per_node] if gpus % per_node else [])
         nodes += [
@@ -353,9 +355,7 @@ def read_site_table(
     )
 
 
-def _table_of_nodes(
-    table: pd.DataFrame, source: str, names: Mapping[str, str], node: str
-) -> Site:
+def _table_of_nodes(table: pd.DataFrame, source: str, names: Mapping[str, str], node: str) -> Site:
     count = next((names[key] for key in _PER_NODE if key in names), None)
     kinds = ("acceltype", "gputype", "model", "gpumodel", "gpuspec", "acceleratortype", "type")
     kind = next((names[key] for key in kinds if key in names), None)
@@ -363,7 +363,8 @@ def _table_of_nodes(
     state = next((names[key] for key in ("state", "status") if key in names), None)
     if count is None:
         raise InputError(
-            source, f"has no column with the accelerators of a node; found {', '.join(names.values())}"
+            source,
+            f"has no column with the accelerators of a node; found {', '.join(names.values())}",
         )
     nodes = []
     for row in table.to_dict("records"):

@@ -80,9 +80,7 @@ def _qstat(
     )
 
 
-def _pbs_job(
-    number: str, record: Mapping[str, str], times: Times, letter: str
-) -> QueuedJob | None:
+def _pbs_job(number: str, record: Mapping[str, str], times: Times, letter: str) -> QueuedJob | None:
     running = _PBS_STATES[letter] == "running"
     array = re.match(r"(\d+)\[(\d*)\]", number)
     tasks = 1
@@ -101,7 +99,7 @@ def _pbs_job(
     held = "held" if letter == "H" or hold not in ("n", "") else ""
     throttle = whole(record.get("max_run_subjobs", "")) or None
     return QueuedJob(
-        job_id=number.partition(".")[0] if array is None else number.partition(".")[0],
+        job_id=number.partition(".")[0],
         state="running" if running else "waiting",
         n_accelerators=pbs_accelerators(record),
         tasks=tasks,
@@ -153,7 +151,7 @@ def pbs_accelerators(record: Mapping[str, str]) -> int:
 
 
 BJOBS_COMMAND = (
-    "bjobs -u all -o \"jobid stat queue user gpu_num submit_time start_time run_time "
+    'bjobs -u all -o "jobid stat queue user gpu_num submit_time start_time run_time '
     "runtimelimit delimiter='|'\""
 )
 _BJOBS = {
@@ -171,7 +169,16 @@ _BJOBS = {
 }
 BJOBS_NAMES = frozenset(
     {name for names in _BJOBS.values() for name in names}
-    | {"fromhost", "exechost", "jobname", "slots", "nexechost", "proj", "projname", "effectiveresreq"}
+    | {
+        "fromhost",
+        "exechost",
+        "jobname",
+        "slots",
+        "nexechost",
+        "proj",
+        "projname",
+        "effectiveresreq",
+    }
 )
 _LSF_RUNNING = {"RUN"}
 _LSF_LEFT = {"DONE": "finished", "EXIT": "finished", "SSUSP": "suspended", "USUSP": "suspended",

@@ -86,9 +86,7 @@ def read_site(
     """
     path = Path(path)
     if path.suffix == ".parquet":
-        return read_site_table(
-            _parquet(path), str(path), gpus_per_node=gpus_per_node, date=date
-        )
+        return read_site_table(_parquet(path), str(path), gpus_per_node=gpus_per_node, date=date)
     text = read_text(path)
     site = _read(text, path, columns, gpus_per_node, date)
     if site is None:

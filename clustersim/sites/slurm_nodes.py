@@ -38,7 +38,14 @@ _NAMES = {
     "cpus_states": ("cpusaiot", "cpusstate"),
     "memory": ("memory",),
     "limit": ("timelimit", "time"),
-    "features": ("availfeatures", "availfe", "activefeatures", "activefe", "features", "featuresact"),
+    "features": (
+        "availfeatures",
+        "availfe",
+        "activefeatures",
+        "activefe",
+        "features",
+        "featuresact",
+    ),
     "count": ("nodes",),
     "count_states": ("nodesaiot", "nodesai"),
 }
@@ -250,9 +257,10 @@ def _of_partitions(described: Sequence[_Described], source: str) -> Site:
             unclear.append(each.name)
     nodes = []
     for name, partitions in members.items():
-        share, cpus, memory = per_node.get(name, (None, None, None))
+        known = per_node.get(name)
+        given, cpus, memory = (None, None, None) if known is None else known
         nodes.append(
-            SiteNode(name, share, partitions=tuple(partitions), cpus=cpus, memory_mb=memory)
+            SiteNode(name, given, partitions=tuple(partitions), cpus=cpus, memory_mb=memory)
         )
     notes = ["scontrol show partition has no states of nodes: all count as in service"]
     if unclear:
@@ -265,9 +273,7 @@ def _of_partitions(described: Sequence[_Described], source: str) -> Site:
         format="scontrol show partition",
         nodes=tuple(nodes),
         partitions=tuple(
-            SitePartition(
-                each.name, each.max_time_s, each.default, sum(each.accelerators.values())
-            )
+            SitePartition(each.name, each.max_time_s, each.default, sum(each.accelerators.values()))
             for each in described
         ),
         rows=len(described),

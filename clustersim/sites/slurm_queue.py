@@ -21,7 +21,13 @@ from clustersim.sites.queue import QueuedJob, QueueState, finite
 from clustersim.sites.text_tables import find_table, plain_name
 from clustersim.sites.tres import accelerators_of, is_cut, total
 
-__all__ = ["SQUEUE_COMMAND", "SQUEUE_NAMES", "read_scontrol_jobs", "read_squeue", "read_squeue_json"]
+__all__ = [
+    "SQUEUE_COMMAND",
+    "SQUEUE_NAMES",
+    "read_scontrol_jobs",
+    "read_squeue",
+    "read_squeue_json",
+]
 
 SQUEUE_COMMAND = "squeue -a --json > queue.json"
 """The command whose output has all that is read."""
@@ -98,7 +104,10 @@ def read_squeue(
     if missing:
         raise InputError(
             source,
-            [f"{key}: has no column {_NAMES[key][0].upper()}; run {SQUEUE_COMMAND}" for key in missing],
+            [
+                f"{key}: has no column {_NAMES[key][0].upper()}; run {SQUEUE_COMMAND}"
+                for key in missing
+            ],
         )
     times = Times(zone)
     records = [
@@ -290,7 +299,7 @@ def _held(
 
 
 def _array(record: Mapping[str, Any], number: str) -> tuple[str, int, int | None]:
-    """Return the id of the array, the number of tasks of the row, and the limit of running tasks."""
+    """Return the id of the array, the number of tasks of the row, and how many may run at once."""
     throttle = whole(record.get("array_limit", "")) or None
     found = re.fullmatch(r"(\d+)_(?:\[(.*?)(?:%(\d+))?\]?|(\d+))", number)
     shown = str(record.get("task", "")) if found is None else ""
@@ -330,7 +339,9 @@ def _accelerators(record: Mapping[str, Any], running: bool) -> tuple[int | None,
 
 
 def _has_column(record: Mapping[str, Any]) -> bool:
-    return any(record.get(name) is not None for name in ("alloc", "required", "per_node", "per_job"))
+    return any(
+        record.get(name) is not None for name in ("alloc", "required", "per_node", "per_job")
+    )
 
 
 def _taken_at(

@@ -100,9 +100,6 @@ def _documents(text: str) -> Iterator[Any]:
             document, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError):
             continue
-        if not isinstance(document, dict | list) or not document:
-            if not isinstance(document, dict | list):
-                continue
         yield document
         rest = text[end:].strip()
         if rest:

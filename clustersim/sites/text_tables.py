@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -156,7 +157,7 @@ def _spans(header: str, body: Sequence[str], n_names: int) -> list[tuple[int, in
     if len(words) != n_names:
         return None
     begins = [0]
-    for (_, end), (begin, _) in zip(words, words[1:], strict=False):
+    for (_, end), (begin, _) in itertools.pairwise(words):
         gaps = [at for at in range(end, begin) if not used[at]]
         if not gaps:
             return None

@@ -76,7 +76,9 @@ def site_pools(
             key = (kind, count, tuple(sorted(node.partitions)), len(kinds) > 1)
             groups.setdefault(key, []).append(node)
     if not any(node.in_service for nodes in groups.values() for node in nodes):
-        what = "no node has accelerators" if not groups else "no node with accelerators is in service"
+        what = (
+            "no node has accelerators" if not groups else "no node with accelerators is in service"
+        )
         raise InputError(site.source, f"{site.format}: {what}")
     taken: set[str] = set()
     pools = []
@@ -182,7 +184,9 @@ def _pool_lines(pool: SitePool) -> list[str]:
             f"ASSUMED: these nodes also have other types; the {pool.kind} of all of them are a pool"
         )
     if pool.chip.is_slice:
-        marks.append("ASSUMED: slices of a chip, counted as the scheduler counts them, at its speed")
+        marks.append(
+            "ASSUMED: slices of a chip, counted as the scheduler counts them, at its speed"
+        )
     if pool.nodes_out:
         marks.append(f"{counted(pool.nodes_out, 'more node is', 'more nodes are')} out of service")
     assumed = "" if pool.chip.basis == "named" else "ASSUMED "
@@ -211,9 +215,7 @@ def unknown_types(pools: list[SitePool]) -> str | None:
     >>> unknown_types([])
     """
     unknown = list(
-        dict.fromkeys(
-            pool.kind for pool in pools if pool.chip.basis in ("unknown", "nearest")
-        )
+        dict.fromkeys(pool.kind for pool in pools if pool.chip.basis in ("unknown", "nearest"))
     )
     if not unknown:
         return None

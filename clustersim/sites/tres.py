@@ -13,8 +13,7 @@ __all__ = ["ACCELERATOR_NAMES", "accelerators_of", "is_cut"]
 ACCELERATOR_NAMES = frozenset(
     {"gpu", "npu", "dcu", "mlu", "gcu", "xpu", "hpu", "tpu", "ppu", "ipu", "vpu", "ascend", "mic"}
 )
-"""Names of generic resources that are accelerators; others (``nvme``, ``mps``, ``shard``, ``gpumem``,
-``ib``) are not."""
+"""Names of generic resources that are accelerators; ``nvme``, ``mps`` and ``shard`` are not."""
 _PREFIX = re.compile(r"^(?:gres[:/])")
 _NOTE = re.compile(r"\([^)]*\)?")
 

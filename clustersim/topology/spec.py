@@ -154,9 +154,9 @@ class PoolSpec(FileModel):
     queues: list[str] = Field(
         default_factory=list,
         max_length=10_000,
-        description="queues of the site (partitions of Slurm) whose jobs may use the nodes of the "
-        "pool that no virtual cluster owns; the column vc of a job names its queue. By default only "
-        "jobs without a virtual cluster or queue that the cluster has",
+        description="queues of the site (partitions of Slurm) whose jobs may use the nodes of "
+        "the pool that no virtual cluster owns; the column vc of a job names its queue. By default "
+        "only jobs that name no virtual cluster or queue of the cluster",
     )
     notes: list[str] = Field(default_factory=list, description="arithmetic behind the numbers")
     sources: list[str] = Field(default_factory=list, description="sources of the numbers")

@@ -93,7 +93,8 @@ def state_of_jobs(jobs: pd.DataFrame, at_s: float | None, source: str) -> Then:
     missing = [name for name in _NEEDED if name not in jobs]
     if missing:
         raise InputError(
-            source, f"has no column {', '.join(missing)}; a table of jobs needs {', '.join(_NEEDED)}"
+            source,
+            f"has no column {', '.join(missing)}; a table of jobs needs {', '.join(_NEEDED)}",
         )
     start = _column(jobs, "start_s")
     if "finish_s" not in jobs and "duration_s" in jobs:
@@ -112,7 +113,8 @@ def _check_time(at_s: float, begin_s: float, end_s: float, source: str) -> None:
     if not begin_s <= at_s <= end_s:
         until = "" if end_s == np.inf else f" to {format_duration(end_s)}"
         raise InputError(
-            "--at", f"{format_duration(at_s)} is not within {source}: {format_duration(begin_s)}{until}"
+            "--at",
+            f"{format_duration(at_s)} is not within {source}: {format_duration(begin_s)}{until}",
         )
 
 

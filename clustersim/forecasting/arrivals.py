@@ -1,4 +1,4 @@
-"""Jobs that are submitted after now: stretches of the site's log, drawn anew in each replication."""
+"""Jobs that are submitted after now: stretches of the site's log, drawn for each replication."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ def arrivals_of(
     window_s : float
         Length of a window, seconds.
     now_s : float, optional
-        The present on the time axis of the log. If it is given, windows begin a whole number of days
-        (of weeks, if the log has eight) before it, at the same time of day.
+        The present on the time axis of the log. If it is given, windows begin a whole number
+        of days (of weeks, if the log has eight) before it, at the same time of day.
     default_limit_s : float
         Limit of jobs without one.
     """
@@ -115,7 +115,7 @@ def arrivals_of(
         begins = np.linspace(first, last - window_s, 200)
         how = "at any time of day"
     else:
-        begins = last - step * np.arange(1, count + 1)
+        begins = np.asarray(last - step * np.arange(1, count + 1), dtype=np.float64)
         begins = begins[begins + window_s <= last]
         how = "at the same time of day" if step == _DAY_S else "at the same time of the week"
     if not len(begins):

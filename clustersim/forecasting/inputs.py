@@ -14,7 +14,7 @@ import pandas as pd
 from clustersim.calendar import Calendar
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError, kind_text
-from clustersim.forecast.saved_run import (
+from clustersim.forecasting.saved_run import (
     Then,
     cluster_of_run,
     scheduling_of_run,
@@ -66,7 +66,7 @@ def read_state(
     columns: Sequence[str],
     gpus_per_node: int | None,
 ) -> Given:
-    """Read the state from what a user gives; see :func:`clustersim.forecast`.
+    """Read the state from what a user gives; see :func:`clustersim.forecasting`.
 
     Raises
     ------

@@ -69,9 +69,9 @@ def snapshot_of(state: QueueState) -> Snapshot:
     if undated:
         raise InputError(
             state.source,
-            f"{state.format}: how long {counted(len(undated), 'running job has', 'running jobs have')}"
-            f" been running is not known (the first is job {undated[0]}); say when the state was "
-            "taken with --taken-at TIME",
+            f"{state.format}: for {counted(len(undated), 'running job')}, it is not known how long "
+            f"they have been running (the first is job {undated[0]}); say when the state was taken "
+            "with --taken-at TIME",
         )
     notes = []
     without = sum(job.tasks for job in state.jobs if job.n_accelerators == 0)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from clustersim.array_types import Floats
-from clustersim.forecast.replicate import Replications
-from clustersim.forecast.snapshot import Snapshot
+from clustersim.forecasting.replicate import Replications
+from clustersim.forecasting.snapshot import Snapshot
 from clustersim.units import counted, format_duration
 
 __all__ = ["CONSTRAINTS", "constraints"]
@@ -43,7 +43,9 @@ def constraints(snapshot: Snapshot, found: Replications) -> pd.DataFrame:
     waiting = snapshot.waiting
     sizes = waiting["n_accelerators"].to_numpy(dtype=np.int64)
     median = {name: _median(getattr(found, name)) for name in ("start_s", "alone_s", "admitted_s")}
-    masks = np.array([sum(1 << index for index in choice) for choice in found.choices], dtype=object)
+    masks = np.array(
+        [sum(1 << index for index in choice) for choice in found.choices], dtype=object
+    )
     ids = waiting["job_id"].to_numpy(dtype=object)
     rows = []
     in_queue: list[int] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,23 +18,23 @@ from clustersim.brief import Brief
 from clustersim.calendar import Calendar
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
-from clustersim.forecast.arrivals import arrivals_of
-from clustersim.forecast.constraints import constraints
-from clustersim.forecast.inputs import Given, cluster_of, read_state
-from clustersim.forecast.replicate import Case, Replications, replicate
-from clustersim.forecast.run_times import (
+from clustersim.forecasting.arrivals import arrivals_of
+from clustersim.forecasting.constraints import constraints
+from clustersim.forecasting.inputs import Given, cluster_of, read_state
+from clustersim.forecasting.replicate import Case, Replications, replicate
+from clustersim.forecasting.run_times import (
     LEAST_ALIKE,
     RunTimes,
     assumed_run_times,
     default_limit_note,
     run_times_of,
 )
-from clustersim.forecast.snapshot import Snapshot, snapshot_of
+from clustersim.forecasting.snapshot import Snapshot, snapshot_of
 from clustersim.outputs import new_folder
 from clustersim.scheduling import Policy, find_placement, find_policy
 from clustersim.sites.queue import QueueState
 from clustersim.topology import Cluster
-from clustersim.units import counted, format_count, format_duration
+from clustersim.units import counted, format_count, format_duration, listed
 from clustersim.workload import read_jobs
 
 __all__ = ["LEVELS", "Forecast", "forecast", "sentence"]
@@ -203,8 +204,8 @@ def forecast(
     policy : str or type of Policy, optional
         By default that of a saved run, or ``easy``.
     placement : str
-        ``pooled`` counts accelerators; others also track nodes, on which the running jobs are placed
-        anew, since a queue does not tell where they are.
+        ``pooled`` counts accelerators; others also track nodes, on which the running jobs are
+        placed anew, since a queue does not tell where they are.
     history : str, Path or DataFrame, optional
         A log of the site. By default, the jobs of a saved run that have ended.
     arrivals : bool
@@ -273,6 +274,7 @@ def forecast(
         *filter(None, [default_limit_note(_all_jobs(snapshot), run_times)]),
         new.what if new is not None else "no further jobs arrive",
         *_overflow_note(found, snapshot),
+        *_contradictions(found, snapshot, user_limit),
     ]
     return Forecast(
         jobs=_jobs(snapshot, found, given),
@@ -322,9 +324,7 @@ def _run_times(
     return run_times_of(past, jobs, default_limit_s)
 
 
-def _arrivals(
-    case: Case, past: pd.DataFrame, given: Given, replications: int, seed: int
-) -> Any:
+def _arrivals(case: Case, past: pd.DataFrame, given: Given, replications: int, seed: int) -> Any:
     """Return the jobs that arrive until well after the last job starts that waits now."""
     few = replicate(case, min(replications, 10), seed)
     starts = few.start_s[np.isfinite(few.start_s)]
@@ -367,6 +367,33 @@ def _overflow_note(found: Replications, snapshot: Snapshot) -> list[str]:
         f"{jobs} with {format_count(n)} accelerators found no room in the cluster as given (nodes "
         "that leave service, or partitions that it does not have): they end without freeing any"
     ]
+
+
+_LIMIT_REASON = re.compile(r"^(?:QOS|Assoc|MaxGRES|.*Max.*Per(?:User|Account|Job))")
+
+
+def _contradictions(found: Replications, snapshot: Snapshot, user_limit: int | None) -> list[str]:
+    """Return notes on jobs whose forecast contradicts what the scheduler says of them."""
+    notes = []
+    reasons = snapshot.waiting["reason"].astype(str)
+    limited = reasons.str.contains(_LIMIT_REASON)
+    if limited.any() and user_limit is None:
+        kinds = listed(sorted(reasons[limited].unique())[:4])
+        jobs = counted(int(limited.sum()), "job waits", "jobs wait")
+        notes.append(
+            f"{jobs} for a limit of the scheduler ({kinds}), whose size the file does not tell: it "
+            "is not simulated, so they may start later (--user-limit N)"
+        )
+    now = np.quantile(found.start_s, 0.5, axis=0, method="inverted_cdf") <= 0
+    odd = now & reasons.str.contains(re.compile("^(?:Resources|Priority)")).to_numpy(dtype=bool)
+    if odd.any():
+        jobs = counted(int(odd.sum()), "job", "jobs")
+        notes.append(
+            f"by this state, {jobs} could start now, but the scheduler lets them wait for "
+            "resources or priority: check the size of the cluster; nodes that are split up, "
+            "memory, cores and reservations are not simulated"
+        )
+    return notes
 
 
 def _jobs(snapshot: Snapshot, found: Replications, given: Given) -> pd.DataFrame:
@@ -418,8 +445,8 @@ def sentence(found: Forecast) -> str:
         text += f"; {now:,} of them can start now"
     later = jobs[known & (jobs["median_s"] > 0)]
     if len(later):
-        first = later.loc[later["median_s"].idxmin()]
-        last = later.loc[later["median_s"].idxmax()]
+        first = later.iloc[int(later["median_s"].argmin())]
+        last = later.iloc[int(later["median_s"].argmax())]
         text += (
             f"; the next to start is job {first['job_id']} in {format_duration(first['median_s'])} "
             f"({format_duration(first['low_s'])} to {_text(first['high_s'])}), the last is job "
@@ -434,4 +461,3 @@ def sentence(found: Forecast) -> str:
 
 def _text(seconds: float) -> str:
     return format_duration(seconds) if np.isfinite(seconds) else "an unknown time"
-

@@ -24,6 +24,10 @@ __all__ = ["RunTimes", "assumed_run_times", "run_times_of"]
 
 LEAST_ALIKE = 30
 """Fewest jobs of a log that give a distribution of their own."""
+PARENT_JOBS = 10.0
+"""Number of jobs for which the distribution of jobs less alike counts. Without it, the tails of few
+jobs would be too certain, above all given that a job has run longer than most of them."""
+_POINTS = 200
 OVERDUE_S = 60.0
 """Time that a job is assumed to run on, if it has run longer than any run time that is known."""
 _MOST_CORRELATED = 0.95
@@ -42,7 +46,7 @@ class RunTimes:
     shares : bool
         Whether values are shares of the limit; otherwise seconds.
     values : dict
-        Sorted values of jobs that are alike, by what they have in common; ``()`` for all jobs.
+        Distributions of jobs that are alike, by what they have in common; ``()`` for all jobs.
     default_limit_s : float
         Limit of a job that has none, seconds.
     """
@@ -50,7 +54,7 @@ class RunTimes:
     what: str
     correlation: float
     shares: bool
-    values: dict[tuple[object, ...], Floats]
+    values: dict[tuple[object, ...], Sample]
     default_limit_s: float
 
     def limits(self, jobs: pd.DataFrame) -> Floats:
@@ -84,9 +88,7 @@ class RunTimes:
             uniform = self._uniform(streams, batch)
             run = np.empty(len(jobs))
             for key, at in zip(distinct, rows, strict=True):
-                run[at] = scale[at] * _conditional(
-                    self.values[key], elapsed[at] / scale[at], uniform[at]
-                )
+                run[at] = scale[at] * self.values[key].above(elapsed[at] / scale[at], uniform[at])
             late = run <= elapsed
             return np.where(late & (elapsed > 0), elapsed + OVERDUE_S, np.maximum(run, 1.0))
 
@@ -100,13 +102,52 @@ class RunTimes:
         return np.asarray(ndtr(score), dtype=np.float64)
 
 
-def _conditional(values: Floats, passed: Floats, uniform: Floats) -> Floats:
-    """Return values drawn from those above `passed`, by inversion; `passed` if there are none."""
-    n = len(values)
-    below = np.searchsorted(values, passed, side="right") / n
-    level = (below + (1.0 - below) * uniform) * n - 0.5
-    drawn = np.interp(level, np.arange(n), values)
-    return np.where(below >= 1.0, passed, np.maximum(drawn, passed))
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """A distribution: sorted values and their weights.
+
+    Attributes
+    ----------
+    values, middle : float64 arrays (n,)
+        The values, and the share of the weight below the middle of each.
+    upto : float64 array (n + 1,)
+        Share of the weight of the first 0, 1, ... values.
+
+    Examples
+    --------
+    >>> Sample.of(np.array([3.0, 1.0])).above(np.array([0.0, 1.0, 3.0]), np.array([0.25, 1.0, 0.5]))
+    array([1., 3., 3.])
+    """
+
+    values: Floats
+    middle: Floats
+    upto: Floats
+
+    @classmethod
+    def of(cls, values: Floats, parent: Sample | None = None) -> Sample:
+        """Return the distribution of values, with part of the distribution of jobs less alike."""
+        weights = np.ones(len(values))
+        if parent is not None:
+            levels = (np.arange(_POINTS) + 0.5) / _POINTS
+            values = np.concatenate([values, np.interp(levels, parent.middle, parent.values)])
+            weights = np.concatenate([weights, np.full(_POINTS, PARENT_JOBS / _POINTS)])
+        order = np.argsort(values, kind="stable")
+        upto = np.concatenate([[0.0], np.cumsum(weights[order])])
+        upto /= upto[-1]
+        return cls(values[order], 0.5 * (upto[1:] + upto[:-1]), upto)
+
+    def above(self, passed: Floats, uniform: Floats) -> Floats:
+        """Return values above `passed`, by inversion; `passed` itself if there are none."""
+        below = self.upto[np.searchsorted(self.values, passed, side="right")]
+        drawn = np.interp(below + (1.0 - below) * uniform, self.middle, self.values)
+        return np.where(below >= 1.0, passed, np.maximum(drawn, passed))
+
+    def score(self, value: float) -> float:
+        """Return the normal score of a value."""
+        first = np.searchsorted(self.values, value, side="left")
+        last = np.searchsorted(self.values, value, side="right")
+        level = 0.5 * (self.upto[first] + self.upto[last])
+        return float(ndtri(np.clip(level, 1e-4, 1.0 - 1e-4)))
 
 
 def _levels(jobs: pd.DataFrame, limit: Floats | None) -> list[list[tuple[object, ...]]]:
@@ -149,7 +190,7 @@ def assumed_run_times(jobs: pd.DataFrame, default_limit_s: float | None = None) 
     >>> assumed_run_times(jobs).default_limit_s
     3600.0
     """
-    text = resources.files("clustersim.forecast").joinpath("data/used_fraction.yaml").read_text()
+    text = resources.files("clustersim.forecasting").joinpath("data/used_fraction.yaml").read_text()
     data = parse_yaml(text)
     fractions = np.asarray(data["fractions"], dtype=np.float64)
     values = np.interp((np.arange(2000) + 0.5) / 2000, np.linspace(0, 1, len(fractions)), fractions)
@@ -160,7 +201,7 @@ def assumed_run_times(jobs: pd.DataFrame, default_limit_s: float | None = None) 
         f"{format_percent(float(np.median(values)))}, a fifth more than "
         f"{format_percent(float(np.quantile(values, 0.8)))}; {data['source']})"
     )
-    return RunTimes(what, float(data["correlation"]), True, {(): values}, default)
+    return RunTimes(what, float(data["correlation"]), True, {(): Sample.of(values)}, default)
 
 
 def _default_limit(jobs: pd.DataFrame, given: float | None) -> float:
@@ -176,8 +217,8 @@ def run_times_of(
     """Return the run times of a log of the site.
 
     If both the log (``estimate_s``) and the jobs have time limits, the share of the limit that jobs
-    used; else their run times. Jobs of the same user, size and limit are taken if there are at least
-    30, else jobs that are less alike.
+    used; else their run times. Jobs of the same user, size and limit are taken if there are at
+    least 30, else jobs that are less alike.
 
     Parameters
     ----------
@@ -208,15 +249,7 @@ def run_times_of(
     value = past["duration_s"].to_numpy(dtype=np.float64)
     value = value / limit if shares else value
     levels = _levels(known, limit if shares else None)
-    groups: dict[tuple[object, ...], list[int]] = {}
-    for row, each in enumerate(levels):
-        for key in each:
-            groups.setdefault(key, []).append(row)
-    values = {
-        key: np.sort(value[rows])
-        for key, rows in groups.items()
-        if len(rows) >= LEAST_ALIKE or key == ()
-    }
+    values = _samples(value, levels)
     default = _default_limit(jobs, default_limit_s)
     part = _correlation(value, known, levels, values)
     what = (
@@ -227,19 +260,34 @@ def run_times_of(
     return RunTimes(what, part, shares, values, default)
 
 
+def _samples(
+    value: Floats, levels: Sequence[Sequence[tuple[object, ...]]]
+) -> dict[tuple[object, ...], Sample]:
+    """Return the distributions of jobs that are alike, each with part of the next wider one."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    wider: dict[tuple[object, ...], Sequence[tuple[object, ...]]] = {}
+    for row, each in enumerate(levels):
+        for at, key in enumerate(each):
+            groups.setdefault(key, []).append(row)
+            wider.setdefault(key, each[at + 1 :])
+    found: dict[tuple[object, ...], Sample] = {(): Sample.of(value)}
+    for key in sorted(groups, key=lambda key: len(wider[key])):
+        if key != () and len(groups[key]) >= LEAST_ALIKE:
+            parent = next(other for other in wider[key] if other in found)
+            found[key] = Sample.of(value[groups[key]], found[parent])
+    return found
+
+
 def _correlation(
     value: Floats,
     known: pd.DataFrame,
     levels: Sequence[Sequence[tuple[object, ...]]],
-    values: dict[tuple[object, ...], Floats],
+    values: dict[tuple[object, ...], Sample],
 ) -> float:
     """Return the correlation of the scores of successive jobs of the same user, size and limit."""
     score = np.empty(len(value))
     for row, each in enumerate(levels):
-        alike = values[next(key for key in each if key in values)]
-        low = np.searchsorted(alike, value[row], side="left")
-        high = np.searchsorted(alike, value[row], side="right")
-        score[row] = ndtri((0.5 * (low + high) + 0.5) / (len(alike) + 1.0))
+        score[row] = values[next(key for key in each if key in values)].score(value[row])
     limit = known["limit_s"].fillna(-1.0).to_numpy(dtype=np.float64)
     batch = _batches(known, limit)
     before = pd.Series(score).groupby(batch).shift().to_numpy()

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from clustersim.array_types import Floats, Ints
+from clustersim.array_types import Bools, Floats, Ints
 from clustersim.catalogue import Catalogue
 from clustersim.engine.engine import Simulation
 from clustersim.engine.partitions import build_partitions
-from clustersim.forecast.arrivals import Arrivals
-from clustersim.forecast.gates import Gates, Limits, gated
-from clustersim.forecast.run_times import RunTimes
-from clustersim.forecast.snapshot import Snapshot
-from clustersim.scheduling import JobColumns, Partition, Placement, Policy
+from clustersim.forecasting.arrivals import Arrivals
+from clustersim.forecasting.gates import Gates, Limits, gated
+from clustersim.forecasting.run_times import RunTimes
+from clustersim.forecasting.snapshot import Snapshot
+from clustersim.scheduling import JobColumns, Placement, Policy
 from clustersim.seeds import Streams
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.runtimes import Runtimes
@@ -26,7 +26,7 @@ from clustersim.topology import Cluster
 __all__ = ["Case", "Replications", "replicate"]
 
 LEAD_S = 1.0
-"""Running jobs are submitted this long before the others, so that every policy starts them first."""
+"""Running jobs are submitted this long before the others: every policy starts them first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +70,6 @@ class Replications:
         Partition of each running job; -1 if there was no room for it.
     free : int64 array (partitions)
         Accelerators free now.
-    partitions : list of Partition
-        Without jobs.
     choices : list of tuple of int
         Partitions of each waiting job; empty if it can never run.
     reasons : dict of int to str
@@ -87,11 +85,47 @@ class Replications:
     admitted_s: Floats
     runs_on: Ints
     free: Ints
-    partitions: list[Partition]
     choices: list[tuple[int, ...]]
     reasons: dict[int, str]
     groups: tuple[str, ...]
     limits_of: dict[int, list[int]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Queue:
+    """What all replications have in common; arrays have an element for each simulated job.
+
+    Attributes
+    ----------
+    jobs : pandas.DataFrame
+        Running, then waiting jobs.
+    n_running : int
+    rows : int64 array
+        The row in `jobs` of each simulated job.
+    submit_s, elapsed_s, estimate_s : float64 arrays
+        Seconds of the simulation; a running job has the time of its lead to go in addition.
+    sizes, choice_of : int64 arrays
+    eligible : Eligibility
+    limits : Limits
+    runs_on : int64 array (running jobs,)
+    """
+
+    jobs: pd.DataFrame
+    n_running: int
+    rows: Ints
+    submit_s: Floats
+    elapsed_s: Floats
+    estimate_s: Floats
+    sizes: Ints
+    choice_of: Ints
+    eligible: Eligibility
+    limits: Limits
+    runs_on: Ints
+
+    @property
+    def is_running(self) -> Bools:
+        """Which simulated jobs run now."""
+        return self.rows < self.n_running
 
 
 def replicate(
@@ -110,31 +144,24 @@ def replicate(
     progress : callable, optional
         Called with the replications done and their number.
     """
-    running, waiting = case.snapshot.running, case.snapshot.waiting
-    both = pd.concat([running, waiting], ignore_index=True)
-    eligible = _eligible(both, case)
-    runs_on, free = _place(len(running), both, eligible, case)
-    held = waiting["held"].to_numpy(dtype=object) != ""
-    can = eligible.choice_of >= 0
-    can[: len(running)] &= runs_on >= 0
-    can[len(running) :] &= ~held
-    rows = _in_order(both, can, len(running))
-    limits = _limits(both, rows, len(running), case)
-    draw = case.run_times.drawer(both)
+    waiting = case.snapshot.waiting
+    queue, free = _queue(case)
+    draw = case.run_times.drawer(queue.jobs)
     out = np.full((3, replications, len(waiting)), np.inf)
     for k in range(replications):
         streams = Streams(seed, replication=k)
-        _one(out[:, k], draw(streams), both, rows, eligible, limits, runs_on, case, streams)
+        run_s = draw(streams)
+        _simulate(out[:, k], run_s, queue, case, streams)
+        _alone(out[1, k], run_s, queue, case)
         if progress is not None:
             progress(k + 1, replications)
-    n_running = len(running)
+    n_running, eligible = queue.n_running, queue.eligible
     return Replications(
         start_s=out[0],
         alone_s=out[1],
         admitted_s=out[2],
-        runs_on=runs_on,
+        runs_on=queue.runs_on,
         free=free,
-        partitions=build_partitions(case.cluster, case.placement),
         choices=[
             eligible.choices[choice] if choice >= 0 else ()
             for choice in eligible.choice_of[n_running:]
@@ -142,13 +169,47 @@ def replicate(
         reasons={
             row - n_running: text for row, text in eligible.reasons.items() if row >= n_running
         },
-        groups=tuple(name for name, _ in limits.groups),
+        groups=tuple(name for name, _ in queue.limits.groups),
         limits_of={
-            int(rows[at]) - n_running: [group for group, _ in found]
-            for at, found in limits.of_job.items()
-            if rows[at] >= n_running
+            int(queue.rows[at]) - n_running: [group for group, _ in found]
+            for at, found in queue.limits.of_job.items()
+            if queue.rows[at] >= n_running
         },
     )
+
+
+def _queue(case: Case) -> tuple[_Queue, Ints]:
+    """Return what all replications have in common, and the accelerators free now by partition."""
+    running, waiting = case.snapshot.running, case.snapshot.waiting
+    jobs = pd.concat([running, waiting], ignore_index=True)
+    n_running = len(running)
+    eligible = _eligible(jobs, case)
+    runs_on, free = _place(n_running, jobs, eligible, case)
+    can = eligible.choice_of >= 0
+    can[:n_running] &= runs_on >= 0
+    can[n_running:] &= waiting["held"].to_numpy(dtype=object) == ""
+    eligible_s = np.nan_to_num(jobs["eligible_s"].to_numpy(dtype=np.float64), nan=0.0)
+    eligible_s = np.maximum(0.0, eligible_s)
+    eligible_s[:n_running] = -LEAD_S
+    order = np.argsort(eligible_s, kind="stable")
+    rows = np.asarray(order[can[order]], dtype=np.int64)
+    elapsed = np.nan_to_num(jobs["elapsed_s"].to_numpy(dtype=np.float64)[rows], nan=0.0)
+    lead = np.where(rows < n_running, LEAD_S, 0.0)
+    limit = case.run_times.limits(jobs)[rows]
+    queue = _Queue(
+        jobs=jobs,
+        n_running=n_running,
+        rows=rows,
+        submit_s=LEAD_S + eligible_s[rows],
+        elapsed_s=elapsed - lead,
+        estimate_s=np.maximum(limit - elapsed, 1.0) + lead,
+        sizes=jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows],
+        choice_of=eligible.choice_of[rows],
+        eligible=eligible,
+        limits=_limits(jobs, rows, n_running, case),
+        runs_on=runs_on,
+    )
+    return queue, free
 
 
 def _eligible(jobs: pd.DataFrame, case: Case) -> Eligibility:
@@ -189,15 +250,6 @@ def _place(
     return runs_on, np.array([each.placement.free for each in partitions], dtype=np.int64)
 
 
-def _in_order(jobs: pd.DataFrame, can: np.ndarray, n_running: int) -> Ints:
-    """Return the rows that are simulated: running jobs, then by the time from which they may run."""
-    eligible_s = np.nan_to_num(jobs["eligible_s"].to_numpy(dtype=np.float64), nan=0.0)
-    eligible_s[:n_running] = -np.inf
-    order = np.argsort(np.maximum(eligible_s, np.where(np.arange(len(jobs)) < n_running, -1.0, 0.0)),
-                       kind="stable")  # fmt: skip
-    return order[can[order]]
-
-
 def _limits(jobs: pd.DataFrame, rows: Ints, n_running: int, case: Case) -> Limits:
     """Return the limits of arrays and users, and dependencies, with jobs as positions in `rows`."""
     groups: list[tuple[str, float]] = []
@@ -225,8 +277,7 @@ def _limits(jobs: pd.DataFrame, rows: Ints, n_running: int, case: Case) -> Limit
             if name:
                 ids.setdefault(str(name).partition(".")[0], set()).add(at)
     after = {
-        position[row]: frozenset(at for name in names for at in ids.get(name, ()))
-        - {position[row]}
+        position[row]: frozenset(at for name in names for at in ids.get(name, ())) - {position[row]}
         for row, names in enumerate(jobs["depends_on"])
         if names and row >= n_running and row in position
     }
@@ -240,30 +291,12 @@ def _group(name: str, most: float, index: dict[str, int], groups: list[tuple[str
     return index[name]
 
 
-def _one(
-    out: Floats,
-    run_s: Floats,
-    jobs: pd.DataFrame,
-    rows: Ints,
-    eligible: Eligibility,
-    limits: Limits,
-    runs_on: Ints,
-    case: Case,
-    streams: Streams,
-) -> None:
-    """Simulate once; fill in the starts, the starts alone and the admissions of the waiting jobs."""
-    n_running = len(case.snapshot.running)
-    elapsed = np.nan_to_num(jobs["elapsed_s"].to_numpy(dtype=np.float64), nan=0.0)
-    limit = case.run_times.limits(jobs)
-    is_running = rows < n_running
-    lead = np.where(is_running, LEAD_S, 0.0)
-    left = run_s[rows] - elapsed[rows] + lead
-    estimate = np.maximum(limit[rows] - elapsed[rows], 1.0) + lead
-    eligible_s = np.nan_to_num(jobs["eligible_s"].to_numpy(dtype=np.float64)[rows], nan=0.0)
-    submit = np.where(is_running, 0.0, LEAD_S + np.maximum(0.0, eligible_s))
-    sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows]
-    choice_of = eligible.choice_of[rows]
-    choices = list(eligible.choices)
+def _simulate(out: Floats, run_s: Floats, queue: _Queue, case: Case, streams: Streams) -> None:
+    """Simulate once; fill in the starts (0) and the admissions (2) of the waiting jobs."""
+    left = run_s[queue.rows] - queue.elapsed_s
+    submit, estimate = queue.submit_s, queue.estimate_s
+    sizes, choice_of, choices = queue.sizes, queue.choice_of, list(queue.eligible.choices)
+    position = np.arange(len(queue.rows))
     if case.arrivals is not None:
         new = case.arrivals.draw(streams)
         submit, order = _merged(submit, LEAD_S + new.submit_s)
@@ -274,39 +307,35 @@ def _one(
         position = np.empty(len(order), dtype=np.int64)
         position[order] = np.arange(len(order))
         choices += case.arrivals.choices
-    else:
-        position = np.arange(len(rows))
-    limits = _moved(limits, position)
+    limits = _moved(queue.limits, position)
     gates = Gates(limits)
-    policy = gated(case.policy, gates) if limits.hold else case.policy
+    n_pools = len(case.cluster.pools)
     record = Simulation(
         submit.tolist(),
-        [array("d", left.tobytes())] * len(case.cluster.pools),
+        [array("d", left.tobytes())] * n_pools,
         JobColumns(
             sizes.tolist(),
-            [array("d", estimate.tobytes())] * len(case.cluster.pools),
+            [array("d", estimate.tobytes())] * n_pools,
             choices if not limits.after else [*choices, _all(choices)],
             choice_of.tolist(),
         ),
         build_partitions(case.cluster, case.placement),
-        policy,
+        gated(case.policy, gates) if limits.hold else case.policy,
         by_node=False,
     ).run()
-    mine = np.flatnonzero(~is_running)
+    mine = np.flatnonzero(~queue.is_running)
+    row = queue.rows[mine] - queue.n_running
     start = record.start_s[position[mine]] - LEAD_S
-    waiting_row = rows[mine] - n_running
-    out[0, waiting_row] = np.where(np.isfinite(start), np.maximum(0.0, start), np.inf)
-    out[2, waiting_row] = np.maximum(0.0, submit[position[mine]] - LEAD_S)
-    back = {int(at): int(row) for at, row in zip(position[mine], waiting_row, strict=True)}
+    out[0, row] = np.where(np.isfinite(start), np.maximum(0.0, start), np.inf)
+    out[2, row] = np.maximum(0.0, submit[position[mine]] - LEAD_S)
+    back = {int(at): int(each) for at, each in zip(position[mine], row, strict=True)}
     for job, ended in gates.admitted_by.items():
         if job in back:
             out[2, back[job]] = max(0.0, record.finish_s[ended] - LEAD_S)
-    ends = run_s[:n_running] - elapsed[:n_running]
-    _alone(out[1], ends, jobs, eligible, runs_on, case)
 
 
 def _all(choices: list[tuple[int, ...]]) -> tuple[int, ...]:
-    """Return all partitions: as a choice, they share one queue, so that jobs can wait for others."""
+    """Return all partitions: as a choice, they make one queue, so that jobs can wait for others."""
     return tuple(sorted({index for choice in choices for index in choice}))
 
 
@@ -327,16 +356,12 @@ def _moved(limits: Limits, position: Ints) -> Limits:
     )
 
 
-def _alone(
-    out: Floats,
-    ends: Floats,
-    jobs: pd.DataFrame,
-    eligible: Eligibility,
-    runs_on: Ints,
-    case: Case,
-) -> None:
+def _alone(out: Floats, run_s: Floats, queue: _Queue, case: Case) -> None:
     """Fill in when each waiting job could start if no other job waited."""
-    n_running = len(ends)
+    jobs, n_running, runs_on = queue.jobs, queue.n_running, queue.runs_on
+    elapsed = np.nan_to_num(jobs["elapsed_s"].to_numpy(dtype=np.float64)[:n_running], nan=0.0)
+    ends = run_s[:n_running] - elapsed
+    eligible = queue.eligible
     sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)
     partitions = build_partitions(case.cluster, case.placement)
     known: dict[tuple[int, int], float] = {}
@@ -361,4 +386,3 @@ def _alone(
 def _first(times: Floats, free: Ints, n: int) -> float:
     enough = np.flatnonzero(free >= n)
     return float(times[enough[0]]) if len(enough) else float("inf")
-
