@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from clustersim.errors import InputError
     from clustersim.estimation.estimate import estimate
     from clustersim.estimation.estimate_result import Estimate
-    from clustersim.forecasting import Forecast, forecast
+    from clustersim.forecasting.forecast import Forecast, forecast
     from clustersim.performance import best_plans
     from clustersim.plots.axis import axis_of
     from clustersim.procurement import PurchasePlan, define_plan, load_plan, plan_purchases
@@ -110,7 +110,7 @@ __all__ = [
 _HOME = {
     "Estimate": "estimation.estimate_result",
     "FleetView": "analysis.part",
-    "Forecast": "forecasting",
+    "Forecast": "forecasting.forecast",
     "InputError": "errors",
     "Metric": "analysis.metrics",
     "NodePlacement": "scheduling",
@@ -135,7 +135,7 @@ _HOME = {
     "define_study": "studies.study",
     "describe_jobs": "workload",
     "estimate": "estimation.estimate",
-    "forecast": "forecasting",
+    "forecast": "forecasting.forecast",
     "generate_jobs": "workload",
     "load_catalogue": "catalogue",
     "load_cluster": "topology",

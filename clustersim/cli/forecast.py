@@ -100,7 +100,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from clustersim.forecasting.forecast import forecast, sentence
+    from clustersim.forecasting import forecast
+    from clustersim.forecasting.words import sentence
 
     if args.csv and args.out is None:
         raise InputError("--csv", "is only allowed with --out DIR")
@@ -125,11 +126,11 @@ def run(args: argparse.Namespace) -> int:
         progress=_progress if shows_progress() else None,
     )
     print(_text(found))
-    print(textwrap.fill(sentence(found), 100))
+    print(textwrap.fill(sentence(found.jobs), 100))
     if args.out is not None:
         found.save(args.out, csv=args.csv)
         print(f"written to {args.out}")
-    write_json({"answer": sentence(found), **found.document(), "folder": args.out})
+    write_json({"answer": sentence(found.jobs), **found.document(), "folder": args.out})
     return 0
 
 

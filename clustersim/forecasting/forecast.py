@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -30,14 +29,14 @@ from clustersim.forecasting.run_times import (
     run_times_of,
 )
 from clustersim.forecasting.snapshot import Snapshot, snapshot_of
+from clustersim.forecasting.words import contradictions, overflow_note
 from clustersim.outputs import new_folder
 from clustersim.scheduling import Policy, find_placement, find_policy
 from clustersim.sites.queue import QueueState
 from clustersim.topology import Cluster
-from clustersim.units import counted, format_count, format_duration, listed
 from clustersim.workload import read_jobs
 
-__all__ = ["LEVELS", "Forecast", "forecast", "sentence"]
+__all__ = ["LEVELS", "Forecast", "forecast"]
 
 LEVELS = (0.05, 0.5, 0.95)
 """Levels of the interval and of the median."""
@@ -273,8 +272,8 @@ def forecast(
         run_times.what,
         *filter(None, [default_limit_note(_all_jobs(snapshot), run_times)]),
         new.what if new is not None else "no further jobs arrive",
-        *_overflow_note(found, snapshot),
-        *_contradictions(found, snapshot, user_limit),
+        *overflow_note(found, snapshot),
+        *contradictions(found, snapshot, user_limit),
     ]
     return Forecast(
         jobs=_jobs(snapshot, found, given),
@@ -357,45 +356,6 @@ def _refuse_overflow(
         )
 
 
-def _overflow_note(found: Replications, snapshot: Snapshot) -> list[str]:
-    without = found.runs_on < 0
-    if not without.any():
-        return []
-    n = int(snapshot.running["n_accelerators"].to_numpy(dtype=np.int64)[without].sum())
-    jobs = counted(int(without.sum()), "running job", "running jobs")
-    return [
-        f"{jobs} with {format_count(n)} accelerators found no room in the cluster as given (nodes "
-        "that leave service, or partitions that it does not have): they end without freeing any"
-    ]
-
-
-_LIMIT_REASON = re.compile(r"^(?:QOS|Assoc|MaxGRES|.*Max.*Per(?:User|Account|Job))")
-
-
-def _contradictions(found: Replications, snapshot: Snapshot, user_limit: int | None) -> list[str]:
-    """Return notes on jobs whose forecast contradicts what the scheduler says of them."""
-    notes = []
-    reasons = snapshot.waiting["reason"].astype(str)
-    limited = reasons.str.contains(_LIMIT_REASON)
-    if limited.any() and user_limit is None:
-        kinds = listed(sorted(reasons[limited].unique())[:4])
-        jobs = counted(int(limited.sum()), "job waits", "jobs wait")
-        notes.append(
-            f"{jobs} for a limit of the scheduler ({kinds}), whose size the file does not tell: it "
-            "is not simulated, so they may start later (--user-limit N)"
-        )
-    now = np.quantile(found.start_s, 0.5, axis=0, method="inverted_cdf") <= 0
-    odd = now & reasons.str.contains(re.compile("^(?:Resources|Priority)")).to_numpy(dtype=bool)
-    if odd.any():
-        jobs = counted(int(odd.sum()), "job", "jobs")
-        notes.append(
-            f"by this state, {jobs} could start now, but the scheduler lets them wait for "
-            "resources or priority: check the size of the cluster; nodes that are split up, "
-            "memory, cores and reservations are not simulated"
-        )
-    return notes
-
-
 def _jobs(snapshot: Snapshot, found: Replications, given: Given) -> pd.DataFrame:
     waiting = snapshot.waiting
     low, median, high = (_quantile(found.start_s, level) for level in LEVELS)
@@ -431,33 +391,3 @@ def _quantile(values: Floats, level: float) -> Floats:
         return np.full(values.shape[1], np.nan)
     found = np.quantile(values, level, axis=0, method="inverted_cdf")
     return np.where(np.isfinite(found), found, np.nan)
-
-
-def sentence(found: Forecast) -> str:
-    """Return the forecast in a sentence."""
-    jobs = found.jobs
-    known = jobs["median_s"].notna()
-    if not len(jobs):
-        return "No job with accelerators waits."
-    now = int((jobs["median_s"] <= 0).sum())
-    text = f"{counted(len(jobs), 'job waits', 'jobs wait')}"
-    if now:
-        text += f"; {now:,} of them can start now"
-    later = jobs[known & (jobs["median_s"] > 0)]
-    if len(later):
-        first = later.iloc[int(later["median_s"].argmin())]
-        last = later.iloc[int(later["median_s"].argmax())]
-        text += (
-            f"; the next to start is job {first['job_id']} in {format_duration(first['median_s'])} "
-            f"({format_duration(first['low_s'])} to {_text(first['high_s'])}), the last is job "
-            f"{last['job_id']} in {format_duration(last['median_s'])} "
-            f"({format_duration(last['low_s'])} to {_text(last['high_s'])})"
-        )
-    unknown = int((~known).sum())
-    if unknown:
-        text += f"; {unknown:,} cannot be forecast"
-    return text + "."
-
-
-def _text(seconds: float) -> str:
-    return format_duration(seconds) if np.isfinite(seconds) else "an unknown time"
