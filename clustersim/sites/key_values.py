@@ -8,23 +8,17 @@ from collections.abc import Iterator
 __all__ = ["indented_records", "scontrol_records"]
 
 _KEY = re.compile(r"(?:^|\s)([A-Z][A-Za-z0-9/:_]*)=")
-_FREE_TEXT = (
-    "OS",
-    "Reason",
-    "Comment",
-    "Command",
-    "Extra",
-    "AdminComment",
-    "JobName",
-    "ReqNodeList",
-)
-"""Keys whose values may contain blanks and equals signs; they end at the next key that is known."""
-_ENDS_FREE_TEXT = re.compile(
-    r"\s(?:RealMemory|AllocMem|FreeMem|Sockets|Boards|State|ThreadsPerCore|Partitions|BootTime|"
-    r"SlurmdStartTime|LastBusyTime|ResumeAfterTime|CfgTRES|AllocTRES|CurrentWatts|AveWatts|"
-    r"ExtSensorsJoules|Version|Comment|Extra|InstanceId|InstanceType|UserId|GroupId|MCS_label|"
-    r"WorkDir|StdErr|StdIn|StdOut|Power|Reason)="
-)
+_AFTER_FREE_TEXT = {
+    "OS": "RealMemory",
+    "Reason": "Dependency|Comment|Extra|ReservationName|InstanceId|InstanceType|TopologyStr",
+    "Comment": "Extra|InstanceId|InstanceType|WorkDir|StdErr|StdIn|StdOut|TresPerNode|Power",
+    "Extra": "Comment|InstanceId|InstanceType",
+    "JobName": "UserId",
+    "Command": "WorkDir|Comment",
+}
+"""Keys whose values may have blanks and equals signs, and the keys at which these values end."""
+_ENDS = {key: re.compile(rf"\s(?:{names})=") for key, names in _AFTER_FREE_TEXT.items()}
+
 
 
 def scontrol_records(text: str, first: str) -> list[dict[str, str]]:
@@ -53,11 +47,7 @@ def _pairs(record: str) -> Iterator[tuple[str, str]]:
         seen = _KEY.search(line, at)
         while seen is not None:
             key = seen[1]
-            following = (
-                _ENDS_FREE_TEXT.search(line, seen.end())
-                if key in _FREE_TEXT
-                else _KEY.search(line, seen.end())
-            )
+            following = _ENDS.get(key, _KEY).search(line, seen.end())
             end = len(line) if following is None else following.start()
             yield key, line[seen.end() : end].strip()
             seen = _KEY.search(line, end) if following is not None else None
