@@ -163,6 +163,9 @@ def guess_chip(
     is_slice = bool(_SLICE.search(shown))
     if named and shown in named:
         return ChipGuess(named[shown], "named", f"type {kind!r} as named", is_slice)
+    if shown == "ascend910":
+        why = "for 'Ascend910', the name of the resource for 910A, 910B and 910C alike"
+        return ChipGuess(catalogue.accelerator("910B2").name, "nearest", why)
     chip = _of_text(kind, catalogue)
     if chip is not None:
         return ChipGuess(chip, "type", f"from the type {kind!r}", is_slice)

@@ -20,7 +20,6 @@ _AFTER_FREE_TEXT = {
 _ENDS = {key: re.compile(rf"\s(?:{names})=") for key, names in _AFTER_FREE_TEXT.items()}
 
 
-
 def scontrol_records(text: str, first: str) -> list[dict[str, str]]:
     """Return the records that ``scontrol show`` prints, one line each or over several lines.
 

@@ -258,7 +258,7 @@ def lsf_site(rows: Sequence[Mapping[str, Any]], source: str, *, by_gpu: bool = F
         host = hosts.setdefault(name, {"accelerators": {}, "state": "unknown"})
         kind = row.get("gpumodel") or (row.get("model", "") if by_gpu else "") or "gpu"
         count = 1 if by_gpu else whole(row.get("ngpus", "")) or 0
-        if by_gpu and not (row.get("gpuid") or row.get("id")):
+        if by_gpu and whole(row.get("gpuid") or row.get("id") or "") is None:
             count = 0
         if count:
             host["accelerators"][kind] = host["accelerators"].get(kind, 0) + count

@@ -124,18 +124,20 @@ def _timed(state: QueueState, moment: datetime) -> QueueState:
 
 
 def _with_gpus(text: str, per_node: int, columns: Sequence[str]) -> str:
-    """Return a table of squeue with the assumed accelerators in a column before the others."""
+    """Return a table of squeue with the assumed accelerators as one more column."""
     lines = []
+    begun = bool(columns)
     for line in text.split("\n"):
         names = {plain_name(word) for word in re.split(r"[|\s,]+", line)}
-        if "jobid" in names and not columns:
-            lines.append(f"TRES_PER_NODE|{line}" if "|" in line else f"TRES_PER_NODE {line}")
-        elif line.strip():
-            separator = "|" if "|" in line else " "
-            if columns:
-                lines.append(f"{line.rstrip()}{separator}gres/gpu:{per_node}")
-            else:
-                lines.append(f"gres/gpu:{per_node}{separator}{line}")
+        separator = "|" if "|" in line else " "
+        if columns and line.strip():
+            line = f"{line.rstrip()}{separator}gres/gpu:{per_node}"
+        elif "jobid" in names:
+            begun = True
+            line = f"{'TRES_PER_NODE':<16}{separator}{line}"
+        elif begun and line.strip():
+            line = f"{f'gres/gpu:{per_node}':<16}{separator}{line}"
+        lines.append(line)
     return "\n".join(lines)
 
 

@@ -130,6 +130,9 @@ def _cells(
         return cells
     if separator is not None and len(cells) == len(names) - 1 and line.endswith(separator):
         return [*cells, ""]  # the last cell is empty
+    if spans is not None:
+        cut = [line[begin:end].strip() for begin, end in spans]
+        return cut if any(cut) else None
     if len(cells) > len(names) and _LONG_TAIL.search(names[-1]):
         parts = (
             line.split(None, len(names) - 1)
@@ -137,9 +140,6 @@ def _cells(
             else line.split(separator, len(names) - 1)
         )
         return [part.strip() for part in parts]
-    if spans is not None:
-        cut = [line[begin:end].strip() for begin, end in spans]
-        return cut if any(cut) else None
     return None
 
 

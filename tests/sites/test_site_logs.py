@@ -43,9 +43,7 @@ def test_a_queue(shared_data: Path, name: str) -> None:
     truth = truth_of(shared_data, name)
     known = truth["inputs"]
     path = shared_data / "site_logs" / name
-    found = read_queue(
-        path, time_zone=known.get("zone"), taken_at=known.get("taken_at")
-    ).document()
+    found = read_queue(path, time_zone=known.get("zone"), taken_at=known.get("taken_at")).document()
     names = {"n_gpus": "n_accelerators", "n_gpus_each": "n_accelerators_each"}
     for key, same in (("rows", "rows"), ("running_jobs", "running_jobs"),
                       ("waiting_jobs", "pending_jobs"), ("waiting_rows", "pending_rows"),
