@@ -251,7 +251,7 @@ def forecast(
     case = Case(
         snapshot=snapshot,
         cluster=where,
-        catalogue=None if accelerators is not None else chips,
+        catalogue=chips if all(pool.accelerator for pool in where.pools) else None,
         policy=find_policy(chosen),
         placement=find_placement(placement),
         run_times=run_times,
