@@ -222,17 +222,17 @@ def test_a_table_of_jobs_is_a_state(tmp_path: Path) -> None:
 @pytest.mark.parametrize("policy", ["fcfs", "easy"])
 def test_intervals_cover_what_then_happened(policy: str) -> None:
     """Starts of waiting jobs in a replayed log: 85 to 95 % are within the intervals of 90 %."""
-    result = cs.replay(log(4000, 11), policy=policy, accelerators=64)
+    result = cs.replay(log(1500, 11), policy=policy, accelerators=64)
     jobs = result.jobs
     start = jobs.set_index(jobs["job_id"].astype(str))["start_s"]
     inside: list[bool] = []
-    for at_s in np.linspace(0.3, 0.95, 60) * jobs["submit_s"].max():
+    for at_s in np.linspace(0.3, 0.95, 40) * jobs["submit_s"].max():
         if not ((jobs["submit_s"] <= at_s) & (jobs["start_s"] > at_s)).any():
             continue
         found = cs.forecast(
-            result, accelerators=64, policy=policy, at_s=float(at_s), replications=60
+            result, accelerators=64, policy=policy, at_s=float(at_s), replications=40
         ).jobs
         true_s = start[found["job_id"]].to_numpy() - at_s
         inside += ((found["low_s"] <= true_s) & (true_s <= found["high_s"])).tolist()
-    assert len(inside) > 200
+    assert len(inside) > 100
     assert 0.85 <= np.mean(inside) <= 0.95
