@@ -13,12 +13,11 @@ __all__ = ["Site", "SiteNode", "SitePartition", "in_service", "sums"]
 
 _OUT_WORDS = (
     *("down", "drain", "drng", "drained", "draining", "fail", "failg", "failing", "maint"),
-    *("maintenance", "inval", "unk", "unknown", "powered_down", "powering_down", "poweringdown"),
-    *("pow_dn", "power_down", "powerdown", "not_responding", "no_respond", "noresp", "offline"),
-    *("error", "reboot", "reboot_requested", "reboot_issued", "boot", "rebooting", "future"),
-    *("futr", "unavail", "unreach", "closed_adm", "unlicensed", "stale", "provisioning"),
-    *("notready", "schedulingdisabled", "state-unknown", "sleep", "undrain_pending"),
-    *("poweroff", "mom_down", "comm_err", "initializing"),
+    *("maintenance", "inval", "unk", "unknown", "powered_down", "powering_down", "pow_dn"),
+    *("power_down", "powerdown", "not_responding", "no_respond", "noresp", "offline", "error"),
+    *("future", "futr", "unavail", "unreach", "closed_adm", "unlicensed", "stale"),
+    *("provisioning", "notready", "schedulingdisabled", "state-unknown", "sleep", "poweroff"),
+    *("mom_down", "comm_err", "initializing"),
 )
 _OUT = frozenset(_OUT_WORDS)
 _MARKS = "*~#!%$@^-+"
