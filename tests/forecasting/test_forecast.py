@@ -166,14 +166,14 @@ def test_what_is_not_recorded_or_does_not_fit_is_refused() -> None:
 
 
 def log(n_jobs: int, seed: int) -> pd.DataFrame:
-    """Return jobs of 20 users in batches, on a cluster of 64 accelerators that is nearly full."""
+    """Return jobs of 20 users in batches, on a cluster of 64 accelerators, three quarters full."""
     draw = np.random.default_rng(seed)
     users = draw.integers(0, 20, n_jobs)
     limit = draw.choice([1.0, 4.0, 12.0, 24.0], n_jobs, p=[0.3, 0.3, 0.25, 0.15]) * HOUR
     share = draw.beta(0.5 + (users % 4) * 0.5, 1.2)
     size = draw.choice([1, 2, 4, 8, 16, 32], n_jobs, p=[0.35, 0.15, 0.2, 0.15, 0.1, 0.05])
     run = np.maximum(60.0, share * limit)
-    gaps = draw.exponential((run * size).mean() / 64 / 0.92, n_jobs)
+    gaps = draw.exponential((run * size).mean() / 64 / 0.75, n_jobs)
     return pd.DataFrame(
         {"job_id": np.arange(n_jobs), "submit_s": np.cumsum(gaps).round(), "user": users,
          "n_accelerators": size, "duration_s": run.round(), "estimate_s": limit}
@@ -225,14 +225,15 @@ def test_intervals_cover_what_then_happened(policy: str) -> None:
     result = cs.replay(log(1500, 11), policy=policy, accelerators=64)
     jobs = result.jobs
     start = jobs.set_index(jobs["job_id"].astype(str))["start_s"]
-    inside: list[bool] = []
-    for at_s in np.linspace(0.3, 0.95, 40) * jobs["submit_s"].max():
+    inside: list[float] = []
+    for at_s in np.linspace(0.3, 0.95, 80) * jobs["submit_s"].max():
         if not ((jobs["submit_s"] <= at_s) & (jobs["start_s"] > at_s)).any():
             continue
         found = cs.forecast(
             result, accelerators=64, policy=policy, at_s=float(at_s), replications=40
         ).jobs
         true_s = start[found["job_id"]].to_numpy() - at_s
-        inside += ((found["low_s"] <= true_s) & (true_s <= found["high_s"])).tolist()
-    assert len(inside) > 100
+        inside.append(float(((found["low_s"] <= true_s) & (true_s <= found["high_s"])).mean()))
+    # Jobs of one time wait for the ends of the same jobs, so each time counts once.
+    assert len(inside) > 20
     assert 0.85 <= np.mean(inside) <= 0.95
