@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from clustersim.errors import InputError
     from clustersim.estimation.estimate import estimate
     from clustersim.estimation.estimate_result import Estimate
+    from clustersim.forecasting.forecast import Forecast, forecast
     from clustersim.performance import best_plans
     from clustersim.plots.axis import axis_of
     from clustersim.procurement import PurchasePlan, define_plan, load_plan, plan_purchases
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Estimate",
     "FleetView",
+    "Forecast",
     "InputError",
     "Metric",
     "NodePlacement",
@@ -81,6 +83,7 @@ __all__ = [
     "define_study",
     "describe_jobs",
     "estimate",
+    "forecast",
     "generate_jobs",
     "load_catalogue",
     "load_cluster",
@@ -107,6 +110,7 @@ __all__ = [
 _HOME = {
     "Estimate": "estimation.estimate_result",
     "FleetView": "analysis.part",
+    "Forecast": "forecasting.forecast",
     "InputError": "errors",
     "Metric": "analysis.metrics",
     "NodePlacement": "scheduling",
@@ -131,6 +135,7 @@ _HOME = {
     "define_study": "studies.study",
     "describe_jobs": "workload",
     "estimate": "estimation.estimate",
+    "forecast": "forecasting.forecast",
     "generate_jobs": "workload",
     "load_catalogue": "catalogue",
     "load_cluster": "topology",
@@ -160,12 +165,14 @@ _PACKAGES = (
     "calibration",
     "catalogue",
     "estimation",
+    "forecasting",
     "performance",
     "plots",
     "procurement",
     "report",
     "scheduling",
     "simulation",
+    "sites",
     "studies",
     "topology",
     "workload",

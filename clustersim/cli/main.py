@@ -29,6 +29,7 @@ COMMANDS = (
     "topology",
     "trace",
     "timeline",
+    "forecast",
     "measure",
     "fit",
     "metrics",

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.options import add_catalogue
+from clustersim.cli.site import add_site_options, refuse_site_options, write_site
 from clustersim.console import plain_notes, write_json
+from clustersim.errors import InputError
 from clustersim.json_values import plain
 from clustersim.text_table import table
 from clustersim.units import (
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "run"]
 
-EPILOG = """example:
+EPILOG = """examples:
   clustersim topology topologies/h200-superpod.yaml
-  clustersim topology bytedance-2026 --plot fleet.png"""
+  clustersim topology bytedance-2026 --plot fleet.png
+  clustersim topology --from sinfo.txt --out my-cluster.yaml
+  clustersim topology --from nodes.json --accelerator gpu=V100-SXM2-32GB --out my-cluster.yaml"""
 
 
 def add_parser(commands: Any) -> None:
@@ -34,14 +38,17 @@ def add_parser(commands: Any) -> None:
         "topology",
         help="print and draw a topology file",
         description="Print nodes, chips, switches, links, bisection bandwidth and "
-        "oversubscription of a topology file.",
+        "oversubscription of a topology file; or write one from what a site's scheduler prints.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", metavar="FILE", help="topology file, or its name in topologies/")
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", help="topology file, or its name in topologies/"
+    )
     parser.add_argument(
         "--plot", type=Path, metavar="OUT", help="draw it to OUT.png, OUT.svg or OUT.pdf"
     )
+    add_site_options(parser)
     add_catalogue(parser)
     parser.set_defaults(run=run)
 
@@ -51,6 +58,11 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.catalogue import hypothetical_note, load_catalogue
     from clustersim.topology import load_cluster, summarise
 
+    if (args.file is None) == (args.site is None):
+        raise InputError("topology", "needs either FILE or --from FILE")
+    if args.site is not None:
+        return write_site(args)
+    refuse_site_options(args)
     catalogue = load_catalogue(*args.catalogue)
     spec = load_cluster(args.file, catalogue)
     summary = summarise(spec)

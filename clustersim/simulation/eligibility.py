@@ -104,7 +104,7 @@ def find_eligibility(
     if lends:
         kept_out[sorted(set(lends))] = ~_preemptible(jobs)
         can &= ~kept_out
-    place, known_vc = _partition_of(jobs, n_pools, partitions)
+    place, known_vc = _partition_of(jobs, cluster, partitions)
     can &= place >= 0
     can &= _holds(jobs["n_accelerators"].to_numpy(dtype=np.int64), place, partitions)
     order = np.argsort(np.where(can, rank, np.inf), axis=0, kind="stable")
@@ -132,7 +132,7 @@ def ignored_virtual_clusters(jobs: pd.DataFrame, cluster: Cluster) -> list[str]:
     >>> ignored_virtual_clusters(pd.DataFrame({"vc": ["a", "b", None]}), single_pool(8))
     ['2 jobs name one of 2 virtual clusters (vc), but the cluster has none; jobs share all nodes']
     """
-    if "vc" not in jobs or any(pool.virtual_clusters for pool in cluster.pools):
+    if "vc" not in jobs or any(pool.virtual_clusters or pool.queues for pool in cluster.pools):
         return []
     named = pd.Series(texts_of(jobs["vc"]))
     named = named[named.str.strip() != ""]
@@ -223,13 +223,15 @@ def _price(catalogue: Catalogue, pool: Pool) -> float:
 
 
 def _partition_of(
-    jobs: pd.DataFrame, n_pools: int, partitions: Sequence[Partition]
+    jobs: pd.DataFrame, cluster: Cluster, partitions: Sequence[Partition]
 ) -> tuple[Ints, set[str]]:
-    """Return the partition of each job in each pool, and the names of the virtual clusters.
+    """Return the partition of each job in each pool, and the names of virtual clusters and queues.
 
     The first value is an array of shape (pools, jobs); it is -1 if a job may not use the pool.
     """
+    n_pools = len(cluster.pools)
     named = {p.virtual_cluster for p in partitions if p.virtual_cluster}
+    named |= {name for pool in cluster.pools for name in pool.queues}
     if not named or "vc" not in jobs:
         vcs, vc_of = np.array([""], dtype=object), np.zeros(len(jobs), dtype=np.intp)
     else:
@@ -238,8 +240,11 @@ def _partition_of(
     table = np.full((n_pools, len(vcs)), -1, dtype=np.int64)
     column = {str(vc): index for index, vc in enumerate(vcs)}
     for partition in partitions:
-        if partition.virtual_cluster in column:
-            table[partition.pool, column[partition.virtual_cluster]] = partition.index
+        own = partition.virtual_cluster
+        queues = () if own else cluster.pools[partition.pool].queues
+        for name in (own, *queues):
+            if name in column and table[partition.pool, column[name]] < 0:
+                table[partition.pool, column[name]] = partition.index
     return table[:, vc_of], named
 
 

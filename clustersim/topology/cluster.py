@@ -50,6 +50,8 @@ class Pool:
         Bandwidth to the other pools, one direction (bytes/s); 0 if the pools are not connected.
     notes : tuple of str
         Notes on differences between the requested and the built oversubscription.
+    queues : tuple of str
+        Queues whose jobs may use the nodes that belong to no virtual cluster.
 
     Examples
     --------
@@ -75,6 +77,7 @@ class Pool:
     trunks: tuple[Trunk, ...] = ()
     datacenter_Bps: float = 0.0
     notes: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
 
     @property
     def n_chips(self) -> int:
@@ -185,6 +188,7 @@ def _compile_pool(name: str, spec: PoolSpec, datacenter_Bps: float) -> Pool:
         trunks=fabric.trunks(),
         datacenter_Bps=datacenter_Bps,
         notes=tuple(fabric.ratio_notes()),
+        queues=tuple(spec.queues),
     )
 
 

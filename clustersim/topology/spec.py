@@ -151,6 +151,13 @@ class PoolSpec(FileModel):
         description="parts of the pool that teams own, as consecutive ranges of nodes in the order "
         "of the file; the remaining nodes serve jobs without a virtual cluster",
     )
+    queues: list[str] = Field(
+        default_factory=list,
+        max_length=10_000,
+        description="queues of the site (partitions of Slurm) whose jobs may use the nodes of "
+        "the pool that no virtual cluster owns; the column vc of a job names its queue. By default "
+        "only jobs that name no virtual cluster or queue of the cluster",
+    )
     notes: list[str] = Field(default_factory=list, description="arithmetic behind the numbers")
     sources: list[str] = Field(default_factory=list, description="sources of the numbers")
 

@@ -73,7 +73,7 @@ class Fcfs(_StrictOrder):
 
     def resubmit(self, job: int) -> None:
         choice = self.queue.jobs.choice_of[job]
-        self._lines[choice] = deque(sorted([*self._lines[choice], job]))
+        self._lines[choice] = deque(sorted([*self._lines.get(choice, ()), job]))
 
     def _job(self, head: int) -> int:
         return head

@@ -1,0 +1,239 @@
+"""``clustersim forecast``: when the waiting jobs of a site start."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import textwrap
+from typing import TYPE_CHECKING
+
+from clustersim.cli.options import add_catalogue, whole_number
+from clustersim.console import shows_progress, write_json
+from clustersim.errors import InputError
+from clustersim.text_table import table
+from clustersim.units import counted, format_count, format_duration, parse_quantity
+
+if TYPE_CHECKING:
+    from clustersim.forecasting import Forecast
+
+__all__ = ["add_parser", "run"]
+
+_EPILOG = """\
+examples:
+  squeue -a --json > queue.json
+  clustersim forecast queue.json --cluster my-cluster.yaml --history sacct.txt
+  clustersim forecast queue.json --accelerators h100=64,a100=96 --time-zone Europe/Zurich
+  clustersim replay jobs.csv --policy easy --accelerators 512 --out result
+  clustersim forecast result --at 3d"""
+_MOST_ROWS = 60
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "forecast",
+        help="forecast when waiting jobs start",
+        description="Forecast when each waiting job starts, with an interval and what it waits "
+        "for, from the jobs that run and wait now.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "state",
+        metavar="STATE",
+        help="output of squeue (any format, --json), scontrol show job, kubectl get workloads, "
+        "jobs or pods -o json, qstat -f or bjobs -o; a table of jobs; or the folder of a saved run",
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--cluster", metavar="TOPOLOGY", help="a topology: a name or a file")
+    where.add_argument(
+        "--accelerators",
+        metavar="N or PARTITION=N,...",
+        help="accelerators that all jobs share, or those of each partition",
+    )
+    parser.add_argument(
+        "--policy",
+        help="a name such as easy or fcfs, or FILE.py:ClassName (default: that of the saved run, "
+        "or easy)",
+    )
+    parser.add_argument(
+        "--placement", default="pooled", help="pooled (default), consolidate, spread"
+    )
+    parser.add_argument(
+        "--history", metavar="LOG", help="a log of the site, for run times and further jobs"
+    )
+    parser.add_argument(
+        "--no-arrivals", action="store_true", help="assume that no further jobs arrive"
+    )
+    parser.add_argument("--at", metavar="TIME", help="time of a saved run or table, such as 3d")
+    parser.add_argument("--time-zone", metavar="ZONE", help="zone of times that do not name one")
+    parser.add_argument(
+        "--taken-at", metavar="TIME", help="when STATE was printed, if it does not tell"
+    )
+    parser.add_argument(
+        "--columns", metavar="A,B,...", help="names of the columns of a STATE without a header"
+    )
+    parser.add_argument(
+        "--gpus-per-node",
+        type=whole_number,
+        metavar="N",
+        help="assume N accelerators on each node of every job, for a STATE that does not tell",
+    )
+    parser.add_argument(
+        "--default-limit", metavar="TIME", help="time limit of jobs without one, such as 2d"
+    )
+    parser.add_argument(
+        "--user-limit",
+        type=whole_number,
+        metavar="N",
+        help="accelerators that the jobs of a user may use together",
+    )
+    parser.add_argument(
+        "--replications", type=whole_number, default=200, metavar="N", help="default: 200"
+    )
+    parser.add_argument("--seed", type=whole_number, default=1, metavar="N", help="default: 1")
+    parser.add_argument("--out", metavar="DIR", help="new folder for the tables")
+    parser.add_argument("--csv", action="store_true", help="also write the tables as CSV")
+    add_catalogue(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from clustersim.forecasting import forecast
+    from clustersim.forecasting.words import sentence
+
+    if args.csv and args.out is None:
+        raise InputError("--csv", "is only allowed with --out DIR")
+    found = forecast(
+        args.state,
+        cluster=args.cluster,
+        accelerators=_accelerators(args.accelerators),
+        policy=args.policy,
+        placement=args.placement,
+        history=args.history,
+        arrivals=not args.no_arrivals,
+        replications=args.replications,
+        seed=args.seed,
+        at_s=_time("--at", args.at),
+        default_limit_s=_time("--default-limit", args.default_limit),
+        user_limit=args.user_limit,
+        time_zone=args.time_zone,
+        taken_at=args.taken_at,
+        columns=[] if args.columns is None else args.columns.split(","),
+        gpus_per_node=args.gpus_per_node,
+        catalogue=args.catalogue,
+        progress=_progress if shows_progress() else None,
+    )
+    print(_text(found))
+    print(textwrap.fill(sentence(found.jobs), 100))
+    if args.out is not None:
+        found.save(args.out, csv=args.csv)
+        print(f"written to {args.out}")
+    write_json({"answer": sentence(found.jobs), **found.document(), "folder": args.out})
+    return 0
+
+
+def _progress(done: int, total: int) -> None:
+    """Show nothing: a forecast takes seconds."""
+
+
+def _time(option: str, text: str | None) -> float | None:
+    try:
+        return None if text is None else parse_quantity(text, "duration")
+    except ValueError as error:
+        raise InputError(option, str(error)) from None
+
+
+def _accelerators(text: str | None) -> int | dict[str, int] | None:
+    if text is None:
+        return None
+    try:
+        if "=" not in text:
+            return whole_number(text)
+        parts = [part.partition("=") for part in text.split(",") if part.strip()]
+        return {name.strip(): whole_number(count) for name, _, count in parts}
+    except argparse.ArgumentTypeError as error:
+        raise InputError("--accelerators", str(error)) from None
+
+
+def _text(found: Forecast) -> str:
+    state = found.state
+    counts = state.document()
+    now = found.calendar.text(found.now_s) if found.calendar.is_dated else "now"
+    head = (
+        f"{state.source} ({state.format}), {now}: {counted(counts['running_jobs'], 'job')} running "
+        f"on {_number(counts['accelerators_running'])} accelerators, "
+        f"{counted(counts['waiting_jobs'], 'job')} waiting "
+        f"({counted(counts['waiting_rows'], 'row')}) for {_number(counts['accelerators_waiting'])}"
+    )
+    sections = [textwrap.fill(head, 100), f"Partitions\n{_partitions(found)}"]
+    if len(found.jobs):
+        title = "Start of each waiting job from now: median, 5 % and 95 %"
+        sections.append(f"{title}\n{_jobs(found)}")
+    if state.left_out:
+        reasons: dict[str, int] = {}
+        for _, reason in state.left_out:
+            reasons[reason] = reasons.get(reason, 0) + 1
+        shown = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+        sections.append(f"Rows left out: {shown}")
+    notes = [*found.assumptions, *state.notes]
+    sections.append(
+        "\n".join(
+            [
+                "Assumed",
+                *(textwrap.fill(f"- {note}", 100, subsequent_indent="  ") for note in notes),
+            ]
+        )
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def _number(count: int | None) -> str:
+    return "an unknown number of" if count is None else format_count(count)
+
+
+def _partitions(found: Forecast) -> str:
+    rows = [
+        [
+            row["partition"] or "(none)",
+            format_count(row["running_jobs"]),
+            ""
+            if row["running_accelerators"] is None
+            else format_count(row["running_accelerators"]),
+            format_count(row["waiting_jobs"]),
+            ""
+            if row["waiting_accelerators"] is None
+            else format_count(row["waiting_accelerators"]),
+        ]
+        for row in found.partitions.to_dict("records")
+    ]
+    return table(rows, ["partition", "running", "accelerators", "waiting", "accelerators waiting"])
+
+
+def _jobs(found: Forecast) -> str:
+    dated = found.calendar.is_dated
+    rows = []
+    for row in found.jobs.head(_MOST_ROWS).to_dict("records"):
+        date = row["median"][:16].replace("T", " ") if dated else ""
+        rows.append(
+            [
+                row["job_id"],
+                row["partition"],
+                format_count(row["n_accelerators"]),
+                *(_from_now(row[name]) for name in ("median_s", "low_s", "high_s")),
+                *([date] if dated else []),
+                row["constraint"],
+                textwrap.shorten(row["detail"], 70, placeholder=" ..."),
+            ]
+        )
+    names = ["job", "partition", "n", "median", "5 %", "95 %", *(["date"] if dated else [])]
+    text = table(rows, [*names, "waits for", "in words"])
+    more = len(found.jobs) - _MOST_ROWS
+    return text if more <= 0 else f"{text}\n... and {counted(more, 'more job')} (--out, --json)"
+
+
+def _from_now(seconds: float) -> str:
+    if math.isnan(seconds):
+        return "?"
+    return "now" if seconds <= 0 else format_duration(seconds)

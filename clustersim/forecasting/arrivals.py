@@ -1,0 +1,146 @@
+"""Jobs that are submitted after now: stretches of the site's log, drawn for each replication."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clustersim.array_types import Floats, Ints
+from clustersim.catalogue import Catalogue
+from clustersim.engine.partitions import build_partitions
+from clustersim.scheduling import Placement
+from clustersim.seeds import Streams
+from clustersim.simulation.eligibility import find_eligibility
+from clustersim.simulation.runtimes import Runtimes
+from clustersim.topology import Cluster
+
+__all__ = ["Arrivals", "NewJobs", "arrivals_of"]
+
+_DAY_S = 86400.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewJobs:
+    """The jobs of one replication that are submitted after now.
+
+    Attributes
+    ----------
+    submit_s, run_s, estimate_s : float64 arrays (jobs,)
+        Seconds; submissions from now.
+    n_accelerators, choice_of : int64 arrays (jobs,)
+    """
+
+    submit_s: Floats
+    run_s: Floats
+    estimate_s: Floats
+    n_accelerators: Ints
+    choice_of: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrivals:
+    """Draws the jobs of a window of the log.
+
+    Attributes
+    ----------
+    jobs : NewJobs
+        All jobs of the log that can run, in order of submission.
+    choices : list of tuple of int
+        Sets of partitions on which the jobs can run.
+    window_s : float
+        Length of the window, seconds.
+    begins_s : float64 array
+        Times of the log at which a window may begin.
+    what : str
+        Where the jobs come from, for the reader.
+    """
+
+    jobs: NewJobs
+    choices: list[tuple[int, ...]]
+    window_s: float
+    begins_s: Floats
+    what: str
+
+    def draw(self, streams: Streams) -> NewJobs:
+        """Return the jobs of a window that is drawn at random, with submissions from now."""
+        begin = streams("window of arrivals").choice(self.begins_s)
+        jobs = self.jobs
+        first, last = np.searchsorted(jobs.submit_s, [begin, begin + self.window_s])
+        part = slice(int(first), int(last))
+        return NewJobs(
+            jobs.submit_s[part] - begin,
+            jobs.run_s[part],
+            jobs.estimate_s[part],
+            jobs.n_accelerators[part],
+            jobs.choice_of[part],
+        )
+
+
+def arrivals_of(
+    history: pd.DataFrame,
+    cluster: Cluster,
+    placement: type[Placement],
+    *,
+    window_s: float,
+    now_s: float | None,
+    default_limit_s: float,
+    catalogue: Catalogue | None,
+) -> Arrivals | None:
+    """Return the arrivals of a log; None if the log is too short for a window.
+
+    Parameters
+    ----------
+    history : pandas.DataFrame
+        A jobs table of jobs that had ended by now.
+    cluster, placement, catalogue
+        Where the jobs run.
+    window_s : float
+        Length of a window, seconds.
+    now_s : float, optional
+        The present on the time axis of the log. If it is given, windows begin a whole number
+        of days (of weeks, if the log has eight) before it, at the same time of day.
+    default_limit_s : float
+        Limit of jobs without one.
+    """
+    submit = history["submit_s"].to_numpy(dtype=np.float64)
+    first, last = float(submit.min()), float(submit.max() if now_s is None else now_s)
+    window_s = min(window_s, (last - first) / 2)
+    if window_s <= 0:
+        return None
+    step = 7 * _DAY_S if last - first >= 56 * _DAY_S and now_s is not None else _DAY_S
+    count = int((last - first - window_s) // step)
+    if now_s is None or count < 4:
+        begins = np.linspace(first, last - window_s, 200)
+        how = "at any time of day"
+    else:
+        begins = np.asarray(last - step * np.arange(1, count + 1), dtype=np.float64)
+        begins = begins[begins + window_s <= last]
+        how = "at the same time of day" if step == _DAY_S else "at the same time of the week"
+    if not len(begins):
+        begins, how = np.array([first]), "the whole log"
+    ones = np.ones((len(cluster.pools), len(history)))
+    eligible = find_eligibility(
+        history, cluster, build_partitions(cluster, placement), Runtimes(ones, ones, {}), catalogue
+    )
+    keep = (eligible.choice_of >= 0) & (history["duration_s"].to_numpy(dtype=np.float64) > 0)
+    run_s = history["duration_s"].to_numpy(dtype=np.float64)
+    estimate = (
+        history["estimate_s"].to_numpy(dtype=np.float64, na_value=np.nan)
+        if "estimate_s" in history
+        else np.full(len(history), np.nan)
+    )
+    estimate = np.where(np.isfinite(estimate), estimate, np.maximum(run_s, default_limit_s))
+    jobs = NewJobs(
+        submit[keep],
+        run_s[keep],
+        estimate[keep],
+        history["n_accelerators"].to_numpy(dtype=np.int64)[keep],
+        eligible.choice_of[keep],
+    )
+    what = (
+        f"further jobs arrive as in stretches of the log, drawn anew in each replication ({how}; "
+        "--no-arrivals leaves them out)"
+    )
+    return Arrivals(jobs, eligible.choices, window_s, begins, what)

@@ -1,0 +1,203 @@
+"""The state of a saved run, or of a table of jobs, at a time: its running jobs and its queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clustersim.array_types import Floats
+from clustersim.calendar import Calendar
+from clustersim.catalogue import Catalogue
+from clustersim.errors import InputError
+from clustersim.simulation.result import Result
+from clustersim.sites.queue import QueuedJob, QueueState
+from clustersim.topology import Cluster, compile_cluster, load_cluster, resolve_cluster, single_pool
+from clustersim.units import format_duration
+from clustersim.workload.jobs import texts_of
+
+__all__ = ["Then", "cluster_of_run", "scheduling_of_run", "state_of_jobs", "state_of_run"]
+
+_NEEDED = ("job_id", "submit_s", "n_accelerators")
+
+
+@dataclass(frozen=True, eq=False)
+class Then:
+    """A run at a time.
+
+    Attributes
+    ----------
+    state : QueueState
+    now_s : float
+        The time, in seconds of the run.
+    history : pandas.DataFrame
+        The jobs that had ended by then, with the columns of a jobs table.
+    """
+
+    state: QueueState
+    now_s: float
+    history: pd.DataFrame
+
+
+def state_of_run(result: Result, at_s: float, source: str) -> Then:
+    """Return the running jobs and the queue of a saved run at `at_s`.
+
+    A job that was stopped and started again counts by its attempt at that time.
+
+    Raises
+    ------
+    InputError
+        If the run had not begun or had ended by then.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> jobs = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 5], "n_accelerators": [8, 8]})
+    >>> result = cs.replay(jobs.assign(duration_s=60), policy="fcfs", accelerators=8)
+    >>> then = state_of_run(result, 30.0, "result")
+    >>> [(job.job_id, job.elapsed_s) for job in then.state.running], len(then.state.waiting)
+    ([('1', 30.0)], 1)
+    """
+    jobs = result.jobs
+    ranges = result.allocation_ranges
+    covers = (ranges["start_s"] <= at_s) & (ranges["end_s"] > at_s)
+    attempt = ranges[covers].drop_duplicates("job_id").set_index("job_id")["start_s"]
+    started = jobs["job_id"].map(attempt).to_numpy(dtype=np.float64, na_value=np.nan)
+    end_s = float(result.utilisation["time_s"].max())
+    _check_time(at_s, float(jobs["submit_s"].min()), end_s, source)
+    can = jobs["outcome"].astype(str).to_numpy() != "never runnable"
+    return _then(jobs[can], started[can], at_s, source, "saved run", result.calendar)
+
+
+def state_of_jobs(jobs: pd.DataFrame, at_s: float | None, source: str) -> Then:
+    """Return the running jobs and the queue in a table of jobs.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        ``job_id``, ``submit_s``, ``n_accelerators`` and, if known, ``start_s`` (missing for a job
+        that waits), ``finish_s`` or ``duration_s``, ``estimate_s``, ``vc``, ``user``.
+    at_s : float, optional
+        The time, in seconds of the table; by default the latest submission or start.
+    source : str
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or no job runs or waits at that time.
+    """
+    missing = [name for name in _NEEDED if name not in jobs]
+    if missing:
+        raise InputError(
+            source,
+            f"has no column {', '.join(missing)}; a table of jobs needs {', '.join(_NEEDED)}",
+        )
+    start = _column(jobs, "start_s")
+    if "finish_s" not in jobs and "duration_s" in jobs:
+        jobs = jobs.assign(finish_s=start + _column(jobs, "duration_s"))
+    submit = _column(jobs, "submit_s")
+    if at_s is None:
+        at_s = float(np.fmax(submit.max(), np.nan_to_num(start, nan=-np.inf).max()))
+    _check_time(at_s, float(submit.min()), np.inf, source)
+    finish = _column(jobs, "finish_s")
+    runs = (start <= at_s) & ~(finish <= at_s)
+    started = np.where(runs, start, np.nan)
+    return _then(jobs, started, at_s, source, "table of jobs", Calendar())
+
+
+def _check_time(at_s: float, begin_s: float, end_s: float, source: str) -> None:
+    if not begin_s <= at_s <= end_s:
+        until = "" if end_s == np.inf else f" to {format_duration(end_s)}"
+        raise InputError(
+            "--at",
+            f"{format_duration(at_s)} is not within {source}: {format_duration(begin_s)}{until}",
+        )
+
+
+def _column(jobs: pd.DataFrame, name: str) -> Floats:
+    if name not in jobs:
+        return np.full(len(jobs), np.nan)
+    return jobs[name].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _then(
+    jobs: pd.DataFrame,
+    started: Floats,
+    at_s: float,
+    source: str,
+    form: str,
+    calendar: Calendar,
+) -> Then:
+    submit, finish = _column(jobs, "submit_s"), _column(jobs, "finish_s")
+    running = np.isfinite(started)
+    # A job submitted at this very time has not been seen by the scheduler yet.
+    waiting = (submit <= at_s) & ~running & ~(finish <= at_s)
+    texts = {name: texts_of(jobs[name]) if name in jobs else None for name in ("vc", "user")}
+    limit, sizes = _column(jobs, "estimate_s"), jobs["n_accelerators"].to_numpy(dtype=np.int64)
+    ids = jobs["job_id"].astype(str).to_numpy(dtype=object)
+    dated = calendar.is_dated and calendar.start is not None and calendar.start.tzinfo is not None
+    now = calendar.at(at_s).astimezone(UTC) if dated else None
+
+    def moment(time_s: float) -> datetime | None:
+        return None if now is None else now + timedelta(seconds=float(time_s - at_s))
+
+    rows = []
+    for row in [*np.flatnonzero(running), *np.flatnonzero(waiting)]:
+        runs = bool(running[row])
+        rows.append(
+            QueuedJob(
+                job_id=str(ids[row]),
+                state="running" if runs else "waiting",
+                n_accelerators=int(sizes[row]),
+                partition="" if texts["vc"] is None else str(texts["vc"][row]),
+                user="" if texts["user"] is None else str(texts["user"][row]),
+                submit=moment(submit[row]),
+                start=moment(started[row]) if runs else None,
+                elapsed_s=float(at_s - started[row]) if runs else None,
+                time_limit_s=float(limit[row]) if np.isfinite(limit[row]) else None,
+            )
+        )
+    if not rows:
+        raise InputError(source, f"no job runs or waits at {format_duration(at_s)}")
+    state = QueueState(
+        source=source,
+        format=f"{form} at {format_duration(at_s)}",
+        jobs=tuple(rows),
+        rows=len(jobs),
+        taken_at=now,
+        order="the queue is in order of submission",
+    )
+    ended = jobs[(finish <= at_s) & np.isfinite(finish)]
+    if "duration_s" not in ended and len(ended):
+        ended = ended.assign(duration_s=_column(ended, "finish_s") - _column(ended, "start_s"))
+    return Then(state, at_s, ended)
+
+
+def cluster_of_run(result: Result, catalogue: Catalogue) -> Cluster | None:
+    """Return the cluster on which a saved run ran; None if its provenance does not tell."""
+    facts = result.provenance
+    scenario, replayed = facts.get("scenario"), facts.get("replay")
+    if isinstance(scenario, Mapping) and isinstance(scenario.get("cluster"), Mapping):
+        return compile_cluster(resolve_cluster(scenario["cluster"], catalogue))
+    if isinstance(replayed, Mapping):
+        if replayed.get("accelerators"):
+            return single_pool(int(replayed["accelerators"]))
+        if replayed.get("cluster"):
+            return compile_cluster(load_cluster(str(replayed["cluster"]), catalogue))
+    return None
+
+
+def scheduling_of_run(result: Result) -> dict[str, Any]:
+    """Return the policy of a saved run, as far as its provenance tells."""
+    facts = result.provenance
+    scenario, replayed = facts.get("scenario"), facts.get("replay")
+    if isinstance(replayed, Mapping) and replayed.get("policy"):
+        return {"policy": str(replayed["policy"])}
+    if isinstance(scenario, Mapping):
+        policy = (scenario.get("scheduler") or {}).get("policy")
+        return {"policy": str(policy)} if policy else {}
+    return {}

@@ -1,0 +1,93 @@
+"""A forecast in words: a sentence, and notes on what contradicts it."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from clustersim.forecasting.replicate import Replications
+from clustersim.forecasting.snapshot import Snapshot
+from clustersim.units import counted, format_count, format_duration, listed
+
+__all__ = ["contradictions", "overflow_note", "sentence"]
+
+_LIMIT_REASON = re.compile(r"^(?:QOS|Assoc|MaxGRES|.*Max.*Per(?:User|Account|Job))")
+
+
+def overflow_note(found: Replications, snapshot: Snapshot) -> list[str]:
+    """Return a note on running jobs for which the cluster has no room; empty if there are none."""
+    without = found.runs_on < 0
+    if not without.any():
+        return []
+    n = int(snapshot.running["n_accelerators"].to_numpy(dtype=np.int64)[without].sum())
+    jobs = counted(int(without.sum()), "running job", "running jobs")
+    return [
+        f"{jobs} with {format_count(n)} accelerators found no room in the cluster as given (nodes "
+        "that leave service, or partitions that it does not have): they end without freeing any"
+    ]
+
+
+def contradictions(found: Replications, snapshot: Snapshot, user_limit: int | None) -> list[str]:
+    """Return notes on jobs whose forecast contradicts what the scheduler says of them."""
+    notes = []
+    reasons = snapshot.waiting["reason"].astype(str)
+    limited = reasons.str.contains(_LIMIT_REASON)
+    if limited.any() and user_limit is None:
+        kinds = listed(sorted(reasons[limited].unique())[:4])
+        jobs = counted(int(limited.sum()), "job waits", "jobs wait")
+        notes.append(
+            f"{jobs} for a limit of the scheduler ({kinds}), whose size the file does not tell: it "
+            "is not simulated, so they may start later (--user-limit N)"
+        )
+    now = np.quantile(found.start_s, 0.5, axis=0, method="inverted_cdf") <= 0
+    odd = now & reasons.str.contains(re.compile("^(?:Resources|Priority)")).to_numpy(dtype=bool)
+    if odd.any():
+        jobs = counted(int(odd.sum()), "job", "jobs")
+        notes.append(
+            f"by this state, {jobs} could start now, but the scheduler lets them wait for "
+            "resources or priority: check the size of the cluster; nodes that are split up, "
+            "memory, cores and reservations are not simulated"
+        )
+    return notes
+
+
+def sentence(jobs: pd.DataFrame) -> str:
+    """Return a forecast in a sentence.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        The table of a :class:`~clustersim.forecasting.Forecast`.
+
+    Examples
+    --------
+    >>> sentence(pd.DataFrame({"median_s": [0.0]}))
+    '1 job waits; 1 of them can start now.'
+    """
+    known = jobs["median_s"].notna()
+    if not len(jobs):
+        return "No job with accelerators waits."
+    now = int((jobs["median_s"] <= 0).sum())
+    text = f"{counted(len(jobs), 'job waits', 'jobs wait')}"
+    if now:
+        text += f"; {now:,} of them can start now"
+    later = jobs[known & (jobs["median_s"] > 0)]
+    if len(later):
+        first = later.iloc[int(later["median_s"].argmin())]
+        last = later.iloc[int(later["median_s"].argmax())]
+        text += (
+            f"; the next to start is job {first['job_id']} in {format_duration(first['median_s'])} "
+            f"({format_duration(first['low_s'])} to {_text(first['high_s'])}), the last is job "
+            f"{last['job_id']} in {format_duration(last['median_s'])} "
+            f"({format_duration(last['low_s'])} to {_text(last['high_s'])})"
+        )
+    unknown = int((~known).sum())
+    if unknown:
+        text += f"; {unknown:,} cannot be forecast"
+    return text + "."
+
+
+def _text(seconds: float) -> str:
+    return format_duration(seconds) if np.isfinite(seconds) else "an unknown time"

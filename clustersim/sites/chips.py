@@ -1,0 +1,195 @@
+"""The chip of the catalogue that a site's name of an accelerator type means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from clustersim.catalogue import Catalogue
+from clustersim.errors import InputError, unknown_name
+
+__all__ = ["STAND_IN", "ChipGuess", "guess_chip", "named_chips"]
+
+STAND_IN = "A100-80GB"
+"""Chip that stands in for a type that is not known."""
+_VENDORS = re.compile(r"\b(?:nvidia|tesla|geforce|quadro|amd|instinct|huawei|ascend|intel|hygon)\b")
+_SLICE = re.compile(r"(?:^|[^a-z0-9])(?:mig[-_.])?\d+(?:g|c)[._-]?\d*(?:gb)?(?:[._+]|$)|^mig")
+_FAMILIES = (
+    ("gb300", "GB300"),
+    ("gb200", "GB200"),
+    ("b300", "B300"),
+    ("b200", "B200"),
+    ("gh200", "GH200"),
+    ("h200.*nvl", "H200-NVL"),
+    ("h200", "H200"),
+    ("h100.*nvl", "H100-NVL"),
+    ("h100.*pci", "H100-PCIe"),
+    ("h100.*96", "H100-96GB"),
+    ("h100", "H100"),
+    ("h800", "H800"),
+    ("h20.*(?:141|3e)", "H20-141GB"),
+    (r"h20(?!\d)", "H20"),
+    ("a100.*pci.*40", "A100-PCIe-40GB"),
+    ("a100.*pci", "A100-PCIe-80GB"),
+    ("a100.*40", "A100-40GB"),
+    ("a100", "A100-80GB"),
+    ("a800", "A800"),
+    ("l40s", "L40S"),
+    (r"l40(?!\d)", "L40"),
+    (r"l20(?!\d)", "L20"),
+    (r"(?<![a-z])a40(?!\d)", "A40"),
+    ("a6000", "RTX-A6000"),
+    ("v100.*32|v100l|v100d", "V100-SXM2-32GB"),
+    ("v100", "V100-SXM2-16GB"),
+    ("4090", "RTX-4090"),
+    ("3090", "RTX-3090"),
+    ("mi355", "MI355X"),
+    ("mi325", "MI325X"),
+    ("mi300x", "MI300X"),
+    ("mi250", "MI250X"),
+    ("910b1", "910B1"),
+    ("910b3", "910B3"),
+    ("910b4", "910B4"),
+    ("910_?b", "910B2"),
+    ("910_?c|910_?93", "910C"),
+    ("910a", "910A"),
+    ("p800", "P800"),
+    ("810e|ppu", "810E"),
+    ("gaudi-?3", "Gaudi3"),
+    ("gaudi-?2", "Gaudi2"),
+    ("trainium-?2|trn2", "Trainium2"),
+    ("trainium|trn1", "Trainium1"),
+    ("tpu.*v6e", "TPU-v6e"),
+    ("tpu.*v5p", "TPU-v5p"),
+    ("tpu.*v5", "TPU-v5e"),
+    ("tpu.*v4", "TPU-v4"),
+    ("tpu.*v3", "TPU-v3"),
+)
+"""Patterns of types as sites write them, in lower case, and the chip of the catalogue."""
+_NEAREST = (
+    ("mi308|mi300a|mi30\\d", "MI300X"),
+    ("mi2\\d\\d|mi1\\d\\d", "MI250X"),
+    ("ascend.*910|^910", "910B2"),
+    ("h\\d00", "H100"),
+    (r"a6000.*ada|6000.*ada|(?<![a-z])l4(?!\d)", "L20"),
+    ("a5000|a4500|a10(?!\\d)|a30(?!\\d)|3080|3070", "A40"),
+    ("5090|4080", "RTX-4090"),
+    ("p100|p40|k80|k40|k20|titan|rtx.?8000|rtx.?6000|2080|1080|t4(?!\\d)|m40", "V100-SXM2-16GB"),
+)
+"""Types that are not in the catalogue, and the nearest chip that is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChipGuess:
+    """The chip that a type means.
+
+    Attributes
+    ----------
+    name : str
+        Name in the catalogue.
+    basis : {"named", "type", "hint", "nearest", "unknown"}
+        Whether the user named it, the type says it, another text about the node says it, it is the
+        nearest chip to one that is not in the catalogue, or it is a stand-in.
+    why : str
+        The reason, for a comment.
+    is_slice : bool
+        Whether the type is a slice of a chip (MIG), which counts as the scheduler counts it.
+    """
+
+    name: str
+    basis: Literal["named", "type", "hint", "nearest", "unknown"]
+    why: str
+    is_slice: bool = False
+
+
+def named_chips(pairs: Iterable[str], catalogue: Catalogue) -> dict[str, str]:
+    """Return the chips that the user names, as ``TYPE=CHIP``.
+
+    Raises
+    ------
+    InputError
+        If a pair has no ``=``, or the chip is not in the catalogue.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> named_chips(["gpu=V100-SXM2-32GB"], cs.load_catalogue())
+    {'gpu': 'V100-SXM2-32GB'}
+    """
+    named = {}
+    for pair in pairs:
+        kind, equals, chip = pair.partition("=")
+        if not equals or not kind.strip():
+            raise InputError("--accelerator", f"must be TYPE=CHIP, found {pair!r}")
+        if not catalogue.has_accelerator(chip.strip()):
+            raise InputError(
+                "--accelerator",
+                unknown_name("accelerator", chip.strip(), catalogue.accelerators),
+            )
+        named[kind.strip().lower()] = catalogue.accelerator(chip.strip()).name
+    return named
+
+
+def guess_chip(
+    kind: str,
+    hints: Iterable[str],
+    catalogue: Catalogue,
+    named: Mapping[str, str] | None = None,
+) -> ChipGuess:
+    """Return the chip of the catalogue that a type as written most likely means.
+
+    Parameters
+    ----------
+    kind : str
+        The type, such as ``a100l``, ``910b``, ``NVIDIA-H100-80GB-HBM3`` or ``gpu``.
+    hints : iterable of str
+        Other texts about the nodes, such as their features and partitions.
+    catalogue : Catalogue
+    named : mapping, optional
+        Chips by type, as :func:`named_chips` returns them.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> catalogue = cs.load_catalogue()
+    >>> [guess_chip(kind, [], catalogue).name for kind in ("a100l", "910b3", "mi308x")]
+    ['A100-80GB', '910B3', 'MI300X']
+    >>> guess_chip("gpu", ["v100"], catalogue).basis, guess_chip("gpu", [], catalogue).basis
+    ('hint', 'unknown')
+    """
+    shown = kind.lower()
+    is_slice = bool(_SLICE.search(shown))
+    if named and shown in named:
+        return ChipGuess(named[shown], "named", f"type {kind!r} as named", is_slice)
+    if shown == "ascend910":
+        why = "for 'Ascend910', the name of the resource for 910A, 910B and 910C alike"
+        return ChipGuess(catalogue.accelerator("910B2").name, "nearest", why)
+    chip = _of_text(kind, catalogue)
+    if chip is not None:
+        return ChipGuess(chip, "type", f"from the type {kind!r}", is_slice)
+    hints = [hint for hint in hints if hint]
+    for hint in hints:
+        chip = _of_text(hint, catalogue)
+        if chip is not None:
+            return ChipGuess(chip, "hint", f"from {hint!r} (the type is {kind!r})", is_slice)
+    for text in (kind, *hints):
+        for pattern, nearest in _NEAREST:
+            if re.search(pattern, text.lower()) and catalogue.has_accelerator(nearest):
+                why = f"for {text!r}, which is not in the catalogue: the nearest chip stands in"
+                return ChipGuess(nearest, "nearest", why, is_slice)
+    why = f"for {kind!r}, which names no chip; to name it: --accelerator {kind}=CHIP"
+    return ChipGuess(STAND_IN, "unknown", why, is_slice)
+
+
+def _of_text(text: str, catalogue: Catalogue) -> str | None:
+    plain = " ".join(_VENDORS.sub(" ", re.sub(r"[_\s]+", "-", text.lower())).split("-")).strip()
+    for each in (text, plain):
+        if each.strip() and catalogue.has_accelerator(each):
+            return catalogue.accelerator(each).name
+    squashed = text.lower().replace(" ", "-").replace("_", "-")
+    for pattern, name in _FAMILIES:
+        if re.search(pattern, squashed) and catalogue.has_accelerator(name):
+            return catalogue.accelerator(name).name
+    return None

@@ -1,0 +1,387 @@
+"""Nodes from Kubernetes, PBS, LSF and tables of accelerators by virtual cluster."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from clustersim.errors import InputError
+from clustersim.sites.cells import memory_mb, whole
+from clustersim.sites.key_values import indented_records
+from clustersim.sites.site import Site, SiteNode, SitePartition, in_service
+from clustersim.sites.text_tables import find_table, plain_name
+
+__all__ = [
+    "LSF_NAMES",
+    "extended_accelerators",
+    "read_hosts_lsf",
+    "read_kubernetes_nodes",
+    "read_pbsnodes",
+    "read_site_table",
+]
+
+_RESOURCE = re.compile(
+    r"^(?:[\w.-]+)/(?:(?P<plain>gpu|npu|dcu|mlu|gcu|xpu|hpu|tpu|neuron|neuroncore|neurondevice|"
+    r"gaudi|dsppu|ppu|dcunum|gpu\.shared)|(?P<typed>mig-.+|ascend.*|gpu[-.].+|npu[-.].+|mlu.+|"
+    r"MI\d.*|i915|xe))$",
+    re.IGNORECASE,
+)
+_NO_ACCELERATOR = re.compile(
+    r"memory|core-?percent|gpucores|gpumem|-cores$|priority", re.IGNORECASE
+)
+_PRODUCT_LABELS = (
+    *("nvidia.com/gpu.product", "amd.com/gpu.product-name", "amd.com/gpu.product"),
+    *("cloud.google.com/gke-accelerator", "accelerator", "gpu.nvidia.com/model", "gpu-type"),
+    *("k8s.amazonaws.com/accelerator", "node.kubernetes.io/npu.chip.name", "accelerator-type"),
+    *("gpu_type", "huawei.com/npu-type", "aliyun.accelerator/nvidia_name", "gpu.product"),
+)
+
+
+def extended_accelerators(resources: Mapping[str, Any] | None) -> dict[str, int]:
+    """Return the accelerators in a list of Kubernetes resources, by name of the resource.
+
+    Examples
+    --------
+    >>> extended_accelerators({"cpu": "8", "nvidia.com/gpu": "4", "huawei.com/Ascend910": 8})
+    {'gpu': 4, 'Ascend910': 8}
+    >>> extended_accelerators({"nvidia.com/mig-1g.10gb": "7", "nvidia.com/gpumem": "40"})
+    {'mig-1g.10gb': 7}
+    """
+    found: dict[str, int] = {}
+    for name, value in (resources or {}).items():
+        named = _RESOURCE.match(str(name))
+        count = whole(value)
+        if named is None or not count or _NO_ACCELERATOR.search(str(name)):
+            continue
+        kind = named["typed"] or named["plain"]
+        found[kind] = found.get(kind, 0) + count
+    return found
+
+
+def read_kubernetes_nodes(items: Sequence[Mapping[str, Any]], source: str) -> Site:
+    """Read a list of nodes as ``kubectl get nodes -o json`` (or ``-o yaml``) prints it.
+
+    A node takes jobs if its condition ``Ready`` is true and it is not cordoned. Accelerators are
+    its capacity; the type is its label with the product, else the name of the resource.
+    """
+    nodes = []
+    fewer = 0
+    for item in items:
+        meta, status = item.get("metadata") or {}, item.get("status") or {}
+        labels = {str(key): str(value) for key, value in (meta.get("labels") or {}).items()}
+        found = extended_accelerators(status.get("capacity") or status.get("allocatable"))
+        allocatable = extended_accelerators(status.get("allocatable")) or found
+        fewer += sum(allocatable.values()) < sum(found.values())
+        product = next((labels[key] for key in _PRODUCT_LABELS if labels.get(key)), "")
+        if product and set(found) == {"gpu"}:
+            found = {product: found["gpu"]}
+        words = _kubernetes_state(item)
+        nodes.append(
+            SiteNode(
+                name=str(meta.get("name")),
+                accelerators=found,
+                state=",".join(words),
+                in_service=words[0] == "Ready" and len(words) == 1,
+                partitions=_kubernetes_pools(labels),
+                cpus=whole(str((status.get("capacity") or {}).get("cpu", ""))),
+                memory_mb=memory_mb((status.get("capacity") or {}).get("memory", ""), bare="b"),
+                hints=tuple(filter(None, [product, *_hints(labels)])),
+            )
+        )
+    partitions = dict.fromkeys(name for node in nodes for name in node.partitions)
+    notes = []
+    if fewer:
+        notes.append(
+            f"{fewer:,} nodes have fewer accelerators allocatable than installed (status.capacity "
+            "counts; the others are unhealthy or set aside)"
+        )
+    return Site(
+        source=source,
+        format="kubectl get nodes",
+        nodes=tuple(nodes),
+        partitions=tuple(SitePartition(name) for name in partitions),
+        rows=len(items),
+        notes=tuple(notes),
+    )
+
+
+def _kubernetes_state(item: Mapping[str, Any]) -> list[str]:
+    conditions = (item.get("status") or {}).get("conditions") or []
+    ready = [each.get("status") for each in conditions if each.get("type") == "Ready"]
+    words = ["Ready" if not conditions or "True" in ready else "NotReady"]
+    spec = item.get("spec") or {}
+    taints = {str(taint.get("key")) for taint in spec.get("taints") or []}
+    if spec.get("unschedulable") or "node.kubernetes.io/unschedulable" in taints:
+        words.append("SchedulingDisabled")
+    return words
+
+
+def _kubernetes_pools(labels: Mapping[str, str]) -> tuple[str, ...]:
+    names = (
+        *("cloud.google.com/gke-nodepool", "eks.amazonaws.com/nodegroup", "agentpool"),
+        *("node-pool", "nodepool", "node_pool", "pool", "karpenter.sh/nodepool"),
+        *("node.kubernetes.io/pool", "volcano.sh/nodegroup-name", "kubernetes.azure.com/agentpool"),
+    )
+    return tuple(labels[name] for name in names if labels.get(name))[:1]
+
+
+def _hints(labels: Mapping[str, str]) -> list[str]:
+    return [value for key, value in labels.items() if "instance-type" in key or "gpu" in key]
+
+
+def read_pbsnodes(text: str, source: str) -> Site:
+    """Read ``pbsnodes -a`` or ``-av`` of PBS or Torque."""
+    records = indented_records(text, re.compile(r"(\S+)$"))
+    nodes = []
+    for name, record in records:
+        if not any(key in record for key in ("state", "ntype", "np", "Mom")):
+            continue
+        nodes.append(_pbs_node(name, {key: str(value) for key, value in record.items()}))
+    return _pbs_site(nodes, source, "pbsnodes")
+
+
+def read_pbsnodes_json(document: Mapping[str, Any], source: str) -> Site:
+    """Read ``pbsnodes -av -F json``."""
+    nodes = []
+    for name, record in document["nodes"].items():
+        flat = {key: str(value) for key, value in record.items() if not isinstance(value, dict)}
+        for group in ("resources_available", "resources_assigned"):
+            flat |= {
+                f"{group}.{key}": str(value) for key, value in (record.get(group) or {}).items()
+            }
+        if isinstance(record.get("state"), list):
+            flat["state"] = ",".join(record["state"])
+        nodes.append(_pbs_node(name, flat))
+    return _pbs_site(nodes, source, "pbsnodes -F json")
+
+
+def _pbs_node(name: str, record: Mapping[str, str]) -> SiteNode:
+    available = {
+        key.removeprefix("resources_available."): value
+        for key, value in record.items()
+        if key.startswith("resources_available.")
+    }
+    number = whole(available.get("ngpus", "")) or whole(record.get("gpus", "")) or 0
+    number = number or whole(available.get("naccelerators", "")) or 0
+    names = ("gpu_model", "gpu_type", "gputype", "gpumodel", "accelerator_model", "accel_type")
+    kind = next((available[key] for key in names if available.get(key)), "")
+    if not kind:
+        products = re.findall(r"gpu_product_name=([^;,]+)", record.get("gpu_status", ""))
+        kind = products[0].strip() if products else ""
+    state = record.get("state", "unknown")
+    queues = available.get("Qlist") or record.get("queue") or available.get("qlist") or ""
+    memory = available.get("mem") or next(
+        iter(re.findall(r"physmem=(\w+)", record.get("status", ""))), ""
+    )
+    return SiteNode(
+        name=name,
+        accelerators={kind or "gpu": number} if number else {},
+        state=state,
+        in_service=in_service(state),
+        partitions=tuple(part.strip() for part in queues.split(",") if part.strip()),
+        cpus=whole(available.get("ncpus", "") or record.get("np", "")),
+        memory_mb=memory_mb(memory, bare="b"),
+        hints=tuple(filter(None, [record.get("properties", ""), available.get("host", "")])),
+    )
+
+
+def _pbs_site(nodes: Sequence[SiteNode], source: str, form: str) -> Site:
+    parents = {node.name for node in nodes}
+    kept = []
+    for node in nodes:
+        vnodes = [name for name in parents if name.startswith(f"{node.name}[")]
+        if not vnodes or node.accelerators:
+            kept.append(node)
+    queues = dict.fromkeys(name for node in kept for name in node.partitions)
+    left = len(nodes) - len(kept)
+    return Site(
+        source=source,
+        format=form,
+        nodes=tuple(kept),
+        partitions=tuple(SitePartition(name) for name in queues),
+        rows=len(nodes),
+        left_out={"host of vnodes": left} if left else {},
+    )
+
+
+LSF_NAMES = frozenset(
+    {
+        *("hostname", "status", "jlu", "max", "njobs", "run", "ssusp", "ususp", "rsv", "type"),
+        *("model", "cpuf", "ncpus", "maxmem", "maxswp", "server", "resources", "ngpus"),
+        *("ngpusalloc", "id", "mused", "mrsv", "susp", "vendor", "gpuid", "gpumodel", "gpudriver"),
+        *("gpufactor", "numaid", "ngpusexclalloc", "ngpussharedalloc", "ngpussharedjexclalloc"),
+        *("ngpusexclavail", "ngpussharedavail", "attribute", "dispatchwindow", "comments"),
+        *("migalloc", "totalmem", "slots", "ndisks", "nprocs", "ncores", "nthreads", "rexpri"),
+        *("gpudriverversion", "mtotal", "factor", "mode"),
+    }
+)
+_LSF_COMMAND = "bhosts -o \"host_name status max ngpus delimiter='|'\""
+
+
+def read_hosts_lsf(text: str, source: str, columns: Sequence[str] = ()) -> Site:
+    """Read ``bhosts`` or ``lshosts`` with ``-gpu`` or ``-o "... ngpus"``.
+
+    With ``-gpu`` there is a line for each GPU, and only the first of a host has its name.
+
+    Raises
+    ------
+    InputError
+        If the output does not tell the GPUs.
+    """
+    host = ""
+    filled = []
+    header = text.split("\n")
+    by_gpu = bool(re.search(r"(?im)^\s*HOST_NAME\s+(?:gpu_)?id\b", text))
+    for line in header:
+        if by_gpu and line.strip() and line[0].isspace() and host:
+            line = f"{host} {line.strip()}"
+        elif line.strip():
+            host = line.split()[0]
+        filled.append(line)
+    table = find_table("\n".join(filled), LSF_NAMES, columns)
+    if table is None:
+        raise InputError(source, f"has no header of bhosts or lshosts; run {_LSF_COMMAND}")
+    return lsf_site(table.rows, source, by_gpu=by_gpu)
+
+
+def lsf_site(rows: Sequence[Mapping[str, Any]], source: str, *, by_gpu: bool = False) -> Site:
+    """Return the hosts in rows of ``bhosts`` or ``lshosts``; a row each, or one for each GPU."""
+    rows = [{plain_name(str(key)): str(value or "") for key, value in row.items()} for row in rows]
+    if not rows or not ({"ngpus", "gpuid", "id", "gpumodel"} & set(rows[0])):
+        raise InputError(source, f"does not tell the accelerators of the hosts; run {_LSF_COMMAND}")
+    hosts: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        name = row.get("hostname", "")
+        host = hosts.setdefault(name, {"accelerators": {}, "state": "unknown"})
+        kind = row.get("gpumodel") or (row.get("model", "") if by_gpu else "") or "gpu"
+        count = 1 if by_gpu else whole(row.get("ngpus", "")) or 0
+        if by_gpu and whole(row.get("gpuid") or row.get("id") or "") is None:
+            count = 0
+        if count:
+            host["accelerators"][kind] = host["accelerators"].get(kind, 0) + count
+        host["state"] = row.get("status") or host["state"]
+        host["cpus"] = whole(row.get("ncpus", "")) or host.get("cpus")
+        host["memory"] = memory_mb(row.get("maxmem", "")) or host.get("memory")
+    nodes = tuple(
+        SiteNode(
+            name=name,
+            accelerators=host["accelerators"],
+            state=host["state"],
+            in_service=host["state"] == "unknown" or in_service(host["state"]),
+            cpus=host["cpus"],
+            memory_mb=host["memory"],
+        )
+        for name, host in hosts.items()
+    )
+    notes = () if "status" in rows[0] else ("no status of hosts: all count as in service",)
+    return Site(source, "bhosts/lshosts", nodes, (), len(rows), notes=notes)
+
+
+_PER_NODE = ("naccel", "naccelerators", "gpus", "gpu", "ngpus", "gpunum", "gpucount", "capgpu")
+_GROUP = ("vc", "virtualcluster", "partition", "queue")
+
+
+def read_site_table(
+    table: pd.DataFrame, source: str, *, gpus_per_node: int | None, date: str | None
+) -> Site:
+    """Read a table of nodes, or of accelerators by virtual cluster (Helios) or by group.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        A row a node (``node``, ``n_accel``, ``accel_type``), or a row a virtual cluster and day
+        (``date``, ``vc``, ``gpus``), or, as Helios publishes it, a row a day and a column a
+        virtual cluster.
+    source : str
+    gpus_per_node : int, optional
+        Accelerators of a node, where the table has only sums; by default 8.
+    date : str, optional
+        The day, where the table has several; by default the last.
+
+    Raises
+    ------
+    InputError
+        If the table has no such columns or day.
+    """
+    names = {plain_name(str(name)): str(name) for name in table.columns}
+    node = next((names[key] for key in ("node", "nodename", "sn", "machine", "host", "hostname")
+                 if key in names), None)  # fmt: skip
+    if node is not None:
+        return _table_of_nodes(table, source, names, node)
+    day = next((names[key] for key in ("date", "day", "time", "timestamp") if key in names), None)
+    group = next((names[key] for key in _GROUP if key in names), None)
+    count = next((names[key] for key in _PER_NODE if key in names), None)
+    notes = []
+    if day is not None:
+        days = table[day].astype(str).str.slice(0, 10)
+        chosen = date or str(days.max())
+        if not (days == chosen).any():
+            raise InputError(source, f"{day}: has no {chosen}; found {days.min()} to {days.max()}")
+        table = table[days == chosen]
+        notes.append(f"the sizes of {chosen} are used (--date chooses another day)")
+    if group is None or count is None:
+        numeric = [str(name) for name in table.columns if str(name) != day]
+        table = table[numeric].apply(pd.to_numeric, errors="coerce").iloc[-1:].T.reset_index()
+        table.columns = pd.Index(["vc", "gpus"])
+        group, count = "vc", "gpus"
+        table = table[~table["vc"].str.lower().isin(["total", "sum", "all"])]
+    cluster = names.get("cluster")
+    per_node = gpus_per_node or 8
+    notes.append(f"{per_node} accelerators a node are assumed (--gpus-per-node)")
+    nodes: list[SiteNode] = []
+    partitions: dict[str, SitePartition] = {}
+    for row in table.to_dict("records"):
+        gpus = int(row[count]) if pd.notna(row[count]) else 0
+        name = str(row[group])
+        label = (
+            f"{row[cluster]}-{name}" if cluster in row and table[cluster].nunique() > 1 else name
+        )
+        partitions[label] = SitePartition(label)
+        sizes = [per_node] * (gpus // per_node) + ([gpus % per_node] if gpus % per_node else [])
+        nodes += [
+            SiteNode(f"{label}-{at}", {"gpu": size}, partitions=(label,))
+            for at, size in enumerate(sizes, start=1)
+        ]
+    return Site(
+        source=source,
+        format="table of virtual clusters",
+        nodes=tuple(nodes),
+        partitions=tuple(partitions.values()),
+        rows=len(table),
+        notes=tuple(notes),
+    )
+
+
+def _table_of_nodes(table: pd.DataFrame, source: str, names: Mapping[str, str], node: str) -> Site:
+    count = next((names[key] for key in _PER_NODE if key in names), None)
+    kinds = ("acceltype", "gputype", "model", "gpumodel", "gpuspec", "acceleratortype", "type")
+    kind = next((names[key] for key in kinds if key in names), None)
+    group = next((names[key] for key in (*_GROUP, "cluster") if key in names), None)
+    state = next((names[key] for key in ("state", "status") if key in names), None)
+    if count is None:
+        raise InputError(
+            source,
+            f"has no column with the accelerators of a node; found {', '.join(names.values())}",
+        )
+    nodes = []
+    for row in table.to_dict("records"):
+        number = int(row[count]) if pd.notna(row[count]) else 0
+        named = str(row[kind]) if kind is not None and pd.notna(row[kind]) else "gpu"
+        shown = str(row[state]) if state is not None and pd.notna(row[state]) else "unknown"
+        nodes.append(
+            SiteNode(
+                name=str(row[node]),
+                accelerators={named: number} if number else {},
+                state=shown,
+                in_service=shown == "unknown" or in_service(shown),
+                partitions=(str(row[group]),) if group and pd.notna(row[group]) else (),
+            )
+        )
+    partitions = dict.fromkeys(name for each in nodes for name in each.partitions)
+    return Site(
+        source, "table of nodes", tuple(nodes),
+        tuple(SitePartition(name) for name in partitions), len(nodes),
+    )  # fmt: skip

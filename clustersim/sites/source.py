@@ -1,0 +1,107 @@
+"""Read what a site's command printed: packed or not, in any encoding, with banners and prompts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from clustersim.errors import InputError
+
+__all__ = ["json_document", "read_text"]
+
+_MOST_BYTES = 1 << 30
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
+_MARKS = (
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+)
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def read_text(path: str | Path) -> str:
+    """Return the text of a file, unpacked and decoded; line ends are ``\\n``.
+
+    A file without a mark of its encoding is read as UTF-8, or else as Windows-1252 if it has bytes
+    that are not UTF-8. Colours of a terminal are removed.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty, damaged or no text.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+        for magic, packing in _MAGIC.items():
+            if data.startswith(magic):
+                with pa.CompressedInputStream(pa.BufferReader(data), packing) as unpacked:
+                    data = unpacked.read(_MOST_BYTES)
+    except FileNotFoundError:
+        raise InputError(path, "no such file") from None
+    except IsADirectoryError:
+        raise InputError(path, "is a folder; a file is needed") from None
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(path, f"cannot be read: {str(error).splitlines()[0]}") from None
+    if not data.strip():
+        raise InputError(path, "is empty")
+    text = _decoded(data)
+    if "\0" in text:
+        raise InputError(path, "is no text: it contains zero bytes")
+    return _ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _decoded(data: bytes) -> str:
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return data.decode(encoding, errors="replace")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
+
+
+def json_document(text: str, path: str | Path) -> Any:
+    """Return the JSON document in a text, or None if the text has none.
+
+    Lines before and after the document, such as a banner of the login shell, are ignored. Several
+    documents one after another, as ``kubectl`` prints for several kinds, become one list.
+
+    Raises
+    ------
+    InputError
+        If a document begins but does not end.
+
+    Examples
+    --------
+    >>> json_document('Welcome!\\n{"jobs": []}', "a.json")
+    {'jobs': []}
+    >>> json_document("JOBID PARTITION", "a.txt") is None
+    True
+    """
+    found = list(_documents(text))
+    if found:
+        return found[0] if len(found) == 1 else found
+    if text.lstrip()[:1] in "{[" and '"' in text[:4096]:
+        raise InputError(path, "is damaged JSON: the document that begins does not end")
+    return None
+
+
+def _documents(text: str) -> Iterator[Any]:
+    decoder = json.JSONDecoder()
+    for start in re.finditer(r"^[ \t]*([\[{])", text, re.MULTILINE):
+        at = start.start(1)
+        try:
+            document, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            continue
+        yield document
+        rest = text[end:].strip()
+        if rest:
+            yield from _documents(rest)
+        return

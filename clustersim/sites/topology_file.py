@@ -1,0 +1,230 @@
+"""A topology file from what a site has, with a comment at every assumption."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clustersim.catalogue import Catalogue
+from clustersim.errors import InputError
+from clustersim.sites.chips import ChipGuess, guess_chip
+from clustersim.sites.site import Site, SiteNode
+from clustersim.units import counted, format_duration, listed
+
+__all__ = ["SitePool", "site_pools", "topology_text"]
+
+_NAME = re.compile(r"[^A-Za-z0-9 _+-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class SitePool:
+    """Nodes of a site with the same type and number of accelerators and the same partitions.
+
+    Attributes
+    ----------
+    name : str
+        Name of the pool in the topology.
+    kind : str
+        Type as the site writes it.
+    chip : ChipGuess
+    chips_per_node : int
+    nodes, nodes_out : int
+        Nodes in service, and nodes that are not.
+    partitions : tuple of str
+    shared : bool
+        Whether its nodes also have accelerators of other types.
+    """
+
+    name: str
+    kind: str
+    chip: ChipGuess
+    chips_per_node: int
+    nodes: int
+    nodes_out: int
+    partitions: tuple[str, ...]
+    shared: bool
+
+
+def site_pools(
+    site: Site, catalogue: Catalogue, named: Mapping[str, str] | None = None
+) -> list[SitePool]:
+    """Group the nodes of a site into pools.
+
+    A node with accelerators of several types is in a pool for each of them.
+
+    Raises
+    ------
+    InputError
+        If no node with accelerators is in service.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> from clustersim.sites import Site, SiteNode
+    >>> nodes = (SiteNode("a", {"h100": 8}), SiteNode("b", {"h100": 8}, "down", False))
+    >>> (pool,) = site_pools(Site("s.txt", "sinfo", nodes, (), 2), cs.load_catalogue())
+    >>> pool.name, pool.chip.name, pool.nodes, pool.nodes_out
+    ('h100', 'H100', 1, 1)
+    """
+    groups: dict[tuple[str, int, tuple[str, ...], bool], list[SiteNode]] = {}
+    for node in site.nodes:
+        kinds = node.accelerators or {}
+        for kind, count in kinds.items():
+            key = (kind, count, tuple(sorted(node.partitions)), len(kinds) > 1)
+            groups.setdefault(key, []).append(node)
+    if not any(node.in_service for nodes in groups.values() for node in nodes):
+        what = (
+            "no node has accelerators" if not groups else "no node with accelerators is in service"
+        )
+        raise InputError(site.source, f"{site.format}: {what}")
+    taken: set[str] = set()
+    pools = []
+    sizes = {each.name: len(site.nodes_of(each.name)) for each in site.partitions}
+    for (kind, count, partitions, shared), nodes in groups.items():
+        hints = dict.fromkeys(hint for node in nodes for hint in node.hints)
+        chip = guess_chip(kind, [*partitions, *hints], catalogue, named)
+        working = sum(node.in_service for node in nodes)
+        pools.append(
+            SitePool(
+                name=_pool_name(kind, sorted(partitions, key=lambda name: sizes[name]), taken),
+                kind=kind,
+                chip=chip,
+                chips_per_node=count,
+                nodes=working,
+                nodes_out=len(nodes) - working,
+                partitions=partitions,
+                shared=shared,
+            )
+        )
+    return pools
+
+
+def _pool_name(kind: str, partitions: Sequence[str], taken: set[str]) -> str:
+    """Return a name for a pool: its type, with its smallest partition if several have the type."""
+    base = _clean(kind)
+    for name in (base, *(f"{base}-{_clean(partition)}"[:56] for partition in partitions)):
+        if name.lower() not in taken:
+            taken.add(name.lower())
+            return name
+    number = 2
+    while f"{base}-{number}".lower() in taken:
+        number += 1
+    taken.add(f"{base}-{number}".lower())
+    return f"{base}-{number}"
+
+
+def _clean(text: str) -> str:
+    name = _NAME.sub("-", text).strip(" -_+")[:40] or "pool"
+    return f"pool-{name}" if name.lower() == "all" or name.lower().startswith("vc ") else name
+
+
+def topology_text(site: Site, pools: list[SitePool], *, name: str) -> str:
+    """Return the topology file as text.
+
+    Parameters
+    ----------
+    site : Site
+    pools : list of SitePool
+    name : str
+        Name of the cluster.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> from clustersim.sites import Site, SiteNode
+    >>> site = Site("s.txt", "sinfo", (SiteNode("a", {"h100": 8}),), (), 1)
+    >>> text = topology_text(site, site_pools(site, cs.load_catalogue()), name="mine")
+    >>> print(text.split("pools:")[1].split("# network")[0])
+    <BLANKLINE>
+      h100:
+        accelerator: H100  # ASSUMED from the type 'h100'
+        nodes: 1
+        chips_per_node: 8
+    <BLANKLINE>
+    """
+    out = sum(pool.nodes_out for pool in pools)
+    counts = site.document()
+    lines = [
+        f"# Written from {Path(site.source).name} ({site.format}).",
+        f"# {counts['nodes_total']:,} nodes, {counts['accelerator_nodes']:,} of them with "
+        f"accelerators; {counts['accelerators']:,} accelerators, "
+        f"{counts['accelerators_in_service']:,} of them in service.",
+        *(f"# Note: {note}." for note in site.notes),
+        "# Lines marked ASSUMED are not in that output: check them.",
+    ]
+    if out:
+        lines.append("# Nodes that are down, drained, in maintenance or powered down are left out.")
+    lines += [f"name: {json.dumps(_clean(name))}", f"description: {json.dumps(_about(site))}"]
+    lines.append("pools:")
+    for pool in pools:
+        lines += _pool_lines(pool)
+    limits = [
+        f"#   {each.name}: {format_duration(each.max_time_s)}"
+        for each in site.partitions
+        if each.max_time_s is not None
+    ]
+    if limits:
+        lines += ["# Time limits of partitions (a simulation does not use them):", *limits]
+    if len(pools) > 1:
+        lines.append("# ASSUMED: no network between pools, so no job spans two of them.")
+    return "\n".join(lines) + "\n"
+
+
+def _about(site: Site) -> str:
+    return f"From {Path(site.source).name} ({site.format})"
+
+
+def _pool_lines(pool: SitePool) -> list[str]:
+    marks = []
+    if pool.shared:
+        marks.append(
+            f"ASSUMED: these nodes also have other types; the {pool.kind} of all of them are a pool"
+        )
+    if pool.chip.is_slice:
+        marks.append(
+            "ASSUMED: slices of a chip, counted as the scheduler counts them, at its speed"
+        )
+    if pool.nodes_out:
+        marks.append(f"{counted(pool.nodes_out, 'more node is', 'more nodes are')} out of service")
+    assumed = "" if pool.chip.basis == "named" else "ASSUMED "
+    lines = [f"  {_key(pool.name)}:", *(f"    # {mark}" for mark in marks)]
+    lines += [
+        f"    accelerator: {pool.chip.name}  # {assumed}{pool.chip.why}",
+        f"    nodes: {pool.nodes}",
+        f"    chips_per_node: {pool.chips_per_node}",
+    ]
+    if pool.partitions:
+        lines.append(f"    queues: [{', '.join(json.dumps(name) for name in pool.partitions)}]")
+    lines.append("    # network ASSUMED: any node reaches any other at the catalogue's rate (add")
+    lines.append("    # fabric: and nic: to change this); it does not change recorded run times")
+    return lines
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) else json.dumps(name)
+
+
+def unknown_types(pools: list[SitePool]) -> str | None:
+    """Return a warning on types whose chip is not known; None if there are none.
+
+    Examples
+    --------
+    >>> unknown_types([])
+    """
+    unknown = list(
+        dict.fromkeys(pool.kind for pool in pools if pool.chip.basis in ("unknown", "nearest"))
+    )
+    if not unknown:
+        return None
+    stand_ins = dict.fromkeys(
+        f"{pool.kind}: {pool.chip.name}" for pool in pools if pool.kind in unknown
+    )
+    example = unknown[0]
+    return (
+        f"Note: {counted(len(unknown), 'type is', 'types are')} not known by the catalogue: "
+        f"{listed(unknown)}. Other chips stand in ({'; '.join(stand_ins)}); name them with "
+        f"--accelerator {example}=CHIP (clustersim catalogue --all lists the chips)"
+    )

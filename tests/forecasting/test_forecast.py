@@ -1,0 +1,239 @@
+"""Forecasts of small states whose starts are worked out by hand, and of saved runs."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import clustersim as cs
+from clustersim.cli.main import main
+from clustersim.errors import InputError
+from clustersim.forecasting.run_times import RunTimes, Sample, assumed_run_times, run_times_of
+from clustersim.seeds import Streams
+from clustersim.sites import QueuedJob, QueueState
+
+HOUR = 3600.0
+
+
+def running(number: str, n: int, elapsed_s: float, limit_s: float, **more: Any) -> QueuedJob:
+    return QueuedJob(number, "running", n, elapsed_s=elapsed_s, time_limit_s=limit_s, **more)
+
+
+def waiting(number: str, n: int, limit_s: float | None = HOUR, **more: Any) -> QueuedJob:
+    return QueuedJob(number, "waiting", n, time_limit_s=limit_s, **more)
+
+
+def state(*jobs: QueuedJob, **more: Any) -> QueueState:
+    return QueueState("queue", "squeue", jobs, len(jobs), **more)
+
+
+def exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every job run for exactly its time limit, so that starts can be worked out by hand."""
+
+    def whole(jobs: pd.DataFrame, default_limit_s: float | None = None) -> RunTimes:
+        limit = default_limit_s or float(jobs["limit_s"].max())
+        return RunTimes("whole", 0.0, True, {(): Sample.of(np.array([1.0]))}, limit)
+
+    # The function of this name hides the module.
+    module = importlib.import_module("clustersim.forecasting.forecast")
+    monkeypatch.setattr(module, "assumed_run_times", whole)
+
+
+def starts(found: cs.Forecast) -> dict[str, float]:
+    return dict(zip(found.jobs["job_id"], found.jobs["median_s"], strict=True))
+
+
+def test_starts_by_hand_with_backfilling(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact(monkeypatch)
+    jobs = state(
+        running("1", 6, HOUR / 2, HOUR),
+        waiting("2", 8),
+        waiting("3", 2, HOUR / 2),
+        waiting("4", 2, HOUR),
+    )
+    easy = cs.forecast(jobs, accelerators=8, replications=3)
+    # 2 needs all; 3 ends when 1 does, so it may start now; 4 would delay 2.
+    assert starts(easy) == {"2": HOUR / 2, "3": 0.0, "4": HOUR * 1.5}
+    assert easy.jobs["constraint"].tolist() == ["accelerators", "none", "queue"]
+    assert easy.jobs["behind"].iloc[2] == "2"
+    assert (easy.jobs["low_s"] == easy.jobs["high_s"]).all()
+    fcfs = cs.forecast(jobs, accelerators=8, replications=3, policy="fcfs")
+    assert starts(fcfs) == {"2": HOUR / 2, "3": HOUR * 1.5, "4": HOUR * 1.5}
+
+
+@pytest.mark.parametrize("policy", ["fcfs", "easy", "easy_sjbf", "conservative", "sjf"])
+def test_an_array_runs_no_more_tasks_at_a_time_than_it_may(
+    monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    exact(monkeypatch)
+    array = waiting("5_[1-4%2]", 1, tasks=4, array="5", array_limit=2)
+    task = running("5_0", 1, HOUR / 2, HOUR, array="5")
+    found = cs.forecast(state(task, array), accelerators=8, replications=2, policy=policy)
+    assert starts(found) == {"5_1": 0.0, "5_2": HOUR / 2, "5_3": HOUR, "5_4": 1.5 * HOUR}
+    assert found.jobs["constraint"].tolist() == ["none", "limit", "limit", "limit"]
+
+
+@pytest.mark.parametrize("policy", ["fcfs", "easy"])
+def test_dependencies_holds_and_limits_of_users(
+    monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    exact(monkeypatch)
+    jobs = state(
+        running("1", 4, 0.0, HOUR, user="ann", partition="a"),
+        waiting("2", 1, depends_on=("1",), user="bob", partition="b"),
+        waiting("3", 1, held="JobHeldUser", user="bob", partition="a"),
+        waiting("4", 4, user="ann", partition="a"),
+        waiting("5", 64, user="bob", partition="a"),
+        waiting("6", 1, user="bob", partition="c"),
+    )
+    found = cs.forecast(
+        jobs, accelerators={"a": 16, "b": 4}, user_limit=4, policy=policy, replications=2
+    )
+    assert found.jobs["constraint"].tolist() == [
+        "dependency", "held", "limit", "never", "never",
+    ]  # fmt: skip
+    assert found.jobs["median_s"].iloc[[0, 2]].tolist() == [HOUR, HOUR]
+    assert found.jobs["median_s"].iloc[[1, 3, 4]].isna().all()
+
+
+def test_a_full_partition_binds_although_another_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact(monkeypatch)
+    jobs = state(running("1", 8, 0.0, HOUR, partition="a"), waiting("2", 8, partition="a"))
+    found = cs.forecast(jobs, accelerators={"a": 8, "b": 16}, replications=2)
+    assert found.jobs["constraint"].tolist() == ["partition"]
+    assert starts(found) == {"2": HOUR}
+
+
+def test_the_order_is_that_of_priorities_then_of_submission() -> None:
+    jobs = state(waiting("1", 1, priority=1.0), waiting("2", 1, priority=5.0))
+    assert cs.forecast(jobs, accelerators=8, replications=1).jobs["job_id"].tolist() == ["2", "1"]
+
+
+def test_run_times_are_longer_than_the_time_that_has_passed() -> None:
+    jobs = pd.DataFrame(
+        {"user": "ann", "n_accelerators": 1, "limit_s": HOUR,
+         "elapsed_s": [np.nan, 600.0, 3000.0, 2 * HOUR]}
+    )  # fmt: skip
+    draw = assumed_run_times(jobs).drawer(jobs)
+    drawn = np.array([draw(Streams(1, replication=k)) for k in range(400)])
+    assert (drawn[:, 1:] > jobs["elapsed_s"].to_numpy()[1:]).all()
+    assert (drawn[:, :3] <= HOUR).all()
+    assert (drawn[:, 3] == 2 * HOUR + 60.0).all()
+    share = (drawn[:, 0] / HOUR <= 0.131).mean()
+    assert share == pytest.approx(0.5, abs=0.08)  # the median of the assumed shares
+    assert np.corrcoef(drawn[:, 0], drawn[:, 1])[0, 1] > 0.3  # one batch
+
+
+def test_a_history_gives_the_run_times_of_jobs_that_are_alike() -> None:
+    past = pd.DataFrame(
+        {"user": ["ann"] * 100 + ["bob"] * 100, "n_accelerators": 8, "estimate_s": HOUR,
+         "duration_s": [360.0] * 100 + [3240.0] * 100}
+    )  # fmt: skip
+    jobs = pd.DataFrame(
+        {"user": ["ann", "bob"], "n_accelerators": 8, "limit_s": 2 * HOUR, "elapsed_s": np.nan}
+    )
+    draw = run_times_of(past, jobs).drawer(jobs)
+    drawn = np.median([draw(Streams(1, replication=k)) for k in range(200)], axis=0)
+    assert drawn.tolist() == [720.0, 6480.0]
+
+
+def test_the_same_seed_gives_the_same_forecast() -> None:
+    jobs = state(running("1", 8, 60.0, HOUR), *(waiting(str(n), 4) for n in range(2, 8)))
+    one, two, other = (
+        cs.forecast(jobs, accelerators=8, replications=20, seed=seed) for seed in (1, 1, 2)
+    )
+    assert one.jobs.equals(two.jobs)
+    assert not one.jobs.equals(other.jobs)
+
+
+def test_what_is_not_recorded_or_does_not_fit_is_refused() -> None:
+    with pytest.raises(InputError, match=r"not recorded for 1 row .*--gpus-per-node"):
+        cs.forecast(state(QueuedJob("1", "waiting", None)), accelerators=8)
+    with pytest.raises(InputError, match="--taken-at"):
+        cs.forecast(state(QueuedJob("1", "running", 8)), accelerators=8)
+    with pytest.raises(InputError, match="use 16 accelerators, but there are only 8"):
+        cs.forecast(state(running("1", 16, 0.0, HOUR)), accelerators=8)
+    with pytest.raises(InputError, match="--cluster TOPOLOGY or --accelerators"):
+        cs.forecast(state(waiting("1", 8)))
+    with pytest.raises(InputError, match="--at"):
+        cs.forecast(state(waiting("1", 8)), accelerators=8, at_s=5.0)
+
+
+def log(n_jobs: int, seed: int) -> pd.DataFrame:
+    """Return jobs of 20 users in batches, on a cluster of 64 accelerators, three quarters full."""
+    draw = np.random.default_rng(seed)
+    users = draw.integers(0, 20, n_jobs)
+    limit = draw.choice([1.0, 4.0, 12.0, 24.0], n_jobs, p=[0.3, 0.3, 0.25, 0.15]) * HOUR
+    share = draw.beta(0.5 + (users % 4) * 0.5, 1.2)
+    size = draw.choice([1, 2, 4, 8, 16, 32], n_jobs, p=[0.35, 0.15, 0.2, 0.15, 0.1, 0.05])
+    run = np.maximum(60.0, share * limit)
+    gaps = draw.exponential((run * size).mean() / 64 / 0.75, n_jobs)
+    return pd.DataFrame(
+        {"job_id": np.arange(n_jobs), "submit_s": np.cumsum(gaps).round(), "user": users,
+         "n_accelerators": size, "duration_s": run.round(), "estimate_s": limit}
+    )  # fmt: skip
+
+
+def test_a_saved_run_is_continued_from_any_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = cs.replay(
+        log(400, 5), policy="easy", accelerators=64,
+        provenance={"replay": {"policy": "easy", "accelerators": 64}},
+    )  # fmt: skip
+    folder = result.save(tmp_path / "run")
+    jobs = result.jobs
+    at_s = float(jobs["submit_s"].iloc[300])
+    queue = jobs[(jobs["submit_s"] <= at_s) & (jobs["start_s"] > at_s)]
+    runs = jobs[(jobs["start_s"] <= at_s) & (jobs["finish_s"] > at_s)]
+    out = tmp_path / "out"
+    words = ["forecast", str(folder), "--at", f"{at_s} s", "--replications", "20"]
+    assert main([*words, "--out", str(out), "--csv", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["state"]["running_jobs"] == len(runs)
+    assert data["state"]["accelerators_running"] == int(runs["n_accelerators"].sum())
+    assert [row["job_id"] for row in data["forecast"]] == queue["job_id"].astype(str).tolist()
+    assert data["policy"] == "easy"
+    table = pd.read_parquet(out / "forecast.parquet")
+    assert table["median_s"].tolist() == [row["median_s"] for row in data["forecast"]]
+    assert len(pd.read_csv(out / "running.csv")) == len(runs)
+    assert main(["forecast", str(folder)]) == 2
+    assert main(["forecast", str(folder), "--at", "9000 d"]) == 2
+
+
+def test_a_table_of_jobs_is_a_state(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {"job_id": ["a", "b"], "submit_s": [0.0, 60.0], "n_accelerators": 8,
+         "start_s": [0.0, None], "estimate_s": HOUR}
+    )  # fmt: skip
+    table.to_csv(tmp_path / "jobs.csv", index=False)
+    found = cs.forecast(tmp_path / "jobs.csv", accelerators=8, replications=5)
+    assert found.state.running[0].elapsed_s == 60.0
+    assert found.jobs["job_id"].tolist() == ["b"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["fcfs", "easy"])
+def test_intervals_cover_what_then_happened(policy: str) -> None:
+    """Starts of waiting jobs in a replayed log: 85 to 95 % are within the intervals of 90 %."""
+    result = cs.replay(log(1500, 11), policy=policy, accelerators=64)
+    jobs = result.jobs
+    start = jobs.set_index(jobs["job_id"].astype(str))["start_s"]
+    inside: list[float] = []
+    for at_s in np.linspace(0.3, 0.95, 80) * jobs["submit_s"].max():
+        if not ((jobs["submit_s"] <= at_s) & (jobs["start_s"] > at_s)).any():
+            continue
+        found = cs.forecast(
+            result, accelerators=64, policy=policy, at_s=float(at_s), replications=40
+        ).jobs
+        true_s = start[found["job_id"]].to_numpy() - at_s
+        inside.append(float(((found["low_s"] <= true_s) & (true_s <= found["high_s"])).mean()))
+    # Jobs of one time wait for the ends of the same jobs, so each time counts once.
+    assert len(inside) > 20
+    assert 0.85 <= np.mean(inside) <= 0.95

@@ -1,0 +1,290 @@
+"""Running and waiting jobs from small outputs of each command, with counts worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clustersim.errors import InputError
+from clustersim.sites import QueueState, read_queue
+
+BARS = """\
+JOBID|PARTITION|USER|STATE|SUBMIT_TIME|START_TIME|TIME_LIMIT|TIME_LEFT|NODES|TRES_PER_NODE|NODELIST(REASON)
+11|h100|ann|RUNNING|2025-05-12T05:00:00|2025-05-12T06:00:00|1-00:00:00|18:00:00|2|gres/gpu:h100:8|g[1-2]
+12_[2-20:6%3]|h100|bob|PENDING|2025-05-12T07:00:00|N/A|UNLIMITED|UNLIMITED|1|gres:gpu:4|(Resources)
+13|cpu|ann|RUNNING|2025-05-12T05:00:00|2025-05-12T05:00:00|1:00:00|INVALID|1|N/A|c1
+14|h100|bob|COMPLETING|2025-05-12T05:00:00|2025-05-12T05:00:00|1:00:00|0:10|1|gpu:1|g1
+"""
+LONG = """\
+Mon May 12 12:00:00 2025
+             JOBID PARTITION     NAME     USER    STATE       TIME TIME_LIMI  NODES NODELIST(REASON)
+                21     debug my first      ann  RUNNING    1:00:00   2:00:00      1 g1
+                22     debug     wrap      ann  PENDING       0:00   2:00:00      1 (Nodes are down)
+"""
+QSTAT = """\
+Job Id: 101.pbs
+    Job_Name = train
+    Job_Owner = ann@login.site
+    job_state = R
+    queue = gpu
+    qtime = Mon May 12 05:00:00 2025
+    stime = Mon May 12 06:00:00 2025
+    resources_used.walltime = 02:00:00
+    Resource_List.select = 2:ncpus=16:ngpus=4+1:ncpus=8
+    Resource_List.walltime = 24:00:00
+    Variable_List = PBS_O_HOME=/home/ann,PBS_O_LANG=en_GB.UTF-8,
+\tPBS_O_LOGNAME=ann,PBS_O_PATH=/usr/bin
+
+Job Id: 102[].pbs
+    Job_Owner = bob@login.site
+    job_state = B
+    queue = gpu
+    qtime = Mon May 12 05:30:00 2025
+    Resource_List.ngpus = 2
+    Resource_List.walltime = 3600
+    array_indices_remaining = 3-5
+
+Job Id: 103.pbs
+    Job_Owner = bob@login.site
+    job_state = H
+    queue = gpu
+    Hold_Types = u
+    Resource_List.nodes = 2:ppn=16:gpus=2
+
+Job Id: 104.pbs
+    job_state = F
+"""
+
+
+def read(tmp_path: Path, text: str, name: str = "queue.txt", **options: Any) -> QueueState:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return read_queue(path, **options)
+
+
+def test_squeue_with_bars(tmp_path: Path) -> None:
+    state = read(tmp_path, BARS, time_zone="Europe/Berlin")
+    assert [job.n_accelerators for job in state.running] == [16, 0]
+    (array,) = state.waiting
+    assert (array.tasks, array.n_accelerators, array.array, array.array_limit) == (4, 4, "12", 3)
+    assert array.time_limit_s is None
+    document = state.document()
+    assert document["taken_at"] == "2025-05-12T10:00:00Z"
+    assert document["running"][0]["elapsed_s"] == 6 * 3600.0
+    assert document["running"][1]["elapsed_s"] == 7 * 3600.0
+    assert document["left_out"] == [{"row": "14", "reason": "completing"}]
+    assert document["accelerators_waiting"] == 16
+
+
+def test_squeue_long_has_a_date_and_names_with_blanks(tmp_path: Path) -> None:
+    state = read(tmp_path, LONG, time_zone="UTC")
+    assert state.document()["taken_at"] == "2025-05-12T12:00:00Z"
+    assert state.document()["running"][0]["start"] == "2025-05-12T11:00:00Z"
+    assert [job.n_accelerators for job in state.jobs] == [None, None]
+    assert state.waiting[0].reason == "Nodes are down"
+    assumed = read(tmp_path, LONG, gpus_per_node=8)
+    assert [job.n_accelerators for job in assumed.jobs] == [8, 8]
+
+
+def test_without_a_zone_only_differences_are_told(tmp_path: Path) -> None:
+    state = read(tmp_path, BARS)
+    assert state.document()["taken_at"] == "2025-05-12T12:00:00"
+    assert state.running[0].elapsed_s == 6 * 3600.0
+
+
+def job_json(number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "job_id": number, "job_state": ["PENDING"], "partition": "h100", "user_name": "ann",
+        "node_count": {"set": True, "infinite": False, "number": 2},
+        "time_limit": {"set": True, "infinite": False, "number": 60},
+        "submit_time": {"set": True, "infinite": False, "number": 1747000000},
+        "tres_req_str": "cpu=8,node=2,gres/gpu=16", "tres_alloc_str": None,
+        "tres_per_node": "gres/gpu:h100:8", "state_reason": "Priority", **changes,
+    }  # fmt: skip
+
+
+def test_squeue_json_of_new_and_old_versions(tmp_path: Path) -> None:
+    new = [
+        job_json(1),
+        job_json(2, array_job_id={"set": True, "number": 2}, array_task_string="5-10%2"),
+        job_json(3, job_state=["RUNNING"], start_time={"set": True, "number": 1747003600},
+                 tres_alloc_str="cpu=8,gres/gpu=16,gres/gpu:h100=16"),
+        job_json(4, job_state=["COMPLETED"]),
+        job_json(5, hold=True),
+        job_json(6, dependency="afterok:3(unfulfilled)", state_reason="Dependency"),
+    ]  # fmt: skip
+    text = json.dumps({"jobs": new, "last_update": {"set": True, "number": 1747007200}})
+    state = read(tmp_path, text, "new.json")
+    assert [(job.job_id, job.tasks) for job in state.waiting] == [
+        ("1", 1), ("2_[5-10%2]", 6), ("5", 1), ("6", 1),
+    ]  # fmt: skip
+    assert [job.n_accelerators for job in state.jobs] == [16] * 5
+    assert state.running[0].elapsed_s == 3600.0
+    assert state.waiting[2].held == "held"
+    assert (state.waiting[3].depends_on, state.waiting[3].held) == (("3",), "")
+    old = {"job_id": 9, "job_state": "RUNNING", "partition": "p", "time_limit": 120,
+           "submit_time": 1747000000, "start_time": 1747000060, "node_count": 1,
+           "tres_req_str": "cpu=1,gres/gpu=2", "user_name": "ann"}  # fmt: skip
+    (job,) = read(tmp_path, json.dumps({"jobs": [old]}), "old.json").running
+    assert (job.n_accelerators, job.time_limit_s) == (2, 7200.0)
+
+
+def test_scontrol_show_job(tmp_path: Path) -> None:
+    text = """\
+JobId=31 ArrayJobId=30 ArrayTaskId=1-4%2 JobName=a b=c
+   UserId=ann(1001) GroupId=g(1) QOS=normal
+   JobState=PENDING Reason=Resources Dependency=(null)
+   RunTime=00:00:00 TimeLimit=1-00:00:00 TimeMin=N/A
+   SubmitTime=2025-05-12T05:00:00 StartTime=Unknown
+   Partition=h100 NumNodes=1-1 NumCPUs=8
+   ReqTRES=cpu=8,node=1,gres/gpu=4 AllocTRES=(null)
+"""
+    (job,) = read(tmp_path, text).waiting
+    assert (job.job_id, job.tasks, job.n_accelerators) == ("30_[1-4%2]", 4, 4)
+    assert (job.user, job.partition, job.array_limit) == ("ann", "h100", 2)
+
+
+def test_qstat(tmp_path: Path) -> None:
+    state = read(tmp_path, QSTAT, time_zone="UTC")
+    (running,) = state.running
+    assert (running.n_accelerators, running.elapsed_s, running.user) == (8, 7200.0, "ann")
+    assert [(job.job_id, job.tasks, job.n_accelerators) for job in state.waiting] == [
+        ("102[]", 3, 2),
+        ("103", 1, 4),
+    ]
+    assert state.waiting[1].held == "held"
+    assert state.waiting[0].time_limit_s == 3600.0
+    assert state.document()["taken_at"] == "2025-05-12T08:00:00Z"
+    assert state.left_out == (("104.pbs", "finished"),)
+
+
+def pod_spec(gpus: int) -> dict[str, Any]:
+    return {"containers": [{"resources": {"limits": {"nvidia.com/gpu": str(gpus)}}}]}
+
+
+def meta(name: str, **labels: str) -> dict[str, Any]:
+    return {"name": name, "namespace": "team", "creationTimestamp": "2025-05-12T05:00:00Z",
+            "labels": labels}  # fmt: skip
+
+
+def kubectl(tmp_path: Path, *items: dict[str, Any]) -> QueueState:
+    return read(tmp_path, json.dumps({"kind": "List", "items": list(items)}), "list.json")
+
+
+def test_kueue_workloads_come_before_the_jobs_in_the_same_list(tmp_path: Path) -> None:
+    def workload(name: str, *conditions: str, **spec: Any) -> dict[str, Any]:
+        return {
+            "kind": "Workload",
+            "metadata": meta(name, user="ann"),
+            "spec": {
+                "queueName": "team-a",
+                "priority": 10,
+                "podSets": [
+                    {"count": 1, "template": {"spec": pod_spec(0)}},
+                    {"count": 4, "template": {"spec": pod_spec(8)}},
+                ],
+                **spec,
+            },
+            "status": {
+                "conditions": [
+                    {"type": each, "status": "True", "lastTransitionTime": "2025-05-12T06:00:00Z"}
+                    for each in conditions
+                ]
+            },
+        }
+
+    state = kubectl(
+        tmp_path,
+        workload("a", "QuotaReserved", "Admitted"),
+        workload("b"),
+        workload("c", "Finished"),
+        workload("d", active=False),
+        {"kind": "Job", "metadata": meta("a"), "spec": {"template": {"spec": pod_spec(8)}}},
+    )
+    assert [(job.job_id, job.n_accelerators) for job in state.running] == [("team/a", 32)]
+    assert [(job.job_id, job.partition, job.held) for job in state.waiting] == [
+        ("team/b", "team-a", ""),
+        ("team/d", "team-a", "not active"),
+    ]
+
+
+def test_jobs_of_several_kinds_and_their_states(tmp_path: Path) -> None:
+    def job(name: str, status: dict[str, Any], **spec: Any) -> dict[str, Any]:
+        whole = {"parallelism": 4, "template": {"spec": pod_spec(2)}, **spec}
+        return {"kind": "Job", "metadata": meta(name), "spec": whole, "status": status}
+
+    replicas = {"Master": {"replicas": 1, "template": {"spec": pod_spec(8)}},
+                "Worker": {"replicas": 3, "template": {"spec": pod_spec(8)}}}  # fmt: skip
+    torch = {
+        "kind": "PyTorchJob",
+        "metadata": meta("torch"),
+        "spec": {"pytorchReplicaSpecs": replicas},
+        "status": {"conditions": [{"type": "Running", "status": "True"}],
+                   "startTime": "2025-05-12T06:00:00Z"},
+    }  # fmt: skip
+    state = kubectl(
+        tmp_path,
+        job("runs", {"active": 4, "ready": 4, "startTime": "2025-05-12T06:00:00Z"}),
+        job("pends", {"active": 4, "ready": 0, "startTime": "2025-05-12T06:00:00Z"}),
+        job("suspended", {}, suspend=True, completions=2),
+        job("over", {"conditions": [{"type": "Failed", "status": "True"}]}),
+        torch,
+    )
+    assert {job.job_id: job.n_accelerators for job in state.running} == {
+        "team/runs": 8,
+        "team/torch": 32,
+    }
+    assert {job.job_id: job.n_accelerators for job in state.waiting} == {
+        "team/pends": 8,
+        "team/suspended": 4,
+    }
+
+
+def test_pods_of_a_gang_are_one_job(tmp_path: Path) -> None:
+    def pod(name: str, phase: str, gang: str) -> dict[str, Any]:
+        labels = {"batch.kubernetes.io/job-name": gang} if gang else {}
+        status = {"phase": phase, "startTime": "2025-05-12T06:00:00Z"}
+        return {"kind": "Pod", "metadata": {**meta(name), "labels": labels}, "spec": pod_spec(4),
+                "status": status}  # fmt: skip
+
+    state = kubectl(
+        tmp_path,
+        pod("a-0", "Running", "a"), pod("a-1", "Running", "a"), pod("b-0", "Running", "b"),
+        pod("b-1", "Pending", "b"), pod("single", "Pending", ""), pod("done", "Succeeded", ""),
+    )  # fmt: skip
+    assert [(job.job_id, job.n_accelerators) for job in state.running] == [("team/a", 8)]
+    assert [(job.job_id, job.n_accelerators) for job in state.waiting] == [
+        ("team/b", 8),
+        ("team/single", 4),
+    ]
+
+
+def test_bjobs(tmp_path: Path) -> None:
+    text = """\
+JOBID|STAT|QUEUE|USER|GPU_NUM|SUBMIT_TIME|START_TIME|RUN_TIME|RUNTIMELIMIT
+41|RUN|gpu|ann|4|May 12 05:00:00 2025|May 12 06:00:00 2025|3600 second(s)|1440
+42|PEND|gpu|bob|8|May 12 05:30:00 2025|-|0 second(s)|60
+43|PSUSP|gpu|bob|1|May 12 05:30:00 2025|-|0 second(s)|-
+"""
+    state = read(tmp_path, text, time_zone="UTC")
+    assert (state.running[0].n_accelerators, state.running[0].time_limit_s) == (4, 86400.0)
+    assert [(job.job_id, job.held) for job in state.waiting] == [("42", ""), ("43", "held")]
+    assert state.document()["taken_at"] == "2025-05-12T07:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "problem"),
+    [
+        ("nothing here\n", {}, "not recognised as a queue"),
+        (BARS, {"time_zone": "Europe/Berlni"}, "--time-zone"),
+        (BARS, {"taken_at": "yesterday"}, "--taken-at"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(
+    tmp_path: Path, text: str, options: dict[str, str], problem: str
+) -> None:
+    with pytest.raises(InputError, match=problem):
+        read(tmp_path, text, **options)

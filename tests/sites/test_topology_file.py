@@ -1,0 +1,107 @@
+"""The topology file that is written from a site, and jobs on its queues."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import clustersim as cs
+from clustersim.cli.main import main
+from clustersim.errors import InputError
+from clustersim.sites.chips import guess_chip
+from tests.sites.test_nodes import SCONTROL, SINFO
+
+
+def written(tmp_path: Path, text: str, *options: str) -> Path:
+    (tmp_path / "in.txt").write_text(text, encoding="utf-8")
+    out = tmp_path / "mine.yaml"
+    assert main(["topology", "--from", str(tmp_path / "in.txt"), "--out", str(out), *options]) == 0
+    return out
+
+
+def test_the_file_is_a_topology_with_the_nodes_in_service(tmp_path: Path) -> None:
+    out = written(tmp_path, SINFO)
+    spec = cs.load_cluster(out, cs.load_catalogue())
+    (pool,) = spec.pools.values()
+    assert (pool.accelerator, pool.nodes, pool.chips_per_node) == ("A100-80GB", 1, 4)
+    assert pool.queues == ["long", "main"]
+    text = out.read_text(encoding="utf-8")
+    assert "# ASSUMED from the type 'a100'" in text
+    assert "1 more node is out of service" in text
+
+
+def test_unknown_types_are_said_and_can_be_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path, SCONTROL)
+    assert "--accelerator p100=CHIP" in capsys.readouterr().out.replace("\n  ", " ")
+    (tmp_path / "mine.yaml").unlink()
+    out = written(tmp_path, SCONTROL, "--accelerator", "p100=H100", "--accelerator", "v100=H200")
+    spec = cs.load_cluster(out, cs.load_catalogue())
+    assert {name: pool.accelerator for name, pool in spec.pools.items()} == {
+        "v100": "H200",
+        "p100": "H100",
+    }
+    assert spec.empty_pools == ["gpu"]
+
+
+def test_an_unknown_chip_or_a_second_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text(SINFO, encoding="utf-8")
+    source = str(tmp_path / "in.txt")
+    assert main(["topology", "--from", source, "--accelerator", "a100=H1000"]) == 2
+    assert main(["topology", "mixed-small", "--from", source]) == 2
+    assert main(["topology", "mixed-small", "--out", "a.yaml"]) == 2
+    (tmp_path / "mine.yaml").write_text("mine", encoding="utf-8")
+    assert main(["topology", "--from", source, "--out", str(tmp_path / "mine.yaml")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "basis"),
+    [
+        ("a100", "A100-80GB", "type"),
+        ("a100_3g.20gb", "A100-80GB", "type"),
+        ("NVIDIA-A100-SXM4-40GB", "A100-40GB", "type"),
+        ("nvidia_h100_80gb_hbm3", "H100", "type"),
+        ("tesla_v100-sxm2-32gb", "V100-SXM2-32GB", "type"),
+        ("910b", "910B2", "type"),
+        ("Ascend910", "910B2", "nearest"),
+        ("l40s", "L40S", "type"),
+        ("rtx8000", "V100-SXM2-16GB", "nearest"),
+        ("gpu", "A100-80GB", "unknown"),
+    ],
+)
+def test_the_chip_of_a_type(kind: str, name: str, basis: str) -> None:
+    guess = guess_chip(kind, [], cs.load_catalogue())
+    assert (guess.name, guess.basis) == (name, basis)
+
+
+def test_a_partition_tells_the_chip_where_the_type_does_not() -> None:
+    guess = guess_chip("gpu", ["preempt", "h100"], cs.load_catalogue())
+    assert (guess.name, guess.basis) == ("H100", "hint")
+
+
+def test_jobs_run_only_on_pools_of_their_queue() -> None:
+    pools = {
+        "a": {"accelerator": "H100", "nodes": 1, "queues": ["a", "both"]},
+        "b": {"accelerator": "H100", "nodes": 1, "queues": ["b", "both"]},
+    }
+    tree = {"name": "queues", "pools": pools}
+    cluster = cs.compile_cluster(cs.topology.resolve_cluster(tree, cs.load_catalogue()))
+    jobs = pd.DataFrame({"job_id": [1, 2, 3, 4, 5], "submit_s": 0.0, "n_accelerators": 8})
+    jobs = jobs.assign(duration_s=60.0, vc=["a", "a", "both", "b", "c"])
+    result = cs.replay(jobs, policy="fcfs", cluster=cluster).jobs
+    assert result["pool"].astype(object).tolist()[:4] == ["a", "a", "b", "b"]
+    assert result["start_s"].tolist()[:4] == [0.0, 60.0, 0.0, 60.0]
+    assert "does not exist" in result["reason"].iloc[4]
+
+
+def test_without_any_accelerator_in_service_nothing_is_written(tmp_path: Path) -> None:
+    from clustersim.sites import read_site
+    from clustersim.sites.topology_file import site_pools
+
+    path = tmp_path / "down.txt"
+    path.write_text("NODELIST STATE GRES\nga1 down gpu:8\n", encoding="utf-8")
+    with pytest.raises(InputError, match="no node with accelerators is in service"):
+        site_pools(read_site(path), cs.load_catalogue())
