@@ -105,6 +105,11 @@ class Base:
         """Seed of the base scenario."""
         return int(self.tree["seed"])
 
+    @property
+    def of_log(self) -> bool:
+        """Whether the jobs come from a log."""
+        return self.tree["workload"].get("trace") is not None
+
     def at(self, changes: Mapping[str, Any]) -> PointRuns:
         """Return the runs of the base scenario with the given changes.
 
@@ -218,7 +223,8 @@ def open_base(
         )
     written = _written_out(loaded.scenario, folder, named)
     written.pop("plugins", None)  # included in the plugins of the study
-    return Base({**written, **cases}, named, spec.window, plugins)
+    window = spec.window if loaded.scenario.workload.trace is None else spec.window.of_log()
+    return Base({**written, **cases}, named, window, plugins)
 
 
 def _without_case(tree: Mapping[str, Any]) -> dict[str, Any]:
