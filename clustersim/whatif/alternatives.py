@@ -70,7 +70,7 @@ def _policy(question: Question) -> Iterator[Alternative]:
         policy = next(iter(of.values()))
         other = "fcfs" if policy == "easy" else "easy"
         changes = {key: {"scheduler.policy": other} for key in of}
-        yield Alternative("the policy", f"policy {other} instead of {policy}", changes)
+        yield Alternative("the policy", f"{other} instead of {policy}", changes)
 
 
 def _load(question: Question, factor: float) -> Iterator[Alternative]:

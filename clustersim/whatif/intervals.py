@@ -11,8 +11,8 @@ from scipy import special
 __all__ = ["next_interval"]
 
 ROOT = 3.0
-"""Waits are transformed by this root: that of a skewed, nonnegative number is nearly normal, also if
-some are 0 (Wilson and Hilferty, "The distribution of chi-square", PNAS 17, 1931)."""
+"""Waits are transformed by this root: that of a skewed, nonnegative number is nearly normal, also
+if some are 0 (Wilson and Hilferty, "The distribution of chi-square", PNAS 17, 1931)."""
 
 
 def next_interval(
