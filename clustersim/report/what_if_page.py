@@ -136,8 +136,8 @@ def _use(found: WhatIf) -> Iterator[str | Table]:
         "Use by partition and size",
         use,
         "Utilisation: accelerator time of these jobs as a share of that of the whole fleet, "
-        "between the first and the last submission. Energy and cost over the period of the log: what the "
-        f"jobs bear while they hold accelerators. {_systems_text(found)}",
+        "between the first and the last submission. Energy and cost over the period of the log: "
+        f"what the jobs bear while they hold accelerators. {_systems_text(found)}",
         labels=labels,
         formats=shares,
         file="groups.csv",
