@@ -32,7 +32,7 @@ from clustersim.topology import Cluster
 from clustersim.units import format_number
 from clustersim.workload import JobLog, generate_jobs, read_jobs
 from clustersim.workload.log_resample import resampled
-from clustersim.workload.log_scale import scaled
+from clustersim.workload.log_scale import LogScale, scaled
 
 __all__ = [
     "ResolvedScenario",
@@ -335,11 +335,21 @@ def _rate_scale(spec: ScenarioWorkload, platform: Platform, arrival_per_s: float
 def _jobs_of_log(
     loaded: LoadedScenario, log: JobLog, dated: RunCalendar
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Return the jobs of a log for a replication and at a load, and what was changed."""
-    spec, streams = loaded.scenario.workload, _streams(loaded.scenario)
+    """Return the jobs of a log for a replication and at a load, and what was changed.
+
+    Copies of jobs are made before weeks are drawn again: a week that is drawn twice would otherwise
+    meet its own copy, in which all jobs are submitted at the same instants.  Compression changes
+    the length of weeks and therefore comes last.
+    """
+    spec, streams, calendar = loaded.scenario.workload, _streams(loaded.scenario), dated.calendar
+    jobs, notes = log.jobs, []
+    copies = isinstance(spec.scale, LogScale) and spec.scale.method != "compress"
     with problems_in(loaded.source):
-        jobs, drawn = resampled(log.jobs, dated.calendar, streams, spec.resample)
-        jobs, notes = scaled(jobs, spec.scale, dated.calendar, streams)
+        if copies:
+            jobs, notes = scaled(jobs, spec.scale, calendar, streams)
+        jobs, drawn = resampled(jobs, calendar, streams, spec.resample, log=log.jobs)
+        if not copies:
+            jobs, notes = scaled(jobs, spec.scale, calendar, streams)
     return jobs, [*([drawn] if drawn else []), *notes]
 
 

@@ -7,7 +7,7 @@ and the day of the week of every job; a move by days keeps the time of day.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -46,6 +46,11 @@ class LogClock:
     local_s: Floats
     first_s: float
     span_s: float
+
+    def of_part(self, jobs: pd.DataFrame) -> LogClock:
+        """Return the clock of jobs within the period of this log."""
+        local_s = self.calendar.local_s(jobs["submit_s"].to_numpy(dtype=np.float64))
+        return replace(self, local_s=local_s)
 
     @classmethod
     def of(cls, jobs: pd.DataFrame, calendar: Calendar) -> LogClock:

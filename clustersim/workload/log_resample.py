@@ -82,7 +82,12 @@ def chosen_blocks(jobs: pd.DataFrame, calendar: Calendar, blocks: Blocks = "auto
 
 
 def resampled(
-    jobs: pd.DataFrame, calendar: Calendar, streams: Streams, blocks: Blocks = "auto"
+    jobs: pd.DataFrame,
+    calendar: Calendar,
+    streams: Streams,
+    blocks: Blocks = "auto",
+    *,
+    log: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, str]:
     """Return another period like a log, of the same length.
 
@@ -96,6 +101,9 @@ def resampled(
         Replication 0 returns the log as it happened.
     blocks : {"auto", "week", "day", "none"}
         See :func:`chosen_blocks`.
+    log : pandas.DataFrame, optional
+        The log whose period is divided into blocks, if `jobs` is a part of it or has copies of its
+        jobs.  The same blocks are then drawn as for the log itself.
 
     Returns
     -------
@@ -118,10 +126,11 @@ def resampled(
     >>> (drawn["submit_s"] % 86400.0).unique().tolist(), note
     ([0.0], 'the log is drawn again in 4 blocks of a week (replication 1)')
     """
-    kind = chosen_blocks(jobs, calendar, blocks)
+    log = jobs if log is None else log
+    kind = chosen_blocks(log, calendar, blocks)
     if streams.replication == 0 or kind == "none":
         return jobs, ""
-    clock = LogClock.of(jobs, calendar)
+    clock = LogClock.of(log, calendar).of_part(jobs)
     length_s = WEEK_S if kind == "week" else DAY_S
     block, within_s = clock.blocks(length_s)
     full = int(clock.span_s // length_s)
