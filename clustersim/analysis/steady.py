@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -21,15 +23,21 @@ LARGE_RISE = 0.5
 """A rise of the waits by more than this share of the mean is always reported."""
 
 
-def is_of_log(backlog_growth: npt.ArrayLike) -> bool:
+def is_of_log(runs: pd.DataFrame | Mapping[str, Sequence[float]]) -> bool:
     """Whether the runs of a point have the jobs of a log, for which no growth is measured.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame or mapping
+        With the column ``backlog_growth``; without it, the answer is no.
 
     Examples
     --------
-    >>> is_of_log([float("nan")] * 2), is_of_log([0.0, 0.1]), is_of_log([])
-    (True, False, False)
+    >>> nan = float("nan")
+    >>> [is_of_log({"backlog_growth": growth}) for growth in ([nan, nan], [0.0, nan], [])]
+    [True, False, False]
     """
-    growth = np.asarray(backlog_growth, dtype=np.float64)
+    growth = np.asarray(runs.get("backlog_growth", ()), dtype=np.float64)
     return bool(len(growth)) and bool(np.isnan(growth).all())
 
 

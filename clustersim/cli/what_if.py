@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from clustersim.cli.options import (
     add_catalogue,
@@ -17,7 +18,11 @@ from clustersim.cli.options import (
     number,
     whole_number,
 )
-from clustersim.console import shows_progress, write_json
+from clustersim.console import repeat, shows_progress, write_json
+from clustersim.units import counted
+
+if TYPE_CHECKING:
+    from clustersim.whatif.result import WhatIf
 
 __all__ = ["add_parser", "run"]
 
@@ -108,10 +113,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.outputs import new_folder
+    from clustersim.report.of_what_if.answer import what_if_answer
+    from clustersim.report.of_what_if.text import what_if_text
     from clustersim.report.page import wrapped_answer
     from clustersim.report.what_if import what_if, what_if_data, write_what_if
-    from clustersim.report.what_if_answer import what_if_answer
-    from clustersim.report.what_if_text import what_if_text
     from clustersim.workload import read_jobs
 
     log = read_jobs(args.log, format=args.log_format, sort=args.sort)
@@ -141,10 +146,20 @@ def run(args: argparse.Namespace) -> int:
         print(textwrap.fill(f"Note: {note}", 100, subsequent_indent="  "))
     print(wrapped_answer(what_if_answer(found)))
     print(f"written to {args.out}")
+    for line in _wrong(found):
+        repeat(line)
     if page is not None:
         print(f"page: {page}")
     write_json({**what_if_data(found), "folder": args.out, "page": page})
     return 0
+
+
+def _wrong(found: WhatIf) -> Iterator[str]:
+    """Yield what a reader must know even if the text is dropped."""
+    for row in found.fleet.to_dict("records"):
+        if row["never"] > 0:
+            jobs = counted(int(row["never"]), "job")
+            yield f"{jobs} can never run on the fleet ({row['system']})"
 
 
 @contextmanager

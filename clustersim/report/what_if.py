@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import pandas as pd
 
 from clustersim.files import yaml_text
 from clustersim.outputs import PAGE_FILE, replacing
+from clustersim.report.of_what_if.answer import what_if_answer
+from clustersim.report.of_what_if.page import what_if_page
 from clustersim.report.page import write_page
-from clustersim.report.what_if_answer import what_if_answer
-from clustersim.report.what_if_page import what_if_page
 from clustersim.simulation.result import versions
 from clustersim.whatif.question import ask
 from clustersim.whatif.result import WhatIf, compare
@@ -164,16 +165,11 @@ def write_what_if(
 
 def what_if_data(found: WhatIf) -> dict[str, Any]:
     """Return the answer and the tables of a question as plain data."""
-    answer = what_if_answer(found)
     tables = {
         name: json.loads(getattr(found, name).to_json(orient="records")) for name in TABLES[:3]
     }
     return {
-        "answer": {
-            "sentence": answer.sentence,
-            "hinges_on": list(answer.hinges_on),
-            "next_steps": list(answer.next_steps),
-        },
+        "answer": asdict(what_if_answer(found)),
         **tables,
         "systems": {system.key: system.name for system in found.question.systems},
         "notes": list(found.notes),

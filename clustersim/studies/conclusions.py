@@ -183,7 +183,7 @@ def paired_columns(
     """
     columns = _paired(system, baseline, metric, samples, steady=steady)
     pairs = len(system.index.intersection(baseline.index))
-    if pairs > 1 and is_of_log(system["backlog_growth"]) and not is_constant(metric):
+    if pairs > 1 and is_of_log(system) and not is_constant(metric):
         columns |= _of_next_pair(columns, pairs)
     return columns
 

@@ -111,7 +111,7 @@ def measured_at(
         found = share_above(samples, quantity, objective.limit)
     elif quantity and np.isfinite(values).all():
         found = job_mean(values, samples, quantity)
-    if len(values) > 1 and is_of_log(metrics["backlog_growth"]):  # a log has no controls
+    if len(values) > 1 and is_of_log(metrics):  # a log has no controls
         return found[0].of_next(len(values)), {}
     return found
 

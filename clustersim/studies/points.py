@@ -161,7 +161,7 @@ def _interval(
     if overload and is_service(name):
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.inf)
     values = runs[name].to_numpy(dtype=np.float64)
-    of_log = is_of_log(runs["backlog_growth"])
+    of_log = is_of_log(runs)
     if len(values) > 1 and (found := _over_jobs(name, runs, samples)) is not None:
         return _clipped(name, *(_of_next(each, len(values)) for each in found) if of_log else found)
     if np.isnan(values).sum() > MOST_WITHOUT * len(values):

@@ -272,7 +272,7 @@ def _width_of_log(runs: pd.DataFrame) -> float:
     More replications narrow only the interval of the mean; see
     :meth:`~clustersim.analysis.control_variates.Estimate.of_next`.
     """
-    return math.sqrt(len(runs) + 1) if is_of_log(runs["backlog_growth"]) else 1.0
+    return math.sqrt(len(runs) + 1) if is_of_log(runs) else 1.0
 
 
 def _all_runs(point: PointRuns, draws: int, replications: int) -> list[Run]:

@@ -14,7 +14,7 @@ import pytest
 import clustersim as cs
 from clustersim.calendar import DAY_S
 from clustersim.cli.main import main
-from clustersim.report.what_if_answer import what_if_answer
+from clustersim.report.of_what_if.answer import what_if_answer
 from clustersim.whatif.intervals import next_interval
 from clustersim.whatif.question import load_words
 

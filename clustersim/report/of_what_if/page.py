@@ -10,12 +10,15 @@ import pandas as pd
 from clustersim.analysis.size_waits import ENOUGH_JOBS
 from clustersim.plots.parts.page_picture import page_picture
 from clustersim.plots.what_if import draw_what_if
+from clustersim.report.amounts import percent
+from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
+from clustersim.report.of_what_if.answer import metric_words, what_if_answer
+from clustersim.report.of_what_if.text import energy_text
 from clustersim.report.page import Figure, Listing, Page, Section, Table
-from clustersim.report.what_if_answer import metric_words, what_if_answer
 from clustersim.report.words.definitions import policy_terms, terms_of
 from clustersim.simulation.result import versions
-from clustersim.units import counted, format_count, format_percent
+from clustersim.units import counted, format_count, format_money, format_percent
 from clustersim.whatif.result import WhatIf
 
 __all__ = ["groups_tables", "what_if_page"]
@@ -112,7 +115,11 @@ def _systems_text(found: WhatIf) -> str:
 
 def _use(found: WhatIf) -> Iterator[str | Table]:
     _, use, labels = groups_tables(found)
-    shares = {name: format_percent for name in labels if "utilisation" in name}
+    formats: dict[str, Format] = {
+        name: percent if "utilisation" in name else energy_text
+        for name in labels
+        if "cost" not in name
+    }
     yield Table(
         "Fleet",
         found.fleet.drop(columns=["never"]).dropna(axis=1, how="all"),
@@ -127,6 +134,8 @@ def _use(found: WhatIf) -> Iterator[str | Table]:
         },
         formats={
             "accelerators": format_count,
+            "energy_j_per_year": energy_text,
+            "cost_cny_per_year": format_money,
             "utilisation": format_percent,
             "backlog_at_end": format_percent,
         },
@@ -139,7 +148,7 @@ def _use(found: WhatIf) -> Iterator[str | Table]:
         "between the first and the last submission. Energy and cost over the period of the log: "
         f"what the jobs bear while they hold accelerators. {_systems_text(found)}",
         labels=labels,
-        formats=shares,
+        formats=formats,
         file="groups.csv",
         groups=1,
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
+from clustersim.estimation.cost import JOULES_PER_KWH
 from clustersim.report.amounts import percent
 from clustersim.text_table import table
-from clustersim.units import format_duration, format_money, format_quantity
+from clustersim.units import format_duration, format_money, format_number, format_quantity
 from clustersim.whatif.groups import ALL
 from clustersim.whatif.result import WhatIf
 
-__all__ = ["what_if_text"]
+__all__ = ["energy_text", "what_if_text"]
 
 _NAMES = {"all": "all jobs", "partition": "", "size": "accelerators "}
 
@@ -36,6 +37,19 @@ def what_if_text(found: WhatIf) -> str:
     return f"{table(rows, header)}\n{systems}; each cell is before → after"
 
 
+def energy_text(energy_j: float) -> str:
+    """Return an amount of energy as text, in kilowatt-hours or a larger unit.
+
+    Examples
+    --------
+    >>> energy_text(1.8e6), energy_text(0.0), energy_text(9e9)
+    ('0.5 kWh', '0 kWh', '2.5 MWh')
+    """
+    if abs(energy_j) < JOULES_PER_KWH:
+        return f"{format_number(energy_j / JOULES_PER_KWH, 3)} kWh"
+    return format_quantity(energy_j, "energy", 3)
+
+
 def _pair(metric: str, before: float, after: float) -> str:
     if not (math.isfinite(before) and math.isfinite(after)):
         return ""
@@ -46,5 +60,5 @@ def _text(metric: str, value: float) -> str:
     if metric == "utilisation":
         return percent(value)
     if metric == "energy_j":
-        return format_quantity(value, "energy", 3)
+        return energy_text(value)
     return format_money(value) if metric == "cost_cny" else format_duration(value)

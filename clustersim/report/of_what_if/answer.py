@@ -33,7 +33,7 @@ def what_if_answer(found: WhatIf) -> Answer:
     before, after = (system.key for system in found.question.compared)
     metric = found.metric
     hinges = [*_hinges(found)]
-    first = f"; this hinges on {_first_hinge(found)}" if len(found.hinges) else ""
+    first = f"; {_first_hinge(found)}" if len(found.hinges) else ""
     cost = _cost(found)
     texts = [_with_interval(row, f"{key}_{metric}") for key in (before, after)]
     verb = _verb(float(row[f"{before}_{metric}"]), float(row[f"{after}_{metric}"]))
@@ -102,9 +102,9 @@ def _first_hinge(found: WhatIf) -> str:
     row = found.hinges.iloc[0]
     usual = _usual(found)
     if abs(float(row["moves_s"])) <= max(_LEAST_S, _SAME * usual):
-        return "none of the alternatives that were tried"
+        return f"none of the {len(found.hinges)} alternatives that were tried moves this"
     new, old = format_duration(float(row["after_s"])), format_duration(usual)
-    return f"{row['key']} ({row['what']}: {new} instead of {old})"
+    return f"this hinges on {row['key']} ({row['what']}: {new} instead of {old})"
 
 
 def _usual(found: WhatIf) -> float:
@@ -123,12 +123,12 @@ def _hinges(found: WhatIf) -> Iterator[str]:
             f"{format_duration(after)} after (instead of {format_duration(usual)})."
         )
     fleet = found.fleet
-    waiting = fleet[fleet["backlog_at_end"] > LARGE_BACKLOG]
-    for row in waiting.to_dict("records"):
+    if fleet["backlog_at_end"].max() > LARGE_BACKLOG:
+        row = fleet.loc[fleet["backlog_at_end"].idxmax()]
         share = format_percent(float(row["backlog_at_end"]))
         yield (
-            f"Backlog ({row['system']}): {share} of the work of the log waits when its last job is "
-            "submitted; a longer log could show longer waits."
+            f"The end of the log: {share} of its work waits when its last job is submitted "
+            f"({row['system']}); a longer log could show longer waits."
         )
     never = fleet[fleet["never"] > 0]
     for row in never.to_dict("records"):
