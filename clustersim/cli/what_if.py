@@ -114,9 +114,9 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.outputs import new_folder
     from clustersim.report.of_what_if.answer import what_if_answer
+    from clustersim.report.of_what_if.compared import what_if, what_if_data, write_what_if
     from clustersim.report.of_what_if.text import what_if_text
     from clustersim.report.page import wrapped_answer
-    from clustersim.report.what_if import what_if, what_if_data, write_what_if
     from clustersim.workload import read_jobs
 
     log = read_jobs(args.log, format=args.log_format, sort=args.sort)

@@ -342,7 +342,8 @@ def _jobs_of_log(
     the length of weeks and therefore comes last.
     """
     spec, streams, calendar = loaded.scenario.workload, _streams(loaded.scenario), dated.calendar
-    jobs, notes = log.jobs, []
+    jobs = log.jobs
+    notes: list[str] = []
     copies = isinstance(spec.scale, LogScale) and spec.scale.method != "compress"
     with problems_in(loaded.source):
         if copies:

@@ -75,7 +75,7 @@ def _policy(question: Question) -> Iterator[Alternative]:
 
 def _load(question: Question, factor: float) -> Iterator[Alternative]:
     word = "more" if factor > 1 else "less"
-    changes = {}
+    changes: dict[str, dict[str, Any]] = {}
     for system in question.compared:
         scale = system.tree["workload"].get("scale")
         if isinstance(scale, Mapping):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from clustersim.analysis.steady import LARGE_BACKLOG
@@ -123,12 +124,13 @@ def _hinges(found: WhatIf) -> Iterator[str]:
             f"{format_duration(after)} after (instead of {format_duration(usual)})."
         )
     fleet = found.fleet
-    if fleet["backlog_at_end"].max() > LARGE_BACKLOG:
-        row = fleet.loc[fleet["backlog_at_end"].idxmax()]
-        share = format_percent(float(row["backlog_at_end"]))
+    left = fleet["backlog_at_end"].to_numpy(dtype=np.float64)
+    if left.max() > LARGE_BACKLOG:
+        most = fleet.iloc[int(left.argmax())]
+        share = format_percent(float(most["backlog_at_end"]))
         yield (
             f"The end of the log: {share} of its work waits when its last job is submitted "
-            f"({row['system']}); a longer log could show longer waits."
+            f"({most['system']}); a longer log could show longer waits."
         )
     never = fleet[fleet["never"] > 0]
     for row in never.to_dict("records"):
