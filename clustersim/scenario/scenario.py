@@ -26,6 +26,7 @@ from clustersim.scenario.catalogue_files import (
     with_catalogue,
 )
 from clustersim.scenario.changes import change_items, set_path
+from clustersim.scenario.dates import with_dates
 from clustersim.scenario.run_calendar import Start, TimeZone, run_calendar
 from clustersim.scheduling import POLICIES, SPEED_NOTE
 from clustersim.shipped import existing_file, find_file, missing_file
@@ -226,7 +227,9 @@ class Scenario(Cases):
         None,
         description="date and local time at time 0, such as 2026-01-01, 2026-01-01T08:00 or "
         "2026-01-01T08:00+08:00; it replaces the clock of a log. The hours of prices, carbon, "
-        "arrivals and services, the months of costs and the quarters of a study depend on it; by "
+        "arrivals and services, the months of costs and the quarters of a study depend on it, and "
+        "dates may stand for times (2026-04-01, 2026-04 or Q2 in `at`, `until`, `horizon` and "
+        "`workload.duration`); by "
         "default the clock of the log or, without a log, midnight of a Monday and days of 24 hours",
     )
     time_zone: TimeZone | None = Field(
@@ -417,7 +420,7 @@ def define_scenario(
     for key, value in items:
         if key != "case":
             set_path(tree, key, value, Path(folder))
-    scenario = validate(Scenario, tree, source)
+    scenario = validate(Scenario, with_dates(tree, source), source)
     return LoadedScenario(scenario, str(source), Path(folder))
 
 
