@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from clustersim.calendar import WEEK_S
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.costs.energy import EnergySpec
 from clustersim.costs.money import MoneySpec
@@ -18,12 +20,14 @@ from clustersim.scenario.changes import change_items
 from clustersim.scenario.file_names import full_paths
 from clustersim.scenario.scenario import LoadedScenario, define_scenario
 from clustersim.topology import ClusterSpec, compile_cluster, load_cluster, resolve_cluster
-from clustersim.units import format_number, format_percent, listed
+from clustersim.units import counted, format_number, format_percent, listed
 from clustersim.whatif.fleet import added_nodes, plain_pool
 from clustersim.workload import JobLog, check_jobs, read_jobs
 
 __all__ = ["AFTER", "BEFORE", "LOAD", "Question", "System", "ask", "load_words"]
 
+TIMES = ("submit_s", "start_s", "end_s", "recorded_start_s")
+"""Columns of a log with points in time."""
 BEFORE, LOAD, AFTER = "before", "load", "after"
 """Keys of the systems: the log on the fleet as it is, with another load, and with all changes."""
 
@@ -107,9 +111,9 @@ def ask(
     """
     if (cluster is None) == (accelerators is None):
         raise InputError("what-if", "needs either a cluster or a number of accelerators, not both")
-    found = _as_log(log, format, sort)
+    found, moved = _from_first_week(_as_log(log, format, sort))
     own, given = load_catalogue(*catalogue), change_items(changes)
-    notes: list[str] = []
+    notes = moved
     if cluster is None:
         assert accelerators is not None
         spec: Mapping[str, Any] = plain_pool(accelerators)
@@ -186,6 +190,30 @@ def _as_log(log: str | Path | JobLog | pd.DataFrame, format: str | None, sort: b
         return JobLog(log.reset_index(drop=True), len(log), "jobs", "table")
     check_kind("log", log, (str, Path), "a path, the result of read_jobs, or a table of jobs")
     return read_jobs(log, format=format, sort=sort)
+
+
+def _from_first_week(log: JobLog) -> tuple[JobLog, list[str]]:
+    """Return a log whose first job is submitted in the first week, and a note if it was moved.
+
+    Times in seconds since 1970 would otherwise charge the fleet for 50 years before the first job.
+    The log is moved by whole weeks, which keeps the hours and weekdays.
+    """
+    weeks = int(float(log.jobs["submit_s"].iloc[0]) // WEEK_S)
+    if weeks < 1:
+        return log, []
+    by_s = weeks * WEEK_S
+    times = {name: log.jobs[name] - by_s for name in TIMES if _is_number(log.jobs, name)}
+    origin = log.origin
+    if origin is not None and origin.tzinfo is not None:
+        origin = (origin.astimezone(UTC) + timedelta(seconds=by_s)).astimezone(origin.tzinfo)
+    elif origin is not None:
+        origin = origin + timedelta(seconds=by_s)
+    note = f"time 0 is moved to the week of the first job, by {counted(weeks, 'week')}"
+    return replace(log, jobs=log.jobs.assign(**times), origin=origin), [note]
+
+
+def _is_number(jobs: pd.DataFrame, name: str) -> bool:
+    return name in jobs and pd.api.types.is_numeric_dtype(jobs[name])
 
 
 def _spec(cluster: str | Path | Mapping[str, Any], catalogue: Catalogue) -> Mapping[str, Any]:

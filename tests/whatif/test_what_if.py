@@ -260,6 +260,15 @@ def test_unusable_questions(
     assert not Path("o").exists()
 
 
+def test_seconds_since_1970_give_the_same_answer() -> None:
+    jobs = table([0.0, DAY_S, 2 * DAY_S], vc=["a", "b", "b"])
+    late = jobs.assign(submit_s=jobs["submit_s"] + 2800 * 7 * DAY_S)
+    one, other = (cs.what_if(each, cluster=CLUSTER, add_nodes=1) for each in (jobs, late))
+    assert one.groups.equals(other.groups)
+    assert one.fleet.equals(other.fleet)
+    assert any("moved to the week of the first job" in note for note in other.notes)
+
+
 def test_intervals_of_the_next_period() -> None:
     assert next_interval([5.0, 5.0, 5.0]) == (5.0, 5.0)
     assert all(map(np.isnan, next_interval([5.0, 6.0])))
