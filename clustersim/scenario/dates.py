@@ -17,7 +17,7 @@ from clustersim.errors import InputError, shown
 from clustersim.scenario.run_calendar import run_calendar
 from clustersim.time_zones import parse_start, parse_zone, zone_name
 
-__all__ = ["is_date", "seconds_of_date", "with_dates"]
+__all__ = ["dated_end", "instant_s", "is_date", "seconds_of_date", "with_dates"]
 
 NAMES = ("at", "until")
 """Keys of points in time, in any part of a scenario in :data:`SECTIONS`."""
@@ -26,6 +26,8 @@ SINGLE = (("horizon",), ("workload", "duration"))
 """Further fields with a point in time: the end of the run, and of the submissions."""
 _QUARTER = re.compile(r"(?:(\d{4})[- ]?)?Q([1-4])(?:[- ]?(\d{4}))?", re.IGNORECASE)
 _MONTH = re.compile(r"(\d{4})-(\d\d)")
+_AT = re.compile(r"at ([0-9.e+]+) s")
+"""An end of a window that is a point in time."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ].*)?")
 
 
@@ -103,6 +105,37 @@ def _since(moment: datetime, start: datetime) -> float:
         (moment - (moment.utcoffset() or timedelta())).replace(tzinfo=None)
         - begin.replace(tzinfo=None)
     ).total_seconds()
+
+
+def instant_s(value: object) -> float | None:
+    """Return the time of an end of a window in seconds; None if it is a share or a duration.
+
+    Examples
+    --------
+    >>> instant_s("at 86400.0 s"), instant_s("1 d"), instant_s(0.25)
+    (86400.0, None, None)
+    """
+    found = _AT.fullmatch(value) if isinstance(value, str) else None
+    return None if found is None else float(found[1])
+
+
+def dated_end(value: float | str, calendar: Calendar) -> float | str:
+    """Return an end of a window, with a date replaced by its time.
+
+    Raises
+    ------
+    ValueError
+        If a date does not exist, is before time 0, or the calendar has no date.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> dated_end("2026-02", Calendar(datetime(2026, 1, 1))), dated_end("2 d", Calendar())
+    ('at 2678400.0 s', '2 d')
+    """
+    if not isinstance(value, str) or not is_date(value):
+        return value
+    return f"at {seconds_of_date(value, calendar)!r} s"
 
 
 def with_dates(tree: dict[str, Any], source: str | Path) -> dict[str, Any]:

@@ -150,13 +150,14 @@ class Window(FileModel):
 
     warm_up: WarmUp = Field(
         0.25,
-        description="excluded at the start: a share of the jobs, a duration, or mser-5; by default "
-        "0.25, and 0 for a log, which is measured as it happened",
+        description="excluded at the start: a share of the jobs, a duration, a date on the "
+        "scenario's calendar, or mser-5; by default 0.25, and 0 for a log, which is measured as it "
+        "happened",
     )
     cool_down: CoolDown = Field(
         0.1,
-        description="excluded at the end: a share of the jobs, or a duration; by default 0.1, and "
-        "0 for a log",
+        description="excluded at the end: a share of the jobs, a duration, or a date; by default "
+        "0.1, and 0 for a log",
     )
     periods: Periods = Field(
         None,

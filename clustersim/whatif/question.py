@@ -67,8 +67,6 @@ class Question:
         fleet as it is with another load, if load and fleet both change.
     changed : str
         The changes of the last system against the one before it, such as "16 more nodes".
-    adds : bool
-        Whether these changes include nodes or accelerators.
     notes : tuple of str
         What is assumed.
     """
@@ -76,7 +74,6 @@ class Question:
     log: JobLog
     systems: tuple[System, ...]
     changed: str
-    adds: bool
     notes: tuple[str, ...]
 
     @property
@@ -152,10 +149,8 @@ def ask(
     if others:
         name = listed([*([load_words(load)] if scaled else []), *texts])
         systems.append(System(AFTER, name, _tree(systems[-1].tree, others)))
-    return Question(
-        found, tuple(systems), listed(texts) if others else load_words(load), bool(words),
-        tuple(notes),
-    )  # fmt: skip
+    changed = listed(texts) if others else load_words(load)
+    return Question(found, tuple(systems), changed, tuple(notes))
 
 
 def load_words(load: float) -> str:
