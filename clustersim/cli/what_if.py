@@ -137,6 +137,8 @@ def run(args: argparse.Namespace) -> int:
                 replications=args.replications,
                 catalogue=args.catalogue,
                 seed=args.seed,
+                format=args.log_format,
+                sort=args.sort,
                 workers=args.workers,
                 progress=progress,
             )

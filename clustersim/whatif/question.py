@@ -122,7 +122,11 @@ def ask(
     base = {
         "cluster": dict(spec),
         "catalogue": [str(Path(file).resolve()) for file in catalogue],
-        "workload": {"trace": found.source or "log", "sort": sort},
+        "workload": {
+            "trace": found.source or "log",
+            "sort": sort,
+            **({} if format is None else {"format": format}),
+        },
         "scheduler": {
             "policy": policy,
             "placement": "consolidate" if accelerators is None else "pooled",

@@ -12,6 +12,7 @@ import pandas as pd
 
 from clustersim.brief import Brief
 from clustersim.calendar import Calendar
+from clustersim.errors import InputError
 from clustersim.scenario.run_calendar import run_calendar
 from clustersim.units import counted, format_duration
 from clustersim.whatif.alternatives import Alternative, alternatives
@@ -194,6 +195,10 @@ def compare(
     found = run_tasks(tasks, question.log, names, workers=workers, progress=progress)
     done = list(zip(tasks, found, strict=True))
     asked = [(task, own) for task, own in done if not task.alternative]
+    for task, own in asked:
+        if own.groups["jobs"].iloc[0] == 0:
+            name = next(each.name for each in question.systems if each.key == task.system)
+            raise InputError("what-if", f"no job of the log can run on the fleet ({name})")
     table = pd.concat(
         [
             own.groups.assign(system=task.system, replication=task.replication)

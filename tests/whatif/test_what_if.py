@@ -269,6 +269,11 @@ def test_seconds_since_1970_give_the_same_answer() -> None:
     assert any("moved to the week of the first job" in note for note in other.notes)
 
 
+def test_a_fleet_on_which_no_job_can_run_is_refused() -> None:
+    with pytest.raises(cs.InputError, match=r"no job of the log can run on the fleet \(as it is\)"):
+        cs.what_if(table([0.0, 60.0]), accelerators=4, add_accelerators=8)
+
+
 def test_intervals_of_the_next_period() -> None:
     assert next_interval([5.0, 5.0, 5.0]) == (5.0, 5.0)
     assert all(map(np.isnan, next_interval([5.0, 6.0])))
