@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from clustersim.plots.axis import axis_of
     from clustersim.procurement import PurchasePlan, define_plan, load_plan, plan_purchases
     from clustersim.report import run_study, write_report
+    from clustersim.report.of_what_if.compared import what_if, write_what_if
     from clustersim.scenario.run import run
     from clustersim.scenario.scenario import define_scenario, load_scenario
     from clustersim.scheduling import NodePlacement, Placement, Policy
@@ -104,7 +105,9 @@ __all__ = [
     "simulate",
     "single_pool",
     "summarise",
+    "what_if",
     "write_report",
+    "write_what_if",
 ]
 
 _HOME = {
@@ -156,7 +159,9 @@ _HOME = {
     "simulate": "simulation.simulate",
     "single_pool": "topology",
     "summarise": "topology",
+    "what_if": "report.of_what_if.compared",
     "write_report": "report",
+    "write_what_if": "report.of_what_if.compared",
 }
 
 

@@ -129,6 +129,29 @@ class Calendar:
         begin_s, shift_s = self.shifts(float(times.max(initial=0.0)))
         return np.asarray(times + shift_s[piece_of(begin_s, times)])
 
+    def times_of(self, local_s: npt.ArrayLike) -> Floats:
+        """Return the simulated time at which the local clock first reaches each local time.
+
+        Parameters
+        ----------
+        local_s : array_like of float
+            Local times, as :meth:`local_s` returns them.
+
+        Returns
+        -------
+        float64 array
+            Same shape.  A local time that the clock skips maps to the time of the clock change.
+
+        Examples
+        --------
+        >>> night = Calendar(datetime(2026, 3, 28, 18, tzinfo=ZoneInfo("Europe/Berlin")))
+        >>> night.times_of(night.local_s([0.0, 30000.0])).tolist()
+        [0.0, 30000.0]
+        """
+        local = np.asarray(local_s, dtype=np.float64)
+        begin_s, shift_s = self.shifts(float(local.max(initial=0.0)) + DAY_S)
+        return _times_of(local, begin_s, shift_s)
+
     def integral_until(self, time_s: npt.ArrayLike, of_local: Callable[[Floats], Floats]) -> Floats:
         """Integrate a rate that depends on local time, from time 0 to each of the given times.
 
@@ -199,7 +222,7 @@ class Calendar:
         last = monday + np.timedelta64(int(until_s + shift_s.max() + DAY_S), "s")
         months = np.arange(first + 1, last.astype("datetime64[M]") + 1)
         local_s = (months.astype("datetime64[s]") - monday).astype(np.float64)
-        edges = self._times_of(local_s, begin_s, shift_s)
+        edges = _times_of(local_s, begin_s, shift_s)
         return edges[(edges > 0) & (edges < until_s)]
 
     def at(self, time_s: float) -> datetime:
@@ -317,15 +340,6 @@ class Calendar:
         kept = np.array(begin_s) <= max(until_s, 0.0)
         return np.array(begin_s)[kept], np.array(shifts)[kept]
 
-    def _times_of(self, local_s: Floats, begin_s: Floats, shift_s: Floats) -> Floats:
-        """Return the simulated time at which the local clock first reaches each local time.
-
-        A local time that the clock skips maps to the time of the clock change.
-        """
-        ends_s = np.append(begin_s[1:], np.inf) + shift_s
-        piece = np.array([int(np.argmax(ends_s > local)) for local in local_s], dtype=np.int64)
-        return np.maximum(local_s - shift_s[piece], begin_s[piece])
-
 
 def piece_of(begins: Floats, values: Floats) -> npt.NDArray[np.intp] | int:
     """Return the index of the piece that contains each value; the scalar 0 if there is only one.
@@ -341,6 +355,13 @@ def piece_of(begins: Floats, values: Floats) -> npt.NDArray[np.intp] | int:
 
 UNDATED = Calendar()
 """A calendar without a date: time 0 is midnight on a Monday, and every day has 24 hours."""
+
+
+def _times_of(local_s: Floats, begin_s: Floats, shift_s: Floats) -> Floats:
+    """Return the first simulated time at each local time; see :meth:`Calendar.times_of`."""
+    ends_s = np.append(begin_s[1:], np.inf) + shift_s
+    piece = np.searchsorted(ends_s, local_s, side="right")
+    return np.asarray(np.maximum(local_s - shift_s[piece], begin_s[piece]))
 
 
 def _wall(moment: datetime) -> datetime:

@@ -10,6 +10,7 @@ import numpy as np
 from clustersim.analysis.cost_metrics import UNIT_COSTS
 from clustersim.analysis.metrics import Metric
 from clustersim.analysis.part import Part
+from clustersim.array_types import Floats
 from clustersim.calendar import DAY_S, HOUR_S
 from clustersim.simulation.metrics import accelerator_seconds, served
 
@@ -60,19 +61,37 @@ def _censored(part: Part) -> float:
     return float(part.waits_still.mean()) if len(part.waits_still) else math.nan
 
 
-def _backlog_growth(part: Part) -> float:
-    """Return the growth of the waiting work as a share of the work that arrived in the window."""
+def _work(part: Part) -> Floats:
+    """Return the work of each submitted job; jobs that never ran have the mean run time."""
     jobs = part.run.submitted
     ran = np.isfinite(jobs.start_s)
     mean_held = float(jobs.held_s[ran].mean()) if ran.any() else 0.0
-    work = jobs.n_accelerators * np.where(ran, jobs.held_s, mean_held) * jobs.runnable
-    start_s = np.where(ran, jobs.start_s, np.inf)
+    return np.asarray(jobs.n_accelerators * np.where(ran, jobs.held_s, mean_held) * jobs.runnable)
+
+
+def _waiting_work(part: Part, work: Floats, at_s: float) -> float:
+    """Return the work of the jobs that wait for their first start at a time."""
+    jobs = part.run.submitted
+    start_s = np.where(np.isfinite(jobs.start_s), jobs.start_s, np.inf)
+    return float(work[(jobs.submit_s <= at_s) & (start_s > at_s)].sum())
+
+
+def _backlog_growth(part: Part) -> float:
+    """Return the growth of the waiting work as a share of the work that arrived in the window."""
+    if part.run.of_log:
+        return math.nan
+    jobs, work = part.run.submitted, _work(part)
     arrived = float(work[(jobs.submit_s > part.begin_s) & (jobs.submit_s <= part.end_s)].sum())
+    grown = _waiting_work(part, work, part.end_s) - _waiting_work(part, work, part.begin_s)
+    return grown / arrived if arrived > 0 else 0.0
 
-    def waiting(at_s: float) -> float:
-        return float(work[(jobs.submit_s <= at_s) & (start_s > at_s)].sum())
 
-    return (waiting(part.end_s) - waiting(part.begin_s)) / arrived if arrived > 0 else 0.0
+def _backlog_at_end(part: Part) -> float:
+    """Return the work that waits at the last submission as a share of all submitted work."""
+    work = _work(part)
+    total = float(work.sum())
+    at_s = float(part.run.submitted.submit_s[-1])
+    return _waiting_work(part, work, at_s) / total if total > 0 else 0.0
 
 
 def _offers() -> Iterator[Metric]:
@@ -208,10 +227,26 @@ def _counts() -> Iterator[Metric]:
         name="backlog_growth",
         label="backlog growth",
         definition="Work waiting at the end of the window minus work waiting at its start, divided "
-        "by the work that arrived in between. A point above 2 % is overloaded.",
+        "by the work that arrived in between. A point above 2 % is overloaded. NaN for a log, "
+        "which has no steady state.",
         compute=_backlog_growth,
         dimension="share",
         better="less",
+        subject="counts",
+    )
+
+
+def _end() -> Iterator[Metric]:
+    yield Metric(
+        name="backlog_at_end",
+        label="share of the work that waits at the end",
+        definition="Work of the jobs that wait when the last job is submitted, divided by the work "
+        "of all submitted jobs. If it is considerable, a longer log would show other waits.",
+        compute=_backlog_at_end,
+        dimension="share",
+        better="less",
+        least=0.0,
+        most=1.0,
         subject="counts",
     )
 
@@ -230,4 +265,4 @@ def _steady_state() -> Iterator[Metric]:
     )
 
 
-METRICS = (*_offers(), *UNIT_COSTS, *_counts(), *_steady_state())
+METRICS = (*_offers(), *UNIT_COSTS, *_counts(), *_steady_state(), *_end())

@@ -29,6 +29,7 @@ from clustersim.analysis.warm_up import mser5, series_bins
 from clustersim.array_types import Floats
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError
+from clustersim.scenario.dates import instant_s
 from clustersim.scenario.run_controls import RunControls
 from clustersim.simulation.result import Result
 from clustersim.units import format_duration, parse_quantity
@@ -99,11 +100,12 @@ def measure(
     result : Result
         Result of a run that ended with its last job or at its horizon.
     warm_up : float or str
-        Part to exclude at the start: a share of the jobs, a duration, or ``"mser-5"`` (White, Cobb
+        Part to exclude at the start: a share of the jobs, a duration, all jobs before a time
+        (``"at 86400.0 s"``), or ``"mser-5"`` (White, Cobb
         & Spratt, "A comparison of five steady-state truncation heuristics for simulation", 2000).
     cool_down : float or str
         Part to exclude at the end, where no later jobs compete with the last ones: a share of the
-        jobs, or a duration.
+        jobs, a duration, or all jobs after a time.
     periods : int, optional
         Number of periods of the scenario's horizon that are also measured, regardless of warm-up
         and cool-down; see :func:`~clustersim.analysis.periods.period_ends_s`.
@@ -282,7 +284,8 @@ def _warm_up(jobs: Submitted, warm_up: float | str) -> tuple[int, bool]:
         at = order[found.n] if found.n < len(order) else len(jobs.submit_s) - 1
         return int(at), found.reached
     if isinstance(warm_up, str):
-        since = jobs.submit_s[0] + parse_quantity(warm_up, "duration")
+        at_s = instant_s(warm_up)
+        since = jobs.submit_s[0] + parse_quantity(warm_up, "duration") if at_s is None else at_s
         first = int(np.searchsorted(jobs.submit_s, since))
         if first == len(jobs.submit_s):
             after = format_duration(float(jobs.submit_s[-1] - jobs.submit_s[0]))
@@ -296,6 +299,8 @@ def _cool_down(jobs: Submitted, cool_down: float | str) -> int:
     """Return the exclusive end index of the measured jobs."""
     n_jobs = len(jobs.submit_s)
     if isinstance(cool_down, str):
-        until = float(jobs.submit_s[-1]) - parse_quantity(cool_down, "duration")
+        at_s = instant_s(cool_down)
+        last_s = float(jobs.submit_s[-1])
+        until = last_s - parse_quantity(cool_down, "duration") if at_s is None else at_s
         return max(1, int(np.searchsorted(jobs.submit_s, until, side="right")))
     return max(1, int(n_jobs * (1 - cool_down)))

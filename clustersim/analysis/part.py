@@ -57,6 +57,11 @@ class MeasuredRun:
         """Columns of the jobs that were submitted before the run stopped."""
         return Submitted.of(self.result)
 
+    @property
+    def of_log(self) -> bool:
+        """Whether the jobs come from a log, which ends and has no steady state."""
+        return "log" in self.result.provenance
+
     @cached_property
     def work(self) -> Goodput:
         """The work that is kept, by attempt."""

@@ -11,6 +11,7 @@ import pandas as pd
 from clustersim.array_types import Bools, Floats
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.workload.describe import size_bins
+from clustersim.workload.log_scale import changes_load
 
 __all__ = ["ALL_SIZES", "ENOUGH_JOBS", "recorded_wait_s", "recorded_waits", "waits_by_size"]
 
@@ -68,8 +69,8 @@ def recorded_wait_s(jobs: pd.DataFrame, provenance: Mapping[str, Any]) -> Floats
 
     They come from the log's start times (``recorded_start_s``) or else from its column ``wait_s``
     (``recorded_wait_s``). A recorded wait that is negative or missing is NaN. If the run changed
-    the arrival rate of the log (``workload.scale``), its recorded waits do not apply, and there are
-    none.
+    the load of the log (``workload.scale``) or drew its weeks again (a replication other than 0),
+    its recorded waits do not apply, and there are none.
 
     Parameters
     ----------
@@ -79,8 +80,10 @@ def recorded_wait_s(jobs: pd.DataFrame, provenance: Mapping[str, Any]) -> Floats
         Provenance of the result.
     """
     scenario = provenance.get("scenario")
-    workload = scenario.get("workload", {}) if isinstance(scenario, Mapping) else {}
-    if (workload.get("scale") or 1.0) != 1.0:
+    scenario = scenario if isinstance(scenario, Mapping) else {}
+    workload = scenario.get("workload", {})
+    drawn = workload.get("resample", "none") != "none" and scenario.get("replication", 0)
+    if drawn or changes_load(workload.get("scale")):
         return None
     if "recorded_start_s" in jobs:
         waits = _numbers(jobs["recorded_start_s"]) - jobs["submit_s"].to_numpy(dtype=np.float64)

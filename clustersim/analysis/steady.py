@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from clustersim.analysis.statistics import mean_interval
 
-__all__ = ["is_overloaded", "is_rising", "piles_up"]
+__all__ = ["LARGE_BACKLOG", "is_of_log", "is_overloaded", "is_rising", "piles_up"]
 
 OVERLOAD_GROWTH = 0.02
 """A point is overloaded if more than this share of the arriving work piles up."""
 SURE_GROWTH = 0.1
 """A single run is overloaded if more than this share of the arriving work piles up.  Its spread is
 unknown, and in a short run a few percent pile up by chance."""
+LARGE_BACKLOG = 0.02
+"""A larger share of the work of a log that waits at its end is reported."""
 LARGE_RISE = 0.5
 """A rise of the waits by more than this share of the mean is always reported."""
+
+
+def is_of_log(runs: pd.DataFrame | Mapping[str, Sequence[float]]) -> bool:
+    """Whether the runs of a point have the jobs of a log, for which no growth is measured.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame or mapping
+        With the column ``backlog_growth``; without it, the answer is no.
+
+    Examples
+    --------
+    >>> nan = float("nan")
+    >>> [is_of_log({"backlog_growth": growth}) for growth in ([nan, nan], [0.0, nan], [])]
+    [True, False, False]
+    """
+    growth = np.asarray(runs.get("backlog_growth", ()), dtype=np.float64)
+    return bool(len(growth)) and bool(np.isnan(growth).all())
 
 
 def is_overloaded(runs: pd.DataFrame) -> bool:

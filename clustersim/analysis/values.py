@@ -9,6 +9,7 @@ from pydantic_core import CoreSchema
 
 from clustersim.analysis.metrics import is_metric, metric_names, metric_schema
 from clustersim.analysis.registry import unknown_item
+from clustersim.scenario.dates import instant_s, is_date
 from clustersim.units import find_quantity
 
 __all__ = [
@@ -53,16 +54,18 @@ def _finite(number: float) -> float:
 
 
 def _left_out(value: Any, *names: str) -> Any:
-    """Check how much of a run is excluded: a share of the jobs, a duration, or one of `names`."""
+    """Check how much of a run is excluded: a share of the jobs, a duration, a date, or a name."""
     quantity = find_quantity(value)
     if _is_number(value):
         fits = 0 <= value < 1
     elif quantity is not None:
         fits = quantity.dimension == "duration" and quantity.value >= 0
     else:
-        fits = isinstance(value, str) and value in names
+        dated = is_date(value) or instant_s(value) is not None
+        fits = isinstance(value, str) and (value in names or dated)
     if not fits:
-        kinds = ["a share of the jobs (from 0 to below 1)", "a duration such as 2 d", *names]
+        share = "a share of the jobs (from 0 to below 1)"
+        kinds = [share, "a duration such as 2 d", "a date", *names]
         comma = "," if len(kinds) > 2 else ""
         allowed = f"{', '.join(kinds[:-1])}{comma} or {kinds[-1]}"
         raise ValueError(f"must be {allowed}; found {value!r}")

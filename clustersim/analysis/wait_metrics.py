@@ -6,6 +6,7 @@ The wait of a job that had not started is counted until the run stopped.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -120,6 +121,8 @@ def _half(name: str, series: Series, what: str, **fields: Any) -> Metric:
 
 
 def _wait_rise(part: Part) -> float:
+    if part.run.of_log:
+        return math.nan
     wait, half = part.wait_s, len(part.wait_s) // 2
     return float(wait[half:].mean() - wait[: len(wait) - half].mean())
 
@@ -169,7 +172,8 @@ def _waits() -> Iterator[Metric]:
         name="wait_rise_s",
         label="rise of the mean wait within the run",
         definition="Mean wait of the later half of the measured jobs minus the mean wait of the "
-        "earlier half. If it is above 0, longer runs would show longer waits.",
+        "earlier half. If it is above 0, longer runs would show longer waits. NaN for a log, which "
+        "has no steady state.",
         compute=_wait_rise,
         dimension="duration",
         subject="waits",

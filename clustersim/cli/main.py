@@ -21,6 +21,7 @@ __all__ = ["COMMANDS", "main", "make_parser"]
 COMMANDS = (
     "run",
     "replay",
+    "what_if",
     "study",
     "plan",
     "report",

@@ -104,7 +104,7 @@ class _Renamed(argparse.Action):
         raise InputError(self.option_strings[0], f"is now called {self.metavar!r}")
 
 
-def add_changes(parser: argparse.ArgumentParser, what: str) -> None:
+def add_changes(parser: argparse._ActionsContainer, what: str) -> None:
     """Add ``--set``, which may be repeated; `what` completes its help text."""
     parser.add_argument(
         "--set",

@@ -155,6 +155,7 @@ _COLUMNS: Mapping[str, Axis] = MappingProxyType(
         "workload.load": Axis("offered load", dimension="ratio"),
         "workload.jobs_per_day": Axis("offered jobs per day", dimension="count"),
         "workload.scale": Axis("multiplier of the log's arrival rate", dimension="ratio"),
+        "workload.scale.load": Axis("multiplier of the log's load", dimension="ratio"),
         "workload.jobs": Axis("jobs", dimension="count"),
         "workload.duration": Axis("length of the submission period", dimension="duration"),
         "workload.generate": Axis("workload"),

@@ -24,6 +24,7 @@ from clustersim.report.identical import identical_systems, without_effect
 from clustersim.report.no_capacity import beyond
 from clustersim.report.of_study.answer_indices import index_sentences
 from clustersim.report.of_study.difference_sentences import difference_sentences
+from clustersim.report.of_study.log_words import log_sentences
 from clustersim.report.of_study.overload_words import overload_sentences
 from clustersim.report.of_study.places import places_in_words
 from clustersim.source_code import changed_files, this_code
@@ -94,6 +95,7 @@ def warnings(result: StudyResult) -> list[str]:
             f"In {unsettled} of {len(finished)} runs, MSER-5 found no steady state: they are "
             "too short, or overloaded."
         )
+    sentences += log_sentences(result, finished, axes)
     unfinished = int((finished["unfinished"] > 0.01).sum())
     if unfinished and (result.steady or _asks_for(result, "jct", "slowdown")):
         sentences.append(
@@ -231,7 +233,7 @@ def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         where = f" at {place}" if place else ""
         basis = "On the same jobs," if row["same_jobs"] else "On the same random numbers,"
         number, low, high = signed_amounts(values, searched)
-        less = "less" if search.of in (LOAD, "workload.scale") else "fewer"
+        less = "less" if search.of in (LOAD, "workload.scale", "workload.scale.load") else "fewer"
         change = f"{number[1:]} {'more' if row['gain'] >= 0 else less}"
         system, baseline = (system_name(result, row[name], axes) for name in ("system", "baseline"))
         verb = "carries" if search.more_is == "worse" else "needs"

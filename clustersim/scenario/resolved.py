@@ -31,6 +31,8 @@ from clustersim.simulation.software import dated_ports, with_software
 from clustersim.topology import Cluster
 from clustersim.units import format_number
 from clustersim.workload import JobLog, generate_jobs, read_jobs
+from clustersim.workload.log_resample import resampled
+from clustersim.workload.log_scale import LogScale, scaled
 
 __all__ = [
     "ResolvedScenario",
@@ -58,7 +60,8 @@ class ResolvedScenario(Brief):
     arrival_per_s : float or None
         Mean arrival rate of the workload model, jobs/s; None for a log.
     log : JobLog or None
-        The log of jobs as it was read; None if a workload model generates the jobs.
+        The log of jobs as it was read, with notes on what the scenario changes; None if a workload
+        model generates the jobs.
     jobs : pandas.DataFrame
         The table of jobs from the log or the workload model.
     dated : RunCalendar
@@ -143,6 +146,7 @@ def resolve(
     *,
     platform: Platform | None = None,
     offered: OfferedWork | None = None,
+    log: JobLog | None = None,
 ) -> ResolvedScenario:
     """Resolve everything that a run of a scenario needs.
 
@@ -154,6 +158,8 @@ def resolve(
         computing it again.
     offered : OfferedWork, optional
         Result of :func:`offered_work_of` for this scenario, to avoid computing it again.
+    log : JobLog, optional
+        The log that the scenario names, to avoid reading it again.
 
     Raises
     ------
@@ -163,11 +169,12 @@ def resolve(
     scenario = loaded.scenario
     platform = platform or open_platform(loaded)
     arrival_per_s = _arrival_rate(loaded, platform, offered)
-    log = _read_log(loaded)
+    log = _read_log(loaded) if log is None else log
     clock = None if log is None else log.origin
     dated = run_calendar(scenario.start, scenario.time_zone, clock, source=loaded.source)
     if log is not None:
-        jobs = _at_scale(log.jobs, scenario.workload.scale)
+        jobs, notes = _jobs_of_log(loaded, log, dated)
+        log = dataclasses.replace(log, notes=(*log.notes, *notes))
     else:
         jobs = _generate(loaded, platform, arrival_per_s, dated)
     cluster, catalogue, calendar = platform.cluster, platform.catalogue, dated.calendar
@@ -325,12 +332,35 @@ def _rate_scale(spec: ScenarioWorkload, platform: Platform, arrival_per_s: float
     return arrival_per_s * float(platform.workload.arrivals.mean_interarrival)
 
 
-def _at_scale(jobs: pd.DataFrame, scale: float | None) -> pd.DataFrame:
-    """Multiply the arrival rate of a log by `scale`; the first submission keeps its time."""
-    if scale is None or scale == 1 or jobs.empty:
-        return jobs
-    first = jobs["submit_s"].iloc[0]
-    return jobs.assign(submit_s=first + (jobs["submit_s"] - first) / scale)
+def _jobs_of_log(
+    loaded: LoadedScenario, log: JobLog, dated: RunCalendar
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the jobs of a log for a replication and at a load, and what was changed.
+
+    Copies of jobs are made before weeks are drawn again: a week that is drawn twice would otherwise
+    meet its own copy, in which all jobs are submitted at the same instants.  Compression changes
+    the length of weeks and therefore comes last.
+    """
+    spec, streams, calendar = loaded.scenario.workload, _streams(loaded.scenario), dated.calendar
+    jobs = log.jobs
+    notes: list[str] = []
+    copies = isinstance(spec.scale, LogScale) and spec.scale.method != "compress"
+    with problems_in(loaded.source):
+        if copies:
+            jobs, notes = scaled(jobs, spec.scale, calendar, streams)
+        jobs, drawn = resampled(jobs, calendar, streams, spec.resample, log=log.jobs)
+        if not copies:
+            jobs, notes = scaled(jobs, spec.scale, calendar, streams)
+    return jobs, [*([drawn] if drawn else []), *notes]
+
+
+@contextmanager
+def problems_in(source: str) -> Iterator[None]:
+    """Name the scenario's file in the errors about one of its fields."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{source}: {error.source}", error.problems) from error.__cause__
 
 
 def _spares(scenario: Scenario) -> Mapping[str, int]:

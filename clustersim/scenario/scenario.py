@@ -26,12 +26,15 @@ from clustersim.scenario.catalogue_files import (
     with_catalogue,
 )
 from clustersim.scenario.changes import change_items, set_path
+from clustersim.scenario.dates import with_dates
 from clustersim.scenario.run_calendar import Start, TimeZone, run_calendar
 from clustersim.scheduling import POLICIES, SPEED_NOTE
 from clustersim.shipped import existing_file, find_file, missing_file
 from clustersim.simulation.software import Software
 from clustersim.units import Duration
 from clustersim.workload import FORMATS, WorkloadSpec
+from clustersim.workload.log_resample import Blocks
+from clustersim.workload.log_scale import LogScale
 
 __all__ = [
     "Performance",
@@ -95,12 +98,18 @@ class ScenarioWorkload(FileModel):
         description="mean arrival rate of a workload model, independent of the fleet; use it "
         "instead of load. If arrivals grow, this is the rate at time 0",
     )
-    scale: float | None = Field(
+    scale: Annotated[float, Field(gt=0, le=1000)] | LogScale | None = Field(
         None,
-        gt=0,
-        le=1000,
-        description="factor on the arrival rate of a log: the times between submissions are "
-        "divided by it, which also shifts the hours of the day; durations do not change",
+        description="more or less load of a log, such as {load: 1.2, method: superpose}; a number "
+        "is short for {load: NUMBER, method: compress}: the times between submissions are divided "
+        "by it, which also shifts the hours of the day. Durations do not change",
+    )
+    resample: Blocks = Field(
+        "auto",
+        description="blocks of a log that replications draw again, with replacement: week, day or "
+        "none. Replication 0 is always the log as it happened. auto is week for a log of four "
+        "weeks or more, day for a shorter one (the same day of the week if there are two weeks), "
+        "and none for a log of less than two days; with none, all replications have the same jobs",
     )
     reference_accelerator: str | None = Field(
         None, description="chip on which the durations of jobs without a model were measured"
@@ -134,6 +143,11 @@ class ScenarioWorkload(FileModel):
             raise ValueError(
                 "scale applies to trace, not to generate; load and jobs_per_day set the arrival "
                 "rate of a workload model"
+            )
+        elif self.resample != "auto":
+            raise ValueError(
+                "resample applies to trace, not to generate; replications of a workload model "
+                "have different jobs"
             )
         if self.load is not None and self.jobs_per_day is not None:
             raise ValueError(
@@ -213,7 +227,9 @@ class Scenario(Cases):
         None,
         description="date and local time at time 0, such as 2026-01-01, 2026-01-01T08:00 or "
         "2026-01-01T08:00+08:00; it replaces the clock of a log. The hours of prices, carbon, "
-        "arrivals and services, the months of costs and the quarters of a study depend on it; by "
+        "arrivals and services, the months of costs and the quarters of a study depend on it, and "
+        "dates may stand for times (2026-04-01, 2026-04 or Q2 in `at`, `until`, `horizon` and "
+        "`workload.duration`); by "
         "default the clock of the log or, without a log, midnight of a Monday and days of 24 hours",
     )
     time_zone: TimeZone | None = Field(
@@ -404,7 +420,7 @@ def define_scenario(
     for key, value in items:
         if key != "case":
             set_path(tree, key, value, Path(folder))
-    scenario = validate(Scenario, tree, source)
+    scenario = validate(Scenario, with_dates(tree, source), source)
     return LoadedScenario(scenario, str(source), Path(folder))
 
 

@@ -21,8 +21,10 @@ from clustersim.scenario.catalogue_files import (
     with_catalogue,
 )
 from clustersim.scenario.changes import set_path
+from clustersim.scenario.dates import dated_end
 from clustersim.scenario.file_names import FILE_FIELDS, full_path, full_paths
 from clustersim.scenario.parameter_paths import check_path
+from clustersim.scenario.run_calendar import run_calendar
 from clustersim.scenario.scenario import (
     LoadedScenario,
     Scenario,
@@ -104,6 +106,11 @@ class Base:
     def seed(self) -> int:
         """Seed of the base scenario."""
         return int(self.tree["seed"])
+
+    @property
+    def of_log(self) -> bool:
+        """Whether the jobs come from a log."""
+        return self.tree["workload"].get("trace") is not None
 
     def at(self, changes: Mapping[str, Any]) -> PointRuns:
         """Return the runs of the base scenario with the given changes.
@@ -218,7 +225,22 @@ def open_base(
         )
     written = _written_out(loaded.scenario, folder, named)
     written.pop("plugins", None)  # included in the plugins of the study
-    return Base({**written, **cases}, named, spec.window, plugins)
+    window = spec.window if loaded.scenario.workload.trace is None else spec.window.of_log()
+    window = _with_dated_ends(window, loaded.scenario, source)
+    return Base({**written, **cases}, named, window, plugins)
+
+
+def _with_dated_ends(window: Window, scenario: Scenario, source: str | Path) -> Window:
+    """Return a window in which dates are replaced by times, by the calendar of the scenario."""
+    ends: dict[str, Any] = {}
+    zone = scenario.time_zone if scenario.start is not None else None
+    calendar = run_calendar(scenario.start, zone).calendar
+    for name in ("warm_up", "cool_down"):
+        try:
+            ends[name] = dated_end(getattr(window, name), calendar)
+        except ValueError as error:
+            raise InputError(source, f"window.{name}: {error}") from None
+    return window.model_copy(update=ends)
 
 
 def _without_case(tree: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from clustersim.analysis.job_statistics import (
 from clustersim.analysis.metrics import find_metric
 from clustersim.analysis.root_search import RootSearch
 from clustersim.analysis.samples import Sample
-from clustersim.analysis.steady import piles_up
+from clustersim.analysis.steady import is_of_log, piles_up
 from clustersim.analysis.unfinished_work import SPEEDS, work_name
 from clustersim.errors import InputError
 from clustersim.studies.spec import CapacitySearch, Objective
@@ -104,13 +104,16 @@ def measured_at(
     if np.isinf(values).any() or np.isnan(values).all():
         return OVERLOADED, {}
     quantity, q = _quantity(objective)
+    if q is not None and not all(quantity in each for each in samples):
+        raise InputError("study", f"a run lacks the distribution of {quantity} over its jobs")
+    found: Measured = mean_estimate(values), {}
     if q is not None:
-        if not all(quantity in each for each in samples):
-            raise InputError("study", f"a run lacks the distribution of {quantity} over its jobs")
-        return share_above(samples, quantity, objective.limit)
-    if quantity and q is None and np.isfinite(values).all():
-        return job_mean(values, samples, quantity)
-    return mean_estimate(values), {}
+        found = share_above(samples, quantity, objective.limit)
+    elif quantity and np.isfinite(values).all():
+        found = job_mean(values, samples, quantity)
+    if len(values) > 1 and is_of_log(metrics):  # a log has no controls
+        return found[0].of_next(len(values)), {}
+    return found
 
 
 def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, Estimate]:

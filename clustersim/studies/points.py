@@ -17,7 +17,7 @@ from clustersim.analysis.job_statistics import metric_over_jobs
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import mean_interval, quantile_interval
-from clustersim.analysis.steady import is_overloaded, is_rising
+from clustersim.analysis.steady import is_of_log, is_overloaded, is_rising
 from clustersim.array_types import Floats
 from clustersim.notes import note
 from clustersim.studies.base import POSTERIOR_MEAN
@@ -79,7 +79,9 @@ def points_table(
         A metric of jobs (``of_jobs`` in its definition) is a mean or quantile over the jobs of all
         replications, with a jackknife interval (see :mod:`~clustersim.analysis.job_statistics`).
         Any other metric is the mean over the replications, with a Student t interval.  With one
-        replication, the interval uses batch means, or order statistics for a quantile.  Metrics of
+        replication, the interval uses batch means, or order statistics for a quantile.  For a log,
+        whose replications draw its weeks again, the interval is that of another such period
+        (:meth:`~clustersim.analysis.control_variates.Estimate.of_next`).  Metrics of
         the fleet and the offered jobs per day have no interval.  A metric without a value in more
         than half of the replications is NaN.
 
@@ -159,17 +161,24 @@ def _interval(
     if overload and is_service(name):
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.inf)
     values = runs[name].to_numpy(dtype=np.float64)
+    of_log = is_of_log(runs)
     if len(values) > 1 and (found := _over_jobs(name, runs, samples)) is not None:
-        return _clipped(name, *found)
+        return _clipped(name, *(_of_next(each, len(values)) for each in found) if of_log else found)
     if np.isnan(values).sum() > MOST_WITHOUT * len(values):
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
     plain, best = Estimate(*mean_interval(values)), _controlled_mean(name, values, runs, samples)
     if len(values) == 1:
         low, high = _run_interval(name, plain.value, runs.iloc[0])
         plain = replace(plain, low=low, high=high)
+    elif of_log:
+        plain, best = plain.of_next(len(values)), _of_next(best, len(values))
     if _bounds(name) == (0.0, np.inf) and (len(values) > 1 or f"{name}_half" in runs):
         plain, best = plain.positive(), None if best is None else best.positive()
     return _clipped(name, plain, best)
+
+
+def _of_next(found: Estimate | None, replications: int) -> Estimate | None:
+    return None if found is None else found.of_next(replications)
 
 
 def point_interval(

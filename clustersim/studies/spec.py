@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 LOAD = "workload.load"
-ARRIVALS = (LOAD, "workload.jobs_per_day", "workload.scale")
+ARRIVALS = (LOAD, "workload.jobs_per_day", "workload.scale", "workload.scale.load")
 """Fields that set how many jobs arrive."""
 
 
@@ -149,10 +149,15 @@ class Window(FileModel):
     """The measured part of a run: jobs are selected by their time of submission."""
 
     warm_up: WarmUp = Field(
-        0.25, description="excluded at the start: a share of the jobs, a duration, or mser-5"
+        0.25,
+        description="excluded at the start: a share of the jobs, a duration, a date on the "
+        "scenario's calendar, or mser-5; by default 0.25, and 0 for a log, which is measured as it "
+        "happened",
     )
     cool_down: CoolDown = Field(
-        0.1, description="excluded at the end: a share of the jobs, or a duration"
+        0.1,
+        description="excluded at the end: a share of the jobs, a duration, or a date; by default "
+        "0.1, and 0 for a log",
     )
     periods: Periods = Field(
         None,
@@ -170,6 +175,17 @@ class Window(FileModel):
                 f"the sum of warm_up and cool_down must be less than 1, found {begin:g} and {end:g}"
             )
         return self
+
+    def of_log(self) -> Window:
+        """Return the window for a log: what the study does not set excludes nothing.
+
+        Examples
+        --------
+        >>> Window(cool_down=0.2).of_log().measured
+        {'warm_up': 0.0, 'cool_down': 0.2}
+        """
+        unset = {"warm_up", "cool_down"} - self.model_fields_set
+        return self.model_copy(update=dict.fromkeys(unset, 0.0)) if unset else self
 
     @property
     def period_names(self) -> list[str]:

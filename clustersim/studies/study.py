@@ -84,6 +84,11 @@ class Study(Brief):
             "base": self.base.source,
         }
 
+    @property
+    def of_log(self) -> bool:
+        """Whether the base scenario takes its jobs from a log."""
+        return self.base.of_log
+
     def document(self) -> dict[str, Any]:
         """Return the study as plain data that refers to no files other than logs and policies.
 
@@ -237,7 +242,7 @@ def define_study(
         points = design(spec, seed=base.seed)
     except InputError as error:
         raise InputError(source, [f"{error.source}: {each}" for each in error.problems]) from None
-    study = Study(spec, base, points, str(source))
+    study = Study(spec.model_copy(update={"window": base.window}), base, points, str(source))
     if check:
         _check_points(study)
     return study

@@ -110,8 +110,13 @@ class StudyResult(Brief):
 
     @property
     def steady(self) -> bool:
-        """Whether the study assumes a steady state; with periods, it does not."""
-        return self.study.spec.window.periods is None
+        """Whether the study assumes a steady state; with periods or a log, it does not."""
+        return self.study.spec.window.periods is None and not self.of_log
+
+    @property
+    def of_log(self) -> bool:
+        """Whether the jobs of the study come from a log."""
+        return self.study.of_log
 
     @cached_property
     def points(self) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import numpy as np
 from clustersim.analysis.periods import period_ends_s
 from clustersim.array_types import Floats
 from clustersim.calendar import UNDATED, Calendar
+from clustersim.scenario.dates import instant_s
 from clustersim.studies.spec import Window
 from clustersim.units import find_quantity, format_duration
 
@@ -47,6 +48,9 @@ def check_window(
                 f"window.periods: no job arrives in period {period}; the last job arrives at {last}"
             ]
     begin, end = _left_out_s(window.warm_up), _left_out_s(window.cool_down)
+    since, until = instant_s(window.warm_up), instant_s(window.cool_down)
+    begin = begin if since is None else since - float(submit_s[0])
+    end = end if until is None else float(submit_s[-1]) - until
     if begin is not None:
         first_job = int(np.searchsorted(submit_s, submit_s[0] + begin))
     else:

@@ -219,7 +219,8 @@ def _cache_key(scenario: Scenario, *, scheduler: bool = False) -> tuple[str, str
         for name in ("load", "jobs_per_day", "duration"):
             part["workload"].pop(name, None)
         part["workload"]["jobs"] = 1
-    part["workload"].pop("scale", None)
+    for name in ("scale", "resample"):
+        part["workload"].pop(name, None)
     if scheduler:
         part["performance"].pop("draw", None)
     named = [

@@ -213,6 +213,7 @@ def of_window(first: int, last: int) -> Values:
         "warm_up_reached": 1.0,
         "never_runnable": 0.0,
         "backlog_growth": backlog_growth(begin, end, held),
+        "backlog_at_end": backlog_at_end(held),
         "relaxation_times": (end - begin) / RELAXATION_S,
         **controls(begin, end, first, last),
     }
@@ -233,6 +234,18 @@ def backlog_growth(begin: float, end: float, held: Mapping[Any, float]) -> float
 
     arrived = sum(work(job) for job in JOBS if begin < job["submit_s"] <= end)
     return (waiting(end) - waiting(begin)) / arrived
+
+
+def backlog_at_end(held: Mapping[Any, float]) -> float:
+    """Work in the queue when the last job arrives, of the work of all jobs."""
+    started = [job for job in JOBS if not math.isnan(job["start_s"])]
+    typical = mean(held[job["job_id"]] / job["n_accelerators"] for job in started)
+    last, waits, total = JOBS[-1]["submit_s"], 0.0, 0.0
+    for job in JOBS:
+        own = held[job["job_id"]] if job in started else job["n_accelerators"] * typical
+        total += own
+        waits += own if job not in started or job["start_s"] > last else 0.0
+    return waits / total
 
 
 def test_the_run_has_what_the_metrics_are_about() -> None:

@@ -57,6 +57,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "report": ["study"],
     "estimate": ["--model", "llama3-8b", "--accelerator", "H200", "--count", "64"],
     "catalogue": ["H200"],
+    "what_if": ["jobs.csv", "--accelerators", "16", "--load", "2", "--out", "what_if"],
     "topology": ["mixed-small"],
     "trace": ["jobs.csv", "--accelerators", "16"],
     "timeline": ["replay", "--out", "timeline.json"],
@@ -137,7 +138,7 @@ def test_results_have_the_columns_of_the_tables(results: dict[str, Any], folder:
 
 
 def test_answer_and_page_have_the_same_names(results: dict[str, Any], folder: Path) -> None:
-    for name in ("run", "replay", "study", "plan"):
+    for name in ("run", "replay", "study", "plan", "what_if"):
         found = results[name]
         assert found["folder"] == name
         assert found["page"] == f"{name}/report.html"
@@ -170,14 +171,14 @@ def test_results_of_commands_that_print(results: dict[str, Any], folder: Path) -
 
 def test_quiet(results: dict[str, Any], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is printed if nothing is wrong, but documents and JSON are."""
-    for name in set(results) - {"run", "replay", "study", "plan", "timeline"}:
+    for name in set(results) - {"run", "replay", "study", "plan", "what_if", "timeline"}:
         assert tried(name, "--quiet") == 0
         printed = capsys.readouterr()
         assert bool(printed.out) == (name in DOCUMENTS), name
         assert printed.err == "", name
         assert tried(name, "--quiet", "--json") == 0
         assert json.loads(capsys.readouterr().out) == results[name]
-    for name in ("run", "replay", "study"):
+    for name in ("run", "replay", "study", "what_if"):
         assert tried(name, "--quiet", "--out", f"quiet-{name}") == 0
         printed = capsys.readouterr()
         assert printed == ("", ""), name

@@ -175,6 +175,11 @@ def point_table(result: StudyResult) -> Table:
         "over the jobs of all replications; other metrics, and those of a period, are means over "
         "the replications."
     )
+    if result.of_log:
+        caption += (
+            " The interval is that of another period like the log: replications draw its weeks or "
+            "days again."
+        )
     planned = planned_facts(result)
     shown = [name for name in planned if name in points]
     if shown:

@@ -1,0 +1,200 @@
+"""`clustersim what-if`: what more load, nodes or another scheduler would do to a log."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from clustersim.cli.options import (
+    add_catalogue,
+    add_changes,
+    add_no_report,
+    catalogue_words,
+    number,
+    whole_number,
+)
+from clustersim.console import repeat, shows_progress, write_json
+from clustersim.units import counted
+
+if TYPE_CHECKING:
+    from clustersim.whatif.result import WhatIf
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "what-if",
+        help="compare the waits, use and cost of a log before and after a change",
+        description="Run the jobs of a log on a fleet as it is and with a change (load, nodes, any "
+        "field of the scenario), with intervals from replications that draw the weeks of the log "
+        "again, and say in one sentence what the change does, what it costs, and on which "
+        "assumption this depends most.",
+        epilog="example: clustersim what-if jobs.csv --cluster my-cluster.yaml --load 1.2 "
+        "--add-nodes 16 --out more-nodes",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "log", metavar="LOG", help="a log or a table of jobs, as for `clustersim replay`"
+    )
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--cluster", metavar="TOPOLOGY", help="a topology: a name or a file")
+    where.add_argument(
+        "--accelerators",
+        type=whole_number,
+        metavar="N",
+        help="size of a fleet without nodes; energy and cost are then not computed",
+    )
+    change = parser.add_argument_group("what changes")
+    change.add_argument(
+        "--load", type=number, default=1.0, metavar="X", help="load of the log: 1.2 is 20 %% more"
+    )
+    change.add_argument(
+        "--method",
+        choices=("superpose", "compress"),
+        default="superpose",
+        help="how the load is changed: copies of whole users, or times divided by X "
+        "(default: superpose)",
+    )
+    change.add_argument(
+        "--add-nodes",
+        action="append",
+        default=[],
+        metavar="N",
+        help="nodes to add: a number, or NAME=NUMBER with a pool or a virtual cluster; may be "
+        "repeated; negative numbers (--add-nodes=-4) remove nodes",
+    )
+    change.add_argument(
+        "--add-accelerators",
+        type=whole_number,
+        default=0,
+        metavar="N",
+        help="accelerators to add to --accelerators",
+    )
+    add_changes(change, " of the scenario, such as scheduler.policy")
+    both = parser.add_argument_group("on both sides")
+    both.add_argument(
+        "--policy", default="easy", help="a name such as fcfs, or FILE.py:ClassName (default: easy)"
+    )
+    both.add_argument(
+        "--assume",
+        action="append",
+        default=[],
+        metavar="a.b.c=value",
+        help="a field of the scenario, such as start=2026-01-01; may be repeated",
+    )
+    both.add_argument(
+        "--replications",
+        type=whole_number,
+        default=6,
+        metavar="N",
+        help="number of times that the weeks of the log are drawn again (default: 6)",
+    )
+    both.add_argument("--seed", type=whole_number, default=0, metavar="N", help="default: 0")
+    both.add_argument(
+        "--log-format", metavar="FORMAT", help="format of LOG (default: detected from the content)"
+    )
+    both.add_argument("--sort", action="store_true", help="sort LOG by submission time")
+    add_catalogue(both)
+    parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
+    parser.add_argument(
+        "--workers", type=whole_number, metavar="N", help="worker processes (default: all cores)"
+    )
+    add_no_report(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from clustersim.outputs import new_folder
+    from clustersim.report.of_what_if.answer import what_if_answer
+    from clustersim.report.of_what_if.compared import what_if, what_if_data, write_what_if
+    from clustersim.report.of_what_if.text import what_if_text
+    from clustersim.report.page import wrapped_answer
+    from clustersim.workload import read_jobs
+
+    log = read_jobs(args.log, format=args.log_format, sort=args.sort)
+    print(log.report())
+    with new_folder(args.out) as folder:
+        with _progress() as progress:
+            found = what_if(
+                log,
+                cluster=args.cluster,
+                accelerators=args.accelerators,
+                load=args.load,
+                method=args.method,
+                add_nodes=args.add_nodes,
+                add_accelerators=args.add_accelerators,
+                changes=args.changes,
+                assume=args.assume,
+                policy=args.policy,
+                replications=args.replications,
+                catalogue=args.catalogue,
+                seed=args.seed,
+                format=args.log_format,
+                sort=args.sort,
+                workers=args.workers,
+                progress=progress,
+            )
+        page = write_what_if(found, folder, command=_command(args), report=args.report)
+    print(what_if_text(found))
+    for note in found.notes:
+        print(textwrap.fill(f"Note: {note}", 100, subsequent_indent="  "))
+    print(wrapped_answer(what_if_answer(found)))
+    print(f"written to {args.out}")
+    for line in _wrong(found):
+        repeat(line)
+    if page is not None:
+        print(f"page: {page}")
+    write_json({**what_if_data(found), "folder": args.out, "page": page})
+    return 0
+
+
+def _wrong(found: WhatIf) -> Iterator[str]:
+    """Yield what a reader must know even if the text is dropped."""
+    for row in found.fleet.to_dict("records"):
+        if row["never"] > 0:
+            jobs = counted(int(row["never"]), "job")
+            yield f"{jobs} can never run on the fleet ({row['system']})"
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None] | None]:
+    """Show the runs that are done in a bar on a terminal."""
+    if not (sys.stderr.isatty() and shows_progress()):
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(unit="run", desc="runs", leave=False) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
+
+
+def _command(args: argparse.Namespace) -> str:
+    """Return the command that makes the same result in another folder."""
+    words = ["clustersim", "what-if", args.log]
+    words += ["--cluster", args.cluster] if args.cluster else []
+    words += ["--accelerators", str(args.accelerators)] if args.accelerators else []
+    words += ["--load", f"{args.load:g}"] if args.load != 1 else []
+    words += ["--method", args.method] if args.method != "superpose" else []
+    words += [f"--add-nodes={nodes}" for nodes in args.add_nodes]
+    words += [f"--add-accelerators={args.add_accelerators}"] if args.add_accelerators else []
+    for option, values in (("--set", args.changes), ("--assume", args.assume)):
+        words += [word for value in values for word in (option, value)]
+    words += ["--policy", args.policy] if args.policy != "easy" else []
+    words += ["--replications", str(args.replications)] if args.replications != 6 else []
+    words += ["--seed", str(args.seed)] if args.seed else []
+    words += ["--log-format", args.log_format] if args.log_format else []
+    words += ["--sort"] if args.sort else []
+    return shlex.join([*words, *catalogue_words(args.catalogue), "--out", "again"])

@@ -1,0 +1,201 @@
+"""The HTML page of a question about a log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from clustersim.analysis.size_waits import ENOUGH_JOBS
+from clustersim.plots.parts.page_picture import page_picture
+from clustersim.plots.what_if import draw_what_if
+from clustersim.report.amounts import percent
+from clustersim.report.cells import Format
+from clustersim.report.made_with import made_with, reproduction
+from clustersim.report.of_what_if.answer import metric_words, what_if_answer
+from clustersim.report.of_what_if.text import energy_text
+from clustersim.report.page import Figure, Listing, Page, Section, Table
+from clustersim.report.words.definitions import policy_terms, terms_of
+from clustersim.simulation.result import versions
+from clustersim.units import counted, format_count, format_money, format_percent
+from clustersim.whatif.result import WhatIf
+
+__all__ = ["groups_tables", "what_if_page"]
+
+_KIND = {"all": "all jobs", "partition": "partition", "size": "accelerators of the job"}
+_WORDS = {"before": "before", "load": "with the load", "after": "after"}
+_INTERVAL = (
+    "In parentheses: the 95 % interval of another period like the log, from replications that draw "
+    "its weeks or days again."
+)
+_FEW = f"Groups with fewer than {ENOUGH_JOBS} jobs have no 95th percentile."
+
+
+def what_if_page(found: WhatIf, command: str = "") -> Page:
+    """Return the page of a question; `command` is the command that made it."""
+    answer = what_if_answer(found)
+    question = found.question
+    sections = [
+        Section("Waits by partition and size", [*_waits(found)]),
+        Section("Utilisation, energy and cost", [*_use(found)]),
+        Section("What the answer hinges on", [*_hinges(found)]),
+        Section("Assumptions and notes", [*_notes(found)]),
+        Section("Reproduction", [*_reproduction(found, command)]),
+    ]
+    jobs = counted(len(question.log.jobs), "job")
+    return Page(
+        title=f"What if: {question.systems[-1].name}",
+        question=f"What does {question.changed} change for the {jobs} of {_name(found)}?",
+        lead=[],
+        sections=sections,
+        footer=made_with(versions(), question.systems[0].tree.get("seed")),
+        answer=answer,
+    )
+
+
+def _name(found: WhatIf) -> str:
+    return Path(found.question.log.source).name
+
+
+def _columns(found: WhatIf) -> dict[str, str]:
+    """Return the words for each system, by its key."""
+    return {system.key: _WORDS[system.key] for system in found.question.systems}
+
+
+def groups_tables(found: WhatIf) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
+    """Return the tables of waits and of use by group, and the labels of their columns."""
+    groups = found.groups.assign(kind=found.groups["kind"].map(_KIND))
+    parts, labels = [], {"kind": "", "group": "group"}
+    for metrics in (("mean_wait_s", "p95_wait_s"), ("utilisation", "energy_j", "cost_cny")):
+        names = ["kind", "group", "jobs"]
+        for metric in metrics:
+            if groups[[f"{key}_{metric}" for key in _columns(found)]].isna().all(axis=None):
+                continue
+            for key, word in _columns(found).items():
+                column = f"{key}_{metric}"
+                names.append(column)
+                if metric in ("mean_wait_s", "p95_wait_s", "utilisation"):
+                    names += [f"{column}_low", f"{column}_high"]
+                labels[column] = f"{_METRICS[metric]}, {word}"
+        parts.append(groups[names])
+    return parts[0], parts[1], labels
+
+
+_METRICS: Mapping[str, str] = {
+    "mean_wait_s": "mean wait",
+    "p95_wait_s": "95th percentile of wait",
+    "utilisation": "utilisation",
+    "energy_j": "energy",
+    "cost_cny": "cost",
+}
+
+
+def _waits(found: WhatIf) -> Iterator[str | Figure | Table]:
+    waits, _, labels = groups_tables(found)
+    systems = {system.key: system.name for system in found.question.systems}
+    figure = draw_what_if(found.groups, systems, metric=found.metric)
+    title = f"{metric_words(found)[:1].upper()}{metric_words(found)[1:]} by group"
+    yield Figure(title, page_picture(figure), figure.caption)
+    yield Table(
+        "Waits until the first start",
+        waits,
+        f"{_systems_text(found)} {_INTERVAL} {_FEW}",
+        labels=labels,
+        file="groups.csv",
+        groups=1,
+    )
+
+
+def _systems_text(found: WhatIf) -> str:
+    parts = [f"{_WORDS[system.key]}: {system.name}" for system in found.question.systems]
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _use(found: WhatIf) -> Iterator[str | Table]:
+    _, use, labels = groups_tables(found)
+    formats: dict[str, Format] = {
+        name: percent if "utilisation" in name else energy_text
+        for name in labels
+        if "cost" not in name
+    }
+    yield Table(
+        "Fleet",
+        found.fleet.drop(columns=["never"]).dropna(axis=1, how="all"),
+        "From the first to the last submission of the log as it happened. Energy and cost are "
+        "those of the whole fleet, busy or idle, scaled to a year.",
+        labels={
+            "system": "system",
+            "power_w": "mean power",
+            "energy_j_per_year": "energy per year",
+            "cost_cny_per_year": "cost per year",
+            "backlog_at_end": "work that waits at the end",
+        },
+        formats={
+            "accelerators": format_count,
+            "energy_j_per_year": energy_text,
+            "cost_cny_per_year": format_money,
+            "utilisation": format_percent,
+            "backlog_at_end": format_percent,
+        },
+        file="fleet.csv",
+    )
+    yield Table(
+        "Use by partition and size",
+        use,
+        "Utilisation: accelerator time of these jobs as a share of that of the whole fleet, "
+        "between the first and the last submission. Energy and cost over the period of the log: "
+        f"what the jobs bear while they hold accelerators. {_systems_text(found)}",
+        labels=labels,
+        formats=formats,
+        file="groups.csv",
+        groups=1,
+    )
+
+
+def _hinges(found: WhatIf) -> Iterator[str | Table]:
+    if found.hinges.empty:
+        yield "No alternative applies to this question."
+        return
+    yield (
+        "Each alternative changes both sides in the same way, on the jobs of the log as it "
+        "happened. The one that moves the answer most is first."
+    )
+    words = metric_words(found)
+    yield Table(
+        "Alternatives",
+        found.hinges.rename(columns={"changes_gain_s": "gain_s"}),
+        "Moves the answer: value after, minus that of the answer. Changes the effect: effect of "
+        "the change (after minus before), minus that of the answer.",
+        labels={
+            "key": "assumption",
+            "what": "alternative",
+            "before_s": f"{words}, before",
+            "after_s": f"{words}, after",
+            "moves_s": "moves the answer by",
+            "gain_s": "changes the effect by",
+        },
+        file="hinges.csv",
+    )
+
+
+def _notes(found: WhatIf) -> Iterator[str]:
+    question = found.question
+    yield from question.log.report().splitlines()
+    for note in found.notes:
+        yield f"{note[:1].upper()}{note[1:]}."
+    if found.calendar.is_dated:
+        yield f"Time 0 is {found.calendar}."
+    policies = [str(system.tree["scheduler"]["policy"]) for system in question.systems]
+    yield (
+        "Every job runs for the time in the log; the waits are those of the simulated policy, not "
+        "those that the site recorded. clustersim replay compares the two."
+    )
+    if terms := terms_of(policy_terms(policies)):
+        yield terms
+
+
+def _reproduction(found: WhatIf, command: str) -> Iterator[str | Listing]:
+    documents = {f"{system.key}.yaml": dict(system.tree) for system in found.question.systems}
+    yield from reproduction(versions(), command, documents, same="the same tables")

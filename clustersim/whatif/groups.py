@@ -1,0 +1,183 @@
+"""Jobs by partition and size, and what one run shows of each group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clustersim.analysis.size_waits import ENOUGH_JOBS
+from clustersim.array_types import Bools, Floats
+from clustersim.simulation.metrics import accelerator_seconds
+from clustersim.simulation.result import Result
+from clustersim.simulation.tables import NEVER_RUNNABLE
+from clustersim.units import SECONDS_PER_YEAR
+from clustersim.workload.describe import size_bins
+from clustersim.workload.jobs import texts_of
+
+__all__ = ["ALL", "FLEET", "GROUPS", "GroupNames", "fleet_of", "groups_of"]
+
+ALL = "all"
+MOST_PARTITIONS = 12
+"""Number of partitions with a row of their own; the other ones share a row."""
+OTHERS, NO_NAME = "other partitions", "no partition"
+GROUPS = ("jobs", "mean_wait_s", "p95_wait_s", "utilisation", "energy_j", "cost_cny")
+FLEET = (
+    "accelerators",
+    "utilisation",
+    "power_w",
+    "energy_j_per_year",
+    "cost_cny_per_year",
+    "backlog_at_end",
+    "never",
+)
+
+
+@dataclass(frozen=True)
+class GroupNames:
+    """The partitions and sizes of a log that have rows, in their order.
+
+    Attributes
+    ----------
+    partitions : tuple of str
+        Those with the most work, the largest first; empty if the log has fewer than two.
+    lumped : bool
+        Whether there are more partitions.
+    """
+
+    partitions: tuple[str, ...]
+    lumped: bool
+
+    @classmethod
+    def of(cls, jobs: pd.DataFrame) -> GroupNames:
+        """Return the names for a log; its column ``vc`` has the partitions."""
+        names = _partitions(jobs)
+        if names is None:
+            return cls((), False)
+        work = jobs["n_accelerators"] * jobs["duration_s"].fillna(0.0)
+        order = work.groupby(names).sum().sort_values(ascending=False, kind="stable")
+        found = [str(name) for name in order.index]
+        if len(found) < 2:
+            return cls((), False)
+        return cls(tuple(found[:MOST_PARTITIONS]), len(found) > MOST_PARTITIONS)
+
+    def masks(self, jobs: pd.DataFrame) -> Iterator[tuple[str, str, Bools]]:
+        """Yield kind, name and mask of each group with jobs: all, partitions, sizes."""
+        yield ALL, ALL, np.ones(len(jobs), dtype=bool)
+        names = _partitions(jobs) if self.partitions else None
+        if names is not None:
+            for name in self.partitions:
+                yield "partition", name, np.asarray(names == name)
+            if self.lumped:
+                yield "partition", OTHERS, ~np.isin(names.astype(str), self.partitions)
+        index, labels = size_bins(jobs["n_accelerators"].to_numpy())
+        for k in np.unique(index).tolist():
+            yield "size", labels[k], np.asarray(index == k)
+
+
+def _partitions(jobs: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.object_]] | None:
+    if "vc" not in jobs:
+        return None
+    names = texts_of(jobs["vc"])
+    return np.where(names == "", NO_NAME, names).astype(object)
+
+
+def groups_of(result: Result, names: GroupNames) -> pd.DataFrame:
+    """Return what a run shows of each group of jobs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``kind`` (all, partition or size), ``group`` and the columns :data:`GROUPS`: the number of
+        jobs that can run; mean and 95th percentile of the wait (NaN with fewer than 20 jobs);
+        the accelerator time that the jobs hold between the first and the last submission, as a
+        share of that of the fleet; energy and cost that the jobs bear (NaN if not computed).  The
+        jobs that can never run are left out.
+    """
+    jobs = result.jobs
+    runs = (jobs["outcome"] != NEVER_RUNNABLE).to_numpy(dtype=bool)
+    wait_s = _wait_s(result)
+    begin_s, end_s = _period(jobs)
+    held = result.allocation_ranges
+    held_s = held["end_s"].clip(begin_s, end_s) - held["start_s"].clip(begin_s, end_s)
+    row = pd.Index(jobs["job_id"]).get_indexer(held["job_id"])
+    used = np.bincount(row, held_s * held["n_accelerators"], minlength=len(jobs))
+    available = _available_s(result)
+    rows = []
+    for kind, group, mask in names.masks(jobs):
+        own = mask & runs
+        waits = wait_s[own]
+        rows.append(
+            {
+                "kind": kind,
+                "group": group,
+                "jobs": len(waits),
+                "mean_wait_s": float(waits.mean()) if len(waits) else np.nan,
+                "p95_wait_s": float(np.quantile(waits, 0.95)) if _enough(kind, waits) else np.nan,
+                "utilisation": float(used[own].sum()) / available if available > 0 else np.nan,
+                **{
+                    name: float(jobs[name].to_numpy()[own].sum()) if name in jobs else np.nan
+                    for name in ("energy_j", "cost_cny")
+                },
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _enough(kind: str, waits: Floats) -> bool:
+    return len(waits) > 0 and (kind == ALL or len(waits) >= ENOUGH_JOBS)
+
+
+def _wait_s(result: Result) -> Floats:
+    """Return the wait of each job; for a job that never started, until the end of the run."""
+    end_s = float(result.utilisation["time_s"].max())
+    start_s = result.jobs["start_s"].to_numpy(dtype=np.float64)
+    submit_s = result.jobs["submit_s"].to_numpy(dtype=np.float64)
+    return np.asarray(np.where(np.isnan(start_s), end_s, start_s) - submit_s)
+
+
+def _period(jobs: pd.DataFrame) -> tuple[float, float]:
+    return float(jobs["submit_s"].iloc[0]), float(jobs["submit_s"].iloc[-1])
+
+
+def _available_s(result: Result) -> float:
+    begin_s, end_s = _period(result.jobs)
+    found = accelerator_seconds(result.utilisation, begin_s=begin_s, end_s=end_s)
+    return float(found["available"].sum())
+
+
+def fleet_of(result: Result) -> dict[str, float]:
+    """Return what a run shows of the fleet between the first and the last submission.
+
+    Returns
+    -------
+    dict of str to float
+        The entries of :data:`FLEET`: mean number of accelerators in service, utilisation, mean
+        power, energy and cost per year (NaN if not computed), the share of the work that waits
+        when the last job is submitted, and the number of jobs that can never run.
+    """
+    jobs = result.jobs
+    begin_s, end_s = _period(jobs)
+    span_s = end_s - begin_s
+    use = accelerator_seconds(result.utilisation, begin_s=begin_s, end_s=end_s).sum()
+    energy_j = cost_cny = np.nan
+    if result.costs is not None and span_s > 0:
+        inside = (result.costs["begin_s"] >= begin_s) & (result.costs["end_s"] <= end_s)
+        own = result.costs[inside]
+        energy_j = float(own["energy_j"].sum()) if "energy_j" in own else np.nan
+        cost_cny = float(own["cost_cny"].sum()) if "cost_cny" in own else np.nan
+    years = span_s / SECONDS_PER_YEAR if span_s > 0 else np.nan
+    start_s = jobs["start_s"].fillna(np.inf).to_numpy(dtype=np.float64)
+    runs = (jobs["outcome"] != NEVER_RUNNABLE).to_numpy(dtype=bool)
+    work = np.where(runs, jobs["n_accelerators"] * jobs["duration_s"].fillna(0.0), 0.0)
+    return {
+        "accelerators": float(use["available"]) / span_s if span_s > 0 else np.nan,
+        "utilisation": float(use["allocated"] / use["available"]) if use["available"] else np.nan,
+        "power_w": energy_j / span_s if span_s > 0 else np.nan,
+        "energy_j_per_year": energy_j / years,
+        "cost_cny_per_year": cost_cny / years,
+        "backlog_at_end": float(work[start_s > end_s].sum() / work.sum()) if work.any() else 0.0,
+        "never": float((~runs).sum()),
+    }

@@ -1,0 +1,245 @@
+"""A question about a log: the scenarios to compare, with the jobs of the log in each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clustersim.calendar import WEEK_S
+from clustersim.catalogue import Catalogue, load_catalogue
+from clustersim.costs.energy import EnergySpec
+from clustersim.costs.money import MoneySpec
+from clustersim.costs.run_costs import open_costs
+from clustersim.errors import InputError, check_kind
+from clustersim.scenario.changes import change_items
+from clustersim.scenario.file_names import full_paths
+from clustersim.scenario.scenario import LoadedScenario, define_scenario
+from clustersim.topology import ClusterSpec, compile_cluster, load_cluster, resolve_cluster
+from clustersim.units import counted, format_number, format_percent, listed
+from clustersim.whatif.fleet import added_nodes, plain_pool
+from clustersim.workload import JobLog, check_jobs, read_jobs
+
+__all__ = ["AFTER", "BEFORE", "LOAD", "Question", "System", "ask", "load_words"]
+
+TIMES = ("submit_s", "start_s", "end_s", "recorded_start_s")
+"""Columns of a log with points in time."""
+BEFORE, LOAD, AFTER = "before", "load", "after"
+"""Keys of the systems: the log on the fleet as it is, with another load, and with all changes."""
+
+
+@dataclass(frozen=True)
+class System:
+    """A fleet with its scheduler and the load of the log.
+
+    Attributes
+    ----------
+    key : str
+        ``before``, ``load`` or ``after``.
+    name : str
+        What is different, such as "16 more nodes"; "as it is" for the first.
+    tree : dict
+        The scenario as plain data, with full paths of files.
+    """
+
+    key: str
+    name: str
+    tree: Mapping[str, Any]
+
+    def loaded(self, changes: Mapping[str, Any] | None = None) -> LoadedScenario:
+        """Return the scenario, with further changes."""
+        return define_scenario(self.tree, changes or {}, source="what-if")
+
+
+@dataclass(frozen=True)
+class Question:
+    """The systems that are compared, and the log that each of them runs.
+
+    Attributes
+    ----------
+    log : JobLog
+    systems : tuple of System
+        The first is the log on the fleet as it is; the last has all changes.  Between them is the
+        fleet as it is with another load, if load and fleet both change.
+    changed : str
+        The changes of the last system against the one before it, such as "16 more nodes".
+    notes : tuple of str
+        What is assumed.
+    """
+
+    log: JobLog
+    systems: tuple[System, ...]
+    changed: str
+    notes: tuple[str, ...]
+
+    @property
+    def compared(self) -> tuple[System, System]:
+        """The two systems that the answer compares."""
+        return self.systems[-2], self.systems[-1]
+
+
+def ask(
+    log: str | Path | JobLog | pd.DataFrame,
+    *,
+    cluster: str | Path | Mapping[str, Any] | None = None,
+    accelerators: int | None = None,
+    load: float = 1.0,
+    method: str = "superpose",
+    add_nodes: int | str | Sequence[str] = (),
+    add_accelerators: int = 0,
+    changes: Mapping[str, Any] | Sequence[str] = (),
+    assume: Mapping[str, Any] | Sequence[str] = (),
+    policy: str = "easy",
+    catalogue: Sequence[str | Path] = (),
+    seed: int = 0,
+    format: str | None = None,
+    sort: bool = False,
+) -> Question:
+    """Build the scenarios of a question; see :func:`clustersim.what_if` for the parameters.
+
+    Raises
+    ------
+    InputError
+        If the log, the cluster or a change cannot be used, or nothing changes.
+    """
+    if (cluster is None) == (accelerators is None):
+        raise InputError("what-if", "needs either a cluster or a number of accelerators, not both")
+    found, moved = _from_first_week(_as_log(log, format, sort))
+    own, given = load_catalogue(*catalogue), change_items(changes)
+    notes = moved
+    if cluster is None:
+        assert accelerators is not None
+        spec: Mapping[str, Any] = plain_pool(accelerators)
+        notes.append(
+            "without a cluster there are no nodes, no chip, and therefore no energy and no cost"
+        )
+    else:
+        spec = _spec(cluster, own)
+    base = {
+        "cluster": dict(spec),
+        "catalogue": [str(Path(file).resolve()) for file in catalogue],
+        "workload": {
+            "trace": found.source or "log",
+            "sort": sort,
+            **({} if format is None else {"format": format}),
+        },
+        "scheduler": {
+            "policy": policy,
+            "placement": "consolidate" if accelerators is None else "pooled",
+        },
+        "seed": seed,
+    }
+    if cluster is not None:
+        base, lacking = _with_costs(base, spec, own)
+        notes += lacking
+    before = _tree(base, dict(change_items(assume)))
+    scaled = {"workload.scale": {"load": load, "method": method}} if load != 1 else {}
+    grown, words, more = added_nodes(spec, add_nodes, add_accelerators, plain=cluster is None)
+    notes += more
+    others = {**grown, **dict(given)}
+    texts = [*words, *(f"{path} = {_shown(value)}" for path, value in given)]
+    if not scaled and not others:
+        raise InputError(
+            "what-if", "nothing changes; give --load, --add-nodes, --add-accelerators or --set"
+        )
+    systems = [System(BEFORE, "as it is", before)]
+    if scaled:
+        key = LOAD if others else AFTER
+        systems.append(System(key, load_words(load), _tree(before, scaled)))
+    if others:
+        name = listed([*([load_words(load)] if scaled else []), *texts])
+        systems.append(System(AFTER, name, _tree(systems[-1].tree, others)))
+    changed = listed(texts) if others else load_words(load)
+    return Question(found, tuple(systems), changed, tuple(notes))
+
+
+def load_words(load: float) -> str:
+    """Return a factor on the load in words.
+
+    Examples
+    --------
+    >>> load_words(1.2), load_words(0.75), load_words(2.0), load_words(2.5)
+    ('20 % more load', '25 % less load', 'twice the load', '2.5 times the load')
+    """
+    if load == 2:
+        return "twice the load"
+    if load > 2:
+        return f"{format_number(load, 3)} times the load"
+    share = abs(load - 1.0)
+    decimals = 0 if abs(round(100 * share) - 100 * share) < 1e-6 else 1
+    return f"{format_percent(share, decimals)} {'more' if load > 1 else 'less'} load"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_shown(each)}" for key, each in value.items()) + "}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _as_log(log: str | Path | JobLog | pd.DataFrame, format: str | None, sort: bool) -> JobLog:
+    """Return the log in any form as a log that can be simulated."""
+    if isinstance(log, JobLog):
+        return log
+    if isinstance(log, pd.DataFrame):
+        check_jobs(log, "jobs")
+        return JobLog(log.reset_index(drop=True), len(log), "jobs", "table")
+    check_kind("log", log, (str, Path), "a path, the result of read_jobs, or a table of jobs")
+    return read_jobs(log, format=format, sort=sort)
+
+
+def _from_first_week(log: JobLog) -> tuple[JobLog, list[str]]:
+    """Return a log whose first job is submitted in the first week, and a note if it was moved.
+
+    Times in seconds since 1970 would otherwise charge the fleet for 50 years before the first job.
+    The log is moved by whole weeks, which keeps the hours and weekdays.
+    """
+    weeks = int(float(log.jobs["submit_s"].iloc[0]) // WEEK_S)
+    if weeks < 1:
+        return log, []
+    by_s = weeks * WEEK_S
+    times = {name: log.jobs[name] - by_s for name in TIMES if _is_number(log.jobs, name)}
+    origin = log.origin
+    if origin is not None and origin.tzinfo is not None:
+        origin = (origin.astimezone(UTC) + timedelta(seconds=by_s)).astimezone(origin.tzinfo)
+    elif origin is not None:
+        origin = origin + timedelta(seconds=by_s)
+    note = f"time 0 is moved to the week of the first job, by {counted(weeks, 'week')}"
+    return replace(log, jobs=log.jobs.assign(**times), origin=origin), [note]
+
+
+def _is_number(jobs: pd.DataFrame, name: str) -> bool:
+    return name in jobs and pd.api.types.is_numeric_dtype(jobs[name])
+
+
+def _spec(cluster: str | Path | Mapping[str, Any], catalogue: Catalogue) -> Mapping[str, Any]:
+    """Return a topology as plain data."""
+    if isinstance(cluster, Mapping):
+        return cluster
+    check_kind("cluster", cluster, (str, Path), "a name, a path or a mapping")
+    spec: ClusterSpec = load_cluster(cluster, catalogue)
+    return spec.model_dump(mode="json", exclude_none=True)
+
+
+def _with_costs(
+    base: dict[str, Any], spec: Mapping[str, Any], catalogue: Any
+) -> tuple[dict[str, Any], list[str]]:
+    """Return a scenario that computes energy and cost, if the prices of its chips are known."""
+    try:
+        cluster = compile_cluster(resolve_cluster(dict(spec), catalogue))
+        open_costs(EnergySpec(), MoneySpec(), cluster, catalogue)
+    except InputError as error:
+        if error.source != "money":
+            raise
+        return {**base, "energy": {}}, [f"no cost: {error.problems[0]}"]
+    return {**base, "energy": {}, "money": {}}, []
+
+
+def _tree(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a scenario with changes as plain data."""
+    loaded = define_scenario(base, changes, source="what-if")
+    written = loaded.scenario.model_dump(mode="json", exclude_none=True)
+    return full_paths(written, loaded.folder)

@@ -1,0 +1,278 @@
+"""The answer to a question about a log, as tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from clustersim.brief import Brief
+from clustersim.calendar import Calendar
+from clustersim.errors import InputError
+from clustersim.scenario.run_calendar import run_calendar
+from clustersim.units import counted, format_duration
+from clustersim.whatif.alternatives import Alternative, alternatives
+from clustersim.whatif.groups import ALL, FLEET, GROUPS, GroupNames
+from clustersim.whatif.intervals import next_interval
+from clustersim.whatif.question import Question
+from clustersim.whatif.runs import Measured, Task, run_tasks
+from clustersim.workload.log_resample import chosen_blocks
+
+__all__ = ["WhatIf", "compare"]
+
+_WAITS = ("mean_wait_s", "p95_wait_s")
+
+
+@dataclass(frozen=True, repr=False)
+class WhatIf(Brief):
+    """What a change does to the jobs of a log, as :func:`clustersim.what_if` returns it.
+
+    Attributes
+    ----------
+    question : Question
+        The log and the systems that are compared.
+    replications : pandas.DataFrame
+        One row for each system, replication and group of jobs: ``system`` (before, load, after),
+        ``replication`` (0 is the log as it happened), ``kind`` (all, partition, size), ``group``,
+        ``jobs``, ``mean_wait_s``, ``p95_wait_s``, ``utilisation``, ``energy_j``, ``cost_cny``.
+    fleets : pandas.DataFrame
+        One row for each system and replication: ``accelerators``, ``utilisation``, ``power_w``,
+        ``energy_j_per_year``, ``cost_cny_per_year``, ``backlog_at_end``, ``never``.
+    hinges : pandas.DataFrame
+        One row for each alternative, by how much it moves the answer: ``key``, ``what``,
+        ``before_s``, ``after_s`` (the wait of the answer with the alternative) and ``moves_s``.
+    blocks : str
+        Blocks in which replications draw the log again; see
+        :func:`~clustersim.workload.log_resample.chosen_blocks`.
+    notes : tuple of str
+        What is assumed, and what the runs say.
+    calendar : Calendar
+    """
+
+    question: Question
+    replications: pd.DataFrame
+    fleets: pd.DataFrame
+    hinges: pd.DataFrame
+    blocks: str
+    notes: tuple[str, ...]
+    calendar: Calendar
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        row = self.groups.iloc[0]
+        before, after = (system.key for system in self.question.compared)
+        return f"WhatIf {self.question.changed!r}", {
+            "jobs": f"{int(row['jobs']):,}",
+            "p95 wait": f"{format_duration(row[f'{before}_p95_wait_s'])} to "
+            f"{format_duration(row[f'{after}_p95_wait_s'])}",
+            "replications": f"{self.replications['replication'].nunique():,}",
+        }
+
+    @property
+    def metric(self) -> str:
+        """The wait of the answer: the 95th percentile or, if it is 0 in both systems, the mean."""
+        rows = self.of("p95_wait_s", ALL, ALL)
+        before, after = (rows[system.key][0] for system in self.question.compared)
+        return "p95_wait_s" if max(before, after) > 0 else "mean_wait_s"
+
+    def of(self, metric: str, kind: str, group: str) -> dict[str, list[float]]:
+        """Return the values of a metric of a group by system, in the order of replications."""
+        own = self.replications
+        own = own[(own["kind"] == kind) & (own["group"] == group)]
+        return {
+            system.key: own.loc[own["system"] == system.key].sort_values("replication")[metric]
+            .astype(float).tolist()
+            for system in self.question.systems
+        }  # fmt: skip
+
+    @cached_property
+    def groups(self) -> pd.DataFrame:
+        """One row per group: the log as it happened, with intervals from the replications.
+
+        ``kind``, ``group``, ``jobs`` (in the first system), and for each system ``SYSTEM_METRIC``
+        with ``_low`` and ``_high``; ``change_METRIC`` is the last system minus the one before it,
+        with an interval from paired replications.
+        """
+        first = self.replications
+        first = first[
+            (first["replication"] == 0) & (first["system"] == self.question.systems[0].key)
+        ]
+        rows = []
+        for kind, group, jobs in first[["kind", "group", "jobs"]].itertuples(index=False):
+            row: dict[str, object] = {"kind": kind, "group": group, "jobs": jobs}
+            for metric in GROUPS[1:]:
+                values = self.of(metric, kind, group)
+                row |= self._columns(metric, values)
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def _columns(self, metric: str, values: Mapping[str, Sequence[float]]) -> dict[str, float]:
+        """Return the values of all systems, and the change, with their intervals."""
+        found: dict[str, float] = {}
+        for key, own in values.items():
+            low, high = next_interval(own, waits=metric in _WAITS)
+            found |= {f"{key}_{metric}": own[0] if own else math.nan}
+            found |= {f"{key}_{metric}_low": low, f"{key}_{metric}_high": high}
+        before, after = (values[system.key] for system in self.question.compared)
+        if len(before) == len(after) and before:
+            change = np.subtract(after, before)
+            low, high = next_interval(change)
+            found |= {f"change_{metric}": float(change[0])}
+            found |= {f"change_{metric}_low": low, f"change_{metric}_high": high}
+        return found
+
+    @cached_property
+    def fleet(self) -> pd.DataFrame:
+        """One row per system: the log as it happened, with intervals from the replications.
+
+        ``system`` (its name) and the columns of `fleets`, those of utilisation, power and backlog
+        with ``_low`` and ``_high``.
+        """
+        rows = []
+        for system in self.question.systems:
+            own = self.fleets[self.fleets["system"] == system.key].sort_values("replication")
+            row: dict[str, object] = {"system": system.name}
+            for name in FLEET:
+                values = own[name].astype(float).tolist()
+                row[name] = values[0]
+                if name in ("utilisation", "power_w"):
+                    row[f"{name}_low"], row[f"{name}_high"] = next_interval(values)
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    @property
+    def cost_cny_per_year(self) -> float:
+        """Cost of the changes per year, log as it happened; NaN if costs are not computed."""
+        before, after = (
+            self.fleet.loc[self.fleet["system"] == system.name, "cost_cny_per_year"].iloc[0]
+            for system in self.question.compared
+        )
+        return float(after - before)
+
+
+def compare(
+    question: Question,
+    *,
+    replications: int = 6,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> WhatIf:
+    """Run the systems of a question, the replications and the alternatives.
+
+    Parameters
+    ----------
+    question : Question
+    replications : int
+        Number of times that the weeks or days of the log are drawn again, in addition to the log as
+        it happened.  All systems run the same drawn jobs.
+    workers, progress
+        See :func:`~clustersim.whatif.runs.run_tasks`.
+
+    Raises
+    ------
+    InputError
+        If a scenario cannot be run.
+    """
+    scenario = question.systems[0].loaded().scenario
+    dated = run_calendar(scenario.start, scenario.time_zone, question.log.origin, source="what-if")
+    blocks = chosen_blocks(question.log.jobs, dated.calendar, scenario.workload.resample)
+    count = 1 + (0 if blocks == "none" else replications)
+    others = alternatives(question)
+    tasks = [
+        Task(system.key, replication, "", system.tree)
+        for system in question.systems
+        for replication in range(count)
+    ]
+    pairs = [(other, system) for other in others for system in question.compared]
+    for other, system in pairs:
+        changes = other.changes.get(system.key, {})
+        tree = system.loaded(changes).scenario.model_dump(mode="json", exclude_none=True)
+        tasks.append(Task(system.key, 0, other.what, tree, other.estimate_factor))
+    names = GroupNames.of(question.log.jobs)
+    found = run_tasks(tasks, question.log, names, workers=workers, progress=progress)
+    done = list(zip(tasks, found, strict=True))
+    asked = [(task, own) for task, own in done if not task.alternative]
+    for task, own in asked:
+        if own.groups["jobs"].iloc[0] == 0:
+            name = next(each.name for each in question.systems if each.key == task.system)
+            raise InputError("what-if", f"no job of the log can run on the fleet ({name})")
+    table = pd.concat(
+        [
+            own.groups.assign(system=task.system, replication=task.replication)
+            for task, own in asked
+        ],
+        ignore_index=True,
+    )
+    fleets = pd.DataFrame(
+        [{"system": task.system, "replication": task.replication, **own.fleet}
+         for task, own in asked]
+    )  # fmt: skip
+    whatif = WhatIf(
+        question,
+        table[["system", "replication", "kind", "group", *GROUPS]],
+        fleets,
+        pd.DataFrame(),
+        blocks,
+        (*question.notes, *_notes(question, asked), *_of_blocks(blocks, count)),
+        Calendar.of_document(found[0].calendar),
+    )
+    return replace(whatif, hinges=_hinges(whatif, others, done))
+
+
+def _hinges(
+    whatif: WhatIf, others: Sequence[Alternative], done: Sequence[tuple[Task, Measured]]
+) -> pd.DataFrame:
+    """Return the alternatives, the one that moves the answer most first."""
+    metric = whatif.metric
+    before, after = whatif.question.compared
+    usual = whatif.of(metric, ALL, ALL)
+    found = {
+        (task.alternative, task.system): float(own.groups[metric].iloc[0]) for task, own in done
+    }
+    rows = []
+    for other in others:
+        old, new = (found[other.what, system.key] for system in (before, after))
+        moves = new - usual[after.key][0]
+        gain = (new - old) - (usual[after.key][0] - usual[before.key][0])
+        rows.append(
+            {"key": other.key, "what": other.what, "before_s": old, "after_s": new,
+             "moves_s": moves, "changes_gain_s": gain}
+        )  # fmt: skip
+    table = pd.DataFrame(
+        rows, columns=["key", "what", "before_s", "after_s", "moves_s", "changes_gain_s"]
+    )
+    order = np.argsort(-table["moves_s"].abs().to_numpy(dtype=np.float64), kind="stable")
+    return table.iloc[order].reset_index(drop=True)
+
+
+def _notes(question: Question, asked: Sequence[tuple[Task, Measured]]) -> list[str]:
+    """Return the notes of the runs of the log as it happened, each once."""
+    names = {system.key: system for system in question.systems}
+    found: dict[str, str] = {}
+    for task, own in asked:
+        if task.replication == 0:
+            for note in own.notes:
+                found.setdefault(note, "" if task.system == "before" else names[task.system].name)
+    return [f"{name}: {note}" if name else note for note, name in found.items()]
+
+
+def _of_blocks(blocks: str, count: int) -> list[str]:
+    """Return how the intervals are made."""
+    if blocks == "none":
+        return [
+            "no intervals: the log is shorter than two days, so there are no days to draw again"
+        ]
+    if count < 3:
+        return ["no intervals: two or more replications are needed"]
+    what = {
+        "week": "weeks of the log",
+        "weekday": "days of the log, each in place of the same day of the week,",
+        "day": "days of the log, working days in place of working days,",
+    }[blocks]
+    return [
+        f"intervals: {what} are drawn again with replacement, {counted(count - 1, 'time')}; both "
+        "sides run the same drawn jobs. An interval is that of another period like the log (95 %)"
+    ]

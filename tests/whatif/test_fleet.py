@@ -1,0 +1,72 @@
+"""Nodes that a question adds to a fleet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from clustersim.errors import InputError
+from clustersim.whatif.fleet import added_nodes, plain_pool
+
+ONE: dict[str, Any] = {"pools": {"h200": {"nodes": 4}}}
+TWO: dict[str, Any] = {"pools": {"h200": {"nodes": 4}, "h20": {"nodes": 8}}}
+OWNED: dict[str, Any] = {
+    "pools": {"gpu": {"nodes": 10, "virtual_clusters": {"a": {"nodes": 6}, "b": {"nodes": 2}}}}
+}
+NODES = 'cluster.pools."{}".nodes'
+OWN = 'cluster.pools."gpu".virtual_clusters."{}".nodes'
+
+
+@pytest.mark.parametrize(
+    ("cluster", "nodes", "changes", "words"),
+    [
+        (ONE, 2, {NODES.format("h200"): 6}, ["2 more nodes"]),
+        (ONE, "-1", {NODES.format("h200"): 3}, ["1 fewer node"]),
+        (TWO, ["h20=1"], {NODES.format("h20"): 9}, ["1 more node in h20"]),
+        (
+            TWO,
+            ["h20=1", "h200=2"],
+            {NODES.format("h20"): 9, NODES.format("h200"): 6},
+            ["1 more node in h20", "2 more nodes in h200"],
+        ),
+        (OWNED, ["b=3"], {NODES.format("gpu"): 13, OWN.format("b"): 5}, ["3 more nodes in b"]),
+        # 6 and 2 of 10 nodes are owned: 5 nodes are 3 for a, 1 for b and 1 for everyone.
+        (
+            OWNED,
+            5,
+            {NODES.format("gpu"): 15, OWN.format("a"): 9, OWN.format("b"): 3},
+            ["5 more nodes"],
+        ),
+        (OWNED, 0, {}, []),
+    ],
+)
+def test_nodes(cluster: Any, nodes: Any, changes: dict[str, int], words: list[str]) -> None:
+    assert added_nodes(cluster, nodes, 0, plain=False)[:2] == (changes, words)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "nodes", "accelerators", "words"),
+    [
+        (TWO, 2, 0, "must name a pool, such as POOL=16; pools: h200, h20"),
+        (TWO, ["h2000=2"], 0, "did you mean 'h200'"),
+        (ONE, "many", 0, "must be a number such as 16, or POOL=16, found 'many'"),
+        (ONE, -4, 0, "pool h200 has 4, so 4 cannot be removed"),
+        (ONE, [], 8, "needs --accelerators; with --cluster, --add-nodes"),
+    ],
+)
+def test_errors(cluster: Any, nodes: Any, accelerators: int, words: str) -> None:
+    with pytest.raises(InputError) as error:
+        added_nodes(cluster, nodes, accelerators, plain=False)
+    assert words in str(error.value)
+
+
+def test_accelerators_without_nodes() -> None:
+    pool = plain_pool(100)
+    assert added_nodes(pool, [], 16, plain=True) == (
+        {"cluster.pools.pool.nodes": 116},
+        ["16 more accelerators"],
+        [],
+    )
+    with pytest.raises(InputError, match="--add-nodes: needs --cluster"):
+        added_nodes(pool, 2, 0, plain=True)

@@ -1,0 +1,304 @@
+"""`clustersim what-if` and `clustersim.what_if`: small cases by hand, and the whole command."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import clustersim as cs
+from clustersim.calendar import DAY_S
+from clustersim.cli.main import main
+from clustersim.report.of_what_if.answer import what_if_answer
+from clustersim.whatif.intervals import next_interval
+from clustersim.whatif.question import load_words
+
+CLUSTER = {
+    "name": "lab",
+    "pools": {"gpu": {"accelerator": "H200", "nodes": 2, "chips_per_node": 8}},
+}
+
+
+def table(submit_s: list[float], **columns: Any) -> pd.DataFrame:
+    jobs = pd.DataFrame({"job_id": np.arange(1, len(submit_s) + 1), "submit_s": submit_s})
+    return jobs.assign(**{"n_accelerators": 8, "duration_s": 3600.0, **columns})
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def month() -> pd.DataFrame:
+    """Five weeks of jobs of six users in two partitions, with estimates."""
+    generator = np.random.default_rng(2)
+    count = 1200
+    duration_s = generator.lognormal(8.0, 1.0, count)
+    return table(
+        np.sort(generator.uniform(0, 35 * DAY_S, count)).tolist(),
+        n_accelerators=generator.choice([1, 2, 8, 16], count, p=[0.3, 0.2, 0.4, 0.1]),
+        duration_s=duration_s,
+        estimate_s=duration_s * generator.uniform(1, 4, count),
+        user=generator.choice(list("abcdef"), count),
+        vc=generator.choice(["prod", "dev"], count),
+    )
+
+
+@pytest.fixture(scope="module")
+def answered(month: pd.DataFrame) -> Any:
+    return cs.what_if(month, cluster=CLUSTER, load=1.1, add_nodes=1, replications=4)
+
+
+def test_waits_by_hand() -> None:
+    """Three jobs of 8 accelerators and an hour at once wait 0, 1 and 2 h, or 0, 0 and 1 h."""
+    jobs = table([0.0, 0.0, 0.0], vc=["a", "b", "b"])
+    found = cs.what_if(jobs, accelerators=8, add_accelerators=8, policy="fcfs")
+    groups = found.groups.set_index(["kind", "group"])
+    assert groups.loc[("all", "all"), "before_mean_wait_s"] == 3600.0
+    assert groups.loc[("all", "all"), "after_mean_wait_s"] == 1200.0
+    assert groups.loc[("partition", "b"), "before_mean_wait_s"] == 1.5 * 3600.0
+    assert groups.loc[("partition", "b"), "after_mean_wait_s"] == 1800.0
+    assert groups.loc[("size", "5-8"), "change_mean_wait_s"] == -2400.0
+    assert np.isnan(groups.loc[("all", "all"), "before_mean_wait_s_low"])  # too short a log
+    assert "no intervals: the log is shorter than two days" in " ".join(found.notes)
+
+
+def test_utilisation_energy_and_cost_by_hand() -> None:
+    """Two jobs of 8 accelerators for a day and half a day on 16, within two days of submissions."""
+    jobs = table([0.0, DAY_S, 2 * DAY_S], duration_s=[DAY_S, DAY_S / 2, 60.0], vc=["a", "b", "b"])
+    found = cs.what_if(jobs, cluster=CLUSTER, add_nodes=2)
+    groups = found.groups.set_index("group")
+    assert groups.loc["a", "before_utilisation"] == pytest.approx(8 / (16 * 2))
+    assert groups.loc["b", "before_utilisation"] == pytest.approx(4 / (16 * 2))
+    assert groups.loc["a", "after_utilisation"] == pytest.approx(8 / (32 * 2))
+    fleet = found.fleet.set_index("system")
+    assert fleet.loc["as it is", "accelerators"] == 16
+    assert fleet.loc["2 more nodes", "accelerators"] == 32
+    # Twice the nodes cost twice the capital, and draw twice the idle power at least.
+    assert fleet["cost_cny_per_year"].iloc[1] > 1.8 * fleet["cost_cny_per_year"].iloc[0]
+    assert found.cost_cny_per_year == pytest.approx(
+        fleet["cost_cny_per_year"].iloc[1] - fleet["cost_cny_per_year"].iloc[0]
+    )
+    assert groups.loc["a", "before_energy_j"] > groups.loc["b", "before_energy_j"] > 0
+
+
+def test_the_log_as_it_happened_is_a_replay(month: pd.DataFrame, answered: Any) -> None:
+    plain = cs.run(
+        {
+            "cluster": CLUSTER,
+            "workload": {"trace": str(_written(month))},
+            "scheduler": {"policy": "easy"},
+        }
+    )
+    waits = plain.jobs["wait_s"]
+    row = answered.groups.iloc[0]
+    assert row["before_mean_wait_s"] == pytest.approx(waits.mean())
+    assert row["before_p95_wait_s"] == pytest.approx(np.quantile(waits, 0.95))
+    assert row["jobs"] == len(month)
+
+
+def _written(jobs: pd.DataFrame) -> Path:
+    path = Path("month.csv")
+    jobs.to_csv(path, index=False)
+    return path
+
+
+def test_three_systems_and_their_order(answered: Any) -> None:
+    names = [(system.key, system.name) for system in answered.question.systems]
+    assert names == [
+        ("before", "as it is"),
+        ("load", "10 % more load"),
+        ("after", "10 % more load and 1 more node"),
+    ]
+    row = answered.groups.iloc[0]
+    assert row["before_mean_wait_s"] < row["load_mean_wait_s"]
+    assert row["after_mean_wait_s"] < row["load_mean_wait_s"]
+    assert row["change_mean_wait_s"] == row["after_mean_wait_s"] - row["load_mean_wait_s"]
+
+
+def test_intervals_hold_what_happened(answered: Any) -> None:
+    groups = answered.groups
+    for key in ("before", "load", "after"):
+        for metric in ("mean_wait_s", "p95_wait_s", "utilisation"):
+            value, low, high = (
+                groups[f"{key}_{metric}{end}"].dropna() for end in ("", "_low", "_high")
+            )
+            assert len(value) > 3
+            assert (low <= value).all()
+            assert (value <= high).all()
+            assert (low < high).any()
+
+
+def test_both_sides_run_the_same_drawn_jobs(answered: Any) -> None:
+    own = answered.replications[answered.replications["kind"] == "all"]
+    jobs = own.pivot(index="replication", columns="system", values="jobs")
+    assert (jobs["load"] == jobs["after"]).all()
+    assert jobs["before"].nunique() > 1
+    work = answered.replications.groupby(["system", "replication", "kind"])["jobs"].sum().unstack()
+    assert (work["all"] == work["partition"]).all()
+    assert (work["all"] == work["size"]).all()
+
+
+def test_partitions_add_up(answered: Any) -> None:
+    groups = answered.groups
+    for column in ("before_utilisation", "after_energy_j", "load_cost_cny"):
+        parts = groups.groupby("kind")[column].sum()
+        assert parts["partition"] == pytest.approx(parts["all"])
+        assert parts["size"] == pytest.approx(parts["all"])
+
+
+def test_hinges_are_computed(answered: Any) -> None:
+    hinges = answered.hinges
+    assert set(hinges["key"]) == {
+        "the policy", "the load", "the run-time estimates", "the nodes in service",
+    }  # fmt: skip
+    assert hinges["moves_s"].abs().is_monotonic_decreasing
+    usual = answered.groups.iloc[0][f"after_{answered.metric}"]
+    assert np.allclose(hinges["after_s"] - usual, hinges["moves_s"])
+    policy = hinges.set_index("key").loc["the policy"]
+    fcfs = cs.what_if(
+        answered.question.log, cluster=CLUSTER, load=1.1, add_nodes=1, policy="fcfs",
+        replications=0,
+    ).groups.iloc[0]  # fmt: skip
+    assert policy["before_s"] == fcfs[f"load_{answered.metric}"]
+    assert policy["after_s"] == fcfs[f"after_{answered.metric}"]
+
+
+def test_the_sentence_names_what_moves_the_answer_most(answered: Any) -> None:
+    answer = what_if_answer(answered)
+    found = re.fullmatch(
+        r"With 1 more node, at 10 % more load, the 95th percentile of wait falls from "
+        r"[\d.,]+ (s|min|h|d) \([\d.,]+ to [\d.,]+ (s|min|h|d)\) to [\d.,]+ (s|min|h|d) "
+        r"\([\d.,]+ to [\d.,]+ (s|min|h|d)\) at [\d.,]+ (million )?CNY a year; "
+        r"this hinges on (.*)\.",
+        answer.sentence,
+    )
+    assert found is not None, answer.sentence
+    first = answered.hinges.iloc[0]
+    assert found.group(6 if found.lastindex == 6 else found.lastindex).startswith(first["key"])
+
+
+def test_results_do_not_depend_on_the_workers(month: pd.DataFrame) -> None:
+    few = month.iloc[:300]
+    one, two = (
+        cs.what_if(few, accelerators=16, load=1.2, replications=3, workers=workers)
+        for workers in (1, 2)
+    )
+    assert one.replications.equals(two.replications)
+    assert one.hinges.equals(two.hinges)
+    assert one.fleets.equals(two.fleets)
+
+
+def test_another_seed_draws_other_weeks(month: pd.DataFrame) -> None:
+    found = [
+        cs.what_if(month, accelerators=16, load=1.2, replications=3, seed=seed) for seed in (0, 1)
+    ]
+    own = [each.replications[each.replications["replication"] > 0]["jobs"] for each in found]
+    assert not own[0].equals(own[1])
+
+
+def test_a_question_about_the_policy(month: pd.DataFrame) -> None:
+    found = cs.what_if(
+        month.iloc[:300], accelerators=16, changes=["scheduler.policy=fcfs"], replications=2
+    )
+    assert found.question.changed == "scheduler.policy = fcfs"
+    assert "the policy" not in set(found.hinges["key"])
+    assert np.isnan(found.cost_cny_per_year)
+
+
+def test_the_command(month: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
+    path = _written(month.iloc[:400])
+    arguments = ["what-if", str(path), "--accelerators", "16", "--add-accelerators", "8"]
+    assert main([*arguments, "--replications", "3", "--out", "out", "--workers", "1"]) == 0
+    text = capsys.readouterr().out
+    assert "all jobs" in text
+    assert "→" in text
+    assert "Answer: With 8 more accelerators the" in text
+    content = json.loads(Path("out/what_if.json").read_text(encoding="utf-8"))
+    assert content["answer"]["sentence"].startswith("With 8 more accelerators")
+    assert content["command"].endswith(
+        "--accelerators 16 --add-accelerators=8 --replications 3 --out again"
+    )
+    page = Path("out/report.html").read_text(encoding="utf-8")
+    assert "<svg" in page or "data:image/svg" in page
+    assert "this hinges on" in page
+    for name in ("groups", "fleet", "hinges", "replications"):
+        assert len(pd.read_csv(f"out/{name}.csv")) > 0
+    # The scenarios run as they are.
+    result = cs.run("out/after.yaml")
+    after = pd.read_csv("out/groups.csv")["after_mean_wait_s"].iloc[0]
+    assert result.jobs["wait_s"].mean() == pytest.approx(after)
+    assert main([*arguments, "--out", "out"]) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "nothing changes; give --load, --add-nodes"),
+        (["--load", "0"], "workload.scale.load"),
+        (["--add-nodes", "2"], "--add-nodes: needs --cluster"),
+        (["--set", "scheduler.polcy=fcfs"], "did you mean 'policy'"),
+        (["--load", "1.2", "--policy", "eazy"], "did you mean 'easy'"),
+        (["--load", "1.2", "--assume", "start=2026-13-01"], "start"),
+    ],
+)
+def test_unusable_questions(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _written(table([0.0, 60.0]))
+    assert main(["what-if", str(path), "--accelerators", "16", *arguments, "--out", "o"]) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert "Traceback" not in err
+    assert not Path("o").exists()
+
+
+def test_seconds_since_1970_give_the_same_answer() -> None:
+    jobs = table([0.0, DAY_S, 2 * DAY_S], vc=["a", "b", "b"])
+    late = jobs.assign(submit_s=jobs["submit_s"] + 2800 * 7 * DAY_S)
+    one, other = (cs.what_if(each, cluster=CLUSTER, add_nodes=1) for each in (jobs, late))
+    assert one.groups.equals(other.groups)
+    assert one.fleet.equals(other.fleet)
+    assert any("moved to the week of the first job" in note for note in other.notes)
+
+
+def test_a_fleet_on_which_no_job_can_run_is_refused() -> None:
+    with pytest.raises(cs.InputError, match=r"no job of the log can run on the fleet \(as it is\)"):
+        cs.what_if(table([0.0, 60.0]), accelerators=4, add_accelerators=8)
+
+
+def test_intervals_of_the_next_period() -> None:
+    assert next_interval([5.0, 5.0, 5.0]) == (5.0, 5.0)
+    assert all(map(np.isnan, next_interval([5.0, 6.0])))
+    low, high = next_interval([10.0, 11.0, 12.0, 13.0])
+    # Student's t with 3 degrees of freedom, and the spread of one more value.
+    half = 3.182446 * np.std([10, 11, 12, 13], ddof=1) * np.sqrt(1.25)
+    assert (low, high) == pytest.approx((11.5 - half, 11.5 + half))
+    low, high = next_interval([0.0, 0.0, 0.0, 27.0], waits=True)
+    assert low == 0.0
+    assert 27.0 <= high < 1000.0
+
+
+def test_coverage_of_the_next_period() -> None:
+    """Of a skewed wait, 95 % of the next values are within the interval, or nearly so."""
+    generator = np.random.default_rng(1)
+    values = generator.gamma(0.8, 3600.0, (2000, 8))
+    inside = [
+        low <= row[-1] <= high
+        for row in values
+        for low, high in [next_interval(row[:-1], waits=True)]
+    ]
+    assert 0.92 < np.mean(inside) < 0.985
+
+
+def test_words_of_loads() -> None:
+    assert [load_words(each) for each in (1.2, 0.9, 1.125, 3.0)] == [
+        "20 % more load", "10 % less load", "12.5 % more load", "3 times the load",
+    ]  # fmt: skip
