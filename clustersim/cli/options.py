@@ -156,7 +156,7 @@ def add_run_files(parser: argparse.ArgumentParser) -> None:
     add_no_report(parser)
 
 
-def add_site_log(parser: argparse.ArgumentParser) -> None:
+def add_site_log(parser: argparse._ActionsContainer) -> None:
     """Add ``--time-zone`` and ``--columns``, for the log of a site."""
     parser.add_argument(
         "--time-zone",

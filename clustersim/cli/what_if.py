@@ -14,6 +14,7 @@ from clustersim.cli.options import (
     add_catalogue,
     add_changes,
     add_no_report,
+    add_site_log,
     catalogue_words,
     number,
     whole_number,
@@ -101,6 +102,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--log-format", metavar="FORMAT", help="format of LOG (default: detected from the content)"
     )
     both.add_argument("--sort", action="store_true", help="sort LOG by submission time")
+    add_site_log(both)
     add_catalogue(both)
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
     parser.add_argument(
@@ -119,7 +121,13 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.report.page import wrapped_answer
     from clustersim.workload import read_jobs
 
-    log = read_jobs(args.log, format=args.log_format, sort=args.sort)
+    log = read_jobs(
+        args.log,
+        format=args.log_format,
+        sort=args.sort,
+        time_zone=args.time_zone,
+        columns=args.columns,
+    )
     print(log.report())
     with new_folder(args.out) as folder:
         with _progress() as progress:

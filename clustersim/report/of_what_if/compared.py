@@ -16,12 +16,13 @@ from clustersim.report.of_what_if.answer import what_if_answer
 from clustersim.report.of_what_if.page import what_if_page
 from clustersim.report.page import write_page
 from clustersim.simulation.result import versions
-from clustersim.whatif.question import ask
+from clustersim.whatif.question import System, ask
 from clustersim.whatif.result import WhatIf, compare
 from clustersim.workload import JobLog
 
 __all__ = ["what_if", "what_if_data", "write_what_if"]
 
+JOBS = "jobs.parquet"
 TABLES = ("groups", "fleet", "hinges", "replications")
 
 
@@ -126,8 +127,9 @@ def write_what_if(
     """Write the tables, the scenarios and the page of a question into an existing folder.
 
     The files are ``groups.csv``, ``fleet.csv``, ``hinges.csv``, ``replications.csv`` (quantities in
-    SI units), one scenario per system (``before.yaml``, ...) that ``clustersim run`` accepts,
-    ``what_if.json`` with the answer, and the page ``report.html``.
+    SI units), ``jobs.parquet`` with the jobs of the log, one scenario per system (``before.yaml``,
+    ...) that ``clustersim run`` runs on these jobs, ``what_if.json`` with the answer, and the page
+    ``report.html``.
 
     Parameters
     ----------
@@ -152,15 +154,29 @@ def write_what_if(
     for name in TABLES:
         with replacing(folder / f"{name}.csv") as draft:
             getattr(found, name).to_csv(draft, index=False)
+    with replacing(folder / JOBS) as draft:
+        found.question.log.jobs.to_parquet(draft, index=False)
     for system in found.question.systems:
         with replacing(folder / f"{system.key}.yaml") as draft:
-            draft.write_text(yaml_text(dict(system.tree)), encoding="utf-8")
+            draft.write_text(yaml_text(_on_these_jobs(found, system)), encoding="utf-8")
     content = {**what_if_data(found), "command": command, "versions": dict(versions())}
     with replacing(folder / "what_if.json") as draft:
         draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if not report:
         return None
     return write_page(what_if_page(found, command), folder / PAGE_FILE)
+
+
+def _on_these_jobs(found: WhatIf, system: System) -> dict[str, Any]:
+    """Return the scenario of a system on the jobs in its folder, which have no clock."""
+    workload = {
+        name: value
+        for name, value in system.tree["workload"].items()
+        if name not in ("format", "sort")
+    }
+    origin = found.question.log.origin
+    clock = {} if origin is None else {"start": origin.isoformat()}
+    return {**clock, **system.tree, "workload": {**workload, "trace": JOBS}}
 
 
 def what_if_data(found: WhatIf) -> dict[str, Any]:

@@ -237,10 +237,10 @@ def _log(
         table["status"] = kept["state"].astype(object)
     if (kept["limit_s"] > 0).any():
         table["estimate_s"] = kept["limit_s"].where(kept["limit_s"] > 0)
-    for name in kept:
-        plain = str(name).removeprefix(EXTRA)
-        if plain != name and plain not in table and plain not in _RESERVED:
-            table[plain] = _typed(kept[name])
+    for column in kept:
+        plain = str(column).removeprefix(EXTRA)
+        if plain != column and plain not in table and plain not in _RESERVED:
+            table[plain] = _typed(kept[column])
     if not in_order:
         table = table.sort_values("submit_s", kind="stable")
         notes.append("the log is not in order of submission: sorted by submit time")
