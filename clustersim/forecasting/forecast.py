@@ -245,7 +245,7 @@ def forecast(
     )
     snapshot = snapshot_of(given.state)
     where, note = cluster_of(given, cluster, accelerators, chips)
-    past = _past(given, history)
+    past = _past(given, history, time_zone)
     run_times = _run_times(snapshot, past, default_limit_s)
     chosen = policy or given.policy or "easy"
     case = Case(
@@ -303,12 +303,14 @@ def _all_jobs(snapshot: Snapshot) -> pd.DataFrame:
     return pd.concat([snapshot.running, snapshot.waiting], ignore_index=True)
 
 
-def _past(given: Given, history: str | Path | pd.DataFrame | None) -> pd.DataFrame | None:
+def _past(
+    given: Given, history: str | Path | pd.DataFrame | None, time_zone: str | None
+) -> pd.DataFrame | None:
     """Return the log of the site: as given, or what had ended in a saved run."""
     if isinstance(history, pd.DataFrame):
         return history
     if history is not None:
-        return read_jobs(history).jobs
+        return read_jobs(history, time_zone=time_zone).jobs
     if given.history is None or len(given.history) < LEAST_ALIKE:
         return None
     return given.history

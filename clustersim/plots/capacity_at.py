@@ -17,6 +17,7 @@ from clustersim.plots.figure import describe, panel, plot_style
 from clustersim.plots.parts.multiples import Only, finish, kept, own_rows
 from clustersim.plots.parts.of_study import plot_of_study
 from clustersim.plots.parts.strips import Strip, draw_strip, rooms
+from clustersim.plots.parts.ticks import set_axis
 from clustersim.plots.series import (
     Places,
     Series,
@@ -30,7 +31,6 @@ from clustersim.plots.series import (
     series_of,
     strip_of,
 )
-from clustersim.plots.ticks import set_axis
 from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
 

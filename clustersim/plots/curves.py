@@ -24,6 +24,7 @@ from clustersim.plots.figure import (
 from clustersim.plots.parts.multiples import Only, chosen, finish, kept
 from clustersim.plots.parts.of_study import plot_of_study
 from clustersim.plots.parts.strips import draw_strip, middle_of, rooms, spans
+from clustersim.plots.parts.ticks import set_axis
 from clustersim.plots.series import (
     Places,
     Series,
@@ -38,7 +39,6 @@ from clustersim.plots.series import (
     series_of,
     strip_of,
 )
-from clustersim.plots.ticks import set_axis
 from clustersim.studies.study_result import StudyResult
 
 __all__ = ["OVERLOAD", "RISING", "curve_data", "overload_spans", "plot_curve"]

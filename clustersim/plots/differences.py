@@ -21,6 +21,7 @@ from clustersim.plots.parts.multiples import Only, chosen, finish, kept
 from clustersim.plots.parts.numbers import interval_text
 from clustersim.plots.parts.of_study import plot_of_study
 from clustersim.plots.parts.strips import draw_strip
+from clustersim.plots.parts.ticks import finite, set_axis
 from clustersim.plots.rows import name_rows, rows_height
 from clustersim.plots.series import (
     OVER_DRAWS,
@@ -36,7 +37,6 @@ from clustersim.plots.series import (
     value_texts,
 )
 from clustersim.plots.style import MARKERS, colour
-from clustersim.plots.ticks import finite, set_axis
 from clustersim.studies.study_result import StudyResult
 
 __all__ = ["difference_rows", "plot_differences"]

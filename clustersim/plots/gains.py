@@ -15,6 +15,7 @@ from clustersim.plots.parts.intervals import ends_of_rows
 from clustersim.plots.parts.multiples import Only, chosen, finish, kept, own_rows
 from clustersim.plots.parts.numbers import write_numbers
 from clustersim.plots.parts.strips import NO_STRIP, Strip, draw_strip
+from clustersim.plots.parts.ticks import set_axis
 from clustersim.plots.series import (
     Places,
     Series,
@@ -28,7 +29,6 @@ from clustersim.plots.series import (
     series_of,
     strip_of,
 )
-from clustersim.plots.ticks import set_axis
 
 __all__ = ["plot_gains"]
 

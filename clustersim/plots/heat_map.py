@@ -29,9 +29,9 @@ from clustersim.plots.figure import (
 )
 from clustersim.plots.parts.multiples import Only, chosen, finish
 from clustersim.plots.parts.of_study import plot_of_study
+from clustersim.plots.parts.ticks import finite, set_ticks
 from clustersim.plots.rows import name_categories
 from clustersim.plots.series import axis_for, check_columns, is_text, one_row_each
-from clustersim.plots.ticks import finite, set_ticks
 from clustersim.studies.study_result import StudyResult
 
 __all__ = ["heat_map_grid", "plot_heat_map"]

@@ -18,6 +18,7 @@ from clustersim.plots.direct_labels import EndLabel, label_ends, label_points
 from clustersim.plots.figure import describe, dress, panel, plot_style
 from clustersim.plots.parts.intervals import OPEN_BARS, draw_bars, ends_of_rows
 from clustersim.plots.parts.of_study import plot_of_study
+from clustersim.plots.parts.ticks import set_axis
 from clustersim.plots.series import (
     REPLICATIONS,
     axis_for,
@@ -26,7 +27,6 @@ from clustersim.plots.series import (
     series_of,
     value_texts,
 )
-from clustersim.plots.ticks import set_axis
 from clustersim.studies.study_result import StudyResult
 
 __all__ = ["plot_pareto", "point_names", "staircase"]

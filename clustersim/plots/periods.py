@@ -15,6 +15,7 @@ from clustersim.plots.axis import Axis
 from clustersim.plots.figure import describe, panel, plot_style, type_size
 from clustersim.plots.parts.multiples import Only, finish, kept
 from clustersim.plots.parts.of_study import plot_of_study
+from clustersim.plots.parts.ticks import set_axis
 from clustersim.plots.series import (
     Places,
     Series,
@@ -28,7 +29,6 @@ from clustersim.plots.series import (
     place_x,
     series_of,
 )
-from clustersim.plots.ticks import set_axis
 from clustersim.studies.study_result import StudyResult
 
 __all__ = ["LEFT_OUT", "period_rows", "plot_periods"]

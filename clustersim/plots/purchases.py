@@ -27,9 +27,9 @@ from clustersim.plots.figure import (
     type_size,
 )
 from clustersim.plots.heat_map import plot_heat_map
+from clustersim.plots.parts.ticks import set_axis
 from clustersim.plots.rows import name_rows
 from clustersim.plots.style import colour
-from clustersim.plots.ticks import set_axis
 from clustersim.units import counted
 
 __all__ = [

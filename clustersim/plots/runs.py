@@ -26,9 +26,9 @@ from clustersim.plots.figure import (
     study_figure,
     type_size,
 )
+from clustersim.plots.parts.ticks import set_axis
 from clustersim.plots.rows import name_categories
 from clustersim.plots.style import COLOURS, colour
-from clustersim.plots.ticks import set_axis
 from clustersim.simulation.queue_length import queue_length
 from clustersim.simulation.result import Result
 

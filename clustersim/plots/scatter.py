@@ -16,10 +16,10 @@ from clustersim.plots.curves import curve_data
 from clustersim.plots.direct_labels import EndLabel
 from clustersim.plots.figure import describe, panel, plot_style
 from clustersim.plots.parts.multiples import Only, finish, kept
+from clustersim.plots.parts.ticks import set_axis
 from clustersim.plots.series import axis_for, check_columns, place_x, series_of
 from clustersim.plots.study_axes import study_axes
 from clustersim.plots.style import COLOURS
-from clustersim.plots.ticks import set_axis
 from clustersim.studies.study_result import StudyResult
 
 __all__ = ["binned_means", "plot_scatter"]

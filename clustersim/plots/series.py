@@ -25,9 +25,9 @@ from clustersim.plots.parts.intervals import (
     ends_of_rows,
 )
 from clustersim.plots.parts.strips import Strip, spans
+from clustersim.plots.parts.ticks import finite, set_axis
 from clustersim.plots.rows import name_categories
 from clustersim.plots.style import LINE_STYLES, MARKERS, colour
-from clustersim.plots.ticks import finite, set_axis
 
 __all__ = [
     "FEW",

@@ -14,8 +14,8 @@ from clustersim.plots.axis import Axis
 from clustersim.plots.direct_labels import EndLabel, label_ends
 from clustersim.plots.figure import describe, dress, panel, plot_style
 from clustersim.plots.parts.of_study import plot_of_study
+from clustersim.plots.parts.ticks import set_axis
 from clustersim.plots.style import COLOURS
-from clustersim.plots.ticks import set_axis
 from clustersim.studies.study_result import StudyResult
 
 __all__ = ["moving_average", "plot_warm_up"]

@@ -21,9 +21,9 @@ from clustersim.plots.figure import (
     study_figure,
     type_size,
 )
+from clustersim.plots.parts.ticks import set_axis
 from clustersim.plots.rows import name_rows, rows_height
 from clustersim.plots.style import MARKERS, colour
-from clustersim.plots.ticks import set_axis
 
 __all__ = ["draw_what_if", "plot_what_if"]
 
