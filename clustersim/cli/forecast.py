@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["add_parser", "run"]
 
 _EPILOG = """\
-examples:
-  squeue -a --json > queue.json
-  clustersim forecast queue.json --cluster my-cluster.yaml --history sacct.txt
-  clustersim forecast queue.json --accelerators h100=64,a100=96 --time-zone Europe/Zurich
-  clustersim replay jobs.csv --policy easy --accelerators 512 --out result
-  clustersim forecast result --at 3d"""
+at a site:
+  $ squeue -a --json > queue.json
+  $ clustersim forecast queue.json --cluster my-cluster.yaml --history sacct.txt
+  $ clustersim forecast queue.json --accelerators h100=64,a100=96 --time-zone Europe/Zurich
+
+example: clustersim forecast result --at 80min"""
 _MOST_ROWS = 60
 
 

@@ -14,7 +14,7 @@ from clustersim.text_table import table
 from clustersim.units import counted, format_count, format_duration
 
 if TYPE_CHECKING:
-    from clustersim.sites import Site
+    from clustersim.sites.site import Site
     from clustersim.sites.topology_file import SitePool
 
 __all__ = ["add_site_options", "refuse_site_options", "write_site"]

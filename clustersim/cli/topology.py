@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "run"]
 
-EPILOG = """examples:
-  clustersim topology topologies/h200-superpod.yaml
-  clustersim topology bytedance-2026 --plot fleet.png
-  clustersim topology --from sinfo.txt --out my-cluster.yaml
-  clustersim topology --from nodes.json --accelerator gpu=V100-SXM2-32GB --out my-cluster.yaml"""
+EPILOG = """at a site:
+  $ clustersim topology --from sinfo.txt --out my-cluster.yaml
+  $ clustersim topology --from nodes.json --accelerator gpu=V100-SXM2-32GB --out my-cluster.yaml
+
+example: clustersim topology bytedance-2026 --plot fleet.png"""
 
 
 def add_parser(commands: Any) -> None:

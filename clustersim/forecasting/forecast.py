@@ -100,7 +100,19 @@ class Forecast(Brief):
         }
 
     def document(self) -> dict[str, Any]:
-        """Return the forecast as plain data, in SI units; unknown values are None."""
+        """Return the forecast as plain data, in SI units; unknown values are None.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import clustersim as cs
+        >>> jobs = pd.DataFrame(
+        ...     {"job_id": [1, 2], "submit_s": 0.0, "n_accelerators": 8, "start_s": [0.0, None]}
+        ... )
+        >>> found = cs.forecast(jobs, accelerators=8, replications=5, at_s=60.0)
+        >>> found.document()["replications"]
+        5
+        """
         return {
             "state": self.state.document(),
             "policy": self.policy,
@@ -131,13 +143,38 @@ class Forecast(Brief):
         ------
         InputError
             If `folder` exists or cannot be created.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import clustersim as cs
+        >>> jobs = pd.DataFrame(
+        ...     {"job_id": [1, 2], "submit_s": 0.0, "n_accelerators": 8, "start_s": [0.0, None]}
+        ... )
+        >>> found = cs.forecast(jobs, accelerators=8, replications=5, at_s=60.0)
+        >>> sorted(path.name for path in found.save("forecast").iterdir())[:2]
+        ['forecast.json', 'forecast.parquet']
         """
         with new_folder(folder) as path:
             self.write(path, csv=csv)
         return path
 
     def write(self, folder: Path, *, csv: bool = False) -> None:
-        """Write the tables into an empty folder."""
+        """Write the tables into an empty folder.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> import pandas as pd
+        >>> import clustersim as cs
+        >>> jobs = pd.DataFrame(
+        ...     {"job_id": [1, 2], "submit_s": 0.0, "n_accelerators": 8, "start_s": [0.0, None]}
+        ... )
+        >>> found = cs.forecast(jobs, accelerators=8, replications=5, at_s=60.0)
+        >>> found.write(Path())
+        >>> Path("left_out.csv").read_text()
+        'row,reason\\n'
+        """
         for name, table in self.tables().items():
             table.to_parquet(folder / f"{name}.parquet", index=False)
             if csv or name == "left_out":
@@ -146,7 +183,19 @@ class Forecast(Brief):
         (folder / "forecast.json").write_text(text + "\n", encoding="utf-8")
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Return the tables by name."""
+        """Return the tables by name.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import clustersim as cs
+        >>> jobs = pd.DataFrame(
+        ...     {"job_id": [1, 2], "submit_s": 0.0, "n_accelerators": 8, "start_s": [0.0, None]}
+        ... )
+        >>> found = cs.forecast(jobs, accelerators=8, replications=5, at_s=60.0)
+        >>> list(found.tables())
+        ['forecast', 'running', 'waiting', 'partitions', 'left_out']
+        """
         left = pd.DataFrame(list(self.state.left_out), columns=["row", "reason"])
         return {
             "forecast": self.jobs,
@@ -232,6 +281,17 @@ def forecast(
     ------
     InputError
         If an argument or the state cannot be used.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import clustersim as cs
+    >>> jobs = pd.DataFrame(
+    ...     {"job_id": [1, 2], "submit_s": 0.0, "n_accelerators": 8, "start_s": [0.0, None]}
+    ... )
+    >>> found = cs.forecast(jobs, accelerators=8, replications=5, at_s=60.0)
+    >>> found.jobs["job_id"].tolist()
+    ['2']
     """
     _check(replications, user_limit, default_limit_s)
     chips = load_catalogue(*catalogue)
@@ -313,7 +373,17 @@ def _past(
         return read_jobs(history, time_zone=time_zone).jobs
     if given.history is None or len(given.history) < LEAST_ALIKE:
         return None
-    return given.history
+    return _without_recent(given.history, given.now_s)
+
+
+def _without_recent(ended: pd.DataFrame, now_s: float) -> pd.DataFrame:
+    """Leave out the jobs that began so late that long ones like them have not ended yet.
+
+    Otherwise, short jobs would be too frequent among the last ones.
+    """
+    longest = float(ended["duration_s"].max())
+    early = ended[ended["start_s"] + longest <= now_s]
+    return early if len(early) >= LEAST_ALIKE else ended
 
 
 def _run_times(
@@ -388,8 +458,15 @@ def _jobs(snapshot: Snapshot, found: Replications, given: Given) -> pd.DataFrame
 
 
 def _quantile(values: Floats, level: float) -> Floats:
-    """Return a quantile over the replications; NaN where it is infinite."""
+    """Return a quantile over the replications; NaN where it is infinite.
+
+    A further replication is beyond the k-th smallest of n with a probability of k / (n + 1). The
+    bounds of intervals are the nearest ones outside, so that few replications are not too certain.
+    """
+    n = len(values)
     if not values.size:
         return np.full(values.shape[1], np.nan)
-    found = np.quantile(values, level, axis=0, method="inverted_cdf")
+    place = level * (n + 1) - 1.0
+    nearest = np.ceil(place - 1e-9) if level > 0.5 else np.floor(place + 1e-9)
+    found = np.sort(values, axis=0)[int(np.clip(nearest, 0, n - 1))]
     return np.where(np.isfinite(found), found, np.nan)

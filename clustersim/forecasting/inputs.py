@@ -22,7 +22,8 @@ from clustersim.forecasting.saved_run import (
     state_of_run,
 )
 from clustersim.simulation.result import Result
-from clustersim.sites import QueueState, read_queue
+from clustersim.sites import read_queue
+from clustersim.sites.queue import QueueState
 from clustersim.time_zones import parse_zone
 from clustersim.topology import Cluster, Pool, compile_cluster, load_cluster, single_pool
 from clustersim.units import MOST_CHIPS, counted

@@ -63,7 +63,7 @@ def site_pools(
     Examples
     --------
     >>> import clustersim as cs
-    >>> from clustersim.sites import Site, SiteNode
+    >>> from clustersim.sites.site import Site, SiteNode
     >>> nodes = (SiteNode("a", {"h100": 8}), SiteNode("b", {"h100": 8}, "down", False))
     >>> (pool,) = site_pools(Site("s.txt", "sinfo", nodes, (), 2), cs.load_catalogue())
     >>> pool.name, pool.chip.name, pool.nodes, pool.nodes_out
@@ -134,7 +134,7 @@ def topology_text(site: Site, pools: list[SitePool], *, name: str) -> str:
     Examples
     --------
     >>> import clustersim as cs
-    >>> from clustersim.sites import Site, SiteNode
+    >>> from clustersim.sites.site import Site, SiteNode
     >>> site = Site("s.txt", "sinfo", (SiteNode("a", {"h100": 8}),), (), 1)
     >>> text = topology_text(site, site_pools(site, cs.load_catalogue()), name="mine")
     >>> print(text.split("pools:")[1].split("# network")[0])

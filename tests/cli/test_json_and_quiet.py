@@ -58,7 +58,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "estimate": ["--model", "llama3-8b", "--accelerator", "H200", "--count", "64"],
     "catalogue": ["H200"],
     "what_if": ["jobs.csv", "--accelerators", "16", "--load", "2", "--out", "what_if"],
-    "forecast": ["replay", "--at", "30 s", "--out", "forecast"],
+    "forecast": ["replay", "--at", "30 s"],
     "topology": ["mixed-small"],
     "trace": ["jobs.csv", "--accelerators", "16"],
     "timeline": ["replay", "--out", "timeline.json"],

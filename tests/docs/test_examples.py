@@ -18,7 +18,7 @@ import clustersim
 
 PACKAGES = (
     *("calibration", "catalogue", "estimation", "performance", "plots", "procurement", "report"),
-    *("scheduling", "studies", "topology", "workload"),
+    *("forecasting", "scheduling", "sites", "studies", "topology", "workload"),
 )
 HEADING = "\nExamples\n--------\n"
 

@@ -16,7 +16,7 @@ from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.forecasting.run_times import RunTimes, Sample, assumed_run_times, run_times_of
 from clustersim.seeds import Streams
-from clustersim.sites import QueuedJob, QueueState
+from clustersim.sites.queue import QueuedJob, QueueState
 
 HOUR = 3600.0
 

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from clustersim.errors import InputError
-from clustersim.sites import Site, read_site
+from clustersim.sites import read_site
+from clustersim.sites.site import Site
 
 SINFO = """\
 Last login: Tue May 13 from 10.0.0.7

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from clustersim.errors import InputError
-from clustersim.sites import QueueState, read_queue
+from clustersim.sites import read_queue
+from clustersim.sites.queue import QueueState
 
 BARS = """\
 JOBID|PARTITION|USER|STATE|SUBMIT_TIME|START_TIME|TIME_LIMIT|TIME_LEFT|NODES|TRES_PER_NODE|NODELIST(REASON)

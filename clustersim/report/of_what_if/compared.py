@@ -149,6 +149,15 @@ def write_what_if(
     ------
     InputError
         If a file cannot be written.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import clustersim as cs
+    >>> found = cs.what_if("experiments/sample_jobs.csv", accelerators=32, add_accelerators=32)
+    >>> Path("more").mkdir()
+    >>> cs.write_what_if(found, "more").name
+    'report.html'
     """
     folder = Path(folder)
     for name in TABLES:
