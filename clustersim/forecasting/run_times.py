@@ -304,7 +304,7 @@ def default_limit_note(jobs: pd.DataFrame, run_times: RunTimes) -> str | None:
     --------
     >>> jobs = pd.DataFrame({"limit_s": [3600.0, float("nan")]})
     >>> default_limit_note(jobs, assumed_run_times(jobs))
-    '1 job has no time limit: 1 h is assumed (--default-limit)'
+    '1 job has no time limit: 60 min is assumed (--default-limit)'
     """
     n = int(jobs["limit_s"].isna().sum())
     if not n or not run_times.shares:

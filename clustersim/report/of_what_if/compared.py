@@ -98,9 +98,9 @@ def what_if(
     Examples
     --------
     >>> import clustersim as cs
-    >>> found = cs.what_if("experiments/sample_jobs.csv", accelerators=32, add_accelerators=32)
+    >>> found = cs.what_if("experiments/sample_jobs.csv", accelerators=256, add_accelerators=256)
     >>> found.groups.loc[0, ["before_mean_wait_s", "after_mean_wait_s"]].tolist()
-    [0.0, 0.0]
+    [10475.0, 1569.1666666666667]
     """
     question = ask(
         log,
@@ -154,7 +154,7 @@ def write_what_if(
     --------
     >>> from pathlib import Path
     >>> import clustersim as cs
-    >>> found = cs.what_if("experiments/sample_jobs.csv", accelerators=32, add_accelerators=32)
+    >>> found = cs.what_if("experiments/sample_jobs.csv", accelerators=256, add_accelerators=256)
     >>> Path("more").mkdir()
     >>> cs.write_what_if(found, "more").name
     'report.html'
