@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.transforms import offset_copy
 
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import (
@@ -82,7 +83,10 @@ def plot_what_if(
         ]
         name_rows(ax, names)
         fit_height(ax, 72.0 * rows_height(names, DOUBLE) + 30.0)
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14 if len(names) > 8 else -0.25),
+        below = offset_copy(
+            ax.transAxes, ax.get_figure(root=True), y=-4.2 * type_size(ax), units="points"
+        )
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), bbox_transform=below,
                   ncols=1, fontsize=type_size(ax))  # fmt: skip
         describe(ax, "Marks: the log as it happened. Lines: 95 % intervals of another such period.")
         dress(ax, f"{what} by group", x=fits.title)

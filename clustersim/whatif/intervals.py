@@ -16,7 +16,7 @@ if some are 0 (Wilson and Hilferty, "The distribution of chi-square", PNAS 17, 1
 
 
 def next_interval(
-    values: npt.ArrayLike, *, waits: bool = False, level: float = 0.95
+    values: npt.ArrayLike, *, waits: bool = False, most: float | None = None, level: float = 0.95
 ) -> tuple[float, float]:
     """Return an interval for one more replication, which also holds the first one.
 
@@ -30,6 +30,9 @@ def next_interval(
         The first is the log as it happened, the others draw its weeks again.
     waits : bool
         Whether the values are waits in seconds.
+    most : float, optional
+        The largest possible value of a quantity that is not negative; None for changes, which may
+        be negative.
     level : float
 
     Returns
@@ -58,4 +61,6 @@ def next_interval(
         low, high = max(0.0, low) ** ROOT, high**ROOT
     if spread == 0:
         low = high = float(numbers[0])
+    if most is not None:
+        low, high = max(low, 0.0), min(high, most)
     return min(low, float(numbers[0])), max(high, float(numbers[0]))

@@ -113,7 +113,7 @@ class WhatIf(Brief):
         """Return the values of all systems, and the change, with their intervals."""
         found: dict[str, float] = {}
         for key, own in values.items():
-            low, high = next_interval(own, waits=metric in _WAITS)
+            low, high = next_interval(own, waits=metric in _WAITS, most=_most(metric))
             found |= {f"{key}_{metric}": own[0] if own else math.nan}
             found |= {f"{key}_{metric}_low": low, f"{key}_{metric}_high": high}
         before, after = (values[system.key] for system in self.question.compared)
@@ -139,7 +139,9 @@ class WhatIf(Brief):
                 values = own[name].astype(float).tolist()
                 row[name] = values[0]
                 if name in ("utilisation", "power_w"):
-                    row[f"{name}_low"], row[f"{name}_high"] = next_interval(values)
+                    row[f"{name}_low"], row[f"{name}_high"] = next_interval(
+                        values, most=_most(name)
+                    )
             rows.append(row)
         return pd.DataFrame(rows)
 
@@ -151,6 +153,10 @@ class WhatIf(Brief):
             for system in self.question.compared
         )
         return float(after - before)
+
+
+def _most(metric: str) -> float:
+    return 1.0 if metric == "utilisation" else math.inf
 
 
 def compare(

@@ -286,6 +286,14 @@ def test_intervals_of_the_next_period() -> None:
     assert 27.0 <= high < 1000.0
 
 
+def test_an_interval_of_a_share_or_an_amount_ends_where_it_must() -> None:
+    low, high = next_interval([0.9, 0.5, 0.99, 0.2], most=1.0)
+    assert (low, high) == (0.0, 1.0)
+    low, high = next_interval([0.9, 0.5, 0.99, 0.2])
+    assert low < 0.0 and high > 1.0
+    assert next_interval([10.0, 1.0, 30.0], most=np.inf)[0] == 0.0
+
+
 def test_coverage_of_the_next_period() -> None:
     """Of a skewed wait, 95 % of the next values are within the interval, or nearly so."""
     generator = np.random.default_rng(1)
