@@ -290,7 +290,8 @@ def test_an_interval_of_a_share_or_an_amount_ends_where_it_must() -> None:
     low, high = next_interval([0.9, 0.5, 0.99, 0.2], most=1.0)
     assert (low, high) == (0.0, 1.0)
     low, high = next_interval([0.9, 0.5, 0.99, 0.2])
-    assert low < 0.0 and high > 1.0
+    assert low < 0.0
+    assert high > 1.0
     assert next_interval([10.0, 1.0, 30.0], most=np.inf)[0] == 0.0
 
 
