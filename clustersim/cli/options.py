@@ -172,6 +172,7 @@ def add_site_log(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--command",
         action=_SiteCommand,
+        default=argparse.SUPPRESS,
         metavar="SCHEDULER",
         help="print the command that writes the log of sacct, kueue, pbs, lsf, ..., and stop",
     )

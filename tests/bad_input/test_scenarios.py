@@ -88,7 +88,7 @@ VALUES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "date for a duration": (
         {"horizon": date(2026, 2, 28)},
-        ("horizon: expected duration, found the date",),
+        ("horizon: '2026-02-28' needs `start`",),
     ),
     "absurd tokens": (
         {CLASS + "duration": None, CLASS + "model": "llama3-8b"}
@@ -334,7 +334,7 @@ CHANGES = {
     "seed={a: 1, a: 2}": "is not valid YAML",
     "seed=": "seed: input should be a whole number",
     "seed=2020-99-99": "seed: input should be a whole number",
-    "horizon=2026-02-28": "horizon: expected duration, found the date 2026-02-28",
+    "horizon=2026-02-28": "horizon: '2026-02-28' needs `start`, such as start: 2026-01-01",
     "start=2026-02-30": "start: '2026-02-30' is not a date",
     "start=5": "start: 5 is not a date; write a date such as 2026-01-01",
     "start=0001-01-01": "start: 0001-01-01 is not between the years 1900 and 2200",

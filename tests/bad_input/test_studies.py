@@ -221,7 +221,7 @@ FIELDS: Cases = {
     ),
     "warm-up of no kind": (
         {"window": {"warm_up": "mser5"}},
-        ("window.warm_up: must be a share", "2 d, or mser-5; found 'mser5'"),
+        ("window.warm_up: must be a share", "2 d, a date, or mser-5; found 'mser5'"),
     ),
     "warm-up in percent": ({"window": {"warm_up": 25}}, ("warm_up: must be a share", "found 25")),
     "negative cool-down": ({"window": {"cool_down": "-1 h"}}, ("cool_down: must be", "'-1 h'")),

@@ -36,9 +36,10 @@ def calibrated():
 
 def group(measured, name):
     chips = np.array([chip.name for chip in measured.rows.accelerators])
+    pretrained = (measured.table["kind"] == "pretrain").to_numpy() & measured.whole
     return {
         "sc21": np.isin(measured.families, ["sc21t1", "sc21t2"]),
-        "fp8": (chips == "H100") & measured.rows.chips.fp8 & measured.complete,
+        "fp8": (chips == "H100") & measured.rows.chips.fp8 & pretrained,
         "bloom": measured.families == "bloom",
     }[name]
 

@@ -141,6 +141,7 @@ def test_without_options_there_are_no_csv_files_and_without_report_no_page(tmp_p
     assert main([*words, "--out", str(tmp_path / "out"), "--no-report"]) == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {name for name in names if not name.endswith(".parquet")} == {
+        "left_out.csv",
         "provenance.json",
         "summary.json",
     }
