@@ -1,4 +1,4 @@
-"""Capacities of a small mixed cluster, from many short studies, against two very long runs."""
+"""Capacities of a small mixed cluster, from many short studies, against six very long runs."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def study(jobs: int, replications: int, seed: int) -> dict[str, Any]:
 @pytest.mark.full
 @pytest.mark.coverage
 def test_short_studies_against_very_long_runs(tmp_path: Path) -> None:
-    """40 studies of 12 runs with 4,000 jobs; the truth is from 2 runs of 200,000."""
-    make_runs(study(LONG_JOBS, 2, 1), tmp_path / "long", workers=2)
+    """40 studies of 12 runs with 4,000 jobs; the truth is from 6 runs of 200,000."""
+    make_runs(study(LONG_JOBS, 6, 1), tmp_path / "long", workers=2)
     truth = cs.load_result(tmp_path / "long").capacities.set_index("scheduler.policy")["capacity"]
     make_runs(study(JOBS, REPLICATIONS * STUDIES, 2), tmp_path / "short", workers=2)
     all_runs = cs.load_result(tmp_path / "short")
