@@ -135,6 +135,7 @@ def test_report_has_text_figures_and_rows(capsys, mine):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_own_measurements_beside_the_published(capsys, mine):
     printed = call(capsys, mine, "--no-validation", "--out", "both.json")
     assert "fitted to 772 runs of 46 families on 13 chips" in printed
@@ -182,6 +183,7 @@ def test_same_input_same_bytes_with_any_number_of_threads(mine):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_seed_sets_the_folds(capsys, mine):
     for seed in (0, 1):
         call(capsys, mine, "--only", "--seed", seed, "--out", f"{seed}.json")
