@@ -37,8 +37,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "field of the scenario), with intervals from replications that draw the weeks of the log "
         "again, and say in one sentence what the change does, what it costs, and on which "
         "assumption this depends most.",
-        epilog="example: clustersim what-if jobs.csv --cluster philly-like --load 1.2 "
-        "--add-nodes 16 --out more-nodes",
+        epilog="example: clustersim what-if jobs.csv --accelerators 512 --load 1.2 "
+        "--add-accelerators 64 --out more",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
