@@ -44,7 +44,7 @@ def add_site_options(parser: argparse.ArgumentParser) -> None:
         "--gpus-per-node",
         type=whole_number,
         metavar="N",
-        help="accelerators of each node about which FILE says nothing",
+        help="accelerators of each node for which FILE gives no number",
     )
     group.add_argument(
         "--columns", metavar="A,B,...", help="names of the columns of a FILE without a header"

@@ -79,7 +79,7 @@ def read_kubernetes_queue(items: Sequence[Mapping[str, Any]], source: str) -> Qu
             ),
         )
         state = state.with_notes(
-            "when the list was taken is not told: the latest time in it is assumed (--taken-at)"
+            "the list does not say when it was taken: the latest time in it is assumed (--taken-at)"
         )
     return state
 

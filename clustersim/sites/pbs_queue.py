@@ -75,7 +75,7 @@ def _qstat(
         return state
     ends = [job.start + timedelta(seconds=job.elapsed_s or 0) for job in starts if job.start]
     return _at(state, max(ends)).with_notes(
-        "when the state was taken is not told: the latest start plus time used so far is assumed "
+        "the file does not say its time: the latest start plus time used so far is assumed "
         "(--taken-at)"
     )
 

@@ -64,7 +64,7 @@ def read_queue(
     columns : sequence of str
         Names of the columns of a table without a header.
     gpus_per_node : int, optional
-        Accelerators on each node of a job about which the file says nothing.
+        Accelerators on each node of a job for which the file gives no number.
 
     Returns
     -------

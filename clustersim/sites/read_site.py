@@ -61,7 +61,7 @@ def read_site(
     columns : sequence of str
         Names of the columns of a table without a header.
     gpus_per_node : int, optional
-        Accelerators of each node about which the file says nothing.
+        Accelerators of each node for which the file gives no number.
     date : str, optional
         The day, in a table with several.
 
@@ -97,7 +97,7 @@ def read_site(
     if unknown and gpus_per_node is not None:
         site = site.with_accelerators(gpus_per_node)
         noted = f"{gpus_per_node} accelerators are assumed on each of {unknown:,} nodes"
-        site = _with_note(site, f"{noted} about which {path.name} says nothing (--gpus-per-node)")
+        site = _with_note(site, f"{noted} for which {path.name} gives no number (--gpus-per-node)")
     elif unknown == len(site.nodes) and site.nodes:
         raise InputError(
             path,

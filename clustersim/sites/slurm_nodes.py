@@ -265,7 +265,7 @@ def _of_partitions(described: Sequence[_Described], source: str) -> Site:
     notes = ["scontrol show partition has no states of nodes: all count as in service"]
     if unclear:
         notes.append(
-            f"accelerators by node are not told by {', '.join(unclear)}: several kinds, or sums "
+            f"accelerators by node are not given by {', '.join(unclear)}: several kinds, or sums "
             "that cannot be divided over the nodes; run scontrol show node"
         )
     return Site(

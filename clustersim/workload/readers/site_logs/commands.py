@@ -22,7 +22,7 @@ COMMANDS = {
     "ray": "kubectl get rayjobs -A -o json > jobs.json",
     "pbs": "cat /var/spool/pbs/server_priv/accounting/2026* > jobs.txt",
     "torque": "cat /var/spool/torque/server_priv/accounting/2026* > jobs.txt",
-    "lsf": 'cat "$LSF_ENVDIR"/../work/*/logdir/lsb.acct* > jobs.txt',
+    "lsf": 'cat "$LSB_SHAREDIR"/*/logdir/lsb.acct* > jobs.txt',
     "bacct": "bacct -l -u all > jobs.txt",
     "htcondor": f"condor_history -json -attributes {_CONDOR} > jobs.json",
     "gridengine": "cat $SGE_ROOT/default/common/accounting > jobs.txt",
