@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from clustersim.microbenchmarks.case import Case
-from clustersim.microbenchmarks.operations import attention_case, matmul_case, streaming_case
+from clustersim.microbenchmarks.operations import (
+    attention_case,
+    grouped_case,
+    matmul_case,
+    streaming_case,
+)
 from clustersim.microbenchmarks.training import layer_case, output_case, shape_of, step_case
 
 __all__ = ["grid", "quick_grid"]
@@ -29,6 +34,7 @@ def grid() -> list[Case]:
         *(streaming_case("adam", size) for size in PARAMETERS),
         _launch(),
         *_products(),
+        *_experts(),
         *_attention(),
         *_layers(),
         *_outputs(),
@@ -93,6 +99,22 @@ def _products() -> list[Case]:
             matmul_case(*shape, precision="fp8")
             for shape in dict.fromkeys([*shapes[: len(SQUARE)], *few])
         ),
+    ]
+
+
+def _experts() -> list[Case]:
+    """Return the products of the experts on one rank, with few and with many tokens for each.
+
+    Experts, hidden size and width are those of Mixtral 8x7B, Qwen3-30B-A3B on 8 and DeepSeek-V3 on
+    32 expert-parallel ranks. The first product of an expert has a gate beside it, and so twice the
+    width.
+    """
+    shapes = [(8, 4096, 14336), (16, 2048, 768), (8, 7168, 2048)]
+    return [
+        grouped_case(experts, tokens, columns, depth)
+        for experts, hidden, width in shapes
+        for tokens in (128, 1024, 4096)
+        for columns, depth in ((2 * width, hidden), (hidden, width))
     ]
 
 
@@ -215,6 +237,7 @@ def quick_grid() -> list[Case]:
         matmul_case(512, 512, 256, layout="NT"),
         matmul_case(256, 256, 256, precision="fp16"),
         matmul_case(256, 256, 256, precision="fp8"),
+        *(grouped_case(4, tokens, 256, 128) for tokens in (32, 128)),
         *(
             attention_case(1, 256, 4, width, kv_heads=kv_heads, direction=direction)
             for width, kv_heads in ((32, 4), (64, 2))

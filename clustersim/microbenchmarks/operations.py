@@ -11,7 +11,7 @@ from clustersim.microbenchmarks.case import Case, Work
 from clustersim.microbenchmarks.device import Device
 from clustersim.microbenchmarks.optimizer import MainWeightsAdam
 
-__all__ = ["OPERATIONS", "attention_case", "matmul_case", "streaming_case"]
+__all__ = ["OPERATIONS", "attention_case", "grouped_case", "matmul_case", "streaming_case"]
 
 ROW = 4096
 """Elements per row of layer norm and softmax."""
@@ -36,6 +36,18 @@ def matmul_case(m: int, n: int, k: int, *, precision: str = "bf16", layout: str 
         flops=2.0 * m * n * k,
         least_bytes=moved,
         held_bytes=moved,
+    )
+
+
+def grouped_case(groups: int, m: int, n: int, k: int) -> Case:
+    """Return the case of the products of `groups` experts, each with `m` tokens, in one call."""
+    one = matmul_case(m, n, k)
+    return Case(
+        "grouped",
+        {"precision": "bf16", "groups": groups, "m": m, "n": n, "k": k},
+        flops=groups * one.flops,
+        least_bytes=groups * one.least_bytes,
+        held_bytes=groups * one.held_bytes,
     )
 
 
@@ -108,6 +120,22 @@ def _matmul(case: Case, device: Device) -> Work:
         right = operand(k, n, layout[0] == "T")
         result = torch.empty((m, n), dtype=kind, device=device.kind)
         return lambda: torch.mm(left, right, out=result)
+
+    return _in_turn(make, case.least_bytes)
+
+
+def _grouped(case: Case, device: Device) -> Work:
+    torch = device.torch
+    groups, m, n, k = (case.number(column) for column in ("groups", "m", "n", "k"))
+    # The public name came with PyTorch 2.10, the private one with 2.8.
+    product = getattr(torch.nn.functional, "grouped_mm", None) or torch._grouped_mm
+
+    def make() -> Callable[[], object]:
+        tokens = torch.randn((groups * m, k), dtype=torch.bfloat16, device=device.kind)
+        # Each expert's weight is stored as by torch.nn.Linear, and read transposed.
+        experts = torch.randn((groups, n, k), dtype=torch.bfloat16, device=device.kind)
+        ends = torch.arange(m, groups * m + 1, m, dtype=torch.int32, device=device.kind)
+        return lambda: product(tokens, experts.transpose(-2, -1), offs=ends)
 
     return _in_turn(make, case.least_bytes)
 
@@ -206,6 +234,7 @@ OPERATIONS: Mapping[str, Callable[[Case, Device], Work]] = MappingProxyType(
     {
         "launch": _launch,
         "matmul": _matmul,
+        "grouped": _grouped,
         "copy": _streaming,
         "layer_norm": _streaming,
         "softmax": _streaming,

@@ -28,7 +28,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Kinds of cases. A ``step`` is never used in a fit; it shows how good a fit to the other kinds
-is. A ``grouped`` row is read by a fit, but not measured by ``clustersim measure``."""
+is."""
 
 SHAPE: Mapping[str, str] = MappingProxyType(
     {

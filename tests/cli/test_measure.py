@@ -18,10 +18,11 @@ import pandas as pd
 import pytest
 
 from clustersim.calibration.microbenchmarks import DEPENDS
+from clustersim.catalogue import load_catalogue
 from clustersim.cli.main import main
 from clustersim.microbenchmarks import COLUMNS, KINDS
 from clustersim.microbenchmarks.collectives import COLLECTIVES
-from clustersim.performance import load_calibration
+from clustersim.performance import labels_of, load_calibration
 from tests.signals import default_signals
 
 CHIP = """
@@ -182,8 +183,8 @@ def test_a_fit_to_it(measured, capsys, tmp_path):
     assert f"fitted to {count} microbenchmarks: {count} from {measured}" in printed
     assert "Whole training steps, which are not used in the fit: 4, median error" in printed
     draw = load_calibration(out).mean_draw()
-    labels = ("", "TestCPU", "TestCPU", "PyTorch eager", "", "", "")
-    found = draw.coefficients([labels])
+    chip = load_catalogue(measured.with_name("chip.yaml")).accelerator("TestCPU")
+    found = draw.coefficients([labels_of(chip, "PyTorch eager")])
     assert 0.01 < found.matmul_efficiency[0] < 1.0
     steps = pd.read_csv(tmp_path / "mine-report" / "steps.csv")
     assert len(steps) == 4

@@ -11,7 +11,7 @@ from clustersim.microbenchmarks.schema import KINDS, SHAPE
 
 @pytest.mark.parametrize("cases", [grid(), quick_grid()], ids=["all", "quick"])
 def test_every_kind_is_measured_once(cases):
-    assert {case.kind for case in cases} == set(KINDS) - set(COLLECTIVES) - {"grouped"}
+    assert {case.kind for case in cases} == set(KINDS) - set(COLLECTIVES)
     assert {case.shape.get("precision") for case in cases} == {"bf16", "fp16", "fp8"}
     assert {column for case in cases for column in case.shape} <= set(SHAPE)
     shapes = [(case.kind, *sorted(case.shape.items())) for case in cases]

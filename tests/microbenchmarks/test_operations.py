@@ -14,6 +14,7 @@ from clustersim.microbenchmarks.device import Device  # noqa: E402
 from clustersim.microbenchmarks.operations import (  # noqa: E402
     OPERATIONS,
     attention_case,
+    grouped_case,
     matmul_case,
     streaming_case,
 )
@@ -47,6 +48,16 @@ def test_flops_of_products(layout):
     case = matmul_case(48, 32, 16, layout=layout)
     assert case.flops == counted_flops(case) == 2 * 48 * 32 * 16
     assert case.least_bytes == 2 * (48 * 16 + 16 * 32 + 48 * 32)
+
+
+def test_products_of_experts():
+    """As many products as experts: here 4 of 32 tokens each, in one call."""
+    case = grouped_case(4, 32, 48, 64)
+    work = OPERATIONS["grouped"](case, Device("cpu"))
+    product = work.calls[0]()
+    assert product.shape == (4 * 32, 48)
+    assert case.flops == 4 * 2 * 32 * 48 * 64
+    assert case.least_bytes == 4 * 2 * (32 * 64 + 64 * 48 + 32 * 48)
 
 
 def half(micro_batch: int) -> float:
