@@ -14,6 +14,7 @@ import pytest
 from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.simulation.result import Result
+from tests.full_counts import REPEATED
 
 Refuse = Callable[..., str]
 GOOD = "job_id,submit_s,n_accelerators,duration_s\n1,0,8,60\n2,5,8,60\n"
@@ -189,8 +190,8 @@ def test_results_that_cannot_be_loaded() -> None:
     ("arguments", "words"),
     [
         ([*REPLAY, "--accelerators", "0", *OUT], "accelerators"),
-        (["run", "scenario.yaml", *OUT], "did you mean 'policy'"),
-        (["catalogue", "H21"], "did you mean 'H20'"),
+        pytest.param(["run", "scenario.yaml", *OUT], "did you mean 'policy'", marks=REPEATED),
+        pytest.param(["catalogue", "H21"], "did you mean 'H20'", marks=REPEATED),
         ([], "COMMAND"),
     ],
 )

@@ -128,6 +128,7 @@ def test_what_cannot_be_stopped_is_ended(
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "where"),
     [

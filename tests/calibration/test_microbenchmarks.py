@@ -275,6 +275,7 @@ def write(path, table):
     return path
 
 
+@pytest.mark.slow
 def test_files_that_say_nothing(tmp_path):
     table = SHIPPED["h200"]
     faulty = table.assign(fault="no such device", median_s="")
@@ -574,6 +575,7 @@ def test_a_slow_chip_of_a_kind_that_is_shipped(tmp_path):
     assert found["slow"][1] < MOST_ERROR
 
 
+@pytest.mark.slow
 def test_fit_does_not_depend_on_the_order_of_rows(tmp_path):
     paths = [tmp_path / name / "h200.csv" for name in ("one", "other")]
     for path, table in zip(paths, (SHIPPED["h200"], SHIPPED["h200"].iloc[::-1]), strict=True):

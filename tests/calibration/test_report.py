@@ -298,6 +298,7 @@ def test_what_is_in_neither_table_is_not_lost(shared_data):
     assert message == count
 
 
+@pytest.mark.slow
 def test_a_fit_without_validation_says_so():
     measured = small_fit().measured
     fitted = calibrate(measured, validate=False)

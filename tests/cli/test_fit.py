@@ -83,6 +83,7 @@ def test_own_measurements_instead(capsys, mine, monkeypatch):
     assert "left_out_publishers" not in calibration.facts, "one publisher cannot be left out"
 
 
+@pytest.mark.slow
 def test_row_that_the_fit_cannot_explain_is_named(capsys, mine):
     table = pd.read_csv(mine, dtype=str)
     table.loc[4, "step_time_s"] = str(float(table.loc[4, "step_time_s"]) * 20)

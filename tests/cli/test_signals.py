@@ -18,6 +18,7 @@ import pytest
 from clustersim import interrupts
 from clustersim.cli.main import main
 from clustersim.simulation.result import Result
+from tests.full_counts import first_of
 from tests.signals import SIGNALS, default_signals
 
 
@@ -66,7 +67,7 @@ Clock.run = reported
 REPLAY = ("replay", "jobs.parquet", "--policy", "fcfs", "--accelerators", "20000", "--out", "out")
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", first_of(SIGNALS))
 def test_a_simulation_keeps_what_is_done(tmp_path: Path, number: signal.Signals) -> None:
     write_log(tmp_path / "jobs.parquet", 150_000)
     process = start(tmp_path, *REPLAY, code=TELLS_WHEN_IT_SIMULATES)

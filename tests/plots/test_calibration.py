@@ -42,6 +42,7 @@ def pairs(x, y):
     return {(round(float(a), 9), round(float(b), 9)) for a, b in zip(x, y, strict=True)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", ["within", "across"])
 def test_predictions_are_where_they_belong(left):
     rows = small_rows()

@@ -31,6 +31,7 @@ from clustersim.procurement import (
 from clustersim.procurement.kept_runs import FILE
 from clustersim.procurement.output import plan_folder, write_plan
 from clustersim.source_code import Code, this_code
+from tests.full_counts import first_of
 from tests.signals import default_signals
 
 RUNS = 3 * 2 + 2
@@ -260,7 +261,7 @@ def test_a_kill_at_any_write_leaves_what_can_be_resumed(monkeypatch: pytest.Monk
     assert number > len(whole)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "absent", "empty", "a list"])
+@pytest.mark.parametrize("damage", first_of(["truncated", "absent", "empty", "a list"]))
 def test_runs_are_found_whatever_became_of_the_plan_file(
     made: list[int], capsys: pytest.CaptureFixture[str], damage: str
 ) -> None:
@@ -377,9 +378,8 @@ def kept_lines() -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_signals(number: signal.Signals) -> None:
     """Also after SIGKILL there are the purchases and the runs that were done."""
     write(small())
@@ -415,6 +415,7 @@ verify.solve = slow
 """
 
 
+@pytest.mark.slow
 def test_compiled_code_that_does_not_return() -> None:
     """A search of HiGHS cannot be interrupted; what was known before it is in the folder."""
     write(small())

@@ -161,6 +161,7 @@ def test_headings_name_the_statistic_and_the_interval(folder: Path) -> None:
     assert {difference_text("mean_wait_s", relative=True), difference_text("utilisation")} < hints
 
 
+@pytest.mark.slow
 def test_the_page_is_the_same_again(folder: Path) -> None:
     page = write_report(folder)
     before = page.read_bytes()

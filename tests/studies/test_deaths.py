@@ -91,6 +91,7 @@ def check_given_up(runs: pd.DataFrame, own: str) -> None:
     }
 
 
+@pytest.mark.slow
 def test_run_that_kills_its_workers_is_given_up(tmp_path: Path) -> None:
     tries = tmp_path / "tries"
     own = policy_file(tmp_path / "own.py", f"open({str(tries)!r}, 'a').write('x')\n{DIES}")

@@ -40,9 +40,10 @@ from clustersim.studies.execution import Progress, make_runs
 from clustersim.studies.study import define_study
 from clustersim.studies.study_result import load_result
 from clustersim.studies.time_left import UNKNOWN, TimeLeft
+from tests.full_counts import first_of
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", first_of([1, 2]))
 def test_interrupt_between_runs(tmp_path: Path, workers: int) -> None:
     def interrupt(now: Progress) -> None:
         if now.done == 7:

@@ -166,6 +166,7 @@ for write in (False, True):
 """
 
 
+@pytest.mark.slow
 def test_folder_that_may_be_read_alone(tmp_path: Path) -> None:
     folder = tmp_path / "study"
     folder.mkdir()

@@ -184,6 +184,7 @@ def test_the_sentence_names_what_moves_the_answer_most(answered: Any) -> None:
     assert found.group(6 if found.lastindex == 6 else found.lastindex).startswith(first["key"])
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_workers(month: pd.DataFrame) -> None:
     few = month.iloc[:300]
     one, two = (
@@ -195,6 +196,7 @@ def test_results_do_not_depend_on_the_workers(month: pd.DataFrame) -> None:
     assert one.fleets.equals(two.fleets)
 
 
+@pytest.mark.slow
 def test_another_seed_draws_other_weeks(month: pd.DataFrame) -> None:
     found = [
         cs.what_if(month, accelerators=16, load=1.2, replications=3, seed=seed) for seed in (0, 1)
