@@ -29,7 +29,7 @@ _TAIL = 2.0
 probability x to the power of minus this."""
 _MOST_CORRELATED = 0.95
 _FEWEST_PAIRS = 30
-_USUAL = Correlations(0.5, 0.0)
+_USUAL = Correlations(0.0, 0.0, 0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class RunTimes:
     what : str
         Where the distributions come from, for the reader.
     correlations : Correlations
-        Correlations of the normal scores of jobs of a batch and of a user.
+        Correlations of the normal scores of jobs.
     shares : bool
         Whether values are shares of the limit; otherwise seconds.
     alike : Alike
@@ -85,7 +85,7 @@ class RunTimes:
             rows.setdefault(self.alike.key_of(each), []).append(row)
         at = {key: np.array(found, dtype=np.int64) for key, found in rows.items()}
         batches = _batches(table, limit)
-        users = _users(table, batches)
+        groups = [np.zeros_like(batches), _users(table, batches), batches]
         n, ended = len(jobs), np.arange(len(table)) >= len(jobs)
 
         def draw(streams: Streams) -> Floats:
@@ -98,9 +98,8 @@ class RunTimes:
                 level = samples[key].level(passed[runs])
                 beyond[runs] = level >= 1.0
                 above[runs] = ndtri(np.where(level >= 1.0, samples[key].top, level))
-            score = draw_scores(
-                streams, users, batches, above=above, known=known, correlations=self.correlations
-            )
+            variances = self.correlations.variances
+            score = draw_scores(streams, groups, variances, above=above, known=known)
             run = np.empty(len(table))
             for key, here in at.items():
                 run[here] = scale[here] * samples[key].quantile(ndtr(score[here]))
@@ -195,7 +194,7 @@ def assumed_run_times(jobs: pd.DataFrame, default_limit_s: float | None = None) 
         f"{format_percent(float(np.quantile(values, 0.8)))}; {data['source']})"
     )
     alike = Alike.of(values, np.arange(len(values)), [[()]] * len(values))
-    return RunTimes(what, Correlations(float(data["correlation"])), True, alike, default)
+    return RunTimes(what, Correlations(0.0, 0.0, float(data["correlation"])), True, alike, default)
 
 
 def _default_limit(jobs: pd.DataFrame, given: float | None) -> float:
@@ -240,8 +239,9 @@ def run_times_of(
     what = (
         f"{'shares of the time limit' if shares else 'run times'} of {counted(len(known), 'job')} "
         f"of the log, of the same user, size and limit where at least {LEAST_ALIKE} are alike "
-        f"(correlation within batches {correlations.of_batch:.2f}, of a user "
-        f"{correlations.of_user:.2f}), whose days are weighed anew in each replication"
+        f"(correlation of successive jobs: {correlations.of_batch:.2f} if they are alike, "
+        f"{correlations.of_user:.2f} of a user, {correlations.of_site:.2f} of different users), "
+        "whose days are weighed anew in each replication"
     )
     default = _default_limit(jobs, default_limit_s)
     return RunTimes(what, correlations, shares, alike, default, last)
@@ -279,7 +279,7 @@ def _sessions(known: pd.DataFrame) -> Ints:
 
 
 def _correlations(known: pd.DataFrame, levels: list[list[Key]], alike: Alike) -> Correlations:
-    """Return the correlations of the scores of successive jobs of a batch, and of a user."""
+    """Return the correlations of the scores of successive jobs of a batch, a user and the site."""
     rows: dict[Key, list[int]] = {}
     for row, each in enumerate(levels):
         rows.setdefault(alike.key_of(each), []).append(row)
@@ -289,15 +289,18 @@ def _correlations(known: pd.DataFrame, levels: list[list[Key]], alike: Alike) ->
             score[rows[key]] = sample.score(alike.values[rows[key]])
     batch = _batches(known, known["limit_s"].fillna(-1.0).to_numpy())
     user = _users(known, batch)
-    by_user = pd.DataFrame({"score": score, "batch": batch}).groupby(user).shift()
-    same = (by_user["batch"] == batch).to_numpy()
-    before = pd.Series(score).groupby(batch).shift().to_numpy()
-    of_batch = _correlation(score, before, _USUAL.of_batch)
-    other = np.where(same, np.nan, by_user["score"].to_numpy())
-    return Correlations(of_batch, min(of_batch, _correlation(score, other, _USUAL.of_user)))
+    table = pd.DataFrame({"score": score, "batch": batch, "user": user})
+    of_batch = _correlation(score, table.groupby("batch")["score"].shift(), _USUAL.of_batch)
+    before = table.groupby("user")[["score", "batch"]].shift()
+    other = before["score"].where(before["batch"] != batch)
+    of_user = min(of_batch, _correlation(score, other, _USUAL.of_user))
+    before = table.shift()
+    others = before["score"].where(before["user"] != user)
+    return Correlations(min(of_user, _correlation(score, others, _USUAL.of_site)), of_user, of_batch)
 
 
-def _correlation(score: Floats, before: Floats, usual: float) -> float:
+def _correlation(score: Floats, earlier: pd.Series, usual: float) -> float:
+    before = earlier.to_numpy(dtype=np.float64)
     both = np.isfinite(before)
     if both.sum() < _FEWEST_PAIRS or np.ptp(score[both]) == 0 or np.ptp(before[both]) == 0:
         return usual

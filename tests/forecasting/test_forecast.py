@@ -42,7 +42,7 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> None:
     def whole(jobs: pd.DataFrame, default_limit_s: float | None = None) -> RunTimes:
         limit = default_limit_s or float(jobs["limit_s"].max())
         whole = Alike.of(np.ones(1), np.zeros(1, dtype=np.int64), [[()]])
-        return RunTimes("whole", Correlations(0.0), True, whole, limit)
+        return RunTimes("whole", Correlations(0.0, 0.0, 0.0), True, whole, limit)
 
     # The function of this name hides the module.
     module = importlib.import_module("clustersim.forecasting.forecast")
