@@ -296,7 +296,9 @@ def _correlations(known: pd.DataFrame, levels: list[list[Key]], alike: Alike) ->
     of_user = min(of_batch, _correlation(score, other, _USUAL.of_user))
     before = table.shift()
     others = before["score"].where(before["user"] != user)
-    return Correlations(min(of_user, _correlation(score, others, _USUAL.of_site)), of_user, of_batch)
+    return Correlations(
+        min(of_user, _correlation(score, others, _USUAL.of_site)), of_user, of_batch
+    )
 
 
 def _correlation(score: Floats, earlier: pd.Series, usual: float) -> float:

@@ -23,7 +23,7 @@ Key = tuple[object, ...]
 """What jobs have in common; ``()`` for all jobs."""
 LEAST_ALIKE = 30
 """Fewest jobs of a log that give a distribution of their own."""
-PARENT_SESSIONS = 5.0
+PARENT_SESSIONS = 15.0
 """Number of sessions for which the distribution of jobs less alike counts. Without it, the tails of
 few jobs would be too certain, above all given that a job has run longer than most of them."""
 _POINTS = 200
