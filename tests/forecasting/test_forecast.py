@@ -20,6 +20,7 @@ from clustersim.forecasting.samples import Alike
 from clustersim.forecasting.scores import Correlations
 from clustersim.seeds import Streams
 from clustersim.sites.queue import QueuedJob, QueueState
+from tests.forecasting.test_coverage import drawn
 
 HOUR = 3600.0
 
@@ -222,26 +223,11 @@ def test_what_is_not_recorded_or_does_not_fit_is_refused() -> None:
         cs.forecast(state(waiting("1", 8)), accelerators=8, at_s=5.0)
 
 
-def log(n_jobs: int, seed: int) -> pd.DataFrame:
-    """Return jobs of 20 users in batches, on a cluster of 64 accelerators, three quarters full."""
-    draw = np.random.default_rng(seed)
-    users = draw.integers(0, 20, n_jobs)
-    limit = draw.choice([1.0, 4.0, 12.0, 24.0], n_jobs, p=[0.3, 0.3, 0.25, 0.15]) * HOUR
-    share = draw.beta(0.5 + (users % 4) * 0.5, 1.2)
-    size = draw.choice([1, 2, 4, 8, 16, 32], n_jobs, p=[0.35, 0.15, 0.2, 0.15, 0.1, 0.05])
-    run = np.maximum(60.0, share * limit)
-    gaps = draw.exponential((run * size).mean() / 64 / 0.75, n_jobs)
-    return pd.DataFrame(
-        {"job_id": np.arange(n_jobs), "submit_s": np.cumsum(gaps).round(), "user": users,
-         "n_accelerators": size, "duration_s": run.round(), "estimate_s": limit}
-    )  # fmt: skip
-
-
 def test_a_saved_run_is_continued_from_any_time(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = cs.replay(
-        log(400, 5), policy="easy", accelerators=64,
+        drawn(400, 5), policy="easy", accelerators=64,
         provenance={"replay": {"policy": "easy", "accelerators": 64}},
     )  # fmt: skip
     folder = result.save(tmp_path / "run")
@@ -273,26 +259,3 @@ def test_a_table_of_jobs_is_a_state(tmp_path: Path) -> None:
     found = cs.forecast(tmp_path / "jobs.csv", accelerators=8, replications=5)
     assert found.state.running[0].elapsed_s == 60.0
     assert found.jobs["job_id"].tolist() == ["b"]
-
-
-@pytest.mark.slow
-@pytest.mark.full
-@pytest.mark.parametrize("policy", ["fcfs", "easy"])
-def test_intervals_cover_what_then_happened(policy: str) -> None:
-    """Starts of waiting jobs in three replayed logs: 85 to 95 % are within intervals of 90 %."""
-    inside: list[float] = []
-    for seed in (11, 12, 13):
-        result = cs.replay(log(1500, seed), policy=policy, accelerators=64)
-        jobs = result.jobs
-        start = jobs.set_index(jobs["job_id"].astype(str))["start_s"]
-        # Jobs of one time wait for the ends of the same jobs, so each time counts once.
-        for at_s in np.linspace(0.3, 0.95, 80) * jobs["submit_s"].max():
-            if not ((jobs["submit_s"] <= at_s) & (jobs["start_s"] > at_s)).any():
-                continue
-            found = cs.forecast(
-                result, accelerators=64, policy=policy, at_s=float(at_s), replications=40
-            ).jobs
-            true_s = start[found["job_id"]].to_numpy() - at_s
-            inside.append(float(((found["low_s"] <= true_s) & (true_s <= found["high_s"])).mean()))
-    assert len(inside) > 100
-    assert 0.85 <= np.mean(inside) <= 0.95
