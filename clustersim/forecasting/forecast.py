@@ -61,7 +61,7 @@ def forecast(
     Parameters
     ----------
     state : str, Path, QueueState, Result or DataFrame
-        What ``squeue``, ``kubectl``, ``qstat -f`` or ``bjobs`` printed
+        What ``squeue``, ``kubectl``, ``qstat -f``, ``bjobs`` or ``condor_q`` printed
         (:func:`clustersim.sites.read_queue`); the folder of a saved run; or a table of jobs with
         ``start_s`` missing for jobs that wait (also as Parquet or CSV).
     cluster : Cluster, str or Path, optional

@@ -59,9 +59,9 @@ def date_ticks(
     formatter = ConciseDateFormatter(locator, tz=zone)
     begin, end = (_zoned(calendar.at(time_s), zone) for time_s in (begin_s, end_s))
     numbers = locator.tick_values(begin, end)
-    moments = [num2date(number, tz=zone) for number in numbers]
-    first = _zoned(calendar.at(0.0), zone)
-    tick_s = np.array([(moment - first).total_seconds() for moment in moments])
+    # In UTC, because the difference of two local times leaves out clock changes.
+    first = _zoned(calendar.at(0.0), zone).astimezone(UTC)
+    tick_s = np.array([(num2date(each, tz=UTC) - first).total_seconds() for each in numbers])
     inside = (tick_s >= begin_s - 1e-6) & (tick_s <= end_s + 1e-6)
     kept = [number for number, keep in zip(numbers, inside, strict=True) if keep]
     return np.round(tick_s[inside], 3), formatter.format_ticks(kept)

@@ -102,7 +102,7 @@ def _starts(found: Forecast, suffix: str) -> Iterator[str | Figure | Table]:
     for name in shown:
         own = known[known["partition"] == name]
         figure = draw_forecast(own, calendar=found.calendar, now_s=found.now_s)
-        title = f"Partition {name}" if name else "Start of waiting jobs"
+        title = f"Partition {name}" if name else "Intervals in the order of the queue"
         more = f" The first {MOST_ROWS} of {len(own):,} jobs." if len(own) > MOST_ROWS else ""
         yield Figure(title, page_picture(figure), f"{figure.caption}{more}")
     if len(counts) > len(shown):
