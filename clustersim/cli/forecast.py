@@ -51,7 +51,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "state",
         metavar="STATE",
         help="output of squeue (any format, --json), scontrol show job, kubectl get workloads, "
-        "jobs or pods -o json, qstat -f, bjobs -o or condor_q -long; a table of jobs; or the folder of a saved run",
+        "jobs or pods -o json, qstat -f, bjobs -o or condor_q -long; a table of jobs; or the "
+        "folder of a saved run",
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--cluster", metavar="TOPOLOGY", help="a topology: a name or a file")

@@ -17,6 +17,7 @@ from clustersim.forecasting.samples import LEAST_ALIKE, Alike, Key
 from clustersim.forecasting.scores import Correlations, draw_scores
 from clustersim.seeds import Streams
 from clustersim.units import counted, format_duration, format_percent
+from clustersim.workload.jobs import texts_of
 
 __all__ = ["RunTimes", "assumed_run_times", "default_limit_note", "run_times_of"]
 
@@ -111,11 +112,12 @@ class RunTimes:
     def _with_recent(self, jobs: pd.DataFrame) -> tuple[pd.DataFrame, Floats]:
         """Return the jobs, then the last one of each user and batch that ended; its values."""
         columns = ["user", "n_accelerators", "limit_s"]
+        jobs = jobs[columns].assign(user=texts_of(jobs["user"]))
         if self.recent is None:
-            return jobs[columns], np.empty(0)
+            return jobs, np.empty(0)
         recent = self.recent[self.recent["user"].isin(jobs["user"])]
         last = recent.drop_duplicates(columns, keep="last")
-        together = pd.concat([jobs[columns], last[columns]], ignore_index=True)
+        together = pd.concat([jobs, last[columns]], ignore_index=True)
         return together, last["value"].to_numpy(dtype=np.float64)
 
 
@@ -135,7 +137,7 @@ def _after(
 def _levels(jobs: pd.DataFrame, limit: Floats | None) -> list[list[Key]]:
     """Return what each job has in common with others, the most first."""
     size = np.round(np.log2(np.maximum(1, jobs["n_accelerators"].to_numpy(dtype=np.float64))))
-    users = _names(jobs)
+    users = texts_of(jobs["user"]).tolist()
     if limit is None:
         return [
             [("user size", user, n), ("user", user), ("size", n), ()]
@@ -148,19 +150,16 @@ def _levels(jobs: pd.DataFrame, limit: Floats | None) -> list[list[Key]]:
     ]
 
 
-def _names(jobs: pd.DataFrame) -> list[str]:
-    return ["" if pd.isna(user) else str(user) for user in jobs["user"].astype(object)]
-
-
 def _batches(jobs: pd.DataFrame, limit: Floats) -> Ints:
     """Return the number of the batch of each job: those of the same user, size and limit."""
-    key = pd.MultiIndex.from_arrays([_names(jobs), jobs["n_accelerators"].to_numpy(), limit])
+    users, sizes = texts_of(jobs["user"]), jobs["n_accelerators"].to_numpy()
+    key = pd.MultiIndex.from_arrays([users, sizes, limit])
     return np.asarray(pd.factorize(key)[0], dtype=np.int64)
 
 
 def _users(jobs: pd.DataFrame, batches: Ints) -> Ints:
     """Return the number of the user of each job; that of its batch if the user is not known."""
-    named = zip(_names(jobs), batches.tolist(), strict=True)
+    named = zip(texts_of(jobs["user"]), batches.tolist(), strict=True)
     keys = [(user, -1) if user else ("", batch) for user, batch in named]
     return np.asarray(pd.factorize(pd.MultiIndex.from_tuples(keys))[0], dtype=np.int64)
 
@@ -259,7 +258,7 @@ def _known(history: pd.DataFrame, shares: bool) -> tuple[pd.DataFrame, Floats]:
     missing = pd.Series(np.nan, index=past.index)
     known = pd.DataFrame(
         {
-            "user": past.get("user", ""),
+            "user": texts_of(past["user"]) if "user" in past else "",
             "n_accelerators": past["n_accelerators"],
             "limit_s": past.get("estimate_s", missing),
             "submit_s": past.get("submit_s", missing),
