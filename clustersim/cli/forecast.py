@@ -89,7 +89,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--time-zone", metavar="ZONE", help="zone of times that do not name one")
     parser.add_argument(
-        "--taken-at", metavar="TIME", help="when STATE was printed, if it does not tell"
+        "--taken-at", metavar="TIME", help="when STATE was printed, if it has no such time"
     )
     parser.add_argument(
         "--columns", metavar="A,B,...", help="names of the columns of a STATE without a header"
@@ -98,7 +98,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--gpus-per-node",
         type=whole_number,
         metavar="N",
-        help="assume N accelerators on each node of every job, for a STATE that does not tell",
+        help="assume N accelerators on each node of every job, for a STATE without numbers",
     )
     parser.add_argument(
         "--default-limit", metavar="TIME", help="time limit of jobs without one, such as 2d"

@@ -72,7 +72,7 @@ def forecast(
         By default that of a saved run, or ``easy``.
     placement : str
         ``pooled`` counts accelerators; others also track nodes, on which the running jobs are
-        placed anew, since a queue does not tell where they are.
+        placed anew, since a queue does not say where they are.
     history : str, Path or DataFrame, optional
         A log of the site. By default, the jobs of a saved run that have ended.
     arrivals : bool

@@ -1,4 +1,4 @@
-"""What the log of a site tells a forecast: run times, recent jobs and further arrivals."""
+"""The jobs of a log from which a forecast learns: those that ended, and the recent ones."""
 
 from __future__ import annotations
 

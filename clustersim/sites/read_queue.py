@@ -67,7 +67,7 @@ def read_queue(
     time_zone : str, optional
         Zone of times that do not name one.
     taken_at : str or datetime, optional
-        When the state was taken, if the file does not tell; in `time_zone` if it names none.
+        When the state was taken, if the file does not say; in `time_zone` if it names none.
     columns : sequence of str
         Names of the columns of a table without a header.
     gpus_per_node : int, optional
