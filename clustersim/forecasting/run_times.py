@@ -273,7 +273,9 @@ def _sessions(known: pd.DataFrame) -> Ints:
     if known["submit_s"].isna().any():
         return np.arange(len(known))
     day = (known["submit_s"] // DAY_S).to_numpy()
-    key = pd.MultiIndex.from_arrays([_batches(known, known["limit_s"].fillna(-1.0)), day])
+    key = pd.MultiIndex.from_arrays(
+        [_batches(known, known["limit_s"].fillna(-1.0).to_numpy()), day]
+    )
     return np.asarray(pd.factorize(key)[0], dtype=np.int64)
 
 
