@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import dates
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, num2date
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from clustersim.array_types import Floats
@@ -20,6 +20,8 @@ from clustersim.plots.parts.ticks import finite, set_axis
 __all__ = ["date_axis", "date_ticks", "date_title", "set_time_axis"]
 
 _FEWEST, _MOST, _MOST_NARROW = 3, 7, 4
+_UNTYPED: Any = dates
+"""Functions of matplotlib without types."""
 
 
 def date_ticks(
@@ -55,13 +57,15 @@ def date_ticks(
     ([0.0, 1.0, 2.0, 3.0, 4.0], ['29', '30', '31', 'Feb', '02'])
     """
     zone: tzinfo = UTC if calendar.start is None else calendar.start.tzinfo or UTC
-    locator = AutoDateLocator(tz=zone, minticks=_FEWEST, maxticks=most)
-    formatter = ConciseDateFormatter(locator, tz=zone)
+    locator = _UNTYPED.AutoDateLocator(tz=zone, minticks=_FEWEST, maxticks=most)
+    formatter = _UNTYPED.ConciseDateFormatter(locator, tz=zone)
     begin, end = (_zoned(calendar.at(time_s), zone) for time_s in (begin_s, end_s))
     numbers = locator.tick_values(begin, end)
     # In UTC, because the difference of two local times leaves out clock changes.
     first = _zoned(calendar.at(0.0), zone).astimezone(UTC)
-    tick_s = np.array([(num2date(each, tz=UTC) - first).total_seconds() for each in numbers])
+    tick_s = np.array(
+        [(_UNTYPED.num2date(each, tz=UTC) - first).total_seconds() for each in numbers]
+    )
     inside = (tick_s >= begin_s - 1e-6) & (tick_s <= end_s + 1e-6)
     kept = [number for number, keep in zip(numbers, inside, strict=True) if keep]
     return np.round(tick_s[inside], 3), formatter.format_ticks(kept)
