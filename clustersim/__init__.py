@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from clustersim.errors import InputError
     from clustersim.estimation.estimate import estimate
     from clustersim.estimation.estimate_result import Estimate
-    from clustersim.forecasting.forecast import Forecast, forecast
+    from clustersim.forecasting.forecast import forecast
+    from clustersim.forecasting.result import Forecast
     from clustersim.performance import best_plans
     from clustersim.plots.axis import axis_of
     from clustersim.procurement import PurchasePlan, define_plan, load_plan, plan_purchases
@@ -113,7 +114,7 @@ __all__ = [
 _HOME = {
     "Estimate": "estimation.estimate_result",
     "FleetView": "analysis.part",
-    "Forecast": "forecasting.forecast",
+    "Forecast": "forecasting.result",
     "InputError": "errors",
     "Metric": "analysis.metrics",
     "NodePlacement": "scheduling",

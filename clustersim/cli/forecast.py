@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import math
+import shlex
 import textwrap
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from clustersim.cli.options import add_catalogue, whole_number
-from clustersim.console import shows_progress, write_json
+from clustersim.cli.options import add_catalogue, add_no_report, catalogue_words, whole_number
+from clustersim.cli.progress import progress_of
+from clustersim.console import write_json
 from clustersim.errors import InputError
 from clustersim.text_table import table
-from clustersim.units import counted, format_count, format_duration, parse_quantity
+from clustersim.units import counted, format_count, format_duration, format_percent, parse_quantity
 
 if TYPE_CHECKING:
     from clustersim.forecasting import Forecast
@@ -26,6 +29,12 @@ at a site:
 
 example: clustersim forecast result --at 80min"""
 _MOST_ROWS = 60
+_OUTCOMES = ("within", "earlier", "later")
+_TEXTS = (
+    *("cluster", "accelerators", "policy", "history", "at", "time_zone", "taken_at", "columns"),
+    "default_limit",
+)
+"""Options with a text that the command of a page repeats."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -42,7 +51,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "state",
         metavar="STATE",
         help="output of squeue (any format, --json), scontrol show job, kubectl get workloads, "
-        "jobs or pods -o json, qstat -f or bjobs -o; a table of jobs; or the folder of a saved run",
+        "jobs or pods -o json, qstat -f, bjobs -o or condor_q -long; a table of jobs; or the "
+        "folder of a saved run",
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--cluster", metavar="TOPOLOGY", help="a topology: a name or a file")
@@ -65,10 +75,21 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--no-arrivals", action="store_true", help="assume that no further jobs arrive"
     )
-    parser.add_argument("--at", metavar="TIME", help="time of a saved run or table, such as 3d")
+    parser.add_argument(
+        "--at",
+        metavar="TIME",
+        help="time of a saved run or table, such as 3d, or a date such as 2026-04-01T08:00",
+    )
+    parser.add_argument(
+        "--check",
+        type=whole_number,
+        metavar="N",
+        help="instead of --at: forecast a saved run at N times, and count how often its jobs then "
+        "started within their intervals",
+    )
     parser.add_argument("--time-zone", metavar="ZONE", help="zone of times that do not name one")
     parser.add_argument(
-        "--taken-at", metavar="TIME", help="when STATE was printed, if it does not tell"
+        "--taken-at", metavar="TIME", help="when STATE was printed, if it has no such time"
     )
     parser.add_argument(
         "--columns", metavar="A,B,...", help="names of the columns of a STATE without a header"
@@ -77,7 +98,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--gpus-per-node",
         type=whole_number,
         metavar="N",
-        help="assume N accelerators on each node of every job, for a STATE that does not tell",
+        help="assume N accelerators on each node of every job, for a STATE without numbers",
     )
     parser.add_argument(
         "--default-limit", metavar="TIME", help="time limit of jobs without one, such as 2d"
@@ -92,53 +113,137 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--replications", type=whole_number, default=200, metavar="N", help="default: 200"
     )
     parser.add_argument("--seed", type=whole_number, default=1, metavar="N", help="default: 1")
-    parser.add_argument("--out", metavar="DIR", help="new folder for the tables")
+    parser.add_argument("--out", metavar="DIR", help="new folder for the tables and a page")
     parser.add_argument("--csv", action="store_true", help="also write the tables as CSV")
     add_catalogue(parser)
+    add_no_report(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from clustersim.forecasting import forecast
-    from clustersim.forecasting.words import sentence
-
     if args.csv and args.out is None:
         raise InputError("--csv", "is only allowed with --out DIR")
-    found = forecast(
-        args.state,
-        cluster=args.cluster,
-        accelerators=_accelerators(args.accelerators),
-        policy=args.policy,
-        placement=args.placement,
-        history=args.history,
-        arrivals=not args.no_arrivals,
-        replications=args.replications,
-        seed=args.seed,
-        at_s=_time("--at", args.at),
-        default_limit_s=_time("--default-limit", args.default_limit),
-        user_limit=args.user_limit,
-        time_zone=args.time_zone,
-        taken_at=args.taken_at,
-        columns=[] if args.columns is None else args.columns.split(","),
-        gpus_per_node=args.gpus_per_node,
-        catalogue=args.catalogue,
-        progress=_progress if shows_progress() else None,
-    )
+    return _forecast(args) if args.check is None else _check(args)
+
+
+def _forecast(args: argparse.Namespace) -> int:
+    from clustersim.forecasting import forecast
+    from clustersim.forecasting.words import sentence
+    from clustersim.outputs import new_folder
+    from clustersim.report.of_forecast.page import save_forecast
+
+    with progress_of("replication", "replications") as progress:
+        found = forecast(
+            args.state,
+            **_options(args),
+            at_s=_at(args),
+            time_zone=args.time_zone,
+            taken_at=args.taken_at,
+            columns=[] if args.columns is None else args.columns.split(","),
+            gpus_per_node=args.gpus_per_node,
+            progress=progress,
+        )
     print(_text(found))
     print(textwrap.fill(sentence(found.jobs), 100))
+    page = None
     if args.out is not None:
-        found.save(args.out, csv=args.csv)
+        with new_folder(args.out) as folder:
+            page = save_forecast(
+                found,
+                folder,
+                csv=args.csv,
+                command=_command(args),
+                seed=args.seed,
+                report=args.report,
+            )
         print(f"written to {args.out}")
-    write_json({"answer": sentence(found.jobs), **found.document(), "folder": args.out})
+    if page is not None:
+        print(f"page: {Path(args.out) / page.name}")
+    write_json(
+        {
+            "answer": sentence(found.jobs),
+            **found.document(),
+            "folder": args.out,
+            "page": None if page is None else Path(args.out) / page.name,
+        }
+    )
     return 0
 
 
-def _progress(done: int, total: int) -> None:
-    """Show nothing: a forecast takes seconds."""
+def _check(args: argparse.Namespace) -> int:
+    """Forecast a saved run at several times, and print how often the intervals were right."""
+    from clustersim.forecasting.coverage import check_forecast
+    from clustersim.simulation.result import Result
+
+    for option in ("at", "out", "time_zone", "taken_at", "columns", "gpus_per_node"):
+        if getattr(args, option) is not None:
+            raise InputError("--check", f"is not allowed with --{option.replace('_', '-')}")
+    if not Path(args.state).is_dir():
+        raise InputError("--check", f"needs the folder of a saved run, found {args.state}")
+    result = Result.load(args.state)
+    with progress_of("time", "times") as progress:
+        found = check_forecast(result, times=args.check, progress=progress, **_options(args))
+    times = found.times
+    share = times["jobs"] / times["jobs"].sum()
+    rows = [
+        [name, *(format_percent(float((times[key] * weight).sum())) for key in _OUTCOMES)]
+        for name, weight in (("share of jobs", share), ("mean over times", 1 / len(times)))
+    ]
+    print(
+        f"{args.state}: {counted(int(times['jobs'].sum()), 'start')} of waiting jobs forecast at "
+        f"{counted(len(times), 'time')}; 90 % are expected within 5 % to 95 %\n"
+    )
+    print(table(rows, ["", "within", "earlier", "later"]))
+    write_json(
+        {"by_job": found.by_job, "by_time": found.by_time, "times": times.to_dict("records")}
+    )
+    return 0
 
 
-def _time(option: str, text: str | None) -> float | None:
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of a forecast that do not depend on the kind of state."""
+    return {
+        "cluster": args.cluster,
+        "accelerators": _accelerators(args.accelerators),
+        "policy": args.policy,
+        "placement": args.placement,
+        "history": args.history,
+        "arrivals": not args.no_arrivals,
+        "replications": args.replications,
+        "seed": args.seed,
+        "default_limit_s": _duration("--default-limit", args.default_limit),
+        "user_limit": args.user_limit,
+        "catalogue": args.catalogue,
+    }
+
+
+def _at(args: argparse.Namespace) -> float | None:
+    """Return the time of a saved run or table, in seconds since its time 0."""
+    from clustersim.calendar import UNDATED
+    from clustersim.scenario.dates import is_date, time_s
+    from clustersim.simulation.result import Result
+
+    if args.at is None:
+        return None
+    dated = is_date(args.at) and Path(args.state).is_dir()
+    return time_s(args.at, Result.load(args.state).calendar if dated else UNDATED, "--at")
+
+
+def _command(args: argparse.Namespace) -> str:
+    """Return the command that makes the same forecast in another folder."""
+    words = ["clustersim", "forecast", args.state]
+    for name in (*_TEXTS, "user_limit", "gpus_per_node"):
+        if getattr(args, name) is not None:
+            words += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
+    words += ["--placement", args.placement] if args.placement != "pooled" else []
+    words += ["--no-arrivals"] if args.no_arrivals else []
+    words += ["--replications", str(args.replications)] if args.replications != 200 else []
+    words += ["--seed", str(args.seed)] if args.seed != 1 else []
+    return shlex.join([*words, *catalogue_words(args.catalogue), "--out", "again"])
+
+
+def _duration(option: str, text: str | None) -> float | None:
     try:
         return None if text is None else parse_quantity(text, "duration")
     except ValueError as error:
@@ -228,7 +333,7 @@ def _jobs(found: Forecast) -> str:
             ]
         )
     names = ["job", "partition", "n", "median", "5 %", "95 %", *(["date"] if dated else [])]
-    text = table(rows, [*names, "waits for", "in words"])
+    text = table(rows, [*names, "waits for", "explanation"])
     more = len(found.jobs) - _MOST_ROWS
     return text if more <= 0 else f"{text}\n... and {counted(more, 'more job')} (--out, --json)"
 

@@ -39,7 +39,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--events",
         type=Path,
         metavar="EVENTS.csv",
-        help="CSV file of marks to show: time_s, kind and optionally pool, node, text",
+        help="CSV file of marks to show: time_s (seconds or a date), kind and optionally pool, "
+        "node, text",
     )
     parser.add_argument(
         "--most-jobs",

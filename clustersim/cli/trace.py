@@ -53,10 +53,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--sort", action="store_true", help="sort JOBS by submission time")
     add_site_log(parser)
     parser.add_argument(
-        "--since", metavar="TIME", help='ignore jobs before this time, such as "28 d"'
+        "--since", metavar="TIME", help='ignore jobs before this time, such as "28 d" or 2026-04-01'
     )
     parser.add_argument(
-        "--until", metavar="TIME", help='ignore jobs from this time on, such as "60 d"'
+        "--until", metavar="TIME", help='ignore jobs from this time on, such as "60 d" or 2026-05'
     )
     add_renamed(parser, "--from", "--since")
     add_renamed(parser, "--to", "--until")
@@ -74,11 +74,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from clustersim.calendar import Calendar
+    from clustersim.calendar import UNDATED, Calendar
     from clustersim.workload import read_jobs
     from clustersim.workload.describe import clock_of, describe_jobs, window
 
-    since, until = _time(args.since, "--since", 0.0), _time(args.until, "--until", float("inf"))
     chips = _chips(args)
     log = read_jobs(
         args.file,
@@ -88,9 +87,11 @@ def run(args: argparse.Namespace) -> int:
         columns=args.columns,
     )
     calendar = Calendar(log.origin)
+    since = _time(args.since, "--since", 0.0, calendar)
+    until = _time(args.until, "--until", float("inf"), calendar)
     hours = f"local time: {calendar}" if calendar.is_dated else "time 0 is taken as Monday, 00:00"
     if args.week_time is not None:
-        calendar = clock_of(_time(args.week_time, "--start", 0.0))
+        calendar = clock_of(_time(args.week_time, "--start", 0.0, UNDATED))
         hours = "as set by --start"
     jobs = window(log.jobs, since, until)
     if len(jobs) == 0:
@@ -136,16 +137,11 @@ def _data(log: JobLog, statistics: TraceStatistics, chips: dict[str, int]) -> di
     }
 
 
-def _time(text: str | None, option: str, default: float) -> float:
-    from clustersim.errors import InputError
-    from clustersim.units import parse_quantity
+def _time(text: str | None, option: str, default: float, calendar: Calendar) -> float:
+    """Return the time of an option, which is a duration since time 0 or a date, in seconds."""
+    from clustersim.scenario.dates import time_s
 
-    if text is None:
-        return default
-    try:
-        return parse_quantity(text, "duration")
-    except ValueError as error:
-        raise InputError(option, str(error)) from None
+    return default if text is None else time_s(text, calendar, option)
 
 
 def _picture(path: Path) -> tuple[Path, tuple[str, ...]]:

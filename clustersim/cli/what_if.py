@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from clustersim.cli.options import (
@@ -19,7 +17,8 @@ from clustersim.cli.options import (
     number,
     whole_number,
 )
-from clustersim.console import repeat, shows_progress, write_json
+from clustersim.cli.progress import progress_of
+from clustersim.console import repeat, write_json
 from clustersim.units import counted
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
     )
     print(log.report())
     with new_folder(args.out) as folder:
-        with _progress() as progress:
+        with progress_of("run", "runs") as progress:
             found = what_if(
                 log,
                 cluster=args.cluster,
@@ -170,23 +169,6 @@ def _wrong(found: WhatIf) -> Iterator[str]:
         if row["never"] > 0:
             jobs = counted(int(row["never"]), "job")
             yield f"{jobs} can never run on the fleet ({row['system']})"
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None] | None]:
-    """Show the runs that are done in a bar on a terminal."""
-    if not (sys.stderr.isatty() and shows_progress()):
-        yield None
-        return
-    from tqdm import tqdm
-
-    with tqdm(unit="run", desc="runs", leave=False) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield show
 
 
 def _command(args: argparse.Namespace) -> str:

@@ -1,13 +1,8 @@
-"""Run times of jobs that have not ended: distributions, and draws given the time that has passed.
-
-A draw is made on the scale of normal scores. Jobs of the same user, size and limit share a part of
-their score, because such jobs come in batches whose run times resemble each other; without it, the
-sum over many jobs would vary too little.
-"""
+"""Run times of jobs that have not ended: distributions, and draws given the time so far."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 
@@ -15,22 +10,27 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
-from clustersim.array_types import Floats, Ints
+from clustersim.array_types import Bools, Floats, Ints
+from clustersim.calendar import DAY_S
 from clustersim.files import parse_yaml
+from clustersim.forecasting.samples import LEAST_ALIKE, Alike, Key
+from clustersim.forecasting.scores import Correlations, draw_scores
 from clustersim.seeds import Streams
 from clustersim.units import counted, format_duration, format_percent
+from clustersim.workload.jobs import texts_of
 
-__all__ = ["RunTimes", "assumed_run_times", "run_times_of"]
+__all__ = ["RunTimes", "assumed_run_times", "default_limit_note", "run_times_of"]
 
-LEAST_ALIKE = 30
-"""Fewest jobs of a log that give a distribution of their own."""
-PARENT_JOBS = 10.0
-"""Number of jobs for which the distribution of jobs less alike counts. Without it, the tails of few
-jobs would be too certain, above all given that a job has run longer than most of them."""
-_POINTS = 200
 OVERDUE_S = 60.0
-"""Time that a job is assumed to run on, if it has run longer than any run time that is known."""
+"""Time that a job is assumed to run on, if it has run for its limit."""
+RECENT_S = 7 * DAY_S
+"""Jobs that began within this time tell how the jobs of their users run now."""
+_TAIL = 2.0
+"""A job without a limit that has run longer than any known job runs for x times as long with
+probability x to the power of minus this."""
 _MOST_CORRELATED = 0.95
+_FEWEST_PAIRS = 30
+_USUAL = Correlations(0.0, 0.0, 0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,21 +41,24 @@ class RunTimes:
     ----------
     what : str
         Where the distributions come from, for the reader.
-    correlation : float
-        Correlation of the normal scores of jobs of the same user, size and limit.
+    correlations : Correlations
+        Correlations of the normal scores of jobs.
     shares : bool
         Whether values are shares of the limit; otherwise seconds.
-    values : dict
-        Distributions of jobs that are alike, by what they have in common; ``()`` for all jobs.
+    alike : Alike
+        Distributions of jobs that are alike.
     default_limit_s : float
         Limit of a job that has none, seconds.
+    recent : pandas.DataFrame or None
+        Jobs that ended not long ago: ``user``, ``n_accelerators``, ``limit_s``, ``value``.
     """
 
     what: str
-    correlation: float
+    correlations: Correlations
     shares: bool
-    values: dict[tuple[object, ...], Sample]
+    alike: Alike
     default_limit_s: float
+    recent: pd.DataFrame | None = None
 
     def limits(self, jobs: pd.DataFrame) -> Floats:
         """Return the limit of each job, seconds; the default for a job without one."""
@@ -72,91 +75,72 @@ class RunTimes:
         jobs : pandas.DataFrame
             ``user``, ``n_accelerators``, ``limit_s``, ``elapsed_s``; NaN for a job that waits.
         """
-        limit = self.limits(jobs)
-        elapsed = np.nan_to_num(jobs["elapsed_s"].to_numpy(dtype=np.float64, na_value=0.0))
-        keys = [
-            next(key for key in levels if key in self.values)
-            for levels in _levels(jobs, limit if self.shares else None)
-        ]
-        distinct = list(dict.fromkeys(keys))
-        of_key = np.array([distinct.index(key) for key in keys], dtype=np.int64)
-        batch = _batches(jobs, limit)
-        scale = limit if self.shares else np.ones(len(jobs))
-        rows = [np.flatnonzero(of_key == at) for at in range(len(distinct))]
+        table, value = self._with_recent(jobs)
+        limit = self.limits(table)
+        scale = limit if self.shares else np.ones(len(table))
+        passed = np.append(jobs["elapsed_s"].to_numpy(dtype=np.float64, na_value=np.nan), value)
+        passed[: len(jobs)] /= scale[: len(jobs)]
+        levels = _levels(table, limit if self.shares else None)
+        rows: dict[Key, list[int]] = {}
+        for row, each in enumerate(levels):
+            rows.setdefault(self.alike.key_of(each), []).append(row)
+        at = {key: np.array(found, dtype=np.int64) for key, found in rows.items()}
+        batches = _batches(table, limit)
+        groups = [np.zeros_like(batches), _users(table, batches), batches]
+        n, ended = len(jobs), np.arange(len(table)) >= len(jobs)
 
         def draw(streams: Streams) -> Floats:
-            uniform = self._uniform(streams, batch)
-            run = np.empty(len(jobs))
-            for key, at in zip(distinct, rows, strict=True):
-                run[at] = scale[at] * self.values[key].above(elapsed[at] / scale[at], uniform[at])
-            late = run <= elapsed
-            return np.where(late & (elapsed > 0), elapsed + OVERDUE_S, np.maximum(run, 1.0))
+            samples = self.alike.samples(at, streams)
+            above, known = np.full(len(table), -np.inf), np.full(len(table), np.nan)
+            beyond = np.zeros(len(table), dtype=bool)
+            for key, here in at.items():
+                seen, runs = here[ended[here]], here[~ended[here] & (passed[here] > 0)]
+                known[seen] = samples[key].score(passed[seen])
+                level = samples[key].level(passed[runs])
+                beyond[runs] = level >= 1.0
+                above[runs] = ndtri(np.where(level >= 1.0, samples[key].top, level))
+            variances = self.correlations.variances
+            score = draw_scores(streams, groups, variances, above=above, known=known)
+            run = np.empty(len(table))
+            for key, here in at.items():
+                run[here] = scale[here] * samples[key].quantile(ndtr(score[here]))
+            elapsed = np.nan_to_num(passed[:n]) * scale[:n]
+            return _after(run[:n], elapsed, beyond[:n], scale[:n] if self.shares else None, streams)
 
         return draw
 
-    def _uniform(self, streams: Streams, batch: Ints) -> Floats:
-        shared = streams("run times of batches").standard_normal(int(batch.max(initial=-1)) + 1)
-        own = streams("run times").standard_normal(len(batch))
-        part = self.correlation
-        score = np.sqrt(part) * shared[batch] + np.sqrt(1.0 - part) * own
-        return np.asarray(ndtr(score), dtype=np.float64)
+    def _with_recent(self, jobs: pd.DataFrame) -> tuple[pd.DataFrame, Floats]:
+        """Return the jobs, then the last one of each user and batch that ended; its values."""
+        columns = ["user", "n_accelerators", "limit_s"]
+        jobs = jobs[columns].assign(user=texts_of(jobs["user"]))
+        if self.recent is None:
+            return jobs, np.empty(0)
+        recent = self.recent[self.recent["user"].isin(jobs["user"])]
+        last = recent.drop_duplicates(columns, keep="last")
+        together = pd.concat([jobs, last[columns]], ignore_index=True)
+        return together, last["value"].to_numpy(dtype=np.float64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sample:
-    """A distribution: sorted values and their weights.
-
-    Attributes
-    ----------
-    values, middle : float64 arrays (n,)
-        The values, and the share of the weight below the middle of each.
-    upto : float64 array (n + 1,)
-        Share of the weight of the first 0, 1, ... values.
-
-    Examples
-    --------
-    >>> Sample.of(np.array([3.0, 1.0])).above(np.array([0.0, 1.0, 3.0]), np.array([0.25, 1.0, 0.5]))
-    array([1., 3., 3.])
-    """
-
-    values: Floats
-    middle: Floats
-    upto: Floats
-
-    @classmethod
-    def of(cls, values: Floats, parent: Sample | None = None) -> Sample:
-        """Return the distribution of values, with part of the distribution of jobs less alike."""
-        weights = np.ones(len(values))
-        if parent is not None:
-            levels = (np.arange(_POINTS) + 0.5) / _POINTS
-            values = np.concatenate([values, np.interp(levels, parent.middle, parent.values)])
-            weights = np.concatenate([weights, np.full(_POINTS, PARENT_JOBS / _POINTS)])
-        order = np.argsort(values, kind="stable")
-        upto = np.concatenate([[0.0], np.cumsum(weights[order])])
-        upto /= upto[-1]
-        return cls(values[order], 0.5 * (upto[1:] + upto[:-1]), upto)
-
-    def above(self, passed: Floats, uniform: Floats) -> Floats:
-        """Return values above `passed`, by inversion; `passed` itself if there are none."""
-        below = self.upto[np.searchsorted(self.values, passed, side="right")]
-        drawn = np.interp(below + (1.0 - below) * uniform, self.middle, self.values)
-        return np.where(below >= 1.0, passed, np.maximum(drawn, passed))
-
-    def score(self, value: float) -> float:
-        """Return the normal score of a value."""
-        first = np.searchsorted(self.values, value, side="left")
-        last = np.searchsorted(self.values, value, side="right")
-        level = 0.5 * (self.upto[first] + self.upto[last])
-        return float(ndtri(np.clip(level, 1e-4, 1.0 - 1e-4)))
+def _after(
+    run: Floats, elapsed: Floats, beyond: Bools, limit: Floats | None, streams: Streams
+) -> Floats:
+    """Return run times above the time that has passed, also where no known run time is."""
+    uniform = streams("run times beyond the known").uniform(size=len(run))
+    if limit is None:
+        more = elapsed * (1.0 - uniform) ** (-1.0 / _TAIL)
+    else:
+        more = np.where(elapsed < limit, elapsed + uniform * (limit - elapsed), elapsed + OVERDUE_S)
+    run = np.where(beyond | ((run <= elapsed) & (elapsed > 0)), more, np.maximum(run, 1.0))
+    return np.where((run <= elapsed) & (elapsed > 0), elapsed + 1.0, run)
 
 
-def _levels(jobs: pd.DataFrame, limit: Floats | None) -> list[list[tuple[object, ...]]]:
+def _levels(jobs: pd.DataFrame, limit: Floats | None) -> list[list[Key]]:
     """Return what each job has in common with others, the most first."""
     size = np.round(np.log2(np.maximum(1, jobs["n_accelerators"].to_numpy(dtype=np.float64))))
-    users = jobs["user"].astype(object).map(lambda user: "" if pd.isna(user) else str(user))
+    users = texts_of(jobs["user"]).tolist()
     if limit is None:
         return [
-            [("user size", user, n), ("size", n), ()]
+            [("user size", user, n), ("user", user), ("size", n), ()]
             for user, n in zip(users, size.tolist(), strict=True)
         ]
     length = np.round(2.0 * np.log2(np.maximum(60.0, limit)))
@@ -167,10 +151,17 @@ def _levels(jobs: pd.DataFrame, limit: Floats | None) -> list[list[tuple[object,
 
 
 def _batches(jobs: pd.DataFrame, limit: Floats) -> Ints:
-    users = jobs["user"].astype(object).map(lambda user: "" if pd.isna(user) else str(user))
-    key = pd.MultiIndex.from_arrays([users, jobs["n_accelerators"].to_numpy(), limit])
-    codes, _ = pd.factorize(key)
-    return np.asarray(codes, dtype=np.int64)
+    """Return the number of the batch of each job: those of the same user, size and limit."""
+    users, sizes = texts_of(jobs["user"]), jobs["n_accelerators"].to_numpy()
+    key = pd.MultiIndex.from_arrays([users, sizes, limit])
+    return np.asarray(pd.factorize(key)[0], dtype=np.int64)
+
+
+def _users(jobs: pd.DataFrame, batches: Ints) -> Ints:
+    """Return the number of the user of each job; that of its batch if the user is not known."""
+    named = zip(texts_of(jobs["user"]), batches.tolist(), strict=True)
+    keys = [(user, -1) if user else ("", batch) for user, batch in named]
+    return np.asarray(pd.factorize(pd.MultiIndex.from_tuples(keys))[0], dtype=np.int64)
 
 
 def assumed_run_times(jobs: pd.DataFrame, default_limit_s: float | None = None) -> RunTimes:
@@ -201,18 +192,22 @@ def assumed_run_times(jobs: pd.DataFrame, default_limit_s: float | None = None) 
         f"{format_percent(float(np.median(values)))}, a fifth more than "
         f"{format_percent(float(np.quantile(values, 0.8)))}; {data['source']})"
     )
-    return RunTimes(what, float(data["correlation"]), True, {(): Sample.of(values)}, default)
+    alike = Alike.of(values, np.arange(len(values)), [[()]] * len(values))
+    return RunTimes(what, Correlations(0.0, 0.0, float(data["correlation"])), True, alike, default)
 
 
 def _default_limit(jobs: pd.DataFrame, given: float | None) -> float:
     if given is not None:
         return given
     longest = jobs["limit_s"].max() if len(jobs) else np.nan
-    return float(longest) if np.isfinite(longest) else 7 * 86400.0
+    return float(longest) if np.isfinite(longest) else 7 * DAY_S
 
 
 def run_times_of(
-    history: pd.DataFrame, jobs: pd.DataFrame, default_limit_s: float | None = None
+    history: pd.DataFrame,
+    jobs: pd.DataFrame,
+    default_limit_s: float | None = None,
+    recent: pd.DataFrame | None = None,
 ) -> RunTimes:
     """Return the run times of a log of the site.
 
@@ -228,85 +223,103 @@ def run_times_of(
         All jobs of the state.
     default_limit_s : float, optional
         As in :func:`assumed_run_times`.
+    recent : pandas.DataFrame, optional
+        A jobs table of those that began not long ago and have ended, in order of their start.
     """
-    past = history[history["duration_s"] > 0]
-    limit = (
-        past["estimate_s"].to_numpy(dtype=np.float64, na_value=np.nan)
-        if "estimate_s" in past
-        else np.full(len(past), np.nan)
+    shares = _has_limits(history) and bool(jobs["limit_s"].notna().mean() > 0.5)
+    known, value = _known(history, shares)
+    levels = _levels(known, known["limit_s"].to_numpy() if shares else None)
+    alike = Alike.of(value, _sessions(known), levels)
+    correlations = _correlations(known, levels, alike)
+    last = None
+    if recent is not None:
+        last, last_value = _known(recent, shares)
+        last = last.assign(value=last_value)
+    what = (
+        f"{'shares of the time limit' if shares else 'run times'} of {counted(len(known), 'job')} "
+        f"of the log, of the same user, size and limit where at least {LEAST_ALIKE} are alike "
+        f"(correlation of successive jobs: {correlations.of_batch:.2f} if they are alike, "
+        f"{correlations.of_user:.2f} of a user, {correlations.of_site:.2f} of different users), "
+        "whose days are weighed anew in each replication"
     )
-    has = np.isfinite(limit) & (limit > 0)
-    shares = bool(has.mean() > 0.5) and bool(jobs["limit_s"].notna().mean() > 0.5)
+    default = _default_limit(jobs, default_limit_s)
+    return RunTimes(what, correlations, shares, alike, default, last)
+
+
+def _has_limits(history: pd.DataFrame) -> bool:
+    return "estimate_s" in history and bool((history["estimate_s"] > 0).mean() > 0.5)
+
+
+def _known(history: pd.DataFrame, shares: bool) -> tuple[pd.DataFrame, Floats]:
+    """Return what is known of the jobs of a log, and their run times or shares of the limit."""
+    past = history[history["duration_s"] > 0]
     if shares:
-        past, limit = past[has], limit[has]
+        past = past[past["estimate_s"] > 0]
+    missing = pd.Series(np.nan, index=past.index)
     known = pd.DataFrame(
         {
-            "user": past["user"] if "user" in past else pd.Series("", index=past.index),
+            "user": texts_of(past["user"]) if "user" in past else "",
             "n_accelerators": past["n_accelerators"],
-            "limit_s": limit,
+            "limit_s": past.get("estimate_s", missing),
+            "submit_s": past.get("submit_s", missing),
         }
+    ).astype({"limit_s": np.float64, "submit_s": np.float64})
+    run = past["duration_s"].to_numpy(dtype=np.float64)
+    return known, run / known["limit_s"].to_numpy() if shares else run
+
+
+def _sessions(known: pd.DataFrame) -> Ints:
+    """Return the number of the session of each job: its batch and day, or its own without a day."""
+    if known["submit_s"].isna().any():
+        return np.arange(len(known))
+    day = (known["submit_s"] // DAY_S).to_numpy()
+    key = pd.MultiIndex.from_arrays(
+        [_batches(known, known["limit_s"].fillna(-1.0).to_numpy()), day]
     )
-    value = past["duration_s"].to_numpy(dtype=np.float64)
-    value = value / limit if shares else value
-    levels = _levels(known, limit if shares else None)
-    values = _samples(value, levels)
-    default = _default_limit(jobs, default_limit_s)
-    part = _correlation(value, known, levels, values)
-    what = (
-        f"{'shares of the time limit' if shares else 'run times'} of "
-        f"{counted(len(past), 'job')} of the log, of the same user, size and limit where at least "
-        f"{LEAST_ALIKE} are alike (correlation within batches {part:.2f})"
+    return np.asarray(pd.factorize(key)[0], dtype=np.int64)
+
+
+def _correlations(known: pd.DataFrame, levels: list[list[Key]], alike: Alike) -> Correlations:
+    """Return the correlations of the scores of successive jobs of a batch, a user and the site."""
+    rows: dict[Key, list[int]] = {}
+    for row, each in enumerate(levels):
+        rows.setdefault(alike.key_of(each), []).append(row)
+    score = np.empty(len(levels))
+    for key, sample in alike.samples(rows).items():
+        if key in rows:
+            score[rows[key]] = sample.score(alike.values[rows[key]])
+    batch = _batches(known, known["limit_s"].fillna(-1.0).to_numpy())
+    user = _users(known, batch)
+    table = pd.DataFrame({"score": score, "batch": batch, "user": user})
+    of_batch = _correlation(score, table.groupby("batch")["score"].shift(), _USUAL.of_batch)
+    before = table.groupby("user")[["score", "batch"]].shift()
+    other = before["score"].where(before["batch"] != batch)
+    of_user = min(of_batch, _correlation(score, other, _USUAL.of_user))
+    before = table.shift()
+    others = before["score"].where(before["user"] != user)
+    return Correlations(
+        min(of_user, _correlation(score, others, _USUAL.of_site)), of_user, of_batch
     )
-    return RunTimes(what, part, shares, values, default)
 
 
-def _samples(
-    value: Floats, levels: Sequence[Sequence[tuple[object, ...]]]
-) -> dict[tuple[object, ...], Sample]:
-    """Return the distributions of jobs that are alike, each with part of the next wider one."""
-    groups: dict[tuple[object, ...], list[int]] = {}
-    wider: dict[tuple[object, ...], Sequence[tuple[object, ...]]] = {}
-    for row, each in enumerate(levels):
-        for at, key in enumerate(each):
-            groups.setdefault(key, []).append(row)
-            wider.setdefault(key, each[at + 1 :])
-    found: dict[tuple[object, ...], Sample] = {(): Sample.of(value)}
-    for key in sorted(groups, key=lambda key: len(wider[key])):
-        if key != () and len(groups[key]) >= LEAST_ALIKE:
-            parent = next(other for other in wider[key] if other in found)
-            found[key] = Sample.of(value[groups[key]], found[parent])
-    return found
-
-
-def _correlation(
-    value: Floats,
-    known: pd.DataFrame,
-    levels: Sequence[Sequence[tuple[object, ...]]],
-    values: dict[tuple[object, ...], Sample],
-) -> float:
-    """Return the correlation of the scores of successive jobs of the same user, size and limit."""
-    score = np.empty(len(value))
-    for row, each in enumerate(levels):
-        score[row] = values[next(key for key in each if key in values)].score(value[row])
-    limit = known["limit_s"].fillna(-1.0).to_numpy(dtype=np.float64)
-    batch = _batches(known, limit)
-    before = pd.Series(score).groupby(batch).shift().to_numpy()
+def _correlation(score: Floats, earlier: pd.Series, usual: float) -> float:
+    before = earlier.to_numpy(dtype=np.float64)
     both = np.isfinite(before)
-    if both.sum() < LEAST_ALIKE or np.std(score[both]) == 0 or np.std(before[both]) == 0:
-        return 0.5
+    if both.sum() < _FEWEST_PAIRS or np.ptp(score[both]) == 0 or np.ptp(before[both]) == 0:
+        return usual
     return float(np.clip(np.corrcoef(score[both], before[both])[0, 1], 0.0, _MOST_CORRELATED))
 
 
-def default_limit_note(jobs: pd.DataFrame, run_times: RunTimes) -> str | None:
+def default_limit_note(limit_s: pd.Series, run_times: RunTimes) -> str | None:
     """Return a note on jobs without a time limit; None if all have one.
 
     Examples
     --------
-    >>> jobs = pd.DataFrame({"limit_s": [3600.0, float("nan")]})
-    >>> default_limit_note(jobs, assumed_run_times(jobs))
+    >>> limit_s = pd.Series([3600.0, float("nan")])
+    >>> default_limit_note(limit_s, assumed_run_times(limit_s.to_frame("limit_s")))
     '1 job has no time limit: 60 min is assumed (--default-limit)'
     """
-    n = int(jobs["limit_s"].isna().sum())
+    n = int(limit_s.isna().sum())
     if not n or not run_times.shares:
         return None
     assumed = format_duration(run_times.default_limit_s)

@@ -178,7 +178,7 @@ def _then(
 
 
 def cluster_of_run(result: Result, catalogue: Catalogue) -> Cluster | None:
-    """Return the cluster on which a saved run ran; None if its provenance does not tell."""
+    """Return the cluster on which a saved run ran; None if its provenance has none."""
     facts = result.provenance
     scenario, replayed = facts.get("scenario"), facts.get("replay")
     if isinstance(scenario, Mapping) and isinstance(scenario.get("cluster"), Mapping):
@@ -192,7 +192,7 @@ def cluster_of_run(result: Result, catalogue: Catalogue) -> Cluster | None:
 
 
 def scheduling_of_run(result: Result) -> dict[str, Any]:
-    """Return the policy of a saved run, as far as its provenance tells."""
+    """Return the policy of a saved run, if its provenance has it."""
     facts = result.provenance
     scenario, replayed = facts.get("scenario"), facts.get("replay")
     if isinstance(replayed, Mapping) and replayed.get("policy"):

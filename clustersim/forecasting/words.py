@@ -38,7 +38,7 @@ def contradictions(found: Replications, snapshot: Snapshot, user_limit: int | No
         kinds = listed(sorted(reasons[limited].unique())[:4])
         jobs = counted(int(limited.sum()), "job waits", "jobs wait")
         notes.append(
-            f"{jobs} for a limit of the scheduler ({kinds}), whose size the file does not tell: it "
+            f"{jobs} for a limit of the scheduler ({kinds}), which the file does not contain: it "
             "is not simulated, so they may start later (--user-limit N)"
         )
     now = np.quantile(found.start_s, 0.5, axis=0, method="inverted_cdf") <= 0

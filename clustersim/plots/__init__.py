@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from clustersim.plots.curves import plot_curve
     from clustersim.plots.differences import plot_differences
     from clustersim.plots.figure import StudyFigure, study_figure
+    from clustersim.plots.forecast import plot_forecast
     from clustersim.plots.gantt import plot_gantt
     from clustersim.plots.heat_map import plot_heat_map
     from clustersim.plots.pareto import plot_pareto
@@ -44,6 +45,7 @@ __all__ = [
     "plot_curve",
     "plot_differences",
     "plot_durations",
+    "plot_forecast",
     "plot_gantt",
     "plot_heat_map",
     "plot_indices",
@@ -73,6 +75,7 @@ _HOME = {
     "plot_curve": "curves",
     "plot_differences": "differences",
     "plot_durations": "trace",
+    "plot_forecast": "forecast",
     "plot_gantt": "gantt",
     "plot_heat_map": "heat_map",
     "plot_indices": "sensitivity",

@@ -15,8 +15,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
+from clustersim.calendar import Calendar
 from clustersim.errors import InputError, unknown_name
 from clustersim.plots.gantt_layout import lay_out
+from clustersim.plots.parts.dates import date_ticks, date_title
 from clustersim.plots.style import COLOURS, new_figure, style
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE, UNFINISHED
@@ -118,11 +120,24 @@ def plot_gantt(
         pad = 0.01 * (end_s - begin_s or 1.0)
         ax.set_xlim((begin_s - pad) / size, (end_s + pad) / size)
         content = "job ids" if by == "node" else "accelerators"
-        since = f" since {result.calendar.text(0.0)}" if result.calendar.is_dated else ""
-        ax.set_xlabel(f"simulated time{since} ({unit}); in the bars: {content}")
+        title = f"simulated time ({unit})"
+        if result.calendar.is_dated:
+            title = _dates(ax, result.calendar, size)
+        ax.set_xlabel(f"{title}; in the bars: {content}")
         _draw_legend(ax, entries)
     _keep_fitting(ax, labels)
     return ax
+
+
+def _dates(ax: Axes, calendar: Calendar, size: float) -> str:
+    """Put dates on the axis of times, which are multiples of `size` seconds; return its title."""
+    low, high = ax.get_xlim()
+    try:
+        tick_s, labels = date_ticks(calendar, low * size, high * size)
+    except ValueError:  # beyond the year 9999
+        return f"time since {calendar.text(0.0)}"
+    ax.set_xticks(tick_s / size, labels)
+    return date_title(calendar, tick_s)
 
 
 def _bars_by_node(result: Result) -> tuple[pd.DataFrame, list[str]]:

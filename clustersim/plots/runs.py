@@ -12,6 +12,7 @@ from matplotlib.collections import LineCollection
 
 from clustersim.analysis.size_waits import ALL_SIZES, ENOUGH_JOBS, recorded_waits, waits_by_size
 from clustersim.array_types import Floats
+from clustersim.calendar import UNDATED, Calendar
 from clustersim.errors import InputError
 from clustersim.plots.axis import Axis
 from clustersim.plots.direct_labels import EndLabel, label_ends
@@ -26,6 +27,7 @@ from clustersim.plots.figure import (
     study_figure,
     type_size,
 )
+from clustersim.plots.parts.dates import set_time_axis
 from clustersim.plots.parts.ticks import set_axis
 from clustersim.plots.rows import name_categories
 from clustersim.plots.style import COLOURS, colour
@@ -57,7 +59,7 @@ _PLACES = (-1.0, 0.0, 1.0, 1.0)
 
 
 def draw_run(
-    queue: pd.DataFrame, utilisation: pd.DataFrame, *, since: str = "time 0"
+    queue: pd.DataFrame, utilisation: pd.DataFrame, *, calendar: Calendar = UNDATED
 ) -> StudyFigure:
     """Draw the utilisation, and below it the number of waiting jobs if any job waits.
 
@@ -67,20 +69,22 @@ def draw_run(
         From :func:`~clustersim.simulation.queue_length.queue_length`.
     utilisation : DataFrame
         Utilisation of a result.
-    since : str
-        Date at time 0, for the label of the axis.
+    calendar : Calendar
+        Dates of the axis.
     """
     waits = bool((queue["jobs"] > 0).any())
     figure = study_figure(2 if waits else 1, width=DOUBLE, columns=1, panel_height=1.9)
-    plot_utilisation(utilisation, ax=figure.panels[0], since=since)
+    plot_utilisation(utilisation, ax=figure.panels[0], calendar=calendar)
     if waits:
-        plot_queue(queue, ax=figure.panels[1], since=since)
+        plot_queue(queue, ax=figure.panels[1], calendar=calendar)
     else:
         figure.describe("No job waits, so the queue is not drawn.")
     return figure
 
 
-def plot_queue(queue: pd.DataFrame | Result, *, since: str = "", ax: Axes | None = None) -> Axes:
+def plot_queue(
+    queue: pd.DataFrame | Result, *, calendar: Calendar | None = None, ax: Axes | None = None
+) -> Axes:
     """Plot the number of waiting jobs over time.
 
     A queue that changes often is shown by its mean and its largest value in short intervals.
@@ -89,8 +93,8 @@ def plot_queue(queue: pd.DataFrame | Result, *, since: str = "", ax: Axes | None
     ----------
     queue : DataFrame or Result
         A result, or the table ``queue_length.parquet`` in its folder.
-    since : str
-        Date at time 0, for the label of the axis; by default that of the result.
+    calendar : Calendar, optional
+        Dates of the axis; by default those of the result.
     ax : Axes, optional
         Where to draw; by default in a new figure as wide as two columns of a paper.
 
@@ -107,14 +111,14 @@ def plot_queue(queue: pd.DataFrame | Result, *, since: str = "", ax: Axes | None
     >>> ax.get_ylabel()
     'waiting jobs'
     """
-    since = since or _since(queue)
+    calendar = _calendar(queue) if calendar is None else calendar
     if isinstance(queue, Result):
         queue = queue_length(queue.jobs, queue.allocation_ranges, _end_s(queue))
     time_s = queue["time_s"].to_numpy(dtype=np.float64)
     jobs = queue["jobs"].to_numpy(dtype=np.float64)
     with plot_style(DOUBLE if ax is None else ax):
         ax = panel(ax)
-        x_axis = _time_axis(ax, time_s, since)
+        x_title = set_time_axis(ax, "x", time_s, calendar)
         y_axis = set_axis(ax, "y", Axis("waiting jobs", dimension="count", logarithmic=False), jobs)
         if len(time_s) <= _MOST_STEPS:
             ax.step(time_s, jobs, where="post", color=COLOURS["blue"], lw=1.2)
@@ -124,12 +128,12 @@ def plot_queue(queue: pd.DataFrame | Result, *, since: str = "", ax: Axes | None
             ax.stairs(most, edges, fill=True, color=COLOURS["sky"], alpha=0.55, lw=0)
             ax.stairs(_means(time_s, jobs, edges), edges, color=COLOURS["blue"], lw=1.2)
             describe(ax, f"Queue: mean (line) and largest value (shading) in {_BINS} intervals.")
-        dress(ax, "Queue length", x=x_axis.title, y=y_axis.title)
+        dress(ax, "Queue length", x=x_title, y=y_axis.title)
     return ax
 
 
 def plot_utilisation(
-    utilisation: pd.DataFrame | Result, *, since: str = "", ax: Axes | None = None
+    utilisation: pd.DataFrame | Result, *, calendar: Calendar | None = None, ax: Axes | None = None
 ) -> Axes:
     """Plot the share of the installed accelerators that jobs hold, by pool, over time.
 
@@ -139,8 +143,8 @@ def plot_utilisation(
     ----------
     utilisation : DataFrame or Result
         A result, or its table `utilisation`.
-    since : str
-        Date at time 0, for the label of the axis; by default that of the result.
+    calendar : Calendar, optional
+        Dates of the axis; by default those of the result.
     ax : Axes, optional
         Where to draw; by default in a new figure as wide as two columns of a paper.
 
@@ -157,7 +161,7 @@ def plot_utilisation(
     >>> ax.get_title(loc="left")
     'Utilisation by pool'
     """
-    since = since or _since(utilisation)
+    calendar = _calendar(utilisation) if calendar is None else calendar
     if isinstance(utilisation, Result):
         utilisation = utilisation.utilisation
     names = list(dict.fromkeys(map(str, utilisation["pool"])))
@@ -173,7 +177,7 @@ def plot_utilisation(
         there = {"all pools": np.sum([*there.values()], axis=0)}
     with plot_style(DOUBLE if ax is None else ax):
         ax = panel(ax)
-        x_axis = _time_axis(ax, np.array([0.0, end_s]), since)
+        x_title = set_time_axis(ax, "x", [0.0, end_s], calendar)
         y_axis = set_axis(ax, "y", Axis("allocated accelerators", dimension="share"), [0.0, 1.0])
         ends = []
         for k, (name, own) in enumerate(held.items()):
@@ -187,7 +191,7 @@ def plot_utilisation(
         if len(ends) > 1 or len(names) > 1:
             label_ends(ax, ends)
         describe(ax, f"Utilisation: means over {_UTILISATION_BINS} intervals.")
-        dress(ax, "Utilisation by pool" if len(ends) > 1 else "Utilisation", x=x_axis.title,
+        dress(ax, "Utilisation by pool" if len(ends) > 1 else "Utilisation", x=x_title,
               y=y_axis.title)  # fmt: skip
     return ax
 
@@ -340,16 +344,8 @@ def _end_s(result: Result) -> float:
     return float(result.provenance["simulated_s"])
 
 
-def _since(table: pd.DataFrame | Result) -> str:
-    """Return the date at time 0 of a result; "time 0" without a date."""
-    dated = isinstance(table, Result) and table.calendar.is_dated
-    return table.calendar.text(0.0) if dated else "time 0"
-
-
-def _time_axis(ax: Axes, time_s: Floats, since: str) -> Axis:
-    axis = Axis(f"time since {since}" if since != "time 0" else "simulated time",
-                dimension="duration", logarithmic=False)  # fmt: skip
-    return set_axis(ax, "x", axis, time_s, room=(0.0, 0.01))
+def _calendar(table: pd.DataFrame | Result) -> Calendar:
+    return table.calendar if isinstance(table, Result) else UNDATED
 
 
 def _means(time_s: Floats, values: Floats, edges: Floats) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any, SupportsFloat
 
@@ -12,8 +13,9 @@ import numpy as np
 
 from clustersim.analysis.metrics import period_of
 from clustersim.analysis.periods import period_ends_s
-from clustersim.calendar import DAY_S, HOUR_S
+from clustersim.calendar import DAY_S, HOUR_S, Calendar
 from clustersim.plots.axis import Axis, axis_of
+from clustersim.scenario.dates import calendar_of
 from clustersim.studies.spec import CapacitySearch, Range
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import find_quantity
@@ -57,9 +59,10 @@ def study_axes(result: StudyResult) -> dict[str, Axis]:
 def period_names(result: StudyResult) -> list[str]:
     """Return the names of the periods of a study; empty without periods.
 
-    Periods without names are named by their days, such as ``days 90 to 120``, or by their hours or
-    minutes if they are short.  The same holds for a quick version with another horizon, because the
-    names of the file are not true of it.
+    Periods without names are named by their dates, if the scenario has a `start`; otherwise by
+    their days, such as ``days 90 to 120``, or by their hours or minutes if they are short.  The
+    latter holds for a quick version with another horizon, because the names of the file are not
+    true of it.
     """
     spec, tree = result.study.spec, result.study.base.tree
     names = spec.window.period_names
@@ -70,12 +73,35 @@ def period_names(result: StudyResult) -> list[str]:
     if not names or horizon is None or (isinstance(spec.window.periods, list) and not shorter):
         return names
     if dated and not shorter:
-        return [f"period {name}" for name in names]
+        return _dated_periods(calendar_of(tree), horizon.value, len(names))
     ends_s = period_ends_s(horizon.value, len(names))
     units = (("days", DAY_S), ("hours", HOUR_S), ("minutes", 60.0))
     unit, unit_s = next((each for each in units if np.diff(ends_s).min() >= each[1]), units[-1])
     ends = [round(end / unit_s, 1) for end in ends_s]
     return [f"{unit} {low:g} to {high:g}" for low, high in pairwise(ends)]
+
+
+def _dated_periods(calendar: Calendar, horizon_s: float, periods: int) -> list[str]:
+    """Return the dates of periods: months if each period is made of whole months, else days.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> start = Calendar(datetime(2026, 1, 1))
+    >>> _dated_periods(start, 365 * 86400.0, 4)[:2]
+    ['2026-01 to 2026-03', '2026-04 to 2026-06']
+    >>> _dated_periods(start, 20 * 86400.0, 2)
+    ['2026-01-01 to 2026-01-11', '2026-01-11 to 2026-01-21']
+    """
+    ends = [calendar.at(end) for end in period_ends_s(horizon_s, periods, calendar)]
+    if all(end.day == 1 and not (end.hour or end.minute) for end in ends[:-1]):
+        firsts = [f"{begin:%Y-%m}" for begin in ends[:-1]]
+        lasts = [f"{end - timedelta(days=15):%Y-%m}" for end in ends[1:]]
+        pairs = zip(firsts, lasts, strict=True)
+        return [first if first == last else f"{first} to {last}" for first, last in pairs]
+    exact = any(end.hour or end.minute for end in ends)
+    texts = [f"{end:%Y-%m-%d %H:%M}" if exact else f"{end:%Y-%m-%d}" for end in ends]
+    return [f"{begin} to {end}" for begin, end in pairwise(texts)]
 
 
 def _capacity_axis(searched: Axis, search: CapacitySearch) -> Axis:

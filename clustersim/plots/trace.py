@@ -12,6 +12,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
 from clustersim.array_types import Floats
 from clustersim.calendar import Calendar
+from clustersim.plots.parts.dates import date_ticks, date_title
 from clustersim.plots.style import COLOURS, new_figure, style
 from clustersim.units import counted, format_duration, format_percent
 from clustersim.workload import JobLog
@@ -239,9 +240,7 @@ def plot_arrivals(
         ax.plot(x[3:-3], week, color=COLOURS["blue"], label="mean of 7 days")
         ax.legend()
     ax.margins(x=0.01)
-    label = f"{unit} of the log"
-    if origin is not None:
-        label += f" (day 0 is {origin.date().isoformat()})"
+    label = f"{unit} of the log" if origin is None else _dates(ax, origin, unit, size)
     ax.set(title="Arrivals", xlabel=label, ylabel=f"jobs submitted {_PER[unit]}")
     ax.set_ylim(0, max(float(np.quantile(counts, 0.995)), counts.mean()) * 1.25)
     over = int((counts > ax.get_ylim()[1]).sum())
@@ -249,6 +248,17 @@ def plot_arrivals(
         note = f"{over} {unit}{'s' if over > 1 else ''} above the axis, up to {counts.max():,.0f}"
         ax.annotate(note, (0.02, 0.94), xycoords="axes fraction", fontsize=9)
     return ax
+
+
+def _dates(ax: Axes, origin: datetime, unit: str, size: float) -> str:
+    """Put dates on the axis of days, hours or minutes since the origin; return its title."""
+    calendar = Calendar(origin)
+    if unit == "day":  # days are counted by the local calendar, from midnight
+        calendar = Calendar(datetime(origin.year, origin.month, origin.day))
+    low, high = (end * size for end in ax.get_xlim())
+    tick_s, labels = date_ticks(calendar, low, high)
+    ax.set_xticks(tick_s / size, labels)
+    return date_title(calendar, tick_s)
 
 
 def plot_week(

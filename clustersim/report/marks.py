@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from clustersim.availability.supply import NO_ROOM
+from clustersim.calendar import UNDATED, Calendar
 from clustersim.engine.node_events import NodeEventKind
 from clustersim.errors import InputError, unknown_name
 from clustersim.estimation.table import read_csv_as_text
+from clustersim.scenario.dates import is_date, seconds_of_date
 from clustersim.simulation.tables import serves
 from clustersim.units import format_duration, format_percent
 
@@ -98,19 +100,26 @@ def _moves(kind: str, rows: pd.DataFrame, at: str) -> Iterator[Mark]:
 
 
 def read_marks(
-    events: pd.DataFrame | str | Path, *, pools: Sequence[str], end_s: float
+    events: pd.DataFrame | str | Path,
+    *,
+    pools: Sequence[str],
+    end_s: float,
+    calendar: Calendar = UNDATED,
 ) -> list[Mark]:
     """Read and check a table of events.
 
     Parameters
     ----------
     events : pandas.DataFrame or path of a CSV file
-        ``time_s`` (simulated seconds) and ``kind``; optionally ``pool``, ``node`` (index in
+        ``time_s`` (simulated seconds, or a date such as ``2026-04-01T08:00``) and ``kind``;
+        optionally ``pool``, ``node`` (index in
         the pool) and ``text``, which may be empty.
     pools : sequence of str
         Pools of the run.
     end_s : float
         End of the run, in seconds.
+    calendar : Calendar
+        Dates of the run.
 
     Returns
     -------
@@ -135,7 +144,8 @@ def read_marks(
     if not problems:
         cells = table.astype(object).where(table.notna(), "")
         for number, row in enumerate(cells.to_dict("records"), start=1):
-            found = [f"row {number}: {problem}" for problem in _problems(row, pools, end_s)]
+            problem, row = _with_time(row, calendar)
+            found = [f"row {number}: {text}" for text in problem or _problems(row, pools, end_s)]
             problems += found
             if not found:
                 marks.append(_mark(row))
@@ -145,6 +155,16 @@ def read_marks(
     if problems:
         raise InputError(source, problems)
     return marks
+
+
+def _with_time(row: dict[Any, Any], calendar: Calendar) -> tuple[list[str], dict[Any, Any]]:
+    """Return the row with a date replaced by its time, and what is wrong with the date."""
+    if not is_date(row["time_s"]):
+        return [], row
+    try:
+        return [], {**row, "time_s": seconds_of_date(row["time_s"], calendar)}
+    except ValueError as error:
+        return [f"time_s: {error}"], row
 
 
 def _problems(row: dict[Any, Any], pools: Sequence[str], end_s: float) -> Iterator[str]:

@@ -183,9 +183,7 @@ _BOTH = "Utilisation and queue length over time"
 def _over_time(
     result: Result, tables: RunTables, folder: Path | None
 ) -> list[str | Figure | Table]:
-    calendar = result.calendar
-    since = calendar.text(0.0) if calendar.is_dated else "time 0"
-    figure = draw_run(tables.queue_length, result.utilisation, since=since)
+    figure = draw_run(tables.queue_length, result.utilisation, calendar=result.calendar)
     return [
         Figure(figure.heading or _BOTH, page_picture(figure), figure.caption),
         _terms(result),
@@ -226,7 +224,7 @@ def _summary(result: Result, folder: Path | None) -> Table:
         formats[_EARLY] = format_percent
         covers = (
             "Utilisation is that from the first to the last arrival "
-            f"(at {_period(use.last_s)}), and until {use.end} (at {_period(use.end_s)})."
+            f"({_when(use.last_s, result)}), and until {use.end} ({_when(use.end_s, result)})."
         )
     return Table(
         "Pools",
@@ -238,8 +236,11 @@ def _summary(result: Result, folder: Path | None) -> Table:
     )
 
 
-def _period(seconds: float) -> str:
-    return format_duration(seconds, whole=True)
+def _when(time_s: float, result: Result) -> str:
+    """Return a time of the run in words: its date, if that is known."""
+    if result.calendar.is_dated:
+        return f"on {result.calendar.text(time_s)}"
+    return f"at {format_duration(time_s, whole=True)}"
 
 
 def _recorded(waits: pd.DataFrame, folder: Path | None) -> list[str | Figure | Table]:

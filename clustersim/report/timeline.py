@@ -56,6 +56,7 @@ class ChromeTrace:
         drawn = result.first_jobs(most_jobs)
         jobs, layout = drawn.jobs, lay_out(drawn, by=by)
         self._result = result
+        self._dated = result.calendar.is_dated
         self._bars, self._tracks = layout.bars, layout.tracks
         self._marks = marks
         self._never_began = jobs[jobs["start_s"].isna().to_numpy()]
@@ -133,9 +134,11 @@ class ChromeTrace:
 
     def _never_ran(self) -> Iterator[Event]:
         jobs = self._never_began
-        values = jobs[["job_id", "n_accelerators", "reason"]].itertuples(index=False)
-        for time, (job_id, n, reason) in zip(_us(jobs["submit_s"]).tolist(), values, strict=True):
+        values = jobs[["job_id", "n_accelerators", "reason", "submit_s"]].itertuples(index=False)
+        for job_id, n, reason, submit_s in values:
+            time = int(_us(submit_s))
             args = {"job_id": job_id, "n_accelerators": int(n), "reason": reason}
+            args |= self._date(float(submit_s))
             yield _instant(time, "never ran", _ALL, self._never_ran_tid, "t", args)
 
     def _user_marks(self) -> Iterator[Event]:
@@ -150,9 +153,19 @@ class ChromeTrace:
             tid = tid_of_node.get((mark.pool, mark.node))
             scope = "t" if tid is not None else "p" if mark.pool else "g"
             args: Event = {"text": mark.text} if mark.text else {}
+            args |= self._date(mark.time_s)
             if mark.node >= 0:
                 args["node"] = mark.node
             yield _instant(int(_us(mark.time_s)), mark.kind, pid, tid or pid, scope, args)
+
+    def _dates(self, bars: pd.DataFrame) -> Iterator[list[str]]:
+        """Yield the local dates of the starts and of the ends of bars."""
+        for name in ("start_s", "end_s"):
+            yield self._result.calendar.iso_texts(bars[name].to_numpy(dtype=np.float64)).tolist()
+
+    def _date(self, time_s: float) -> Event:
+        """Return the local date of an event, as an argument; empty without a date."""
+        return {"date": self._result.calendar.iso(time_s)} if self._dated else {}
 
     def _slices(self) -> Iterator[Event]:
         bars, jobs = self._bars, self._result.jobs
@@ -163,6 +176,7 @@ class ChromeTrace:
             track = part["track"].to_numpy()
             of = jobs.iloc[part["job"].to_numpy()]
             start, end = _us(part["start_s"]), _us(part["end_s"])
+            dates = zip(*self._dates(part), strict=True) if self._dated else ((),) * len(part)
             wait = np.round(of["start_s"].to_numpy() - of["submit_s"].to_numpy(), 6)
             columns = (
                 pid_of_track[track].tolist(),
@@ -176,11 +190,13 @@ class ChromeTrace:
                 wait.tolist(),
                 (of["outcome"] == UNFINISHED).tolist(),
                 zip(*(_texts(of, name) for name in _OPTIONAL), strict=True),
+                dates,
             )
-            for pid, tid, ts, dur, job_id, kind, n, gang, waited, runs, more in zip(
+            for pid, tid, ts, dur, job_id, kind, n, gang, waited, runs, more, when in zip(
                 *columns, strict=True
             ):
                 args = {"job_id": job_id, "n_accelerators": n, "wait_s": waited}
+                args |= dict(zip(("start", "end"), when, strict=False))
                 if gang != n:
                     args["job_accelerators"] = gang
                 if runs:
@@ -208,8 +224,9 @@ def chrome_trace(
 ) -> ChromeTrace:
     """Convert a run to a timeline in the Trace Event Format.
 
-    Times are microseconds of simulated time; the date of time 0 and its time zone, if known, are
-    in `other_data`.  Slices are named by job class, which gives them their colour, or by job if
+    Times are microseconds of simulated time, because viewers show no dates.  If the date of time 0
+    is known, it is in `other_data` with its time zone, and slices and marks have their local dates
+    as arguments.  Slices are named by job class, which gives them their colour, or by job if
     there are no classes.  Counters show the allocated accelerators of each pool and the waiting
     jobs: in total, and by the pool in which they ran later.
 
@@ -221,7 +238,8 @@ def chrome_trace(
         ``"node"`` draws a slice for each job and node, in threads of the nodes.  ``"pool"`` draws a
         slice for each job, in lanes of its pool; it is also used if the run did not track nodes.
     events : pandas.DataFrame or path of a CSV file, optional
-        Marks: ``time_s`` and ``kind``, optionally ``pool``, ``node``, ``text``.
+        Marks: ``time_s`` (seconds, or a date) and ``kind``, optionally ``pool``, ``node``,
+        ``text``.
     most_jobs : int, optional
         Draw only this many jobs, in order of submission; counters include all jobs.
 
@@ -240,7 +258,11 @@ def chrome_trace(
     if most_jobs is not None and most_jobs < 1:
         raise InputError("most_jobs", f"must be a whole number of 1 or more, found {most_jobs}")
     pools = [str(pool) for pool in result.utilisation["pool"].unique()]
-    marks = [] if events is None else read_marks(events, pools=pools, end_s=end_s)
+    marks = (
+        []
+        if events is None
+        else read_marks(events, pools=pools, end_s=end_s, calendar=result.calendar)
+    )
     if result.outages is not None:
         marks = sorted([*outage_marks(result.outages), *marks], key=lambda mark: mark.time_s)
     return ChromeTrace(result, by, marks, len(result.jobs) if most_jobs is None else most_jobs)

@@ -16,8 +16,17 @@ from clustersim.calendar import Calendar
 from clustersim.errors import InputError, shown
 from clustersim.scenario.run_calendar import run_calendar
 from clustersim.time_zones import parse_start, parse_zone, zone_name
+from clustersim.units import parse_quantity
 
-__all__ = ["dated_end", "instant_s", "is_date", "seconds_of_date", "with_dates"]
+__all__ = [
+    "calendar_of",
+    "dated_end",
+    "instant_s",
+    "is_date",
+    "seconds_of_date",
+    "time_s",
+    "with_dates",
+]
 
 NAMES = ("at", "until")
 """Keys of points in time, in any part of a scenario in :data:`SECTIONS`."""
@@ -91,6 +100,39 @@ def seconds_of_date(value: str, calendar: Calendar) -> float:
     return seconds
 
 
+def time_s(text: str, calendar: Calendar, option: str) -> float:
+    """Return the time that an option names, in seconds since time 0.
+
+    Parameters
+    ----------
+    text : str
+        A duration since time 0 (``3 d``), or what :func:`seconds_of_date` allows.
+    calendar : Calendar
+    option : str
+        Name of the option, for messages.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or a date is not allowed.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> start = Calendar(datetime(2026, 1, 1))
+    >>> time_s("2 d", start, "--at"), time_s("2026-01-03", start, "--at")
+    (172800.0, 172800.0)
+    """
+    try:
+        if not is_date(text):
+            return parse_quantity(text, "duration")
+        if not calendar.is_dated:
+            raise ValueError(f"{shown(text)} is a date, but the date of time 0 is not known")
+        return seconds_of_date(text, calendar)
+    except ValueError as error:
+        raise InputError(option, str(error)) from None
+
+
 def _since(moment: datetime, start: datetime) -> float:
     """Return the seconds from the start to a moment, local if it has no offset from UTC."""
     zone = start.tzinfo
@@ -150,7 +192,7 @@ def with_dates(tree: dict[str, Any], source: str | Path) -> dict[str, Any]:
     if not places:
         return tree
     try:
-        calendar = _calendar(tree)
+        calendar = calendar_of(tree)
     except (InputError, ValueError):  # validation reports `start` and `time_zone`
         return tree
     problems = []
@@ -164,7 +206,8 @@ def with_dates(tree: dict[str, Any], source: str | Path) -> dict[str, Any]:
     return tree
 
 
-def _calendar(tree: Mapping[str, Any]) -> Calendar:
+def calendar_of(tree: Mapping[str, Any]) -> Calendar:
+    """Return the calendar of the `start` and `time_zone` in the data of a scenario."""
     start, zone = tree.get("start"), tree.get("time_zone")
     if start is None:
         return Calendar()

@@ -229,7 +229,7 @@ def read_hosts_lsf(text: str, source: str, columns: Sequence[str] = ()) -> Site:
     Raises
     ------
     InputError
-        If the output does not tell the GPUs.
+        If the output has no numbers of GPUs.
     """
     host = ""
     filled = []
@@ -251,7 +251,7 @@ def lsf_site(rows: Sequence[Mapping[str, Any]], source: str, *, by_gpu: bool = F
     """Return the hosts in rows of ``bhosts`` or ``lshosts``; a row each, or one for each GPU."""
     rows = [{plain_name(str(key)): str(value or "") for key, value in row.items()} for row in rows]
     if not rows or not ({"ngpus", "gpuid", "id", "gpumodel"} & set(rows[0])):
-        raise InputError(source, f"does not tell the accelerators of the hosts; run {_LSF_COMMAND}")
+        raise InputError(source, f"has no numbers of accelerators; run {_LSF_COMMAND}")
     hosts: dict[str, dict[str, Any]] = {}
     for row in rows:
         name = row.get("hostname", "")

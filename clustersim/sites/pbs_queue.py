@@ -9,7 +9,7 @@ from datetime import timedelta, tzinfo
 from typing import Any
 
 from clustersim.errors import InputError
-from clustersim.sites.cells import Times, duration_s, whole
+from clustersim.sites.cells import Times, duration_s, number_of, whole
 from clustersim.sites.hostlist import indices
 from clustersim.sites.key_values import indented_records
 from clustersim.sites.queue import QueuedJob, QueueState, finite
@@ -115,7 +115,7 @@ def _pbs_job(number: str, record: Mapping[str, str], times: Times, letter: str) 
         else None,
         time_limit_s=finite(duration_s(record.get("Resource_List.walltime"), bare="seconds")),
         reason="" if running else comment,
-        priority=None,
+        priority=number_of(record.get("Priority")),
         array="" if array is None else array[1],
         array_limit=throttle,
         depends_on=tuple(re.findall(r"(\d+)(?:\[\])?\.", record.get("depend", ""))),

@@ -25,7 +25,7 @@ class QueuedJob:
         As the scheduler prints it: ``123``, ``123_4``, ``123_[5-10%2]``, ``123+0``.
     state : {"running", "waiting"}
     n_accelerators : int or None
-        Accelerators of one task; 0 for a job on CPUs, None if the file does not tell.
+        Accelerators of one task; 0 for a job on CPUs, None if the file does not say.
     tasks : int
         Number of jobs for which the row stands.
     partition, user, account, qos : str
@@ -91,7 +91,7 @@ class QueueState(Brief):
     rows : int
         Records in the file.
     taken_at : datetime or None
-        When the state was taken, UTC; None if the file does not tell.
+        When the state was taken, UTC; None if the file does not say.
     zoned : bool
         Whether its times are instants; otherwise only their differences are right.
     left_out : tuple of (str, str)

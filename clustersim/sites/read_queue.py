@@ -11,6 +11,12 @@ from typing import Any
 
 from clustersim.errors import InputError
 from clustersim.sites.cells import Times
+from clustersim.sites.condor_queue import (
+    CONDOR_COMMAND,
+    class_ads,
+    is_class_ads,
+    read_condor_q,
+)
 from clustersim.sites.kubernetes_queue import read_kubernetes_queue
 from clustersim.sites.pbs_queue import (
     BJOBS_COMMAND,
@@ -38,7 +44,7 @@ __all__ = ["QUEUE_COMMANDS", "read_queue"]
 
 QUEUE_COMMANDS = (
     f"{SQUEUE_COMMAND}; kubectl get workloads -A -o json; kubectl get jobs -A -o json; qstat -f; "
-    f"{BJOBS_COMMAND}"
+    f"{BJOBS_COMMAND}; {CONDOR_COMMAND}"
 )
 
 
@@ -56,11 +62,12 @@ def read_queue(
     ----------
     path : str or Path
         Output of ``squeue`` in any format, ``scontrol show job``, ``kubectl get workloads``,
-        ``jobs`` or ``pods`` with ``-o json`` or ``-o yaml``, ``qstat -f`` or ``bjobs -o``.
+        ``jobs`` or ``pods`` with ``-o json`` or ``-o yaml``, ``qstat -f``, ``bjobs -o``, or
+        ``condor_q`` with ``-long`` or ``-json``.
     time_zone : str, optional
         Zone of times that do not name one.
     taken_at : str or datetime, optional
-        When the state was taken, if the file does not tell; in `time_zone` if it names none.
+        When the state was taken, if the file does not say; in `time_zone` if it names none.
     columns : sequence of str
         Names of the columns of a table without a header.
     gpus_per_node : int, optional
@@ -149,6 +156,8 @@ def _read(text: str, path: Path, zone: tzinfo | None, columns: Sequence[str]) ->
     if re.search(r"(?m)^(?:apiVersion|kind|items):", text):
         items = [item for each in yaml_documents(text, path) for item in items_of(each)]
         return read_kubernetes_queue(items, source)
+    if is_class_ads(text):
+        return read_condor_q([*class_ads(text)], source, "condor_q -long")
     if re.search(r"(?m)^Job Id:", text):
         return read_qstat(text, source, zone)
     if re.search(r"(?:^|\s)JobId=\d", text):
@@ -171,4 +180,7 @@ def _of_document(document: Any, source: str, zone: tzinfo | None) -> QueueState 
             return read_qstat_json(document, source, zone)
         if isinstance(document.get("RECORDS"), list):
             return read_bjobs_rows(document["RECORDS"], source, zone)
+    items = list(items_of(document)) if not isinstance(document, list) else document
+    if items and all(isinstance(item, Mapping) and "ClusterId" in item for item in items):
+        return read_condor_q(items, source, "condor_q -json")
     return read_kubernetes_queue(list(items_of(document)), source)

@@ -72,7 +72,7 @@ def read_site(
     Raises
     ------
     InputError
-        If the format is not recognised, or the file tells nothing about accelerators and
+        If the format is not recognised, or the file has no accelerators, and
         `gpus_per_node` is not given.
 
     Examples
@@ -101,7 +101,7 @@ def read_site(
     elif unknown == len(site.nodes) and site.nodes:
         raise InputError(
             path,
-            f"{site.format}: does not tell how many accelerators nodes have ({unknown:,} nodes); "
+            f"{site.format}: has no numbers of accelerators ({unknown:,} nodes); "
             f"run {SINFO_COMMAND}, or assume a number with --gpus-per-node N",
         )
     return site

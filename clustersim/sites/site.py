@@ -53,9 +53,9 @@ class SiteNode:
     name : str
     accelerators : dict of str to int, or None
         Accelerators by type as the file writes it (``gpu`` where no type is written); None if the
-        file does not tell.
+        file does not say.
     state : str
-        As written; ``unknown`` if the file does not tell.
+        As written; ``unknown`` if the file does not say.
     in_service : bool
         Whether the node takes jobs now.
     partitions : tuple of str
@@ -83,9 +83,9 @@ class SitePartition:
     ----------
     name : str
     max_time_s : float or None
-        Longest time limit of its jobs, seconds; None if it has none or the file does not tell.
+        Longest time limit of its jobs, seconds; None if it has none or the file does not say.
     default : bool or None
-        Whether jobs without a partition go there; None if the file does not tell.
+        Whether jobs without a partition go there; None if the file does not say.
     accelerators : int or None
         What the file itself says of the partition; None to add up its nodes.
     """

@@ -265,8 +265,8 @@ def _of_partitions(described: Sequence[_Described], source: str) -> Site:
     notes = ["scontrol show partition has no states of nodes: all count as in service"]
     if unclear:
         notes.append(
-            f"accelerators by node are not given by {', '.join(unclear)}: several kinds, or sums "
-            "that cannot be divided over the nodes; run scontrol show node"
+            f"the accelerators of each node are unknown in {', '.join(unclear)}, because the nodes "
+            "differ or the sum cannot be divided over them; run scontrol show node"
         )
     return Site(
         source=source,

@@ -316,7 +316,7 @@ def _array(record: Mapping[str, Any], number: str) -> tuple[str, int, int | None
 
 
 def _accelerators(record: Mapping[str, Any], running: bool) -> tuple[int | None, tuple[str, ...]]:
-    """Return the accelerators of a job and their types; None if no column tells them."""
+    """Return the accelerators of a job and their types; None if no column has them."""
     nodes = int(number_of(record.get("nodes")) or whole(record.get("nodes")) or 1)
     n_tasks = int(number_of(record.get("n_tasks")) or whole(record.get("n_tasks")) or 1)
     typed = accelerators_of(record.get("per_node")) or accelerators_of(record.get("per_job"))

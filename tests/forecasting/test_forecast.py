@@ -10,13 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import ndtr
 
 import clustersim as cs
 from clustersim.cli.main import main
 from clustersim.errors import InputError
-from clustersim.forecasting.run_times import RunTimes, Sample, assumed_run_times, run_times_of
+from clustersim.forecasting.run_times import RunTimes, assumed_run_times, run_times_of
+from clustersim.forecasting.samples import Alike
+from clustersim.forecasting.scores import Correlations
 from clustersim.seeds import Streams
 from clustersim.sites.queue import QueuedJob, QueueState
+from tests.forecasting.test_coverage import drawn
 
 HOUR = 3600.0
 
@@ -38,7 +42,8 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def whole(jobs: pd.DataFrame, default_limit_s: float | None = None) -> RunTimes:
         limit = default_limit_s or float(jobs["limit_s"].max())
-        return RunTimes("whole", 0.0, True, {(): Sample.of(np.array([1.0]))}, limit)
+        whole = Alike.of(np.ones(1), np.zeros(1, dtype=np.int64), [[()]])
+        return RunTimes("whole", Correlations(0.0, 0.0, 0.0), True, whole, limit)
 
     # The function of this name hides the module.
     module = importlib.import_module("clustersim.forecasting.forecast")
@@ -117,17 +122,70 @@ def test_the_order_is_that_of_priorities_then_of_submission() -> None:
 
 def test_run_times_are_longer_than_the_time_that_has_passed() -> None:
     jobs = pd.DataFrame(
-        {"user": "ann", "n_accelerators": 1, "limit_s": HOUR,
-         "elapsed_s": [np.nan, 600.0, 3000.0, 2 * HOUR]}
+        {"user": ["ann", "bob", "cid", "dan", "ann"], "n_accelerators": 1, "limit_s": HOUR,
+         "elapsed_s": [np.nan, 600.0, 3000.0, 2 * HOUR, np.nan]}
     )  # fmt: skip
     draw = assumed_run_times(jobs).drawer(jobs)
     drawn = np.array([draw(Streams(1, replication=k)) for k in range(400)])
-    assert (drawn[:, 1:] > jobs["elapsed_s"].to_numpy()[1:]).all()
+    assert (drawn[:, 1:4] > jobs["elapsed_s"].to_numpy()[1:4]).all()
     assert (drawn[:, :3] <= HOUR).all()
     assert (drawn[:, 3] == 2 * HOUR + 60.0).all()
     share = (drawn[:, 0] / HOUR <= 0.131).mean()
     assert share == pytest.approx(0.5, abs=0.08)  # the median of the assumed shares
-    assert np.corrcoef(drawn[:, 0], drawn[:, 1])[0, 1] > 0.3  # one batch
+    assert np.corrcoef(drawn[:, 0], drawn[:, 4])[0, 1] > 0.3  # one batch
+    assert abs(np.corrcoef(drawn[:, 0], drawn[:, 1])[0, 1]) < 0.15  # two users
+
+
+def test_a_job_of_a_batch_that_runs_long_tells_of_the_others() -> None:
+    jobs = pd.DataFrame(
+        {"user": ["ann", "ann", "bob"], "n_accelerators": 1, "limit_s": HOUR,
+         "elapsed_s": [3000.0, np.nan, np.nan]}
+    )  # fmt: skip
+    draw = assumed_run_times(jobs).drawer(jobs)
+    drawn = np.array([draw(Streams(1, replication=k)) for k in range(400)])
+    assert np.median(drawn[:, 1]) > 3 * np.median(drawn[:, 2])
+    assert (drawn[:, 0] > 3000.0).all()
+
+
+def test_the_last_job_of_a_batch_tells_of_the_next() -> None:
+    draw = np.random.default_rng(1)
+    n = 400
+    habit = np.repeat(draw.normal(size=n // 4), 4)  # sessions of four jobs
+    score = np.sqrt(0.8) * habit + np.sqrt(0.2) * draw.normal(size=n)
+    past = pd.DataFrame(
+        {"user": np.arange(n) // 4 % 20, "n_accelerators": 8, "estimate_s": HOUR,
+         "submit_s": np.arange(n) // 4 * 86400.0, "duration_s": HOUR * ndtr(score)}
+    )  # fmt: skip
+    jobs = pd.DataFrame({"user": [1, 2], "n_accelerators": 8, "limit_s": HOUR, "elapsed_s": np.nan})
+    last = past.iloc[:1].assign(user=1, duration_s=0.95 * HOUR)
+    found = run_times_of(past, jobs, recent=last)
+    assert 0.4 < found.correlations.of_batch < 0.9
+    drawer = found.drawer(jobs)
+    drawn = np.array([drawer(Streams(1, replication=k)) for k in range(200)])
+    assert np.median(drawn[:, 0]) > 1.2 * np.median(drawn[:, 1])
+
+
+def test_few_days_of_a_log_leave_its_quantiles_uncertain() -> None:
+    values = np.linspace(0.0, 1.0, 400)
+    levels: list[list[tuple[object, ...]]] = [[()]] * 400
+
+    def spread(sessions: int) -> float:
+        alike = Alike.of(values, np.arange(400) % sessions, levels)
+        medians = [
+            float(alike.samples([()], Streams(1, replication=k))[()].quantile(np.array(0.5)))
+            for k in range(200)
+        ]
+        assert np.mean(medians) == pytest.approx(0.5, abs=0.02)
+        return float(np.std(medians))
+
+    # Interleaved sessions weigh each part of the range alike: only blocks of values are uncertain.
+    blocks = Alike.of(values, np.arange(400) // 40, levels)
+    medians = [
+        float(blocks.samples([()], Streams(1, replication=k))[()].quantile(np.array(0.5)))
+        for k in range(200)
+    ]
+    assert np.std(medians) > 0.08 > spread(400)
+    assert blocks.effective[()] == pytest.approx(10.0)
 
 
 def test_a_history_gives_the_run_times_of_jobs_that_are_alike() -> None:
@@ -165,26 +223,11 @@ def test_what_is_not_recorded_or_does_not_fit_is_refused() -> None:
         cs.forecast(state(waiting("1", 8)), accelerators=8, at_s=5.0)
 
 
-def log(n_jobs: int, seed: int) -> pd.DataFrame:
-    """Return jobs of 20 users in batches, on a cluster of 64 accelerators, three quarters full."""
-    draw = np.random.default_rng(seed)
-    users = draw.integers(0, 20, n_jobs)
-    limit = draw.choice([1.0, 4.0, 12.0, 24.0], n_jobs, p=[0.3, 0.3, 0.25, 0.15]) * HOUR
-    share = draw.beta(0.5 + (users % 4) * 0.5, 1.2)
-    size = draw.choice([1, 2, 4, 8, 16, 32], n_jobs, p=[0.35, 0.15, 0.2, 0.15, 0.1, 0.05])
-    run = np.maximum(60.0, share * limit)
-    gaps = draw.exponential((run * size).mean() / 64 / 0.75, n_jobs)
-    return pd.DataFrame(
-        {"job_id": np.arange(n_jobs), "submit_s": np.cumsum(gaps).round(), "user": users,
-         "n_accelerators": size, "duration_s": run.round(), "estimate_s": limit}
-    )  # fmt: skip
-
-
 def test_a_saved_run_is_continued_from_any_time(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = cs.replay(
-        log(400, 5), policy="easy", accelerators=64,
+        drawn(400, 5), policy="easy", accelerators=64,
         provenance={"replay": {"policy": "easy", "accelerators": 64}},
     )  # fmt: skip
     folder = result.save(tmp_path / "run")
@@ -216,26 +259,3 @@ def test_a_table_of_jobs_is_a_state(tmp_path: Path) -> None:
     found = cs.forecast(tmp_path / "jobs.csv", accelerators=8, replications=5)
     assert found.state.running[0].elapsed_s == 60.0
     assert found.jobs["job_id"].tolist() == ["b"]
-
-
-@pytest.mark.slow
-@pytest.mark.full
-@pytest.mark.parametrize("policy", ["fcfs", "easy"])
-def test_intervals_cover_what_then_happened(policy: str) -> None:
-    """Starts of waiting jobs in three replayed logs: 85 to 95 % are within intervals of 90 %."""
-    inside: list[float] = []
-    for seed in (11, 12, 13):
-        result = cs.replay(log(1500, seed), policy=policy, accelerators=64)
-        jobs = result.jobs
-        start = jobs.set_index(jobs["job_id"].astype(str))["start_s"]
-        # Jobs of one time wait for the ends of the same jobs, so each time counts once.
-        for at_s in np.linspace(0.3, 0.95, 80) * jobs["submit_s"].max():
-            if not ((jobs["submit_s"] <= at_s) & (jobs["start_s"] > at_s)).any():
-                continue
-            found = cs.forecast(
-                result, accelerators=64, policy=policy, at_s=float(at_s), replications=40
-            ).jobs
-            true_s = start[found["job_id"]].to_numpy() - at_s
-            inside.append(float(((found["low_s"] <= true_s) & (true_s <= found["high_s"])).mean()))
-    assert len(inside) > 100
-    assert 0.85 <= np.mean(inside) <= 0.95

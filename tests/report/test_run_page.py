@@ -384,7 +384,7 @@ def test_a_sentence_has_one_unit() -> None:
 
 def test_plots_of_a_result_are_those_of_its_tables(ran: Path, replayed: Path) -> None:
     result, other = Result.load(ran), Result.load(replayed)
-    dated = {"since": result.calendar.text(0.0)}
+    dated = {"calendar": result.calendar}
     for drawn, by_hand in (
         (plots.plot_queue(result), plots.plot_queue(table(ran, "queue_length"), **dated)),
         (plots.plot_utilisation(result), plots.plot_utilisation(result.utilisation, **dated)),

@@ -126,7 +126,7 @@ def test_sinfo_by_group_reads_lists_of_hosts_and_limits(tmp_path: Path) -> None:
 
 
 def test_default_sinfo_is_refused_unless_a_number_is_assumed(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"does not tell how many accelerators.*--gpus-per-node"):
+    with pytest.raises(InputError, match=r"has no numbers of accelerators.*--gpus-per-node"):
         read(tmp_path, DEFAULT)
     site = read(tmp_path, DEFAULT, gpus_per_node=8)
     assert site.by_type() == {"gpu": 24}

@@ -289,3 +289,85 @@ def test_what_cannot_be_used_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=problem):
         read(tmp_path, text, **options)
+
+
+CONDOR = """\
+-- Schedd: submit.site : <10.0.0.1:9618>
+ClusterId = 40
+ProcId = 0
+JobStatus = 2
+Owner = "ann"
+QDate = 1747026000
+JobStartDate = 1747027000
+JobCurrentStartDate = 1747029600
+RequestGPUs = 4
+AllowedExecuteDuration = 86400
+JobPrio = 0
+ServerTime = 1747033200
+
+ClusterId = 41
+ProcId = 0
+JobStatus = 1
+Owner = "bob"
+QDate = 1747030000
+RequestGPUs = 1
+JobPrio = -5
+
+ClusterId = 42
+ProcId = 0
+JobStatus = 1
+User = "ann@site"
+QDate = 1747031000
+JobPrio = 3
+
+ClusterId = 43
+ProcId = 1
+JobStatus = 5
+Owner = "bob"
+HoldReason = "via condor_hold"
+QDate = 1747031500
+RequestGPUs = 8
+JobPrio = 5
+
+ClusterId = 44
+ProcId = 0
+JobStatus = 3
+Owner = "bob"
+"""
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_condor_q(tmp_path: Path, as_json: bool) -> None:
+    path = tmp_path / "queue.txt"
+    ads = [
+        dict(line.split(" = ", 1) for line in block.splitlines() if " = " in line)
+        for block in CONDOR.split("\n\n")
+    ]
+    plain = [{key: json.loads(value) for key, value in ad.items()} for ad in ads]
+    path.write_text(json.dumps(plain) if as_json else CONDOR)
+    state = read_queue(path)
+    job = state.running[0]
+    assert (job.job_id, job.n_accelerators, job.time_limit_s) == ("40.0", 4, 86400.0)
+    assert job.elapsed_s == 3600.0  # since the latest start, until ServerTime
+    # bob's jobs take the places of bob's submissions, the one of higher JobPrio first.
+    assert [each.job_id for each in state.waiting] == ["43.1", "42.0", "41.0"]
+    assert [each.n_accelerators for each in state.waiting] == [8, 0, 1]
+    assert [each.held for each in state.waiting] == ["held", "", ""]
+    assert state.left_out == (("44.0", "removed"),)
+    assert state.taken_at is not None
+    assert state.taken_at.timestamp() == 1747033200
+
+
+def test_the_priorities_of_pbs_order_the_queue(tmp_path: Path) -> None:
+    from clustersim.forecasting import forecast
+
+    path = tmp_path / "qstat.txt"
+    rows = [
+        f"Job Id: {number}.pbs\n    job_state = Q\n    queue = gpu\n    Priority = {priority}\n"
+        f"    qtime = Mon May 12 0{number}:00:00 2025\n    Resource_List.ngpus = 2\n"
+        for number, priority in ((1, 0), (2, 50))
+    ]
+    path.write_text("\n".join(rows))
+    found = forecast(path, accelerators=8, replications=2)
+    assert found.jobs["job_id"].tolist() == ["2", "1"]
+    assert "the queue is in order of priority, then of submission" in found.assumptions

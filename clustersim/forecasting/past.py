@@ -1,0 +1,45 @@
+"""The jobs of a log from which a forecast learns: those that ended, and the recent ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from clustersim.forecasting.inputs import Given
+from clustersim.forecasting.run_times import RECENT_S
+from clustersim.forecasting.samples import LEAST_ALIKE
+from clustersim.workload import read_jobs
+
+__all__ = ["past_of", "recent_of"]
+
+
+def past_of(
+    given: Given, history: str | Path | pd.DataFrame | None, time_zone: str | None
+) -> pd.DataFrame | None:
+    """Return the log of the site: as given, or what had ended in a saved run."""
+    if isinstance(history, pd.DataFrame):
+        return history
+    if history is not None:
+        return read_jobs(history, time_zone=time_zone).jobs
+    if given.history is None or len(given.history) < LEAST_ALIKE:
+        return None
+    return _without_recent(given.history, given.now_s)
+
+
+def _without_recent(ended: pd.DataFrame, now_s: float) -> pd.DataFrame:
+    """Leave out the jobs that began so late that long ones like them have not ended yet.
+
+    Otherwise, short jobs would be too frequent among the last ones.
+    """
+    longest = float(ended["duration_s"].max())
+    early = ended[ended["start_s"] + longest <= now_s]
+    return early if len(early) >= LEAST_ALIKE else ended
+
+
+def recent_of(given: Given, history: object) -> pd.DataFrame | None:
+    """Return the jobs that began not long before now and have ended, in order of their start."""
+    if history is not None or given.history is None:
+        return None
+    began = given.history["start_s"]
+    return given.history[began >= given.now_s - RECENT_S].sort_values("start_s", kind="stable")

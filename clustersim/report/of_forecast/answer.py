@@ -1,0 +1,77 @@
+"""The answer of a forecast, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from clustersim.forecasting.result import Forecast
+from clustersim.forecasting.words import sentence
+from clustersim.report.page import Answer
+from clustersim.units import counted, format_duration
+
+__all__ = ["forecast_answer"]
+
+_NO_LOG = "no log of the site is given"
+_WIDE = 4.0
+"""An interval is called wide if its upper end is more than this many times its lower end."""
+
+
+def forecast_answer(found: Forecast) -> Answer:
+    """Return the answer card of a forecast: the last job to start, and what that depends on."""
+    jobs = found.jobs[found.jobs["median_s"] > 0]
+    text = sentence(found.jobs)
+    if jobs.empty:
+        return Answer(text, hinges_on=[*_hinges(found)], next_steps=[*_next_steps(found)])
+    last = jobs.iloc[int(jobs["median_s"].argmax())]
+    value = f"in {format_duration(last['median_s'])}"
+    if found.calendar.is_dated:
+        value = found.calendar.text(found.now_s + float(last["median_s"]))
+    ends = [
+        _when(found, float(last["low_s"])),
+        _when(found, float(last["high_s"])) if np.isfinite(last["high_s"]) else "an unknown time",
+    ]
+    return Answer(
+        text,
+        f"start of the last job ({last['job_id']})",
+        value,
+        f"90 % interval {ends[0]} to {ends[1]}, over {counted(len(found.start_s), 'replication')}",
+        [*_hinges(found)],
+        [*_next_steps(found)],
+    )
+
+
+def _when(found: Forecast, seconds: float) -> str:
+    if found.calendar.is_dated:
+        return found.calendar.text(found.now_s + seconds)
+    return format_duration(seconds)
+
+
+def _has_log(found: Forecast) -> bool:
+    return not any(_NO_LOG in each for each in found.assumptions)
+
+
+def _hinges(found: Forecast) -> Iterator[str]:
+    """Yield what the forecast depends on."""
+    if not _has_log(found):
+        yield "The run times: without a log, those of two public logs are assumed."
+    else:
+        yield "The run times: jobs of a user run as those in the log did."
+    yield f"The policy {found.policy}, and the order of the queue."
+    if "no further jobs arrive" in found.assumptions:
+        yield "No further jobs: jobs that arrive later may start first."
+
+
+def _next_steps(found: Forecast) -> Iterator[str]:
+    if not _has_log(found):
+        yield "Give the log of the site with --history, which narrows the intervals."
+    wide = found.jobs["high_s"] > _WIDE * found.jobs["low_s"].clip(lower=60.0)
+    if _has_log(found) and wide.any():
+        yield (
+            f"Forecast again later: {counted(int(wide.sum()), 'job has', 'jobs have')} a wide "
+            "interval, which narrows as running jobs end."
+        )
+    held = int((found.jobs["constraint"] == "held").sum())
+    if held:
+        yield f"Release {counted(held, 'job')} that the scheduler holds, if they are to start."
