@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +34,12 @@ _MARKS = {
     b"\xfe\xff": "utf-16",
 }
 """Byte order marks; the longer ones come first where one begins with another."""
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""First bytes of workbooks of Excel and of other office programs."""
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[()][A-Z0-9])")
+"""Sequences that colour the text of a terminal, or move its cursor (ECMA-48)."""
+_CONTROLS = str.maketrans({"\x01": "\x1f", "\x02": "\x1f", "\x1e": "\n"})
+"""Characters that separate fields and records, as Hive and ASCII define them."""
 _MOST_BROKEN = 0.3
 """Share of the bytes beyond ASCII that may be broken in a text that is read as UTF-8."""
 
@@ -132,9 +139,15 @@ def open_content(path: Path) -> Content:
     Raises
     ------
     InputError
-        If the file is empty, or damaged.
+        If the file is empty, damaged, or a workbook.
     """
     raw = path.read_bytes()
+    if raw.startswith(_WORKBOOKS):
+        raise InputError(
+            path,
+            "is a workbook (Excel) or a ZIP archive: save the sheet with the jobs as CSV, or "
+            "unpack the archive",
+        )
     for magic, packing in _PACKED.items():
         if raw.startswith(magic):
             raw = _unpacked(raw, packing, path)
@@ -144,7 +157,12 @@ def open_content(path: Path) -> Content:
     if not raw.strip():
         raise InputError(path, "contains only blank lines" if raw else "is empty")
     text, notes = _decoded(raw)
-    return Content(path, text.replace("\r\n", "\n").replace("\r", "\n"), notes)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\x1b" in text:
+        text = _ESCAPES.sub("", text)
+    if "\x01" in text or "\x02" in text or "\x1e" in text:
+        text = text.translate(_CONTROLS)
+    return Content(path, text, notes)
 
 
 def _unpacked(raw: bytes, packing: str, path: Path) -> bytes:

@@ -11,13 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from clustersim.meanings import squashed
-from clustersim.workload.readers.site_logs.column_roles import recognise
+from clustersim.workload.readers.site_logs.column_roles import plain_name, recognise
 from clustersim.workload.readers.site_logs.content import Content
 
 __all__ = ["TextTable", "find_table"]
 
 _SEPARATORS = ("|", "\t", ";", ",", "^", "~", "!")
+_UNUSUAL = re.compile(r"(?<=[\w\])])(?:[^\w\s\"'()\[\].,+-]+|\s*_\|_\s*|\x1f|::)(?=[\w\[(])")
+"""Separators that ``sacct --delimiter`` and ``condor_history -af:`` can be given besides."""
+_RESOURCE = re.compile(r"[a-z][\w/:.-]*=\S+")
+"""An entry of Slurm's TRES, which a list of TRES separates by commas."""
 _RULE = re.compile(r"\s*-{2,}(?:\s+-+)*\s*")
 _RULES = re.compile(r"[\s|+=-]+")
 _LEAST_NAMES = 3
@@ -76,7 +79,7 @@ def find_table(
         rule = lines[at + 1] if at + 1 < len(lines) else ""
         if _RULE.fullmatch(rule) and " " in rule.strip() and _is_header(line.split(), needed):
             return _fixed_width(content, at)
-        for separator in _SEPARATORS:
+        for separator in _candidates(line):
             if separator in line:
                 names = _names(line, separator)
                 if _is_header(names, needed) and _is_followed(lines, at, separator, len(names)):
@@ -94,14 +97,51 @@ def _is_header(names: Sequence[str], needed: Sequence[str]) -> bool:
     return known >= _LEAST_NAMES and known >= len(names) / 5
 
 
+def _candidates(line: str) -> list[str]:
+    """Return what may separate the cells of a line: the usual separators, then others."""
+    found = _UNUSUAL.findall(line[:2000])
+    others = [text for text in dict.fromkeys(found) if text not in _SEPARATORS]
+    others.sort(key=lambda text: -found.count(text))
+    return [*(text for text in others if len(text) > 1), *_SEPARATORS, *others]
+
+
 def _is_followed(lines: Sequence[str], at: int, separator: str, width: int) -> bool:
     """Return whether one of the next lines has as many cells as a header, or there are none."""
     following = [line for line in lines[at + 1 : at + 40] if line.strip()]
     if not following:
         return True
     edge = separator if separator == "|" else ""
-    widths = [len(line.strip().strip(edge or None).split(separator)) for line in following]
-    return any(abs(found - width) <= 1 for found in widths)
+    if separator in _QUOTING and any('"' in line for line in following):
+        widths = [len(row) for row in csv.reader(following, delimiter=separator)]
+    else:
+        widths = [len(line.strip(" ").strip(edge or None).split(separator)) for line in following]
+    if any(abs(found - width) <= 1 for found in widths):
+        return True
+    return separator == "," and any(
+        len(_resources_joined(line.split(","))) == width for line in following
+    )
+
+
+def _resources_joined(cells: Sequence[str]) -> list[str]:
+    """Join the entries of Slurm's TRES, which commas divide like the columns.
+
+    Examples
+    --------
+    >>> _resources_joined(["7", "cpu=8", "gres/gpu=4", "cpu=16", "x"])
+    ['7', 'cpu=8,gres/gpu=4', 'cpu=16', 'x']
+    """
+    joined: list[str] = []
+    keys: set[str] = set()
+    for cell in cells:
+        key = cell.partition("=")[0] if _RESOURCE.fullmatch(cell) else ""
+        if key and keys and key not in keys:
+            joined[-1] += f",{cell}"
+        else:
+            joined.append(cell)
+            keys = set()
+        if key:
+            keys.add(key)
+    return joined
 
 
 def _names(line: str, separator: str) -> list[str]:
@@ -150,7 +190,7 @@ def _plain_rows(content: Content, names: list[str], separator: str, header: int 
     if not good:
         return slow
     surplus = width + 1 - len(names)  # an empty cell after the last separator
-    if surplus < 0 or (header and head and surplus > 1):
+    if surplus < 0 or (header and head and surplus > 1) or len(separator.encode()) > 1:
         return _sorted_rows(
             [*rows, *(line.split(separator) for line in good)],
             [*numbers, *places],
@@ -200,7 +240,8 @@ def _sorted_rows(
     """Sort lines into records, records that cannot be split, and lines that are no records."""
     width = len(names)
     edge = separator == "|"
-    head, first_name = tuple(squashed(name) for name in names), names[0].lower()
+    head, first_name = tuple(plain_name(name) for name in names), names[0].lower()
+    resources = separator == "," and any("TRES" in name.upper() for name in names)
     good: list[list[str]] = []
     places: list[int] = []
     noise: dict[int, str] = {}
@@ -210,7 +251,7 @@ def _sorted_rows(
             number == header + 1 and _RULES.fullmatch(separator.join(row).replace(":", ""))
         ):
             continue
-        cells = row
+        cells = _resources_joined(row) if resources and len(row) > width else row
         if edge and len(cells) > width and not cells[-1].strip():
             cells = cells[:-1]
         if edge and len(cells) == width + 1 and not cells[0].strip():
@@ -220,7 +261,7 @@ def _sorted_rows(
         first = cells[0].strip()
         if len(cells) == width and not first.startswith("#"):
             again = first.strip('"#').lower() == first_name
-            if again and tuple(squashed(cell) for cell in cells) == head:
+            if again and tuple(plain_name(cell) for cell in cells) == head:
                 noise[number] = f"line {number}"
             else:
                 good.append(cells)
@@ -296,9 +337,12 @@ def _fits_spans(line: str, spans: list[tuple[int, int]]) -> bool:
 def _without_header(content: Content, names: list[str]) -> TextTable | None:
     """Read a table whose columns the user has named."""
     best: tuple[int, str] = (0, "")
-    for separator in _SEPARATORS:
+    separators = dict.fromkeys(
+        text for line in content.head[:20] for text in _candidates(line) if line.strip()
+    )
+    for separator in separators:
         counts = [
-            len(line.rstrip("|" if separator == "|" else "").split(separator))
+            len(_widened(line.rstrip("|" if separator == "|" else ""), separator))
             for line in content.head
         ]
         fitting = sum(count == len(names) for count in counts)
@@ -310,6 +354,11 @@ def _without_header(content: Content, names: list[str]) -> TextTable | None:
             return _sorted_rows(rows, numbers, names, best[1])
         return _plain_rows(content, names, best[1])
     return _by_occupancy(content, names)
+
+
+def _widened(line: str, separator: str) -> list[str]:
+    cells = line.split(separator)
+    return _resources_joined(cells) if separator == "," else cells
 
 
 def _by_occupancy(content: Content, names: list[str]) -> TextTable | None:

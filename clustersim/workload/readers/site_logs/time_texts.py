@@ -41,19 +41,32 @@ _MONTHS = {
     )
     for name in [names]
 }
-_CLOCK = r"(?P<h>\d{1,2}):(?P<mi>\d\d)(?::(?P<s>\d\d(?:[.,]\d+)?))?\s*(?P<ap>[AaPp]\.?[Mm]\.?)?"
+_MONTHS |= {"mär": 3, "mrz": 3, "mai": 5, "okt": 10, "dez": 12, "fév": 2, "avr": 4, "aoû": 8}
+_CLOCK = (
+    r"(?P<h>\d{1,2})[:.](?P<mi>\d\d)(?:[:.](?P<s>\d\d(?:[.,]\d+)?))?"
+    r"(?:\s*(?P<ap>[AaPp]\.?[Mm]\.?)|\s+Uhr)?"
+)
 _WORDS = re.compile(
-    r"(?:(?P<w>[A-Za-z]{3})[a-z]*,?\s+)?(?P<mo>[A-Za-z]{3})[a-z]*\.?\s+(?P<d>\d{1,2}),?\s+"
-    r"(?:(?P<y1>\d{4})\s+)?" + _CLOCK + r"(?:\s+(?P<y2>\d{4}))?"
+    r"(?:(?P<w>[A-Za-z]{3})[a-z]*,?\s+)?(?P<mo>[^\W\d_]{3})[^\W\d_]*\.?\s+(?P<d>\d{1,2}),?\s+"
+    r"(?:(?P<y1>\d{4}),?\s+)?(?:at\s+)?" + _CLOCK + r"(?:\s+(?P<y2>\d{4}))?"
 )
 _DAY_FIRST = re.compile(
-    r"(?:(?P<w>[A-Za-z]{3})[a-z]*,?\s+)?(?P<d>\d{1,2})[ -](?P<mo>[A-Za-z]{3})[a-z]*\.?[ -]"
-    r"(?P<y1>\d{4})(?P<y2>)[ T,]+" + _CLOCK
+    r"(?:(?P<w>[A-Za-z]{3})[a-z]*[,.]*\s+)?(?P<d>\d{1,2})\.?[ /-]+(?P<mo>[^\W\d_]{3})[^\W\d_]*\.?"
+    r"[ /-](?P<y1>\d{4}|\d\d)(?P<y2>)(?:[ T,:]+|\s+at\s+|\s+um\s+)" + _CLOCK
 )
 _NUMERIC = re.compile(
     r"(?P<a>\d{1,2})(?P<sep>[/.-])(?P<b>\d{1,2})[/.-](?P<y1>\d{4}|\d\d)[ T,]+" + _CLOCK
 )
 _MONTH_DAY = re.compile(r"(?P<mo>\d{1,2})/(?P<d>\d{1,2})[- ](?P<y1>)(?P<y2>)" + _CLOCK)
+_YEARLESS = re.compile(
+    r"(?P<d>\d{1,2})[ -](?P<mo>[^\W\d_]{3})[^\W\d_]*\.?(?P<y1>)(?P<y2>)[ T,]+" + _CLOCK
+)
+_COMPACT = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d"
+"""Year, month, day, hour and minute in digits alone."""
+_COMPACT_ZONED = r"\d{8}T\d{4,6}(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)"
+_EAST_ASIAN = r"(\d{4})\s*年\s*(\d{1,2})\s*月\s*(\d{1,2})\s*日\s*"
+_DAYS_1970, _DAYS_2100 = 25569.0, 73051.0
+"""1970 and 2100 in the day numbers of spreadsheets, which count from 30 December 1899."""
 _NO_YEAR = "times have no year"
 _DAYS_OF_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -85,7 +98,9 @@ class TimeColumn:
         return self.given & self.known.isna() & self.wall.isna()
 
 
-def read_times(columns: dict[str, pd.Series], year: int) -> tuple[dict[str, TimeColumn], list[str]]:
+def read_times(
+    columns: dict[str, pd.Series], year: int, *, month_first: bool = True
+) -> tuple[dict[str, TimeColumn], list[str]]:
     """Read columns of times.
 
     Parameters
@@ -94,6 +109,8 @@ def read_times(columns: dict[str, pd.Series], year: int) -> tuple[dict[str, Time
         Texts or numbers of seconds.
     year : int
         The latest year that a time without a year can be in.
+    month_first : bool
+        Whether dates such as ``1/3/2025`` have the month first where the log leaves both open.
 
     Returns
     -------
@@ -101,7 +118,13 @@ def read_times(columns: dict[str, pd.Series], year: int) -> tuple[dict[str, Time
         The times, and notes on what was assumed.
     """
     notes: list[str] = []
+    columns = {name: _without_own_digits(cells) for name, cells in columns.items()}
     numbers = {name: _numbers(cells) for name, cells in columns.items()}
+    if _are_day_numbers(numbers):
+        notes.append("times are read as day numbers of a spreadsheet")
+        columns = {name: _of_day_numbers(values) for name, values in numbers.items()}
+        numbers = {name: _numbers(cells) for name, cells in columns.items()}
+    day_first = _are_day_first(columns, notes, month_first)
     largest = [float(np.nanmax(values)) for values in numbers.values() if values.notna().any()]
     relative = bool(largest) and max(largest) < _EPOCH_S
     read = {}
@@ -112,8 +135,46 @@ def read_times(columns: dict[str, pd.Series], year: int) -> tuple[dict[str, Time
         elif values.notna().any() and (values.notna() | ~_given(cells)).all():
             read[name] = _unix(values, relative)
         else:
-            read[name] = _texts(cells, values, relative, year, notes)
+            read[name] = _texts(cells, values, relative, year, notes, day_first)
     return read, list(dict.fromkeys(notes))
+
+
+def _without_own_digits(cells: pd.Series) -> pd.Series:
+    """Return times such as ``20250301100500`` and ``2025年3月1日 10:05`` in the form of ISO 8601."""
+    if cells.dtype != object and not isinstance(cells.dtype, pd.StringDtype):
+        return cells
+    texts = cells.astype("string").str.strip()
+    head = texts.dropna().head(50)
+    if head.str.contains("年", regex=False).any():
+        texts = texts.str.replace(_EAST_ASIAN, r"\1-\2-\3 ", regex=True)
+        texts = texts.str.replace(r"(\d)\s*[时時点](\d{1,2})分(?:(\d{1,2})秒)?", r"\1:\2:\3", regex=True)
+        return texts.str.rstrip(" :").astype(object)
+    compact = texts.str.fullmatch(rf"{_COMPACT}(?:[0-5]\d)?(?:\.\d+)?", na=False)
+    if compact.any() and (compact | ~_given(cells)).all():
+        parts = r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)"
+        texts = texts.str.replace(rf"^{parts}(\d\d)", r"\1-\2-\3 \4:\5:\6", regex=True)
+        return texts.str.replace(rf"^{parts}$", r"\1-\2-\3 \4:\5", regex=True).astype(object)
+    return cells
+
+
+def _are_day_numbers(numbers: dict[str, pd.Series]) -> bool:
+    """Return whether all times are day numbers of a spreadsheet, most of them with a fraction."""
+    known = [values[values > 0] for values in numbers.values() if (values > 0).any()]
+    if not known:
+        return False
+    values = pd.concat(known)
+    if not values.between(_DAYS_1970, _DAYS_2100).all() or (values % 1 == 0).mean() > 0.5:
+        return False
+    if len(known) < 2:  # seconds since the start of a log can be in this range, too
+        return bool((values - (values * 1e4).round() / 1e4).abs().median() > 1e-7)
+    lengths = pd.concat([one - known[0] for one in known[1:]]).dropna()
+    return bool((lengths.abs() < 60).mean() > 0.9)
+
+
+def _of_day_numbers(values: pd.Series) -> pd.Series:
+    whole = (values.where(values > 0) * 86400.0).round(1)
+    days = pd.to_timedelta(whole, unit="s") + pd.Timestamp("1899-12-30")
+    return days.dt.round("s").astype("datetime64[ns]")
 
 
 def _given(cells: pd.Series) -> pd.Series:
@@ -160,7 +221,12 @@ def _dates(cells: pd.Series) -> TimeColumn:
 
 
 def _texts(
-    cells: pd.Series, values: pd.Series, relative: bool, year: int, notes: list[str]
+    cells: pd.Series,
+    values: pd.Series,
+    relative: bool,
+    year: int,
+    notes: list[str],
+    day_first: bool,
 ) -> TimeColumn:
     given = _given(cells)
     for layout in ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"):  # what most logs have, fast
@@ -174,9 +240,8 @@ def _texts(
     abbreviated = text.str.extract(_ABBREVIATION)[0].where(iso)
     bare = text.str.replace(_ABBREVIATION, "", regex=True).where(abbreviated.notna(), text)
     bare = bare.str.replace(r"\s+(?=[+-]\d\d:?\d\d$)", "", regex=True)
-    zoned = (
-        iso & bare.str.contains(_OFFSET, regex=True, na=False) & bare.str.contains(":", na=False)
-    )
+    zoned = iso & bare.str.contains(_OFFSET, regex=True, na=False)
+    zoned &= bare.str.contains(":", na=False) | bare.str.fullmatch(_COMPACT_ZONED, na=False)
     known = pd.to_datetime(bare.where(zoned), format="ISO8601", errors="coerce", utc=True)
     known = known.astype("datetime64[ns, UTC]")
     wall = _iso(bare.where(iso & ~zoned))
@@ -190,7 +255,7 @@ def _texts(
         known = known.fillna(_unix(plain, relative).known)
     rest = given & known.isna() & wall.isna() & ~iso & plain.isna()
     if rest.any():
-        wall, known = _spelt(text[rest], year, notes, wall, known)
+        wall, known = _spelt(text[rest], year, notes, wall, known, day_first)
     return TimeColumn(given, known, wall, relative and bool(plain.notna().any()))
 
 
@@ -207,30 +272,21 @@ def _iso(text: pd.Series) -> pd.Series:
 
 
 def _spelt(
-    text: pd.Series, year: int, notes: list[str], wall: pd.Series, known: pd.Series
+    text: pd.Series,
+    year: int,
+    notes: list[str],
+    wall: pd.Series,
+    known: pd.Series,
+    day_first: bool,
 ) -> tuple[pd.Series, pd.Series]:
     """Read dates such as ``Mon Jan  6 02:06:10 2025`` and ``1/6/2025 2:06 PM``."""
     codes, uniques = pd.factorize(text)
     matches = []
     zones: list[float | None] = []
     for unique in uniques:
-        plain = re.sub(r"\s+([A-Z]{2,5})(?=\s+\d{4}$|$)", "", str(unique))
-        zone = re.search(r"\s([A-Z]{2,5})(?=\s+\d{4}$|$)", str(unique))
-        zones.append(
-            _KNOWN_ABBREVIATIONS.get(zone[1]) if zone and zone[1] not in ("AM", "PM") else None
-        )
-        if zone and zone[1] in ("AM", "PM"):
-            plain = str(unique)
-        plain = re.sub(r"\s+[LEX]$", "", plain).rstrip(":")  # LSF marks limits and estimates
-        matches.append(
-            _WORDS.fullmatch(plain)
-            or _DAY_FIRST.fullmatch(plain)
-            or _NUMERIC.fullmatch(plain)
-            or _MONTH_DAY.fullmatch(plain)
-        )
-    day_first = _day_first(
-        [match for match in matches if match and "a" in match.re.groupindex], notes
-    )
+        plain, hours = _without_zone(str(unique))
+        zones.append(hours)
+        matches.append(_matched(plain))
     weekdays = [
         match for match in matches if match and "mo" in match.re.groupindex and _year(match) is None
     ]
@@ -246,24 +302,67 @@ def _spelt(
     return wall, known
 
 
+def _without_zone(text: str) -> tuple[str, float | None]:
+    """Return a date without its zone, and the hours of the zone from UTC; None without a zone."""
+    offset = re.search(r"\s*(?:UTC|GMT)?([+-])(\d\d):?(\d\d)(?:\s*\([A-Z]+\))?$", text)
+    if offset:
+        hours = int(offset[2]) + int(offset[3]) / 60
+        return text[: offset.start()], hours if offset[1] == "+" else -hours
+    zone = re.search(r"\s([A-Z]{2,5})(?=\s+\d{4}$|$)", text)
+    if zone and zone[1] not in ("AM", "PM"):
+        hours_of = _KNOWN_ABBREVIATIONS.get(zone[1])
+        return text[: zone.start()] + text[zone.end() :], hours_of
+    return text, None
+
+
+def _matched(text: str) -> re.Match[str] | None:
+    """Return a date as a match with its parts; None if it is none."""
+    text = re.sub(r"\s+[LEX]$", "", text).rstrip(":")  # LSF marks limits and estimates
+    for pattern in (_WORDS, _DAY_FIRST, _NUMERIC, _MONTH_DAY, _YEARLESS):
+        if match := pattern.fullmatch(text):
+            return match
+    return None
+
+
 def _year(match: re.Match[str]) -> int | None:
     groups = match.groupdict()
     text = groups.get("y1") or groups.get("y2")
     return None if not text else int(text) + (2000 if len(text) == 2 else 0)
 
 
-def _day_first(matches: list[re.Match[str]], notes: list[str]) -> bool:
-    """Return whether numeric dates have the day first."""
-    if not matches:
+def _are_day_first(
+    columns: dict[str, pd.Series], notes: list[str], month_first: bool
+) -> bool:
+    """Return whether dates in numbers, such as ``1/3/2025``, have the day first, in all columns.
+
+    If no day is above 12, the order is taken with which the log spans the shorter time.
+    """
+    matches = []
+    for cells in columns.values():
+        if pd.api.types.is_numeric_dtype(cells) or pd.api.types.is_datetime64_any_dtype(cells):
+            continue
+        texts = cells.astype("string").str.strip()
+        texts = texts[texts.str.match(r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2}", na=False)].unique()
+        matches += [_NUMERIC.fullmatch(_without_zone(str(text))[0]) for text in texts]
+    found = [match for match in matches if match]
+    if not found:
         return False
-    if any(int(match["a"]) > 12 for match in matches):
+    if any(int(match["a"]) > 12 for match in found):
         return True
-    if any(int(match["b"]) > 12 for match in matches):
+    if any(int(match["b"]) > 12 for match in found):
         return False
-    if matches[0]["sep"] == ".":
+    spans = []
+    for first in (False, True):
+        times = [time for match in found if (time := _time(match, first, 2000))]
+        spans.append(max(times) - min(times) if times else timedelta.max)
+    if abs(spans[0] - spans[1]) > timedelta(days=1):
+        return spans[1] < spans[0]
+    if found[0]["sep"] in ".-":
         return True
-    notes.append(f"dates such as {matches[0][0]} are read with the month first")
-    return False
+    month_first = month_first or any(match["ap"] for match in found)
+    first = "month" if month_first else "day"
+    notes.append(f"dates such as {found[0][0]} are read with the {first} first")
+    return not month_first
 
 
 def _latest_year(matches: list[re.Match[str]], year: int, notes: list[str]) -> int:
