@@ -10,7 +10,7 @@ import pandas as pd
 
 from clustersim.errors import InputError
 from clustersim.sites.cells import memory_mb, whole
-from clustersim.sites.key_values import indented_records
+from clustersim.workload.readers.site_logs.key_values import indented_records
 from clustersim.sites.site import Site, SiteNode, SitePartition, in_service
 from clustersim.sites.text_tables import find_table, plain_name
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from html import unescape
 from typing import Any
 
 from clustersim.errors import InputError
@@ -21,9 +22,11 @@ __all__ = [
     "is_condor_json",
     "is_condor_table",
     "is_condor_text",
+    "is_condor_xml",
     "read_condor_json",
     "read_condor_table",
     "read_condor_text",
+    "read_condor_xml",
 ]
 
 _LINE = re.compile(r"([A-Za-z_]\w*) = (.*)")
@@ -111,6 +114,26 @@ def read_condor_text(content: Content) -> Records:
     return records_of(rows, "htcondor")
 
 
+_XML_AD = re.compile(r"<c>(.*?)</c>", re.S)
+_XML_ATTRIBUTE = re.compile(r'<a n="([^"]+)">\s*<([a-z]+)(?: v="([^"]*)")?\s*/?>(?:([^<]*)</)?')
+
+
+def is_condor_xml(content: Content) -> bool:
+    """Return whether the file has ClassAds in XML, as ``condor_history -xml`` prints them."""
+    return any("<classads>" in line for line in content.head[:10])
+
+
+def read_condor_xml(content: Content) -> Records:
+    """Read ``condor_history -xml``."""
+    rows = []
+    for ad in _XML_AD.findall(content.text):
+        values: dict[str, Any] = {}
+        for name, kind, mark, text in _XML_ATTRIBUTE.findall(ad):
+            values[name] = unescape(text) if kind == "s" else _value(mark or text)
+        rows.append(_row(values))
+    return records_of(rows, "htcondor")
+
+
 def is_condor_columns(names: Iterable[str]) -> bool:
     """Return whether the columns of a table are attributes, as ``condor_history -af:h`` prints."""
     known = {squashed(name) for name in names}
@@ -152,6 +175,9 @@ def _row(given: Mapping[str, Any]) -> dict[str, Any]:
         end = _number(ad.get("enteredcurrentstatus"))
     if not start and not wall:
         end = None
+    if ad.get("id") and ad.get("clusterid") is None:  # printed by -af:j
+        cluster, _, process = str(ad["id"]).partition(".")
+        ad |= {"clusterid": cluster, "procid": process or 0}
     ident = (
         f"{_number(ad['clusterid']):.0f}.{_number(ad.get('procid')) or 0:.0f}"
         if (_number(ad.get("clusterid")) is not None)

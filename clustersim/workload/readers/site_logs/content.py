@@ -9,11 +9,14 @@ import json
 import lzma
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from clustersim.errors import InputError
 
@@ -42,6 +45,21 @@ _CONTROLS = str.maketrans({"\x01": "\x1f", "\x02": "\x1f", "\x1e": "\n"})
 """Characters that separate fields and records, as Hive and ASCII define them."""
 _MOST_BROKEN = 0.3
 """Share of the bytes beyond ASCII that may be broken in a text that is read as UTF-8."""
+
+
+_MANIFEST = re.compile(r"(?m)^(?:- )?apiVersion: \S+$(?s:.*)^(?:  )?kind: \w+$|^kind: \w*List$")
+
+
+def _as_json(value: Any) -> Any:
+    """Return a value of YAML with times as texts, as JSON has them."""
+    if isinstance(value, dict):
+        return {key: _as_json(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_as_json(one) for one in value]
+    if isinstance(value, datetime):
+        text = value.isoformat()
+        return text if value.tzinfo else f"{text}Z"
+    return value
 
 
 @dataclass(frozen=True)
@@ -82,9 +100,27 @@ class Content:
     def documents(self) -> list[Any]:
         """The JSON values of the text, one after another; empty if it is not JSON.
 
-        Lines before the first value and after the last one (a banner, a prompt) are skipped.
+        Lines before the first value and after the last one (a banner, a prompt) are skipped. Of
+        objects of Kubernetes in YAML, the same values are returned.
         """
+        if not self._json and self.is_yaml:
+            return self._yaml
         return [value for value, _ in self._json]
+
+    @cached_property
+    def is_yaml(self) -> bool:
+        """Whether the text has objects of Kubernetes in YAML."""
+        return bool(_MANIFEST.search(self.text[:200_000]))
+
+    @cached_property
+    def _yaml(self) -> list[Any]:
+        first = re.search(r"(?m)^(?:---|-? ?apiVersion:|items:|kind:)", self.text)
+        text = self.text[first.start() :] if first else self.text
+        try:
+            return [_as_json(one) for one in YAML(typ="safe").load_all(io.StringIO(text)) if one]
+        except YAMLError as error:
+            what = " ".join(str(error).split())[:160]
+            raise InputError(self.path, f"is no complete YAML: {what}") from None
 
     @cached_property
     def lines_around_json(self) -> list[int]:

@@ -11,26 +11,37 @@ from clustersim.workload.readers.site_logs.content import Content
 
 __all__ = ["is_json_table", "json_table"]
 
-_LISTS = ("RECORDS", "records", "jobs", "data", "items", "results", "rows", "result", "list")
+_MOST_DEEP = 4
 
 
 def _rows(value: Any, depth: int = 0) -> list[dict[str, Any]]:
+    """Return the longest list of objects in a document; of search hits, their sources."""
     if isinstance(value, list):
-        return [row for row in value if isinstance(row, dict)]
-    if isinstance(value, dict) and depth < 3:
-        for name in _LISTS:
-            if isinstance(value.get(name), (list, dict)) and (
-                rows := _rows(value[name], depth + 1)
-            ):
-                return rows
-    return []
+        rows = [row for row in value if isinstance(row, dict)]
+        return [row["_source"] if isinstance(row.get("_source"), dict) else row for row in rows]
+    if not isinstance(value, dict) or depth == _MOST_DEEP:
+        return []
+    found = [
+        _rows(one, depth + 1)
+        for one in value.values()
+        if isinstance(one, dict) or (isinstance(one, list) and one)
+    ]
+    return max(found, key=len, default=[])
+
+
+def _is_row(value: dict[str, Any]) -> bool:
+    """Return whether an object is a row itself, as in JSON lines."""
+    return len(recognise([str(name) for name in value]).names) >= 3
 
 
 def json_table(content: Content) -> pd.DataFrame:
     """Return a table of texts; the index is the place of the row, starting at 1."""
     rows: list[dict[str, Any]] = []
     for document in content.documents:
-        rows += _rows(document) or ([document] if isinstance(document, dict) else [])
+        if isinstance(document, dict) and _is_row(document):
+            rows.append(document)
+        else:
+            rows += _rows(document)
     table = pd.json_normalize(rows, sep="_")
     table.index = pd.RangeIndex(1, len(table) + 1)
     for name in table:
@@ -50,8 +61,10 @@ def is_json_table(content: Content) -> bool:
     """Return whether the file is a list of objects with columns of a log of jobs."""
     if not content.documents:
         return False
-    rows = [row for document in content.documents[:5] for row in _rows(document) or [document]]
-    rows = [row for row in rows if isinstance(row, dict)]
+    rows: list[dict[str, Any]] = []
+    for document in content.documents[:5]:
+        alone = isinstance(document, dict) and _is_row(document)
+        rows += [document] if alone else _rows(document)
     if not rows or "attempts" in rows[0]:  # the log of Philly
         return False
     names = list(pd.json_normalize(rows[:5], sep="_").columns)

@@ -138,7 +138,7 @@ def _records(
 ) -> Records | None:
     """Return the records of the first format that fits."""
     if names is None:
-        if any(line.lstrip()[:1] in ("{", "[") for line in content.head):
+        if content.is_yaml or any(line.lstrip()[:1] in ("{", "[") for line in content.head):
             for each in JSON_FORMATS:
                 if each.matches(content):
                     return _with_noise(each.read(content), content)

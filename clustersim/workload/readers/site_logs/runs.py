@@ -9,7 +9,7 @@ from clustersim.workload.readers.observed import is_running, is_waiting
 
 __all__ = ["join_pods", "join_runs"]
 
-_NEVER = ("noise", "step", "malformed")
+_NEVER = ("noise", "step", "malformed", "merged")
 """Reasons of records that take no part in this."""
 
 

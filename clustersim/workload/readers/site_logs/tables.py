@@ -242,7 +242,10 @@ def _sizes(table: pd.DataFrame, roles: Roles) -> tuple[pd.Series, list[str]]:
         product = (first * second).mask(second == 0, 0.0)
         return product, [f"accelerators are {roles.factors[0]} times {roles.factors[1]}"]
     if "gpus" in names:
-        return _plain_counts(table[names["gpus"]]), []
+        cells = table[names["gpus"]]
+        if "stat" in {plain_name(name) for name in table}:  # LSF writes - for no GPU
+            cells = cells.mask(cells.isin(["-", ""]), "0")
+        return _plain_counts(cells), []
     if "gpu_list" in names:
         return _listed(table[names["gpu_list"]]), [
             f"accelerators are counted in the lists of {names['gpu_list']}"
