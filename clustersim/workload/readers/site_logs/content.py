@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from clustersim.errors import InputError
+from clustersim.workload.readers.site_logs.vocabulary import words_known
 
 __all__ = ["Content", "open_content"]
 
@@ -43,6 +44,10 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[()][A-Z0-9])")
 """Sequences that colour the text of a terminal, or move its cursor (ECMA-48)."""
 _CONTROLS = str.maketrans({"\x01": "\x1f", "\x02": "\x1f", "\x1e": "\n"})
 """Characters that separate fields and records, as Hive and ASCII define them."""
+_BOXES = str.maketrans(
+    dict.fromkeys("│║┃", "|") | dict.fromkeys("─═━", "-") | dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╰╯╞╡╪╔╗╚╝╠╣╦╩╬┏┓┗┛┣┫┳┻╋┡┩╇", "+")
+)
+"""Lines and corners of tables that are drawn, and what takes their place."""
 _MOST_BROKEN = 0.3
 """Share of the bytes beyond ASCII that may be broken in a text that is read as UTF-8."""
 
@@ -198,6 +203,8 @@ def open_content(path: Path) -> Content:
         text = _ESCAPES.sub("", text)
     if "\x01" in text or "\x02" in text or "\x1e" in text:
         text = text.translate(_CONTROLS)
+    if any(line in text for line in "│║┃"):
+        text = text.translate(_BOXES)
     return Content(path, text, notes)
 
 
@@ -238,14 +245,30 @@ def _decoded(raw: bytes) -> tuple[str, list[str]]:
     if broken <= max(3, _MOST_BROKEN * beyond):
         where = "1 character is" if broken == 1 else f"{broken:,} characters are"
         return text, [f"{where} not UTF-8 and shown as \ufffd"]
-    try:
-        chinese = raw.decode("gb18030")
-        if _mostly_chinese(chinese):
-            return chinese, ["the file is read as GB 18030"]
-    except UnicodeDecodeError:
-        pass
+    if (asian := _east_asian(raw)) is not None:
+        return asian
     reader = io.TextIOWrapper(io.BytesIO(raw), encoding="cp1252", errors="replace", newline="")
     return reader.read(), ["the file is not UTF-8; it is read as Windows-1252"]
+
+
+_EAST_ASIAN = {"gb18030": "GB 18030", "big5": "Big5", "shift_jis": "Shift JIS"}
+
+
+def _east_asian(raw: bytes) -> tuple[str, list[str]] | None:
+    """Return the text in the encoding with the most words of headers; None if it is in none."""
+    found = []
+    for encoding, name in _EAST_ASIAN.items():
+        try:
+            text = raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        known = words_known(text[:4000])
+        if known or (encoding == "gb18030" and _mostly_chinese(text)):
+            found.append((known, text, [f"the file is read as {name}"]))
+    if not found:
+        return None
+    _, text, notes = max(found, key=lambda one: one[0])
+    return text, notes
 
 
 def _mostly_chinese(text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from clustersim.workload.readers.site_logs.batsim import is_batsim, read_batsim
 from clustersim.workload.readers.site_logs.classads import (
     is_condor_json,
     is_condor_table,
@@ -16,6 +17,7 @@ from clustersim.workload.readers.site_logs.classads import (
     read_condor_xml,
 )
 from clustersim.workload.readers.site_logs.content import Content
+from clustersim.workload.readers.site_logs.gavel import is_gavel, read_gavel
 from clustersim.workload.readers.site_logs.grid_engine import (
     is_accounting,
     is_qacct,
@@ -44,12 +46,6 @@ from clustersim.workload.readers.site_logs.pbs_jobs import (
 )
 from clustersim.workload.readers.site_logs.ray_jobs import is_ray_list, read_ray_list
 from clustersim.workload.readers.site_logs.records import Records
-from clustersim.workload.readers.site_logs.simulator_inputs import (
-    is_batsim,
-    is_gavel,
-    read_batsim,
-    read_gavel,
-)
 from clustersim.workload.readers.site_logs.slurm_json import is_slurm_json, read_slurm_json
 from clustersim.workload.readers.site_logs.slurm_records import (
     is_slurm_records,

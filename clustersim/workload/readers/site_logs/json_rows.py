@@ -29,6 +29,18 @@ def _rows(value: Any, depth: int = 0) -> list[dict[str, Any]]:
     return max(found, key=len, default=[])
 
 
+def _with_plain_numbers(row: dict[str, Any]) -> dict[str, Any]:
+    """Replace numbers as Slurm writes them, ``{"set": true, "number": 7}``, by plain ones."""
+    plain = {}
+    for name, value in row.items():
+        if isinstance(value, dict) and {"set", "number"} <= set(value):
+            value = value["number"] if value["set"] and not value.get("infinite") else None
+        elif name in ("job_state", "state") and isinstance(value, list):
+            value = " ".join(map(str, value))
+        plain[name] = value
+    return plain
+
+
 def _is_row(value: dict[str, Any]) -> bool:
     """Return whether an object is a row itself, as in JSON lines."""
     return len(recognise([str(name) for name in value]).names) >= 3
@@ -42,7 +54,7 @@ def json_table(content: Content) -> pd.DataFrame:
             rows.append(document)
         else:
             rows += _rows(document)
-    table = pd.json_normalize(rows, sep="_")
+    table = pd.json_normalize([_with_plain_numbers(row) for row in rows], sep="_")
     table.index = pd.RangeIndex(1, len(table) + 1)
     for name in table:
         table[name] = table[name].map(_text).astype(object)
@@ -67,6 +79,7 @@ def is_json_table(content: Content) -> bool:
         rows += [document] if alone else _rows(document)
     if not rows or "attempts" in rows[0]:  # the log of Philly
         return False
-    names = list(pd.json_normalize(rows[:5], sep="_").columns)
+    plain = [_with_plain_numbers(row) for row in rows[:5]]
+    names = list(pd.json_normalize(plain, sep="_").columns)
     roles = recognise([str(name) for name in names])
     return len(roles.names) >= 3

@@ -70,6 +70,15 @@ _OUTPUTS = (
         "is a log of events of HTCondor, which is not read; run `condor_history -json`",
     ),
     _Unusable(
+        re.compile(r"\s*<(?:!DOCTYPE html|html|table)\b", re.I),
+        "is a web page: save the table with the jobs as CSV",
+    ),
+    _Unusable(
+        re.compile(r"Job ID: \d+"),
+        "is what seff prints, which tells neither times nor GPUs; run the command that `clustersim "
+        "trace --command sacct` shows",
+    ),
+    _Unusable(
         re.compile(r'.*"TrainingJobSummaries"'),
         "is what list-training-jobs prints, which has no instances; run `aws sagemaker "
         "describe-training-job` for each job and put the outputs into one file",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["english_name", "english_state"]
+__all__ = ["english_name", "english_state", "words_known"]
 
 _CHINESE = {
     **dict.fromkeys(("提交", "投递", "申请时间"), "submit "),
@@ -49,6 +49,17 @@ _JAPANESE = {
     **dict.fromkeys(("状態",), "state "),
     **dict.fromkeys(("番号",), "id "),
     **dict.fromkeys(("ノード",), "node "),
+    **dict.fromkeys(("使用者", "提交者"), "user "),
+    **dict.fromkeys(("作業", "任務", "工作"), "job "),
+    **dict.fromkeys(("編號",), "id "),
+    **dict.fromkeys(("時間",), "time "),
+    **dict.fromkeys(("建立時間",), "create time "),
+    **dict.fromkeys(("結束", "完成時間"), "end "),
+    **dict.fromkeys(("狀態",), "state "),
+    **dict.fromkeys(("佇列",), "queue "),
+    **dict.fromkeys(("節點",), "node "),
+    **dict.fromkeys(("數量", "數"), "count "),
+    **dict.fromkeys(("執行時間",), "run time "),
 }
 _IDEOGRAPHS = dict(
     sorted({**_CHINESE, **_JAPANESE}.items(), key=lambda pair: -len(pair[0]))
@@ -157,6 +168,17 @@ def english_name(name: str) -> str:
         return name
     found = [_ALL.get(word, word) for word in plain]
     return " ".join(" ".join(found).split())
+
+
+def words_known(text: str) -> int:
+    """Return how many different words of Chinese or Japanese headers are in a text.
+
+    Examples
+    --------
+    >>> words_known("提交时间,状态"), words_known("JobID,State")
+    (3, 0)
+    """
+    return sum(word in text for word in _IDEOGRAPHS if len(word) > 1)
 
 
 def english_state(text: object) -> object:
