@@ -12,6 +12,14 @@ from typing import Any
 from clustersim.errors import InputError
 from clustersim.sites.cells import Times
 from clustersim.sites.kubernetes_queue import read_kubernetes_queue
+from clustersim.sites.other_queues import (
+    is_condor_q,
+    is_grid_engine_queue,
+    read_condor_q,
+    read_condor_q_text,
+    read_grid_engine_queue,
+    read_json_queue,
+)
 from clustersim.sites.pbs_queue import (
     BJOBS_COMMAND,
     BJOBS_NAMES,
@@ -93,6 +101,13 @@ def read_queue(
     state = _read(text, path, zone, columns)
     if state is None:
         raise InputError(path, f"is not recognised as a queue; print one with {QUEUE_COMMANDS}")
+    damaged = [row for row, reason in state.left_out if reason == "malformed"]
+    if damaged and not state.jobs:
+        raise InputError(
+            path,
+            f"no row of the queue can be read (the first is {damaged[0][:60]!r}); print one with "
+            f"{QUEUE_COMMANDS}",
+        )
     if taken_at is not None:
         moment = Times(zone).parse(taken_at)
         if moment is None:
@@ -153,6 +168,10 @@ def _read(text: str, path: Path, zone: tzinfo | None, columns: Sequence[str]) ->
         return read_qstat(text, source, zone)
     if re.search(r"(?:^|\s)JobId=\d", text):
         return read_scontrol_jobs(text, source, zone)
+    if is_grid_engine_queue(text):
+        return read_grid_engine_queue(text, source, zone)
+    if re.search(r"(?m)^ClusterId = ", text):
+        return read_condor_q_text(text, source)
     lsf = re.search(r"(?mi)^\s*JOBID\b.*\bSTAT\b", text) is not None
     if lsf or (columns and "stat" in {plain_name(name) for name in columns}):
         return read_bjobs(text, source, zone, columns)
@@ -165,10 +184,18 @@ def _read(text: str, path: Path, zone: tzinfo | None, columns: Sequence[str]) ->
 
 def _of_document(document: Any, source: str, zone: tzinfo | None) -> QueueState | None:
     if isinstance(document, Mapping):
-        if isinstance(document.get("jobs"), list):
+        jobs = document.get("jobs")
+        listed = jobs if isinstance(jobs, list) else list(document.values())
+        if listed and all(isinstance(job, Mapping) for job in listed):
+            found = read_json_queue(listed, source)
+            if found is not None:
+                return found
+        if isinstance(jobs, list):
             return read_squeue_json(document, source)
         if isinstance(document.get("Jobs"), Mapping):
             return read_qstat_json(document, source, zone)
         if isinstance(document.get("RECORDS"), list):
             return read_bjobs_rows(document["RECORDS"], source, zone)
+    if is_condor_q(document):
+        return read_condor_q(document, source)
     return read_kubernetes_queue(list(items_of(document)), source)

@@ -12,7 +12,14 @@ from clustersim.workload.readers.site_logs.content import Content
 from clustersim.workload.readers.site_logs.durations import duration_s
 from clustersim.workload.readers.site_logs.records import Records, records_of
 
-__all__ = ["is_accounting", "is_qacct", "job_row", "read_accounting_file", "read_qacct"]
+__all__ = [
+    "devices_asked",
+    "is_accounting",
+    "is_qacct",
+    "job_row",
+    "read_accounting_file",
+    "read_qacct",
+]
 
 _FIELDS = 40
 _DEVICE = re.compile(
@@ -133,13 +140,16 @@ def _limit(category: str) -> float | None:
     return duration_s(match[1]) if match else None
 
 
+def devices_asked(text: str) -> float:
+    """Return the accelerators of a slot in a list of resources such as ``gpu=1,h_rt=3600``."""
+    return sum(float(count) for _, count in _DEVICE.findall(text))
+
+
 def _devices(values: dict[str, str], notes: dict[str, None]) -> float:
     """Return the accelerators of a job: those of a slot times its slots."""
     per_slot = 0.0
     for name in ("category", "hard_resources", "granted_req.", "granted_req", "resource_map"):
-        found = _DEVICE.findall(values.get(name, ""))
-        if found:
-            per_slot = sum(float(count) for _, count in found)
+        if per_slot := devices_asked(values.get(name, "")):
             break
     if not per_slot:
         return 0.0

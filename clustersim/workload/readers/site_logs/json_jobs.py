@@ -11,7 +11,7 @@ from clustersim.workload.readers.site_logs.durations import duration_s
 from clustersim.workload.readers.site_logs.grid_engine import job_row
 from clustersim.workload.readers.site_logs.records import Records, records_of
 
-__all__ = ["is_json_jobs", "read_json_jobs"]
+__all__ = ["is_json_jobs", "read_json_jobs", "row_of_json_job"]
 
 Job = Mapping[str, Any]
 
@@ -62,6 +62,12 @@ def read_json_jobs(content: Content) -> Records:
             fits = shape.keys <= set(job)
             rows.append(shape.row(job) if fits else {"reason": "noise"})
     return records_of(rows, shape.format)
+
+
+def row_of_json_job(job: Job) -> dict[str, Any] | None:
+    """Return the record of one job; None if it has no known shape."""
+    shape = next((shape for shape in _SHAPES if shape.keys <= set(job)), None)
+    return None if shape is None else shape.row(job)
 
 
 def _flux(job: Job) -> dict[str, Any]:

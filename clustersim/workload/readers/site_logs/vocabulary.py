@@ -80,6 +80,7 @@ _WORDS = {
         **dict.fromkeys(("wartezeit",), "wait"),
         **dict.fromkeys(("zeitlimit", "zeitgrenze", "maximallaufzeit"), "time limit"),
         **dict.fromkeys(("zustand",), "state"),
+        **dict.fromkeys(("typ", "modell"), "type"),
         **dict.fromkeys(("anzahl", "zahl"), "count"),
         **dict.fromkeys(("knoten", "rechner"), "node"),
         **dict.fromkeys(("projekt", "konto", "gruppe"), "project"),
