@@ -21,10 +21,10 @@ from clustersim.plots.style import FORMATS, save_figure
 from clustersim.report.findings import code_notes, findings_table
 from clustersim.report.last_page import explained, printed_page
 from clustersim.report.of_study.progress_display import ProgressDisplay
+from clustersim.report.of_what_if.stored import DATA_FILE, rewrite_what_if
 from clustersim.report.page import answer_text, write_page
 from clustersim.report.plan_page import PLAN_FILE, rewrite_plan
 from clustersim.report.points_text import points_text
-from clustersim.report.of_what_if.stored import DATA_FILE, rewrite_what_if
 from clustersim.report.run_files import rewrite_run
 from clustersim.report.study_figures import NamedFigure, draw_plots
 from clustersim.report.study_findings import StudyFindings

@@ -87,7 +87,7 @@ def read_site_table(
     if group is None or count is None:
         numeric = [str(name) for name in table.columns if str(name) != day]
         numbers = table[numeric].apply(pd.to_numeric, errors="coerce")
-        if len(table) > 1 and day is None or not numbers.notna().any().all():
+        if (len(table) > 1 and day is None) or not numbers.notna().any().all():
             raise InputError(
                 source,
                 "is no table of nodes or virtual clusters: needed are the columns node and gpus, "
@@ -191,6 +191,6 @@ def _refuse_jobs(names: Mapping[str, str], source: str) -> None:
     if len(found) > 1:
         raise InputError(
             source,
-            f"is a list of jobs (columns {', '.join(found)}), not of nodes; clustersim replay reads "
-            "it",
+            f"is a list of jobs (columns {', '.join(found)}), not of nodes; clustersim replay "
+            "reads it",
         )

@@ -6,13 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from clustersim.errors import InputError
 from clustersim.sites.cells import memory_mb, whole
-from clustersim.workload.readers.site_logs.key_values import indented_records
 from clustersim.sites.site import Site, SiteNode, SitePartition, in_service
 from clustersim.sites.text_tables import find_table, plain_name
+from clustersim.workload.readers.site_logs.key_values import indented_records
 
 __all__ = [
     "LSF_NAMES",

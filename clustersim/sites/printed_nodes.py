@@ -110,7 +110,9 @@ _ATTRIBUTE = re.compile(r"([A-Za-z_]\w*) = (.*)$")
 
 def is_condor_status(text: str) -> bool:
     """Return whether a text has the ClassAds of machines."""
-    return bool(re.search(r"(?m)^Machine = ", text) and re.search(r"(?m)^\w*(?:GPUs|Cpus) = ", text))
+    return bool(
+        re.search(r"(?m)^Machine = ", text) and re.search(r"(?m)^\w*(?:GPUs|Cpus) = ", text)
+    )
 
 
 def read_condor_status(text: str, source: str) -> Site:
@@ -177,7 +179,8 @@ def is_qhost(text: str) -> bool:
 
 
 _COUNT = re.compile(
-    r"\bh[cvlf]:(?:n|num_?)?(?:nvidia_?)?(?:gpu|gpus|cuda|npu)(?:_?(?:card|count)s?)?=([\d.]+)", re.I
+    r"\bh[cvlf]:(?:n|num_?)?(?:nvidia_?)?(?:gpu|gpus|cuda|npu)(?:_?(?:card|count)s?)?=([\d.]+)",
+    re.I,
 )
 
 
@@ -211,7 +214,9 @@ def read_qhost(text: str, source: str) -> Site:
     return Site(source, "qhost", tuple(nodes), (), len(nodes))
 
 
-_FLUX = frozenset({"state", "queue", "propgx", "properties", "nnodes", "ncores", "ngpus", "nodelist"})
+_FLUX = frozenset(
+    {"state", "queue", "propgx", "properties", "nnodes", "ncores", "ngpus", "nodelist"}
+)
 
 
 def read_flux_resources(text: str, source: str) -> Site | None:

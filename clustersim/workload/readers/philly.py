@@ -125,9 +125,9 @@ def _in_order(submitted: pd.Series, attempts: pd.DataFrame, clock: Clock) -> pd.
 
 
 _OTHER = (
-    "supported JSON is sacct --json, kubectl get -o json, condor_history -json, qstat -f -F json, "
-    "bjobs -json, flux jobs --json, Batsim, Philly's cluster_job_log, and lists of objects with the "
-    "times and the accelerators of a job; convert other logs to CSV with job_id, submit_s, "
+    "supported JSON is sacct --json, kubectl get -o json, condor_history -json, qstat -F json, "
+    "bjobs -json, flux jobs --json, Batsim, Philly's cluster_job_log, and lists of objects with "
+    "the times and the accelerators of a job; convert other logs to CSV with job_id, submit_s, "
     "n_accelerators, duration_s"
 )
 

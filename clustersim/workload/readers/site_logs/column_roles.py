@@ -366,5 +366,7 @@ def _counts(table: pd.DataFrame | None, name: str) -> bool:
     given = cells[given_cells(cells)].astype(str).str.strip().head(500)
     if not len(given):
         return False
-    counts = given.str.fullmatch(r"\d+(?:[.,]\d+)?|[A-Za-z][\w -]*:\d+|(?:\w+:)*\d+(?:\(.*\))?|\d+\s*[x*]\s*\S+")
+    counts = given.str.fullmatch(
+        r"\d+(?:[.,]\d+)?|[A-Za-z][\w -]*:\d+|(?:\w+:)*\d+(?:\(.*\))?|\d+\s*[x*]\s*\S+"
+    )
     return bool(counts.mean() > 0.5)

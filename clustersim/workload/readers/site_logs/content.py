@@ -45,7 +45,9 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[()][A-Z0-9])")
 _CONTROLS = str.maketrans({"\x01": "\x1f", "\x02": "\x1f", "\x1e": "\n"})
 """Characters that separate fields and records, as Hive and ASCII define them."""
 _BOXES = str.maketrans(
-    dict.fromkeys("│║┃", "|") | dict.fromkeys("─═━", "-") | dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╰╯╞╡╪╔╗╚╝╠╣╦╩╬┏┓┗┛┣┫┳┻╋┡┩╇", "+")
+    dict.fromkeys("│║┃", "|")
+    | dict.fromkeys("─═━", "-")
+    | dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╰╯╞╡╪╔╗╚╝╠╣╦╩╬┏┓┗┛┣┫┳┻╋┡┩╇", "+")
 )
 """Lines and corners of tables that are drawn, and what takes their place."""
 _MOST_BROKEN = 0.3
@@ -233,7 +235,8 @@ def _decoded(raw: bytes) -> tuple[str, list[str]]:
             text = raw.decode(encoding, errors="replace")
             return text, [] if encoding == "utf-8-sig" else [f"the file is in {encoding.upper()}"]
     if raw[:2000].count(0) > len(raw[:2000]) / 5:
-        encoding = "utf-16-le" if raw[1:2] == b"\0" else "utf-16-be"
+        little = raw[1:2000:2].count(0) > raw[:2000:2].count(0)
+        encoding = "utf-16-le" if little else "utf-16-be"
         return raw.decode(encoding, errors="replace"), [f"the file is in {encoding.upper()}"]
     try:
         return raw.decode("utf-8"), []

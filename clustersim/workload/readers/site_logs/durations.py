@@ -36,7 +36,7 @@ def duration_s(text: str, unit_s: float = 1.0) -> float:
     60.5
     """
     text = text.strip().replace("(s)", "s").replace("second(s)", "s")
-    text = re.sub(r"(?<=\d),(?=\d{1,6}$)", ".", text)
+    text = re.sub(r"(?<=\d),(?=\d{1,6}\s*[a-zA-Z]*$)", ".", text)
     if re.search("[秒分时天]", text):
         text = _chinese_units(text)
     try:
@@ -66,7 +66,13 @@ def duration_s(text: str, unit_s: float = 1.0) -> float:
 
 def _chinese_units(text: str) -> str:
     """Return a length such as ``2小时3分`` with units of English."""
-    for word, unit in (("小时", "h "), ("时", "h "), ("分钟", "min "), ("分", "min "), ("秒", "s ")):
+    for word, unit in (
+        ("小时", "h "),
+        ("时", "h "),
+        ("分钟", "min "),
+        ("分", "min "),
+        ("秒", "s "),
+    ):
         text = text.replace(word, unit)
     return text.replace("天", "d ").strip()
 

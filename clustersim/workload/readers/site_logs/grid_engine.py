@@ -81,9 +81,11 @@ def is_qacct(content: Content) -> bool:
     """Return whether the file is what ``qacct -j`` prints."""
     starts = {line.split()[0] for line in content.head if line.split()}
     times = {"qsub_time", "submission_time"} & starts
-    return bool(times) and bool({"qname", "jobnumber", "job_number"} & starts) and "=" * 5 in {
-        start[:5] for start in starts
-    }
+    return (
+        bool(times)
+        and bool({"qname", "jobnumber", "job_number"} & starts)
+        and "=" * 5 in {start[:5] for start in starts}
+    )
 
 
 def read_qacct(content: Content) -> Records:

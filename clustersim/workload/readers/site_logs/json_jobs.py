@@ -146,14 +146,16 @@ def _open_cluster_scheduler(job: Job) -> dict[str, Any]:
     return job_row(values, {})
 
 
-_INSTANCES = {
+_EIGHT, _LARGE = {"24xlarge": 8}, {"48xlarge": 8}
+_GRAPHICS = {"12xlarge": 4, "24xlarge": 4, "48xlarge": 8, "": 1}
+_INSTANCES: dict[str, dict[str, int]] = {
     "p2": {"xlarge": 1, "8xlarge": 8, "16xlarge": 16},
     "p3": {"2xlarge": 1, "8xlarge": 4, "16xlarge": 8},
-    **dict.fromkeys(("p3dn", "p4d", "p4de"), {"24xlarge": 8}),
+    **dict.fromkeys(("p3dn", "p4d", "p4de"), _EIGHT),
     "p5": {"4xlarge": 1, "48xlarge": 8},
-    **dict.fromkeys(("p5e", "p5en", "p6-b200", "p6-b300"), {"48xlarge": 8}),
-    **dict.fromkeys(("g4dn",), {"12xlarge": 4, "metal": 8, "": 1}),
-    **dict.fromkeys(("g5", "g6", "g6e"), {"12xlarge": 4, "24xlarge": 4, "48xlarge": 8, "": 1}),
+    **dict.fromkeys(("p5e", "p5en", "p6-b200", "p6-b300"), _LARGE),
+    "g4dn": {"12xlarge": 4, "metal": 8, "": 1},
+    **dict.fromkeys(("g5", "g6", "g6e"), _GRAPHICS),
     "trn1": {"2xlarge": 1, "32xlarge": 16},
     "trn1n": {"32xlarge": 16},
     "trn2": {"3xlarge": 1, "48xlarge": 16},

@@ -140,14 +140,16 @@ def read_times(
 
 
 def _without_own_digits(cells: pd.Series) -> pd.Series:
-    """Return times such as ``20250301100500`` and ``2025年3月1日 10:05`` in the form of ISO 8601."""
+    """Return times such as ``20250301100500`` and ``2025年3月1日 10:05`` as in ISO 8601."""
     if cells.dtype != object and not isinstance(cells.dtype, pd.StringDtype):
         return cells
     texts = cells.astype("string").str.strip()
     head = texts.dropna().head(50)
     if head.str.contains("年", regex=False).any():
         texts = texts.str.replace(_EAST_ASIAN, r"\1-\2-\3 ", regex=True)
-        texts = texts.str.replace(r"(\d)\s*[时時点](\d{1,2})分(?:(\d{1,2})秒)?", r"\1:\2:\3", regex=True)
+        texts = texts.str.replace(
+            r"(\d)\s*[时時点](\d{1,2})分(?:(\d{1,2})秒)?", r"\1:\2:\3", regex=True
+        )
         return texts.str.rstrip(" :").astype(object)
     compact = texts.str.fullmatch(rf"{_COMPACT}(?:[0-5]\d)?(?:\.\d+)?", na=False)
     if compact.any() and (compact | ~_given(cells)).all():
@@ -330,9 +332,7 @@ def _year(match: re.Match[str]) -> int | None:
     return None if not text else int(text) + (2000 if len(text) == 2 else 0)
 
 
-def _are_day_first(
-    columns: dict[str, pd.Series], notes: list[str], month_first: bool
-) -> bool:
+def _are_day_first(columns: dict[str, pd.Series], notes: list[str], month_first: bool) -> bool:
     """Return whether dates in numbers, such as ``1/3/2025``, have the day first, in all columns.
 
     If no day is above 12, the order is taken with which the log spans the shorter time.

@@ -15,7 +15,9 @@ _CHINESE = {
     **dict.fromkeys(("开始运行", "启动", "开始", "起始"), "start "),
     **dict.fromkeys(("结束", "终止", "停止"), "end "),
     **dict.fromkeys(("完成",), "finish "),
-    **dict.fromkeys(("运行时间", "运行时长", "执行时间", "执行时长", "耗时", "实际时长"), "run time "),
+    **dict.fromkeys(
+        ("运行时间", "运行时长", "执行时间", "执行时长", "耗时", "实际时长"), "run time "
+    ),
     **dict.fromkeys(("最长时间", "时限", "时长限制", "限时", "申请时长"), "time limit "),
     **dict.fromkeys(("持续时间", "时长"), "duration "),
     **dict.fromkeys(("时间", "日期"), "time "),
@@ -71,7 +73,9 @@ _WORDS = {
         **dict.fromkeys(("auftragsid", "jobkennung", "vorgang"), "job id"),
         **dict.fromkeys(("benutzer", "nutzer", "benutzername", "anwender"), "user"),
         **dict.fromkeys(("warteschlange", "schlange"), "queue"),
-        **dict.fromkeys(("eingereicht", "einreichung", "einreichungszeit", "abgeschickt"), "submit"),
+        **dict.fromkeys(
+            ("eingereicht", "einreichung", "einreichungszeit", "abgeschickt"), "submit"
+        ),
         **dict.fromkeys(("abgesendet", "uebermittelt", "ubermittelt", "eingang"), "submit"),
         **dict.fromkeys(("erstellt", "angelegt", "erstellungszeit"), "created"),
         **dict.fromkeys(("gestartet", "startzeit", "startzeitpunkt", "beginn", "anfang"), "start"),
