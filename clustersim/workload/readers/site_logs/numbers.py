@@ -31,7 +31,7 @@ def with_plain_numbers(table: pd.DataFrame, *, decimal_comma: bool = False) -> p
     >>> with_plain_numbers(table).to_dict("list")
     {'h': ['1234.5', '2.25'], 's': ['3600', '7'], 'id': ['a', '1']}
     """
-    changed = {}
+    changed: dict[str, pd.Series] = {}
     for name in table:
         cells = table[name]
         if not cells.head(500).astype(str).str.contains(",", regex=False).any():
@@ -46,5 +46,5 @@ def with_plain_numbers(table: pd.DataFrame, *, decimal_comma: bool = False) -> p
             if not given[given.str.contains(",", regex=False)].str.fullmatch(_THOUSANDS).all():
                 continue
             bare = bare.str.replace(",", "", regex=False)
-        changed[name] = bare.where(given_cells(cells), cells)
+        changed[str(name)] = bare.where(given_cells(cells), cells)
     return table.assign(**changed) if changed else table
