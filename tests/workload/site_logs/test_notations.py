@@ -86,6 +86,51 @@ def test_separators(tmp_path: Path, separator: str, header: bool) -> None:
     assert log.left_out_table()["reason"].tolist() == ["never_started"]
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["[ops@login ~]$ sacct -a -X -P --format={0}", "$ sacct -aXPo {0}", "# sacct -o {0} -P -X -a"],
+)
+@pytest.mark.parametrize("separator", ["|", ","])
+def test_a_command_that_was_pasted_is_no_header(
+    tmp_path: Path, command: str, separator: str
+) -> None:
+    names = SACCT.split("\n", 1)[0].replace("|", ",")
+    text = command.format(names) + "\n" + SACCT.replace("|", separator)
+    log = read(tmp_path, text)
+    expect_the_job(log)
+    assert log.left_out_table()["reason"].tolist() == ["noise", "never_started"]
+
+
+def test_a_header_that_was_sorted_to_the_end(tmp_path: Path) -> None:
+    lines = sorted(line for line in SACCT.split("\n") if line)
+    assert lines[-1].startswith("JobID")
+    log = read(tmp_path, "\n".join(lines) + "\n")
+    expect_the_job(log)
+    assert log.left_out_table()["reason"].tolist() == ["never_started"]
+
+
+def test_columns_of_fixed_width_without_a_header(tmp_path: Path) -> None:
+    """Colons of times are no separators, and blanks in a state and empty cells stay in place."""
+    names, *rows = (line.split("|") for line in SACCT.split("\n") if line)
+    widths = [max(len(row[place]) for row in rows) for place in range(len(names))]
+    lines = (
+        " ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
+    )
+    expect_the_job(read(tmp_path, "\n".join(lines) + "\n", columns=",".join(names)))
+
+
+def test_quotes_without_a_header(tmp_path: Path) -> None:
+    text = f'1,"a, b",{CELLS}\n2,"c",{CELLS}\n'
+    log = read(tmp_path, text, columns="JobID,Name,Submit,Start,End,GPUs")
+    assert log.jobs["n_accelerators"].tolist() == [8, 8]
+
+
+def test_numbers_of_several_clusters_are_different_jobs(tmp_path: Path) -> None:
+    names, row, _ = SACCT.strip().split("\n")
+    text = f"{names}|Cluster\n{row}|east\n{row}|west\n"
+    assert read(tmp_path, text).jobs["duration_s"].tolist() == [3600, 3600]
+
+
 def test_drawn_tables_and_colours(tmp_path: Path) -> None:
     drawn = "\n".join(f"│ {line.replace('|', ' │ ')} │" for line in SACCT.split("\n") if line)
     expect_the_job(read(tmp_path, f"┌──┬──┐\n\x1b[1m{drawn}\x1b[0m\n└──┴──┘\n"))

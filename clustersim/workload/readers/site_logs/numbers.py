@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from clustersim.workload.readers.cells import given_cells
@@ -11,6 +13,8 @@ __all__ = ["with_plain_numbers"]
 _GROUPS = r"-?\d{1,3}(?:[.,'\u2019\u00a0\u202f]\d{3})*(?:[.,]\d+)?|-?\d+(?:[.,]\d+)?"
 _DECIMAL_COMMA = r"-?\d[\d.'\u2019\u00a0\u202f]*,(?:\d{1,2}|\d{4,})"
 """A comma with other than three digits behind it is no mark between thousands."""
+_LISTS = re.compile(r"(?:ids?|index|ind[ei]c[ei]+s|list|devices)$", re.I)
+"""Columns of lists, in which commas are neither."""
 _THOUSANDS = r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?"
 
 
@@ -34,6 +38,8 @@ def with_plain_numbers(table: pd.DataFrame, *, decimal_comma: bool = False) -> p
     changed: dict[str, pd.Series] = {}
     for name in table:
         cells = table[name]
+        if _LISTS.search(str(name)):
+            continue
         if not cells.head(500).astype(str).str.contains(",", regex=False).any():
             continue
         given = cells[given_cells(cells)].astype(str)

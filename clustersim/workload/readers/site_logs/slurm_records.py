@@ -16,13 +16,13 @@ from clustersim.workload.readers.site_logs.records import Records, records_of
 
 __all__ = ["is_slurm_records", "read_slurm_records"]
 
-_JOB = re.compile(r"(?:^|\s)JobId=\d")
+_JOB = re.compile(r"\s*JobId=\d+ .*\b(?:JobName|UserId|Name|ArrayJobId|HetJobId|PackJobId)=")
 _ABSENT = ("", "(null)", "N/A", "Unknown", "None")
 
 
 def is_slurm_records(content: Content) -> bool:
     """Return whether the file has jobs of Slurm as ``key=value``."""
-    return any(_JOB.search(line) for line in content.head[:100])
+    return any(_JOB.match(line) for line in content.head[:100])
 
 
 def read_slurm_records(content: Content) -> Records:

@@ -100,6 +100,9 @@ def records_of_table(
         records["job_id"] = "row " + lines.astype(str)
         notes.append("no column names the jobs: they are called by their lines")
     records["row"] = records["job_id"].where(records["job_id"].notna(), "line " + lines.astype(str))
+    clusters = [name for name in table if plain_name(name) in ("cluster", "clustername")]
+    if clusters and table[clusters[0]].nunique() > 1:
+        records["cluster"] = table[clusters[0]]
     records["reason"] = _own_reasons(records, table, roles, slurm=slurm, cut=cut)
     if not slurm:
         read = {*roles.names.values(), *roles.factors}

@@ -17,12 +17,14 @@ from clustersim.workload.readers.site_logs.content import Content
 __all__ = ["TextTable", "find_table"]
 
 _SEPARATORS = ("|", "\t", ";", ",", "^", "~", "!")
-_UNUSUAL = re.compile(r"(?<=[\w\])])(?:[^\w\s\"'()\[\].,+-]+|\s*_\|_\s*|\x1f|::)(?=[\w\[(])")
+_UNUSUAL = re.compile(r"(?<=[\w\])])(?:[^\w\s\"'()\[\].,+:/=-]+|\s*_\|_\s*|\x1f|::)(?=[\w\[(])")
 """Separators that ``sacct --delimiter`` and ``condor_history -af:`` can be given besides."""
 _RESOURCE = re.compile(r"[a-z][\w/:.-]*=\S+")
 """An entry of Slurm's TRES, which a list of TRES separates by commas."""
 _RULE = re.compile(r"\s*-{2,}(?:\s+-+)*\s*")
 _RULES = re.compile(r"[\s|+=-]+")
+_COMMAND = re.compile(r"=|--\w|[$#>] \w|\s-\w\s")
+"""What a command that was pasted with the output has and no name of a column."""
 _LEAST_NAMES = 3
 """A line with this many known names of columns is a header."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\b\d{10,13}\b")
@@ -90,7 +92,7 @@ def find_table(
 def _is_header(names: Sequence[str], needed: Sequence[str]) -> bool:
     if needed:
         return set(needed) <= {name.strip() for name in names}
-    if any(re.match(r"\d", name) for name in names):
+    if any(re.match(r"\d", name) or _COMMAND.search(name) for name in names):
         return False
     roles = recognise(list(dict.fromkeys(names)))
     known = len(set(roles.names.values()) | set(roles.factors))
@@ -173,13 +175,19 @@ def _plain_rows(content: Content, names: list[str], separator: str, header: int 
     numbers: list[int] = []
     first_name = names[0].lower()
     for number, line in enumerate(content.lines, 1):
-        if line.count(separator) == width and line[:1] not in (
-            "#",
-            separator,
-            " ",
-            '"',
-            first_name[:1],
-            first_name[:1].upper(),
+        above = number < header and not _TIME.search(line)  # a command, a title
+        if (
+            not above
+            and line.count(separator) == width
+            and line[:1]
+            not in (
+                "#",
+                separator,
+                " ",
+                '"',
+                first_name[:1],
+                first_name[:1].upper(),
+            )
         ):
             good.append(line)
             places.append(number)
@@ -259,14 +267,15 @@ def _sorted_rows(
         if separator != "|" and len(cells) > width and not any(cells[width:]):
             cells = cells[:width]
         first = cells[0].strip()
-        if len(cells) == width and not first.startswith("#"):
+        above = number < header and not _TIME.search(separator.join(row))
+        if len(cells) == width and not first.startswith("#") and not above:
             again = first.strip('"#').lower() == first_name
             if again and tuple(plain_name(cell) for cell in cells) == head:
                 noise[number] = f"line {number}"
             else:
                 good.append(cells)
                 places.append(number)
-        elif _is_record(cells, width, separator.join(row)):
+        elif not above and _is_record(cells, width, separator.join(row)):
             malformed[number] = first
         else:
             noise[number] = f"line {number}"
@@ -357,7 +366,10 @@ def _without_header(content: Content, names: list[str]) -> TextTable | None:
 
 
 def _widened(line: str, separator: str) -> list[str]:
-    cells = line.split(separator)
+    if '"' in line and separator in _QUOTING:
+        cells = next(csv.reader([line], delimiter=separator), [])
+    else:
+        cells = line.split(separator)
     return _resources_joined(cells) if separator == "," else cells
 
 

@@ -22,7 +22,7 @@ class _Unusable(NamedTuple):
 _KUBECTL = "run `kubectl get jobs,workloads -A -o json` (or pods, pytorchjobs, rayjobs)"
 _OUTPUTS = (
     _Unusable(
-        re.compile(r"(?:NAMESPACE\s+)?NAME\s+(?:[A-Z]+(?: [A-Z]+)*\s+)*AGE\b"),
+        re.compile(r"(?!.*[GN]PU)(?:NAMESPACE\s+)?NAME\s+(?:[A-Z]+(?: [A-Z]+)*\s+)*AGE\b"),
         "is a table that kubectl prints for people: it has ages instead of times, and no GPUs; "
         + _KUBECTL,
     ),
