@@ -13,14 +13,15 @@ import pandas as pd
 
 from clustersim.workload.readers.site_logs.column_roles import plain_name, recognise
 from clustersim.workload.readers.site_logs.content import Content
+from clustersim.workload.readers.site_logs.separators import (
+    QUOTING,
+    candidates,
+    resources_joined,
+    split_line,
+)
 
 __all__ = ["TextTable", "find_table"]
 
-_SEPARATORS = ("|", "\t", ";", ",", "^", "~", "!")
-_UNUSUAL = re.compile(r"(?<=[\w\])])(?:[^\w\s\"'()\[\].,+:/=-]+|\s*_\|_\s*|\x1f|::)(?=[\w\[(])")
-"""Separators that ``sacct --delimiter`` and ``condor_history -af:`` can be given besides."""
-_RESOURCE = re.compile(r"[a-z][\w/:.-]*=\S+")
-"""An entry of Slurm's TRES, which a list of TRES separates by commas."""
 _RULE = re.compile(r"\s*-{2,}(?:\s+-+)*\s*")
 _RULES = re.compile(r"[\s|+=-]+")
 _COMMAND = re.compile(r"=|--\w|[$#>] \w|\s-\w\s")
@@ -81,7 +82,7 @@ def find_table(
         rule = lines[at + 1] if at + 1 < len(lines) else ""
         if _RULE.fullmatch(rule) and " " in rule.strip() and _is_header(line.split(), needed):
             return _fixed_width(content, at)
-        for separator in _candidates(line):
+        for separator in candidates(line):
             if separator in line:
                 names = _names(line, separator)
                 if _is_header(names, needed) and _is_followed(lines, at, separator, len(names)):
@@ -99,51 +100,21 @@ def _is_header(names: Sequence[str], needed: Sequence[str]) -> bool:
     return known >= _LEAST_NAMES and known >= len(names) / 5
 
 
-def _candidates(line: str) -> list[str]:
-    """Return what may separate the cells of a line: the usual separators, then others."""
-    found = _UNUSUAL.findall(line[:2000])
-    others = [text for text in dict.fromkeys(found) if text not in _SEPARATORS]
-    others.sort(key=lambda text: -found.count(text))
-    return [*(text for text in others if len(text) > 1), *_SEPARATORS, *others]
-
-
 def _is_followed(lines: Sequence[str], at: int, separator: str, width: int) -> bool:
     """Return whether one of the next lines has as many cells as a header, or there are none."""
     following = [line for line in lines[at + 1 : at + 40] if line.strip()]
     if not following:
         return True
     edge = separator if separator == "|" else ""
-    if separator in _QUOTING and any('"' in line for line in following):
+    if separator in QUOTING and any('"' in line for line in following):
         widths = [len(row) for row in csv.reader(following, delimiter=separator)]
     else:
         widths = [len(line.strip(" ").strip(edge or None).split(separator)) for line in following]
     if any(abs(found - width) <= 1 for found in widths):
         return True
     return separator == "," and any(
-        len(_resources_joined(line.split(","))) == width for line in following
+        len(resources_joined(line.split(","))) == width for line in following
     )
-
-
-def _resources_joined(cells: Sequence[str]) -> list[str]:
-    """Join the entries of Slurm's TRES, which commas divide like the columns.
-
-    Examples
-    --------
-    >>> _resources_joined(["7", "cpu=8", "gres/gpu=4", "cpu=16", "x"])
-    ['7', 'cpu=8,gres/gpu=4', 'cpu=16', 'x']
-    """
-    joined: list[str] = []
-    keys: set[str] = set()
-    for cell in cells:
-        key = cell.partition("=")[0] if _RESOURCE.fullmatch(cell) else ""
-        if key and keys and key not in keys:
-            joined[-1] += f",{cell}"
-        else:
-            joined.append(cell)
-            keys = set()
-        if key:
-            keys.add(key)
-    return joined
 
 
 def _names(line: str, separator: str) -> list[str]:
@@ -159,7 +130,7 @@ def _names(line: str, separator: str) -> list[str]:
 
 
 def _separated(content: Content, at: int, separator: str, names: list[str]) -> TextTable:
-    if '"' in content.text and separator in _QUOTING:
+    if '"' in content.text and separator in QUOTING:
         rows, numbers = _quoted_rows(content, separator)
         return _sorted_rows(rows, numbers, names, separator, header=at + 1)
     return _plain_rows(content, names, separator, header=at + 1)
@@ -226,10 +197,6 @@ def _plain_rows(content: Content, names: list[str], separator: str, header: int 
     return TextTable(table, slow.noise, slow.malformed, separator=separator)
 
 
-_QUOTING = ("\t", ";", ",")
-"""Separators of tables in which cells may be in quotes."""
-
-
 def _quoted_rows(content: Content, separator: str) -> tuple[list[list[str]], list[int]]:
     """Return the cells of all lines that are not blank, and the numbers of the lines."""
     rows, numbers, before = [], [], 0
@@ -259,7 +226,7 @@ def _sorted_rows(
             number == header + 1 and _RULES.fullmatch(separator.join(row).replace(":", ""))
         ):
             continue
-        cells = _resources_joined(row) if resources and len(row) > width else row
+        cells = resources_joined(row) if resources and len(row) > width else row
         if edge and len(cells) > width and not cells[-1].strip():
             cells = cells[:-1]
         if edge and len(cells) == width + 1 and not cells[0].strip():
@@ -347,30 +314,22 @@ def _without_header(content: Content, names: list[str]) -> TextTable | None:
     """Read a table whose columns the user has named."""
     best: tuple[int, str] = (0, "")
     separators = dict.fromkeys(
-        text for line in content.head[:20] for text in _candidates(line) if line.strip()
+        text for line in content.head[:20] for text in candidates(line) if line.strip()
     )
     for separator in separators:
         counts = [
-            len(_widened(line.rstrip("|" if separator == "|" else ""), separator))
+            len(split_line(line.rstrip("|" if separator == "|" else ""), separator))
             for line in content.head
         ]
         fitting = sum(count == len(names) for count in counts)
         if fitting > best[0] and len(names) > 1:
             best = (fitting, separator)
     if best[0]:
-        if '"' in content.text and best[1] in _QUOTING:
+        if '"' in content.text and best[1] in QUOTING:
             rows, numbers = _quoted_rows(content, best[1])
             return _sorted_rows(rows, numbers, names, best[1])
         return _plain_rows(content, names, best[1])
     return _by_occupancy(content, names)
-
-
-def _widened(line: str, separator: str) -> list[str]:
-    if '"' in line and separator in _QUOTING:
-        cells = next(csv.reader([line], delimiter=separator), [])
-    else:
-        cells = line.split(separator)
-    return _resources_joined(cells) if separator == "," else cells
 
 
 def _by_occupancy(content: Content, names: list[str]) -> TextTable | None:
