@@ -10,9 +10,9 @@ from typing import Any
 from clustersim.sites.cells import Times, duration_s, number_of
 from clustersim.sites.queue import QueuedJob, QueueState
 from clustersim.sites.slurm_queue import at_time
-from clustersim.workload.readers.site_logs.classads import ads_of_text, condor_row
-from clustersim.workload.readers.site_logs.grid_engine import devices_asked
-from clustersim.workload.readers.site_logs.json_jobs import row_of_json_job
+from clustersim.workload.readers.site_logs.programs.classads import ads_of_text, condor_row
+from clustersim.workload.readers.site_logs.programs.grid_engine import devices_asked
+from clustersim.workload.readers.site_logs.programs.json_jobs import row_of_json_job
 
 __all__ = [
     "is_condor_q",

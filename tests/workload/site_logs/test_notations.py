@@ -218,6 +218,21 @@ def test_run_times_in_milliseconds_beside_such_times(tmp_path: Path) -> None:
     expect_the_job(read(tmp_path, f"{head}1,{start},3600,8\n"))
 
 
+def test_three_factors(tmp_path: Path) -> None:
+    cells = CELLS.removesuffix(",8")
+    text = f"id,submitted,started,ended,nodes,ntasks_per_node,gpus_per_task\n1,{cells},2,4,1\n"
+    log = read(tmp_path, text)
+    expect_the_job(log)
+    assert "nodes times ntasks_per_node times gpus_per_task" in " ".join(log.notes)
+
+
+def test_numbered_resources_are_not_guessed(tmp_path: Path) -> None:
+    """A dump of Slurm's database tells generic resources by numbers that differ by site."""
+    text = SACCT.replace("cpu=64,gres/gpu:h100=8,gres/gpu=8", "1=64,4=1,1001=8")
+    with pytest.raises(InputError, match="number of accelerators not recorded"):
+        read(tmp_path, text)
+
+
 @pytest.mark.parametrize("ids", ["0,1,2,3,4,5,6,7", "0-7", "[0, 1, 2, 3, 4, 5, 6, 7]"])
 def test_lists_of_devices_are_counted(tmp_path: Path, ids: str) -> None:
     cells = CELLS.removesuffix(",8")

@@ -40,6 +40,10 @@ _TOTAL = re.compile(
     rf"{_COUNT}{_TAKEN}{_COUNT}{_DEVICE}s?{_COUNT}{_TAKEN}{_COUNT}(?:perjob)?|scalefactor|"
     r"requestednumberofresources|nres|aiprocessors?|acceleratorstotal"
 )
+_ON_NODE = re.compile(
+    rf"{_COUNT}(?:task|worker|rank|proc|process|pod|trainer)(?:e?s)?(?:per|each|by|on)(?:node|host)s?"
+)
+"""Columns that tell the workers of a node."""
 _LISTS = re.compile(
     rf"{_TAKEN}{_DEVICE}s?(?:ids?|idx|index|indexes|indices|indicies|list|uuids?)|cudavisibledevices"
 )
@@ -144,7 +148,7 @@ class Roles:
     names : dict of str to str
         The column of each role: those of `ROLES`, and ``gpus`` (accelerators of the job).
     factors : tuple of str
-        Two columns whose product is the accelerators of the job.
+        Columns whose product is the accelerators of the job.
     units : dict of str to float
         Seconds in the unit that the name of a column tells, by role.
     """
@@ -318,7 +322,9 @@ def _sizes(roles: Roles, free: list[str], table: pd.DataFrame | None) -> None:
     for name, unit in per.items():
         alike = [other for other, kind in units.items() if kind == unit] or list(units)
         if alike:
-            roles.factors = (alike[0], name)
+            on_node = [other for other in free if _ON_NODE.fullmatch(squashes[other])]
+            between = on_node[:1] if unit == "worker" and units[alike[0]] == "node" else []
+            roles.factors = (alike[0], *between, name)
             break
     exact = [name for name in totals if re.search(r"alloc|used|granted|total", squashes[name])]
     if totals and not (roles.factors and not exact and _is_request(totals[0])):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from clustersim.workload.readers.site_logs.batsim import is_batsim, read_batsim
-from clustersim.workload.readers.site_logs.classads import (
+from clustersim.workload.readers.site_logs.content import Content
+from clustersim.workload.readers.site_logs.json_rows import is_json_table, json_table
+from clustersim.workload.readers.site_logs.programs.batsim import is_batsim, read_batsim
+from clustersim.workload.readers.site_logs.programs.classads import (
     is_condor_json,
     is_condor_table,
     is_condor_text,
@@ -16,18 +18,16 @@ from clustersim.workload.readers.site_logs.classads import (
     read_condor_text,
     read_condor_xml,
 )
-from clustersim.workload.readers.site_logs.content import Content
-from clustersim.workload.readers.site_logs.gavel import is_gavel, read_gavel
-from clustersim.workload.readers.site_logs.grid_engine import (
+from clustersim.workload.readers.site_logs.programs.gavel import is_gavel, read_gavel
+from clustersim.workload.readers.site_logs.programs.grid_engine import (
     is_accounting,
     is_qacct,
     read_accounting_file,
     read_qacct,
 )
-from clustersim.workload.readers.site_logs.json_jobs import is_json_jobs, read_json_jobs
-from clustersim.workload.readers.site_logs.json_rows import is_json_table, json_table
-from clustersim.workload.readers.site_logs.kubernetes import is_kubernetes, read_kubernetes
-from clustersim.workload.readers.site_logs.lsf import (
+from clustersim.workload.readers.site_logs.programs.json_jobs import is_json_jobs, read_json_jobs
+from clustersim.workload.readers.site_logs.programs.kubernetes import is_kubernetes, read_kubernetes
+from clustersim.workload.readers.site_logs.programs.lsf import (
     is_lsb_acct,
     is_lsf_summary,
     is_lsf_text,
@@ -35,8 +35,8 @@ from clustersim.workload.readers.site_logs.lsf import (
     read_lsf_summary,
     read_lsf_text,
 )
-from clustersim.workload.readers.site_logs.pbs import is_pbs, read_pbs
-from clustersim.workload.readers.site_logs.pbs_jobs import (
+from clustersim.workload.readers.site_logs.programs.pbs import is_pbs, read_pbs
+from clustersim.workload.readers.site_logs.programs.pbs_jobs import (
     is_qstat,
     is_qstat_json,
     is_tracejob,
@@ -44,13 +44,13 @@ from clustersim.workload.readers.site_logs.pbs_jobs import (
     read_qstat_json,
     read_tracejob,
 )
-from clustersim.workload.readers.site_logs.ray_jobs import is_ray_list, read_ray_list
-from clustersim.workload.readers.site_logs.records import Records
-from clustersim.workload.readers.site_logs.slurm_json import is_slurm_json, read_slurm_json
-from clustersim.workload.readers.site_logs.slurm_records import (
+from clustersim.workload.readers.site_logs.programs.ray_jobs import is_ray_list, read_ray_list
+from clustersim.workload.readers.site_logs.programs.slurm_json import is_slurm_json, read_slurm_json
+from clustersim.workload.readers.site_logs.programs.slurm_records import (
     is_slurm_records,
     read_slurm_records,
 )
+from clustersim.workload.readers.site_logs.records import Records
 from clustersim.workload.readers.site_logs.tables import records_of_table
 from clustersim.workload.readers.site_logs.unusable import is_unusable, refuse_unusable
 

@@ -241,9 +241,11 @@ def _sizes(table: pd.DataFrame, roles: Roles) -> tuple[pd.Series, list[str]]:
     """Return the accelerators of each row, NaN if not recorded, and notes."""
     names = roles.names
     if roles.factors:
-        first, second = (_plain_counts(table[name]) for name in roles.factors)
-        product = (first * second).mask(second == 0, 0.0)
-        return product, [f"accelerators are {roles.factors[0]} times {roles.factors[1]}"]
+        counts = [_plain_counts(table[name]) for name in roles.factors]
+        product = counts[0].astype(np.float64)
+        for count in counts[1:]:
+            product = (product * count).mask(count == 0, 0.0)
+        return product, [f"accelerators are {' times '.join(roles.factors)}"]
     if "gpus" in names:
         cells = table[names["gpus"]]
         if "stat" in {plain_name(name) for name in table}:  # LSF writes - for no GPU

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from clustersim.workload.readers.site_logs.content import Content
 from clustersim.workload.readers.site_logs.durations import duration_s
-from clustersim.workload.readers.site_logs.grid_engine import job_row
+from clustersim.workload.readers.site_logs.programs.grid_engine import job_row
 from clustersim.workload.readers.site_logs.records import Records, records_of
 
 __all__ = ["is_json_jobs", "read_json_jobs", "row_of_json_job"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from clustersim.units import listed
 from clustersim.workload.readers.site_logs.content import Content
-from clustersim.workload.readers.site_logs.kubernetes_kinds import (
+from clustersim.workload.readers.site_logs.programs.kubernetes_kinds import (
     KINDS,
     Object,
     common_fields,

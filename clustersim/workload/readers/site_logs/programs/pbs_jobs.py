@@ -9,7 +9,11 @@ from typing import Any
 from clustersim.workload.readers.site_logs.content import Content
 from clustersim.workload.readers.site_logs.durations import duration_s
 from clustersim.workload.readers.site_logs.key_values import indented_records
-from clustersim.workload.readers.site_logs.pbs import accelerators, accounting_row, fields_of
+from clustersim.workload.readers.site_logs.programs.pbs import (
+    accelerators,
+    accounting_row,
+    fields_of,
+)
 from clustersim.workload.readers.site_logs.records import Records, records_of
 
 __all__ = [
