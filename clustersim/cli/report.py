@@ -13,9 +13,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command to the parser."""
     parser = commands.add_parser(
         "report",
-        help="write the page, tables and pictures of a study, run or plan again",
-        description="Write report.html into the folder of a study, run, replay or plan: the "
-        "answer, figures, sortable tables, assumptions, seeds, versions and commands in one "
+        help="write the page, tables and pictures of a study, run, plan or what-if again",
+        description="Write report.html into the folder of a study, run, replay, plan or what-if: "
+        "the answer, figures, sortable tables, assumptions, seeds, versions and commands in one "
         "self-contained file. The files beside it are written again from the stored results, so "
         "that they agree with the page: all tables and pictures of a study, the derived tables "
         "(and CSV files) of a run, the pictures of a plan. A study may be unfinished.",
@@ -23,7 +23,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "folder", metavar="DIR", help="folder of `clustersim study`, `run`, `replay` or `plan`"
+        "folder",
+        metavar="DIR",
+        help="folder of `clustersim study`, `run`, `replay`, `plan` or `what-if`",
     )
     parser.set_defaults(run=run)
 

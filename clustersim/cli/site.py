@@ -30,7 +30,8 @@ def add_site_options(parser: argparse.ArgumentParser) -> None:
         dest="site",
         metavar="FILE",
         help="output of sinfo, scontrol show node, scontrol show partition, kubectl get nodes -o "
-        "json, pbsnodes -av, bhosts or lshosts, or a table of nodes or virtual clusters",
+        "json, kubectl describe nodes, pbsnodes -av, bhosts, lshosts, condor_status or qhost, a "
+        "slurm.conf, or a table of nodes or virtual clusters",
     )
     group.add_argument("--out", metavar="OUT.yaml", help="write the topology to this new file")
     group.add_argument(

@@ -21,6 +21,7 @@ from clustersim.plots.style import FORMATS, save_figure
 from clustersim.report.findings import code_notes, findings_table
 from clustersim.report.last_page import explained, printed_page
 from clustersim.report.of_study.progress_display import ProgressDisplay
+from clustersim.report.of_what_if.stored import DATA_FILE, rewrite_what_if
 from clustersim.report.page import answer_text, write_page
 from clustersim.report.plan_page import PLAN_FILE, rewrite_plan
 from clustersim.report.points_text import points_text
@@ -349,6 +350,7 @@ def write_report(folder: str | Path) -> Path:
       ``report.html``.
     - Plan: the pictures, in the formats that are there, and ``report.html``. Its tables are
       results, which stay as they are.
+    - Question about a log (``what-if``): ``report.html``, from its tables.
 
     Returns
     -------
@@ -385,6 +387,8 @@ def write_report(folder: str | Path) -> Path:
             return rewrite_run(folder)
         if (folder / PLAN_FILE).is_file():
             return rewrite_plan(folder)
+        if (folder / DATA_FILE).is_file():
+            return rewrite_what_if(folder)
     result = load_result(folder)
     for line in code_notes(result):
         note(line.removeprefix("Note: "))

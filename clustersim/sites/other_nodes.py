@@ -6,13 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from clustersim.errors import InputError
 from clustersim.sites.cells import memory_mb, whole
-from clustersim.sites.key_values import indented_records
 from clustersim.sites.site import Site, SiteNode, SitePartition, in_service
 from clustersim.sites.text_tables import find_table, plain_name
+from clustersim.workload.readers.site_logs.key_values import indented_records
 
 __all__ = [
     "LSF_NAMES",
@@ -20,7 +18,6 @@ __all__ = [
     "read_hosts_lsf",
     "read_kubernetes_nodes",
     "read_pbsnodes",
-    "read_site_table",
 ]
 
 _RESOURCE = re.compile(
@@ -278,110 +275,3 @@ def lsf_site(rows: Sequence[Mapping[str, Any]], source: str, *, by_gpu: bool = F
     )
     notes = () if "status" in rows[0] else ("no status of hosts: all count as in service",)
     return Site(source, "bhosts/lshosts", nodes, (), len(rows), notes=notes)
-
-
-_PER_NODE = ("naccel", "naccelerators", "gpus", "gpu", "ngpus", "gpunum", "gpucount", "capgpu")
-_GROUP = ("vc", "virtualcluster", "partition", "queue")
-
-
-def read_site_table(
-    table: pd.DataFrame, source: str, *, gpus_per_node: int | None, date: str | None
-) -> Site:
-    """Read a table of nodes, or of accelerators by virtual cluster (Helios) or by group.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        A row a node (``node``, ``n_accel``, ``accel_type``), or a row a virtual cluster and day
-        (``date``, ``vc``, ``gpus``), or, as Helios publishes it, a row a day and a column a
-        virtual cluster.
-    source : str
-    gpus_per_node : int, optional
-        Accelerators of a node, where the table has only sums; by default 8.
-    date : str, optional
-        The day, where the table has several; by default the last.
-
-    Raises
-    ------
-    InputError
-        If the table has no such columns or day.
-    """
-    names = {plain_name(str(name)): str(name) for name in table.columns}
-    node = next((names[key] for key in ("node", "nodename", "sn", "machine", "host", "hostname")
-                 if key in names), None)  # fmt: skip
-    if node is not None:
-        return _table_of_nodes(table, source, names, node)
-    day = next((names[key] for key in ("date", "day", "time", "timestamp") if key in names), None)
-    group = next((names[key] for key in _GROUP if key in names), None)
-    count = next((names[key] for key in _PER_NODE if key in names), None)
-    notes = []
-    if day is not None:
-        days = table[day].astype(str).str.slice(0, 10)
-        chosen = date or str(days.max())
-        if not (days == chosen).any():
-            raise InputError(source, f"{day}: has no {chosen}; found {days.min()} to {days.max()}")
-        table = table[days == chosen]
-        notes.append(f"the sizes of {chosen} are used (--date chooses another day)")
-    if group is None or count is None:
-        numeric = [str(name) for name in table.columns if str(name) != day]
-        table = table[numeric].apply(pd.to_numeric, errors="coerce").iloc[-1:].T.reset_index()
-        table.columns = pd.Index(["vc", "gpus"])
-        group, count = "vc", "gpus"
-        table = table[~table["vc"].str.lower().isin(["total", "sum", "all"])]
-    cluster = names.get("cluster")
-    per_node = gpus_per_node or 8
-    notes.append(f"{per_node} accelerators a node are assumed (--gpus-per-node)")
-    nodes: list[SiteNode] = []
-    partitions: dict[str, SitePartition] = {}
-    for row in table.to_dict("records"):
-        gpus = int(row[count]) if pd.notna(row[count]) else 0
-        name = str(row[group])
-        label = (
-            f"{row[cluster]}-{name}" if cluster in row and table[cluster].nunique() > 1 else name
-        )
-        partitions[label] = SitePartition(label)
-        sizes = [per_node] * (gpus // per_node) + ([gpus % per_node] if gpus % per_node else [])
-        nodes += [
-            SiteNode(f"{label}-{at}", {"gpu": size}, partitions=(label,))
-            for at, size in enumerate(sizes, start=1)
-        ]
-    return Site(
-        source=source,
-        format="table of virtual clusters",
-        nodes=tuple(nodes),
-        partitions=tuple(partitions.values()),
-        rows=len(table),
-        notes=tuple(notes),
-    )
-
-
-def _table_of_nodes(table: pd.DataFrame, source: str, names: Mapping[str, str], node: str) -> Site:
-    count = next((names[key] for key in _PER_NODE if key in names), None)
-    kinds = ("acceltype", "gputype", "model", "gpumodel", "gpuspec", "acceleratortype", "type")
-    kind = next((names[key] for key in kinds if key in names), None)
-    group = next((names[key] for key in (*_GROUP, "cluster") if key in names), None)
-    state = next((names[key] for key in ("state", "status") if key in names), None)
-    if count is None:
-        raise InputError(
-            source,
-            f"has no column with the accelerators of a node; found {', '.join(names.values())}",
-        )
-    nodes = []
-    for row in table.to_dict("records"):
-        number = int(row[count]) if pd.notna(row[count]) else 0
-        named = str(row[kind]) if kind is not None and pd.notna(row[kind]) else "gpu"
-        shown = str(row[state]) if state is not None and pd.notna(row[state]) else "unknown"
-        nodes.append(
-            SiteNode(
-                name=str(row[node]),
-                accelerators={named: number} if number else {},
-                state=shown,
-                in_service=shown == "unknown" or in_service(shown),
-                partitions=(str(row[group]),) if group and pd.notna(row[group]) else (),
-            )
-        )
-    partitions = dict.fromkeys(name for each in nodes for name in each.partitions)
-    return Site(
-        source, "table of nodes", tuple(nodes),
-        tuple(SitePartition(name) for name in partitions), len(nodes),
-    )  # fmt: skip

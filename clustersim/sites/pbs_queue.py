@@ -11,9 +11,9 @@ from typing import Any
 from clustersim.errors import InputError
 from clustersim.sites.cells import Times, duration_s, number_of, whole
 from clustersim.sites.hostlist import indices
-from clustersim.sites.key_values import indented_records
 from clustersim.sites.queue import QueuedJob, QueueState, finite
 from clustersim.sites.text_tables import find_table, plain_name
+from clustersim.workload.readers.site_logs.key_values import indented_records
 
 __all__ = ["BJOBS_COMMAND", "BJOBS_NAMES", "read_bjobs", "read_bjobs_rows", "read_qstat"]
 

@@ -18,6 +18,11 @@ from clustersim.sites.condor_queue import (
     read_condor_q,
 )
 from clustersim.sites.kubernetes_queue import read_kubernetes_queue
+from clustersim.sites.other_queues import (
+    is_grid_engine_queue,
+    read_grid_engine_queue,
+    read_json_queue,
+)
 from clustersim.sites.pbs_queue import (
     BJOBS_COMMAND,
     BJOBS_NAMES,
@@ -100,6 +105,13 @@ def read_queue(
     state = _read(text, path, zone, columns)
     if state is None:
         raise InputError(path, f"is not recognised as a queue; print one with {QUEUE_COMMANDS}")
+    damaged = [row for row, reason in state.left_out if reason == "malformed"]
+    if damaged and not state.jobs:
+        raise InputError(
+            path,
+            f"no row of the queue can be read (the first is {damaged[0][:60]!r}); print one with "
+            f"{QUEUE_COMMANDS}",
+        )
     if taken_at is not None:
         moment = Times(zone).parse(taken_at)
         if moment is None:
@@ -162,6 +174,8 @@ def _read(text: str, path: Path, zone: tzinfo | None, columns: Sequence[str]) ->
         return read_qstat(text, source, zone)
     if re.search(r"(?:^|\s)JobId=\d", text):
         return read_scontrol_jobs(text, source, zone)
+    if is_grid_engine_queue(text):
+        return read_grid_engine_queue(text, source, zone)
     lsf = re.search(r"(?mi)^\s*JOBID\b.*\bSTAT\b", text) is not None
     if lsf or (columns and "stat" in {plain_name(name) for name in columns}):
         return read_bjobs(text, source, zone, columns)
@@ -174,7 +188,13 @@ def _read(text: str, path: Path, zone: tzinfo | None, columns: Sequence[str]) ->
 
 def _of_document(document: Any, source: str, zone: tzinfo | None) -> QueueState | None:
     if isinstance(document, Mapping):
-        if isinstance(document.get("jobs"), list):
+        jobs = document.get("jobs")
+        listed = jobs if isinstance(jobs, list) else list(document.values())
+        if listed and all(isinstance(job, Mapping) for job in listed):
+            found = read_json_queue(listed, source)
+            if found is not None:
+                return found
+        if isinstance(jobs, list):
             return read_squeue_json(document, source)
         if isinstance(document.get("Jobs"), Mapping):
             return read_qstat_json(document, source, zone)

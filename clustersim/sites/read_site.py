@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from clustersim.errors import InputError
+from clustersim.sites.node_tables import is_site_table, read_site_table
 from clustersim.sites.other_nodes import (
     LSF_NAMES,
     lsf_site,
@@ -20,9 +21,21 @@ from clustersim.sites.other_nodes import (
     read_kubernetes_nodes,
     read_pbsnodes,
     read_pbsnodes_json,
-    read_site_table,
+)
+from clustersim.sites.printed_nodes import (
+    condor_site,
+    is_condor_status,
+    is_described_nodes,
+    is_qhost,
+    kubectl_table,
+    read_condor_status,
+    read_described_nodes,
+    read_flux_resources,
+    read_nvidia_smi,
+    read_qhost,
 )
 from clustersim.sites.site import Site
+from clustersim.sites.slurm_conf import is_slurm_conf, read_slurm_conf
 from clustersim.sites.slurm_nodes import (
     SINFO_COMMAND,
     SINFO_NAMES,
@@ -34,6 +47,10 @@ from clustersim.sites.slurm_nodes import (
 from clustersim.sites.source import json_document, read_text
 from clustersim.sites.text_tables import find_table, plain_name
 
+_CONDOR = frozenset(
+    {"machine", "name", "totalgpus", "gpus", "cudadevicename", "state", "slottype", "totalcpus"}
+)
+"""Attributes of machines that ``condor_status -af:h`` can print."""
 __all__ = ["items_of", "read_site", "yaml_documents"]
 
 _COMMANDS = (
@@ -127,6 +144,14 @@ def _read(
     if re.search(r"(?m)^\s*(?:apiVersion|kind|items):", text):
         items = [item for each in yaml_documents(text, path) for item in items_of(each)]
         return _kubernetes(items, source)
+    if is_slurm_conf(text):
+        return read_slurm_conf(text, source)
+    if is_described_nodes(text):
+        return read_described_nodes(text, source)
+    if is_condor_status(text):
+        return read_condor_status(text, source)
+    if is_qhost(text):
+        return read_qhost(text, source)
     if re.search(r"(?:^|\s)NodeName=", text):
         return read_scontrol_nodes(text, source)
     if re.search(r"(?:^|\s)PartitionName=", text):
@@ -138,6 +163,20 @@ def _read(
     if columns:
         lsf = {plain_name(name) for name in columns} & LSF_NAMES >= {"hostname"}
         return (read_hosts_lsf if lsf else read_sinfo)(text, source, columns)
+    first = next((line for line in text.split("\n") if line.strip()), "")
+    divided = next((mark for mark in ",;\t" if mark in first), None)
+    if divided and is_site_table(first.split(divided)):
+        table = _csv(text, path)
+        return read_site_table(table, source, gpus_per_node=gpus_per_node, date=date)
+    found = read_nvidia_smi(text, source) or read_flux_resources(text, source)
+    if found is not None:
+        return found
+    nodes = kubectl_table(text)
+    if nodes is not None:
+        return read_site_table(nodes, source, gpus_per_node=gpus_per_node, date=date)
+    machines = find_table(text, _CONDOR, least=3)
+    if machines is not None and "machine" in machines.names:
+        return condor_site(machines.rows, source)
     if find_table(text, SINFO_NAMES) is not None:
         return read_sinfo(text, source)
     if path.suffix in (".csv", ".tsv") or "," in text.split("\n", 1)[0]:
@@ -156,6 +195,8 @@ def _of_document(document: Any, source: str) -> Site | None:
         found = read_slurm_json(document, source)
         if found is not None:
             return found
+    if isinstance(document, list) and document and "Machine" in document[0]:
+        return condor_site([ad for ad in document if isinstance(ad, Mapping)], source)
     return _kubernetes(list(items_of(document)), source)
 
 

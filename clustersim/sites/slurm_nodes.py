@@ -13,10 +13,10 @@ from typing import Any
 from clustersim.errors import InputError
 from clustersim.sites.cells import duration_s, memory_mb, number_of, whole
 from clustersim.sites.hostlist import expand_hosts
-from clustersim.sites.key_values import scontrol_records
 from clustersim.sites.site import Site, SiteNode, SitePartition, in_service
 from clustersim.sites.text_tables import find_table
 from clustersim.sites.tres import accelerators_of, is_cut
+from clustersim.workload.readers.site_logs.key_values import scontrol_records
 
 __all__ = [
     "SINFO_COMMAND",

@@ -16,10 +16,10 @@ from typing import Any
 from clustersim.errors import InputError
 from clustersim.sites.cells import ABSENT, Times, duration_s, number_of, whole
 from clustersim.sites.hostlist import indices
-from clustersim.sites.key_values import scontrol_records
 from clustersim.sites.queue import QueuedJob, QueueState, finite
 from clustersim.sites.text_tables import find_table, plain_name
 from clustersim.sites.tres import accelerators_of, is_cut, total
+from clustersim.workload.readers.site_logs.key_values import scontrol_records
 
 __all__ = [
     "SQUEUE_COMMAND",

@@ -143,6 +143,18 @@ def _cells(
     return None
 
 
+_USUAL_WIDTH = 20
+"""Width of each column of ``sinfo -O`` and ``squeue -O``, which cuts values that are longer."""
+
+
+def _regular(words: Sequence[tuple[int, int]], width: int) -> list[tuple[int, int]] | None:
+    """Return columns of the usual width, if the header has them; None if not."""
+    begins = [begin for begin, _ in words]
+    if len(begins) < 2 or any(begin % _USUAL_WIDTH for begin in begins):
+        return None
+    return list(zip(begins, [*begins[1:], width], strict=True))
+
+
 def _spans(header: str, body: Sequence[str], n_names: int) -> list[tuple[int, int]] | None:
     """Return where each column of a table in columns of blanks begins and ends.
 
@@ -160,6 +172,6 @@ def _spans(header: str, body: Sequence[str], n_names: int) -> list[tuple[int, in
     for (_, end), (begin, _) in itertools.pairwise(words):
         gaps = [at for at in range(end, begin) if not used[at]]
         if not gaps:
-            return None
+            return _regular(words, width)
         begins.append(gaps[-1] + 1 if len(gaps) == begin - end else gaps[0] + 1)
     return list(zip(begins, [*begins[1:], width], strict=True))

@@ -232,6 +232,10 @@ def test_the_command(month: pd.DataFrame, capsys: pytest.CaptureFixture[str]) ->
     assert "this hinges on" in page
     for name in ("groups", "fleet", "hinges", "replications"):
         assert len(pd.read_csv(f"out/{name}.csv")) > 0
+    # The page can be written again from the folder alone.
+    Path("out/report.html").unlink()
+    assert main(["report", "out"]) == 0
+    assert Path("out/report.html").read_text(encoding="utf-8") == page
     # The scenarios run as they are.
     result = cs.run("out/after.yaml")
     after = pd.read_csv("out/groups.csv")["after_mean_wait_s"].iloc[0]

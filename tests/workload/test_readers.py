@@ -153,7 +153,7 @@ def test_philly(tmp_path: Path, name: str) -> None:
     ("text", "said"),
     [
         (json.dumps(PHILLY)[:-40], "is not valid JSON"),
-        ('{"jobs": []}', "is a JSON object .keys jobs.; the only supported JSON is Philly"),
+        ('{"jobs": []}', "is a JSON object .keys jobs.; supported JSON is sacct"),
         ('[{"jobid": "x"}]', "job 1 has no list of attempts"),
         ("[]", "contains no jobs"),
         (json.dumps(PHILLY[2:3]), "no usable job among 1 row"),

@@ -14,6 +14,7 @@ from clustersim.files import yaml_text
 from clustersim.outputs import PAGE_FILE, replacing
 from clustersim.report.of_what_if.answer import what_if_answer
 from clustersim.report.of_what_if.page import what_if_page
+from clustersim.report.of_what_if.stored import DATA_FILE, JOBS, stored_parts
 from clustersim.report.page import write_page
 from clustersim.simulation.result import versions
 from clustersim.whatif.question import System, ask
@@ -22,8 +23,7 @@ from clustersim.workload import JobLog
 
 __all__ = ["what_if", "what_if_data", "write_what_if"]
 
-JOBS = "jobs.parquet"
-TABLES = ("groups", "fleet", "hinges", "replications")
+TABLES = ("groups", "fleet", "hinges", "replications", "fleets")
 
 
 def what_if(
@@ -126,10 +126,10 @@ def write_what_if(
 ) -> Path | None:
     """Write the tables, the scenarios and the page of a question into an existing folder.
 
-    The files are ``groups.csv``, ``fleet.csv``, ``hinges.csv``, ``replications.csv`` (quantities in
-    SI units), ``jobs.parquet`` with the jobs of the log, one scenario per system (``before.yaml``,
-    ...) that ``clustersim run`` runs on these jobs, ``what_if.json`` with the answer, and the page
-    ``report.html``.
+    The files are ``groups.csv``, ``fleet.csv``, ``hinges.csv``, ``replications.csv`` and
+    ``fleets.csv`` (quantities in SI units), ``jobs.parquet`` with the jobs of the log, one scenario
+    per system (``before.yaml``, ...) that ``clustersim run`` runs on these jobs, ``what_if.json``
+    with the answer, and the page ``report.html``.
 
     Parameters
     ----------
@@ -169,7 +169,8 @@ def write_what_if(
         with replacing(folder / f"{system.key}.yaml") as draft:
             draft.write_text(yaml_text(_on_these_jobs(found, system)), encoding="utf-8")
     content = {**what_if_data(found), "command": command, "versions": dict(versions())}
-    with replacing(folder / "what_if.json") as draft:
+    content["stored"] = stored_parts(found)
+    with replacing(folder / DATA_FILE) as draft:
         draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if not report:
         return None

@@ -28,7 +28,10 @@ __all__ = [
 
 ISO_DATE = "a date in ISO 8601 format is needed, such as 2026-01-31 09:00:00"
 SECONDS = "a number of seconds is needed"
-_ABSENT = ("", "unknown", "none", "null", "nan", "nat", "na", "n/a", "-")
+_ABSENT = (
+    *("", "unknown", "none", "null", "nan", "nat", "na", "n/a", "-"),
+    *("--", "<none>", "<unset>", "<unknown>", "(null)", "#n/a"),
+)
 """Texts that logs use for a missing value, in lower case."""
 
 

@@ -40,18 +40,19 @@ _CHIP = re.compile(r"[A-Z]+[0-9]+\w*")
 
 _RUNNING = {
     *("running", "r", "suspended", "resizing", "signaling", "stage_out", "in_progress"),
-    *("executing", "started", "terminating"),
+    *("executing", "started", "terminating", "run", "ususp", "ssusp", "active", "inprogress"),
 }
 _WAITING = {
     *("pending", "pd", "queued", "waiting", "submitted", "configuring", "cf", "created"),
     *("accepted", "requeue_hold", "requeue_fed", "held", "resv_del_hold", "special_exit"),
+    *("pend", "psusp", "q", "h", "qw", "hqw", "inqueue", "idle", "blocked", "unscheduled"),
 }
 _ENDED = {
     *("completed", "complete", "succeeded", "success", "pass", "finished", "done", "cd"),
     *("failed", "failure", "f", "error", "cancelled", "canceled", "ca", "killed", "aborted"),
     *("timeout", "to", "node_fail", "nf", "out_of_memory", "oom", "preempted", "pr", "deadline"),
     *("boot_fail", "bf", "terminated", "stopped", "revoked", "completing", "cg", "unknown"),
-    *("evicted", "interrupted", "lost", "requeued"),
+    *("evicted", "interrupted", "lost", "requeued", "exit", "zombi", "unkwn", "crashed"),
 }
 _CANCELLED = {"cancelled", "canceled", "ca", "killed", "aborted", "revoked"}
 

@@ -125,8 +125,10 @@ def _in_order(submitted: pd.Series, attempts: pd.DataFrame, clock: Clock) -> pd.
 
 
 _OTHER = (
-    "the only supported JSON is Philly's cluster_job_log, a list of jobs; convert other logs to "
-    "CSV with job_id, submit_s, n_accelerators, duration_s"
+    "supported JSON is sacct --json, kubectl get -o json, condor_history -json, qstat -F json, "
+    "bjobs -json, flux jobs --json, Batsim, Philly's cluster_job_log, and lists of objects with "
+    "the times and the accelerators of a job; convert other logs to CSV with job_id, submit_s, "
+    "n_accelerators, duration_s"
 )
 
 

@@ -12,8 +12,9 @@ from clustersim.meanings import squashed
 from clustersim.workload.columns import UNIT_S
 from clustersim.workload.readers.cells import given_cells
 from clustersim.workload.readers.observed import are_states
+from clustersim.workload.readers.site_logs.vocabulary import english_name, english_state
 
-__all__ = ["ROLES", "Roles", "recognise"]
+__all__ = ["ROLES", "Roles", "is_utc", "plain_name", "recognise"]
 
 _DEVICE = (
     r"(?:gpu|npu|tpu|mlu|dcu|gcu|xpu|hpu|accelerator|accel|card|device|chip|nvidiagpu|gpucard|"
@@ -27,6 +28,10 @@ _UNITS_OF_JOBS = {
     **dict.fromkeys(("member", "container", "executor", "process", "proc", "trainer"), "worker"),
 }
 _UNIT = "|".join(_UNITS_OF_JOBS)
+_ZONE = re.compile(r"[\s_]*(?:\((?:UTC|GMT|Z)\)|\[(?:UTC|GMT|Z)\]|[\s_](?:UTC|GMT))\s*$", re.I)
+"""What tells at the end of a name that times are in UTC."""
+_PLAIN_ENDING = re.compile(r"(?:timestamp|datetime|epoch|unix|iso|local)$")
+"""What may stand behind the meaning of a column of times."""
 _PER = re.compile(
     rf"{_COUNT}{_TAKEN}{_COUNT}{_DEVICE}s?{_COUNT}{_TAKEN}(?:per|each|by|in|x)(?P<unit>{_UNIT})s?"
     rf"|(?:per)?(?P<unit2>{_UNIT})s?{_COUNT}{_DEVICE}s?{_COUNT}"
@@ -35,12 +40,21 @@ _TOTAL = re.compile(
     rf"{_COUNT}{_TAKEN}{_COUNT}{_DEVICE}s?{_COUNT}{_TAKEN}{_COUNT}(?:perjob)?|scalefactor|"
     r"requestednumberofresources|nres|aiprocessors?|acceleratorstotal"
 )
+_ON_NODE = re.compile(
+    rf"{_COUNT}(?:task|worker|rank|proc|process|pod|trainer)(?:e?s)?(?:per|each|by|on)(?:node|host)s?"
+)
+"""Columns that tell the workers of a node."""
+_LISTS = re.compile(
+    rf"{_TAKEN}{_DEVICE}s?(?:ids?|idx|index|indexes|indices|indicies|list|uuids?)|cudavisibledevices"
+)
+"""Columns that list the accelerators of a job one by one."""
 _UNITS = re.compile(rf"{_COUNT}{_TAKEN}{_COUNT}(?P<unit>{_UNIT})s?{_COUNT}{_TAKEN}")
 
 ROLES: dict[str, tuple[str, ...]] = {
     "job_id": (
         "jobid jobids",
-        "jobidraw jobnumber jobno jobnum jobuuid jobkey jobnr jobuid jid globaljobid",
+        "jobidraw jobnumber jobno jobnum jobuuid jobkey jobnr jobuid jid globaljobid idjob idtask "
+        "cobaltjobid trainingjobid trainingjobname slurmjobid pbsjobid lsfjobid jobidentifier",
         "id job uuid uid workloadid runid taskid appid applicationid submissionid workflowid",
         "jobname name workload workloadname runname taskname metadataname",
     ),
@@ -54,6 +68,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "arrival arrivaltime arrivals arrived arrivedat arrivetime arrivaltimestamp",
         "queuedat enqueuetime enqueued enqueuedat qtime qdate queuedtime queuestarttime "
         "requestedat requestdate timequeued",
+        "timeofsubmission timeinsubmit queuedts queued tsubmit",
         "eligible eligibletime etime timestamp",
     ),
     "start": (
@@ -133,7 +148,7 @@ class Roles:
     names : dict of str to str
         The column of each role: those of `ROLES`, and ``gpus`` (accelerators of the job).
     factors : tuple of str
-        Two columns whose product is the accelerators of the job.
+        Columns whose product is the accelerators of the job.
     units : dict of str to float
         Seconds in the unit that the name of a column tells, by role.
     """
@@ -146,7 +161,7 @@ class Roles:
     def has_size(self) -> bool:
         """Whether a column tells the number of accelerators."""
         return bool(self.factors) or bool(
-            {"gpus", "tres", "req_tres", "gres", "req_gres"} & set(self.names)
+            {"gpus", "gpu_list", "tres", "req_tres", "gres", "req_gres"} & set(self.names)
         )
 
     @property
@@ -159,8 +174,31 @@ class Roles:
         )
 
 
+def plain_name(name: object) -> str:
+    """Return the name of a column in English, in lower-case letters and digits only.
+
+    Examples
+    --------
+    >>> plain_name("Submit Time"), plain_name("提交时间"), plain_name("Started (UTC)")
+    ('submittime', 'submittime', 'started')
+    """
+    return squashed(english_name(_ZONE.sub("", str(name))))
+
+
+def is_utc(name: object) -> bool:
+    """Return whether the name of a column tells that its times are in UTC.
+
+    Examples
+    --------
+    >>> is_utc("Started (UTC)"), is_utc("start_utc"), is_utc("start")
+    (True, True, False)
+    """
+    return _ZONE.search(str(name)) is not None
+
+
 def _parts(name: str) -> tuple[str, float | None]:
     """Split a name into its meaning and the seconds in its unit, None if it tells none."""
+    name = english_name(_ZONE.sub("", name))
     text = re.sub(r"\(([^)]*)\)|\[([^]]*)\]", r"_\1\2", name.strip())
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text)
     stem, _, ending = re.sub(r"[\s.-]+", "_", text).rstrip("_").rpartition("_")
@@ -206,7 +244,7 @@ def recognise(columns: Sequence[str], table: pd.DataFrame | None = None) -> Role
         roles.names[role] = name
         if unit is not None:
             roles.units[role] = unit
-        if role != "job_id" or not squashed(name).endswith("name"):
+        if role != "job_id" or not plain_name(name).endswith("name"):
             free.remove(name)
     timed = "run" in roles.names or {"start", "end"} <= set(roles.names)
     if not timed and _is_walltime(roles.names.get("limit", "")):
@@ -216,7 +254,7 @@ def recognise(columns: Sequence[str], table: pd.DataFrame | None = None) -> Role
 
 
 def _is_walltime(name: str) -> bool:
-    return squashed(name) in _MEANING["limit"][1]
+    return plain_name(name) in _MEANING["limit"][1]
 
 
 def _named(
@@ -234,8 +272,10 @@ def _named(
     for group in _MEANING[role]:
         for name in columns:
             meaning, unit = parsed[name]
-            whole = squashed(name)
+            whole = plain_name(name)
             timed = role in _TIMES or role in _LENGTHS
+            if role in _TIMES and whole not in group:
+                whole = _PLAIN_ENDING.sub("", whole)
             if not (whole in group or (timed and unit is not None and meaning in group)):
                 continue
             if table is not None and not _fits(role, table[name]):
@@ -247,6 +287,8 @@ def _named(
 def _fits(role: str, cells: pd.Series) -> bool:
     """Return whether the cells of a column can have a role."""
     given = cells[given_cells(cells)].astype(str).str.strip().head(200)
+    if role == "state":
+        given = given.map(english_state)
     if not len(given):
         return role not in ("run", "submit")
     if role == "state":
@@ -261,7 +303,7 @@ def _fits(role: str, cells: pd.Series) -> bool:
 
 def _sizes(roles: Roles, free: list[str], table: pd.DataFrame | None) -> None:
     """Find the columns that tell the accelerators of a job."""
-    squashes = {name: squashed(name) for name in free}
+    squashes = {name: plain_name(name) for name in free}
     per = {
         name: _UNITS_OF_JOBS[match["unit"] or match["unit2"]]
         for name in free
@@ -280,7 +322,9 @@ def _sizes(roles: Roles, free: list[str], table: pd.DataFrame | None) -> None:
     for name, unit in per.items():
         alike = [other for other, kind in units.items() if kind == unit] or list(units)
         if alike:
-            roles.factors = (alike[0], name)
+            on_node = [other for other in free if _ON_NODE.fullmatch(squashes[other])]
+            between = on_node[:1] if unit == "worker" and units[alike[0]] == "node" else []
+            roles.factors = (alike[0], *between, name)
             break
     exact = [name for name in totals if re.search(r"alloc|used|granted|total", squashes[name])]
     if totals and not (roles.factors and not exact and _is_request(totals[0])):
@@ -303,6 +347,10 @@ def _sizes(roles: Roles, free: list[str], table: pd.DataFrame | None) -> None:
         ):
             roles.factors = (workers[0], totals[0])  # the request of one worker
             del roles.names["gpus"]
+    if not roles.has_size:
+        lists = [name for name in free if _LISTS.fullmatch(squashes[name])]
+        if lists:
+            roles.names["gpu_list"] = lists[0]
     if not roles.has_size and table is not None:
         for name in free:
             cells = table[name].astype("string")
@@ -313,7 +361,7 @@ def _sizes(roles: Roles, free: list[str], table: pd.DataFrame | None) -> None:
 
 
 def _is_request(name: str) -> bool:
-    return "request" in squashed(name) or squashed(name).startswith("plan")
+    return "request" in plain_name(name) or plain_name(name).startswith("plan")
 
 
 def _counts(table: pd.DataFrame | None, name: str) -> bool:
@@ -324,5 +372,7 @@ def _counts(table: pd.DataFrame | None, name: str) -> bool:
     given = cells[given_cells(cells)].astype(str).str.strip().head(500)
     if not len(given):
         return False
-    counts = given.str.fullmatch(r"\d+(?:\.\d+)?|(?:\w+:)*\d+(?:\(.*\))?|\d+\s*[x*]\s*\S+")
+    counts = given.str.fullmatch(
+        r"\d+(?:[.,]\d+)?|[A-Za-z][\w -]*:\d+|(?:\w+:)*\d+(?:\(.*\))?|\d+\s*[x*]\s*\S+"
+    )
     return bool(counts.mean() > 0.5)

@@ -7,14 +7,19 @@ import gzip
 import io
 import json
 import lzma
+import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from clustersim.errors import InputError
+from clustersim.workload.readers.site_logs.vocabulary import words_known
 
 __all__ = ["Content", "open_content"]
 
@@ -33,8 +38,35 @@ _MARKS = {
     b"\xfe\xff": "utf-16",
 }
 """Byte order marks; the longer ones come first where one begins with another."""
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""First bytes of workbooks of Excel and of other office programs."""
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[()][A-Z0-9])")
+"""Sequences that colour the text of a terminal, or move its cursor (ECMA-48)."""
+_CONTROLS = str.maketrans({"\x01": "\x1f", "\x02": "\x1f", "\x1e": "\n"})
+"""Characters that separate fields and records, as Hive and ASCII define them."""
+_BOXES = str.maketrans(
+    dict.fromkeys("│║┃", "|")
+    | dict.fromkeys("─═━", "-")
+    | dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╰╯╞╡╪╔╗╚╝╠╣╦╩╬┏┓┗┛┣┫┳┻╋┡┩╇", "+")
+)
+"""Lines and corners of tables that are drawn, and what takes their place."""
 _MOST_BROKEN = 0.3
 """Share of the bytes beyond ASCII that may be broken in a text that is read as UTF-8."""
+
+
+_MANIFEST = re.compile(r"(?m)^(?:- )?apiVersion: \S+$(?s:.*)^(?:  )?kind: \w+$|^kind: \w*List$")
+
+
+def _as_json(value: Any) -> Any:
+    """Return a value of YAML with times as texts, as JSON has them."""
+    if isinstance(value, dict):
+        return {key: _as_json(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_as_json(one) for one in value]
+    if isinstance(value, datetime):
+        text = value.isoformat()
+        return text if value.tzinfo else f"{text}Z"
+    return value
 
 
 @dataclass(frozen=True)
@@ -75,9 +107,27 @@ class Content:
     def documents(self) -> list[Any]:
         """The JSON values of the text, one after another; empty if it is not JSON.
 
-        Lines before the first value and after the last one (a banner, a prompt) are skipped.
+        Lines before the first value and after the last one (a banner, a prompt) are skipped. Of
+        objects of Kubernetes in YAML, the same values are returned.
         """
+        if not self._json and self.is_yaml:
+            return self._yaml
         return [value for value, _ in self._json]
+
+    @cached_property
+    def is_yaml(self) -> bool:
+        """Whether the text has objects of Kubernetes in YAML."""
+        return bool(_MANIFEST.search(self.text[:200_000]))
+
+    @cached_property
+    def _yaml(self) -> list[Any]:
+        first = re.search(r"(?m)^(?:---|-? ?apiVersion:|items:|kind:)", self.text)
+        text = self.text[first.start() :] if first else self.text
+        try:
+            return [_as_json(one) for one in YAML(typ="safe").load_all(io.StringIO(text)) if one]
+        except YAMLError as error:
+            what = " ".join(str(error).split())[:160]
+            raise InputError(self.path, f"is no complete YAML: {what}") from None
 
     @cached_property
     def lines_around_json(self) -> list[int]:
@@ -132,9 +182,15 @@ def open_content(path: Path) -> Content:
     Raises
     ------
     InputError
-        If the file is empty, or damaged.
+        If the file is empty, damaged, or a workbook.
     """
     raw = path.read_bytes()
+    if raw.startswith(_WORKBOOKS):
+        raise InputError(
+            path,
+            "is a workbook (Excel) or a ZIP archive: save the sheet with the jobs as CSV, or "
+            "unpack the archive",
+        )
     for magic, packing in _PACKED.items():
         if raw.startswith(magic):
             raw = _unpacked(raw, packing, path)
@@ -144,7 +200,14 @@ def open_content(path: Path) -> Content:
     if not raw.strip():
         raise InputError(path, "contains only blank lines" if raw else "is empty")
     text, notes = _decoded(raw)
-    return Content(path, text.replace("\r\n", "\n").replace("\r", "\n"), notes)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\x1b" in text:
+        text = _ESCAPES.sub("", text)
+    if "\x01" in text or "\x02" in text or "\x1e" in text:
+        text = text.translate(_CONTROLS)
+    if any(line in text for line in "│║┃"):
+        text = text.translate(_BOXES)
+    return Content(path, text, notes)
 
 
 def _unpacked(raw: bytes, packing: str, path: Path) -> bytes:
@@ -172,7 +235,8 @@ def _decoded(raw: bytes) -> tuple[str, list[str]]:
             text = raw.decode(encoding, errors="replace")
             return text, [] if encoding == "utf-8-sig" else [f"the file is in {encoding.upper()}"]
     if raw[:2000].count(0) > len(raw[:2000]) / 5:
-        encoding = "utf-16-le" if raw[1:2] == b"\0" else "utf-16-be"
+        little = raw[1:2000:2].count(0) > raw[:2000:2].count(0)
+        encoding = "utf-16-le" if little else "utf-16-be"
         return raw.decode(encoding, errors="replace"), [f"the file is in {encoding.upper()}"]
     try:
         return raw.decode("utf-8"), []
@@ -184,14 +248,30 @@ def _decoded(raw: bytes) -> tuple[str, list[str]]:
     if broken <= max(3, _MOST_BROKEN * beyond):
         where = "1 character is" if broken == 1 else f"{broken:,} characters are"
         return text, [f"{where} not UTF-8 and shown as \ufffd"]
-    try:
-        chinese = raw.decode("gb18030")
-        if _mostly_chinese(chinese):
-            return chinese, ["the file is read as GB 18030"]
-    except UnicodeDecodeError:
-        pass
+    if (asian := _east_asian(raw)) is not None:
+        return asian
     reader = io.TextIOWrapper(io.BytesIO(raw), encoding="cp1252", errors="replace", newline="")
     return reader.read(), ["the file is not UTF-8; it is read as Windows-1252"]
+
+
+_EAST_ASIAN = {"gb18030": "GB 18030", "big5": "Big5", "shift_jis": "Shift JIS"}
+
+
+def _east_asian(raw: bytes) -> tuple[str, list[str]] | None:
+    """Return the text in the encoding with the most words of headers; None if it is in none."""
+    found = []
+    for encoding, name in _EAST_ASIAN.items():
+        try:
+            text = raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        known = words_known(text[:4000])
+        if known or (encoding == "gb18030" and _mostly_chinese(text)):
+            found.append((known, text, [f"the file is read as {name}"]))
+    if not found:
+        return None
+    _, text, notes = max(found, key=lambda one: one[0])
+    return text, notes
 
 
 def _mostly_chinese(text: str) -> bool:

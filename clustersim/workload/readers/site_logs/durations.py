@@ -15,6 +15,9 @@ __all__ = ["duration_s", "durations_s"]
 _CLOCK = re.compile(r"(?:(\d+)(?:-| days?,? ?|d ?))?(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)", re.I)
 _DAYS = re.compile(r"(\d+)-(\d+)(?::(\d+))?")
 _UNITS = re.compile(r"([\d.]+)\s*([a-zA-Zµ]+)")
+_LENGTHS = {**UNIT_S, "m": 60.0, "w": 604800.0, "week": 604800.0, "weeks": 604800.0, "µs": 1e-6}
+_LENGTHS |= {"stunden": 3600.0, "stunde": 3600.0, "std": 3600.0, "minuten": 60.0, "sekunden": 1.0}
+_LENGTHS |= {"tage": 86400.0, "tag": 86400.0}
 _ISO = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?)?")
 
 
@@ -32,7 +35,10 @@ def duration_s(text: str, unit_s: float = 1.0) -> float:
     >>> duration_s("60,5")
     60.5
     """
-    text = re.sub(r"(?<=\d),(?=\d{1,6}$)", ".", text.strip().replace("(s)", "s"))
+    text = text.strip().replace("(s)", "s").replace("second(s)", "s")
+    text = re.sub(r"(?<=\d),(?=\d{1,6}\s*[a-zA-Z]*$)", ".", text)
+    if re.search("[秒分时天]", text):
+        text = _chinese_units(text)
     try:
         return float(text) * unit_s
     except ValueError:
@@ -51,11 +57,24 @@ def duration_s(text: str, unit_s: float = 1.0) -> float:
         return days * 86400 + hours * 3600 + minutes * 60 + seconds
     parts = _UNITS.findall(text)
     if parts and not _UNITS.sub("", text).strip(" ,+"):
-        units = [UNIT_S.get(unit.lower().rstrip("."), np.nan) for _, unit in parts]
+        units = [_LENGTHS.get(unit.lower(), np.nan) for _, unit in parts]
         numbers = [float(number) for number, _ in parts if number.count(".") <= 1]
         if len(numbers) == len(units):
             return float(np.dot(numbers, units))
     return float("nan")
+
+
+def _chinese_units(text: str) -> str:
+    """Return a length such as ``2小时3分`` with units of English."""
+    for word, unit in (
+        ("小时", "h "),
+        ("时", "h "),
+        ("分钟", "min "),
+        ("分", "min "),
+        ("秒", "s "),
+    ):
+        text = text.replace(word, unit)
+    return text.replace("天", "d ").strip()
 
 
 def durations_s(cells: pd.Series, unit_s: float = 1.0) -> pd.Series:

@@ -28,6 +28,7 @@ FAMILIES = {
 }
 """Names of generic resources that are accelerators; ``gpumem``, ``gpuutil`` and ``ib`` are not."""
 _TRES = re.compile(r"gres/([A-Za-z]\w*)(?::([^=,]+))?=(\d+(?:\.\d+)?)([KMG]?)", re.I)
+_NUMBERED = re.compile(r"\d+=\d+(?:,\d+=\d+)*")
 _GRES = re.compile(r"(?:gres[:/])?([A-Za-z]\w*)(?::([^:=(]+?))??(?:[:=](\d+))?(?:\([^)]*\))?", re.I)
 
 
@@ -45,7 +46,16 @@ def tres_count(text: str) -> float:
     4.0
     >>> tres_count("billing=16,cpu=16,gre+")
     nan
+
+    In Slurm's database the entries have numbers instead of names. Those of generic resources begin
+    at 1001, and which of them is an accelerator differs from site to site:
+
+    >>> tres_count("1=16,2=64000,4=1,5=16"), tres_count("1=16,2=64000,4=1,1001=2")
+    (0.0, nan)
     """
+    if _NUMBERED.fullmatch(text):
+        generic = any(int(entry.partition("=")[0]) > 1000 for entry in text.split(","))
+        return float("nan") if generic else 0.0
     cut = text.endswith("+")
     entries = _TRES.findall(text[: text.rfind(",") + 1] if cut else text)
     counts = [(family, kind, float(number)) for family, kind, number, _ in entries]

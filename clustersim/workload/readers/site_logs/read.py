@@ -9,10 +9,13 @@ from pathlib import Path
 from clustersim.errors import InputError, shown, unknown_name
 from clustersim.time_zones import parse_zone
 from clustersim.workload.jobs import JobLog
-from clustersim.workload.readers.site_logs.classads import condor_records, is_condor_columns
 from clustersim.workload.readers.site_logs.column_roles import recognise
 from clustersim.workload.readers.site_logs.content import Content, open_content
 from clustersim.workload.readers.site_logs.formats import JSON_FORMATS, TEXT_FORMATS
+from clustersim.workload.readers.site_logs.programs.classads import (
+    condor_records,
+    is_condor_columns,
+)
 from clustersim.workload.readers.site_logs.records import Records
 from clustersim.workload.readers.site_logs.settle import settle
 from clustersim.workload.readers.site_logs.tables import records_of_text
@@ -138,7 +141,7 @@ def _records(
 ) -> Records | None:
     """Return the records of the first format that fits."""
     if names is None:
-        if any(line.lstrip()[:1] in ("{", "[") for line in content.head):
+        if content.is_yaml or any(line.lstrip()[:1] in ("{", "[") for line in content.head):
             for each in JSON_FORMATS:
                 if each.matches(content):
                     return _with_noise(each.read(content), content)

@@ -9,7 +9,7 @@ from clustersim.workload.readers.observed import is_running, is_waiting
 
 __all__ = ["join_pods", "join_runs"]
 
-_NEVER = ("noise", "step", "malformed")
+_NEVER = ("noise", "step", "malformed", "merged")
 """Reasons of records that take no part in this."""
 
 
@@ -29,6 +29,8 @@ def join_runs(jobs: pd.DataFrame) -> pd.DataFrame:
     able &= ~jobs["job_id"].astype("string").str.endswith("+", na=False)  # cut: not the whole id
     user = jobs["user"].fillna("") if "user" in jobs else pd.Series("", index=jobs.index)
     key = jobs["job_id"].astype(str) + "\0" + user.astype(str)
+    if "cluster" in jobs:  # sacct --clusters: numbers of several clusters
+        key = key + "\0" + jobs["cluster"].astype(str)
     again = able & key.where(able).duplicated(keep=False)
     if not again.any():
         return jobs

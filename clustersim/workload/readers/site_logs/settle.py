@@ -72,8 +72,10 @@ def settle(
             for name in ("submit", "start", "end")
         },
         year,
+        month_first=_is_american(zone),
     )
     notes += found
+    notes += _unread_times(times, table)
     local = any(bool(column.wall.notna().any()) for column in times.values())
     if local and zone is None:
         notes.append(
@@ -94,6 +96,24 @@ def settle(
     notes += _odd_runs(jobs, given)
     jobs = join_runs(join_pods(jobs))
     return _log(jobs, records, source, notes, times, zone, local, clip_to_estimate)
+
+
+def _is_american(zone: tzinfo | None) -> bool:
+    """Return whether dates are written with the month first where a zone is used, or no zone."""
+    name = zone_name(zone) if zone is not None else None
+    return not name or name.startswith(("America/", "US/")) or name in ("UTC", "Etc/UTC", "GMT")
+
+
+def _unread_times(times: dict[str, TimeColumn], table: pd.DataFrame) -> list[str]:
+    """Return a note on each column of times with cells that cannot be read."""
+    notes = []
+    for name, column in times.items():
+        unread = column.unread.fillna(False).astype(bool)
+        if unread.any():
+            first = str(table.loc[unread, name].iloc[0])[:40]
+            cells = counted(int(unread.sum()), "cell is no time", "cells are no times")
+            notes.append(f"{name}: {cells} that can be read, such as {first!r}")
+    return notes
 
 
 def _with_all_columns(table: pd.DataFrame) -> pd.DataFrame:
@@ -213,7 +233,8 @@ def _log(
     kept = jobs[jobs["reason"].isna()]
     if not len(kept):
         listed = ", ".join(f"{count:,}: {reason}" for reason, count in dropped.items())
-        told = f"; {records.told}" if records.told else ""
+        told = "".join(f"; {note}" for note in notes if "that can be read, such as" in note)
+        told += f"; {records.told}" if records.told else ""
         rows = counted(len(jobs), "row")
         raise InputError(source, f"no usable job among {rows} ({listed}){told}")
     relative = times["submit"].relative

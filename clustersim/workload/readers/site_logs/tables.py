@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from clustersim.meanings import squashed
 from clustersim.workload.readers.cells import given_cells
 from clustersim.workload.readers.observed import is_running, is_waiting
-from clustersim.workload.readers.site_logs.column_roles import Roles, recognise
+from clustersim.workload.readers.site_logs.column_roles import (
+    Roles,
+    is_utc,
+    plain_name,
+    recognise,
+)
 from clustersim.workload.readers.site_logs.durations import durations_s
 from clustersim.workload.readers.site_logs.gres import counts_of
+from clustersim.workload.readers.site_logs.numbers import with_plain_numbers
 from clustersim.workload.readers.site_logs.records import EXTRA, Records
 from clustersim.workload.readers.site_logs.text_tables import TextTable
+from clustersim.workload.readers.site_logs.vocabulary import english_state
 
 __all__ = ["records_of_table", "records_of_text"]
 
@@ -45,7 +52,7 @@ def records_of_text(found: TextTable, mapping: Mapping[str, str] | None = None) 
     mapping : mapping of str to str, optional
         Columns by role, where the user has given them.
     """
-    table = found.table
+    table = with_plain_numbers(found.table, decimal_comma=found.separator == ";")
     records = records_of_table(table, mapping, cut=found.cut)
     rows = [
         {"row": name, "line": line, "reason": reason}
@@ -79,10 +86,12 @@ def records_of_table(
     cut : bool
         Whether values that end in ``+`` have been cut.
     """
+    if not mapping:
+        table = _with_joined_dates(table)
     roles = _roles(table, mapping or {})
-    slurm = squashed(roles.names.get("job_id", "")) in ("jobid", "jobidraw") and bool(
+    slurm = plain_name(roles.names.get("job_id", "")) in ("jobid", "jobidraw") and bool(
         {"tres", "req_tres", "gres", "req_gres"} & set(roles.names)
-        or _SLURM & {squashed(name) for name in table}
+        or _SLURM & {plain_name(name) for name in table}
     )
     notes: list[str] = []
     records = _cells(table, roles, cut=cut)
@@ -91,11 +100,14 @@ def records_of_table(
         records["job_id"] = "row " + lines.astype(str)
         notes.append("no column names the jobs: they are called by their lines")
     records["row"] = records["job_id"].where(records["job_id"].notna(), "line " + lines.astype(str))
+    clusters = [name for name in table if plain_name(name) in ("cluster", "clustername")]
+    if clusters and table[clusters[0]].nunique() > 1:
+        records["cluster"] = table[clusters[0]]
     records["reason"] = _own_reasons(records, table, roles, slurm=slurm, cut=cut)
     if not slurm:
         read = {*roles.names.values(), *roles.factors}
         for name in table:
-            if name not in read or squashed(name) in ("vc", "virtualcluster"):
+            if name not in read or plain_name(name) in ("vc", "virtualcluster"):
                 records[EXTRA + str(name)] = table[name]
     lacking = _lacking(roles)
     if not lacking:
@@ -127,18 +139,51 @@ def _cells(table: pd.DataFrame, roles: Roles, *, cut: bool) -> pd.DataFrame:
         "end",
     ):
         if role in roles.names:
-            cells = table[roles.names[role]]
+            table_name = roles.names[role]
+            cells = table[table_name]
             records[role] = cells.where(pd.Series(given_cells(cells), index=cells.index), None)
-            if role in _TIMES and cells.head(100).str.fullmatch(r"\d+,\d+").any():
-                records[role] = records[role].str.replace(r"^(\d+),(\d+)$", r"\1.\2", regex=True)
+            if role == "state":
+                records[role] = records[role].map(english_state)
+            if role in _TIMES and is_utc(table_name):
+                zoneless = cells.str.contains(r":\d\d(?:[.,]\d+)?(?:\s*[AaPp][Mm])?$", na=False)
+                records[role] = records[role].mask(zoneless, cells + " UTC")
             if cut and role in _TIMES:
                 records[role] = records[role].mask(cells.str.endswith("+", na=False), None)
     for role in ("wait", "run", "limit"):
         if role in roles.names:
             name = roles.names[role]
-            unit = roles.units.get(role, 60.0 if squashed(name) == "timelimitraw" else 1.0)
+            unit = roles.units.get(role, 60.0 if plain_name(name) == "timelimitraw" else 1.0)
             records[f"{role}_s"] = durations_s(table[name], unit)
     return records
+
+
+_DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}"
+_TIME_OF_DAY = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:\s*[AaPp]\.?[Mm]\.?)?"
+
+
+def _with_joined_dates(table: pd.DataFrame) -> pd.DataFrame:
+    """Join columns of dates with the columns of times of day of the same name."""
+    dates = {}
+    for name in table:
+        stem = plain_name(name)
+        if re.search(r"dates?|day", stem):
+            dates[re.sub(r"dates?|day", "", stem)] = name
+    joined = table
+    for name in table:
+        stem = plain_name(name)
+        date = dates.get(re.sub(r"time|hour|clock", "", stem))
+        if date is None or date == name or not re.search(r"time|hour|clock", stem):
+            continue
+        if _all_match(table[date], _DATE) and _all_match(table[name], _TIME_OF_DAY):
+            both = table[date].astype(str) + " " + table[name].astype(str)
+            absent = ~pd.Series(given_cells(table[name]), index=table.index)
+            joined = joined.assign(**{str(name): both.mask(absent, "")}).drop(columns=date)
+    return joined
+
+
+def _all_match(cells: pd.Series, pattern: str) -> bool:
+    given = cells[given_cells(cells)].astype(str).str.strip()
+    return bool(len(given)) and bool(given.str.fullmatch(pattern).all())
 
 
 def _roles(table: pd.DataFrame, mapping: Mapping[str, str]) -> Roles:
@@ -196,11 +241,20 @@ def _sizes(table: pd.DataFrame, roles: Roles) -> tuple[pd.Series, list[str]]:
     """Return the accelerators of each row, NaN if not recorded, and notes."""
     names = roles.names
     if roles.factors:
-        first, second = (_plain_counts(table[name]) for name in roles.factors)
-        product = (first * second).mask(second == 0, 0.0)
-        return product, [f"accelerators are {roles.factors[0]} times {roles.factors[1]}"]
+        counts = [_plain_counts(table[name]) for name in roles.factors]
+        product = counts[0].astype(np.float64)
+        for count in counts[1:]:
+            product = (product * count).mask(count == 0, 0.0)
+        return product, [f"accelerators are {' times '.join(roles.factors)}"]
     if "gpus" in names:
-        return _plain_counts(table[names["gpus"]]), []
+        cells = table[names["gpus"]]
+        if "stat" in {plain_name(name) for name in table}:  # LSF writes - for no GPU
+            cells = cells.mask(cells.isin(["-", ""]), "0")
+        return _plain_counts(cells), []
+    if "gpu_list" in names:
+        return _listed(table[names["gpu_list"]]), [
+            f"accelerators are counted in the lists of {names['gpu_list']}"
+        ]
     if "tres" in names:
         counts = counts_of(table[names["tres"]], "tres", np.nan)
         if "gres" not in names or (counts > 0).any():
@@ -216,10 +270,24 @@ def _per_node(table: pd.DataFrame, name: str) -> tuple[pd.Series, list[str]]:
     """Return the accelerators of each row from those of a node, and notes."""
     per_node = counts_of(table[name], "gres", 0.0)
     for other in table:
-        if squashed(other) in _NODES:
+        if plain_name(other) in _NODES:
             nodes = pd.to_numeric(table[other], errors="coerce")
             return per_node * nodes.where(per_node != 0, 1.0), []
     return per_node, [f"{name} is per node, and no column tells the nodes: one node is assumed"]
+
+
+def _listed(cells: pd.Series) -> pd.Series:
+    """Return how many entries each list has; a range such as ``0-3`` has four."""
+
+    def count(text: str) -> float:
+        total = 0.0
+        for part in re.split(r"[,;\s]+", text.strip(" []{}()\"'")):
+            ends = re.fullmatch(r"(\d+)-(\d+)", part)
+            total += int(ends[2]) - int(ends[1]) + 1 if ends else bool(part)
+        return total
+
+    given = pd.Series(given_cells(cells), index=cells.index)
+    return cells.astype(str).map(count).where(given, 0.0)
 
 
 def _plain_counts(cells: pd.Series) -> pd.Series:
@@ -229,6 +297,8 @@ def _plain_counts(cells: pd.Series) -> pd.Series:
     if rest.any():
         texts = cells[rest].astype(str)
         times = pd.to_numeric(texts.str.extract(r"^(\d+)\s*[x*×]")[0], errors="coerce")
+        typed = pd.to_numeric(texts.str.extract(r"^[A-Za-z][\w ./-]*:(\d+)$")[0], errors="coerce")
+        times = times.fillna(typed)  # H100:8
         named = texts.str.contains(r"[A-Za-z]", regex=True) & times.isna()
         times = times.where(
             ~named, counts_of(texts, "gres", np.nan).where(texts.str.contains(r"\d"))
@@ -249,7 +319,9 @@ def _scale_times(records: pd.DataFrame, roles: Roles) -> None:
 
 def _settle_runs(records: pd.DataFrame, roles: Roles) -> list[str]:
     """Drop a column of run times that is not one, in place; return a note."""
-    if not {"run", "start", "end"} <= set(roles.names) or squashed(roles.names["run"]) in (
+    if "run" in roles.names and "end" not in roles.names and "run" not in roles.units:
+        return _in_milliseconds(records, roles)
+    if not {"run", "start", "end"} <= set(roles.names) or plain_name(roles.names["run"]) in (
         "elapsed",
         "elapsedraw",
     ):
@@ -276,7 +348,7 @@ def _settle_runs(records: pd.DataFrame, roles: Roles) -> list[str]:
         if ((run * unit - length).abs() < max(1.5, unit))[both].mean() >= 0.9:
             records["run_s"] = np.nan
             return [f"{name} is in {word}: run times are end minus start"]
-    if "wall" in squashed(name) and "limit" not in roles.names:
+    if "wall" in plain_name(name) and "limit" not in roles.names:
         records["limit_s"] = run
         records["run_s"] = np.nan
         return [f"{name} is not end minus start: it is read as the time limit"]
@@ -285,6 +357,21 @@ def _settle_runs(records: pd.DataFrame, roles: Roles) -> list[str]:
     if submit is not None and ((run - (end - submit)).abs() < 1.5)[both].mean() >= 0.9:
         what = " (it is end minus submission)"
     return [f"{name} is not end minus start{what}: run times are end minus start"]
+
+
+_MOST_USUAL_S = 2 * 86400.0
+"""A median run time above this is read as milliseconds, if times are milliseconds."""
+
+
+def _in_milliseconds(records: pd.DataFrame, roles: Roles) -> list[str]:
+    """Convert run times in milliseconds beside times in milliseconds, in place; return a note."""
+    times = [pd.to_numeric(records[role], errors="coerce") for role in _TIMES if role in records]
+    in_ms = any(1e11 <= float(one.max()) < 1e14 for one in times if one.notna().any())
+    run = records["run_s"]
+    if not in_ms or not run[run > 0].median() > _MOST_USUAL_S:
+        return []
+    records["run_s"] = run * 1e-3
+    return [f"{roles.names['run']} is read as milliseconds, like the times"]
 
 
 def _rough(cells: pd.Series | None) -> pd.Series | None:
@@ -306,7 +393,7 @@ def _read_as(roles: Roles) -> list[str]:
     spelt = [
         f"{name} as {role.replace('_', ' ')}"
         for role, name in roles.names.items()
-        if squashed(name) != squashed(role)
+        if plain_name(name) != plain_name(role)
         and role in ("submit", "start", "end", "wait", "run", "gpus", "limit")
     ]
     return ["columns read: " + ", ".join(spelt)] if spelt else []

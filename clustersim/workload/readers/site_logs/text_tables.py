@@ -11,15 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from clustersim.meanings import squashed
-from clustersim.workload.readers.site_logs.column_roles import recognise
+from clustersim.workload.readers.site_logs.column_roles import plain_name, recognise
 from clustersim.workload.readers.site_logs.content import Content
+from clustersim.workload.readers.site_logs.separators import (
+    QUOTING,
+    candidates,
+    resources_joined,
+    split_line,
+)
 
 __all__ = ["TextTable", "find_table"]
 
-_SEPARATORS = ("|", "\t", ";", ",", "^", "~", "!")
 _RULE = re.compile(r"\s*-{2,}(?:\s+-+)*\s*")
 _RULES = re.compile(r"[\s|+=-]+")
+_COMMAND = re.compile(r"=|--\w|[$#>] \w|\s-\w\s")
+"""What a command that was pasted with the output has and no name of a column."""
 _LEAST_NAMES = 3
 """A line with this many known names of columns is a header."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\b\d{10,13}\b")
@@ -76,7 +82,7 @@ def find_table(
         rule = lines[at + 1] if at + 1 < len(lines) else ""
         if _RULE.fullmatch(rule) and " " in rule.strip() and _is_header(line.split(), needed):
             return _fixed_width(content, at)
-        for separator in _SEPARATORS:
+        for separator in candidates(line):
             if separator in line:
                 names = _names(line, separator)
                 if _is_header(names, needed) and _is_followed(lines, at, separator, len(names)):
@@ -87,7 +93,7 @@ def find_table(
 def _is_header(names: Sequence[str], needed: Sequence[str]) -> bool:
     if needed:
         return set(needed) <= {name.strip() for name in names}
-    if any(re.match(r"\d", name) for name in names):
+    if any(re.match(r"\d", name) or _COMMAND.search(name) for name in names):
         return False
     roles = recognise(list(dict.fromkeys(names)))
     known = len(set(roles.names.values()) | set(roles.factors))
@@ -100,8 +106,15 @@ def _is_followed(lines: Sequence[str], at: int, separator: str, width: int) -> b
     if not following:
         return True
     edge = separator if separator == "|" else ""
-    widths = [len(line.strip().strip(edge or None).split(separator)) for line in following]
-    return any(abs(found - width) <= 1 for found in widths)
+    if separator in QUOTING and any('"' in line for line in following):
+        widths = [len(row) for row in csv.reader(following, delimiter=separator)]
+    else:
+        widths = [len(line.strip(" ").strip(edge or None).split(separator)) for line in following]
+    if any(abs(found - width) <= 1 for found in widths):
+        return True
+    return separator == "," and any(
+        len(resources_joined(line.split(","))) == width for line in following
+    )
 
 
 def _names(line: str, separator: str) -> list[str]:
@@ -117,7 +130,7 @@ def _names(line: str, separator: str) -> list[str]:
 
 
 def _separated(content: Content, at: int, separator: str, names: list[str]) -> TextTable:
-    if '"' in content.text and separator in _QUOTING:
+    if '"' in content.text and separator in QUOTING:
         rows, numbers = _quoted_rows(content, separator)
         return _sorted_rows(rows, numbers, names, separator, header=at + 1)
     return _plain_rows(content, names, separator, header=at + 1)
@@ -133,13 +146,19 @@ def _plain_rows(content: Content, names: list[str], separator: str, header: int 
     numbers: list[int] = []
     first_name = names[0].lower()
     for number, line in enumerate(content.lines, 1):
-        if line.count(separator) == width and line[:1] not in (
-            "#",
-            separator,
-            " ",
-            '"',
-            first_name[:1],
-            first_name[:1].upper(),
+        above = number < header and not _TIME.search(line)  # a command, a title
+        if (
+            not above
+            and line.count(separator) == width
+            and line[:1]
+            not in (
+                "#",
+                separator,
+                " ",
+                '"',
+                first_name[:1],
+                first_name[:1].upper(),
+            )
         ):
             good.append(line)
             places.append(number)
@@ -150,7 +169,7 @@ def _plain_rows(content: Content, names: list[str], separator: str, header: int 
     if not good:
         return slow
     surplus = width + 1 - len(names)  # an empty cell after the last separator
-    if surplus < 0 or (header and head and surplus > 1):
+    if surplus < 0 or (header and head and surplus > 1) or len(separator.encode()) > 1:
         return _sorted_rows(
             [*rows, *(line.split(separator) for line in good)],
             [*numbers, *places],
@@ -178,10 +197,6 @@ def _plain_rows(content: Content, names: list[str], separator: str, header: int 
     return TextTable(table, slow.noise, slow.malformed, separator=separator)
 
 
-_QUOTING = ("\t", ";", ",")
-"""Separators of tables in which cells may be in quotes."""
-
-
 def _quoted_rows(content: Content, separator: str) -> tuple[list[list[str]], list[int]]:
     """Return the cells of all lines that are not blank, and the numbers of the lines."""
     rows, numbers, before = [], [], 0
@@ -200,7 +215,8 @@ def _sorted_rows(
     """Sort lines into records, records that cannot be split, and lines that are no records."""
     width = len(names)
     edge = separator == "|"
-    head, first_name = tuple(squashed(name) for name in names), names[0].lower()
+    head, first_name = tuple(plain_name(name) for name in names), names[0].lower()
+    resources = separator == "," and any("TRES" in name.upper() for name in names)
     good: list[list[str]] = []
     places: list[int] = []
     noise: dict[int, str] = {}
@@ -210,7 +226,7 @@ def _sorted_rows(
             number == header + 1 and _RULES.fullmatch(separator.join(row).replace(":", ""))
         ):
             continue
-        cells = row
+        cells = resources_joined(row) if resources and len(row) > width else row
         if edge and len(cells) > width and not cells[-1].strip():
             cells = cells[:-1]
         if edge and len(cells) == width + 1 and not cells[0].strip():
@@ -218,14 +234,15 @@ def _sorted_rows(
         if separator != "|" and len(cells) > width and not any(cells[width:]):
             cells = cells[:width]
         first = cells[0].strip()
-        if len(cells) == width and not first.startswith("#"):
+        above = number < header and not _TIME.search(separator.join(row))
+        if len(cells) == width and not first.startswith("#") and not above:
             again = first.strip('"#').lower() == first_name
-            if again and tuple(squashed(cell) for cell in cells) == head:
+            if again and tuple(plain_name(cell) for cell in cells) == head:
                 noise[number] = f"line {number}"
             else:
                 good.append(cells)
                 places.append(number)
-        elif _is_record(cells, width, separator.join(row)):
+        elif not above and _is_record(cells, width, separator.join(row)):
             malformed[number] = first
         else:
             noise[number] = f"line {number}"
@@ -296,16 +313,19 @@ def _fits_spans(line: str, spans: list[tuple[int, int]]) -> bool:
 def _without_header(content: Content, names: list[str]) -> TextTable | None:
     """Read a table whose columns the user has named."""
     best: tuple[int, str] = (0, "")
-    for separator in _SEPARATORS:
+    separators = dict.fromkeys(
+        text for line in content.head[:20] for text in candidates(line) if line.strip()
+    )
+    for separator in separators:
         counts = [
-            len(line.rstrip("|" if separator == "|" else "").split(separator))
+            len(split_line(line.rstrip("|" if separator == "|" else ""), separator))
             for line in content.head
         ]
         fitting = sum(count == len(names) for count in counts)
         if fitting > best[0] and len(names) > 1:
             best = (fitting, separator)
     if best[0]:
-        if '"' in content.text and best[1] in _QUOTING:
+        if '"' in content.text and best[1] in QUOTING:
             rows, numbers = _quoted_rows(content, best[1])
             return _sorted_rows(rows, numbers, names, best[1])
         return _plain_rows(content, names, best[1])

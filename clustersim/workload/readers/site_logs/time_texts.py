@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
 
 from clustersim.workload.readers.cells import given_cells
+from clustersim.workload.readers.site_logs.spelt_dates import (
+    ZONE_HOURS,
+    are_day_first,
+    read_spelt,
+)
 
 __all__ = ["TimeColumn", "read_times"]
 
@@ -19,43 +22,12 @@ _UNITS = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3), (0.0, 1.0))
 """Least Unix time in each unit, and its length in seconds: nano-, micro-, milliseconds, seconds."""
 _OFFSET = r"(?:Z|[+-]\d\d:?\d\d|[+-]\d\d)$"
 _ABBREVIATION = r"\s([A-Z]{2,5})$"
-_KNOWN_ABBREVIATIONS = {
-    **dict.fromkeys(("UTC", "GMT", "WET", "UCT"), 0.0),
-    **dict.fromkeys(("CET", "BST", "WEST"), 1.0),
-    **dict.fromkeys(("CEST", "EET", "SAST"), 2.0),
-    **dict.fromkeys(("EEST", "MSK"), 3.0),
-    **dict.fromkeys(("JST", "KST"), 9.0),
-    **dict.fromkeys(("AEST",), 10.0),
-    **dict.fromkeys(("AEDT",), 11.0),
-    **dict.fromkeys(("EST", "CDT"), -5.0),
-    **dict.fromkeys(("EDT",), -4.0),
-    **dict.fromkeys(("CST", "MDT"), -6.0),
-    **dict.fromkeys(("MST", "PDT"), -7.0),
-    **dict.fromkeys(("PST",), -8.0),
-}
-"""Hours from UTC of abbreviations, for files without a time zone; CST is the American one."""
-_MONTHS = {
-    name: number
-    for number, names in enumerate(
-        ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1
-    )
-    for name in [names]
-}
-_CLOCK = r"(?P<h>\d{1,2}):(?P<mi>\d\d)(?::(?P<s>\d\d(?:[.,]\d+)?))?\s*(?P<ap>[AaPp]\.?[Mm]\.?)?"
-_WORDS = re.compile(
-    r"(?:(?P<w>[A-Za-z]{3})[a-z]*,?\s+)?(?P<mo>[A-Za-z]{3})[a-z]*\.?\s+(?P<d>\d{1,2}),?\s+"
-    r"(?:(?P<y1>\d{4})\s+)?" + _CLOCK + r"(?:\s+(?P<y2>\d{4}))?"
-)
-_DAY_FIRST = re.compile(
-    r"(?:(?P<w>[A-Za-z]{3})[a-z]*,?\s+)?(?P<d>\d{1,2})[ -](?P<mo>[A-Za-z]{3})[a-z]*\.?[ -]"
-    r"(?P<y1>\d{4})(?P<y2>)[ T,]+" + _CLOCK
-)
-_NUMERIC = re.compile(
-    r"(?P<a>\d{1,2})(?P<sep>[/.-])(?P<b>\d{1,2})[/.-](?P<y1>\d{4}|\d\d)[ T,]+" + _CLOCK
-)
-_MONTH_DAY = re.compile(r"(?P<mo>\d{1,2})/(?P<d>\d{1,2})[- ](?P<y1>)(?P<y2>)" + _CLOCK)
-_NO_YEAR = "times have no year"
-_DAYS_OF_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_COMPACT = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d"
+"""Year, month, day, hour and minute in digits alone."""
+_COMPACT_ZONED = r"\d{8}T\d{4,6}(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)"
+_EAST_ASIAN = r"(\d{4})\s*年\s*(\d{1,2})\s*月\s*(\d{1,2})\s*日\s*"
+_DAYS_1970, _DAYS_2100 = 25569.0, 73051.0
+"""1970 and 2100 in the day numbers of spreadsheets, which count from 30 December 1899."""
 
 
 @dataclass(slots=True)
@@ -85,7 +57,9 @@ class TimeColumn:
         return self.given & self.known.isna() & self.wall.isna()
 
 
-def read_times(columns: dict[str, pd.Series], year: int) -> tuple[dict[str, TimeColumn], list[str]]:
+def read_times(
+    columns: dict[str, pd.Series], year: int, *, month_first: bool = True
+) -> tuple[dict[str, TimeColumn], list[str]]:
     """Read columns of times.
 
     Parameters
@@ -94,6 +68,8 @@ def read_times(columns: dict[str, pd.Series], year: int) -> tuple[dict[str, Time
         Texts or numbers of seconds.
     year : int
         The latest year that a time without a year can be in.
+    month_first : bool
+        Whether dates such as ``1/3/2025`` have the month first where the log leaves both open.
 
     Returns
     -------
@@ -101,7 +77,13 @@ def read_times(columns: dict[str, pd.Series], year: int) -> tuple[dict[str, Time
         The times, and notes on what was assumed.
     """
     notes: list[str] = []
+    columns = {name: _without_own_digits(cells) for name, cells in columns.items()}
     numbers = {name: _numbers(cells) for name, cells in columns.items()}
+    if _are_day_numbers(numbers):
+        notes.append("times are read as day numbers of a spreadsheet")
+        columns = {name: _of_day_numbers(values) for name, values in numbers.items()}
+        numbers = {name: _numbers(cells) for name, cells in columns.items()}
+    day_first = are_day_first(columns, notes, month_first)
     largest = [float(np.nanmax(values)) for values in numbers.values() if values.notna().any()]
     relative = bool(largest) and max(largest) < _EPOCH_S
     read = {}
@@ -112,8 +94,48 @@ def read_times(columns: dict[str, pd.Series], year: int) -> tuple[dict[str, Time
         elif values.notna().any() and (values.notna() | ~_given(cells)).all():
             read[name] = _unix(values, relative)
         else:
-            read[name] = _texts(cells, values, relative, year, notes)
+            read[name] = _texts(cells, values, relative, year, notes, day_first)
     return read, list(dict.fromkeys(notes))
+
+
+def _without_own_digits(cells: pd.Series) -> pd.Series:
+    """Return times such as ``20250301100500`` and ``2025年3月1日 10:05`` as in ISO 8601."""
+    if cells.dtype != object and not isinstance(cells.dtype, pd.StringDtype):
+        return cells
+    texts = cells.astype("string").str.strip()
+    head = texts.dropna().head(50)
+    if head.str.contains("年", regex=False).any():
+        texts = texts.str.replace(_EAST_ASIAN, r"\1-\2-\3 ", regex=True)
+        texts = texts.str.replace(
+            r"(\d)\s*[时時点](\d{1,2})分(?:(\d{1,2})秒)?", r"\1:\2:\3", regex=True
+        )
+        return texts.str.rstrip(" :").astype(object)
+    compact = texts.str.fullmatch(rf"{_COMPACT}(?:[0-5]\d)?(?:\.\d+)?", na=False)
+    if compact.any() and (compact | ~_given(cells)).all():
+        parts = r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)"
+        texts = texts.str.replace(rf"^{parts}(\d\d)", r"\1-\2-\3 \4:\5:\6", regex=True)
+        return texts.str.replace(rf"^{parts}$", r"\1-\2-\3 \4:\5", regex=True).astype(object)
+    return cells
+
+
+def _are_day_numbers(numbers: dict[str, pd.Series]) -> bool:
+    """Return whether all times are day numbers of a spreadsheet, most of them with a fraction."""
+    known = [values[values > 0] for values in numbers.values() if (values > 0).any()]
+    if not known:
+        return False
+    values = pd.concat(known)
+    if not values.between(_DAYS_1970, _DAYS_2100).all() or (values % 1 == 0).mean() > 0.5:
+        return False
+    if len(known) < 2:  # seconds since the start of a log can be in this range, too
+        return bool((values - (values * 1e4).round() / 1e4).abs().median() > 1e-7)
+    lengths = pd.concat([one - known[0] for one in known[1:]]).dropna()
+    return bool((lengths.abs() < 60).mean() > 0.9)
+
+
+def _of_day_numbers(values: pd.Series) -> pd.Series:
+    whole = (values.where(values > 0) * 86400.0).round(1)
+    days = pd.to_timedelta(whole, unit="s") + pd.Timestamp("1899-12-30")
+    return days.dt.round("s").astype("datetime64[ns]")
 
 
 def _given(cells: pd.Series) -> pd.Series:
@@ -160,7 +182,12 @@ def _dates(cells: pd.Series) -> TimeColumn:
 
 
 def _texts(
-    cells: pd.Series, values: pd.Series, relative: bool, year: int, notes: list[str]
+    cells: pd.Series,
+    values: pd.Series,
+    relative: bool,
+    year: int,
+    notes: list[str],
+    day_first: bool,
 ) -> TimeColumn:
     given = _given(cells)
     for layout in ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"):  # what most logs have, fast
@@ -174,14 +201,13 @@ def _texts(
     abbreviated = text.str.extract(_ABBREVIATION)[0].where(iso)
     bare = text.str.replace(_ABBREVIATION, "", regex=True).where(abbreviated.notna(), text)
     bare = bare.str.replace(r"\s+(?=[+-]\d\d:?\d\d$)", "", regex=True)
-    zoned = (
-        iso & bare.str.contains(_OFFSET, regex=True, na=False) & bare.str.contains(":", na=False)
-    )
+    zoned = iso & bare.str.contains(_OFFSET, regex=True, na=False)
+    zoned &= bare.str.contains(":", na=False) | bare.str.fullmatch(_COMPACT_ZONED, na=False)
     known = pd.to_datetime(bare.where(zoned), format="ISO8601", errors="coerce", utc=True)
     known = known.astype("datetime64[ns, UTC]")
     wall = _iso(bare.where(iso & ~zoned))
     if abbreviated.notna().any():
-        hours = abbreviated.map(_KNOWN_ABBREVIATIONS).astype(np.float64)
+        hours = abbreviated.map(ZONE_HOURS).astype(np.float64)
         at = (wall - pd.to_timedelta(hours, unit="h")).dt.tz_localize("UTC")
         known = known.fillna(at)
         wall = wall.mask(at.notna())
@@ -190,7 +216,7 @@ def _texts(
         known = known.fillna(_unix(plain, relative).known)
     rest = given & known.isna() & wall.isna() & ~iso & plain.isna()
     if rest.any():
-        wall, known = _spelt(text[rest], year, notes, wall, known)
+        wall, known = read_spelt(text[rest], year, notes, wall, known, day_first)
     return TimeColumn(given, known, wall, relative and bool(plain.notna().any()))
 
 
@@ -204,124 +230,3 @@ def _iso(text: pd.Series) -> pd.Series:
         )
         times = times.fillna(again)
     return times.astype("datetime64[ns]")
-
-
-def _spelt(
-    text: pd.Series, year: int, notes: list[str], wall: pd.Series, known: pd.Series
-) -> tuple[pd.Series, pd.Series]:
-    """Read dates such as ``Mon Jan  6 02:06:10 2025`` and ``1/6/2025 2:06 PM``."""
-    codes, uniques = pd.factorize(text)
-    matches = []
-    zones: list[float | None] = []
-    for unique in uniques:
-        plain = re.sub(r"\s+([A-Z]{2,5})(?=\s+\d{4}$|$)", "", str(unique))
-        zone = re.search(r"\s([A-Z]{2,5})(?=\s+\d{4}$|$)", str(unique))
-        zones.append(
-            _KNOWN_ABBREVIATIONS.get(zone[1]) if zone and zone[1] not in ("AM", "PM") else None
-        )
-        if zone and zone[1] in ("AM", "PM"):
-            plain = str(unique)
-        plain = re.sub(r"\s+[LEX]$", "", plain).rstrip(":")  # LSF marks limits and estimates
-        matches.append(
-            _WORDS.fullmatch(plain)
-            or _DAY_FIRST.fullmatch(plain)
-            or _NUMERIC.fullmatch(plain)
-            or _MONTH_DAY.fullmatch(plain)
-        )
-    day_first = _day_first(
-        [match for match in matches if match and "a" in match.re.groupindex], notes
-    )
-    weekdays = [
-        match for match in matches if match and "mo" in match.re.groupindex and _year(match) is None
-    ]
-    base = _latest_year(weekdays, year, notes) if weekdays else year
-    times = [None if match is None else _time(match, day_first, base) for match in matches]
-    local = pd.Series([*times, None], dtype="datetime64[ns]").iloc[codes].set_axis(text.index)
-    wall = wall.fillna(local)
-    hours = pd.Series([*zones, None], dtype=np.float64).iloc[codes].set_axis(text.index)
-    if hours.notna().any():
-        at = (local - pd.to_timedelta(hours, unit="h")).dt.tz_localize("UTC")
-        known = known.fillna(at.reindex(known.index))
-        wall = wall.mask(known.notna())
-    return wall, known
-
-
-def _year(match: re.Match[str]) -> int | None:
-    groups = match.groupdict()
-    text = groups.get("y1") or groups.get("y2")
-    return None if not text else int(text) + (2000 if len(text) == 2 else 0)
-
-
-def _day_first(matches: list[re.Match[str]], notes: list[str]) -> bool:
-    """Return whether numeric dates have the day first."""
-    if not matches:
-        return False
-    if any(int(match["a"]) > 12 for match in matches):
-        return True
-    if any(int(match["b"]) > 12 for match in matches):
-        return False
-    if matches[0]["sep"] == ".":
-        return True
-    notes.append(f"dates such as {matches[0][0]} are read with the month first")
-    return False
-
-
-def _latest_year(matches: list[re.Match[str]], year: int, notes: list[str]) -> int:
-    """Return the latest year in which most of the dates fall on the days of the week they tell."""
-    told = [match for match in matches if match.groupdict().get("w")]
-    first = told[0] if told else matches[0]
-
-    def fits_here(candidate: int) -> int:
-        return sum(_weekday(match, candidate) == match["w"].lower() for match in told)
-
-    def fits(candidate: int) -> int:  # a log may go over the turn of the year
-        return sum(
-            match["w"].lower() in (_weekday(match, candidate), _weekday(match, candidate + 1))
-            for match in told
-        )
-
-    base = year
-    if told:
-        base = max(range(year, year - 12, -1), key=lambda one: (fits(one), fits_here(one), one))
-    if not any(note.startswith(_NO_YEAR) for note in notes):
-        how = ", the latest with these days of the week" if told else ""
-        notes.append(f"{_NO_YEAR}, such as {first[0]!r}: {base} is assumed{how}")
-    return base
-
-
-def _weekday(match: re.Match[str], year: int) -> str | None:
-    try:
-        return _DAYS_OF_WEEK[datetime(year, _month(match["mo"]), int(match["d"])).weekday()]
-    except (KeyError, ValueError):
-        return None
-
-
-def _month(text: str) -> int:
-    """Return the number of a month by its name or its number; 0 if it is none."""
-    return int(text) if text.isdigit() else _MONTHS.get(text.lower(), 0)
-
-
-def _time(match: re.Match[str], day_first: bool, base: int) -> datetime | None:
-    groups = match.groupdict()
-    year = _year(match)
-    if "a" in groups:
-        day, month = (groups["a"], groups["b"]) if day_first else (groups["b"], groups["a"])
-        number = int(month)
-    else:
-        day, number = groups["d"], _month(groups["mo"])
-    if year is None:
-        year = base
-        weekday = groups.get("w")
-        if weekday and _weekday(match, base) != weekday.lower():
-            near = [one for one in (base - 1, base + 1) if _weekday(match, one) == weekday.lower()]
-            year = near[0] if near else base
-    hour = int(groups["h"])
-    if groups["ap"]:
-        hour = hour % 12 + (12 if groups["ap"].lower().startswith("p") else 0)
-    seconds = float((groups["s"] or "0").replace(",", "."))
-    try:
-        return datetime(year, number, int(day), hour, int(groups["mi"])) + timedelta(
-            seconds=seconds
-        )
-    except ValueError:
-        return None

@@ -6,7 +6,8 @@ Attributes: "Job ClassAd Attributes" in the HTCondor manual.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from html import unescape
 from typing import Any
 
 from clustersim.errors import InputError
@@ -16,14 +17,18 @@ from clustersim.workload.readers.site_logs.records import Records, records_of
 from clustersim.workload.readers.site_logs.text_tables import TextTable
 
 __all__ = [
+    "ads_of_text",
     "condor_records",
+    "condor_row",
     "is_condor_columns",
     "is_condor_json",
     "is_condor_table",
     "is_condor_text",
+    "is_condor_xml",
     "read_condor_json",
     "read_condor_table",
     "read_condor_text",
+    "read_condor_xml",
 ]
 
 _LINE = re.compile(r"([A-Za-z_]\w*) = (.*)")
@@ -87,16 +92,32 @@ def read_condor_json(content: Content) -> Records:
     ads = []
     for document in content.documents:
         ads += document if isinstance(document, list) else [document]
-    rows = [_row(ad) for ad in ads if isinstance(ad, dict)]
+    rows = [condor_row(ad) for ad in ads if isinstance(ad, dict)]
     return records_of(rows, "htcondor")
 
 
 def read_condor_text(content: Content) -> Records:
     """Read ClassAds separated by blank lines or by the ``***`` lines of history files."""
     rows: list[dict[str, Any]] = []
+    for first, ad in _numbered_ads(content.lines, rows):
+        rows.append({**condor_row(ad), "line": first})
+    rows.sort(key=lambda row: row["line"])
+    return records_of(rows, "htcondor")
+
+
+def ads_of_text(text: str) -> list[dict[str, Any]]:
+    """Return the ClassAds in a text with one attribute a line."""
+    return [ad for _, ad in _numbered_ads(text.split("\n"), [])]
+
+
+def _numbered_ads(
+    lines: Sequence[str], other: list[dict[str, Any]]
+) -> list[tuple[int, dict[str, Any]]]:
+    """Return ClassAds with their first lines; records of lines that are none go to `other`."""
+    ads: list[tuple[int, dict[str, Any]]] = []
     ad: dict[str, Any] = {}
     first = 0
-    for number, line in enumerate([*content.lines, ""], 1):
+    for number, line in enumerate([*lines, ""], 1):
         text = line.strip()
         match = _LINE.fullmatch(text)
         if match:
@@ -104,10 +125,30 @@ def read_condor_text(content: Content) -> Records:
             ad[match[1]] = _value(match[2])
         elif not text or text.startswith("***"):
             if ad:
-                rows.append({**_row(ad), "line": first})
+                ads.append((first, ad))
             ad, first = {}, 0
         else:
-            rows.append({"row": f"line {number}", "line": number, "reason": "noise"})
+            other.append({"row": f"line {number}", "line": number, "reason": "noise"})
+    return ads
+
+
+_XML_AD = re.compile(r"<c>(.*?)</c>", re.S)
+_XML_ATTRIBUTE = re.compile(r'<a n="([^"]+)">\s*<([a-z]+)(?: v="([^"]*)")?\s*/?>(?:([^<]*)</)?')
+
+
+def is_condor_xml(content: Content) -> bool:
+    """Return whether the file has ClassAds in XML, as ``condor_history -xml`` prints them."""
+    return any("<classads>" in line for line in content.head[:10])
+
+
+def read_condor_xml(content: Content) -> Records:
+    """Read ``condor_history -xml``."""
+    rows = []
+    for ad in _XML_AD.findall(content.text):
+        values: dict[str, Any] = {}
+        for name, kind, mark, text in _XML_ATTRIBUTE.findall(ad):
+            values[name] = unescape(text) if kind == "s" else _value(mark or text)
+        rows.append(condor_row(values))
     return records_of(rows, "htcondor")
 
 
@@ -122,7 +163,7 @@ def condor_records(found: TextTable) -> Records:
     names = [str(name) for name in found.table]
     rows = [
         {
-            **_row({name: _value(cell) for name, cell in zip(names, cells, strict=True)}),
+            **condor_row({name: _value(cell) for name, cell in zip(names, cells, strict=True)}),
             "line": line,
         }
         for line, *cells in found.table.itertuples()
@@ -142,7 +183,8 @@ def _value(text: str) -> Any:
         return None if text.lower() in ("undefined", "error") else text
 
 
-def _row(given: Mapping[str, Any]) -> dict[str, Any]:
+def condor_row(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of the job in a ClassAd."""
     ad = {name.lower(): value for name, value in given.items()}
     status = _number(ad.get("jobstatus"))
     start = _number(ad.get("jobstartdate")) or _number(ad.get("jobcurrentstartdate"))
@@ -152,6 +194,9 @@ def _row(given: Mapping[str, Any]) -> dict[str, Any]:
         end = _number(ad.get("enteredcurrentstatus"))
     if not start and not wall:
         end = None
+    if ad.get("id") and ad.get("clusterid") is None:  # printed by -af:j
+        cluster, _, process = str(ad["id"]).partition(".")
+        ad |= {"clusterid": cluster, "procid": process or 0}
     ident = (
         f"{_number(ad['clusterid']):.0f}.{_number(ad.get('procid')) or 0:.0f}"
         if (_number(ad.get("clusterid")) is not None)

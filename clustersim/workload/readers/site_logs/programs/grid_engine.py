@@ -12,7 +12,14 @@ from clustersim.workload.readers.site_logs.content import Content
 from clustersim.workload.readers.site_logs.durations import duration_s
 from clustersim.workload.readers.site_logs.records import Records, records_of
 
-__all__ = ["is_accounting", "is_qacct", "read_accounting_file", "read_qacct"]
+__all__ = [
+    "devices_asked",
+    "is_accounting",
+    "is_qacct",
+    "job_row",
+    "read_accounting_file",
+    "read_qacct",
+]
 
 _FIELDS = 40
 _DEVICE = re.compile(
@@ -30,7 +37,8 @@ def is_accounting(content: Content) -> bool:
 
 
 def _split(line: str) -> list[str] | None:
-    cells = line.split(":")
+    separator = next((one for one in (":", "|", ";", "\t") if line.count(one) >= _FIELDS - 1), ":")
+    cells = line.split(separator)
     if len(cells) < _FIELDS or not all(re.fullmatch(r"\d+", cells[at]) for at in (5, 8, 9, 10)):
         return None
     return cells
@@ -65,14 +73,19 @@ def read_accounting_file(content: Content) -> Records:
         }
         if len(cells) in (44, 45):
             values["category"] = cells[39].replace("\ufffd", ":").replace("ÿ", ":")
-        rows.append({"line": number, **_row(values, notes)})
+        rows.append({"line": number, **job_row(values, notes)})
     return records_of(rows, "grid-engine", notes)
 
 
 def is_qacct(content: Content) -> bool:
     """Return whether the file is what ``qacct -j`` prints."""
     starts = {line.split()[0] for line in content.head if line.split()}
-    return {"qname", "owner", "qsub_time"} <= starts or {"jobnumber", "qsub_time"} <= starts
+    times = {"qsub_time", "submission_time"} & starts
+    return (
+        bool(times)
+        and bool({"qname", "jobnumber", "job_number"} & starts)
+        and "=" * 5 in {start[:5] for start in starts}
+    )
 
 
 def read_qacct(content: Content) -> Records:
@@ -83,8 +96,8 @@ def read_qacct(content: Content) -> Records:
     first = 0
     for number, line in enumerate([*content.lines, "====="], 1):
         if re.match(r"={5,}", line.strip()):
-            if values.get("jobnumber") or values.get("qsub_time"):
-                rows.append({"line": first, **_row(values, notes)})
+            if values.get("jobnumber") or values.get("job_number") or values.get("qsub_time"):
+                rows.append({"line": first, **job_row(values, notes)})
             values, first = {}, 0
             continue
         match = re.match(r"\s*(\S+)\s+(\S.*)$", line)
@@ -94,7 +107,8 @@ def read_qacct(content: Content) -> Records:
     return records_of(rows, "grid-engine", notes)
 
 
-def _row(values: dict[str, str], notes: dict[str, None]) -> dict[str, Any]:
+def job_row(values: dict[str, str], notes: dict[str, None]) -> dict[str, Any]:
+    """Return the record of a job from its fields by the names that ``qacct -j`` prints."""
     number = values.get("jobnumber") or values.get("job_number") or ""
     task = values.get("taskid", "undefined")
     job_id = f"{number}.{task}" if task.isdigit() and int(task) > 0 else number
@@ -105,7 +119,7 @@ def _row(values: dict[str, str], notes: dict[str, None]) -> dict[str, Any]:
     category = next((values[name] for name in ("category", "hard_resources") if name in values), "")
     return {
         "job_id": job_id,
-        "submit": _time(values.get("qsub_time")),
+        "submit": _time(values.get("qsub_time") or values.get("submission_time")),
         "start": started,
         "end": _time(values.get("end_time")) if started else None,
         "run_s": run if started else None,
@@ -128,13 +142,16 @@ def _limit(category: str) -> float | None:
     return duration_s(match[1]) if match else None
 
 
+def devices_asked(text: str) -> float:
+    """Return the accelerators of a slot in a list of resources such as ``gpu=1,h_rt=3600``."""
+    return sum(float(count) for _, count in _DEVICE.findall(text))
+
+
 def _devices(values: dict[str, str], notes: dict[str, None]) -> float:
     """Return the accelerators of a job: those of a slot times its slots."""
     per_slot = 0.0
     for name in ("category", "hard_resources", "granted_req.", "granted_req", "resource_map"):
-        found = _DEVICE.findall(values.get(name, ""))
-        if found:
-            per_slot = sum(float(count) for _, count in found)
+        if per_slot := devices_asked(values.get(name, "")):
             break
     if not per_slot:
         return 0.0

@@ -1,19 +1,17 @@
-"""Lists of Kubernetes objects: ``kubectl get ... -A -o json``.
+"""The kinds of Kubernetes objects that are jobs, each with a function that returns its record.
 
-Each kind of object has a function that returns one record. Accelerators of a pod are its extended
-resources (``nvidia.com/gpu``, ``huawei.com/Ascend910``, ...), limits where there are no requests.
+Accelerators of a pod are its extended resources (``nvidia.com/gpu``, ``huawei.com/Ascend910``,
+...), limits where there are no requests.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
-from clustersim.workload.readers.site_logs.content import Content
-from clustersim.workload.readers.site_logs.records import Records, records_of
-
-__all__ = ["is_kubernetes", "read_kubernetes"]
+__all__ = ["KINDS", "Object", "common_fields", "name_of"]
 
 _DEVICE = re.compile(
     r"gpu|npu|tpu|mlu|dcu|gcu|xpu|hpu|ascend|gaudi|neuron|mig-|davinci|accelerator"
@@ -50,52 +48,18 @@ _OWNERS = ("Job", "PyTorchJob", "MPIJob", "TFJob", "RayCluster", "JobSet", "Trai
 Object = Mapping[str, Any]
 
 
-def is_kubernetes(content: Content) -> bool:
-    """Return whether the file is a list of Kubernetes objects."""
-    return any(True for document in content.documents for _ in _items(document))
-
-
-def _items(document: Any) -> Iterator[Object]:
-    """Yield the objects of a list, or of a single object."""
-    if isinstance(document, list):
-        for one in document:
-            yield from _items(one)
-    elif isinstance(document, dict) and isinstance(document.get("items"), list):
-        kind = str(document.get("kind", "List")).removesuffix("List")
-        for item in document["items"]:
-            if isinstance(item, dict) and "metadata" in item:
-                yield item if "kind" in item else {**item, "kind": kind}
-    elif isinstance(document, dict) and {"kind", "metadata", "spec"} <= set(document):
-        yield document
-
-
-def read_kubernetes(content: Content) -> Records:
-    """Read Jobs, pods, Workloads of Kueue, RayJobs, jobs of Kubeflow and Volcano, JobSets."""
-    rows, other = [], 0
-    for document in content.documents:
-        for item in _items(document):
-            read = _KINDS.get(str(item["kind"]))
-            if read is None:
-                other += 1
-                rows.append({"job_id": _name(item), "reason": "noise"})
-            else:
-                rows.append({**_common(item), **read(item)})
-    notes = [f"{other:,} objects of other kinds than jobs are left out"] if other else []
-    return records_of(rows, "kubernetes", notes)
-
-
-def _name(item: Object) -> str:
+def name_of(item: Object) -> str:
     meta = item["metadata"]
     return f"{meta.get('namespace', 'default')}/{meta.get('name', meta.get('uid', ''))}"
 
 
-def _common(item: Object) -> dict[str, Any]:
+def common_fields(item: Object) -> dict[str, Any]:
     meta = item["metadata"]
     labels = {**(meta.get("annotations") or {}), **(meta.get("labels") or {})}
     spec = item.get("spec") or {}
     queue = next((labels[name] for name in _QUEUES if labels.get(name)), None)
     return {
-        "job_id": _name(item),
+        "job_id": name_of(item),
         "submit": meta.get("creationTimestamp"),
         "partition": queue or spec.get("queueName") or spec.get("queue"),
         "user": next((labels[name] for name in _USERS if labels.get(name)), None),
@@ -211,18 +175,31 @@ def _workload(item: Object) -> dict[str, Any]:
     asked = sum(_count(one.get("count")) * _template(one) for one in spec.get("podSets") or [])
     used = [one.get("resourceUsage") for one in assigned]
     n = sum(_devices(one) for one in used) if used and all(used) else asked
-    end = _when(item, "Finished")
-    start = _when(item, "Admitted") or _when(item, "QuotaReserved")
-    past = status.get("accumulatedPastExexcutionTimeSeconds")
+    past = status.get("accumulatedPastExexcutionTimeSeconds")  # as v1beta1 spells it
     past = status.get("accumulatedPastExecutionTimeSeconds", past)
-    return {
+    end, start = _when(item, "Finished"), _admitted(item)
+    if end is None and spec.get("active") is False and start is None and past:
+        end = _when(item, "Evicted")  # deactivated for good
+    found = {
         "start": start,
         "end": end,
         "n": n,
         "limit_s": spec.get("maximumExecutionTimeSeconds"),
-        "more_s": past,
         "state": None if end else "Running" if start else "Pending",
     }
+    if end and not start and past:  # a workload that has finished may have lost its admission
+        return {**found, "run_s": past}
+    return {**found, "more_s": past}
+
+
+def _admitted(item: Object) -> str | None:
+    """Return when a workload was admitted: its quota alone counts where nothing else is checked."""
+    status = item.get("status") or {}
+    admitted = _when(item, "Admitted")
+    told = any(one.get("type") == "Admitted" for one in status.get("conditions") or [])
+    if admitted or told or status.get("admissionChecks"):
+        return admitted
+    return _when(item, "QuotaReserved")
 
 
 def _ray_job(item: Object) -> dict[str, Any]:
@@ -251,15 +228,20 @@ def _kubeflow(item: Object) -> dict[str, Any]:
         if name.endswith("ReplicaSpecs") and isinstance(groups, dict):
             for group in groups.values():
                 n += _count(group.get("replicas")) * _template(group)
+    if "template" in spec and not n:  # MPIJob v1alpha1: devices of the whole job, or of a worker
+        n = _quantity(spec.get("gpus") or spec.get("processingUnits") or 0)
+        n = n or _count(spec.get("replicas")) * _template(spec)
     end = status.get("completionTime") or _when(item, "Succeeded") or _when(item, "Failed")
     began = _when(item, "Running", status="") or status.get("startTime")
+    if began and end and began >= end and status.get("startTime"):
+        began = status["startTime"]  # the condition Running has the time at which it ended
     policy = spec.get("runPolicy") or {}
     return {
         "start": began,
         "end": end,
         "n": n,
         "partition": (policy.get("schedulingPolicy") or {}).get("queue")
-        or _common(item)["partition"],
+        or common_fields(item)["partition"],
         "limit_s": policy.get("activeDeadlineSeconds", spec.get("activeDeadlineSeconds")),
         "state": None if end else "Running" if began and not policy.get("suspend") else "Pending",
     }
@@ -268,24 +250,48 @@ def _kubeflow(item: Object) -> dict[str, Any]:
 def _volcano(item: Object) -> dict[str, Any]:
     spec, status = item.get("spec") or {}, item.get("status") or {}
     n = sum(_count(one.get("replicas")) * _template(one) for one in spec.get("tasks") or [])
-    times: dict[str, str] = {}
-    for one in status.get("conditions") or []:
-        times.setdefault(str(one.get("status")), one.get("lastTransitionTime"))
+    steps = [
+        (str(one.get("status")), str(one.get("lastTransitionTime")))
+        for one in status.get("conditions") or []
+        if one.get("lastTransitionTime")
+    ]
     state = status.get("state") or {}
     phase = str(state.get("phase") or "")
-    ended = ("Completed", "Failed", "Aborted", "Terminated")
-    end = next((times[name] for name in ended if name in times), None)
-    if end is None and phase in ended:
-        end = state.get("lastTransitionTime")
-    start = times.get("Running")
-    if start is None and phase == "Running":
-        start = state.get("lastTransitionTime")
-    return {
-        "start": start,
-        "end": end,
+    if phase and state.get("lastTransitionTime") and phase not in [name for name, _ in steps]:
+        steps.append((phase, str(state["lastTransitionTime"])))
+    runs: list[tuple[str, str]] = []
+    begun = None
+    for name, when in steps:
+        if name == "Running":
+            begun = begun or when
+        elif begun and name not in _STILL:
+            runs.append((begun, when))
+            begun = None
+    over = bool(steps) and steps[-1][0] in _OVER
+    begins = [first for first, _ in runs] + ([begun] if begun else [])
+    found = {
+        "start": begins[0] if begins else None,
+        "end": steps[-1][1] if over else None,
         "n": n,
-        "state": None if end else phase or None,
+        "state": None if over else phase or None,
     }
+    if over and len(runs) > 1:
+        found["run_s"] = sum(_seconds(*run) for run in runs)
+    return found
+
+
+_OVER = ("Completed", "Failed", "Aborted", "Terminated")
+"""Phases in which a job of Volcano has ended."""
+_STILL = ("Completing", "Terminating", "Aborting")
+"""Phases in which its pods are still being stopped."""
+
+
+def _seconds(first: str, last: str) -> float:
+    return (_instant(last) - _instant(first)).total_seconds()
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def _job_set(item: Object) -> dict[str, Any]:
@@ -301,7 +307,23 @@ def _job_set(item: Object) -> dict[str, Any]:
     return {"start": start, "end": end, "n": n, "state": status.get("terminalState") and None}
 
 
-_KINDS: dict[str, Callable[[Object], dict[str, Any]]] = {
+def _train_job(item: Object) -> dict[str, Any]:
+    """Return the record of a TrainJob of Kubeflow Trainer 2; its runtime may tell its devices."""
+    spec = item.get("spec") or {}
+    trainer = spec.get("trainer") or {}
+    per_node = trainer.get("resourcesPerNode")
+    n = None
+    if per_node is not None:
+        each = {**(per_node.get("limits") or {}), **(per_node.get("requests") or {})}
+        n = _count(trainer.get("numNodes")) * _devices(each)
+    end = _when(item, "Complete") or _when(item, "Failed")
+    resumed = _when(item, "Suspended", status="False")
+    waits = bool(spec.get("suspend")) or _when(item, "Suspended") is not None
+    start = None if waits else resumed or item["metadata"].get("creationTimestamp")
+    return {"start": start, "end": end, "n": n}
+
+
+KINDS: dict[str, Callable[[Object], dict[str, Any]]] = {
     "Job": lambda item: (
         _volcano(item)
         if "volcano" in str(item.get("apiVersion", "")) or "tasks" in (item.get("spec") or {})
@@ -314,5 +336,6 @@ _KINDS: dict[str, Callable[[Object], dict[str, Any]]] = {
         ("PyTorchJob", "TFJob", "MPIJob", "XGBoostJob", "PaddleJob", "JAXJob", "MXJob"), _kubeflow
     ),
     "JobSet": _job_set,
+    "TrainJob": _train_job,
 }
 """The kinds of objects that are jobs, each with its reader."""

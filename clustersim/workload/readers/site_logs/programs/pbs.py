@@ -7,13 +7,14 @@ records" of the Torque Administrator's Guide: ``date;record type;job id;key=valu
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from clustersim.workload.readers.site_logs.content import Content
 from clustersim.workload.readers.site_logs.durations import duration_s
 from clustersim.workload.readers.site_logs.records import Records, records_of
 
-__all__ = ["is_pbs", "read_pbs"]
+__all__ = ["accelerators", "accounting_row", "fields_of", "is_pbs", "read_pbs"]
 
 _RECORD = re.compile(r"(?:^|[:\s])(\d\d/\d\d/\d{4} \d\d:\d\d:\d\d(?:\.\d+)?);(\w);([^;]*);(.*)$")
 _KEY = re.compile(r"(?:^|\s)([A-Za-z_][\w.-]*)=")
@@ -44,16 +45,16 @@ def read_pbs(content: Content) -> Records:
             rows.append({"row": name, "line": number, "reason": "noise"})
             continue
         _, kind, job_id, rest = match.groups()
-        fields = _fields(rest)
+        fields = fields_of(rest)
         ran = kind == _ENDED or (kind == _RERUN and "start" in fields and "end" in fields)
         if not ran or re.search(r"\[\]", job_id):
             rows.append({"row": job_id or name, "line": number, "reason": "noise"})
             continue
-        rows.append({"line": number, **_row(job_id, fields)})
+        rows.append({"line": number, **accounting_row(job_id, fields)})
     return records_of(rows, "pbs")
 
 
-def _fields(text: str) -> dict[str, str]:
+def fields_of(text: str) -> dict[str, str]:
     """Split ``key=value key=value``; a value may have blanks in it."""
     places = list(_KEY.finditer(text))
     ends = [*(match.start() for match in places[1:]), len(text)][: len(places)]
@@ -63,7 +64,8 @@ def _fields(text: str) -> dict[str, str]:
     }
 
 
-def _row(job_id: str, fields: dict[str, str]) -> dict[str, Any]:
+def accounting_row(job_id: str, fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return the record of the job in the fields of an accounting record."""
     used = fields.get("resources_used.walltime")
     limit = fields.get("Resource_List.walltime")
     return {
@@ -73,14 +75,14 @@ def _row(job_id: str, fields: dict[str, str]) -> dict[str, Any]:
         "end": fields.get("end"),
         "run_s": None if used is None else duration_s(used),
         "limit_s": None if limit is None else duration_s(limit),
-        "n": _accelerators(fields),
+        "n": accelerators(fields),
         "user": fields.get("user") or fields.get("owner", "").partition("@")[0] or None,
         "partition": fields.get("queue"),
         "account": fields.get("account") or fields.get("project") or fields.get("group"),
     }
 
 
-def _accelerators(fields: dict[str, str]) -> float:
+def accelerators(fields: Mapping[str, str]) -> float:
     """Return the accelerators of a job; 0 if the record names none."""
     gpus = fields.get("exec_gpus")
     if gpus:
@@ -103,7 +105,7 @@ def _accelerators(fields: dict[str, str]) -> float:
     return sum(_tasks(value) for key, value in fields.items() if key.startswith("Resource_Request"))
 
 
-def _named(fields: dict[str, str], source: str) -> float:
+def _named(fields: Mapping[str, str], source: str) -> float:
     return sum(
         float(fields[f"{source}.{name}"])
         for name in _DEVICES

@@ -1,18 +1,13 @@
-"""Inputs of other simulators: workloads of Batsim, traces of Gavel.
-
-Formats: https://batsim.readthedocs.io/en/latest/input-workload.html; ``utils.py`` (``parse_trace``)
-of https://github.com/stanford-futuredata/gavel.
-"""
+"""Workloads of Batsim (https://batsim.readthedocs.io/en/latest/input-workload.html)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from clustersim.errors import InputError
 from clustersim.workload.readers.site_logs.content import Content
 from clustersim.workload.readers.site_logs.records import Records, records_of
 
-__all__ = ["is_batsim", "is_gavel", "read_batsim", "read_gavel"]
+__all__ = ["is_batsim", "read_batsim"]
 
 
 def is_batsim(content: Content) -> bool:
@@ -64,25 +59,3 @@ def _delay(profiles: dict[str, Any], name: Any, depth: int) -> float | None:
         if len(known) == len(parts):
             return sum(known) * float(profile.get("repeat") or profile.get("nb") or 1)
     return None
-
-
-def is_gavel(content: Content) -> bool:
-    """Return whether the file is a trace of Gavel."""
-    cells = content.head[0].split("\t")
-    return 8 <= len(cells) <= 11 and cells[1].startswith("python") and cells[-1].strip() != ""
-
-
-def read_gavel(content: Content) -> Records:
-    """Refuse a trace of Gavel.
-
-    Raises
-    ------
-    InputError
-        Always; the message says what is missing.
-    """
-    raise InputError(
-        content.path,
-        "is a trace of Gavel, which tells the steps of a job but not its run time: that depends on "
-        "Gavel's table of throughputs; write a CSV with job_id, submit_s, n_accelerators and "
-        "duration_s = steps / throughput",
-    )

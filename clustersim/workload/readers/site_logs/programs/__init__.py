@@ -1,0 +1,1 @@
+"""The outputs of schedulers and simulators, other than tables: a module for each program."""

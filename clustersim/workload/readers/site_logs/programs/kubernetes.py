@@ -1,0 +1,84 @@
+"""Lists of Kubernetes objects: ``kubectl get ... -A -o json`` or ``-o yaml``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from clustersim.units import listed
+from clustersim.workload.readers.site_logs.content import Content
+from clustersim.workload.readers.site_logs.programs.kubernetes_kinds import (
+    KINDS,
+    Object,
+    common_fields,
+    name_of,
+)
+from clustersim.workload.readers.site_logs.records import Records, records_of
+
+__all__ = ["is_kubernetes", "read_kubernetes"]
+
+
+def is_kubernetes(content: Content) -> bool:
+    """Return whether the file is a list of Kubernetes objects."""
+    return any(True for document in content.documents for _ in _items(document))
+
+
+def _items(document: Any) -> Iterator[Object]:
+    """Yield the objects of a list, or of a single object."""
+    if isinstance(document, list):
+        for one in document:
+            yield from _items(one)
+    elif isinstance(document, dict) and isinstance(document.get("items"), list):
+        kind = str(document.get("kind", "List")).removesuffix("List")
+        for item in document["items"]:
+            if isinstance(item, dict) and "metadata" in item:
+                yield item if "kind" in item else {**item, "kind": kind}
+    elif isinstance(document, dict) and {"kind", "metadata", "spec"} <= set(document):
+        yield document
+
+
+def read_kubernetes(content: Content) -> Records:
+    """Read Jobs, pods, Workloads of Kueue, RayJobs, jobs of Kubeflow and Volcano, JobSets.
+
+    Of a job and what it owns (its Workload, its pods, Jobs of a JobSet), one is kept: the Workload,
+    which knows earlier admissions, else the owner.
+    """
+    items = [item for document in content.documents for item in _items(document)]
+    part = _parts_of_others(items)
+    rows: list[dict[str, Any]] = []
+    other: dict[str, int] = {}
+    for item in items:
+        kind = str(item["kind"])
+        read = KINDS.get(kind)
+        if read is None:
+            other[kind] = other.get(kind, 0) + 1
+            rows.append({"job_id": name_of(item), "reason": "noise"})
+            continue
+        row = {**common_fields(item), **read(item)}
+        rows.append({**row, "reason": "merged"} if id(item) in part else row)
+    jobs = {row["job_id"] for row in rows if "reason" not in row and not row.get("group")}
+    for row in rows:
+        if row.get("group") in jobs:
+            row["reason"] = "merged"
+    kinds = [f"{count:,} {kind}" for kind, count in sorted(other.items())]
+    notes = [f"objects that are no jobs are left out: {listed(kinds)}"] if other else []
+    told = (
+        f"objects of kind {listed(sorted(other))} are not read: print pods or jobs" if other else ""
+    )
+    return records_of(rows, "kubernetes", notes, told)
+
+
+def _parts_of_others(items: list[Object]) -> set[int]:
+    """Return the ids of the objects that belong to a job that is in the list, too."""
+    by_uid = {
+        str(item["metadata"].get("uid")): item
+        for item in items
+        if item["metadata"].get("uid") and item["kind"] in KINDS
+    }
+    parts: set[int] = set()
+    for item in items:
+        for owner in item["metadata"].get("ownerReferences") or []:
+            found = by_uid.get(str(owner.get("uid")))
+            if found is not None and found is not item:
+                parts.add(id(found) if item["kind"] == "Workload" else id(item))
+    return parts
