@@ -107,8 +107,11 @@ def partitions(tested: Tested) -> Iterator[Mechanism]:
         yield tested.granted(mechanism, replayed(case, tested.policy, cluster=pooled(case)))
         return
     names = sorted(set(case.partition))
-    if len(names) < 2:
-        yield Mechanism("partitions", name, untested="the log names no two partitions")
+    if len(names) < 2 or not case.has_starts:
+        reason = (
+            "the log names no two partitions" if case.has_starts else "this needs recorded starts"
+        )
+        yield Mechanism("partitions", name, untested=reason)
         return
     code = np.searchsorted(names, case.partition).astype(np.int64)
     most = most_at_once(case, code, case.size, len(names))

@@ -93,7 +93,7 @@ class Case:
     @property
     def has_starts(self) -> bool:
         """Whether there are recorded starts to compare with."""
-        return bool(self.compared.any())
+        return bool(np.isfinite(self.start_s[self.compared]).any())
 
     @cached_property
     def partition(self) -> Sequence[str]:
@@ -224,7 +224,7 @@ def case_of(
         source=log.source,
         jobs=jobs.drop(columns=[name for name in _TIMES if name in jobs]),
         start_s=start_s,
-        compared=known,
+        compared=known if not given else np.ones(len(jobs), dtype=bool),
         rows=np.arange(len(jobs)),
         cluster=own,
         placement="pooled" if cluster is None else "consolidate",

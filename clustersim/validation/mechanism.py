@@ -29,13 +29,17 @@ class Mechanism:
     trace : str
         What the numbers `recorded` and `simulated` are.
     recorded, simulated : float
-        The trace of the mechanism in the log, and in the nearest replay; NaN if there is none.
+        The trace of the mechanism in the log, and in the replay; NaN if there is none.
     base_s, distance_s : float
-        Distance of the nearest replay on the compared jobs, and with the mechanism granted.
+        Distance of the policy on the compared jobs, and with the mechanism granted.
     mean_wait_s : float
         Mean simulated wait with the mechanism granted.
     untested : str
         Why it was not tested; "" if it was.
+    policy : str
+        The policy to which it was granted.
+    whole_s : float
+        Distance of this policy on all compared jobs; `base_s`, unless fewer jobs are compared.
     """
 
     key: str
@@ -48,6 +52,13 @@ class Mechanism:
     distance_s: float = math.nan
     mean_wait_s: float = math.nan
     untested: str = ""
+    policy: str = ""
+    whole_s: float = math.nan
+
+    @property
+    def scaled_s(self) -> float:
+        """The distance with the mechanism granted, on all compared jobs if it is on some."""
+        return (1.0 - self.explained) * (self.base_s if math.isnan(self.whole_s) else self.whole_s)
 
     @property
     def explained(self) -> float:
@@ -57,7 +68,7 @@ class Mechanism:
 
 @dataclass(frozen=True, eq=False)
 class Tested:
-    """A case with its nearest replay, whose difference from the log is to be explained.
+    """A case with a replay, whose difference from the log is to be explained.
 
     Attributes
     ----------
@@ -91,6 +102,9 @@ class Tested:
     def measured(self, start_s: Floats, case: Case | None = None) -> tuple[float, float]:
         """Return the distance (s) of other starts from the recorded ones, and their mean wait."""
         own = self.case if case is None else case
+        if own.given:
+            mean = float((start_s - own.submit_s)[own.compared].mean())
+            return abs(mean - own.given["mean"]), mean
         recorded = (own.start_s - own.submit_s)[own.compared]
         simulated = (start_s - own.submit_s)[own.compared]
         return distance_s(recorded, simulated, own.stratum[own.compared]), float(simulated.mean())

@@ -10,7 +10,8 @@ without it does.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -36,27 +37,37 @@ TESTS: tuple[tuple[str, Callable[[Tested], Iterator[Mechanism]]], ...] = (
     ("initial state", initial_state),
 )
 
+WITHOUT_STARTS = ("partitions", "estimates", "nodes")
+"""Tests that need no recorded starts."""
+
 
 def mechanisms_of(
-    case: Case, policy: str, start_s: Floats, progress: Callable[[str], None] | None = None
+    case: Case, starts: Mapping[str, Floats], progress: Callable[[str], None] | None = None
 ) -> list[Mechanism]:
-    """Test every mechanism on the nearest replay; the one that explains most is first.
+    """Test every mechanism on some policies; what is nearest to the log is first.
+
+    The start order replaces the policy, so it is tested on the first one only.
 
     Parameters
     ----------
     case : Case
-        With recorded starts.
-    policy : str
-    start_s : float64 array (jobs,)
-        Simulated starts under it.
+    starts : mapping of str to float64 array (jobs,)
+        Simulated starts by policy, the nearest first.
     progress : callable, optional
-        Called with the name of each mechanism before it is tested.
+        Called with the name of each test before it begins.
     """
-    tested = Tested(case, policy, start_s)
     found: list[Mechanism] = []
-    for name, test in TESTS:
-        if progress is not None:
-            progress(name)
-        found += test(tested)
-    keys = [math.inf if math.isnan(each.explained) else -each.explained for each in found]
+    for at, (policy, start_s) in enumerate(starts.items()):
+        tested = Tested(case, policy, start_s)
+        for name, test in TESTS:
+            if at > 0 and test is order:
+                continue
+            if progress is not None:
+                progress(f"{policy}: {name}")
+            if case.has_starts or name in WITHOUT_STARTS:
+                own = list(test(tested))
+            else:
+                own = [Mechanism(name, name, untested="this needs recorded starts")]
+            found += [replace(each, policy=policy) for each in own]
+    keys = [math.inf if math.isnan(each.scaled_s) else each.scaled_s for each in found]
     return [found[at] for at in np.argsort(keys, kind="stable")]

@@ -121,4 +121,5 @@ def initial_state(tested: Tested) -> Iterator[Mechanism]:
         base_s=base,
         distance_s=distance,
         mean_wait_s=mean,
+        whole_s=tested.base_s,
     )
