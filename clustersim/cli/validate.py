@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from clustersim.cli.options import (
     add_catalogue,
@@ -102,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
         columns=args.columns,
     )
     print(log.report())
-    page = None
+    page: Path | None = None
     with _progress() as progress:
         found = validate(
             log,
@@ -127,7 +128,6 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         print(f"written to {args.out}")
     if page is not None:
-        page = f"{args.out}/{page.name}"
         print(f"page: {page}")
     write_json({**validation_data(found), "folder": args.out, "page": page})
     return 0

@@ -43,7 +43,7 @@ def closures_of(case: Case) -> Closures:
     submit, start, size = case.submit_s[known], case.start_s[known], case.size[known]
     end, share = start + case.run_s[known], case.share[known]
     first, last = float(submit.min()), float(start.max())
-    edges = np.arange(math.floor(first / CLOSED_S), math.ceil(last / CLOSED_S) + 1) * CLOSED_S
+    edges = np.arange(math.floor(first / CLOSED_S), math.floor(last / CLOSED_S) + 2) * CLOSED_S
     grid = edges[:-1, None] + (np.arange(_GRID) + 0.5) * (CLOSED_S / _GRID)
     closed = {}
     for at, (name, there) in enumerate(case.capacity.items()):
@@ -90,6 +90,7 @@ def capacity(tested: Tested) -> Iterator[Mechanism]:
         "waiting time in which the job had room in accelerators that nobody used",
         recorded.share(recorded.room),
         simulated.share(simulated.room),
+        taken=periods,
     )
     if not periods:
         yield replace(mechanism, untested="on no day did jobs wait half of the time with room")
@@ -131,6 +132,7 @@ def partitions(tested: Tested) -> Iterator[Mechanism]:
         "waiting time with room in which the partition had as many as ever",
         recorded,
         simulated,
+        taken=len(names),
     )
     jobs = case.jobs.assign(vc=list(case.partition))
     own = {part: int(number) for part, number in zip(names, most, strict=True)}

@@ -274,7 +274,8 @@ def _starts(jobs: pd.DataFrame) -> Floats:
     names = {"start_s": "recorded_start_s", "wait_s": "recorded_wait_s"}
     wait_s = recorded_wait_s(jobs.rename(columns=names), {})
     submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
-    return submit_s + (np.full(len(jobs), np.nan) if wait_s is None else wait_s)
+    start_s: Floats = submit_s + (np.nan if wait_s is None else wait_s)
+    return start_s
 
 
 _GIVEN = ("mean", "median", "p95")
@@ -293,7 +294,7 @@ def _given(
             raise InputError(
                 source,
                 "has no recorded start of any job (start_s), so there are no waits to compare "
-                "with; if a mean or median wait is known, give it: --recorded-wait mean=3760",
+                "with; if a mean or median wait is known, give it: --recorded-wait 'mean=3760 s'",
             )
         return {}
     for name, value in recorded.items():
@@ -302,7 +303,7 @@ def _given(
         if not (np.isfinite(value) and value >= 0):
             raise InputError("--recorded-wait", f"{name} must be 0 s or more, found {value!r}")
     if "mean" not in recorded:
-        raise InputError("--recorded-wait", "mean is needed, such as mean=3760,median=189")
+        raise InputError("--recorded-wait", "the mean is needed, such as 'mean=3760 s,median=189 s'")
     return {name: float(recorded[name]) for name in _GIVEN if name in recorded}
 
 

@@ -115,7 +115,7 @@ class Closable(Pooled):
         super().__init__(n_nodes, chips_per_node)
 
     @property
-    def free(self) -> int:  # type: ignore[override]
+    def free(self) -> int:
         """Accelerators that a new job may use."""
         return max(0, self._unused - self.closed)
 

@@ -29,6 +29,8 @@ _FEWER_STARTS = 0.25
 """An hour is closed if jobs waited at least so long in it with room, and started at less than this
 share of the hazard of the whole week."""
 _WAITED_S = 60.0
+_FINER = 4
+"""Number of times in each part of a wait, so that no hour of a wait of a day is missed."""
 _ROUNDS = 6
 
 
@@ -75,7 +77,9 @@ def hours(tested: Tested) -> Iterator[Mechanism]:
         name,
         f"the hours of the week ({count} of {HOURS}) in which long jobs hardly ever started",
         "waiting time with room in hours that are closed to the job",
-        *shares,
+        recorded=shares[0],
+        simulated=shares[1],
+        taken=count,
     )
     if not count:
         yield replace(mechanism, untested="there are no such hours")
@@ -93,16 +97,19 @@ def _closed_to_jobs(tested: Tested, limit_s: Floats) -> tuple[Ints, Bools]:
     known = np.isfinite(case.start_s)
     waited = np.flatnonzero(known & (case.start_s - case.submit_s > _WAITED_S))
     hour = case.calendar.hour_of_week(case.start_s[waited])
-    at = case.calendar.hour_of_week(waiting.time_s.ravel())
-    room_s = (waiting.room * waiting.weight_s[:, None]).ravel()
-    limit_of_wait = np.repeat(limit_s[waiting.job], waiting.time_s.shape[1])
+    offset = ((np.arange(_FINER) + 0.5) / _FINER - 0.5) * waiting.weight_s[:, None]
+    time_s = waiting.time_s[:, :, None] + offset[:, None, :]
+    at = case.calendar.hour_of_week(time_s.ravel())
+    room_s = np.repeat((waiting.room * waiting.weight_s[:, None]).ravel(), _FINER) / _FINER
+    limit_of_wait = np.repeat(limit_s[waiting.job], waiting.time_s.shape[1] * _FINER)
     thresholds = np.unique(np.quantile(limit_s[known], _THRESHOLDS))
     table = np.zeros((len(thresholds) + 1, HOURS), dtype=bool)
     for k, threshold in enumerate(thresholds):
         starts = np.bincount(hour[limit_s[waited] > threshold], minlength=HOURS)
         there = limit_of_wait > threshold
         waited_s = np.bincount(at[there], weights=room_s[there], minlength=HOURS)
-        table[k + 1] = table[k] | closed_hours(starts.astype(np.float64), waited_s)
+        own = closed_hours(starts.astype(np.float64), waited_s.astype(np.float64))
+        table[k + 1] = table[k] | own
     return np.searchsorted(thresholds, limit_s, side="left"), table
 
 

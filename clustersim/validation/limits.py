@@ -52,8 +52,9 @@ def at_ceiling(
         group[known], start_s[known], (start_s + case.run_s)[known], weight[known], of,
         waiting.time_s,
     )  # fmt: skip
-    over = used + weight[waiting.job][:, None] > most[of]
-    return over & (own >= 0)[:, None]
+    over: Bools = used + weight[waiting.job][:, None] > most[of]
+    over &= (own >= 0)[:, None]
+    return over
 
 
 def common_ceiling(most: Ints, bound: Bools) -> tuple[int, int] | None:
@@ -118,6 +119,7 @@ def user_limits(tested: Tested) -> Iterator[Mechanism]:
             f"waiting time with room in which the user had as many {noun} as ever",
             recorded.share(held),
             simulated.share(again),
+            taken=users if common is None else 1,
         )
         policy = with_ceilings(find_policy(tested.policy), case.user, weight, limits)
         yield tested.granted(mechanism, replayed(case, policy))
@@ -143,6 +145,7 @@ def dependencies(tested: Tested) -> Iterator[Mechanism]:
         "of another job of their user",
         len(held) / waits if waits else 0.0,
         len(others) / simulated_waits if simulated_waits else 0.0,
+        taken=len(held),
     )
     if not len(held):
         yield replace(mechanism, untested="no job started that way")

@@ -40,6 +40,8 @@ class Mechanism:
         The policy to which it was granted.
     whole_s : float
         Distance of this policy on all compared jobs; `base_s`, unless fewer jobs are compared.
+    taken : int
+        How many numbers are taken from the log.
     """
 
     key: str
@@ -54,6 +56,7 @@ class Mechanism:
     untested: str = ""
     policy: str = ""
     whole_s: float = math.nan
+    taken: int = 0
 
     @property
     def scaled_s(self) -> float:

@@ -13,8 +13,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from clustersim.array_types import Floats
 from clustersim.validation.capacity import capacity, nodes, partitions
 from clustersim.validation.case import Case
@@ -69,5 +67,9 @@ def mechanisms_of(
             else:
                 own = [Mechanism(name, name, untested="this needs recorded starts")]
             found += [replace(each, policy=policy) for each in own]
-    keys = [math.inf if math.isnan(each.scaled_s) else each.scaled_s for each in found]
-    return [found[at] for at in np.argsort(keys, kind="stable")]
+    return sorted(found, key=_rank)
+
+
+def _rank(each: Mechanism) -> tuple[float, int]:
+    """Return the distance and, for equal ones, how much is taken from the log."""
+    return math.inf if math.isnan(each.scaled_s) else round(each.scaled_s, 3), each.taken

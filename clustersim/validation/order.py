@@ -66,7 +66,9 @@ def order(tested: Tested) -> Iterator[Mechanism]:
         "priorities (start order)",
         f"the order in which {counted(int(np.isfinite(case.start_s).sum()), 'job')} started",
         "jobs that started after a later job of their partition and size class",
-        *shares,
+        recorded=shares[0],
+        simulated=shares[1],
+        taken=int(np.isfinite(case.start_s).sum()),
     )
     key = np.where(np.isfinite(case.start_s), case.start_s, case.submit_s)
     yield tested.granted(mechanism, replayed(case, in_order(key), cluster=_large_enough(case)))
@@ -122,4 +124,5 @@ def initial_state(tested: Tested) -> Iterator[Mechanism]:
         distance_s=distance,
         mean_wait_s=mean,
         whole_s=tested.base_s,
+        taken=int((~late.compared).sum()),
     )

@@ -160,7 +160,7 @@ class Validation(Brief):
         """One row per policy and mechanism, the nearest to the log first."""
         names = [
             "policy", "key", "name", "explained", "distance_s", "base_s", "mean_wait_s", "trace",
-            "recorded", "simulated", "takes", "untested",
+            "recorded", "simulated", "takes", "taken", "untested",
         ]  # fmt: skip
         rows = [{**asdict(each), "explained": each.explained} for each in self.tested]
         return pd.DataFrame(rows, columns=names)

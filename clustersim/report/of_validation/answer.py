@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from clustersim.report.amounts import percent
 from clustersim.report.page import Answer
-from clustersim.units import counted, format_duration
+from clustersim.units import counted, format_duration, listed
 from clustersim.validation.mechanism import Mechanism
 from clustersim.validation.result import LEAST_EXPLAINED, Validation
 
@@ -35,11 +35,18 @@ def validation_answer(found: Validation) -> Answer:
     far = f" ({percent(share)} of the recorded mean)" if math.isfinite(share) else ""
     verdict = "Nearly" if share <= _NEAR else "No"
     sentence = (
-        f"{verdict}: the nearest policy is {nearest}, whose waits are {value} from the recorded "
-        f"ones{far}; {waits}{_explained(found)}."
+        f"{verdict}: the nearest policy is {nearest}{_equally(found)}, whose waits are {value} "
+        f"from the recorded ones{far}; {waits}{_explained(found)}."
     )
     others = tuple(_others(found))
     return Answer(sentence, label, value, interval, others, tuple(_next_steps(found)))
+
+
+def _equally(found: Validation) -> str:
+    """Return the other policies at the same distance, in parentheses."""
+    rows = found.policies.iloc[2:]
+    same = rows["waits"][rows["distance_s"] == found.distance_s]
+    return f" (equally near: {listed([str(name) for name in same])})" if len(same) else ""
 
 
 def _explained(found: Validation) -> str:
@@ -65,9 +72,9 @@ def _explained(found: Validation) -> str:
 def _others(found: Validation) -> Iterator[str]:
     """Yield what else matters, the most important first."""
     tests = [each for each in found.tested if not each.untested]
-    for each in tests[:_MOST_OTHERS]:
-        if each.explained >= LEAST_EXPLAINED:
-            yield _words(each)
+    best = {each.key: each for each in reversed(tests) if each.explained >= LEAST_EXPLAINED}
+    for each in sorted(best.values(), key=lambda one: one.scaled_s)[:_MOST_OTHERS]:
+        yield _words(each)
     if found.case.assumed:
         yield "The size of the cluster, which is assumed: the most that was in use at once."
     if found.case.given:

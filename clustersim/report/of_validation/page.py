@@ -113,25 +113,34 @@ def _mechanisms(
         "may be nearest only as it makes up for a mechanism that it lacks."
     )
     yield from _picture(figures, "mechanisms")
-    table = found.mechanisms.drop(columns=["key", "base_s"])
+    labels = {
+        "policy": "policy",
+        "name": "mechanism granted",
+        "explained": "less",
+        "distance_s": "distance",
+        "mean_wait_s": "mean wait",
+        "trace": "trace",
+        "recorded": "in the log",
+        "simulated": "in the replay",
+        "takes": "takes from the log",
+        "untested": "not tested",
+    }
+    tested = found.mechanisms[found.mechanisms["untested"] == ""]
+    names = ["policy", "name", "distance_s", "explained", "mean_wait_s", "recorded", "simulated"]
     yield Table(
-        "Mechanisms",
-        table.dropna(axis=1, how="all"),
+        "Mechanisms, granted one at a time",
+        tested[names].dropna(axis=1, how="all"),
         "Less: share by which the distance of the policy falls; negative if it grows. In the log, "
         "in the replay: how often the trace of the mechanism is seen without granting it.",
-        labels={
-            "policy": "policy",
-            "name": "mechanism granted",
-            "explained": "less",
-            "distance_s": "distance",
-            "mean_wait_s": "mean wait",
-            "trace": "trace",
-            "recorded": "in the log",
-            "simulated": "in the replay",
-            "takes": "takes from the log",
-            "untested": "not tested",
-        },
+        labels=labels,
         formats=_formats(),
+        file="mechanisms.csv",
+    )
+    about = found.mechanisms.drop_duplicates("name")
+    yield Table(
+        "What each mechanism takes from the log, and its trace",
+        about[["name", "takes", "trace", "untested"]],
+        labels=labels | {"name": "mechanism"},
         file="mechanisms.csv",
     )
 
