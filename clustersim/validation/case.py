@@ -303,7 +303,9 @@ def _given(
         if not (np.isfinite(value) and value >= 0):
             raise InputError("--recorded-wait", f"{name} must be 0 s or more, found {value!r}")
     if "mean" not in recorded:
-        raise InputError("--recorded-wait", "the mean is needed, such as 'mean=3760 s,median=189 s'")
+        raise InputError(
+            "--recorded-wait", "the mean is needed, such as 'mean=3760 s,median=189 s'"
+        )
     return {name: float(recorded[name]) for name in _GIVEN if name in recorded}
 
 

@@ -67,7 +67,8 @@ def runnable(case: Case) -> Case:
     if largest.all():
         return case
     left_out = int((~largest).sum())
-    text = f"{counted(left_out, 'job')} can never run on the cluster and are left out"
+    verb = "is" if left_out == 1 else "are"
+    text = f"{counted(left_out, 'job')} can never run on the cluster and {verb} left out"
     return case.only(largest, [text])
 
 

@@ -73,7 +73,7 @@ def write_validation(
         return None
     figures = validation_figures(found)
     for name, figure in figures.items():
-        save_figure(figure, folder / "figures" / name, ("png", "svg"))
+        save_figure(figure, folder / "figures" / name, ("png",))
     return write_page(validation_page(found, figures, command), folder / PAGE_FILE)
 
 
