@@ -16,7 +16,7 @@ from clustersim.array_types import Floats
 from clustersim.brief import Brief
 from clustersim.errors import InputError, check_kind
 from clustersim.scheduling import find_policy
-from clustersim.units import counted, format_duration, parse_quantity
+from clustersim.units import counted, format_duration, format_percent, parse_quantity
 from clustersim.validation.case import Case, case_of
 from clustersim.validation.distance import given_comparison, statistics_of, wait_comparison
 from clustersim.validation.mechanism import Mechanism
@@ -36,6 +36,7 @@ LEAST_SHARE, LEAST_S = 0.01, 1.0
 
 LEAST_EXPLAINED = 0.1
 """A mechanism that takes the smallest distance down by less than this share explains nothing."""
+_MUCH = 0.25
 NEARLY, MOST_TESTED = 2.0, 3
 """Mechanisms are tested on policies up to this multiple of the smallest distance, at most three: a
 policy may be nearest only because it makes up for a mechanism that it lacks."""
@@ -276,11 +277,23 @@ def validate(
         if progress is not None:
             progress(name)
         starts[name] = replayed(case, name)
-    found = Validation(case, starts, (), tuple(notes))
+    found = Validation(case, starts, (), (*notes, *_of_few_jobs(case)))
     if not mechanisms or found.agrees:
         return found
     near = {name: starts[name] for name in found.near}
     return replace(found, tested=tuple(mechanisms_of(case, near, progress)))
+
+
+def _of_few_jobs(case: Case) -> list[str]:
+    """Return a note if a few jobs hold much of the recorded waiting time."""
+    waits = np.sort((case.start_s - case.submit_s)[case.compared])
+    few = len(waits) // 100
+    if not case.has_starts or not few or waits.sum() == 0:
+        return []
+    share = float(waits[-few:].sum() / waits.sum())
+    if share < _MUCH:
+        return []
+    return [f"1 % of the jobs hold {format_percent(share, 0)} of the recorded waiting time"]
 
 
 def _candidates(policies: Sequence[str] | None) -> list[str]:

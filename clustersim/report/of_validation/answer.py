@@ -57,8 +57,9 @@ def _explained(found: Validation) -> str:
         return ""
     if first is None:
         count = len({each.key for each in tests})
-        none = f"none of {count} mechanisms" if count > 1 else "the only mechanism that"
-        return f"; {none} that were tested, granted to it, brings this down by a tenth"
+        if count == 1:
+            return "; the one mechanism that was tested does not bring this down by a tenth"
+        return f"; none of {count} mechanisms that were tested brings this down by a tenth"
     who = "it" if first.policy == found.nearest else first.policy
     verb = "most of this is explained by" if first.scaled_s < 0.5 * found.distance_s else (
         "what explains most of it is"

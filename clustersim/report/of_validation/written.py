@@ -9,7 +9,7 @@ from typing import Any
 
 from clustersim.outputs import PAGE_FILE, replacing
 from clustersim.plots.style import save_figure
-from clustersim.plots.validation import validation_figures
+from clustersim.plots.validation.figures import validation_figures
 from clustersim.report.of_validation.answer import validation_answer
 from clustersim.report.of_validation.page import validation_page
 from clustersim.report.page import write_page
