@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -42,6 +42,8 @@ class Mechanism:
         Distance of this policy on all compared jobs; `base_s`, unless fewer jobs are compared.
     taken : int
         How many numbers are taken from the log.
+    start_s : float64 array (jobs,), optional
+        Starts with the mechanism granted, if they are those of all jobs of the case.
     """
 
     key: str
@@ -57,6 +59,7 @@ class Mechanism:
     policy: str = ""
     whole_s: float = math.nan
     taken: int = 0
+    start_s: Floats | None = field(default=None, repr=False, compare=False)
 
     @property
     def scaled_s(self) -> float:
@@ -120,4 +123,10 @@ class Tested:
     def granted(self, mechanism: Mechanism, start_s: Floats) -> Mechanism:
         """Return a mechanism with the distance of the starts under it."""
         distance, mean = self.measured(start_s)
-        return replace(mechanism, base_s=self.base_s, distance_s=distance, mean_wait_s=mean)
+        return replace(
+            mechanism,
+            base_s=self.base_s,
+            distance_s=distance,
+            mean_wait_s=mean,
+            start_s=start_s,
+        )

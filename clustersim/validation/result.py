@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -163,7 +163,7 @@ class Validation(Brief):
             "policy", "key", "name", "explained", "distance_s", "base_s", "mean_wait_s", "trace",
             "recorded", "simulated", "takes", "taken", "untested",
         ]  # fmt: skip
-        rows = [{**asdict(each), "explained": each.explained} for each in self.tested]
+        rows = [{name: getattr(each, name) for name in names} for each in self.tested]
         return pd.DataFrame(rows, columns=names)
 
     @cached_property

@@ -22,6 +22,10 @@ def validation_figures(found: Validation) -> dict[str, StudyFigure]:
     if found.case.has_starts:
         figures["waits"] = study_figure(width=DOUBLE, panel_height=3.0)
         simulated = {name: found.simulated_s(name) for name in found.policies["waits"][1:]}
+        first = found.explanation
+        if first is not None and first.start_s is not None:
+            name = f"{first.policy} + {first.key.replace('_', ' ')}"
+            simulated[name] = (first.start_s - found.case.submit_s)[found.case.compared]
         plot_waits(found.recorded_s, simulated, ax=figures["waits"].panels[0])
     table = found.mechanisms[found.mechanisms["untested"] == ""].head(_MOST_MECHANISMS)
     if len(table):

@@ -65,7 +65,11 @@ def plot_waits(
         ax.set_ylim(0.0, None)
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         ax.legend(loc="upper right", fontsize=type_size(ax))
-        describe(ax, "The nearest policy is the first below the recorded waits in the legend.")
+        describe(
+            ax,
+            "The nearest policy is the first below the recorded waits in the legend; after a plus "
+            "sign: with the mechanism granted that explains most.",
+        )
         dress(ax, "Jobs that waited longer than a time", x="wait", y="share of jobs")
     return ax
 
