@@ -25,12 +25,14 @@ from clustersim.validation.replays import replayed, runnable
 from clustersim.validation.tables import groups_table, jobs_table, use_table
 from clustersim.workload import JobLog, check_jobs, read_jobs
 
-__all__ = ["LEAST_EXPLAINED", "POLICIES", "Validation", "validate"]
+__all__ = ["GRANTED", "LEAST_EXPLAINED", "POLICIES", "Validation", "validate"]
 
 POLICIES = ("fcfs", "sjf", "easy", "conservative")
 """Candidates by default."""
 SLOW_POLICY, MOST_JOBS = "conservative", 50_000
 """By default this policy is left out for more jobs, because it takes minutes."""
+GRANTED = "granted"
+"""First word of the columns of waits with the best mechanism granted."""
 LEAST_SHARE, LEAST_S = 0.01, 1.0
 """A distance of at most this share of the recorded mean wait, or of so many seconds, is none."""
 
@@ -168,8 +170,14 @@ class Validation(Brief):
 
     @cached_property
     def groups(self) -> pd.DataFrame:
-        """Waits by group of jobs; see `groups_table`."""
-        return groups_table(self.case, self.starts)
+        """Waits by group of jobs; see `groups_table`.
+
+        Columns ``granted_...`` are those with the mechanism of `explanation` granted.
+        """
+        first, starts = self.explanation, dict(self.starts)
+        if first is not None and first.start_s is not None:
+            starts[GRANTED] = first.start_s
+        return groups_table(self.case, starts)
 
     @cached_property
     def use(self) -> pd.DataFrame:

@@ -74,14 +74,17 @@ def plot_waits(
     return ax
 
 
-def plot_wait_groups(groups: pd.DataFrame, policy: str, *, ax: Axes | None = None) -> Axes:
+def plot_wait_groups(
+    groups: pd.DataFrame, series: Mapping[str, str], *, ax: Axes | None = None
+) -> Axes:
     """Plot recorded and simulated mean waits by partition and size class.
 
     Parameters
     ----------
     groups : pandas.DataFrame
         Table ``groups`` of a validation.
-    policy : str
+    series : mapping of str to str
+        First words of the columns, such as ``recorded`` and ``easy``, and their labels.
     ax : Axes, optional
     """
     rows = groups[groups["kind"].isin(["all", *_KINDS])]
@@ -91,15 +94,16 @@ def plot_wait_groups(groups: pd.DataFrame, policy: str, *, ax: Axes | None = Non
     ]
     with plot_style(DOUBLE if ax is None else ax):
         ax = panel(ax)
-        columns = [f"{who}_mean_wait_s" for who in ("recorded", policy)]
+        columns = [f"{name}_mean_wait_s" for name in series]
         values = rows[columns].to_numpy(dtype=np.float64)
         fits = set_axis(ax, "x", Axis("mean wait", dimension="duration"), values)
-        for k, label in enumerate(("recorded", policy)):
-            at = np.arange(len(rows)) + _APART * (k - 0.5)
-            ink = RECORDED if k == 0 else colour(0)
+        for k, label in enumerate(series.values()):
+            at = np.arange(len(rows)) + _APART * (k - (len(series) - 1) / 2)
+            ink = RECORDED if k == 0 else colour(k - 1)
             ax.plot(values[:, k], at, marker=MARKERS[k], ls="none", label=label, color=ink)
-        for row, (one, other) in enumerate(values):
-            ax.plot([one, other], [row - _APART / 2, row + _APART / 2], color="#999999", lw=0.8)
+        for row, own in enumerate(values):
+            at = row + _APART * (np.arange(len(own)) - (len(own) - 1) / 2)
+            ax.plot(own, at, color="#999999", lw=0.8, zorder=1)
         name_rows(ax, names)
         fit_height(ax, 72.0 * rows_height(names, DOUBLE) + 30.0)
         ax.legend(loc="best", fontsize=type_size(ax))
@@ -108,7 +112,7 @@ def plot_wait_groups(groups: pd.DataFrame, policy: str, *, ax: Axes | None = Non
 
 
 def plot_wait_series(
-    groups: pd.DataFrame, policy: str, kind: str, *, ax: Axes | None = None
+    groups: pd.DataFrame, series: Mapping[str, str], kind: str, *, ax: Axes | None = None
 ) -> Axes:
     """Plot recorded and simulated mean waits by hour of day, day or week of submission.
 
@@ -116,7 +120,8 @@ def plot_wait_series(
     ----------
     groups : pandas.DataFrame
         Table ``groups`` of a validation.
-    policy : str
+    series : mapping of str to str
+        First words of the columns, such as ``recorded`` and ``easy``, and their labels.
     kind : {"hour", "day", "week"}
     ax : Axes, optional
     """
@@ -124,16 +129,16 @@ def plot_wait_series(
     at = rows["group"].astype(int).to_numpy()
     with plot_style(DOUBLE if ax is None else ax):
         ax = panel(ax)
-        columns = [f"{who}_mean_wait_s" for who in ("recorded", policy)]
+        columns = [f"{name}_mean_wait_s" for name in series]
         values = rows[columns].to_numpy(dtype=np.float64)
         axis = Axis("mean wait", dimension="duration", logarithmic=False)
         fits = set_axis(ax, "y", axis, np.append(values.ravel(), 0.0))
-        for k, label in enumerate(("recorded", policy)):
-            ink = RECORDED if k == 0 else colour(0)
+        for k, label in enumerate(series.values()):
+            ink = RECORDED if k == 0 else colour(k - 1)
             look: dict[str, Any] = {"marker": MARKERS[k], "markersize": 3.0, "color": ink}
             ax.plot(at, values[:, k], label=label, ls=LINE_STYLES[k], **look)
         ax.set_xlim(at.min() - 0.5, at.max() + 0.5)
         ax.legend(loc="best", fontsize=type_size(ax))
         words = {"hour": "hour of the day", "day": "day of the log", "week": "week of the log"}
-        dress(ax, f"Mean wait by {words[kind]} of submission", x=words[kind], y=fits.title)
+        dress(ax, f"Mean wait by {kind} of submission", x=words[kind], y=fits.title)
     return ax

@@ -62,7 +62,7 @@ def _explained(found: Validation) -> str:
         return f"; none of {count} mechanisms that were tested brings this down by a tenth"
     who = "it" if first.policy == found.nearest else first.policy
     verb = "most of this is explained by" if first.scaled_s < 0.5 * found.distance_s else (
-        "what explains most of it is"
+        "what brings it down most is"
     )  # fmt: skip
     return (
         f"; {verb} {first.name}: granted to {who}, the distance is "
