@@ -31,7 +31,7 @@ _TICKS = {1: "1 s", 60: "1 min", 600: "10 min", 3600: "1 h", 86400: "1 d", 86400
 _TICKS |= {10: "10 s", 8640000: "100 d", 36000: "10 h"}
 RECORDED = "#222222"
 _APART = 0.24
-_KINDS = {"partition": "", "size": "accelerators: "}
+_KINDS = {"partition": "partition: ", "size": "accelerators: "}
 
 
 def plot_waits(
