@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from clustersim.plots.axis import axis_of
     from clustersim.procurement import PurchasePlan, define_plan, load_plan, plan_purchases
     from clustersim.report import run_study, write_report
+    from clustersim.report.of_validation.written import write_validation
     from clustersim.report.of_what_if.compared import what_if, write_what_if
     from clustersim.scenario.run import run
     from clustersim.scenario.scenario import define_scenario, load_scenario
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         single_pool,
         summarise,
     )
+    from clustersim.validation.result import Validation, validate
     from clustersim.workload import describe_jobs, generate_jobs, load_workload, read_jobs
 
 __all__ = [
@@ -74,6 +76,7 @@ __all__ = [
     "Streams",
     "Study",
     "StudyResult",
+    "Validation",
     "__version__",
     "axis_of",
     "best_plans",
@@ -106,8 +109,10 @@ __all__ = [
     "simulate",
     "single_pool",
     "summarise",
+    "validate",
     "what_if",
     "write_report",
+    "write_validation",
     "write_what_if",
 ]
 
@@ -129,6 +134,7 @@ _HOME = {
     "Streams": "seeds",
     "Study": "studies.study",
     "StudyResult": "studies.study_result",
+    "Validation": "validation.result",
     "axis_of": "plots.axis",
     "best_plans": "performance",
     "build_graph": "topology",
@@ -160,8 +166,10 @@ _HOME = {
     "simulate": "simulation.simulate",
     "single_pool": "topology",
     "summarise": "topology",
+    "validate": "validation.result",
     "what_if": "report.of_what_if.compared",
     "write_report": "report",
+    "write_validation": "report.of_validation.written",
     "write_what_if": "report.of_what_if.compared",
 }
 

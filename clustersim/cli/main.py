@@ -22,6 +22,7 @@ COMMANDS = (
     "run",
     "replay",
     "what_if",
+    "validate",
     "study",
     "plan",
     "report",

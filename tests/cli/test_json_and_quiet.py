@@ -57,6 +57,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "report": ["study"],
     "estimate": ["--model", "llama3-8b", "--accelerator", "H200", "--count", "64"],
     "catalogue": ["H200"],
+    "validate": ["jobs.csv", "--accelerators", "16", "--recorded-wait", "mean=9 s"],
     "what_if": ["jobs.csv", "--accelerators", "16", "--load", "2", "--out", "what_if"],
     "forecast": ["replay", "--at", "30 s"],
     "topology": ["mixed-small"],

@@ -190,7 +190,7 @@ def _notes(found: WhatIf) -> Iterator[str]:
     policies = [str(system.tree["scheduler"]["policy"]) for system in question.systems]
     yield (
         "Every job runs for the time in the log; the waits are those of the simulated policy, not "
-        "those that the site recorded. clustersim replay compares the two."
+        "those that the site recorded. clustersim validate compares the two."
     )
     if terms := terms_of(policy_terms(policies)):
         yield terms

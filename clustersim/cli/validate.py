@@ -1,0 +1,199 @@
+"""`clustersim validate`: is the simulator like the site whose log this is?"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from clustersim.cli.options import (
+    add_catalogue,
+    add_no_report,
+    add_site_log,
+    catalogue_words,
+    whole_number,
+)
+from clustersim.console import shows_progress, write_json
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "validate",
+        help="compare simulated waits with those that a site recorded, and say what is missing",
+        description="Replay a log with recorded starts under several policies, say which is "
+        "nearest and how far its waits are from the recorded ones, and which mechanism of the site "
+        "(priorities, limits, partitions, capacity that was not available, hours of long jobs, "
+        "...) explains most of the difference.",
+        epilog="example: $ clustersim validate jobs.txt --time-zone Europe/Berlin "
+        "--accelerators 512 --out valid",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "log", metavar="LOG", help="a log or a table of jobs, as for `clustersim replay`"
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--cluster", metavar="TOPOLOGY", help="a topology: a name or a file")
+    where.add_argument(
+        "--accelerators",
+        type=whole_number,
+        metavar="N",
+        help="size of a pool without topology (default: the most that were in use at once)",
+    )
+    parser.add_argument(
+        "--policies",
+        metavar="NAMES",
+        help="candidates, such as fcfs,easy or FILE.py:ClassName (default: fcfs, sjf, easy and, up "
+        "to 50,000 jobs, conservative)",
+    )
+    parser.add_argument(
+        "--since", metavar="TIME", help='compare jobs from this time of the log on, such as "28 d"'
+    )
+    parser.add_argument(
+        "--until", metavar="TIME", help='compare jobs before this time, such as "60 d"'
+    )
+    parser.add_argument(
+        "--partition-column", metavar="NAME", help="column with the partitions (default: vc)"
+    )
+    parser.add_argument(
+        "--recorded-wait",
+        metavar="NAMES",
+        help='for a log without starts, what is known: "mean=3760 s,median=189 s,p95=9 h"',
+    )
+    parser.add_argument(
+        "--no-mechanisms",
+        dest="mechanisms",
+        action="store_false",
+        help="only compare policies; do not look for what explains the difference",
+    )
+    parser.add_argument(
+        "--log-format", metavar="FORMAT", help="format of LOG (default: detected from the content)"
+    )
+    parser.add_argument("--sort", action="store_true", help="sort LOG by submission time")
+    add_site_log(parser)
+    add_catalogue(parser)
+    parser.add_argument("--out", metavar="DIR", help="new folder for tables, figures and a page")
+    add_no_report(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from clustersim.outputs import new_folder
+    from clustersim.report.of_validation.answer import validation_answer
+    from clustersim.report.of_validation.text import validation_text
+    from clustersim.report.of_validation.written import validation_data, write_validation
+    from clustersim.report.page import wrapped_answer
+    from clustersim.validation.result import validate
+    from clustersim.workload import read_jobs
+
+    recorded = _recorded(args.recorded_wait)
+    policies = None if args.policies is None else args.policies.split(",")
+    log = read_jobs(
+        args.log,
+        format=args.log_format,
+        sort=args.sort,
+        time_zone=args.time_zone,
+        columns=args.columns,
+    )
+    print(log.report())
+    page: Path | None = None
+    with _progress() as progress:
+        found = validate(
+            log,
+            cluster=args.cluster,
+            accelerators=args.accelerators,
+            policies=policies,
+            since=_time(args.since, "--since", 0.0),
+            until=_time(args.until, "--until", float("inf")),
+            partition_column=args.partition_column,
+            recorded_wait=recorded,
+            mechanisms=args.mechanisms,
+            catalogue=args.catalogue,
+            progress=progress,
+        )
+    if args.out is not None:
+        with new_folder(args.out) as folder:
+            page = write_validation(found, folder, command=_command(args), report=args.report)
+    print(validation_text(found))
+    for note in found.notes[len(log.notes) :]:
+        print(textwrap.fill(f"Note: {note}", 100, subsequent_indent="  "))
+    print(wrapped_answer(validation_answer(found)))
+    if args.out is not None:
+        print(f"written to {args.out}")
+    if page is not None:
+        print(f"page: {page}")
+    write_json({**validation_data(found), "folder": args.out, "page": page})
+    return 0
+
+
+def _time(text: str | None, option: str, default: float) -> float:
+    from clustersim.errors import InputError
+    from clustersim.units import parse_quantity
+
+    if text is None:
+        return default
+    try:
+        return parse_quantity(text, "duration")
+    except ValueError as error:
+        raise InputError(option, str(error)) from None
+
+
+def _recorded(text: str | None) -> dict[str, float] | None:
+    """Return the waits of ``mean=3760 s,median=189 s`` in seconds."""
+    from clustersim.errors import InputError, shown
+
+    if text is None:
+        return None
+    found = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if not equals:
+            allowed = 'must be like "mean=3760 s,median=189 s"'
+            raise InputError("--recorded-wait", f"{allowed}, found {shown(text)}")
+        found[name.strip()] = _time(value.strip(), "--recorded-wait", 0.0)
+    return found
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None] | None]:
+    """Show the step that is done in a bar on a terminal."""
+    if not (sys.stderr.isatty() and shows_progress()):
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(unit="step", leave=False) as bar:
+
+        def show(name: str) -> None:
+            bar.set_description(name)
+            bar.update()
+
+        yield show
+
+
+def _command(args: argparse.Namespace) -> str:
+    """Return the command that makes the same result in another folder."""
+    words = ["clustersim", "validate", args.log]
+    for option, value in (
+        ("--cluster", args.cluster),
+        ("--accelerators", args.accelerators),
+        ("--policies", args.policies),
+        ("--since", args.since),
+        ("--until", args.until),
+        ("--partition-column", args.partition_column),
+        ("--recorded-wait", args.recorded_wait),
+        ("--log-format", args.log_format),
+        ("--time-zone", args.time_zone),
+        ("--columns", args.columns),
+    ):
+        words += [option, str(value)] if value is not None else []
+    words += [] if args.mechanisms else ["--no-mechanisms"]
+    words += ["--sort"] if args.sort else []
+    return shlex.join([*words, *catalogue_words(args.catalogue), "--out", "again"])

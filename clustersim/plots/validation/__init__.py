@@ -1,0 +1,1 @@
+"""Plots of a validation: recorded and simulated waits, mechanisms, and the capacity in use."""

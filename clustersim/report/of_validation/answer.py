@@ -1,0 +1,128 @@
+"""The answer of a validation, in sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from clustersim.report.amounts import percent
+from clustersim.report.page import Answer
+from clustersim.units import counted, format_duration, listed
+from clustersim.validation.mechanism import Mechanism
+from clustersim.validation.result import LEAST_EXPLAINED, Validation
+
+__all__ = ["validation_answer"]
+
+_NEAR = 0.25
+"""A distance of less than this share of the recorded mean wait is near."""
+_MOST_OTHERS = 3
+
+
+def validation_answer(found: Validation) -> Answer:
+    """Return the answer card of a validation."""
+    nearest = found.nearest
+    recorded = float(found.recorded["mean_wait_s"])
+    simulated = float(found.policies["mean_wait_s"].iloc[1])
+    waits = f"mean wait {format_duration(simulated)}, recorded {format_duration(recorded)}"
+    label, value = "distance of the waits", format_duration(found.distance_s)
+    share = found.distance_s / recorded if recorded > 0 else math.nan
+    interval = f"{percent(share)} of the recorded mean wait" if math.isfinite(share) else ""
+    if found.case.given:
+        label = "difference of the mean waits"
+    if found.agrees:
+        sentence = f"Yes: a replay under {nearest} reproduces the recorded waits ({waits})."
+        return Answer(sentence, label, value, interval)
+    far = f" ({percent(share)} of the recorded mean)" if math.isfinite(share) else ""
+    verdict = "Nearly" if share <= _NEAR else "No"
+    sentence = (
+        f"{verdict}: the nearest policy is {nearest}{_equally(found)}, whose waits are {value} "
+        f"from the recorded ones{far}; {waits}{_explained(found)}."
+    )
+    others = tuple(_others(found))
+    return Answer(sentence, label, value, interval, others, tuple(_next_steps(found)))
+
+
+def _equally(found: Validation) -> str:
+    """Return the other policies at the same distance, in parentheses."""
+    rows = found.policies.iloc[2:]
+    same = rows["waits"][rows["distance_s"] == found.distance_s]
+    return f" (equally near: {listed([str(name) for name in same])})" if len(same) else ""
+
+
+def _explained(found: Validation) -> str:
+    """Return which mechanism explains most, as the end of the sentence."""
+    first = found.explanation
+    tests = [each for each in found.tested if not each.untested]
+    if not tests:
+        return ""
+    if first is None:
+        count = len({each.key for each in tests})
+        if count == 1:
+            return "; the one mechanism that was tested does not bring this down by a tenth"
+        return f"; none of {count} mechanisms that were tested brings this down by a tenth"
+    who = "it" if first.policy == found.nearest else first.policy
+    verb = "most of this is explained by" if first.scaled_s < 0.5 * found.distance_s else (
+        "what brings it down most is"
+    )  # fmt: skip
+    return (
+        f"; {verb} {first.name}: granted to {who}, the distance is "
+        f"{format_duration(first.scaled_s)} ({percent(1 - first.scaled_s / found.distance_s)} less)"
+    )
+
+
+def _others(found: Validation) -> Iterator[str]:
+    """Yield what else matters, the most important first."""
+    tests = [each for each in found.tested if not each.untested]
+    best = {each.key: each for each in reversed(tests) if each.explained >= LEAST_EXPLAINED}
+    for each in sorted(best.values(), key=lambda one: one.scaled_s)[:_MOST_OTHERS]:
+        yield _words(each)
+    if found.case.assumed:
+        yield "The size of the cluster, which is assumed: the most that was in use at once."
+    if found.case.given:
+        yield "Only the mean wait is compared, because the log has no starts of jobs."
+    if tests:
+        yield (
+            "What each mechanism takes from the log (see the table). Mechanisms overlap, so their "
+            "shares do not add up."
+        )
+
+
+def _words(each: Mechanism) -> str:
+    text = (
+        f"{each.name[:1].upper()}{each.name[1:]}, granted to {each.policy}: takes "
+        f"{percent(each.explained)} of its distance away"
+    )
+    if each.trace and math.isfinite(each.recorded):
+        text += (
+            f"; {each.trace}: {percent(each.recorded)} in the log, "
+            f"{percent(each.simulated)} in the replay"
+        )
+    return f"{text}."
+
+
+_STEPS = {
+    "order": "Find out which priorities the site gives (fair share, QoS, age), and write them as a "
+    "policy of your own: --policies my_policy.py:Class.",
+    "capacity": "Look at the days in capacity.csv: drains, reservations and failures of these days "
+    "belong into the scenario (nodes out of service), or the cluster is smaller.",
+    "partitions": "Give the partitions their nodes in the topology (virtual_clusters).",
+    "pooled": "Take the virtual clusters out of the topology, or let them share nodes.",
+    "user_accelerators": "Ask for the limit on accelerators per user (MaxTRESPerUser in Slurm).",
+    "user_jobs": "Ask for the limit on running jobs per user (MaxJobsPerUser in Slurm).",
+    "dependencies": "Ask for job dependencies and arrays with a limit on running tasks.",
+    "hours": "Ask for the hours of night and weekend queues.",
+    "estimates": "Compare the time limits of the log with those that the scheduler used.",
+    "nodes": "Check how the site packs jobs on nodes.",
+    "initial_state": "Compare later weeks only: --since.",
+}
+
+
+def _next_steps(found: Validation) -> Iterator[str]:
+    first = found.explanation
+    if first is not None:
+        yield _STEPS[first.key]
+    if found.case.assumed:
+        yield "Give the size of the cluster: --cluster or --accelerators."
+    late = {each.key for each in found.tested if each.untested}
+    if late:
+        yield f"{counted(len(late), 'mechanism')} could not be tested; the table says why."

@@ -1,0 +1,94 @@
+"""The files of a validation."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from clustersim.outputs import PAGE_FILE, replacing
+from clustersim.plots.style import save_figure
+from clustersim.plots.validation.figures import validation_figures
+from clustersim.report.of_validation.answer import validation_answer
+from clustersim.report.of_validation.page import validation_page
+from clustersim.report.page import write_page
+from clustersim.simulation.result import versions
+from clustersim.validation.result import Validation
+
+__all__ = ["validation_data", "write_validation"]
+
+TABLES = {"policies": "policies", "groups": "groups", "mechanisms": "mechanisms", "use": "capacity"}
+
+
+def write_validation(
+    found: Validation, folder: str | Path, *, command: str = "", report: bool = True
+) -> Path | None:
+    """Write the jobs, the tables, the figures and the page of a validation into a folder.
+
+    The files are ``jobs.parquet`` (recorded and simulated start of each job, by policy),
+    ``policies.csv``, ``groups.csv``, ``mechanisms.csv``, ``capacity.csv`` (use by day; quantities
+    in SI units), ``validation.json`` with the answer, figures in ``figures/``, and ``report.html``.
+
+    Parameters
+    ----------
+    found : Validation
+    folder : str or Path
+        An existing folder.
+    command : str
+        The command that made it.
+    report : bool
+        Whether to write the page and the figures.
+
+    Returns
+    -------
+    Path or None
+        The page, if it was written.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be written.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import clustersim as cs
+    >>> jobs = cs.read_jobs("experiments/sample_jobs.csv").jobs
+    >>> found = cs.validate(jobs.assign(start_s=jobs["submit_s"]), accelerators=512)
+    >>> Path("valid").mkdir()
+    >>> cs.write_validation(found, "valid").name
+    'report.html'
+    """
+    folder = Path(folder)
+    for name, file in TABLES.items():
+        with replacing(folder / f"{file}.csv") as draft:
+            getattr(found, name).to_csv(draft, index=False)
+    with replacing(folder / "jobs.parquet") as draft:
+        found.jobs.to_parquet(draft, index=False)
+    content = {**validation_data(found), "command": command, "versions": dict(versions())}
+    with replacing(folder / "validation.json") as draft:
+        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if not report:
+        return None
+    figures = validation_figures(found)
+    for name, figure in figures.items():
+        save_figure(figure, folder / "figures" / name, ("png",))
+    return write_page(validation_page(found, figures, command), folder / PAGE_FILE)
+
+
+def validation_data(found: Validation) -> dict[str, Any]:
+    """Return the answer and the tables of a validation as plain data."""
+    tables = {
+        name: json.loads(getattr(found, name).to_json(orient="records"))
+        for name in ("policies", "mechanisms", "groups")
+    }
+    return {
+        "answer": asdict(validation_answer(found)),
+        "nearest": found.nearest,
+        "distance_s": found.distance_s,
+        "accelerators": found.case.cluster.n_chips,
+        "jobs": int(found.case.compared.sum()),
+        **tables,
+        "notes": list(found.notes),
+    }

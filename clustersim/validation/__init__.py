@@ -1,0 +1,1 @@
+"""Is the simulator like a site?  Simulated against recorded waits of a log, and what is missing."""

@@ -1,0 +1,333 @@
+"""The jobs of a log with their recorded starts, on a cluster: what a validation replays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clustersim.analysis.size_waits import recorded_wait_s
+from clustersim.array_types import Bools, Floats, Ints
+from clustersim.calendar import Calendar
+from clustersim.catalogue import load_catalogue
+from clustersim.errors import InputError, unknown_name
+from clustersim.topology import (
+    Cluster,
+    compile_cluster,
+    load_cluster,
+    resolve_cluster,
+    single_pool,
+)
+from clustersim.units import counted, format_count, format_duration
+from clustersim.validation.occupancy import running_at
+from clustersim.workload import JobLog
+from clustersim.workload.describe import size_bins
+from clustersim.workload.jobs import texts_of
+
+__all__ = ["NO_PARTITION", "Case", "case_of"]
+
+NO_PARTITION = "no partition"
+_TIMES = ("start_s", "end_s", "wait_s", "recorded_start_s", "recorded_wait_s")
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Jobs with recorded starts, on a cluster.
+
+    Attributes
+    ----------
+    source : str
+        Name of the log.
+    jobs : pandas.DataFrame
+        The jobs to replay, in order of submission, without recorded times.
+    start_s : float64 array (jobs,)
+        Recorded start of each job; NaN if the log has none.
+    compared : bool array (jobs,)
+        Jobs whose waits are compared: submitted in the window, and with a recorded start.
+    rows : int64 array (jobs,)
+        Position of each job in the case from which this one was cut.
+    cluster : Cluster
+    placement : str
+    assumed : bool
+        Whether the size of the cluster is the most that was in use at once.
+    calendar : Calendar
+        Local clock of the log.
+    given : mapping of str to float
+        Waits (seconds) that are known of the site although the log has no starts: ``mean``,
+        ``median``, ``p95``.
+    notes : tuple of str
+    """
+
+    source: str
+    jobs: pd.DataFrame
+    start_s: Floats
+    compared: Bools
+    rows: Ints
+    cluster: Cluster
+    placement: str
+    assumed: bool
+    calendar: Calendar
+    given: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def submit_s(self) -> Floats:
+        """Submission of each job."""
+        return self.jobs["submit_s"].to_numpy(dtype=np.float64)
+
+    @cached_property
+    def size(self) -> Ints:
+        """Accelerators of each job."""
+        return self.jobs["n_accelerators"].to_numpy(dtype=np.int64)
+
+    @cached_property
+    def run_s(self) -> Floats:
+        """Run time of each job."""
+        return self.jobs["duration_s"].to_numpy(dtype=np.float64)
+
+    @property
+    def has_starts(self) -> bool:
+        """Whether there are recorded starts to compare with."""
+        return bool(np.isfinite(self.start_s[self.compared]).any())
+
+    @cached_property
+    def partition(self) -> Sequence[str]:
+        """Partition of each job, from its column ``vc``."""
+        if "vc" not in self.jobs:
+            return [NO_PARTITION] * len(self.jobs)
+        return [text.strip() or NO_PARTITION for text in texts_of(self.jobs["vc"]).tolist()]
+
+    @cached_property
+    def user(self) -> Ints:
+        """Number of the user of each job; -1 for a job without one."""
+        if "user" not in self.jobs:
+            return np.full(len(self.jobs), -1, dtype=np.int64)
+        return np.asarray(pd.factorize(self.jobs["user"])[0], dtype=np.int64)
+
+    @cached_property
+    def stratum(self) -> Ints:
+        """Number of the partition and size class of each job."""
+        names = pd.DataFrame({"a": self.partition, "b": size_bins(self.size)[0]})
+        return np.asarray(names.groupby(["a", "b"]).ngroup(), dtype=np.int64)
+
+    @cached_property
+    def capacity(self) -> dict[str, int]:
+        """Accelerators that jobs share: by virtual cluster, or "" for all, if there is none."""
+        found: dict[str, int] = {}
+        for pool in self.cluster.pools:
+            owned = pool.virtual_clusters
+            for name, nodes in owned.items():
+                found[name] = found.get(name, 0) + nodes * pool.chips_per_node
+            spare = pool.n_nodes - sum(owned.values())
+            if spare:
+                found[""] = found.get("", 0) + spare * pool.chips_per_node
+        return found
+
+    @cached_property
+    def share(self) -> Ints:
+        """Number of the entry of `capacity` that each job uses."""
+        names = list(self.capacity)
+        other = names.index("") if "" in names else 0
+        place = {name: at for at, name in enumerate(names)}
+        return np.array([place.get(name, other) for name in self.partition], dtype=np.int64)
+
+    def only(self, kept: Bools, notes: Sequence[str] = ()) -> Case:
+        """Return the case with some of its jobs."""
+        return replace(
+            self,
+            jobs=self.jobs[kept].reset_index(drop=True),
+            start_s=self.start_s[kept],
+            compared=self.compared[kept],
+            rows=np.flatnonzero(kept),
+            notes=(*self.notes, *notes),
+        )
+
+    def window(self, since_s: float, until_s: float = np.inf) -> Case:
+        """Return the jobs submitted in [`since_s`, `until_s`), and what was there before.
+
+        Jobs that ran or waited at `since_s` according to the log are submitted then, those that
+        ran with the rest of their run time and before the others; they are not compared.
+        """
+        submit, start, run = self.submit_s, self.start_s, self.run_s
+        inside = (submit >= since_s) & (submit < until_s)
+        before = (submit < since_s) & (start + run > since_s)
+        ran = before & (start < since_s)
+        gone = np.where(ran, since_s - start, 0.0)
+        rows = np.flatnonzero(inside | before)
+        key = np.lexsort((submit, np.where(before, np.where(ran, 0, 1), 2)))
+        rows = key[np.isin(key, rows, assume_unique=True)]
+        jobs = self.jobs.assign(submit_s=np.where(before, since_s, submit), duration_s=run - gone)
+        if "estimate_s" in jobs:
+            left = jobs["estimate_s"].to_numpy(dtype=np.float64) - gone
+            jobs["estimate_s"] = np.maximum(left, jobs["duration_s"])
+        return replace(
+            self,
+            jobs=jobs.iloc[rows].reset_index(drop=True),
+            start_s=np.where(ran, since_s, start)[rows],
+            compared=(self.compared & inside)[rows],
+            rows=rows,
+        )
+
+
+def case_of(
+    log: JobLog,
+    *,
+    cluster: str | Path | Mapping[str, Any] | None = None,
+    accelerators: int | None = None,
+    since_s: float = 0.0,
+    until_s: float = np.inf,
+    partition_column: str | None = None,
+    recorded: Mapping[str, float] | None = None,
+    catalogue: Sequence[str | Path] = (),
+) -> Case:
+    """Return the case of a log; see :func:`clustersim.validate` for the parameters.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to compare, or a parameter cannot be used.
+    """
+    if cluster is not None and accelerators is not None:
+        raise InputError("validate", "needs a cluster or a number of accelerators, not both")
+    jobs = _with_partition(log, partition_column)
+    start_s = _starts(jobs)
+    if jobs["duration_s"].isna().any():
+        raise InputError(log.source, "duration_s: every job needs a recorded run time")
+    notes = list(log.notes)
+    known = np.isfinite(start_s)
+    given = _given(recorded, log.source, has_starts=bool(known.any()))
+    most = _most_in_use(jobs, start_s)
+    assumed = cluster is None and accelerators is None
+    if assumed and not known.any():
+        raise InputError(
+            "validate", "without recorded starts, --cluster or --accelerators is needed"
+        )
+    if assumed:
+        accelerators = most
+        notes.append(
+            f"the size of the cluster is not given; assumed: {format_count(most)} accelerators, "
+            "the most that were in use at once"
+        )
+    own = _cluster(cluster, accelerators, catalogue)
+    if most > own.n_chips:
+        notes.append(
+            f"up to {format_count(most)} accelerators were in use at once according to the log, "
+            f"more than the {format_count(own.n_chips)} of the cluster: its times are rounded, or "
+            "the cluster is too small"
+        )
+    case = Case(
+        source=log.source,
+        jobs=jobs.drop(columns=[name for name in _TIMES if name in jobs]),
+        start_s=start_s,
+        compared=known if not given else np.ones(len(jobs), dtype=bool),
+        rows=np.arange(len(jobs)),
+        cluster=own,
+        placement="pooled" if cluster is None else "consolidate",
+        assumed=assumed,
+        calendar=Calendar(log.origin),
+        given=given,
+        notes=tuple(notes),
+    )
+    if since_s > 0 or np.isfinite(until_s):
+        case = _in_window(case, since_s, until_s)
+    if known.any() and (lacking := int((~known).sum())):
+        text = f"{counted(lacking, 'job')} without a recorded start: replayed, not compared"
+        case = replace(case, notes=(*case.notes, text))
+    return case
+
+
+def _in_window(case: Case, since_s: float, until_s: float) -> Case:
+    found = case.window(since_s, until_s)
+    inside = (case.submit_s >= since_s) & (case.submit_s < until_s)
+    if not inside.any():
+        raise InputError(case.source, "no job was submitted between --since and --until")
+    carried = len(found.jobs) - int(inside.sum())
+    text = (
+        f"{format_count(int(inside.sum()))} of {format_count(len(case.jobs))} jobs were submitted "
+        f"between --since and --until"
+    )
+    if case.has_starts and since_s > 0:
+        text += (
+            f"; {counted(carried, 'job that ran or waited', 'jobs that ran or waited')} at "
+            f"{format_duration(since_s)} according to the log are there from the start"
+        )
+    return replace(found, notes=(*found.notes, text))
+
+
+def _with_partition(log: JobLog, column: str | None) -> pd.DataFrame:
+    jobs = log.jobs.reset_index(drop=True)
+    if column is None:
+        return jobs
+    if column not in jobs:
+        names = [str(name) for name in jobs.columns]
+        raise InputError(log.source, f"--partition-column: {unknown_name('column', column, names)}")
+    return jobs.assign(vc=texts_of(jobs[column]))
+
+
+def _starts(jobs: pd.DataFrame) -> Floats:
+    """Return the recorded starts; NaN without one."""
+    names = {"start_s": "recorded_start_s", "wait_s": "recorded_wait_s"}
+    wait_s = recorded_wait_s(jobs.rename(columns=names), {})
+    submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
+    start_s: Floats = submit_s + (np.nan if wait_s is None else wait_s)
+    return start_s
+
+
+_GIVEN = ("mean", "median", "p95")
+
+
+def _given(
+    recorded: Mapping[str, float] | None, source: str, *, has_starts: bool
+) -> Mapping[str, float]:
+    """Check the waits that are given instead of recorded starts."""
+    if recorded and has_starts:
+        raise InputError(
+            "--recorded-wait", f"{source} has recorded starts; this option is for logs without"
+        )
+    if not recorded:
+        if not has_starts:
+            raise InputError(
+                source,
+                "has no recorded start of any job (start_s), so there are no waits to compare "
+                "with; if a mean or median wait is known, give it: --recorded-wait 'mean=3760 s'",
+            )
+        return {}
+    for name, value in recorded.items():
+        if name not in _GIVEN:
+            raise InputError("--recorded-wait", unknown_name("statistic", name, _GIVEN))
+        if not (np.isfinite(value) and value >= 0):
+            raise InputError("--recorded-wait", f"{name} must be 0 s or more, found {value!r}")
+    if "mean" not in recorded:
+        raise InputError(
+            "--recorded-wait", "the mean is needed, such as 'mean=3760 s,median=189 s'"
+        )
+    return {name: float(recorded[name]) for name in _GIVEN if name in recorded}
+
+
+def _most_in_use(jobs: pd.DataFrame, start_s: Floats) -> int:
+    known = np.isfinite(start_s)
+    start, run = start_s[known], jobs["duration_s"].to_numpy(dtype=np.float64)[known]
+    size = jobs["n_accelerators"].to_numpy(dtype=np.int64)[known]
+    zero = np.zeros(len(start), dtype=np.int64)
+    if not len(start):
+        return 0
+    return int(running_at(zero, start, start + run, size, zero, start).max())
+
+
+def _cluster(
+    cluster: str | Path | Mapping[str, Any] | None,
+    accelerators: int | None,
+    catalogue: Sequence[str | Path],
+) -> Cluster:
+    if cluster is None:
+        assert accelerators is not None
+        return single_pool(accelerators)
+    own = load_catalogue(*catalogue)
+    if isinstance(cluster, Mapping):
+        return compile_cluster(resolve_cluster(dict(cluster), own))
+    return compile_cluster(load_cluster(cluster, own))

@@ -1,0 +1,161 @@
+"""Replays of a case: its jobs under a policy, and with a mechanism of the site granted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from clustersim.array_types import Floats, Ints
+from clustersim.scheduling import Placement, Policy, find_policy
+from clustersim.simulation.scheduling import Scheduling
+from clustersim.simulation.simulate import simulate
+from clustersim.simulation.tables import NEVER_RUNNABLE
+from clustersim.topology import Cluster, Pool, single_pool
+from clustersim.units import counted
+from clustersim.validation.case import Case
+from clustersim.validation.granted import Closable, with_capacity
+
+__all__ = [
+    "Closures",
+    "by_partition",
+    "pooled",
+    "replayed",
+    "replayed_with_closures",
+    "replayed_with_submissions",
+    "runnable",
+]
+
+
+def replayed(
+    case: Case,
+    policy: str | type[Policy],
+    *,
+    jobs: pd.DataFrame | None = None,
+    cluster: Cluster | None = None,
+    placement: str | type[Placement] | None = None,
+    exact_estimates: bool = False,
+) -> Floats:
+    """Return the simulated starts of the jobs of a case (seconds); NaN for jobs that never start.
+
+    Parameters
+    ----------
+    case : Case
+    policy : str or type of Policy
+    jobs, cluster, placement : optional
+        What replaces that of the case.
+    exact_estimates : bool
+        Whether the policy knows the run times.
+    """
+    result = simulate(
+        case.jobs if jobs is None else jobs,
+        case.cluster if cluster is None else cluster,
+        Scheduling(
+            policy=policy,
+            placement=case.placement if placement is None else placement,
+            exact_estimates=exact_estimates,
+        ),
+        by_node=False,
+    )
+    return result.jobs["start_s"].to_numpy(dtype=np.float64)
+
+
+def runnable(case: Case) -> Case:
+    """Return the case without the jobs that can never run on the cluster, with a note."""
+    largest = replayed_outcomes(case)
+    if largest.all():
+        return case
+    left_out = int((~largest).sum())
+    verb = "is" if left_out == 1 else "are"
+    text = f"{counted(left_out, 'job')} can never run on the cluster and {verb} left out"
+    return case.only(largest, [text])
+
+
+def replayed_outcomes(case: Case) -> np.ndarray:
+    """Return which jobs can run, from a replay in which every job ends at once."""
+    jobs = case.jobs.assign(duration_s=0.0)
+    if "estimate_s" in jobs:
+        jobs["estimate_s"] = 0.0
+    result = simulate(
+        jobs, case.cluster, Scheduling(policy="fcfs", placement=case.placement), by_node=False
+    )
+    return np.asarray(result.jobs["outcome"] != NEVER_RUNNABLE, dtype=bool)
+
+
+def pooled(case: Case) -> Cluster:
+    """Return the cluster without virtual clusters."""
+    return replace(
+        case.cluster,
+        pools=tuple(replace(pool, virtual_clusters={}, queues=()) for pool in case.cluster.pools),
+    )
+
+
+def by_partition(capacity: dict[str, int]) -> Cluster:
+    """Return a cluster in which every partition of the log has accelerators of its own."""
+    total = sum(capacity.values())
+    plain: Pool = single_pool(total).pools[0]
+    zero = np.zeros(total, dtype=np.int32)
+    pool = replace(
+        plain,
+        n_nodes=total,
+        chips_per_node=1,
+        leaf_of_node=zero,
+        unit_of_node=zero,
+        virtual_clusters=dict(capacity),
+    )
+    return Cluster("by partition", (pool,))
+
+
+@dataclass(frozen=True, eq=False)
+class Closures:
+    """Accelerators that were closed to jobs, over time.
+
+    Attributes
+    ----------
+    change_s : float64 array (changes,)
+        Times from which the numbers hold; at the last one nothing is closed.
+    closed : dict of str to int64 array (changes,)
+        By virtual cluster ("" for the nodes without one).
+    """
+
+    change_s: Floats
+    closed: dict[str, Ints]
+
+
+def replayed_with_closures(case: Case, policy: str | type[Policy], plan: Closures) -> Floats:
+    """Return the simulated starts on a cluster that is smaller at some times."""
+    names = list(case.capacity)
+    submit_s = np.concatenate((case.submit_s, np.tile(plan.change_s, len(names))))
+    order = np.argsort(submit_s, kind="stable")
+    wake = pd.DataFrame(
+        {
+            "submit_s": np.tile(plan.change_s, len(names)),
+            "n_accelerators": 1,
+            "duration_s": 0.0,
+            "vc": np.repeat(names, len(plan.change_s)),
+        }
+    )
+    own = case.jobs.drop(columns=["job_id"])
+    names_of_jobs = own["vc"] if "vc" in own else pd.Series("", index=own.index)
+    if "estimate_s" in own:
+        wake["estimate_s"] = 0.0
+    jobs = pd.concat([own.assign(vc=names_of_jobs), wake], ignore_index=True).iloc[order]
+    jobs = jobs.reset_index(drop=True).assign(job_id=np.arange(len(order)))
+    is_wake = order >= len(own)
+    closed = {name: numbers.tolist() for name, numbers in plan.closed.items()}
+    wakes = set(np.flatnonzero(is_wake).tolist())
+    granted = with_capacity(find_policy(policy), plan.change_s.tolist(), closed, wakes)
+    starts = replayed(case, granted, jobs=jobs, placement=Closable)
+    found = np.empty(len(order))
+    found[order] = starts
+    return found[: len(own)]
+
+
+def replayed_with_submissions(case: Case, policy: str | type[Policy], submit_s: Floats) -> Floats:
+    """Return the simulated starts of the jobs of a case if they are submitted at other times."""
+    order = np.argsort(submit_s, kind="stable")
+    jobs = case.jobs.assign(submit_s=submit_s).iloc[order].reset_index(drop=True)
+    found = np.empty(len(order))
+    found[order] = replayed(case, policy, jobs=jobs)
+    return found

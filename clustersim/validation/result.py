@@ -1,0 +1,332 @@
+"""The result of a validation: how far each policy is from the log, and what explains it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clustersim.array_types import Floats
+from clustersim.brief import Brief
+from clustersim.errors import InputError, check_kind
+from clustersim.scheduling import find_policy
+from clustersim.units import counted, format_duration, format_percent, parse_quantity
+from clustersim.validation.case import Case, case_of
+from clustersim.validation.distance import given_comparison, statistics_of, wait_comparison
+from clustersim.validation.mechanism import Mechanism
+from clustersim.validation.mechanisms import mechanisms_of
+from clustersim.validation.replays import replayed, runnable
+from clustersim.validation.tables import groups_table, jobs_table, use_table
+from clustersim.workload import JobLog, check_jobs, read_jobs
+
+__all__ = ["GRANTED", "LEAST_EXPLAINED", "POLICIES", "Validation", "validate"]
+
+POLICIES = ("fcfs", "sjf", "easy", "conservative")
+"""Candidates by default."""
+SLOW_POLICY, MOST_JOBS = "conservative", 50_000
+"""By default this policy is left out for more jobs, because it takes minutes."""
+GRANTED = "granted"
+"""First word of the columns of waits with the best mechanism granted."""
+LEAST_SHARE, LEAST_S = 0.01, 1.0
+"""A distance of at most this share of the recorded mean wait, or of so many seconds, is none."""
+
+LEAST_EXPLAINED = 0.1
+"""A mechanism that takes the smallest distance down by less than this share explains nothing."""
+_MUCH = 0.25
+NEARLY, MOST_TESTED = 2.0, 3
+"""Mechanisms are tested on policies up to this multiple of the smallest distance, at most three: a
+policy may be nearest only because it makes up for a mechanism that it lacks."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Validation(Brief):
+    """How far simulated waits are from those of a log, and what explains the difference.
+
+    Attributes
+    ----------
+    case : Case
+        The jobs and the cluster.
+    starts : mapping of str to float64 array (jobs,)
+        Simulated start of each job of the case, by policy (seconds).
+    tested : tuple of Mechanism
+        Mechanisms granted to the nearest policies; what is then nearest to the log is first.
+    notes : tuple of str
+        What is assumed.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> jobs = cs.read_jobs("experiments/sample_jobs.csv").jobs
+    >>> site = cs.replay(jobs, policy="easy", accelerators=256).jobs
+    >>> found = cs.validate(jobs.assign(start_s=site["start_s"]), accelerators=256)
+    >>> found.nearest, found.distance_s
+    ('easy', 0.0)
+    """
+
+    case: Case
+    starts: Mapping[str, Floats]
+    tested: tuple[Mechanism, ...]
+    notes: tuple[str, ...]
+
+    def _brief(self) -> tuple[str, Mapping[str, str]]:
+        return f"Validation {self.case.source}", {
+            "jobs": f"{int(self.case.compared.sum()):,}",
+            "nearest": self.nearest,
+            "distance": format_duration(self.distance_s),
+        }
+
+    @cached_property
+    def recorded_s(self) -> Floats:
+        """Recorded waits of the compared jobs."""
+        return (self.case.start_s - self.case.submit_s)[self.case.compared]
+
+    @cached_property
+    def recorded(self) -> dict[str, float]:
+        """Statistics of the recorded waits; those that are given, if the log has no starts."""
+        if self.case.given:
+            names = statistics_of(np.zeros(0))
+            return names | {f"{key}_wait_s": value for key, value in self.case.given.items()}
+        return statistics_of(self.recorded_s)
+
+    def simulated_s(self, policy: str) -> Floats:
+        """Return the simulated waits of the compared jobs under a policy.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> jobs = cs.read_jobs("experiments/sample_jobs.csv").jobs
+        >>> jobs["start_s"] = jobs["submit_s"] + 60.0
+        >>> found = cs.validate(jobs, accelerators=4096, policies=["fcfs"], mechanisms=False)
+        >>> float(found.simulated_s("fcfs").max()), found.distance_s
+        (0.0, 60.0)
+        """
+        return (self.starts[policy] - self.case.submit_s)[self.case.compared]
+
+    @cached_property
+    def policies(self) -> pd.DataFrame:
+        """One row for the log and one per policy, the nearest first; see `wait_comparison`."""
+        rows = []
+        for name in self.starts:
+            own = self.simulated_s(name)
+            if self.case.given:
+                row = given_comparison(self.case.given, own)
+            else:
+                stratum = self.case.stratum[self.case.compared]
+                row = wait_comparison(self.recorded_s, own, stratum)
+            rows.append({"waits": name, **row})
+        table = pd.DataFrame(rows).sort_values("distance_s", kind="stable")
+        return pd.concat(
+            [pd.DataFrame([{"waits": "recorded", **self.recorded}]), table], ignore_index=True
+        )
+
+    @property
+    def nearest(self) -> str:
+        """The policy at the smallest distance; of equally near ones, the first candidate."""
+        return str(self.policies["waits"].iloc[1])
+
+    @property
+    def distance_s(self) -> float:
+        """Distance of the nearest policy, seconds."""
+        return float(self.policies["distance_s"].iloc[1])
+
+    @property
+    def near(self) -> list[str]:
+        """The policies on which mechanisms are tested: the nearest, and others not far behind."""
+        rows = self.policies.iloc[1 : 1 + MOST_TESTED]
+        near = rows["distance_s"] <= NEARLY * self.distance_s
+        return [str(name) for name in rows["waits"][near]]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether there is no difference to explain."""
+        return self.distance_s <= max(LEAST_S, LEAST_SHARE * self.recorded["mean_wait_s"])
+
+    @property
+    def explanation(self) -> Mechanism | None:
+        """What is nearest to the log with a mechanism granted; None if it is hardly nearer.
+
+        It is at least a tenth nearer than the nearest policy alone.
+        """
+        first = self.tested[0] if self.tested else None
+        if first is None or not first.scaled_s <= (1.0 - LEAST_EXPLAINED) * self.distance_s:
+            return None
+        return first
+
+    @cached_property
+    def mechanisms(self) -> pd.DataFrame:
+        """One row per policy and mechanism, the nearest to the log first."""
+        names = [
+            "policy", "key", "name", "explained", "distance_s", "base_s", "mean_wait_s", "trace",
+            "recorded", "simulated", "takes", "taken", "untested",
+        ]  # fmt: skip
+        rows = [{name: getattr(each, name) for name in names} for each in self.tested]
+        return pd.DataFrame(rows, columns=names)
+
+    @cached_property
+    def groups(self) -> pd.DataFrame:
+        """Waits by group of jobs; see `groups_table`.
+
+        Columns ``granted_...`` are those with the mechanism of `explanation` granted.
+        """
+        first, starts = self.explanation, dict(self.starts)
+        if first is not None and first.start_s is not None:
+            starts[GRANTED] = first.start_s
+        return groups_table(self.case, starts)
+
+    @cached_property
+    def use(self) -> pd.DataFrame:
+        """Recorded use of the cluster by day; empty without recorded starts."""
+        return use_table(self.case) if self.case.has_starts else pd.DataFrame()
+
+    @cached_property
+    def jobs(self) -> pd.DataFrame:
+        """The jobs with recorded and simulated starts."""
+        return jobs_table(self.case, self.starts)
+
+
+def validate(
+    log: str | Path | JobLog | pd.DataFrame,
+    *,
+    cluster: str | Path | Mapping[str, Any] | None = None,
+    accelerators: int | None = None,
+    policies: Sequence[str] | None = None,
+    since: float | str = 0.0,
+    until: float | str = math.inf,
+    partition_column: str | None = None,
+    recorded_wait: Mapping[str, float | str] | None = None,
+    mechanisms: bool = True,
+    catalogue: Sequence[str | Path] = (),
+    format: str | None = None,
+    sort: bool = False,
+    time_zone: str | None = None,
+    columns: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Validation:
+    """Compare the waits that a site recorded with those of a replay, and look for what is missing.
+
+    Parameters
+    ----------
+    log : str, Path, JobLog or DataFrame
+        A log with recorded starts that :func:`clustersim.read_jobs` reads, or its result.
+    cluster : str, Path or mapping
+        A topology.
+    accelerators : int
+        Number of accelerators, instead of a topology.  Without both, the most that were in use at
+        once.
+    policies : sequence of str, optional
+        Candidate policies; by default fcfs, sjf, easy and, up to 50,000 jobs, conservative.
+    since, until : float or str
+        Compare the jobs submitted in this window (seconds, or a duration such as ``"28 d"``).
+        Jobs that ran or waited at `since` according to the log are there from the start.
+    partition_column : str, optional
+        Column with the partitions; by default ``vc``.
+    recorded_wait : mapping of str to float or str, optional
+        For a log without starts, what is known of the waits: ``mean`` and, if known, ``median`` and
+        ``p95`` (seconds, or durations).
+    mechanisms : bool
+        Whether to test which missing mechanism explains the difference.
+    catalogue, format, sort, time_zone, columns
+        As for :func:`clustersim.read_jobs`.
+    progress : callable, optional
+        Called with the name of each step.
+
+    Returns
+    -------
+    Validation
+
+    Raises
+    ------
+    InputError
+        If there are no waits to compare, or a parameter cannot be used.
+
+    Examples
+    --------
+    A site that starts jobs in order, one at a time, on twice the accelerators that they need:
+
+    >>> import clustersim as cs
+    >>> import pandas as pd
+    >>> jobs = pd.DataFrame({"job_id": [1, 2, 3], "submit_s": [0, 1, 2], "n_accelerators": 4,
+    ...                      "duration_s": 100, "start_s": [0, 100, 200]})
+    >>> found = cs.validate(jobs, accelerators=8)
+    >>> found.nearest, found.distance_s
+    ('fcfs', 66.0)
+    """
+    names = _candidates(policies)
+    case = case_of(
+        _as_log(log, format=format, sort=sort, time_zone=time_zone, columns=columns),
+        cluster=cluster,
+        accelerators=accelerators,
+        since_s=_seconds(since, "since"),
+        until_s=_seconds(until, "until"),
+        partition_column=partition_column,
+        recorded={
+            name: _seconds(value, "recorded_wait") for name, value in (recorded_wait or {}).items()
+        },
+        catalogue=catalogue,
+    )
+    case = runnable(case)
+    if not case.compared.any():
+        raise InputError(case.source, "no job of the log can run on the cluster")
+    notes = list(case.notes)
+    if policies is None and len(case.jobs) > MOST_JOBS:
+        names.remove(SLOW_POLICY)
+        notes.append(
+            f"{SLOW_POLICY} is left out, because it takes minutes for "
+            f"{counted(len(case.jobs), 'job')}; to include it, name it in --policies"
+        )
+    starts = {}
+    for name in names:
+        if progress is not None:
+            progress(name)
+        starts[name] = replayed(case, name)
+    found = Validation(case, starts, (), (*notes, *_of_few_jobs(case)))
+    if not mechanisms or found.agrees:
+        return found
+    near = {name: starts[name] for name in found.near}
+    return replace(found, tested=tuple(mechanisms_of(case, near, progress)))
+
+
+def _of_few_jobs(case: Case) -> list[str]:
+    """Return a note if a few jobs hold much of the recorded waiting time."""
+    waits = np.sort((case.start_s - case.submit_s)[case.compared])
+    few = len(waits) // 100
+    if not case.has_starts or not few or waits.sum() == 0:
+        return []
+    share = float(waits[-few:].sum() / waits.sum())
+    if share < _MUCH:
+        return []
+    return [f"1 % of the jobs hold {format_percent(share, 0)} of the recorded waiting time"]
+
+
+def _candidates(policies: Sequence[str] | None) -> list[str]:
+    names = list(POLICIES) if policies is None else [str(name).strip() for name in policies]
+    if not names or "" in names:
+        raise InputError("policies", "must name one policy or more, such as fcfs,easy")
+    for name in names:
+        find_policy(name)
+    return list(dict.fromkeys(names))
+
+
+def _seconds(value: float | str, name: str) -> float:
+    if isinstance(value, str):
+        try:
+            return parse_quantity(value, "duration")
+        except ValueError as error:
+            raise InputError(name, str(error)) from None
+    return float(value)
+
+
+def _as_log(log: str | Path | JobLog | pd.DataFrame, **options: Any) -> JobLog:
+    if isinstance(log, JobLog):
+        return log
+    if isinstance(log, pd.DataFrame):
+        check_jobs(log, "jobs")
+        return JobLog(log.reset_index(drop=True), len(log), "jobs", "table")
+    check_kind("log", log, (str, Path), "a path, the result of read_jobs, or a table of jobs")
+    return read_jobs(log, **options)

@@ -1,0 +1,126 @@
+"""Tables of a validation: waits by group of jobs, and the use of the cluster over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+from scipy.stats import wasserstein_distance
+
+from clustersim.analysis.size_waits import ENOUGH_JOBS
+from clustersim.array_types import Bools, Floats
+from clustersim.calendar import DAY_S, WEEK_S
+from clustersim.validation.capacity import closures_of
+from clustersim.validation.case import NO_PARTITION, Case
+from clustersim.validation.occupancy import running_at
+from clustersim.workload.describe import size_bins
+
+__all__ = ["KINDS", "groups_table", "jobs_table", "use_table"]
+
+KINDS = ("all", "partition", "size", "hour", "week")
+MOST_PARTITIONS = 12
+OTHERS = "other partitions"
+_FEW_WEEKS = 3
+_GRID = 48
+
+
+def groups_table(case: Case, starts: Mapping[str, Floats]) -> pd.DataFrame:
+    """Return recorded and simulated waits by partition, size class, hour of day and week.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group of compared jobs: ``kind`` (see `KINDS`; ``day`` instead of ``week`` for
+        a short log), ``group``, ``jobs``, ``recorded_mean_wait_s``, ``recorded_median_wait_s``,
+        ``recorded_p95_wait_s`` and, for each policy, the same and ``POLICY_distance_s``, the
+        Wasserstein distance of its waits.  Groups of fewer than 20 jobs have no p95.
+    """
+    rows = []
+    wait_s = {"recorded": case.start_s, **starts}
+    waits = {name: start - case.submit_s for name, start in wait_s.items()}
+    for kind, group, chosen in _groups(case):
+        row: dict[str, object] = {"kind": kind, "group": group, "jobs": int(chosen.sum())}
+        for name, values in waits.items():
+            own = values[chosen]
+            median, p95 = np.quantile(own, [0.5, 0.95])
+            row |= {f"{name}_mean_wait_s": own.mean(), f"{name}_median_wait_s": median}
+            row[f"{name}_p95_wait_s"] = p95 if len(own) >= ENOUGH_JOBS else np.nan
+            if name != "recorded":
+                known = np.isfinite(waits["recorded"][chosen]).all()
+                row[f"{name}_distance_s"] = (
+                    wasserstein_distance(waits["recorded"][chosen], own) if known else np.nan
+                )
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _groups(case: Case) -> Iterator[tuple[str, str, Bools]]:
+    """Yield the groups of compared jobs."""
+    compared = case.compared
+    yield "all", "all", compared
+    names = pd.Series(list(case.partition))
+    counts = names[compared].value_counts(sort=True)
+    if len(counts) > 1 or (len(counts) == 1 and counts.index[0] != NO_PARTITION):
+        own = [str(name) for name in counts.index[:MOST_PARTITIONS]]
+        for name in own:
+            yield "partition", name, compared & (names == name).to_numpy()
+        rest = compared & ~names.isin(own).to_numpy()
+        if rest.any():
+            yield "partition", OTHERS, rest
+    index, labels = size_bins(case.size)
+    for k, label in enumerate(labels):
+        if (chosen := compared & (index == k)).any():
+            yield "size", label, chosen
+    hour = case.calendar.hour_of_week(case.submit_s) % 24
+    for k in range(24):
+        if (chosen := compared & (hour == k)).any():
+            yield "hour", f"{k:02d}", chosen
+    span = float(np.ptp(case.submit_s[compared]))
+    kind, length = ("week", WEEK_S) if span >= _FEW_WEEKS * WEEK_S else ("day", DAY_S)
+    number = (case.submit_s // length).astype(np.int64)
+    for k in np.unique(number[compared]).tolist():
+        yield kind, str(k), compared & (number == k)
+
+
+def jobs_table(case: Case, starts: Mapping[str, Floats]) -> pd.DataFrame:
+    """Return the jobs with their recorded start and the simulated one of each policy."""
+    names = ["job_id", "submit_s", "n_accelerators", "duration_s", "estimate_s", "vc", "user"]
+    table = case.jobs[[name for name in names if name in case.jobs]].copy()
+    table["compared"] = case.compared
+    table["recorded_start_s"] = case.start_s
+    for name, start in starts.items():
+        table[f"{name}_start_s"] = start
+    return table
+
+
+def use_table(case: Case) -> pd.DataFrame:
+    """Return the use of the cluster by day, as recorded.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``time_s`` (begin of the day), ``mean_in_use``, ``most_in_use``, ``waiting`` (mean
+        accelerators of waiting jobs), ``available`` (the capacity, or what was the most in use on
+        days on which jobs waited half of the time although they had room) and ``capacity``.
+    """
+    plan = closures_of(case)
+    days = plan.change_s[:-1]
+    known = np.isfinite(case.start_s)
+    submit, start, size = case.submit_s[known], case.start_s[known], case.size[known]
+    grid = days[:, None] + (np.arange(_GRID) + 0.5) * (DAY_S / _GRID)
+    zero, asked = np.zeros(len(start), dtype=np.int64), np.zeros(grid.shape, dtype=np.int64)
+    used = running_at(zero, start, start + case.run_s[known], size, asked, grid)
+    waiting = running_at(zero, submit, start, size, asked, grid)
+    total = case.cluster.n_chips
+    closed = np.sum([numbers[:-1] for numbers in plan.closed.values()], axis=0)
+    return pd.DataFrame(
+        {
+            "time_s": days,
+            "mean_in_use": used.mean(axis=1),
+            "most_in_use": used.max(axis=1),
+            "waiting": waiting.mean(axis=1),
+            "available": total - closed,
+            "capacity": total,
+        }
+    )
