@@ -7,10 +7,8 @@ how many jobs, how far apart and how much alike comes from the log.  The level o
 from the work of the classes that bring most of the work (``heavy``), and from the number of jobs of
 the others (``light``), after the part that the sampling of sessions alone explains is removed.
 
-Two numbers remain: how strongly the levels vary, and the headroom of the feedback (see
-:class:`~clustersim.workload.sessions.Sessions`).  They are chosen so that the waiting work
-(:mod:`clustersim.workload.backlog`) of the model is that of the log at the loads `LOADS`: the
-method of simulated moments (D. McFadden, Econometrica 57, 1989).
+How strongly the levels vary, and the headroom of the feedback, are chosen by
+:mod:`clustersim.workload.calibrate_sessions`.
 """
 
 from __future__ import annotations
@@ -24,20 +22,16 @@ from scipy import special
 
 from clustersim.array_types import Floats, Ints
 from clustersim.calendar import WEEK_S, Calendar
-from clustersim.seeds import Streams
 from clustersim.workload.arrivals import Arrivals
-from clustersim.workload.backlog import held_back, waiting_s
+from clustersim.workload.calibrate_sessions import SessionFit, as_rates
 from clustersim.workload.describe import clock_of, describe_jobs, size_bins
 from clustersim.workload.distributions import QuantileTableDuration
 from clustersim.workload.fit import check_fit, estimates_of, merge_small, relative, span_of
-from clustersim.workload.generate import generate_jobs
 from clustersim.workload.sessions import ClassSessions, Sessions
 from clustersim.workload.spec import JobClass, WorkloadSpec
 
-__all__ = ["LOADS", "fit_sessions"]
+__all__ = ["fit_sessions"]
 
-LOADS = (0.6, 0.75, 0.9)
-"""Offered loads at which the waiting work of the model is compared with that of the log."""
 GAP_S = 3600.0
 """Longest time between two jobs of a session."""
 BANDS_S = (300.0, 3600.0, 21600.0)
@@ -47,11 +41,6 @@ HEAVY_SHARE = 0.95
 """Share of the work that the heavy classes bring."""
 MOST_USERS = 12
 """Largest number of users of a class by name; all others together are ``other``."""
-STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
-HEADROOMS = (None, 2.5, 2.0, 1.8, 1.65, 1.5, 1.4, 1.3, 1.2, 1.1)
-SEEDS = 6
-MOST_DRAWN = 60_000
-"""The number of seeds falls for logs with more jobs than this, but not below 3."""
 _CHANCES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.9, 0.97, 1.0)
 
 
@@ -82,7 +71,7 @@ def fit_sessions(
     first_second: float = 0.0,
     calendar: Calendar | None = None,
     virtual_clusters: bool = False,
-) -> WorkloadSpec:
+) -> SessionFit:
     """Fit a workload model with sessions to the jobs of a log.
 
     The parameters are those of :func:`~clustersim.workload.fit.fit_workload`, which fits a model of
@@ -91,7 +80,8 @@ def fit_sessions(
 
     Returns
     -------
-    WorkloadSpec
+    SessionFit
+        Its method ``model`` returns the workload model.
 
     Raises
     ------
@@ -104,7 +94,7 @@ def fit_sessions(
     >>> import clustersim as cs
     >>> from clustersim.workload.fit_sessions import fit_sessions
     >>> log = cs.generate_jobs(cs.load_workload("kth-sp2"), cs.Streams(1), n_jobs=500)
-    >>> fit_sessions(log, name="again").arrivals.process.kind
+    >>> fit_sessions(log, name="again").model().arrivals.process.kind
     'sessions'
     """
     check_fit(jobs, name)
@@ -125,7 +115,7 @@ def fit_sessions(
         arrivals=cycle.model_copy(
             update={
                 "process": Sessions(
-                    kind="sessions", level_length=f"{length_s:.6g} s", levels=_rounded(levels)
+                    kind="sessions", level_length=f"{length_s:.6g} s", levels=as_rates(levels)
                 )
             }
         ),
@@ -135,7 +125,7 @@ def fit_sessions(
         ),
         sources=sources or {},
     )
-    return _calibrated(spec, jobs, levels, clock)
+    return SessionFit.of(spec, jobs, levels, clock)
 
 
 def _classes(jobs: pd.DataFrame) -> Iterator[_Class]:
@@ -222,13 +212,6 @@ def _levels(
         own = max(0.0, 1 - noise / float(level.var())) if level.var() > 0 else 0.0
         found[kind] = np.maximum(1 + np.sqrt(own) * (level - 1), 0.0)
     return found, span / count
-
-
-def _rounded(levels: dict[str, Floats]) -> dict[str, tuple[float, ...]]:
-    return {
-        kind: tuple(float(f"{value:.3g}") for value in level / level.mean())
-        for kind, level in levels.items()
-    }
 
 
 def _job_class(
@@ -319,60 +302,3 @@ def _alike(runs: Floats, session: Ints, counts: Ints) -> float:
     means = np.bincount(session, weights=scores) / counts
     within = float(((scores - means[session]) ** 2).sum()) / freedom
     return float(f"{np.clip(1 - within / scores.var(), 0.0, 0.99):.2f}")
-
-
-def _calibrated(
-    spec: WorkloadSpec, jobs: pd.DataFrame, levels: dict[str, Floats], clock: Calendar
-) -> WorkloadSpec:
-    """Return the model with the strength and the headroom whose waiting work is that of the log."""
-    submit, sizes, runs = _arrays(jobs)
-    span = float(submit[-1] - submit[0])
-    demand = float((sizes * runs).sum()) / span
-    aim = np.log(_waits(submit, sizes, runs, demand) + 1.0)
-    seeds = int(np.clip(SEEDS * MOST_DRAWN / len(jobs), 3, SEEDS))
-
-    def with_levels(strength: float, headroom: float | None) -> WorkloadSpec:
-        raised = _rounded({kind: level**strength for kind, level in levels.items()})
-        change = {"levels": raised, "headroom": headroom}
-        process = spec.arrivals.process.model_copy(update=change)
-        return spec.model_copy(
-            update={"arrivals": spec.arrivals.model_copy(update={"process": process})}
-        )
-
-    best, least = (1.0, HEADROOMS[0]), np.inf
-    for strength in STRENGTHS if levels else (1.0,):
-        waits = np.zeros((seeds, len(HEADROOMS), len(LOADS)))
-        for k in range(seeds):
-            streams = Streams(0, replication=k)
-            model = with_levels(strength, None)
-            begin, *rest = _arrays(generate_jobs(model, streams, horizon_s=span, calendar=clock))
-            for h, headroom in enumerate(HEADROOMS):
-                room = np.inf if headroom is None else headroom * demand
-                later = begin if headroom is None else held_back(begin, rest[0], rest[1], room)
-                waits[k, h] = _waits(later, rest[0], rest[1], demand)
-        misses = ((np.log(waits.mean(axis=0) + 1.0) - aim) ** 2).sum(axis=1)
-        if misses.min() < least:
-            best, least = (strength, HEADROOMS[int(misses.argmin())]), float(misses.min())
-    return with_levels(*best)
-
-
-def _arrays(jobs: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
-    """Return the times of submission, sizes and run times of jobs."""
-    submit, sizes, runs = (
-        jobs[name].to_numpy(dtype=np.float64)
-        for name in ("submit_s", "n_accelerators", "duration_s")
-    )
-    return submit, sizes, runs
-
-
-def _waits(submit: Floats, sizes: Floats, runs: Floats, demand: float) -> Floats:
-    """Return the mean time for which waiting work keeps the capacity busy, at each of the loads.
-
-    The load of a capacity changes by compressing time, so that the largest job keeps its share.
-    """
-    capacity = demand / LOADS[0]
-    found = []
-    for load in LOADS:
-        faster = load / LOADS[0]
-        found.append(float(waiting_s(submit / faster, sizes, runs, capacity).mean()))
-    return np.array(found)

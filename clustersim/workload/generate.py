@@ -65,7 +65,8 @@ def generate_jobs(
         Function that returns the random generator for a purpose, such as
         :class:`clustersim.seeds.Streams`. The purposes are ``arrivals``, ``classes``, ``sizes``,
         ``durations`` (tokens for jobs with a model), ``estimates``, ``vcs`` and ``users``; for
-        sessions, ``begin of the levels``, and ``sessions of CLASS`` and ``jobs of CLASS``.
+        sessions, ``begin of the levels``, and ``sessions of CLASS`` and ``jobs of CLASS``, and the
+        same with ``before time 0``.
     n_jobs, horizon_s : int, float
         Number of jobs, and the time up to which jobs arrive. If both are given, arrivals stop at
         the limit that is reached first.

@@ -78,6 +78,7 @@ def session_jobs(
     process = spec.arrivals.process
     assert isinstance(process, Sessions), "the arrivals are sessions"
     edges_s, rate = _cells(spec, until_s, calendar)
+    start = int(np.searchsorted(edges_s, 0.0))
     begin = float(streams("begin of the levels").random())
     total = sum(job_class.weight for job_class in spec.classes)
     parts: list[tuple[Floats, ...]] = []
@@ -86,9 +87,14 @@ def session_jobs(
         sessions = job_class.sessions or ClassSessions()
         level = 1.0 if sessions.level is None else _level(process, sessions.level, begin, edges_s)
         share = job_class.weight / total / sessions.mean_jobs()
-        due = np.append(0.0, np.cumsum(rate * level * np.diff(edges_s)) * rate_per_s * share)
-        parts.append(_of_class(job_class.name, sessions, streams, due, edges_s))
-        indices.append(index)
+        due = rate * level * np.diff(edges_s) * rate_per_s * share
+        # The sessions before time 0 have their own streams: as many as they are, the sessions from
+        # time 0 on are the same at every load.
+        for cells, when in ((slice(0, start), " before time 0"), (slice(start, None), "")):
+            edges = edges_s[cells.start : None if cells.stop is None else cells.stop + 1]
+            until = np.append(0.0, np.cumsum(due[cells]))
+            parts.append(_of_class(job_class.name + when, sessions, streams, until, edges))
+            indices.append(index)
     columns = [np.concatenate([part[k] for part in parts]) for k in range(6)]
     of_class = np.repeat(np.array(indices, dtype=np.int64), [len(part[0]) for part in parts])
     order = np.argsort(columns[0], kind="stable")
