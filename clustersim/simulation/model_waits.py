@@ -139,6 +139,8 @@ def _ratio(model_s: float, log_s: float) -> float:
 def _waits(jobs: pd.DataFrame, policy: str, count: int, faster: float) -> tuple[float, float]:
     """Return the mean and the 95th percentile of the waits (seconds)."""
     fits = jobs[jobs["n_accelerators"] <= count]
+    if fits.empty:
+        return 0.0, 0.0
     table = fits[list(_COLUMNS)].assign(submit_s=fits["submit_s"] / faster)
     result = replay(table, policy=policy, accelerators=count)
     waits = result.jobs["start_s"] - result.jobs["submit_s"]

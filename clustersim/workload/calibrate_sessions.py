@@ -157,6 +157,8 @@ def _waits(
 
     The load changes by compressing time; the capacity is that of the first load.
     """
+    if len(submit) == 0:
+        return np.zeros(len(LOADS))
     if headroom is not None:
         submit = held_back(submit, sizes, runs, headroom * demand)
     capacity = demand / LOADS[0]

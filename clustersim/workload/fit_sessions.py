@@ -2,8 +2,9 @@
 
 Classes are bins of size and of run time (a joint distribution), each with enough jobs.  Its run
 times are a table of quantiles, scaled so that the expected work of the class is that of the log.
-A session is a series of jobs of one user and one class whose submissions are at most `GAP_S` apart;
-how many jobs, how far apart and how much alike comes from the log.  The level of the weeks comes
+A session is a series of jobs of one user and one class whose submissions are at most `GAP_S` apart,
+and much less than is usual for this user and class; how many jobs, how far apart and how much alike
+comes from the log.  The level of the weeks comes
 from the work of the classes that bring most of the work (``heavy``), and from the number of jobs of
 the others (``light``), after the part that the sampling of sessions alone explains is removed.
 
@@ -34,6 +35,8 @@ __all__ = ["fit_sessions"]
 
 GAP_S = 3600.0
 """Longest time between two jobs of a session."""
+USUAL = 0.25
+"""Longest time between two jobs of a session, relative to the mean of their user and class."""
 BANDS_S = (300.0, 3600.0, 21600.0)
 """Run times (seconds) between which the classes of a size bin are divided."""
 _BANDS = ("<5 min", "5 min-1 h", "1-6 h", ">6 h")
@@ -134,13 +137,16 @@ def _classes(jobs: pd.DataFrame) -> Iterator[_Class]:
     bands = np.searchsorted(BANDS_S, jobs["duration_s"].to_numpy(dtype=np.float64), side="right")
     users = _users(jobs)
     submit = jobs["submit_s"].to_numpy(dtype=np.float64)
+    span = submit[-1] - submit[0]
     for first, last in merge_small(np.bincount(sizes, minlength=len(labels))):
         of_size = (sizes >= first) & (sizes <= last)
         for low, high in merge_small(np.bincount(bands[of_size], minlength=len(_BANDS))):
             rows = np.flatnonzero(of_size & (bands >= low) & (bands <= high))
             rows = rows[np.lexsort((rows, users[rows]))]
-            apart = np.diff(users[rows]) != 0
-            later = np.append(0, np.cumsum(apart | (np.diff(submit[rows]) > GAP_S)))
+            usual_s = span / np.bincount(users[rows])[users[rows]]
+            longest = np.minimum(GAP_S, USUAL * usual_s)[1:]
+            apart = (np.diff(users[rows]) != 0) | (np.diff(submit[rows]) > longest)
+            later = np.append(0, np.cumsum(apart))
             label = span_of(labels[first], labels[last])
             yield _Class(f"{label}, {_band(low, high)}", rows, later.astype(np.int64))
 
@@ -158,7 +164,7 @@ def _users(jobs: pd.DataFrame) -> Ints:
     """Return the number of the user of each job; of the virtual cluster if users are unknown."""
     for column in ("user", "vc"):
         if column in jobs and jobs[column].notna().any():
-            return np.asarray(pd.factorize(jobs[column])[0], dtype=np.int64)
+            return np.asarray(pd.factorize(jobs[column], use_na_sentinel=False)[0], dtype=np.int64)
     return np.zeros(len(jobs), dtype=np.int64)
 
 
