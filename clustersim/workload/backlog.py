@@ -48,10 +48,10 @@ def waiting_s(
     Examples
     --------
     >>> times, sizes, runs = np.array([0.0, 0.0, 7200.0]), np.ones(3), np.full(3, 3600.0)
-    >>> (waiting_s(times, sizes, runs, 1.0)[2] / 3600).round(6)  # two hours of work in two hours
+    >>> float(waiting_s(times, sizes, runs, 1.0)[2].round(3))  # two hours of work in two hours
     0.0
-    >>> (waiting_s(times, sizes, runs, 0.5)[2] / 3600).round(6)  # 2 h of work, 1 h served
-    2.0
+    >>> float(waiting_s(times, sizes, runs, 0.5)[2].round(3))  # 2 h of work, 1 h served
+    7200.0
     """
     if len(submit_s) == 0:
         return np.zeros(0)
