@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clustersim.array_types import Floats
-    from clustersim.calendar import Calendar
     from clustersim.workload import JobLog, TraceStatistics
 
 DAY_S = 86400.0
@@ -67,7 +66,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help='time from Monday 00:00 to second 0 of the log, such as "14 h"',
     )
     parser.add_argument(
-        "--fit", type=Path, metavar="OUT.yaml", help="fit a workload model, print and save it"
+        "--fit",
+        type=Path,
+        metavar="OUT.yaml",
+        help="fit a workload model with sessions of users, check by a replay how long its jobs "
+        "wait, and save it; takes from some seconds to a few minutes",
     )
     parser.set_defaults(run=run)
 
@@ -114,11 +117,15 @@ def run(args: argparse.Namespace) -> int:
         figure = plot_trace(jobs, title=name, origin=log.origin, calendar=calendar)
         files += save_figure(figure, *_picture(args.plot))
         print("\n".join(f"wrote {path}" for path in files))
-    fit = None
+    more: dict[str, Any] = {"fit": None, "fit_waits": None}
     if args.fit is not None:
-        fit, drawn = _fit(args, log, jobs, calendar)
+        from clustersim.cli.trace_fit import fit_and_save
+
+        total = sum(chips.values()) or None
+        fit, waits, drawn = fit_and_save(args.fit, jobs, log.source, total, calendar)
         files += [args.fit, *drawn]
-    write_json({**_data(log, statistics, chips), "fit": fit, "files": files})
+        more = {"fit": fit, "fit_waits": waits}
+    write_json({**_data(log, statistics, chips), **more, "files": files})
     return 0
 
 
@@ -232,44 +239,3 @@ def _relative(rates: Floats) -> str:
     known = rates[~np.isnan(rates)]
     relative = rates / known.mean() if known.any() else rates
     return " ".join("-" if np.isnan(rate) else f"{rate:.2f}" for rate in relative)
-
-
-def _fit(
-    args: argparse.Namespace, log: JobLog, jobs: pd.DataFrame, calendar: Calendar
-) -> tuple[pd.DataFrame, list[Path]]:
-    """Fit a model, print its distance to the log, and save the model and a figure of the fit.
-
-    Returns
-    -------
-    distance : pandas.DataFrame
-        Distance between the model and the log by size.
-    pictures : list of Path
-    """
-    from clustersim.plots.style import save_figure
-    from clustersim.plots.trace import plot_fit
-    from clustersim.seeds import Streams
-    from clustersim.text_table import table
-    from clustersim.workload import generate_jobs, save_workload
-    from clustersim.workload.fit import fit_distance, fit_workload
-
-    spec = fit_workload(jobs, name=args.fit.stem, sources={"log": log.source}, calendar=calendar)
-    save_workload(spec, args.fit)
-    drawn = generate_jobs(spec, Streams(0), n_jobs=200_000)
-    distance = fit_distance(drawn, jobs)
-    rows = [
-        (
-            r.bin,
-            f"{r.jobs:,}",
-            f"{r.ks:.3f}",
-            f"{r.worst_quantile_ratio:.2f}",
-            f"{r.work_ratio:.3f}",
-        )
-        for r in distance.itertuples(index=False)
-    ]
-    print("\nFitted model against the log")
-    print(table(rows, ["accelerators", "jobs", "KS", "worst quantile ratio", "work ratio"]))
-    print(f"wrote {args.fit}")
-    figure = plot_fit(drawn, jobs, title=args.fit.stem)
-    pictures = save_figure(figure, args.fit.with_suffix(""), ("png",))
-    print("\n".join(f"wrote {path}" for path in pictures))
-    return distance, pictures

@@ -153,6 +153,8 @@ class RunControls:
         workload, rate_per_s = self.resolved.platform.workload, self.resolved.arrival_per_s
         if self.offered is None or workload is None or rate_per_s is None or not end_s > begin_s:
             return None
+        if workload.arrivals.process.kind == "sessions":  # their rate varies at random
+            return None
         jobs = self.resolved.jobs
         submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
         spec = self.resolved.scenario.workload

@@ -102,6 +102,8 @@ def _unfinished_work(
         return None
     arrivals, scenario = workload.arrivals, resolved.scenario
     changes = arrivals.daily or arrivals.weekly or arrivals.growth != 1.0 or scenario.supply
+    if arrivals.process.kind == "sessions":  # jobs of a session depend on each other
+        return None
     try:
         offered = _offered_work(*_cache_key(scenario, scheduler=True))
     except InputError:  # none of its jobs can run; the result gives the reason for each job
@@ -253,7 +255,9 @@ def _stationary(
     for speed in SPEEDS:
         slower = [replace(offer, work_s=offer.work_s / speed) for offer in offers]
         if all(rate_per_s * offer.moment(1) < 1 for offer in slower):
-            found[speed] = stationary_work(slower, workload.arrivals.process.mixture(), rate_per_s)
+            process = workload.arrivals.process
+            assert process.kind != "sessions", "the gaps are independent"
+            found[speed] = stationary_work(slower, process.mixture(), rate_per_s)
     known = {speed: each for speed, each in found.items() if each is not None}
     return known, sum(offer.moment(2) for offer in offers)
 

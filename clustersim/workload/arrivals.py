@@ -1,4 +1,4 @@
-"""Arrival processes: Poisson or bursty, with daily and weekly cycles and growth.
+"""Arrival processes: Poisson, bursty or in sessions, with daily and weekly cycles and growth.
 
 Arrivals are drawn in *operational time*, in which the mean rate is one arrival per unit. They are
 then mapped to seconds by the inverse of the cumulative rate (E. Çinlar, Introduction to Stochastic
@@ -18,6 +18,7 @@ from clustersim.array_types import Floats
 from clustersim.calendar import HOUR_S, UNDATED, WEEK_S, Calendar, piece_of
 from clustersim.files import FileModel
 from clustersim.units import SECONDS_PER_YEAR, Duration
+from clustersim.workload.sessions import Sessions
 
 __all__ = ["Arrivals", "Batch", "Hyperexponential", "Poisson", "arrival_times"]
 
@@ -137,7 +138,9 @@ class Arrivals(FileModel):
     """
 
     mean_interarrival: Duration = Field(gt=0, description="mean time between two jobs")
-    process: Annotated[Poisson | Hyperexponential | Batch, Field(discriminator="kind")] = Poisson()
+    process: Annotated[
+        Poisson | Hyperexponential | Batch | Sessions, Field(discriminator="kind")
+    ] = Poisson()
     daily: tuple[float, ...] | None = Field(
         None, min_length=24, max_length=24, description="relative rate in each hour of the day"
     )
@@ -415,6 +418,7 @@ def arrival_times(
 def _chunks(
     arrivals: Arrivals, rng: np.random.Generator, rate: float, calendar: Calendar
 ) -> Iterator[Floats]:
+    assert not isinstance(arrivals.process, Sessions), "sessions belong to classes of jobs"
     reached = 0.0
     while True:
         gaps = arrivals.process.gaps(rng.random((_CHUNK, 2)))

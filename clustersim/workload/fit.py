@@ -97,20 +97,13 @@ def fit_workload(
         If there are fewer than 50 jobs, all jobs are submitted at the same time, or a run time is
         missing or 0.
     """
-    runs = jobs["duration_s"]
-    if len(jobs) < _MIN_JOBS or jobs["submit_s"].iloc[-1] == jobs["submit_s"].iloc[0]:
-        raise InputError(
-            name,
-            f"a fit needs at least {_MIN_JOBS} jobs that are not all submitted at the same time",
-        )
-    if not (runs > 0).all():
-        raise InputError(name, "a fit needs a run time above 0 for every job")
+    check_fit(jobs, name)
     index, labels = size_bins(jobs["n_accelerators"])
-    merged = _merge_small(np.bincount(index, minlength=len(labels)))
+    merged = merge_small(np.bincount(index, minlength=len(labels)))
     classes: list[JobClass] = []
     for first, last in merged:
         rows = jobs[(index >= first) & (index <= last)]
-        classes += _classes(rows, _span(labels[first], labels[last]), len(jobs), virtual_clusters)
+        classes += _classes(rows, span_of(labels[first], labels[last]), len(jobs), virtual_clusters)
     return WorkloadSpec(
         name=name,
         description=description,
@@ -120,7 +113,19 @@ def fit_workload(
     )
 
 
-def _merge_small(counts: Ints) -> list[tuple[int, int]]:
+def check_fit(jobs: pd.DataFrame, name: str) -> None:
+    """Raise InputError if a log is too short for a fit, or if run times are missing or 0."""
+    runs = jobs["duration_s"]
+    if len(jobs) < _MIN_JOBS or jobs["submit_s"].iloc[-1] == jobs["submit_s"].iloc[0]:
+        raise InputError(
+            name,
+            f"a fit needs at least {_MIN_JOBS} jobs that are not all submitted at the same time",
+        )
+    if not (runs > 0).all():
+        raise InputError(name, "a fit needs a run time above 0 for every job")
+
+
+def merge_small(counts: Ints) -> list[tuple[int, int]]:
     """Return ranges (first, last) of neighbouring bins, each with enough jobs for a fit."""
     ranges: list[tuple[int, int]] = []
     first, total = 0, 0
@@ -135,7 +140,7 @@ def _merge_small(counts: Ints) -> list[tuple[int, int]]:
     return ranges or [(0, len(counts) - 1)]
 
 
-def _span(first: str, last: str) -> str:
+def span_of(first: str, last: str) -> str:
     return first if first == last else f"{first.split('-')[0]}-{last.split('-')[-1]}"
 
 
@@ -157,7 +162,7 @@ def _classes(rows: pd.DataFrame, label: str, n_total: int, clusters: bool) -> li
             weight=float(f"{part.share * len(rows) / n_total:.6g}"),
             sizes=mix,
             duration=part.duration,
-            estimate=_fit_estimates(rows[member == k]),
+            estimate=estimates_of(rows[member == k]),
             vcs=vcs,
         )
         for k, (class_name, part) in enumerate(zip(names, parts, strict=True))
@@ -173,7 +178,7 @@ def _members(parts: list[_Part], runs: Floats) -> Ints:
     return np.asarray(np.argmax(density, axis=0), dtype=np.int64)
 
 
-def _fit_estimates(rows: pd.DataFrame) -> QuantileTable | None:
+def estimates_of(rows: pd.DataFrame) -> QuantileTable | None:
     """Return the distribution of estimate / run time (at least 1), as quantiles.
 
     The result is None if the log has no estimates, if there are fewer than 20 jobs, or if no
@@ -319,8 +324,8 @@ def fit_arrivals(
     statistics = describe_jobs(jobs, calendar=clock)
     cycle = Arrivals(
         mean_interarrival=f"{1 / statistics.rate_per_s:.6g} s",
-        daily=_relative(statistics.by_hour),
-        weekly=_relative(statistics.by_weekday),
+        daily=relative(statistics.by_hour),
+        weekly=relative(statistics.by_weekday),
     )
     submit = jobs["submit_s"].to_numpy(dtype=np.float64)
     gaps = np.diff(cycle.to_operational(submit, 1.0, clock))
@@ -328,7 +333,7 @@ def fit_arrivals(
     return cycle.model_copy(update={"process": _fit_process(gaps)})
 
 
-def _relative(rates: Floats) -> tuple[float, ...] | None:
+def relative(rates: Floats) -> tuple[float, ...] | None:
     if np.isnan(rates).any():
         return None
     return tuple(float(f"{rate:.4g}") for rate in rates / rates.mean())

@@ -10,9 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Floats, Ints
-from clustersim.calendar import UNDATED, Calendar
+from clustersim.calendar import UNDATED, WEEK_S, Calendar
 from clustersim.errors import check_kind
 from clustersim.workload.arrivals import arrival_times
+from clustersim.workload.backlog import held_back
+from clustersim.workload.session_jobs import mean_demand, session_jobs
+from clustersim.workload.sessions import Sessions
 from clustersim.workload.spec import WorkloadSpec
 
 __all__ = ["Runtime", "generate_jobs"]
@@ -51,7 +54,8 @@ def generate_jobs(
 
     Each purpose has a separate random stream, and each job uses one number from each stream. The
     k-th job therefore has the same class, size and duration at every load and horizon; only its
-    submit time changes.
+    submit time changes. If jobs come in sessions, each class has the same sessions and jobs at
+    every load; their times change, and so the order of jobs of different sessions.
 
     Parameters
     ----------
@@ -60,7 +64,9 @@ def generate_jobs(
     streams : callable
         Function that returns the random generator for a purpose, such as
         :class:`clustersim.seeds.Streams`. The purposes are ``arrivals``, ``classes``, ``sizes``,
-        ``durations`` (tokens for jobs with a model), ``estimates``, ``vcs`` and ``users``.
+        ``durations`` (tokens for jobs with a model), ``estimates``, ``vcs`` and ``users``; for
+        sessions, ``begin of the levels``, and ``sessions of CLASS`` and ``jobs of CLASS``, and the
+        same with ``before time 0``.
     n_jobs, horizon_s : int, float
         Number of jobs, and the time up to which jobs arrive. If both are given, arrivals stop at
         the limit that is reached first.
@@ -91,6 +97,9 @@ def generate_jobs(
     if not callable(streams):
         wanted = "a function that returns a random generator for a purpose"
         check_kind("streams", streams, (), wanted, "use clustersim.Streams(seed)")
+    limits = (n_jobs, horizon_s)
+    if isinstance(spec.arrivals.process, Sessions):
+        return _of_sessions(spec, streams, limits, rate_scale, calendar)
     submit = arrival_times(
         spec.arrivals,
         streams("arrivals"),
@@ -102,17 +111,69 @@ def generate_jobs(
     n = len(submit)
     weights = {index: c.weight for index, c in enumerate(spec.classes)}
     of_class = _pick(weights, streams("classes").random(n))
+    return _table(spec, submit, of_class, lambda purpose: streams(purpose).random(n))
+
+
+def _of_sessions(
+    spec: WorkloadSpec,
+    streams: Streams,
+    limits: tuple[int | None, float | None],
+    rate_scale: float,
+    calendar: Calendar,
+) -> pd.DataFrame:
+    """Draw jobs in sessions, until one of the limits (number of jobs, time) is reached."""
+    n_jobs, horizon_s = limits
+    if n_jobs is None and horizon_s is None:
+        raise ValueError("n_jobs or horizon_s must be given")
+    rate = rate_scale / float(spec.arrivals.mean_interarrival)
+    until_s = np.inf if n_jobs is None else 1.05 * n_jobs / rate + WEEK_S
+    while True:
+        until_s = until_s if horizon_s is None else min(until_s, horizon_s)
+        jobs = _sessions_until(spec, streams, float(until_s), rate, calendar)
+        if n_jobs is None or len(jobs) >= n_jobs or until_s == horizon_s:
+            break
+        until_s *= 2
+    jobs = jobs.iloc[:n_jobs]
+    return jobs.assign(job_id=np.arange(1, len(jobs) + 1))
+
+
+def _sessions_until(
+    spec: WorkloadSpec, streams: Streams, until_s: float, rate_per_s: float, calendar: Calendar
+) -> pd.DataFrame:
+    """Return the jobs that are submitted from time 0 up to `until_s`."""
+    drawn = session_jobs(spec, streams, until_s, rate_per_s, calendar)
+    numbers = {
+        "sizes": drawn.size,
+        "durations": drawn.duration,
+        "estimates": drawn.estimate,
+        "vcs": drawn.vc,
+        "users": drawn.user,
+    }
+    jobs = _table(spec, drawn.submit_s, drawn.job_class, numbers.__getitem__)
+    process = spec.arrivals.process
+    if isinstance(process, Sessions) and process.headroom is not None:
+        sizes = jobs["n_accelerators"].to_numpy(dtype=np.float64)
+        room = process.headroom * mean_demand(spec.classes, rate_per_s)
+        jobs["submit_s"] = held_back(drawn.submit_s, sizes, jobs["duration_s"].to_numpy(), room)
+    submit = jobs["submit_s"]
+    return jobs[(submit >= 0) & (submit < until_s)].reset_index(drop=True)
+
+
+def _table(
+    spec: WorkloadSpec, submit: Floats, of_class: Ints, numbers: Callable[[str], Floats]
+) -> pd.DataFrame:
+    """Return the jobs table; `numbers` returns a uniform number of each job for a purpose."""
     members = [np.flatnonzero(of_class == index) for index in range(len(spec.classes))]
     columns: dict[str, object] = {
-        "job_id": np.arange(1, n + 1),
+        "job_id": np.arange(1, len(submit) + 1),
         "submit_s": submit,
-        "n_accelerators": _sizes(spec, members, streams("sizes").random(n)),
-        **_work(spec, members, streams("durations").random(n)),
+        "n_accelerators": _sizes(spec, members, numbers("sizes")),
+        **_work(spec, members, numbers("durations")),
     }
-    columns |= _estimates(spec, members, columns, streams("estimates").random(n))
-    for column, field, purpose in (("vc", "vcs", "vcs"), ("user", "users", "users")):
+    columns |= _estimates(spec, members, columns, numbers("estimates"))
+    for column, field in (("vc", "vcs"), ("user", "users")):
         if any(getattr(c, field) for c in spec.classes):
-            columns[column] = _labels(spec, members, field, streams(purpose).random(n))
+            columns[column] = _labels(spec, members, field, numbers(field))
     if any(c.accelerators for c in spec.classes):
         lists = np.array([",".join(c.accelerators or ()) for c in spec.classes], dtype=object)
         columns["accelerators"] = pd.Series(lists[of_class], dtype="string")

@@ -18,6 +18,7 @@ from clustersim.shipped import find_file
 from clustersim.units import MOST_CHIPS, format_duration
 from clustersim.workload.arrivals import Arrivals
 from clustersim.workload.distributions import DurationDistribution, NumberDistribution
+from clustersim.workload.sessions import ClassSessions, Sessions
 
 __all__ = ["JobClass", "WorkloadSpec", "load_workload", "save_workload", "workload_names"]
 
@@ -65,6 +66,11 @@ class JobClass(FileModel):
         None, description="virtual cluster -> relative number of jobs"
     )
     users: dict[str, float] | None = Field(None, description="user -> relative number of jobs")
+    sessions: ClassSessions | None = Field(
+        None,
+        description="how users submit these jobs one after another, if the process of the arrivals "
+        "is sessions; by default each job on its own",
+    )
 
     @field_validator("sizes")
     @classmethod
@@ -137,6 +143,28 @@ class WorkloadSpec(Brief, FileModel):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"classes: names must be unique; found duplicates: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _sessions_fit_the_arrivals(self) -> WorkloadSpec:
+        process = self.arrivals.process
+        for job_class in self.classes:
+            where = f"classes.{job_class.name}"
+            if not isinstance(process, Sessions):
+                if job_class.sessions is not None:
+                    raise ValueError(
+                        f"{where}.sessions: needs arrivals.process: {{kind: sessions}}, found the "
+                        f"kind {process.kind}"
+                    )
+                continue
+            if process.headroom is not None and job_class.duration is None:
+                raise ValueError(
+                    f"arrivals.process.headroom: needs a duration in each class; {where} has none"
+                )
+            level = None if job_class.sessions is None else job_class.sessions.level
+            if level is not None and level not in process.levels:
+                what = unknown_name("name in arrivals.process.levels", level, process.levels)
+                raise ValueError(f"{where}.sessions.level: {what}")
         return self
 
     def models(self) -> tuple[str, ...]:
@@ -213,5 +241,7 @@ def save_workload(spec: WorkloadSpec, path: str | Path) -> None:
     data = spec.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     for entry, job_class in zip(data["classes"], spec.classes, strict=True):
         entry["sizes"] = dict(job_class.sizes)
+        if job_class.sessions is not None:
+            entry["sessions"]["jobs"] = dict(job_class.sessions.jobs)
     with new_file(path) as draft:
         draft.write_text(yaml_text(data, compact=True), encoding="utf-8")
