@@ -42,6 +42,7 @@ CELLS = f"{DAY} 10:00:00,{DAY} 10:05:00,{DAY} 11:05:00,8"
         "ジョブID,投入時刻,開始時刻,終了時刻,GPU数",
         "作業編號,提交時間,開始時間,結束時間,GPU數",
         "Auftrags-ID,Eingereicht,Gestartet,Beendet,Anzahl GPUs",
+        "Job-Nr.,Eingereicht am,Gestartet am,Beendet am,Anzahl GPUs",
         "ID tâche,Date de soumission,Date de début,Date de fin,Nombre de GPU",
         "id_trabajo,fecha_envio,fecha_inicio,fecha_fin,num_gpus",
         "COBALT_JOBID,QUEUED_TIMESTAMP,START_TIMESTAMP,END_TIMESTAMP,GPUS",
@@ -216,6 +217,12 @@ def test_run_times_in_milliseconds_beside_such_times(tmp_path: Path) -> None:
     expect_the_job(log)
     assert "duration is read as milliseconds" in " ".join(log.notes)
     expect_the_job(read(tmp_path, f"{head}1,{start},3600,8\n"))
+
+
+def test_what_was_allocated_counts_not_what_was_asked_for(tmp_path: Path) -> None:
+    cells = CELLS.removesuffix(",8")
+    text = f"作业ID,申请GPU数,创建时间,开始时间,结束时间,实际GPU数\n1,1,{cells},8\n"
+    expect_the_job(read(tmp_path, text))
 
 
 def test_three_factors(tmp_path: Path) -> None:

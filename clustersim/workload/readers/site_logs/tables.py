@@ -241,9 +241,9 @@ def _sizes(table: pd.DataFrame, roles: Roles) -> tuple[pd.Series, list[str]]:
     """Return the accelerators of each row, NaN if not recorded, and notes."""
     names = roles.names
     if roles.factors:
-        counts = [_plain_counts(table[name]) for name in roles.factors]
-        product = counts[0].astype(np.float64)
-        for count in counts[1:]:
+        each = [_plain_counts(table[name]) for name in roles.factors]
+        product = each[0].astype(np.float64)
+        for count in each[1:]:
             product = (product * count).mask(count == 0, 0.0)
         return product, [f"accelerators are {' times '.join(roles.factors)}"]
     if "gpus" in names:

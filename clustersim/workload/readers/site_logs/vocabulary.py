@@ -29,6 +29,8 @@ _CHINESE = {
     **dict.fromkeys(("编号", "号码", "标识", "序号"), "id "),
     **dict.fromkeys(("名称", "名字", "名"), "name "),
     **dict.fromkeys(("单节点", "每节点"), "per node "),
+    **dict.fromkeys(("申请", "请求", "需求"), "requested "),
+    **dict.fromkeys(("实际", "分配", "已分配"), "allocated "),
     **dict.fromkeys(("节点", "主机", "机器", "服务器"), "node "),
     **dict.fromkeys(("显卡", "加速卡", "卡", "加速器"), "gpu "),
     **dict.fromkeys(("型号", "类型"), "type "),
@@ -90,6 +92,7 @@ _WORDS = {
         **dict.fromkeys(("projekt", "konto", "gruppe"), "project"),
         **dict.fromkeys(("grafikkarten", "karten", "beschleuniger"), "gpus"),
         **dict.fromkeys(("pro", "je"), "per"),
+        **dict.fromkeys(("am", "um"), ""),
     },
     "fr": {
         **dict.fromkeys(("tache", "travail"), "job"),
@@ -169,7 +172,19 @@ def english_name(name: str) -> str:
         return re.sub(r"(?i)\b([gn]pu) gpu\b", r"\1", " ".join(name.split()))
     words = re.findall(r"[^\W_]+|[()%]", re.sub(r"(?<=[a-zß-ÿ])(?=[A-Z])", " ", name))
     plain = [_plain(word) for word in words]
-    if not set(plain) & set(_ALL) - {"date", "pro", "du", "d", "la", "el", "de", "par", "nb"}:
+    if not set(plain) & set(_ALL) - {
+        "date",
+        "pro",
+        "am",
+        "um",
+        "du",
+        "d",
+        "la",
+        "el",
+        "de",
+        "par",
+        "nb",
+    }:
         return name
     found = [_ALL.get(word, word) for word in plain]
     return " ".join(" ".join(found).split())
