@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clustersim.array_types import Floats
+    from clustersim.calendar import Calendar
     from clustersim.workload import JobLog, TraceStatistics
 
 DAY_S = 86400.0
