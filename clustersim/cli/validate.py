@@ -31,8 +31,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "nearest and how far its waits are from the recorded ones, and which mechanism of the site "
         "(priorities, limits, partitions, capacity that was not available, hours of long jobs, "
         "...) explains most of the difference.",
-        epilog="example: $ clustersim validate jobs.txt --time-zone Europe/Berlin "
-        "--accelerators 512 --out valid",
+        epilog="example: clustersim validate jobs.csv --accelerators 512 "
+        "--recorded-wait 'mean=1 h' --out valid\n"
+        "A log with recorded starts (start_s) needs no --recorded-wait.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
