@@ -54,10 +54,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "to 50,000 jobs, conservative)",
     )
     parser.add_argument(
-        "--since", metavar="TIME", help='compare jobs from this time of the log on, such as "28 d"'
+        "--since",
+        metavar="TIME",
+        help='compare jobs from this time of the log on, such as "28 d" or 2026-03-01',
     )
     parser.add_argument(
-        "--until", metavar="TIME", help='compare jobs before this time, such as "60 d"'
+        "--until",
+        metavar="TIME",
+        help='compare jobs before this time, such as "60 d" or 2026-04-01',
     )
     parser.add_argument(
         "--partition-column", metavar="NAME", help="column with the partitions (default: vc)"
@@ -86,11 +90,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from clustersim.calendar import Calendar
     from clustersim.outputs import new_folder
     from clustersim.report.of_validation.answer import validation_answer
     from clustersim.report.of_validation.text import validation_text
     from clustersim.report.of_validation.written import validation_data, write_validation
     from clustersim.report.page import wrapped_answer
+    from clustersim.scenario.dates import time_s
     from clustersim.validation.result import validate
     from clustersim.workload import read_jobs
 
@@ -104,6 +110,11 @@ def run(args: argparse.Namespace) -> int:
         columns=args.columns,
     )
     print(log.report())
+    calendar = Calendar(log.origin)
+
+    def moment(option: str, text: str | None, default: float) -> float:
+        return default if text is None else time_s(text, calendar, option)
+
     page: Path | None = None
     with _progress() as progress:
         found = validate(
@@ -111,8 +122,8 @@ def run(args: argparse.Namespace) -> int:
             cluster=args.cluster,
             accelerators=args.accelerators,
             policies=policies,
-            since=_time(args.since, "--since", 0.0),
-            until=_time(args.until, "--until", float("inf")),
+            since=moment("--since", args.since, 0.0),
+            until=moment("--until", args.until, float("inf")),
             partition_column=args.partition_column,
             recorded_wait=recorded,
             mechanisms=args.mechanisms,
@@ -134,21 +145,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _time(text: str | None, option: str, default: float) -> float:
-    from clustersim.errors import InputError
-    from clustersim.units import parse_quantity
-
-    if text is None:
-        return default
-    try:
-        return parse_quantity(text, "duration")
-    except ValueError as error:
-        raise InputError(option, str(error)) from None
-
-
 def _recorded(text: str | None) -> dict[str, float] | None:
     """Return the waits of ``mean=3760 s,median=189 s`` in seconds."""
+    from clustersim.calendar import UNDATED
     from clustersim.errors import InputError, shown
+    from clustersim.scenario.dates import time_s
 
     if text is None:
         return None
@@ -158,7 +159,7 @@ def _recorded(text: str | None) -> dict[str, float] | None:
         if not equals:
             allowed = 'must be like "mean=3760 s,median=189 s"'
             raise InputError("--recorded-wait", f"{allowed}, found {shown(text)}")
-        found[name.strip()] = _time(value.strip(), "--recorded-wait", 0.0)
+        found[name.strip()] = time_s(value.strip(), UNDATED, "--recorded-wait")
     return found
 
 

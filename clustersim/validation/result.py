@@ -14,7 +14,9 @@ import pandas as pd
 
 from clustersim.array_types import Floats
 from clustersim.brief import Brief
+from clustersim.calendar import Calendar
 from clustersim.errors import InputError, check_kind
+from clustersim.scenario.dates import time_s
 from clustersim.scheduling import find_policy
 from clustersim.units import counted, format_duration, format_percent, parse_quantity
 from clustersim.validation.case import Case, case_of
@@ -222,7 +224,8 @@ def validate(
     policies : sequence of str, optional
         Candidate policies; by default fcfs, sjf, easy and, up to 50,000 jobs, conservative.
     since, until : float or str
-        Compare the jobs submitted in this window (seconds, or a duration such as ``"28 d"``).
+        Compare the jobs submitted in this window (seconds, a duration such as ``"28 d"``, or a date
+        if the log has dates).
         Jobs that ran or waited at `since` according to the log are there from the start.
     partition_column : str, optional
         Column with the partitions; by default ``vc``.
@@ -258,12 +261,14 @@ def validate(
     ('fcfs', 66.0)
     """
     names = _candidates(policies)
+    read = _as_log(log, format=format, sort=sort, time_zone=time_zone, columns=columns)
+    calendar = Calendar(read.origin)
     case = case_of(
-        _as_log(log, format=format, sort=sort, time_zone=time_zone, columns=columns),
+        read,
         cluster=cluster,
         accelerators=accelerators,
-        since_s=_seconds(since, "since"),
-        until_s=_seconds(until, "until"),
+        since_s=time_s(since, calendar, "since") if isinstance(since, str) else since,
+        until_s=time_s(until, calendar, "until") if isinstance(until, str) else until,
         partition_column=partition_column,
         recorded={
             name: _seconds(value, "recorded_wait") for name, value in (recorded_wait or {}).items()
