@@ -38,7 +38,7 @@ run: setup
 test verify: export PYTHONDONTWRITEBYTECODE :=
 
 # Tests write thousands of small files, which takes half as long in memory, if there is room for 2 GB.
-MEMORY := $(shell df -k --output=avail /dev/shm 2>/dev/null | awk '$$1 > 2000000 { print "/dev/shm" }')
+MEMORY := $(shell df -k --output=avail /dev/shm 2>/dev/null | awk 'NR > 1 && $$1 > 2000000 { print "/dev/shm" }')
 TMPDIR ?= $(MEMORY)
 ifneq ($(TMPDIR),)
 test verify: export TMPDIR := $(TMPDIR)
