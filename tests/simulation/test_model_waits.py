@@ -124,11 +124,7 @@ def test_a_scenario_runs_a_model_with_sessions() -> None:
 
 @pytest.mark.slow
 def test_waits_of_a_public_log(shared_data: Path) -> None:
-    """NASA iPSC on 128 nodes with EASY: within a factor of 2 at loads of 0.75 and 0.9.
-
-    Its submissions are starts (the log has no waits), so jobs never overlap as those of a model do:
-    at a load of 0.6 the waits of the model are several times as long, and this is reported.
-    """
+    """NASA iPSC on 128 nodes with EASY at a load of 0.75: within a factor of 2; the same work."""
     jobs = read_jobs(shared_data / "traces" / "swf_nasa_ipsc.parquet").jobs
     fit = checked_fit(jobs, name="nasa", accelerators=128)
     assert 0.5 < fit.ratio < 2
@@ -139,3 +135,26 @@ def test_waits_of_a_public_log(shared_data: Path) -> None:
     large, largest = drawn["n_accelerators"] > 32, jobs["n_accelerators"] > 32
     expected = work[largest].sum() / len(jobs)
     assert of_model[large].sum() / len(drawn) == pytest.approx(expected, rel=0.08)
+
+
+@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("name", "accelerators", "loads"),
+    [("swf_kth_sp2", 100, [0.6, 0.75, 0.9]), ("swf_nasa_ipsc", 128, [0.75, 0.9])],
+)
+def test_waits_of_public_logs_at_several_loads(
+    shared_data: Path, name: str, accelerators: int, loads: list[float]
+) -> None:
+    """With EASY, the mean wait of three seeds is within a factor of 2 of that of the log.
+
+    NASA iPSC at a load of 0.6 is left out: its waits are 2.6 times those of the log, as
+    docs/workload-models.md says.
+    """
+    jobs = read_jobs(shared_data / "traces" / f"{name}.parquet").jobs
+    model = checked_fit(jobs, name=name, accelerators=accelerators).model
+    rows = compare_waits(
+        model, jobs, accelerators=accelerators, loads=loads, policies=["easy"], seeds=3
+    )
+    ratios = rows.groupby("load")["mean_ratio"].mean()
+    assert ratios.between(0.5, 2).all(), ratios.to_dict()
