@@ -256,7 +256,7 @@ def _print_columns() -> None:
 
 
 def _run_job(args: argparse.Namespace) -> int:
-    from clustersim.cli.estimate_text import estimate_data, estimate_text
+    from clustersim.cli.texts.estimate_text import estimate_data, estimate_text
     from clustersim.estimation.estimate import estimate
 
     calibration, catalogue = _opened(args)

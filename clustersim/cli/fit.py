@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from clustersim import interrupts
 from clustersim.cli.fit_memory import fit_memory
-from clustersim.cli.fit_text import (
+from clustersim.cli.options import add_catalogue, whole_number
+from clustersim.cli.texts.fit_text import (
     error_rows,
     far_lines,
     left_out_lines,
@@ -19,7 +20,6 @@ from clustersim.cli.fit_text import (
     summary_lines,
     unexplained_lines,
 )
-from clustersim.cli.options import add_catalogue, whole_number
 from clustersim.console import repeat, write_json
 
 if TYPE_CHECKING:

@@ -64,7 +64,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from clustersim.cli.plan_text import plan_text
+    from clustersim.cli.texts.plan_text import plan_text
     from clustersim.errors import InputError
     from clustersim.plots.style import picture_formats
     from clustersim.procurement import load_plan, plan_purchases

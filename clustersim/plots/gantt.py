@@ -17,8 +17,8 @@ from matplotlib.text import Text
 
 from clustersim.calendar import Calendar
 from clustersim.errors import InputError, unknown_name
-from clustersim.plots.gantt_layout import lay_out
 from clustersim.plots.parts.dates import date_ticks, date_title
+from clustersim.plots.parts.gantt_layout import lay_out
 from clustersim.plots.style import COLOURS, new_figure, style
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE, UNFINISHED

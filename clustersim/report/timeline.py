@@ -20,7 +20,7 @@ import pandas as pd
 from clustersim.array_types import Ints
 from clustersim.errors import InputError
 from clustersim.outputs import new_file
-from clustersim.plots.gantt_layout import lay_out
+from clustersim.plots.parts.gantt_layout import lay_out
 from clustersim.report.marks import Mark, outage_marks, read_marks
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE, UNFINISHED

@@ -19,7 +19,7 @@ from clustersim.availability.serving import ServiceDemand, reservations, service
 from clustersim.availability.serving_spec import Serving, serving_shapes
 from clustersim.availability.spares import with_spares
 from clustersim.catalogue import load_catalogue
-from clustersim.cli.result_text import result_text
+from clustersim.cli.texts.result_text import result_text
 from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import InputError

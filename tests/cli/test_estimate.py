@@ -10,8 +10,8 @@ import pytest
 
 from clustersim import estimate
 from clustersim.catalogue import load_catalogue
-from clustersim.cli.estimate_text import estimate_text, plan_text
 from clustersim.cli.main import main
+from clustersim.cli.texts.estimate_text import estimate_text, plan_text
 from clustersim.estimation.cost import Prices
 from clustersim.performance import MEMORY_OPTIONS, best_plans, default_calibration
 from clustersim.performance.calibration import checksum

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from clustersim.cli.result_text import result_text
+from clustersim.cli.texts.result_text import result_text
 from clustersim.report.amounts import percent
 from clustersim.simulation.simulate import replay
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from clustersim.calibration import load_measurements
 from clustersim.catalogue import load_catalogue
-from clustersim.cli.estimate_text import plan_text
 from clustersim.cli.main import main
+from clustersim.cli.texts.estimate_text import plan_text
 from clustersim.errors import InputError
 from clustersim.estimation import estimate, predict_table, read_configurations
 from clustersim.estimation.assumptions import PRECISIONS

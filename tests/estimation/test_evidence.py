@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import clustersim as cs
-from clustersim.cli.estimate_text import estimate_data, estimate_text
+from clustersim.cli.texts.estimate_text import estimate_data, estimate_text
 from clustersim.estimation import predict_table
 from clustersim.estimation.evidence import evidence_of
 from clustersim.estimation.selection import corrected, published_plan

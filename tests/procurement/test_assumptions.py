@@ -23,7 +23,7 @@ from clustersim.catalogue.assumptions import (
     server_price_cny,
 )
 from clustersim.cli.main import main
-from clustersim.cli.plan_text import plan_text
+from clustersim.cli.texts.plan_text import plan_text
 from clustersim.errors import InputError
 from clustersim.estimation.cost import Prices
 from clustersim.estimation.estimate import estimate

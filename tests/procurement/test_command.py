@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 
 import clustersim
 from clustersim.cli.main import main
-from clustersim.cli.plan_text import plan_text
+from clustersim.cli.texts.plan_text import plan_text
 from clustersim.files import read_yaml
 from clustersim.procurement.fleet import throughput
 from clustersim.procurement.problem import problem_of
@@ -251,7 +251,7 @@ def test_a_quick_plan_says_what_it_is_worth(replications: int | None, worth: str
 
 
 def test_one_replication_has_no_interval_in_the_table_of_rounds() -> None:
-    from clustersim.cli.plan_text import _rounds
+    from clustersim.cli.texts.plan_text import _rounds
 
     row = {"round": 1, "planning_utilisation": 0.6, "possible": True, "fresh": False, "jobs": 9}
     row |= {"scenario": "base", "quarter": 1, "metric": "p95_wait_s", "outcome": "undecided"}

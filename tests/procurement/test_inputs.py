@@ -11,7 +11,7 @@ import pytest
 from files import planned, queue, two_chips
 
 from clustersim.catalogue import load_catalogue
-from clustersim.cli.plan_text import plan_text
+from clustersim.cli.texts.plan_text import plan_text
 from clustersim.files import read_yaml
 from clustersim.plots.purchases import draw_purchases, draw_regret
 from clustersim.procurement import define_plan

@@ -11,7 +11,7 @@ import scipy.optimize
 from files import two_chips
 from problems import one_chip, tightened
 
-from clustersim.cli.plan_text import plan_text
+from clustersim.cli.texts.plan_text import plan_text
 from clustersim.procurement import define_plan, plan_purchases
 from clustersim.procurement.problem import Problem
 from clustersim.procurement.shortfall import CANNOT, TOGETHER, find_shortfall

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from clustersim.cli.main import main
 from clustersim.errors import InputError
-from clustersim.plots.gantt_layout import lanes, lay_out
+from clustersim.plots.parts.gantt_layout import lanes, lay_out
 from clustersim.report.timeline import chrome_trace
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, replay, simulate

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from fleets import cluster, jobs, pool
 
-from clustersim.cli.result_text import exit_code, result_text
+from clustersim.cli.texts.result_text import exit_code, result_text
 from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.simulation.restarts import restart_causes
 from clustersim.simulation.simulate import Scheduling, simulate

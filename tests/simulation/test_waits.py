@@ -15,7 +15,7 @@ from clustersim.analysis.measures import measure, period_metrics
 from clustersim.analysis.part import MeasuredRun
 from clustersim.analysis.submitted import Submitted
 from clustersim.catalogue import Catalogue, load_catalogue
-from clustersim.cli.result_text import result_text
+from clustersim.cli.texts.result_text import result_text
 from clustersim.engine.node_events import NodeEvent
 from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import define_scenario
