@@ -18,7 +18,7 @@ from clustersim.simulation.result import Result
 from clustersim.sites.queue import QueuedJob, QueueState
 from clustersim.topology import Cluster, compile_cluster, load_cluster, resolve_cluster, single_pool
 from clustersim.units import format_duration
-from clustersim.workload.jobs import texts_of
+from clustersim.workload.jobs import partition_column, texts_of
 
 __all__ = ["Then", "cluster_of_run", "scheduling_of_run", "state_of_jobs", "state_of_run"]
 
@@ -136,7 +136,8 @@ def _then(
     running = np.isfinite(started)
     # A job submitted at this very time has not been seen by the scheduler yet.
     waiting = (submit <= at_s) & ~running & ~(finish <= at_s)
-    texts = {name: texts_of(jobs[name]) if name in jobs else None for name in ("vc", "user")}
+    columns = {"partition": partition_column(jobs), "user": "user" if "user" in jobs else None}
+    texts = {name: None if each is None else texts_of(jobs[each]) for name, each in columns.items()}
     limit, sizes = _column(jobs, "estimate_s"), jobs["n_accelerators"].to_numpy(dtype=np.int64)
     ids = jobs["job_id"].astype(str).to_numpy(dtype=object)
     dated = calendar.is_dated and calendar.start is not None and calendar.start.tzinfo is not None
@@ -153,7 +154,7 @@ def _then(
                 job_id=str(ids[row]),
                 state="running" if runs else "waiting",
                 n_accelerators=int(sizes[row]),
-                partition="" if texts["vc"] is None else str(texts["vc"][row]),
+                partition="" if texts["partition"] is None else str(texts["partition"][row]),
                 user="" if texts["user"] is None else str(texts["user"][row]),
                 submit=moment(submit[row]),
                 start=moment(started[row]) if runs else None,

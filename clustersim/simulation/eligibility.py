@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Bools, Floats, Ints
@@ -16,8 +17,8 @@ from clustersim.errors import InputError, nearest_hint
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.runtimes import Runtimes
 from clustersim.topology import Cluster, Pool
-from clustersim.units import counted
-from clustersim.workload.jobs import texts_of
+from clustersim.units import counted, listed
+from clustersim.workload.jobs import partition_column, texts_of
 
 __all__ = [
     "Choose",
@@ -25,11 +26,13 @@ __all__ = [
     "accelerators_of_jobs",
     "find_eligibility",
     "ignored_virtual_clusters",
+    "partition_names_of",
 ]
 
 NOT_LISTED = np.iinfo(np.int64).max
 """Position of a chip that is not in a job's list of chips."""
 Choose = Literal["fastest", "best_value", "listed"]
+_FEW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +135,51 @@ def ignored_virtual_clusters(jobs: pd.DataFrame, cluster: Cluster) -> list[str]:
     >>> ignored_virtual_clusters(pd.DataFrame({"vc": ["a", "b", None]}), single_pool(8))
     ['2 jobs name one of 2 virtual clusters (vc), but the cluster has none; jobs share all nodes']
     """
-    if "vc" not in jobs or any(pool.virtual_clusters or pool.queues for pool in cluster.pools):
+    column = partition_column(jobs)
+    there = partition_names_of(cluster)
+    if column is None or _partition_names(jobs, there) is not None:
         return []
-    named = pd.Series(texts_of(jobs["vc"]))
-    named = named[named.str.strip() != ""]
-    if named.nunique() < 2:
+    given = pd.Series(texts_of(jobs[column]))
+    given = given[given.str.strip() != ""]
+    if given.nunique() < 2:
         return []
+    what = "virtual clusters (vc)" if column == "vc" else "partitions"
+    jobs_name = f"{counted(len(given), 'job names', 'jobs name')} one of {given.nunique():,} {what}"
+    if not there:
+        return [f"{jobs_name}, but the cluster has none; jobs share all nodes"]
+    few = [repr(name) for name in sorted(given.unique())[:_FEW]]
+    own = [repr(name) for name in sorted(there)[:_FEW]]
     return [
-        f"{counted(len(named), 'job names', 'jobs name')} one of {named.nunique():,} virtual "
-        "clusters (vc), but the cluster has none; jobs share all nodes"
+        f"{jobs_name}, such as {listed(few)}, but the topology has none of these (it has "
+        f"{listed(own)}); jobs share all nodes. To keep them apart, write the names of the log "
+        "under queues of the pools"
     ]
+
+
+def partition_names_of(cluster: Cluster) -> set[str]:
+    """Return the names of the virtual clusters and queues of a cluster.
+
+    Examples
+    --------
+    >>> from clustersim.topology import single_pool
+    >>> partition_names_of(single_pool(8))
+    set()
+    """
+    names = {name for pool in cluster.pools for name in pool.queues}
+    return names | {name for pool in cluster.pools for name in pool.virtual_clusters}
+
+
+def _partition_names(jobs: pd.DataFrame, named: set[str]) -> npt.NDArray[np.object_] | None:
+    """Return the partition that each job names; None if the cluster does not tell them apart.
+
+    ``partition`` is what a log of a site calls it, and counts if the cluster has any of these
+    names; the names in ``vc`` are those of the cluster.
+    """
+    column = partition_column(jobs)
+    if column is None or not named:
+        return None
+    texts = texts_of(jobs[column])
+    return texts if column == "vc" or named & set(texts) else None
 
 
 def _preemptible(jobs: pd.DataFrame) -> Bools:
@@ -230,12 +268,12 @@ def _partition_of(
     The first value is an array of shape (pools, jobs); it is -1 if a job may not use the pool.
     """
     n_pools = len(cluster.pools)
-    named = {p.virtual_cluster for p in partitions if p.virtual_cluster}
-    named |= {name for pool in cluster.pools for name in pool.queues}
-    if not named or "vc" not in jobs:
+    named = partition_names_of(cluster)
+    names = _partition_names(jobs, named)
+    if names is None:
         vcs, vc_of = np.array([""], dtype=object), np.zeros(len(jobs), dtype=np.intp)
     else:
-        codes, uniques = pd.factorize(texts_of(jobs["vc"]))
+        codes, uniques = pd.factorize(names)
         vcs, vc_of = np.asarray(uniques, dtype=object), codes
     table = np.full((n_pools, len(vcs)), -1, dtype=np.int64)
     column = {str(vc): index for index, vc in enumerate(vcs)}
@@ -285,7 +323,8 @@ def _reason(
 ) -> str:
     """Return the reason why the job at `row` can never run."""
     size = int(jobs["n_accelerators"].iloc[row])
-    vc = str(jobs["vc"].iloc[row]) if known_vc and "vc" in jobs else ""
+    names = _partition_names(jobs, known_vc)
+    vc = "" if names is None else str(names[row])
     listed = [pool for pool in range(len(cluster.pools)) if chips[pool, row] != NOT_LISTED]
     if not listed:
         return f"the cluster has none of its accelerators ({jobs['accelerators'].iloc[row]})"

@@ -221,6 +221,8 @@ def items_of(document: Any) -> Iterator[Mapping[str, Any]]:
         if isinstance(document.get("items"), list):
             kind = str(document.get("kind", "")).removesuffix("List")
             for item in document["items"]:
+                if not isinstance(item, Mapping):
+                    continue
                 yield item if "kind" in item or not kind else {"kind": kind, **item}
         elif "metadata" in document or "kind" in document:
             yield document

@@ -16,6 +16,7 @@ from clustersim.array_types import Bools, Floats, Ints
 from clustersim.calendar import Calendar
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError, unknown_name
+from clustersim.simulation.eligibility import ignored_virtual_clusters, partition_names_of
 from clustersim.topology import (
     Cluster,
     compile_cluster,
@@ -27,7 +28,7 @@ from clustersim.units import counted, format_count, format_duration
 from clustersim.validation.occupancy import running_at
 from clustersim.workload import JobLog
 from clustersim.workload.describe import size_bins
-from clustersim.workload.jobs import texts_of
+from clustersim.workload.jobs import partition_column, texts_of
 
 __all__ = ["NO_PARTITION", "Case", "case_of"]
 
@@ -97,10 +98,11 @@ class Case:
 
     @cached_property
     def partition(self) -> Sequence[str]:
-        """Partition of each job, from its column ``vc``."""
-        if "vc" not in self.jobs:
+        """Partition of each job, from its column ``vc`` or ``partition``."""
+        column = partition_column(self.jobs)
+        if column is None:
             return [NO_PARTITION] * len(self.jobs)
-        return [text.strip() or NO_PARTITION for text in texts_of(self.jobs["vc"]).tolist()]
+        return [text.strip() or NO_PARTITION for text in texts_of(self.jobs[column]).tolist()]
 
     @cached_property
     def user(self) -> Ints:
@@ -214,6 +216,8 @@ def case_of(
             "the most that were in use at once"
         )
     own = _cluster(cluster, accelerators, catalogue)
+    jobs, unknown = _own_partitions(jobs, own)
+    notes += unknown
     if most > own.n_chips:
         notes.append(
             f"up to {format_count(most)} accelerators were in use at once according to the log, "
@@ -267,6 +271,18 @@ def _with_partition(log: JobLog, column: str | None) -> pd.DataFrame:
         names = [str(name) for name in jobs.columns]
         raise InputError(log.source, f"--partition-column: {unknown_name('column', column, names)}")
     return jobs.assign(vc=texts_of(jobs[column]))
+
+
+def _own_partitions(jobs: pd.DataFrame, cluster: Cluster) -> tuple[pd.DataFrame, list[str]]:
+    """Return the jobs with the log's partitions as ``vc``, unless the cluster has others.
+
+    The second value is a note on partitions that the cluster does not have.
+    """
+    if partition_column(jobs) != "partition":
+        return jobs, []
+    if partition_names_of(cluster) and (ignored := ignored_virtual_clusters(jobs, cluster)):
+        return jobs, ignored
+    return jobs.assign(vc=texts_of(jobs["partition"])), []
 
 
 def _starts(jobs: pd.DataFrame) -> Floats:

@@ -15,7 +15,7 @@ from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.units import SECONDS_PER_YEAR
 from clustersim.workload.describe import size_bins
-from clustersim.workload.jobs import texts_of
+from clustersim.workload.jobs import partition_column, texts_of
 
 __all__ = ["ALL", "FLEET", "GROUPS", "GroupNames", "fleet_of", "groups_of"]
 
@@ -52,7 +52,7 @@ class GroupNames:
 
     @classmethod
     def of(cls, jobs: pd.DataFrame) -> GroupNames:
-        """Return the names for a log; its column ``vc`` has the partitions."""
+        """Return the names for a log; `partition_column` says where its partitions are."""
         names = _partitions(jobs)
         if names is None:
             return cls((), False)
@@ -78,9 +78,10 @@ class GroupNames:
 
 
 def _partitions(jobs: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.object_]] | None:
-    if "vc" not in jobs:
+    column = partition_column(jobs)
+    if column is None:
         return None
-    names = texts_of(jobs["vc"])
+    names = texts_of(jobs[column])
     return np.where(names == "", NO_NAME, names).astype(object)
 
 

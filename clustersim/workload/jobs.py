@@ -23,6 +23,7 @@ __all__ = [
     "REQUIRED_COLUMNS",
     "JobLog",
     "check_jobs",
+    "partition_column",
     "texts_of",
 ]
 
@@ -30,6 +31,8 @@ UNUSUAL_S = 100 * SECONDS_PER_YEAR
 """Times above this number of seconds cause a note, because they may be in milliseconds: a month has
 nearly this many milliseconds."""
 REQUIRED_COLUMNS = ("job_id", "submit_s", "n_accelerators", "duration_s")
+PARTITION_COLUMNS = ("vc", "partition")
+"""Columns that name the partition of a job, the first one that a table has."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -124,6 +127,19 @@ def texts_of(column: pd.Series) -> npt.NDArray[np.object_]:
     """
     texts = column.astype(object)
     return np.where(texts.isna(), "", texts.astype(str)).astype(object)
+
+
+def partition_column(jobs: pd.DataFrame) -> str | None:
+    """Return the column that names the partition of each job; None without one.
+
+    It is ``vc`` (virtual cluster), or ``partition`` as logs of sites have it.
+
+    Examples
+    --------
+    >>> partition_column(pd.DataFrame({"partition": ["a100"]}))
+    'partition'
+    """
+    return next((name for name in PARTITION_COLUMNS if name in jobs), None)
 
 
 def check_jobs(jobs: pd.DataFrame, source: str | Path, *, records: Ints | None = None) -> None:

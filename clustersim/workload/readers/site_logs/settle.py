@@ -266,7 +266,7 @@ def _log(
         table = table.sort_values("submit_s", kind="stable")
         notes.append("the log is not in order of submission: sorted by submit time")
     table, rounding = rounded_up(table)
-    notes += ignored_note(table, ("gpu_spec", "gpu_type", "gpu_model"), ("partition", "qos"))
+    notes += ignored_note(table, ("gpu_spec", "gpu_type", "gpu_model"), ("qos",))
     return finish(
         table,
         source=source,
