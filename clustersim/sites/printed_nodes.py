@@ -225,15 +225,19 @@ def read_flux_resources(text: str, source: str) -> Site | None:
     if table is None or not {"state", "nnodes", "ngpus", "nodelist"} <= set(table.names):
         return None
     nodes: dict[str, SiteNode] = {}
-    for row in table.rows:
+    whole_nodes = [row for row in table.rows if row["state"].lower() == "all"]
+    for row in whole_nodes or table.rows:
         names = expand_hosts(row["nodelist"])
         total = whole(row["ngpus"]) or 0
         each, rest = divmod(total, len(names)) if names else (0, 0)
         if rest:
             raise InputError(source, f"{total} GPUs on {len(names)} nodes cannot be divided evenly")
+        working = row["state"].lower() in ("free", "allocated", "all")
         for name in names:
-            working = row["state"].lower() in ("free", "allocated", "all")
-            nodes[name] = SiteNode(name, {"gpu": each} if each else {}, row["state"], working)
+            # A node that is in part allocated has a row for each part.
+            held = nodes[name].accelerators if name in nodes else None
+            count = each + (held or {}).get("gpu", 0)
+            nodes[name] = SiteNode(name, {"gpu": count} if count else {}, row["state"], working)
     return Site(source, "flux resource list", tuple(nodes.values()), (), len(table.rows))
 
 

@@ -39,7 +39,10 @@ def what_if_answer(found: WhatIf) -> Answer:
     texts = [_with_interval(row, f"{key}_{metric}") for key in (before, after)]
     verb = _verb(float(row[f"{before}_{metric}"]), float(row[f"{after}_{metric}"]))
     moved = f"stays at {texts[1]}" if verb == "stays" else f"{verb} from {texts[0]} to {texts[1]}"
-    sentence = f"With {_changed(found)} the {metric_words(found)} {moved}{cost}{first}."
+    low, high = (float(row[f"change_{metric}_{end}"]) for end in ("low", "high"))
+    chance = verb != "stays" and low < 0.0 < high
+    doubt = "; this may be chance, as the interval of the change contains 0" if chance else ""
+    sentence = f"With {_changed(found)} the {metric_words(found)} {moved}{cost}{first}{doubt}."
     label = f"change of the {metric_words(found)}"
     value, interval = _change(row, f"change_{metric}")
     return Answer(sentence, label, value, interval, tuple(hinges), tuple(_next_steps(found)))

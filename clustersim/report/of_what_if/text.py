@@ -19,7 +19,7 @@ _NAMES = {"all": "all jobs", "partition": "", "size": "accelerators "}
 def what_if_text(found: WhatIf) -> str:
     """Return the waits, utilisation, energy and cost of each group before and after, as a table."""
     before, after = (system.key for system in found.question.compared)
-    header = ["group", "jobs", "mean wait", "95th percentile of wait", "utilisation"]
+    header = ["group", "jobs of the log", "mean wait", "95th percentile of wait", "utilisation"]
     more = [
         name for name in ("energy_j", "cost_cny") if found.groups[f"{before}_{name}"].notna().any()
     ]

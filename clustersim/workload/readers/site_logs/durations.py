@@ -18,6 +18,10 @@ _UNITS = re.compile(r"([\d.]+)\s*([a-zA-Zµ]+)")
 _LENGTHS = {**UNIT_S, "m": 60.0, "w": 604800.0, "week": 604800.0, "weeks": 604800.0, "µs": 1e-6}
 _LENGTHS |= {"stunden": 3600.0, "stunde": 3600.0, "std": 3600.0, "minuten": 60.0, "sekunden": 1.0}
 _LENGTHS |= {"tage": 86400.0, "tag": 86400.0}
+_THOUSANDS = re.compile(
+    r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?\s*(?:|m?s|secs?|seconds?|min|minutes?)", re.I
+)
+"""Three digits behind a comma are thousands of seconds or minutes; of hours, they are a part."""
 _ISO = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?)?")
 
 
@@ -32,10 +36,12 @@ def duration_s(text: str, unit_s: float = 1.0) -> float:
     --------
     >>> duration_s("1-02:03:04"), duration_s("27:10:05"), duration_s("09:00"), duration_s("90 min")
     (93784.0, 97805.0, 540.0, 5400.0)
-    >>> duration_s("60,5")
-    60.5
+    >>> duration_s("60,5"), duration_s("3,600 s")
+    (60.5, 3600.0)
     """
     text = text.strip().replace("(s)", "s").replace("second(s)", "s")
+    if _THOUSANDS.fullmatch(text):
+        text = text.replace(",", "")
     text = re.sub(r"(?<=\d),(?=\d{1,6}\s*[a-zA-Z]*$)", ".", text)
     if re.search("[秒分时天]", text):
         text = _chinese_units(text)

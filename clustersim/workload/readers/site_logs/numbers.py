@@ -13,6 +13,8 @@ __all__ = ["with_plain_numbers"]
 _GROUPS = r"-?\d{1,3}(?:[.,'\u2019\u00a0\u202f]\d{3})*(?:[.,]\d+)?|-?\d+(?:[.,]\d+)?"
 _DECIMAL_COMMA = r"-?\d[\d.'\u2019\u00a0\u202f]*,(?:\d{1,2}|\d{4,})"
 """A comma with other than three digits behind it is no mark between thousands."""
+_PART = r"-?0,\d+"
+"""No number of thousands begins with 0."""
 _LISTS = re.compile(r"(?:ids?|index|ind[ei]c[ei]+s|list|devices)$", re.I)
 """Columns of lists, in which commas are neither."""
 _THOUSANDS = r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?"
@@ -46,7 +48,7 @@ def with_plain_numbers(table: pd.DataFrame, *, decimal_comma: bool = False) -> p
         if not len(given) or not given.str.fullmatch(_GROUPS).all():
             continue
         bare = cells.astype(str).str.replace("['\u2019\u00a0\u202f]", "", regex=True)
-        if decimal_comma or given.str.fullmatch(_DECIMAL_COMMA).any():
+        if decimal_comma or given.str.fullmatch(f"{_DECIMAL_COMMA}|{_PART}").any():
             bare = bare.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
         elif given.str.contains(",", regex=False).any():
             if not given[given.str.contains(",", regex=False)].str.fullmatch(_THOUSANDS).all():

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
-__all__ = ["ZONE_HOURS", "are_day_first", "read_spelt"]
+__all__ = ["ZONE_HOURS", "are_day_first", "read_spelt", "unknown_zone_note"]
 
 ZONE_HOURS = {
     **dict.fromkeys(("UTC", "GMT", "WET", "UCT"), 0.0),
@@ -20,11 +20,12 @@ ZONE_HOURS = {
     **dict.fromkeys(("AEDT",), 11.0),
     **dict.fromkeys(("EST", "CDT"), -5.0),
     **dict.fromkeys(("EDT",), -4.0),
-    **dict.fromkeys(("CST", "MDT"), -6.0),
+    **dict.fromkeys(("MDT",), -6.0),
     **dict.fromkeys(("MST", "PDT"), -7.0),
     **dict.fromkeys(("PST",), -8.0),
 }
-"""Hours from UTC of abbreviations, for files without a time zone; CST is the American one."""
+"""Hours from UTC of abbreviations. Not among them are those of several zones, such as CST and IST:
+their times are in the zone that the user names."""
 _MONTHS = {
     name: number
     for number, names in enumerate(
@@ -69,7 +70,7 @@ def read_spelt(
     matches = []
     zones: list[float | None] = []
     for unique in uniques:
-        plain, offset = _without_zone(str(unique))
+        plain, offset = _without_zone(str(unique), notes)
         zones.append(offset)
         matches.append(_matched(plain))
     weekdays = [
@@ -87,7 +88,12 @@ def read_spelt(
     return wall, known
 
 
-def _without_zone(text: str) -> tuple[str, float | None]:
+def unknown_zone_note(name: str) -> str:
+    """Return a note on an abbreviation that does not tell a zone."""
+    return f"{name} stands for several zones or none: these times are in the zone of --time-zone"
+
+
+def _without_zone(text: str, notes: list[str]) -> tuple[str, float | None]:
     """Return a date without its zone, and the hours of the zone from UTC; None without a zone."""
     offset = re.search(r"\s*(?:UTC|GMT)?([+-])(\d\d):?(\d\d)(?:\s*\([A-Z]+\))?$", text)
     if offset:
@@ -96,6 +102,9 @@ def _without_zone(text: str) -> tuple[str, float | None]:
     zone = re.search(r"\s([A-Z]{2,5})(?=\s+\d{4}$|$)", text)
     if zone and zone[1] not in ("AM", "PM"):
         hours_of = ZONE_HOURS.get(zone[1])
+        if hours_of is None:
+            note = unknown_zone_note(zone[1])
+            notes += [note] if note not in notes else []
         return text[: zone.start()] + text[zone.end() :], hours_of
     return text, None
 
@@ -127,7 +136,7 @@ def are_day_first(columns: dict[str, pd.Series], notes: list[str], month_first: 
         texts = cells.astype("string").str.strip()
         numeric = texts.str.match(r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2}", na=False)
         dates = texts[numeric].unique()
-        matches += [_NUMERIC.fullmatch(_without_zone(str(date))[0]) for date in dates]
+        matches += [_NUMERIC.fullmatch(_without_zone(str(date), notes)[0]) for date in dates]
     found = [match for match in matches if match]
     if not found:
         return False

@@ -12,6 +12,7 @@ from clustersim.workload.readers.site_logs.spelt_dates import (
     ZONE_HOURS,
     are_day_first,
     read_spelt,
+    unknown_zone_note,
 )
 
 __all__ = ["TimeColumn", "read_times"]
@@ -208,6 +209,9 @@ def _texts(
     wall = _iso(bare.where(iso & ~zoned))
     if abbreviated.notna().any():
         hours = abbreviated.map(ZONE_HOURS).astype(np.float64)
+        for name in abbreviated[hours.isna()].dropna().unique():
+            note = unknown_zone_note(str(name))
+            notes += [note] if note not in notes else []
         at = (wall - pd.to_timedelta(hours, unit="h")).dt.tz_localize("UTC")
         known = known.fillna(at)
         wall = wall.mask(at.notna())

@@ -81,7 +81,10 @@ def _rates_beside(trace: Path) -> tuple[Rates, str]:
     """Return steps a second by type and size of jobs, and the name of their file."""
     for path in sorted(trace.parent.glob("*throughputs*")):
         if path.suffix == ".json":
-            rates = _of_json(json.loads(path.read_text(encoding="utf-8")))
+            try:
+                rates = _of_json(json.loads(path.read_text(encoding="utf-8")))
+            except ValueError as error:
+                raise InputError(path, f"is not JSON: {error}") from None
         elif path.suffix == ".csv":
             rates = _of_csv(path)
         else:

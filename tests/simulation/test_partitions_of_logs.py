@@ -1,0 +1,56 @@
+"""Partitions of a site's log: honoured where the cluster has them, and said where it has not."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+import clustersim as cs
+from clustersim.notes import forget_notes
+from clustersim.topology import Cluster, resolve_cluster
+
+JOBS = pd.DataFrame(
+    {
+        "job_id": [1, 2, 3],
+        "submit_s": [0, 1, 2],
+        "n_accelerators": [8, 8, 8],
+        "duration_s": [100, 100, 100],
+        "partition": ["a", "a", "b"],
+    }
+)
+
+
+def cluster(*queues: str) -> Cluster:
+    """Pools of one node with eight chips, each with a queue."""
+    pools = {
+        f"pool-{name}": {"accelerator": "H200", "nodes": 1, "queues": [name]} for name in queues
+    }
+    site = {"name": "site", "pools": pools}
+    return cs.compile_cluster(resolve_cluster(site, cs.load_catalogue()))
+
+
+def starts(jobs: pd.DataFrame, *queues: str) -> list[float]:
+    found = cs.replay(jobs, policy="fcfs", cluster=cluster(*queues))
+    return found.jobs.sort_values("job_id")["start_s"].tolist()
+
+
+@pytest.mark.parametrize("column", ["partition", "vc"])
+def test_jobs_stay_in_their_partition(column):
+    assert starts(JOBS.rename(columns={"partition": column}), "a", "b") == [0, 100, 2]
+
+
+def test_partitions_that_the_cluster_does_not_have_are_said_to_be_ignored(capsys):
+    forget_notes()
+    found = cs.replay(JOBS, policy="fcfs", cluster=cluster("x", "y"))
+    assert found.jobs["start_s"].tolist() == [0, 1, 100]
+    note = capsys.readouterr().err
+    assert "3 jobs name one of 2 partitions, such as 'a' and 'b'" in note
+    assert "it has 'x' and 'y'" in note
+    assert "queues" in note
+
+
+def test_a_partition_that_only_some_jobs_have_keeps_the_others_out():
+    found = cs.replay(JOBS, policy="fcfs", cluster=cluster("a", "c"))
+    jobs = found.jobs.set_index("job_id")
+    assert jobs["start_s"].loc[[1, 2]].tolist() == [0, 100]
+    assert jobs["reason"].loc[3].startswith("virtual cluster 'b' does not exist")
