@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 import clustersim as cs
-from clustersim.notes import forget_notes
 from clustersim.topology import Cluster, resolve_cluster
 
 JOBS = pd.DataFrame(
@@ -39,11 +38,10 @@ def test_jobs_stay_in_their_partition(column):
     assert starts(JOBS.rename(columns={"partition": column}), "a", "b") == [0, 100, 2]
 
 
-def test_partitions_that_the_cluster_does_not_have_are_said_to_be_ignored(capsys):
-    forget_notes()
+def test_partitions_that_the_cluster_does_not_have_are_said_to_be_ignored():
     found = cs.replay(JOBS, policy="fcfs", cluster=cluster("x", "y"))
     assert found.jobs["start_s"].tolist() == [0, 1, 100]
-    note = capsys.readouterr().err
+    (note,) = found.provenance["notes"]
     assert "3 jobs name one of 2 partitions, such as 'a' and 'b'" in note
     assert "it has 'x' and 'y'" in note
     assert "queues" in note
