@@ -1,4 +1,4 @@
-"""What a validation takes from a log and a cluster: places, hours, starts, users, and its errors."""
+"""What a validation takes from a log and a cluster: places, hours, starts, users; its errors."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import clustersim as cs
 from clustersim.errors import InputError
 from clustersim.report.of_validation.answer import validation_answer
 from clustersim.report.of_validation.text import validation_text
+from clustersim.validation import mechanism
 from clustersim.validation.case import Case, case_of
 from clustersim.validation.hours import HOURS, _first_open
-from clustersim.validation.mechanism import Mechanism, Tested
 from clustersim.workload import JobLog
 
 HOUR = 3600.0
@@ -46,7 +46,7 @@ def drained_site(**columns: Any) -> pd.DataFrame:
     return table([0.0] * 16, starts, n_accelerators=8, duration_s=6 * HOUR, **columns)
 
 
-def by_key(found: cs.Validation, key: str) -> Mechanism:
+def by_key(found: cs.Validation, key: str) -> mechanism.Mechanism:
     return next(each for each in found.tested if each.key == key)
 
 
@@ -80,7 +80,7 @@ def test_an_idle_pool_of_another_queue_is_no_room() -> None:
     jobs = table([0.0, 0.0], [0.0, 100.0], n_accelerators=8, vc="x")
     cluster = pools(1, p={"queues": ["x"]}, q={"queues": ["y"]})
     own = case(jobs, cluster=cluster)
-    assert Tested(own, "fcfs", own.start_s).both[0].room.sum() == 0
+    assert mechanism.Tested(own, "fcfs", own.start_s).both[0].room.sum() == 0
     both = case(jobs, cluster=pools(1, p={"queues": ["x"]}, q={"queues": ["x"]}))
     assert both.unclear_room
     assert both.capacity == {"": 16}
@@ -128,7 +128,7 @@ def test_a_fleet_that_is_too_small_comes_first() -> None:
 def test_a_mechanism_without_a_trace_in_the_log_is_not_named() -> None:
     jobs = table([0.0, 0.0], [0.0, 1000.0], user=["a", "b"])
     found = cs.validate(jobs, accelerators=8, policies=["fcfs"], mechanisms=False)
-    limit = Mechanism(
+    limit = mechanism.Mechanism(
         "user_jobs", "a limit", trace="waits", recorded=0.05, simulated=0.09,
         base_s=found.distance_s, distance_s=1.0, policy="fcfs", start_s=found.starts["fcfs"],
     )  # fmt: skip
