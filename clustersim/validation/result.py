@@ -259,8 +259,8 @@ def validate(
     >>> jobs = pd.DataFrame({"job_id": [1, 2, 3], "submit_s": [0, 1, 2], "n_accelerators": 4,
     ...                      "duration_s": 100, "start_s": [0, 100, 200]})
     >>> found = cs.validate(jobs, accelerators=8)
-    >>> found.nearest, found.distance_s
-    ('fcfs', 66.0)
+    >>> found.nearest, round(found.distance_s, 1)
+    ('fcfs', 66.3)
     """
     names = _candidates(policies)
     read = _as_log(log, format=format, sort=sort, time_zone=time_zone, columns=columns)

@@ -39,8 +39,11 @@ def validation_text(found: Validation) -> str:
         if not each.untested
     ]  # fmt: skip
     lines = [text, "", table(rows, header)]
-    untested = {each.name: each.untested for each in found.tested if each.untested}
-    lines += [f"not tested: {name}: {reason}" for name, reason in untested.items()]
+    untested: dict[str, dict[str, None]] = {}
+    for each in found.tested:
+        if each.untested:
+            untested.setdefault(each.untested, {})[each.name] = None
+    lines += [f"not tested: {'; '.join(names)}: {reason}" for reason, names in untested.items()]
     return "\n".join(lines)
 
 
