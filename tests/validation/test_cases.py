@@ -134,6 +134,9 @@ def test_a_mechanism_without_a_trace_in_the_log_is_not_named() -> None:
     )  # fmt: skip
     unseen = replace(found, tested=(limit,))
     assert unseen.explanation is None
+    assert validation_answer(unseen).sentence.endswith(
+        "the one mechanism that was tested has no higher trace in the log than in the replay."
+    )
     assert "a limit" not in " ".join((validation_answer(unseen).sentence, *_hinges(unseen)))
     seen = replace(limit, recorded=0.5)
     assert replace(found, tested=(limit, seen)).explanation is seen

@@ -58,12 +58,15 @@ def _explained(found: Validation) -> str:
         return ""
     if first is None:
         count = len({each.key for each in tests})
+        most_s = (1.0 - LEAST_EXPLAINED) * found.distance_s
+        unseen = ""
+        if any(each.scaled_s <= most_s for each in tests):
+            unseen = " and has a trace that is higher in the log than in the replay"
         if count == 1:
-            return "; the one mechanism that was tested does not explain a tenth of this"
-        return (
-            f"; none of {count} mechanisms that were tested brings this down by a tenth and leaves "
-            "more of a trace in the log than in the replay"
-        )
+            alone = "has no higher trace in the log than in the replay"
+            does = alone if unseen else "does not bring this down by a tenth"
+            return f"; the one mechanism that was tested {does}"
+        return f"; none of {count} mechanisms that were tested brings this down by a tenth{unseen}"
     who = "it" if first.policy == found.nearest else first.policy
     verb = "most of this is explained by" if first.scaled_s < 0.5 * found.distance_s else (
         "what brings it down most is"

@@ -168,7 +168,7 @@ def _groups(found: Validation, figures: Mapping[str, StudyFigure]) -> Iterator[F
         "Recorded and simulated waits by group",
         groups.assign(kind=groups["kind"].map(_KIND)).dropna(axis=1, how="all"),
         f"Simulated: {nearest} and, if one explains the difference, with the best mechanism "
-        "granted (the first of the table above). The file has all policies. Distance: Wasserstein "
+        "granted (that of the answer). The file has all policies. Distance: Wasserstein "
         "distance of the waits of the group under the policy alone. Groups of fewer than 20 jobs "
         "have no 95th percentile.",
         labels=labels,
