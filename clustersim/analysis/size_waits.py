@@ -64,7 +64,9 @@ def waits_by_size(jobs: pd.DataFrame, end_s: float) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def recorded_wait_s(jobs: pd.DataFrame, provenance: Mapping[str, Any]) -> Floats | None:
+def recorded_wait_s(
+    jobs: pd.DataFrame, provenance: Mapping[str, Any], *, negative: bool = False
+) -> Floats | None:
     """Return the waits that the log of a run recorded, in seconds; None if it recorded none.
 
     They come from the log's start times (``recorded_start_s``) or else from its column ``wait_s``
@@ -78,6 +80,8 @@ def recorded_wait_s(jobs: pd.DataFrame, provenance: Mapping[str, Any]) -> Floats
         Jobs of a result.
     provenance : mapping
         Provenance of the result.
+    negative : bool
+        Whether to keep negative waits.
     """
     scenario = provenance.get("scenario")
     scenario = scenario if isinstance(scenario, Mapping) else {}
@@ -91,7 +95,8 @@ def recorded_wait_s(jobs: pd.DataFrame, provenance: Mapping[str, Any]) -> Floats
         waits = _numbers(jobs["recorded_wait_s"])
     else:
         return None
-    waits = np.where(waits >= 0, waits, np.nan)
+    if not negative:
+        waits = np.where(waits >= 0, waits, np.nan)
     return waits if np.isfinite(waits).any() else None
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from clustersim.cli.options import (
@@ -17,7 +14,8 @@ from clustersim.cli.options import (
     catalogue_words,
     whole_number,
 )
-from clustersim.console import shows_progress, write_json
+from clustersim.cli.progress import step_progress
+from clustersim.console import write_json
 
 __all__ = ["add_parser", "run"]
 
@@ -53,6 +51,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="candidates, such as fcfs,easy or FILE.py:ClassName (default: fcfs, sjf, easy and, up "
         "to 50,000 jobs, conservative)",
     )
+    parser.add_argument("--policy", type=_one_policy, help=argparse.SUPPRESS)
     parser.add_argument(
         "--since",
         metavar="TIME",
@@ -116,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
         return default if text is None else time_s(text, calendar, option)
 
     page: Path | None = None
-    with _progress() as progress:
+    with step_progress() as progress:
         found = validate(
             log,
             cluster=args.cluster,
@@ -145,6 +144,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _one_policy(text: str) -> str:
+    """Refuse the option of other commands."""
+    raise argparse.ArgumentTypeError(
+        f"validate compares candidates: use --policies, such as --policies {text}"
+    )
+
+
 def _recorded(text: str | None) -> dict[str, float] | None:
     """Return the waits of ``mean=3760 s,median=189 s`` in seconds."""
     from clustersim.calendar import UNDATED
@@ -161,23 +167,6 @@ def _recorded(text: str | None) -> dict[str, float] | None:
             raise InputError("--recorded-wait", f"{allowed}, found {shown(text)}")
         found[name.strip()] = time_s(value.strip(), UNDATED, "--recorded-wait")
     return found
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None] | None]:
-    """Show the step that is done in a bar on a terminal."""
-    if not (sys.stderr.isatty() and shows_progress()):
-        yield None
-        return
-    from tqdm import tqdm
-
-    with tqdm(unit="step", leave=False) as bar:
-
-        def show(name: str) -> None:
-            bar.set_description(name)
-            bar.update()
-
-        yield show
 
 
 def _command(args: argparse.Namespace) -> str:

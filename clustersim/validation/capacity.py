@@ -10,6 +10,7 @@ import numpy as np
 
 from clustersim.array_types import Floats, Ints
 from clustersim.calendar import DAY_S
+from clustersim.simulation.eligibility import partition_names_of
 from clustersim.units import counted, format_count
 from clustersim.validation.case import Case
 from clustersim.validation.limits import at_ceiling, most_at_once
@@ -38,6 +39,7 @@ def closures_of(case: Case) -> Closures:
 
     In a period in which, half of the time or more, a waiting job would have fitted in the
     accelerators that nobody used, the capacity is the most that was in use at once in the period.
+    If it is not known where jobs had room, nothing is closed.
     """
     known = np.isfinite(case.start_s)
     submit, start, size = case.submit_s[known], case.start_s[known], case.size[known]
@@ -57,6 +59,8 @@ def closures_of(case: Case) -> Closures:
         period = np.searchsorted(edges, start[own], side="right") - 1
         most = used.max(axis=1)
         np.maximum.at(most, np.clip(period, 0, len(most) - 1), at_start)
+        if case.unclear_room:
+            shut[:] = False
         closed[name] = np.append(np.where(shut, np.maximum(there - most, 0), 0), 0)
     return Closures(np.maximum(edges, 0.0), closed)
 
@@ -80,12 +84,16 @@ def _smallest_waiting(submit_s: Floats, start_s: Floats, size: Ints, grid: Float
 
 def capacity(tested: Tested) -> Iterator[Mechanism]:
     case = tested.case
+    name = "capacity that was not available (reservations, drains, failures)"
+    if case.unclear_room:
+        yield Mechanism("capacity", name, untested=case.unclear_room)
+        return
     plan = closures_of(case)
     periods = int(sum((numbers > 0).sum() for numbers in plan.closed.values()))
     recorded, simulated = tested.both
     mechanism = Mechanism(
         "capacity",
-        "capacity that was not available (reservations, drains, failures)",
+        name,
         f"the capacity of {counted(periods, 'day')} on which jobs waited although they had room",
         "waiting time in which the job had room in accelerators that nobody used",
         recorded.share(recorded.room),
@@ -101,10 +109,10 @@ def capacity(tested: Tested) -> Iterator[Mechanism]:
 def partitions(tested: Tested) -> Iterator[Mechanism]:
     case = tested.case
     name = "partitions with accelerators of their own"
-    if len(case.capacity) > 1:
-        mechanism = Mechanism(
-            "pooled", "one pool instead of virtual clusters", "nothing from the log"
-        )
+    if len(case.places) > 1 and partition_names_of(case.cluster):
+        owned = any(pool.virtual_clusters for pool in case.cluster.pools)
+        shared = "one pool instead of virtual clusters" if owned else "all pools for every queue"
+        mechanism = Mechanism("pooled", shared, "nothing from the log")
         yield tested.granted(mechanism, replayed(case, tested.policy, cluster=pooled(case)))
         return
     names = sorted(set(case.partition))
@@ -113,6 +121,9 @@ def partitions(tested: Tested) -> Iterator[Mechanism]:
             "the log names no two partitions" if case.has_starts else "this needs recorded starts"
         )
         yield Mechanism("partitions", name, untested=reason)
+        return
+    if case.unclear_room:
+        yield Mechanism("partitions", name, untested=case.unclear_room)
         return
     code = np.searchsorted(names, case.partition).astype(np.int64)
     most = most_at_once(case, code, case.size, len(names))

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clustersim.analysis.size_waits import recorded_wait_s
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.calendar import Calendar
 from clustersim.catalogue import load_catalogue
@@ -25,12 +24,19 @@ from clustersim.topology import (
     single_pool,
 )
 from clustersim.units import counted, format_count, format_duration
-from clustersim.validation.occupancy import running_at
+from clustersim.validation.places import Place, places_of
+from clustersim.validation.recorded import (
+    EARLY_S,
+    given_waits,
+    most_in_use,
+    of_early_starts,
+    recorded_starts,
+)
 from clustersim.workload import JobLog
 from clustersim.workload.describe import size_bins
 from clustersim.workload.jobs import partition_column, texts_of
 
-__all__ = ["NO_PARTITION", "Case", "case_of"]
+__all__ = ["NO_PARTITION", "Case", "case_of", "too_small"]
 
 NO_PARTITION = "no partition"
 _TIMES = ("start_s", "end_s", "wait_s", "recorded_start_s", "recorded_wait_s")
@@ -58,6 +64,10 @@ class Case:
         Whether the size of the cluster is the most that was in use at once.
     calendar : Calendar
         Local clock of the log.
+    log_format : str
+        Format of the log.
+    most_in_use : int
+        The most accelerators that were in use at once according to the log.
     given : mapping of str to float
         Waits (seconds) that are known of the site although the log has no starts: ``mean``,
         ``median``, ``p95``.
@@ -73,6 +83,8 @@ class Case:
     placement: str
     assumed: bool
     calendar: Calendar
+    log_format: str = ""
+    most_in_use: int = 0
     given: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -90,6 +102,17 @@ class Case:
     def run_s(self) -> Floats:
         """Run time of each job."""
         return self.jobs["duration_s"].to_numpy(dtype=np.float64)
+
+    @cached_property
+    def wait_s(self) -> Floats:
+        """Recorded wait of each job, 0 if it started before its submission; NaN without a start."""
+        wait_s: Floats = np.maximum(self.start_s - self.submit_s, 0.0)
+        return wait_s
+
+    @property
+    def is_too_small(self) -> bool:
+        """Whether more accelerators were in use at once than the cluster has."""
+        return self.most_in_use > self.cluster.n_chips
 
     @property
     def has_starts(self) -> bool:
@@ -109,7 +132,8 @@ class Case:
         """Number of the user of each job; -1 for a job without one."""
         if "user" not in self.jobs:
             return np.full(len(self.jobs), -1, dtype=np.int64)
-        return np.asarray(pd.factorize(self.jobs["user"])[0], dtype=np.int64)
+        names = pd.Series(texts_of(self.jobs["user"])).str.strip()
+        return np.asarray(pd.factorize(names.where(names != ""))[0], dtype=np.int64)
 
     @cached_property
     def stratum(self) -> Ints:
@@ -118,25 +142,45 @@ class Case:
         return np.asarray(names.groupby(["a", "b"]).ngroup(), dtype=np.int64)
 
     @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """Parts of the cluster that the scheduler fills apart from each other."""
+        return places_of(self.cluster)
+
+    @cached_property
+    def _places_of_jobs(self) -> Bools:
+        """Return which places each job may use by its partition, of shape (jobs, places)."""
+        column = partition_column(self.jobs)
+        names = np.full(len(self.jobs), "") if column is None else texts_of(self.jobs[column])
+        known = partition_names_of(self.cluster)
+        if not known or (column == "partition" and not known & set(names)):
+            names = np.full(len(self.jobs), "")
+        own = pd.Series(names, dtype=object)
+        return np.stack([own.isin(place.names).to_numpy() for place in self.places], axis=1)
+
+    @cached_property
+    def unclear_room(self) -> str:
+        """Why it is not known whether a waiting job had room; "" if it is known."""
+        if (self._places_of_jobs.sum(axis=1) <= 1).all():
+            return ""
+        return (
+            f"jobs may run in several of the {len(self.places)} parts of the cluster, and the log "
+            "does not say where; this needs one pool, or the names of the log in virtual_clusters "
+            "or queues of one pool each"
+        )
+
+    @cached_property
     def capacity(self) -> dict[str, int]:
-        """Accelerators that jobs share: by virtual cluster, or "" for all, if there is none."""
-        found: dict[str, int] = {}
-        for pool in self.cluster.pools:
-            owned = pool.virtual_clusters
-            for name, nodes in owned.items():
-                found[name] = found.get(name, 0) + nodes * pool.chips_per_node
-            spare = pool.n_nodes - sum(owned.values())
-            if spare:
-                found[""] = found.get("", 0) + spare * pool.chips_per_node
-        return found
+        """Accelerators that jobs share, by place; "" for all, if jobs may use several places."""
+        if self.unclear_room:
+            return {"": self.cluster.n_chips}
+        return {place.key: place.n_chips for place in self.places}
 
     @cached_property
     def share(self) -> Ints:
         """Number of the entry of `capacity` that each job uses."""
-        names = list(self.capacity)
-        other = names.index("") if "" in names else 0
-        place = {name: at for at, name in enumerate(names)}
-        return np.array([place.get(name, other) for name in self.partition], dtype=np.int64)
+        if self.unclear_room:
+            return np.zeros(len(self.jobs), dtype=np.int64)
+        return np.asarray(self._places_of_jobs.argmax(axis=1), dtype=np.int64)
 
     def only(self, kept: Bools, notes: Sequence[str] = ()) -> Case:
         """Return the case with some of its jobs."""
@@ -197,17 +241,25 @@ def case_of(
     if cluster is not None and accelerators is not None:
         raise InputError("validate", "needs a cluster or a number of accelerators, not both")
     jobs = _with_partition(log, partition_column)
-    start_s = _starts(jobs)
+    start_s = recorded_starts(jobs)
     if jobs["duration_s"].isna().any():
         raise InputError(log.source, "duration_s: every job needs a recorded run time")
     notes = list(log.notes)
     known = np.isfinite(start_s)
-    given = _given(recorded, log.source, has_starts=bool(known.any()))
-    most = _most_in_use(jobs, start_s)
+    early_s = jobs["submit_s"].to_numpy(dtype=np.float64) - start_s
+    notes += of_early_starts(early_s)
+    given = given_waits(recorded, log.source, has_starts=bool(known.any()))
+    most = most_in_use(jobs, start_s)
     assumed = cluster is None and accelerators is None
     if assumed and not known.any():
         raise InputError(
             "validate", "without recorded starts, --cluster or --accelerators is needed"
+        )
+    if assumed and not most:
+        raise InputError(
+            log.source,
+            "duration_s: every job with a recorded start has a run time of 0 s, so the size of the "
+            "cluster does not follow from the log; give --cluster or --accelerators",
         )
     if assumed:
         accelerators = most
@@ -219,21 +271,19 @@ def case_of(
     jobs, unknown = _own_partitions(jobs, own)
     notes += unknown
     if most > own.n_chips:
-        notes.append(
-            f"up to {format_count(most)} accelerators were in use at once according to the log, "
-            f"more than the {format_count(own.n_chips)} of the cluster: its times are rounded, or "
-            "the cluster is too small"
-        )
+        notes.append(_too_small(most, own.n_chips))
     case = Case(
         source=log.source,
         jobs=jobs.drop(columns=[name for name in _TIMES if name in jobs]),
         start_s=start_s,
-        compared=known if not given else np.ones(len(jobs), dtype=bool),
+        compared=known & ~(early_s > EARLY_S) if not given else np.ones(len(jobs), dtype=bool),
         rows=np.arange(len(jobs)),
         cluster=own,
         placement="pooled" if cluster is None else "consolidate",
         assumed=assumed,
         calendar=Calendar(log.origin),
+        log_format=log.format,
+        most_in_use=most,
         given=given,
         notes=tuple(notes),
     )
@@ -243,6 +293,20 @@ def case_of(
         text = f"{counted(lacking, 'job')} without a recorded start: replayed, not compared"
         case = replace(case, notes=(*case.notes, text))
     return case
+
+
+def too_small(case: Case) -> str:
+    """Return what is wrong with a cluster that is smaller than what the log had in use."""
+    text = _too_small(case.most_in_use, case.cluster.n_chips)
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _too_small(most: int, there: int) -> str:
+    return (
+        f"up to {format_count(most)} accelerators were in use at once according to the log, more "
+        f"than the {format_count(there)} of the cluster: its times are rounded, or the cluster is "
+        "too small"
+    )
 
 
 def _in_window(case: Case, since_s: float, until_s: float) -> Case:
@@ -283,56 +347,6 @@ def _own_partitions(jobs: pd.DataFrame, cluster: Cluster) -> tuple[pd.DataFrame,
     if partition_names_of(cluster) and (ignored := ignored_virtual_clusters(jobs, cluster)):
         return jobs, ignored
     return jobs.assign(vc=texts_of(jobs["partition"])), []
-
-
-def _starts(jobs: pd.DataFrame) -> Floats:
-    """Return the recorded starts; NaN without one."""
-    names = {"start_s": "recorded_start_s", "wait_s": "recorded_wait_s"}
-    wait_s = recorded_wait_s(jobs.rename(columns=names), {})
-    submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
-    start_s: Floats = submit_s + (np.nan if wait_s is None else wait_s)
-    return start_s
-
-
-_GIVEN = ("mean", "median", "p95")
-
-
-def _given(
-    recorded: Mapping[str, float] | None, source: str, *, has_starts: bool
-) -> Mapping[str, float]:
-    """Check the waits that are given instead of recorded starts."""
-    if recorded and has_starts:
-        raise InputError(
-            "--recorded-wait", f"{source} has recorded starts; this option is for logs without"
-        )
-    if not recorded:
-        if not has_starts:
-            raise InputError(
-                source,
-                "has no recorded start of any job (start_s), so there are no waits to compare "
-                "with; if a mean or median wait is known, give it: --recorded-wait 'mean=3760 s'",
-            )
-        return {}
-    for name, value in recorded.items():
-        if name not in _GIVEN:
-            raise InputError("--recorded-wait", unknown_name("statistic", name, _GIVEN))
-        if not (np.isfinite(value) and value >= 0):
-            raise InputError("--recorded-wait", f"{name} must be 0 s or more, found {value!r}")
-    if "mean" not in recorded:
-        raise InputError(
-            "--recorded-wait", "the mean is needed, such as 'mean=3760 s,median=189 s'"
-        )
-    return {name: float(recorded[name]) for name in _GIVEN if name in recorded}
-
-
-def _most_in_use(jobs: pd.DataFrame, start_s: Floats) -> int:
-    known = np.isfinite(start_s)
-    start, run = start_s[known], jobs["duration_s"].to_numpy(dtype=np.float64)[known]
-    size = jobs["n_accelerators"].to_numpy(dtype=np.int64)[known]
-    zero = np.zeros(len(start), dtype=np.int64)
-    if not len(start):
-        return 0
-    return int(running_at(zero, start, start + run, size, zero, start).max())
 
 
 def _cluster(

@@ -139,7 +139,7 @@ class Closable(Pooled):
 def with_capacity(
     base: type[Policy],
     change_s: Sequence[float],
-    closed: Mapping[str, Sequence[int]],
+    closed: Mapping[tuple[int, str], Sequence[int]],
     wakes: set[int],
 ) -> type[Policy]:
     """Return a policy with a capacity that changes; the placement must be :class:`Closable`.
@@ -151,8 +151,8 @@ def with_capacity(
     base : type of Policy
     change_s : sequence of float
         Times from which a number of accelerators is closed, ascending.
-    closed : mapping of str to sequence of int
-        Closed accelerators from each of these times on, by virtual cluster.
+    closed : mapping of (int, str) to sequence of int
+        Closed accelerators from each of these times on, by pool and virtual cluster.
     wakes : set of int
         Jobs of no length, one at each change, so that there is a scheduling pass.
     """
@@ -202,7 +202,8 @@ def with_capacity(
                 partition = self.queue.partitions[index]
                 placement = partition.placement
                 assert isinstance(placement, Closable)
-                number = closed[partition.virtual_cluster][at] if at >= 0 else 0
+                place = partition.pool, partition.virtual_cluster
+                number = closed[place][at] if at >= 0 else 0
                 if self.looks_ahead and index in self._entries:
                     back, chips = self._entries.pop(index)
                     partition.calendar.remove_node(back, 0, chips)

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from clustersim.array_types import Bools, Floats, Ints
-from clustersim.calendar import WEEK_S
+from clustersim.calendar import DAY_S, WEEK_S
 from clustersim.validation.case import Case
 from clustersim.validation.mechanism import Mechanism, Tested
 from clustersim.validation.replays import replayed_with_submissions
@@ -64,6 +64,9 @@ def hours(tested: Tested) -> Iterator[Mechanism]:
     name = "hours of the week in which long jobs may not start"
     if "estimate_s" not in case.jobs:
         yield Mechanism("hours", name, untested="the log has no time limits")
+        return
+    if case.unclear_room:
+        yield Mechanism("hours", name, untested=case.unclear_room)
         return
     limit_s = case.jobs["estimate_s"].to_numpy(dtype=np.float64)
     level, table = _closed_to_jobs(tested, limit_s)
@@ -134,12 +137,13 @@ def _held(case: Case, policy: str, level: Ints, table: Bools) -> Floats:
 
 
 def _first_open(case: Case, time_s: Floats, level: Ints, table: Bools) -> Floats:
-    """Return the first time from a time on in an hour that is open to each job."""
+    """Return the first time from a time on in a local hour that is open to each job."""
     found = time_s.copy()
+    edges_s = case.calendar.hour_edges_s(float(found.max(initial=0.0)) + WEEK_S + DAY_S)
     waits = np.flatnonzero(table[level].any(axis=1) & ~table[level].all(axis=1))
     for _ in range(int(WEEK_S / _HOUR_S)):
         waits = waits[table[level[waits], case.calendar.hour_of_week(found[waits])]]
         if not len(waits):
             break
-        found[waits] = (np.floor(found[waits] / _HOUR_S) + 1.0) * _HOUR_S
+        found[waits] = edges_s[np.searchsorted(edges_s, found[waits], side="right")]
     return found

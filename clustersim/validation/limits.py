@@ -95,6 +95,9 @@ def user_limits(tested: Tested) -> Iterator[Mechanism]:
         if users < 2:
             yield Mechanism(key, name, untested="the log names no two users")
             continue
+        if case.unclear_room:
+            yield Mechanism(key, name, untested=case.unclear_room)
+            continue
         most = most_at_once(case, case.user, weight, users)
         recorded, simulated = tested.both
         ceilings = at_ceiling(case, case.start_s, recorded, case.user, weight, most)
@@ -130,6 +133,9 @@ def dependencies(tested: Tested) -> Iterator[Mechanism]:
     name = "dependencies between the jobs of a user"
     if not (case.user >= 0).any():
         yield Mechanism("dependencies", name, untested="the log names no users")
+        return
+    if case.unclear_room:
+        yield Mechanism("dependencies", name, untested=case.unclear_room)
         return
     traces = []
     for start, waiting in zip((case.start_s, tested.start_s), tested.both, strict=True):

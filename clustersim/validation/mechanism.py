@@ -67,6 +67,11 @@ class Mechanism:
         return (1.0 - self.explained) * (self.base_s if math.isnan(self.whole_s) else self.whole_s)
 
     @property
+    def is_seen(self) -> bool:
+        """Whether its trace is higher in the log than in the replay, or there is none."""
+        return not self.recorded <= self.simulated
+
+    @property
     def explained(self) -> float:
         """Share of the distance that is gone with the mechanism granted; negative if it grows."""
         return 1.0 - self.distance_s / self.base_s if self.base_s > 0 else math.nan
@@ -111,7 +116,7 @@ class Tested:
         if own.given:
             mean = float((start_s - own.submit_s)[own.compared].mean())
             return abs(mean - own.given["mean"]), mean
-        recorded = (own.start_s - own.submit_s)[own.compared]
+        recorded = own.wait_s[own.compared]
         simulated = (start_s - own.submit_s)[own.compared]
         return distance_s(recorded, simulated, own.stratum[own.compared]), float(simulated.mean())
 

@@ -81,7 +81,7 @@ def _large_enough(case: Case) -> Cluster | None:
     start, run = case.start_s[known], case.run_s[known]
     most = int(running_at(zero, start, start + run, case.size[known], zero, start).max())
     own = case.cluster.n_chips
-    return single_pool(most) if len(case.capacity) == 1 and own < most else None
+    return single_pool(most) if len(case.places) == 1 and own < most else None
 
 
 def estimates(tested: Tested) -> Iterator[Mechanism]:

@@ -116,7 +116,7 @@ class Closures:
     change_s : float64 array (changes,)
         Times from which the numbers hold; at the last one nothing is closed.
     closed : dict of str to int64 array (changes,)
-        By virtual cluster ("" for the nodes without one).
+        By place of the cluster, as `Case.capacity`.
     """
 
     change_s: Floats
@@ -124,7 +124,10 @@ class Closures:
 
 
 def replayed_with_closures(case: Case, policy: str | type[Policy], plan: Closures) -> Floats:
-    """Return the simulated starts on a cluster that is smaller at some times."""
+    """Return the simulated starts on a cluster that is smaller at some times.
+
+    It must be known at which place each job runs; see `Case.unclear_room`.
+    """
     names = list(case.capacity)
     submit_s = np.concatenate((case.submit_s, np.tile(plan.change_s, len(names))))
     order = np.argsort(submit_s, kind="stable")
@@ -143,7 +146,10 @@ def replayed_with_closures(case: Case, policy: str | type[Policy], plan: Closure
     jobs = pd.concat([own.assign(vc=names_of_jobs), wake], ignore_index=True).iloc[order]
     jobs = jobs.reset_index(drop=True).assign(job_id=np.arange(len(order)))
     is_wake = order >= len(own)
-    closed = {name: numbers.tolist() for name, numbers in plan.closed.items()}
+    closed = {
+        (place.pool, place.virtual_cluster): plan.closed[place.key].tolist()
+        for place in case.places
+    }
     wakes = set(np.flatnonzero(is_wake).tolist())
     granted = with_capacity(find_policy(policy), plan.change_s.tolist(), closed, wakes)
     starts = replayed(case, granted, jobs=jobs, placement=Closable)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ class Validation(Brief):
     @cached_property
     def recorded_s(self) -> Floats:
         """Recorded waits of the compared jobs."""
-        return (self.case.start_s - self.case.submit_s)[self.case.compared]
+        return self.case.wait_s[self.case.compared]
 
     @cached_property
     def recorded(self) -> dict[str, float]:
@@ -153,12 +154,13 @@ class Validation(Brief):
     def explanation(self) -> Mechanism | None:
         """What is nearest to the log with a mechanism granted; None if it is hardly nearer.
 
-        It is at least a tenth nearer than the nearest policy alone.
+        It is at least a tenth nearer than the nearest policy alone, and its trace, if it has one,
+        is higher in the log than in the replay.
         """
-        first = self.tested[0] if self.tested else None
-        if first is None or not first.scaled_s <= (1.0 - LEAST_EXPLAINED) * self.distance_s:
-            return None
-        return first
+        most_s = (1.0 - LEAST_EXPLAINED) * self.distance_s
+        return next(
+            (each for each in self.tested if each.is_seen and each.scaled_s <= most_s), None
+        )
 
     @cached_property
     def mechanisms(self) -> pd.DataFrame:
@@ -257,18 +259,19 @@ def validate(
     >>> jobs = pd.DataFrame({"job_id": [1, 2, 3], "submit_s": [0, 1, 2], "n_accelerators": 4,
     ...                      "duration_s": 100, "start_s": [0, 100, 200]})
     >>> found = cs.validate(jobs, accelerators=8)
-    >>> found.nearest, found.distance_s
-    ('fcfs', 66.0)
+    >>> found.nearest, round(found.distance_s, 1)
+    ('fcfs', 66.3)
     """
     names = _candidates(policies)
     read = _as_log(log, format=format, sort=sort, time_zone=time_zone, columns=columns)
     calendar = Calendar(read.origin)
+    since_s, until_s = _moment(since, calendar, "since"), _moment(until, calendar, "until")
     case = case_of(
         read,
         cluster=cluster,
         accelerators=accelerators,
-        since_s=time_s(since, calendar, "since") if isinstance(since, str) else since,
-        until_s=time_s(until, calendar, "until") if isinstance(until, str) else until,
+        since_s=since_s,
+        until_s=until_s,
         partition_column=partition_column,
         recorded={
             name: _seconds(value, "recorded_wait") for name, value in (recorded_wait or {}).items()
@@ -299,23 +302,38 @@ def validate(
 
 def _of_few_jobs(case: Case) -> list[str]:
     """Return a note if a few jobs hold much of the recorded waiting time."""
-    waits = np.sort((case.start_s - case.submit_s)[case.compared])
+    waits = np.sort(case.wait_s[case.compared])
     few = len(waits) // 100
     if not case.has_starts or not few or waits.sum() == 0:
         return []
     share = float(waits[-few:].sum() / waits.sum())
     if share < _MUCH:
         return []
-    return [f"1 % of the jobs hold {format_percent(share, 0)} of the recorded waiting time"]
+    verb = "holds" if few == 1 else "hold"
+    return [
+        f"{few:,} of {counted(len(waits), 'job')} {verb} {format_percent(share, 0)} of the "
+        "recorded waiting time"
+    ]
 
 
 def _candidates(policies: Sequence[str] | None) -> list[str]:
+    if isinstance(policies, str):
+        raise InputError("policies", f"must be a list such as ['fcfs', 'easy'], found {policies!r}")
     names = list(POLICIES) if policies is None else [str(name).strip() for name in policies]
     if not names or "" in names:
         raise InputError("policies", "must name one policy or more, such as fcfs,easy")
     for name in names:
         find_policy(name)
     return list(dict.fromkeys(names))
+
+
+def _moment(value: float | str, calendar: Calendar, name: str) -> float:
+    """Return a time in seconds."""
+    check_kind(name, value, (Real, str), "seconds, a duration or a date")
+    found = time_s(value, calendar, name) if isinstance(value, str) else float(value)
+    if not found >= 0:
+        raise InputError(name, f"must be 0 s or more, found {found!r}")
+    return found
 
 
 def _seconds(value: float | str, name: str) -> float:

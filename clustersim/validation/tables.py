@@ -37,8 +37,8 @@ def groups_table(case: Case, starts: Mapping[str, Floats]) -> pd.DataFrame:
         Wasserstein distance of its waits.  Groups of fewer than 20 jobs have no p95.
     """
     rows = []
-    wait_s = {"recorded": case.start_s, **starts}
-    waits = {name: start - case.submit_s for name, start in wait_s.items()}
+    waits = {name: start - case.submit_s for name, start in starts.items()}
+    waits = {"recorded": case.wait_s, **waits}
     for kind, group, chosen in _groups(case):
         row: dict[str, object] = {"kind": kind, "group": group, "jobs": int(chosen.sum())}
         for name, values in waits.items():

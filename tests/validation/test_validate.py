@@ -185,6 +185,7 @@ def test_the_page(site: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> Non
     [
         (["--policies", "fcfs,eazy"], "did you mean 'easy'"),
         (["--policies", ""], "must name one policy or more"),
+        (["--policy", "easy"], "use --policies, such as --policies easy"),
         (["--partition-column", "uzer"], "did you mean 'user'"),
         (["--since", "3"], "'3' has no unit"),
         (["--since", "9 d"], "no job was submitted between --since and --until"),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from clustersim.report.amounts import percent
 from clustersim.report.page import Answer
 from clustersim.units import counted, format_duration, listed
+from clustersim.validation.case import too_small
 from clustersim.validation.mechanism import Mechanism
 from clustersim.validation.result import LEAST_EXPLAINED, Validation
 
@@ -57,9 +58,15 @@ def _explained(found: Validation) -> str:
         return ""
     if first is None:
         count = len({each.key for each in tests})
+        most_s = (1.0 - LEAST_EXPLAINED) * found.distance_s
+        unseen = ""
+        if any(each.scaled_s <= most_s for each in tests):
+            unseen = " and has a trace that is higher in the log than in the replay"
         if count == 1:
-            return "; the one mechanism that was tested does not bring this down by a tenth"
-        return f"; none of {count} mechanisms that were tested brings this down by a tenth"
+            alone = "has no higher trace in the log than in the replay"
+            does = alone if unseen else "does not bring this down by a tenth"
+            return f"; the one mechanism that was tested {does}"
+        return f"; none of {count} mechanisms that were tested brings this down by a tenth{unseen}"
     who = "it" if first.policy == found.nearest else first.policy
     verb = "most of this is explained by" if first.scaled_s < 0.5 * found.distance_s else (
         "what brings it down most is"
@@ -73,7 +80,10 @@ def _explained(found: Validation) -> str:
 def _others(found: Validation) -> Iterator[str]:
     """Yield what else matters, the most important first."""
     tests = [each for each in found.tested if not each.untested]
-    best = {each.key: each for each in reversed(tests) if each.explained >= LEAST_EXPLAINED}
+    if found.case.is_too_small:
+        yield f"{too_small(found.case)}."
+    seen = [each for each in tests if each.is_seen and each.explained >= LEAST_EXPLAINED]
+    best = {each.key: each for each in reversed(seen)}
     for each in sorted(best.values(), key=lambda one: one.scaled_s)[:_MOST_OTHERS]:
         yield _words(each)
     if found.case.assumed:
@@ -107,8 +117,8 @@ _STEPS = {
     "belong into the scenario (nodes out of service), or the cluster is smaller.",
     "partitions": "Give the partitions their nodes in the topology (virtual_clusters).",
     "pooled": "Take the virtual clusters out of the topology, or let them share nodes.",
-    "user_accelerators": "Ask for the limit on accelerators per user (MaxTRESPerUser in Slurm).",
-    "user_jobs": "Ask for the limit on running jobs per user (MaxJobsPerUser in Slurm).",
+    "user_accelerators": "Ask for the limit on accelerators per user or queue{tres}.",
+    "user_jobs": "Ask for the limit on running jobs per user or queue{jobs}.",
     "dependencies": "Ask for job dependencies and arrays with a limit on running tasks.",
     "hours": "Ask for the hours of night and weekend queues.",
     "estimates": "Compare the time limits of the log with those that the scheduler used.",
@@ -117,10 +127,17 @@ _STEPS = {
 }
 
 
+_IN_SLURM = (" (MaxTRESPerUser in Slurm)", " (MaxJobsPerUser in Slurm)")
+
+
 def _next_steps(found: Validation) -> Iterator[str]:
     first = found.explanation
+    if found.case.is_too_small:
+        yield "Give the cluster of the log's time: --cluster or --accelerators."
     if first is not None:
-        yield _STEPS[first.key]
+        slurm = found.case.log_format.lower().startswith("slurm")
+        tres, jobs = _IN_SLURM if slurm else ("", "")
+        yield _STEPS[first.key].format(tres=tres, jobs=jobs)
     if found.case.assumed:
         yield "Give the size of the cluster: --cluster or --accelerators."
     late = {each.key for each in found.tested if each.untested}

@@ -11,6 +11,7 @@ from clustersim.report.amounts import percent
 from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.of_validation.answer import validation_answer
+from clustersim.report.of_validation.text import less_words
 from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.words.definitions import policy_terms, terms_of
 from clustersim.simulation.result import versions
@@ -27,7 +28,7 @@ _KIND = {
     "week": "week",
     "day": "day",
 }
-_SHARES = ("over_10_min", "over_1_h", "over_1_d", "recorded", "simulated", "explained", "ks")
+_SHARES = ("over_10_min", "over_1_h", "over_1_d", "recorded", "simulated", "ks")
 _DISTANCE = (
     "Distance: Wasserstein distance of order 1 (earth mover's distance) of the distributions of "
     "simulated and recorded waits within each partition and size class, averaged over jobs. It is "
@@ -67,7 +68,10 @@ def _picture(figures: Mapping[str, StudyFigure], name: str) -> Iterator[Figure]:
 
 
 def _formats() -> dict[str, Format]:
-    return dict.fromkeys(_SHARES, percent) | {"spearman": lambda value: format_number(value, 2)}
+    return dict.fromkeys(_SHARES, percent) | {
+        "explained": less_words,
+        "spearman": lambda value: format_number(value, 2),
+    }
 
 
 def _policies(
@@ -130,7 +134,7 @@ def _mechanisms(
     yield Table(
         "Mechanisms, granted one at a time",
         tested[names].dropna(axis=1, how="all"),
-        "Less: share by which the distance of the policy falls; negative if it grows. In the log, "
+        "Less: share by which the distance of the policy falls; worse if it grows. In the log, "
         "in the replay: how often the trace of the mechanism is seen without granting it.",
         labels=labels,
         formats=_formats(),
@@ -164,7 +168,7 @@ def _groups(found: Validation, figures: Mapping[str, StudyFigure]) -> Iterator[F
         "Recorded and simulated waits by group",
         groups.assign(kind=groups["kind"].map(_KIND)).dropna(axis=1, how="all"),
         f"Simulated: {nearest} and, if one explains the difference, with the best mechanism "
-        "granted (the first of the table above). The file has all policies. Distance: Wasserstein "
+        "granted (that of the answer). The file has all policies. Distance: Wasserstein "
         "distance of the waits of the group under the policy alone. Groups of fewer than 20 jobs "
         "have no 95th percentile.",
         labels=labels,

@@ -9,9 +9,11 @@ from clustersim.text_table import table
 from clustersim.units import format_duration, format_number
 from clustersim.validation.result import Validation
 
-__all__ = ["validation_text"]
+__all__ = ["less_words", "validation_text"]
 
 _MOST_ROWS = 12
+_NONE = 0.0005
+"""A smaller change of the distance is none."""
 
 
 def validation_text(found: Validation) -> str:
@@ -31,15 +33,30 @@ def validation_text(found: Validation) -> str:
         return text
     header = ["policy", "mechanism granted", "distance", "less", "in the log", "in the replay"]
     rows = [
-        [each.policy, each.name, _time(each.distance_s), _share(each.explained),
+        [each.policy, each.name, _time(each.distance_s), less_words(each.explained),
          _share(each.recorded), _share(each.simulated)]
         for each in found.tested[:_MOST_ROWS]
         if not each.untested
     ]  # fmt: skip
     lines = [text, "", table(rows, header)]
-    untested = {each.name: each.untested for each in found.tested if each.untested}
-    lines += [f"not tested: {name}: {reason}" for name, reason in untested.items()]
+    untested: dict[str, dict[str, None]] = {}
+    for each in found.tested:
+        if each.untested:
+            untested.setdefault(each.untested, {})[each.name] = None
+    lines += [f"not tested: {'; '.join(names)}: {reason}" for reason, names in untested.items()]
     return "\n".join(lines)
+
+
+def less_words(explained: float) -> str:
+    """Return how much less the distance is with a mechanism granted.
+
+    Examples
+    --------
+    >>> less_words(0.25), less_words(-7.02), less_words(-1e-9)
+    ('25 %', 'worse', '0 %')
+    """
+    worse = math.isfinite(explained) and explained < -_NONE
+    return "worse" if worse else _share(max(explained, 0.0))
 
 
 def _time(seconds: float) -> str:

@@ -1,0 +1,186 @@
+"""What a validation takes from a log and a cluster: places, hours, starts, users; its errors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import clustersim as cs
+from clustersim.errors import InputError
+from clustersim.report.of_validation.answer import validation_answer
+from clustersim.report.of_validation.text import validation_text
+from clustersim.validation import mechanism
+from clustersim.validation.case import Case, case_of
+from clustersim.validation.hours import HOURS, _first_open
+from clustersim.workload import JobLog
+
+HOUR = 3600.0
+
+
+def table(submit_s: Any, start_s: Any, **columns: Any) -> pd.DataFrame:
+    jobs = pd.DataFrame({"submit_s": np.asarray(submit_s, float), "start_s": start_s})
+    jobs = jobs.assign(**{"n_accelerators": 4, "duration_s": 100.0, **columns})
+    return jobs.assign(job_id=np.arange(1, len(jobs) + 1))
+
+
+def case(jobs: pd.DataFrame, origin: datetime | None = None, **options: Any) -> Case:
+    return case_of(JobLog(jobs, len(jobs), "jobs", "table", origin=origin), **options)
+
+
+def pools(nodes: int, **options: Any) -> dict[str, Any]:
+    """Return a cluster of two pools with nodes of 8."""
+    own = {"accelerator": "H200", "nodes": nodes, "chips_per_node": 8}
+    both = {name: {**own, **options.get(name, {})} for name in ("p", "q")}
+    return {"name": "lab", "pools": both}
+
+
+def drained_site(**columns: Any) -> pd.DataFrame:
+    """Return 16 jobs of 8 accelerators and 6 h; only 8 of 16 accelerators work for two days."""
+    starts = [*(6 * HOUR * np.arange(8)), *np.repeat(48 * HOUR + 6 * HOUR * np.arange(4), 2)]
+    return table([0.0] * 16, starts, n_accelerators=8, duration_s=6 * HOUR, **columns)
+
+
+def by_key(found: cs.Validation, key: str) -> mechanism.Mechanism:
+    return next(each for each in found.tested if each.key == key)
+
+
+def test_room_is_not_tested_where_jobs_may_use_several_pools() -> None:
+    """Nothing tells in which of two pools of 8 a job was, so room in them is unknown."""
+    jobs = drained_site(user=["a", "b"] * 8, vc=["x", "y"] * 8, estimate_s=6 * HOUR)
+    found = cs.validate(jobs.drop(columns="vc"), cluster=pools(1), policies=["fcfs"])
+    for key in ("capacity", "user_accelerators", "user_jobs", "dependencies", "hours"):
+        assert "several of the 2 parts of the cluster" in by_key(found, key).untested, key
+    named = cs.validate(jobs, cluster=pools(1), policies=["fcfs"])
+    assert "several of the 2 parts" in by_key(named, "partitions").untested
+    assert by_key(found, "order").untested == ""
+    assert found.use["available"].tolist() == [16, 16, 16]
+
+
+@pytest.mark.parametrize("policy", ["fcfs", "easy"])
+def test_capacity_is_closed_in_the_pool_of_the_queue(policy: str) -> None:
+    """Queue x has a pool in which one of two nodes is drained; that of queue y is idle."""
+    jobs = pd.concat([drained_site(vc="x"), table([60 * HOUR], [60 * HOUR], vc="y")])
+    jobs = jobs.assign(job_id=range(17))
+    cluster = pools(2, p={"queues": ["x"]}, q={"queues": ["y", "z"]})
+    found = cs.validate(jobs, cluster=cluster, policies=[policy])
+    assert found.case.capacity == {"x": 16, "y": 16}
+    assert found.case.share.tolist() == [0] * 16 + [1]
+    capacity = by_key(found, "capacity")
+    assert (capacity.distance_s, capacity.taken) == (0.0, 2)
+    assert found.use["available"].tolist() == [24, 24, 32]
+
+
+def test_an_idle_pool_of_another_queue_is_no_room() -> None:
+    jobs = table([0.0, 0.0], [0.0, 100.0], n_accelerators=8, vc="x")
+    cluster = pools(1, p={"queues": ["x"]}, q={"queues": ["y"]})
+    own = case(jobs, cluster=cluster)
+    assert mechanism.Tested(own, "fcfs", own.start_s).both[0].room.sum() == 0
+    both = case(jobs, cluster=pools(1, p={"queues": ["x"]}, q={"queues": ["x"]}))
+    assert both.unclear_room
+    assert both.capacity == {"": 16}
+
+
+def test_hours_open_on_the_local_clock() -> None:
+    """Open from 18:00 to 24:00; the log begins at 10:37, and the night after has no hour 2."""
+    origin = datetime(2026, 3, 28, 10, 37, tzinfo=ZoneInfo("Europe/Berlin"))
+    closed = (np.arange(HOURS) % 24 < 18)[None, :]
+    jobs = table([0.0, 0.0, 0.0], [0.0, 0.0, 0.0])
+    own = case(jobs, origin, accelerators=12)
+    times = np.array([0.0, 8 * HOUR, 14.5 * HOUR])  # 10:37, 18:37, 01:07 of the next day
+    found = _first_open(own, times, np.zeros(3, dtype=np.int64), closed)
+    evening = (7 * 60 + 23) * 60.0
+    assert found.tolist() == [evening, 8 * HOUR, evening + 23 * HOUR]
+    assert [own.calendar.text(each)[-5:] for each in found] == ["18:00", "18:37", "18:00"]
+
+
+def test_jobs_that_start_before_their_submission_are_in_use() -> None:
+    """Job 2 starts 10 s early (a wait of 0 s), job 3 by 500 s (not compared); both run then."""
+    jobs = table([0.0, 100.0, 600.0, 700.0], [0.0, 90.0, 100.0, np.nan], duration_s=200.0)
+    own = case(jobs)
+    assert own.compared.tolist() == [True, True, False, False]
+    assert own.start_s.tolist()[:3] == [0.0, 90.0, 100.0]
+    assert own.wait_s.tolist()[:3] == [0.0, 0.0, 0.0]
+    assert own.most_in_use == 12
+    notes = "\n".join(own.notes)
+    assert "1 job started up to 60 s before the submission" in notes
+    assert "1 job started more than 60 s before the submission" in notes
+    assert "1 job without a recorded start" in notes
+    found = cs.validate(jobs, accelerators=12, policies=["fcfs"], mechanisms=False)
+    assert found.recorded_s.tolist() == [0.0, 0.0]
+
+
+def test_a_fleet_that_is_too_small_comes_first() -> None:
+    jobs = table([0.0] * 4, [0.0] * 4, user=list("aabb"))
+    found = cs.validate(jobs, accelerators=12, policies=["fcfs"])
+    answer = validation_answer(found)
+    assert answer.hinges_on[0].startswith(
+        "Up to 16 accelerators were in use at once according to the log, more than the 12 of"
+    )
+    assert answer.next_steps[0].startswith("Give the cluster of the log's time")
+
+
+def test_a_mechanism_without_a_trace_in_the_log_is_not_named() -> None:
+    jobs = table([0.0, 0.0], [0.0, 1000.0], user=["a", "b"])
+    found = cs.validate(jobs, accelerators=8, policies=["fcfs"], mechanisms=False)
+    limit = mechanism.Mechanism(
+        "user_jobs", "a limit", trace="waits", recorded=0.05, simulated=0.09,
+        base_s=found.distance_s, distance_s=1.0, policy="fcfs", start_s=found.starts["fcfs"],
+    )  # fmt: skip
+    unseen = replace(found, tested=(limit,))
+    assert unseen.explanation is None
+    assert validation_answer(unseen).sentence.endswith(
+        "the one mechanism that was tested has no higher trace in the log than in the replay."
+    )
+    assert "a limit" not in " ".join((validation_answer(unseen).sentence, *_hinges(unseen)))
+    seen = replace(limit, recorded=0.5)
+    assert replace(found, tested=(limit, seen)).explanation is seen
+    assert "Slurm" not in validation_answer(replace(found, tested=(seen,))).next_steps[0]
+    own = replace(found.case, log_format="slurm")
+    steps = validation_answer(replace(found, tested=(seen,), case=own)).next_steps
+    assert "MaxJobsPerUser in Slurm" in steps[0]
+    worse = replace(seen, distance_s=8 * found.distance_s)
+    assert " worse " in validation_text(replace(found, tested=(worse,)))
+
+
+def _hinges(found: cs.Validation) -> tuple[str, ...]:
+    return tuple(validation_answer(found).hinges_on)
+
+
+def test_missing_users_are_unknown() -> None:
+    jobs = table([0.0] * 5, [0.0] * 5, user=["a", "", None, " ", "b"])
+    assert case(jobs).user.tolist() == [0, -1, -1, -1, 1]
+
+
+def test_few_jobs_are_counted() -> None:
+    submit = np.arange(199.0)
+    jobs = table(submit, submit + np.where(np.arange(199) == 7, 5000.0, 1.0), n_accelerators=1)
+    found = cs.validate(jobs, accelerators=500, policies=["fcfs"], mechanisms=False)
+    assert "1 of 199 jobs holds 96 % of the recorded waiting time" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"since": float("nan")}, "since: must be 0 s or more, found nan"),
+        ({"until": -5}, "until: must be 0 s or more, found -5.0"),
+        ({"since": True}, "since: must be seconds, a duration or a date"),
+        (
+            {"policies": "fcfs,easy"},
+            r"must be a list such as \['fcfs', 'easy'\], found 'fcfs,easy'",
+        ),
+    ],
+)
+def test_parameters_that_cannot_be_used(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        cs.validate(table([0.0], [0.0]), **options)
+
+
+def test_a_size_does_not_follow_from_run_times_of_zero() -> None:
+    with pytest.raises(InputError, match=r"run time of 0 s.*give --cluster or --accelerators"):
+        cs.validate(table([0.0], [0.0], duration_s=0.0))
