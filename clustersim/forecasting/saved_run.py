@@ -88,7 +88,7 @@ def state_of_jobs(jobs: pd.DataFrame, at_s: float | None, source: str) -> Then:
     Raises
     ------
     InputError
-        If a column is missing, or no job runs or waits at that time.
+        If a column is missing, the table is empty, or no job runs or waits at that time.
     """
     missing = [name for name in _NEEDED if name not in jobs]
     if missing:
@@ -96,6 +96,8 @@ def state_of_jobs(jobs: pd.DataFrame, at_s: float | None, source: str) -> Then:
             source,
             f"has no column {', '.join(missing)}; a table of jobs needs {', '.join(_NEEDED)}",
         )
+    if jobs.empty:
+        raise InputError(source, "is a table of jobs without a row; no job runs or waits")
     start = _column(jobs, "start_s")
     if "finish_s" not in jobs and "duration_s" in jobs:
         jobs = jobs.assign(finish_s=start + _column(jobs, "duration_s"))
