@@ -67,6 +67,14 @@ SQUEUE_NAMES = frozenset(
         *("feature", "mintmpdisk", "arrayid", "trespersocket", "sct", "nodelistr"),
     }
 )
+_OF_SACCT = frozenset(
+    {"elapsed", "elapsedraw", "end", "exitcode", "jobidraw", "cputime", "cputimeraw", "timelimitraw"}
+)
+"""Names of columns of sacct that squeue does not print."""
+_NO_QUEUE = (
+    f", the accounting of jobs, not of squeue: print the queue with {SQUEUE_COMMAND}, and give "
+    "this file to --history"
+)
 _RUNNING = frozenset({"RUNNING", "R", "CONFIGURING", "CF", "SIGNALING", "SI", "RESIZING", "RS"})
 _WAITING = frozenset({"PENDING", "PD", "REQUEUED", "RQ", "REQUEUE_FED", "RF"})
 _LEFT = {
@@ -96,6 +104,8 @@ def read_squeue(
     table = find_table(text, SQUEUE_NAMES, columns, least=3)
     if table is None:
         raise InputError(source, f"has no header of squeue; run {SQUEUE_COMMAND}")
+    if foreign := sorted(_OF_SACCT & set(table.names)):
+        raise InputError(source, f"{foreign[0]} is a column of sacct{_NO_QUEUE}")
     at = {
         key: next((name for name in names if name in table.names), None)
         for key, names in _NAMES.items()
