@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -22,7 +23,7 @@ __all__ = ["Correlations", "draw_scores"]
 
 _RANGE = 7.0
 """Half of the range of the grid, in standard deviations of a score."""
-_STEP = 0.04
+_STEP = 0.05
 _LEAST_TAIL = 1e-300
 
 
@@ -155,10 +156,19 @@ def _sums(values: Floats, of: Ints, count: int) -> Floats:
 
 def _message(grid: Floats, told: Floats, sd: float) -> Floats:
     """Return the logarithm of what groups tell of the sum of the wider parts."""
-    kernel = np.exp(-0.5 * ((grid[:, None] - grid) / sd) ** 2)
-    kernel /= kernel.sum(axis=1, keepdims=True)
+    kernel = _kernel(len(grid), sd)
     most = told.max(axis=1, keepdims=True)
     return np.asarray(most + np.log(np.maximum(np.exp(told - most) @ kernel.T, _LEAST_TAIL)))
+
+
+@lru_cache(maxsize=8)
+def _kernel(points: int, sd: float) -> Floats:
+    """Return the probability of each point of a grid (columns) given the wider part (rows)."""
+    at = _STEP * np.arange(points)
+    kernel = np.exp(-0.5 * ((at[:, None] - at) / sd) ** 2)
+    kernel /= kernel.sum(axis=1, keepdims=True)
+    kernel.setflags(write=False)
+    return np.asarray(kernel)
 
 
 def _by_inverse(random: np.random.Generator, grid: Floats, density: Floats) -> Floats:

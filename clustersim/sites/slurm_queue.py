@@ -68,7 +68,7 @@ SQUEUE_NAMES = frozenset(
     }
 )
 _OF_SACCT = frozenset(
-    {"elapsed", "elapsedraw", "end", "exitcode", "jobidraw", "cputime", "cputimeraw", "timelimitraw"}
+    {"elapsed", "elapsedraw", "end", "exitcode", "jobidraw", "cputime", "cputimeraw"}
 )
 """Names of columns of sacct that squeue does not print."""
 _NO_QUEUE = (
@@ -178,8 +178,11 @@ def _of_scontrol(record: Mapping[str, str]) -> dict[str, Any]:
 
 def read_squeue_json(document: Mapping[str, Any], source: str) -> QueueState:
     """Read ``squeue --json`` or ``scontrol show job --json``, of any version of its data parser."""
+    jobs = document["jobs"]
+    if jobs and all(isinstance(job.get("time"), Mapping) for job in jobs):
+        raise InputError(source, f"the jobs have the field time of sacct --json{_NO_QUEUE}")
     times = Times(None)
-    records = [_of_json(job) for job in document["jobs"]]
+    records = [_of_json(job) for job in jobs]
     state = _state_of(records, source, "squeue --json", times)
     updated = number_of(document.get("last_update"))
     taken = None if not updated else times.parse(updated)
