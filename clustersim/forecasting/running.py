@@ -103,7 +103,7 @@ def _most(
     jobs = coo_array((np.ones(len(places)), (kind, columns)), shape=(len(kinds), len(places)))
     found = milp(
         -size_of[kind],
-        integrality=np.ones(len(places)),
+        integrality=np.ones(len(places), dtype=np.int64),
         bounds=Bounds(0.0, count_of[kind]),
         constraints=[
             LinearConstraint(used.tocsc(), ub=np.array(free, dtype=np.float64)),

@@ -49,7 +49,7 @@ def test_jobs_that_can_use_one_pool_only_find_it_free(
     assert starts(found) == {"1": 2 * HOUR, "2": HOUR}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_running_jobs_that_fit_are_placed(data: st.DataObject) -> None:
     """Jobs are drawn onto full pools; each may use its own pool, and others besides."""
@@ -84,8 +84,11 @@ def test_the_pool_of_a_saved_run_is_that_of_the_run() -> None:
 
 
 def test_running_jobs_without_room_stand_in_the_answer() -> None:
-    jobs = state(running("1", 8, 0.0, HOUR, partition="a"), running("2", 4, 0.0, HOUR, partition="a"),
-                 waiting("3", 8, partition="a"))  # fmt: skip
+    jobs = state(
+        running("1", 8, 0.0, HOUR, partition="a"),
+        running("2", 4, 0.0, HOUR, partition="a"),
+        waiting("3", 8, partition="a"),
+    )
     found = cs.forecast(jobs, accelerators={"a": 8, "b": 8}, replications=2)
     answer = forecast_answer(found)
     assert "1 running job with 4 accelerators found no room" in answer.hinges_on[0]

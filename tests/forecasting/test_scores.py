@@ -11,7 +11,7 @@ from scipy.stats import norm
 from clustersim.forecasting.scores import draw_scores
 from clustersim.seeds import Streams
 
-DRAWS = 240
+DRAWS = 200
 
 
 def expected(n: int, variance: float, bound: float) -> tuple[float, float]:
@@ -59,7 +59,7 @@ def test_a_waiting_job_of_a_batch_of_running_jobs(
     """Two levels of which all jobs share both are one level of the sum of the variances."""
     one = np.zeros(n + 1, dtype=np.int64)
     variances = [variance] if levels == 1 else [0.3 * variance, 0.7 * variance]
-    scores = drawn(n, [one] * levels, variances, bound, DRAWS if n < 200 else DRAWS // 2)
+    scores = drawn(n, [one] * levels, variances, bound, DRAWS if n < 200 else DRAWS // 3)
     mean, sd = expected(n, variance, bound)
     assert mean > 0
     assert scores[:, -1].mean() == pytest.approx(mean, abs=4 * sd / np.sqrt(len(scores)))
