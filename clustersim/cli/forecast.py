@@ -145,7 +145,9 @@ def _forecast(args: argparse.Namespace) -> int:
             progress=progress,
         )
     print(_text(found))
-    print(textwrap.fill(sentence(found.jobs), 100))
+    print(textwrap.fill(sentence(found.jobs, found.foreign), 100))
+    for note in found.without_room:
+        print(textwrap.fill(f"Note: this depends on the size of the cluster: {note}.", 100))
     page = None
     if args.out is not None:
         with new_folder(args.out) as folder:
@@ -162,7 +164,7 @@ def _forecast(args: argparse.Namespace) -> int:
         print(f"page: {Path(args.out) / page.name}")
     write_json(
         {
-            "answer": sentence(found.jobs),
+            "answer": sentence(found.jobs, found.foreign),
             **found.document(),
             "folder": args.out,
             "page": None if page is None else Path(args.out) / page.name,
@@ -195,8 +197,16 @@ def _check(args: argparse.Namespace) -> int:
         f"{counted(len(times), 'time')}; 90 % are expected within 5 % to 95 %\n"
     )
     print(table(rows, ["", "within", "earlier", "later"]))
+    if note := found.left_out:
+        print(textwrap.fill(f"\nNot counted: {note}", 100, replace_whitespace=False))
     write_json(
-        {"by_job": found.by_job, "by_time": found.by_time, "times": times.to_dict("records")}
+        {
+            "by_job": found.by_job,
+            "by_time": found.by_time,
+            "not_started": found.not_started,
+            "not_forecast": found.not_forecast,
+            "times": times.to_dict("records"),
+        }
     )
     return 0
 

@@ -13,6 +13,7 @@ from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.forecasting.forecast import forecast
 from clustersim.simulation.result import Result
+from clustersim.units import counted
 
 __all__ = ["Coverage", "check_forecast"]
 
@@ -32,10 +33,24 @@ class Coverage:
     times : pandas.DataFrame
         One row per time: ``at_s``, ``jobs``, and the shares of the jobs that started ``within``
         their interval, ``earlier`` or ``later``.
+    not_started, not_forecast : int
+        Waiting jobs that are not counted, over all times: those that did not start before the run
+        ended, and others without a forecast (a median that is not finite).
     """
 
     jobs: pd.DataFrame
     times: pd.DataFrame
+    not_started: int = 0
+    not_forecast: int = 0
+
+    @property
+    def left_out(self) -> str:
+        """The jobs that are not counted, in words; empty if all are."""
+        parts = (
+            (self.not_started, "did not start before the run ended"),
+            (self.not_forecast, "had no forecast"),
+        )
+        return "; ".join(f"{counted(n, 'waiting job')} {what}" for n, what in parts if n)
 
     @property
     def by_job(self) -> float:
@@ -73,7 +88,8 @@ def check_forecast(
     Raises
     ------
     InputError
-        If no job waits after the first 30 % of the run, or an option is not allowed.
+        If no job waits after the first 30 % of the run, no waiting job both starts and has a
+        forecast, or an option is not allowed.
     """
     moments = waiting_times(result.jobs, times)
     if not len(moments):
@@ -91,14 +107,21 @@ def check_forecast(
         if progress is not None:
             progress(done + 1, len(moments))
     jobs = pd.concat(tables, ignore_index=True)
-    jobs = jobs[jobs["start_s"].notna() & jobs["median_s"].notna()].reset_index(drop=True)
+    started, has_median = jobs["start_s"].notna(), jobs["median_s"].notna()
+    without = int((~started).sum()), int((started & ~has_median).sum())
+    jobs = jobs[started & has_median].reset_index(drop=True)
+    if jobs.empty:
+        why = Coverage(jobs, jobs, *without).left_out
+        raise InputError(
+            "--check", f"no job of this run waits that can be compared{why and ': '}{why}"
+        )
     earlier = jobs["start_s"] < jobs["low_s"]
     later = jobs["start_s"] > jobs["high_s"]
     marked = jobs.assign(jobs=1, within=~(earlier | later), earlier=earlier, later=later)
     grouped = marked.groupby("at_s")
     table = grouped[["within", "earlier", "later"]].mean()
     table.insert(0, "jobs", grouped["jobs"].sum())
-    return Coverage(jobs, table.reset_index())
+    return Coverage(jobs, table.reset_index(), *without)
 
 
 def waiting_times(jobs: pd.DataFrame, times: int) -> Floats:

@@ -21,7 +21,7 @@ from clustersim.forecasting.result import Forecast
 from clustersim.forecasting.run_times import assumed_run_times, default_limit_note, run_times_of
 from clustersim.forecasting.snapshot import Snapshot, snapshot_of
 from clustersim.forecasting.table import forecast_table
-from clustersim.forecasting.words import contradictions, overflow_note
+from clustersim.forecasting.words import contradictions, foreign_note, overflow_note
 from clustersim.scheduling import Policy, find_placement, find_policy
 from clustersim.topology import Cluster
 
@@ -155,6 +155,8 @@ def forecast(
         assumptions=(f"policy {name}", *([note] if note else []), *_assumptions(case, found)),
         calendar=given.calendar,
         now_s=given.now_s,
+        without_room=tuple(overflow_note(found, snapshot)),
+        foreign=tuple(foreign_note(found, snapshot, where)),
     )
 
 

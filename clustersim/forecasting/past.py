@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from clustersim.forecasting.inputs import Given
@@ -19,12 +20,23 @@ def past_of(
 ) -> pd.DataFrame | None:
     """Return the log of the site: as given, or what had ended in a saved run."""
     if isinstance(history, pd.DataFrame):
-        return history
+        return _in_order(history)
     if history is not None:
-        return read_jobs(history, time_zone=time_zone).jobs
+        return _in_order(read_jobs(history, time_zone=time_zone).jobs)
     if given.history is None or len(given.history) < LEAST_ALIKE:
         return None
     return _without_recent(given.history, given.now_s)
+
+
+def _in_order(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Sort a log by start, else by submission: the order tells which jobs follow each other."""
+    known = [name for name in ("start_s", "submit_s") if name in jobs and jobs[name].notna().all()]
+    if not known:
+        return jobs
+    ids = jobs["job_id"].astype(str) if "job_id" in jobs else pd.Series("", index=jobs.index)
+    keys = pd.DataFrame({**{name: jobs[name] for name in known}, "job_id": ids})
+    order = np.lexsort([keys[name].to_numpy() for name in reversed(keys.columns)])
+    return jobs.iloc[order].reset_index(drop=True)
 
 
 def _without_recent(ended: pd.DataFrame, now_s: float) -> pd.DataFrame:

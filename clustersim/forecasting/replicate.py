@@ -16,6 +16,7 @@ from clustersim.engine.partitions import build_partitions
 from clustersim.forecasting.arrivals import Arrivals
 from clustersim.forecasting.gates import Gates, Limits, gated
 from clustersim.forecasting.run_times import RunTimes
+from clustersim.forecasting.running import place_running
 from clustersim.forecasting.snapshot import Snapshot
 from clustersim.scheduling import JobColumns, Placement, Policy
 from clustersim.seeds import Streams
@@ -105,6 +106,8 @@ class _Queue:
     submit_s, elapsed_s, estimate_s : float64 arrays
         Seconds of the simulation; a running job has the time of its lead to go in addition.
     sizes, choice_of : int64 arrays
+    choices : list of tuple of int
+        The sets of partitions to which `choice_of` refers; a running job has only its own.
     eligible : Eligibility
     limits : Limits
     runs_on : int64 array (running jobs,)
@@ -118,6 +121,7 @@ class _Queue:
     estimate_s: Floats
     sizes: Ints
     choice_of: Ints
+    choices: list[tuple[int, ...]]
     eligible: Eligibility
     limits: Limits
     runs_on: Ints
@@ -196,6 +200,7 @@ def _queue(case: Case) -> tuple[_Queue, Ints]:
     elapsed = np.nan_to_num(jobs["elapsed_s"].to_numpy(dtype=np.float64)[rows], nan=0.0)
     lead = np.where(rows < n_running, LEAD_S, 0.0)
     limit = case.run_times.limits(jobs)[rows]
+    choices, choice_of = _choices(eligible, runs_on)
     queue = _Queue(
         jobs=jobs,
         n_running=n_running,
@@ -204,12 +209,26 @@ def _queue(case: Case) -> tuple[_Queue, Ints]:
         elapsed_s=elapsed - lead,
         estimate_s=np.maximum(limit - elapsed, 1.0) + lead,
         sizes=jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows],
-        choice_of=eligible.choice_of[rows],
+        choices=choices,
+        choice_of=choice_of[rows],
         eligible=eligible,
         limits=_limits(jobs, rows, n_running, case),
         runs_on=runs_on,
     )
     return queue, free
+
+
+def _choices(eligible: Eligibility, runs_on: Ints) -> tuple[list[tuple[int, ...]], Ints]:
+    """Return the sets of partitions, with that of each running job alone, and the set of each."""
+    choices, choice_of = list(eligible.choices), eligible.choice_of.copy()
+    number = {choice: at for at, choice in enumerate(choices)}
+    for row, partition in enumerate(runs_on.tolist()):
+        if partition >= 0:
+            own = (partition,)
+            choice_of[row] = number.setdefault(own, len(choices))
+            if choice_of[row] == len(choices):
+                choices.append(own)
+    return choices, choice_of
 
 
 def _eligible(jobs: pd.DataFrame, case: Case) -> Eligibility:
@@ -239,14 +258,12 @@ def _place(
 ) -> tuple[Ints, Ints]:
     """Return the partition of each running job (-1 without room), and what is free by partition."""
     partitions = build_partitions(case.cluster, case.placement)
-    runs_on = np.full(n_running, -1, dtype=np.int64)
-    sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)
-    for row in range(n_running):
-        choice = eligible.choice_of[row]
-        for index in eligible.choices[choice] if choice >= 0 else ():
-            if partitions[index].placement.take(int(sizes[row])) is not None:
-                runs_on[row] = index
-                break
+    allowed = [
+        eligible.choices[choice] if choice >= 0 else () for choice in eligible.choice_of[:n_running]
+    ]
+    sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)[:n_running]
+    recorded = jobs["pool"].iloc[:n_running].tolist()
+    runs_on = place_running(sizes, allowed, partitions, recorded)
     return runs_on, np.array([each.placement.free for each in partitions], dtype=np.int64)
 
 
@@ -295,7 +312,7 @@ def _simulate(out: Floats, run_s: Floats, queue: _Queue, case: Case, streams: St
     """Simulate once; fill in the starts (0) and the admissions (2) of the waiting jobs."""
     left = run_s[queue.rows] - queue.elapsed_s
     submit, estimate = queue.submit_s, queue.estimate_s
-    sizes, choice_of, choices = queue.sizes, queue.choice_of, list(queue.eligible.choices)
+    sizes, choice_of, choices = queue.sizes, queue.choice_of, list(queue.choices)
     position = np.arange(len(queue.rows))
     if case.arrivals is not None:
         new = case.arrivals.draw(streams)

@@ -50,6 +50,11 @@ class Forecast(Brief):
         Date of now, if it is known.
     now_s : float
         The present on the time axis of `calendar`.
+    without_room : tuple of str
+        A note on running jobs for which the cluster has no room; empty if there are none.
+    foreign : tuple of str
+        A note if most waiting jobs can never run because the cluster does not have their
+        partitions; otherwise empty.
 
     Examples
     --------
@@ -70,6 +75,8 @@ class Forecast(Brief):
     assumptions: tuple[str, ...]
     calendar: Calendar
     now_s: float
+    without_room: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         return f"Forecast of {self.state.source}", {

@@ -12,6 +12,7 @@ from scipy.special import ndtr, ndtri
 
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.calendar import DAY_S
+from clustersim.errors import InputError
 from clustersim.files import parse_yaml
 from clustersim.forecasting.samples import LEAST_ALIKE, Alike, Key
 from clustersim.forecasting.scores import Correlations, draw_scores
@@ -225,8 +226,20 @@ def run_times_of(
         As in :func:`assumed_run_times`.
     recent : pandas.DataFrame, optional
         A jobs table of those that began not long ago and have ended, in order of their start.
+
+    Raises
+    ------
+    InputError
+        If no job of the log has a run time.
     """
-    shares = _has_limits(history) and bool(jobs["limit_s"].notna().mean() > 0.5)
+    ran = _ran(history)
+    if not ran.any():
+        raise InputError(
+            "history",
+            f"has no job with a run time: duration_s is 0 or empty in all of its "
+            f"{counted(len(history), 'job')}",
+        )
+    shares = _has_limits(history[ran]) and bool(jobs["limit_s"].notna().mean() > 0.5)
     known, value = _known(history, shares)
     levels = _levels(known, known["limit_s"].to_numpy() if shares else None)
     alike = Alike.of(value, _sessions(known), levels)
@@ -246,13 +259,20 @@ def run_times_of(
     return RunTimes(what, correlations, shares, alike, default, last)
 
 
+def _ran(history: pd.DataFrame) -> Bools:
+    """Return which jobs of a log have a run time."""
+    if "duration_s" not in history:
+        return np.zeros(len(history), dtype=bool)
+    return np.asarray(history["duration_s"].astype(np.float64).to_numpy(na_value=np.nan) > 0)
+
+
 def _has_limits(history: pd.DataFrame) -> bool:
     return "estimate_s" in history and bool((history["estimate_s"] > 0).mean() > 0.5)
 
 
 def _known(history: pd.DataFrame, shares: bool) -> tuple[pd.DataFrame, Floats]:
     """Return what is known of the jobs of a log, and their run times or shares of the limit."""
-    past = history[history["duration_s"] > 0]
+    past = history[_ran(history)]
     if shares:
         past = past[past["estimate_s"] > 0]
     missing = pd.Series(np.nan, index=past.index)

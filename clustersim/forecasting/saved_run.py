@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Floats
@@ -65,12 +66,17 @@ def state_of_run(result: Result, at_s: float, source: str) -> Then:
     jobs = result.jobs
     ranges = result.allocation_ranges
     covers = (ranges["start_s"] <= at_s) & (ranges["end_s"] > at_s)
-    attempt = ranges[covers].drop_duplicates("job_id").set_index("job_id")["start_s"]
-    started = jobs["job_id"].map(attempt).to_numpy(dtype=np.float64, na_value=np.nan)
+    attempt = ranges[covers].drop_duplicates("job_id").set_index("job_id")
+    started = jobs["job_id"].map(attempt["start_s"]).to_numpy(dtype=np.float64, na_value=np.nan)
+    vc = texts_of(attempt["virtual_cluster"])
+    names = pd.Series(texts_of(attempt["pool"]) + np.where(vc == "", "", "/" + vc), attempt.index)
+    pools = texts_of(jobs["job_id"].map(names))
     end_s = float(result.utilisation["time_s"].max())
     _check_time(at_s, float(jobs["submit_s"].min()), end_s, source)
     can = jobs["outcome"].astype(str).to_numpy() != "never runnable"
-    return _then(jobs[can], started[can], at_s, source, "saved run", result.calendar)
+    return _then(
+        jobs[can], started[can], at_s, source, "saved run", result.calendar, pools=pools[can]
+    )
 
 
 def state_of_jobs(jobs: pd.DataFrame, at_s: float | None, source: str) -> Then:
@@ -88,7 +94,7 @@ def state_of_jobs(jobs: pd.DataFrame, at_s: float | None, source: str) -> Then:
     Raises
     ------
     InputError
-        If a column is missing, or no job runs or waits at that time.
+        If a column is missing, the table is empty, or no job runs or waits at that time.
     """
     missing = [name for name in _NEEDED if name not in jobs]
     if missing:
@@ -96,6 +102,8 @@ def state_of_jobs(jobs: pd.DataFrame, at_s: float | None, source: str) -> Then:
             source,
             f"has no column {', '.join(missing)}; a table of jobs needs {', '.join(_NEEDED)}",
         )
+    if jobs.empty:
+        raise InputError(source, "is a table of jobs without a row; no job runs or waits")
     start = _column(jobs, "start_s")
     if "finish_s" not in jobs and "duration_s" in jobs:
         jobs = jobs.assign(finish_s=start + _column(jobs, "duration_s"))
@@ -131,6 +139,7 @@ def _then(
     source: str,
     form: str,
     calendar: Calendar,
+    pools: npt.NDArray[np.object_] | None = None,
 ) -> Then:
     submit, finish = _column(jobs, "submit_s"), _column(jobs, "finish_s")
     running = np.isfinite(started)
@@ -160,6 +169,7 @@ def _then(
                 start=moment(started[row]) if runs else None,
                 elapsed_s=float(at_s - started[row]) if runs else None,
                 time_limit_s=float(limit[row]) if np.isfinite(limit[row]) else None,
+                pool=str(pools[row]) if runs and pools is not None else "",
             )
         )
     if not rows:

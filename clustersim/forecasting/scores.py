@@ -10,16 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.sparse import csr_array
+from scipy.special import log_ndtr, ndtr, ndtri
 
 from clustersim.array_types import Floats, Ints
 from clustersim.seeds import Streams
 
 __all__ = ["Correlations", "draw_scores"]
 
-_SWEEPS = 10
+_RANGE = 7.0
+"""Half of the range of the grid, in standard deviations of a score."""
+_STEP = 0.05
 _LEAST_TAIL = 1e-300
 
 
@@ -57,8 +61,9 @@ def draw_scores(
 ) -> Floats:
     """Draw the normal score of each job, given scores that are known and lower bounds.
 
-    The shared parts are drawn by Gibbs sampling, the finest first. Its start is exact for a job
-    that shares its finest group with no other.
+    The draw is exact but for the step of a grid: the evidence of the jobs is passed from the finest
+    groups to the widest, whose parts are then drawn first (forward filtering and backward sampling
+    on a tree: Pearl, "Probabilistic Reasoning in Intelligent Systems", 1988, chapter 4).
 
     Parameters
     ----------
@@ -90,57 +95,91 @@ def draw_scores(
     True
     """
     random = streams("scores of run times")
+    own_sd = float(np.sqrt(1.0 - sum(variances)))
+    levels = [each for each, variance in enumerate(variances) if variance > 0]
+    of = [groups[each] for each in levels]
+    shared = np.zeros(len(above))
+    if levels and len(above):
+        sds = [float(np.sqrt(variances[each])) for each in levels]
+        shared = _shared(random, of, sds, own_sd, above, known)[of[-1]]
+    found = shared + own_sd * random.standard_normal(len(above))
     runs = np.isnan(known) & (above > -np.inf)
-    tells = np.flatnonzero(runs | ~np.isnan(known))
-    runs_of = runs[tells]
-    bound, own_sd = above[tells][runs_of], float(np.sqrt(1.0 - sum(variances)))
-    score = np.where(runs_of, 0.0, known[tells])
-    score[runs_of] = _above(random, np.zeros(len(bound)), 1.0, bound)
-    parts = [np.zeros(int(of.max(initial=-1)) + 1) for of in groups]
-    levels = [each for each in reversed(range(len(groups))) if variances[each] > 0]
-    if levels:
-        parts[levels[0]] = _start(random, groups[levels[0]][tells], parts[levels[0]], score, own_sd)
-    for _ in range(_SWEEPS):
-        for each in levels:
-            rest = score - _sum(parts, groups, tells, without=each)
-            parts[each] = _part(random, groups[each][tells], len(parts[each]), rest,
-                                variances[each], own_sd)  # fmt: skip
-        middle = _sum(parts, groups, tells)[runs_of]
-        score[runs_of] = _above(random, middle, own_sd, bound)
-    found = _sum(parts, groups, np.arange(len(above)))
-    found += own_sd * random.standard_normal(len(above))
-    found[tells] = score
-    return found
+    found[runs] = _above(random, shared[runs], own_sd, above[runs])
+    return np.where(np.isnan(known), found, known)
 
 
-def _start(
-    random: np.random.Generator, of: Ints, part: Floats, score: Floats, own_sd: float
+def _shared(
+    random: np.random.Generator,
+    of: Sequence[Ints],
+    sds: Sequence[float],
+    own_sd: float,
+    above: Floats,
+    known: Floats,
 ) -> Floats:
-    """Return parts of the finest groups given the highest score of each."""
-    most = np.full(len(part), -np.inf)
-    np.maximum.at(most, of, score)
-    shared = 1.0 - own_sd**2
-    noise = np.sqrt(shared) * own_sd * random.standard_normal(len(part))
-    return np.asarray(shared * np.where(np.isfinite(most), most, 0.0) + noise)
+    """Draw the sum of the shared parts of each of the finest groups, given all jobs."""
+    highest = np.max(above, initial=0.0, where=np.isfinite(above))
+    grid = np.arange(-_RANGE, max(_RANGE, highest + 0.5 * _RANGE), _STEP)
+    counts = [int(each.max()) + 1 for each in of]
+    evidence = [_evidence(grid, of[-1], counts[-1], own_sd, above, known)]
+    parents = [np.zeros(counts[0], dtype=np.int64)]
+    for wide, fine, count in zip(of, of[1:], counts[1:], strict=False):
+        parent = np.empty(count, dtype=np.int64)
+        parent[fine] = wide
+        parents.append(parent)
+    for each in range(len(of) - 1, 0, -1):
+        message = _message(grid, evidence[0], sds[each])
+        evidence.insert(0, _sums(message, parents[each], counts[each - 1]))
+    total = np.zeros(1)
+    for parent, sd, told in zip(parents, sds, evidence, strict=True):
+        density = told - 0.5 * ((grid - total[parent][:, None]) / sd) ** 2
+        total = _by_inverse(random, grid, density)
+    return total
 
 
-def _sum(
-    parts: Sequence[Floats], groups: Sequence[Ints], rows: Ints, *, without: int = -1
+def _evidence(
+    grid: Floats, of: Ints, count: int, own_sd: float, above: Floats, known: Floats
 ) -> Floats:
-    found = np.zeros(len(rows))
-    for each, (part, of) in enumerate(zip(parts, groups, strict=True)):
-        if each != without:
-            found += part[of[rows]]
-    return found
+    """Return the logarithm of the likelihood of each group's shared part on a grid."""
+    ended = np.flatnonzero(~np.isnan(known))
+    runs = np.flatnonzero(np.isnan(known) & (above > -np.inf))
+    own = -0.5 * ((known[ended][:, None] - grid) / own_sd) ** 2
+    longer = log_ndtr((grid - above[runs][:, None]) / own_sd)
+    return _sums(np.concatenate([own, longer]), of[np.concatenate([ended, runs])], count)
 
 
-def _part(
-    random: np.random.Generator, of: Ints, count: int, rest: Floats, variance: float, sd: float
-) -> Floats:
-    """Draw the parts of groups, given the scores of their jobs without the other parts."""
-    precision = 1.0 / variance + np.bincount(of, minlength=count) / sd**2
-    mean = np.bincount(of, weights=rest, minlength=count) / sd**2 / precision
-    return np.asarray(mean + random.standard_normal(count) / np.sqrt(precision))
+def _sums(values: Floats, of: Ints, count: int) -> Floats:
+    """Return the sum of the rows of each group."""
+    rows = np.arange(len(of))
+    member = csr_array((np.ones(len(of)), (of, rows)), shape=(count, len(of)))
+    return np.asarray(member @ values)
+
+
+def _message(grid: Floats, told: Floats, sd: float) -> Floats:
+    """Return the logarithm of what groups tell of the sum of the wider parts."""
+    kernel = _kernel(len(grid), sd)
+    most = told.max(axis=1, keepdims=True)
+    return np.asarray(most + np.log(np.maximum(np.exp(told - most) @ kernel.T, _LEAST_TAIL)))
+
+
+@lru_cache(maxsize=8)
+def _kernel(points: int, sd: float) -> Floats:
+    """Return the probability of each point of a grid (columns) given the wider part (rows)."""
+    at = _STEP * np.arange(points)
+    kernel = np.exp(-0.5 * ((at[:, None] - at) / sd) ** 2)
+    kernel /= kernel.sum(axis=1, keepdims=True)
+    kernel.setflags(write=False)
+    return np.asarray(kernel)
+
+
+def _by_inverse(random: np.random.Generator, grid: Floats, density: Floats) -> Floats:
+    """Draw from densities, given as logarithms on a grid, by inverse transform."""
+    weight = np.exp(density - density.max(axis=1, keepdims=True))
+    upto = np.cumsum(weight, axis=1)
+    level = random.uniform(size=len(upto)) * upto[:, -1]
+    cell = np.minimum((upto < level[:, None]).sum(axis=1), len(grid) - 1)
+    rows = np.arange(len(upto))
+    left = (upto[rows, cell] - level) / weight[rows, cell]
+    return np.asarray(grid[cell] + (0.5 - left) * _STEP)
 
 
 def _above(random: np.random.Generator, mean: Floats, sd: float, bound: Floats) -> Floats:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from clustersim.forecasting.replicate import Replications
 from clustersim.forecasting.snapshot import Snapshot
+from clustersim.simulation.eligibility import partition_names_of
+from clustersim.topology import Cluster
 from clustersim.units import counted, format_count, format_duration, listed
 
-__all__ = ["contradictions", "overflow_note", "sentence"]
+__all__ = ["contradictions", "foreign_note", "overflow_note", "sentence"]
 
 _LIMIT_REASON = re.compile(r"^(?:QOS|Assoc|MaxGRES|.*Max.*Per(?:User|Account|Job))")
+
+_MOST_NAMES = 4
 
 
 def overflow_note(found: Replications, snapshot: Snapshot) -> list[str]:
@@ -27,6 +32,28 @@ def overflow_note(found: Replications, snapshot: Snapshot) -> list[str]:
         f"{jobs} with {format_count(n)} accelerators found no room in the cluster as given (nodes "
         "that leave service, or partitions that it does not have): they end without freeing any"
     ]
+
+
+def foreign_note(found: Replications, snapshot: Snapshot, cluster: Cluster) -> list[str]:
+    """Return a note if the partitions of most waiting jobs are none of the cluster; else empty."""
+    there = partition_names_of(cluster)
+    names = snapshot.waiting["vc"].astype(str)
+    foreign = names.index.isin([*found.reasons]) & (names != "") & ~names.isin(there)
+    n = int(foreign.sum())
+    if not there or 2 * n <= len(names):
+        return []
+    own = names[foreign].value_counts()
+    jobs = f"{format_count(n)} of {counted(len(names), 'waiting job')} can never run"
+    return [
+        f"{jobs}, because the cluster does not have the partitions of these jobs "
+        f"({_few([str(name) for name in own.index])}): its own are {_few(sorted(there))}"
+    ]
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    shown = [repr(name) for name in names[:_MOST_NAMES]]
+    return listed(shown if more <= 0 else [*shown, f"{more} more"])
 
 
 def contradictions(found: Replications, snapshot: Snapshot, user_limit: int | None) -> list[str]:
@@ -53,19 +80,23 @@ def contradictions(found: Replications, snapshot: Snapshot, user_limit: int | No
     return notes
 
 
-def sentence(jobs: pd.DataFrame) -> str:
+def sentence(jobs: pd.DataFrame, foreign: Sequence[str] = ()) -> str:
     """Return a forecast in a sentence.
 
     Parameters
     ----------
     jobs : pandas.DataFrame
         The table of a :class:`~clustersim.forecasting.Forecast`.
+    foreign : sequence of str
+        Notes that come first, such as that most jobs can never run.
 
     Examples
     --------
     >>> sentence(pd.DataFrame({"median_s": [0.0]}))
     '1 job waits; 1 of them can start now.'
     """
+    if foreign:
+        return " ".join([*(f"{note[:1].upper()}{note[1:]}." for note in foreign), sentence(jobs)])
     known = jobs["median_s"].notna()
     if not len(jobs):
         return "No job with accelerators waits."

@@ -54,6 +54,9 @@ class QueuedJob:
         Why the queue does not start it at all, such as a hold; empty if it may start.
     kinds : tuple of str
         Types of accelerators for which it asks, as written.
+    pool : str
+        Pool of the cluster on which it runs, with its virtual cluster (``pool/vc``); empty if not
+        known.
     """
 
     job_id: str
@@ -77,6 +80,7 @@ class QueuedJob:
     depends_on: tuple[str, ...] = ()
     held: str = ""
     kinds: tuple[str, ...] = ()
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -67,6 +67,14 @@ SQUEUE_NAMES = frozenset(
         *("feature", "mintmpdisk", "arrayid", "trespersocket", "sct", "nodelistr"),
     }
 )
+_OF_SACCT = frozenset(
+    {"elapsed", "elapsedraw", "end", "exitcode", "jobidraw", "cputime", "cputimeraw"}
+)
+"""Names of columns of sacct that squeue does not print."""
+_NO_QUEUE = (
+    f", the accounting of jobs, not of squeue: print the queue with {SQUEUE_COMMAND}, and give "
+    "this file to --history"
+)
 _RUNNING = frozenset({"RUNNING", "R", "CONFIGURING", "CF", "SIGNALING", "SI", "RESIZING", "RS"})
 _WAITING = frozenset({"PENDING", "PD", "REQUEUED", "RQ", "REQUEUE_FED", "RF"})
 _LEFT = {
@@ -96,6 +104,8 @@ def read_squeue(
     table = find_table(text, SQUEUE_NAMES, columns, least=3)
     if table is None:
         raise InputError(source, f"has no header of squeue; run {SQUEUE_COMMAND}")
+    if foreign := sorted(_OF_SACCT & set(table.names)):
+        raise InputError(source, f"{foreign[0]} is a column of sacct{_NO_QUEUE}")
     at = {
         key: next((name for name in names if name in table.names), None)
         for key, names in _NAMES.items()
@@ -168,8 +178,11 @@ def _of_scontrol(record: Mapping[str, str]) -> dict[str, Any]:
 
 def read_squeue_json(document: Mapping[str, Any], source: str) -> QueueState:
     """Read ``squeue --json`` or ``scontrol show job --json``, of any version of its data parser."""
+    jobs = document["jobs"]
+    if jobs and all(isinstance(job.get("time"), Mapping) for job in jobs):
+        raise InputError(source, f"the jobs have the field time of sacct --json{_NO_QUEUE}")
     times = Times(None)
-    records = [_of_json(job) for job in document["jobs"]]
+    records = [_of_json(job) for job in jobs]
     state = _state_of(records, source, "squeue --json", times)
     updated = number_of(document.get("last_update"))
     taken = None if not updated else times.parse(updated)

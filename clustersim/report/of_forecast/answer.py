@@ -21,7 +21,7 @@ _WIDE = 4.0
 def forecast_answer(found: Forecast) -> Answer:
     """Return the answer card of a forecast: the last job to start, and what that depends on."""
     jobs = found.jobs[found.jobs["median_s"] > 0]
-    text = sentence(found.jobs)
+    text = sentence(found.jobs, found.foreign)
     if jobs.empty:
         return Answer(text, hinges_on=[*_hinges(found)], next_steps=[*_next_steps(found)])
     last = jobs.iloc[int(jobs["median_s"].argmax())]
@@ -54,6 +54,8 @@ def _has_log(found: Forecast) -> bool:
 
 def _hinges(found: Forecast) -> Iterator[str]:
     """Yield what the forecast depends on."""
+    for note in found.without_room:
+        yield f"The size of the cluster: {note}."
     if not _has_log(found):
         yield "The run times: without a log, those of two public logs are assumed."
     else:
@@ -64,6 +66,13 @@ def _hinges(found: Forecast) -> Iterator[str]:
 
 
 def _next_steps(found: Forecast) -> Iterator[str]:
+    if found.foreign:
+        yield (
+            "Name the partitions of the jobs under queues of the pools, or give their sizes with "
+            "--accelerators PARTITION=N,..."
+        )
+    if found.without_room:
+        yield "Correct the cluster: its pools, their sizes, and the partitions in their queues."
     if not _has_log(found):
         yield "Give the log of the site with --history, which narrows the intervals."
     wide = found.jobs["high_s"] > _WIDE * found.jobs["low_s"].clip(lower=60.0)

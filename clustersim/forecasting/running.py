@@ -1,0 +1,121 @@
+"""Where the running jobs of a state run, if the state does not say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import coo_array
+
+from clustersim.array_types import Ints
+from clustersim.scheduling.queue import Partition
+
+__all__ = ["place_running"]
+
+_NODES = 1000
+"""Most nodes of the branch-and-bound search, so that it ends soon and always at the same place."""
+
+
+def place_running(
+    sizes: Ints,
+    allowed: Sequence[tuple[int, ...]],
+    partitions: Sequence[Partition],
+    recorded: Sequence[str],
+) -> Ints:
+    """Place the running jobs on partitions, and return the partition of each (-1 without room).
+
+    Jobs whose partition is recorded come first, then those with the fewest partitions. Each takes
+    the first of its partitions that has room, in the order of how many running jobs may use them.
+    If a job finds no room in this way, an integer program finds the partitions that hold the most
+    accelerators.
+
+    Parameters
+    ----------
+    sizes : int64 array (jobs,)
+    allowed : sequence of tuple of int
+        The partitions that each job may use.
+    partitions : sequence of Partition
+        All partitions, without running jobs; the jobs take their accelerators.
+    recorded : sequence of str
+        Name of the partition on which each job runs; empty if it is not recorded.
+
+    Examples
+    --------
+    >>> from clustersim.engine.partitions import build_partitions
+    >>> from clustersim.scheduling import find_placement
+    >>> from clustersim.topology import single_pool
+    >>> parts = build_partitions(single_pool(8), find_placement("pooled"))
+    >>> place_running(np.array([4, 8, 4]), [(0,), (0,), (0,)], parts, ["", "", ""]).tolist()
+    [0, -1, 0]
+    """
+    names = {each.name: each.index for each in partitions}
+    own = [
+        (names[name],) if names.get(name, -1) in may else may
+        for name, may in zip(recorded, allowed, strict=True)
+    ]
+    users = np.zeros(len(partitions), dtype=np.int64)
+    for may in own:
+        users[list(may)] += 1
+    sought = [tuple(sorted(may, key=lambda index: int(users[index]))) for may in own]
+    order = sorted(range(len(sizes)), key=lambda row: len(own[row]))
+    room = [each.placement.free for each in partitions]
+    counted_on = np.full(len(sizes), -1, dtype=np.int64)
+    for row in order:
+        for index in sought[row]:
+            if room[index] >= sizes[row]:
+                room[index] -= int(sizes[row])
+                counted_on[row] = index
+                break
+    if (counted_on < 0).any():
+        counted_on = _most(sizes, sought, partitions, counted_on)
+    runs_on = np.full(len(sizes), -1, dtype=np.int64)
+    for row in sorted(range(len(sizes)), key=lambda row: counted_on[row] < 0):
+        for index in dict.fromkeys((int(counted_on[row]), *sought[row])):
+            if index >= 0 and partitions[index].placement.take(int(sizes[row])) is not None:
+                runs_on[row] = index
+                break
+    return runs_on
+
+
+def _most(
+    sizes: Ints,
+    allowed: Sequence[tuple[int, ...]],
+    partitions: Sequence[Partition],
+    otherwise: Ints,
+) -> Ints:
+    """Return the partitions of jobs that hold the most accelerators in all.
+
+    Variables are the numbers of jobs of one size and with the same partitions on each partition.
+    `otherwise` is returned if nothing better is found.
+    """
+    kinds: dict[tuple[int, tuple[int, ...]], list[int]] = {}
+    for row, may in enumerate(allowed):
+        kinds.setdefault((int(sizes[row]), may), []).append(row)
+    places = [(kind, index) for kind, (_, may) in enumerate(kinds) for index in may]
+    if not places:
+        return otherwise
+    size_of = np.array([size for size, _ in kinds], dtype=np.float64)
+    count_of = np.array([len(rows) for rows in kinds.values()], dtype=np.float64)
+    kind, index = np.array(places, dtype=np.int64).T
+    columns, free = np.arange(len(places)), [each.placement.free for each in partitions]
+    used = coo_array((size_of[kind], (index, columns)), shape=(len(partitions), len(places)))
+    jobs = coo_array((np.ones(len(places)), (kind, columns)), shape=(len(kinds), len(places)))
+    found = milp(
+        -size_of[kind],
+        integrality=np.ones(len(places), dtype=np.int64),
+        bounds=Bounds(0.0, count_of[kind]),
+        constraints=[
+            LinearConstraint(used.tocsc(), ub=np.array(free, dtype=np.float64)),
+            LinearConstraint(jobs.tocsc(), ub=count_of),
+        ],
+        options={"node_limit": _NODES},
+    )
+    if found.x is None or -found.fun <= sizes[otherwise >= 0].sum():
+        return otherwise
+    runs_on = np.full(len(sizes), -1, dtype=np.int64)
+    left = {at: iter(rows) for at, rows in enumerate(kinds.values())}
+    for (at, partition), number in zip(places, np.rint(found.x).astype(np.int64), strict=True):
+        for _ in range(int(number)):
+            runs_on[next(left[at])] = partition
+    return runs_on

@@ -1,0 +1,131 @@
+"""The partitions on which running jobs are placed, and what is said if there is no room."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import clustersim as cs
+from clustersim.cli.main import main
+from clustersim.engine.partitions import build_partitions
+from clustersim.errors import InputError
+from clustersim.forecasting.inputs import read_state
+from clustersim.forecasting.running import place_running
+from clustersim.forecasting.snapshot import snapshot_of
+from clustersim.report.of_forecast.answer import forecast_answer
+from clustersim.scheduling import find_placement
+from clustersim.topology import Cluster, Pool
+from tests.forecasting.test_forecast import HOUR, exact, running, starts, state, waiting
+
+
+def pool(name: str, n_nodes: int, queues: tuple[str, ...]) -> Pool:
+    zero = np.zeros(n_nodes, dtype=np.int32)
+    return Pool(name, "", n_nodes, 8, float("inf"), 8, zero, zero, queues=queues)
+
+
+OVERLAP = Cluster("overlap", (pool("a", 2, ("gpu", "long")), pool("b", 2, ("gpu",))))
+
+
+@pytest.mark.parametrize("policy", ["fcfs", "easy", "conservative"])
+def test_jobs_that_can_use_one_pool_only_find_it_free(
+    monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    """Partition gpu is on both pools, long on the first; both pools are full of running jobs."""
+    exact(monkeypatch)
+    jobs = state(
+        *(running(f"g{at}", 8, 0.0, HOUR, partition="gpu") for at in range(2)),
+        *(running(f"l{at}", 4, 0.0, 2 * HOUR, partition="long") for at in range(4)),
+        waiting("1", 8, partition="long"),
+        waiting("2", 8, partition="gpu"),
+    )
+    found = cs.forecast(jobs, cluster=OVERLAP, policy=policy, replications=2)
+    assert found.without_room == ()
+    assert starts(found) == {"1": 2 * HOUR, "2": HOUR}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_running_jobs_that_fit_are_placed(data: st.DataObject) -> None:
+    """Jobs are drawn onto full pools; each may use its own pool, and others besides."""
+    partitions = build_partitions(
+        Cluster("three", tuple(pool(name, 1, ()) for name in "abc")), find_placement("pooled")
+    )
+    sizes, allowed = [], []
+    for own in range(3):
+        for n in data.draw(st.sampled_from([[8], [4, 4], [1, 2, 5], [3, 5], [2, 2, 2, 2]])):
+            others = data.draw(st.sets(st.integers(0, 2)))
+            sizes.append(n)
+            allowed.append(tuple(sorted({own, *others})))
+    order = data.draw(st.permutations(range(len(sizes))))
+    runs_on = place_running(
+        np.array(sizes)[order], [allowed[at] for at in order], partitions, [""] * len(sizes)
+    )
+    assert all(runs_on[at] in allowed[job] for at, job in enumerate(order))
+    assert sum(each.placement.free for each in partitions) == 0
+
+
+def test_the_pool_of_a_saved_run_is_that_of_the_run() -> None:
+    parts = build_partitions(OVERLAP, find_placement("pooled"))
+    both = [(0, 1)] * 3
+    assert place_running(np.array([8, 8, 8]), both, parts, ["b", "", "b"]).tolist() == [1, 0, 1]
+    log = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 5], "n_accelerators": 8})
+    result = cs.replay(log.assign(duration_s=60), policy="fcfs", accelerators=8)
+    given = read_state(
+        result, at_s=30.0, time_zone=None, taken_at=None, columns=(), gpus_per_node=None
+    )
+    name = result.allocation_ranges["pool"].iloc[0]
+    assert snapshot_of(given.state).running["pool"].tolist() == [name]
+
+
+def test_running_jobs_without_room_stand_in_the_answer() -> None:
+    jobs = state(
+        running("1", 8, 0.0, HOUR, partition="a"),
+        running("2", 4, 0.0, HOUR, partition="a"),
+        waiting("3", 8, partition="a"),
+    )
+    found = cs.forecast(jobs, accelerators={"a": 8, "b": 8}, replications=2)
+    answer = forecast_answer(found)
+    assert "1 running job with 4 accelerators found no room" in answer.hinges_on[0]
+    assert answer.next_steps[0].startswith("Correct the cluster")
+
+
+def test_partitions_that_the_cluster_lacks_come_first_in_the_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ["JOBID|PARTITION|STATE|TRES_PER_NODE|NODES|REASON"]
+    rows += [f"{at}|h100|PENDING|gres/gpu:4|1|Priority" for at in range(3)]
+    rows += ["9|a|PENDING|gres/gpu:4|1|JobHeldUser", "10|a|PENDING|gres/gpu:4|1|Priority"]
+    (tmp_path / "queue.txt").write_text("\n".join(rows) + "\n")
+    words = ["forecast", str(tmp_path / "queue.txt"), "--replications", "2", "--json"]
+    assert main([*words, "--accelerators", "a=8,b=8"]) == 0
+    text = json.loads(capsys.readouterr().out)["answer"]
+    assert text.startswith(
+        "3 of 5 waiting jobs can never run, because the cluster does not have the partitions of "
+        "these jobs ('h100'): its own are 'a' and 'b'. 5 jobs wait"
+    )
+    found = cs.forecast(tmp_path / "queue.txt", accelerators={"a": 8, "b": 8}, replications=2)
+    answer = forecast_answer(found)
+    assert answer.sentence == text
+    assert answer.next_steps[0].startswith("Name the partitions")
+    few = cs.forecast(tmp_path / "queue.txt", accelerators={"h100": 8}, replications=2)
+    assert few.foreign == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "JobID|User|Partition|State|Elapsed|AllocTRES\n1|a|gpu|PENDING|00:00:00|gres/gpu=8\n",
+        '{"jobs": [{"job_id": 1, "state": {"current": ["PENDING"]}, "time": {"elapsed": 0}}]}',
+    ],
+)
+def test_accounting_is_not_a_queue(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "sacct.txt"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"of sacct.*squeue -a --json > queue.json.*--history"):
+        cs.forecast(path, accelerators=8)
