@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from clustersim.simulation.model_waits import CheckedFit
 
 DRAWN = 200_000
-"""Number of jobs of the model that are compared with the log."""
+"""Largest number of jobs of the model that are compared with the log."""
+DRAWN_PER_JOB = 20
+"""The same for each job of the log: more of a sparse log would take millennia of hours."""
 
 
 def fit_and_save(
@@ -26,7 +28,8 @@ def fit_and_save(
     distance : pandas.DataFrame
         Distance between the model and the log by size.
     waits : dict
-        Ratio of the mean waits of model and log, and what was replayed.
+        Mean waits of log and model, their ratio (NaN if no job of the log waits), and what was
+        replayed.
     pictures : list of Path
     """
     from clustersim.plots.style import save_figure
@@ -44,7 +47,7 @@ def fit_and_save(
         calendar=calendar,
     )
     save_workload(checked.model, path)
-    drawn = generate_jobs(checked.model, Streams(0), n_jobs=DRAWN)
+    drawn = generate_jobs(checked.model, Streams(0), n_jobs=min(DRAWN, DRAWN_PER_JOB * len(jobs)))
     distance = fit_distance(drawn, jobs)
     print("\nFitted model against the log")
     print(_table(distance))
@@ -55,6 +58,8 @@ def fit_and_save(
     pictures = save_figure(figure, path.with_suffix(""), ("png",))
     print("\n".join(f"wrote {picture}" for picture in pictures))
     waits = {
+        "log_mean_s": checked.log_s,
+        "model_mean_s": checked.model_s,
         "mean_ratio": checked.ratio,
         "lowest": checked.low,
         "highest": checked.high,
@@ -82,14 +87,30 @@ def _table(distance: pd.DataFrame) -> str:
 def _warn(checked: CheckedFit) -> None:
     """Print a warning on stderr if the waits of the model are not near those of the log."""
     from clustersim.simulation.model_waits import FACTOR
-    from clustersim.units import format_number
+    from clustersim.units import format_duration, format_number
 
-    if checked.is_near:
+    if checked.all_near:
         return
+    low, high = format_number(1 / FACTOR), format_number(FACTOR)
+    if not checked.log_s > 0:
+        found = (
+            "the jobs of the model do not wait as long as those of the log: no job of the log "
+            f"waits, and the mean wait of the model is {format_duration(checked.model_s)}"
+        )
+    elif checked.is_near:
+        found = (
+            f"single runs of the model do not wait as long as the log: their mean wait is "
+            f"{format_number(checked.low)} to {format_number(checked.high)} times that of the log, "
+            f"which is not all inside {low} to {high}, although the mean of the runs is"
+        )
+    else:
+        found = (
+            f"the jobs of the model do not wait as long as those of the log: the mean wait is "
+            f"{format_number(checked.ratio)} times that of the log, which is outside {low} to "
+            f"{high}"
+        )
     print(
-        f"Note: the jobs of the model do not wait as long as those of the log: the mean wait is "
-        f"{format_number(checked.ratio)} times that of the log, which is outside "
-        f"{format_number(1 / FACTOR)} to {format_number(FACTOR)} ({checked.text}); for questions "
-        "about waits, replay the log itself (workload.trace)",
+        f"Note: {found} ({checked.text}); for questions about waits, replay the log itself "
+        "(workload.trace)",
         file=sys.stderr,
     )

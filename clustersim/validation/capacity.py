@@ -24,7 +24,7 @@ from clustersim.validation.replays import (
     replayed_with_closures,
 )
 
-__all__ = ["CLOSED_S", "capacity", "closures_of", "nodes", "partitions"]
+__all__ = ["CLOSED_S", "capacity", "closures_of", "looks_s", "nodes", "partitions"]
 
 CLOSED_S = DAY_S
 """Length of the periods for which a capacity is granted."""
@@ -32,6 +32,28 @@ _GRID = 48
 """Number of times in each of them at which the queue is looked at."""
 _LEAST_CLOSED = 0.5
 """A period is closed if a waiting job had room at this share of the times or more."""
+
+
+def looks_s(begin_s: Floats) -> Floats:
+    """Return the times at which the queue is looked at in periods of `CLOSED_S`.
+
+    Parameters
+    ----------
+    begin_s : float64 array (periods,)
+        Begin of each period (seconds).
+
+    Returns
+    -------
+    float64 array (periods, looks)
+        Seconds.
+
+    Examples
+    --------
+    >>> looks_s(np.array([0.0]))[0, :2].tolist()
+    [900.0, 2700.0]
+    """
+    times: Floats = begin_s[:, None] + (np.arange(_GRID) + 0.5) * (CLOSED_S / _GRID)
+    return times
 
 
 def closures_of(case: Case) -> Closures:
@@ -46,7 +68,7 @@ def closures_of(case: Case) -> Closures:
     end, share = start + case.run_s[known], case.share[known]
     first, last = float(submit.min()), float(start.max())
     edges = np.arange(math.floor(first / CLOSED_S), math.floor(last / CLOSED_S) + 2) * CLOSED_S
-    grid = edges[:-1, None] + (np.arange(_GRID) + 0.5) * (CLOSED_S / _GRID)
+    grid = looks_s(edges[:-1].astype(np.float64))
     closed = {}
     for at, (name, there) in enumerate(case.capacity.items()):
         own = share == at

@@ -11,7 +11,7 @@ from scipy.stats import wasserstein_distance
 from clustersim.analysis.size_waits import ENOUGH_JOBS
 from clustersim.array_types import Bools, Floats
 from clustersim.calendar import DAY_S, WEEK_S
-from clustersim.validation.capacity import closures_of
+from clustersim.validation.capacity import closures_of, looks_s
 from clustersim.validation.case import NO_PARTITION, Case
 from clustersim.validation.occupancy import running_at
 from clustersim.workload.describe import size_bins
@@ -22,7 +22,6 @@ KINDS = ("all", "partition", "size", "hour", "week")
 MOST_PARTITIONS = 12
 OTHERS = "other partitions"
 _FEW_WEEKS = 3
-_GRID = 48
 
 
 def groups_table(case: Case, starts: Mapping[str, Floats]) -> pd.DataFrame:
@@ -108,7 +107,7 @@ def use_table(case: Case) -> pd.DataFrame:
     days = plan.change_s[:-1]
     known = np.isfinite(case.start_s)
     submit, start, size = case.submit_s[known], case.start_s[known], case.size[known]
-    grid = days[:, None] + (np.arange(_GRID) + 0.5) * (DAY_S / _GRID)
+    grid = looks_s(days)
     zero, asked = np.zeros(len(start), dtype=np.int64), np.zeros(grid.shape, dtype=np.int64)
     used = running_at(zero, start, start + case.run_s[known], size, asked, grid)
     waiting = running_at(zero, submit, start, size, asked, grid)

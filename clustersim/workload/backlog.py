@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from clustersim.array_types import Floats
+from clustersim.array_types import Floats, Ints
 
 __all__ = ["held_back", "waiting_s"]
 
 CELL_S = 300.0
 MOST_CELLS = 4_000_000
+SPARSE = 8
+"""With more cells than this for each job, only those in which a job begins or ends are computed."""
 
 
 def waiting_s(
@@ -59,22 +61,29 @@ def waiting_s(
     cell_s = max(cell_s, (float(submit_s[-1]) - first) / MOST_CELLS)
     count = int((float(submit_s[-1]) - first) / cell_s) + 2
     begin, end = submit_s - first, submit_s - first + run_s
-    demand = _work_until(begin, accelerators, count, cell_s)
-    demand -= _work_until(end, accelerators, count, cell_s)
-    surplus = demand - capacity * cell_s * np.arange(count + 1)
+    edges = np.arange(count + 1)
+    if count > SPARSE * len(submit_s):
+        # All is linear between the cells in which a job begins or ends.
+        cells = np.minimum(np.concatenate([[0.0], begin, end]) / cell_s, count).astype(np.int64)
+        edges = np.unique(np.concatenate([cells, np.minimum(cells + 1, count)]))
+    demand = _work_until(begin, accelerators, edges, cell_s)
+    demand -= _work_until(end, accelerators, edges, cell_s)
+    surplus = demand - capacity * cell_s * edges
     waiting = (surplus - np.minimum.accumulate(surplus)) / capacity
-    found: Floats = np.interp(begin, cell_s * np.arange(count + 1), waiting)
+    found: Floats = np.interp(begin, cell_s * edges, waiting)
     return found
 
 
-def _work_until(begin_s: Floats, accelerators: Floats, count: int, cell_s: float) -> Floats:
-    """Return the work by the end of each cell if each job ran from `begin_s` on for ever."""
-    cell = np.minimum(begin_s / cell_s, count).astype(np.int64)
+def _work_until(begin_s: Floats, accelerators: Floats, edges: Ints, cell_s: float) -> Floats:
+    """Return the work until each edge (in cells) if each job ran from `begin_s` on for ever."""
+    count = len(edges) - 1
+    cell = np.minimum(begin_s / cell_s, edges[-1]).astype(np.int64)
     inside = np.maximum((cell + 1) * cell_s - begin_s, 0.0)
-    busy = np.bincount(cell, weights=accelerators, minlength=count + 1)[:count]
-    partial = np.bincount(cell, weights=accelerators * inside, minlength=count + 1)[:count]
+    place = cell if count == edges[-1] else np.searchsorted(edges, cell)
+    busy = np.bincount(place, weights=accelerators, minlength=count + 1)[:count]
+    partial = np.bincount(place, weights=accelerators * inside, minlength=count + 1)[:count]
     before = np.cumsum(busy) - busy
-    return np.concatenate([[0.0], np.cumsum(before * cell_s + partial)])
+    return np.concatenate([[0.0], np.cumsum(before * np.diff(edges) * cell_s + partial)])
 
 
 def held_back(submit_s: Floats, accelerators: Floats, run_s: Floats, capacity: float) -> Floats:

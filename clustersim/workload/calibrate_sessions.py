@@ -19,10 +19,11 @@ from clustersim.array_types import Floats
 from clustersim.calendar import Calendar
 from clustersim.seeds import Streams
 from clustersim.workload.backlog import held_back, waiting_s
+from clustersim.workload.describe import demand_of
 from clustersim.workload.generate import generate_jobs
 from clustersim.workload.spec import WorkloadSpec
 
-__all__ = ["LOADS", "SessionFit", "as_rates"]
+__all__ = ["LOADS", "SEEDS", "SHORT_S", "SessionFit", "as_rates"]
 
 LOADS = (0.6, 0.75, 0.9)
 """Offered loads at which the waiting work of the model is compared with that of the log."""
@@ -30,6 +31,7 @@ STRENGTHS = (0.0, 0.8, 1.6, 2.4)
 """Exponents of the levels; 0 is a constant rate."""
 HEADROOMS = (None, 2.2, 1.9, 1.75, 1.6, 1.5, 1.4, 1.3, 1.2)
 SEEDS = 4
+"""The model is drawn with the replications 0, 1, ... of the random streams, so many at most."""
 MOST_DRAWN = 60_000
 """The number of seeds falls for logs with more jobs than this, but not below 3."""
 SHORT_S = 10.0
@@ -67,7 +69,7 @@ class SessionFit:
         """Compute the waiting work of the log, and of the model at each choice."""
         submit, sizes, runs = _arrays(jobs)
         span = float(submit[-1] - submit[0])
-        demand = float((sizes * runs).sum()) / span
+        demand = demand_of(jobs)
         seeds = int(np.clip(SEEDS * MOST_DRAWN / len(jobs), 3, SEEDS))
         choices, waits = [], []
         for strength in STRENGTHS if levels else (0.0,):

@@ -16,7 +16,7 @@ from clustersim.calendar import WEEK_S, Calendar
 from clustersim.errors import check_kind
 from clustersim.units import format_duration, format_number
 
-__all__ = ["TraceStatistics", "clock_of", "describe_jobs", "size_bins", "window"]
+__all__ = ["TraceStatistics", "clock_of", "demand_of", "describe_jobs", "size_bins", "window"]
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 
@@ -103,6 +103,25 @@ class TraceStatistics(Brief):
         True
         """
         return self.mean_demand / n_accelerators
+
+
+def demand_of(jobs: pd.DataFrame) -> float:
+    """Return the mean number of accelerators that jobs would use if none of them waited.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        With known run times, not all submitted at the same time.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"submit_s": [0.0, 10.0], "n_accelerators": [1, 3], "duration_s": 15.0})
+    >>> demand_of(jobs)
+    6.0
+    """
+    submit = jobs["submit_s"]
+    work = float((jobs["n_accelerators"] * jobs["duration_s"]).sum())
+    return work / float(submit.iloc[-1] - submit.iloc[0])
 
 
 def size_bins(sizes: npt.ArrayLike) -> tuple[Ints, list[str]]:

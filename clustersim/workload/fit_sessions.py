@@ -28,7 +28,7 @@ from clustersim.workload.calibrate_sessions import SessionFit, as_rates
 from clustersim.workload.describe import clock_of, describe_jobs, size_bins
 from clustersim.workload.distributions import QuantileTableDuration
 from clustersim.workload.fit import check_fit, estimates_of, merge_small, relative, span_of
-from clustersim.workload.sessions import ClassSessions, Sessions
+from clustersim.workload.sessions import SHORTEST_LEVEL_S, ClassSessions, Sessions
 from clustersim.workload.spec import JobClass, WorkloadSpec
 
 __all__ = ["fit_sessions"]
@@ -118,7 +118,9 @@ def fit_sessions(
         arrivals=cycle.model_copy(
             update={
                 "process": Sessions(
-                    kind="sessions", level_length=f"{length_s:.6g} s", levels=as_rates(levels)
+                    kind="sessions",
+                    level_length=f"{max(length_s, SHORTEST_LEVEL_S):.6g} s",
+                    levels=as_rates(levels),
                 )
             }
         ),

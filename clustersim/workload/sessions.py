@@ -22,8 +22,10 @@ from clustersim.files import FileModel
 from clustersim.units import Duration
 from clustersim.workload.distributions import DurationDistribution
 
-__all__ = ["ClassSessions", "Sessions"]
+__all__ = ["SHORTEST_LEVEL_S", "ClassSessions", "Sessions"]
 
+SHORTEST_LEVEL_S = 3600
+"""Shortest length of a period of constant level."""
 MOST_JOBS = 1_000_000
 """Largest number of jobs in a session."""
 
@@ -45,7 +47,7 @@ class Sessions(FileModel):
 
     kind: Literal["sessions"]
     level_length: Duration = Field(
-        604800.0, ge=3600, description="length of a period of constant level"
+        604800.0, ge=SHORTEST_LEVEL_S, description="length of a period of constant level"
     )
     levels: dict[str, tuple[float, ...]] = Field(
         default_factory=dict,

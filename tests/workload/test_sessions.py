@@ -214,6 +214,48 @@ def test_users_hold_jobs_back_while_there_is_no_room() -> None:
     assert worst(held) < worst(free) / 2
 
 
+def test_feedback_moves_work_out_of_a_short_run() -> None:
+    """With a headroom of 1.2, a week has less work than without, as docs/workload-models.md says.
+
+    Jobs held back past the end are lost, and the backlog of more than a week ago is not drawn.
+    """
+    data: dict[str, Any] = {
+        "arrivals": {"mean_interarrival": "1 h", "process": {"kind": "sessions"}},
+        "classes": [
+            {
+                "name": "only",
+                "weight": 1,
+                "sizes": {8: 1},
+                "duration": {"kind": "exponential", "average": "10 h"},
+                "sessions": {"jobs": {20: 1}, "alike": 0.8},
+            }
+        ],
+    }
+    free = WorkloadSpec.model_validate(data)
+    data["arrivals"]["process"]["headroom"] = 1.2
+    held = WorkloadSpec.model_validate(data)
+
+    def work(spec: WorkloadSpec, seed: int) -> float:
+        jobs = generate_jobs(spec, Streams(0, replication=seed), horizon_s=7 * DAY)
+        return float((jobs["n_accelerators"] * jobs["duration_s"]).sum())
+
+    expected = mean_work(free) * 168
+    found = np.array([[work(spec, k) for spec in (free, held)] for k in range(100)]) / expected
+    assert found[:, 0].mean() == pytest.approx(1, abs=0.15)
+    assert (found[:, 1] - found[:, 0]).mean() == pytest.approx(-0.07, abs=0.01)
+
+
+def test_a_long_time_without_jobs_leaves_no_waiting_work() -> None:
+    """Few jobs in many cells are computed at their own cells: the same burst waits as before."""
+    burst = np.array([0.0, 0.0, 1000.0, 7300.0])
+    sizes, runs = np.array([1.0, 2.0, 1.0, 1.0]), np.full(4, 3600.0)
+    one = waiting_s(burst, sizes, runs, 1.0)
+    three_years = 1000 * DAY
+    two = waiting_s(np.append(burst, burst + three_years), np.tile(sizes, 2), np.tile(runs, 2), 1.0)
+    assert one[3] > 3600
+    np.testing.assert_allclose(two, np.tile(one, 2), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
