@@ -257,6 +257,6 @@ def _write_check(check: SimulatedCheck, replication: int, folder: Path, name: st
         return
     folder.mkdir(exist_ok=True)
     jobs.to_parquet(folder / f"{name}.parquet", index=False)
-    workload = {"trace": f"{name}.parquet"}
+    workload = {"trace": f"{name}.parquet", "resample": "none"}
     tree = {**check.tree, "workload": workload, "replication": replication}
     (folder / f"{name}.yaml").write_text(yaml_text(tree), encoding="utf-8")

@@ -245,7 +245,9 @@ def run_simulated_check(check: SimulatedCheck, replication: int) -> Service:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "jobs.parquet"
         jobs.to_parquet(path, index=False)
-        tree = {**check.tree, "workload": {"trace": str(path)}, "replication": replication}
+        # The jobs are those of this replication; a log would have its days drawn again.
+        workload = {"trace": str(path), "resample": "none"}
+        tree = {**check.tree, "workload": workload, "replication": replication}
         result = run_scenario(define_scenario(tree, source=f"scenario {check.scenario!r}"))
     if result.interrupted:
         raise KeyboardInterrupt

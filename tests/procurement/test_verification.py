@@ -253,6 +253,22 @@ def test_metrics_are_those_of_the_jobs_of_the_quarter() -> None:
     assert run_simulated_check(check, 0).values == pytest.approx(jct.tolist(), rel=1e-12)
 
 
+def test_a_replication_has_the_jobs_that_were_drawn_for_it(monkeypatch):
+    """They are a log that covers two quarters, whose days a study would draw again."""
+    (check, *_) = checks(queue())[1]
+    ran = []
+
+    def recorded(loaded):
+        ran.append(run_scenario(loaded))
+        return ran[-1]
+
+    monkeypatch.setattr("clustersim.procurement.simulated_check.run_scenario", recorded)
+    run_simulated_check(check, 3)
+    drawn = simulated_check_jobs(check, 3)
+    assert len(drawn) > 100
+    assert ran[0].jobs["submit_s"].tolist() == drawn["submit_s"].tolist()
+
+
 def test_a_replication_without_a_job_has_no_service() -> None:
     """One job or none in a quarter: replications without one are left out, not refused."""
     fields = queue(replications=6, rounds=1)
