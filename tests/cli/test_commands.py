@@ -136,7 +136,9 @@ def test_trace(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     log, model, picture = tmp_path / "jobs.csv", tmp_path / "model.yaml", tmp_path / "jobs.svg"
     write_long_log(log)
     arguments = ["--accelerators", "64", "--plot", str(picture), "--fit", str(model)]
-    printed = call(capsys, "trace", str(log), *arguments)
+    assert main(["trace", str(log), *arguments]) == 0
+    printed, said = capsys.readouterr()
+    assert all(line.startswith("Note: ") for line in said.splitlines()), "no progress"
     for word in ("400 jobs", "offered load on 64", "Sizes", "hour of the day", "KS"):
         assert word in printed
     assert "<svg" in picture.read_text()
