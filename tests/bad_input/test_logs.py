@@ -159,7 +159,11 @@ FILES = {
     "a picture": ("jobs.png", b"\x89PNG\r\n\x1a\n" + bytes(100), "neither Parquet nor text"),
     "zstd": ("jobs.csv.zst", b"\x28\xb5\x2f\xfd\x04\x00", "is a truncated or damaged zstd file"),
     "bzip2": ("jobs.csv.bz2", b"BZh91AY&SY\x00\x00", "is a truncated or damaged bzip2 file"),
-    "a workbook": ("jobs.xlsx", b"PK\x03\x04\x14\x00", "is a ZIP archive or an Excel workbook"),
+    "a workbook": (
+        "jobs.xlsx",
+        b"PK\x03\x04\x14\x00",
+        "is a workbook (Excel) or a ZIP archive: save the sheet with the jobs as CSV",
+    ),
     "Batsim": (
         "jobs.json",
         b'{"nb_res": 4, "jobs": [{"id": 1, "subtime": 0, "res": 2}], "profiles": {}}',

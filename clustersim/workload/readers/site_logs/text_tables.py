@@ -118,9 +118,8 @@ def _is_followed(lines: Sequence[str], at: int, separator: str, width: int) -> b
 
 
 def _names(line: str, separator: str) -> list[str]:
-    cells = (
-        next(csv.reader([line], delimiter=separator), []) if '"' in line else line.split(separator)
-    )
+    quoted = '"' in line and separator in QUOTING
+    cells = next(csv.reader([line], delimiter=separator), []) if quoted else line.split(separator)
     names = [cell.strip().strip('"').lstrip("#").strip().lstrip("\ufeff") for cell in cells]
     while names and not names[-1]:
         names.pop()
