@@ -68,6 +68,7 @@ def test_known_coefficients_are_recovered(rows):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_noise_is_averaged_out(rows, noisy):
     true, seen = noisy
     found = fit(rows, seen, np.full(len(rows), SCATTER))

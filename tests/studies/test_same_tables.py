@@ -76,7 +76,9 @@ def test_dask_cluster(alone: dict[str, EXACT], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "kills"), [("capacity", 7), ("sequential", 3)])
+@pytest.mark.parametrize(
+    ("name", "kills"), [("capacity", 7), pytest.param("sequential", 3, marks=pytest.mark.full)]
+)
 def test_killed_at_random_moments(
     alone: dict[str, EXACT], tmp_path: Path, name: str, kills: int
 ) -> None:
