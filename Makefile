@@ -17,7 +17,8 @@ FULL ?=
 comma := ,
 READY := $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 
-EXPERIMENTS := $(basename $(notdir $(wildcard experiments/*.py)))
+# workload_models needs a log and has no quick form.
+EXPERIMENTS := $(filter-out workload_models,$(basename $(notdir $(wildcard experiments/*.py))))
 QUICK := $(addprefix quick-,$(EXPERIMENTS))
 
 .PHONY: setup run test verify lint package quick-experiments $(QUICK) docs bench clean
