@@ -67,6 +67,7 @@ def test_intervals_cover_rows_that_set_neither_fit_nor_width(calibrated, name):
         assert 0.85 <= found.loc[kind, "covered"] <= 0.95, kind
 
 
+@pytest.mark.full
 def test_shipped_errors_of_some_publishers_are_found_again():
     """A part of the cross-validation, from the shipped calibration: two fits."""
     measured = load_measurements()

@@ -24,8 +24,8 @@ REDUCED = (
     (r"^(clustersim plan (?!.*--quick).*)$", r"\1 --quick"),
     (r"^(clustersim study experiments/(?!.*--quick).*)$", r"\1 --quick --set workload.jobs=100"),
     (r"^(clustersim fit (?!.*(?:--no-validation|--memory)).*)$", r"\1 --no-validation"),
-    # Without the published runs, which another example fits.
-    (r"^(clustersim fit my-chip\.csv (?!.*--only).*)$", r"\1 --only"),
+    # Without the published runs, which take minutes; tests/cli fits both with the full counts.
+    (r"^(clustersim fit my-\w+\.csv (?!.*--only).*)$", r"\1 --only"),
     (r"^(clustersim run (?!--from)(?!.*workload\.jobs).*)$", r"\1 --set workload.jobs=300"),
     (r"(load_plan\(\"[^\"]+\")\)", r"\1, quick=True)"),
     (r"(?<=n_jobs=)20_000\b", "2_000"),
