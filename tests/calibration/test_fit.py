@@ -81,6 +81,7 @@ def test_noise_is_averaged_out(rows, noisy):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_posterior_covers_the_truth(rows, noisy):
     """Nine in ten of the true effects lie in their 90 % intervals."""
     found = fit(rows, noisy[1], np.full(len(rows), SCATTER)).calibration

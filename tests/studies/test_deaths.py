@@ -219,6 +219,7 @@ def test_run_that_kills_dask_workers_is_given_up(tmp_path: Path, dask: DaskClust
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_dask_worker_that_joins_later_has_its_share(tmp_path: Path) -> None:
     """Each run leaves a file that is named by its worker."""
     (tmp_path / "seen").mkdir()
