@@ -45,7 +45,7 @@ class Coverage:
 
     @property
     def left_out(self) -> str:
-        """The jobs that are not counted, in words; empty if all are."""
+        """Text on the jobs that are not counted; empty if all are."""
         parts = (
             (self.not_started, "did not start before the run ended"),
             (self.not_forecast, "had no forecast"),

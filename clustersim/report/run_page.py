@@ -237,7 +237,7 @@ def _summary(result: Result, folder: Path | None) -> Table:
 
 
 def _when(time_s: float, result: Result) -> str:
-    """Return a time of the run in words: its date, if that is known."""
+    """Return a time of the run as text: its date if that is known, else a duration."""
     if result.calendar.is_dated:
         return f"on {result.calendar.text(time_s)}"
     return f"at {format_duration(time_s, whole=True)}"

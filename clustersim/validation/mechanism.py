@@ -23,7 +23,7 @@ class Mechanism:
     Attributes
     ----------
     key, name : str
-        Short key, and the mechanism in words.
+        Short key, and the name of the mechanism for the reader.
     takes : str
         What is taken from the log.
     trace : str
