@@ -13,10 +13,11 @@ REPEATED = (pytest.mark.slow, pytest.mark.full)
 """Marks of a case that only `make verify FULL=1` runs."""
 
 
-def first_of(cases: Iterable[Any]) -> list[Any]:
-    """Return parameters of which `make test` runs the first, and `make verify FULL=1` the others.
+def first_of(cases: Iterable[Any], count: int = 1) -> list[Any]:
+    """Return parameters of which `make test` runs the first `count`, and `make verify FULL=1` all.
 
     For cases that take the same way through the code and seconds each.
     """
-    first, *others = cases
-    return [first, *(pytest.param(case, marks=REPEATED) for case in others)]
+    listed = list(cases)
+    others = [pytest.param(case, marks=REPEATED) for case in listed[count:]]
+    return listed[:count] + others

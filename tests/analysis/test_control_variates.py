@@ -25,8 +25,9 @@ from clustersim.analysis.job_statistics import (
     work_deviations,
 )
 from clustersim.analysis.samples import LEVELS, Pooled, Sample, pack, unpack
+from tests.examples import examples
 
-repeatable = settings(derandomize=True, deadline=None, max_examples=60)
+repeatable = settings(derandomize=True, deadline=None, max_examples=examples(60))
 numbers = st.lists(st.floats(0.0, 1e6, allow_subnormal=False), min_size=1, max_size=30)
 
 

@@ -18,8 +18,9 @@ from clustersim.analysis.statistics import (
     quantile_interval,
 )
 from clustersim.errors import InputError
+from tests.examples import examples
 
-repeatable = settings(derandomize=True, deadline=None, max_examples=100)
+repeatable = settings(derandomize=True, deadline=None, max_examples=examples(100))
 
 T_2 = 4.302652729911275
 """Student's t for 95 % and two degrees of freedom."""

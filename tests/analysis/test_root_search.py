@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from clustersim.analysis.control_variates import Estimate, mean_estimate
 from clustersim.analysis.root_search import Root, RootSearch
 from clustersim.errors import InputError
+from tests.examples import examples
 
-repeatable = settings(derandomize=True, deadline=None, max_examples=100)
+repeatable = settings(derandomize=True, deadline=None, max_examples=examples(100))
 
 T_1, T_9 = 12.706204736432095, 2.2621571627409915
 """Student's t for 95 %, one and nine degrees of freedom."""

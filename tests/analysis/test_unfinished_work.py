@@ -19,10 +19,11 @@ from clustersim.analysis.unfinished_work import (
 )
 from clustersim.workload.arrivals import Batch, Hyperexponential, Poisson
 from tests.analysis.known_queues import Service, exponential, lognormal
+from tests.examples import examples
 
 Process = Poisson | Hyperexponential | Batch
 
-repeatable = settings(derandomize=True, deadline=None, max_examples=60)
+repeatable = settings(derandomize=True, deadline=None, max_examples=examples(60))
 
 
 @repeatable

@@ -12,8 +12,9 @@ from scipy.signal import lfilter
 
 from clustersim.analysis.warm_up import Truncation, mser5, series_bins
 from clustersim.errors import InputError
+from tests.examples import examples
 
-repeatable = settings(derandomize=True, deadline=None, max_examples=100)
+repeatable = settings(derandomize=True, deadline=None, max_examples=examples(100))
 
 
 def plain_marginal_errors(series):

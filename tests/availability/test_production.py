@@ -18,6 +18,7 @@ from clustersim.scenario.scenario import define_scenario
 from clustersim.seeds import Streams
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.topology import Cluster
+from tests.examples import examples
 from tests.simulation.fleets import cluster, jobs, pool, scenario
 
 DAY_S = 86400.0
@@ -221,7 +222,7 @@ def sound(foundries: list[dict[str, Any]], priority: list[str]) -> list[str]:
     return [name for name in priority if name in {entry["pool"] for entry in foundries}]
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(foundries=FOUNDRIES, stacks=st.sampled_from([0, 5, 16, 40, 200]), priority=PRIORITY)
 def test_nodes_are_those_of_a_plain_twin(
     foundries: list[dict[str, Any]], stacks: float, priority: list[str]

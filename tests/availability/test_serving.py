@@ -32,6 +32,7 @@ from clustersim.simulation.metrics import accelerator_seconds, served
 from clustersim.simulation.restarts import restart_causes
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import NodeEvents, Scheduling, simulate
+from tests.examples import examples
 from tests.simulation.fleets import cluster, jobs, pool, scenario
 
 FLEET = cluster(pool("h200", 4, 8), pool("h20", 2, 8))
@@ -230,7 +231,7 @@ def test_tables_of_services_are_kept(tmp_path: Path) -> None:
     assert loaded.utilisation["serving"].max() == 32
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(
     seed=st.integers(0, 999),
     lend=st.booleans(),

@@ -311,6 +311,7 @@ def test_a_policy_that_leaves_is_a_fault_of_its_file(
     assert main(["check-policy", "mine.py"]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body", ["while True:\n            pass", "for _ in iter(int, 1):\n            pass"]
 )
@@ -320,6 +321,7 @@ def test_a_policy_that_never_comes_to_an_end_is_stopped(body: str) -> None:
         simulate(JOBS, ONE, Scheduling(policy="mine.py", longest_call_s=1.0))
 
 
+@pytest.mark.slow
 def test_a_policy_that_catches_everything_is_stopped_too() -> None:
     body = "while True:\n            try:\n                x = 1\n            except Exception:\n"
     source = f"{MINE}    def schedule(self, now):\n        {body}                pass\n"
@@ -328,6 +330,7 @@ def test_a_policy_that_catches_everything_is_stopped_too() -> None:
         simulate(JOBS, ONE, Scheduling(policy="mine.py", longest_call_s=0.6))
 
 
+@pytest.mark.slow
 def test_a_placement_whose_construction_never_ends_is_stopped() -> None:
     Path("mine.py").write_text(
         "from clustersim.scheduling import Pooled\n\nclass Mine(Pooled):\n"
@@ -346,11 +349,13 @@ class Slow(Policy):
             self.start(job)
 
 
+@pytest.mark.slow
 def test_a_slow_policy_is_not_stopped() -> None:
     result = simulate(JOBS, ONE, Scheduling(policy=Slow, longest_call_s=0.9))
     assert result.jobs["finish_s"].tolist() == [5.0, 10.0]
 
 
+@pytest.mark.slow
 def test_no_progress_is_reported_from_progress() -> None:
     with pytest.raises(StalledError), stopped_when_stalled(lambda: 0, 0.6):
         time.sleep(5)

@@ -9,6 +9,7 @@ import pytest
 
 from clustersim.cli.main import main
 from tests.bad_input.study_files import RUN, assert_one_line, write_study
+from tests.full_counts import first_of
 
 Refuse = Callable[..., str]
 QUICK = [*RUN, "--format", "svg"]
@@ -189,7 +190,7 @@ PLOTS = {
 }
 
 
-@pytest.mark.parametrize("case", PLOTS)
+@pytest.mark.parametrize("case", first_of(PLOTS, 2))
 def test_a_plot_that_fails_is_left_out(capsys: pytest.CaptureFixture[str], case: str) -> None:
     body, words = PLOTS[case]
     Path("mine.py").write_text(PLOT.format(body))

@@ -96,6 +96,7 @@ def test_posterior_covers_the_truth(rows, noisy):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_outliers_do_not_spoil_the_rest(rows, noisy):
     true, seen = noisy
     bad = np.random.default_rng(2).choice(len(rows), len(rows) // 20, replace=False)

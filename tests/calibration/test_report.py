@@ -31,6 +31,8 @@ from clustersim.performance import PARAMETERS, default_calibration
 from clustersim.units import format_percent
 from tests.calibration.small_fit import small_fit, small_rows
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small fit")]
+
 
 @pytest.fixture(scope="module")
 def text():
@@ -298,7 +300,6 @@ def test_what_is_in_neither_table_is_not_lost(shared_data):
     assert message == count
 
 
-@pytest.mark.slow
 def test_a_fit_without_validation_says_so():
     measured = small_fit().measured
     fitted = calibrate(measured, validate=False)
@@ -311,7 +312,6 @@ def test_a_fit_without_validation_says_so():
     assert "not in the project's table" not in report_text(fitted, own=False)
 
 
-@pytest.mark.slow
 @pytest.mark.full
 @pytest.mark.parametrize("count", [1, 2, 25])
 def test_few_measurements_can_be_fitted(count, few_folds):
@@ -335,7 +335,6 @@ def test_a_wild_row_gives_no_nan():
     assert np.isfinite(uncertainty_by_group(fitted).to_numpy()).all()
 
 
-@pytest.mark.slow
 @pytest.mark.full
 def test_one_publisher_cannot_be_left_out(few_folds):
     measured = load_measurements(shipped=[])

@@ -20,6 +20,7 @@ from clustersim.estimation import COLUMNS, PREDICTED, missing_plans, predict_tab
 from clustersim.estimation.table import read_csv_as_text, write_csv
 from clustersim.performance import best_plans
 from tests.cli.estimating import ROW, Printed, call, predicted
+from tests.examples import examples
 
 SHAPE = ("layers", "hidden", "heads", "kv_heads", "head_dim", "ffn_hidden", "vocab")
 
@@ -373,7 +374,7 @@ class TestTable:
         assert done["reason"][0] == ""
         pd.testing.assert_frame_equal(done[table.columns], table)
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=examples(40), deadline=None)
     @given(
         st.dictionaries(
             st.sampled_from([*COLUMNS, "peak_tflops", "year"]),

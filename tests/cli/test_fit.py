@@ -95,6 +95,7 @@ def test_row_that_the_fit_cannot_explain_is_named(capsys, mine):
     assert f"  mine.csv, row 6: measured {seconds:.4g} s, predicted " in printed
 
 
+@pytest.mark.slow
 def test_one_wild_row_is_reported_to_be_so(capsys):
     Path("bad.csv").write_text(
         "accelerator,model,n_accelerators,global_batch,step_time_s\nH200,llama3-8b,8,64,5000\n"
@@ -107,6 +108,7 @@ def test_one_wild_row_is_reported_to_be_so(capsys):
     assert " nan" not in Path("bad-report/report.md").read_text()
 
 
+@pytest.mark.slow
 def test_report_has_text_figures_and_rows(capsys, mine):
     options = ["--no-validation", "--out", "mine.json", "--report", "reported", "--json"]
     assert main(["fit", str(mine), "--only", *options]) == 0
@@ -223,6 +225,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_one_clear_message(capsys, name):
     Path("other.csv").write_text("a,b\n1,2\n")

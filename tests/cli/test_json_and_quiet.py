@@ -17,6 +17,8 @@ from ruamel.yaml import YAML
 from clustersim import console
 from clustersim.cli.main import COMMANDS, main
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("quiet")]
+
 GOOD = "job_id,submit_s,n_accelerators,duration_s\n1,0,8,60\n2,5,8,60\n3,6,16,30\n"
 SCENARIO: dict[str, Any] = {
     "name": "tiny",

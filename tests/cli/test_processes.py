@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from clustersim.simulation.result import Result
 from tests.signals import default_signals
@@ -45,6 +46,7 @@ def test_version_and_help_start_quickly() -> None:
         assert python(code).splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_public_names() -> None:
     code = (
         "import clustersim\n"
@@ -70,6 +72,7 @@ def write_log(path: Path, n_jobs: int) -> None:
     ).to_parquet(path)
 
 
+@pytest.mark.slow
 def test_silent_in_a_pipe_and_when_the_pipe_closes(tmp_path: Path) -> None:
     write_log(tmp_path / "jobs.parquet", 2000)
     arguments = ["replay", "jobs.parquet", "--policy", "fcfs", "--accelerators", "8000"]
@@ -87,6 +90,7 @@ def test_silent_in_a_pipe_and_when_the_pipe_closes(tmp_path: Path) -> None:
     assert "Traceback" not in closed.stderr
 
 
+@pytest.mark.slow
 def test_interrupt_keeps_what_is_done(tmp_path: Path) -> None:
     write_log(tmp_path / "jobs.parquet", 400_000)
     arguments = ["replay", "jobs.parquet", "--policy", "fcfs", "--accelerators", "9000"]

@@ -67,6 +67,7 @@ Clock.run = reported
 REPLAY = ("replay", "jobs.parquet", "--policy", "fcfs", "--accelerators", "20000", "--out", "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", first_of(SIGNALS))
 def test_a_simulation_keeps_what_is_done(tmp_path: Path, number: signal.Signals) -> None:
     write_log(tmp_path / "jobs.parquet", 150_000)
@@ -102,6 +103,7 @@ workload.read_jobs = slow
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM])
 def test_nothing_is_left_of_what_had_not_begun(tmp_path: Path, number: signal.Signals) -> None:
     write_log(tmp_path / "jobs.parquet", 10)
@@ -154,6 +156,7 @@ class Own(Fcfs):
 """
 
 
+@pytest.mark.slow
 def test_a_policy_that_never_returns_is_interrupted(tmp_path: Path) -> None:
     write_log(tmp_path / "jobs.parquet", 100)
     (tmp_path / "own.py").write_text(LOOPS)
@@ -190,6 +193,7 @@ demand:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM])
 def test_compiled_code_that_does_not_return_is_ended(
     tmp_path: Path, number: signal.Signals

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from clustersim.costs.energy import EnergySpec
 from clustersim.costs.integrals import DailyRate, LinearPieces
 from clustersim.engine.node_events import NodeEvent, NodeEventKind
+from tests.examples import examples
 from tests.simulation.accounting import DAY, HOUR, KWH, by_use, energy_spec, settled, summed
 from tests.simulation.fleets import cluster, crowd, jobs, pool
 
@@ -120,7 +121,7 @@ def test_a_job_that_never_ran_bears_nothing_and_one_that_is_stopped_all_that_it_
 # --- What always holds --------------------------------------------------------------
 
 
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(st.integers(0, 99))
 def test_energy_lies_between_all_idle_and_all_busy(seed: int) -> None:
     result = settled(crowd(seed, 30), FLEET, energy=energy_spec(**ROUND))
@@ -130,7 +131,7 @@ def test_energy_lies_between_all_idle_and_all_busy(seed: int) -> None:
         assert chips * idle_w * span_s <= energy <= chips * busy_w * span_s
 
 
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(st.integers(0, 99))
 def test_a_constant_price_by_hour_is_the_one_number(seed: int) -> None:
     log = crowd(seed, 20)

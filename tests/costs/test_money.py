@@ -23,6 +23,7 @@ from clustersim.performance.step_time import model_flops_per_token
 from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import define_scenario
 from clustersim.simulation.result import Result
+from tests.examples import examples
 from tests.simulation.accounting import (
     DAY,
     HOUR,
@@ -299,7 +300,7 @@ def living_runs(draw: st.DrawFn) -> Result:
     )
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(living_runs())
 def test_jobs_and_what_no_job_bears_are_all_there_is(result: Result) -> None:
     costs = result.costs
@@ -325,7 +326,7 @@ def test_jobs_and_what_no_job_bears_are_all_there_is(result: Result) -> None:
         assert held == pytest.approx(there, rel=1e-9)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 60), st.integers(1, 60)), max_size=6),
     st.sampled_from([0.0, 10.0, 90.0]),

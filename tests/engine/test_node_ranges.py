@@ -23,9 +23,10 @@ from clustersim.scheduling.placement import ManyNodes
 from clustersim.simulation.node_ranges import by_node, in_ranges
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
+from tests.examples import examples
 from tests.simulation.fleets import cluster, crowd, pool
 
-repeatable = settings(derandomize=True, deadline=None, max_examples=100)
+repeatable = settings(derandomize=True, deadline=None, max_examples=examples(100))
 CHIPS = 4
 pairs_of_a_gang = st.lists(
     st.tuples(st.integers(0, 11), st.integers(1, CHIPS)), min_size=1, unique_by=lambda pair: pair[0]

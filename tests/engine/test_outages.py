@@ -21,6 +21,7 @@ from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.topology import Cluster
 from tests.examples import examples
+from tests.full_counts import first_of
 from tests.simulation.fleets import cluster, jobs, pool
 
 POLICIES = ("fcfs", "sjf", "easy", "easy_sjbf", "conservative")
@@ -277,7 +278,7 @@ RECOVERIES = st.sampled_from(
 @settings(max_examples=examples(60))
 @given(log=logs(), outages=troubles(), recovery=RECOVERIES, fleet=st.sampled_from(sorted(FLEETS)))
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("placement", ["consolidate", "spread"])
+@pytest.mark.parametrize("placement", first_of(["consolidate", "spread"]))
 def test_work_is_conserved_and_no_node_is_used_while_it_is_out(
     log: pd.DataFrame,
     outages: list[NodeEvent],

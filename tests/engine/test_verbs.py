@@ -28,6 +28,7 @@ from clustersim.scheduling.placement import Pooled
 from clustersim.scheduling.plugins import find_policy
 from clustersim.scheduling.policies import Policy
 from clustersim.scheduling.queue import JobColumns
+from tests.examples import examples
 from tests.simulation.fleets import cluster, pool
 
 POLICIES = ("fcfs", "sjf", "easy", "easy_sjbf", "conservative")
@@ -301,7 +302,7 @@ def call(there: Simulation, number: int, what: str, how: float) -> None:
         there.rerate(job, how)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(log=LOGS, calls=CALLS, recovery=RECOVERIES, events=EVENTS, slack_s=st.sampled_from([0, 2]))
 @pytest.mark.parametrize("policy", POLICIES)
 def test_whoever_stops_and_slows_jobs_the_accounts_are_right(
@@ -322,7 +323,7 @@ def test_whoever_stops_and_slows_jobs_the_accounts_are_right(
     check_accounts(record, [run_s for _, _, run_s in log])
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(log=LOGS, horizon_s=st.sampled_from([None, 5.0]))
 @pytest.mark.parametrize("policy", POLICIES)
 def test_plain_attempts_are_filled_in_as_if_noted_one_by_one(

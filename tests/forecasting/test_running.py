@@ -21,6 +21,7 @@ from clustersim.forecasting.snapshot import snapshot_of
 from clustersim.report.of_forecast.answer import forecast_answer
 from clustersim.scheduling import find_placement
 from clustersim.topology import Cluster, Pool
+from tests.examples import examples
 from tests.forecasting.test_forecast import HOUR, exact, running, starts, state, waiting
 
 
@@ -49,7 +50,7 @@ def test_jobs_that_can_use_one_pool_only_find_it_free(
     assert starts(found) == {"1": 2 * HOUR, "2": HOUR}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.data())
 def test_running_jobs_that_fit_are_placed(data: st.DataObject) -> None:
     """Jobs are drawn onto full pools; each may use its own pool, and others besides."""

@@ -16,6 +16,7 @@ from clustersim.microbenchmarks.timing import Pace
 PACE = Pace(warm_s=0.0, repetition_s=0.001, total_s=0.003)
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_is_a_fault_of_what_is_left():
     good = Case("all_reduce", {"size_bytes": 4096, "ranks": 2}, least_bytes=4096)
     bad = Case("all_gather", {"size_bytes": -2, "ranks": 2}, least_bytes=2)

@@ -36,6 +36,7 @@ def run(cases, rows, pace=PACE):
     measure(cases, Device("cpu"), pace, lambda case, row: rows.append(row))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "fault"),
     [

@@ -22,6 +22,8 @@ from clustersim.plots.collectives import draw_collectives, plot_busbw, plot_mesh
 from clustersim.plots.style import COLOURS, new_figure, save_figure
 from tests.calibration.small_fit import small_fit, small_rows
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small fit")]
+
 
 @pytest.fixture(scope="module")
 def links():
@@ -42,7 +44,6 @@ def pairs(x, y):
     return {(round(float(a), 9), round(float(b), 9)) for a, b in zip(x, y, strict=True)}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("left", ["within", "across"])
 def test_predictions_are_where_they_belong(left):
     rows = small_rows()

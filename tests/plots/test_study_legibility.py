@@ -24,6 +24,7 @@ from clustersim.plots.periods import plot_periods
 from clustersim.plots.sensitivity import plot_indices
 from clustersim.plots.style import save_figure
 from clustersim.plots.warm_up import plot_warm_up
+from tests.full_counts import REPEATED, first_of
 from tests.plots.study_tables import (
     LOADS,
     capacity_table,
@@ -160,7 +161,7 @@ def assert_legible(figure) -> None:
         )
 
 
-@pytest.mark.parametrize("width", [3.3, pytest.param(7.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("width", [3.3, pytest.param(7.0, marks=REPEATED)])
 @pytest.mark.parametrize("name", PLOTS)
 def test_a_panel_is_legible(name, width):
     figure = study_figure(1, width=width, title="How much work the mixed fleet carries, by policy")
@@ -186,7 +187,7 @@ def test_panels_side_by_side_are_legible(names):
     assert_legible(figure)
 
 
-@pytest.mark.parametrize("name", PLOTS)
+@pytest.mark.parametrize("name", first_of(PLOTS, 8))
 def test_every_plot_is_complete_alone(name):
     ax = PLOTS[name](None)
     assert ax.get_title(loc="left")

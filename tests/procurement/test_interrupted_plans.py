@@ -34,6 +34,8 @@ from clustersim.source_code import Code, this_code
 from tests.full_counts import first_of
 from tests.signals import default_signals
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("interrupted plans")]
+
 RUNS = 3 * 2 + 2
 """Runs of :func:`small`: three rounds of two replications, and two new ones."""
 
@@ -78,7 +80,6 @@ def plan(out: str, *options: str) -> int:
     return main(["plan", "plan.yaml", "--out", out, "--workers", "1", "--format", "svg", *options])
 
 
-@pytest.mark.slow
 @pytest.mark.full
 def test_no_run_is_made_twice(made: list[int], capsys: pytest.CaptureFixture[str]) -> None:
     """Interrupted before the first run, within rounds, between them, and in the new runs."""
@@ -210,7 +211,6 @@ class Killed(BaseException):
     """What ends a process at once."""
 
 
-@pytest.mark.slow
 @pytest.mark.full
 def test_a_kill_at_any_write_leaves_what_can_be_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables, pictures, scenarios, ``plan.json``, and that the runs are no longer needed."""
@@ -378,7 +378,6 @@ def kept_lines() -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_signals(number: signal.Signals) -> None:
     """Also after SIGKILL there are the purchases and the runs that were done."""
@@ -415,7 +414,6 @@ verify.solve = slow
 """
 
 
-@pytest.mark.slow
 def test_compiled_code_that_does_not_return() -> None:
     """A search of HiGHS cannot be interrupted; what was known before it is in the folder."""
     write(small())

@@ -44,6 +44,7 @@ def orders(browser):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("colours", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_page_is_quiet_and_fits_its_window(browser, report, tmp_path, width, colours):

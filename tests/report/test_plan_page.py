@@ -107,6 +107,7 @@ def test_a_catalogue_that_is_gone_is_named():
     assert "gone.yaml" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1200, 420])
 def test_the_page_in_a_browser(browser: Browser, tmp_path, width: int) -> None:
     browser.open(write_page(plan_page(content()), tmp_path / "report.html"), width=width)
@@ -123,6 +124,7 @@ def tables_of(page):
     return {part.title: part for part in parts if isinstance(part, Table)}
 
 
+@pytest.mark.slow
 def test_infinite_numbers_of_a_plan_are_numbers_and_names_are_names(tmp_path):
     """A scenario without later supply, whose name is that of the number in the file."""
     price = {"price_per_node": "1.4e6 CNY", "available": [2, 0]}
@@ -196,6 +198,7 @@ def test_planning_assumptions_have_words_and_no_empty_column():
     assert "from" not in table.frame
 
 
+@pytest.mark.slow
 def test_the_pictures_and_the_page_of_a_quick_plan_are_marked(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     quick = {"gap": 0.01, "verify": {"rounds": 1, "replications": 2}, "quarters": 2}

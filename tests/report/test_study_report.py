@@ -25,6 +25,8 @@ from clustersim.studies import define_study, load_result
 from tests.report.browser import Browser
 from tests.study_stores import keep_runs
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("study page")]
+
 METRICS = ["mean_wait_s", "utilisation"]
 FIELDS = {
     "name": "two policies",
@@ -161,7 +163,6 @@ def test_headings_name_the_statistic_and_the_interval(folder: Path) -> None:
     assert {difference_text("mean_wait_s", relative=True), difference_text("utilisation")} < hints
 
 
-@pytest.mark.slow
 def test_the_page_is_the_same_again(folder: Path) -> None:
     page = write_report(folder)
     before = page.read_bytes()
@@ -242,7 +243,6 @@ def test_a_picture_that_cannot_be_drawn_costs_nothing_else(tmp_path: Path, capsy
     assert (tmp_path / "out" / "points.csv").is_file()
 
 
-@pytest.mark.slow
 @pytest.mark.full
 def test_nodes_that_are_needed_are_less_the_better(tmp_path: Path, capsys) -> None:
     """SJF keeps the objective with fewer nodes: it needs less, and the front is below."""
@@ -276,7 +276,6 @@ def test_nodes_that_are_needed_are_less_the_better(tmp_path: Path, capsys) -> No
     assert min(shown) == result.capacities["capacity"].min()
 
 
-@pytest.mark.slow
 def test_values_of_which_some_are_no_numbers(tmp_path: Path, capsys) -> None:
     """Beyond what is checked beforehand: those runs fail, and all others are reported and drawn."""
     fields = {
@@ -314,7 +313,6 @@ def test_differences_of_more_than_one_other_parameter(tmp_path: Path) -> None:
     assert "1-differences" in [figure.name for figure in figures]
 
 
-@pytest.mark.slow
 @pytest.mark.full
 def test_values_that_a_draw_alone_tried_are_not_in_a_curve(tmp_path: Path) -> None:
     fields = json.loads(json.dumps({**FIELDS, "draws": 2, "replications": 2}))

@@ -22,6 +22,7 @@ from clustersim.report.timeline import chrome_trace
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, replay, simulate
 from clustersim.topology import Cluster
+from tests.examples import examples
 from tests.simulation.fleets import cluster, crowd, jobs, pool
 
 FLEETS = {
@@ -189,7 +190,7 @@ def test_only_so_many_jobs(worked_out: Result) -> None:
 
 @pytest.mark.parametrize("fleet", FLEETS)
 @pytest.mark.parametrize("by", ["node", "pool"])
-@settings(derandomize=True, deadline=None, max_examples=8)
+@settings(derandomize=True, deadline=None, max_examples=examples(8))
 @given(
     seed=st.integers(0, 10_000),
     placement=st.sampled_from(["pooled", "consolidate", "spread"]),
@@ -255,7 +256,7 @@ def check_waiting(result: Result, events: list[dict[str, Any]]) -> None:
     assert set(moves) <= {e["ts"] for e in message}
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, deadline=None, max_examples=examples(200))
 @given(
     rows=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12), st.integers(0, 6)), max_size=25)
 )

@@ -22,6 +22,7 @@ from clustersim.scenario.scenario import LoadedScenario, define_scenario
 from clustersim.simulation import speeds as speeds_module
 from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.studies.worker import simulate_changed
+from tests.examples import examples
 
 CATALOGUE = cs.load_catalogue()
 CLUSTER = cs.compile_cluster(cs.load_cluster("mixed-small", CATALOGUE))
@@ -68,7 +69,7 @@ def same(one: cs.Result, other: cs.Result) -> None:
 # --- Speeds -------------------------------------------------------------------------
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(
     order=st.permutations([(model, size) for model in MODELS for size in SIZES]),
     cut=st.integers(1, 17),

@@ -11,9 +11,10 @@ from clustersim.scheduling.bucket_placements import Consolidate, Spread
 from clustersim.scheduling.placement import NodePlacement, Placement, Pooled
 from clustersim.scheduling.policies.backlog import REMOVED, Backlog
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
+from tests.examples import examples
 
 N_JOBS, N_NODES, CHIPS = 40, 5, 4
-repeatable = settings(derandomize=True, deadline=None, max_examples=150)
+repeatable = settings(derandomize=True, deadline=None, max_examples=examples(150))
 
 
 def empty_backlog() -> Backlog:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from clustersim.scheduling.calendar import JOB, NODE, Release, ReleaseCalendar
 from clustersim.scheduling.policies.profile import Profile
+from tests.examples import examples
 
-repeatable = settings(derandomize=True, deadline=None, max_examples=200)
+repeatable = settings(derandomize=True, deadline=None, max_examples=examples(200))
 
 
 def earliest(entries: list[Release], need: int) -> tuple[float, int] | None:

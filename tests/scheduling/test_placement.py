@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.scheduling import Consolidate, NodePlacement, Pooled, Spread
+from tests.examples import examples
 
-repeatable = settings(derandomize=True, deadline=None, max_examples=150)
+repeatable = settings(derandomize=True, deadline=None, max_examples=examples(150))
 QUICK = [Consolidate, Spread]
 
 

@@ -24,6 +24,7 @@ from clustersim.files import validate
 from clustersim.seeds import Streams
 from clustersim.time_zones import is_twice, parse_start, parse_zone, zone_name
 from clustersim.workload.arrivals import Arrivals, arrival_times
+from tests.examples import examples
 
 Floats = npt.NDArray[np.float64]
 ZONES = (
@@ -57,7 +58,7 @@ def dated(text: str, zone: str | None = None) -> Calendar:
 # --- The clock ------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(STARTS, st.lists(st.integers(0, 900 * 86400), min_size=1, max_size=20))
 def test_the_local_clock_is_that_of_the_standard_library(start: datetime, times: list[int]) -> None:
     calendar = Calendar(start)
@@ -72,7 +73,7 @@ def test_the_local_clock_is_that_of_the_standard_library(start: datetime, times:
     assert again.local_s(times).tolist() == calendar.local_s(times).tolist()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(STARTS)
 def test_hours_begin_where_the_clock_shows_another(start: datetime) -> None:
     start = start.replace(second=0)
@@ -83,7 +84,7 @@ def test_hours_begin_where_the_clock_shows_another(start: datetime) -> None:
     np.testing.assert_array_equal(calendar.hour_edges_s(days * DAY_S), np.append(0.0, minutes[new]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(STARTS, st.integers(1, 1200))
 def test_months_begin_at_local_midnight(start: datetime, days: int) -> None:
     edges = Calendar(start).month_edges_s(days * DAY_S)
@@ -191,7 +192,7 @@ def test_starts_and_times_that_the_clock_shows_twice() -> None:
 # --- Prices by the hour ---------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     STARTS,
     st.lists(st.integers(0, 9), min_size=24, max_size=24),
@@ -242,7 +243,7 @@ def test_an_hour_that_the_clock_skips_has_no_arrivals() -> None:
     assert sundays == pytest.approx([4, 4, 4, 4, 5, 4, 4, 5, 4, 5, 5])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(STARTS, st.sampled_from([1.0, 1.5, 4.0]), st.integers(1, 900))
 def test_operational_time_and_back(start: datetime, growth: float, days: int) -> None:
     draw = np.random.default_rng(days)

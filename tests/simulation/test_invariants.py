@@ -16,6 +16,7 @@ from clustersim.simulation.metrics import accelerator_seconds
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.topology import Cluster
+from tests.examples import examples
 
 POLICIES = ["fcfs", "sjf", "easy", "easy_sjbf", "conservative"]
 PLACEMENTS = ["pooled", "consolidate", "spread"]
@@ -90,7 +91,7 @@ def check_accelerator_seconds(result: Result) -> None:
 @pytest.mark.parametrize("fleet", FLEETS)
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("policy", POLICIES)
-@settings(derandomize=True, deadline=None, max_examples=5)
+@settings(derandomize=True, deadline=None, max_examples=examples(8))
 @given(log=logs())
 def test_every_policy_with_every_placement(
     policy: str, placement: str, fleet: str, log: pd.DataFrame

@@ -29,6 +29,8 @@ from clustersim.studies.study import define_study
 from clustersim.studies.study_result import load_result
 from clustersim.studies.worker import make_run
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("changed code")]
+
 PACKAGE = Path(clustersim.__file__).parent
 ENGINE = "engine/engine.py"
 SMALL = {
@@ -350,7 +352,6 @@ def test_keep_old_goes_with_resume(tmp_path: Path, capsys: pytest.CaptureFixture
     assert not out.exists()
 
 
-@pytest.mark.slow
 def test_two_installations_one_after_the_other(tmp_path: Path) -> None:
     """In processes of their own, with worker processes, as after an upgrade."""
     folders = [tmp_path / "old", tmp_path / "new"]

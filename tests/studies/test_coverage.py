@@ -84,6 +84,7 @@ def check_differences(low: np.ndarray, high: np.ndarray) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.coverage
 def test_batch_means_of_one_long_run(tmp_path: Path) -> None:
     runs = conduct(

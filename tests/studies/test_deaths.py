@@ -56,6 +56,7 @@ def dask(tmp_path: Path) -> Iterator[DaskCluster]:
         yield cluster
 
 
+@pytest.mark.slow
 def test_worker_killed_within_a_run(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     own = policy_file(tmp_path / "own.py", DIES_ONCE.format(marker=str(marker)))
@@ -101,6 +102,7 @@ def test_run_that_kills_its_workers_is_given_up(tmp_path: Path) -> None:
     assert 3 * 2 <= len(tries.read_text()) <= 3 * 3, "one death may be that of a neighbour"
 
 
+@pytest.mark.slow
 def test_executor_of_the_caller_that_breaks(tmp_path: Path) -> None:
     own = policy_file(tmp_path / "own.py", DIES)
     spawn = multiprocessing.get_context("spawn")
@@ -184,6 +186,7 @@ class Forgetful(Executor):
         return future
 
 
+@pytest.mark.slow
 def test_results_that_are_lost_on_the_way_are_made_again(tmp_path: Path) -> None:
     fields = {**GRID, "replications": 1}
     alone = conduct(fields, tmp_path / "alone", workers=1)

@@ -22,6 +22,7 @@ from clustersim.studies.execution import Progress
 from clustersim.studies.redo import load_run
 from clustersim.studies.store import open_store
 from clustersim.studies.study_result import load_result
+from tests.full_counts import REPEATED
 
 
 def with_own(own: str) -> dict[str, Any]:
@@ -33,8 +34,8 @@ def with_own(own: str) -> dict[str, Any]:
     ("body", "words", "workers"),
     [
         ("raise ValueError('no such luck')", "ValueError: no such luck", 1),
-        ("self.me = self.me", "AttributeError", 1),
-        ("sys.exit(0)", "SystemExit: 0", 1),
+        pytest.param("self.me = self.me", "AttributeError", 1, marks=REPEATED),
+        pytest.param("sys.exit(0)", "SystemExit: 0", 1, marks=REPEATED),
         ("sys.exit(0)", "SystemExit: 0", 2),
     ],
 )

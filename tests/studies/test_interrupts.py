@@ -43,6 +43,7 @@ from clustersim.studies.time_left import UNKNOWN, TimeLeft
 from tests.full_counts import first_of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", first_of([1, 2]))
 def test_interrupt_between_runs(tmp_path: Path, workers: int) -> None:
     def interrupt(now: Progress) -> None:

@@ -89,7 +89,7 @@ CHANGES: dict[str, tuple[dict[str, Any], int]] = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", first_of(CHANGES, 5))
 def test_changed_study_makes_what_is_new(calls: list[str], tmp_path: Path, change: str) -> None:
     conduct(SMALL, tmp_path / "out", workers=1)
     fields, n_new = CHANGES[change]

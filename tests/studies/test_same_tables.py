@@ -25,6 +25,8 @@ from dask_cluster import dask_cluster
 from clustersim.studies.study_result import load_result
 from tests.full_counts import first_of
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("same tables")]
+
 STUDIES = {fields["name"]: fields for fields in (GRID, SEQUENTIAL, CAPACITY)}
 Fields = dict[str, Any]
 
@@ -67,7 +69,6 @@ def test_threads_of_the_caller(alone: dict[str, EXACT], tmp_path: Path, name: st
     assert table == alone[name]
 
 
-@pytest.mark.slow
 def test_dask_cluster(alone: dict[str, EXACT], tmp_path: Path) -> None:
     with dask_cluster(tmp_path) as cluster:
         for name, fields in STUDIES.items():
@@ -75,7 +76,6 @@ def test_dask_cluster(alone: dict[str, EXACT], tmp_path: Path) -> None:
             assert table == alone[name], name
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kills"), [("capacity", 7), pytest.param("sequential", 3, marks=pytest.mark.full)]
 )

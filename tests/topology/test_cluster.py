@@ -20,6 +20,7 @@ from clustersim.topology import (
     single_pool,
     topology_names,
 )
+from tests.examples import examples
 
 CATALOGUE = load_catalogue()
 
@@ -79,7 +80,7 @@ def capacity_up(graph, vertices) -> float:
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(fabric=rail | fat_tree | dragonfly, nodes=st.integers(1, 48), chips=st.sampled_from([1, 4]))
 def test_arrays_agree_with_the_graph(fabric, nodes, chips):
     """Leaf of each node, and the capacity of every trunk, read off the graph."""
@@ -131,7 +132,7 @@ def inside_of(graph, trunk: str, members: list[str], fabric) -> list[str]:
     return members
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(fabric=rail | fat_tree | dragonfly, nodes=st.integers(1, 60))
 def test_groups_are_nested_and_consecutive(fabric, nodes):
     try:

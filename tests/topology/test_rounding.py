@@ -20,6 +20,7 @@ from clustersim.topology import (
     topology_names,
 )
 from clustersim.topology.summary import PoolSummary
+from tests.examples import examples
 
 CATALOGUE = load_catalogue()
 
@@ -88,7 +89,7 @@ def test_links_faster_than_the_ports_undo_an_oversubscription() -> None:
     assert "requested edge 2:1, aggregation 1:1, 2:1 end to end; built edge 1:1" in note
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     leaf=st.floats(1, 8),
     spine=st.floats(1, 8),

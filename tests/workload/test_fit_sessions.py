@@ -14,6 +14,7 @@ from clustersim.workload import WorkloadSpec, generate_jobs
 from clustersim.workload.calibrate_sessions import SessionFit
 from clustersim.workload.fit_sessions import _counts, fit_sessions
 from clustersim.workload.sessions import ClassSessions
+from tests.examples import examples
 from tests.workload.closed_form import mean_work
 
 DAY = 86400.0
@@ -116,7 +117,7 @@ def test_keeps_the_work_of_each_class_and_of_all() -> None:
     assert set(model.classes[0].users or ()) == {"ann", "bob", "cy"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.integers(1, 5000), min_size=1, max_size=80))
 def test_the_table_of_numbers_of_jobs_keeps_their_mean(counts: list[int]) -> None:
     table = ClassSessions(jobs=_counts(np.array(counts)))

@@ -18,6 +18,7 @@ from clustersim.cli.main import main
 from clustersim.workload import describe_jobs, read_jobs
 from clustersim.workload.fit import fit_arrivals
 from clustersim.workload.readers.times import Clock, instants
+from tests.examples import examples
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 
@@ -115,7 +116,7 @@ def test_philly_attempts_that_were_not_recorded_whole(tmp_path: Path) -> None:
     }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     zone=st.sampled_from(
         ["America/Los_Angeles", "Europe/Stockholm", "Asia/Shanghai", "Asia/Kolkata"]

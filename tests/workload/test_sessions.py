@@ -24,6 +24,7 @@ from clustersim.workload import (
     save_workload,
 )
 from clustersim.workload.backlog import held_back, waiting_s
+from tests.examples import examples
 from tests.workload.closed_form import mean_work
 
 DAY = 86400.0
@@ -180,7 +181,7 @@ def test_daily_cycle_follows_the_local_clock() -> None:
 whole = st.integers(0, 40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(st.tuples(whole, st.integers(1, 5), st.integers(1, 30)), min_size=1, max_size=20),
     st.integers(1, 6),
