@@ -11,7 +11,10 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 RESOURCES = "clustersim/resources"
-SHIPPED = ("topologies/*.yaml", "experiments/*.yaml", "experiments/*.csv")
+SHIPPED = (
+    *("topologies/*.yaml", "experiments/*.yaml", "experiments/*.csv"),
+    "experiments/site/*.txt",
+)
 """Scripts and pictures of the experiments are in the repository and the sdist only."""
 
 

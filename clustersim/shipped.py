@@ -25,7 +25,7 @@ __all__ = [
 
 FOLDERS = ("topologies", "experiments")
 """Project folders that are also in a wheel."""
-SUFFIXES = (".yaml", ".csv", ".json")
+SUFFIXES = (".yaml", ".csv", ".json", ".txt")
 """Suffixes of the files that a wheel includes; scripts and figures are only in a clone."""
 PACKAGE = Path(__file__).resolve().parent
 

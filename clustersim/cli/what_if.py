@@ -67,8 +67,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="append",
         default=[],
         metavar="N",
-        help="nodes to add: a number, or NAME=NUMBER with a pool or a virtual cluster; may be "
-        "repeated; negative numbers (--add-nodes=-4) remove nodes",
+        help="nodes to add: a number, or NAME=NUMBER with a pool, a virtual cluster or a "
+        "partition; may be repeated; negative numbers (--add-nodes=-4) remove nodes",
     )
     change.add_argument(
         "--add-accelerators",

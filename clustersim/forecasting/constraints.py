@@ -91,16 +91,19 @@ def _why(
     n = int(waiting["n_accelerators"].iloc[row])
     free = int(max((found.free[index] for index in found.choices[row]), default=0))
     needs = f"needs {counted(n, 'accelerator')}, {free:,} free"
-    if alone < start / 2:
+    behind = facts["behind"]
+    could_start = f"alone it could start in {format_duration(alone)}"
+    if behind and alone < start / 2:
         more = int(str(facts["jobs_ahead"])) - 1
-        behind = f"behind job {facts['behind']}" + (f" and {more:,} more" if more > 0 else "")
-        return "queue", f"{behind} ({needs}; alone it could start in {format_duration(alone)})"
+        others = f" and {more:,} more" if more > 0 else ""
+        return "queue", f"behind job {behind}{others} ({needs}; {could_start})"
     if int(found.free.sum()) >= n > free:
         place = str(waiting["vc"].iloc[row]) or "its partition"
         return "partition", f"{needs} in {place}, {int(found.free.sum()):,} in the whole cluster"
-    if n <= free:
-        return "queue", f"behind job {facts['behind']} ({needs})"
-    return "accelerators", needs
+    if behind and n <= free:
+        return "queue", f"behind job {behind} ({needs})"
+    # Jobs that come later may be backfilled before the first one.
+    return "accelerators", f"{needs}; {could_start}" if alone < start / 2 else needs
 
 
 def _held_back(row: int, waiting: pd.DataFrame, found: Replications) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clustersim.errors import InputError
+from clustersim.shipped import find_file
 from clustersim.sites.cells import Times
 from clustersim.sites.condor_queue import (
     CONDOR_COMMAND,
@@ -96,7 +97,7 @@ def read_queue(
     >>> [(job.tasks, job.n_accelerators) for job in read_queue("queue.txt").waiting]
     [(7, 4)]
     """
-    path = Path(path)
+    path = find_file(path)
     zone = _zone(time_zone)
     text = read_text(path)
     if gpus_per_node is not None:

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from clustersim.errors import InputError
+from clustersim.shipped import find_file
 from clustersim.sites.node_tables import is_site_table, read_site_table
 from clustersim.sites.other_nodes import (
     LSF_NAMES,
@@ -101,7 +102,7 @@ def read_site(
     >>> read_site("sinfo.txt").by_type()
     {'h100': 16}
     """
-    path = Path(path)
+    path = find_file(path)
     if path.suffix == ".parquet":
         return read_site_table(_parquet(path), str(path), gpus_per_node=gpus_per_node, date=date)
     text = read_text(path)

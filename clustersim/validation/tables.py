@@ -99,7 +99,8 @@ def use_table(case: Case) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``time_s`` (begin of the day), ``mean_in_use``, ``most_in_use``, ``waiting`` (mean
+        ``time_s`` (begin of the day; if the log has dates, ``date`` is its local time),
+        ``mean_in_use``, ``most_in_use``, ``waiting`` (mean
         accelerators of waiting jobs), ``available`` (the capacity, or what was the most in use on
         days on which jobs waited half of the time although they had room) and ``capacity``.
     """
@@ -113,9 +114,12 @@ def use_table(case: Case) -> pd.DataFrame:
     waiting = running_at(zero, submit, start, size, asked, grid)
     total = case.cluster.n_chips
     closed = np.sum([numbers[:-1] for numbers in plan.closed.values()], axis=0)
+    calendar = case.calendar
+    dates = [f"{calendar.at(day):%Y-%m-%d %H:%M}" for day in days] if calendar.is_dated else None
     return pd.DataFrame(
         {
             "time_s": days,
+            **({} if dates is None else {"date": dates}),
             "mean_in_use": used.mean(axis=1),
             "most_in_use": used.max(axis=1),
             "waiting": waiting.mean(axis=1),

@@ -53,8 +53,8 @@ def added_nodes(
     cluster : mapping
         Topology as plain data.
     nodes : int, str or sequence of str
-        A number, or ``NAME=NUMBER`` with the name of a pool or of a virtual cluster; negative
-        numbers remove nodes.
+        A number, or ``NAME=NUMBER`` with the name of a pool, of a virtual cluster, or of a partition
+        (``queues`` of a pool) that only one pool serves; negative numbers remove nodes.
     accelerators : int
         Accelerators to add to a fleet without nodes.
     plain : bool
@@ -139,10 +139,17 @@ def _place(cluster: Mapping[str, Any], name: str) -> tuple[str, str]:
     if name in pools:
         return name, ""
     owners = {vc: pool for pool, spec in pools.items() for vc in spec.get("virtual_clusters") or {}}
-    if name not in owners:
-        known = [*map(str, pools), *map(str, owners)]
-        raise InputError("--add-nodes", unknown_name("pool or virtual cluster", name, known))
-    return owners[name], name
+    if name in owners:
+        return owners[name], name
+    queues = {str(queue): None for spec in pools.values() for queue in spec.get("queues") or ()}
+    serving = [pool for pool, spec in pools.items() if name in map(str, spec.get("queues") or ())]
+    if len(serving) == 1:
+        return serving[0], ""
+    if serving:
+        names = ", ".join(map(str, serving))
+        raise InputError("--add-nodes", f"partition {name} has several pools; name one: {names}")
+    known = dict.fromkeys([*map(str, pools), *map(str, owners), *queues])
+    raise InputError("--add-nodes", unknown_name("pool, virtual cluster or partition", name, known))
 
 
 def _by_share(owned: Mapping[str, Any], number: int, nodes: int) -> dict[str, int]:

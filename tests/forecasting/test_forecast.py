@@ -37,12 +37,12 @@ def state(*jobs: QueuedJob, **more: Any) -> QueueState:
     return QueueState("queue", "squeue", jobs, len(jobs), **more)
 
 
-def exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every job run for exactly its time limit, so that starts can be worked out by hand."""
+def exact(monkeypatch: pytest.MonkeyPatch, share: float = 1.0) -> None:
+    """Let every job run for this share of its limit, so that starts can be worked out by hand."""
 
     def whole(jobs: pd.DataFrame, default_limit_s: float | None = None) -> RunTimes:
         limit = default_limit_s or float(jobs["limit_s"].max())
-        whole = Alike.of(np.ones(1), np.zeros(1, dtype=np.int64), [[()]])
+        whole = Alike.of(np.full(1, share), np.zeros(1, dtype=np.int64), [[()]])
         return RunTimes("whole", Correlations(0.0, 0.0, 0.0), True, whole, limit)
 
     # The function of this name hides the module.
@@ -70,6 +70,20 @@ def test_starts_by_hand_with_backfilling(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (easy.jobs["low_s"] == easy.jobs["high_s"]).all()
     fcfs = cs.forecast(jobs, accelerators=8, replications=3, policy="fcfs")
     assert starts(fcfs) == {"2": HOUR / 2, "3": HOUR * 1.5, "4": HOUR * 1.5}
+
+
+def test_the_first_job_may_wait_for_one_that_was_backfilled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the limits, 3 ends when 1 does; but 1 ends after 1 h, and 3 after 3 h."""
+    exact(monkeypatch, share=0.5)
+    jobs = state(running("1", 4, 4 * HOUR, 10 * HOUR), waiting("2", 8), waiting("3", 4, 6 * HOUR))
+    found = cs.forecast(jobs, accelerators=8, replications=2)
+    assert starts(found) == {"2": 3 * HOUR, "3": 0.0}
+    assert found.jobs["constraint"].tolist() == ["accelerators", "none"]
+    assert found.jobs["detail"].iloc[0] == (
+        "needs 8 accelerators, 4 free; alone it could start in 60 min"
+    )
 
 
 @pytest.mark.parametrize("policy", ["fcfs", "easy", "easy_sjbf", "conservative", "sjf"])

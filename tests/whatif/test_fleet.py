@@ -14,6 +14,12 @@ TWO: dict[str, Any] = {"pools": {"h200": {"nodes": 4}, "h20": {"nodes": 8}}}
 OWNED: dict[str, Any] = {
     "pools": {"gpu": {"nodes": 10, "virtual_clusters": {"a": {"nodes": 6}, "b": {"nodes": 2}}}}
 }
+SERVED: dict[str, Any] = {
+    "pools": {
+        "h100": {"nodes": 4, "queues": ["train", "all"]},
+        "h20": {"nodes": 8, "queues": ["dev", "all"]},
+    }
+}
 NODES = 'cluster.pools."{}".nodes'
 OWN = 'cluster.pools."gpu".virtual_clusters."{}".nodes'
 
@@ -39,6 +45,7 @@ OWN = 'cluster.pools."gpu".virtual_clusters."{}".nodes'
             ["5 more nodes"],
         ),
         (OWNED, 0, {}, []),
+        (SERVED, ["train=3"], {NODES.format("h100"): 7}, ["3 more nodes in train"]),
     ],
 )
 def test_nodes(cluster: Any, nodes: Any, changes: dict[str, int], words: list[str]) -> None:
@@ -50,6 +57,8 @@ def test_nodes(cluster: Any, nodes: Any, changes: dict[str, int], words: list[st
     [
         (TWO, 2, 0, "must name a pool, such as POOL=16; pools: h200, h20"),
         (TWO, ["h2000=2"], 0, "did you mean 'h200'"),
+        (SERVED, ["all=2"], 0, "partition all has several pools; name one: h100, h20"),
+        (SERVED, ["trein=2"], 0, "did you mean 'train'"),
         (ONE, "many", 0, "must be a number such as 16, or POOL=16, found 'many'"),
         (ONE, -4, 0, "pool h200 has 4, so 4 cannot be removed"),
         (ONE, [], 8, "needs --accelerators; with --cluster, --add-nodes"),
