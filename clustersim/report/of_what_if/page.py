@@ -46,7 +46,7 @@ def what_if_page(found: WhatIf, command: str = "") -> Page:
     jobs = counted(len(question.log.jobs), "job")
     return Page(
         title=f"What if: {question.systems[-1].name}",
-        question=f"What does {question.changed} change for the {jobs} of {_name(found)}?",
+        question=f"What changes for the {jobs} of {_name(found)} with {question.changed}?",
         lead=[],
         sections=sections,
         footer=made_with(versions(), question.systems[0].tree.get("seed")),
