@@ -25,7 +25,11 @@ from tests.packaging.readme import Example, examples
 from tests.packaging.user import ROOT, Failure, User
 
 CONSTRAINTS = str(ROOT / "constraints.txt")
-SHIPPED = {"topologies": (".yaml",), "experiments": (".yaml", ".csv")}
+SHIPPED = {
+    "topologies": (".yaml",),
+    "experiments": (".yaml", ".csv"),
+    "experiments/site": (".txt",),
+}
 
 
 def main() -> int:
@@ -79,10 +83,9 @@ def _check_files(wheel: Path, sdist: Path) -> None:
     """Compare the files of the distributions with those of the project."""
     expected: dict[str, bytes] = {}
     for name in _tracked():
-        top, _, rest = name.partition("/")
-        if top == "clustersim":
+        if name.startswith("clustersim/"):
             expected[name] = (ROOT / name).read_bytes()
-        elif "/" not in rest and rest.endswith(SHIPPED.get(top, ("never",))):
+        elif name.endswith(SHIPPED.get(name.rpartition("/")[0], ("never",))):
             expected[f"clustersim/resources/{name}"] = (ROOT / name).read_bytes()
     found = {name: data for name, data in _contents(wheel).items() if ".dist-info/" not in name}
     if found != expected:
