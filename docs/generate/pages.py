@@ -55,7 +55,10 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     formats = _formats()
     interface = _interface()
     _pages["reference/command-line.md"] = commands_page(make_parser())
-    _pages["experiments.md"] = linked(_read("experiments/README.md"), _figures("figures/"))
+    above = {f"../{name}": page for name, page in _documents().items()}
+    _pages["experiments.md"] = linked(
+        _read("experiments/README.md"), {**above, **_figures("figures/")}
+    )
     _pages["contributing.md"] = linked(_read("CONTRIBUTING.md"), _documents())
     _pages["changes.md"] = _read("CHANGELOG.md")
     for notebook in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
