@@ -27,7 +27,7 @@ def test_every_command_prints_what_the_page_says(monkeypatch, tmp_path, capsys):
     compared, printed = 0, None
     for kind, text in blocks:
         if kind == "sh":
-            program, *arguments = shlex.split(text)
+            program, *arguments = shlex.split(text.replace("\\\n", " "))
             assert program == "clustersim"
             capsys.readouterr()
             assert main(arguments) == 0
