@@ -15,7 +15,11 @@ from clustersim.array_types import Bools, Floats, Ints
 from clustersim.calendar import Calendar
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError, unknown_name
-from clustersim.simulation.eligibility import ignored_virtual_clusters, partition_names_of
+from clustersim.simulation.eligibility import (
+    ignored_virtual_clusters,
+    named_partitions,
+    partition_names_of,
+)
 from clustersim.topology import (
     Cluster,
     compile_cluster,
@@ -149,12 +153,8 @@ class Case:
     @cached_property
     def _places_of_jobs(self) -> Bools:
         """Return which places each job may use by its partition, of shape (jobs, places)."""
-        column = partition_column(self.jobs)
-        names = np.full(len(self.jobs), "") if column is None else texts_of(self.jobs[column])
-        known = partition_names_of(self.cluster)
-        if not known or (column == "partition" and not known & set(names)):
-            names = np.full(len(self.jobs), "")
-        own = pd.Series(names, dtype=object)
+        names = named_partitions(self.jobs, self.cluster)
+        own = pd.Series(np.full(len(self.jobs), "") if names is None else names, dtype=object)
         return np.stack([own.isin(place.names).to_numpy() for place in self.places], axis=1)
 
     @cached_property

@@ -22,7 +22,8 @@ from clustersim.scenario.scenario import LoadedScenario, define_scenario
 from clustersim.topology import ClusterSpec, compile_cluster, load_cluster, resolve_cluster
 from clustersim.units import counted, format_number, format_percent, listed
 from clustersim.whatif.fleet import added_nodes, plain_pool
-from clustersim.workload import JobLog, check_jobs, read_jobs
+from clustersim.workload import JobLog
+from clustersim.workload.given_log import given_log
 
 __all__ = ["AFTER", "BEFORE", "LOAD", "Question", "System", "ask", "load_words"]
 
@@ -98,6 +99,8 @@ def ask(
     seed: int = 0,
     format: str | None = None,
     sort: bool = False,
+    time_zone: str | None = None,
+    columns: str | None = None,
 ) -> Question:
     """Build the scenarios of a question; see :func:`clustersim.what_if` for the parameters.
 
@@ -108,7 +111,8 @@ def ask(
     """
     if (cluster is None) == (accelerators is None):
         raise InputError("what-if", "needs either a cluster or a number of accelerators, not both")
-    found, moved = _from_first_week(_as_log(log, format, sort))
+    read = given_log(log, format=format, sort=sort, time_zone=time_zone, columns=columns)
+    found, moved = _from_first_week(read)
     own, given = load_catalogue(*catalogue), change_items(changes)
     notes = moved
     if cluster is None:
@@ -178,17 +182,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_shown(each)}" for key, each in value.items()) + "}"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _as_log(log: str | Path | JobLog | pd.DataFrame, format: str | None, sort: bool) -> JobLog:
-    """Return the log in any form as a log that can be simulated."""
-    if isinstance(log, JobLog):
-        return log
-    if isinstance(log, pd.DataFrame):
-        check_jobs(log, "jobs")
-        return JobLog(log.reset_index(drop=True), len(log), "jobs", "table")
-    check_kind("log", log, (str, Path), "a path, the result of read_jobs, or a table of jobs")
-    return read_jobs(log, format=format, sort=sort)
 
 
 def _from_first_week(log: JobLog) -> tuple[JobLog, list[str]]:

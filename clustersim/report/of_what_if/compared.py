@@ -43,6 +43,8 @@ def what_if(
     seed: int = 0,
     format: str | None = None,
     sort: bool = False,
+    time_zone: str | None = None,
+    columns: str | None = None,
     workers: int | None = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> WhatIf:
@@ -77,7 +79,7 @@ def what_if(
         Files with chips and planning assumptions.
     seed : int
         Seed of the random numbers.
-    format, sort
+    format, sort, time_zone, columns
         As for :func:`clustersim.read_jobs`.
     workers : int, optional
         Number of worker processes; 1 (the default) runs in this process, None uses all cores.  The
@@ -117,6 +119,8 @@ def what_if(
         seed=seed,
         format=format,
         sort=sort,
+        time_zone=time_zone,
+        columns=columns,
     )
     return compare(question, replications=replications, workers=workers, progress=progress)
 
