@@ -95,8 +95,8 @@ def _of_sizes(
         ask = f"{counted(len(rows), 'job asks', 'jobs ask')} for more accelerators than"
         more = f"{size:,} or more" if len(np.unique(sizes[rows])) > 1 else f"{size:,}"
         if in_partition:
-            whose = "its" if len(rows) == 1 else "their"
-            yield f"{ask} {whose} partition has (such as {size:,} in {name!r}, of {capacity[name]:,})"
+            whose, there = "its" if len(rows) == 1 else "their", capacity[name]
+            yield f"{ask} {whose} partition has (such as {size:,} in {name!r}, of {there:,})"
         else:
             yield f"{ask} the largest pool has ({more}; it has {capacity[name]:,})"
 

@@ -38,11 +38,11 @@ from clustersim.validation.recorded import (
 )
 from clustersim.workload import JobLog
 from clustersim.workload.describe import size_bins
+from clustersim.workload.job_groups import NO_PARTITION, partitions_of_jobs
 from clustersim.workload.jobs import partition_column, texts_of
 
-__all__ = ["NO_PARTITION", "Case", "case_of", "too_small"]
+__all__ = ["Case", "case_of", "too_small"]
 
-NO_PARTITION = "no partition"
 _TIMES = ("start_s", "end_s", "wait_s", "recorded_start_s", "recorded_wait_s")
 
 
@@ -126,10 +126,8 @@ class Case:
     @cached_property
     def partition(self) -> Sequence[str]:
         """Partition of each job, from its column ``vc`` or ``partition``."""
-        column = partition_column(self.jobs)
-        if column is None:
-            return [NO_PARTITION] * len(self.jobs)
-        return [text.strip() or NO_PARTITION for text in texts_of(self.jobs[column]).tolist()]
+        names = partitions_of_jobs(self.jobs)
+        return [NO_PARTITION] * len(self.jobs) if names is None else names.tolist()
 
     @cached_property
     def user(self) -> Ints:

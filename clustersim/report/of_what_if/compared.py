@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from clustersim.files import yaml_text
-from clustersim.outputs import PAGE_FILE, replacing
+from clustersim.json_values import rounded_rows
+from clustersim.outputs import PAGE_FILE, replacing, write_data, write_table
 from clustersim.report.of_what_if.answer import what_if_answer
 from clustersim.report.of_what_if.page import what_if_page
 from clustersim.report.of_what_if.stored import DATA_FILE, JOBS, stored_parts
@@ -23,7 +23,10 @@ from clustersim.workload import JobLog
 
 __all__ = ["what_if", "what_if_data", "write_what_if"]
 
-TABLES = ("groups", "fleet", "hinges", "replications", "fleets")
+ANSWERS = ("groups", "fleet", "hinges")
+"""Tables of the answer."""
+TABLES = (*ANSWERS, "replications", "fleets")
+"""Tables that are written; the others are those from which the answer is made."""
 
 
 def what_if(
@@ -165,17 +168,14 @@ def write_what_if(
     """
     folder = Path(folder)
     for name in TABLES:
-        with replacing(folder / f"{name}.csv") as draft:
-            getattr(found, name).to_csv(draft, index=False)
-    with replacing(folder / JOBS) as draft:
-        found.question.log.jobs.to_parquet(draft, index=False)
+        write_table(getattr(found, name), folder / f"{name}.csv")
+    write_table(found.question.log.jobs, folder / JOBS)
     for system in found.question.systems:
         with replacing(folder / f"{system.key}.yaml") as draft:
             draft.write_text(yaml_text(_on_these_jobs(found, system)), encoding="utf-8")
     content = {**what_if_data(found), "command": command, "versions": dict(versions())}
     content["stored"] = stored_parts(found)
-    with replacing(folder / DATA_FILE) as draft:
-        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_data(content, folder / DATA_FILE)
     if not report:
         return None
     return write_page(what_if_page(found, command), folder / PAGE_FILE)
@@ -195,9 +195,7 @@ def _on_these_jobs(found: WhatIf, system: System) -> dict[str, Any]:
 
 def what_if_data(found: WhatIf) -> dict[str, Any]:
     """Return the answer and the tables of a question as plain data."""
-    tables = {
-        name: json.loads(getattr(found, name).to_json(orient="records")) for name in TABLES[:3]
-    }
+    tables = {name: rounded_rows(getattr(found, name)) for name in ANSWERS}
     return {
         "answer": asdict(what_if_answer(found)),
         **tables,
