@@ -114,17 +114,18 @@ def ask(
     read = given_log(log, format=format, sort=sort, time_zone=time_zone, columns=columns)
     found, moved = _from_first_week(read)
     own, given = load_catalogue(*catalogue), change_items(changes)
-    notes = moved
     if cluster is None:
         assert accelerators is not None
-        spec: Mapping[str, Any] = plain_pool(accelerators)
-        notes.append(
+        fleet: Mapping[str, Any] = plain_pool(accelerators)
+        costs: dict[str, Any] = {}
+        lacking = [
             "without a cluster there are no nodes, no chip, and therefore no energy and no cost"
-        )
+        ]
     else:
-        spec = _spec(cluster, own)
+        fleet = _spec(cluster, own)
+        costs, lacking = _costs(fleet, own)
     base = {
-        "cluster": dict(spec),
+        "cluster": dict(fleet),
         "catalogue": [str(Path(file).resolve()) for file in catalogue],
         "workload": {
             "trace": found.source or "log",
@@ -136,29 +137,40 @@ def ask(
             "placement": "consolidate" if accelerators is None else "pooled",
         },
         "seed": seed,
+        **costs,
     }
-    if cluster is not None:
-        base, lacking = _with_costs(base, spec, own)
-        notes += lacking
     before = _tree(base, dict(change_items(assume)))
-    scaled = {"workload.scale": {"load": load, "method": method}} if load != 1 else {}
-    grown, words, more = added_nodes(spec, add_nodes, add_accelerators, plain=cluster is None)
-    notes += more
-    others = {**grown, **dict(given)}
+    grown, words, divided = added_nodes(fleet, add_nodes, add_accelerators, plain=cluster is None)
     texts = [*words, *(f"{path} = {_shown(value)}" for path, value in given)]
-    if not scaled and not others:
+    systems = _systems(before, load, method, {**grown, **dict(given)}, texts)
+    changed = listed(texts) if texts else load_words(load)
+    return Question(found, systems, changed, (*moved, *lacking, *divided))
+
+
+def _systems(
+    before: dict[str, Any],
+    load: float,
+    method: str,
+    changes: Mapping[str, Any],
+    words: Sequence[str],
+) -> tuple[System, ...]:
+    """Return the systems to compare, from the scenario as it is.
+
+    `words` are the changes in words, without that of the load.
+    """
+    scaled = {"workload.scale": {"load": load, "method": method}} if load != 1 else {}
+    if not scaled and not changes:
         raise InputError(
             "what-if", "nothing changes; give --load, --add-nodes, --add-accelerators or --set"
         )
     systems = [System(BEFORE, "as it is", before)]
     if scaled:
-        key = LOAD if others else AFTER
+        key = LOAD if changes else AFTER
         systems.append(System(key, load_words(load), _tree(before, scaled)))
-    if others:
-        name = listed([*([load_words(load)] if scaled else []), *texts])
-        systems.append(System(AFTER, name, _tree(systems[-1].tree, others)))
-    changed = listed(texts) if others else load_words(load)
-    return Question(found, tuple(systems), changed, tuple(notes))
+    if changes:
+        name = listed([*([load_words(load)] if scaled else []), *words])
+        systems.append(System(AFTER, name, _tree(systems[-1].tree, changes)))
+    return tuple(systems)
 
 
 def load_words(load: float) -> str:
@@ -217,18 +229,21 @@ def _spec(cluster: str | Path | Mapping[str, Any], catalogue: Catalogue) -> Mapp
     return spec.model_dump(mode="json", exclude_none=True)
 
 
-def _with_costs(
-    base: dict[str, Any], spec: Mapping[str, Any], catalogue: Any
-) -> tuple[dict[str, Any], list[str]]:
-    """Return a scenario that computes energy and cost, if the prices of its chips are known."""
+def _costs(
+    spec: Mapping[str, Any], catalogue: Catalogue
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return the sections of a scenario that computes energy and, if prices are known, cost.
+
+    The second value is a note on what is not known.
+    """
     try:
         cluster = compile_cluster(resolve_cluster(dict(spec), catalogue))
         open_costs(EnergySpec(), MoneySpec(), cluster, catalogue)
     except InputError as error:
         if error.source != "money":
             raise
-        return {**base, "energy": {}}, [f"no cost: {error.problems[0]}"]
-    return {**base, "energy": {}, "money": {}}, []
+        return {"energy": {}}, [f"no cost: {error.problems[0]}"]
+    return {"energy": {}, "money": {}}, []
 
 
 def _tree(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
