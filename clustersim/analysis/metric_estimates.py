@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from clustersim.analysis.metrics import METRICS, Metric, metric_of
+from clustersim.units import capital
 
 __all__ = ["difference_text", "estimate_text", "interval_kind", "statistic_kind"]
 
@@ -77,7 +78,7 @@ logarithmic scale"
     """
     interval = interval_kind(name, replications)
     text = statistic_kind(name)
-    return f"{text[0].upper()}{text[1:]}; 95 % interval: {interval}"
+    return f"{capital(text)}; 95 % interval: {interval}"
 
 
 def difference_text(name: str, *, relative: bool = False) -> str:

@@ -22,7 +22,6 @@ from clustersim.report.answer_parts import (
     CHECK,
     Quantity,
     as_good,
-    capital,
     effects_of,
     failures,
     most_matters,
@@ -39,7 +38,7 @@ from clustersim.report.of_study.places import MOST_PLACES, places_in_words, shar
 from clustersim.report.page import Answer
 from clustersim.studies.spec import LOAD
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import counted
+from clustersim.units import capital, counted
 
 __all__ = ["answering_plot", "study_answer"]
 

@@ -27,7 +27,7 @@ from clustersim.topology import (
     resolve_cluster,
     single_pool,
 )
-from clustersim.units import counted, format_count, format_duration
+from clustersim.units import capital, counted, format_count, format_duration
 from clustersim.validation.places import Place, places_of
 from clustersim.validation.recorded import (
     EARLY_S,
@@ -242,25 +242,14 @@ def case_of(
     start_s = recorded_starts(jobs)
     if jobs["duration_s"].isna().any():
         raise InputError(log.source, "duration_s: every job needs a recorded run time")
-    notes = list(log.notes)
     known = np.isfinite(start_s)
     early_s = jobs["submit_s"].to_numpy(dtype=np.float64) - start_s
-    notes += of_early_starts(early_s)
+    notes = [*log.notes, *of_early_starts(early_s)]
     given = given_waits(recorded, log.source, has_starts=bool(known.any()))
     most = most_in_use(jobs, start_s)
     assumed = cluster is None and accelerators is None
-    if assumed and not known.any():
-        raise InputError(
-            "validate", "without recorded starts, --cluster or --accelerators is needed"
-        )
-    if assumed and not most:
-        raise InputError(
-            log.source,
-            "duration_s: every job with a recorded start has a run time of 0 s, so the size of the "
-            "cluster does not follow from the log; give --cluster or --accelerators",
-        )
     if assumed:
-        accelerators = most
+        accelerators = _assumed_size(most, log.source, has_starts=bool(known.any()))
         notes.append(
             f"the size of the cluster is not given; assumed: {format_count(most)} accelerators, "
             "the most that were in use at once"
@@ -293,10 +282,25 @@ def case_of(
     return case
 
 
+def _assumed_size(most: int, source: str, *, has_starts: bool) -> int:
+    """Return the size of a cluster that is not given: the most that were in use at once."""
+    if not has_starts:
+        raise InputError(
+            "validate", "without recorded starts, --cluster or --accelerators is needed"
+        )
+    if not most:
+        raise InputError(
+            source,
+            "duration_s: every job with a recorded start has a run time of 0 s, so the size of the "
+            "cluster does not follow from the log; give --cluster or --accelerators",
+        )
+    return most
+
+
 def too_small(case: Case) -> str:
     """Return what is wrong with a cluster that is smaller than what the log had in use."""
     text = _too_small(case.most_in_use, case.cluster.n_chips)
-    return f"{text[:1].upper()}{text[1:]}"
+    return capital(text)
 
 
 def _too_small(most: int, there: int) -> str:

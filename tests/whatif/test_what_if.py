@@ -306,7 +306,7 @@ def test_a_log_without_a_header_and_its_time_zone() -> None:
     assert found.groups["before_mean_wait_s"].iloc[0] == 900.0  # 0 and 30 min; an hour each
     assert found.groups["after_mean_wait_s"].iloc[0] == 0.0
     assert str(found.calendar.time_zone) == "Europe/Berlin"
-    with pytest.raises(cs.InputError, match="header|columns"):
+    with pytest.raises(cs.InputError, match=r"header|columns"):
         cs.what_if("site.txt", accelerators=8, add_accelerators=8)
 
 

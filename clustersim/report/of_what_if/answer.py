@@ -11,7 +11,7 @@ import pandas as pd
 from clustersim.analysis.steady import LARGE_BACKLOG
 from clustersim.report.amounts import in_one_unit
 from clustersim.report.page import Answer
-from clustersim.units import counted, format_duration, format_money, format_percent
+from clustersim.units import capital, counted, format_duration, format_money, format_percent
 from clustersim.whatif.question import LOAD
 from clustersim.whatif.result import WhatIf
 
@@ -123,7 +123,7 @@ def _hinges(found: WhatIf) -> Iterator[str]:
         before, after = float(row["before_s"]), float(row["after_s"])
         key = str(row["key"])
         yield (
-            f"{key[:1].upper()}{key[1:]}: with {row['what']}, {format_duration(before)} before and "
+            f"{capital(key)}: with {row['what']}, {format_duration(before)} before and "
             f"{format_duration(after)} after (instead of {format_duration(usual)})."
         )
     fleet = found.fleet
