@@ -142,7 +142,20 @@ class Forecast(Brief):
 
 
 def write_forecast(found: Forecast, folder: Path, *, csv: bool = False) -> None:
-    """Write the tables and the document of a forecast into an empty folder."""
+    """Write the tables and the document of a forecast into an empty folder.
+
+    Parameters
+    ----------
+    found : Forecast
+    folder : Path
+    csv : bool
+        Whether to write each table as CSV, too.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be written.
+    """
     for name, table in _tables(found).items():
         write_table(table, folder / f"{name}.parquet")
         if csv or name == "left_out":

@@ -39,6 +39,11 @@ class Correlations:
         Of jobs of a user that differ in size or limit.
     of_batch : float
         Of jobs of the same user, size and limit, below 1.
+
+    Examples
+    --------
+    >>> Correlations(of_site=0.125, of_user=0.25, of_batch=0.5).variances
+    (0.125, 0.125, 0.25)
     """
 
     of_site: float

@@ -58,6 +58,14 @@ def plot_what_if(
         ``p95_wait_s`` or ``mean_wait_s``.
     ax : Axes, optional
         Where to draw; by default in a new figure.
+
+    Examples
+    --------
+    >>> groups = pd.DataFrame({"kind": ["all"], "group": ["all"]})
+    >>> groups = groups.assign(before_p95_wait_s=600.0, before_p95_wait_s_low=300.0)
+    >>> groups = groups.assign(before_p95_wait_s_high=900.0)
+    >>> plot_what_if(groups, {"before": "as it is"}).get_xlabel()
+    '95th percentile of the wait, min'
     """
     columns = [f"{key}_{metric}" for key in systems]
     rows = groups[groups[columns].notna().any(axis=1)]

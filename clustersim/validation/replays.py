@@ -104,7 +104,13 @@ def pooled(case: Case) -> Cluster:
 
 
 def by_partition(capacity: dict[str, int]) -> Cluster:
-    """Return a cluster in which every partition of the log has accelerators of its own."""
+    """Return a cluster in which every partition of the log has accelerators of its own.
+
+    Examples
+    --------
+    >>> by_partition({"a100": 8, "h100": 16}).n_chips
+    24
+    """
     total = sum(capacity.values())
     plain: Pool = single_pool(total).pools[0]
     zero = np.zeros(total, dtype=np.int32)

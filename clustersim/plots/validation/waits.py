@@ -61,6 +61,12 @@ def plot_waits(
         By policy, the nearest first.
     ax : Axes, optional
         Where to draw; by default in a new figure.
+
+    Examples
+    --------
+    >>> ax = plot_waits(np.array([0.0, 60.0]), {"easy": np.array([0.0, 30.0])})
+    >>> [line.get_label() for line in ax.lines]
+    ['recorded', 'easy']
     """
     with wide_panel(ax) as ax:
         longest = max([float(each.max()) for each in (recorded_s, *simulated_s.values())])

@@ -24,7 +24,7 @@ _MOST_HINGES = 5
 
 
 def metric_words(found: WhatIf) -> str:
-    """Return the name of the wait that carries the answer."""
+    """Return the name of the wait that the answer compares."""
     return "95th percentile of wait" if found.metric == "p95_wait_s" else "mean wait"
 
 
