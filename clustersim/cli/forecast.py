@@ -9,7 +9,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clustersim.cli.options import add_catalogue, add_no_report, catalogue_words, whole_number
+from clustersim.cli.options import add_catalogue, add_no_report, catalogue_arguments, whole_number
 from clustersim.cli.progress import progress_of
 from clustersim.console import write_json
 from clustersim.errors import InputError
@@ -144,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _forecast(args: argparse.Namespace) -> int:
     from clustersim.forecasting import forecast
-    from clustersim.forecasting.words import sentence
+    from clustersim.forecasting.summary_text import sentence
     from clustersim.outputs import new_folder
     from clustersim.report.of_forecast.page import save_forecast
 
@@ -265,7 +265,7 @@ def _command(args: argparse.Namespace) -> str:
     words += ["--no-arrivals"] if args.no_arrivals else []
     words += ["--replications", str(args.replications)] if args.replications != 200 else []
     words += ["--seed", str(args.seed)] if args.seed != 1 else []
-    return shlex.join([*words, *catalogue_words(args.catalogue), "--out", "again"])
+    return shlex.join([*words, *catalogue_arguments(args.catalogue), "--out", "again"])
 
 
 def _duration(option: str, text: str | None) -> float | None:

@@ -11,7 +11,7 @@ from clustersim.errors import InputError
 if TYPE_CHECKING:
     from clustersim.workload import JobLog
 
-__all__ = ["add_log_options", "log_words", "read_log"]
+__all__ = ["add_log_options", "log_arguments", "read_log"]
 
 _OPTIONS = ("log_format", "time_zone", "columns")
 
@@ -63,14 +63,14 @@ def read_log(path: str | Path, args: argparse.Namespace) -> JobLog:
     )
 
 
-def log_words(args: argparse.Namespace) -> list[str]:
+def log_arguments(args: argparse.Namespace) -> list[str]:
     """Return the arguments that give the options of :func:`add_log_options` again.
 
     Examples
     --------
     >>> parser = argparse.ArgumentParser()
     >>> add_log_options(parser)
-    >>> log_words(parser.parse_args(["--sort", "--time-zone", "Europe/Berlin"]))
+    >>> log_arguments(parser.parse_args(["--sort", "--time-zone", "Europe/Berlin"]))
     ['--time-zone', 'Europe/Berlin', '--sort']
     """
     words = []

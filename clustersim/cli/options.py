@@ -21,7 +21,7 @@ __all__ = [
     "add_quick",
     "add_renamed",
     "add_run_files",
-    "catalogue_words",
+    "catalogue_arguments",
     "number",
     "whole_number",
 ]
@@ -42,12 +42,12 @@ def add_catalogue(parser: argparse._ActionsContainer, what: str = "chips") -> No
     )
 
 
-def catalogue_words(files: Sequence[str]) -> list[str]:
+def catalogue_arguments(files: Sequence[str]) -> list[str]:
     """Return the arguments that give the same ``--catalogue`` files again.
 
     Examples
     --------
-    >>> catalogue_words(["my-chips.yaml"])
+    >>> catalogue_arguments(["my-chips.yaml"])
     ['--catalogue', 'my-chips.yaml']
     """
     return [word for file in files for word in ("--catalogue", file)]

@@ -7,8 +7,8 @@ import shlex
 import textwrap
 from pathlib import Path
 
-from clustersim.cli.log_options import add_log_options, log_words, read_log
-from clustersim.cli.options import add_catalogue, add_no_report, catalogue_words, whole_number
+from clustersim.cli.log_options import add_log_options, log_arguments, read_log
+from clustersim.cli.options import add_catalogue, add_no_report, catalogue_arguments, whole_number
 from clustersim.cli.progress import step_progress
 from clustersim.console import write_json
 
@@ -171,6 +171,6 @@ def _command(args: argparse.Namespace) -> str:
         ("--recorded-wait", args.recorded_wait),
     ):
         words += [option, str(value)] if value is not None else []
-    words += log_words(args)
+    words += log_arguments(args)
     words += [] if args.mechanisms else ["--no-mechanisms"]
-    return shlex.join([*words, *catalogue_words(args.catalogue), "--out", "again"])
+    return shlex.join([*words, *catalogue_arguments(args.catalogue), "--out", "again"])

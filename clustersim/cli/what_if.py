@@ -8,12 +8,12 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from clustersim.cli.log_options import add_log_options, log_words, read_log
+from clustersim.cli.log_options import add_log_options, log_arguments, read_log
 from clustersim.cli.options import (
     add_catalogue,
     add_changes,
     add_no_report,
-    catalogue_words,
+    catalogue_arguments,
     number,
     whole_number,
 )
@@ -184,5 +184,5 @@ def _command(args: argparse.Namespace) -> str:
     words += ["--policy", args.policy] if args.policy != "easy" else []
     words += ["--replications", str(args.replications)] if args.replications != 6 else []
     words += ["--seed", str(args.seed)] if args.seed else []
-    words += log_words(args)
-    return shlex.join([*words, *catalogue_words(args.catalogue), "--out", "again"])
+    words += log_arguments(args)
+    return shlex.join([*words, *catalogue_arguments(args.catalogue), "--out", "again"])

@@ -25,8 +25,8 @@ from clustersim.forecasting.run_times import (
     run_times_of,
 )
 from clustersim.forecasting.snapshot import Snapshot, snapshot_of
+from clustersim.forecasting.summary_text import contradictions, foreign_note, overflow_note
 from clustersim.forecasting.table import forecast_table
-from clustersim.forecasting.words import contradictions, foreign_note, overflow_note
 from clustersim.scheduling import Policy, find_placement, find_policy
 from clustersim.topology import Cluster
 

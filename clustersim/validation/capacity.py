@@ -40,7 +40,7 @@ def looks_s(begin_s: Floats) -> Floats:
     Parameters
     ----------
     begin_s : float64 array (periods,)
-        Begin of each period (seconds).
+        Start of each period (seconds).
 
     Returns
     -------

@@ -37,7 +37,7 @@ POLICIES = ("fcfs", "sjf", "easy", "conservative")
 SLOW_POLICY, MOST_JOBS = "conservative", 50_000
 """By default this policy is left out for more jobs, because it takes minutes."""
 GRANTED = "granted"
-"""First word of the columns of waits with the best mechanism granted."""
+"""Prefix of the columns of waits with the best mechanism granted."""
 LEAST_SHARE, LEAST_S = 0.01, 1.0
 """A distance of at most this share of the recorded mean wait, or of so many seconds, is none."""
 

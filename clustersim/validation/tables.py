@@ -98,7 +98,7 @@ def use_table(case: Case) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``time_s`` (begin of the day), ``mean_in_use``, ``most_in_use``, ``waiting`` (mean
+        ``time_s`` (start of the day), ``mean_in_use``, ``most_in_use``, ``waiting`` (mean
         accelerators of waiting jobs), ``available`` (the capacity, or what was the most in use on
         days on which jobs waited half of the time although they had room) and ``capacity``.
     """

@@ -25,7 +25,7 @@ from clustersim.whatif.fleet import added_nodes, plain_pool
 from clustersim.workload import JobLog
 from clustersim.workload.given_log import given_log
 
-__all__ = ["AFTER", "BEFORE", "LOAD", "Question", "System", "ask", "load_words"]
+__all__ = ["AFTER", "BEFORE", "LOAD", "Question", "System", "ask", "load_text"]
 
 TIMES = ("submit_s", "start_s", "end_s", "recorded_start_s")
 """Columns of a log with points in time."""
@@ -143,7 +143,7 @@ def ask(
     grown, words, divided = added_nodes(fleet, add_nodes, add_accelerators, plain=cluster is None)
     texts = [*words, *(f"{path} = {_shown(value)}" for path, value in given)]
     systems = _systems(before, load, method, {**grown, **dict(given)}, texts)
-    changed = listed(texts) if texts else load_words(load)
+    changed = listed(texts) if texts else load_text(load)
     return Question(found, systems, changed, (*moved, *lacking, *divided))
 
 
@@ -166,19 +166,19 @@ def _systems(
     systems = [System(BEFORE, "as it is", before)]
     if scaled:
         key = LOAD if changes else AFTER
-        systems.append(System(key, load_words(load), _tree(before, scaled)))
+        systems.append(System(key, load_text(load), _tree(before, scaled)))
     if changes:
-        name = listed([*([load_words(load)] if scaled else []), *words])
+        name = listed([*([load_text(load)] if scaled else []), *words])
         systems.append(System(AFTER, name, _tree(systems[-1].tree, changes)))
     return tuple(systems)
 
 
-def load_words(load: float) -> str:
+def load_text(load: float) -> str:
     """Return a factor on the load in words.
 
     Examples
     --------
-    >>> load_words(1.2), load_words(0.75), load_words(2.0), load_words(2.5)
+    >>> load_text(1.2), load_text(0.75), load_text(2.0), load_text(2.5)
     ('20 % more load', '25 % less load', 'twice the load', '2.5 times the load')
     """
     if load == 2:

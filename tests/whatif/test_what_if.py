@@ -16,7 +16,7 @@ from clustersim.calendar import DAY_S
 from clustersim.cli.main import main
 from clustersim.report.of_what_if.answer import what_if_answer
 from clustersim.whatif.intervals import next_interval
-from clustersim.whatif.question import load_words
+from clustersim.whatif.question import load_text
 
 CLUSTER = {
     "name": "lab",
@@ -344,6 +344,6 @@ def test_coverage_of_the_next_period() -> None:
 
 
 def test_words_of_loads() -> None:
-    assert [load_words(each) for each in (1.2, 0.9, 1.125, 3.0)] == [
+    assert [load_text(each) for each in (1.2, 0.9, 1.125, 3.0)] == [
         "20 % more load", "10 % less load", "12.5 % more load", "3 times the load",
     ]  # fmt: skip

@@ -11,7 +11,7 @@ from clustersim.report.amounts import percent
 from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.of_validation.answer import validation_answer
-from clustersim.report.of_validation.text import less_words
+from clustersim.report.of_validation.text import reduction_text
 from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.words.definitions import policy_terms, terms_of
 from clustersim.simulation.result import versions
@@ -69,7 +69,7 @@ def _picture(figures: Mapping[str, StudyFigure], name: str) -> Iterator[Figure]:
 
 def _formats() -> dict[str, Format]:
     return dict.fromkeys(_SHARES, percent) | {
-        "explained": less_words,
+        "explained": reduction_text,
         "spearman": lambda value: format_number(value, 2),
     }
 

@@ -13,7 +13,7 @@ from clustersim.plots.what_if import draw_what_if
 from clustersim.report.amounts import percent
 from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
-from clustersim.report.of_what_if.answer import metric_words, what_if_answer
+from clustersim.report.of_what_if.answer import metric_label, what_if_answer
 from clustersim.report.of_what_if.text import energy_text
 from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.words.definitions import policy_terms, terms_of
@@ -95,7 +95,7 @@ def _waits(found: WhatIf) -> Iterator[str | Figure | Table]:
     waits, _, labels = groups_tables(found)
     systems = {system.key: system.name for system in found.question.systems}
     figure = draw_what_if(found.groups, systems, metric=found.metric)
-    title = f"{capital(metric_words(found))} by group"
+    title = f"{capital(metric_label(found))} by group"
     yield Figure(title, page_picture(figure), figure.caption)
     yield Table(
         "Waits until the first start",
@@ -162,7 +162,7 @@ def _hinges(found: WhatIf) -> Iterator[str | Table]:
         "Each alternative changes both sides in the same way, on the jobs of the log as it "
         "happened. The one that moves the answer most is first."
     )
-    words = metric_words(found)
+    words = metric_label(found)
     yield Table(
         "Alternatives",
         found.hinges.rename(columns={"changes_gain_s": "gain_s"}),
