@@ -121,9 +121,10 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.outputs import new_folder
     from clustersim.report.of_what_if.answer import what_if_answer
-    from clustersim.report.of_what_if.compared import what_if, what_if_data, write_what_if
     from clustersim.report.of_what_if.text import what_if_text
+    from clustersim.report.of_what_if.written import what_if_data, write_what_if
     from clustersim.report.page import wrapped_answer
+    from clustersim.whatif.what_if import what_if
 
     log = read_log(args.log, args)
     print(log.report())

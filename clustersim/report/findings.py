@@ -24,7 +24,7 @@ from clustersim.report.identical import identical_systems, without_effect
 from clustersim.report.no_capacity import beyond
 from clustersim.report.of_study.answer_indices import index_sentences
 from clustersim.report.of_study.difference_sentences import difference_sentences
-from clustersim.report.of_study.log_arguments import log_sentences
+from clustersim.report.of_study.log_words import log_sentences
 from clustersim.report.of_study.overload_words import overload_sentences
 from clustersim.report.of_study.places import places_in_words
 from clustersim.source_code import changed_files, this_code

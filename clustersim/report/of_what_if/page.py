@@ -162,7 +162,7 @@ def _hinges(found: WhatIf) -> Iterator[str | Table]:
         "Each alternative changes both sides in the same way, on the jobs of the log as it "
         "happened. The one that moves the answer most is first."
     )
-    words = metric_label(found)
+    wait = metric_label(found)
     yield Table(
         "Alternatives",
         found.hinges.rename(columns={"changes_gain_s": "gain_s"}),
@@ -171,8 +171,8 @@ def _hinges(found: WhatIf) -> Iterator[str | Table]:
         labels={
             "key": "assumption",
             "what": "alternative",
-            "before_s": f"{words}, before",
-            "after_s": f"{words}, after",
+            "before_s": f"{wait}, before",
+            "after_s": f"{wait}, after",
             "moves_s": "moves the answer by",
             "gain_s": "changes the effect by",
         },
