@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import textwrap
 from pathlib import Path
 
 from clustersim.cli.log_options import add_log_options, log_arguments, read_log
 from clustersim.cli.options import add_catalogue, add_no_report, catalogue_arguments, whole_number
 from clustersim.cli.progress import step_progress
-from clustersim.console import write_json
+from clustersim.console import wrapped_note, write_json
 
 __all__ = ["add_parser", "run"]
 
@@ -123,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
             page = write_validation(found, folder, command=_command(args), report=args.report)
     print(validation_text(found))
     for note in found.notes[len(log.notes) :]:
-        print(textwrap.fill(f"Note: {note}", 100, subsequent_indent="  "))
+        print(wrapped_note(note))
     print(wrapped_answer(validation_answer(found)))
     if args.out is not None:
         print(f"written to {args.out}")

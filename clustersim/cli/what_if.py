@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from clustersim.cli.options import (
     whole_number,
 )
 from clustersim.cli.progress import progress_of
-from clustersim.console import repeat, write_json
+from clustersim.console import repeat, wrapped_note, write_json
 from clustersim.units import counted
 
 if TYPE_CHECKING:
@@ -152,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
         page = write_what_if(found, folder, command=_command(args), report=args.report)
     print(what_if_text(found))
     for note in found.notes:
-        print(textwrap.fill(f"Note: {note}", 100, subsequent_indent="  "))
+        print(wrapped_note(note))
     print(wrapped_answer(what_if_answer(found)))
     print(f"written to {args.out}")
     for line in _wrong(found):
