@@ -13,7 +13,7 @@ from clustersim.analysis.metrics import metric_of
 from clustersim.array_types import Floats
 from clustersim.procurement.simulated_check import Service, SimulatedCheck
 from clustersim.procurement.solve import Schedule
-from clustersim.studies.spec import Objective
+from clustersim.studies.search_spec import Objective
 
 __all__ = [
     "KEPT",

@@ -18,7 +18,7 @@ from clustersim.plots.study_axes import number_in_words, place_in_words, study_a
 from clustersim.report.amounts import signed
 from clustersim.report.identical import identical_systems
 from clustersim.report.spans import Span, span, value_spans
-from clustersim.studies.spec import LOAD
+from clustersim.studies.search_spec import LOAD
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import capital, counted
 

@@ -29,7 +29,7 @@ from clustersim.report.of_study.overload_words import overload_sentences
 from clustersim.report.of_study.places import places_in_words
 from clustersim.source_code import changed_files, this_code
 from clustersim.studies.meaning import load_notes, placement_notes
-from clustersim.studies.spec import LOAD
+from clustersim.studies.search_spec import LOAD
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import capital
 
