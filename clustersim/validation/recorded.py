@@ -46,7 +46,7 @@ def of_early_starts(early_s: Floats) -> list[str]:
     Examples
     --------
     >>> of_early_starts(np.array([0.0, 5.0, np.nan]))[0].partition(",")[0]
-    '1 job started up to 1 min before the submission'
+    '1 job started up to 60 s before the submission'
     """
     small, large = int(((early_s > 0) & (early_s <= EARLY_S)).sum()), int((early_s > EARLY_S).sum())
     notes = []

@@ -212,7 +212,7 @@ def test_unusable_options(
 
 def test_a_log_in_which_every_job_starts_before_its_submission(site: pd.DataFrame) -> None:
     early = site.assign(start_s=site["submit_s"] - 3600.0)
-    with pytest.raises(cs.InputError, match=r"no wait to compare.* more than 1 min before"):
+    with pytest.raises(cs.InputError, match=r"no wait to compare.* more than 60 s before"):
         cs.validate(early, accelerators=24)
 
 
