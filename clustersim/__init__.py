@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from clustersim.procurement import PurchasePlan, define_plan, load_plan, plan_purchases
     from clustersim.report import run_study, write_report
     from clustersim.report.of_validation.written import write_validation
-    from clustersim.report.of_what_if.compared import what_if, write_what_if
+    from clustersim.report.of_what_if.written import write_what_if
     from clustersim.scenario.run import run
     from clustersim.scenario.scenario import define_scenario, load_scenario
     from clustersim.scheduling import NodePlacement, Placement, Policy
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         summarise,
     )
     from clustersim.validation.result import Validation, validate
+    from clustersim.whatif.what_if import what_if
     from clustersim.workload import describe_jobs, generate_jobs, load_workload, read_jobs
 
 __all__ = [
@@ -167,10 +168,10 @@ _HOME = {
     "single_pool": "topology",
     "summarise": "topology",
     "validate": "validation.result",
-    "what_if": "report.of_what_if.compared",
+    "what_if": "whatif.what_if",
     "write_report": "report",
     "write_validation": "report.of_validation.written",
-    "write_what_if": "report.of_what_if.compared",
+    "write_what_if": "report.of_what_if.written",
 }
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -25,9 +26,13 @@ __all__ = [
     "repeat",
     "shows_progress",
     "warn",
+    "wrapped_note",
     "write_document",
     "write_json",
 ]
+
+_WIDTH = 100
+"""Characters of a line on the terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,17 @@ def repeat(text: str) -> None:
     """Print a part of the text, about something wrong, again on stderr if the text is dropped."""
     if not _mode.text:
         print(text, file=sys.stderr, flush=True)
+
+
+def wrapped_note(text: str) -> str:
+    """Return a note to the user as lines for the terminal.
+
+    Examples
+    --------
+    >>> wrapped_note("no cost: the price of the chip is not known")
+    'Note: no cost: the price of the chip is not known'
+    """
+    return textwrap.fill(f"Note: {text}", _WIDTH, subsequent_indent="  ")
 
 
 def plain_notes(lines: Iterable[str]) -> list[str]:

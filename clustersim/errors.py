@@ -30,6 +30,7 @@ __all__ = [
     "nearest_name",
     "new_name",
     "no_attribute",
+    "problems_of",
     "shown",
     "unknown_name",
 ]
@@ -119,6 +120,23 @@ def named_in(source: str | Path, field: str) -> Iterator[None]:
     except InputError as error:
         inner = "" if error.source in field.split(".") else f": {error.source}"
         raise InputError(f"{source}: {field}{inner}", error.problems) from error.__cause__
+
+
+def problems_of(field: str, look_up: Callable[[str], object], name: str) -> list[str]:
+    """Return the problems of a look-up of a name, with its field; an empty list without any.
+
+    Examples
+    --------
+    >>> def find(name):
+    ...     raise InputError("catalogue", f"unknown chip {name!r}")
+    >>> problems_of("chips.fast", find, "H2000")
+    ["chips.fast: unknown chip 'H2000'"]
+    """
+    try:
+        look_up(name)
+    except InputError as error:
+        return [f"{field}: {problem}" for problem in error.problems]
+    return []
 
 
 def shown(value: object, *, most: int = 60) -> str:

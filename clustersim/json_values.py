@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import numbers
 import os
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-__all__ = ["plain", "plain_rows"]
+__all__ = ["plain", "plain_rows", "rounded_rows"]
 
 
 def plain(value: Any) -> Any:
@@ -65,6 +66,19 @@ def plain_rows(table: Any) -> list[dict[str, Any]]:
     """
     rows = table.astype(object).to_dict("records")
     return [{str(name): plain(value) for name, value in row.items()} for row in rows]
+
+
+def rounded_rows(table: Any) -> list[dict[str, Any]]:
+    """Return the rows of a pandas table as plain data, with at most ten decimals.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rounded_rows(pd.DataFrame({"pool": ["a", None], "share": [1 / 3, float("nan")]}))
+    [{'pool': 'a', 'share': 0.3333333333}, {'pool': None, 'share': None}]
+    """
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))
+    return rows
 
 
 def _of_library(value: Any) -> Any:

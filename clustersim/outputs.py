@@ -7,13 +7,19 @@ never see a partial file, and an error names the file that cannot be written.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from clustersim.errors import InputError
+from clustersim.json_values import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "PAGE_FILE",
@@ -24,7 +30,9 @@ __all__ = [
     "refuse_existing",
     "replacing",
     "reserved",
+    "write_data",
     "write_errors",
+    "write_table",
 ]
 
 PAGE_FILE = "report.html"
@@ -61,6 +69,51 @@ def replacing(path: str | Path) -> Iterator[Path]:
             os.replace(draft, path)
         finally:
             draft.unlink(missing_ok=True)
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table without its index, as Parquet or CSV by the suffix of the file.
+
+    Readers see either the old file or the complete new file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> write_table(pd.DataFrame({"pool": ["a"], "jobs": [3]}), "pools.csv")
+    >>> Path("pools.csv").read_text()
+    'pool,jobs\\na,3\\n'
+    """
+    with replacing(path) as draft:
+        if draft.suffix == ".parquet":
+            table.to_parquet(draft, index=False)
+        else:
+            table.to_csv(draft, index=False)
+
+
+def write_data(content: Mapping[str, Any], path: str | Path) -> None:
+    """Write data as indented JSON, converted by :func:`~clustersim.json_values.plain`.
+
+    Readers see either the old file or the complete new file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> write_data({"nearest": "easy"}, "answer.json")
+    >>> Path("answer.json").read_text()
+    '{\\n  "nearest": "easy"\\n}\\n'
+    """
+    text = json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False)
+    with replacing(path) as draft:
+        draft.write_text(f"{text}\n", encoding="utf-8")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clustersim.studies.store import open_store
+from clustersim.studies.store_file import open_store
 
 
 def keep_runs(folder: Path, count: int) -> None:

@@ -202,6 +202,9 @@ def _counts() -> Iterator[Metric]:
         least=0.0,
         subject="counts",
     )
+
+
+def _left_at_the_horizon() -> Iterator[Metric]:
     yield Metric(
         name="censored",
         label="share of measured jobs not started at the horizon",
@@ -265,4 +268,4 @@ def _steady_state() -> Iterator[Metric]:
     )
 
 
-METRICS = (*_offers(), *UNIT_COSTS, *_counts(), *_steady_state(), *_end())
+METRICS = (*_offers(), *UNIT_COSTS, *_counts(), *_left_at_the_horizon(), *_steady_state(), *_end())

@@ -18,12 +18,7 @@ from clustersim.analysis.periods import period_ends_s
 from clustersim.analysis.registry import load_plugins, users_code
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.submitted import Submitted
-from clustersim.analysis.unfinished_work import (
-    SQUARE,
-    UnfinishedWork,
-    stationary_name,
-    work_name,
-)
+from clustersim.analysis.unfinished_work import SQUARE, UnfinishedWork, stationary_name, work_name
 from clustersim.analysis.wait_metrics import SERIES
 from clustersim.analysis.warm_up import mser5, series_bins
 from clustersim.array_types import Floats

@@ -9,13 +9,26 @@ from __future__ import annotations
 
 import math
 
-from clustersim.analysis.metrics import METRICS, Metric, metric_of
+from clustersim.analysis.metrics import METRICS, Metric, find_metric, metric_of
+from clustersim.units import capital
 
-__all__ = ["difference_text", "estimate_text", "interval_kind", "statistic_kind"]
+__all__ = ["bounds_of", "difference_text", "estimate_text", "interval_kind", "statistic_kind"]
 
 MEAN = "mean over the replications"
 _LOGARITHMIC = ", on a logarithmic scale"
 _JACKKNIFE = f"jackknife over the replications{_LOGARITHMIC}"
+
+
+def bounds_of(column: str) -> tuple[float, float]:
+    """Return the bounds of a metric, to which intervals are clipped; infinite for other columns.
+
+    Examples
+    --------
+    >>> bounds_of("utilisation"), bounds_of("seed")
+    ((0.0, 1.0), (-inf, inf))
+    """
+    metric = find_metric(column)
+    return (-math.inf, math.inf) if metric is None else (metric.least, metric.most)
 
 
 def statistic_kind(name: str) -> str:
@@ -77,7 +90,7 @@ logarithmic scale"
     """
     interval = interval_kind(name, replications)
     text = statistic_kind(name)
-    return f"{text[0].upper()}{text[1:]}; 95 % interval: {interval}"
+    return f"{capital(text)}; 95 % interval: {interval}"
 
 
 def difference_text(name: str, *, relative: bool = False) -> str:

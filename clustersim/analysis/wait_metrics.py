@@ -18,6 +18,7 @@ from clustersim.analysis.metrics import Metric
 from clustersim.analysis.part import Part, half_width
 from clustersim.array_types import Bools, Floats
 from clustersim.simulation.metrics import SHORTEST_RUN_S
+from clustersim.units import capital
 
 __all__ = ["METRICS", "SERIES"]
 
@@ -127,10 +128,39 @@ def _wait_rise(part: Part) -> float:
     return float(wait[half:].mean() - wait[: len(wait) - half].mean())
 
 
+_WAIT: dict[str, Any] = {"dimension": "duration", "noun": "wait", "least": 0.0}
+
+
+def _wait_quantiles(
+    name: str,
+    series: Series,
+    waits_still: Callable[[Part], Bools],
+    *,
+    label: str = "{}",
+    define: Callable[[str], str],
+) -> Iterator[Metric]:
+    """Yield the median and the percentiles of a wait; the 95th percentile also by period."""
+    for short, q in _ORDER.items():
+        what = "median wait" if short == "median" else f"{short[1:]}th percentile of wait"
+        p95 = short == "p95"
+        yield from _quantile(
+            f"{short}_{name}",
+            series,
+            q,
+            label=label.format(what),
+            definition=f"{define(capital(what))}{_KNOWN if p95 else ''}",
+            per_period=p95,
+            of_period=_known_p95(series, waits_still) if p95 else None,
+            **_WAIT,
+        )
+
+
 def _waits() -> Iterator[Metric]:
-    wait: dict[str, Any] = {
-        "dimension": "duration", "noun": "wait", "least": 0.0,
-    }  # fmt: skip
+    yield from _first_waits()
+    yield from _total_waits()
+
+
+def _first_waits() -> Iterator[Metric]:
     yield Metric(
         name="mean_wait_s",
         label="mean wait",
@@ -141,22 +171,14 @@ def _waits() -> Iterator[Metric]:
         service=True,
         better="less",
         subject="waits",
-        **wait,
+        **_WAIT,
     )
-    for short, q in _ORDER.items():
-        what = "median wait" if short == "median" else f"{short[1:]}th percentile of wait"
-        p95 = short == "p95"
-        yield from _quantile(
-            f"{short}_wait_s",
-            _wait,
-            q,
-            label=what,
-            definition=f"{what[0].upper()}{what[1:]}, the time from submission to the first "
-            f"start. {_STILL}{_KNOWN if p95 else ''}",
-            per_period=p95,
-            of_period=_known_p95(_wait, lambda part: part.waits_still) if p95 else None,
-            **wait,
-        )
+    yield from _wait_quantiles(
+        "wait_s",
+        _wait,
+        lambda part: part.waits_still,
+        define=lambda what: f"{what}, the time from submission to the first start. {_STILL}",
+    )
     yield Metric(
         name="waited",
         label="share of jobs that waited",
@@ -179,6 +201,9 @@ def _waits() -> Iterator[Metric]:
         subject="waits",
     )
     yield _half("mean_wait_s", _wait, "mean wait", dimension="duration")
+
+
+def _total_waits() -> Iterator[Metric]:
     yield Metric(
         name="mean_total_wait_s",
         label="mean wait over all attempts",
@@ -189,25 +214,18 @@ def _waits() -> Iterator[Metric]:
         service=True,
         better="less",
         subject="waits",
-        **wait,
+        **_WAIT,
     )
     yield _half(
         "mean_total_wait_s", _total_wait, "mean wait over all attempts", dimension="duration"
     )
-    for short, q in _ORDER.items():
-        what = "median wait" if short == "median" else f"{short[1:]}th percentile of wait"
-        p95 = short == "p95"
-        yield from _quantile(
-            f"{short}_total_wait_s",
-            _total_wait,
-            q,
-            label=f"{what} over all attempts",
-            definition=f"{what[0].upper()}{what[1:].replace('wait', 'total wait')}. {_ATTEMPTS}"
-            f"{_KNOWN if p95 else ''}",
-            per_period=p95,
-            of_period=_known_p95(_total_wait, lambda part: part.queued_still) if p95 else None,
-            **wait,
-        )
+    yield from _wait_quantiles(
+        "total_wait_s",
+        _total_wait,
+        lambda part: part.queued_still,
+        label="{} over all attempts",
+        define=lambda what: f"{what.replace('wait', 'total wait')}. {_ATTEMPTS}",
+    )
 
 
 def _times() -> Iterator[Metric]:

@@ -75,7 +75,7 @@ def _availability(part: Part) -> float:
     return _rate(float(there), float(installed["available"].sum()))
 
 
-def _metrics() -> Iterator[Metric]:
+def _goodput() -> Iterator[Metric]:
     yield Metric(
         name="useful_flop_per_s",
         label="useful FLOP/s",
@@ -114,6 +114,9 @@ def _metrics() -> Iterator[Metric]:
         least=0.0,
         subject="work",
     )
+
+
+def _capacity() -> Iterator[Metric]:
     yield Metric(
         name="utilisation",
         label="utilisation",
@@ -139,6 +142,9 @@ def _metrics() -> Iterator[Metric]:
         least=0.0,
         subject="work",
     )
+
+
+def _losses() -> Iterator[Metric]:
     yield Metric(
         name="ettr",
         label="effective training time ratio",
@@ -182,4 +188,4 @@ def _metrics() -> Iterator[Metric]:
     )
 
 
-METRICS = tuple(_metrics())
+METRICS = (*_goodput(), *_capacity(), *_losses())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from clustersim.catalogue.accelerator import Accelerator
@@ -59,6 +60,7 @@ def _overrides(base: CatalogueEntry, change: CatalogueEntry) -> dict[str, Any]:
     return update
 
 
+_NOT_STATED = "not stated in the sources that were read"
 _QUANTITIES = {
     "hbm_capacity": "hbm_bytes",
     "hbm_bandwidth": "hbm_Bps",
@@ -88,21 +90,9 @@ def build_accelerator(
         **{f"peak_flops.{precision}": peak for precision, peak in entry.peak_flops.items()},
         **{attribute: getattr(entry, key) for key, attribute in _QUANTITIES.items()},
     }
-    sources = {key: number.source or fallback for key, number in numbers.items()}
-    sources["hbm_type"] = sources["hbm_bytes"]
-    stacks_source = (
-        sources["hbm_bytes"] if entry.hbm_stacks else "not stated in the sources that were read"
-    )
-    sources["hbm_stacks"] = entry.hbm_stacks_source or stacks_source
-    sources["scaleup_shape"] = entry.scaleup_source or sources["scaleup_Bps"]
-    sources["scaleup_size"] = sources["scaleup_shape"]
-    sources["chips_per_node"] = entry.chips_per_node_source or sources["scaleup_shape"]
-    export_source = fallback if entry.export_status else "not stated in the sources that were read"
-    sources["export_status"] = entry.export_source or export_source
     confidence = {key: number.confidence for key, number in numbers.items()}
     price_low, price_value, price_high = _price_cny(entry.price)
     if entry.price is not None:
-        sources["price"] = entry.price.source or fallback
         confidence["price"] = entry.price.confidence
     return Accelerator(
         name=name,
@@ -126,7 +116,7 @@ def build_accelerator(
         reference_only=entry.reference_only,
         confidence=dict(confidence),
         ranges={key: low_high for key, number in numbers.items() if (low_high := _range(number))},
-        sources=sources,
+        sources=_sources(entry, numbers, fallback),
         aliases=tuple(entry.aliases),
         hbm_bytes=numbers["hbm_bytes"].value,
         hbm_Bps=numbers["hbm_Bps"].value,
@@ -134,6 +124,27 @@ def build_accelerator(
         nic_Bps=numbers["nic_Bps"].value,
         power_w=numbers["power_w"].value,
     )
+
+
+def _sources(
+    entry: AcceleratorEntry, numbers: Mapping[str, Sourced], fallback: str
+) -> dict[str, str]:
+    """Return the source of each attribute of an accelerator.
+
+    `numbers` are those that can have sources of their own, by attribute.
+    """
+    sources = {key: number.source or fallback for key, number in numbers.items()}
+    sources["hbm_type"] = sources["hbm_bytes"]
+    stacks = sources["hbm_bytes"] if entry.hbm_stacks else _NOT_STATED
+    sources["hbm_stacks"] = entry.hbm_stacks_source or stacks
+    sources["scaleup_shape"] = entry.scaleup_source or sources["scaleup_Bps"]
+    sources["scaleup_size"] = sources["scaleup_shape"]
+    sources["chips_per_node"] = entry.chips_per_node_source or sources["scaleup_shape"]
+    export = fallback if entry.export_status else _NOT_STATED
+    sources["export_status"] = entry.export_source or export
+    if entry.price is not None:
+        sources["price"] = entry.price.source or fallback
+    return sources
 
 
 def _absent_fields(entry: AcceleratorEntry, where: str) -> list[str]:

@@ -11,7 +11,7 @@ from clustersim.catalogue.assumptions import (
     chip_price_cny,
     server_price_cny,
 )
-from clustersim.catalogue.load import Catalogue
+from clustersim.catalogue.catalogue import Catalogue
 from clustersim.catalogue.model import Model
 from clustersim.units import format_money, format_rate
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
 
 from clustersim.cli.options import whole_number
-from clustersim.console import write_json
+from clustersim.console import wrapped_note, write_json
 from clustersim.text_table import table
 
 __all__ = ["add_parser", "run"]
@@ -56,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     print(table([(f.trial, f.problem or "ok") for f in findings], ["trial", "finding"]))
     broken = any(finding.problem for finding in findings)
     if not broken:
-        print(textwrap.fill(f"Note: {SPEED_NOTE}.", 100, subsequent_indent="  "))
+        print(wrapped_note(f"{SPEED_NOTE}."))
     write_json(
         {
             "policy": args.policy,

@@ -7,7 +7,7 @@ import dataclasses
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clustersim import interrupts
 from clustersim.cli.fit_memory import fit_memory
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from clustersim.calibration import Calibrated, Measurements
     from clustersim.catalogue import Catalogue
     from clustersim.network.fit import LinkFit
+    from clustersim.performance import Calibration
 
 __all__ = ["add_parser", "run"]
 
@@ -125,14 +126,7 @@ def run(args: argparse.Namespace) -> int:
         repeat(line)
     write_json(
         {
-            "calibration": {
-                "scatter": dict(calibration.scatter.contributions),
-                "spread_factor": calibration.scatter.spread_factor,
-                **{
-                    name: getattr(calibration, name)
-                    for name in ("facts", "coverage_factor", "overdispersion")
-                },
-            },
+            "calibration": _facts(calibration),
             "measured_rows": len(rows),
             "unusable_rows": measured.left_out,
             "errors": error_rows(rows),
@@ -142,6 +136,16 @@ def run(args: argparse.Namespace) -> int:
         }
     )
     return 0
+
+
+def _facts(calibration: Calibration) -> dict[str, Any]:
+    """Return what a calibration says of itself, as plain data."""
+    names = ("facts", "coverage_factor", "overdispersion")
+    return {
+        "scatter": dict(calibration.scatter.contributions),
+        "spread_factor": calibration.scatter.spread_factor,
+        **{name: getattr(calibration, name) for name in names},
+    }
 
 
 def _check(args: argparse.Namespace) -> None:

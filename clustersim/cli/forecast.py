@@ -9,7 +9,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clustersim.cli.options import add_catalogue, add_no_report, catalogue_words, whole_number
+from clustersim.cli.options import add_catalogue, add_no_report, catalogue_arguments, whole_number
 from clustersim.cli.progress import progress_of
 from clustersim.console import write_json
 from clustersim.errors import InputError
@@ -61,6 +61,22 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N or PARTITION=N,...",
         help="accelerators that all jobs share, or those of each partition",
     )
+    _add_simulation(parser)
+    _add_reading(parser)
+    _add_limits(parser)
+    parser.add_argument(
+        "--replications", type=whole_number, default=200, metavar="N", help="default: 200"
+    )
+    parser.add_argument("--seed", type=whole_number, default=1, metavar="N", help="default: 1")
+    parser.add_argument("--out", metavar="DIR", help="new folder for the tables and a page")
+    parser.add_argument("--csv", action="store_true", help="also write the tables as CSV")
+    add_catalogue(parser)
+    add_no_report(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_simulation(parser: argparse.ArgumentParser) -> None:
+    """Add the options for the scheduling and the jobs that are simulated."""
     parser.add_argument(
         "--policy",
         help="a name such as easy or fcfs, or FILE.py:ClassName (default: that of the saved run, "
@@ -75,6 +91,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--no-arrivals", action="store_true", help="assume that no further jobs arrive"
     )
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how to read the state."""
     parser.add_argument(
         "--at",
         metavar="TIME",
@@ -100,6 +120,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="assume N accelerators on each node of every job, for a STATE without numbers",
     )
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    """Add the options for limits that the state does not contain."""
     parser.add_argument(
         "--default-limit", metavar="TIME", help="time limit of jobs without one, such as 2d"
     )
@@ -109,15 +133,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="accelerators that the jobs of a user may use together",
     )
-    parser.add_argument(
-        "--replications", type=whole_number, default=200, metavar="N", help="default: 200"
-    )
-    parser.add_argument("--seed", type=whole_number, default=1, metavar="N", help="default: 1")
-    parser.add_argument("--out", metavar="DIR", help="new folder for the tables and a page")
-    parser.add_argument("--csv", action="store_true", help="also write the tables as CSV")
-    add_catalogue(parser)
-    add_no_report(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -129,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _forecast(args: argparse.Namespace) -> int:
     from clustersim.forecasting import forecast
-    from clustersim.forecasting.words import sentence
+    from clustersim.forecasting.summary_text import sentence
     from clustersim.outputs import new_folder
     from clustersim.report.of_forecast.page import save_forecast
 
@@ -250,7 +265,7 @@ def _command(args: argparse.Namespace) -> str:
     words += ["--no-arrivals"] if args.no_arrivals else []
     words += ["--replications", str(args.replications)] if args.replications != 200 else []
     words += ["--seed", str(args.seed)] if args.seed != 1 else []
-    return shlex.join([*words, *catalogue_words(args.catalogue), "--out", "again"])
+    return shlex.join([*words, *catalogue_arguments(args.catalogue), "--out", "again"])
 
 
 def _duration(option: str, text: str | None) -> float | None:

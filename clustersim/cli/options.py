@@ -21,8 +21,7 @@ __all__ = [
     "add_quick",
     "add_renamed",
     "add_run_files",
-    "add_site_log",
-    "catalogue_words",
+    "catalogue_arguments",
     "number",
     "whole_number",
 ]
@@ -43,12 +42,12 @@ def add_catalogue(parser: argparse._ActionsContainer, what: str = "chips") -> No
     )
 
 
-def catalogue_words(files: Sequence[str]) -> list[str]:
+def catalogue_arguments(files: Sequence[str]) -> list[str]:
     """Return the arguments that give the same ``--catalogue`` files again.
 
     Examples
     --------
-    >>> catalogue_words(["my-chips.yaml"])
+    >>> catalogue_arguments(["my-chips.yaml"])
     ['--catalogue', 'my-chips.yaml']
     """
     return [word for file in files for word in ("--catalogue", file)]
@@ -154,48 +153,6 @@ def add_run_files(parser: argparse.ArgumentParser) -> None:
         help="also write the tables as CSV, with local dates if the run has a start date",
     )
     add_no_report(parser)
-
-
-def add_site_log(parser: argparse._ActionsContainer) -> None:
-    """Add ``--time-zone`` and ``--columns``, for the log of a site."""
-    parser.add_argument(
-        "--time-zone",
-        metavar="ZONE",
-        help="zone of times without one in the log of a site, such as Europe/Berlin",
-    )
-    parser.add_argument(
-        "--columns",
-        metavar="NAMES",
-        help="names of the columns of a log without a header (JobID,User,Submit,...), or what "
-        "columns mean (submit=Submitted,gpus=GPUs,...)",
-    )
-    parser.add_argument(
-        "--command",
-        action=_SiteCommand,
-        default=argparse.SUPPRESS,
-        metavar="SCHEDULER",
-        help="print the command that writes the log of sacct, kueue, pbs, lsf, ..., and stop",
-    )
-
-
-class _SiteCommand(argparse.Action):
-    """Prints the command that writes the log of a scheduler."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        from clustersim.errors import unknown_name
-        from clustersim.workload.readers.site_logs.commands import COMMANDS
-
-        name = {"slurm": "sacct"}.get(values.lower(), values.lower())
-        if name not in COMMANDS:
-            raise InputError("--command", unknown_name("scheduler", values, list(COMMANDS)))
-        print(COMMANDS[name])
-        parser.exit()
 
 
 def add_no_report(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from clustersim.cli.options import (
     add_formats,
     add_no_report,
     add_quick,
-    catalogue_words,
+    catalogue_arguments,
     whole_number,
 )
 from clustersim.cli.result_json import write_last
@@ -122,7 +122,7 @@ def _command(args: argparse.Namespace) -> str:
     words = ["clustersim", "plan", args.plan, *(["--quick"] if args.quick else [])]
     for change in args.changes:
         words += ["--set", change]
-    words += catalogue_words(args.catalogue)
+    words += catalogue_arguments(args.catalogue)
     return f"{shlex.join(words)} --out again"
 
 

@@ -5,13 +5,8 @@ from __future__ import annotations
 import argparse
 import textwrap
 
-from clustersim.cli.options import (
-    add_catalogue,
-    add_renamed,
-    add_run_files,
-    add_site_log,
-    whole_number,
-)
+from clustersim.cli.log_options import add_log_options, read_log
+from clustersim.cli.options import add_catalogue, add_renamed, add_run_files, whole_number
 from clustersim.cli.progress import job_progress
 from clustersim.cli.result_json import write_last
 from clustersim.cli.texts.result_text import exit_code, result_data, result_text, wrong_lines
@@ -56,12 +51,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "FILE.py:ClassName; it decides which nodes stay free, not how fast a job runs",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
-    parser.add_argument(
-        "--log-format", metavar="FORMAT", help="format of JOBS (default: detected from the content)"
-    )
+    add_log_options(parser, "JOBS")
     add_renamed(parser, "--format", "--log-format")
-    parser.add_argument("--sort", action="store_true", help="sort JOBS by submission time")
-    add_site_log(parser)
     parser.add_argument(
         "--exact-estimates", action="store_true", help="give policies the actual run times"
     )
@@ -72,13 +63,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from clustersim.outputs import new_folder
+    from clustersim.outputs import new_folder, write_table
     from clustersim.report.page import wrapped_answer
     from clustersim.report.run_files import RunFiles
     from clustersim.scenario.run_calendar import calendar_text, run_calendar
     from clustersim.simulation.simulate import replay
     from clustersim.topology import compile_cluster, load_cluster
-    from clustersim.workload import read_jobs
 
     cluster = None
     if args.catalogue and args.cluster is None:
@@ -87,13 +77,7 @@ def run(args: argparse.Namespace) -> int:
         from clustersim.catalogue import load_catalogue
 
         cluster = compile_cluster(load_cluster(args.cluster, load_catalogue(*args.catalogue)))
-    log = read_jobs(
-        args.jobs,
-        format=args.log_format,
-        sort=args.sort,
-        time_zone=args.time_zone,
-        columns=args.columns,
-    )
+    log = read_log(args.jobs, args)
     command = {key: value for key, value in vars(args).items() if key not in NOT_INPUT}
     with new_folder(args.out) as folder, keeping(), job_progress() as progress:
         result = replay(
@@ -111,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
             },
         )
         result.write(folder)
-        log.left_out_table().to_csv(folder / "left_out.csv", index=False)
+        write_table(log.left_out_table(), folder / "left_out.csv")
     with held():
         files = RunFiles.of(result)
     print(log.report())

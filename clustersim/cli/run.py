@@ -14,7 +14,7 @@ from clustersim.cli.options import (
     add_changes,
     add_plugins,
     add_run_files,
-    catalogue_words,
+    catalogue_arguments,
     whole_number,
 )
 from clustersim.cli.progress import job_progress
@@ -206,7 +206,7 @@ def _command(args: argparse.Namespace) -> str:
         words += ["--set", change]
     if args.seed is not None:
         words += ["--seed", str(args.seed)]
-    words += catalogue_words(args.catalogue)
+    words += catalogue_arguments(args.catalogue)
     for plugin in args.plugins:
         words += ["--plugins", plugin]
     return f"{shlex.join(words)} --out again"

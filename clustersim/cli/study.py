@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.report.study import conduct
     from clustersim.scenario.changes import change_items
     from clustersim.scenario.parameter_paths import removal_notes
-    from clustersim.studies.store import open_store
+    from clustersim.studies.store_file import open_store
     from clustersim.studies.study import load_study
 
     if args.keep_old and not args.resume:

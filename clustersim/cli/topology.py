@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.options import add_catalogue
 from clustersim.cli.site import add_site_options, refuse_site_options, write_site
-from clustersim.console import plain_notes, write_json
+from clustersim.console import plain_notes, wrapped_note, write_json
 from clustersim.errors import InputError
 from clustersim.json_values import plain
 from clustersim.text_table import table
@@ -121,9 +120,7 @@ def _sections(spec: ClusterSpec, summary: ClusterSummary) -> list[str]:
     if len(summary.pools) > 1:
         sections.append(_datacenter(spec, summary))
     rounded = [
-        textwrap.fill(f"Note: pool {pool.name}: {note}.", 100, subsequent_indent="  ")
-        for pool in summary.pools
-        for note in pool.notes
+        wrapped_note(f"pool {pool.name}: {note}.") for pool in summary.pools for note in pool.notes
     ]
     if rounded:
         sections.append("\n".join(rounded))

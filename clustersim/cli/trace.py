@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clustersim.cli.options import add_catalogue, add_renamed, add_site_log
+from clustersim.cli.log_options import add_log_options, read_log
+from clustersim.cli.options import add_catalogue, add_renamed
 from clustersim.console import repeat, write_json
 from clustersim.json_values import plain
 from clustersim.units import counted, format_number, format_percent
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from clustersim.calendar import Calendar
     from clustersim.workload import JobLog, TraceStatistics
 
-DAY_S = 86400.0
 FEW_JOBS = 240
 """With fewer jobs in total, an hour of the day has fewer than ten jobs on average."""
 _EXAMPLE = """\
@@ -46,12 +46,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     where.add_argument("--cluster", metavar="TOPOLOGY", help="cluster, for the load")
     parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the statistics")
     add_catalogue(parser)
-    parser.add_argument(
-        "--log-format", metavar="FORMAT", help="format of JOBS (default: detected from the content)"
-    )
+    add_log_options(parser, "JOBS")
     add_renamed(parser, "--format", "--log-format")
-    parser.add_argument("--sort", action="store_true", help="sort JOBS by submission time")
-    add_site_log(parser)
     parser.add_argument(
         "--since", metavar="TIME", help='ignore jobs before this time, such as "28 d" or 2026-04-01'
     )
@@ -79,17 +75,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.calendar import UNDATED, Calendar
-    from clustersim.workload import read_jobs
     from clustersim.workload.describe import clock_of, describe_jobs, window
 
     chips = _chips(args)
-    log = read_jobs(
-        args.file,
-        format=args.log_format,
-        sort=args.sort,
-        time_zone=args.time_zone,
-        columns=args.columns,
-    )
+    log = read_log(args.file, args)
     calendar = Calendar(log.origin)
     since = _time(args.since, "--since", 0.0, calendar)
     until = _time(args.until, "--until", float("inf"), calendar)
@@ -182,6 +171,7 @@ def _chips(args: argparse.Namespace) -> dict[str, int]:
 def _print_statistics(
     statistics: TraceStatistics, jobs: pd.DataFrame, chips: dict[str, int], hours: str
 ) -> None:
+    from clustersim.calendar import DAY_S
     from clustersim.text_table import table
     from clustersim.units import format_duration
 

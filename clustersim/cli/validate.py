@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import textwrap
 from pathlib import Path
 
-from clustersim.cli.options import (
-    add_catalogue,
-    add_no_report,
-    add_site_log,
-    catalogue_words,
-    whole_number,
-)
+from clustersim.cli.log_options import add_log_options, log_arguments, read_log
+from clustersim.cli.options import add_catalogue, add_no_report, catalogue_arguments, whole_number
 from clustersim.cli.progress import step_progress
-from clustersim.console import write_json
+from clustersim.console import wrapped_note, write_json
 
 __all__ = ["add_parser", "run"]
 
@@ -45,6 +39,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="size of a pool without topology (default: the most that were in use at once)",
     )
+    _add_comparison(parser)
+    add_log_options(parser)
+    add_catalogue(parser)
+    parser.add_argument("--out", metavar="DIR", help="new folder for tables, figures and a page")
+    add_no_report(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_comparison(parser: argparse.ArgumentParser) -> None:
+    """Add the options for what is compared with the log."""
     parser.add_argument(
         "--policies",
         metavar="NAMES",
@@ -76,15 +80,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="store_false",
         help="only compare policies; do not look for what explains the difference",
     )
-    parser.add_argument(
-        "--log-format", metavar="FORMAT", help="format of LOG (default: detected from the content)"
-    )
-    parser.add_argument("--sort", action="store_true", help="sort LOG by submission time")
-    add_site_log(parser)
-    add_catalogue(parser)
-    parser.add_argument("--out", metavar="DIR", help="new folder for tables, figures and a page")
-    add_no_report(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,17 +92,10 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.report.page import wrapped_answer
     from clustersim.scenario.dates import time_s
     from clustersim.validation.result import validate
-    from clustersim.workload import read_jobs
 
     recorded = _recorded(args.recorded_wait)
     policies = None if args.policies is None else args.policies.split(",")
-    log = read_jobs(
-        args.log,
-        format=args.log_format,
-        sort=args.sort,
-        time_zone=args.time_zone,
-        columns=args.columns,
-    )
+    log = read_log(args.log, args)
     print(log.report())
     calendar = Calendar(log.origin)
 
@@ -134,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
             page = write_validation(found, folder, command=_command(args), report=args.report)
     print(validation_text(found))
     for note in found.notes[len(log.notes) :]:
-        print(textwrap.fill(f"Note: {note}", 100, subsequent_indent="  "))
+        print(wrapped_note(note))
     print(wrapped_answer(validation_answer(found)))
     if args.out is not None:
         print(f"written to {args.out}")
@@ -180,11 +168,8 @@ def _command(args: argparse.Namespace) -> str:
         ("--until", args.until),
         ("--partition-column", args.partition_column),
         ("--recorded-wait", args.recorded_wait),
-        ("--log-format", args.log_format),
-        ("--time-zone", args.time_zone),
-        ("--columns", args.columns),
     ):
         words += [option, str(value)] if value is not None else []
+    words += log_arguments(args)
     words += [] if args.mechanisms else ["--no-mechanisms"]
-    words += ["--sort"] if args.sort else []
-    return shlex.join([*words, *catalogue_words(args.catalogue), "--out", "again"])
+    return shlex.join([*words, *catalogue_arguments(args.catalogue), "--out", "again"])

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from clustersim.cli.log_options import add_log_options, log_arguments, read_log
 from clustersim.cli.options import (
     add_catalogue,
     add_changes,
     add_no_report,
-    add_site_log,
-    catalogue_words,
+    catalogue_arguments,
     number,
     whole_number,
 )
 from clustersim.cli.progress import progress_of
-from clustersim.console import repeat, write_json
+from clustersim.console import repeat, wrapped_note, write_json
 from clustersim.units import counted
 
 if TYPE_CHECKING:
@@ -51,6 +50,18 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="size of a fleet without nodes; energy and cost are then not computed",
     )
+    _add_change(parser)
+    _add_both_sides(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
+    parser.add_argument(
+        "--workers", type=whole_number, metavar="N", help="worker processes (default: all cores)"
+    )
+    add_no_report(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_change(parser: argparse.ArgumentParser) -> None:
+    """Add the options for what differs between the sides."""
     change = parser.add_argument_group("what changes")
     change.add_argument(
         "--load", type=number, default=1.0, metavar="X", help="load of the log: 1.2 is 20 %% more"
@@ -78,6 +89,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="accelerators to add to --accelerators",
     )
     add_changes(change, " of the scenario, such as scheduler.policy")
+
+
+def _add_both_sides(parser: argparse.ArgumentParser) -> None:
+    """Add the options that hold for both sides."""
     both = parser.add_argument_group("on both sides")
     both.add_argument(
         "--policy", default="easy", help="a name such as fcfs, or FILE.py:ClassName (default: easy)"
@@ -97,36 +112,20 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="number of times that the weeks of the log are drawn again (default: 6)",
     )
     both.add_argument("--seed", type=whole_number, default=0, metavar="N", help="default: 0")
-    both.add_argument(
-        "--log-format", metavar="FORMAT", help="format of LOG (default: detected from the content)"
-    )
-    both.add_argument("--sort", action="store_true", help="sort LOG by submission time")
-    add_site_log(both)
+    add_log_options(both)
     add_catalogue(both)
-    parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
-    parser.add_argument(
-        "--workers", type=whole_number, metavar="N", help="worker processes (default: all cores)"
-    )
-    add_no_report(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from clustersim.outputs import new_folder
     from clustersim.report.of_what_if.answer import what_if_answer
-    from clustersim.report.of_what_if.compared import what_if, what_if_data, write_what_if
     from clustersim.report.of_what_if.text import what_if_text
+    from clustersim.report.of_what_if.written import what_if_data, write_what_if
     from clustersim.report.page import wrapped_answer
-    from clustersim.workload import read_jobs
+    from clustersim.whatif.what_if import what_if
 
-    log = read_jobs(
-        args.log,
-        format=args.log_format,
-        sort=args.sort,
-        time_zone=args.time_zone,
-        columns=args.columns,
-    )
+    log = read_log(args.log, args)
     print(log.report())
     with new_folder(args.out) as folder:
         with progress_of("run", "runs") as progress:
@@ -152,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
         page = write_what_if(found, folder, command=_command(args), report=args.report)
     print(what_if_text(found))
     for note in found.notes:
-        print(textwrap.fill(f"Note: {note}", 100, subsequent_indent="  "))
+        print(wrapped_note(note))
     print(wrapped_answer(what_if_answer(found)))
     print(f"written to {args.out}")
     for line in _wrong(found):
@@ -185,6 +184,5 @@ def _command(args: argparse.Namespace) -> str:
     words += ["--policy", args.policy] if args.policy != "easy" else []
     words += ["--replications", str(args.replications)] if args.replications != 6 else []
     words += ["--seed", str(args.seed)] if args.seed else []
-    words += ["--log-format", args.log_format] if args.log_format else []
-    words += ["--sort"] if args.sort else []
-    return shlex.join([*words, *catalogue_words(args.catalogue), "--out", "again"])
+    words += log_arguments(args)
+    return shlex.join([*words, *catalogue_arguments(args.catalogue), "--out", "again"])

@@ -150,36 +150,59 @@ def estimate(
         stack=None if stack is None else back_end_of_plan(stack, plan, notes),
         memory=memory,
     )
-    if shape.document_tokens > shape.seq_len and document_tokens is not None:
-        notes.append(f"Documents of {document_tokens:,} tokens are longer than a sequence.")
-    if budget < batch * shape.seq_len:
-        notes.append("The tokens of the training are fewer than those of one step.")
+    notes += _token_notes(job, budget, document_tokens)
     given = plan_of_job(job, plan, notes)
     free = all(value is None for name, value in given.items() if name != "host_optimizer")
     choice = chosen_plans(job, given)
     found = _evaluate(job, choice, draws, seed)
+    paid = prices or Prices.of(catalogue.assumptions)
+    return _result(job, choice, found, free=free, tokens=budget, prices=paid, notes=notes)
+
+
+def _token_notes(job: Job, budget: float, document_tokens: int | None) -> list[str]:
+    """Return notes on numbers of tokens that contradict each other."""
+    notes, shape = [], job.model
+    if document_tokens is not None and document_tokens > shape.seq_len:
+        notes.append(f"Documents of {document_tokens:,} tokens are longer than a sequence.")
+    if budget < job.batch * shape.seq_len:
+        notes.append("The tokens of the training are fewer than those of one step.")
+    return notes
+
+
+def _result(
+    job: Job,
+    choice: PlanChoice,
+    found: _Evaluated,
+    *,
+    free: bool,
+    tokens: float,
+    prices: Prices,
+    notes: list[str],
+) -> Estimate:
+    """Return the estimate of a job from its evaluated plans.
+
+    `free` says that the search was free to choose all sizes of the plan.
+    """
     first = found.plans[0] if found.plans else None
     if first:
         notes += [*first.notes, *close_notes(first.fit_probability, fits=first.fits)]
-    notes += unmeasured_notes(chip, calibration)
-    notes += chip_notes(chip, first.memory_bytes if first else 0.0)
+    notes += unmeasured_notes(job.chip, job.calibration)
+    notes += chip_notes(job.chip, first.memory_bytes if first else 0.0)
     return Estimate(
-        model=shape,
-        accelerator=chip,
-        count=count,
+        model=job.model,
+        accelerator=job.chip,
+        count=job.count,
         precision=job.precision,
         stack=job.stack,
-        global_batch=batch,
-        nic_Bps=network,
+        global_batch=job.batch,
+        nic_Bps=job.nic_Bps,
         plans=found.plans,
         searched=choice.searched,
         parts=found.parts,
         memory=found.memory,
         memory_basis=describe_memory(job.stack, job.memory),
         reason=found.reason,
-        cost=_cost(job, first, budget, prices or Prices.of(catalogue.assumptions))
-        if first
-        else None,
+        cost=_cost(job, first, tokens, prices) if first else None,
         notes=tuple(notes),
         evidence=_evidence(job, adapters=bool(first and first.plan["lora"])),
         selection=_selection(job, first) if first and free else None,

@@ -31,7 +31,7 @@ from clustersim.estimation.column_names import twice, with_known_columns
 from clustersim.estimation.columns import COLUMNS, KINDS
 from clustersim.estimation.configuration_reader import read_configurations
 from clustersim.estimation.configurations import Configurations
-from clustersim.estimation.evidence import evidence_of
+from clustersim.estimation.evidence import Evidence, evidence_of
 from clustersim.estimation.memory_fit import memory_probability
 from clustersim.estimation.missing_plans import INTERRUPTED, find_plans
 from clustersim.estimation.prediction import predict
@@ -326,25 +326,7 @@ def _predicted_columns(
     upper = np.log(found.hi_s / found.step.step_time_s)
     behind = np.where(searched, calibration.coverage_factor * BEHIND_THE_BEST, 0.0)
     hi_s = found.step.step_time_s * np.exp(np.hypot(upper, behind))
-    basis = [
-        evidence_of(
-            calibration,
-            chip.name,
-            mixture=mixture,
-            params=params,
-            count=count,
-            architecture=chip.family,
-            adapters=adapters > 0,
-        )
-        for chip, mixture, params, count, adapters in zip(
-            rows.accelerators,
-            (rows.models.n_experts > 0).tolist(),
-            params_of(rows.models).tolist(),
-            rows.plans.chips.tolist(),
-            rows.plans.lora.tolist(),
-            strict=True,
-        )
-    ]
+    basis = _evidence(rows, calibration)
     numbers: dict[str, tuple[NDArray[Any], str]] = {
         "predicted_step_time_s": (found.step.step_time_s, ".6g"),
         "predicted_lo_s": (found.lo_s, ".6g"),
@@ -365,6 +347,29 @@ def _predicted_columns(
         columns["fits"][row] = "true" if probability[place] >= FITS_FROM else "false"
         columns["fit_probability"][row] = f"{probability[place]:.3f}"
     return columns
+
+
+def _evidence(rows: Configurations, calibration: Calibration) -> list[Evidence]:
+    """Return the measured runs on which the prediction of each row rests."""
+    return [
+        evidence_of(
+            calibration,
+            chip.name,
+            mixture=mixture,
+            params=params,
+            count=count,
+            architecture=chip.family,
+            adapters=adapters > 0,
+        )
+        for chip, mixture, params, count, adapters in zip(
+            rows.accelerators,
+            (rows.models.n_experts > 0).tolist(),
+            params_of(rows.models).tolist(),
+            rows.plans.chips.tolist(),
+            rows.plans.lora.tolist(),
+            strict=True,
+        )
+    ]
 
 
 def read_csv_as_text(path: str | Path) -> pd.DataFrame:

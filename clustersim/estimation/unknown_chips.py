@@ -157,11 +157,16 @@ def unknown_chip(
     note = f"unknown accelerator: {peak / 1e12:g} TFLOP/s, {source}; "
     if limited:
         note += f"{bf16 * double / 1e12:.0f} TFLOP/s at {own['power_w']:g} W; "
+    return UnknownChip(accelerator, note + _rest(own, nearest, ranged=bool(ranges)))
+
+
+def _rest(own: Mapping[str, float], nearest: Sequence[Accelerator], *, ranged: bool) -> str:
+    """Return where the numbers of an unknown chip come from, beside its peak."""
     if all(field in own for field in SPECIFIED):
-        return UnknownChip(accelerator, f"{note}all other numbers are given")
-    note += f"other numbers that are not given are those of {like.name}"
+        return "all other numbers are given"
     others = ", ".join(chip.name for chip in nearest[1:])
-    return UnknownChip(accelerator, note + (f" (range of {others})" if ranges and others else ""))
+    text = f"other numbers that are not given are those of {nearest[0].name}"
+    return f"{text} (range of {others})" if ranged and others else text
 
 
 def impossible_numbers(given: Mapping[str, str]) -> dict[str, str]:

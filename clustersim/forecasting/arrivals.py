@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.array_types import Floats, Ints
+from clustersim.calendar import DAY_S
 from clustersim.catalogue import Catalogue
 from clustersim.engine.partitions import build_partitions
 from clustersim.scheduling import Placement
@@ -17,8 +18,6 @@ from clustersim.simulation.runtimes import Runtimes
 from clustersim.topology import Cluster
 
 __all__ = ["Arrivals", "NewJobs", "arrivals_of"]
-
-_DAY_S = 86400.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +108,7 @@ def arrivals_of(
     window_s = min(window_s, (last - first) / 2)
     if window_s <= 0:
         return None
-    step = 7 * _DAY_S if last - first >= 56 * _DAY_S and now_s is not None else _DAY_S
+    step = 7 * DAY_S if last - first >= 56 * DAY_S and now_s is not None else DAY_S
     count = int((last - first - window_s) // step)
     if now_s is None or count < 4:
         begins = np.linspace(first, last - window_s, 200)
@@ -117,7 +116,7 @@ def arrivals_of(
     else:
         begins = np.asarray(last - step * np.arange(1, count + 1), dtype=np.float64)
         begins = begins[begins + window_s <= last]
-        how = "at the same time of day" if step == _DAY_S else "at the same time of the week"
+        how = "at the same time of day" if step == DAY_S else "at the same time of the week"
     if not len(begins):
         begins, how = np.array([first]), "the whole log"
     ones = np.ones((len(cluster.pools), len(history)))

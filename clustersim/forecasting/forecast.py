@@ -18,10 +18,15 @@ from clustersim.forecasting.inputs import Given, cluster_of, read_state
 from clustersim.forecasting.past import past_of, recent_of
 from clustersim.forecasting.replicate import Case, Replications, replicate
 from clustersim.forecasting.result import Forecast
-from clustersim.forecasting.run_times import assumed_run_times, default_limit_note, run_times_of
+from clustersim.forecasting.run_times import (
+    RunTimes,
+    assumed_run_times,
+    default_limit_note,
+    run_times_of,
+)
 from clustersim.forecasting.snapshot import Snapshot, snapshot_of
+from clustersim.forecasting.summary_text import contradictions, foreign_note, overflow_note
 from clustersim.forecasting.table import forecast_table
-from clustersim.forecasting.words import contradictions, foreign_note, overflow_note
 from clustersim.scheduling import Policy, find_placement, find_policy
 from clustersim.topology import Cluster
 
@@ -125,11 +130,6 @@ def forecast(
     snapshot = snapshot_of(given.state)
     where, note = cluster_of(given, cluster, accelerators, chips)
     past = past_of(given, history, time_zone)
-    all_jobs = pd.concat([snapshot.running, snapshot.waiting], ignore_index=True)
-    if past is None:
-        run_times = assumed_run_times(all_jobs, default_limit_s)
-    else:
-        run_times = run_times_of(past, all_jobs, default_limit_s, recent_of(given, history))
     chosen = policy or given.policy or "easy"
     case = Case(
         snapshot=snapshot,
@@ -137,7 +137,7 @@ def forecast(
         catalogue=chips if all(pool.accelerator for pool in where.pools) else None,
         policy=find_policy(chosen),
         placement=find_placement(placement),
-        run_times=run_times,
+        run_times=_run_times(snapshot, past, recent_of(given, history), default_limit_s),
         arrivals=None,
         user_limit=user_limit,
     )
@@ -158,6 +158,19 @@ def forecast(
         without_room=tuple(overflow_note(found, snapshot)),
         foreign=tuple(foreign_note(found, snapshot, where)),
     )
+
+
+def _run_times(
+    snapshot: Snapshot,
+    past: pd.DataFrame | None,
+    recent: pd.DataFrame | None,
+    default_limit_s: float | None,
+) -> RunTimes:
+    """Return the run times of the jobs, from a log if there is one."""
+    jobs = pd.concat([snapshot.running, snapshot.waiting], ignore_index=True)
+    if past is None:
+        return assumed_run_times(jobs, default_limit_s)
+    return run_times_of(past, jobs, default_limit_s, recent)
 
 
 def _assumptions(case: Case, found: Replications) -> Iterator[str]:

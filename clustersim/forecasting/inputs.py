@@ -67,7 +67,12 @@ def read_state(
     columns: Sequence[str],
     gpus_per_node: int | None,
 ) -> Given:
-    """Read the state from what a user gives; see :func:`clustersim.forecasting`.
+    """Read the state from what a user gives.
+
+    Parameters
+    ----------
+    state, at_s, time_zone, taken_at, columns, gpus_per_node
+        As for :func:`clustersim.forecast`.
 
     Raises
     ------
@@ -155,6 +160,14 @@ def cluster_of(
     catalogue: Catalogue,
 ) -> tuple[Cluster, str]:
     """Return the cluster, and a note on what it assumes (empty if nothing).
+
+    Parameters
+    ----------
+    given : Given
+        The state; a saved run has a cluster of its own.
+    cluster, accelerators
+        As for :func:`clustersim.forecast`.
+    catalogue : Catalogue
 
     Raises
     ------

@@ -18,7 +18,22 @@ __all__ = ["past_of", "recent_of"]
 def past_of(
     given: Given, history: str | Path | pd.DataFrame | None, time_zone: str | None
 ) -> pd.DataFrame | None:
-    """Return the log of the site: as given, or what had ended in a saved run."""
+    """Return the jobs from which run times and arrivals are learnt; None if there are too few.
+
+    Parameters
+    ----------
+    given : Given
+        The state; that of a saved run has a history.
+    history : str, Path or DataFrame, optional
+        A log of the site, which replaces the history of a saved run.
+    time_zone : str, optional
+        As for :func:`clustersim.read_jobs`.
+
+    Raises
+    ------
+    InputError
+        If the log cannot be read.
+    """
     if isinstance(history, pd.DataFrame):
         return _in_order(history)
     if history is not None:

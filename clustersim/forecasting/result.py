@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import pandas as pd
 from clustersim.array_types import Floats
 from clustersim.brief import Brief
 from clustersim.calendar import Calendar
-from clustersim.outputs import new_folder
+from clustersim.outputs import new_folder, write_data, write_table
 from clustersim.sites.queue import QueueState
 
 __all__ = ["LEVELS", "Forecast", "write_forecast"]
@@ -143,13 +142,25 @@ class Forecast(Brief):
 
 
 def write_forecast(found: Forecast, folder: Path, *, csv: bool = False) -> None:
-    """Write the tables and the document of a forecast into an empty folder."""
+    """Write the tables and the document of a forecast into an empty folder.
+
+    Parameters
+    ----------
+    found : Forecast
+    folder : Path
+    csv : bool
+        Whether to write each table as CSV, too.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be written.
+    """
     for name, table in _tables(found).items():
-        table.to_parquet(folder / f"{name}.parquet", index=False)
+        write_table(table, folder / f"{name}.parquet")
         if csv or name == "left_out":
-            table.to_csv(folder / f"{name}.csv", index=False)
-    text = json.dumps(found.document(), indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / "forecast.json").write_text(text + "\n", encoding="utf-8")
+            write_table(table, folder / f"{name}.csv")
+    write_data(found.document(), folder / "forecast.json")
 
 
 def _tables(found: Forecast) -> dict[str, pd.DataFrame]:

@@ -39,6 +39,11 @@ class Correlations:
         Of jobs of a user that differ in size or limit.
     of_batch : float
         Of jobs of the same user, size and limit, below 1.
+
+    Examples
+    --------
+    >>> Correlations(of_site=0.125, of_user=0.25, of_batch=0.5).variances
+    (0.125, 0.125, 0.25)
     """
 
     of_site: float
@@ -130,8 +135,8 @@ def _shared(
         message = _message(grid, evidence[0], sds[each])
         evidence.insert(0, _sums(message, parents[each], counts[each - 1]))
     total = np.zeros(1)
-    for parent, sd, told in zip(parents, sds, evidence, strict=True):
-        density = told - 0.5 * ((grid - total[parent][:, None]) / sd) ** 2
+    for parent, sd, log_likelihood in zip(parents, sds, evidence, strict=True):
+        density = log_likelihood - 0.5 * ((grid - total[parent][:, None]) / sd) ** 2
         total = _by_inverse(random, grid, density)
     return total
 
@@ -154,11 +159,12 @@ def _sums(values: Floats, of: Ints, count: int) -> Floats:
     return np.asarray(member @ values)
 
 
-def _message(grid: Floats, told: Floats, sd: float) -> Floats:
-    """Return the logarithm of what groups tell of the sum of the wider parts."""
+def _message(grid: Floats, log_likelihood: Floats, sd: float) -> Floats:
+    """Return the log-likelihood of the sum of the wider parts, given that of each group's part."""
     kernel = _kernel(len(grid), sd)
-    most = told.max(axis=1, keepdims=True)
-    return np.asarray(most + np.log(np.maximum(np.exp(told - most) @ kernel.T, _LEAST_TAIL)))
+    most = log_likelihood.max(axis=1, keepdims=True)
+    likelihood = np.exp(log_likelihood - most) @ kernel.T
+    return np.asarray(most + np.log(np.maximum(likelihood, _LEAST_TAIL)))
 
 
 @lru_cache(maxsize=8)

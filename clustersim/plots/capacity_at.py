@@ -31,7 +31,7 @@ from clustersim.plots.series import (
     series_of,
     strip_of,
 )
-from clustersim.studies.spec import LOAD
+from clustersim.studies.search_spec import LOAD
 from clustersim.studies.study_result import StudyResult
 
 __all__ = ["plot_capacity", "why_no_number"]

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.transforms import offset_copy
 
 from clustersim.array_types import Floats
 from clustersim.calendar import UNDATED, Calendar
@@ -18,14 +17,12 @@ from clustersim.plots.figure import (
     StudyFigure,
     describe,
     dress,
-    fit_height,
-    panel,
-    plot_style,
     study_figure,
-    type_size,
+    wide_panel,
 )
 from clustersim.plots.parts.dates import set_time_axis
-from clustersim.plots.rows import name_rows, rows_height
+from clustersim.plots.parts.legends import legend_below
+from clustersim.plots.rows import fit_rows
 from clustersim.plots.style import MARKERS, colour
 
 __all__ = ["MOST_ROWS", "draw_forecast", "plot_forecast"]
@@ -77,8 +74,7 @@ def plot_forecast(
     'time from now, h'
     """
     rows = jobs[jobs["median_s"].notna()].head(MOST_ROWS).reset_index(drop=True)
-    with plot_style(DOUBLE if ax is None else ax):
-        ax = panel(ax)
+    with wide_panel(ax) as ax:
         low, median, high = rows[["low_s", "median_s", "high_s"]].to_numpy(dtype=np.float64).T
         times = np.concatenate([[0.0], low, median, high])
         times = times[np.isfinite(times)]
@@ -92,14 +88,8 @@ def plot_forecast(
         names = [
             f"{job}, {n:,}" for job, n in zip(rows["job_id"], rows["n_accelerators"], strict=True)
         ]
-        name_rows(ax, names)
-        fit_height(ax, 72.0 * rows_height(names, DOUBLE) + _LEGEND_POINTS)
-        below = offset_copy(
-            ax.transAxes, ax.get_figure(root=True), y=-4.2 * type_size(ax), units="points"
-        )
-        ax.legend(handles=shown, loc="upper center", bbox_to_anchor=(0.5, 0.0),
-                  bbox_transform=below, ncols=min(4, max(1, len(shown))),
-                  fontsize=type_size(ax))  # fmt: skip
+        fit_rows(ax, names, more=_LEGEND_POINTS)
+        legend_below(ax, shown, columns=min(4, max(1, len(shown))))
         describe(
             ax,
             "Marks: medians of the start. Lines: 5 % to 95 %; an arrow ends later than can be "

@@ -30,7 +30,7 @@ from clustersim.plots.heat_map import plot_heat_map
 from clustersim.plots.parts.ticks import set_axis
 from clustersim.plots.rows import name_rows
 from clustersim.plots.style import colour
-from clustersim.units import counted
+from clustersim.units import capital, counted
 
 __all__ = [
     "draw_costs",
@@ -254,7 +254,7 @@ def draw_costs(costs: pd.DataFrame, *, title: str = "", mark: str = "") -> Study
         dress(ax, heading if title else "", x=fits.title)
         if kinds:
             _legend_above(ax, ax.get_legend_handles_labels()[0])
-    figure.entitle(f"{heading[:1].upper()}{heading[1:]}")
+    figure.entitle(capital(heading))
     if "unmet_cny" in kinds:
         figure.describe("Unmet: penalty for demand that the plan does not meet.")
     return figure

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 
-from clustersim.plots.figure import need_height, panel_width, text_width, type_size, wrap
+from clustersim.plots.figure import (
+    DOUBLE,
+    fit_height,
+    need_height,
+    panel_width,
+    text_width,
+    type_size,
+    wrap,
+)
 
-__all__ = ["name_categories", "name_rows", "rows_height"]
+__all__ = ["fit_rows", "group_names", "name_categories", "name_rows", "rows_height"]
 
 _SHARE = 0.36
 """Share of the panel's width that names may use."""
@@ -35,6 +44,35 @@ def name_rows(ax: Axes, names: Sequence[str], *, above: int = 0) -> None:
     ax.set_yticks(range(len(names)), _wrapped(names, panel_width(ax)), parse_math=False)
     ax.set_ylim(len(names) - 0.5, -0.5 - 0.8 * above)
     ax.grid(axis="y", visible=False)
+
+
+def fit_rows(ax: Axes, names: Sequence[str], *, more: float) -> None:
+    """Name the rows 0, 1, ... from the top, and give a panel of two columns' width their height.
+
+    Parameters
+    ----------
+    ax : Axes
+    names : sequence of str
+    more : float
+        Height in points beside that of the rows, such as that of a legend.
+    """
+    name_rows(ax, names)
+    fit_height(ax, 72.0 * rows_height(names, DOUBLE) + more)
+
+
+def group_names(groups: pd.DataFrame, prefixes: Mapping[str, str]) -> list[str]:
+    """Return the names of groups of jobs by their columns ``kind`` and ``group``.
+
+    Examples
+    --------
+    >>> groups = pd.DataFrame({"kind": ["all", "size"], "group": ["all", "5-8"]})
+    >>> group_names(groups, {"size": "accelerators: "})
+    ['all jobs', 'accelerators: 5-8']
+    """
+    return [
+        f"{prefixes.get(str(kind), '')}{group}" if kind != "all" else "all jobs"
+        for kind, group in groups[["kind", "group"]].itertuples(index=False)
+    ]
 
 
 def name_categories(ax: Axes, names: Sequence[str], slot: float) -> None:

@@ -21,11 +21,10 @@ from clustersim.plots.figure import (
     StudyFigure,
     describe,
     dress,
-    panel,
     panel_width,
-    plot_style,
     study_figure,
     type_size,
+    wide_panel,
 )
 from clustersim.plots.parts.dates import set_time_axis
 from clustersim.plots.parts.ticks import set_axis
@@ -116,8 +115,7 @@ def plot_queue(
         queue = queue_length(queue.jobs, queue.allocation_ranges, _end_s(queue))
     time_s = queue["time_s"].to_numpy(dtype=np.float64)
     jobs = queue["jobs"].to_numpy(dtype=np.float64)
-    with plot_style(DOUBLE if ax is None else ax):
-        ax = panel(ax)
+    with wide_panel(ax) as ax:
         x_title = set_time_axis(ax, "x", time_s, calendar)
         y_axis = set_axis(ax, "y", Axis("waiting jobs", dimension="count", logarithmic=False), jobs)
         if len(time_s) <= _MOST_STEPS:
@@ -175,8 +173,7 @@ def plot_utilisation(
     if len(names) > _MOST_POOLS:
         held = {"all pools": np.sum([*held.values()], axis=0)}
         there = {"all pools": np.sum([*there.values()], axis=0)}
-    with plot_style(DOUBLE if ax is None else ax):
-        ax = panel(ax)
+    with wide_panel(ax) as ax:
         x_title = set_time_axis(ax, "x", [0.0, end_s], calendar)
         y_axis = set_axis(ax, "y", Axis("allocated accelerators", dimension="share"), [0.0, 1.0])
         ends = []
@@ -237,8 +234,8 @@ def plot_size_waits(
         ``p95_wait_s`` and ``most_wait_s``, such as ``waits_by_size.parquet`` in its folder. The row
         of all jobs is not drawn.
     kinds : sequence of str
-        First words of these columns, such as ``recorded`` and ``simulated``, which are drawn
-        beside each other; "" for none.
+        Prefixes of these columns, such as ``recorded`` and ``simulated``, which are drawn beside
+        each other; "" for none.
     ax : Axes, optional
         Where to draw; by default in a new figure as wide as two columns of a paper.
 
@@ -267,8 +264,7 @@ def plot_size_waits(
         [f"{kind}_{name}_wait_s".removeprefix("_") for name, _ in _QUANTILES] for kind in kinds
     ]
     rows = _without_rare_quantiles(rows, columns)
-    with plot_style(DOUBLE if ax is None else ax):
-        ax = panel(ax)
+    with wide_panel(ax) as ax:
         axis = Axis("wait", dimension="duration")
         fits = set_axis(
             ax,

@@ -16,7 +16,8 @@ from clustersim.analysis.periods import period_ends_s
 from clustersim.calendar import DAY_S, HOUR_S, Calendar
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.scenario.dates import calendar_of
-from clustersim.studies.spec import CapacitySearch, Range
+from clustersim.studies.search_spec import CapacitySearch
+from clustersim.studies.spec import Range
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import find_quantity
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
 from clustersim.array_types import Floats
-from clustersim.calendar import Calendar
+from clustersim.calendar import DAY_S, Calendar
 from clustersim.plots.parts.dates import date_ticks, date_title
 from clustersim.plots.style import COLOURS, new_figure, style
 from clustersim.units import counted, format_duration, format_percent
@@ -27,10 +27,9 @@ __all__ = [
     "plot_week",
 ]
 
-_DAY_S = 86400.0
 _TIME_TICKS = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h"}
 _TIME_TICKS |= {86400: "1 d", 864000: "10 d", 8640000: "100 d"}
-_BINS = (("day", _DAY_S), ("hour", 3600.0), ("minute", 60.0))
+_BINS = (("day", DAY_S), ("hour", 3600.0), ("minute", 60.0))
 _LEAST_BINS = 5
 """Arrivals are counted per day if the log has at least this many days; else per hour or minute."""
 _PER = {"day": "per day", "hour": "per hour", "minute": "per minute"}
@@ -230,7 +229,7 @@ def plot_arrivals(
     if origin is not None and unit == "day":
         calendar = Calendar(origin)
         local_s = calendar.local_s(submit_s)
-        local_s = local_s - float(calendar.local_s(0.0)) // _DAY_S * _DAY_S
+        local_s = local_s - float(calendar.local_s(0.0)) // DAY_S * DAY_S
     place = (local_s // size).astype(np.int64)
     counts = np.bincount(place - place[0]).astype(np.float64)
     x = np.arange(place[0], place[0] + len(counts))
@@ -291,7 +290,7 @@ def plot_week(
         weekdays_known = isinstance(log, JobLog) and log.origin is not None
     statistics = _statistics_of(log)
     ax = _axes(ax)
-    if statistics.span_s < _DAY_S:
+    if statistics.span_s < DAY_S:
         ax.set_axis_off()
         remark = "The log is shorter than a day:\nno cycle is visible."
         ax.text(0.5, 0.5, remark, ha="center", va="center", transform=ax.transAxes)

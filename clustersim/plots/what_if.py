@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.transforms import offset_copy
 
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import (
@@ -16,19 +15,18 @@ from clustersim.plots.figure import (
     StudyFigure,
     describe,
     dress,
-    fit_height,
-    panel,
-    plot_style,
     study_figure,
-    type_size,
+    wide_panel,
 )
+from clustersim.plots.parts.legends import legend_below
 from clustersim.plots.parts.ticks import set_axis
-from clustersim.plots.rows import name_rows, rows_height
+from clustersim.plots.rows import fit_rows, group_names
 from clustersim.plots.style import MARKERS, colour
 
 __all__ = ["draw_what_if", "plot_what_if"]
 
 _KINDS = {"partition": "", "size": "accelerators: "}
+"""What precedes the name of a group, by its kind."""
 _APART = 0.2
 """Distance between the marks of two systems in a row."""
 
@@ -60,12 +58,19 @@ def plot_what_if(
         ``p95_wait_s`` or ``mean_wait_s``.
     ax : Axes, optional
         Where to draw; by default in a new figure.
+
+    Examples
+    --------
+    >>> groups = pd.DataFrame({"kind": ["all"], "group": ["all"]})
+    >>> groups = groups.assign(before_p95_wait_s=600.0, before_p95_wait_s_low=300.0)
+    >>> groups = groups.assign(before_p95_wait_s_high=900.0)
+    >>> plot_what_if(groups, {"before": "as it is"}).get_xlabel()
+    '95th percentile of the wait, min'
     """
     columns = [f"{key}_{metric}" for key in systems]
     rows = groups[groups[columns].notna().any(axis=1)]
     what = "95th percentile of the wait" if metric == "p95_wait_s" else "mean wait"
-    with plot_style(DOUBLE if ax is None else ax):
-        ax = panel(ax)
+    with wide_panel(ax) as ax:
         values = rows[columns].to_numpy(dtype=np.float64)
         ends = rows[[f"{name}_{end}" for name in columns for end in ("low", "high")]]
         axis = Axis(what, dimension="duration")
@@ -77,17 +82,8 @@ def plot_what_if(
             look: dict[str, Any] = {"color": colour(k), "clip_on": True}
             ax.hlines(at, low, high, lw=1.6, alpha=0.5, **look)
             ax.plot(value, at, marker=MARKERS[k], ls="none", label=name, zorder=3, **look)
-        names = [
-            f"{_KINDS.get(kind, '')}{group}" if kind != "all" else "all jobs"
-            for kind, group in rows[["kind", "group"]].itertuples(index=False)
-        ]
-        name_rows(ax, names)
-        fit_height(ax, 72.0 * rows_height(names, DOUBLE) + 30.0)
-        below = offset_copy(
-            ax.transAxes, ax.get_figure(root=True), y=-4.2 * type_size(ax), units="points"
-        )
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), bbox_transform=below,
-                  ncols=1, fontsize=type_size(ax))  # fmt: skip
+        fit_rows(ax, group_names(rows, _KINDS), more=30.0)
+        legend_below(ax)
         describe(ax, "Marks: the log as it happened. Lines: 95 % intervals of another such period.")
         dress(ax, f"{what} by group", x=fits.title)
     return ax

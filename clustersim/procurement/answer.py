@@ -21,6 +21,7 @@ from clustersim.procurement.purchases_text import (
     same_scenarios,
     worst_demand,
 )
+from clustersim.procurement.rounds import KEPT, MISSED, UNDECIDED
 from clustersim.procurement.shortfall import TOGETHER
 from clustersim.procurement.summary_text import (
     LEAST_GAP,
@@ -32,7 +33,6 @@ from clustersim.procurement.summary_text import (
     regretted,
     service_text,
 )
-from clustersim.procurement.verify import KEPT, MISSED, UNDECIDED
 from clustersim.units import counted, format_money, format_number, format_percent, scale_of
 
 if TYPE_CHECKING:

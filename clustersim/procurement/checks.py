@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from clustersim.analysis.metrics import METRICS
 from clustersim.array_types import Floats
 from clustersim.catalogue import Catalogue
-from clustersim.errors import InputError, unknown_name
+from clustersim.errors import problems_of, unknown_name
 from clustersim.procurement.spec import MOST_TOKENS, Growth, PlanSpec
 
 __all__ = ["check_plan", "supply_stops"]
@@ -46,7 +46,7 @@ def _check_chip(spec: PlanSpec, catalogue: Catalogue) -> Iterator[str]:
     first_of: dict[str, str] = {}
     for name, chip in spec.chips.items():
         where = f"chips.{name}"
-        problems = _unknown(f"{where}.accelerator", catalogue.accelerator, chip.accelerator)
+        problems = problems_of(f"{where}.accelerator", catalogue.accelerator, chip.accelerator)
         yield from problems
         if chip.price_per_node is not None and chip.price_per_chip is not None:
             yield f"{where}: has both price_per_node and price_per_chip; remove one of them"
@@ -66,7 +66,7 @@ def _check_chip(spec: PlanSpec, catalogue: Catalogue) -> Iterator[str]:
 def _check_demand(spec: PlanSpec, catalogue: Catalogue) -> Iterator[str]:
     for name, demand in spec.demand.items():
         where = f"demand.{name}"
-        yield from _unknown(f"{where}.model", catalogue.model, demand.model)
+        yield from problems_of(f"{where}.model", catalogue.model, demand.model)
         values = (demand.value_per_million_tokens, demand.value_per_exaflop)
         if all(value is not None for value in values):
             yield (
@@ -149,11 +149,3 @@ def supply_stops(available: Floats) -> list[int | None]:
         last = int(np.flatnonzero(nodes).max(initial=-1))
         stops.append(last + 1 if 0 <= last < len(nodes) - 1 else None)
     return stops
-
-
-def _unknown(where: str, look_up: Callable[[str], object], name: str) -> Sequence[str]:
-    try:
-        look_up(name)
-    except InputError as error:
-        return [f"{where}: {problem}" for problem in error.problems]
-    return []

@@ -17,8 +17,9 @@ from clustersim.errors import InputError, named_in
 from clustersim.procurement.load import PlanQuestion
 from clustersim.procurement.spec import Verification
 from clustersim.scenario.changes import set_path
+from clustersim.scenario.extended import read_extended
 from clustersim.scenario.file_names import beside, full_path
-from clustersim.scenario.scenario import define_scenario, read_extended
+from clustersim.scenario.scenario import define_scenario
 from clustersim.shipped import existing_file
 from clustersim.simulation.runtimes import find_runtimes
 from clustersim.simulation.speeds import RunTimeModel, Speeds

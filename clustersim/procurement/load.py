@@ -19,8 +19,8 @@ from clustersim.procurement.spec import PlanSpec
 from clustersim.scenario.catalogue_files import catalogue_paths, with_catalogue
 from clustersim.scenario.changes import change_items, key_of, split_path
 from clustersim.scenario.draws import draw_catalogue, open_draw
+from clustersim.scenario.extended import read_extended, read_version
 from clustersim.scenario.file_names import full_path
-from clustersim.scenario.scenario import read_extended, read_version
 from clustersim.scenario.written import with_plain_scenario
 from clustersim.shipped import existing_file
 

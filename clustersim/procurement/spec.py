@@ -14,8 +14,8 @@ from clustersim.array_types import Floats
 from clustersim.catalogue.assumptions import BUILT_IN
 from clustersim.costs.money import MOST_CNY
 from clustersim.files import FileModel
-from clustersim.scenario.scenario import Performance
-from clustersim.studies.spec import Objective
+from clustersim.scenario.sections import Performance
+from clustersim.studies.search_spec import Objective
 from clustersim.topology import PoolName
 from clustersim.units import SECONDS_PER_YEAR, Duration, Money, Power, format_number
 from clustersim.workload.arrivals import Batch, Hyperexponential, Poisson

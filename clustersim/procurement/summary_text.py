@@ -17,8 +17,9 @@ from clustersim.procurement.purchases_text import (
     listed,
     purchases_text,
 )
+from clustersim.procurement.rounds import KEPT, MISSED, UNDECIDED, worst_place
 from clustersim.procurement.shortfall import CANNOT, TOGETHER
-from clustersim.procurement.verify import FIRST_PLAN, KEPT, MISSED, UNDECIDED, worst_place
+from clustersim.procurement.verify import FIRST_PLAN
 from clustersim.units import (
     counted,
     format_duration,

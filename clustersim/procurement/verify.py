@@ -7,13 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from clustersim import interrupts
-from clustersim.analysis.job_statistics import metric_over_jobs
-from clustersim.analysis.metrics import metric_of
-from clustersim.array_types import Floats
 from clustersim.errors import InputError, named_in
 from clustersim.processes import WorkerDied, cores, run_calls
 from clustersim.procurement.correction import Correction
@@ -22,6 +18,12 @@ from clustersim.procurement.gangs import check_scale
 from clustersim.procurement.kept_runs import KeptRuns
 from clustersim.procurement.load import PlanQuestion
 from clustersim.procurement.problem import Problem
+from clustersim.procurement.rounds import (
+    impossible_round,
+    service_of,
+    simulated_round,
+    worst_outcome,
+)
 from clustersim.procurement.simulated_check import (
     Service,
     SimulatedCheck,
@@ -30,22 +32,15 @@ from clustersim.procurement.simulated_check import (
 )
 from clustersim.procurement.solve import Effort, Schedule, solve
 from clustersim.procurement.spec import Verification
-from clustersim.studies.spec import Objective
 from clustersim.units import format_number
 
 __all__ = [
     "FIRST_PLAN",
     "INTERRUPTED",
-    "KEPT",
-    "MISSED",
-    "UNDECIDED",
     "Verified",
     "verify",
-    "worst_place",
 ]
 
-KEPT, MISSED, UNDECIDED = "kept", "missed", "undecided"
-"""Possible results of comparing the interval of the simulated service with the objective."""
 INTERRUPTED = "interrupted"
 """The outcome of a verification that was not completed."""
 
@@ -151,165 +146,139 @@ def verify(
     InputError
         If a scenario cannot be simulated, or the scale is too small for the first plan.
     """
-    spec, chosen = base.verification, _scenarios(question, base.verification)
-    check_scale(question, first, chosen, spec.scale)
-    seen, new = range(spec.replications), range(spec.replications, 2 * spec.replications)
-    effort = Effort(question.spec.gap, question.spec.search_nodes)
-    search = Correction(
-        begin=problem.utilisation,
-        lowest=min(spec.lowest_utilisation, problem.utilisation),
-        at_most=spec.objective.limit,
-        tolerance=spec.tolerance,
-    )
-    tried: dict[float, float | None] = {}
-    plans: dict[float, tuple[Schedule, list[SimulatedCheck]]] = {}
-    tables: list[pd.DataFrame] = []
-
-    def interrupted(now: str) -> Verified:
-        best = search.result(tried)
-        return Verified(
-            schedule=plans[min(plans) if best is None else best][0] if plans else first,
-            outcome=INTERRUPTED,
-            meets=False,
-            rounds=pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
-            checks=[],
-            replication=new.start,
-            note=now,
-        )
-
+    search = _Search(question, base, problem, first)
     with _runs(workers, kept) as runs:
-        try:
-            while len(tried) < spec.rounds and (value := search.next_value(tried)) is not None:
-                number = len(tried) + 1
-                runs.begin(f"round {number} of at most {spec.rounds}")
-                if state is not None:
-                    state(interrupted(runs.text()))
-                plan = first if not tried else solve(problem.at(value), effort=effort)
-                if plan is None:
-                    table = _impossible(number, value)
-                else:
-                    checks = [simulated_check_of(question, base, plan, s) for s in chosen]
-                    with named_in(question.source, "verify"):
-                        table = _round(number, plan, checks, spec.objective, seen, runs)
-                    table = table.assign(fresh=False)
-                    plans[value] = plan, checks
-                tables.append(table)
-                tried[value] = None if plan is None else _service(table)
-                if report is not None:
-                    report(_line(number, value, tried[value]))
-            best = search.result(tried)
-            schedule, checks = plans[min(plans) if best is None else best]
-            runs.begin("the round of new replications")
+
+        def begin(name: str) -> None:
+            runs.begin(name)
             if state is not None:
-                state(interrupted(runs.text()))
-            with named_in(question.source, "verify"):
-                fresh = _round(len(tried) + 1, schedule, checks, spec.objective, new, runs)
+                state(search.interrupted(runs.text()))
+
+        try:
+            while (value := search.next_value()) is not None:
+                begin(f"round {search.number} of at most {search.spec.rounds}")
+                line = search.make_round(value, runs)
+                if report is not None:
+                    report(line)
+            begin("the round of new replications")
+            fresh = search.fresh_round(runs)
         except KeyboardInterrupt:
             interrupts.taken()
-            return interrupted(runs.text())
-    return Verified(
-        schedule=schedule,
-        outcome=_worst(fresh["outcome"]),
-        meets=not (fresh["value"].fillna(math.inf) > spec.objective.limit)[fresh["jobs"] > 0].any(),
-        rounds=pd.concat([*tables, fresh.assign(fresh=True)], ignore_index=True),
-        checks=checks,
-        replication=new.start,
-        note=_note(search, tried, best),
-    )
+            return search.interrupted(runs.text())
+    return search.verified(fresh)
+
+
+class _Search:
+    """The search for a plan that meets the objective, and its rounds so far.
+
+    Parameters
+    ----------
+    question, base, problem, first
+        As for :func:`verify`.
+    """
+
+    def __init__(
+        self, question: PlanQuestion, base: BaseScenario, problem: Problem, first: Schedule
+    ) -> None:
+        self.spec = spec = base.verification
+        self._question, self._base, self._problem, self._first = question, base, problem, first
+        self._scenarios = _scenarios(question, spec)
+        check_scale(question, first, self._scenarios, spec.scale)
+        self._seen = range(spec.replications)
+        self._new = range(spec.replications, 2 * spec.replications)
+        self._effort = Effort(question.spec.gap, question.spec.search_nodes)
+        self._correction = Correction(
+            begin=problem.utilisation,
+            lowest=min(spec.lowest_utilisation, problem.utilisation),
+            at_most=spec.objective.limit,
+            tolerance=spec.tolerance,
+        )
+        self._tried: dict[float, float | None] = {}
+        self._plans: dict[float, tuple[Schedule, list[SimulatedCheck]]] = {}
+        self._tables: list[pd.DataFrame] = []
+
+    @property
+    def number(self) -> int:
+        """Number of the next round, from 1."""
+        return len(self._tried) + 1
+
+    def next_value(self) -> float | None:
+        """Return the planning utilisation of the next round; None if the search has ended."""
+        if len(self._tried) >= self.spec.rounds:
+            return None
+        return self._correction.next_value(self._tried)
+
+    def make_round(self, utilisation: float, runs: _Runs) -> str:
+        """Plan and simulate with a planning utilisation, and return a line about the round."""
+        number = self.number
+        if number == 1:
+            plan: Schedule | None = self._first
+        else:
+            plan = solve(self._problem.at(utilisation), effort=self._effort)
+        service = None
+        if plan is None:
+            table = impossible_round(number, utilisation)
+        else:
+            checks = [
+                simulated_check_of(self._question, self._base, plan, scenario)
+                for scenario in self._scenarios
+            ]
+            table = self._simulated(plan, checks, self._seen, runs).assign(fresh=False)
+            self._plans[utilisation] = plan, checks
+            service = service_of(table)
+        self._tables.append(table)
+        self._tried[utilisation] = service
+        return _line(number, utilisation, service)
+
+    def fresh_round(self, runs: _Runs) -> pd.DataFrame:
+        """Return the round of the plan that was found, with new replications."""
+        schedule, checks = self._found()
+        return self._simulated(schedule, checks, self._new, runs)
+
+    def _simulated(
+        self, plan: Schedule, checks: list[SimulatedCheck], replications: range, runs: _Runs
+    ) -> pd.DataFrame:
+        with named_in(self._question.source, "verify"):
+            return simulated_round(
+                self.number, plan, checks, self.spec.objective, replications, runs
+            )
+
+    def _found(self) -> tuple[Schedule, list[SimulatedCheck]]:
+        """Return the plan that met the objective at the largest utilisation, else the safest."""
+        best = self._correction.result(self._tried)
+        return self._plans[min(self._plans) if best is None else best]
+
+    def interrupted(self, note: str) -> Verified:
+        """Return the result of the completed rounds."""
+        return Verified(
+            schedule=self._found()[0] if self._plans else self._first,
+            outcome=INTERRUPTED,
+            meets=False,
+            rounds=pd.concat(self._tables, ignore_index=True) if self._tables else pd.DataFrame(),
+            checks=[],
+            replication=self._new.start,
+            note=note,
+        )
+
+    def verified(self, fresh: pd.DataFrame) -> Verified:
+        """Return the result, given the round with new replications."""
+        schedule, checks = self._found()
+        limit = self.spec.objective.limit
+        return Verified(
+            schedule=schedule,
+            outcome=worst_outcome(fresh["outcome"]),
+            meets=not (fresh["value"].fillna(math.inf) > limit)[fresh["jobs"] > 0].any(),
+            rounds=pd.concat([*self._tables, fresh.assign(fresh=True)], ignore_index=True),
+            checks=checks,
+            replication=self._new.start,
+            note=_note(self._correction, self._tried, self._correction.result(self._tried)),
+        )
 
 
 def _scenarios(question: PlanQuestion, spec: Verification) -> list[int]:
     names = list(question.spec.scenarios)
     wanted = names if spec.scenarios is None else spec.scenarios
     return [names.index(name) for name in dict.fromkeys(wanted)]
-
-
-def _round(
-    number: int,
-    plan: Schedule,
-    checks: list[SimulatedCheck],
-    objective: Objective,
-    replications: range,
-    runs: _Runs,
-) -> pd.DataFrame:
-    count = len(replications)
-    services = runs([(check, each) for check in checks for each in replications])
-    records = []
-    for index, check in enumerate(checks):
-        own = services[index * count : (index + 1) * count]
-        for quarter in range(plan.problem.quarters):
-            jobs = sum(service.jobs[quarter] for service in own)
-            value, low, high = _estimate(own, quarter, objective.metric)
-            records.append(
-                {
-                    "round": number,
-                    "planning_utilisation": plan.problem.utilisation,
-                    "possible": True,
-                    "expected_cost_cny": plan.expected_cost,
-                    "scenario": check.scenario,
-                    "quarter": quarter + 1,
-                    "jobs": jobs,
-                    "metric": objective.metric,
-                    "value": value,
-                    "low": low,
-                    "high": high,
-                    "outcome": _outcome(value, low, high, objective.limit) if jobs else None,
-                }
-            )
-    return pd.DataFrame(records)
-
-
-def _service(table: pd.DataFrame) -> float:
-    """Return the largest upper end of an interval in a round; 0 if there are no jobs."""
-    return float(_upper_ends(table).max(initial=0.0))
-
-
-def worst_place(table: pd.DataFrame) -> pd.Series:
-    """Return the row whose interval has the largest upper end; at least one row must have jobs."""
-    return table[table["jobs"] > 0].iloc[int(_upper_ends(table).argmax())]
-
-
-def _upper_ends(table: pd.DataFrame) -> Floats:
-    """Return the upper end of the interval of each row with jobs; the value without an interval."""
-    served = table[table["jobs"] > 0]
-    ends = served["high"].fillna(served["value"])
-    return ends.fillna(math.inf).to_numpy(dtype=np.float64)
-
-
-def _outcome(value: float, low: float, high: float, limit: float) -> str:
-    if high <= limit:
-        return KEPT
-    return MISSED if math.isnan(value) or low > limit else UNDECIDED
-
-
-def _worst(outcomes: pd.Series) -> str:
-    return next((worst for worst in (MISSED, UNDECIDED) if (outcomes == worst).any()), KEPT)
-
-
-def _estimate(services: Sequence[Service], quarter: int, metric: str) -> tuple[float, float, float]:
-    """Return a metric over the jobs of a quarter in all replications, and its 95 % interval.
-
-    Replications without a job in the quarter are left out.  All three numbers are infinite if a job
-    never ends.  With one replication, the ends of the interval are NaN.
-    """
-    own = [each for each in services if each.jobs[quarter]]
-    values = np.array([each.values[quarter] for each in own])
-    if np.isinf(values).any():
-        return math.inf, math.inf, math.inf
-    if not len(values) or np.isnan(values).any():
-        return math.nan, math.nan, math.nan
-    of_jobs = metric_of(metric).of_jobs
-    assert of_jobs is not None, "a metric of the service is one of jobs"
-    found = metric_over_jobs(metric, values, [{of_jobs[0]: each.samples[quarter]} for each in own])
-    assert found is not None, "all replications have a value and a sample"
-    if len(own) < 2:
-        return found[0].value, math.nan, math.nan
-    return found[0].value, found[0].low, found[0].high
-
-
-def _impossible(number: int, utilisation: float) -> pd.DataFrame:
-    row = {"round": number, "planning_utilisation": utilisation, "possible": False, "fresh": False}
-    return pd.DataFrame([row])
 
 
 def _line(number: int, utilisation: float, value: float | None) -> str:

@@ -16,7 +16,6 @@ from clustersim.report.amounts import percent, signed
 from clustersim.report.answer_parts import (
     Effect,
     Quantity,
-    capital,
     effects_of,
     failures,
     most_matters,
@@ -41,7 +40,7 @@ from clustersim.report.of_study.overload_words import overload_sentences
 from clustersim.report.page import Answer
 from clustersim.report.spans import change_spans
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import counted, listed
+from clustersim.units import capital, counted, listed
 
 __all__ = ["answer_of_differences", "answering_metric", "has_differences"]
 

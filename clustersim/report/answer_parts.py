@@ -18,9 +18,9 @@ from clustersim.plots.study_axes import number_in_words, place_in_words, study_a
 from clustersim.report.amounts import signed
 from clustersim.report.identical import identical_systems
 from clustersim.report.spans import Span, span, value_spans
-from clustersim.studies.spec import LOAD
+from clustersim.studies.search_spec import LOAD
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import counted
+from clustersim.units import capital, counted
 
 __all__ = [
     "CHECK",
@@ -29,7 +29,6 @@ __all__ = [
     "Quantity",
     "are_apart",
     "as_good",
-    "capital",
     "effects_of",
     "failures",
     "full_version",
@@ -333,7 +332,3 @@ def full_version(result: StudyResult) -> list[str]:
     if result.study.spec.preview is None:
         return []
     return ["Run the study without --quick before you use its numbers."]
-
-
-def capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

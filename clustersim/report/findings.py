@@ -29,8 +29,9 @@ from clustersim.report.of_study.overload_words import overload_sentences
 from clustersim.report.of_study.places import places_in_words
 from clustersim.source_code import changed_files, this_code
 from clustersim.studies.meaning import load_notes, placement_notes
-from clustersim.studies.spec import LOAD
+from clustersim.studies.search_spec import LOAD
 from clustersim.studies.study_result import StudyResult
+from clustersim.units import capital
 
 __all__ = ["code_notes", "findings", "findings_table", "warnings"]
 
@@ -179,7 +180,7 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
     bound = "up to" if spec.capacity.more_is == "worse" else "from"
     for row in table.to_dict("records"):
         place = place_in_words(result, row, axes)
-        head = f"{place}: {limit}" if place else f"{limit[0].upper()}{limit[1:]}"
+        head = f"{place}: {limit}" if place else capital(limit)
         kind = next((kind for kind in ("kept", "missed") if kind in row["note"]), "")
         if kind and not math.isfinite(row["capacity"]):
             more = f"the capacity is {beyond(result, axes, kind)}"

@@ -23,7 +23,7 @@ from clustersim.simulation.metrics import accelerator_seconds, lost_work, mean_u
 from clustersim.simulation.queue_length import idle_while_waiting
 from clustersim.simulation.result import Result
 from clustersim.simulation.unfinished import can_never_run, waits_for_ever
-from clustersim.units import counted, format_duration, format_number, format_percent
+from clustersim.units import capital, counted, format_duration, format_number, format_percent
 
 __all__ = ["UsePeriod", "jobs_in_words", "policy_of", "run_answer"]
 
@@ -58,7 +58,7 @@ def run_answer(result: Result, tables: RunTables) -> Answer:
     use = UsePeriod.of(result)
     busy = f"jobs use {format_percent(use.share, 0)} of the fleet's accelerator time {use.until}"
     waiting = _waits_sentence(result, waits.iloc[0].to_dict())
-    joined = f", and {busy}" if waiting == _NO_WAIT else f". {busy[:1].upper()}{busy[1:]}"
+    joined = f", and {busy}" if waiting == _NO_WAIT else f". {capital(busy)}"
     sentence = f"{waiting}{joined}."
     if result.interrupted:
         sentence = f"Up to the interrupt: {sentence[:1].lower()}{sentence[1:]}"
@@ -265,13 +265,7 @@ def _hinges(result: Result, tables: RunTables, use: UsePeriod, never: int) -> It
     """Yield what the waits of a run depend on, the most important first."""
     waits, recorded = tables.waits_by_size, tables.recorded_waits
     if recorded is not None:
-        label, old_s, new_s = _compared(recorded)
-        new, old = durations_text(new_s, old_s)
-        count = counted(int(recorded.iloc[0]["jobs"]), "job")
-        yield (
-            f"Agreement with the log: the {label} is {new} in the simulation and {old} in the log "
-            f"({count} compared)."
-        )
+        yield _agreement(recorded)
     if load := offered_load_text(result):
         yield f"The load: {load}."
     waiting = int(waits.iloc[0]["waiting"])
@@ -282,6 +276,35 @@ def _hinges(result: Result, tables: RunTables, use: UsePeriod, never: int) -> It
         )
     if never:
         yield f"Jobs that are left out: {counted(never, 'job')} can never run."
+    yield from _sizes(waits)
+    yield from _idle(result, tables, use)
+    yield from _pools(result, use)
+    yield from _ends(result, tables, use)
+    if result.attempts is not None and len(result.attempts):
+        lost = lost_work(result.attempts)
+        if lost > 0:
+            yield f"Failures: {format_percent(lost)} of the accelerator time is lost work."
+    longest = _row(tables.queue_length, "jobs", np.argmax)
+    if longest["jobs"] > 1:
+        when = f"after {_wait(float(longest['time_s']))}"
+        if result.calendar.is_dated:
+            when = f"on {result.calendar.text(float(longest['time_s']))}"
+        yield f"Bursts: the queue is longest {when}, with {counted(int(longest['jobs']), 'job')}."
+
+
+def _agreement(recorded: pd.DataFrame) -> str:
+    """Return how far the waits are from those of the log."""
+    label, old_s, new_s = _compared(recorded)
+    new, old = durations_text(new_s, old_s)
+    count = counted(int(recorded.iloc[0]["jobs"]), "job")
+    return (
+        f"Agreement with the log: the {label} is {new} in the simulation and {old} in the log "
+        f"({count} compared)."
+    )
+
+
+def _sizes(waits: pd.DataFrame) -> Iterator[str]:
+    """Yield how the waits depend on the size of the jobs."""
     sizes = waits[(waits["size"] != ALL_SIZES) & (waits["jobs"] >= ENOUGH_JOBS)]
     few = waits[(waits["size"] != ALL_SIZES) & (waits["jobs"] < ENOUGH_JOBS)]
     if _few_wait(waits.iloc[0].to_dict()):
@@ -306,28 +329,20 @@ def _hinges(result: Result, tables: RunTables, use: UsePeriod, never: int) -> It
             f"{jobs_in_words(str(most['size']))} ({share} of the jobs) and {low} {unit} for "
             f"{jobs_in_words(str(least['size']))}."
         )
-    yield from _idle(result, tables, use)
-    pools = list(dict.fromkeys(result.utilisation["pool"]))
-    if len(pools) > 1:
-        found = accelerator_seconds(result.utilisation, begin_s=use.begin_s, end_s=use.stop_s)
-        shares = found["allocated"].div(found["available"]).where(found["available"] > 0, 0.0)
-        busiest, idlest = shares.idxmax(), shares.idxmin()
-        yield (
-            f"The fleet: {use.until}, pool {busiest} is used most "
-            f"({format_percent(float(shares.max()), 0)}) and pool {idlest} "
-            f"least ({format_percent(float(shares.min()), 0)})."
-        )
-    yield from _ends(result, tables, use)
-    if result.attempts is not None and len(result.attempts):
-        lost = lost_work(result.attempts)
-        if lost > 0:
-            yield f"Failures: {format_percent(lost)} of the accelerator time is lost work."
-    longest = _row(tables.queue_length, "jobs", np.argmax)
-    if longest["jobs"] > 1:
-        when = f"after {_wait(float(longest['time_s']))}"
-        if result.calendar.is_dated:
-            when = f"on {result.calendar.text(float(longest['time_s']))}"
-        yield f"Bursts: the queue is longest {when}, with {counted(int(longest['jobs']), 'job')}."
+
+
+def _pools(result: Result, use: UsePeriod) -> Iterator[str]:
+    """Yield which pools are used most and least."""
+    if result.utilisation["pool"].nunique() < 2:
+        return
+    found = accelerator_seconds(result.utilisation, begin_s=use.begin_s, end_s=use.stop_s)
+    shares = found["allocated"].div(found["available"]).where(found["available"] > 0, 0.0)
+    busiest, idlest = shares.idxmax(), shares.idxmin()
+    yield (
+        f"The fleet: {use.until}, pool {busiest} is used most "
+        f"({format_percent(float(shares.max()), 0)}) and pool {idlest} "
+        f"least ({format_percent(float(shares.min()), 0)})."
+    )
 
 
 def _compared(recorded: pd.DataFrame) -> tuple[str, float, float]:

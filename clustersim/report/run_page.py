@@ -36,7 +36,7 @@ from clustersim.simulation.metrics import accelerator_seconds
 from clustersim.simulation.result import Result, versions
 from clustersim.simulation.scopes import without_repeats
 from clustersim.topology import ALL
-from clustersim.units import counted, format_duration, format_percent, format_quantity
+from clustersim.units import capital, counted, format_duration, format_percent, format_quantity
 
 __all__ = ["run_page"]
 
@@ -274,7 +274,7 @@ def _assumptions(result: Result, answer: Answer) -> Iterator[str | Table | Listi
         yield _INTERVAL
     if scenario.get("description"):
         yield f"Scenario: {scenario['description']}"
-    yield from (f"{line[:1].upper()}{line[1:]}." for line in calendar_text(facts))
+    yield from (f"{capital(line)}." for line in calendar_text(facts))
     if "replay" in facts:
         asked = facts["replay"]
         if asked.get("accelerators"):

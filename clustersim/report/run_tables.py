@@ -10,7 +10,7 @@ import pandas as pd
 
 from clustersim.analysis.size_waits import recorded_waits, waits_by_size
 from clustersim.calendar import Calendar
-from clustersim.outputs import replacing
+from clustersim.outputs import write_table
 from clustersim.simulation.queue_length import queue_length
 from clustersim.simulation.result import Result
 from clustersim.spreadsheets import plain_cells
@@ -75,8 +75,7 @@ def write_tables(tables: RunTables, folder: Path) -> None:
         If a file cannot be written.
     """
     for name, table in tables.by_file().items():
-        with replacing(folder / f"{name}.parquet") as draft:
-            table.to_parquet(draft, index=False)
+        write_table(table, folder / f"{name}.parquet")
 
 
 def write_csv(result: Result, tables: RunTables, folder: Path) -> None:
@@ -90,8 +89,7 @@ def write_csv(result: Result, tables: RunTables, folder: Path) -> None:
     own = {file: getattr(result, name) for name, file in _OF_RESULT.items()}
     for name, table in {**own, **tables.by_file()}.items():
         if table is not None:
-            with replacing(folder / f"{name}.csv") as draft:
-                plain_cells(csv_table(table, result.calendar)).to_csv(draft, index=False)
+            write_table(plain_cells(csv_table(table, result.calendar)), folder / f"{name}.csv")
 
 
 def table_file(name: str, folder: Path | None) -> str:

@@ -14,11 +14,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from clustersim.analysis.metric_estimates import bounds_of
 from clustersim.analysis.metrics import find_metric, is_constant
 from clustersim.array_types import Floats
 from clustersim.plots.axis import axis_of
 from clustersim.plots.parts.determined import FEW, is_undetermined, open_sides, relative_bounds
-from clustersim.plots.parts.intervals import bounds_of
 from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.spec import Replications
 from clustersim.studies.study_result import StudyResult

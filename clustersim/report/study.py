@@ -16,7 +16,7 @@ import pandas as pd
 from clustersim.console import warn
 from clustersim.errors import check_kind
 from clustersim.notes import note
-from clustersim.outputs import PAGE_FILE, replacing, write_errors
+from clustersim.outputs import PAGE_FILE, replacing, write_errors, write_table
 from clustersim.plots.style import FORMATS, save_figure
 from clustersim.report.findings import code_notes, findings_table
 from clustersim.report.last_page import explained, printed_page
@@ -322,10 +322,8 @@ def _old_pictures(folder: Path) -> list[str]:
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
-    with replacing(path.with_suffix(".csv")) as draft:
-        plain_cells(table).to_csv(draft, index=False)
-    with replacing(path.with_suffix(".parquet")) as draft:
-        _with_texts(table).to_parquet(draft, index=False)
+    write_table(plain_cells(table), path.with_suffix(".csv"))
+    write_table(_with_texts(table), path.with_suffix(".parquet"))
 
 
 def _with_texts(table: pd.DataFrame) -> pd.DataFrame:

@@ -22,7 +22,6 @@ from clustersim.report.answer_parts import (
     CHECK,
     Quantity,
     as_good,
-    capital,
     effects_of,
     failures,
     most_matters,
@@ -37,9 +36,9 @@ from clustersim.report.of_study.answer_indices import answer_of_indices, metric_
 from clustersim.report.of_study.draws_words import over_draws
 from clustersim.report.of_study.places import MOST_PLACES, places_in_words, shared_in_words
 from clustersim.report.page import Answer
-from clustersim.studies.spec import LOAD
+from clustersim.studies.search_spec import LOAD
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import counted
+from clustersim.units import capital, counted
 
 __all__ = ["answering_plot", "study_answer"]
 

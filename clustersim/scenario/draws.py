@@ -18,7 +18,7 @@ from clustersim.performance import (
 from clustersim.performance.coefficient_draw import UNKNOWN
 from clustersim.performance.specification import draw_accelerator
 from clustersim.scenario.file_names import beside
-from clustersim.scenario.scenario import Performance
+from clustersim.scenario.sections import Performance
 
 __all__ = ["draw_catalogue", "open_draw"]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clustersim.brief import Brief
 from clustersim.catalogue import Catalogue, load_catalogue
-from clustersim.errors import InputError, named_in, unknown_name
+from clustersim.errors import InputError, named_in, problems_of, unknown_name
 from clustersim.performance import CoefficientDraw
 from clustersim.scenario.draws import draw_catalogue, open_draw
 from clustersim.scenario.file_names import beside
@@ -129,20 +129,12 @@ def _check_names(
     problems = []
     for where, chip in chips.items():
         if chip is not None:
-            problems += _lookup(where, catalogue.accelerator, chip)
+            problems += problems_of(where, catalogue.accelerator, chip)
     for where, model in models.items():
-        problems += _lookup(where, catalogue.model, model)
+        problems += problems_of(where, catalogue.model, model)
     if source.reference_models and _reference_chip(loaded.scenario, workload) is None:
         problems.append("workload.reference_models: needs workload.reference_accelerator")
     if problems:
         raise InputError(loaded.source, problems)
     if workload is not None:
         check_classes(loaded, [job_class.name for job_class in workload.classes])
-
-
-def _lookup(where: str, look_up: Callable[[str], object], name: str) -> list[str]:
-    try:
-        look_up(name)
-    except InputError as error:
-        return [f"{where}: {problem}" for problem in error.problems]
-    return []

@@ -21,7 +21,8 @@ from clustersim.errors import InputError, named_in
 from clustersim.scenario.file_names import beside
 from clustersim.scenario.platform import Platform, check_classes, open_platform
 from clustersim.scenario.run_calendar import RunCalendar, run_calendar
-from clustersim.scenario.scenario import LoadedScenario, Scenario, ScenarioWorkload
+from clustersim.scenario.scenario import LoadedScenario, Scenario
+from clustersim.scenario.sections import ScenarioWorkload
 from clustersim.seeds import Streams
 from clustersim.simulation.load import OfferedWork, offered_work
 from clustersim.simulation.runtimes import Runtimes, find_runtimes

@@ -26,6 +26,7 @@ __all__ = [
     "accelerators_of_jobs",
     "find_eligibility",
     "ignored_virtual_clusters",
+    "named_partitions",
     "partition_names_of",
 ]
 
@@ -107,7 +108,8 @@ def find_eligibility(
     if lends:
         kept_out[sorted(set(lends))] = ~_preemptible(jobs)
         can &= ~kept_out
-    place, known_vc = _partition_of(jobs, cluster, partitions)
+    names = named_partitions(jobs, cluster)
+    place = _partition_of(len(jobs), names, cluster, partitions)
     can &= place >= 0
     can &= _holds(jobs["n_accelerators"].to_numpy(dtype=np.int64), place, partitions)
     order = np.argsort(np.where(can, rank, np.inf), axis=0, kind="stable")
@@ -118,7 +120,7 @@ def find_eligibility(
     choices, choice_of = _distinct(ordered, len(partitions))
     reasons = {
         int(row): _reason(
-            jobs, int(row), cluster, partitions, runtimes, chips, place, known_vc, kept_out
+            jobs, int(row), cluster, partitions, runtimes, chips, place, names, kept_out
         )
         for row in np.flatnonzero(choice_of < 0)
     }
@@ -137,7 +139,7 @@ def ignored_virtual_clusters(jobs: pd.DataFrame, cluster: Cluster) -> list[str]:
     """
     column = partition_column(jobs)
     there = partition_names_of(cluster)
-    if column is None or _partition_names(jobs, there) is not None:
+    if column is None or named_partitions(jobs, cluster) is not None:
         return []
     given = pd.Series(texts_of(jobs[column]))
     given = given[given.str.strip() != ""]
@@ -169,17 +171,28 @@ def partition_names_of(cluster: Cluster) -> set[str]:
     return names | {name for pool in cluster.pools for name in pool.virtual_clusters}
 
 
-def _partition_names(jobs: pd.DataFrame, named: set[str]) -> npt.NDArray[np.object_] | None:
+def named_partitions(jobs: pd.DataFrame, cluster: Cluster) -> npt.NDArray[np.object_] | None:
     """Return the partition that each job names; None if the cluster does not tell them apart.
 
     ``partition`` is what a log of a site calls it, and counts if the cluster has any of these
     names; the names in ``vc`` are those of the cluster.
+
+    Returns
+    -------
+    object array (jobs,) or None
+        An empty text for a job that names none.
+
+    Examples
+    --------
+    >>> from clustersim.topology import single_pool
+    >>> named_partitions(pd.DataFrame({"vc": ["a", "b"]}), single_pool(8)) is None
+    True
     """
-    column = partition_column(jobs)
-    if column is None or not named:
+    column, there = partition_column(jobs), partition_names_of(cluster)
+    if column is None or not there:
         return None
     texts = texts_of(jobs[column])
-    return texts if column == "vc" or named & set(texts) else None
+    return texts if column == "vc" or there & set(texts) else None
 
 
 def _preemptible(jobs: pd.DataFrame) -> Bools:
@@ -261,17 +274,18 @@ def _price(catalogue: Catalogue, pool: Pool) -> float:
 
 
 def _partition_of(
-    jobs: pd.DataFrame, cluster: Cluster, partitions: Sequence[Partition]
-) -> tuple[Ints, set[str]]:
-    """Return the partition of each job in each pool, and the names of virtual clusters and queues.
+    n_jobs: int,
+    names: npt.NDArray[np.object_] | None,
+    cluster: Cluster,
+    partitions: Sequence[Partition],
+) -> Ints:
+    """Return the partition of each job in each pool, of shape (pools, jobs).
 
-    The first value is an array of shape (pools, jobs); it is -1 if a job may not use the pool.
+    It is -1 if a job may not use the pool.  `names` are those of `named_partitions`.
     """
     n_pools = len(cluster.pools)
-    named = partition_names_of(cluster)
-    names = _partition_names(jobs, named)
     if names is None:
-        vcs, vc_of = np.array([""], dtype=object), np.zeros(len(jobs), dtype=np.intp)
+        vcs, vc_of = np.array([""], dtype=object), np.zeros(n_jobs, dtype=np.intp)
     else:
         codes, uniques = pd.factorize(names)
         vcs, vc_of = np.asarray(uniques, dtype=object), codes
@@ -283,7 +297,7 @@ def _partition_of(
         for name in (own, *queues):
             if name in column and table[partition.pool, column[name]] < 0:
                 table[partition.pool, column[name]] = partition.index
-    return table[:, vc_of], named
+    return table[:, vc_of]
 
 
 def _holds(sizes: Ints, place: Ints, partitions: Sequence[Partition]) -> Bools:
@@ -318,12 +332,11 @@ def _reason(
     runtimes: Runtimes,
     chips: Ints,
     place: Ints,
-    known_vc: set[str],
+    names: npt.NDArray[np.object_] | None,
     kept_out: Bools,
 ) -> str:
     """Return the reason why the job at `row` can never run."""
     size = int(jobs["n_accelerators"].iloc[row])
-    names = _partition_names(jobs, known_vc)
     vc = "" if names is None else str(names[row])
     listed = [pool for pool in range(len(cluster.pools)) if chips[pool, row] != NOT_LISTED]
     if not listed:
@@ -336,6 +349,7 @@ def _reason(
     listed = [pool for pool in listed if not kept_out[pool, row]]
     mine = [pool for pool in listed if place[pool, row] >= 0]
     if not mine:
+        known_vc = partition_names_of(cluster)
         if vc in known_vc:
             return f"virtual cluster {vc!r} has no nodes in the pools with its accelerators"
         if vc in ("", "nan", "None", "<NA>"):

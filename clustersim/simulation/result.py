@@ -19,6 +19,7 @@ import pandas as pd
 from clustersim.brief import Brief
 from clustersim.calendar import Calendar
 from clustersim.errors import InputError, check_kind
+from clustersim.json_values import rounded_rows
 from clustersim.notes import note
 from clustersim.outputs import new_folder
 from clustersim.simulation.node_ranges import by_node, in_ranges
@@ -221,7 +222,7 @@ class Result(Brief):
         >>> Path("out/provenance.json").is_file()
         True
         """
-        rows = json.loads(self.summary.to_json(orient="records"))
+        rows = rounded_rows(self.summary)
         written: dict[str, str] = {}
         try:
             for name, file in _FILES.items():

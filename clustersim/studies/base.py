@@ -22,15 +22,11 @@ from clustersim.scenario.catalogue_files import (
 )
 from clustersim.scenario.changes import set_path
 from clustersim.scenario.dates import dated_end
+from clustersim.scenario.extended import read_extended
 from clustersim.scenario.file_names import FILE_FIELDS, full_path, full_paths
 from clustersim.scenario.parameter_paths import check_path
 from clustersim.scenario.run_calendar import run_calendar
-from clustersim.scenario.scenario import (
-    LoadedScenario,
-    Scenario,
-    define_scenario,
-    read_extended,
-)
+from clustersim.scenario.scenario import LoadedScenario, Scenario, define_scenario
 from clustersim.shipped import existing_file
 from clustersim.source_code import this_code
 from clustersim.studies.file_hash import file_hash

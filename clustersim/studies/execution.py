@@ -29,7 +29,8 @@ from clustersim.studies.points import is_control
 from clustersim.studies.run_key import code_hash, scenario_hash
 from clustersim.studies.run_requests import RunRequest, run_requests
 from clustersim.studies.spec import Replications
-from clustersim.studies.store import DRAFT, FILE, LOCK, Outcome, Store, open_store
+from clustersim.studies.store import Outcome, Store
+from clustersim.studies.store_file import DRAFT, FILE, LOCK, open_store
 from clustersim.studies.study import Study, define_study
 from clustersim.studies.time_left import UNKNOWN, RequestState, TimedRun, TimeLeft, time_left
 

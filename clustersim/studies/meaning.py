@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from clustersim.scheduling import SPEED_NOTE
-from clustersim.studies.spec import LOAD, StudySpec
+from clustersim.studies.search_spec import LOAD
+from clustersim.studies.spec import StudySpec
 from clustersim.units import format_number
 
 __all__ = ["load_notes", "paths_that_set_the_rate", "placement_notes"]

@@ -26,7 +26,7 @@ from clustersim.analysis.samples import Sample
 from clustersim.analysis.steady import is_of_log, piles_up
 from clustersim.analysis.unfinished_work import SPEEDS, work_name
 from clustersim.errors import InputError
-from clustersim.studies.spec import CapacitySearch, Objective
+from clustersim.studies.search_spec import CapacitySearch, Objective
 
 __all__ = [
     "ENOUGH_FOR_PILOT",

@@ -14,6 +14,7 @@ from clustersim.analysis.control_variates import Estimate
 from clustersim.analysis.controls.means import controlled_mean, deviations
 from clustersim.analysis.controls.metrics import CONTROLS, surplus_of
 from clustersim.analysis.job_statistics import metric_over_jobs
+from clustersim.analysis.metric_estimates import bounds_of
 from clustersim.analysis.metrics import find_metric, is_constant, is_service
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import mean_interval, quantile_interval
@@ -172,7 +173,7 @@ def _interval(
         plain = replace(plain, low=low, high=high)
     elif of_log:
         plain, best = plain.of_next(len(values)), _of_next(best, len(values))
-    if _bounds(name) == (0.0, np.inf) and (len(values) > 1 or f"{name}_half" in runs):
+    if bounds_of(name) == (0.0, np.inf) and (len(values) > 1 or f"{name}_half" in runs):
         plain, best = plain.positive(), None if best is None else best.positive()
     return _clipped(name, plain, best)
 
@@ -258,7 +259,7 @@ def _controlled_mean(
     if is_service(name):
         return None
     best = controlled_mean(values, [*controls_of(name, runs, samples).values()])
-    least, most = _bounds(name)
+    least, most = bounds_of(name)
     return best if best is not None and least <= best.value <= most else None
 
 
@@ -303,7 +304,7 @@ def _over_jobs(
 
 
 def _within_bounds(metric: str, found: Estimate) -> Estimate:
-    least, most = _bounds(metric)
+    least, most = bounds_of(metric)
     return replace(found, low=max(found.low, least), high=min(found.high, most))
 
 
@@ -314,12 +315,6 @@ def _run_interval(name: str, value: float, run: pd.Series[Any]) -> tuple[float, 
     if f"{name}_at_least" in run:
         return float(run[f"{name}_at_least"]), float(run[f"{name}_at_most"])
     return -np.inf, np.inf
-
-
-def _bounds(name: str) -> tuple[float, float]:
-    """Return the bounds of a metric, to which intervals are clipped."""
-    found = find_metric(name)
-    return (-np.inf, np.inf) if found is None else (found.least, found.most)
 
 
 def draw_range(
@@ -365,7 +360,7 @@ def draw_range(
             values.append(_statistic(name, draw, samples))
         elif len(same) == len(draw):
             drawn, usual = (_statistic(name, each, samples) for each in (draw, same))
-            values.append(changed(estimate, drawn, usual, _bounds(name)))
+            values.append(changed(estimate, drawn, usual, bounds_of(name)))
     if len(values) < 2:
         return np.nan, np.nan
     low, high = (quantile_interval(values, q)[0] for q in DRAW_QUANTILES)

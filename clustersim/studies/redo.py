@@ -11,7 +11,7 @@ from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.run_key import code_hash, scenario_hash
 from clustersim.studies.runs_table import parameter_columns
 from clustersim.studies.spec import StudySpec
-from clustersim.studies.store import open_store
+from clustersim.studies.store_file import open_store
 from clustersim.studies.study import define_study
 
 __all__ = ["load_run"]

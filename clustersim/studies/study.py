@@ -14,9 +14,10 @@ from clustersim.brief import Brief
 from clustersim.errors import InputError, named_in, shown
 from clustersim.files import validate
 from clustersim.scenario.changes import change_items, split_path
+from clustersim.scenario.extended import read_extended, read_version
 from clustersim.scenario.file_names import FILE_FIELDS, full_path
 from clustersim.scenario.resolved import resolve
-from clustersim.scenario.scenario import Scenario, read_extended, read_version
+from clustersim.scenario.scenario import Scenario
 from clustersim.scenario.written import with_plain_scenario
 from clustersim.scheduling import find_placement, find_policy
 from clustersim.shipped import existing_file, find_file

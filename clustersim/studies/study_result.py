@@ -29,7 +29,7 @@ from clustersim.studies.execution import STUDY_FILE
 from clustersim.studies.overload import overload_by_period
 from clustersim.studies.points import points_table
 from clustersim.studies.runs_table import parameter_columns, runs_table
-from clustersim.studies.store import open_store
+from clustersim.studies.store_file import open_store
 from clustersim.studies.study import Study, define_study
 
 __all__ = ["StudyResult", "load_result"]

@@ -17,14 +17,8 @@ from clustersim.analysis.measures import PluginError, fleet_facts, measure
 from clustersim.analysis.part import FleetView
 from clustersim.analysis.periods import period_ends_s
 from clustersim.analysis.samples import pack, unpack
-from clustersim.analysis.unfinished_work import (
-    SPEEDS,
-    Offer,
-    StationaryWork,
-    UnfinishedWork,
-    stationary_work,
-    unfinished_work,
-)
+from clustersim.analysis.stationary_work import Offer, StationaryWork, stationary_work
+from clustersim.analysis.unfinished_work import SPEEDS, UnfinishedWork, unfinished_work
 from clustersim.calendar import DAY_S
 from clustersim.errors import InputError
 from clustersim.scenario.platform import Platform, open_platform

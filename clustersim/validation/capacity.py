@@ -40,7 +40,7 @@ def looks_s(begin_s: Floats) -> Floats:
     Parameters
     ----------
     begin_s : float64 array (periods,)
-        Begin of each period (seconds).
+        Start of each period (seconds).
 
     Returns
     -------
@@ -105,6 +105,7 @@ def _smallest_waiting(submit_s: Floats, start_s: Floats, size: Ints, grid: Float
 
 
 def capacity(tested: Tested) -> Iterator[Mechanism]:
+    """Test whether capacity that was not available explains the difference; see `closures_of`."""
     case = tested.case
     name = "capacity that was not available (reservations, drains, failures)"
     if case.unclear_room:
@@ -129,6 +130,11 @@ def capacity(tested: Tested) -> Iterator[Mechanism]:
 
 
 def partitions(tested: Tested) -> Iterator[Mechanism]:
+    """Test whether partitions explain the difference.
+
+    If the cluster has partitions, its pools are shared by all jobs; if it has none, each partition
+    of the log gets the most accelerators that it had at once.
+    """
     case = tested.case
     name = "partitions with accelerators of their own"
     if len(case.places) > 1 and partition_names_of(case.cluster):
@@ -176,6 +182,7 @@ def partitions(tested: Tested) -> Iterator[Mechanism]:
 
 
 def nodes(tested: Tested) -> Iterator[Mechanism]:
+    """Test whether the packing of jobs on nodes explains the difference."""
     if tested.case.placement != "pooled":
         mechanism = Mechanism("nodes", "jobs spread over any free accelerators", "nothing")
         found = replayed(tested.case, tested.policy, placement="pooled")

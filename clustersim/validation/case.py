@@ -15,7 +15,11 @@ from clustersim.array_types import Bools, Floats, Ints
 from clustersim.calendar import Calendar
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError, unknown_name
-from clustersim.simulation.eligibility import ignored_virtual_clusters, partition_names_of
+from clustersim.simulation.eligibility import (
+    ignored_virtual_clusters,
+    named_partitions,
+    partition_names_of,
+)
 from clustersim.topology import (
     Cluster,
     compile_cluster,
@@ -23,7 +27,7 @@ from clustersim.topology import (
     resolve_cluster,
     single_pool,
 )
-from clustersim.units import counted, format_count, format_duration
+from clustersim.units import capital, counted, format_count, format_duration
 from clustersim.validation.places import Place, places_of
 from clustersim.validation.recorded import (
     EARLY_S,
@@ -34,11 +38,11 @@ from clustersim.validation.recorded import (
 )
 from clustersim.workload import JobLog
 from clustersim.workload.describe import size_bins
+from clustersim.workload.job_groups import NO_PARTITION, partitions_of_jobs
 from clustersim.workload.jobs import partition_column, texts_of
 
-__all__ = ["NO_PARTITION", "Case", "case_of", "too_small"]
+__all__ = ["Case", "case_of", "too_small"]
 
-NO_PARTITION = "no partition"
 _TIMES = ("start_s", "end_s", "wait_s", "recorded_start_s", "recorded_wait_s")
 
 
@@ -122,10 +126,8 @@ class Case:
     @cached_property
     def partition(self) -> Sequence[str]:
         """Partition of each job, from its column ``vc`` or ``partition``."""
-        column = partition_column(self.jobs)
-        if column is None:
-            return [NO_PARTITION] * len(self.jobs)
-        return [text.strip() or NO_PARTITION for text in texts_of(self.jobs[column]).tolist()]
+        names = partitions_of_jobs(self.jobs)
+        return [NO_PARTITION] * len(self.jobs) if names is None else names.tolist()
 
     @cached_property
     def user(self) -> Ints:
@@ -149,12 +151,8 @@ class Case:
     @cached_property
     def _places_of_jobs(self) -> Bools:
         """Return which places each job may use by its partition, of shape (jobs, places)."""
-        column = partition_column(self.jobs)
-        names = np.full(len(self.jobs), "") if column is None else texts_of(self.jobs[column])
-        known = partition_names_of(self.cluster)
-        if not known or (column == "partition" and not known & set(names)):
-            names = np.full(len(self.jobs), "")
-        own = pd.Series(names, dtype=object)
+        names = named_partitions(self.jobs, self.cluster)
+        own = pd.Series(np.full(len(self.jobs), "") if names is None else names, dtype=object)
         return np.stack([own.isin(place.names).to_numpy() for place in self.places], axis=1)
 
     @cached_property
@@ -244,25 +242,14 @@ def case_of(
     start_s = recorded_starts(jobs)
     if jobs["duration_s"].isna().any():
         raise InputError(log.source, "duration_s: every job needs a recorded run time")
-    notes = list(log.notes)
     known = np.isfinite(start_s)
     early_s = jobs["submit_s"].to_numpy(dtype=np.float64) - start_s
-    notes += of_early_starts(early_s)
+    notes = [*log.notes, *of_early_starts(early_s)]
     given = given_waits(recorded, log.source, has_starts=bool(known.any()))
     most = most_in_use(jobs, start_s)
     assumed = cluster is None and accelerators is None
-    if assumed and not known.any():
-        raise InputError(
-            "validate", "without recorded starts, --cluster or --accelerators is needed"
-        )
-    if assumed and not most:
-        raise InputError(
-            log.source,
-            "duration_s: every job with a recorded start has a run time of 0 s, so the size of the "
-            "cluster does not follow from the log; give --cluster or --accelerators",
-        )
     if assumed:
-        accelerators = most
+        accelerators = _assumed_size(most, log.source, has_starts=bool(known.any()))
         notes.append(
             f"the size of the cluster is not given; assumed: {format_count(most)} accelerators, "
             "the most that were in use at once"
@@ -295,10 +282,25 @@ def case_of(
     return case
 
 
+def _assumed_size(most: int, source: str, *, has_starts: bool) -> int:
+    """Return the size of a cluster that is not given: the most that were in use at once."""
+    if not has_starts:
+        raise InputError(
+            "validate", "without recorded starts, --cluster or --accelerators is needed"
+        )
+    if not most:
+        raise InputError(
+            source,
+            "duration_s: every job with a recorded start has a run time of 0 s, so the size of the "
+            "cluster does not follow from the log; give --cluster or --accelerators",
+        )
+    return most
+
+
 def too_small(case: Case) -> str:
     """Return what is wrong with a cluster that is smaller than what the log had in use."""
     text = _too_small(case.most_in_use, case.cluster.n_chips)
-    return f"{text[:1].upper()}{text[1:]}"
+    return capital(text)
 
 
 def _too_small(most: int, there: int) -> str:

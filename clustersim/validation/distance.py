@@ -55,7 +55,14 @@ def distance_s(recorded_s: Floats, simulated_s: Floats, stratum: Ints) -> float:
 
 
 def statistics_of(wait_s: Floats) -> dict[str, float]:
-    """Return mean, median, 95th percentile and shares of long waits of the jobs."""
+    """Return mean, median, 95th percentile (seconds) and shares of long waits of the jobs.
+
+    Examples
+    --------
+    >>> found = statistics_of(np.array([0.0, 1200.0]))
+    >>> found["mean_wait_s"], found["over_10_min"]
+    (600.0, 0.5)
+    """
     if not len(wait_s):
         names = ("mean_wait_s", "median_wait_s", "p95_wait_s", *(f"over_{key}" for key in LIMITS_S))
         return dict.fromkeys(names, math.nan)
@@ -101,6 +108,11 @@ def given_comparison(given: Mapping[str, float], simulated_s: Floats) -> dict[st
     """Return the statistics of simulated waits next to a known mean.
 
     The distance is then the difference of the means, which the Wasserstein distance is not below.
+
+    Examples
+    --------
+    >>> given_comparison({"mean": 500.0}, np.array([0.0, 1200.0]))["distance_s"]
+    100.0
     """
     own = statistics_of(simulated_s)
     return own | {"distance_s": abs(own["mean_wait_s"] - given["mean"])}

@@ -121,18 +121,22 @@ class Closable(Pooled):
 
     @free.setter
     def free(self, number: int) -> None:
+        """Set the number of accelerators that no job uses, closed or not."""
         self._unused = number
 
     def take(self, n: int) -> Nodes | None:
+        """Allocate `n` accelerators that are not closed; None if there are too few."""
         if n > self.free:
             return None
         self._unused -= n
         return ()
 
     def take_these(self, nodes: Nodes, n: int) -> None:
+        """Allocate `n` accelerators, also closed ones."""
         self._unused -= n
 
     def give(self, nodes: Nodes, n: int) -> None:
+        """Free `n` accelerators."""
         self._unused += n
 
 

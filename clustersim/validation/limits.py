@@ -31,7 +31,16 @@ it."""
 
 
 def most_at_once(case: Case, group: Ints, weight: Ints, count: int) -> Ints:
-    """Return the most that ran at once of each group, as recorded."""
+    """Return the most that ran at once of each group, as recorded.
+
+    Parameters
+    ----------
+    case : Case
+    group, weight : int64 arrays (jobs,)
+        Group of each job (-1 for none), and what it counts: its accelerators, or 1.
+    count : int
+        Number of groups.
+    """
     known = np.isfinite(case.start_s) & (group >= 0)
     start, run = case.start_s[known], case.run_s[known]
     own = group[known]
@@ -44,7 +53,24 @@ def most_at_once(case: Case, group: Ints, weight: Ints, count: int) -> Ints:
 def at_ceiling(
     case: Case, start_s: Floats, waiting: Waiting, group: Ints, weight: Ints, most: Ints
 ) -> Bools:
-    """Return in which parts of the waits the job would have lifted its group over a ceiling."""
+    """Return in which parts of the waits the job would have lifted its group over a ceiling.
+
+    Parameters
+    ----------
+    case : Case
+    start_s : float64 array (jobs,)
+        Starts, recorded or simulated (seconds).
+    waiting : Waiting
+        The waits under these starts.
+    group, weight : int64 arrays (jobs,)
+        As for `most_at_once`.
+    most : int64 array (groups,)
+        The ceilings.
+
+    Returns
+    -------
+    bool array (waits, parts)
+    """
     known = np.isfinite(start_s) & (group >= 0)
     own = group[waiting.job]
     of = np.broadcast_to(np.maximum(own, 0)[:, None], waiting.time_s.shape)
@@ -85,6 +111,11 @@ def common_ceiling(most: Ints, bound: Bools) -> tuple[int, int] | None:
 
 
 def user_limits(tested: Tested) -> Iterator[Mechanism]:
+    """Test whether limits on the running accelerators or jobs of a user explain the difference.
+
+    The limit is the one that several users reached exactly (see `common_ceiling`), else the most
+    that each user ever had.
+    """
     case = tested.case
     users = int(case.user.max()) + 1 if len(case.user) else 0
     for key, noun, weight in (
@@ -129,6 +160,7 @@ def user_limits(tested: Tested) -> Iterator[Mechanism]:
 
 
 def dependencies(tested: Tested) -> Iterator[Mechanism]:
+    """Test whether jobs that wait for another job of their user explain the difference."""
     case = tested.case
     name = "dependencies between the jobs of a user"
     if not (case.user >= 0).any():

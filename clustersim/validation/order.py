@@ -15,7 +15,7 @@ from clustersim.units import counted, format_duration
 from clustersim.validation.case import Case
 from clustersim.validation.granted import in_order
 from clustersim.validation.mechanism import Mechanism, Tested
-from clustersim.validation.occupancy import running_at
+from clustersim.validation.recorded import most_in_use
 from clustersim.validation.replays import replayed
 
 __all__ = ["estimates", "initial_state", "order", "overtaken"]
@@ -56,6 +56,7 @@ def overtaken(submit_s: Floats, start_s: Floats, stratum: Ints, compared: Bools)
 
 
 def order(tested: Tested) -> Iterator[Mechanism]:
+    """Test whether priorities explain the difference: jobs start in the order of the log."""
     case = tested.case
     shares = [
         overtaken(case.submit_s, start, case.stratum, case.compared)
@@ -76,15 +77,12 @@ def order(tested: Tested) -> Iterator[Mechanism]:
 
 def _large_enough(case: Case) -> Cluster | None:
     """Return a pool as large as the log needs, if its times are rounded so that more was in use."""
-    known = np.isfinite(case.start_s)
-    zero = np.zeros(int(known.sum()), dtype=np.int64)
-    start, run = case.start_s[known], case.run_s[known]
-    most = int(running_at(zero, start, start + run, case.size[known], zero, start).max())
-    own = case.cluster.n_chips
+    most, own = most_in_use(case.jobs, case.start_s), case.cluster.n_chips
     return single_pool(most) if len(case.places) == 1 and own < most else None
 
 
 def estimates(tested: Tested) -> Iterator[Mechanism]:
+    """Test whether other time limits than those of the log explain the difference."""
     case = tested.case
     base = find_policy(tested.policy)
     uses = base is not POLICIES["fcfs"]

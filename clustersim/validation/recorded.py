@@ -21,7 +21,13 @@ _GIVEN = ("mean", "median", "p95")
 
 
 def recorded_starts(jobs: pd.DataFrame) -> Floats:
-    """Return the recorded starts, also those before the submission; NaN without one."""
+    """Return the recorded starts (seconds), also those before the submission; NaN without one.
+
+    Examples
+    --------
+    >>> recorded_starts(pd.DataFrame({"submit_s": [0.0, 60.0], "wait_s": [5.0, None]})).tolist()
+    [5.0, nan]
+    """
     names = {"start_s": "recorded_start_s", "wait_s": "recorded_wait_s"}
     wait_s = recorded_wait_s(jobs.rename(columns=names), {}, negative=True)
     submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
@@ -30,7 +36,18 @@ def recorded_starts(jobs: pd.DataFrame) -> Floats:
 
 
 def of_early_starts(early_s: Floats) -> list[str]:
-    """Return notes on jobs that started before they were submitted."""
+    """Return notes on jobs that started before they were submitted.
+
+    Parameters
+    ----------
+    early_s : float64 array (jobs,)
+        Submission minus start, seconds; NaN without a start.
+
+    Examples
+    --------
+    >>> of_early_starts(np.array([0.0, 5.0, np.nan]))[0].partition(",")[0]
+    '1 job started up to 60 s before the submission'
+    """
     small, large = int(((early_s > 0) & (early_s <= EARLY_S)).sum()), int((early_s > EARLY_S).sum())
     notes = []
     if small:
@@ -49,7 +66,27 @@ def of_early_starts(early_s: Floats) -> list[str]:
 def given_waits(
     recorded: Mapping[str, float] | None, source: str, *, has_starts: bool
 ) -> Mapping[str, float]:
-    """Check the waits that are given instead of recorded starts."""
+    """Return the waits (seconds) that are given instead of recorded starts, by statistic.
+
+    Parameters
+    ----------
+    recorded : mapping of str to float, optional
+        ``mean`` and, if known, ``median`` and ``p95``.
+    source : str
+        Name of the log.
+    has_starts : bool
+        Whether the log has recorded starts.
+
+    Raises
+    ------
+    InputError
+        If there are neither starts nor a mean wait, or both, or a value is not allowed.
+
+    Examples
+    --------
+    >>> given_waits({"p95": 7200.0, "mean": 600.0}, "jobs.csv", has_starts=False)
+    {'mean': 600.0, 'p95': 7200.0}
+    """
     if recorded and has_starts:
         raise InputError(
             "--recorded-wait", f"{source} has recorded starts; this option is for logs without"
@@ -75,6 +112,14 @@ def given_waits(
 
 
 def most_in_use(jobs: pd.DataFrame, start_s: Floats) -> int:
+    """Return the most accelerators that were in use at once; 0 without a recorded start.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"n_accelerators": [8, 4, 8], "duration_s": [60.0, 60.0, 60.0]})
+    >>> most_in_use(jobs, np.array([0.0, 30.0, 60.0]))
+    12
+    """
     known = np.isfinite(start_s)
     start, run = start_s[known], jobs["duration_s"].to_numpy(dtype=np.float64)[known]
     size = jobs["n_accelerators"].to_numpy(dtype=np.int64)[known]

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from clustersim.array_types import Floats, Ints
+from clustersim.errors import InputError
 from clustersim.scheduling import Placement, Policy, find_policy
+from clustersim.simulation.never_runnable import why_none_can_run
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import simulate
 from clustersim.simulation.tables import NEVER_RUNNABLE
@@ -62,25 +64,35 @@ def replayed(
 
 
 def runnable(case: Case) -> Case:
-    """Return the case without the jobs that can never run on the cluster, with a note."""
-    largest = replayed_outcomes(case)
-    if largest.all():
+    """Return the case without the jobs that can never run on the cluster, with a note.
+
+    Raises
+    ------
+    InputError
+        If none of the jobs whose waits are compared can run.
+    """
+    jobs = _replayed_at_once(case)
+    runs = np.asarray(jobs["outcome"] != NEVER_RUNNABLE, dtype=bool)
+    if not (runs & case.compared).any():
+        why = why_none_can_run(jobs[case.compared], case.cluster)
+        raise InputError(case.source, f"no job of the log can run on the cluster: {why}")
+    if runs.all():
         return case
-    left_out = int((~largest).sum())
+    left_out = int((~runs).sum())
     verb = "is" if left_out == 1 else "are"
     text = f"{counted(left_out, 'job')} can never run on the cluster and {verb} left out"
-    return case.only(largest, [text])
+    return case.only(runs, [text])
 
 
-def replayed_outcomes(case: Case) -> np.ndarray:
-    """Return which jobs can run, from a replay in which every job ends at once."""
+def _replayed_at_once(case: Case) -> pd.DataFrame:
+    """Return the table of jobs of a replay in which every job ends at once."""
     jobs = case.jobs.assign(duration_s=0.0)
     if "estimate_s" in jobs:
         jobs["estimate_s"] = 0.0
     result = simulate(
         jobs, case.cluster, Scheduling(policy="fcfs", placement=case.placement), by_node=False
     )
-    return np.asarray(result.jobs["outcome"] != NEVER_RUNNABLE, dtype=bool)
+    return result.jobs
 
 
 def pooled(case: Case) -> Cluster:
@@ -92,7 +104,13 @@ def pooled(case: Case) -> Cluster:
 
 
 def by_partition(capacity: dict[str, int]) -> Cluster:
-    """Return a cluster in which every partition of the log has accelerators of its own."""
+    """Return a cluster in which every partition of the log has accelerators of its own.
+
+    Examples
+    --------
+    >>> by_partition({"a100": 8, "h100": 16}).n_chips
+    24
+    """
     total = sum(capacity.values())
     plain: Pool = single_pool(total).pools[0]
     zero = np.zeros(total, dtype=np.int32)

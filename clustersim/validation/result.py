@@ -24,9 +24,11 @@ from clustersim.validation.case import Case, case_of
 from clustersim.validation.distance import given_comparison, statistics_of, wait_comparison
 from clustersim.validation.mechanism import Mechanism
 from clustersim.validation.mechanisms import mechanisms_of
+from clustersim.validation.recorded import EARLY_S
 from clustersim.validation.replays import replayed, runnable
 from clustersim.validation.tables import groups_table, jobs_table, use_table
-from clustersim.workload import JobLog, check_jobs, read_jobs
+from clustersim.workload import JobLog
+from clustersim.workload.given_log import given_log
 
 __all__ = ["GRANTED", "LEAST_EXPLAINED", "POLICIES", "Validation", "validate"]
 
@@ -35,7 +37,7 @@ POLICIES = ("fcfs", "sjf", "easy", "conservative")
 SLOW_POLICY, MOST_JOBS = "conservative", 50_000
 """By default this policy is left out for more jobs, because it takes minutes."""
 GRANTED = "granted"
-"""First word of the columns of waits with the best mechanism granted."""
+"""Prefix of the columns of waits with the best mechanism granted."""
 LEAST_SHARE, LEAST_S = 0.01, 1.0
 """A distance of at most this share of the recorded mean wait, or of so many seconds, is none."""
 
@@ -263,7 +265,7 @@ def validate(
     ('fcfs', 66.3)
     """
     names = _candidates(policies)
-    read = _as_log(log, format=format, sort=sort, time_zone=time_zone, columns=columns)
+    read = given_log(log, format=format, sort=sort, time_zone=time_zone, columns=columns)
     calendar = Calendar(read.origin)
     since_s, until_s = _moment(since, calendar, "since"), _moment(until, calendar, "until")
     case = case_of(
@@ -278,9 +280,13 @@ def validate(
         },
         catalogue=catalogue,
     )
-    case = runnable(case)
     if not case.compared.any():
-        raise InputError(case.source, "no job of the log can run on the cluster")
+        raise InputError(
+            case.source,
+            "there is no wait to compare: every job lacks a recorded start or started more than "
+            f"{format_duration(EARLY_S)} before its submission",
+        )
+    case = runnable(case)
     notes = list(case.notes)
     if policies is None and len(case.jobs) > MOST_JOBS:
         names.remove(SLOW_POLICY)
@@ -343,13 +349,3 @@ def _seconds(value: float | str, name: str) -> float:
         except ValueError as error:
             raise InputError(name, str(error)) from None
     return float(value)
-
-
-def _as_log(log: str | Path | JobLog | pd.DataFrame, **options: Any) -> JobLog:
-    if isinstance(log, JobLog):
-        return log
-    if isinstance(log, pd.DataFrame):
-        check_jobs(log, "jobs")
-        return JobLog(log.reset_index(drop=True), len(log), "jobs", "table")
-    check_kind("log", log, (str, Path), "a path, the result of read_jobs, or a table of jobs")
-    return read_jobs(log, **options)

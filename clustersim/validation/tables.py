@@ -12,15 +12,14 @@ from clustersim.analysis.size_waits import ENOUGH_JOBS
 from clustersim.array_types import Bools, Floats
 from clustersim.calendar import DAY_S, WEEK_S
 from clustersim.validation.capacity import closures_of, looks_s
-from clustersim.validation.case import NO_PARTITION, Case
+from clustersim.validation.case import Case
 from clustersim.validation.occupancy import running_at
 from clustersim.workload.describe import size_bins
+from clustersim.workload.job_groups import MOST_PARTITIONS, NO_PARTITION, OTHER_PARTITIONS
 
 __all__ = ["KINDS", "groups_table", "jobs_table", "use_table"]
 
 KINDS = ("all", "partition", "size", "hour", "week")
-MOST_PARTITIONS = 12
-OTHERS = "other partitions"
 _FEW_WEEKS = 3
 
 
@@ -66,7 +65,7 @@ def _groups(case: Case) -> Iterator[tuple[str, str, Bools]]:
             yield "partition", name, compared & (names == name).to_numpy()
         rest = compared & ~names.isin(own).to_numpy()
         if rest.any():
-            yield "partition", OTHERS, rest
+            yield "partition", OTHER_PARTITIONS, rest
     index, labels = size_bins(case.size)
     for k, label in enumerate(labels):
         if (chosen := compared & (index == k)).any():
@@ -99,7 +98,7 @@ def use_table(case: Case) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``time_s`` (begin of the day; if the log has dates, ``date`` is its local time),
+        ``time_s`` (start of the day; if the log has dates, ``date`` is its local time),
         ``mean_in_use``, ``most_in_use``, ``waiting`` (mean
         accelerators of waiting jobs), ``available`` (the capacity, or what was the most in use on
         days on which jobs waited half of the time although they had room) and ``capacity``.

@@ -15,14 +15,15 @@ from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.units import SECONDS_PER_YEAR
 from clustersim.workload.describe import size_bins
-from clustersim.workload.jobs import partition_column, texts_of
+from clustersim.workload.job_groups import (
+    MOST_PARTITIONS,
+    OTHER_PARTITIONS,
+    partitions_of_jobs,
+)
 
 __all__ = ["ALL", "FLEET", "GROUPS", "GroupNames", "fleet_of", "groups_of"]
 
 ALL = "all"
-MOST_PARTITIONS = 12
-"""Number of partitions with a row of their own; the other ones share a row."""
-OTHERS, NO_NAME = "other partitions", "no partition"
 GROUPS = ("jobs", "mean_wait_s", "p95_wait_s", "utilisation", "energy_j", "cost_cny")
 FLEET = (
     "accelerators",
@@ -52,8 +53,8 @@ class GroupNames:
 
     @classmethod
     def of(cls, jobs: pd.DataFrame) -> GroupNames:
-        """Return the names for a log; `partition_column` says where its partitions are."""
-        names = _partitions(jobs)
+        """Return the names for a log."""
+        names = partitions_of_jobs(jobs)
         if names is None:
             return cls((), False)
         work = jobs["n_accelerators"] * jobs["duration_s"].fillna(0.0)
@@ -66,23 +67,15 @@ class GroupNames:
     def masks(self, jobs: pd.DataFrame) -> Iterator[tuple[str, str, Bools]]:
         """Yield kind, name and mask of each group with jobs: all, partitions, sizes."""
         yield ALL, ALL, np.ones(len(jobs), dtype=bool)
-        names = _partitions(jobs) if self.partitions else None
+        names = partitions_of_jobs(jobs) if self.partitions else None
         if names is not None:
             for name in self.partitions:
                 yield "partition", name, np.asarray(names == name)
             if self.lumped:
-                yield "partition", OTHERS, ~np.isin(names.astype(str), self.partitions)
+                yield "partition", OTHER_PARTITIONS, ~np.isin(names.astype(str), self.partitions)
         index, labels = size_bins(jobs["n_accelerators"].to_numpy())
         for k in np.unique(index).tolist():
             yield "size", labels[k], np.asarray(index == k)
-
-
-def _partitions(jobs: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.object_]] | None:
-    column = partition_column(jobs)
-    if column is None:
-        return None
-    names = texts_of(jobs[column])
-    return np.where(names == "", NO_NAME, names).astype(object)
 
 
 def groups_of(result: Result, names: GroupNames) -> pd.DataFrame:

@@ -22,9 +22,10 @@ from clustersim.scenario.scenario import LoadedScenario, define_scenario
 from clustersim.topology import ClusterSpec, compile_cluster, load_cluster, resolve_cluster
 from clustersim.units import counted, format_number, format_percent, listed
 from clustersim.whatif.fleet import added_nodes, plain_pool
-from clustersim.workload import JobLog, check_jobs, read_jobs
+from clustersim.workload import JobLog
+from clustersim.workload.given_log import given_log
 
-__all__ = ["AFTER", "BEFORE", "LOAD", "Question", "System", "ask", "load_words"]
+__all__ = ["AFTER", "BEFORE", "LOAD", "Question", "System", "ask", "load_text"]
 
 TIMES = ("submit_s", "start_s", "end_s", "recorded_start_s")
 """Columns of a log with points in time."""
@@ -98,6 +99,8 @@ def ask(
     seed: int = 0,
     format: str | None = None,
     sort: bool = False,
+    time_zone: str | None = None,
+    columns: str | None = None,
 ) -> Question:
     """Build the scenarios of a question; see :func:`clustersim.what_if` for the parameters.
 
@@ -108,19 +111,21 @@ def ask(
     """
     if (cluster is None) == (accelerators is None):
         raise InputError("what-if", "needs either a cluster or a number of accelerators, not both")
-    found, moved = _from_first_week(_as_log(log, format, sort))
+    read = given_log(log, format=format, sort=sort, time_zone=time_zone, columns=columns)
+    found, moved = _from_first_week(read)
     own, given = load_catalogue(*catalogue), change_items(changes)
-    notes = moved
     if cluster is None:
         assert accelerators is not None
-        spec: Mapping[str, Any] = plain_pool(accelerators)
-        notes.append(
+        fleet: Mapping[str, Any] = plain_pool(accelerators)
+        costs: dict[str, Any] = {}
+        lacking = [
             "without a cluster there are no nodes, no chip, and therefore no energy and no cost"
-        )
+        ]
     else:
-        spec = _spec(cluster, own)
+        fleet = _spec(cluster, own)
+        costs, lacking = _costs(fleet, own)
     base = {
-        "cluster": dict(spec),
+        "cluster": dict(fleet),
         "catalogue": [str(Path(file).resolve()) for file in catalogue],
         "workload": {
             "trace": found.source or "log",
@@ -132,37 +137,48 @@ def ask(
             "placement": "consolidate" if accelerators is None else "pooled",
         },
         "seed": seed,
+        **costs,
     }
-    if cluster is not None:
-        base, lacking = _with_costs(base, spec, own)
-        notes += lacking
     before = _tree(base, dict(change_items(assume)))
-    scaled = {"workload.scale": {"load": load, "method": method}} if load != 1 else {}
-    grown, words, more = added_nodes(spec, add_nodes, add_accelerators, plain=cluster is None)
-    notes += more
-    others = {**grown, **dict(given)}
+    grown, words, divided = added_nodes(fleet, add_nodes, add_accelerators, plain=cluster is None)
     texts = [*words, *(f"{path} = {_shown(value)}" for path, value in given)]
-    if not scaled and not others:
+    systems = _systems(before, load, method, {**grown, **dict(given)}, texts)
+    changed = listed(texts) if texts else load_text(load)
+    return Question(found, systems, changed, (*moved, *lacking, *divided))
+
+
+def _systems(
+    before: dict[str, Any],
+    load: float,
+    method: str,
+    changes: Mapping[str, Any],
+    words: Sequence[str],
+) -> tuple[System, ...]:
+    """Return the systems to compare, from the scenario as it is.
+
+    `words` are the changes in words, without that of the load.
+    """
+    scaled = {"workload.scale": {"load": load, "method": method}} if load != 1 else {}
+    if not scaled and not changes:
         raise InputError(
             "what-if", "nothing changes; give --load, --add-nodes, --add-accelerators or --set"
         )
     systems = [System(BEFORE, "as it is", before)]
     if scaled:
-        key = LOAD if others else AFTER
-        systems.append(System(key, load_words(load), _tree(before, scaled)))
-    if others:
-        name = listed([*([load_words(load)] if scaled else []), *texts])
-        systems.append(System(AFTER, name, _tree(systems[-1].tree, others)))
-    changed = listed(texts) if others else load_words(load)
-    return Question(found, tuple(systems), changed, tuple(notes))
+        key = LOAD if changes else AFTER
+        systems.append(System(key, load_text(load), _tree(before, scaled)))
+    if changes:
+        name = listed([*([load_text(load)] if scaled else []), *words])
+        systems.append(System(AFTER, name, _tree(systems[-1].tree, changes)))
+    return tuple(systems)
 
 
-def load_words(load: float) -> str:
+def load_text(load: float) -> str:
     """Return a factor on the load in words.
 
     Examples
     --------
-    >>> load_words(1.2), load_words(0.75), load_words(2.0), load_words(2.5)
+    >>> load_text(1.2), load_text(0.75), load_text(2.0), load_text(2.5)
     ('20 % more load', '25 % less load', 'twice the load', '2.5 times the load')
     """
     if load == 2:
@@ -178,17 +194,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_shown(each)}" for key, each in value.items()) + "}"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _as_log(log: str | Path | JobLog | pd.DataFrame, format: str | None, sort: bool) -> JobLog:
-    """Return the log in any form as a log that can be simulated."""
-    if isinstance(log, JobLog):
-        return log
-    if isinstance(log, pd.DataFrame):
-        check_jobs(log, "jobs")
-        return JobLog(log.reset_index(drop=True), len(log), "jobs", "table")
-    check_kind("log", log, (str, Path), "a path, the result of read_jobs, or a table of jobs")
-    return read_jobs(log, format=format, sort=sort)
 
 
 def _from_first_week(log: JobLog) -> tuple[JobLog, list[str]]:
@@ -224,18 +229,21 @@ def _spec(cluster: str | Path | Mapping[str, Any], catalogue: Catalogue) -> Mapp
     return spec.model_dump(mode="json", exclude_none=True)
 
 
-def _with_costs(
-    base: dict[str, Any], spec: Mapping[str, Any], catalogue: Any
-) -> tuple[dict[str, Any], list[str]]:
-    """Return a scenario that computes energy and cost, if the prices of its chips are known."""
+def _costs(
+    spec: Mapping[str, Any], catalogue: Catalogue
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return the sections of a scenario that computes energy and, if prices are known, cost.
+
+    The second value is a note on what is not known.
+    """
     try:
         cluster = compile_cluster(resolve_cluster(dict(spec), catalogue))
         open_costs(EnergySpec(), MoneySpec(), cluster, catalogue)
     except InputError as error:
         if error.source != "money":
             raise
-        return {**base, "energy": {}}, [f"no cost: {error.problems[0]}"]
-    return {**base, "energy": {}, "money": {}}, []
+        return {"energy": {}}, [f"no cost: {error.problems[0]}"]
+    return {"energy": {}, "money": {}}, []
 
 
 def _tree(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

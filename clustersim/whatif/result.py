@@ -202,9 +202,12 @@ def compare(
     done = list(zip(tasks, found, strict=True))
     asked = [(task, own) for task, own in done if not task.alternative]
     for task, own in asked:
-        if own.groups["jobs"].iloc[0] == 0:
+        if own.why_none_runs:
             name = next(each.name for each in question.systems if each.key == task.system)
-            raise InputError("what-if", f"no job of the log can run on the fleet ({name})")
+            raise InputError(
+                "what-if",
+                f"no job of the log can run on the fleet ({name}): {own.why_none_runs}",
+            )
     table = pd.concat(
         [
             own.groups.assign(system=task.system, replication=task.replication)

@@ -141,6 +141,13 @@ def merge_small(counts: Ints) -> list[tuple[int, int]]:
 
 
 def span_of(first: str, last: str) -> str:
+    """Return the label of a range of size bins, from those of the first and the last one.
+
+    Examples
+    --------
+    >>> span_of("1", "5-8")
+    '1-8'
+    """
     return first if first == last else f"{first.split('-')[0]}-{last.split('-')[-1]}"
 
 
@@ -148,8 +155,7 @@ def _classes(rows: pd.DataFrame, label: str, n_total: int, clusters: bool) -> li
     runs = rows["duration_s"].to_numpy(dtype=np.float64)
     sizes = rows["n_accelerators"].to_numpy(dtype=np.float64)
     parts = _fit_durations(runs, mean=float((runs * sizes).sum() / sizes.sum()))
-    counts = rows["n_accelerators"].value_counts(normalize=True).sort_index()
-    mix = {int(str(size)): float(f"{share:.5g}") for size, share in counts.items()}
+    mix = size_mix(rows)
     vcs = None
     if clusters and "vc" in rows and rows["vc"].notna().any():
         shares = rows["vc"].value_counts(normalize=True).sort_index()
@@ -167,6 +173,18 @@ def _classes(rows: pd.DataFrame, label: str, n_total: int, clusters: bool) -> li
         )
         for k, (class_name, part) in enumerate(zip(names, parts, strict=True))
     ]
+
+
+def size_mix(jobs: pd.DataFrame) -> dict[int, float]:
+    """Return the share of the jobs by number of accelerators, in ascending order of the number.
+
+    Examples
+    --------
+    >>> size_mix(pd.DataFrame({"n_accelerators": [8, 1, 8, 8]}))
+    {1: 0.25, 8: 0.75}
+    """
+    shares = jobs["n_accelerators"].value_counts(normalize=True).sort_index()
+    return {int(str(size)): float(f"{share:.5g}") for size, share in shares.items()}
 
 
 def _members(parts: list[_Part], runs: Floats) -> Ints:
@@ -321,19 +339,25 @@ def fit_arrivals(
         The local clock with daylight saving time; if given, `first_second` is ignored.
     """
     clock = clock_of(first_second) if calendar is None else calendar
-    statistics = describe_jobs(jobs, calendar=clock)
-    cycle = Arrivals(
-        mean_interarrival=f"{1 / statistics.rate_per_s:.6g} s",
-        daily=relative(statistics.by_hour),
-        weekly=relative(statistics.by_weekday),
-    )
+    cycle = cycle_of(jobs, clock)
     submit = jobs["submit_s"].to_numpy(dtype=np.float64)
     gaps = np.diff(cycle.to_operational(submit, 1.0, clock))
     gaps /= gaps.mean()
     return cycle.model_copy(update={"process": _fit_process(gaps)})
 
 
-def relative(rates: Floats) -> tuple[float, ...] | None:
+def cycle_of(jobs: pd.DataFrame, clock: Calendar) -> Arrivals:
+    """Return Poisson arrivals with the mean rate, the hours and the weekdays of a log."""
+    statistics = describe_jobs(jobs, calendar=clock)
+    return Arrivals(
+        mean_interarrival=f"{1 / statistics.rate_per_s:.6g} s",
+        daily=_relative(statistics.by_hour),
+        weekly=_relative(statistics.by_weekday),
+    )
+
+
+def _relative(rates: Floats) -> tuple[float, ...] | None:
+    """Return rates relative to their mean; None if one is unknown."""
     if np.isnan(rates).any():
         return None
     return tuple(float(f"{rate:.4g}") for rate in rates / rates.mean())

@@ -25,9 +25,16 @@ from clustersim.array_types import Floats, Ints
 from clustersim.calendar import WEEK_S, Calendar
 from clustersim.workload.arrivals import Arrivals
 from clustersim.workload.calibrate_sessions import SessionFit, as_rates
-from clustersim.workload.describe import clock_of, describe_jobs, size_bins
+from clustersim.workload.describe import clock_of, size_bins
 from clustersim.workload.distributions import QuantileTableDuration
-from clustersim.workload.fit import check_fit, estimates_of, merge_small, relative, span_of
+from clustersim.workload.fit import (
+    check_fit,
+    cycle_of,
+    estimates_of,
+    merge_small,
+    size_mix,
+    span_of,
+)
 from clustersim.workload.sessions import SHORTEST_LEVEL_S, ClassSessions, Sessions
 from clustersim.workload.spec import JobClass, WorkloadSpec
 
@@ -71,15 +78,25 @@ def fit_sessions(
     name: str,
     description: str = "",
     sources: dict[str, str] | None = None,
-    first_second: float = 0.0,
     calendar: Calendar | None = None,
     virtual_clusters: bool = False,
 ) -> SessionFit:
     """Fit a workload model with sessions to the jobs of a log.
 
-    The parameters are those of :func:`~clustersim.workload.fit.fit_workload`, which fits a model of
-    independent jobs.  If the log does not name users, the jobs of a virtual cluster count as those
-    of one user, and without virtual clusters all jobs do.
+    If the log does not name users, the jobs of a virtual cluster count as those of one user, and
+    without virtual clusters all jobs do.  :func:`~clustersim.workload.fit.fit_workload` fits a
+    model of independent jobs.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        A jobs table with run times above 0.
+    name, description, sources : str, str, dict
+        Name, description and sources of the model.
+    calendar : Calendar, optional
+        The local clock of the log; by default, time 0 is Monday, 00:00.
+    virtual_clusters : bool
+        Whether the model keeps each virtual cluster's share of the jobs.
 
     Returns
     -------
@@ -101,16 +118,11 @@ def fit_sessions(
     'sessions'
     """
     check_fit(jobs, name)
-    clock = clock_of(first_second) if calendar is None else calendar
+    clock = clock_of(0.0) if calendar is None else calendar
     jobs = jobs.reset_index(drop=True)
     classes = list(_classes(jobs))
     heavy = _heavy(jobs, classes)
-    statistics = describe_jobs(jobs, calendar=clock)
-    cycle = Arrivals(
-        mean_interarrival=f"{1 / statistics.rate_per_s:.6g} s",
-        daily=relative(statistics.by_hour),
-        weekly=relative(statistics.by_weekday),
-    )
+    cycle = cycle_of(jobs, clock)
     levels, length_s = _levels(jobs, classes, heavy, cycle, clock)
     spec = WorkloadSpec(
         name=name,
@@ -226,8 +238,7 @@ def _job_class(
     jobs: pd.DataFrame, of: _Class, kind: str, levels: dict[str, Floats], clusters: bool
 ) -> JobClass:
     rows = jobs.iloc[of.rows]
-    sizes = rows["n_accelerators"].value_counts(normalize=True).sort_index()
-    mix = {int(str(size)): float(f"{share:.5g}") for size, share in sizes.items()}
+    mix = size_mix(rows)
     mean_size = float(np.average(list(mix), weights=list(mix.values())))
     work = float(_work(rows).sum())
     shares = {

@@ -11,12 +11,11 @@ import numpy as np
 from scipy import special
 
 from clustersim.analysis.samples import Sample
+from clustersim.analysis.stationary_work import Offer, stationary_work
 from clustersim.analysis.unfinished_work import (
     SPEEDS,
     SQUARE,
-    Offer,
     stationary_name,
-    stationary_work,
     unfinished_work,
     work_name,
 )

@@ -17,7 +17,8 @@ from clustersim.analysis.samples import Sample
 from clustersim.studies.capacity.gains import gains_table
 from clustersim.studies.conclusions import differences_table
 from clustersim.studies.objective import chosen
-from clustersim.studies.spec import CapacitySearch, Comparison, Objective
+from clustersim.studies.search_spec import CapacitySearch, Objective
+from clustersim.studies.spec import Comparison
 from tests.analysis.known_queues import Queue, exponential, hyperexponential, lognormal
 
 REPLICATIONS = 8

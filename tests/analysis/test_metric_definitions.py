@@ -14,7 +14,8 @@ from clustersim.analysis.measures import fleet_facts, measure
 from clustersim.analysis.metrics import METRICS, in_period
 from clustersim.analysis.part import FleetView
 from clustersim.analysis.samples import Sample
-from clustersim.analysis.unfinished_work import StationaryWork, UnfinishedWork
+from clustersim.analysis.stationary_work import StationaryWork
+from clustersim.analysis.unfinished_work import UnfinishedWork
 from clustersim.performance import ModelArrays
 from clustersim.performance.step_time import model_flops_per_token
 from tests.analysis.small_run import HORIZON_S, small_run

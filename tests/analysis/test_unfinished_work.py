@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from clustersim.analysis.unfinished_work import (
+from clustersim.analysis.stationary_work import (
     Offer,
     stationary_distribution,
     stationary_mean_s,
     stationary_work,
-    unfinished_work,
 )
+from clustersim.analysis.unfinished_work import unfinished_work
 from clustersim.workload.arrivals import Batch, Hyperexponential, Poisson
 from tests.analysis.known_queues import Service, exponential, lognormal
 from tests.examples import examples

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from clustersim.scenario.run import run
 from clustersim.studies.execution import make_runs
-from clustersim.studies.store import open_store
+from clustersim.studies.store_file import open_store
 from clustersim.studies.study import define_study
 from clustersim.studies.study_result import load_result
 

@@ -15,9 +15,9 @@ from clustersim.analysis.job_statistics import job_quantile
 from clustersim.analysis.samples import Sample
 from clustersim.errors import InputError
 from clustersim.procurement import define_plan, plan_purchases
-from clustersim.procurement import verify as verify_module
 from clustersim.procurement.fleet import open_base_scenario, throughput
 from clustersim.procurement.problem import problem_of
+from clustersim.procurement.rounds import estimate_of, outcome_of, service_of
 from clustersim.procurement.simulated_check import (
     Service,
     SimulatedCheck,
@@ -134,13 +134,13 @@ def test_the_service_is_over_the_jobs_of_all_replications() -> None:
         Service([float(np.quantile(each, 0.95))], [100], [Sample.of(each)]) for each in waits
     ]
     assert np.mean([service.values[0] for service in services]) == pytest.approx(720)
-    value, low, high = verify_module._estimate(services, 0, "p95_wait_s")
+    value, low, high = estimate_of(services, 0, "p95_wait_s")
     assert (value, low) == (0.0, 0.0)
     # As in a study of the same replications; 5 % of all jobs may still exceed a higher limit.
     known, _ = job_quantile([{"wait_s": Sample.of(each)} for each in waits], "wait_s", 0.95)
     assert (value, low, high) == (known.value, known.low, known.high)
     means = [Service([float(each.mean())], [100], [Sample.of(each)]) for each in waits]
-    value, low, high = verify_module._estimate(means, 0, "mean_wait_s")
+    value, low, high = estimate_of(means, 0, "mean_wait_s")
     assert value == pytest.approx(72.0)
     assert 0 < low < value < high  # Student's t would begin at -128 s.
 
@@ -148,22 +148,22 @@ def test_the_service_is_over_the_jobs_of_all_replications() -> None:
 def test_a_replication_counts_by_its_number_of_jobs() -> None:
     sizes = ((1, 100.0), (99, 0.0), (0, math.nan))
     services = [Service([mean], [n], [Sample.of([mean] * n)]) for n, mean in sizes]
-    assert verify_module._estimate(services, 0, "mean_wait_s")[0] == pytest.approx(1.0)
-    alone = verify_module._estimate(services[:1], 0, "mean_wait_s")
+    assert estimate_of(services, 0, "mean_wait_s")[0] == pytest.approx(1.0)
+    alone = estimate_of(services[:1], 0, "mean_wait_s")
     assert alone[0] == 100.0
     assert np.isnan(alone[1:]).all()
     endless = [*services, Service([math.inf], [1], [Sample.of([])])]
-    assert verify_module._estimate(endless, 0, "mean_wait_s") == (math.inf,) * 3
+    assert estimate_of(endless, 0, "mean_wait_s") == (math.inf,) * 3
 
 
 def test_an_interval_that_is_not_determined_keeps_no_objective() -> None:
     """Its upper end counts, also in the search; without an interval, the value does."""
     row = {"jobs": 9, "value": 60.0}
     endless = pd.DataFrame([{**row, "low": 1.0, "high": math.inf}])
-    assert verify_module._service(endless) == math.inf
-    assert verify_module._outcome(60.0, 1.0, math.inf, 3600.0) == "undecided"
-    assert verify_module._service(pd.DataFrame([{**row, "low": np.nan, "high": np.nan}])) == 60.0
-    assert verify_module._outcome(60.0, math.nan, math.nan, 3600.0) == "undecided"
+    assert service_of(endless) == math.inf
+    assert outcome_of(60.0, 1.0, math.inf, 3600.0) == "undecided"
+    assert service_of(pd.DataFrame([{**row, "low": np.nan, "high": np.nan}])) == 60.0
+    assert outcome_of(60.0, math.nan, math.nan, 3600.0) == "undecided"
     texts = [interval_text((low, math.inf), "mean_wait_s", (1.0, "s")) for low in (0.0, 5.0)]
     assert texts == [", which do not determine a 95 % interval", ", 95 % interval from 5 s"]
     unknown = interval_text((math.nan, math.nan), "mean_wait_s", (1.0, "s"))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from fleets import cluster, pool
 
-from clustersim.analysis.unfinished_work import Offer, stationary_work, unfinished_work
+from clustersim.analysis.stationary_work import Offer, stationary_work
+from clustersim.analysis.unfinished_work import unfinished_work
 from clustersim.catalogue import load_catalogue
 from clustersim.files import validate
 from clustersim.seeds import Streams

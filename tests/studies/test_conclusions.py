@@ -16,7 +16,8 @@ from clustersim.studies.capacity.capacities import capacities_table
 from clustersim.studies.capacity.gains import gains_table
 from clustersim.studies.conclusions import differences_table
 from clustersim.studies.points import points_table
-from clustersim.studies.spec import CapacitySearch, Comparison, Objective
+from clustersim.studies.search_spec import CapacitySearch, Objective
+from clustersim.studies.spec import Comparison
 from tests.study_stores import keep_runs
 
 LOADS = (0.5, 0.7, 0.9)

@@ -20,7 +20,7 @@ from clustersim.scenario.run import run_scenario
 from clustersim.simulation.result import Result
 from clustersim.studies.execution import Progress
 from clustersim.studies.redo import load_run
-from clustersim.studies.store import open_store
+from clustersim.studies.store_file import open_store
 from clustersim.studies.study_result import load_result
 from tests.full_counts import REPEATED
 

@@ -16,7 +16,7 @@ from synthetic import noise, parts_of, runs_of
 from clustersim.studies import define_study
 from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.capacity.capacities import capacities_table
-from clustersim.studies.spec import CapacitySearch, Objective
+from clustersim.studies.search_spec import CapacitySearch, Objective
 
 HOUR = 3600.0
 OBJECTIVE = Objective(metric="mean_wait_s", at_most="1 h")

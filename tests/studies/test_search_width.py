@@ -13,7 +13,8 @@ from conducted import QUEUE, conduct, exact
 
 import clustersim as cs
 from clustersim.studies.capacity.requests import CapacityRequest, ComparedCapacities
-from clustersim.studies.spec import CapacitySearch, Objective, Replications
+from clustersim.studies.search_spec import CapacitySearch, Objective
+from clustersim.studies.spec import Replications
 from clustersim.studies.store import Outcome
 
 LIMIT = 0.1

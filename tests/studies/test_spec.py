@@ -11,7 +11,8 @@ from ruamel.yaml import YAML
 
 from clustersim.errors import InputError
 from clustersim.files import validate
-from clustersim.studies.spec import Objective, Range, StudySpec
+from clustersim.studies.search_spec import Objective
+from clustersim.studies.spec import Range, StudySpec
 from clustersim.studies.study import define_study, load_study
 
 BASE: dict[str, Any] = {

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from clustersim.errors import InputError
-from clustersim.studies.store import Outcome, open_store
+from clustersim.studies.store import Outcome
 from clustersim.studies.store_check import checksum
+from clustersim.studies.store_file import open_store
 
 METRICS = {f"metric_{k}": k / 7 for k in range(30)} | {"nan": float("nan"), "inf": float("inf")}
 SERIES = np.random.default_rng(0).random(100)
@@ -68,7 +69,7 @@ def test_new_attempt_takes_the_place_of_an_old_one(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from clustersim.studies.store import open_store
+from clustersim.studies.store_file import open_store
 from test_store import outcome
 with open_store(Path(sys.argv[1]), write=True) as store:
     study = store.begin_study({"name": "s"})
@@ -154,7 +155,7 @@ READ_ONLY = """
 import os, sys
 from pathlib import Path
 from clustersim.errors import InputError
-from clustersim.studies.store import open_store
+from clustersim.studies.store_file import open_store
 if os.geteuid() == 0:
     os.setuid(65534)  # nobody
 for write in (False, True):
@@ -191,7 +192,7 @@ def test_folder_that_may_be_read_alone(tmp_path: Path) -> None:
 FULL = """
 import resource, sys
 from pathlib import Path
-from clustersim.studies.store import open_store
+from clustersim.studies.store_file import open_store
 from clustersim.errors import InputError
 from test_store import outcome
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))

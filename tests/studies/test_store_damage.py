@@ -15,7 +15,8 @@ from conducted import GRID, conduct, exact
 from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.studies.execution import Progress
-from clustersim.studies.store import Outcome, Store, open_store
+from clustersim.studies.store import Outcome, Store
+from clustersim.studies.store_file import open_store
 from clustersim.studies.study_result import load_result
 from tests.damages import DAMAGES
 from tests.full_counts import first_of

@@ -192,7 +192,7 @@ def test_the_page(site: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> Non
         (["--recorded-wait", "mean=60 s"], "has recorded starts"),
         (["--cluster", "philly-like", "--accelerators", "8"], "not allowed with argument"),
         (["--accelerators", "0"], "allowed: 1 to"),
-        (["--accelerators", "1"], "no job of the log can run on the cluster"),
+        (["--accelerators", "1"], "no job of the log can run on the cluster: 20 jobs ask for more"),
     ],
 )
 def test_unusable_options(
@@ -208,6 +208,12 @@ def test_unusable_options(
     assert words in err
     assert "Traceback" not in err
     assert not Path("o").exists()
+
+
+def test_a_log_in_which_every_job_starts_before_its_submission(site: pd.DataFrame) -> None:
+    early = site.assign(start_s=site["submit_s"] - 3600.0)
+    with pytest.raises(cs.InputError, match=r"no wait to compare.* more than 60 s before"):
+        cs.validate(early, accelerators=24)
 
 
 @pytest.mark.parametrize(

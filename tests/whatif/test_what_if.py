@@ -16,7 +16,7 @@ from clustersim.calendar import DAY_S
 from clustersim.cli.main import main
 from clustersim.report.of_what_if.answer import what_if_answer
 from clustersim.whatif.intervals import next_interval
-from clustersim.whatif.question import load_words
+from clustersim.whatif.question import load_text
 
 CLUSTER = {
     "name": "lab",
@@ -276,8 +276,38 @@ def test_seconds_since_1970_give_the_same_answer() -> None:
 
 
 def test_a_fleet_on_which_no_job_can_run_is_refused() -> None:
-    with pytest.raises(cs.InputError, match=r"no job of the log can run on the fleet \(as it is\)"):
+    words = (
+        "no job of the log can run on the fleet (as it is): 2 jobs ask for more accelerators than "
+        "the largest pool has (8; it has 4)"
+    )
+    with pytest.raises(cs.InputError, match=re.escape(words)):
         cs.what_if(table([0.0, 60.0]), accelerators=4, add_accelerators=8)
+
+
+def test_a_topology_without_the_partitions_of_the_log_is_refused_with_the_nearest_name() -> None:
+    named = {"name": "lab", "pools": {"gpu": {**CLUSTER["pools"]["gpu"], "queues": ["batch"]}}}
+    words = (
+        "2 jobs name a partition that the topology lacks, 'bacth' "
+        "(did you mean 'batch'? allowed: batch)"
+    )
+    with pytest.raises(cs.InputError, match=re.escape(words)):
+        cs.what_if(table([0.0, 60.0], vc="bacth"), cluster=named, add_nodes=1)
+
+
+def test_a_log_without_a_header_and_its_time_zone() -> None:
+    """The columns and the zone reach the reader, as with `cs.read_jobs` before."""
+    rows = ["7,8,2026-03-02T08:00:00,2026-03-02T09:00:00,2026-03-02T10:00:00"]
+    rows += ["8,8,2026-03-02T08:30:00,2026-03-02T10:00:00,2026-03-02T11:00:00"]
+    Path("site.txt").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    how = {"time_zone": "Europe/Berlin", "columns": "JobID,GPUs,Submit,Start,End"}
+    found = cs.what_if("site.txt", accelerators=8, add_accelerators=8, **how)
+    log = cs.read_jobs("site.txt", **how)
+    assert found.groups["jobs"].iloc[0] == len(log.jobs) == 2
+    assert found.groups["before_mean_wait_s"].iloc[0] == 900.0  # 0 and 30 min; an hour each
+    assert found.groups["after_mean_wait_s"].iloc[0] == 0.0
+    assert str(found.calendar.time_zone) == "Europe/Berlin"
+    with pytest.raises(cs.InputError, match=r"header|columns"):
+        cs.what_if("site.txt", accelerators=8, add_accelerators=8)
 
 
 def test_intervals_of_the_next_period() -> None:
@@ -314,6 +344,6 @@ def test_coverage_of_the_next_period() -> None:
 
 
 def test_words_of_loads() -> None:
-    assert [load_words(each) for each in (1.2, 0.9, 1.125, 3.0)] == [
+    assert [load_text(each) for each in (1.2, 0.9, 1.125, 3.0)] == [
         "20 % more load", "10 % less load", "12.5 % more load", "3 times the load",
     ]  # fmt: skip

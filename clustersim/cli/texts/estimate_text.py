@@ -14,6 +14,7 @@ from clustersim.performance.memory_overhead import CLOSE
 from clustersim.text_table import table
 from clustersim.units import (
     SECONDS_PER_YEAR,
+    capital,
     format_count,
     format_duration,
     format_memory,
@@ -51,9 +52,7 @@ def estimate_text(found: Estimate) -> str:
     if found.reason:
         sections.append(
             _wrapped(
-                f"{found.reason[0].upper()}{found.reason[1:]}."
-                if found.best
-                else f"No plan fits: {found.reason}."
+                f"{capital(found.reason)}." if found.best else f"No plan fits: {found.reason}."
             )
         )
     if best is not None:

@@ -16,10 +16,10 @@ from clustersim.procurement import PurchasePlan
 from clustersim.procurement.answer import plan_answer
 from clustersim.procurement.assumption_table import assumption_table
 from clustersim.procurement.regret import Regret
+from clustersim.procurement.rounds import worst_place
 from clustersim.procurement.spec import Verification
 from clustersim.procurement.summary_text import conclusion, metric_text
 from clustersim.procurement.tables import purchase_table
-from clustersim.procurement.verify import worst_place
 from clustersim.report.page import Answer, wrapped_answer
 from clustersim.report.plan_page import binding_limits
 from clustersim.text_table import table

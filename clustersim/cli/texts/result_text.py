@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from clustersim.console import plain_notes
+from clustersim.console import plain_notes, wrapped_note
 from clustersim.text_table import table
 from clustersim.units import (
     SECONDS_PER_YEAR,
@@ -192,8 +192,7 @@ def _never_text(result: Result) -> list[str]:
     why = _commonest(result.jobs.loc[never, "reason"])
     ran = int(result.jobs.loc[never, "start_s"].notna().sum())
     again = f" ({ran:,} of them ran before but cannot continue)" if ran else ""
-    sentence = f"Note: {count:,} of {len(never):,} jobs can never run{again}: {why}"
-    return [textwrap.fill(sentence, 100, subsequent_indent="  ")]
+    return [wrapped_note(f"{count:,} of {len(never):,} jobs can never run{again}: {why}")]
 
 
 def _commonest(reasons: pd.Series[Any]) -> str:
@@ -221,9 +220,7 @@ def _cell(value: Any, column: Column) -> str:
 
 def _notes_text(notes: Sequence[str]) -> list[str]:
     """Return the first notes on assumptions and unusual plans of jobs."""
-    lines = [
-        textwrap.fill(f"Note: {note}", 100, subsequent_indent="  ") for note in notes[:_MOST_NOTES]
-    ]
+    lines = [wrapped_note(note) for note in notes[:_MOST_NOTES]]
     more = len(notes) - _MOST_NOTES
     if more > 0:
         lines.append(f"Note: {more:,} more notes, see `notes` in provenance.json")

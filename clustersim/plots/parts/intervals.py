@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from clustersim.analysis.metrics import find_metric
+from clustersim.analysis.metric_estimates import bounds_of
 from clustersim.array_types import Bools, Floats
 from clustersim.plots.parts.determined import is_undetermined, open_sides
 
@@ -24,7 +24,6 @@ __all__ = [
     "OPEN_BANDS",
     "OPEN_BARS",
     "Ends",
-    "bounds_of",
     "draw_band",
     "draw_bars",
     "ends_of_rows",
@@ -100,12 +99,6 @@ def open_room(ends: Ends | None, room: tuple[float, float]) -> tuple[float, floa
     sides = (ends.open_low & known).any(), (ends.open_high & known).any()
     low, high = (max(own, _ROOM) if side else own for own, side in zip(room, sides, strict=True))
     return low, high
-
-
-def bounds_of(column: str) -> tuple[float, float]:
-    """Return the bounds of a metric; infinite for any other column."""
-    metric = find_metric(column)
-    return (-np.inf, np.inf) if metric is None else (metric.least, metric.most)
 
 
 def ends_of_rows(

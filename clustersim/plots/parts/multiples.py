@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from clustersim.plots.axis import Axis, value_text
 from clustersim.plots.direct_labels import EndLabel, label_ends
 from clustersim.plots.figure import StudyFigure, dress
+from clustersim.units import capital
 
 if TYPE_CHECKING:
     from clustersim.plots.series import Series
@@ -66,7 +67,7 @@ def finish(
         return
     figure, place = ax.figure, ax.get_subplotspec()
     if isinstance(figure, StudyFigure):
-        figure.entitle(title[:1].upper() + title[1:])
+        figure.entitle(capital(title))
     last = place is None or place.colspan.stop == place.get_gridspec().ncols
     if last:
         label_ends(ax, labels)

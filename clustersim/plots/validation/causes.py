@@ -10,17 +10,9 @@ from matplotlib.axes import Axes
 
 from clustersim.calendar import DAY_S
 from clustersim.plots.axis import Axis
-from clustersim.plots.figure import (
-    DOUBLE,
-    describe,
-    dress,
-    fit_height,
-    panel,
-    plot_style,
-    type_size,
-)
+from clustersim.plots.figure import describe, dress, type_size, wide_panel
 from clustersim.plots.parts.ticks import set_axis
-from clustersim.plots.rows import name_rows, rows_height
+from clustersim.plots.rows import fit_rows
 from clustersim.plots.style import colour
 from clustersim.plots.validation.waits import RECORDED
 from clustersim.units import format_duration
@@ -39,16 +31,14 @@ def plot_mechanisms(table: pd.DataFrame, base_s: float, *, ax: Axes | None = Non
         Distance of the nearest policy without any of them (seconds).
     ax : Axes, optional
     """
-    with plot_style(DOUBLE if ax is None else ax):
-        ax = panel(ax)
+    with wide_panel(ax) as ax:
         values = table["distance_s"].to_numpy(dtype=np.float64)
         axis = Axis("distance from the recorded waits", dimension="duration", logarithmic=False)
         fits = set_axis(ax, "x", axis, np.append(values, [base_s, 0.0]))
         ax.barh(range(len(table)), values, height=0.6, color=colour(0), alpha=0.75)
         ax.axvline(base_s, color=RECORDED, lw=1.2, ls="--")
         names = [f"{row.policy}: {row.name}" for row in table.itertuples()]
-        name_rows(ax, names)
-        fit_height(ax, 72.0 * rows_height(names, DOUBLE) + 10.0)
+        fit_rows(ax, names, more=10.0)
         describe(
             ax,
             f"Dashed line: the nearest policy alone ({format_duration(base_s)}). The initial state "
@@ -67,8 +57,7 @@ def plot_capacity(use: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         Table ``use`` of a validation.
     ax : Axes, optional
     """
-    with plot_style(DOUBLE if ax is None else ax):
-        ax = panel(ax)
+    with wide_panel(ax) as ax:
         day = use["time_s"].to_numpy(dtype=np.float64) / DAY_S
         look: dict[str, Any] = {"step": "post", "lw": 0.0}
         ax.fill_between(day, use["mean_in_use"], color=colour(5), label="in use, mean", **look)

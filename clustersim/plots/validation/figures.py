@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from clustersim.plots.figure import (
-    DOUBLE,
-    StudyFigure,
-    study_figure,
-)
+from clustersim.plots.figure import DOUBLE, StudyFigure, study_figure
 from clustersim.plots.validation.causes import plot_capacity, plot_mechanisms
 from clustersim.plots.validation.waits import plot_wait_groups, plot_wait_series, plot_waits
 from clustersim.validation.result import GRANTED, Validation

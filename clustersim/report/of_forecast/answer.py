@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from clustersim.forecasting.result import Forecast
-from clustersim.forecasting.words import sentence
+from clustersim.forecasting.summary_text import sentence
 from clustersim.report.page import Answer
 from clustersim.units import counted, format_duration
 

@@ -18,7 +18,7 @@ from clustersim.report.of_forecast.answer import forecast_answer
 from clustersim.report.page import Figure, Listing, Page, Section, Table, write_page
 from clustersim.report.words.definitions import policy_terms, terms_of
 from clustersim.simulation.result import versions
-from clustersim.units import counted, format_count
+from clustersim.units import capital, counted, format_count
 
 __all__ = ["forecast_page", "save_forecast"]
 
@@ -184,7 +184,7 @@ def _partitions(found: Forecast, suffix: str) -> Table:
 
 def _notes(found: Forecast) -> Iterator[str | Listing]:
     for note in (*found.assumptions, *found.state.notes):
-        yield f"{note[:1].upper()}{note[1:]}."
+        yield f"{capital(note)}."
     if found.calendar.is_dated:
         yield f"Now is {found.calendar.text(found.now_s)}" + (
             f" ({found.calendar.time_zone})." if found.calendar.time_zone else "."

@@ -10,7 +10,7 @@ import pandas as pd
 
 from clustersim.report.page import Table
 from clustersim.simulation.result import Result
-from clustersim.units import format_number
+from clustersim.units import capital, format_number
 
 __all__ = ["fleet_table", "offered_load_text"]
 
@@ -37,7 +37,7 @@ def fleet_table(result: Result) -> Table:
         row = pd.DataFrame({str(name): total[str(name)] for name in table})
         table = pd.concat([table, row], ignore_index=True)
     load = offered_load_text(result)
-    caption = f"{load[:1].upper()}{load[1:]}." if load else ""
+    caption = f"{capital(load)}." if load else ""
     return Table(
         "Fleet",
         table,

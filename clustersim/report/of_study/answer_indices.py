@@ -10,11 +10,11 @@ import pandas as pd
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.plots.study_axes import place_in_words
 from clustersim.report.amounts import percent
-from clustersim.report.answer_parts import capital, failures
+from clustersim.report.answer_parts import failures
 from clustersim.report.page import Answer
 from clustersim.studies.points import groups_by
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import format_percent, listed
+from clustersim.units import capital, format_percent, listed
 
 __all__ = ["answer_of_indices", "index_sentences", "metric_of_indices"]
 

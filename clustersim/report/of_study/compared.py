@@ -14,7 +14,7 @@ from clustersim.plots.study_axes import system_name
 from clustersim.report.amounts import NOTHING, signed, signed_amounts
 from clustersim.report.of_study.places import places_in_words
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import listed
+from clustersim.units import capital, listed
 
 __all__ = [
     "ABOVE",
@@ -163,7 +163,7 @@ def not_compared(
 ) -> Iterator[str]:
     """Yield why a metric has no relative difference at any point, in one sentence."""
     axis = axes.get(metric, axis_of(metric))
-    label = f"{axis.label[:1].upper()}{axis.label[1:]}"
+    label = capital(axis.label)
     records = rows.to_dict("records")
     over = [_overloaded(result, row) for row in records]
     if records and all(map(all, over)):

@@ -9,7 +9,8 @@ from clustersim.analysis.metrics import in_period, period_of
 from clustersim.errors import InputError
 from clustersim.plots.study_lines import is_numeric
 from clustersim.studies.plot_kinds import find_plot_kind
-from clustersim.studies.spec import LOAD, Plot
+from clustersim.studies.search_spec import LOAD
+from clustersim.studies.spec import Plot
 from clustersim.studies.study_result import StudyResult
 
 __all__ = ["default_plots"]

@@ -24,7 +24,7 @@ from clustersim.report.page import Table
 from clustersim.report.spans import change_spans, method_sentence, value_spans
 from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import counted, format_percent, format_quantity
+from clustersim.units import capital, counted, format_percent, format_quantity
 
 __all__ = ["planned_facts", "point_table", "result_parts", "study_table"]
 
@@ -195,7 +195,7 @@ def point_table(result: StudyResult) -> Table:
     points = points.drop(columns=checks)
     if checks:
         text = "; ".join(_CHECKS[name] for name in checks)
-        caption += f" {text[:1].upper()}{text[1:]}."
+        caption += f" {capital(text)}."
     return study_table(result, "Points", points, caption, "points.csv")
 
 

@@ -13,7 +13,7 @@ from clustersim.report.words.definitions import (
     policy_terms,
     terms_of,
 )
-from clustersim.studies.spec import LOAD as _LOAD
+from clustersim.studies.search_spec import LOAD as _LOAD
 from clustersim.studies.study_result import StudyResult
 
 __all__ = ["terms_sentence"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from clustersim.report.amounts import percent
 from clustersim.report.page import Answer
-from clustersim.units import counted, format_duration, listed
+from clustersim.units import capital, counted, format_duration, listed
 from clustersim.validation.case import too_small
 from clustersim.validation.mechanism import Mechanism
 from clustersim.validation.result import LEAST_EXPLAINED, Validation
@@ -99,7 +99,7 @@ def _others(found: Validation) -> Iterator[str]:
 
 def _words(each: Mechanism) -> str:
     text = (
-        f"{each.name[:1].upper()}{each.name[1:]}, granted to {each.policy}: takes "
+        f"{capital(each.name)}, granted to {each.policy}: takes "
         f"{percent(each.explained)} of its distance away"
     )
     if each.trace and math.isfinite(each.recorded):

@@ -11,11 +11,11 @@ from clustersim.report.amounts import percent
 from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.of_validation.answer import validation_answer
-from clustersim.report.of_validation.text import less_words
+from clustersim.report.of_validation.text import reduction_text
 from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.words.definitions import policy_terms, terms_of
 from clustersim.simulation.result import versions
-from clustersim.units import counted, format_count, format_number, listed
+from clustersim.units import capital, counted, format_count, format_number, listed
 from clustersim.validation.result import GRANTED, Validation
 
 __all__ = ["validation_page"]
@@ -69,7 +69,7 @@ def _picture(figures: Mapping[str, StudyFigure], name: str) -> Iterator[Figure]:
 
 def _formats() -> dict[str, Format]:
     return dict.fromkeys(_SHARES, percent) | {
-        "explained": less_words,
+        "explained": reduction_text,
         "spearman": lambda value: format_number(value, 2),
     }
 
@@ -183,7 +183,7 @@ def _use(found: Validation, figures: Mapping[str, StudyFigure]) -> Iterator[Figu
 
 def _notes(found: Validation) -> Iterator[str]:
     for note in found.notes:
-        yield f"{note[:1].upper()}{note[1:]}."
+        yield f"{capital(note)}."
     if found.case.calendar.is_dated:
         yield f"Time 0 is {found.case.calendar}."
     else:

@@ -9,7 +9,7 @@ from clustersim.text_table import table
 from clustersim.units import format_duration, format_number
 from clustersim.validation.result import Validation
 
-__all__ = ["less_words", "validation_text"]
+__all__ = ["reduction_text", "validation_text"]
 
 _MOST_ROWS = 12
 _NONE = 0.0005
@@ -33,7 +33,7 @@ def validation_text(found: Validation) -> str:
         return text
     header = ["policy", "mechanism granted", "distance", "less", "in the log", "in the replay"]
     rows = [
-        [each.policy, each.name, _time(each.distance_s), less_words(each.explained),
+        [each.policy, each.name, _time(each.distance_s), reduction_text(each.explained),
          _share(each.recorded), _share(each.simulated)]
         for each in found.tested[:_MOST_ROWS]
         if not each.untested
@@ -47,12 +47,12 @@ def validation_text(found: Validation) -> str:
     return "\n".join(lines)
 
 
-def less_words(explained: float) -> str:
+def reduction_text(explained: float) -> str:
     """Return how much less the distance is with a mechanism granted.
 
     Examples
     --------
-    >>> less_words(0.25), less_words(-7.02), less_words(-1e-9)
+    >>> reduction_text(0.25), reduction_text(-7.02), reduction_text(-1e-9)
     ('25 %', 'worse', '0 %')
     """
     worse = math.isfinite(explained) and explained < -_NONE

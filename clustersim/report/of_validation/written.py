@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from clustersim.outputs import PAGE_FILE, replacing
+from clustersim.json_values import rounded_rows
+from clustersim.outputs import PAGE_FILE, write_data, write_table
 from clustersim.plots.style import save_figure
 from clustersim.plots.validation.figures import validation_figures
 from clustersim.report.of_validation.answer import validation_answer
@@ -62,13 +62,10 @@ def write_validation(
     """
     folder = Path(folder)
     for name, file in TABLES.items():
-        with replacing(folder / f"{file}.csv") as draft:
-            getattr(found, name).to_csv(draft, index=False)
-    with replacing(folder / "jobs.parquet") as draft:
-        found.jobs.to_parquet(draft, index=False)
+        write_table(getattr(found, name), folder / f"{file}.csv")
+    write_table(found.jobs, folder / "jobs.parquet")
     content = {**validation_data(found), "command": command, "versions": dict(versions())}
-    with replacing(folder / "validation.json") as draft:
-        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_data(content, folder / "validation.json")
     if not report:
         return None
     figures = validation_figures(found)
@@ -80,8 +77,7 @@ def write_validation(
 def validation_data(found: Validation) -> dict[str, Any]:
     """Return the answer and the tables of a validation as plain data."""
     tables = {
-        name: json.loads(getattr(found, name).to_json(orient="records"))
-        for name in ("policies", "mechanisms", "groups")
+        name: rounded_rows(getattr(found, name)) for name in ("policies", "mechanisms", "groups")
     }
     return {
         "answer": asdict(validation_answer(found)),

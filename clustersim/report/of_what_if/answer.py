@@ -11,11 +11,11 @@ import pandas as pd
 from clustersim.analysis.steady import LARGE_BACKLOG
 from clustersim.report.amounts import in_one_unit
 from clustersim.report.page import Answer
-from clustersim.units import counted, format_duration, format_money, format_percent
+from clustersim.units import capital, counted, format_duration, format_money, format_percent
 from clustersim.whatif.question import LOAD
 from clustersim.whatif.result import WhatIf
 
-__all__ = ["metric_words", "what_if_answer"]
+__all__ = ["metric_label", "what_if_answer"]
 
 _SAME = 0.01
 """A wait that changes by less than this share of it stays."""
@@ -23,8 +23,8 @@ _LEAST_S = 1.0
 _MOST_HINGES = 5
 
 
-def metric_words(found: WhatIf) -> str:
-    """Return the name of the wait that carries the answer."""
+def metric_label(found: WhatIf) -> str:
+    """Return the name of the wait that the answer compares."""
     return "95th percentile of wait" if found.metric == "p95_wait_s" else "mean wait"
 
 
@@ -42,8 +42,8 @@ def what_if_answer(found: WhatIf) -> Answer:
     low, high = (float(row[f"change_{metric}_{end}"]) for end in ("low", "high"))
     chance = verb != "stays" and low < 0.0 < high
     doubt = "; this may be chance, as the interval of the change contains 0" if chance else ""
-    sentence = f"With {_changed(found)} the {metric_words(found)} {moved}{cost}{first}{doubt}."
-    label = f"change of the {metric_words(found)}"
+    sentence = f"With {_changed(found)} the {metric_label(found)} {moved}{cost}{first}{doubt}."
+    label = f"change of the {metric_label(found)}"
     value, interval = _change(row, f"change_{metric}")
     return Answer(sentence, label, value, interval, tuple(hinges), tuple(_next_steps(found)))
 
@@ -123,7 +123,7 @@ def _hinges(found: WhatIf) -> Iterator[str]:
         before, after = float(row["before_s"]), float(row["after_s"])
         key = str(row["key"])
         yield (
-            f"{key[:1].upper()}{key[1:]}: with {row['what']}, {format_duration(before)} before and "
+            f"{capital(key)}: with {row['what']}, {format_duration(before)} before and "
             f"{format_duration(after)} after (instead of {format_duration(usual)})."
         )
     fleet = found.fleet

@@ -13,12 +13,12 @@ from clustersim.plots.what_if import draw_what_if
 from clustersim.report.amounts import percent
 from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
-from clustersim.report.of_what_if.answer import metric_words, what_if_answer
+from clustersim.report.of_what_if.answer import metric_label, what_if_answer
 from clustersim.report.of_what_if.text import energy_text
 from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.words.definitions import policy_terms, terms_of
 from clustersim.simulation.result import versions
-from clustersim.units import counted, format_count, format_money, format_percent
+from clustersim.units import capital, counted, format_count, format_money, format_percent
 from clustersim.whatif.result import WhatIf
 
 __all__ = ["groups_tables", "what_if_page"]
@@ -95,7 +95,7 @@ def _waits(found: WhatIf) -> Iterator[str | Figure | Table]:
     waits, _, labels = groups_tables(found)
     systems = {system.key: system.name for system in found.question.systems}
     figure = draw_what_if(found.groups, systems, metric=found.metric)
-    title = f"{metric_words(found)[:1].upper()}{metric_words(found)[1:]} by group"
+    title = f"{capital(metric_label(found))} by group"
     yield Figure(title, page_picture(figure), figure.caption)
     yield Table(
         "Waits until the first start",
@@ -110,7 +110,7 @@ def _waits(found: WhatIf) -> Iterator[str | Figure | Table]:
 def _systems_text(found: WhatIf) -> str:
     parts = [f"{_WORDS[system.key]}: {system.name}" for system in found.question.systems]
     text = "; ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{capital(text)}."
 
 
 def _use(found: WhatIf) -> Iterator[str | Table]:
@@ -162,7 +162,7 @@ def _hinges(found: WhatIf) -> Iterator[str | Table]:
         "Each alternative changes both sides in the same way, on the jobs of the log as it "
         "happened. The one that moves the answer most is first."
     )
-    words = metric_words(found)
+    wait = metric_label(found)
     yield Table(
         "Alternatives",
         found.hinges.rename(columns={"changes_gain_s": "gain_s"}),
@@ -171,8 +171,8 @@ def _hinges(found: WhatIf) -> Iterator[str | Table]:
         labels={
             "key": "assumption",
             "what": "alternative",
-            "before_s": f"{words}, before",
-            "after_s": f"{words}, after",
+            "before_s": f"{wait}, before",
+            "after_s": f"{wait}, after",
             "moves_s": "moves the answer by",
             "gain_s": "changes the effect by",
         },
@@ -184,7 +184,7 @@ def _notes(found: WhatIf) -> Iterator[str]:
     question = found.question
     yield from question.log.report().splitlines()
     for note in found.notes:
-        yield f"{note[:1].upper()}{note[1:]}."
+        yield f"{capital(note)}."
     if found.calendar.is_dated:
         yield f"Time 0 is {found.calendar}."
     policies = [str(system.tree["scheduler"]["policy"]) for system in question.systems]

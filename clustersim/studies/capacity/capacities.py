@@ -31,7 +31,7 @@ from clustersim.studies.capacity.trials import (
 )
 from clustersim.studies.objective import Measured, chosen, plain_of, root_search
 from clustersim.studies.points import DRAW_QUANTILES, groups_by
-from clustersim.studies.spec import CapacitySearch, Objective
+from clustersim.studies.search_spec import CapacitySearch, Objective
 
 __all__ = ["capacities_table", "targets_of_draws"]
 

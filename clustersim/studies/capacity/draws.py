@@ -35,7 +35,7 @@ from clustersim.analysis.root_search import Root, RootSearch
 from clustersim.analysis.samples import Sample
 from clustersim.studies.objective import Measured, measured_at
 from clustersim.studies.points import changed
-from clustersim.studies.spec import CapacitySearch, Objective
+from clustersim.studies.search_spec import CapacitySearch, Objective
 
 __all__ = ["DrawTarget", "capacity_of_draw", "draw_targets", "level_search", "measured_alone"]
 

@@ -27,7 +27,8 @@ from clustersim.studies.objective import (
     root_search,
 )
 from clustersim.studies.points import estimates_beside, groups_by
-from clustersim.studies.spec import LOAD, CapacitySearch, Comparison, Objective
+from clustersim.studies.search_spec import LOAD, CapacitySearch, Objective
+from clustersim.studies.spec import Comparison
 
 __all__ = ["Gain", "gains_table", "paired_gain"]
 

@@ -32,7 +32,8 @@ from clustersim.studies.objective import (
     measured_at,
     root_search,
 )
-from clustersim.studies.spec import CapacitySearch, Objective, Replications
+from clustersim.studies.search_spec import CapacitySearch, Objective
+from clustersim.studies.spec import Replications
 
 __all__ = ["CapacityRequest", "ComparedCapacities"]
 

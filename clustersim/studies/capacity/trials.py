@@ -18,7 +18,7 @@ from clustersim.studies.objective import (
     Measured,
     measured_at,
 )
-from clustersim.studies.spec import LOAD, CapacitySearch, Objective
+from clustersim.studies.search_spec import LOAD, CapacitySearch, Objective
 
 __all__ = [
     "Samples",

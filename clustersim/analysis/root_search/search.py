@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
-from scipy.interpolate import PchipInterpolator
-from scipy.optimize import brentq, isotonic_regression
+from scipy.optimize import isotonic_regression
 
 from clustersim.analysis.control_variates import Estimate
+from clustersim.analysis.root_search.crossing import (
+    OVERLOAD,
+    Crossing,
+    Root,
+    half_width,
+    inverse,
+    level_of,
+)
 from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.units import format_number
 
-__all__ = ["Root", "RootSearch", "begins_overload"]
-
-_OVERLOAD = "overload begins"
+__all__ = ["RootSearch"]
 
 STEPS = 8
 """A search without a bracket moves outwards by the range divided by this number, or more."""
@@ -31,68 +35,6 @@ MARGIN = 0.1
 TRUNCATION = 0.2
 """Factor that determines how far a trial value moves from the interpolated crossing towards the
 middle of the bracket (see `_next_in`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Root:
-    """Result of a search.
-
-    Attributes
-    ----------
-    value : float
-        Value at which the measurement equals the objective.
-    low, high : float
-        95 % interval of the value: from where the fitted curve reaches one end of the interval of
-        the measurement at the value to where it reaches the other end.
-    note : str
-        Remark, for example why there is no value; empty if there is nothing to report.
-    influence : tuple of float (replications,)
-        What each replication contributes to the error of the value; see
-        :class:`~clustersim.analysis.control_variates.Estimate`.  Empty if it is not known.
-    freedom : int
-        Degrees of freedom of Student's t.
-    crossing : float
-        Value at which the fitted curve equals the objective; it differs from `value` only for whole
-        numbers.
-    """
-
-    value: float
-    low: float
-    high: float
-    note: str
-    influence: tuple[float, ...] = ()
-    freedom: int = 0
-    crossing: float = field(default=math.nan, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Crossing:
-    """The crossing of the objective by a curve that rises with `y`.
-
-    `kept` and `broken` are the trial values on either side of the crossing, or infinite beyond the
-    outermost trial value.  `kept_by` and `broken_by` are the values of the curve there, scaled to
-    be 0 at the objective.
-    """
-
-    kept: float
-    broken: float
-    kept_by: float
-    broken_by: float
-
-    @property
-    def width(self) -> float:
-        """Width of the bracket; 0 if it has an infinite end, because it is then not refined."""
-        width = self.broken - self.kept
-        return width if math.isfinite(width) else 0.0
-
-    @property
-    def at(self) -> float:
-        """Interpolated crossing; the middle of the bracket if the curve is infinite at `broken`."""
-        if not self.width:
-            return self.kept if math.isinf(self.kept) else self.broken
-        if math.isinf(self.broken_by):
-            return 0.5 * (self.kept + self.broken)
-        return self.kept - self.width * self.kept_by / (self.broken_by - self.kept_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +214,7 @@ class RootSearch:
         notes = []
         if math.isinf(crossing.broken_by):
             ends = sorted(abs(end) for end in (crossing.kept, crossing.broken))
-            notes.append(f"{_OVERLOAD} between " + " and ".join(format_number(x, 6) for x in ends))
+            notes.append(f"{OVERLOAD} between " + " and ".join(format_number(x, 6) for x in ends))
         if not self._is_settled(crossing):
             notes.append(f"not converged after {len(evaluated)} values")
         note = "; ".join(notes)
@@ -337,7 +279,7 @@ class RootSearch:
         digits = 1 - math.floor(math.log10(self.tolerance))
         return min(digits, 0) if self.whole else digits
 
-    def _beyond(self, crossing: _Crossing, evaluated: Mapping[float, Estimate]) -> float | None:
+    def _beyond(self, crossing: Crossing, evaluated: Mapping[float, Estimate]) -> float | None:
         """Return the next value outwards if the root is not between the values tried so far.
 
         None if it is, or if the end of the range was reached.
@@ -357,7 +299,7 @@ class RootSearch:
         at = root.value if math.isinf(root.value) else round(root.crossing, self._digits)
         return min(max(at, self.low), self.high)
 
-    def _is_settled(self, crossing: _Crossing) -> bool:
+    def _is_settled(self, crossing: Crossing) -> bool:
         return crossing.width <= self._enough * (1 + 1e-9)
 
     def _curve(self, evaluated: Mapping[float, Estimate]) -> tuple[Floats, Floats]:
@@ -371,16 +313,14 @@ class RootSearch:
             curve[:first] = isotonic_regression(scaled[:first]).x
         return y, curve
 
-    def _crossing(self, evaluated: Mapping[float, Estimate]) -> _Crossing:
+    def _crossing(self, evaluated: Mapping[float, Estimate]) -> Crossing:
         y, curve = self._curve(evaluated)
         first = int(np.argmax(np.append(curve, math.inf) > 0))
         at = np.concatenate([[-math.inf], y, [math.inf]])
         by = np.concatenate([[-math.inf], curve, [math.inf]])
-        return _Crossing(*map(float, (at[first], at[first + 1], by[first], by[first + 1])))
+        return Crossing(*map(float, (at[first], at[first + 1], by[first], by[first + 1])))
 
-    def _extended(
-        self, crossing: _Crossing, evaluated: Mapping[float, Estimate]
-    ) -> _Crossing | None:
+    def _extended(self, crossing: Crossing, evaluated: Mapping[float, Estimate]) -> Crossing | None:
         """Return the two outermost values whose line crosses the objective just beyond them."""
         y, curve = self._curve(evaluated)
         known = np.flatnonzero(np.isfinite(curve))
@@ -390,7 +330,7 @@ class RootSearch:
         (kept, broken), (kept_by, broken_by) = y[pair].tolist(), curve[pair].tolist()
         if not broken_by > kept_by:
             return None
-        found = _Crossing(kept, broken, kept_by, broken_by)
+        found = Crossing(kept, broken, kept_by, broken_by)
         reach = min(broken + found.width, crossing.broken)
         return found if kept - found.width <= found.at < reach else None
 
@@ -398,14 +338,14 @@ class RootSearch:
         """Return the measurement as ``log((1 + x / at_most) / 2)``; infinite under overload."""
         if not math.isfinite(measured.value):
             return math.inf
-        return _level(max(measured.value, 0.0) / self.at_most)
+        return level_of(max(measured.value, 0.0) / self.at_most)
 
-    def _fitted(self, crossing: _Crossing, evaluated: Mapping[float, Estimate], note: str) -> Root:
+    def _fitted(self, crossing: Crossing, evaluated: Mapping[float, Estimate], note: str) -> Root:
         """Return the root of the monotone curve, and the interval that the error there allows."""
         y, curve = self._curve(evaluated)
         y, curve = y[np.isfinite(curve)], curve[np.isfinite(curve)]
         slope = (crossing.broken_by - crossing.kept_by) / crossing.width
-        at = _inverse(y, curve, 0.0, slope)
+        at = inverse(y, curve, 0.0, slope)
         if crossing.kept_by <= 0 < crossing.broken_by:
             at = min(max(at, crossing.kept), crossing.broken)
         value = float(math.floor(at)) if self.whole else at
@@ -416,11 +356,11 @@ class RootSearch:
         part = (at - crossing.kept) / crossing.width
         parts = (1 - part) * np.array(kept.influence) + part * np.array(broken.influence)
         parts /= self.at_most
-        half = _half_width(parts, freedom)
+        half = half_width(parts, freedom)
         if half > MOST_UNCERTAIN:
             return self._mirrored(value, -math.inf, math.inf, note, at=at)
-        lower, upper = (_level(math.exp(change)) for change in (-half, half))
-        low, high = _inverse(y, curve, lower, slope), _inverse(y, curve, upper, slope)
+        lower, upper = (level_of(math.exp(change)) for change in (-half, half))
+        low, high = inverse(y, curve, lower, slope), inverse(y, curve, upper, slope)
         per_unit = (high - low) / (2.0 * half) if half > 0 else 0.5 / slope
         if self.whole:
             low, high = math.floor(low), math.ceil(high)
@@ -435,10 +375,10 @@ class RootSearch:
         y, curve = self._curve(evaluated)
         last = evaluated[self._sign * float(y[-1])]
         value = max(last.value, math.ulp(0.0))
-        level = _level(math.exp(-_half_width(np.array(last.influence) / value, last.freedom)))
+        level = level_of(math.exp(-half_width(np.array(last.influence) / value, last.freedom)))
         if level >= curve[-1]:
             return math.inf
-        return _inverse(y, curve, level, 1.0) if level > curve[0] else -math.inf
+        return inverse(y, curve, level, 1.0) if level > curve[0] else -math.inf
 
     def _mirrored(
         self,
@@ -456,7 +396,7 @@ class RootSearch:
         mirrored = tuple(-part for part in influence)
         return Root(-value, -high, -low, note, mirrored, freedom, -at)
 
-    def _next_in(self, crossing: _Crossing) -> float:
+    def _next_in(self, crossing: Crossing) -> float:
         """Return the next trial value within a bracket.
 
         The trial value is the interpolated crossing, moved a little towards the middle of the
@@ -479,41 +419,6 @@ class RootSearch:
         return round(y, self._digits)
 
 
-def begins_overload(note: str) -> bool:
-    """Return whether the note of a root says that overload begins at it.
-
-    The ends of its interval are then the trial values on both sides, which chance does not widen.
-
-    Examples
-    --------
-    >>> begins_overload("overload begins between 0.8 and 0.9")
-    True
-    """
-    return note.startswith(_OVERLOAD)
-
-
 def _halvings(ratio: float) -> int:
     """Return how often a width must be halved to shrink by a ratio."""
     return max(0, math.ceil(math.log2(ratio)))
-
-
-def _inverse(y: Floats, curve: Floats, level: float, slope: float) -> float:
-    """Return where a monotone curve reaches a level; a straight line continues it at both ends."""
-    if level <= curve[0]:
-        return float(y[0] - (curve[0] - level) / slope)
-    if level >= curve[-1]:
-        return float(y[-1] + (level - curve[-1]) / slope)
-    fit = PchipInterpolator(y, curve)
-    return float(brentq(lambda at: float(fit(at)) - level, y[0], y[-1], xtol=1e-12))
-
-
-def _level(ratio: float) -> float:
-    """Return the scaled value of a measurement by its ratio to the objective; see `_scaled`."""
-    return math.log1p(ratio) - math.log(2.0)
-
-
-def _half_width(parts: Floats, freedom: int) -> float:
-    """Return half the width of the interval of an estimate with such an influence."""
-    if not freedom:
-        return math.inf
-    return float(special.stdtrit(freedom, 0.975) * math.sqrt((parts**2).sum()))

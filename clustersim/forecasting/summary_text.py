@@ -12,7 +12,7 @@ from clustersim.forecasting.replicate import Replications
 from clustersim.forecasting.snapshot import Snapshot
 from clustersim.simulation.eligibility import partition_names_of
 from clustersim.topology import Cluster
-from clustersim.units import counted, format_count, format_duration, listed
+from clustersim.units import capital, counted, format_count, format_duration, listed
 
 __all__ = ["contradictions", "foreign_note", "overflow_note", "sentence"]
 
@@ -96,7 +96,7 @@ def sentence(jobs: pd.DataFrame, foreign: Sequence[str] = ()) -> str:
     '1 job waits; 1 of them can start now.'
     """
     if foreign:
-        return " ".join([*(f"{note[:1].upper()}{note[1:]}." for note in foreign), sentence(jobs)])
+        return " ".join([*(f"{capital(note)}." for note in foreign), sentence(jobs)])
     known = jobs["median_s"].notna()
     if not len(jobs):
         return "No job with accelerators waits."

@@ -1,0 +1,107 @@
+"""Why no job of a log can run on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from clustersim.array_types import Bools, Ints
+from clustersim.errors import nearest_hint
+from clustersim.simulation.eligibility import named_partitions, partition_names_of
+from clustersim.topology import Cluster
+from clustersim.units import counted
+
+__all__ = ["why_none_can_run"]
+
+
+def why_none_can_run(jobs: pd.DataFrame, cluster: Cluster) -> str:
+    """Return why the jobs of a result can never run, with the number of jobs for each cause.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        Table ``jobs`` of a :class:`~clustersim.Result` in which no job can run.
+    cluster : Cluster
+        The cluster of this result.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> from clustersim.topology import single_pool
+    >>> jobs = pd.DataFrame({"job_id": [1, 2], "submit_s": 0, "n_accelerators": [8, 16]})
+    >>> result = cs.simulate(jobs.assign(duration_s=60), single_pool(4), cs.Scheduling())
+    >>> why_none_can_run(result.jobs, single_pool(4))
+    '2 jobs ask for more accelerators than the largest pool has (8 or more; it has 4)'
+    """
+    names = named_partitions(jobs, cluster)
+    own = pd.Series("" if names is None else names, index=range(len(jobs)), dtype=object)
+    there = partition_names_of(cluster)
+    lacking = ((own != "") & ~own.isin(there)).to_numpy()
+    capacity = _capacity(cluster)
+    largest = own.map(capacity).fillna(np.inf).to_numpy(dtype=np.float64)
+    sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)
+    large = ~lacking & (sizes > largest)
+    others = jobs["reason"][~lacking & ~large]
+    return "; ".join(
+        [
+            *_of_names(own[lacking], there),
+            *_of_sizes(own, sizes, large, capacity),
+            *_of_others(others),
+        ]
+    )
+
+
+def _capacity(cluster: Cluster) -> dict[str, int]:
+    """Return the accelerators of the largest pool that the jobs of each partition may use.
+
+    The key is "" for jobs that name no partition; the nodes that no virtual cluster owns are
+    theirs.
+    """
+    found: dict[str, int] = {}
+    for pool in cluster.pools:
+        spare = pool.n_nodes - sum(pool.virtual_clusters.values())
+        nodes = dict.fromkeys(("", *pool.queues), spare) if spare else {}
+        for name, count in (nodes | pool.virtual_clusters).items():
+            found[name] = max(found.get(name, 0), count * pool.chips_per_node)
+    return found
+
+
+def _of_names(names: pd.Series, there: set[str]) -> Iterator[str]:
+    """Yield how many jobs name a partition that the topology lacks."""
+    if names.empty:
+        return
+    counts = names.value_counts(sort=True)
+    name = str(counts.index[0])
+    such = f"such as {name!r}" if len(counts) > 1 else repr(name)
+    what = "a partition that the topology lacks"
+    yield (
+        f"{counted(len(names), 'job names', 'jobs name')} {what}, {such} "
+        f"({nearest_hint(name, there, most=4)})"
+    )
+
+
+def _of_sizes(
+    names: pd.Series, sizes: Ints, large: Bools, capacity: dict[str, int]
+) -> Iterator[str]:
+    """Yield how many jobs ask for more accelerators than the largest pool or partition has."""
+    for in_partition in (False, True):
+        rows = np.flatnonzero(large & ((names != "").to_numpy() == in_partition))
+        if not len(rows):
+            continue
+        smallest = rows[np.argmin(sizes[rows])]
+        name, size = str(names.iloc[smallest]), int(sizes[smallest])
+        ask = f"{counted(len(rows), 'job asks', 'jobs ask')} for more accelerators than"
+        more = f"{size:,} or more" if len(np.unique(sizes[rows])) > 1 else f"{size:,}"
+        if in_partition:
+            whose, there = "its" if len(rows) == 1 else "their", capacity[name]
+            yield f"{ask} {whose} partition has (such as {size:,} in {name!r}, of {there:,})"
+        else:
+            yield f"{ask} the largest pool has ({more}; it has {capacity[name]:,})"
+
+
+def _of_others(reasons: pd.Series) -> Iterator[str]:
+    """Yield how many jobs cannot run for another reason, with the most frequent one."""
+    if len(reasons):
+        yield f"{counted(len(reasons), 'job')}: {reasons.value_counts().index[0]}"

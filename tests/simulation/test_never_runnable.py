@@ -1,0 +1,73 @@
+"""Why no job of a log can run: the causes, with the number of jobs and what is near."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import clustersim as cs
+from clustersim.simulation.never_runnable import why_none_can_run
+from clustersim.topology import compile_cluster, resolve_cluster, single_pool
+
+POOL = {"accelerator": "H200", "nodes": 4, "chips_per_node": 8}
+
+
+def cluster_of(**pools: dict[str, Any]) -> Any:
+    return compile_cluster(resolve_cluster({"name": "lab", "pools": pools}, cs.load_catalogue()))
+
+
+def why(cluster: Any, sizes: list[int], **columns: Any) -> str:
+    jobs = pd.DataFrame({"job_id": range(len(sizes)), "submit_s": 0.0, "n_accelerators": sizes})
+    result = cs.simulate(jobs.assign(duration_s=60.0, **columns), cluster, cs.Scheduling())
+    assert set(result.jobs["outcome"]) == {"never runnable"}
+    return why_none_can_run(result.jobs, cluster)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ([8], "1 job asks for more accelerators than the largest pool has (8; it has 4)"),
+        (
+            [1_024, 8],
+            "2 jobs ask for more accelerators than the largest pool has (8 or more; it has 4)",
+        ),
+    ],
+)
+def test_jobs_larger_than_the_pool(sizes: list[int], words: str) -> None:
+    assert why(single_pool(4), sizes) == words
+
+
+def test_the_largest_of_several_pools_counts() -> None:
+    found = why(cluster_of(a=POOL, b=POOL | {"nodes": 6}), [64, 128])
+    assert found == (
+        "2 jobs ask for more accelerators than the largest pool has (64 or more; it has 48)"
+    )
+
+
+def test_jobs_larger_than_their_partition() -> None:
+    cluster = cluster_of(gpu=POOL | {"virtual_clusters": {"a": {"nodes": 1}, "b": {"nodes": 2}}})
+    found = why(cluster, [16, 24, 40], vc=["a", "b", ""])
+    assert found == (
+        "1 job asks for more accelerators than the largest pool has (40; it has 8); "
+        "2 jobs ask for more accelerators than their partition has (such as 16 in 'a', of 8)"
+    )
+
+
+def test_partitions_that_the_topology_lacks() -> None:
+    cluster = cluster_of(gpu=POOL | {"queues": ["batch", "debug"]})
+    assert why(cluster, [8, 8, 8], vc=["bacth", "bacth", "night"]) == (
+        "3 jobs name a partition that the topology lacks, such as 'bacth' "
+        "(did you mean 'batch'? allowed: batch, debug)"
+    )
+    assert why(cluster, [8, 64], vc=["night", "debug"]) == (
+        "1 job names a partition that the topology lacks, 'night' (allowed: batch, debug); "
+        "1 job asks for more accelerators than its partition has (such as 64 in 'debug', of 32)"
+    )
+
+
+def test_other_reasons_are_those_of_the_result() -> None:
+    cluster = cluster_of(gpu=POOL)
+    found = why(cluster, [8, 8], accelerators=["H20", "H20"])
+    assert found == "2 jobs: the cluster has none of its accelerators (H20)"
