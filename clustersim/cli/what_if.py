@@ -18,12 +18,28 @@ from clustersim.cli.options import (
 )
 from clustersim.cli.progress import progress_of
 from clustersim.console import repeat, wrapped_note, write_json
+from clustersim.errors import shown
 from clustersim.units import counted
 
 if TYPE_CHECKING:
     from clustersim.whatif.result import WhatIf
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_parser", "load_factor", "run"]
+
+
+def load_factor(text: str) -> float:
+    """Parse a factor on a load; a percentage is refused with the factor that it means.
+
+    Examples
+    --------
+    >>> load_factor("1.2")
+    1.2
+    """
+    if text.strip().endswith("%"):
+        raise argparse.ArgumentTypeError(
+            f"must be a factor, such as 1.2 for 20 % more load, found {shown(text)}"
+        )
+    return number(text)
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -64,7 +80,11 @@ def _add_change(parser: argparse.ArgumentParser) -> None:
     """Add the options for what differs between the sides."""
     change = parser.add_argument_group("what changes")
     change.add_argument(
-        "--load", type=number, default=1.0, metavar="X", help="load of the log: 1.2 is 20 %% more"
+        "--load",
+        type=load_factor,
+        default=1.0,
+        metavar="X",
+        help="load of the log: 1.2 is 20 %% more",
     )
     change.add_argument(
         "--method",

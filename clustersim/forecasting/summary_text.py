@@ -14,10 +14,21 @@ from clustersim.simulation.eligibility import partition_names_of
 from clustersim.topology import Cluster
 from clustersim.units import capital, counted, format_count, format_duration, listed
 
-__all__ = ["contradictions", "foreign_note", "overflow_note", "sentence"]
+__all__ = [
+    "COULD_START",
+    "NOTHING_RUNS",
+    "contradictions",
+    "foreign_note",
+    "overflow_note",
+    "sentence",
+]
 
 _LIMIT_REASON = re.compile(r"^(?:QOS|Assoc|MaxGRES|.*Max.*Per(?:User|Account|Job))")
 
+_NO_ROOM_REASON = re.compile(r"^(?:Resources|Priority)|(?i:insufficient (?:unused )?quota)")
+NOTHING_RUNS = "no running job is given, so the whole cluster counts as free"
+COULD_START = "by this state, "
+"""Beginning of the note on jobs that the scheduler lets wait although they have room."""
 _MOST_NAMES = 4
 
 
@@ -69,14 +80,16 @@ def contradictions(found: Replications, snapshot: Snapshot, user_limit: int | No
             "is not simulated, so they may start later (--user-limit N)"
         )
     now = np.quantile(found.start_s, 0.5, axis=0, method="inverted_cdf") <= 0
-    odd = now & reasons.str.contains(re.compile("^(?:Resources|Priority)")).to_numpy(dtype=bool)
+    odd = now & reasons.str.contains(_NO_ROOM_REASON).to_numpy(dtype=bool)
     if odd.any():
         jobs = counted(int(odd.sum()), "job", "jobs")
         notes.append(
-            f"by this state, {jobs} could start now, but the scheduler lets them wait for "
+            f"{COULD_START}{jobs} could start now, but the scheduler lets them wait for "
             "resources or priority: check the size of the cluster; nodes that are split up, "
             "memory, cores and reservations are not simulated"
         )
+    if len(snapshot.waiting) and snapshot.running.empty:
+        notes.append(NOTHING_RUNS)
     return notes
 
 
@@ -93,7 +106,7 @@ def sentence(jobs: pd.DataFrame, foreign: Sequence[str] = ()) -> str:
     Examples
     --------
     >>> sentence(pd.DataFrame({"median_s": [0.0]}))
-    '1 job waits; 1 of them can start now.'
+    '1 job waits; 1 of them could start now.'
     """
     if foreign:
         return " ".join([*(f"{capital(note)}." for note in foreign), sentence(jobs)])
@@ -103,7 +116,7 @@ def sentence(jobs: pd.DataFrame, foreign: Sequence[str] = ()) -> str:
     now = int((jobs["median_s"] <= 0).sum())
     text = f"{counted(len(jobs), 'job waits', 'jobs wait')}"
     if now:
-        text += f"; {now:,} of them can start now"
+        text += f"; {now:,} of them could start now"
     later = jobs[known & (jobs["median_s"] > 0)]
     if len(later):
         first = later.iloc[int(later["median_s"].argmin())]

@@ -5,7 +5,6 @@ Each takes what it grants from the log, and leaves everything else to a policy o
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from heapq import heappush
 
@@ -37,12 +36,13 @@ def in_order(key: Floats) -> type[Policy]:
     return InOrder
 
 
-def with_ceilings(base: type[Policy], group: Ints, weight: Ints, most: Floats) -> type[Policy]:
+def with_ceilings(
+    base: type[Policy], group: Ints, weight: Ints, most: Floats, *, passing: bool
+) -> type[Policy]:
     """Return a policy in which a group of jobs never has more than a ceiling.
 
     A job enters the queue of `base` once its group, queue and running jobs together, has room
-    below its ceiling; until then it is held, in order of submission.  A group without jobs may
-    always have one.
+    below its ceiling; until then it is held.  A group without jobs may always have one.
 
     Parameters
     ----------
@@ -52,6 +52,9 @@ def with_ceilings(base: type[Policy], group: Ints, weight: Ints, most: Floats) -
         accelerators, or 1.
     most : float64 array (groups,)
         Ceiling of each group; infinite for none.
+    passing : bool
+        Whether jobs of the group that have room pass one that is held, as under the limits of
+        Slurm and PBS; otherwise, they are held until it has started.
     """
     groups, weights, ceilings = group.tolist(), weight.tolist(), most.tolist()
 
@@ -61,7 +64,7 @@ def with_ceilings(base: type[Policy], group: Ints, weight: Ints, most: Floats) -
         def __init__(self, queue: Queue) -> None:
             super().__init__(queue)
             self._used: dict[int, int] = {}
-            self._held: dict[int, deque[int]] = {}
+            self._held: dict[int, list[int]] = {}
             self._admits = False
 
         def submit(self, job: int) -> None:
@@ -69,12 +72,12 @@ def with_ceilings(base: type[Policy], group: Ints, weight: Ints, most: Floats) -
             if self._admits or own < 0 or ceilings[own] == np.inf:
                 super().submit(job)
                 return
-            held = self._held.setdefault(own, deque())
-            if held or not self._has_room(own, job):
-                held.append(job)
-            else:
+            held = self._held.setdefault(own, [])
+            if self._has_room(own, job) and (passing or not held):
                 self._used[own] = self._used.get(own, 0) + weights[job]
                 super().submit(job)
+            else:
+                held.append(job)
 
         def finish(self, job: int, partition: Partition) -> None:
             super().finish(job, partition)
@@ -82,12 +85,16 @@ def with_ceilings(base: type[Policy], group: Ints, weight: Ints, most: Floats) -
             if own not in self._used:
                 return
             self._used[own] -= weights[job]
-            held = self._held[own]
-            while held and self._has_room(own, held[0]):
-                self._used[own] += weights[held[0]]
-                self._admits = True
-                super().resubmit(held.popleft())
-                self._admits = False
+            still_held: list[int] = []
+            for waiting in self._held[own]:
+                if self._has_room(own, waiting) and (passing or not still_held):
+                    self._used[own] += weights[waiting]
+                    self._admits = True
+                    super().resubmit(waiting)
+                    self._admits = False
+                else:
+                    still_held.append(waiting)
+            self._held[own] = still_held
 
         def _has_room(self, own: int, job: int) -> bool:
             used = self._used.get(own, 0)

@@ -155,8 +155,20 @@ def user_limits(tested: Tested) -> Iterator[Mechanism]:
             simulated.share(again),
             taken=users if common is None else 1,
         )
-        policy = with_ceilings(find_policy(tested.policy), case.user, weight, limits)
-        yield tested.granted(mechanism, replayed(case, policy))
+        yield _nearer_of_both(tested, mechanism, weight, limits)
+
+
+def _nearer_of_both(
+    tested: Tested, mechanism: Mechanism, weight: Ints, limits: Floats
+) -> Mechanism:
+    """Return the limit in the form that is nearer: smaller jobs of a user may pass, or not."""
+    case, base = tested.case, find_policy(tested.policy)
+    found = []
+    for passing, what in ((True, "may pass"), (False, "wait for")):
+        policy = with_ceilings(base, case.user, weight, limits, passing=passing)
+        takes = f"{mechanism.takes}; other jobs of the user {what} one that is held by it"
+        found.append(tested.granted(replace(mechanism, takes=takes), replayed(case, policy)))
+    return min(found, key=lambda each: each.distance_s)
 
 
 def dependencies(tested: Tested) -> Iterator[Mechanism]:

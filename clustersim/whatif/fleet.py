@@ -53,8 +53,8 @@ def added_nodes(
     cluster : mapping
         Topology as plain data.
     nodes : int, str or sequence of str
-        A number, or ``NAME=NUMBER`` with the name of a pool, of a virtual cluster, or of a partition
-        (``queues`` of a pool) that only one pool serves; negative numbers remove nodes.
+        A number, or ``NAME=NUMBER`` with the name of a pool, of a virtual cluster, or of a
+        partition (``queues``) that only one pool serves; negative numbers remove nodes.
     accelerators : int
         Accelerators to add to a fleet without nodes.
     plain : bool

@@ -29,6 +29,8 @@ __all__ = ["AFTER", "BEFORE", "LOAD", "Question", "System", "ask", "load_text"]
 
 TIMES = ("submit_s", "start_s", "end_s", "recorded_start_s")
 """Columns of a log with points in time."""
+MOST_LOAD = 10
+"""Largest factor on the load of a log: a larger one is a percentage by mistake."""
 BEFORE, LOAD, AFTER = "before", "load", "after"
 """Keys of the systems: the log on the fleet as it is, with another load, and with all changes."""
 
@@ -111,6 +113,12 @@ def ask(
     """
     if (cluster is None) == (accelerators is None):
         raise InputError("what-if", "needs either a cluster or a number of accelerators, not both")
+    if not 0 < load <= MOST_LOAD:
+        meant = f"; {load:g} % more load is {1 + load / 100:g}" if load > MOST_LOAD else ""
+        raise InputError(
+            "--load",
+            f"must be a factor above 0 and at most {MOST_LOAD}, found {load:g}{meant}",
+        )
     read = given_log(log, format=format, sort=sort, time_zone=time_zone, columns=columns)
     found, moved = _from_first_week(read)
     own, given = load_catalogue(*catalogue), change_items(changes)
@@ -139,12 +147,14 @@ def ask(
         "seed": seed,
         **costs,
     }
-    before = _tree(base, dict(change_items(assume)))
+    assumed = dict(change_items(assume))
+    before = _tree(base, assumed)
     grown, words, divided = added_nodes(fleet, add_nodes, add_accelerators, plain=cluster is None)
-    texts = [*words, *(f"{path} = {_shown(value)}" for path, value in given)]
+    texts = [*words, *(_change_text(path, value) for path, value in given)]
     systems = _systems(before, load, method, {**grown, **dict(given)}, texts)
     changed = listed(texts) if texts else load_text(load)
-    return Question(found, systems, changed, (*moved, *lacking, *divided))
+    dated = _other_dates(found, assumed)
+    return Question(found, systems, changed, (*moved, *dated, *lacking, *divided))
 
 
 def _systems(
@@ -188,6 +198,39 @@ def load_text(load: float) -> str:
     share = abs(load - 1.0)
     decimals = 0 if abs(round(100 * share) - 100 * share) < 1e-6 else 1
     return f"{format_percent(share, decimals)} {'more' if load > 1 else 'less'} load"
+
+
+def _change_text(path: str, value: Any) -> str:
+    """Return a change of a scenario in words.
+
+    Examples
+    --------
+    >>> _change_text("scheduler.policy", "fcfs"), _change_text("failures.rate", 2.0)
+    ('the policy fcfs', 'failures.rate = 2')
+    >>> _change_text("workload.scale", {"load": 2, "where": {"accelerators": "64+"}})
+    'twice the load of the jobs with accelerators 64+'
+    """
+    if path in ("scheduler.policy", "scheduler.placement"):
+        return f"the {path.partition('.')[2]} {_shown(value)}"
+    if path == "workload.scale" and isinstance(value, Mapping) and _is_factor(value.get("load")):
+        where = [f"{key} {_shown(each)}" for key, each in (value.get("where") or {}).items()]
+        return load_text(value["load"]) + (f" of the jobs with {listed(where)}" if where else "")
+    return f"{path} = {_shown(value)}"
+
+
+def _is_factor(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value != 1
+
+
+def _other_dates(log: JobLog, assumed: Mapping[str, Any]) -> list[str]:
+    """Return a note if the dates of the log are replaced by those that were assumed."""
+    if log.origin is None or "start" not in assumed:
+        return []
+    start = assumed["start"]
+    return [
+        f"time 0 is {log.origin:%Y-%m-%d %H:%M} in the log; start = {start} replaces the dates, so "
+        "weekdays and hours of the log are others"
+    ]
 
 
 def _shown(value: Any) -> str:

@@ -77,7 +77,10 @@ def test_a_limit_of_users_is_named() -> None:
     first = found.explanation
     assert first is not None
     assert first.name == "a limit of 8 running accelerators of a user"
-    assert first.takes == "one limit of 8, which 2 of 2 users reached exactly"
+    assert first.takes == (
+        "one limit of 8, which 2 of 2 users reached exactly; other jobs of the user may pass one "
+        "that is held by it"
+    )
     assert first.distance_s == 0.0
     assert first.taken == 1
     # Every wait is with room and at the ceiling; in the replay nobody waits.
@@ -271,6 +274,23 @@ def test_room_while_waiting_by_hand() -> None:
     assert waiting.share(waiting.room) == 0.5
 
 
+@pytest.mark.parametrize(("passing", "third_s"), [(True, 2.0), (False, 100.0)])
+def test_a_smaller_job_of_a_user_may_pass_one_that_a_ceiling_holds(
+    passing: bool, third_s: float
+) -> None:
+    """Of 8, one job has 6: the job of 4 waits for its end, the job of 2 only if it may not pass."""
+    from clustersim.scheduling import find_policy
+    from clustersim.validation.granted import with_ceilings
+
+    jobs = table([0.0, 1.0, 2.0], [0.0] * 3, n_accelerators=[6, 4, 2], user=list("aaa"))
+    case = case_of(JobLog(jobs, 3, "jobs", "table"), accelerators=32)
+    for name in ("fcfs", "sjf", "easy", "easy_sjbf", "conservative"):
+        policy = with_ceilings(
+            find_policy(name), case.user, case.size, np.array([8.0]), passing=passing
+        )
+        assert replayed(case, policy).tolist() == [0.0, 100.0, third_s]
+
+
 def test_a_ceiling_never_holds_the_only_job_of_a_user() -> None:
     from clustersim.scheduling import find_policy
     from clustersim.validation.granted import with_ceilings
@@ -278,5 +298,7 @@ def test_a_ceiling_never_holds_the_only_job_of_a_user() -> None:
     jobs = table([0.0, 0.0, 0.0], [0.0] * 3, n_accelerators=[8, 8, 8], user=list("aab"))
     case = case_of(JobLog(jobs, 3, "jobs", "table"), accelerators=32)
     for name in ("fcfs", "sjf", "easy", "easy_sjbf", "conservative"):
-        policy = with_ceilings(find_policy(name), case.user, case.size, np.array([4.0, np.inf]))
+        policy = with_ceilings(
+            find_policy(name), case.user, case.size, np.array([4.0, np.inf]), passing=False
+        )
         assert replayed(case, policy).tolist() == [0.0, 100.0, 0.0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ import pandas as pd
 import pytest
 
 import clustersim as cs
-from clustersim.calendar import DAY_S
+from clustersim.calendar import DAY_S, HOUR_S
 from clustersim.cli.main import main
-from clustersim.report.of_what_if.answer import what_if_answer
+from clustersim.report.of_what_if.answer import _common_unit, _in_other_periods, what_if_answer
 from clustersim.whatif.intervals import next_interval
 from clustersim.whatif.question import load_text
 
@@ -174,14 +175,58 @@ def test_the_sentence_names_what_moves_the_answer_most(answered: Any) -> None:
     answer = what_if_answer(answered)
     found = re.fullmatch(
         r"With 1 more node, at 10 % more load, the 95th percentile of wait falls from "
-        r"[\d.,]+ (s|min|h|d) \([\d.,]+ to [\d.,]+ (s|min|h|d)\) to [\d.,]+ (s|min|h|d) "
-        r"\([\d.,]+ to [\d.,]+ (s|min|h|d)\) at [\d.,]+ (million )?CNY a year; "
-        r"this hinges on (.*)\.",
+        r"[\d.,]+ (?P<unit>s|min|h|d) \([\d.,]+ to [\d.,]+ (?P=unit)\) to [\d.,]+ (?P=unit) "
+        r"\([\d.,]+ to [\d.,]+ (?P=unit)\) at [\d.,]+ (million )?CNY a year; "
+        r"this hinges on (?P<hinge>.*); it falls in (?P<periods>.*) periods drawn from the log.*\. "
+        r"By partition: .*\.",
         answer.sentence,
     )
     assert found is not None, answer.sentence
-    first = answered.hinges.iloc[0]
-    assert found.group(6 if found.lastindex == 6 else found.lastindex).startswith(first["key"])
+    assert found["hinge"].startswith(answered.hinges.iloc[0]["key"])
+    waits = answered.of("p95_wait_s", "all", "all")
+    falls = np.subtract(waits["after"], waits["load"])[1:] < 0
+    assert found["periods"] == (f"all {len(falls)}" if falls.all() else f"{falls.sum()} of 4")
+
+
+def drawn(before: list[float], after: list[float]) -> Any:
+    """An answer to which only the waits of all jobs belong."""
+    systems = (SimpleNamespace(key="before"), SimpleNamespace(key="after"))
+    waits = {"before": before, "after": after}
+    return SimpleNamespace(
+        metric="p95_wait_s", question=SimpleNamespace(compared=systems), of=lambda *_: waits
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ([100.0, 90.0, 80.0], [50.0, 60.0, 70.0], "falls in all 2 periods, too"),
+        ([100.0, 90.0, 80.0], [50.0, 95.0, 70.0], "falls in only 1 of 2 periods"),
+        ([1.0, 1.0, 1.0, 1.0], [9.0, 9.0, 9.0, 1.0], "rises in 2 of 3 periods"),
+        ([100.0, 90.0], [90.0, 80.0], "falls in the one period, too"),
+        ([100.0, 90.0], [100.0, 80.0], ""),
+        ([100.0], [50.0], ""),
+    ],
+)  # fmt: skip
+def test_in_how_many_periods_the_wait_moves_the_same_way(
+    before: list[float], after: list[float], words: str
+) -> None:
+    text = _in_other_periods(drawn(before, after))
+    assert text.replace("; it ", "").replace(" drawn from the log", "") == words
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "unit"),
+    [
+        (71 * HOUR_S, 19.4 * HOUR_S, "h"),
+        (30.0, 5 * HOUR_S, "h"),
+        (600.0, 2 * HOUR_S, "min"),
+        (0.0, 3 * DAY_S, "d"),
+        (0.0, 0.0, "s"),
+    ],
+)
+def test_both_waits_are_in_one_unit(before: float, after: float, unit: str) -> None:
+    assert _common_unit(before, after)[1] == unit
 
 
 @pytest.mark.slow
@@ -209,7 +254,7 @@ def test_a_question_about_the_policy(month: pd.DataFrame) -> None:
     found = cs.what_if(
         month.iloc[:300], accelerators=16, changes=["scheduler.policy=fcfs"], replications=2
     )
-    assert found.question.changed == "scheduler.policy = fcfs"
+    assert found.question.changed == "the policy fcfs"
     assert "the policy" not in set(found.hinges["key"])
     assert np.isnan(found.cost_cny_per_year)
 
@@ -248,7 +293,9 @@ def test_the_command(month: pd.DataFrame, capsys: pytest.CaptureFixture[str]) ->
     ("arguments", "words"),
     [
         ([], "nothing changes; give --load, --add-nodes"),
-        (["--load", "0"], "workload.scale.load"),
+        (["--load", "0"], "--load: must be a factor above 0 and at most 10, found 0"),
+        (["--load", "20"], "at most 10, found 20; 20 % more load is 1.2"),
+        (["--load", "20%"], "must be a factor, such as 1.2 for 20 % more load, found '20%'"),
         (["--add-nodes", "2"], "--add-nodes: needs --cluster"),
         (["--set", "scheduler.polcy=fcfs"], "did you mean 'policy'"),
         (["--load", "1.2", "--policy", "eazy"], "did you mean 'easy'"),

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from clustersim.forecasting.result import Forecast
-from clustersim.forecasting.summary_text import sentence
+from clustersim.forecasting.summary_text import COULD_START, NOTHING_RUNS, sentence
 from clustersim.report.page import Answer
-from clustersim.units import counted, format_duration
+from clustersim.units import capital, counted, format_duration
 
 __all__ = ["forecast_answer"]
 
@@ -56,6 +56,9 @@ def _hinges(found: Forecast) -> Iterator[str]:
     """Yield what the forecast depends on."""
     for note in found.without_room:
         yield f"The size of the cluster: {note}."
+    for note in found.assumptions:
+        if note == NOTHING_RUNS or note.startswith(COULD_START):
+            yield f"{capital(note)}."
     if not _has_log(found):
         yield "The run times: without a log, those of two public logs are assumed."
     else:

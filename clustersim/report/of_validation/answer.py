@@ -71,9 +71,13 @@ def _explained(found: Validation) -> str:
     verb = "most of this is explained by" if first.scaled_s < 0.5 * found.distance_s else (
         "what brings it down most is"
     )  # fmt: skip
+    less = f"{percent(1 - first.scaled_s / found.distance_s)} less"
+    if not math.isnan(first.whole_s):
+        base = format_duration(first.base_s)
+        less = f"instead of {base} on the same jobs, {percent(first.explained)} less"
     return (
         f"; {verb} {first.name}: granted to {who}, the distance is "
-        f"{format_duration(first.scaled_s)} ({percent(1 - first.scaled_s / found.distance_s)} less)"
+        f"{format_duration(first.distance_s)} ({less})"
     )
 
 

@@ -9,9 +9,17 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.steady import LARGE_BACKLOG
-from clustersim.report.amounts import in_one_unit
 from clustersim.report.page import Answer
-from clustersim.units import capital, counted, format_duration, format_money, format_percent
+from clustersim.units import (
+    capital,
+    counted,
+    format_duration,
+    format_money,
+    format_number,
+    format_percent,
+    scale_of,
+)
+from clustersim.whatif.groups import ALL
 from clustersim.whatif.question import LOAD
 from clustersim.whatif.result import WhatIf
 
@@ -21,6 +29,9 @@ _SAME = 0.01
 """A wait that changes by less than this share of it stays."""
 _LEAST_S = 1.0
 _MOST_HINGES = 5
+_MOST_PARTITIONS = 3
+_MOST_OF_A_UNIT, _LEAST_OF_A_UNIT = 200.0, 1e-3
+"""Numbers between which a wait is readable in a unit."""
 
 
 def metric_label(found: WhatIf) -> str:
@@ -31,21 +42,64 @@ def metric_label(found: WhatIf) -> str:
 def what_if_answer(found: WhatIf) -> Answer:
     """Return the answer card of a question."""
     row = found.groups.iloc[0]
-    before, after = (system.key for system in found.question.compared)
-    metric = found.metric
     hinges = [*_hinges(found)]
     first = f"; {_first_hinge(found)}" if len(found.hinges) else ""
-    cost = _cost(found)
-    texts = [_with_interval(row, f"{key}_{metric}") for key in (before, after)]
-    verb = _verb(float(row[f"{before}_{metric}"]), float(row[f"{after}_{metric}"]))
-    moved = f"stays at {texts[1]}" if verb == "stays" else f"{verb} from {texts[0]} to {texts[1]}"
-    low, high = (float(row[f"change_{metric}_{end}"]) for end in ("low", "high"))
-    chance = verb != "stays" and low < 0.0 < high
-    doubt = "; this may be chance, as the interval of the change contains 0" if chance else ""
-    sentence = f"With {_changed(found)} the {metric_label(found)} {moved}{cost}{first}{doubt}."
+    sentence = (
+        f"With {_changed(found)} the {metric_label(found)} {_moved(found, row)}{_cost(found)}"
+        f"{first}{_in_other_periods(found)}.{_partitions(found)}"
+    )
     label = f"change of the {metric_label(found)}"
-    value, interval = _change(row, f"change_{metric}")
+    value, interval = _change(row, f"change_{found.metric}")
     return Answer(sentence, label, value, interval, tuple(hinges), tuple(_next_steps(found)))
+
+
+def _moved(found: WhatIf, row: pd.Series) -> str:
+    """Return how the wait of a group changes, with its intervals in one unit."""
+    before, after = (f"{system.key}_{found.metric}" for system in found.question.compared)
+    verb = _verb(float(row[before]), float(row[after]))
+    in_unit = _common_unit(float(row[before]), float(row[after]))
+    texts = [_with_interval(row, name, *in_unit) for name in (before, after)]
+    return f"stays at {texts[1]}" if verb == "stays" else f"{verb} from {texts[0]} to {texts[1]}"
+
+
+def _in_other_periods(found: WhatIf) -> str:
+    """Return in how many of the periods that were drawn from the log the wait moves the same way.
+
+    An interval of the change is that of another period, so it may contain 0 although the wait moves
+    in the same direction in every one.
+    """
+    waits = found.of(found.metric, ALL, ALL)
+    before, after = (waits[system.key] for system in found.question.compared)
+    if len(before) < 2 or len(before) != len(after):
+        return ""
+    verb = _verb(before[0], after[0])
+    if verb == "stays":
+        return ""
+    verbs = [_verb(*pair) for pair in zip(before[1:], after[1:], strict=True)]
+    alike, drawn = verbs.count(verb), len(verbs)
+    if alike == drawn:
+        every = f"all {drawn} periods" if drawn > 1 else "the one period"
+        return f"; it {verb} in {every} drawn from the log, too"
+    only = "only " if alike <= drawn / 2 else ""
+    return f"; it {verb} in {only}{alike} of {drawn} periods drawn from the log"
+
+
+def _partitions(found: WhatIf) -> str:
+    """Return what the change does to the partitions whose waits it moves most."""
+    rows = found.groups[found.groups["kind"] == "partition"]
+    before, after = (f"{system.key}_{found.metric}" for system in found.question.compared)
+    rows = rows[rows[[before, after]].notna().all(axis=1)]
+    if rows.empty:
+        return ""
+    order = (rows[after] - rows[before]).abs().sort_values(ascending=False, kind="stable").index
+    texts = []
+    for _, row in rows.loc[order[:_MOST_PARTITIONS]].iterrows():
+        old, new = float(row[before]), float(row[after])
+        verb = _verb(old, new)
+        unit = _common_unit(old, new)
+        way = f"from {_number(old, *unit)} to " if verb != "stays" else "at "
+        texts.append(f"{row['group']} {verb} {way}{_number(new, *unit)} {unit[1]}")
+    return f" By partition: {'; '.join(texts)}."
 
 
 def _changed(found: WhatIf) -> str:
@@ -64,16 +118,27 @@ def _verb(before: float, after: float) -> str:
     return "falls" if after < before else "rises"
 
 
-def _with_interval(row: pd.Series, name: str) -> str:
+def _common_unit(before: float, after: float) -> tuple[float, str]:
+    """Return size and name of a unit in which both waits can be read."""
+    large, small = max(before, after), min(before, after)
+    of_small = scale_of("duration", [small])
+    if small > 0 and large < _MOST_OF_A_UNIT * of_small[0]:
+        return of_small
+    return scale_of("duration", [large])
+
+
+def _number(seconds: float, size: float, unit: str) -> str:
+    return format_number(seconds / size, 3) if seconds >= _LEAST_OF_A_UNIT * size else "0"
+
+
+def _with_interval(row: pd.Series, name: str, size: float, unit: str) -> str:
     value, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    text = f"{_number(value, size, unit)} {unit}"
     if not math.isfinite(high - low):
-        return format_duration(value)
+        return text
     if low == high:
-        return f"{format_duration(value)} (in all replications)"
-    (high_text, low_text, text), unit = in_one_unit([high, low, value], "duration")
-    if value > 0 and text in ("0", "0.0"):
-        return f"{format_duration(value)} ({format_duration(low)} to {format_duration(high)})"
-    return f"{text} {unit} ({low_text} to {high_text} {unit})"
+        return f"{text} (in all replications)"
+    return f"{text} ({_number(low, size, unit)} to {_number(high, size, unit)} {unit})"
 
 
 def _change(row: pd.Series, name: str) -> tuple[str, str]:
@@ -98,7 +163,10 @@ def _cost(found: WhatIf) -> str:
     amount = format_money(abs(cost))
     if abs(cost) < 1:
         return " at no cost"
-    return f" at {amount} a year" if cost > 0 else f" and saves {amount} a year"
+    accelerators = found.fleet.set_index("system")["accelerators"]
+    one, other = (accelerators[system.name] for system in found.question.compared)
+    what = f"{amount} of electricity a year" if one == other else f"{amount} a year"
+    return f" at {what}" if cost > 0 else f" and saves {what}"
 
 
 def _first_hinge(found: WhatIf) -> str:
@@ -107,8 +175,10 @@ def _first_hinge(found: WhatIf) -> str:
     usual = _usual(found)
     if abs(float(row["moves_s"])) <= max(_LEAST_S, _SAME * usual):
         return f"none of the {len(found.hinges)} alternatives that were tried moves this"
-    new, old = format_duration(float(row["after_s"])), format_duration(usual)
-    return f"this hinges on {row['key']} ({row['what']}: {new} instead of {old})"
+    moved = float(row["after_s"])
+    unit = _common_unit(usual, moved)
+    new, old = _number(moved, *unit), _number(usual, *unit)
+    return f"this hinges on {row['key']} ({row['what']}: {new} instead of {old} {unit[1]})"
 
 
 def _usual(found: WhatIf) -> float:

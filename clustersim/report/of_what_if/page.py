@@ -21,7 +21,7 @@ from clustersim.simulation.result import versions
 from clustersim.units import capital, counted, format_count, format_money, format_percent
 from clustersim.whatif.result import WhatIf
 
-__all__ = ["groups_tables", "what_if_page"]
+__all__ = ["groups_table", "what_if_page"]
 
 _KIND = {"all": "all jobs", "partition": "partition", "size": "accelerators of the job"}
 _WORDS = {"before": "before", "load": "with the load", "after": "after"}
@@ -63,23 +63,20 @@ def _columns(found: WhatIf) -> dict[str, str]:
     return {system.key: _WORDS[system.key] for system in found.question.systems}
 
 
-def groups_tables(found: WhatIf) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
-    """Return the tables of waits and of use by group, and the labels of their columns."""
+def groups_table(found: WhatIf, *metrics: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return the table of these metrics by group and system, and the labels of its columns."""
     groups = found.groups.assign(kind=found.groups["kind"].map(_KIND))
-    parts, labels = [], {"kind": "", "group": "group"}
-    for metrics in (("mean_wait_s", "p95_wait_s"), ("utilisation", "energy_j", "cost_cny")):
-        names = ["kind", "group", "jobs"]
-        for metric in metrics:
-            if groups[[f"{key}_{metric}" for key in _columns(found)]].isna().all(axis=None):
-                continue
-            for key, word in _columns(found).items():
-                column = f"{key}_{metric}"
-                names.append(column)
-                if metric in ("mean_wait_s", "p95_wait_s", "utilisation"):
-                    names += [f"{column}_low", f"{column}_high"]
-                labels[column] = f"{_METRICS[metric]}, {word}"
-        parts.append(groups[names])
-    return parts[0], parts[1], labels
+    names, labels = ["kind", "group", "jobs"], {"kind": "", "group": "group"}
+    for metric in metrics:
+        if groups[[f"{key}_{metric}" for key in _columns(found)]].isna().all(axis=None):
+            continue
+        for key, word in _columns(found).items():
+            column = f"{key}_{metric}"
+            names.append(column)
+            if metric in ("mean_wait_s", "p95_wait_s", "utilisation"):
+                names += [f"{column}_low", f"{column}_high"]
+            labels[column] = f"{_METRICS[metric]}, {word}"
+    return groups[names], labels
 
 
 _METRICS: Mapping[str, str] = {
@@ -92,19 +89,22 @@ _METRICS: Mapping[str, str] = {
 
 
 def _waits(found: WhatIf) -> Iterator[str | Figure | Table]:
-    waits, _, labels = groups_tables(found)
     systems = {system.key: system.name for system in found.question.systems}
     figure = draw_what_if(found.groups, systems, metric=found.metric)
     title = f"{capital(metric_label(found))} by group"
     yield Figure(title, page_picture(figure), figure.caption)
-    yield Table(
-        "Waits until the first start",
-        waits,
-        f"{_systems_text(found)} {_INTERVAL} {_FEW}",
-        labels=labels,
-        file="groups.csv",
-        groups=1,
-    )
+    other = "mean_wait_s" if found.metric == "p95_wait_s" else "p95_wait_s"
+    for metric in (found.metric, other):
+        waits, labels = groups_table(found, metric)
+        few = f" {_FEW}" if metric == "p95_wait_s" else ""
+        yield Table(
+            f"{capital(_METRICS[metric])} until the first start",
+            waits,
+            f"{_systems_text(found)} {_INTERVAL}{few}",
+            labels=labels,
+            file="groups.csv",
+            groups=1,
+        )
 
 
 def _systems_text(found: WhatIf) -> str:
@@ -114,7 +114,7 @@ def _systems_text(found: WhatIf) -> str:
 
 
 def _use(found: WhatIf) -> Iterator[str | Table]:
-    _, use, labels = groups_tables(found)
+    use, labels = groups_table(found, "utilisation", "energy_j", "cost_cny")
     formats: dict[str, Format] = {
         name: percent if "utilisation" in name else energy_text
         for name in labels

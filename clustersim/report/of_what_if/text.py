@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from clustersim.estimation.cost import JOULES_PER_KWH
 from clustersim.report.amounts import percent
@@ -13,28 +14,36 @@ from clustersim.whatif.result import WhatIf
 
 __all__ = ["energy_text", "what_if_text"]
 
+_JOB_COSTS = ("energy_j", "cost_cny")
+_HEADINGS = {
+    "mean_wait_s": "mean wait",
+    "p95_wait_s": "95th percentile of wait",
+    "utilisation": "utilisation",
+    "energy_j": "energy of the jobs",
+    "cost_cny": "cost of the jobs",
+}
 _NAMES = {"all": "all jobs", "partition": "", "size": "accelerators "}
 
 
 def what_if_text(found: WhatIf) -> str:
-    """Return the waits, utilisation, energy and cost of each group before and after, as a table."""
-    before, after = (system.key for system in found.question.compared)
-    header = ["group", "jobs of the log", "mean wait", "95th percentile of wait", "utilisation"]
-    more = [
-        name for name in ("energy_j", "cost_cny") if found.groups[f"{before}_{name}"].notna().any()
-    ]
-    header += [{"energy_j": "energy", "cost_cny": "cost"}[name] for name in more]
+    """Return waits and utilisation of each group in all systems, as a table.
+
+    If there are two systems, the table also has the energy and the cost of the jobs.
+    """
+    systems = found.question.systems
+    names = ["mean_wait_s", "p95_wait_s", "utilisation"]
+    if len(systems) == 2:
+        groups, first = found.groups, systems[0].key
+        names += [name for name in _JOB_COSTS if groups[f"{first}_{name}"].notna().any()]
+    header = ["group", "jobs of the log", *(_HEADINGS[name] for name in names)]
     rows = []
     for row in found.groups.to_dict("records"):
         name = _NAMES[row["kind"]] if row["kind"] == ALL else f"{_NAMES[row['kind']]}{row['group']}"
-        cells = [name, f"{int(row['jobs']):,}"]
-        cells += [
-            _pair(metric, row[f"{before}_{metric}"], row[f"{after}_{metric}"])
-            for metric in ("mean_wait_s", "p95_wait_s", "utilisation", *more)
-        ]
-        rows.append(cells)
-    systems = f"before: {found.question.compared[0].name}; after: {found.question.compared[1].name}"
-    return f"{table(rows, header)}\n{systems}; each cell is before → after"
+        values = {name: [row[f"{system.key}_{name}"] for system in systems] for name in names}
+        cells = [_cell(name, of_systems) for name, of_systems in values.items()]
+        rows.append([name, f"{int(row['jobs']):,}", *cells])
+    order = " → ".join(system.name for system in systems)
+    return f"{table(rows, header)}\neach cell: {order}"
 
 
 def energy_text(energy_j: float) -> str:
@@ -50,10 +59,10 @@ def energy_text(energy_j: float) -> str:
     return format_quantity(energy_j, "energy", 3)
 
 
-def _pair(metric: str, before: float, after: float) -> str:
-    if not (math.isfinite(before) and math.isfinite(after)):
+def _cell(metric: str, values: Sequence[float]) -> str:
+    if not all(map(math.isfinite, values)):
         return ""
-    return f"{_text(metric, before)} → {_text(metric, after)}"
+    return " → ".join(_text(metric, value) for value in values)
 
 
 def _text(metric: str, value: float) -> str:
