@@ -26,7 +26,7 @@ from clustersim.time_zones import (
     utc_offset_s,
     zone_name,
 )
-from clustersim.units import SECONDS_PER_YEAR
+from clustersim.units import SECONDS_PER_YEAR, format_duration
 
 __all__ = [
     "DAY_S",
@@ -296,6 +296,18 @@ class Calendar:
             return f"{self.at(time_s):%Y-%m-%d %H:%M}"
         except ValueError:
             return f"{time_s / SECONDS_PER_YEAR:,.0f} years after {self.start:%Y-%m-%d}"
+
+    def period(self, begin_s: float, end_s: float) -> str:
+        """Return a period as a text: of dates or, without a date, of times.
+
+        Examples
+        --------
+        >>> Calendar().period(0.0, 7200.0), Calendar(datetime(2026, 4, 1)).period(0.0, 7200.0)
+        ('0 s to 2 h', '2026-04-01 00:00 to 2026-04-01 02:00')
+        """
+        if self.is_dated:
+            return f"{self.text(begin_s)} to {self.text(end_s)}"
+        return f"{format_duration(begin_s)} to {format_duration(end_s)}"
 
     def __str__(self) -> str:
         """Describe time 0 in a phrase."""

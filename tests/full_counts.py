@@ -16,8 +16,9 @@ REPEATED = (pytest.mark.slow, pytest.mark.full)
 def first_of(cases: Iterable[Any], count: int = 1) -> list[Any]:
     """Return parameters of which `make test` runs the first `count`, and `make verify FULL=1` all.
 
-    For cases that take the same way through the code and seconds each.
+    For cases that take the same way through the code and seconds each. A tuple has the values of
+    several names.
     """
     listed = list(cases)
-    others = [pytest.param(case, marks=REPEATED) for case in listed[count:]]
-    return listed[:count] + others
+    values = (case if isinstance(case, tuple) else (case,) for case in listed[count:])
+    return [*listed[:count], *(pytest.param(*each, marks=REPEATED) for each in values)]

@@ -90,7 +90,12 @@ def run(args: argparse.Namespace) -> int:
     if len(jobs) == 0:
         from clustersim.errors import InputError
 
-        raise InputError(args.file, "no job was submitted between --since and --until")
+        submit_s = log.jobs["submit_s"]
+        raise InputError(
+            args.file,
+            "no job was submitted between --since and --until; those of the log were from "
+            + Calendar(log.origin).period(float(submit_s.min()), float(submit_s.max())),
+        )
     print(log.report())
     if len(jobs) < len(log.jobs):
         print(f"  of these, {len(jobs):,} were submitted between --since and --until")

@@ -53,7 +53,17 @@ def load_cluster(path_or_name: str | Path, catalogue: Catalogue) -> ClusterSpec:
 
     check_kind("catalogue", catalogue, Catalogue, "a catalogue", "use clustersim.load_catalogue()")
     path = find_topology(path_or_name)
-    return resolve_cluster(read_yaml(path), catalogue, source=path)
+    try:
+        tree = read_yaml(path)
+    except InputError as error:
+        if not path.is_file() or path.suffix in (".yaml", ".yml"):
+            raise
+        hint = (
+            "a topology of nodes that a scheduler printed is written by clustersim topology "
+            f"--from {path.name} --out my-cluster.yaml"
+        )
+        raise InputError(error.source, [*error.problems, hint]) from None
+    return resolve_cluster(tree, catalogue, source=path)
 
 
 def resolve_cluster(

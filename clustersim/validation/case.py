@@ -315,7 +315,11 @@ def _in_window(case: Case, since_s: float, until_s: float) -> Case:
     found = case.window(since_s, until_s)
     inside = (case.submit_s >= since_s) & (case.submit_s < until_s)
     if not inside.any():
-        raise InputError(case.source, "no job was submitted between --since and --until")
+        log = case.calendar.period(float(case.submit_s.min()), float(case.submit_s.max()))
+        raise InputError(
+            case.source,
+            f"no job was submitted between --since and --until; those of the log were from {log}",
+        )
     carried = len(found.jobs) - int(inside.sum())
     text = (
         f"{format_count(int(inside.sum()))} of {format_count(len(case.jobs))} jobs were submitted "

@@ -569,7 +569,9 @@ def test_a_slow_chip_of_a_kind_that_is_shipped(tmp_path):
         sources = {str(tmp_path / f"{name}.csv"), "h100", "kernels"}
         assert set(measured.micro.table["source"]) == sources
         calibrated = calibrate(measured, validate=False, begin=default_calibration())
-        rates = chip_coefficients(calibrated, {"H200"}).set_index("coefficient")["value"]
+        rates = chip_coefficients(calibrated, {"H200"})
+        own = rates["stack"] == "PyTorch eager 2.11.0"  # not that of the published kernels
+        rates = rates[own].set_index("coefficient")["value"]
         found[name] = (rates["matmul_efficiency"], step_errors(calibrated)["error"].abs().median())
     assert found["slow"][0] / found["fast"][0] == pytest.approx(1 / 1.2, rel=0.05)
     assert found["slow"][1] < MOST_ERROR
