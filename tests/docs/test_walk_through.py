@@ -23,10 +23,12 @@ def test_the_files_of_the_site_are_those_of_the_program():
 @pytest.mark.full
 def test_every_command_prints_what_the_page_says(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```(sh|text)\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```(sh|text|yaml)\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     compared, printed = 0, None
     for kind, text in blocks:
-        if kind == "sh":
+        if kind == "yaml":
+            Path(text.split()[1]).write_text(text)
+        elif kind == "sh":
             program, *arguments = shlex.split(text.replace("\\\n", " "))
             assert program == "clustersim"
             capsys.readouterr()
@@ -35,7 +37,7 @@ def test_every_command_prints_what_the_page_says(monkeypatch, tmp_path, capsys):
         elif printed is not None:
             assert text in printed
             compared, printed = compared + 1, None
-    assert compared == 5
+    assert compared == 6
     use = (tmp_path / "valid" / "capacity.csv").read_text().splitlines()
     out = [line for line in use[1:] if int(line.split(",")[-2]) < 96]
     assert [line.split(",")[1][:10] for line in out] == [f"2026-09-{day}" for day in range(22, 27)]
