@@ -6,13 +6,14 @@ import argparse
 import math
 import shlex
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clustersim.cli.options import add_catalogue, add_no_report, catalogue_arguments, whole_number
 from clustersim.cli.progress import progress_of
 from clustersim.console import write_json
-from clustersim.errors import InputError
+from clustersim.errors import InputError, unknown_name
 from clustersim.text_table import table
 from clustersim.units import counted, format_count, format_duration, format_percent, parse_quantity
 
@@ -68,6 +69,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--replications", type=whole_number, default=200, metavar="N", help="default: 200"
     )
     parser.add_argument("--seed", type=whole_number, default=1, metavar="N", help="default: 1")
+    parser.add_argument(
+        "--job",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="print this waiting job only, with its whole explanation; may be repeated",
+    )
     parser.add_argument("--out", metavar="DIR", help="new folder for the tables and a page")
     parser.add_argument("--csv", action="store_true", help="also write the tables as CSV")
     add_catalogue(parser)
@@ -159,10 +167,6 @@ def _forecast(args: argparse.Namespace) -> int:
             gpus_per_node=args.gpus_per_node,
             progress=progress,
         )
-    print(_text(found))
-    print(textwrap.fill(sentence(found.jobs, found.foreign), 100))
-    for note in found.without_room:
-        print(textwrap.fill(f"Note: this depends on the size of the cluster: {note}.", 100))
     page = None
     if args.out is not None:
         with new_folder(args.out) as folder:
@@ -174,6 +178,11 @@ def _forecast(args: argparse.Namespace) -> int:
                 seed=args.seed,
                 report=args.report,
             )
+    print(_text(found, args.job))
+    print(textwrap.fill(sentence(found.jobs, found.foreign), 100))
+    for note in found.without_room:
+        print(textwrap.fill(f"Note: this depends on the size of the cluster: {note}.", 100))
+    if args.out is not None:
         print(f"written to {args.out}")
     if page is not None:
         print(f"page: {Path(args.out) / page.name}")
@@ -287,7 +296,7 @@ def _accelerators(text: str | None) -> int | dict[str, int] | None:
         raise InputError("--accelerators", str(error)) from None
 
 
-def _text(found: Forecast) -> str:
+def _text(found: Forecast, asked: Sequence[str]) -> str:
     state = found.state
     counts = state.document()
     now = found.calendar.text(found.now_s) if found.calendar.is_dated else "now"
@@ -300,7 +309,7 @@ def _text(found: Forecast) -> str:
     sections = [textwrap.fill(head, 100), f"Partitions\n{_partitions(found)}"]
     if len(found.jobs):
         title = "Start of each waiting job from now: median, 5 % and 95 %"
-        sections.append(f"{title}\n{_jobs(found)}")
+        sections.append(f"{title}\n{_jobs(found, asked)}")
     if state.left_out:
         reasons: dict[str, int] = {}
         for _, reason in state.left_out:
@@ -341,10 +350,18 @@ def _partitions(found: Forecast) -> str:
     return table(rows, ["partition", "running", "accelerators", "waiting", "accelerators waiting"])
 
 
-def _jobs(found: Forecast) -> str:
+def _jobs(found: Forecast, asked: Sequence[str]) -> str:
+    """Return the table of the jobs that were asked for, or of the first ones."""
     dated = found.calendar.is_dated
+    jobs = found.jobs
+    waiting = set(jobs["job_id"])
+    for job in asked:
+        if job not in waiting:
+            raise InputError("--job", unknown_name("waiting job", job, waiting))
+    shown = jobs[jobs["job_id"].isin(asked)] if asked else jobs.head(_MOST_ROWS)
+    most = 1000 if asked else 70
     rows = []
-    for row in found.jobs.head(_MOST_ROWS).to_dict("records"):
+    for row in shown.to_dict("records"):
         date = row["median"][:16].replace("T", " ") if dated else ""
         rows.append(
             [
@@ -354,13 +371,15 @@ def _jobs(found: Forecast) -> str:
                 *(_from_now(row[name]) for name in ("median_s", "low_s", "high_s")),
                 *([date] if dated else []),
                 row["constraint"],
-                textwrap.shorten(row["detail"], 70, placeholder=" ..."),
+                textwrap.shorten(row["detail"], most, placeholder=" ..."),
             ]
         )
     names = ["job", "partition", "n", "median", "5 %", "95 %", *(["date"] if dated else [])]
     text = table(rows, [*names, "waits for", "explanation"])
-    more = len(found.jobs) - _MOST_ROWS
-    return text if more <= 0 else f"{text}\n... and {counted(more, 'more job')} (--out, --json)"
+    more = len(jobs) - len(shown)
+    if asked or not more:
+        return text
+    return f"{text}\n... and {counted(more, 'more job')} (--job ID, --out, --json)"
 
 
 def _from_now(seconds: float) -> str:

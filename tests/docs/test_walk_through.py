@@ -23,7 +23,9 @@ def test_the_files_of_the_site_are_those_of_the_program():
 @pytest.mark.full
 def test_every_command_prints_what_the_page_says(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```(sh|text|yaml)\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(
+        r"^```(sh|text|yaml)\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL
+    )
     compared, printed = 0, None
     for kind, text in blocks:
         if kind == "yaml":

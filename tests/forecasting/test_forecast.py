@@ -273,3 +273,20 @@ def test_a_table_of_jobs_is_a_state(tmp_path: Path) -> None:
     found = cs.forecast(tmp_path / "jobs.csv", accelerators=8, replications=5)
     assert found.state.running[0].elapsed_s == 60.0
     assert found.jobs["job_id"].tolist() == ["b"]
+
+
+def test_one_job_is_shown_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = [f"10{number}" for number in range(70)]
+    table = pd.DataFrame({"job_id": ids, "submit_s": 0.0, "n_accelerators": 8, "estimate_s": HOUR})
+    table.assign(start_s=np.nan).to_csv(tmp_path / "jobs.csv", index=False)
+    command = ["forecast", str(tmp_path / "jobs.csv"), "--accelerators", "8", "--replications", "2"]
+    assert main([*command, "--job", "1069"]) == 0
+    shown = capsys.readouterr().out
+    assert "1069" in shown
+    assert "1068" not in shown
+    assert "no running job is given, so the whole cluster counts as free" in " ".join(shown.split())
+    assert main(command) == 0
+    assert "... and 10 more jobs (--job ID, --out, --json)" in capsys.readouterr().out
+    assert main([*command, "--job", "1099", "--out", str(tmp_path / "out")]) == 2
+    assert "--job: unknown waiting job '1099'; did you mean '10" in capsys.readouterr().err
+    assert (tmp_path / "out" / "report.html").exists(), "the forecast was not in vain"
