@@ -18,6 +18,7 @@ from clustersim.sites.hostlist import expand_hosts
 from clustersim.sites.other_nodes import read_kubernetes_nodes
 from clustersim.sites.site import Site, SiteNode
 from clustersim.sites.text_tables import find_table
+from clustersim.workload.readers.site_logs.class_ads import class_ads
 
 __all__ = [
     "condor_site",
@@ -105,9 +106,6 @@ def _given(text: str) -> str | None:
     return None if text.strip("<>").lower() in ABSENT else text
 
 
-_ATTRIBUTE = re.compile(r"([A-Za-z_]\w*) = (.*)$")
-
-
 def is_condor_status(text: str) -> bool:
     """Return whether a text has the ClassAds of machines."""
     return bool(
@@ -117,12 +115,8 @@ def is_condor_status(text: str) -> bool:
 
 def read_condor_status(text: str, source: str) -> Site:
     """Read ``condor_status -long``."""
-    ads = []
-    for block in re.split(r"\n\s*\n", text):
-        pairs = filter(None, (_ATTRIBUTE.match(line.strip()) for line in block.split("\n")))
-        ad = {pair[1]: pair[2].strip().strip('"') for pair in pairs}
-        if ad.get("Machine"):
-            ads.append(ad)
+    found, _ = class_ads(text.split("\n"))
+    ads = [ad.attributes for ad in found if ad.attributes.get("Machine")]
     return condor_site(ads, source)
 
 

@@ -13,7 +13,6 @@ from clustersim.errors import InputError
 from clustersim.sites.cells import Times
 from clustersim.sites.condor_queue import (
     CONDOR_COMMAND,
-    class_ads,
     is_class_ads,
     read_condor_q,
 )
@@ -32,7 +31,7 @@ from clustersim.sites.pbs_queue import (
     read_qstat_json,
 )
 from clustersim.sites.queue import QueueState
-from clustersim.sites.read_site import items_of, yaml_documents
+from clustersim.sites.read_site import items_of
 from clustersim.sites.slurm_queue import (
     SQUEUE_COMMAND,
     at_time,
@@ -44,6 +43,7 @@ from clustersim.sites.slurm_queue import (
 from clustersim.sites.source import json_document, read_text
 from clustersim.sites.text_tables import find_table, plain_name
 from clustersim.time_zones import parse_zone
+from clustersim.workload.readers.site_logs.class_ads import class_ads
 
 __all__ = ["QUEUE_COMMANDS", "read_queue"]
 
@@ -165,11 +165,9 @@ def _read(text: str, path: Path, zone: tzinfo | None, columns: Sequence[str]) ->
     document = json_document(text, path)
     if document is not None:
         return _of_document(document, source, zone)
-    if re.search(r"(?m)^(?:apiVersion|kind|items):", text):
-        items = [item for each in yaml_documents(text, path) for item in items_of(each)]
-        return read_kubernetes_queue(items, source)
     if is_class_ads(text):
-        return read_condor_q([*class_ads(text)], source, "condor_q -long")
+        ads, _ = class_ads(text.split("\n"))
+        return read_condor_q([ad.attributes for ad in ads], source, "condor_q -long")
     if re.search(r"(?m)^Job Id:", text):
         return read_qstat(text, source, zone)
     if re.search(r"(?:^|\s)JobId=\d", text):

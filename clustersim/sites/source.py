@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from clustersim.errors import InputError
+from clustersim.workload.readers.site_logs.content import is_yaml, yaml_values
 
 __all__ = ["json_document", "read_text"]
 
@@ -67,10 +68,11 @@ def _decoded(data: bytes) -> str:
 
 
 def json_document(text: str, path: str | Path) -> Any:
-    """Return the JSON document in a text, or None if the text has none.
+    """Return the JSON or YAML document in a text, or None if the text has none.
 
-    Lines before and after the document, such as a banner of the login shell, are ignored. Several
-    documents one after another, as ``kubectl`` prints for several kinds, become one list.
+    YAML is that of ``kubectl -o yaml`` and of Slurm's ``--yaml``. Lines before and after the
+    document, such as a banner of the login shell, are ignored. Several documents one after another,
+    as ``kubectl`` prints for several kinds, become one list.
 
     Raises
     ------
@@ -84,7 +86,7 @@ def json_document(text: str, path: str | Path) -> Any:
     >>> json_document("JOBID PARTITION", "a.txt") is None
     True
     """
-    found = list(_documents(text))
+    found = yaml_values(text, path) if is_yaml(text) else list(_documents(text))
     if found:
         return found[0] if len(found) == 1 else found
     if text.lstrip()[:1] in "{[" and '"' in text[:4096]:

@@ -26,6 +26,7 @@ _UNITS_OF_JOBS = {
     **dict.fromkeys(("node", "host", "machine", "server", "box"), "node"),
     **dict.fromkeys(("worker", "pod", "replica", "instance", "inst", "task", "rank"), "worker"),
     **dict.fromkeys(("member", "container", "executor", "process", "proc", "trainer"), "worker"),
+    "parallelism": "worker",
 }
 _UNIT = "|".join(_UNITS_OF_JOBS)
 _ZONE = re.compile(r"[\s_]*(?:\((?:UTC|GMT|Z)\)|\[(?:UTC|GMT|Z)\]|[\s_](?:UTC|GMT))\s*$", re.I)
@@ -40,6 +41,11 @@ _TOTAL = re.compile(
     rf"{_COUNT}{_TAKEN}{_COUNT}{_DEVICE}s?{_COUNT}{_TAKEN}{_COUNT}(?:perjob)?|scalefactor|"
     r"requestednumberofresources|nres|aiprocessors?|acceleratorstotal"
 )
+_DEVICE_TIME = re.compile(
+    rf"(?:total|used|alloc|allocated)?{_DEVICE}s?(?:used|total)?"
+    r"(?P<unit>hours|hour|hrs|hr|h|minutes|minute|mins|seconds|second|secs|s|days)(?:used|total)?"
+)
+"""Columns that tell the accelerators of a job times its run time."""
 _ON_NODE = re.compile(
     rf"{_COUNT}(?:task|worker|rank|proc|process|pod|trainer)(?:e?s)?(?:per|each|by|on)(?:node|host)s?"
 )
@@ -56,6 +62,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "jobidraw jobnumber jobno jobnum jobuuid jobkey jobnr jobuid jid globaljobid idjob idtask "
         "cobaltjobid trainingjobid trainingjobname slurmjobid pbsjobid lsfjobid jobidentifier",
         "id job uuid uid workloadid runid taskid appid applicationid submissionid workflowid",
+        "allocationid experimentid trialid sessionid requestid podname",
         "jobname name workload workloadname runname taskname metadataname",
     ),
     "submit": (
@@ -117,8 +124,10 @@ ROLES: dict[str, tuple[str, ...]] = {
         "jobowner creatorid useremail requester",
     ),
     "partition": (
-        "partition queue queuename resourcequeue qname jobqueue pool vc virtualcluster cluster "
-        "clusterqueue localqueue resourcepool quota partitionname resourcegroup",
+        "partition queue queuename resourcequeue qname jobqueue localqueue partitionname pool vc "
+        "virtualcluster resourcepool quota resourcegroup nodepool",
+        "clusterqueue",
+        "cluster",
     ),
     "account": (
         "account accountname project projectname group groupname team tenant organization "
@@ -133,6 +142,36 @@ ROLES: dict[str, tuple[str, ...]] = {
 }
 """Names of columns by what they mean, reduced to letters and digits; earlier groups first."""
 _MEANING = {role: [frozenset(group.split()) for group in groups] for role, groups in ROLES.items()}
+_VERBS: dict[str, tuple[str, ...]] = {
+    "submit": (
+        "submit|submitted|submission",
+        "create|created|creation",
+        "arrive|arrived|arrival|enqueue|enqueued|queued|receive|received",
+    ),
+    "start": (
+        "start|started|begin|began|begun|beginning",
+        "launch|launched|dispatch|dispatched|allocate|allocated|admitted|scheduled",
+    ),
+    "end": (
+        "end|ended|finish|finished|complete|completed|completion",
+        "stop|stopped|terminate|terminated|termination|exit|exited|done|closed",
+    ),
+}
+"""What names of columns of times say, more or less wordily: ``job_started_on``, ``dt_end``."""
+_WORDY = {
+    role: [
+        re.compile(
+            r"(?:job|task|run|trial|workload|time|date|dt|ts|gmt|actual|first|execution|exec)?"
+            rf"(?:{verbs})(?:time|at|on|date|dt|ts|timestamp|datetime|epoch|unix|local)"
+            rf"|(?:job|task|run|trial|workload|time|date|dt|ts|gmt|actual)(?:{verbs})"
+        )
+        for verbs in groups
+    ]
+    for role, groups in _VERBS.items()
+}
+_WAITS = ("queue", "queued", "pend")
+"""Names that are those of waits if they have a unit, such as ``queued_seconds``."""
+_NO_TIME = {"queuedtime", "submittedjob", "runtime"}
 _LABELS = ("user", "partition", "account", "qos", "state", "job_name")
 _TIMES = ("submit", "start", "end")
 _LENGTHS = ("wait", "run", "limit")
@@ -146,7 +185,8 @@ class Roles:
     Attributes
     ----------
     names : dict of str to str
-        The column of each role: those of `ROLES`, and ``gpus`` (accelerators of the job).
+        The column of each role: those of `ROLES`, ``gpus`` (accelerators of the job),
+        ``gpu_list`` (their numbers) and ``gpu_time`` (their number times the run time).
     factors : tuple of str
         Columns whose product is the accelerators of the job.
     units : dict of str to float
@@ -161,7 +201,8 @@ class Roles:
     def has_size(self) -> bool:
         """Whether a column tells the number of accelerators."""
         return bool(self.factors) or bool(
-            {"gpus", "gpu_list", "tres", "req_tres", "gres", "req_gres"} & set(self.names)
+            {"gpus", "gpu_list", "tres", "req_tres", "gres", "req_gres", "gpu_time"}
+            & set(self.names)
         )
 
     @property
@@ -238,6 +279,8 @@ def recognise(columns: Sequence[str], table: pd.DataFrame | None = None) -> Role
         "req_gres",
     ):
         found = _named(role, free, parsed, table)
+        if found is None and role in _TIMES:
+            found = _wordy(role, free, parsed, table)
         if found is None:
             continue
         name, unit = found
@@ -247,10 +290,38 @@ def recognise(columns: Sequence[str], table: pd.DataFrame | None = None) -> Role
         if role != "job_id" or not plain_name(name).endswith("name"):
             free.remove(name)
     timed = "run" in roles.names or {"start", "end"} <= set(roles.names)
+    if not timed:  # a column that is called by a unit alone
+        bare = next((name for name in free if plain_name(name) in _BARE_UNITS), None)
+        if bare is not None and (table is None or _fits("run", table[bare])):
+            roles.names["run"] = bare
+            roles.units["run"] = UNIT_S[plain_name(bare)]
+            free.remove(bare)
+            timed = True
     if not timed and _is_walltime(roles.names.get("limit", "")):
         roles.names["run"] = roles.names.pop("limit")
     _sizes(roles, free, table)
     return roles
+
+
+_BARE_UNITS = ("seconds", "secs", "minutes", "mins", "hours", "days")
+
+
+def _wordy(
+    role: str,
+    columns: list[str],
+    parsed: dict[str, tuple[str, float | None]],
+    table: pd.DataFrame | None,
+) -> tuple[str, float | None] | None:
+    """Return the column of a time whose name says more than that, such as ``job_started_on``."""
+    for pattern in _WORDY[role]:
+        for name in columns:
+            meaning, unit = parsed[name]
+            whole = plain_name(name)
+            if whole in _NO_TIME or not (pattern.fullmatch(whole) or pattern.fullmatch(meaning)):
+                continue
+            if table is None or _fits(role, table[name]):
+                return name, unit
+    return None
 
 
 def _is_walltime(name: str) -> bool:
@@ -267,11 +338,13 @@ def _named(
     if role == "wait":  # `queue_s` is a wait, `queue` a partition
         for name in columns:
             meaning, unit = parsed[name]
-            if meaning in ("queue", "queued", "pend") and unit is not None:
+            if meaning in _WAITS and unit is not None:
                 return name, unit
     for group in _MEANING[role]:
         for name in columns:
             meaning, unit = parsed[name]
+            if role == "submit" and unit is not None and meaning in _WAITS:
+                continue
             whole = plain_name(name)
             timed = role in _TIMES or role in _LENGTHS
             if role in _TIMES and whole not in group:
@@ -327,30 +400,31 @@ def _sizes(roles: Roles, free: list[str], table: pd.DataFrame | None) -> None:
             roles.factors = (alike[0], *between, name)
             break
     exact = [name for name in totals if re.search(r"alloc|used|granted|total", squashes[name])]
+    if exact and _only_while_running(roles, totals, exact, table):
+        totals = [name for name in totals if name not in exact]
+        exact = []
     if totals and not (roles.factors and not exact and _is_request(totals[0])):
         roles.names["gpus"] = (exact or totals)[0]
         roles.factors = ()
         workers = [name for name, kind in units.items() if kind == "worker"]
-        if (
-            _is_request(totals[0])
-            and not exact
-            and workers
-            and squashes[workers[0]]
-            in (
-                "workernum",
-                "instnum",
-                "workercount",
-                "numworkers",
-                "replicas",
-                "workers",
-            )
-        ):
+        each = bool(workers) and squashes[workers[0]] in _WORKER_COUNTS
+        if each and not exact and (_is_request(totals[0]) or "parallelism" in squashes[workers[0]]):
             roles.factors = (workers[0], totals[0])  # the request of one worker
             del roles.names["gpus"]
+    if not roles.has_size and "resourcepool" in {plain_name(name) for name in roles.names.values()}:
+        slots = [name for name in free if squashes[name] == "slots"]  # as Determined calls them
+        roles.names.update({"gpus": slots[0]} if slots else {})
     if not roles.has_size:
         lists = [name for name in free if _LISTS.fullmatch(squashes[name])]
         if lists:
             roles.names["gpu_list"] = lists[0]
+    if not roles.has_size:
+        for name in free:
+            match = _DEVICE_TIME.fullmatch(squashes[name])
+            if match and _counts(table, name):
+                roles.names["gpu_time"] = name
+                roles.units["gpu_time"] = UNIT_S[match["unit"]]
+                return
     if not roles.has_size and table is not None:
         for name in free:
             cells = table[name].astype("string")
@@ -358,6 +432,31 @@ def _sizes(roles: Roles, free: list[str], table: pd.DataFrame | None) -> None:
                 tres = cells.str.contains("gres/", na=False).any()
                 roles.names["tres" if tres else "gres"] = name
                 break
+
+
+_WORKER_COUNTS = {
+    *("workernum", "workercount", "numworkers", "numberofworkers", "workers", "nworkers"),
+    *("instnum", "instancecount", "instancenum", "numinstances", "instances", "ninstances"),
+    *("podcount", "podnum", "numpods", "pods", "replicacount", "numreplicas", "replicas"),
+    "parallelism",
+}
+"""Columns of workers beside which a request of accelerators is that of one worker."""
+
+
+def _only_while_running(
+    roles: Roles, totals: list[str], exact: list[str], table: pd.DataFrame | None
+) -> bool:
+    """Return whether what is allocated is told of running jobs only, and requests of all."""
+    end = roles.names.get("end")
+    if table is None or end is None or len(totals) == len(exact):
+        return False
+    ended = table[given_cells(table[end])]
+
+    def told(name: str) -> bool:
+        return bool((pd.to_numeric(ended[name], errors="coerce") > 0).any())
+
+    asked = [name for name in totals if name not in exact]
+    return not any(told(name) for name in exact) and any(told(name) for name in asked)
 
 
 def _is_request(name: str) -> bool:

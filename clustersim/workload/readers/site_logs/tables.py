@@ -17,7 +17,7 @@ from clustersim.workload.readers.site_logs.column_roles import (
     recognise,
 )
 from clustersim.workload.readers.site_logs.durations import durations_s
-from clustersim.workload.readers.site_logs.gres import counts_of
+from clustersim.workload.readers.site_logs.gres import are_numbered, counts_of
 from clustersim.workload.readers.site_logs.numbers import with_plain_numbers
 from clustersim.workload.readers.site_logs.records import EXTRA, Records
 from clustersim.workload.readers.site_logs.text_tables import TextTable
@@ -35,6 +35,10 @@ _STEP = (
 """A step of a job: ``123.batch``, ``123_4.0``, ``123+1.extern``."""
 _NODES = ("nnodes", "allocnodes", "nodes", "numnodes")
 _TOTAL = ("total", "sum", "totals", "count", "grandtotal")
+_NUMBERED = (
+    "TRES have numbers that differ from site to site: use sacct, or replace them by the names that "
+    "`sacctmgr show tres` prints (gres/gpu=8)"
+)
 _NEEDED = {
     "submit": "no column tells when a job was submitted",
     "run": "no columns tell how long a job ran (a run time, or start and end)",
@@ -99,6 +103,8 @@ def records_of_table(
     if "job_id" not in records:
         records["job_id"] = "row " + lines.astype(str)
         notes.append("no column names the jobs: they are called by their lines")
+    if {"NAMESPACE", "NAME"} <= set(table) and roles.names.get("job_id") == "NAME":  # kubectl
+        records["job_id"] = table["NAMESPACE"] + "/" + table["NAME"]
     records["row"] = records["job_id"].where(records["job_id"].notna(), "line " + lines.astype(str))
     clusters = [name for name in table if plain_name(name) in ("cluster", "clustername")]
     if clusters and table[clusters[0]].nunique() > 1:
@@ -113,12 +119,18 @@ def records_of_table(
     if not lacking:
         records["n"], more = _sizes(table, roles)
         notes += more
+    if "gpu_time" in roles.names:
+        unit = roles.units["gpu_time"]
+        records["accelerator_s"] = durations_s(table[roles.names["gpu_time"]], unit)
     _scale_times(records, roles)
     notes += _settle_runs(records, roles)
     told = "; ".join(_NEEDED[name] for name in lacking)
     if told:
         told += f"; columns: {', '.join(map(str, table.columns[:20]))}"
         told += " (give --columns submit=NAME,run=NAME,gpus=NAME to name them)"
+    if "tres" in roles.names and are_numbered(table[roles.names["tres"]]):
+        told = told or _NUMBERED
+        notes.append(_NUMBERED)
     if not slurm:
         notes += _read_as(roles)
     return Records(records.reset_index(drop=True), "slurm" if slurm else "table", notes, told)
@@ -246,8 +258,12 @@ def _sizes(table: pd.DataFrame, roles: Roles) -> tuple[pd.Series, list[str]]:
         for count in each[1:]:
             product = (product * count).mask(count == 0, 0.0)
         return product, [f"accelerators are {' times '.join(roles.factors)}"]
+    if "gpu_time" in names:
+        note = f"accelerators are {names['gpu_time']} over the run time"
+        return pd.Series(np.nan, index=table.index), [note]
     if "gpus" in names:
         cells = table[names["gpus"]]
+        cells = cells.mask(cells.isin(["<none>"]), "0")  # an object of Kubernetes asks for none
         if "stat" in {plain_name(name) for name in table}:  # LSF writes - for no GPU
             cells = cells.mask(cells.isin(["-", ""]), "0")
         return _plain_counts(cells), []

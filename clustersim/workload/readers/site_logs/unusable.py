@@ -66,10 +66,6 @@ _OUTPUTS = (
         "server_priv/accounting",
     ),
     _Unusable(
-        re.compile(r"0\d\d \(\d+\.\d+\.\d+\) \d\S+ \d\S+ Job "),
-        "is a log of events of HTCondor, which is not read; run `condor_history -json`",
-    ),
-    _Unusable(
         re.compile(r"\s*<(?:!DOCTYPE html|html|table)\b", re.I),
         "is a web page: save the table with the jobs as CSV",
     ),
