@@ -86,7 +86,7 @@ _GPUS = re.compile(r"(?:nvidia|amd)?(?:com)?(?:gpu|npu|ascend\d*)s?(?:count|capa
 def kubectl_table(text: str) -> pd.DataFrame | None:
     """Return a table of ``kubectl get nodes`` with a column of GPUs; None if it is none."""
     table = find_table(text, _KUBECTL)
-    if table is None or not {"name", "status"} <= set(table.names):
+    if table is None or "name" not in table.names:
         return None
     counts = [name for name in table.names if _GPUS.fullmatch(name)]
     if not counts:
@@ -96,7 +96,7 @@ def kubectl_table(text: str) -> pd.DataFrame | None:
         {
             "node": [row["name"] for row in table.rows],
             "gpus": [whole(row[counts[0]]) or 0 for row in table.rows],
-            "state": [row["status"] for row in table.rows],
+            **({"state": [row["status"] for row in table.rows]} if "status" in table.names else {}),
             **({"gpu_type": [_given(row[kinds[0]]) for row in table.rows]} if kinds else {}),
         }
     )

@@ -147,7 +147,7 @@ def _with_gpus(text: str, per_node: int, columns: Sequence[str]) -> str:
     lines = []
     begun = bool(columns)
     for line in text.split("\n"):
-        names = {plain_name(word) for word in re.split(r"[|\s,]+", line)}
+        names = {plain_name(word) for word in re.split(r"[|\s,;]+", line)}
         separator = "|" if "|" in line else " "
         if columns and line.strip():
             line = f"{line.rstrip()}{separator}gres/gpu:{per_node}"
@@ -158,6 +158,9 @@ def _with_gpus(text: str, per_node: int, columns: Sequence[str]) -> str:
             line = f"{f'gres/gpu:{per_node}':<16}{separator}{line}"
         lines.append(line)
     return "\n".join(lines)
+
+
+_FLUX_TABLE = re.compile(r"(?m)^\s*JOBID\s+(?:QUEUE\s+)?USER\s+NAME\s+ST\s+NTASKS\s+NNODES")
 
 
 def _read(text: str, path: Path, zone: tzinfo | None, columns: Sequence[str]) -> QueueState | None:
@@ -172,6 +175,12 @@ def _read(text: str, path: Path, zone: tzinfo | None, columns: Sequence[str]) ->
         return read_qstat(text, source, zone)
     if re.search(r"(?:^|\s)JobId=\d", text):
         return read_scontrol_jobs(text, source, zone)
+    if _FLUX_TABLE.search(text):
+        raise InputError(
+            source,
+            "is the table that flux jobs prints by default, which tells no GPUs; run "
+            "flux jobs -A --json",
+        )
     if is_grid_engine_queue(text):
         return read_grid_engine_queue(text, source, zone)
     lsf = re.search(r"(?mi)^\s*JOBID\b.*\bSTAT\b", text) is not None

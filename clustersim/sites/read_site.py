@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from clustersim.errors import InputError
+from clustersim.sites.node_listings import is_flux_r, read_flux_r, read_listing
 from clustersim.sites.node_tables import is_site_table, read_site_table
 from clustersim.sites.other_nodes import (
     LSF_NAMES,
@@ -141,6 +142,9 @@ def _read(
         return _of_document(document, source)
     if is_slurm_conf(text):
         return read_slurm_conf(text, source)
+    listing = read_listing(text, source)
+    if listing is not None:
+        return listing
     if is_described_nodes(text):
         return read_described_nodes(text, source)
     if is_condor_status(text):
@@ -183,6 +187,8 @@ def _read(
 
 def _of_document(document: Any, source: str) -> Site | None:
     if isinstance(document, Mapping):
+        if is_flux_r(document):
+            return read_flux_r(document, source)
         if isinstance(document.get("nodes"), Mapping):
             return read_pbsnodes_json(document, source)
         if isinstance(document.get("HOSTS") or document.get("RECORDS"), list):

@@ -1,7 +1,7 @@
 """ClassAds of HTCondor in text: one attribute a line, in the old notation and in the new one.
 
-Syntax: "ClassAd reference" in the HTCondor manual. Old: ``Name = value``, with blank lines (or lines
-that begin with ``***``, in history files) between ads. New: ``[ Name = value; ... ]``.
+Syntax: "ClassAd reference" in the HTCondor manual. Old: ``Name = value``, with blank lines (or
+lines that begin with ``***``, in history files) between ads. New: ``[ Name = value; ... ]``.
 """
 
 from __future__ import annotations

@@ -21,7 +21,10 @@ _DEVICE = (
     r"nvidiacomgpu|amdcomgpu|huaweicomascend\d*\w*)"
 )
 _COUNT = r"(?:n|nr|no|num|number|numberof|numof|nof|count|cnt|total|amount|qty|quantity)?"
-_TAKEN = r"(?:alloc|allocated|used|granted|assigned|provisioned|req|request|requested|reserved)?"
+_TAKEN = (
+    r"(?:alloc|allocated|used|granted|assigned|provisioned|req|request|requested|reserved|demand|"
+    r"demanded|needed)?"
+)
 _UNITS_OF_JOBS = {
     **dict.fromkeys(("node", "host", "machine", "server", "box"), "node"),
     **dict.fromkeys(("worker", "pod", "replica", "instance", "inst", "task", "rank"), "worker"),
@@ -31,11 +34,13 @@ _UNITS_OF_JOBS = {
 _UNIT = "|".join(_UNITS_OF_JOBS)
 _ZONE = re.compile(r"[\s_]*(?:\((?:UTC|GMT|Z)\)|\[(?:UTC|GMT|Z)\]|[\s_](?:UTC|GMT))\s*$", re.I)
 """What tells at the end of a name that times are in UTC."""
+_EACH = re.compile(r"(?i)\b([gn]pus?|cards?|accelerators?)\s*/\s*(?=[a-z])")
+"""A stroke that stands for "per", as in ``GPUs/node``."""
 _PLAIN_ENDING = re.compile(r"(?:timestamp|datetime|epoch|unix|iso|local)$")
 """What may stand behind the meaning of a column of times."""
 _PER = re.compile(
     rf"{_COUNT}{_TAKEN}{_COUNT}{_DEVICE}s?{_COUNT}{_TAKEN}(?:per|each|by|in|x)(?P<unit>{_UNIT})s?"
-    rf"|(?:per)?(?P<unit2>{_UNIT})s?{_COUNT}{_DEVICE}s?{_COUNT}"
+    rf"|(?:per)?(?P<unit2>{_UNIT})s?{_COUNT}{_DEVICE}s?{_COUNT}|gpn"
 )
 _TOTAL = re.compile(
     rf"{_COUNT}{_TAKEN}{_COUNT}{_DEVICE}s?{_COUNT}{_TAKEN}{_COUNT}(?:perjob)?|scalefactor|"
@@ -62,7 +67,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "jobidraw jobnumber jobno jobnum jobuuid jobkey jobnr jobuid jid globaljobid idjob idtask "
         "cobaltjobid trainingjobid trainingjobname slurmjobid pbsjobid lsfjobid jobidentifier",
         "id job uuid uid workloadid runid taskid appid applicationid submissionid workflowid",
-        "allocationid experimentid trialid sessionid requestid podname",
+        "allocationid experimentid trialid trial sessionid requestid instanceid podname",
         "jobname name workload workloadname runname taskname metadataname",
     ),
     "submit": (
@@ -150,7 +155,8 @@ _VERBS: dict[str, tuple[str, ...]] = {
     ),
     "start": (
         "start|started|begin|began|begun|beginning",
-        "launch|launched|dispatch|dispatched|allocate|allocated|admitted|scheduled",
+        "launch|launched|dispatch|dispatched|dequeue|dequeued|allocate|allocated|admitted|scheduled",
+        "running",
     ),
     "end": (
         "end|ended|finish|finished|complete|completed|completion",
@@ -163,7 +169,7 @@ _WORDY = {
         re.compile(
             r"(?:job|task|run|trial|workload|time|date|dt|ts|gmt|actual|first|execution|exec)?"
             rf"(?:{verbs})(?:time|at|on|date|dt|ts|timestamp|datetime|epoch|unix|local)"
-            rf"|(?:job|task|run|trial|workload|time|date|dt|ts|gmt|actual)(?:{verbs})"
+            rf"|(?:job|task|run|trial|workload|time|date|dt|ts|t|gmt|actual)(?:{verbs})"
         )
         for verbs in groups
     ]
@@ -175,7 +181,7 @@ _NO_TIME = {"queuedtime", "submittedjob", "runtime"}
 _LABELS = ("user", "partition", "account", "qos", "state", "job_name")
 _TIMES = ("submit", "start", "end")
 _LENGTHS = ("wait", "run", "limit")
-_TRES_CELL = r"gres/\w+|(?:^|,)(?:gpu|npu|dcu|mlu)s?(?::[\w.-]+)?[:=]\d"
+_TRES_CELL = r"gres/\w+|(?:^|[,;]\s*)(?:gpu|npu|dcu|mlu)s?(?::[\w.-]+)?[:=]\d"
 
 
 @dataclass(slots=True)
@@ -223,7 +229,8 @@ def plain_name(name: object) -> str:
     >>> plain_name("Submit Time"), plain_name("提交时间"), plain_name("Started (UTC)")
     ('submittime', 'submittime', 'started')
     """
-    return squashed(english_name(_ZONE.sub("", str(name))))
+    text = _ZONE.sub("", str(name))
+    return squashed(english_name(_EACH.sub(r"\1 per ", text)))
 
 
 def is_utc(name: object) -> bool:
@@ -319,9 +326,18 @@ def _wordy(
             whole = plain_name(name)
             if whole in _NO_TIME or not (pattern.fullmatch(whole) or pattern.fullmatch(meaning)):
                 continue
-            if table is None or _fits(role, table[name]):
+            if table is None or (
+                _fits(role, table[name]) and ("running" not in whole or _are_dates(table[name]))
+            ):
                 return name, unit
     return None
+
+
+def _are_dates(cells: pd.Series) -> bool:
+    """Return whether cells are times, not lengths of time."""
+    given = cells[given_cells(cells)].astype(str).str.strip().head(200)
+    dates = given.str.match(r"\d{4}[-/年]|\d{1,2}[-/.]\d{1,2}[-/.]\d{2}|\d{10}")
+    return bool(len(given)) and bool(dates.mean() > 0.5)
 
 
 def _is_walltime(name: str) -> bool:
@@ -378,7 +394,7 @@ def _sizes(roles: Roles, free: list[str], table: pd.DataFrame | None) -> None:
     """Find the columns that tell the accelerators of a job."""
     squashes = {name: plain_name(name) for name in free}
     per = {
-        name: _UNITS_OF_JOBS[match["unit"] or match["unit2"]]
+        name: _UNITS_OF_JOBS[match["unit"] or match["unit2"] or "node"]
         for name in free
         if (match := _PER.fullmatch(squashes[name])) and _counts(table, name)
     }

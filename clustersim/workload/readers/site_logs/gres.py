@@ -106,7 +106,7 @@ def gres_count(text: str) -> float:
     if "gres/" in text and "=" in text:
         return tres_count(text)
     counts = []
-    for entry in re.split(r",(?![^(]*\))", text.strip()):
+    for entry in re.split(r"[,;](?![^(]*\))", text.strip()):
         name, colon, rest = entry.strip().partition(":")
         match = _GRES.fullmatch(f"{_PLUGINS.get(name, name)}{colon}{rest}")
         if match is None:

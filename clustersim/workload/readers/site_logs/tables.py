@@ -263,7 +263,6 @@ def _sizes(table: pd.DataFrame, roles: Roles) -> tuple[pd.Series, list[str]]:
         return pd.Series(np.nan, index=table.index), [note]
     if "gpus" in names:
         cells = table[names["gpus"]]
-        cells = cells.mask(cells.isin(["<none>"]), "0")  # an object of Kubernetes asks for none
         if "stat" in {plain_name(name) for name in table}:  # LSF writes - for no GPU
             cells = cells.mask(cells.isin(["-", ""]), "0")
         return _plain_counts(cells), []
@@ -308,6 +307,7 @@ def _listed(cells: pd.Series) -> pd.Series:
 
 def _plain_counts(cells: pd.Series) -> pd.Series:
     """Return counts; texts such as ``gpu:a100:4`` and ``8xA100`` are read too."""
+    cells = cells.mask(cells.isin(["<none>"]), "0")  # an object of Kubernetes asks for none
     numbers = pd.to_numeric(cells, errors="coerce").astype(np.float64)
     rest = numbers.isna() & pd.Series(given_cells(cells), index=cells.index)
     if rest.any():

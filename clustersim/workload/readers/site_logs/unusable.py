@@ -27,7 +27,9 @@ _OUTPUTS = (
         + _KUBECTL,
     ),
     _Unusable(
-        re.compile(r"API Version:\s+\S+/?v\d"),
+        re.compile(
+            r"API Version:\s+\S+/?v\d|Parallelism:\s+\d+$|Pods Statuses:\s|Service Account:\s"
+        ),
         f"is what kubectl describe prints, which cannot be read safely; {_KUBECTL}",
     ),
     _Unusable(
