@@ -24,7 +24,7 @@ def read_listing(text: str, source: str) -> Site | None:
 
     Examples
     --------
-    >>> text = "HOST: gn1\\nNGPUS X\\n2 2\\n\\nSTATIC ATTRIBUTES\\nGPU_ID MODEL\\n0 A100\\n1 A100\\n"
+    >>> text = "HOST: gn1\\nNGPUS X\\n2 2\\nSTATIC ATTRIBUTES\\nGPU_ID MODEL\\n0 A100\\n1 A100\\n"
     >>> read_listing(text, "gpus.txt").by_type()
     {'A100': 2}
     """

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import bz2
 import gzip
 import io
 import json
 import lzma
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -84,6 +86,17 @@ def _as_json(value: Any) -> Any:
     return value
 
 
+def _printed_objects(lines: Sequence[str]) -> list[Any]:
+    """Return the dictionaries that Python has printed, one a line; other lines are skipped."""
+    found = []
+    for line in lines:
+        try:
+            found.append(ast.literal_eval(line.strip()))
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+    return found
+
+
 def yaml_values(text: str, path: str | Path) -> list[Any]:
     """Return the documents of a text in YAML, as the same objects would be in JSON.
 
@@ -146,6 +159,8 @@ class Content:
         """
         if self.is_yaml:
             return yaml_values(self.text, self.path)
+        if not self._json and self.text.lstrip().startswith(("{'", "[{'")):
+            return _printed_objects(self.lines)
         return [value for value, _ in self._json]
 
     @cached_property

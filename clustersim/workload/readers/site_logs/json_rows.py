@@ -20,12 +20,39 @@ def _rows(value: Any, depth: int = 0) -> list[dict[str, Any]]:
         return [_source(row) for row in value if isinstance(row, dict)]
     if not isinstance(value, dict) or depth == _MOST_DEEP:
         return []
+    if (table := _by_column(value)) is not None:
+        return table
     found = [
         _rows(one, depth + 1)
         for one in value.values()
         if isinstance(one, dict) or (isinstance(one, list) and one)
     ]
     return max(found, key=len, default=[])
+
+
+def _by_column(value: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Return the rows of a table that is written by columns, or as a list of cells; else None.
+
+    Examples
+    --------
+    >>> _by_column({"id": {"0": 7, "1": 8}, "gpus": {"0": 2, "1": 4}})
+    [{'id': 7, 'gpus': 2}, {'id': 8, 'gpus': 4}]
+    >>> _by_column({"columns": ["id", "gpus"], "data": [[7, 2]]})
+    [{'id': 7, 'gpus': 2}]
+    """
+    names = value.get("columns")
+    cells = next((value[key] for key in ("data", "values", "rows") if key in value), None)
+    if isinstance(names, list) and isinstance(cells, list):
+        plain = [str(one.get("name", one)) if isinstance(one, dict) else str(one) for one in names]
+        rows = [row for row in cells if isinstance(row, list) and len(row) == len(plain)]
+        return [dict(zip(plain, row, strict=True)) for row in rows] if rows else None
+    columns = list(value.values())
+    if len(columns) < 2 or not all(isinstance(one, dict) and one for one in columns):
+        return None
+    keys = list(columns[0])
+    if any(list(one) != keys for one in columns) or not all(key.isdigit() for key in keys):
+        return None
+    return [{name: value[name][key] for name in value} for key in keys]
 
 
 def _source(row: dict[str, Any]) -> dict[str, Any]:
@@ -61,6 +88,8 @@ def _is_row(value: dict[str, Any]) -> bool:
 
 
 def _rows_of(document: Any) -> list[dict[str, Any]]:
+    if isinstance(document, dict) and (rows := _by_column(document)) is not None:
+        return rows
     if isinstance(document, dict) and _is_row(one := _source(document)):
         return [one]
     return _rows(document)

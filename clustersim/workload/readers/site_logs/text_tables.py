@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from clustersim.workload.readers.site_logs.column_roles import plain_name, recognise
+from clustersim.workload.readers.site_logs.column_names import english_key
+from clustersim.workload.readers.site_logs.column_roles import recognise
 from clustersim.workload.readers.site_logs.content import Content
 from clustersim.workload.readers.site_logs.separators import (
     QUOTING,
@@ -214,7 +215,7 @@ def _sorted_rows(
     """Sort lines into records, records that cannot be split, and lines that are no records."""
     width = len(names)
     edge = separator == "|"
-    head, first_name = tuple(plain_name(name) for name in names), names[0].lower()
+    head, first_name = tuple(english_key(name) for name in names), names[0].lower()
     resources = separator == "," and any("TRES" in name.upper() for name in names)
     good: list[list[str]] = []
     places: list[int] = []
@@ -236,7 +237,7 @@ def _sorted_rows(
         above = number < header and not _TIME.search(separator.join(row))
         if len(cells) == width and not first.startswith("#") and not above:
             again = first.strip('"#').lower() == first_name
-            if again and tuple(plain_name(cell) for cell in cells) == head:
+            if again and tuple(english_key(cell) for cell in cells) == head:
                 noise[number] = f"line {number}"
             else:
                 good.append(cells)
