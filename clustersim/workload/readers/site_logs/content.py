@@ -23,7 +23,7 @@ from ruamel.yaml.error import YAMLError
 from clustersim.errors import InputError
 from clustersim.workload.readers.site_logs.vocabulary import words_known
 
-__all__ = ["Content", "is_yaml", "open_content", "yaml_values"]
+__all__ = ["Content", "is_yaml", "open_content", "text_of", "yaml_values"]
 
 _PACKED = {
     b"\x1f\x8b": "gzip",
@@ -223,7 +223,18 @@ def open_content(path: Path) -> Content:
     InputError
         If the file is empty, damaged, or a workbook.
     """
-    raw = path.read_bytes()
+    text, notes = text_of(path.read_bytes(), path)
+    return Content(path, text, notes)
+
+
+def text_of(raw: bytes, path: Path) -> tuple[str, list[str]]:
+    """Return the text in the bytes of a file, and notes on its encoding; line ends are ``\\n``.
+
+    Raises
+    ------
+    InputError
+        If the file is empty, damaged, or a workbook.
+    """
     if raw.startswith(_WORKBOOKS):
         raise InputError(
             path,
@@ -246,7 +257,7 @@ def open_content(path: Path) -> Content:
         text = text.translate(_CONTROLS)
     if any(line in text for line in "│║┃"):
         text = text.translate(_BOXES)
-    return Content(path, text, notes)
+    return text, notes
 
 
 def _unpacked(raw: bytes, packing: str, path: Path) -> bytes:
