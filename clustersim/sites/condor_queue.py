@@ -14,10 +14,9 @@ from clustersim.sites.cells import number_of, whole
 from clustersim.sites.queue import QueuedJob, QueueState, finite
 from clustersim.sites.slurm_queue import at_time
 
-__all__ = ["CONDOR_COMMAND", "class_ads", "is_class_ads", "read_condor_q"]
+__all__ = ["CONDOR_COMMAND", "is_class_ads", "read_condor_q"]
 
 CONDOR_COMMAND = "condor_q -allusers -long"
-_LINE = re.compile(r"([A-Za-z_]\w*) = (.*)")
 _RUNS, _HELD = (2, 6), 5
 _LEFT = {3: "removed", 4: "completed", 7: "suspended"}
 """Values of JobStatus that are neither idle (1), held (5), running (2) nor transferring (6)."""
@@ -32,19 +31,7 @@ def is_class_ads(text: str) -> bool:
     >>> is_class_ads("ClusterId = 7\\nJobStatus = 1\\n"), is_class_ads("JOBID STATE")
     (True, False)
     """
-    return all(re.search(rf"(?mi)^{name} = ", text) for name in ("ClusterId", "JobStatus"))
-
-
-def class_ads(text: str) -> Iterator[dict[str, Any]]:
-    """Yield the ads of a text, which blank lines separate; other lines are skipped."""
-    ad: dict[str, Any] = {}
-    for line in [*text.split("\n"), ""]:
-        found = _LINE.fullmatch(line.strip())
-        if found is not None:
-            ad[found[1]] = found[2].strip('"')
-        elif not line.strip() and ad:
-            yield ad
-            ad = {}
+    return all(re.search(rf"(?mi)^\s*{name} = ", text) for name in ("ClusterId", "JobStatus"))
 
 
 def read_condor_q(ads: Sequence[Mapping[str, Any]], source: str, form: str) -> QueueState:

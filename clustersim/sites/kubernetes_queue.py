@@ -11,6 +11,7 @@ from typing import Any
 from clustersim.sites.cells import Times, number_of
 from clustersim.sites.other_nodes import extended_accelerators
 from clustersim.sites.queue import QueuedJob, QueueState
+from clustersim.workload.readers.site_logs.programs.kubernetes_kinds import KINDS, common_fields
 
 __all__ = ["read_kubernetes_queue"]
 
@@ -19,6 +20,8 @@ _GANG_LABELS = (
     *("jobset.sigs.k8s.io/jobset-name", "kueue.x-k8s.io/pod-group-name", "ray.io/cluster"),
     *("volcano.sh/job-name", "pytorch-job-name", "leaderworkerset.sigs.k8s.io/name"),
 )
+_OVER = ("Completing", "Completed", "Failed", "Aborting", "Aborted", "Terminating", "Terminated")
+"""Phases of Volcano in which a job ends or has ended."""
 _USER_LABELS = ("user", "owner", "username", "created-by", "app.kubernetes.io/managed-by-user")
 _QUEUE_LABELS = ("kueue.x-k8s.io/queue-name", "volcano.sh/queue-name", "runai/queue", "queue")
 
@@ -230,7 +233,7 @@ def _job(item: Mapping[str, Any], times: Times) -> QueuedJob | tuple[str, str]:
     state = status.get("state")
     phase = str((state or {}).get("phase") if isinstance(state, Mapping) else state or "")
     ended = _condition(item, "Complete", "Failed", "Succeeded", "Completed") is not None
-    if ended or status.get("completionTime") or phase in ("Completed", "Failed", "Aborted"):
+    if ended or status.get("completionTime") or phase in _OVER:
         return _identity(item), "finished"
     if deployment in ("Complete", "Failed") or status.get("endTime"):
         return _identity(item), "finished"
@@ -239,15 +242,23 @@ def _job(item: Mapping[str, Any], times: Times) -> QueuedJob | tuple[str, str]:
     active = int(status.get("active") or 0) > 0 and status.get("ready") != 0
     begun = _condition(item, "Running") is not None or phase == "Running"
     begun = begun or deployment == "Running" or (active and not suspended)
-    start = times.parse(status.get("startTime"))
+    record = _record(item)
+    start = times.parse(record.get("start") or status.get("startTime"))
     limit = number_of(
         spec.get("activeDeadlineSeconds")
         or (spec.get("runPolicy") or {}).get("activeDeadlineSeconds")
     )
     common = replace(_common(item, times), n_accelerators=count, kinds=kinds, time_limit_s=limit)
+    common = replace(common, partition=common.partition or str(record.get("partition") or ""))
     if begun and not suspended:
         return replace(common, state="running", start=start)
     return replace(common, reason="suspended" if suspended else "pods are pending")
+
+
+def _record(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record that a log has of a job; empty if its kind is not known."""
+    read = KINDS.get(str(item.get("kind")))
+    return {} if read is None else {**common_fields(item), **read(item)}
 
 
 def _pods(

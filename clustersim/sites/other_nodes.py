@@ -55,6 +55,8 @@ def extended_accelerators(resources: Mapping[str, Any] | None) -> dict[str, int]
             continue
         kind = named["typed"] or named["plain"]
         found[kind] = found.get(kind, 0) + count
+    if "neuron" in found:  # AWS lists the same chips as cores and as devices, too
+        found = {kind: count for kind, count in found.items() if not re.match("neuron.", kind)}
     return found
 
 

@@ -13,7 +13,11 @@ from clustersim.sites.cells import Times, duration_s, number_of, whole
 from clustersim.sites.hostlist import indices
 from clustersim.sites.queue import QueuedJob, QueueState, finite
 from clustersim.sites.text_tables import find_table, plain_name
-from clustersim.workload.readers.site_logs.key_values import indented_records
+from clustersim.workload.readers.site_logs.programs.pbs import accelerators
+from clustersim.workload.readers.site_logs.programs.pbs_jobs import (
+    qstat_json_records,
+    qstat_records,
+)
 
 __all__ = ["BJOBS_COMMAND", "BJOBS_NAMES", "read_bjobs", "read_bjobs_rows", "read_qstat"]
 
@@ -25,21 +29,12 @@ _PBS_LEFT = {"S": "suspended", "U": "suspended", "C": "finished", "F": "finished
 
 def read_qstat(text: str, source: str, zone: tzinfo | None) -> QueueState:
     """Read ``qstat -f`` of PBS or Torque."""
-    records = indented_records(text, re.compile(r"Job Id:\s*(\S+)"))
-    return _qstat([(number, dict(record)) for number, record in records], source, zone, "qstat -f")
+    return _qstat(qstat_records(text), source, zone, "qstat -f")
 
 
 def read_qstat_json(document: Mapping[str, Any], source: str, zone: tzinfo | None) -> QueueState:
     """Read ``qstat -f -F json``."""
-    records = []
-    for number, record in document["Jobs"].items():
-        flat = {key: value for key, value in record.items() if not isinstance(value, dict)}
-        for group in ("Resource_List", "resources_used"):
-            flat |= {f"{group}.{key}": value for key, value in (record.get(group) or {}).items()}
-        if "array_state_count" in record:
-            flat["array_state_count"] = str(record["array_state_count"])
-        records.append((number, {key: str(value) for key, value in flat.items()}))
-    state = _qstat(records, source, zone, "qstat -f -F json")
+    state = _qstat(qstat_json_records(document), source, zone, "qstat -f -F json")
     taken = Times(zone).parse(document.get("timestamp"))
     return state if taken is None else _at(state, taken)
 
@@ -99,9 +94,9 @@ def _pbs_job(number: str, record: Mapping[str, str], times: Times, letter: str) 
     held = "held" if letter == "H" or hold not in ("n", "") else ""
     throttle = whole(record.get("max_run_subjobs", "")) or None
     return QueuedJob(
-        job_id=number.partition(".")[0],
+        job_id=number,
         state="running" if running else "waiting",
-        n_accelerators=pbs_accelerators(record),
+        n_accelerators=int(accelerators(record)),
         tasks=tasks,
         partition=record.get("queue", ""),
         user=record.get("Job_Owner", record.get("euser", "")).partition("@")[0],
@@ -121,33 +116,6 @@ def _pbs_job(number: str, record: Mapping[str, str], times: Times, letter: str) 
         depends_on=tuple(re.findall(r"(\d+)(?:\[\])?\.", record.get("depend", ""))),
         held="" if running else held,
     )
-
-
-def pbs_accelerators(record: Mapping[str, str]) -> int:
-    """Return the accelerators for which a job of PBS or Torque asks.
-
-    Examples
-    --------
-    >>> pbs_accelerators({"Resource_List.nodes": "2:ppn=16:gpus=2+1:ppn=4"})
-    4
-    >>> pbs_accelerators({"Resource_List.select": "2:ncpus=16:ngpus=4+1:ncpus=8"})
-    8
-    """
-    number = whole(record.get("Resource_List.ngpus", ""))
-    if number:
-        return number
-    for key in ("Resource_List.select", "Resource_List.nodes", "Resource_List.neednodes"):
-        chunks = record.get(key, "")
-        found = 0
-        for chunk in chunks.split("+"):
-            head, *parts = chunk.split(":")
-            count = int(head) if head.isdigit() else 1
-            each = re.search(r"(?:^|:)n?(?:gpus|accelerators)=(\d+)", ":".join(parts))
-            each = each or re.search(r"^n?gpus=(\d+)", head)
-            found += count * int(each[1]) if each is not None else 0
-        if found:
-            return found
-    return 0
 
 
 BJOBS_COMMAND = (

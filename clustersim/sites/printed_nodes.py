@@ -18,6 +18,7 @@ from clustersim.sites.hostlist import expand_hosts
 from clustersim.sites.other_nodes import read_kubernetes_nodes
 from clustersim.sites.site import Site, SiteNode
 from clustersim.sites.text_tables import find_table
+from clustersim.workload.readers.site_logs.class_ads import class_ads
 
 __all__ = [
     "condor_site",
@@ -85,7 +86,7 @@ _GPUS = re.compile(r"(?:nvidia|amd)?(?:com)?(?:gpu|npu|ascend\d*)s?(?:count|capa
 def kubectl_table(text: str) -> pd.DataFrame | None:
     """Return a table of ``kubectl get nodes`` with a column of GPUs; None if it is none."""
     table = find_table(text, _KUBECTL)
-    if table is None or not {"name", "status"} <= set(table.names):
+    if table is None or "name" not in table.names:
         return None
     counts = [name for name in table.names if _GPUS.fullmatch(name)]
     if not counts:
@@ -95,7 +96,7 @@ def kubectl_table(text: str) -> pd.DataFrame | None:
         {
             "node": [row["name"] for row in table.rows],
             "gpus": [whole(row[counts[0]]) or 0 for row in table.rows],
-            "state": [row["status"] for row in table.rows],
+            **({"state": [row["status"] for row in table.rows]} if "status" in table.names else {}),
             **({"gpu_type": [_given(row[kinds[0]]) for row in table.rows]} if kinds else {}),
         }
     )
@@ -103,9 +104,6 @@ def kubectl_table(text: str) -> pd.DataFrame | None:
 
 def _given(text: str) -> str | None:
     return None if text.strip("<>").lower() in ABSENT else text
-
-
-_ATTRIBUTE = re.compile(r"([A-Za-z_]\w*) = (.*)$")
 
 
 def is_condor_status(text: str) -> bool:
@@ -117,12 +115,8 @@ def is_condor_status(text: str) -> bool:
 
 def read_condor_status(text: str, source: str) -> Site:
     """Read ``condor_status -long``."""
-    ads = []
-    for block in re.split(r"\n\s*\n", text):
-        pairs = filter(None, (_ATTRIBUTE.match(line.strip()) for line in block.split("\n")))
-        ad = {pair[1]: pair[2].strip().strip('"') for pair in pairs}
-        if ad.get("Machine"):
-            ads.append(ad)
+    found, _ = class_ads(text.split("\n"))
+    ads = [ad.attributes for ad in found if ad.attributes.get("Machine")]
     return condor_site(ads, source)
 
 

@@ -14,7 +14,6 @@ from clustersim.shipped import find_file
 from clustersim.sites.cells import Times
 from clustersim.sites.condor_queue import (
     CONDOR_COMMAND,
-    class_ads,
     is_class_ads,
     read_condor_q,
 )
@@ -33,7 +32,7 @@ from clustersim.sites.pbs_queue import (
     read_qstat_json,
 )
 from clustersim.sites.queue import QueueState
-from clustersim.sites.read_site import items_of, yaml_documents
+from clustersim.sites.read_site import items_of
 from clustersim.sites.slurm_queue import (
     SQUEUE_COMMAND,
     at_time,
@@ -45,6 +44,7 @@ from clustersim.sites.slurm_queue import (
 from clustersim.sites.source import json_document, read_text
 from clustersim.sites.text_tables import find_table, plain_name
 from clustersim.time_zones import parse_zone
+from clustersim.workload.readers.site_logs.class_ads import class_ads
 
 __all__ = ["QUEUE_COMMANDS", "read_queue"]
 
@@ -148,7 +148,7 @@ def _with_gpus(text: str, per_node: int, columns: Sequence[str]) -> str:
     lines = []
     begun = bool(columns)
     for line in text.split("\n"):
-        names = {plain_name(word) for word in re.split(r"[|\s,]+", line)}
+        names = {plain_name(word) for word in re.split(r"[|\s,;]+", line)}
         separator = "|" if "|" in line else " "
         if columns and line.strip():
             line = f"{line.rstrip()}{separator}gres/gpu:{per_node}"
@@ -161,20 +161,27 @@ def _with_gpus(text: str, per_node: int, columns: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
+_FLUX_TABLE = re.compile(r"(?m)^\s*JOBID\s+(?:QUEUE\s+)?USER\s+NAME\s+ST\s+NTASKS\s+NNODES")
+
+
 def _read(text: str, path: Path, zone: tzinfo | None, columns: Sequence[str]) -> QueueState | None:
     source = str(path)
     document = json_document(text, path)
     if document is not None:
         return _of_document(document, source, zone)
-    if re.search(r"(?m)^(?:apiVersion|kind|items):", text):
-        items = [item for each in yaml_documents(text, path) for item in items_of(each)]
-        return read_kubernetes_queue(items, source)
     if is_class_ads(text):
-        return read_condor_q([*class_ads(text)], source, "condor_q -long")
+        ads, _ = class_ads(text.split("\n"))
+        return read_condor_q([ad.attributes for ad in ads], source, "condor_q -long")
     if re.search(r"(?m)^Job Id:", text):
         return read_qstat(text, source, zone)
     if re.search(r"(?:^|\s)JobId=\d", text):
         return read_scontrol_jobs(text, source, zone)
+    if _FLUX_TABLE.search(text):
+        raise InputError(
+            source,
+            "is the table that flux jobs prints by default, which tells no GPUs; run "
+            "flux jobs -A --json",
+        )
     if is_grid_engine_queue(text):
         return read_grid_engine_queue(text, source, zone)
     lsf = re.search(r"(?mi)^\s*JOBID\b.*\bSTAT\b", text) is not None

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from clustersim.errors import InputError
 from clustersim.shipped import find_file
+from clustersim.sites.node_listings import is_flux_r, read_flux_r, read_listing
 from clustersim.sites.node_tables import is_site_table, read_site_table
 from clustersim.sites.other_nodes import (
     LSF_NAMES,
@@ -52,7 +51,7 @@ _CONDOR = frozenset(
     {"machine", "name", "totalgpus", "gpus", "cudadevicename", "state", "slottype", "totalcpus"}
 )
 """Attributes of machines that ``condor_status -af:h`` can print."""
-__all__ = ["items_of", "read_site", "yaml_documents"]
+__all__ = ["items_of", "read_site"]
 
 _COMMANDS = (
     f"{SINFO_COMMAND}; scontrol show node -o; kubectl get nodes -o json; pbsnodes -av; "
@@ -142,11 +141,11 @@ def _read(
     document = json_document(text, path)
     if document is not None:
         return _of_document(document, source)
-    if re.search(r"(?m)^\s*(?:apiVersion|kind|items):", text):
-        items = [item for each in yaml_documents(text, path) for item in items_of(each)]
-        return _kubernetes(items, source)
     if is_slurm_conf(text):
         return read_slurm_conf(text, source)
+    listing = read_listing(text, source)
+    if listing is not None:
+        return listing
     if is_described_nodes(text):
         return read_described_nodes(text, source)
     if is_condor_status(text):
@@ -189,6 +188,8 @@ def _read(
 
 def _of_document(document: Any, source: str) -> Site | None:
     if isinstance(document, Mapping):
+        if is_flux_r(document):
+            return read_flux_r(document, source)
         if isinstance(document.get("nodes"), Mapping):
             return read_pbsnodes_json(document, source)
         if isinstance(document.get("HOSTS") or document.get("RECORDS"), list):
@@ -227,20 +228,6 @@ def items_of(document: Any) -> Iterator[Mapping[str, Any]]:
                 yield item if "kind" in item or not kind else {"kind": kind, **item}
         elif "metadata" in document or "kind" in document:
             yield document
-
-
-def yaml_documents(text: str, path: str | Path) -> list[Any]:
-    """Return the documents of a YAML text.
-
-    Raises
-    ------
-    InputError
-        If the text is no YAML.
-    """
-    try:
-        return list(YAML(typ="safe", pure=True).load_all(io.StringIO(text)))
-    except YAMLError as error:
-        raise InputError(path, f"is no YAML: {' '.join(str(error).split())[:200]}") from None
 
 
 def _csv(text: str, path: Path) -> pd.DataFrame:

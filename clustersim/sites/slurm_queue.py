@@ -263,7 +263,7 @@ def _state_of(
 
 
 def _job(record: Mapping[str, Any], times: Times, *, running: bool) -> QueuedJob:
-    number = str(record["id"])
+    number = _number(record)
     array, tasks, throttle = _array(record, number)
     limit = record["limit_s"] if "limit_s" in record else duration_s(record.get("limit"))
     left = duration_s(record.get("left"))
@@ -299,6 +299,14 @@ def _job(record: Mapping[str, Any], times: Times, *, running: bool) -> QueuedJob
         held=held,
         kinds=kinds,
     )
+
+
+def _number(record: Mapping[str, Any]) -> str:
+    """Return the id of a job as ``%i`` prints it, also where the array and task are apart."""
+    number, array, task = (str(record.get(key) or "") for key in ("id", "array", "task"))
+    if not number.isdigit() or not array.isdigit() or task.lower() in ABSENT:
+        return number
+    return f"{array}_{task}" if task.isdigit() else f"{array}_[{task}]"
 
 
 def _held(
@@ -343,7 +351,8 @@ def _accelerators(record: Mapping[str, Any], running: bool) -> tuple[int | None,
             continue
         if is_cut(str(text)):
             return None, kinds
-        told = told or name not in ("alloc", "required") or bool(str(text).strip())
+        given = str(text).strip().lower() not in ABSENT
+        told = told or name not in ("alloc", "required") or given
         found = accelerators_of(text)
         if found:
             named = tuple(kind for kind in found if kind not in ("gpu", "npu"))
@@ -352,9 +361,7 @@ def _accelerators(record: Mapping[str, Any], running: bool) -> tuple[int | None,
 
 
 def _has_column(record: Mapping[str, Any]) -> bool:
-    return any(
-        record.get(name) is not None for name in ("alloc", "required", "per_node", "per_job")
-    )
+    return any(record.get(name) is not None for name in ("required", "per_node", "per_job"))
 
 
 def _taken_at(
@@ -404,7 +411,7 @@ def is_squeue(text: str) -> bool:
     True
     """
     return any(
-        {"jobid"} <= (names := {plain_name(word) for word in re.split(r"[|\s,]+", line)})
+        {"jobid"} <= (names := {plain_name(word) for word in re.split(r"[|\s,;]+", line)})
         and len(names & SQUEUE_NAMES) >= 3
         for line in text.split("\n")[:200]
     )

@@ -8,27 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from clustersim.errors import InputError
+from clustersim.workload.readers.site_logs.content import is_yaml, text_of, yaml_values
 
 __all__ = ["json_document", "read_text"]
-
-_MOST_BYTES = 1 << 30
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
-_MARKS = (
-    (b"\xff\xfe", "utf-16"),
-    (b"\xfe\xff", "utf-16"),
-    (b"\xef\xbb\xbf", "utf-8-sig"),
-)
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def read_text(path: str | Path) -> str:
     """Return the text of a file, unpacked and decoded; line ends are ``\\n``.
 
-    A file without a mark of its encoding is read as UTF-8, or else as Windows-1252 if it has bytes
-    that are not UTF-8. Colours of a terminal are removed.
+    Packings and encodings are those of logs of sites. Colours of a terminal are removed.
 
     Raises
     ------
@@ -38,39 +27,24 @@ def read_text(path: str | Path) -> str:
     path = Path(path)
     try:
         data = path.read_bytes()
-        for magic, packing in _MAGIC.items():
-            if data.startswith(magic):
-                with pa.CompressedInputStream(pa.BufferReader(data), packing) as unpacked:
-                    data = unpacked.read(_MOST_BYTES)
     except FileNotFoundError:
         raise InputError(path, "no such file") from None
     except IsADirectoryError:
         raise InputError(path, "is a folder; a file is needed") from None
-    except (OSError, pa.ArrowException) as error:
+    except OSError as error:
         raise InputError(path, f"cannot be read: {str(error).splitlines()[0]}") from None
-    if not data.strip():
-        raise InputError(path, "is empty")
-    text = _decoded(data)
+    text, _ = text_of(data, path)
     if "\0" in text:
         raise InputError(path, "is no text: it contains zero bytes")
-    return _ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _decoded(data: bytes) -> str:
-    for mark, encoding in _MARKS:
-        if data.startswith(mark):
-            return data.decode(encoding, errors="replace")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
+    return text
 
 
 def json_document(text: str, path: str | Path) -> Any:
-    """Return the JSON document in a text, or None if the text has none.
+    """Return the JSON or YAML document in a text, or None if the text has none.
 
-    Lines before and after the document, such as a banner of the login shell, are ignored. Several
-    documents one after another, as ``kubectl`` prints for several kinds, become one list.
+    YAML is that of ``kubectl -o yaml`` and of Slurm's ``--yaml``. Lines before and after the
+    document, such as a banner of the login shell, are ignored. Several documents one after another,
+    as ``kubectl`` prints for several kinds, become one list.
 
     Raises
     ------
@@ -84,7 +58,7 @@ def json_document(text: str, path: str | Path) -> Any:
     >>> json_document("JOBID PARTITION", "a.txt") is None
     True
     """
-    found = list(_documents(text))
+    found = yaml_values(text, path) if is_yaml(text) else list(_documents(text))
     if found:
         return found[0] if len(found) == 1 else found
     if text.lstrip()[:1] in "{[" and '"' in text[:4096]:

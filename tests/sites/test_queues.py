@@ -153,8 +153,8 @@ def test_qstat(tmp_path: Path) -> None:
     (running,) = state.running
     assert (running.n_accelerators, running.elapsed_s, running.user) == (8, 7200.0, "ann")
     assert [(job.job_id, job.tasks, job.n_accelerators) for job in state.waiting] == [
-        ("102[]", 3, 2),
-        ("103", 1, 4),
+        ("102[].pbs", 3, 2),
+        ("103.pbs", 1, 4),
     ]
     assert state.waiting[1].held == "held"
     assert state.waiting[0].time_limit_s == 3600.0
@@ -369,5 +369,5 @@ def test_the_priorities_of_pbs_order_the_queue(tmp_path: Path) -> None:
     ]
     path.write_text("\n".join(rows))
     found = forecast(path, accelerators=8, replications=2)
-    assert found.jobs["job_id"].tolist() == ["2", "1"]
+    assert found.jobs["job_id"].tolist() == ["2.pbs", "1.pbs"]
     assert "the queue is in order of priority, then of submission" in found.assumptions

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import bz2
 import gzip
 import io
 import json
 import lzma
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -21,7 +23,7 @@ from ruamel.yaml.error import YAMLError
 from clustersim.errors import InputError
 from clustersim.workload.readers.site_logs.vocabulary import words_known
 
-__all__ = ["Content", "open_content"]
+__all__ = ["Content", "is_yaml", "open_content", "text_of", "yaml_values"]
 
 _PACKED = {
     b"\x1f\x8b": "gzip",
@@ -55,6 +57,21 @@ _MOST_BROKEN = 0.3
 
 
 _MANIFEST = re.compile(r"(?m)^(?:- )?apiVersion: \S+$(?s:.*)^(?:  )?kind: \w+$|^kind: \w*List$")
+_SLURM_YAML = re.compile(r"(?m)^(?:jobs|nodes|sinfo): *(?:!!seq)?\n\s*- +\w+:")
+"""How the lists begin that commands of Slurm print with ``--yaml``."""
+
+
+def is_yaml(text: str) -> bool:
+    """Return whether a text has objects of Kubernetes or of Slurm in YAML.
+
+    Examples
+    --------
+    >>> is_yaml("apiVersion: v1\\nitems: []\\nkind: List\\n"), is_yaml("jobs:\\n- account: lab\\n")
+    (True, True)
+    >>> is_yaml('{"kind": "List"}')
+    False
+    """
+    return bool(_MANIFEST.search(text[:200_000])) or _SLURM_YAML.search(text) is not None
 
 
 def _as_json(value: Any) -> Any:
@@ -67,6 +84,36 @@ def _as_json(value: Any) -> Any:
         text = value.isoformat()
         return text if value.tzinfo else f"{text}Z"
     return value
+
+
+def _printed_objects(lines: Sequence[str]) -> list[Any]:
+    """Return the dictionaries that Python has printed, one a line; other lines are skipped."""
+    found = []
+    for line in lines:
+        try:
+            found.append(ast.literal_eval(line.strip()))
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+    return found
+
+
+def yaml_values(text: str, path: str | Path) -> list[Any]:
+    """Return the documents of a text in YAML, as the same objects would be in JSON.
+
+    Raises
+    ------
+    InputError
+        If the text is not complete YAML.
+    """
+    first = re.search(
+        r"(?m)^(?:%YAML|---|-? ?apiVersion:|items:|kind:|meta:|jobs:|nodes:|sinfo:)", text
+    )
+    text = text[first.start() :] if first else text
+    try:
+        return [_as_json(one) for one in YAML(typ="safe").load_all(io.StringIO(text)) if one]
+    except YAMLError as error:
+        what = " ".join(str(error).split())[:160]
+        raise InputError(path, f"is no complete YAML: {what}") from None
 
 
 @dataclass(frozen=True)
@@ -108,31 +155,23 @@ class Content:
         """The JSON values of the text, one after another; empty if it is not JSON.
 
         Lines before the first value and after the last one (a banner, a prompt) are skipped. Of
-        objects of Kubernetes in YAML, the same values are returned.
+        objects of Kubernetes and of Slurm in YAML, the same values are returned.
         """
-        if not self._json and self.is_yaml:
-            return self._yaml
+        if self.is_yaml:
+            return yaml_values(self.text, self.path)
+        if not self._json and self.text.lstrip().startswith(("{'", "[{'")):
+            return _printed_objects(self.lines)
         return [value for value, _ in self._json]
 
     @cached_property
     def is_yaml(self) -> bool:
-        """Whether the text has objects of Kubernetes in YAML."""
-        return bool(_MANIFEST.search(self.text[:200_000]))
-
-    @cached_property
-    def _yaml(self) -> list[Any]:
-        first = re.search(r"(?m)^(?:---|-? ?apiVersion:|items:|kind:)", self.text)
-        text = self.text[first.start() :] if first else self.text
-        try:
-            return [_as_json(one) for one in YAML(typ="safe").load_all(io.StringIO(text)) if one]
-        except YAMLError as error:
-            what = " ".join(str(error).split())[:160]
-            raise InputError(self.path, f"is no complete YAML: {what}") from None
+        """Whether the text has objects of Kubernetes or of Slurm in YAML."""
+        return is_yaml(self.text)
 
     @cached_property
     def lines_around_json(self) -> list[int]:
         """Numbers of the lines, starting at 1, that belong to no JSON value and are not blank."""
-        if not self._json:
+        if self.is_yaml or not self._json:
             return []
         inside: set[int] = set()
         for _, (first, last) in self._json:
@@ -184,7 +223,18 @@ def open_content(path: Path) -> Content:
     InputError
         If the file is empty, damaged, or a workbook.
     """
-    raw = path.read_bytes()
+    text, notes = text_of(path.read_bytes(), path)
+    return Content(path, text, notes)
+
+
+def text_of(raw: bytes, path: Path) -> tuple[str, list[str]]:
+    """Return the text in the bytes of a file, and notes on its encoding; line ends are ``\\n``.
+
+    Raises
+    ------
+    InputError
+        If the file is empty, damaged, or a workbook.
+    """
     if raw.startswith(_WORKBOOKS):
         raise InputError(
             path,
@@ -207,7 +257,7 @@ def open_content(path: Path) -> Content:
         text = text.translate(_CONTROLS)
     if any(line in text for line in "│║┃"):
         text = text.translate(_BOXES)
-    return Content(path, text, notes)
+    return text, notes
 
 
 def _unpacked(raw: bytes, packing: str, path: Path) -> bytes:

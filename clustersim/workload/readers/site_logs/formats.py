@@ -18,6 +18,10 @@ from clustersim.workload.readers.site_logs.programs.classads import (
     read_condor_text,
     read_condor_xml,
 )
+from clustersim.workload.readers.site_logs.programs.condor_events import (
+    is_condor_events,
+    read_condor_events,
+)
 from clustersim.workload.readers.site_logs.programs.gavel import is_gavel, read_gavel
 from clustersim.workload.readers.site_logs.programs.grid_engine import (
     is_accounting,
@@ -89,6 +93,7 @@ TEXT_FORMATS = (
     SiteFormat("htcondor", is_condor_table, read_condor_table),
     SiteFormat("htcondor", is_condor_text, read_condor_text),
     SiteFormat("htcondor", is_condor_xml, read_condor_xml),
+    SiteFormat("htcondor", is_condor_events, read_condor_events),
     SiteFormat("ray", is_ray_list, read_ray_list),
     SiteFormat("gavel", is_gavel, read_gavel),
     SiteFormat("unusable", is_unusable, refuse_unusable),

@@ -10,7 +10,14 @@ import pandas as pd
 
 from clustersim.workload.readers.cells import given_cells
 
-__all__ = ["FAMILIES", "counts_of", "family_total", "gres_count", "tres_count"]
+__all__ = [
+    "FAMILIES",
+    "are_numbered",
+    "counts_of",
+    "family_total",
+    "gres_count",
+    "tres_count",
+]
 
 FAMILIES = {
     *("gpu", "gpus", "npu", "dcu", "mlu", "gcu", "xpu", "tpu", "hpu", "ipu", "vpu", "ppu", "cuda"),
@@ -29,6 +36,13 @@ FAMILIES = {
 """Names of generic resources that are accelerators; ``gpumem``, ``gpuutil`` and ``ib`` are not."""
 _TRES = re.compile(r"gres/([A-Za-z]\w*)(?::([^=,]+))?=(\d+(?:\.\d+)?)([KMG]?)", re.I)
 _NUMBERED = re.compile(r"\d+=\d+(?:,\d+=\d+)*")
+_FIRST_GENERIC = 1001
+"""The number of the first generic resource that a site tracks (``TRES_OFFSET`` in slurmdbd)."""
+_REQUESTED_PER = re.compile(r"(?:^|(?<=,))PER_(?:NODE|JOB|SOCKET|TASK):", re.I)
+"""What sacct of Slurm 20.11 writes before the entries of ReqGRES."""
+_PLUGINS = {"7696487": "gpu", "7565421": "mps"}
+"""Numbers that Slurm writes for a generic resource whose plugin it has not loaded: the letters of
+the name, each shifted by eight bits more (``gres_build_id``)."""
 _GRES = re.compile(r"(?:gres[:/])?([A-Za-z]\w*)(?::([^:=(]+?))??(?:[:=](\d+))?(?:\([^)]*\))?", re.I)
 
 
@@ -54,7 +68,7 @@ def tres_count(text: str) -> float:
     (0.0, nan)
     """
     if _NUMBERED.fullmatch(text):
-        generic = any(int(entry.partition("=")[0]) > 1000 for entry in text.split(","))
+        generic = any(int(entry.partition("=")[0]) >= _FIRST_GENERIC for entry in text.split(","))
         return float("nan") if generic else 0.0
     cut = text.endswith("+")
     entries = _TRES.findall(text[: text.rfind(",") + 1] if cut else text)
@@ -63,6 +77,12 @@ def tres_count(text: str) -> float:
     if cut and not told and not re.search(r",(?:mem|node)=", text):
         return float("nan")
     return family_total(counts)
+
+
+def are_numbered(cells: pd.Series) -> bool:
+    """Return whether lists of TRES have numbers instead of names, as Slurm's database has them."""
+    given = cells[given_cells(cells)].astype(str)
+    return bool(given.str.fullmatch(_NUMBERED.pattern).any())
 
 
 def gres_count(text: str) -> float:
@@ -74,14 +94,21 @@ def gres_count(text: str) -> float:
     [2.0, 4.0, 1.0, 0.0]
     >>> gres_count("gpu:gtx1080t+")
     nan
+
+    A resource whose plugin is not loaded has a number, and ``ReqGRES`` may tell what it is per:
+
+    >>> gres_count("7696487:2"), gres_count("PER_NODE:gpu:a100:2")
+    (2.0, 2.0)
     """
+    text = _REQUESTED_PER.sub("", text)
     if text.strip().endswith("+"):
         return float("nan")
     if "gres/" in text and "=" in text:
         return tres_count(text)
     counts = []
-    for entry in re.split(r",(?![^(]*\))", text.strip()):
-        match = _GRES.fullmatch(entry.strip())
+    for entry in re.split(r"[,;](?![^(]*\))", text.strip()):
+        name, colon, rest = entry.strip().partition(":")
+        match = _GRES.fullmatch(f"{_PLUGINS.get(name, name)}{colon}{rest}")
         if match is None:
             continue
         kind, number = match[2], match[3]

@@ -55,7 +55,8 @@ def _pairs(record: str) -> Iterator[tuple[str, str]]:
 def indented_records(text: str, heading: re.Pattern[str]) -> list[tuple[str, dict[str, str]]]:
     """Return the records of PBS: a heading, and under it indented lines ``key = value``.
 
-    A line that begins with a tab continues the line before it, as ``qstat -f`` folds long values.
+    A line that begins with a tab continues the line before it, as ``qstat -f`` folds long values,
+    unless all lines of the record begin with one.
 
     Examples
     --------
@@ -64,7 +65,7 @@ def indented_records(text: str, heading: re.Pattern[str]) -> list[tuple[str, dic
     [('gpu01', {'state': 'free', 'resources_available.ngpus': '4'})]
     """
     records: list[tuple[str, dict[str, str]]] = []
-    key = ""
+    key, indent = "", ""
     for line in text.split("\n"):
         if not line.strip():
             key = ""
@@ -74,11 +75,14 @@ def indented_records(text: str, heading: re.Pattern[str]) -> list[tuple[str, dic
             key = ""
             if found is not None:
                 records.append((found[1], {}))
+                indent = ""
             continue
         if not records:
             continue
         name, equals, value = line.strip().partition(" = ")
-        if line.startswith("\t") and key and not (equals and re.fullmatch(r"[\w.]+", name)):
+        indent = indent or line[0]
+        named = indent == "\t" and bool(equals) and re.fullmatch(r"[\w.]+", name) is not None
+        if line.startswith("\t") and key and not named:
             records[-1][1][key] += line.strip()
         elif equals or line.strip().endswith(" ="):
             key = name.removesuffix(" =").strip()

@@ -16,6 +16,7 @@ from clustersim.workload.readers.site_logs.programs.classads import (
     condor_records,
     is_condor_columns,
 )
+from clustersim.workload.readers.site_logs.programs.slurm_database import as_sacct, is_job_table
 from clustersim.workload.readers.site_logs.records import Records
 from clustersim.workload.readers.site_logs.settle import settle
 from clustersim.workload.readers.site_logs.tables import records_of_text
@@ -158,6 +159,8 @@ def _records(
         return None
     if not mapping and is_condor_columns(map(str, found.table)):
         return condor_records(found)
+    if not mapping and is_job_table(found.table):
+        found.table = as_sacct(found.table)
     return records_of_text(found, mapping)
 
 

@@ -13,7 +13,7 @@ __all__ = ["COLUMNS", "EXTRA", "Records", "records_of"]
 
 COLUMNS = (
     *("row", "line", "job_id", "group", "submit", "start", "end", "wait_s", "run_s", "limit_s"),
-    *("n", "state", "partition", "user", "account", "qos", "reason"),
+    *("n", "accelerator_s", "state", "partition", "user", "account", "qos", "reason"),
 )
 """The columns of the table of :class:`Records`; a column that a format does not have is absent."""
 EXTRA = "extra:"
@@ -37,6 +37,7 @@ class Records:
         ``submit``, ``start``, ``end``: texts, or numbers of seconds; empty if not recorded;
         ``wait_s``, ``run_s``, ``limit_s``: seconds, NaN if not recorded;
         ``n``: accelerators of the whole record, NaN if not recorded;
+        ``accelerator_s``: accelerators times seconds, where only that is recorded;
         ``state``: as the scheduler writes it;
         ``reason``: why the record is no job, where the format alone tells it (see `REASONS`).
 

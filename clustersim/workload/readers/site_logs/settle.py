@@ -29,6 +29,8 @@ __all__ = ["settle"]
 
 _RESERVED = ("tokens", "start_s", "end_s", "estimate_s", "status", "req_time_s")
 """Names of columns that mean something to the simulation and are not handed on as texts."""
+_MOST_OFF = 0.3
+"""Accelerators by which a number that follows from rounded hours may be off a whole one."""
 _LABELS = ("partition", "user", "account", "qos")
 
 
@@ -160,7 +162,12 @@ def _derived(jobs: pd.DataFrame, given: list[str]) -> pd.DataFrame:
     run_s = jobs["run_s"].fillna(length)
     if "more_s" in jobs:  # of earlier runs that the record only sums up
         run_s = run_s + pd.to_numeric(jobs["more_s"], errors="coerce").fillna(0.0)
-    return jobs.assign(submit=submit, start=start, end=end, length_s=length, run_s=run_s)
+    jobs = jobs.assign(submit=submit, start=start, end=end, length_s=length, run_s=run_s)
+    if "accelerator_s" in jobs:
+        each = jobs["accelerator_s"] / run_s.where(run_s > 0)
+        whole = each.round()
+        jobs["n"] = jobs["n"].fillna(whole.where((each - whole).abs() <= _MOST_OFF))
+    return jobs
 
 
 def _reasons(jobs: pd.DataFrame, times: dict[str, TimeColumn], given: list[str]) -> pd.Series:

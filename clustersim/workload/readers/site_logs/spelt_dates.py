@@ -40,14 +40,14 @@ _CLOCK = (
 )
 _WORDS = re.compile(
     r"(?:(?P<w>[A-Za-z]{3})[a-z]*,?\s+)?(?P<mo>[^\W\d_]{3})[^\W\d_]*\.?\s+(?P<d>\d{1,2}),?\s+"
-    r"(?:(?P<y1>\d{4}),?\s+)?(?:at\s+)?" + _CLOCK + r"(?:\s+(?P<y2>\d{4}))?"
+    r"(?:(?P<y1>\d{4}),?\s+)?(?:at\s+|@\s*)?" + _CLOCK + r"(?:\s+(?P<y2>\d{4}))?"
 )
 _DAY_FIRST = re.compile(
-    r"(?:(?P<w>[A-Za-z]{3})[a-z]*[,.]*\s+)?(?P<d>\d{1,2})\.?[ /-]+(?P<mo>[^\W\d_]{3})[^\W\d_]*\.?"
+    r"(?:(?P<w>[A-Za-z]{2,3})[a-z]*[,.]*\s+)?(?P<d>\d{1,2})\.?[ /-]+(?P<mo>[^\W\d_]{3})[^\W\d_]*\.?"
     r"[ /-](?P<y1>\d{4}|\d\d)(?P<y2>)(?:[ T,:]+|\s+at\s+|\s+um\s+)" + _CLOCK
 )
 _NUMERIC = re.compile(
-    r"(?P<a>\d{1,2})(?P<sep>[/.-])(?P<b>\d{1,2})[/.-](?P<y1>\d{4}|\d\d)[ T,]+" + _CLOCK
+    r"(?P<a>\d{1,2})(?P<sep>[/.-])(?P<b>\d{1,2})[/.-](?P<y1>\d{4}|\d\d)[ T,_-]+" + _CLOCK
 )
 _MONTH_DAY = re.compile(r"(?P<mo>\d{1,2})/(?P<d>\d{1,2})[- ](?P<y1>)(?P<y2>)" + _CLOCK)
 _YEARLESS = re.compile(

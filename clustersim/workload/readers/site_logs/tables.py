@@ -10,16 +10,14 @@ import pandas as pd
 
 from clustersim.workload.readers.cells import given_cells
 from clustersim.workload.readers.observed import is_running, is_waiting
-from clustersim.workload.readers.site_logs.column_roles import (
-    Roles,
-    is_utc,
-    plain_name,
-    recognise,
-)
+from clustersim.workload.readers.site_logs.column_names import english_key, is_utc
+from clustersim.workload.readers.site_logs.column_roles import recognise
 from clustersim.workload.readers.site_logs.durations import durations_s
-from clustersim.workload.readers.site_logs.gres import counts_of
+from clustersim.workload.readers.site_logs.gres import are_numbered
 from clustersim.workload.readers.site_logs.numbers import with_plain_numbers
 from clustersim.workload.readers.site_logs.records import EXTRA, Records
+from clustersim.workload.readers.site_logs.role_names import Roles
+from clustersim.workload.readers.site_logs.row_sizes import row_sizes
 from clustersim.workload.readers.site_logs.text_tables import TextTable
 from clustersim.workload.readers.site_logs.vocabulary import english_state
 
@@ -33,8 +31,11 @@ _STEP = (
     r"(?:\d+|batch|extern|interactive|[a-z\d]*\+)(?:\+\d+)?$"
 )
 """A step of a job: ``123.batch``, ``123_4.0``, ``123+1.extern``."""
-_NODES = ("nnodes", "allocnodes", "nodes", "numnodes")
 _TOTAL = ("total", "sum", "totals", "count", "grandtotal")
+_NUMBERED = (
+    "TRES have numbers that differ from site to site: use sacct, or replace them by the names that "
+    "`sacctmgr show tres` prints (gres/gpu=8)"
+)
 _NEEDED = {
     "submit": "no column tells when a job was submitted",
     "run": "no columns tell how long a job ran (a run time, or start and end)",
@@ -89,9 +90,9 @@ def records_of_table(
     if not mapping:
         table = _with_joined_dates(table)
     roles = _roles(table, mapping or {})
-    slurm = plain_name(roles.names.get("job_id", "")) in ("jobid", "jobidraw") and bool(
+    slurm = english_key(roles.names.get("job_id", "")) in ("jobid", "jobidraw") and bool(
         {"tres", "req_tres", "gres", "req_gres"} & set(roles.names)
-        or _SLURM & {plain_name(name) for name in table}
+        or _SLURM & {english_key(name) for name in table}
     )
     notes: list[str] = []
     records = _cells(table, roles, cut=cut)
@@ -99,26 +100,34 @@ def records_of_table(
     if "job_id" not in records:
         records["job_id"] = "row " + lines.astype(str)
         notes.append("no column names the jobs: they are called by their lines")
+    if {"NAMESPACE", "NAME"} <= set(table) and roles.names.get("job_id") == "NAME":  # kubectl
+        records["job_id"] = table["NAMESPACE"] + "/" + table["NAME"]
     records["row"] = records["job_id"].where(records["job_id"].notna(), "line " + lines.astype(str))
-    clusters = [name for name in table if plain_name(name) in ("cluster", "clustername")]
+    clusters = [name for name in table if english_key(name) in ("cluster", "clustername")]
     if clusters and table[clusters[0]].nunique() > 1:
         records["cluster"] = table[clusters[0]]
     records["reason"] = _own_reasons(records, table, roles, slurm=slurm, cut=cut)
     if not slurm:
         read = {*roles.names.values(), *roles.factors}
         for name in table:
-            if name not in read or plain_name(name) in ("vc", "virtualcluster"):
+            if name not in read or english_key(name) in ("vc", "virtualcluster"):
                 records[EXTRA + str(name)] = table[name]
     lacking = _lacking(roles)
     if not lacking:
-        records["n"], more = _sizes(table, roles)
+        records["n"], more = row_sizes(table, roles)
         notes += more
+    if "gpu_time" in roles.names:
+        unit = roles.units["gpu_time"]
+        records["accelerator_s"] = durations_s(table[roles.names["gpu_time"]], unit)
     _scale_times(records, roles)
     notes += _settle_runs(records, roles)
     told = "; ".join(_NEEDED[name] for name in lacking)
     if told:
         told += f"; columns: {', '.join(map(str, table.columns[:20]))}"
         told += " (give --columns submit=NAME,run=NAME,gpus=NAME to name them)"
+    if "tres" in roles.names and are_numbered(table[roles.names["tres"]]):
+        told = told or _NUMBERED
+        notes.append(_NUMBERED)
     if not slurm:
         notes += _read_as(roles)
     return Records(records.reset_index(drop=True), "slurm" if slurm else "table", notes, told)
@@ -152,7 +161,7 @@ def _cells(table: pd.DataFrame, roles: Roles, *, cut: bool) -> pd.DataFrame:
     for role in ("wait", "run", "limit"):
         if role in roles.names:
             name = roles.names[role]
-            unit = roles.units.get(role, 60.0 if plain_name(name) == "timelimitraw" else 1.0)
+            unit = roles.units.get(role, 60.0 if english_key(name) == "timelimitraw" else 1.0)
             records[f"{role}_s"] = durations_s(table[name], unit)
     return records
 
@@ -165,12 +174,12 @@ def _with_joined_dates(table: pd.DataFrame) -> pd.DataFrame:
     """Join columns of dates with the columns of times of day of the same name."""
     dates = {}
     for name in table:
-        stem = plain_name(name)
+        stem = english_key(name)
         if re.search(r"dates?|day", stem):
             dates[re.sub(r"dates?|day", "", stem)] = name
     joined = table
     for name in table:
-        stem = plain_name(name)
+        stem = english_key(name)
         date = dates.get(re.sub(r"time|hour|clock", "", stem))
         if date is None or date == name or not re.search(r"time|hour|clock", stem):
             continue
@@ -237,76 +246,6 @@ def _own_reasons(
     return reason.mask(reason.isna() & total.astype(bool), "noise")
 
 
-def _sizes(table: pd.DataFrame, roles: Roles) -> tuple[pd.Series, list[str]]:
-    """Return the accelerators of each row, NaN if not recorded, and notes."""
-    names = roles.names
-    if roles.factors:
-        each = [_plain_counts(table[name]) for name in roles.factors]
-        product = each[0].astype(np.float64)
-        for count in each[1:]:
-            product = (product * count).mask(count == 0, 0.0)
-        return product, [f"accelerators are {' times '.join(roles.factors)}"]
-    if "gpus" in names:
-        cells = table[names["gpus"]]
-        if "stat" in {plain_name(name) for name in table}:  # LSF writes - for no GPU
-            cells = cells.mask(cells.isin(["-", ""]), "0")
-        return _plain_counts(cells), []
-    if "gpu_list" in names:
-        return _listed(table[names["gpu_list"]]), [
-            f"accelerators are counted in the lists of {names['gpu_list']}"
-        ]
-    if "tres" in names:
-        counts = counts_of(table[names["tres"]], "tres", np.nan)
-        if "gres" not in names or (counts > 0).any():
-            return counts, []
-    if "gres" in names or ("req_gres" in names and "req_tres" not in names):
-        return _per_node(table, names.get("gres") or names["req_gres"])
-    name = names["req_tres"]
-    note = f"no column tells what was allocated: {name}, what was asked for, is used"
-    return counts_of(table[name], "tres", np.nan), [note]
-
-
-def _per_node(table: pd.DataFrame, name: str) -> tuple[pd.Series, list[str]]:
-    """Return the accelerators of each row from those of a node, and notes."""
-    per_node = counts_of(table[name], "gres", 0.0)
-    for other in table:
-        if plain_name(other) in _NODES:
-            nodes = pd.to_numeric(table[other], errors="coerce")
-            return per_node * nodes.where(per_node != 0, 1.0), []
-    return per_node, [f"{name} is per node, and no column tells the nodes: one node is assumed"]
-
-
-def _listed(cells: pd.Series) -> pd.Series:
-    """Return how many entries each list has; a range such as ``0-3`` has four."""
-
-    def count(text: str) -> float:
-        total = 0.0
-        for part in re.split(r"[,;\s]+", text.strip(" []{}()\"'")):
-            ends = re.fullmatch(r"(\d+)-(\d+)", part)
-            total += int(ends[2]) - int(ends[1]) + 1 if ends else bool(part)
-        return total
-
-    given = pd.Series(given_cells(cells), index=cells.index)
-    return cells.astype(str).map(count).where(given, 0.0)
-
-
-def _plain_counts(cells: pd.Series) -> pd.Series:
-    """Return counts; texts such as ``gpu:a100:4`` and ``8xA100`` are read too."""
-    numbers = pd.to_numeric(cells, errors="coerce").astype(np.float64)
-    rest = numbers.isna() & pd.Series(given_cells(cells), index=cells.index)
-    if rest.any():
-        texts = cells[rest].astype(str)
-        times = pd.to_numeric(texts.str.extract(r"^(\d+)\s*[x*×]")[0], errors="coerce")
-        typed = pd.to_numeric(texts.str.extract(r"^[A-Za-z][\w ./-]*:(\d+)$")[0], errors="coerce")
-        times = times.fillna(typed)  # H100:8
-        named = texts.str.contains(r"[A-Za-z]", regex=True) & times.isna()
-        times = times.where(
-            ~named, counts_of(texts, "gres", np.nan).where(texts.str.contains(r"\d"))
-        )
-        numbers = numbers.fillna(times.reindex(numbers.index))
-    return numbers
-
-
 def _scale_times(records: pd.DataFrame, roles: Roles) -> None:
     """Convert times whose name tells a unit to seconds, in place."""
     for role in ("submit", "start", "end"):
@@ -321,7 +260,7 @@ def _settle_runs(records: pd.DataFrame, roles: Roles) -> list[str]:
     """Drop a column of run times that is not one, in place; return a note."""
     if "run" in roles.names and "end" not in roles.names and "run" not in roles.units:
         return _in_milliseconds(records, roles)
-    if not {"run", "start", "end"} <= set(roles.names) or plain_name(roles.names["run"]) in (
+    if not {"run", "start", "end"} <= set(roles.names) or english_key(roles.names["run"]) in (
         "elapsed",
         "elapsedraw",
     ):
@@ -348,7 +287,7 @@ def _settle_runs(records: pd.DataFrame, roles: Roles) -> list[str]:
         if ((run * unit - length).abs() < max(1.5, unit))[both].mean() >= 0.9:
             records["run_s"] = np.nan
             return [f"{name} is in {word}: run times are end minus start"]
-    if "wall" in plain_name(name) and "limit" not in roles.names:
+    if "wall" in english_key(name) and "limit" not in roles.names:
         records["limit_s"] = run
         records["run_s"] = np.nan
         return [f"{name} is not end minus start: it is read as the time limit"]
@@ -393,7 +332,7 @@ def _read_as(roles: Roles) -> list[str]:
     spelt = [
         f"{name} as {role.replace('_', ' ')}"
         for role, name in roles.names.items()
-        if plain_name(name) != plain_name(role)
+        if english_key(name) != english_key(role)
         and role in ("submit", "start", "end", "wait", "run", "gpus", "limit")
     ]
     return ["columns read: " + ", ".join(spelt)] if spelt else []

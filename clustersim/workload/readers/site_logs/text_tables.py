@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from clustersim.workload.readers.site_logs.column_roles import plain_name, recognise
+from clustersim.workload.readers.site_logs.column_names import english_key
+from clustersim.workload.readers.site_logs.column_roles import recognise
 from clustersim.workload.readers.site_logs.content import Content
 from clustersim.workload.readers.site_logs.separators import (
     QUOTING,
@@ -214,13 +215,13 @@ def _sorted_rows(
     """Sort lines into records, records that cannot be split, and lines that are no records."""
     width = len(names)
     edge = separator == "|"
-    head, first_name = tuple(plain_name(name) for name in names), names[0].lower()
+    head, first_name = tuple(english_key(name) for name in names), names[0].lower()
     resources = separator == "," and any("TRES" in name.upper() for name in names)
     good: list[list[str]] = []
     places: list[int] = []
     noise: dict[int, str] = {}
     malformed: dict[int, str] = {}
-    for number, row in zip(numbers, rows, strict=True):
+    for number, row in _rejoined(rows, numbers, width):
         if number == header or (
             number == header + 1 and _RULES.fullmatch(separator.join(row).replace(":", ""))
         ):
@@ -236,7 +237,7 @@ def _sorted_rows(
         above = number < header and not _TIME.search(separator.join(row))
         if len(cells) == width and not first.startswith("#") and not above:
             again = first.strip('"#').lower() == first_name
-            if again and tuple(plain_name(cell) for cell in cells) == head:
+            if again and tuple(english_key(cell) for cell in cells) == head:
                 noise[number] = f"line {number}"
             else:
                 good.append(cells)
@@ -251,6 +252,33 @@ def _sorted_rows(
     for name in table:
         table[name] = table[name].str.strip()
     return TextTable(table, noise, malformed, separator=separator)
+
+
+def _rejoined(
+    rows: list[list[str]], numbers: list[int], width: int
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield rows with the numbers of their lines; a row that an end of line divides is one again.
+
+    ``sacct`` prints the ends of line that a comment or a command has.
+    """
+    at = 0
+    while at < len(rows):
+        row, after = rows[at], at + 1
+        while (
+            1 < len(row) < width
+            and row[0][:1].isdigit()
+            and after < len(rows)
+            and numbers[after] == numbers[after - 1] + 1
+            and len(row) + len(rows[after]) - 1 <= width
+        ):
+            row = [*row[:-1], f"{row[-1]} {rows[after][0]}", *rows[after][1:]]
+            after += 1
+        if len(row) == width and after > at + 1:
+            yield numbers[at], row
+            at = after
+        else:
+            yield numbers[at], rows[at]
+            at += 1
 
 
 def _is_record(cells: list[str], width: int, line: str) -> bool:
@@ -328,6 +356,9 @@ def _without_header(content: Content, names: list[str]) -> TextTable | None:
             rows, numbers = _quoted_rows(content, best[1])
             return _sorted_rows(rows, numbers, names, best[1])
         return _plain_rows(content, names, best[1])
+    texts = [(number, line.split()) for number, line in enumerate(content.lines, 1) if line.strip()]
+    if all(len(cells) == len(names) for _, cells in texts):
+        return _sorted_rows([cells for _, cells in texts], [n for n, _ in texts], names, " ")
     return _by_occupancy(content, names)
 
 

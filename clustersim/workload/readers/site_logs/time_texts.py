@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,12 +112,20 @@ def _without_own_digits(cells: pd.Series) -> pd.Series:
             r"(\d)\s*[时時点](\d{1,2})分(?:(\d{1,2})秒)?", r"\1:\2:\3", regex=True
         )
         return texts.str.rstrip(" :").astype(object)
+    texts = texts.str.replace(
+        r"^((?:19|20)\d{6})[-_ ]+(\d\d:?\d\d(?::?\d\d)?)$", _joined, regex=True
+    )
     compact = texts.str.fullmatch(rf"{_COMPACT}(?:[0-5]\d)?(?:\.\d+)?", na=False)
     if compact.any() and (compact | ~_given(cells)).all():
         parts = r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)"
         texts = texts.str.replace(rf"^{parts}(\d\d)", r"\1-\2-\3 \4:\5:\6", regex=True)
         return texts.str.replace(rf"^{parts}$", r"\1-\2-\3 \4:\5", regex=True).astype(object)
     return cells
+
+
+def _joined(match: re.Match[str]) -> str:
+    """Return a date and a time of day in digits, such as ``20250203-100000``, as one number."""
+    return match[1] + match[2].replace(":", "")
 
 
 def _are_day_numbers(numbers: dict[str, pd.Series]) -> bool:
@@ -196,8 +205,13 @@ def _texts(
         if (plain.notna() == given).all():
             return _dates(plain)
     text = cells.astype("string").str.strip().where(given)
-    text = text.str.replace(r"^(\d{4})/(\d{1,2})/(\d{1,2})", r"\1-\2-\3", regex=True)
+    text = text.str.replace(r"^(\d{4})[/.](\d{1,2})[/.](\d{1,2})", r"\1-\2-\3", regex=True)
+    text = text.str.replace(r"^(\d{4}-\d\d?-\d\d?)(?:[-_,]\s*|,?\s+)(?=\d\d?:)", r"\1 ", regex=True)
     text = text.str.replace(r"(:\d\d),(\d+)", r"\1.\2", regex=True)
+    text = text.str.replace(r"(?<=[Z\d])\[[\w/+-]+\]$", "", regex=True)  # Java repeats the zone
+    text = text.str.replace(
+        r"^(\d{4}-\d\d?-\d\d?[ T]\d\d?)\.(\d\d)\.(\d\d)$", r"\1:\2:\3", regex=True
+    )
     iso = text.str.match(r"\d{4}-\d{1,2}-\d{1,2}|\d{8}T\d{4,6}", na=False)
     abbreviated = text.str.extract(_ABBREVIATION)[0].where(iso)
     bare = text.str.replace(_ABBREVIATION, "", regex=True).where(abbreviated.notna(), text)

@@ -27,7 +27,9 @@ _OUTPUTS = (
         + _KUBECTL,
     ),
     _Unusable(
-        re.compile(r"API Version:\s+\S+/?v\d"),
+        re.compile(
+            r"API Version:\s+\S+/?v\d|Parallelism:\s+\d+$|Pods Statuses:\s|Service Account:\s"
+        ),
         f"is what kubectl describe prints, which cannot be read safely; {_KUBECTL}",
     ),
     _Unusable(
@@ -64,10 +66,6 @@ _OUTPUTS = (
         re.compile(r"\s*Job id\s+Name\s+User\s+Time Use\s+S\s+Queue"),
         "is the queue that qstat of PBS prints by default; run `qstat -xf`, or give the files in "
         "server_priv/accounting",
-    ),
-    _Unusable(
-        re.compile(r"0\d\d \(\d+\.\d+\.\d+\) \d\S+ \d\S+ Job "),
-        "is a log of events of HTCondor, which is not read; run `condor_history -json`",
     ),
     _Unusable(
         re.compile(r"\s*<(?:!DOCTYPE html|html|table)\b", re.I),

@@ -6,18 +6,18 @@ Attributes: "Job ClassAd Attributes" in the HTCondor manual.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from html import unescape
 from typing import Any
 
 from clustersim.errors import InputError
 from clustersim.meanings import squashed
+from clustersim.workload.readers.site_logs.class_ads import attribute_value, class_ads
 from clustersim.workload.readers.site_logs.content import Content
 from clustersim.workload.readers.site_logs.records import Records, records_of
 from clustersim.workload.readers.site_logs.text_tables import TextTable
 
 __all__ = [
-    "ads_of_text",
     "condor_records",
     "condor_row",
     "is_condor_columns",
@@ -31,7 +31,6 @@ __all__ = [
     "read_condor_xml",
 ]
 
-_LINE = re.compile(r"([A-Za-z_]\w*) = (.*)")
 _STATES = {
     1: "Pending",
     2: "Running",
@@ -62,8 +61,8 @@ def _is_ad(value: Any) -> bool:
 
 def is_condor_text(content: Content) -> bool:
     """Return whether the file has ClassAds, one attribute a line."""
-    lines = [_LINE.fullmatch(line.strip()) for line in content.head]
-    names = {match[1].lower() for match in lines if match}
+    ads, _ = class_ads(content.head)
+    names = {name.lower() for ad in ads for name in ad.attributes}
     return "clusterid" in names or {"qdate", "jobstatus"} <= names
 
 
@@ -97,39 +96,12 @@ def read_condor_json(content: Content) -> Records:
 
 
 def read_condor_text(content: Content) -> Records:
-    """Read ClassAds separated by blank lines or by the ``***`` lines of history files."""
-    rows: list[dict[str, Any]] = []
-    for first, ad in _numbered_ads(content.lines, rows):
-        rows.append({**condor_row(ad), "line": first})
+    """Read ClassAds as text: of ``condor_history -long``, or of a history file."""
+    ads, others = class_ads(content.lines)
+    rows: list[dict[str, Any]] = [{**condor_row(ad.attributes), "line": ad.line} for ad in ads]
+    rows += [{"row": f"line {line}", "line": line, "reason": "noise"} for line in others]
     rows.sort(key=lambda row: row["line"])
     return records_of(rows, "htcondor")
-
-
-def ads_of_text(text: str) -> list[dict[str, Any]]:
-    """Return the ClassAds in a text with one attribute a line."""
-    return [ad for _, ad in _numbered_ads(text.split("\n"), [])]
-
-
-def _numbered_ads(
-    lines: Sequence[str], other: list[dict[str, Any]]
-) -> list[tuple[int, dict[str, Any]]]:
-    """Return ClassAds with their first lines; records of lines that are none go to `other`."""
-    ads: list[tuple[int, dict[str, Any]]] = []
-    ad: dict[str, Any] = {}
-    first = 0
-    for number, line in enumerate([*lines, ""], 1):
-        text = line.strip()
-        match = _LINE.fullmatch(text)
-        if match:
-            first = first or number
-            ad[match[1]] = _value(match[2])
-        elif not text or text.startswith("***"):
-            if ad:
-                ads.append((first, ad))
-            ad, first = {}, 0
-        else:
-            other.append({"row": f"line {number}", "line": number, "reason": "noise"})
-    return ads
 
 
 _XML_AD = re.compile(r"<c>(.*?)</c>", re.S)
@@ -147,7 +119,7 @@ def read_condor_xml(content: Content) -> Records:
     for ad in _XML_AD.findall(content.text):
         values: dict[str, Any] = {}
         for name, kind, mark, text in _XML_ATTRIBUTE.findall(ad):
-            values[name] = unescape(text) if kind == "s" else _value(mark or text)
+            values[name] = unescape(text) if kind == "s" else attribute_value(mark or text)
         rows.append(condor_row(values))
     return records_of(rows, "htcondor")
 
@@ -163,7 +135,9 @@ def condor_records(found: TextTable) -> Records:
     names = [str(name) for name in found.table]
     rows = [
         {
-            **condor_row({name: _value(cell) for name, cell in zip(names, cells, strict=True)}),
+            **condor_row(
+                {name: attribute_value(cell) for name, cell in zip(names, cells, strict=True)}
+            ),
             "line": line,
         }
         for line, *cells in found.table.itertuples()
@@ -171,16 +145,6 @@ def condor_records(found: TextTable) -> Records:
     for reason, lines in (("noise", found.noise), ("malformed", found.malformed)):
         rows += [{"row": name, "line": line, "reason": reason} for line, name in lines.items()]
     return records_of(rows, "htcondor")
-
-
-def _value(text: str) -> Any:
-    text = text.strip()
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        return text[1:-1]
-    try:
-        return float(text)
-    except ValueError:
-        return None if text.lower() in ("undefined", "error") else text
 
 
 def condor_row(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,6 +158,8 @@ def condor_row(given: Mapping[str, Any]) -> dict[str, Any]:
         end = _number(ad.get("enteredcurrentstatus"))
     if not start and not wall:
         end = None
+    elif end is None and status in (3, 4) and start and wall:
+        end = start + wall
     if ad.get("id") and ad.get("clusterid") is None:  # printed by -af:j
         cluster, _, process = str(ad["id"]).partition(".")
         ad |= {"clusterid": cluster, "procid": process or 0}
@@ -212,11 +178,18 @@ def condor_row(given: Mapping[str, Any]) -> dict[str, Any]:
         "run_s": wall,
         "limit_s": None if limit is None else limit * 60.0,
         "n": _accelerators(ad),
-        "state": _STATES.get(int(status)) if status is not None else None,
+        "state": _state(status, bool(wall)),
         "user": owner or None,
         "account": ad.get("accountinggroup") or ad.get("acctgroup"),
         "partition": ad.get("joblane") or ad.get("projectname"),
     }
+
+
+def _state(status: float | None, ran: bool) -> str | None:
+    """Return the state of a job; one that ran and waits again, or is held, has not ended."""
+    if status is None or (ran and status in (1, 5)):
+        return None
+    return _STATES.get(int(status))
 
 
 def _number(value: Any) -> float | None:

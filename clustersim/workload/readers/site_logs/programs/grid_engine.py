@@ -24,9 +24,12 @@ __all__ = [
 _FIELDS = 40
 _DEVICE = re.compile(
     r"(?:^|[\s,])((?:n|num_?|nr_?)?(?:nvidia_?)?(?:gpu|gpus|cuda|npu|npus|accel)"
-    r"(?:_?(?:card|cards|count|num|dev|devices|[a-z]*\d+\w*))?)=(\d+(?:\.\d+)?)(?=[\s,]|$)",
+    r"(?:_?(?:card|cards|count|num|dev|devices|[a-z]*\d+\w*))?)=(\d+(?:\.\d+)?)(?=[\s,:]|$)",
     re.I,
 )
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+_AMERICAN = re.compile(r"(\d\d)/(\d\d)/(\d{4}) (.*)")
+"""How Univa Grid Engine writes times: with the month first."""
 _ONE_HOST = re.compile(r"smp|omp|shared|thread|mt|single", re.I)
 _MOST_PER_HOST = 16
 
@@ -68,13 +71,21 @@ def read_accounting_file(content: Content) -> Records:
             "granted_pe": cells[33],
             "slots": cells[34],
             "taskid": cells[35],
-            "category": ":".join(cells[39:-5]).replace("\ufffd", ":").replace("ÿ", ":"),
-            "pe_taskid": cells[41] if len(cells) > 41 else "NONE",
         }
-        if len(cells) in (44, 45):
-            values["category"] = cells[39].replace("\ufffd", ":").replace("ÿ", ":")
+        last = _behind_category(cells)
+        category = ":".join(cells[39:last])
+        values["category"] = category.replace("\ufffd", ":").replace("ÿ", ":")
+        values["pe_taskid"] = cells[last + 1] if len(cells) > last + 1 else "NONE"
         rows.append({"line": number, **job_row(values, notes)})
     return records_of(rows, "grid-engine", notes)
+
+
+def _behind_category(cells: list[str]) -> int:
+    """Return where the category of a job ends: before a number, the id of a task, and a number."""
+    for at in range(40, len(cells) - 2):
+        if _NUMBER.fullmatch(cells[at]) and _NUMBER.fullmatch(cells[at + 2]):
+            return at
+    return 40
 
 
 def is_qacct(content: Content) -> bool:
@@ -134,7 +145,9 @@ def job_row(values: dict[str, str], notes: dict[str, None]) -> dict[str, Any]:
 
 
 def _time(text: str | None) -> str | None:
-    return None if text is None or text.strip() in ("-/-", "0", "") else text.strip()
+    if text is None or text.strip() in ("-/-", "0", ""):
+        return None
+    return _AMERICAN.sub(r"\3-\1-\2 \4", text.strip())
 
 
 def _limit(category: str) -> float | None:

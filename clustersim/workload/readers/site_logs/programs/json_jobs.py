@@ -203,6 +203,24 @@ def _sage_maker(job: Job) -> dict[str, Any]:
     }
 
 
+def _vertex(job: Job) -> dict[str, Any]:
+    """Return the record of a job in ``gcloud ai custom-jobs list --format=json``."""
+    workers = (job.get("jobSpec") or {}).get("workerPoolSpecs") or []
+    n = 0.0
+    for pool in workers:
+        each = (pool.get("machineSpec") or {}).get("acceleratorCount") or 0
+        n += float(each) * float(pool.get("replicaCount") or 1)
+    state = str(job.get("state") or "").removeprefix("JOB_STATE_")
+    return {
+        "job_id": str(job.get("name")).rpartition("/")[2],
+        "submit": job.get("createTime"),
+        "start": job.get("startTime"),
+        "end": job.get("endTime"),
+        "n": n,
+        "state": state or None,
+    }
+
+
 _SHAPES = (
     _Shape("flux", frozenset({"id", "t_submit", "state"}), _flux),
     _Shape("oar", frozenset({"state", "submissionTime", "wanted_resources"}), _oar),
@@ -211,5 +229,6 @@ _SHAPES = (
         frozenset({"job_number", "submission_time", "start_time", "category"}),
         _open_cluster_scheduler,
     ),
+    _Shape("vertex-ai", frozenset({"jobSpec", "createTime", "state"}), _vertex),
     _Shape("sagemaker", frozenset({"TrainingJobName", "ResourceConfig"}), _sage_maker),
 )

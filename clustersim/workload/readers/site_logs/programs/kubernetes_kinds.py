@@ -14,10 +14,11 @@ from typing import Any
 __all__ = ["KINDS", "Object", "common_fields", "name_of"]
 
 _DEVICE = re.compile(
-    r"gpu|npu|tpu|mlu|dcu|gcu|xpu|hpu|ascend|gaudi|neuron|mig-|davinci|accelerator"
+    r"gpu|npu|tpu|mlu|dcu|gcu|xpu|hpu|ascend|gaudi|neuron|mig-|davinci|accelerator|ppu|^i915$|^xe$"
 )
 _NO_DEVICE = re.compile(
-    r"mem|util|percent|\.core|-core|cores|smcore|gpu-core|vcuda|bandwidth|aicpu|rdma|milli"
+    r"mem|util|percent|\.core|-core|cores|smcore|gpu-core|vcuda|bandwidth|aicpu|rdma|milli|"
+    r"monitoring|tflops"
 )
 _QUEUES = (
     "kueue.x-k8s.io/queue-name",
@@ -77,7 +78,11 @@ def _quantity(text: Any) -> float:
 def _devices(resources: Mapping[str, Any] | None) -> float:
     """Return the accelerators in a map of resources."""
     total = 0.0
-    for name, quantity in (resources or {}).items():
+    resources = resources or {}
+    chips = {str(name) for name in resources} & {"aws.amazon.com/neuron"}
+    for name, quantity in resources.items():
+        if chips and "/neuron" in str(name) and name not in chips:
+            continue  # the same chips as cores or devices
         domain, _, plain = str(name).removeprefix("requests.").lower().rpartition("/")
         if domain and _DEVICE.search(plain) and not _NO_DEVICE.search(plain):
             total += _quantity(quantity)

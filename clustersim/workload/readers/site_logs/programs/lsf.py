@@ -216,20 +216,28 @@ def _placed(what: str, tasks: int) -> tuple[int, int]:
 
 
 def _allocated(lines: Sequence[str]) -> float:
-    """Return the GPUs in the table GPU_ALLOCATION: a row is a GPU."""
-    rows, inside = 0, False
+    """Return the GPUs in the table GPU_ALLOCATION: a row is a GPU, or a part of one, of a task.
+
+    Columns are the host (blank if it is that of the row before), the tasks and the GPUs; a GPU that
+    several tasks share has several rows.
+    """
+    found: set[tuple[str, ...]] = set()
+    inside, host, parts = False, "", False
     for line in lines:
+        cells = line.split()
         if re.match(r"\s*GPU_ALLOCATION", line):
             inside = True
-        elif inside:
-            cells = line.split()
-            if len(cells) >= 3 and cells[0] == "HOST":
-                continue
-            if len(cells) < 3 or not re.fullmatch(r"[\d,]+", cells[2]):
+        elif inside and cells[:1] == ["HOST"]:
+            parts = "GI_ID" in line
+        elif inside and cells:
+            if not re.fullmatch(r"[\d,-]+", cells[0]):
+                host, *cells = cells
+            if len(cells) < 2 or not re.fullmatch(r"[\d,]+", cells[1]):
                 inside = False
-            else:
-                rows += len(cells[2].split(","))
-    return float(rows)
+                continue
+            part = tuple(cells[2:4]) if parts else ()
+            found |= {(host, gpu, *part) for gpu in cells[1].split(",")}
+    return float(len(found))
 
 
 def _run_seconds(lines: Sequence[str]) -> float | None:

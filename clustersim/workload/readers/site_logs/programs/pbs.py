@@ -16,7 +16,7 @@ from clustersim.workload.readers.site_logs.records import Records, records_of
 
 __all__ = ["accelerators", "accounting_row", "fields_of", "is_pbs", "read_pbs"]
 
-_RECORD = re.compile(r"(?:^|[:\s])(\d\d/\d\d/\d{4} \d\d:\d\d:\d\d(?:\.\d+)?);(\w);([^;]*);(.*)$")
+_RECORD = re.compile(r"(?:^|[:\s-])(\d\d/\d\d/\d{4} \d\d:\d\d:\d\d(?:\.\d+)?);(\w);([^;]*);(.*)$")
 _KEY = re.compile(r"(?:^|\s)([A-Za-z_][\w.-]*)=")
 _DEVICES = ("ngpus", "ngpu", "gpus", "naccelerators", "naccels", "nnpus", "npus", "ndcus", "nmlus")
 _ENDED = "E"
@@ -102,6 +102,8 @@ def accelerators(fields: Mapping[str, str]) -> float:
     if count:
         nodect = fields.get("Resource_List.nodect", "1") if "Resource_List.gpus" in fields else "1"
         return count * (float(nodect) if nodect.isdigit() else 1.0)
+    if "tasks" in fields:  # behind "-L "
+        return _tasks(f"tasks={fields['tasks']}")
     return sum(_tasks(value) for key, value in fields.items() if key.startswith("Resource_Request"))
 
 

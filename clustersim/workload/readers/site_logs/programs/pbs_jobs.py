@@ -20,6 +20,8 @@ __all__ = [
     "is_qstat",
     "is_qstat_json",
     "is_tracejob",
+    "qstat_json_records",
+    "qstat_records",
     "read_qstat",
     "read_qstat_json",
     "read_tracejob",
@@ -31,7 +33,7 @@ _STATES = {
     **dict.fromkeys("REBSU", "Running"),
     **dict.fromkeys("FCX", "Completed"),
 }
-_GROUPS = ("Resource_List", "resources_used")
+_GROUPS = ("Resource_List", "resources_used", "estimated")
 
 
 def is_qstat(content: Content) -> bool:
@@ -41,8 +43,13 @@ def is_qstat(content: Content) -> bool:
 
 def read_qstat(content: Content) -> Records:
     """Read ``qstat -xf`` of PBS, or ``qstat -f`` of Torque."""
-    records = indented_records(content.text, _HEADING)
-    return records_of([_row(number, record) for number, record in records], "pbs")
+    rows = [_row(number, record) for number, record in qstat_records(content.text)]
+    return records_of(rows, "pbs")
+
+
+def qstat_records(text: str) -> list[tuple[str, dict[str, str]]]:
+    """Return the id and the attributes of each job in what ``qstat -f`` prints."""
+    return indented_records(text, _HEADING)
 
 
 def is_qstat_json(content: Content) -> bool:
@@ -57,16 +64,26 @@ def _jobs(document: Any) -> Mapping[str, Any]:
 
 def read_qstat_json(content: Content) -> Records:
     """Read ``qstat -xf -F json``."""
-    rows = []
-    for document in content.documents:
-        for number, record in _jobs(document).items():
-            flat = {key: str(value) for key, value in record.items() if isinstance(value, str)}
-            flat |= {key: str(value) for key, value in record.items() if isinstance(value, int)}
-            for group in _GROUPS:
-                for key, value in (record.get(group) or {}).items():
-                    flat[f"{group}.{key}"] = str(value)
-            rows.append(_row(number, flat))
+    rows = [
+        _row(number, record)
+        for document in content.documents
+        for number, record in qstat_json_records(document)
+    ]
     return records_of(rows, "pbs")
+
+
+def qstat_json_records(document: Any) -> list[tuple[str, dict[str, str]]]:
+    """Return the jobs of ``qstat -f -F json`` as ``qstat -f`` would print them."""
+    records = []
+    for number, record in _jobs(document).items():
+        flat = {key: str(value) for key, value in record.items() if isinstance(value, str | int)}
+        if isinstance(record.get("array_state_count"), Mapping):
+            flat["array_state_count"] = str(record["array_state_count"])
+        for group in _GROUPS:
+            for key, value in (record.get(group) or {}).items():
+                flat[f"{group}.{key}"] = str(value)
+        records.append((number, flat))
+    return records
 
 
 def _row(number: str, record: Mapping[str, str]) -> dict[str, Any]:

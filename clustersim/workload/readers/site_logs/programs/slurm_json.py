@@ -16,12 +16,13 @@ __all__ = ["is_slurm_json", "read_slurm_json"]
 
 
 def is_slurm_json(content: Content) -> bool:
-    """Return whether the file is the output of ``sacct --json``."""
+    """Return whether the file is the output of ``sacct --json``, or jobs of it."""
     return any(_jobs(document) for document in content.documents)
 
 
 def _jobs(document: Any) -> list[dict[str, Any]]:
-    jobs = document.get("jobs") if isinstance(document, dict) else None
+    """Return the jobs of a document: of the whole output, of its list, or one job of it (jq)."""
+    jobs = document.get("jobs", [document]) if isinstance(document, dict) else document
     if not isinstance(jobs, list) or not jobs or not isinstance(jobs[0], dict):
         return []
     return jobs if {"job_id", "time"} <= set(jobs[0]) else []
