@@ -21,6 +21,7 @@ from clustersim.units import counted, listed
 from clustersim.workload.jobs import partition_column, texts_of
 
 __all__ = [
+    "SHARED",
     "Choose",
     "Eligibility",
     "accelerators_of_jobs",
@@ -34,6 +35,8 @@ NOT_LISTED = np.iinfo(np.int64).max
 """Position of a chip that is not in a job's list of chips."""
 Choose = Literal["fastest", "best_value", "listed"]
 _FEW = 3
+SHARED = "jobs share all nodes"
+"""What a note says of partitions that the cluster does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +151,12 @@ def ignored_virtual_clusters(jobs: pd.DataFrame, cluster: Cluster) -> list[str]:
     what = "virtual clusters (vc)" if column == "vc" else "partitions"
     jobs_name = f"{counted(len(given), 'job names', 'jobs name')} one of {given.nunique():,} {what}"
     if not there:
-        return [f"{jobs_name}, but the cluster has none; jobs share all nodes"]
+        return [f"{jobs_name}, but the cluster has none; {SHARED}"]
     few = [repr(name) for name in sorted(given.unique())[:_FEW]]
     own = [repr(name) for name in sorted(there)[:_FEW]]
     return [
         f"{jobs_name}, such as {listed(few)}, but the topology has none of these (it has "
-        f"{listed(own)}); jobs share all nodes. To keep them apart, write the names of the log "
+        f"{listed(own)}); {SHARED}. To keep them apart, write the names of the log "
         "under queues of the pools"
     ]
 

@@ -322,6 +322,15 @@ def test_seconds_since_1970_give_the_same_answer() -> None:
     assert any("moved to the week of the first job" in note for note in other.notes)
 
 
+def test_overload_and_partitions_that_are_ignored_are_said_first() -> None:
+    """Twenty hours of work within 19 minutes; of the partitions, the fleet knows none."""
+    jobs = table([60.0 * minute for minute in range(20)], vc=["a", "b"] * 10)
+    answer = what_if_answer(cs.what_if(jobs, accelerators=8, add_accelerators=8, replications=2))
+    assert "the fleet is overloaded, and these waits grow" in answer.sentence
+    assert answer.hinges_on[0].startswith("Partitions: 20 jobs name one of 2 virtual clusters")
+    assert any("under queues: of the pools" in step for step in answer.next_steps)
+
+
 def test_a_fleet_on_which_no_job_can_run_is_refused() -> None:
     words = (
         "no job of the log can run on the fleet (as it is): 2 jobs ask for more accelerators than "

@@ -10,6 +10,7 @@ import pandas as pd
 
 from clustersim.analysis.steady import LARGE_BACKLOG
 from clustersim.report.page import Answer
+from clustersim.simulation.eligibility import SHARED
 from clustersim.units import (
     capital,
     counted,
@@ -29,6 +30,8 @@ _SAME = 0.01
 """A wait that changes by less than this share of it stays."""
 _LEAST_S = 1.0
 _MOST_HINGES = 5
+_OVERLOAD = 0.2
+"""Share of the work that waits at the end above which the sentence speaks of overload."""
 _MOST_PARTITIONS = 3
 _MOST_OF_A_UNIT, _LEAST_OF_A_UNIT = 200.0, 1e-3
 """Numbers between which a wait is readable in a unit."""
@@ -46,7 +49,7 @@ def what_if_answer(found: WhatIf) -> Answer:
     first = f"; {_first_hinge(found)}" if len(found.hinges) else ""
     sentence = (
         f"With {_changed(found)} the {metric_label(found)} {_moved(found, row)}{_cost(found)}"
-        f"{first}{_in_other_periods(found)}.{_partitions(found)}"
+        f"{first}{_in_other_periods(found)}.{_overload(found)}{_partitions(found)}"
     )
     label = f"change of the {metric_label(found)}"
     value, interval = _change(row, f"change_{found.metric}")
@@ -82,6 +85,17 @@ def _in_other_periods(found: WhatIf) -> str:
         return f"; it {verb} in {every} drawn from the log, too"
     only = "only " if alike <= drawn / 2 else ""
     return f"; it {verb} in {only}{alike} of {drawn} periods drawn from the log"
+
+
+def _overload(found: WhatIf) -> str:
+    """Return how much work waits at the end, if so much that a longer log would wait longer."""
+    left = found.fleet["backlog_at_end"].to_numpy(dtype=np.float64)
+    if not left[-1] > _OVERLOAD:
+        return ""
+    return (
+        f" {format_percent(float(left[-1]))} of the work still waits when the last job is "
+        "submitted: the fleet is overloaded, and these waits grow with the length of the log."
+    )
 
 
 def _partitions(found: WhatIf) -> str:
@@ -187,7 +201,13 @@ def _usual(found: WhatIf) -> float:
 
 
 def _hinges(found: WhatIf) -> Iterator[str]:
-    """Yield what the answer depends on, the most important first."""
+    """Yield what the answer depends on: jobs and partitions that it leaves out, then the rest."""
+    for row in found.fleet[found.fleet["never"] > 0].to_dict("records"):
+        jobs = counted(int(row["never"]), "job")
+        yield f"Jobs that are left out ({row['system']}): {jobs} can never run on this fleet."
+    for note in found.notes:
+        if SHARED in note:
+            yield f"Partitions: {note}."
     usual = _usual(found)
     for row in found.hinges.head(_MOST_HINGES).to_dict("records"):
         before, after = float(row["before_s"]), float(row["after_s"])
@@ -205,10 +225,6 @@ def _hinges(found: WhatIf) -> Iterator[str]:
             f"The end of the log: {share} of its work waits when its last job is submitted "
             f"({most['system']}); a longer log could show longer waits."
         )
-    never = fleet[fleet["never"] > 0]
-    for row in never.to_dict("records"):
-        jobs = counted(int(row["never"]), "job")
-        yield f"Jobs that are left out ({row['system']}): {jobs} can never run on this fleet."
 
 
 def _next_steps(found: WhatIf) -> Iterator[str]:
@@ -221,6 +237,8 @@ def _next_steps(found: WhatIf) -> Iterator[str]:
         yield "Find out how many nodes are in service on average, and give the cluster that size."
     elif first is not None:
         yield "Ask with several loads (--load): the growth of the demand decides."
+    if any(SHARED in note for note in found.notes):
+        yield "Write the partitions of the jobs under queues: of the pools on which they may run."
     yield (
         "before.yaml and after.yaml are scenarios: clustersim run shows every job, and a study can "
         "search the number of nodes at which an objective is met."
