@@ -523,8 +523,11 @@ def test_whole_steps_that_nothing_was_fitted_on(files, own):
     assert (products["median"] < 0.1).all()
     found = chip_coefficients(calibrated, set(calibrated.measured.user_chips))
     assert ((found["low"] < found["value"]) & (found["value"] < found["high"])).all()
-    share = found.set_index("coefficient").loc["matmul_efficiency", "value"]
-    assert 0.6 < share < 0.85
+    shares = found.loc[found["coefficient"] == "matmul_efficiency", "value"]
+    assert len(shares) == (
+        2 if own and files.stem == "h200" else 1
+    )  # kernels on H200 are published
+    assert shares.between(0.6, 0.85).all()
 
 
 @pytest.mark.slow
