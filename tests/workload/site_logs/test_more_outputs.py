@@ -257,8 +257,6 @@ def test_gavel_with_throughputs_beside_the_trace(tmp_path: Path) -> None:
         ("JOBID PARTITION NAME USER ST TIME NODES NODELIST(REASON)\n1 g x a R 1:00 1 n1\n",
          "forecast"),
         ("-----\nCluster/Account/User Utilization 2025-03-01T00:00:00 - x\n-----\n", "sacct"),
-        ("000 (001.000.000) 2025-03-01 10:00:00 Job submitted from host: <x>\n...\n",
-         "condor_history -json"),
         ('{\n  "TrainingJobSummaries": [{"TrainingJobName": "j"}]\n}\n', "describe-training-job"),
         ("<html><table><tr><th>JobID</th></tr></table></html>\n", "CSV"),
         ("Job ID: 7\nCluster: c\nState: COMPLETED (exit code 0)\n", "sacct"),

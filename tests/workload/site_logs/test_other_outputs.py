@@ -396,3 +396,30 @@ def test_what_is_allocated_to_jobs_that_have_ended_is_nothing(tmp_path: Path) ->
 )  # fmt: skip
 def test_tables_in_json(tmp_path: Path, text: str) -> None:
     assert jobs_of(read(tmp_path, text)) == ONE
+
+
+@pytest.mark.parametrize(
+    "absent",
+    ["0001-01-01T00:00:00Z", "1970-01-01 01:00:00", "9999-12-31 23:59:59", "0000-00-00 00:00:00"],
+)
+def test_dates_that_stand_for_none(tmp_path: Path, absent: str) -> None:
+    """Go's zero time, Unix time 0 in Berlin, and what databases write."""
+    text = f"job,submit,start,end,gpus\n501,{CELLS},8\n502,{DAY}10:00:00,{absent},{absent},8\n"
+    log = read(tmp_path, text)
+    assert jobs_of(log) == ONE
+    assert reasons(log) == ["never_started"]
+
+
+def test_numbers_that_stand_for_no_time(tmp_path: Path) -> None:
+    text = (
+        f"job,submit,start,end,gpus\n501,{S0},{S0 + 300},{S0 + 7500},8\n"
+        f"502,{S0},{S0 + 300},4294967295,8\n503,{S0},{S0 + 300},253402300799,8\n"
+    )
+    log = read(tmp_path, text)
+    assert jobs_of(log) == ONE
+    assert reasons(log) == ["still_running", "still_running"]
+
+
+def test_a_queue_time_may_be_a_date(tmp_path: Path) -> None:
+    text = f"job,queue_time,running_time,end,gpus\n501,{CELLS},8\n"
+    assert jobs_of(read(tmp_path, text)) == ONE
