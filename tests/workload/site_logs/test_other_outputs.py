@@ -423,3 +423,15 @@ def test_numbers_that_stand_for_no_time(tmp_path: Path) -> None:
 def test_a_queue_time_may_be_a_date(tmp_path: Path) -> None:
     text = f"job,queue_time,running_time,end,gpus\n501,{CELLS},8\n"
     assert jobs_of(read(tmp_path, text)) == ONE
+
+
+@pytest.mark.parametrize(
+    ("name", "user", "encoding"),
+    [("café", "Müller", "cp1252"), ("é", "Ångström", "cp1252"), ("训练", "张三", "gb18030")],
+)
+def test_few_letters_beyond_ascii(tmp_path: Path, name: str, user: str, encoding: str) -> None:
+    """In GB 18030, an accented letter of Windows-1252 would take the bar behind it along."""
+    text = f"JobID|JobName|User|Submit|Start|End|GPUs\n501|{name}|{user}|{CELLS}|8\n"
+    log = read(tmp_path, text.replace(",", "|").encode(encoding))
+    assert jobs_of(log) == ONE
+    assert log.jobs["user"].tolist() == [user]
