@@ -435,3 +435,47 @@ def test_few_letters_beyond_ascii(tmp_path: Path, name: str, user: str, encoding
     log = read(tmp_path, text.replace(",", "|").encode(encoding))
     assert jobs_of(log) == ONE
     assert log.jobs["user"].tolist() == [user]
+
+
+def test_jobs_that_slurmctld_knows(tmp_path: Path) -> None:
+    """``squeue --json`` and ``scontrol show jobs --json``: the limit is in minutes."""
+
+    def number(value: int) -> dict[str, Any]:
+        return {"set": True, "infinite": False, "number": value}
+
+    done = {
+        "job_id": 501,
+        "array_job_id": number(0),
+        "user_id": 7,
+        "user_name": "ada",
+        "job_state": ["COMPLETED"],
+        "submit_time": number(S0),
+        "start_time": number(S0 + 300),
+        "end_time": number(S0 + 7500),
+        "time_limit": number(1440),
+        "tres_alloc_str": "cpu=64,gres/gpu=8,gres/gpu:h100=8",
+    }
+    task = {**done, "job_id": 777, "array_job_id": number(502), "array_task_id": number(4)}
+    waits = {**done, "job_id": 503, "job_state": ["PENDING"], "tres_alloc_str": ""}
+    runs = {**done, "job_id": 504, "job_state": ["RUNNING"], "end_time": number(S0 + 86700)}
+    log = read(tmp_path, json.dumps({"jobs": [done, task, waits, runs]}))
+    assert jobs_of(log) == {**ONE, "502_4": ("09:00:00", 8, 7200)}
+    assert log.jobs["user"].tolist() == ["ada", "ada"]
+    assert log.jobs["estimate_s"].tolist() == [86400, 86400]
+    assert reasons(log) == ["never_started", "still_running"]
+
+
+def test_cells_with_blanks_stand_under_the_names(tmp_path: Path) -> None:
+    log = read(
+        tmp_path,
+        "JOBID   STAT  QUEUE  GPU_NUM SUBMIT_TIME        START_TIME         FINISH_TIME\n"
+        "501     DONE  gpu    8       Feb  3 10:00 2025  Feb  3 10:05 2025  Feb  3 12:05 2025 L\n"
+        "502     PEND         2       Feb  3 10:00 2025  -                  -\n",
+    )
+    assert jobs_of(log) == ONE
+    assert reasons(log) == ["never_started"]
+
+
+def test_a_log_without_a_header_asks_for_columns(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--columns JobID,User,Submit"):
+        read(tmp_path, f"501|ada|{CELLS.replace(',', '|')}|gres/gpu=8\n", time_zone=None)
