@@ -23,7 +23,7 @@ def column_name(name: str) -> str:
 _PER_NODE = (
     *("naccel", "naccelerators", "gpus", "gpu", "ngpus", "gpunum", "gpucount", "capgpu", "numgpus"),
     *("countgpus", "gpuspernode", "acceleratorspernode", "gpupernode", "numgpu", "accelerators"),
-    *("npus", "nnpus", "gpustotal", "totalgpus", "nvidiacomgpu"),
+    *("npus", "nnpus", "gpustotal", "totalgpus", "nvidiacomgpu", "pernodegpucount", "pernodegpu"),
 )
 _NODE = ("node", "nodename", "sn", "machine", "host", "hostname", "name", "nodeid", "server")
 _GROUP = ("vc", "virtualcluster", "partition", "queue", "pool")

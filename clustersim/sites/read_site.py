@@ -140,7 +140,7 @@ def _read(
     source = str(path)
     document = json_document(text, path)
     if document is not None:
-        return _of_document(document, source)
+        return _of_document(document, source, gpus_per_node, date)
     if is_slurm_conf(text):
         return read_slurm_conf(text, source)
     listing = read_listing(text, source)
@@ -186,7 +186,9 @@ def _read(
     return None
 
 
-def _of_document(document: Any, source: str) -> Site | None:
+def _of_document(
+    document: Any, source: str, gpus_per_node: int | None, date: str | None
+) -> Site | None:
     if isinstance(document, Mapping):
         if is_flux_r(document):
             return read_flux_r(document, source)
@@ -199,6 +201,11 @@ def _of_document(document: Any, source: str) -> Site | None:
             return found
     if isinstance(document, list) and document and "Machine" in document[0]:
         return condor_site([ad for ad in document if isinstance(ad, Mapping)], source)
+    if isinstance(document, list) and document and isinstance(document[0], Mapping):
+        rows = [row for row in document if isinstance(row, Mapping) and "metadata" not in row]
+        if rows and is_site_table([str(name) for name in rows[0]]):
+            table = pd.DataFrame(rows)
+            return read_site_table(table, source, gpus_per_node=gpus_per_node, date=date)
     return _kubernetes(list(items_of(document)), source)
 
 

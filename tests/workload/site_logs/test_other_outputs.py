@@ -396,3 +396,86 @@ def test_what_is_allocated_to_jobs_that_have_ended_is_nothing(tmp_path: Path) ->
 )  # fmt: skip
 def test_tables_in_json(tmp_path: Path, text: str) -> None:
     assert jobs_of(read(tmp_path, text)) == ONE
+
+
+@pytest.mark.parametrize(
+    "absent",
+    ["0001-01-01T00:00:00Z", "1970-01-01 01:00:00", "9999-12-31 23:59:59", "0000-00-00 00:00:00"],
+)
+def test_dates_that_stand_for_none(tmp_path: Path, absent: str) -> None:
+    """Go's zero time, Unix time 0 in Berlin, and what databases write."""
+    text = f"job,submit,start,end,gpus\n501,{CELLS},8\n502,{DAY}10:00:00,{absent},{absent},8\n"
+    log = read(tmp_path, text)
+    assert jobs_of(log) == ONE
+    assert reasons(log) == ["never_started"]
+
+
+def test_numbers_that_stand_for_no_time(tmp_path: Path) -> None:
+    text = (
+        f"job,submit,start,end,gpus\n501,{S0},{S0 + 300},{S0 + 7500},8\n"
+        f"502,{S0},{S0 + 300},4294967295,8\n503,{S0},{S0 + 300},253402300799,8\n"
+    )
+    log = read(tmp_path, text)
+    assert jobs_of(log) == ONE
+    assert reasons(log) == ["still_running", "still_running"]
+
+
+def test_a_queue_time_may_be_a_date(tmp_path: Path) -> None:
+    text = f"job,queue_time,running_time,end,gpus\n501,{CELLS},8\n"
+    assert jobs_of(read(tmp_path, text)) == ONE
+
+
+@pytest.mark.parametrize(
+    ("name", "user", "encoding"),
+    [("café", "Müller", "cp1252"), ("é", "Ångström", "cp1252"), ("训练", "张三", "gb18030")],
+)
+def test_few_letters_beyond_ascii(tmp_path: Path, name: str, user: str, encoding: str) -> None:
+    """In GB 18030, an accented letter of Windows-1252 would take the bar behind it along."""
+    text = f"JobID|JobName|User|Submit|Start|End|GPUs\n501|{name}|{user}|{CELLS}|8\n"
+    log = read(tmp_path, text.replace(",", "|").encode(encoding))
+    assert jobs_of(log) == ONE
+    assert log.jobs["user"].tolist() == [user]
+
+
+def test_jobs_that_slurmctld_knows(tmp_path: Path) -> None:
+    """``squeue --json`` and ``scontrol show jobs --json``: the limit is in minutes."""
+
+    def number(value: int) -> dict[str, Any]:
+        return {"set": True, "infinite": False, "number": value}
+
+    done = {
+        "job_id": 501,
+        "array_job_id": number(0),
+        "user_id": 7,
+        "user_name": "ada",
+        "job_state": ["COMPLETED"],
+        "submit_time": number(S0),
+        "start_time": number(S0 + 300),
+        "end_time": number(S0 + 7500),
+        "time_limit": number(1440),
+        "tres_alloc_str": "cpu=64,gres/gpu=8,gres/gpu:h100=8",
+    }
+    task = {**done, "job_id": 777, "array_job_id": number(502), "array_task_id": number(4)}
+    waits = {**done, "job_id": 503, "job_state": ["PENDING"], "tres_alloc_str": ""}
+    runs = {**done, "job_id": 504, "job_state": ["RUNNING"], "end_time": number(S0 + 86700)}
+    log = read(tmp_path, json.dumps({"jobs": [done, task, waits, runs]}))
+    assert jobs_of(log) == {**ONE, "502_4": ("09:00:00", 8, 7200)}
+    assert log.jobs["user"].tolist() == ["ada", "ada"]
+    assert log.jobs["estimate_s"].tolist() == [86400, 86400]
+    assert reasons(log) == ["never_started", "still_running"]
+
+
+def test_cells_with_blanks_stand_under_the_names(tmp_path: Path) -> None:
+    log = read(
+        tmp_path,
+        "JOBID   STAT  QUEUE  GPU_NUM SUBMIT_TIME        START_TIME         FINISH_TIME\n"
+        "501     DONE  gpu    8       Feb  3 10:00 2025  Feb  3 10:05 2025  Feb  3 12:05 2025 L\n"
+        "502     PEND         2       Feb  3 10:00 2025  -                  -\n",
+    )
+    assert jobs_of(log) == ONE
+    assert reasons(log) == ["never_started"]
+
+
+def test_a_log_without_a_header_asks_for_columns(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--columns JobID,User,Submit"):
+        read(tmp_path, f"501|ada|{CELLS.replace(',', '|')}|gres/gpu=8\n", time_zone=None)

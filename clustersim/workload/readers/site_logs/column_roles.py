@@ -27,6 +27,8 @@ __all__ = ["recognise"]
 
 _PLAIN_ENDING = re.compile(r"(?:timestamp|datetime|epoch|unix|iso|local)$")
 """What may stand behind the meaning of a column of times."""
+_LENGTH_OR_TIME = ("running", "queue")
+"""``running_time`` and ``queue_time`` are lengths of time, unless the cells are dates."""
 _NO_TIME = {"queuedtime", "submittedjob", "runtime"}
 
 
@@ -102,9 +104,10 @@ def _wordy(
             whole = english_key(name)
             if whole in _NO_TIME or not (pattern.fullmatch(whole) or pattern.fullmatch(meaning)):
                 continue
-            if table is None or (
-                _fits(role, table[name]) and ("running" not in whole or _are_dates(table[name]))
-            ):
+            length = whole.startswith(_LENGTH_OR_TIME)
+            if length and (table is None or not _are_dates(table[name])):
+                continue
+            if table is None or _fits(role, table[name]):
                 return name, unit
     return None
 

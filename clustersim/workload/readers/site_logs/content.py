@@ -295,7 +295,7 @@ def _decoded(raw: bytes) -> tuple[str, list[str]]:
     text = raw.decode("utf-8", errors="replace")
     beyond = sum(1 for character in text if ord(character) > 127)
     broken = text.count("\ufffd")
-    if broken <= max(3, _MOST_BROKEN * beyond):
+    if broken < beyond and broken <= max(3, _MOST_BROKEN * beyond):
         where = "1 character is" if broken == 1 else f"{broken:,} characters are"
         return text, [f"{where} not UTF-8 and shown as \ufffd"]
     if (asian := _east_asian(raw)) is not None:
@@ -316,7 +316,7 @@ def _east_asian(raw: bytes) -> tuple[str, list[str]] | None:
         except UnicodeDecodeError:
             continue
         known = words_known(text[:4000])
-        if known or (encoding == "gb18030" and _mostly_chinese(text)):
+        if known or (encoding == "gb18030" and _mostly_chinese(raw, text)):
             found.append((known, text, [f"the file is read as {name}"]))
     if not found:
         return None
@@ -324,7 +324,13 @@ def _east_asian(raw: bytes) -> tuple[str, list[str]] | None:
     return text, notes
 
 
-def _mostly_chinese(text: str) -> bool:
+def _mostly_chinese(raw: bytes, text: str) -> bool:
+    """Return whether characters beyond ASCII are ideographs, and made of two bytes beyond ASCII.
+
+    A letter with an accent in Windows-1252 is one such byte; with the letter behind it, it would be
+    a rare ideograph.
+    """
     beyond = [character for character in text if ord(character) > 127]
     ideographs = sum("\u3000" <= character <= "\u9fff" for character in beyond)
-    return ideographs > 0.8 * len(beyond)
+    high = sum(byte > 127 for byte in raw)
+    return ideographs > 0.8 * len(beyond) and high > 1.7 * len(beyond)

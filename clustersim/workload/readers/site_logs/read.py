@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -44,6 +45,10 @@ NAMED_COLUMNS = {
     "qos": "qos",
 }
 """What ``--columns submit=NAME`` can name, and the role of each."""
+
+
+_HEADLESS = re.compile(r"\d[\w.+\[\]-]*[|;\t^~](?:.*[|;\t^~])?\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+"""How the first row of ``sacct --noheader`` begins."""
 
 
 def parse_columns(text: str | None) -> tuple[list[str] | None, dict[str, str]]:
@@ -155,6 +160,12 @@ def _records(
             raise InputError(
                 content.path,
                 f"no line is a header with the columns {', '.join(mapping.values())}",
+            )
+        if names is None and _HEADLESS.match(content.head[0]):
+            raise InputError(
+                content.path,
+                "has no header: name its columns in their order with --columns, as in --columns "
+                f"JobID,User,Submit,Start,End,AllocTRES (the first row: {content.head[0][:60]!r})",
             )
         return None
     if not mapping and is_condor_columns(map(str, found.table)):

@@ -98,6 +98,7 @@ _VERBS: dict[str, tuple[str, ...]] = {
         "submit|submitted|submission",
         "create|created|creation",
         "arrive|arrived|arrival|enqueue|enqueued|queued|receive|received",
+        "queue",
     ),
     "start": (
         "start|started|begin|began|begun|beginning",

@@ -211,6 +211,8 @@ def _time(match: re.Match[str], day_first: bool, base: int) -> datetime | None:
     if groups["ap"]:
         hour = hour % 12 + (12 if groups["ap"].lower().startswith("p") else 0)
     seconds = float((groups["s"] or "0").replace(",", "."))
+    if not 1900 <= year < 2200:
+        return None
     try:
         return datetime(year, number, int(day), hour, int(groups["mi"])) + timedelta(
             seconds=seconds

@@ -387,7 +387,11 @@ def _by_occupancy(content: Content, names: list[str]) -> TextTable | None:
 
 
 def _by_blanks(content: Content, needed: Sequence[str]) -> TextTable | None:
-    """Read a table whose cells are separated by blanks and have none in them."""
+    """Read a table whose cells are separated by blanks.
+
+    If most rows do not split into as many cells as the header has, since cells have blanks in them
+    or are empty, cells begin where the names in the header begin.
+    """
     for at, line in enumerate(content.lines[:2000]):
         names = line.split()
         if len(names) < _LEAST_NAMES or not _is_header(names, needed):
@@ -396,7 +400,19 @@ def _by_blanks(content: Content, needed: Sequence[str]) -> TextTable | None:
         rows = [re.split(r"\s{2,}", row.strip()) for _, row in texts]
         fitting = sum(len(row) == len(names) for row in rows)
         blanks = [row.split() for _, row in texts]
-        if sum(len(row) == len(names) for row in blanks) >= fitting:
+        if (split := sum(len(row) == len(names) for row in blanks)) >= fitting:
             rows = blanks
+        if max(split, fitting) <= len(texts) / 2 and (spans := _left_aligned(line, texts)):
+            rows = [[row[begin:end].strip() for begin, end in spans] for _, row in texts]
         return _sorted_rows(rows, [n for n, _ in texts], names, " ", header=at + 1)
     return None
+
+
+def _left_aligned(header: str, texts: Sequence[tuple[int, str]]) -> list[tuple[int, int]] | None:
+    """Return where columns begin and end, if most lines have a blank before the names above."""
+    begins = [found.start() for found in re.finditer(r"\S+", header)]
+    aligned = sum(all(row[at - 1 : at] in ("", " ") for at in begins if at) for _, row in texts)
+    if aligned < 0.9 * len(texts):
+        return None
+    width = max(len(row) for _, row in texts)
+    return list(zip(begins, [*begins[1:], max(width, begins[-1] + 1)], strict=True))

@@ -28,6 +28,12 @@ _COMPACT = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-
 """Year, month, day, hour and minute in digits alone."""
 _COMPACT_ZONED = r"\d{8}T\d{4,6}(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)"
 _EAST_ASIAN = r"(\d{4})\s*年\s*(\d{1,2})\s*月\s*(\d{1,2})\s*日\s*"
+_NO_DATE = r"(?:0\d|1[0-8]|2[2-9]|[3-9]\d)\d\d-"
+"""Years before 1900 and from 2200 on: databases and Go write such dates where there is none."""
+_EPOCH_ITSELF = r"1970-01-01[T ]\d\d:[03]0:00|1969-12-31[T ]\d\d:[03]0:00"
+"""Unix time 0 on the clocks of all zones."""
+_LATEST_S = 4102444800.0
+"""The start of 2100 in Unix time; later times stand for none."""
 _DAYS_1970, _DAYS_2100 = 25569.0, 73051.0
 """1970 and 2100 in the day numbers of spreadsheets, which count from 30 December 1899."""
 
@@ -153,6 +159,9 @@ def _given(cells: pd.Series) -> pd.Series:
     if cells.dtype == object or isinstance(cells.dtype, pd.StringDtype):
         texts = cells.astype("string").str.strip()
         absent = texts.isin(["-/-", "(null)", "\\N", "0000-00-00 00:00:00", "N/A", "0"])
+        absent |= texts.str.match(_NO_DATE)
+        if texts.str.match(r"(?:199|20\d)\d-").any():  # else the log may begin in 1970
+            absent |= texts.str.match(_EPOCH_ITSELF)
         given &= ~absent.fillna(False).astype(bool)
     return given
 
@@ -167,17 +176,18 @@ def _numbers(cells: pd.Series) -> pd.Series:
 def _unix(values: pd.Series, relative: bool) -> TimeColumn:
     """Convert numbers to instants; those that count from 1970 have a unit by their size."""
     scale = 1.0
-    if not relative and values.notna().any():
-        top = float(values.max())
+    if not relative and (values > 0).any():
+        top = float(values[values > 0].median())
         scale = next(length for least, length in _UNITS if top >= least)
     seconds = values * scale
-    good = seconds.notna() & (seconds >= 0 if relative else seconds > 0) & (seconds < 7.26e9)
+    last = 7.26e9 if relative else _LATEST_S
+    good = seconds.notna() & (seconds >= 0 if relative else seconds > 0) & (seconds < last)
     whole = np.round(seconds.where(good, 0.0).to_numpy() * 1e6).astype(np.int64)
     known = pd.Series(
         pd.to_datetime(whole, unit="us", utc=True).as_unit("ns"), index=values.index
     ).where(good)
     empty = pd.Series(pd.NaT, index=values.index, dtype="datetime64[ns]")
-    given = values.notna() & (values > 0 if not relative else values >= 0)
+    given = values.notna() & ((values > 0) & (seconds < _LATEST_S) if not relative else values >= 0)
     return TimeColumn(given, known, empty, relative)
 
 
@@ -200,7 +210,8 @@ def _texts(
     day_first: bool,
 ) -> TimeColumn:
     given = _given(cells)
-    for layout in ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"):  # what most logs have, fast
+    layouts = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S")  # what most logs have, fast
+    for layout in layouts if values.isna().all() else ():
         plain = pd.to_datetime(cells.where(given), format=layout, errors="coerce")
         if (plain.notna() == given).all():
             return _dates(plain)

@@ -1,4 +1,4 @@
-"""``sacct --json`` of every version of Slurm's data parser.
+"""``sacct --json``, and the jobs in ``squeue --json``, of every version of Slurm's data parser.
 
 Slurm 20.11 to 21.08 write plain numbers; since 23.02 (data_parser v0.0.39 and later) a number may
 be ``{"set": true, "infinite": false, "number": 7}`` and a state a list. Both are read.
@@ -9,10 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from clustersim.workload.readers.site_logs.content import Content
-from clustersim.workload.readers.site_logs.gres import family_total
+from clustersim.workload.readers.site_logs.gres import family_total, tres_count
 from clustersim.workload.readers.site_logs.records import Records, records_of
 
 __all__ = ["is_slurm_json", "read_slurm_json"]
+
+
+_LIVE = ("job_state", "submit_time", "tres_alloc_str")
+"""What jobs have that slurmctld knows, as ``squeue --json`` prints them."""
 
 
 def is_slurm_json(content: Content) -> bool:
@@ -25,13 +29,14 @@ def _jobs(document: Any) -> list[dict[str, Any]]:
     jobs = document.get("jobs", [document]) if isinstance(document, dict) else document
     if not isinstance(jobs, list) or not jobs or not isinstance(jobs[0], dict):
         return []
-    return jobs if {"job_id", "time"} <= set(jobs[0]) else []
+    told = set(jobs[0])
+    return jobs if {"job_id", "time"} <= told or {"job_id", *_LIVE} <= told else []
 
 
 def read_slurm_json(content: Content) -> Records:
     """Read the jobs of ``sacct --json``."""
     jobs = [job for document in content.documents for job in _jobs(document)]
-    rows = [_row(job) for job in jobs]
+    rows = [_row(job) if "time" in job else _live_row(job) for job in jobs]
     return records_of(rows, "slurm-json")
 
 
@@ -67,6 +72,31 @@ def _row(job: dict[str, Any]) -> dict[str, Any]:
         "state": word,
         "partition": job.get("partition") or None,
         "user": job.get("user") or (job.get("association") or {}).get("user") or None,
+        "account": job.get("account") or None,
+        "qos": job.get("qos") or None,
+    }
+
+
+def _live_row(job: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a job of ``squeue --json`` or ``scontrol show jobs --json``."""
+    words = job["job_state"]
+    limit = _number(job.get("time_limit"))
+    given = str(job.get("tres_alloc_str") or "")
+    array = {"job_id": job.get("array_job_id"), "task_id": job.get("array_task_id"),
+             "task": job.get("array_task_string")}  # fmt: skip
+    het = {"job_id": job.get("het_job_id"), "job_offset": job.get("het_job_offset")}
+    if not _number(het["job_id"]):
+        het = {}
+    return {
+        "job_id": _job_id({"job_id": job["job_id"], "array": array, "het": het}),
+        "submit": _number(job.get("submit_time")) or None,
+        "start": _number(job.get("start_time")) or None,
+        "end": _number(job.get("end_time")) or None,
+        "limit_s": None if limit is None else limit * 60.0,
+        "n": tres_count(given) if given else None,
+        "state": " ".join(map(str, words)) if isinstance(words, list) else str(words),
+        "partition": job.get("partition") or None,
+        "user": job.get("user_name") or None,
         "account": job.get("account") or None,
         "qos": job.get("qos") or None,
     }
