@@ -5,25 +5,57 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from clustersim.sites.cells import Times, duration_s
 from clustersim.sites.queue import QueuedJob, QueueState
 from clustersim.sites.slurm_queue import at_time
+from clustersim.workload.readers.observed import is_running, is_waiting
 from clustersim.workload.readers.site_logs.programs.grid_engine import devices_asked
 from clustersim.workload.readers.site_logs.programs.json_jobs import row_of_json_job
+from clustersim.workload.readers.site_logs.read import site_records
 
-__all__ = ["is_grid_engine_queue", "read_grid_engine_queue", "read_json_queue"]
+__all__ = [
+    "is_grid_engine_queue",
+    "read_grid_engine_queue",
+    "read_json_queue",
+    "read_listed_queue",
+]
 
 _RUNNING = ("Running",)
 _WAITING = ("Pending", "Held")
 
 
+def read_listed_queue(path: Path, zone: tzinfo | None) -> QueueState | None:
+    """Read a table of jobs with their states, as platforms export it; None if it is none.
+
+    Columns are recognised by their names, as those of logs are.
+    """
+    records = site_records(path)
+    if records is None or not {"state", "n", "submit"} <= set(records.table):
+        return None
+    table = records.table[records.table["reason"].isna()]
+    table = table.assign(**{name: np.nan for name in ("run_s",) if name not in table})
+    words = table["state"].fillna("")
+    states = words.mask(is_running(words), "Running").mask(is_waiting(words), "Pending")
+    asked = table["run_s"].where((states == "Pending") & (table["run_s"] > 0))  # as it waits
+    table = table.assign(limit_s=table["limit_s"].fillna(asked) if "limit_s" in table else asked)
+    rows = table.astype(object).where(table.notna(), None).assign(state=states).to_dict("records")
+    return _queue(rows, str(path), "table of jobs", None, zone) if rows else None
+
+
 def _queue(
-    rows: Sequence[Mapping[str, Any]], source: str, form: str, taken: datetime | None
+    rows: Sequence[Mapping[str, Any]],
+    source: str,
+    form: str,
+    taken: datetime | None,
+    zone: tzinfo | None = None,
 ) -> QueueState:
     """Return the queue in records of a log: those that run, and those that wait."""
-    times = Times(None)
+    times = Times(zone)
     jobs: list[QueuedJob] = []
     left: list[tuple[str, str]] = []
     for row in rows:
@@ -49,7 +81,8 @@ def _queue(
                 held="held" if state == "Held" else "",
             )
         )
-    queue = QueueState(source, form, tuple(jobs), len(rows), None, True, tuple(left))
+    zoned = zone is not None or not times.unzoned
+    queue = QueueState(source, form, tuple(jobs), len(rows), None, zoned, tuple(left))
     return queue if taken is None else at_time(queue, taken)
 
 

@@ -22,6 +22,7 @@ from clustersim.sites.other_queues import (
     is_grid_engine_queue,
     read_grid_engine_queue,
     read_json_queue,
+    read_listed_queue,
 )
 from clustersim.sites.pbs_queue import (
     BJOBS_COMMAND,
@@ -35,6 +36,7 @@ from clustersim.sites.queue import QueueState
 from clustersim.sites.read_site import items_of
 from clustersim.sites.slurm_queue import (
     SQUEUE_COMMAND,
+    SQUEUE_NAMES,
     at_time,
     is_squeue,
     read_scontrol_jobs,
@@ -187,6 +189,10 @@ def _read(text: str, path: Path, zone: tzinfo | None, columns: Sequence[str]) ->
     lsf = re.search(r"(?mi)^\s*JOBID\b.*\bSTAT\b", text) is not None
     if lsf or (columns and "stat" in {plain_name(name) for name in columns}):
         return read_bjobs(text, source, zone, columns)
+    if not columns and find_table(text, SQUEUE_NAMES, least=3) is None:
+        listed = read_listed_queue(path, zone)
+        if listed is not None:
+            return listed
     if columns or is_squeue(text):
         return read_squeue(text, source, zone, columns)
     if find_table(text, BJOBS_NAMES, least=4) is not None:

@@ -338,7 +338,9 @@ def _array(record: Mapping[str, Any], number: str) -> tuple[str, int, int | None
 
 def _accelerators(record: Mapping[str, Any], running: bool) -> tuple[int | None, tuple[str, ...]]:
     """Return the accelerators of a job and their types; None if no column has them."""
-    nodes = int(number_of(record.get("nodes")) or whole(record.get("nodes")) or 1)
+    asked = record.get("nodes")
+    asked = asked.partition("-")[0] if isinstance(asked, str) else asked  # from 2 to 4: 2-4
+    nodes = int(number_of(asked) or whole(asked) or 1)
     n_tasks = int(number_of(record.get("n_tasks")) or whole(record.get("n_tasks")) or 1)
     typed = accelerators_of(record.get("per_node")) or accelerators_of(record.get("per_job"))
     kinds = tuple(kind for kind in typed if kind not in ("gpu", "npu"))

@@ -149,3 +149,25 @@ def test_the_default_table_of_flux_is_no_queue_of_slurm(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="flux jobs -A --json"):
         read_queue(path)
+
+
+def test_a_table_of_jobs_of_a_platform(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.csv"
+    path.write_text(
+        "job_id,user,queue,status,created_at,started_at,workers,gpus_per_worker,max_hours\n"
+        "1,ada,g,Running,2025-02-03 10:00:00,2025-02-03 10:05:00,2,8,\n"
+        "2,bob,g,Queued,2025-02-03 10:10:00,,1,4,\n"
+        "3,bob,g,Succeeded,2025-02-03 09:00:00,2025-02-03 09:05:00,1,4,\n"
+    )
+    state = read_queue(path, time_zone="Europe/Berlin", taken_at="2025-02-03T11:00:00")
+    (runs,), (waits,) = state.running, state.waiting
+    assert (runs.job_id, runs.n_accelerators, runs.partition, runs.elapsed_s) == (
+        "1",
+        16,
+        "g",
+        3300,
+    )
+    assert (waits.job_id, waits.n_accelerators, waits.user) == ("2", 4, "bob")
+    assert waits.submit is not None
+    assert waits.submit.isoformat() == "2025-02-03T09:10:00+00:00"
+    assert [row for row, _ in state.left_out] == ["3"]

@@ -23,7 +23,7 @@ from clustersim.workload.readers.site_logs.settle import settle
 from clustersim.workload.readers.site_logs.tables import records_of_text
 from clustersim.workload.readers.site_logs.text_tables import find_table
 
-__all__ = ["NAMED_COLUMNS", "parse_columns", "read_site_log"]
+__all__ = ["NAMED_COLUMNS", "parse_columns", "read_site_log", "site_records"]
 
 NAMED_COLUMNS = {
     "job": "job_id",
@@ -131,6 +131,18 @@ def read_site_log(
     records.notes = [*content.notes, *records.notes]
     year = datetime.fromtimestamp(path.stat().st_mtime, UTC).year
     return settle(records, str(path), zone=zone, year=year, clip_to_estimate=clip_to_estimate)
+
+
+def site_records(path: Path) -> Records | None:
+    """Return the records in the log of a site, before it is decided which are jobs; None if it is
+    in no known format.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or has too little to be of use.
+    """
+    return _records(open_content(path), None, {})
 
 
 def _zone(name: str | None) -> tzinfo | None:

@@ -48,12 +48,15 @@ class Records:
         What was assumed.
     told : str
         What the file lacks if not one job can be read from it, and what to do.
+    lacks : bool
+        Whether the file lacks it whatever its rows are.
     """
 
     table: pd.DataFrame
     format: str
     notes: list[str] = field(default_factory=list)
     told: str = ""
+    lacks: bool = False
 
 
 def records_of(

@@ -64,7 +64,7 @@ def settle(
     """
     table = _with_all_columns(records.table)
     notes = list(records.notes)
-    if "n" not in records.table and records.told:
+    if records.told and (records.lacks or "n" not in records.table):
         raise InputError(source, records.told)
     given = [name for name in ("submit", "start", "end") if name in table]
     blank = pd.Series(None, index=table.index, dtype=object)

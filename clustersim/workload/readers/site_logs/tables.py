@@ -113,7 +113,7 @@ def records_of_table(
             if name not in read or english_key(name) in ("vc", "virtualcluster"):
                 records[EXTRA + str(name)] = table[name]
     lacking = _lacking(roles)
-    if not lacking:
+    if roles.has_size:
         records["n"], more = row_sizes(table, roles)
         notes += more
     if "gpu_time" in roles.names:
@@ -130,7 +130,8 @@ def records_of_table(
         notes.append(_NUMBERED)
     if not slurm:
         notes += _read_as(roles)
-    return Records(records.reset_index(drop=True), "slurm" if slurm else "table", notes, told)
+    form = "slurm" if slurm else "table"
+    return Records(records.reset_index(drop=True), form, notes, told, bool(lacking))
 
 
 def _cells(table: pd.DataFrame, roles: Roles, *, cut: bool) -> pd.DataFrame:
