@@ -62,7 +62,8 @@ def load_cluster(path_or_name: str | Path, catalogue: Catalogue) -> ClusterSpec:
             "a topology of nodes that a scheduler printed is written by clustersim topology "
             f"--from {path.name} --out my-cluster.yaml"
         )
-        raise InputError(error.source, [*error.problems, hint]) from None
+        first, *others = error.problems
+        raise InputError(error.source, [f"{first} ({hint})", *others]) from None
     return resolve_cluster(tree, catalogue, source=path)
 
 

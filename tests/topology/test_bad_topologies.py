@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
 from clustersim.topology import load_cluster, resolve_cluster
 
@@ -226,3 +227,12 @@ def test_broken_files(tmp_path, catalogue, content, expected):
     path.write_bytes(content)
     with pytest.raises(InputError, match=expected):
         load_cluster(path, catalogue)
+
+
+def test_what_a_scheduler_prints_is_no_topology_and_the_message_says_what_makes_one(tmp_path):
+    path = tmp_path / "nodes.txt"
+    path.write_text("NODELIST PARTITION GRES\nga01 train gpu:h100:8\n")
+    with pytest.raises(InputError) as error:
+        load_cluster(path, load_catalogue())
+    assert "must contain a mapping" in str(error.value)
+    assert "clustersim topology --from nodes.txt --out my-cluster.yaml" in str(error.value)
