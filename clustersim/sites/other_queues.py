@@ -44,7 +44,8 @@ def read_listed_queue(path: Path, zone: tzinfo | None) -> QueueState | None:
     asked = table["run_s"].where((states == "Pending") & (table["run_s"] > 0))  # as it waits
     table = table.assign(limit_s=table["limit_s"].fillna(asked) if "limit_s" in table else asked)
     rows = table.astype(object).where(table.notna(), None).assign(state=states).to_dict("records")
-    return _queue(rows, str(path), "table of jobs", None, zone) if rows else None
+    named = [{str(key): value for key, value in row.items()} for row in rows]
+    return _queue(named, str(path), "table of jobs", None, zone) if named else None
 
 
 def _queue(

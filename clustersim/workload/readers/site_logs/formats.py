@@ -10,11 +10,9 @@ from clustersim.workload.readers.site_logs.json_rows import is_json_table, json_
 from clustersim.workload.readers.site_logs.programs.batsim import is_batsim, read_batsim
 from clustersim.workload.readers.site_logs.programs.classads import (
     is_condor_json,
-    is_condor_table,
     is_condor_text,
     is_condor_xml,
     read_condor_json,
-    read_condor_table,
     read_condor_text,
     read_condor_xml,
 )
@@ -33,10 +31,8 @@ from clustersim.workload.readers.site_logs.programs.json_jobs import is_json_job
 from clustersim.workload.readers.site_logs.programs.kubernetes import is_kubernetes, read_kubernetes
 from clustersim.workload.readers.site_logs.programs.lsf import (
     is_lsb_acct,
-    is_lsf_summary,
     is_lsf_text,
     read_lsb_acct,
-    read_lsf_summary,
     read_lsf_text,
 )
 from clustersim.workload.readers.site_logs.programs.pbs import is_pbs, read_pbs
@@ -89,8 +85,6 @@ TEXT_FORMATS = (
     SiteFormat("grid-engine", is_qacct, read_qacct),
     SiteFormat("grid-engine", is_accounting, read_accounting_file),
     SiteFormat("lsf", is_lsf_text, read_lsf_text),
-    SiteFormat("lsf", is_lsf_summary, read_lsf_summary),
-    SiteFormat("htcondor", is_condor_table, read_condor_table),
     SiteFormat("htcondor", is_condor_text, read_condor_text),
     SiteFormat("htcondor", is_condor_xml, read_condor_xml),
     SiteFormat("htcondor", is_condor_events, read_condor_events),

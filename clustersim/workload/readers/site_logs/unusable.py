@@ -68,6 +68,18 @@ _OUTPUTS = (
         "server_priv/accounting",
     ),
     _Unusable(
+        re.compile(r"\s*ID\s+OWNER\s+SUBMITTED\s+RUN_TIME\s+ST\s+COMPLETED", re.I),
+        "is the table that condor_history prints by default, which does not tell the number of "
+        "GPUs of a job; run `condor_history -json`",
+    ),
+    _Unusable(
+        re.compile(
+            r"\s*JOBID\s+USER\s+JOB_NAME\s+PEND\s+PSUSP\s+RUN|\s*Total number of done jobs:"
+        ),
+        "is what bhist or bacct prints without -l, which tells neither when a job was submitted "
+        "nor its GPUs; run `bhist -a -l` or `bacct -l -u all`, or give lsb.acct",
+    ),
+    _Unusable(
         re.compile(r"\s*<(?:!DOCTYPE html|html|table)\b", re.I),
         "is a web page: save the table with the jobs as CSV",
     ),

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from html import unescape
 from typing import Any
 
-from clustersim.errors import InputError
 from clustersim.meanings import squashed
 from clustersim.workload.readers.site_logs.class_ads import attribute_value, class_ads
 from clustersim.workload.readers.site_logs.content import Content
@@ -22,11 +21,9 @@ __all__ = [
     "condor_row",
     "is_condor_columns",
     "is_condor_json",
-    "is_condor_table",
     "is_condor_text",
     "is_condor_xml",
     "read_condor_json",
-    "read_condor_table",
     "read_condor_text",
     "read_condor_xml",
 ]
@@ -41,7 +38,6 @@ _STATES = {
     7: "Suspended",
 }
 """Values of JobStatus; transferring output is running."""
-_HEADER = re.compile(r"\s*ID\s+OWNER\s+SUBMITTED\s+RUN_TIME\s+ST\s+COMPLETED", re.I)
 
 
 def is_condor_json(content: Content) -> bool:
@@ -64,26 +60,6 @@ def is_condor_text(content: Content) -> bool:
     ads, _ = class_ads(content.head)
     names = {name.lower() for ad in ads for name in ad.attributes}
     return "clusterid" in names or {"qdate", "jobstatus"} <= names
-
-
-def is_condor_table(content: Content) -> bool:
-    """Return whether the file is the table that ``condor_history`` prints by default."""
-    return any(_HEADER.match(line) for line in content.head[:50])
-
-
-def read_condor_table(content: Content) -> Records:
-    """Refuse the default table of ``condor_history``.
-
-    Raises
-    ------
-    InputError
-        Always; the message says what to run instead.
-    """
-    raise InputError(
-        content.path,
-        "is the table that condor_history prints by default, which does not tell the number of "
-        "GPUs of a job; run `condor_history -json`",
-    )
 
 
 def read_condor_json(content: Content) -> Records:

@@ -10,16 +10,13 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from clustersim.errors import InputError
 from clustersim.workload.readers.site_logs.content import Content
 from clustersim.workload.readers.site_logs.records import Records, records_of
 
 __all__ = [
     "is_lsb_acct",
-    "is_lsf_summary",
     "is_lsf_text",
     "read_lsb_acct",
-    "read_lsf_summary",
     "read_lsf_text",
 ]
 
@@ -30,9 +27,6 @@ _DONE, _EXIT = 64, 32
 _JOB = re.compile(r"^\s*Job\s*<([^>]+)>")
 _WHEN = r"\w{3} \w{3} +\d+ +\d\d:\d\d:\d\d(?: \d{4})?"
 _EVENT = re.compile(rf"^({_WHEN}):\s*(.*)$")
-_SUMMARY = re.compile(
-    r"\s*JOBID\s+USER\s+JOB_NAME\s+PEND\s+PSUSP\s+RUN|\s*Total number of done jobs:"
-)
 
 
 def is_lsb_acct(content: Content) -> bool:
@@ -103,26 +97,6 @@ def _gpus(texts: Sequence[str], hosts: int, tasks: int) -> float:
 def is_lsf_text(content: Content) -> bool:
     """Return whether the file is what ``bacct -l`` or ``bhist -l`` (or ``bjobs -l``) prints."""
     return any(_JOB.match(line) for line in content.head)
-
-
-def is_lsf_summary(content: Content) -> bool:
-    """Return whether the file is the table that ``bhist`` prints without ``-l``."""
-    return any(_SUMMARY.match(line) for line in content.head[:50])
-
-
-def read_lsf_summary(content: Content) -> Records:
-    """Refuse the table of ``bhist``.
-
-    Raises
-    ------
-    InputError
-        Always; the message says what to run instead.
-    """
-    raise InputError(
-        content.path,
-        "is what bhist or bacct prints without -l, which tells neither when a job was submitted "
-        "nor its GPUs; run `bhist -a -l` or `bacct -l -u all`, or give lsb.acct",
-    )
 
 
 def read_lsf_text(content: Content) -> Records:
