@@ -255,7 +255,7 @@ def test_tables_and_page_mark_a_mixture(
 ) -> None:
     out, file = tmp_path / "out", tmp_path / "study.yaml"
     conduct(SMALL, out, workers=1)
-    before, now = this_code(), edit(ENGINE, "units.py")
+    before, now = this_code(), edit(ENGINE, "errors.py")
     file.write_text(json.dumps(MORE))
     calls.clear()
     options = ["--resume", "--keep-old", "--workers", "1", "--out", str(out)]
@@ -272,7 +272,7 @@ def test_tables_and_page_mark_a_mixture(
     assert note in capsys.readouterr().err
     page = (out / "report.html").read_text()
     assert note in page
-    assert f"changed {ENGINE}, units.py" in page
+    assert f"changed {ENGINE}, errors.py" in page
     assert f"runs made by {before}" in page
     assert f"runs made by {now}" in page
     # Without the option the mixture ends.
@@ -301,7 +301,7 @@ def test_the_newest_of_several_old_results_is_kept(edit: Edit, tmp_path: Path) -
     conduct(SMALL, tmp_path / "out", workers=1)
     second = edit(ENGINE)
     conduct(SMALL, tmp_path / "out", workers=1, resume=True)
-    edit("units.py")
+    edit("errors.py")
     kept = conduct(SMALL, tmp_path / "out", workers=1, resume=True, keep_old=True)
     assert set(kept["code"]) == {second.label}
 
