@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["plain_cell", "plain_cells"]
+__all__ = ["plain_cell", "plain_cells", "written_text"]
 
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?!$|[\d.]+(?:[eE][+-]?\d+)?%?$|inf$|nan$)")
 """Start of a cell that spreadsheets treat as a formula; signed numbers do not match."""
@@ -25,6 +25,17 @@ def plain_cell(value: Any) -> Any:
     ("'=cmd|calc", '-5', -5.0, 'H20 gone')
     """
     return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+
+def written_text(cell: str) -> str:
+    """Return the text that :func:`plain_cell` made into a cell.
+
+    Examples
+    --------
+    >>> written_text("'=cmd|calc"), written_text("H20 gone")
+    ('=cmd|calc', 'H20 gone')
+    """
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
 
 
 def plain_cells(table: pd.DataFrame) -> pd.DataFrame:

@@ -331,6 +331,17 @@ def test_overload_and_partitions_that_are_ignored_are_said_first() -> None:
     assert any("under queues: of the pools" in step for step in answer.next_steps)
 
 
+def test_names_that_look_like_formulas_are_text_in_files_and_the_same_when_read_back() -> None:
+    jobs = table([0.0, 60.0, 120.0], vc=["=1+1", "=1+1", "dev"])
+    found = cs.what_if(jobs, accelerators=16, add_accelerators=8)
+    Path("out").mkdir()
+    page = cs.write_what_if(found, "out")
+    assert "'=1+1" in Path("out/groups.csv").read_text()
+    first = page.read_text(encoding="utf-8")
+    assert main(["report", "out"]) == 0
+    assert page.read_text(encoding="utf-8") == first
+
+
 def test_a_fleet_on_which_no_job_can_run_is_refused() -> None:
     words = (
         "no job of the log can run on the fleet (as it is): 2 jobs ask for more accelerators than "

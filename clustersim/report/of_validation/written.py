@@ -14,6 +14,7 @@ from clustersim.report.of_validation.answer import validation_answer
 from clustersim.report.of_validation.page import validation_page
 from clustersim.report.page import write_page
 from clustersim.simulation.result import versions
+from clustersim.spreadsheets import plain_cells
 from clustersim.validation.result import Validation
 
 __all__ = ["validation_data", "write_validation"]
@@ -62,7 +63,7 @@ def write_validation(
     """
     folder = Path(folder)
     for name, file in TABLES.items():
-        write_table(getattr(found, name), folder / f"{file}.csv")
+        write_table(plain_cells(getattr(found, name)), folder / f"{file}.csv")
     write_table(found.jobs, folder / "jobs.parquet")
     content = {**validation_data(found), "command": command, "versions": dict(versions())}
     write_data(content, folder / "validation.json")

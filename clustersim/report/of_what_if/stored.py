@@ -16,6 +16,7 @@ from clustersim.files import parse_yaml, yaml_text
 from clustersim.outputs import PAGE_FILE
 from clustersim.report.of_what_if.page import what_if_page
 from clustersim.report.page import write_page
+from clustersim.spreadsheets import written_text
 from clustersim.time_zones import parse_zone, zone_name
 from clustersim.whatif.question import Question, System
 from clustersim.whatif.result import WhatIf
@@ -120,8 +121,8 @@ def _table(folder: Path, name: str) -> pd.DataFrame:
     """Return a table with the very numbers that were written."""
     table = pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False)
     for column in table:
-        if column not in _TEXTS:
-            table[column] = [_number(text) for text in table[column]]
+        read = written_text if column in _TEXTS else _number
+        table[column] = [read(text) for text in table[column]]
     return table
 
 

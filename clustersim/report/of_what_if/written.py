@@ -14,6 +14,7 @@ from clustersim.report.of_what_if.page import what_if_page
 from clustersim.report.of_what_if.stored import DATA_FILE, JOBS, stored_parts
 from clustersim.report.page import write_page
 from clustersim.simulation.result import versions
+from clustersim.spreadsheets import plain_cells
 from clustersim.whatif.question import System
 from clustersim.whatif.result import WhatIf
 
@@ -65,7 +66,7 @@ def write_what_if(
     """
     folder = Path(folder)
     for name in TABLES:
-        write_table(getattr(found, name), folder / f"{name}.csv")
+        write_table(plain_cells(getattr(found, name)), folder / f"{name}.csv")
     write_table(found.question.log.jobs, folder / JOBS)
     for system in found.question.systems:
         with replacing(folder / f"{system.key}.yaml") as draft:
