@@ -28,7 +28,6 @@ REDUCED = (
     (r"^(clustersim fit my-\w+\.csv (?!.*--only).*)$", r"\1 --only"),
     (r"^(clustersim run (?!--from)(?!.*workload\.jobs).*)$", r"\1 --set workload.jobs=300"),
     (r"^(clustersim validate experiments/(?!.*--no-mech).*)$", r"\1 --no-mechanisms"),
-    (r"^(clustersim what-if experiments/site/.*)$", r"\1 --replications 2"),
     (r"(load_plan\(\"[^\"]+\")\)", r"\1, quick=True)"),
     (r"(?<=n_jobs=)20_000\b", "2_000"),
     # my-study.yaml: fewer and shorter runs.
