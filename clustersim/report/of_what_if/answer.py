@@ -14,7 +14,6 @@ from clustersim.simulation.eligibility import SHARED
 from clustersim.units import (
     capital,
     counted,
-    format_duration,
     format_money,
     format_number,
     format_percent,
@@ -52,7 +51,10 @@ def what_if_answer(found: WhatIf) -> Answer:
         f"{first}{_in_other_periods(found)}.{_overload(found)}{_partitions(found)}"
     )
     label = f"change of the {metric_label(found)}"
-    value, interval = _change(row, f"change_{found.metric}")
+    before, after = (
+        float(row[f"{system.key}_{found.metric}"]) for system in found.question.compared
+    )
+    value, interval = _change(row, f"change_{found.metric}", *_common_unit(before, after))
     return Answer(sentence, label, value, interval, tuple(hinges), tuple(_next_steps(found)))
 
 
@@ -155,19 +157,20 @@ def _with_interval(row: pd.Series, name: str, size: float, unit: str) -> str:
     return f"{text} ({_number(low, size, unit)} to {_number(high, size, unit)} {unit})"
 
 
-def _change(row: pd.Series, name: str) -> tuple[str, str]:
+def _change(row: pd.Series, name: str, size: float, unit: str) -> tuple[str, str]:
     """Return the change with its sign, and its interval."""
     value, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
     if not math.isfinite(value):
         return "", ""
+    text, first, last = (_signed(each, size, unit) for each in (value, low, high))
     if not math.isfinite(high - low):
-        return _signed(value), "no interval: the log is too short to draw its days again"
-    return _signed(value), f"95 % interval {_signed(low)} to {_signed(high)}, from paired runs"
+        return f"{text} {unit}", "no interval: the log is too short to draw its days again"
+    return f"{text} {unit}", f"95 % interval {first} to {last} {unit}, from paired runs"
 
 
-def _signed(seconds: float) -> str:
+def _signed(seconds: float, size: float, unit: str) -> str:
     sign = "−" if seconds < 0 else "+" if seconds > 0 else ""
-    return f"{sign}{format_duration(abs(seconds))}"
+    return f"{sign}{_number(abs(seconds), size, unit)}" if math.isfinite(seconds) else ""
 
 
 def _cost(found: WhatIf) -> str:
@@ -210,11 +213,13 @@ def _hinges(found: WhatIf) -> Iterator[str]:
             yield f"Partitions: {note}."
     usual = _usual(found)
     for row in found.hinges.head(_MOST_HINGES).to_dict("records"):
-        before, after = float(row["before_s"]), float(row["after_s"])
+        waits = (float(row["before_s"]), float(row["after_s"]), usual)
+        size, unit = _common_unit(*waits[1:])
+        before, after, instead = (_number(each, size, unit) for each in waits)
         key = str(row["key"])
         yield (
-            f"{capital(key)}: with {row['what']}, {format_duration(before)} before and "
-            f"{format_duration(after)} after (instead of {format_duration(usual)})."
+            f"{capital(key)}: with {row['what']}, {before} {unit} before and {after} {unit} after "
+            f"(instead of {instead})."
         )
     fleet = found.fleet
     left = fleet["backlog_at_end"].to_numpy(dtype=np.float64)
