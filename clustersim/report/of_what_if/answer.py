@@ -214,7 +214,7 @@ def _hinges(found: WhatIf) -> Iterator[str]:
     usual = _usual(found)
     for row in found.hinges.head(_MOST_HINGES).to_dict("records"):
         waits = (float(row["before_s"]), float(row["after_s"]), usual)
-        size, unit = _common_unit(*waits[1:])
+        size, unit = _common_unit(max(waits[:2]), usual)
         before, after, instead = (_number(each, size, unit) for each in waits)
         key = str(row["key"])
         yield (
