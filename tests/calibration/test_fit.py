@@ -55,6 +55,7 @@ def refit(measured):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_known_coefficients_are_recovered(rows):
     true = seconds(TRUTH, rows)
     prior = sizes(seconds(default_draw(), rows), true)
