@@ -40,6 +40,12 @@ _AT = re.compile(r"at ([0-9.e+]+) s")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ].*)?")
 
 
+_OTHER_DATE = re.compile(
+    r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}(?:[T ].*)?|\d{4}[./]\d{1,2}[./]\d{1,2}(?:[T ].*)?"
+)
+"""Dates in other notations, whose order of day and month is not clear."""
+
+
 def is_date(value: object) -> bool:
     """Return whether a value is meant as a date, a month or a quarter.
 
@@ -124,6 +130,10 @@ def time_s(text: str, calendar: Calendar, option: str) -> float:
     (172800.0, 172800.0)
     """
     try:
+        if _OTHER_DATE.fullmatch(text.strip()):
+            raise ValueError(
+                f"a date is written 2026-04-01 (year, month, day), found {shown(text)}"
+            )
         if not is_date(text):
             return parse_quantity(text, "duration")
         if not calendar.is_dated:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import clustersim as cs
 from clustersim.calendar import DAY_S, Calendar
-from clustersim.scenario.dates import seconds_of_date
+from clustersim.errors import InputError
+from clustersim.scenario.dates import seconds_of_date, time_s
 
 SCENARIO: dict[str, Any] = {
     "start": "2026-01-01",
@@ -98,3 +99,9 @@ def test_dates_are_the_inverse_of_the_calendar(moment: datetime, zone: str | Non
     found = calendar.at(seconds_of_date(moment.isoformat(), calendar)).replace(tzinfo=None)
     if zoned is None or abs((found - moment).total_seconds()) != 3600.0:  # a skipped hour
         assert found == moment
+
+
+@pytest.mark.parametrize("text", ["11.11.2026", "1/11/26", "2026/11/01", "01-11-2026 08:00"])
+def test_other_notations_of_dates_are_refused_with_the_one_that_is_read(text: str) -> None:
+    with pytest.raises(InputError, match=r"--since: a date is written 2026-04-01 \(year, month"):
+        time_s(text, Calendar(datetime(2026, 1, 1)), "--since")
