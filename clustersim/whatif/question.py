@@ -150,6 +150,8 @@ def ask(
     assumed = dict(change_items(assume))
     before = _tree(base, assumed)
     grown, words, divided = added_nodes(fleet, add_nodes, add_accelerators, plain=cluster is None)
+    if load != 1 and any(path.split(".")[:2] == ["workload", "scale"] for path, _ in given):
+        raise InputError("--load", "is not allowed with --set workload.scale, which replaces it")
     texts = [*words, *(_change_text(path, value) for path, value in given)]
     systems = _systems(before, load, method, {**grown, **dict(given)}, texts)
     changed = listed(texts) if texts else load_text(load)
@@ -213,8 +215,11 @@ def _change_text(path: str, value: Any) -> str:
     if path in ("scheduler.policy", "scheduler.placement"):
         return f"the {path.partition('.')[2]} {_shown(value)}"
     if path == "workload.scale" and isinstance(value, Mapping) and _is_factor(value.get("load")):
-        where = [f"{key} {_shown(each)}" for key, each in (value.get("where") or {}).items()]
-        return load_text(value["load"]) + (f" of the jobs with {listed(where)}" if where else "")
+        given = value.get("where") or {}
+        if isinstance(given, Mapping):
+            where = [f"{key} {_shown(each)}" for key, each in given.items()]
+            jobs = f" of the jobs with {listed(where)}" if where else ""
+            return load_text(value["load"]) + jobs
     return f"{path} = {_shown(value)}"
 
 

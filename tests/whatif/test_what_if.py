@@ -295,6 +295,8 @@ def test_the_command(month: pd.DataFrame, capsys: pytest.CaptureFixture[str]) ->
         ([], "nothing changes; give --load, --add-nodes"),
         (["--load", "0"], "--load: must be a factor above 0 and at most 10, found 0"),
         (["--load", "20"], "at most 10, found 20; 20 % more load is 1.2"),
+        (["--set", "workload.scale={load: 0.8, where: 5}"], "workload.scale"),
+        (["--load", "1.2", "--set", "workload.scale={load: 0.8}"], "--load: is not allowed with"),
         (["--load", "20%"], "must be a factor, such as 1.2 for 20 % more load, found '20%'"),
         (["--add-nodes", "2"], "--add-nodes: needs --cluster"),
         (["--set", "scheduler.polcy=fcfs"], "did you mean 'policy'"),
@@ -322,12 +324,19 @@ def test_seconds_since_1970_give_the_same_answer() -> None:
     assert any("moved to the week of the first job" in note for note in other.notes)
 
 
+def test_jobs_that_a_smaller_fleet_can_no_longer_run_are_in_the_sentence() -> None:
+    jobs = table([60.0 * minute for minute in range(6)], n_accelerators=[8, 16] * 3)
+    found = cs.what_if(jobs, accelerators=16, add_accelerators=-8)
+    assert " 3 jobs can never run after the change and are" in what_if_answer(found).sentence
+
+
 def test_overload_and_partitions_that_are_ignored_are_said_first() -> None:
-    """Twenty hours of work within 19 minutes; of the partitions, the fleet knows none."""
-    jobs = table([60.0 * minute for minute in range(20)], vc=["a", "b"] * 10)
+    """A day of work every two hours for four days; of the partitions, the fleet knows none."""
+    starts = [2 * HOUR_S * number for number in range(48)]
+    jobs = table(starts, duration_s=DAY_S, vc=["a", "b"] * 24)
     answer = what_if_answer(cs.what_if(jobs, accelerators=8, add_accelerators=8, replications=2))
     assert "the fleet is overloaded, and these waits grow" in answer.sentence
-    assert answer.hinges_on[0].startswith("Partitions: 20 jobs name one of 2 virtual clusters")
+    assert answer.hinges_on[0].startswith("Partitions: 48 jobs name one of 2 virtual clusters")
     assert any("under queues: of the pools" in step for step in answer.next_steps)
 
 

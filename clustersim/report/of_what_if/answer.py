@@ -48,7 +48,8 @@ def what_if_answer(found: WhatIf) -> Answer:
     first = f"; {_first_hinge(found)}" if len(found.hinges) else ""
     sentence = (
         f"With {_changed(found)} the {metric_label(found)} {_moved(found, row)}{_cost(found)}"
-        f"{first}{_in_other_periods(found)}.{_overload(found)}{_partitions(found)}"
+        f"{first}{_in_other_periods(found)}.{_left_out(found)}{_overload(found)}"
+        f"{_partitions(found)}"
     )
     label = f"change of the {metric_label(found)}"
     before, after = (
@@ -89,10 +90,20 @@ def _in_other_periods(found: WhatIf) -> str:
     return f"; it {verb} in {only}{alike} of {drawn} periods drawn from the log"
 
 
+def _left_out(found: WhatIf) -> str:
+    """Return how many jobs can never run after the change, if these are more than before."""
+    never = found.fleet.set_index("system")["never"]
+    one, other = (float(never[system.name]) for system in found.question.compared)
+    if not other > one:
+        return ""
+    jobs = counted(int(other), "job")
+    return f" {jobs} can never run after the change and are left out of its waits."
+
+
 def _overload(found: WhatIf) -> str:
     """Return how much work waits at the end, if so much that a longer log would wait longer."""
     left = found.fleet["backlog_at_end"].to_numpy(dtype=np.float64)
-    if not left[-1] > _OVERLOAD:
+    if not left[-1] > _OVERLOAD or found.blocks == "none":
         return ""
     return (
         f" {format_percent(float(left[-1]))} of the work still waits when the last job is "
@@ -180,8 +191,10 @@ def _cost(found: WhatIf) -> str:
     amount = format_money(abs(cost))
     if abs(cost) < 1:
         return " at no cost"
-    accelerators = found.fleet.set_index("system")["accelerators"]
-    one, other = (accelerators[system.name] for system in found.question.compared)
+    one, other = (
+        [system.tree.get(name) for name in ("cluster", "catalogue", "money")]
+        for system in found.question.compared
+    )
     what = f"{amount} of electricity a year" if one == other else f"{amount} a year"
     return f" at {what}" if cost > 0 else f" and saves {what}"
 
