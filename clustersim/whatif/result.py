@@ -204,9 +204,11 @@ def compare(
     for task, own in asked:
         if own.why_none_runs:
             name = next(each.name for each in question.systems if each.key == task.system)
+            period = "the log" if task.replication == 0 else "a period drawn from the log"
+            alone = "" if task.replication == 0 else "; --replications 0 runs the log alone"
             raise InputError(
                 "what-if",
-                f"no job of the log can run on the fleet ({name}): {own.why_none_runs}",
+                f"no job of {period} can run on the fleet ({name}): {own.why_none_runs}{alone}",
             )
     table = pd.concat(
         [
