@@ -346,7 +346,7 @@ def _accelerators(record: Mapping[str, Any], running: bool) -> tuple[int | None,
     kinds = tuple(kind for kind in typed if kind not in ("gpu", "npu"))
     columns = (("alloc", 1), ("required", 1)) if running else (("required", 1), ("alloc", 1))
     each = (*columns, ("per_job", 1), ("per_node", nodes), ("per_task", n_tasks))
-    told = False
+    recorded = False
     for name, times in each:
         text = record.get(name)
         if text is None:
@@ -354,12 +354,12 @@ def _accelerators(record: Mapping[str, Any], running: bool) -> tuple[int | None,
         if is_cut(str(text)):
             return None, kinds
         given = str(text).strip().lower() not in ABSENT
-        told = told or name not in ("alloc", "required") or given
+        recorded = recorded or name not in ("alloc", "required") or given
         found = accelerators_of(text)
         if found:
             named = tuple(kind for kind in found if kind not in ("gpu", "npu"))
             return total(found) * times, named or kinds
-    return (0 if told or _has_column(record) else None), kinds
+    return (0 if recorded or _has_column(record) else None), kinds
 
 
 def _has_column(record: Mapping[str, Any]) -> bool:

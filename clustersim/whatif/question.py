@@ -168,7 +168,7 @@ def _systems(
 ) -> tuple[System, ...]:
     """Return the systems to compare, from the scenario as it is.
 
-    `words` are the changes in words, without that of the load.
+    `words` says what changes, without the load.
     """
     scaled = {"workload.scale": {"load": load, "method": method}} if load != 1 else {}
     if not scaled and not changes:
@@ -203,7 +203,7 @@ def load_text(load: float) -> str:
 
 
 def _change_text(path: str, value: Any) -> str:
-    """Return a change of a scenario in words.
+    """Return a change of a scenario as a text.
 
     Examples
     --------

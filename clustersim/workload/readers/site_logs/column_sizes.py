@@ -128,17 +128,17 @@ _WORKER_COUNTS = {
 def _only_while_running(
     roles: Roles, totals: list[str], exact: list[str], table: pd.DataFrame | None
 ) -> bool:
-    """Return whether what is allocated is told of running jobs only, and requests of all."""
+    """Return whether only running jobs have their allocation recorded, and others a request."""
     end = roles.names.get("end")
     if table is None or end is None or len(totals) == len(exact):
         return False
     ended = table[given_cells(table[end])]
 
-    def told(name: str) -> bool:
+    def is_recorded(name: str) -> bool:
         return bool((pd.to_numeric(ended[name], errors="coerce") > 0).any())
 
     asked = [name for name in totals if name not in exact]
-    return not any(told(name) for name in exact) and any(told(name) for name in asked)
+    return not any(is_recorded(name) for name in exact) and any(is_recorded(name) for name in asked)
 
 
 def _is_request(name: str) -> bool:

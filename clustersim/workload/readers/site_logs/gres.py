@@ -73,8 +73,8 @@ def tres_count(text: str) -> float:
     cut = text.endswith("+")
     entries = _TRES.findall(text[: text.rfind(",") + 1] if cut else text)
     counts = [(family, kind, float(number)) for family, kind, number, _ in entries]
-    told = any(not kind and family.lower() in FAMILIES for family, kind, _ in counts)
-    if cut and not told and not re.search(r",(?:mem|node)=", text):
+    has_untyped = any(not kind and family.lower() in FAMILIES for family, kind, _ in counts)
+    if cut and not has_untyped and not re.search(r",(?:mem|node)=", text):
         return float("nan")
     return family_total(counts)
 

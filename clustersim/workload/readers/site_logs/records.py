@@ -46,7 +46,7 @@ class Records:
         Name of the format.
     notes : list of str
         What was assumed.
-    told : str
+    advice : str
         What the file lacks if not one job can be read from it, and what to do.
     lacks : bool
         Whether the file lacks it whatever its rows are.
@@ -55,12 +55,12 @@ class Records:
     table: pd.DataFrame
     format: str
     notes: list[str] = field(default_factory=list)
-    told: str = ""
+    advice: str = ""
     lacks: bool = False
 
 
 def records_of(
-    rows: Iterable[Mapping[str, Any]], format: str, notes: Iterable[str] = (), told: str = ""
+    rows: Iterable[Mapping[str, Any]], format: str, notes: Iterable[str] = (), advice: str = ""
 ) -> Records:
     """Return records from one mapping per record; keys are names of `COLUMNS`.
 
@@ -84,4 +84,4 @@ def records_of(
     unnamed = table["row"].isna()
     if unnamed.any():
         table["row"] = table["row"].where(~unnamed, "line " + table["line"].astype(str))
-    return Records(table, format, list(notes), told)
+    return Records(table, format, list(notes), advice)

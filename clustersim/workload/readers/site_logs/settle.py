@@ -64,8 +64,8 @@ def settle(
     """
     table = _with_all_columns(records.table)
     notes = list(records.notes)
-    if records.told and (records.lacks or "n" not in records.table):
-        raise InputError(source, records.told)
+    if records.advice and (records.lacks or "n" not in records.table):
+        raise InputError(source, records.advice)
     given = [name for name in ("submit", "start", "end") if name in table]
     blank = pd.Series(None, index=table.index, dtype=object)
     times, found = read_times(
@@ -240,10 +240,10 @@ def _log(
     kept = jobs[jobs["reason"].isna()]
     if not len(kept):
         listed = ", ".join(f"{count:,}: {reason}" for reason, count in dropped.items())
-        told = "".join(f"; {note}" for note in notes if "that can be read, such as" in note)
-        told += f"; {records.told}" if records.told else ""
+        advice = "".join(f"; {note}" for note in notes if "that can be read, such as" in note)
+        advice += f"; {records.advice}" if records.advice else ""
         rows = counted(len(jobs), "row")
-        raise InputError(source, f"no usable job among {rows} ({listed}){told}")
+        raise InputError(source, f"no usable job among {rows} ({listed}){advice}")
     relative = times["submit"].relative
     base = pd.Timestamp(0, tz="UTC") if relative else kept["submit"].min()
     in_order = bool(kept["submit"].is_monotonic_increasing)

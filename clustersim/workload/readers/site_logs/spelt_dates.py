@@ -160,23 +160,23 @@ def are_day_first(columns: dict[str, pd.Series], notes: list[str], month_first: 
 
 def _latest_year(matches: list[re.Match[str]], year: int, notes: list[str]) -> int:
     """Return the latest year in which most of the dates fall on the days of the week they tell."""
-    told = [match for match in matches if match.groupdict().get("w")]
-    first = told[0] if told else matches[0]
+    with_weekday = [match for match in matches if match.groupdict().get("w")]
+    first = with_weekday[0] if with_weekday else matches[0]
 
     def fits_here(candidate: int) -> int:
-        return sum(_weekday(match, candidate) == match["w"].lower() for match in told)
+        return sum(_weekday(match, candidate) == match["w"].lower() for match in with_weekday)
 
     def fits(candidate: int) -> int:  # a log may go over the turn of the year
         return sum(
             match["w"].lower() in (_weekday(match, candidate), _weekday(match, candidate + 1))
-            for match in told
+            for match in with_weekday
         )
 
     base = year
-    if told:
+    if with_weekday:
         base = max(range(year, year - 12, -1), key=lambda one: (fits(one), fits_here(one), one))
     if not any(note.startswith(_NO_YEAR) for note in notes):
-        how = ", the latest with these days of the week" if told else ""
+        how = ", the latest with these days of the week" if with_weekday else ""
         notes.append(f"{_NO_YEAR}, such as {first[0]!r}: {base} is assumed{how}")
     return base
 

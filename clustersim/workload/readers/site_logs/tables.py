@@ -121,17 +121,17 @@ def records_of_table(
         records["accelerator_s"] = durations_s(table[roles.names["gpu_time"]], unit)
     _scale_times(records, roles)
     notes += _settle_runs(records, roles)
-    told = "; ".join(_NEEDED[name] for name in lacking)
-    if told:
-        told += f"; columns: {', '.join(map(str, table.columns[:20]))}"
-        told += " (give --columns submit=NAME,run=NAME,gpus=NAME to name them)"
+    advice = "; ".join(_NEEDED[name] for name in lacking)
+    if advice:
+        advice += f"; columns: {', '.join(map(str, table.columns[:20]))}"
+        advice += " (give --columns submit=NAME,run=NAME,gpus=NAME to name them)"
     if "tres" in roles.names and are_numbered(table[roles.names["tres"]]):
-        told = told or _NUMBERED
+        advice = advice or _NUMBERED
         notes.append(_NUMBERED)
     if not slurm:
         notes += _read_as(roles)
     form = "slurm" if slurm else "table"
-    return Records(records.reset_index(drop=True), form, notes, told, bool(lacking))
+    return Records(records.reset_index(drop=True), form, notes, advice, bool(lacking))
 
 
 def _cells(table: pd.DataFrame, roles: Roles, *, cut: bool) -> pd.DataFrame:
@@ -253,7 +253,7 @@ def _scale_times(records: pd.DataFrame, roles: Roles) -> None:
         unit = roles.units.get(role, 1.0)
         if role in records and unit != 1.0:
             numbers = pd.to_numeric(records[role], errors="coerce")
-            if numbers.notna().any() and float(numbers.max()) < 1e11:  # else told by its size
+            if numbers.notna().any() and float(numbers.max()) < 1e11:  # else advice by its size
                 records[role] = numbers * unit
 
 

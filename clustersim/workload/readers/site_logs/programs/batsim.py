@@ -41,7 +41,7 @@ def read_batsim(content: Content) -> Records:
     return records_of(
         rows,
         "batsim",
-        told="only profiles of type delay tell a run time",
+        advice="only profiles of type delay tell a run time",
     )
 
 

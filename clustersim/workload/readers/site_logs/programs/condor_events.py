@@ -31,7 +31,7 @@ _TABLE = re.compile(r"\s*Partitionable Resources\s*:")
 
 @dataclass(slots=True)
 class _Job:
-    """What the events of a job have told so far."""
+    """What the events of a job have said so far."""
 
     line: int
     submit: str | None = None
@@ -39,7 +39,7 @@ class _Job:
     begun: str | None = None
     end: str | None = None
     state: str | None = None
-    told: bool = False
+    has_table: bool = False
     n: float | None = None
 
 
@@ -85,7 +85,7 @@ def _tell(job: _Job, line: str) -> None:
         job.n = float(counts[-1]) if counts else job.n
     elif slot:
         job.n = max(job.n or 0.0, float(slot[1]))
-    job.told |= bool(_TABLE.match(line))
+    job.has_table |= bool(_TABLE.match(line))
 
 
 def _row(name: str, job: _Job) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _row(name: str, job: _Job) -> dict[str, Any]:
         "submit": job.submit,
         "start": job.runs[0][0] if job.runs else job.begun,
         "end": job.runs[-1][1] if over and job.runs else None,
-        "n": 0.0 if job.n is None and job.told else job.n,
+        "n": 0.0 if job.n is None and job.has_table else job.n,
         "state": job.state or ("Running" if job.begun else None if job.runs else "Pending"),
     }
     if over and len(job.runs) > 1:

@@ -56,7 +56,7 @@ def read_gavel(content: Content) -> Records:
     for place, row in enumerate(kept):
         row["job_id"] = str(place)
     note = f"run times are steps over the throughput on a {_CHIP.upper()} in {source}"
-    return records_of(rows, "gavel", [note], told=f"{source} has no throughput of these jobs")
+    return records_of(rows, "gavel", [note], advice=f"{source} has no throughput of these jobs")
 
 
 def _row(cells: list[str], rates: Rates) -> dict[str, Any]:

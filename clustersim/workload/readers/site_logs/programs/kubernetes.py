@@ -62,10 +62,10 @@ def read_kubernetes(content: Content) -> Records:
             row["reason"] = "merged"
     kinds = [f"{count:,} {kind}" for kind, count in sorted(other.items())]
     notes = [f"objects that are no jobs are left out: {listed(kinds)}"] if other else []
-    told = (
+    advice = (
         f"objects of kind {listed(sorted(other))} are not read: print pods or jobs" if other else ""
     )
-    return records_of(rows, "kubernetes", notes, told)
+    return records_of(rows, "kubernetes", notes, advice)
 
 
 def _parts_of_others(items: list[Object]) -> set[int]:

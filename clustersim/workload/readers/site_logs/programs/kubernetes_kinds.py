@@ -201,8 +201,8 @@ def _admitted(item: Object) -> str | None:
     """Return when a workload was admitted: its quota alone counts where nothing else is checked."""
     status = item.get("status") or {}
     admitted = _when(item, "Admitted")
-    told = any(one.get("type") == "Admitted" for one in status.get("conditions") or [])
-    if admitted or told or status.get("admissionChecks"):
+    is_tracked = any(one.get("type") == "Admitted" for one in status.get("conditions") or [])
+    if admitted or is_tracked or status.get("admissionChecks"):
         return admitted
     return _when(item, "QuotaReserved")
 

@@ -134,4 +134,4 @@ def read_tracejob(content: Content) -> Records:
             rows.append({"line": number, **accounting_row(name, fields)})
         elif line.strip():
             rows.append({"row": f"line {number}", "line": number, "reason": "noise"})
-    return records_of(rows, "pbs", told="no accounting record has the end of a job")
+    return records_of(rows, "pbs", advice="no accounting record has the end of a job")

@@ -29,8 +29,8 @@ def _jobs(document: Any) -> list[dict[str, Any]]:
     jobs = document.get("jobs", [document]) if isinstance(document, dict) else document
     if not isinstance(jobs, list) or not jobs or not isinstance(jobs[0], dict):
         return []
-    told = set(jobs[0])
-    return jobs if {"job_id", "time"} <= told or {"job_id", *_LIVE} <= told else []
+    keys = set(jobs[0])
+    return jobs if {"job_id", "time"} <= keys or {"job_id", *_LIVE} <= keys else []
 
 
 def read_slurm_json(content: Content) -> Records:

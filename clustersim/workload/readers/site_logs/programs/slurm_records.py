@@ -28,8 +28,8 @@ def is_slurm_records(content: Content) -> bool:
 def read_slurm_records(content: Content) -> Records:
     """Read ``scontrol show job`` (with or without ``-o``) and the file of ``jobcomp/filetxt``."""
     rows = [_row(record) for record in scontrol_records(content.text, "JobId")]
-    told = "no record has SubmitTime" if not any(row["submit"] for row in rows) else ""
-    return records_of(rows, "slurm", told=told)
+    advice = "no record has SubmitTime" if not any(row["submit"] for row in rows) else ""
+    return records_of(rows, "slurm", advice=advice)
 
 
 def _row(record: Mapping[str, str]) -> dict[str, Any]:
