@@ -307,6 +307,10 @@ def _text(found: Forecast, asked: Sequence[str]) -> str:
         f"({counted(counts['waiting_rows'], 'row')}) for {_number(counts['accelerators_waiting'])}"
     )
     sections = [textwrap.fill(head, 100), f"Partitions\n{_partitions(found)}"]
+    waiting = set(found.jobs["job_id"])
+    for job in asked:
+        if job not in waiting:
+            raise InputError("--job", unknown_name("waiting job", job, waiting))
     if len(found.jobs):
         title = "Start of each waiting job from now: median, 5 % and 95 %"
         sections.append(f"{title}\n{_jobs(found, asked)}")
@@ -354,10 +358,6 @@ def _jobs(found: Forecast, asked: Sequence[str]) -> str:
     """Return the table of the jobs that were asked for, or of the first ones."""
     dated = found.calendar.is_dated
     jobs = found.jobs
-    waiting = set(jobs["job_id"])
-    for job in asked:
-        if job not in waiting:
-            raise InputError("--job", unknown_name("waiting job", job, waiting))
     shown = jobs[jobs["job_id"].isin(asked)] if asked else jobs.head(_MOST_ROWS)
     most = 1000 if asked else 70
     rows = []

@@ -113,15 +113,11 @@ def ask(
     """
     if (cluster is None) == (accelerators is None):
         raise InputError("what-if", "needs either a cluster or a number of accelerators, not both")
-    if not 0 < load <= MOST_LOAD:
-        meant = f"; {load:g} % more load is {1 + load / 100:g}" if load > MOST_LOAD else ""
-        raise InputError(
-            "--load",
-            f"must be a factor above 0 and at most {MOST_LOAD}, found {load:g}{meant}",
-        )
+    given = change_items(changes)
+    _check_load(load, given)
     read = given_log(log, format=format, sort=sort, time_zone=time_zone, columns=columns)
     found, moved = _from_first_week(read)
-    own, given = load_catalogue(*catalogue), change_items(changes)
+    own = load_catalogue(*catalogue)
     if cluster is None:
         assert accelerators is not None
         fleet: Mapping[str, Any] = plain_pool(accelerators)
@@ -150,13 +146,22 @@ def ask(
     assumed = dict(change_items(assume))
     before = _tree(base, assumed)
     grown, words, divided = added_nodes(fleet, add_nodes, add_accelerators, plain=cluster is None)
-    if load != 1 and any(path.split(".")[:2] == ["workload", "scale"] for path, _ in given):
-        raise InputError("--load", "is not allowed with --set workload.scale, which replaces it")
     texts = [*words, *(_change_text(path, value) for path, value in given)]
     systems = _systems(before, load, method, {**grown, **dict(given)}, texts)
     changed = listed(texts) if texts else load_text(load)
     dated = _other_dates(found, assumed)
     return Question(found, systems, changed, (*moved, *dated, *lacking, *divided))
+
+
+def _check_load(load: float, changes: Sequence[tuple[str, Any]]) -> None:
+    if not 0 < load <= MOST_LOAD:
+        meant = f"; {load:g} % more load is {1 + load / 100:g}" if load > MOST_LOAD else ""
+        raise InputError(
+            "--load",
+            f"must be a factor above 0 and at most {MOST_LOAD}, found {load:g}{meant}",
+        )
+    if load != 1 and any(path.split(".")[:2] == ["workload", "scale"] for path, _ in changes):
+        raise InputError("--load", "is not allowed with --set workload.scale, which replaces it")
 
 
 def _systems(

@@ -290,3 +290,13 @@ def test_one_job_is_shown_alone(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main([*command, "--job", "1099", "--out", str(tmp_path / "out")]) == 2
     assert "--job: unknown waiting job '1099'; did you mean '10" in capsys.readouterr().err
     assert (tmp_path / "out" / "report.html").exists(), "the forecast was not in vain"
+
+
+def test_a_job_that_does_not_wait_is_reported_although_none_waits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pd.DataFrame({"job_id": ["a"], "submit_s": 0.0, "n_accelerators": 8, "start_s": 0.0})
+    table.assign(estimate_s=HOUR).to_csv(tmp_path / "jobs.csv", index=False)
+    command = ["forecast", str(tmp_path / "jobs.csv"), "--accelerators", "8", "--replications", "2"]
+    assert main([*command, "--job", "b"]) == 2
+    assert "--job: unknown waiting job 'b'" in capsys.readouterr().err
