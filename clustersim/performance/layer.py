@@ -49,14 +49,17 @@ class LayerTime:
         Seconds of both passes by part (names of :data:`clustersim.performance.PARTS`).
     total : array
         Sum of the parts.
-    forward, backward : array
-        Seconds of each pass without communication; `backward` includes recomputation.
+    forward : array
+        Seconds of the forward pass without communication.
+    free_backward : array
+        Seconds in which the backward pass, with recomputation, computes and hides no communication
+        of the layer. They can hide the reduction of gradients.
     """
 
     parts: dict[str, Floats]
     total: Floats
     forward: Floats
-    backward: Floats
+    free_backward: Floats
 
 
 def layer_seconds(
@@ -137,25 +140,26 @@ def layer_of(
     switched = np.where(plans.overlap > 0, 1.0, UNHIDDEN)
     hidden = coefficients.tp_overlap * switched
     waits = _mixture_waits(models, work, coefficients)
+    context = _context(tokens, models, plans, rates, coefficients, work, waits)
+    passes = repeated.passes
+    exchange = _exchange(
+        tokens, models, plans, rates, coefficients, work, waits, context, passes, switched
+    )
     parts = {
         "matmul": work.products + work.backward_products,
         "attention": work.attention + work.attention_back,
-        "elementwise": 3.0 * work.streaming + waits,
+        "elementwise": 3.0 * work.streaming + waits.forward + waits.backward,
         "recompute": repeated.seconds,
         "tensor_parallel": tensor_passes * tensor * (1.0 - hidden),
-        "context_parallel": _context(tokens, models, plans, rates, coefficients, work, waits),
-        "expert_parallel": _exchange(
-            tokens, models, plans, rates, coefficients, work, repeated.passes, switched
-        ),
+        "context_parallel": context.exposed,
+        "expert_parallel": exchange.exposed,
     }
+    backward = work.backward + waits.backward + repeated.seconds
     return LayerTime(
         parts=parts,
         total=sum_of(parts),
-        forward=work.products + work.attention + work.streaming,
-        backward=work.backward_products
-        + work.attention_back
-        + 2.0 * work.streaming
-        + repeated.seconds,
+        forward=work.forward,
+        free_backward=backward - context.occupied_backward - exchange.occupied_backward,
     )
 
 
@@ -201,9 +205,14 @@ class _Work:
     streaming: Floats
 
     @property
-    def compute(self) -> Floats:
-        """Seconds of products and attention in both passes."""
-        return self.products + self.backward_products + self.attention + self.attention_back
+    def forward(self) -> Floats:
+        """Seconds of the forward pass."""
+        return self.products + self.attention + self.streaming
+
+    @property
+    def backward(self) -> Floats:
+        """Seconds of the backward pass."""
+        return self.backward_products + self.attention_back + 2.0 * self.streaming
 
 
 def _work(
@@ -276,16 +285,44 @@ def _recomputed(
     return _Recomputed(again, full, passes, reduced)
 
 
-def _mixture_waits(models: ModelArrays, work: _Work, coefficients: Coefficients) -> Floats:
+@dataclass(frozen=True, slots=True)
+class _Waits:
+    """Seconds of each pass in which a chip waits for the host."""
+
+    forward: Floats
+    backward: Floats
+
+
+def _mixture_waits(models: ModelArrays, work: _Work, coefficients: Coefficients) -> _Waits:
     """Return the seconds that a chip waits for the kernels of a mixture.
 
     The host launches them one after the other.
     """
     if not np.any(models.n_experts > 0):
-        return np.zeros(())
+        return _Waits(np.zeros(()), np.zeros(()))
     moe = models.moe_layers / models.layers
-    busy = work.compute + 3.0 * work.streaming
-    return moe * (larger(3.0 * coefficients.mixture_s, busy, coefficients.corner) - busy)
+
+    def wait(launching: Floats, busy: Floats) -> Floats:
+        return moe * (larger(launching, busy, coefficients.corner) - busy)
+
+    host = coefficients.mixture_s
+    return _Waits(wait(host, work.forward), wait(2.0 * host, work.backward))
+
+
+@dataclass(frozen=True, slots=True)
+class _Communication:
+    """Seconds of communication that a layer does not hide, and of the time that hides the rest.
+
+    Time that hides one communication hides no other. `occupied` is the hiding time of products,
+    attention and waits in both passes, `occupied_backward` its part in the backward pass.
+    """
+
+    exposed: Floats
+    occupied: Floats
+    occupied_backward: Floats
+
+
+_NONE = _Communication(np.zeros(()), np.zeros(()), np.zeros(()))
 
 
 def _context(
@@ -295,17 +332,17 @@ def _context(
     rates: Rates,
     coefficients: Coefficients,
     work: _Work,
-    waits: Floats,
-) -> Floats:
-    """Return the seconds of context-parallel communication that attention and waits do not hide."""
+    waits: _Waits,
+) -> _Communication:
+    """Return the context-parallel communication, which attention and waits can hide."""
     if not np.any(plans.cp > 1):
-        return np.zeros(())
-    return exposed_seconds(
-        3.0 * context_seconds(tokens, models, plans, rates.links),
-        coefficients.cp_overlap,
-        work.attention + work.attention_back + waits,
-        coefficients.corner,
-    )
+        return _NONE
+    seconds = 3.0 * context_seconds(tokens, models, plans, rates.links)
+    backward = work.attention_back + waits.backward
+    window = work.attention + waits.forward + backward
+    exposed = exposed_seconds(seconds, coefficients.cp_overlap, window, coefficients.corner)
+    hidden = seconds - exposed
+    return _Communication(exposed, hidden, hidden * (backward / window))
 
 
 def _exchange(
@@ -315,14 +352,25 @@ def _exchange(
     rates: Rates,
     coefficients: Coefficients,
     work: _Work,
+    waits: _Waits,
+    context: _Communication,
     passes: Floats,
     switched: Floats,
-) -> Floats:
-    """Return the seconds of the exchange of tokens with experts that computation does not hide."""
+) -> _Communication:
+    """Return the exchange of tokens with experts.
+
+    Products, attention and waits that hide no context-parallel communication can hide it.
+    """
     if not (np.any(plans.ep * plans.expert_tp > 1) and np.any(models.n_experts > 0)):
-        return np.zeros(())
+        return _NONE
     moe = models.moe_layers / models.layers
     exchange = moe * expert_exchange_seconds(tokens, models, plans, rates.links, coefficients)
-    return exposed_seconds(
-        passes * exchange, coefficients.ep_overlap * switched, work.compute, coefficients.corner
-    )
+    seconds = passes * exchange
+    forward = work.products + work.attention + waits.forward
+    backward = work.backward_products + work.attention_back + waits.backward
+    window = forward + backward - context.occupied
+    overlap = coefficients.ep_overlap * switched
+    exposed = exposed_seconds(seconds, overlap, window, coefficients.corner)
+    hidden = seconds - exposed
+    share = (backward - context.occupied_backward) / window
+    return _Communication(exposed, hidden, hidden * share)

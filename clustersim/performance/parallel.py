@@ -130,6 +130,9 @@ def data_parallel_seconds(
     of a ring per scale-up domain. With hundreds of domains, this takes longer than the transfer:
     InternEvo on 50 Gb/s per chip falls from 4,062 to 2,271 tokens/s per chip when ZeRO-1 spans
     1,024 chips, and to 3,625 in groups of 8.
+
+    `backward_s` is the time of the last backward pass that hides no other communication, and
+    `micro_batch_s` that of a micro-batch in the slowest stage.
     """
     stride = plans.tp
     dense, experts = shard.dense_params * shard.trained, shard.expert_params * shard.trained

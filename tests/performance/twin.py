@@ -272,14 +272,16 @@ class Twin:
         seconds += self.moe_again * of_mixtures * once
         return seconds * (1 - self.c.tp_overlap * (1.0 if p.overlap else 0.2))
 
-    def context(self, window):
+    def context(self):
+        """Three passes."""
         p = self.p
         if p.cp == 1:
             return 0.0
         size = 2 * 2 * self.tokens * p.cp * self.m.kv_width / p.tp
-        return exposed(3 * self.links.gather(size, p.cp, p.tp), self.c.cp_overlap, window)
+        return 3 * self.links.gather(size, p.cp, p.tp)
 
-    def exchange(self, window):
+    def exchange(self):
+        """All passes."""
         m, p = self.m, self.p
         if not self.moe or p.ep * self.etp == 1:
             return 0.0
@@ -294,9 +296,7 @@ class Twin:
         if self.etp > 1 and not self.like_dense:
             copies = (p.ep if way == 2 else m.top_k) if p.ep > 1 else 1
             once += 2 * self.links.gather(own_tokens * self.etp * copies * token, self.etp, 1)
-        passes = 2 + self.full + self.moe_again
-        overlap = self.c.ep_overlap * (1.0 if p.overlap else 0.2)
-        return exposed(passes * self.moe * once, overlap, window)
+        return (2 + self.full + self.moe_again) * self.moe * once
 
     def parts(self):
         p, c = self.p, self.c
@@ -314,25 +314,37 @@ class Twin:
         if self.moe_again:
             again += self.moe * self.expert_layer() if self.moe else 0.0
             again += self.mixture_streaming()
-        busy = products + back + forward + backward + 3 * streaming
         host = (0.55 if p.cuda_graphs else 1) * c.mixture_s
-        waits = self.moe * max(3 * host - busy, 0.0)
+        wait = self.moe * max(host - (products + forward + streaming), 0.0)
+        wait_back = self.moe * max(2 * host - (back + backward + 2 * streaming), 0.0)
+        gathered, hidden, hidden_back = self.context(), 0.0, 0.0
+        if gathered:
+            hidden = min(c.cp_overlap * gathered, forward + backward + wait + wait_back)
+            hidden_back = hidden * (backward + wait_back) / (forward + backward + wait + wait_back)
+        exchanged, others, others_back = self.exchange(), 0.0, 0.0
+        if exchanged:
+            left = products + back + forward + backward + wait + wait_back - hidden
+            left_back = back + backward + wait_back - hidden_back
+            others = min(c.ep_overlap * (1.0 if p.overlap else 0.2) * exchanged, left)
+            others_back = others * left_back / left
         layer = {
             "matmul": products + back,
             "attention": forward + backward,
-            "elementwise": 3 * streaming + waits,
+            "elementwise": 3 * streaming + wait + wait_back,
             "recompute": again,
             "tensor_parallel": self.tensor(),
-            "context_parallel": self.context(forward + backward + waits),
-            "expert_parallel": self.exchange(products + back + forward + backward),
+            "context_parallel": gathered - hidden,
+            "expert_parallel": exchanged - others,
         }
         micro_batch = self.layers * sum(layer.values())
-        backward_s = self.layers * (back + backward + 2 * streaming + again)
+        backward_s = back + backward + 2 * streaming + wait_back + again
+        backward_s = self.layers * (backward_s - hidden_back - others_back)
         parts = {name: self.micro_batches * self.layers * s for name, s in layer.items()}
         parts["vocabulary"] = self.output(sum(layer.values()))
         parts["pipeline"] = self.pipeline()
         parts["bubble"] = (p.pp - 1) / p.vpp * micro_batch
         waiting = sum(parts.values())
+        micro_batch += parts["vocabulary"] / self.micro_batches
         parts["data_parallel"] = self.data_parallel(micro_batch, backward_s)
         updated, host = self.split_from(1) * self.trained, p.host_optimizer / 100
         parts["optimizer"] = (1 - host) * c.optimizer_bytes * updated / self.memory_Bps
