@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, settings, target
 from hypothesis import strategies as st
 
 from clustersim.performance import (
@@ -126,7 +126,31 @@ def test_a_better_chip_is_never_slower(fields, model, chip, plan, batch, values,
         evaluate(model, each, plan, global_batch=batch, coefficients=values).step_time_s[0]
         for each in (chip, better)
     ]
+    target(float(seconds[1] / seconds[0]))
     assert seconds[1] <= seconds[0] * ROUNDING
+
+
+@settings(repeatable, max_examples=examples(300))
+@given(models(), some_chips, plans(), BATCHES, coefficients())
+def test_a_second_of_computation_hides_at_most_a_second_of_communication(
+    model, chip, plan, batch, values
+):
+    plan = dataclasses.replace(plan, zero=np.minimum(plan.zero, 2.0))
+    nothing = {name: np.zeros(1) for name in ("cp_overlap", "ep_overlap", "dp_overlap")}
+    exposed, all_of_it = (
+        _parts_before_slowdown(model, chip, plan, batch, each)
+        for each in (values, dataclasses.replace(values, **nothing))
+    )
+    communication = ("context_parallel", "expert_parallel", "data_parallel")
+    hidden = sum(all_of_it[name] - exposed[name] for name in communication)
+    computation = ("matmul", "attention", "elementwise", "recompute")
+    assert hidden <= sum(exposed[name] for name in computation) * (1 + 1e-9)
+
+
+def _parts_before_slowdown(model, chip, plan, batch, values):
+    parts = evaluate(model, chip, plan, global_batch=batch, coefficients=values).parts
+    factor = parts["fixed"] / values.fixed_s
+    return {name: float(np.ravel(seconds / factor)[0]) for name, seconds in parts.items()}
 
 
 def test_each_bandwidth_matters_somewhere():
