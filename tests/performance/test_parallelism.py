@@ -27,6 +27,7 @@ from tests.performance.plain import (
     model,
     near,
     parts,
+    step,
 )
 
 ONE = {"tp": [1]}
@@ -303,3 +304,53 @@ def test_context_parallel_gathers_keys_and_values():
     assert hidden == approx(0.95 * 3 * LAYERS * once)
     most = parts(model(), {"cp": [4]}, cp_overlap=0.99)["context_parallel"]
     assert most == approx(max(0.01 * 3 * LAYERS * once, 3 * LAYERS * once - 3.5 * ATTENTION / 4))
+
+
+class TestHiddenTime:
+    """Computation hides one communication at a time."""
+
+    FULLY = dict.fromkeys(("cp_overlap", "ep_overlap", "dp_overlap"), 0.999)
+    NAMES = ("context_parallel", "expert_parallel", "data_parallel")
+
+    def hidden(self, shape, plan, **keywords):
+        """Seconds by part that computation hides on slow links, and the seconds by part."""
+        slow = chip(scaleup_Bps=1e6, nic_Bps=1e6)
+        exposed = parts(shape, plan, on=slow, **keywords, **self.FULLY)
+        whole = parts(shape, plan, on=slow, **keywords)
+        return [whole[name] - exposed[name] for name in self.NAMES], exposed
+
+    def test_attention_that_hides_keys_hides_no_gradients(self):
+        (keys, _, gradients), exposed = self.hidden(model(), {"cp": [2], "dp": 4}, batch=4)
+        assert keys == approx(exposed["attention"], rel=1e-6)
+        # Two thirds of the products and passes are those of the backward pass.
+        assert gradients == approx(2 / 3 * (exposed["matmul"] + exposed["elementwise"]), rel=1e-6)
+
+    def test_products_that_hide_tokens_hide_no_gradients(self):
+        plan = {"ep": [8], "dp": 8}
+        (_, tokens, gradients), exposed = self.hidden(mixture(), plan, batch=8)
+        assert tokens == approx(exposed["matmul"] + exposed["attention"], rel=1e-6)
+        assert gradients == approx(2 / 3 * exposed["elementwise"], rel=1e-6)
+
+    def test_attention_that_hides_keys_hides_no_tokens(self):
+        plan = {"ep": [8], "dp": 8, "cp": [2]}
+        (keys, tokens, gradients), exposed = self.hidden(mixture(), plan, batch=8)
+        assert keys == approx(exposed["attention"], rel=1e-6)
+        assert tokens == approx(exposed["matmul"], rel=1e-6)
+        assert gradients == approx(2 / 3 * exposed["elementwise"], rel=1e-6)
+
+    def test_a_chip_that_waits_for_the_host_communicates(self):
+        """Faster products are waited for longer, so the step is as long as before."""
+        seconds = [
+            step(mixture(), {"ep": [8], "dp": 8}, batch=8, on=on, mixture_s=1.0, **self.FULLY)
+            for on in (chip(), chip(peak_flops=2 * PEAK, bf16_flops=2 * PEAK))
+        ]
+        assert seconds[1].step_time_s[0] == approx(seconds[0].step_time_s[0], rel=1e-12)
+
+    def test_weights_are_gathered_while_a_stage_waits_for_the_output_layer(self):
+        shape, plan = model(layers=3.0, vocab=1e6), {"pp": [2], "dp": 8, "zero": 3}
+        slow = {"scaleup_Bps": 1e9}
+        with_loss = parts(shape, plan, batch=8, on=chip(**slow), zero3_overlap=0.999)
+        whole = parts(shape, plan, batch=8, on=chip(**slow))
+        busy = ("matmul", "attention", "elementwise", "vocabulary")
+        hidden = whole["data_parallel"] - with_loss["data_parallel"]
+        assert hidden == approx(sum(with_loss[name] for name in busy), rel=1e-6)
