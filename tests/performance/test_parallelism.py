@@ -340,9 +340,10 @@ class TestHiddenTime:
 
     def test_a_chip_that_waits_for_the_host_communicates(self):
         """Faster products are waited for longer, so the step is as long as before."""
+        slow = {"scaleup_Bps": 1e6, "nic_Bps": 1e6}
         seconds = [
             step(mixture(), {"ep": [8], "dp": 8}, batch=8, on=on, mixture_s=1.0, **self.FULLY)
-            for on in (chip(), chip(peak_flops=2 * PEAK, bf16_flops=2 * PEAK))
+            for on in (chip(**slow), chip(peak_flops=2 * PEAK, bf16_flops=2 * PEAK, **slow))
         ]
         assert seconds[1].step_time_s[0] == approx(seconds[0].step_time_s[0], rel=1e-12)
 
