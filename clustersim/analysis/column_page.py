@@ -58,8 +58,10 @@ def columns_page() -> str:
             lines += _table_lines(table)
     lines += ["", "## Metrics", ""]
     lines += [
-        "Columns of the tables of a study. `NAME.POOL` is the metric of one pool; `NAME@k` "
-        "is the metric of the k-th period of a study with `window.periods`. User-defined "
+        "Columns of the tables of a study. `NAME.POOL` is the metric of one pool; `NAME.GROUP` is "
+        "the metric of the jobs of one group: a partition or virtual cluster, a job class, or a "
+        "group that the study defines under `groups`; `NAME@k` is the metric of the k-th "
+        "period of a study with `window.periods`. User-defined "
         "metrics follow the built-in ones; see `clustersim metrics --plugins FILE.py`. A study "
         "reports the statistic in the table, with a 95 % interval of the given kind. For "
         "`NAME.POOL` and `NAME@k`, this is always the mean over the replications, with an interval "

@@ -27,7 +27,7 @@ from clustersim.analysis.control_variates import (
     least_explained,
     pseudo_values,
 )
-from clustersim.analysis.metrics import find_metric
+from clustersim.analysis.metrics import jobs_statistic
 from clustersim.analysis.samples import Pooled, Sample
 from clustersim.analysis.unfinished_work import SPEEDS, SQUARE, stationary_name, work_name
 from clustersim.array_types import Floats
@@ -105,12 +105,10 @@ def metric_over_jobs(
     >>> plain.value
     2.0
     """
-    known = find_metric(name)
-    if known is None or known.of_jobs is None or name != known.name:
+    statistic = jobs_statistic(name)
+    if statistic is None or np.isnan(values).any():
         return None
-    if np.isnan(values).any():
-        return None
-    quantity, q = known.of_jobs
+    quantity, q = statistic
     if q is None:
         plain, found = job_mean(values, runs, quantity)
         return plain, best_of(found)

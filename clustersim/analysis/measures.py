@@ -6,12 +6,13 @@ import itertools
 import math
 import numbers
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from clustersim.analysis.controls.metrics import surplus_name
+from clustersim.analysis.job_groups import Groups, group_mask
 from clustersim.analysis.metrics import METRICS, Metric, in_period, period_order
 from clustersim.analysis.part import FleetView, MeasuredRun, Part
 from clustersim.analysis.periods import period_ends_s
@@ -21,7 +22,7 @@ from clustersim.analysis.submitted import Submitted
 from clustersim.analysis.unfinished_work import SQUARE, UnfinishedWork, stationary_name, work_name
 from clustersim.analysis.wait_metrics import SERIES
 from clustersim.analysis.warm_up import mser5, series_bins
-from clustersim.array_types import Floats
+from clustersim.array_types import Bools, Floats
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError
 from clustersim.scenario.dates import instant_s
@@ -85,6 +86,7 @@ def measure(
     periods: int | None = None,
     catalogue: Catalogue | None = None,
     plugins: Sequence[str] = (),
+    groups: Groups | None = None,
     unfinished: UnfinishedWork | None = None,
     controls: RunControls | None = None,
 ) -> Measured:
@@ -108,6 +110,10 @@ def measure(
         Catalogue of the models that the jobs name; by default the built-in one.
     plugins : sequence of str
         Plugin files whose metrics are also measured.
+    groups : mapping, optional
+        Groups of jobs for which statistics over the jobs are also measured, as ``NAME.GROUP``; see
+        :mod:`clustersim.analysis.job_groups`.  They are NaN if no measured job belongs to the
+        group.
     unfinished : UnfinishedWork, optional
         Unfinished work before each job.
     controls : RunControls, optional
@@ -152,12 +158,53 @@ def measure(
         if each.compute is not None:
             metrics |= _values(each, each.compute, part) | _values_by_pool(each, part)
     samples = _samples(part) | _surplus_samples(part)
+    masks = _group_masks(run, groups or {})
+    for name, mask in masks.items():
+        own = replace(part, group=mask)
+        metrics |= _values_of_group(name, own, plugins)
+        samples |= {f"{key}.{name}": Sample.of(series(own)) for key, series in SERIES.items()}
     if periods is not None:
         horizon_s = _horizon_s(run)
         metrics |= period_metrics(run, periods=periods, horizon_s=horizon_s, plugins=plugins)
+        metrics |= _periods_of_groups(run, periods, horizon_s, masks, plugins)
         for period, of_period in _parts(run, periods, horizon_s):
             samples |= _surplus_samples(of_period, period)
     return Measured(metrics, series_bins(jobs.wait_s[jobs.runnable]), samples)
+
+
+def _group_masks(run: MeasuredRun, groups: Groups) -> dict[str, Bools]:
+    """Return which of the submitted jobs belong to each group."""
+    jobs = run.result.jobs
+    submitted = jobs[jobs["submit_s"] <= run.submitted.end_s] if groups else jobs
+    return {name: group_mask(submitted, name, where) for name, where in groups.items()}
+
+
+def _values_of_group(
+    group: str, part: Part, plugins: Sequence[str], period: int | None = None
+) -> dict[str, float]:
+    """Return the statistics over the jobs of a group, which are those of the part, by name."""
+    found: dict[str, float] = {}
+    for each in _known(plugins):
+        if each.by_group and (period is None or each.per_period):
+            compute = each.compute if period is None else each.of_period or each.compute
+            value = _values(each, compute, part)[each.name]
+            name = f"{each.name}.{group}"
+            found[name if period is None else in_period(name, period)] = value
+    return found
+
+
+def _periods_of_groups(
+    run: MeasuredRun,
+    periods: int,
+    horizon_s: float,
+    masks: Mapping[str, Bools],
+    plugins: Sequence[str],
+) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for period, part in _parts(run, periods, horizon_s) if masks else ():
+        for name, mask in masks.items():
+            found |= _values_of_group(name, replace(part, group=mask), plugins, period)
+    return found
 
 
 def _surplus_samples(part: Part, period: int | None = None) -> dict[str, Sample]:

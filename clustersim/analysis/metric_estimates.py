@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from clustersim.analysis.metrics import METRICS, Metric, find_metric, metric_of
+from clustersim.analysis.metrics import METRICS, Metric, find_metric, jobs_statistic, metric_of
 from clustersim.units import capital
 
 __all__ = ["bounds_of", "difference_text", "estimate_text", "interval_kind", "statistic_kind"]
@@ -32,10 +32,10 @@ def bounds_of(column: str) -> tuple[float, float]:
 
 
 def statistic_kind(name: str) -> str:
-    """Return the statistic of a metric, which may include a pool and a period.
+    """Return the statistic of a metric, which may include a pool or group and a period.
 
     A metric of a pool or of a period is a mean over the replications, even if the metric of a whole
-    run is a statistic over the jobs.
+    run is a statistic over the jobs.  A metric of a group of jobs is a statistic over those jobs.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def statistic_kind(name: str) -> str:
     'mean over the replications'
     """
     metric = metric_of(name)
-    return MEAN if metric.of_jobs is not None and name != metric.name else metric.statistic
+    return MEAN if metric.of_jobs is not None and not jobs_statistic(name) else metric.statistic
 
 
 def interval_kind(name: str, replications: int = 2) -> str:
@@ -54,7 +54,7 @@ def interval_kind(name: str, replications: int = 2) -> str:
     Parameters
     ----------
     name : str
-        A metric; the name may include a pool and a period.
+        A metric; the name may include a pool or group and a period.
     replications : int
         Number of replications; the interval of a single run is another one.
 
@@ -72,9 +72,10 @@ def interval_kind(name: str, replications: int = 2) -> str:
         return "none"
     if replications < 2:
         return _within_a_run(name, metric)
-    if metric.of_jobs is None or name != metric.name:
+    statistic = jobs_statistic(name)
+    if statistic is None:
         return f"Student's t over the replications{_bounded(metric)}"
-    if metric.of_jobs[1] is None:
+    if statistic[1] is None:
         return f"{_JACKKNIFE}{_cut_off(metric)}"
     return f"inversion of the share of jobs above a limit ({_JACKKNIFE}){_cut_off(metric)}"
 
@@ -104,7 +105,7 @@ def difference_text(name: str, *, relative: bool = False) -> str:
     metric = metric_of(name)
     if metric.constant:
         return "The same in every replication; no interval"
-    if metric.of_jobs is not None and name == metric.name:
+    if jobs_statistic(name):
         what = "Between the statistics over the jobs of all pairs"
         scale = _LOGARITHMIC if relative else ""
         return f"{what}; 95 % interval: jackknife over the pairs{scale}"

@@ -40,7 +40,7 @@ def heading_of(metric: Metric) -> str:
 def chosen_metrics(names: Sequence[str]) -> list[Metric] | None:
     """Return the metrics with these names; None, for all metrics, if there are no names.
 
-    A name may have the suffix of a pool or a period.
+    A name may have the suffix of a pool, a group or a period.
 
     Raises
     ------
@@ -90,15 +90,17 @@ def definition_of(metric: Metric) -> str:
 
 def names_of(metric: Metric) -> str:
     """Return the name of a metric with its possible suffixes, as in ``NAME[.POOL][@k]``."""
-    pool = "[.POOL]" if metric.by_pool is not None else ""
-    return f"{metric.name}{pool}{'[@k]' if metric.per_period else ''}"
+    part = "[.GROUP]" if metric.by_group else "" if metric.by_pool is None else "[.POOL]"
+    return f"{metric.name}{part}{'[@k]' if metric.per_period else ''}"
 
 
 def metric_lines(metrics: Iterable[Metric] | None = None) -> Iterator[str]:
     """Yield the lines that ``clustersim metrics`` prints about these or all metrics."""
     yield textwrap.fill(
-        "NAME.POOL is the metric of one pool. NAME@k is the metric of the k-th period of a study "
-        "with window.periods. Units are the same as in the tables. Each metric is measured in each "
+        "NAME.POOL is the metric of one pool. NAME.GROUP is the metric of the jobs of one group: a "
+        "partition or virtual cluster, a job class, or a group that a study defines under groups. "
+        "NAME@k is the metric of the k-th period of a study with window.periods. "
+        "Units are the same as in the tables. Each metric is measured in each "
         "run; a study reports the statistic that is named with it. For NAME.POOL and NAME@k, this "
         "is always the mean over the replications, with an interval by Student's t.",
         WIDTH,
@@ -132,6 +134,7 @@ def metric_rows(metrics: Iterable[Metric] | None = None) -> list[dict[str, Any]]
             "statistic": each.statistic,
             "interval": interval_kind(each.name),
             "by_pool": each.by_pool is not None,
+            "by_group": each.by_group,
             "per_period": each.per_period,
             "file": each.file or None,
         }

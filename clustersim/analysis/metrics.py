@@ -27,10 +27,12 @@ __all__ = [
     "Metric",
     "find_metric",
     "follows_waits",
+    "group_of",
     "in_period",
     "is_constant",
     "is_metric",
     "is_service",
+    "jobs_statistic",
     "metric_names",
     "metric_of",
     "metric_schema",
@@ -96,7 +98,8 @@ class Metric:
         that are known before a run.
     by_pool : callable, optional
         Function that takes the same argument and returns values by pool name.  They are named
-        ``NAME.POOL``.
+        ``NAME.POOL``.  A metric with `of_jobs` has ``NAME.GROUP`` instead, the metric of the jobs
+        of one group.
     per_period : bool
         Whether the metric is also measured in each period of the horizon, as ``NAME@k``.
     of_period : callable, optional
@@ -206,6 +209,11 @@ class Metric:
         return f"{what} over the jobs of all replications"
 
     @property
+    def by_group(self) -> bool:
+        """Whether the metric can be measured for a group of jobs, as ``NAME.GROUP``."""
+        return self.of_jobs is not None and self.by_pool is None
+
+    @property
     def rests_on_prices(self) -> bool:
         """Whether the metric depends on planning assumptions about prices or energy."""
         return self.dimension in ("money", "energy", "mass")
@@ -300,21 +308,68 @@ def pool_of(name: str) -> str:
     >>> pool_of("utilisation.h200@4"), pool_of("utilisation@4")
     ('h200', '')
     """
+    metric = find_metric(name)
+    return "" if metric is None or metric.by_pool is None else _suffix(name)
+
+
+def group_of(name: str) -> str:
+    """Return the group of jobs that a metric name refers to; "" for all jobs.
+
+    Examples
+    --------
+    >>> from clustersim.analysis.metrics import group_of
+    >>> group_of("p95_wait_s.gpu@2"), group_of("utilisation.h200"), group_of("p95_wait_s")
+    ('gpu', '', '')
+    """
+    metric = find_metric(name)
+    return "" if metric is None or not metric.by_group else _suffix(name)
+
+
+def _suffix(name: str) -> str:
     return period_of(name)[0].partition(".")[2]
 
 
+def jobs_statistic(name: str) -> tuple[str, float | None] | None:
+    """Return which statistic over the jobs of all replications a metric is; None for other metrics.
+
+    A metric of a period is no such statistic.
+
+    Returns
+    -------
+    quantity : str
+        Quantity of jobs as its samples are named, such as ``wait_s``, or ``wait_s.GROUP``.
+    q : float or None
+        Probability of the quantile; None for a mean.
+
+    Examples
+    --------
+    >>> from clustersim.analysis.metrics import jobs_statistic
+    >>> jobs_statistic("p95_wait_s"), jobs_statistic("mean_wait_s.gpu")
+    (('wait_s', 0.95), ('wait_s.gpu', None))
+    >>> jobs_statistic("p95_wait_s@2") or jobs_statistic("utilisation")
+    """
+    metric = find_metric(name)
+    if metric is None or metric.of_jobs is None or pool_of(name) or period_of(name)[1] is not None:
+        return None
+    quantity, q = metric.of_jobs
+    group = group_of(name)
+    return f"{quantity}.{group}" if group else quantity, q
+
+
 def find_metric(name: str) -> Metric | None:
-    """Return the metric with a given name, which may include a pool and a period; None if unknown.
+    """Return the metric of a name, which may include a pool or group and a period; None if unknown.
 
     Examples
     --------
     >>> find_metric("utilisation.h200@4").name, find_metric("makespan_s@4")
     ('utilisation', None)
+    >>> find_metric("p95_wait_s.gpu").name, find_metric("backlog_at_end.gpu")
+    ('p95_wait_s', None)
     """
     whole, period = period_of(name)
     base, dot, pool = whole.partition(".")
     found = METRICS.get(base)
-    if found is None or (dot and (not pool or found.by_pool is None)):
+    if found is None or (dot and not (pool and (found.by_pool or found.by_group))):
         return None
     return None if period is not None and not found.per_period else found
 
@@ -331,7 +386,7 @@ def is_metric(name: str) -> bool:
 
 
 def metric_of(name: str) -> Metric:
-    """Return the metric with the given name, which may include a pool and a period.
+    """Return the metric with the given name, which may include a pool or group and a period.
 
     Raises
     ------
@@ -365,7 +420,7 @@ def metric_names(*, per_period: bool = False) -> list[str]:
 
 
 def metric_schema() -> dict[str, Any]:
-    """Return the JSON Schema of metric names, including names with pools and periods.
+    """Return the JSON Schema of metric names, including those with pools, groups and periods.
 
     Examples
     --------
@@ -375,7 +430,10 @@ def metric_schema() -> dict[str, Any]:
     """
     known = METRICS.items.values()
     pooled = "|".join(each.name for each in known if each.by_pool is not None)
-    both = "|".join(each.name for each in known if each.by_pool and each.per_period)
+    grouped = "|".join(each.name for each in known if each.by_group)
+    both = "|".join(
+        each.name for each in known if (each.by_pool or each.by_group) and each.per_period
+    )
     parted = "|".join(each.name for each in known if each.per_period)
     return {
         "anyOf": [
@@ -387,6 +445,11 @@ def metric_schema() -> dict[str, Any]:
                 "type": "string",
                 "pattern": rf"^({pooled})\.[^@]+$",
                 "description": "NAME.POOL: the metric of one pool",
+            },
+            {
+                "type": "string",
+                "pattern": rf"^({grouped})\.[^@]+$",
+                "description": "NAME.GROUP: the metric of one group of jobs, such as a partition",
             },
             {
                 "type": "string",
@@ -418,11 +481,11 @@ def is_service(name: str) -> bool:
     Examples
     --------
     >>> from clustersim.analysis.metrics import is_service
-    >>> is_service("p95_wait_s"), is_service("p95_wait_s@2")
-    (True, False)
+    >>> is_service("p95_wait_s"), is_service("p95_wait_s.gpu"), is_service("p95_wait_s@2")
+    (True, True, False)
     """
-    found = METRICS.get(name)
-    return found is not None and found.service
+    found = find_metric(name)
+    return found is not None and found.service and period_of(name)[1] is None
 
 
 def follows_waits(name: str) -> bool:

@@ -99,6 +99,8 @@ class Part:
         The time interval in which the fleet is measured.
     warm_up_reached : bool
         Whether a steady state was found that begins at `first`.
+    group : bool array (submitted jobs,), optional
+        The jobs of a group, for ``NAME.GROUP``; the others are left out.
 
     Examples
     --------
@@ -115,6 +117,7 @@ class Part:
     begin_s: float
     end_s: float
     warm_up_reached: bool = True
+    group: Bools | None = None
     _quantiles: dict[tuple[str, float], tuple[float, float, float]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -141,7 +144,8 @@ class Part:
         """Mask of the measured jobs among all jobs submitted before the run stopped."""
         chosen = np.zeros(len(self.run.submitted.submit_s), dtype=bool)
         chosen[self.first : self.last] = True
-        return chosen & self.run.submitted.runnable
+        chosen &= self.run.submitted.runnable
+        return chosen if self.group is None else chosen & self.group
 
     @cached_property
     def jobs(self) -> pd.DataFrame:

@@ -23,8 +23,8 @@ RUNS = (
     Column("code", "version and hash of the code that made the run"),
     Column(
         "METRIC",
-        "each metric of the list below; also `METRIC.POOL` for each pool and, with periods, "
-        "`METRIC@k` for each period",
+        "each metric of the list below; also `METRIC.POOL` for each pool, `METRIC.GROUP` for each "
+        "group of jobs that the study names and, with periods, `METRIC@k` for each period",
     ),
     Column("error", "why the run failed; empty if it finished"),
 )

@@ -118,6 +118,13 @@ def _add_both_sides(parser: argparse.ArgumentParser) -> None:
         "--policy", default="easy", help="a name such as fcfs, or FILE.py:ClassName (default: easy)"
     )
     both.add_argument(
+        "--metric",
+        default="",
+        metavar="NAME",
+        help="the wait that the answer is about: p95_wait_s (default), mean_wait_s, or that of one "
+        "partition or range of job sizes, such as p95_wait_s.gpu or p95_wait_s.65-128",
+    )
+    both.add_argument(
         "--assume",
         action="append",
         default=[],
@@ -160,6 +167,7 @@ def run(args: argparse.Namespace) -> int:
                 changes=args.changes,
                 assume=args.assume,
                 policy=args.policy,
+                metric=args.metric,
                 replications=args.replications,
                 catalogue=args.catalogue,
                 seed=args.seed,
@@ -202,6 +210,7 @@ def _command(args: argparse.Namespace) -> str:
     for option, values in (("--set", args.changes), ("--assume", args.assume)):
         words += [word for value in values for word in (option, value)]
     words += ["--policy", args.policy] if args.policy != "easy" else []
+    words += ["--metric", args.metric] if args.metric else []
     words += ["--replications", str(args.replications)] if args.replications != 6 else []
     words += ["--seed", str(args.seed)] if args.seed else []
     words += log_arguments(args)

@@ -12,7 +12,7 @@ from typing import SupportsFloat
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.analysis.metrics import find_metric, period_of, pool_of
+from clustersim.analysis.metrics import find_metric, group_of, period_of, pool_of
 from clustersim.errors import InputError, unknown_name
 from clustersim.units import SCALES, format_duration, format_number, scale_of
 
@@ -267,13 +267,15 @@ def _words(path: str) -> tuple[str, str]:
 
 
 def _of_metric(column: str) -> Axis | None:
-    """Return the axis of a metric (also in one pool or period), or None for any other column."""
+    """Return the axis of a metric (also of a pool, group or period), or None for other columns."""
     metric = find_metric(column)
     if metric is None:
         return None
     label, noun = metric.label, metric.noun
     if pool := pool_of(column):
         label, noun = f"{metric.pool_label or metric.label} of pool {pool}", ""
+    if group := group_of(column):
+        label, noun = f"{label} of {group}", ""
     period = period_of(column)[1]
     if period is not None:
         label, noun = f"{label} in period {period}", noun or label

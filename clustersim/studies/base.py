@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -11,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from clustersim.analysis.job_groups import Groups
 from clustersim.catalogue import CatalogueFile
 from clustersim.errors import InputError, named_in
 from clustersim.files import FileModel, read_yaml
@@ -85,17 +87,23 @@ class Base:
         The part of every run that is measured.
     plugins : tuple of str
         Plugin files that register metrics, which are also measured in every run.
+    groups : mapping
+        Groups of jobs for which the study names metrics; see
+        :mod:`clustersim.analysis.job_groups`.
     """
 
     tree: Mapping[str, Any]
     source: str
     window: Window
     plugins: tuple[str, ...] = ()
+    groups: Groups = dataclasses.field(default_factory=dict)
 
     @property
     def measured(self) -> dict[str, Any]:
         """Keyword arguments of :func:`~clustersim.analysis.measures.measure`."""
         window = self.window.measured
+        if self.groups:
+            window["groups"] = dict(self.groups)
         return {**window, "plugins": list(self.plugins)} if self.plugins else window
 
     @property
@@ -125,6 +133,8 @@ class Base:
             scenario, files = {"base": self.tree, "changes": ordered, "performance": {}}, {}
             written = ordered
         identity: dict[str, Any] = {"scenario": scenario, "window": self.window.measured}
+        if self.groups:
+            identity["groups"] = dict(self.groups)
         if self.plugins:
             own = {file: file_hash(file) for file in self.plugins}
             identity["plugins"] = list(own.values())
@@ -223,7 +233,7 @@ def open_base(
     written.pop("plugins", None)  # included in the plugins of the study
     window = spec.window if loaded.scenario.workload.trace is None else spec.window.of_log()
     window = _with_dated_ends(window, loaded.scenario, source)
-    return Base({**written, **cases}, named, window, plugins)
+    return Base({**written, **cases}, named, window, plugins, spec.measured_groups)
 
 
 def _with_dated_ends(window: Window, scenario: Scenario, source: str | Path) -> Window:

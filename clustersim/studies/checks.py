@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from clustersim.analysis.metrics import is_metric, metric_names, period_of, pool_of
+import pandas as pd
+
+from clustersim.analysis.job_groups import group_problems
+from clustersim.analysis.metrics import group_of, is_metric, metric_names, period_of, pool_of
 from clustersim.analysis.values import Scalar
 from clustersim.errors import unknown_name
 from clustersim.studies.plot_kinds import check_plots, parameters_of
 from clustersim.studies.spec import Range, Replications, StudySpec
 
-__all__ = ["check_pools", "check_study"]
+__all__ = ["check_groups", "check_pools", "check_study"]
 
 
 def check_study(spec: StudySpec) -> list[str]:
@@ -22,6 +25,7 @@ def check_study(spec: StudySpec) -> list[str]:
         *_check_comparison(spec),
         *_check_rule(spec),
         *_check_period(spec),
+        *_check_groups(spec),
         *check_plots(spec),
     ]
     known = [*parameters_of(spec), *metric_names(), "capacity"]
@@ -40,6 +44,25 @@ def check_pools(spec: StudySpec, pools: set[str]) -> list[str]:
         for field, name in spec.named_metrics
         if is_metric(name) and (pool := pool_of(name)) not in {*pools, ""}
     ]
+
+
+def check_groups(spec: StudySpec, jobs: pd.DataFrame, classes: Iterable[str] = ()) -> Iterator[str]:
+    """Yield one line for each metric of a group of jobs that no job of the study can belong to.
+
+    Parameters
+    ----------
+    spec : StudySpec
+    jobs : pandas.DataFrame
+        Jobs of the scenario.
+    classes : iterable of str
+        Job classes of the workload model.
+    """
+    for group, problem in group_problems(jobs, spec.measured_groups, classes):
+        named = (
+            f"{field}: {name}" for field, name in spec.named_metrics if group_of(name) == group
+        )
+        where = f"groups.{group}" if group in spec.groups else next(named)
+        yield f"{where}: {problem}"
 
 
 def _check_path(spec: StudySpec) -> Iterator[str]:
@@ -166,6 +189,15 @@ def _check_period(spec: StudySpec) -> Iterator[str]:
             "window.periods: cannot be combined with a capacity search, which needs a steady "
             "state; remove one of them"
         )
+
+
+def _check_groups(spec: StudySpec) -> Iterator[str]:
+    named = spec.measured_groups
+    for name in spec.groups:
+        if "@" in name:
+            yield f"groups: {name}: a name must not contain @, which precedes a period"
+        elif name not in named:
+            yield f"groups: {name} has no effect; name it in a metric, such as p95_wait_s.{name}"
 
 
 def _same(one: Scalar, other: Scalar) -> bool:

@@ -16,7 +16,7 @@ from clustersim.analysis.controls.means import (
     mean_with,
 )
 from clustersim.analysis.job_statistics import job_quantile, with_and_without, work_deviations
-from clustersim.analysis.metrics import find_metric, is_constant, is_service
+from clustersim.analysis.metrics import find_metric, is_constant, is_service, jobs_statistic
 from clustersim.analysis.samples import Pooled, Sample
 from clustersim.analysis.sensitivity import sobol_indices
 from clustersim.analysis.statistics import (
@@ -235,10 +235,10 @@ def _pooled(
     system: pd.DataFrame, baseline: pd.DataFrame, metric: str, samples: Samples
 ) -> dict[str, Any] | None:
     """Return the difference of a statistic over the jobs of all pairs; None for other metrics."""
-    known = find_metric(metric)
-    if known is None or known.of_jobs is None or metric != known.name or len(system) < 2:
+    statistic = jobs_statistic(metric)
+    if statistic is None or len(system) < 2:
         return None
-    quantity, q = known.of_jobs
+    quantity, q = statistic
     both = [[samples.get(key, {}) for key in runs["run"]] for runs in (system, baseline)]
     if not all(quantity in run and run[quantity].count for runs in both for run in runs):
         return None

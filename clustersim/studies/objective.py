@@ -20,7 +20,7 @@ from clustersim.analysis.job_statistics import (
     job_mean,
     share_above,
 )
-from clustersim.analysis.metrics import find_metric
+from clustersim.analysis.metrics import jobs_statistic
 from clustersim.analysis.root_search import RootSearch
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.steady import is_of_log, piles_up
@@ -178,7 +178,4 @@ def _is_overloaded(metrics: Mapping[str, Sequence[float]]) -> bool:
 
 def _quantity(objective: Objective) -> tuple[str, float | None]:
     """Return the quantity of jobs that an objective limits, and its quantile; "" if none."""
-    known = find_metric(objective.metric)
-    if known is None or known.of_jobs is None or known.name != objective.metric:
-        return "", None
-    return known.of_jobs
+    return jobs_statistic(objective.metric) or ("", None)

@@ -15,7 +15,7 @@ from clustersim.analysis.controls.means import controlled_mean, deviations
 from clustersim.analysis.controls.metrics import CONTROLS, surplus_of
 from clustersim.analysis.job_statistics import metric_over_jobs
 from clustersim.analysis.metric_estimates import bounds_of
-from clustersim.analysis.metrics import find_metric, is_constant, is_service
+from clustersim.analysis.metrics import is_constant, is_service, jobs_statistic
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import mean_interval, quantile_interval
 from clustersim.analysis.steady import is_of_log, is_overloaded, is_rising
@@ -294,8 +294,7 @@ def _over_jobs(
     """Return the plain and the controlled estimate of a metric of jobs; None for other metrics."""
     values = runs[name].to_numpy(dtype=np.float64)
     found = metric_over_jobs(name, values, [samples.get(key, {}) for key in runs["run"]])
-    known = find_metric(name)
-    if found is None and samples and known is not None and known.of_jobs and name == known.name:
+    if found is None and samples and jobs_statistic(name):
         note(
             f"{name}: some runs have no value or no distribution over their jobs, so the estimate "
             "is the mean over the replications"

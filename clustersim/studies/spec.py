@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from clustersim.analysis.metrics import in_period
+from clustersim.analysis.metrics import group_of, in_period
 from clustersim.analysis.values import (
     CoolDown,
     Group,
@@ -23,6 +23,7 @@ from clustersim.files import FileModel
 from clustersim.studies.plot_kinds import PlotKindName, find_plot_kind
 from clustersim.studies.search_spec import CapacitySearch, Objective
 from clustersim.units import find_quantity
+from clustersim.workload.log_filter import JobFilter
 
 __all__ = [
     "Comparison",
@@ -285,7 +286,14 @@ class StudySpec(FileModel):
         default_factory=lambda: ["p95_wait_s", "mean_bounded_slowdown", "utilisation"],
         min_length=1,
         description="metrics of every run; `clustersim metrics` lists their names. NAME.POOL is "
-        "the metric of one pool; NAME@k is the metric of the k-th period of window.periods",
+        "the metric of one pool; NAME.GROUP is the metric of the jobs of one partition, job class "
+        "or group of `groups`; NAME@k is the metric of the k-th period of window.periods",
+    )
+    groups: dict[Text, JobFilter] = Field(
+        default_factory=dict,
+        description="groups of jobs by name, such as {large: {accelerators: 64+}, team: {user: "
+        "[ann, bo]}}, for metrics such as p95_wait_s.large. Partitions and job classes need no "
+        "entry: their names are those of the jobs",
     )
     objective: Objective | None = None
     capacity: CapacitySearch | None = None
@@ -335,6 +343,19 @@ class StudySpec(FileModel):
             named.append(("replications.metric", self.replications.metric))
         named += [("plots", name) for name in self.plotted if name not in self.varied]
         return named + [("labels", name) for name in self.labels if name not in self.varied]
+
+    @property
+    def measured_groups(self) -> dict[str, dict[str, Any] | None]:
+        """Conditions of the groups of jobs whose metrics the file names, by group.
+
+        None for a group that is a partition or a job class.
+        """
+        names = dict.fromkeys(group_of(name) for _, name in self.named_metrics)
+        own = {
+            name: each.model_dump(mode="json", exclude_none=True)
+            for name, each in self.groups.items()
+        }
+        return {name: own.get(name) for name in sorted(filter(None, names))}
 
     @property
     def sampled(self) -> list[str]:

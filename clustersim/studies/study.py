@@ -22,7 +22,7 @@ from clustersim.scenario.written import with_plain_scenario
 from clustersim.scheduling import find_placement, find_policy
 from clustersim.shipped import existing_file, find_file
 from clustersim.studies.base import Base, open_base
-from clustersim.studies.checks import check_pools, check_study
+from clustersim.studies.checks import check_groups, check_pools, check_study
 from clustersim.studies.design import Point, column_value, design
 from clustersim.studies.spec import Preview, StudySpec
 from clustersim.studies.study_plugins import check_plugins, metric_files, study_plugins
@@ -363,7 +363,12 @@ def _point_problems(
             resolved = resolve(loaded, platform=platform)
             submit_s = resolved.jobs["submit_s"].to_numpy(dtype=np.float64)
             calendar = resolved.dated.calendar
-            return check_window(submit_s, study.spec.window, loaded.scenario.horizon, calendar)
+            model = platform.workload
+            classes = () if model is None else (each.name for each in model.classes)
+            return [
+                *check_window(submit_s, study.spec.window, loaded.scenario.horizon, calendar),
+                *check_groups(study.spec, resolved.jobs, classes),
+            ]
     except InputError as error:
         inner = error.source.removeprefix("scenario").removeprefix(": ")
         return [f"{inner}: {problem}" if inner else problem for problem in error.problems]
@@ -372,7 +377,8 @@ def _point_problems(
 
 def _cause(study: Study, changes: Mapping[str, Any], problem: str) -> str:
     """Return the cause of a problem: the base scenario, one value, or several values together."""
-    if problem.startswith("window: "):
+    own = (f"{field}: " for field, _ in study.spec.named_metrics)
+    if problem.startswith(("window: ", "groups.", *own)):
         return ""
     if problem in _point_problems(study, {}, set(), jobs=True):
         return study.base.source.removeprefix(f"{study.source}: ")

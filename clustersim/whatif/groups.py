@@ -10,10 +10,11 @@ import pandas as pd
 
 from clustersim.analysis.size_waits import ENOUGH_JOBS
 from clustersim.array_types import Bools, Floats
+from clustersim.errors import InputError, unknown_name
 from clustersim.simulation.metrics import accelerator_seconds
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE
-from clustersim.units import SECONDS_PER_YEAR
+from clustersim.units import SECONDS_PER_YEAR, counted
 from clustersim.workload.describe import size_bins
 from clustersim.workload.job_groups import (
     MOST_PARTITIONS,
@@ -21,9 +22,21 @@ from clustersim.workload.job_groups import (
     partitions_of_jobs,
 )
 
-__all__ = ["ALL", "FLEET", "GROUPS", "GroupNames", "fleet_of", "groups_of"]
+__all__ = [
+    "ALL",
+    "ANY_WAIT",
+    "FLEET",
+    "GROUPS",
+    "WAITS",
+    "Asked",
+    "GroupNames",
+    "asked_row",
+    "fleet_of",
+    "groups_of",
+]
 
 ALL = "all"
+WAITS = ("mean_wait_s", "p95_wait_s")
 GROUPS = ("jobs", "mean_wait_s", "p95_wait_s", "utilisation", "energy_j", "cost_cny")
 FLEET = (
     "accelerators",
@@ -34,6 +47,76 @@ FLEET = (
     "backlog_at_end",
     "never",
 )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The wait that an answer is about.
+
+    Attributes
+    ----------
+    metric : str
+        ``mean_wait_s`` or ``p95_wait_s``; "" for the 95th percentile or, if it is 0 before and
+        after, the mean.
+    kind, group : str
+        The group of jobs, as in the table of groups.
+    """
+
+    metric: str = ""
+    kind: str = ALL
+    group: str = ALL
+
+    @classmethod
+    def of(cls, name: str, jobs: pd.DataFrame) -> Asked:
+        """Return the wait of a name: ``p95_wait_s`` or, for one group, ``p95_wait_s.GROUP``.
+
+        Parameters
+        ----------
+        name : str
+            The group is a partition of the log, or a range of job sizes; "" leaves the choice to
+            the answer.
+        jobs : pandas.DataFrame
+            The log.
+
+        Raises
+        ------
+        InputError
+            If there is no such wait or group, or the group has too few jobs for the percentile.
+
+        Examples
+        --------
+        >>> jobs = pd.DataFrame({"vc": ["gpu", "cpu"], "n_accelerators": [8, 1]})
+        >>> Asked.of("mean_wait_s.gpu", jobs)
+        Asked(metric='mean_wait_s', kind='partition', group='gpu')
+        """
+        if not name:
+            return ANY_WAIT
+        metric, dot, group = name.partition(".")
+        if metric not in WAITS:
+            raise InputError("--metric", unknown_name("wait", metric, WAITS))
+        if not dot:
+            return cls(metric)
+        names = partitions_of_jobs(jobs)
+        index, labels = size_bins(jobs["n_accelerators"].to_numpy())
+        sizes = np.array(labels, dtype=object)[index]
+        partitions = [] if names is None else sorted(map(str, set(names)))
+        if group in partitions:
+            own, kind = int(np.count_nonzero(names == group)), "partition"
+        elif group in sizes:
+            own, kind = int(np.count_nonzero(sizes == group)), "size"
+        else:
+            known = [*partitions, *(labels[k] for k in np.unique(index).tolist())]
+            raise InputError("--metric", unknown_name("partition or size of jobs", group, known))
+        if metric == "p95_wait_s" and own < ENOUGH_JOBS:
+            raise InputError(
+                "--metric",
+                f"{group} has {counted(own, 'job')}; a 95th percentile needs {ENOUGH_JOBS}; use "
+                f"mean_wait_s.{group}",
+            )
+        return cls(metric, kind, group)
+
+
+ANY_WAIT = Asked()
 
 
 @dataclass(frozen=True)
@@ -52,17 +135,17 @@ class GroupNames:
     lumped: bool
 
     @classmethod
-    def of(cls, jobs: pd.DataFrame) -> GroupNames:
-        """Return the names for a log."""
+    def of(cls, jobs: pd.DataFrame, asked: str = "") -> GroupNames:
+        """Return the names for a log; the partition that is asked about has a row in any case."""
         names = partitions_of_jobs(jobs)
         if names is None:
             return cls((), False)
         work = jobs["n_accelerators"] * jobs["duration_s"].fillna(0.0)
         order = work.groupby(names).sum().sort_values(ascending=False, kind="stable")
         found = [str(name) for name in order.index]
-        if len(found) < 2:
-            return cls((), False)
-        return cls(tuple(found[:MOST_PARTITIONS]), len(found) > MOST_PARTITIONS)
+        chosen = found[:MOST_PARTITIONS] if len(found) > 1 else []
+        chosen += [asked] if asked in found and asked not in chosen else []
+        return cls(tuple(chosen), 0 < len(chosen) < len(found))
 
     def masks(self, jobs: pd.DataFrame) -> Iterator[tuple[str, str, Bools]]:
         """Yield kind, name and mask of each group with jobs: all, partitions, sizes."""
@@ -118,6 +201,17 @@ def groups_of(result: Result, names: GroupNames) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def asked_row(groups: pd.DataFrame, asked: Asked) -> pd.Series:
+    """Return the row of a table of groups with the jobs that an answer is about.
+
+    All values are NaN if none of these jobs is in the table.
+    """
+    rows = groups[(groups["kind"] == asked.kind) & (groups["group"] == asked.group)]
+    if len(rows):
+        return rows.iloc[0]
+    return pd.Series(np.nan, index=groups.columns, dtype=object)
 
 
 def _enough(kind: str, waits: Floats) -> bool:

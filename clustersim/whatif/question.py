@@ -22,6 +22,7 @@ from clustersim.scenario.scenario import LoadedScenario, define_scenario
 from clustersim.topology import ClusterSpec, compile_cluster, load_cluster, resolve_cluster
 from clustersim.units import counted, format_number, format_percent, listed
 from clustersim.whatif.fleet import added_nodes, plain_pool
+from clustersim.whatif.groups import ANY_WAIT, Asked
 from clustersim.workload import JobLog
 from clustersim.workload.given_log import given_log
 
@@ -72,12 +73,15 @@ class Question:
         The changes of the last system against the one before it, such as "16 more nodes".
     notes : tuple of str
         What is assumed.
+    asked : Asked
+        The wait that the answer is about.
     """
 
     log: JobLog
     systems: tuple[System, ...]
     changed: str
     notes: tuple[str, ...]
+    asked: Asked = ANY_WAIT
 
     @property
     def compared(self) -> tuple[System, System]:
@@ -97,6 +101,7 @@ def ask(
     changes: Mapping[str, Any] | Sequence[str] = (),
     assume: Mapping[str, Any] | Sequence[str] = (),
     policy: str = "easy",
+    metric: str = "",
     catalogue: Sequence[str | Path] = (),
     seed: int = 0,
     format: str | None = None,
@@ -150,7 +155,8 @@ def ask(
     systems = _systems(before, load, method, {**grown, **dict(given)}, texts)
     changed = listed(texts) if texts else load_text(load)
     dated = _other_dates(found, assumed)
-    return Question(found, systems, changed, (*moved, *dated, *lacking, *divided))
+    asked = Asked.of(metric, found.jobs)
+    return Question(found, systems, changed, (*moved, *dated, *lacking, *divided), asked)
 
 
 def _check_load(load: float, changes: Sequence[tuple[str, Any]]) -> None:

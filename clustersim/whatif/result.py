@@ -16,15 +16,13 @@ from clustersim.errors import InputError
 from clustersim.scenario.run_calendar import run_calendar
 from clustersim.units import counted, format_duration
 from clustersim.whatif.alternatives import Alternative, alternatives
-from clustersim.whatif.groups import ALL, FLEET, GROUPS, GroupNames
+from clustersim.whatif.groups import FLEET, GROUPS, WAITS, GroupNames, asked_row
 from clustersim.whatif.intervals import next_interval
 from clustersim.whatif.question import Question
 from clustersim.whatif.runs import Measured, Task, run_tasks
 from clustersim.workload.log_resample import chosen_blocks
 
 __all__ = ["WhatIf", "compare"]
-
-_WAITS = ("mean_wait_s", "p95_wait_s")
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,21 +60,36 @@ class WhatIf(Brief):
     calendar: Calendar
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
-        row = self.groups.iloc[0]
+        row, metric = self.row, self.metric
         before, after = (system.key for system in self.question.compared)
         return f"WhatIf {self.question.changed!r}", {
             "jobs": f"{int(row['jobs']):,}",
-            "p95 wait": f"{format_duration(row[f'{before}_p95_wait_s'])} to "
-            f"{format_duration(row[f'{after}_p95_wait_s'])}",
+            metric.replace("_wait_s", " wait"): f"{format_duration(row[f'{before}_{metric}'])} to "
+            f"{format_duration(row[f'{after}_{metric}'])}",
             "replications": f"{self.replications['replication'].nunique():,}",
         }
 
     @property
     def metric(self) -> str:
-        """The wait of the answer: the 95th percentile or, if it is 0 in both systems, the mean."""
-        rows = self.of("p95_wait_s", ALL, ALL)
+        """The wait of the answer.
+
+        It is the one that is asked about, or the 95th percentile or, if this is 0 in both systems,
+        the mean.
+        """
+        if self.question.asked.metric:
+            return self.question.asked.metric
+        rows = self.waits("p95_wait_s")
         before, after = (rows[system.key][0] for system in self.question.compared)
         return "p95_wait_s" if max(before, after) > 0 else "mean_wait_s"
+
+    def waits(self, metric: str) -> dict[str, list[float]]:
+        """Return a metric of the jobs that the answer is about, as :meth:`of` does."""
+        return self.of(metric, self.question.asked.kind, self.question.asked.group)
+
+    @property
+    def row(self) -> pd.Series:
+        """The row of `groups` with the jobs that the answer is about."""
+        return asked_row(self.groups, self.question.asked)
 
     def of(self, metric: str, kind: str, group: str) -> dict[str, list[float]]:
         """Return the values of a metric of a group by system, in the order of replications."""
@@ -113,7 +126,7 @@ class WhatIf(Brief):
         """Return the values of all systems, and the change, with their intervals."""
         found: dict[str, float] = {}
         for key, own in values.items():
-            low, high = next_interval(own, waits=metric in _WAITS, most=_most(metric))
+            low, high = next_interval(own, waits=metric in WAITS, most=_most(metric))
             found |= {f"{key}_{metric}": own[0] if own else math.nan}
             found |= {f"{key}_{metric}_low": low, f"{key}_{metric}_high": high}
         before, after = (values[system.key] for system in self.question.compared)
@@ -197,7 +210,7 @@ def compare(
         changes = other.changes.get(system.key, {})
         tree = system.loaded(changes).scenario.model_dump(mode="json", exclude_none=True)
         tasks.append(Task(system.key, 0, other.what, tree, other.estimate_factor))
-    names = GroupNames.of(question.log.jobs)
+    names = GroupNames.of(question.log.jobs, question.asked.group)
     found = run_tasks(tasks, question.log, names, workers=workers, progress=progress)
     done = list(zip(tasks, found, strict=True))
     asked = [(task, own) for task, own in done if not task.alternative]
@@ -210,6 +223,8 @@ def compare(
                 "what-if",
                 f"no job of {period} can run on the fleet ({name}): {own.why_none_runs}{alone}",
             )
+        if task.replication == 0 and task.system in {each.key for each in question.compared}:
+            _check_asked(question, own, task.system)
     table = pd.concat(
         [
             own.groups.assign(system=task.system, replication=task.replication)
@@ -233,15 +248,26 @@ def compare(
     return replace(whatif, hinges=_hinges(whatif, others, done))
 
 
+def _check_asked(question: Question, own: Measured, key: str) -> None:
+    """Raise an error if a system says nothing about the jobs that are asked about."""
+    asked = question.asked
+    if asked.metric and math.isnan(asked_row(own.groups, asked)[asked.metric]):
+        name = next(each.name for each in question.systems if each.key == key)
+        few = "no job of" if asked.metric == "mean_wait_s" else "too few jobs of"
+        raise InputError("--metric", f"{few} {asked.group} can run on the fleet ({name})")
+
+
 def _hinges(
     whatif: WhatIf, others: Sequence[Alternative], done: Sequence[tuple[Task, Measured]]
 ) -> pd.DataFrame:
     """Return the alternatives, the one that moves the answer most first."""
     metric = whatif.metric
     before, after = whatif.question.compared
-    usual = whatif.of(metric, ALL, ALL)
+    usual, asked = whatif.waits(metric), whatif.question.asked
     found = {
-        (task.alternative, task.system): float(own.groups[metric].iloc[0]) for task, own in done
+        (task.alternative, task.system): float(asked_row(own.groups, asked)[metric])
+        for task, own in done
+        if task.replication == 0
     }
     rows = []
     for other in others:

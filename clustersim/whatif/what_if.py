@@ -27,6 +27,7 @@ def what_if(
     changes: Mapping[str, Any] | Sequence[str] = (),
     assume: Mapping[str, Any] | Sequence[str] = (),
     policy: str = "easy",
+    metric: str = "",
     replications: int = 6,
     catalogue: Sequence[str | Path] = (),
     seed: int = 0,
@@ -62,6 +63,10 @@ def what_if(
         Fields of the scenario on both sides, such as ``{"start": "2026-01-01"}``.
     policy : str
         Policy on both sides.
+    metric : str
+        The wait that the answer is about: ``p95_wait_s`` or ``mean_wait_s``, or that of one group
+        of jobs, such as ``p95_wait_s.gpu`` for a partition or ``mean_wait_s.65-128`` for a range of
+        job sizes.  By default ``p95_wait_s`` or, if it is 0 before and after, ``mean_wait_s``.
     replications : int
         Number of times that the weeks or days of the log are drawn again for the intervals.
     catalogue : sequence of str or Path
@@ -105,6 +110,7 @@ def what_if(
         changes=changes,
         assume=assume,
         policy=policy,
+        metric=metric,
         catalogue=catalogue,
         seed=seed,
         format=format,

@@ -15,7 +15,7 @@ from clustersim.array_types import Bools
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel
 from clustersim.units import parse_quantity
-from clustersim.workload.jobs import texts_of
+from clustersim.workload.jobs import partition_column, texts_of
 
 __all__ = ["JobFilter"]
 
@@ -86,7 +86,7 @@ class JobFilter(FileModel):
             raise ValueError("needs a condition, such as accelerators: 64+")
         return self
 
-    def mask(self, jobs: pd.DataFrame, field: str) -> Bools:
+    def mask(self, jobs: pd.DataFrame, field: str, *, strict: bool = True) -> Bools:
         """Return which jobs meet the conditions (jobs,).
 
         Parameters
@@ -95,11 +95,14 @@ class JobFilter(FileModel):
             A jobs table.
         field : str
             Name of the field with the conditions, for messages.
+        strict : bool
+            Whether a column or a name that the log does not have is an error; if not, no job meets
+            the condition.
 
         Raises
         ------
         InputError
-            If the log does not have a column or a name that the conditions need.
+            If `strict`, and the log lacks a column or a name that the conditions need.
         """
         chosen = np.ones(len(jobs), dtype=bool)
         if self.accelerators is not None:
@@ -113,17 +116,21 @@ class JobFilter(FileModel):
         for column in ("user", "vc", "job_class"):
             names = getattr(self, column)
             if names is not None:
-                chosen &= _named(jobs, column, [names] if isinstance(names, str) else names, field)
+                listed = [names] if isinstance(names, str) else names
+                chosen &= _named(jobs, column, listed, field, strict=strict)
         return chosen
 
 
-def _named(jobs: pd.DataFrame, column: str, names: list[str], field: str) -> Bools:
+def _named(jobs: pd.DataFrame, field: str, names: list[str], source: str, *, strict: bool) -> Bools:
     """Return the jobs whose column has one of the names."""
+    column = (partition_column(jobs) or field) if field == "vc" else field
     if column not in jobs:
-        raise InputError(f"{field}.{column}", f"the log has no column {column}")
+        if not strict:
+            return np.zeros(len(jobs), dtype=bool)
+        raise InputError(f"{source}.{field}", f"the log has no column {column}")
     texts = texts_of(jobs[column])
     known = sorted(set(texts.tolist()) - {""})
     problems = [unknown_name(column, name, known) for name in names if name not in known]
-    if problems:
-        raise InputError(f"{field}.{column}", problems)
+    if problems and strict:
+        raise InputError(f"{source}.{field}", problems)
     return np.isin(texts.astype(str), names)

@@ -40,7 +40,7 @@ def test_a_metric_by_name_pool_and_period() -> None:
     whole = metric_of("utilisation")
     assert whole is metric_of("utilisation.h200") is metric_of("utilisation.h200@4")
     assert (whole.dimension, whole.better, whole.least, whole.most) == ("share", "more", 0, 1)
-    for name in ("utilisation.", "mean_wait_s.h200", "makespan_s@1", "utilisation@0", "@1", ""):
+    for name in ("utilisation.", "waited.h200", "makespan_s@1", "utilisation@0", "@1", ""):
         assert find_metric(name) is None, name
     assert pool_of("utilisation.a.b@4") == "a.b"
     assert in_period("utilisation.h200", 4) == "utilisation.h200@4"

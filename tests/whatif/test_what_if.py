@@ -193,7 +193,7 @@ def drawn(before: list[float], after: list[float]) -> Any:
     systems = (SimpleNamespace(key="before"), SimpleNamespace(key="after"))
     waits = {"before": before, "after": after}
     return SimpleNamespace(
-        metric="p95_wait_s", question=SimpleNamespace(compared=systems), of=lambda *_: waits
+        metric="p95_wait_s", question=SimpleNamespace(compared=systems), waits=lambda _: waits
     )
 
 
@@ -423,3 +423,52 @@ def test_words_of_loads() -> None:
     assert [load_text(each) for each in (1.2, 0.9, 1.125, 3.0)] == [
         "20 % more load", "10 % less load", "12.5 % more load", "3 times the load",
     ]  # fmt: skip
+
+
+def test_the_wait_of_one_partition_is_the_answer(month: pd.DataFrame, answered: Any) -> None:
+    """The answer is about the same runs: only the row changes, and the rest of the table stays."""
+    found = cs.what_if(
+        month, cluster=CLUSTER, load=1.1, add_nodes=1, replications=0, metric="mean_wait_s.dev"
+    )
+    same = ["kind", "group", "jobs", "load_mean_wait_s", "after_p95_wait_s"]
+    pd.testing.assert_frame_equal(found.groups[same], answered.groups[same])
+    row = found.groups.set_index("group").loc["dev"]
+    assert (found.metric, found.row["group"]) == ("mean_wait_s", "dev")
+    after = found.hinges["after_s"] - found.hinges["moves_s"]
+    assert after.to_numpy() == pytest.approx(np.full(len(after), row["after_mean_wait_s"]))
+    text = what_if_answer(found).sentence
+    assert "the mean wait in partition dev " in text
+    assert "Other partitions: prod " in text
+    assert "; dev " not in text
+    cs.write_what_if(found, Path())
+    stored = json.loads(Path("what_if.json").read_text(encoding="utf-8"))["stored"]
+    assert stored["asked"] == {"metric": "mean_wait_s", "kind": "partition", "group": "dev"}
+    page = Path("report.html").read_text(encoding="utf-8")
+    assert main(["report", "."]) == 0
+    assert Path("report.html").read_text(encoding="utf-8") == page
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ("p95_wait_s.pord", "did you mean 'prod'?"),
+        ("p59_wait_s", "did you mean 'p95_wait_s'?"),
+        ("p95_wait_s.8", "unknown partition or size of jobs '8'"),
+        ("p95_wait_s.rare", "rare has 3 jobs; a 95th percentile needs 20"),
+    ],
+)
+def test_unknown_waits(month: pd.DataFrame, metric: str, message: str) -> None:
+    jobs = month.assign(vc=["rare"] * 3 + month["vc"].tolist()[3:])
+    with pytest.raises(cs.InputError, match=re.escape(message)):
+        cs.what_if(jobs, cluster=CLUSTER, add_nodes=1, metric=metric)
+
+
+def test_a_small_partition_that_is_asked_about_has_a_row() -> None:
+    names = [f"vc{k:02d}" for k in range(15)]
+    run_s = [3600.0 - k for k in range(15)]
+    jobs = table([60.0 * k for k in range(15)], vc=names, duration_s=run_s)
+    found = cs.what_if(
+        jobs, accelerators=16, add_accelerators=8, metric="mean_wait_s.vc14", replications=0
+    )
+    assert found.row["group"] == "vc14"
+    assert found.groups["group"].tolist().count("other partitions") == 1

@@ -282,7 +282,11 @@ def window_metrics(result: Result, spec: StudySpec, catalogue: Catalogue) -> dic
     from clustersim.analysis.measures import measure
 
     measured = measure(
-        result, **spec.window.measured, catalogue=catalogue, plugins=spec.plugins
+        result,
+        **spec.window.measured,
+        catalogue=catalogue,
+        plugins=spec.plugins,
+        groups=spec.measured_groups,
     ).metrics
     objective = [] if spec.objective is None else [spec.objective.metric]
     names = dict.fromkeys([*objective, *spec.metrics])

@@ -19,7 +19,6 @@ from clustersim.units import (
     format_percent,
     scale_of,
 )
-from clustersim.whatif.groups import ALL
 from clustersim.whatif.question import LOAD
 from clustersim.whatif.result import WhatIf
 
@@ -37,13 +36,17 @@ _MOST_OF_A_UNIT, _LEAST_OF_A_UNIT = 200.0, 1e-3
 
 
 def metric_label(found: WhatIf) -> str:
-    """Return the name of the wait that the answer compares."""
-    return "95th percentile of wait" if found.metric == "p95_wait_s" else "mean wait"
+    """Return the name of the wait that the answer compares, with its group of jobs."""
+    wait = "95th percentile of wait" if found.metric == "p95_wait_s" else "mean wait"
+    asked = found.question.asked
+    if asked.kind == "partition":
+        return f"{wait} in partition {asked.group}"
+    return f"{wait} of jobs with {asked.group} accelerators" if asked.kind == "size" else wait
 
 
 def what_if_answer(found: WhatIf) -> Answer:
     """Return the answer card of a question."""
-    row = found.groups.iloc[0]
+    row = found.row
     hinges = [*_hinges(found)]
     first = f"; {_first_hinge(found)}" if len(found.hinges) else ""
     sentence = (
@@ -74,7 +77,7 @@ def _in_other_periods(found: WhatIf) -> str:
     An interval of the change is that of another period, so it may contain 0 although the wait moves
     in the same direction in every one.
     """
-    waits = found.of(found.metric, ALL, ALL)
+    waits = found.waits(found.metric)
     before, after = (waits[system.key] for system in found.question.compared)
     if len(before) < 2 or len(before) != len(after):
         return ""
@@ -114,6 +117,7 @@ def _overload(found: WhatIf) -> str:
 def _partitions(found: WhatIf) -> str:
     """Return what the change does to the partitions whose waits it moves most."""
     rows = found.groups[found.groups["kind"] == "partition"]
+    rows = rows[rows["group"] != found.question.asked.group]
     before, after = (f"{system.key}_{found.metric}" for system in found.question.compared)
     rows = rows[rows[[before, after]].notna().all(axis=1)]
     if rows.empty:
@@ -126,7 +130,8 @@ def _partitions(found: WhatIf) -> str:
         unit = _common_unit(old, new)
         way = f"from {_number(old, *unit)} to " if verb != "stays" else "at "
         texts.append(f"{row['group']} {verb} {way}{_number(new, *unit)} {unit[1]}")
-    return f" By partition: {'; '.join(texts)}."
+    which = "Other partitions" if found.question.asked.kind == "partition" else "By partition"
+    return f" {which}: {'; '.join(texts)}."
 
 
 def _changed(found: WhatIf) -> str:
@@ -213,7 +218,7 @@ def _first_hinge(found: WhatIf) -> str:
 
 def _usual(found: WhatIf) -> float:
     after = found.question.compared[1].key
-    return float(found.groups.iloc[0][f"{after}_{found.metric}"])
+    return float(found.row[f"{after}_{found.metric}"])
 
 
 def _hinges(found: WhatIf) -> Iterator[str]:

@@ -91,7 +91,7 @@ _METRICS: Mapping[str, str] = {
 def _waits(found: WhatIf) -> Iterator[str | Figure | Table]:
     systems = {system.key: system.name for system in found.question.systems}
     figure = draw_what_if(found.groups, systems, metric=found.metric)
-    title = f"{capital(metric_label(found))} by group"
+    title = f"{capital(_METRICS[found.metric])} by group"
     yield Figure(title, page_picture(figure), figure.caption)
     other = "mean_wait_s" if found.metric == "p95_wait_s" else "p95_wait_s"
     for metric in (found.metric, other):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from clustersim.report.of_what_if.page import what_if_page
 from clustersim.report.page import write_page
 from clustersim.spreadsheets import written_text
 from clustersim.time_zones import parse_zone, zone_name
+from clustersim.whatif.groups import Asked
 from clustersim.whatif.question import Question, System
 from clustersim.whatif.result import WhatIf
 from clustersim.workload import JobLog
@@ -35,6 +37,7 @@ def stored_parts(found: WhatIf) -> dict[str, Any]:
     log = found.question.log
     return {
         "changed": found.question.changed,
+        "asked": asdict(found.question.asked),
         "question_notes": list(found.question.notes),
         "blocks": found.blocks,
         "calendar": _moment(found.calendar.start),
@@ -102,6 +105,7 @@ def _found(folder: Path, data: Mapping[str, Any]) -> WhatIf:
         ),
         changed=stored["changed"],
         notes=tuple(stored["question_notes"]),
+        asked=Asked(**stored["asked"]),
     )
     return WhatIf(
         question,
