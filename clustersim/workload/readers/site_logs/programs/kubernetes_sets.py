@@ -58,13 +58,12 @@ def _component(
     component: Mapping[str, Any], inner: Callable[[Object], float | None]
 ) -> float | None:
     """Return the accelerators of a component: of its sets of pods, else by its kind."""
-    template = component.get("template") or {}
     sets = component.get("podSets") or []
     if not sets:
-        return inner(template)
+        return inner(component.get("template") or {})
     total = 0.0
     for one in sets:
-        at: Any = template
+        at: Any = component
         for part in str(one.get("path") or "").replace("[", ".").replace("]", "").split("."):
             if not part:
                 continue
