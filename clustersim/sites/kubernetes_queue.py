@@ -11,7 +11,11 @@ from typing import Any
 from clustersim.sites.cells import Times, number_of
 from clustersim.sites.other_nodes import extended_accelerators
 from clustersim.sites.queue import QueuedJob, QueueState
-from clustersim.workload.readers.site_logs.programs.kubernetes_kinds import KINDS, common_fields
+from clustersim.workload.readers.site_logs.programs.kubernetes_kinds import (
+    KINDS,
+    SEVERAL,
+    common_fields,
+)
 
 __all__ = ["read_kubernetes_queue"]
 
@@ -20,6 +24,10 @@ _GANG_LABELS = (
     *("jobset.sigs.k8s.io/jobset-name", "kueue.x-k8s.io/pod-group-name", "ray.io/cluster"),
     *("volcano.sh/job-name", "pytorch-job-name", "leaderworkerset.sigs.k8s.io/name"),
 )
+_JOBS = {*KINDS, *SEVERAL} - {"Pod", "Workload"}
+"""Kinds of objects that are jobs, or have some."""
+_BY_RECORD = ("AppWrapper", "LeaderWorkerSet", "Workflow")
+"""Kinds whose pods are told in a way of their own."""
 _OVER = ("Completing", "Completed", "Failed", "Aborting", "Aborted", "Terminating", "Terminated")
 """Phases of Volcano in which a job ends or has ended."""
 _USER_LABELS = ("user", "owner", "username", "created-by", "app.kubernetes.io/managed-by-user")
@@ -56,9 +64,9 @@ def read_kubernetes_queue(items: Sequence[Mapping[str, Any]], source: str) -> Qu
     if "Workload" in kinds:
         chosen = [item for item in items if item.get("kind") == "Workload"]
         form, found = "kubectl get workloads", [_workload(item, times) for item in chosen]
-    elif kinds & {"Job", "PyTorchJob", "RayJob", "MPIJob", "TFJob", "JobSet", "TrainJob"}:
-        chosen = [item for item in items if str(item.get("kind", "")).endswith(("Job", "JobSet"))]
-        form, found = "kubectl get jobs", [_job(item, times) for item in chosen]
+    elif kinds & _JOBS:
+        chosen = [item for item in items if str(item.get("kind", "")) in _JOBS]
+        form, found = "kubectl get jobs", [one for item in chosen for one in _jobs(item, times)]
     elif "Pod" in kinds:
         chosen = [item for item in items if item.get("kind") == "Pod"]
         form, found = "kubectl get pods", list(_pods(chosen, times))
@@ -225,6 +233,27 @@ def _common(item: Mapping[str, Any], times: Times) -> QueuedJob:
         user=_label(item, _USER_LABELS),
         submit=times.parse(meta.get("creationTimestamp")),
     )
+
+
+def _jobs(item: Mapping[str, Any], times: Times) -> Iterator[QueuedJob | tuple[str, str]]:
+    """Yield the jobs of an object: one, or those of the pods of a workflow."""
+    kind = str(item.get("kind"))
+    if kind not in _BY_RECORD:
+        yield _job(item, times)
+        return
+    for record in SEVERAL[kind](item) if kind in SEVERAL else [KINDS[kind](item)]:
+        number, state = str(record.get("job_id") or _identity(item)), record.get("state")
+        if state not in ("Running", "Pending"):
+            yield number, "finished"
+            continue
+        count = record.get("n")
+        yield replace(
+            _common(item, times),
+            job_id=number,
+            state="running" if state == "Running" else "waiting",
+            n_accelerators=None if count is None or math.isnan(count) else int(count),
+            start=times.parse(record.get("start")) if state == "Running" else None,
+        )
 
 
 def _job(item: Mapping[str, Any], times: Times) -> QueuedJob | tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from clustersim.errors import InputError
 from clustersim.sites.cells import memory_mb, whole
 from clustersim.sites.site import Site, SiteNode, SitePartition, in_service
 from clustersim.sites.text_tables import find_table, plain_name
+from clustersim.workload.readers.site_logs.devices import devices_in, is_device
 from clustersim.workload.readers.site_logs.key_values import indented_records
 
 __all__ = [
@@ -20,15 +22,6 @@ __all__ = [
     "read_pbsnodes",
 ]
 
-_RESOURCE = re.compile(
-    r"^(?:[\w.-]+)/(?:(?P<plain>gpu|npu|dcu|mlu|gcu|xpu|hpu|tpu|neuron|neuroncore|neurondevice|"
-    r"gaudi|dsppu|ppu|dcunum|gpu\.shared)|(?P<typed>mig-.+|ascend.*|gpu[-.].+|npu[-.].+|mlu.+|"
-    r"MI\d.*|i915|xe))$",
-    re.IGNORECASE,
-)
-_NO_ACCELERATOR = re.compile(
-    r"memory|core-?percent|gpucores|gpumem|-cores$|priority", re.IGNORECASE
-)
 _PRODUCT_LABELS = (
     *("nvidia.com/gpu.product", "amd.com/gpu.product-name", "amd.com/gpu.product"),
     *("cloud.google.com/gke-accelerator", "accelerator", "gpu.nvidia.com/model", "gpu-type"),
@@ -49,12 +42,10 @@ def extended_accelerators(resources: Mapping[str, Any] | None) -> dict[str, int]
     """
     found: dict[str, int] = {}
     for name, value in (resources or {}).items():
-        named = _RESOURCE.match(str(name))
+        domain, _, kind = str(name).rpartition("/")
         count = whole(value)
-        if named is None or not count or _NO_ACCELERATOR.search(str(name)):
-            continue
-        kind = named["typed"] or named["plain"]
-        found[kind] = found.get(kind, 0) + count
+        if domain and count and is_device(str(name)):
+            found[kind] = found.get(kind, 0) + count
     if "neuron" in found:  # AWS lists the same chips as cores and as devices, too
         found = {kind: count for kind, count in found.items() if not re.match("neuron.", kind)}
     return found
@@ -163,8 +154,8 @@ def _pbs_node(name: str, record: Mapping[str, str]) -> SiteNode:
         for key, value in record.items()
         if key.startswith("resources_available.")
     }
-    number = whole(available.get("ngpus", "")) or whole(record.get("gpus", "")) or 0
-    number = number or whole(available.get("naccelerators", "")) or 0
+    count = devices_in(available) or float(whole(record.get("gpus", "")) or 0)
+    number = None if math.isnan(count) else int(count)
     names = ("gpu_model", "gpu_type", "gputype", "gpumodel", "accelerator_model", "accel_type")
     kind = next((available[key] for key in names if available.get(key)), "")
     if not kind:
@@ -177,7 +168,7 @@ def _pbs_node(name: str, record: Mapping[str, str]) -> SiteNode:
     )
     return SiteNode(
         name=name,
-        accelerators={kind or "gpu": number} if number else {},
+        accelerators=None if number is None else {kind or "gpu": number} if number else {},
         state=state,
         in_service=in_service(state),
         partitions=tuple(part.strip() for part in queues.split(",") if part.strip()),

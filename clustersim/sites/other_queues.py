@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
@@ -66,13 +67,14 @@ def _queue(
             continue
         running = state in _RUNNING
         count, limit = row.get("n"), row.get("limit_s")
+        count = None if count is None or math.isnan(count) else int(count)
         start = times.parse(row.get("start")) if running else None
         submit = row.get("submit")
         jobs.append(
             QueuedJob(
                 job_id=str(row["job_id"]),
                 state="running" if running else "waiting",
-                n_accelerators=None if count is None else int(count),
+                n_accelerators=count,
                 partition=str(row.get("partition") or ""),
                 user=str(row.get("user") or ""),
                 account=str(row.get("account") or ""),
@@ -135,13 +137,14 @@ def read_grid_engine_queue(text: str, source: str, zone: tzinfo | None) -> Queue
             continue
         asked = " ".join(rest).partition("Hard Resources:")[2].partition("Soft Resources:")[0]
         limit = re.search(r"\bh_rt=([\d:]+)", asked)
+        count = devices_asked(asked) * int(slots)
         moment = times.parse(when)
         task = f".{tasks}" if tasks and tasks.isdigit() else ""
         jobs.append(
             QueuedJob(
                 job_id=number + task,
                 state="running" if running else "waiting",
-                n_accelerators=int(devices_asked(asked) * int(slots)) if requests else None,
+                n_accelerators=int(count) if requests and count == count else None,
                 tasks=1 if running else _tasks(tasks),
                 partition=(queue or "").partition("@")[0],
                 user=user,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,11 +14,11 @@ from clustersim.sites.cells import Times, duration_s, number_of, whole
 from clustersim.sites.hostlist import indices
 from clustersim.sites.queue import QueuedJob, QueueState, finite
 from clustersim.sites.text_tables import find_table, plain_name
-from clustersim.workload.readers.site_logs.programs.pbs import accelerators
 from clustersim.workload.readers.site_logs.programs.pbs_jobs import (
     qstat_json_records,
     qstat_records,
 )
+from clustersim.workload.readers.site_logs.programs.pbs_sizes import accelerators
 
 __all__ = ["BJOBS_COMMAND", "BJOBS_NAMES", "read_bjobs", "read_bjobs_rows", "read_qstat"]
 
@@ -88,6 +89,7 @@ def _pbs_job(number: str, record: Mapping[str, str], times: Times, letter: str) 
             tasks = int(queued[1])
         if not tasks:
             return None
+    count = accelerators(record)
     start = times.parse(record.get("stime") or record.get("start_time"))
     hold = record.get("Hold_Types", "n")
     comment = record.get("comment", "")
@@ -96,7 +98,7 @@ def _pbs_job(number: str, record: Mapping[str, str], times: Times, letter: str) 
     return QueuedJob(
         job_id=number,
         state="running" if running else "waiting",
-        n_accelerators=int(accelerators(record)),
+        n_accelerators=None if math.isnan(count) else int(count),
         tasks=tasks,
         partition=record.get("queue", ""),
         user=record.get("Job_Owner", record.get("euser", "")).partition("@")[0],

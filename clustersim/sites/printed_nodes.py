@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,7 @@ from clustersim.sites.other_nodes import read_kubernetes_nodes
 from clustersim.sites.site import Site, SiteNode
 from clustersim.sites.text_tables import find_table
 from clustersim.workload.readers.site_logs.class_ads import class_ads
+from clustersim.workload.readers.site_logs.devices import is_device
 
 __all__ = [
     "condor_site",
@@ -172,9 +174,10 @@ def is_qhost(text: str) -> bool:
     return bool(re.search(r"(?m)^HOSTNAME\s+ARCH\s+NCPU", text))
 
 
-_COUNT = re.compile(
-    r"\bh[cvlf]:(?:n|num_?)?(?:nvidia_?)?(?:gpu|gpus|cuda|npu)(?:_?(?:card|count)s?)?=([\d.]+)",
-    re.I,
+_COUNT = re.compile(r"\b(h[cvlf]):([\w.-]+)=([\d.]+)")
+_FREE = (
+    "qhost tells how many accelerators of a consumable resource (hc:) are free now; qconf -se HOST "
+    "tells how many there are"
 )
 
 
@@ -187,16 +190,16 @@ def read_qhost(text: str, source: str) -> Site:
         If the hosts have no resource of GPUs.
     """
     nodes: list[SiteNode] = []
+    free = False
     for line in text.split("\n"):
         cells = line.split()
-        found = _COUNT.search(line)
-        if found and nodes:
+        told = [found.groups() for found in _COUNT.finditer(line) if is_device(found[2])]
+        if told and nodes:
             last = nodes[-1]
-            count = int(float(found[1]))
-            nodes[-1] = SiteNode(
-                last.name, {"gpu": count} if count else {}, last.state, last.in_service,
-                cpus=last.cpus, memory_mb=last.memory_mb,
-            )  # fmt: skip
+            count = max(int(float(amount)) for _, _, amount in told)
+            free |= told[0][0] == "hc"
+            count = max(count, sum((last.accelerators or {}).values()))
+            nodes[-1] = replace(last, accelerators={"gpu": count} if count else {})
         elif len(cells) >= 8 and not line[0].isspace() and cells[0] not in ("HOSTNAME", "global"):
             load = cells[-5] if len(cells) >= 9 else cells[3]
             up = load != "-"
@@ -205,7 +208,8 @@ def read_qhost(text: str, source: str) -> Site:
             )
     if not any(node.accelerators for node in nodes):
         raise InputError(source, "does not tell the GPUs of the hosts; run qhost -F gpu")
-    return Site(source, "qhost", tuple(nodes), (), len(nodes))
+    notes = (_FREE,) if free else ()
+    return Site(source, "qhost", tuple(nodes), (), len(nodes), notes=notes)
 
 
 _FLUX = frozenset(

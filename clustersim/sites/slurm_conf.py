@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from clustersim.sites.cells import duration_s, memory_mb, whole
 from clustersim.sites.hostlist import expand_hosts
 from clustersim.sites.site import Site, SiteNode, SitePartition, in_service
-from clustersim.sites.tres import ACCELERATOR_NAMES, accelerators_of
+from clustersim.sites.tres import accelerators_of, is_accelerator
 
 __all__ = ["is_slurm_conf", "read_slurm_conf"]
 
@@ -84,7 +84,7 @@ def read_slurm_conf(text: str, source: str) -> Site:
 
 def _add(found: dict[str, int], line: Mapping[str, str]) -> None:
     """Add the devices of a line of ``gres.conf``, in place."""
-    if line["name"].lower() not in ACCELERATOR_NAMES:
+    if not is_accelerator(line["name"]):
         return
     kind = line.get("type") or line["name"]
     files = line.get("file") or line.get("multiplefiles")

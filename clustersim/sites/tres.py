@@ -7,13 +7,10 @@ from collections.abc import Mapping
 
 from clustersim.sites.cells import ABSENT, whole
 from clustersim.sites.hostlist import split_outside
+from clustersim.workload.readers.site_logs.devices import is_device
 
-__all__ = ["ACCELERATOR_NAMES", "accelerators_of", "is_cut"]
+__all__ = ["accelerators_of", "is_accelerator", "is_cut"]
 
-ACCELERATOR_NAMES = frozenset(
-    {"gpu", "npu", "dcu", "mlu", "gcu", "xpu", "hpu", "tpu", "ppu", "ipu", "vpu", "ascend", "mic"}
-)
-"""Names of generic resources that are accelerators; ``nvme``, ``mps`` and ``shard`` are not."""
 _PREFIX = re.compile(r"^(?:gres[:/])")
 _NOTE = re.compile(r"\([^)]*\)?")
 
@@ -58,6 +55,18 @@ def accelerators_of(text: object) -> dict[str, int]:
     return {kind: count for kind, count in found.items() if count > 0}
 
 
+def is_accelerator(name: str) -> bool:
+    """Return whether a generic resource is an accelerator; ``nvme``, ``mps``, ``shard`` are not.
+
+    Examples
+    --------
+    >>> is_accelerator("gpu"), is_accelerator("mic"), is_accelerator("shard")
+    (True, True, False)
+    """
+    plain = name.strip().lower()
+    return plain == "mic" or is_device(plain)
+
+
 def _entry(part: str) -> tuple[str, str, int] | None:
     """Return name, type and number of one entry; None if it is no accelerator."""
     part = _PREFIX.sub("", _NOTE.sub("", part).strip())
@@ -75,7 +84,7 @@ def _entry(part: str) -> tuple[str, str, int] | None:
             kind = ""
         else:  # a type without a number stands for one
             kind, number = ":".join(rest), 1
-    if name.strip().lower() not in ACCELERATOR_NAMES or number is None:
+    if not is_accelerator(name) or number is None:
         return None
     return name.strip().lower(), kind.strip(), number
 

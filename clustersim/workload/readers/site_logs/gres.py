@@ -9,32 +9,18 @@ import numpy as np
 import pandas as pd
 
 from clustersim.workload.readers.cells import given_cells
+from clustersim.workload.readers.site_logs.devices import is_device
 
 __all__ = [
-    "FAMILIES",
     "are_numbered",
     "counts_of",
     "family_total",
     "gres_count",
+    "resource_names",
     "tres_count",
 ]
 
-FAMILIES = {
-    *("gpu", "gpus", "npu", "dcu", "mlu", "gcu", "xpu", "tpu", "hpu", "ipu", "vpu", "ppu", "cuda"),
-    *(
-        "accel",
-        "accelerator",
-        "accelerators",
-        "ascend",
-        "gaudi",
-        "neuron",
-        "mig",
-        "rocm",
-        "davinci",
-    ),
-}
-"""Names of generic resources that are accelerators; ``gpumem``, ``gpuutil`` and ``ib`` are not."""
-_TRES = re.compile(r"gres/([A-Za-z]\w*)(?::([^=,]+))?=(\d+(?:\.\d+)?)([KMG]?)", re.I)
+_TRES = re.compile(r"gres/([A-Za-z][\w.-]*)(?::([^=,]+))?=(\d+(?:\.\d+)?)([KMG]?)", re.I)
 _NUMBERED = re.compile(r"\d+=\d+(?:,\d+=\d+)*")
 _FIRST_GENERIC = 1001
 """The number of the first generic resource that a site tracks (``TRES_OFFSET`` in slurmdbd)."""
@@ -43,7 +29,9 @@ _REQUESTED_PER = re.compile(r"(?:^|(?<=,))PER_(?:NODE|JOB|SOCKET|TASK):", re.I)
 _PLUGINS = {"7696487": "gpu", "7565421": "mps"}
 """Numbers that Slurm writes for a generic resource whose plugin it has not loaded: the letters of
 the name, each shifted by eight bits more (``gres_build_id``)."""
-_GRES = re.compile(r"(?:gres[:/])?([A-Za-z]\w*)(?::([^:=(]+?))??(?:[:=](\d+))?(?:\([^)]*\))?", re.I)
+_GRES = re.compile(
+    r"(?:gres[:/])?([A-Za-z][\w.-]*)(?::([^:=(]+?))??(?:[:=](\d+))?(?:\([^)]*\))?", re.I
+)
 
 
 def tres_count(text: str) -> float:
@@ -73,7 +61,7 @@ def tres_count(text: str) -> float:
     cut = text.endswith("+")
     entries = _TRES.findall(text[: text.rfind(",") + 1] if cut else text)
     counts = [(family, kind, float(number)) for family, kind, number, _ in entries]
-    has_untyped = any(not kind and family.lower() in FAMILIES for family, kind, _ in counts)
+    has_untyped = any(not kind and is_device(family) for family, kind, _ in counts)
     if cut and not has_untyped and not re.search(r",(?:mem|node)=", text):
         return float("nan")
     return family_total(counts)
@@ -118,6 +106,23 @@ def gres_count(text: str) -> float:
     return family_total(counts)
 
 
+def resource_names(text: str) -> list[str]:
+    """Return the names of generic resources in a text of TRES or GRES of which there are some.
+
+    Examples
+    --------
+    >>> resource_names("cpu=4,gres/shard=2,gres/gpumem=0"), resource_names("gpu:a100:4,mps:50")
+    (['shard'], ['gpu', 'mps'])
+    """
+    if "gres/" in text and "=" in text:
+        return [name for name, _, count, _ in _TRES.findall(text) if float(count)]
+    if "=" in text:
+        return []
+    entries = re.split(r"[,;](?![^(]*\))", _REQUESTED_PER.sub("", text).strip())
+    found = (_GRES.fullmatch(entry.strip()) for entry in entries)
+    return [match[1] for match in found if match is not None and match[3] != "0"]
+
+
 def family_total(counts: Iterable[tuple[str, str, float]]) -> float:
     """Return the accelerators in entries of family, type (may be empty) and count.
 
@@ -130,7 +135,7 @@ def family_total(counts: Iterable[tuple[str, str, float]]) -> float:
     typed: dict[str, float] = {}
     for name, kind, count in counts:
         family = name.lower()
-        if family in FAMILIES:
+        if is_device(family):
             sums = typed if kind else plain
             sums[family] = sums.get(family, 0.0) + count
     return float(sum(max(plain.get(one, 0.0), typed.get(one, 0.0)) for one in {*plain, *typed}))

@@ -9,10 +9,11 @@ import pandas as pd
 
 from clustersim.workload.readers.cells import given_cells
 from clustersim.workload.readers.site_logs.column_names import english_key
-from clustersim.workload.readers.site_logs.gres import counts_of
+from clustersim.workload.readers.site_logs.devices import uncounted
+from clustersim.workload.readers.site_logs.gres import counts_of, resource_names
 from clustersim.workload.readers.site_logs.role_names import Roles
 
-__all__ = ["row_sizes"]
+__all__ = ["row_sizes", "uncounted_resources"]
 
 _NODES = ("nnodes", "allocnodes", "nodes", "numnodes")
 
@@ -47,6 +48,18 @@ def row_sizes(table: pd.DataFrame, roles: Roles) -> tuple[pd.Series, list[str]]:
     name = names["req_tres"]
     note = f"no column tells what was allocated: {name}, what was asked for, is used"
     return counts_of(table[name], "tres", np.nan), [note]
+
+
+def uncounted_resources(table: pd.DataFrame, roles: Roles) -> pd.Series:
+    """Return the resources of each row that look like accelerators, of those in lists of TRES."""
+    found = pd.Series(None, index=table.index, dtype=object)
+    for role in ("tres", "gres", "req_tres", "req_gres"):
+        name = roles.names.get(role)
+        if name is not None:
+            codes, texts = pd.factorize(table[name].astype(str))
+            named = np.array([uncounted(resource_names(text)) for text in texts], dtype=object)
+            found = found.where(found.notna(), pd.Series(named[codes], index=table.index))
+    return found
 
 
 def _per_node(table: pd.DataFrame, name: str) -> tuple[pd.Series, list[str]]:

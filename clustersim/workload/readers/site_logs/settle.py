@@ -19,6 +19,7 @@ from clustersim.workload.readers.observed import (
     is_running,
     is_waiting,
 )
+from clustersim.workload.readers.site_logs.devices import UNCOUNTED
 from clustersim.workload.readers.site_logs.moments import settle_instants
 from clustersim.workload.readers.site_logs.reasons import REASONS
 from clustersim.workload.readers.site_logs.records import EXTRA, Records
@@ -97,6 +98,7 @@ def settle(
     jobs["reason"] = _reasons(jobs, times, given)
     notes += _odd_runs(jobs, given)
     jobs = join_runs(join_pods(jobs))
+    notes += _uncounted(jobs)
     return _log(jobs, records, source, notes, times, zone, local, clip_to_estimate)
 
 
@@ -223,6 +225,21 @@ def _odd_runs(jobs: pd.DataFrame, given: list[str]) -> list[str]:
     ]
 
 
+_LOOKS = "look like accelerators but are not counted"
+
+
+def _uncounted(jobs: pd.DataFrame) -> list[str]:
+    """Return a note on the resources for which jobs without accelerators asked."""
+    if UNCOUNTED not in jobs:
+        return []
+    names = jobs[UNCOUNTED][(jobs["reason"] == "no_accelerator") & jobs[UNCOUNTED].notna()]
+    return [
+        f"resources called {name} {_LOOKS}: {counted(int(count), 'record')} without others are "
+        "left out as using no accelerator"
+        for name, count in names.value_counts().items()
+    ]
+
+
 def _log(
     jobs: pd.DataFrame,
     records: Records,
@@ -240,7 +257,8 @@ def _log(
     kept = jobs[jobs["reason"].isna()]
     if not len(kept):
         listed = ", ".join(f"{count:,}: {reason}" for reason, count in dropped.items())
-        advice = "".join(f"; {note}" for note in notes if "that can be read, such as" in note)
+        reasons = ("that can be read, such as", _LOOKS)
+        advice = "".join(f"; {note}" for note in notes if any(why in note for why in reasons))
         advice += f"; {records.advice}" if records.advice else ""
         rows = counted(len(jobs), "row")
         raise InputError(source, f"no usable job among {rows} ({listed}){advice}")

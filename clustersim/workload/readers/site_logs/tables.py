@@ -12,12 +12,13 @@ from clustersim.workload.readers.cells import given_cells
 from clustersim.workload.readers.observed import is_running, is_waiting
 from clustersim.workload.readers.site_logs.column_names import english_key, is_utc
 from clustersim.workload.readers.site_logs.column_roles import recognise
+from clustersim.workload.readers.site_logs.devices import UNCOUNTED
 from clustersim.workload.readers.site_logs.durations import durations_s
 from clustersim.workload.readers.site_logs.gres import are_numbered
 from clustersim.workload.readers.site_logs.numbers import with_plain_numbers
 from clustersim.workload.readers.site_logs.records import EXTRA, Records
 from clustersim.workload.readers.site_logs.role_names import Roles
-from clustersim.workload.readers.site_logs.row_sizes import row_sizes
+from clustersim.workload.readers.site_logs.row_sizes import row_sizes, uncounted_resources
 from clustersim.workload.readers.site_logs.text_tables import TextTable
 from clustersim.workload.readers.site_logs.vocabulary import english_state
 
@@ -115,6 +116,7 @@ def records_of_table(
     lacking = _lacking(roles)
     if roles.has_size:
         records["n"], more = row_sizes(table, roles)
+        records[UNCOUNTED] = uncounted_resources(table, roles)
         notes += more
     if "gpu_time" in roles.names:
         unit = roles.units["gpu_time"]

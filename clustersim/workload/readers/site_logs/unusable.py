@@ -20,6 +20,11 @@ class _Unusable(NamedTuple):
 
 
 _KUBECTL = "run `kubectl get jobs,workloads -A -o json` (or pods, pytorchjobs, rayjobs)"
+_RUNAI = (
+    "is a list of workloads of Run:ai, which does not tell when they began and ended; use the CSV "
+    "that its table of workloads downloads (with Creation time, Completion time, Total runtime and "
+    "GPU compute request), or `kubectl get pods -A -o json`"
+)
 _OUTPUTS = (
     _Unusable(
         re.compile(r"(?!.*[GN]PU)(?:NAMESPACE\s+)?NAME\s+(?:[A-Z]+(?: [A-Z]+)*\s+)*AGE\b"),
@@ -95,9 +100,11 @@ _OUTPUTS = (
     ),
     _Unusable(
         re.compile(r'.*"(?:type|workloadType)":\s*"(?:Training|Workspace|Inference|Distributed)"'),
-        "is a list of workloads of Run:ai, which does not tell when they ran; use the metrics or "
-        "the report on consumption of Run:ai, or `kubectl get pods -A -o json`",
+        _RUNAI,
     ),
+    _Unusable(re.compile(r'.*"(?:allocatedResources|workloadRequestedResources)":\s*\{'), _RUNAI),
+    _Unusable(re.compile(r"\s*NAME\s+STATUS\s+AGE\s+NODE\s+IMAGE\s+TYPE\s+PROJECT"), _RUNAI),
+    _Unusable(re.compile(r"\W*Workload\W+Type\W+Status\W+Project\W"), _RUNAI),
 )
 
 

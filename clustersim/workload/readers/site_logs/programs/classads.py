@@ -13,6 +13,7 @@ from typing import Any
 from clustersim.meanings import squashed
 from clustersim.workload.readers.site_logs.class_ads import attribute_value, class_ads
 from clustersim.workload.readers.site_logs.content import Content
+from clustersim.workload.readers.site_logs.devices import UNCOUNTED, is_device, uncounted
 from clustersim.workload.readers.site_logs.records import Records, records_of
 from clustersim.workload.readers.site_logs.text_tables import TextTable
 
@@ -145,6 +146,7 @@ def condor_row(given: Mapping[str, Any]) -> dict[str, Any]:
         else ad.get("globaljobid")
     )
     limit = _number(ad.get("maxwalltimemins"))
+    count = _accelerators(ad)
     owner = ad.get("owner") or str(ad.get("user") or "").partition("@")[0]
     return {
         "job_id": ident,
@@ -153,7 +155,8 @@ def condor_row(given: Mapping[str, Any]) -> dict[str, Any]:
         "end": end,
         "run_s": wall,
         "limit_s": None if limit is None else limit * 60.0,
-        "n": _accelerators(ad),
+        "n": count,
+        UNCOUNTED: None if count else uncounted(_requests(ad)),
         "state": _state(status, bool(wall)),
         "user": owner or None,
         "account": ad.get("accountinggroup") or ad.get("acctgroup"),
@@ -177,6 +180,11 @@ def _number(value: Any) -> float | None:
         return None
 
 
+def _requests(ad: Mapping[str, Any]) -> list[str]:
+    """Return the resources for which a job asks."""
+    return [name[7:] for name, value in ad.items() if name.startswith("request") and value]
+
+
 def _accelerators(ad: Mapping[str, Any]) -> float | None:
     """Return the accelerators of a job: those it was given, else those it asked for."""
     hosts = 1.0
@@ -194,7 +202,10 @@ def _accelerators(ad: Mapping[str, Any]) -> float | None:
     if isinstance(assigned, str) and assigned.strip():
         return len([one for one in re.split(r"[,\s]+", assigned) if one]) * hosts
     asked = ad.get("requestgpus")
-    if asked is None:
-        return 0.0
+    if asked is None:  # a resource that the site has defined, such as RequestNPUs
+        names = [name for name in ad if name.startswith("request") and is_device(name[7:])]
+        if not names:
+            return 0.0
+        asked = ad[names[0]]
     number = _number(asked)
     return None if number is None else number * hosts

@@ -5,10 +5,12 @@ Format: accounting(5). ``-l gpu=N`` is a consumable, which complex(5) counts onc
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
 from clustersim.workload.readers.site_logs.content import Content
+from clustersim.workload.readers.site_logs.devices import UNCOUNTED, devices_in, uncounted
 from clustersim.workload.readers.site_logs.durations import duration_s
 from clustersim.workload.readers.site_logs.records import Records, records_of
 
@@ -22,11 +24,7 @@ __all__ = [
 ]
 
 _FIELDS = 40
-_DEVICE = re.compile(
-    r"(?:^|[\s,])((?:n|num_?|nr_?)?(?:nvidia_?)?(?:gpu|gpus|cuda|npu|npus|accel)"
-    r"(?:_?(?:card|cards|count|num|dev|devices|[a-z]*\d+\w*))?)=(\d+(?:\.\d+)?)(?=[\s,:]|$)",
-    re.I,
-)
+_RESOURCE = re.compile(r"(?:^|[\s,])([A-Za-z][\w.-]*)=([^\s,]+)")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 _AMERICAN = re.compile(r"(\d\d)/(\d\d)/(\d{4}) (.*)")
 """How Univa Grid Engine writes times: with the month first."""
@@ -128,6 +126,7 @@ def job_row(values: dict[str, str], notes: dict[str, None]) -> dict[str, Any]:
     wall = values.get("wallclock") or values.get("ru_wallclock")
     run = None if wall is None else duration_s(wall)
     category = next((values[name] for name in ("category", "hard_resources") if name in values), "")
+    count = _devices(values, notes)
     return {
         "job_id": job_id,
         "submit": _time(values.get("qsub_time") or values.get("submission_time")),
@@ -135,7 +134,8 @@ def job_row(values: dict[str, str], notes: dict[str, None]) -> dict[str, Any]:
         "end": _time(values.get("end_time")) if started else None,
         "run_s": run if started else None,
         "limit_s": _limit(category),
-        "n": _devices(values, notes),
+        "n": count,
+        UNCOUNTED: None if count else uncounted(name for name, _ in _RESOURCE.findall(category)),
         "state": None if started else "Cancelled",
         "user": values.get("owner"),
         "partition": values.get("qname"),
@@ -156,16 +156,19 @@ def _limit(category: str) -> float | None:
 
 
 def devices_asked(text: str) -> float:
-    """Return the accelerators of a slot in a list of resources such as ``gpu=1,h_rt=3600``."""
-    return sum(float(count) for _, count in _DEVICE.findall(text))
+    """Return the accelerators of a slot in a list of resources such as ``gpu=1,h_rt=3600``.
+
+    NaN if it has one without a number (``gpu=true``).
+    """
+    resources = {name: value.partition(":")[0] for name, value in _RESOURCE.findall(text)}
+    return devices_in(resources)
 
 
 def _devices(values: dict[str, str], notes: dict[str, None]) -> float:
     """Return the accelerators of a job: those of a slot times its slots."""
-    per_slot = 0.0
-    for name in ("category", "hard_resources", "granted_req.", "granted_req", "resource_map"):
-        if per_slot := devices_asked(values.get(name, "")):
-            break
+    names = ("category", "hard_resources", "granted_req.", "granted_req", "resource_map")
+    told = [devices_asked(values.get(name, "")) for name in names]
+    per_slot = next((count for count in told if count > 0), max(told, key=math.isnan))
     if not per_slot:
         return 0.0
     slots = values.get("slots", "1")

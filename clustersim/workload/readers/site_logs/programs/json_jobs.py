@@ -1,4 +1,4 @@
-"""Jobs in the JSON of Flux, OAR, Open Cluster Scheduler and SageMaker, by one table of shapes."""
+"""Jobs in the JSON of Flux, OAR, Grid Engine, SageMaker, Vertex AI and Azure, by their shapes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from typing import Any, NamedTuple
 
 from clustersim.workload.readers.site_logs.content import Content
 from clustersim.workload.readers.site_logs.durations import duration_s
+from clustersim.workload.readers.site_logs.programs.azure_ml import (
+    AZURE_JOB,
+    AZURE_RUN,
+    azure_job,
+    azure_run,
+)
 from clustersim.workload.readers.site_logs.programs.grid_engine import job_row
 from clustersim.workload.readers.site_logs.records import Records, records_of
 
@@ -43,7 +49,7 @@ def _jobs(document: Any) -> Iterator[Job]:
     if isinstance(document, list):
         yield from (one for one in document if isinstance(one, Mapping))
     elif isinstance(document, Mapping):
-        inner = document.get("jobs")
+        inner = document.get("jobs") or document.get("value")
         if isinstance(inner, list):
             yield from (one for one in inner if isinstance(one, Mapping))
         elif document and all(isinstance(one, Mapping) for one in document.values()):
@@ -61,7 +67,17 @@ def read_json_jobs(content: Content) -> Records:
         for job in _jobs(document):
             fits = shape.keys <= set(job)
             rows.append(shape.row(job) if fits else {"reason": "noise"})
-    return records_of(rows, shape.format)
+    advice = _AZURE if shape.row is azure_job and not any(row.get("start") for row in rows) else ""
+    records = records_of(rows, shape.format, advice=advice)
+    records.lacks = bool(advice)
+    return records
+
+
+_AZURE = (
+    "az ml job list does not tell when these jobs ran (properties StartTimeUtc and EndTimeUtc); "
+    "export the history of runs, which has createdUtc, startTimeUtc, endTimeUtc and compute (`az "
+    "rest --method post` to history/v1.0/.../runs/query)"
+)
 
 
 def row_of_json_job(job: Job) -> dict[str, Any] | None:
@@ -230,5 +246,7 @@ _SHAPES = (
         _open_cluster_scheduler,
     ),
     _Shape("vertex-ai", frozenset({"jobSpec", "createTime", "state"}), _vertex),
+    _Shape("azure-ml", AZURE_JOB, azure_job),
+    _Shape("azure-ml", AZURE_RUN, azure_run),
     _Shape("sagemaker", frozenset({"TrainingJobName", "ResourceConfig"}), _sage_maker),
 )

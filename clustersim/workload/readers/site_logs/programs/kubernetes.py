@@ -7,12 +7,15 @@ from typing import Any
 
 from clustersim.units import listed
 from clustersim.workload.readers.site_logs.content import Content
+from clustersim.workload.readers.site_logs.devices import UNCOUNTED
 from clustersim.workload.readers.site_logs.programs.kubernetes_kinds import (
     KINDS,
+    SEVERAL,
     Object,
     common_fields,
     name_of,
 )
+from clustersim.workload.readers.site_logs.programs.kubernetes_pods import uncounted_in
 from clustersim.workload.readers.site_logs.records import Records, records_of
 
 __all__ = ["is_kubernetes", "read_kubernetes"]
@@ -35,10 +38,12 @@ def _items(document: Any) -> Iterator[Object]:
                 yield item if "kind" in item else {**item, "kind": kind}
     elif isinstance(document, dict) and {"kind", "metadata", "spec"} <= set(document):
         yield document
+    elif isinstance(document, dict) and {"metadata", "spec", "status"} <= set(document):
+        yield {**document, "kind": "Workflow"}  # argo list -o json
 
 
 def read_kubernetes(content: Content) -> Records:
-    """Read Jobs, pods, Workloads of Kueue, RayJobs, jobs of Kubeflow and Volcano, JobSets.
+    """Read Jobs, pods, Workloads of Kueue, RayJobs, jobs of Kubeflow and Volcano, and others.
 
     Of a job and what it owns (its Workload, its pods, Jobs of a JobSet), one is kept: the Workload,
     which knows earlier admissions, else the owner.
@@ -48,14 +53,12 @@ def read_kubernetes(content: Content) -> Records:
     rows: list[dict[str, Any]] = []
     other: dict[str, int] = {}
     for item in items:
-        kind = str(item["kind"])
-        read = KINDS.get(kind)
-        if read is None:
+        found = _rows(item)
+        if not found:
+            kind = str(item["kind"])
             other[kind] = other.get(kind, 0) + 1
-            rows.append({"job_id": name_of(item), "reason": "noise"})
-            continue
-        row = {**common_fields(item), **read(item)}
-        rows.append({**row, "reason": "merged"} if id(item) in part else row)
+            found = [{"job_id": name_of(item), "reason": "noise"}]
+        rows += [{**row, "reason": "merged"} for row in found] if id(item) in part else found
     jobs = {row["job_id"] for row in rows if "reason" not in row and not row.get("group")}
     for row in rows:
         if row.get("group") in jobs:
@@ -68,17 +71,35 @@ def read_kubernetes(content: Content) -> Records:
     return records_of(rows, "kubernetes", notes, advice)
 
 
+def _rows(item: Object) -> list[dict[str, Any]]:
+    """Return the records of an object; none if its kind is not known."""
+    kind = str(item["kind"])
+    if kind in SEVERAL:
+        found = list(SEVERAL[kind](item))
+    elif kind in KINDS:
+        found = [KINDS[kind](item)]
+    else:
+        return []
+    rows = [{**common_fields(item), **row} for row in found]
+    for row in rows:
+        if row.get("n") == 0:
+            row[UNCOUNTED] = uncounted_in(item)
+    return rows
+
+
 def _parts_of_others(items: list[Object]) -> set[int]:
     """Return the ids of the objects that belong to a job that is in the list, too."""
     by_uid = {
         str(item["metadata"].get("uid")): item
         for item in items
-        if item["metadata"].get("uid") and item["kind"] in KINDS
+        if item["metadata"].get("uid") and (item["kind"] in KINDS or item["kind"] in SEVERAL)
     }
     parts: set[int] = set()
     for item in items:
         for owner in item["metadata"].get("ownerReferences") or []:
             found = by_uid.get(str(owner.get("uid")))
+            if found is not None and found["kind"] in SEVERAL and item["kind"] != "Pod":
+                continue  # what a pod of the workflow has created
             if found is not None and found is not item:
                 parts.add(id(found) if item["kind"] == "Workload" else id(item))
     return parts

@@ -1,25 +1,27 @@
-"""The kinds of Kubernetes objects that are jobs, each with a function that returns its record.
-
-Accelerators of a pod are its extended resources (``nvidia.com/gpu``, ``huawei.com/Ascend910``,
-...), limits where there are no requests.
-"""
+"""The kinds of Kubernetes objects that are jobs, each with a function that returns its record."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-__all__ = ["KINDS", "Object", "common_fields", "name_of"]
+from clustersim.workload.readers.site_logs.programs.argo import workflow_rows
+from clustersim.workload.readers.site_logs.programs.kubernetes_pods import (
+    Object,
+    count_of,
+    pod_devices,
+    quantity,
+    resource_devices,
+    template_devices,
+)
+from clustersim.workload.readers.site_logs.programs.kubernetes_sets import (
+    app_wrapper,
+    leader_worker_set,
+)
 
-_DEVICE = re.compile(
-    r"gpu|npu|tpu|mlu|dcu|gcu|xpu|hpu|ascend|gaudi|neuron|mig-|davinci|accelerator|ppu|^i915$|^xe$"
-)
-_NO_DEVICE = re.compile(
-    r"mem|util|percent|\.core|-core|cores|smcore|gpu-core|vcuda|bandwidth|aicpu|rdma|milli|"
-    r"monitoring|tflops"
-)
+__all__ = ["KINDS", "SEVERAL", "Object", "common_fields", "name_of"]
+
 _QUEUES = (
     "kueue.x-k8s.io/queue-name",
     "kueue.x-k8s.io/local-queue-name",
@@ -46,7 +48,6 @@ _JOB_NAMES = (
 )
 """Labels of pods that name the job they belong to, the outermost first."""
 _OWNERS = ("Job", "PyTorchJob", "MPIJob", "TFJob", "RayCluster", "JobSet", "TrainJob", "XGBoostJob")
-Object = Mapping[str, Any]
 
 
 def name_of(item: Object) -> str:
@@ -68,53 +69,6 @@ def common_fields(item: Object) -> dict[str, Any]:
     }
 
 
-def _quantity(text: Any) -> float:
-    match = re.fullmatch(r"\s*([\d.]+)\s*(m|k|)\s*", str(text))
-    if match is None:
-        return 0.0
-    return float(match[1]) * {"m": 1e-3, "k": 1e3, "": 1.0}[match[2]]
-
-
-def _devices(resources: Mapping[str, Any] | None) -> float:
-    """Return the accelerators in a map of resources."""
-    total = 0.0
-    resources = resources or {}
-    chips = {str(name) for name in resources} & {"aws.amazon.com/neuron"}
-    for name, quantity in resources.items():
-        if chips and "/neuron" in str(name) and name not in chips:
-            continue  # the same chips as cores or devices
-        domain, _, plain = str(name).removeprefix("requests.").lower().rpartition("/")
-        if domain and _DEVICE.search(plain) and not _NO_DEVICE.search(plain):
-            total += _quantity(quantity)
-    return total
-
-
-def _container(container: Mapping[str, Any]) -> float:
-    resources = container.get("resources") or {}
-    return _devices({**(resources.get("limits") or {}), **(resources.get("requests") or {})})
-
-
-def _pod(spec: Mapping[str, Any] | None) -> float:
-    """Return the accelerators of a pod: of its containers, or of its largest init container."""
-    spec = spec or {}
-    total = sum(_container(one) for one in spec.get("containers") or [])
-    before = [0.0]
-    for one in spec.get("initContainers") or []:
-        if one.get("restartPolicy") == "Always":  # a sidecar runs beside the containers
-            total += _container(one)
-        else:
-            before.append(_container(one))
-    return max(total, *before)
-
-
-def _template(of: Mapping[str, Any]) -> float:
-    return _pod((of.get("template") or {}).get("spec"))
-
-
-def _count(value: Any, default: int = 1) -> int:
-    return default if value is None else int(value)
-
-
 def _when(item: Object, *types: str, status: str = "True") -> str | None:
     """Return the time of the first of some conditions that holds."""
     conditions = (item.get("status") or {}).get("conditions") or []
@@ -128,7 +82,7 @@ def _when(item: Object, *types: str, status: str = "True") -> str | None:
 
 def _job(item: Object) -> dict[str, Any]:
     spec, status = item.get("spec") or {}, item.get("status") or {}
-    at_once = _count(spec.get("parallelism"))
+    at_once = count_of(spec.get("parallelism"))
     if spec.get("completions") is not None:
         at_once = min(at_once, int(spec["completions"]))
     failed = _when(item, "Failed")
@@ -136,7 +90,7 @@ def _job(item: Object) -> dict[str, Any]:
     return {
         "start": status.get("startTime"),
         "end": end,
-        "n": at_once * _template(spec),
+        "n": at_once * template_devices(spec),
         "limit_s": spec.get("activeDeadlineSeconds"),
         "state": "Failed" if failed else "Complete" if end else None,
     }
@@ -169,7 +123,7 @@ def _pods(item: Object) -> dict[str, Any]:
         "group": None if name is None else f"{meta.get('namespace', 'default')}/{name}",
         "start": min(starts) if starts else None,
         "end": max(ends) if ends and not (running and not done) else None,
-        "n": _pod(item.get("spec")),
+        "n": pod_devices(item.get("spec")),
         "state": "Running" if phase == "Running" else "Pending" if phase == "Pending" else None,
     }
 
@@ -177,9 +131,11 @@ def _pods(item: Object) -> dict[str, Any]:
 def _workload(item: Object) -> dict[str, Any]:
     spec, status = item.get("spec") or {}, item.get("status") or {}
     assigned = (status.get("admission") or {}).get("podSetAssignments") or []
-    asked = sum(_count(one.get("count")) * _template(one) for one in spec.get("podSets") or [])
+    asked = sum(
+        count_of(one.get("count")) * template_devices(one) for one in spec.get("podSets") or []
+    )
     used = [one.get("resourceUsage") for one in assigned]
-    n = sum(_devices(one) for one in used) if used and all(used) else asked
+    n = sum(resource_devices(one) for one in used) if used and all(used) else asked
     past = status.get("accumulatedPastExexcutionTimeSeconds")  # as v1beta1 spells it
     past = status.get("accumulatedPastExecutionTimeSeconds", past)
     end, start = _when(item, "Finished"), _admitted(item)
@@ -212,10 +168,10 @@ def _ray_job(item: Object) -> dict[str, Any]:
     cluster = spec.get("rayClusterSpec")
     n = None
     if cluster and not spec.get("clusterSelector"):
-        n = _template(cluster.get("headGroupSpec") or {})
+        n = template_devices(cluster.get("headGroupSpec") or {})
         for group in cluster.get("workerGroupSpecs") or []:
-            replicas = _count(group.get("replicas"), _count(group.get("minReplicas"), 0))
-            n += replicas * _count(group.get("numOfHosts")) * _template(group)
+            replicas = count_of(group.get("replicas"), count_of(group.get("minReplicas"), 0))
+            n += replicas * count_of(group.get("numOfHosts")) * template_devices(group)
     word = str(status.get("jobStatus") or "")
     return {
         "start": status.get("startTime"),
@@ -232,10 +188,10 @@ def _kubeflow(item: Object) -> dict[str, Any]:
     for name, groups in spec.items():
         if name.endswith("ReplicaSpecs") and isinstance(groups, dict):
             for group in groups.values():
-                n += _count(group.get("replicas")) * _template(group)
+                n += count_of(group.get("replicas")) * template_devices(group)
     if "template" in spec and not n:  # MPIJob v1alpha1: devices of the whole job, or of a worker
-        n = _quantity(spec.get("gpus") or spec.get("processingUnits") or 0)
-        n = n or _count(spec.get("replicas")) * _template(spec)
+        n = quantity(spec.get("gpus") or spec.get("processingUnits") or 0)
+        n = n or count_of(spec.get("replicas")) * template_devices(spec)
     end = status.get("completionTime") or _when(item, "Succeeded") or _when(item, "Failed")
     began = _when(item, "Running", status="") or status.get("startTime")
     if began and end and began >= end and status.get("startTime"):
@@ -254,7 +210,9 @@ def _kubeflow(item: Object) -> dict[str, Any]:
 
 def _volcano(item: Object) -> dict[str, Any]:
     spec, status = item.get("spec") or {}, item.get("status") or {}
-    n = sum(_count(one.get("replicas")) * _template(one) for one in spec.get("tasks") or [])
+    n = sum(
+        count_of(one.get("replicas")) * template_devices(one) for one in spec.get("tasks") or []
+    )
     steps = [
         (str(one.get("status")), str(one.get("lastTransitionTime")))
         for one in status.get("conditions") or []
@@ -304,7 +262,11 @@ def _job_set(item: Object) -> dict[str, Any]:
     n = 0.0
     for group in spec.get("replicatedJobs") or []:
         job = (group.get("template") or {}).get("spec") or {}
-        n += _count(group.get("replicas")) * _count(job.get("parallelism")) * _template(job)
+        n += (
+            count_of(group.get("replicas"))
+            * count_of(job.get("parallelism"))
+            * template_devices(job)
+        )
     end = _when(item, "Completed") or _when(item, "Failed")
     resumed = _when(item, "Suspended", status="False")
     waits = bool(spec.get("suspend")) or _when(item, "Suspended") is not None
@@ -320,12 +282,23 @@ def _train_job(item: Object) -> dict[str, Any]:
     n = None
     if per_node is not None:
         each = {**(per_node.get("limits") or {}), **(per_node.get("requests") or {})}
-        n = _count(trainer.get("numNodes")) * _devices(each)
+        n = count_of(trainer.get("numNodes")) * resource_devices(each)
     end = _when(item, "Complete") or _when(item, "Failed")
     resumed = _when(item, "Suspended", status="False")
     waits = bool(spec.get("suspend")) or _when(item, "Suspended") is not None
     start = None if waits else resumed or item["metadata"].get("creationTimestamp")
     return {"start": start, "end": end, "n": n}
+
+
+def _app_wrapper(item: Object) -> dict[str, Any]:
+    def inner(template: Object) -> float | None:
+        read = KINDS.get(str(template.get("kind")))
+        if read is None:
+            return 0.0
+        count = read({"metadata": {}, **template}).get("n")
+        return None if count is None else float(count)
+
+    return app_wrapper(item, _when, inner)
 
 
 KINDS: dict[str, Callable[[Object], dict[str, Any]]] = {
@@ -342,5 +315,9 @@ KINDS: dict[str, Callable[[Object], dict[str, Any]]] = {
     ),
     "JobSet": _job_set,
     "TrainJob": _train_job,
+    "AppWrapper": _app_wrapper,
+    "LeaderWorkerSet": lambda item: leader_worker_set(item, _when),
 }
 """The kinds of objects that are jobs, each with its reader."""
+SEVERAL: dict[str, Callable[[Object], Iterator[dict[str, Any]]]] = {"Workflow": workflow_rows}
+"""The kinds of objects that have several jobs."""

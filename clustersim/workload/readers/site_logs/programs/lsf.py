@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clustersim.workload.readers.site_logs.content import Content
+from clustersim.workload.readers.site_logs.devices import UNCOUNTED, is_device, uncounted
 from clustersim.workload.readers.site_logs.records import Records, records_of
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
 
 _TOKEN = re.compile(r'"((?:[^"]|"")*)"|(\S+)')
 _NUM = re.compile(r"(?:^|[<:\s\"'])num=(\d+)(/task|/host)?")
+_USAGE = re.compile(r"rusage\[([^\]]*)\]|(?:select)\[([^\]]*)\]")
+_AMOUNT = re.compile(r"([A-Za-z]\w*)\s*=\s*(\d+(?:\.\d+)?)(/task)?")
 _RUSAGE = re.compile(r"ngpus(?:_physical|_shared|_excl_p|_excl_t)?=\s*(\d+(?:\.\d+)?)(/task)?")
 _DONE, _EXIT = 64, 32
 _JOB = re.compile(r"^\s*Job\s*<([^>]+)>")
@@ -67,12 +70,15 @@ def _finished(tokens: Sequence[str]) -> dict[str, Any]:
     index = int(after[6]) if len(after) > 6 and re.fullmatch(r"\d+", after[6]) else 0
     job_id = f"{tokens[3]}[{index}]" if index else tokens[3]
     start = int(tokens[10])
+    asked_for = [tokens[13], *tokens[at + 4 :]]
+    count = _gpus(asked_for, len(hosts) or 1, int(tokens[6]))
     return {
         "job_id": job_id,
         "submit": int(tokens[7]),
         "start": start or None,
         "end": int(tokens[2]),
-        "n": _gpus([tokens[13], *tokens[at + 4 :]], len(hosts) or 1, int(tokens[6])),
+        "n": count,
+        UNCOUNTED: None if count else _uncounted(asked_for),
         "state": {_DONE: "Completed", _EXIT: "Failed"}.get(status),
         "user": tokens[11],
         "partition": tokens[12],
@@ -91,7 +97,22 @@ def _gpus(texts: Sequence[str], hosts: int, tasks: int) -> float:
         if found:
             count, per = max(found, key=lambda pair: float(pair[0]))
             return float(count) * (tasks if per == "/task" else hosts)
+    named = [
+        (count, per)
+        for text in texts
+        for usage, _ in _USAGE.findall(text)
+        for name, count, per in _AMOUNT.findall(usage)
+        if is_device(name)
+    ]
+    if named:
+        return float(named[0][0]) * (tasks if named[0][1] else hosts)
     return 0.0
+
+
+def _uncounted(texts: Sequence[str]) -> str | None:
+    """Return the resources in requirements that look like accelerators and are not counted."""
+    used = [part for text in texts for parts in _USAGE.findall(text) for part in parts]
+    return uncounted(name for part in used for name in re.findall(r"[A-Za-z]\w*", part))
 
 
 def is_lsf_text(content: Content) -> bool:
@@ -166,6 +187,7 @@ def _block(block: Sequence[str]) -> dict[str, Any]:
         "end": done[-1][1] if done and runs[-1][1] is not None else None,
         "run_s": _run_seconds(lines),
         "n": devices,
+        UNCOUNTED: None if devices else _uncounted([head, text]),
         "state": state,
         "user": _field(head, "User"),
         "partition": _field(head, "Queue") or _field(text, "to\\s*Queue"),

@@ -7,18 +7,25 @@ records" of the Torque Administrator's Guide: ``date;record type;job id;key=valu
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clustersim.workload.readers.site_logs.content import Content
+from clustersim.workload.readers.site_logs.devices import UNCOUNTED
 from clustersim.workload.readers.site_logs.durations import duration_s
+from clustersim.workload.readers.site_logs.programs.pbs_sizes import (
+    GRES_NOTE,
+    accelerators,
+    uncounted_in,
+    uses_gres,
+)
 from clustersim.workload.readers.site_logs.records import Records, records_of
 
-__all__ = ["accelerators", "accounting_row", "fields_of", "is_pbs", "read_pbs"]
+__all__ = ["accounting_row", "fields_of", "is_pbs", "pbs_records", "read_pbs", "sizes_of"]
 
 _RECORD = re.compile(r"(?:^|[:\s-])(\d\d/\d\d/\d{4} \d\d:\d\d:\d\d(?:\.\d+)?);(\w);([^;]*);(.*)$")
 _KEY = re.compile(r"(?:^|\s)([A-Za-z_][\w.-]*)=")
-_DEVICES = ("ngpus", "ngpu", "gpus", "naccelerators", "naccels", "nnpus", "npus", "ndcus", "nmlus")
+_BY_GRES = "by_gres"
 _ENDED = "E"
 _RERUN = "R"
 
@@ -31,9 +38,7 @@ def is_pbs(content: Content) -> bool:
 def read_pbs(content: Content) -> Records:
     """Read the records of ended jobs; other events are no jobs.
 
-    A job that ran again has a record ``R`` for each earlier run. Accelerators are those of
-    ``exec_vnode`` or ``exec_gpus``, else those asked for: per node in Torque's ``nodes``, per chunk
-    in ``select``.
+    A job that ran again has a record ``R`` for each earlier run.
     """
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(content.lines, 1):
@@ -51,7 +56,23 @@ def read_pbs(content: Content) -> Records:
             rows.append({"row": job_id or name, "line": number, "reason": "noise"})
             continue
         rows.append({"line": number, **accounting_row(job_id, fields)})
-    return records_of(rows, "pbs")
+    return pbs_records(rows)
+
+
+def pbs_records(rows: Sequence[Mapping[str, Any]], advice: str = "") -> Records:
+    """Return the records of rows, with a note if generic resources of Moab were counted."""
+    notes = [GRES_NOTE] if any(row.get(_BY_GRES) for row in rows) else []
+    return records_of(rows, "pbs", notes, advice)
+
+
+def sizes_of(fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return the accelerators of a record, as columns of records."""
+    count = accelerators(fields)
+    return {
+        "n": count,
+        UNCOUNTED: None if count else uncounted_in(fields),
+        _BY_GRES: uses_gres(fields),
+    }
 
 
 def fields_of(text: str) -> dict[str, str]:
@@ -75,72 +96,8 @@ def accounting_row(job_id: str, fields: Mapping[str, str]) -> dict[str, Any]:
         "end": fields.get("end"),
         "run_s": None if used is None else duration_s(used),
         "limit_s": None if limit is None else duration_s(limit),
-        "n": accelerators(fields),
+        **sizes_of(fields),
         "user": fields.get("user") or fields.get("owner", "").partition("@")[0] or None,
         "partition": fields.get("queue"),
         "account": fields.get("account") or fields.get("project") or fields.get("group"),
     }
-
-
-def accelerators(fields: Mapping[str, str]) -> float:
-    """Return the accelerators of a job; 0 if the record names none."""
-    gpus = fields.get("exec_gpus")
-    if gpus:
-        return float(sum(_entries(part) for part in gpus.split("+")))
-    vnodes = fields.get("exec_vnode")
-    if vnodes and (count := sum(_devices(chunk) for chunk in re.findall(r"\(([^)]*)\)", vnodes))):
-        return count
-    for source in ("resource_assigned", "resources_assigned", "resources_used"):
-        if count := _named(fields, source):
-            return count
-    if select := fields.get("Resource_List.select") or fields.get("Resource_List.schedselect"):
-        return sum(_chunk(chunk) for chunk in select.split("+"))
-    nodes = fields.get("Resource_List.nodes") or fields.get("Resource_List.neednodes")
-    if nodes and (count := sum(_chunk(chunk) for chunk in nodes.split("+"))):
-        return count
-    count = _named(fields, "Resource_List")
-    if count:
-        nodect = fields.get("Resource_List.nodect", "1") if "Resource_List.gpus" in fields else "1"
-        return count * (float(nodect) if nodect.isdigit() else 1.0)
-    if "tasks" in fields:  # behind "-L "
-        return _tasks(f"tasks={fields['tasks']}")
-    return sum(_tasks(value) for key, value in fields.items() if key.startswith("Resource_Request"))
-
-
-def _named(fields: Mapping[str, str], source: str) -> float:
-    return sum(
-        float(fields[f"{source}.{name}"])
-        for name in _DEVICES
-        if re.fullmatch(r"[\d.]+", fields.get(f"{source}.{name}", ""))
-    )
-
-
-def _devices(chunk: str) -> float:
-    """Return the accelerators in ``ncpus=16:ngpus=4`` or ``ppn=16:gpus=2``."""
-    return sum(
-        float(number)
-        for name, number in re.findall(r"(?:^|:)(\w+)=(\d+)", chunk)
-        if name.lower() in _DEVICES
-    )
-
-
-def _chunk(chunk: str) -> float:
-    """Return the accelerators of ``2:ncpus=16:ngpus=4``, which stands for two chunks."""
-    first = re.match(r"\s*(\d+)(?::|$)", chunk)
-    return (float(first[1]) if first else 1.0) * _devices(chunk)
-
-
-def _entries(part: str) -> int:
-    """Return how many devices ``gn007-gpu/0`` or ``gn007-gpu/0-3`` names."""
-    indices = part.rpartition("/")[2]
-    count = 0
-    for one in indices.split(","):
-        first, _, last = one.partition("-")
-        count += int(last) - int(first) + 1 if last.isdigit() and first.isdigit() else 1
-    return count
-
-
-def _tasks(text: str) -> float:
-    """Return the accelerators of Torque 6's ``-L tasks=2:lprocs=8:gpus=1``."""
-    tasks = re.search(r"tasks=(\d+)", text)
-    return (float(tasks[1]) if tasks else 1.0) * _devices(text.replace(" ", ":"))

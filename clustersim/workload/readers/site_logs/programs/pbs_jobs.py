@@ -10,11 +10,12 @@ from clustersim.workload.readers.site_logs.content import Content
 from clustersim.workload.readers.site_logs.durations import duration_s
 from clustersim.workload.readers.site_logs.key_values import indented_records
 from clustersim.workload.readers.site_logs.programs.pbs import (
-    accelerators,
     accounting_row,
     fields_of,
+    pbs_records,
+    sizes_of,
 )
-from clustersim.workload.readers.site_logs.records import Records, records_of
+from clustersim.workload.readers.site_logs.records import Records
 
 __all__ = [
     "is_qstat",
@@ -44,7 +45,7 @@ def is_qstat(content: Content) -> bool:
 def read_qstat(content: Content) -> Records:
     """Read ``qstat -xf`` of PBS, or ``qstat -f`` of Torque."""
     rows = [_row(number, record) for number, record in qstat_records(content.text)]
-    return records_of(rows, "pbs")
+    return pbs_records(rows)
 
 
 def qstat_records(text: str) -> list[tuple[str, dict[str, str]]]:
@@ -69,7 +70,7 @@ def read_qstat_json(content: Content) -> Records:
         for document in content.documents
         for number, record in qstat_json_records(document)
     ]
-    return records_of(rows, "pbs")
+    return pbs_records(rows)
 
 
 def qstat_json_records(document: Any) -> list[tuple[str, dict[str, str]]]:
@@ -103,7 +104,7 @@ def _row(number: str, record: Mapping[str, str]) -> dict[str, Any]:
         else None,
         "run_s": duration_s(used) if over and used is not None else None,
         "limit_s": None if limit is None else duration_s(limit),
-        "n": accelerators(record),
+        **sizes_of(record),
         "state": state,
         "user": record.get("Job_Owner", "").partition("@")[0] or None,
         "partition": record.get("queue"),
@@ -134,4 +135,4 @@ def read_tracejob(content: Content) -> Records:
             rows.append({"line": number, **accounting_row(name, fields)})
         elif line.strip():
             rows.append({"row": f"line {number}", "line": number, "reason": "noise"})
-    return records_of(rows, "pbs", advice="no accounting record has the end of a job")
+    return pbs_records(rows, "no accounting record has the end of a job")
