@@ -190,14 +190,14 @@ def read_qhost(text: str, source: str) -> Site:
         If the hosts have no resource of GPUs.
     """
     nodes: list[SiteNode] = []
-    free = False
+    kinds: set[str] = set()
     for line in text.split("\n"):
         cells = line.split()
         told = [found.groups() for found in _COUNT.finditer(line) if is_device(found[2])]
         if told and nodes:
             last = nodes[-1]
             count = max(int(float(amount)) for _, _, amount in told)
-            free |= told[0][0] == "hc"
+            kinds |= {kind for kind, _, _ in told}
             count = max(count, sum((last.accelerators or {}).values()))
             nodes[-1] = replace(last, accelerators={"gpu": count} if count else {})
         elif len(cells) >= 8 and not line[0].isspace() and cells[0] not in ("HOSTNAME", "global"):
@@ -208,7 +208,7 @@ def read_qhost(text: str, source: str) -> Site:
             )
     if not any(node.accelerators for node in nodes):
         raise InputError(source, "does not tell the GPUs of the hosts; run qhost -F gpu")
-    notes = (_FREE,) if free else ()
+    notes = (_FREE,) if kinds == {"hc"} else ()
     return Site(source, "qhost", tuple(nodes), (), len(nodes), notes=notes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -35,7 +36,8 @@ _PER = re.compile(
 )
 _TOTAL = re.compile(
     rf"{_COUNT}{_TAKEN}{_COUNT}{_DEVICE}s?{_COUNT}{_TAKEN}{_COUNT}(?:perjob)?|scalefactor|"
-    r"requestednumberofresources|nres|aiprocessors?|acceleratorstotal"
+    r"requestednumberofresources|nres|aiprocessors?|acceleratorstotal|"
+    r"gpucompute(?:request|allocation)"
 )
 _DEVICE_TIME = re.compile(
     rf"(?:total|used|alloc|allocated)?{_DEVICE}s?(?:used|total)?"
@@ -51,7 +53,7 @@ _LISTS = re.compile(
 )
 """Columns that list the accelerators of a job one by one."""
 _UNITS = re.compile(rf"{_COUNT}{_TAKEN}{_COUNT}(?P<unit>{_UNIT})s?{_COUNT}{_TAKEN}")
-_TRES_CELL = r"gres/\w+|(?:^|[,;]\s*)(?:gpu|npu|dcu|mlu)s?(?::[\w.-]+)?[:=]\d"
+_TRES_CELL = r"gres/\w+|(?:^|[,;]\s*)(?:[gntxh]pu|dcu|mlu|gcu|ascend)s?(?::[\w.-]+)?[:=]\d"
 
 
 def find_sizes(roles: Roles, free: list[str], table: pd.DataFrame | None) -> None:
@@ -85,35 +87,62 @@ def find_sizes(roles: Roles, free: list[str], table: pd.DataFrame | None) -> Non
         exact = []
     if totals and not (roles.factors and not exact and _is_request(totals[0])):
         roles.names["gpus"] = (exact or totals)[0]
+        roles.more_gpus = _other_kinds(exact or totals, squashes)
         roles.factors = ()
         workers = [name for name, kind in units.items() if kind == "worker"]
         each = bool(workers) and squashes[workers[0]] in _WORKER_COUNTS
         if each and not exact and (_is_request(totals[0]) or "parallelism" in squashes[workers[0]]):
             roles.factors = (workers[0], totals[0])  # the request of one worker
             del roles.names["gpus"]
-    if not roles.has_size and "resourcepool" in {
-        english_key(name) for name in roles.names.values()
-    }:
+            roles.more_gpus = ()
+    if not roles.has_size:
+        _find_elsewhere(roles, free, squashes, table)
+
+
+def _find_elsewhere(
+    roles: Roles, free: list[str], squashes: Mapping[str, str], table: pd.DataFrame | None
+) -> None:
+    """Find columns that list accelerators, sum up their time, or have them in their cells."""
+    if "resourcepool" in {english_key(name) for name in roles.names.values()}:
         slots = [name for name in free if squashes[name] == "slots"]  # as Determined calls them
         roles.names.update({"gpus": slots[0]} if slots else {})
-    if not roles.has_size:
-        lists = [name for name in free if _LISTS.fullmatch(squashes[name])]
-        if lists:
-            roles.names["gpu_list"] = lists[0]
-    if not roles.has_size:
-        for name in free:
-            match = _DEVICE_TIME.fullmatch(squashes[name])
-            if match and _counts(table, name):
-                roles.names["gpu_time"] = name
-                roles.units["gpu_time"] = UNIT_S[match["unit"]]
-                return
-    if not roles.has_size and table is not None:
-        for name in free:
-            cells = table[name].astype("string")
-            if cells.str.contains(_TRES_CELL, regex=True, case=False, na=False).any():
-                tres = cells.str.contains("gres/", na=False).any()
-                roles.names["tres" if tres else "gres"] = name
-                break
+    lists = [name for name in free if _LISTS.fullmatch(squashes[name])]
+    if not roles.has_size and lists:
+        roles.names["gpu_list"] = lists[0]
+    if roles.has_size:
+        return
+    for name in free:
+        match = _DEVICE_TIME.fullmatch(squashes[name])
+        if match and _counts(table, name):
+            roles.names["gpu_time"] = name
+            roles.units["gpu_time"] = UNIT_S[match["unit"]]
+            return
+    if table is None:
+        return
+    for name in free:
+        cells = table[name].astype("string")
+        if cells.str.contains(_TRES_CELL, regex=True, case=False, na=False).any():
+            tres = cells.str.contains("gres/", na=False).any()
+            roles.names["tres" if tres else "gres"] = name
+            return
+        if cells.str.match(_CLOUD_CELL, na=False).any():
+            roles.names["gpus"] = name
+            return
+
+
+_CLOUD_CELL = r"\d+x[\[(][A-Za-z][\w.-]*:\d"
+"""How SkyPilot writes resources: nodes, chip and chips of a node, as in ``2x[H100:8]``."""
+_KIND = re.compile("gpu|npu|tpu|mlu|dcu|gcu|xpu|hpu")
+
+
+def _other_kinds(names: list[str], squashes: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the first column of each further kind of accelerator than that of the first."""
+    kinds: dict[str, str] = {}
+    for name in names:
+        found = _KIND.search(squashes[name])
+        if found:
+            kinds.setdefault(found[0], name)
+    return tuple(name for name in kinds.values() if name != names[0]) if len(kinds) > 1 else ()
 
 
 _WORKER_COUNTS = {

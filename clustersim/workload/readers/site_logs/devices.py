@@ -28,12 +28,18 @@ _WORDS = (
     "accelerator|accel|trainium|inferentia"
 )
 _CHIPS = (
-    r"(?:a|h|b|v|l|p|t|k|m)(?:2|4|10|16|20|30|40|60|80|100|200|300|800)[a-z]{0,2}|"
-    r"g[bh](?:200|300)|mi\d{2,3}[a-z]?|rtx\w*|gtx\w*|titan\w*|tesla|910[a-d]\w?|i915|xe|[cdqst]px_nps\d"
+    r"(?:a(?:10|16|30|40|100|800|\d000)|h(?:20|100|200|800)|b(?:100|200|300)|v100|l(?:4|20|40)|"
+    r"p(?:4|40|100)|t4|k(?:20|40|80)|m(?:40|60))[a-z]{0,2}|g[bh](?:200|300)|mi\d{2,3}[a-z]?|"
+    r"rtx\w*|gtx\w*|titan\w*|tesla|910[a-d]\w?|i915|xe|[cdqst]px_nps\d"
 )
+_BEHIND = (
+    r"(?:[._:-]*(?:num(?:ber)?|cnt|count|cards?|dev(?:ice)?s?|chips?|units?|shared|excl\w*|physical|"
+    r"mini|nvidia|amd|tesla|titan\w*|\d[\w.+-]*|[a-z]{1,3}\d[\w.+-]*))*$"
+)
+"""What may follow the name of an accelerator: a word for its number, or its model."""
 _DEVICE = re.compile(
-    rf"(?:^|[^a-z])(?:n|v|q|c|ds|num|nr|no|total|req|alloc|nvidia|amd)?(?:{_WORDS})s?"
-    rf"(?=$|[^a-z]|num|cnt|count|card|dev|chip|unit|core|(?:{_CHIPS})(?:$|[^a-z\d]))"
+    rf"(?:^|[^a-z])(?:n|v|q|c|ds|num|nr|no|total|req|alloc|nvidia|amd)?"
+    rf"(?:(?:{_WORDS})s?{_BEHIND}|neuron_?cores?$)"
 )
 _CHIP = re.compile(rf"(?:^|[^a-z\d])(?:{_CHIPS})(?=$|[^a-z\d])")
 _MAKERS = re.compile(
@@ -43,7 +49,7 @@ _MAKERS = re.compile(
 """Makers of accelerators alone: each resource of their plugins is one."""
 _SHARE = re.compile(
     r"mem|util|percent|core|tflops|milli|bandwidth|aicpu|rdma|monitor|hours?|time|priority|"
-    r"type|model|driver|version|freq|power|family|arch|(?:^|[^a-z])(?:ids?|idx|uuid|cap|mode|name)$"
+    r"energy|duty|temp|load|usage|clock|type|model|driver|version|freq|power|family|arch|(?:^|[^a-z])(?:ids?|idx|uuid|cap|mode|name)$"
 )
 """What the names of companions of accelerators have, and of parts of them."""
 _RESEMBLES = re.compile(
@@ -63,13 +69,11 @@ def is_device(name: str) -> bool:
     >>> names = ["ngpus", "nvidia.com/gpu", "huawei.com/Ascend910", "gpu_a100", "mig-1g.10gb"]
     >>> all(is_device(name) for name in names)
     True
-    >>> [name for name in ("gpumem", "gpu_type", "ncpus", "ib", "output", "mps") if is_device(name)]
-    []
+    >>> any(map(is_device, ["gpumem", "gpu_type", "gpu_c", "ncpus", "ib", "output", "mps"]))
+    False
     """
     domain, _, plain = name.removeprefix("requests.").lower().rpartition("/")
-    if _SHARE.search(plain) and not re.search(r"neuron_?core|gpucore$", plain):
-        return False
-    if "gpucore" in plain:
+    if _SHARE.search(plain) and not re.search(r"neuron_?cores?$", plain):
         return False
     return bool(_DEVICE.search(plain) or _CHIP.search(plain) or _MAKERS.search(domain))
 

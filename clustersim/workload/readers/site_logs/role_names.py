@@ -50,13 +50,13 @@ ROLES: dict[str, tuple[str, ...]] = {
         "wait waittime waiting waitingtime waitduration queuewait waits queuewaittime queuetime "
         "queuedelay queueingtime queuingtime queueduration timeinqueue inqueue pendtime pending "
         "pendingtime pendingduration planned plannedraw reserved reservedraw queuedfor qwait delay "
-        "timewaiting timequeue queuedduration schedulingdelay",
+        "timewaiting timequeue queuedduration schedulingdelay totalwaittime",
     ),
     "run": (
         "elapsed elapsedraw elapsedtime elapseds runtime run runduration runningtime executiontime "
         "exectime jobruntime jobduration execduration executionduration timerun timeused usedtime "
         "actualruntime ruwallclock wallclockused walltimeused usedwalltime remotewallclocktime "
-        "resourcesusedwalltime actualwalltime runningduration timeelapsed",
+        "resourcesusedwalltime actualwalltime runningduration timeelapsed totalruntime",
         "duration durationtime lasted length servicetime",
         "walltime wallclock wallclocktime wctime",
     ),
@@ -140,12 +140,15 @@ class Roles:
         ``gpu_list`` (their numbers) and ``gpu_time`` (their number times the run time).
     factors : tuple of str
         Columns whose product is the accelerators of the job.
+    more_gpus : tuple of str
+        Columns of accelerators of other kinds, to be added to ``gpus``.
     units : dict of str to float
         Seconds in the unit that the name of a column tells, by role.
     """
 
     names: dict[str, str] = field(default_factory=dict)
     factors: tuple[str, ...] = ()
+    more_gpus: tuple[str, ...] = ()
     units: dict[str, float] = field(default_factory=dict)
 
     @property

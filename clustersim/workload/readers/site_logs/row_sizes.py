@@ -9,7 +9,7 @@ import pandas as pd
 
 from clustersim.workload.readers.cells import given_cells
 from clustersim.workload.readers.site_logs.column_names import english_key
-from clustersim.workload.readers.site_logs.devices import uncounted
+from clustersim.workload.readers.site_logs.devices import is_device, uncounted
 from clustersim.workload.readers.site_logs.gres import counts_of, resource_names
 from clustersim.workload.readers.site_logs.role_names import Roles
 
@@ -34,7 +34,13 @@ def row_sizes(table: pd.DataFrame, roles: Roles) -> tuple[pd.Series, list[str]]:
         cells = table[names["gpus"]]
         if "stat" in {english_key(name) for name in table}:  # LSF writes - for no GPU
             cells = cells.mask(cells.isin(["-", ""]), "0")
-        return _plain_counts(cells), []
+        counts = _plain_counts(cells)
+        if not roles.more_gpus:
+            return counts, []
+        for name in roles.more_gpus:
+            counts = counts.add(_plain_counts(table[name]), fill_value=0.0)
+        added = " and ".join((names["gpus"], *roles.more_gpus))
+        return counts, [f"accelerators are the sum of {added}"]
     if "gpu_list" in names:
         return _listed(table[names["gpu_list"]]), [
             f"accelerators are counted in the lists of {names['gpu_list']}"
@@ -86,6 +92,14 @@ def _listed(cells: pd.Series) -> pd.Series:
     return cells.astype(str).map(count).where(given, 0.0)
 
 
+def _cloud_counts(texts: pd.Series) -> pd.Series:
+    """Return the accelerators in ``2x[H100:8]``, NaN in other texts."""
+    parts = texts.str.extract(r"^(\d+)x[\[(]([A-Za-z][\w.-]*):(\d+)")
+    counts = pd.to_numeric(parts[0], errors="coerce") * pd.to_numeric(parts[2], errors="coerce")
+    named = parts[1].fillna("").map(is_device).astype(bool)
+    return counts.where(named | counts.isna(), 0.0)
+
+
 def _plain_counts(cells: pd.Series) -> pd.Series:
     """Return counts; texts such as ``gpu:a100:4`` and ``8xA100`` are read too."""
     cells = cells.mask(cells.isin(["<none>"]), "0")  # an object of Kubernetes asks for none
@@ -93,6 +107,7 @@ def _plain_counts(cells: pd.Series) -> pd.Series:
     rest = numbers.isna() & pd.Series(given_cells(cells), index=cells.index)
     if rest.any():
         texts = cells[rest].astype(str)
+        numbers = numbers.fillna(_cloud_counts(texts).reindex(numbers.index))
         times = pd.to_numeric(texts.str.extract(r"^(\d+)\s*[x*×]")[0], errors="coerce")
         typed = pd.to_numeric(texts.str.extract(r"^[A-Za-z][\w ./-]*:(\d+)$")[0], errors="coerce")
         times = times.fillna(typed)  # H100:8

@@ -27,6 +27,25 @@ _RUNAI = (
 )
 _OUTPUTS = (
     _Unusable(
+        re.compile(r"\s*(?:NAMESPACE\s+)?NAME\s+STATUS\s+AGE\s+DURATION\s+PRIORITY"),
+        "is the table that argo list prints, which tells neither times nor GPUs; run `kubectl get "
+        "workflows -A -o json`",
+    ),
+    _Unusable(
+        re.compile(r"\s*(?:Namespace\s+)?Name\s+Creation\s+Phase\s+JobType\s+Replicas"),
+        "is the table that vcctl prints, which tells neither times nor GPUs; run `kubectl get "
+        "vcjob -A -o json`",
+    ),
+    _Unusable(
+        re.compile(r"\s*JobID\s+State\s+Elapsed\s+TimeEff"),
+        "is what reportseff prints, which tells neither times nor GPUs; run the command that "
+        "`clustersim trace --command sacct` shows",
+    ),
+    _Unusable(
+        re.compile(r"\s*Name\s+DisplayName\s+ExperimentName\s+Status"),
+        "is a table that az ml job list prints for people; run `az ml job list -o json`",
+    ),
+    _Unusable(
         re.compile(r"(?!.*[GN]PU)(?:NAMESPACE\s+)?NAME\s+(?:[A-Z]+(?: [A-Z]+)*\s+)*AGE\b"),
         "is a table that kubectl prints for people: it has ages instead of times, and no GPUs; "
         + _KUBECTL,
@@ -102,16 +121,22 @@ _OUTPUTS = (
         re.compile(r'.*"(?:type|workloadType)":\s*"(?:Training|Workspace|Inference|Distributed)"'),
         _RUNAI,
     ),
-    _Unusable(re.compile(r'.*"(?:allocatedResources|workloadRequestedResources)":\s*\{'), _RUNAI),
+    _Unusable(re.compile(r'.*"workloadRequestedResources":\s*\{'), _RUNAI),
     _Unusable(re.compile(r"\s*NAME\s+STATUS\s+AGE\s+NODE\s+IMAGE\s+TYPE\s+PROJECT"), _RUNAI),
-    _Unusable(re.compile(r"\W*Workload\W+Type\W+Status\W+Project\W"), _RUNAI),
+    _Unusable(re.compile(r"[\s|]*Workload[\s|]+Type[\s|]+Status[\s|]+Project[\s|]"), _RUNAI),
 )
+
+
+_STARTED = re.compile(r'"\w*(?:start|began|begin)\w*"\s*:', re.I)
+"""A key of JSON that tells when a job began."""
 
 
 def _message(content: Content) -> str | None:
     for line in content.head[:40]:
         for one in _OUTPUTS:
-            if one.line.match(line):
+            if one.line.match(line) and not (
+                one.message == _RUNAI and _STARTED.search(content.text[:20_000])
+            ):
                 return one.message
     return None
 

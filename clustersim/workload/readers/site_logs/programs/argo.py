@@ -115,7 +115,10 @@ def _instant(text: str) -> datetime:
 def _devices(node: Mapping[str, Any], template: Mapping[str, Any]) -> float | None:
     """Return the accelerators of a pod of a template; None if a parameter tells them elsewhere."""
     given = (node.get("inputs") or {}).get("parameters") or []
-    values = {f"inputs.parameters.{one.get('name')}": str(one.get("value")) for one in given}
+    values = {
+        f"inputs.parameters.{one.get('name')}": json.dumps(str(one.get("value")))[1:-1]
+        for one in given
+    }
 
     def filled(value: Any) -> Any:
         text = json.dumps(value)

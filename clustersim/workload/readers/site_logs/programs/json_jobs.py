@@ -49,7 +49,7 @@ def _jobs(document: Any) -> Iterator[Job]:
     if isinstance(document, list):
         yield from (one for one in document if isinstance(one, Mapping))
     elif isinstance(document, Mapping):
-        inner = document.get("jobs") or document.get("value")
+        inner = next((document[key] for key in ("jobs", "value", "Jobs") if key in document), None)
         if isinstance(inner, list):
             yield from (one for one in inner if isinstance(one, Mapping))
         elif document and all(isinstance(one, Mapping) for one in document.values()):
@@ -237,7 +237,29 @@ def _vertex(job: Job) -> dict[str, Any]:
     }
 
 
+def _training_job(job: Job) -> dict[str, Any]:
+    """Return the record of a job of Alibaba's DLC, as ``ListJobs`` of its API returns it."""
+    n = 0.0
+    for spec in job.get("JobSpecs") or []:
+        wanted = spec.get("ResourceConfig") or {}
+        n += float(wanted.get("GPU") or 0) * float(spec.get("PodCount") or 1)
+        if spec.get("EcsSpec") and not wanted:
+            n = float("nan")  # a type of instance, whose accelerators are not told
+    return {
+        "job_id": job.get("JobId"),
+        "submit": job.get("GmtCreateTime") or None,
+        "start": job.get("GmtRunningTime") or None,
+        "end": job.get("GmtFinishTime") or None,
+        "n": n,
+        "state": job.get("Status"),
+        "user": job.get("UserId"),
+        "partition": job.get("ResourceId") or None,
+        "account": job.get("WorkspaceId"),
+    }
+
+
 _SHAPES = (
+    _Shape("pai-dlc", frozenset({"JobId", "JobSpecs", "GmtCreateTime"}), _training_job),
     _Shape("flux", frozenset({"id", "t_submit", "state"}), _flux),
     _Shape("oar", frozenset({"state", "submissionTime", "wanted_resources"}), _oar),
     _Shape(

@@ -38,8 +38,17 @@ def _items(document: Any) -> Iterator[Object]:
                 yield item if "kind" in item else {**item, "kind": kind}
     elif isinstance(document, dict) and {"kind", "metadata", "spec"} <= set(document):
         yield document
-    elif isinstance(document, dict) and {"metadata", "spec", "status"} <= set(document):
-        yield {**document, "kind": "Workflow"}  # argo list -o json
+    elif _is_workflow(document):
+        yield {**document, "kind": "Workflow"}
+
+
+def _is_workflow(document: Any) -> bool:
+    """Return whether a document is a workflow as ``argo list -o json`` prints it, without kind."""
+    if not isinstance(document, dict) or not {"metadata", "spec", "status"} <= set(document):
+        return False
+    parts = (document["spec"], document["status"])
+    names = {"nodes", "compressedNodes", "offloadNodeStatusVersion", "templates"}
+    return any(isinstance(part, dict) and bool(names & set(part)) for part in parts)
 
 
 def read_kubernetes(content: Content) -> Records:
@@ -82,7 +91,7 @@ def _rows(item: Object) -> list[dict[str, Any]]:
         return []
     rows = [{**common_fields(item), **row} for row in found]
     for row in rows:
-        if row.get("n") == 0:
+        if row.get("n") == 0 and kind in KINDS:
             row[UNCOUNTED] = uncounted_in(item)
     return rows
 

@@ -119,8 +119,8 @@ def _named(fields: Mapping[str, str], source: str) -> float:
 
 
 def _devices(chunk: str) -> float:
-    """Return the accelerators in ``ncpus=16:ngpus=4`` or ``ppn=16:gpus=2``."""
-    return devices_in(dict(_PAIR.findall(chunk)))
+    """Return the accelerators in ``ncpus=16:ngpus=4``, or in ``a:ngpus=1+b:ngpus=1``."""
+    return sum(devices_in(dict(_PAIR.findall(part))) for part in chunk.split("+"))
 
 
 def _chunk(chunk: str) -> float:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from clustersim.workload.readers.site_logs.content import Content
-from clustersim.workload.readers.site_logs.gres import family_total, tres_count
+from clustersim.workload.readers.site_logs.devices import UNCOUNTED, uncounted
+from clustersim.workload.readers.site_logs.gres import family_total, resource_names, tres_count
 from clustersim.workload.readers.site_logs.records import Records, records_of
 
 __all__ = ["is_slurm_json", "read_slurm_json"]
@@ -61,6 +62,7 @@ def _row(job: dict[str, Any]) -> dict[str, Any]:
     words = state if isinstance(state, list) else [state]
     limit = _number(time.get("limit"))
     word = str(words[0]) if words and words[0] else None
+    count = _accelerators(job)
     return {
         "job_id": _job_id(job),
         "submit": _number(time.get("submission")) or None,
@@ -68,7 +70,8 @@ def _row(job: dict[str, Any]) -> dict[str, Any]:
         "end": _number(time.get("end")) or None,
         "run_s": _number(time.get("elapsed")),
         "limit_s": None if limit is None else limit * 60.0,
-        "n": _accelerators(job),
+        "n": count,
+        UNCOUNTED: None if count else uncounted(_generic(job)),
         "state": word,
         "partition": job.get("partition") or None,
         "user": job.get("user") or (job.get("association") or {}).get("user") or None,
@@ -94,6 +97,7 @@ def _live_row(job: dict[str, Any]) -> dict[str, Any]:
         "end": _number(job.get("end_time")) or None,
         "limit_s": None if limit is None else limit * 60.0,
         "n": tres_count(given) if given else None,
+        UNCOUNTED: uncounted(resource_names(given)),
         "state": " ".join(map(str, words)) if isinstance(words, list) else str(words),
         "partition": job.get("partition") or None,
         "user": job.get("user_name") or None,
@@ -116,6 +120,13 @@ def _job_id(job: dict[str, Any]) -> str:
     if first:
         return f"{first:.0f}+{_number(het.get('job_offset')) or 0:.0f}"
     return str(job["job_id"])
+
+
+def _generic(job: dict[str, Any]) -> list[str]:
+    """Return the names of the generic resources allocated to a job."""
+    entries = (job.get("tres") or {}).get("allocated") or []
+    generic = [one for one in entries if one.get("type") == "gres" and _number(one.get("count"))]
+    return [str(one.get("name", "")).partition(":")[0] for one in generic]
 
 
 def _accelerators(job: dict[str, Any]) -> float | None:

@@ -6,11 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from clustersim.workload.readers.site_logs.content import Content
+from clustersim.workload.readers.site_logs.devices import UNCOUNTED, uncounted
 from clustersim.workload.readers.site_logs.durations import duration_s
-from clustersim.workload.readers.site_logs.gres import gres_count, tres_count
+from clustersim.workload.readers.site_logs.gres import (
+    gres_count,
+    resource_names,
+    tres_count,
+)
 from clustersim.workload.readers.site_logs.key_values import scontrol_records
 from clustersim.workload.readers.site_logs.records import Records, records_of
 
@@ -36,6 +39,7 @@ def _row(record: Mapping[str, str]) -> dict[str, Any]:
     given = {key: value for key, value in record.items() if value not in _ABSENT}
     run = given.get("RunTime")
     limit = given.get("TimeLimit", "")
+    count = _accelerators(given)
     minutes = limit.isdigit()  # jobcomp writes the limit in minutes
     return {
         "job_id": _job_id(given),
@@ -44,7 +48,8 @@ def _row(record: Mapping[str, str]) -> dict[str, Any]:
         "end": given.get("EndTime"),
         "run_s": None if run is None else duration_s(run),
         "limit_s": float(limit) * 60.0 if minutes else duration_s(limit),
-        "n": _accelerators(given),
+        "n": count,
+        UNCOUNTED: None if count else _uncounted(given),
         "state": given.get("JobState"),
         "partition": given.get("Partition"),
         "user": given.get("UserId", "").partition("(")[0] or None,
@@ -65,17 +70,37 @@ def _job_id(record: Mapping[str, str]) -> str:
     return number
 
 
+_PER = {"TresPerJob": "", "TresPerNode": "NumNodes", "Gres": "NumNodes", "TresPerTask": "NumTasks"}
+"""Requests, and the field whose number they are times; a site may account no generic resources."""
+
+
 def _accelerators(record: Mapping[str, str]) -> float:
     """Return the accelerators of a job; NaN if the record has no list of resources."""
-    for name in ("AllocTRES", "TRES", "Tres"):
-        if name in record:
-            return tres_count(_with_prefix(record[name]))
-    for name in ("TresPerJob", "TresPerNode", "Gres"):
-        if name in record:
-            nodes = re.match(r"\d+", record.get("NumNodes") or record.get("NodeCnt") or "1")
-            hosts = 1.0 if name == "TresPerJob" or nodes is None else float(nodes[0])
-            return gres_count(record[name].replace("gres/", "").replace("gres:", "")) * hosts
-    return tres_count(record["ReqTRES"]) if "ReqTRES" in record else float(np.nan)
+    allocated = next((record[name] for name in _ALLOCATED if name in record), None)
+    count = float("nan") if allocated is None else tres_count(_with_prefix(allocated))
+    if count > 0 or (allocated is not None and "gres/" in allocated):
+        return count
+    asked = [_asked(record, name) for name in _PER if name in record]
+    if asked:
+        return max(asked)
+    return tres_count(record["ReqTRES"]) if allocated is None and "ReqTRES" in record else count
+
+
+_ALLOCATED = ("AllocTRES", "TRES", "Tres")
+
+
+def _asked(record: Mapping[str, str], name: str) -> float:
+    """Return the accelerators of a request, times the nodes or tasks of the job."""
+    times = record.get(_PER[name]) or (record.get("NodeCnt") if _PER[name] == "NumNodes" else None)
+    number = re.match(r"\d+", times or "1")
+    text = record[name].replace("gres/", "").replace("gres:", "")
+    return gres_count(text) * float(number[0] if number else 1)
+
+
+def _uncounted(record: Mapping[str, str]) -> str | None:
+    """Return the resources of a job that look like accelerators and are not counted."""
+    texts = [record[name] for name in (*_ALLOCATED, *_PER) if name in record]
+    return uncounted(name for text in texts for name in resource_names(text))
 
 
 def _with_prefix(text: str) -> str:
