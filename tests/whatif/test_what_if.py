@@ -15,7 +15,8 @@ import pytest
 import clustersim as cs
 from clustersim.calendar import DAY_S, HOUR_S
 from clustersim.cli.main import main
-from clustersim.report.of_what_if.answer import _common_unit, _in_other_periods, what_if_answer
+from clustersim.report.amounts import in_unit
+from clustersim.report.of_what_if.answer import _change, _in_other_periods, what_if_answer
 from clustersim.report.of_what_if.prices import prices_of
 from clustersim.whatif.intervals import next_interval
 from clustersim.whatif.question import ask, load_text
@@ -217,17 +218,28 @@ def test_in_how_many_periods_the_wait_moves_the_same_way(
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "unit"),
+    ("before", "after", "text"),
     [
-        (71 * HOUR_S, 19.4 * HOUR_S, "h"),
-        (30.0, 5 * HOUR_S, "h"),
-        (600.0, 2 * HOUR_S, "min"),
-        (0.0, 3 * DAY_S, "d"),
-        (0.0, 0.0, "s"),
+        (71 * HOUR_S, 19.4 * HOUR_S, "19.4 to 71 h"),
+        (30.0, 5 * HOUR_S, "5 h to 30 s"),
+        (500.0, 2 * DAY_S, "2 d to 8.33 min"),
+        (600.0, 2 * HOUR_S, "120 to 10 min"),
+        (0.0, 3 * DAY_S, "3 to 0 d"),
+        (0.0, 0.0, "0 to 0 s"),
     ],
 )
-def test_both_waits_are_in_one_unit(before: float, after: float, unit: str) -> None:
-    assert _common_unit(before, after)[1] == unit
+def test_each_wait_is_readable_in_its_unit(before: float, after: float, text: str) -> None:
+    """One unit if both are readable in it; else each has its own, not 0.00579 d."""
+    assert in_unit([after, before]) == text
+
+
+def test_units_of_a_change() -> None:
+    row = pd.Series({"c": -3600.0 * 12, "c_low": -3600.0 * 31, "c_high": 3600.0 * 5})
+    assert _change(row, "c") == ("−12 h", "95 % interval −31 to +5 h, from paired runs")
+    row["c_high"] = 40.0
+    assert _change(row, "c") == ("−12 h", "95 % interval −31 h to +40 s, from paired runs")
+    row["c_low"] = float("nan")
+    assert _change(row, "c")[0] == "−12 h"
 
 
 @pytest.mark.slow
