@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from clustersim.array_types import Floats
 from clustersim.catalogue import Catalogue
-from clustersim.catalogue.assumptions import BUILT_IN
+from clustersim.catalogue.assumptions import BUILT_IN, AssumedSection
 from clustersim.errors import InputError
 from clustersim.files import FileModel
 from clustersim.topology import MOST_CHIPS, Cluster
@@ -49,7 +49,7 @@ class SiteLimit(FileModel):
         return self
 
 
-class Site(FileModel):
+class Site(AssumedSection):
     """Power and space for all pools together; unlimited before the first limit.
 
     Hot spares are not counted: subtract their power and space from the limits.

@@ -13,9 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
-from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import CoreSchema
 
 from clustersim.catalogue.accelerator import Accelerator
@@ -34,6 +41,7 @@ __all__ = [
     "ASSUMPTIONS_FILE",
     "BUILT_IN",
     "CNY_PER_USD",
+    "AssumedSection",
     "AssumptionsSection",
     "PlanningAssumptions",
     "assumed",
@@ -145,6 +153,24 @@ class AssumptionsSection(FileModel):
     out_of_service: SourcedValue[Share] | None = Field(
         None, description="power of a node out of service divided by the power of an idle node"
     )
+
+
+class AssumedSection(FileModel):
+    """A section of a scenario in which planning assumptions replace the fields that are not set.
+
+    It is written without these fields.  A default that is written would count as given when the
+    section is read again, and the assumptions of a user's catalogue would not apply.
+    """
+
+    renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Names of the assumptions by field, where they are different."""
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        own = self.model_fields_set
+        replaced = {*AssumptionsSection.model_fields, *self.renamed}
+        return {name: each for name, each in written.items() if name in own or name not in replaced}
 
 
 @dataclass(frozen=True, slots=True)

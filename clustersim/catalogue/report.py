@@ -29,6 +29,7 @@ __all__ = [
     "model_fields",
     "model_rows",
     "price_rows",
+    "price_source",
 ]
 
 ACCELERATOR_HEADERS = (
@@ -122,7 +123,7 @@ def accelerator_fields(chip: Accelerator) -> list[tuple[Row, str]]:
     if low is not None and high is not None:
         shown = [format_money(v) for v in (chip.price, low, high) if v is not None]
         host = "with" if chip.price_with_host else "without"
-        source = f"{host} its server; {_price_source(chip)}"
+        source = f"{host} its server; {price_source(chip)}"
         fields.append((("price", *shown, chip.confidence.get("price", "")), source))
     return fields
 
@@ -154,7 +155,7 @@ def assumptions_data(catalogue: Catalogue) -> dict[str, Any]:
         if price is not None:
             low, middle, high = price
             numbers = {"price_cny": middle, "price_low_cny": low, "price_high_cny": high}
-            prices.append({"accelerator": chip.name, **numbers, "source": _price_source(chip)})
+            prices.append({"accelerator": chip.name, **numbers, "source": price_source(chip)})
     return {"assumptions": rows, "prices": prices}
 
 
@@ -170,13 +171,13 @@ def price_rows(catalogue: Catalogue) -> list[Row]:
         if quoted is not None and price is not None:
             host = "in the price" if chip.price_with_host else f"{price[1] - quoted[1]:,.0f}"
             numbers = (f"{value:,.0f}" for value in (price[1], price[0], price[2]))
-            source = _price_source(chip)
+            source = price_source(chip)
             rows.append((chip.name, *numbers, host, source))
     return rows
 
 
-def _price_source(chip: Accelerator) -> str:
-    """Return the basis and the source of a price; empty if neither is given."""
+def price_source(chip: Accelerator) -> str:
+    """Return the basis and the source of the price of a chip; empty if neither is given."""
     return "; ".join(filter(None, (chip.price_basis, chip.sources.get("price", ""))))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from clustersim.cli.options import add_catalogue, add_no_report, catalogue_arguments, whole_number
 from clustersim.cli.progress import progress_of
 from clustersim.console import write_json
-from clustersim.errors import InputError, unknown_name
+from clustersim.errors import InputError
 from clustersim.text_table import table
 from clustersim.units import counted, format_count, format_duration, format_percent, parse_quantity
 
@@ -74,7 +74,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="append",
         default=[],
         metavar="ID",
-        help="print this waiting job only, with its whole explanation; may be repeated",
+        help="print this waiting job only, with its whole explanation, and show it first on the "
+        "page; may be repeated",
+    )
+    parser.add_argument(
+        "--user",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="the same for all waiting jobs of this user; may be repeated",
     )
     parser.add_argument("--out", metavar="DIR", help="new folder for the tables and a page")
     parser.add_argument("--csv", action="store_true", help="also write the tables as CSV")
@@ -152,6 +160,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _forecast(args: argparse.Namespace) -> int:
     from clustersim.forecasting import forecast
+    from clustersim.forecasting.asked import asked_jobs
     from clustersim.forecasting.summary_text import sentence
     from clustersim.outputs import new_folder
     from clustersim.report.of_forecast.page import save_forecast
@@ -165,8 +174,11 @@ def _forecast(args: argparse.Namespace) -> int:
             taken_at=args.taken_at,
             columns=[] if args.columns is None else args.columns.split(","),
             gpus_per_node=args.gpus_per_node,
+            jobs=args.job,
+            users=args.user,
             progress=progress,
         )
+    asked = asked_jobs(found.jobs, args.job, args.user)
     page = None
     if args.out is not None:
         with new_folder(args.out) as folder:
@@ -177,8 +189,9 @@ def _forecast(args: argparse.Namespace) -> int:
                 command=_command(args),
                 seed=args.seed,
                 report=args.report,
+                first=asked,
             )
-    print(_text(found, args.job))
+    print(_text(found, asked))
     print(textwrap.fill(sentence(found.jobs, found.foreign), 100))
     for note in found.without_room:
         print(textwrap.fill(f"Note: this depends on the size of the cluster: {note}.", 100))
@@ -202,8 +215,8 @@ def _check(args: argparse.Namespace) -> int:
     from clustersim.forecasting.coverage import check_forecast
     from clustersim.simulation.result import Result
 
-    for option in ("at", "out", "time_zone", "taken_at", "columns", "gpus_per_node"):
-        if getattr(args, option) is not None:
+    for option in ("at", "out", "time_zone", "taken_at", "columns", "gpus_per_node", "job", "user"):
+        if getattr(args, option) not in (None, []):
             raise InputError("--check", f"is not allowed with --{option.replace('_', '-')}")
     if not Path(args.state).is_dir():
         raise InputError("--check", f"needs the folder of a saved run, found {args.state}")
@@ -274,6 +287,8 @@ def _command(args: argparse.Namespace) -> str:
     words += ["--no-arrivals"] if args.no_arrivals else []
     words += ["--replications", str(args.replications)] if args.replications != 200 else []
     words += ["--seed", str(args.seed)] if args.seed != 1 else []
+    for option, values in (("--job", args.job), ("--user", args.user)):
+        words += [word for value in values for word in (option, value)]
     return shlex.join([*words, *catalogue_arguments(args.catalogue), "--out", "again"])
 
 
@@ -307,10 +322,6 @@ def _text(found: Forecast, asked: Sequence[str]) -> str:
         f"({counted(counts['waiting_rows'], 'row')}) for {_number(counts['accelerators_waiting'])}"
     )
     sections = [textwrap.fill(head, 100), f"Partitions\n{_partitions(found)}"]
-    waiting = set(found.jobs["job_id"])
-    for job in asked:
-        if job not in waiting:
-            raise InputError("--job", unknown_name("waiting job", job, waiting))
     if len(found.jobs):
         title = "Start of each waiting job from now: median, 5 % and 95 %"
         sections.append(f"{title}\n{_jobs(found, asked)}")
@@ -379,7 +390,7 @@ def _jobs(found: Forecast, asked: Sequence[str]) -> str:
     more = len(jobs) - len(shown)
     if asked or not more:
         return text
-    return f"{text}\n... and {counted(more, 'more job')} (--job ID, --out, --json)"
+    return f"{text}\n... and {counted(more, 'more job')} (--job ID, --user NAME, --out, --json)"
 
 
 def _from_now(seconds: float) -> str:

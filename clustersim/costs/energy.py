@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, ClassVar
 
 from pydantic import (
     Field,
@@ -14,7 +16,7 @@ from pydantic import (
 
 from clustersim.calendar import UNDATED, Calendar
 from clustersim.catalogue import Accelerator, PlanningAssumptions
-from clustersim.catalogue.assumptions import BUILT_IN, assumed
+from clustersim.catalogue.assumptions import BUILT_IN, AssumedSection, assumed
 from clustersim.costs.integrals import HOURS, DailyRate, Rate
 from clustersim.estimation.cost import JOULES_PER_KWH
 from clustersim.files import FileModel
@@ -61,7 +63,7 @@ class PoolEnergy(FileModel):
     source: str = Field("", description="source of the numbers, or `assumption`")
 
 
-class EnergySpec(FileModel):
+class EnergySpec(AssumedSection):
     """Power of accelerators and hosts, and cost of electricity.
 
     The power of a host lies between `host_idle` and `host_busy`, in proportion to the share of its
@@ -69,6 +71,10 @@ class EnergySpec(FileModel):
     catalogue --assumptions`` prints them with their sources); a file under ``catalogue`` can
     replace them.
     """
+
+    renamed: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {"price_cny_per_kwh": "tariff_cny_per_kwh"}
+    )
 
     pue: float = Field(BUILT_IN.pue, ge=1, le=10, description=BUILT_IN.sources["pue"])
     idle_share: float = Field(
@@ -119,7 +125,7 @@ class EnergySpec(FileModel):
 
 def assumed_energy(spec: EnergySpec, assumptions: PlanningAssumptions) -> EnergySpec:
     """Return the section with missing values replaced by the planning assumptions."""
-    return assumed(spec, assumptions, price_cny_per_kwh="tariff_cny_per_kwh")
+    return assumed(spec, assumptions, **EnergySpec.renamed)
 
 
 def energy_rates(

@@ -17,7 +17,7 @@ from pydantic import (
 from clustersim.array_types import Floats
 from clustersim.calendar import Calendar
 from clustersim.catalogue import Accelerator
-from clustersim.catalogue.assumptions import BUILT_IN, server_price_cny
+from clustersim.catalogue.assumptions import BUILT_IN, AssumedSection, server_price_cny
 from clustersim.costs.depreciation import Span, capital_rates
 from clustersim.costs.integrals import DailyRate, Rate
 from clustersim.errors import InputError
@@ -85,7 +85,7 @@ class PoolMoney(FileModel):
         return self
 
 
-class MoneySpec(FileModel):
+class MoneySpec(AssumedSection):
     """Cost of accelerators, servers, network and buildings.
 
     The defaults are the planning assumptions (``clustersim catalogue --assumptions`` prints them

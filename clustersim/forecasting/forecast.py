@@ -14,6 +14,7 @@ import pandas as pd
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
 from clustersim.forecasting.arrivals import Arrivals, arrivals_of
+from clustersim.forecasting.asked import check_asked
 from clustersim.forecasting.inputs import Given, cluster_of, read_state
 from clustersim.forecasting.past import past_of, recent_of
 from clustersim.forecasting.replicate import Case, Replications, replicate
@@ -54,6 +55,8 @@ def forecast(
     taken_at: str | datetime | None = None,
     columns: Sequence[str] = (),
     gpus_per_node: int | None = None,
+    jobs: Sequence[str] = (),
+    users: Sequence[str] = (),
     catalogue: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Forecast:
@@ -92,6 +95,9 @@ def forecast(
         Accelerators that the jobs of a user may use together.
     time_zone, taken_at, columns, gpus_per_node
         See :func:`clustersim.sites.read_queue`.
+    jobs, users : sequence of str
+        Waiting jobs, and users with waiting jobs, that are asked about.  If one is unknown, an
+        error is raised before the simulation.
     catalogue : sequence of str
         Files with the user's own chips.
     progress : callable, optional
@@ -128,6 +134,7 @@ def forecast(
         gpus_per_node=gpus_per_node,
     )
     snapshot = snapshot_of(given.state)
+    check_asked(snapshot, jobs, users)
     where, note = cluster_of(given, cluster, accelerators, chips)
     past = past_of(given, history, time_zone)
     chosen = policy or given.policy or "easy"

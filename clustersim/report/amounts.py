@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from clustersim.plots.axis import Axis
 from clustersim.units import format_duration, format_number, format_percent, scale_of
 
 __all__ = [
+    "common_unit",
     "durations_text",
     "in_one_unit",
+    "in_unit",
     "percent",
     "range_text",
     "signed",
@@ -19,6 +21,8 @@ __all__ = [
 
 _LEAST = 0.1
 """Smallest duration in the unit of the largest one; otherwise, the smallest decides the unit."""
+_MOST_OF_A_UNIT = 200.0
+"""Below this number, a duration is readable in the unit of a smaller one."""
 NOTHING = 1e-9
 """A share below this is rounding noise."""
 
@@ -66,14 +70,87 @@ def durations_text(*seconds: float) -> list[str]:
     return [f"{format_number(each / size, 3)} {unit}" for each in seconds]
 
 
+def common_unit(seconds: Iterable[float]) -> tuple[float, str] | None:
+    """Return size and name of a unit in which all durations can be read; None if there is none.
+
+    Zeros can be read in any unit.
+
+    Examples
+    --------
+    >>> common_unit([600.0, 7200.0]), common_unit([0.0, 7200.0])
+    ((60, 'min'), (3600, 'h'))
+    >>> common_unit([500.0, 172800.0])
+    """
+    sizes = [abs(each) for each in seconds if math.isfinite(each) and each]
+    if not sizes:
+        return scale_of("duration", [0.0])
+    small, large = scale_of("duration", [min(sizes)]), scale_of("duration", [max(sizes)])
+    if max(sizes) < _MOST_OF_A_UNIT * small[0]:
+        return small
+    return large if min(sizes) >= _LEAST * large[0] else None
+
+
+def in_unit(
+    seconds: Sequence[float],
+    unit: tuple[float, str] | None = None,
+    *,
+    join: str = " to ",
+    signed: bool = False,
+) -> str:
+    """Return durations as one text, with a unit that they share named once, at the end.
+
+    Parameters
+    ----------
+    seconds : sequence of float
+    unit : tuple of (float, str), optional
+        Size and name of the unit; by default the one that they share (:func:`common_unit`).  A
+        duration that cannot be read in it has a unit of its own.
+    join : str
+        What stands between two durations.
+    signed : bool
+        Whether to show the sign of numbers above 0, too.
+
+    Examples
+    --------
+    >>> in_unit([600.0, 7200.0]), in_unit([500.0, 172800.0]), in_unit([500.0, 7200.0], (3600, "h"))
+    ('10 to 120 min', '8.33 min to 2 d', '0.139 to 2 h')
+    >>> in_unit([0.0, 7200.0], join=" instead of "), in_unit([-7200.0, 60.0], signed=True)
+    ('0 instead of 2 h', '−2 h to +60 s')
+    """
+    unit = unit or common_unit(seconds)
+    parts = [_number_and_unit(abs(each), unit) for each in seconds]
+    texts = []
+    for place, (number, name) in enumerate(parts):
+        sign = "−" if seconds[place] < 0 else "+" if signed and seconds[place] > 0 else ""
+        named_later = place + 1 < len(parts) and parts[place + 1][1] == name
+        texts.append(f"{sign}{number}" if named_later else f"{sign}{number} {name}")
+    return join.join(texts)
+
+
+def _number_and_unit(seconds: float, unit: tuple[float, str] | None) -> tuple[str, str]:
+    """Return a duration in a unit, or in its own if it is too small for it; below 1 s, it is 0."""
+    if unit is not None:
+        size, name = unit
+        if seconds == 0 or (seconds < 1 < size):
+            return "0", name
+        if seconds >= _LEAST * size:
+            return format_number(seconds / size, 3), name
+    number, _, name = format_duration(seconds).rpartition(" ")
+    return number, name
+
+
 def range_text(low: float, high: float, dimension: str) -> str:
-    """Return a range as text with one unit.
+    """Return a range as text with one unit, or with two if no unit suits both ends.
 
     Examples
     --------
     >>> range_text(1800.0, 9000.0, "duration"), range_text(0.0, 0.0, "duration")
     ('0.5 to 2.5 h', '0 s')
+    >>> range_text(500.0, 172800.0, "duration")
+    '8.33 min to 2 d'
     """
+    if dimension == "duration" and common_unit([low, high]) is None:
+        return in_unit([low, high])
     (last, first), unit = in_one_unit([high, low], dimension)
     text = first if first == last else f"{first} to {last}"
     return f"{text} {unit}".strip()

@@ -10,7 +10,7 @@ import pandas as pd
 from clustersim.catalogue import Accelerator, PlanningAssumptions, report
 from clustersim.report.page import Table
 
-__all__ = ["source_tables", "workload_sentences"]
+__all__ = ["ASSUMPTION_LABELS", "source_tables", "workload_sentences"]
 
 _CHIP_FIELDS = {
     "peak_flops.bf16": "BF16 peak",
@@ -22,7 +22,7 @@ _CHIP_FIELDS = {
 """Fields of a chip in the table, and their labels."""
 
 
-_ASSUMPTIONS = {
+ASSUMPTION_LABELS = {
     "cny_per_usd": "exchange rate, CNY per USD",
     "host_price": "price of a node without its accelerators",
     "life": "lifetime for depreciation",
@@ -94,7 +94,7 @@ def source_tables(
         planning = report.assumption_rows(assumptions)
         columns = [*report.ASSUMPTION_HEADERS, "source"]
         frame = pd.DataFrame(planning, columns=columns)
-        frame["assumption"] = frame["assumption"].map(_ASSUMPTIONS)
+        frame["assumption"] = frame["assumption"].map(ASSUMPTION_LABELS)
         if not frame["from"].any():
             frame = frame.drop(columns="from")
         tables.append(Table("Planning assumptions", frame))

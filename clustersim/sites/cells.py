@@ -7,6 +7,9 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 
+from clustersim.time_zones import is_twice, zone_name
+from clustersim.units import counted
+
 __all__ = [
     "ABSENT",
     "UNLIMITED",
@@ -152,6 +155,8 @@ class Times:
     ----------
     unzoned : int
         How many times without a zone were read.
+    twice : set of datetime
+        Those of them, each once, that the clocks of the zone show twice.
 
     Examples
     --------
@@ -171,6 +176,25 @@ class Times:
     def __init__(self, zone: tzinfo | None) -> None:
         self.zone = zone
         self.unzoned = 0
+        self.twice: set[datetime] = set()
+
+    def notes(self) -> list[str]:
+        """Return a note on the times that the clocks show twice, if there are any.
+
+        Examples
+        --------
+        >>> from zoneinfo import ZoneInfo
+        >>> times = Times(ZoneInfo("Europe/Zurich"))
+        >>> times.parse("2025-10-26T02:30:00").isoformat()
+        '2025-10-26T00:30:00+00:00'
+        >>> times.notes()
+        ['1 time is in an hour that the clocks of Europe/Zurich show twice: the first is assumed']
+        """
+        if not self.twice:
+            return []
+        times = counted(len(self.twice), "time is", "times are")
+        clocks = f"the clocks of {zone_name(self.zone)} show twice"
+        return [f"{times} in an hour that {clocks}: the first is assumed"]
 
     def parse(self, text: object) -> datetime | None:
         """Return the instant in UTC; None if there is no time.
@@ -206,6 +230,8 @@ class Times:
         if moment.tzinfo is None:
             self.unzoned += 1
             moment = moment.replace(tzinfo=self.zone or UTC)
+            if is_twice(moment):
+                self.twice.add(moment)
         return moment.astimezone(UTC)
 
 

@@ -85,7 +85,8 @@ def _queue(
             )
         )
     zoned = zone is not None or not times.unzoned
-    queue = QueueState(source, form, tuple(jobs), len(rows), None, zoned, tuple(left))
+    notes = tuple(times.notes())
+    queue = QueueState(source, form, tuple(jobs), len(rows), None, zoned, tuple(left), notes)
     return queue if taken is None else at_time(queue, taken)
 
 
@@ -156,8 +157,9 @@ def read_grid_engine_queue(text: str, source: str, zone: tzinfo | None) -> Queue
         )
     notes = () if requests else ("qstat does not tell accelerators; run qstat -r",)
     return QueueState(
-        source, "qstat", tuple(jobs), len(blocks), None, zone is not None, tuple(left), notes
-    )
+        source, "qstat", tuple(jobs), len(blocks), None, zone is not None, tuple(left),
+        (*notes, *times.notes()),
+    )  # fmt: skip
 
 
 def _tasks(text: str | None) -> int:

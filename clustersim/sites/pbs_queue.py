@@ -65,7 +65,7 @@ def _qstat(
     starts = [job for job in jobs if job.start is not None and job.elapsed_s is not None]
     state = QueueState(
         source, form, tuple(jobs), len(records), None, zone is not None or not times.unzoned,
-        tuple(left),
+        tuple(left), tuple(times.notes()),
     )  # fmt: skip
     if not starts:
         return state
@@ -208,6 +208,7 @@ def read_bjobs_rows(
         )
     state_now = QueueState(source, "bjobs", tuple(jobs), len(rows), None, not times.unzoned, ())
     state_now = replace(state_now, left_out=tuple(left), zoned=zone is not None)
+    state_now = state_now.with_notes(*times.notes())
     starts = [job for job in jobs if job.start is not None and job.elapsed_s is not None]
     if not starts:
         return state_now

@@ -129,7 +129,8 @@ def read_squeue(
     left = tuple((line, "malformed") for line in table.malformed)
     state = replace(state, left_out=(*state.left_out, *left))
     state = state if taken is None else at_time(state, taken)
-    return replace(state, rows=len(table.rows) + len(table.malformed), zoned=_zoned(zone, times))
+    rows = len(table.rows) + len(table.malformed)
+    return replace(state, rows=rows, zoned=_zoned(zone, times)).with_notes(*times.notes())
 
 
 def _zoned(zone: tzinfo | None, times: Times) -> bool:
@@ -141,7 +142,7 @@ def read_scontrol_jobs(text: str, source: str, zone: tzinfo | None) -> QueueStat
     times = Times(zone)
     records = [_of_scontrol(record) for record in scontrol_records(text, "JobId")]
     state = _state_of(records, source, "scontrol show job", times)
-    return replace(state, zoned=_zoned(zone, times))
+    return replace(state, zoned=_zoned(zone, times)).with_notes(*times.notes())
 
 
 def _of_scontrol(record: Mapping[str, str]) -> dict[str, Any]:

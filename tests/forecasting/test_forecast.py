@@ -286,10 +286,10 @@ def test_one_job_is_shown_alone(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "1068" not in shown
     assert "no running job is given, so the whole cluster counts as free" in " ".join(shown.split())
     assert main(command) == 0
-    assert "... and 10 more jobs (--job ID, --out, --json)" in capsys.readouterr().out
+    assert "... and 10 more jobs (--job ID, --user NAME, --out, --json)" in capsys.readouterr().out
     assert main([*command, "--job", "1099", "--out", str(tmp_path / "out")]) == 2
     assert "--job: unknown waiting job '1099'; did you mean '10" in capsys.readouterr().err
-    assert (tmp_path / "out" / "report.html").exists(), "the forecast was not in vain"
+    assert not (tmp_path / "out").exists(), "nothing is written, and nothing was simulated"
 
 
 def test_a_job_that_does_not_wait_is_reported_although_none_waits(
@@ -300,3 +300,28 @@ def test_a_job_that_does_not_wait_is_reported_although_none_waits(
     command = ["forecast", str(tmp_path / "jobs.csv"), "--accelerators", "8", "--replications", "2"]
     assert main([*command, "--job", "b"]) == 2
     assert "--job: unknown waiting job 'b'" in capsys.readouterr().err
+
+
+def test_jobs_and_users_that_are_asked_about(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = pd.DataFrame(
+        {"job_id": ["r", "w1", "w2", "w3"], "submit_s": [0.0, 1.0, 2.0, 3.0], "n_accelerators": 8,
+         "start_s": [0.0, None, None, None], "estimate_s": HOUR,
+         "user": ["ann", "ann", "bo", "ann"]}
+    )  # fmt: skip
+    jobs.to_csv(tmp_path / "jobs.csv", index=False)
+    command = ["forecast", str(tmp_path / "jobs.csv"), "--accelerators", "8", "--replications", "2"]
+    assert main([*command, "--user", "ann"]) == 0
+    shown = capsys.readouterr().out.partition("Assumed")[0]
+    assert "w1" in shown
+    assert "w3" in shown
+    assert "w2" not in shown.partition("Start of each")[2]
+    for words, message in (
+        (["--job", "r"], "--job: job r runs already"),
+        (["--job", "w9"], "unknown waiting job 'w9'; did you mean 'w"),
+        (["--user", "anne"], "unknown user with waiting jobs 'anne'; did you mean 'ann'?"),
+    ):
+        assert main([*command, *words, "--out", str(tmp_path / "out")]) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()

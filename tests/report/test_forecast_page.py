@@ -135,3 +135,24 @@ def test_the_command_checks_a_saved_run(saved: Path, capsys: pytest.CaptureFixtu
     assert [row["jobs"] > 0 for row in data["times"]] == [True] * 3
     assert main([*words, "--at", "3 h"]) == 2
     assert "--check: is not allowed with --at" in capsys.readouterr().err
+
+
+def test_a_page_says_what_is_not_drawn_and_shows_first_what_was_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("clustersim.report.of_forecast.page.MOST_ROWS", 3)
+    jobs = [QueuedJob("r", "running", 8, elapsed_s=60.0, time_limit_s=HOUR)]
+    jobs += [QueuedJob(f"w{k}", "waiting", 8, time_limit_s=HOUR) for k in range(5)]
+    found = cs.forecast(
+        QueueState("q", "squeue", tuple(jobs), len(jobs)), accelerators=8, replications=3
+    )
+    page = forecast_page(found, first=["w4"])
+    figure, table = page.sections[0].parts
+    assert isinstance(figure, Figure)
+    assert isinstance(table, Table)
+    assert "asked about come first. Drawn are the first 3 of 5 jobs; the other 2" in figure.caption
+    assert "forecast.parquet" in figure.caption
+    assert table.frame["job_id"].tolist() == ["w4", "w0", "w1", "w2", "w3"]
+    plain = forecast_page(found).sections[0].parts[1]
+    assert isinstance(plain, Table)
+    assert plain.frame["job_id"].tolist() == [f"w{k}" for k in range(5)]

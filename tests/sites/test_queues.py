@@ -371,3 +371,14 @@ def test_the_priorities_of_pbs_order_the_queue(tmp_path: Path) -> None:
     found = forecast(path, accelerators=8, replications=2)
     assert found.jobs["job_id"].tolist() == ["2.pbs", "1.pbs"]
     assert "the queue is in order of priority, then of submission" in found.assumptions
+
+
+def test_times_of_a_queue_that_the_clocks_show_twice_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "queue.txt"
+    path.write_text(BARS.replace("2025-05-12T05", "2025-10-26T02"))
+    notes = read_queue(path, time_zone="Europe/Berlin").notes
+    (note,) = [note for note in notes if "show twice" in note]
+    assert note == (
+        "1 time is in an hour that the clocks of Europe/Berlin show twice: the first is assumed"
+    )
+    assert not [note for note in read_queue(path).notes if "show twice" in note]

@@ -15,9 +15,11 @@ import pytest
 import clustersim as cs
 from clustersim.calendar import DAY_S, HOUR_S
 from clustersim.cli.main import main
-from clustersim.report.of_what_if.answer import _common_unit, _in_other_periods, what_if_answer
+from clustersim.report.amounts import in_unit
+from clustersim.report.of_what_if.answer import _change, _in_other_periods, what_if_answer
+from clustersim.report.of_what_if.prices import prices_of
 from clustersim.whatif.intervals import next_interval
-from clustersim.whatif.question import load_text
+from clustersim.whatif.question import ask, load_text
 
 CLUSTER = {
     "name": "lab",
@@ -216,17 +218,28 @@ def test_in_how_many_periods_the_wait_moves_the_same_way(
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "unit"),
+    ("before", "after", "text"),
     [
-        (71 * HOUR_S, 19.4 * HOUR_S, "h"),
-        (30.0, 5 * HOUR_S, "h"),
-        (600.0, 2 * HOUR_S, "min"),
-        (0.0, 3 * DAY_S, "d"),
-        (0.0, 0.0, "s"),
+        (71 * HOUR_S, 19.4 * HOUR_S, "19.4 to 71 h"),
+        (30.0, 5 * HOUR_S, "5 h to 30 s"),
+        (500.0, 2 * DAY_S, "2 d to 8.33 min"),
+        (600.0, 2 * HOUR_S, "120 to 10 min"),
+        (0.0, 3 * DAY_S, "3 to 0 d"),
+        (0.0, 0.0, "0 to 0 s"),
     ],
 )
-def test_both_waits_are_in_one_unit(before: float, after: float, unit: str) -> None:
-    assert _common_unit(before, after)[1] == unit
+def test_each_wait_is_readable_in_its_unit(before: float, after: float, text: str) -> None:
+    """One unit if both are readable in it; else each has its own, not 0.00579 d."""
+    assert in_unit([after, before]) == text
+
+
+def test_units_of_a_change() -> None:
+    row = pd.Series({"c": -3600.0 * 12, "c_low": -3600.0 * 31, "c_high": 3600.0 * 5})
+    assert _change(row, "c") == ("−12 h", "95 % interval −31 to +5 h, from paired runs")
+    row["c_high"] = 40.0
+    assert _change(row, "c") == ("−12 h", "95 % interval −31 h to +40 s, from paired runs")
+    row["c_low"] = float("nan")
+    assert _change(row, "c")[0] == "−12 h"
 
 
 @pytest.mark.slow
@@ -472,3 +485,35 @@ def test_a_small_partition_that_is_asked_about_has_a_row() -> None:
     )
     assert found.row["group"] == "vc14"
     assert found.groups["group"].tolist().count("other partitions") == 1
+
+
+def test_prices_of_a_catalogue_count_and_are_listed_with_their_sources() -> None:
+    """16 H200 at 187,500 CNY with a fifth more for the site, over 8 years, without electricity."""
+    Path("mine.yaml").write_text(
+        "assumptions: {life: 8 yr, electricity_per_kwh: {value: 0 CNY, source: solar}}\n"
+    )
+    jobs = table([0.0, 10 * DAY_S])
+    found = cs.what_if(jobs, cluster=CLUSTER, add_nodes=1, replications=0, catalogue=["mine.yaml"])
+    yearly = 16 * 187_500 * 1.2 / 8
+    assert found.fleet["cost_cny_per_year"].tolist() == pytest.approx([yearly, 1.5 * yearly])
+    prices = {price: (value, source) for price, value, source in prices_of(found).to_numpy()}
+    value, source = prices["lifetime for depreciation"]
+    assert value == "8 yr"
+    assert "mine.yaml gives no source" in source
+    assert prices["electricity, per kWh"] == ("0 CNY", "solar")
+    assert prices["one H200 with its share of the server"][0] == "187,500 CNY"
+
+
+def test_prices_that_are_given_or_differ() -> None:
+    given = {"money.pools.gpu.price": "100000 CNY", "energy.price_cny_per_kwh": 0.5}
+    question = ask(
+        table([0.0, 60.0]), cluster=CLUSTER, assume=given, changes={"money.life": "5 yr"}
+    )
+    found: Any = SimpleNamespace(question=question)
+    rows = [tuple(row) for row in prices_of(found).to_numpy()]
+    given_price = "given by you (money.pools.gpu)"
+    assert ("one H200 with its server (pool gpu)", "100,000 CNY", given_price, "both") in rows
+    given_tariff = "given by you (energy.price_cny_per_kwh)"
+    assert ("electricity, per kWh", "0.5 CNY", given_tariff, "both") in rows
+    lives = [(value, system) for price, value, _, system in rows if "lifetime" in price]
+    assert lives == [("4 yr", "as it is"), ("5 yr", "money.life = 5 yr")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,8 @@ from clustersim.units import capital, counted, format_count
 __all__ = ["forecast_page", "save_forecast"]
 
 _MOST_PARTITIONS = 6
+_ORDER = "In the order of the queue."
+_ORDER_OF_ASKED = "The jobs that were asked about, then the others, in the order of the queue."
 _LATER = ("", "later than can be said")
 
 
@@ -34,6 +36,7 @@ def save_forecast(
     command: str = "",
     seed: int | None = None,
     report: bool = True,
+    first: Sequence[str] = (),
 ) -> Path | None:
     """Write the tables and the page of a forecast into an empty folder.
 
@@ -49,6 +52,8 @@ def save_forecast(
         Its seed.
     report : bool
         Whether to write the page.
+    first : sequence of str
+        Jobs that the page shows before the others.
 
     Returns
     -------
@@ -58,18 +63,24 @@ def save_forecast(
     write_forecast(found, folder, csv=csv)
     if not report:
         return None
-    return write_page(forecast_page(found, command, seed, csv=csv), folder / PAGE_FILE)
+    page = forecast_page(found, command, seed, csv=csv, first=first)
+    return write_page(page, folder / PAGE_FILE)
 
 
 def forecast_page(
-    found: Forecast, command: str = "", seed: int | None = None, *, csv: bool = False
+    found: Forecast,
+    command: str = "",
+    seed: int | None = None,
+    *,
+    csv: bool = False,
+    first: Sequence[str] = (),
 ) -> Page:
-    """Return the page of a forecast; `command` is the command that made it."""
+    """Return the page of a forecast; the parameters are those of :func:`save_forecast`."""
     jobs = counted(len(found.jobs), "waiting job")
     dated = found.calendar.is_dated
     now = f" after {found.calendar.text(found.now_s)}" if dated else ""
     sections = [
-        Section("Start of waiting jobs", [*_starts(found, "csv" if csv else "parquet")]),
+        Section("Start of waiting jobs", [*_starts(found, "csv" if csv else "parquet", first)]),
         Section("What the jobs wait for", [*_constraints(found)]),
         Section("Partitions", [_partitions(found, "csv" if csv else "parquet")]),
         Section("Assumptions and notes", [*_notes(found)]),
@@ -85,12 +96,15 @@ def forecast_page(
     )
 
 
-def _starts(found: Forecast, suffix: str) -> Iterator[str | Figure | Table]:
+def _starts(found: Forecast, suffix: str, first: Sequence[str]) -> Iterator[str | Figure | Table]:
     """Yield a figure for each of the partitions in which most jobs wait, and the table."""
     if found.jobs.empty:
         yield "No job with accelerators waits."
         return
-    known = found.jobs[found.jobs["median_s"].notna()]
+    asked = found.jobs["job_id"].isin(list(first))
+    jobs = found.jobs.iloc[np.argsort(~asked.to_numpy(dtype=bool), kind="stable")]
+    file = f"forecast.{suffix}"
+    known = jobs[jobs["median_s"].notna()]
     later = known[(known["high_s"] > 0) | known["high_s"].isna()]
     if now := len(known) - len(later):
         yield f"{counted(now, 'job')} can start now in almost all replications: not drawn."
@@ -98,22 +112,35 @@ def _starts(found: Forecast, suffix: str) -> Iterator[str | Figure | Table]:
     counts = (
         known.groupby("partition", sort=False).size().sort_values(ascending=False, kind="stable")
     )
+    of_asked = counts.index.isin(known.loc[known["job_id"].isin(list(first)), "partition"])
+    counts = counts.iloc[np.argsort(~of_asked, kind="stable")]
     shown = counts.index[:_MOST_PARTITIONS]
     for name in shown:
         own = known[known["partition"] == name]
         figure = draw_forecast(own, calendar=found.calendar, now_s=found.now_s)
         title = f"Partition {name}" if name else "Intervals in the order of the queue"
-        more = f" The first {MOST_ROWS} of {len(own):,} jobs." if len(own) > MOST_ROWS else ""
-        yield Figure(title, page_picture(figure), f"{figure.caption}{more}")
+        asked_here = own["job_id"].isin(list(first)).any()
+        order = " The jobs that were asked about come first." if asked_here else ""
+        yield Figure(title, page_picture(figure), f"{figure.caption}{order}{_left(own, file)}")
     if len(counts) > len(shown):
         left = counts.index[len(shown) :]
         few = counted(len(left), "partition")
         yield f"Not drawn: {few} with fewer waiting jobs; see the table."
-    yield _table(found, suffix)
+    yield _table(found, jobs, file, asked=bool(asked.any()))
 
 
-def _table(found: Forecast, suffix: str) -> Table:
-    jobs = found.jobs
+def _left(jobs: pd.DataFrame, file: str) -> str:
+    """Return how many jobs a picture leaves out, and where they are."""
+    left = len(jobs) - MOST_ROWS
+    if left <= 0:
+        return ""
+    return (
+        f" Drawn are the first {MOST_ROWS} of {len(jobs):,} jobs; the other {left:,} are in the "
+        f"table below and in {file}."
+    )
+
+
+def _table(found: Forecast, jobs: pd.DataFrame, file: str, *, asked: bool) -> Table:
     high = jobs["high_s"].where(jobs["high_s"].notna() | jobs["median_s"].isna(), np.inf)
     frame = jobs[["job_id", "partition", "user", "n_accelerators"]].assign(
         start_s=jobs["median_s"], start_s_low=jobs["low_s"], start_s_high=high
@@ -128,8 +155,8 @@ def _table(found: Forecast, suffix: str) -> Table:
     return Table(
         "Waiting jobs",
         frame,
-        "In the order of the queue. Starts are from now: median, and 5 % to 95 % in parentheses."
-        + (" Dates are local." if found.calendar.is_dated else ""),
+        f"{_ORDER_OF_ASKED if asked else _ORDER} Starts are from now: median, and 5 % to 95 % in "
+        "parentheses." + (" Dates are local." if found.calendar.is_dated else ""),
         labels={
             "job_id": "job",
             "n_accelerators": "accelerators",
@@ -141,7 +168,7 @@ def _table(found: Forecast, suffix: str) -> Table:
             "detail": "explanation",
         },
         formats={"n_accelerators": format_count},
-        file=f"forecast.{suffix}",
+        file=file,
         endless={"start_s": _LATER},
     )
 

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from clustersim.analysis.steady import LARGE_BACKLOG
+from clustersim.report.amounts import common_unit, in_unit
 from clustersim.report.page import Answer
 from clustersim.simulation.eligibility import SHARED
-from clustersim.units import (
-    capital,
-    counted,
-    format_money,
-    format_number,
-    format_percent,
-    scale_of,
-)
+from clustersim.units import capital, counted, format_money, format_percent
 from clustersim.whatif.question import LOAD
 from clustersim.whatif.result import WhatIf
 
@@ -31,8 +25,6 @@ _MOST_HINGES = 5
 _OVERLOAD = 0.2
 """Share of the work that waits at the end above which the sentence speaks of overload."""
 _MOST_PARTITIONS = 3
-_MOST_OF_A_UNIT, _LEAST_OF_A_UNIT = 200.0, 1e-3
-"""Numbers between which a wait is readable in a unit."""
 
 
 def metric_label(found: WhatIf) -> str:
@@ -55,19 +47,18 @@ def what_if_answer(found: WhatIf) -> Answer:
         f"{_partitions(found)}"
     )
     label = f"change of the {metric_label(found)}"
-    before, after = (
-        float(row[f"{system.key}_{found.metric}"]) for system in found.question.compared
-    )
-    value, interval = _change(row, f"change_{found.metric}", *_common_unit(before, after))
+    value, interval = _change(row, f"change_{found.metric}")
     return Answer(sentence, label, value, interval, tuple(hinges), tuple(_next_steps(found)))
 
 
 def _moved(found: WhatIf, row: pd.Series) -> str:
-    """Return how the wait of a group changes, with its intervals in one unit."""
-    before, after = (f"{system.key}_{found.metric}" for system in found.question.compared)
-    verb = _verb(float(row[before]), float(row[after]))
-    in_unit = _common_unit(float(row[before]), float(row[after]))
-    texts = [_with_interval(row, name, *in_unit) for name in (before, after)]
+    """Return how the wait of a group changes, with its intervals."""
+    names = [f"{system.key}_{found.metric}" for system in found.question.compared]
+    before, after = (float(row[name]) for name in names)
+    verb = _verb(before, after)
+    waits = [_ends(row, name) for name in names]
+    unit = common_unit([before, after])
+    texts = [_with_interval(each, unit) for each in waits]
     return f"stays at {texts[1]}" if verb == "stays" else f"{verb} from {texts[0]} to {texts[1]}"
 
 
@@ -127,9 +118,8 @@ def _partitions(found: WhatIf) -> str:
     for _, row in rows.loc[order[:_MOST_PARTITIONS]].iterrows():
         old, new = float(row[before]), float(row[after])
         verb = _verb(old, new)
-        unit = _common_unit(old, new)
-        way = f"from {_number(old, *unit)} to " if verb != "stays" else "at "
-        texts.append(f"{row['group']} {verb} {way}{_number(new, *unit)} {unit[1]}")
+        way = f"at {in_unit([new])}" if verb == "stays" else f"from {in_unit([old, new])}"
+        texts.append(f"{row['group']} {verb} {way}")
     which = "Other partitions" if found.question.asked.kind == "partition" else "By partition"
     return f" {which}: {'; '.join(texts)}."
 
@@ -150,43 +140,33 @@ def _verb(before: float, after: float) -> str:
     return "falls" if after < before else "rises"
 
 
-def _common_unit(before: float, after: float) -> tuple[float, str]:
-    """Return size and name of a unit in which both waits can be read."""
-    large, small = max(before, after), min(before, after)
-    of_small = scale_of("duration", [small])
-    if small > 0 and large < _MOST_OF_A_UNIT * of_small[0]:
-        return of_small
-    return scale_of("duration", [large])
+def _ends(row: pd.Series, name: str) -> list[float]:
+    """Return a number with the ends of its interval."""
+    return [float(row[f"{name}{end}"]) for end in ("", "_low", "_high")]
 
 
-def _number(seconds: float, size: float, unit: str) -> str:
-    return format_number(seconds / size, 3) if seconds >= _LEAST_OF_A_UNIT * size else "0"
-
-
-def _with_interval(row: pd.Series, name: str, size: float, unit: str) -> str:
-    value, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
-    text = f"{_number(value, size, unit)} {unit}"
+def _with_interval(ends: Sequence[float], unit: tuple[float, str] | None) -> str:
+    """Return a wait with its interval; `unit` is that of the sentence, if one suits its waits."""
+    value, low, high = ends
+    text = in_unit([value], unit)
     if not math.isfinite(high - low):
         return text
     if low == high:
         return f"{text} (in all replications)"
-    return f"{text} ({_number(low, size, unit)} to {_number(high, size, unit)} {unit})"
+    return f"{text} ({in_unit([low, high], unit)})"
 
 
-def _change(row: pd.Series, name: str, size: float, unit: str) -> tuple[str, str]:
+def _change(row: pd.Series, name: str) -> tuple[str, str]:
     """Return the change with its sign, and its interval."""
-    value, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    value, low, high = _ends(row, name)
     if not math.isfinite(value):
         return "", ""
-    text, first, last = (_signed(each, size, unit) for each in (value, low, high))
     if not math.isfinite(high - low):
-        return f"{text} {unit}", "no interval: the log is too short to draw its days again"
-    return f"{text} {unit}", f"95 % interval {first} to {last} {unit}, from paired runs"
-
-
-def _signed(seconds: float, size: float, unit: str) -> str:
-    sign = "−" if seconds < 0 else "+" if seconds > 0 else ""
-    return f"{sign}{_number(abs(seconds), size, unit)}" if math.isfinite(seconds) else ""
+        short = "no interval: the log is too short to draw its days again"
+        return in_unit([value], signed=True), short
+    unit = common_unit([value, low, high])
+    ends = in_unit([low, high], unit, signed=True)
+    return in_unit([value], unit, signed=True), f"95 % interval {ends}, from paired runs"
 
 
 def _cost(found: WhatIf) -> str:
@@ -211,9 +191,8 @@ def _first_hinge(found: WhatIf) -> str:
     if abs(float(row["moves_s"])) <= max(_LEAST_S, _SAME * usual):
         return f"none of the {len(found.hinges)} alternatives that were tried moves this"
     moved = float(row["after_s"])
-    unit = _common_unit(usual, moved)
-    new, old = _number(moved, *unit), _number(usual, *unit)
-    return f"this hinges on {row['key']} ({row['what']}: {new} instead of {old} {unit[1]})"
+    instead = in_unit([moved, usual], join=" instead of ")
+    return f"this hinges on {row['key']} ({row['what']}: {instead})"
 
 
 def _usual(found: WhatIf) -> float:
@@ -232,11 +211,11 @@ def _hinges(found: WhatIf) -> Iterator[str]:
     usual = _usual(found)
     for row in found.hinges.head(_MOST_HINGES).to_dict("records"):
         waits = (float(row["before_s"]), float(row["after_s"]), usual)
-        size, unit = _common_unit(max(waits[:2]), usual)
-        before, after, instead = (_number(each, size, unit) for each in waits)
+        unit = common_unit(waits) or common_unit(waits[1:])
+        before, after, instead = (in_unit([each], unit) for each in waits)
         key = str(row["key"])
         yield (
-            f"{capital(key)}: with {row['what']}, {before} {unit} before and {after} {unit} after "
+            f"{capital(key)}: with {row['what']}, {before} before and {after} after "
             f"(instead of {instead})."
         )
     fleet = found.fleet

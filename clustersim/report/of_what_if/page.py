@@ -14,6 +14,7 @@ from clustersim.report.amounts import percent
 from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.of_what_if.answer import metric_label, what_if_answer
+from clustersim.report.of_what_if.prices import price_table
 from clustersim.report.of_what_if.text import energy_text
 from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.words.definitions import policy_terms, terms_of
@@ -32,13 +33,22 @@ _INTERVAL = (
 _FEW = f"Groups with fewer than {ENOUGH_JOBS} jobs have no 95th percentile."
 
 
-def what_if_page(found: WhatIf, command: str = "") -> Page:
-    """Return the page of a question; `command` is the command that made it."""
+def what_if_page(found: WhatIf, prices: pd.DataFrame, command: str = "") -> Page:
+    """Return the page of a question.
+
+    Parameters
+    ----------
+    found : WhatIf
+    prices : pandas.DataFrame
+        See :func:`~clustersim.report.of_what_if.prices.prices_of`.
+    command : str
+        The command that made it.
+    """
     answer = what_if_answer(found)
     question = found.question
     sections = [
         Section("Waits by partition and size", [*_waits(found)]),
-        Section("Utilisation, energy and cost", [*_use(found)]),
+        Section("Utilisation, energy and cost", [*_use(found, prices)]),
         Section("What the answer hinges on", [*_hinges(found)]),
         Section("Assumptions and notes", [*_notes(found)]),
         Section("Reproduction", [*_reproduction(found, command)]),
@@ -113,7 +123,7 @@ def _systems_text(found: WhatIf) -> str:
     return f"{capital(text)}."
 
 
-def _use(found: WhatIf) -> Iterator[str | Table]:
+def _use(found: WhatIf, prices: pd.DataFrame) -> Iterator[str | Table]:
     use, labels = groups_table(found, "utilisation", "energy_j", "cost_cny")
     formats: dict[str, Format] = {
         name: percent if "utilisation" in name else energy_text
@@ -141,6 +151,8 @@ def _use(found: WhatIf) -> Iterator[str | Table]:
         },
         file="fleet.csv",
     )
+    if len(prices):
+        yield price_table(prices)
     yield Table(
         "Use by partition and size",
         use,

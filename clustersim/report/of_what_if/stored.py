@@ -16,6 +16,7 @@ from clustersim.errors import InputError
 from clustersim.files import parse_yaml, yaml_text
 from clustersim.outputs import PAGE_FILE
 from clustersim.report.of_what_if.page import what_if_page
+from clustersim.report.of_what_if.prices import PRICES
 from clustersim.report.page import write_page
 from clustersim.spreadsheets import written_text
 from clustersim.time_zones import parse_zone, zone_name
@@ -76,6 +77,7 @@ def rewrite_what_if(folder: Path) -> Path:
     try:
         data = json.loads((folder / DATA_FILE).read_text(encoding="utf-8"))
         found = _found(folder, data)
+        prices = pd.read_csv(folder / PRICES, dtype=str, keep_default_na=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
         what = f"{type(error).__name__}: {error}"
         raise InputError(
@@ -83,7 +85,8 @@ def rewrite_what_if(folder: Path) -> Path:
             f"cannot be read ({what}); it may be from an earlier version: run `clustersim what-if` "
             "again",
         ) from None
-    return write_page(what_if_page(found, str(data.get("command", ""))), folder / PAGE_FILE)
+    page = what_if_page(found, prices.map(written_text), str(data.get("command", "")))
+    return write_page(page, folder / PAGE_FILE)
 
 
 def _found(folder: Path, data: Mapping[str, Any]) -> WhatIf:

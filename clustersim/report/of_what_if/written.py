@@ -11,6 +11,7 @@ from clustersim.json_values import rounded_rows
 from clustersim.outputs import PAGE_FILE, replacing, write_data, write_table
 from clustersim.report.of_what_if.answer import what_if_answer
 from clustersim.report.of_what_if.page import what_if_page
+from clustersim.report.of_what_if.prices import PRICES, prices_of
 from clustersim.report.of_what_if.stored import DATA_FILE, JOBS, stored_parts
 from clustersim.report.page import write_page
 from clustersim.simulation.result import versions
@@ -32,7 +33,9 @@ def write_what_if(
     """Write the tables, the scenarios and the page of a question into an existing folder.
 
     The files are ``groups.csv``, ``fleet.csv``, ``hinges.csv``, ``replications.csv`` and
-    ``fleets.csv`` (quantities in SI units), ``jobs.parquet`` with the jobs of the log, one scenario
+    ``fleets.csv`` (quantities in SI units), ``prices.csv`` with the prices that were used and their
+    sources (without rows if no cost is computed), ``jobs.parquet`` with the jobs of the log, one
+    scenario
     per system (``before.yaml``, ...) that ``clustersim run`` runs on these jobs, ``what_if.json``
     with the answer, and the page ``report.html``.
 
@@ -67,16 +70,23 @@ def write_what_if(
     folder = Path(folder)
     for name in TABLES:
         write_table(plain_cells(getattr(found, name)), folder / f"{name}.csv")
+    prices = prices_of(found)
+    write_table(plain_cells(prices), folder / PRICES)
     write_table(found.question.log.jobs, folder / JOBS)
     for system in found.question.systems:
         with replacing(folder / f"{system.key}.yaml") as draft:
             draft.write_text(yaml_text(_on_these_jobs(found, system)), encoding="utf-8")
-    content = {**what_if_data(found), "command": command, "versions": dict(versions())}
+    content = {
+        **what_if_data(found),
+        "prices": rounded_rows(prices),
+        "command": command,
+        "versions": dict(versions()),
+    }
     content["stored"] = stored_parts(found)
     write_data(content, folder / DATA_FILE)
     if not report:
         return None
-    return write_page(what_if_page(found, command), folder / PAGE_FILE)
+    return write_page(what_if_page(found, prices, command), folder / PAGE_FILE)
 
 
 def _on_these_jobs(found: WhatIf, system: System) -> dict[str, Any]:

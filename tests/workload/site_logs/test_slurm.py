@@ -215,3 +215,24 @@ def test_nothing_that_can_be_used_is_refused(tmp_path: Path) -> None:
         read(tmp_path, HEADER.replace("|AllocTRES", "") + row("1").rpartition("|")[0])
     with pytest.raises(InputError, match=r"no usable job among 1 row \(1: uses no accelerator\)"):
         read(tmp_path, HEADER + row("1", tres="cpu=1"))
+
+
+def test_times_that_nothing_decides_are_counted(tmp_path: Path) -> None:
+    """The clocks show 02:00 to 03:00 twice; jobs 1 and 3 may be in either of the hours."""
+
+    def at(clock: str) -> str:
+        return f"2025-10-26T{clock}:00"
+
+    rows = [
+        # Start and end are both in the hour, and ten minutes apart in either.
+        row("1", submit=at("01:50"), start=at("02:10"), end=at("02:20"), run="600"),
+        # The start is before the second hour, so the submission is in the first.
+        row("2", submit=at("02:35"), start=at("02:36"), end=at("03:30"), run="6840"),
+        # The run time puts the start into the second hour; the submission may be in both.
+        row("3", submit=at("02:38"), start=at("02:40"), end=at("03:30"), run="3000"),
+        row("4", submit=at("03:40"), start=at("03:50"), end=at("04:50"), run="3600"),
+    ]
+    notes = read(tmp_path, HEADER + "\n".join(rows), time_zone="Europe/Berlin").notes
+    (note,) = [note for note in notes if "show twice" in note]
+    assert note.startswith("6 times are in an hour")
+    assert "for 2 jobs nothing does, and the first of both hours is assumed" in note

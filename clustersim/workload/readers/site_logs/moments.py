@@ -69,12 +69,18 @@ def settle_instants(
     submit, start, end = first["submit"], first["start"], first["end"]
     if twice:
         start, end = _by_run(first, second, run_s)
-        submit = _by_order(first["submit"], second["submit"], start, wait_s, number())
+        numbers = number()
+        submit = _by_order(first["submit"], second["submit"], start, wait_s, numbers)
         notes.append(
             f"{counted(twice, 'time is', 'times are')} in an hour that the clocks of {zone} show "
             "twice: the recorded run time, the other times of the row and the order of job numbers "
             "decide"
         )
+        open_rows = _undecided(submit, second["submit"], start, wait_s, numbers)
+        open_runs = _undecided_runs(first, second, submit, run_s)
+        if undecided := int((open_rows | open_runs).sum()):
+            jobs = counted(undecided, "job")
+            notes[-1] += f"; for {jobs} nothing does, and the first of both hours is assumed"
     return Instants(submit, start, end, notes)
 
 
@@ -116,6 +122,47 @@ def _by_run(
             best_start, best_end = best_start.mask(better, start), best_end.mask(better, end)
             best = best.mask(better, off)
     return best_start, best_end
+
+
+def _undecided_runs(
+    first: dict[str, pd.Series],
+    second: dict[str, pd.Series],
+    submit: pd.Series,
+    run_s: pd.Series,
+) -> pd.Series:
+    """Return whether a start or an end may as well be in the second hour.
+
+    A recorded run time decides, unless both are in the hour and can be moved together.  Without it,
+    an end must not be before its start.  A start must not be before the submission.
+    """
+    twice = {name: (first[name] != second[name]) & first[name].notna() for name in ("start", "end")}
+    together = twice["start"] & twice["end"] & run_s.notna()
+    start = twice["start"] & run_s.isna() & ~(second["start"] > second["end"])
+    end = twice["end"] & run_s.isna() & ~(first["end"] < first["start"])
+    return (together | start | end) & ~(submit > first["start"])
+
+
+def _undecided(
+    submit: pd.Series,
+    late: pd.Series,
+    start: pd.Series,
+    wait_s: pd.Series,
+    number: pd.Series,
+) -> pd.Series:
+    """Return whether a submission may as well be in the second hour, although it is in the first.
+
+    The recorded wait, a start before the second hour, and a later job number with an earlier
+    submission exclude the second hour.
+    """
+    free = (submit < late) & ~(wait_s.notna() & start.notna()) & ~(start < late)
+    if not free.any() or not number.notna().any():
+        return free
+    order = number[number.notna() & submit.notna()].sort_values(kind="stable").index
+    settled = submit.loc[order].where(~free.loc[order])
+    following = settled[::-1].cummin().ffill()[::-1].shift(-1)
+    if settled.dropna().is_monotonic_increasing:
+        free.loc[order] &= ~(following < late.loc[order])
+    return free
 
 
 def _by_order(
