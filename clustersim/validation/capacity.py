@@ -8,21 +8,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from clustersim.array_types import Floats, Ints
+from clustersim.array_types import Bools, Floats
 from clustersim.calendar import DAY_S
+from clustersim.scheduling import find_policy
+from clustersim.scheduling.policies import Easy
 from clustersim.simulation.eligibility import partition_names_of
 from clustersim.units import counted, format_count
-from clustersim.validation.case import Case
-from clustersim.validation.limits import at_ceiling, most_at_once
+from clustersim.validation.held import over_ceiling, room_for
+from clustersim.validation.limits import most_at_once
 from clustersim.validation.mechanism import Mechanism, Tested
 from clustersim.validation.occupancy import running_at
-from clustersim.validation.replays import (
-    Closures,
-    by_partition,
-    pooled,
-    replayed,
-    replayed_with_closures,
-)
+from clustersim.validation.replays import by_partition, pooled
+from clustersim.validation.setting import Closures, Setting
 
 __all__ = ["CLOSED_S", "capacity", "closures_of", "looks_s", "nodes", "partitions"]
 
@@ -32,6 +29,9 @@ _GRID = 48
 """Number of times in each of them at which the queue is looked at."""
 _LEAST_CLOSED = 0.5
 """A period is closed if a waiting job had room at this share of the times or more."""
+
+_MOST_LOOKS = 2_000_000
+"""Number of looks at waiting jobs at a time, to bound the memory."""
 
 
 def looks_s(begin_s: Floats) -> Floats:
@@ -56,68 +56,65 @@ def looks_s(begin_s: Floats) -> Floats:
     return times
 
 
-def closures_of(case: Case) -> Closures:
+def closures_of(setting: Setting) -> Closures:
     """Return what was closed in each period: what was never in use although jobs could use it.
 
-    In a period in which, half of the time or more, a waiting job would have fitted in the
-    accelerators that nobody used, the capacity is the most that was in use at once in the period.
-    If it is not known where jobs had room, nothing is closed.
+    In a period in which, half of the time or more, a waiting job surely had room in accelerators
+    that nobody used, and was not held by what is granted, the capacity of this part of the cluster
+    is the most that was in use at once in the period.
     """
+    case = setting.case
     known = np.isfinite(case.start_s)
-    submit, start, size = case.submit_s[known], case.start_s[known], case.size[known]
+    start, size = case.start_s[known], case.size[known]
     end, share = start + case.run_s[known], case.share[known]
-    first, last = float(submit.min()), float(start.max())
+    first, last = float(case.submit_s[known].min()), float(start.max())
     edges = np.arange(math.floor(first / CLOSED_S), math.floor(last / CLOSED_S) + 2) * CLOSED_S
     grid = looks_s(edges[:-1].astype(np.float64))
+    seen = _with_room(setting, grid)
     closed = {}
     for at, (name, there) in enumerate(case.capacity.items()):
         own = share == at
         zero = np.zeros(int(own.sum()), dtype=np.int64)
         asked = np.zeros(grid.shape, dtype=np.int64)
         used = running_at(zero, start[own], end[own], size[own], asked, grid)
-        least = _smallest_waiting(submit[own], start[own], size[own], grid)
-        shut = (least <= there - used).mean(axis=1) >= _LEAST_CLOSED
+        shut = seen[at].mean(axis=1) >= _LEAST_CLOSED
         at_start = running_at(zero, start[own], end[own], size[own], zero, start[own])
         period = np.searchsorted(edges, start[own], side="right") - 1
         most = used.max(axis=1)
         np.maximum.at(most, np.clip(period, 0, len(most) - 1), at_start)
-        if case.unclear_room:
-            shut[:] = False
         closed[name] = np.append(np.where(shut, np.maximum(there - most, 0), 0), 0)
     return Closures(np.maximum(edges, 0.0), closed)
 
 
-def _smallest_waiting(submit_s: Floats, start_s: Floats, size: Ints, grid: Floats) -> Ints:
-    """Return the smallest waiting job at each time of a grid; very large where none waits."""
-    most = np.iinfo(np.int64).max
-    least = np.full(grid.shape, most, dtype=np.int64)
-    waited = start_s > submit_s
-    sizes, group = np.unique(size[waited], return_inverse=True)
-    ones = np.ones(len(group), dtype=np.int64)
-    for at in range(len(sizes) - 1, -1, -1):
-        asked = np.full(grid.shape, at, dtype=np.int64)
-        own = group == at
-        waits = running_at(
-            group[own], submit_s[waited][own], start_s[waited][own], ones[own], asked, grid
-        )
-        least = np.where(waits > 0, sizes[at], least)
-    return least
+def _with_room(setting: Setting, grid: Floats) -> Bools:
+    """Return at which times of a grid a waiting job had room, of shape (parts, *grid.shape)."""
+    case, times = setting.case, grid.ravel()
+    first = np.searchsorted(times, case.submit_s, side="left")
+    last = np.searchsorted(times, np.where(np.isfinite(case.start_s), case.start_s, -np.inf))
+    found = np.zeros((len(case.capacity), len(times)), dtype=bool)
+    waits = np.flatnonzero(last > first)
+    number = (last - first)[waits]
+    batches = np.searchsorted(np.cumsum(number), np.arange(0, number.sum(), _MOST_LOOKS))
+    for rows in np.split(np.arange(len(waits)), np.unique(batches)[1:]):
+        job = np.repeat(waits[rows], number[rows])
+        begin = np.repeat(first[waits[rows]] - np.cumsum(number[rows]) + number[rows], number[rows])
+        at = begin + np.arange(len(job))
+        room = room_for(setting, case.start_s, job, times[at][:, None])[:, 0]
+        found[case.share[job[room]], at[room]] = True
+    return found.reshape(len(found), *grid.shape)
 
 
 def capacity(tested: Tested) -> Iterator[Mechanism]:
     """Test whether capacity that was not available explains the difference; see `closures_of`."""
-    case = tested.case
     name = "capacity that was not available (reservations, drains, failures)"
-    if case.unclear_room:
-        yield Mechanism("capacity", name, untested=case.unclear_room)
-        return
-    plan = closures_of(case)
+    plan = closures_of(tested.setting)
     periods = int(sum((numbers > 0).sum() for numbers in plan.closed.values()))
     recorded, simulated = tested.both
     mechanism = Mechanism(
         "capacity",
         name,
-        f"the capacity of {counted(periods, 'day')} on which jobs waited although they had room",
+        f"the capacity of {counted(periods, 'day')} on which jobs waited although they had room"
+        f"{_where(tested)}",
         "waiting time in which the job had room in accelerators that nobody used",
         recorded.share(recorded.room),
         simulated.share(simulated.room),
@@ -126,7 +123,29 @@ def capacity(tested: Tested) -> Iterator[Mechanism]:
     if not periods:
         yield replace(mechanism, untested="on no day did jobs wait half of the time with room")
         return
-    yield tested.granted(mechanism, replayed_with_closures(case, tested.policy, plan))
+    if reason := _unclear_pool(tested):
+        yield replace(mechanism, untested=reason)
+        return
+    yield tested.granted(mechanism, replace(tested.setting, closures=plan))
+
+
+def _unclear_pool(tested: Tested) -> str:
+    """Return why capacity of pools that jobs share cannot be closed under the policy."""
+    setting = tested.setting
+    if setting.order_s is not None or not tested.case.sharing.overlaps:
+        return ""
+    policy = find_policy(setting.policy)
+    if not policy.looks_ahead or issubclass(policy, Easy):
+        return ""
+    return (
+        f"{setting.policy} reserves accelerators in each pool, and the log does not say in which "
+        "of the pools that jobs share they were missing"
+    )
+
+
+def _where(tested: Tested) -> str:
+    overlaps = tested.case.sharing.overlaps
+    return ", in whichever of the pools that jobs share" if overlaps else ""
 
 
 def partitions(tested: Tested) -> Iterator[Mechanism]:
@@ -141,7 +160,8 @@ def partitions(tested: Tested) -> Iterator[Mechanism]:
         owned = any(pool.virtual_clusters for pool in case.cluster.pools)
         shared = "one pool instead of virtual clusters" if owned else "all pools for every queue"
         mechanism = Mechanism("pooled", shared, "nothing from the log")
-        yield tested.granted(mechanism, replayed(case, tested.policy, cluster=pooled(case)))
+        other = replace(case, cluster=pooled(case))
+        yield tested.granted(mechanism, replace(tested.setting, case=other))
         return
     names = sorted(set(case.partition))
     if len(names) < 2 or not case.has_starts:
@@ -150,19 +170,21 @@ def partitions(tested: Tested) -> Iterator[Mechanism]:
         )
         yield Mechanism("partitions", name, untested=reason)
         return
-    if case.unclear_room:
-        yield Mechanism("partitions", name, untested=case.unclear_room)
-        return
     code = np.searchsorted(names, case.partition).astype(np.int64)
     most = most_at_once(case, code, case.size, len(names))
     largest = np.zeros(len(names), dtype=np.int64)
     np.maximum.at(largest, code, case.size)
     most = np.maximum(most, largest)
     recorded, simulated = (
-        each.share(each.room & at_ceiling(case, start, each, code, case.size, most))
+        each.share(
+            each.room
+            & over_ceiling(
+                case, start, each.job, each.time_s, code, case.size, most.astype(np.float64)
+            )
+        )
         for each, start in zip(tested.both, (case.start_s, tested.start_s), strict=True)
     )
-    total, all_of = int(most.sum()), int(tested.capacity.sum())
+    total, all_of = int(most.sum()), sum(case.capacity.values())
     mechanism = Mechanism(
         "partitions",
         name,
@@ -175,15 +197,13 @@ def partitions(tested: Tested) -> Iterator[Mechanism]:
     )
     jobs = case.jobs.assign(vc=list(case.partition))
     own = {part: int(number) for part, number in zip(names, most, strict=True)}
-    cluster = by_partition(own)
-    yield tested.granted(
-        mechanism, replayed(case, tested.policy, jobs=jobs, cluster=cluster, placement="pooled")
-    )
+    other = replace(case, jobs=jobs, cluster=by_partition(own), placement="pooled")
+    yield tested.granted(mechanism, replace(tested.setting, case=other))
 
 
 def nodes(tested: Tested) -> Iterator[Mechanism]:
     """Test whether the packing of jobs on nodes explains the difference."""
     if tested.case.placement != "pooled":
         mechanism = Mechanism("nodes", "jobs spread over any free accelerators", "nothing")
-        found = replayed(tested.case, tested.policy, placement="pooled")
-        yield tested.granted(mechanism, found)
+        other = replace(tested.case, placement="pooled")
+        yield tested.granted(mechanism, replace(tested.setting, case=other))

@@ -15,11 +15,7 @@ from clustersim.array_types import Bools, Floats, Ints
 from clustersim.calendar import Calendar
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError, unknown_name
-from clustersim.simulation.eligibility import (
-    ignored_virtual_clusters,
-    named_partitions,
-    partition_names_of,
-)
+from clustersim.simulation.eligibility import ignored_virtual_clusters, partition_names_of
 from clustersim.topology import (
     Cluster,
     compile_cluster,
@@ -36,6 +32,7 @@ from clustersim.validation.recorded import (
     of_early_starts,
     recorded_starts,
 )
+from clustersim.validation.sharing import Sharing, sharing_of
 from clustersim.workload import JobLog
 from clustersim.workload.describe import size_bins
 from clustersim.workload.job_groups import NO_PARTITION, partitions_of_jobs
@@ -149,36 +146,29 @@ class Case:
         return places_of(self.cluster)
 
     @cached_property
-    def _places_of_jobs(self) -> Bools:
-        """Return which places each job may use by its partition, of shape (jobs, places)."""
-        names = named_partitions(self.jobs, self.cluster)
-        own = pd.Series(np.full(len(self.jobs), "") if names is None else names, dtype=object)
-        return np.stack([own.isin(place.names).to_numpy() for place in self.places], axis=1)
+    def sharing(self) -> Sharing:
+        """Which places each job may use."""
+        return sharing_of(self.jobs, self.cluster, self.places)
 
     @cached_property
-    def unclear_room(self) -> str:
-        """Why it is not known whether a waiting job had room; "" if it is known."""
-        if (self._places_of_jobs.sum(axis=1) <= 1).all():
-            return ""
-        return (
-            f"jobs may run in several of the {len(self.places)} parts of the cluster, and the log "
-            "does not say where; this needs one pool, or the names of the log in virtual_clusters "
-            "or queues of one pool each"
-        )
+    def part_names(self) -> tuple[str, ...]:
+        """Names of the parts of the cluster: places, and those that jobs may use alike."""
+        of = self.sharing.part_of_place
+        keys: list[list[str]] = [[] for _ in range(int(of.max()) + 1)]
+        for at, place in zip(of.tolist(), self.places, strict=True):
+            keys[at].append(place.key)
+        return tuple(" + ".join(own) for own in keys)
 
     @cached_property
     def capacity(self) -> dict[str, int]:
-        """Accelerators that jobs share, by place; "" for all, if jobs may use several places."""
-        if self.unclear_room:
-            return {"": self.cluster.n_chips}
-        return {place.key: place.n_chips for place in self.places}
+        """Accelerators of each part of the cluster."""
+        own = np.bincount(self.sharing.part_of_place, weights=self.sharing.capacity)
+        return dict(zip(self.part_names, own.astype(np.int64).tolist(), strict=True))
 
-    @cached_property
+    @property
     def share(self) -> Ints:
         """Number of the entry of `capacity` that each job uses."""
-        if self.unclear_room:
-            return np.zeros(len(self.jobs), dtype=np.int64)
-        return np.asarray(self._places_of_jobs.argmax(axis=1), dtype=np.int64)
+        return self.sharing.part
 
     def only(self, kept: Bools, notes: Sequence[str] = ()) -> Case:
         """Return the case with some of its jobs."""

@@ -37,68 +37,84 @@ def in_order(key: Floats) -> type[Policy]:
 
 
 def with_ceilings(
-    base: type[Policy], group: Ints, weight: Ints, most: Floats, *, passing: bool
+    base: type[Policy],
+    group: Ints,
+    ceilings: Sequence[tuple[Ints, Floats]],
+    *,
+    passing: bool,
 ) -> type[Policy]:
-    """Return a policy in which a group of jobs never has more than a ceiling.
+    """Return a policy in which a group of jobs never has more than some ceilings.
 
     A job enters the queue of `base` once its group, queue and running jobs together, has room
-    below its ceiling; until then it is held.  A group without jobs may always have one.
+    below each of its ceilings; until then it is held.  A group without jobs may always have one.
 
     Parameters
     ----------
     base : type of Policy
-    group, weight : int64 arrays (jobs,)
-        Group of each job, such as its user (-1: no ceiling), and what it counts: its
-        accelerators, or 1.
-    most : float64 array (groups,)
-        Ceiling of each group; infinite for none.
+    group : int64 array (jobs,)
+        Group of each job, such as its user (-1: no ceiling).
+    ceilings : sequence of (int64 array (jobs,), float64 array (groups,))
+        What each job counts, such as its accelerators, or 1; and the most of each group, infinite
+        for none.
     passing : bool
         Whether jobs of the group that have room pass one that is held, as under the limits of
         Slurm and PBS; otherwise, they are held until it has started.
     """
-    groups, weights, ceilings = group.tolist(), weight.tolist(), most.tolist()
+    groups = group.tolist()
+    weights = [weight.tolist() for weight, _ in ceilings]
+    most = [own.tolist() for _, own in ceilings]
+    free = [
+        own < 0 or all(limits[own] == np.inf for limits in most) for own in groups
+    ]  # fmt: skip
+    every = range(len(weights))
 
     class WithCeilings(base):  # type: ignore[misc, valid-type]
-        """Holds jobs of groups that are at their ceiling."""
+        """Holds jobs of groups that are at a ceiling."""
 
         def __init__(self, queue: Queue) -> None:
             super().__init__(queue)
-            self._used: dict[int, int] = {}
+            self._used: dict[int, list[int]] = {}
             self._held: dict[int, list[int]] = {}
             self._admits = False
 
         def submit(self, job: int) -> None:
-            own = groups[job]
-            if self._admits or own < 0 or ceilings[own] == np.inf:
+            if self._admits or free[job]:
                 super().submit(job)
                 return
-            held = self._held.setdefault(own, [])
-            if self._has_room(own, job) and (passing or not held):
-                self._used[own] = self._used.get(own, 0) + weights[job]
+            held = self._held.setdefault(groups[job], [])
+            if self._has_room(job) and (passing or not held):
+                self._count(job, 1)
                 super().submit(job)
             else:
                 held.append(job)
 
         def finish(self, job: int, partition: Partition) -> None:
             super().finish(job, partition)
-            own = groups[job]
-            if own not in self._used:
+            if free[job]:
                 return
-            self._used[own] -= weights[job]
+            self._count(job, -1)
             still_held: list[int] = []
-            for waiting in self._held[own]:
-                if self._has_room(own, waiting) and (passing or not still_held):
-                    self._used[own] += weights[waiting]
+            for waiting in self._held[groups[job]]:
+                if self._has_room(waiting) and (passing or not still_held):
+                    self._count(waiting, 1)
                     self._admits = True
                     super().resubmit(waiting)
                     self._admits = False
                 else:
                     still_held.append(waiting)
-            self._held[own] = still_held
+            self._held[groups[job]] = still_held
 
-        def _has_room(self, own: int, job: int) -> bool:
-            used = self._used.get(own, 0)
-            return used == 0 or used + weights[job] <= ceilings[own]
+        def _count(self, job: int, sign: int) -> None:
+            used = self._used.setdefault(groups[job], [0] * len(weights))
+            for at in every:
+                used[at] += sign * weights[at][job]
+
+        def _has_room(self, job: int) -> bool:
+            used = self._used.get(groups[job])
+            if used is None or not any(used):
+                return True
+            own = groups[job]
+            return all(used[at] + weights[at][job] <= most[at][own] for at in every)
 
     return WithCeilings
 
@@ -107,6 +123,14 @@ class Closable(Pooled):
     """Counts accelerators, of which a changing number is closed to new jobs.
 
     Running jobs go on; accelerators that they use count towards the closed ones once they end.
+    Several of them may share one number: what is closed is then any of their accelerators.
+
+    Attributes
+    ----------
+    closed : int
+        Accelerators that are closed to new jobs, in all of `together`.
+    together : tuple of Closable
+        Those that share the number; by default this one alone.
 
     Examples
     --------
@@ -118,13 +142,17 @@ class Closable(Pooled):
 
     def __init__(self, n_nodes: int, chips_per_node: int) -> None:
         self.closed = 0
+        self.together: tuple[Closable, ...] = (self,)
         self._unused = 0
         super().__init__(n_nodes, chips_per_node)
 
     @property
     def free(self) -> int:
         """Accelerators that a new job may use."""
-        return max(0, self._unused - self.closed)
+        if len(self.together) == 1:
+            return max(0, self._unused - self.closed)
+        left = sum(each._unused for each in self.together) - self.closed
+        return max(0, min(self._unused, left))
 
     @free.setter
     def free(self, number: int) -> None:
@@ -150,20 +178,22 @@ class Closable(Pooled):
 def with_capacity(
     base: type[Policy],
     change_s: Sequence[float],
-    closed: Mapping[tuple[int, str], Sequence[int]],
+    closed: Mapping[tuple[int, str], tuple[int, Sequence[int]]],
     wakes: set[int],
 ) -> type[Policy]:
     """Return a policy with a capacity that changes; the placement must be :class:`Closable`.
 
-    Policies that look ahead expect closed accelerators back at the next change.
+    Policies that look ahead expect closed accelerators back at the next change; if several places
+    share a number, in each of them.
 
     Parameters
     ----------
     base : type of Policy
     change_s : sequence of float
         Times from which a number of accelerators is closed, ascending.
-    closed : mapping of (int, str) to sequence of int
-        Closed accelerators from each of these times on, by pool and virtual cluster.
+    closed : mapping of (int, str) to (int, sequence of int)
+        By pool and virtual cluster, the part of the cluster to which it belongs, and the closed
+        accelerators of this part from each of these times on.
     wakes : set of int
         Jobs of no length, one at each change, so that there is a scheduling pass.
     """
@@ -209,19 +239,25 @@ def with_capacity(
         def _close(self, at: int) -> None:
             self._at = at
             until = float(times[at + 1]) if at + 1 < len(times) else np.inf
+            parts: dict[int, list[Closable]] = {}
             for index in self.queue.members:
                 partition = self.queue.partitions[index]
                 placement = partition.placement
                 assert isinstance(placement, Closable)
-                place = partition.pool, partition.virtual_cluster
-                number = closed[place][at] if at >= 0 else 0
+                part, numbers = closed[partition.pool, partition.virtual_cluster]
+                number = numbers[at] if at >= 0 else 0
+                parts.setdefault(part, []).append(placement)
                 if self.looks_ahead and index in self._entries:
                     back, chips = self._entries.pop(index)
                     partition.calendar.remove_node(back, 0, chips)
                 placement.closed = number
                 if self.looks_ahead and number:
-                    self._entries[index] = until, number
-                    partition.calendar.add_node(until, 0, number)
+                    most = min(number, placement.capacity)
+                    self._entries[index] = until, most
+                    partition.calendar.add_node(until, 0, most)
                 super().service_changed(partition)
+            for own in parts.values():
+                for placement in own:
+                    placement.together = tuple(own)
 
     return WithCapacity

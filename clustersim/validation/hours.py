@@ -13,10 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from clustersim.array_types import Bools, Floats, Ints
-from clustersim.calendar import DAY_S, WEEK_S
-from clustersim.validation.case import Case
 from clustersim.validation.mechanism import Mechanism, Tested
-from clustersim.validation.replays import replayed_with_submissions
+from clustersim.validation.setting import ClosedHours
 
 __all__ = ["closed_hours", "hours"]
 
@@ -31,7 +29,6 @@ share of the hazard of the whole week."""
 _WAITED_S = 60.0
 _FINER = 4
 """Number of times in each part of a wait, so that no hour of a wait of a day is missed."""
-_ROUNDS = 6
 
 
 def closed_hours(starts: Floats, waited_s: Floats) -> Bools:
@@ -65,16 +62,13 @@ def hours(tested: Tested) -> Iterator[Mechanism]:
     if "estimate_s" not in case.jobs:
         yield Mechanism("hours", name, untested="the log has no time limits")
         return
-    if case.unclear_room:
-        yield Mechanism("hours", name, untested=case.unclear_room)
-        return
     limit_s = case.jobs["estimate_s"].to_numpy(dtype=np.float64)
     level, table = _closed_to_jobs(tested, limit_s)
     count = int(table.any(axis=0).sum())
-    shares = []
-    for each in tested.both:
-        at = case.calendar.hour_of_week(each.time_s.ravel()).reshape(each.time_s.shape)
-        shares.append(each.share(each.room & table[level[each.job][:, None], at]))
+    closed = ClosedHours(level, table)
+    shares = [
+        each.share(each.room & closed.closed(case, each.job, each.time_s)) for each in tested.both
+    ]
     mechanism = Mechanism(
         "hours",
         name,
@@ -87,7 +81,7 @@ def hours(tested: Tested) -> Iterator[Mechanism]:
     if not count:
         yield replace(mechanism, untested="there are no such hours")
         return
-    yield tested.granted(mechanism, _held(case, tested.policy, level, table))
+    yield tested.granted(mechanism, replace(tested.setting, hours=closed))
 
 
 def _closed_to_jobs(tested: Tested, limit_s: Floats) -> tuple[Ints, Bools]:
@@ -114,36 +108,3 @@ def _closed_to_jobs(tested: Tested, limit_s: Floats) -> tuple[Ints, Bools]:
         own = closed_hours(starts.astype(np.float64), waited_s.astype(np.float64))
         table[k + 1] = table[k] | own
     return np.searchsorted(thresholds, limit_s, side="left"), table
-
-
-def _held(case: Case, policy: str, level: Ints, table: Bools) -> Floats:
-    """Return the starts if jobs are held in hours that are closed to them.
-
-    A job that would start in a closed hour is submitted again in the next open one; this is
-    repeated until nearly none does.
-    """
-    submit_s = _first_open(case, case.submit_s, level, table)
-    start_s = replayed_with_submissions(case, policy, submit_s)
-    for _ in range(_ROUNDS):
-        wrong = np.zeros(len(start_s), dtype=bool)
-        known = np.flatnonzero(np.isfinite(start_s))
-        wrong[known] = table[level[known], case.calendar.hour_of_week(start_s[known])]
-        if not wrong.any():
-            break
-        submit_s = np.where(wrong, start_s, submit_s)
-        submit_s = _first_open(case, submit_s, level, table)
-        start_s = replayed_with_submissions(case, policy, submit_s)
-    return start_s
-
-
-def _first_open(case: Case, time_s: Floats, level: Ints, table: Bools) -> Floats:
-    """Return the first time from a time on in a local hour that is open to each job."""
-    found = time_s.copy()
-    edges_s = case.calendar.hour_edges_s(float(found.max(initial=0.0)) + WEEK_S + DAY_S)
-    waits = np.flatnonzero(table[level].any(axis=1) & ~table[level].all(axis=1))
-    for _ in range(int(WEEK_S / _HOUR_S)):
-        waits = waits[table[level[waits], case.calendar.hour_of_week(found[waits])]]
-        if not len(waits):
-            break
-        found[waits] = edges_s[np.searchsorted(edges_s, found[waits], side="right")]
-    return found

@@ -9,16 +9,14 @@ import numpy as np
 import pandas as pd
 
 from clustersim.array_types import Bools, Floats, Ints
-from clustersim.scheduling import find_policy
 from clustersim.units import counted, format_duration
 from clustersim.validation.case import Case
-from clustersim.validation.granted import with_ceilings
+from clustersim.validation.held import over_ceiling
 from clustersim.validation.mechanism import Mechanism, Tested
 from clustersim.validation.occupancy import Waiting, running_at
-from clustersim.validation.replays import replayed, replayed_with_submissions
+from clustersim.validation.setting import Ceilings
 
 __all__ = [
-    "at_ceiling",
     "common_ceiling",
     "dependencies",
     "most_at_once",
@@ -28,6 +26,9 @@ __all__ = [
 AFTER_S = 60.0
 """A job that starts within this time after the end of another job of its user may have waited for
 it."""
+
+LEAST_SEEN = 0.01
+"""A limit whose trace is seen in less than this share of the waiting time is tried in one form."""
 
 
 def most_at_once(case: Case, group: Ints, weight: Ints, count: int) -> Ints:
@@ -48,39 +49,6 @@ def most_at_once(case: Case, group: Ints, weight: Ints, count: int) -> Ints:
     most = np.zeros(count, dtype=np.int64)
     np.maximum.at(most, own, at_start)
     return most
-
-
-def at_ceiling(
-    case: Case, start_s: Floats, waiting: Waiting, group: Ints, weight: Ints, most: Ints
-) -> Bools:
-    """Return in which parts of the waits the job would have lifted its group over a ceiling.
-
-    Parameters
-    ----------
-    case : Case
-    start_s : float64 array (jobs,)
-        Starts, recorded or simulated (seconds).
-    waiting : Waiting
-        The waits under these starts.
-    group, weight : int64 arrays (jobs,)
-        As for `most_at_once`.
-    most : int64 array (groups,)
-        The ceilings.
-
-    Returns
-    -------
-    bool array (waits, parts)
-    """
-    known = np.isfinite(start_s) & (group >= 0)
-    own = group[waiting.job]
-    of = np.broadcast_to(np.maximum(own, 0)[:, None], waiting.time_s.shape)
-    used = running_at(
-        group[known], start_s[known], (start_s + case.run_s)[known], weight[known], of,
-        waiting.time_s,
-    )  # fmt: skip
-    over: Bools = used + weight[waiting.job][:, None] > most[of]
-    over &= (own >= 0)[:, None]
-    return over
 
 
 def common_ceiling(most: Ints, bound: Bools) -> tuple[int, int] | None:
@@ -126,19 +94,13 @@ def user_limits(tested: Tested) -> Iterator[Mechanism]:
         if users < 2:
             yield Mechanism(key, name, untested="the log names no two users")
             continue
-        if case.unclear_room:
-            yield Mechanism(key, name, untested=case.unclear_room)
-            continue
         most = most_at_once(case, case.user, weight, users)
         recorded, simulated = tested.both
-        ceilings = at_ceiling(case, case.start_s, recorded, case.user, weight, most)
-        held = recorded.room & ceilings
+        held = _at_most_ever(tested, case.start_s, recorded, weight, most)
         bound = np.zeros(users, dtype=bool)
         bound[case.user[recorded.job[held.any(axis=1)]]] = True
         common = common_ceiling(most, bound)
-        again = simulated.room & at_ceiling(
-            case, tested.start_s, simulated, case.user, weight, most
-        )
+        again = _at_most_ever(tested, tested.start_s, simulated, weight, most)
         limits = np.where(most > 0, most, np.inf).astype(np.float64)
         takes = f"the most that each of {counted(users, 'user')} ever had"
         if common is not None:
@@ -155,20 +117,39 @@ def user_limits(tested: Tested) -> Iterator[Mechanism]:
             simulated.share(again),
             taken=users if common is None else 1,
         )
-        yield _nearer_of_both(tested, mechanism, weight, limits)
+        yield _with_limit(tested, mechanism, weight, limits)
 
 
-def _nearer_of_both(
-    tested: Tested, mechanism: Mechanism, weight: Ints, limits: Floats
-) -> Mechanism:
-    """Return the limit in the form that is nearer: smaller jobs of a user may pass, or not."""
-    case, base = tested.case, find_policy(tested.policy)
-    found = []
-    for passing, what in ((True, "may pass"), (False, "wait for")):
-        policy = with_ceilings(base, case.user, weight, limits, passing=passing)
-        takes = f"{mechanism.takes}; other jobs of the user {what} one that is held by it"
-        found.append(tested.granted(replace(mechanism, takes=takes), replayed(case, policy)))
-    return min(found, key=lambda each: each.distance_s)
+def _at_most_ever(
+    tested: Tested, start_s: Floats, waiting: Waiting, weight: Ints, most: Ints
+) -> Bools:
+    """Return in which parts of the waits a job had room, and its user as much as ever."""
+    case = tested.case
+    ceiling = most.astype(np.float64)
+    return waiting.room & over_ceiling(
+        case, start_s, waiting.job, waiting.time_s, case.user, weight, ceiling
+    )
+
+
+def _with_limit(tested: Tested, mechanism: Mechanism, weight: Ints, limits: Floats) -> Mechanism:
+    """Return the limit in the form that is nearer: smaller jobs of a user may pass, or not.
+
+    If the trace of the limit is hardly ever seen, they may pass.
+    """
+    before = tested.setting.ceilings
+    own = (weight, limits)
+    both = (own,) if before is None else (*before.limits, own)
+    forms = [
+        replace(tested.setting, ceilings=Ceilings(tested.case.user, both, passing=passing))
+        for passing in ((True, False) if mechanism.recorded >= LEAST_SEEN else (True,))
+    ]
+    found = tested.granted(mechanism, *forms)
+    if found.setting is None or found.setting.ceilings is None:
+        return found
+    what = "may pass" if found.setting.ceilings.passing else "wait for"
+    return replace(
+        found, takes=f"{found.takes}; other jobs of the user {what} one that is held by it"
+    )
 
 
 def dependencies(tested: Tested) -> Iterator[Mechanism]:
@@ -177,9 +158,6 @@ def dependencies(tested: Tested) -> Iterator[Mechanism]:
     name = "dependencies between the jobs of a user"
     if not (case.user >= 0).any():
         yield Mechanism("dependencies", name, untested="the log names no users")
-        return
-    if case.unclear_room:
-        yield Mechanism("dependencies", name, untested=case.unclear_room)
         return
     traces = []
     for start, waiting in zip((case.start_s, tested.start_s), tested.both, strict=True):
@@ -200,9 +178,9 @@ def dependencies(tested: Tested) -> Iterator[Mechanism]:
     if not len(held):
         yield replace(mechanism, untested="no job started that way")
         return
-    submit_s = case.submit_s.copy()
-    submit_s[held] = np.maximum(_end_before(case, case.start_s)[held], submit_s[held])
-    yield tested.granted(mechanism, replayed_with_submissions(case, tested.policy, submit_s))
+    ready_s = case.submit_s.copy()
+    ready_s[held] = np.maximum(_end_before(case, case.start_s)[held], ready_s[held])
+    yield tested.granted(mechanism, replace(tested.setting, ready_s=ready_s))
 
 
 def _end_before(case: Case, start_s: Floats) -> Floats:

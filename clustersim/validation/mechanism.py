@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-import numpy as np
-
-from clustersim.array_types import Floats, Ints
+from clustersim.array_types import Floats
 from clustersim.validation.case import Case
 from clustersim.validation.distance import distance_s
-from clustersim.validation.occupancy import Waiting, waiting_of
+from clustersim.validation.held import room_for
+from clustersim.validation.occupancy import Waiting, times_of_waits
+from clustersim.validation.setting import Setting
 
 __all__ = ["Mechanism", "Tested"]
 
@@ -44,6 +45,8 @@ class Mechanism:
         How many numbers are taken from the log.
     start_s : float64 array (jobs,), optional
         Starts with the mechanism granted, if they are those of all jobs of the case.
+    setting : Setting, optional
+        What was replayed to get these starts.
     """
 
     key: str
@@ -60,6 +63,7 @@ class Mechanism:
     whole_s: float = math.nan
     taken: int = 0
     start_s: Floats | None = field(default=None, repr=False, compare=False)
+    setting: Setting | None = field(default=None, repr=False, compare=False)
 
     @property
     def scaled_s(self) -> float:
@@ -77,33 +81,40 @@ class Mechanism:
         return 1.0 - self.distance_s / self.base_s if self.base_s > 0 else math.nan
 
 
+def _always(mechanism: Mechanism, n_replays: int) -> str:
+    """Grant every mechanism."""
+    return ""
+
+
 @dataclass(frozen=True, eq=False)
 class Tested:
-    """A case with a replay, whose difference from the log is to be explained.
+    """A replay whose difference from the log is to be explained.
 
     Attributes
     ----------
-    case : Case
-    policy : str
+    setting : Setting
+        The case and the policy, with what was granted before.
     start_s : float64 array (jobs,)
         Starts of this replay.
+    gate : callable
+        Takes a mechanism with its trace and the number of replays that granting it takes; returns
+        why it is not granted, or "".
     """
 
-    case: Case
-    policy: str
+    setting: Setting
     start_s: Floats
+    gate: Callable[[Mechanism, int], str] = _always
 
-    @cached_property
-    def capacity(self) -> Ints:
-        """Accelerators of each share of the cluster."""
-        return np.array(list(self.case.capacity.values()), dtype=np.int64)
+    @property
+    def case(self) -> Case:
+        """The case, on the cluster and with the time limits that are granted."""
+        return self.setting.case
 
     def waiting(self, start_s: Floats) -> Waiting:
         """Return the state of the cluster while jobs waited, with given starts."""
         case = self.case
-        return waiting_of(
-            case.submit_s, start_s, case.run_s, case.size, case.share, self.capacity, case.compared
-        )
+        job, time_s, weight_s = times_of_waits(case.submit_s, start_s, case.compared)
+        return Waiting(job, time_s, weight_s, room_for(self.setting, start_s, job, time_s))
 
     @cached_property
     def both(self) -> tuple[Waiting, Waiting]:
@@ -122,16 +133,29 @@ class Tested:
 
     @cached_property
     def base_s(self) -> float:
-        """Distance of the nearest replay."""
+        """Distance of this replay."""
         return self.measured(self.start_s)[0]
 
-    def granted(self, mechanism: Mechanism, start_s: Floats) -> Mechanism:
-        """Return a mechanism with the distance of the starts under it."""
-        distance, mean = self.measured(start_s)
-        return replace(
-            mechanism,
-            base_s=self.base_s,
-            distance_s=distance,
-            mean_wait_s=mean,
-            start_s=start_s,
-        )
+    def granted(self, mechanism: Mechanism, *settings: Setting) -> Mechanism:
+        """Return a mechanism with the distance of the starts under it.
+
+        Of several settings, the one whose starts are nearest counts, the first of equally near
+        ones.  If it is not granted (see `gate`), the reason is in `Mechanism.untested`.
+        """
+        if reason := self.gate(mechanism, len(settings)):
+            return replace(mechanism, untested=reason)
+        found = []
+        for setting in settings:
+            start_s, settled = setting.outcome()
+            distance, mean = self.measured(start_s)
+            found.append(
+                replace(
+                    mechanism,
+                    base_s=self.base_s,
+                    distance_s=distance,
+                    mean_wait_s=mean,
+                    start_s=start_s,
+                    setting=settled,
+                )
+            )
+        return min(found, key=lambda each: each.distance_s)

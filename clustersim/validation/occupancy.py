@@ -8,7 +8,7 @@ import numpy as np
 
 from clustersim.array_types import Bools, Floats, Ints
 
-__all__ = ["SAMPLES", "Waiting", "running_at", "waiting_of"]
+__all__ = ["SAMPLES", "Waiting", "running_at", "times_of_waits"]
 
 SAMPLES = 8
 """Number of equally long parts of each wait, in whose middle the state of the cluster is read."""
@@ -63,7 +63,8 @@ class Waiting:
     weight_s : float64 array (waits,)
         Length of a part of each wait.
     room : bool array (waits, SAMPLES)
-        Whether the job would have fitted in the accelerators that nobody used.
+        Whether the job surely had room in accelerators that nobody used, and was not held by a
+        mechanism that is granted.
     """
 
     job: Ints
@@ -77,33 +78,30 @@ class Waiting:
         return float((which.sum(axis=1) * self.weight_s).sum()) / total if total > 0 else 0.0
 
 
-def waiting_of(
-    submit_s: Floats,
-    start_s: Floats,
-    run_s: Floats,
-    size: Ints,
-    share: Ints,
-    capacity: Ints,
-    compared: Bools,
-) -> Waiting:
-    """Return the state of the cluster while jobs waited.
+def times_of_waits(
+    submit_s: Floats, start_s: Floats, compared: Bools
+) -> tuple[Ints, Floats, Floats]:
+    """Return the jobs that waited, the middle of each part of their waits, and a part's length.
 
     Parameters
     ----------
-    submit_s, start_s, run_s, size, share : arrays (jobs,)
-        The jobs; `share` is the number of the capacity that a job uses.  Jobs without a start
-        (NaN) use nothing.
-    capacity : int64 array (shares,)
+    submit_s, start_s : float64 arrays (jobs,)
+        Jobs without a start (NaN) are left out.
     compared : bool array (jobs,)
         The jobs whose waits are looked at.
+
+    Returns
+    -------
+    int64 array (waits,), float64 array (waits, SAMPLES), float64 array (waits,)
+        As in `Waiting`.
+
+    Examples
+    --------
+    >>> job, time_s, _ = times_of_waits(np.zeros(2), np.array([0.0, 80.0]), np.ones(2, dtype=bool))
+    >>> job.tolist(), time_s[0, :3].tolist()
+    ([1], [5.0, 15.0, 25.0])
     """
-    known = np.isfinite(start_s)
-    job = np.flatnonzero(known & compared & (start_s > submit_s))
+    job = np.flatnonzero(np.isfinite(start_s) & compared & (start_s > submit_s))
     wait_s = start_s[job] - submit_s[job]
     parts = (np.arange(SAMPLES) + 0.5) / SAMPLES
-    time_s = submit_s[job][:, None] + wait_s[:, None] * parts
-    of = np.broadcast_to(share[job][:, None], time_s.shape)
-    begin, end = start_s[known], (start_s + run_s)[known]
-    used = running_at(share[known], begin, end, size[known], of, time_s)
-    room = capacity[of] - used >= size[job][:, None]
-    return Waiting(job, time_s, wait_s / SAMPLES, room)
+    return job, submit_s[job][:, None] + wait_s[:, None] * parts, wait_s / SAMPLES

@@ -10,10 +10,9 @@ import numpy as np
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.calendar import WEEK_S
 from clustersim.scheduling import POLICIES, find_policy
-from clustersim.topology import Cluster, single_pool
+from clustersim.topology import single_pool
 from clustersim.units import counted, format_duration
 from clustersim.validation.case import Case
-from clustersim.validation.granted import in_order
 from clustersim.validation.mechanism import Mechanism, Tested
 from clustersim.validation.recorded import most_in_use
 from clustersim.validation.replays import replayed
@@ -72,19 +71,21 @@ def order(tested: Tested) -> Iterator[Mechanism]:
         taken=int(np.isfinite(case.start_s).sum()),
     )
     key = np.where(np.isfinite(case.start_s), case.start_s, case.submit_s)
-    yield tested.granted(mechanism, replayed(case, in_order(key), cluster=_large_enough(case)))
+    yield tested.granted(mechanism, replace(tested.setting, case=_large_enough(case), order_s=key))
 
 
-def _large_enough(case: Case) -> Cluster | None:
+def _large_enough(case: Case) -> Case:
     """Return a pool as large as the log needs, if its times are rounded so that more was in use."""
     most, own = most_in_use(case.jobs, case.start_s), case.cluster.n_chips
-    return single_pool(most) if len(case.places) == 1 and own < most else None
+    enough = len(case.places) > 1 or own >= most
+    return case if enough else replace(case, cluster=single_pool(most))
 
 
 def estimates(tested: Tested) -> Iterator[Mechanism]:
     """Test whether other time limits than those of the log explain the difference."""
     case = tested.case
-    base = find_policy(tested.policy)
+    policy = tested.setting.policy
+    base = find_policy(policy)
     uses = base is not POLICIES["fcfs"]
     jobs = case.jobs
     has = "estimate_s" in jobs and bool((jobs["estimate_s"] != jobs["duration_s"]).any())
@@ -93,12 +94,10 @@ def estimates(tested: Tested) -> Iterator[Mechanism]:
     )  # fmt: skip
     mechanism = Mechanism("estimates", name, "nothing from the log")
     if not uses:
-        yield replace(mechanism, untested=f"{tested.policy} does not look at limits")
-    elif has:
-        yield tested.granted(mechanism, replayed(case, tested.policy, exact_estimates=True))
+        yield replace(mechanism, untested=f"{policy} does not look at limits")
     else:
-        other = jobs.assign(estimate_s=_LONGER * jobs["duration_s"])
-        yield tested.granted(mechanism, replayed(case, tested.policy, jobs=other))
+        other = jobs.assign(estimate_s=(1.0 if has else _LONGER) * jobs["duration_s"])
+        yield tested.granted(mechanism, replace(tested.setting, case=replace(case, jobs=other)))
 
 
 def initial_state(tested: Tested) -> Iterator[Mechanism]:
@@ -113,7 +112,7 @@ def initial_state(tested: Tested) -> Iterator[Mechanism]:
         yield Mechanism("initial_state", name, untested="the log is too short")
         return
     base, _ = tested.measured(tested.start_s[late.rows], late)
-    distance, mean = tested.measured(replayed(late, tested.policy), late)
+    distance, mean = tested.measured(replayed(late, tested.setting.policy), late)
     yield Mechanism(
         "initial_state",
         name,

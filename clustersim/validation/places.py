@@ -59,4 +59,4 @@ def places_of(cluster: Cluster) -> tuple[Place, ...]:
 def _key(own: Place, places: list[Place], cluster: Cluster) -> str:
     others = {name for place in places if place is not own for name in place.names}
     free = [name for name in own.names if name not in others]
-    return free[0] if free else f"{cluster.pools[own.pool].name} {own.virtual_cluster}"
+    return free[0] if free else f"{cluster.pools[own.pool].name} {own.virtual_cluster}".strip()

@@ -1,15 +1,15 @@
-"""Replays of a case: its jobs under a policy, and with a mechanism of the site granted."""
+"""Replays of a case: its jobs under a policy, on its cluster or on a changed one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from clustersim.array_types import Floats, Ints
+from clustersim.array_types import Floats
 from clustersim.errors import InputError
-from clustersim.scheduling import Placement, Policy, find_policy
+from clustersim.scheduling import Placement, Policy
 from clustersim.simulation.never_runnable import why_none_can_run
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import simulate
@@ -17,15 +17,11 @@ from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.topology import Cluster, Pool, single_pool
 from clustersim.units import counted
 from clustersim.validation.case import Case
-from clustersim.validation.granted import Closable, with_capacity
 
 __all__ = [
-    "Closures",
     "by_partition",
     "pooled",
     "replayed",
-    "replayed_with_closures",
-    "replayed_with_submissions",
     "runnable",
 ]
 
@@ -37,7 +33,6 @@ def replayed(
     jobs: pd.DataFrame | None = None,
     cluster: Cluster | None = None,
     placement: str | type[Placement] | None = None,
-    exact_estimates: bool = False,
 ) -> Floats:
     """Return the simulated starts of the jobs of a case (seconds); NaN for jobs that never start.
 
@@ -47,8 +42,6 @@ def replayed(
     policy : str or type of Policy
     jobs, cluster, placement : optional
         What replaces that of the case.
-    exact_estimates : bool
-        Whether the policy knows the run times.
     """
     result = simulate(
         case.jobs if jobs is None else jobs,
@@ -56,7 +49,6 @@ def replayed(
         Scheduling(
             policy=policy,
             placement=case.placement if placement is None else placement,
-            exact_estimates=exact_estimates,
         ),
         by_node=False,
     )
@@ -123,63 +115,3 @@ def by_partition(capacity: dict[str, int]) -> Cluster:
         virtual_clusters=dict(capacity),
     )
     return Cluster("by partition", (pool,))
-
-
-@dataclass(frozen=True, eq=False)
-class Closures:
-    """Accelerators that were closed to jobs, over time.
-
-    Attributes
-    ----------
-    change_s : float64 array (changes,)
-        Times from which the numbers hold; at the last one nothing is closed.
-    closed : dict of str to int64 array (changes,)
-        By place of the cluster, as `Case.capacity`.
-    """
-
-    change_s: Floats
-    closed: dict[str, Ints]
-
-
-def replayed_with_closures(case: Case, policy: str | type[Policy], plan: Closures) -> Floats:
-    """Return the simulated starts on a cluster that is smaller at some times.
-
-    It must be known at which place each job runs; see `Case.unclear_room`.
-    """
-    names = list(case.capacity)
-    submit_s = np.concatenate((case.submit_s, np.tile(plan.change_s, len(names))))
-    order = np.argsort(submit_s, kind="stable")
-    wake = pd.DataFrame(
-        {
-            "submit_s": np.tile(plan.change_s, len(names)),
-            "n_accelerators": 1,
-            "duration_s": 0.0,
-            "vc": np.repeat(names, len(plan.change_s)),
-        }
-    )
-    own = case.jobs.drop(columns=["job_id"])
-    names_of_jobs = own["vc"] if "vc" in own else pd.Series("", index=own.index)
-    if "estimate_s" in own:
-        wake["estimate_s"] = 0.0
-    jobs = pd.concat([own.assign(vc=names_of_jobs), wake], ignore_index=True).iloc[order]
-    jobs = jobs.reset_index(drop=True).assign(job_id=np.arange(len(order)))
-    is_wake = order >= len(own)
-    closed = {
-        (place.pool, place.virtual_cluster): plan.closed[place.key].tolist()
-        for place in case.places
-    }
-    wakes = set(np.flatnonzero(is_wake).tolist())
-    granted = with_capacity(find_policy(policy), plan.change_s.tolist(), closed, wakes)
-    starts = replayed(case, granted, jobs=jobs, placement=Closable)
-    found = np.empty(len(order))
-    found[order] = starts
-    return found[: len(own)]
-
-
-def replayed_with_submissions(case: Case, policy: str | type[Policy], submit_s: Floats) -> Floats:
-    """Return the simulated starts of the jobs of a case if they are submitted at other times."""
-    order = np.argsort(submit_s, kind="stable")
-    jobs = case.jobs.assign(submit_s=submit_s).iloc[order].reset_index(drop=True)
-    found = np.empty(len(order))
-    found[order] = replayed(case, policy, jobs=jobs)
-    return found

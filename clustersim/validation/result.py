@@ -294,6 +294,12 @@ def validate(
             f"{SLOW_POLICY} is left out, because it takes minutes for "
             f"{counted(len(case.jobs), 'job')}; to include it, name it in --policies"
         )
+    if case.has_starts and case.sharing.overlaps:
+        notes.append(
+            f"jobs may run in several of the {len(case.places)} parts of the cluster, and the log "
+            "does not say where: a waiting job counts as one with room only if it had room "
+            "wherever the running jobs were"
+        )
     starts = {}
     for name in names:
         if progress is not None:

@@ -14,6 +14,7 @@ from clustersim.calendar import DAY_S, WEEK_S
 from clustersim.validation.capacity import closures_of, looks_s
 from clustersim.validation.case import Case
 from clustersim.validation.occupancy import running_at
+from clustersim.validation.setting import Setting
 from clustersim.workload.describe import size_bins
 from clustersim.workload.job_groups import MOST_PARTITIONS, NO_PARTITION, OTHER_PARTITIONS
 
@@ -103,7 +104,7 @@ def use_table(case: Case) -> pd.DataFrame:
         accelerators of waiting jobs), ``available`` (the capacity, or what was the most in use on
         days on which jobs waited half of the time although they had room) and ``capacity``.
     """
-    plan = closures_of(case)
+    plan = closures_of(Setting(case, ""))
     days = plan.change_s[:-1]
     known = np.isfinite(case.start_s)
     submit, start, size = case.submit_s[known], case.start_s[known], case.size[known]

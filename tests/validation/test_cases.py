@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import clustersim as cs
 from clustersim.errors import InputError
@@ -17,8 +20,11 @@ from clustersim.report.of_validation.answer import validation_answer
 from clustersim.report.of_validation.text import validation_text
 from clustersim.validation import mechanism
 from clustersim.validation.case import Case, case_of
-from clustersim.validation.hours import HOURS, _first_open
+from clustersim.validation.hours import HOURS
+from clustersim.validation.setting import Setting, first_open_s
+from clustersim.validation.sharing import Sharing
 from clustersim.workload import JobLog
+from tests.examples import examples
 
 HOUR = 3600.0
 
@@ -50,16 +56,74 @@ def by_key(found: cs.Validation, key: str) -> mechanism.Mechanism:
     return next(each for each in found.tested if each.key == key)
 
 
-def test_room_is_not_tested_where_jobs_may_use_several_pools() -> None:
-    """Nothing tells in which of two pools of 8 a job was, so room in them is unknown."""
+@pytest.mark.parametrize("policy", ["fcfs", "sjf", "easy"])
+def test_capacity_is_closed_in_pools_that_jobs_share(policy: str) -> None:
+    """Two pools of 8 that all jobs may use: for two days, one job runs in either of them."""
+    found = cs.validate(drained_site(), cluster=pools(1), policies=[policy])
+    assert found.case.capacity == {"p + q": 16}
+    capacity = by_key(found, "capacity")
+    assert (capacity.distance_s, capacity.taken) == (0.0, 2)
+    assert "in whichever of the pools that jobs share" in capacity.takes
+    assert found.use["available"].tolist() == [8, 8, 16]
+    assert any("in several of the 2 parts of the cluster" in note for note in found.notes)
+
+
+def test_what_is_tested_in_pools_that_jobs_share() -> None:
     jobs = drained_site(user=["a", "b"] * 8, vc=["x", "y"] * 8, estimate_s=6 * HOUR)
-    found = cs.validate(jobs.drop(columns="vc"), cluster=pools(1), policies=["fcfs"])
-    for key in ("capacity", "user_accelerators", "user_jobs", "dependencies", "hours"):
-        assert "several of the 2 parts of the cluster" in by_key(found, key).untested, key
-    named = cs.validate(jobs, cluster=pools(1), policies=["fcfs"])
-    assert "several of the 2 parts" in by_key(named, "partitions").untested
-    assert by_key(found, "order").untested == ""
-    assert found.use["available"].tolist() == [16, 16, 16]
+    found = cs.validate(jobs, cluster=pools(1), policies=["conservative"])
+    untested = {each.key: each.untested for each in found.tested if each.untested}
+    assert set(untested) == {"capacity", "hours", "initial_state"}
+    assert untested["capacity"].startswith("conservative reserves accelerators in each pool")
+    assert untested["hours"] == "there are no such hours"
+
+
+def test_a_limit_of_users_is_found_in_overlapping_queues() -> None:
+    """Queue x uses pool p, queue y both; each user may have 8 of the 64, and nobody else waits."""
+    cluster = pools(4, p={"queues": ["x", "y"]}, q={"queues": ["y"]})
+    jobs = table(
+        [0.0] * 8, [0.0, 0.0, 100.0, 100.0, 0.0, 100.0, 200.0, 200.0],
+        n_accelerators=[4, 4, 4, 4, 8, 8, 2, 2], user=list("aaaabbbb"), vc=list("xyxyxyxy"),
+    )  # fmt: skip
+    found = cs.validate(jobs, cluster=cluster, policies=["fcfs"])
+    first = found.explanation
+    assert first is not None
+    assert first.name == "a limit of 8 running accelerators of a user"
+    assert (first.distance_s, first.recorded, first.simulated) == (0.0, 1.0, 0.0)
+
+
+def test_jobs_are_where_their_accelerators_and_sizes_are() -> None:
+    """Without queues, a job that names a chip, or is larger than one pool, is in the other one."""
+    cluster = pools(1, q={"nodes": 2, "accelerator": "H100"})
+    jobs = table(
+        [0.0] * 4, [0.0] * 4, n_accelerators=[16, 4, 4, 4], accelerators=["", "h100", "h200", ""]
+    )
+    own = case(jobs, cluster=cluster)
+    allowed = own.sharing.sets[own.sharing.set_of]
+    assert allowed.tolist() == [[False, True], [False, True], [True, False], [True, True]]
+    clear = case(jobs.iloc[:3].assign(job_id=range(3)), cluster=cluster)
+    assert not clear.sharing.overlaps
+    assert list(clear.capacity.values()) == [8, 16]
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=examples(60))
+def test_a_size_that_surely_had_room_has_it_wherever_the_others_are(seed: int) -> None:
+    """Against all allocations of running jobs to three pools; some pool then has that much free."""
+    random = np.random.default_rng(seed)
+    capacity = random.integers(1, 7, 3)
+    sets = np.array([[True, False, False], [True, True, False], [False, True, True], [True] * 3])
+    of = random.integers(0, 4, 4)
+    size = random.integers(1, 5, 4)
+    sharing = Sharing(capacity, sets, of)
+    asked = np.arange(4)
+    found = sharing.largest(np.zeros(4), np.ones(4), size, asked, np.full(4, 0.5))
+    feasible = []
+    for where in itertools.product(range(3), repeat=4):
+        free = capacity - np.bincount(where, weights=size, minlength=3).astype(int)
+        if (free >= 0).all() and all(sets[a][b] for a, b in zip(of, where, strict=True)):
+            feasible.append(free)
+    for largest, own in zip(found, sets, strict=True):
+        assert all(largest <= free[own].max() for free in feasible)
 
 
 @pytest.mark.parametrize("policy", ["fcfs", "easy"])
@@ -80,10 +144,12 @@ def test_an_idle_pool_of_another_queue_is_no_room() -> None:
     jobs = table([0.0, 0.0], [0.0, 100.0], n_accelerators=8, vc="x")
     cluster = pools(1, p={"queues": ["x"]}, q={"queues": ["y"]})
     own = case(jobs, cluster=cluster)
-    assert mechanism.Tested(own, "fcfs", own.start_s).both[0].room.sum() == 0
+    assert mechanism.Tested(Setting(own, "fcfs"), own.start_s).both[0].room.sum() == 0
     both = case(jobs, cluster=pools(1, p={"queues": ["x"]}, q={"queues": ["x"]}))
-    assert both.unclear_room
-    assert both.capacity == {"": 16}
+    assert both.sharing.overlaps
+    assert list(both.capacity.values()) == [16]
+    # One job of 8 runs, so one of two pools of 8 is empty, whichever it is.
+    assert mechanism.Tested(Setting(both, "fcfs"), both.start_s).both[0].room.all()
 
 
 def test_hours_open_on_the_local_clock() -> None:
@@ -93,7 +159,7 @@ def test_hours_open_on_the_local_clock() -> None:
     jobs = table([0.0, 0.0, 0.0], [0.0, 0.0, 0.0])
     own = case(jobs, origin, accelerators=12)
     times = np.array([0.0, 8 * HOUR, 14.5 * HOUR])  # 10:37, 18:37, 01:07 of the next day
-    found = _first_open(own, times, np.zeros(3, dtype=np.int64), closed)
+    found = first_open_s(own, times, np.zeros(3, dtype=np.int64), closed)
     evening = (7 * 60 + 23) * 60.0
     assert found.tolist() == [evening, 8 * HOUR, evening + 23 * HOUR]
     assert [own.calendar.text(each)[-5:] for each in found] == ["18:00", "18:37", "18:00"]

@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import clustersim as cs
+from clustersim.validation import mechanism
 from clustersim.validation.case import case_of
 from clustersim.validation.granted import Closable
 from clustersim.validation.limits import common_ceiling
-from clustersim.validation.occupancy import running_at, waiting_of
+from clustersim.validation.occupancy import running_at
 from clustersim.validation.order import overtaken
-from clustersim.validation.replays import Closures, replayed, replayed_with_closures
+from clustersim.validation.replays import replayed
+from clustersim.validation.setting import Closures, Setting
 from clustersim.workload import JobLog
 from tests.examples import examples
 
@@ -148,7 +150,7 @@ def test_a_job_larger_than_what_is_left_waits_for_the_rest(policy: str) -> None:
     plan = Closures(np.array([0.0, 50.0, 300.0]), {"": np.array([0, 6, 0])})
     strict = policy == "fcfs"  # the small job is behind the large one
     expected = [0.0, 300.0, 340.0 if strict else 70.0]
-    starts = replayed_with_closures(case, policy, plan).tolist()
+    starts = Setting(case, policy, closures=plan).outcome()[0].tolist()
     if policy == "sjf":  # equal run times: in order of submission
         expected = [0.0, 300.0, 340.0]
     assert starts == expected
@@ -260,15 +262,9 @@ def test_overtaken_jobs_are_those_of_two_loops(rows: list[tuple[int, int, int]])
 
 def test_room_while_waiting_by_hand() -> None:
     """A job of 4 waits from 0 to 80 s; 8 accelerators, of which 6 are in use until 40 s."""
-    arrays = {
-        "submit_s": np.array([0.0, 0.0]),
-        "start_s": np.array([0.0, 80.0]),
-        "run_s": np.array([40.0, 10.0]),
-        "size": np.array([6, 4]),
-    }
-    waiting = waiting_of(
-        **arrays, share=np.zeros(2, dtype=int), capacity=np.array([8]), compared=np.ones(2, bool)
-    )
+    jobs = table([0.0, 0.0], [0.0, 80.0], n_accelerators=[6, 4], duration_s=[40.0, 10.0])
+    case = case_of(JobLog(jobs, 2, "jobs", "table"), accelerators=8)
+    waiting = mechanism.Tested(Setting(case, "fcfs"), case.start_s).both[0]
     assert waiting.job.tolist() == [1]
     assert waiting.time_s[0].tolist() == [5.0, 15.0, 25.0, 35.0, 45.0, 55.0, 65.0, 75.0]
     assert waiting.share(waiting.room) == 0.5
@@ -286,7 +282,7 @@ def test_a_smaller_job_of_a_user_may_pass_one_that_a_ceiling_holds(
     case = case_of(JobLog(jobs, 3, "jobs", "table"), accelerators=32)
     for name in ("fcfs", "sjf", "easy", "easy_sjbf", "conservative"):
         policy = with_ceilings(
-            find_policy(name), case.user, case.size, np.array([8.0]), passing=passing
+            find_policy(name), case.user, [(case.size, np.array([8.0]))], passing=passing
         )
         assert replayed(case, policy).tolist() == [0.0, 100.0, third_s]
 
@@ -299,6 +295,6 @@ def test_a_ceiling_never_holds_the_only_job_of_a_user() -> None:
     case = case_of(JobLog(jobs, 3, "jobs", "table"), accelerators=32)
     for name in ("fcfs", "sjf", "easy", "easy_sjbf", "conservative"):
         policy = with_ceilings(
-            find_policy(name), case.user, case.size, np.array([4.0, np.inf]), passing=False
+            find_policy(name), case.user, [(case.size, np.array([4.0, np.inf]))], passing=False
         )
         assert replayed(case, policy).tolist() == [0.0, 100.0, 0.0]
