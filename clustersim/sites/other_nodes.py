@@ -11,6 +11,7 @@ from clustersim.errors import InputError
 from clustersim.sites.cells import memory_mb, whole
 from clustersim.sites.site import Site, SiteNode, SitePartition, in_service
 from clustersim.sites.text_tables import find_table, plain_name
+from clustersim.units import counted
 from clustersim.workload.readers.site_logs.devices import devices_in, is_device
 from clustersim.workload.readers.site_logs.key_values import indented_records
 
@@ -85,8 +86,8 @@ def read_kubernetes_nodes(items: Sequence[Mapping[str, Any]], source: str) -> Si
     notes = []
     if fewer:
         notes.append(
-            f"{fewer:,} nodes have fewer accelerators allocatable than installed (status.capacity "
-            "counts; the others are unhealthy or set aside)"
+            f"{counted(fewer, 'node has', 'nodes have')} fewer accelerators allocatable than "
+            "installed (status.capacity counts; the others are unhealthy or set aside)"
         )
     return Site(
         source=source,

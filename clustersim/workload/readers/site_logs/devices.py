@@ -33,8 +33,8 @@ _CHIPS = (
     r"rtx\w*|gtx\w*|titan\w*|tesla|910[a-d]\w?|i915|xe|[cdqst]px_nps\d"
 )
 _BEHIND = (
-    r"(?:[._:-]*(?:num(?:ber)?|cnt|count|cards?|dev(?:ice)?s?|chips?|units?|shared|excl\w*|physical|"
-    r"mini|nvidia|amd|tesla|titan\w*|\d[\w.+-]*|[a-z]{1,3}\d[\w.+-]*))*$"
+    r"(?:[._:-]*(?:num(?:ber)?|cnt|count|cards?|n?dev(?:ice)?s?|ncuda|chips?|units?|shared|excl\w*|physical|"
+    r"mini|nvidia|amd|tesla|titan\w*|\d[\w+-]*(?:\.\d[\w+-]*)*|[a-z]{1,3}\d[\w+-]*))*$"
 )
 """What may follow the name of an accelerator: a word for its number, or its model."""
 _DEVICE = re.compile(
