@@ -31,7 +31,8 @@ def check_asked(snapshot: Snapshot, jobs: Sequence[str], users: Sequence[str]) -
         if job in running and job not in waiting:
             raise InputError("--job", f"job {job} runs already")
         if job not in waiting:
-            what = unknown_name("waiting job", job, waiting, listed_by="--json")
+            listed = "--json" if waiting else ""
+            what = unknown_name("waiting job", job, waiting, listed_by=listed)
             raise InputError("--job", what)
     names = sorted(set(map(str, snapshot.waiting["user"])) - {""})
     for user in users:
