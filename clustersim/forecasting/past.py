@@ -65,8 +65,12 @@ def _without_recent(ended: pd.DataFrame, now_s: float) -> pd.DataFrame:
 
 
 def recent_of(given: Given, history: object) -> pd.DataFrame | None:
-    """Return the jobs that began not long before now and have ended, in order of their start."""
+    """Return the jobs that began not long before now and have ended, in order of their start.
+
+    Their ``submit_s`` is in seconds from now.
+    """
     if history is not None or given.history is None:
         return None
     began = given.history["start_s"]
-    return given.history[began >= given.now_s - RECENT_S].sort_values("start_s", kind="stable")
+    recent = given.history[began >= given.now_s - RECENT_S].sort_values("start_s", kind="stable")
+    return recent.assign(submit_s=recent["submit_s"] - given.now_s)

@@ -170,6 +170,7 @@ def _then(
                 elapsed_s=float(at_s - started[row]) if runs else None,
                 time_limit_s=float(limit[row]) if np.isfinite(limit[row]) else None,
                 pool=str(pools[row]) if runs and pools is not None else "",
+                age_s=float(at_s - submit[row]) if np.isfinite(submit[row]) else None,
             )
         )
     if not rows:
