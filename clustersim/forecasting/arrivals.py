@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Floats, Ints
@@ -16,6 +17,7 @@ from clustersim.seeds import Streams
 from clustersim.simulation.eligibility import find_eligibility
 from clustersim.simulation.runtimes import Runtimes
 from clustersim.topology import Cluster
+from clustersim.workload.jobs import texts_of
 
 __all__ = ["Arrivals", "NewJobs", "arrivals_of"]
 
@@ -29,6 +31,8 @@ class NewJobs:
     submit_s, run_s, estimate_s : float64 arrays (jobs,)
         Seconds; submissions from now.
     n_accelerators, choice_of : int64 arrays (jobs,)
+    user : object array (jobs,)
+        Empty if not known.
     """
 
     submit_s: Floats
@@ -36,6 +40,7 @@ class NewJobs:
     estimate_s: Floats
     n_accelerators: Ints
     choice_of: Ints
+    user: npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +79,7 @@ class Arrivals:
             jobs.estimate_s[part],
             jobs.n_accelerators[part],
             jobs.choice_of[part],
+            jobs.user[part],
         )
 
 
@@ -131,12 +137,16 @@ def arrivals_of(
         else np.full(len(history), np.nan)
     )
     estimate = np.where(np.isfinite(estimate), estimate, np.maximum(run_s, default_limit_s))
+    users = np.full(len(history), "", dtype=object)
+    if "user" in history:
+        users = np.asarray(texts_of(history["user"]), dtype=object)
     jobs = NewJobs(
         submit[keep],
         run_s[keep],
         estimate[keep],
         history["n_accelerators"].to_numpy(dtype=np.int64)[keep],
         eligible.choice_of[keep],
+        users[keep],
     )
     what = (
         f"further jobs arrive as in stretches of the log, drawn anew in each replication ({how}; "

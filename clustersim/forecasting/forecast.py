@@ -182,6 +182,8 @@ def _assumptions(case: Case, found: Replications) -> Iterator[str]:
     if without := default_limit_note(limits, case.run_times):
         yield without
     yield arrivals.what if arrivals is not None else "no further jobs arrive"
+    if arrivals is not None and case.user_limit is not None and not arrivals.jobs.user.any():
+        yield "the log names no users, so --user-limit does not hold further jobs"
     yield from overflow_note(found, snapshot)
     yield from contradictions(found, snapshot, case.user_limit)
 
