@@ -305,7 +305,8 @@ def _simulate(out: Floats, run_s: Floats, queue: _Queue, case: Case, streams: St
     if case.arrivals is not None:
         new = case.arrivals.draw(streams)
         submit, order = _merged(submit, LEAD_S + new.submit_s)
-        left = np.concatenate([left, new.run_s])[order]
+        new_run_s = np.where(new.unended >= 0, run_s[new.unended], new.run_s)
+        left = np.concatenate([left, new_run_s])[order]
         estimate = np.concatenate([estimate, new.estimate_s])[order]
         sizes = np.concatenate([sizes, new.n_accelerators])[order]
         choice_of = np.concatenate([choice_of, new.choice_of + len(choices)])[order]
