@@ -99,7 +99,8 @@ def _add_simulation(parser: argparse.ArgumentParser) -> None:
         "or easy)",
     )
     parser.add_argument(
-        "--placement", default="pooled", help="pooled (default), consolidate, spread"
+        "--placement",
+        help="pooled, consolidate, spread (default: that of the saved run, or pooled)",
     )
     parser.add_argument(
         "--history", metavar="LOG", help="a log of the site, for run times and further jobs"
@@ -283,7 +284,7 @@ def _command(args: argparse.Namespace) -> str:
     for name in (*_TEXTS, "user_limit", "gpus_per_node"):
         if getattr(args, name) is not None:
             words += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
-    words += ["--placement", args.placement] if args.placement != "pooled" else []
+    words += ["--placement", args.placement] if args.placement is not None else []
     words += ["--no-arrivals"] if args.no_arrivals else []
     words += ["--replications", str(args.replications)] if args.replications != 200 else []
     words += ["--seed", str(args.seed)] if args.seed != 1 else []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Floats, Ints
@@ -16,6 +18,7 @@ from clustersim.seeds import Streams
 from clustersim.simulation.eligibility import find_eligibility
 from clustersim.simulation.runtimes import Runtimes
 from clustersim.topology import Cluster
+from clustersim.workload.jobs import texts_of
 
 __all__ = ["Arrivals", "NewJobs", "arrivals_of"]
 
@@ -29,6 +32,11 @@ class NewJobs:
     submit_s, run_s, estimate_s : float64 arrays (jobs,)
         Seconds; submissions from now.
     n_accelerators, choice_of : int64 arrays (jobs,)
+    user : object array (jobs,)
+        Empty if not known.
+    unended : int64 array (jobs,)
+        Row of a job of the state that has not ended, whose run time is that of the replication;
+        -1 for others.
     """
 
     submit_s: Floats
@@ -36,6 +44,8 @@ class NewJobs:
     estimate_s: Floats
     n_accelerators: Ints
     choice_of: Ints
+    user: npt.NDArray[np.object_]
+    unended: Ints
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +84,8 @@ class Arrivals:
             jobs.estimate_s[part],
             jobs.n_accelerators[part],
             jobs.choice_of[part],
+            jobs.user[part],
+            jobs.unended[part],
         )
 
 
@@ -84,6 +96,7 @@ def arrivals_of(
     *,
     window_s: float,
     now_s: float | None,
+    unended: Mapping[str, int],
     default_limit_s: float,
     catalogue: Catalogue | None,
 ) -> Arrivals | None:
@@ -92,7 +105,7 @@ def arrivals_of(
     Parameters
     ----------
     history : pandas.DataFrame
-        A jobs table of jobs that had ended by now.
+        A jobs table; ``duration_s`` is missing for jobs that have not ended.
     cluster, placement, catalogue
         Where the jobs run.
     window_s : float
@@ -100,9 +113,12 @@ def arrivals_of(
     now_s : float, optional
         The present on the time axis of the log. If it is given, windows begin a whole number
         of days (of weeks, if the log has eight) before it, at the same time of day.
+    unended : mapping of str to int
+        The row in the state of each job that has not ended, by its id.
     default_limit_s : float
         Limit of jobs without one.
     """
+    history = history.sort_values("submit_s", kind="stable", ignore_index=True)
     submit = history["submit_s"].to_numpy(dtype=np.float64)
     first, last = float(submit.min()), float(submit.max() if now_s is None else now_s)
     window_s = min(window_s, (last - first) / 2)
@@ -121,22 +137,35 @@ def arrivals_of(
         begins, how = np.array([first]), "the whole log"
     ones = np.ones((len(cluster.pools), len(history)))
     eligible = find_eligibility(
-        history, cluster, build_partitions(cluster, placement), Runtimes(ones, ones, {}), catalogue
+        history.assign(duration_s=1.0),
+        cluster,
+        build_partitions(cluster, placement),
+        Runtimes(ones, ones, {}),
+        catalogue,
     )
-    keep = (eligible.choice_of >= 0) & (history["duration_s"].to_numpy(dtype=np.float64) > 0)
-    run_s = history["duration_s"].to_numpy(dtype=np.float64)
+    run_s = history["duration_s"].to_numpy(dtype=np.float64, na_value=np.nan)
+    rows = np.full(len(history), -1, dtype=np.int64)
+    if "job_id" in history:
+        for at in np.flatnonzero(np.isnan(run_s)):
+            rows[at] = unended.get(str(history["job_id"].iloc[at]), -1)
+    keep = (eligible.choice_of >= 0) & ((run_s > 0) | (rows >= 0))
     estimate = (
         history["estimate_s"].to_numpy(dtype=np.float64, na_value=np.nan)
         if "estimate_s" in history
         else np.full(len(history), np.nan)
     )
-    estimate = np.where(np.isfinite(estimate), estimate, np.maximum(run_s, default_limit_s))
+    estimate = np.where(np.isfinite(estimate), estimate, np.fmax(run_s, default_limit_s))
+    users = np.full(len(history), "", dtype=object)
+    if "user" in history:
+        users = np.asarray(texts_of(history["user"]), dtype=object)
     jobs = NewJobs(
         submit[keep],
         run_s[keep],
         estimate[keep],
         history["n_accelerators"].to_numpy(dtype=np.int64)[keep],
         eligible.choice_of[keep],
+        users[keep],
+        rows[keep],
     )
     what = (
         f"further jobs arrive as in stretches of the log, drawn anew in each replication ({how}; "

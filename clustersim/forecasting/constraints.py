@@ -18,7 +18,7 @@ CONSTRAINTS = {
     "partition": "as accelerators, but other partitions have enough free",
     "queue": "its place behind other jobs; alone it could start in less than half of the time",
     "limit": "a limit, such as on the tasks of an array that run at a time",
-    "dependency": "a job that must end first",
+    "dependency": "a job that must end first (if that one is not simulated, nor is this one)",
     "eligible time": "the time before which it may not start",
     "held": "the scheduler holds it: its start is not forecast",
     "never": "it cannot run on this cluster",
@@ -58,7 +58,7 @@ def constraints(snapshot: Snapshot, found: Replications) -> pd.DataFrame:
             "accelerators_ahead": int(sizes[ahead].sum()) if ahead else 0,
         }
         kind, detail = _why(row, waiting, found, median, facts)
-        if kind not in ("held", "never"):
+        if kind not in ("held", "never") and row not in found.after_unknown:
             in_queue.append(row)
         rows.append({"constraint": kind, "detail": detail, **facts})
     columns = ["constraint", "detail", "behind", "jobs_ahead", "accelerators_ahead"]
@@ -83,6 +83,8 @@ def _why(
         return "held", f"not forecast: {held}"
     if row in found.reasons:
         return "never", found.reasons[row]
+    if row in found.after_unknown:
+        return "dependency", found.after_unknown[row]
     start, alone, admitted = (median[name][row] for name in ("start_s", "alone_s", "admitted_s"))
     if start <= 0:
         return "none", "it can start now"

@@ -16,7 +16,7 @@ from clustersim.errors import InputError
 from clustersim.forecasting.arrivals import Arrivals, arrivals_of
 from clustersim.forecasting.asked import check_asked
 from clustersim.forecasting.inputs import Given, cluster_of, read_state
-from clustersim.forecasting.past import past_of, recent_of
+from clustersim.forecasting.past import Past, past_of, recent_of
 from clustersim.forecasting.replicate import Case, Replications, replicate
 from clustersim.forecasting.result import Forecast
 from clustersim.forecasting.run_times import (
@@ -28,7 +28,7 @@ from clustersim.forecasting.run_times import (
 from clustersim.forecasting.snapshot import Snapshot, snapshot_of
 from clustersim.forecasting.summary_text import contradictions, foreign_note, overflow_note
 from clustersim.forecasting.table import forecast_table
-from clustersim.scheduling import Policy, find_placement, find_policy
+from clustersim.scheduling import Placement, Policy, find_placement, find_policy
 from clustersim.topology import Cluster
 
 __all__ = ["forecast"]
@@ -43,7 +43,7 @@ def forecast(
     cluster: Cluster | str | Path | None = None,
     accelerators: int | Mapping[str, int] | None = None,
     policy: str | type[Policy] | None = None,
-    placement: str = "pooled",
+    placement: str | type[Placement] | None = None,
     history: str | Path | pd.DataFrame | None = None,
     arrivals: bool = True,
     replications: int = 200,
@@ -78,9 +78,10 @@ def forecast(
         Instead of a cluster: a number that all jobs share, or numbers by partition.
     policy : str or type of Policy, optional
         By default that of a saved run, or ``easy``.
-    placement : str
-        ``pooled`` counts accelerators; others also track nodes, on which the running jobs are
-        placed anew, since a queue does not say where they are.
+    placement : str or type of Placement, optional
+        By default that of a saved run, unless `accelerators` are given; else ``pooled``, which
+        counts accelerators. Others also track nodes, on which the running jobs are placed anew,
+        since a queue does not say where they are.
     history : str, Path or DataFrame, optional
         A log of the site. By default, the jobs of a saved run that have ended.
     arrivals : bool
@@ -138,12 +139,14 @@ def forecast(
     where, note = cluster_of(given, cluster, accelerators, chips)
     past = past_of(given, history, time_zone)
     chosen = policy or given.policy or "easy"
+    own_placement = given.placement if accelerators is None else None
+    placed = placement or own_placement or "pooled"
     case = Case(
         snapshot=snapshot,
         cluster=where,
         catalogue=chips if all(pool.accelerator for pool in where.pools) else None,
         policy=find_policy(chosen),
-        placement=find_placement(placement),
+        placement=find_placement(placed),
         run_times=_run_times(snapshot, past, recent_of(given, history), default_limit_s),
         arrivals=None,
         user_limit=user_limit,
@@ -152,14 +155,17 @@ def forecast(
         case = replace(case, arrivals=_arrivals(case, past, given, replications, seed))
     found = replicate(case, replications, seed, progress)
     _refuse_overflow(found, snapshot, accelerators)
-    name = chosen if isinstance(chosen, str) else chosen.__name__
+    name = _name(chosen)
+    notes = [note] if note else []
+    notes += [f"placement {_name(placed)}"] if placed != "pooled" else []
+    notes += [*given.notes, *(past.notes if past is not None else ())]
     return Forecast(
         jobs=forecast_table(snapshot, found, given),
         state=given.state,
         partitions=given.state.by_partition(),
         start_s=found.start_s,
         policy=name,
-        assumptions=(f"policy {name}", *([note] if note else []), *_assumptions(case, found)),
+        assumptions=(f"policy {name}", *notes, *_assumptions(case, found)),
         calendar=given.calendar,
         now_s=given.now_s,
         without_room=tuple(overflow_note(found, snapshot)),
@@ -167,9 +173,13 @@ def forecast(
     )
 
 
+def _name(chosen: str | type[object]) -> str:
+    return chosen if isinstance(chosen, str) else chosen.__name__
+
+
 def _run_times(
     snapshot: Snapshot,
-    past: pd.DataFrame | None,
+    past: Past | None,
     recent: pd.DataFrame | None,
     default_limit_s: float | None,
 ) -> RunTimes:
@@ -177,7 +187,7 @@ def _run_times(
     jobs = pd.concat([snapshot.running, snapshot.waiting], ignore_index=True)
     if past is None:
         return assumed_run_times(jobs, default_limit_s)
-    return run_times_of(past, jobs, default_limit_s, recent)
+    return run_times_of(past.jobs, jobs, default_limit_s, recent)
 
 
 def _assumptions(case: Case, found: Replications) -> Iterator[str]:
@@ -189,6 +199,8 @@ def _assumptions(case: Case, found: Replications) -> Iterator[str]:
     if without := default_limit_note(limits, case.run_times):
         yield without
     yield arrivals.what if arrivals is not None else "no further jobs arrive"
+    if arrivals is not None and case.user_limit is not None and not arrivals.jobs.user.any():
+        yield "the log names no users, so --user-limit does not hold further jobs"
     yield from overflow_note(found, snapshot)
     yield from contradictions(found, snapshot, case.user_limit)
 
@@ -206,7 +218,7 @@ def _check(replications: int, user_limit: int | None, default_limit_s: float | N
 
 
 def _arrivals(
-    case: Case, past: pd.DataFrame, given: Given, replications: int, seed: int
+    case: Case, past: Past, given: Given, replications: int, seed: int
 ) -> Arrivals | None:
     """Return the jobs that arrive until well after the last job starts that waits now."""
     few = replicate(case, min(replications, 10), seed)
@@ -214,13 +226,15 @@ def _arrivals(
     last = float(starts.max()) if len(starts) else 0.0
     if last <= 0:
         return None
-    own = given.history is not None and past is given.history
+    snapshot = case.snapshot
+    unended = pd.concat([snapshot.running["job_id"], snapshot.waiting["job_id"]])
     return arrivals_of(
-        past,
+        past.jobs if past.submitted is None else past.submitted,
         case.cluster,
         case.placement,
         window_s=_ARRIVALS * last,
-        now_s=given.now_s if own else None,
+        now_s=None if past.submitted is None else given.now_s,
+        unended={str(job_id): row for row, job_id in enumerate(unended)},
         default_limit_s=case.run_times.default_limit_s,
         catalogue=case.catalogue,
     )

@@ -2,7 +2,7 @@
 
 A job is submitted to the policy once no limit holds it; it then has the place in the queue that it
 would have had. The limits count jobs that are in the queue or run, and admit jobs in the order of
-the queue.
+the queue. They hold no job that already runs.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ class Limits:
         Index of the limit, and how much of it the job takes, by job.
     after : mapping of int to set of int
         Jobs that must end before a job, by job.
+    running : set of int
+        Jobs that run now: they count, but no limit holds them.
     """
 
     groups: Sequence[tuple[str, float]] = ()
     of_job: Mapping[int, Sequence[tuple[int, float]]] = field(default_factory=dict)
     after: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    running: frozenset[int] = frozenset()
 
     @property
     def hold(self) -> bool:
@@ -64,7 +67,8 @@ class Gates:
         """Return whether a job may enter its queue now; otherwise it is kept until it may."""
         if job in self.admitted_by:
             return True
-        if job in self._held or not self._fits(job):
+        runs = job in self._limits.running
+        if not runs and (job in self._held or not self._fits(job)):
             self._held[job] = policy
             return False
         self._take(job, 1.0)

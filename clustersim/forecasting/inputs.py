@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from clustersim.errors import InputError, kind_text
 from clustersim.forecasting.saved_run import (
     Then,
     cluster_of_run,
+    not_continued,
     scheduling_of_run,
     state_of_jobs,
     state_of_run,
@@ -26,7 +27,7 @@ from clustersim.sites import read_queue
 from clustersim.sites.queue import QueueState
 from clustersim.time_zones import parse_zone
 from clustersim.topology import Cluster, Pool, compile_cluster, load_cluster, single_pool
-from clustersim.units import MOST_CHIPS, counted
+from clustersim.units import MOST_CHIPS, counted, listed
 
 __all__ = ["Given", "cluster_of", "read_state"]
 
@@ -46,8 +47,13 @@ class Given:
         Jobs of a saved run or table that have ended.
     result : Result or None
         The saved run.
-    policy : str or None
-        The policy of the saved run.
+    policy, placement : str or None
+        Those of the saved run.
+    submitted : pandas.DataFrame or None
+        All jobs of a saved run or table that had been submitted; ``duration_s`` is missing unless
+        they have ended.
+    notes : tuple of str
+        What a saved run had that the forecast does not continue.
     """
 
     state: QueueState
@@ -56,6 +62,9 @@ class Given:
     history: pd.DataFrame | None = None
     result: Result | None = None
     policy: str | None = None
+    placement: str | None = None
+    submitted: pd.DataFrame | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read_state(
@@ -145,12 +154,15 @@ def _of_result(result: Result, at_s: float | None, source: str) -> Given:
         raise InputError("--at", "is needed with a saved run, for example --at 3d")
     then = state_of_run(result, at_s, source)
     given = _of_then(then)
-    policy = scheduling_of_run(result).get("policy")
-    return Given(given.state, result.calendar, then.now_s, then.history, result, policy)
+    lost = not_continued(result)
+    notes = (f"the run had {listed(lost)}, which the forecast does not continue",) if lost else ()
+    return replace(
+        given, calendar=result.calendar, result=result, notes=notes, **scheduling_of_run(result)
+    )
 
 
 def _of_then(then: Then) -> Given:
-    return Given(then.state, Calendar(), then.now_s, then.history)
+    return Given(then.state, Calendar(), then.now_s, then.history, submitted=then.submitted)
 
 
 def cluster_of(

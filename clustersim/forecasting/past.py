@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,35 @@ import pandas as pd
 from clustersim.forecasting.inputs import Given
 from clustersim.forecasting.run_times import RECENT_S
 from clustersim.forecasting.samples import LEAST_ALIKE
+from clustersim.units import counted
 from clustersim.workload import read_jobs
 
-__all__ = ["past_of", "recent_of"]
+__all__ = ["Past", "past_of", "recent_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """The jobs from which a forecast learns.
+
+    Attributes
+    ----------
+    jobs : pandas.DataFrame
+        Jobs that ended; a limit that is not recorded is missing.
+    submitted : pandas.DataFrame or None
+        If they are those of the saved run or table itself: all of its jobs that had been submitted
+        by now, from which further jobs are drawn.
+    notes : tuple of str
+        What the log lacks.
+    """
+
+    jobs: pd.DataFrame
+    submitted: pd.DataFrame | None = None
+    notes: tuple[str, ...] = ()
 
 
 def past_of(
     given: Given, history: str | Path | pd.DataFrame | None, time_zone: str | None
-) -> pd.DataFrame | None:
+) -> Past | None:
     """Return the jobs from which run times and arrivals are learnt; None if there are too few.
 
     Parameters
@@ -35,12 +57,18 @@ def past_of(
         If the log cannot be read.
     """
     if isinstance(history, pd.DataFrame):
-        return _in_order(history)
+        return Past(_in_order(history))
     if history is not None:
-        return _in_order(read_jobs(history, time_zone=time_zone).jobs)
+        log = read_jobs(history, time_zone=time_zone)
+        jobs, unlimited = log.jobs, log.estimate_filled
+        if unlimited is None:
+            return Past(_in_order(jobs))
+        jobs = jobs.assign(estimate_s=jobs["estimate_s"].mask(unlimited))
+        n = f"{int(unlimited.sum()):,} of {counted(len(jobs), 'job')}"
+        return Past(_in_order(jobs), notes=(f"{n} of the log have no time limit",))
     if given.history is None or len(given.history) < LEAST_ALIKE:
         return None
-    return _without_recent(given.history, given.now_s)
+    return Past(_without_recent(given.history, given.now_s), given.submitted)
 
 
 def _in_order(jobs: pd.DataFrame) -> pd.DataFrame:
@@ -65,8 +93,12 @@ def _without_recent(ended: pd.DataFrame, now_s: float) -> pd.DataFrame:
 
 
 def recent_of(given: Given, history: object) -> pd.DataFrame | None:
-    """Return the jobs that began not long before now and have ended, in order of their start."""
+    """Return the jobs that began not long before now and have ended, in order of their start.
+
+    Their ``submit_s`` is in seconds from now.
+    """
     if history is not None or given.history is None:
         return None
     began = given.history["start_s"]
-    return given.history[began >= given.now_s - RECENT_S].sort_values("start_s", kind="stable")
+    recent = given.history[began >= given.now_s - RECENT_S].sort_values("start_s", kind="stable")
+    return recent.assign(submit_s=recent["submit_s"] - given.now_s)

@@ -15,6 +15,12 @@ from clustersim.engine.engine import Simulation
 from clustersim.engine.partitions import build_partitions
 from clustersim.forecasting.arrivals import Arrivals
 from clustersim.forecasting.gates import Gates, Limits, gated
+from clustersim.forecasting.limits import (
+    limits_of,
+    predecessors_of,
+    waiting_for_unknown,
+    with_users,
+)
 from clustersim.forecasting.run_times import RunTimes
 from clustersim.forecasting.running import place_running
 from clustersim.forecasting.snapshot import Snapshot
@@ -79,6 +85,8 @@ class Replications:
         Names of the limits.
     limits_of : dict of int to list of int
         Limits that hold a waiting job, by row.
+    after_unknown : dict of int to str
+        Why a waiting job is not forecast that depends on a job which is not simulated, by row.
     """
 
     start_s: Floats
@@ -90,6 +98,7 @@ class Replications:
     reasons: dict[int, str]
     groups: tuple[str, ...]
     limits_of: dict[int, list[int]]
+    after_unknown: dict[int, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +119,8 @@ class _Queue:
         The sets of partitions to which `choice_of` refers; a running job has only its own.
     eligible : Eligibility
     limits : Limits
+    after_unknown : dict of int to str
+        Why jobs are not simulated that depend on jobs which are not, by row of `jobs`.
     runs_on : int64 array (running jobs,)
     """
 
@@ -124,6 +135,7 @@ class _Queue:
     choices: list[tuple[int, ...]]
     eligible: Eligibility
     limits: Limits
+    after_unknown: dict[int, str]
     runs_on: Ints
 
     @property
@@ -179,6 +191,7 @@ def replicate(
             for at, found in queue.limits.of_job.items()
             if queue.rows[at] >= n_running
         },
+        after_unknown={row - n_running: text for row, text in queue.after_unknown.items()},
     )
 
 
@@ -192,6 +205,12 @@ def _queue(case: Case) -> tuple[_Queue, Ints]:
     can = eligible.choice_of >= 0
     can[:n_running] &= runs_on >= 0
     can[n_running:] &= waiting["held"].to_numpy(dtype=object) == ""
+    predecessors = {
+        row: others for row, others in predecessors_of(jobs).items() if row >= n_running
+    }
+    unknown = {int(row): _unknown(int(row), jobs, n_running) for row in np.flatnonzero(~can)}
+    after_unknown = waiting_for_unknown(predecessors, unknown, jobs["job_id"])
+    can[list(after_unknown)] = False
     eligible_s = np.nan_to_num(jobs["eligible_s"].to_numpy(dtype=np.float64), nan=0.0)
     eligible_s = np.maximum(0.0, eligible_s)
     eligible_s[:n_running] = -LEAD_S
@@ -212,10 +231,19 @@ def _queue(case: Case) -> tuple[_Queue, Ints]:
         choices=choices,
         choice_of=choice_of[rows],
         eligible=eligible,
-        limits=_limits(jobs, rows, n_running, case),
+        limits=limits_of(jobs, rows, n_running, predecessors, case.user_limit),
+        after_unknown=after_unknown,
         runs_on=runs_on,
     )
     return queue, free
+
+
+def _unknown(row: int, jobs: pd.DataFrame, n_running: int) -> str:
+    """Return what is said of a job that is not simulated."""
+    if row < n_running:
+        return "runs, but found no room in the cluster"
+    held = str(jobs["held"].iloc[row])
+    return f"is held ({held})" if held else "can never run"
 
 
 def _choices(eligible: Eligibility, runs_on: Ints) -> tuple[list[tuple[int, ...]], Ints]:
@@ -267,64 +295,28 @@ def _place(
     return runs_on, np.array([each.placement.free for each in partitions], dtype=np.int64)
 
 
-def _limits(jobs: pd.DataFrame, rows: Ints, n_running: int, case: Case) -> Limits:
-    """Return the limits of arrays and users, and dependencies, with jobs as positions in `rows`."""
-    groups: list[tuple[str, float]] = []
-    of_job: dict[int, list[tuple[int, float]]] = {}
-    index: dict[str, int] = {}
-    throttles = jobs[jobs["array_limit"].notna()].groupby("array")["array_limit"].max()
-    position = {int(row): at for at, row in enumerate(rows)}
-    columns = zip(jobs["array"], jobs["user"], jobs["n_accelerators"], strict=True)
-    for row, (of_array, user, n) in enumerate(columns):
-        at = position.get(row)
-        if at is None:
-            continue
-        if of_array in throttles.index:
-            most = float(throttles[of_array])
-            name = f"array {of_array} runs at most {most:.0f} tasks at a time"
-            group = _group(name, most, index, groups)
-            of_job.setdefault(at, []).append((group, 1.0))
-        if case.user_limit is not None and user:
-            name = f"user {user} may use at most {case.user_limit:,} accelerators"
-            group = _group(name, float(case.user_limit), index, groups)
-            of_job.setdefault(at, []).append((group, float(n)))
-    ids: dict[str, set[int]] = {}
-    for at, row in enumerate(rows):
-        for name in (jobs["job_id"].iloc[row], jobs["row_id"].iloc[row], jobs["array"].iloc[row]):
-            if name:
-                ids.setdefault(str(name).partition(".")[0], set()).add(at)
-    after = {
-        position[row]: frozenset(at for name in names for at in ids.get(name, ())) - {position[row]}
-        for row, names in enumerate(jobs["depends_on"])
-        if names and row >= n_running and row in position
-    }
-    return Limits(groups, of_job, {at: jobs_ for at, jobs_ in after.items() if jobs_})
-
-
-def _group(name: str, most: float, index: dict[str, int], groups: list[tuple[str, float]]) -> int:
-    if name not in index:
-        index[name] = len(groups)
-        groups.append((name, most))
-    return index[name]
-
-
 def _simulate(out: Floats, run_s: Floats, queue: _Queue, case: Case, streams: Streams) -> None:
     """Simulate once; fill in the starts (0) and the admissions (2) of the waiting jobs."""
     left = run_s[queue.rows] - queue.elapsed_s
     submit, estimate = queue.submit_s, queue.estimate_s
     sizes, choice_of, choices = queue.sizes, queue.choice_of, list(queue.choices)
     position = np.arange(len(queue.rows))
+    limits = queue.limits
     if case.arrivals is not None:
         new = case.arrivals.draw(streams)
         submit, order = _merged(submit, LEAD_S + new.submit_s)
-        left = np.concatenate([left, new.run_s])[order]
+        new_run_s = np.where(new.unended >= 0, run_s[new.unended], new.run_s)
+        left = np.concatenate([left, new_run_s])[order]
         estimate = np.concatenate([estimate, new.estimate_s])[order]
         sizes = np.concatenate([sizes, new.n_accelerators])[order]
         choice_of = np.concatenate([choice_of, new.choice_of + len(choices)])[order]
         position = np.empty(len(order), dtype=np.int64)
         position[order] = np.arange(len(order))
         choices += case.arrivals.choices
-    limits = _moved(queue.limits, position)
+        limits = _moved(limits, position)
+        if case.user_limit is not None:
+            at = position[len(queue.rows) :]
+            limits = with_users(limits, at, new.user, new.n_accelerators, case.user_limit)
     gates = Gates(limits)
     n_pools = len(case.cluster.pools)
     record = Simulation(
@@ -370,6 +362,7 @@ def _moved(limits: Limits, position: Ints) -> Limits:
             int(position[at]): frozenset(int(position[other]) for other in others)
             for at, others in limits.after.items()
         },
+        frozenset(int(position[at]) for at in limits.running),
     )
 
 

@@ -14,6 +14,15 @@ from clustersim.array_types import Bools, Floats, Ints
 from clustersim.calendar import DAY_S
 from clustersim.errors import InputError
 from clustersim.files import parse_yaml
+from clustersim.forecasting.groups import (
+    GAP_S,
+    batches_of,
+    correlations_of,
+    days_of,
+    levels_of,
+    sessions_of,
+    users_of,
+)
 from clustersim.forecasting.samples import LEAST_ALIKE, Alike, Key
 from clustersim.forecasting.scores import Correlations, draw_scores
 from clustersim.seeds import Streams
@@ -29,9 +38,6 @@ RECENT_S = 7 * DAY_S
 _TAIL = 2.0
 """A job without a limit that has run longer than any known job runs for x times as long with
 probability x to the power of minus this."""
-_MOST_CORRELATED = 0.95
-_FEWEST_PAIRS = 30
-_USUAL = Correlations(0.0, 0.0, 0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +57,8 @@ class RunTimes:
     default_limit_s : float
         Limit of a job that has none, seconds.
     recent : pandas.DataFrame or None
-        Jobs that ended not long ago: ``user``, ``n_accelerators``, ``limit_s``, ``value``.
+        Jobs that ended not long ago, in order of their start: ``user``, ``n_accelerators``,
+        ``limit_s``, ``submit_s`` (seconds from now), ``value``.
     """
 
     what: str
@@ -74,20 +81,19 @@ class RunTimes:
         Parameters
         ----------
         jobs : pandas.DataFrame
-            ``user``, ``n_accelerators``, ``limit_s``, ``elapsed_s``; NaN for a job that waits.
+            ``user``, ``n_accelerators``, ``limit_s``, ``elapsed_s`` (NaN for a job that waits) and
+            ``submit_s`` (seconds from now; jobs of a batch without it are of one session).
         """
-        table, value = self._with_recent(jobs)
+        table, value, groups = self._with_recent(jobs)
         limit = self.limits(table)
         scale = limit if self.shares else np.ones(len(table))
         passed = np.append(jobs["elapsed_s"].to_numpy(dtype=np.float64, na_value=np.nan), value)
         passed[: len(jobs)] /= scale[: len(jobs)]
-        levels = _levels(table, limit if self.shares else None)
+        levels = levels_of(table, limit if self.shares else None)
         rows: dict[Key, list[int]] = {}
         for row, each in enumerate(levels):
             rows.setdefault(self.alike.key_of(each), []).append(row)
         at = {key: np.array(found, dtype=np.int64) for key, found in rows.items()}
-        batches = _batches(table, limit)
-        groups = [np.zeros_like(batches), _users(table, batches), batches]
         n, ended = len(jobs), np.arange(len(table)) >= len(jobs)
 
         def draw(streams: Streams) -> Floats:
@@ -110,16 +116,28 @@ class RunTimes:
 
         return draw
 
-    def _with_recent(self, jobs: pd.DataFrame) -> tuple[pd.DataFrame, Floats]:
-        """Return the jobs, then the last one of each user and batch that ended; its values."""
-        columns = ["user", "n_accelerators", "limit_s"]
-        jobs = jobs[columns].assign(user=texts_of(jobs["user"]))
-        if self.recent is None:
-            return jobs, np.empty(0)
-        recent = self.recent[self.recent["user"].isin(jobs["user"])]
-        last = recent.drop_duplicates(columns, keep="last")
-        together = pd.concat([jobs, last[columns]], ignore_index=True)
-        return together, last["value"].to_numpy(dtype=np.float64)
+    def _with_recent(self, jobs: pd.DataFrame) -> tuple[pd.DataFrame, Floats, list[Ints]]:
+        """Return the jobs, then the last one of each session that ended; its values; the groups.
+
+        The groups are those of :func:`~clustersim.forecasting.scores.draw_scores`. Only the jobs
+        of users with a job that has not ended tell of such jobs.
+        """
+        columns = ["user", "n_accelerators", "limit_s", "submit_s"]
+        table = jobs.reindex(columns=columns).assign(user=texts_of(jobs["user"]))
+        value = np.empty(0)
+        if self.recent is not None:
+            recent = self.recent[self.recent["user"].isin(table["user"])]
+            value = recent["value"].to_numpy(dtype=np.float64)
+            table = pd.concat([table, recent[columns]], ignore_index=True) if len(recent) else table
+        submit = table["submit_s"].to_numpy(dtype=np.float64, na_value=np.nan)
+        batches = batches_of(table, self.limits(table))
+        sessions = sessions_of(batches, submit)
+        n = len(jobs)
+        keep = ~pd.Series(sessions[n:]).duplicated(keep="last").to_numpy(dtype=bool)
+        kept = np.append(np.arange(n), n + np.flatnonzero(keep))
+        parts = [np.zeros_like(batches), users_of(table, batches), batches, sessions]
+        groups = [np.asarray(pd.factorize(part[kept])[0], dtype=np.int64) for part in parts]
+        return table.iloc[kept], value[keep], groups
 
 
 def _after(
@@ -133,36 +151,6 @@ def _after(
         more = np.where(elapsed < limit, elapsed + uniform * (limit - elapsed), elapsed + OVERDUE_S)
     run = np.where(beyond | ((run <= elapsed) & (elapsed > 0)), more, np.maximum(run, 1.0))
     return np.where((run <= elapsed) & (elapsed > 0), elapsed + 1.0, run)
-
-
-def _levels(jobs: pd.DataFrame, limit: Floats | None) -> list[list[Key]]:
-    """Return what each job has in common with others, the most first."""
-    size = np.round(np.log2(np.maximum(1, jobs["n_accelerators"].to_numpy(dtype=np.float64))))
-    users = texts_of(jobs["user"]).tolist()
-    if limit is None:
-        return [
-            [("user size", user, n), ("user", user), ("size", n), ()]
-            for user, n in zip(users, size.tolist(), strict=True)
-        ]
-    length = np.round(2.0 * np.log2(np.maximum(60.0, limit)))
-    return [
-        [("user size limit", user, n, s), ("user", user), ("size limit", n, s), ("limit", s), ()]
-        for user, n, s in zip(users, size.tolist(), length.tolist(), strict=True)
-    ]
-
-
-def _batches(jobs: pd.DataFrame, limit: Floats) -> Ints:
-    """Return the number of the batch of each job: those of the same user, size and limit."""
-    users, sizes = texts_of(jobs["user"]), jobs["n_accelerators"].to_numpy()
-    key = pd.MultiIndex.from_arrays([users, sizes, limit])
-    return np.asarray(pd.factorize(key)[0], dtype=np.int64)
-
-
-def _users(jobs: pd.DataFrame, batches: Ints) -> Ints:
-    """Return the number of the user of each job; that of its batch if the user is not known."""
-    named = zip(texts_of(jobs["user"]), batches.tolist(), strict=True)
-    keys = [(user, -1) if user else ("", batch) for user, batch in named]
-    return np.asarray(pd.factorize(pd.MultiIndex.from_tuples(keys))[0], dtype=np.int64)
 
 
 def assumed_run_times(jobs: pd.DataFrame, default_limit_s: float | None = None) -> RunTimes:
@@ -194,7 +182,9 @@ def assumed_run_times(jobs: pd.DataFrame, default_limit_s: float | None = None) 
         f"{format_percent(float(np.quantile(values, 0.8)))}; {data['source']})"
     )
     alike = Alike.of(values, np.arange(len(values)), [[()]] * len(values))
-    return RunTimes(what, Correlations(0.0, 0.0, float(data["correlation"])), True, alike, default)
+    correlation = float(data["correlation"])
+    between = Correlations(0.0, 0.0, correlation, correlation)
+    return RunTimes(what, between, True, alike, default)
 
 
 def _default_limit(jobs: pd.DataFrame, given: float | None) -> float:
@@ -225,7 +215,8 @@ def run_times_of(
     default_limit_s : float, optional
         As in :func:`assumed_run_times`.
     recent : pandas.DataFrame, optional
-        A jobs table of those that began not long ago and have ended, in order of their start.
+        A jobs table of those that began not long ago and have ended, in order of their start;
+        ``submit_s`` is in seconds from now.
 
     Raises
     ------
@@ -241,9 +232,9 @@ def run_times_of(
         )
     shares = _has_limits(history[ran]) and bool(jobs["limit_s"].notna().mean() > 0.5)
     known, value = _known(history, shares)
-    levels = _levels(known, known["limit_s"].to_numpy() if shares else None)
-    alike = Alike.of(value, _sessions(known), levels)
-    correlations = _correlations(known, levels, alike)
+    levels = levels_of(known, known["limit_s"].to_numpy() if shares else None)
+    alike = Alike.of(value, days_of(known), levels)
+    correlations = correlations_of(known, levels, alike)
     last = None
     if recent is not None:
         last, last_value = _known(recent, shares)
@@ -251,8 +242,10 @@ def run_times_of(
     what = (
         f"{'shares of the time limit' if shares else 'run times'} of {counted(len(known), 'job')} "
         f"of the log, of the same user, size and limit where at least {LEAST_ALIKE} are alike "
-        f"(correlation of successive jobs: {correlations.of_batch:.2f} if they are alike, "
-        f"{correlations.of_user:.2f} of a user, {correlations.of_site:.2f} of different users), "
+        f"(correlation of successive jobs: {correlations.of_session:.2f} if they are alike "
+        f"and submitted within {format_duration(GAP_S)}, {correlations.of_batch:.2f} if they are "
+        f"alike, {correlations.of_user:.2f} of a user, {correlations.of_site:.2f} of different "
+        "users), "
         "whose days are weighed anew in each replication"
     )
     default = _default_limit(jobs, default_limit_s)
@@ -286,48 +279,6 @@ def _known(history: pd.DataFrame, shares: bool) -> tuple[pd.DataFrame, Floats]:
     ).astype({"limit_s": np.float64, "submit_s": np.float64})
     run = past["duration_s"].to_numpy(dtype=np.float64)
     return known, run / known["limit_s"].to_numpy() if shares else run
-
-
-def _sessions(known: pd.DataFrame) -> Ints:
-    """Return the number of the session of each job: its batch and day, or its own without a day."""
-    if known["submit_s"].isna().any():
-        return np.arange(len(known))
-    day = (known["submit_s"] // DAY_S).to_numpy()
-    key = pd.MultiIndex.from_arrays(
-        [_batches(known, known["limit_s"].fillna(-1.0).to_numpy()), day]
-    )
-    return np.asarray(pd.factorize(key)[0], dtype=np.int64)
-
-
-def _correlations(known: pd.DataFrame, levels: list[list[Key]], alike: Alike) -> Correlations:
-    """Return the correlations of the scores of successive jobs of a batch, a user and the site."""
-    rows: dict[Key, list[int]] = {}
-    for row, each in enumerate(levels):
-        rows.setdefault(alike.key_of(each), []).append(row)
-    score = np.empty(len(levels))
-    for key, sample in alike.samples(rows).items():
-        if key in rows:
-            score[rows[key]] = sample.score(alike.values[rows[key]])
-    batch = _batches(known, known["limit_s"].fillna(-1.0).to_numpy())
-    user = _users(known, batch)
-    table = pd.DataFrame({"score": score, "batch": batch, "user": user})
-    of_batch = _correlation(score, table.groupby("batch")["score"].shift(), _USUAL.of_batch)
-    before = table.groupby("user")[["score", "batch"]].shift()
-    other = before["score"].where(before["batch"] != batch)
-    of_user = min(of_batch, _correlation(score, other, _USUAL.of_user))
-    before = table.shift()
-    others = before["score"].where(before["user"] != user)
-    return Correlations(
-        min(of_user, _correlation(score, others, _USUAL.of_site)), of_user, of_batch
-    )
-
-
-def _correlation(score: Floats, earlier: pd.Series, usual: float) -> float:
-    before = earlier.to_numpy(dtype=np.float64)
-    both = np.isfinite(before)
-    if both.sum() < _FEWEST_PAIRS or np.ptp(score[both]) == 0 or np.ptp(before[both]) == 0:
-        return usual
-    return float(np.clip(np.corrcoef(score[both], before[both])[0, 1], 0.0, _MOST_CORRELATED))
 
 
 def default_limit_note(limit_s: pd.Series, run_times: RunTimes) -> str | None:

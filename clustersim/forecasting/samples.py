@@ -23,8 +23,8 @@ Key = tuple[object, ...]
 """What jobs have in common; ``()`` for all jobs."""
 LEAST_ALIKE = 30
 """Fewest jobs of a log that give a distribution of their own."""
-PARENT_SESSIONS = 15.0
-"""Number of sessions for which the distribution of jobs less alike counts. Without it, the tails of
+PARENT_DAYS = 15.0
+"""Number of days for which the distribution of jobs less alike counts. Without it, the tails of
 few jobs would be too certain, above all given that a job has run longer than most of them."""
 _POINTS = 200
 _MOST_CERTAIN = 1e-4
@@ -108,14 +108,14 @@ class Alike:
     Attributes
     ----------
     values : float64 array (jobs,)
-    sessions : int64 array (jobs,)
-        Number of the session of each job: jobs of the same user, size and limit on one day.
+    days : int64 array (jobs,)
+        Number of the day of each job: jobs of the same user, size and limit on one day.
     rows : dict of Key to int64 array
         The jobs of each group.
     parent : dict of Key to Key
         The group of jobs less alike for each group but that of all jobs.
     effective : dict of Key to float
-        How many sessions of equal size tell as much as those of a group (Kish, 1965).
+        How many days of equal size tell as much as those of a group (Kish, 1965).
 
     Examples
     --------
@@ -124,18 +124,18 @@ class Alike:
     """
 
     values: Floats
-    sessions: Ints
+    days: Ints
     rows: dict[Key, Ints]
     parent: dict[Key, Key]
     effective: dict[Key, float]
 
     @classmethod
-    def of(cls, values: Floats, sessions: Ints, levels: Sequence[Sequence[Key]]) -> Alike:
+    def of(cls, values: Floats, days: Ints, levels: Sequence[Sequence[Key]]) -> Alike:
         """Return the groups with at least `LEAST_ALIKE` jobs.
 
         Parameters
         ----------
-        values, sessions : arrays (jobs,)
+        values, days : arrays (jobs,)
         levels : sequence (jobs,)
             What each job has in common with others, the most first and ``()`` last.
         """
@@ -153,22 +153,22 @@ class Alike:
         parent = {
             key: next(other for other in wider[key] if other in rows) for key in rows if key != ()
         }
-        effective = {key: _effective(sessions[found]) for key, found in rows.items()}
-        return cls(values, sessions, rows, parent, effective)
+        effective = {key: _effective(days[found]) for key, found in rows.items()}
+        return cls(values, days, rows, parent, effective)
 
     def key_of(self, levels: Iterable[Key]) -> Key:
         """Return the first of the keys that has a distribution."""
         return next(key for key in levels if key in self.rows)
 
     def samples(self, keys: Iterable[Key], streams: Streams | None = None) -> dict[Key, Sample]:
-        """Return the distributions of groups, with the sessions weighed anew by `streams`.
+        """Return the distributions of groups, with the days weighed anew by `streams`.
 
         Without `streams`, all jobs weigh the same.
         """
         weights = np.ones(len(self.values))
-        if streams is not None and len(self.sessions):
-            drawn = streams("weights of sessions").standard_exponential(self.sessions.max() + 1)
-            weights = drawn[self.sessions]
+        if streams is not None and len(self.days):
+            drawn = streams("weights of days").standard_exponential(self.days.max() + 1)
+            weights = drawn[self.days]
         found: dict[Key, Sample] = {}
         for key in keys:
             self._sample(key, weights, found)
@@ -180,11 +180,11 @@ class Alike:
             parent, share = None, 0.0
             if key in self.parent:
                 parent = self._sample(self.parent[key], weights, found)
-                share = PARENT_SESSIONS / (PARENT_SESSIONS + self.effective[key])
+                share = PARENT_DAYS / (PARENT_DAYS + self.effective[key])
             found[key] = Sample.of(self.values[rows], weights[rows], parent, share)
         return found[key]
 
 
-def _effective(sessions: Ints) -> float:
-    counts = np.unique(sessions, return_counts=True)[1]
+def _effective(days: Ints) -> float:
+    counts = np.unique(days, return_counts=True)[1]
     return float(counts.sum() ** 2 / (counts**2).sum())

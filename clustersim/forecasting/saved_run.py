@@ -21,9 +21,22 @@ from clustersim.topology import Cluster, compile_cluster, load_cluster, resolve_
 from clustersim.units import format_duration
 from clustersim.workload.jobs import partition_column, texts_of
 
-__all__ = ["Then", "cluster_of_run", "scheduling_of_run", "state_of_jobs", "state_of_run"]
+__all__ = [
+    "Then",
+    "cluster_of_run",
+    "not_continued",
+    "scheduling_of_run",
+    "state_of_jobs",
+    "state_of_run",
+]
 
 _NEEDED = ("job_id", "submit_s", "n_accelerators")
+_SECTIONS = {
+    "failures": "failures of nodes",
+    "supply": "nodes that arrive and leave",
+    "serving": "inference services",
+}
+"""Sections of a scenario that a forecast ignores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +50,14 @@ class Then:
         The time, in seconds of the run.
     history : pandas.DataFrame
         The jobs that had ended by then, with the columns of a jobs table.
+    submitted : pandas.DataFrame
+        All jobs that had been submitted by then; ``duration_s`` is missing unless they had ended.
     """
 
     state: QueueState
     now_s: float
     history: pd.DataFrame
+    submitted: pd.DataFrame
 
 
 def state_of_run(result: Result, at_s: float, source: str) -> Then:
@@ -170,6 +186,7 @@ def _then(
                 elapsed_s=float(at_s - started[row]) if runs else None,
                 time_limit_s=float(limit[row]) if np.isfinite(limit[row]) else None,
                 pool=str(pools[row]) if runs and pools is not None else "",
+                age_s=float(at_s - submit[row]) if np.isfinite(submit[row]) else None,
             )
         )
     if not rows:
@@ -182,10 +199,11 @@ def _then(
         taken_at=now,
         order="the queue is in order of submission",
     )
-    ended = jobs[(finish <= at_s) & np.isfinite(finish)]
-    if "duration_s" not in ended and len(ended):
-        ended = ended.assign(duration_s=_column(ended, "finish_s") - _column(ended, "start_s"))
-    return Then(state, at_s, ended)
+    over = (finish <= at_s) & np.isfinite(finish)
+    if "duration_s" not in jobs:
+        jobs = jobs.assign(duration_s=finish - _column(jobs, "start_s"))
+    known = jobs.assign(duration_s=np.where(over, _column(jobs, "duration_s"), np.nan))
+    return Then(state, at_s, jobs[over], known[submit <= at_s])
 
 
 def cluster_of_run(result: Result, catalogue: Catalogue) -> Cluster | None:
@@ -203,12 +221,38 @@ def cluster_of_run(result: Result, catalogue: Catalogue) -> Cluster | None:
 
 
 def scheduling_of_run(result: Result) -> dict[str, Any]:
-    """Return the policy of a saved run, if its provenance has it."""
+    """Return the policy and the placement of a saved run, as far as its provenance has them."""
     facts = result.provenance
     scenario, replayed = facts.get("scenario"), facts.get("replay")
-    if isinstance(replayed, Mapping) and replayed.get("policy"):
-        return {"policy": str(replayed["policy"])}
+    found: Any = {}
+    if isinstance(replayed, Mapping):
+        found = replayed
+    elif isinstance(scenario, Mapping):
+        found = scenario.get("scheduler") or {}
+    names = {name: str(found[name]) for name in ("policy", "placement") if found.get(name)}
+    if found is replayed and found.get("cluster"):
+        names.setdefault("placement", "consolidate")  # the default of a replay on a cluster
+    return names
+
+
+def not_continued(result: Result) -> list[str]:
+    """Return what a saved run had that a forecast does not continue.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> jobs = pd.DataFrame({"job_id": [1], "submit_s": [0], "n_accelerators": [8]})
+    >>> run = cs.replay(jobs.assign(duration_s=60), policy="fcfs", accelerators=8)
+    >>> not_continued(run.with_provenance({"replay": {"exact_estimates": True}}))
+    ['exact estimates of run times']
+    """
+    facts = result.provenance
+    scenario, replayed = facts.get("scenario"), facts.get("replay")
+    found = []
+    if isinstance(replayed, Mapping) and replayed.get("exact_estimates"):
+        found.append("exact estimates of run times")
     if isinstance(scenario, Mapping):
-        policy = (scenario.get("scheduler") or {}).get("policy")
-        return {"policy": str(policy)} if policy else {}
-    return {}
+        if (scenario.get("scheduler") or {}).get("estimates") == "exact":
+            found.append("exact estimates of run times")
+        found += [name for key, name in _SECTIONS.items() if scenario.get(key)]
+    return found

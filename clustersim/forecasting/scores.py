@@ -2,8 +2,9 @@
 
 The run time of a job is the quantile of its distribution at the level of a normal score. The score
 is a sum of parts: one that all jobs share, one that jobs of a user share, one that jobs of the same
-user, size and limit share (a batch), and one of the job's own. Jobs that ended not long ago tell of
-the shared parts, and so do jobs that still run: their scores are above those of their time so far.
+user, size and limit share (a batch), one that jobs of a batch share that were submitted shortly one
+after the other (a session), and one of the job's own. Jobs that ended not long ago tell of the
+shared parts, and so do jobs that still run: their scores are above those of their time so far.
 """
 
 from __future__ import annotations
@@ -38,22 +39,33 @@ class Correlations:
     of_user : float
         Of jobs of a user that differ in size or limit.
     of_batch : float
-        Of jobs of the same user, size and limit, below 1.
+        Of jobs of the same user, size and limit, but of different sessions.
+    of_session : float
+        Of jobs of the same user, size and limit, and of one session; below 1.
 
     Examples
     --------
-    >>> Correlations(of_site=0.125, of_user=0.25, of_batch=0.5).variances
-    (0.125, 0.125, 0.25)
+    >>> Correlations(of_site=0.125, of_user=0.25, of_batch=0.5, of_session=0.75).variances
+    (0.125, 0.125, 0.25, 0.25)
     """
 
     of_site: float
     of_user: float
     of_batch: float
+    of_session: float
 
     @property
-    def variances(self) -> tuple[float, float, float]:
-        """Variances of the parts of the site, of users and of batches; the rest is a job's own."""
-        return self.of_site, self.of_user - self.of_site, self.of_batch - self.of_user
+    def variances(self) -> tuple[float, float, float, float]:
+        """Variances of the parts of the site, users, batches and sessions; the rest is a job's own.
+
+        A job without companions has variance 1.
+        """
+        return (
+            self.of_site,
+            self.of_user - self.of_site,
+            self.of_batch - self.of_user,
+            self.of_session - self.of_batch,
+        )
 
 
 def draw_scores(
@@ -68,7 +80,8 @@ def draw_scores(
 
     The draw is exact but for the step of a grid: the evidence of the jobs is passed from the finest
     groups to the widest, whose parts are then drawn first (forward filtering and backward sampling
-    on a tree: Pearl, "Probabilistic Reasoning in Intelligent Systems", 1988, chapter 4).
+    on a tree: Pearl, "Probabilistic Reasoning in Intelligent Systems", 1988, chapter 4). The grid
+    is only needed for groups with lower bounds; known scores give normal distributions.
 
     Parameters
     ----------
@@ -122,45 +135,98 @@ def _shared(
     known: Floats,
 ) -> Floats:
     """Draw the sum of the shared parts of each of the finest groups, given all jobs."""
-    highest = np.max(above, initial=0.0, where=np.isfinite(above))
-    grid = np.arange(-_RANGE, max(_RANGE, highest + 0.5 * _RANGE), _STEP)
     counts = [int(each.max()) + 1 for each in of]
-    evidence = [_evidence(grid, of[-1], counts[-1], own_sd, above, known)]
+    evidence = [_of_jobs(of[-1], counts[-1], own_sd, above, known)]
     parents = [np.zeros(counts[0], dtype=np.int64)]
     for wide, fine, count in zip(of, of[1:], counts[1:], strict=False):
         parent = np.empty(count, dtype=np.int64)
         parent[fine] = wide
         parents.append(parent)
     for each in range(len(of) - 1, 0, -1):
-        message = _message(grid, evidence[0], sds[each])
-        evidence.insert(0, _sums(message, parents[each], counts[each - 1]))
+        evidence.insert(0, evidence[0].of_wider(sds[each], parents[each], counts[each - 1]))
     total = np.zeros(1)
-    for parent, sd, log_likelihood in zip(parents, sds, evidence, strict=True):
-        density = log_likelihood - 0.5 * ((grid - total[parent][:, None]) / sd) ** 2
-        total = _by_inverse(random, grid, density)
+    for parent, sd, found in zip(parents, sds, evidence, strict=True):
+        total = found.draw(random, total[parent], sd)
     return total
 
 
-def _evidence(
-    grid: Floats, of: Ints, count: int, own_sd: float, above: Floats, known: Floats
-) -> Floats:
-    """Return the logarithm of the likelihood of each group's shared part on a grid."""
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What jobs tell of the sum of parts that each group shares.
+
+    The log-likelihood of a sum x is ``pull * x - precision * x**2 / 2`` (from known scores), and
+    for the groups `at` in addition `bounded` (from lower bounds) on the grid.
+
+    Attributes
+    ----------
+    precision, pull : float64 arrays (groups,)
+    at : int64 array (bounded groups,)
+    grid : float64 array (points,)
+    bounded : float64 array (bounded groups, points)
+    """
+
+    precision: Floats
+    pull: Floats
+    at: Ints
+    grid: Floats
+    bounded: Floats
+
+    def on_grid(self) -> Floats:
+        """Return the log-likelihood of the groups `at` on the grid."""
+        precision, pull = self.precision[self.at][:, None], self.pull[self.at][:, None]
+        return np.asarray(self.bounded + pull * self.grid - 0.5 * precision * self.grid**2)
+
+    def of_wider(self, sd: float, parent: Ints, count: int) -> _Evidence:
+        """Return what the jobs tell of the sums of the wider groups, without parts of this `sd`."""
+        less = 1.0 / (1.0 + self.precision * sd**2)
+        less[self.at] = 0.0
+        at, place = np.unique(parent[self.at], return_inverse=True)
+        return _Evidence(
+            np.bincount(parent, self.precision * less, count),
+            np.bincount(parent, self.pull * less, count),
+            at,
+            self.grid,
+            _sums(_message(self.grid, self.on_grid(), sd), place, len(at)),
+        )
+
+    def draw(self, random: np.random.Generator, wider: Floats, sd: float) -> Floats:
+        """Draw the sum of each group, given the sum of the wider parts."""
+        precision = 1.0 / sd**2 + self.precision
+        mean = (wider / sd**2 + self.pull) / precision
+        total = mean + random.standard_normal(len(mean)) / np.sqrt(precision)
+        density = self.on_grid() - 0.5 * ((self.grid - wider[self.at][:, None]) / sd) ** 2
+        total[self.at] = _by_inverse(random, self.grid, density)
+        return np.asarray(total)
+
+
+def _of_jobs(of: Ints, count: int, own_sd: float, above: Floats, known: Floats) -> _Evidence:
+    """Return what the jobs tell of the sum of parts that each of the finest groups shares."""
     ended = np.flatnonzero(~np.isnan(known))
     runs = np.flatnonzero(np.isnan(known) & (above > -np.inf))
-    own = -0.5 * ((known[ended][:, None] - grid) / own_sd) ** 2
+    highest = np.max(above[runs], initial=0.0, where=np.isfinite(above[runs]))
+    grid = np.arange(-_RANGE, max(_RANGE, highest + 0.5 * _RANGE), _STEP)
     longer = log_ndtr((grid - above[runs][:, None]) / own_sd)
-    return _sums(np.concatenate([own, longer]), of[np.concatenate([ended, runs])], count)
+    at, place = np.unique(of[runs], return_inverse=True)
+    return _Evidence(
+        np.bincount(of[ended], minlength=count) / own_sd**2,
+        np.bincount(of[ended], known[ended], count) / own_sd**2,
+        at,
+        grid,
+        _sums(longer, place, len(at)),
+    )
 
 
 def _sums(values: Floats, of: Ints, count: int) -> Floats:
     """Return the sum of the rows of each group."""
+    if not len(of):
+        return np.zeros((count, values.shape[1]))
     rows = np.arange(len(of))
     member = csr_array((np.ones(len(of)), (of, rows)), shape=(count, len(of)))
     return np.asarray(member @ values)
 
 
 def _message(grid: Floats, log_likelihood: Floats, sd: float) -> Floats:
-    """Return the log-likelihood of the sum of the wider parts, given that of each group's part."""
+    """Return the log-likelihood of the sum of the wider parts, given that of each group's sum."""
     kernel = _kernel(len(grid), sd)
     most = log_likelihood.max(axis=1, keepdims=True)
     likelihood = np.exp(log_likelihood - most) @ kernel.T

@@ -136,7 +136,7 @@ def _table(jobs: list[QueuedJob] | list[tuple[QueuedJob, str]], state: QueueStat
                 "held": job.held,
                 "reason": job.reason,
                 "kinds": job.kinds,
-                "submit_s": _from_now(job.submit, state),
+                "submit_s": _from_now(job.submit, state) if job.age_s is None else -job.age_s,
                 "expected_s": _from_now(job.expected_start, state),
                 "pool": job.pool,
             }

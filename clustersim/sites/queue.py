@@ -32,6 +32,8 @@ class QueuedJob:
         Empty if not known.
     submit, start : datetime or None
         UTC. The start of a job that runs.
+    age_s : float or None
+        Time since its submission, seconds, where `submit` is not known.
     expected_start : datetime or None
         Start that the scheduler itself expects of a job that waits, UTC.
     eligible : datetime or None
@@ -81,6 +83,7 @@ class QueuedJob:
     held: str = ""
     kinds: tuple[str, ...] = ()
     pool: str = ""
+    age_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -60,6 +60,8 @@ class JobLog(Brief):
     left_out : pandas.DataFrame, optional
         Each row of the file that is not a job kept: ``row`` (the job id, or the line), ``reason``
         (see :mod:`clustersim.workload.readers.site_logs.reasons`) and ``line``; None if no row was.
+    estimate_filled : bool array (jobs,), optional
+        Jobs without an estimate, whose ``estimate_s`` is their run time; None if there are none.
 
     Examples
     --------
@@ -77,6 +79,7 @@ class JobLog(Brief):
     notes: tuple[str, ...] = ()
     origin: datetime | None = None
     left_out: pd.DataFrame | None = None
+    estimate_filled: Bools | None = None
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         return f"JobLog {self.source}", {

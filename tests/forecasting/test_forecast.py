@@ -43,7 +43,7 @@ def exact(monkeypatch: pytest.MonkeyPatch, share: float = 1.0) -> None:
     def whole(jobs: pd.DataFrame, default_limit_s: float | None = None) -> RunTimes:
         limit = default_limit_s or float(jobs["limit_s"].max())
         whole = Alike.of(np.full(1, share), np.zeros(1, dtype=np.int64), [[()]])
-        return RunTimes("whole", Correlations(0.0, 0.0, 0.0), True, whole, limit)
+        return RunTimes("whole", Correlations(0.0, 0.0, 0.0, 0.0), True, whole, limit)
 
     # The function of this name hides the module.
     module = importlib.import_module("clustersim.forecasting.forecast")
@@ -171,9 +171,10 @@ def test_the_last_job_of_a_batch_tells_of_the_next() -> None:
          "submit_s": np.arange(n) // 4 * 86400.0, "duration_s": HOUR * ndtr(score)}
     )  # fmt: skip
     jobs = pd.DataFrame({"user": [1, 2], "n_accelerators": 8, "limit_s": HOUR, "elapsed_s": np.nan})
-    last = past.iloc[:1].assign(user=1, duration_s=0.95 * HOUR)
+    jobs["submit_s"] = 0.0
+    last = past.iloc[:1].assign(user=1, duration_s=0.95 * HOUR, submit_s=-600.0)
     found = run_times_of(past, jobs, recent=last)
-    assert 0.4 < found.correlations.of_batch < 0.9
+    assert 0.4 < found.correlations.of_session < 0.9
     drawer = found.drawer(jobs)
     drawn = np.array([drawer(Streams(1, replication=k)) for k in range(200)])
     assert np.median(drawn[:, 0]) > 1.2 * np.median(drawn[:, 1])

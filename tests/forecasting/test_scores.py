@@ -86,3 +86,27 @@ def test_batches_tell_of_each_other_by_their_user_alone() -> None:
     assert scores[:, 2].mean() == pytest.approx(mean, abs=0.18)
     assert scores[:, 3].mean() == pytest.approx(0.0, abs=0.2)
     assert scores[:, 3].std() == pytest.approx(1.0, abs=0.15)
+
+
+def test_known_scores_and_lower_bounds_tell_together_of_other_sessions() -> None:
+    """Three levels, against draws of the joint normal distribution that satisfy the bound."""
+    groups = [np.zeros(5, int), np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 2, 3])]
+    variances = [0.2, 0.3, 0.3]
+    known = np.array([np.nan, np.nan, 1.5, -0.5, np.nan])
+    above = np.array([1.0, -np.inf, -np.inf, -np.inf, -np.inf])
+    scores = np.array(
+        [
+            draw_scores(Streams(3, replication=k), groups, variances, above=above, known=known)
+            for k in range(1000)
+        ]
+    )
+    together = 0.2 * np.eye(5)
+    for group, variance in zip(groups, variances, strict=True):
+        together += variance * (group[:, None] == group)
+    seen, hidden = [2, 3], [0, 1, 4]
+    gain = np.linalg.solve(together[np.ix_(seen, seen)], together[np.ix_(seen, hidden)]).T
+    left = together[np.ix_(hidden, hidden)] - gain @ together[np.ix_(seen, hidden)]
+    drawn = np.random.default_rng(3).multivariate_normal(gain @ known[seen], left, 100_000)
+    drawn = drawn[drawn[:, 0] > above[0]]
+    assert scores[:, hidden].mean(axis=0) == pytest.approx(drawn.mean(axis=0), abs=0.1)
+    assert np.cov(scores[:, hidden].T) == pytest.approx(np.cov(drawn.T), abs=0.1)

@@ -252,7 +252,7 @@ def finish(
     if len(table) == 0 and dropped:
         reasons = ", ".join(f"{count:,}: {reason}" for reason, count in dropped.items())
         raise InputError(source, f"no usable job among {counted(rows_read, 'row')} ({reasons})")
-    table, filled = _fill_estimates(as_numbers(table))
+    table, unknown, filled = _fill_estimates(as_numbers(table))
     notes += filled
     notes += _early_starts(table)
     submits = table.get("submit_s")
@@ -260,6 +260,7 @@ def finish(
         table = table.sort_values("submit_s", kind="stable")
         notes.append("sorted by submit time")
     check_jobs(table, source, records=table.index.to_numpy() + 1)
+    no_estimate = np.asarray(table.index.isin(unknown)) if len(unknown) else None
     table = table.reset_index(drop=True)
     for name in ("duration_s", "estimate_s", "tokens"):
         if name in table and pd.api.types.is_extension_array_dtype(table[name].dtype):
@@ -270,7 +271,9 @@ def finish(
         ran = counted(int(over.sum()), "job ran longer than its", "jobs ran longer than their")
         notes.append(f"{ran} estimate: the run time is cut at the estimate")
     why = MappingProxyType(dropped)
-    return JobLog(table, rows_read, source, format, why, tuple(notes), origin, left_out)
+    return JobLog(
+        table, rows_read, source, format, why, tuple(notes), origin, left_out, no_estimate
+    )
 
 
 def _early_starts(table: pd.DataFrame) -> list[str]:
@@ -283,17 +286,17 @@ def _early_starts(table: pd.DataFrame) -> list[str]:
     return early_note(pd.Series(starts < submits, index=table.index))
 
 
-def _fill_estimates(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Use the run time as the estimate of jobs without an estimate."""
+def _fill_estimates(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index, list[str]]:
+    """Use the run time as the estimate of jobs without one; also return their labels, a note."""
     if "estimate_s" not in table or "duration_s" not in table:
-        return table, []
+        return table, table.index[:0], []
     estimates, runs = _floats(table["estimate_s"]), _floats(table["duration_s"])
     if estimates is None or runs is None:
-        return table, []
+        return table, table.index[:0], []
     unknown = np.isnan(estimates) & ~np.isnan(runs)
     if not unknown.any():
-        return table, []
+        return table, table.index[:0], []
     filled = table["estimate_s"].mask(unknown, table["duration_s"])
     jobs = counted(int(unknown.sum()), "job has", "jobs have")
     note = f"{jobs} no estimate: the run time is used as the estimate"
-    return as_numbers(table.assign(estimate_s=filled)), [note]
+    return as_numbers(table.assign(estimate_s=filled)), table.index[unknown], [note]

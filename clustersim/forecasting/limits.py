@@ -1,0 +1,162 @@
+"""The limits and dependencies of the jobs of a state, and of the jobs that arrive later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.array_types import Ints
+from clustersim.forecasting.gates import Limits
+
+__all__ = ["limits_of", "predecessors_of", "waiting_for_unknown", "with_users"]
+
+
+def predecessors_of(jobs: pd.DataFrame) -> dict[int, frozenset[int]]:
+    """Return the rows of the jobs of a state that must end before a job, by its row.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        ``job_id``, ``row_id``, ``array`` and ``depends_on`` of all jobs, of which only those that
+        wait depend on others.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"job_id": ["1", "2"], "row_id": ["1", "2"], "array": ""})
+    >>> predecessors_of(jobs.assign(depends_on=[(), ("1", "9")]))
+    {1: frozenset({0})}
+    """
+    ids: dict[str, set[int]] = {}
+    for row, names in enumerate(zip(jobs["job_id"], jobs["row_id"], jobs["array"], strict=True)):
+        for name in names:
+            if name:
+                ids.setdefault(str(name).partition(".")[0], set()).add(row)
+    after = {
+        row: frozenset(other for name in names for other in ids.get(name, ())) - {row}
+        for row, names in enumerate(jobs["depends_on"])
+        if names
+    }
+    return {row: others for row, others in after.items() if others}
+
+
+def waiting_for_unknown(
+    predecessors: Mapping[int, frozenset[int]], unknown: Mapping[int, str], ids: Iterable[object]
+) -> dict[int, str]:
+    """Return why jobs are not forecast that wait for jobs whose end is not known, by row.
+
+    Parameters
+    ----------
+    predecessors : mapping
+        As from :func:`predecessors_of`.
+    unknown : mapping of int to str
+        What is said of each job that is not simulated, by row.
+    ids : iterable of object (jobs,)
+        Ids of the jobs.
+
+    Examples
+    --------
+    >>> after = {1: frozenset({0}), 2: frozenset({1})}
+    >>> waiting_for_unknown(after, {0: "is held"}, ["7", "8", "9"])[2]
+    'not forecast: after job 8, which is not forecast either'
+    """
+    names = list(ids)
+    known = dict(unknown)
+    found: dict[int, str] = {}
+    more = True
+    while more:
+        more = False
+        for row, others in predecessors.items():
+            first = min((other for other in others if other in known), default=None)
+            if row not in known and first is not None:
+                found[row] = f"not forecast: after job {names[first]}, which {known[first]}"
+                known[row] = "is not forecast either"
+                more = True
+    return found
+
+
+def limits_of(
+    jobs: pd.DataFrame,
+    rows: Ints,
+    n_running: int,
+    predecessors: Mapping[int, frozenset[int]],
+    user_limit: int | None,
+) -> Limits:
+    """Return the limits of arrays and users, and dependencies, with jobs as positions in `rows`.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        Running, then waiting jobs.
+    rows : int64 array
+        The rows of the jobs that are simulated.
+    n_running : int
+        Number of running jobs.
+    predecessors : mapping
+        As from :func:`predecessors_of`.
+    user_limit : int, optional
+        Accelerators that the jobs of a user may use together.
+    """
+    groups: list[tuple[str, float]] = []
+    of_job: dict[int, list[tuple[int, float]]] = {}
+    index: dict[str, int] = {}
+    throttles = jobs[jobs["array_limit"].notna()].groupby("array")["array_limit"].max()
+    position = {int(row): at for at, row in enumerate(rows)}
+    columns = zip(jobs["array"], jobs["user"], jobs["n_accelerators"], strict=True)
+    for row, (of_array, user, n) in enumerate(columns):
+        at = position.get(row)
+        if at is None:
+            continue
+        if of_array in throttles.index:
+            most = float(throttles[of_array])
+            name = f"array {of_array} runs at most {most:.0f} tasks at a time"
+            group = _group(name, most, index, groups)
+            of_job.setdefault(at, []).append((group, 1.0))
+        if user_limit is not None and user:
+            group = _group(_of_user(user, user_limit), float(user_limit), index, groups)
+            of_job.setdefault(at, []).append((group, float(n)))
+    after = {
+        position[row]: frozenset(position[other] for other in others)
+        for row, others in predecessors.items()
+        if row in position
+    }
+    runs = frozenset(position[row] for row in range(n_running) if row in position)
+    return Limits(groups, of_job, after, runs)
+
+
+def with_users(
+    limits: Limits, at: Ints, users: npt.NDArray[np.object_], sizes: Ints, user_limit: int
+) -> Limits:
+    """Return the limits, with that of the users of further jobs.
+
+    Parameters
+    ----------
+    limits : Limits
+    at : int64 array (further jobs,)
+        Numbers of the jobs in `limits`.
+    users : object array (further jobs,)
+        Empty for a job without a user.
+    sizes : int64 array (further jobs,)
+        Accelerators.
+    user_limit : int
+    """
+    groups, of_job = list(limits.groups), dict(limits.of_job)
+    index = {name: number for number, (name, _) in enumerate(groups)}
+    for job, user, n in zip(at.tolist(), users.tolist(), sizes.tolist(), strict=True):
+        if user:
+            group = _group(_of_user(user, user_limit), float(user_limit), index, groups)
+            of_job[job] = [(group, float(n))]
+    return Limits(groups, of_job, limits.after, limits.running)
+
+
+def _of_user(user: object, most: int) -> str:
+    return f"user {user} may use at most {most:,} accelerators"
+
+
+def _group(name: str, most: float, index: dict[str, int], groups: list[tuple[str, float]]) -> int:
+    if name not in index:
+        index[name] = len(groups)
+        groups.append((name, most))
+    return index[name]
