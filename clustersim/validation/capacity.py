@@ -61,7 +61,8 @@ def closures_of(setting: Setting) -> Closures:
 
     In a period in which, half of the time or more, a waiting job surely had room in accelerators
     that nobody used, and was not held by what is granted, the capacity of this part of the cluster
-    is the most that was in use at once in the period.
+    is the most that was in use just after the start of a job in the period.  What runs on from
+    before does not show that it was available.
     """
     case = setting.case
     known = np.isfinite(case.start_s)
@@ -75,12 +76,10 @@ def closures_of(setting: Setting) -> Closures:
     for at, (name, there) in enumerate(case.capacity.items()):
         own = share == at
         zero = np.zeros(int(own.sum()), dtype=np.int64)
-        asked = np.zeros(grid.shape, dtype=np.int64)
-        used = running_at(zero, start[own], end[own], size[own], asked, grid)
         shut = seen[at].mean(axis=1) >= _LEAST_CLOSED
         at_start = running_at(zero, start[own], end[own], size[own], zero, start[own])
         period = np.searchsorted(edges, start[own], side="right") - 1
-        most = used.max(axis=1)
+        most = np.zeros(len(grid), dtype=np.int64)
         np.maximum.at(most, np.clip(period, 0, len(most) - 1), at_start)
         closed[name] = np.append(np.where(shut, np.maximum(there - most, 0), 0), 0)
     return Closures(np.maximum(edges, 0.0), closed)

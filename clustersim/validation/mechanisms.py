@@ -20,8 +20,9 @@ from clustersim.validation.hours import hours
 from clustersim.validation.limits import dependencies, user_limits
 from clustersim.validation.mechanism import Mechanism, Tested
 from clustersim.validation.order import estimates, initial_state, order
+from clustersim.validation.setting import Setting
 
-__all__ = ["TESTS", "mechanisms_of"]
+__all__ = ["KEYS", "TESTS", "mechanisms_of"]
 
 TESTS: tuple[tuple[str, Callable[[Tested], Iterator[Mechanism]]], ...] = (
     ("start order", order),
@@ -34,6 +35,19 @@ TESTS: tuple[tuple[str, Callable[[Tested], Iterator[Mechanism]]], ...] = (
     ("nodes", nodes),
     ("initial state", initial_state),
 )
+
+KEYS = {
+    "start order": ("order",),
+    "capacity": ("capacity",),
+    "partitions": ("partitions", "pooled"),
+    "limits of users": ("user_accelerators", "user_jobs"),
+    "dependencies": ("dependencies",),
+    "hours": ("hours",),
+    "estimates": ("estimates",),
+    "nodes": ("nodes",),
+    "initial state": ("initial_state",),
+}
+"""Keys of the mechanisms of each test."""
 
 WITHOUT_STARTS = ("partitions", "estimates", "nodes")
 """Tests that need no recorded starts."""
@@ -56,7 +70,7 @@ def mechanisms_of(
     """
     found: list[Mechanism] = []
     for at, (policy, start_s) in enumerate(starts.items()):
-        tested = Tested(case, policy, start_s)
+        tested = Tested(Setting(case, policy), start_s)
         for name, test in TESTS:
             if at > 0 and test is order:
                 continue

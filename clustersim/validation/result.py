@@ -27,6 +27,7 @@ from clustersim.validation.mechanisms import mechanisms_of
 from clustersim.validation.recorded import EARLY_S
 from clustersim.validation.replays import replayed, runnable
 from clustersim.validation.tables import groups_table, jobs_table, use_table
+from clustersim.validation.together import Trial, selected, trials_table
 from clustersim.workload import JobLog
 from clustersim.workload.given_log import given_log
 
@@ -63,6 +64,11 @@ class Validation(Brief):
         Mechanisms granted to the nearest policies; what is then nearest to the log is first.
     notes : tuple of str
         What is assumed.
+    together : tuple of Mechanism
+        Mechanisms that are granted together, in this order; empty if no combination is a tenth
+        nearer than every mechanism by itself.
+    trials : tuple of Trial
+        Which mechanisms were granted on top of others, and which were not tried.
 
     Examples
     --------
@@ -78,6 +84,8 @@ class Validation(Brief):
     starts: Mapping[str, Floats]
     tested: tuple[Mechanism, ...]
     notes: tuple[str, ...]
+    together: tuple[Mechanism, ...] = ()
+    trials: tuple[Trial, ...] = ()
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         return f"Validation {self.case.source}", {
@@ -150,7 +158,12 @@ class Validation(Brief):
     @property
     def agrees(self) -> bool:
         """Whether there is no difference to explain."""
-        return self.distance_s <= max(LEAST_S, LEAST_SHARE * self.recorded["mean_wait_s"])
+        return self.distance_s <= self.enough_s
+
+    @property
+    def enough_s(self) -> float:
+        """A distance that needs no explanation, seconds."""
+        return max(LEAST_S, LEAST_SHARE * float(self.recorded["mean_wait_s"]))
 
     @property
     def explanation(self) -> Mechanism | None:
@@ -174,15 +187,27 @@ class Validation(Brief):
         rows = [{name: getattr(each, name) for name in names} for each in self.tested]
         return pd.DataFrame(rows, columns=names)
 
+    @property
+    def granted(self) -> tuple[Mechanism, ...]:
+        """What is granted in the answer: `together`, else `explanation` if there is one."""
+        if self.together:
+            return self.together
+        return () if self.explanation is None else (self.explanation,)
+
+    @cached_property
+    def combinations(self) -> pd.DataFrame:
+        """One row per mechanism that was granted on top of others, or not; see `trials_table`."""
+        return trials_table(self.trials, self.distance_s)
+
     @cached_property
     def groups(self) -> pd.DataFrame:
         """Waits by group of jobs; see `groups_table`.
 
-        Columns ``granted_...`` are those with the mechanism of `explanation` granted.
+        Columns ``granted_...`` are those with the mechanisms of `granted`.
         """
-        first, starts = self.explanation, dict(self.starts)
-        if first is not None and first.start_s is not None:
-            starts[GRANTED] = first.start_s
+        starts = dict(self.starts)
+        if self.granted and self.granted[-1].start_s is not None:
+            starts[GRANTED] = self.granted[-1].start_s
         return groups_table(self.case, starts)
 
     @cached_property
@@ -309,7 +334,17 @@ def validate(
     if not mechanisms or found.agrees:
         return found
     near = {name: starts[name] for name in found.near}
-    return replace(found, tested=tuple(mechanisms_of(case, near, progress)))
+    found = replace(found, tested=tuple(mechanisms_of(case, near, progress)))
+    if not case.has_starts:
+        return found
+    together, trials = selected(
+        case,
+        found.tested,
+        nearest_s=found.distance_s,
+        enough_s=found.enough_s,
+        progress=progress,
+    )
+    return replace(found, together=together, trials=tuple(trials))
 
 
 def _of_few_jobs(case: Case) -> list[str]:

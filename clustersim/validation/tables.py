@@ -123,7 +123,7 @@ def use_table(case: Case) -> pd.DataFrame:
             "mean_in_use": used.mean(axis=1),
             "most_in_use": used.max(axis=1),
             "waiting": waiting.mean(axis=1),
-            "available": total - closed,
+            "available": np.maximum(total - closed, used.max(axis=1)),
             "capacity": total,
         }
     )

@@ -19,11 +19,11 @@ def validation_figures(found: Validation) -> dict[str, StudyFigure]:
         figures["waits"] = study_figure(width=DOUBLE, panel_height=3.0)
         simulated = {name: found.simulated_s(name) for name in found.policies["waits"][1:]}
         series = {"recorded": "recorded", found.nearest: found.nearest}
-        first = found.explanation
-        if first is not None and first.start_s is not None:
-            name = f"{first.policy} + {first.key.replace('_', ' ')}"
+        if found.granted and (start_s := found.granted[-1].start_s) is not None:
+            keys = [each.key.replace("_", " ") for each in found.granted]
+            name = " + ".join([found.granted[0].policy, *keys])
             series[GRANTED] = name
-            simulated[name] = (first.start_s - found.case.submit_s)[found.case.compared]
+            simulated[name] = (start_s - found.case.submit_s)[found.case.compared]
         plot_waits(found.recorded_s, simulated, ax=figures["waits"].panels[0])
     table = found.mechanisms[found.mechanisms["untested"] == ""].head(_MOST_MECHANISMS)
     if len(table):

@@ -56,6 +56,8 @@ def _explained(found: Validation) -> str:
     tests = [each for each in found.tested if not each.untested]
     if not tests:
         return ""
+    if found.together:
+        return _explained_together(found)
     if first is None:
         count = len({each.key for each in tests})
         most_s = (1.0 - LEAST_EXPLAINED) * found.distance_s
@@ -81,6 +83,26 @@ def _explained(found: Validation) -> str:
     )
 
 
+def _explained_together(found: Validation) -> str:
+    """Return what the mechanisms that are granted together explain, one after the other."""
+    first, last = found.together[0], found.together[-1]
+    most = last.distance_s < 0.5 * found.distance_s
+    verb = "most of this is explained by" if most else "what brings it down most is"
+    who = "it" if first.policy == found.nearest else first.policy
+    less = [percent(1 - each.distance_s / found.distance_s) for each in found.together]
+    steps = [
+        f"{format_duration(each.distance_s)} ({share} less)"
+        for each, share in zip(found.together, less, strict=True)
+    ]
+    further = " and ".join(
+        f"with {each.name} {step}" for each, step in zip(found.together[1:], steps[1:], strict=True)
+    )
+    return (
+        f"; {verb} {' together with '.join(each.name for each in found.together)}: granted to "
+        f"{who}, the first brings the distance to {steps[0]}, {further}"
+    )
+
+
 def _others(found: Validation) -> Iterator[str]:
     """Yield what else matters, the most important first."""
     tests = [each for each in found.tested if not each.untested]
@@ -94,11 +116,24 @@ def _others(found: Validation) -> Iterator[str]:
         yield "The size of the cluster, which is assumed: the most that was in use at once."
     if found.case.given:
         yield "Only the mean wait is compared, because the log has no starts of jobs."
+    if found.trials:
+        yield _tried_together(found)
     if tests:
         yield (
             "What each mechanism takes from the log (see the table). Mechanisms overlap, so their "
             "shares do not add up."
         )
+
+
+def _tried_together(found: Validation) -> str:
+    """Return how many mechanisms were granted on top of others, and what came of it."""
+    tried = sum(each.was_tried for each in found.trials)
+    text = f"{counted(tried, 'mechanism was', 'mechanisms were')} tried on top of others"
+    if not found.together and tried:
+        text += "; none brings the distance down by a further tenth and by more than chance"
+    if left := len(found.trials) - tried:
+        text += f"; {left:,} more were not, for the reasons in combinations.csv"
+    return f"{text}."
 
 
 def _words(each: Mechanism) -> str:
@@ -135,13 +170,12 @@ _IN_SLURM = (" (MaxTRESPerUser in Slurm)", " (MaxJobsPerUser in Slurm)")
 
 
 def _next_steps(found: Validation) -> Iterator[str]:
-    first = found.explanation
     if found.case.is_too_small:
         yield "Give the cluster of the log's time: --cluster or --accelerators."
-    if first is not None:
+    for each in found.granted:
         slurm = found.case.log_format.lower().startswith("slurm")
         tres, jobs = _IN_SLURM if slurm else ("", "")
-        yield _STEPS[first.key].format(tres=tres, jobs=jobs)
+        yield _STEPS[each.key].format(tres=tres, jobs=jobs)
     if found.case.assumed:
         yield "Give the size of the cluster: --cluster or --accelerators."
     late = {each.key for each in found.tested if each.untested}

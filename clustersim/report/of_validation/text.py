@@ -8,16 +8,17 @@ from clustersim.report.amounts import percent
 from clustersim.text_table import table
 from clustersim.units import format_duration, format_number
 from clustersim.validation.result import Validation
+from clustersim.validation.together import Trial
 
 __all__ = ["reduction_text", "validation_text"]
 
-_MOST_ROWS = 12
+_MOST_ROWS, _MOST_TOGETHER = 12, 6
 _NONE = 0.0005
 """A smaller change of the distance is none."""
 
 
 def validation_text(found: Validation) -> str:
-    """Return the policies and the mechanisms of a validation as two tables."""
+    """Return the policies, the mechanisms, and those granted together, as tables."""
     header = ["waits", "mean", "median", "p95", "over 1 h", "over 1 d", "distance", "rank corr."]
     rows = []
     for row in found.policies.to_dict("records"):
@@ -43,8 +44,23 @@ def validation_text(found: Validation) -> str:
     for each in found.tested:
         if each.untested:
             untested.setdefault(each.untested, {})[each.name] = None
+    if tried := [each for each in found.trials if each.was_tried]:
+        lines += ["", _together(tried)]
     lines += [f"not tested: {'; '.join(names)}: {reason}" for reason, names in untested.items()]
     return "\n".join(lines)
+
+
+def _together(tried: list[Trial]) -> str:
+    """Return the table of the mechanisms that were granted on top of others, the nearest first."""
+    header = ["policy", "granted, with", "granted on top", "distance", "less", "counts"]
+    rows = []
+    for each in sorted(tried, key=lambda one: one.added.distance_s)[:_MOST_TOGETHER]:
+        keys = " + ".join(one.key.replace("_", " ") for one in each.before)
+        rows.append(
+            [each.before[-1].policy, keys, each.added.name, _time(each.added.distance_s),
+             reduction_text(each.added.explained), "no" if each.refused else "yes"]
+        )  # fmt: skip
+    return table(rows, header)
 
 
 def reduction_text(explained: float) -> str:

@@ -19,7 +19,13 @@ from clustersim.validation.result import Validation
 
 __all__ = ["validation_data", "write_validation"]
 
-TABLES = {"policies": "policies", "groups": "groups", "mechanisms": "mechanisms", "use": "capacity"}
+TABLES = {
+    "policies": "policies",
+    "groups": "groups",
+    "mechanisms": "mechanisms",
+    "combinations": "combinations",
+    "use": "capacity",
+}
 
 
 def write_validation(
@@ -28,8 +34,9 @@ def write_validation(
     """Write the jobs, the tables, the figures and the page of a validation into a folder.
 
     The files are ``jobs.parquet`` (recorded and simulated start of each job, by policy),
-    ``policies.csv``, ``groups.csv``, ``mechanisms.csv``, ``capacity.csv`` (use by day; quantities
-    in SI units), ``validation.json`` with the answer, figures in ``figures/``, and ``report.html``.
+    ``policies.csv``, ``groups.csv``, ``mechanisms.csv``, ``combinations.csv`` (mechanisms granted
+    together), ``capacity.csv`` (use by day), ``validation.json`` with the answer, figures in
+    ``figures/``, and ``report.html``.  Quantities are in SI units.
 
     Parameters
     ----------
@@ -78,12 +85,24 @@ def write_validation(
 def validation_data(found: Validation) -> dict[str, Any]:
     """Return the answer and the tables of a validation as plain data."""
     tables = {
-        name: rounded_rows(getattr(found, name)) for name in ("policies", "mechanisms", "groups")
+        name: rounded_rows(getattr(found, name))
+        for name in ("policies", "mechanisms", "combinations", "groups")
     }
     return {
         "answer": asdict(validation_answer(found)),
         "nearest": found.nearest,
         "distance_s": found.distance_s,
+        "together": [
+            {
+                "policy": each.policy,
+                "key": each.key,
+                "name": each.name,
+                "takes": each.takes,
+                "distance_s": each.distance_s,
+                "explained": 1.0 - each.distance_s / found.distance_s,
+            }
+            for each in found.together
+        ],
         "accelerators": found.case.cluster.n_chips,
         "jobs": int(found.case.compared.sum()),
         **tables,
