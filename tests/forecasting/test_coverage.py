@@ -62,27 +62,13 @@ LOGS: dict[str, tuple[Callable[[Path], pd.DataFrame], int]] = {
         lambda data: part(data, "swf_cea_curie", 150_000, 4000).query("n_accelerators <= 30000"),
         70_000,
     ),
-    "CEA Curie, jobs 20,001 to 32,000, 48,946 cores": (
-        lambda data: part(data, "swf_cea_curie", 20_000, 12_000).query("n_accelerators <= 30000"),
-        48_946,
-    ),
-    "CEA Curie, jobs 80,001 to 92,000, 82,823 cores": (
-        lambda data: part(data, "swf_cea_curie", 80_000, 12_000).query("n_accelerators <= 30000"),
-        82_823,
-    ),
 }
 
 
-def measure(
-    log: pd.DataFrame,
-    accelerators: int,
-    policy: str,
-    times: int = TIMES,
-    replications: int = REPLICATIONS,
-) -> Coverage:
+def measure(log: pd.DataFrame, accelerators: int, policy: str, times: int) -> Coverage:
     result = cs.replay(log, policy=policy, accelerators=accelerators)
     return check_forecast(
-        result, times=times, accelerators=accelerators, policy=policy, replications=replications
+        result, times=times, accelerators=accelerators, policy=policy, replications=REPLICATIONS
     )
 
 
@@ -102,7 +88,7 @@ def test_intervals_cover_what_then_happened(policy: str) -> None:
     """Starts of waiting jobs in three drawn logs: 85 to 95 % are within intervals of 90 %."""
     inside = []
     for seed in (11, 12, 13):
-        found = measure(drawn(1500, seed), 64, policy)
+        found = measure(drawn(1500, seed), 64, policy, TIMES)
         print(line(f"drawn log {seed}", policy, found))
         inside.append(found.by_time)
     assert 0.85 <= np.mean(inside) <= 0.95
@@ -116,7 +102,7 @@ def test_intervals_cover_what_then_happened(policy: str) -> None:
 def test_intervals_in_a_real_log(name: str, policy: str, shared_data: Path) -> None:
     """The times of one log have few queues in common, so the share is known to some per cent."""
     log, accelerators = LOGS[name][0](shared_data), LOGS[name][1]
-    found = measure(log, accelerators, policy)
+    found = measure(log, accelerators, policy, TIMES)
     print(line(name, policy, found))
     assert 0.75 <= found.by_time <= 0.99
 
