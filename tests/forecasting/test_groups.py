@@ -44,14 +44,14 @@ def test_a_job_of_the_same_session_tells_more_than_one_of_the_same_batch() -> No
          "elapsed_s": [0.9 * HOUR, np.nan, np.nan, np.nan]}
     )  # fmt: skip
     draw = run_times_of(log_of_sessions(), jobs).drawer(jobs)
-    drawn = np.array([draw(Streams(1, replication=k)) for k in range(400)])
+    drawn = np.array([draw(Streams(1, replication=k)) for k in range(120)])
     between = np.corrcoef(drawn.T)
     assert np.median(drawn[:, 1]) > np.median(drawn[:, 2]) + 0.1 * HOUR
     assert between[1, 2] < 0.5
     assert between[2, 3] < 0.5
     several = pd.concat([jobs.iloc[1:3], jobs.iloc[1:3]], ignore_index=True)
     draw = run_times_of(log_of_sessions(), several).drawer(several)
-    between = np.corrcoef(np.array([draw(Streams(1, replication=k)) for k in range(400)]).T)
+    between = np.corrcoef(np.array([draw(Streams(1, replication=k)) for k in range(120)]).T)
     assert between[0, 2] > 0.5 > between[0, 1] + 0.1
 
 
@@ -81,7 +81,7 @@ def test_a_job_that_ended_tells_of_the_next_of_its_session() -> None:
     def medians(share: float) -> np.ndarray:
         ended = jobs.iloc[:1].assign(estimate_s=HOUR, duration_s=share * HOUR, submit_s=-600.0)
         draw = run_times_of(log, jobs, recent=ended).drawer(jobs)
-        return np.median([draw(Streams(1, replication=k)) for k in range(200)], axis=0)
+        return np.median([draw(Streams(1, replication=k)) for k in range(80)], axis=0)
 
     same, other = medians(0.95) - medians(0.05)
     assert same > other + 0.2 * HOUR

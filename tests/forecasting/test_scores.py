@@ -97,7 +97,7 @@ def test_known_scores_and_lower_bounds_tell_together_of_other_sessions() -> None
     scores = np.array(
         [
             draw_scores(Streams(3, replication=k), groups, variances, above=above, known=known)
-            for k in range(1000)
+            for k in range(400)
         ]
     )
     together = 0.2 * np.eye(5)
@@ -108,5 +108,5 @@ def test_known_scores_and_lower_bounds_tell_together_of_other_sessions() -> None
     left = together[np.ix_(hidden, hidden)] - gain @ together[np.ix_(seen, hidden)]
     drawn = np.random.default_rng(3).multivariate_normal(gain @ known[seen], left, 100_000)
     drawn = drawn[drawn[:, 0] > above[0]]
-    assert scores[:, hidden].mean(axis=0) == pytest.approx(drawn.mean(axis=0), abs=0.1)
-    assert np.cov(scores[:, hidden].T) == pytest.approx(np.cov(drawn.T), abs=0.1)
+    assert scores[:, hidden].mean(axis=0) == pytest.approx(drawn.mean(axis=0), abs=0.15)
+    assert np.cov(scores[:, hidden].T) == pytest.approx(np.cov(drawn.T), abs=0.15)
