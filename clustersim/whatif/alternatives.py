@@ -125,25 +125,46 @@ def _fewer_nodes(question: Question) -> Iterator[Alternative]:
 
 
 def _without_nodes(system: System) -> dict[str, Any]:
-    """Return the changes that take 5 % of the nodes of each pool, at least one, out of service."""
+    """Return the changes that take 5 % of the nodes of each pool, at least one, out of service.
+
+    A pool of one node keeps it, and so does a pool whose virtual clusters own all nodes and have
+    one each.
+    """
     changes: dict[str, Any] = {}
     for name, pool in system.tree["cluster"]["pools"].items():
         nodes = int(pool["nodes"])
         lost = max(1, math.floor(nodes * OUT_OF_SERVICE + 0.5))
-        if nodes < 2:
+        owned = pool.get("virtual_clusters") or {}
+        have = _fewer_owned(nodes, owned, lost)
+        if nodes < 2 or have is None:
             continue
         changes[f'cluster.pools."{name}".nodes'] = nodes - lost
-        owned = pool.get("virtual_clusters") or {}
-        spare = nodes - sum(int(vc.get("nodes") or 0) for vc in owned.values())
-        lost -= min(lost, max(spare, 0)) if owned else lost
-        # The rest is taken from the virtual clusters with the most nodes, one by one.
-        have = {vc: int(spec["nodes"]) for vc, spec in owned.items() if spec.get("nodes")}
-        while lost > 0 and have and max(have.values()) > 1:
-            most = max(have, key=lambda vc: have[vc])
-            have[most] -= 1
-            lost -= 1
-            changes[f'cluster.pools."{name}".virtual_clusters."{most}".nodes'] = have[most]
+        for vc, left in have.items():
+            if left != int(owned[vc]["nodes"]):
+                changes[f'cluster.pools."{name}".virtual_clusters."{vc}".nodes'] = left
     return changes
+
+
+def _fewer_owned(nodes: int, owned: Mapping[str, Any], lost: int) -> dict[str, int] | None:
+    """Return the nodes of virtual clusters in a pool that loses nodes; None if it cannot.
+
+    Nodes that none of them owns go first; the others are taken from the virtual clusters with the
+    most nodes, one by one, which keep one each.
+
+    Examples
+    --------
+    >>> _fewer_owned(4, {"a": {"nodes": 1}, "b": {"nodes": 2}}, 2)
+    {'a': 1, 'b': 1}
+    >>> _fewer_owned(2, {"a": {"nodes": 1}, "b": {"nodes": 1}}, 1) is None
+    True
+    """
+    have = {vc: int(spec["nodes"]) for vc, spec in owned.items() if spec.get("nodes")}
+    while sum(have.values()) > nodes - lost:
+        most = max(have, key=lambda vc: have[vc])
+        if have[most] == 1:
+            return None
+        have[most] -= 1
+    return have
 
 
 def _of(system: System, section: str, name: str) -> Any:

@@ -1,4 +1,12 @@
-"""Intervals of what replications of a log show: for another period like the log."""
+"""Intervals of what replications of a log show: for another period like the log.
+
+A log is one sample of the periods that the site could have had.  Replications that draw its blocks
+(weeks or days) again show how far such a sample is from its own mean, but two things are missing in
+their spread: the log itself is a sample, as far from the truth as the next period will be, and
+drawing with replacement from n blocks has only (n - 1)/n of the variance of the site (Efron and
+Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 5 and 12; Hesterberg, "What Teachers
+Should Know About the Bootstrap", The American Statistician 69, 2015, calls it the narrowness bias).
+"""
 
 from __future__ import annotations
 
@@ -13,21 +21,36 @@ __all__ = ["next_interval"]
 ROOT = 3.0
 """Waits are transformed by this root: that of a skewed, nonnegative number is nearly normal, also
 if some are 0 (Wilson and Hilferty, "The distribution of chi-square", PNAS 17, 1931)."""
+FEWEST = 3
+"""Smallest number of replications, with the log as it happened, that have an interval."""
 
 
 def next_interval(
-    values: npt.ArrayLike, *, waits: bool = False, most: float | None = None, level: float = 0.95
+    values: npt.ArrayLike,
+    *,
+    blocks: int,
+    classes: int = 1,
+    waits: bool = False,
+    most: float | None = None,
+    level: float = 0.95,
 ) -> tuple[float, float]:
-    """Return an interval for one more replication, which also holds the first one.
+    """Return an interval for another period like the log, of the same length.
 
-    It is the prediction interval of Student's t (Law, "Simulation Modeling and Analysis", section
-    4.5, for the mean; wider by the root of one plus the number of replications), for waits that of
-    their cube roots.
+    It is the prediction interval of Student's t for the mean of as many further blocks as the log
+    has (Hahn and Meeker, "Statistical Intervals", 1991, section 4.8), around the log as it
+    happened, for waits that of their cube roots.  Its variance is twice that of one period: once
+    for the log and once for the next period.  The variance of one period is the mean square
+    distance of the drawn periods from the log, times blocks / (blocks - classes).  The degrees of
+    freedom are those of a variance that is known from a limited number of blocks and, again, from a
+    limited number of replications (Satterthwaite, "An approximate distribution of estimates of
+    variance components", Biometrics Bulletin 2, 1946): 1 / (1 / (blocks - classes) + 1 / drawn).
 
     Parameters
     ----------
     values : array_like (replications,)
-        The first is the log as it happened, the others draw its weeks again.
+        The first is the log as it happened, the others draw its blocks again.
+    blocks, classes : int
+        See :func:`~clustersim.workload.log_resample.block_counts`.
     waits : bool
         Whether the values are waits in seconds.
     most : float, optional
@@ -38,29 +61,32 @@ def next_interval(
     Returns
     -------
     low, high : float
-        NaN with fewer than three replications, or if one has no value.
+        NaN with fewer than three replications, if one has no value, or if no two blocks can
+        replace each other.
 
     Examples
     --------
-    >>> next_interval([3.0, 3.0, 3.0])
+    >>> next_interval([3.0, 3.0, 3.0], blocks=4)
     (3.0, 3.0)
-    >>> low, high = next_interval([100.0, 200.0, 150.0, 120.0], waits=True)
-    >>> 0 < low < 100 and 200 < high < 400
+    >>> low, high = next_interval([100.0, 120.0, 150.0, 90.0], blocks=8, waits=True)
+    >>> 0 < low < 100 and 150 < high < 500
     True
     """
     numbers = np.asarray(values, dtype=np.float64)
-    if len(numbers) < 3 or not np.isfinite(numbers).all():
+    freedom = blocks - classes
+    if len(numbers) < FEWEST or freedom < 1 or not np.isfinite(numbers).all():
         return math.nan, math.nan
+    happened = float(numbers[0])
     scaled = np.cbrt(numbers) if waits else numbers
-    count = len(scaled)
-    spread = float(scaled.std(ddof=1)) * math.sqrt(1.0 + 1.0 / count)
-    half = float(special.stdtrit(count - 1, 0.5 + level / 2)) * spread
-    middle = float(scaled.mean())
+    middle, drawn = float(scaled[0]), scaled[1:]
+    variance = float(np.mean((drawn - middle) ** 2)) * blocks / freedom
+    if variance == 0:
+        return happened, happened
+    degrees = 1.0 / (1.0 / freedom + 1.0 / len(drawn))
+    half = float(special.stdtrit(degrees, 0.5 + level / 2)) * math.sqrt(2.0 * variance)
     low, high = middle - half, middle + half
     if waits:
         low, high = max(0.0, low) ** ROOT, high**ROOT
-    if spread == 0:
-        low = high = float(numbers[0])
     if most is not None:
         low, high = max(low, 0.0), min(high, most)
-    return min(low, float(numbers[0])), max(high, float(numbers[0]))
+    return min(low, happened), max(high, happened)  # the cube of a cube root is inexact

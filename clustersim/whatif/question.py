@@ -25,6 +25,7 @@ from clustersim.whatif.fleet import added_nodes, plain_pool
 from clustersim.whatif.groups import ANY_WAIT, Asked
 from clustersim.workload import JobLog
 from clustersim.workload.given_log import given_log
+from clustersim.workload.log_scale import changes_load
 
 __all__ = ["AFTER", "BEFORE", "LOAD", "Question", "System", "ask", "load_text"]
 
@@ -151,12 +152,14 @@ def ask(
     assumed = dict(change_items(assume))
     before = _tree(base, assumed)
     grown, words, divided = added_nodes(fleet, add_nodes, add_accelerators, plain=cluster is None)
-    texts = [*words, *(_change_text(path, value) for path, value in given)]
-    systems = _systems(before, load, method, {**grown, **dict(given)}, texts)
+    present = before["workload"].get("scale")
+    texts = [*words, *(_change_text(path, value, present) for path, value in given)]
+    scale, of_load = _with_load(present, load, method)
+    systems = _systems(before, load, scale, {**grown, **dict(given)}, texts)
     changed = listed(texts) if texts else load_text(load)
-    dated = _other_dates(found, assumed)
+    notes = (*moved, *_other_dates(found, assumed), *lacking, *divided, *of_load)
     asked = Asked.of(metric, found.jobs)
-    return Question(found, systems, changed, (*moved, *dated, *lacking, *divided), asked)
+    return Question(found, systems, changed, notes, asked)
 
 
 def _check_load(load: float, changes: Sequence[tuple[str, Any]]) -> None:
@@ -170,18 +173,51 @@ def _check_load(load: float, changes: Sequence[tuple[str, Any]]) -> None:
         raise InputError("--load", "is not allowed with --set workload.scale, which replaces it")
 
 
+def _with_load(present: Any, load: float, method: str) -> tuple[Any, list[str]]:
+    """Return a scale with a load on top of a present (assumed) one, and a note on their product.
+
+    Examples
+    --------
+    >>> _with_load(None, 1.2, "superpose")
+    ({'load': 1.2, 'method': 'superpose'}, [])
+    >>> _with_load(1.5, 1.2, "superpose")[0]
+    1.8
+    """
+    if load == 1 or not changes_load(present):
+        return {"load": load, "method": method}, []
+    assumed = present if isinstance(present, Mapping) else {"load": present, "method": "compress"}
+    if assumed.get("where"):
+        raise InputError(
+            "--load",
+            "is not allowed with --assume workload.scale of some jobs (where), because it is a "
+            "factor on the load of all jobs; change these jobs with --set workload.scale",
+        )
+    if method == "compress" and assumed["method"] != method:
+        raise InputError(
+            "--load",
+            f"cannot compress a log whose assumed workload.scale has the method "
+            f"{assumed['method']}; use one method for both",
+        )
+    total = float(f"{assumed['load'] * load:.12g}")  # 1.5 x 1.2 is 1.8, not 1.7999999999999998
+    note = (
+        f"the load is {load:g} times the assumed workload.scale of {assumed['load']:g}: {total:g} "
+        f"times that of the log, by the method {assumed['method']}"
+    )
+    return {**assumed, "load": total} if isinstance(present, Mapping) else total, [note]
+
+
 def _systems(
     before: dict[str, Any],
     load: float,
-    method: str,
+    scale: Any,
     changes: Mapping[str, Any],
     words: Sequence[str],
 ) -> tuple[System, ...]:
     """Return the systems to compare, from the scenario as it is.
 
-    `words` says what changes, without the load.
+    `scale` is that of the log with the load, and `words` says what else changes.
     """
-    scaled = {"workload.scale": {"load": load, "method": method}} if load != 1 else {}
+    scaled = {"workload.scale": scale} if load != 1 else {}
     if not scaled and not changes:
         raise InputError(
             "what-if", "nothing changes; give --load, --add-nodes, --add-accelerators or --set"
@@ -213,8 +249,10 @@ def load_text(load: float) -> str:
     return f"{format_percent(share, decimals)} {'more' if load > 1 else 'less'} load"
 
 
-def _change_text(path: str, value: Any) -> str:
+def _change_text(path: str, value: Any, present: Any = None) -> str:
     """Return a change of a scenario as a text.
+
+    A scale that replaces a present one is not a factor on the load before.
 
     Examples
     --------
@@ -225,7 +263,8 @@ def _change_text(path: str, value: Any) -> str:
     """
     if path in ("scheduler.policy", "scheduler.placement"):
         return f"the {path.partition('.')[2]} {_shown(value)}"
-    if path == "workload.scale" and isinstance(value, Mapping) and _is_factor(value.get("load")):
+    is_scale = path == "workload.scale" and isinstance(value, Mapping)
+    if is_scale and _is_factor(value.get("load")) and not changes_load(present):
         given = value.get("where") or {}
         if isinstance(given, Mapping):
             where = [f"{key} {_shown(each)}" for key, each in given.items()]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from clustersim.brief import Brief
@@ -20,7 +21,7 @@ from clustersim.whatif.groups import FLEET, GROUPS, WAITS, GroupNames, asked_row
 from clustersim.whatif.intervals import next_interval
 from clustersim.whatif.question import Question
 from clustersim.whatif.runs import Measured, Task, run_tasks
-from clustersim.workload.log_resample import chosen_blocks
+from clustersim.workload.log_resample import block_counts, chosen_blocks
 
 __all__ = ["WhatIf", "compare"]
 
@@ -92,14 +93,29 @@ class WhatIf(Brief):
         return asked_row(self.groups, self.question.asked)
 
     def of(self, metric: str, kind: str, group: str) -> dict[str, list[float]]:
-        """Return the values of a metric of a group by system, in the order of replications."""
+        """Return the values of a metric of a group by system, one for each replication in order.
+
+        A replication without jobs of the group has NaN.
+        """
         own = self.replications
-        own = own[(own["kind"] == kind) & (own["group"] == group)]
+        numbers = sorted(set(own["replication"]))
+        own = own[(own["kind"] == kind) & (own["group"] == group)].set_index("replication")
         return {
-            system.key: own.loc[own["system"] == system.key].sort_values("replication")[metric]
-            .astype(float).tolist()
+            system.key: own.loc[own["system"] == system.key, metric]
+            .astype(float).reindex(numbers).tolist()
             for system in self.question.systems
         }  # fmt: skip
+
+    @cached_property
+    def drawn_from(self) -> tuple[int, int]:
+        """Numbers of blocks and of classes of blocks from which the replications are drawn."""
+        return block_counts(self.question.log.jobs, self.calendar, self.blocks)
+
+    def _interval(
+        self, values: npt.ArrayLike, *, waits: bool = False, most: float | None = None
+    ) -> tuple[float, float]:
+        blocks, classes = self.drawn_from
+        return next_interval(values, blocks=blocks, classes=classes, waits=waits, most=most)
 
     @cached_property
     def groups(self) -> pd.DataFrame:
@@ -126,15 +142,14 @@ class WhatIf(Brief):
         """Return the values of all systems, and the change, with their intervals."""
         found: dict[str, float] = {}
         for key, own in values.items():
-            low, high = next_interval(own, waits=metric in WAITS, most=_most(metric))
-            found |= {f"{key}_{metric}": own[0] if own else math.nan}
+            low, high = self._interval(own, waits=metric in WAITS, most=_most(metric))
+            found |= {f"{key}_{metric}": own[0]}
             found |= {f"{key}_{metric}_low": low, f"{key}_{metric}_high": high}
         before, after = (values[system.key] for system in self.question.compared)
-        if len(before) == len(after) and before:
-            change = np.subtract(after, before)
-            low, high = next_interval(change)
-            found |= {f"change_{metric}": float(change[0])}
-            found |= {f"change_{metric}_low": low, f"change_{metric}_high": high}
+        change = np.subtract(after, before)
+        low, high = self._interval(change)
+        found |= {f"change_{metric}": float(change[0])}
+        found |= {f"change_{metric}_low": low, f"change_{metric}_high": high}
         return found
 
     @cached_property
@@ -152,7 +167,7 @@ class WhatIf(Brief):
                 values = own[name].astype(float).tolist()
                 row[name] = values[0]
                 if name in ("utilisation", "power_w"):
-                    row[f"{name}_low"], row[f"{name}_high"] = next_interval(
+                    row[f"{name}_low"], row[f"{name}_high"] = self._interval(
                         values, most=_most(name)
                     )
             rows.append(row)
@@ -242,9 +257,11 @@ def compare(
         fleets,
         pd.DataFrame(),
         blocks,
-        (*question.notes, *_notes(question, asked), *_of_blocks(blocks, count)),
+        (*question.notes, *_notes(question, asked)),
         Calendar.of_document(found[0].calendar),
     )
+    of_blocks = _of_blocks(blocks, count, *whatif.drawn_from)
+    whatif = replace(whatif, notes=(*whatif.notes, *of_blocks))
     return replace(whatif, hinges=_hinges(whatif, others, done))
 
 
@@ -296,20 +313,33 @@ def _notes(question: Question, asked: Sequence[tuple[Task, Measured]]) -> list[s
     return [f"{name}: {note}" if name else note for note, name in found.items()]
 
 
-def _of_blocks(blocks: str, count: int) -> list[str]:
-    """Return how the intervals are made."""
-    if blocks == "none":
+def _of_blocks(kind: str, count: int, blocks: int, classes: int) -> list[str]:
+    """Return how the intervals are made.
+
+    Examples
+    --------
+    >>> _of_blocks("day", 7, 2, 2)
+    ['no intervals: of the 2 days of the log, no two can replace each other']
+    """
+    if kind == "none":
         return [
             "no intervals: the log is shorter than two days, so there are no days to draw again"
         ]
     if count < 3:
         return ["no intervals: two or more replications are needed"]
+    length = "week" if kind == "week" else "day"
+    if blocks - classes < 1:
+        return [
+            f"no intervals: of the {counted(blocks, length)} of the log, no two can replace each "
+            "other"
+        ]
     what = {
         "week": "weeks of the log",
         "weekday": "days of the log, each in place of the same day of the week,",
         "day": "days of the log, working days in place of working days,",
-    }[blocks]
+    }[kind]
     return [
         f"intervals: {what} are drawn again with replacement, {counted(count - 1, 'time')}; both "
-        "sides run the same drawn jobs. An interval is that of another period like the log (95 %)"
+        "sides run the same drawn jobs. An interval is that of another period like the log (95 %), "
+        f"as far as {counted(blocks, length)} can tell"
     ]

@@ -21,7 +21,7 @@ from clustersim.seeds import Streams
 from clustersim.units import counted, format_duration
 from clustersim.workload.log_blocks import LogClock, with_new_ids
 
-__all__ = ["BLOCKS", "Blocks", "chosen_blocks", "resampled"]
+__all__ = ["BLOCKS", "Blocks", "block_counts", "chosen_blocks", "resampled"]
 
 Blocks = Literal["auto", "week", "day", "none"]
 BLOCKS = ("auto", "week", "day", "none")
@@ -79,6 +79,35 @@ def chosen_blocks(jobs: pd.DataFrame, calendar: Calendar, blocks: Blocks = "auto
     if clock.weeks >= FEWEST:
         return "weekday"
     return "day" if clock.days >= FEWEST else "none"
+
+
+def block_counts(jobs: pd.DataFrame, calendar: Calendar, kind: str) -> tuple[int, int]:
+    """Return the number of complete blocks of a log, and that of the classes they belong to.
+
+    A block is replaced by one of its class, so the blocks tell ``blocks - classes`` times how much
+    one of them differs from another.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        A jobs table, in order of submission.
+    calendar : Calendar
+        Calendar of the run.
+    kind : {"week", "weekday", "day", "none"}
+        See :func:`chosen_blocks`.
+
+    Examples
+    --------
+    >>> from clustersim.calendar import UNDATED
+    >>> jobs = pd.DataFrame({"submit_s": [0.0, 20.5 * 86400.0]})
+    >>> [block_counts(jobs, UNDATED, kind) for kind in ("week", "weekday", "day", "none")]
+    [(2, 1), (20, 7), (20, 1), (0, 0)]
+    """
+    if kind == "none":
+        return 0, 0
+    clock = LogClock.of(jobs, calendar)
+    full = clock.weeks if kind == "week" else clock.days
+    return full, len(set(_classes(clock, kind, full).tolist()))
 
 
 def resampled(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from clustersim.calendar import DAY_S, HOUR_S, Calendar
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel
 from clustersim.seeds import Streams
-from clustersim.units import format_number, format_percent
+from clustersim.units import counted, format_number, format_percent
 from clustersim.workload.jobs import texts_of
 from clustersim.workload.log_blocks import LogClock, with_new_ids
 from clustersim.workload.log_filter import JobFilter
@@ -160,11 +161,8 @@ def _superposed(
     submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
     kept = np.ones(len(jobs), dtype=bool) if whole else parts | ~mask
     rows, times, copy = [np.flatnonzero(kept)], [submit_s[kept]], [np.zeros(kept.sum(), np.int64)]
-    for number in range(1, whole + 1):
+    for number, steps in enumerate(_steps(int(group.max()) + 1, whole, clock, streams), start=1):
         chosen = np.flatnonzero(mask if number < whole else parts)
-        steps = streams(f"{PURPOSE}, weeks of copy {number}").integers(1, 10**6, group.max() + 1)
-        # A step of 0 weeks would submit the copy together with the original.
-        steps = _nonzero_steps(steps, clock)
         rows.append(chosen)
         times.append(clock.rotated(chosen, steps[group[chosen]], submit_s))
         copy.append(np.full(len(chosen), number))
@@ -177,11 +175,28 @@ def _superposed(
     return with_new_ids(changed, again[place], "+"), _notes(spec, reached, groups, clock)
 
 
-def _nonzero_steps(steps: Ints, clock: LogClock) -> Ints:
-    """Return numbers of blocks that no rotation within the log turns into 0."""
+def _other_blocks(clock: LogClock) -> int:
+    """Return the number of steps within a log that move a copy to another block."""
+    # Rotations are modulo `full` or `full + 1` blocks; a step of 0 would not move the copy.
     full = clock.weeks if clock.weeks >= 2 else clock.days
-    # Rotations are modulo `full` or `full + 1` blocks.
-    return 1 + steps % max(full - 1, 1)
+    return max(full - 1, 1)
+
+
+def _steps(groups: int, copies: int, clock: LogClock, streams: Streams) -> Iterator[Ints]:
+    """Yield for each copy the number of blocks by which it moves the jobs of each group.
+
+    The copies of a group have different steps, in random order, as long as there are any; then
+    all steps are allowed again.
+    """
+    count = _other_blocks(clock)
+    for copy in range(copies):
+        if copy % count == 0:
+            left = np.tile(np.arange(1, count + 1), (groups, 1))
+        drawn = streams(f"{PURPOSE}, weeks of copy {copy + 1}").integers(1, 10**6, groups)
+        place = drawn % left.shape[1]
+        yield left[np.arange(groups), place]
+        kept = np.arange(left.shape[1]) != place[:, np.newaxis]
+        left = left[kept].reshape(groups, -1)
 
 
 def _run_s(jobs: pd.DataFrame, mask: Bools) -> Floats:
@@ -254,5 +269,12 @@ def _notes(spec: LogScale, reached: float, groups: str, clock: LogClock) -> list
         notes.append(
             "scale: the log is shorter than two days, so copies are submitted together with their "
             "originals; compress may suit it better"
+        )
+    elif math.ceil(spec.load) - 1 > (most := _other_blocks(clock)):
+        block = "week" if clock.weeks >= 2 else "day"
+        notes.append(
+            f"scale: the log has {counted(most + 1, f'whole {block}')}, so only "
+            f"{counted(most, 'copy', 'copies')} of a job can be submitted at a time of its own; "
+            "further copies are submitted together with others; compress may suit it better"
         )
     return notes

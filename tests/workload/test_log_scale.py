@@ -214,3 +214,28 @@ def test_one_is_no_change() -> None:
     assert scaled(jobs, LogScale(load=1), UNDATED, Streams(0))[0] is jobs
     assert not changes_load({"load": 1.0, "method": "compress"})
     assert changes_load({"load": 1.1})
+
+
+def test_copies_of_a_job_are_submitted_at_different_times() -> None:
+    """Five weeks have four other weeks for the copies of a job; a fifth copy meets another."""
+    jobs = log([7200.0 * k for k in range(426)], user=list("abcdef") * 71)
+
+    def times(load: int) -> tuple[pd.Series, list[str]]:
+        many, notes = scaled(jobs, LogScale(load=load), UNDATED, Streams(3))
+        original = many["job_id"].str.split("+").str[0]
+        return many["submit_s"].groupby(original).nunique(), notes
+
+    different, notes = times(5)
+    assert (different == 5).all()
+    assert not any("time of its own" in note for note in notes)
+    different, notes = times(6)
+    assert (different == 5).all()
+    assert any("5 whole weeks, so only 4 copies of a job" in note for note in notes)
+
+
+def test_two_copies_in_a_log_of_two_weeks_coincide_and_a_note_says_so() -> None:
+    jobs = log([3600.0 * k for k in range(400)], user=list("abcd") * 100)  # 2.4 weeks
+    _, notes = scaled(jobs, LogScale(load=3), UNDATED, Streams(0))
+    assert any("2 whole weeks, so only 1 copy of a job" in note for note in notes)
+    _, notes = scaled(jobs, LogScale(load=2), UNDATED, Streams(0))
+    assert len(notes) == 1

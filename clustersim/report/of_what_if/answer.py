@@ -40,7 +40,7 @@ def what_if_answer(found: WhatIf) -> Answer:
     """Return the answer card of a question."""
     row = found.row
     hinges = [*_hinges(found)]
-    first = f"; {_first_hinge(found)}" if len(found.hinges) else ""
+    first = f"; {_first_hinge(found)}" if len(_tried(found)) else ""
     sentence = (
         f"With {_changed(found)} the {metric_label(found)} {_moved(found, row)}{_cost(found)}"
         f"{first}{_in_other_periods(found)}.{_left_out(found)}{_overload(found)}"
@@ -70,12 +70,12 @@ def _in_other_periods(found: WhatIf) -> str:
     """
     waits = found.waits(found.metric)
     before, after = (waits[system.key] for system in found.question.compared)
-    if len(before) < 2 or len(before) != len(after):
+    pairs = [*zip(before, after, strict=True)]
+    # A period without such jobs has no wait.
+    verbs = [_verb(*pair) for pair in pairs[1:] if np.isfinite(pair).all()]
+    verb = _verb(*pairs[0])
+    if verb == "stays" or not verbs:
         return ""
-    verb = _verb(before[0], after[0])
-    if verb == "stays":
-        return ""
-    verbs = [_verb(*pair) for pair in zip(before[1:], after[1:], strict=True)]
     alike, drawn = verbs.count(verb), len(verbs)
     if alike == drawn:
         every = f"all {drawn} periods" if drawn > 1 else "the one period"
@@ -85,9 +85,16 @@ def _in_other_periods(found: WhatIf) -> str:
 
 
 def _left_out(found: WhatIf) -> str:
-    """Return how many jobs can never run after the change, if these are more than before."""
+    """Return how many jobs can run on one side only, so that the waits are those of other jobs.
+
+    With another load, the number of jobs differs anyway; what is left out is said in any case.
+    """
     never = found.fleet.set_index("system")["never"]
     one, other = (float(never[system.name]) for system in found.question.compared)
+    scales = [system.tree["workload"].get("scale") for system in found.question.compared]
+    if other < one and scales[0] == scales[1]:
+        jobs = counted(int(one - other), "job")
+        return f" {jobs} can only run after the change and are left out of the waits before."
     if not other > one:
         return ""
     jobs = counted(int(other), "job")
@@ -186,13 +193,18 @@ def _cost(found: WhatIf) -> str:
 
 def _first_hinge(found: WhatIf) -> str:
     """Return what moves the answer most, and by how much."""
-    row = found.hinges.iloc[0]
+    row = _tried(found).iloc[0]
     usual = _usual(found)
     if abs(float(row["moves_s"])) <= max(_LEAST_S, _SAME * usual):
         return f"none of the {len(found.hinges)} alternatives that were tried moves this"
     moved = float(row["after_s"])
     instead = in_unit([moved, usual], join=" instead of ")
     return f"this hinges on {row['key']} ({row['what']}: {instead})"
+
+
+def _tried(found: WhatIf) -> pd.DataFrame:
+    """Return the alternatives in which the jobs of the answer have a wait on both sides."""
+    return found.hinges.dropna(subset=["before_s", "after_s"])
 
 
 def _usual(found: WhatIf) -> float:
@@ -209,7 +221,7 @@ def _hinges(found: WhatIf) -> Iterator[str]:
         if SHARED in note:
             yield f"Partitions: {note}."
     usual = _usual(found)
-    for row in found.hinges.head(_MOST_HINGES).to_dict("records"):
+    for row in _tried(found).head(_MOST_HINGES).to_dict("records"):
         waits = (float(row["before_s"]), float(row["after_s"]), usual)
         unit = common_unit(waits) or common_unit(waits[1:])
         before, after, instead = (in_unit([each], unit) for each in waits)
