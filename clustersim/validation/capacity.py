@@ -65,20 +65,23 @@ def closures_of(case: Case) -> Closures:
     """
     known = np.isfinite(case.start_s)
     submit, start, size = case.submit_s[known], case.start_s[known], case.size[known]
-    end, share = start + case.run_s[known], case.share[known]
+    share = case.share[known]
+    job, run_start, run_end = case.runs
     first, last = float(submit.min()), float(start.max())
     edges = np.arange(math.floor(first / CLOSED_S), math.floor(last / CLOSED_S) + 2) * CLOSED_S
     grid = looks_s(edges[:-1].astype(np.float64))
     closed = {}
     for at, (name, there) in enumerate(case.capacity.items()):
         own = share == at
-        zero = np.zeros(int(own.sum()), dtype=np.int64)
+        held = case.share[job] == at
+        begin, end, held_size = run_start[held], run_end[held], case.size[job][held]
+        zero = np.zeros(len(begin), dtype=np.int64)
         asked = np.zeros(grid.shape, dtype=np.int64)
-        used = running_at(zero, start[own], end[own], size[own], asked, grid)
+        used = running_at(zero, begin, end, held_size, asked, grid)
         least = _smallest_waiting(submit[own], start[own], size[own], grid)
         shut = (least <= there - used).mean(axis=1) >= _LEAST_CLOSED
-        at_start = running_at(zero, start[own], end[own], size[own], zero, start[own])
-        period = np.searchsorted(edges, start[own], side="right") - 1
+        at_start = running_at(zero, begin, end, held_size, zero, begin)
+        period = np.searchsorted(edges, begin, side="right") - 1
         most = used.max(axis=1)
         np.maximum.at(most, np.clip(period, 0, len(most) - 1), at_start)
         if case.unclear_room:

@@ -108,8 +108,9 @@ def use_table(case: Case) -> pd.DataFrame:
     known = np.isfinite(case.start_s)
     submit, start, size = case.submit_s[known], case.start_s[known], case.size[known]
     grid = looks_s(days)
+    job, begin, end = case.runs
     zero, asked = np.zeros(len(start), dtype=np.int64), np.zeros(grid.shape, dtype=np.int64)
-    used = running_at(zero, start, start + case.run_s[known], size, asked, grid)
+    used = running_at(np.zeros(len(job), dtype=np.int64), begin, end, case.size[job], asked, grid)
     waiting = running_at(zero, submit, start, size, asked, grid)
     total = case.cluster.n_chips
     closed = np.sum([numbers[:-1] for numbers in plan.closed.values()], axis=0)

@@ -18,6 +18,8 @@ from clustersim.report.of_validation.text import validation_text
 from clustersim.validation import mechanism
 from clustersim.validation.case import Case, case_of
 from clustersim.validation.hours import HOURS, _first_open
+from clustersim.validation.limits import most_at_once
+from clustersim.validation.tables import use_table
 from clustersim.workload import JobLog
 
 HOUR = 3600.0
@@ -113,6 +115,20 @@ def test_jobs_that_start_before_their_submission_are_in_use() -> None:
     assert "1 job without a recorded start" in notes
     found = cs.validate(jobs, accelerators=12, policies=["fcfs"], mechanisms=False)
     assert found.recorded_s.tolist() == [0.0, 0.0]
+
+
+def test_a_requeued_job_is_in_use_only_while_it_ran() -> None:
+    """Job 1 runs for 100 s, job 2 in the pause of 500 s, and job 1 for another 300 s."""
+    jobs = table([0.0, 0.0], [0.0, 100.0], duration_s=[400.0, 500.0])
+    jobs["runs_s"] = ["0-100 600-900", None]
+    own = case(jobs, accelerators=4)
+    assert own.most_in_use == 4
+    assert not own.is_too_small
+    assert case(jobs.drop(columns="runs_s"), accelerators=4).is_too_small
+    both = np.zeros(2, dtype=np.int64)
+    assert most_at_once(own, both, own.size, 1).tolist() == [4]
+    assert use_table(own)["most_in_use"].max() == 4
+    assert own.window(50.0).runs[1].tolist() == [50.0, 100.0]  # what is left of it is one run
 
 
 def test_a_fleet_that_is_too_small_comes_first() -> None:
