@@ -16,6 +16,7 @@ import clustersim as cs
 from clustersim.calendar import DAY_S, HOUR_S
 from clustersim.cli.main import main
 from clustersim.report.of_what_if.answer import _common_unit, _in_other_periods, what_if_answer
+from clustersim.report.of_what_if.doubts import contradiction, doubt, recorded_data
 from clustersim.whatif.intervals import next_interval
 from clustersim.whatif.question import load_text
 
@@ -213,6 +214,62 @@ def test_in_how_many_periods_the_wait_moves_the_same_way(
 ) -> None:
     text = _in_other_periods(drawn(before, after))
     assert text.replace("; it ", "").replace(" drawn from the log", "") == words
+
+
+def test_the_recorded_wait_stands_next_to_the_simulated_one() -> None:
+    """Three jobs of an hour on 8 accelerators wait 0, 1 and 2 h; the log recorded 10 h more."""
+    jobs = table([0.0, 0.0, 0.0], start_s=[36_000.0, 39_600.0, 43_200.0])
+    options: Any = {"accelerators": 8, "add_accelerators": 8, "metric": "mean_wait_s"}
+    found = cs.what_if(jobs, **options)
+    assert found.recorded_wait_s == 11 * HOUR_S
+    answer = what_if_answer(found)
+    assert answer.hinges_on[0] == (
+        "The log recorded a mean wait of 11 h; the simulation of the same log says 60 min. They are "
+        "more than a factor of 1.5 apart: run clustersim validate on this log before you rely on "
+        "the answer."
+    )
+    assert answer.next_steps[0].startswith("Run clustersim validate")
+    near = cs.what_if(jobs.assign(start_s=[0.0, 3600.0, 7200.0]), **options)
+    assert recorded_data(near) == {
+        "metric": "mean_wait_s", "recorded_s": HOUR_S, "simulated_s": HOUR_S, "differs": False,
+    }  # fmt: skip
+    without = cs.what_if(jobs.drop(columns="start_s"), **options)
+    assert np.isnan(without.recorded_wait_s)
+    assert recorded_data(without) is None
+
+
+def contradicted(after_s: float, hinges: list[tuple[str, str, float, float]]) -> Any:
+    """An answer on a fleet of 8, then 16 accelerators, of which all waits are given."""
+    systems = tuple(
+        SimpleNamespace(key=key, tree={"workload": {}, "seed": 0}) for key in ("before", "after")
+    )
+    waits = {"before": [100.0], "after": [after_s]}
+    return SimpleNamespace(
+        metric="p95_wait_s",
+        question=SimpleNamespace(compared=systems, systems=systems),
+        waits=lambda _: waits,
+        fleets=pd.DataFrame(
+            {"system": ["before", "after"], "replication": 0, "accelerators": [8.0, 16.0]}
+        ),
+        hinges=pd.DataFrame(hinges, columns=["key", "what", "before_s", "after_s"]),
+    )
+
+
+def test_a_longer_wait_on_a_larger_fleet_is_a_contradiction() -> None:
+    policy = ("the policy", "fcfs instead of easy", 200.0, 150.0)
+    more = ("the load", "10 % more load than asked about", 90.0, 140.0)
+    found = contradicted(120.0, [policy, more])
+    text = " ".join(contradiction(found))
+    assert text.startswith(
+        "A contradiction: more capacity or less load makes the wait longer; 1 of 2"
+    )
+    assert "with 10 % more load than asked about the wait falls (before the change)" in text
+    assert "within that chaos" in text
+    assert doubt(found).endswith("shortens waits, and 1 of 2 alternatives go the other way")
+    assert doubt(contradicted(80.0, [more])) == "; but 1 of 1 alternatives go the other way"
+    usual = contradicted(80.0, [policy, ("the load", "10 % less load", 90.0, 70.0)])
+    assert list(contradiction(usual)) == []
+    assert doubt(usual) == ""
 
 
 @pytest.mark.parametrize(

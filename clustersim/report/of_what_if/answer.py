@@ -9,6 +9,15 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.steady import LARGE_BACKLOG
+from clustersim.report.of_what_if.doubts import (
+    LEAST_S,
+    SAME,
+    contradiction,
+    doubt,
+    recorded_data,
+    recorded_text,
+    verb_of,
+)
 from clustersim.report.page import Answer
 from clustersim.simulation.eligibility import SHARED
 from clustersim.units import (
@@ -24,9 +33,6 @@ from clustersim.whatif.result import WhatIf
 
 __all__ = ["metric_label", "what_if_answer"]
 
-_SAME = 0.01
-"""A wait that changes by less than this share of it stays."""
-_LEAST_S = 1.0
 _MOST_HINGES = 5
 _OVERLOAD = 0.2
 """Share of the work that waits at the end above which the sentence speaks of overload."""
@@ -47,11 +53,15 @@ def metric_label(found: WhatIf) -> str:
 def what_if_answer(found: WhatIf) -> Answer:
     """Return the answer card of a question."""
     row = found.row
-    hinges = [*_hinges(found)]
+    hinges = [
+        *recorded_text(found, metric_label(found)),
+        *contradiction(found),
+        *_hinges(found),
+    ]
     first = f"; {_first_hinge(found)}" if len(found.hinges) else ""
     sentence = (
         f"With {_changed(found)} the {metric_label(found)} {_moved(found, row)}{_cost(found)}"
-        f"{first}{_in_other_periods(found)}.{_left_out(found)}{_overload(found)}"
+        f"{first}{_in_other_periods(found)}{doubt(found)}.{_left_out(found)}{_overload(found)}"
         f"{_partitions(found)}"
     )
     label = f"change of the {metric_label(found)}"
@@ -65,7 +75,7 @@ def what_if_answer(found: WhatIf) -> Answer:
 def _moved(found: WhatIf, row: pd.Series) -> str:
     """Return how the wait of a group changes, with its intervals in one unit."""
     before, after = (f"{system.key}_{found.metric}" for system in found.question.compared)
-    verb = _verb(float(row[before]), float(row[after]))
+    verb = verb_of(float(row[before]), float(row[after]))
     in_unit = _common_unit(float(row[before]), float(row[after]))
     texts = [_with_interval(row, name, *in_unit) for name in (before, after)]
     return f"stays at {texts[1]}" if verb == "stays" else f"{verb} from {texts[0]} to {texts[1]}"
@@ -81,10 +91,10 @@ def _in_other_periods(found: WhatIf) -> str:
     before, after = (waits[system.key] for system in found.question.compared)
     if len(before) < 2 or len(before) != len(after):
         return ""
-    verb = _verb(before[0], after[0])
+    verb = verb_of(before[0], after[0])
     if verb == "stays":
         return ""
-    verbs = [_verb(*pair) for pair in zip(before[1:], after[1:], strict=True)]
+    verbs = [verb_of(*pair) for pair in zip(before[1:], after[1:], strict=True)]
     alike, drawn = verbs.count(verb), len(verbs)
     if alike == drawn:
         every = f"all {drawn} periods" if drawn > 1 else "the one period"
@@ -126,7 +136,7 @@ def _partitions(found: WhatIf) -> str:
     texts = []
     for _, row in rows.loc[order[:_MOST_PARTITIONS]].iterrows():
         old, new = float(row[before]), float(row[after])
-        verb = _verb(old, new)
+        verb = verb_of(old, new)
         unit = _common_unit(old, new)
         way = f"from {_number(old, *unit)} to " if verb != "stays" else "at "
         texts.append(f"{row['group']} {verb} {way}{_number(new, *unit)} {unit[1]}")
@@ -142,12 +152,6 @@ def _changed(found: WhatIf) -> str:
         load = next(system.name for system in systems if system.key == LOAD)
         return f"{words}, at {load},"
     return words
-
-
-def _verb(before: float, after: float) -> str:
-    if abs(after - before) <= max(_LEAST_S, _SAME * before):
-        return "stays"
-    return "falls" if after < before else "rises"
 
 
 def _common_unit(before: float, after: float) -> tuple[float, str]:
@@ -208,7 +212,7 @@ def _first_hinge(found: WhatIf) -> str:
     """Return what moves the answer most, and by how much."""
     row = found.hinges.iloc[0]
     usual = _usual(found)
-    if abs(float(row["moves_s"])) <= max(_LEAST_S, _SAME * usual):
+    if abs(float(row["moves_s"])) <= max(LEAST_S, SAME * usual):
         return f"none of the {len(found.hinges)} alternatives that were tried moves this"
     moved = float(row["after_s"])
     unit = _common_unit(usual, moved)
@@ -251,6 +255,9 @@ def _hinges(found: WhatIf) -> Iterator[str]:
 
 
 def _next_steps(found: WhatIf) -> Iterator[str]:
+    own = recorded_data(found)
+    if own is not None and own["differs"]:
+        yield "Run clustersim validate: the simulation does not reproduce the recorded waits."
     first = found.hinges.iloc[0] if len(found.hinges) else None
     if first is not None and first["key"] == "the policy":
         yield "Check which policy the site uses, and give it with --policy."
