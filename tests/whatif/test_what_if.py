@@ -177,7 +177,8 @@ def test_the_sentence_names_what_moves_the_answer_most(answered: Any) -> None:
     found = re.fullmatch(
         r"With 1 more node, at 10 % more load, the 95th percentile of wait falls from "
         r"[\d.,]+ (?P<unit>s|min|h|d) \([\d.,]+ to [\d.,]+ (?P=unit)\) to [\d.,]+ (?P=unit) "
-        r"\([\d.,]+ to [\d.,]+ (?P=unit)\) at [\d.,]+ (million )?CNY a year; "
+        r"\([\d.,]+ to [\d.,]+ (?P=unit)\) at [\d.,]+ (million )?CNY of "
+        r"purchase and electricity a year; "
         r"this hinges on (?P<hinge>.*); it falls in (?P<periods>.*) periods drawn from the log.*\. "
         r"By partition: .*\.",
         answer.sentence,
@@ -224,9 +225,9 @@ def test_the_recorded_wait_stands_next_to_the_simulated_one() -> None:
     assert found.recorded_wait_s == 11 * HOUR_S
     answer = what_if_answer(found)
     assert answer.hinges_on[0] == (
-        "The log recorded a mean wait of 11 h; the simulation of the same log says 60 min. They are "
-        "more than a factor of 1.5 apart: run clustersim validate on this log before you rely on "
-        "the answer."
+        "The log recorded a mean wait of 11 h; the simulation of the same log says 60 min. They "
+        "are more than a factor of 1.5 apart: run clustersim validate on this log before you rely "
+        "on the answer."
     )
     assert answer.next_steps[0].startswith("Run clustersim validate")
     near = cs.what_if(jobs.assign(start_s=[0.0, 3600.0, 7200.0]), **options)
@@ -236,6 +237,23 @@ def test_the_recorded_wait_stands_next_to_the_simulated_one() -> None:
     without = cs.what_if(jobs.drop(columns="start_s"), **options)
     assert np.isnan(without.recorded_wait_s)
     assert recorded_data(without) is None
+
+
+def test_chips_that_are_replaced_are_no_saving() -> None:
+    jobs = table([0.0, DAY_S, 3 * DAY_S])
+    found = cs.what_if(
+        jobs, cluster=CLUSTER, changes=["cluster.pools.gpu.accelerator=H100"], replications=0
+    )
+    assert found.question.replaced == ["H100 instead of H200 in pool gpu"]
+    answer = what_if_answer(found)
+    assert answer.sentence.startswith("With H100 instead of H200 in pool gpu the mean wait stays")
+    assert "a year less for purchase and electricity, if the chips that are replaced" in (
+        answer.sentence
+    )
+    assert answer.hinges_on[0].startswith("The run times, which are those of the log: H100")
+    load = cs.what_if(jobs, cluster=CLUSTER, load=2, replications=0)
+    assert load.question.replaced == []
+    assert "CNY of electricity a year" in what_if_answer(load).sentence
 
 
 def contradicted(after_s: float, hinges: list[tuple[str, str, float, float]]) -> Any:
@@ -332,6 +350,8 @@ def test_the_command(month: pd.DataFrame, capsys: pytest.CaptureFixture[str]) ->
     page = Path("out/report.html").read_text(encoding="utf-8")
     assert "<svg" in page or "data:image/svg" in page
     assert "this hinges on" in page
+    assert "share of the fleet" in text
+    assert "share of the fleet, after" in page
     for name in ("groups", "fleet", "hinges", "replications"):
         assert len(pd.read_csv(f"out/{name}.csv")) > 0
     # The page can be written again from the folder alone.

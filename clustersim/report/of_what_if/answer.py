@@ -204,7 +204,16 @@ def _cost(found: WhatIf) -> str:
         [system.tree.get(name) for name in ("cluster", "catalogue", "money")]
         for system in found.question.compared
     )
-    what = f"{amount} of electricity a year" if one == other else f"{amount} a year"
+    if one == other:
+        what = f"{amount} of electricity a year"
+        return f" at {what}" if cost > 0 else f" and saves {what}"
+    if found.question.replaced:
+        way = "more" if cost > 0 else "less"
+        return (
+            f" at {amount} a year {way} for purchase and electricity, if the chips that are "
+            "replaced cost nothing from then on"
+        )
+    what = f"{amount} of purchase and electricity a year"
     return f" at {what}" if cost > 0 else f" and saves {what}"
 
 
@@ -230,6 +239,14 @@ def _hinges(found: WhatIf) -> Iterator[str]:
     for row in found.fleet[found.fleet["never"] > 0].to_dict("records"):
         jobs = counted(int(row["never"]), "job")
         yield f"Jobs that are left out ({row['system']}): {jobs} can never run on this fleet."
+    if not found.question.systems[-1].tree["workload"].get("reference_models"):
+        for change in found.question.replaced:
+            yield (
+                f"The run times, which are those of the log: {change} changes power and cost, but "
+                "no job runs faster or slower. To change them, give the old chip and a model that "
+                "represents the jobs with --assume (workload.reference_accelerator and "
+                "workload.reference_models), or scale duration_s and estimate_s of the log."
+            )
     for note in found.notes:
         if SHARED in note:
             yield f"Partitions: {note}."
