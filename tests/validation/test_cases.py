@@ -141,6 +141,22 @@ def test_a_fleet_that_is_too_small_comes_first() -> None:
     assert answer.next_steps[0].startswith("Give the cluster of the log's time")
 
 
+def test_no_policy_is_near_a_site_that_serves_jobs_in_the_opposite_order() -> None:
+    last_first = 100.0 * np.arange(40)[::-1]
+    jobs = table([0.0] * 40, last_first + 1000.0, n_accelerators=8)
+    options: Any = {"accelerators": 8, "policies": ["fcfs"], "mechanisms": False}
+    found = cs.validate(jobs, **options)
+    assert found.rank_correlation == pytest.approx(-1.0)
+    assert not found.is_near
+    answer = validation_answer(found)
+    assert answer.sentence.startswith("No: no policy is near; the least distant is fcfs, whose ")
+    assert answer.hinges_on[0].startswith("No policy is near: the rank correlation")
+    assert answer.hinges_on[0].endswith("Do not choose a policy by this comparison.")
+    in_order = cs.validate(jobs.assign(start_s=last_first[::-1] + 1000.0), **options)
+    assert in_order.is_near
+    assert "the nearest policy is fcfs" in validation_answer(in_order).sentence
+
+
 def test_a_mechanism_without_a_trace_in_the_log_is_not_named() -> None:
     jobs = table([0.0, 0.0], [0.0, 1000.0], user=["a", "b"])
     found = cs.validate(jobs, accelerators=8, policies=["fcfs"], mechanisms=False)

@@ -83,6 +83,7 @@ def validation_data(found: Validation) -> dict[str, Any]:
     return {
         "answer": asdict(validation_answer(found)),
         "nearest": found.nearest,
+        "is_near": found.is_near,
         "distance_s": found.distance_s,
         "accelerators": found.case.cluster.n_chips,
         "jobs": int(found.case.compared.sum()),
