@@ -24,10 +24,10 @@ from clustersim.validation.replays import (
     replayed_with_closures,
 )
 
-__all__ = ["CLOSED_S", "capacity", "closures_of", "looks_s", "nodes", "partitions"]
+__all__ = ["CLOSED_S", "capacity", "closures_of", "day_edges_s", "looks_s", "nodes", "partitions"]
 
 CLOSED_S = DAY_S
-"""Length of the periods for which a capacity is granted."""
+"""Length of the periods for which a capacity is granted: days that begin at local midnight."""
 _GRID = 48
 """Number of times in each of them at which the queue is looked at."""
 _LEAST_CLOSED = 0.5
@@ -56,6 +56,26 @@ def looks_s(begin_s: Floats) -> Floats:
     return times
 
 
+def day_edges_s(case: Case, first_s: float, last_s: float) -> Floats:
+    """Return the midnights of the local clock around a period.
+
+    Parameters
+    ----------
+    case : Case
+    first_s, last_s : float
+        Start and end of the period, seconds.
+
+    Returns
+    -------
+    float64 array (days + 1,)
+        Seconds, from the midnight at or before `first_s`, which may be before time 0, to the one
+        after `last_s`.
+    """
+    first, last, start = case.calendar.local_s([first_s, last_s, 0.0])
+    local = np.arange(math.floor(first / CLOSED_S), math.floor(last / CLOSED_S) + 2) * CLOSED_S
+    return np.where(local < start, local - start, case.calendar.times_of(local))
+
+
 def closures_of(case: Case) -> Closures:
     """Return what was closed in each period: what was never in use although jobs could use it.
 
@@ -68,8 +88,8 @@ def closures_of(case: Case) -> Closures:
     share = case.share[known]
     job, run_start, run_end = case.runs
     first, last = float(submit.min()), float(start.max())
-    edges = np.arange(math.floor(first / CLOSED_S), math.floor(last / CLOSED_S) + 2) * CLOSED_S
-    grid = looks_s(edges[:-1].astype(np.float64))
+    edges = day_edges_s(case, first, last)
+    grid = looks_s(edges[:-1])
     closed = {}
     for at, (name, there) in enumerate(case.capacity.items()):
         own = share == at

@@ -19,7 +19,7 @@ from clustersim.validation import mechanism
 from clustersim.validation.case import Case, case_of
 from clustersim.validation.hours import HOURS, _first_open
 from clustersim.validation.limits import most_at_once
-from clustersim.validation.tables import use_table
+from clustersim.validation.tables import groups_table, use_table
 from clustersim.workload import JobLog
 
 HOUR = 3600.0
@@ -118,9 +118,9 @@ def test_jobs_that_start_before_their_submission_are_in_use() -> None:
 
 
 def test_a_requeued_job_is_in_use_only_while_it_ran() -> None:
-    """Job 1 runs for 100 s, job 2 in the pause of 500 s, and job 1 for another 300 s."""
-    jobs = table([0.0, 0.0], [0.0, 100.0], duration_s=[400.0, 500.0])
-    jobs["runs_s"] = ["0-100 600-900", None]
+    """Job 1 runs for 1 h, job 2 in its pause of 5 h, and job 1 for another 3 h."""
+    jobs = table([0.0, 0.0], [0.0, HOUR], duration_s=[4 * HOUR, 5 * HOUR])
+    jobs["runs_s"] = ["0-3600 21600-32400", None]
     own = case(jobs, accelerators=4)
     assert own.most_in_use == 4
     assert not own.is_too_small
@@ -128,7 +128,7 @@ def test_a_requeued_job_is_in_use_only_while_it_ran() -> None:
     both = np.zeros(2, dtype=np.int64)
     assert most_at_once(own, both, own.size, 1).tolist() == [4]
     assert use_table(own)["most_in_use"].max() == 4
-    assert own.window(50.0).runs[1].tolist() == [50.0, 100.0]  # what is left of it is one run
+    assert own.window(1800.0).runs[1].tolist() == [1800.0, HOUR]  # the rest of a job is one run
 
 
 def test_a_fleet_that_is_too_small_comes_first() -> None:
@@ -139,6 +139,23 @@ def test_a_fleet_that_is_too_small_comes_first() -> None:
         "Up to 16 accelerators were in use at once according to the log, more than the 12 of"
     )
     assert answer.next_steps[0].startswith("Give the cluster of the log's time")
+
+
+def test_days_begin_at_local_midnight_and_weeks_have_dates() -> None:
+    """The log begins on 24 October 2026, 22:00; the clocks in Berlin go back in its first night."""
+    submit_s = np.array([0.0, 3 * HOUR, 30 * HOUR, 22 * 24 * HOUR])
+    start = datetime(2026, 10, 24, 22, tzinfo=ZoneInfo("Europe/Berlin"))
+    own = case(table(submit_s, submit_s, duration_s=HOUR), start)
+    days = use_table(own)
+    assert days["date"].tolist()[:3] == ["2026-10-24 00:00", "2026-10-25 00:00", "2026-10-26 00:00"]
+    assert days["time_s"].tolist()[:3] == [-22 * HOUR, 2 * HOUR, 27 * HOUR]
+    assert days["most_in_use"].tolist()[:3] == [4, 4, 4]
+    assert days["mean_in_use"].iloc[0] == pytest.approx(4 / 24)
+    groups = groups_table(own, {})
+    assert groups.loc[groups["kind"] == "week", "date"].tolist() == [
+        "2026-10-24 22:00", "2026-11-14 21:00",
+    ]  # fmt: skip
+    assert set(groups.loc[groups["kind"] != "week", "date"]) == {""}
 
 
 def test_no_policy_is_near_a_site_that_serves_jobs_in_the_opposite_order() -> None:

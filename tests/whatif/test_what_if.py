@@ -20,7 +20,7 @@ from clustersim.report.of_what_if.doubts import contradiction, doubt, recorded_d
 from clustersim.whatif.intervals import next_interval
 from clustersim.whatif.question import load_text
 
-CLUSTER = {
+CLUSTER: dict[str, Any] = {
     "name": "lab",
     "pools": {"gpu": {"accelerator": "H200", "nodes": 2, "chips_per_node": 8}},
 }
@@ -241,16 +241,17 @@ def test_the_recorded_wait_stands_next_to_the_simulated_one() -> None:
 
 def test_chips_that_are_replaced_are_no_saving() -> None:
     jobs = table([0.0, DAY_S, 3 * DAY_S])
+    dear = {**CLUSTER, "pools": {"gpu": {**CLUSTER["pools"]["gpu"], "accelerator": "H100"}}}
     found = cs.what_if(
-        jobs, cluster=CLUSTER, changes=["cluster.pools.gpu.accelerator=H100"], replications=0
+        jobs, cluster=dear, changes=["cluster.pools.gpu.accelerator=H200"], replications=0
     )
-    assert found.question.replaced == ["H100 instead of H200 in pool gpu"]
+    assert found.question.replaced == ["H200 instead of H100 in pool gpu"]
     answer = what_if_answer(found)
-    assert answer.sentence.startswith("With H100 instead of H200 in pool gpu the mean wait stays")
-    assert "a year less for purchase and electricity, if the chips that are replaced" in (
+    assert answer.sentence.startswith("With H200 instead of H100 in pool gpu the mean wait stays")
+    assert "a year less for purchase and electricity, if the chips that are replaced cost" in (
         answer.sentence
     )
-    assert answer.hinges_on[0].startswith("The run times, which are those of the log: H100")
+    assert answer.hinges_on[0].startswith("The run times, which are those of the log: H200")
     load = cs.what_if(jobs, cluster=CLUSTER, load=2, replications=0)
     assert load.question.replaced == []
     assert "CNY of electricity a year" in what_if_answer(load).sentence
