@@ -14,6 +14,7 @@ from clustersim.scheduling import find_policy
 from clustersim.scheduling.policies import Easy
 from clustersim.simulation.eligibility import partition_names_of
 from clustersim.units import counted, format_count
+from clustersim.validation.case import Case
 from clustersim.validation.held import over_ceiling, room_for
 from clustersim.validation.limits import most_at_once
 from clustersim.validation.mechanism import Mechanism, Tested
@@ -21,10 +22,10 @@ from clustersim.validation.occupancy import running_at
 from clustersim.validation.replays import by_partition, pooled
 from clustersim.validation.setting import Closures, Setting
 
-__all__ = ["CLOSED_S", "capacity", "closures_of", "looks_s", "nodes", "partitions"]
+__all__ = ["CLOSED_S", "capacity", "closures_of", "day_edges_s", "looks_s", "nodes", "partitions"]
 
 CLOSED_S = DAY_S
-"""Length of the periods for which a capacity is granted."""
+"""Length of the periods for which a capacity is granted: days that begin at local midnight."""
 _GRID = 48
 """Number of times in each of them at which the queue is looked at."""
 _LEAST_CLOSED = 0.5
@@ -56,6 +57,26 @@ def looks_s(begin_s: Floats) -> Floats:
     return times
 
 
+def day_edges_s(case: Case, first_s: float, last_s: float) -> Floats:
+    """Return the midnights of the local clock around a period.
+
+    Parameters
+    ----------
+    case : Case
+    first_s, last_s : float
+        Start and end of the period, seconds.
+
+    Returns
+    -------
+    float64 array (days + 1,)
+        Seconds, from the midnight at or before `first_s`, which may be before time 0, to the one
+        after `last_s`.
+    """
+    first, last, start = case.calendar.local_s([first_s, last_s, 0.0])
+    local = np.arange(math.floor(first / CLOSED_S), math.floor(last / CLOSED_S) + 2) * CLOSED_S
+    return np.where(local < start, local - start, case.calendar.times_of(local))
+
+
 def closures_of(setting: Setting) -> Closures:
     """Return what was closed in each period: what was never in use although jobs could use it.
 
@@ -66,19 +87,19 @@ def closures_of(setting: Setting) -> Closures:
     """
     case = setting.case
     known = np.isfinite(case.start_s)
-    start, size = case.start_s[known], case.size[known]
-    end, share = start + case.run_s[known], case.share[known]
-    first, last = float(case.submit_s[known].min()), float(start.max())
-    edges = np.arange(math.floor(first / CLOSED_S), math.floor(last / CLOSED_S) + 2) * CLOSED_S
-    grid = looks_s(edges[:-1].astype(np.float64))
+    job, run_start, run_end = case.runs
+    first, last = float(case.submit_s[known].min()), float(case.start_s[known].max())
+    edges = day_edges_s(case, first, last)
+    grid = looks_s(edges[:-1])
     seen = _with_room(setting, grid)
     closed = {}
     for at, (name, there) in enumerate(case.capacity.items()):
-        own = share == at
-        zero = np.zeros(int(own.sum()), dtype=np.int64)
+        held = case.share[job] == at
+        begin, end, size = run_start[held], run_end[held], case.size[job][held]
+        zero = np.zeros(len(begin), dtype=np.int64)
         shut = seen[at].mean(axis=1) >= _LEAST_CLOSED
-        at_start = running_at(zero, start[own], end[own], size[own], zero, start[own])
-        period = np.searchsorted(edges, start[own], side="right") - 1
+        at_start = running_at(zero, begin, end, size, zero, begin)
+        period = np.searchsorted(edges, begin, side="right") - 1
         most = np.zeros(len(grid), dtype=np.int64)
         np.maximum.at(most, np.clip(period, 0, len(most) - 1), at_start)
         closed[name] = np.append(np.where(shut, np.maximum(there - most, 0), 0), 0)

@@ -36,6 +36,7 @@ from clustersim.validation.sharing import Sharing, sharing_of
 from clustersim.workload import JobLog
 from clustersim.workload.describe import size_bins
 from clustersim.workload.job_groups import NO_PARTITION, partitions_of_jobs
+from clustersim.workload.job_runs import RUNS, runs_of
 from clustersim.workload.jobs import partition_column, texts_of
 
 __all__ = ["Case", "case_of", "too_small"]
@@ -103,6 +104,11 @@ class Case:
     def run_s(self) -> Floats:
         """Run time of each job."""
         return self.jobs["duration_s"].to_numpy(dtype=np.float64)
+
+    @cached_property
+    def runs(self) -> tuple[Ints, Floats, Floats]:
+        """Job, start and end of each recorded run; a job that was requeued has several."""
+        return runs_of(self.jobs, self.start_s)
 
     @cached_property
     def wait_s(self) -> Floats:
@@ -196,6 +202,8 @@ class Case:
         key = np.lexsort((submit, np.where(before, np.where(ran, 0, 1), 2)))
         rows = key[np.isin(key, rows, assume_unique=True)]
         jobs = self.jobs.assign(submit_s=np.where(before, since_s, submit), duration_s=run - gone)
+        if RUNS in jobs:  # what is left of a job that ran is one run
+            jobs[RUNS] = jobs[RUNS].mask(ran)
         if "estimate_s" in jobs:
             left = jobs["estimate_s"].to_numpy(dtype=np.float64) - gone
             jobs["estimate_s"] = np.maximum(left, jobs["duration_s"])

@@ -42,10 +42,11 @@ def most_at_once(case: Case, group: Ints, weight: Ints, count: int) -> Ints:
     count : int
         Number of groups.
     """
-    known = np.isfinite(case.start_s) & (group >= 0)
-    start, run = case.start_s[known], case.run_s[known]
-    own = group[known]
-    at_start = running_at(own, start, start + run, weight[known], own, start)
+    job, start, end = case.runs
+    known = group[job] >= 0
+    job, start, end = job[known], start[known], end[known]
+    own = group[job]
+    at_start = running_at(own, start, end, weight[job], own, start)
     most = np.zeros(count, dtype=np.int64)
     np.maximum.at(most, own, at_start)
     return most

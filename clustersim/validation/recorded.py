@@ -12,6 +12,7 @@ from clustersim.array_types import Floats
 from clustersim.errors import InputError, unknown_name
 from clustersim.units import counted, format_duration
 from clustersim.validation.occupancy import running_at
+from clustersim.workload.job_runs import runs_of
 
 __all__ = ["EARLY_S", "given_waits", "most_in_use", "of_early_starts", "recorded_starts"]
 
@@ -114,16 +115,17 @@ def given_waits(
 def most_in_use(jobs: pd.DataFrame, start_s: Floats) -> int:
     """Return the most accelerators that were in use at once; 0 without a recorded start.
 
+    A job that was requeued counts while it ran; see :mod:`clustersim.workload.job_runs`.
+
     Examples
     --------
     >>> jobs = pd.DataFrame({"n_accelerators": [8, 4, 8], "duration_s": [60.0, 60.0, 60.0]})
     >>> most_in_use(jobs, np.array([0.0, 30.0, 60.0]))
     12
     """
-    known = np.isfinite(start_s)
-    start, run = start_s[known], jobs["duration_s"].to_numpy(dtype=np.float64)[known]
-    size = jobs["n_accelerators"].to_numpy(dtype=np.int64)[known]
+    job, start, end = runs_of(jobs, start_s)
+    size = jobs["n_accelerators"].to_numpy(dtype=np.int64)[job]
     zero = np.zeros(len(start), dtype=np.int64)
     if not len(start):
         return 0
-    return int(running_at(zero, start, start + run, size, zero, start).max())
+    return int(running_at(zero, start, end, size, zero, start).max())

@@ -31,7 +31,15 @@ from clustersim.validation.together import Trial, selected, trials_table
 from clustersim.workload import JobLog
 from clustersim.workload.given_log import given_log
 
-__all__ = ["GRANTED", "LEAST_EXPLAINED", "POLICIES", "Validation", "validate"]
+__all__ = [
+    "GRANTED",
+    "LEAST_EXPLAINED",
+    "LEAST_RANK",
+    "MOST_DISTANCE",
+    "POLICIES",
+    "Validation",
+    "validate",
+]
 
 POLICIES = ("fcfs", "sjf", "easy", "conservative")
 """Candidates by default."""
@@ -44,6 +52,9 @@ LEAST_SHARE, LEAST_S = 0.01, 1.0
 
 LEAST_EXPLAINED = 0.1
 """A mechanism that takes the smallest distance down by less than this share explains nothing."""
+LEAST_RANK, MOST_DISTANCE = 0.5, 1.0
+"""No policy is near if every rank correlation is below the first, or the smallest distance is above
+this share of the recorded mean wait (at 1, waits of 0 would be as near)."""
 _MUCH = 0.25
 NEARLY, MOST_TESTED = 2.0, 3
 """Mechanisms are tested on policies up to this multiple of the smallest distance, at most three: a
@@ -147,6 +158,21 @@ class Validation(Brief):
     def distance_s(self) -> float:
         """Distance of the nearest policy, seconds."""
         return float(self.policies["distance_s"].iloc[1])
+
+    @property
+    def rank_correlation(self) -> float:
+        """The largest rank correlation of a policy; NaN without one."""
+        if "spearman" not in self.policies:
+            return math.nan
+        return float(self.policies["spearman"].iloc[1:].max())
+
+    @property
+    def is_near(self) -> bool:
+        """Whether a policy is near enough to the log to take it for that of the site."""
+        if self.agrees:
+            return True
+        far = self.distance_s > MOST_DISTANCE * self.recorded["mean_wait_s"]
+        return not (far or self.rank_correlation < LEAST_RANK)
 
     @property
     def near(self) -> list[str]:

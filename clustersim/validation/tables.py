@@ -11,7 +11,7 @@ from scipy.stats import wasserstein_distance
 from clustersim.analysis.size_waits import ENOUGH_JOBS
 from clustersim.array_types import Bools, Floats
 from clustersim.calendar import DAY_S, WEEK_S
-from clustersim.validation.capacity import closures_of, looks_s
+from clustersim.validation.capacity import closures_of, day_edges_s, looks_s
 from clustersim.validation.case import Case
 from clustersim.validation.occupancy import running_at
 from clustersim.validation.setting import Setting
@@ -31,15 +31,21 @@ def groups_table(case: Case, starts: Mapping[str, Floats]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per group of compared jobs: ``kind`` (see `KINDS`; ``day`` instead of ``week`` for
-        a short log), ``group``, ``jobs``, ``recorded_mean_wait_s``, ``recorded_median_wait_s``,
-        ``recorded_p95_wait_s`` and, for each policy, the same and ``POLICY_distance_s``, the
-        Wasserstein distance of its waits.  Groups of fewer than 20 jobs have no p95.
+        a short log), ``group`` (of weeks and days the number since time 0), ``date`` (local time at
+        which the week or day begins; only if the log has dates), ``jobs``,
+        ``recorded_mean_wait_s``, ``recorded_median_wait_s``, ``recorded_p95_wait_s`` and, for each
+        policy, the same and ``POLICY_distance_s``, the Wasserstein distance of its waits.  Groups
+        of fewer than 20 jobs have no p95.
     """
     rows = []
     waits = {name: start - case.submit_s for name, start in starts.items()}
     waits = {"recorded": case.wait_s, **waits}
+    lengths = {"week": WEEK_S, "day": DAY_S}
     for kind, group, chosen in _groups(case):
         row: dict[str, object] = {"kind": kind, "group": group, "jobs": int(chosen.sum())}
+        if case.calendar.is_dated:
+            begins = kind in lengths
+            row["date"] = case.calendar.text(int(group) * lengths[kind]) if begins else ""
         for name, values in waits.items():
             own = values[chosen]
             median, p95 = np.quantile(own, [0.5, 0.95])
@@ -99,18 +105,20 @@ def use_table(case: Case) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``time_s`` (start of the day; if the log has dates, ``date`` is its local time),
+        ``time_s`` (local midnight at which the day begins, before 0 for the first day; if the log
+        has dates, ``date`` is its local time),
         ``mean_in_use``, ``most_in_use``, ``waiting`` (mean
         accelerators of waiting jobs), ``available`` (the capacity, or what was the most in use on
         days on which jobs waited half of the time although they had room) and ``capacity``.
     """
     plan = closures_of(Setting(case, ""))
-    days = plan.change_s[:-1]
     known = np.isfinite(case.start_s)
     submit, start, size = case.submit_s[known], case.start_s[known], case.size[known]
+    days = day_edges_s(case, float(submit.min()), float(start.max()))[:-1]
     grid = looks_s(days)
+    job, begin, end = case.runs
     zero, asked = np.zeros(len(start), dtype=np.int64), np.zeros(grid.shape, dtype=np.int64)
-    used = running_at(zero, start, start + case.run_s[known], size, asked, grid)
+    used = running_at(np.zeros(len(job), dtype=np.int64), begin, end, case.size[job], asked, grid)
     waiting = running_at(zero, submit, start, size, asked, grid)
     total = case.cluster.n_chips
     closed = np.sum([numbers[:-1] for numbers in plan.closed.values()], axis=0)

@@ -85,6 +85,16 @@ class Question:
     asked: Asked = ANY_WAIT
 
     @property
+    def replaced(self) -> list[str]:
+        """The pools whose accelerator the change replaces, such as "H200 instead of H100 in p"."""
+        old, new = (system.tree["cluster"]["pools"] for system in self.compared)
+        return [
+            _accelerator_text(name, old[name]["accelerator"], pool["accelerator"])
+            for name, pool in new.items()
+            if name in old and pool.get("accelerator") != old[name].get("accelerator")
+        ]
+
+    @property
     def compared(self) -> tuple[System, System]:
         """The two systems that the answer compares."""
         return self.systems[-2], self.systems[-1]
@@ -152,9 +162,8 @@ def ask(
     assumed = dict(change_items(assume))
     before = _tree(base, assumed)
     grown, words, divided = added_nodes(fleet, add_nodes, add_accelerators, plain=cluster is None)
-    present = before["workload"].get("scale")
-    texts = [*words, *(_change_text(path, value, present) for path, value in given)]
-    scale, of_load = _with_load(present, load, method)
+    texts = [*words, *(_change_text(path, value, before) for path, value in given)]
+    scale, of_load = _with_load(before["workload"].get("scale"), load, method)
     systems = _systems(before, load, scale, {**grown, **dict(given)}, texts)
     changed = listed(texts) if texts else load_text(load)
     notes = (*moved, *_other_dates(found, assumed), *lacking, *divided, *of_load)
@@ -249,8 +258,12 @@ def load_text(load: float) -> str:
     return f"{format_percent(share, decimals)} {'more' if load > 1 else 'less'} load"
 
 
-def _change_text(path: str, value: Any, present: Any = None) -> str:
-    """Return a change of a scenario as a text.
+def _accelerator_text(pool: str, old: str, new: str) -> str:
+    return f"{new} instead of {old} in pool {pool}"
+
+
+def _change_text(path: str, value: Any, before: Mapping[str, Any] | None = None) -> str:
+    """Return a change of a scenario as a text; `before` is the scenario without it.
 
     A scale that replaces a present one is not a factor on the load before.
 
@@ -263,6 +276,12 @@ def _change_text(path: str, value: Any, present: Any = None) -> str:
     """
     if path in ("scheduler.policy", "scheduler.placement"):
         return f"the {path.partition('.')[2]} {_shown(value)}"
+    pools = {} if before is None else before["cluster"]["pools"]
+    for name, pool in pools.items():
+        own = (f"cluster.pools.{name}.accelerator", f'cluster.pools."{name}".accelerator')
+        if path in own and "accelerator" in pool:
+            return _accelerator_text(name, pool["accelerator"], _shown(value))
+    present = None if before is None else before["workload"].get("scale")
     is_scale = path == "workload.scale" and isinstance(value, Mapping)
     if is_scale and _is_factor(value.get("load")) and not changes_load(present):
         given = value.get("where") or {}

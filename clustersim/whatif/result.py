@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.analysis.size_waits import recorded_wait_s
 from clustersim.brief import Brief
 from clustersim.calendar import Calendar
 from clustersim.errors import InputError
@@ -91,6 +92,29 @@ class WhatIf(Brief):
     def row(self) -> pd.Series:
         """The row of `groups` with the jobs that the answer is about."""
         return asked_row(self.groups, self.question.asked)
+
+    @cached_property
+    def recorded_wait_s(self) -> float:
+        """The wait of the answer that the log recorded, seconds.
+
+        NaN if the log lacks the starts of these jobs, or both systems run other jobs than the log.
+        """
+        jobs, asked = self.question.log.jobs, self.question.asked
+        if self.question.systems[0].tree["workload"].get("scale") is not None:
+            return math.nan
+        names = {"start_s": "recorded_start_s", "wait_s": "recorded_wait_s"}
+        own = {name: other for name, other in names.items() if other not in jobs}
+        waits = recorded_wait_s(jobs.rename(columns=own), {}, negative=True)
+        if waits is None:
+            return math.nan
+        for kind, group, mask in GroupNames.of(jobs, asked.group).masks(jobs):
+            if (kind, group) == (asked.kind, asked.group):
+                known = np.maximum(waits[mask & np.isfinite(waits)], 0.0)
+                if len(known) < _MOST_KNOWN * int(mask.sum()):
+                    return math.nan
+                mean = self.metric == "mean_wait_s"
+                return float(known.mean() if mean else np.quantile(known, 0.95))
+        return math.nan
 
     def of(self, metric: str, kind: str, group: str) -> dict[str, list[float]]:
         """Return the values of a metric of a group by system, one for each replication in order.
@@ -181,6 +205,10 @@ class WhatIf(Brief):
             for system in self.question.compared
         )
         return float(after - before)
+
+
+_MOST_KNOWN = 0.95
+"""Share of the jobs with a recorded start from which on recorded waits are those of the log."""
 
 
 def _most(metric: str) -> float:

@@ -21,8 +21,10 @@ from clustersim.report.of_validation.text import validation_text
 from clustersim.validation import mechanism
 from clustersim.validation.case import Case, case_of
 from clustersim.validation.hours import HOURS
+from clustersim.validation.limits import most_at_once
 from clustersim.validation.setting import Setting, first_open_s
 from clustersim.validation.sharing import Sharing
+from clustersim.validation.tables import groups_table, use_table
 from clustersim.workload import JobLog
 from tests.examples import examples
 
@@ -181,6 +183,20 @@ def test_jobs_that_start_before_their_submission_are_in_use() -> None:
     assert found.recorded_s.tolist() == [0.0, 0.0]
 
 
+def test_a_requeued_job_is_in_use_only_while_it_ran() -> None:
+    """Job 1 runs for 1 h, job 2 in its pause of 5 h, and job 1 for another 3 h."""
+    jobs = table([0.0, 0.0], [0.0, HOUR], duration_s=[4 * HOUR, 5 * HOUR])
+    jobs["runs_s"] = ["0-3600 21600-32400", None]
+    own = case(jobs, accelerators=4)
+    assert own.most_in_use == 4
+    assert not own.is_too_small
+    assert case(jobs.drop(columns="runs_s"), accelerators=4).is_too_small
+    both = np.zeros(2, dtype=np.int64)
+    assert most_at_once(own, both, own.size, 1).tolist() == [4]
+    assert use_table(own)["most_in_use"].max() == 4
+    assert own.window(1800.0).runs[1].tolist() == [1800.0, HOUR]  # the rest of a job is one run
+
+
 def test_a_fleet_that_is_too_small_comes_first() -> None:
     jobs = table([0.0] * 4, [0.0] * 4, user=list("aabb"))
     found = cs.validate(jobs, accelerators=12, policies=["fcfs"])
@@ -189,6 +205,39 @@ def test_a_fleet_that_is_too_small_comes_first() -> None:
         "Up to 16 accelerators were in use at once according to the log, more than the 12 of"
     )
     assert answer.next_steps[0].startswith("Give the cluster of the log's time")
+
+
+def test_days_begin_at_local_midnight_and_weeks_have_dates() -> None:
+    """The log begins on 24 October 2026, 22:00; the clocks in Berlin go back in its first night."""
+    submit_s = np.array([0.0, 3 * HOUR, 30 * HOUR, 22 * 24 * HOUR])
+    start = datetime(2026, 10, 24, 22, tzinfo=ZoneInfo("Europe/Berlin"))
+    own = case(table(submit_s, submit_s, duration_s=HOUR), start)
+    days = use_table(own)
+    assert days["date"].tolist()[:3] == ["2026-10-24 00:00", "2026-10-25 00:00", "2026-10-26 00:00"]
+    assert days["time_s"].tolist()[:3] == [-22 * HOUR, 2 * HOUR, 27 * HOUR]
+    assert days["most_in_use"].tolist()[:3] == [4, 4, 4]
+    assert days["mean_in_use"].iloc[0] == pytest.approx(4 / 24)
+    groups = groups_table(own, {})
+    assert groups.loc[groups["kind"] == "week", "date"].tolist() == [
+        "2026-10-24 22:00", "2026-11-14 21:00",
+    ]  # fmt: skip
+    assert set(groups.loc[groups["kind"] != "week", "date"]) == {""}
+
+
+def test_no_policy_is_near_a_site_that_serves_jobs_in_the_opposite_order() -> None:
+    last_first = 100.0 * np.arange(40)[::-1]
+    jobs = table([0.0] * 40, last_first + 1000.0, n_accelerators=8)
+    options: Any = {"accelerators": 8, "policies": ["fcfs"], "mechanisms": False}
+    found = cs.validate(jobs, **options)
+    assert found.rank_correlation == pytest.approx(-1.0)
+    assert not found.is_near
+    answer = validation_answer(found)
+    assert answer.sentence.startswith("No: no policy is near; the least distant is fcfs, whose ")
+    assert answer.hinges_on[0].startswith("No policy is near: the rank correlation")
+    assert answer.hinges_on[0].endswith("Do not choose a policy by this comparison.")
+    in_order = cs.validate(jobs.assign(start_s=last_first[::-1] + 1000.0), **options)
+    assert in_order.is_near
+    assert "the nearest policy is fcfs" in validation_answer(in_order).sentence
 
 
 def test_a_mechanism_without_a_trace_in_the_log_is_not_named() -> None:

@@ -17,11 +17,12 @@ from clustersim.calendar import DAY_S, HOUR_S
 from clustersim.cli.main import main
 from clustersim.report.amounts import in_unit
 from clustersim.report.of_what_if.answer import _change, _in_other_periods, what_if_answer
+from clustersim.report.of_what_if.doubts import contradiction, doubt, recorded_data
 from clustersim.report.of_what_if.prices import prices_of
 from clustersim.whatif.intervals import next_interval
 from clustersim.whatif.question import ask, load_text
 
-CLUSTER = {
+CLUSTER: dict[str, Any] = {
     "name": "lab",
     "pools": {"gpu": {"accelerator": "H200", "nodes": 2, "chips_per_node": 8}},
 }
@@ -178,7 +179,8 @@ def test_the_sentence_names_what_moves_the_answer_most(answered: Any) -> None:
     found = re.fullmatch(
         r"With 1 more node, at 10 % more load, the 95th percentile of wait falls from "
         r"[\d.,]+ (?P<unit>s|min|h|d) \([\d.,]+ to [\d.,]+ (?P=unit)\) to [\d.,]+ (?P=unit) "
-        r"\([\d.,]+ to [\d.,]+ (?P=unit)\) at [\d.,]+ (million )?CNY a year; "
+        r"\([\d.,]+ to [\d.,]+ (?P=unit)\) at [\d.,]+ (million )?CNY of "
+        r"purchase and electricity a year; "
         r"this hinges on (?P<hinge>.*); it falls in (?P<periods>.*) periods drawn from the log.*\. "
         r"By partition: .*\.",
         answer.sentence,
@@ -215,6 +217,80 @@ def test_in_how_many_periods_the_wait_moves_the_same_way(
 ) -> None:
     text = _in_other_periods(drawn(before, after))
     assert text.replace("; it ", "").replace(" drawn from the log", "") == words
+
+
+def test_the_recorded_wait_stands_next_to_the_simulated_one() -> None:
+    """Three jobs of an hour on 8 accelerators wait 0, 1 and 2 h; the log recorded 10 h more."""
+    jobs = table([0.0, 0.0, 0.0], start_s=[36_000.0, 39_600.0, 43_200.0])
+    options: Any = {"accelerators": 8, "add_accelerators": 8, "metric": "mean_wait_s"}
+    found = cs.what_if(jobs, **options)
+    assert found.recorded_wait_s == 11 * HOUR_S
+    answer = what_if_answer(found)
+    assert answer.hinges_on[0] == (
+        "The log recorded a mean wait of 11 h; the simulation of the same log says 60 min. They "
+        "are more than a factor of 1.5 apart: run clustersim validate on this log before you rely "
+        "on the answer."
+    )
+    assert answer.next_steps[0].startswith("Run clustersim validate")
+    near = cs.what_if(jobs.assign(start_s=[0.0, 3600.0, 7200.0]), **options)
+    assert recorded_data(near) == {
+        "metric": "mean_wait_s", "recorded_s": HOUR_S, "simulated_s": HOUR_S, "differs": False,
+    }  # fmt: skip
+    without = cs.what_if(jobs.drop(columns="start_s"), **options)
+    assert np.isnan(without.recorded_wait_s)
+    assert recorded_data(without) is None
+
+
+def test_chips_that_are_replaced_are_no_saving() -> None:
+    jobs = table([0.0, DAY_S, 3 * DAY_S])
+    dear = {**CLUSTER, "pools": {"gpu": {**CLUSTER["pools"]["gpu"], "accelerator": "H100"}}}
+    found = cs.what_if(
+        jobs, cluster=dear, changes=["cluster.pools.gpu.accelerator=H200"], replications=0
+    )
+    assert found.question.replaced == ["H200 instead of H100 in pool gpu"]
+    answer = what_if_answer(found)
+    assert answer.sentence.startswith("With H200 instead of H100 in pool gpu the mean wait stays")
+    assert "a year less for purchase and electricity, if the chips that are replaced cost" in (
+        answer.sentence
+    )
+    assert answer.hinges_on[0].startswith("The run times, which are those of the log: H200")
+    load = cs.what_if(jobs, cluster=CLUSTER, load=2, replications=0)
+    assert load.question.replaced == []
+    assert "CNY of electricity a year" in what_if_answer(load).sentence
+
+
+def contradicted(after_s: float, hinges: list[tuple[str, str, float, float]]) -> Any:
+    """An answer on a fleet of 8, then 16 accelerators, of which all waits are given."""
+    systems = tuple(
+        SimpleNamespace(key=key, tree={"workload": {}, "seed": 0}) for key in ("before", "after")
+    )
+    waits = {"before": [100.0], "after": [after_s]}
+    return SimpleNamespace(
+        metric="p95_wait_s",
+        question=SimpleNamespace(compared=systems, systems=systems),
+        waits=lambda _: waits,
+        fleets=pd.DataFrame(
+            {"system": ["before", "after"], "replication": 0, "accelerators": [8.0, 16.0]}
+        ),
+        hinges=pd.DataFrame(hinges, columns=["key", "what", "before_s", "after_s"]),
+    )
+
+
+def test_a_longer_wait_on_a_larger_fleet_is_a_contradiction() -> None:
+    policy = ("the policy", "fcfs instead of easy", 200.0, 150.0)
+    more = ("the load", "10 % more load than asked about", 90.0, 140.0)
+    found = contradicted(120.0, [policy, more])
+    text = " ".join(contradiction(found))
+    assert text.startswith(
+        "A contradiction: more capacity or less load makes the wait longer; 1 of 2"
+    )
+    assert "with 10 % more load than asked about the wait falls (before the change)" in text
+    assert "within that chaos" in text
+    assert doubt(found).endswith("shortens waits, and 1 of 2 alternatives go the other way")
+    assert doubt(contradicted(80.0, [more])) == "; but 1 of 1 alternatives go the other way"
+    usual = contradicted(80.0, [policy, ("the load", "10 % less load", 90.0, 70.0)])
+    assert list(contradiction(usual)) == []
+    assert doubt(usual) == ""
 
 
 @pytest.mark.parametrize(
@@ -288,6 +364,8 @@ def test_the_command(month: pd.DataFrame, capsys: pytest.CaptureFixture[str]) ->
     page = Path("out/report.html").read_text(encoding="utf-8")
     assert "<svg" in page or "data:image/svg" in page
     assert "this hinges on" in page
+    assert "share of the fleet" in text
+    assert "share of the fleet, after" in page
     for name in ("groups", "fleet", "hinges", "replications"):
         assert len(pd.read_csv(f"out/{name}.csv")) > 0
     # The page can be written again from the folder alone.

@@ -7,10 +7,15 @@ from collections.abc import Iterator
 
 from clustersim.report.amounts import percent
 from clustersim.report.page import Answer
-from clustersim.units import capital, counted, format_duration, listed
+from clustersim.units import capital, counted, format_duration, format_number, listed
 from clustersim.validation.case import too_small
 from clustersim.validation.mechanism import Mechanism
-from clustersim.validation.result import LEAST_EXPLAINED, Validation
+from clustersim.validation.result import (
+    LEAST_EXPLAINED,
+    LEAST_RANK,
+    MOST_DISTANCE,
+    Validation,
+)
 
 __all__ = ["validation_answer"]
 
@@ -35,8 +40,11 @@ def validation_answer(found: Validation) -> Answer:
         return Answer(sentence, label, value, interval)
     far = f" ({percent(share)} of the recorded mean)" if math.isfinite(share) else ""
     verdict = "Nearly" if share <= _NEAR else "No"
+    who = f"the nearest policy is {nearest}"
+    if not found.is_near:
+        verdict, who = "No", f"no policy is near; the least distant is {nearest}"
     sentence = (
-        f"{verdict}: the nearest policy is {nearest}{_equally(found)}, whose waits are {value} "
+        f"{verdict}: {who}{_equally(found)}, whose waits are {value} "
         f"from the recorded ones{far}; {waits}{_explained(found)}."
     )
     others = tuple(_others(found))
@@ -108,6 +116,8 @@ def _others(found: Validation) -> Iterator[str]:
     tests = [each for each in found.tested if not each.untested]
     if found.case.is_too_small:
         yield f"{too_small(found.case)}."
+    if not found.is_near:
+        yield _not_near(found)
     seen = [each for each in tests if each.is_seen and each.explained >= LEAST_EXPLAINED]
     best = {each.key: each for each in reversed(seen)}
     for each in sorted(best.values(), key=lambda one: one.scaled_s)[:_MOST_OTHERS]:
@@ -134,6 +144,20 @@ def _tried_together(found: Validation) -> str:
     if left := len(found.trials) - tried:
         text += f"; {left:,} more were not, for the reasons in combinations.csv"
     return f"{text}."
+
+
+def _not_near(found: Validation) -> str:
+    """Return why no policy is near."""
+    rank = found.rank_correlation
+    if rank < LEAST_RANK:
+        why = (
+            f"the rank correlation of the waits is at most {format_number(rank, 2)} (near: "
+            f"{LEAST_RANK:g} or more), so other jobs wait than at the site"
+        )
+    else:
+        most = percent(MOST_DISTANCE)
+        why = f"the smallest distance is above {most} of the recorded mean wait"
+    return f"No policy is near: {why}. Do not choose a policy by this comparison."
 
 
 def _words(each: Mechanism) -> str:

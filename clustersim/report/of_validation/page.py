@@ -195,8 +195,8 @@ def _groups(found: Validation, figures: Mapping[str, StudyFigure]) -> Iterator[F
     for name in ("groups", "hours", "weeks"):
         yield from _picture(figures, name)
     nearest = found.nearest
-    names = ["kind", "group", "jobs"]
-    labels = {"kind": "", "group": "group"}
+    names = ["kind", "group", "date", "jobs"]
+    labels = {"kind": "", "group": "group", "date": "begins"}
     names.append(f"{GRANTED}_mean_wait_s")
     labels[names[-1]] = "mean, granted"
     for who, word in (("recorded", "recorded"), (nearest, nearest)):

@@ -91,6 +91,7 @@ def validation_data(found: Validation) -> dict[str, Any]:
     return {
         "answer": asdict(validation_answer(found)),
         "nearest": found.nearest,
+        "is_near": found.is_near,
         "distance_s": found.distance_s,
         "together": [
             {

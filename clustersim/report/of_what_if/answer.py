@@ -10,6 +10,15 @@ import pandas as pd
 
 from clustersim.analysis.steady import LARGE_BACKLOG
 from clustersim.report.amounts import common_unit, in_unit
+from clustersim.report.of_what_if.doubts import (
+    LEAST_S,
+    SAME,
+    contradiction,
+    doubt,
+    recorded_data,
+    recorded_text,
+    verb_of,
+)
 from clustersim.report.page import Answer
 from clustersim.simulation.eligibility import SHARED
 from clustersim.units import capital, counted, format_money, format_percent
@@ -18,9 +27,6 @@ from clustersim.whatif.result import WhatIf
 
 __all__ = ["metric_label", "what_if_answer"]
 
-_SAME = 0.01
-"""A wait that changes by less than this share of it stays."""
-_LEAST_S = 1.0
 _MOST_HINGES = 5
 _OVERLOAD = 0.2
 """Share of the work that waits at the end above which the sentence speaks of overload."""
@@ -39,11 +45,15 @@ def metric_label(found: WhatIf) -> str:
 def what_if_answer(found: WhatIf) -> Answer:
     """Return the answer card of a question."""
     row = found.row
-    hinges = [*_hinges(found)]
+    hinges = [
+        *recorded_text(found, metric_label(found)),
+        *contradiction(found),
+        *_hinges(found),
+    ]
     first = f"; {_first_hinge(found)}" if len(_tried(found)) else ""
     sentence = (
         f"With {_changed(found)} the {metric_label(found)} {_moved(found, row)}{_cost(found)}"
-        f"{first}{_in_other_periods(found)}.{_left_out(found)}{_overload(found)}"
+        f"{first}{_in_other_periods(found)}{doubt(found)}.{_left_out(found)}{_overload(found)}"
         f"{_partitions(found)}"
     )
     label = f"change of the {metric_label(found)}"
@@ -55,7 +65,7 @@ def _moved(found: WhatIf, row: pd.Series) -> str:
     """Return how the wait of a group changes, with its intervals."""
     names = [f"{system.key}_{found.metric}" for system in found.question.compared]
     before, after = (float(row[name]) for name in names)
-    verb = _verb(before, after)
+    verb = verb_of(before, after)
     waits = [_ends(row, name) for name in names]
     unit = common_unit([before, after])
     texts = [_with_interval(each, unit) for each in waits]
@@ -72,8 +82,8 @@ def _in_other_periods(found: WhatIf) -> str:
     before, after = (waits[system.key] for system in found.question.compared)
     pairs = [*zip(before, after, strict=True)]
     # A period without such jobs has no wait.
-    verbs = [_verb(*pair) for pair in pairs[1:] if np.isfinite(pair).all()]
-    verb = _verb(*pairs[0])
+    verbs = [verb_of(*pair) for pair in pairs[1:] if np.isfinite(pair).all()]
+    verb = verb_of(*pairs[0])
     if verb == "stays" or not verbs:
         return ""
     alike, drawn = verbs.count(verb), len(verbs)
@@ -124,7 +134,7 @@ def _partitions(found: WhatIf) -> str:
     texts = []
     for _, row in rows.loc[order[:_MOST_PARTITIONS]].iterrows():
         old, new = float(row[before]), float(row[after])
-        verb = _verb(old, new)
+        verb = verb_of(old, new)
         way = f"at {in_unit([new])}" if verb == "stays" else f"from {in_unit([old, new])}"
         texts.append(f"{row['group']} {verb} {way}")
     which = "Other partitions" if found.question.asked.kind == "partition" else "By partition"
@@ -139,12 +149,6 @@ def _changed(found: WhatIf) -> str:
         load = next(system.name for system in systems if system.key == LOAD)
         return f"{words}, at {load},"
     return words
-
-
-def _verb(before: float, after: float) -> str:
-    if abs(after - before) <= max(_LEAST_S, _SAME * before):
-        return "stays"
-    return "falls" if after < before else "rises"
 
 
 def _ends(row: pd.Series, name: str) -> list[float]:
@@ -187,7 +191,16 @@ def _cost(found: WhatIf) -> str:
         [system.tree.get(name) for name in ("cluster", "catalogue", "money")]
         for system in found.question.compared
     )
-    what = f"{amount} of electricity a year" if one == other else f"{amount} a year"
+    if one == other:
+        what = f"{amount} of electricity a year"
+        return f" at {what}" if cost > 0 else f" and saves {what}"
+    if found.question.replaced:
+        way = "more" if cost > 0 else "less"
+        return (
+            f" at {amount} a year {way} for purchase and electricity, if the chips that are "
+            "replaced cost nothing from then on"
+        )
+    what = f"{amount} of purchase and electricity a year"
     return f" at {what}" if cost > 0 else f" and saves {what}"
 
 
@@ -195,7 +208,7 @@ def _first_hinge(found: WhatIf) -> str:
     """Return what moves the answer most, and by how much."""
     row = _tried(found).iloc[0]
     usual = _usual(found)
-    if abs(float(row["moves_s"])) <= max(_LEAST_S, _SAME * usual):
+    if abs(float(row["moves_s"])) <= max(LEAST_S, SAME * usual):
         return f"none of the {len(found.hinges)} alternatives that were tried moves this"
     moved = float(row["after_s"])
     instead = in_unit([moved, usual], join=" instead of ")
@@ -217,6 +230,14 @@ def _hinges(found: WhatIf) -> Iterator[str]:
     for row in found.fleet[found.fleet["never"] > 0].to_dict("records"):
         jobs = counted(int(row["never"]), "job")
         yield f"Jobs that are left out ({row['system']}): {jobs} can never run on this fleet."
+    if not found.question.systems[-1].tree["workload"].get("reference_models"):
+        for change in found.question.replaced:
+            yield (
+                f"The run times, which are those of the log: {change} changes power and cost, but "
+                "no job runs faster or slower. To change them, give the old chip and a model that "
+                "represents the jobs with --assume (workload.reference_accelerator and "
+                "workload.reference_models), or scale duration_s and estimate_s of the log."
+            )
     for note in found.notes:
         if SHARED in note:
             yield f"Partitions: {note}."
@@ -242,6 +263,9 @@ def _hinges(found: WhatIf) -> Iterator[str]:
 
 
 def _next_steps(found: WhatIf) -> Iterator[str]:
+    own = recorded_data(found)
+    if own is not None and own["differs"]:
+        yield "Run clustersim validate: the simulation does not reproduce the recorded waits."
     first = found.hinges.iloc[0] if len(found.hinges) else None
     if first is not None and first["key"] == "the policy":
         yield "Check which policy the site uses, and give it with --policy."

@@ -92,7 +92,7 @@ def groups_table(found: WhatIf, *metrics: str) -> tuple[pd.DataFrame, dict[str, 
 _METRICS: Mapping[str, str] = {
     "mean_wait_s": "mean wait",
     "p95_wait_s": "95th percentile of wait",
-    "utilisation": "utilisation",
+    "utilisation": "share of the fleet",
     "energy_j": "energy",
     "cost_cny": "cost",
 }
@@ -156,8 +156,9 @@ def _use(found: WhatIf, prices: pd.DataFrame) -> Iterator[str | Table]:
     yield Table(
         "Use by partition and size",
         use,
-        "Utilisation: accelerator time of these jobs as a share of that of the whole fleet, "
-        "between the first and the last submission. Energy and cost over the period of the log: "
+        "Share of the fleet: accelerator time of these jobs as a share of that of the whole fleet "
+        "(not of the nodes of their partition), between the first and the last submission. Energy "
+        "and cost over the period of the log: "
         f"what the jobs bear while they hold accelerators. {_systems_text(found)}",
         labels=labels,
         formats=formats,

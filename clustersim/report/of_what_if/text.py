@@ -18,7 +18,7 @@ _JOB_COSTS = ("energy_j", "cost_cny")
 _HEADINGS = {
     "mean_wait_s": "mean wait",
     "p95_wait_s": "95th percentile of wait",
-    "utilisation": "utilisation",
+    "utilisation": "share of the fleet",
     "energy_j": "energy of the jobs",
     "cost_cny": "cost of the jobs",
 }

@@ -10,6 +10,7 @@ from clustersim.files import yaml_text
 from clustersim.json_values import rounded_rows
 from clustersim.outputs import PAGE_FILE, replacing, write_data, write_table
 from clustersim.report.of_what_if.answer import what_if_answer
+from clustersim.report.of_what_if.doubts import recorded_data
 from clustersim.report.of_what_if.page import what_if_page
 from clustersim.report.of_what_if.prices import PRICES, prices_of
 from clustersim.report.of_what_if.stored import DATA_FILE, JOBS, stored_parts
@@ -106,6 +107,7 @@ def what_if_data(found: WhatIf) -> dict[str, Any]:
     tables = {name: rounded_rows(getattr(found, name)) for name in ANSWERS}
     return {
         "answer": asdict(what_if_answer(found)),
+        "recorded": recorded_data(found),
         **tables,
         "systems": {system.key: system.name for system in found.question.systems},
         "notes": list(found.notes),

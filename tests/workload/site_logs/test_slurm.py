@@ -112,6 +112,9 @@ def test_runs_of_a_requeued_job_are_added_up(tmp_path: Path) -> None:
         "11#2": 3600,
     }
     assert jobs.loc["7", "submit_s"] == 0
+    assert jobs.loc["7", "runs_s"] == "0-3600 7200-14400"
+    assert jobs.drop(index="7")["runs_s"].isna().all()
+    assert "runs_s" not in read(tmp_path, HEADER + "\n".join(rows[2:])).jobs
     table = log.left_out_table()
     assert list(zip(table["row"], table["reason"], strict=True)) == [
         ("7", "merged"),

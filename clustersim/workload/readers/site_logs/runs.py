@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from clustersim.workload.job_runs import RUNS, runs_text
 from clustersim.workload.readers.observed import is_running, is_waiting
+from clustersim.workload.readers.site_logs.records import EXTRA
 
 __all__ = ["join_pods", "join_runs"]
 
@@ -16,9 +18,10 @@ _NEVER = ("noise", "step", "malformed", "merged")
 def join_runs(jobs: pd.DataFrame) -> pd.DataFrame:
     """Join records with the same job id: the same record again, or further runs of a job.
 
-    The job has the first submission, the first start, the last end and the sum of the run times. A
-    job whose last record has not ended is still running, or waits again. Records of other users
-    under the same number (numbers can start again) are other jobs.
+    The job has the first submission, the first start, the last end and the sum of the run times;
+    the column :data:`~clustersim.workload.job_runs.RUNS` has its single runs. A job whose last
+    record has not ended is still running, or waits again. Records of other users under the same number
+    (numbers can start again) are other jobs.
 
     Parameters
     ----------
@@ -35,6 +38,7 @@ def join_runs(jobs: pd.DataFrame) -> pd.DataFrame:
     if not again.any():
         return jobs
     jobs = jobs.copy()
+    jobs[EXTRA + RUNS] = pd.Series(None, index=jobs.index, dtype=object)
     for _, rows in jobs[again].groupby(key[again], sort=False):
         _join_one(jobs, rows)
     return jobs
@@ -63,6 +67,9 @@ def _join_one(jobs: pd.DataFrame, rows: pd.DataFrame) -> None:
     jobs.at[base, "start"] = runs["start"].min()
     jobs.at[base, "end"] = runs["end"].max()
     jobs.at[base, "run_s"] = total
+    if len(runs) > 1:
+        begin_s = (runs["start"] - runs["start"].min()).dt.total_seconds()
+        jobs.at[base, EXTRA + RUNS] = runs_text(begin_s, begin_s + runs["run_s"])
     n = float(runs["n"].max())  # NaN if no run has one
     jobs.at[base, "n"] = n
     kept = total > 0 and n > 0 and bool(ordered["submit"].notna().any())

@@ -10,6 +10,7 @@ import pandas as pd
 from clustersim.errors import InputError
 from clustersim.time_zones import zone_name
 from clustersim.units import counted
+from clustersim.workload.job_runs import RUNS
 from clustersim.workload.jobs import JobLog
 from clustersim.workload.readers.cells import given_cells
 from clustersim.workload.readers.clean import finish, rounded_up
@@ -285,6 +286,8 @@ def _log(
         table["estimate_s"] = kept["limit_s"].where(kept["limit_s"] > 0)
     for column in kept:
         plain = str(column).removeprefix(EXTRA)
+        if plain == RUNS and kept[column].isna().all():
+            continue
         if plain != column and plain not in table and plain not in _RESERVED:
             table[plain] = _typed(kept[column])
     if not in_order:
