@@ -230,7 +230,7 @@ def scheduling_of_run(result: Result) -> dict[str, Any]:
     elif isinstance(scenario, Mapping):
         found = scenario.get("scheduler") or {}
     names = {name: str(found[name]) for name in ("policy", "placement") if found.get(name)}
-    if found is replayed and found.get("cluster"):
+    if isinstance(replayed, Mapping) and replayed.get("cluster"):
         names.setdefault("placement", "consolidate")  # the default of a replay on a cluster
     return names
 

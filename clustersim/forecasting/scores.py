@@ -182,8 +182,8 @@ class _Evidence:
         less[self.at] = 0.0
         at, place = np.unique(parent[self.at], return_inverse=True)
         return _Evidence(
-            np.bincount(parent, self.precision * less, count),
-            np.bincount(parent, self.pull * less, count),
+            np.asarray(np.bincount(parent, self.precision * less, count), dtype=np.float64),
+            np.asarray(np.bincount(parent, self.pull * less, count), dtype=np.float64),
             at,
             self.grid,
             _sums(_message(self.grid, self.on_grid(), sd), place, len(at)),

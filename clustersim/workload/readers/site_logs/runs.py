@@ -20,8 +20,8 @@ def join_runs(jobs: pd.DataFrame) -> pd.DataFrame:
 
     The job has the first submission, the first start, the last end and the sum of the run times;
     the column :data:`~clustersim.workload.job_runs.RUNS` has its single runs. A job whose last
-    record has not ended is still running, or waits again. Records of other users under the same number
-    (numbers can start again) are other jobs.
+    record has not ended is still running, or waits again. Records of other users under the same
+    number (numbers can start again) are other jobs.
 
     Parameters
     ----------
