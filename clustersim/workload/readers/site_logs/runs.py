@@ -18,10 +18,10 @@ _NEVER = ("noise", "step", "malformed", "merged")
 def join_runs(jobs: pd.DataFrame) -> pd.DataFrame:
     """Join records with the same job id: the same record again, or further runs of a job.
 
-    The job has the first submission, the first start, the last end and the sum of the run times; the
-    column :data:`~clustersim.workload.job_runs.RUNS` has its single runs. A job whose last record
-    has not ended is still running, or waits again. Records of other users under the same number
-    (numbers can start again) are other jobs.
+    The job has the first submission, the first start, the last end and the sum of the run times;
+    the column :data:`~clustersim.workload.job_runs.RUNS` has its single runs. A job whose last
+    record has not ended is still running, or waits again. Records of other users under the same
+    number (numbers can start again) are other jobs.
 
     Parameters
     ----------
