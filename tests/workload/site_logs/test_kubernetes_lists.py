@@ -85,8 +85,8 @@ def test_a_job_counts_once_whatever_else_is_listed(tmp_path: Path) -> None:
 def test_other_kinds_are_named(tmp_path: Path) -> None:
     log = read(tmp_path, JOB, thing("RayCluster", "ray.io/v1", {}, {}))
     assert "1 RayCluster" in " ".join(log.notes)
-    with pytest.raises(InputError, match="objects of kind Workflow are not read"):
-        read(tmp_path, thing("Workflow", "argoproj.io/v1alpha1", {}, {}))
+    with pytest.raises(InputError, match="objects of kind RayCluster are not read"):
+        read(tmp_path, thing("RayCluster", "ray.io/v1", {}, {}))
 
 
 def test_a_workload_that_has_lost_its_admission(tmp_path: Path) -> None:
