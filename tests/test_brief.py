@@ -104,7 +104,7 @@ MADE: dict[str, tuple[Any, list[str]]] = {
     ),
     "no purchase plan": (lambda: cs.plan_purchases({**PLAN, "budget": "1 CNY"}), ["none"]),
     "question": (lambda: cs.define_plan(PLAN), ["quarters 1", "chips h200"]),
-    "calibration": (default_calibration, ["measurements 748", "14.4 %"]),
+    "calibration": (default_calibration, ["measurements 748", "14.1 %"]),
     "draw": (default_draw, ["effects"]),
     "chip": (
         lambda: CATALOGUE.accelerator("SeedChip"),

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from clustersim.analysis.controls.metrics import surplus_name
-from clustersim.analysis.job_groups import Groups, group_mask
 from clustersim.analysis.metrics import METRICS, Metric, in_period, period_order
 from clustersim.analysis.part import FleetView, MeasuredRun, Part
 from clustersim.analysis.periods import period_ends_s
@@ -29,6 +28,7 @@ from clustersim.scenario.dates import instant_s
 from clustersim.scenario.run_controls import RunControls
 from clustersim.simulation.result import Result
 from clustersim.units import format_duration, parse_quantity
+from clustersim.workload.named_groups import Groups, group_mask
 
 __all__ = ["Measured", "PluginError", "fleet_facts", "measure", "period_metrics"]
 
@@ -112,7 +112,7 @@ def measure(
         Plugin files whose metrics are also measured.
     groups : mapping, optional
         Groups of jobs for which statistics over the jobs are also measured, as ``NAME.GROUP``; see
-        :mod:`clustersim.analysis.job_groups`.  They are NaN if no measured job belongs to the
+        :mod:`clustersim.workload.named_groups`.  They are NaN if no measured job belongs to the
         group.
     unfinished : UnfinishedWork, optional
         Unfinished work before each job.

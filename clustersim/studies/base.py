@@ -12,7 +12,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from clustersim.analysis.job_groups import Groups
 from clustersim.catalogue import CatalogueFile
 from clustersim.errors import InputError, named_in
 from clustersim.files import FileModel, read_yaml
@@ -36,6 +35,7 @@ from clustersim.studies.run_key import run_key
 from clustersim.studies.spec import StudySpec, Window
 from clustersim.topology import ClusterSpec, find_topology
 from clustersim.workload import load_workload, log_files
+from clustersim.workload.named_groups import Groups
 
 __all__ = ["POSTERIOR_MEAN", "Base", "PointRuns", "Run", "open_base"]
 
@@ -89,7 +89,7 @@ class Base:
         Plugin files that register metrics, which are also measured in every run.
     groups : mapping
         Groups of jobs for which the study names metrics; see
-        :mod:`clustersim.analysis.job_groups`.
+        :mod:`clustersim.workload.named_groups`.
     """
 
     tree: Mapping[str, Any]

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from clustersim.analysis.job_groups import group_problems
 from clustersim.analysis.metrics import group_of, is_metric, metric_names, period_of, pool_of
 from clustersim.analysis.values import Scalar
 from clustersim.errors import unknown_name
 from clustersim.studies.plot_kinds import check_plots, parameters_of
 from clustersim.studies.spec import Range, Replications, StudySpec
+from clustersim.workload.named_groups import group_problems
 
 __all__ = ["check_groups", "check_pools", "check_study"]
 

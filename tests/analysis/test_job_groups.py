@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 import clustersim as cs
-from clustersim.analysis.job_groups import group_mask, group_problems
 from clustersim.analysis.measures import measure
 from clustersim.analysis.metrics import find_metric, metric_names
 from clustersim.errors import InputError
 from clustersim.simulation.simulate import replay
 from clustersim.studies.study import define_study
+from clustersim.workload.named_groups import group_mask, group_problems
 
 
 def jobs_in_turn(count: int = 40) -> pd.DataFrame:
