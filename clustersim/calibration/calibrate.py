@@ -19,7 +19,7 @@ from clustersim.calibration.cross_validation import (
 from clustersim.calibration.fit import Fit, fit, recentred
 from clustersim.calibration.measurements import Measurements
 from clustersim.calibration.plan_pairs import plan_errors
-from clustersim.calibration.scatter_fit import LeftOutErrors, fit_width
+from clustersim.calibration.scatter_fit import LeftOutErrors, fit_coverage, fit_scatter
 from clustersim.performance import Calibration, default_calibration
 
 __all__ = ["Calibrated", "calibrate"]
@@ -108,8 +108,7 @@ def calibrate(
     software are in the table, and by publisher, as for a job of someone else. The scatter is fitted
     to both sets of errors (:mod:`clustersim.calibration.scatter_fit`). The coverage factor is the
     half width of a 90 % interval in standard deviations: the 90th percentile of the standardised
-    errors of both sets, of dense models and of mixtures alike. So 90 % of these errors are covered
-    by construction;
+    errors of both sets. So 90 % of these errors are covered by construction;
     :mod:`clustersim.calibration.coverage` measures the coverage of rows that did not set the width.
     Draws are centred using training runs only; without training runs, they are centred on the
     posterior mean.
@@ -202,7 +201,9 @@ def _with_scatter(calibration: Calibration, left: list[LeftOut]) -> Calibration:
         shipped = default_calibration()
         scatter, factor = shipped.scatter, shipped.coverage_factor
     else:
-        scatter, factor = fit_width(LeftOutErrors.together([part.errors for part in left]))
+        errors = LeftOutErrors.together([part.errors for part in left])
+        scatter = fit_scatter(errors)
+        factor = fit_coverage(errors, scatter)
     return dataclasses.replace(calibration, scatter=scatter, coverage_factor=factor)
 
 

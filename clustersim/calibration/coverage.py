@@ -13,7 +13,8 @@ from clustersim.calibration.cross_validation import LeftOut
 from clustersim.calibration.scatter_fit import (
     COVERED,
     LeftOutErrors,
-    fit_width,
+    fit_coverage,
+    fit_scatter,
 )
 
 __all__ = ["SLICES", "coverage_by_slice", "with_half_widths"]
@@ -61,9 +62,9 @@ def with_half_widths(left: LeftOut, parts: Sequence[LeftOut]) -> LeftOut:
     for fold in np.unique(left.fold):
         own = left.fold == fold
         others = LeftOutErrors.together([part.errors.take(~own) for part in parts])
-        scatter, factor = fit_width(others)
+        scatter = fit_scatter(others)
         held = left.errors.take(own)
-        width[own] = factor * scatter.deviation(held.spread, held.weights)
+        width[own] = fit_coverage(others, scatter) * scatter.deviation(held.spread, held.weights)
     return dataclasses.replace(left, half_width=width)
 
 

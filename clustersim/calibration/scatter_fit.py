@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-from scipy.optimize import brentq, minimize
+from scipy.optimize import minimize
 
 from clustersim.array_types import Bools, Floats
 from clustersim.performance.scatter import Scatter
 
-__all__ = ["COVERED", "LeftOutErrors", "fit_coverage", "fit_scatter", "fit_width"]
+__all__ = ["COVERED", "LeftOutErrors", "fit_coverage", "fit_scatter"]
 
 
 COVERED = 0.9
@@ -27,10 +27,6 @@ LARGEST = 20.0
 """Largest logarithm of a scatter or factor that the descent evaluates; it avoids overflow."""
 GROUP_PRIOR = 0.4
 """Prior standard deviation of the contribution of an architecture."""
-LEAST_OF_A_KIND = 100
-"""With fewer errors of dense models or of mixtures, one coverage factor is fitted to both."""
-WIDEST_MIXTURE = 5.0
-"""Largest contribution of mixtures that is tried, a factor of 150."""
 
 
 @dataclass(frozen=True)
@@ -119,41 +115,3 @@ def fit_coverage(errors: LeftOutErrors, scatter: Scatter) -> float:
     """
     size = np.abs(errors.log_error) / scatter.deviation(errors.spread, errors.weights)
     return float(np.quantile(size, COVERED))
-
-
-def fit_width(errors: LeftOutErrors) -> tuple[Scatter, float]:
-    """Return the scatter and the coverage factor that cover 90 % of dense models and of mixtures.
-
-    The likelihood of :func:`fit_scatter` depends on all errors, a coverage only on the largest. So
-    the contribution of mixtures is changed after the fit until one factor covers 90 % of either
-    kind (Mondrian conformal prediction: Vovk, Gammerman and Shafer 2005, Algorithmic Learning in a
-    Random World, section 4.5). It cannot become negative.
-
-    Examples
-    --------
-    >>> generator = np.random.default_rng(0)
-    >>> rows = [{"base": 1.0, "mixture": float(row % 2)} for row in range(2000)]
-    >>> size = np.array([0.03 if row["mixture"] == 0.0 else 0.09 for row in rows])
-    >>> error = size * generator.standard_t(TAIL, size.size)
-    >>> errors = LeftOutErrors(error, np.zeros(size.size), rows)
-    >>> scatter, factor = fit_width(errors)
-    >>> inside = np.abs(error) <= factor * scatter.deviation(errors.spread, rows)
-    >>> inside[::2].mean().round(2), inside[1::2].mean().round(2)
-    (np.float64(0.9), np.float64(0.9))
-    """
-    scatter = fit_scatter(errors)
-    mixture = np.array([row.get("mixture", 0.0) > 0.0 for row in errors.weights])
-    if min(np.sum(mixture), np.sum(~mixture)) < LEAST_OF_A_KIND:
-        return scatter, fit_coverage(errors, scatter)
-    factor, mixtures = fit_coverage(errors.take(~mixture), scatter), errors.take(mixture)
-
-    def with_mixture(contribution: float) -> Scatter:
-        changed = {**scatter.contributions, "mixture": round(contribution, 4)}
-        return Scatter(changed, scatter.spread_factor)
-
-    def excess(contribution: float) -> float:
-        return fit_coverage(mixtures, with_mixture(contribution)) - factor
-
-    if excess(0.0) <= 0.0:
-        return with_mixture(0.0), factor
-    return with_mixture(float(brentq(excess, 0.0, WIDEST_MIXTURE, xtol=1e-4))), factor

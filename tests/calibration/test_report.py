@@ -24,7 +24,7 @@ from clustersim.calibration.diagnostics import (
 from clustersim.calibration.limits import count_limits
 from clustersim.calibration.peers import peer_errors, worse_than_peers
 from clustersim.calibration.report import markdown_table, report_text
-from clustersim.calibration.scatter_fit import LeftOutErrors, fit_width
+from clustersim.calibration.scatter_fit import LeftOutErrors, fit_coverage, fit_scatter
 from clustersim.catalogue import load_catalogue
 from clustersim.estimation import predict
 from clustersim.performance import PARAMETERS, default_calibration
@@ -177,9 +177,9 @@ def test_width_of_a_publisher_is_set_by_the_others():
     own = fitted.measured.publishers == "IBM"
     parts = (fitted.within, fitted.across)
     others = LeftOutErrors.together([part.errors.take(~own) for part in parts])
-    scatter, factor = fit_width(others)
+    scatter = fit_scatter(others)
     held = fitted.across.errors.take(own)
-    expected = factor * scatter.deviation(held.spread, held.weights)
+    expected = fit_coverage(others, scatter) * scatter.deviation(held.spread, held.weights)
     np.testing.assert_allclose(fitted.across.half_width[own], expected)
 
 

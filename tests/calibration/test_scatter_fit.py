@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from clustersim.calibration.scatter_fit import (
-    TAIL,
-    LeftOutErrors,
-    fit_coverage,
-    fit_scatter,
-    fit_width,
-)
+from clustersim.calibration.scatter_fit import TAIL, LeftOutErrors, fit_coverage, fit_scatter
 
 ROWS = 4000
 
@@ -54,39 +48,3 @@ def test_without_evidence_a_group_has_the_scatter_of_all():
     wild = LeftOutErrors(np.array([0.5, -0.5]), np.zeros(2), [{"base": 1.0, "product x": 1.0}] * 2)
     found = fit_scatter(LeftOutErrors.together([known, wild])).contributions
     assert 0.2 < found["product x"] < 1.5
-
-
-def covered_by_kind(known, scatter, factor):
-    inside = np.abs(known.log_error) <= factor * scatter.deviation(known.spread, known.weights)
-    mixture = np.array([row["mixture"] > 0 for row in known.weights])
-    return inside[~mixture].mean(), inside[mixture].mean()
-
-
-def test_dense_models_and_mixtures_are_covered_alike():
-    """The errors of mixtures have no tail, so their likelihood is that of wider intervals."""
-    known = errors()
-    mixture = np.array([row["mixture"] > 0 for row in known.weights])
-    flat = np.random.default_rng(1).uniform(-0.3, 0.3, ROWS)
-    known = LeftOutErrors(np.where(mixture, flat, known.log_error), known.spread, known.weights)
-    scatter, factor = fit_width(known)
-    assert covered_by_kind(known, scatter, factor) == pytest.approx((0.9, 0.9), abs=0.005)
-    plain = fit_scatter(known)
-    joint = covered_by_kind(known, plain, fit_coverage(known, plain))
-    assert max(abs(share - 0.9) for share in joint) > 0.01
-    assert {**scatter.contributions, "mixture": 0.0} == {**plain.contributions, "mixture": 0.0}
-
-
-def test_mixtures_never_narrow_an_interval():
-    known = errors()
-    mixture = np.array([row["mixture"] > 0 for row in known.weights])
-    exact = LeftOutErrors(np.where(mixture, 0.0, known.log_error), known.spread, known.weights)
-    assert fit_width(exact)[0].contributions["mixture"] == 0.0
-
-
-def test_few_mixtures_share_the_factor():
-    known = errors()
-    mixture = np.array([row["mixture"] > 0 for row in known.weights])
-    few = known.take(~mixture | (np.cumsum(mixture) <= 20))
-    scatter, factor = fit_width(few)
-    assert scatter == fit_scatter(few)
-    assert factor == fit_coverage(few, scatter)
