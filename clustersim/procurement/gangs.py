@@ -9,6 +9,7 @@ import numpy as np
 
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.errors import InputError
+from clustersim.notes import note
 from clustersim.procurement.fleet import chips_per_node
 from clustersim.procurement.load import PlanQuestion
 from clustersim.procurement.solve import Schedule
@@ -17,6 +18,8 @@ __all__ = ["LEAST_SHARE", "check_scale", "gangs_without_room"]
 
 LEAST_SHARE = 1e-3
 """Smallest share of a class's busy nodes at which a chip counts as used for the class."""
+LEAST_SIMULATED = 0.01
+"""Smallest share of a class's busy nodes at which a scaled pool must keep room for its gangs."""
 NO_NODE = 1e-6
 """Number of nodes below which the solver's result is treated as 0."""
 MOST_ROUNDING = 0.05
@@ -49,6 +52,8 @@ def check_scale(
 ) -> None:
     """Refuse a scale that changes the fleet of a plan too much.
 
+    A pool that carries less than 1 % of a class may lose the room for its gangs; a note says so.
+
     Parameters
     ----------
     question : PlanQuestion
@@ -64,12 +69,14 @@ def check_scale(
         If rounding changes a pool in use by more than 5 %, or leaves too few chips in it for a gang
         that is planned on it.
     """
-    nodes, uses = schedule.nodes[list(scenarios)], _uses(schedule)[list(scenarios)]
-    faulty = _changed(question, nodes, uses, scale)
+    nodes, uses = (each[list(scenarios)] for each in (schedule.nodes, _uses(schedule)))
+    much = _uses(schedule, LEAST_SIMULATED)[list(scenarios)]
+    faulty = _changed(question, nodes, uses, much, scale)
     if not faulty.any():
+        _note_small_pools(question, schedule, nodes, uses & ~much, scale)
         return
     parts = range(math.floor(1 / scale), 0, -1)
-    enough = next(n for n in parts if not _changed(question, nodes, uses, 1 / n).any())
+    enough = next(n for n in parts if not _changed(question, nodes, uses, much, 1 / n).any())
     s, quarter, k = (int(found[0]) for found in np.nonzero(faulty))
     have = float(nodes[s, quarter, k])
     raise InputError(
@@ -82,7 +89,22 @@ def check_scale(
     )
 
 
-def _changed(question: PlanQuestion, nodes: Floats, uses: Bools, scale: float) -> Bools:
+def _note_small_pools(
+    question: PlanQuestion, schedule: Schedule, nodes: Floats, little: Bools, scale: float
+) -> None:
+    """Say which pools carry little of a class, and nothing of it in the scaled fleet."""
+    lost = (little & _loses_room(question, nodes, np.rint(nodes * scale))).any(axis=(0, 1))
+    for c, k in zip(*np.nonzero(lost), strict=True):
+        note(
+            f"At scale {scale:g}, the pool of {schedule.problem.chips[k]} has too few chips for a "
+            f"job of {schedule.problem.classes[c]}. The simulated fleet lacks this part of the "
+            f"plan, less than {100 * LEAST_SIMULATED:g} % of the nodes that the class uses."
+        )
+
+
+def _changed(
+    question: PlanQuestion, nodes: Floats, uses: Bools, much: Bools, scale: float
+) -> Bools:
     """Return whether a scale changes a pool in use too much.
 
     The result is an array of shape (scenarios, quarters, chips).
@@ -90,18 +112,26 @@ def _changed(question: PlanQuestion, nodes: Floats, uses: Bools, scale: float) -
     exact = nodes * scale
     scaled = np.rint(exact)
     rounded = uses.any(axis=2) & (np.abs(scaled - exact) > MOST_ROUNDING * exact)
-    gangs = _gangs(question)
-    lost = uses & (_chips(question, scaled) < gangs) & (_chips(question, nodes) >= gangs)
+    lost = much & _loses_room(question, nodes, scaled)
     return np.asarray(rounded | lost.any(axis=2))
 
 
-def _uses(schedule: Schedule) -> Bools:
-    """Return whether a class uses a chip.
+def _loses_room(question: PlanQuestion, nodes: Floats, scaled: Floats) -> Bools:
+    """Return whether a pool has room for a gang of a class, and has none once it is scaled.
+
+    The result is an array of shape (scenarios, quarters, classes, chips).
+    """
+    gangs = _gangs(question)
+    return (_chips(question, scaled) < gangs) & (_chips(question, nodes) >= gangs)
+
+
+def _uses(schedule: Schedule, share: float = LEAST_SHARE) -> Bools:
+    """Return whether a chip has more than a share of the busy nodes of a class.
 
     The result is an array of shape (scenarios, quarters, classes, chips).
     """
     busy = schedule.busy
-    return np.asarray(busy > LEAST_SHARE * busy.sum(axis=3, keepdims=True) + NO_NODE)
+    return np.asarray(busy > share * busy.sum(axis=3, keepdims=True) + NO_NODE)
 
 
 def _chips(question: PlanQuestion, nodes: Floats) -> Floats:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 from files import planned, queue, two_chips
 
 from clustersim.errors import InputError
+from clustersim.procurement.gangs import check_scale
 from clustersim.procurement.summary_text import conclusion
 
 
@@ -56,3 +59,30 @@ def test_a_scale_that_leaves_no_room_for_a_gang_is_refused() -> None:
     fields["demand"]["tuning"]["accelerators"] = 32
     with pytest.raises(InputError, match="turns 10 nodes of h200 into 2"):
         planned(fields)
+
+
+@pytest.mark.parametrize(("share", "refused"), [(0.02, True), (0.005, False)])
+def test_a_pool_with_little_of_a_class_may_lose_its_room(
+    share: float, refused: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Forty nodes of the second chip at a twentieth are two, too few for a gang of 64."""
+    fields = two_chips(verify=None)
+    fields["demand"]["tuning"]["accelerators"] = 64
+    plan = planned(fields)
+    assert plan.schedule is not None
+    problem, busy = plan.schedule.problem, np.zeros_like(plan.schedule.busy)
+    existing = np.zeros(np.shape(problem.existing))
+    existing[..., 0], existing[..., 1] = 4000.0, 40.0
+    busy[..., 0], busy[..., 1] = 4000.0 * (1.0 - share), 4000.0 * share
+    schedule = dataclasses.replace(
+        plan.schedule,
+        problem=dataclasses.replace(problem, existing=existing),
+        lots=np.zeros_like(plan.schedule.lots),
+        busy=busy,
+    )
+    if refused:
+        with pytest.raises(InputError, match="turns 40 nodes of"):
+            check_scale(plan.question, schedule, [0], 1 / 20)
+        return
+    check_scale(plan.question, schedule, [0], 1 / 20)
+    assert "has too few chips for a job of tuning" in capsys.readouterr().err
