@@ -69,7 +69,7 @@ def check_scale(
         If rounding changes a pool in use by more than 5 %, or leaves too few chips in it for a gang
         that is planned on it.
     """
-    nodes, uses = (each[list(scenarios)] for each in (schedule.nodes, _uses(schedule)))
+    nodes, uses = schedule.nodes[list(scenarios)], _uses(schedule)[list(scenarios)]
     much = _uses(schedule, LEAST_SIMULATED)[list(scenarios)]
     faulty = _changed(question, nodes, uses, much, scale)
     if not faulty.any():
