@@ -27,7 +27,7 @@ _GANG_LABELS = (
 _JOBS = {*KINDS, *SEVERAL} - {"Pod", "Workload"}
 """Kinds of objects that are jobs, or have some."""
 _BY_RECORD = ("AppWrapper", "LeaderWorkerSet", "Workflow")
-"""Kinds whose pods are told in a way of their own."""
+"""Kinds that describe their pods in their own fields."""
 _OVER = ("Completing", "Completed", "Failed", "Aborting", "Aborted", "Terminating", "Terminated")
 """Phases of Volcano in which a job ends or has ended."""
 _USER_LABELS = ("user", "owner", "username", "created-by", "app.kubernetes.io/managed-by-user")

@@ -193,11 +193,11 @@ def read_qhost(text: str, source: str) -> Site:
     kinds: set[str] = set()
     for line in text.split("\n"):
         cells = line.split()
-        told = [found.groups() for found in _COUNT.finditer(line) if is_device(found[2])]
-        if told and nodes:
+        counts = [found.groups() for found in _COUNT.finditer(line) if is_device(found[2])]
+        if counts and nodes:
             last = nodes[-1]
-            count = max(int(float(amount)) for _, _, amount in told)
-            kinds |= {kind for kind, _, _ in told}
+            count = max(int(float(amount)) for _, _, amount in counts)
+            kinds |= {kind for kind, _, _ in counts}
             count = max(count, sum((last.accelerators or {}).values()))
             nodes[-1] = replace(last, accelerators={"gpu": count} if count else {})
         elif len(cells) >= 8 and not line[0].isspace() and cells[0] not in ("HOSTNAME", "global"):

@@ -294,7 +294,7 @@ def compare(
 
 
 def _check_asked(question: Question, own: Measured, key: str) -> None:
-    """Raise an error if a system says nothing about the jobs that are asked about."""
+    """Raise an error if a system has no waits of the jobs in question."""
     asked = question.asked
     if asked.metric and math.isnan(asked_row(own.groups, asked)[asked.metric]):
         name = next(each.name for each in question.systems if each.key == key)

@@ -58,7 +58,7 @@ def recorded_data(found: WhatIf) -> dict[str, Any] | None:
 
 
 def recorded_text(found: WhatIf, label: str) -> Iterator[str]:
-    """Yield the recorded and the simulated wait in words; `label` is the name of the wait."""
+    """Yield a sentence on the recorded and the simulated wait, which is called `label`."""
     own = recorded_data(found)
     if own is None:
         return
@@ -157,7 +157,7 @@ def _load(tree: Any) -> float:
 
 
 def _not_monotonic(found: WhatIf) -> list[str]:
-    """Return in words where the wait falls with more load, or rises with less."""
+    """Describe where the wait falls with more load, or rises with less."""
     waits = found.waits(found.metric)
     parts = []
     for row in found.hinges.to_dict("records"):

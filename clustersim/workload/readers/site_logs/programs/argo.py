@@ -1,8 +1,8 @@
 """Workflows of Argo: ``kubectl get workflows -A -o json`` and ``argo list -A -o json``.
 
 Fields: "Field Reference" of Argo Workflows (WorkflowStatus, NodeStatus, Template). Each pod of a
-workflow is a job. Its node begins when the pod is created; how long its containers ran is told by
-``resourcesDuration``, which has the seconds times the accelerators.
+workflow is a job. Its node begins when the pod is created. ``resourcesDuration`` has the seconds
+times the accelerators, from which the run time of its containers follows.
 """
 
 from __future__ import annotations

@@ -167,8 +167,8 @@ def devices_asked(text: str) -> float:
 def _devices(values: dict[str, str], notes: dict[str, None]) -> float:
     """Return the accelerators of a job: those of a slot times its slots."""
     names = ("category", "hard_resources", "granted_req.", "granted_req", "resource_map")
-    told = [devices_asked(values.get(name, "")) for name in names]
-    per_slot = next((count for count in told if count > 0), max(told, key=math.isnan))
+    requests = [devices_asked(values.get(name, "")) for name in names]
+    per_slot = next((count for count in requests if count > 0), max(requests, key=math.isnan))
     if not per_slot:
         return 0.0
     slots = values.get("slots", "1")

@@ -244,7 +244,7 @@ def _training_job(job: Job) -> dict[str, Any]:
         wanted = spec.get("ResourceConfig") or {}
         n += float(wanted.get("GPU") or 0) * float(spec.get("PodCount") or 1)
         if spec.get("EcsSpec") and not wanted:
-            n = float("nan")  # a type of instance, whose accelerators are not told
+            n = float("nan")  # an instance type, whose accelerators are unknown
     return {
         "job_id": job.get("JobId"),
         "submit": job.get("GmtCreateTime") or None,
