@@ -18,15 +18,18 @@ __all__ = ["COVERED", "LeftOutErrors", "fit_coverage", "fit_scatter"]
 COVERED = 0.9
 TAIL = 4.0
 """Degrees of freedom of the t distribution of errors; fitted to the project's rows, it is 4.1."""
-FIRST = {"base": -3.0, "spread_factor": 0.0}
-"""Where the descent starts, and the prior means that are not 0; `spread_factor` is a logarithm."""
+FIRST = {"base": -3.0}
+"""Where the descent starts, and the prior mean; 0 for all other unknowns."""
 WIDENING = ("mixture", "new release", "new chip")
 """Contributions that cannot be negative: what is not known never narrows an interval."""
-PRIOR = {"base": 5.0, **dict.fromkeys(WIDENING, 0.7), "spread_factor": 0.3}
+PRIOR = {"base": 5.0, **dict.fromkeys(WIDENING, 0.7)}
 LARGEST = 20.0
 """Largest logarithm of a scatter or factor that the descent evaluates; it avoids overflow."""
 GROUP_PRIOR = 0.4
 """Prior standard deviation of the contribution of an architecture."""
+FACTOR_PRIOR = 0.3
+"""Prior standard deviation of the logarithms of the factor on the spread of dense models, and of
+that of mixtures over it."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,9 @@ def fit_scatter(errors: LeftOutErrors) -> Scatter:
     """Fit the contributions to the scatter by maximum likelihood with priors.
 
     An error has a t distribution with :data:`TAIL` degrees of freedom, centred at 0, whose scale is
-    :meth:`clustersim.performance.scatter.Scatter.deviation`.
+    :meth:`clustersim.performance.scatter.Scatter.deviation`. Dense models and mixtures have factors
+    of their own on the spread: of publishers that it does not know, the fit is too sure for dense
+    models and not sure enough for mixtures.
 
     Examples
     --------
@@ -82,26 +87,29 @@ def fit_scatter(errors: LeftOutErrors) -> Scatter:
     """
     names = list(dict.fromkeys(name for row in errors.weights for name in sorted(row)))
     design = np.array([[row.get(name, 0.0) for name in names] for row in errors.weights])
-    known = [*names, "spread_factor"]
-    centre = np.array([FIRST.get(name, 0.0) for name in known])
-    prior = np.array([PRIOR.get(name, GROUP_PRIOR) for name in known])
+    mixture = [row.get("mixture", 0.0) > 0.0 for row in errors.weights]
+    kinds = np.column_stack([np.ones(len(mixture)), mixture])
+    first = [FIRST.get(name, 0.0) for name in names]
+    centre = np.append(first, [0.0, 0.0])
+    prior = np.append([PRIOR.get(name, GROUP_PRIOR) for name in names], [FACTOR_PRIOR] * 2)
 
     def cost(values: Floats) -> tuple[float, Floats]:
-        scatter = np.exp(2.0 * np.minimum(design @ values[:-1], LARGEST))
-        stated = (np.exp(min(values[-1], LARGEST)) * errors.spread) ** 2
+        scatter = np.exp(2.0 * np.minimum(design @ values[:-2], LARGEST))
+        stated = np.exp(2.0 * np.minimum(kinds @ values[-2:], LARGEST)) * errors.spread**2
         variance = scatter + stated
         square = errors.log_error**2 / variance
         log_density = -0.5 * (TAIL + 1.0) * np.log1p(square / TAIL) - 0.5 * np.log(variance)
         slope = ((TAIL + 1.0) * square / (TAIL + square) - 1.0) / variance
-        gradient = -np.append(design.T @ (slope * scatter), np.sum(slope * stated))
+        gradient = -np.append(design.T @ (slope * scatter), kinds.T @ (slope * stated))
         away = (values - centre) / prior
         return float(0.5 * away @ away - log_density.sum()), gradient + away / prior
 
-    bounds = [(0.0 if name in WIDENING else None, None) for name in known]
+    bounds = [(0.0 if name in WIDENING else None, None) for name in names] + [(None, None)] * 2
     options = cast(Any, {"gtol": 1e-6, "ftol": 1e-12, "maxiter": 1000})
     found = minimize(cost, centre, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
-    contributions = dict(zip(names, np.round(found[:-1], 4).tolist(), strict=True))
-    return Scatter(contributions, round(float(np.exp(found[-1])), 4))
+    contributions = dict(zip(names, np.round(found[:-2], 4).tolist(), strict=True))
+    dense, of_mixtures = np.round(np.exp(np.cumsum(found[-2:])), 4).tolist()
+    return Scatter(contributions, dense, of_mixtures)
 
 
 def fit_coverage(errors: LeftOutErrors, scatter: Scatter) -> float:

@@ -144,6 +144,7 @@ def _facts(calibration: Calibration) -> dict[str, Any]:
     return {
         "scatter": dict(calibration.scatter.contributions),
         "spread_factor": calibration.scatter.spread_factor,
+        "mixture_spread_factor": calibration.scatter.mixture_spread_factor,
         **{name: getattr(calibration, name) for name in names},
     }
 

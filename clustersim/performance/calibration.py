@@ -226,6 +226,7 @@ class Calibration(Brief):
             "facts": dict(self.facts),
             "scatter": dict(self.scatter.contributions),
             "spread_factor": self.scatter.spread_factor,
+            "mixture_spread_factor": self.scatter.mixture_spread_factor,
             "coverage_factor": self.coverage_factor,
             "overdispersion": self.overdispersion,
             "effects": [
@@ -317,6 +318,7 @@ def _parse(text: str, source: str) -> Calibration:
             scatter=Scatter(
                 {str(name): float(value) for name, value in content["scatter"].items()},
                 float(content["spread_factor"]),
+                float(content.get("mixture_spread_factor", content["spread_factor"])),
             ),
             coverage_factor=float(content["coverage_factor"]),
             overdispersion=float(content["overdispersion"]),

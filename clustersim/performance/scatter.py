@@ -67,16 +67,17 @@ def contributions_of(
 class Scatter:
     """Standard deviation of a measurement around the model (logarithm of the step time).
 
-    The variance of a measured step time is ``(spread_factor spread)^2 + scatter^2``, where `spread`
-    is the standard deviation according to the posterior. The logarithm of `scatter` is the sum of
-    the `contributions` times their weights (:func:`contributions_of`); a contribution that is not
-    listed is 0. Both are fitted to the errors of runs that were left out of a fit
-    (:mod:`clustersim.calibration.scatter_fit`).
+    The variance of a measured step time is ``(factor spread)^2 + scatter^2``, where `spread` is the
+    standard deviation according to the posterior, and the factor depends on the kind of model. The
+    logarithm of `scatter` is the sum of the `contributions` times their weights
+    (:func:`contributions_of`); a contribution that is not listed is 0. All of them are fitted to
+    the errors of runs that were left out of a fit (:mod:`clustersim.calibration.scatter_fit`).
 
     Attributes
     ----------
     contributions : mapping of str to float
-    spread_factor : float
+    spread_factor, mixture_spread_factor : float
+        The factor of dense models, and that of mixtures of experts.
 
     Examples
     --------
@@ -87,6 +88,7 @@ class Scatter:
 
     contributions: Mapping[str, float] = field(default_factory=lambda: {"base": -3.0})
     spread_factor: float = 1.0
+    mixture_spread_factor: float = 1.0
 
     def of(self, weights: Sequence[Mapping[str, float]]) -> Floats:
         """Return the scatter of jobs, given the weights of their contributions."""
@@ -105,4 +107,6 @@ class Scatter:
         >>> scatter.deviation(np.array([0.05]), [{"base": 1.0}]).round(3).tolist()
         [0.05]
         """
-        return np.hypot(self.spread_factor * spread, self.of(weights))
+        mixture = np.array([row.get("mixture", 0.0) > 0.0 for row in weights], dtype=bool)
+        factor = np.where(mixture, self.mixture_spread_factor, self.spread_factor)
+        return np.hypot(factor * spread, self.of(weights))

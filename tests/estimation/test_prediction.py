@@ -50,11 +50,11 @@ def test_estimate_is_that_of_the_posterior_mean(measured, predicted):
 
 
 def test_width_is_model_and_scatter_in_quadrature(measured, predicted):
-    weights = contributions_of(
-        CALIBRATION.runs, measured.rows.labels, measured.rows.models.n_experts > 0
-    )
-    stated = CALIBRATION.scatter.spread_factor * predicted.spread
-    half = CALIBRATION.coverage_factor * np.hypot(stated, CALIBRATION.scatter.of(weights))
+    mixture = measured.rows.models.n_experts > 0
+    weights = contributions_of(CALIBRATION.runs, measured.rows.labels, mixture)
+    scatter = CALIBRATION.scatter
+    factor = np.where(mixture, scatter.mixture_spread_factor, scatter.spread_factor)
+    half = CALIBRATION.coverage_factor * np.hypot(factor * predicted.spread, scatter.of(weights))
     np.testing.assert_allclose(np.log(predicted.hi_s / predicted.step.step_time_s), half)
     assert (predicted.spread > 0).all()
     assert (predicted.spread < 0.5).all()
