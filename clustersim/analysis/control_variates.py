@@ -89,23 +89,18 @@ class Estimate:
         low, high = positive_interval(self.value, self.high - self.value)
         return replace(self, low=low, high=high)
 
-    def of_next(self, replications: int, *, linear: bool = False) -> Estimate:
-        """Return the estimate with an interval for one more replication instead of their mean.
+    def wider(self, factor: float, *, linear: bool = False) -> Estimate:
+        """Return the estimate with an interval that is wider by a factor.
 
-        It is the prediction interval of Student's t: wider by the root of `replications` + 1, on a
-        logarithmic scale if all three numbers are positive, unless it must be `linear`.
-        Replications of a log draw its weeks again, so their spread, not the error of their mean, is
-        what the log leaves open (Efron and Tibshirani, "An Introduction to the Bootstrap",
-        chapter 6).
+        The scale is logarithmic if all three numbers are positive, unless it must be `linear`.
 
         Examples
         --------
-        >>> Estimate(1.0, -1.0, 3.0).of_next(8)
+        >>> Estimate(1.0, -1.0, 3.0).wider(3)
         Estimate(value=1.0, low=-5.0, high=7.0, explained=0.0, influence=(), freedom=0)
-        >>> Estimate(1.0, 0.5, 2.0).of_next(3).high
+        >>> Estimate(1.0, 0.5, 2.0).wider(2).high
         4.0
         """
-        factor = math.sqrt(replications + 1)
         influence = tuple(factor * each for each in self.influence)
         if not linear and self.value > 0 and self.low > 0 and math.isfinite(self.high):
             low, high = (self.value * (end / self.value) ** factor for end in (self.low, self.high))

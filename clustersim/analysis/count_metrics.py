@@ -86,6 +86,10 @@ def _backlog_growth(part: Part) -> float:
     return grown / arrived if arrived > 0 else 0.0
 
 
+def _log_blocks(part: Part, name: str) -> float:
+    return float(part.result.provenance.get("log_blocks", {}).get(name, math.nan))
+
+
 def _backlog_at_end(part: Part) -> float:
     """Return the work that waits at the last submission as a share of all submitted work."""
     work = _work(part)
@@ -254,6 +258,31 @@ def _end() -> Iterator[Metric]:
     )
 
 
+def _log() -> Iterator[Metric]:
+    yield Metric(
+        name="log_blocks",
+        label="blocks of the log",
+        definition="Number of complete weeks or days of the log from which replications draw "
+        "another period; 0 if it is not drawn again, NaN without a log.",
+        compute=lambda part: _log_blocks(part, "count"),
+        dimension="count",
+        least=0.0,
+        constant=True,
+        subject="counts",
+    )
+    yield Metric(
+        name="log_classes",
+        label="classes of blocks of the log",
+        definition="Number of classes of these blocks, for example the seven days of the week: a "
+        "block is replaced by one of its class.",
+        compute=lambda part: _log_blocks(part, "classes"),
+        dimension="count",
+        least=0.0,
+        constant=True,
+        subject="counts",
+    )
+
+
 def _steady_state() -> Iterator[Metric]:
     yield Metric(
         name="relaxation_times",
@@ -268,4 +297,12 @@ def _steady_state() -> Iterator[Metric]:
     )
 
 
-METRICS = (*_offers(), *UNIT_COSTS, *_counts(), *_left_at_the_horizon(), *_steady_state(), *_end())
+METRICS = (
+    *_offers(),
+    *UNIT_COSTS,
+    *_counts(),
+    *_left_at_the_horizon(),
+    *_steady_state(),
+    *_end(),
+    *_log(),
+)

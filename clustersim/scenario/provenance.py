@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
+
 from clustersim.scenario.assumed import assumption_lines, with_assumptions
 from clustersim.scenario.file_names import full_paths
 from clustersim.scenario.resolved import ResolvedScenario
+from clustersim.workload.log_resample import block_counts, chosen_blocks
 
 __all__ = ["document", "provenance"]
 
@@ -30,7 +33,15 @@ def provenance(resolved: ResolvedScenario) -> dict[str, Any]:
         facts["topology"] = built
     if resolved.log is not None:
         facts["log"] = resolved.log.report().splitlines()
+        facts["log_blocks"] = _blocks(resolved, resolved.log.jobs)
     return facts
+
+
+def _blocks(resolved: ResolvedScenario, jobs: pd.DataFrame) -> dict[str, int]:
+    """Return the number of blocks of a log from which replications draw, and of their classes."""
+    calendar = resolved.dated.calendar
+    kind = chosen_blocks(jobs, calendar, resolved.scenario.workload.resample)
+    return dict(zip(("count", "classes"), block_counts(jobs, calendar, kind), strict=True))
 
 
 def document(resolved: ResolvedScenario) -> dict[str, Any]:

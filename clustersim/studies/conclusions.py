@@ -23,7 +23,7 @@ from clustersim.analysis.statistics import (
     paired_difference,
     quantile_interval,
 )
-from clustersim.analysis.steady import is_of_log, is_overloaded
+from clustersim.analysis.steady import is_of_log, is_overloaded, next_width
 from clustersim.analysis.unfinished_work import work_name
 from clustersim.array_types import Floats
 from clustersim.seeds import Streams
@@ -184,18 +184,18 @@ def paired_columns(
     columns = _paired(system, baseline, metric, samples, steady=steady)
     pairs = len(system.index.intersection(baseline.index))
     if pairs > 1 and is_of_log(system) and not is_constant(metric):
-        columns |= _of_next_pair(columns, pairs)
+        columns |= _of_next_pair(columns, next_width(system, pairs))
     return columns
 
 
-def _of_next_pair(columns: Mapping[str, Any], pairs: int) -> dict[str, float]:
-    """Return the intervals of a difference for one more replication of a log."""
+def _of_next_pair(columns: Mapping[str, Any], width: float) -> dict[str, float]:
+    """Return the intervals of a difference for another period like a log."""
     found: dict[str, float] = {}
     for name, offset in (("difference", 0.0), ("relative", 1.0)):
         value, low, high = (float(columns[f"{name}{end}"]) for end in ("", "_low", "_high"))
         if np.isfinite([value, low, high]).all():
             plain = Estimate(value + offset, low + offset, high + offset)
-            wide = plain.of_next(pairs, linear=not offset)
+            wide = plain.wider(width, linear=not offset)
             found |= {f"{name}_low": wide.low - offset, f"{name}_high": wide.high - offset}
     return found
 

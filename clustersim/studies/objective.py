@@ -23,7 +23,7 @@ from clustersim.analysis.job_statistics import (
 from clustersim.analysis.metrics import jobs_statistic
 from clustersim.analysis.root_search import RootSearch
 from clustersim.analysis.samples import Sample
-from clustersim.analysis.steady import is_of_log, piles_up
+from clustersim.analysis.steady import LOG_FACTS, is_of_log, next_width, piles_up
 from clustersim.analysis.unfinished_work import SPEEDS, work_name
 from clustersim.errors import InputError
 from clustersim.studies.search_spec import CapacitySearch, Objective
@@ -52,7 +52,7 @@ PILOT_REPLICATIONS = 2
 ENOUGH_FOR_PILOT = 12
 """Smallest number of replications with which such a search comes first."""
 CONTROLS = tuple(map(work_name, SPEEDS))
-NEEDED = ("backlog_growth", "offered_load")
+NEEDED = ("backlog_growth", "offered_load", *LOG_FACTS)
 """Metrics that :func:`measured_at` needs in addition to the objective's own."""
 
 
@@ -112,7 +112,7 @@ def measured_at(
     elif quantity and np.isfinite(values).all():
         found = job_mean(values, samples, quantity)
     if len(values) > 1 and is_of_log(metrics):  # a log has no controls
-        return found[0].of_next(len(values)), {}
+        return found[0].wider(next_width(metrics, len(values))), {}
     return found
 
 

@@ -18,7 +18,7 @@ from clustersim.analysis.metric_estimates import bounds_of
 from clustersim.analysis.metrics import is_constant, is_service, jobs_statistic
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import mean_interval, quantile_interval
-from clustersim.analysis.steady import is_of_log, is_overloaded, is_rising
+from clustersim.analysis.steady import is_of_log, is_overloaded, is_rising, next_width
 from clustersim.array_types import Floats
 from clustersim.notes import note
 from clustersim.studies.base import POSTERIOR_MEAN
@@ -82,7 +82,7 @@ def points_table(
         Any other metric is the mean over the replications, with a Student t interval.  With one
         replication, the interval uses batch means, or order statistics for a quantile.  For a log,
         whose replications draw its weeks again, the interval is that of another such period
-        (:meth:`~clustersim.analysis.control_variates.Estimate.of_next`).  Metrics of
+        (:func:`~clustersim.analysis.steady.next_width`).  Metrics of
         the fleet and the offered jobs per day have no interval.  A metric without a value in more
         than half of the replications is NaN.
 
@@ -164,7 +164,7 @@ def _interval(
     values = runs[name].to_numpy(dtype=np.float64)
     of_log = is_of_log(runs)
     if len(values) > 1 and (found := _over_jobs(name, runs, samples)) is not None:
-        return _clipped(name, *(_of_next(each, len(values)) for each in found) if of_log else found)
+        return _clipped(name, *(_of_next(each, runs) for each in found) if of_log else found)
     if np.isnan(values).sum() > MOST_WITHOUT * len(values):
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
     plain, best = Estimate(*mean_interval(values)), _controlled_mean(name, values, runs, samples)
@@ -172,14 +172,14 @@ def _interval(
         low, high = _run_interval(name, plain.value, runs.iloc[0])
         plain = replace(plain, low=low, high=high)
     elif of_log:
-        plain, best = plain.of_next(len(values)), _of_next(best, len(values))
+        plain, best = plain.wider(next_width(runs, len(values))), _of_next(best, runs)
     if bounds_of(name) == (0.0, np.inf) and (len(values) > 1 or f"{name}_half" in runs):
         plain, best = plain.positive(), None if best is None else best.positive()
     return _clipped(name, plain, best)
 
 
-def _of_next(found: Estimate | None, replications: int) -> Estimate | None:
-    return None if found is None else found.of_next(replications)
+def _of_next(found: Estimate | None, runs: pd.DataFrame) -> Estimate | None:
+    return None if found is None else found.wider(next_width(runs, len(runs)))
 
 
 def point_interval(

@@ -15,9 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import pandas as pd
-
-from clustersim.analysis.steady import is_of_log
+from clustersim.analysis.steady import next_width
 from clustersim.studies.base import POSTERIOR_MEAN, Base, PointRuns, Run
 from clustersim.studies.capacity.requests import CapacityRequest, ComparedCapacities
 from clustersim.studies.conclusions import paired_columns
@@ -200,7 +198,8 @@ class SequentialRequest:
         )
         if math.isinf(value):
             return count
-        half = 0.5 * (high - low) / _width_of_log(made)
+        # More replications narrow only the interval of the mean, not that of another period.
+        half = 0.5 * (high - low) / next_width(made, len(made))
         return more_replications(rule, count, half, rule.relative_width * abs(value))
 
     def parts(self, wanted: Sequence[Run]) -> Iterable[tuple[int, Sequence[Run]]]:
@@ -262,17 +261,8 @@ class ComparedPoints(JointRequest[SequentialRequest]):
         found = paired_columns(ours, theirs, rule.metric, samples=samples, steady=first.steady)
         if not math.isfinite(found["difference"]):
             return count
-        half = 0.5 * (found["relative_high"] - found["relative_low"]) / _width_of_log(ours)
+        half = 0.5 * (found["relative_high"] - found["relative_low"]) / next_width(ours, len(ours))
         return more_replications(rule, count, half, rule.relative_width)
-
-
-def _width_of_log(runs: pd.DataFrame) -> float:
-    """Return how much wider the interval of a log is than that of its mean; 1 for a model.
-
-    More replications narrow only the interval of the mean; see
-    :meth:`~clustersim.analysis.control_variates.Estimate.of_next`.
-    """
-    return math.sqrt(len(runs) + 1) if is_of_log(runs) else 1.0
 
 
 def _all_runs(point: PointRuns, draws: int, replications: int) -> list[Run]:
