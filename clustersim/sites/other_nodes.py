@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from clustersim.errors import InputError
 from clustersim.sites.cells import memory_mb, whole
+from clustersim.sites.kueue_quotas import LabelledNode, node_queues
 from clustersim.sites.site import Site, SiteNode, SitePartition, in_service
 from clustersim.sites.text_tables import find_table, plain_name
 from clustersim.units import counted
@@ -56,9 +58,12 @@ def read_kubernetes_nodes(items: Sequence[Mapping[str, Any]], source: str) -> Si
     """Read a list of nodes as ``kubectl get nodes -o json`` (or ``-o yaml``) prints it.
 
     A node takes jobs if its condition ``Ready`` is true and it is not cordoned. Accelerators are
-    its capacity; the type is its label with the product, else the name of the resource.
+    its capacity; the type is its label with the product, else the name of the resource. If the list
+    has ClusterQueues of Kueue, too, the nodes are divided by their quotas
+    (:mod:`clustersim.sites.kueue_quotas`).
     """
-    nodes = []
+    objects, items = items, [item for item in items if item.get("kind", "Node") == "Node"]
+    labelled, nodes = [], []
     fewer = 0
     for item in items:
         meta, status = item.get("metadata") or {}, item.get("status") or {}
@@ -70,20 +75,27 @@ def read_kubernetes_nodes(items: Sequence[Mapping[str, Any]], source: str) -> Si
         if product and set(found) == {"gpu"}:
             found = {product: found["gpu"]}
         words = _kubernetes_state(item)
+        working = words == ["Ready"]
+        labelled.append(LabelledNode(labels, sum(found.values()), working))
         nodes.append(
             SiteNode(
                 name=str(meta.get("name")),
                 accelerators=found,
                 state=",".join(words),
-                in_service=words[0] == "Ready" and len(words) == 1,
+                in_service=working,
                 partitions=_kubernetes_pools(labels),
                 cpus=whole(str((status.get("capacity") or {}).get("cpu", ""))),
                 memory_mb=memory_mb((status.get("capacity") or {}).get("memory", ""), bare="b"),
                 hints=tuple(filter(None, [product, *_hints(labels)])),
             )
         )
+    notes: list[str] = []
+    divided = node_queues(objects, labelled)
+    if divided is not None:
+        pairs = zip(nodes, divided.queues, strict=True)
+        nodes = [replace(node, partitions=queues) for node, queues in pairs]
+        notes += divided.notes
     partitions = dict.fromkeys(name for node in nodes for name in node.partitions)
-    notes = []
     if fewer:
         notes.append(
             f"{counted(fewer, 'node has', 'nodes have')} fewer accelerators allocatable than "

@@ -218,7 +218,7 @@ def _kubernetes(items: Sequence[Mapping[str, Any]], source: str) -> Site | None:
                 source, f"lists {', '.join(kinds)}, not Node; run kubectl get nodes -o json"
             )
         return None
-    return read_kubernetes_nodes(nodes, source)
+    return read_kubernetes_nodes([item for item in items if "metadata" in item], source)
 
 
 def items_of(document: Any) -> Iterator[Mapping[str, Any]]:

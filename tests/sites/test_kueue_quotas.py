@@ -1,0 +1,178 @@
+"""Quotas of Kueue divide the nodes of a topology: small clusters worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+import clustersim as cs
+from clustersim.cli.main import main
+from clustersim.sites import read_site
+from clustersim.sites.kueue_quotas import LabelledNode, NodeQueues, node_queues
+
+
+def flavor(name: str, **labels: str) -> dict[str, Any]:
+    spec = {"nodeLabels": labels} if labels else {}
+    return {"kind": "ResourceFlavor", "metadata": {"name": name}, "spec": spec}
+
+
+def cluster_queue(name: str, quotas: dict[str, int], **spec: Any) -> dict[str, Any]:
+    flavors = [
+        {
+            "name": each,
+            "resources": [
+                {"name": "cpu", "nominalQuota": "4000"},
+                {"name": "nvidia.com/gpu", "nominalQuota": str(quota)},
+            ],
+        }
+        for each, quota in quotas.items()
+    ]
+    groups = [{"coveredResources": ["cpu", "nvidia.com/gpu"], "flavors": flavors}]
+    return {
+        "kind": "ClusterQueue",
+        "metadata": {"name": name},
+        "spec": {"resourceGroups": groups, **spec},
+    }
+
+
+def local_queue(name: str, target: str, namespace: str = "team") -> dict[str, Any]:
+    meta = {"name": name, "namespace": namespace}
+    return {"kind": "LocalQueue", "metadata": meta, "spec": {"clusterQueue": target}}
+
+
+def found(items: list[dict[str, Any]], nodes: list[LabelledNode]) -> NodeQueues:
+    result = node_queues(items, nodes)
+    assert result is not None
+    return result
+
+
+H100, A100 = LabelledNode({"pool": "h100"}, 8), LabelledNode({"pool": "a100"}, 8)
+FLAVORS = [flavor("h100", pool="h100"), flavor("a100", pool="a100")]
+
+
+def test_each_cluster_queue_has_nodes_for_its_quota() -> None:
+    items = [
+        *FLAVORS,
+        cluster_queue("research", {"h100": 16}),
+        cluster_queue("prod", {"h100": 8, "a100": 16}),
+        local_queue("llm", "research"),
+        local_queue("vision", "research", "other"),
+        local_queue("batch", "prod"),
+    ]
+    own = found(items, [H100] * 4 + [A100] * 2)
+    assert sorted(own.queues[:4]) == [(), ("batch",), ("llm", "vision"), ("llm", "vision")]
+    assert own.queues[4:] == (("batch",), ("batch",))
+    assert any("1 node of flavor h100 (8 accelerators)" in note for note in own.notes)
+
+
+def test_a_cohort_is_one_share() -> None:
+    items = [
+        *FLAVORS,
+        cluster_queue("a", {"h100": 8}, cohort="all"),
+        cluster_queue("b", {"h100": 8}, cohortName="below"),
+        {"kind": "Cohort", "metadata": {"name": "below"}, "spec": {"parentName": "all"}},
+        cluster_queue("alone", {"h100": 8}),
+        *(local_queue(f"lq-{name}", name) for name in ("a", "b", "alone")),
+    ]
+    own = found(items, [H100] * 3)
+    assert sorted(own.queues) == [("lq-a", "lq-b"), ("lq-a", "lq-b"), ("lq-alone",)]
+
+
+def test_a_quota_of_less_than_whole_nodes_is_rounded_up() -> None:
+    items = [*FLAVORS, cluster_queue("a", {"h100": 12}), local_queue("lq", "a")]
+    assert found(items, [H100] * 3).queues == (("lq",), ("lq",), ())
+
+
+def test_nodes_out_of_service_are_spread_over_the_shares() -> None:
+    """Four of six nodes work: each of two equal shares has two of them and one that is out."""
+    out = LabelledNode({"pool": "h100"}, 8, in_service=False)
+    items = [
+        *FLAVORS,
+        *(cluster_queue(name, {"h100": 24}) for name in "ab"),
+        *(local_queue(f"lq-{name}", name) for name in "ab"),
+    ]
+    queues = found(items, [out, H100, H100, out, H100, H100]).queues
+    working = [queues[place] for place in (1, 2, 4, 5)]
+    assert sorted(working) == [("lq-a",), ("lq-a",), ("lq-b",), ("lq-b",)]
+    assert {queues[0], queues[3]} == {("lq-a",), ("lq-b",)}
+
+
+def test_quotas_that_exceed_the_nodes_share_them() -> None:
+    items = [
+        *FLAVORS,
+        *(cluster_queue(name, {"h100": 16}) for name in "ab"),
+        *(local_queue(f"lq-{name}", name) for name in "ab"),
+    ]
+    own = found(items, [H100] * 3)
+    assert set(own.queues) == {("lq-a", "lq-b")}
+    assert any("are 32 accelerators, its nodes have 24" in note for note in own.notes)
+
+
+def test_what_cannot_be_kept_is_said() -> None:
+    limited = cluster_queue("a", {"h100": 8}, cohort="all", stopPolicy="Hold")
+    limited["spec"]["resourceGroups"][0]["flavors"][0]["resources"][1]["borrowingLimit"] = "0"
+    items = [
+        *FLAVORS,
+        limited,
+        cluster_queue("b", {"h100": 8}, preemption={"withinClusterQueue": "LowerPriority"}),
+        local_queue("default", "a", "one"),
+        local_queue("default", "b", "two"),
+        cluster_queue("idle", {"a100": 8}),
+    ]
+    notes = " ".join(found(items, [H100, H100, A100]).notes)
+    for words in (
+        "limits of borrowing and lending (a)",
+        "preemption (b)",
+        "stopped ClusterQueues (a)",
+        "same name in several namespaces (default)",
+        "no LocalQueue points to idle",
+    ):
+        assert words in notes
+
+
+def test_no_quota_of_accelerators() -> None:
+    assert node_queues([*FLAVORS, local_queue("lq", "a")], [H100]) is None
+    assert node_queues([cluster_queue("a", {"h100": 0})], [H100]) is None
+
+
+def test_from_kubectl_to_a_replay(tmp_path: Path) -> None:
+    """Two queues with a node each: their jobs wait for their own node, not for the other one."""
+    node = {
+        "kind": "Node",
+        "status": {
+            "capacity": {"nvidia.com/gpu": "8"},
+            "conditions": [{"type": "Ready", "status": "True"}],
+        },
+    }
+    labels = {"pool": "h100", "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}
+    items = [
+        *({**node, "metadata": {"name": f"n{k}", "labels": labels}} for k in range(2)),
+        FLAVORS[0],
+        *(cluster_queue(name, {"h100": 8}) for name in "ab"),
+        *(local_queue(f"lq-{name}", name) for name in "ab"),
+    ]
+    listing, topology = tmp_path / "nodes.json", tmp_path / "site.yaml"
+    listing.write_text(json.dumps({"kind": "List", "items": items}))
+    assert {each.name for each in read_site(listing).partitions} == {"lq-a", "lq-b"}
+    assert main(["topology", "--from", str(listing), "--out", str(topology)]) == 0
+    pools = yaml.safe_load(topology.read_text())["pools"]
+    assert [(pool["nodes"], pool["queues"]) for pool in pools.values()] == [
+        (1, ["lq-a"]), (1, ["lq-b"]),
+    ]  # fmt: skip
+    jobs = pd.DataFrame(
+        {
+            "job_id": [1, 2, 3],
+            "submit_s": [0.0, 0.0, 0.0],
+            "n_accelerators": 8,
+            "duration_s": 100.0,
+            "partition": ["lq-a", "lq-a", "lq-b"],
+        }
+    )
+    catalogue = cs.load_catalogue()
+    cluster = cs.compile_cluster(cs.load_cluster(topology, catalogue), catalogue)
+    result = cs.replay(jobs, cluster=cluster, policy="fcfs")
+    assert result.jobs["start_s"].tolist() == [0.0, 100.0, 0.0]
