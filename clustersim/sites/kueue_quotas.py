@@ -129,8 +129,8 @@ def node_queues(
         unused = sum(nodes[place].accelerators for place in left)
         if left:
             notes.append(
-                f"{counted(len(left), 'node', 'nodes')} of flavor {flavor} ({unused:,} "
-                "accelerators) are beyond the quotas and have no queue"
+                f"beyond the quotas of flavor {flavor}, {counted(len(left), 'node has', 'nodes have')} "
+                f"no queue ({unused:,} accelerators)"
             )
     without = sum(bool(node.accelerators) for node in nodes) - sum(
         bool(nodes[place].accelerators) for places in own_nodes.values() for place in places

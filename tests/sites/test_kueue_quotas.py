@@ -66,7 +66,7 @@ def test_each_cluster_queue_has_nodes_for_its_quota() -> None:
     own = found(items, [H100] * 4 + [A100] * 2)
     assert sorted(own.queues[:4]) == [(), ("batch",), ("llm", "vision"), ("llm", "vision")]
     assert own.queues[4:] == (("batch",), ("batch",))
-    assert any("1 node of flavor h100 (8 accelerators)" in note for note in own.notes)
+    assert any("flavor h100, 1 node has no queue (8 accelerators)" in note for note in own.notes)
 
 
 def test_a_cohort_is_one_share() -> None:
@@ -172,7 +172,6 @@ def test_from_kubectl_to_a_replay(tmp_path: Path) -> None:
             "partition": ["lq-a", "lq-a", "lq-b"],
         }
     )
-    catalogue = cs.load_catalogue()
-    cluster = cs.compile_cluster(cs.load_cluster(topology, catalogue), catalogue)
+    cluster = cs.compile_cluster(cs.load_cluster(topology, cs.load_catalogue()))
     result = cs.replay(jobs, cluster=cluster, policy="fcfs")
     assert result.jobs["start_s"].tolist() == [0.0, 100.0, 0.0]
