@@ -128,9 +128,9 @@ def node_queues(
         left = _divide(flavor, having, places, nodes, queues)
         unused = sum(nodes[place].accelerators for place in left)
         if left:
+            have = counted(len(left), "node has", "nodes have")
             notes.append(
-                f"beyond the quotas of flavor {flavor}, {counted(len(left), 'node has', 'nodes have')} "
-                f"no queue ({unused:,} accelerators)"
+                f"beyond the quotas of flavor {flavor}, {have} no queue ({unused:,} accelerators)"
             )
     without = sum(bool(node.accelerators) for node in nodes) - sum(
         bool(nodes[place].accelerators) for places in own_nodes.values() for place in places
