@@ -25,10 +25,11 @@ QUICK := $(addprefix quick-,$(EXPERIMENTS))
 
 setup: $(READY)
 
+# Python compiles what it imports; to compile all that is installed takes half a minute.
 $(READY): pyproject.toml constraints.txt
 	@echo "installing clustersim and more than 100 packages into $(VENV); this takes a few minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
 		--constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
 
