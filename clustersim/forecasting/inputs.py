@@ -22,6 +22,7 @@ from clustersim.forecasting.saved_run import (
     state_of_jobs,
     state_of_run,
 )
+from clustersim.simulation.eligibility import partition_names_of, unknown_names
 from clustersim.simulation.result import Result
 from clustersim.sites import read_queue
 from clustersim.sites.queue import QueueState
@@ -189,9 +190,9 @@ def cluster_of(
     if cluster is not None and accelerators is not None:
         raise InputError("forecast", "needs either a cluster or accelerators, not both")
     if cluster is not None:
-        if isinstance(cluster, Cluster):
-            return cluster, ""
-        return compile_cluster(load_cluster(cluster, catalogue)), ""
+        if not isinstance(cluster, Cluster):
+            cluster = compile_cluster(load_cluster(cluster, catalogue))
+        return _with_known_partitions(cluster, given.state)
     if accelerators is None:
         found = None if given.result is None else cluster_of_run(given.result, catalogue)
         if found is None:
@@ -210,6 +211,15 @@ def cluster_of(
             f"{next(iter(names))}=N,... or a topology with --cluster"
         )
     return single_pool(accelerators), note
+
+
+def _with_known_partitions(cluster: Cluster, state: QueueState) -> tuple[Cluster, str]:
+    """Return the cluster; without its partitions, and a note, if the jobs name only others."""
+    there = partition_names_of(cluster)
+    named = [job.partition for job in state.jobs if job.n_accelerators and job.partition]
+    if not there or not named or there & {*named}:
+        return cluster, ""
+    return cluster.undivided(), unknown_names(named, there)
 
 
 def _by_partition(accelerators: Mapping[str, int]) -> Cluster:

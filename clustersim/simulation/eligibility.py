@@ -29,6 +29,7 @@ __all__ = [
     "ignored_virtual_clusters",
     "named_partitions",
     "partition_names_of",
+    "unknown_names",
 ]
 
 NOT_LISTED = np.iinfo(np.int64).max
@@ -146,19 +147,40 @@ def ignored_virtual_clusters(jobs: pd.DataFrame, cluster: Cluster) -> list[str]:
         return []
     given = pd.Series(texts_of(jobs[column]))
     given = given[given.str.strip() != ""]
-    if given.nunique() < 2:
+    if given.nunique() < (1 if there else 2):
         return []
-    what = "virtual clusters (vc)" if column == "vc" else "partitions"
-    jobs_name = f"{counted(len(given), 'job names', 'jobs name')} one of {given.nunique():,} {what}"
     if not there:
-        return [f"{jobs_name}, but the cluster has none; {SHARED}"]
-    few = [repr(name) for name in sorted(given.unique())[:_FEW]]
+        what = "virtual clusters (vc)" if column == "vc" else "partitions"
+        jobs_name = f"{counted(len(given), 'job names', 'jobs name')} one of {given.nunique():,}"
+        return [f"{jobs_name} {what}, but the cluster has none; {SHARED}"]
+    what = "virtual cluster" if column == "vc" else "partition"
+    return [unknown_names(given.tolist(), there, what)]
+
+
+def unknown_names(named: Sequence[str], there: Collection[str], what: str = "partition") -> str:
+    """Return a note that a topology has none of the partitions that jobs name.
+
+    Parameters
+    ----------
+    named : sequence of str
+        The partition of each job.
+    there : collection of str
+        Those of the topology.
+    what : str
+
+    Examples
+    --------
+    >>> unknown_names(["a", "b", "b"], ["h100"]).split(", but")[0]
+    "3 jobs name 2 partitions, such as 'a' and 'b'"
+    """
+    names = sorted({*named})
+    few = [repr(name) for name in names[:_FEW]]
     own = [repr(name) for name in sorted(there)[:_FEW]]
-    return [
-        f"{jobs_name}, such as {listed(few)}, but the topology has none of these (it has "
-        f"{listed(own)}); {SHARED}. To keep them apart, write the names of the log "
-        "under queues of the pools"
-    ]
+    return (
+        f"{counted(len(named), 'job names', 'jobs name')} {counted(len(names), what)}, such as "
+        f"{listed(few)}, but the topology has none of these (it has {listed(own)}); "
+        f"{SHARED}. To keep them apart, write the names of the log under queues of the pools"
+    )
 
 
 def partition_names_of(cluster: Cluster) -> set[str]:

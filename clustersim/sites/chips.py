@@ -68,6 +68,25 @@ _FAMILIES = (
     ("tpu.*v3", "TPU-v3"),
 )
 """Patterns of types as sites write them, in lower case, and the chip of the catalogue."""
+_INSTANCES = (
+    (r"^p6-b300", "B300"),
+    (r"^p5en?\.|^p5e", "H200"),
+    (r"^p5\.", "H100"),
+    (r"^p4de\.", "A100-80GB"),
+    (r"^p4d\.", "A100-40GB"),
+    (r"^p3dn\.", "V100-SXM2-32GB"),
+    (r"^p3\.", "V100-SXM2-16GB"),
+    (r"^g6e\.", "L40S"),
+    (r"^a4-highgpu", "B200"),
+    (r"^a3-ultragpu", "H200"),
+    (r"^a3-(?:high|mega|edge)gpu", "H100"),
+    (r"^a2-ultragpu", "A100-80GB"),
+    (r"^a2-(?:high|mega)gpu", "A100-40GB"),
+    (r"^standard-nd96i?sr?-h200", "H200"),
+    (r"^standard-nd96amsr", "A100-80GB"),
+    (r"^standard-nd96asr", "A100-40GB"),
+)
+"""Machine types of AWS, Google and Azure as their documentation lists them, and their chip."""
 _NEAREST = (
     ("mi308|mi300a|mi30\\d", "MI300X"),
     ("mi2\\d\\d|mi1\\d\\d", "MI250X"),
@@ -189,7 +208,7 @@ def _of_text(text: str, catalogue: Catalogue) -> str | None:
         if each.strip() and catalogue.has_accelerator(each):
             return catalogue.accelerator(each).name
     squashed = text.lower().replace(" ", "-").replace("_", "-")
-    for pattern, name in _FAMILIES:
+    for pattern, name in (*_FAMILIES, *_INSTANCES):
         if re.search(pattern, squashed) and catalogue.has_accelerator(name):
             return catalogue.accelerator(name).name
     return None

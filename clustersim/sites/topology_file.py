@@ -83,23 +83,44 @@ def site_pools(
     taken: set[str] = set()
     pools = []
     sizes = {each.name: len(site.nodes_of(each.name)) for each in site.partitions}
-    for (kind, count, partitions, shared), nodes in groups.items():
-        hints = dict.fromkeys(hint for node in nodes for hint in node.hints)
-        chip = guess_chip(kind, [*partitions, *hints], catalogue, named)
-        working = sum(node.in_service for node in nodes)
-        pools.append(
-            SitePool(
-                name=_pool_name(kind, sorted(partitions, key=lambda name: sizes[name]), taken),
-                kind=kind,
-                chip=chip,
-                chips_per_node=count,
-                nodes=working,
-                nodes_out=len(nodes) - working,
-                partitions=partitions,
-                shared=shared,
+    for (kind, count, partitions, shared), together in groups.items():
+        alike = _by_chip(kind, together, catalogue, named)
+        for chip_name, nodes in alike.items():
+            hints = dict.fromkeys(hint for node in nodes for hint in node.hints)
+            label, texts = kind, [*partitions, *hints]
+            if len(alike) > 1:
+                label, texts = f"{kind}-{chip_name or 'other'}", [*hints, *partitions]
+            working = sum(node.in_service for node in nodes)
+            pools.append(
+                SitePool(
+                    name=_pool_name(label, sorted(partitions, key=lambda name: sizes[name]), taken),
+                    kind=kind,
+                    chip=guess_chip(kind, texts, catalogue, named),
+                    chips_per_node=count,
+                    nodes=working,
+                    nodes_out=len(nodes) - working,
+                    partitions=partitions,
+                    shared=shared,
+                )
             )
-        )
     return pools
+
+
+def _by_chip(
+    kind: str, nodes: Sequence[SiteNode], catalogue: Catalogue, named: Mapping[str, str] | None
+) -> dict[str, list[SiteNode]]:
+    """Divide nodes of one type by the chips that their labels or features name.
+
+    The name is empty for nodes that name none.  If there is only one chip, they have it, too.
+    """
+    known: dict[tuple[str, ...], str] = {}
+    found: dict[str, list[SiteNode]] = {}
+    for node in nodes:
+        if node.hints not in known:
+            guess = guess_chip(kind, node.hints, catalogue, named)
+            known[node.hints] = "" if guess.basis == "unknown" else guess.name
+        found.setdefault(known[node.hints], []).append(node)
+    return found if len({*found} - {""}) > 1 else {"": list(nodes)}
 
 
 def _pool_name(kind: str, partitions: Sequence[str], taken: set[str]) -> str:

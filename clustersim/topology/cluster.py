@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,6 +141,19 @@ class Cluster(Brief):
     def n_chips(self) -> int:
         """Number of chips in all pools."""
         return sum(pool.n_chips for pool in self.pools)
+
+    def undivided(self) -> Cluster:
+        """Return the cluster without virtual clusters and queues: all jobs share all nodes.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> cluster = cs.compile_cluster(cs.load_cluster("philly-like", cs.load_catalogue()))
+        >>> cluster.undivided().pools[0].virtual_clusters
+        {}
+        """
+        pools = tuple(replace(pool, virtual_clusters={}, queues=()) for pool in self.pools)
+        return replace(self, pools=pools)
 
 
 def compile_cluster(spec: ClusterSpec) -> Cluster:

@@ -89,10 +89,7 @@ def _replayed_at_once(case: Case) -> pd.DataFrame:
 
 def pooled(case: Case) -> Cluster:
     """Return the cluster without virtual clusters."""
-    return replace(
-        case.cluster,
-        pools=tuple(replace(pool, virtual_clusters={}, queues=()) for pool in case.cluster.pools),
-    )
+    return case.cluster.undivided()
 
 
 def by_partition(capacity: dict[str, int]) -> Cluster:

@@ -118,6 +118,21 @@ def test_partitions_that_the_cluster_lacks_come_first_in_the_answer(
     assert few.foreign == ()
 
 
+def test_a_topology_without_any_partition_of_the_queue_is_shared(tmp_path: Path) -> None:
+    """As in a replay of the log of the same site."""
+    rows = ["JOBID|PARTITION|STATE|TRES_PER_NODE|NODES|REASON"]
+    rows += [f"{at}|user-queue|PENDING|gres/gpu:4|1|Priority" for at in range(3)]
+    (tmp_path / "queue.txt").write_text("\n".join(rows) + "\n")
+    (tmp_path / "gke.yaml").write_text(
+        "name: gke\npools:\n  h100: {accelerator: H100, nodes: 1, queues: [h100-pool]}\n"
+    )
+    found = cs.forecast(tmp_path / "queue.txt", cluster=tmp_path / "gke.yaml", replications=2)
+    assert found.foreign == ()
+    assert (found.start_s[:, :2] == 0.0).all()
+    assert np.isfinite(found.start_s).all()
+    assert any("3 jobs name 1 partition, such as 'user-queue'" in x for x in found.assumptions)
+
+
 @pytest.mark.parametrize(
     "text",
     [

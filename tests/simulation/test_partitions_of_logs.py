@@ -42,9 +42,15 @@ def test_partitions_that_the_cluster_does_not_have_are_said_to_be_ignored():
     found = cs.replay(JOBS, policy="fcfs", cluster=cluster("x", "y"))
     assert found.jobs["start_s"].tolist() == [0, 1, 100]
     (note,) = found.provenance["notes"]
-    assert "3 jobs name one of 2 partitions, such as 'a' and 'b'" in note
+    assert "3 jobs name 2 partitions, such as 'a' and 'b'" in note
     assert "it has 'x' and 'y'" in note
     assert "queues" in note
+
+
+def test_a_single_name_that_the_cluster_does_not_have_is_said_to_be_ignored():
+    found = cs.replay(JOBS.assign(partition="user-queue"), policy="fcfs", cluster=cluster("x", "y"))
+    (note,) = found.provenance["notes"]
+    assert "3 jobs name 1 partition, such as 'user-queue'" in note
 
 
 def test_a_partition_that_only_some_jobs_have_keeps_the_others_out():

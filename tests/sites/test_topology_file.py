@@ -11,6 +11,8 @@ import clustersim as cs
 from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.sites.chips import guess_chip
+from clustersim.sites.site import Site, SiteNode
+from clustersim.sites.topology_file import site_pools
 from tests.sites.test_nodes import SCONTROL, SINFO
 
 
@@ -80,6 +82,52 @@ def test_the_chip_of_a_type(kind: str, name: str, basis: str) -> None:
 def test_a_partition_tells_the_chip_where_the_type_does_not() -> None:
     guess = guess_chip("gpu", ["preempt", "h100"], cs.load_catalogue())
     assert (guess.name, guess.basis) == ("H100", "hint")
+
+
+def nodes(*hints: str) -> Site:
+    made = tuple(
+        SiteNode(f"n{number}", {"gpu": 8}, hints=(hint,) if hint else ())
+        for number, hint in enumerate(hints)
+    )
+    return Site("nodes.json", "kubectl get nodes", made, (), len(made))
+
+
+def test_nodes_of_one_type_are_divided_by_the_chips_that_their_labels_name() -> None:
+    site = nodes("p5.48xlarge", "p4de.24xlarge", "", "bm.h100", "p4de.24xlarge")
+    found = site_pools(site, cs.load_catalogue())
+    assert {pool.name: (pool.chip.name, pool.chip.basis, pool.nodes) for pool in found} == {
+        "gpu-H100": ("H100", "hint", 2),
+        "gpu-A100-80GB": ("A100-80GB", "hint", 2),
+        "gpu-other": ("A100-80GB", "unknown", 1),
+    }
+
+
+def test_nodes_that_name_no_chip_have_that_of_the_others() -> None:
+    (pool,) = site_pools(nodes("bm.h100", "", "rack-7"), cs.load_catalogue())
+    assert (pool.name, pool.chip.name, pool.nodes) == ("gpu", "H100", 3)
+
+
+def test_a_named_chip_is_that_of_all_nodes_of_the_type() -> None:
+    named = {"gpu": "B200"}
+    (pool,) = site_pools(nodes("bm.h100", "bm.a100"), cs.load_catalogue(), named)
+    assert (pool.chip.name, pool.chip.basis) == ("B200", "named")
+
+
+@pytest.mark.parametrize(
+    ("machine", "chip"),
+    [
+        ("p5en.48xlarge", "H200"),
+        ("p5.4xlarge", "H100"),
+        ("p4d.24xlarge", "A100-40GB"),
+        ("a3-megagpu-8g", "H100"),
+        ("a3-ultragpu-8g", "H200"),
+        ("a2-ultragpu-8g", "A100-80GB"),
+        ("Standard_ND96asr_v4", "A100-40GB"),
+        ("Standard_ND96isr_H100_v5", "H100"),
+    ],
+)
+def test_machine_types_of_clouds_name_their_chip(machine: str, chip: str) -> None:
+    assert guess_chip("gpu", [machine], cs.load_catalogue()).name == chip
 
 
 def test_jobs_run_only_on_pools_of_their_queue() -> None:
