@@ -57,6 +57,11 @@ def _add_comparison(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--policy", type=_one_policy, help=argparse.SUPPRESS)
     parser.add_argument(
+        "--placement",
+        help="pooled (default without --cluster; also that of Kueue, which counts quota and does "
+        "not choose nodes), consolidate (default with --cluster), spread, or FILE.py:ClassName",
+    )
+    parser.add_argument(
         "--since",
         metavar="TIME",
         help='compare jobs from this time of the log on, such as "28 d" or 2026-03-01',
@@ -109,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
             cluster=args.cluster,
             accelerators=args.accelerators,
             policies=policies,
+            placement=args.placement,
             since=moment("--since", args.since, 0.0),
             until=moment("--until", args.until, float("inf")),
             partition_column=args.partition_column,

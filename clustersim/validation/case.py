@@ -225,6 +225,7 @@ def case_of(
     until_s: float = np.inf,
     partition_column: str | None = None,
     recorded: Mapping[str, float] | None = None,
+    placement: str | None = None,
     catalogue: Sequence[str | Path] = (),
 ) -> Case:
     """Return the case of a log; see :func:`clustersim.validate` for the parameters.
@@ -264,7 +265,7 @@ def case_of(
         compared=known & ~(early_s > EARLY_S) if not given else np.ones(len(jobs), dtype=bool),
         rows=np.arange(len(jobs)),
         cluster=own,
-        placement="pooled" if cluster is None else "consolidate",
+        placement=placement or ("pooled" if cluster is None else "consolidate"),
         assumed=assumed,
         calendar=Calendar(log.origin),
         log_format=log.format,

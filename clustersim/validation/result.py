@@ -18,7 +18,7 @@ from clustersim.brief import Brief
 from clustersim.calendar import Calendar
 from clustersim.errors import InputError, check_kind
 from clustersim.scenario.dates import time_s
-from clustersim.scheduling import find_policy
+from clustersim.scheduling import find_placement, find_policy
 from clustersim.units import counted, format_duration, format_percent, parse_quantity
 from clustersim.validation.case import Case, case_of
 from clustersim.validation.distance import given_comparison, statistics_of, wait_comparison
@@ -253,6 +253,7 @@ def validate(
     cluster: str | Path | Mapping[str, Any] | None = None,
     accelerators: int | None = None,
     policies: Sequence[str] | None = None,
+    placement: str | None = None,
     since: float | str = 0.0,
     until: float | str = math.inf,
     partition_column: str | None = None,
@@ -278,6 +279,9 @@ def validate(
         once.
     policies : sequence of str, optional
         Candidate policies; by default fcfs, sjf, easy and, up to 50,000 jobs, conservative.
+    placement : str, optional
+        ``consolidate`` (the default with a cluster), ``pooled`` (without one), ``spread``, or
+        ``FILE.py:ClassName``.
     since, until : float or str
         Compare the jobs submitted in this window (seconds, a duration such as ``"28 d"``, or a date
         if the log has dates).
@@ -316,6 +320,8 @@ def validate(
     ('fcfs', 66.3)
     """
     names = _candidates(policies)
+    if placement is not None:
+        find_placement(placement)
     read = given_log(log, format=format, sort=sort, time_zone=time_zone, columns=columns)
     calendar = Calendar(read.origin)
     since_s, until_s = _moment(since, calendar, "since"), _moment(until, calendar, "until")
@@ -329,6 +335,7 @@ def validate(
         recorded={
             name: _seconds(value, "recorded_wait") for name, value in (recorded_wait or {}).items()
         },
+        placement=placement,
         catalogue=catalogue,
     )
     if not case.compared.any():

@@ -154,6 +154,19 @@ def test_an_idle_pool_of_another_queue_is_no_room() -> None:
     assert mechanism.Tested(Setting(both, "fcfs"), both.start_s).both[0].room.all()
 
 
+def test_jobs_may_spread_over_nodes() -> None:
+    """Two jobs of 6 leave 2 + 2 accelerators free, on which a job of 4 started at once."""
+    jobs = table([0.0, 0.0, 10.0], [0.0, 0.0, 10.0], n_accelerators=[6, 6, 4])
+    lab = pools(2)
+    options = {
+        "cluster": {**lab, "pools": {"p": lab["pools"]["p"]}},
+        "policies": ["fcfs"],
+        "mechanisms": False,
+    }
+    assert cs.validate(jobs, placement="pooled", **options).distance_s == 0.0
+    assert cs.validate(jobs, **options).distance_s > 0.0
+
+
 def test_hours_open_on_the_local_clock() -> None:
     """Open from 18:00 to 24:00; the log begins at 10:37, and the night after has no hour 2."""
     origin = datetime(2026, 3, 28, 10, 37, tzinfo=ZoneInfo("Europe/Berlin"))
