@@ -68,6 +68,7 @@ def test_worker_killed_within_a_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_workers_killed_at_random_moments(tmp_path: Path) -> None:
     draw = random.Random(4)
     conductor = Conductor(SEQUENTIAL, tmp_path / "killed", workers=2)
@@ -244,6 +245,7 @@ def test_dask_worker_that_joins_later_has_its_share(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_dask_scheduler_killed(tmp_path: Path, dask: DaskCluster) -> None:
     out = tmp_path / "out"
     process = study_command(SEQUENTIAL, out, "--dask", dask.address)
