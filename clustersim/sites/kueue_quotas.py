@@ -3,20 +3,32 @@
 A ClusterQueue has a quota of accelerators in each of its resource flavors, and a flavor is the
 nodes with certain labels (https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/).  ClusterQueues
 of a cohort lend each other what they do not use.  So a cohort, or a ClusterQueue without one, is a
-share of the flavor's nodes, and the LocalQueues that point to it are the queues of these nodes.
+share of the flavor's nodes, and the LocalQueues of its ClusterQueues with this flavor are the
+queues of these nodes.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from clustersim.sites.cells import whole
 from clustersim.units import counted, listed
 from clustersim.workload.readers.site_logs.devices import is_device
 
 __all__ = ["LabelledNode", "NodeQueues", "node_queues"]
+
+_QUANTITY = re.compile(r"([+-]?\d*\.?\d+)(?:e([+-]?\d+)|([numkMGTPE]|[KMGTPE]i)?)$")
+_SUFFIXES = {
+    **{"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12},
+    **{"P": 1e15, "E": 1e18, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40},
+    **{"Pi": 2.0**50, "Ei": 2.0**60},
+}
+"""Suffixes of quantities of Kubernetes (kubernetes.io, Quantity of the API reference)."""
+MOST_LACKING = 0.1
+"""Largest part of a quota that may be lost when nodes are divided as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +63,22 @@ class NodeQueues:
     notes: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class _Share:
-    """A cohort, or a ClusterQueue without one."""
+@dataclass(frozen=True, slots=True)
+class _ClusterQueue:
+    """A ClusterQueue: its share, its quotas of accelerators by flavor, and its local queues."""
 
     name: str
-    quota: dict[str, int] = field(default_factory=dict)
-    queues: list[str] = field(default_factory=list)
+    share: str
+    quotas: Mapping[str, float]
+    queues: tuple[str, ...]
 
-    def add(self, groups: Sequence[Mapping[str, Any]]) -> None:
-        """Add the quotas of accelerators in resource groups."""
-        for group in groups:
-            for flavor in group.get("flavors") or []:
-                count = sum(
-                    whole(str(each.get("nominalQuota", ""))) or 0
-                    for each in flavor.get("resources") or []
-                    if is_device(str(each.get("name")))
-                )
-                if count:
-                    name = str(flavor.get("name"))
-                    self.quota[name] = self.quota.get(name, 0) + count
+
+@dataclass(slots=True)
+class _Share:
+    """A cohort, or a ClusterQueue without one, on the nodes of some flavors."""
+
+    quota: float = 0.0
+    queues: list[str] = field(default_factory=list)
 
 
 def node_queues(
@@ -79,8 +87,8 @@ def node_queues(
     """Return the local queues of each node; None without a quota of accelerators.
 
     Each share of a flavor has as many of its nodes as its quota needs, rounded up. Nodes that are
-    out of service are spread over the shares. Where the quotas of a flavor exceed its nodes, all of
-    them use all of its nodes.
+    out of service are spread over the shares. Where the nodes of a flavor do not suffice, all its
+    queues use all of them. Flavors that have nodes in common are divided as one.
 
     Parameters
     ----------
@@ -102,38 +110,37 @@ def node_queues(
     >>> found.queues
     (('train',), ())
     """
-    shares = _shares(items)
-    if not any(share.quota for share in shares):
+    cluster_queues, of_cohorts = _cluster_queues(items), _quotas_of_cohorts(items)
+    quotas = [each.quotas for each in cluster_queues] + [own for _, own in of_cohorts]
+    wanted = list(dict.fromkeys(name for own in quotas for name, n in own.items() if n > 0))
+    if not wanted:
         return None
     queues: list[tuple[str, ...]] = [()] * len(nodes)
     notes = [
         "quotas of Kueue divide the nodes: a cohort, or a ClusterQueue without one, has as many of "
         "a flavor's nodes as its quota needs, for the LocalQueues that point to it"
     ]
-    own_nodes = _nodes_of_flavors(items, nodes)
-    for flavor in dict.fromkeys(name for share in shares for name in share.quota):
-        places = own_nodes.get(flavor, [])
-        having = [share for share in shares if share.quota.get(flavor)]
-        there = sum(nodes[place].accelerators for place in places)
-        asked = sum(share.quota[flavor] for share in having)
-        if asked > there:
-            together = tuple(dict.fromkeys(name for share in having for name in share.queues))
-            for place in places:
-                queues[place] = together
-            notes.append(
-                f"the quotas of flavor {flavor} are {asked:,} accelerators, its nodes have "
-                f"{there:,}: all its queues use all of them"
-            )
-            continue
-        left = _divide(flavor, having, places, nodes, queues)
-        unused = sum(nodes[place].accelerators for place in left)
-        if left:
-            have = counted(len(left), "node has", "nodes have")
-            notes.append(
-                f"beyond the quotas of flavor {flavor}, {have} no queue ({unused:,} accelerators)"
-            )
-    without = sum(bool(node.accelerators) for node in nodes) - sum(
-        bool(nodes[place].accelerators) for places in own_nodes.values() for place in places
+    described = {str(meta.get("name")) for meta, _ in _of_kind(items, "ResourceFlavor")}
+    if lacking := [name for name in wanted if name not in described]:
+        notes.append(
+            f"without the ResourceFlavors {listed(lacking)}, their nodes are unknown: all nodes "
+            "count as theirs (kubectl get resourceflavors)"
+        )
+    reached: set[int] = set()
+    for flavors, places in _together(_places_of_flavors(items, nodes, wanted)):
+        reached.update(places)
+        shares: dict[str, _Share] = {}
+        for each in cluster_queues:
+            if any(name in each.quotas for name in flavors):
+                share = shares.setdefault(each.share, _Share())
+                share.quota += sum(each.quotas.get(name, 0.0) for name in flavors)
+                share.queues += [name for name in each.queues if name not in share.queues]
+        for cohort, own in of_cohorts:
+            if cohort in shares:
+                shares[cohort].quota += sum(own.get(name, 0.0) for name in flavors)
+        notes += _divide(flavors, list(shares.values()), places, nodes, queues)
+    without = sum(
+        bool(node.accelerators) and place not in reached for place, node in enumerate(nodes)
     )
     if without:
         notes.append(f"{counted(without, 'node matches', 'nodes match')} no flavor with a quota")
@@ -141,23 +148,46 @@ def node_queues(
 
 
 def _divide(
-    flavor: str,
+    flavors: Sequence[str],
     shares: Sequence[_Share],
     places: Sequence[int],
     nodes: Sequence[LabelledNode],
     queues: list[tuple[str, ...]],
-) -> list[int]:
-    """Give each node to the share that lacks most of its quota; return the nodes that are left."""
-    lacking = {share.name: share.quota[flavor] for share in shares}
-    left = []
+) -> Iterator[str]:
+    """Give each node to the share that lacks most of its quota, and yield what is noteworthy."""
+    words = f"flavor {flavors[0]}" if len(flavors) == 1 else f"flavors {listed(flavors)} together"
+    having = [share for share in shares if share.quota > 0]
+    asked, there = sum(share.quota for share in having), _sum(nodes, places)
+    if not places:
+        yield f"no node with accelerators has the labels of {words}"
+        return
+    lacks, unused = [share.quota for share in having], []
     for place in sorted(places, key=lambda place: not nodes[place].in_service):
-        share = max(shares, key=lambda share: lacking[share.name] / share.quota[flavor])
-        if lacking[share.name] <= 0:
-            left.append(place)
+        most = max(range(len(having)), key=lambda at: lacks[at] / having[at].quota)
+        if lacks[most] <= 0:
+            unused.append(place)
             continue
-        lacking[share.name] -= nodes[place].accelerators
-        queues[place] = tuple(share.queues)
-    return left
+        lacks[most] -= nodes[place].accelerators
+        queues[place] = tuple(having[most].queues)
+    if any(lack > MOST_LACKING * share.quota for lack, share in zip(lacks, having, strict=True)):
+        for place in places:
+            queues[place] = tuple(dict.fromkeys(name for share in shares for name in share.queues))
+        yield (
+            f"the quotas of {words} are {asked:,.10g} accelerators, its nodes have {there:,} and "
+            f"cannot be divided among {counted(len(having), 'share')}: all its queues use all of "
+            "them"
+        )
+    elif max(lacks) > 0:
+        yield f"quotas of {words} are rounded to whole nodes"
+    elif unused:
+        have = counted(len(unused), "node has", "nodes have")
+        yield (
+            f"beyond the quotas of {words}, {have} no queue ({_sum(nodes, unused):,} accelerators)"
+        )
+
+
+def _sum(nodes: Sequence[LabelledNode], places: Sequence[int]) -> int:
+    return sum(nodes[place].accelerators for place in places)
 
 
 def _of_kind(items: Sequence[Mapping[str, Any]], kind: str) -> Iterator[tuple[Any, Any]]:
@@ -166,66 +196,110 @@ def _of_kind(items: Sequence[Mapping[str, Any]], kind: str) -> Iterator[tuple[An
             yield item.get("metadata") or {}, item.get("spec") or {}
 
 
-def _cohort(spec: Mapping[str, Any]) -> str:
-    return str(spec.get("cohort") or spec.get("cohortName") or "")
+def _number(quantity: object) -> float:
+    """Return a quantity of Kubernetes; 0 for what is none.
+
+    >>> [_number(text) for text in (8, "1k", "8000m", "1e3", "2Ki", "all")]
+    [8.0, 1000.0, 8.0, 1000.0, 2048.0, 0.0]
+    """
+    found = _QUANTITY.match(str(quantity).strip())
+    if found is None:
+        return 0.0
+    number, exponent, suffix = found.groups()
+    factor = 10.0 ** int(exponent) if exponent else _SUFFIXES[suffix or ""]
+    return float(number) * factor
 
 
-def _shares(items: Sequence[Mapping[str, Any]]) -> list[_Share]:
+def _quotas(spec: Mapping[str, Any]) -> dict[str, float]:
+    """Return the quotas of accelerators by flavor in the resource groups of an object."""
+    found: dict[str, float] = {}
+    for group in spec.get("resourceGroups") or []:
+        for flavor in group.get("flavors") or []:
+            own = [
+                _number(each.get("nominalQuota", 0))
+                for each in flavor.get("resources") or []
+                if is_device(str(each.get("name")))
+            ]
+            if own:
+                name = str(flavor.get("name"))
+                found[name] = found.get(name, 0.0) + math.fsum(own)
+    return found
+
+
+def _roots(items: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the cohort at the top of each cohort that has an object."""
     parents = {
         str(meta.get("name")): str(spec.get("parentName") or spec.get("parent") or "")
         for meta, spec in _of_kind(items, "Cohort")
     }
+    roots = {}
+    for name in parents:
+        seen, top = {name}, name
+        while parents.get(top) and parents[top] not in seen:
+            top = parents[top]
+            seen.add(top)
+        roots[name] = top
+    return roots
 
-    def root(cohort: str) -> str:
-        seen = set()
-        while parents.get(cohort) and cohort not in seen:
-            seen.add(cohort)
-            cohort = parents[cohort]
-        return cohort
 
-    shares: dict[str, _Share] = {}
-    share_of: dict[str, str] = {}
+def _cluster_queues(items: Sequence[Mapping[str, Any]]) -> list[_ClusterQueue]:
+    roots = _roots(items)
+    pointing: dict[str, list[str]] = {}
+    for meta, spec in _of_kind(items, "LocalQueue"):
+        own = pointing.setdefault(str(spec.get("clusterQueue")), [])
+        if str(meta.get("name")) not in own:
+            own.append(str(meta.get("name")))
+    found = []
     for meta, spec in _of_kind(items, "ClusterQueue"):
         name = str(meta.get("name"))
-        cohort = root(_cohort(spec))
-        key = share_of[name] = f"cohort {cohort}" if cohort else name
-        shares.setdefault(key, _Share(key)).add(spec.get("resourceGroups") or [])
-    for meta, spec in _of_kind(items, "Cohort"):
-        key = f"cohort {root(str(meta.get('name')))}"
-        if key in shares:
-            shares[key].add(spec.get("resourceGroups") or [])
-    for meta, spec in _of_kind(items, "LocalQueue"):
-        own = shares.get(share_of.get(str(spec.get("clusterQueue")), ""))
-        if own is not None and str(meta.get("name")) not in own.queues:
-            own.queues.append(str(meta.get("name")))
-    for name, key in share_of.items():
-        if not any(spec.get("clusterQueue") == name for _, spec in _of_kind(items, "LocalQueue")):
-            shares[key].queues.append(name)
-    return list(shares.values())
+        cohort = str(spec.get("cohort") or spec.get("cohortName") or "")
+        share = f"cohort {roots.get(cohort, cohort)}" if cohort else f"queue {name}"
+        found.append(_ClusterQueue(name, share, _quotas(spec), tuple(pointing.get(name, [name]))))
+    return found
 
 
-def _nodes_of_flavors(
-    items: Sequence[Mapping[str, Any]], nodes: Sequence[LabelledNode]
+def _quotas_of_cohorts(items: Sequence[Mapping[str, Any]]) -> list[tuple[str, dict[str, float]]]:
+    roots = _roots(items)
+    return [
+        (f"cohort {roots[str(meta.get('name'))]}", _quotas(spec))
+        for meta, spec in _of_kind(items, "Cohort")
+    ]
+
+
+def _places_of_flavors(
+    items: Sequence[Mapping[str, Any]], nodes: Sequence[LabelledNode], wanted: Sequence[str]
 ) -> dict[str, list[int]]:
-    """Return the nodes with accelerators of each flavor; the flavor with most labels counts."""
-    flavors = {
+    """Return the nodes with accelerators that have the labels of each flavor."""
+    labels = {
         str(meta.get("name")): {
             str(key): str(value) for key, value in (spec.get("nodeLabels") or {}).items()
         }
         for meta, spec in _of_kind(items, "ResourceFlavor")
     }
-    quotas = {name for share in _shares(items) for name in share.quota}
-    chosen = {name: flavors.get(name, {}) for name in (*flavors, *quotas) if name in quotas}
-    found: dict[str, list[int]] = {}
-    for place, node in enumerate(nodes):
-        fitting = [
-            name
-            for name, labels in chosen.items()
-            if all(node.labels.get(key) == value for key, value in labels.items())
+    return {
+        name: [
+            place
+            for place, node in enumerate(nodes)
+            if node.accelerators
+            and all(node.labels.get(key) == value for key, value in labels.get(name, {}).items())
         ]
-        if node.accelerators and fitting:
-            found.setdefault(max(fitting, key=lambda name: len(chosen[name])), []).append(place)
-    return found
+        for name in wanted
+    }
+
+
+def _together(places: Mapping[str, Sequence[int]]) -> list[tuple[list[str], list[int]]]:
+    """Return groups of flavors that have nodes in common, with the nodes of each group."""
+    groups: list[tuple[list[str], set[int]]] = []
+    for name, own in places.items():
+        flavors, joined = [name], set(own)
+        others = []
+        for group in groups:
+            if group[1] & joined:
+                flavors, joined = [*group[0], *flavors], joined | group[1]
+            else:
+                others.append(group)
+        groups = [*others, (flavors, joined)]
+    return [(flavors, sorted(joined)) for flavors, joined in groups]
 
 
 def _not_kept(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -243,7 +317,9 @@ def _not_kept(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             limited.append(name)
         if str(spec.get("stopPolicy", "None")) != "None":
             held.append(name)
-        if any(str(value) not in ("Never", "") for value in _preemption(spec)):
+        rules = spec.get("preemption") or {}
+        kinds = ("withinClusterQueue", "reclaimWithinCohort")
+        if any(str(rules.get(kind, "Never")) not in ("Never", "") for kind in kinds):
             preempting.append(name)
     if limited:
         yield (
@@ -270,9 +346,3 @@ def _not_kept(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             f"no LocalQueue points to {listed(sorted(clusters - pointed))}: these have their own "
             "names as queues (kubectl get localqueues -A)"
         )
-
-
-def _preemption(spec: Mapping[str, Any]) -> Iterator[Any]:
-    rules = spec.get("preemption") or {}
-    yield rules.get("withinClusterQueue", "Never")
-    yield rules.get("reclaimWithinCohort", "Never")

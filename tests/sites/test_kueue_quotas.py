@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 import yaml
 
 import clustersim as cs
@@ -110,6 +111,95 @@ def test_quotas_that_exceed_the_nodes_share_them() -> None:
     own = found(items, [H100] * 3)
     assert set(own.queues) == {("lq-a", "lq-b")}
     assert any("are 32 accelerators, its nodes have 24" in note for note in own.notes)
+
+
+def test_nodes_that_cannot_be_divided_are_shared() -> None:
+    """Four quotas of 2 on a node of 8; three of 12 on five nodes, of which one would have 8."""
+    for quota, names, count in ((2, "abcd", 1), (12, "abc", 5)):
+        items = [
+            *FLAVORS,
+            *(cluster_queue(name, {"h100": quota}) for name in names),
+            *(local_queue(f"lq-{name}", name) for name in names),
+        ]
+        own = found(items, [H100] * count)
+        assert set(own.queues) == {tuple(f"lq-{name}" for name in names)}
+        assert any("cannot be divided" in note for note in own.notes)
+
+
+def test_quotas_are_rounded_to_whole_nodes_if_little_is_lost() -> None:
+    """100 and 76 on 22 nodes of 8: 12 nodes and 10, and the first lacks 4 of 100."""
+    items = [
+        *FLAVORS,
+        cluster_queue("a", {"h100": 100}),
+        cluster_queue("b", {"h100": 76}),
+        *(local_queue(f"lq-{name}", name) for name in "ab"),
+    ]
+    own = found(items, [H100] * 22)
+    assert [own.queues.count((f"lq-{name}",)) for name in "ab"] == [12, 10]
+    assert any("rounded to whole nodes" in note for note in own.notes)
+
+
+def test_a_cohort_lends_only_flavors_that_a_cluster_queue_lists() -> None:
+    items = [
+        *FLAVORS,
+        cluster_queue("h", {"h100": 8}, cohort="all"),
+        cluster_queue("a", {"a100": 8}, cohort="all"),
+        cluster_queue("both", {"h100": 0, "a100": 0}, cohort="all"),
+        *(local_queue(f"lq-{name}", name) for name in ("h", "a", "both")),
+    ]
+    assert found(items, [H100, A100]).queues == (("lq-h", "lq-both"), ("lq-a", "lq-both"))
+
+
+def test_a_parent_cohort_has_a_quota_of_its_own() -> None:
+    group = cluster_queue("x", {"h100": 16})["spec"]["resourceGroups"]
+    items = [
+        *FLAVORS,
+        {"kind": "Cohort", "metadata": {"name": "top"}, "spec": {"resourceGroups": group}},
+        {"kind": "Cohort", "metadata": {"name": "team"}, "spec": {"parentName": "top"}},
+        cluster_queue("a", {"h100": 0}, cohortName="team"),
+        local_queue("lq", "a"),
+    ]
+    assert found(items, [H100] * 3).queues == (("lq",), ("lq",), ())
+
+
+def test_flavors_with_nodes_in_common_are_divided_together() -> None:
+    spot = LabelledNode({"pool": "h100", "spot": "yes"}, 8)
+    items = [
+        *FLAVORS,
+        flavor("spot", spot="yes"),
+        cluster_queue("a", {"h100": 8}),
+        cluster_queue("b", {"spot": 8}),
+        *(local_queue(f"lq-{name}", name) for name in "ab"),
+    ]
+    own = found(items, [H100, spot])
+    assert sorted(own.queues) == [("lq-a",), ("lq-b",)]
+
+
+def test_flavors_without_an_object_are_said() -> None:
+    items = [
+        *(cluster_queue(name, {name: 8}) for name in "abc"),
+        *(local_queue(f"lq-{name}", name) for name in "abc"),
+    ]
+    own = found(items, [H100] * 3)
+    assert own.queues == (("lq-a",), ("lq-b",), ("lq-c",))
+    assert any("without the ResourceFlavors a, b and c" in note for note in own.notes)
+
+
+def test_labels_that_no_node_has_are_said() -> None:
+    items = [flavor("b200", pool="b200"), cluster_queue("a", {"b200": 8}), local_queue("lq", "a")]
+    own = found(items, [H100])
+    assert own.queues == ((),)
+    assert any("no node with accelerators has the labels of flavor b200" in x for x in own.notes)
+    assert any("1 node matches no flavor" in x for x in own.notes)
+
+
+@pytest.mark.parametrize("quota", ["16", 16, "16000m", "0.016k", "1.6e1"])
+def test_quantities_of_kubernetes(quota: object) -> None:
+    queue = cluster_queue("a", {"h100": 0})
+    flavors = queue["spec"]["resourceGroups"][0]["flavors"]
+    flavors[0]["resources"][1]["nominalQuota"] = quota
+    own = found([*FLAVORS, queue, local_queue("lq", "a")], [H100] * 3)
+    assert own.queues == (("lq",), ("lq",), ())
 
 
 def test_what_cannot_be_kept_is_said() -> None:
