@@ -92,18 +92,28 @@ class Estimate:
     def wider(self, factor: float, *, linear: bool = False) -> Estimate:
         """Return the estimate with an interval that is wider by a factor.
 
-        The scale is logarithmic if all three numbers are positive, unless it must be `linear`.
+        The scale is logarithmic if all three numbers are positive, unless it must be `linear`. Both
+        ends are infinite if the factor is, or if an end would be 1,000 times the value or more away
+        from it, as in :meth:`Estimates.positive`.
 
         Examples
         --------
         >>> Estimate(1.0, -1.0, 3.0).wider(3)
         Estimate(value=1.0, low=-5.0, high=7.0, explained=0.0, influence=(), freedom=0)
-        >>> Estimate(1.0, 0.5, 2.0).wider(2).high
-        4.0
+        >>> Estimate(1.0, 0.5, 2.0).wider(2).high, Estimate(1.0, 0.5, 2.0).wider(10).high
+        (4.0, inf)
         """
+        if factor == 1.0 or not math.isfinite(self.value):
+            return self
         influence = tuple(factor * each for each in self.influence)
-        if not linear and self.value > 0 and self.low > 0 and math.isfinite(self.high):
-            low, high = (self.value * (end / self.value) ** factor for end in (self.low, self.high))
+        if math.isinf(factor):
+            low, high = -math.inf, math.inf
+        elif not linear and self.value > 0 and self.low > 0 and math.isfinite(self.high):
+            logs = [factor * math.log(end / self.value) for end in (self.low, self.high)]
+            far = max(map(abs, logs)) >= math.log(FACTOR)
+            low, high = (
+                (-math.inf, math.inf) if far else (self.value * math.exp(each) for each in logs)
+            )
         else:
             low, high = (self.value + factor * (end - self.value) for end in (self.low, self.high))
         return replace(self, low=low, high=high, influence=influence)

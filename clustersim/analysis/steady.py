@@ -68,8 +68,10 @@ def next_width(
     once for the next period, and that of the mean of the replications.  The variance of one period
     is that of the replications times ``blocks / (blocks - classes)``, because drawing n blocks with
     replacement has only (n - 1)/n of the variance of the site, and ``n / (n - 1)`` for n
-    replications, because one of them is the log itself.  The degrees of freedom are those of
-    :func:`clustersim.whatif.intervals.next_interval`.
+    replications, because one of them is the log itself.  The degrees of freedom are those of a
+    variance that is known from a limited number of blocks and, again, of replications
+    (Satterthwaite, "An approximate distribution of estimates of variance components", Biometrics
+    Bulletin 2, 1946): 1 / (1 / (blocks - classes) + 1 / (replications - 1)).
 
     Parameters
     ----------
@@ -84,10 +86,10 @@ def next_width(
     Returns
     -------
     float
-        Half width of the interval of another period, divided by that of the mean.  If the log is
-        not drawn again, because it is short, has only blocks that cannot replace each other, or
-        must not be (``resample: none``), replications differ by failures alone, and the interval is
-        that of one more replication.
+        Half width of the interval of another period, divided by that of the mean.  Infinite if no
+        block of the log can replace another one.  If the log is not drawn again, because it is too
+        short or must not be (``resample: none``), replications differ by failures alone, and the
+        interval is that of one more replication of the same jobs.
 
     Examples
     --------
@@ -100,12 +102,10 @@ def next_width(
     """
     if replications < FEWEST or not is_of_log(runs):
         return 1.0
-    blocks, classes = (
-        float(np.asarray(runs.get(name, (math.nan,)), dtype=np.float64)[0]) for name in LOG_FACTS
-    )
+    blocks, classes = (_first_known(runs.get(name, ())) for name in LOG_FACTS)
     freedom = blocks - classes
     if freedom < 1:
-        return math.sqrt(replications + 1)
+        return math.inf if blocks else math.sqrt(replications + 1)
     drawn = replications - 1
     again, degrees = 1.0, float(drawn)
     if math.isfinite(freedom):
@@ -113,6 +113,12 @@ def next_width(
     p = 0.5 + level / 2
     variance = (1.0 + 2.0 * replications * again) * replications / drawn
     return math.sqrt(variance) * float(special.stdtrit(degrees, p) / special.stdtrit(drawn, p))
+
+
+def _first_known(values: npt.ArrayLike) -> float:
+    numbers = np.asarray(values, dtype=np.float64)
+    known = numbers[~np.isnan(numbers)]
+    return float(known[0]) if len(known) else math.nan
 
 
 def is_overloaded(runs: pd.DataFrame) -> bool:

@@ -23,7 +23,7 @@ from clustersim.analysis.statistics import (
     paired_difference,
     quantile_interval,
 )
-from clustersim.analysis.steady import is_of_log, is_overloaded, next_width
+from clustersim.analysis.steady import is_overloaded, next_width
 from clustersim.analysis.unfinished_work import work_name
 from clustersim.array_types import Floats
 from clustersim.seeds import Streams
@@ -157,6 +157,7 @@ def paired_columns(
     *,
     samples: Samples = MappingProxyType({}),
     steady: bool = True,
+    for_next: bool = True,
 ) -> dict[str, Any]:
     """Return the difference of a metric between two systems, as in :func:`differences_table`.
 
@@ -167,6 +168,8 @@ def paired_columns(
     metric : str
     samples, steady
         See :func:`~clustersim.studies.points.points_table`.
+    for_next : bool
+        Whether the intervals for logs are those of another period, or those of the mean.
 
     Returns
     -------
@@ -183,15 +186,18 @@ def paired_columns(
     """
     columns = _paired(system, baseline, metric, samples, steady=steady)
     pairs = len(system.index.intersection(baseline.index))
-    if pairs > 1 and is_of_log(system) and not is_constant(metric):
-        columns |= _of_next_pair(columns, next_width(system, pairs))
+    if for_next and not is_constant(metric):
+        width = max(next_width(each, pairs) for each in (system, baseline))
+        columns |= _for_next_pair(columns, width) if width > 1.0 else {}
     return columns
 
 
-def _of_next_pair(columns: Mapping[str, Any], width: float) -> dict[str, float]:
+def _for_next_pair(columns: Mapping[str, Any], width: float) -> dict[str, float]:
     """Return the intervals of a difference for another period like a log."""
     found: dict[str, float] = {}
-    for name, offset in (("difference", 0.0), ("relative", 1.0)):
+    names = ("difference", "difference_plain", "relative", "relative_plain")
+    for name in (name for name in names if name in columns):
+        offset = 1.0 if name.startswith("relative") else 0.0
         value, low, high = (float(columns[f"{name}{end}"]) for end in ("", "_low", "_high"))
         if np.isfinite([value, low, high]).all():
             plain = Estimate(value + offset, low + offset, high + offset)

@@ -36,6 +36,7 @@ __all__ = [
     "Measured",
     "chosen",
     "measured_at",
+    "measured_for_next",
     "plain_of",
     "root_search",
 ]
@@ -111,9 +112,20 @@ def measured_at(
         found = share_above(samples, quantity, objective.limit)
     elif quantity and np.isfinite(values).all():
         found = job_mean(values, samples, quantity)
-    if len(values) > 1 and is_of_log(metrics):  # a log has no controls
-        return found[0].wider(next_width(metrics, len(values))), {}
-    return found
+    return (found[0], {}) if is_of_log(metrics) else found  # a log has no controls
+
+
+def measured_for_next(
+    objective: Objective,
+    metrics: Mapping[str, Sequence[float]],
+    samples: Sequence[Mapping[str, Sample]],
+) -> Measured:
+    """Return the measurement at a trial value; of a log, with the interval of another period.
+
+    The parameters are those of :func:`measured_at`.
+    """
+    plain, controlled = measured_at(objective, metrics, samples)
+    return plain.wider(next_width(metrics, len(samples))), controlled
 
 
 def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, Estimate]:

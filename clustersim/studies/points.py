@@ -18,7 +18,7 @@ from clustersim.analysis.metric_estimates import bounds_of
 from clustersim.analysis.metrics import is_constant, is_service, jobs_statistic
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import mean_interval, quantile_interval
-from clustersim.analysis.steady import is_of_log, is_overloaded, is_rising, next_width
+from clustersim.analysis.steady import is_overloaded, is_rising, next_width
 from clustersim.array_types import Floats
 from clustersim.notes import note
 from clustersim.studies.base import POSTERIOR_MEAN
@@ -156,30 +156,27 @@ def _interval(
     runs: pd.DataFrame,
     samples: Mapping[str, Mapping[str, Sample]],
     overload: bool,
+    *,
+    for_next: bool = True,
 ) -> dict[str, float]:
     if is_constant(name):
         return {name: float(runs[name].mean())}
     if overload and is_service(name):
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.inf)
     values = runs[name].to_numpy(dtype=np.float64)
-    of_log = is_of_log(runs)
+    width = next_width(runs, len(values)) if for_next else 1.0
     if len(values) > 1 and (found := _over_jobs(name, runs, samples)) is not None:
-        return _clipped(name, *(_of_next(each, runs) for each in found) if of_log else found)
+        plain, best = found
+        return _clipped(name, plain.wider(width), None if best is None else best.wider(width))
     if np.isnan(values).sum() > MOST_WITHOUT * len(values):
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
     plain, best = Estimate(*mean_interval(values)), _controlled_mean(name, values, runs, samples)
     if len(values) == 1:
         low, high = _run_interval(name, plain.value, runs.iloc[0])
         plain = replace(plain, low=low, high=high)
-    elif of_log:
-        plain, best = plain.wider(next_width(runs, len(values))), _of_next(best, runs)
     if bounds_of(name) == (0.0, np.inf) and (len(values) > 1 or f"{name}_half" in runs):
         plain, best = plain.positive(), None if best is None else best.positive()
-    return _clipped(name, plain, best)
-
-
-def _of_next(found: Estimate | None, runs: pd.DataFrame) -> Estimate | None:
-    return None if found is None else found.wider(next_width(runs, len(runs)))
+    return _clipped(name, plain.wider(width), None if best is None else best.wider(width))
 
 
 def point_interval(
@@ -188,6 +185,7 @@ def point_interval(
     *,
     samples: Mapping[str, Mapping[str, Sample]] = MappingProxyType({}),
     steady: bool = True,
+    for_next: bool = True,
 ) -> tuple[float, float, float]:
     """Return the estimate of a metric at a point with its interval, as in the table of points.
 
@@ -198,6 +196,8 @@ def point_interval(
         Finished runs of the point at the posterior mean.
     samples, steady
         As for :func:`points_table`.
+    for_next : bool
+        Whether the interval of a log is that of another period, or that of the mean.
 
     Returns
     -------
@@ -214,7 +214,8 @@ def point_interval(
     """
     if runs.empty:
         return np.nan, np.nan, np.nan
-    row = _interval(name, runs, samples, overload=steady and is_overloaded(runs))
+    overload = steady and is_overloaded(runs)
+    row = _interval(name, runs, samples, overload, for_next=for_next)
     value = row[name]
     return value, row.get(f"{name}_low", value), row.get(f"{name}_high", value)
 

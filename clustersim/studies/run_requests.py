@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from clustersim.analysis.steady import next_width
 from clustersim.studies.base import POSTERIOR_MEAN, Base, PointRuns, Run
 from clustersim.studies.capacity.requests import CapacityRequest, ComparedCapacities
 from clustersim.studies.conclusions import paired_columns
@@ -190,16 +189,18 @@ class SequentialRequest:
         return self.base.window.periods is None
 
     def needed(self, runs: Sequence[Run], known: Known) -> int:
-        """Return the number of replications for an interval as narrow as the rule demands."""
+        """Return the number of replications for an interval as narrow as the rule demands.
+
+        They narrow the interval of the mean, not that of another period of a log.
+        """
         rule, count = self.rule, len(runs)
         made = finished_runs(runs, known, rule.metric)
         value, low, high = point_interval(
-            rule.metric, made, samples=samples_of(runs, known), steady=self.steady
+            rule.metric, made, samples=samples_of(runs, known), steady=self.steady, for_next=False
         )
         if math.isinf(value):
             return count
-        # More replications narrow only the interval of the mean, not that of another period.
-        half = 0.5 * (high - low) / next_width(made, len(made))
+        half = 0.5 * (high - low)
         return more_replications(rule, count, half, rule.relative_width * abs(value))
 
     def parts(self, wanted: Sequence[Run]) -> Iterable[tuple[int, Sequence[Run]]]:
@@ -258,10 +259,12 @@ class ComparedPoints(JointRequest[SequentialRequest]):
         count = len(both[0])
         if ours.empty or theirs.empty:
             return count
-        found = paired_columns(ours, theirs, rule.metric, samples=samples, steady=first.steady)
+        found = paired_columns(
+            ours, theirs, rule.metric, samples=samples, steady=first.steady, for_next=False
+        )
         if not math.isfinite(found["difference"]):
             return count
-        half = 0.5 * (found["relative_high"] - found["relative_low"]) / next_width(ours, len(ours))
+        half = 0.5 * (found["relative_high"] - found["relative_low"])
         return more_replications(rule, count, half, rule.relative_width)
 
 

@@ -159,6 +159,18 @@ def test_the_interval_is_that_of_another_period(busy: Path, tmp_path: Path) -> N
     assert runs["utilisation"].max() < row["utilisation_high"] <= 1.0
 
 
+def test_the_stopping_rule_is_about_the_mean(busy: Path, tmp_path: Path) -> None:
+    """More replications narrow the mean over drawn periods, not the next period."""
+    rule = {"metric": "utilisation", "relative_width": 0.1, "at_least": 3, "at_most": 40}
+    loads = {"workload.scale.load": [0.5]}
+    study = fields(busy, parameters=loads, metrics=["utilisation"], replications=rule)
+    result = result_of(study, tmp_path / "out")
+    row, values = result.points.iloc[0], result.runs["utilisation"]
+    assert 3 <= len(values) < 40
+    mean, low, high = mean_interval(values)
+    assert (high - low) / 2 <= 0.1 * mean < (row["utilisation_high"] - row["utilisation_low"]) / 2
+
+
 def test_no_run_depends_on_the_number_of_workers(busy: Path, tmp_path: Path) -> None:
     one = exact(conduct(fields(busy), tmp_path / "one", workers=1))
     assert exact(conduct(fields(busy), tmp_path / "two", workers=2)) == one

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -23,6 +23,7 @@ from clustersim.studies.design import column_value
 from clustersim.studies.objective import (
     Measured,
     chosen,
+    measured_for_next,
     plain_of,
     root_search,
 )
@@ -133,6 +134,7 @@ def paired_gain(
     objective: Objective,
     *,
     samples: Samples = MappingProxyType({}),
+    measure: Callable[..., Measured] = measured_for_next,
 ) -> Gain:
     """Return the gain in capacity from a baseline to a system; see :func:`gains_table`.
 
@@ -142,12 +144,16 @@ def paired_gain(
         Finished runs of each at the posterior mean.
     search, objective, samples
         See :func:`capacities_table`.
+    measure : callable
+        See :func:`~clustersim.studies.capacity.trials.measured_trials`.
     """
     both = common_replications(own, baseline, search.of)
     if len(both) < 2:
         return Gain(len(both))
     ours, theirs = (
-        measured_trials(each[each["replication"].isin(both)], search, objective, samples)
+        measured_trials(
+            each[each["replication"].isin(both)], search, objective, samples, measure=measure
+        )
         for each in (own, baseline)
     )
     return _gain(ours, theirs, root_search(search, objective), len(both))

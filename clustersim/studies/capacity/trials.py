@@ -16,7 +16,7 @@ from clustersim.studies.objective import (
     OVERLOADED,
     PILOT_REPLICATIONS,
     Measured,
-    measured_at,
+    measured_for_next,
 )
 from clustersim.studies.search_spec import LOAD, CapacitySearch, Objective
 
@@ -81,7 +81,7 @@ def measured_trials(
     objective: Objective,
     samples: Samples,
     *,
-    measure: Callable[..., Measured] = measured_at,
+    measure: Callable[..., Measured] = measured_for_next,
 ) -> dict[float, Measured]:
     """Return the plain and the controlled measurement by trial value of the search.
 
@@ -93,7 +93,7 @@ def measured_trials(
     objective : Objective
     samples : mapping of str to mapping of str to Sample
     measure : callable
-        Measures the runs at a value, as :func:`~clustersim.studies.objective.measured_at`.
+        Measures the runs at a value, as :func:`~clustersim.studies.objective.measured_for_next`.
     """
     tried: dict[float, Measured] = {}
     ordered = runs.sort_values("replication", kind="stable")
