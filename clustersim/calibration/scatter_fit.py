@@ -72,8 +72,8 @@ def fit_scatter(errors: LeftOutErrors) -> Scatter:
 
     An error has a t distribution with :data:`TAIL` degrees of freedom, centred at 0, whose scale is
     :meth:`clustersim.performance.scatter.Scatter.deviation`. Dense models and mixtures have factors
-    of their own on the spread: of publishers that it does not know, the fit is too sure for dense
-    models and not sure enough for mixtures.
+    of their own on the spread: the errors on publishers that the fit does not know are larger, in
+    relation to what it says of its uncertainty, for dense models than for mixtures.
 
     Examples
     --------

@@ -170,6 +170,7 @@ def _command(args: argparse.Namespace) -> str:
         ("--cluster", args.cluster),
         ("--accelerators", args.accelerators),
         ("--policies", args.policies),
+        ("--placement", args.placement),
         ("--since", args.since),
         ("--until", args.until),
         ("--partition-column", args.partition_column),

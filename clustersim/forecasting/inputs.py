@@ -192,7 +192,7 @@ def cluster_of(
     if cluster is not None:
         if not isinstance(cluster, Cluster):
             cluster = compile_cluster(load_cluster(cluster, catalogue))
-        return _with_known_partitions(cluster, given.state)
+        return _with_known_partitions(cluster, given)
     if accelerators is None:
         found = None if given.result is None else cluster_of_run(given.result, catalogue)
         if found is None:
@@ -213,11 +213,15 @@ def cluster_of(
     return single_pool(accelerators), note
 
 
-def _with_known_partitions(cluster: Cluster, state: QueueState) -> tuple[Cluster, str]:
-    """Return the cluster; without its partitions, and a note, if the jobs name only others."""
+def _with_known_partitions(cluster: Cluster, given: Given) -> tuple[Cluster, str]:
+    """Return the cluster; without its partitions, and a note, if the jobs name only others.
+
+    As in a replay, names in the column ``vc`` of a table or a saved run are those of the cluster.
+    """
     there = partition_names_of(cluster)
-    named = [job.partition for job in state.jobs if job.n_accelerators and job.partition]
-    if not there or not named or there & {*named}:
+    named = [job.partition for job in given.state.jobs if job.n_accelerators and job.partition]
+    of_cluster = given.submitted is not None and "vc" in given.submitted
+    if of_cluster or not there or not named or there & {*named}:
         return cluster, ""
     return cluster.undivided(), unknown_names(named, there)
 

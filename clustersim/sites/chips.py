@@ -69,8 +69,7 @@ _FAMILIES = (
 )
 """Patterns of types as sites write them, in lower case, and the chip of the catalogue."""
 _INSTANCES = (
-    (r"^p6-b300", "B300"),
-    (r"^p5en?\.|^p5e", "H200"),
+    (r"^p5e", "H200"),
     (r"^p5\.", "H100"),
     (r"^p4de\.", "A100-80GB"),
     (r"^p4d\.", "A100-40GB"),
@@ -82,7 +81,6 @@ _INSTANCES = (
     (r"^a3-(?:high|mega|edge)gpu", "H100"),
     (r"^a2-ultragpu", "A100-80GB"),
     (r"^a2-(?:high|mega)gpu", "A100-40GB"),
-    (r"^standard-nd96i?sr?-h200", "H200"),
     (r"^standard-nd96amsr", "A100-80GB"),
     (r"^standard-nd96asr", "A100-40GB"),
 )

@@ -87,15 +87,16 @@ def site_pools(
         alike = _by_chip(kind, together, catalogue, named)
         for chip_name, nodes in alike.items():
             hints = dict.fromkeys(hint for node in nodes for hint in node.hints)
-            label, texts = kind, [*partitions, *hints]
+            label, own_kind, texts = kind, kind, [*partitions, *hints]
             if len(alike) > 1:
                 label, texts = f"{kind}-{chip_name or 'other'}", [*hints, *partitions]
+                own_kind = kind if chip_name else label
             working = sum(node.in_service for node in nodes)
             pools.append(
                 SitePool(
                     name=_pool_name(label, sorted(partitions, key=lambda name: sizes[name]), taken),
-                    kind=kind,
-                    chip=guess_chip(kind, texts, catalogue, named),
+                    kind=own_kind,
+                    chip=guess_chip(own_kind, texts, catalogue, named),
                     chips_per_node=count,
                     nodes=working,
                     nodes_out=len(nodes) - working,
@@ -118,7 +119,7 @@ def _by_chip(
     for node in nodes:
         if node.hints not in known:
             guess = guess_chip(kind, node.hints, catalogue, named)
-            known[node.hints] = "" if guess.basis == "unknown" else guess.name
+            known[node.hints] = guess.name if guess.basis in ("named", "type", "hint") else ""
         found.setdefault(known[node.hints], []).append(node)
     return found if len({*found} - {""}) > 1 else {"": list(nodes)}
 
@@ -235,14 +236,11 @@ def unknown_types(pools: list[SitePool]) -> str | None:
     --------
     >>> unknown_types([])
     """
-    unknown = list(
-        dict.fromkeys(pool.kind for pool in pools if pool.chip.basis in ("unknown", "nearest"))
-    )
+    guessed = [pool for pool in pools if pool.chip.basis in ("unknown", "nearest")]
+    unknown = list(dict.fromkeys(pool.kind for pool in guessed))
     if not unknown:
         return None
-    stand_ins = dict.fromkeys(
-        f"{pool.kind}: {pool.chip.name}" for pool in pools if pool.kind in unknown
-    )
+    stand_ins = dict.fromkeys(f"{pool.kind}: {pool.chip.name}" for pool in guessed)
     example = unknown[0]
     return (
         f"Note: {counted(len(unknown), 'type is', 'types are')} not known by the catalogue: "

@@ -12,7 +12,7 @@ from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.sites.chips import guess_chip
 from clustersim.sites.site import Site, SiteNode
-from clustersim.sites.topology_file import site_pools
+from clustersim.sites.topology_file import site_pools, unknown_types
 from tests.sites.test_nodes import SCONTROL, SINFO
 
 
@@ -100,6 +100,11 @@ def test_nodes_of_one_type_are_divided_by_the_chips_that_their_labels_name() -> 
         "gpu-A100-80GB": ("A100-80GB", "hint", 2),
         "gpu-other": ("A100-80GB", "unknown", 1),
     }
+    assert "gpu-other: A100-80GB" in (advice := unknown_types(found) or "")
+    assert "H100" not in advice
+    assert "--accelerator gpu-other=CHIP" in advice
+    named = site_pools(site, cs.load_catalogue(), {"gpu-other": "B200"})
+    assert [pool.chip.name for pool in named] == ["H100", "A100-80GB", "B200"]
 
 
 def test_nodes_that_name_no_chip_have_that_of_the_others() -> None:
@@ -117,13 +122,17 @@ def test_a_named_chip_is_that_of_all_nodes_of_the_type() -> None:
     ("machine", "chip"),
     [
         ("p5en.48xlarge", "H200"),
+        ("p5e.48xlarge", "H200"),
         ("p5.4xlarge", "H100"),
+        ("p3dn.24xlarge", "V100-SXM2-32GB"),
+        ("g6e.48xlarge", "L40S"),
+        ("a4-highgpu-8g", "B200"),
         ("p4d.24xlarge", "A100-40GB"),
         ("a3-megagpu-8g", "H100"),
         ("a3-ultragpu-8g", "H200"),
         ("a2-ultragpu-8g", "A100-80GB"),
         ("Standard_ND96asr_v4", "A100-40GB"),
-        ("Standard_ND96isr_H100_v5", "H100"),
+        ("Standard_ND96amsr_A100_v4", "A100-80GB"),
     ],
 )
 def test_machine_types_of_clouds_name_their_chip(machine: str, chip: str) -> None:
@@ -147,7 +156,6 @@ def test_jobs_run_only_on_pools_of_their_queue() -> None:
 
 def test_without_any_accelerator_in_service_nothing_is_written(tmp_path: Path) -> None:
     from clustersim.sites import read_site
-    from clustersim.sites.topology_file import site_pools
 
     path = tmp_path / "down.txt"
     path.write_text("NODELIST STATE GRES\nga1 down gpu:8\n", encoding="utf-8")

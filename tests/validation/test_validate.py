@@ -166,13 +166,15 @@ def test_the_command_without_a_page(site: pd.DataFrame, capsys: pytest.CaptureFi
 def test_the_page(site: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
     site.to_csv("site.csv", index=False)
     command = ["validate", "site.csv", "--accelerators", "24", "--policies", "fcfs,easy"]
-    assert main([*command, "--out", "out"]) == 0
+    assert main([*command, "--placement", "spread", "--out", "out"]) == 0
     assert "page: out/report.html" in capsys.readouterr().out.replace("\\", "/")
     content = json.loads(Path("out/validation.json").read_text(encoding="utf-8"))
     assert content["answer"]["sentence"].startswith("No: ")
     assert content["command"] == (
-        "clustersim validate site.csv --accelerators 24 --policies fcfs,easy --out again"
+        "clustersim validate site.csv --accelerators 24 --policies fcfs,easy --placement spread "
+        "--out again"
     )
+    assert content["placement"] == "spread"
     assert {"fcfs_start_s", "easy_start_s"} <= set(pd.read_parquet("out/jobs.parquet"))
     for name in ("waits", "mechanisms", "groups", "hours", "weeks", "capacity"):
         assert Path(f"out/figures/{name}.png").stat().st_size > 1000

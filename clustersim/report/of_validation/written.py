@@ -105,6 +105,7 @@ def validation_data(found: Validation) -> dict[str, Any]:
             for each in found.together
         ],
         "accelerators": found.case.cluster.n_chips,
+        "placement": found.case.placement,
         "jobs": int(found.case.compared.sum()),
         **tables,
         "notes": list(found.notes),
