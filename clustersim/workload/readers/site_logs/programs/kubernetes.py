@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from clustersim.units import listed
+from clustersim.units import counted, listed
+from clustersim.workload.job_runs import RUNS
 from clustersim.workload.readers.site_logs.content import Content
 from clustersim.workload.readers.site_logs.devices import UNCOUNTED
 from clustersim.workload.readers.site_logs.programs.kubernetes_kinds import (
@@ -16,7 +17,8 @@ from clustersim.workload.readers.site_logs.programs.kubernetes_kinds import (
     name_of,
 )
 from clustersim.workload.readers.site_logs.programs.kubernetes_pods import uncounted_in
-from clustersim.workload.readers.site_logs.records import Records, records_of
+from clustersim.workload.readers.site_logs.programs.kueue import ASSUMED_ONCE
+from clustersim.workload.readers.site_logs.records import EXTRA, Records, records_of
 
 __all__ = ["is_kubernetes", "read_kubernetes"]
 
@@ -74,6 +76,7 @@ def read_kubernetes(content: Content) -> Records:
             row["reason"] = "merged"
     kinds = [f"{count:,} {kind}" for kind, count in sorted(other.items())]
     notes = [f"objects that are no jobs are left out: {listed(kinds)}"] if other else []
+    notes += _of_evictions(rows)
     advice = (
         f"objects of kind {listed(sorted(other))} are not read: print pods or jobs" if other else ""
     )
@@ -94,6 +97,20 @@ def _rows(item: Object) -> list[dict[str, Any]]:
         if row.get("n") == 0 and kind in KINDS:
             row[UNCOUNTED] = uncounted_in(item)
     return rows
+
+
+def _of_evictions(rows: list[dict[str, Any]]) -> list[str]:
+    """Return a note on Workloads that were admitted twice."""
+    twice = [row for row in rows if row.get(EXTRA + RUNS) and ASSUMED_ONCE in row]
+    if not twice:
+        return []
+    assumed = sum(row[ASSUMED_ONCE] for row in twice)
+    once = f" ({assumed:,} of them do not tell how often: one eviction is assumed)"
+    workloads = counted(len(twice), "Workload of Kueue was", "Workloads of Kueue were")
+    return [
+        f"{workloads} evicted and admitted again{once if assumed else ''}: {RUNS} has both runs, "
+        "and the first one ends when the Workload was requeued (after a back-off, if there was one)"
+    ]
 
 
 def _parts_of_others(items: list[Object]) -> set[int]:
