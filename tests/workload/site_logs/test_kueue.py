@@ -154,3 +154,19 @@ def test_runs_of_a_volcano_job(tmp_path: Path) -> None:
     found = read(tmp_path, job).jobs
     assert found[["start_s", "duration_s"]].to_numpy().tolist() == [[3600, 10800]]
     assert found["runs_s"].tolist() == ["0-3600 10800-18000"]
+
+
+def test_users_are_namespaces_where_objects_name_none(tmp_path: Path) -> None:
+    ran = (when(1, "Admitted"), when(2, "Finished"))
+    items = [workload(name, *ran) for name in "abc"]
+    for item, namespace in zip(items, ("vision", "speech", "speech"), strict=True):
+        item["metadata"]["namespace"] = namespace
+        item["spec"]["queueName"] = "lq"
+    items[2]["metadata"]["labels"] = {"owner": "ann"}
+    log = read(tmp_path, *items)
+    assert log.jobs.set_index("job_id")["user"].to_dict() == {
+        "vision/a": "vision", "speech/b": "speech", "speech/c": "ann"
+    }  # fmt: skip
+    assert "users are namespaces: 2 jobs name no user in a label or an annotation" in log.notes
+    several = "LocalQueues of the same name in several namespaces count as one partition: lq"
+    assert several in log.notes

@@ -15,12 +15,16 @@ from clustersim.workload.readers.site_logs.programs.kubernetes_kinds import (
     Object,
     common_fields,
     name_of,
+    notes_on_namespaces,
 )
 from clustersim.workload.readers.site_logs.programs.kubernetes_pods import uncounted_in
 from clustersim.workload.readers.site_logs.programs.kueue import ASSUMED_ONCE
 from clustersim.workload.readers.site_logs.records import EXTRA, Records, records_of
 
 __all__ = ["is_kubernetes", "read_kubernetes"]
+
+_BY_NAMESPACE = "by_namespace"
+"""Column that is true for records whose user is their namespace."""
 
 
 def is_kubernetes(content: Content) -> bool:
@@ -70,13 +74,18 @@ def read_kubernetes(content: Content) -> Records:
             other[kind] = other.get(kind, 0) + 1
             found = [{"job_id": name_of(item), "reason": "noise"}]
         rows += [{**row, "reason": "merged"} for row in found] if id(item) in part else found
-    jobs = {row["job_id"] for row in rows if "reason" not in row and not row.get("group")}
+    owners = {row["job_id"] for row in rows if "reason" not in row and not row.get("group")}
     for row in rows:
-        if row.get("group") in jobs:
+        if row.get("group") in owners:
             row["reason"] = "merged"
     kinds = [f"{count:,} {kind}" for kind, count in sorted(other.items())]
     notes = [f"objects that are no jobs are left out: {listed(kinds)}"] if other else []
-    notes += _of_evictions(rows)
+    jobs = [row for row in rows if "reason" not in row]
+    notes += notes_on_namespaces(
+        [item for item in items if item["kind"] in KINDS and id(item) not in part],
+        sum(row.get(_BY_NAMESPACE, False) for row in jobs),
+    )
+    notes += _of_evictions(jobs)
     advice = (
         f"objects of kind {listed(sorted(other))} are not read: print pods or jobs" if other else ""
     )
@@ -94,6 +103,8 @@ def _rows(item: Object) -> list[dict[str, Any]]:
         return []
     rows = [{**common_fields(item), **row} for row in found]
     for row in rows:
+        if row.get("user") is None and item["metadata"].get("namespace"):
+            row |= {"user": item["metadata"]["namespace"], _BY_NAMESPACE: True}
         if row.get("n") == 0 and kind in KINDS:
             row[UNCOUNTED] = uncounted_in(item)
     return rows

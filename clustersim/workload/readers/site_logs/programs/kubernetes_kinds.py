@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from clustersim.units import counted, listed
 from clustersim.workload.job_runs import RUNS, runs_text
 from clustersim.workload.readers.site_logs.programs.argo import workflow_rows
 from clustersim.workload.readers.site_logs.programs.kubernetes_pods import (
@@ -26,7 +27,15 @@ from clustersim.workload.readers.site_logs.programs.kubernetes_times import (
 from clustersim.workload.readers.site_logs.programs.kueue import workload
 from clustersim.workload.readers.site_logs.records import EXTRA
 
-__all__ = ["KINDS", "SEVERAL", "Object", "common_fields", "name_of"]
+__all__ = [
+    "KINDS",
+    "SEVERAL",
+    "Object",
+    "common_fields",
+    "name_of",
+    "notes_on_namespaces",
+    "user_of",
+]
 
 _QUEUES = (
     "kueue.x-k8s.io/queue-name",
@@ -45,6 +54,7 @@ _USERS = (
     "app.kubernetes.io/created-by",
     "kueue.x-k8s.io/user",
 )
+"""Labels and annotations that name the user of an object."""
 _JOB_NAMES = (
     *("jobset.sigs.k8s.io/jobset-name", "training.kubeflow.org/job-name", "volcano.sh/job-name"),
     *("trainer.kubeflow.org/trainjob-name", "leaderworkerset.sigs.k8s.io/name"),
@@ -70,9 +80,58 @@ def common_fields(item: Object) -> dict[str, Any]:
         "job_id": name_of(item),
         "submit": meta.get("creationTimestamp"),
         "partition": queue or spec.get("queueName") or spec.get("queue"),
-        "user": next((labels[name] for name in _USERS if labels.get(name)), None),
+        "user": user_of(item),
         "qos": spec.get("priorityClassName"),
     }
+
+
+def user_of(item: Object) -> str | None:
+    """Return the user that an object names in a label or an annotation; None without one.
+
+    Examples
+    --------
+    >>> user_of({"metadata": {"annotations": {"owner": "ann"}}}), user_of({"metadata": {}})
+    ('ann', None)
+    """
+    meta = item.get("metadata") or {}
+    labels = {**(meta.get("annotations") or {}), **(meta.get("labels") or {})}
+    return next((str(labels[name]) for name in _USERS if labels.get(name)), None)
+
+
+def notes_on_namespaces(items: Iterable[Object], unnamed: int) -> list[str]:
+    """Return notes on what namespaces are taken for.
+
+    Parameters
+    ----------
+    items : iterable of mapping
+        Objects that are jobs.
+    unnamed : int
+        How many jobs have their namespace as user.
+
+    Examples
+    --------
+    >>> jobs = [{"metadata": {"namespace": team}, "spec": {"queueName": "lq"}} for team in "ab"]
+    >>> notes_on_namespaces(jobs, 0)
+    ['LocalQueues of the same name in several namespaces count as one partition: lq']
+    """
+    notes = []
+    if unnamed:
+        jobs = counted(unnamed, "job names", "jobs name")
+        notes.append(f"users are namespaces: {jobs} no user in a label or an annotation")
+    where: dict[str, set[str]] = {}
+    for item in items:
+        meta, spec = item.get("metadata") or {}, item.get("spec") or {}
+        labels = meta.get("labels") or {}
+        queue = labels.get(_QUEUES[0]) or spec.get("queueName")
+        if queue:
+            where.setdefault(str(queue), set()).add(str(meta.get("namespace")))
+    several = sorted(name for name, spaces in where.items() if len(spaces) > 1)
+    if several:
+        notes.append(
+            "LocalQueues of the same name in several namespaces count as one partition: "
+            f"{listed(several)}"
+        )
+    return notes
 
 
 def _job(item: Object) -> dict[str, Any]:
