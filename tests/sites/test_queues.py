@@ -230,7 +230,7 @@ def test_users_are_namespaces_where_objects_name_none(tmp_path: Path) -> None:
     ]
     users, queues = state.notes[:2]
     assert users == "users are namespaces: 1 job names no user in a label or an annotation"
-    assert queues.startswith("LocalQueues of the same name") and queues.endswith(": lq")
+    assert queues == "LocalQueues of the same name in several namespaces count as one partition: lq"
 
 
 def test_jobs_of_several_kinds_and_their_states(tmp_path: Path) -> None:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from clustersim.errors import InputError
 from clustersim.units import counted, listed
 from clustersim.workload.job_runs import RUNS
 from clustersim.workload.readers.site_logs.content import Content
 from clustersim.workload.readers.site_logs.devices import UNCOUNTED
+from clustersim.workload.readers.site_logs.kubectl_messages import (
+    EMPTY_LIST,
+    is_empty_list,
+    other_objects,
+)
 from clustersim.workload.readers.site_logs.programs.kubernetes_kinds import (
     KINDS,
     SEVERAL,
@@ -29,7 +35,8 @@ _BY_NAMESPACE = "by_namespace"
 
 def is_kubernetes(content: Content) -> bool:
     """Return whether the file is a list of Kubernetes objects."""
-    return any(True for document in content.documents for _ in _items(document))
+    documents = content.documents
+    return any(is_empty_list(one) or any(True for _ in _items(one)) for one in documents)
 
 
 def _items(document: Any) -> Iterator[Object]:
@@ -62,8 +69,15 @@ def read_kubernetes(content: Content) -> Records:
 
     Of a job and what it owns (its Workload, its pods, Jobs of a JobSet), one is kept: the Workload,
     which knows earlier admissions, else the owner.
+
+    Raises
+    ------
+    InputError
+        If the list is empty.
     """
     items = [item for document in content.documents for item in _items(document)]
+    if not items:
+        raise InputError(content.path, EMPTY_LIST)
     part = _parts_of_others(items)
     rows: list[dict[str, Any]] = []
     other: dict[str, int] = {}
@@ -86,9 +100,7 @@ def read_kubernetes(content: Content) -> Records:
         sum(row.get(_BY_NAMESPACE, False) for row in jobs),
     )
     notes += _of_evictions(jobs)
-    advice = (
-        f"objects of kind {listed(sorted(other))} are not read: print pods or jobs" if other else ""
-    )
+    advice = other_objects(other) if other else ""
     return records_of(rows, "kubernetes", notes, advice)
 
 
