@@ -17,6 +17,7 @@ from clustersim.workload.readers.site_logs.programs.kubernetes_kinds import (
     common_fields,
     notes_on_namespaces,
     user_of,
+    with_users_of_owners,
 )
 from clustersim.workload.readers.site_logs.programs.kueue import is_deactivated
 
@@ -63,6 +64,7 @@ def read_kubernetes_queue(items: Sequence[Mapping[str, Any]], source: str) -> Qu
         None if the list has no such object.
     """
     times = Times(None)
+    items = with_users_of_owners(items)
     kinds = {str(item.get("kind", "")) for item in items}
     left: list[tuple[str, str]] = []
     jobs: list[QueuedJob] = []

@@ -14,7 +14,11 @@ from clustersim.errors import InputError
 from clustersim.sites import read_queue, read_site
 from clustersim.workload import read_jobs
 
-READERS = {"log": read_jobs, "queue": read_queue, "nodes": read_site}
+READERS: dict[str, Callable[[Path], Any]] = {
+    "log": read_jobs,
+    "queue": read_queue,
+    "nodes": read_site,
+}
 EMPTY = json.dumps({"apiVersion": "v1", "items": [], "kind": "List", "metadata": {}}, indent=1)
 FORBIDDEN = 'Error from server (Forbidden): workloads is forbidden: User "jane" cannot list it\n'
 INSTEAD = {

@@ -170,3 +170,21 @@ def test_users_are_namespaces_where_objects_name_none(tmp_path: Path) -> None:
     assert "users are namespaces: 2 jobs name no user in a label or an annotation" in log.notes
     several = "LocalQueues of the same name in several namespaces count as one partition: lq"
     assert several in log.notes
+
+
+def test_a_workload_has_the_user_of_its_job(tmp_path: Path) -> None:
+    found = workload("w", when(1, "Admitted"), when(2, "Finished"))
+    found["metadata"]["ownerReferences"] = [{"kind": "Job", "uid": "u-1"}]
+    job = {"kind": "Job", "metadata": {"name": "j", "namespace": "t", "uid": "u-1",
+           "labels": {"user": "ann"}}, "spec": {}, "status": {}}  # fmt: skip
+    log = read(tmp_path, found, job)
+    assert log.jobs[["job_id", "user"]].to_numpy().tolist() == [["t/w", "ann"]]
+    assert not any("namespace" in note for note in log.notes)
+
+
+def test_the_priority_class_of_both_versions(tmp_path: Path) -> None:
+    ran = (when(1, "Admitted"), when(2, "Finished"))
+    first, second = workload("a", *ran), workload("b", *ran)
+    first["spec"]["priorityClassName"] = "low"
+    second["spec"]["priorityClassRef"] = {"kind": "WorkloadPriorityClass", "name": "high"}
+    assert read(tmp_path, first, second).jobs["qos"].tolist() == ["low", "high"]

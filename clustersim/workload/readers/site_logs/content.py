@@ -73,7 +73,7 @@ def is_yaml(text: str) -> bool:
     --------
     >>> is_yaml("apiVersion: v1\\nitems: []\\nkind: List\\n"), is_yaml("jobs:\\n- account: lab\\n")
     (True, True)
-    >>> is_yaml('{"kind": "List"}'), is_yaml('"apiVersion": "v1"\n"kind": "Pod"\n')
+    >>> is_yaml('{"kind": "List"}'), is_yaml('"apiVersion": "v1"\\n"kind": "Pod"\\n')
     (False, True)
     """
     head = text[:200_000]

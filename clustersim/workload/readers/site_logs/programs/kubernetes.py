@@ -22,6 +22,7 @@ from clustersim.workload.readers.site_logs.programs.kubernetes_kinds import (
     common_fields,
     name_of,
     notes_on_namespaces,
+    with_users_of_owners,
 )
 from clustersim.workload.readers.site_logs.programs.kubernetes_pods import uncounted_in
 from clustersim.workload.readers.site_logs.programs.kueue import ASSUMED_ONCE
@@ -75,7 +76,9 @@ def read_kubernetes(content: Content) -> Records:
     InputError
         If the list is empty.
     """
-    items = [item for document in content.documents for item in _items(document)]
+    items = with_users_of_owners(
+        item for document in content.documents for item in _items(document)
+    )
     if not items:
         raise InputError(content.path, EMPTY_LIST)
     part = _parts_of_others(items)

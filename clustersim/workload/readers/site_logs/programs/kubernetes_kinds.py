@@ -35,6 +35,7 @@ __all__ = [
     "name_of",
     "notes_on_namespaces",
     "user_of",
+    "with_users_of_owners",
 ]
 
 _QUEUES = (
@@ -81,7 +82,7 @@ def common_fields(item: Object) -> dict[str, Any]:
         "submit": meta.get("creationTimestamp"),
         "partition": queue or spec.get("queueName") or spec.get("queue"),
         "user": user_of(item),
-        "qos": spec.get("priorityClassName"),
+        "qos": spec.get("priorityClassName") or (spec.get("priorityClassRef") or {}).get("name"),
     }
 
 
@@ -96,6 +97,31 @@ def user_of(item: Object) -> str | None:
     meta = item.get("metadata") or {}
     labels = {**(meta.get("annotations") or {}), **(meta.get("labels") or {})}
     return next((str(labels[name]) for name in _USERS if labels.get(name)), None)
+
+
+def with_users_of_owners(items: Iterable[Object]) -> list[Object]:
+    """Return objects, those that name no user with the user of their owner in the same list.
+
+    Examples
+    --------
+    >>> job = {"metadata": {"uid": "u-1", "labels": {"user": "ann"}}}
+    >>> workload = {"metadata": {"ownerReferences": [{"uid": "u-1"}]}}
+    >>> [user_of(item) for item in with_users_of_owners([job, workload])]
+    ['ann', 'ann']
+    """
+    given = list(items)
+    users = {(one.get("metadata") or {}).get("uid"): user_of(one) for one in given}
+    users.pop(None, None)
+    found = []
+    for item in given:
+        meta = item.get("metadata") or {}
+        owners = [one.get("uid") for one in meta.get("ownerReferences") or []]
+        user = next((users[uid] for uid in owners if users.get(uid)), None)
+        if user and user_of(item) is None:
+            notes = {**(meta.get("annotations") or {}), "user": user}
+            item = {**item, "metadata": {**meta, "annotations": notes}}
+        found.append(item)
+    return found
 
 
 def notes_on_namespaces(items: Iterable[Object], unnamed: int) -> list[str]:
