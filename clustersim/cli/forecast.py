@@ -7,6 +7,7 @@ import math
 import shlex
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -314,15 +315,20 @@ def _accelerators(text: str | None) -> int | dict[str, int] | None:
 
 def _text(found: Forecast, asked: Sequence[str]) -> str:
     state = found.state
-    counts = state.document()
+    without = sum(job.tasks for job in state.jobs if job.n_accelerators == 0)
+    counts = replace(
+        state, jobs=tuple(job for job in state.jobs if job.n_accelerators != 0)
+    ).document()
     now = found.calendar.text(found.now_s) if found.calendar.is_dated else "now"
     head = (
         f"{state.source} ({state.format}), {now}: {counted(counts['running_jobs'], 'job')} running "
         f"on {_number(counts['accelerators_running'])} accelerators, "
         f"{counted(counts['waiting_jobs'], 'job')} waiting "
         f"({counted(counts['waiting_rows'], 'row')}) for {_number(counts['accelerators_waiting'])}"
+        + (f"; {counted(without, 'more job needs', 'more jobs need')} none" if without else "")
     )
-    sections = [textwrap.fill(head, 100), f"Partitions\n{_partitions(found)}"]
+    title = "Partitions" + (" (all jobs, also those without accelerators)" if without else "")
+    sections = [textwrap.fill(head, 100), f"{title}\n{_partitions(found)}"]
     if len(found.jobs):
         title = "Start of each waiting job from now: median, 5 % and 95 %"
         sections.append(f"{title}\n{_jobs(found, asked)}")

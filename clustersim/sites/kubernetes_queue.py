@@ -15,7 +15,11 @@ from clustersim.workload.readers.site_logs.programs.kubernetes_kinds import (
     KINDS,
     SEVERAL,
     common_fields,
+    notes_on_namespaces,
+    user_of,
+    with_users_of_owners,
 )
+from clustersim.workload.readers.site_logs.programs.kueue import is_deactivated
 
 __all__ = ["read_kubernetes_queue"]
 
@@ -30,6 +34,8 @@ _BY_RECORD = ("AppWrapper", "LeaderWorkerSet", "Workflow")
 """Kinds that describe their pods in their own fields."""
 _OVER = ("Completing", "Completed", "Failed", "Aborting", "Aborted", "Terminating", "Terminated")
 """Phases of Volcano in which a job ends or has ended."""
+_DEACTIVATED = "deactivated (spec.active: false)"
+"""Why a Workload that Kueue does not admit any more, such as a cancelled one, is left out."""
 _USER_LABELS = ("user", "owner", "username", "created-by", "app.kubernetes.io/managed-by-user")
 _QUEUE_LABELS = ("kueue.x-k8s.io/queue-name", "volcano.sh/queue-name", "runai/queue", "queue")
 
@@ -58,6 +64,7 @@ def read_kubernetes_queue(items: Sequence[Mapping[str, Any]], source: str) -> Qu
         None if the list has no such object.
     """
     times = Times(None)
+    items = with_users_of_owners(items)
     kinds = {str(item.get("kind", "")) for item in items}
     left: list[tuple[str, str]] = []
     jobs: list[QueuedJob] = []
@@ -79,6 +86,7 @@ def read_kubernetes_queue(items: Sequence[Mapping[str, Any]], source: str) -> Qu
             left.append(each)
     taken = max(_times(chosen, times), default=None)
     state = QueueState(source, form, tuple(jobs), len(chosen), taken, True, tuple(left))
+    state = state.with_notes(*_notes(chosen, jobs, left))
     if taken is not None:
         state = replace(
             state,
@@ -93,6 +101,23 @@ def read_kubernetes_queue(items: Sequence[Mapping[str, Any]], source: str) -> Qu
             "the list does not say when it was taken: the latest time in it is assumed (--taken-at)"
         )
     return state
+
+
+def _notes(
+    items: Sequence[Mapping[str, Any]], jobs: Sequence[QueuedJob], left: Sequence[tuple[str, str]]
+) -> list[str]:
+    """Return notes on the namespaces of the jobs that run or wait."""
+    named = {_named_user(item) for item in items}
+    ended = {row for row, _ in left}
+    return notes_on_namespaces(
+        [item for item in items if _identity(item) not in ended],
+        sum(bool(job.user) and job.user not in named for job in jobs),
+    )
+
+
+def _named_user(item: Mapping[str, Any]) -> str:
+    """Return the user that an object names; empty without one."""
+    return _label(item, _USER_LABELS) or user_of(item) or ""
 
 
 def _times(value: Any, times: Times) -> Iterator[datetime]:
@@ -194,6 +219,8 @@ def _workload(item: Mapping[str, Any], times: Times) -> QueuedJob | tuple[str, s
     if _condition(item, "Finished") is not None:
         return _identity(item), "finished"
     admitted = _condition(item, "Admitted")
+    if admitted is None and is_deactivated(item):
+        return _identity(item), _DEACTIVATED
     reserved = _condition(item, "QuotaReserved")
     count, kinds = _gang_of(spec)
     waits = next(
@@ -219,7 +246,6 @@ def _workload(item: Mapping[str, Any], times: Times) -> QueuedJob | tuple[str, s
         priority=number_of(spec.get("priority")),
         partition=str(spec.get("queueName") or common.partition),
         reason=waits if reserved is None else "waits for admission checks",
-        held="not active" if spec.get("active") is False else "",
     )
 
 
@@ -230,7 +256,7 @@ def _common(item: Mapping[str, Any], times: Times) -> QueuedJob:
         state="waiting",
         n_accelerators=0,
         partition=_label(item, _QUEUE_LABELS),
-        user=_label(item, _USER_LABELS),
+        user=_named_user(item) or str(meta.get("namespace") or ""),
         submit=times.parse(meta.get("creationTimestamp")),
     )
 

@@ -47,6 +47,12 @@ from clustersim.sites.source import json_document, read_text
 from clustersim.sites.text_tables import find_table, plain_name
 from clustersim.time_zones import parse_zone
 from clustersim.workload.readers.site_logs.class_ads import class_ads
+from clustersim.workload.readers.site_logs.kubectl_messages import (
+    EMPTY_LIST,
+    is_empty_list,
+    kubectl_error,
+    other_objects,
+)
 
 __all__ = ["QUEUE_COMMANDS", "read_queue"]
 
@@ -107,6 +113,8 @@ def read_queue(
         columns = [*columns, "TRES_PER_NODE"] if columns else columns
     state = _read(text, path, zone, columns)
     if state is None:
+        if (error := kubectl_error(text)) is not None:
+            raise InputError(path, error)
         raise InputError(path, f"is not recognised as a queue; print one with {QUEUE_COMMANDS}")
     damaged = [row for row, reason in state.left_out if reason == "malformed"]
     if damaged and not state.jobs:
@@ -217,4 +225,10 @@ def _of_document(document: Any, source: str, zone: tzinfo | None) -> QueueState 
     items = list(items_of(document)) if not isinstance(document, list) else document
     if items and all(isinstance(item, Mapping) and "ClusterId" in item for item in items):
         return read_condor_q(items, source, "condor_q -json")
-    return read_kubernetes_queue(list(items_of(document)), source)
+    objects = list(items_of(document))
+    if not objects and is_empty_list(document):
+        raise InputError(source, EMPTY_LIST)
+    found = read_kubernetes_queue(objects, source)
+    if found is None and objects and all("kind" in one and "metadata" in one for one in objects):
+        raise InputError(source, other_objects(str(one["kind"]) for one in objects))
+    return found

@@ -46,6 +46,11 @@ from clustersim.sites.slurm_nodes import (
 )
 from clustersim.sites.source import json_document, read_text
 from clustersim.sites.text_tables import find_table, plain_name
+from clustersim.workload.readers.site_logs.kubectl_messages import (
+    EMPTY_LIST,
+    is_empty_list,
+    kubectl_error,
+)
 
 _CONDOR = frozenset(
     {"machine", "name", "totalgpus", "gpus", "cudadevicename", "state", "slottype", "totalcpus"}
@@ -107,6 +112,8 @@ def read_site(
     text = read_text(path)
     site = _read(text, path, columns, gpus_per_node, date)
     if site is None:
+        if (error := kubectl_error(text)) is not None:
+            raise InputError(path, error)
         raise InputError(path, f"is not recognised as a list of nodes; print one with {_COMMANDS}")
     if not site.nodes and not site.partitions:
         raise InputError(path, f"{site.format}: lists no nodes")
@@ -206,7 +213,10 @@ def _of_document(
         if rows and is_site_table([str(name) for name in rows[0]]):
             table = pd.DataFrame(rows)
             return read_site_table(table, source, gpus_per_node=gpus_per_node, date=date)
-    return _kubernetes(list(items_of(document)), source)
+    items = list(items_of(document))
+    if not items and is_empty_list(document):
+        raise InputError(source, EMPTY_LIST)
+    return _kubernetes(items, source)
 
 
 def _kubernetes(items: Sequence[Mapping[str, Any]], source: str) -> Site | None:

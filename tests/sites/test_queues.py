@@ -206,10 +206,31 @@ def test_kueue_workloads_come_before_the_jobs_in_the_same_list(tmp_path: Path) -
         {"kind": "Job", "metadata": meta("a"), "spec": {"template": {"spec": pod_spec(8)}}},
     )
     assert [(job.job_id, job.n_accelerators) for job in state.running] == [("team/a", 32)]
-    assert [(job.job_id, job.partition, job.held) for job in state.waiting] == [
-        ("team/b", "team-a", ""),
-        ("team/d", "team-a", "not active"),
+    assert [(job.job_id, job.partition, job.user) for job in state.waiting] == [
+        ("team/b", "team-a", "ann")
     ]
+    assert state.left_out == (
+        ("team/c", "finished"),
+        ("team/d", "deactivated (spec.active: false)"),
+    )
+    assert not any("namespace" in note for note in state.notes)
+
+
+def test_users_are_namespaces_where_objects_name_none(tmp_path: Path) -> None:
+    def workload(name: str, namespace: str, **annotations: str) -> dict[str, Any]:
+        template = {"spec": pod_spec(8)}
+        about = {**meta(name), "namespace": namespace, "annotations": annotations}
+        spec = {"queueName": "lq", "podSets": [{"count": 1, "template": template}]}
+        return {"kind": "Workload", "metadata": about, "spec": spec, "status": {}}
+
+    state = kubectl(tmp_path, workload("a", "vision"), workload("b", "speech", owner="ann"))
+    assert [(job.job_id, job.user) for job in state.waiting] == [
+        ("vision/a", "vision"),
+        ("speech/b", "ann"),
+    ]
+    users, queues = state.notes[:2]
+    assert users == "users are namespaces: 1 job names no user in a label or an annotation"
+    assert queues == "LocalQueues of the same name in several namespaces count as one partition: lq"
 
 
 def test_jobs_of_several_kinds_and_their_states(tmp_path: Path) -> None:

@@ -57,6 +57,11 @@ _MOST_BROKEN = 0.3
 
 
 _MANIFEST = re.compile(r"(?m)^(?:- )?apiVersion: \S+$(?s:.*)^(?:  )?kind: \w+$|^kind: \w*List$")
+_QUOTED = re.compile(
+    r"""(?m)^(?:- )?["']?apiVersion["']?: +["']?[\w./]+["']?$"""
+    r"""(?s:.*)^(?:  )?["']?kind["']?: +["']?\w+["']?$"""
+)
+"""The same where keys or values are in quotes, which is YAML if no bracket begins a line."""
 _SLURM_YAML = re.compile(r"(?m)^(?:jobs|nodes|sinfo): *(?:!!seq)?\n\s*- +\w+:")
 """How the lists begin that commands of Slurm print with ``--yaml``."""
 
@@ -68,10 +73,13 @@ def is_yaml(text: str) -> bool:
     --------
     >>> is_yaml("apiVersion: v1\\nitems: []\\nkind: List\\n"), is_yaml("jobs:\\n- account: lab\\n")
     (True, True)
-    >>> is_yaml('{"kind": "List"}')
-    False
+    >>> is_yaml('{"kind": "List"}'), is_yaml('"apiVersion": "v1"\\n"kind": "Pod"\\n')
+    (False, True)
     """
-    return bool(_MANIFEST.search(text[:200_000])) or _SLURM_YAML.search(text) is not None
+    head = text[:200_000]
+    if _MANIFEST.search(head) or _SLURM_YAML.search(text):
+        return True
+    return _QUOTED.search(head) is not None and not re.search(r"(?m)^[{\[]", head)
 
 
 def _as_json(value: Any) -> Any:
@@ -106,7 +114,9 @@ def yaml_values(text: str, path: str | Path) -> list[Any]:
         If the text is not complete YAML.
     """
     first = re.search(
-        r"(?m)^(?:%YAML|---|-? ?apiVersion:|items:|kind:|meta:|jobs:|nodes:|sinfo:)", text
+        r"""(?m)^(?:%YAML|---|-? ?["']?apiVersion["']?:|["']?(?:items|kind)["']?:"""
+        r"""|meta:|jobs:|nodes:|sinfo:)""",
+        text,
     )
     text = text[first.start() :] if first else text
     try:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["COLUMNS", "EXTRA", "Records", "records_of"]
+__all__ = ["COLUMNS", "EXTRA", "START_UNKNOWN", "Records", "records_of"]
 
 COLUMNS = (
     *("row", "line", "job_id", "group", "submit", "start", "end", "wait_s", "run_s", "limit_s"),
@@ -18,6 +18,8 @@ COLUMNS = (
 """The columns of the table of :class:`Records`; a column that a format does not have is absent."""
 EXTRA = "extra:"
 """What the names of columns that are only handed on begin with."""
+START_UNKNOWN = "start_unknown"
+"""Column that is true for a job of several runs whose start is that of a later run."""
 _NUMBERS = ("wait_s", "run_s", "limit_s", "n")
 
 

@@ -38,7 +38,8 @@ def join_runs(jobs: pd.DataFrame) -> pd.DataFrame:
     if not again.any():
         return jobs
     jobs = jobs.copy()
-    jobs[EXTRA + RUNS] = pd.Series(None, index=jobs.index, dtype=object)
+    if EXTRA + RUNS not in jobs:
+        jobs[EXTRA + RUNS] = pd.Series(None, index=jobs.index, dtype=object)
     for _, rows in jobs[again].groupby(key[again], sort=False):
         _join_one(jobs, rows)
     return jobs

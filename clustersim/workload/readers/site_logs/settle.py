@@ -23,7 +23,7 @@ from clustersim.workload.readers.observed import (
 from clustersim.workload.readers.site_logs.devices import UNCOUNTED
 from clustersim.workload.readers.site_logs.moments import settle_instants
 from clustersim.workload.readers.site_logs.reasons import REASONS
-from clustersim.workload.readers.site_logs.records import EXTRA, Records
+from clustersim.workload.readers.site_logs.records import EXTRA, START_UNKNOWN, Records
 from clustersim.workload.readers.site_logs.runs import join_pods, join_runs
 from clustersim.workload.readers.site_logs.time_texts import TimeColumn, read_times
 
@@ -274,8 +274,10 @@ def _log(
             "duration_s": _plain(kept["run_s"]),
         }
     )
-    if (kept["start"].notna()).any():
-        table["start_s"] = (kept["start"] - base).dt.total_seconds()
+    start, unknown = _known_starts(kept)
+    notes += unknown
+    if start.notna().any():
+        table["start_s"] = (start - base).dt.total_seconds()
     for name in _LABELS:
         if name in kept and kept[name].notna().any():
             texts = kept[name].astype(object).where(kept[name].notna(), None)
@@ -306,6 +308,21 @@ def _log(
         clip_to_estimate=clip_to_estimate,
         left_out=left_out,
     )
+
+
+def _known_starts(kept: pd.DataFrame) -> tuple[pd.Series, list[str]]:
+    """Return the first start of each job, and a note on those that have only a later one."""
+    start: pd.Series = kept["start"]
+    if START_UNKNOWN not in kept:
+        return start, []
+    later = kept[START_UNKNOWN].eq(True)
+    if not later.any():
+        return start, []
+    jobs = counted(int(later.sum()), "job was", "jobs were")
+    return start.mask(later), [
+        f"{jobs} stopped and started again more often than the log tells when: their run times are "
+        "those of all their runs, but they have no recorded start"
+    ]
 
 
 def _origin(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from clustersim.errors import InputError
 from clustersim.workload.readers.site_logs.content import Content
+from clustersim.workload.readers.site_logs.kubectl_messages import kubectl_error
 from clustersim.workload.readers.site_logs.records import Records
 
 __all__ = ["is_unusable", "refuse_unusable"]
@@ -132,6 +133,8 @@ _STARTED = re.compile(r'"\w*(?:start|began|begin)\w*"\s*:', re.I)
 
 
 def _message(content: Content) -> str | None:
+    if (error := kubectl_error(content.text)) is not None:
+        return error
     for line in content.head[:40]:
         for one in _OUTPUTS:
             if one.line.match(line) and not (

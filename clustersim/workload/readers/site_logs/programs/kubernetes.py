@@ -5,25 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from clustersim.units import listed
+from clustersim.errors import InputError
+from clustersim.units import counted, listed
+from clustersim.workload.job_runs import RUNS
 from clustersim.workload.readers.site_logs.content import Content
 from clustersim.workload.readers.site_logs.devices import UNCOUNTED
+from clustersim.workload.readers.site_logs.kubectl_messages import (
+    EMPTY_LIST,
+    is_empty_list,
+    other_objects,
+)
 from clustersim.workload.readers.site_logs.programs.kubernetes_kinds import (
     KINDS,
     SEVERAL,
     Object,
     common_fields,
     name_of,
+    notes_on_namespaces,
+    with_users_of_owners,
 )
 from clustersim.workload.readers.site_logs.programs.kubernetes_pods import uncounted_in
-from clustersim.workload.readers.site_logs.records import Records, records_of
+from clustersim.workload.readers.site_logs.programs.kueue import ASSUMED_ONCE
+from clustersim.workload.readers.site_logs.records import EXTRA, Records, records_of
 
 __all__ = ["is_kubernetes", "read_kubernetes"]
+
+_BY_NAMESPACE = "by_namespace"
+"""Column that is true for records whose user is their namespace."""
 
 
 def is_kubernetes(content: Content) -> bool:
     """Return whether the file is a list of Kubernetes objects."""
-    return any(True for document in content.documents for _ in _items(document))
+    documents = content.documents
+    return any(is_empty_list(one) or any(True for _ in _items(one)) for one in documents)
 
 
 def _items(document: Any) -> Iterator[Object]:
@@ -56,8 +70,17 @@ def read_kubernetes(content: Content) -> Records:
 
     Of a job and what it owns (its Workload, its pods, Jobs of a JobSet), one is kept: the Workload,
     which knows earlier admissions, else the owner.
+
+    Raises
+    ------
+    InputError
+        If the list is empty.
     """
-    items = [item for document in content.documents for item in _items(document)]
+    items = with_users_of_owners(
+        item for document in content.documents for item in _items(document)
+    )
+    if not items:
+        raise InputError(content.path, EMPTY_LIST)
     part = _parts_of_others(items)
     rows: list[dict[str, Any]] = []
     other: dict[str, int] = {}
@@ -68,15 +91,19 @@ def read_kubernetes(content: Content) -> Records:
             other[kind] = other.get(kind, 0) + 1
             found = [{"job_id": name_of(item), "reason": "noise"}]
         rows += [{**row, "reason": "merged"} for row in found] if id(item) in part else found
-    jobs = {row["job_id"] for row in rows if "reason" not in row and not row.get("group")}
+    owners = {row["job_id"] for row in rows if "reason" not in row and not row.get("group")}
     for row in rows:
-        if row.get("group") in jobs:
+        if row.get("group") in owners:
             row["reason"] = "merged"
     kinds = [f"{count:,} {kind}" for kind, count in sorted(other.items())]
     notes = [f"objects that are no jobs are left out: {listed(kinds)}"] if other else []
-    advice = (
-        f"objects of kind {listed(sorted(other))} are not read: print pods or jobs" if other else ""
+    jobs = [row for row in rows if "reason" not in row]
+    notes += notes_on_namespaces(
+        [item for item in items if item["kind"] in KINDS and id(item) not in part],
+        sum(row.get(_BY_NAMESPACE, False) for row in jobs),
     )
+    notes += _of_evictions(jobs)
+    advice = other_objects(other) if other else ""
     return records_of(rows, "kubernetes", notes, advice)
 
 
@@ -91,9 +118,25 @@ def _rows(item: Object) -> list[dict[str, Any]]:
         return []
     rows = [{**common_fields(item), **row} for row in found]
     for row in rows:
+        if row.get("user") is None and item["metadata"].get("namespace"):
+            row |= {"user": item["metadata"]["namespace"], _BY_NAMESPACE: True}
         if row.get("n") == 0 and kind in KINDS:
             row[UNCOUNTED] = uncounted_in(item)
     return rows
+
+
+def _of_evictions(rows: list[dict[str, Any]]) -> list[str]:
+    """Return a note on Workloads that were admitted twice."""
+    twice = [row for row in rows if row.get(EXTRA + RUNS) and ASSUMED_ONCE in row]
+    if not twice:
+        return []
+    assumed = sum(row[ASSUMED_ONCE] for row in twice)
+    once = f" ({assumed:,} of them do not tell how often: one eviction is assumed)"
+    workloads = counted(len(twice), "Workload of Kueue was", "Workloads of Kueue were")
+    return [
+        f"{workloads} evicted and admitted again{once if assumed else ''}: {RUNS} has both runs, "
+        "and the first one ends when the Workload was requeued (after a back-off, if there was one)"
+    ]
 
 
 def _parts_of_others(items: list[Object]) -> set[int]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from clustersim.units import counted, listed
+from clustersim.workload.job_runs import RUNS, runs_text
 from clustersim.workload.readers.site_logs.programs.argo import workflow_rows
 from clustersim.workload.readers.site_logs.programs.kubernetes_pods import (
     Object,
@@ -19,8 +20,23 @@ from clustersim.workload.readers.site_logs.programs.kubernetes_sets import (
     app_wrapper,
     leader_worker_set,
 )
+from clustersim.workload.readers.site_logs.programs.kubernetes_times import (
+    condition_time,
+    seconds_between,
+)
+from clustersim.workload.readers.site_logs.programs.kueue import workload
+from clustersim.workload.readers.site_logs.records import EXTRA
 
-__all__ = ["KINDS", "SEVERAL", "Object", "common_fields", "name_of"]
+__all__ = [
+    "KINDS",
+    "SEVERAL",
+    "Object",
+    "common_fields",
+    "name_of",
+    "notes_on_namespaces",
+    "user_of",
+    "with_users_of_owners",
+]
 
 _QUEUES = (
     "kueue.x-k8s.io/queue-name",
@@ -39,6 +55,7 @@ _USERS = (
     "app.kubernetes.io/created-by",
     "kueue.x-k8s.io/user",
 )
+"""Labels and annotations that name the user of an object."""
 _JOB_NAMES = (
     *("jobset.sigs.k8s.io/jobset-name", "training.kubeflow.org/job-name", "volcano.sh/job-name"),
     *("trainer.kubeflow.org/trainjob-name", "leaderworkerset.sigs.k8s.io/name"),
@@ -64,20 +81,83 @@ def common_fields(item: Object) -> dict[str, Any]:
         "job_id": name_of(item),
         "submit": meta.get("creationTimestamp"),
         "partition": queue or spec.get("queueName") or spec.get("queue"),
-        "user": next((labels[name] for name in _USERS if labels.get(name)), None),
-        "qos": spec.get("priorityClassName"),
+        "user": user_of(item),
+        "qos": spec.get("priorityClassName") or (spec.get("priorityClassRef") or {}).get("name"),
     }
 
 
-def _when(item: Object, *types: str, status: str = "True") -> str | None:
-    """Return the time of the first of some conditions that holds."""
-    conditions = (item.get("status") or {}).get("conditions") or []
-    for kind in types:
-        for one in conditions:
-            if one.get("type") == kind and (not status or str(one.get("status")) == status):
-                when = one.get("lastTransitionTime")
-                return None if when is None else str(when)
-    return None
+def user_of(item: Object) -> str | None:
+    """Return the user that an object names in a label or an annotation; None without one.
+
+    Examples
+    --------
+    >>> user_of({"metadata": {"annotations": {"owner": "ann"}}}), user_of({"metadata": {}})
+    ('ann', None)
+    """
+    meta = item.get("metadata") or {}
+    labels = {**(meta.get("annotations") or {}), **(meta.get("labels") or {})}
+    return next((str(labels[name]) for name in _USERS if labels.get(name)), None)
+
+
+def with_users_of_owners(items: Iterable[Object]) -> list[Object]:
+    """Return objects, those that name no user with the user of their owner in the same list.
+
+    Examples
+    --------
+    >>> job = {"metadata": {"uid": "u-1", "labels": {"user": "ann"}}}
+    >>> workload = {"metadata": {"ownerReferences": [{"uid": "u-1"}]}}
+    >>> [user_of(item) for item in with_users_of_owners([job, workload])]
+    ['ann', 'ann']
+    """
+    given = list(items)
+    users = {(one.get("metadata") or {}).get("uid"): user_of(one) for one in given}
+    users.pop(None, None)
+    found = []
+    for item in given:
+        meta = item.get("metadata") or {}
+        owners = [one.get("uid") for one in meta.get("ownerReferences") or []]
+        user = next((users[uid] for uid in owners if users.get(uid)), None)
+        if user and user_of(item) is None:
+            notes = {**(meta.get("annotations") or {}), "user": user}
+            item = {**item, "metadata": {**meta, "annotations": notes}}
+        found.append(item)
+    return found
+
+
+def notes_on_namespaces(items: Iterable[Object], unnamed: int) -> list[str]:
+    """Return notes on what namespaces are taken for.
+
+    Parameters
+    ----------
+    items : iterable of mapping
+        Objects that are jobs.
+    unnamed : int
+        How many jobs have their namespace as user.
+
+    Examples
+    --------
+    >>> jobs = [{"metadata": {"namespace": team}, "spec": {"queueName": "lq"}} for team in "ab"]
+    >>> notes_on_namespaces(jobs, 0)
+    ['LocalQueues of the same name in several namespaces count as one partition: lq']
+    """
+    notes = []
+    if unnamed:
+        jobs = counted(unnamed, "job names", "jobs name")
+        notes.append(f"users are namespaces: {jobs} no user in a label or an annotation")
+    where: dict[str, set[str]] = {}
+    for item in items:
+        meta, spec = item.get("metadata") or {}, item.get("spec") or {}
+        labels = meta.get("labels") or {}
+        queue = labels.get(_QUEUES[0]) or spec.get("queueName")
+        if queue:
+            where.setdefault(str(queue), set()).add(str(meta.get("namespace")))
+    several = sorted(name for name, spaces in where.items() if len(spaces) > 1)
+    if several:
+        notes.append(
+            "LocalQueues of the same name in several namespaces count as one partition: "
+            f"{listed(several)}"
+        )
+    return notes
 
 
 def _job(item: Object) -> dict[str, Any]:
@@ -85,8 +165,8 @@ def _job(item: Object) -> dict[str, Any]:
     at_once = count_of(spec.get("parallelism"))
     if spec.get("completions") is not None:
         at_once = min(at_once, int(spec["completions"]))
-    failed = _when(item, "Failed")
-    end = status.get("completionTime") or _when(item, "Complete") or failed
+    failed = condition_time(item, "Failed")
+    end = status.get("completionTime") or condition_time(item, "Complete") or failed
     return {
         "start": status.get("startTime"),
         "end": end,
@@ -128,41 +208,6 @@ def _pods(item: Object) -> dict[str, Any]:
     }
 
 
-def _workload(item: Object) -> dict[str, Any]:
-    spec, status = item.get("spec") or {}, item.get("status") or {}
-    assigned = (status.get("admission") or {}).get("podSetAssignments") or []
-    asked = sum(
-        count_of(one.get("count")) * template_devices(one) for one in spec.get("podSets") or []
-    )
-    used = [one.get("resourceUsage") for one in assigned]
-    n = sum(resource_devices(one) for one in used) if used and all(used) else asked
-    past = status.get("accumulatedPastExexcutionTimeSeconds")  # as v1beta1 spells it
-    past = status.get("accumulatedPastExecutionTimeSeconds", past)
-    end, start = _when(item, "Finished"), _admitted(item)
-    if end is None and spec.get("active") is False and start is None and past:
-        end = _when(item, "Evicted")  # deactivated for good
-    found = {
-        "start": start,
-        "end": end,
-        "n": n,
-        "limit_s": spec.get("maximumExecutionTimeSeconds"),
-        "state": None if end else "Running" if start else "Pending",
-    }
-    if end and not start and past:  # a workload that has finished may have lost its admission
-        return {**found, "run_s": past}
-    return {**found, "more_s": past}
-
-
-def _admitted(item: Object) -> str | None:
-    """Return when a workload was admitted: its quota alone counts where nothing else is checked."""
-    status = item.get("status") or {}
-    admitted = _when(item, "Admitted")
-    is_tracked = any(one.get("type") == "Admitted" for one in status.get("conditions") or [])
-    if admitted or is_tracked or status.get("admissionChecks"):
-        return admitted
-    return _when(item, "QuotaReserved")
-
-
 def _ray_job(item: Object) -> dict[str, Any]:
     spec, status = item.get("spec") or {}, item.get("status") or {}
     cluster = spec.get("rayClusterSpec")
@@ -192,8 +237,12 @@ def _kubeflow(item: Object) -> dict[str, Any]:
     if "template" in spec and not n:  # MPIJob v1alpha1: devices of the whole job, or of a worker
         n = quantity(spec.get("gpus") or spec.get("processingUnits") or 0)
         n = n or count_of(spec.get("replicas")) * template_devices(spec)
-    end = status.get("completionTime") or _when(item, "Succeeded") or _when(item, "Failed")
-    began = _when(item, "Running", status="") or status.get("startTime")
+    end = (
+        status.get("completionTime")
+        or condition_time(item, "Succeeded")
+        or condition_time(item, "Failed")
+    )
+    began = condition_time(item, "Running", status="") or status.get("startTime")
     if began and end and began >= end and status.get("startTime"):
         began = status["startTime"]  # the condition Running has the time at which it ended
     policy = spec.get("runPolicy") or {}
@@ -239,7 +288,9 @@ def _volcano(item: Object) -> dict[str, Any]:
         "state": None if over else phase or None,
     }
     if over and len(runs) > 1:
-        found["run_s"] = sum(_seconds(*run) for run in runs)
+        found["run_s"] = sum(seconds_between(*run) for run in runs)
+        since = [[seconds_between(begins[0], when) for when in run] for run in runs]
+        found[EXTRA + RUNS] = runs_text(*zip(*since, strict=True))
     return found
 
 
@@ -247,14 +298,6 @@ _OVER = ("Completed", "Failed", "Aborted", "Terminated")
 """Phases in which a job of Volcano has ended."""
 _STILL = ("Completing", "Terminating", "Aborting")
 """Phases in which its pods are still being stopped."""
-
-
-def _seconds(first: str, last: str) -> float:
-    return (_instant(last) - _instant(first)).total_seconds()
-
-
-def _instant(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def _job_set(item: Object) -> dict[str, Any]:
@@ -267,9 +310,9 @@ def _job_set(item: Object) -> dict[str, Any]:
             * count_of(job.get("parallelism"))
             * template_devices(job)
         )
-    end = _when(item, "Completed") or _when(item, "Failed")
-    resumed = _when(item, "Suspended", status="False")
-    waits = bool(spec.get("suspend")) or _when(item, "Suspended") is not None
+    end = condition_time(item, "Completed") or condition_time(item, "Failed")
+    resumed = condition_time(item, "Suspended", status="False")
+    waits = bool(spec.get("suspend")) or condition_time(item, "Suspended") is not None
     start = None if waits else resumed or item["metadata"].get("creationTimestamp")
     return {"start": start, "end": end, "n": n, "state": status.get("terminalState") and None}
 
@@ -283,9 +326,9 @@ def _train_job(item: Object) -> dict[str, Any]:
     if per_node is not None:
         each = {**(per_node.get("limits") or {}), **(per_node.get("requests") or {})}
         n = count_of(trainer.get("numNodes")) * resource_devices(each)
-    end = _when(item, "Complete") or _when(item, "Failed")
-    resumed = _when(item, "Suspended", status="False")
-    waits = bool(spec.get("suspend")) or _when(item, "Suspended") is not None
+    end = condition_time(item, "Complete") or condition_time(item, "Failed")
+    resumed = condition_time(item, "Suspended", status="False")
+    waits = bool(spec.get("suspend")) or condition_time(item, "Suspended") is not None
     start = None if waits else resumed or item["metadata"].get("creationTimestamp")
     return {"start": start, "end": end, "n": n}
 
@@ -298,7 +341,7 @@ def _app_wrapper(item: Object) -> dict[str, Any]:
         count = read({"metadata": {}, **template}).get("n")
         return None if count is None else float(count)
 
-    return app_wrapper(item, _when, inner)
+    return app_wrapper(item, condition_time, inner)
 
 
 KINDS: dict[str, Callable[[Object], dict[str, Any]]] = {
@@ -308,7 +351,7 @@ KINDS: dict[str, Callable[[Object], dict[str, Any]]] = {
         else _job(item)
     ),
     "Pod": _pods,
-    "Workload": _workload,
+    "Workload": workload,
     "RayJob": _ray_job,
     **dict.fromkeys(
         ("PyTorchJob", "TFJob", "MPIJob", "XGBoostJob", "PaddleJob", "JAXJob", "MXJob"), _kubeflow
@@ -316,7 +359,7 @@ KINDS: dict[str, Callable[[Object], dict[str, Any]]] = {
     "JobSet": _job_set,
     "TrainJob": _train_job,
     "AppWrapper": _app_wrapper,
-    "LeaderWorkerSet": lambda item: leader_worker_set(item, _when),
+    "LeaderWorkerSet": lambda item: leader_worker_set(item, condition_time),
 }
 """The kinds of objects that are jobs, each with its reader."""
 SEVERAL: dict[str, Callable[[Object], Iterator[dict[str, Any]]]] = {"Workflow": workflow_rows}
