@@ -15,6 +15,7 @@ from clustersim.validation.held import over_ceiling
 from clustersim.validation.mechanism import Mechanism, Tested
 from clustersim.validation.occupancy import Waiting, running_at
 from clustersim.validation.setting import Ceilings
+from clustersim.workload.jobs import texts_of
 
 __all__ = [
     "common_ceiling",
@@ -160,6 +161,10 @@ def dependencies(tested: Tested) -> Iterator[Mechanism]:
     if not (case.user >= 0).any():
         yield Mechanism("dependencies", name, untested="the log names no users")
         return
+    if _users_are_namespaces(case.jobs):
+        why = "users are namespaces, whose jobs seldom depend on each other"
+        yield Mechanism("dependencies", name, untested=why)
+        return
     traces = []
     for start, waiting in zip((case.start_s, tested.start_s), tested.both, strict=True):
         with_room = waiting.room.mean(axis=1) >= 0.5
@@ -182,6 +187,14 @@ def dependencies(tested: Tested) -> Iterator[Mechanism]:
     ready_s = case.submit_s.copy()
     ready_s[held] = np.maximum(_end_before(case, case.start_s)[held], ready_s[held])
     yield tested.granted(mechanism, replace(tested.setting, ready_s=ready_s))
+
+
+def _users_are_namespaces(jobs: pd.DataFrame) -> bool:
+    """Whether jobs are named NAMESPACE/NAME and have the namespace as user, as on Kubernetes."""
+    if "user" not in jobs:
+        return False
+    ids = pd.Series(texts_of(jobs["job_id"]))
+    return bool((ids.str.rpartition("/")[0] == texts_of(jobs["user"])).all())
 
 
 def _end_before(case: Case, start_s: Floats) -> Floats:

@@ -183,6 +183,14 @@ def test_dependencies_are_named() -> None:
     assert (first.recorded, first.simulated) == (1.0, 0.0)
 
 
+def test_dependencies_are_not_those_of_namespaces() -> None:
+    names = ["a/one", "a/two", "b/one"]
+    jobs = table([0.0, 0.0, 0.0], [0.0, 100.0, 0.0], user=["a", "a", "b"])
+    found = cs.validate(jobs.assign(job_id=names), accelerators=16, policies=["fcfs"])
+    (why,) = (each.untested for each in found.tested if each.key == "dependencies")
+    assert why.startswith("users are namespaces")
+
+
 def test_night_queues_are_named() -> None:
     """Jobs with limits of 10 h are submitted at 10:00 and start at 20:00; short ones at once."""
     days = np.arange(35) * 24 * HOUR
