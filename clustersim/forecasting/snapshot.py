@@ -92,7 +92,13 @@ def _order(jobs: list[QueuedJob]) -> tuple[list[int], str]:
     submitted = all(job.submit is not None for job in jobs)
     if jobs and all(job.priority is not None for job in jobs):
         at.sort(key=lambda i: (-(jobs[i].priority or 0.0), *_submitted(jobs[i])))
-        return at, "the queue is in order of priority, then of submission"
+        how = "the queue is in order of priority, then of submission"
+        if len({job.priority for job in jobs}) > 1:
+            how += (
+                "; jobs that arrive later pass none of them, so those of low priority may start "
+                "later than forecast"
+            )
+        return at, how
     if submitted:
         at.sort(key=lambda i: _submitted(jobs[i]))
         return at, "the queue is in order of submission: the file has no priorities"

@@ -204,6 +204,8 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         )
         known = math.isfinite(row["capacity_low"]) and math.isfinite(row["capacity_high"])
         interval = f"95 % interval {low} to {high}" if known else "no 95 % interval"
+        if not known and result.of_log:
+            interval += ": its weeks or days differ too much"
         sentence = f"{head} is kept {bound} {searched.label} {number} ({interval}"
         if of == LOAD:
             sentence += f"; {row['jobs_per_day']:,.0f} jobs a day"

@@ -177,9 +177,10 @@ def _divide(
             f"cannot be divided among {counted(len(having), 'share')}: all its queues use all of "
             "them"
         )
-    elif max(lacks) > 0:
+        return
+    if any(lacks):
         yield f"quotas of {words} are rounded to whole nodes"
-    elif unused:
+    if unused:
         have = counted(len(unused), "node has", "nodes have")
         yield (
             f"beyond the quotas of {words}, {have} no queue ({_sum(nodes, unused):,} accelerators)"
@@ -304,7 +305,7 @@ def _together(places: Mapping[str, Sequence[int]]) -> list[tuple[list[str], list
 
 def _not_kept(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield what the objects say and a topology cannot."""
-    limited, held, preempting = [], [], []
+    limited, held, preempting, strict = [], [], [], []
     for meta, spec in _of_kind(items, "ClusterQueue"):
         name = str(meta.get("name"))
         resources = [
@@ -317,6 +318,8 @@ def _not_kept(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             limited.append(name)
         if str(spec.get("stopPolicy", "None")) != "None":
             held.append(name)
+        if spec.get("queueingStrategy") == "StrictFIFO":
+            strict.append(name)
         rules = spec.get("preemption") or {}
         kinds = ("withinClusterQueue", "reclaimWithinCohort")
         if any(str(rules.get(kind, "Never")) not in ("Never", "") for kind in kinds):
@@ -328,6 +331,11 @@ def _not_kept(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         )
     if preempting:
         yield f"preemption ({listed(preempting)}) is not simulated"
+    if strict:
+        yield (
+            f"the order of StrictFIFO ({listed(strict)}) is that of --policy fcfs, which is then "
+            "the order of all queues"
+        )
     if held:
         yield f"stopped ClusterQueues ({listed(held)}) count as if they admitted jobs"
     targets: dict[str, set[str]] = {}

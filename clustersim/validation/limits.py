@@ -15,7 +15,7 @@ from clustersim.validation.held import over_ceiling
 from clustersim.validation.mechanism import Mechanism, Tested
 from clustersim.validation.occupancy import Waiting, running_at
 from clustersim.validation.setting import Ceilings
-from clustersim.workload.jobs import texts_of
+from clustersim.workload.jobs import users_are_namespaces
 
 __all__ = [
     "common_ceiling",
@@ -161,7 +161,7 @@ def dependencies(tested: Tested) -> Iterator[Mechanism]:
     if not (case.user >= 0).any():
         yield Mechanism("dependencies", name, untested="the log names no users")
         return
-    if _users_are_namespaces(case.jobs):
+    if users_are_namespaces(case.jobs):
         why = "users are namespaces, whose jobs seldom depend on each other"
         yield Mechanism("dependencies", name, untested=why)
         return
@@ -187,14 +187,6 @@ def dependencies(tested: Tested) -> Iterator[Mechanism]:
     ready_s = case.submit_s.copy()
     ready_s[held] = np.maximum(_end_before(case, case.start_s)[held], ready_s[held])
     yield tested.granted(mechanism, replace(tested.setting, ready_s=ready_s))
-
-
-def _users_are_namespaces(jobs: pd.DataFrame) -> bool:
-    """Whether jobs are named NAMESPACE/NAME and have the namespace as user, as on Kubernetes."""
-    if "user" not in jobs:
-        return False
-    ids = pd.Series(texts_of(jobs["job_id"]))
-    return bool((ids.str.rpartition("/")[0] == texts_of(jobs["user"])).all())
 
 
 def _end_before(case: Case, start_s: Floats) -> Floats:

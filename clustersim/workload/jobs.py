@@ -145,6 +145,22 @@ def partition_column(jobs: pd.DataFrame) -> str | None:
     return next((name for name in PARTITION_COLUMNS if name in jobs), None)
 
 
+def users_are_namespaces(jobs: pd.DataFrame) -> bool:
+    """Whether jobs are named NAMESPACE/NAME and have the namespace as user, as on Kubernetes.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"job_id": ["prod/a", "prod/b"], "user": ["prod", "prod"]})
+    >>> users_are_namespaces(jobs), users_are_namespaces(jobs.assign(user=["ann", "prod"]))
+    (True, False)
+    """
+    if "user" not in jobs or "job_id" not in jobs or jobs.empty:
+        return False
+    ids = pd.Series(texts_of(jobs["job_id"])).astype(str)
+    spaces, users = ids.str.rpartition("/")[0], pd.Series(texts_of(jobs["user"])).astype(str)
+    return bool((spaces == users).all() and (users != "").any())
+
+
 def check_jobs(jobs: pd.DataFrame, source: str | Path, *, records: Ints | None = None) -> None:
     """Raise an error if a jobs table cannot be simulated.
 

@@ -85,7 +85,9 @@ def test_a_cohort_is_one_share() -> None:
 
 def test_a_quota_of_less_than_whole_nodes_is_rounded_up() -> None:
     items = [*FLAVORS, cluster_queue("a", {"h100": 12}), local_queue("lq", "a")]
-    assert found(items, [H100] * 3).queues == (("lq",), ("lq",), ())
+    own = found(items, [H100] * 3)
+    assert own.queues == (("lq",), ("lq",), ())
+    assert any("rounded to whole nodes" in note for note in own.notes)
 
 
 def test_nodes_out_of_service_are_spread_over_the_shares() -> None:
@@ -208,7 +210,12 @@ def test_what_cannot_be_kept_is_said() -> None:
     items = [
         *FLAVORS,
         limited,
-        cluster_queue("b", {"h100": 8}, preemption={"withinClusterQueue": "LowerPriority"}),
+        cluster_queue(
+            "b",
+            {"h100": 8},
+            preemption={"withinClusterQueue": "LowerPriority"},
+            queueingStrategy="StrictFIFO",
+        ),
         local_queue("default", "a", "one"),
         local_queue("default", "b", "two"),
         cluster_queue("idle", {"a100": 8}),
@@ -217,6 +224,7 @@ def test_what_cannot_be_kept_is_said() -> None:
     for words in (
         "limits of borrowing and lending (a)",
         "preemption (b)",
+        "StrictFIFO (b) is that of --policy fcfs",
         "stopped ClusterQueues (a)",
         "same name in several namespaces (default)",
         "no LocalQueue points to idle",

@@ -203,6 +203,12 @@ def test_a_capacity_search_in_the_load_of_a_log(busy: Path, tmp_path: Path) -> N
     row = result.capacities.iloc[0]
     assert 0.3 < row["capacity"] < 1.0
     assert row["capacity_low"] < row["capacity"] < row["capacity_high"]
+    met = result.runs.groupby("workload.scale.load")["mean_wait_s"].agg(
+        lambda waits: (waits <= 4 * 3600.0).sum()
+    )
+    (said,) = (text for text in warnings(result) if text.startswith("Periods that meet"))
+    for load, number in met.items():
+        assert f"{number} of 4 at {load:.3g}" in said
     assert any("load" in sentence for sentence in findings(result))
     assert load_result(tmp_path / "out").capacities is not None
 

@@ -239,3 +239,25 @@ def test_two_copies_in_a_log_of_two_weeks_coincide_and_a_note_says_so() -> None:
     assert any("2 whole weeks, so only 1 copy of a job" in note for note in notes)
     _, notes = scaled(jobs, LogScale(load=2), UNDATED, Streams(0))
     assert len(notes) == 1
+
+
+def test_namespaces_are_not_copied_as_a_whole() -> None:
+    """Jobs of two namespaces on Kubernetes are copied by the hour; those of two users are not."""
+    count = 400
+    space = np.where(np.arange(count) % 2, "dev", "prod")
+    jobs = pd.DataFrame(
+        {
+            "job_id": [f"{name}/{number}" for number, name in enumerate(space)],
+            "submit_s": np.linspace(0.0, 21 * DAY_S, count),
+            "n_accelerators": 8,
+            "duration_s": 3600.0,
+            "user": space,
+        }
+    )
+    spec = LogScale(load=1.2, method="superpose")
+    more, (note, *_) = scaled(jobs, spec, UNDATED, Streams(1))
+    assert "single hours" in note
+    added = more["user"].value_counts() / jobs["user"].value_counts()
+    assert added.between(1.1, 1.3).all()
+    _, (of_users, *_) = scaled(jobs.assign(job_id=range(count)), spec, UNDATED, Streams(1))
+    assert "all jobs of a user" in of_users

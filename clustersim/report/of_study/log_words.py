@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from clustersim.analysis.steady import LARGE_BACKLOG
-from clustersim.plots.axis import Axis
+from clustersim.plots.axis import Axis, axis_of
 from clustersim.report.of_study.places import places_in_words
 from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.study_result import StudyResult
@@ -35,11 +35,35 @@ def log_sentences(
             "work waits when its last job is submitted. All these jobs end, and their waits count, "
             "but a longer log could show longer waits."
         )
+    yield from _periods_that_meet(result, own, axes)
     if own["replication"].nunique() > 1 and _repeats(own):
         yield (
             "All replications have the same jobs, so the intervals have no width: the log is too "
             "short to draw its days again, or workload.resample is none."
         )
+
+
+def _periods_that_meet(
+    result: StudyResult, runs: pd.DataFrame, axes: Mapping[str, Axis]
+) -> Iterator[str]:
+    """Yield in how many of the periods the objective of a search is met at each value."""
+    spec = result.study.spec
+    if spec.capacity is None or spec.objective is None or runs["replication"].nunique() < 2:
+        return
+    of, metric = spec.capacity.of, spec.objective.metric
+    if result.parameters != [of] or metric not in runs:
+        return
+    axis = axes.get(of, axis_of(of))
+    met = runs[metric] <= spec.objective.limit
+    values = runs[of].astype(float)
+    counts = [
+        f"{int(met[values == at].sum())} of {int((values == at).sum())} at {axis.text(at)}"
+        for at in sorted(values.unique().tolist())
+    ]
+    yield (
+        f"Periods that meet the objective, by {axis.label}: {', '.join(counts)} (the log as it "
+        "happened, and drawn ones)."
+    )
 
 
 def _repeats(runs: pd.DataFrame) -> bool:

@@ -179,7 +179,8 @@ _STEPS = {
     "capacity": "Look at the days in capacity.csv: drains, reservations and failures of these days "
     "belong into the scenario (nodes out of service), or the cluster is smaller.",
     "partitions": "Give the partitions their nodes in the topology (virtual_clusters).",
-    "pooled": "Take the virtual clusters out of the topology, or let them share nodes.",
+    "pooled": "If jobs of the site may use the nodes of other queues, let the queues share nodes "
+    "in the topology; if they may not, this is a symptom, and the next mechanisms count.",
     "user_accelerators": "Ask for the limit on accelerators per user or queue{tres}.",
     "user_jobs": "Ask for the limit on running jobs per user or queue{jobs}.",
     "dependencies": "Ask for job dependencies and arrays with a limit on running tasks.",

@@ -99,7 +99,7 @@ def doubt(found: WhatIf) -> str:
         return f"; this contradicts that {_ROOM[verb]} {_USUAL[verb]}{also}"
     if others:
         return f"; but {others} of {total} alternatives go the other way"
-    return "; but the wait does not grow with the load" if _not_monotonic(found) else ""
+    return "; but still more load does not lengthen the wait" if _not_monotonic(found) else ""
 
 
 _ROOM = {"rises": "more capacity or less load", "falls": "less capacity or more load"}

@@ -188,3 +188,12 @@ def test_the_priority_class_of_both_versions(tmp_path: Path) -> None:
     first["spec"]["priorityClassName"] = "low"
     second["spec"]["priorityClassRef"] = {"kind": "WorkloadPriorityClass", "name": "high"}
     assert read(tmp_path, first, second).jobs["qos"].tolist() == ["low", "high"]
+
+
+def test_an_eviction_of_unknown_length_is_said(tmp_path: Path) -> None:
+    """Kueue of earlier versions does not keep how long a Workload had run before."""
+    log = read(tmp_path, workload("w", *again(3)))
+    assert log.jobs["duration_s"].tolist() == [3600.0]
+    assert any("does not say how long they had run" in note for note in log.notes)
+    plain = read(tmp_path, workload("w", when(5, "Admitted"), when(6, "Finished")))
+    assert not any("evicted" in note for note in plain.notes)

@@ -25,7 +25,7 @@ from clustersim.workload.readers.site_logs.programs.kubernetes_kinds import (
     with_users_of_owners,
 )
 from clustersim.workload.readers.site_logs.programs.kubernetes_pods import uncounted_in
-from clustersim.workload.readers.site_logs.programs.kueue import ASSUMED_ONCE
+from clustersim.workload.readers.site_logs.programs.kueue import ASSUMED_ONCE, PAST_UNKNOWN
 from clustersim.workload.readers.site_logs.records import EXTRA, Records, records_of
 
 __all__ = ["is_kubernetes", "read_kubernetes"]
@@ -126,16 +126,26 @@ def _rows(item: Object) -> list[dict[str, Any]]:
 
 
 def _of_evictions(rows: list[dict[str, Any]]) -> list[str]:
-    """Return a note on Workloads that were admitted twice."""
+    """Return notes on Workloads that were evicted."""
+    notes = []
+    if lost := sum(row.get(PAST_UNKNOWN, False) for row in rows):
+        workloads = counted(lost, "Workload of Kueue was", "Workloads of Kueue were")
+        notes.append(
+            f"{workloads} evicted and the list does not say how long they had run "
+            "(accumulatedPastExecutionTimeSeconds): only the last admission counts, as their start "
+            "and as their run time"
+        )
     twice = [row for row in rows if row.get(EXTRA + RUNS) and ASSUMED_ONCE in row]
     if not twice:
-        return []
+        return notes
     assumed = sum(row[ASSUMED_ONCE] for row in twice)
     once = f" ({assumed:,} of them do not tell how often: one eviction is assumed)"
     workloads = counted(len(twice), "Workload of Kueue was", "Workloads of Kueue were")
     return [
+        *notes,
         f"{workloads} evicted and admitted again{once if assumed else ''}: {RUNS} has both runs, "
-        "and the first one ends when the Workload was requeued (after a back-off, if there was one)"
+        "and the first one ends when the Workload was requeued (after a back-off, if there was "
+        "one)",
     ]
 
 

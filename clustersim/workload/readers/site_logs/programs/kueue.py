@@ -27,10 +27,12 @@ from clustersim.workload.readers.site_logs.programs.kubernetes_times import (
 )
 from clustersim.workload.readers.site_logs.records import EXTRA, START_UNKNOWN
 
-__all__ = ["ASSUMED_ONCE", "is_deactivated", "workload"]
+__all__ = ["ASSUMED_ONCE", "PAST_UNKNOWN", "is_deactivated", "workload"]
 
 ASSUMED_ONCE = "assumed_once"
 """Column of records that is true if one eviction is assumed, since their number is not kept."""
+PAST_UNKNOWN = "past_unknown"
+"""Column of records that is true if a Workload was evicted and does not tell how long it ran."""
 _RESET = "QuotaReserved"
 """Reason of a condition that has been reset: its time is that of the next admission."""
 _RELEASED = ("Restarted", "Reactivated")
@@ -60,7 +62,8 @@ def workload(item: Object) -> dict[str, Any]:
         "state": None if end else "Running" if start else "Pending",
     }
     if end is None or not past:
-        return {**found, "more_s": past}
+        lost = past is None and start is not None and condition(item, "Evicted", "") is not None
+        return {**found, "more_s": past, PAST_UNKNOWN: lost}
     if start is None:  # a workload that has finished may have lost its admission
         return {**found, "run_s": past, **_lost_admission(item, end, past)}
     return {**found, **_readmitted(item, start, end, past)}
