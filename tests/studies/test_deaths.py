@@ -198,6 +198,7 @@ def test_results_that_are_lost_on_the_way_are_made_again(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_dask_worker_killed(tmp_path: Path, dask: DaskCluster) -> None:
     out = tmp_path / "killed"
 

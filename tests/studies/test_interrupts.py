@@ -119,7 +119,11 @@ def check_progress(message: list[Progress], *, reused: int, failed: int = 0) -> 
 
 @pytest.mark.parametrize(
     ("fields", "workers"),
-    [(GRID, 1), (SEQUENTIAL, 1), pytest.param(SEQUENTIAL, 2, marks=pytest.mark.slow)],
+    [
+        (GRID, 1),
+        (SEQUENTIAL, 1),
+        pytest.param(SEQUENTIAL, 2, marks=[pytest.mark.slow, pytest.mark.full]),
+    ],
     ids=["grid-1", "sequential-1", "sequential-2"],
 )
 def test_progress(tmp_path: Path, fields: dict[str, Any], workers: int) -> None:

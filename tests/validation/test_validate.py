@@ -237,6 +237,7 @@ def test_logs_without_starts(
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_kth_has_a_night_queue(shared_data: Path) -> None:
     """Four months of KTH SP2: easy waits too little, and long jobs start in the evening."""
     log: Any = cs.read_jobs(shared_data / "traces" / "swf_kth_sp2.parquet")
