@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -86,7 +87,7 @@ def _backlog_growth(part: Part) -> float:
     return grown / arrived if arrived > 0 else 0.0
 
 
-def _log_blocks(part: Part, name: str) -> float:
+def _of_log(name: str, part: Part) -> float:
     return float(part.result.provenance.get("log_blocks", {}).get(name, math.nan))
 
 
@@ -259,28 +260,32 @@ def _end() -> Iterator[Metric]:
 
 
 def _log() -> Iterator[Metric]:
-    yield Metric(
-        name="log_blocks",
-        label="blocks of the log",
-        definition="Number of complete weeks or days of the log from which replications draw "
-        "another period; 0 if it is not drawn again, NaN without a log.",
-        compute=lambda part: _log_blocks(part, "count"),
-        dimension="count",
-        least=0.0,
-        constant=True,
-        subject="counts",
-    )
-    yield Metric(
-        name="log_classes",
-        label="classes of blocks of the log",
-        definition="Number of classes of these blocks, for example the seven days of the week: a "
-        "block is replaced by one of its class.",
-        compute=lambda part: _log_blocks(part, "classes"),
-        dimension="count",
-        least=0.0,
-        constant=True,
-        subject="counts",
-    )
+    for name, key, label, definition in (
+        (
+            "log_blocks",
+            "count",
+            "blocks of the log",
+            "Number of complete weeks or days of the log from which replications draw another "
+            "period; 0 if it is not drawn again, NaN without a log.",
+        ),
+        (
+            "log_classes",
+            "classes",
+            "classes of blocks of the log",
+            "Number of classes of these blocks, for example the seven days of the week: a block is "
+            "replaced by one of its class.",
+        ),
+    ):
+        yield Metric(
+            name=name,
+            label=label,
+            definition=definition,
+            compute=partial(_of_log, key),
+            dimension="count",
+            least=0.0,
+            constant=True,
+            subject="counts",
+        )
 
 
 def _steady_state() -> Iterator[Metric]:

@@ -73,7 +73,8 @@ def runnable(case: Case) -> Case:
     left_out = int((~runs).sum())
     verb = "is" if left_out == 1 else "are"
     text = f"{counted(left_out, 'job')} can never run on the cluster and {verb} left out"
-    return case.only(runs, [text])
+    never = jobs[~runs].reset_index(drop=True)
+    return case.only(runs, [text, f"why: {why_none_can_run(never, case.cluster)}"])
 
 
 def _replayed_at_once(case: Case) -> pd.DataFrame:

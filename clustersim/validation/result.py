@@ -345,39 +345,50 @@ def validate(
             f"{format_duration(EARLY_S)} before its submission",
         )
     case = runnable(case)
-    notes = list(case.notes)
+    notes = _notes_of(case)
     if policies is None and len(case.jobs) > MOST_JOBS:
         names.remove(SLOW_POLICY)
         notes.append(
             f"{SLOW_POLICY} is left out, because it takes minutes for "
             f"{counted(len(case.jobs), 'job')}; to include it, name it in --policies"
         )
-    if case.has_starts and case.sharing.overlaps:
-        notes.append(
-            f"jobs may run in several of the {len(case.places)} parts of the cluster, and the log "
-            "does not say where: a waiting job counts as one with room only if it had room "
-            "wherever the running jobs were"
-        )
     starts = {}
     for name in names:
         if progress is not None:
             progress(name)
         starts[name] = replayed(case, name)
-    found = Validation(case, starts, (), (*notes, *_of_few_jobs(case)))
+    found = Validation(case, starts, (), tuple(notes))
     if not mechanisms or found.agrees:
         return found
-    near = {name: starts[name] for name in found.near}
-    found = replace(found, tested=tuple(mechanisms_of(case, near, progress)))
-    if not case.has_starts:
+    return _explained(found, progress)
+
+
+def _explained(found: Validation, progress: Callable[[str], None] | None) -> Validation:
+    """Return the comparison with the mechanisms that were tested, alone and together."""
+    near = {name: found.starts[name] for name in found.near}
+    found = replace(found, tested=tuple(mechanisms_of(found.case, near, progress)))
+    if not found.case.has_starts:
         return found
     together, trials = selected(
-        case,
+        found.case,
         found.tested,
         nearest_s=found.distance_s,
         enough_s=found.enough_s,
         progress=progress,
     )
     return replace(found, together=together, trials=tuple(trials))
+
+
+def _notes_of(case: Case) -> list[str]:
+    """Return the notes of a case, and what limits the comparison."""
+    notes = list(case.notes)
+    if case.has_starts and case.sharing.overlaps:
+        notes.append(
+            f"jobs may run in several of the {len(case.places)} parts of the cluster, and the log "
+            "does not say where: a waiting job counts as one with room only if it had room "
+            "wherever the running jobs were"
+        )
+    return [*notes, *_of_few_jobs(case)]
 
 
 def _of_few_jobs(case: Case) -> list[str]:

@@ -138,6 +138,21 @@ def test_jobs_that_can_never_run_are_left_out(site: pd.DataFrame) -> None:
     assert len(found.jobs) == len(site) - 1
     assert "1 job can never run on the cluster and are left out" not in found.notes
     assert "1 job can never run on the cluster and is left out" in found.notes
+    assert any(
+        note.startswith("why: 1 job asks for more accelerators than the largest pool has (64; it")
+        for note in found.notes
+    )
+    lab = {"accelerator": "H200", "nodes": 3, "chips_per_node": 8, "queues": ["main"]}
+    named = site.assign(vc=np.where(site.index == 7, "mian", "main"))
+    found = cs.validate(
+        named,
+        cluster={"name": "lab", "pools": {"h200": lab}},
+        policies=["fcfs"],
+        mechanisms=False,
+    )
+    (why,) = (note for note in found.notes if note.startswith("why: "))
+    assert "'mian'" in why
+    assert "did you mean 'main'?" in why
 
 
 def test_the_command_without_a_page(site: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
