@@ -1,5 +1,5 @@
 # make setup   virtual environment with pinned dependencies and the package
-# make run     the main job: the capacity of a mixed fleet (about 90 seconds on two cores)
+# make run     the main job: the capacity of a mixed fleet (about two minutes on two cores)
 # make test    the tests; a part of them: make test TESTS=tests/topology
 # make verify  the long and statistical tests; FULL=1 also runs those with full counts
 # make lint    style, types and imports
