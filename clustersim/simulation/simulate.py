@@ -143,8 +143,11 @@ def simulate(
     events = node_events if isinstance(node_events, NodeEvents | None) else NodeEvents(node_events)
     outages = None if events is None else events.events
     check_arguments(jobs, cluster, scheduling, catalogue, run_times, outages, recovery, horizon_s)
-    policy = find_policy(scheduling.policy, folder=scheduling.folder)
-    make_placement = find_placement(scheduling.placement, folder=scheduling.folder)
+    folder = scheduling.folder
+    policy = find_policy(scheduling.policy, options=scheduling.options, folder=folder)
+    make_placement = find_placement(
+        scheduling.placement, options=scheduling.placement_options, folder=folder
+    )
     check_jobs(jobs, "jobs")
     runtimes = run_times
     if not isinstance(runtimes, Runtimes):
@@ -313,7 +316,27 @@ def _job_columns(
         estimate_s=_columns(runtimes.estimate_s, rows),
         choices=eligible.choices,
         choice_of=eligible.choice_of[rows].tolist(),
+        columns=_LazyColumns(jobs, rows),
     )
+
+
+class _LazyColumns(Mapping[str, npt.NDArray[Any]]):
+    """The columns of the jobs at `rows` as arrays, each made when it is first used."""
+
+    def __init__(self, jobs: pd.DataFrame, rows: npt.NDArray[np.intp]) -> None:
+        self._jobs, self._rows = jobs, rows
+        self._made: dict[str, npt.NDArray[Any]] = {}
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        if name not in self._made:
+            self._made[name] = self._jobs[name].to_numpy()[self._rows]
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._jobs.columns)
+
+    def __len__(self) -> int:
+        return len(self._jobs.columns)
 
 
 @contextmanager
@@ -370,6 +393,7 @@ def replay(
     accelerators: int | None = None,
     cluster: Cluster | None = None,
     placement: str | type[Placement] | None = None,
+    options: Mapping[str, Any] | None = None,
     exact_estimates: bool = False,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -427,7 +451,10 @@ def replay(
             )
         cluster, placement = single_pool(accelerators), "pooled"
     scheduling = Scheduling(
-        policy=policy, placement=placement or "consolidate", exact_estimates=exact_estimates
+        policy=policy,
+        options=options or {},
+        placement=placement or "consolidate",
+        exact_estimates=exact_estimates,
     )
     result = simulate(jobs, cluster, scheduling, check=check, progress=progress)
     return result.with_provenance(provenance or {})

@@ -5,14 +5,35 @@ from __future__ import annotations
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.policies.conservative import Conservative
 from clustersim.scheduling.policies.easy import Easy, EasySjbf
+from clustersim.scheduling.policies.first_fit import FirstFit, LargestFirst
+from clustersim.scheduling.policies.las import Las
+from clustersim.scheduling.policies.srtf import Srsf, Srtf
 from clustersim.scheduling.policies.strict import Fcfs, Sjf
 
-__all__ = ["POLICIES", "Conservative", "Easy", "EasySjbf", "Fcfs", "Policy", "Sjf"]
+__all__ = [
+    "POLICIES",
+    "Conservative",
+    "Easy",
+    "EasySjbf",
+    "Fcfs",
+    "FirstFit",
+    "LargestFirst",
+    "Las",
+    "Policy",
+    "Sjf",
+    "Srsf",
+    "Srtf",
+]
 
 POLICIES: dict[str, type[Policy]] = {
     "fcfs": Fcfs,
+    "first_fit": FirstFit,
+    "largest_first": LargestFirst,
     "sjf": Sjf,
     "easy": Easy,
     "easy_sjbf": EasySjbf,
     "conservative": Conservative,
+    "srtf": Srtf,
+    "srsf": Srsf,
+    "las": Las,
 }

@@ -1,0 +1,52 @@
+"""What policies that preempt jobs have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import ClassVar
+
+from clustersim.scheduling.decisions import Decision, How, Preempt, Start
+from clustersim.scheduling.policies.base import Policy
+from clustersim.scheduling.view import View
+
+__all__ = ["Preemptive"]
+
+
+class Preemptive(Policy):
+    """Runs a set of jobs that is chosen anew in every pass.
+
+    Attributes
+    ----------
+    preempt_by : {"save", "requeue", "suspend", "cancel"}
+        How a job is preempted, see :class:`~clustersim.scheduling.decisions.Preempt`.
+    cost : float or None
+        Time that a preemption costs a job when it starts again, seconds; by default that of a
+        checkpoint and a restart.
+    """
+
+    tracks_running: ClassVar[bool] = True
+    preempt_by: How = "save"
+    cost: float | None = None
+
+    @classmethod
+    def check_options(cls) -> str:
+        """Return what is wrong with the values of the options; empty if nothing is."""
+        if cls.cost is not None and not 0 <= cls.cost < float("inf"):
+            return f"option cost: must be a number of seconds, at least 0, found {cls.cost}"
+        return ""
+
+    def resubmit(self, job: int) -> None:
+        self.waiting[job] = None
+
+    def run_these(self, chosen: Collection[int], view: View) -> Iterator[Decision]:
+        """Preempt the running jobs that are not chosen, then start the chosen jobs that wait.
+
+        A chosen job that the placement cannot place waits.
+        """
+        kept = set(chosen)
+        for job in view.running.tolist():
+            if job not in kept:
+                yield Preempt(job, self.preempt_by, self.cost)
+        for job in chosen:
+            if job in self.waiting and view.fits(job):
+                yield Start(job)
