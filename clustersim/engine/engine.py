@@ -24,7 +24,7 @@ from clustersim.engine.attempts import Attempt, AttemptLog, StopCause
 from clustersim.engine.clock import COMPLETION, HORIZON, NODE_EVENT, SCHEDULING, SUBMISSION, Clock
 from clustersim.engine.ending import Ending
 from clustersim.engine.record import RunRecord
-from clustersim.engine.recovery import NO_CHECKPOINTS, Recovery, usual_cost_s
+from clustersim.engine.recovery import NO_CHECKPOINTS, Recovery
 from clustersim.engine.work_left import WorkLeft
 from clustersim.errors import ClusterSimError
 from clustersim.interrupts import stopping
@@ -309,8 +309,6 @@ class Simulation:
             raise ClusterSimError(
                 f"job {job} (counted from 0) cannot be preempted: it leaves already"
             )
-        if cost_s is None and how != "suspend" and self._recovery is None:
-            cost_s = usual_cost_s(self.jobs.n_accelerators[job])
         checkpoints = attempt.checkpoints
         save_s = checkpoints.cost_s + checkpoints.write_s
         if how == "save" and cost_s is None and save_s > 0:

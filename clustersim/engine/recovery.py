@@ -11,7 +11,7 @@ import numpy as np
 
 from clustersim.array_types import Floats
 
-__all__ = ["NO_CHECKPOINTS", "Checkpoints", "Progress", "Recovery", "usual_cost_s"]
+__all__ = ["NO_CHECKPOINTS", "Checkpoints", "Progress", "Recovery"]
 
 
 class Progress(NamedTuple):
@@ -119,21 +119,6 @@ class Checkpoints:
 NO_CHECKPOINTS = Checkpoints()
 _ROUNDING = 1e-9
 """Tolerance as a share of an interval; the work left is a product of shares, so it is inexact."""
-
-
-def usual_cost_s(n_accelerators: int) -> float:
-    """Return the time that a preemption costs a gang in a run without checkpoints, seconds.
-
-    It is 7 s for one accelerator, 30 s for up to 8, and 60 s for more: the times that the simulator
-    of Hu et al., "Characterization and prediction of deep learning workloads in large-scale GPU
-    datacenters", SC 2021 (Helios) charges for it.
-
-    Examples
-    --------
-    >>> [usual_cost_s(n) for n in (1, 8, 64)]
-    [7.0, 30.0, 60.0]
-    """
-    return 7.0 if n_accelerators == 1 else 30.0 if n_accelerators <= 8 else 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,7 +283,10 @@ def _hinges(result: Result, tables: RunTables, use: UsePeriod, never: int) -> It
     if result.attempts is not None and len(result.attempts):
         lost = lost_work(result.attempts)
         if lost > 0:
-            yield f"Failures: {format_percent(lost)} of the accelerator time is lost work."
+            causes = "Preemptions" if result.outages is None else "Failures"
+            if result.outages is not None and "preemptions" in result.jobs:
+                causes = "Failures and preemptions"
+            yield f"{causes}: {format_percent(lost)} of the accelerator time is lost work."
     longest = _row(tables.queue_length, "jobs", np.argmax)
     if longest["jobs"] > 1:
         when = f"after {_wait(float(longest['time_s']))}"

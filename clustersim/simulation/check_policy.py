@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,6 +46,8 @@ def check_policy(
     policy: str | type[Policy] = "fcfs",
     placement: str | type[Placement] = "consolidate",
     *,
+    options: Mapping[str, Any] | None = None,
+    placement_options: Mapping[str, Any] | None = None,
     folder: str = ".",
     seed: int = 0,
 ) -> list[Finding]:
@@ -57,7 +60,7 @@ def check_policy(
 
     Parameters
     ----------
-    policy, placement
+    policy, placement, options, placement_options
         See :class:`~clustersim.simulation.simulate.Scheduling`.
     folder : str
         Folder of user-defined files.
@@ -83,8 +86,8 @@ def check_policy(
     if seed < 0:
         raise InputError("seed", f"must be 0 or more, found {seed}")
     scheduling = Scheduling(
-        policy=find_policy(policy, folder=folder),
-        placement=find_placement(placement, folder=folder),
+        policy=find_policy(policy, options=options or {}, folder=folder),
+        placement=find_placement(placement, options=placement_options or {}, folder=folder),
         longest_call_s=_LONGEST_CALL_S,
     )
     findings: list[Finding] = []

@@ -50,6 +50,14 @@ from clustersim.workload import check_jobs
 __all__ = ["NodeEvents", "RunTimeModel", "Scheduling", "replay", "simulate"]
 
 
+FREE_PREEMPTION = (
+    "preemptions cost no time, because nothing says how long jobs take to save and restart; set "
+    "option cost (in seconds; Hu et al., SC 2021, count 7 s for one accelerator, 30 s for up to 8 "
+    "and 60 s for more)"
+)
+"""Note on a run in which jobs are preempted for free."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeEvents:
     """The node events of a run.
@@ -187,6 +195,8 @@ def simulate(
     result = _result(jobs, ran, cluster, eligible, services)
     provenance = _provenance(ran.record, time.perf_counter() - began)
     notes = [*runtimes.notes, *eligible.notes]
+    if "preemptions" in result.jobs and recovery is None and getattr(policy, "cost", 0.0) is None:
+        notes.append(FREE_PREEMPTION)
     if notes:
         provenance["notes"] = notes
     return replace(result, provenance=provenance)
@@ -265,8 +275,13 @@ def _result(
     )
     allocated = tables.allocation_ranges(jobs, rows, record, cluster, partitions)
     attempts = outages = serving = None
-    if ran.node_events is not None:
+    by_policy = tables.preemptions(record.attempts, len(rows))
+    if by_policy.any():
+        job_rows["preemptions"] = 0
+        job_rows.iloc[rows, -1] = by_policy
+    if ran.node_events is not None or by_policy.any():
         attempts = tables.attempts_table(jobs, rows, record, cluster, partitions)
+    if ran.node_events is not None:
         outages = tables.outages_table(ran.node_events, cluster)
         if demands:
             serving = serving_table(demands, outages, cluster, record.end_s)
@@ -394,6 +409,7 @@ def replay(
     cluster: Cluster | None = None,
     placement: str | type[Placement] | None = None,
     options: Mapping[str, Any] | None = None,
+    placement_options: Mapping[str, Any] | None = None,
     exact_estimates: bool = False,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -454,6 +470,7 @@ def replay(
         policy=policy,
         options=options or {},
         placement=placement or "consolidate",
+        placement_options=placement_options or {},
         exact_estimates=exact_estimates,
     )
     result = simulate(jobs, cluster, scheduling, check=check, progress=progress)

@@ -20,8 +20,8 @@ class Preemptive(Policy):
     preempt_by : {"save", "requeue", "suspend", "cancel"}
         How a job is preempted, see :class:`~clustersim.scheduling.decisions.Preempt`.
     cost : float or None
-        Time that a preemption costs a job when it starts again, seconds; by default that of a
-        checkpoint and a restart.
+        Time that a preemption costs a job when it starts again, seconds. By default that of a
+        checkpoint and a restart, if the run has checkpoints, and otherwise none.
     """
 
     tracks_running: ClassVar[bool] = True
