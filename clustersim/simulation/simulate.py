@@ -46,6 +46,7 @@ from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.simulation.unfinished import unfinished_reasons
 from clustersim.topology import Cluster, single_pool
 from clustersim.workload import check_jobs
+from clustersim.workload.measured_rates import with_durations
 
 __all__ = ["NodeEvents", "RunTimeModel", "Scheduling", "replay", "simulate"]
 
@@ -156,6 +157,7 @@ def simulate(
     make_placement = find_placement(
         scheduling.placement, options=scheduling.placement_options, folder=folder
     )
+    jobs = with_durations(jobs)
     check_jobs(jobs, "jobs")
     runtimes = run_times
     if not isinstance(runtimes, Runtimes):
