@@ -41,6 +41,8 @@ class Ending:
     partition_of : sequence of int
         Partition of each job that runs or has ended, -1 for others; the caller keeps this list up
         to date.
+    wakes : sized
+        Passes that policies asked for; the caller keeps this collection up to date.
 
     Attributes
     ----------
@@ -56,6 +58,7 @@ class Ending:
         policies: Sequence[Policy],
         running: Sized,
         partition_of: Sequence[int],
+        wakes: Sized,
     ) -> None:
         self.came = False
         self._clock = clock
@@ -64,6 +67,7 @@ class Ending:
         self._policies = policies
         self._running = running
         self._partition_of = partition_of
+        self._wakes = wakes
         self._asked = False
         self._n_ended = self._n_ended_then = -1
         self._waiting: dict[tuple[int, int], int] = {}
@@ -83,7 +87,7 @@ class Ending:
 
     def _answer(self, event: Event) -> None:
         self._asked = False
-        if not self._running and not self._one_can_start():
+        if not self._running and not self._wakes and not self._one_can_start():
             self.came = True
             StopSimulation.callback(event)
 

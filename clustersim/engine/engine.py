@@ -37,6 +37,8 @@ from clustersim.scheduling.queue import JobColumns, Partition, Queue
 __all__ = ["Simulation", "Watcher"]
 
 _REPORT_EVERY = 1024
+MOST_IDLE_WAKES = 100_000
+"""Largest number of passes in a row that a policy asks for while nothing runs or arrives."""
 STOPS: dict[How, StopCause] = {
     "save": StopCause.SAVED,
     "requeue": StopCause.REQUEUED,
@@ -123,6 +125,7 @@ class Simulation:
         self._recovery = recovery
         self._left = WorkLeft(run_s, jobs.estimate_s, recovery)
         self._wakes: dict[Policy, Event] = {}
+        self._idle_wakes = 0
         self._submit_s = submit_s
         self._run_s = run_s
         self._by_node = by_node
@@ -137,7 +140,13 @@ class Simulation:
             for index in range(len(partitions))
         ]
         self._ending = Ending(
-            self.clock, jobs, partitions, self._policy_of_choice, self.running, self.partition_of
+            self.clock,
+            jobs,
+            partitions,
+            self._policy_of_choice,
+            self.running,
+            self.partition_of,
+            self._wakes,
         )
 
     def _build_queues(self, policy: type[Policy]) -> list[Policy]:
@@ -193,6 +202,7 @@ class Simulation:
         start_s[attempts.job[::-1]] = attempts.start_s[::-1]
         finish_s[attempts.job] = attempts.end_s
         finish_s[partition < 0] = np.nan
+        finish_s[attempts.job[attempts.cause == StopCause.CANCELLED]] = np.nan
         return RunRecord(
             start_s=start_s,
             finish_s=finish_s,
@@ -457,6 +467,13 @@ class Simulation:
             if policy not in self._touched:
                 self._touched.append(policy)
             self._request_pass(later=True)
+            self._idle_wakes = 0 if self.running or not self._all_submitted else self._idle_wakes + 1
+            if self._idle_wakes > MOST_IDLE_WAKES:
+                raise ClusterSimError(
+                    f"policy {type(policy).__name__} asked {MOST_IDLE_WAKES:,} times to be called, "
+                    "while all jobs were submitted and none ran, and started none"
+                )
+            self._may_be_over()
 
         event = self._wakes[policy] = self.clock.at(time, NODE_EVENT)
         event.callbacks.append(wake)

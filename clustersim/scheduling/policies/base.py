@@ -142,7 +142,9 @@ class Policy:
         """
         self.submit(job)
         if job in self.waiting:
-            self.waiting = dict.fromkeys(sorted(self.waiting))
+            in_order = sorted(self.waiting)
+            self.waiting.clear()
+            self.waiting.update(dict.fromkeys(in_order))
 
     def service_changed(self, partition: Partition) -> None:
         """React to a change in the number of nodes of `partition` that are in service.
