@@ -324,10 +324,9 @@ class Simulation:
         if how == "save" and cost_s is None and save_s > 0:
             self._save_and_leave(attempt, save_s, queue)
             return
-        place = attempt.partition, attempt.partition.nodes_of.get(job, ())
-        self._stop(attempt, saved=how in ("save", "suspend"), cause=STOPS[how], cost_s=cost_s)
         if how == "suspend":
-            queue.suspended[job] = place
+            queue.suspended[job] = attempt.partition, attempt.partition.nodes_of.get(job, ())
+        self._stop(attempt, saved=how in ("save", "suspend"), cause=STOPS[how], cost_s=cost_s)
 
     def _save_and_leave(self, attempt: Attempt, save_s: float, queue: Queue) -> None:
         """Let a job stand still while it saves its state, and stop it then."""

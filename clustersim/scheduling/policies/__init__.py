@@ -7,6 +7,7 @@ from clustersim.scheduling.policies.conservative import Conservative
 from clustersim.scheduling.policies.easy import Easy, EasySjbf
 from clustersim.scheduling.policies.first_fit import FirstFit, LargestFirst
 from clustersim.scheduling.policies.las import Las
+from clustersim.scheduling.policies.priority import Priority
 from clustersim.scheduling.policies.srtf import Srsf, Srtf
 from clustersim.scheduling.policies.strict import Fcfs, Sjf
 
@@ -20,6 +21,7 @@ __all__ = [
     "LargestFirst",
     "Las",
     "Policy",
+    "Priority",
     "Sjf",
     "Srsf",
     "Srtf",
@@ -33,6 +35,7 @@ POLICIES: dict[str, type[Policy]] = {
     "easy": Easy,
     "easy_sjbf": EasySjbf,
     "conservative": Conservative,
+    "priority": Priority,
     "srtf": Srtf,
     "srsf": Srsf,
     "las": Las,
