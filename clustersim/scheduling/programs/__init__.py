@@ -1,0 +1,1 @@
+"""Programs that divide a heterogeneous cluster among jobs, without a clock."""
