@@ -117,6 +117,7 @@ class Replay:
         self.active: dict[int, Job] = {}
         self.programs = 0
         self.resets = 0
+        self.started = 0.0
 
     def run(self) -> dict[int, float | None]:
         """Return the job completion times; None for a dropped job."""
@@ -150,10 +151,9 @@ class Replay:
             found = self.program(self.problem(now))
             self.programs += found.programs
             self.resets += 1
-            self.state.reset(now, found.fractions)
-            if now == 0:
+            self.state.reset(now, found.fractions, found.losses)
+            if now == 0:  # there, a last reset at 0 means that there was none
                 self.state.last_reset_s = None
-                self.state.first = True
         order = [name for name in FILL_ORDER if name in self.trace.pools]
         if self.shuffled:
             self.random.shuffle(order)

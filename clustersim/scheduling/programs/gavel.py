@@ -25,7 +25,7 @@ import numpy as np
 
 from clustersim.array_types import Floats
 from clustersim.errors import InputError
-from clustersim.scheduling.programs.linear import merged, time_fractions
+from clustersim.scheduling.programs.linear import AtLeast, merged, relaxed, time_fractions
 from clustersim.scheduling.programs.problem import Allocation, AllocationProblem
 
 __all__ = [
@@ -108,14 +108,14 @@ def max_min_fairness(problem: AllocationProblem) -> Allocation:
     if not able.any():
         return _nothing(problem)
     space = time_fractions(problem, group)
-    sums = space.sums(values)[able]
+    sums = space.sums(values, np.flatnonzero(able))
     ones = np.ones(able.sum())
-    _, level, _ = space.maximise(_NONE, [(sums, ones, 0.0 * ones)])
+    _, level, _ = space.maximise(_NONE, [AtLeast(sums, 0.0 * ones, ones)])
     total = values * group.sizes[:, None]
-    rows, _, _ = space.maximise(total, [(sums, None, space.relaxed(level * ones))])
+    rows, _, _ = space.maximise(total, [AtLeast(sums, relaxed(level * ones))])
     fractions = rows[group.group_of]
     worst = (normalised * fractions).sum(axis=1)[normalised.any(axis=1)].min()
-    return Allocation(fractions, float(worst), space.solved)
+    return Allocation(fractions, float(worst), space.solved, space.losses[group.group_of])
 
 
 def min_makespan(problem: AllocationProblem) -> Allocation:
@@ -143,12 +143,11 @@ def min_makespan(problem: AllocationProblem) -> Allocation:
     # Scaled by the shortest time that the longest job needs, so that t is at most 1.
     alone = (remaining[able] / problem.rates[able].max(axis=1)).max()
     rates = problem.rates * (alone / remaining)[:, None]
-    sums = space.sums(rates)[able]
+    sums = space.sums(rates, np.flatnonzero(able))
     ones = np.ones(able.sum())
-    _, speed, _ = space.maximise(_NONE, [(sums, ones, 0.0 * ones)], ceiling=1.0)
-    fractions, _, _ = space.maximise(
-        problem.normalised_rates, [(sums, None, space.relaxed(speed * ones))]
-    )
+    _, speed, _ = space.maximise(_NONE, [AtLeast(sums, 0.0 * ones, ones)], ceiling=1.0)
+    use = np.repeat(problem.gangs[:, None], problem.n_pools, axis=1).astype(np.float64)
+    fractions, _, _ = space.maximise(-use, [AtLeast(sums, relaxed(speed * ones))])
     effective = problem.effective_rates(fractions)[able]
     return Allocation(fractions, float((remaining[able] / effective).max()), space.solved)
 
@@ -192,23 +191,21 @@ def min_finish_time_ratio(problem: AllocationProblem) -> Allocation:
     relative = np.zeros(problem.rates.shape)
     relative[able] = problem.rates[able] / problem.isolated_rates[able, None]
     space = time_fractions(problem)
-    sums = space.sums(relative)[able]
+    sums = space.sums(relative, np.flatnonzero(able))
     u = float((denominator / (elapsed + work / relative[able].max(axis=1))).min())
     for _ in range(_MOST_STEPS):
         slope = work * denominator / (denominator - elapsed * u) ** 2
         value = work * u / (denominator - elapsed * u)
-        _, below, _ = space.maximise(_NONE, [(sums, slope, value - slope * u)], ceiling=u)
+        _, below, _ = space.maximise(_NONE, [AtLeast(sums, value - slope * u, slope)], ceiling=u)
         converged = u - below <= _ROOT_TOLERANCE * u
         u = below
         if converged:
             break
     needed = work * u / (denominator - elapsed * u)
-    fractions, _, _ = space.maximise(
-        problem.normalised_rates, [(sums, None, space.relaxed(needed))]
-    )
+    fractions, _, _ = space.maximise(problem.normalised_rates, [AtLeast(sums, relaxed(needed))])
     rates = (relative * fractions).sum(axis=1)[able]
     return Allocation(
-        fractions, float(((elapsed + work / rates) / denominator).max()), space.solved
+        fractions, float(((elapsed + work / rates) / denominator).max()), space.solved, space.losses
     )
 
 
@@ -272,7 +269,7 @@ def agnostic(program: Program, problem: AllocationProblem, reference: int) -> Al
     )
     found = program(one)
     shares = problem.accelerators / total
-    return replace(found, fractions=found.fractions * shares)
+    return replace(found, fractions=found.fractions * shares, losses=None)
 
 
 def _max_total(problem: AllocationProblem, values: Floats) -> Allocation:
@@ -283,7 +280,9 @@ def _max_total(problem: AllocationProblem, values: Floats) -> Allocation:
     space = time_fractions(problem, group)
     rows, _, _ = space.maximise(values[group.first] * group.sizes[:, None], [])
     fractions = rows[group.group_of]
-    return Allocation(fractions, float((values * fractions).sum()), space.solved)
+    return Allocation(
+        fractions, float((values * fractions).sum()), space.solved, space.losses[group.group_of]
+    )
 
 
 def _remaining(problem: AllocationProblem) -> Floats:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,14 @@ from scipy.optimize import linprog
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.scheduling.programs.problem import AllocationProblem
 
-__all__ = ["Group", "TimeFractions", "merged", "time_fractions"]
+__all__ = ["AtLeast", "Group", "TimeFractions", "merged", "relaxed", "time_fractions"]
 
 _SLACK = 1e-9
 """Relative amount by which a second program may fall short of the optimum of the first."""
+
+_LARGE = 2000
+"""Variables from which on a program is solved by interior points and crossover instead of the
+dual simplex method, unless it chooses among the optima of another; measured."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,15 @@ def merged(*columns: Floats | Ints) -> Group:
     return Group(first, group_of.reshape(-1), sizes)
 
 
+@dataclass(frozen=True)
+class AtLeast:
+    """Constraints ``sums >= constant + slope * t``, a row each; a slope of None stands for 0."""
+
+    sums: sparse.csr_array
+    constant: Floats
+    slope: Floats | None = None
+
+
 class TimeFractions:
     """The polytope of feasible time fractions, and linear programs over it.
 
@@ -71,10 +84,18 @@ class TimeFractions:
         Accelerators of a job; number of jobs of the row.
     accelerators : array of int, shape (pools,)
         Accelerators of each pool.
+
+    Attributes
+    ----------
+    solved : int
+        Number of programs solved.
+    losses : array of float, shape (rows, pools)
+        Reduced costs of the last program, of one job of the row.
     """
 
     def __init__(self, usable: Bools, gangs: Ints, counts: Ints, accelerators: Ints) -> None:
         self.usable = usable
+        self._counts = counts
         self.rows, self.pools = usable.shape
         self.row, self.pool = np.nonzero(usable)
         self.n = len(self.row)
@@ -88,20 +109,19 @@ class TimeFractions:
             shape=(self.rows + self.pools, self.n),
         )
         self.solved = 0
+        self.losses: Floats = np.zeros(usable.shape)
 
-    @cached_property
-    def _columns(self) -> Ints:
-        return np.arange(self.n)
-
-    def sums(self, coefficients: Floats) -> sparse.csr_array:
+    def sums(self, coefficients: Floats, rows: Ints | None = None) -> sparse.csr_array:
         """Return the matrix of the weighted sum of each row; coefficients by (row, pool)."""
         values = coefficients[self.row, self.pool]
-        return sparse.csr_array((values, (self.row, self._columns)), shape=(self.rows, self.n))
+        shape = (self.rows, self.n)
+        sums = sparse.csr_array((values, (self.row, np.arange(self.n))), shape=shape)
+        return sums if rows is None else sums[rows]
 
     def maximise(
         self,
         objective: Floats,
-        at_least: list[tuple[sparse.csr_array, Floats | None, Floats]],
+        at_least: Sequence[AtLeast],
         ceiling: float | None = None,
     ) -> tuple[Floats, float, Floats]:
         """Maximise a linear function of the fractions, or one further variable ``t``.
@@ -110,8 +130,8 @@ class TimeFractions:
         ----------
         objective : array of float, shape (rows, pools) or (0,)
             Coefficients of the fractions. If empty, the objective is ``t``.
-        at_least : list of (matrix, array or None, array)
-            Constraints ``matrix @ x >= slope * t + constant``; a slope of None stands for zeros.
+        at_least : sequence of AtLeast
+            Further constraints; at least one if the objective is ``t``.
         ceiling : float, optional
             Upper bound of ``t``.
 
@@ -124,42 +144,44 @@ class TimeFractions:
             Dual value of each of the constraints ``at_least``, at least 0.
         """
         with_t = objective.size == 0
-        blocks: list[list[Any]] = [[self._bounds_matrix]]
+        first = with_t or not at_least
+        blocks: list[list[Any]] = [[self._bounds_matrix, None] if with_t else [self._bounds_matrix]]
         limits = [np.ones(self.rows + self.pools)]
-        if with_t:
-            blocks[0].append(None)
-        for matrix, slope, constant in at_least:
-            block: list[Any] = [-matrix]
+        for limit in at_least:
+            block: list[Any] = [-limit.sums]
             if with_t:
-                slope = np.zeros(matrix.shape[0]) if slope is None else slope
+                slope = np.zeros(len(limit.constant)) if limit.slope is None else limit.slope
                 block.append(sparse.csr_array(slope.reshape(-1, 1)))
             blocks.append(block)
-            limits.append(-constant)
-        if with_t and len(blocks) == 1:
-            raise ValueError("a further variable needs a constraint")
+            limits.append(-limit.constant)
         costs = -objective[self.row, self.pool] if not with_t else np.zeros(self.n)
         bounds = np.zeros((len(costs) + with_t, 2))
         bounds[:, 1] = np.inf
         if with_t and ceiling is not None:
             bounds[-1, 1] = ceiling
-        found: Any = linprog(
+        solve: Any = linprog
+        found = solve(
             np.append(costs, -1.0) if with_t else costs,
             A_ub=sparse.block_array(blocks, format="csc"),
             b_ub=np.concatenate(limits),
             bounds=bounds,
-            method="highs",
+            method="highs-ipm" if first and self.n >= _LARGE else "highs-ds",
         )
         self.solved += 1
         if found.status != 0:
             raise ArithmeticError(f"HiGHS: {found.message}")
         fractions = np.zeros((self.rows, self.pools))
         fractions[self.row, self.pool] = np.clip(found.x[: self.n], 0.0, 1.0)
+        self.losses = np.zeros((self.rows, self.pools))
+        reduced = found.lower.marginals[: self.n] / self._counts[self.row]
+        self.losses[self.row, self.pool] = np.maximum(reduced, 0.0)
         prices = -found.ineqlin.marginals[self.rows + self.pools :]
         return fractions, float(found.x[-1]) if with_t else 0.0, prices
 
-    def relaxed(self, least: Floats) -> Floats:
-        """Return constants a little below, so that a second program has a feasible point."""
-        return least * (1.0 - _SLACK)
+
+def relaxed(least: Floats) -> Floats:
+    """Return bounds a little below, so that a second program has a feasible point."""
+    return least * (1.0 - _SLACK)
 
 
 def time_fractions(problem: AllocationProblem, group: Group | None = None) -> TimeFractions:

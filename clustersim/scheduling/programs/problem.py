@@ -85,8 +85,12 @@ class AllocationProblem:
             values = getattr(self, name)
             if values is None:
                 continue
-            kind = np.int64 if name in ("gangs", "accelerators") else np.float64
-            _checked(self, name, np.asarray(values, dtype=kind), (length,), at_least_0=zero)
+            if name in ("gangs", "accelerators"):
+                whole = np.asarray(values, dtype=np.int64)
+                _checked(self, name, whole, (length,), at_least_0=zero)
+            else:
+                real = np.asarray(values, dtype=np.float64)
+                _checked(self, name, real, (length,), at_least_0=zero)
         fits = self.gangs[:, None] <= self.accelerators
         _checked(self, "rates", np.where(fits, self.rates, 0.0), (jobs, pools), at_least_0=True)
 
@@ -162,11 +166,15 @@ class Allocation:
         Value of the program's objective for these fractions; its meaning depends on the program.
     programs : int
         Number of linear programs solved.
+    losses : array of float, shape (jobs, pools), optional
+        What a unit of further time of a pair would take from the objective (reduced costs): 0
+        where the fraction is positive. Accelerators that are left over go to small losses first.
     """
 
     fractions: Floats
     objective: float
     programs: int = 1
+    losses: Floats | None = None
 
 
 def _checked(

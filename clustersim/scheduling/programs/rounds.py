@@ -4,10 +4,15 @@ The mechanism of Gavel (OSDI 2020, section 5) as its published simulator has it.
 each round every pair (job, pool) has a priority: the fraction that the program gave it over the
 fraction of the pool's time that it has received since the fractions were last computed. Pools are
 filled one after the other, each in the order of priority, then deficit, then fraction; a job runs
-on one pool only and what does not fit is skipped. A deficit is the time that a job should have
+on one pool only and what does not fit is skipped. A job that came after the last reset waits for
+the next one. A deficit is the time that a job should have
 had until the last reset, less the time that it got; it is carried over resets.
 
 Fractions are computed again when a job has come or gone, but at most once in an interval.
+
+One thing is ours: of pairs whose fraction is 0, those for which the program gives the smallest
+loss come first. The published simulator solves its programs by interior points, which leave tiny
+positive fractions in this order; a vertex of the polytope has exact zeros.
 """
 
 from __future__ import annotations
@@ -22,6 +27,16 @@ from clustersim.errors import InputError
 
 __all__ = ["RoundState", "Turn"]
 
+_BY_JOB = (
+    "_gangs",
+    "_can_run",
+    "_known",
+    "fractions",
+    "losses",
+    "received_s",
+    "deficits_s",
+)
+"""Arrays with a row per job."""
 _NEVER_RUN = 1e9
 """Priority of a pair that has received no time, in multiples of its fraction."""
 
@@ -89,6 +104,7 @@ class RoundState:
         self._can_run: Bools = np.zeros((0, pools), dtype=np.bool_)
         self._known: Bools = np.zeros(0, dtype=np.bool_)
         self.fractions: Floats = np.zeros((0, pools))
+        self.losses: Floats = np.zeros((0, pools))
         self.received_s: Floats = np.zeros((0, pools))
         self.deficits_s: Floats = np.zeros((0, pools))
         self._pool_s: Floats = np.zeros(pools)
@@ -111,6 +127,7 @@ class RoundState:
         self._can_run = np.vstack([self._can_run, usable])
         self._known = np.append(self._known, False)
         self.fractions = np.vstack([self.fractions, np.zeros(pools)])
+        self.losses = np.vstack([self.losses, np.zeros(pools)])
         self.received_s = np.vstack([self.received_s, np.full(pools, self.round_s / 2)])
         self.deficits_s = np.vstack([self.deficits_s, np.zeros(pools)])
         self._pool_s += self.round_s / 2
@@ -127,7 +144,15 @@ class RoundState:
         row = self._row_of(job)
         self._pool_s -= self.received_s[row]
         del self.jobs[row]
-        for name in ("_gangs", "_can_run", "_known", "fractions", "received_s", "deficits_s"):
+        for name in (
+            "_gangs",
+            "_can_run",
+            "_known",
+            "fractions",
+            "losses",
+            "received_s",
+            "deficits_s",
+        ):
             setattr(self, name, np.delete(getattr(self, name), row, axis=0))
         self._row = {left: place for place, left in enumerate(self.jobs)}
         self.changed = True
@@ -143,7 +168,12 @@ class RoundState:
             return False
         return self.last_reset_s is None or now_s - self.last_reset_s >= self.reset_interval_s
 
-    def reset(self, now_s: float, fractions: Sequence[Sequence[float]] | Floats) -> None:
+    def reset(
+        self,
+        now_s: float,
+        fractions: Sequence[Sequence[float]] | Floats,
+        losses: Floats | None = None,
+    ) -> None:
         """Take new fractions, book the deficits of the old ones and start to count anew.
 
         Parameters
@@ -152,6 +182,9 @@ class RoundState:
             The time; it must not be before that of the last reset.
         fractions : array of float, shape (jobs, pools)
             In the order of `jobs`.
+        losses : array of float, shape (jobs, pools), optional
+            `Allocation.losses`: of pairs with equal priority, such as those with a fraction of 0,
+            the smallest loss comes first. 0 by default.
         """
         fractions = np.array(fractions, dtype=np.float64).reshape(-1, len(self.accelerators))
         if len(fractions) != len(self.jobs):
@@ -162,6 +195,7 @@ class RoundState:
         self.received_s[:] = self.round_s / 2
         self._pool_s[:] = len(self.jobs) * self.round_s / 2
         self.fractions = fractions
+        self.losses = np.zeros_like(fractions) if losses is None else losses
         self._known[:] = True
         self.last_reset_s = now_s
         self.changed = False
@@ -190,13 +224,19 @@ class RoundState:
         chosen = np.zeros(len(self.jobs), dtype=np.bool_)
         turns: list[Turn] = []
         for pool in range(len(self.accelerators)) if order is None else order:
-            allowed = self._known & self._can_run[:, pool] & ~chosen & (self._gangs <= self.accelerators[pool])
+            allowed = (
+                self._known
+                & self._can_run[:, pool]
+                & ~chosen
+                & (self._gangs <= self.accelerators[pool])
+            )
             if not self.zero_runs:
                 allowed &= priorities[:, pool] > 0
             rows = np.flatnonzero(allowed)
             keys = (
                 -self.fractions[rows, pool],
                 -self.deficits_s[rows, pool],
+                self.losses[rows, pool],
                 -priorities[rows, pool],
             )
             free = self.accelerators[pool]

@@ -13,7 +13,14 @@ from __future__ import annotations
 import numpy as np
 
 from clustersim.array_types import Bools, Floats
-from clustersim.scheduling.programs.linear import Group, TimeFractions, merged, time_fractions
+from clustersim.scheduling.programs.linear import (
+    AtLeast,
+    Group,
+    TimeFractions,
+    merged,
+    relaxed,
+    time_fractions,
+)
 from clustersim.scheduling.programs.problem import Allocation, AllocationProblem
 
 __all__ = ["water_filling"]
@@ -47,7 +54,9 @@ def water_filling(problem: AllocationProblem) -> Allocation:
     rows = stages.run()
     fractions = rows[group.group_of]
     worst = (normalised * fractions).sum(axis=1)[able].min()
-    return Allocation(fractions, float(worst), stages.space.solved)
+    return Allocation(
+        fractions, float(worst), stages.space.solved, stages.space.losses[group.group_of]
+    )
 
 
 class _Stages:
@@ -57,7 +66,6 @@ class _Stages:
         self.space: TimeFractions = time_fractions(problem, group)
         self.sizes = group.sizes
         self.values = values
-        self.sums = self.space.sums(values)
         self.caps = values.max(axis=1)
         self.level = np.zeros(len(values))
         self.rising: Bools = self.caps > 0
@@ -67,26 +75,14 @@ class _Stages:
         while self.rising.any():
             self._stage()
         total = self.values * self.sizes[:, None]
-        fractions, _, _ = self.space.maximise(
-            total, [(self.sums, None, self.space.relaxed(self.level))]
-        )
+        limit = AtLeast(self.space.sums(self.values), relaxed(self.level))
+        fractions, _, _ = self.space.maximise(total, [limit])
         return fractions
 
     def _stage(self) -> None:
         """Raise the water until the pools stop somebody, or all are at their maximum."""
         caps = np.unique(self.caps[self.rising])
-        low, high = 0, len(caps)
-        # Find the first maximum that not everybody can reach: caps[low - 1] is reached.
-        top, _ = self._rise(self.rising, ceiling=float(caps[0]))
-        reached = top >= caps[0] * (1.0 - _SAME)
-        if reached:
-            low = 1
-            while low < high:
-                middle = (low + high) // 2
-                if self._feasible(float(caps[middle])):
-                    low = middle + 1
-                else:
-                    high = middle
+        low = self._reached(caps)
         if low == len(caps):
             self.level[self.rising] = self.caps[self.rising]
             self.rising[:] = False
@@ -96,27 +92,69 @@ class _Stages:
         self.rising &= ~at_cap
         top, prices = self._rise(self.rising, ceiling=float(caps[low]))
         rows = np.flatnonzero(self.rising)
-        stopped = rows[prices >= max(_PRICED, 0.0)]
+        stopped = rows[prices >= _PRICED]
         if not len(stopped):
             stopped = rows[np.argmax(prices)][None]
         self.level[rows] = top
         self.rising[stopped] = False
 
-    def _feasible(self, level: float) -> bool:
-        """Return whether everybody can have the level or their own maximum."""
+    def _reached(self, caps: Floats) -> int:
+        """Return how many of the maxima, in ascending order, the water level reaches.
+
+        A bisection whose guesses are better than the middle: after a miss the level shrinks by
+        the share that was feasible; after a hit an upper bound of the level is solved for.
+        """
+        top, _ = self._rise(self.rising, ceiling=float(caps[0]))
+        if top < caps[0] * (1.0 - _SAME):
+            return 0
+        low, high, guess = 1, len(caps), len(caps) // 2
+        while low < high:
+            share = self._feasible_share(float(caps[guess]))
+            if share >= 1.0 - _SAME:
+                low = guess + 1
+                if low < high < len(caps):
+                    bound = self._level_above(float(caps[guess]), float(caps[high]))
+                    high = min(high, int(np.searchsorted(caps, bound * (1.0 + _SAME), "right")))
+                    guess = high - 1
+                else:
+                    guess = (low + high) // 2
+            else:
+                high = guess
+                near = int(np.searchsorted(caps, share * caps[guess]))
+                guess = near if low < near < high else (low + high) // 2
+        return low
+
+    def _level_above(self, reached: float, missed: float) -> float:
+        """Return an upper bound of the water level between one that it reaches and one that not.
+
+        Only rows with a maximum of at least the missed level rise; those with a maximum in
+        between stay at the level reached, which is less than they will have.
+        """
+        wanted = np.where(self.rising, np.minimum(reached, self.caps), self.level)
+        return self._rise(self.rising & (self.caps >= missed), ceiling=missed, least=wanted)[0]
+
+    def _feasible_share(self, level: float) -> float:
+        """Return which share of the level, or of their own maximum, everybody can have."""
         wanted = np.where(self.rising, np.minimum(level, self.caps), self.level)
-        top, _ = self._rise(np.ones(len(wanted), dtype=np.bool_), ceiling=1.0, slope=wanted)
-        return top >= 1.0 - _SAME
+        return self._rise(np.ones(len(wanted), dtype=np.bool_), ceiling=1.0, slope=wanted)[0]
 
     def _rise(
-        self, rising: Bools, ceiling: float, slope: Floats | None = None
+        self,
+        rising: Bools,
+        ceiling: float,
+        slope: Floats | None = None,
+        least: Floats | None = None,
     ) -> tuple[float, Floats]:
-        """Return the highest level of the rising rows, and the price of each of them."""
-        rows = np.flatnonzero(rising)
+        """Return the highest level of the rising rows, and the price of each of them.
+
+        The others have at least ``least``, by default their present level. With slopes the rising
+        rows have these multiples of the level.
+        """
+        rows, fixed = np.flatnonzero(rising), np.flatnonzero(~rising)
         slopes = np.ones(len(rows)) if slope is None else slope[rows]
-        fixed = np.flatnonzero(~rising)
-        limits = [(self.sums[rows], slopes, np.zeros(len(rows)))]
+        least = self.level if least is None else least
+        limits = [AtLeast(self.space.sums(self.values, rows), np.zeros(len(rows)), slopes)]
         if len(fixed):
-            limits.append((self.sums[fixed], None, self.space.relaxed(self.level[fixed])))
+            limits.append(AtLeast(self.space.sums(self.values, fixed), relaxed(least[fixed])))
         _, top, prices = self.space.maximise(_NONE, limits, ceiling=ceiling)
         return top, prices[: len(rows)] * slopes
