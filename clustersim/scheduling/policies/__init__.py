@@ -6,6 +6,15 @@ from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.policies.conservative import Conservative
 from clustersim.scheduling.policies.easy import Easy, EasySjbf
 from clustersim.scheduling.policies.first_fit import FirstFit, LargestFirst
+from clustersim.scheduling.policies.in_rounds import (
+    FinishTimeFairness,
+    Isolated,
+    MaxMinFairness,
+    MaxMinWaterFilling,
+    MaxThroughput,
+    MaxThroughputPerCost,
+    MinMakespan,
+)
 from clustersim.scheduling.policies.las import Las
 from clustersim.scheduling.policies.priority import Priority
 from clustersim.scheduling.policies.srtf import Srsf, Srtf
@@ -17,9 +26,16 @@ __all__ = [
     "Easy",
     "EasySjbf",
     "Fcfs",
+    "FinishTimeFairness",
     "FirstFit",
+    "Isolated",
     "LargestFirst",
     "Las",
+    "MaxMinFairness",
+    "MaxMinWaterFilling",
+    "MaxThroughput",
+    "MaxThroughputPerCost",
+    "MinMakespan",
     "Policy",
     "Priority",
     "Sjf",
@@ -39,4 +55,11 @@ POLICIES: dict[str, type[Policy]] = {
     "srtf": Srtf,
     "srsf": Srsf,
     "las": Las,
+    "max_min_fairness": MaxMinFairness,
+    "max_min_water_filling": MaxMinWaterFilling,
+    "finish_time_fairness": FinishTimeFairness,
+    "min_makespan": MinMakespan,
+    "max_throughput": MaxThroughput,
+    "max_throughput_per_cost": MaxThroughputPerCost,
+    "isolated": Isolated,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Literal
 
 from clustersim.scheduling.decisions import Decision, Wake
@@ -49,7 +50,7 @@ class Las(Preemptive):
     @classmethod
     def check_options(cls) -> str:
         limits = cls.thresholds
-        rising = all(low < high for low, high in zip(limits, limits[1:], strict=False))
+        rising = all(low < high for low, high in pairwise(limits))
         if not rising or not all(0 < limit < math.inf for limit in limits):
             return f"option thresholds: must be ascending numbers above 0, found {list(limits)}"
         return super().check_options()
