@@ -77,7 +77,6 @@ class InRounds(Preemptive):
             reset_interval_s=self.reset,
         )
         self._whole_s: dict[int, Floats] = {}
-        self._known: set[int] = set()
         self._began_s = self._ends_s = -math.inf
         self._turns: dict[int, int] = {}
         self._rounds = 0
@@ -93,16 +92,13 @@ class InRounds(Preemptive):
         fastest_of_most = int(np.bincount(problem.rates.argmax(axis=1)).argmax())
         return gavel.agnostic(self.program, problem, fastest_of_most)
 
-    def submit(self, job: int) -> None:
-        super().submit(job)
-        if job not in self._known:
-            self._known.add(job)
-            whole_s = np.full(len(self._pools), math.inf)
-            for index in self.queue.choices(job):
-                part = self.queue.partitions[index]
-                whole_s[self._row_of[index]] = self.queue.estimate_s(job, part)
-            self._whole_s[job] = whole_s
-            self._state.add(job, self.n_accelerators(job), np.isfinite(whole_s).tolist())
+    def arrive(self, job: int) -> None:
+        whole_s = np.full(len(self._pools), math.inf)
+        for index in self.queue.choices(job):
+            part = self.queue.partitions[index]
+            whole_s[self._row_of[index]] = self.queue.estimate_s(job, part)
+        self._whole_s[job] = whole_s
+        self._state.add(job, self.n_accelerators(job), np.isfinite(whole_s).tolist())
 
     def finish(self, job: int, partition: Partition) -> None:
         if job in self._turns:

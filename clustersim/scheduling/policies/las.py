@@ -59,8 +59,7 @@ class Las(Preemptive):
         super().__init__(queue)
         self._levels: list[list[int]] = [[] for _ in range(len(self.thresholds) + 1)]
 
-    def submit(self, job: int) -> None:
-        super().submit(job)
+    def arrive(self, job: int) -> None:
         self._levels[0].append(job)
 
     def decide(self, view: View) -> Iterator[Decision]:

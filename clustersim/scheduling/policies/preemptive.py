@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from clustersim.scheduling.decisions import Decision, How, Preempt, Start
 from clustersim.scheduling.policies.base import Policy
+from clustersim.scheduling.queue import Queue
 from clustersim.scheduling.view import View
 
 __all__ = ["Preemptive"]
@@ -35,8 +36,21 @@ class Preemptive(Policy):
             return f"option cost: must be a number of seconds, at least 0, found {cls.cost}"
         return ""
 
-    def resubmit(self, job: int) -> None:
+    def __init__(self, queue: Queue) -> None:
+        super().__init__(queue)
+        self._seen: set[int] = set()
+
+    def submit(self, job: int) -> None:
         self.waiting[job] = None
+        if job not in self._seen:
+            self._seen.add(job)
+            self.arrive(job)
+
+    def resubmit(self, job: int) -> None:
+        self.submit(job)
+
+    def arrive(self, job: int) -> None:
+        """React to a job that is submitted for the first time."""
 
     def run_these(self, chosen: Collection[int], view: View) -> Iterator[Decision]:
         """Preempt the running jobs that are not chosen, then start the chosen jobs that wait.

@@ -33,8 +33,7 @@ class Srtf(Preemptive):
         super().__init__(queue)
         self._order: list[int] = []
 
-    def submit(self, job: int) -> None:
-        super().submit(job)
+    def arrive(self, job: int) -> None:
         self._order.append(job)
 
     def decide(self, view: View) -> Iterator[Decision]:
