@@ -8,15 +8,19 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from preemption_twin import TwinJob, latest_first
 
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import ClusterSimError
-from clustersim.scheduling import Migrate, Policy, Preempt, Start, View, Wake
+from clustersim.scheduling import POLICIES, Migrate, Policy, Preempt, Start, View, Wake
 from clustersim.scheduling.decisions import Decision, How
 from clustersim.simulation.result import Result
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import simulate
 from clustersim.topology import Cluster, Pool
+from tests.examples import examples
 
 INF = float("inf")
 
@@ -58,14 +62,15 @@ def two_jobs(**columns: object) -> pd.DataFrame:
 
 
 def run(
-    policy: type[Policy],
+    policy: str | type[Policy],
     jobs: pd.DataFrame,
     recovery: Recovery | None = None,
     pools: Iterable[Pool] | None = None,
+    placement: str = "consolidate",
     **options: object,
 ) -> Result:
     cluster = Cluster("small", tuple(pools or [a_pool("gpu")]))
-    scheduling = Scheduling(policy=policy, placement="consolidate", options=options)
+    scheduling = Scheduling(policy=policy, placement=placement, options=options)
     return simulate(jobs, cluster, scheduling, recovery=recovery, check=True)
 
 
@@ -222,3 +227,54 @@ def test_a_decision_that_breaks_a_rule_is_refused(decision: str, message: str):
     pools = [a_pool("gpu", 2 if decision == "room" else 1)]
     with pytest.raises(ClusterSimError, match=message):
         run(Wrong, jobs, pools=pools, decision=decision)
+
+
+@st.composite
+def small_logs(draw: st.DrawFn) -> list[tuple[int, int, int]]:
+    """Jobs (submitted, accelerators, run time) in whole seconds, in order of submission."""
+    row = st.tuples(st.integers(0, 60), st.integers(1, 16), st.integers(1, 40))
+    return sorted(draw(st.lists(row, min_size=1, max_size=8)), key=lambda each: each[0])
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(
+    log=small_logs(),
+    every_s=st.integers(1, 15),
+    cost_s=st.integers(0, 3),
+    restart_s=st.integers(0, 5),
+)
+def test_preemption_with_checkpoints_is_that_of_a_twin_that_counts_seconds(
+    log: list[tuple[int, int, int]], every_s: int, cost_s: int, restart_s: int
+) -> None:
+    submit, sizes, run_s = (list(column) for column in zip(*log, strict=True))
+    n = len(log)
+    jobs = pd.DataFrame(
+        {"job_id": range(n), "submit_s": submit, "n_accelerators": sizes, "duration_s": run_s}
+    )
+    recovery = Recovery([[float(every_s)] * n], [float(cost_s)] * n, [float(restart_s)] * n)
+    result = run(Later, jobs, recovery, [a_pool("gpu", 2)], "pooled", how="requeue")
+    rows = [TwinJob(*row) for row in log]
+    ends = latest_first(rows, 16, every_s=every_s, cost_s=cost_s, restart_s=restart_s)
+    np.testing.assert_allclose(result.jobs["finish_s"], ends, atol=1e-6)
+    if result.attempts is not None:
+        parts = ["kept_s", "lost_s", "checkpoint_s", "restart_s", "slow_s"]
+        spans_s = result.attempts["end_s"] - result.attempts["start_s"]
+        np.testing.assert_allclose(result.attempts[parts].sum(axis=1), spans_s, atol=1e-6)
+        done = result.attempts.groupby("job_id")["done"].sum()
+        np.testing.assert_allclose(done, 1.0, atol=1e-9)
+
+
+@pytest.mark.parametrize("policy", sorted(set(POLICIES) - {"max_throughput_per_cost"}))
+@settings(max_examples=examples(4), deadline=None)
+@given(log=small_logs(), seed=st.integers(0, 10))
+def test_every_policy_keeps_the_rules(policy: str, log: list[tuple[int, int, int]], seed: int):
+    submit, sizes, run_s = (list(column) for column in zip(*log, strict=True))
+    table = {"submit_s": submit, "n_accelerators": sizes, "duration_s": run_s}
+    jobs = pd.DataFrame({"job_id": range(len(log)), **table})
+    jobs["priority"] = np.random.default_rng(seed).integers(0, 3, len(log))
+    for placement in ("pooled", "consolidate"):
+        result = run(policy, jobs, None, [a_pool("a", 1), a_pool("b", 2)], placement)
+        assert (result.jobs["outcome"] == "finished").all()
+        assert (result.jobs["start_s"] >= result.jobs["submit_s"]).all()
+        held = result.jobs["finish_s"] - result.jobs["submit_s"] - result.jobs["total_wait_s"]
+        np.testing.assert_allclose(held, run_s, atol=1e-6)
