@@ -55,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
             print(textwrap.fill(paragraph, 98, initial_indent="  ", subsequent_indent="  "))
         for option, value in options.items():
             meaning = option_meaning(plugin, option)
-            line = f"--option {option}={value}: {meaning}" if meaning else f"--option {option}={value}"
+            line = (
+                f"--option {option}={value}: {meaning}" if meaning else f"--option {option}={value}"
+            )
             print(textwrap.fill(line, 98, initial_indent="    ", subsequent_indent="      "))
         data.append({"kind": kind, "name": name, "text": text, "options": options})
     write_json({"policies": data})
@@ -90,6 +92,8 @@ def option_meaning(plugin: type, option: str) -> str:
         for at, line in enumerate(lines):
             if re.match(rf"{re.escape(option)} : ", line):
                 rest = lines[at + 1 :]
-                end = next((i for i, each in enumerate(rest) if not each.startswith(" ")), len(rest))
+                end = next(
+                    (i for i, each in enumerate(rest) if not each.startswith(" ")), len(rest)
+                )
                 return " ".join(" ".join(rest[:end]).split())
     return ""

@@ -13,6 +13,7 @@ their queue, which calls :meth:`Simulation.preempt`.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -134,6 +135,7 @@ class Simulation:
         self._pass_is_due = False
         self._touched: list[Policy] = []
         self._policy = policy
+        self._policy_of_group: dict[int, Policy] = {}
         self._policy_of_choice = self._build_queues(policy)
         self._policies_on = [
             [each for each in dict.fromkeys(self._policy_of_choice) if index in each.queue.members]
@@ -159,7 +161,7 @@ class Simulation:
             merged = {group[index] for index in choice}
             lowest = min(merged)
             group = [lowest if label in merged else label for label in group]
-        policies: dict[int, Policy] = {}
+        policies = self._policy_of_group
         for label in sorted({group[choice[0]] for choice in self.jobs.choices}):
             members = [index for index, other in enumerate(group) if other == label]
             queue = Queue(
@@ -170,7 +172,7 @@ class Simulation:
                 looks_ahead=policy.looks_ahead,
                 tracks_running=policy.tracks_running,
                 preempt=self.preempt,
-                wake=lambda time, label=label: self._wake(policies[label], time),
+                wake=partial(self._wake, label),
             )
             policies[label] = policy(queue)
         return [policies[group[choice[0]]] for choice in self.jobs.choices]
@@ -458,15 +460,18 @@ class Simulation:
         if not self.running and self._all_submitted and self.horizon_s is None:
             self._ending.ask(self._n_ended)
 
-    def _wake(self, policy: Policy, time: float) -> None:
-        """Call a policy at a time; only its last request since its last pass holds."""
+    def _wake(self, group: int, time: float) -> None:
+        """Call the policy of a group of partitions; only its last request since a pass holds."""
+        policy = self._policy_of_group[group]
         self._sleep(policy)
 
         def wake(_event: Event) -> None:
             if policy not in self._touched:
                 self._touched.append(policy)
             self._request_pass(later=True)
-            self._idle_wakes = 0 if self.running or not self._all_submitted else self._idle_wakes + 1
+            self._idle_wakes = (
+                0 if self.running or not self._all_submitted else self._idle_wakes + 1
+            )
             if self._idle_wakes > MOST_IDLE_WAKES:
                 raise ClusterSimError(
                     f"policy {type(policy).__name__} asked {MOST_IDLE_WAKES:,} times to be called, "

@@ -53,7 +53,9 @@ def _start(decision: Start, queue: Queue, waiting: dict[int, None]) -> None:
     n = queue.jobs.n_accelerators[job]
     if decision.pool is None and decision.nodes is None:
         if not queue.start_anywhere(job):
-            raise ClusterSimError(_no_room(job, n, [queue.partitions[i] for i in queue.choices(job)]))
+            raise ClusterSimError(
+                _no_room(job, n, [queue.partitions[i] for i in queue.choices(job)])
+            )
     else:
         partition = _partition(decision, queue)
         placement = partition.placement
@@ -97,7 +99,10 @@ def _migrate(decision: Migrate, queue: Queue, waiting: dict[int, None]) -> None:
 
 def _partition(decision: Start, queue: Queue) -> Partition:
     """Return the partition of a pool on which a job can run."""
-    own = {queue.partitions[index].name: queue.partitions[index] for index in queue.choices(decision.job)}
+    own = {
+        queue.partitions[index].name: queue.partitions[index]
+        for index in queue.choices(decision.job)
+    }
     if decision.pool is None:
         return next(iter(own.values()))
     if decision.pool not in own:

@@ -92,8 +92,8 @@ def find_policy(
     'time'
     """
     known = isinstance(name, type)
-    policy = name if isinstance(name, type) else _find(
-        name, "policy", POLICIES, Policy, Path(folder)
+    policy = (
+        name if isinstance(name, type) else _find(name, "policy", POLICIES, Policy, Path(folder))
     )
     return with_options(policy, options, f"policy {policy.__name__ if known else name}")
 
@@ -113,8 +113,10 @@ def find_placement(
     'Consolidate'
     """
     known = isinstance(name, type)
-    placement = name if isinstance(name, type) else _find(
-        name, "placement", PLACEMENTS, Placement, Path(folder)
+    placement = (
+        name
+        if isinstance(name, type)
+        else _find(name, "placement", PLACEMENTS, Placement, Path(folder))
     )
     return with_options(placement, options, f"placement {placement.__name__ if known else name}")
 

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.array_types import Ints
+from clustersim.errors import ClusterSimError
 from clustersim.scheduling.calendar import ReleaseCalendar
 from clustersim.scheduling.claims import Claims
 from clustersim.scheduling.decisions import How
-from clustersim.errors import ClusterSimError
 from clustersim.scheduling.placement import ManyNodes, Nodes, Placement
 
 __all__ = ["JobColumns", "Partition", "PreemptJob", "Queue", "Running", "StartJob"]

@@ -199,12 +199,11 @@ class View:
         queue = self._queue
         left = {part.index: part.placement.free for part in self._partitions}
         sizes = queue.jobs.n_accelerators
-        for job, at in queue.running.items():
+        for job, running in queue.running.items():
             if job not in queue.leaving:
-                left[at.partition.index] += sizes[job]
+                left[running.partition.index] += sizes[job]
         chosen = []
-        for job in order:
-            job = int(job)
+        for job in map(int, order):
             at = queue.running.get(job)
             choices = queue.choices(job) if at is None else (at.partition.index,)
             size = sizes[job]

@@ -55,8 +55,8 @@ def check_policy(
 
     The rules are: after every scheduling pass, no accelerator is allocated twice and none is
     lost; no job starts before it is submitted; every job that can run finishes; each attempt at a
-    job gets exactly the number of accelerators that the job requests; the same input always produces the same
-    schedule.
+    job gets exactly the number of accelerators that the job requests; the same input always
+    produces the same schedule.
 
     Parameters
     ----------

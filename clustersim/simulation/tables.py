@@ -227,8 +227,9 @@ def attempts_table(
         ``start_s``, ``end_s``, how its time was used (``kept_s``, ``lost_s``, ``checkpoint_s``,
         ``restart_s``, ``slow_s``, in seconds), ``done`` (the share of the job's work that it did
         and kept) and ``stopped`` (why it was stopped before the job was done, see
-        :data:`STOPS`; empty if it was not); in order of job, then of start. For an attempt that is still running, ``end_s``
-        is the end of the simulation, and all its work so far counts as kept.
+        :data:`STOPS`; empty if it was not); in order of job, then of start. For an attempt that is
+        still running, ``end_s`` is the end of the simulation, and all its work so far counts as
+        kept.
     """
     attempts = record.attempts
     order = np.argsort(attempts.job, kind="stable")

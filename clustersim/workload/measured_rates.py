@@ -86,9 +86,7 @@ def with_durations(jobs: pd.DataFrame) -> pd.DataFrame:
     own = rated(jobs)
     if not own.any():
         return jobs
-    given = (
-        _numbers(jobs["duration_s"]) if "duration_s" in jobs else np.full(len(jobs), np.nan)
-    )
+    given = _numbers(jobs["duration_s"]) if "duration_s" in jobs else np.full(len(jobs), np.nan)
     at_best = np.full(len(jobs), np.nan)
     np.divide(_numbers(jobs[STEPS]), _best(jobs), out=at_best, where=own)
     return jobs.assign(duration_s=np.where(np.isnan(given), at_best, given))

@@ -1,8 +1,8 @@
 """Gavel's policies in the simulator, against the average job completion times of its simulator.
 
-Rules: Gavel drops jobs whose rest has fewer steps than accelerators (five failed micro-tasks); only
-jobs that it did not drop are averaged. Its programs' optima are degenerate, so averages are compared
-within 10 %, not jobs one by one.
+Rules: Gavel drops jobs whose rest has fewer steps than accelerators (five failed micro-tasks);
+only jobs that it did not drop are averaged. Its programs' optima are degenerate, so averages are
+compared within 10 %, not jobs one by one.
 """
 
 from __future__ import annotations

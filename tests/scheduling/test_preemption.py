@@ -74,7 +74,9 @@ def run(
     return simulate(jobs, cluster, scheduling, recovery=recovery, check=True)
 
 
-def with_checkpoints(*, every_s: float = INF, cost_s: float = 0.0, write_s: float = 0.0) -> Recovery:
+def with_checkpoints(
+    *, every_s: float = INF, cost_s: float = 0.0, write_s: float = 0.0
+) -> Recovery:
     return Recovery([[every_s] * 2], [cost_s] * 2, restart_s=[5.0] * 2, write_s=[write_s] * 2)
 
 

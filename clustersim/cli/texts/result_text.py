@@ -238,9 +238,7 @@ def _preempted_text(result: Result) -> list[str]:
     preempted = result.jobs["preemptions"]
     stopped = attempts[attempts["stopped"].astype(str).str.startswith(("preempted", "cancelled"))]
     lost_s = float((stopped["lost_s"] * stopped["n_accelerators"]).sum())
-    held_s = float(
-        ((attempts["end_s"] - attempts["start_s"]) * attempts["n_accelerators"]).sum()
-    )
+    held_s = float(((attempts["end_s"] - attempts["start_s"]) * attempts["n_accelerators"]).sum())
     again_s = float((attempts["restart_s"] * attempts["n_accelerators"]).sum())
     jobs = counted(int((preempted > 0).sum()), "job")
     return [

@@ -106,9 +106,10 @@ class InRounds(Preemptive):
 
     def decide(self, view: View) -> Iterator[Decision]:
         running, now = self.queue.running, view.now
-        for job in [job for job in self._state.jobs if not self._is_here(job)]:
-            self._state.remove(job)
-            self._left_then.pop(job, None)
+        for gone in [job for job in self._whole_s if not self._is_here(job)]:
+            self._state.remove(gone)
+            self._left_then.pop(gone, None)
+            del self._whole_s[gone]
         if running and now < self._ends_s:
             yield Wake(self._ends_s)
             return
@@ -123,7 +124,7 @@ class InRounds(Preemptive):
             else:
                 found = self.program_of_alike(problem)
             self._state.reset(now, found.fractions, found.losses)
-        turns = {turn.job: turn.pool for turn in self._state.decide(self._fill_order())}
+        turns = {int(str(turn.job)): turn.pool for turn in self._state.decide(self._fill_order())}
         yield from self._change_to(turns, view)
         self._began_s, self._ends_s = now, now + self.round
         self._turns = {job: row for job, row in turns.items() if job in running}
@@ -139,7 +140,7 @@ class InRounds(Preemptive):
         first = self._rounds % len(pools)
         return pools[first:] + pools[:first]
 
-    def _is_here(self, job: object) -> bool:
+    def _is_here(self, job: int) -> bool:
         return job in self.waiting or job in self.queue.running
 
     def _record(self, job: int, now: float) -> None:
@@ -197,16 +198,18 @@ class InRounds(Preemptive):
             at = queue.running.get(job)
             index = queue.choices(job)[0] if at is None else at.partition.index
             left.append(left_s / max(self._whole_s[job][self._row_of[index]], _SHORTEST_S))
-        return np.minimum(np.array(left), 1.0)
+        share: Floats = np.minimum(np.array(left), 1.0)
+        return share
 
     def _steps(self, jobs: Ints) -> Floats:
         """Return the steps of each job; without such a column, its time on its fastest pool."""
         given = self.queue.jobs.columns.get("steps")
         best_s = np.array([self._whole_s[job].min() for job in jobs.tolist()])
+        steps: Floats = np.maximum(best_s, _SHORTEST_S)
         if given is None:
-            return np.maximum(best_s, _SHORTEST_S)
+            return steps
         own = np.asarray(given[jobs], dtype=np.float64)
-        return np.where(own > 0, own, np.maximum(best_s, _SHORTEST_S))
+        return np.where(own > 0, own, steps)
 
     def _prices(self) -> Floats | None:
         return None
