@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from clustersim.errors import InputError, unknown_name
 
@@ -129,7 +130,7 @@ class BackfillOptions:
             raise InputError(
                 "backfill", [unknown_name("parameter", name, known) for name in unknown]
             )
-        values = {
+        values: dict[str, Any] = {
             known[name]: value * _UNITS_S[name] if name in _UNITS_S else value
             for name, value in parameters.items()
         }

@@ -113,4 +113,5 @@ def fair_share_factor(shares: Floats, usage: Floats, *, dampening: float = 1.0) 
         np.asarray(shares, dtype=np.float64), np.asarray(usage, dtype=np.float64)
     )
     served = np.divide(usage, shares, out=np.full(shares.shape, np.inf), where=shares > 0)
-    return np.exp2(-served / dampening)
+    factor: Floats = np.exp2(-served / dampening)
+    return factor

@@ -239,6 +239,7 @@ class Preemption:
             name: np.array([job.holds.get(name, 0.0) for job in self._jobs]) for name in names
         }
         self._known: dict[tuple[object, ...], Ints] = {}
+        self._sums: dict[tuple[object, ...], tuple[Ints, Floats, Floats]] = {}
 
     def candidates(self, job: WaitingJob) -> list[Victim]:
         """Return the running jobs that a job may preempt, in the order in which they are tried.
@@ -272,28 +273,38 @@ class Preemption:
         missing = {name: amount for name, amount in missing.items() if amount > 0}
         if not missing:
             return []
-        chosen = self._candidates(job)
         if any(name not in self._held for name in missing):
             return None
-        held = np.column_stack([self._held[name] for name in missing])
-        chosen = chosen[held[chosen].any(axis=1)]
+        chosen, held, in_all = self._useful(job, tuple(missing))
         wanted = np.array(list(missing.values()))
-        n = _how_many(held[chosen], wanted)
-        if n is None:
+        if not len(chosen) or (in_all[-1] < wanted).any():
             return None
-        chosen = chosen[:n]
+        n = _how_many(in_all, wanted)
+        chosen, held = chosen[:n], held[:n]
         for _ in range(self._rules.reorder_count):
-            chosen = np.concatenate([chosen[-1:], chosen[:-1]])
-            n = _how_many(held[chosen], wanted)
-            assert n is not None, "the same jobs are enough in any order"
-            chosen = chosen[:n]
+            chosen, held = np.roll(chosen, 1), np.roll(held, 1, axis=0)
+            n = _how_many(np.cumsum(held, axis=0), wanted)
+            chosen, held = chosen[:n], held[:n]
         return [self._victims[i] for i in np.sort(chosen)]
 
-    def _candidates(self, job: WaitingJob) -> Ints:
+    def _useful(self, job: WaitingJob, names: tuple[str, ...]) -> tuple[Ints, Floats, Floats]:
+        """Return the candidates that hold some of the resources, what they hold, and its sums."""
+        key = (*self._kind(job), names)
+        if key not in self._sums:
+            chosen = self._candidates(job)
+            held = np.column_stack([self._held[name][chosen] for name in names])
+            some = held.any(axis=1)
+            self._sums[key] = chosen[some], held[some], np.cumsum(held[some], axis=0)
+        return self._sums[key]
+
+    def _kind(self, job: WaitingJob) -> tuple[object, ...]:
+        """Return the properties of a job on which its candidates depend."""
         rules = self._rules
-        key = (job.partition, job.qos)
-        if rules.higher_priority_only or rules.within_qos:
-            key = (*key, job.priority)
+        by_priority = rules.higher_priority_only or rules.within_qos
+        return (job.partition, job.qos, job.priority if by_priority else None)
+
+    def _candidates(self, job: WaitingJob) -> Ints:
+        key = self._kind(job)
         if key not in self._known:
             self._known[key] = np.flatnonzero(self._allowed(job))
         return self._known[key]
@@ -312,10 +323,9 @@ class Preemption:
         return allowed & lower_priority if rules.higher_priority_only else allowed
 
 
-def _how_many(held: Floats, wanted: Floats) -> int | None:
-    """Return how many of the first rows are needed for all that is wanted, None if all are few."""
-    enough = (np.cumsum(held, axis=0) >= wanted).all(axis=1)
-    return int(enough.argmax()) + 1 if enough.any() else None
+def _how_many(sums: Floats, wanted: Floats) -> int:
+    """Return how many rows it takes until the sums reach all that is wanted; the last ones do."""
+    return int((sums >= wanted).all(axis=1).argmax()) + 1
 
 
 def _tier(rules: PreemptionRules, partition: str) -> float:
