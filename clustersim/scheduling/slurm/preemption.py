@@ -282,7 +282,10 @@ class Preemption:
         n = _how_many(in_all, wanted)
         chosen, held = chosen[:n], held[:n]
         for _ in range(self._rules.reorder_count):
-            chosen, held = np.roll(chosen, 1), np.roll(held, 1, axis=0)
+            if n == 1:
+                break
+            chosen = np.concatenate([chosen[-1:], chosen[:-1]])
+            held = np.concatenate([held[-1:], held[:-1]])
             n = _how_many(np.cumsum(held, axis=0), wanted)
             chosen, held = chosen[:n], held[:n]
         return [self._victims[i] for i in np.sort(chosen)]
