@@ -63,8 +63,8 @@ def test_one_server_is_never_idle_while_there_is_work(jobs: list[tuple[int, int]
 
 
 def test_by_hand() -> None:
-    """Two jobs share; the third has the server for itself until it has had as much."""
-    assert least_attained_service([0, 0, 2], [3, 3, 2]).tolist() == pytest.approx([8, 8, 5])
+    """Two jobs share until 2; the third runs alone until 3; all three share until it ends at 6."""
+    assert least_attained_service([0, 0, 2], [3, 3, 2]).tolist() == pytest.approx([8, 8, 6])
     assert processor_sharing([0, 1], [2, 2]).tolist() == pytest.approx([3, 4])
     assert least_attained_service([0, 0, 0], [1, 1, 1], servers=2).tolist() == pytest.approx(
         [1.5] * 3
