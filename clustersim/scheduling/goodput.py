@@ -120,7 +120,8 @@ def noise_scale(initial_batch: float, variance: npt.ArrayLike, square: npt.Array
     signal = np.asarray(square, dtype=np.float64)
     spread, signal = np.broadcast_arrays(spread, signal)
     infinite = np.full(spread.shape, np.inf)
-    return initial_batch * np.divide(spread, signal, out=infinite, where=signal > 0)
+    ratio: Floats = np.divide(spread, signal, out=infinite, where=signal > 0)
+    return initial_batch * ratio
 
 
 def gain(initial_batch: float, batch: npt.ArrayLike, scale: npt.ArrayLike) -> Floats:
