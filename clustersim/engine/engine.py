@@ -6,8 +6,8 @@ scheduling pass over the queues that these events changed.
 
 The engine does not depend on the reason why a job is stopped or slowed. Any caller can use
 :meth:`Simulation.stop` and :meth:`Simulation.rerate`, as
-:class:`~clustersim.engine.node_driver.NodeDriver` does for node events. Policies preempt jobs through
-their queue, which calls :meth:`Simulation.preempt`.
+:class:`~clustersim.engine.node_driver.NodeDriver` does for node events. Policies preempt jobs
+through their queue, which calls :meth:`Simulation.preempt`.
 """
 
 from __future__ import annotations

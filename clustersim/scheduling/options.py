@@ -11,6 +11,7 @@ An annotation as ``ClassVar`` is not an option.  Values are converted to the ann
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
@@ -105,7 +106,7 @@ def option_texts(plugin: type) -> dict[str, str]:
 def _types_of(plugin: type) -> dict[str, Any]:
     """Return the types of the options, those of base classes first."""
     hints = get_type_hints(plugin, include_extras=True)
-    annotated = [cls.__dict__.get("__annotations__", {}) for cls in reversed(plugin.__mro__)]
+    annotated = [inspect.get_annotations(cls) for cls in reversed(plugin.__mro__)]
     fixed = {name for own in annotated for name, kind in own.items() if _is_class_var(kind)}
     return {
         name: hints[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.policies.conservative import Conservative
 from clustersim.scheduling.policies.easy import Easy, EasySjbf
-from clustersim.scheduling.policies.first_fit import FirstFit, LargestFirst
+from clustersim.scheduling.policies.first_fit import FirstFit, LargestFirst, SmallestFirst
 from clustersim.scheduling.policies.in_rounds import (
     FinishTimeFairness,
     Isolated,
@@ -39,6 +39,7 @@ __all__ = [
     "Policy",
     "Priority",
     "Sjf",
+    "SmallestFirst",
     "Srsf",
     "Srtf",
 ]
@@ -47,6 +48,7 @@ POLICIES: dict[str, type[Policy]] = {
     "fcfs": Fcfs,
     "first_fit": FirstFit,
     "largest_first": LargestFirst,
+    "smallest_first": SmallestFirst,
     "sjf": Sjf,
     "easy": Easy,
     "easy_sjbf": EasySjbf,

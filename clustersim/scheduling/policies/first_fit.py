@@ -9,7 +9,7 @@ from clustersim.scheduling.policies.backlog import Backlog
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.queue import Partition, Queue
 
-__all__ = ["FirstFit", "LargestFirst"]
+__all__ = ["FirstFit", "LargestFirst", "SmallestFirst"]
 
 
 class FirstFit(Policy):
@@ -83,4 +83,12 @@ class LargestFirst(FirstFit):
     def _in_order(self, positions: Ints) -> Ints:
         order = np.argsort(-self._backlog.size[positions], kind="stable")
         in_order: Ints = positions[order]
+        return in_order
+
+
+class SmallestFirst(FirstFit):
+    """Smallest gang first; jobs that do not fit are skipped; ties in order of submission."""
+
+    def _in_order(self, positions: Ints) -> Ints:
+        in_order: Ints = positions[np.argsort(self._backlog.size[positions], kind="stable")]
         return in_order
