@@ -104,7 +104,7 @@ def podsets(listed: list[dict[str, Any]]) -> tuple[PodSet, ...]:
     """Return pod sets."""
     return tuple(
         PodSet(
-            p["name"] if "name" in p else f"podset {i}",
+            p.get("name", f"podset {i}"),
             p["count"],
             {resource: units(q) for resource, q in p.get("per_pod", {}).items()},
             p.get("min_count"),
@@ -168,12 +168,15 @@ def toleration(described: dict[str, Any]) -> Toleration:
 
 
 def node_selector(podset: dict[str, Any]) -> dict[str, str]:
-    return podset.get("node_selector") or podset.get("selector") or {}
+    """Return the labels that a pod set wants, under whichever name of the field."""
+    selectors = (value for key, value in podset.items() if "selector" in key.lower() and value)
+    return {label: wanted for selector in selectors for label, wanted in selector.items()}
 
 
 def affinity(podset: dict[str, Any]) -> tuple[tuple[Requirement, ...], ...]:
     """Return the alternatives of the required node affinity, in whatever form it is nested."""
-    return tuple(_terms(podset.get("affinity") or podset.get("node_affinity")))
+    nested = [value for key, value in podset.items() if "affinity" in key.lower()]
+    return tuple(_terms(nested))
 
 
 def _terms(nested: Any) -> Iterator[tuple[Requirement, ...]]:

@@ -14,7 +14,6 @@ import pytest
 from clustersim.scheduling.kueue import (
     Assignment,
     Mode,
-    PodSet,
     Shares,
     VictimQueues,
     WaitingJob,

@@ -44,13 +44,8 @@ class Classes:
 def classes(snapshot: Snapshot, preemptor: Preemptor) -> Classes:
     """Return the candidates for preemption by class."""
     found = Classes()
-    own_policy, policy = preemptor.queue.within_queue, preemptor.queue.reclaim_within_cohort
-    if own_policy != "never":
-        found.own = [
-            candidate
-            for candidate in snapshot.candidates(preemptor.node)
-            if preemptor.may_preempt(candidate, own_policy)
-        ]
+    policy = preemptor.queue.reclaim_within_cohort
+    found.own = snapshot.eligible(preemptor.node, preemptor, preemptor.queue.within_queue)
     if policy == "never":
         return found
     tree = snapshot.tree
@@ -59,7 +54,7 @@ def classes(snapshot: Snapshot, preemptor: Preemptor) -> Classes:
     for walked, ancestor in zip(reversed(path[1:]), reversed(path[:-1]), strict=True):
         target = found.hierarchical if advantage else found.priority
         for node in _borrowing_queues(tree, ancestor, walked, preemptor):
-            target += [c for c in snapshot.candidates(node) if preemptor.may_preempt(c, policy)]
+            target += snapshot.eligible(node, preemptor, policy)
         held, request = _held(ancestor, request)
         advantage = advantage or held
     found.hierarchical.sort(key=_key)

@@ -18,9 +18,12 @@ from clustersim.scheduling.kueue.victims import Candidate, Reason, Snapshot, Vic
 __all__ = ["CycleOutcome", "Head", "Status", "heads", "run_cycle"]
 
 Status: TypeAlias = Literal["admitted", "preempting", "nofit", "no_victims", "overlap", "taken"]
-"""What became of the first job of a queue: it is admitted; it waits for jobs that are preempted
-for it, or for other jobs of this cycle, to end; no flavor has enough quota; nobody can be preempted for it; its victims were taken by other jobs of
-this cycle; or other jobs of this cycle took its quota."""
+"""What became of the first job of a queue.
+
+``admitted``: it starts; ``preempting``: it waits for the end of jobs that are preempted, for it or
+for other jobs of this cycle; ``nofit``: no flavor has enough quota; ``no_victims``: nobody can be
+preempted for it; ``overlap``: other jobs of this cycle took its victims; ``taken``: other jobs of
+this cycle took its quota."""
 
 
 @dataclass(frozen=True, slots=True)

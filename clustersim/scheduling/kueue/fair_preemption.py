@@ -72,10 +72,8 @@ def fair_candidates(snapshot: Snapshot, preemptor: Preemptor) -> dict[int, list[
             policy = queue.reclaim_within_cohort
         else:
             continue
-        if policy != "never":
-            jobs = [c for c in snapshot.candidates(node) if preemptor.may_preempt(c, policy)]
-            if jobs:
-                found[node] = jobs
+        if jobs := snapshot.eligible(node, preemptor, policy):
+            found[node] = jobs
     return found
 
 

@@ -100,15 +100,15 @@ class Shares:
         Infinite shares, of nodes with weight 0, are larger than others; among them, the ratio
         before weighting decides.
         """
+        return self.state(node)[1]
+
+    def state(self, node: int) -> tuple[bool, ShareKey]:
+        """Return whether a node borrows anything, and its share."""
         ratio, dominant = self._dominant(node)
         if dominant is None:
-            return _NOTHING
+            return False, _NOTHING
         weight = self._tree.weights[node]
-        return (True, ratio) if weight == 0 else (False, ratio / weight)
-
-    def borrows(self, node: int) -> bool:
-        """Whether a node borrows anything."""
-        return self._dominant(node)[1] is not None
+        return True, (True, ratio) if weight == 0 else (False, ratio / weight)
 
     def _share(self, node: int) -> Share:
         infinite, value = self.key(node)
@@ -143,6 +143,10 @@ class VictimQueues:
     candidates : mapping of int to list of Candidate
         Candidates by node, in victim order.
 
+    Notes
+    -----
+    Between two turns, usage may change only at queues from which a candidate was taken.
+
     Examples
     --------
     >>> from clustersim.scheduling.kueue import FlavorQuotas, Queue, Quota, RunningJob, Snapshot
@@ -168,12 +172,18 @@ class VictimQueues:
         self._tree, self._shares, self._preemptor = tree, shares, preemptor
         self._left = {node: found[::-1] for node, found in candidates.items() if found}
         self._dropped: set[int] = set()
+        self._popped: set[int] = set()
+        self._states: dict[int, tuple[bool, ShareKey]] = {}
 
     def next(self) -> int | None:
         """Return the node of the next queue to take a job from, None if there is none."""
+        for node in self._popped:
+            for changed in self._tree.paths[node]:
+                self._states.pop(changed, None)
+        self._popped.clear()
         root = self._tree.paths[self._preemptor][0]
         if root == self._preemptor:
-            return root if self._has_candidates(root) and root not in self._dropped else None
+            return root if self.has_candidates(root) and root not in self._dropped else None
         while root not in self._dropped:
             found = self._descend(root)
             if found is not None:
@@ -182,18 +192,21 @@ class VictimQueues:
 
     def pop(self, node: int) -> Candidate:
         """Take the first candidate of a queue."""
+        self._popped.add(node)
         return self._left[node].pop()
 
     def has_candidates(self, node: int) -> bool:
         """Whether a queue has further candidates."""
-        return self._has_candidates(node)
+        return bool(self._left.get(node))
 
     def drop(self, node: int) -> None:
         """Take no further jobs from a queue."""
         self._dropped.add(node)
 
-    def _has_candidates(self, node: int) -> bool:
-        return bool(self._left.get(node))
+    def _state(self, node: int) -> tuple[bool, ShareKey]:
+        if node not in self._states:
+            self._states[node] = self._shares.state(node)
+        return self._states[node]
 
     def _descend(self, cohort: int) -> int | None:
         """Return the queue whose turn it is below a cohort; None if a cohort was dropped."""
@@ -210,8 +223,8 @@ class VictimQueues:
         for node in self._tree.child_queues[cohort]:
             if node in self._dropped:
                 continue
-            share, is_own = self._shares.key(node), node == self._preemptor
-            if not self._has_candidates(node) or (not is_own and not self._shares.borrows(node)):
+            borrows, share = self._state(node)
+            if not self.has_candidates(node) or not (borrows or node == self._preemptor):
                 self._dropped.add(node)
             elif (
                 best is None
@@ -231,8 +244,8 @@ class VictimQueues:
         for node in self._tree.child_cohorts[cohort]:
             if node in self._dropped:
                 continue
-            share, ancestor = self._shares.key(node), node in self._tree.paths[self._preemptor]
-            if not ancestor and not self._shares.borrows(node):
+            borrows, share = self._state(node)
+            if not borrows and node not in self._tree.paths[self._preemptor]:
                 self._dropped.add(node)
             elif best is None or share >= largest:
                 best, largest = node, share

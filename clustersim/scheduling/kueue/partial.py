@@ -35,7 +35,7 @@ def search_counts(
     --------
     >>> podsets = [PodSet("a", 4, {}, min_count=2), PodSet("b", 4, {}, min_count=1)]
     >>> search_counts(podsets, lambda counts: counts if sum(counts) <= 6 else None)
-    (4, 2)
+    (3, 3)
     """
     spare = [0 if p.min_count is None else max(0, p.count - p.min_count) for p in podsets]
     total = sum(spare)

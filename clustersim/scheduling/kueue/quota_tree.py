@@ -16,7 +16,7 @@ from clustersim.scheduling.kueue.state import Amounts, Cohort, FlavorResource, Q
 __all__ = ["Charge", "Ledger", "QuotaTree", "charge", "fits", "refund", "within_nominal"]
 
 _UNLIMITED = float("inf")
-_NONE = Quota(0.0)
+_NONE = Quota(0)
 
 
 class Ledger:
@@ -61,7 +61,7 @@ class Ledger:
         limits = [quota.borrow_limit for quota in quotas]
         self._borrow_limit = [_UNLIMITED if limit is None else limit for limit in limits]
         self.subtree = [quota.nominal for quota in quotas]
-        self.local = [0.0] * len(quotas)
+        self.local: list[float] = [0] * len(quotas)
         self.usage: list[float] = [0] * len(quotas)
         self.potential: list[float] = [0] * len(quotas)
         self._accumulate()
@@ -196,18 +196,9 @@ class QuotaTree:
             self.weights[node], above[node] = cohort.weight, cohort.parent
         self.parents = [-1 if name is None else self.cohort_node[name] for name in above]
         self.paths = _paths(self.parents, self.names)
-        self.child_queues: list[list[int]] = [[] for _ in self.names]
-        self.child_cohorts: list[list[int]] = [[] for _ in self.names]
-        for node, parent in enumerate(self.parents):
-            if parent >= 0:
-                is_queue = node < len(queues)
-                (self.child_queues if is_queue else self.child_cohorts)[parent].append(node)
-        self._heights = [0] * len(self.names)
-        for path in self.paths:
-            for depth, node in enumerate(path):
-                self._heights[node] = max(self._heights[node], len(path) - 1 - depth)
-        for node in self.cohort_node.values():
-            self._heights[node] = max(self._heights[node], 1)
+        self._heights = _heights(self.paths)
+        self.child_queues = _children(self.parents, range(len(queues)))
+        self.child_cohorts = _children(self.parents, self.cohort_node.values())
         self.ledgers: dict[FlavorResource, Ledger] = {}
         self._quoted: list[set[FlavorResource]] = [set() for _ in self.names]
         self._read_quotas([*queues, *cohorts])
@@ -322,6 +313,22 @@ def _paths(parents: list[int], names: list[str]) -> list[tuple[int, ...]]:
     return paths
 
 
+def _heights(paths: list[tuple[int, ...]]) -> list[int]:
+    heights = [0] * len(paths)
+    for path in paths:
+        for depth, node in enumerate(reversed(path)):
+            heights[node] = max(heights[node], depth)
+    return heights
+
+
+def _children(parents: list[int], nodes: Iterable[int]) -> list[list[int]]:
+    children: list[list[int]] = [[] for _ in parents]
+    for node in nodes:
+        if parents[node] >= 0:
+            children[parents[node]].append(node)
+    return children
+
+
 def _check(queues: Sequence[Queue], cohorts: Sequence[Cohort]) -> None:
     problems = []
     for kind, owners in (("queues", queues), ("cohorts", cohorts)):
@@ -332,11 +339,11 @@ def _check(queues: Sequence[Queue], cohorts: Sequence[Cohort]) -> None:
             seen.add(owner.name)
     for queue in queues:
         groups = [{r for flavor in group for r in flavor.quotas} for group in queue.groups]
-        for resource in sorted(set().union(*groups)):
-            if sum(resource in group for group in groups) > 1:
-                problems.append(
-                    f"queues.{queue.name}.groups: the resource {resource!r} is in several groups; "
-                    "it must be in one"
-                )
+        problems += [
+            f"queues.{queue.name}.groups: the resource {resource!r} is in several groups; it must "
+            "be in one"
+            for resource in sorted(set().union(*groups))
+            if sum(resource in group for group in groups) > 1
+        ]
     if problems:
         raise InputError("quotas", problems)

@@ -52,14 +52,16 @@ class Candidate:
     ledgers : frozenset of Ledger
     key : tuple
         Order among jobs of one queue, the first victim first.
+    priority : int
     """
 
-    __slots__ = ("job", "key", "ledgers", "node", "usage")
+    __slots__ = ("job", "key", "ledgers", "node", "priority", "usage")
 
     def __init__(self, job: RunningJob, node: int, usage: tuple[Charge, ...]) -> None:
         self.job, self.node, self.usage = job, node, usage
         self.ledgers = frozenset(ledger for ledger, amount in usage if amount > 0)
         self.key = order_key(job)
+        self.priority = job.priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +89,6 @@ class Preemptor:
     request: tuple[Charge, ...]
     needing: tuple[Ledger, ...]
     without: frozenset[str] = frozenset()
-
-    def may_preempt(self, candidate: Candidate, policy: VictimPolicy) -> bool:
-        """Whether a running job is a victim by a policy and uses what is needed."""
-        job = candidate.job
-        if policy == "lower" or policy == "lower_or_newer_equal":
-            newer = policy == "lower_or_newer_equal" and self.created_t < job.created_t
-            if job.priority > self.priority or (job.priority == self.priority and not newer):
-                return False
-        elif policy != "any":
-            return False
-        if job.id in self.without:
-            return False
-        return not candidate.ledgers.isdisjoint(self.needing)
 
 
 class Snapshot:
@@ -151,7 +140,7 @@ class Snapshot:
         self.flavors = dict(flavors or {})
         self._running: dict[str, Candidate] = {}
         self._by_node: list[list[Candidate]] = [[] for _ in queues]
-        self._sorted = [True for _ in queues]
+        self._using: list[dict[Ledger, list[Candidate]] | None] = [None for _ in queues]
         for name, amounts in (used or {}).items():
             self.tree.add(name, amounts)
         for job in running:
@@ -170,7 +159,7 @@ class Snapshot:
             ledger.add(node, amount)
         self._running[job.id] = candidate
         self._by_node[node].append(candidate)
-        self._sorted[node] = False
+        self._using[node] = None
 
     def stop(self, job: str) -> RunningJob:
         """Remove a running job and its usage; return it."""
@@ -180,6 +169,7 @@ class Snapshot:
         for ledger, amount in candidate.usage:
             ledger.remove(candidate.node, amount)
         self._by_node[candidate.node].remove(candidate)
+        self._using[candidate.node] = None
         return candidate.job
 
     def running(self, job: str) -> Candidate:
@@ -188,10 +178,46 @@ class Snapshot:
 
     def candidates(self, node: int) -> list[Candidate]:
         """Return the running jobs of a queue in victim order."""
-        if not self._sorted[node]:
-            self._by_node[node].sort(key=lambda candidate: candidate.key)
-            self._sorted[node] = True
+        self._by_ledger(node)
         return self._by_node[node]
+
+    def eligible(self, node: int, preemptor: Preemptor, policy: VictimPolicy) -> list[Candidate]:
+        """Return the jobs of a queue that a policy lets a job preempt, in victim order.
+
+        Only jobs that use something of which the preemptor lacks room are of interest.
+        """
+        if policy == "never" or not preemptor.needing:
+            return []
+        using = self._by_ledger(node)
+        if len(preemptor.needing) == 1:
+            found = using.get(preemptor.needing[0], [])
+        else:
+            needing = set(preemptor.needing)
+            found = [c for c in self._by_node[node] if not needing.isdisjoint(c.ledgers)]
+        priority, created_t = preemptor.priority, preemptor.created_t
+        if policy == "lower":
+            found = [c for c in found if c.priority < priority]
+        elif policy == "lower_or_newer_equal":
+            found = [
+                c
+                for c in found
+                if c.priority < priority or (c.priority == priority and created_t < c.job.created_t)
+            ]
+        if preemptor.without:
+            found = [c for c in found if c.job.id not in preemptor.without]
+        return found
+
+    def _by_ledger(self, node: int) -> dict[Ledger, list[Candidate]]:
+        """Return the jobs of a queue in victim order by what they use."""
+        using = self._using[node]
+        if using is None:
+            using = {}
+            self._by_node[node].sort(key=lambda candidate: candidate.key)
+            for candidate in self._by_node[node]:
+                for ledger in candidate.ledgers:
+                    using.setdefault(ledger, []).append(candidate)
+            self._using[node] = using
+        return using
 
     def preemptor(
         self,
@@ -259,9 +285,4 @@ def victim_order(jobs: Iterable[RunningJob], queue: str) -> list[RunningJob]:
     ['other', 'own']
     """
 
-    def key(job: RunningJob) -> tuple[bool, bool, int, float, str]:
-        decided, *rest = order_key(job)
-        priority, start, tie = rest
-        return decided, job.queue == queue, priority, start, tie
-
-    return sorted(jobs, key=key)
+    return sorted(jobs, key=lambda job: (order_key(job)[0], job.queue == queue, order_key(job)))
