@@ -11,7 +11,7 @@ from clustersim.scheduling.kueue.fair_share import ShareKey, Shares
 from clustersim.scheduling.kueue.flavors import Assignment, Mode, assign_flavors
 from clustersim.scheduling.kueue.partial import search_counts
 from clustersim.scheduling.kueue.preemption import VictimSearch, find_victims
-from clustersim.scheduling.kueue.quota_tree import charge, fits, refund
+from clustersim.scheduling.kueue.quota_tree import Charge, charge, fits, refund
 from clustersim.scheduling.kueue.state import Switches, WaitingJob
 from clustersim.scheduling.kueue.victims import Candidate, Reason, Snapshot, Victim
 
@@ -181,6 +181,7 @@ class _Cycle:
         self._snapshot, self._tree, self._switches = snapshot, snapshot.tree, switches
         self._shares = Shares(snapshot.tree)
         self._taken: dict[str, Candidate] = {}
+        self._scores: dict[_Entry, dict[int, _Score]] = {}
 
     def decide(self, entries: list[_Entry]) -> Iterable[Head]:
         hopeless = [entry for entry in entries if entry.assignment.mode is Mode.NOFIT]
@@ -212,7 +213,7 @@ class _Cycle:
         if not fitting:
             return "taken"
         self._taken.update({candidate.job.id: candidate for candidate in own})
-        charge(entry.node, usage)
+        self._charge(entry.node, usage)
         return "preempting" if needs_victims else "admitted"
 
     def _remove(self, candidates: Mapping[str, Candidate]) -> None:
@@ -246,7 +247,15 @@ class _Cycle:
                 amount = min(amount, quota.nominal - used)
             elif quota.borrow_limit is not None:
                 amount = min(amount, quota.nominal + quota.borrow_limit - used)
-            ledger.add(entry.node, max(0, amount))
+            self._charge(entry.node, ((ledger, max(0, amount)),))
+
+    def _charge(self, node: int, usage: tuple[Charge, ...]) -> None:
+        """Charge usage; forget the scores of entries with which it shares a node below the root."""
+        charge(node, usage)
+        branch = self._tree.paths[node][:2]
+        for entry in list(self._scores):
+            if self._tree.paths[entry.node][:2] == branch:
+                del self._scores[entry]
 
     def _fairest(self, left: list[_Entry]) -> _Entry:
         """Return the winner of a tournament inside the tree of the first entry."""
@@ -255,7 +264,7 @@ class _Cycle:
         members = [entry for entry in left if tree.paths[entry.node][0] == root]
         if len(members) == 1:
             return members[0]
-        scores = {entry.job.id: self._scores(entry) for entry in members}
+        scores = {entry: self._scores_of(entry) for entry in members}
         by_node = {entry.node: entry for entry in members}
 
         def winner(node: int) -> _Entry | None:
@@ -267,24 +276,25 @@ class _Cycle:
                 entry = winner(child)
                 if entry is None:
                     continue
-                score = scores[entry.job.id][child]
+                score = scores[entry][child]
                 if best_score is None or score < best_score:
                     best, best_score = entry, score
             return best
 
         return winner(root) or left[0]
 
-    def _scores(self, entry: _Entry) -> dict[int, _Score]:
-        """Return the order of an entry at each node on its path, with its usage added."""
-        usage = self._tree.charges(entry.assignment.usage)
-        scores: dict[int, _Score] = {}
-        with self._tree.trial():
-            charge(entry.node, usage)
-            for node in self._tree.paths[entry.node]:
-                borrows = any(ledger.usage[node] > ledger.subtree[node] for ledger, _ in usage)
-                share = self._shares.key(node)
-                scores[node] = (borrows, share, -entry.job.priority, entry.job.created_t)
-        return scores
+    def _scores_of(self, entry: _Entry) -> dict[int, _Score]:
+        """Return the order of an entry at each node below the root, with its usage added."""
+        if entry not in self._scores:
+            usage = self._tree.charges(entry.assignment.usage)
+            job, scores = entry.job, {}
+            with self._tree.trial():
+                charge(entry.node, usage)
+                for node in self._tree.paths[entry.node][1:]:
+                    borrows = any(ledger.usage[node] > ledger.subtree[node] for ledger, _ in usage)
+                    scores[node] = borrows, self._shares.key(node), -job.priority, job.created_t
+            self._scores[entry] = scores
+        return self._scores[entry]
 
 
 _Score = tuple[bool, ShareKey, int, float]
