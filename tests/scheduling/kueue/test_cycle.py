@@ -14,6 +14,10 @@ from clustersim.errors import InputError
 from clustersim.scheduling.kueue import (
     BorrowWithinCohort,
     CycleOutcome,
+    FlavorQuotas,
+    Queue,
+    Quota,
+    RunningJob,
     Snapshot,
     Switches,
     WaitingJob,
@@ -64,7 +68,7 @@ def test_partial_admission() -> None:
 
 
 def overlapping() -> tuple[Snapshot, list[WaitingJob]]:
-    """c borrowed the 2 + 2 of a and b by two jobs; a and b want 1 each, the youngest goes."""
+    """c borrowed the 2 + 2 of a and b by two jobs; a and b want 2 each, the youngest goes."""
     queues = [queue(name, 2, reclaim_within_cohort="any") for name in ("a", "b")]
     jobs = [running("old", "c", 2, start_t=1.0), running("young", "c", 2, start_t=2.0)]
     waiting = [job("first", "a", 2, priority=1), job("second", "b", 2)]
@@ -108,6 +112,16 @@ def test_fair_sharing_orders_by_share() -> None:
     jobs = [job("from a", "a", 2, created_t=1.0), job("from b", "b", 2, created_t=2.0)]
     assert set(run_cycle(snapshot, jobs).admitted) == {"from a"}
     assert set(run_cycle(snapshot, jobs, Switches(fair_sharing=True)).admitted) == {"from b"}
+
+
+def test_fair_sharing_prefers_jobs_within_their_quota() -> None:
+    """a borrows 4 slow accelerators, so that its share is large; its job wants 2 fast ones."""
+    slow = "slow", "gpu"
+    lender = Queue("lender", ((FlavorQuotas("slow", {"gpu": Quota(8)}),),), "lab")
+    queues = [queue("a", 2), queue("b", 0), lender]
+    snapshot = Snapshot(queues, running=[RunningJob("a1", "a", {slow: 4})])
+    jobs = [job("borrows", "b", 1, priority=9), job("owns", "a", 2)]
+    assert set(run_cycle(snapshot, jobs, Switches(fair_sharing=True)).admitted) == {"owns"}
 
 
 def test_borrowing_preemptor() -> None:

@@ -97,6 +97,13 @@ def test_cohorts_go_before_queues_of_equal_share() -> None:
     assert order(Snapshot(queues, cohorts, jobs), "own") == ["y1", "x1", "own1"]
 
 
+def test_of_cohorts_with_equal_shares_the_last_goes_first() -> None:
+    cohorts = [Cohort("root", groups=group(4)), Cohort("one", "root"), Cohort("two", "root")]
+    queues = [queue("own", 0, "root"), queue("x", 0, "one"), queue("y", 0, "two")]
+    jobs = [running("x1", "x", 2), running("y1", "y", 2)]
+    assert order(Snapshot(queues, cohorts, jobs), "own") == ["y1", "x1"]
+
+
 def test_victims_of_other_queues_go_first() -> None:
     jobs = [
         running("own", "a", 1, priority=-5),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from clustersim.scheduling.kueue import (
     Assignment,
+    Cohort,
     FlavorQuotas,
     FlavorResource,
     FlavorTraits,
@@ -175,6 +176,19 @@ def test_preemption_is_tried_where_it_may_help() -> None:
     assert mode(3) is Mode.NOFIT  # no subtree below the whole tree holds it
     assert mode(9) is Mode.NOFIT  # never available
     assert asked == [2]
+
+
+def test_preemption_is_tried_where_a_lower_cohort_holds_the_request() -> None:
+    """left owns 4, of which a owns 2; c uses 2 of them. a may want 3, but not 5."""
+    cohorts = [Cohort("root"), Cohort("left", "root")]
+    queues = [queue("a", 2, "left"), queue("b", 2, "left"), queue("c", 4, "root")]
+    snapshot = Snapshot(queues, cohorts, used={"c": {gpus("h200"): 6}})
+
+    def mode(n: int) -> Mode:
+        job = WaitingJob("j", "a", (pods(n),))
+        return assign_flavors(snapshot, job, lambda key, amount: (Mode.RECLAIM, 1)).mode
+
+    assert [mode(n) for n in (2, 3, 4, 5)] == [Mode.FIT, Mode.RECLAIM, Mode.RECLAIM, Mode.NOFIT]
 
 
 @given(

@@ -11,12 +11,17 @@ from hypothesis import strategies as st
 from clustersim.scheduling.kueue import (
     BorrowWithinCohort,
     Cohort,
+    FlavorQuotas,
+    Mode,
     Preemptor,
     Queue,
+    Quota,
+    RunningJob,
     Snapshot,
     Switches,
     Victim,
     VictimPolicy,
+    VictimSearch,
     find_victims,
 )
 from clustersim.scheduling.kueue.classical import classes
@@ -26,6 +31,8 @@ from tests.scheduling.kueue.clusters import (
     GPUS,
     POOLS,
     gpus,
+    group,
+    job,
     queue,
     random_snapshot,
     running,
@@ -174,6 +181,87 @@ def test_initial_share_lets_a_large_job_go() -> None:
     assert victims("final_share") == []
     assert victims("initial_share") == ["b1"]
     assert victims("final_share", "initial_share") == ["b1"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "quota", "expected"),
+    [
+        # The third victim leaves b as much as a then borrows: 1.
+        ("final_share", 2, ["b5", "b4", "b3"]),
+        # b must end with 2, but a and b both borrow 1 before the last victim.
+        ("initial_share", 1, []),
+    ],
+)
+def test_equal_shares(strategy: str, quota: int, expected: list[str]) -> None:
+    queues = [queue(name, 2, reclaim_within_cohort="any") for name in "ab"]
+    jobs = [running(f"b{i}", "b", 1, start_t=float(i)) for i in range(4 + quota)]
+    snapshot = Snapshot([*queues, queue("c", quota)], running=jobs)
+    switches = Switches(fair_sharing=True, strategies=(strategy,))  # type: ignore[arg-type]
+    victims = find_victims(snapshot, snapshot.preemptor("a", {GPUS: 3}, [GPUS]), switches)
+    assert [victim.job.id for victim in victims] == expected
+
+
+def test_fair_sharing_spares_queues_that_own_what_is_needed() -> None:
+    """b borrows slow accelerators, but owns the two fast ones that it uses."""
+    slow = "slow", "gpu"
+    owner = FlavorQuotas("slow", {"gpu": Quota(3)})
+    queues = [
+        queue("a", 2, reclaim_within_cohort="any"),
+        queue("b", 2),
+        queue("c", 0),
+        Queue("owner", ((owner,),), "lab"),
+    ]
+    jobs = [running("b1", "b", 2, priority=-1), RunningJob("b2", "b", {slow: 3})]
+    snapshot = Snapshot(queues, running=[*jobs, running("c1", "c", 2)])
+    assert found(snapshot, "a", 2, fair=True) == {"c1": "reclaim"}
+
+
+def test_decided_victims_go_first_of_all_classes() -> None:
+    queues = [queue("a", 4, within_queue="lower", reclaim_within_cohort="any"), queue("b", 0)]
+    jobs = [running("own", "a", 2, priority=-1, evicted=True), running("b1", "b", 2, priority=-9)]
+    assert found(Snapshot(queues, running=jobs), "a", 2) == {"own": "in_queue"}
+
+
+def test_borrowing_is_tried_first_where_it_is_allowed() -> None:
+    """a owns 2 and uses 1; it wants 2. Without borrowing, its own job would have to go."""
+    borrow = BorrowWithinCohort("lower")
+    options = {"within_queue": "lower", "reclaim_within_cohort": "any"}
+    queues = [queue("a", 2, borrow_within_cohort=borrow, **options), queue("b", 3), queue("x", 0)]
+    jobs = [running("own", "a", 1, priority=-1), running("high", "x", 2, priority=5)]
+    jobs += [running(name, "x", 1, priority=-1) for name in ("low 1", "low 2")]
+    reason = "reclaim_while_borrowing"
+    assert found(Snapshot(queues, running=jobs), "a", 2) == {"low 1": reason, "low 2": reason}
+
+
+def test_a_cohort_is_left_alone_once_it_is_within_its_quota() -> None:
+    """right owns 2 and uses 3; after y1 it no longer borrows, although its queue y does."""
+    cohorts = [
+        Cohort("root"),
+        Cohort("left", "root"),
+        Cohort("right", "root", groups=group(2)),
+    ]
+    queues = [
+        queue("p", 4, "left", reclaim_within_cohort="any"),
+        queue("x", 0, "left"),
+        queue("y", 0, "right"),
+    ]
+    jobs = [
+        running("y1", "y", 1, priority=-2),
+        running("y2", "y", 2, priority=-1),
+        running("x1", "x", 1),
+    ]
+    snapshot = Snapshot(queues, cohorts, jobs)
+    assert found(snapshot, "p", 4) == {"y1": "reclaim", "x1": "reclaim"}
+
+
+def test_the_borrow_level_is_that_after_preemption() -> None:
+    snapshot = Snapshot(
+        [queue("a", 2, within_queue="lower"), queue("b", 2)],
+        running=[running("own", "a", 2, priority=-1), running("b1", "b", 2)],
+    )
+    search = VictimSearch(snapshot, Switches())
+    assert search.outcome(job("j", "a", 2), GPUS, 2) == (Mode.PREEMPT, 0)
+    assert search.outcome(job("k", "a", 3), GPUS, 3) == (Mode.NO_CANDIDATES, 1)
 
 
 def minimal(
