@@ -126,8 +126,8 @@ def waiting(job: dict[str, Any]) -> WaitingJob:
 def switches(case: dict[str, Any]) -> Switches:
     """Return the options of a case."""
     given = dict(case["switches"])
-    if "strategies" in given:
-        given["strategies"] = tuple(given["strategies"])
+    if strategies := given.pop("strategies", None):
+        given["strategies"] = tuple(strategies)
     return Switches(**given)
 
 

@@ -34,6 +34,11 @@ class Classes:
     Attributes
     ----------
     hierarchical, priority, own : list of Candidate
+
+    Examples
+    --------
+    >>> Classes().own
+    []
     """
 
     hierarchical: list[Candidate] = field(default_factory=list)
@@ -42,7 +47,17 @@ class Classes:
 
 
 def classes(snapshot: Snapshot, preemptor: Preemptor) -> Classes:
-    """Return the candidates for preemption by class."""
+    """Return the candidates for preemption by class.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kueue import FlavorQuotas, Queue, Quota, RunningJob
+    >>> group, gpus = (FlavorQuotas("h200", {"gpu": Quota(4)}),), ("h200", "gpu")
+    >>> running = [RunningJob("low", "a", {gpus: 4}, priority=-1)]
+    >>> snapshot = Snapshot([Queue("a", (group,), within_queue="lower")], running=running)
+    >>> [c.job.id for c in classes(snapshot, snapshot.preemptor("a", {gpus: 1}, [gpus])).own]
+    ['low']
+    """
     found = Classes()
     policy = preemptor.queue.reclaim_within_cohort
     found.own = snapshot.eligible(preemptor.node, preemptor, preemptor.queue.within_queue)
@@ -192,6 +207,13 @@ def fill_back(
         In the order in which they were removed. The last one is needed.
     still_fits : callable
         Whether the request fits at present.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kueue import RunningJob
+    >>> taken = [(Candidate(RunningJob(name, "a", {}), 0, ()), "reclaim") for name in "xyz"]
+    >>> [victim.job.id for victim in fill_back(taken, lambda: True)]
+    ['z']
     """
     kept = [taken[-1]]
     for candidate, reason in reversed(taken[:-1]):

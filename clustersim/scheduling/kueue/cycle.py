@@ -37,6 +37,12 @@ class Head:
     assignment : Assignment
     victims : tuple of Victim
         Jobs that are preempted for it.
+
+    Examples
+    --------
+    >>> nothing = Assignment(Mode.NOFIT, 0, (), {}, frozenset())
+    >>> Head(WaitingJob("j", "a", ()), "nofit", nothing).victims
+    ()
     """
 
     job: WaitingJob
@@ -53,6 +59,11 @@ class CycleOutcome:
     ----------
     heads : tuple of Head
         In the order in which they were decided.
+
+    Examples
+    --------
+    >>> CycleOutcome(heads=()).preempted
+    {}
     """
 
     heads: tuple[Head, ...]

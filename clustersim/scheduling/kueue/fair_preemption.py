@@ -59,7 +59,18 @@ def fair_victims(
 
 
 def fair_candidates(snapshot: Snapshot, preemptor: Preemptor) -> dict[int, list[Candidate]]:
-    """Return the candidates for preemption by their queue's node, each in victim order."""
+    """Return the candidates for preemption by their queue's node, each in victim order.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kueue import FlavorQuotas, Queue, Quota, RunningJob
+    >>> group, gpus = (FlavorQuotas("h200", {"gpu": Quota(4)}),), ("h200", "gpu")
+    >>> running = [RunningJob("low", "a", {gpus: 4}, priority=-1)]
+    >>> snapshot = Snapshot([Queue("a", (group,), within_queue="lower")], running=running)
+    >>> found = fair_candidates(snapshot, snapshot.preemptor("a", {gpus: 1}, [gpus]))
+    >>> {node: [candidate.job.id for candidate in jobs] for node, jobs in found.items()}
+    {0: ['low']}
+    """
     tree, queue = snapshot.tree, preemptor.queue
     root = tree.paths[preemptor.node][0]
     found = {}

@@ -29,6 +29,11 @@ class Share:
         by the weight. Infinite if the node borrows and its weight is 0.
     resource : str or None
         Dominant resource, of which the largest part is borrowed; None if nothing is borrowed.
+
+    Examples
+    --------
+    >>> Share(value=100.0, resource="gpu").borrowing
+    True
     """
 
     value: float

@@ -27,7 +27,13 @@ _PODS = "pods"
 
 
 class Mode(IntEnum):
-    """How a request can get quota, the worst first."""
+    """How a request can get quota, the worst first.
+
+    Examples
+    --------
+    >>> Mode.RECLAIM > Mode.PREEMPT, Mode.RECLAIM.word
+    (True, 'preempt')
+    """
 
     NOFIT = 0
     NO_CANDIDATES = 1
@@ -62,6 +68,11 @@ class PodSetAssignment:
     modes : mapping of str to Mode
     usage : mapping of str to float
         Total request of each resource.
+
+    Examples
+    --------
+    >>> PodSetAssignment("main", 2, {"gpu": "h200"}, {"gpu": Mode.FIT}, {"gpu": 16}).count
+    2
     """
 
     name: str
@@ -88,6 +99,11 @@ class Assignment:
         Total request by flavor and resource.
     needing : frozenset of (str, str)
         Flavors and resources that lack room.
+
+    Examples
+    --------
+    >>> Assignment(Mode.NOFIT, 0, (), {}, frozenset()).mode.word
+    'nofit'
     """
 
     mode: Mode

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from clustersim.errors import InputError, unknown_name
+from clustersim.scheduling.kueue.checks import check_quotas
 from clustersim.scheduling.kueue.state import Amounts, Cohort, FlavorResource, Queue, Quota
 
 __all__ = ["Charge", "Ledger", "QuotaTree", "charge", "fits", "refund", "within_nominal"]
@@ -35,6 +36,13 @@ class Ledger:
     potential : list of float
         What the node could use if nobody else used anything.
     usage : list of float
+
+    Examples
+    --------
+    >>> ledger = Ledger([Quota(8), Quota(0)], [1, -1], [(1, 0), (1,)], [0, 1])
+    >>> ledger.add(0, 6)
+    >>> ledger.available(0), ledger.level(0, 2), ledger.level(0, 3)
+    (2, (0, True), (1, False))
     """
 
     __slots__ = (
@@ -166,7 +174,7 @@ class QuotaTree:
     Raises
     ------
     InputError
-        If a name is used twice, cohorts form a circle, or a resource is in two groups of a queue.
+        If cohorts form a circle; see also `check_quotas`.
 
     Examples
     --------
@@ -182,7 +190,7 @@ class QuotaTree:
     """
 
     def __init__(self, queues: Sequence[Queue], cohorts: Sequence[Cohort] = ()) -> None:
-        _check(queues, cohorts)
+        check_quotas(queues, cohorts)
         named = [c.name for c in cohorts] + [c.parent for c in cohorts if c.parent is not None]
         named += [q.cohort for q in queues if q.cohort is not None]
         cohort_names = list(dict.fromkeys(named))
@@ -273,19 +281,52 @@ class QuotaTree:
 
 
 def charge(node: int, charges: Iterable[Charge]) -> None:
-    """Add amounts to a node."""
+    """Add amounts to a node.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kueue import FlavorQuotas
+    >>> tree = QuotaTree([Queue("a", ((FlavorQuotas("h200", {"gpu": Quota(8)}),),))])
+    >>> request = tree.charges({("h200", "gpu"): 6})
+    >>> charge(0, request)
+    >>> tree.available("a", ("h200", "gpu"))
+    2
+    """
     for ledger, amount in charges:
         ledger.add(node, amount)
 
 
 def refund(node: int, charges: Iterable[Charge]) -> None:
-    """Remove amounts from a node."""
+    """Remove amounts from a node.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kueue import FlavorQuotas
+    >>> tree = QuotaTree([Queue("a", ((FlavorQuotas("h200", {"gpu": Quota(8)}),),))])
+    >>> request = tree.charges({("h200", "gpu"): 6})
+    >>> charge(0, request)
+    >>> refund(0, request)
+    >>> tree.available("a", ("h200", "gpu"))
+    8
+    """
     for ledger, amount in charges:
         ledger.remove(node, amount)
 
 
 def fits(node: int, charges: Iterable[Charge], *, borrowing: bool = True) -> bool:
-    """Whether a node can use further amounts, within its own quota unless borrowing is allowed."""
+    """Whether a node can use further amounts, within its own quota unless borrowing is allowed.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kueue import FlavorQuotas
+    >>> tree = QuotaTree([Queue("a", ((FlavorQuotas("h200", {"gpu": Quota(8)}),),))])
+    >>> request = tree.charges({("h200", "gpu"): 6})
+    >>> fits(0, request), fits(0, request, borrowing=False)
+    (True, True)
+    >>> charge(0, request)
+    >>> fits(0, request)
+    False
+    """
     for ledger, amount in charges:
         if not borrowing and ledger.usage[node] + amount > ledger.quotas[node].nominal:
             return False
@@ -295,7 +336,17 @@ def fits(node: int, charges: Iterable[Charge], *, borrowing: bool = True) -> boo
 
 
 def within_nominal(node: int, ledgers: Iterable[Ledger]) -> bool:
-    """Whether a node uses at most the quota of its subtree of each flavor and resource."""
+    """Whether a node uses at most the quota of its subtree of each flavor and resource.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kueue import FlavorQuotas
+    >>> tree = QuotaTree([Queue("a", ((FlavorQuotas("h200", {"gpu": Quota(8)}),),))])
+    >>> request = tree.charges({("h200", "gpu"): 6})
+    >>> charge(0, [*request, *request])
+    >>> within_nominal(0, tree.ledgers.values())
+    False
+    """
     return all(ledger.usage[node] <= ledger.subtree[node] for ledger in ledgers)
 
 
@@ -327,23 +378,3 @@ def _children(parents: list[int], nodes: Iterable[int]) -> list[list[int]]:
         if parents[node] >= 0:
             children[parents[node]].append(node)
     return children
-
-
-def _check(queues: Sequence[Queue], cohorts: Sequence[Cohort]) -> None:
-    problems = []
-    for kind, owners in (("queues", queues), ("cohorts", cohorts)):
-        seen: set[str] = set()
-        for owner in owners:
-            if owner.name in seen:
-                problems.append(f"{kind}: the name {owner.name!r} is used twice; it must be unique")
-            seen.add(owner.name)
-    for queue in queues:
-        groups = [{r for flavor in group for r in flavor.quotas} for group in queue.groups]
-        problems += [
-            f"queues.{queue.name}.groups: the resource {resource!r} is in several groups; it must "
-            "be in one"
-            for resource in sorted(set().union(*groups))
-            if sum(resource in group for group in groups) > 1
-        ]
-    if problems:
-        raise InputError("quotas", problems)

@@ -35,7 +35,13 @@ borrow at the cost of jobs of lower priority, or for a fairer share."""
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """A job that is preempted, with the reason."""
+    """A job that is preempted, with the reason.
+
+    Examples
+    --------
+    >>> Victim(RunningJob("j", "a", {}), "reclaim").reason
+    'reclaim'
+    """
 
     job: RunningJob
     reason: Reason
@@ -53,6 +59,11 @@ class Candidate:
     key : tuple
         Order among jobs of one queue, the first victim first.
     priority : int
+
+    Examples
+    --------
+    >>> Candidate(RunningJob("j", "a", {}, priority=3), 0, ()).priority
+    3
     """
 
     __slots__ = ("job", "key", "ledgers", "node", "priority", "usage")
@@ -80,6 +91,11 @@ class Preemptor:
         Ledgers that lack room for it.
     without : frozenset of str
         Jobs that must not be preempted for it.
+
+    Examples
+    --------
+    >>> Preemptor(0, Queue("a"), priority=1, created_t=0.0, request=(), needing=()).queue.name
+    'a'
     """
 
     node: int

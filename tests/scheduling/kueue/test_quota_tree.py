@@ -10,6 +10,7 @@ from hypothesis import given, settings
 
 from clustersim.errors import InputError
 from clustersim.scheduling.kueue import (
+    BorrowWithinCohort,
     Cohort,
     FlavorQuotas,
     Queue,
@@ -185,6 +186,22 @@ twice = ((FlavorQuotas("h200", {"gpu": Quota(1)}),), (FlavorQuotas("h20", {"gpu"
         (
             lambda: Snapshot([queue("a", 1)], running=[RunningJob("j", "a", {})] * 2),
             "running: the id 'j' is used twice; it must be unique",
+        ),
+        (
+            lambda: QuotaTree([queue("a", 1, lend_limit=-1)]),
+            "quotas: queues.a.groups.h200.gpu.lend_limit: is -1; it must be at least 0",
+        ),
+        (
+            lambda: QuotaTree([queue("a", 1)], [Cohort("lab", weight=-2)]),
+            "quotas: cohorts.lab.weight: is -2; it must be at least 0",
+        ),
+        (
+            lambda: QuotaTree([queue("a", 1, when_can_borrow="wait")]),
+            "quotas: queues.a.when_can_borrow: 'wait' is not allowed; allowed are stop, next",
+        ),
+        (
+            lambda: QuotaTree([queue("a", 1, borrow_within_cohort=BorrowWithinCohort("any"))]),  # type: ignore[arg-type]
+            "quotas: queues.a.borrow_within_cohort.policy: 'any' is not allowed; allowed are never",
         ),
         (lambda: Snapshot([queue("a", 1)]).stop("j"), "running: unknown job 'j'"),
         (lambda: QuotaTree([queue("a", 1)]).node_of("b"), "queues: unknown queue 'b'"),
