@@ -23,19 +23,16 @@ from clustersim.scheduling.kueue.state import (
     Cohort,
     FlavorQuotas,
     FlavorResource,
-    FlavorTraits,
     PodSet,
     Queue,
     Quota,
-    Requirement,
     ResourceGroup,
     RunningJob,
     Switches,
-    Taint,
-    Toleration,
     VictimPolicy,
     WaitingJob,
 )
+from clustersim.scheduling.kueue.traits import FlavorTraits, Requirement, Taint, Toleration
 from clustersim.scheduling.kueue.victims import (
     Preemptor,
     Reason,

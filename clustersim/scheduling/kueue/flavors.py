@@ -12,12 +12,12 @@ from clustersim.scheduling.kueue.state import (
     Amounts,
     FlavorQuotas,
     FlavorResource,
-    FlavorTraits,
     PodSet,
     Queue,
     ResourceGroup,
     WaitingJob,
 )
+from clustersim.scheduling.kueue.traits import FlavorTraits
 from clustersim.scheduling.kueue.victims import Snapshot
 
 __all__ = ["Assignment", "Mode", "Oracle", "PodSetAssignment", "assign_flavors"]

@@ -12,11 +12,11 @@ from clustersim.scheduling.kueue.state import (
     Amounts,
     Cohort,
     FlavorResource,
-    FlavorTraits,
     Queue,
     RunningJob,
     VictimPolicy,
 )
+from clustersim.scheduling.kueue.traits import FlavorTraits
 
 __all__ = [
     "Candidate",

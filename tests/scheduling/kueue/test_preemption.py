@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustersim.errors import InputError
 from clustersim.scheduling.kueue import (
     BorrowWithinCohort,
     Cohort,
@@ -264,6 +265,12 @@ def test_the_borrow_level_is_that_after_preemption() -> None:
     assert search.outcome(job("k", "a", 3), GPUS, 3) == (Mode.NO_CANDIDATES, 1)
 
 
+@pytest.mark.parametrize("strategies", [(), ("final",)])
+def test_unknown_strategies_are_named(strategies: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match=r"strategies: .*final_share"):
+        Switches(strategies=strategies)  # type: ignore[arg-type]
+
+
 def minimal(
     snapshot: Snapshot, preemptor: Preemptor, victims: list[Victim], borrowing: bool
 ) -> bool:
@@ -281,6 +288,29 @@ def minimal(
                 return False
             refund(candidate.node, candidate.usage)
     return True
+
+
+@given(seeds)
+@settings(max_examples=examples(200))
+def test_eligible_jobs_are_those_that_the_policy_allows_and_that_use_what_is_needed(
+    rng: Random,
+) -> None:
+    snapshot = random_snapshot(rng)
+    needing = [gpus(pool) for pool in rng.sample(POOLS, rng.randint(1, 2))]
+    name = rng.choice(list(snapshot.queues))
+    preemptor = snapshot.preemptor(
+        name, {}, needing, priority=rng.randint(-1, 2), created_t=4.0, without=frozenset({"r0"})
+    )
+    node, queue = preemptor.node, preemptor.queue
+    expected = [
+        candidate.job.id
+        for candidate in snapshot.candidates(node)
+        if candidate.job.id != "r0"
+        and any(candidate.job.usage.get(key, 0) > 0 for key in needing)
+        and allowed_by(preemptor, Victim(candidate.job, "in_queue"))
+    ]
+    found = [c.job.id for c in snapshot.eligible(node, preemptor, queue.within_queue)]
+    assert found == expected
 
 
 def allowed_by(preemptor: Preemptor, victim: Victim) -> bool:
