@@ -191,8 +191,9 @@ def _terms(nested: Any) -> Iterator[tuple[Requirement, ...]]:
         elif "key" in fields:
             yield (_requirement(fields),)
         else:
-            for value in nested.values():
-                yield from _terms(value)
+            for name, value in nested.items():
+                if not name.lower().startswith("preferred"):
+                    yield from _terms(value)
 
 
 def _requirement(fields: dict[str, Any]) -> Requirement:

@@ -3,6 +3,13 @@
 `run_cycle` decides on the first waiting job of each queue. Its parts can be used on their own:
 `QuotaTree` (quotas of cohorts with borrowing and lending limits), `find_victims` (preemption),
 `Shares` (dominant resource shares), `assign_flavors` and `search_counts` (partial admission).
+
+A policy makes a `Snapshot` of its queues and running jobs and calls `run_cycle` with the waiting
+jobs. It starts the jobs in ``admitted`` with the flavors of their `Assignment` (a flavor is a
+pool), stops those in ``preempted``, and does the same in the snapshot with `Snapshot.start` and
+`Snapshot.stop`. It repeats this without the jobs that were not admitted (or, in strict order,
+without their queues) until no job is left. A job that preempts others is admitted by a cycle after
+they have stopped.
 """
 
 from clustersim.scheduling.kueue.cycle import CycleOutcome, Head, Status, heads, run_cycle
