@@ -45,7 +45,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--policy",
         required=True,
-        help="a name such as fcfs or easy, or FILE.py:ClassName; an unknown name lists all names",
+        help="a name such as fcfs or easy (`clustersim policies` lists them), or FILE.py:ClassName",
     )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument(

@@ -139,7 +139,7 @@ def error_in_plugin(
     while cause is not None:
         frames = traceback.extract_tb(cause.__traceback__)
         if isinstance(cause, NotImplementedError):
-            text = f"does not define {frames[-1].name}"
+            text = f"does not define {cause.args[0] if cause.args else frames[-1].name}"
         for frame in reversed(frames):
             if frame.filename in files:
                 return InputError(frame.filename, f"line {frame.lineno}, in {frame.name}: {text}")
@@ -166,7 +166,7 @@ def _find(
     if not file_name.endswith(".py"):
         if colon and (folder / f"{file_name}.py").is_file():
             raise InputError(kind, f"{shown(name)}: did you mean {file_name}.py:{class_name}?")
-        hint = unknown_name(kind, name, known)
+        hint = unknown_name(kind, name, known, listed_by="clustersim policies")
         raise InputError(kind, f"{hint}; use FILE.py:ClassName for a user-defined {kind}")
     path = folder / file_name
     if not path.exists():

@@ -88,7 +88,7 @@ class Policy:
         ...     def decide(self, view):
         ...         return [Start(job) for job in view.those_that_fit(view.waiting[::-1])]
         """
-        raise NotImplementedError
+        raise NotImplementedError("decide or schedule")
 
     def schedule(self, now: float) -> None:
         """Start jobs; `now` is the simulated time in seconds.
