@@ -1,0 +1,251 @@
+"""Order: which queue is served next, and which of its jobs.
+
+`WaitingJobs` gives jobs in the order in which they are placed, `Victims` in the reverse order.
+Both descend from the top of the tree of queues: on each level, to the child that comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from heapq import heapify, heappop, heappush, heapreplace
+
+from clustersim.scheduling.kai.session import JobInSession, Session, TaskInSession
+
+__all__ = ["Victims", "WaitingJobs", "job_key", "queue_key"]
+
+_NOTHING_ALLOCATABLE = 1000.0
+"""Factor on the share of the cluster of queues that should hold nothing."""
+_TOP = -1
+
+Key = tuple[float, ...]
+
+
+def queue_key(session: Session, queue: int, held: float, next_size: float) -> Key:
+    """Return the key by which queues of a level are sorted.
+
+    Parameters
+    ----------
+    session : Session
+    queue : int
+    held : float
+        Accelerators that it holds.
+    next_size : float
+        Accelerators that the next job below it asks for.
+    """
+    entry, allocatable = session.queues[queue], session.allocatable[queue]
+    whole = allocatable if 0 < allocatable <= session.total else session.total or 1.0
+    if allocatable <= 0:
+        whole /= _NOTHING_ALLOCATABLE
+    return (
+        held + next_size > entry.deserved,
+        -entry.priority,
+        allocatable <= 0,
+        (held + next_size) / whole,
+        held / whole,
+        allocatable,
+        queue,
+    )
+
+
+def job_key(job: JobInSession, active: int) -> Key:
+    """Return the key by which jobs of a queue are sorted, with some of its tasks active."""
+    return (-job.job.priority, (active >= job.min_tasks) + (active > job.min_tasks), job.seniority)
+
+
+class _Tree:
+    """Jobs below a tree of queues; gives the first one, or the last one, of all that are left."""
+
+    def __init__(self, session: Session, sign: int) -> None:
+        self._session = session
+        self._sign = sign
+        self._jobs: dict[int, list[tuple[Key, JobInSession]]] = {}
+        self._children: dict[int, list[tuple[Key, int]]] = {}
+        self._open: list[int] = []
+
+    def _held(self, queue: int) -> float:
+        """Return what a queue holds."""
+        return self._session.held[queue]
+
+    def _size(self, queue: int) -> float:
+        """Return the accelerators that the next job below a queue asks for."""
+        return 0.0
+
+    def _job_key(self, job: JobInSession) -> Key:
+        """Return the place of a job in its queue."""
+        raise NotImplementedError
+
+    def _fill(self, jobs: Iterable[JobInSession]) -> None:
+        """Take jobs in."""
+        for job in jobs:
+            self._jobs.setdefault(job.queue, []).append((self._job_key(job), job))
+        for heap in self._jobs.values():
+            heapify(heap)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Sort the queues again, after the state of the cluster changed."""
+        self._children.clear()
+        self._open.clear()
+        queues = {queue for leaf, jobs in self._jobs.items() if jobs for queue in self._path(leaf)}
+        for queue in sorted(queues, key=lambda queue: -len(self._path(queue))):
+            heappush(self._children.setdefault(self._parent(queue), []), self._entry(queue))
+
+    def _path(self, queue: int) -> list[int]:
+        return self._session.paths[queue]
+
+    def _parent(self, queue: int) -> int:
+        return self._session.parents[queue]
+
+    def _entry(self, queue: int) -> tuple[Key, int]:
+        """Return the place of a queue among its siblings."""
+        key = queue_key(self._session, queue, self._held(queue), self._size(queue))
+        return (key if self._sign > 0 else tuple(-part for part in key)), queue
+
+    def _first_job(self, queue: int) -> JobInSession | None:
+        """Return the next job below a queue, or of all."""
+        while not self._jobs.get(queue):
+            children = self._children.get(queue)
+            if not children:
+                return None
+            queue = children[0][1]
+        return self._jobs[queue][0][1]
+
+    def _close(self) -> None:
+        """Sort the queues again through which the last job came, lowest first."""
+        for queue in self._open:
+            siblings = self._children[self._parent(queue)]
+            if self._jobs.get(queue) or self._children.get(queue):
+                heapreplace(siblings, self._entry(queue))
+            else:
+                heappop(siblings)
+        self._open.clear()
+
+    def pop(self) -> JobInSession | None:
+        """Return the next job and take it out, None if there is none."""
+        self._close()
+        job = self._first_job(_TOP)
+        if job is not None:
+            self._open.extend(self._path(job.queue))
+            heappop(self._jobs[job.queue])
+        return job
+
+    def _push(self, job: JobInSession) -> None:
+        """Put the job back that was taken out last."""
+        heappush(self._jobs[job.queue], (self._job_key(job), job))
+
+
+class WaitingJobs(_Tree):
+    """Jobs with tasks to place, in the order in which they are placed.
+
+    Parameters
+    ----------
+    session : Session
+    jobs : iterable of JobInSession
+        Those that cannot make their gang whole are left out.
+    tasks : dict
+        For each job the tasks that may be placed. By default those that are pending.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task, WaitingJobs
+    >>> jobs = (Job("b", "team", (Task(4),)), Job("a", "team", (Task(4),), priority=75))
+    >>> session = Session(Cluster({"node0": 8}, (Queue("team"),), jobs))
+    >>> WaitingJobs(session, session.jobs).pop().job.name
+    'a'
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        jobs: Iterable[JobInSession],
+        tasks: dict[JobInSession, list[TaskInSession]] | None = None,
+    ) -> None:
+        super().__init__(session, 1)
+        self._tasks = tasks
+        self._next: dict[JobInSession, list[TaskInSession]] = {}
+        self._sizes: dict[JobInSession, float] = {}
+        self._fill(job for job in jobs if self._measure(job))
+
+    def tasks_of(self, job: JobInSession) -> list[TaskInSession]:
+        """Return the tasks of a job that are placed next."""
+        return self._next[job]
+
+    def _measure(self, job: JobInSession) -> bool:
+        """Note what a job asks for; return whether it asks for anything."""
+        if self._tasks is None:
+            tasks = job.waiting()
+        else:
+            tasks = job.next_of([task for task in self._tasks[job] if not task.is_active])
+        self._next[job] = tasks
+        self._sizes[job] = self._session.size_of(tasks)
+        return bool(tasks)
+
+    def _size(self, queue: int) -> float:
+        job = self._first_job(queue)
+        return 0.0 if job is None else self._sizes[job]
+
+    def _job_key(self, job: JobInSession) -> Key:
+        return job_key(job, job.active)
+
+    def push(self, job: JobInSession) -> None:
+        """Put the job back that was taken out last, if it has more tasks to place."""
+        if self._measure(job):
+            self._push(job)
+
+
+class Victims(_Tree):
+    """Active jobs, the last to be served first, in units that are evicted together.
+
+    A unit is the last task of a job with more tasks than its gang, or else the whole gang. Units
+    that were given out count as gone.
+
+    Parameters
+    ----------
+    session : Session
+    jobs : iterable of JobInSession
+        The candidates.
+    only_above : frozenset of JobInSession
+        Jobs that lose only tasks above their gang.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        jobs: Iterable[JobInSession],
+        only_above: frozenset[JobInSession] = frozenset(),
+    ) -> None:
+        super().__init__(session, -1)
+        self._gone = [0.0] * len(session.queues)
+        self._only_above = only_above
+        self._left: dict[JobInSession, list[TaskInSession]] = {}
+        self._fill(job for job in jobs if self._take_in(job))
+
+    def _take_in(self, job: JobInSession) -> bool:
+        """Note the active tasks of a job; return whether it may lose any."""
+        self._left[job] = job.active_tasks()
+        return self._has_unit(job)
+
+    def _has_unit(self, job: JobInSession) -> bool:
+        left = len(self._left[job])
+        return left > job.min_tasks if job in self._only_above else left > 0
+
+    def _held(self, queue: int) -> float:
+        return self._session.held[queue] - self._gone[queue]
+
+    def _job_key(self, job: JobInSession) -> Key:
+        return tuple(-part for part in job_key(job, len(self._left[job])))
+
+    def next_unit(self) -> list[TaskInSession]:
+        """Return the tasks that are evicted next; empty if no candidate is left."""
+        job = self.pop()
+        if job is None:
+            return []
+        left = self._left[job]
+        unit = left[-1:] if len(left) > job.min_tasks else list(left)
+        del left[len(left) - len(unit) :]
+        size = self._session.size_of(unit)
+        for queue in self._path(job.queue):
+            self._gone[queue] += size
+        if self._has_unit(job):
+            self._push(job)
+        return unit
