@@ -60,7 +60,8 @@ def divide(total: float, claims: Sequence[Claim]) -> tuple[list[float], float]:
     Returns
     -------
     shares : list of float
-        Their sum exceeds `total` if the queues deserve more than that.
+        Their sum exceeds `total` if the queues deserve more than that. An unlimited quota counts
+        as `total`.
     left : float
 
     Examples
@@ -71,7 +72,10 @@ def divide(total: float, claims: Sequence[Claim]) -> tuple[list[float], float]:
     >>> divide(11, [Claim(10, deserved=2, weight=1), Claim(10, deserved=2, weight=4)])
     ([3, 8], 0)
     """
-    shares = [min(claim.deserved, claim.most) for claim in claims]
+    shares = [
+        min(total if claim.deserved == UNLIMITED else claim.deserved, claim.most)
+        for claim in claims
+    ]
     return divide_over_quota(max(0, total - sum(shares)), claims, shares)
 
 
