@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clustersim.scheduling.kai.order import Victims, WaitingJobs
+from clustersim.scheduling.kai.order import Backlog, Victims, WaitingJobs
 from clustersim.scheduling.kai.session import Session
 from clustersim.scheduling.kai.victims import Unit, find_victims
 
@@ -36,7 +36,7 @@ def consolidate(session: Session) -> None:
     >>> [(str(job.tasks[0].state), job.tasks[0].node) for job in session.jobs]
     [('running', 0), ('pipelined', 0), ('pipelined', 1)]
     """
-    waiting = WaitingJobs(session, session.jobs)
+    waiting, backlog = WaitingJobs(session, session.jobs), Backlog(session)
     while (job := waiting.pop()) is not None:
         size = session.size_of(waiting.tasks_of(job))
         if not job.preemptible or session.fit.sum() < size:
@@ -46,7 +46,7 @@ def consolidate(session: Session) -> None:
             for other in session.jobs
             if other is not job and other.preemptible and other.active
         ]
-        if find_victims(session, job, Victims(session, candidates), _all_placed):
+        if find_victims(session, job, Victims(session, candidates), _all_placed, backlog):
             waiting.refresh()
 
 

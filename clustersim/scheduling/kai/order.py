@@ -11,7 +11,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 
 from clustersim.scheduling.kai.session import JobInSession, Session, TaskInSession
 
-__all__ = ["Victims", "WaitingJobs", "job_key", "queue_key"]
+__all__ = ["Backlog", "Victims", "WaitingJobs", "job_key", "queue_key"]
 
 _NOTHING_ALLOCATABLE = 1000.0
 """Factor on the share of the cluster of queues that should hold nothing."""
@@ -134,6 +134,34 @@ class _Tree:
         heappush(self._jobs[job.queue], (self._job_key(job), job))
 
 
+class Backlog:
+    """Waiting jobs of each queue, in their order; kept while their tasks do not change.
+
+    Parameters
+    ----------
+    session : Session
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._jobs: dict[int, list[JobInSession]] = {}
+        self._entries: dict[int, list[tuple[Key, JobInSession]]] = {}
+        for job in session.jobs:
+            self._jobs.setdefault(job.queue, []).append(job)
+
+    def of(self, queue: int) -> list[tuple[Key, JobInSession]]:
+        """Return the waiting jobs of a queue and their keys, in order."""
+        entries = self._entries.get(queue)
+        if entries is None:
+            waiting = [job for job in self._jobs.get(queue, []) if job.waiting()]
+            entries = sorted((job_key(job, job.active), job) for job in waiting)
+            self._entries[queue] = entries
+        return entries
+
+    def forget(self, queue: int) -> None:
+        """Sort the waiting jobs of a queue again the next time."""
+        self._entries.pop(queue, None)
+
+
 class WaitingJobs(_Tree):
     """Jobs with tasks to place, in the order in which they are placed.
 
@@ -144,6 +172,8 @@ class WaitingJobs(_Tree):
         Those that cannot make their gang whole are left out.
     tasks : dict
         For each job the tasks that may be placed. By default those that are pending.
+    backlog : Backlog
+        Further jobs, which decide about the order of queues and are passed over.
 
     Examples
     --------
@@ -159,12 +189,25 @@ class WaitingJobs(_Tree):
         session: Session,
         jobs: Iterable[JobInSession],
         tasks: dict[JobInSession, list[TaskInSession]] | None = None,
+        backlog: Backlog | None = None,
     ) -> None:
         super().__init__(session, 1)
         self._tasks = tasks
         self._next: dict[JobInSession, list[TaskInSession]] = {}
         self._sizes: dict[JobInSession, float] = {}
-        self._fill(job for job in jobs if self._measure(job))
+        entries = [job for job in jobs if self._measure(job)]
+        if backlog is not None:
+            for queue in {job.queue for job in entries}:
+                others = [entry for entry in backlog.of(queue) if entry[1] not in self._next]
+                self._jobs[queue] = others
+        self._fill(entries)
+
+    def pop(self) -> JobInSession | None:
+        """Return the next job and take it out, None if there is none."""
+        job = super().pop()
+        while job is not None and job not in self._next:
+            job = super().pop()
+        return job
 
     def tasks_of(self, job: JobInSession) -> list[TaskInSession]:
         """Return the tasks of a job that are placed next."""
@@ -182,7 +225,11 @@ class WaitingJobs(_Tree):
 
     def _size(self, queue: int) -> float:
         job = self._first_job(queue)
-        return 0.0 if job is None else self._sizes[job]
+        if job is None:
+            return 0.0
+        if job not in self._sizes:
+            self._sizes[job] = self._session.size_of(job.waiting())
+        return self._sizes[job]
 
     def _job_key(self, job: JobInSession) -> Key:
         return job_key(job, job.active)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clustersim.scheduling.kai.minimum_run_time import minimum_preempt_s, protects
-from clustersim.scheduling.kai.order import Victims, WaitingJobs
+from clustersim.scheduling.kai.order import Backlog, Victims, WaitingJobs
 from clustersim.scheduling.kai.session import JobInSession, Session
 from clustersim.scheduling.kai.victims import find_victims
 
@@ -28,12 +28,12 @@ def preempt(session: Session) -> None:
     >>> [str(job.tasks[0].state) for job in session.jobs]
     ['releasing', 'pipelined']
     """
-    waiting = WaitingJobs(session, session.jobs)
+    waiting, backlog = WaitingJobs(session, session.jobs), Backlog(session)
     while (job := waiting.pop()) is not None:
         waited_s = session.cluster.now_s - job.job.submitted_s
         if waited_s < job.job.preemption_delay_s or not _is_allowed(session, job):
             continue
-        if find_victims(session, job, _victims(session, job), lambda units: True):
+        if find_victims(session, job, _victims(session, job), lambda units: True, backlog):
             waiting.refresh()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clustersim.scheduling.kai.minimum_run_time import minimum_reclaim_s, protects
-from clustersim.scheduling.kai.order import Victims, WaitingJobs
+from clustersim.scheduling.kai.order import Backlog, Victims, WaitingJobs
 from clustersim.scheduling.kai.session import JobInSession, Session
 from clustersim.scheduling.kai.victims import Unit, find_victims
 
@@ -31,13 +31,13 @@ def reclaim(session: Session) -> None:
     >>> [str(job.tasks[0].state) for job in session.jobs]
     ['running', 'releasing', 'pipelined']
     """
-    waiting = WaitingJobs(session, session.jobs)
+    waiting, backlog = WaitingJobs(session, session.jobs), Backlog(session)
     while (job := waiting.pop()) is not None:
         waited_s = session.cluster.now_s - job.job.submitted_s
         reclaimer = Reclaimer(session, job)
         if waited_s < job.job.preemption_delay_s or not reclaimer.is_allowed():
             continue
-        if find_victims(session, job, reclaimer.victims(), reclaimer.accepts):
+        if find_victims(session, job, reclaimer.victims(), reclaimer.accepts, backlog):
             waiting.refresh()
 
 

@@ -3,6 +3,10 @@
 Candidates are added one unit at a time, worst first. After each, the units on one node are tried,
 then those on growing sets of nodes: they are evicted, and the waiting job and the evicted jobs are
 placed again in the order of queues. An evicted task that gets its node back simply runs on.
+
+That order is the order of the next allocation: the first of all jobs that wait in a queue counts,
+even if it is another one. Without this, a victim would get its place back in the next round, and
+lose it again.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from clustersim.array_types import Floats
 from clustersim.scheduling.kai.allocate import place_job
 from clustersim.scheduling.kai.model import TaskState
-from clustersim.scheduling.kai.order import Victims, WaitingJobs
+from clustersim.scheduling.kai.order import Backlog, Victims, WaitingJobs
 from clustersim.scheduling.kai.session import JobInSession, Session, TaskInSession
 
 __all__ = ["Accept", "Unit", "find_victims"]
@@ -24,7 +28,7 @@ Accept = Callable[[Sequence[Unit]], bool]
 
 
 def find_victims(
-    session: Session, job: JobInSession, victims: Victims, accept: Accept
+    session: Session, job: JobInSession, victims: Victims, accept: Accept, backlog: Backlog
 ) -> bool:
     """Place a waiting job by evicting others; return whether it is placed.
 
@@ -37,6 +41,8 @@ def find_victims(
         The candidates.
     accept : callable
         Says whether the units that were tried may be evicted.
+    backlog : Backlog
+        All jobs that wait.
     """
     tasks = job.waiting()
     if not tasks or not _possible(session, job, tasks):
@@ -45,7 +51,10 @@ def find_victims(
     while unit := victims.next_unit():
         units.append(unit)
         for chosen in _node_sets(session, units, tasks):
-            if _try(session, job, tasks, chosen, accept):
+            evicted = _evicted(job, tasks, chosen)
+            if _try(session, job, chosen, evicted, accept, backlog):
+                for other in evicted:
+                    backlog.forget(other.queue)
                 return True
     return False
 
@@ -56,9 +65,7 @@ def _possible(session: Session, job: JobInSession, tasks: Unit) -> bool:
     return bool(session.nodes) and largest <= max(session.cluster.nodes.values())
 
 
-def _node_sets(
-    session: Session, units: Sequence[Unit], tasks: Unit
-) -> Iterator[list[Unit]]:
+def _node_sets(session: Session, units: Sequence[Unit], tasks: Unit) -> Iterator[list[Unit]]:
     """Yield sets of units whose eviction makes room, from one node to all nodes.
 
     Sets that free too few accelerators are left out.
@@ -96,22 +103,34 @@ def _room(session: Session, units: Iterable[Unit], tasks: Unit) -> bool:
     return bool((free // smallest).sum() >= len(tasks)) and free.sum() >= session.size_of(tasks)
 
 
+def _evicted(
+    job: JobInSession, tasks: Unit, units: Sequence[Unit]
+) -> dict[JobInSession, list[TaskInSession]]:
+    """Return what is placed again of each job: waiting tasks and those of units, in order."""
+    evicted: dict[JobInSession, list[TaskInSession]] = {job: list(tasks)}
+    for unit in units:
+        evicted.setdefault(unit[0].job, []).extend(unit)
+    for other, lost in evicted.items():
+        chosen = set(lost)
+        evicted[other] = [task for task in other.tasks if task in chosen]
+    return evicted
+
+
 def _try(
-    session: Session, job: JobInSession, tasks: Unit, units: Sequence[Unit], accept: Accept
+    session: Session,
+    job: JobInSession,
+    units: Sequence[Unit],
+    evicted: dict[JobInSession, list[TaskInSession]],
+    accept: Accept,
+    backlog: Backlog,
 ) -> bool:
     """Evict units and place everything again; undo that unless the job is placed and it is fine."""
     mark = session.mark()
-    starts = {
-        task: task.node for unit in units for task in unit if task.state is TaskState.BINDING
-    }
-    evicted: dict[JobInSession, list[TaskInSession]] = {job: list(tasks)}
+    starts = {task: task.node for unit in units for task in unit if task.state is TaskState.BINDING}
     for unit in units:
         for task in unit:
             session.evict(task)
-        evicted.setdefault(unit[0].job, []).extend(unit)
-    for lost in evicted.values():
-        lost.sort(key=lost[0].job.tasks.index)
-    waiting = WaitingJobs(session, evicted, evicted)
+    waiting = WaitingJobs(session, evicted, evicted, backlog)
     placed = False
     while (other := waiting.pop()) is not None:
         fits = place_job(session, other, waiting.tasks_of(other), later=True, starts=starts)
