@@ -22,7 +22,7 @@ from clustersim.scheduling.kai.model import (
     Task,
     TaskState,
 )
-from clustersim.scheduling.kai.order import Victims, WaitingJobs
+from clustersim.scheduling.kai.order import Backlog, Failed, Loss, Victims, WaitingJobs
 from clustersim.scheduling.kai.preempt import preempt
 from clustersim.scheduling.kai.reclaim import Reclaimer, reclaim
 from clustersim.scheduling.kai.rounds import (
@@ -39,10 +39,13 @@ __all__ = [
     "ACTIONS",
     "NON_PREEMPTIBLE",
     "UNLIMITED",
+    "Backlog",
     "Change",
     "Claim",
     "Cluster",
+    "Failed",
     "Job",
+    "Loss",
     "MinimumRunTime",
     "Queue",
     "Reclaimer",

@@ -32,8 +32,8 @@ def allocate(session: Session) -> None:
     Examples
     --------
     >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task, allocate
-    >>> jobs = (Job("gang", "team", (Task(4), Task(4)), min_tasks=2), Job("one", "team", (Task(4),)))
-    >>> session = Session(Cluster({"node0": 8}, (Queue("team"),), jobs))
+    >>> gang, one = Job("gang", "team", (Task(4),) * 2, min_tasks=2), Job("one", "team", (Task(4),))
+    >>> session = Session(Cluster({"node0": 8}, (Queue("team"),), (gang, one)))
     >>> allocate(session)
     >>> [str(job.tasks[0].state) for job in session.jobs]
     ['binding', 'pending']

@@ -1,11 +1,12 @@
-"""Consolidation: running jobs move so that a waiting job finds room; none of them loses its place."""
+"""Consolidation: jobs move so that a waiting job finds room, and none of them loses its place."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from clustersim.scheduling.kai.order import Backlog, Victims, WaitingJobs
-from clustersim.scheduling.kai.session import Session
+from clustersim.scheduling.kai.order import Backlog, Failed, Loss, Victims, WaitingJobs
+from clustersim.scheduling.kai.session import JobInSession, Session
 from clustersim.scheduling.kai.victims import Unit, find_victims
 
 __all__ = ["consolidate"]
@@ -36,18 +37,21 @@ def consolidate(session: Session) -> None:
     >>> [(str(job.tasks[0].state), job.tasks[0].node) for job in session.jobs]
     [('running', 0), ('pipelined', 0), ('pipelined', 1)]
     """
-    waiting, backlog = WaitingJobs(session, session.jobs), Backlog(session)
+    waiting, backlog, failed = WaitingJobs(session, session.jobs), Backlog(session), Failed()
     while (job := waiting.pop()) is not None:
         size = session.size_of(waiting.tasks_of(job))
-        if not job.preemptible or session.fit.sum() < size:
+        if not job.preemptible or session.fit.sum() < size or job in failed:
             continue
-        candidates = [
-            other
-            for other in session.jobs
-            if other is not job and other.preemptible and other.active
-        ]
-        if find_victims(session, job, Victims(session, candidates), _all_placed, backlog):
+        victims = Victims(session, session.jobs_of, partial(_loss, job))
+        if find_victims(session, job, victims, _all_placed, backlog):
             waiting.refresh()
+        else:
+            failed.add(job)
+
+
+def _loss(waiting: JobInSession, job: JobInSession) -> Loss:
+    """Return what a job may lose for another that waits."""
+    return Loss.GANG if job.preemptible and job is not waiting else Loss.NOTHING
 
 
 def _all_placed(units: Sequence[Unit]) -> bool:

@@ -162,7 +162,7 @@ def fair_shares(
     >>> from clustersim.scheduling.kai import Queue, fair_shares
     >>> tree = [Queue("lab", deserved=8), Queue("a", "lab", weight=3), Queue("b", "lab")]
     >>> fair_shares(8, tree, [-1, 0, 0], [16, 8, 8])
-    [8, 6, 2]
+    [8, 6.0, 2.0]
     """
     children: dict[int, list[int]] = {}
     for place, parent in enumerate(parents):

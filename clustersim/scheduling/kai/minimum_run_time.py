@@ -99,7 +99,7 @@ def protects(
     Examples
     --------
     >>> from clustersim.scheduling.kai import protects
-    >>> protects(60.0, 0.0, 30.0, left=0, min_tasks=1), protects(60.0, 0.0, 60.0, left=0, min_tasks=1)
-    (True, False)
+    >>> [protects(60.0, 0.0, now_s, left=0, min_tasks=1) for now_s in (30.0, 60.0)]
+    [True, False]
     """
     return started_s is not None and now_s < started_s + minimum_s and left < min_tasks

@@ -6,12 +6,15 @@ Both descend from the top of the tree of queues: on each level, to the child tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from enum import Enum
 from heapq import heapify, heappop, heappush, heapreplace
 
+from clustersim.scheduling.kai.minimum_run_time import protects
 from clustersim.scheduling.kai.session import JobInSession, Session, TaskInSession
 
-__all__ = ["Backlog", "Victims", "WaitingJobs", "job_key", "queue_key"]
+__all__ = ["Backlog", "Failed", "Loss", "Victims", "WaitingJobs", "job_key", "loss_of", "queue_key"]
 
 _NOTHING_ALLOCATABLE = 1000.0
 """Factor on the share of the cluster of queues that should hold nothing."""
@@ -134,6 +137,27 @@ class _Tree:
         heappush(self._jobs[job.queue], (self._job_key(job), job))
 
 
+class Loss(Enum):
+    """What a job may lose.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kai import Loss
+    >>> Loss.GANG.value
+    'gang'
+    """
+
+    NOTHING = "nothing"
+    ABOVE_GANG = "above gang"
+    GANG = "gang"
+
+
+def loss_of(job: JobInSession, minimum_s: float, now_s: float) -> Loss:
+    """Return what a preemptible job may lose, with a minimum run time."""
+    protected = protects(minimum_s, job.job.started_s, now_s, left=0, min_tasks=job.min_tasks)
+    return Loss.ABOVE_GANG if protected else Loss.GANG
+
+
 class Backlog:
     """Waiting jobs of each queue, in their order; kept while their tasks do not change.
 
@@ -143,10 +167,8 @@ class Backlog:
     """
 
     def __init__(self, session: Session) -> None:
-        self._jobs: dict[int, list[JobInSession]] = {}
+        self._jobs = session.jobs_of
         self._entries: dict[int, list[tuple[Key, JobInSession]]] = {}
-        for job in session.jobs:
-            self._jobs.setdefault(job.queue, []).append(job)
 
     def of(self, queue: int) -> list[tuple[Key, JobInSession]]:
         """Return the waiting jobs of a queue and their keys, in order."""
@@ -160,6 +182,48 @@ class Backlog:
     def forget(self, queue: int) -> None:
         """Sort the waiting jobs of a queue again the next time."""
         self._entries.pop(queue, None)
+
+
+class Failed:
+    """Jobs that no victims were found for; a later one that asks for as much is not tried.
+
+    Jobs are compared within a queue, and if one of them can be preempted, so can the other.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kai import Cluster, Failed, Job, Queue, Session, Task
+    >>> jobs = [Job(str(size), "team", (Task(size),)) for size in (4, 8, 2)]
+    >>> four, eight, two = Session(Cluster({"node0": 8}, (Queue("team"),), tuple(jobs))).jobs
+    >>> failed = Failed()
+    >>> failed.add(four)
+    >>> eight in failed, two in failed
+    (True, False)
+    """
+
+    def __init__(self) -> None:
+        self._needs: dict[tuple[int, bool], list[tuple[int, int, int]]] = {}
+
+    def add(self, job: JobInSession) -> None:
+        """Note that a job failed."""
+        self._needs.setdefault((job.queue, job.preemptible), []).append(_need(job))
+
+    def __contains__(self, job: object) -> bool:
+        """Whether a job with no higher priority that asks for no more failed."""
+        if not isinstance(job, JobInSession):
+            return False
+        count, size, rank = _need(job)
+        return any(
+            count >= other_count and size >= other_size and rank >= other_rank
+            for other_count, other_size, other_rank in self._needs.get(
+                (job.queue, job.preemptible), []
+            )
+        )
+
+
+def _need(job: JobInSession) -> tuple[int, int, int]:
+    """Return how many tasks a job would place next, the smallest one, and the lower rank."""
+    tasks = job.waiting()
+    return len(tasks), min(task.size for task in tasks), -job.job.priority
 
 
 class WaitingJobs(_Tree):
@@ -196,6 +260,7 @@ class WaitingJobs(_Tree):
         self._next: dict[JobInSession, list[TaskInSession]] = {}
         self._sizes: dict[JobInSession, float] = {}
         entries = [job for job in jobs if self._measure(job)]
+        self._wanted = Counter(job.queue for job in entries)
         if backlog is not None:
             for queue in {job.queue for job in entries}:
                 others = [entry for entry in backlog.of(queue) if entry[1] not in self._next]
@@ -207,7 +272,14 @@ class WaitingJobs(_Tree):
         job = super().pop()
         while job is not None and job not in self._next:
             job = super().pop()
+        if job is not None:
+            self._wanted[job.queue] -= 1
         return job
+
+    def _close(self) -> None:
+        if self._open and not self._wanted[self._open[0]]:
+            self._jobs[self._open[0]].clear()
+        super()._close()
 
     def tasks_of(self, job: JobInSession) -> list[TaskInSession]:
         """Return the tasks of a job that are placed next."""
@@ -237,6 +309,7 @@ class WaitingJobs(_Tree):
     def push(self, job: JobInSession) -> None:
         """Put the job back that was taken out last, if it has more tasks to place."""
         if self._measure(job):
+            self._wanted[job.queue] += 1
             self._push(job)
 
 
@@ -249,32 +322,58 @@ class Victims(_Tree):
     Parameters
     ----------
     session : Session
-    jobs : iterable of JobInSession
-        The candidates.
-    only_above : frozenset of JobInSession
-        Jobs that lose only tasks above their gang.
+    queues : iterable of int
+        Queues whose jobs are candidates.
+    may_lose : callable
+        Says whether a job may lose its gang, only tasks above it, or nothing.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kai import Cluster, Job, Loss, Queue, Session, Task, TaskState
+    >>> from clustersim.scheduling.kai import Victims
+    >>> running = Task(4, TaskState.RUNNING, "node0")
+    >>> jobs = (Job("old", "team", (running,)), Job("new", "team", (running,), submitted_s=1.0))
+    >>> session = Session(Cluster({"node0": 8}, (Queue("team"),), jobs))
+    >>> victims = Victims(session, [0], lambda job: Loss.GANG)
+    >>> [task.job.job.name for task in victims.next_unit()]
+    ['new']
     """
 
     def __init__(
-        self,
-        session: Session,
-        jobs: Iterable[JobInSession],
-        only_above: frozenset[JobInSession] = frozenset(),
+        self, session: Session, queues: Iterable[int], may_lose: Callable[[JobInSession], Loss]
     ) -> None:
         super().__init__(session, -1)
         self._gone = [0.0] * len(session.queues)
-        self._only_above = only_above
+        self._may_lose = may_lose
         self._left: dict[JobInSession, list[TaskInSession]] = {}
-        self._fill(job for job in jobs if self._take_in(job))
+        self._least: dict[JobInSession, int] = {}
+        self._sorted: set[int] = set()
+        for queue in queues:
+            candidates = [job for job in session.jobs_of.get(queue, ()) if self._can_lose(job)]
+            if candidates:
+                # The keys of a queue that never comes are not needed.
+                self._jobs[queue] = [((), job) for job in candidates]
+        self.refresh()
 
-    def _take_in(self, job: JobInSession) -> bool:
-        """Note the active tasks of a job; return whether it may lose any."""
-        self._left[job] = job.active_tasks()
-        return self._has_unit(job)
+    def _can_lose(self, job: JobInSession) -> bool:
+        """Return whether a job may lose a task."""
+        if not job.active:
+            return False
+        loss = self._may_lose(job)
+        self._least[job] = job.min_tasks if loss is Loss.ABOVE_GANG else 0
+        return loss is not Loss.NOTHING and job.active > self._least[job]
 
-    def _has_unit(self, job: JobInSession) -> bool:
-        left = len(self._left[job])
-        return left > job.min_tasks if job in self._only_above else left > 0
+    def _first_job(self, queue: int) -> JobInSession | None:
+        job = super()._first_job(queue)
+        if job is not None and job.queue not in self._sorted:
+            self._sorted.add(job.queue)
+            entries = self._jobs[job.queue]
+            for _, candidate in entries:
+                self._left[candidate] = candidate.active_tasks()
+            entries[:] = [(self._job_key(candidate), candidate) for _, candidate in entries]
+            heapify(entries)
+            job = entries[0][1]
+        return job
 
     def _held(self, queue: int) -> float:
         return self._session.held[queue] - self._gone[queue]
@@ -293,6 +392,6 @@ class Victims(_Tree):
         size = self._session.size_of(unit)
         for queue in self._path(job.queue):
             self._gone[queue] += size
-        if self._has_unit(job):
+        if len(left) > self._least[job]:
             self._push(job)
         return unit

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from clustersim.scheduling.kai.minimum_run_time import minimum_preempt_s, protects
-from clustersim.scheduling.kai.order import Backlog, Victims, WaitingJobs
+from clustersim.scheduling.kai.minimum_run_time import minimum_preempt_s
+from clustersim.scheduling.kai.order import Backlog, Failed, Loss, Victims, WaitingJobs, loss_of
 from clustersim.scheduling.kai.session import JobInSession, Session
 from clustersim.scheduling.kai.victims import find_victims
 
@@ -28,13 +28,15 @@ def preempt(session: Session) -> None:
     >>> [str(job.tasks[0].state) for job in session.jobs]
     ['releasing', 'pipelined']
     """
-    waiting, backlog = WaitingJobs(session, session.jobs), Backlog(session)
+    waiting, backlog, failed = WaitingJobs(session, session.jobs), Backlog(session), Failed()
     while (job := waiting.pop()) is not None:
         waited_s = session.cluster.now_s - job.job.submitted_s
-        if waited_s < job.job.preemption_delay_s or not _is_allowed(session, job):
+        if waited_s < job.job.preemption_delay_s or not _is_allowed(session, job) or job in failed:
             continue
         if find_victims(session, job, _victims(session, job), lambda units: True, backlog):
             waiting.refresh()
+        else:
+            failed.add(job)
 
 
 def _is_allowed(session: Session, job: JobInSession) -> bool:
@@ -49,21 +51,11 @@ def _is_allowed(session: Session, job: JobInSession) -> bool:
 def _victims(session: Session, job: JobInSession) -> Victims:
     """Return the candidates: preemptible jobs of lower priority in the same queue."""
     cluster = session.cluster
-    names = {queue.name: queue for queue in cluster.queues}
-    minimum_s = minimum_preempt_s(names, job.job.queue, cluster.minimum_run_time)
-    candidates = [
-        other
-        for other in session.jobs
-        if other.queue == job.queue
-        and other.preemptible
-        and other.active
-        and other.job.priority < job.job.priority
-    ]
-    protected = frozenset(
-        other
-        for other in candidates
-        if protects(
-            minimum_s, other.job.started_s, cluster.now_s, left=0, min_tasks=other.min_tasks
-        )
-    )
-    return Victims(session, candidates, protected)
+    minimum_s = minimum_preempt_s(session.by_name, job.job.queue, cluster.minimum_run_time)
+
+    def loss(other: JobInSession) -> Loss:
+        if not other.preemptible or other.job.priority >= job.job.priority:
+            return Loss.NOTHING
+        return loss_of(other, minimum_s, cluster.now_s)
+
+    return Victims(session, [job.queue], loss)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clustersim.scheduling.kai.minimum_run_time import minimum_reclaim_s, protects
-from clustersim.scheduling.kai.order import Backlog, Victims, WaitingJobs
+from clustersim.scheduling.kai.minimum_run_time import minimum_reclaim_s
+from clustersim.scheduling.kai.order import Backlog, Failed, Loss, Victims, WaitingJobs, loss_of
 from clustersim.scheduling.kai.session import JobInSession, Session
 from clustersim.scheduling.kai.victims import Unit, find_victims
 
@@ -31,14 +31,16 @@ def reclaim(session: Session) -> None:
     >>> [str(job.tasks[0].state) for job in session.jobs]
     ['running', 'releasing', 'pipelined']
     """
-    waiting, backlog = WaitingJobs(session, session.jobs), Backlog(session)
+    waiting, backlog, failed = WaitingJobs(session, session.jobs), Backlog(session), Failed()
     while (job := waiting.pop()) is not None:
         waited_s = session.cluster.now_s - job.job.submitted_s
         reclaimer = Reclaimer(session, job)
-        if waited_s < job.job.preemption_delay_s or not reclaimer.is_allowed():
+        if waited_s < job.job.preemption_delay_s or not reclaimer.is_allowed() or job in failed:
             continue
         if find_victims(session, job, reclaimer.victims(), reclaimer.accepts, backlog):
             waiting.refresh()
+        else:
+            failed.add(job)
 
 
 class Reclaimer:
@@ -68,28 +70,24 @@ class Reclaimer:
     def victims(self) -> Victims:
         """Return the candidates: preemptible jobs of queues that have more than they are owed."""
         session = self._session
-        sides: dict[int, bool] = {}
-        candidates, protected = [], []
-        for job in session.jobs:
-            if job.queue == self._job.queue or not job.preemptible or not job.active:
-                continue
-            if job.queue not in sides:
-                sides[job.queue] = self._may_lose(job.queue)
-            if sides[job.queue]:
-                candidates.append(job)
-                if self._protected(job):
-                    protected.append(job)
-        return Victims(session, candidates, frozenset(protected))
+        queues = [
+            queue
+            for queue in session.jobs_of
+            if queue != self._job.queue and session.held[queue] and self._may_lose(queue)
+        ]
+        return Victims(session, queues, self._loss)
 
-    def _protected(self, job: JobInSession) -> bool:
-        """Return whether the job's gang has not run long enough."""
+    def _loss(self, job: JobInSession) -> Loss:
+        """Return what a job may lose."""
+        if not job.preemptible:
+            return Loss.NOTHING
+        if job.job.started_s is None:
+            return Loss.GANG
         cluster = self._session.cluster
-        names = {queue.name: queue for queue in cluster.queues}
         minimum_s = minimum_reclaim_s(
-            names, self._job.job.queue, job.job.queue, cluster.minimum_run_time
+            self._session.by_name, self._job.job.queue, job.job.queue, cluster.minimum_run_time
         )
-        started_s, least = job.job.started_s, job.min_tasks
-        return protects(minimum_s, started_s, cluster.now_s, left=0, min_tasks=least)
+        return loss_of(job, minimum_s, cluster.now_s)
 
     def _sides(self, queue: int) -> tuple[int, int]:
         """Return the siblings below the common ancestor of the reclaimer's queue and another."""
@@ -130,7 +128,7 @@ class Reclaimer:
         return self._stays_fairest(remaining)
 
     def _stays_fairest(self, remaining: dict[int, float]) -> bool:
-        """Return whether no queue that lost something ends with less of its share than the taker."""
+        """Return whether no queue that lost something ends with less of its share than ours."""
         session = self._session
         for queue in self._path:
             mine = remaining.get(queue, self._held[queue]) + self._size

@@ -122,6 +122,10 @@ class Session:
         Those and the ones that are being released, less what pipelined tasks will take.
     held, held_for_good : list of float
         Accelerators of each queue's active tasks; only those that cannot be preempted.
+    jobs : list of JobInSession
+    jobs_of : dict of int to list
+        The jobs of each queue.
+    by_name : dict of str to Queue
     parents, fair_share, allocatable : list
         For each queue: the number of its parent (-1 at the top), its fair share, and how much it
         may use at most of what it is owed: min(limit, max(deserved, fair share)).
@@ -136,7 +140,7 @@ class Session:
     >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task
     >>> jobs = (Job("train", "team", (Task(4),)),)
     >>> Session(Cluster({"node0": 8}, (Queue("team", deserved=2),), jobs)).fair_share
-    [4]
+    [4.0]
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -144,6 +148,7 @@ class Session:
         self.nodes = sorted(cluster.nodes)
         self.queues = cluster.queues
         names = {queue.name: number for number, queue in enumerate(self.queues)}
+        self.by_name = {queue.name: queue for queue in self.queues}
         self.parents = [
             _NO_NODE if queue.parent is None else names.get(queue.parent, _NO_NODE)
             for queue in self.queues
@@ -157,6 +162,9 @@ class Session:
         self._journal: list[tuple[TaskInSession, TaskState, int]] = []
         self._largest = -1.0
         self.jobs = self._jobs(names)
+        self.jobs_of: dict[int, list[JobInSession]] = {}
+        for job in self.jobs:
+            self.jobs_of.setdefault(job.queue, []).append(job)
         self.fair_share = fair_shares(self.total, self.queues, self.parents, self._requests())
         self.allocatable = [
             min(queue.limit, max(queue.deserved, share))
