@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
-from clustersim.scheduling.kai.order import Backlog, Failed, Loss, Victims, WaitingJobs
+from clustersim.scheduling.kai.order import Loss, Victims
 from clustersim.scheduling.kai.session import JobInSession, Session
-from clustersim.scheduling.kai.victims import Unit, find_victims
+from clustersim.scheduling.kai.victims import Unit, place_by_force
 
 __all__ = ["consolidate"]
 
@@ -37,23 +36,33 @@ def consolidate(session: Session) -> None:
     >>> [(str(job.tasks[0].state), job.tasks[0].node) for job in session.jobs]
     [('running', 0), ('pipelined', 0), ('pipelined', 1)]
     """
-    waiting, backlog, failed = WaitingJobs(session, session.jobs), Backlog(session), Failed()
-    while (job := waiting.pop()) is not None:
-        size = session.size_of(waiting.tasks_of(job))
-        if not job.preemptible or session.fit.sum() < size or job in failed:
-            continue
-        victims = Victims(session, session.jobs_of, partial(_loss, job))
-        if find_victims(session, job, victims, _all_placed, backlog):
-            waiting.refresh()
-        else:
-            failed.add(job)
+    place_by_force(session, _Consolidation)
 
 
-def _loss(waiting: JobInSession, job: JobInSession) -> Loss:
-    """Return what a job may lose for another that waits."""
-    return Loss.GANG if job.preemptible and job is not waiting else Loss.NOTHING
+class _Consolidation:
+    """A waiting job and those that move for it."""
 
+    def __init__(self, session: Session, job: JobInSession) -> None:
+        self._session = session
+        self._job = job
 
-def _all_placed(units: Sequence[Unit]) -> bool:
-    """Return whether all evicted tasks have a place again."""
-    return all(task.is_active for unit in units for task in unit)
+    def is_allowed(self) -> bool:
+        """Return whether the job can be preempted, and all free accelerators suffice for it."""
+        size = self._session.size_of(self._job.waiting())
+        return self._job.preemptible and float(self._session.fit.sum()) >= size
+
+    def victims(self) -> Victims:
+        """Return the candidates: all other preemptible jobs."""
+        return Victims(self._session, self._session.jobs_of, self._loss)
+
+    def _loss(self, other: JobInSession) -> Loss:
+        """Return what a job may lose, for a moment."""
+        return Loss.GANG if other.preemptible and other is not self._job else Loss.NOTHING
+
+    def most_lost(self, units: Sequence[Unit]) -> float:
+        """Return how many accelerators some units may lose: none."""
+        return 0.0
+
+    def accepts(self, units: Sequence[Unit]) -> bool:
+        """Return whether all evicted tasks have a place again."""
+        return all(task.is_active for unit in units for task in unit)

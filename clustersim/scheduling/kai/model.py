@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-__all__ = ["NON_PREEMPTIBLE", "UNLIMITED", "Cluster", "Job", "MinimumRunTime", "Queue", "Task"]
-__all__ += ["TaskState"]
+__all__ = ["NON_PREEMPTIBLE", "UNLIMITED", "Cluster", "Job", "Limits", "MinimumRunTime"]
+__all__ += ["Queue", "Task", "TaskState"]
 
 UNLIMITED = float("inf")
 """A deserved quota or limit without a bound."""
@@ -179,6 +179,28 @@ class MinimumRunTime:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on the search of victims, which otherwise may take long on a large cluster.
+
+    Attributes
+    ----------
+    jobs_per_queue : int or None
+        How many waiting jobs of a queue each of reclaim, preempt and consolidation considers.
+    trials : int or None
+        How many sets of victims are tried for a waiting job. None: no bound.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kai import Limits
+    >>> Limits(trials=16).jobs_per_queue is None
+    True
+    """
+
+    jobs_per_queue: int | None = None
+    trials: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """Nodes, queues and jobs at one time.
 
@@ -191,6 +213,7 @@ class Cluster:
     now_s : float
         The time, seconds.
     minimum_run_time : MinimumRunTime
+    limits : Limits
 
     Examples
     --------
@@ -205,3 +228,4 @@ class Cluster:
     jobs: tuple[Job, ...]
     now_s: float = 0.0
     minimum_run_time: MinimumRunTime = field(default_factory=MinimumRunTime)
+    limits: Limits = field(default_factory=Limits)

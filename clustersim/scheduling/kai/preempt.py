@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from clustersim.scheduling.kai.minimum_run_time import minimum_preempt_s
-from clustersim.scheduling.kai.order import Backlog, Failed, Loss, Victims, WaitingJobs, loss_of
+from clustersim.scheduling.kai.order import Loss, Victims, loss_of
 from clustersim.scheduling.kai.session import JobInSession, Session
-from clustersim.scheduling.kai.victims import find_victims
+from clustersim.scheduling.kai.victims import Unit, place_by_force
 
 __all__ = ["preempt"]
 
@@ -28,34 +30,43 @@ def preempt(session: Session) -> None:
     >>> [str(job.tasks[0].state) for job in session.jobs]
     ['releasing', 'pipelined']
     """
-    waiting, backlog, failed = WaitingJobs(session, session.jobs), Backlog(session), Failed()
-    while (job := waiting.pop()) is not None:
-        waited_s = session.cluster.now_s - job.job.submitted_s
-        if waited_s < job.job.preemption_delay_s or not _is_allowed(session, job) or job in failed:
-            continue
-        if find_victims(session, job, _victims(session, job), lambda units: True, backlog):
-            waiting.refresh()
-        else:
-            failed.add(job)
+    place_by_force(session, _Preemptor)
 
 
-def _is_allowed(session: Session, job: JobInSession) -> bool:
-    """Return whether a job that cannot be preempted stays within what is deserved above it."""
-    size = session.size_of(job.waiting())
-    return job.preemptible or all(
-        session.held_for_good[queue] + size <= session.queues[queue].deserved
-        for queue in session.paths[job.queue]
-    )
+class _Preemptor:
+    """A waiting job and the jobs of lower priority in its queue."""
 
+    def __init__(self, session: Session, job: JobInSession) -> None:
+        self._session = session
+        self._job = job
+        cluster = session.cluster
+        self._minimum_s = minimum_preempt_s(
+            session.by_name, job.job.queue, cluster.minimum_run_time
+        )
 
-def _victims(session: Session, job: JobInSession) -> Victims:
-    """Return the candidates: preemptible jobs of lower priority in the same queue."""
-    cluster = session.cluster
-    minimum_s = minimum_preempt_s(session.by_name, job.job.queue, cluster.minimum_run_time)
+    def is_allowed(self) -> bool:
+        """Return whether a job that cannot be preempted stays within what is deserved above it."""
+        session, job = self._session, self._job
+        size = session.size_of(job.waiting())
+        return job.preemptible or all(
+            session.held_for_good[queue] + size <= session.queues[queue].deserved
+            for queue in session.paths[job.queue]
+        )
 
-    def loss(other: JobInSession) -> Loss:
-        if not other.preemptible or other.job.priority >= job.job.priority:
+    def victims(self) -> Victims:
+        """Return the candidates."""
+        return Victims(self._session, [self._job.queue], self._loss)
+
+    def _loss(self, other: JobInSession) -> Loss:
+        """Return what a job may lose."""
+        if not other.preemptible or other.job.priority >= self._job.job.priority:
             return Loss.NOTHING
-        return loss_of(other, minimum_s, cluster.now_s)
+        return loss_of(other, self._minimum_s, self._session.cluster.now_s)
 
-    return Victims(session, [job.queue], loss)
+    def most_lost(self, units: Sequence[Unit]) -> float:
+        """Return an upper bound on the accelerators that some units may lose: there is none."""
+        return float("inf")
+
+    def accepts(self, units: Sequence[Unit]) -> bool:
+        """Return whether units may be evicted: all candidates may."""
+        return True

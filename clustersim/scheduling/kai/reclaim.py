@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clustersim.scheduling.kai.minimum_run_time import minimum_reclaim_s
-from clustersim.scheduling.kai.order import Backlog, Failed, Loss, Victims, WaitingJobs, loss_of
+from clustersim.scheduling.kai.order import Loss, Victims, loss_of
 from clustersim.scheduling.kai.session import JobInSession, Session
-from clustersim.scheduling.kai.victims import Unit, find_victims
+from clustersim.scheduling.kai.victims import Unit, place_by_force
 
 __all__ = ["Reclaimer", "reclaim"]
 
@@ -31,16 +31,7 @@ def reclaim(session: Session) -> None:
     >>> [str(job.tasks[0].state) for job in session.jobs]
     ['running', 'releasing', 'pipelined']
     """
-    waiting, backlog, failed = WaitingJobs(session, session.jobs), Backlog(session), Failed()
-    while (job := waiting.pop()) is not None:
-        waited_s = session.cluster.now_s - job.job.submitted_s
-        reclaimer = Reclaimer(session, job)
-        if waited_s < job.job.preemption_delay_s or not reclaimer.is_allowed() or job in failed:
-            continue
-        if find_victims(session, job, reclaimer.victims(), reclaimer.accepts, backlog):
-            waiting.refresh()
-        else:
-            failed.add(job)
+    place_by_force(session, Reclaimer)
 
 
 class Reclaimer:
@@ -58,6 +49,7 @@ class Reclaimer:
         self._size = session.size_of(job.waiting())
         self._held = list(session.held)
         self._path = session.paths[job.queue]
+        self._sides_of: dict[int, tuple[int, int]] = {}
 
     def is_allowed(self) -> bool:
         """Return whether the job would stay within its queue's fair share, or what it deserves."""
@@ -106,6 +98,28 @@ class Reclaimer:
         if self._stays_within_deserved(mine):
             return self._held[other] >= self._session.queues[other].deserved
         return self._held[other] > self._session.allocatable[other]
+
+    def most_lost(self, units: Sequence[Unit]) -> float:
+        """Return an upper bound on the accelerators that some units may lose.
+
+        The last unit that a side of the tree loses must find it above what it keeps.
+        """
+        session, sides = self._session, self._sides_of
+        total: dict[int, float] = {}
+        largest: dict[int, float] = {}
+        for unit in units:
+            queue = unit[0].job.queue
+            if queue not in sides:
+                sides[queue] = self._sides(queue)
+            side, size = sides[queue][1], session.size_of(unit)
+            total[side] = total.get(side, 0.0) + size
+            largest[side] = max(largest.get(side, 0.0), size)
+        most = 0.0
+        for side, lost in total.items():
+            keeps = min(session.queues[side].deserved, session.allocatable[side])
+            above = self._held[side] - keeps
+            most += min(lost, above + largest[side]) if above > 0 else 0.0
+        return most
 
     def accepts(self, units: Sequence[Unit]) -> bool:
         """Return whether the rules allow to evict some units."""

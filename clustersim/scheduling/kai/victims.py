@@ -11,25 +11,68 @@ lose it again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 from clustersim.array_types import Floats
 from clustersim.scheduling.kai.allocate import place_job
 from clustersim.scheduling.kai.model import TaskState
-from clustersim.scheduling.kai.order import Backlog, Victims, WaitingJobs
+from clustersim.scheduling.kai.order import Backlog, Failed, Victims, WaitingJobs
 from clustersim.scheduling.kai.session import JobInSession, Session, TaskInSession
 
-__all__ = ["Accept", "Unit", "find_victims"]
+__all__ = ["Rules", "Unit", "find_victims", "place_by_force"]
 
 Unit = Sequence[TaskInSession]
 """Tasks of a job that are evicted together."""
-Accept = Callable[[Sequence[Unit]], bool]
-"""Says whether units may be evicted; sees the session with the new places."""
+_EACH_SET = 8
+"""Up to this many nodes, growing sets grow by one; beyond it, by half."""
 
 
-def find_victims(
-    session: Session, job: JobInSession, victims: Victims, accept: Accept, backlog: Backlog
-) -> bool:
+class Rules(Protocol):
+    """What an action may do to victims for a waiting job."""
+
+    def is_allowed(self) -> bool:
+        """Return whether the job may look for victims."""
+
+    def victims(self) -> Victims:
+        """Return the candidates."""
+
+    def most_lost(self, units: Sequence[Unit]) -> float:
+        """Return an upper bound on the accelerators that some units may lose."""
+
+    def accepts(self, units: Sequence[Unit]) -> bool:
+        """Return whether units may be evicted; the session holds the new places."""
+
+
+def place_by_force(session: Session, rules_of: Callable[[Session, JobInSession], Rules]) -> None:
+    """Place waiting jobs by evicting others, in the order of queues and jobs.
+
+    Parameters
+    ----------
+    session : Session
+        Is changed.
+    rules_of : callable
+        Returns the rules of an action for a waiting job.
+    """
+    waiting, backlog, failed = WaitingJobs(session, session.jobs), Backlog(session), Failed()
+    considered: Counter[int] = Counter()
+    most = session.cluster.limits.jobs_per_queue
+    while (job := waiting.pop()) is not None:
+        waited_s = session.cluster.now_s - job.job.submitted_s
+        if waited_s < job.job.preemption_delay_s or job in failed:
+            continue
+        rules = rules_of(session, job)
+        if (most is not None and considered[job.queue] >= most) or not rules.is_allowed():
+            continue
+        considered[job.queue] += 1
+        if find_victims(session, job, rules, backlog):
+            waiting.refresh()
+        else:
+            failed.add(job)
+
+
+def find_victims(session: Session, job: JobInSession, rules: Rules, backlog: Backlog) -> bool:
     """Place a waiting job by evicting others; return whether it is placed.
 
     Parameters
@@ -37,70 +80,97 @@ def find_victims(
     session : Session
         Is changed if the job is placed.
     job : JobInSession
-    victims : Victims
-        The candidates.
-    accept : callable
-        Says whether the units that were tried may be evicted.
+    rules : Rules
+        Who may be evicted.
     backlog : Backlog
         All jobs that wait.
     """
     tasks = job.waiting()
-    if not tasks or not _possible(session, job, tasks):
+    largest = max((task.size for task in tasks), default=0)
+    if not tasks or largest > max(session.cluster.nodes.values(), default=-1):
         return False
-    units: list[Unit] = []
-    while unit := victims.next_unit():
-        units.append(unit)
-        for chosen in _node_sets(session, units, tasks):
+    search = _Search(session, tasks, rules)
+    trials = session.cluster.limits.trials
+    left = float("inf") if trials is None else trials
+    while search.add():
+        for chosen in search.sets():
+            if left <= 0:
+                return False
+            left -= 1
             evicted = _evicted(job, tasks, chosen)
-            if _try(session, job, chosen, evicted, accept, backlog):
+            if _try(session, job, chosen, evicted, rules, backlog):
                 for other in evicted:
                     backlog.forget(other.queue)
                 return True
     return False
 
 
-def _possible(session: Session, job: JobInSession, tasks: Unit) -> bool:
-    """Return whether the job would fit if it were alone."""
-    largest = max(task.size for task in tasks)
-    return bool(session.nodes) and largest <= max(session.cluster.nodes.values())
+class _Search:
+    """Units that were added, and sets of them whose eviction may make room."""
 
+    def __init__(self, session: Session, tasks: Unit, rules: Rules) -> None:
+        self._session = session
+        self._rules = rules
+        self._victims = rules.victims()
+        self._count = len(tasks)
+        self._smallest = min(task.size for task in tasks)
+        self._size = session.size_of(tasks)
+        self._must_lose = self._size - float(session.fit.sum())
+        self._units: list[Unit] = []
+        self._free: Floats = session.fit.copy()
+        self._nodes: dict[int, list[int]] = {}
 
-def _node_sets(session: Session, units: Sequence[Unit], tasks: Unit) -> Iterator[list[Unit]]:
-    """Yield sets of units whose eviction makes room, from one node to all nodes.
-
-    Sets that free too few accelerators are left out.
-    """
-    if not _room(session, units, tasks):
-        return
-    nodes = list(dict.fromkeys(task.node for task in units[-1]))
-    for node in nodes:
-        chosen = _on(units, {node})
-        if _room(session, chosen, tasks):
-            yield chosen
-    every = list(dict.fromkeys([*nodes, *(task.node for unit in units for task in unit)]))
-    previous = 0
-    for count in range(2, len(every) + 1):
-        chosen = _on(units, set(every[:count]))
-        if len(chosen) > previous and _room(session, chosen, tasks):
-            yield chosen
-        previous = len(chosen)
-
-
-def _on(units: Sequence[Unit], nodes: set[int]) -> list[Unit]:
-    """Return the units with a task on some nodes."""
-    return [unit for unit in units if any(task.node in nodes for task in unit)]
-
-
-def _room(session: Session, units: Iterable[Unit], tasks: Unit) -> bool:
-    """Return whether waiting tasks would fit if the evicted ones did not come back."""
-    free: Floats = session.fit.copy()
-    for unit in units:
+    def add(self) -> bool:
+        """Add the next unit; return whether there was one."""
+        unit = self._victims.next_unit()
         for task in unit:
-            free[task.node] += task.size
-    smallest = min(task.size for task in tasks)
-    if smallest <= 0:
-        return True
-    return bool((free // smallest).sum() >= len(tasks)) and free.sum() >= session.size_of(tasks)
+            self._free[task.node] += task.size
+            numbers = self._nodes.setdefault(task.node, [])
+            if not numbers or numbers[-1] != len(self._units):
+                numbers.append(len(self._units))
+        self._units.append(unit)
+        return bool(unit)
+
+    def sets(self) -> Iterator[list[Unit]]:
+        """Yield sets of units, on one node and then on more and more nodes.
+
+        Sets that free too little are left out, and sets of which too little may be lost.
+        """
+        if not self._has_room(self._free) or not self._may_lose_enough(self._units):
+            return
+        latest = list(dict.fromkeys(task.node for task in self._units[-1]))
+        for node in latest:
+            chosen = [self._units[number] for number in self._nodes[node]]
+            if self._is_worth_it(chosen):
+                yield chosen
+        nodes = [*latest, *(node for node in self._nodes if node not in latest)]
+        numbers, previous, count = set(self._nodes[nodes[0]]), 0, 1
+        while count < len(nodes):
+            step = max(1, count // 2) if count >= _EACH_SET else 1
+            for node in nodes[count : count + step]:
+                numbers.update(self._nodes[node])
+            count += step
+            if len(numbers) > previous:
+                previous = len(numbers)
+                chosen = [self._units[number] for number in sorted(numbers)]
+                if self._is_worth_it(chosen):
+                    yield chosen
+
+    def _is_worth_it(self, units: Sequence[Unit]) -> bool:
+        free = self._session.fit.copy()
+        for unit in units:
+            for task in unit:
+                free[task.node] += task.size
+        return self._has_room(free) and self._may_lose_enough(units)
+
+    def _may_lose_enough(self, units: Sequence[Unit]) -> bool:
+        return self._must_lose <= 0 or self._rules.most_lost(units) >= self._must_lose
+
+    def _has_room(self, free: Floats) -> bool:
+        """Return whether the waiting tasks would fit if the evicted ones did not come back."""
+        if free.sum() < self._size:
+            return False
+        return self._smallest <= 0 or bool((free // self._smallest).sum() >= self._count)
 
 
 def _evicted(
@@ -121,7 +191,7 @@ def _try(
     job: JobInSession,
     units: Sequence[Unit],
     evicted: dict[JobInSession, list[TaskInSession]],
-    accept: Accept,
+    rules: Rules,
     backlog: Backlog,
 ) -> bool:
     """Evict units and place everything again; undo that unless the job is placed and it is fine."""
@@ -139,7 +209,7 @@ def _try(
         placed = placed or other is job
         if fits and other is not job:
             waiting.push(other)
-    if placed and accept(units):
+    if placed and rules.accepts(units):
         return True
     session.undo(mark)
     return False
