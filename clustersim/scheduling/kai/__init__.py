@@ -4,8 +4,8 @@ Pure functions from a `Cluster` (nodes, queues, jobs with their tasks) to decisi
 a tree of queues, and the actions of a round (allocate, consolidation, reclaim, preempt).
 """
 
-from clustersim.scheduling.kai.allocate import allocate, choose_node
-from clustersim.scheduling.kai.consolidate import consolidate
+from clustersim.scheduling.kai.allocation import allocate, choose_node
+from clustersim.scheduling.kai.consolidation import consolidate
 from clustersim.scheduling.kai.fair_share import Claim, divide, divide_over_quota, fair_shares
 from clustersim.scheduling.kai.minimum_run_time import (
     minimum_preempt_s,
@@ -24,8 +24,8 @@ from clustersim.scheduling.kai.model import (
     TaskState,
 )
 from clustersim.scheduling.kai.order import Backlog, Failed, Loss, Victims, WaitingJobs
-from clustersim.scheduling.kai.preempt import preempt
-from clustersim.scheduling.kai.reclaim import Reclaimer, reclaim
+from clustersim.scheduling.kai.preemption import preempt
+from clustersim.scheduling.kai.reclaimer import Reclaimer, reclaim
 from clustersim.scheduling.kai.rounds import (
     ACTIONS,
     Change,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from clustersim.scheduling.kai.allocate import allocate
-from clustersim.scheduling.kai.consolidate import consolidate
+from clustersim.scheduling.kai.allocation import allocate
+from clustersim.scheduling.kai.consolidation import consolidate
 from clustersim.scheduling.kai.model import Cluster, Job, Task, TaskState
-from clustersim.scheduling.kai.preempt import preempt
-from clustersim.scheduling.kai.reclaim import reclaim
+from clustersim.scheduling.kai.preemption import preempt
+from clustersim.scheduling.kai.reclaimer import reclaim
 from clustersim.scheduling.kai.session import JobInSession, Session
 
 __all__ = ["ACTIONS", "Change", "act", "evict_stale_gangs", "next_round", "run_round"]

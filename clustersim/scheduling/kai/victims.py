@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from clustersim.array_types import Floats
-from clustersim.scheduling.kai.allocate import place_job
+from clustersim.scheduling.kai.allocation import place_job
 from clustersim.scheduling.kai.model import TaskState
 from clustersim.scheduling.kai.order import Backlog, Failed, Victims, WaitingJobs
 from clustersim.scheduling.kai.session import JobInSession, Session, TaskInSession
