@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from clustersim.scheduling.kai.minimum_run_time import minimum_preempt_s
 from clustersim.scheduling.kai.order import Loss, Victims, loss_of
 from clustersim.scheduling.kai.session import JobInSession, Session
-from clustersim.scheduling.kai.victims import Unit, place_by_force
+from clustersim.scheduling.kai.victims import Unit, has_waited, place_by_force
 
 __all__ = ["preempt"]
 
@@ -45,8 +45,13 @@ class _Preemptor:
         )
 
     def is_allowed(self) -> bool:
-        """Return whether a job that cannot be preempted stays within what is deserved above it."""
+        """Return whether the job has waited long enough and stays within its quotas.
+
+        One that cannot be preempted must stay within what is deserved by its queue and those above.
+        """
         session, job = self._session, self._job
+        if not has_waited(session, job):
+            return False
         size = session.size_of(job.waiting())
         return job.preemptible or all(
             session.held_for_good[queue] + size <= session.queues[queue].deserved

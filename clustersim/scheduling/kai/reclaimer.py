@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from clustersim.scheduling.kai.minimum_run_time import minimum_reclaim_s
 from clustersim.scheduling.kai.order import Loss, Victims, loss_of
 from clustersim.scheduling.kai.session import JobInSession, Session
-from clustersim.scheduling.kai.victims import Unit, place_by_force
+from clustersim.scheduling.kai.victims import Unit, has_waited, place_by_force
 
 __all__ = ["Reclaimer", "reclaim"]
 
@@ -54,6 +54,8 @@ class Reclaimer:
     def is_allowed(self) -> bool:
         """Return whether the job would stay within its queue's fair share, or what it deserves."""
         session, queue = self._session, self._job.queue
+        if not has_waited(session, self._job):
+            return False
         if self._held[queue] + self._size > session.fair_share[queue]:
             return False
         deserved = session.queues[queue].deserved

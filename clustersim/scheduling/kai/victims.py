@@ -21,7 +21,7 @@ from clustersim.scheduling.kai.model import TaskState
 from clustersim.scheduling.kai.order import Backlog, Failed, Victims, WaitingJobs
 from clustersim.scheduling.kai.session import JobInSession, Session, TaskInSession
 
-__all__ = ["Rules", "Unit", "find_victims", "place_by_force"]
+__all__ = ["Rules", "Unit", "find_victims", "has_waited", "place_by_force"]
 
 Unit = Sequence[TaskInSession]
 """Tasks of a job that are evicted together."""
@@ -59,17 +59,25 @@ def place_by_force(session: Session, rules_of: Callable[[Session, JobInSession],
     considered: Counter[int] = Counter()
     most = session.cluster.limits.jobs_per_queue
     while (job := waiting.pop()) is not None:
-        waited_s = session.cluster.now_s - job.job.submitted_s
-        if waited_s < job.job.preemption_delay_s or job in failed:
+        # A job that became a victim meanwhile may have nothing left that it could place.
+        if not job.waiting() or job in failed:
+            continue
+        if most is not None and considered[job.queue] >= most:
             continue
         rules = rules_of(session, job)
-        if (most is not None and considered[job.queue] >= most) or not rules.is_allowed():
+        if not rules.is_allowed():
             continue
         considered[job.queue] += 1
         if find_victims(session, job, rules, backlog):
             waiting.refresh()
         else:
             failed.add(job)
+
+
+def has_waited(session: Session, job: JobInSession) -> bool:
+    """Return whether a job has waited long enough to take accelerators from others."""
+    delay_s = job.job.preemption_delay_s
+    return delay_s <= 0 or session.cluster.now_s - job.job.submitted_s >= delay_s
 
 
 def find_victims(session: Session, job: JobInSession, rules: Rules, backlog: Backlog) -> bool:
