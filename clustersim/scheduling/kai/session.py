@@ -19,7 +19,7 @@ __all__ = ["JobInSession", "Session", "TaskInSession"]
 
 PENDING, RUNNING, BINDING = TaskState.PENDING, TaskState.RUNNING, TaskState.BINDING
 PIPELINED, RELEASING, STUCK = TaskState.PIPELINED, TaskState.RELEASING, TaskState.STUCK
-_BOUND = (RUNNING, BINDING)
+_HOLDING = (RUNNING, BINDING, STUCK)
 _ACTIVE = (RUNNING, BINDING, PIPELINED)
 _OCCUPYING = (RUNNING, RELEASING, STUCK)
 _NO_NODE = -1
@@ -82,7 +82,9 @@ class JobInSession:
         self.min_tasks = job.min_tasks
         self.preemptible = job.is_preemptible
         self.tasks = [
-            TaskInSession(self, number, task, _NO_NODE if task.node is None else nodes[task.node])
+            TaskInSession(
+                self, number, task, _NO_NODE if task.state is PENDING else nodes[task.node or ""]
+            )
             for number, task in enumerate(job.tasks)
         ]
         if len(self.tasks) > 1:
@@ -133,7 +135,8 @@ class Session:
     Raises
     ------
     InputError
-        If a job names a queue or a task names a node that is not in the cluster.
+        If a job names a queue or a task names a node that is not in the cluster, or if a task has
+        no node but is not pending.
 
     Examples
     --------
@@ -204,6 +207,8 @@ class Session:
         """Return the error for a job with a queue or node that does not exist."""
         if job.queue not in queues:
             problem = f"queue: {unknown_name('queue', job.queue, queues)}"
+        elif any(task.node is None and task.state is not PENDING for task in job.tasks):
+            problem = "tasks: one that is not pending has no node"
         else:
             wrong = next(task.node for task in job.tasks if task.node not in (None, *places))
             problem = f"tasks: {unknown_name('node', wrong, places)}"
@@ -222,10 +227,10 @@ class Session:
     def _charge(self, task: TaskInSession, sign: int) -> None:
         """Add a task to what nodes and queues hold, or take it away."""
         state, size, job = task.state, sign * task.size, task.job
-        occupied = task.node if state in _BOUND else task.origin
+        occupied = task.node if state in _HOLDING else task.origin
         if occupied >= 0:
             self.idle[occupied] -= size
-            if state in _BOUND:
+            if state in _HOLDING:
                 self.fit[occupied] -= size
         if state is PIPELINED:
             self.fit[task.node] -= size

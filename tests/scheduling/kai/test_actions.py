@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -41,7 +42,7 @@ def states(cluster: Cluster) -> dict[str, list[str]]:
     return {job.name: [str(task.state) for task in job.tasks] for job in cluster.jobs}
 
 
-def two_teams(*jobs: Job, nodes: int = 1, size: int = 8, **settings: object) -> Cluster:
+def two_teams(*jobs: Job, nodes: int = 1, size: int = 8, **settings: Any) -> Cluster:
     queues = (Queue("a", deserved=4), Queue("b", deserved=4))
     names = {f"node{number}": size for number in range(nodes)}
     return replace(Cluster(names, queues, jobs, now_s=100.0), **settings)
@@ -103,7 +104,7 @@ def test_a_job_waits_before_it_reclaims() -> None:
 @pytest.mark.parametrize(("minimum_s", "state"), [(60.0, "pipelined"), (61.0, "pending")])
 def test_a_minimum_run_time_protects_the_gang(minimum_s: float, state: str) -> None:
     running = Job("a0", "a", (on("node0", 8),), started_s=40.0)
-    settings = {"minimum_run_time": MinimumRunTime(minimum_s, minimum_s)}
+    settings: dict[str, Any] = {"minimum_run_time": MinimumRunTime(minimum_s, minimum_s)}
     other = Job("b0", "b", (Task(4),))
     assert states(act(two_teams(running, other, **settings), "reclaim"))["b0"] == [state]
     higher = Job("a1", "a", (Task(4),), priority=75)
@@ -112,7 +113,7 @@ def test_a_minimum_run_time_protects_the_gang(minimum_s: float, state: str) -> N
 
 def test_a_minimum_run_time_lets_tasks_above_the_gang_go() -> None:
     running = Job("a0", "a", (on("node0", 4), on("node0", 4)), started_s=99.0)
-    settings = {"minimum_run_time": MinimumRunTime(60.0, 60.0)}
+    settings: dict[str, Any] = {"minimum_run_time": MinimumRunTime(60.0, 60.0)}
     cluster = act(two_teams(running, Job("b0", "b", (Task(4),)), **settings), "reclaim")
     assert states(cluster)["a0"] == ["running", "releasing"]
 
@@ -187,6 +188,8 @@ def test_unknown_names_are_named() -> None:
         Session(two_teams(Job("x", "aa", (Task(1),))))
     with pytest.raises(InputError, match=r"job 'x': tasks: .*'node9'"):
         Session(two_teams(Job("x", "a", (on("node9", 1),))))
+    with pytest.raises(InputError, match=r"job 'x': tasks: .* has no node"):
+        Session(two_teams(Job("x", "a", (Task(1, RUNNING),))))
     with pytest.raises(InputError, match="below itself"):
         Session(Cluster({}, (Queue("a", "b"), Queue("b", "a")), ()))
 
@@ -247,3 +250,17 @@ def test_after_consolidation_everybody_has_a_place(cluster: Cluster) -> None:
     consolidate(session)
     assert all(job.active >= before for job, before in zip(session.jobs, active, strict=True))
     assert not any(task.state is TaskState.RELEASING for job in session.jobs for task in job.tasks)
+
+
+def test_nobody_waits_for_a_task_that_does_not_stop() -> None:
+    stuck = Job("stuck", "a", (Task(4, TaskState.STUCK, "node0"), on("node0", 4)), min_tasks=2)
+    cluster = two_teams(stuck, Job("high", "a", (Task(4),), priority=75))
+    assert states(act(cluster, "allocate"))["high"] == ["pending"]
+    after = next_round(act(cluster, "preempt"))
+    assert states(after)["stuck"] == ["stuck", "pending"]
+    assert states(act(after, "allocate"))["high"] == ["binding"]
+
+
+def test_a_gang_that_runs_in_part_is_stale() -> None:
+    part = Job("part", "a", (on("node0", 4), Task(8)), min_tasks=2)
+    assert states(act(two_teams(part), "stale_gangs"))["part"] == ["releasing", "pending"]

@@ -59,7 +59,9 @@ def test_everything_asked_for_or_everything_there_is(total: int, claims: list[Cl
         assert minimum <= share <= claim.most
         assert claim.weight or share == minimum
     assert left == max(0, total - sum(deserved)) - (sum(shares) - sum(deserved)) >= 0
-    wants = [claim.weight and share < claim.most for claim, share in zip(claims, shares, strict=True)]
+    wants = [
+        claim.weight and share < claim.most for claim, share in zip(claims, shares, strict=True)
+    ]
     assert left == 0 or not any(wants)
     for claim, wanted in zip(claims, wants, strict=True):
         if wanted:  # Nobody of lower priority got anything over quota.
