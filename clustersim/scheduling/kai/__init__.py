@@ -4,7 +4,7 @@ Pure functions from a `Cluster` (nodes, queues, jobs with their tasks) to decisi
 a tree of queues, and the actions of a round (allocate, consolidation, reclaim, preempt).
 """
 
-from clustersim.scheduling.kai.allocation import allocate, choose_node
+from clustersim.scheduling.kai.allocation import allocate
 from clustersim.scheduling.kai.consolidation import consolidate
 from clustersim.scheduling.kai.fair_share import Claim, divide, divide_over_quota, fair_shares
 from clustersim.scheduling.kai.minimum_run_time import (
@@ -23,9 +23,8 @@ from clustersim.scheduling.kai.model import (
     Task,
     TaskState,
 )
-from clustersim.scheduling.kai.order import Backlog, Failed, Loss, Victims, WaitingJobs
 from clustersim.scheduling.kai.preemption import preempt
-from clustersim.scheduling.kai.reclaimer import Reclaimer, reclaim
+from clustersim.scheduling.kai.reclaimer import reclaim
 from clustersim.scheduling.kai.rounds import (
     ACTIONS,
     Change,
@@ -40,25 +39,18 @@ __all__ = [
     "ACTIONS",
     "NON_PREEMPTIBLE",
     "UNLIMITED",
-    "Backlog",
     "Change",
     "Claim",
     "Cluster",
-    "Failed",
     "Job",
     "Limits",
-    "Loss",
     "MinimumRunTime",
     "Queue",
-    "Reclaimer",
     "Session",
     "Task",
     "TaskState",
-    "Victims",
-    "WaitingJobs",
     "act",
     "allocate",
-    "choose_node",
     "consolidate",
     "divide",
     "divide_over_quota",

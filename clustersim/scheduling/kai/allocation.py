@@ -65,6 +65,16 @@ def place_job(
         Whether the tasks wait until the evicted ones are gone, even on idle accelerators.
     starts : mapping of TaskInSession to int
         Nodes on which evicted tasks were about to start.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task
+    >>> from clustersim.scheduling.kai.allocation import place_job
+    >>> queues = (Queue("team", limit=6),)
+    >>> session = Session(Cluster({"node0": 8}, queues, (Job("train", "team", (Task(4),) * 2),)))
+    >>> job = session.jobs[0]
+    >>> [place_job(session, job, job.waiting()) for _ in range(2)]
+    [True, False]
     """
     size = session.size_of(tasks)
     if not tasks or tasks[0].size > session.largest() or not session.allows(job, size):
@@ -100,7 +110,8 @@ def choose_node(session: Session, size: float) -> int:
 
     Examples
     --------
-    >>> from clustersim.scheduling.kai import Cluster, Session, choose_node
+    >>> from clustersim.scheduling.kai import Cluster, Session
+    >>> from clustersim.scheduling.kai.allocation import choose_node
     >>> choose_node(Session(Cluster({"a": 8, "b": 4, "c": 4}, (), ())), 3)
     1
     """

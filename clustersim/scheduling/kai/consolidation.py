@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clustersim.scheduling.kai.order import Loss, Victims
+from clustersim.scheduling.kai.candidates import Loss, Victims
 from clustersim.scheduling.kai.session import JobInSession, Session
 from clustersim.scheduling.kai.victims import Unit, place_by_force
 

@@ -1,20 +1,20 @@
 """Order: which queue is served next, and which of its jobs.
 
-`WaitingJobs` gives jobs in the order in which they are placed, `Victims` in the reverse order.
-Both descend from the top of the tree of queues: on each level, to the child that comes first.
+`WaitingJobs` gives jobs in the order in which they are placed, and `candidates.Victims` those that
+run, last ones first. Both descend from the top of the tree of queues: on each level, to the child
+that comes first.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from enum import Enum
+from collections.abc import Iterable
 from heapq import heapify, heappop, heappush, heapreplace
 
-from clustersim.scheduling.kai.minimum_run_time import protects
+from clustersim.scheduling.kai.model import UNLIMITED
 from clustersim.scheduling.kai.session import JobInSession, Session, TaskInSession
 
-__all__ = ["Backlog", "Failed", "Loss", "Victims", "WaitingJobs", "job_key", "loss_of", "queue_key"]
+__all__ = ["Backlog", "JobTree", "WaitingJobs", "job_key", "queue_key"]
 
 _NOTHING_ALLOCATABLE = 1000.0
 """Factor on the share of the cluster of queues that should hold nothing."""
@@ -34,11 +34,22 @@ def queue_key(session: Session, queue: int, held: float, next_size: float) -> Ke
         Accelerators that it holds.
     next_size : float
         Accelerators that the next job below it asks for.
+
+    Examples
+    --------
+    A queue that would stay within what it deserves comes before one that would not.
+
+    >>> from clustersim.scheduling.kai import Cluster, Queue, Session
+    >>> from clustersim.scheduling.kai.order import queue_key
+    >>> queues = (Queue("a", deserved=2), Queue("b", deserved=4))
+    >>> session = Session(Cluster({"node0": 8}, queues, ()))
+    >>> queue_key(session, 0, held=0.0, next_size=4) > queue_key(session, 1, 0.0, 4)
+    True
     """
     entry, allocatable = session.queues[queue], session.allocatable[queue]
-    whole = allocatable if 0 < allocatable <= session.total else session.total or 1.0
-    if allocatable <= 0:
-        whole /= _NOTHING_ALLOCATABLE
+    whole = allocatable
+    if allocatable <= 0 or allocatable == UNLIMITED:
+        whole = (session.total or 1.0) / (_NOTHING_ALLOCATABLE if allocatable <= 0 else 1.0)
     return (
         held + next_size > entry.deserved,
         -entry.priority,
@@ -51,12 +62,35 @@ def queue_key(session: Session, queue: int, held: float, next_size: float) -> Ke
 
 
 def job_key(job: JobInSession, active: int) -> Key:
-    """Return the key by which jobs of a queue are sorted, with some of its tasks active."""
+    """Return the key by which jobs of a queue are sorted, with some of its tasks active.
+
+    Higher priority comes first, then a job without its gang, then one with only its gang, then the
+    older one.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task
+    >>> from clustersim.scheduling.kai.order import job_key
+    >>> gang = Job("gang", "team", (Task(1),) * 3, min_tasks=2)
+    >>> job = Session(Cluster({"node0": 8}, (Queue("team"),), (gang,))).jobs[0]
+    >>> [job_key(job, active)[1] for active in range(4)]
+    [0, 0, 1, 2]
+    """
     return (-job.job.priority, (active >= job.min_tasks) + (active > job.min_tasks), job.seniority)
 
 
-class _Tree:
-    """Jobs below a tree of queues; gives the first one, or the last one, of all that are left."""
+class JobTree:
+    """Jobs below a tree of queues; gives the first one, or the last one, of all that are left.
+
+    Every queue keeps its jobs in a heap, and its children in another, by the key of the first job
+    below each. Only queues on the path of the last job are sorted again.
+
+    Parameters
+    ----------
+    session : Session
+    sign : int
+        1: the first one comes first; -1: the last one.
+    """
 
     def __init__(self, session: Session, sign: int) -> None:
         self._session = session
@@ -137,33 +171,21 @@ class _Tree:
         heappush(self._jobs[job.queue], (self._job_key(job), job))
 
 
-class Loss(Enum):
-    """What a job may lose.
-
-    Examples
-    --------
-    >>> from clustersim.scheduling.kai import Loss
-    >>> Loss.GANG.value
-    'gang'
-    """
-
-    NOTHING = "nothing"
-    ABOVE_GANG = "above gang"
-    GANG = "gang"
-
-
-def loss_of(job: JobInSession, minimum_s: float, now_s: float) -> Loss:
-    """Return what a preemptible job may lose, with a minimum run time."""
-    protected = protects(minimum_s, job.job.started_s, now_s, left=0, min_tasks=job.min_tasks)
-    return Loss.ABOVE_GANG if protected else Loss.GANG
-
-
 class Backlog:
     """Waiting jobs of each queue, in their order; kept while their tasks do not change.
 
     Parameters
     ----------
     session : Session
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task
+    >>> from clustersim.scheduling.kai.order import Backlog
+    >>> jobs = (Job("b", "team", (Task(4),)), Job("a", "team", (Task(4),), priority=75))
+    >>> session = Session(Cluster({"node0": 8}, (Queue("team"),), jobs))
+    >>> [job.job.name for _, job in Backlog(session).of(0)]
+    ['a', 'b']
     """
 
     def __init__(self, session: Session) -> None:
@@ -184,49 +206,7 @@ class Backlog:
         self._entries.pop(queue, None)
 
 
-class Failed:
-    """Jobs that no victims were found for; a later one that asks for as much is not tried.
-
-    Jobs are compared within a queue, and if one of them can be preempted, so can the other.
-
-    Examples
-    --------
-    >>> from clustersim.scheduling.kai import Cluster, Failed, Job, Queue, Session, Task
-    >>> jobs = [Job(str(size), "team", (Task(size),)) for size in (4, 8, 2)]
-    >>> four, eight, two = Session(Cluster({"node0": 8}, (Queue("team"),), tuple(jobs))).jobs
-    >>> failed = Failed()
-    >>> failed.add(four)
-    >>> eight in failed, two in failed
-    (True, False)
-    """
-
-    def __init__(self) -> None:
-        self._needs: dict[tuple[int, bool], list[tuple[int, int, int]]] = {}
-
-    def add(self, job: JobInSession) -> None:
-        """Note that a job failed."""
-        self._needs.setdefault((job.queue, job.preemptible), []).append(_need(job))
-
-    def __contains__(self, job: object) -> bool:
-        """Whether a job with no higher priority that asks for no more failed."""
-        if not isinstance(job, JobInSession):
-            return False
-        count, size, rank = _need(job)
-        return any(
-            count >= other_count and size >= other_size and rank >= other_rank
-            for other_count, other_size, other_rank in self._needs.get(
-                (job.queue, job.preemptible), []
-            )
-        )
-
-
-def _need(job: JobInSession) -> tuple[int, int, int]:
-    """Return how many tasks a job would place next, the smallest one, and the lower rank."""
-    tasks = job.waiting()
-    return len(tasks), min(task.size for task in tasks), -job.job.priority
-
-
-class WaitingJobs(_Tree):
+class WaitingJobs(JobTree):
     """Jobs with tasks to place, in the order in which they are placed.
 
     Parameters
@@ -241,7 +221,8 @@ class WaitingJobs(_Tree):
 
     Examples
     --------
-    >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task, WaitingJobs
+    >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task
+    >>> from clustersim.scheduling.kai.order import WaitingJobs
     >>> jobs = (Job("b", "team", (Task(4),)), Job("a", "team", (Task(4),), priority=75))
     >>> session = Session(Cluster({"node0": 8}, (Queue("team"),), jobs))
     >>> WaitingJobs(session, session.jobs).pop().job.name
@@ -311,87 +292,3 @@ class WaitingJobs(_Tree):
         if self._measure(job):
             self._wanted[job.queue] += 1
             self._push(job)
-
-
-class Victims(_Tree):
-    """Active jobs, the last to be served first, in units that are evicted together.
-
-    A unit is the last task of a job with more tasks than its gang, or else the whole gang. Units
-    that were given out count as gone.
-
-    Parameters
-    ----------
-    session : Session
-    queues : iterable of int
-        Queues whose jobs are candidates.
-    may_lose : callable
-        Says whether a job may lose its gang, only tasks above it, or nothing.
-
-    Examples
-    --------
-    >>> from clustersim.scheduling.kai import Cluster, Job, Loss, Queue, Session, Task, TaskState
-    >>> from clustersim.scheduling.kai import Victims
-    >>> running = Task(4, TaskState.RUNNING, "node0")
-    >>> jobs = (Job("old", "team", (running,)), Job("new", "team", (running,), submitted_s=1.0))
-    >>> session = Session(Cluster({"node0": 8}, (Queue("team"),), jobs))
-    >>> victims = Victims(session, [0], lambda job: Loss.GANG)
-    >>> [task.job.job.name for task in victims.next_unit()]
-    ['new']
-    """
-
-    def __init__(
-        self, session: Session, queues: Iterable[int], may_lose: Callable[[JobInSession], Loss]
-    ) -> None:
-        super().__init__(session, -1)
-        self._gone = [0.0] * len(session.queues)
-        self._may_lose = may_lose
-        self._left: dict[JobInSession, list[TaskInSession]] = {}
-        self._least: dict[JobInSession, int] = {}
-        self._sorted: set[int] = set()
-        for queue in queues:
-            candidates = [job for job in session.jobs_of.get(queue, ()) if self._can_lose(job)]
-            if candidates:
-                # The keys of a queue that never comes are not needed.
-                self._jobs[queue] = [((), job) for job in candidates]
-        self.refresh()
-
-    def _can_lose(self, job: JobInSession) -> bool:
-        """Return whether a job may lose a task."""
-        if not job.active:
-            return False
-        loss = self._may_lose(job)
-        self._least[job] = job.min_tasks if loss is Loss.ABOVE_GANG else 0
-        return loss is not Loss.NOTHING and job.active > self._least[job]
-
-    def _first_job(self, queue: int) -> JobInSession | None:
-        job = super()._first_job(queue)
-        if job is not None and job.queue not in self._sorted:
-            self._sorted.add(job.queue)
-            entries = self._jobs[job.queue]
-            for _, candidate in entries:
-                self._left[candidate] = candidate.active_tasks()
-            entries[:] = [(self._job_key(candidate), candidate) for _, candidate in entries]
-            heapify(entries)
-            job = entries[0][1]
-        return job
-
-    def _held(self, queue: int) -> float:
-        return self._session.held[queue] - self._gone[queue]
-
-    def _job_key(self, job: JobInSession) -> Key:
-        return tuple(-part for part in job_key(job, len(self._left[job])))
-
-    def next_unit(self) -> list[TaskInSession]:
-        """Return the tasks that are evicted next; empty if no candidate is left."""
-        job = self.pop()
-        if job is None:
-            return []
-        left = self._left[job]
-        unit = left[-1:] if len(left) > job.min_tasks else list(left)
-        del left[len(left) - len(unit) :]
-        size = self._session.size_of(unit)
-        for queue in self._path(job.queue):
-            self._gone[queue] += size
-        if len(left) > self._least[job]:
-            self._push(job)
-        return unit

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clustersim.scheduling.kai.candidates import Loss, Victims, loss_of
 from clustersim.scheduling.kai.minimum_run_time import minimum_preempt_s
-from clustersim.scheduling.kai.order import Loss, Victims, loss_of
 from clustersim.scheduling.kai.session import JobInSession, Session
 from clustersim.scheduling.kai.victims import Unit, has_waited, place_by_force
 

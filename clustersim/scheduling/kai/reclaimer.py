@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clustersim.scheduling.kai.candidates import Loss, Victims, loss_of
 from clustersim.scheduling.kai.minimum_run_time import minimum_reclaim_s
-from clustersim.scheduling.kai.order import Loss, Victims, loss_of
 from clustersim.scheduling.kai.session import JobInSession, Session
 from clustersim.scheduling.kai.victims import Unit, has_waited, place_by_force
 
@@ -41,6 +41,17 @@ class Reclaimer:
     ----------
     session : Session
     job : JobInSession
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task
+    >>> from clustersim.scheduling.kai.reclaimer import Reclaimer
+    >>> sizes = {"a0": 2, "a1": 6, "b0": 8}
+    >>> jobs = tuple(Job(name, name[0], (Task(size),)) for name, size in sizes.items())
+    >>> queues = (Queue("a", deserved=4), Queue("b", deserved=4))
+    >>> session = Session(Cluster({"node0": 8}, queues, jobs))
+    >>> [Reclaimer(session, job).is_allowed() for job in session.jobs]
+    [True, False, False]
     """
 
     def __init__(self, session: Session, job: JobInSession) -> None:

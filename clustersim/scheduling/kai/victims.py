@@ -17,8 +17,9 @@ from typing import Protocol
 
 from clustersim.array_types import Floats
 from clustersim.scheduling.kai.allocation import place_job
+from clustersim.scheduling.kai.candidates import Failed, Victims
 from clustersim.scheduling.kai.model import TaskState
-from clustersim.scheduling.kai.order import Backlog, Failed, Victims, WaitingJobs
+from clustersim.scheduling.kai.order import Backlog, WaitingJobs
 from clustersim.scheduling.kai.session import JobInSession, Session, TaskInSession
 
 __all__ = ["Rules", "Unit", "find_victims", "has_waited", "place_by_force"]
@@ -54,13 +55,25 @@ def place_by_force(session: Session, rules_of: Callable[[Session, JobInSession],
         Is changed.
     rules_of : callable
         Returns the rules of an action for a waiting job.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task, TaskState
+    >>> from clustersim.scheduling.kai.reclaimer import Reclaimer
+    >>> from clustersim.scheduling.kai.victims import place_by_force
+    >>> queues = (Queue("a", deserved=4), Queue("b", deserved=4))
+    >>> large = Job("large", "a", (Task(8, TaskState.RUNNING, "node0"),))
+    >>> session = Session(Cluster({"node0": 8}, queues, (large, Job("b0", "b", (Task(4),)))))
+    >>> place_by_force(session, Reclaimer)
+    >>> [str(job.tasks[0].state) for job in session.jobs]
+    ['releasing', 'pipelined']
     """
     waiting, backlog, failed = WaitingJobs(session, session.jobs), Backlog(session), Failed()
     considered: Counter[int] = Counter()
     most = session.cluster.limits.jobs_per_queue
     while (job := waiting.pop()) is not None:
         # A job that became a victim meanwhile may have nothing left that it could place.
-        if not job.waiting() or job in failed:
+        if not job.waiting() or failed.covers(job):
             continue
         if most is not None and considered[job.queue] >= most:
             continue
@@ -75,7 +88,17 @@ def place_by_force(session: Session, rules_of: Callable[[Session, JobInSession],
 
 
 def has_waited(session: Session, job: JobInSession) -> bool:
-    """Return whether a job has waited long enough to take accelerators from others."""
+    """Return whether a job has waited long enough to take accelerators from others.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task
+    >>> from clustersim.scheduling.kai.victims import has_waited
+    >>> job = Job("train", "team", (Task(4),), preemption_delay_s=60.0)
+    >>> session = Session(Cluster({"node0": 8}, (Queue("team"),), (job,), now_s=30.0))
+    >>> has_waited(session, session.jobs[0])
+    False
+    """
     delay_s = job.job.preemption_delay_s
     return delay_s <= 0 or session.cluster.now_s - job.job.submitted_s >= delay_s
 
@@ -92,6 +115,19 @@ def find_victims(session: Session, job: JobInSession, rules: Rules, backlog: Bac
         Who may be evicted.
     backlog : Backlog
         All jobs that wait.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kai import Cluster, Job, Queue, Session, Task, TaskState
+    >>> from clustersim.scheduling.kai.order import Backlog
+    >>> from clustersim.scheduling.kai.reclaimer import Reclaimer
+    >>> from clustersim.scheduling.kai.victims import find_victims
+    >>> queues = (Queue("a", deserved=4), Queue("b", deserved=4))
+    >>> fair = Job("fair", "a", (Task(4, TaskState.RUNNING, "node0"),))
+    >>> session = Session(Cluster({"node0": 4}, queues, (fair, Job("b0", "b", (Task(4),)))))
+    >>> waiting = session.jobs[1]
+    >>> find_victims(session, waiting, Reclaimer(session, waiting), Backlog(session))
+    False
     """
     tasks = job.waiting()
     largest = max((task.size for task in tasks), default=0)

@@ -9,17 +9,15 @@ from hypothesis import given, settings
 from clustersim.scheduling.kai import (
     Cluster,
     Job,
-    Loss,
     Queue,
     Session,
     Task,
     TaskState,
-    Victims,
-    WaitingJobs,
     allocate,
 )
 from clustersim.scheduling.kai.allocation import place_job
-from clustersim.scheduling.kai.order import job_key, queue_key
+from clustersim.scheduling.kai.candidates import Loss, Victims
+from clustersim.scheduling.kai.order import WaitingJobs, job_key, queue_key
 from clustersim.scheduling.kai.session import JobInSession
 from tests.examples import examples
 from tests.scheduling.kai.clusters import clusters
