@@ -162,18 +162,24 @@ class _Search:
         self._must_lose = self._size - float(session.fit.sum())
         self._units: list[Unit] = []
         self._free: Floats = session.fit.copy()
-        self._nodes: dict[int, list[int]] = {}
+        self._units_of: dict[JobInSession, list[int]] = {}
+        self._nodes: dict[int, set[int]] = {}
 
     def add(self) -> bool:
         """Add the next unit; return whether there was one."""
         unit = self._victims.next_unit()
+        if not unit:
+            return False
+        job = unit[0].job
+        taken = self._units_of.setdefault(job, [])
+        taken.append(len(self._units))
+        self._units.append(unit)
+        # Without its gang, a job does not keep tasks above it.
+        is_last = job.active == sum(len(self._units[number]) for number in taken)
         for task in unit:
             self._free[task.node] += task.size
-            numbers = self._nodes.setdefault(task.node, [])
-            if not numbers or numbers[-1] != len(self._units):
-                numbers.append(len(self._units))
-        self._units.append(unit)
-        return bool(unit)
+            self._nodes.setdefault(task.node, set()).update(taken if is_last else taken[-1:])
+        return True
 
     def sets(self) -> Iterator[list[Unit]]:
         """Yield sets of units, on one node and then on more and more nodes.
@@ -184,7 +190,7 @@ class _Search:
             return
         latest = list(dict.fromkeys(task.node for task in self._units[-1]))
         for node in latest:
-            chosen = [self._units[number] for number in self._nodes[node]]
+            chosen = [self._units[number] for number in sorted(self._nodes[node])]
             if self._is_worth_it(chosen):
                 yield chosen
         nodes = [*latest, *(node for node in self._nodes if node not in latest)]

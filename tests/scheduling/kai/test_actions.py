@@ -264,3 +264,15 @@ def test_nobody_waits_for_a_task_that_does_not_stop() -> None:
 def test_a_gang_that_runs_in_part_is_stale() -> None:
     part = Job("part", "a", (on("node0", 4), Task(8)), min_tasks=2)
     assert states(act(two_teams(part), "stale_gangs"))["part"] == ["releasing", "pending"]
+
+
+def test_a_job_that_loses_its_gang_loses_the_tasks_above_it() -> None:
+    # Without the task on node1, the gang would be evicted from node0 and half of it stay.
+    tasks = (on("node0", 3), on("node1", 3), on("node1", 3))
+    elastic = Job("elastic", "team", tasks, min_tasks=2)
+    high = Job("high", "team", (Task(3),), priority=75)
+    cluster = Cluster({"node0": 3, "node1": 6}, (Queue("team", limit=8),), (elastic, high))
+    session = Session(cluster)
+    preempt(session)
+    assert gangs_are_whole(session)
+    assert states(act(cluster, "preempt"))["high"] == ["pipelined"]
