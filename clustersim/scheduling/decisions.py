@@ -27,6 +27,7 @@ class Start:
 
     Examples
     --------
+    >>> from clustersim.scheduling import Start
     >>> Start(3, pool="h200")
     Start(job=3, pool='h200', nodes=None)
     """
@@ -54,6 +55,7 @@ class Preempt:
 
     Examples
     --------
+    >>> from clustersim.scheduling import Preempt
     >>> Preempt(3, how="requeue")
     Preempt(job=3, how='requeue', cost_s=None)
     """
@@ -77,6 +79,7 @@ class Migrate:
 
     Examples
     --------
+    >>> from clustersim.scheduling import Migrate
     >>> Migrate(3, "h20")
     Migrate(job=3, pool='h20', cost_s=None)
     """
@@ -99,6 +102,7 @@ class Wake:
 
     Examples
     --------
+    >>> from clustersim.scheduling import Wake
     >>> Wake(at_s=360.0)
     Wake(at_s=360.0)
     """

@@ -30,7 +30,7 @@ def options_of(plugin: type) -> dict[str, Any]:
 
     Examples
     --------
-    >>> from clustersim.scheduling import find_policy
+    >>> from clustersim.scheduling import find_policy, options_of
     >>> options_of(find_policy("las"))["thresholds"]
     (3250.0, 7200.0)
     """
@@ -57,7 +57,7 @@ def with_options(plugin: type[Plugin], options: Mapping[str, Any], source: str) 
 
     Examples
     --------
-    >>> from clustersim.scheduling import find_policy
+    >>> from clustersim.scheduling import find_policy, with_options
     >>> las = with_options(find_policy("las"), {"thresholds": "600,7200"}, "policy las")
     >>> las.thresholds
     (600.0, 7200.0)
@@ -93,7 +93,7 @@ def option_texts(plugin: type) -> dict[str, str]:
 
     Examples
     --------
-    >>> from clustersim.scheduling import find_policy
+    >>> from clustersim.scheduling import find_policy, option_texts
     >>> option_texts(find_policy("las"))["attained"]
     'accelerator_time (accelerator_time or time)'
     """

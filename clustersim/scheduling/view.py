@@ -37,6 +37,18 @@ class JobView:
         Estimated run time that is left, seconds.
     columns : mapping of str to object
         Its values in the jobs table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+    >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+    >>> columns = {"user": np.array(["ann", "bo"])}
+    >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
+    >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+    >>> view = View(queue, [0, 1])
+    >>> view.job(0).remaining_s
+    60.0
     """
 
     job: int
@@ -63,7 +75,8 @@ class View:
 
     Examples
     --------
-    >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+    >>> import numpy as np
+    >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
     >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
     >>> jobs = JobColumns([8, 12, 4], [[60.0, 300.0, 90.0]], choices=[(0,)], choice_of=[0, 0, 0])
     >>> view = View(Queue([h200], [0], jobs, print, looks_ahead=False), [0, 1, 2])
@@ -119,7 +132,20 @@ class View:
         return [self._queue.partitions[index] for index in self._queue.members]
 
     def n_accelerators(self, jobs: Ints) -> Ints:
-        """Return the sizes of jobs."""
+        """Return the sizes of jobs.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> columns = {"user": np.array(["ann", "bo"])}
+        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
+        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+        >>> view = View(queue, [0, 1])
+        >>> view.n_accelerators(view.waiting).tolist()
+        [8, 16]
+        """
         sizes = self._queue.jobs.n_accelerators
         return np.array([sizes[job] for job in jobs.tolist()], dtype=np.int64)
 
@@ -137,6 +163,20 @@ class View:
         ------
         InputError
             If there is no such column, and no default.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> columns = {"user": np.array(["ann", "bo"])}
+        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
+        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+        >>> view = View(queue, [0, 1])
+        >>> view.column("user", view.waiting).tolist()
+        ['ann', 'bo']
+        >>> view.column("priority", view.waiting, default=0).tolist()
+        [0, 0]
         """
         if name in self.columns:
             return self.columns[name][jobs]
@@ -145,7 +185,20 @@ class View:
         return np.full(len(jobs), default)
 
     def attained_s(self, jobs: Ints) -> Floats:
-        """Return how long jobs have run over all their attempts, seconds."""
+        """Return how long jobs have run over all their attempts, seconds.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> columns = {"user": np.array(["ann", "bo"])}
+        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
+        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+        >>> view = View(queue, [0, 1])
+        >>> view.attained_s(view.waiting).tolist()
+        [0.0, 0.0]
+        """
         queue, now = self._queue, self.now
         running, before = queue.running, queue.attained_s
         return np.array(
@@ -159,6 +212,18 @@ class View:
         """Return the estimated run time that is left, seconds; at least 0.
 
         That of a waiting job refers to its preferred partition.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> columns = {"user": np.array(["ann", "bo"])}
+        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
+        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+        >>> view = View(queue, [0, 1])
+        >>> view.remaining_s(view.waiting).tolist()
+        [60.0, 300.0]
         """
         queue, now = self._queue, self.now
         running, estimate_s = queue.running, queue.estimate_s
@@ -171,7 +236,21 @@ class View:
         return np.maximum(np.array(left, dtype=np.float64), 0.0)
 
     def fits(self, job: int, pool: str | None = None) -> bool:
-        """Return whether a waiting job fits now, on one of its pools or on a given one."""
+        """Return whether a waiting job fits now, on one of its pools or on a given one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> columns = {"user": np.array(["ann", "bo"])}
+        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
+        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+        >>> view = View(queue, [0, 1])
+        >>> nodes = h200.placement.take(8)
+        >>> view.fits(0), view.fits(1)
+        (True, False)
+        """
         queue = self._queue
         size = np.array([queue.jobs.n_accelerators[job]])
         if job in queue.suspended:
@@ -195,6 +274,18 @@ class View:
             Waiting and running jobs.
         strict : bool
             Whether to end at the first job that does not fit, instead of skipping it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> columns = {"user": np.array(["ann", "bo"])}
+        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
+        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+        >>> view = View(queue, [0, 1])
+        >>> view.those_that_fit([1, 0]), view.those_that_fit([0, 1])
+        ([1], [0])
         """
         queue = self._queue
         left = {part.index: part.placement.free for part in self._partitions}
@@ -218,7 +309,21 @@ class View:
         return chosen
 
     def job(self, job: int) -> JobView:
-        """Return one job as an object."""
+        """Return one job as an object.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> columns = {"user": np.array(["ann", "bo"])}
+        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
+        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+        >>> view = View(queue, [0, 1])
+        >>> job = view.job(1)
+        >>> job.n_accelerators, job.pools, job.pool, str(job.columns["user"])
+        (16, ('h200',), None, 'bo')
+        """
         queue = self._queue
         at, own = queue.running.get(job), np.array([job])
         return JobView(

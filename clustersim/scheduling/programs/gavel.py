@@ -98,8 +98,8 @@ def max_min_fairness(problem: AllocationProblem) -> Allocation:
     --------
     >>> problem = AllocationProblem(rates=[[4.0, 1.0], [1.0, 1.0]], gangs=[1, 1],
     ...                             accelerators=[1, 1])
-    >>> max_min_fairness(problem).fractions.round(6).tolist()
-    [[1.0, 0.0], [0.0, 1.0]]
+    >>> max_min_fairness(problem).fractions.round(6).astype(int).tolist()
+    [[1, 0], [0, 1]]
     """
     normalised = problem.normalised_rates
     group = merged(normalised, problem.gangs)
