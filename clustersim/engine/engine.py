@@ -24,6 +24,7 @@ from clustersim.engine.allocation_log import AllocationLog
 from clustersim.engine.attempts import Attempt, AttemptLog, StopCause
 from clustersim.engine.clock import COMPLETION, HORIZON, NODE_EVENT, SCHEDULING, SUBMISSION, Clock
 from clustersim.engine.ending import Ending
+from clustersim.engine.gates import Gates
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import NO_CHECKPOINTS, Recovery
 from clustersim.engine.work_left import WorkLeft
@@ -80,6 +81,8 @@ class Simulation:
     horizon_s : float, optional
         Time at which the simulation stops. By default it stops when no job runs and no future
         event can start a job.
+    gates : Gates, optional
+        What holds jobs outside their queues, such as dependencies on other jobs.
     by_node : bool
         Whether to record on which nodes each job ran.
     check : callable, optional
@@ -107,6 +110,7 @@ class Simulation:
         *,
         recovery: Recovery | None = None,
         horizon_s: float | None = None,
+        gates: Gates | None = None,
         by_node: bool = True,
         check: Callable[[Simulation], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -125,6 +129,8 @@ class Simulation:
         self._watchers: list[Watcher] = []
         self._recovery = recovery
         self._left = WorkLeft(run_s, jobs.estimate_s, recovery)
+        self._gates = gates
+        self._n_opening = 0
         self._wakes: dict[Policy, Event] = {}
         self._idle_wakes = 0
         self._submit_s = submit_s
@@ -148,7 +154,7 @@ class Simulation:
             self._policy_of_choice,
             self.running,
             self.partition_of,
-            self._wakes,
+            lambda: bool(self._wakes) or self._n_opening > 0,
         )
 
     def _build_queues(self, policy: type[Policy]) -> list[Policy]:
@@ -227,13 +233,40 @@ class Simulation:
             yield clock.at(now, SUBMISSION)
             while job < n_jobs and submit_s[job] == now:
                 policy = policy_of[choice_of[job]]
-                policy.submit(job)
+                if self._gates is None or self._may_enter(job, self._gates):
+                    policy.submit(job)
                 if policy not in touched:
                     touched.append(policy)
                 job += 1
             self._request_pass()
         self._all_submitted = True
         self._may_be_over()
+
+    def _may_enter(self, job: int, gates: Gates) -> bool:
+        """Return whether a job enters its queue at its submission; see to it that it does later."""
+        if gates.admits(job, self.clock.now):
+            return True
+        if gates.opens_s(job) > self.clock.now:
+            self._n_opening += 1
+            opening = self.clock.at(gates.opens_s(job), SUBMISSION)
+            opening.callbacks.append(lambda _: self._open(gates))
+        return False
+
+    def _open(self, gates: Gates) -> None:
+        """Let jobs in whose time has come."""
+        self._n_opening -= 1
+        self._let_in(gates.released(self.clock.now))
+        self._may_be_over()
+
+    def _let_in(self, jobs: Sequence[int]) -> None:
+        """Let jobs that were held into their queues."""
+        for job in jobs:
+            policy = self._policy_of_choice[self.jobs.choice_of[job]]
+            policy.resubmit(job)
+            if policy not in self._touched:
+                self._touched.append(policy)
+        if jobs:
+            self._request_pass(later=True)
 
     # --- Operations on jobs -------------------------------------------------------------
 
@@ -364,6 +397,8 @@ class Simulation:
         self._leave(attempt)
         if cause is StopCause.CANCELLED:
             self._n_ended += 1
+            if self._gates is not None:
+                self._let_in(self._gates.end(job, now, done=False))
             return
         self.partition_of[job] = -1
         self._left.stopped(attempt, progress.kept_s, cause, cost_s)
@@ -437,6 +472,8 @@ class Simulation:
         if not attempt.is_plain:
             self._log.note(attempt.number, attempt.whole(now), self._left.of(attempt.job))
         self._leave(attempt)
+        if self._gates is not None:
+            self._let_in(self._gates.end(attempt.job, now, done=True))
         self._request_pass()
         self._n_ended += 1
         if self._progress is not None and not self._n_ended % _REPORT_EVERY:

@@ -17,6 +17,7 @@ from clustersim.array_types import Floats
 from clustersim.availability.serving import ServiceDemand, serving_table
 from clustersim.catalogue import Catalogue
 from clustersim.engine.engine import Simulation
+from clustersim.engine.gates import Gates
 from clustersim.engine.invariants import check_accelerators
 from clustersim.engine.node_driver import NodeDriver
 from clustersim.engine.node_events import NodeEvent, without_overlaps
@@ -37,6 +38,7 @@ from clustersim.scheduling.plugins import error_in_plugin, interrupts_itself, pl
 from clustersim.scheduling.stalls import stopped_when_stalled
 from clustersim.simulation import tables
 from clustersim.simulation.arguments import FORMER, check_arguments
+from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
 from clustersim.simulation.result import Result, versions
@@ -180,10 +182,14 @@ def simulate(
             wait_for_best=scheduling.wait_for_best,
             lends=[service.pool for service in services if service.lends],
         )
+        depend = Dependencies.of(jobs)
+        if depend is not None:
+            eligible = eligible.without(depend.never(eligible.reasons, jobs))
         ran = _run(
             jobs,
             runtimes,
             eligible,
+            depend,
             partitions,
             policy,
             outages=outages,
@@ -218,6 +224,7 @@ def _run(
     jobs: pd.DataFrame,
     runtimes: Runtimes,
     eligible: Eligibility,
+    depend: Dependencies | None,
     partitions: list[Partition],
     policy: type[Policy],
     *,
@@ -246,11 +253,12 @@ def _run(
             policy,
             recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
             horizon_s=horizon_s,
+            gates=None if depend is None else Gates(depend.limits(rows)),
             **options,
         )
         driver = None if outages is None else NodeDriver(simulation, without_overlaps(outages))
         record = simulation.run()
-    if horizon_s is None and outages is None and not record.interrupted:
+    if horizon_s is None and outages is None and depend is None and not record.interrupted:
         _check_all_started(record.partition)
     return _Ran(rows, partitions, record, None if driver is None else driver.log)
 

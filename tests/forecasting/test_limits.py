@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import clustersim as cs
-from clustersim.forecasting.gates import Gates, Limits
+from clustersim.engine.gates import Gates, Limits
 from clustersim.forecasting.limits import with_users
 from clustersim.scheduling import find_policy
 from tests.forecasting.test_forecast import HOUR, exact, running, starts, state, waiting
