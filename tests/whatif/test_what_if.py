@@ -459,7 +459,19 @@ def test_seconds_since_1970_give_the_same_answer() -> None:
 def test_jobs_that_a_smaller_fleet_can_no_longer_run_are_in_the_sentence() -> None:
     jobs = table([60.0 * minute for minute in range(6)], n_accelerators=[8, 16] * 3)
     found = cs.what_if(jobs, accelerators=16, add_accelerators=-8)
-    assert " 3 jobs can never run after the change and are" in what_if_answer(found).sentence
+    answer = what_if_answer(found)
+    assert " 3 jobs can never run after the change and are" in answer.sentence
+    after = found.fleet["system"].iloc[1]
+    why = "3 jobs ask for more accelerators than the largest pool has (16; it has 8)"
+    assert f"Jobs that are left out ({after}): 3 jobs can never run on this fleet: {why}." in (
+        answer.hinges_on
+    )
+    assert found.fleet["why_never"].tolist() == ["", why]
+    jobs["n_accelerators"] = [8, 32] * 3  # on both sides, and so named once
+    found = cs.what_if(jobs, accelerators=16, changes=["scheduler.policy=fcfs"], replications=0)
+    (left_out,) = (each for each in what_if_answer(found).hinges_on if "left out" in each)
+    assert left_out.startswith(f"Jobs that are left out ({' and '.join(found.fleet['system'])}): ")
+    assert left_out.endswith("than the largest pool has (32; it has 16).")
 
 
 def test_overload_and_partitions_that_are_ignored_are_said_first() -> None:

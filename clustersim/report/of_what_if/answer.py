@@ -21,7 +21,7 @@ from clustersim.report.of_what_if.doubts import (
 )
 from clustersim.report.page import Answer
 from clustersim.simulation.eligibility import SHARED
-from clustersim.units import capital, counted, format_money, format_percent
+from clustersim.units import capital, counted, format_money, format_percent, listed
 from clustersim.whatif.question import LOAD
 from clustersim.whatif.result import WhatIf
 
@@ -241,9 +241,12 @@ def _usual(found: WhatIf) -> float:
 
 def _hinges(found: WhatIf) -> Iterator[str]:
     """Yield what the answer depends on: jobs and partitions that it leaves out, then the rest."""
-    for row in found.fleet[found.fleet["never"] > 0].to_dict("records"):
-        jobs = counted(int(row["never"]), "job")
-        yield f"Jobs that are left out ({row['system']}): {jobs} can never run on this fleet."
+    never = found.fleet[found.fleet["never"] > 0]
+    for why, own in never.groupby("why_never", sort=False):
+        jobs = counted(int(own["never"].iloc[0]), "job")
+        systems = listed([str(name) for name in own["system"]])
+        because = f": {why!s}" if why else ""
+        yield f"Jobs that are left out ({systems}): {jobs} can never run on this fleet{because}."
     if not found.question.systems[-1].tree["workload"].get("reference_models"):
         for change in found.question.replaced:
             yield (
