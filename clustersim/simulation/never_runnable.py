@@ -16,7 +16,7 @@ from clustersim.simulation.eligibility import (
 )
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.topology import Cluster
-from clustersim.units import counted
+from clustersim.units import counted, listed
 from clustersim.workload.jobs import texts_of
 
 __all__ = ["why_never_run"]
@@ -105,11 +105,12 @@ def _of_accelerators(jobs: pd.DataFrame, cluster: Cluster) -> Iterator[str]:
     if jobs.empty:
         return
     counts = pd.Series(texts_of(jobs["accelerators"])).str.strip().value_counts(sort=True)
-    name, there = str(counts.index[0]), {pool.accelerator for pool in cluster.pools}
+    name, there = str(counts.index[0]), sorted({pool.accelerator for pool in cluster.pools})
+    has = f" (it has {listed(there)})" if all(there) else ""
     such = f"such as {name!r}" if len(counts) > 1 else repr(name)
     yield (
         f"{counted(len(jobs), 'job names', 'jobs name')} accelerators that the cluster lacks, "
-        f"{such} ({nearest_hint(name, there, most=4)})"
+        f"{such}{has}"
     )
 
 
