@@ -21,6 +21,7 @@ from clustersim.units import counted, listed
 from clustersim.workload.jobs import partition_column, texts_of
 
 __all__ = [
+    "NO_ACCELERATORS",
     "SHARED",
     "Choose",
     "Eligibility",
@@ -34,6 +35,8 @@ __all__ = [
 
 NOT_LISTED = np.iinfo(np.int64).max
 """Position of a chip that is not in a job's list of chips."""
+NO_ACCELERATORS = "the cluster has none of its accelerators"
+"""Reason why a job can never run; what follows are those that it lists."""
 Choose = Literal["fastest", "best_value", "listed"]
 _FEW = 3
 SHARED = "jobs share all nodes"
@@ -365,7 +368,7 @@ def _reason(
     vc = "" if names is None else str(names[row])
     listed = [pool for pool in range(len(cluster.pools)) if chips[pool, row] != NOT_LISTED]
     if not listed:
-        return f"the cluster has none of its accelerators ({jobs['accelerators'].iloc[row]})"
+        return f"{NO_ACCELERATORS} ({jobs['accelerators'].iloc[row]})"
     if kept_out[listed, row].all():
         return (
             "it is not preemptible, but in the pools that it may use, services lend nodes only "

@@ -41,7 +41,8 @@ class WhatIf(Brief):
         ``jobs``, ``mean_wait_s``, ``p95_wait_s``, ``utilisation``, ``energy_j``, ``cost_cny``.
     fleets : pandas.DataFrame
         One row for each system and replication: ``accelerators``, ``utilisation``, ``power_w``,
-        ``energy_j_per_year``, ``cost_cny_per_year``, ``backlog_at_end``, ``never``.
+        ``energy_j_per_year``, ``cost_cny_per_year``, ``backlog_at_end``, ``never`` (jobs that can
+        never run), ``why_never``.
     hinges : pandas.DataFrame
         One row for each alternative, by how much it moves the answer: ``key``, ``what``,
         ``before_s``, ``after_s`` (the wait of the answer with the alternative) and ``moves_s``.
@@ -194,6 +195,7 @@ class WhatIf(Brief):
                     row[f"{name}_low"], row[f"{name}_high"] = self._interval(
                         values, most=_most(name)
                     )
+            row["why_never"] = own["why_never"].iloc[0] if "why_never" in own else ""
             rows.append(row)
         return pd.DataFrame(rows)
 
@@ -258,13 +260,13 @@ def compare(
     done = list(zip(tasks, found, strict=True))
     asked = [(task, own) for task, own in done if not task.alternative]
     for task, own in asked:
-        if own.why_none_runs:
+        if not own.runs:
             name = next(each.name for each in question.systems if each.key == task.system)
             period = "the log" if task.replication == 0 else "a period drawn from the log"
             alone = "" if task.replication == 0 else "; --replications 0 runs the log alone"
             raise InputError(
                 "what-if",
-                f"no job of {period} can run on the fleet ({name}): {own.why_none_runs}{alone}",
+                f"no job of {period} can run on the fleet ({name}): {own.why_never}{alone}",
             )
         if task.replication == 0 and task.system in {each.key for each in question.compared}:
             _check_asked(question, own, task.system)
@@ -276,8 +278,8 @@ def compare(
         ignore_index=True,
     )
     fleets = pd.DataFrame(
-        [{"system": task.system, "replication": task.replication, **own.fleet}
-         for task, own in asked]
+        [{"system": task.system, "replication": task.replication, **own.fleet,
+          "why_never": own.why_never} for task, own in asked]
     )  # fmt: skip
     whatif = WhatIf(
         question,
