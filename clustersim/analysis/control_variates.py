@@ -94,7 +94,8 @@ class Estimate:
 
         The scale is logarithmic if all three numbers are positive, unless it must be `linear`. Both
         ends are infinite if the factor is, or if an end would be 1,000 times the value or more away
-        from it, as in :meth:`Estimates.positive`.
+        from it, as in :meth:`Estimates.positive`.  If the factor is infinite, the influence of the
+        replications is unknown.
 
         Examples
         --------
@@ -105,10 +106,10 @@ class Estimate:
         """
         if factor == 1.0 or not math.isfinite(self.value):
             return self
-        influence = tuple(factor * each for each in self.influence)
         if math.isinf(factor):
-            low, high = -math.inf, math.inf
-        elif not linear and self.value > 0 and self.low > 0 and math.isfinite(self.high):
+            return replace(self, low=-math.inf, high=math.inf, influence=(), freedom=0)
+        influence = tuple(factor * each for each in self.influence)
+        if not linear and self.value > 0 and self.low > 0 and math.isfinite(self.high):
             logs = [factor * math.log(end / self.value) for end in (self.low, self.high)]
             far = max(map(abs, logs)) >= math.log(FACTOR)
             low, high = (

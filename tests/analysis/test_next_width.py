@@ -44,6 +44,8 @@ def test_blocks_that_cannot_replace_each_other_say_nothing() -> None:
     assert next_width(log(2, 2), 8) == math.inf
     found = Estimate(50.0, 50.0, 50.0).wider(math.inf)
     assert (found.low, found.high) == (-math.inf, math.inf)
+    found = Estimate(1.0, 0.0, 2.0, influence=(0.0, 1.0), freedom=1).wider(math.inf)
+    assert (found.influence, found.freedom) == ((), 0)  # not 0 times infinity
 
 
 def test_runs_of_an_earlier_version_beside_others() -> None:

@@ -6,14 +6,38 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from clustersim.analysis.steady import LARGE_BACKLOG
+from clustersim.analysis.steady import LARGE_BACKLOG, LOG_FACTS
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.report.of_study.places import places_in_words
 from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import format_percent
+from clustersim.units import counted, format_percent
 
-__all__ = ["log_sentences"]
+__all__ = ["irreplaceable_blocks", "log_sentences"]
+
+
+def irreplaceable_blocks(runs: pd.DataFrame) -> str:
+    """Return why replications of a log show nothing of other periods; empty if they do.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        Runs with the columns of :data:`~clustersim.analysis.steady.LOG_FACTS`, if they have a log.
+
+    Examples
+    --------
+    >>> irreplaceable_blocks(pd.DataFrame({"log_blocks": [2.0], "log_classes": [2.0]}))
+    'of the 2 days of the log, no two can replace each other'
+    >>> irreplaceable_blocks(pd.DataFrame({"log_blocks": [20.0], "log_classes": [7.0]}))
+    ''
+    """
+    blocks, classes = (runs[name] if name in runs else pd.Series(dtype=float) for name in LOG_FACTS)
+    alone = (blocks > 0) & (blocks - classes < 1)
+    if not alone.any():
+        return ""
+    # Weeks can always replace each other.
+    days = int(blocks[alone].iloc[0])
+    return f"of the {counted(days, 'day')} of the log, no two can replace each other"
 
 
 def log_sentences(
@@ -46,7 +70,10 @@ def log_sentences(
 def _periods_that_meet(
     result: StudyResult, runs: pd.DataFrame, axes: Mapping[str, Axis]
 ) -> Iterator[str]:
-    """Yield in how many of the periods the objective of a search is met at each value."""
+    """Yield in how many of the periods the objective of a search is met at each value.
+
+    A period without a value of the metric, for example without jobs of a group, does not count.
+    """
     spec = result.study.spec
     if spec.capacity is None or spec.objective is None or runs["replication"].nunique() < 2:
         return
@@ -54,16 +81,19 @@ def _periods_that_meet(
     if result.parameters != [of] or metric not in runs:
         return
     axis = axes.get(of, axis_of(of))
-    met = runs[metric] <= spec.objective.limit
-    values = runs[of].astype(float)
+    known = runs[runs[metric].notna()]
+    met = known[metric] <= spec.objective.limit
+    values = known[of].astype(float)
     counts = [
         f"{int(met[values == at].sum())} of {int((values == at).sum())} at {axis.text(at)}"
         for at in sorted(values.unique().tolist())
     ]
-    yield (
-        f"Periods that meet the objective, by {axis.label}: {', '.join(counts)} (the log as it "
-        "happened, and drawn ones)."
-    )
+    if not counts:
+        return
+    drawn = "log_blocks" not in runs or bool((runs["log_blocks"] != 0).any())
+    what = "Periods" if drawn else "Replications"
+    which = " (the log as it happened, and drawn ones)" if drawn else ""
+    yield f"{what} that meet the objective, by {axis.label}: {', '.join(counts)}{which}."
 
 
 def _repeats(runs: pd.DataFrame) -> bool:
