@@ -61,7 +61,7 @@ class Estimate:
     influence : tuple of float (replications,)
         What each replication contributes to the error of the value, in its unit.  The standard
         error is the root of the sum of squares.  Empty if it is not known.
-    freedom : int
+    freedom : float
         Degrees of freedom of Student's t.
     """
 
@@ -70,7 +70,7 @@ class Estimate:
     high: float
     explained: float = 0.0
     influence: tuple[float, ...] = ()
-    freedom: int = 0
+    freedom: float = 0
 
     def positive(self) -> Estimate:
         """Return the estimate with an interval that is symmetric on a logarithmic scale.

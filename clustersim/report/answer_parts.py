@@ -17,7 +17,7 @@ from clustersim.plots.parts.determined import FEW
 from clustersim.plots.study_axes import number_in_words, place_in_words, study_axes, value_name
 from clustersim.report.amounts import signed
 from clustersim.report.identical import identical_systems
-from clustersim.report.of_study.log_words import irreplaceable_blocks
+from clustersim.report.irreplaceable import irreplaceable_blocks
 from clustersim.report.spans import Span, span, value_spans
 from clustersim.studies.search_spec import LOAD
 from clustersim.studies.study_result import StudyResult

@@ -22,10 +22,12 @@ from clustersim.plots.study_axes import (
 from clustersim.report.amounts import signed_amounts
 from clustersim.report.answer_gains import is_clear_gain
 from clustersim.report.identical import identical_systems, without_effect
+from clustersim.report.irreplaceable import irreplaceable_blocks
 from clustersim.report.no_capacity import beyond
 from clustersim.report.of_study.answer_indices import index_sentences
 from clustersim.report.of_study.difference_sentences import difference_sentences
-from clustersim.report.of_study.log_words import irreplaceable_blocks, log_sentences
+from clustersim.report.of_study.early_stops import early_stop_sentences
+from clustersim.report.of_study.log_words import log_sentences
 from clustersim.report.of_study.overload_words import overload_sentences
 from clustersim.report.of_study.places import places_in_words
 from clustersim.source_code import changed_files, this_code
@@ -98,6 +100,7 @@ def warnings(result: StudyResult) -> list[str]:
             "too short, or overloaded."
         )
     sentences += log_sentences(result, finished, axes)
+    sentences += early_stop_sentences(result)
     unfinished = int((finished["unfinished"] > 0.01).sum())
     if unfinished and (result.steady or _asks_for(result, "jct", "slowdown")):
         sentences.append(

@@ -13,8 +13,8 @@ from conducted import conduct, exact
 from mmc import mean_wait_s
 
 import clustersim as cs
+from clustersim.analysis.next_period import next_interval
 from clustersim.analysis.statistics import mean_interval
-from clustersim.analysis.steady import next_width
 from clustersim.calendar import DAY_S, WEEK_S
 from clustersim.report.findings import findings, warnings
 from clustersim.report.study_answer import study_answer
@@ -151,13 +151,12 @@ def test_the_interval_is_that_of_another_period(busy: Path, tmp_path: Path) -> N
     # The log ends within its third week and is drawn by days, a Monday in place of a Monday.
     assert set(runs["log_blocks"]) == {20}
     assert set(runs["log_classes"]) == {7}
-    mean, low, _ = mean_interval(runs["utilisation"])
-    width = next_width(runs, 4)
-    assert width > math.sqrt(2 * 4)
+    mean, mean_low, _ = mean_interval(runs["utilisation"])
     assert row["utilisation"] == pytest.approx(mean)
-    # On a logarithmic scale, because a utilisation is positive.
-    assert row["utilisation_low"] == pytest.approx(mean * (low / mean) ** width)
-    assert runs["utilisation"].max() < row["utilisation_high"] <= 1.0
+    low, high = next_interval(runs["utilisation"], blocks=20, classes=7, most=1.0)
+    assert (row["utilisation_low"], row["utilisation_high"]) == (low, high)
+    assert low < mean_low
+    assert runs["utilisation"].max() < high <= 1.0
 
 
 def test_the_stopping_rule_is_about_the_mean(busy: Path, tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 
 import clustersim as cs
+from clustersim.analysis.next_period import next_interval
 from clustersim.calendar import DAY_S, HOUR_S
 from clustersim.cli.main import main
 from clustersim.report.amounts import in_unit
 from clustersim.report.of_what_if.answer import _change, _in_other_periods, what_if_answer
 from clustersim.report.of_what_if.doubts import contradiction, doubt, recorded_data
 from clustersim.report.of_what_if.prices import prices_of
-from clustersim.whatif.intervals import next_interval
 from clustersim.whatif.question import ask, load_text
 
 CLUSTER: dict[str, Any] = {

@@ -6,38 +6,14 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from clustersim.analysis.steady import LARGE_BACKLOG, LOG_FACTS
+from clustersim.analysis.steady import LARGE_BACKLOG
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.report.of_study.places import places_in_words
 from clustersim.studies.base import POSTERIOR_MEAN
 from clustersim.studies.study_result import StudyResult
-from clustersim.units import counted, format_percent
+from clustersim.units import format_percent
 
-__all__ = ["irreplaceable_blocks", "log_sentences"]
-
-
-def irreplaceable_blocks(runs: pd.DataFrame) -> str:
-    """Return why replications of a log show nothing of other periods; empty if they do.
-
-    Parameters
-    ----------
-    runs : pandas.DataFrame
-        Runs with the columns of :data:`~clustersim.analysis.steady.LOG_FACTS`, if they have a log.
-
-    Examples
-    --------
-    >>> irreplaceable_blocks(pd.DataFrame({"log_blocks": [2.0], "log_classes": [2.0]}))
-    'of the 2 days of the log, no two can replace each other'
-    >>> irreplaceable_blocks(pd.DataFrame({"log_blocks": [20.0], "log_classes": [7.0]}))
-    ''
-    """
-    blocks, classes = (runs[name] if name in runs else pd.Series(dtype=float) for name in LOG_FACTS)
-    alone = (blocks > 0) & (blocks - classes < 1)
-    if not alone.any():
-        return ""
-    # Weeks can always replace each other.
-    days = int(blocks[alone].iloc[0])
-    return f"of the {counted(days, 'day')} of the log, no two can replace each other"
+__all__ = ["log_sentences"]
 
 
 def log_sentences(
