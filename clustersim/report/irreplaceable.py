@@ -7,7 +7,7 @@ import pandas as pd
 from clustersim.analysis.next_period import LOG_FACTS
 from clustersim.units import counted
 
-__all__ = ["irreplaceable_blocks"]
+__all__ = ["irreplaceable_blocks", "longer_log"]
 
 
 def irreplaceable_blocks(runs: pd.DataFrame) -> str:
@@ -32,3 +32,15 @@ def irreplaceable_blocks(runs: pd.DataFrame) -> str:
     # Weeks can always replace each other.
     days = int(blocks[alone].iloc[0])
     return f"of the {counted(days, 'day')} of the log, no two can replace each other"
+
+
+def longer_log(runs: pd.DataFrame) -> str:
+    """Return what to do next if more replications show nothing of other periods; empty if they do.
+
+    Examples
+    --------
+    >>> longer_log(pd.DataFrame({"log_blocks": [20.0], "log_classes": [7.0]}))
+    ''
+    """
+    why = irreplaceable_blocks(runs)
+    return f"Take a longer log: {why}, so that replications show no other period." if why else ""

@@ -169,6 +169,8 @@ def test_the_stopping_rule_is_about_the_mean(busy: Path, tmp_path: Path) -> None
     assert 3 <= len(values) < 40
     mean, low, high = mean_interval(values)
     assert (high - low) / 2 <= 0.1 * mean < (row["utilisation_high"] - row["utilisation_low"]) / 2
+    early = [text for text in warnings(result) if "stopped after fewer than 10 at 1 point" in text]
+    assert len(early) == (len(values) < 10)
 
 
 def test_no_run_depends_on_the_number_of_workers(busy: Path, tmp_path: Path) -> None:
@@ -213,7 +215,10 @@ def test_a_capacity_search_in_the_load_of_a_log(busy: Path, tmp_path: Path) -> N
     assert load_result(tmp_path / "out").capacities is not None
 
 
-def test_two_days_that_cannot_replace_each_other_end_without_an_interval(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compared", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_two_days_that_cannot_replace_each_other_end_without_an_interval(
+    tmp_path: Path, compared: bool
+) -> None:
     """A Friday and a Saturday: a capacity search ends, and says what a longer log would do."""
     jobs = pd.DataFrame(
         {
@@ -232,6 +237,9 @@ def test_two_days_that_cannot_replace_each_other_end_without_an_interval(tmp_pat
     )
     study["base"] |= {"start": "2026-01-02"}
     study["base"]["workload"]["scale"] = {"load": 1.0, "method": "compress"}
+    if compared:
+        study["parameters"] = {"scheduler.policy": ["fcfs", "easy"]}
+        study["compare"] = {"of": "scheduler.policy", "baseline": "fcfs"}
     result = result_of(study, tmp_path / "out")
     assert result.capacities is not None
     row = result.capacities.iloc[0]
