@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.analysis.next_period import next_interval
 from clustersim.analysis.size_waits import recorded_wait_s
 from clustersim.brief import Brief
 from clustersim.calendar import Calendar
@@ -19,7 +20,6 @@ from clustersim.scenario.run_calendar import run_calendar
 from clustersim.units import counted, format_duration
 from clustersim.whatif.alternatives import Alternative, alternatives
 from clustersim.whatif.groups import FLEET, GROUPS, WAITS, GroupNames, asked_row
-from clustersim.whatif.intervals import next_interval
 from clustersim.whatif.question import Question
 from clustersim.whatif.runs import Measured, Task, run_tasks
 from clustersim.workload.log_resample import block_counts, chosen_blocks
@@ -355,8 +355,8 @@ def _of_blocks(kind: str, count: int, blocks: int, classes: int) -> list[str]:
         return [
             "no intervals: the log is shorter than two days, so there are no days to draw again"
         ]
-    if count < 3:
-        return ["no intervals: two or more replications are needed"]
+    if count < 2:
+        return ["no intervals: one or more replications are needed"]
     length = "week" if kind == "week" else "day"
     if blocks - classes < 1:
         return [

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import clustersim as cs
+from clustersim.analysis.next_period import next_interval
 from clustersim.calendar import DAY_S, HOUR_S
 from clustersim.cli.main import main
 from clustersim.report.amounts import in_unit
@@ -25,7 +26,6 @@ from clustersim.report.of_what_if.answer import (
 )
 from clustersim.report.of_what_if.doubts import contradiction, doubt, recorded_data
 from clustersim.report.of_what_if.prices import prices_of
-from clustersim.whatif.intervals import next_interval
 from clustersim.whatif.question import ask, load_text
 
 HOURS = (3600, "h")
