@@ -29,6 +29,7 @@ __all__ = [
     "ignored_virtual_clusters",
     "named_partitions",
     "partition_names_of",
+    "queues_of_namespaces",
     "unknown_names",
 ]
 
@@ -200,7 +201,8 @@ def named_partitions(jobs: pd.DataFrame, cluster: Cluster) -> npt.NDArray[np.obj
     """Return the partition that each job names; None if the cluster does not tell them apart.
 
     ``partition`` is what a log of a site calls it, and counts if the cluster has any of these
-    names; the names in ``vc`` are those of the cluster.
+    names; the names in ``vc`` are those of the cluster. A job of Kubernetes has the queue of its
+    namespace (:func:`queues_of_namespaces`).
 
     Returns
     -------
@@ -216,8 +218,43 @@ def named_partitions(jobs: pd.DataFrame, cluster: Cluster) -> npt.NDArray[np.obj
     column, there = partition_column(jobs), partition_names_of(cluster)
     if column is None or not there:
         return None
-    texts = texts_of(jobs[column])
+    texts = queues_of_namespaces(texts_of(jobs[column]), jobs.get("job_id"), there)
     return texts if column == "vc" or there & set(texts) else None
+
+
+def queues_of_namespaces(
+    names: npt.NDArray[np.object_],
+    job_ids: Sequence[str] | pd.Series | None,
+    there: Collection[str],
+) -> npt.NDArray[np.object_]:
+    """Return the partitions of jobs, as NAMESPACE/NAME where the cluster has such a queue.
+
+    LocalQueues of Kueue have the same name in several namespaces and may point to different
+    ClusterQueues; a topology tells these apart by the namespace.
+
+    Parameters
+    ----------
+    names : object array (jobs,)
+        The partition that each job names.
+    job_ids : sequence (jobs,), optional
+        Ids of the jobs; those of Kubernetes begin with the namespace and a slash.
+    there : collection of str
+        Partitions of the cluster.
+
+    Examples
+    --------
+    >>> names = np.array(["lq", "lq", "own"], dtype=object)
+    >>> queues_of_namespaces(names, ["a/j", "b/j", "a/k"], {"a/lq", "own"}).tolist()
+    ['a/lq', 'lq', 'own']
+    """
+    if job_ids is None or not any("/" in name for name in there):
+        return names
+    found = names.copy()
+    for at, job in enumerate(texts_of(pd.Series(job_ids, dtype=object)).tolist()):
+        space, slash, _ = job.partition("/")
+        if slash and f"{space}/{names[at]}" in there:
+            found[at] = f"{space}/{names[at]}"
+    return found
 
 
 def _preemptible(jobs: pd.DataFrame) -> Bools:

@@ -4,29 +4,26 @@ A ClusterQueue has a quota of accelerators in each of its resource flavors, and 
 nodes with certain labels (https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/).  ClusterQueues
 of a cohort lend each other what they do not use.  So a cohort, or a ClusterQueue without one, is a
 share of the flavor's nodes, and the LocalQueues of its ClusterQueues with this flavor are the
-queues of these nodes.
+queues of these nodes.  LocalQueues of one name in several namespaces that point to different
+ClusterQueues are NAMESPACE/NAME.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from clustersim.sites.kueue_objects import (
+    cluster_queues,
+    not_kept,
+    objects_of,
+    quotas_of_cohorts,
+)
 from clustersim.units import counted, listed
-from clustersim.workload.readers.site_logs.devices import is_device
 
 __all__ = ["LabelledNode", "NodeQueues", "node_queues"]
 
-_QUANTITY = re.compile(r"([+-]?\d*\.?\d+)(?:e([+-]?\d+)|([numkMGTPE]|[KMGTPE]i)?)$")
-_SUFFIXES = {
-    **{"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12},
-    **{"P": 1e15, "E": 1e18, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40},
-    **{"Pi": 2.0**50, "Ei": 2.0**60},
-}
-"""Suffixes of quantities of Kubernetes (kubernetes.io, Quantity of the API reference)."""
 MOST_LACKING = 0.1
 """Largest part of a quota that may be lost when nodes are divided as a whole."""
 
@@ -61,16 +58,6 @@ class NodeQueues:
 
     queues: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _ClusterQueue:
-    """A ClusterQueue: its share, its quotas of accelerators by flavor, and its local queues."""
-
-    name: str
-    share: str
-    quotas: Mapping[str, float]
-    queues: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -110,8 +97,8 @@ def node_queues(
     >>> found.queues
     (('train',), ())
     """
-    cluster_queues, of_cohorts = _cluster_queues(items), _quotas_of_cohorts(items)
-    quotas = [each.quotas for each in cluster_queues] + [own for _, own in of_cohorts]
+    own_queues, of_cohorts = cluster_queues(items), quotas_of_cohorts(items)
+    quotas = [each.quotas for each in own_queues] + [own for _, own in of_cohorts]
     wanted = list(dict.fromkeys(name for own in quotas for name, n in own.items() if n > 0))
     if not wanted:
         return None
@@ -120,7 +107,7 @@ def node_queues(
         "quotas of Kueue divide the nodes: a cohort, or a ClusterQueue without one, has as many of "
         "a flavor's nodes as its quota needs, for the LocalQueues that point to it"
     ]
-    described = {str(meta.get("name")) for meta, _ in _of_kind(items, "ResourceFlavor")}
+    described = {str(meta.get("name")) for meta, _ in objects_of(items, "ResourceFlavor")}
     if lacking := [name for name in wanted if name not in described]:
         notes.append(
             f"without the ResourceFlavors {listed(lacking)}, their nodes are unknown: all nodes "
@@ -130,7 +117,7 @@ def node_queues(
     for flavors, places in _together(_places_of_flavors(items, nodes, wanted)):
         reached.update(places)
         shares: dict[str, _Share] = {}
-        for each in cluster_queues:
+        for each in own_queues:
             if any(name in each.quotas for name in flavors):
                 share = shares.setdefault(each.share, _Share())
                 share.quota += sum(each.quotas.get(name, 0.0) for name in flavors)
@@ -144,7 +131,7 @@ def node_queues(
     )
     if without:
         notes.append(f"{counted(without, 'node matches', 'nodes match')} no flavor with a quota")
-    return NodeQueues(tuple(queues), (*notes, *_not_kept(items)))
+    return NodeQueues(tuple(queues), (*notes, *not_kept(items)))
 
 
 def _divide(
@@ -180,7 +167,7 @@ def _divide(
         return
     if any(lacks):
         yield f"quotas of {words} are rounded to whole nodes"
-    if unused:
+    if unused := [place for place in unused if nodes[place].in_service]:
         have = counted(len(unused), "node has", "nodes have")
         yield (
             f"beyond the quotas of {words}, {have} no queue ({_sum(nodes, unused):,} accelerators)"
@@ -191,82 +178,6 @@ def _sum(nodes: Sequence[LabelledNode], places: Sequence[int]) -> int:
     return sum(nodes[place].accelerators for place in places)
 
 
-def _of_kind(items: Sequence[Mapping[str, Any]], kind: str) -> Iterator[tuple[Any, Any]]:
-    for item in items:
-        if item.get("kind") == kind:
-            yield item.get("metadata") or {}, item.get("spec") or {}
-
-
-def _number(quantity: object) -> float:
-    """Return a quantity of Kubernetes; 0 for what is none.
-
-    >>> [_number(text) for text in (8, "1k", "8000m", "1e3", "2Ki", "all")]
-    [8.0, 1000.0, 8.0, 1000.0, 2048.0, 0.0]
-    """
-    found = _QUANTITY.match(str(quantity).strip())
-    if found is None:
-        return 0.0
-    number, exponent, suffix = found.groups()
-    factor = 10.0 ** int(exponent) if exponent else _SUFFIXES[suffix or ""]
-    return float(number) * factor
-
-
-def _quotas(spec: Mapping[str, Any]) -> dict[str, float]:
-    """Return the quotas of accelerators by flavor in the resource groups of an object."""
-    found: dict[str, float] = {}
-    for group in spec.get("resourceGroups") or []:
-        for flavor in group.get("flavors") or []:
-            own = [
-                _number(each.get("nominalQuota", 0))
-                for each in flavor.get("resources") or []
-                if is_device(str(each.get("name")))
-            ]
-            if own:
-                name = str(flavor.get("name"))
-                found[name] = found.get(name, 0.0) + math.fsum(own)
-    return found
-
-
-def _roots(items: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the cohort at the top of each cohort that has an object."""
-    parents = {
-        str(meta.get("name")): str(spec.get("parentName") or spec.get("parent") or "")
-        for meta, spec in _of_kind(items, "Cohort")
-    }
-    roots = {}
-    for name in parents:
-        seen, top = {name}, name
-        while parents.get(top) and parents[top] not in seen:
-            top = parents[top]
-            seen.add(top)
-        roots[name] = top
-    return roots
-
-
-def _cluster_queues(items: Sequence[Mapping[str, Any]]) -> list[_ClusterQueue]:
-    roots = _roots(items)
-    pointing: dict[str, list[str]] = {}
-    for meta, spec in _of_kind(items, "LocalQueue"):
-        own = pointing.setdefault(str(spec.get("clusterQueue")), [])
-        if str(meta.get("name")) not in own:
-            own.append(str(meta.get("name")))
-    found = []
-    for meta, spec in _of_kind(items, "ClusterQueue"):
-        name = str(meta.get("name"))
-        cohort = str(spec.get("cohort") or spec.get("cohortName") or "")
-        share = f"cohort {roots.get(cohort, cohort)}" if cohort else f"queue {name}"
-        found.append(_ClusterQueue(name, share, _quotas(spec), tuple(pointing.get(name, [name]))))
-    return found
-
-
-def _quotas_of_cohorts(items: Sequence[Mapping[str, Any]]) -> list[tuple[str, dict[str, float]]]:
-    roots = _roots(items)
-    return [
-        (f"cohort {roots[str(meta.get('name'))]}", _quotas(spec))
-        for meta, spec in _of_kind(items, "Cohort")
-    ]
-
-
 def _places_of_flavors(
     items: Sequence[Mapping[str, Any]], nodes: Sequence[LabelledNode], wanted: Sequence[str]
 ) -> dict[str, list[int]]:
@@ -275,7 +186,7 @@ def _places_of_flavors(
         str(meta.get("name")): {
             str(key): str(value) for key, value in (spec.get("nodeLabels") or {}).items()
         }
-        for meta, spec in _of_kind(items, "ResourceFlavor")
+        for meta, spec in objects_of(items, "ResourceFlavor")
     }
     return {
         name: [
@@ -301,56 +212,3 @@ def _together(places: Mapping[str, Sequence[int]]) -> list[tuple[list[str], list
                 others.append(group)
         groups = [*others, (flavors, joined)]
     return [(flavors, sorted(joined)) for flavors, joined in groups]
-
-
-def _not_kept(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield what the objects say and a topology cannot."""
-    limited, held, preempting, strict = [], [], [], []
-    for meta, spec in _of_kind(items, "ClusterQueue"):
-        name = str(meta.get("name"))
-        resources = [
-            each
-            for group in spec.get("resourceGroups") or []
-            for flavor in group.get("flavors") or []
-            for each in flavor.get("resources") or []
-        ]
-        if any("borrowingLimit" in each or "lendingLimit" in each for each in resources):
-            limited.append(name)
-        if str(spec.get("stopPolicy", "None")) != "None":
-            held.append(name)
-        if spec.get("queueingStrategy") == "StrictFIFO":
-            strict.append(name)
-        rules = spec.get("preemption") or {}
-        kinds = ("withinClusterQueue", "reclaimWithinCohort")
-        if any(str(rules.get(kind, "Never")) not in ("Never", "") for kind in kinds):
-            preempting.append(name)
-    if limited:
-        yield (
-            f"limits of borrowing and lending ({listed(limited)}) are not kept: the queues of a "
-            "cohort share all of its quota"
-        )
-    if preempting:
-        yield f"preemption ({listed(preempting)}) is not simulated"
-    if strict:
-        yield (
-            f"the order of StrictFIFO ({listed(strict)}) is that of --policy fcfs, which is then "
-            "the order of all queues"
-        )
-    if held:
-        yield f"stopped ClusterQueues ({listed(held)}) count as if they admitted jobs"
-    targets: dict[str, set[str]] = {}
-    for meta, spec in _of_kind(items, "LocalQueue"):
-        targets.setdefault(str(meta.get("name")), set()).add(str(spec.get("clusterQueue")))
-    several = [name for name, own in targets.items() if len(own) > 1]
-    if several:
-        yield (
-            f"LocalQueues of the same name in several namespaces ({listed(several)}) point to "
-            "different ClusterQueues: their jobs may use the nodes of all of them"
-        )
-    clusters = {str(meta.get("name")) for meta, _ in _of_kind(items, "ClusterQueue")}
-    pointed = {str(spec.get("clusterQueue")) for _, spec in _of_kind(items, "LocalQueue")}
-    if clusters - pointed:
-        yield (
-            f"no LocalQueue points to {listed(sorted(clusters - pointed))}: these have their own "
-            "names as queues (kubectl get localqueues -A)"
-        )

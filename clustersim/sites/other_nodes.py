@@ -10,6 +10,7 @@ from typing import Any
 
 from clustersim.errors import InputError
 from clustersim.sites.cells import memory_mb, whole
+from clustersim.sites.kueue_objects import unlisted_cluster_queues
 from clustersim.sites.kueue_quotas import LabelledNode, node_queues
 from clustersim.sites.site import Site, SiteNode, SitePartition, in_service
 from clustersim.sites.text_tables import find_table, plain_name
@@ -95,6 +96,7 @@ def read_kubernetes_nodes(items: Sequence[Mapping[str, Any]], source: str) -> Si
         pairs = zip(nodes, divided.queues, strict=True)
         nodes = [replace(node, partitions=queues) for node, queues in pairs]
         notes += divided.notes
+    notes += unlisted_cluster_queues(objects)
     partitions = dict.fromkeys(name for node in nodes for name in node.partitions)
     if fewer:
         notes.append(

@@ -15,6 +15,7 @@ import clustersim as cs
 from clustersim.cli.main import main
 from clustersim.engine.partitions import build_partitions
 from clustersim.errors import InputError
+from clustersim.forecasting.arrivals import arrivals_of
 from clustersim.forecasting.inputs import read_state
 from clustersim.forecasting.running import place_running
 from clustersim.forecasting.snapshot import snapshot_of
@@ -48,6 +49,48 @@ def test_jobs_that_can_use_one_pool_only_find_it_free(
     found = cs.forecast(jobs, cluster=OVERLAP, policy=policy, replications=2)
     assert found.without_room == ()
     assert starts(found) == {"1": 2 * HOUR, "2": HOUR}
+
+
+TEAMS = Cluster("teams", (pool("a", 1, ("x/lq",)), pool("b", 1, ("y/lq", "z/lq", "own"))))
+
+
+def test_queues_of_one_name_are_those_of_the_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`lq` of x has a node until an hour has passed, that of y and z another until two have."""
+    exact(monkeypatch)
+    jobs = state(
+        running("x/r", 8, 0.0, HOUR, partition="lq"),
+        running("y/r", 8, 0.0, 2 * HOUR, partition="lq"),
+        *(waiting(f"{space}/w", 8, partition="lq") for space in "xz"),
+        waiting("x/o", 8, partition="own"),
+    )
+    found = cs.forecast(jobs, cluster=TEAMS, policy="fcfs", replications=2)
+    assert starts(found) == {"x/w": HOUR, "z/w": 2 * HOUR, "x/o": 3 * HOUR}
+    assert found.jobs["partition"].tolist() == ["x/lq", "z/lq", "own"]
+    assert found.foreign == ()
+
+
+def test_further_jobs_have_the_queues_of_their_namespaces() -> None:
+    history = pd.DataFrame(
+        {
+            "job_id": ["x/1", "y/2", "y/3"],
+            "submit_s": [0.0, 1.0, 2.0],
+            "n_accelerators": 8,
+            "duration_s": HOUR,
+            "partition": ["lq", "lq", "own"],
+        }
+    )
+    found = arrivals_of(
+        history,
+        TEAMS,
+        find_placement("pooled"),
+        window_s=1.0,
+        now_s=None,
+        unended={},
+        default_limit_s=HOUR,
+        catalogue=None,
+    )
+    assert found is not None
+    assert [found.choices[at] for at in found.jobs.choice_of] == [(0,), (1,), (1,)]
 
 
 @settings(max_examples=examples(25), deadline=None)

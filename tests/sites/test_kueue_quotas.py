@@ -14,6 +14,7 @@ import clustersim as cs
 from clustersim.cli.main import main
 from clustersim.sites import read_site
 from clustersim.sites.kueue_quotas import LabelledNode, NodeQueues, node_queues
+from clustersim.topology import resolve_cluster
 
 
 def flavor(name: str, **labels: str) -> dict[str, Any]:
@@ -226,10 +227,52 @@ def test_what_cannot_be_kept_is_said() -> None:
         "preemption (b)",
         "StrictFIFO (b) is that of --policy fcfs",
         "stopped ClusterQueues (a)",
-        "same name in several namespaces (default)",
         "no LocalQueue points to idle",
     ):
         assert words in notes
+
+
+def test_local_queues_of_one_name_are_told_apart_by_their_cluster_queues() -> None:
+    """Both teams of `a` share a queue; `default` points to two ClusterQueues, `own` to one."""
+    items = [
+        FLAVORS[0],
+        *(cluster_queue(name, {"h100": 8}) for name in "ab"),
+        *(
+            local_queue("default", target, space)
+            for space, target in zip("xyz", "aab", strict=True)
+        ),
+        *(local_queue("own", "b", space) for space in "xz"),
+    ]
+    own = found(items, [H100] * 2)
+    assert own.queues == (("x/default", "y/default"), ("z/default", "own"))
+    assert not any("same name" in note for note in own.notes)
+
+
+def test_a_cluster_queue_that_is_not_in_the_list_is_said(tmp_path: Path) -> None:
+    node = {"kind": "Node", "metadata": {"name": "n"}, "status": {"capacity": {"a.b/gpu": "8"}}}
+    queues = [local_queue("lq", "gone"), local_queue("other", "gone"), local_queue("mine", "here")]
+    for items, known in (([node, *queues], ["gone", "here"]),
+                         ([node, *queues, cluster_queue("here", {"x": 8})], ["gone"])):  # fmt: skip
+        listing = tmp_path / "nodes.json"
+        listing.write_text(json.dumps({"kind": "List", "items": items}))
+        notes = [note for note in read_site(listing).notes if "not in the list" in note]
+        assert [note.split(", which")[0] for note in notes] == [
+            f"LocalQueues lq and other point to the ClusterQueue {name}" if name == "gone"
+            else "LocalQueue mine points to the ClusterQueue here"
+            for name in known
+        ]  # fmt: skip
+        assert all("kubectl get clusterqueues" in note for note in notes)
+
+
+def test_nodes_beyond_the_quotas_are_those_in_service() -> None:
+    """A quota of a node, three nodes, of which one is out: one node in service is beyond it."""
+    out = LabelledNode({"pool": "h100"}, 8, in_service=False)
+    items = [*FLAVORS, cluster_queue("a", {"h100": 8}), local_queue("lq", "a")]
+    own = found(items, [out, H100, H100])
+    assert own.queues == ((), ("lq",), ())
+    note = "beyond the quotas of flavor h100, 1 node has no queue (8 accelerators)"
+    assert note in own.notes
+    assert not any("beyond" in each for each in found(items, [out, H100]).notes)
 
 
 def test_no_quota_of_accelerators() -> None:
@@ -273,3 +316,25 @@ def test_from_kubectl_to_a_replay(tmp_path: Path) -> None:
     cluster = cs.compile_cluster(cs.load_cluster(topology, cs.load_catalogue()))
     result = cs.replay(jobs, cluster=cluster, policy="fcfs")
     assert result.jobs["start_s"].tolist() == [0.0, 100.0, 0.0]
+
+
+def test_a_job_runs_on_the_nodes_of_the_queue_of_its_namespace() -> None:
+    """Three jobs of `lq`: those of namespace x wait for its own node, that of y has another."""
+    pool = {"accelerator": "H100", "nodes": 1, "chips_per_node": 8}
+    tree = {
+        "name": "two teams",
+        "pools": {space: {**pool, "queues": [f"{space}/lq"]} for space in "xy"},
+    }
+    jobs = pd.DataFrame(
+        {
+            "job_id": ["x/one", "x/two", "y/one"],
+            "submit_s": 0.0,
+            "n_accelerators": 8,
+            "duration_s": 100.0,
+            "partition": "lq",
+        }
+    )
+    cluster = cs.compile_cluster(resolve_cluster(tree, cs.load_catalogue()))
+    result = cs.replay(jobs, cluster=cluster, policy="fcfs")
+    assert result.jobs["start_s"].tolist() == [0.0, 100.0, 0.0]
+    assert result.jobs["pool"].tolist() == ["x", "x", "y"]

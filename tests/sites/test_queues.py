@@ -230,7 +230,10 @@ def test_users_are_namespaces_where_objects_name_none(tmp_path: Path) -> None:
     ]
     users, queues = state.notes[:2]
     assert users == "users are namespaces: 1 job names no user in a label or an annotation"
-    assert queues == "LocalQueues of the same name in several namespaces count as one partition: lq"
+    assert queues == (
+        "LocalQueues of the same name in several namespaces (lq) count as one partition, unless "
+        "the topology has them as NAMESPACE/NAME"
+    )
 
 
 def test_jobs_of_several_kinds_and_their_states(tmp_path: Path) -> None:

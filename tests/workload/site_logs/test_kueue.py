@@ -168,7 +168,10 @@ def test_users_are_namespaces_where_objects_name_none(tmp_path: Path) -> None:
         "vision/a": "vision", "speech/b": "speech", "speech/c": "ann"
     }  # fmt: skip
     assert "users are namespaces: 2 jobs name no user in a label or an annotation" in log.notes
-    several = "LocalQueues of the same name in several namespaces count as one partition: lq"
+    several = (
+        "LocalQueues of the same name in several namespaces (lq) count as one partition, unless "
+        "the topology has them as NAMESPACE/NAME"
+    )
     assert several in log.notes
 
 

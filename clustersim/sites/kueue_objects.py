@@ -1,0 +1,209 @@
+"""Objects of Kueue: ClusterQueues with their quotas and LocalQueues, and cohorts."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clustersim.units import listed
+from clustersim.workload.readers.site_logs.devices import is_device
+
+__all__ = [
+    "ClusterQueue",
+    "cluster_queues",
+    "not_kept",
+    "objects_of",
+    "quotas_of_cohorts",
+    "unlisted_cluster_queues",
+]
+
+_QUANTITY = re.compile(r"([+-]?\d*\.?\d+)(?:e([+-]?\d+)|([numkMGTPE]|[KMGTPE]i)?)$")
+_SUFFIXES = {
+    **{"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12},
+    **{"P": 1e15, "E": 1e18, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40},
+    **{"Pi": 2.0**50, "Ei": 2.0**60},
+}
+"""Suffixes of quantities of Kubernetes (kubernetes.io, Quantity of the API reference)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterQueue:
+    """A ClusterQueue: its share, its quotas of accelerators by flavor, and its local queues."""
+
+    name: str
+    share: str
+    quotas: Mapping[str, float]
+    queues: tuple[str, ...]
+
+
+def objects_of(items: Sequence[Mapping[str, Any]], kind: str) -> Iterator[tuple[Any, Any]]:
+    """Yield the metadata and the specification of each object of a kind."""
+    for item in items:
+        if item.get("kind") == kind:
+            yield item.get("metadata") or {}, item.get("spec") or {}
+
+
+def _number(quantity: object) -> float:
+    """Return a quantity of Kubernetes; 0 for what is none.
+
+    >>> [_number(text) for text in (8, "1k", "8000m", "1e3", "2Ki", "all")]
+    [8.0, 1000.0, 8.0, 1000.0, 2048.0, 0.0]
+    """
+    found = _QUANTITY.match(str(quantity).strip())
+    if found is None:
+        return 0.0
+    number, exponent, suffix = found.groups()
+    factor = 10.0 ** int(exponent) if exponent else _SUFFIXES[suffix or ""]
+    return float(number) * factor
+
+
+def _quotas(spec: Mapping[str, Any]) -> dict[str, float]:
+    """Return the quotas of accelerators by flavor in the resource groups of an object."""
+    found: dict[str, float] = {}
+    for group in spec.get("resourceGroups") or []:
+        for flavor in group.get("flavors") or []:
+            own = [
+                _number(each.get("nominalQuota", 0))
+                for each in flavor.get("resources") or []
+                if is_device(str(each.get("name")))
+            ]
+            if own:
+                name = str(flavor.get("name"))
+                found[name] = found.get(name, 0.0) + math.fsum(own)
+    return found
+
+
+def _roots(items: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the cohort at the top of each cohort that has an object."""
+    parents = {
+        str(meta.get("name")): str(spec.get("parentName") or spec.get("parent") or "")
+        for meta, spec in objects_of(items, "Cohort")
+    }
+    roots = {}
+    for name in parents:
+        seen, top = {name}, name
+        while parents.get(top) and parents[top] not in seen:
+            top = parents[top]
+            seen.add(top)
+        roots[name] = top
+    return roots
+
+
+def unlisted_cluster_queues(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a note on each ClusterQueue to which local queues point and that is not in the list.
+
+    Examples
+    --------
+    >>> queue = {"kind": "LocalQueue", "metadata": {"name": "lq"}, "spec": {"clusterQueue": "x"}}
+    >>> [note.split(":")[0] for note in unlisted_cluster_queues([queue])]
+    ['LocalQueue lq points to the ClusterQueue x, which is not in the list']
+    """
+    there = {str(meta.get("name")) for meta, _ in objects_of(items, "ClusterQueue")}
+    for target, queues in sorted(_local_queues(items).items()):
+        if target not in there:
+            point = "LocalQueue {} points" if len(queues) == 1 else "LocalQueues {} point"
+            yield (
+                f"{point.format(listed(queues))} to the ClusterQueue {target}, which is not in the "
+                "list: no nodes are known as theirs (kubectl get clusterqueues)"
+            )
+
+
+def _local_queues(items: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return the local queues that point to each ClusterQueue, each by name.
+
+    Where LocalQueues of the same name point to different ClusterQueues, they are NAMESPACE/NAME.
+
+    >>> items = [
+    ...     {"kind": "LocalQueue", "metadata": {"name": name, "namespace": space},
+    ...      "spec": {"clusterQueue": target}}
+    ...     for space, name, target in [("a", "lq", "x"), ("b", "lq", "y"), ("b", "own", "y")]
+    ... ]
+    >>> _local_queues(items)
+    {'x': ['a/lq'], 'y': ['b/lq', 'own']}
+    """
+    queues = [
+        (
+            str(meta.get("namespace", "default")),
+            str(meta.get("name")),
+            str(spec.get("clusterQueue")),
+        )
+        for meta, spec in objects_of(items, "LocalQueue")
+    ]
+    targets: dict[str, set[str]] = {}
+    for _, name, target in queues:
+        targets.setdefault(name, set()).add(target)
+    pointing: dict[str, list[str]] = {}
+    for space, name, target in queues:
+        own = pointing.setdefault(target, [])
+        full = f"{space}/{name}" if len(targets[name]) > 1 else name
+        if full not in own:
+            own.append(full)
+    return pointing
+
+
+def cluster_queues(items: Sequence[Mapping[str, Any]]) -> list[ClusterQueue]:
+    """Return the ClusterQueues; one without LocalQueues has its own name as queue."""
+    roots, pointing = _roots(items), _local_queues(items)
+    found = []
+    for meta, spec in objects_of(items, "ClusterQueue"):
+        name = str(meta.get("name"))
+        cohort = str(spec.get("cohort") or spec.get("cohortName") or "")
+        share = f"cohort {roots.get(cohort, cohort)}" if cohort else f"queue {name}"
+        found.append(ClusterQueue(name, share, _quotas(spec), tuple(pointing.get(name, [name]))))
+    return found
+
+
+def quotas_of_cohorts(items: Sequence[Mapping[str, Any]]) -> list[tuple[str, dict[str, float]]]:
+    """Return the quotas that cohorts have themselves, each with the name of its share."""
+    roots = _roots(items)
+    return [
+        (f"cohort {roots[str(meta.get('name'))]}", _quotas(spec))
+        for meta, spec in objects_of(items, "Cohort")
+    ]
+
+
+def not_kept(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what the objects say and a topology cannot."""
+    limited, held, preempting, strict = [], [], [], []
+    for meta, spec in objects_of(items, "ClusterQueue"):
+        name = str(meta.get("name"))
+        resources = [
+            each
+            for group in spec.get("resourceGroups") or []
+            for flavor in group.get("flavors") or []
+            for each in flavor.get("resources") or []
+        ]
+        if any("borrowingLimit" in each or "lendingLimit" in each for each in resources):
+            limited.append(name)
+        if str(spec.get("stopPolicy", "None")) != "None":
+            held.append(name)
+        if spec.get("queueingStrategy") == "StrictFIFO":
+            strict.append(name)
+        rules = spec.get("preemption") or {}
+        kinds = ("withinClusterQueue", "reclaimWithinCohort")
+        if any(str(rules.get(kind, "Never")) not in ("Never", "") for kind in kinds):
+            preempting.append(name)
+    if limited:
+        yield (
+            f"limits of borrowing and lending ({listed(limited)}) are not kept: the queues of a "
+            "cohort share all of its quota"
+        )
+    if preempting:
+        yield f"preemption ({listed(preempting)}) is not simulated"
+    if strict:
+        yield (
+            f"the order of StrictFIFO ({listed(strict)}) is that of --policy fcfs, which is then "
+            "the order of all queues"
+        )
+    if held:
+        yield f"stopped ClusterQueues ({listed(held)}) count as if they admitted jobs"
+    clusters = {str(meta.get("name")) for meta, _ in objects_of(items, "ClusterQueue")}
+    pointed = _local_queues(items)
+    if alone := sorted(clusters - {*pointed}):
+        yield (
+            f"no LocalQueue points to {listed(alone)}: these have their own names as queues "
+            "(kubectl get localqueues -A)"
+        )
