@@ -50,13 +50,14 @@ class NodeQueues:
 
     Attributes
     ----------
-    queues : tuple of tuple of str
-        One for each node, in order.
+    queues, flavors : tuple of tuple of str
+        One for each node, in order: its local queues, and the resource flavors whose labels it has.
     notes : tuple of str
         What was assumed.
     """
 
     queues: tuple[tuple[str, ...], ...]
+    flavors: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
 
 
@@ -114,7 +115,8 @@ def node_queues(
             "count as theirs (kubectl get resourceflavors)"
         )
     reached: set[int] = set()
-    for flavors, places in _together(_places_of_flavors(items, nodes, wanted)):
+    places_of = _places_of_flavors(items, nodes, wanted)
+    for flavors, places in _together(places_of):
         reached.update(places)
         shares: dict[str, _Share] = {}
         for each in own_queues:
@@ -131,7 +133,11 @@ def node_queues(
     )
     if without:
         notes.append(f"{counted(without, 'node matches', 'nodes match')} no flavor with a quota")
-    return NodeQueues(tuple(queues), (*notes, *not_kept(items)))
+    of_nodes = tuple(
+        tuple(name for name, places in places_of.items() if place in places)
+        for place in range(len(nodes))
+    )
+    return NodeQueues(tuple(queues), of_nodes, (*notes, *not_kept(items)))
 
 
 def _divide(

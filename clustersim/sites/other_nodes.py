@@ -93,8 +93,10 @@ def read_kubernetes_nodes(items: Sequence[Mapping[str, Any]], source: str) -> Si
     notes: list[str] = []
     divided = node_queues(objects, labelled)
     if divided is not None:
-        pairs = zip(nodes, divided.queues, strict=True)
-        nodes = [replace(node, partitions=queues) for node, queues in pairs]
+        nodes = [
+            replace(node, partitions=queues, flavors=flavors)
+            for node, queues, flavors in zip(nodes, divided.queues, divided.flavors, strict=True)
+        ]
         notes += divided.notes
     notes += unlisted_cluster_queues(objects)
     partitions = dict.fromkeys(name for node in nodes for name in node.partitions)

@@ -59,6 +59,8 @@ class QueuedJob:
     pool : str
         Pool of the cluster on which it runs, with its virtual cluster (``pool/vc``); empty if not
         known.
+    flavor : str
+        Resource flavor of Kueue with which it runs; empty if not known.
     """
 
     job_id: str
@@ -84,6 +86,7 @@ class QueuedJob:
     kinds: tuple[str, ...] = ()
     pool: str = ""
     age_s: float | None = None
+    flavor: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -36,6 +36,8 @@ class SitePool:
     partitions : tuple of str
     shared : bool
         Whether its nodes also have accelerators of other types.
+    flavors : tuple of str
+        Resource flavors of Kueue whose labels its nodes have.
     """
 
     name: str
@@ -46,6 +48,7 @@ class SitePool:
     nodes_out: int
     partitions: tuple[str, ...]
     shared: bool
+    flavors: tuple[str, ...] = ()
 
 
 def site_pools(
@@ -102,6 +105,7 @@ def site_pools(
                     nodes_out=len(nodes) - working,
                     partitions=partitions,
                     shared=shared,
+                    flavors=tuple(dict.fromkeys(name for node in nodes for name in node.flavors)),
                 )
             )
     return pools
@@ -220,6 +224,8 @@ def _pool_lines(pool: SitePool) -> list[str]:
     ]
     if pool.partitions:
         lines.append(f"    queues: [{', '.join(json.dumps(name) for name in pool.partitions)}]")
+    if pool.flavors:
+        lines.append(f"    flavors: [{', '.join(json.dumps(name) for name in pool.flavors)}]")
     lines.append("    # network ASSUMED: any node reaches any other at the catalogue's rate (add")
     lines.append("    # fabric: and nic: to change this); it does not change recorded run times")
     return lines

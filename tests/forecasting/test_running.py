@@ -21,7 +21,7 @@ from clustersim.forecasting.running import place_running
 from clustersim.forecasting.snapshot import snapshot_of
 from clustersim.report.of_forecast.answer import forecast_answer
 from clustersim.scheduling import find_placement
-from clustersim.topology import Cluster, Pool
+from clustersim.topology import Cluster, Pool, compile_cluster, resolve_cluster
 from tests.examples import examples
 from tests.forecasting.test_forecast import HOUR, exact, running, starts, state, waiting
 
@@ -67,6 +67,37 @@ def test_queues_of_one_name_are_those_of_the_namespaces(monkeypatch: pytest.Monk
     assert starts(found) == {"x/w": HOUR, "z/w": 2 * HOUR, "x/o": 3 * HOUR}
     assert found.jobs["partition"].tolist() == ["x/lq", "z/lq", "own"]
     assert found.foreign == ()
+
+
+@pytest.mark.parametrize(
+    ("flavor", "partition", "wait_s"),
+    [
+        ("", "lq", 0.0),  # the first pool is assumed
+        ("reserved", "lq", HOUR),
+        ("b", "lq", HOUR),  # the name of the pool
+        ("h200-zone-1", "lq", HOUR),  # its chip
+        ("other", "lq", 0.0),
+        ("reserved", "elsewhere", HOUR),  # a queue that the cluster does not have
+    ],
+)
+def test_the_flavor_of_a_running_job_tells_its_pool(
+    monkeypatch: pytest.MonkeyPatch, flavor: str, partition: str, wait_s: float
+) -> None:
+    """Two pools of a node; a job waits for the second one, on which the flavor's job may run."""
+    exact(monkeypatch)
+    nodes = {"nodes": 1, "chips_per_node": 8}
+    pools = {
+        "a": {"accelerator": "H100", **nodes, "queues": ["lq"], "flavors": ["spot"]},
+        "b": {"accelerator": "H200", **nodes, "queues": ["lq", "own"], "flavors": ["reserved"]},
+    }
+    cluster = compile_cluster(resolve_cluster({"name": "two", "pools": pools}, cs.load_catalogue()))
+    jobs = state(
+        running("1", 8, 0.0, HOUR, partition=partition, flavor=flavor),
+        waiting("2", 8, partition="own"),
+    )
+    found = cs.forecast(jobs, cluster=cluster, policy="fcfs", replications=1)
+    assert starts(found) == {"2": wait_s}
+    assert found.without_room == ()
 
 
 def test_further_jobs_have_the_queues_of_their_namespaces() -> None:

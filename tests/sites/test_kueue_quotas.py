@@ -270,6 +270,7 @@ def test_nodes_beyond_the_quotas_are_those_in_service() -> None:
     items = [*FLAVORS, cluster_queue("a", {"h100": 8}), local_queue("lq", "a")]
     own = found(items, [out, H100, H100])
     assert own.queues == ((), ("lq",), ())
+    assert own.flavors == (("h100",),) * 3
     note = "beyond the quotas of flavor h100, 1 node has no queue (8 accelerators)"
     assert note in own.notes
     assert not any("beyond" in each for each in found(items, [out, H100]).notes)
@@ -304,6 +305,7 @@ def test_from_kubectl_to_a_replay(tmp_path: Path) -> None:
     assert [(pool["nodes"], pool["queues"]) for pool in pools.values()] == [
         (1, ["lq-a"]), (1, ["lq-b"]),
     ]  # fmt: skip
+    assert [pool["flavors"] for pool in pools.values()] == [["h100"], ["h100"]]
     jobs = pd.DataFrame(
         {
             "job_id": [1, 2, 3],

@@ -216,6 +216,32 @@ def test_kueue_workloads_come_before_the_jobs_in_the_same_list(tmp_path: Path) -
     assert not any("namespace" in note for note in state.notes)
 
 
+def test_what_kueue_admitted_is_what_runs(tmp_path: Path) -> None:
+    """Three of four pods of 8 were admitted; one has ended, so two hold accelerators now."""
+    template = {"spec": pod_spec(8)}
+    sets = [{"name": "main", "count": 4, "template": template}]
+    admission = {
+        "clusterQueue": "cq",
+        "podSetAssignments": [
+            {"name": "main", "count": 3, "flavors": {"cpu": "any", "nvidia.com/gpu": "h100"},
+             "resourceUsage": {"cpu": "12", "nvidia.com/gpu": "24"}},
+        ],
+    }  # fmt: skip
+    runs = [{"type": "Admitted", "status": "True", "lastTransitionTime": "2025-05-12T06:00:00Z"}]
+    spec = {"queueName": "lq", "podSets": sets}
+    status = {"admission": admission, "conditions": runs}
+    over = {"reclaimablePods": [{"name": "main", "count": 1}]}
+    state = kubectl(
+        tmp_path,
+        {"kind": "Workload", "metadata": meta("a"), "spec": spec, "status": status},
+        {"kind": "Workload", "metadata": meta("b"), "spec": spec, "status": {**status, **over}},
+        {"kind": "Workload", "metadata": meta("c"), "spec": spec, "status": {}},
+    )
+    assert [(job.n_accelerators, job.flavor) for job in state.jobs] == [
+        (24, "h100"), (16, "h100"), (32, "")
+    ]  # fmt: skip
+
+
 def test_users_are_namespaces_where_objects_name_none(tmp_path: Path) -> None:
     def workload(name: str, namespace: str, **annotations: str) -> dict[str, Any]:
         template = {"spec": pod_spec(8)}

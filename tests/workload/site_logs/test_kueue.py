@@ -156,6 +156,19 @@ def test_runs_of_a_volcano_job(tmp_path: Path) -> None:
     assert found["runs_s"].tolist() == ["0-3600 10800-18000"]
 
 
+@pytest.mark.parametrize("usage", [{"nvidia.com/gpu": "24"}, {}, {"example.com/credits": "240"}])
+def test_partial_admission_runs_with_the_pods_that_were_admitted(
+    tmp_path: Path, usage: dict[str, str]
+) -> None:
+    """Four pods of 8 are asked for, three admitted; what they use may be missing or transformed."""
+    admitted = [{"name": "main", "count": 3, "resourceUsage": usage}]
+    item = workload(
+        "w", when(1, "Admitted"), when(2, "Finished"), admission={"podSetAssignments": admitted}
+    )
+    item["spec"]["podSets"][0] |= {"name": "main", "count": 4, "minCount": 2}
+    assert read(tmp_path, item).jobs["n_accelerators"].tolist() == [24]
+
+
 def test_users_are_namespaces_where_objects_name_none(tmp_path: Path) -> None:
     ran = (when(1, "Admitted"), when(2, "Finished"))
     items = [workload(name, *ran) for name in "abc"]
