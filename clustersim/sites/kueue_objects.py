@@ -146,14 +146,64 @@ def _local_queues(items: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 
 def cluster_queues(items: Sequence[Mapping[str, Any]]) -> list[ClusterQueue]:
     """Return the ClusterQueues; one without LocalQueues has its own name as queue."""
-    roots, pointing = _roots(items), _local_queues(items)
-    found = []
+    pointing, shares = _local_queues(items), _shares(items)
+    names = [(str(meta.get("name")), spec) for meta, spec in objects_of(items, "ClusterQueue")]
+    return [
+        ClusterQueue(name, shares[name], _quotas(spec), tuple(pointing.get(name, [name])))
+        for name, spec in names
+    ]
+
+
+def _shares(items: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the share of each ClusterQueue: its cohort, or itself.
+
+    It is alone without a cohort, and where limits of 0 keep it from borrowing and others from
+    borrowing from it.
+
+    >>> def queue(name, **limits):
+    ...     resource = {"name": "nvidia.com/gpu", "nominalQuota": 8, **limits}
+    ...     groups = [{"flavors": [{"name": "h100", "resources": [resource]}]}]
+    ...     spec = {"cohortName": "all", "resourceGroups": groups}
+    ...     return {"kind": "ClusterQueue", "metadata": {"name": name}, "spec": spec}
+    >>> _shares([queue("a", borrowingLimit=0), queue("b", borrowingLimit="0")])
+    {'a': 'queue a', 'b': 'queue b'}
+    >>> _shares([queue("a", borrowingLimit=0, lendingLimit=0), queue("b"), queue("c")])
+    {'a': 'queue a', 'b': 'cohort all', 'c': 'cohort all'}
+    >>> _shares([queue("a", borrowingLimit=0), queue("b")])  # b borrows from a
+    {'a': 'cohort all', 'b': 'cohort all'}
+    """
+    roots = _roots(items)
+    cohorts: dict[str, str] = {}
+    lenders: dict[str, set[str]] = {}
+    borrowers: dict[str, set[str]] = {}
+    for cohort, own in quotas_of_cohorts(items):
+        if any(own.values()):
+            lenders.setdefault(cohort, set()).add("")
     for meta, spec in objects_of(items, "ClusterQueue"):
-        name = str(meta.get("name"))
-        cohort = str(spec.get("cohort") or spec.get("cohortName") or "")
-        share = f"cohort {roots.get(cohort, cohort)}" if cohort else f"queue {name}"
-        found.append(ClusterQueue(name, share, _quotas(spec), tuple(pointing.get(name, [name]))))
+        name, cohort = (
+            str(meta.get("name")),
+            str(spec.get("cohort") or spec.get("cohortName") or ""),
+        )
+        cohorts[name] = f"cohort {roots.get(cohort, cohort)}" if cohort else ""
+        for limit, able in (("borrowingLimit", borrowers), ("lendingLimit", lenders)):
+            values = [each.get(limit) for each in _accelerators(spec)]
+            if any(value is None or _number(value) for value in values):
+                able.setdefault(cohorts[name], set()).add(name)
+    found = {}
+    for name, cohort in cohorts.items():
+        takes, gives = borrowers.get(cohort, set()), lenders.get(cohort, set())
+        shares = (name in takes and gives - {name}) or (name in gives and takes - {name})
+        found[name] = cohort if cohort and shares else f"queue {name}"
     return found
+
+
+def _accelerators(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the quotas of accelerators of all flavors of a ClusterQueue."""
+    for group in spec.get("resourceGroups") or []:
+        for flavor in group.get("flavors") or []:
+            for each in flavor.get("resources") or []:
+                if is_device(str(each.get("name"))):
+                    yield each
 
 
 def quotas_of_cohorts(items: Sequence[Mapping[str, Any]]) -> list[tuple[str, dict[str, float]]]:
@@ -167,16 +217,16 @@ def quotas_of_cohorts(items: Sequence[Mapping[str, Any]]) -> list[tuple[str, dic
 
 def not_kept(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield what the objects say and a topology cannot."""
+    shares = _shares(items)
     limited, held, preempting, strict = [], [], [], []
     for meta, spec in objects_of(items, "ClusterQueue"):
         name = str(meta.get("name"))
-        resources = [
-            each
-            for group in spec.get("resourceGroups") or []
-            for flavor in group.get("flavors") or []
-            for each in flavor.get("resources") or []
+        limits = [
+            each.get(kind)
+            for each in _accelerators(spec)
+            for kind in ("borrowingLimit", "lendingLimit")
         ]
-        if any("borrowingLimit" in each or "lendingLimit" in each for each in resources):
+        if shares[name] != f"queue {name}" and any(limit is not None for limit in limits):
             limited.append(name)
         if str(spec.get("stopPolicy", "None")) != "None":
             held.append(name)

@@ -153,6 +153,23 @@ def test_a_cohort_lends_only_flavors_that_a_cluster_queue_lists() -> None:
     assert found(items, [H100, A100]).queues == (("lq-h", "lq-both"), ("lq-a", "lq-both"))
 
 
+def test_queues_that_neither_borrow_nor_lend_are_shares_of_their_own() -> None:
+    """Three queues of a cohort with a node each: `closed` has its own, the others share two."""
+    closed = cluster_queue("closed", {"h100": 8}, cohort="all")
+    closed["spec"]["resourceGroups"][0]["flavors"][0]["resources"][1] |= {
+        "borrowingLimit": "0", "lendingLimit": 0
+    }  # fmt: skip
+    items = [
+        FLAVORS[0],
+        closed,
+        *(cluster_queue(name, {"h100": 8}, cohort="all") for name in "ab"),
+        *(local_queue(f"lq-{name}", name) for name in ("closed", "a", "b")),
+    ]
+    own = found(items, [H100] * 3)
+    assert sorted(own.queues) == [("lq-a", "lq-b"), ("lq-a", "lq-b"), ("lq-closed",)]
+    assert not any("limits of borrowing" in note for note in own.notes)
+
+
 def test_a_parent_cohort_has_a_quota_of_its_own() -> None:
     group = cluster_queue("x", {"h100": 16})["spec"]["resourceGroups"]
     items = [
@@ -207,7 +224,7 @@ def test_quantities_of_kubernetes(quota: object) -> None:
 
 def test_what_cannot_be_kept_is_said() -> None:
     limited = cluster_queue("a", {"h100": 8}, cohort="all", stopPolicy="Hold")
-    limited["spec"]["resourceGroups"][0]["flavors"][0]["resources"][1]["borrowingLimit"] = "0"
+    limited["spec"]["resourceGroups"][0]["flavors"][0]["resources"][1]["borrowingLimit"] = "4"
     items = [
         *FLAVORS,
         limited,
@@ -219,7 +236,7 @@ def test_what_cannot_be_kept_is_said() -> None:
         ),
         local_queue("default", "a", "one"),
         local_queue("default", "b", "two"),
-        cluster_queue("idle", {"a100": 8}),
+        cluster_queue("idle", {"a100": 8}, cohort="all"),
     ]
     notes = " ".join(found(items, [H100, H100, A100]).notes)
     for words in (
