@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from clustersim.units import listed
 from clustersim.workload.readers.site_logs.devices import is_device
+from clustersim.workload.readers.site_logs.programs.kubernetes_pods import (
+    counted_names,
+    parse_quantity,
+    quantity,
+)
 
 __all__ = [
     "ClusterQueue",
@@ -18,15 +22,10 @@ __all__ = [
     "objects_of",
     "quotas_of_cohorts",
     "unlisted_cluster_queues",
+    "unreadable_quotas",
 ]
 
-_QUANTITY = re.compile(r"([+-]?\d*\.?\d+)(?:e([+-]?\d+)|([numkMGTPE]|[KMGTPE]i)?)$")
-_SUFFIXES = {
-    **{"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12},
-    **{"P": 1e15, "E": 1e18, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40},
-    **{"Pi": 2.0**50, "Ei": 2.0**60},
-}
-"""Suffixes of quantities of Kubernetes (kubernetes.io, Quantity of the API reference)."""
+_LIMITS = ("nominalQuota", "borrowingLimit", "lendingLimit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,34 +45,49 @@ def objects_of(items: Sequence[Mapping[str, Any]], kind: str) -> Iterator[tuple[
             yield item.get("metadata") or {}, item.get("spec") or {}
 
 
-def _number(quantity: object) -> float:
-    """Return a quantity of Kubernetes; 0 for what is none.
-
-    >>> [_number(text) for text in (8, "1k", "8000m", "1e3", "2Ki", "all")]
-    [8.0, 1000.0, 8.0, 1000.0, 2048.0, 0.0]
-    """
-    found = _QUANTITY.match(str(quantity).strip())
-    if found is None:
-        return 0.0
-    number, exponent, suffix = found.groups()
-    factor = 10.0 ** int(exponent) if exponent else _SUFFIXES[suffix or ""]
-    return float(number) * factor
-
-
 def _quotas(spec: Mapping[str, Any]) -> dict[str, float]:
     """Return the quotas of accelerators by flavor in the resource groups of an object."""
     found: dict[str, float] = {}
+    for flavor, resources in _flavors(spec):
+        given = {str(each.get("name")): each.get("nominalQuota") for each in resources}
+        if names := counted_names(given):
+            own = math.fsum(quantity(given[name]) for name in names)
+            found[flavor] = found.get(flavor, 0.0) + own
+    return found
+
+
+def _flavors(spec: Mapping[str, Any]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+    """Yield the name and the resources of each flavor of the resource groups of an object."""
     for group in spec.get("resourceGroups") or []:
         for flavor in group.get("flavors") or []:
-            own = [
-                _number(each.get("nominalQuota", 0))
-                for each in flavor.get("resources") or []
-                if is_device(str(each.get("name")))
-            ]
-            if own:
-                name = str(flavor.get("name"))
-                found[name] = found.get(name, 0.0) + math.fsum(own)
-    return found
+            yield str(flavor.get("name")), flavor.get("resources") or []
+
+
+def unreadable_quotas(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what is wrong with each quota or limit of accelerators that is no quantity.
+
+    Examples
+    --------
+    >>> resource = {"name": "nvidia.com/gpu", "nominalQuota": "eight"}
+    >>> groups = [{"flavors": [{"name": "h100", "resources": [resource]}]}]
+    >>> queue = {"kind": "ClusterQueue", "metadata": {"name": "a"}}
+    >>> list(unreadable_quotas([{**queue, "spec": {"resourceGroups": groups}}]))
+    ["ClusterQueue a, flavor h100, nvidia.com/gpu, nominalQuota: found 'eight'; a quantity of \
+Kubernetes of at least 0 is needed, such as 8 or 1k"]
+    """
+    for kind in ("ClusterQueue", "Cohort"):
+        for meta, spec in objects_of(items, kind):
+            for flavor, resources in _flavors(spec):
+                for each in resources:
+                    where = f"{kind} {meta.get('name')}, flavor {flavor}, {each.get('name')}"
+                    for limit in _LIMITS if is_device(str(each.get("name"))) else ():
+                        given = each.get(limit)
+                        number = 0.0 if given is None else parse_quantity(given)
+                        if number is None or number < 0:
+                            yield (
+                                f"{where}, {limit}: found {given!r}; a quantity of Kubernetes of "
+                                "at least 0 is needed, such as 8 or 1k"
+                            )
 
 
 def _roots(items: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -187,7 +201,7 @@ def _shares(items: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         cohorts[name] = f"cohort {roots.get(cohort, cohort)}" if cohort else ""
         for limit, able in (("borrowingLimit", borrowers), ("lendingLimit", lenders)):
             values = [each.get(limit) for each in _accelerators(spec)]
-            if any(value is None or _number(value) for value in values):
+            if any(value is None or quantity(value) for value in values):
                 able.setdefault(cohorts[name], set()).add(name)
     found = {}
     for name, cohort in cohorts.items():
@@ -199,11 +213,8 @@ def _shares(items: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 def _accelerators(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the quotas of accelerators of all flavors of a ClusterQueue."""
-    for group in spec.get("resourceGroups") or []:
-        for flavor in group.get("flavors") or []:
-            for each in flavor.get("resources") or []:
-                if is_device(str(each.get("name"))):
-                    yield each
+    for _, resources in _flavors(spec):
+        yield from (each for each in resources if is_device(str(each.get("name"))))
 
 
 def quotas_of_cohorts(items: Sequence[Mapping[str, Any]]) -> list[tuple[str, dict[str, float]]]:
