@@ -17,6 +17,8 @@ from clustersim.units import counted, format_duration, listed
 __all__ = ["SitePool", "site_pools", "topology_text"]
 
 _NAME = re.compile(r"[^A-Za-z0-9 _+-]+")
+_IN_CATALOGUE = ("named", "type", "hint")
+"""Bases of guesses of a chip that the catalogue has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +91,14 @@ def site_pools(
     for (kind, count, partitions, shared), together in groups.items():
         alike = _by_chip(kind, together, catalogue, named)
         for chip_name, nodes in alike.items():
-            hints = dict.fromkeys(hint for node in nodes for hint in node.hints)
-            label, own_kind, texts = kind, kind, [*partitions, *hints]
-            if len(alike) > 1:
-                label, texts = f"{kind}-{chip_name or 'other'}", [*hints, *partitions]
-                own_kind = kind if chip_name else label
+            label = f"{kind}-{chip_name or 'other'}" if len(alike) > 1 else kind
+            chip = _chip_of(kind, label, nodes, partitions, catalogue, named)
             working = sum(node.in_service for node in nodes)
             pools.append(
                 SitePool(
                     name=_pool_name(label, sorted(partitions, key=lambda name: sizes[name]), taken),
-                    kind=own_kind,
-                    chip=guess_chip(own_kind, texts, catalogue, named),
+                    kind=kind if chip.basis in _IN_CATALOGUE else label,
+                    chip=chip,
                     chips_per_node=count,
                     nodes=working,
                     nodes_out=len(nodes) - working,
@@ -123,9 +122,25 @@ def _by_chip(
     for node in nodes:
         if node.hints not in known:
             guess = guess_chip(kind, node.hints, catalogue, named)
-            known[node.hints] = guess.name if guess.basis in ("named", "type", "hint") else ""
+            known[node.hints] = guess.name if guess.basis in _IN_CATALOGUE else guess.mark
         found.setdefault(known[node.hints], []).append(node)
     return found if len({*found} - {""}) > 1 else {"": list(nodes)}
+
+
+def _chip_of(
+    kind: str,
+    label: str,
+    nodes: Sequence[SiteNode],
+    partitions: Sequence[str],
+    catalogue: Catalogue,
+    named: Mapping[str, str] | None,
+) -> ChipGuess:
+    """Return the chip of nodes: the user names it, else type, labels or features, or partitions."""
+    if named and label.lower() in named:
+        return guess_chip(label, (), catalogue, named)
+    hints = dict.fromkeys(hint for node in nodes for hint in node.hints)
+    guess = guess_chip(kind, hints, catalogue, named)
+    return guess if guess.basis != "unknown" else guess_chip(label, partitions, catalogue, named)
 
 
 def _pool_name(kind: str, partitions: Sequence[str], taken: set[str]) -> str:
