@@ -22,7 +22,9 @@ from clustersim.forecasting.saved_run import (
     state_of_jobs,
     state_of_run,
 )
-from clustersim.simulation.eligibility import (
+from clustersim.simulation.partition_names import (
+    alternatives,
+    names_any,
     partition_names_of,
     queues_of_namespaces,
     unknown_names,
@@ -205,7 +207,10 @@ def cluster_of(
     if isinstance(accelerators, Mapping):
         return _by_partition(accelerators), ""
     names = dict.fromkeys(
-        job.partition for job in given.state.jobs if job.n_accelerators and job.partition
+        name
+        for job in given.state.jobs
+        if job.n_accelerators and job.partition
+        for name in alternatives(job.partition, ())
     )
     note = ""
     if len(names) > 1:
@@ -225,7 +230,7 @@ def _with_known_partitions(cluster: Cluster, given: Given) -> tuple[Cluster, str
     there = partition_names_of(cluster)
     named = [job.partition for job in given.state.jobs if job.n_accelerators and job.partition]
     of_cluster = given.submitted is not None and "vc" in given.submitted
-    if of_cluster or not there or not named or there & {*named}:
+    if of_cluster or not there or not named or names_any(named, there):
         return cluster, ""
     return cluster.undivided(), unknown_names(named, there)
 

@@ -29,7 +29,8 @@ class QueuedJob:
     tasks : int
         Number of jobs for which the row stands.
     partition, user, account, qos : str
-        Empty if not known.
+        Empty if not known. A job of Slurm that may run in several partitions has them all,
+        separated by commas.
     submit, start : datetime or None
         UTC. The start of a job that runs.
     age_s : float or None

@@ -38,6 +38,19 @@ def test_jobs_stay_in_their_partition(column):
     assert starts(JOBS.rename(columns={"partition": column}), "a", "b") == [0, 100, 2]
 
 
+@pytest.mark.parametrize("column", ["partition", "vc"])
+def test_a_job_with_several_partitions_runs_where_there_is_room(column):
+    """Job 2 may use b, too, which is free at once; then job 3 waits for it."""
+    jobs = JOBS.assign(partition=["a", "a,b", "b"]).rename(columns={"partition": column})
+    assert starts(jobs, "a", "b") == [0, 1, 101]
+    assert starts(jobs.assign(**{column: ["a", "a, gone", "b"]}), "a", "b") == [0, 100, 2]
+    every = cs.replay(jobs.assign(**{column: "b,c"}), policy="fcfs", cluster=cluster("a", "b"))
+    assert every.jobs["pool"].unique().tolist() == ["pool-b"]
+    gone = cs.replay(JOBS.assign(vc=["a", "x,y", "b"]), policy="fcfs", cluster=cluster("a", "b"))
+    reason = gone.jobs.set_index("job_id")["reason"].loc[2]
+    assert reason.startswith("virtual cluster 'x,y' does not exist")
+
+
 def test_partitions_that_the_cluster_does_not_have_are_said_to_be_ignored():
     found = cs.replay(JOBS, policy="fcfs", cluster=cluster("x", "y"))
     assert found.jobs["start_s"].tolist() == [0, 1, 100]

@@ -80,6 +80,17 @@ def test_squeue_with_bars(tmp_path: Path) -> None:
     assert document["accelerators_waiting"] == 16
 
 
+def test_a_job_that_waits_in_several_partitions_has_them_all(tmp_path: Path) -> None:
+    header = "JOBID|PARTITION|STATE|TIME|NODES|TRES_PER_NODE"
+    table = f"{header}\n1|h100|RUNNING|1:00|1|gres/gpu:8\n2|h100,a100|PENDING|0:00|1|gres/gpu:8\n"
+    record = "JobId=2 JobState=PENDING Partition=h100,a100 NumNodes=1 ReqTRES=gres/gpu=8\n"
+    job = {"job_id": 2, "job_state": ["PENDING"], "partition": "h100,a100", "tres_req_str": ""}
+    for text in (table, record, json.dumps({"jobs": [job]})):
+        path = tmp_path / "queue.txt"
+        path.write_text(text, encoding="utf-8")
+        assert [each.partition for each in read_queue(path).waiting] == ["h100,a100"]
+
+
 def test_squeue_long_has_a_date_and_names_with_blanks(tmp_path: Path) -> None:
     state = read(tmp_path, LONG, time_zone="UTC")
     assert state.document()["taken_at"] == "2025-05-12T12:00:00Z"
