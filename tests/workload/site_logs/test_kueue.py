@@ -129,6 +129,13 @@ def test_deactivated_workloads(tmp_path: Path) -> None:
     assert jobs["start_s"].fillna(-1).to_dict() == {"t/one": 3600, "t/two": -1, "t/lost": 3600}
 
 
+def test_a_workload_that_was_evicted_and_finished_ran_before_the_eviction(tmp_path: Path) -> None:
+    """It ran for half an hour until 3 h, was evicted, and finished at 4 h without running again."""
+    ends = (when(3, "Evicted", "Preempted"), when(4, "Finished", "Failed"))
+    log = read(tmp_path, workload("w", *ends, past_h=0.5, **evicted(Preempted=1)))
+    assert log.jobs[["start_s", "duration_s"]].to_numpy().tolist() == [[2.5 * 3600, 1800]]
+
+
 def test_an_older_record_of_an_evicted_workload_is_a_copy(tmp_path: Path) -> None:
     """Two exports: one while it first ran, and one at its end."""
     before = workload("w", when(1, "Admitted"))

@@ -215,10 +215,14 @@ def _eviction_time(item: Object) -> str | None:
 
 
 def _lost_admission(item: Object, end: str, past_s: float) -> dict[str, Any]:
-    """Return the start of a Workload without an admission: that of its run, if it had only one."""
+    """Return the start of a Workload without an admission: that of its run, if it had only one.
+
+    The run ended when the admission was lost, or with the eviction; else at the end.
+    """
     if _evictions(item).number > 1:
         return {START_UNKNOWN: True}
-    stop = condition_time(item, "Admitted", status="False") or end
+    lost = condition_time(item, "Admitted", status="False")
+    stop = lost or condition_time(item, "Evicted", "Preempted") or end
     try:
         return {"start": (instant(stop) - timedelta(seconds=past_s)).isoformat()}
     except ValueError:
