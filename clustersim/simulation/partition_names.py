@@ -21,6 +21,7 @@ __all__ = [
     "partition_names_of",
     "queues_of_namespaces",
     "unknown_names",
+    "with_queues",
 ]
 
 _FEW = 3
@@ -184,3 +185,32 @@ def queues_of_namespaces(
         if slash and f"{space}/{names[at]}" in there:
             found[at] = f"{space}/{names[at]}"
     return found
+
+
+def with_queues(jobs: pd.DataFrame, cluster: Cluster) -> pd.DataFrame:
+    """Return a jobs table whose jobs name the queues of the cluster to which they belong.
+
+    Only jobs of Kubernetes change: those whose queue the cluster has as NAMESPACE/NAME
+    (:func:`queues_of_namespaces`).
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from clustersim.topology import single_pool
+    >>> cluster = single_pool(8)
+    >>> cluster = replace(cluster, pools=(replace(cluster.pools[0], queues=("a/lq",)),))
+    >>> jobs = pd.DataFrame({"job_id": ["a/1", "b/1"], "partition": ["lq", "lq"]})
+    >>> with_queues(jobs, cluster)["partition"].tolist()
+    ['a/lq', 'lq']
+    """
+    column, there = partition_column(jobs), partition_names_of(cluster)
+    if column is None or not any("/" in name for name in there):
+        return jobs
+    names = texts_of(jobs[column])
+    own = queues_of_namespaces(names, jobs.get("job_id"), there)
+    changed = np.asarray(own != names, dtype=bool)
+    if not changed.any():
+        return jobs
+    return jobs.assign(
+        **{column: jobs[column].astype(object).mask(changed, pd.Series(own, jobs.index))}
+    )
