@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
 
 from clustersim.array_types import Bools, Ints
 from clustersim.errors import nearest_hint
-from clustersim.simulation.eligibility import (
-    NO_ACCELERATORS,
+from clustersim.simulation.eligibility import NO_ACCELERATORS
+from clustersim.simulation.partition_names import (
+    alternatives,
     named_partitions,
+    names_any,
     partition_names_of,
 )
 from clustersim.simulation.tables import NEVER_RUNNABLE
@@ -55,9 +57,10 @@ def why_never_run(jobs: pd.DataFrame, cluster: Cluster) -> str:
     texts = "" if names is None else names[never]
     own = pd.Series(texts, index=range(len(jobs)), dtype=object)
     there = partition_names_of(cluster)
-    lacking = ((own != "") & ~own.isin(there)).to_numpy()
+    known = own.map({name: names_any([name], there) for name in own.unique()}).astype(bool)
+    lacking = ((own != "") & ~known).to_numpy()
     unknown = ~lacking & jobs["reason"].str.startswith(NO_ACCELERATORS).to_numpy(dtype=bool)
-    capacity = _capacity(cluster)
+    capacity = _capacity(own.unique(), cluster)
     largest = own.map(capacity).fillna(np.inf).to_numpy(dtype=np.float64)
     sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)
     large = ~lacking & ~unknown & (sizes > largest)
@@ -71,11 +74,11 @@ def why_never_run(jobs: pd.DataFrame, cluster: Cluster) -> str:
     )
 
 
-def _capacity(cluster: Cluster) -> dict[str, int]:
-    """Return the accelerators of the largest pool that the jobs of each partition may use.
+def _capacity(names: Iterable[str], cluster: Cluster) -> dict[str, int]:
+    """Return the accelerators of the largest pool that jobs may use, by what they name.
 
     The key is "" for jobs that name no partition; the nodes that no virtual cluster owns are
-    theirs.
+    theirs. What has no such pool is left out.
     """
     found: dict[str, int] = {}
     for pool in cluster.pools:
@@ -83,7 +86,12 @@ def _capacity(cluster: Cluster) -> dict[str, int]:
         nodes = dict.fromkeys(("", *pool.queues), spare) if spare else {}
         for name, count in (nodes | pool.virtual_clusters).items():
             found[name] = max(found.get(name, 0), count * pool.chips_per_node)
-    return found
+    parts = {name: alternatives(name, found) for name in names}
+    return {
+        name: max(found[part] for part in own if part in found)
+        for name, own in parts.items()
+        if any(part in found for part in own)
+    }
 
 
 def _of_names(names: pd.Series, there: set[str]) -> Iterator[str]:

@@ -46,6 +46,13 @@ def test_the_largest_of_several_pools_counts() -> None:
     )
 
 
+def test_jobs_larger_than_the_largest_of_their_partitions() -> None:
+    cluster = cluster_of(a=POOL | {"queues": ["a"]}, b=POOL | {"nodes": 2, "queues": ["b"]})
+    assert why(cluster, [64], vc="b,a") == (
+        "1 job asks for more accelerators than its partition has (such as 64 in 'b,a', of 32)"
+    )
+
+
 def test_jobs_larger_than_their_partition() -> None:
     cluster = cluster_of(gpu=POOL | {"virtual_clusters": {"a": {"nodes": 1}, "b": {"nodes": 2}}})
     found = why(cluster, [16, 24, 40], vc=["a", "b", ""])

@@ -130,9 +130,9 @@ def test_a_log_has_finite_waits_and_its_backlog_is_said(busy: Path, tmp_path: Pa
     assert not points["overload"].any()
     assert np.isfinite(points[["mean_wait_s", "p95_wait_s"]]).all(axis=None)
     assert points.loc[1.0, "mean_wait_s"] > 6 * 3600.0
-    told = " ".join(warnings(result))
-    assert "Backlog at the end of the log" in told
-    assert "overload" not in told.lower()
+    words = " ".join(warnings(result))
+    assert "Backlog at the end of the log" in words
+    assert "overload" not in words.lower()
     # All jobs are measured: no warm-up and no cool-down unless the study sets them.
     assert result.study.spec.window.measured == {"warm_up": 0.0, "cool_down": 0.0}
     assert (result.runs["jobs"] == result.runs["jobs_submitted"]).all()

@@ -16,6 +16,7 @@ import clustersim as cs
 from clustersim.analysis.next_period import next_interval
 from clustersim.calendar import DAY_S, HOUR_S
 from clustersim.cli.main import main
+from clustersim.errors import InputError
 from clustersim.report.amounts import in_unit
 from clustersim.report.of_what_if.answer import (
     _change,
@@ -78,6 +79,22 @@ def test_waits_by_hand() -> None:
     assert groups.loc[("size", "5-8"), "change_mean_wait_s"] == -2400.0
     assert np.isnan(groups.loc[("all", "all"), "before_mean_wait_s_low"])  # too short a log
     assert "no intervals: the log is shorter than two days" in " ".join(found.notes)
+
+
+def test_groups_are_the_queues_to_which_jobs_belong() -> None:
+    """Three jobs of x share a node and wait 0, 1 and 2 h; the job of y has its own."""
+    pool = {"accelerator": "H200", "nodes": 1, "chips_per_node": 8}
+    pools = {space: {**pool, "queues": [f"{space}/lq"]} for space in "xy"}
+    jobs = table([0.0] * 4, job_id=["x/1", "x/2", "x/3", "y/1"], partition="lq")
+    found = cs.what_if(
+        jobs, cluster={"name": "teams", "pools": pools}, load=2, method="compress", policy="fcfs",
+        metric="mean_wait_s.x/lq",
+    )  # fmt: skip
+    groups = found.groups[found.groups["kind"] == "partition"].set_index("group")
+    assert groups["before_mean_wait_s"].to_dict() == {"x/lq": 3600.0, "y/lq": 0.0}
+    with pytest.raises(InputError, match="unknown partition or size of jobs 'lq'"):
+        cs.what_if(jobs, cluster={"name": "teams", "pools": pools}, load=2,
+                   metric="mean_wait_s.lq")  # fmt: skip
 
 
 def test_utilisation_energy_and_cost_by_hand() -> None:
