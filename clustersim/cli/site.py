@@ -110,6 +110,7 @@ def _data(
                 "nodes_out_of_service": pool.nodes_out,
                 "chips_per_node": pool.chips_per_node,
                 "queues": list(pool.partitions),
+                **({"flavors": list(pool.flavors)} if pool.flavors else {}),
             }
             for pool in pools
         ],

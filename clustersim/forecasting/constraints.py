@@ -100,7 +100,7 @@ def _why(
         others = f" and {more:,} more" if more > 0 else ""
         return "queue", f"behind job {behind}{others} ({needs}; {could_start})"
     if int(found.free.sum()) >= n > free:
-        place = str(waiting["vc"].iloc[row]) or "its partition"
+        place = str(waiting["vc"].iloc[row]).replace(",", " or ") or "its partition"
         return "partition", f"{needs} in {place}, {int(found.free.sum()):,} in the whole cluster"
     if behind and n <= free:
         return "queue", f"behind job {behind} ({needs})"

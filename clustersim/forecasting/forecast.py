@@ -15,7 +15,7 @@ from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
 from clustersim.forecasting.arrivals import Arrivals, arrivals_of
 from clustersim.forecasting.asked import check_asked
-from clustersim.forecasting.inputs import Given, cluster_of, read_state
+from clustersim.forecasting.inputs import Given, cluster_of, read_state, with_queues_of
 from clustersim.forecasting.past import Past, past_of, recent_of
 from clustersim.forecasting.replicate import Case, Replications, replicate
 from clustersim.forecasting.result import Forecast
@@ -134,9 +134,10 @@ def forecast(
         columns=columns,
         gpus_per_node=gpus_per_node,
     )
+    where, note = cluster_of(given, cluster, accelerators, chips)
+    given = with_queues_of(given, where)
     snapshot = snapshot_of(given.state)
     check_asked(snapshot, jobs, users)
-    where, note = cluster_of(given, cluster, accelerators, chips)
     past = past_of(given, history, time_zone)
     chosen = policy or given.policy or "easy"
     own_placement = given.placement if accelerators is None else None

@@ -22,7 +22,7 @@ from clustersim.forecasting.limits import (
     with_users,
 )
 from clustersim.forecasting.run_times import RunTimes
-from clustersim.forecasting.running import place_running
+from clustersim.forecasting.running import partitions_of_flavor, place_running
 from clustersim.forecasting.snapshot import Snapshot
 from clustersim.scheduling import JobColumns, Placement, Policy
 from clustersim.seeds import Streams
@@ -203,7 +203,7 @@ def _queue(case: Case) -> tuple[_Queue, Ints]:
     eligible = _eligible(jobs, case)
     runs_on, free = _place(n_running, jobs, eligible, case)
     can = eligible.choice_of >= 0
-    can[:n_running] &= runs_on >= 0
+    can[:n_running] = runs_on >= 0
     can[n_running:] &= waiting["held"].to_numpy(dtype=object) == ""
     predecessors = {
         row: others for row, others in predecessors_of(jobs).items() if row >= n_running
@@ -288,6 +288,11 @@ def _place(
     partitions = build_partitions(case.cluster, case.placement)
     allowed = [
         eligible.choices[choice] if choice >= 0 else () for choice in eligible.choice_of[:n_running]
+    ]
+    flavors = jobs["flavor"].iloc[:n_running].tolist()
+    allowed = [
+        partitions_of_flavor(flavor, may, partitions, case.cluster, case.catalogue)
+        for flavor, may in zip(flavors, allowed, strict=True)
     ]
     sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)[:n_running]
     recorded = jobs["pool"].iloc[:n_running].tolist()

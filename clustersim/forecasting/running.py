@@ -9,12 +9,64 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 from clustersim.array_types import Ints
+from clustersim.catalogue import Catalogue
 from clustersim.scheduling.queue import Partition
+from clustersim.topology import Cluster
 
-__all__ = ["place_running"]
+__all__ = ["partitions_of_flavor", "place_running"]
 
 _NODES = 1000
 """Most nodes of the branch-and-bound search, so that it ends soon and always at the same place."""
+
+
+def partitions_of_flavor(
+    flavor: str,
+    may: tuple[int, ...],
+    partitions: Sequence[Partition],
+    cluster: Cluster,
+    catalogue: Catalogue | None,
+) -> tuple[int, ...]:
+    """Return the partitions on which a job runs that Kueue has admitted with a flavor.
+
+    They are those of its own partitions that are in a pool of the flavor, if there are any. Where
+    no pool names the flavor, it is the name of a pool or tells the chip.
+
+    Parameters
+    ----------
+    flavor : str
+        Empty if not known.
+    may : tuple of int
+        The partitions that the job may use; empty if the cluster has none for its queue. Then they
+        are all of the flavor.
+    partitions : sequence of Partition
+    cluster : Cluster
+    catalogue : Catalogue, optional
+
+    Examples
+    --------
+    >>> from clustersim.engine.partitions import build_partitions
+    >>> from clustersim.scheduling import find_placement
+    >>> from clustersim.topology import single_pool
+    >>> cluster = single_pool(8)
+    >>> parts = build_partitions(cluster, find_placement("pooled"))
+    >>> partitions_of_flavor("spot", (0,), parts, cluster, None)
+    (0,)
+    """
+    from clustersim.sites.chips import guess_chip
+
+    if not flavor:
+        return may
+    pools = cluster.pools
+    named = {at for at, pool in enumerate(pools) if flavor in (*pool.flavors, pool.name)}
+    own = named
+    if not named and catalogue is not None:
+        guess = guess_chip(flavor, [], catalogue)
+        chip = guess.name if guess.basis == "type" else None
+        own = {at for at, pool in enumerate(pools) if pool.accelerator == chip}
+    there = tuple(each.index for each in partitions if each.pool in own)
+    if not may:
+        return there if named else ()
+    return tuple(at for at in may if at in there) or may
 
 
 def place_running(

@@ -17,7 +17,7 @@ __all__ = ["Snapshot", "snapshot_of"]
 _COLUMNS = (
     *("job_id", "row_id", "n_accelerators", "tasks", "vc", "user", "elapsed_s", "limit_s"),
     *("array", "array_limit", "eligible_s", "depends_on", "held", "reason", "kinds"),
-    *("submit_s", "expected_s", "pool"),
+    *("submit_s", "expected_s", "pool", "flavor"),
 )
 
 
@@ -145,6 +145,7 @@ def _table(jobs: list[QueuedJob] | list[tuple[QueuedJob, str]], state: QueueStat
                 "submit_s": _from_now(job.submit, state) if job.age_s is None else -job.age_s,
                 "expected_s": _from_now(job.expected_start, state),
                 "pool": job.pool,
+                "flavor": job.flavor,
             }
         )
     table = pd.DataFrame(rows, columns=list(_COLUMNS))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from clustersim.forecasting.replicate import Replications
 from clustersim.forecasting.snapshot import Snapshot
-from clustersim.simulation.eligibility import partition_names_of
+from clustersim.simulation.partition_names import names_any, partition_names_of
 from clustersim.topology import Cluster
 from clustersim.units import capital, counted, format_count, format_duration, listed
 
@@ -49,7 +49,8 @@ def foreign_note(found: Replications, snapshot: Snapshot, cluster: Cluster) -> l
     """Return a note if the partitions of most waiting jobs are none of the cluster; else empty."""
     there = partition_names_of(cluster)
     names = snapshot.waiting["vc"].astype(str)
-    foreign = names.index.isin([*found.reasons]) & (names != "") & ~names.isin(there)
+    known = names.map(lambda name: names_any([name], there)).astype(bool)
+    foreign = names.index.isin([*found.reasons]) & (names != "") & ~known
     n = int(foreign.sum())
     if not there or 2 * n <= len(names):
         return []

@@ -23,6 +23,8 @@ _LEAST = 0.1
 """Smallest duration in the unit of the largest one; otherwise, the smallest decides the unit."""
 _MOST_OF_A_UNIT = 200.0
 """Below this number, a duration is readable in the unit of a smaller one."""
+_TOO_MANY = 1000.0
+"""From this number on, a duration in a given unit is not readable."""
 NOTHING = 1e-9
 """A share below this is rounding noise."""
 
@@ -104,7 +106,8 @@ def in_unit(
     seconds : sequence of float
     unit : tuple of (float, str), optional
         Size and name of the unit; by default the one that they share (:func:`common_unit`).  A
-        duration that cannot be read in it has a unit of its own.
+        duration that cannot be read in it (less than a tenth, or 1,000 and more) has a unit of its
+        own.
     join : str
         What stands between two durations.
     signed : bool
@@ -128,12 +131,15 @@ def in_unit(
 
 
 def _number_and_unit(seconds: float, unit: tuple[float, str] | None) -> tuple[str, str]:
-    """Return a duration in a unit, or in its own if it is too small for it; below 1 s, it is 0."""
+    """Return a duration in a unit, or in its own if it is too small or too large for it.
+
+    Below 1 s, it is 0.
+    """
     if unit is not None:
         size, name = unit
         if seconds == 0 or (seconds < 1 < size):
             return "0", name
-        if seconds >= _LEAST * size:
+        if _LEAST * size <= seconds < _TOO_MANY * size:
             return format_number(seconds / size, 3), name
     number, _, name = format_duration(seconds).rpartition(" ")
     return number, name

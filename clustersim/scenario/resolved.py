@@ -25,6 +25,7 @@ from clustersim.scenario.scenario import LoadedScenario, Scenario
 from clustersim.scenario.sections import ScenarioWorkload
 from clustersim.seeds import Streams
 from clustersim.simulation.load import OfferedWork, offered_work
+from clustersim.simulation.partition_names import with_queues
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import NodeEvents
@@ -61,8 +62,8 @@ class ResolvedScenario(Brief):
     arrival_per_s : float or None
         Mean arrival rate of the workload model, jobs/s; None for a log.
     log : JobLog or None
-        The log of jobs as it was read, with notes on what the scenario changes; None if a workload
-        model generates the jobs.
+        The log of jobs as it was read, with the queues of the cluster where namespaces tell them
+        apart, and notes on what the scenario changes; None if a workload model generates the jobs.
     jobs : pandas.DataFrame
         The table of jobs from the log or the workload model.
     dated : RunCalendar
@@ -171,6 +172,8 @@ def resolve(
     platform = platform or open_platform(loaded)
     arrival_per_s = _arrival_rate(loaded, platform, offered)
     log = _read_log(loaded) if log is None else log
+    if log is not None:
+        log = dataclasses.replace(log, jobs=with_queues(log.jobs, platform.cluster))
     clock = None if log is None else log.origin
     dated = run_calendar(scenario.start, scenario.time_zone, clock, source=loaded.source)
     if log is not None:

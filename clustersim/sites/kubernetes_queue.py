@@ -19,7 +19,11 @@ from clustersim.workload.readers.site_logs.programs.kubernetes_kinds import (
     user_of,
     with_users_of_owners,
 )
-from clustersim.workload.readers.site_logs.programs.kueue import is_deactivated
+from clustersim.workload.readers.site_logs.programs.kueue import (
+    is_deactivated,
+    workload_devices,
+    workload_flavor,
+)
 
 __all__ = ["read_kubernetes_queue"]
 
@@ -235,7 +239,10 @@ def _workload(item: Mapping[str, Any], times: Times) -> QueuedJob | tuple[str, s
     common = _common(item, times)
     if admitted is not None:
         start = times.parse(admitted.get("lastTransitionTime"))
+        n = workload_devices(item, now=True)
+        count = count if math.isnan(n) else round(n)
         return replace(common, state="running", n_accelerators=count, kinds=kinds, start=start,
+                       flavor=workload_flavor(item),
                        time_limit_s=limit, priority=number_of(spec.get("priority")),
                        partition=str(spec.get("queueName") or common.partition))  # fmt: skip
     return replace(

@@ -29,7 +29,8 @@ class QueuedJob:
     tasks : int
         Number of jobs for which the row stands.
     partition, user, account, qos : str
-        Empty if not known.
+        Empty if not known. A job of Slurm that may run in several partitions has them all,
+        separated by commas.
     submit, start : datetime or None
         UTC. The start of a job that runs.
     age_s : float or None
@@ -59,6 +60,8 @@ class QueuedJob:
     pool : str
         Pool of the cluster on which it runs, with its virtual cluster (``pool/vc``); empty if not
         known.
+    flavor : str
+        Resource flavor of Kueue with which it runs; empty if not known.
     """
 
     job_id: str
@@ -84,6 +87,7 @@ class QueuedJob:
     kinds: tuple[str, ...] = ()
     pool: str = ""
     age_s: float | None = None
+    flavor: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -208,7 +208,7 @@ def _of_json(job: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": number,
         "array": str(array) if array else "",
-        "partition": str(job.get("partition") or "").partition(",")[0],
+        "partition": str(job.get("partition") or ""),
         "user": str(job.get("user_name") or job.get("user_id") or ""),
         "account": str(job.get("account") or ""),
         "qos": str(job.get("qos") or ""),
@@ -282,7 +282,7 @@ def _job(record: Mapping[str, Any], times: Times, *, running: bool) -> QueuedJob
         state="running" if running else "waiting",
         n_accelerators=count,
         tasks=1 if running else tasks,
-        partition=str(record.get("partition", "")).partition(",")[0],
+        partition=str(record.get("partition", "")),
         user=str(record.get("user", "")),
         account=str(record.get("account", "")),
         qos=str(record.get("qos", "")),

@@ -17,6 +17,8 @@ from clustersim.units import counted, format_duration, listed
 __all__ = ["SitePool", "site_pools", "topology_text"]
 
 _NAME = re.compile(r"[^A-Za-z0-9 _+-]+")
+_IN_CATALOGUE = ("named", "type", "hint")
+"""Bases of guesses of a chip that the catalogue has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class SitePool:
     partitions : tuple of str
     shared : bool
         Whether its nodes also have accelerators of other types.
+    flavors : tuple of str
+        Resource flavors of Kueue whose labels its nodes have.
     """
 
     name: str
@@ -46,6 +50,7 @@ class SitePool:
     nodes_out: int
     partitions: tuple[str, ...]
     shared: bool
+    flavors: tuple[str, ...] = ()
 
 
 def site_pools(
@@ -86,22 +91,20 @@ def site_pools(
     for (kind, count, partitions, shared), together in groups.items():
         alike = _by_chip(kind, together, catalogue, named)
         for chip_name, nodes in alike.items():
-            hints = dict.fromkeys(hint for node in nodes for hint in node.hints)
-            label, own_kind, texts = kind, kind, [*partitions, *hints]
-            if len(alike) > 1:
-                label, texts = f"{kind}-{chip_name or 'other'}", [*hints, *partitions]
-                own_kind = kind if chip_name else label
+            label = f"{kind}-{chip_name or 'other'}" if len(alike) > 1 else kind
+            chip = _chip_of(kind, label, nodes, partitions, catalogue, named)
             working = sum(node.in_service for node in nodes)
             pools.append(
                 SitePool(
                     name=_pool_name(label, sorted(partitions, key=lambda name: sizes[name]), taken),
-                    kind=own_kind,
-                    chip=guess_chip(own_kind, texts, catalogue, named),
+                    kind=kind if chip.basis in _IN_CATALOGUE else label,
+                    chip=chip,
                     chips_per_node=count,
                     nodes=working,
                     nodes_out=len(nodes) - working,
                     partitions=partitions,
                     shared=shared,
+                    flavors=tuple(dict.fromkeys(name for node in nodes for name in node.flavors)),
                 )
             )
     return pools
@@ -119,9 +122,25 @@ def _by_chip(
     for node in nodes:
         if node.hints not in known:
             guess = guess_chip(kind, node.hints, catalogue, named)
-            known[node.hints] = guess.name if guess.basis in ("named", "type", "hint") else ""
+            known[node.hints] = guess.name if guess.basis in _IN_CATALOGUE else guess.mark
         found.setdefault(known[node.hints], []).append(node)
     return found if len({*found} - {""}) > 1 else {"": list(nodes)}
+
+
+def _chip_of(
+    kind: str,
+    label: str,
+    nodes: Sequence[SiteNode],
+    partitions: Sequence[str],
+    catalogue: Catalogue,
+    named: Mapping[str, str] | None,
+) -> ChipGuess:
+    """Return the chip of nodes: the user names it, else type, labels or features, or partitions."""
+    if named and label.lower() in named:
+        return guess_chip(label, (), catalogue, named)
+    hints = dict.fromkeys(hint for node in nodes for hint in node.hints)
+    guess = guess_chip(kind, hints, catalogue, named)
+    return guess if guess.basis != "unknown" else guess_chip(label, partitions, catalogue, named)
 
 
 def _pool_name(kind: str, partitions: Sequence[str], taken: set[str]) -> str:
@@ -220,6 +239,8 @@ def _pool_lines(pool: SitePool) -> list[str]:
     ]
     if pool.partitions:
         lines.append(f"    queues: [{', '.join(json.dumps(name) for name in pool.partitions)}]")
+    if pool.flavors:
+        lines.append(f"    flavors: [{', '.join(json.dumps(name) for name in pool.flavors)}]")
     lines.append("    # network ASSUMED: any node reaches any other at the catalogue's rate (add")
     lines.append("    # fabric: and nic: to change this); it does not change recorded run times")
     return lines

@@ -73,7 +73,8 @@ class Asked:
         Parameters
         ----------
         name : str
-            The group is a partition of the log, or a range of job sizes; "" leaves the choice to
+            The group is a partition as the log or, for namespaces of Kubernetes, the cluster names
+            it, or a range of job sizes; "" leaves the choice to
             the answer.
         jobs : pandas.DataFrame
             The log.

@@ -19,6 +19,7 @@ from clustersim.errors import InputError, check_kind
 from clustersim.scenario.changes import change_items
 from clustersim.scenario.file_names import full_paths
 from clustersim.scenario.scenario import LoadedScenario, define_scenario
+from clustersim.simulation.partition_names import with_queues
 from clustersim.topology import ClusterSpec, compile_cluster, load_cluster, resolve_cluster
 from clustersim.units import counted, format_number, format_percent, listed
 from clustersim.whatif.fleet import added_nodes, plain_pool
@@ -144,6 +145,8 @@ def ask(
     else:
         fleet = _spec(cluster, own)
         costs, lacking = _costs(fleet, own)
+        there = compile_cluster(resolve_cluster(dict(fleet), own))
+        found = replace(found, jobs=with_queues(found.jobs, there))
     base = {
         "cluster": dict(fleet),
         "catalogue": [str(Path(file).resolve()) for file in catalogue],

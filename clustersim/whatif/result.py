@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.analysis.next_period import next_interval
 from clustersim.analysis.size_waits import recorded_wait_s
 from clustersim.brief import Brief
 from clustersim.calendar import Calendar
@@ -19,7 +20,6 @@ from clustersim.scenario.run_calendar import run_calendar
 from clustersim.units import counted, format_duration
 from clustersim.whatif.alternatives import Alternative, alternatives
 from clustersim.whatif.groups import FLEET, GROUPS, WAITS, GroupNames, asked_row
-from clustersim.whatif.intervals import next_interval
 from clustersim.whatif.question import Question
 from clustersim.whatif.runs import Measured, Task, run_tasks
 from clustersim.workload.log_resample import block_counts, chosen_blocks
@@ -41,7 +41,8 @@ class WhatIf(Brief):
         ``jobs``, ``mean_wait_s``, ``p95_wait_s``, ``utilisation``, ``energy_j``, ``cost_cny``.
     fleets : pandas.DataFrame
         One row for each system and replication: ``accelerators``, ``utilisation``, ``power_w``,
-        ``energy_j_per_year``, ``cost_cny_per_year``, ``backlog_at_end``, ``never``.
+        ``energy_j_per_year``, ``cost_cny_per_year``, ``backlog_at_end``, ``never`` (jobs that can
+        never run), ``why_never``.
     hinges : pandas.DataFrame
         One row for each alternative, by how much it moves the answer: ``key``, ``what``,
         ``before_s``, ``after_s`` (the wait of the answer with the alternative) and ``moves_s``.
@@ -194,6 +195,7 @@ class WhatIf(Brief):
                     row[f"{name}_low"], row[f"{name}_high"] = self._interval(
                         values, most=_most(name)
                     )
+            row["why_never"] = own["why_never"].iloc[0] if "why_never" in own else ""
             rows.append(row)
         return pd.DataFrame(rows)
 
@@ -258,13 +260,13 @@ def compare(
     done = list(zip(tasks, found, strict=True))
     asked = [(task, own) for task, own in done if not task.alternative]
     for task, own in asked:
-        if own.why_none_runs:
+        if not own.runs:
             name = next(each.name for each in question.systems if each.key == task.system)
             period = "the log" if task.replication == 0 else "a period drawn from the log"
             alone = "" if task.replication == 0 else "; --replications 0 runs the log alone"
             raise InputError(
                 "what-if",
-                f"no job of {period} can run on the fleet ({name}): {own.why_none_runs}{alone}",
+                f"no job of {period} can run on the fleet ({name}): {own.why_never}{alone}",
             )
         if task.replication == 0 and task.system in {each.key for each in question.compared}:
             _check_asked(question, own, task.system)
@@ -276,8 +278,8 @@ def compare(
         ignore_index=True,
     )
     fleets = pd.DataFrame(
-        [{"system": task.system, "replication": task.replication, **own.fleet}
-         for task, own in asked]
+        [{"system": task.system, "replication": task.replication, **own.fleet,
+          "why_never": own.why_never} for task, own in asked]
     )  # fmt: skip
     whatif = WhatIf(
         question,
@@ -353,8 +355,8 @@ def _of_blocks(kind: str, count: int, blocks: int, classes: int) -> list[str]:
         return [
             "no intervals: the log is shorter than two days, so there are no days to draw again"
         ]
-    if count < 3:
-        return ["no intervals: two or more replications are needed"]
+    if count < 2:
+        return ["no intervals: one or more replications are needed"]
     length = "week" if kind == "week" else "day"
     if blocks - classes < 1:
         return [

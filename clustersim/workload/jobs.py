@@ -146,20 +146,42 @@ def partition_column(jobs: pd.DataFrame) -> str | None:
     return next((name for name in PARTITION_COLUMNS if name in jobs), None)
 
 
-def users_are_namespaces(jobs: pd.DataFrame) -> bool:
-    """Whether jobs are named NAMESPACE/NAME and have the namespace as user, as on Kubernetes.
+def users_of_namespaces(jobs: pd.DataFrame) -> Bools:
+    """Return which jobs are named NAMESPACE/NAME and have the namespace as user, as on Kubernetes.
+
+    The name of a job may have further slashes, such as that of a pod of a workflow.
+
+    Returns
+    -------
+    bool array (jobs,)
 
     Examples
     --------
-    >>> jobs = pd.DataFrame({"job_id": ["prod/a", "prod/b"], "user": ["prod", "prod"]})
-    >>> users_are_namespaces(jobs), users_are_namespaces(jobs.assign(user=["ann", "prod"]))
-    (True, False)
+    >>> jobs = pd.DataFrame({"job_id": ["prod/a", "prod/b/0", "prod/c"]})
+    >>> users_of_namespaces(jobs.assign(user=["prod", "prod", "ann"])).tolist()
+    [True, True, False]
     """
-    if "user" not in jobs or "job_id" not in jobs or jobs.empty:
-        return False
-    ids = pd.Series(texts_of(jobs["job_id"])).astype(str)
-    spaces, users = ids.str.rpartition("/")[0], pd.Series(texts_of(jobs["user"])).astype(str)
-    return bool((spaces == users).all() and (users != "").any())
+    if "user" not in jobs or "job_id" not in jobs:
+        return np.zeros(len(jobs), dtype=bool)
+    ids = pd.Series(texts_of(jobs["job_id"]), dtype=object).astype(str)
+    parts = ids.str.partition("/")
+    users = pd.Series(texts_of(jobs["user"]), dtype=object).astype(str)
+    return np.asarray((parts[1] == "/") & (parts[0] == users) & (users != ""), dtype=bool)
+
+
+def users_are_namespaces(jobs: pd.DataFrame) -> bool:
+    """Return whether the users of most jobs that have one are their namespaces.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"job_id": ["prod/a", "prod/b", "prod/c"]})
+    >>> users_are_namespaces(jobs.assign(user=["prod", "prod", "ann"]))
+    True
+    >>> users_are_namespaces(jobs.assign(user=["ann", "bob", "prod"]))
+    False
+    """
+    named = int((texts_of(jobs["user"]) != "").sum()) if "user" in jobs else 0
+    return 2 * int(users_of_namespaces(jobs).sum()) > named
 
 
 def check_jobs(jobs: pd.DataFrame, source: str | Path, *, records: Ints | None = None) -> None:

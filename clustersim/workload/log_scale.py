@@ -16,7 +16,7 @@ from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel
 from clustersim.seeds import Streams
 from clustersim.units import counted, format_number, format_percent
-from clustersim.workload.jobs import texts_of, users_are_namespaces
+from clustersim.workload.jobs import texts_of, users_of_namespaces
 from clustersim.workload.log_blocks import LogClock, with_new_ids
 from clustersim.workload.log_filter import JobFilter
 
@@ -55,8 +55,8 @@ class LogScale(FileModel):
     by: str | None = Field(
         None,
         description="column whose groups are copied or left out as a whole, such as user, vc or "
-        "job_class; by default user or, if the log has none or they are namespaces of Kubernetes, "
-        "the jobs submitted in the same hour",
+        "job_class; by default user or, for jobs whose user is unknown or their namespace on "
+        "Kubernetes, the jobs submitted in the same hour",
     )
     where: JobFilter | None = Field(
         None,
@@ -214,11 +214,17 @@ def _groups(jobs: pd.DataFrame, by: str | None, clock: LogClock) -> tuple[Ints, 
     hour = np.floor((clock.local_s - clock.first_s) / HOUR_S).astype(np.int64)
     column = by or "user"
     texts = texts_of(jobs[column]) if column in jobs else np.full(len(jobs), "", dtype=object)
-    if by is None and (len(set(texts.tolist())) < 2 or users_are_namespaces(jobs)):
+    groups = f"all jobs of a {column}"
+    if by is None and len(set(texts.tolist())) < 2:
+        texts = np.full(len(jobs), "", dtype=object)
+    elif by is None and (spaces := users_of_namespaces(jobs)).any():
+        texts = np.where(spaces, "", texts)
+        groups += ", and of an hour where the user is a namespace"
+    if not (texts != "").any():
         return pd.factorize(hour)[0].astype(np.int64), "the jobs of single hours"
     codes = pd.factorize(pd.Series(texts))[0].astype(np.int64)
     codes = np.where(texts == "", codes.max() + 1 + hour, codes)  # jobs without a name: by hour
-    return pd.factorize(codes)[0].astype(np.int64), f"all jobs of a {column}"
+    return pd.factorize(codes)[0].astype(np.int64), groups
 
 
 def _chosen_part(

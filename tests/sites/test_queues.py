@@ -80,6 +80,17 @@ def test_squeue_with_bars(tmp_path: Path) -> None:
     assert document["accelerators_waiting"] == 16
 
 
+def test_a_job_that_waits_in_several_partitions_has_them_all(tmp_path: Path) -> None:
+    header = "JOBID|PARTITION|STATE|TIME|NODES|TRES_PER_NODE"
+    table = f"{header}\n1|h100|RUNNING|1:00|1|gres/gpu:8\n2|h100,a100|PENDING|0:00|1|gres/gpu:8\n"
+    record = "JobId=2 JobState=PENDING Partition=h100,a100 NumNodes=1 ReqTRES=gres/gpu=8\n"
+    job = {"job_id": 2, "job_state": ["PENDING"], "partition": "h100,a100", "tres_req_str": ""}
+    for text in (table, record, json.dumps({"jobs": [job]})):
+        path = tmp_path / "queue.txt"
+        path.write_text(text, encoding="utf-8")
+        assert [each.partition for each in read_queue(path).waiting] == ["h100,a100"]
+
+
 def test_squeue_long_has_a_date_and_names_with_blanks(tmp_path: Path) -> None:
     state = read(tmp_path, LONG, time_zone="UTC")
     assert state.document()["taken_at"] == "2025-05-12T12:00:00Z"
@@ -216,6 +227,32 @@ def test_kueue_workloads_come_before_the_jobs_in_the_same_list(tmp_path: Path) -
     assert not any("namespace" in note for note in state.notes)
 
 
+def test_what_kueue_admitted_is_what_runs(tmp_path: Path) -> None:
+    """Three of four pods of 8 were admitted; one has ended, so two hold accelerators now."""
+    template = {"spec": pod_spec(8)}
+    sets = [{"name": "main", "count": 4, "template": template}]
+    admission = {
+        "clusterQueue": "cq",
+        "podSetAssignments": [
+            {"name": "main", "count": 3, "flavors": {"cpu": "any", "nvidia.com/gpu": "h100"},
+             "resourceUsage": {"cpu": "12", "nvidia.com/gpu": "24"}},
+        ],
+    }  # fmt: skip
+    runs = [{"type": "Admitted", "status": "True", "lastTransitionTime": "2025-05-12T06:00:00Z"}]
+    spec = {"queueName": "lq", "podSets": sets}
+    status = {"admission": admission, "conditions": runs}
+    over = {"reclaimablePods": [{"name": "main", "count": 1}]}
+    state = kubectl(
+        tmp_path,
+        {"kind": "Workload", "metadata": meta("a"), "spec": spec, "status": status},
+        {"kind": "Workload", "metadata": meta("b"), "spec": spec, "status": {**status, **over}},
+        {"kind": "Workload", "metadata": meta("c"), "spec": spec, "status": {}},
+    )
+    assert [(job.n_accelerators, job.flavor) for job in state.jobs] == [
+        (24, "h100"), (16, "h100"), (32, "")
+    ]  # fmt: skip
+
+
 def test_users_are_namespaces_where_objects_name_none(tmp_path: Path) -> None:
     def workload(name: str, namespace: str, **annotations: str) -> dict[str, Any]:
         template = {"spec": pod_spec(8)}
@@ -230,7 +267,10 @@ def test_users_are_namespaces_where_objects_name_none(tmp_path: Path) -> None:
     ]
     users, queues = state.notes[:2]
     assert users == "users are namespaces: 1 job names no user in a label or an annotation"
-    assert queues == "LocalQueues of the same name in several namespaces count as one partition: lq"
+    assert queues == (
+        "LocalQueues of the same name in several namespaces (lq) count as one partition, unless "
+        "the topology has them as NAMESPACE/NAME"
+    )
 
 
 def test_jobs_of_several_kinds_and_their_states(tmp_path: Path) -> None:

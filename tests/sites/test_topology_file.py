@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ import clustersim as cs
 from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.sites.chips import guess_chip
-from clustersim.sites.site import Site, SiteNode
+from clustersim.sites.site import Site, SiteNode, SitePartition
 from clustersim.sites.topology_file import site_pools, unknown_types
 from tests.sites.test_nodes import SCONTROL, SINFO
 
@@ -110,6 +111,68 @@ def test_nodes_of_one_type_are_divided_by_the_chips_that_their_labels_name() -> 
 def test_nodes_that_name_no_chip_have_that_of_the_others() -> None:
     (pool,) = site_pools(nodes("bm.h100", "", "rack-7"), cs.load_catalogue())
     assert (pool.name, pool.chip.name, pool.nodes) == ("gpu", "H100", 3)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_nodes_with_labels_of_other_chips_are_pools_of_their_own(order: int) -> None:
+    """Chips that are not in the catalogue are told apart, and not taken for the one that is."""
+    site = nodes(*["NVIDIA-H100", "Tesla-T4", "Tesla-P100", "Tesla-T4-SHARED"][::order])
+    found = site_pools(site, cs.load_catalogue())
+    assert {pool.name: (pool.chip.name, pool.chip.basis, pool.nodes) for pool in found} == {
+        "gpu-H100": ("H100", "hint", 1),
+        "gpu-t4": ("V100-SXM2-16GB", "nearest", 2),
+        "gpu-p100": ("V100-SXM2-16GB", "nearest", 1),
+    }
+    assert "2 types are not known" in (advice := unknown_types(found) or "")
+    assert "--accelerator gpu-" in advice
+    named = site_pools(site, cs.load_catalogue(), {"gpu-t4": "L40S"})
+    assert {pool.name: pool.chip.name for pool in named}["gpu-t4"] == "L40S"
+
+
+def of_partition(*hints: str) -> Site:
+    site = nodes(*hints)
+    own = tuple(replace(node, partitions=("h100-users",)) for node in site.nodes)
+    return replace(site, nodes=own, partitions=(SitePartition("h100-users"),))
+
+
+@pytest.mark.parametrize(
+    ("hints", "chips"),
+    [
+        (["p4d.24xlarge"], ["A100-40GB"]),
+        (["p4d.24xlarge", "g6e.48xlarge"], ["A100-40GB", "L40S"]),
+        (["Tesla-T4"], ["V100-SXM2-16GB"]),
+        (["rack7"], ["H100"]),
+    ],
+)
+def test_labels_of_nodes_come_before_names_of_queues(hints: list[str], chips: list[str]) -> None:
+    found = site_pools(of_partition(*hints), cs.load_catalogue())
+    assert [pool.chip.name for pool in found] == chips
+
+
+def test_a_type_comes_before_labels_even_if_it_is_not_in_the_catalogue() -> None:
+    """A node with two types: the label is that of the A100; each is what its type says."""
+    node = SiteNode("n", {"a100": 4, "rtx8000": 4}, hints=("a100",))
+    found = site_pools(Site("s", "sinfo", (node,), (), 1), cs.load_catalogue())
+    assert [pool.chip.name for pool in found] == ["A100-80GB", "V100-SXM2-16GB"]
+    own = guess_chip("Ascend910", ["910B3"], cs.load_catalogue())  # a resource of several chips
+    assert (own.name, own.basis) == ("910B3", "hint")
+
+
+@pytest.mark.parametrize("hint", ["rack20", "rack40", "cn12080", "data10", "ch300", "at4"])
+def test_parts_of_other_names_are_no_chips(hint: str) -> None:
+    assert guess_chip("gpu", [hint], cs.load_catalogue()).basis == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("machine", "chip"),
+    [("ml.p4d.24xlarge", "A100-40GB"), ("ml.p5.48xlarge", "H100"), ("ml.p5e.48xlarge", "H200"),
+     ("ml.g6e.48xlarge", "L40S"), ("g5.48xlarge", "A40"), ("ml.g5.xlarge", "A40"),
+     ("g6.48xlarge", "L20"), ("g4dn.12xlarge", "V100-SXM2-16GB")],
+)  # fmt: skip
+def test_machine_types_of_sagemaker_and_with_chips_that_are_not_in_the_catalogue(
+    machine: str, chip: str
+) -> None:
+    assert guess_chip("gpu", [machine], cs.load_catalogue()).name == chip
 
 
 def test_a_named_chip_is_that_of_all_nodes_of_the_type() -> None:

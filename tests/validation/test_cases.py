@@ -154,6 +154,14 @@ def test_an_idle_pool_of_another_queue_is_no_room() -> None:
     assert mechanism.Tested(Setting(both, "fcfs"), both.start_s).both[0].room.all()
 
 
+def test_queues_of_one_name_are_those_of_the_namespaces() -> None:
+    jobs = table([0.0, 0.0], [0.0, 100.0], n_accelerators=8, partition="lq")
+    jobs["job_id"] = ["a/1", "b/1"]
+    own = case(jobs, cluster=pools(1, p={"queues": ["a/lq"]}, q={"queues": ["b/lq"]}))
+    assert own.jobs["vc"].tolist() == ["a/lq", "b/lq"]
+    assert own.sharing.sets[own.sharing.set_of].tolist() == [[True, False], [False, True]]
+
+
 def test_jobs_may_spread_over_nodes() -> None:
     """Two jobs of 6 leave 2 + 2 accelerators free, on which a job of 4 started at once."""
     jobs = table([0.0, 0.0, 10.0], [0.0, 0.0, 10.0], n_accelerators=[6, 6, 4])

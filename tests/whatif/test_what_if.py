@@ -13,15 +13,23 @@ import pandas as pd
 import pytest
 
 import clustersim as cs
+from clustersim.analysis.next_period import next_interval
 from clustersim.calendar import DAY_S, HOUR_S
 from clustersim.cli.main import main
+from clustersim.errors import InputError
 from clustersim.report.amounts import in_unit
-from clustersim.report.of_what_if.answer import _change, _in_other_periods, what_if_answer
+from clustersim.report.of_what_if.answer import (
+    _change,
+    _in_other_periods,
+    _moved,
+    _unit,
+    what_if_answer,
+)
 from clustersim.report.of_what_if.doubts import contradiction, doubt, recorded_data
 from clustersim.report.of_what_if.prices import prices_of
-from clustersim.whatif.intervals import next_interval
 from clustersim.whatif.question import ask, load_text
 
+HOURS = (3600, "h")
 CLUSTER: dict[str, Any] = {
     "name": "lab",
     "pools": {"gpu": {"accelerator": "H200", "nodes": 2, "chips_per_node": 8}},
@@ -71,6 +79,22 @@ def test_waits_by_hand() -> None:
     assert groups.loc[("size", "5-8"), "change_mean_wait_s"] == -2400.0
     assert np.isnan(groups.loc[("all", "all"), "before_mean_wait_s_low"])  # too short a log
     assert "no intervals: the log is shorter than two days" in " ".join(found.notes)
+
+
+def test_groups_are_the_queues_to_which_jobs_belong() -> None:
+    """Three jobs of x share a node and wait 0, 1 and 2 h; the job of y has its own."""
+    pool = {"accelerator": "H200", "nodes": 1, "chips_per_node": 8}
+    pools = {space: {**pool, "queues": [f"{space}/lq"]} for space in "xy"}
+    jobs = table([0.0] * 4, job_id=["x/1", "x/2", "x/3", "y/1"], partition="lq")
+    found = cs.what_if(
+        jobs, cluster={"name": "teams", "pools": pools}, load=2, method="compress", policy="fcfs",
+        metric="mean_wait_s.x/lq",
+    )  # fmt: skip
+    groups = found.groups[found.groups["kind"] == "partition"].set_index("group")
+    assert groups["before_mean_wait_s"].to_dict() == {"x/lq": 3600.0, "y/lq": 0.0}
+    with pytest.raises(InputError, match="unknown partition or size of jobs 'lq'"):
+        cs.what_if(jobs, cluster={"name": "teams", "pools": pools}, load=2,
+                   metric="mean_wait_s.lq")  # fmt: skip
 
 
 def test_utilisation_energy_and_cost_by_hand() -> None:
@@ -227,7 +251,7 @@ def test_the_recorded_wait_stands_next_to_the_simulated_one() -> None:
     assert found.recorded_wait_s == 11 * HOUR_S
     answer = what_if_answer(found)
     assert answer.hinges_on[0] == (
-        "The log recorded a mean wait of 11 h; the simulation of the same log says 60 min. They "
+        "The log recorded a mean wait of 11 h; the simulation of the same log says 1 h. They "
         "are more than a factor of 1.5 apart: run clustersim validate on this log before you rely "
         "on the answer."
     )
@@ -311,11 +335,45 @@ def test_each_wait_is_readable_in_its_unit(before: float, after: float, text: st
 
 def test_units_of_a_change() -> None:
     row = pd.Series({"c": -3600.0 * 12, "c_low": -3600.0 * 31, "c_high": 3600.0 * 5})
-    assert _change(row, "c") == ("−12 h", "95 % interval −31 to +5 h, from paired runs")
+    assert _change(row, "c", HOURS) == ("−12 h", "95 % interval −31 to +5 h, from paired runs")
     row["c_high"] = 40.0
-    assert _change(row, "c") == ("−12 h", "95 % interval −31 h to +40 s, from paired runs")
+    assert _change(row, "c", HOURS) == ("−12 h", "95 % interval −31 h to +40 s, from paired runs")
+    row["c_low"] = -3600.0 * 2400  # 2,400 h are not read as such
+    assert _change(row, "c", HOURS)[1] == "95 % interval −100 d to +40 s, from paired runs"
     row["c_low"] = float("nan")
-    assert _change(row, "c")[0] == "−12 h"
+    assert _change(row, "c", HOURS)[0] == "−12 h"
+
+
+@pytest.mark.parametrize(
+    ("before_h", "after_h", "change_h", "unit"),
+    [
+        # Alone, the waits are read in hours and the change in days.
+        ((40.0, 20.0, 60.0), (8.0, 5.0, 9.0), (-32.0, -50.0, -25.0), HOURS),
+        # All amounts are of a day or more.
+        ((400.0, 300.0, 600.0), (280.0, 250.0, 290.0), (-120.0, -350.0, -30.0), (86400, "d")),
+        # An end of 36 s is read in no unit of the others, which then have that of the waits.
+        ((40.0, 20.0, 60.0), (8.0, 5.0, 9.0), (-32.0, -250.0, 0.01), HOURS),
+    ],
+)
+def test_one_unit_for_the_waits_and_their_change(
+    before_h: Any, after_h: Any, change_h: Any, unit: Any
+) -> None:
+    ends = {"before_w": before_h, "after_w": after_h, "change_w": change_h}
+    row = pd.Series({
+        f"{name}{end}": hours * HOUR_S
+        for name, three in ends.items()
+        for end, hours in zip(("", "_low", "_high"), three, strict=True)
+    })  # fmt: skip
+    systems = tuple(SimpleNamespace(key=key) for key in ("before", "after"))
+    found: Any = SimpleNamespace(
+        metric="w",
+        row=row,
+        question=SimpleNamespace(compared=systems),
+        hinges=pd.DataFrame({"before_s": [1.0], "after_s": [float("nan")]}),
+    )
+    assert _unit(found) == unit
+    assert _moved(found, row).count(f" {unit[1]}") == 4  # two waits, each with an interval
+    assert _change(row, "change_w", unit)[0].endswith(f" {unit[1]}")
 
 
 @pytest.mark.slow
@@ -418,7 +476,19 @@ def test_seconds_since_1970_give_the_same_answer() -> None:
 def test_jobs_that_a_smaller_fleet_can_no_longer_run_are_in_the_sentence() -> None:
     jobs = table([60.0 * minute for minute in range(6)], n_accelerators=[8, 16] * 3)
     found = cs.what_if(jobs, accelerators=16, add_accelerators=-8)
-    assert " 3 jobs can never run after the change and are" in what_if_answer(found).sentence
+    answer = what_if_answer(found)
+    assert " 3 jobs can never run after the change and are" in answer.sentence
+    after = found.fleet["system"].iloc[1]
+    why = "3 jobs ask for more accelerators than the largest pool has (16; it has 8)"
+    assert f"Jobs that are left out ({after}): 3 jobs can never run on this fleet: {why}." in (
+        answer.hinges_on
+    )
+    assert found.fleet["why_never"].tolist() == ["", why]
+    jobs["n_accelerators"] = [8, 32] * 3  # on both sides, and so named once
+    found = cs.what_if(jobs, accelerators=16, changes=["scheduler.policy=fcfs"], replications=0)
+    (left_out,) = (each for each in what_if_answer(found).hinges_on if "left out" in each)
+    assert left_out.startswith(f"Jobs that are left out ({' and '.join(found.fleet['system'])}): ")
+    assert left_out.endswith("than the largest pool has (32; it has 16).")
 
 
 def test_overload_and_partitions_that_are_ignored_are_said_first() -> None:

@@ -21,7 +21,7 @@ from clustersim.report.of_what_if.doubts import (
 )
 from clustersim.report.page import Answer
 from clustersim.simulation.eligibility import SHARED
-from clustersim.units import capital, counted, format_money, format_percent
+from clustersim.units import capital, counted, format_money, format_percent, listed
 from clustersim.whatif.question import LOAD
 from clustersim.whatif.result import WhatIf
 
@@ -57,7 +57,7 @@ def what_if_answer(found: WhatIf) -> Answer:
         f"{_partitions(found)}"
     )
     label = f"change of the {metric_label(found)}"
-    value, interval = _change(row, f"change_{found.metric}")
+    value, interval = _change(row, f"change_{found.metric}", _unit(found))
     return Answer(sentence, label, value, interval, tuple(hinges), tuple(_next_steps(found)))
 
 
@@ -66,10 +66,22 @@ def _moved(found: WhatIf, row: pd.Series) -> str:
     names = [f"{system.key}_{found.metric}" for system in found.question.compared]
     before, after = (float(row[name]) for name in names)
     verb = verb_of(before, after)
-    waits = [_ends(row, name) for name in names]
-    unit = common_unit([before, after])
-    texts = [_with_interval(each, unit) for each in waits]
+    unit = _unit(found)
+    texts = [_with_interval(_ends(row, name), unit) for name in names]
     return f"stays at {texts[1]}" if verb == "stays" else f"{verb} from {texts[0]} to {texts[1]}"
+
+
+def _unit(found: WhatIf) -> tuple[float, str] | None:
+    """Return the unit of the sentence: of all its amounts and of the change, else of the waits.
+
+    An amount that cannot be read in it still has a unit of its own.
+    """
+    names = [f"{system.key}_{found.metric}" for system in found.question.compared]
+    waits = [float(found.row[name]) for name in names]
+    every = [end for name in (*names, f"change_{found.metric}") for end in _ends(found.row, name)]
+    if len(tried := _tried(found)):
+        every.append(float(tried.iloc[0]["after_s"]))
+    return common_unit(every) or common_unit(waits)
 
 
 def _in_other_periods(found: WhatIf) -> str:
@@ -132,10 +144,13 @@ def _partitions(found: WhatIf) -> str:
         return ""
     order = (rows[after] - rows[before]).abs().sort_values(ascending=False, kind="stable").index
     texts = []
-    for _, row in rows.loc[order[:_MOST_PARTITIONS]].iterrows():
+    rows = rows.loc[order[:_MOST_PARTITIONS]]
+    unit = common_unit(rows[[before, after]].to_numpy(dtype=np.float64).ravel().tolist())
+    for _, row in rows.iterrows():
         old, new = float(row[before]), float(row[after])
         verb = verb_of(old, new)
-        way = f"at {in_unit([new])}" if verb == "stays" else f"from {in_unit([old, new])}"
+        stays = verb == "stays"
+        way = f"at {in_unit([new], unit)}" if stays else f"from {in_unit([old, new], unit)}"
         texts.append(f"{row['group']} {verb} {way}")
     which = "Other partitions" if found.question.asked.kind == "partition" else "By partition"
     return f" {which}: {'; '.join(texts)}."
@@ -167,15 +182,14 @@ def _with_interval(ends: Sequence[float], unit: tuple[float, str] | None) -> str
     return f"{text} ({in_unit([low, high], unit)})"
 
 
-def _change(row: pd.Series, name: str) -> tuple[str, str]:
-    """Return the change with its sign, and its interval."""
+def _change(row: pd.Series, name: str, unit: tuple[float, str] | None) -> tuple[str, str]:
+    """Return the change with its sign, and its interval, in the unit of the sentence."""
     value, low, high = _ends(row, name)
     if not math.isfinite(value):
         return "", ""
     if not math.isfinite(high - low):
         short = "no interval: the log is too short to draw its days again"
-        return in_unit([value], signed=True), short
-    unit = common_unit([value, low, high])
+        return in_unit([value], unit, signed=True), short
     ends = in_unit([low, high], unit, signed=True)
     return in_unit([value], unit, signed=True), f"95 % interval {ends}, from paired runs"
 
@@ -211,7 +225,7 @@ def _first_hinge(found: WhatIf) -> str:
     if abs(float(row["moves_s"])) <= max(LEAST_S, SAME * usual):
         return f"none of the {len(found.hinges)} alternatives that were tried moves this"
     moved = float(row["after_s"])
-    instead = in_unit([moved, usual], join=" instead of ")
+    instead = in_unit([moved, usual], _unit(found), join=" instead of ")
     return f"this hinges on {row['key']} ({row['what']}: {instead})"
 
 
@@ -227,9 +241,12 @@ def _usual(found: WhatIf) -> float:
 
 def _hinges(found: WhatIf) -> Iterator[str]:
     """Yield what the answer depends on: jobs and partitions that it leaves out, then the rest."""
-    for row in found.fleet[found.fleet["never"] > 0].to_dict("records"):
-        jobs = counted(int(row["never"]), "job")
-        yield f"Jobs that are left out ({row['system']}): {jobs} can never run on this fleet."
+    never = found.fleet[found.fleet["never"] > 0]
+    for why, own in never.groupby("why_never", sort=False):
+        jobs = counted(int(own["never"].iloc[0]), "job")
+        systems = listed([str(name) for name in own["system"]])
+        because = f": {why!s}" if why else ""
+        yield f"Jobs that are left out ({systems}): {jobs} can never run on this fleet{because}."
     if not found.question.systems[-1].tree["workload"].get("reference_models"):
         for change in found.question.replaced:
             yield (

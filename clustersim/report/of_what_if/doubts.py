@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from clustersim.units import format_duration
+from clustersim.report.amounts import common_unit, in_unit
 from clustersim.whatif.result import WhatIf
 
 __all__ = [
@@ -62,7 +62,8 @@ def recorded_text(found: WhatIf, label: str) -> Iterator[str]:
     own = recorded_data(found)
     if own is None:
         return
-    recorded, simulated = (format_duration(own[f"{name}_s"]) for name in ("recorded", "simulated"))
+    waits = [own[f"{name}_s"] for name in ("recorded", "simulated")]
+    recorded, simulated = (in_unit([each], common_unit(waits)) for each in waits)
     text = (
         f"The log recorded a {label} of {recorded}; the simulation of the same log says {simulated}"
     )

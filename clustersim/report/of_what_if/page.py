@@ -132,7 +132,7 @@ def _use(found: WhatIf, prices: pd.DataFrame) -> Iterator[str | Table]:
     }
     yield Table(
         "Fleet",
-        found.fleet.drop(columns=["never"]).dropna(axis=1, how="all"),
+        found.fleet.drop(columns=["never", "why_never"]).dropna(axis=1, how="all"),
         "From the first to the last submission of the log as it happened. Energy and cost are "
         "those of the whole fleet, busy or idle, scaled to a year.",
         labels={
