@@ -171,7 +171,7 @@ class TimeFractions:
         if found.status != 0:
             raise ArithmeticError(f"HiGHS: {found.message}")
         fractions = np.zeros((self.rows, self.pools))
-        fractions[self.row, self.pool] = np.clip(found.x[: self.n], 0.0, 1.0)
+        fractions[self.row, self.pool] = np.clip(found.x[: self.n], 0.0, 1.0) + 0.0
         self.losses = np.zeros((self.rows, self.pools))
         reduced = found.lower.marginals[: self.n] / self._counts[self.row]
         self.losses[self.row, self.pool] = np.maximum(reduced, 0.0)
