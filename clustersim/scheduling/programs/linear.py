@@ -144,7 +144,25 @@ class TimeFractions:
             Dual value of each of the constraints ``at_least``, at least 0.
         """
         with_t = objective.size == 0
-        first = with_t or not at_least
+        matrix, limits = self._system(at_least, with_t)
+        costs = np.append(np.zeros(self.n), -1.0) if with_t else -objective[self.row, self.pool]
+        bounds = np.zeros((len(costs), 2))
+        bounds[:, 1] = np.inf
+        if with_t and ceiling is not None:
+            bounds[-1, 1] = ceiling
+        large = self.n >= _LARGE and (with_t or not at_least)
+        found = _solved(costs, matrix, limits, bounds, interior_first=large)
+        self.solved += 1
+        fractions = np.zeros((self.rows, self.pools))
+        fractions[self.row, self.pool] = np.clip(found.x[: self.n], 0.0, 1.0) + 0.0  # no -0.0
+        self.losses = np.zeros((self.rows, self.pools))
+        reduced = found.lower.marginals[: self.n] / self._counts[self.row]
+        self.losses[self.row, self.pool] = np.maximum(reduced, 0.0)
+        prices = -found.ineqlin.marginals[self.rows + self.pools :]
+        return fractions, float(found.x[-1]) if with_t else 0.0, prices
+
+    def _system(self, at_least: Sequence[AtLeast], with_t: bool) -> tuple[Any, Floats]:
+        """Return the matrix and the upper bounds of all constraints."""
         blocks: list[list[Any]] = [[self._bounds_matrix, None] if with_t else [self._bounds_matrix]]
         limits = [np.ones(self.rows + self.pools)]
         for limit in at_least:
@@ -154,29 +172,20 @@ class TimeFractions:
                 block.append(sparse.csr_array(slope.reshape(-1, 1)))
             blocks.append(block)
             limits.append(-limit.constant)
-        costs = -objective[self.row, self.pool] if not with_t else np.zeros(self.n)
-        bounds = np.zeros((len(costs) + with_t, 2))
-        bounds[:, 1] = np.inf
-        if with_t and ceiling is not None:
-            bounds[-1, 1] = ceiling
-        solve: Any = linprog
-        found = solve(
-            np.append(costs, -1.0) if with_t else costs,
-            A_ub=sparse.block_array(blocks, format="csc"),
-            b_ub=np.concatenate(limits),
-            bounds=bounds,
-            method="highs-ipm" if first and self.n >= _LARGE else "highs-ds",
-        )
-        self.solved += 1
-        if found.status != 0:
-            raise ArithmeticError(f"HiGHS: {found.message}")
-        fractions = np.zeros((self.rows, self.pools))
-        fractions[self.row, self.pool] = np.clip(found.x[: self.n], 0.0, 1.0) + 0.0
-        self.losses = np.zeros((self.rows, self.pools))
-        reduced = found.lower.marginals[: self.n] / self._counts[self.row]
-        self.losses[self.row, self.pool] = np.maximum(reduced, 0.0)
-        prices = -found.ineqlin.marginals[self.rows + self.pools :]
-        return fractions, float(found.x[-1]) if with_t else 0.0, prices
+        return sparse.block_array(blocks, format="csc"), np.concatenate(limits)
+
+
+def _solved(
+    costs: Floats, matrix: Any, limits: Floats, bounds: Floats, *, interior_first: bool
+) -> Any:
+    """Minimise by one method of HiGHS, and by the other if that fails."""
+    solve: Any = linprog
+    methods = ("highs-ipm", "highs-ds") if interior_first else ("highs-ds", "highs-ipm")
+    for method in methods:
+        found = solve(costs, A_ub=matrix, b_ub=limits, bounds=bounds, method=method)
+        if found.status == 0:
+            return found
+    raise ArithmeticError(f"HiGHS: {found.message}")
 
 
 def relaxed(least: Floats) -> Floats:
