@@ -193,7 +193,8 @@ def _relaxed_prices(options: Options, rows: Ints) -> Floats:
         found = solve(-values[inside], A_ub=matrix, b_ub=limits, method="highs-ds")
         if found.status != 0:
             raise ArithmeticError(f"HiGHS: {found.message}")
-        prices = np.maximum(-found.ineqlin.marginals[-len(options.accelerators) :], 0.0)
+        marginals: Floats = found.ineqlin.marginals[-len(options.accelerators) :]
+        prices = np.maximum(-marginals, 0.0)
         if inside.all():
             return prices
         net = values - prices[pools] * counts
@@ -241,8 +242,9 @@ def option_prices(options: Options, rows: Ints) -> Floats:
             bounds=Bounds(0.0, np.inf),
             options={"maxiter": 40},
         )
-        scaled = found.x
-    return scaled * unit
+        scaled = np.asarray(found.x)
+    prices: Floats = scaled * unit
+    return prices
 
 
 def _search_near(
@@ -279,7 +281,8 @@ def _search(options: Options, rows: Ints, gap: float, time_limit_s: float | None
         return Choice(np.full(options.n_jobs, -1), 0.0, 0.0)
     matrix, limits = _constraints(options, rows)
     limit = {} if time_limit_s is None else {"time_limit": time_limit_s}
-    found: Any = milp(
+    solve: Any = milp
+    found = solve(
         -options.values[rows],
         integrality=np.ones(len(rows)),
         bounds=Bounds(0.0, 1.0),
