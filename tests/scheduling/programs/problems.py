@@ -65,7 +65,7 @@ def feasible(problem: AllocationProblem, least: Floats) -> bool:
 
 def bisected(problem: AllocationProblem, rates_at: Any, low: float, high: float) -> float:
     """Return the greatest level at which the rates wanted are feasible."""
-    for _ in range(45):
+    for _ in range(36):
         middle = 0.5 * (low + high)
         if feasible(problem, rates_at(middle)):
             low = middle

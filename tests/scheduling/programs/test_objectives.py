@@ -13,7 +13,7 @@ from clustersim.scheduling.programs.problem import Allocation, AllocationProblem
 from clustersim.scheduling.programs.water_filling import water_filling
 from tests.examples import examples
 
-repeatable = settings(derandomize=True, deadline=None, max_examples=examples(40))
+repeatable = settings(derandomize=True, deadline=None, max_examples=examples(24))
 
 PROGRAMS = [
     gavel.max_min_fairness,
