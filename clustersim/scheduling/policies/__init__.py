@@ -17,6 +17,7 @@ from clustersim.scheduling.policies.in_rounds import (
     MinMakespan,
 )
 from clustersim.scheduling.policies.las import Las
+from clustersim.scheduling.policies.multifactor import Multifactor
 from clustersim.scheduling.policies.priority import Priority
 from clustersim.scheduling.policies.qssf import Qssf
 from clustersim.scheduling.policies.srtf import Srsf, Srtf
@@ -39,6 +40,7 @@ __all__ = [
     "MaxThroughput",
     "MaxThroughputPerCost",
     "MinMakespan",
+    "Multifactor",
     "Policy",
     "Priority",
     "Qssf",
@@ -58,6 +60,7 @@ POLICIES: dict[str, type[Policy]] = {
     "easy_sjbf": EasySjbf,
     "conservative": Conservative,
     "priority": Priority,
+    "multifactor": Multifactor,
     "srtf": Srtf,
     "srsf": Srsf,
     "qssf": Qssf,
