@@ -7,8 +7,8 @@ is annotated, public and has a value::
         weight: float = 1.0
 
 An annotation as ``ClassVar`` is not an option.  Values are converted to the annotated type.  On the
-command line, a tuple is written ``1,2,3``, a mapping ``high:1000,normal:0``, and a mapping to tuples
-``high:normal+low``.
+command line, a tuple is written ``1,2,3``, a mapping ``high:1000,normal:0``, and a mapping to
+tuples ``high:normal+low``.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def _parts(text: str, separator: str) -> list[str]:
 
 
 def _pairs(text: str, kind: Any) -> Any:
-    """Return the mapping of a text such as ``high:1000,normal:0``; the text itself if it is none."""
+    """Return the mapping of a text such as ``high:1000,normal:0``; other texts as they are."""
     pairs = [part.rpartition(":") for part in _parts(text, ",")]
     if not all(name.strip() and colon and value.strip() for name, colon, value in pairs):
         return text

@@ -14,7 +14,6 @@ from clustersim.array_types import Floats, Ints
 from clustersim.errors import InputError
 from clustersim.scheduling.policies.names import (
     check_names,
-    numbered,
     texts_of_jobs,
     values_of,
 )
@@ -126,9 +125,7 @@ class JobPriorities:
             partition=self._partition[jobs],
             qos=self._qos[jobs],
         )
-        return priority(
-            self._rules.weights, factors, site=self._site[jobs], nice=self._nice[jobs]
-        )
+        return priority(self._rules.weights, factors, site=self._site[jobs], nice=self._nice[jobs])
 
     def _count(self, now: float) -> None:
         """Let the usage decay, and add what ran since it was counted last."""
@@ -137,7 +134,9 @@ class JobPriorities:
         runs = [*self._ended, *((*run, now) for run in self._running.values())]
         self._ended, self._counted_s = [], now
         if runs:
-            association, rate, start_s, end_s = (np.array(column) for column in zip(*runs))
+            association, rate, start_s, end_s = (
+                np.array(column) for column in zip(*runs, strict=True)
+            )
             used = usage_of_runs(start_s, end_s, rate, now, half_life_s, since_s=since_s)
             self._usage += np.bincount(association, used, minlength=len(self._usage))
 
@@ -216,9 +215,7 @@ def _associations(queue: Queue, rules: PriorityRules) -> tuple[Associations, Int
     shares: dict[Hashable, float | None] = {
         ("of", account): rules.account_shares.get(account, 1.0) for account, _ in known
     }
-    shares |= {
-        (account, user, "user"): rules.user_shares.get(user, 1.0) for account, user in known
-    }
+    shares |= {(account, user, "user"): rules.user_shares.get(user, 1.0) for account, user in known}
     index = {name: 1 + at for at, name in enumerate(parent)}
     tree = Associations.of_parents(parent, shares, {})
     return tree, np.array([index[(*pair, "user")] for pair in pairs], dtype=np.int64)

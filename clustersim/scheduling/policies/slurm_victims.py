@@ -10,7 +10,9 @@ import numpy as np
 
 from clustersim.array_types import Bools, Ints
 from clustersim.scheduling.decisions import How
+from clustersim.scheduling.placement import NodePlacement
 from clustersim.scheduling.policies.job_priorities import JobPriorities
+from clustersim.scheduling.policies.names import check_names
 from clustersim.scheduling.policies.victims import fewest_victims
 from clustersim.scheduling.queue import Partition, Queue
 from clustersim.scheduling.slurm import (
@@ -56,6 +58,8 @@ class SlurmVictims:
     def __init__(self, queue: Queue, rules: PreemptionRules, columns: JobPriorities) -> None:
         n = len(queue.jobs.n_accelerators)
         self._queue, self._rules = queue, rules
+        check_names("partition_tier", rules.partitions, columns.partition, "partition")
+        check_names("qos_preempts", _preempting(rules), columns.qos, "qos")
         nothing = np.full(n, "", dtype=object)
         self._qos = nothing if columns.qos is None else columns.qos
         self._partition = nothing if columns.partition is None else columns.partition
@@ -108,10 +112,8 @@ class SlurmVictims:
         pool = str(partition.index)
         waiting = WaitingJob(job, {pool: n}, partition=kind[3], qos=kind[2])
         victims = self._search.victims(waiting, {pool: partition.placement.free})
-        if victims is not None and fewest_victims(
-            partition, self._queue.jobs, n, _jobs(victims)
-        ) is None:  # fmt: skip
-            victims = self._by_nodes(waiting, partition, n)
+        if victims and isinstance(partition.placement, NodePlacement):
+            victims = self._on_nodes(victims, partition, n) or self._by_nodes(waiting, partition, n)
         if not victims:
             self._refused.add(kind)
             return None
@@ -126,8 +128,15 @@ class SlurmVictims:
             for each in self._search.candidates(waiting)
             if running[cast(int, each.job)].partition is partition
         ]
-        chosen = fewest_victims(partition, self._queue.jobs, n, _jobs(here))
-        return None if chosen is None else [each for each in here if each.job in set(chosen)]
+        return self._on_nodes(here, partition, n)
+
+    def _on_nodes(
+        self, candidates: list[Victim], partition: Partition, n: int
+    ) -> list[Victim] | None:
+        """Return the candidates that have to stop so that a gang fits; None if it never does."""
+        jobs = [cast(int, each.job) for each in candidates]
+        chosen = fewest_victims(partition, self._queue.jobs, n, jobs)
+        return None if chosen is None else [each for each in candidates if each.job in chosen]
 
     def _over_running(self) -> Preemption:
         queue = self._queue
@@ -153,5 +162,7 @@ class SlurmVictims:
         return min((end for end in ends if end > now), default=math.inf)
 
 
-def _jobs(victims: list[Victim]) -> list[int]:
-    return [cast(int, each.job) for each in victims]
+def _preempting(rules: PreemptionRules) -> list[str]:
+    """Return the names of the qualities of service that preempt, or are preempted."""
+    preempting = {name: qos.preempts for name, qos in rules.qos.items() if qos.preempts}
+    return sorted({*preempting, *(name for names in preempting.values() for name in names)})
