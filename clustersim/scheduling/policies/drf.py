@@ -92,12 +92,15 @@ class Drf(Policy):
             (shares.of(line[0]), at[0], line) for line, at in lines.items() if line not in refused
         ]
         heapify(heap)
+        too_large: set[tuple[int, int]] = set()
         while heap:
             share, job, line = heap[0]
             if shares.of(line[0]) > share:  # the user's jobs for other pools have raised it
                 heapreplace(heap, (shares.of(line[0]), job, line))
                 continue
-            if not self.start(job):
+            kind = line[1], self.n_accelerators(job)
+            if kind in too_large or not self.start(job):
+                too_large.add(kind)
                 refused.add(line)  # until accelerators become free
                 heappop(heap)
                 continue
