@@ -106,15 +106,18 @@ class JobPriorities:
             self._ended.append((*self._running.pop(job), now))
 
     def period(self, now: float) -> float:
-        """Return the period of a time: priorities are computed anew once in each."""
+        """Return the period of a time: fair shares are those of its beginning.
+
+        They are computed when they are asked for.
+        """
         period_s = self._rules.period_s
-        number = math.floor(now / period_s) if period_s else now
-        if number != self._period:
-            self._period = number
+        begin_s = math.floor(now / period_s) * period_s if period_s else now
+        if begin_s != self._period:
+            self._period = begin_s
             if self._rules.weights.fair_share:
-                self._count(now)
+                self._count(begin_s)
                 self._fair_share = self._factors()
-        return self._period
+        return begin_s
 
     def of(self, jobs: Ints, waited_s: Floats) -> Ints:
         """Return the priorities of jobs that have waited for some time, seconds."""
@@ -127,18 +130,18 @@ class JobPriorities:
         )
         return priority(self._rules.weights, factors, site=self._site[jobs], nice=self._nice[jobs])
 
-    def _count(self, now: float) -> None:
+    def _count(self, until_s: float) -> None:
         """Let the usage decay, and add what ran since it was counted last."""
         half_life_s, since_s = self._rules.half_life_s, self._counted_s
-        self._usage *= decay(now - since_s, half_life_s)
-        runs = [*self._ended, *((*run, now) for run in self._running.values())]
-        self._ended, self._counted_s = [], now
+        self._usage *= decay(until_s - since_s, half_life_s)
+        runs = [*self._ended, *((*run, math.inf) for run in self._running.values())]
+        self._ended = [run for run in self._ended if run[3] > until_s]
+        self._counted_s = until_s
         if runs:
-            association, rate, start_s, end_s = (
-                np.array(column) for column in zip(*runs, strict=True)
-            )
-            used = usage_of_runs(start_s, end_s, rate, now, half_life_s, since_s=since_s)
-            self._usage += np.bincount(association, used, minlength=len(self._usage))
+            association, rate, start_s, end_s = np.array(runs).T
+            used = usage_of_runs(start_s, end_s, rate, until_s, half_life_s, since_s=since_s)
+            at = association.astype(np.int64)
+            self._usage += np.bincount(at, used, minlength=len(self._usage))
 
     def _factors(self) -> Floats:
         tree = self._tree.with_charged(self._usage)

@@ -115,6 +115,11 @@ class Multifactor(SlurmOptions, Easy):
     def _arrange(self, now: float) -> None:
         """Put the waiting jobs in order, if jobs came or it is time for new priorities."""
         backlog, priorities = self._backlog, self._priorities
+        if backlog.begin == backlog.end and len(self._late) < 2:  # there is no order
+            for job in self._late:
+                backlog.append(job)
+            self._late, self._period = [], -1.0
+            return
         period = priorities.period(now)
         renewed = period != self._period
         if not (renewed or self._late):
@@ -233,7 +238,8 @@ class Multifactor(SlurmOptions, Easy):
         if self.bf_interval and (self._late or (not self._backfills and self._may_backfill(now))):
             times.append(_next(now, self.bf_interval))
         if self.queue.running:
-            if self.calc_period and (self.weight_age or self.weight_fair_share):
+            changes = len(waiting) > 1 and (self.weight_age or self.weight_fair_share)
+            if changes and self.calc_period:
                 times.append(_next(now, self.calc_period))
             times.append(self._victims.exempt_until(now))
         soonest_s = min(times, default=math.inf)
