@@ -63,6 +63,9 @@ def with_options(plugin: type[Plugin], options: Mapping[str, Any], source: str) 
     >>> las = with_options(find_policy("las"), {"thresholds": "600,7200"}, "policy las")
     >>> las.thresholds
     (600.0, 7200.0)
+    >>> slurm = find_policy("multifactor")
+    >>> with_options(slurm, {"qos_priority": "high:10,low:1"}, "policy multifactor").qos_priority
+    {'high': 10.0, 'low': 1.0}
     >>> with_options(las, {"treshold": 5}, "policy las")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
@@ -186,8 +189,7 @@ def _type_text(kind: Any) -> str:
     arguments = get_args(kind)
     if _is_mapping(kind):
         several = _is_tuple(arguments[1])
-        value = "NAME+NAME" if several else _type_text(arguments[1])
-        return f"NAME:{value} pairs with commas between them"
+        return f"pairs NAME:{'NAME+NAME' if several else 'VALUE'} with commas between them"
     if get_origin(kind) is tuple:
         return f"{_type_text(arguments[0])} values with commas between them"
     if kind in _WORDS:

@@ -55,6 +55,22 @@ def test_without_weights_it_is_easy(log: list[tuple[int, int, int]], placement: 
     assert starts(run(jobs, pools, placement=placement)) == starts(easy)
 
 
+@settings(max_examples=examples(20), deadline=None)
+@given(log=small_logs(), seed=st.integers(0, 9))
+def test_with_priorities_it_is_easy_with_the_queue_in_this_order(
+    log: list[tuple[int, int, int]], seed: int
+) -> None:
+    jobs = table(*[(0, n, run_s) for _, n, run_s in log])
+    jobs["qos"] = np.random.default_rng(seed).choice(["low", "normal", "high"], len(log))
+    points = {"low": 1, "normal": 5, "high": 10}
+    result = run(jobs, placement="pooled", weight_qos=1000, qos_priority=points,
+                 pools=[a_pool("gpu", 2)])  # fmt: skip
+    order = np.argsort(-jobs["qos"].map(points).to_numpy(), kind="stable")
+    in_order = jobs.iloc[order].reset_index(drop=True)
+    easy = run(in_order, policy="easy", placement="pooled", pools=[a_pool("gpu", 2)])
+    assert result.jobs.set_index("job_id")["start_s"][easy.jobs["job_id"]].tolist() == starts(easy)
+
+
 # --- Priorities -----------------------------------------------------------------------
 
 

@@ -115,6 +115,7 @@ class Multifactor(SlurmOptions, Easy):
     def _arrange(self, now: float) -> None:
         """Put the waiting jobs in order, if jobs came or it is time for new priorities."""
         backlog, priorities = self._backlog, self._priorities
+        backlog.compact()
         if backlog.begin == backlog.end and len(self._late) < 2:  # there is no order
             for job in self._late:
                 backlog.append(job)
@@ -123,7 +124,6 @@ class Multifactor(SlurmOptions, Easy):
         period = priorities.period(now)
         renewed = period != self._period
         if not (renewed or self._late):
-            backlog.compact()
             return
         self._period = period
         for job in self._late:
