@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from simpy.core import StopSimulation
@@ -168,6 +168,7 @@ class Simulation:
             lowest = min(merged)
             group = [lowest if label in merged else label for label in group]
         policies = self._policy_of_group
+        shared: dict[str, Any] = {}
         for label in sorted({group[choice[0]] for choice in self.jobs.choices}):
             members = [index for index, other in enumerate(group) if other == label]
             queue = Queue(
@@ -179,6 +180,7 @@ class Simulation:
                 tracks_running=policy.tracks_running,
                 preempt=self.preempt,
                 wake=partial(self._wake, label),
+                shared=shared,
             )
             policies[label] = policy(queue)
         return [policies[group[choice[0]]] for choice in self.jobs.choices]

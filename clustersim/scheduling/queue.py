@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -223,6 +223,8 @@ class Queue:
         Called for each job that is preempted.
     wake : callable, optional
         Called with the time (seconds) at which the policy asks for a pass.
+    shared : dict, optional
+        See the attribute.
 
     Attributes
     ----------
@@ -236,6 +238,9 @@ class Queue:
         Time that jobs ran before their present attempt, seconds, if running jobs are tracked.
     suspended : dict of int to (Partition, Nodes)
         Suspended jobs, and the accelerators on which they can continue.
+    shared : dict of str to object
+        What the policies of all queues of a run share, such as the usage of users: each policy
+        puts it in under its own name.
 
     Examples
     --------
@@ -263,6 +268,7 @@ class Queue:
         tracks_running: bool = False,
         preempt: PreemptJob | None = None,
         wake: Callable[[float], None] | None = None,
+        shared: dict[str, Any] | None = None,
     ) -> None:
         self.partitions = partitions
         self.members = tuple(members)
@@ -272,6 +278,7 @@ class Queue:
         self.leaving: dict[int, float] = {}
         self.attained_s: dict[int, float] = {}
         self.suspended: dict[int, tuple[Partition, Nodes]] = {}
+        self.shared: dict[str, Any] = {} if shared is None else shared
         self._start = start
         self._preempt = preempt
         self._wake = wake

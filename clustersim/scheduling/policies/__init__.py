@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.policies.conservative import Conservative
+from clustersim.scheduling.policies.drf import Drf
 from clustersim.scheduling.policies.easy import Easy, EasySjbf
 from clustersim.scheduling.policies.first_fit import FirstFit, LargestFirst, SmallestFirst
 from clustersim.scheduling.policies.in_rounds import (
@@ -16,13 +17,16 @@ from clustersim.scheduling.policies.in_rounds import (
     MinMakespan,
 )
 from clustersim.scheduling.policies.las import Las
+from clustersim.scheduling.policies.multifactor import Multifactor
 from clustersim.scheduling.policies.priority import Priority
+from clustersim.scheduling.policies.qssf import Qssf
 from clustersim.scheduling.policies.srtf import Srsf, Srtf
 from clustersim.scheduling.policies.strict import Fcfs, Sjf
 
 __all__ = [
     "POLICIES",
     "Conservative",
+    "Drf",
     "Easy",
     "EasySjbf",
     "Fcfs",
@@ -36,8 +40,10 @@ __all__ = [
     "MaxThroughput",
     "MaxThroughputPerCost",
     "MinMakespan",
+    "Multifactor",
     "Policy",
     "Priority",
+    "Qssf",
     "Sjf",
     "SmallestFirst",
     "Srsf",
@@ -54,8 +60,11 @@ POLICIES: dict[str, type[Policy]] = {
     "easy_sjbf": EasySjbf,
     "conservative": Conservative,
     "priority": Priority,
+    "multifactor": Multifactor,
     "srtf": Srtf,
     "srsf": Srsf,
+    "qssf": Qssf,
+    "drf": Drf,
     "las": Las,
     "max_min_fairness": MaxMinFairness,
     "max_min_water_filling": MaxMinWaterFilling,
