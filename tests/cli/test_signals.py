@@ -305,7 +305,7 @@ def test_the_first_signal_ends_a_command_of_many_simulations(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """It stops the simulation at work, whose incomplete result must not be taken for a whole one."""
+    """It stops the simulation at work, whose result must not be taken for a whole one."""
     monkeypatch.chdir(tmp_path)
     count, run = 60, Clock.run
     submit_s = 600.0 * np.arange(count)
