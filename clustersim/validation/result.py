@@ -35,7 +35,7 @@ from clustersim.validation.replays import replayed, runnable
 from clustersim.validation.steps import Steps
 from clustersim.validation.tables import groups_table, jobs_table, use_table
 from clustersim.validation.together import MOST_JOBS as MOST_JOBS_TOGETHER
-from clustersim.validation.together import Trial, selected, trials_table
+from clustersim.validation.together import SLOW, Trial, selected, trials_table
 from clustersim.workload import JobLog
 from clustersim.workload.given_log import given_log
 
@@ -420,7 +420,8 @@ def _explained(
     """Return the comparison with the mechanisms that were tested, alone and together."""
     near = {name: found.starts[name] for name in found.near}
     tests = tests_of(near)
-    steps.tests(tests, MOST_JOBS_TOGETHER / len(found.case.jobs) if found.case.has_starts else 0.0)
+    together = MOST_JOBS_TOGETHER / len(found.case.jobs) if found.case.has_starts else 0.0
+    steps.tests(tests, together, SLOW)
     count = len(tests)
 
     def done(number: int, tested: Sequence[Mechanism]) -> None:
@@ -433,14 +434,14 @@ def _explained(
     found = replace(found, tested=tuple(mechanisms_of(found.case, near, steps.test, done)))
     if not found.case.has_starts:
         return found
-    together, trials = selected(
+    granted, trials = selected(
         found.case,
         found.tested,
         nearest_s=found.distance_s,
         enough_s=found.enough_s,
         progress=steps.combination,
     )
-    return replace(found, together=together, trials=tuple(trials))
+    return replace(found, together=granted, trials=tuple(trials))
 
 
 def _notes_of(case: Case) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from clustersim.units import format_duration
 
@@ -74,7 +74,12 @@ class Steps:
         """Take the time of the replay that has ended."""
         self.replay_s[policy] = self.clock() - self._began_s
 
-    def tests(self, tests: Iterable[tuple[str, str]], together: float) -> None:
+    def tests(
+        self,
+        tests: Iterable[tuple[str, str]],
+        together: float,
+        counts: Mapping[str, int] | None = None,
+    ) -> None:
         """Set the tests that follow, and the replays that granting mechanisms together takes.
 
         Parameters
@@ -83,10 +88,14 @@ class Steps:
             Policy and name of each test, in this order.
         together : float
             The most replays of combinations.
+        counts : mapping of str to int, optional
+            Policies of which a replay counts as several.
         """
         self.left = list(tests)
         self.count = len(self.left)
-        slowest_s = max((self.replay_s[policy] for policy, _ in self.left), default=0.0)
+        own = {policy: self.replay_s[policy] for policy, _ in self.left}
+        counts = {} if counts is None else counts
+        slowest_s = max((each / counts.get(name, 1) for name, each in own.items()), default=0.0)
         self.together_s = together * slowest_s
 
     def test(self, text: str) -> None:
