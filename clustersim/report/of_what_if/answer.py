@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.steady import LARGE_BACKLOG
-from clustersim.report.amounts import common_unit, in_unit
+from clustersim.report.amounts import can_be_read_in, common_unit, in_unit
 from clustersim.report.of_what_if.doubts import (
     LEAST_S,
     SAME,
@@ -86,16 +86,20 @@ def _moved(found: WhatIf, row: pd.Series) -> str:
 
 
 def _unit(found: WhatIf) -> tuple[float, str] | None:
-    """Return the unit of the sentence: of all its amounts and of the change, else of the waits.
+    """Return the unit of the sentence: that of the waits, or one for all its amounts.
 
-    An amount that cannot be read in it still has a unit of its own.
+    The unit of the two waits has precedence, if all other amounts and the change can be read in it.
+    An amount that cannot be read in the unit still has one of its own.
     """
     names = [f"{system.key}_{found.metric}" for system in found.question.compared]
     waits = [float(found.row[name]) for name in names]
     every = [end for name in (*names, f"change_{found.metric}") for end in _ends(found.row, name)]
     if len(tried := _tried(found)):
         every.append(float(tried.iloc[0]["after_s"]))
-    return common_unit(every) or common_unit(waits)
+    own = common_unit(waits)
+    if own is not None and can_be_read_in(own, every):
+        return own
+    return common_unit(every) or own
 
 
 def _in_other_periods(found: WhatIf) -> str:
