@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -168,6 +169,7 @@ class _SoFar:
             taken()
             if self.found is None:
                 raise
+            print("clustersim: interrupted; keeping what is known", file=sys.stderr, flush=True)
 
 
 def _compared(

@@ -88,6 +88,7 @@ def test_what_is_known_is_kept(
         whole.policies["distance_s"].tolist()[1:]
     )
     printed = capsys.readouterr()
+    assert printed.err == "clustersim: interrupted; keeping what is known\n"
     assert f"interrupted: {data['unfinished']}\n" in printed.out
     assert f"Answer: Interrupted ({data['unfinished']}). So far: " in " ".join(printed.out.split())
     assert "Mechanisms were not tested" not in printed.out
