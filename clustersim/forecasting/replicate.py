@@ -159,6 +159,11 @@ def replicate(
     seed : int
     progress : callable, optional
         Called with the replications done and their number.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If a simulation was stopped before its end.
     """
     waiting = case.snapshot.waiting
     queue, free = _queue(case)
@@ -337,6 +342,8 @@ def _simulate(out: Floats, run_s: Floats, queue: _Queue, case: Case, streams: St
         gated(case.policy, gates) if limits.hold else case.policy,
         by_node=False,
     ).run()
+    if record.interrupted:
+        raise KeyboardInterrupt
     mine = np.flatnonzero(~queue.is_running)
     row = queue.rows[mine] - queue.n_running
     start = record.start_s[position[mine]] - LEAD_S
