@@ -93,8 +93,8 @@ def contradictions(found: Replications, snapshot: Snapshot, user_limit: int | No
         jobs = counted(int(odd.sum()), "job", "jobs")
         notes.append(
             f"{COULD_START}{jobs} could start now, but the scheduler lets them wait for "
-            "resources or priority: check the size of the cluster; nodes that are split up, "
-            "memory, cores and reservations are not simulated"
+            "resources or priority: check the size of the cluster; memory, cores, "
+            "reservations and which nodes the running jobs split up are not known"
         )
     if len(snapshot.waiting) and snapshot.running.empty:
         notes.append(NOTHING_RUNS)
