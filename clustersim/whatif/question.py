@@ -358,7 +358,9 @@ def _from_first_week(log: JobLog) -> tuple[JobLog, list[str]]:
     elif origin is not None:
         origin = origin + timedelta(seconds=by_s)
     note = f"time 0 is moved to the week of the first job, by {counted(weeks, 'week')}"
-    return replace(log, jobs=log.jobs.assign(**times), origin=origin), [note]
+    return replace(
+        log, jobs=log.jobs.assign(**times), origin=origin, begin_s=max(0.0, log.begin_s - by_s)
+    ), [note]
 
 
 def _is_number(jobs: pd.DataFrame, name: str) -> bool:

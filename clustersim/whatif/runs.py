@@ -132,7 +132,8 @@ def measured(task: Task, path: str) -> Measured:
     loaded = define_scenario(task.tree, {"replication": task.replication}, source="what-if")
     resolved = resolve(loaded, platform=_platform(_platform_key(loaded)), log=log)
     submit_s = resolved.jobs["submit_s"]
-    ends = float(submit_s.iloc[0]), float(submit_s.iloc[-1])
+    begin_s = max(log.begin_s, float(submit_s.iloc[0]))
+    ends = begin_s, float(submit_s.iloc[-1])
 
     def dates_s(_: Calendar) -> Sequence[float]:
         return ends
@@ -143,11 +144,11 @@ def measured(task: Task, path: str) -> Measured:
     assert resolved.log is not None, "the scenario has a log"
     own = resolved.log.notes[len(log.notes) :]
     notes = (*own, *result.provenance.get("notes", ()))
-    groups = groups_of(result, names)
+    groups = groups_of(result, names, begin_s)
     runs = groups["jobs"].iloc[0] > 0
     return Measured(
         groups,
-        fleet_of(result),
+        fleet_of(result, begin_s),
         notes,
         resolved.dated.document(),
         "" if runs else why_none_can_run(result.jobs, resolved.cluster),
