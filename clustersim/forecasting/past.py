@@ -75,7 +75,8 @@ def past_of(
         return Past(_in_order(history))
     if history is not None:
         log = read_jobs(history, time_zone=time_zone)
-        jobs, unlimited, notes = log.jobs, log.estimate_filled, ()
+        jobs, unlimited = log.jobs, log.estimate_filled
+        notes: tuple[str, ...] = ()
         if unlimited is not None:
             jobs = jobs.assign(estimate_s=jobs["estimate_s"].mask(unlimited))
             n = f"{int(unlimited.sum()):,} of {counted(len(jobs), 'job')}"

@@ -169,9 +169,9 @@ def groups_of(result: Result, names: GroupNames, begin_s: float) -> pd.DataFrame
     pandas.DataFrame
         ``kind`` (all, partition or size), ``group`` and the columns :data:`GROUPS`: the number of
         jobs that can run and were submitted from `begin_s` on; mean and 95th percentile of their
-        wait (NaN with fewer than 20 jobs); the accelerator time that all jobs hold between `begin_s` and the last submission, as a
-        share of that of the fleet; energy and cost that the jobs bear (NaN if not computed).  The
-        jobs that can never run are left out.
+        wait (NaN with fewer than 20 jobs); the accelerator time that all jobs hold between
+        `begin_s` and the last submission, as a share of that of the fleet; energy and cost that
+        the jobs bear (NaN if not computed).  The jobs that can never run are left out.
     """
     jobs = result.jobs
     runs = (jobs["outcome"] != NEVER_RUNNABLE).to_numpy(dtype=bool)

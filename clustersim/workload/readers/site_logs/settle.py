@@ -323,8 +323,8 @@ def _window(
         return 0.0, []
     owners = known["user"] if "user" in known else pd.Series("", index=known.index)
     begin_s = listed_from(
-        (known["submit"] - base).dt.total_seconds().to_numpy(dtype=np.float64),
-        (known["end"] - base).dt.total_seconds().to_numpy(dtype=np.float64),
+        np.asarray((known["submit"] - base).dt.total_seconds(), dtype=np.float64),
+        np.asarray((known["end"] - base).dt.total_seconds(), dtype=np.float64),
         pd.factorize(owners)[0].astype(np.float64),
     )
     submit_s = (kept["submit"] - base).dt.total_seconds()

@@ -71,8 +71,8 @@ def records_of_text(found: TextTable, mapping: Mapping[str, str] | None = None) 
             f"the last row ({first}) has more or fewer fields than the header, perhaps because the "
             "file is cut off there: left out"
             if at_end
-            else f"{len(found.malformed):,} rows have more or fewer fields than the header (the first "
-            f"is {first}), perhaps from a separator in a job name: left out; ask for the log "
+            else f"{len(found.malformed):,} rows have more or fewer fields than the header (the "
+            f"first is {first}), perhaps from a separator in a job name: left out; ask for the log "
             "without job names"
         )
     return records
