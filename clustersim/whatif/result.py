@@ -110,7 +110,7 @@ class WhatIf(Brief):
 
         Groups without one are left out.
         """
-        jobs, asked = self.question.log.jobs, self.question.asked
+        jobs, asked = self.question.log.whole, self.question.asked
         if self.question.systems[0].tree["workload"].get("scale") is not None:
             return {}
         names = {"start_s": "recorded_start_s", "wait_s": "recorded_wait_s"}
@@ -143,7 +143,7 @@ class WhatIf(Brief):
     @cached_property
     def drawn_from(self) -> tuple[int, int]:
         """Numbers of blocks and of classes of blocks from which the replications are drawn."""
-        return block_counts(self.question.log.jobs, self.calendar, self.blocks)
+        return block_counts(self.question.log.whole, self.calendar, self.blocks)
 
     @property
     def period(self) -> tuple[float, str]:
@@ -273,7 +273,7 @@ def compare(
     """
     scenario = question.systems[0].loaded().scenario
     dated = run_calendar(scenario.start, scenario.time_zone, question.log.origin, source="what-if")
-    blocks = chosen_blocks(question.log.jobs, dated.calendar, scenario.workload.resample)
+    blocks = chosen_blocks(question.log.whole, dated.calendar, scenario.workload.resample)
     count = 1 + (0 if blocks == "none" else replications)
     others = alternatives(question)
     tasks = [
