@@ -101,7 +101,8 @@ def _add_simulation(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--placement",
-        help="pooled, consolidate, spread (default: that of the saved run, or pooled)",
+        help="pooled, consolidate, spread (default: that of the saved run; else consolidate with "
+        "--cluster, pooled with --accelerators)",
     )
     parser.add_argument(
         "--history", metavar="LOG", help="a log of the site, for run times and further jobs"

@@ -150,8 +150,12 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.report.of_what_if.text import what_if_text
     from clustersim.report.of_what_if.written import what_if_data, write_what_if
     from clustersim.report.page import wrapped_answer
+    from clustersim.whatif.question import check_fleet
     from clustersim.whatif.what_if import what_if
 
+    check_fleet(
+        args.cluster, args.accelerators, args.add_nodes, args.add_accelerators, args.catalogue
+    )
     log = read_log(args.log, args)
     print(log.report())
     with new_folder(args.out) as folder:

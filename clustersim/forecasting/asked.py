@@ -25,7 +25,7 @@ def check_asked(snapshot: Snapshot, jobs: Sequence[str], users: Sequence[str]) -
     InputError
         The message names the nearest jobs or users that wait.
     """
-    waiting = list(map(str, snapshot.waiting["job_id"]))
+    waiting = list(map(str, [*snapshot.waiting["job_id"], *snapshot.waiting["row_id"]]))
     running = set(map(str, snapshot.running["job_id"]))
     for job in jobs:
         if job in running and job not in waiting:
@@ -58,4 +58,6 @@ def asked_jobs(jobs: pd.DataFrame, ids: Sequence[str], users: Sequence[str]) -> 
     ['1', '2', '3']
     """
     chosen = jobs["job_id"].isin(list(ids)) | jobs["user"].isin(list(users))
+    if "row_id" in jobs:  # a row of an array, as the file has it
+        chosen |= jobs["row_id"].isin(list(ids))
     return list(map(str, jobs.loc[chosen, "job_id"]))

@@ -18,7 +18,8 @@ CONSTRAINTS = {
     "partition": "as accelerators, but other partitions have enough free",
     "queue": "its place behind other jobs; alone it could start in less than half of the time",
     "limit": "a limit, such as on the tasks of an array that run at a time",
-    "dependency": "a job that must end first (if that one is not simulated, nor is this one)",
+    "dependency": "a job that must end first (if that one is not simulated, nor is this one: only "
+    "the time is given before which it cannot start, even if that one ended now)",
     "eligible time": "the time before which it may not start",
     "held": "the scheduler holds it: its start is not forecast",
     "never": "it cannot run on this cluster",

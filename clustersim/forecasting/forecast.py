@@ -16,7 +16,7 @@ from clustersim.errors import InputError
 from clustersim.forecasting.arrivals import Arrivals, arrivals_of
 from clustersim.forecasting.asked import check_asked
 from clustersim.forecasting.inputs import Given, cluster_of, read_state, with_queues_of
-from clustersim.forecasting.past import Past, past_of, recent_of
+from clustersim.forecasting.past import Past, past_of
 from clustersim.forecasting.replicate import Case, Replications, replicate
 from clustersim.forecasting.result import Forecast
 from clustersim.forecasting.run_times import (
@@ -79,9 +79,9 @@ def forecast(
     policy : str or type of Policy, optional
         By default that of a saved run, or ``easy``.
     placement : str or type of Placement, optional
-        By default that of a saved run, unless `accelerators` are given; else ``pooled``, which
-        counts accelerators. Others also track nodes, on which the running jobs are placed anew,
-        since a queue does not say where they are.
+        By default that of a saved run; without one ``consolidate`` on a `cluster`, as in a replay,
+        and ``pooled``, which only counts, if `accelerators` are given. Running jobs are placed
+        anew, since a queue does not say where they are.
     history : str, Path or DataFrame, optional
         A log of the site. By default, the jobs of a saved run that have ended.
     arrivals : bool
@@ -141,14 +141,14 @@ def forecast(
     past = past_of(given, history, time_zone)
     chosen = policy or given.policy or "easy"
     own_placement = given.placement if accelerators is None else None
-    placed = placement or own_placement or "pooled"
+    placed = placement or own_placement or ("pooled" if cluster is None else "consolidate")
     case = Case(
         snapshot=snapshot,
         cluster=where,
         catalogue=chips if all(pool.accelerator for pool in where.pools) else None,
         policy=find_policy(chosen),
         placement=find_placement(placed),
-        run_times=_run_times(snapshot, past, recent_of(given, history), default_limit_s),
+        run_times=_run_times(snapshot, past, default_limit_s),
         arrivals=None,
         user_limit=user_limit,
     )
@@ -181,14 +181,13 @@ def _name(chosen: str | type[object]) -> str:
 def _run_times(
     snapshot: Snapshot,
     past: Past | None,
-    recent: pd.DataFrame | None,
     default_limit_s: float | None,
 ) -> RunTimes:
     """Return the run times of the jobs, from a log if there is one."""
     jobs = pd.concat([snapshot.running, snapshot.waiting], ignore_index=True)
     if past is None:
         return assumed_run_times(jobs, default_limit_s)
-    return run_times_of(past.jobs, jobs, default_limit_s, recent)
+    return run_times_of(past.jobs, jobs, default_limit_s, past.recent)
 
 
 def _assumptions(case: Case, found: Replications) -> Iterator[str]:
@@ -230,7 +229,7 @@ def _arrivals(
     snapshot = case.snapshot
     unended = pd.concat([snapshot.running["job_id"], snapshot.waiting["job_id"]])
     return arrivals_of(
-        past.jobs if past.submitted is None else past.submitted,
+        past.further,
         case.cluster,
         case.placement,
         window_s=_ARRIVALS * last,

@@ -11,7 +11,17 @@ import pandas as pd
 from clustersim.array_types import Ints
 from clustersim.engine.gates import Limits
 
-__all__ = ["limits_of", "predecessors_of", "waiting_for_unknown", "with_users"]
+__all__ = [
+    "UNNAMED",
+    "limits_of",
+    "predecessors_of",
+    "waiting_for_unknown",
+    "waiting_for_unnamed",
+    "with_users",
+]
+
+UNNAMED = "waits for another job that the file does not name"
+"""What is said of a job that waits for a job which its file does not name."""
 
 
 def predecessors_of(jobs: pd.DataFrame) -> dict[int, frozenset[int]]:
@@ -74,6 +84,33 @@ def waiting_for_unknown(
                 found[row] = f"not forecast: after job {names[first]}, which {known[first]}"
                 known[row] = "is not forecast either"
                 more = True
+    return found
+
+
+def waiting_for_unnamed(
+    jobs: pd.DataFrame, predecessors: Mapping[int, frozenset[int]]
+) -> dict[int, str]:
+    """Return why jobs are not forecast whose predecessors are not among the jobs, by row.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        ``after_job`` (whether the scheduler says that the job waits for another one) and
+        ``depends_on`` of all jobs.
+    predecessors : mapping
+        As from :func:`predecessors_of`.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"after_job": [True, True], "depends_on": [(), ("9",)]})
+    >>> waiting_for_unnamed(jobs, {})[1]
+    'not forecast: after job 9, which is not simulated'
+    """
+    found = {}
+    for row, (after, names) in enumerate(zip(jobs["after_job"], jobs["depends_on"], strict=True)):
+        if after and row not in predecessors:
+            after_names = f"after job {', '.join(names)}, which is not simulated"
+            found[row] = f"not forecast: {after_names if names else UNNAMED}"
     return found
 
 

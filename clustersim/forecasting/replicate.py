@@ -19,6 +19,7 @@ from clustersim.forecasting.limits import (
     limits_of,
     predecessors_of,
     waiting_for_unknown,
+    waiting_for_unnamed,
     with_users,
 )
 from clustersim.forecasting.run_times import RunTimes
@@ -159,6 +160,11 @@ def replicate(
     seed : int
     progress : callable, optional
         Called with the replications done and their number.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If a simulation was stopped before its end.
     """
     waiting = case.snapshot.waiting
     queue, free = _queue(case)
@@ -209,7 +215,9 @@ def _queue(case: Case) -> tuple[_Queue, Ints]:
         row: others for row, others in predecessors_of(jobs).items() if row >= n_running
     }
     unknown = {int(row): _unknown(int(row), jobs, n_running) for row in np.flatnonzero(~can)}
-    after_unknown = waiting_for_unknown(predecessors, unknown, jobs["job_id"])
+    unnamed = waiting_for_unnamed(jobs, predecessors)
+    unknown = dict.fromkeys(unnamed, "is not forecast either") | unknown
+    after_unknown = unnamed | waiting_for_unknown(predecessors, unknown, jobs["job_id"])
     can[list(after_unknown)] = False
     eligible_s = np.nan_to_num(jobs["eligible_s"].to_numpy(dtype=np.float64), nan=0.0)
     eligible_s = np.maximum(0.0, eligible_s)
@@ -338,6 +346,8 @@ def _simulate(out: Floats, run_s: Floats, queue: _Queue, case: Case, streams: St
         gates=gates if limits.hold else None,
         by_node=False,
     ).run()
+    if record.interrupted:
+        raise KeyboardInterrupt
     mine = np.flatnonzero(~queue.is_running)
     row = queue.rows[mine] - queue.n_running
     start = record.start_s[position[mine]] - LEAD_S

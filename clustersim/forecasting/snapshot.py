@@ -10,13 +10,14 @@ import pandas as pd
 from clustersim.errors import InputError
 from clustersim.sites.hostlist import indices
 from clustersim.sites.queue import QueuedJob, QueueState
+from clustersim.sites.slurm_queue import SQUEUE_FORMAT
 from clustersim.units import counted
 
 __all__ = ["Snapshot", "snapshot_of"]
 
 _COLUMNS = (
     *("job_id", "row_id", "n_accelerators", "tasks", "vc", "user", "elapsed_s", "limit_s"),
-    *("array", "array_limit", "eligible_s", "depends_on", "held", "reason", "kinds"),
+    *("array", "array_limit", "eligible_s", "depends_on", "after_job", "held", "reason", "kinds"),
     *("submit_s", "expected_s", "pool", "flavor"),
 )
 
@@ -62,8 +63,7 @@ def snapshot_of(state: QueueState) -> Snapshot:
             f"{state.format}: the number of accelerators is not recorded for "
             f"{counted(len(unknown), 'row')} (the first is job {unknown[0]}), and it is neither 0 "
             "nor 1: print the queue with squeue -a --json, or with squeue -a -o "
-            '"%i|%P|%u|%a|%T|%V|%S|%l|%L|%D|%C|%b|%Q|%R", or assume a number with '
-            "--gpus-per-node N",
+            f'"{SQUEUE_FORMAT}", or assume a number with --gpus-per-node N',
         )
     undated = [job.job_id for job in state.running if job.elapsed_s is None and job.n_accelerators]
     if undated:
@@ -111,10 +111,11 @@ def _submitted(job: QueuedJob) -> tuple[float]:
 
 def _tasks(job: QueuedJob) -> list[tuple[QueuedJob, str]]:
     """Return the job once for each of its tasks, with the id of the task."""
-    if job.tasks == 1:
-        return [(job, job.job_id)]
     _, bracket, inside = job.job_id.partition("_[")
-    names = list(indices(inside.rstrip("]").partition("%")[0])) if bracket else []
+    if job.tasks == 1 and not bracket:
+        return [(job, job.job_id)]
+    listed = indices(inside.rstrip("]").partition("%")[0]) if bracket else []
+    names = [name for name in listed if "..." not in name]
     if len(names) != job.tasks:
         names = [str(at) for at in range(1, job.tasks + 1)]
     head = job.array or job.job_id
@@ -139,6 +140,7 @@ def _table(jobs: list[QueuedJob] | list[tuple[QueuedJob, str]], state: QueueStat
                 "array_limit": job.array_limit,
                 "eligible_s": _from_now(job.eligible, state),
                 "depends_on": job.depends_on,
+                "after_job": job.after_job,
                 "held": job.held,
                 "reason": job.reason,
                 "kinds": job.kinds,

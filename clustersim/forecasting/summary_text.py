@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
+from clustersim.forecasting.limits import UNNAMED
 from clustersim.forecasting.replicate import Replications
 from clustersim.forecasting.snapshot import Snapshot
 from clustersim.simulation.partition_names import names_any, partition_names_of
+from clustersim.sites.slurm_queue import SQUEUE_FORMAT
 from clustersim.topology import Cluster
 from clustersim.units import capital, counted, format_count, format_duration, listed
 
 __all__ = [
+    "ADD_DEPENDENCIES",
     "COULD_START",
     "NOTHING_RUNS",
     "contradictions",
     "foreign_note",
     "overflow_note",
     "sentence",
+    "unnamed_jobs",
 ]
 
 _LIMIT_REASON = re.compile(r"^(?:QOS|Assoc|MaxGRES|.*Max.*Per(?:User|Account|Job))")
 
 _NO_ROOM_REASON = re.compile(r"^(?:Resources|Priority)|(?i:insufficient (?:unused )?quota)")
 NOTHING_RUNS = "no running job is given, so the whole cluster counts as free"
+ADD_DEPENDENCIES = (
+    f'Print the queue with their names: squeue -a --json, or squeue -a -o "{SQUEUE_FORMAT}"'
+)
+"""What to do where jobs wait for others that the file does not name."""
 COULD_START = "by this state, "
 """Beginning of the note on jobs that the scheduler lets wait although they have room."""
 _MOST_NAMES = 4
@@ -70,7 +78,7 @@ def _few(names: list[str]) -> str:
 
 def contradictions(found: Replications, snapshot: Snapshot, user_limit: int | None) -> list[str]:
     """Return notes on jobs whose forecast contradicts what the scheduler says of them."""
-    notes = []
+    notes = [*_unnamed(found)]
     reasons = snapshot.waiting["reason"].astype(str)
     limited = reasons.str.contains(_LIMIT_REASON)
     if limited.any() and user_limit is None:
@@ -86,12 +94,23 @@ def contradictions(found: Replications, snapshot: Snapshot, user_limit: int | No
         jobs = counted(int(odd.sum()), "job", "jobs")
         notes.append(
             f"{COULD_START}{jobs} could start now, but the scheduler lets them wait for "
-            "resources or priority: check the size of the cluster; nodes that are split up, "
-            "memory, cores and reservations are not simulated"
+            "resources or priority: check the size of the cluster; memory, cores, "
+            "reservations and which nodes the running jobs split up are not known"
         )
     if len(snapshot.waiting) and snapshot.running.empty:
         notes.append(NOTHING_RUNS)
     return notes
+
+
+def _unnamed(found: Replications) -> Iterator[str]:
+    """Yield a note on jobs that wait for jobs which the file does not name."""
+    n = sum(text.endswith(UNNAMED) for text in found.after_unknown.values())
+    if n:
+        yield (
+            f"{counted(n, 'job waits for another job', 'jobs wait for other jobs')} that the file "
+            f"does not name: they are not simulated, so jobs behind them may start later than "
+            f"forecast. {ADD_DEPENDENCIES}"
+        )
 
 
 def sentence(jobs: pd.DataFrame, foreign: Sequence[str] = ()) -> str:
@@ -131,7 +150,20 @@ def sentence(jobs: pd.DataFrame, foreign: Sequence[str] = ()) -> str:
     unknown = int((~known).sum())
     if unknown:
         text += f"; {unknown:,} cannot be forecast"
+        if after := unnamed_jobs(jobs):
+            text += f", of which {after:,} wait for jobs that the file does not name"
     return text + "."
+
+
+def unnamed_jobs(jobs: pd.DataFrame) -> int:
+    """Return how many jobs of a forecast wait for a job that the file does not name.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        The table of a :class:`~clustersim.forecasting.Forecast`.
+    """
+    return int(jobs["detail"].str.endswith(UNNAMED).sum()) if "detail" in jobs else 0
 
 
 def _text(seconds: float) -> str:

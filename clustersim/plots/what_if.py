@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from clustersim.plots.figure import (
 )
 from clustersim.plots.parts.intervals import (
     CUT_BARS,
-    OPEN_BARS,
     Ends,
     draw_bars,
     is_cut,
@@ -84,6 +84,7 @@ def plot_what_if(
         ends = [_ends(rows, name) for name in columns]
         axis = Axis(what, dimension="duration")
         fits = set_axis(ax, "x", axis, values, edges=near_ends(_joined(ends), values, axis))
+        ends = [_to_the_edge(ax, each) for each in ends]
         for k, name in enumerate(systems.values()):
             at: Floats = np.arange(len(rows), dtype=np.float64) + _APART * (
                 k - (len(systems) - 1) / 2
@@ -94,8 +95,7 @@ def plot_what_if(
         fit_rows(ax, group_names(rows, _KINDS), more=30.0)
         legend_below(ax)
         describe(ax, "Marks: the log as it happened. Lines: 95 % intervals of another such period.")
-        every = _joined(ends)
-        describe(ax, *[OPEN_BARS] * every.is_open, *[CUT_BARS] * is_cut(ax, "x", every))
+        describe(ax, *[CUT_BARS] * is_cut(ax, "x", _joined(ends)))
         dress(ax, f"{what} by group", x=fits.title)
     return ax
 
@@ -105,6 +105,12 @@ def _ends(rows: pd.DataFrame, name: str) -> Ends:
     own = rows[[f"{name}{end}" for end in ("", "_low", "_high")]].to_numpy(dtype=np.float64)
     middle, low, high = own.T
     return Ends(middle, low, high, np.isneginf(low), np.isposinf(high))
+
+
+def _to_the_edge(ax: Axes, ends: Ends) -> Ends:
+    """Return the intervals with open ends beyond the axis: such an interval goes on there."""
+    far, closed = 2.0 * ax.get_xlim()[1], np.zeros(len(ends.middle), dtype=bool)
+    return replace(ends, high=np.where(ends.open_high, far, ends.high), open_high=closed)
 
 
 def _joined(ends: Sequence[Ends]) -> Ends:

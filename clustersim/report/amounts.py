@@ -9,6 +9,7 @@ from clustersim.plots.axis import Axis
 from clustersim.units import format_duration, format_number, format_percent, scale_of
 
 __all__ = [
+    "can_be_read_in",
     "common_unit",
     "durations_text",
     "in_one_unit",
@@ -90,6 +91,18 @@ def common_unit(seconds: Iterable[float]) -> tuple[float, str] | None:
     if max(sizes) < _MOST_OF_A_UNIT * small[0]:
         return small
     return large if min(sizes) >= _LEAST * large[0] else None
+
+
+def can_be_read_in(unit: tuple[float, str], seconds: Iterable[float]) -> bool:
+    """Return whether all durations are 0, or from a tenth to 1,000 of a unit.
+
+    Examples
+    --------
+    >>> can_be_read_in((3600, "h"), [0.0, 7200.0, 1e6]), can_be_read_in((3600, "h"), [7200.0, 60.0])
+    (True, False)
+    """
+    sizes = [abs(each) / unit[0] for each in seconds if math.isfinite(each) and each]
+    return all(_LEAST <= size < _TOO_MANY for size in sizes)
 
 
 def in_unit(

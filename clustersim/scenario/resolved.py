@@ -348,15 +348,18 @@ def _jobs_of_log(
     the length of weeks and therefore comes last.
     """
     spec, streams, calendar = loaded.scenario.workload, _streams(loaded.scenario), dated.calendar
-    jobs = log.jobs
+    jobs = whole = log.whole
     notes: list[str] = []
     copies = isinstance(spec.scale, LogScale) and spec.scale.method != "compress"
     with problems_in(loaded.source):
         if copies:
             jobs, notes = scaled(jobs, spec.scale, calendar, streams)
-        jobs, drawn = resampled(jobs, calendar, streams, spec.resample, log=log.jobs)
+        jobs, drawn = resampled(jobs, calendar, streams, spec.resample, log=whole)
         if not copies:
             jobs, notes = scaled(jobs, spec.scale, calendar, streams)
+    if len(whole) < len(log.jobs):  # the jobs that were there when the log begins are so always
+        early = log.jobs.iloc[: len(log.jobs) - len(whole)]
+        jobs = pd.concat([early, jobs], ignore_index=True)
     return jobs, [*([drawn] if drawn else []), *notes]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -44,6 +44,7 @@ NOT_LISTED = np.iinfo(np.int64).max
 NO_ACCELERATORS = "the cluster has none of its accelerators"
 """Reason why a job can never run; what follows are those that it lists."""
 Choose = Literal["fastest", "best_value", "listed"]
+_SPLIT = "no job spans two pools, and all of its pools together would do"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +145,19 @@ def find_eligibility(
         )
         for row in np.flatnonzero(choice_of < 0)
     }
-    notes = tuple(ignored_virtual_clusters(jobs, cluster))
+    notes = (*ignored_virtual_clusters(jobs, cluster), *_split_note(reasons))
     return Eligibility(choices, choice_of, reasons, notes)
+
+
+def _split_note(reasons: Mapping[int, str]) -> Iterator[str]:
+    """Yield a note on jobs that only the division of their partition into pools keeps out."""
+    split = [text for text in reasons.values() if _SPLIT in text]
+    if split:
+        jobs = counted(len(split), "job can never run", "jobs can never run")
+        yield (
+            f"{jobs} although the nodes of the partition would be enough (the first {split[0]}); "
+            "if the nodes of these pools are alike and connected, write them as one pool"
+        )
 
 
 def _preemptible(jobs: pd.DataFrame) -> Bools:
@@ -313,8 +325,19 @@ def _reason(
         if vc in ("", "nan", "None", "<NA>"):
             return "it names no virtual cluster, but its pools have only nodes of virtual clusters"
         return f"virtual cluster {vc!r} does not exist; {nearest_hint(vc, known_vc, most=4)}"
-    largest = max(partitions[place[pool, row]].placement.capacity for pool in mine)
+    of_chip: dict[str, dict[int, int]] = {}
+    for pool in mine:
+        at = int(place[pool, row])
+        alike = of_chip.setdefault(cluster.pools[pool].accelerator, {})
+        alike[at] = partitions[at].placement.capacity
+    largest = max(max(alike.values()) for alike in of_chip.values())
+    together = max(sum(alike.values()) for alike in of_chip.values())
     where = f"virtual cluster {vc!r}" if vc else "the largest pool it may use"
+    if vc and largest < size <= together:
+        return (
+            f"needs {counted(size, 'accelerator')}, but the largest pool of partition {vc!r} has "
+            f"{largest:,}: {_SPLIT} ({together:,})"
+        )
     if size > largest:
         return f"needs {counted(size, 'accelerator')}, but {where} has {largest:,}"
     fitting = [pool for pool in mine if np.isfinite(runtimes.run_s[pool, row])]

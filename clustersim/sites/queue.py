@@ -53,6 +53,8 @@ class QueuedJob:
         How many tasks of its array may run at a time.
     depends_on : tuple of str
         Ids of the jobs that must end first.
+    after_job : bool
+        Whether the scheduler says that it waits for another job, also if it does not name it.
     held : str
         Why the queue does not start it at all, such as a hold; empty if it may start.
     kinds : tuple of str
@@ -83,6 +85,7 @@ class QueuedJob:
     array: str = ""
     array_limit: int | None = None
     depends_on: tuple[str, ...] = ()
+    after_job: bool = False
     held: str = ""
     kinds: tuple[str, ...] = ()
     pool: str = ""

@@ -23,6 +23,7 @@ from clustersim.workload.readers.site_logs.key_values import scontrol_records
 
 __all__ = [
     "SQUEUE_COMMAND",
+    "SQUEUE_FORMAT",
     "SQUEUE_NAMES",
     "read_scontrol_jobs",
     "read_squeue",
@@ -31,6 +32,8 @@ __all__ = [
 
 SQUEUE_COMMAND = "squeue -a --json > queue.json"
 """The command whose output has all that is read."""
+SQUEUE_FORMAT = "%i|%P|%u|%a|%T|%V|%S|%l|%L|%D|%C|%b|%E|%Q|%R"
+"""The format whose output has all that is read of a table."""
 _NAMES = {
     "id": ("jobid", "jobarrayid"),
     "array": ("arrayjobid",),
@@ -83,7 +86,7 @@ _LEFT = {
     **dict.fromkeys(("REQUEUE_HOLD", "RH", "SPECIAL_EXIT", "SE", "RESV_DEL_HOLD", "RD"), "held"),
 }
 _HELD = re.compile(
-    r"JobHeld|Dependency|DependencyNever|InvalidAccount|InvalidQOS|BadConstraints|PartitionDown"
+    r"JobHeld|DependencyNever|InvalidAccount|InvalidQOS|BadConstraints|PartitionDown"
     r"|PartitionInactive|JobArrayTaskHeld|ReservationDeleted|launch failed|AccountNotAllowed"
     r"|QOSNotAllowed|PartitionNodeLimit|PartitionTimeLimit",
     re.IGNORECASE,
@@ -276,7 +279,7 @@ def _job(record: Mapping[str, Any], times: Times, *, running: bool) -> QueuedJob
     start = times.parse(record.get("start"))
     priority = number_of(record.get("priority"))
     depends = tuple(re.findall(r"(\d+(?:_\d+)?)", str(record.get("depends", ""))))
-    held = "" if running else _held(record, reason, depends, priority)
+    held = "" if running else _held(record, reason, priority)
     return QueuedJob(
         job_id=number,
         state="running" if running else "waiting",
@@ -297,6 +300,7 @@ def _job(record: Mapping[str, Any], times: Times, *, running: bool) -> QueuedJob
         array=array,
         array_limit=throttle,
         depends_on=() if running else depends,
+        after_job=not (running or held) and reason.startswith("Dependency"),
         held=held,
         kinds=kinds,
     )
@@ -310,12 +314,10 @@ def _number(record: Mapping[str, Any]) -> str:
     return f"{array}_{task}" if task.isdigit() else f"{array}_[{task}]"
 
 
-def _held(
-    record: Mapping[str, Any], reason: str, depends: Sequence[str], priority: float | None
-) -> str:
+def _held(record: Mapping[str, Any], reason: str, priority: float | None) -> str:
     if record.get("held") or priority == 0:
         return reason if _HELD.search(reason) else "held"
-    if _HELD.search(reason) and not (reason.startswith("Dependency") and depends):
+    if _HELD.search(reason):
         return reason
     return ""
 

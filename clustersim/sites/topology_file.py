@@ -14,7 +14,7 @@ from clustersim.sites.chips import ChipGuess, guess_chip
 from clustersim.sites.site import Site, SiteNode
 from clustersim.units import counted, format_duration, listed
 
-__all__ = ["SitePool", "site_pools", "topology_text"]
+__all__ = ["SitePool", "pool_notes", "site_pools", "topology_text"]
 
 _NAME = re.compile(r"[^A-Za-z0-9 _+-]+")
 _IN_CATALOGUE = ("named", "type", "hint")
@@ -211,6 +211,7 @@ def topology_text(site: Site, pools: list[SitePool], *, name: str) -> str:
         lines += ["# Time limits of partitions (a simulation does not use them):", *limits]
     if len(pools) > 1:
         lines.append("# ASSUMED: no network between pools, so no job spans two of them.")
+    lines += [f"# {note}." for note in pool_notes(pools)]
     return "\n".join(lines) + "\n"
 
 
@@ -248,6 +249,55 @@ def _pool_lines(pool: SitePool) -> list[str]:
 
 def _key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) else json.dumps(name)
+
+
+def pool_notes(pools: list[SitePool]) -> list[str]:
+    """Return notes on partitions that are split into several pools, and on nodes left out.
+
+    Examples
+    --------
+    >>> from clustersim.sites.chips import ChipGuess
+    >>> chip = ChipGuess("H100", "type", "from the type 'h100'")
+    >>> pools = [
+    ...     SitePool("h100", "h100", chip, 8, 38, 0, ("gpu",), False),
+    ...     SitePool("h100-dev", "h100", chip, 8, 2, 1, ("dev", "gpu"), False),
+    ... ]
+    >>> [note.split(":")[0] for note in pool_notes(pools)]
+    ['ASSUMED', '1 node is out of service and left out (h100-dev']
+    """
+    notes = []
+    for partition in dict.fromkeys(name for pool in pools for name in pool.partitions):
+        own = [pool for pool in pools if partition in pool.partitions]
+        for chip in dict.fromkeys((pool.chip.name, pool.chips_per_node) for pool in own):
+            alike = [pool for pool in own if (pool.chip.name, pool.chips_per_node) == chip]
+            if len(alike) > 1:
+                notes.append(_split_text(partition, alike))
+    out = [pool for pool in pools if pool.nodes_out]
+    if out:
+        n = sum(pool.nodes_out for pool in out)
+        left = ", ".join(f"{pool.name}: {pool.nodes_out}" for pool in out)
+        back = listed([f"nodes: {pool.nodes + pool.nodes_out} in pool {pool.name}" for pool in out])
+        be, it, was = ("is", "it", "was") if n == 1 else ("are", "them", "were")
+        notes.append(
+            f"{counted(n, 'node')} {be} out of service and left out ({left}). If "
+            f"{'it' if n == 1 else 'they'} {was} in service in most of a log, write {it} back for "
+            f"validate, replay and what-if: {back}"
+        )
+    return notes
+
+
+def _split_text(partition: str, pools: list[SitePool]) -> str:
+    """Return what it means that nodes of one chip of a partition are in several pools."""
+    largest = max(pools, key=lambda pool: pool.nodes)
+    parts = listed([f"{pool.name} ({pool.nodes:,})" for pool in pools])
+    nodes = sum(pool.nodes for pool in pools)
+    return (
+        f"ASSUMED: no job spans two pools. The {nodes:,} nodes of partition {partition} with "
+        f"{largest.chip.name} are divided into pools {parts}, since all nodes of a pool serve "
+        f"the same partitions: the largest job of {partition} has {counted(largest.nodes, 'node')} "
+        f"({largest.nodes * largest.chips_per_node:,} accelerators). If it needs all of them, "
+        "write them as one pool"
+    )
 
 
 def unknown_types(pools: list[SitePool]) -> str | None:

@@ -42,6 +42,11 @@ def replayed(
     policy : str or type of Policy
     jobs, cluster, placement : optional
         What replaces that of the case.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the replay was stopped before its end.
     """
     result = simulate(
         case.jobs if jobs is None else jobs,
@@ -52,6 +57,8 @@ def replayed(
         ),
         by_node=False,
     )
+    if result.interrupted:
+        raise KeyboardInterrupt
     return result.jobs["start_s"].to_numpy(dtype=np.float64)
 
 
@@ -84,6 +91,8 @@ def _replayed_at_once(case: Case) -> pd.DataFrame:
     result = simulate(
         jobs, case.cluster, Scheduling(policy="fcfs", placement=case.placement), by_node=False
     )
+    if result.interrupted:
+        raise KeyboardInterrupt
     return result.jobs
 
 

@@ -28,7 +28,7 @@ from clustersim.workload import JobLog
 from clustersim.workload.given_log import given_log
 from clustersim.workload.log_scale import changes_load
 
-__all__ = ["AFTER", "BEFORE", "LOAD", "Question", "System", "ask", "load_text"]
+__all__ = ["AFTER", "BEFORE", "LOAD", "Question", "System", "ask", "check_fleet", "load_text"]
 
 TIMES = ("submit_s", "start_s", "end_s", "recorded_start_s")
 """Columns of a log with points in time."""
@@ -172,6 +172,34 @@ def ask(
     notes = (*moved, *_other_dates(found, assumed), *lacking, *divided, *of_load)
     asked = Asked.of(metric, found.jobs)
     return Question(found, systems, changed, notes, asked)
+
+
+def check_fleet(
+    cluster: str | Path | Mapping[str, Any] | None,
+    accelerators: int | None,
+    add_nodes: int | str | Sequence[str],
+    add_accelerators: int,
+    catalogue: Sequence[str | Path],
+) -> None:
+    """Raise an error if a cluster or the nodes to add cannot be used, without reading a log.
+
+    Parameters
+    ----------
+    cluster, accelerators, add_nodes, add_accelerators, catalogue
+        As for :func:`clustersim.what_if`.
+
+    Raises
+    ------
+    InputError
+        If the cluster cannot be read or the names or numbers of the nodes are not allowed.
+    """
+    if cluster is not None:
+        fleet = _spec(cluster, load_catalogue(*catalogue))
+    elif accelerators is not None:
+        fleet = plain_pool(accelerators)
+    else:
+        raise InputError("what-if", "needs either a cluster or a number of accelerators, not both")
+    added_nodes(fleet, add_nodes, add_accelerators, plain=cluster is None)
 
 
 def _check_load(load: float, changes: Sequence[tuple[str, Any]]) -> None:
@@ -333,7 +361,9 @@ def _from_first_week(log: JobLog) -> tuple[JobLog, list[str]]:
     elif origin is not None:
         origin = origin + timedelta(seconds=by_s)
     note = f"time 0 is moved to the week of the first job, by {counted(weeks, 'week')}"
-    return replace(log, jobs=log.jobs.assign(**times), origin=origin), [note]
+    return replace(
+        log, jobs=log.jobs.assign(**times), origin=origin, begin_s=max(0.0, log.begin_s - by_s)
+    ), [note]
 
 
 def _is_number(jobs: pd.DataFrame, name: str) -> bool:

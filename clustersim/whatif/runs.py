@@ -137,7 +137,8 @@ def measured(task: Task, path: str) -> Measured:
     loaded = define_scenario(task.tree, {"replication": task.replication}, source="what-if")
     resolved = resolve(loaded, platform=_platform(_platform_key(loaded)), log=log)
     submit_s = resolved.jobs["submit_s"]
-    ends = float(submit_s.iloc[0]), float(submit_s.iloc[-1])
+    begin_s = max(log.begin_s, float(submit_s.iloc[0]))
+    ends = begin_s, float(submit_s.iloc[-1])
 
     def dates_s(_: Calendar) -> Sequence[float]:
         return ends
@@ -149,8 +150,8 @@ def measured(task: Task, path: str) -> Measured:
     own = resolved.log.notes[len(log.notes) :]
     notes = (*own, *result.provenance.get("notes", ()))
     return Measured(
-        groups_of(result, names),
-        fleet_of(result),
+        groups_of(result, names, begin_s),
+        fleet_of(result, begin_s),
         notes,
         resolved.dated.document(),
         why_never_run(result.jobs, resolved.cluster),

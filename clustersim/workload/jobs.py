@@ -63,6 +63,9 @@ class JobLog(Brief):
         (see :mod:`clustersim.workload.readers.site_logs.reasons`) and ``line``; None if no row was.
     estimate_filled : bool array (jobs,), optional
         Jobs without an estimate, whose ``estimate_s`` is their run time; None if there are none.
+    begin_s : float
+        Time from which the log has all jobs: those submitted before are in it because they still
+        waited or ran then.
 
     Examples
     --------
@@ -81,6 +84,14 @@ class JobLog(Brief):
     origin: datetime | None = None
     left_out: pd.DataFrame | None = None
     estimate_filled: Bools | None = None
+    begin_s: float = 0.0
+
+    @property
+    def whole(self) -> pd.DataFrame:
+        """The jobs that were submitted from `begin_s` on."""
+        if not self.begin_s:
+            return self.jobs
+        return self.jobs[self.jobs["submit_s"] >= self.begin_s].reset_index(drop=True)
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         return f"JobLog {self.source}", {

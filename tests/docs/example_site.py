@@ -142,10 +142,10 @@ def _sinfo() -> str:
 
 
 def _squeue(jobs: pd.DataFrame, now: float) -> str:
-    """Return the queue as ``squeue -a -o "%i|%P|%u|%a|%T|%V|%S|%l|%L|%D|%C|%b|%Q|%R"`` does."""
+    """Return the queue as ``squeue -a -o "%i|%P|%u|%a|%T|%V|%S|%l|%L|%D|%C|%b|%E|%Q|%R"`` does."""
     lines = [
         "JOBID|PARTITION|USER|ACCOUNT|STATE|SUBMIT_TIME|START_TIME|TIME_LIMIT|TIME_LEFT|NODES|CPUS|"
-        "TRES_PER_NODE|PRIORITY|NODELIST(REASON)"
+        "TRES_PER_NODE|DEPENDENCY|PRIORITY|NODELIST(REASON)"
     ]
     for job in jobs[jobs["finish_s"] > now].itertuples():
         start, limit = cast(float, job.start_s), cast(float, job.estimate_s)
@@ -160,6 +160,7 @@ def _squeue(jobs: pd.DataFrame, now: float) -> str:
             _length(start + limit - now if runs else limit),
             *(nodes, job.n_accelerators * 16),
             f"gres/gpu:{job.n_accelerators // nodes}",
+            "(null)",
             1000,
             f"{NODES[job.partition][2]}[01-{nodes:02}]" if runs else "(Resources)",
         ]

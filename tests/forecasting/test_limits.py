@@ -9,6 +9,7 @@ import pytest
 import clustersim as cs
 from clustersim.engine.gates import Gates, Limits
 from clustersim.forecasting.limits import with_users
+from clustersim.report.of_forecast.answer import forecast_answer
 from tests.forecasting.test_forecast import HOUR, exact, running, starts, state, waiting
 
 
@@ -84,3 +85,35 @@ def test_a_log_without_users_is_named_where_users_have_a_limit() -> None:
     assert said in cs.forecast(jobs, history=log, **options).assumptions
     named = log.assign(user="bob")
     assert said not in cs.forecast(jobs, history=named, **options).assumptions
+
+
+def test_a_job_after_one_that_the_file_does_not_name_has_a_lower_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exact(monkeypatch)
+    jobs = state(
+        running("1", 8, HOUR / 2, HOUR),
+        waiting("2", 8),
+        waiting("3", 4, after_job=True, reason="Dependency"),
+        waiting("4", 4, after_job=True, depends_on=("77",), reason="Dependency"),
+        waiting("5", 4, after_job=True, depends_on=("3",), reason="Dependency"),
+        waiting("6", 4, after_job=True, depends_on=("1",), reason="Dependency"),
+    )
+    found = cs.forecast(jobs, accelerators=8, replications=2)
+    table = found.jobs.set_index("job_id")
+    unknown = ["3", "4", "5"]
+    assert (table.loc[unknown, "constraint"] == "dependency").all()
+    assert table.loc[unknown, ["median_s", "high_s"]].isna().all(axis=None)
+    # Alone, and if the other job ended now, they could start when job 1 ends.
+    assert table.loc[unknown, "low_s"].tolist() == [HOUR / 2] * 3
+    assert table.loc["3", "detail"] == (
+        "not forecast: waits for another job that the file does not name"
+    )
+    assert table.loc["4", "detail"] == "not forecast: after job 77, which is not simulated"
+    assert table.loc["5", "detail"] == "not forecast: after job 3, which is not forecast either"
+    assert table.loc["6", "median_s"] == 1.5 * HOUR
+    answer = forecast_answer(found)
+    assert "3 cannot be forecast, of which 1 wait" in answer.sentence
+    assert any("%E" in step for step in answer.next_steps)
+    assert not any("Release" in step for step in answer.next_steps)
+    assert any("1 job waits for another job" in note for note in found.assumptions)

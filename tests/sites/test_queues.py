@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 
 from clustersim.errors import InputError
+from clustersim.forecasting.snapshot import snapshot_of
 from clustersim.sites import read_queue
 from clustersim.sites.queue import QueueState
+from clustersim.sites.slurm_queue import SQUEUE_FORMAT
+
+ROOT = Path(__file__).parents[2]
 
 BARS = """\
 JOBID|PARTITION|USER|STATE|SUBMIT_TIME|START_TIME|TIME_LIMIT|TIME_LEFT|NODES|TRES_PER_NODE|NODELIST(REASON)
@@ -142,6 +146,27 @@ def test_squeue_json_of_new_and_old_versions(tmp_path: Path) -> None:
            "tres_req_str": "cpu=1,gres/gpu=2", "user_name": "ann"}  # fmt: skip
     (job,) = read(tmp_path, json.dumps({"jobs": [old]}), "old.json").running
     assert (job.n_accelerators, job.time_limit_s) == (2, 7200.0)
+
+
+def test_the_documented_format_of_squeue_has_dependencies(tmp_path: Path) -> None:
+    assert f'-o "{SQUEUE_FORMAT}"' in (ROOT / "docs" / "forecast.md").read_text()
+    head = "JOBID|STATE|TIME_LIMIT|NODES|TRES_PER_NODE|DEPENDENCY|PRIORITY|NODELIST(REASON)\n"
+    rows = [
+        "5|PENDING|1:00:00|1|gres/gpu:8|afterany:3_*(unfulfilled),afterok:4(unfulfilled)|9|"
+        "(Dependency)",
+        "6|PENDING|1:00:00|1|gres/gpu:8|afterok:4(failed)|9|(DependencyNeverSatisfied)",
+        "7|PENDING|1:00:00|1|gres/gpu:8|(null)|9|(Priority)",
+        "8_[31%4]|PENDING|1:00:00|1|gres/gpu:8|(null)|9|(JobArrayTaskLimit)",
+    ]
+    state = read(tmp_path, head + "\n".join(rows) + "\n")
+    assert [(job.depends_on, job.after_job) for job in state.waiting] == [
+        (("3", "4"), True), (("4",), False), ((), False), ((), False),
+    ]  # fmt: skip
+    assert [job.held for job in state.waiting] == ["", "DependencyNeverSatisfied", "", ""]
+    assert snapshot_of(state).waiting["job_id"].tolist() == ["5", "6", "7", "8_31"]
+    without = head.replace("DEPENDENCY|", "") + "5|PENDING|1:00:00|1|gres/gpu:8|9|(Dependency)\n"
+    (job,) = read(tmp_path, without, "without.txt").waiting
+    assert (job.held, job.after_job) == ("", True)
 
 
 def test_scontrol_show_job(tmp_path: Path) -> None:

@@ -224,3 +224,26 @@ def test_without_any_accelerator_in_service_nothing_is_written(tmp_path: Path) -
     path.write_text("NODELIST STATE GRES\nga1 down gpu:8\n", encoding="utf-8")
     with pytest.raises(InputError, match="no node with accelerators is in service"):
         site_pools(read_site(path), cs.load_catalogue())
+
+
+def test_partitions_that_are_split_and_nodes_that_are_out_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = "NODELIST|PARTITION|CPUS|MEMORY|STATE|TIMELIMIT|AVAIL_FEATURES|GRES"
+    rows = [
+        *("g[1-5]|gpu|8|9|mixed|1:00:00|(null)|gpu:h100:8", "g6|gpu|8|9|down*|1:00:00||gpu:h100:8"),
+        *("g[4-5]|dev|8|9|mixed|1:00:00|(null)|gpu:h100:8", "a1|old|8|9|idle|1:00:00||gpu:a100:8"),
+    ]
+    (tmp_path / "nodes.txt").write_text("\n".join([head, *rows]) + "\n")
+    out = tmp_path / "c.yaml"
+    assert main(["topology", "--from", str(tmp_path / "nodes.txt"), "--out", str(out)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert (
+        "no job spans two pools. The 5 nodes of partition gpu with H100 are divided into pools "
+        "h100 (3) and h100-dev (2)" in printed
+    )
+    assert "the largest job of gpu has 3 nodes (24 accelerators)" in printed
+    assert "1 node is out of service and left out (h100: 1)" in printed
+    assert "write it back for validate, replay and what-if: nodes: 4 in pool h100." in printed
+    assert "partition old" not in printed
+    assert "# ASSUMED: no job spans two pools. The 5 nodes" in out.read_text()

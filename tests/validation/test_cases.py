@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import clustersim as cs
 from clustersim.errors import InputError
 from clustersim.report.of_validation.answer import validation_answer
-from clustersim.report.of_validation.text import validation_text
+from clustersim.report.of_validation.text import mechanisms_text
 from clustersim.validation import mechanism
 from clustersim.validation.case import Case, case_of
 from clustersim.validation.hours import HOURS
@@ -281,7 +281,7 @@ def test_a_mechanism_without_a_trace_in_the_log_is_not_named() -> None:
     steps = validation_answer(replace(found, tested=(seen,), case=own)).next_steps
     assert "MaxJobsPerUser in Slurm" in steps[0]
     worse = replace(seen, distance_s=8 * found.distance_s)
-    assert " worse " in validation_text(replace(found, tested=(worse,)))
+    assert " worse " in mechanisms_text(replace(found, tested=(worse,)))
 
 
 def _hinges(found: cs.Validation) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from clustersim.analysis.next_period import next_interval
 from clustersim.calendar import DAY_S, HOUR_S
 from clustersim.cli.main import main
 from clustersim.errors import InputError
+from clustersim.plots.what_if import draw_what_if
 from clustersim.report.amounts import in_unit
 from clustersim.report.of_what_if.answer import (
     _change,
@@ -25,7 +27,13 @@ from clustersim.report.of_what_if.answer import (
     _unit,
     what_if_answer,
 )
-from clustersim.report.of_what_if.doubts import contradiction, doubt, recorded_data
+from clustersim.report.of_what_if.doubts import (
+    apart_text,
+    contradiction,
+    doubt,
+    is_apart,
+    recorded_data,
+)
 from clustersim.report.of_what_if.prices import prices_of
 from clustersim.whatif.question import ask, load_text
 
@@ -251,18 +259,95 @@ def test_the_recorded_wait_stands_next_to_the_simulated_one() -> None:
     assert found.recorded_wait_s == 11 * HOUR_S
     answer = what_if_answer(found)
     assert answer.hinges_on[0] == (
-        "The log recorded a mean wait of 11 h; the simulation of the same log says 1 h. They "
-        "are more than a factor of 1.5 apart: run clustersim validate on this log before you rely "
-        "on the answer."
+        "The log recorded a mean wait of 11 h; the simulation of the same log says 1 h, a "
+        "factor of 11 below. Run clustersim validate on this log before you rely on the answer."
     )
     assert answer.next_steps[0].startswith("Run clustersim validate")
+    assert (
+        "from 60 min to 20 min; but the simulated wait as it is, 60 min, is a factor of 11 below "
+        "the recorded 660 min; none of"
+    ) in answer.sentence
     near = cs.what_if(jobs.assign(start_s=[0.0, 3600.0, 7200.0]), **options)
     assert recorded_data(near) == {
         "metric": "mean_wait_s", "recorded_s": HOUR_S, "simulated_s": HOUR_S, "differs": False,
     }  # fmt: skip
+    assert "recorded" not in what_if_answer(near).sentence
     without = cs.what_if(jobs.drop(columns="start_s"), **options)
     assert np.isnan(without.recorded_wait_s)
     assert recorded_data(without) is None
+
+
+def test_each_partition_has_its_recorded_wait() -> None:
+    """Partition a waits 0 h and 1 h as recorded; b waits for 2 h instead of the recorded 30 min."""
+    jobs = table(
+        [0.0, 0.0, 0.0], vc=["a", "a", "b"], start_s=[0.0, 3600.0, 1800.0], duration_s=3600.0
+    )
+    found = cs.what_if(jobs, accelerators=8, add_accelerators=8, metric="mean_wait_s.a")
+    assert found.recorded_waits == {
+        ("all", "all"): 1800.0, ("partition", "a"): 1800.0, ("partition", "b"): 1800.0,
+        ("size", "5-8"): 1800.0,
+    }  # fmt: skip
+    sentence = what_if_answer(found).sentence
+    assert "but the simulated wait" not in sentence
+    assert sentence.endswith(
+        " Other partitions: b falls from 120 to 60 min (simulated as it is: 120 min, a factor "
+        "of 4 above the recorded 30 min)."
+    )
+
+
+def test_a_short_wait_is_taken_as_a_minute() -> None:
+    assert apart_text(0.0, 7200.0) == "more than a factor of 120 above the recorded 0 h"
+    assert not is_apart(0.0, 89.0)
+    assert is_apart(0.0, 91.0)
+    assert not is_apart(np.nan, 7200.0)
+
+
+def test_an_interval_beyond_the_log_says_so() -> None:
+    """A log of 5 weeks says nothing about waits of more than 35 days."""
+    row = pd.Series({"c": -12.0, "c_low": -513.0, "c_high": np.inf}) * 3600
+    text = _change(row, "c", HOURS, "5 weeks")[1]
+    assert text == "95 % interval −513 h to more than the log's 5 weeks more, from paired runs"
+    row["c_low"], row["c_high"] = -np.inf, 3600.0
+    text = _change(row, "c", HOURS, "5 weeks")[1]
+    assert text == "95 % interval more than the log's 5 weeks less to +1 h, from paired runs"
+
+
+def test_ends_of_intervals_are_within_the_log(answered: Any) -> None:
+    """The log has four whole weeks; drawn periods have waits of 30 days."""
+    assert answered.period == (28 * DAY_S, "4 weeks")
+    table = answered.replications.copy()
+    drawn = (table["replication"] > 0) & (table["system"] == "after")
+    table.loc[drawn, "p95_wait_s"] = 30 * DAY_S
+    far = replace(answered, replications=table, hinges=answered.hinges)
+    row = far.groups.iloc[0]
+    assert row["after_p95_wait_s_high"] == np.inf
+    assert row["change_p95_wait_s_high"] == np.inf
+    assert np.isfinite(row["load_p95_wait_s_high"])
+    assert row["after_utilisation_high"] <= 1
+    answer = what_if_answer(far)
+    assert " to more than the log's 4 weeks)" in answer.sentence
+    assert "more than the log's 4 weeks more, from paired runs" in answer.interval
+    assert "inf" not in f"{answer.sentence}{answer.interval}"
+    drawn_far = draw_what_if(
+        far.groups, {"before": "as it is", "after": "more"}, metric="p95_wait_s"
+    )
+    assert drawn_far.panels[0].get_xlim()[1] < 28 * DAY_S
+
+
+def test_too_few_replications_are_said(answered: Any) -> None:
+    few = replace(answered, replications=answered.replications.query("replication < 3"))
+    further = answered.replications.query("replication > 0")
+    again = [further.assign(replication=further["replication"] + 4 * k) for k in (1, 2)]
+    many = replace(answered, replications=pd.concat([answered.replications, *again]))
+    said = [text for text in what_if_answer(few).hinges_on if "number of replications" in text]
+    assert said == [
+        "The number of replications: 2 are too few. The intervals are 2.7 times as wide as the "
+        "log's 4 weeks allow; --replications 19 makes that 1.1 times. Only a longer log narrows "
+        "them further."
+    ]
+    assert "number of replications" in "".join(what_if_answer(answered).hinges_on)
+    assert "number of replications" not in "".join(what_if_answer(many).hinges_on)
+    assert any("with 4 replications it is 1.6 times as wide" in note for note in answered.notes)
 
 
 def test_chips_that_are_replaced_are_no_saving() -> None:

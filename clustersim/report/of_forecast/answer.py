@@ -7,7 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from clustersim.forecasting.result import Forecast
-from clustersim.forecasting.summary_text import COULD_START, NOTHING_RUNS, sentence
+from clustersim.forecasting.summary_text import (
+    ADD_DEPENDENCIES,
+    COULD_START,
+    NOTHING_RUNS,
+    sentence,
+    unnamed_jobs,
+)
 from clustersim.report.page import Answer
 from clustersim.units import capital, counted, format_duration
 
@@ -84,6 +90,8 @@ def _next_steps(found: Forecast) -> Iterator[str]:
             f"Forecast again later: {counted(int(wide.sum()), 'job has', 'jobs have')} a wide "
             "interval, which narrows as running jobs end."
         )
+    if unnamed_jobs(found.jobs):
+        yield f"{ADD_DEPENDENCIES}."
     held = int((found.jobs["constraint"] == "held").sum())
     if held:
         yield f"Release {counted(held, 'job')} that the scheduler holds, if they are to start."

@@ -65,10 +65,14 @@ def records_of_text(found: TextTable, mapping: Mapping[str, str] | None = None) 
         both = pd.concat([records.table, pd.DataFrame(rows)], ignore_index=True)
         records.table = both.sort_values("line", kind="stable", ignore_index=True)
     if found.malformed:
-        first = next(iter(found.malformed.values()))
+        line, first = next(iter(found.malformed.items()))
+        at_end = len(found.malformed) == 1 and line > max(found.table.index, default=line)
         records.notes.append(
-            f"{len(found.malformed):,} rows have more or fewer fields than the header (the first "
-            f"is {first}), perhaps from a separator in a job name: left out; ask for the log "
+            f"the last row ({first}) has more or fewer fields than the header, perhaps because the "
+            "file is cut off there: left out"
+            if at_end
+            else f"{len(found.malformed):,} rows have more or fewer fields than the header (the "
+            f"first is {first}), perhaps from a separator in a job name: left out; ask for the log "
             "without job names"
         )
     return records
