@@ -15,6 +15,7 @@ from clustersim.scheduling.policies.in_rounds import (
     MaxThroughputPerCost,
     MinMakespan,
 )
+from clustersim.scheduling.policies.kueue import Kueue
 from clustersim.scheduling.policies.las import Las
 from clustersim.scheduling.policies.priority import Priority
 from clustersim.scheduling.policies.srtf import Srsf, Srtf
@@ -29,6 +30,7 @@ __all__ = [
     "FinishTimeFairness",
     "FirstFit",
     "Isolated",
+    "Kueue",
     "LargestFirst",
     "Las",
     "MaxMinFairness",
@@ -57,6 +59,7 @@ POLICIES: dict[str, type[Policy]] = {
     "srtf": Srtf,
     "srsf": Srsf,
     "las": Las,
+    "kueue": Kueue,
     "max_min_fairness": MaxMinFairness,
     "max_min_water_filling": MaxMinWaterFilling,
     "finish_time_fairness": FinishTimeFairness,
