@@ -186,7 +186,7 @@ class Kueue(Preemptive):
         """Do what a cycle decided on the first job of a queue."""
         queue = self._jobs.queue_of[job]
         if head.status == "admitted":
-            self._lines[queue].take(kinds[job])
+            self._lines[queue].take(job, kinds[job])
             self._changed.add(self._root[queue])
             self.snapshot.start(self._with_quota(head, job, now))
             ((flavor, _),) = head.assignment.usage

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Hashable
 from heapq import heappop, heappush
 from typing import TypeAlias
@@ -28,8 +28,9 @@ class Line:
     >>> line.put_aside((1, "64 chips"))
     >>> line.head()
     (0, (0, '8 chips'))
-    >>> line.take((0, "8 chips")), line.head()
-    (0, (2, (0, '8 chips')))
+    >>> line.take(0, (0, "8 chips"))
+    >>> line.head()
+    (2, (0, '8 chips'))
     """
 
     def __init__(self) -> None:
@@ -59,15 +60,14 @@ class Line:
             heappop(heads)  # the job has been taken, or an earlier one of its kind was added
         return None
 
-    def take(self, kind: Kind) -> int:
-        """Remove the first job of a kind, and return it."""
+    def take(self, job: int, kind: Kind) -> None:
+        """Remove a job."""
         jobs = self._jobs[kind]
-        job = jobs.pop(0)
+        del jobs[bisect_left(jobs, job)]
         if jobs:
             self._push(kind)
         else:
             del self._jobs[kind]
-        return job
 
     def put_aside(self, kind: Kind) -> None:
         """Do not look at jobs of a kind until `release` is called."""
