@@ -112,7 +112,9 @@ class Kueue(Preemptive):
         self._lines = [Line() for _ in self._names]
         self.snapshot = Snapshot(quotas.queues, quotas.cohorts)
         self._root = [self.snapshot.tree.paths[node][0] for node in range(len(self._names))]
+        self._pools = set(quotas.pools)
         self._changed: set[int] = set()
+        self._freed: dict[int, set[str]] = {}
         self._unplaced: dict[int, int] = {}
         self._stops: Counter[int] = Counter()
         self._later: list[int] = []
@@ -130,63 +132,70 @@ class Kueue(Preemptive):
             self._changed.add(self._root[queue])
 
     def _kind(self, job: int) -> Kind:
-        """Return what decides whether a job can start; of a suspended job, the job itself."""
-        jobs = self.queue.jobs
-        own = job if job in self.queue.suspended else -1
-        return self._jobs.priority[job], (jobs.choice_of[job], jobs.n_accelerators[job], own)
+        pools = self._jobs.flavors(job)
+        if job in self.queue.suspended:
+            partition, _ = self.queue.suspended[job]
+            pools = tuple(p for p in pools if not self._jobs.closed(job, p) >> partition.index & 1)
+        return Kind(self._jobs.priority[job], self.n_accelerators(job), pools)
 
     def finish(self, job: int, partition: Partition) -> None:
         self._give_back(job)
 
     def _give_back(self, job: int) -> None:
-        """Free the quota of a job, and look again at all jobs that may use it."""
-        self.snapshot.stop(str(job))
+        """Free the quota of a job."""
         root = self._root[self._jobs.queue_of[job]]
-        for queue, line in enumerate(self._lines):
-            if self._root[queue] == root:
-                line.release()
+        usage = self.snapshot.stop(str(job)).usage
+        self._freed.setdefault(root, set()).update(flavor for flavor, _ in usage)
         self._changed.add(root)
 
     def schedule(self, now: float) -> None:
         self._place()
-        while self._changed:
-            roots, self._changed = self._changed, set()
-            first = [
-                head
-                for queue, line in enumerate(self._lines)
-                if self._root[queue] in roots and (head := line.head()) is not None
-            ]
-            if first:
-                outcome = run_cycle(
-                    self.snapshot, [self._waiting_job(job) for job, _ in first], self._switches
-                )
-                kinds = dict(first)
-                for head in outcome.heads:
-                    self._carry_out(head, int(head.job.id), kinds, now)
+        while self._changed or self._freed:
+            self._look_again()
+            while self._changed:
+                self._cycle(now)
         self._stops.clear()
         for job in self._later:
             self._line_up(job)
         self._later.clear()
 
-    def _waiting_job(self, job: int) -> WaitingJob:
-        flavors = self._jobs.flavors(job)
-        if job in self.queue.suspended:
-            partition, _ = self.queue.suspended[job]
-            flavors = tuple(f for f in flavors if not self._jobs.closed(job, f) >> partition.index & 1)
-        pods = PodSet("main", 1, {RESOURCE: self.n_accelerators(job)}, flavors=flavors)
+    def _look_again(self) -> None:
+        """Look again at jobs that were refused, if quota that they may use has been freed."""
+        for queue, line in enumerate(self._lines):
+            root = self._root[queue]
+            if root in self._freed:
+                # In fair sharing, what a queue holds of one pool counts on all pools.
+                pools = self._pools if self.fair_sharing else self._freed[root]
+                if line.release(pools):
+                    self._changed.add(root)
+        self._freed.clear()
+
+    def _cycle(self, now: float) -> None:
+        """Decide on the first job of each queue whose tree of cohorts has changed."""
+        roots, self._changed = self._changed, set()
+        heads = (line.head() for queue, line in enumerate(self._lines) if self._root[queue] in roots)
+        kinds = dict(head for head in heads if head is not None)
+        if kinds:
+            waiting = [self._waiting_job(job, kind) for job, kind in kinds.items()]
+            for head in run_cycle(self.snapshot, waiting, self._switches).heads:
+                job = int(head.job.id)
+                self._carry_out(head, job, kinds[job], now)
+
+    def _waiting_job(self, job: int, kind: Kind) -> WaitingJob:
+        pods = PodSet("main", 1, {RESOURCE: kind.n_accelerators}, flavors=kind.pools)
         return WaitingJob(
             str(job),
             self._names[self._jobs.queue_of[job]],
             (pods,),
-            self._jobs.priority[job],
+            kind.priority,
             self._jobs.submit_s[job],
         )
 
-    def _carry_out(self, head: Head, job: int, kinds: Mapping[int, Kind], now: float) -> None:
+    def _carry_out(self, head: Head, job: int, kind: Kind, now: float) -> None:
         """Do what a cycle decided on the first job of a queue."""
         queue = self._jobs.queue_of[job]
         if head.status == "admitted":
-            self._lines[queue].take(job, kinds[job])
+            self._lines[queue].take(job, kind)
             self._changed.add(self._root[queue])
             self.snapshot.start(self._with_quota(head, job, now))
             ((flavor, _),) = head.assignment.usage
@@ -195,7 +204,7 @@ class Kueue(Preemptive):
         elif head.status == "preempting":
             self._preempt(head.victims)
         elif head.status in ("nofit", "no_victims") and not self._strict[queue]:
-            self._lines[queue].put_aside(kinds[job])
+            self._lines[queue].refuse(job, kind)
             self._changed.add(self._root[queue])
 
     def _with_quota(self, head: Head, job: int, now: float) -> RunningJob:

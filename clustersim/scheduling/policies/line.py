@@ -3,61 +3,81 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Hashable
 from heapq import heappop, heappush
-from typing import TypeAlias
+from typing import NamedTuple
 
 __all__ = ["Kind", "Line"]
 
-Kind: TypeAlias = tuple[int, Hashable]
-"""The priority of a job, and what else decides whether it can start."""
+
+class Kind(NamedTuple):
+    """What decides, with the order of submission, whether a job can get quota."""
+
+    priority: int
+    n_accelerators: int
+    pools: tuple[str, ...]
 
 
 class Line:
     """Waiting jobs by priority, higher first, and then in order of submission.
 
-    If a job of a kind is refused, the whole kind can be put aside until something changes.
+    If a job is refused, so are those that want at least as much, on some of its pools only, without
+    a higher priority or an earlier submission. They are put aside until something changes on one of
+    their pools.
 
     Examples
     --------
     >>> line = Line()
-    >>> for job, kind in enumerate([(0, "8 chips"), (1, "64 chips"), (0, "8 chips")]):
-    ...     _ = line.add(job, kind)
+    >>> for job, n in enumerate([8, 64, 8, 4]):
+    ...     _ = line.add(job, Kind(0, n, ("h200",)))
     >>> line.head()
-    (1, (1, '64 chips'))
-    >>> line.put_aside((1, "64 chips"))
+    (0, Kind(priority=0, n_accelerators=8, pools=('h200',)))
+    >>> line.refuse(*line.head())
     >>> line.head()
-    (0, (0, '8 chips'))
-    >>> line.take(0, (0, "8 chips"))
-    >>> line.head()
-    (2, (0, '8 chips'))
+    (3, Kind(priority=0, n_accelerators=4, pools=('h200',)))
+    >>> line.take(*line.head())
+    >>> line.head() is None, line.release({"h200"}), line.head()[0]
+    (True, True, 0)
     """
 
     def __init__(self) -> None:
         self._jobs: dict[Kind, list[int]] = {}
         self._heads: list[tuple[int, int, Kind]] = []
         self._aside: set[Kind] = set()
+        self._refused: list[tuple[int, Kind, frozenset[str]]] = []
 
     def add(self, job: int, kind: Kind) -> bool:
-        """Add a job; return whether it is looked at, because its kind has not been put aside."""
+        """Add a job; return whether it is looked at, because nothing tells that it is refused."""
         insort(self._jobs.setdefault(kind, []), job)
-        if kind in self._aside:
+        if self._is_refused(job, kind):
+            self._aside.add(kind)
             return False
-        self._push(kind)
+        heappush(self._heads, (-kind.priority, job, kind))
         return True
 
     def _push(self, kind: Kind) -> None:
-        heappush(self._heads, (-kind[0], self._jobs[kind][0], kind))
+        heappush(self._heads, (-kind.priority, self._jobs[kind][0], kind))
+
+    def _is_refused(self, job: int, kind: Kind) -> bool:
+        return any(
+            kind.n_accelerators >= other.n_accelerators
+            and (
+                kind.priority < other.priority or (kind.priority == other.priority and job >= first)
+            )
+            and pools.issuperset(kind.pools)
+            for first, other, pools in self._refused
+        )
 
     def head(self) -> tuple[int, Kind] | None:
-        """Return the first job and its kind, without kinds that are aside; None if there is none."""
+        """Return the first job that has not been refused, and its kind; None if there is none."""
         heads = self._heads
         while heads:
             _, job, kind = heads[0]
             jobs = self._jobs.get(kind)
-            if jobs and jobs[0] == job and kind not in self._aside:
-                return job, kind
-            heappop(heads)  # the job has been taken, or an earlier one of its kind was added
+            if jobs and jobs[0] == job:
+                if not self._is_refused(job, kind):
+                    return job, kind
+                self._aside.add(kind)
+            heappop(heads)
         return None
 
     def take(self, job: int, kind: Kind) -> None:
@@ -69,14 +89,21 @@ class Line:
         else:
             del self._jobs[kind]
 
-    def put_aside(self, kind: Kind) -> None:
-        """Do not look at jobs of a kind until `release` is called."""
-        self._aside.add(kind)
+    def refuse(self, job: int, kind: Kind) -> None:
+        """Put a job aside, and all that are refused with it."""
+        self._refused.append((job, kind, frozenset(kind.pools)))
 
-    def release(self) -> bool:
-        """Look at all jobs again; return whether some were put aside."""
-        kinds = [kind for kind in self._aside if kind in self._jobs]
-        self._aside.clear()
-        for kind in kinds:
+    def release(self, pools: set[str]) -> bool:
+        """Look again at the jobs that can use one of some pools; return whether there are any."""
+        left = [(job, kind, own - pools) for job, kind, own in self._refused]
+        self._refused = [each for each in left if each[2]]
+        again = []
+        for kind in self._aside:
+            jobs = self._jobs.get(kind)
+            if not jobs or not self._is_refused(jobs[0], kind):
+                again.append(kind)
+        self._aside.difference_update(again)
+        found = [kind for kind in again if kind in self._jobs]
+        for kind in found:
             self._push(kind)
-        return bool(kinds)
+        return bool(found)
