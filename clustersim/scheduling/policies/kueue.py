@@ -150,23 +150,30 @@ class Kueue(Preemptive):
 
     def schedule(self, now: float) -> None:
         self._place()
-        while self._changed or self._freed:
-            self._look_again()
+        self._look_again(all_sizes=True)
+        while self._changed:
             while self._changed:
                 self._cycle(now)
+            self._look_again(all_sizes=False)
         self._stops.clear()
         for job in self._later:
             self._line_up(job)
         self._later.clear()
 
-    def _look_again(self) -> None:
-        """Look again at jobs that were refused, if quota that they may use has been freed."""
+    def _look_again(self, *, all_sizes: bool) -> None:
+        """Look again at jobs that were refused, if quota that they may use has been freed.
+
+        What a preemption frees beyond the needs of the job for which it was done cannot help other
+        jobs to preempt, so then only those are looked at that fit.
+        """
+        tree = self.snapshot.tree
         for queue, line in enumerate(self._lines):
             root = self._root[queue]
             if root in self._freed:
                 # In fair sharing, what a queue holds of one pool counts on all pools.
                 pools = self._pools if self.fair_sharing else self._freed[root]
-                if line.release(pools):
+                most = {pool: tree.ledger((pool, RESOURCE)).available(queue) for pool in pools}
+                if line.release(pools, None if all_sizes else most):
                     self._changed.add(root)
         self._freed.clear()
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Mapping
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 __all__ = ["Kind", "Line"]
+
+_Refusal: TypeAlias = tuple[int, int, int, frozenset[str]]
+"""A job that was refused, its size, its priority, and the pools on which it is still refused."""
 
 
 class Kind(NamedTuple):
@@ -43,7 +47,7 @@ class Line:
         self._jobs: dict[Kind, list[int]] = {}
         self._heads: list[tuple[int, int, Kind]] = []
         self._aside: set[Kind] = set()
-        self._refused: list[tuple[int, Kind, frozenset[str]]] = []
+        self._refused: list[_Refusal] = []
 
     def add(self, job: int, kind: Kind) -> bool:
         """Add a job; return whether it is looked at, because nothing tells that it is refused."""
@@ -58,14 +62,15 @@ class Line:
         heappush(self._heads, (-kind.priority, self._jobs[kind][0], kind))
 
     def _is_refused(self, job: int, kind: Kind) -> bool:
-        return any(
-            kind.n_accelerators >= other.n_accelerators
-            and (
-                kind.priority < other.priority or (kind.priority == other.priority and job >= first)
-            )
-            and pools.issuperset(kind.pools)
-            for first, other, pools in self._refused
-        )
+        priority, n, pools = kind
+        for first, least, others, of_pools in self._refused:
+            if (
+                n >= least
+                and (priority < others or (priority == others and job >= first))
+                and of_pools.issuperset(pools)
+            ):
+                return True
+        return False
 
     def head(self) -> tuple[int, Kind] | None:
         """Return the first job that has not been refused, and its kind; None if there is none."""
@@ -91,12 +96,41 @@ class Line:
 
     def refuse(self, job: int, kind: Kind) -> None:
         """Put a job aside, and all that are refused with it."""
-        self._refused.append((job, kind, frozenset(kind.pools)))
+        self._refuse((job, kind.n_accelerators, kind.priority, frozenset(kind.pools)))
 
-    def release(self, pools: set[str]) -> bool:
-        """Look again at the jobs that can use one of some pools; return whether there are any."""
-        left = [(job, kind, own - pools) for job, kind, own in self._refused]
-        self._refused = [each for each in left if each[2]]
+    def _refuse(self, new: _Refusal) -> None:
+        """Add a refusal; drop those that follow from it."""
+        job, n, priority, pools = new
+        self._refused = [
+            each
+            for each in self._refused
+            if not (
+                each[1] >= n
+                and (each[2] < priority or (each[2] == priority and each[0] >= job))
+                and each[3] <= pools
+            )
+        ]
+        self._refused.append(new)
+
+    def release(self, pools: set[str], most: Mapping[str, float] | None = None) -> bool:
+        """Look again at refused jobs that can use one of some pools.
+
+        Parameters
+        ----------
+        pools : set of str
+        most : mapping of str to float, optional
+            Look only at jobs that are not larger than this, by pool.
+
+        Returns
+        -------
+        bool
+            Whether there are any such jobs.
+        """
+        refused, self._refused = self._refused, []
+        for job, n, priority, own in refused:
+            lost = pools if most is None else {pool for pool in pools if n <= most[pool]}
+            if left := own - lost:
+                self._refuse((job, n, priority, left))
         again = []
         for kind in self._aside:
             jobs = self._jobs.get(kind)
