@@ -19,7 +19,14 @@ from clustersim.scheduling.kueue.quota_tree import (
     refund,
     within_nominal,
 )
-from clustersim.scheduling.kueue.victims import Candidate, Preemptor, Reason, Snapshot, Victim
+from clustersim.scheduling.kueue.victims import (
+    Candidate,
+    Preemptor,
+    Reason,
+    Snapshot,
+    Victim,
+    too_few,
+)
 
 __all__ = ["Classes", "classes", "classical_victims", "fill_back"]
 
@@ -127,7 +134,7 @@ def classical_victims(snapshot: Snapshot, preemptor: Preemptor) -> list[Victim]:
     found = classes(snapshot, preemptor)
     if not (found.hierarchical or found.priority or found.own):
         return []
-    if _too_few(preemptor, [*found.hierarchical, *found.priority, *found.own]):
+    if too_few(preemptor, [*found.hierarchical, *found.priority, *found.own]):
         return []
     picks = _picks(found, preemptor)
     for borrowing in _attempts(found, preemptor):
@@ -136,15 +143,6 @@ def classical_victims(snapshot: Snapshot, preemptor: Preemptor) -> list[Victim]:
         if victims:
             return victims
     return []
-
-
-def _too_few(preemptor: Preemptor, candidates: list[Candidate]) -> bool:
-    """Whether the request does not fit even without all candidates; False if that is unknown."""
-    if len(preemptor.request) != 1:
-        return False
-    ((ledger, amount),) = preemptor.request
-    held = sum(n for c in candidates for of, n in c.usage if of is ledger)
-    return ledger.available(preemptor.node) + held < amount
 
 
 def _picks(found: Classes, preemptor: Preemptor) -> list[_Pick]:
