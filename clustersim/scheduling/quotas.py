@@ -219,8 +219,8 @@ def _problems(file: QuotasFile) -> Iterator[str]:
         yield from _limits_without_cohort(f"queues.{name}", queue.cohort, queue.quotas)
     for name, own in file.cohorts.items():
         yield from _limits_without_cohort(f"cohorts.{name}", own.parent, own.quotas)
-    owners = [*file.queues.items(), *file.cohorts.items()]
-    pools = {pool for _, owner in owners for pool in owner.quotas}
+    owners: list[QueueQuotas | CohortQuotas] = [*file.queues.values(), *file.cohorts.values()]
+    pools = {pool for owner in owners for pool in owner.quotas}
     if ALL_POOLS in pools and len(pools) > 1:
         others = ", ".join(sorted(pools - {ALL_POOLS}))
         yield (
@@ -291,7 +291,9 @@ def quotas_document(
 'preemption': {'reclaim_within_cohort': 'any'}}}}
     """
     document: dict[str, Any] = {} if default is None else {"default": default}
-    document["queues"] = {queue.name: _written_queue(queue, queue.name in strict) for queue in queues}
+    document["queues"] = {
+        queue.name: _written_queue(queue, queue.name in strict) for queue in queues
+    }
     if cohorts:
         named = [queue.cohort for queue in queues] + [cohort.parent for cohort in cohorts]
         listed = {cohort.name: cohort for cohort in cohorts}
@@ -325,9 +327,7 @@ def _written_queue(queue: Queue, strict: bool) -> dict[str, Any]:
 def _own_fields(owner: object, plain: object, names: Sequence[str]) -> dict[str, Any]:
     """Return the fields that differ from their defaults."""
     return {
-        name: getattr(owner, name)
-        for name in names
-        if getattr(owner, name) != getattr(plain, name)
+        name: getattr(owner, name) for name in names if getattr(owner, name) != getattr(plain, name)
     }
 
 

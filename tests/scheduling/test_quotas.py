@@ -80,16 +80,16 @@ def spans(result: Result) -> dict[int, list[tuple[float, float]]]:
         rows = zip(result.jobs["start_s"], result.jobs["finish_s"], strict=True)
         return {job: [span] for job, span in enumerate(rows)}
     groups = result.attempts.groupby("job_id")
-    return {
-        int(job): list(zip(own["start_s"], own["end_s"], strict=True)) for job, own in groups
-    }
+    return {int(job): list(zip(own["start_s"], own["end_s"], strict=True)) for job, own in groups}
 
 
 def test_a_queue_borrows_what_others_do_not_use():
     rows = [("a", 0, 8, 10), ("a", 0, 8, 10), ("b", 5, 8, 10)]
     # Without reclaiming, the quota of b comes back when the borrower ends.
     assert spans(run({"a": queue(), "b": queue()}, rows)) == {
-        0: [(0, 10)], 1: [(0, 10)], 2: [(10, 20)]
+        0: [(0, 10)],
+        1: [(0, 10)],
+        2: [(10, 20)],
     }
     apart = {"a": queue(cohort=None), "b": queue(cohort=None)}
     assert spans(run(apart, rows)) == {0: [(0, 10)], 1: [(10, 20)], 2: [(5, 15)]}
@@ -220,7 +220,7 @@ def test_the_file_is_relative_to_the_folder(tmp_path: Path):
     (tmp_path / "quotas.yaml").write_text(yaml_text({"queues": {"a": queue()}}))
     policy = find_policy("kueue", options={"quotas": "quotas.yaml"}, folder=tmp_path)
     assert policy.__dict__["quotas"] == tmp_path / "quotas.yaml"
-    with pytest.raises(InputError, match="missing.yaml"):
+    with pytest.raises(InputError, match=r"missing\.yaml"):
         find_policy("kueue", options={"quotas": "missing.yaml"}, folder=tmp_path)
     with pytest.raises(InputError, match="needs the option quotas"):
         simulate(
@@ -263,7 +263,10 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         }
         for name in "abc"
     }
-    cohorts = {"top": {"quotas": quotas(limits=False)}, "low": {"parent": "top", "quotas": quotas()}}
+    cohorts = {
+        "top": {"quotas": quotas(limits=False)},
+        "low": {"parent": "top", "quotas": quotas()},
+    }
     return {"queues": queues, "cohorts": cohorts}
 
 
@@ -342,7 +345,9 @@ def test_a_plain_twin_agrees(
     log: list[tuple[str, int, int, int, int]],
     strict: bool,
 ):
-    rows = [(*row[:2], min(row[2], 4 + row[4]), *row[3:]) for row in sorted(log, key=lambda r: r[1])]
+    rows = [
+        (*row[:2], min(row[2], 4 + row[4]), *row[3:]) for row in sorted(log, key=lambda r: r[1])
+    ]
     rows = [("ab"[row[0] != "a"], *row[1:]) for row in rows]
     rows = [(q, t, min(n, own["ab".index(q)]), s, p) for q, t, n, s, p in rows]
     strategy = "strict" if strict else "best_effort"

@@ -180,7 +180,9 @@ class Kueue(Preemptive):
     def _cycle(self, now: float) -> None:
         """Decide on the first job of each queue whose tree of cohorts has changed."""
         roots, self._changed = self._changed, set()
-        heads = (line.head() for queue, line in enumerate(self._lines) if self._root[queue] in roots)
+        heads = (
+            line.head() for queue, line in enumerate(self._lines) if self._root[queue] in roots
+        )
         kinds = dict(head for head in heads if head is not None)
         if kinds:
             waiting = [self._waiting_job(job, kind) for job, kind in kinds.items()]

@@ -1,4 +1,4 @@
-"""What quotas mean for the jobs of a run: their queues, the pools that they can use, their limits."""
+"""What quotas mean for the jobs of a run: their queues, pools and limits."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ borrow"}
             raise InputError(
                 "jobs",
                 f"min_accelerators: {counted(smaller, 'job')} could start with fewer accelerators "
-                "than n_accelerators (partial admission), which the policy kueue does not simulate; "
-                "leave the column out",
+                "than n_accelerators (partial admission), which the policy kueue does not "
+                "simulate; leave the column out",
             )
 
     def flavors(self, job: int) -> tuple[str, ...]:

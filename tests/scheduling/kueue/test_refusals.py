@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from random import Random
 
-from tests.scheduling.kueue.clusters import POOLS, random_snapshot, seeds
 from hypothesis import given, settings
 
 from clustersim.scheduling.kueue import PodSet, Snapshot, Switches, WaitingJob, run_cycle
 from tests.examples import examples
+from tests.scheduling.kueue.clusters import POOLS, random_snapshot, seeds
 
 REFUSED = ("nofit", "no_victims")
 
 
-def refused(snapshot: Snapshot, queue: str, fair: bool, n: int, priority: int, t: float, pools: tuple[str, ...]) -> bool:
+def refused(
+    snapshot: Snapshot,
+    queue: str,
+    fair: bool,
+    n: int,
+    priority: int,
+    t: float,
+    pools: tuple[str, ...],
+) -> bool:
     pods = PodSet("main", 1, {"gpu": n}, flavors=pools)
     job = WaitingJob("new", queue, (pods,), priority, t)
     (head,) = run_cycle(snapshot, [job], Switches(fair_sharing=fair)).heads
