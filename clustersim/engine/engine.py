@@ -74,7 +74,8 @@ class Simulation:
     partitions : sequence of Partition
         The cluster's partitions, without running jobs.
     policy : type of Policy
-        Instantiated once for each queue. Partitions have separate queues if no job can run on both.
+        Instantiated once for each queue. Partitions have separate queues if no job can run on both,
+        unless the policy decides for the whole cluster.
     recovery : Recovery, optional
         How jobs save their state and restart after they are stopped. By default they save nothing
         and restart from the beginning without a delay.
@@ -158,11 +159,11 @@ class Simulation:
         )
 
     def _build_queues(self, policy: type[Policy]) -> list[Policy]:
-        """Make one queue for each group of partitions that share jobs.
+        """Make one queue for each group of partitions that share jobs, or one for all partitions.
 
         Return the policy for each entry of `jobs.choices`.
         """
-        group = list(range(len(self.partitions)))
+        group = [0 if policy.whole_cluster else index for index in range(len(self.partitions))]
         for choice in self.jobs.choices:
             merged = {group[index] for index in choice}
             lowest = min(merged)

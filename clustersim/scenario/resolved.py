@@ -268,6 +268,7 @@ def fields_named(loaded: LoadedScenario) -> Iterator[None]:
 _FIELDS = {
     "policy": "scheduler.policy",
     "placement": "scheduler.placement",
+    "quotas": "scheduler.options.quotas",
     "failures": "failures",
     "supply": "supply",
     "software": "software",

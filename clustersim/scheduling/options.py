@@ -8,7 +8,8 @@ is annotated, public and has a value::
 
 An annotation as ``ClassVar`` is not an option.  Values are converted to the annotated type.  On the
 command line, a tuple is written ``1,2,3``, a mapping ``high:1000,normal:0``, and a mapping to
-tuples ``high:normal+low``.
+tuples ``high:normal+low``.  An option of type ``Path`` is a file, relative to the folder of the
+scenario.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -39,7 +41,9 @@ def options_of(plugin: type) -> dict[str, Any]:
     return {name: getattr(plugin, name) for name in _types_of(plugin)}
 
 
-def with_options(plugin: type[Plugin], options: Mapping[str, Any], source: str) -> type[Plugin]:
+def with_options(
+    plugin: type[Plugin], options: Mapping[str, Any], source: str, folder: str | Path = "."
+) -> type[Plugin]:
     """Return the class with other values of its options.
 
     Parameters
@@ -51,6 +55,8 @@ def with_options(plugin: type[Plugin], options: Mapping[str, Any], source: str) 
         have commas between them.
     source : str
         What the options belong to, for messages, such as ``policy las``.
+    folder : str or Path
+        Folder to which the files that options name are relative.
 
     Raises
     ------
@@ -79,7 +85,8 @@ def with_options(plugin: type[Plugin], options: Mapping[str, Any], source: str) 
             problems.append(_unknown(str(name), types))
             continue
         try:
-            values[name] = _converted(value, types[name])
+            given = _converted(value, types[name])
+            values[name] = Path(folder, given) if isinstance(given, Path) else given
         except ValidationError as error:
             what = "; ".join(_words(each["msg"]) for each in error.errors())
             problems.append(f"option {name}: found {shown(value)}: {what}")
@@ -192,6 +199,8 @@ def _type_text(kind: Any) -> str:
         return f"pairs NAME:{'NAME+NAME' if several else 'VALUE'} with commas between them"
     if get_origin(kind) is tuple:
         return f"{_type_text(arguments[0])} values with commas between them"
+    if get_origin(kind) is dict:
+        return "a mapping"
     if kind in _WORDS:
         return _WORDS[kind]
     if arguments and all(isinstance(each, str) for each in arguments):
@@ -204,5 +213,6 @@ _WORDS: dict[Any, str] = {
     int: "a whole number",
     bool: "true or false",
     str: "a text",
+    Path: "a file",
     type(None): "none",
 }

@@ -182,6 +182,7 @@ def simulate(
             wait_for_best=scheduling.wait_for_best,
             lends=[service.pool for service in services if service.lends],
         )
+        eligible = _without_refused(eligible, policy, jobs, runtimes, partitions)
         depend = Dependencies.of(jobs)
         if depend is not None:
             eligible = eligible.without(depend.never(eligible.reasons, jobs))
@@ -330,6 +331,24 @@ def _provenance(record: RunRecord, wall_s: float) -> dict[str, Any]:
         "wall_s": wall_s,
         "interrupted": record.interrupted,
     }
+
+
+def _without_refused(
+    eligible: Eligibility,
+    policy: type[Policy],
+    jobs: pd.DataFrame,
+    runtimes: Runtimes,
+    partitions: Sequence[Partition],
+) -> Eligibility:
+    """Return the partitions of each job, with none for the jobs that the policy never starts."""
+    if policy.never_start.__func__ is Policy.never_start.__func__:  # type: ignore[attr-defined]
+        return eligible
+    rows = np.flatnonzero(eligible.choice_of >= 0)
+    refused = policy.never_start(_job_columns(jobs, rows, runtimes, eligible), partitions)
+    choice_of = eligible.choice_of.copy()
+    choice_of[rows[list(refused)]] = -1
+    reasons = {int(rows[job]): reason for job, reason in refused.items()}
+    return replace(eligible, choice_of=choice_of, reasons={**eligible.reasons, **reasons})
 
 
 def _job_columns(

@@ -27,7 +27,7 @@ from clustersim.scheduling.programs.water_filling import water_filling
 from tests.peers.gavel_replay import Replay, expected_jct, read_trace
 from tests.reference_data import data_folder
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.slow]
 
 PROGRAMS = {
     "max_min_fairness": gavel.max_min_fairness,

@@ -16,6 +16,7 @@ from clustersim.scheduling.policies.in_rounds import (
     MaxThroughputPerCost,
     MinMakespan,
 )
+from clustersim.scheduling.policies.kueue import Kueue
 from clustersim.scheduling.policies.las import Las
 from clustersim.scheduling.policies.multifactor import Multifactor
 from clustersim.scheduling.policies.priority import Priority
@@ -33,6 +34,7 @@ __all__ = [
     "FinishTimeFairness",
     "FirstFit",
     "Isolated",
+    "Kueue",
     "LargestFirst",
     "Las",
     "MaxMinFairness",
@@ -66,6 +68,7 @@ POLICIES: dict[str, type[Policy]] = {
     "qssf": Qssf,
     "drf": Drf,
     "las": Las,
+    "kueue": Kueue,
     "max_min_fairness": MaxMinFairness,
     "max_min_water_filling": MaxMinWaterFilling,
     "finish_time_fairness": FinishTimeFairness,
