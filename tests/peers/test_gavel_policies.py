@@ -2,8 +2,8 @@
 
 Rules: Gavel drops jobs whose rest has fewer steps than accelerators (five failed micro-tasks);
 only jobs that it did not drop are averaged. Its programs' optima are degenerate, so averages are
-compared within 10 %, not jobs one by one; those of its heterogeneity-agnostic variants, which shuffle
-the pools by chance in every round, within 20 %.
+compared within 10 %, not jobs one by one; those of its heterogeneity-agnostic variants, which
+shuffle the pools by chance in every round, within 20 %.
 """
 
 from __future__ import annotations
