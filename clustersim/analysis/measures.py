@@ -14,7 +14,6 @@ import numpy as np
 from clustersim.analysis.controls.metrics import surplus_name
 from clustersim.analysis.metrics import METRICS, Metric, in_period, period_order
 from clustersim.analysis.part import FleetView, MeasuredRun, Part
-from clustersim.analysis.periods import period_ends_s
 from clustersim.analysis.registry import load_plugins, users_code
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.submitted import Submitted
@@ -22,6 +21,7 @@ from clustersim.analysis.unfinished_work import SQUARE, UnfinishedWork, stationa
 from clustersim.analysis.wait_metrics import SERIES
 from clustersim.analysis.warm_up import mser5, series_bins
 from clustersim.array_types import Bools, Floats
+from clustersim.calendar import period_ends_s
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError
 from clustersim.scenario.dates import instant_s
@@ -105,7 +105,7 @@ def measure(
         jobs, a duration, or all jobs after a time.
     periods : int, optional
         Number of periods of the scenario's horizon that are also measured, regardless of warm-up
-        and cool-down; see :func:`~clustersim.analysis.periods.period_ends_s`.
+        and cool-down; see :func:`~clustersim.calendar.period_ends_s`.
     catalogue : Catalogue, optional
         Catalogue of the models that the jobs name; by default the built-in one.
     plugins : sequence of str

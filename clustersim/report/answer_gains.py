@@ -15,9 +15,9 @@ from clustersim.plots.study_axes import system_name
 from clustersim.report.amounts import signed, signed_amounts
 from clustersim.report.answer_parts import CHECK, Quantity, failures, full_version
 from clustersim.report.identical import identical_systems, without_effect
-from clustersim.report.irreplaceable import longer_log
 from clustersim.report.of_study.draws_words import over_draws
 from clustersim.report.page import Answer
+from clustersim.report.words.irreplaceable import longer_log
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import counted, listed
 

@@ -17,8 +17,8 @@ from clustersim.plots.parts.determined import FEW
 from clustersim.plots.study_axes import number_in_words, place_in_words, study_axes, value_name
 from clustersim.report.amounts import signed
 from clustersim.report.identical import identical_systems
-from clustersim.report.irreplaceable import longer_log
 from clustersim.report.spans import Span, span, value_spans
+from clustersim.report.words.irreplaceable import longer_log
 from clustersim.studies.search_spec import LOAD
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import capital, counted

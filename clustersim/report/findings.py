@@ -22,7 +22,6 @@ from clustersim.plots.study_axes import (
 from clustersim.report.amounts import signed_amounts
 from clustersim.report.answer_gains import is_clear_gain
 from clustersim.report.identical import identical_systems, without_effect
-from clustersim.report.irreplaceable import irreplaceable_blocks
 from clustersim.report.no_capacity import beyond
 from clustersim.report.of_study.answer_indices import index_sentences
 from clustersim.report.of_study.difference_sentences import difference_sentences
@@ -30,6 +29,7 @@ from clustersim.report.of_study.early_stops import early_stop_sentences
 from clustersim.report.of_study.log_words import log_sentences
 from clustersim.report.of_study.overload_words import overload_sentences
 from clustersim.report.of_study.places import places_in_words
+from clustersim.report.words.irreplaceable import irreplaceable_blocks
 from clustersim.source_code import changed_files, this_code
 from clustersim.studies.meaning import load_notes, placement_notes
 from clustersim.studies.search_spec import LOAD
