@@ -67,6 +67,7 @@ class Table:
 
 INPUT = "if the input has it"
 FAILURES = "if nodes can go out of service"
+STOPPED = "if nodes can go out of service, or the policy preempted a job"
 ENERGY, MONEY = "with the key `energy`", "with the key `money`"
 SERVING, DATED = "with services", "if the run has a start date"
 DATED_CSV = "in CSV files (`--csv`), if the run has a start date"
@@ -121,6 +122,12 @@ JOBS = (
         "duration",
     ),
     Column("done", "share of the job's work that is done and kept", "share"),
+    Column(
+        "preemptions",
+        "number of times that the policy stopped the job",
+        "count",
+        "if the policy preempted a job",
+    ),
     Column("reason", "why the job did not finish; none if it did"),
     *_ACCOUNTS,
     Column("cost_cny", "cost of the accelerators while the job held them", "money", MONEY),
@@ -218,7 +225,7 @@ SUMMARY = (
         "accelerator-seconds of work that is kept, divided by the accelerator-seconds of all "
         "attempts; NaN for a virtual cluster",
         "share",
-        FAILURES,
+        STOPPED,
         heading="effective time",
     ),
     Column(
@@ -242,11 +249,16 @@ ATTEMPTS = (
     _N,
     *_in_order("start of the attempt", "end of the attempt or of the run"),
     Column("kept_s", "time spent on work that is kept", "duration"),
-    Column("lost_s", "time spent on work that was lost to a failure", "duration"),
+    Column("lost_s", "time spent on work that was lost when the job was stopped", "duration"),
     Column("checkpoint_s", "time spent writing checkpoints", "duration"),
     Column("restart_s", "time spent restarting", "duration"),
     Column("slow_s", "time lost to slow nodes", "duration"),
     Column("done", "share of the job's work that the attempt did and that is kept", "share"),
+    Column(
+        "stopped",
+        "why the attempt was stopped before the job was done: node, preempted (saved, requeued or "
+        "suspended) or cancelled; empty if it was not",
+    ),
 )
 OUTAGES = (
     _POOL,
@@ -352,7 +364,7 @@ RUN_TABLES = (
         "pool or virtual cluster, and one for all jobs",
         SUMMARY,
     ),
-    Table("attempts", "attempts.parquet", "attempt at a job", ATTEMPTS, FAILURES),
+    Table("attempts", "attempts.parquet", "attempt at a job", ATTEMPTS, STOPPED),
     Table(
         "outages",
         "outages.parquet",

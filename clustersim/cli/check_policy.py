@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from clustersim.cli.options import whole_number
+from clustersim.cli.options import add_policy_options, policy_options, whole_number
 from clustersim.console import wrapped_note, write_json
 from clustersim.text_table import table
 
@@ -36,6 +36,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="consolidate, spread, pooled, or FILE.py:ClassName; it decides which nodes stay free, "
         "not how fast a job runs",
     )
+    add_policy_options(parser)
     parser.add_argument(
         "--seed", type=whole_number, default=0, metavar="N", help="seed of the random jobs"
     )
@@ -47,7 +48,15 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.scheduling.placement import SPEED_NOTE
     from clustersim.simulation.check_policy import check_policy
 
-    findings = check_policy(args.policy, args.placement, seed=args.seed)
+    options = policy_options(args.option)
+    of_placement = policy_options(args.placement_option, "--placement-option")
+    findings = check_policy(
+        args.policy,
+        args.placement,
+        options=options,
+        placement_options=of_placement,
+        seed=args.seed,
+    )
     print(f"policy {args.policy}, placement {args.placement}; checked: no accelerator allocated")
     print(
         "twice or lost, every job ends, nothing starts early, sizes kept, the same schedule twice"
@@ -60,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
         {
             "policy": args.policy,
             "placement": args.placement,
+            "options": options,
+            "placement_options": of_placement,
             "seed": args.seed,
             "passed": not broken,
             "findings": [{"trial": f.trial, "problem": f.problem or None} for f in findings],

@@ -175,6 +175,7 @@ _COMPLETERS: Mapping[str, Completer] = {
     "catalogue name": _entries,
     "check-policy policy": _policies,
     "metrics names": _metrics,
+    "policies names": _policies,
     "plan plan": _experiments("plan"),
     "replay jobs": _logs,
     "run scenario": _experiments("scenario"),

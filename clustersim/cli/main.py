@@ -37,6 +37,7 @@ COMMANDS = (
     "metrics",
     "plots",
     "schema",
+    "policies",
     "check_policy",
 )
 EPILOG = """\

@@ -18,11 +18,13 @@ __all__ = [
     "add_no_report",
     "add_output",
     "add_plugins",
+    "add_policy_options",
     "add_quick",
     "add_renamed",
     "add_run_files",
     "catalogue_arguments",
     "number",
+    "policy_options",
     "whole_number",
 ]
 
@@ -113,6 +115,41 @@ def add_changes(parser: argparse._ActionsContainer, what: str) -> None:
         metavar="a.b.c=value",
         help=f"change a field{what}; may be repeated",
     )
+
+
+def add_policy_options(parser: argparse._ActionsContainer) -> None:
+    """Add ``--option`` and ``--placement-option``, which may be repeated."""
+    for name, what in (("--option", "policy"), ("--placement-option", "placement")):
+        parser.add_argument(
+            name,
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help=f"option of the {what}, see `clustersim policies`; may be repeated",
+        )
+
+
+def policy_options(pairs: Sequence[str], option: str = "--option") -> dict[str, str]:
+    """Return the options that were given as NAME=VALUE.
+
+    Examples
+    --------
+    >>> policy_options(["attained=time", "thresholds=3250,7200"])
+    {'attained': 'time', 'thresholds': '3250,7200'}
+    >>> policy_options(["attained"])
+    Traceback (most recent call last):
+        ...
+    clustersim.errors.InputError: --option: must be NAME=VALUE, found 'attained'
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise InputError(option, f"must be NAME=VALUE, found {shown(pair)}")
+        if name.strip() in found:
+            raise InputError(option, f"gives {name.strip()!r} twice")
+        found[name.strip()] = value.strip()
+    return found
 
 
 def add_formats(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,14 @@ import argparse
 import textwrap
 
 from clustersim.cli.log_options import add_log_options, read_log
-from clustersim.cli.options import add_catalogue, add_renamed, add_run_files, whole_number
+from clustersim.cli.options import (
+    add_catalogue,
+    add_policy_options,
+    add_renamed,
+    add_run_files,
+    policy_options,
+    whole_number,
+)
 from clustersim.cli.progress import job_progress
 from clustersim.cli.result_json import write_last
 from clustersim.cli.texts.result_text import exit_code, result_data, result_text, wrong_lines
@@ -38,7 +45,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--policy",
         required=True,
-        help="a name such as fcfs or easy, or FILE.py:ClassName; an unknown name lists all names",
+        help="a name such as fcfs or easy (`clustersim policies` lists them), or FILE.py:ClassName",
     )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument(
@@ -50,6 +57,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="pooled (default without --cluster), consolidate (default with it), spread, or "
         "FILE.py:ClassName; it decides which nodes stay free, not how fast a job runs",
     )
+    add_policy_options(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
     add_log_options(parser, "JOBS")
     add_renamed(parser, "--format", "--log-format")
@@ -86,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
             accelerators=args.accelerators,
             cluster=cluster,
             placement=args.placement,
+            options=policy_options(args.option),
+            placement_options=policy_options(args.placement_option, "--placement-option"),
             exact_estimates=args.exact_estimates,
             progress=progress,
             provenance={

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 import numpy as np
 from simpy.events import Event
@@ -13,7 +15,18 @@ from clustersim.array_types import Floats, Ints
 from clustersim.engine.recovery import NO_CHECKPOINTS, Checkpoints, Progress
 from clustersim.scheduling.queue import Partition
 
-__all__ = ["Attempt", "AttemptLog", "Attempts"]
+__all__ = ["Attempt", "AttemptLog", "Attempts", "StopCause"]
+
+
+class StopCause(IntEnum):
+    """Why an attempt was stopped before its job was done."""
+
+    NOT_STOPPED = 0
+    NODE = 1
+    SAVED = 2
+    REQUEUED = 3
+    SUSPENDED = 4
+    CANCELLED = 5
 
 
 class Attempt:
@@ -52,6 +65,7 @@ class Attempt:
     __slots__ = (
         "_done_s",
         "_since_s",
+        "_stands_since_s",
         "_wall_s",
         "again",
         "began_s",
@@ -85,6 +99,7 @@ class Attempt:
         self.checkpoints = checkpoints
         self.again = again
         self._done_s = 0.0
+        self._stands_since_s = math.inf
         self.slowdown = 1.0
 
     @property
@@ -102,6 +117,11 @@ class Attempt:
             and self._since_s == self.began_s
         )
 
+    @property
+    def stands_still(self) -> bool:
+        """Whether the job saves its state to leave."""
+        return self._stands_since_s < math.inf
+
     def at_full_speed_s(self, now: float) -> float:
         """Return the seconds that the progress up to `now` would have taken at full speed."""
         return self._done_s + (now - self._since_s) / self.slowdown
@@ -112,11 +132,19 @@ class Attempt:
         self._since_s = now
         self.slowdown = slowdown
 
+    def stand_still(self, now: float) -> None:
+        """Make no more progress from `now` on, because the job saves its state."""
+        self._stands_since_s = now
+
     def progress(self, now: float, *, saved: bool) -> Progress:
         """Return how the time of the attempt was used if the attempt is stopped at `now`."""
-        elapsed_s = self.at_full_speed_s(now)
+        moved_until_s = min(now, self._stands_since_s)
+        elapsed_s = self.at_full_speed_s(moved_until_s)
         progress = self.checkpoints.progress(elapsed_s, self.work_s, again=self.again, saved=saved)
-        return progress._replace(slow_s=now - self.began_s - elapsed_s)
+        return progress._replace(
+            checkpoint_s=progress.checkpoint_s + now - moved_until_s,
+            slow_s=moved_until_s - self.began_s - elapsed_s,
+        )
 
     def whole(self, now: float) -> Progress:
         """Return how the time of the attempt was used if the job is completed at `now`."""
@@ -140,6 +168,8 @@ class Attempts:
         :class:`~clustersim.engine.recovery.Progress`.
     done : float64 array (attempts,)
         Share of the job's work that the attempt did and kept so far.
+    cause : int64 array (attempts,)
+        Why the attempt was stopped, see :class:`StopCause`.
     """
 
     job: Ints
@@ -152,6 +182,7 @@ class Attempts:
     restart_s: Floats
     slow_s: Floats
     done: Floats
+    cause: Ints
 
 
 @dataclass(slots=True)
@@ -167,6 +198,7 @@ class AttemptLog:
     _end_s: array[float] = field(default_factory=lambda: array("d"))
     _start_s: array[float] = field(default_factory=lambda: array("d"))
     _noted: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    _cause: dict[int, StopCause] = field(default_factory=dict)
 
     def begin(self, job: int, partition: int, now: float) -> int:
         """Record that a job starts, and return the number of its attempt."""
@@ -183,9 +215,18 @@ class AttemptLog:
         """
         self._end_s[attempt] = now
 
-    def note(self, attempt: int, progress: Progress, done: float) -> None:
+    def note(
+        self,
+        attempt: int,
+        progress: Progress,
+        done: float,
+        *,
+        cause: StopCause = StopCause.NOT_STOPPED,
+    ) -> None:
         """Record how the time of an attempt was used and which share of the job's work it did."""
         self._noted[attempt] = (*progress, done)
+        if cause is not StopCause.NOT_STOPPED:
+            self._cause[attempt] = cause
 
     def columns(self, work_s: Sequence[Sequence[float]]) -> Attempts:
         """Return the records as arrays; an attempt whose record is incomplete is left out.
@@ -212,4 +253,6 @@ class AttemptLog:
             kept_s[rows], rest[:, rows], done[rows] = noted[0], noted[1:-1], noted[-1]
         lost_s, checkpoint_s, restart_s, slow_s = rest
         split = kept_s, lost_s, checkpoint_s, restart_s, slow_s
-        return Attempts(job, partition, start_s, end_s, *split, done)
+        cause = np.zeros(n, dtype=np.int64)
+        cause[list(self._cause)] = list(self._cause.values())
+        return Attempts(job, partition, start_s, end_s, *split, done, cause)

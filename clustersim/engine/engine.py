@@ -5,27 +5,32 @@ instant, all completions happen first, then node events, then all submissions, t
 scheduling pass over the queues that these events changed.
 
 The engine does not depend on the reason why a job is stopped or slowed. Any caller can use
-:meth:`Simulation.stop` and :meth:`Simulation.rerate`. At present, only
-:class:`~clustersim.engine.node_driver.NodeDriver` uses these methods, for node events.
+:meth:`Simulation.stop` and :meth:`Simulation.rerate`, as
+:class:`~clustersim.engine.node_driver.NodeDriver` does for node events. Policies preempt jobs
+through their queue, which calls :meth:`Simulation.preempt`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 from simpy.core import StopSimulation
 from simpy.events import Event
 
 from clustersim.engine.allocation_log import AllocationLog
-from clustersim.engine.attempts import Attempt, AttemptLog
-from clustersim.engine.clock import COMPLETION, HORIZON, SCHEDULING, SUBMISSION, Clock
+from clustersim.engine.attempts import Attempt, AttemptLog, StopCause
+from clustersim.engine.clock import COMPLETION, HORIZON, NODE_EVENT, SCHEDULING, SUBMISSION, Clock
 from clustersim.engine.ending import Ending
+from clustersim.engine.gates import Gates
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import NO_CHECKPOINTS, Recovery
+from clustersim.engine.work_left import WorkLeft
 from clustersim.errors import ClusterSimError
 from clustersim.interrupts import stopping
+from clustersim.scheduling.decisions import How
 from clustersim.scheduling.placement import Nodes
 from clustersim.scheduling.plugins import interrupts_itself
 from clustersim.scheduling.policies import Policy
@@ -34,6 +39,15 @@ from clustersim.scheduling.queue import JobColumns, Partition, Queue
 __all__ = ["Simulation", "Watcher"]
 
 _REPORT_EVERY = 1024
+MOST_IDLE_WAKES = 100_000
+"""Largest number of passes in a row that a policy asks for while nothing runs or arrives."""
+STOPS: dict[How, StopCause] = {
+    "save": StopCause.SAVED,
+    "requeue": StopCause.REQUEUED,
+    "suspend": StopCause.SUSPENDED,
+    "cancel": StopCause.CANCELLED,
+}
+"""Cause of a stop for each way to preempt a job."""
 
 
 class Watcher(Protocol):
@@ -60,13 +74,16 @@ class Simulation:
     partitions : sequence of Partition
         The cluster's partitions, without running jobs.
     policy : type of Policy
-        Instantiated once for each queue. Partitions have separate queues if no job can run on both.
+        Instantiated once for each queue. Partitions have separate queues if no job can run on both,
+        unless the policy decides for the whole cluster.
     recovery : Recovery, optional
         How jobs save their state and restart after they are stopped. By default they save nothing
         and restart from the beginning without a delay.
     horizon_s : float, optional
         Time at which the simulation stops. By default it stops when no job runs and no future
         event can start a job.
+    gates : Gates, optional
+        What holds jobs outside their queues, such as dependencies on other jobs.
     by_node : bool
         Whether to record on which nodes each job ran.
     check : callable, optional
@@ -94,6 +111,7 @@ class Simulation:
         *,
         recovery: Recovery | None = None,
         horizon_s: float | None = None,
+        gates: Gates | None = None,
         by_node: bool = True,
         check: Callable[[Simulation], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -111,8 +129,11 @@ class Simulation:
         self._allocated = AllocationLog()
         self._watchers: list[Watcher] = []
         self._recovery = recovery
-        self._left: dict[int, float] = {}
-        self._whole_estimate_s: dict[int, list[float]] = {}
+        self._left = WorkLeft(run_s, jobs.estimate_s, recovery)
+        self._gates = gates
+        self._n_opening = 0
+        self._wakes: dict[Policy, Event] = {}
+        self._idle_wakes = 0
         self._submit_s = submit_s
         self._run_s = run_s
         self._by_node = by_node
@@ -121,30 +142,46 @@ class Simulation:
         self._pass_is_due = False
         self._touched: list[Policy] = []
         self._policy = policy
+        self._policy_of_group: dict[int, Policy] = {}
         self._policy_of_choice = self._build_queues(policy)
         self._policies_on = [
             [each for each in dict.fromkeys(self._policy_of_choice) if index in each.queue.members]
             for index in range(len(partitions))
         ]
         self._ending = Ending(
-            self.clock, jobs, partitions, self._policy_of_choice, self.running, self.partition_of
+            self.clock,
+            jobs,
+            partitions,
+            self._policy_of_choice,
+            self.running,
+            self.partition_of,
+            lambda: bool(self._wakes) or self._n_opening > 0,
         )
 
     def _build_queues(self, policy: type[Policy]) -> list[Policy]:
-        """Make one queue for each group of partitions that share jobs.
+        """Make one queue for each group of partitions that share jobs, or one for all partitions.
 
         Return the policy for each entry of `jobs.choices`.
         """
-        group = list(range(len(self.partitions)))
+        group = [0 if policy.whole_cluster else index for index in range(len(self.partitions))]
         for choice in self.jobs.choices:
             merged = {group[index] for index in choice}
             lowest = min(merged)
             group = [lowest if label in merged else label for label in group]
-        policies = {}
+        policies = self._policy_of_group
+        shared: dict[str, Any] = {}
         for label in sorted({group[choice[0]] for choice in self.jobs.choices}):
             members = [index for index, other in enumerate(group) if other == label]
             queue = Queue(
-                self.partitions, members, self.jobs, self.start, looks_ahead=policy.looks_ahead
+                self.partitions,
+                members,
+                self.jobs,
+                self.start,
+                looks_ahead=policy.looks_ahead,
+                tracks_running=policy.tracks_running,
+                preempt=self.preempt,
+                wake=partial(self._wake, label),
+                shared=shared,
             )
             policies[label] = policy(queue)
         return [policies[group[choice[0]]] for choice in self.jobs.choices]
@@ -169,13 +206,14 @@ class Simulation:
         """Return the record of the run; all work of jobs that are still running counts as kept."""
         for attempt in self.running.values():
             progress = attempt.progress(self.clock.now, saved=True)
-            self._log.note(attempt.number, progress, self._share(progress.kept_s, attempt))
+            self._log.note(attempt.number, progress, self._left.share(progress.kept_s, attempt))
         attempts = self._log.columns([self._run_s[part.pool] for part in self.partitions])
         partition = np.array(self.partition_of, dtype=np.int32)
         start_s, finish_s = np.full((2, len(partition)), np.nan)
         start_s[attempts.job[::-1]] = attempts.start_s[::-1]
         finish_s[attempts.job] = attempts.end_s
         finish_s[partition < 0] = np.nan
+        finish_s[attempts.job[attempts.cause == StopCause.CANCELLED]] = np.nan
         return RunRecord(
             start_s=start_s,
             finish_s=finish_s,
@@ -198,13 +236,40 @@ class Simulation:
             yield clock.at(now, SUBMISSION)
             while job < n_jobs and submit_s[job] == now:
                 policy = policy_of[choice_of[job]]
-                policy.submit(job)
+                if self._gates is None or self._may_enter(job, self._gates):
+                    policy.submit(job)
                 if policy not in touched:
                     touched.append(policy)
                 job += 1
             self._request_pass()
         self._all_submitted = True
         self._may_be_over()
+
+    def _may_enter(self, job: int, gates: Gates) -> bool:
+        """Return whether a job enters its queue at its submission; see to it that it does later."""
+        if gates.admits(job, self.clock.now):
+            return True
+        if gates.opens_s(job) > self.clock.now:
+            self._n_opening += 1
+            opening = self.clock.at(gates.opens_s(job), SUBMISSION)
+            opening.callbacks.append(lambda _: self._open(gates))
+        return False
+
+    def _open(self, gates: Gates) -> None:
+        """Let jobs in whose time has come."""
+        self._n_opening -= 1
+        self._let_in(gates.released(self.clock.now))
+        self._may_be_over()
+
+    def _let_in(self, jobs: Sequence[int]) -> None:
+        """Let jobs that were held into their queues."""
+        for job in jobs:
+            policy = self._policy_of_choice[self.jobs.choice_of[job]]
+            policy.resubmit(job)
+            if policy not in self._touched:
+                self._touched.append(policy)
+        if jobs:
+            self._request_pass(later=True)
 
     # --- Operations on jobs -------------------------------------------------------------
 
@@ -225,12 +290,14 @@ class Simulation:
             )
             raise ClusterSimError(f"job {job} (counted from 0) cannot be started: it {done}")
         self.partition_of[job] = partition.index
-        work_s = self._run_s[partition.pool][job]
-        if again := job in self._left:
-            work_s *= self._left[job]
-        number = self._log.begin(job, partition.index, now)
-        recovery = self._recovery
+        recovery, left = self._recovery, self._left
         checkpoints = NO_CHECKPOINTS if recovery is None else recovery.of(job, partition.pool)
+        if again := job in left:
+            work_s = left.work_s(job, partition.pool)
+            checkpoints = left.checkpoints(job, checkpoints)
+        else:
+            work_s = self._run_s[partition.pool][job]
+        number = self._log.begin(job, partition.index, now)
         attempt = Attempt(job, number, partition, now, work_s, checkpoints, again)
         self.running[job] = attempt
         if nodes:
@@ -259,21 +326,86 @@ class Simulation:
         ClusterSimError
             If the job is not running.
         """
-        attempt = self._running(job, "stopped")
+        self._stop(self._running(job, "stopped"), saved=saved, cause=StopCause.NODE)
+        self._request_pass(later=True)
+        self._may_be_over()
+
+    def preempt(self, job: int, how: How, cost_s: float | None = None) -> None:
+        """Stop a running job on behalf of a policy, during a scheduling pass.
+
+        Parameters
+        ----------
+        job : int
+        how : {"save", "requeue", "suspend", "cancel"}
+            See :class:`~clustersim.scheduling.decisions.Preempt`.
+        cost_s : float, optional
+            Time that the job needs when it starts again, seconds, instead of the times of its
+            checkpoints and restarts.
+
+        Raises
+        ------
+        ClusterSimError
+            If the job is not running or leaves already, or an argument is not allowed.
+        """
+        attempt = self._running(job, "preempted")
+        queue = self._policy_of_choice[self.jobs.choice_of[job]].queue
+        if how not in STOPS:
+            raise ClusterSimError(f"job {job} (counted from 0) cannot be preempted by {how!r}")
+        if cost_s is not None and not 0.0 <= cost_s < float("inf"):
+            raise ClusterSimError(f"the preemption of job {job} (counted from 0) costs {cost_s} s")
+        if job in queue.leaving:
+            raise ClusterSimError(
+                f"job {job} (counted from 0) cannot be preempted: it leaves already"
+            )
+        checkpoints = attempt.checkpoints
+        save_s = checkpoints.cost_s + checkpoints.write_s
+        if how == "save" and cost_s is None and save_s > 0:
+            self._save_and_leave(attempt, save_s, queue)
+            return
+        if how == "suspend":
+            queue.suspended[job] = attempt.partition, attempt.partition.nodes_of.get(job, ())
+        self._stop(attempt, saved=how in ("save", "suspend"), cause=STOPS[how], cost_s=cost_s)
+
+    def _save_and_leave(self, attempt: Attempt, save_s: float, queue: Queue) -> None:
+        """Let a job stand still while it saves its state, and stop it then."""
         now = self.clock.now
+        leaves_s = now + save_s
+        if attempt.end_s <= leaves_s:  # it is done before it is saved
+            queue.leaving[attempt.job] = attempt.end_s
+            return
+        queue.leaving[attempt.job] = leaves_s
+        self.clock.cancel(attempt.end)
+        attempt.stand_still(now)
+
+        def leave(_event: Event) -> None:
+            if self.running.get(attempt.job) is attempt:
+                self._stop(attempt, saved=True, cause=StopCause.SAVED)
+                self._request_pass(later=True)
+                self._may_be_over()
+
+        self.clock.at(leaves_s, NODE_EVENT).callbacks.append(leave)
+
+    def _stop(
+        self, attempt: Attempt, *, saved: bool, cause: StopCause, cost_s: float | None = None
+    ) -> None:
+        """Stop an attempt now; its job waits again, unless it is cancelled."""
+        job, now = attempt.job, self.clock.now
         self.clock.cancel(attempt.end)
         del self.running[job]
         progress = attempt.progress(now, saved=saved)
-        done = self._share(progress.kept_s, attempt)
         self._log.end(attempt.number, now)
-        self._log.note(attempt.number, progress, done)
+        self._log.note(
+            attempt.number, progress, self._left.share(progress.kept_s, attempt), cause=cause
+        )
         self._leave(attempt)
+        if cause is StopCause.CANCELLED:
+            self._n_ended += 1
+            if self._gates is not None:
+                self._let_in(self._gates.end(job, now, done=False))
+            return
         self.partition_of[job] = -1
-        self._left[job] = max(0.0, self._left.get(job, 1.0) - done)
-        self._estimate_again(job)
+        self._left.stopped(attempt, progress.kept_s, cause, cost_s)
         self._policy_of_choice[self.jobs.choice_of[job]].resubmit(job)
-        self._request_pass(later=True)
-        self._may_be_over()
 
     def rerate(self, job: int, slowdown: float) -> None:
         """Change the pace of a running job from now on.
@@ -292,6 +424,8 @@ class Simulation:
             If the job is not running, or the slowdown is below 1 or infinite.
         """
         attempt = self._running(job, "slowed")
+        if attempt.stands_still:
+            return
         if not 1.0 <= slowdown < float("inf"):
             raise ClusterSimError(
                 f"slowdown of job {job} (counted from 0) is {slowdown}; it must be finite and at"
@@ -339,8 +473,10 @@ class Simulation:
         now = self.clock._now
         self._log.end(attempt.number, now)
         if not attempt.is_plain:
-            self._log.note(attempt.number, attempt.whole(now), self._left.get(attempt.job, 1.0))
+            self._log.note(attempt.number, attempt.whole(now), self._left.of(attempt.job))
         self._leave(attempt)
+        if self._gates is not None:
+            self._let_in(self._gates.end(attempt.job, now, done=True))
         self._request_pass()
         self._n_ended += 1
         if self._progress is not None and not self._n_ended % _REPORT_EVERY:
@@ -353,6 +489,7 @@ class Simulation:
         for watcher in self._watchers:
             watcher.left(job, partition, partition.nodes_of.get(job, ()))
         policy = self._policy_of_choice[self.jobs.choice_of[job]]
+        policy.queue.now = self.clock._now
         policy.queue.release(job, partition, attempt.began_s)
         policy.finish(job, partition)
         if policy not in self._touched:
@@ -363,18 +500,32 @@ class Simulation:
         if not self.running and self._all_submitted and self.horizon_s is None:
             self._ending.ask(self._n_ended)
 
-    def _share(self, kept_s: float, attempt: Attempt) -> float:
-        """Return the share of a job's work that takes `kept_s` seconds on the attempt's pool."""
-        whole_s = self._run_s[attempt.partition.pool][attempt.job]
-        return kept_s / whole_s if whole_s > 0 else 0.0
+    def _wake(self, group: int, time: float) -> None:
+        """Call the policy of a group of partitions; only its last request since a pass holds."""
+        policy = self._policy_of_group[group]
+        self._sleep(policy)
 
-    def _estimate_again(self, job: int) -> None:
-        """Reduce the scheduler's estimate to the work that is left, plus the time of a restart."""
-        estimate_s = self.jobs.estimate_s
-        whole = self._whole_estimate_s.setdefault(job, [column[job] for column in estimate_s])
-        restart_s = 0.0 if self._recovery is None else self._recovery.restart_s[job]
-        for column, seconds in zip(estimate_s, whole, strict=True):
-            column[job] = restart_s + seconds * self._left[job]  # type: ignore[index]
+        def wake(_event: Event) -> None:
+            if policy not in self._touched:
+                self._touched.append(policy)
+            self._request_pass(later=True)
+            self._idle_wakes = (
+                0 if self.running or not self._all_submitted else self._idle_wakes + 1
+            )
+            if self._idle_wakes > MOST_IDLE_WAKES:
+                raise ClusterSimError(
+                    f"policy {type(policy).__name__} asked {MOST_IDLE_WAKES:,} times to be called, "
+                    "while all jobs were submitted and none ran, and started none"
+                )
+            self._may_be_over()
+
+        event = self._wakes[policy] = self.clock.at(time, NODE_EVENT)
+        event.callbacks.append(wake)
+
+    def _sleep(self, policy: Policy) -> None:
+        """Forget the time at which a policy asked to be called."""
+        if (event := self._wakes.pop(policy, None)) is not None and event.callbacks is not None:
+            self.clock.cancel(event)
 
     def _request_pass(self, *, later: bool = False) -> None:
         """Request one scheduling pass after all other events of this instant."""
@@ -394,6 +545,8 @@ class Simulation:
         self._touched.clear()
         for policy in touched:
             policy.queue.now = now
+            if self._wakes:
+                self._sleep(policy)
             policy.schedule(now)
         if self._check is not None:
             self._check(self)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Ints
-from clustersim.forecasting.gates import Limits
+from clustersim.engine.gates import Limits
 
 __all__ = [
     "UNNAMED",
@@ -160,7 +160,7 @@ def limits_of(
         if row in position
     }
     runs = frozenset(position[row] for row in range(n_running) if row in position)
-    return Limits(groups, of_job, after, runs)
+    return Limits(groups, of_job, after, running=runs)
 
 
 def with_users(
@@ -185,7 +185,7 @@ def with_users(
         if user:
             group = _group(_of_user(user, user_limit), float(user_limit), index, groups)
             of_job[job] = [(group, float(n))]
-    return Limits(groups, of_job, limits.after, limits.running)
+    return Limits(groups, of_job, limits.after, running=limits.running)
 
 
 def _of_user(user: object, most: int) -> str:

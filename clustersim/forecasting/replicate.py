@@ -12,9 +12,9 @@ import pandas as pd
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.catalogue import Catalogue
 from clustersim.engine.engine import Simulation
+from clustersim.engine.gates import Gates, Limits
 from clustersim.engine.partitions import build_partitions
 from clustersim.forecasting.arrivals import Arrivals
-from clustersim.forecasting.gates import Gates, Limits, gated
 from clustersim.forecasting.limits import (
     limits_of,
     predecessors_of,
@@ -338,11 +338,12 @@ def _simulate(out: Floats, run_s: Floats, queue: _Queue, case: Case, streams: St
         JobColumns(
             sizes.tolist(),
             [array("d", estimate.tobytes())] * n_pools,
-            choices if not limits.after else [*choices, _all(choices)],
+            choices,
             choice_of.tolist(),
         ),
         build_partitions(case.cluster, case.placement),
-        gated(case.policy, gates) if limits.hold else case.policy,
+        case.policy,
+        gates=gates if limits.hold else None,
         by_node=False,
     ).run()
     if record.interrupted:
@@ -356,11 +357,6 @@ def _simulate(out: Floats, run_s: Floats, queue: _Queue, case: Case, streams: St
     for job, ended in gates.admitted_by.items():
         if job in back:
             out[2, back[job]] = max(0.0, record.finish_s[ended] - LEAD_S)
-
-
-def _all(choices: list[tuple[int, ...]]) -> tuple[int, ...]:
-    """Return all partitions: as a choice, they make one queue, so that jobs can wait for others."""
-    return tuple(sorted({index for choice in choices for index in choice}))
 
 
 def _merged(submit: Floats, more: Floats) -> tuple[Floats, Ints]:
@@ -377,7 +373,7 @@ def _moved(limits: Limits, position: Ints) -> Limits:
             int(position[at]): frozenset(int(position[other]) for other in others)
             for at, others in limits.after.items()
         },
-        frozenset(int(position[at]) for at in limits.running),
+        running=frozenset(int(position[at]) for at in limits.running),
     )
 
 

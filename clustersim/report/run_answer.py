@@ -59,7 +59,7 @@ def run_answer(result: Result, tables: RunTables) -> Answer:
     busy = f"jobs use {format_percent(use.share, 0)} of the fleet's accelerator time {use.until}"
     waiting = _waits_sentence(result, waits.iloc[0].to_dict())
     joined = f", and {busy}" if waiting == _NO_WAIT else f". {capital(busy)}"
-    sentence = f"{waiting}{joined}."
+    sentence = f"{waiting}{joined}.{_waits_again(result)}"
     if result.interrupted:
         sentence = f"Up to the interrupt: {sentence[:1].lower()}{sentence[1:]}"
     label, value, interval = _value(result, tables)
@@ -82,6 +82,19 @@ def _too_early(result: Result, never: Bools) -> Answer:
         f"No job{which} is submitted before the run ends (after {end}); the first one is submitted "
         f"after {first}.",
         next_steps=("Extend the horizon, and run again.",),
+    )
+
+
+def _waits_again(result: Result) -> str:
+    """Return how long jobs wait over all attempts, if the policy preempts some; else empty."""
+    if "preemptions" not in result.jobs:
+        return ""
+    jobs = result.jobs
+    count = int((jobs["preemptions"] > 0).sum())
+    mean_s = float(jobs.loc[jobs["start_s"].notna(), "total_wait_s"].mean())
+    return (
+        f" These are waits until the first start: the policy preempts {counted(count, 'job')}, and "
+        f"the mean wait over all attempts is {_wait(mean_s)}."
     )
 
 
@@ -283,7 +296,10 @@ def _hinges(result: Result, tables: RunTables, use: UsePeriod, never: int) -> It
     if result.attempts is not None and len(result.attempts):
         lost = lost_work(result.attempts)
         if lost > 0:
-            yield f"Failures: {format_percent(lost)} of the accelerator time is lost work."
+            causes = "Preemptions" if result.outages is None else "Failures"
+            if result.outages is not None and "preemptions" in result.jobs:
+                causes = "Failures and preemptions"
+            yield f"{causes}: {format_percent(lost)} of the accelerator time is lost work."
     longest = _row(tables.queue_length, "jobs", np.argmax)
     if longest["jobs"] > 1:
         when = f"after {_wait(float(longest['time_s']))}"

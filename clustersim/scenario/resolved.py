@@ -243,7 +243,9 @@ def scheduling_of(loaded: LoadedScenario) -> Scheduling:
     scheduler = loaded.scenario.scheduler
     return Scheduling(
         policy=scheduler.policy,
+        options=scheduler.options,
         placement=scheduler.placement,
+        placement_options=scheduler.placement_options,
         choose=scheduler.choose,
         wait_for_best=scheduler.wait_for_best,
         exact_estimates=scheduler.estimates == "exact",
@@ -266,6 +268,7 @@ def fields_named(loaded: LoadedScenario) -> Iterator[None]:
 _FIELDS = {
     "policy": "scheduler.policy",
     "placement": "scheduler.placement",
+    "quotas": "scheduler.options.quotas",
     "failures": "failures",
     "supply": "supply",
     "software": "software",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -27,6 +27,12 @@ class Scheduler(FileModel):
     placement: str = Field(
         "consolidate",
         description=f"pooled, consolidate, spread, or FILE.py:ClassName; {SPEED_NOTE}",
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="options of the policy; `clustersim policies` lists them"
+    )
+    placement_options: dict[str, Any] = Field(
+        default_factory=dict, description="options of the placement"
     )
     choose: Literal["fastest", "best_value", "listed"] = Field(
         "fastest",

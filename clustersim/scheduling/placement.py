@@ -166,6 +166,19 @@ class Placement:
         """
         raise NotImplementedError
 
+    def has_free(self, nodes: Nodes, n: int) -> bool:
+        """Return whether the `n` accelerators in `nodes` are free.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate
+        >>> placement = Consolidate(n_nodes=2, chips_per_node=8)
+        >>> taken = placement.take(6)
+        >>> placement.has_free([(0, 4)], 4), placement.has_free([(1, 4)], 4)
+        (False, True)
+        """
+        return n <= self.free
+
     def give(self, nodes: Nodes, n: int) -> None:
         """Free the `n` accelerators that ``take`` returned as `nodes`.
 
@@ -296,6 +309,10 @@ class NodePlacement(Placement):
         for node, chips in nodes:
             self.node_free[node] -= chips
         self.free -= n
+
+    def has_free(self, nodes: Nodes, n: int) -> bool:
+        node_free = self.free_by_node()
+        return n <= self.free and all(chips <= node_free[node] for node, chips in nodes)
 
     def give(self, nodes: Nodes, n: int) -> None:
         for node, chips in nodes:

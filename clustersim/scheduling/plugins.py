@@ -10,11 +10,11 @@ import inspect
 import sys
 import threading
 import traceback
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from contextvars import ContextVar
 from pathlib import Path
-from types import CodeType, ModuleType
-from typing import TypeVar
+from types import CodeType, MappingProxyType, ModuleType
+from typing import Any, TypeVar
 
 from clustersim import interrupts
 from clustersim.errors import (
@@ -26,6 +26,7 @@ from clustersim.errors import (
     unknown_name,
 )
 from clustersim.scheduling.bucket_placements import Consolidate, Spread
+from clustersim.scheduling.options import with_options
 from clustersim.scheduling.placement import Placement, Pooled
 from clustersim.scheduling.policies import POLICIES, Policy
 from clustersim.scheduling.stalls import (
@@ -59,7 +60,12 @@ _LOADING = threading.RLock()
 _BEING_LOADED: ContextVar[ModuleType | None] = ContextVar("being loaded", default=None)
 
 
-def find_policy(name: str | type[Policy], *, folder: str | Path = ".") -> type[Policy]:
+def find_policy(
+    name: str | type[Policy],
+    *,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    folder: str | Path = ".",
+) -> type[Policy]:
     """Return a policy class.
 
     Parameters
@@ -67,26 +73,37 @@ def find_policy(name: str | type[Policy], *, folder: str | Path = ".") -> type[P
     name : str or type
         The name of a policy, such as ``"easy"``; ``"FILE.py:ClassName"`` with FILE relative to
         `folder`; or a class.
+    options : mapping of str to object
+        Options of the policy, see :mod:`clustersim.scheduling.options`.
     folder : str or Path
         Folder of the file.
 
     Raises
     ------
     InputError
-        If the policy, the file or the class does not exist, or the file fails to load.
+        If the policy, the file, the class or an option does not exist, or the file fails to load.
 
     Examples
     --------
     >>> from clustersim.scheduling import find_policy
     >>> find_policy("easy").__name__
     'Easy'
+    >>> find_policy("las", options={"attained": "time"}).attained
+    'time'
     """
-    if isinstance(name, type):
-        return name
-    return _find(name, "policy", POLICIES, Policy, Path(folder))
+    known = isinstance(name, type)
+    policy = (
+        name if isinstance(name, type) else _find(name, "policy", POLICIES, Policy, Path(folder))
+    )
+    return with_options(policy, options, f"policy {policy.__name__ if known else name}", folder)
 
 
-def find_placement(name: str | type[Placement], *, folder: str | Path = ".") -> type[Placement]:
+def find_placement(
+    name: str | type[Placement],
+    *,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    folder: str | Path = ".",
+) -> type[Placement]:
     """Return a placement class; see :func:`find_policy`.
 
     Examples
@@ -95,9 +112,14 @@ def find_placement(name: str | type[Placement], *, folder: str | Path = ".") -> 
     >>> find_placement("consolidate").__name__
     'Consolidate'
     """
-    if isinstance(name, type):
-        return name
-    return _find(name, "placement", PLACEMENTS, Placement, Path(folder))
+    known = isinstance(name, type)
+    placement = (
+        name
+        if isinstance(name, type)
+        else _find(name, "placement", PLACEMENTS, Placement, Path(folder))
+    )
+    source = f"placement {placement.__name__ if known else name}"
+    return with_options(placement, options, source, folder)
 
 
 def error_in_plugin(
@@ -118,7 +140,7 @@ def error_in_plugin(
     while cause is not None:
         frames = traceback.extract_tb(cause.__traceback__)
         if isinstance(cause, NotImplementedError):
-            text = f"does not define {frames[-1].name}"
+            text = f"does not define {cause.args[0] if cause.args else frames[-1].name}"
         for frame in reversed(frames):
             if frame.filename in files:
                 return InputError(frame.filename, f"line {frame.lineno}, in {frame.name}: {text}")
@@ -145,7 +167,7 @@ def _find(
     if not file_name.endswith(".py"):
         if colon and (folder / f"{file_name}.py").is_file():
             raise InputError(kind, f"{shown(name)}: did you mean {file_name}.py:{class_name}?")
-        hint = unknown_name(kind, name, known)
+        hint = unknown_name(kind, name, known, listed_by="clustersim policies")
         raise InputError(kind, f"{hint}; use FILE.py:ClassName for a user-defined {kind}")
     path = folder / file_name
     if not path.exists():

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from clustersim.array_types import Ints
+from clustersim.errors import ClusterSimError
 from clustersim.scheduling.calendar import ReleaseCalendar
 from clustersim.scheduling.claims import Claims
+from clustersim.scheduling.decisions import How
 from clustersim.scheduling.placement import ManyNodes, Nodes, Placement
 
-__all__ = ["JobColumns", "Partition", "Queue", "StartJob"]
+__all__ = ["JobColumns", "Partition", "PreemptJob", "Queue", "Running", "StartJob"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,8 @@ class JobColumns:
         The distinct sets of partitions on which jobs can run, each in order of preference.
     choice_of : sequence of int
         Index of each job's set in `choices`.
+    columns : mapping of str to array (jobs,)
+        The columns of the jobs table, with the user's own ones, for policies that use them.
 
     Examples
     --------
@@ -44,6 +51,16 @@ class JobColumns:
     estimate_s: Sequence[Sequence[float]]
     choices: Sequence[tuple[int, ...]]
     choice_of: Sequence[int]
+    columns: Mapping[str, npt.NDArray[np.generic]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+
+
+class Running(NamedTuple):
+    """Where a job runs, and since when (seconds)."""
+
+    partition: Partition
+    start_s: float
 
 
 @dataclass(slots=True)
@@ -181,6 +198,8 @@ class Partition:
 
 StartJob = Callable[[int, Partition, Nodes], None]
 """Called by the scheduler when it starts a job: the job, its partition and its accelerators."""
+PreemptJob = Callable[[int, How, float | None], None]
+"""Called by the scheduler when it stops a job: the job, how, and its cost in seconds."""
 
 
 class Queue:
@@ -198,11 +217,30 @@ class Queue:
         Called for each job that starts.
     looks_ahead : bool
         Whether the policy needs the calendars of estimated ends.
+    tracks_running : bool
+        Whether the policy needs to know the running jobs.
+    preempt : PreemptJob, optional
+        Called for each job that is preempted.
+    wake : callable, optional
+        Called with the time (seconds) at which the policy asks for a pass.
+    shared : dict, optional
+        See the attribute.
 
     Attributes
     ----------
     now : float
         The simulated time of the scheduling pass, seconds.
+    running : dict of int to Running
+        The running jobs in order of their start, if they are tracked.
+    leaving : dict of int to float
+        Running jobs that save their state to leave, and the time at which they leave, seconds.
+    attained_s : dict of int to float
+        Time that jobs ran before their present attempt, seconds, if running jobs are tracked.
+    suspended : dict of int to (Partition, Nodes)
+        Suspended jobs, and the accelerators on which they can continue.
+    shared : dict of str to object
+        What the policies of all queues of a run share, such as the usage of users: each policy
+        puts it in under its own name.
 
     Examples
     --------
@@ -227,13 +265,25 @@ class Queue:
         start: StartJob,
         *,
         looks_ahead: bool,
+        tracks_running: bool = False,
+        preempt: PreemptJob | None = None,
+        wake: Callable[[float], None] | None = None,
+        shared: dict[str, Any] | None = None,
     ) -> None:
         self.partitions = partitions
         self.members = tuple(members)
         self.jobs = jobs
         self.now = 0.0
+        self.running: dict[int, Running] = {}
+        self.leaving: dict[int, float] = {}
+        self.attained_s: dict[int, float] = {}
+        self.suspended: dict[int, tuple[Partition, Nodes]] = {}
+        self.shared: dict[str, Any] = {} if shared is None else shared
         self._start = start
+        self._preempt = preempt
+        self._wake = wake
         self._looks_ahead = looks_ahead
+        self._tracks_running = tracks_running
 
     @property
     def free(self) -> int:
@@ -294,6 +344,8 @@ class Queue:
         """
         jobs = self.jobs
         n = jobs.n_accelerators[job]
+        if self.suspended and job in self.suspended:
+            return self._resume(job, n, closed)
         for index in jobs.choices[jobs.choice_of[job]]:
             if closed >> index & 1:
                 continue
@@ -303,6 +355,16 @@ class Queue:
                 self.start_taken(job, partition, nodes)
                 return True
         return False
+
+    def _resume(self, job: int, n: int, closed: int) -> bool:
+        """Start a suspended job on its own accelerators, if they are free."""
+        partition, nodes = self.suspended[job]
+        if closed >> partition.index & 1 or not partition.placement.has_free(nodes, n):
+            return False
+        partition.placement.take_these(nodes, n)
+        del self.suspended[job]
+        self.start_taken(job, partition, nodes)
+        return True
 
     def start_taken(self, job: int, partition: Partition, nodes: Nodes) -> None:
         """Start `job` on accelerators that the placement has allocated.
@@ -323,7 +385,57 @@ class Queue:
             jobs = self.jobs
             end = self.now + jobs.estimate_s[partition.pool][job]
             partition.calendar.add(end, job, jobs.n_accelerators[job])
+        if self._tracks_running:
+            self.running[job] = Running(partition, self.now)
         self._start(job, partition, nodes)
+
+    def preempt(self, job: int, how: How = "save", cost_s: float | None = None) -> None:
+        """Stop a running job; see :class:`~clustersim.scheduling.decisions.Preempt`.
+
+        Raises
+        ------
+        ClusterSimError
+            If the job does not run, or is leaving already.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.preempt(0)
+        Traceback (most recent call last):
+            ...
+        clustersim.errors.ClusterSimError: job 0 (counted from 0) cannot be preempted: this queue \
+has no simulation
+        """
+        if self._preempt is None:
+            raise ClusterSimError(
+                f"job {job} (counted from 0) cannot be preempted: this queue has no simulation"
+            )
+        self._preempt(job, how, cost_s)
+
+    def wake_at(self, time: float) -> None:
+        """Ask for a scheduling pass at a time (seconds) later than now.
+
+        Only the last request since the present pass began holds.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs, times = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0]), []
+        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False, wake=times.append)
+        >>> queue.wake_at(360.0)
+        >>> times
+        [360.0]
+        """
+        if not time > self.now:
+            raise ClusterSimError(
+                f"a pass was asked for at {time} s, which is not after now ({self.now} s)"
+            )
+        if self._wake is not None:
+            self._wake(time)
 
     def release(self, job: int, partition: Partition, started: float) -> None:
         """Free the accelerators of `job`, which started at `started` and ends now.
@@ -345,4 +457,8 @@ class Queue:
         n = jobs.n_accelerators[job]
         if self._looks_ahead:
             partition.calendar.remove(started + jobs.estimate_s[partition.pool][job], job, n)
+        if self._tracks_running:
+            del self.running[job]
+            self.leaving.pop(job, None)
+            self.attained_s[job] = self.attained_s.get(job, 0.0) + self.now - started
         partition.placement.give(partition.forget(job), n)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,19 +46,21 @@ def check_policy(
     policy: str | type[Policy] = "fcfs",
     placement: str | type[Placement] = "consolidate",
     *,
+    options: Mapping[str, Any] | None = None,
+    placement_options: Mapping[str, Any] | None = None,
     folder: str = ".",
     seed: int = 0,
 ) -> list[Finding]:
     """Check whether a policy and a placement follow the scheduling rules on different clusters.
 
     The rules are: after every scheduling pass, no accelerator is allocated twice and none is
-    lost; no job starts before it is submitted; every job that can run finishes; each job gets
-    exactly the number of accelerators that it requests; the same input always produces the same
-    schedule.
+    lost; no job starts before it is submitted; every job that can run finishes; each attempt at a
+    job gets exactly the number of accelerators that the job requests; the same input always
+    produces the same schedule.
 
     Parameters
     ----------
-    policy, placement
+    policy, placement, options, placement_options
         See :class:`~clustersim.simulation.simulate.Scheduling`.
     folder : str
         Folder of user-defined files.
@@ -83,8 +86,8 @@ def check_policy(
     if seed < 0:
         raise InputError("seed", f"must be 0 or more, found {seed}")
     scheduling = Scheduling(
-        policy=find_policy(policy, folder=folder),
-        placement=find_placement(placement, folder=folder),
+        policy=find_policy(policy, options=options or {}, folder=folder),
+        placement=find_placement(placement, options=placement_options or {}, folder=folder),
         longest_call_s=_LONGEST_CALL_S,
     )
     findings: list[Finding] = []
@@ -140,12 +143,13 @@ def _broken_rule(result: Result) -> str:
     if len(early):
         return f"job {early['job_id'].iloc[0]} started before it was submitted"
     held = by_node(result.allocation_ranges)
-    given = held.groupby("job_id")["n_accelerators"].sum()
+    given = held.groupby(["job_id", "start_s"])["n_accelerators"].sum()
+    job_of = given.index.get_level_values("job_id")
     asked = can_run.set_index("job_id")["n_accelerators"]
-    wrong = asked.index[(given.reindex(asked.index) != asked).to_numpy()]
-    if len(wrong):
-        job = wrong[0]
-        return f"job {job} requested {asked[job]} accelerators but got {given.get(job, 0)}"
+    wrong = given.to_numpy() != asked.reindex(job_of).to_numpy()
+    if wrong.any():
+        job, found = job_of[wrong][0], int(given.to_numpy()[wrong][0])
+        return f"job {job} requested {asked[job]} accelerators but got {found}"
     return ""
 
 

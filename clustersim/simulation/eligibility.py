@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -67,6 +67,14 @@ class Eligibility:
     choice_of: Ints
     reasons: dict[int, str]
     notes: tuple[str, ...] = ()
+
+    def without(self, never: Mapping[int, str]) -> Eligibility:
+        """Return the eligibility if further jobs can never run, with the reasons by row."""
+        if not never:
+            return self
+        choice_of = self.choice_of.copy()
+        choice_of[list(never)] = -1
+        return replace(self, choice_of=choice_of, reasons={**self.reasons, **never})
 
 
 def find_eligibility(

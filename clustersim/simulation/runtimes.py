@@ -12,8 +12,13 @@ import pandas as pd
 from clustersim.array_types import Floats, Ints
 from clustersim.errors import InputError
 from clustersim.simulation.speeds import Speeds
+from clustersim.units import listed
+from clustersim.workload.measured_rates import has_rates, rated, rated_pools, rates_of
 
 __all__ = ["Runtimes", "find_runtimes"]
+
+NO_RATE = "its measured rate there is 0 or missing"
+"""Why a job with measured rates cannot run on a pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class Runtimes:
         """Return the reason why a job cannot run on a pool."""
         if self.missing_port is not None and self.missing_port[pool, job] >= 0:
             return self.port_obstacles[int(self.missing_port[pool, job])]
-        return self.obstacles[model, size, pool]
+        return self.obstacles.get((model, size, pool), NO_RATE)
 
 
 def find_runtimes(jobs: pd.DataFrame, speeds: Speeds) -> Runtimes:
@@ -57,6 +62,9 @@ def find_runtimes(jobs: pd.DataFrame, speeds: Speeds) -> Runtimes:
     the best plan for its number of accelerators. The ``duration_s`` of a job without a model refers
     to the reference accelerator. On another chip this time is divided by the chip's speed relative
     to the reference, for the reference model at the job's size.
+
+    A job with measured rates (:mod:`clustersim.workload.measured_rates`) runs for its steps divided
+    by its rate on each pool, whatever the chips are.
 
     Each distinct combination of model, accelerator and size is evaluated once. One call evaluates
     all combinations.
@@ -108,9 +116,45 @@ def find_runtimes(jobs: pd.DataFrame, speeds: Speeds) -> Runtimes:
         if "estimate_factor" in jobs:
             of_models = of_models * jobs["estimate_factor"].to_numpy(np.float64)[by_model]
         estimate_s[:, by_model] = np.where(np.isfinite(given[by_model]), given[by_model], of_models)
+    if has_rates(jobs):
+        run_s, estimate_s = _at_measured_rates(jobs, speeds, run_s, estimate_s)
     return Runtimes(
         run_s, estimate_s, obstacles, notes=tuple(note for note in dict.fromkeys(notes) if note)
     )
+
+
+def _at_measured_rates(
+    jobs: pd.DataFrame, speeds: Speeds, run_s: Floats, estimate_s: Floats
+) -> tuple[Floats, Floats]:
+    """Return the run times and estimates, those of jobs with measured rates at these rates.
+
+    Without an estimate of its own, a job's estimate is its run time.
+
+    Raises
+    ------
+    InputError
+        If no pool of the cluster has a column of rates.
+    """
+    names = [pool.name for pool in speeds.cluster.pools]
+    if not set(names) & set(rated_pools(jobs)):
+        raise InputError(
+            "jobs",
+            f"have rates for the pools {listed(rated_pools(jobs))}, and the cluster has "
+            f"{listed(names)}; the columns are steps_per_s.POOL",
+        )
+    own = rated(jobs)
+    steps = pd.to_numeric(jobs["steps"]).to_numpy(dtype=np.float64, na_value=np.nan)
+    given = np.full(len(jobs), np.nan)
+    if "estimate_s" in jobs:
+        given = jobs["estimate_s"].to_numpy(dtype=np.float64, na_value=np.nan)
+    for row, name in enumerate(names):
+        rates = rates_of(jobs, name)
+        at_rate = np.full(len(jobs), np.inf)
+        if rates is not None:
+            np.divide(steps, rates, out=at_rate, where=rates > 0)
+        run_s[row] = np.where(own, at_rate, run_s[row])
+        estimate_s[row] = np.where(own & np.isnan(given), at_rate, estimate_s[row])
+    return run_s, estimate_s
 
 
 def _model_rows(jobs: pd.DataFrame) -> npt.NDArray[np.intp]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args
 
 from clustersim.errors import InputError, shown, unknown_name
@@ -30,6 +31,8 @@ class Scheduling:
         ``pooled``, ``consolidate``, ``spread``, a class, or ``FILE.py:ClassName``. It decides which
         nodes stay free for other jobs. The speed of a job does not depend on the position of its
         nodes in the network (slow nodes and failures aside).
+    options, placement_options : mapping of str to object
+        Options of the policy and of the placement; `clustersim policies` lists them.
     choose : {"fastest", "best_value", "listed"}
         The order in which a job tries pools, see
         :func:`~clustersim.simulation.eligibility.find_eligibility`.
@@ -60,6 +63,8 @@ class Scheduling:
 
     policy: str | type[Policy] = "fcfs"
     placement: str | type[Placement] = "pooled"
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    placement_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     choose: Choose = "fastest"
     wait_for_best: bool = False
     exact_estimates: bool = False
@@ -80,6 +85,9 @@ class Scheduling:
                     f"{name}: must be a name, FILE.py:ClassName or a subclass of "
                     f"{kind.__name__}, found {shown(value)}"
                 )
+        for name in ("options", "placement_options"):
+            if not isinstance(getattr(self, name), Mapping):
+                yield f"{name}: must be names with values, found {shown(getattr(self, name))}"
         if self.choose not in get_args(Choose):
             yield f"choose: {unknown_name('choice', self.choose, get_args(Choose))}"
         for name in ("wait_for_best", "exact_estimates"):

@@ -17,6 +17,7 @@ from clustersim.array_types import Floats
 from clustersim.availability.serving import ServiceDemand, serving_table
 from clustersim.catalogue import Catalogue
 from clustersim.engine.engine import Simulation
+from clustersim.engine.gates import Gates
 from clustersim.engine.invariants import check_accelerators
 from clustersim.engine.node_driver import NodeDriver
 from clustersim.engine.node_events import NodeEvent, without_overlaps
@@ -37,6 +38,7 @@ from clustersim.scheduling.plugins import error_in_plugin, interrupts_itself, pl
 from clustersim.scheduling.stalls import stopped_when_stalled
 from clustersim.simulation import tables
 from clustersim.simulation.arguments import FORMER, check_arguments
+from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
 from clustersim.simulation.result import Result, versions
@@ -46,8 +48,17 @@ from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.simulation.unfinished import unfinished_reasons
 from clustersim.topology import Cluster, single_pool
 from clustersim.workload import check_jobs
+from clustersim.workload.measured_rates import with_durations
 
 __all__ = ["NodeEvents", "RunTimeModel", "Scheduling", "replay", "simulate"]
+
+
+FREE_PREEMPTION = (
+    "preemptions cost no time, because nothing says how long jobs take to save and restart; set "
+    "option cost (in seconds; Hu et al., SC 2021, count 7 s for one accelerator, 30 s for up to 8 "
+    "and 60 s for more)"
+)
+"""Note on a run in which jobs are preempted for free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +154,12 @@ def simulate(
     events = node_events if isinstance(node_events, NodeEvents | None) else NodeEvents(node_events)
     outages = None if events is None else events.events
     check_arguments(jobs, cluster, scheduling, catalogue, run_times, outages, recovery, horizon_s)
-    policy = find_policy(scheduling.policy, folder=scheduling.folder)
-    make_placement = find_placement(scheduling.placement, folder=scheduling.folder)
+    folder = scheduling.folder
+    policy = find_policy(scheduling.policy, options=scheduling.options, folder=folder)
+    make_placement = find_placement(
+        scheduling.placement, options=scheduling.placement_options, folder=folder
+    )
+    jobs = with_durations(jobs)
     check_jobs(jobs, "jobs")
     runtimes = run_times
     if not isinstance(runtimes, Runtimes):
@@ -167,10 +182,15 @@ def simulate(
             wait_for_best=scheduling.wait_for_best,
             lends=[service.pool for service in services if service.lends],
         )
+        eligible = _without_refused(eligible, policy, jobs, runtimes, partitions)
+        depend = Dependencies.of(jobs)
+        if depend is not None:
+            eligible = eligible.without(depend.never(eligible.reasons, jobs))
         ran = _run(
             jobs,
             runtimes,
             eligible,
+            depend,
             partitions,
             policy,
             outages=outages,
@@ -184,6 +204,8 @@ def simulate(
     result = _result(jobs, ran, cluster, eligible, services)
     provenance = _provenance(ran.record, time.perf_counter() - began)
     notes = [*runtimes.notes, *eligible.notes]
+    if "preemptions" in result.jobs and recovery is None and getattr(policy, "cost", 0.0) is None:
+        notes.append(FREE_PREEMPTION)
     if notes:
         provenance["notes"] = notes
     return replace(result, provenance=provenance)
@@ -203,6 +225,7 @@ def _run(
     jobs: pd.DataFrame,
     runtimes: Runtimes,
     eligible: Eligibility,
+    depend: Dependencies | None,
     partitions: list[Partition],
     policy: type[Policy],
     *,
@@ -231,11 +254,12 @@ def _run(
             policy,
             recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
             horizon_s=horizon_s,
+            gates=None if depend is None else Gates(depend.limits(rows)),
             **options,
         )
         driver = None if outages is None else NodeDriver(simulation, without_overlaps(outages))
         record = simulation.run()
-    if horizon_s is None and outages is None and not record.interrupted:
+    if horizon_s is None and outages is None and depend is None and not record.interrupted:
         _check_all_started(record.partition)
     return _Ran(rows, partitions, record, None if driver is None else driver.log)
 
@@ -262,8 +286,13 @@ def _result(
     )
     allocated = tables.allocation_ranges(jobs, rows, record, cluster, partitions)
     attempts = outages = serving = None
-    if ran.node_events is not None:
+    by_policy = tables.preemptions(record.attempts, len(rows))
+    if by_policy.any():
+        job_rows["preemptions"] = 0
+        job_rows.iloc[rows, -1] = by_policy
+    if ran.node_events is not None or by_policy.any():
         attempts = tables.attempts_table(jobs, rows, record, cluster, partitions)
+    if ran.node_events is not None:
         outages = tables.outages_table(ran.node_events, cluster)
         if demands:
             serving = serving_table(demands, outages, cluster, record.end_s)
@@ -304,6 +333,24 @@ def _provenance(record: RunRecord, wall_s: float) -> dict[str, Any]:
     }
 
 
+def _without_refused(
+    eligible: Eligibility,
+    policy: type[Policy],
+    jobs: pd.DataFrame,
+    runtimes: Runtimes,
+    partitions: Sequence[Partition],
+) -> Eligibility:
+    """Return the partitions of each job, with none for the jobs that the policy never starts."""
+    if policy.never_start.__func__ is Policy.never_start.__func__:  # type: ignore[attr-defined]
+        return eligible
+    rows = np.flatnonzero(eligible.choice_of >= 0)
+    refused = policy.never_start(_job_columns(jobs, rows, runtimes, eligible), partitions)
+    choice_of = eligible.choice_of.copy()
+    choice_of[rows[list(refused)]] = -1
+    reasons = {int(rows[job]): reason for job, reason in refused.items()}
+    return replace(eligible, choice_of=choice_of, reasons={**eligible.reasons, **reasons})
+
+
 def _job_columns(
     jobs: pd.DataFrame, rows: npt.NDArray[np.intp], runtimes: Runtimes, eligible: Eligibility
 ) -> JobColumns:
@@ -313,7 +360,27 @@ def _job_columns(
         estimate_s=_columns(runtimes.estimate_s, rows),
         choices=eligible.choices,
         choice_of=eligible.choice_of[rows].tolist(),
+        columns=_LazyColumns(jobs, rows),
     )
+
+
+class _LazyColumns(Mapping[str, npt.NDArray[Any]]):
+    """The columns of the jobs at `rows` as arrays, each made when it is first used."""
+
+    def __init__(self, jobs: pd.DataFrame, rows: npt.NDArray[np.intp]) -> None:
+        self._jobs, self._rows = jobs, rows
+        self._made: dict[str, npt.NDArray[Any]] = {}
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        if name not in self._made:
+            self._made[name] = self._jobs[name].to_numpy()[self._rows]
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._jobs.columns)
+
+    def __len__(self) -> int:
+        return len(self._jobs.columns)
 
 
 @contextmanager
@@ -370,6 +437,8 @@ def replay(
     accelerators: int | None = None,
     cluster: Cluster | None = None,
     placement: str | type[Placement] | None = None,
+    options: Mapping[str, Any] | None = None,
+    placement_options: Mapping[str, Any] | None = None,
     exact_estimates: bool = False,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -427,7 +496,11 @@ def replay(
             )
         cluster, placement = single_pool(accelerators), "pooled"
     scheduling = Scheduling(
-        policy=policy, placement=placement or "consolidate", exact_estimates=exact_estimates
+        policy=policy,
+        options=options or {},
+        placement=placement or "consolidate",
+        placement_options=placement_options or {},
+        exact_estimates=exact_estimates,
     )
     result = simulate(jobs, cluster, scheduling, check=check, progress=progress)
     return result.with_provenance(provenance or {})

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Bools, Floats, Ints
+from clustersim.engine.attempts import Attempts, StopCause
 from clustersim.engine.node_events import NodeEvent, NodeEventKind, cause_text
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Progress
@@ -21,18 +22,30 @@ from clustersim.topology import Cluster
 __all__ = [
     "FINISHED",
     "NEVER_RUNNABLE",
+    "STOPS",
     "UNFINISHED",
     "allocation_ranges",
     "attempts_table",
     "jobs_table",
     "kept_aside",
     "outages_table",
+    "preemptions",
     "serves",
     "utilisation",
 ]
 
 FINISHED, UNFINISHED, NEVER_RUNNABLE = "finished", "unfinished", "never runnable"
 """Possible outcomes of a job."""
+
+STOPS = {
+    StopCause.NOT_STOPPED: "",
+    StopCause.NODE: "node",
+    StopCause.SAVED: "preempted (saved)",
+    StopCause.REQUEUED: "preempted (requeued)",
+    StopCause.SUSPENDED: "preempted (suspended)",
+    StopCause.CANCELLED: "cancelled",
+}
+"""Why an attempt was stopped: an event of a node, or the policy."""
 
 _ADDED = ("outcome", "pool", "start_s", "wait_s", "finish_s", "total_wait_s", "done", "reason")
 
@@ -212,9 +225,11 @@ def attempts_table(
     pandas.DataFrame
         ``job_id``, ``attempt`` (0 for the first attempt of a job), ``pool``, ``n_accelerators``,
         ``start_s``, ``end_s``, how its time was used (``kept_s``, ``lost_s``, ``checkpoint_s``,
-        ``restart_s``, ``slow_s``, in seconds) and ``done`` (the share of the job's work that it did
-        and kept); in order of job, then of start. For an attempt that is still running, ``end_s``
-        is the end of the simulation, and all its work so far counts as kept.
+        ``restart_s``, ``slow_s``, in seconds), ``done`` (the share of the job's work that it did
+        and kept) and ``stopped`` (why it was stopped before the job was done, see
+        :data:`STOPS`; empty if it was not); in order of job, then of start. For an attempt that is
+        still running, ``end_s`` is the end of the simulation, and all its work so far counts as
+        kept.
     """
     attempts = record.attempts
     order = np.argsort(attempts.job, kind="stable")
@@ -235,8 +250,15 @@ def attempts_table(
             "start_s": attempts.start_s[order],
             "end_s": np.where(np.isfinite(end), end, record.end_s),
             **{name: getattr(attempts, name)[order] for name in (*Progress._fields, "done")},
+            "stopped": _labelled(attempts.cause[order], list(STOPS.values())),
         }
     )
+
+
+def preemptions(attempts: Attempts, n_jobs: int) -> Ints:
+    """Return how often the policy stopped each job."""
+    by_policy = attempts.cause > StopCause.NODE
+    return np.bincount(attempts.job[by_policy], minlength=n_jobs)
 
 
 def outages_table(outages: Sequence[NodeEvent], cluster: Cluster) -> pd.DataFrame:

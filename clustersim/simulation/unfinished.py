@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Bools, Floats, Ints
+from clustersim.engine.attempts import StopCause
 from clustersim.engine.record import RunRecord
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.tables import NEVER_RUNNABLE
@@ -54,6 +55,8 @@ def unfinished_reasons(
     unfinished = ~np.isfinite(record.finish_s)
     waits = unfinished & (record.partition < 0)
     reasons[unfinished & ~waits] = "still running when the simulation ended"
+    attempts = record.attempts
+    reasons[attempts.job[attempts.cause == StopCause.CANCELLED]] = "cancelled by the policy"
     later = waits & (submit_s > record.end_s)
     reasons[later] = "not submitted before the simulation ended"
     alike: dict[tuple[int, int], str] = {}

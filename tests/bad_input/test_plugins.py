@@ -81,7 +81,7 @@ def test_a_policy_is_looked_for_beside_the_scenario_and_here(
 FAULTY = {
     "raises": (SCHEDULE + "1 / 0\n", "line 5, in schedule: ZeroDivisionError"),
     "starts nobody": (SCHEDULE + "pass\n", "5 of 5 jobs that can run were never started"),
-    "does not say how": (POLICY + "    pass\n", "does not define schedule"),
+    "does not say how": (POLICY + "    pass\n", "does not define decide or schedule"),
     "takes no queue": (
         POLICY + "    def __init__(self):\n        pass\n",
         "TypeError",

@@ -155,7 +155,10 @@ VALUES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ("workload", "no job arrives"),
     ),
     # Names
-    "unknown policy": ({"scheduler/policy": "fcsf"}, ("scheduler.policy", "mean 'fcfs'", "sjf")),
+    "unknown policy": (
+        {"scheduler/policy": "fcsf"},
+        ("scheduler.policy", "mean 'fcfs'", "`clustersim policies`"),
+    ),
     "unknown placement": (
         {"scheduler/placement": "consolidated"},
         ("scheduler.placement", "did you mean 'consolidate'"),

@@ -125,6 +125,7 @@ def test_the_command_of_a_replay_repeats_every_argument() -> None:
     size = ["--accelerators", "8"], ["--cluster", "big tree.yaml", "--catalogue", "a.yaml"]
     more = ["--placement", "spread", "--log-format", "csv", "--sort", "--exact-estimates"]
     more += ["--time-zone", "Europe/Berlin", "--columns", "job_id=Job Number,gpus=GPUs"]
+    more += ["--option", "cost=0", "--option", "x=1", "--placement-option", "y=2"]
     covered = set()
     for own in (*size, [*size[1], "--catalogue", "b.yaml"]):
         words = ["replay", "my jobs.csv", "--policy", "easy", *own, *more, "--out", "again"]

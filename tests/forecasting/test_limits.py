@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 
 import clustersim as cs
-from clustersim.forecasting.gates import Gates, Limits
+from clustersim.engine.gates import Gates, Limits
 from clustersim.forecasting.limits import with_users
 from clustersim.report.of_forecast.answer import forecast_answer
-from clustersim.scheduling import find_policy
 from tests.forecasting.test_forecast import HOUR, exact, running, starts, state, waiting
 
 
@@ -69,10 +68,9 @@ def test_the_limit_of_a_user_holds_further_jobs() -> None:
         "user bob may use at most 4 accelerators",
     ]
     gates = Gates(limits)
-    policy = find_policy("fcfs").__new__(find_policy("fcfs"))
-    assert [gates.admits(job, policy) for job in range(5)] == [True, False, True, False, True]
-    assert [job for job, _ in gates.end(0)] == [1]
-    assert [job for job, _ in gates.end(2)] == [3]
+    assert [gates.admits(job, 0.0) for job in range(5)] == [True, False, True, False, True]
+    assert gates.end(0, 1.0, done=True) == [1]
+    assert gates.end(2, 1.0, done=True) == [3]
 
 
 def test_a_log_without_users_is_named_where_users_have_a_limit() -> None:

@@ -113,3 +113,30 @@ def test_philly_virtual_cluster_on_two_nodes_of_eight(shared_data: Path, case: s
         twin_starts, nodes_of = twins.node_starts(log, 2, 8, policy)
         assert starts(result) == twin_starts
         assert nodes_of_jobs(result) == sorted_nodes(nodes_of)
+
+
+PREEMPTIVE = {
+    "fifo_skip_count": ("first_fit", {}),
+    "srtf_free_count": ("srtf", {"cost": 0}),
+    "dlas_time_count": ("las", {"attained": "time", "thresholds": (3250, 7200)}),
+    "dlas_gputime_count": ("las", {"attained": "accelerator_time", "thresholds": (3250, 7200)}),
+}
+"""Policies of Tiresias' simulator, with their names and options here."""
+
+
+@pytest.mark.parametrize("case", PREEMPTIVE)
+def test_philly_virtual_cluster_with_preemption(shared_data: Path, case: str) -> None:
+    folder = shared_data / "schedulers" / "philly_6c71a0_600_16gpu"
+    if not folder.is_dir():
+        pytest.skip(f"no reference schedules at {folder}")
+    policy, options = PREEMPTIVE[case]
+    jobs = pd.read_csv(folder / "jobs.csv").rename(
+        columns={"arrival_s": "submit_s", "gpus": "n_accelerators"}
+    )
+    result = replay(jobs, policy=policy, options=options, accelerators=16)
+    expected = pd.read_csv(folder / f"expected_{case}.csv")
+    assert len(expected) == 600
+    np.testing.assert_array_equal(result.jobs["start_s"], expected["start_s"])
+    np.testing.assert_array_equal(result.jobs["finish_s"], expected["end_s"])
+    if policy == "srtf":
+        np.testing.assert_array_equal(result.jobs["preemptions"], expected["preemptions"])

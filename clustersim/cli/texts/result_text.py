@@ -68,11 +68,13 @@ def result_text(result: Result) -> str:
         lines.append(
             f"nodes went out of service {counted(times, 'time')}; {_restarts_text(result)}"
         )
-        lines += _waits_text(result.summary.iloc[0])
         if float(result.provenance["simulated_s"]) == LAST_S:
             lines.append(
                 f"Note: the run was ended after {LAST_S / SECONDS_PER_YEAR:g} simulated years"
             )
+    if result.attempts is not None:
+        lines += _preempted_text(result)
+        lines += _waits_text(result.summary.iloc[0])
     if result.serving is not None:
         share = result.summary["served"].iloc[0]
         lines.append(
@@ -225,6 +227,25 @@ def _notes_text(notes: Sequence[str]) -> list[str]:
     if more > 0:
         lines.append(f"Note: {more:,} more notes, see `notes` in provenance.json")
     return lines
+
+
+def _preempted_text(result: Result) -> list[str]:
+    """Describe how often the policy stopped jobs, and what this cost."""
+    if "preemptions" not in result.jobs:
+        return []
+    attempts = result.attempts
+    assert attempts is not None
+    preempted = result.jobs["preemptions"]
+    stopped = attempts[attempts["stopped"].astype(str).str.startswith(("preempted", "cancelled"))]
+    lost_s = float((stopped["lost_s"] * stopped["n_accelerators"]).sum())
+    held_s = float(((attempts["end_s"] - attempts["start_s"]) * attempts["n_accelerators"]).sum())
+    again_s = float((attempts["restart_s"] * attempts["n_accelerators"]).sum())
+    jobs = counted(int((preempted > 0).sum()), "job")
+    return [
+        f"the policy preempted {jobs} {counted(int(preempted.sum()), 'time')}: "
+        f"{format_percent(lost_s / held_s)} of the accelerator time was lost work, "
+        f"{format_percent(again_s / held_s)} restarts"
+    ]
 
 
 def _waits_text(whole: pd.Series[Any]) -> list[str]:

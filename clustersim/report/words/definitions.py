@@ -18,10 +18,28 @@ USEFUL = (
 )
 _POLICIES = {
     "fcfs": "in order of submission; if the first job cannot start, all jobs behind it wait",
+    "first_fit": "in order of submission; jobs that do not fit are skipped",
+    "largest_first": "the largest gang first; jobs that do not fit are skipped",
+    "smallest_first": "the smallest gang first; jobs that do not fit are skipped",
     "sjf": "the shortest estimated run time first; if this job cannot start, the others wait",
     "easy": "in order of submission, or earlier if a job delays no reservation (EASY backfilling)",
     "easy_sjbf": "as easy, but the shortest job is tried first for an earlier start",
     "conservative": "a job may start earlier only if it delays no job that was submitted before it",
+    "priority": "the highest priority first; jobs preempt those of lower priority",
+    "srtf": "jobs with less time left preempt those with more",
+    "srsf": "jobs with less time x accelerators left preempt those with more",
+    "las": "jobs that have run little preempt those that ran much (Tiresias)",
+    "max_min_fairness": "time is divided so that the smallest relative rate is largest",
+    "max_min_water_filling": "as max_min_fairness, then the second smallest rate, and so on",
+    "finish_time_fairness": "time is divided so that no job ends much later than in isolation",
+    "min_makespan": "time is divided so that the last of the present jobs ends as soon as possible",
+    "max_throughput": "time is divided so that the sum of the jobs' rates is as large as possible",
+    "max_throughput_per_cost": "as max_throughput, with each rate divided by the price",
+    "multifactor": "by Slurm's multifactor priority, with backfilling",
+    "drf": "the next job of the user with the smallest dominant share",
+    "qssf": "the smallest predicted run time x accelerators first (Helios)",
+    "kueue": "by quotas of queues and cohorts that lend each other what they do not use (Kueue)",
+    "isolated": "each job has the time of an equal share of each pool",
 }
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, TypeAlias
 
-from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.carry_out import carry_out
+from clustersim.scheduling.decisions import Decision
+from clustersim.scheduling.queue import JobColumns, Partition, Queue
+from clustersim.scheduling.view import View
 
 __all__ = ["JobFits", "Policy"]
 
@@ -15,16 +18,23 @@ partitions."""
 
 
 class Policy:
-    """Decides which waiting job of a queue starts next.
+    """Decides which jobs of a queue start, stop or move.
 
-    A user-defined policy overrides ``schedule``. The method reads ``self.waiting`` (jobs
-    in order of submission) and calls ``self.start(job)`` for each job that it starts. It is called
-    once at every instant at which a job ends, a job is submitted, or a node changes, after all
-    other events of that instant.
+    A user-defined policy overrides ``decide`` or ``schedule``. Both are called once at every
+    instant at which a job ends, a job is submitted, a node changes or the policy asked to be
+    called, after all other events of that instant. A job is identified by a number.
 
-    A job is identified by a number; ``self.n_accelerators(job)`` and ``self.estimate_s(job)``
-    describe it. ``self.start(job)`` returns whether the job started. A policy that stops at the
-    first job that does not fit makes all other jobs wait, even jobs that could run in another pool.
+    ``decide`` gets a :class:`~clustersim.scheduling.view.View` and returns or yields decisions
+    (:mod:`clustersim.scheduling.decisions`), which are checked and carried out one after the other.
+
+    ``schedule`` is for policies that only start jobs. It reads ``self.waiting`` (jobs in order of
+    submission) and calls ``self.start(job)``, which returns whether the job started;
+    ``self.n_accelerators(job)`` and ``self.estimate_s(job)`` describe it. A policy that stops at
+    the first job that does not fit makes all other jobs wait, even jobs that could run in another
+    pool.
+
+    An annotated attribute with a value, such as ``weight: float = 1.0``, is an option of the policy
+    (:mod:`clustersim.scheduling.options`).
 
     Attributes
     ----------
@@ -36,6 +46,19 @@ class Policy:
 
     Examples
     --------
+    Shortest remaining time first:
+
+    >>> import numpy as np
+    >>> from clustersim.scheduling import Preempt, Start
+    >>> class Srtf(Policy):
+    ...     tracks_running = True
+    ...     def decide(self, view):
+    ...         jobs = view.active
+    ...         order = jobs[np.argsort(view.remaining_s(jobs), kind="stable")]
+    ...         chosen = view.those_that_fit(order)
+    ...         yield from (Preempt(job) for job in view.running if job not in chosen)
+    ...         yield from (Start(job) for job in chosen if job in view.waiting and view.fits(job))
+
     A policy that starts the smallest jobs first, regardless of the order of submission:
 
     >>> from clustersim import Policy
@@ -47,13 +70,56 @@ class Policy:
 
     looks_ahead: ClassVar[bool] = False
     """Whether the policy needs ``partition.calendar`` (estimated ends of running jobs)."""
+    tracks_running: ClassVar[bool] = False
+    """Whether the policy needs to know the running jobs, because it preempts them."""
+    whole_cluster: ClassVar[bool] = False
+    """Whether one object decides for all partitions, also for those that have no job in common."""
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
         self.waiting: dict[int, None] = {}
 
+    @classmethod
+    def never_start(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Mapping[int, str]:
+        """Return the jobs that this policy would never start, with the reason.
+
+        They are in no queue, and their outcome is that they can never run.
+
+        Parameters
+        ----------
+        jobs : JobColumns
+            All jobs that the cluster could run.
+        partitions : sequence of Partition
+            All partitions of the cluster.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> class AtMost64(cs.Policy):
+        ...     @classmethod
+        ...     def never_start(cls, jobs, partitions):
+        ...         sizes = enumerate(jobs.n_accelerators)
+        ...         return {job: "is larger than 64 accelerators" for job, n in sizes if n > 64}
+        """
+        return {}
+
+    def decide(self, view: View) -> Iterable[Decision]:
+        """Return or yield what is to be done now.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> from clustersim.scheduling import Start
+        >>> class NewestFirst(cs.Policy):
+        ...     def decide(self, view):
+        ...         return [Start(job) for job in view.those_that_fit(view.waiting[::-1])]
+        """
+        raise NotImplementedError("decide or schedule")
+
     def schedule(self, now: float) -> None:
         """Start jobs; `now` is the simulated time in seconds.
+
+        By default it carries out what ``decide`` returns.
 
         Examples
         --------
@@ -63,7 +129,8 @@ class Policy:
         ...         for job in sorted(self.waiting, key=self.estimate_s):
         ...             self.start(job)
         """
-        raise NotImplementedError
+        for decision in self.decide(View(self.queue, self.waiting)):
+            carry_out(decision, self.queue, self.waiting, type(self).__name__)
 
     def submit(self, job: int) -> None:
         """Add `job`, which has been submitted.
@@ -101,7 +168,9 @@ class Policy:
         """
         self.submit(job)
         if job in self.waiting:
-            self.waiting = dict.fromkeys(sorted(self.waiting))
+            in_order = sorted(self.waiting)
+            self.waiting.clear()
+            self.waiting.update(dict.fromkeys(in_order))
 
     def service_changed(self, partition: Partition) -> None:
         """React to a change in the number of nodes of `partition` that are in service.

@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 from typing import Protocol
 
+import pandas as pd
+
 from clustersim.errors import InputError, unknown_name
 from clustersim.shipped import find_file
 from clustersim.workload.columns import Found, find_column
 from clustersim.workload.jobs import JobLog
+from clustersim.workload.measured_rates import has_rates
 from clustersim.workload.readers.acme import read_acme
 from clustersim.workload.readers.helios import read_helios
 from clustersim.workload.readers.openb import read_openb
@@ -195,8 +198,11 @@ def _is_list_of_jobs(names: list[str]) -> bool:
     True
     >>> _is_list_of_jobs(["id", "submitted", "started", "ended", "gpus"])
     False
+    >>> _is_list_of_jobs(["id", "arrival_s", "gpus", "steps", "steps_per_s.v100"])
+    True
     """
-    wanted = ("job_id", "submit_s", "n_accelerators", "duration_s")
+    by_rates = has_rates(pd.DataFrame(columns=names))
+    wanted = ["job_id", "submit_s", "n_accelerators", *([] if by_rates else ["duration_s"])]
     if not all(name in names or isinstance(find_column(name, names), Found) for name in wanted):
         return False
     roles = recognise(names)

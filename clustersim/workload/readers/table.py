@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from clustersim.errors import InputError
 from clustersim.workload.columns import absent_columns, names_job
 from clustersim.workload.jobs import REQUIRED_COLUMNS, JobLog
+from clustersim.workload.measured_rates import with_durations
 from clustersim.workload.readers.cells import (
     SECONDS,
     given_cells,
@@ -115,7 +116,7 @@ def jobs_of_table(
     """
     given = [str(name) for name in table.columns]
     meant = as_jobs_table(table.reset_index(drop=True))
-    table = meant.table
+    table = with_durations(meant.table)
     if meant.problems:
         others = [name for name in REQUIRED_COLUMNS if name not in meant.problems]
         others = [name for name in others if name not in table]

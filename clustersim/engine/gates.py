@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from clustersim.scheduling.policies import Policy
-from clustersim.scheduling.queue import Partition, Queue
+__all__ = ["Gates", "Limits"]
 
-__all__ = ["Gates", "Limits", "gated"]
+_NONE: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,10 @@ class Limits:
         Index of the limit, and how much of it the job takes, by job.
     after : mapping of int to set of int
         Jobs that must end before a job, by job.
+    after_ok : mapping of int to set of int
+        Jobs that must be done before a job, by job; it never runs if one of them is cancelled.
+    not_before_s : mapping of int to float
+        Time before which a job does not enter its queue, seconds, by job.
     running : set of int
         Jobs that run now: they count, but no limit holds them.
     """
@@ -35,12 +38,14 @@ class Limits:
     groups: Sequence[tuple[str, float]] = ()
     of_job: Mapping[int, Sequence[tuple[int, float]]] = field(default_factory=dict)
     after: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    after_ok: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    not_before_s: Mapping[int, float] = field(default_factory=dict)
     running: frozenset[int] = frozenset()
 
     @property
     def hold(self) -> bool:
         """Whether there is any limit."""
-        return bool(self.of_job or self.after)
+        return bool(self.of_job or self.after or self.after_ok or self.not_before_s)
 
 
 class Gates:
@@ -61,21 +66,26 @@ class Gates:
         self._limits = limits
         self._taken = [0.0] * len(limits.groups)
         self._ended: set[int] = set()
-        self._held: dict[int, Policy] = {}
+        self._done: set[int] = set()
+        self._held: set[int] = set()
 
-    def admits(self, job: int, policy: Policy) -> bool:
-        """Return whether a job may enter its queue now; otherwise it is kept until it may."""
-        if job in self.admitted_by:
-            return True
-        runs = job in self._limits.running
-        if not runs and (job in self._held or not self._fits(job)):
-            self._held[job] = policy
+    def admits(self, job: int, now: float) -> bool:
+        """Return whether a job may enter its queue now; otherwise it is held until it may."""
+        if job not in self._limits.running and not self._fits(job, now):
+            self._held.add(job)
             return False
         self._take(job, 1.0)
         return True
 
-    def _fits(self, job: int) -> bool:
-        if self._limits.after.get(job, frozenset()) - self._ended:
+    def opens_s(self, job: int) -> float:
+        """Return the time before which a job does not enter its queue, seconds; 0 for none."""
+        return self._limits.not_before_s.get(job, 0.0)
+
+    def _fits(self, job: int, now: float) -> bool:
+        limits = self._limits
+        if limits.after.get(job, _NONE) - self._ended or now < self.opens_s(job):
+            return False
+        if limits.after_ok.get(job, _NONE) - self._done:
             return False
         return all(
             self._taken[group] + part <= self._limits.groups[group][1]
@@ -86,45 +96,32 @@ class Gates:
         for group, part in self._limits.of_job.get(job, ()):
             self._taken[group] += sign * part
 
-    def end(self, job: int) -> list[tuple[int, Policy]]:
-        """Record that a job ended, and return the jobs that may enter their queues now."""
+    def end(self, job: int, now: float, *, done: bool) -> list[int]:
+        """Record that a job ended, and return the jobs that may enter their queues now.
+
+        Parameters
+        ----------
+        job : int
+        now : float
+            Seconds.
+        done : bool
+            Whether the job is done; otherwise it was cancelled.
+        """
         self._take(job, -1.0)
         self._ended.add(job)
-        free = []
-        for other in sorted(self._held):
-            if self._fits(other):
-                self._take(other, 1.0)
-                self.admitted_by[other] = job
-                free.append((other, self._held.pop(other)))
+        if done:
+            self._done.add(job)
+        free = self.released(now)
+        for other in free:
+            self.admitted_by[other] = job
         return free
 
-
-def gated(policy: type[Policy], gates: Gates) -> type[Policy]:
-    """Return a policy that asks the gates before it takes a job into its queue.
-
-    Parameters
-    ----------
-    policy : type of Policy
-    gates : Gates
-        For one run only.
-    """
-
-    class Gated(policy):  # type: ignore[misc, valid-type]
-        """The policy behind gates."""
-
-        def __init__(self, queue: Queue) -> None:
-            super().__init__(queue)
-
-        def submit(self, job: int) -> None:
-            """Take a job into the queue if no limit holds it."""
-            if gates.admits(job, self):
-                super().submit(job)
-
-        def finish(self, job: int, partition: Partition) -> None:
-            """Let the jobs into their queues that waited for the end of this one."""
-            super().finish(job, partition)
-            for other, its_policy in gates.end(job):
-                its_policy.resubmit(other)
-
-    Gated.__name__ = policy.__name__
-    return Gated
+    def released(self, now: float) -> list[int]:
+        """Return the held jobs that may enter their queues now, in order of submission."""
+        free = []
+        for other in sorted(self._held):
+            if self._fits(other, now):
+                self._take(other, 1.0)
+                self._held.remove(other)
+                free.append(other)
+        return free

@@ -1,0 +1,106 @@
+"""The work that stopped jobs still have to do, and what the scheduler estimates of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from clustersim.engine.attempts import Attempt, StopCause
+from clustersim.engine.recovery import Checkpoints, Recovery
+
+__all__ = ["WorkLeft"]
+
+
+class _Left(NamedTuple):
+    """What is left of a job: its share, and the seconds on the pool where it ran last."""
+
+    share: float
+    pool: int
+    work_s: float
+    restart_s: float | None
+
+
+class WorkLeft:
+    """The work that is left of each job that was stopped.
+
+    Work is kept in seconds on the last pool, so that a job that continues there ends exactly when
+    it should, and as a share of the whole job for other pools.
+
+    Parameters
+    ----------
+    run_s : sequence of sequence of float
+        Run time by pool and job, seconds.
+    estimate_s : sequence of sequence of float
+        Estimated run time by pool and job, seconds; reduced for jobs that were stopped.
+    recovery : Recovery, optional
+    """
+
+    def __init__(
+        self,
+        run_s: Sequence[Sequence[float]],
+        estimate_s: Sequence[Sequence[float]],
+        recovery: Recovery | None,
+    ) -> None:
+        self._run_s = run_s
+        self._estimate_s = estimate_s
+        self._recovery = recovery
+        self._left: dict[int, _Left] = {}
+        self._whole_estimate_s: dict[int, list[float]] = {}
+
+    def __contains__(self, job: int) -> bool:
+        """Whether a job was stopped before."""
+        return job in self._left
+
+    def of(self, job: int) -> float:
+        """Return the share of a job's work that was left at its last stop; 1 without one."""
+        left = self._left.get(job)
+        return 1.0 if left is None else left.share
+
+    def share(self, kept_s: float, attempt: Attempt) -> float:
+        """Return the share of a job's work that takes `kept_s` seconds on the attempt's pool."""
+        whole_s = self._run_s[attempt.partition.pool][attempt.job]
+        return kept_s / whole_s if whole_s > 0 else 0.0
+
+    def work_s(self, job: int, pool: int) -> float:
+        """Return the work that is left of a stopped job on a pool, seconds."""
+        left = self._left[job]
+        return left.work_s if left.pool == pool else self._run_s[pool][job] * left.share
+
+    def checkpoints(self, job: int, usual: Checkpoints) -> Checkpoints:
+        """Return the checkpoints of a stopped job, with the time that its next start takes."""
+        restart_s = self._left[job].restart_s
+        return usual if restart_s is None else replace(usual, restart_s=restart_s)
+
+    def stopped(
+        self, attempt: Attempt, kept_s: float, cause: StopCause, cost_s: float | None
+    ) -> None:
+        """Note that an attempt was stopped after `kept_s` seconds of work that is not lost.
+
+        Parameters
+        ----------
+        attempt : Attempt
+        kept_s : float
+        cause : StopCause
+            A suspended job continues without a restart.
+        cost_s : float or None
+            Time that the next start takes instead of that of a restart, seconds.
+        """
+        job, pool = attempt.job, attempt.partition.pool
+        share = max(0.0, self.of(job) - self.share(kept_s, attempt))
+        work_s = max(0.0, attempt.work_s - kept_s)
+        restart_s = 0.0 if cause is StopCause.SUSPENDED and cost_s is None else cost_s
+        self._left[job] = _Left(share, pool, work_s, restart_s)
+        self._estimate_again(job)
+
+    def _estimate_again(self, job: int) -> None:
+        """Reduce the scheduler's estimates to the work that is left, plus the time of a restart."""
+        left = self._left[job]
+        whole = self._whole_estimate_s.setdefault(job, [column[job] for column in self._estimate_s])
+        restart_s = left.restart_s
+        if restart_s is None:
+            restart_s = 0.0 if self._recovery is None else self._recovery.restart_s[job]
+        for pool, (column, seconds) in enumerate(zip(self._estimate_s, whole, strict=True)):
+            exact = pool == left.pool and seconds == self._run_s[pool][job]
+            rest_s = left.work_s if exact else seconds * left.share
+            column[job] = restart_s + rest_s  # type: ignore[index]

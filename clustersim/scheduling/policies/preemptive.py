@@ -1,0 +1,66 @@
+"""What policies that preempt jobs have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import ClassVar
+
+from clustersim.scheduling.decisions import Decision, How, Preempt, Start
+from clustersim.scheduling.policies.base import Policy
+from clustersim.scheduling.queue import Queue
+from clustersim.scheduling.view import View
+
+__all__ = ["Preemptive"]
+
+
+class Preemptive(Policy):
+    """Runs a set of jobs that is chosen anew in every pass.
+
+    Attributes
+    ----------
+    preempt_by : {"save", "requeue", "suspend", "cancel"}
+        How a job is preempted, see :class:`~clustersim.scheduling.decisions.Preempt`.
+    cost : float or None
+        Time that a preemption costs a job when it starts again, seconds. By default that of a
+        checkpoint and a restart, if the run has checkpoints, and otherwise none.
+    """
+
+    tracks_running: ClassVar[bool] = True
+    preempt_by: How = "save"
+    cost: float | None = None
+
+    @classmethod
+    def check_options(cls) -> str:
+        """Return what is wrong with the values of the options; empty if nothing is."""
+        if cls.cost is not None and not 0 <= cls.cost < float("inf"):
+            return f"option cost: must be a number of seconds, at least 0, found {cls.cost}"
+        return ""
+
+    def __init__(self, queue: Queue) -> None:
+        super().__init__(queue)
+        self._seen: set[int] = set()
+
+    def submit(self, job: int) -> None:
+        self.waiting[job] = None
+        if job not in self._seen:
+            self._seen.add(job)
+            self.arrive(job)
+
+    def resubmit(self, job: int) -> None:
+        self.submit(job)
+
+    def arrive(self, job: int) -> None:
+        """React to a job that is submitted for the first time."""
+
+    def run_these(self, chosen: Collection[int], view: View) -> Iterator[Decision]:
+        """Preempt the running jobs that are not chosen, then start the chosen jobs that wait.
+
+        A chosen job that the placement cannot place waits.
+        """
+        kept = set(chosen)
+        for job in view.running.tolist():
+            if job not in kept:
+                yield Preempt(job, self.preempt_by, self.cost)
+        for job in chosen:
+            if job in self.waiting and view.fits(job):
+                yield Start(job)

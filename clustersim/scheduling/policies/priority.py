@@ -1,0 +1,211 @@
+"""Priorities: jobs in order of their priority, which can preempt jobs of lower priority."""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from heapq import heapify, heappop, heapreplace
+from typing import ClassVar, Literal, TypeAlias
+
+import numpy as np
+
+from clustersim.scheduling.decisions import How
+from clustersim.scheduling.policies.base import Policy
+from clustersim.scheduling.policies.victims import fewest_victims
+from clustersim.scheduling.queue import Partition, Queue
+
+__all__ = ["Priority"]
+
+
+_Kind: TypeAlias = tuple[int, int, float, int]
+"""Set of partitions, accelerators and priority of a job, and the job itself if it is suspended."""
+
+
+class Priority(Policy):
+    """Higher priority first; a job that does not fit may preempt jobs of lower priority.
+
+    Priorities are in the column ``priority`` of the jobs table, higher ones first, 0 where it is
+    missing. Waiting jobs are tried in order of priority and then of submission; jobs that do not
+    fit are skipped. A job that does not fit preempts running jobs of strictly lower priority, as
+    few as it needs, if it then fits.
+
+    Attributes
+    ----------
+    preempt : bool
+        Whether jobs are preempted.
+    preempt_by : {"save", "requeue", "suspend", "cancel"}
+        How a job is preempted, see :class:`~clustersim.scheduling.decisions.Preempt`.
+    cost : float or None
+        Time that a preemption costs a job when it starts again, seconds. By default that of a
+        checkpoint and a restart, if the run has checkpoints, and otherwise none.
+    victims : {"latest_start", "earliest_start", "fewest_accelerators"}
+        Which jobs of the same priority are preempted first.
+    minimum_run : float
+        Time for which a job runs at least before it is preempted, seconds.
+    ageing : float
+        Priority that a waiting job gains in an hour. It counts for the order, not for preemption.
+    strict : bool
+        Whether jobs behind one that does not fit wait, instead of being tried.
+    """
+
+    tracks_running: ClassVar[bool] = True
+    preempt: bool = True
+    preempt_by: How = "save"
+    cost: float | None = None
+    victims: Literal["latest_start", "earliest_start", "fewest_accelerators"] = "latest_start"
+    minimum_run: float = 0.0
+    ageing: float = 0.0
+    strict: bool = False
+
+    @classmethod
+    def check_options(cls) -> str:
+        """Return what is wrong with the values of the options; empty if nothing is."""
+        for name in ("cost", "minimum_run", "ageing"):
+            value = getattr(cls, name)
+            if value is not None and not 0 <= value < math.inf:
+                return f"option {name}: must be a number of at least 0, found {value}"
+        return ""
+
+    def __init__(self, queue: Queue) -> None:
+        super().__init__(queue)
+        columns, n_jobs = queue.jobs.columns, len(queue.jobs.n_accelerators)
+        given = columns.get("priority")
+        own = np.zeros(n_jobs) if given is None else np.asarray(given, dtype=np.float64)
+        self._priority = np.nan_to_num(own)
+        submit_s = np.asarray(columns.get("submit_s", np.zeros(n_jobs)), dtype=np.float64)
+        self._rank = self._priority - self.ageing * submit_s / 3600.0
+        self._lines: dict[_Kind, list[tuple[float, int]]] = {}
+        self._held: dict[int, dict[float, int]] = {index: {} for index in queue.members}
+        self._new: set[_Kind] = set()
+        self._released = True
+
+    def submit(self, job: int) -> None:
+        self.waiting[job] = None
+        kind = self._kind(job)
+        insort(self._lines.setdefault(kind, []), (-float(self._rank[job]), job))
+        self._new.add(kind)
+
+    def resubmit(self, job: int) -> None:
+        self.submit(job)
+
+    def finish(self, job: int, partition: Partition) -> None:
+        self._held[partition.index][float(self._priority[job])] -= self.n_accelerators(job)
+        self._released = True
+
+    def service_changed(self, partition: Partition) -> None:
+        self._released = True
+
+    def schedule(self, now: float) -> None:
+        everything = self._released or self.strict or self._protects
+        kinds = list(self._lines) if everything else list(self._new)
+        refused: set[_Kind] = set()
+        while kinds:
+            self._new.clear()
+            self._try(kinds, refused, now)
+            kinds = [kind for kind in self._new if kind not in refused]  # of preempted jobs
+        self._released = False
+        self._new.clear()
+        if refused and self._protects:
+            self._wake_when_unprotected(now)
+
+    def _kind(self, job: int) -> _Kind:
+        """Return what decides whether a job fits; of a suspended job, the job itself."""
+        own = job if job in self.queue.suspended else -1
+        choice = self.queue.jobs.choice_of[job]
+        return choice, self.n_accelerators(job), float(self._priority[job]), own
+
+    def _try(self, kinds: list[_Kind], refused: set[_Kind], now: float) -> None:
+        """Start jobs in order of rank; the first of a kind that does not fit ends its kind."""
+        heads = [(self._lines[kind][0], kind) for kind in kinds if self._lines.get(kind)]
+        heapify(heads)
+        while heads:
+            (_, job), kind = heads[0]
+            if self._start(job) or (self.preempt and self._make_room(job, now)):
+                line = self._lines[kind]
+                line.pop(0)
+                if line:
+                    heapreplace(heads, (line[0], kind))
+                else:
+                    heappop(heads)
+                    del self._lines[kind]
+                continue
+            refused.add(kind)
+            if self.strict:
+                return
+            heappop(heads)
+
+    @property
+    def _protects(self) -> bool:
+        """Whether jobs that run may not be preempted yet, but later."""
+        return self.preempt and self.minimum_run > 0
+
+    def _start(self, job: int) -> bool:
+        if not self.queue.start_anywhere(job):
+            return False
+        del self.waiting[job]
+        held = self._held[self.queue.running[job].partition.index]
+        priority = float(self._priority[job])
+        held[priority] = held.get(priority, 0) + self.n_accelerators(job)
+        return True
+
+    def _make_room(self, job: int, now: float) -> bool:
+        """Preempt jobs of lower priority so that a job fits, and start it; return whether it does.
+
+        A job that has to save its state leaves later; then the waiting job starts later, too.
+        """
+        queue, n = self.queue, self.n_accelerators(job)
+        if job in queue.suspended:
+            return False
+        priority = float(self._priority[job])
+        for index in queue.choices(job):
+            partition = queue.partitions[index]
+            below = sum(size for level, size in self._held[index].items() if level < priority)
+            if partition.placement.free + below < n:
+                continue
+            leaving = self._leaving(partition, n)
+            if leaving:
+                return False
+            victims = fewest_victims(
+                partition, queue.jobs, n, self._candidates(partition, priority, now)
+            )
+            if victims is None:
+                continue
+            for victim in victims:
+                queue.preempt(victim, self.preempt_by, self.cost)
+            return self._start(job)
+        return False
+
+    def _leaving(self, partition: Partition, n: int) -> bool:
+        """Return whether jobs already leave a partition and make room for a gang of `n`."""
+        queue = self.queue
+        sizes = [
+            self.n_accelerators(job)
+            for job in queue.leaving
+            if queue.running[job].partition is partition
+        ]
+        return bool(sizes) and partition.placement.free + sum(sizes) >= n
+
+    def _candidates(self, partition: Partition, priority: float, now: float) -> list[int]:
+        """Return the running jobs of lower priority, those to preempt first in front."""
+        running, leaving = self.queue.running, self.queue.leaving
+        found = [
+            job
+            for job, at in running.items()
+            if at.partition is partition
+            and self._priority[job] < priority
+            and job not in leaving
+            and now - at.start_s >= self.minimum_run
+        ]
+        key = {
+            "latest_start": lambda job: -running[job].start_s,
+            "earliest_start": lambda job: running[job].start_s,
+            "fewest_accelerators": self.n_accelerators,
+        }[self.victims]
+        return sorted(found, key=lambda job: (self._priority[job], key(job)))
+
+    def _wake_when_unprotected(self, now: float) -> None:
+        """Ask for a pass when the next running job may be preempted."""
+        times = (at.start_s + self.minimum_run for at in self.queue.running.values())
+        soonest = min((time for time in times if time > now), default=math.inf)
+        if soonest < math.inf:
+            self.queue.wake_at(soonest)

@@ -1,0 +1,338 @@
+"""What a policy sees in a scheduling pass: waiting and running jobs, and free accelerators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.array_types import Floats, Ints
+from clustersim.errors import InputError, nearest_hint
+from clustersim.scheduling.queue import Partition, Queue
+
+__all__ = ["JobView", "View"]
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """One job, as a policy sees it.
+
+    Attributes
+    ----------
+    job : int
+        Number of the job in the run, in order of submission.
+    n_accelerators : int
+    pools : tuple of str
+        The pools on which it can run, in order of preference.
+    pool : str or None
+        The pool on which it runs; None if it waits.
+    start_s : float
+        Time of the start of its present attempt, seconds; NaN if it waits.
+    attained_s : float
+        Time that it has run over all attempts, seconds.
+    remaining_s : float
+        Estimated run time that is left, seconds.
+    columns : mapping of str to object
+        Its values in the jobs table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+    >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+    >>> columns = {"user": np.array(["ann", "bo"])}
+    >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
+    >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+    >>> view = View(queue, [0, 1])
+    >>> view.job(0).remaining_s
+    60.0
+    """
+
+    job: int
+    n_accelerators: int
+    pools: tuple[str, ...]
+    pool: str | None
+    start_s: float
+    attained_s: float
+    remaining_s: float
+    columns: Mapping[str, Any]
+
+
+class View:
+    """A read-only view of a queue during one scheduling pass.
+
+    It shows the state at the moment of a call: after a decision is carried out, it shows the state
+    with this decision. Jobs are numbers; arrays of jobs are the usual argument and result.
+
+    Parameters
+    ----------
+    queue : Queue
+    waiting : iterable of int
+        The waiting jobs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+    >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+    >>> jobs = JobColumns([8, 12, 4], [[60.0, 300.0, 90.0]], choices=[(0,)], choice_of=[0, 0, 0])
+    >>> view = View(Queue([h200], [0], jobs, print, looks_ahead=False), [0, 1, 2])
+    >>> view.waiting, view.free
+    (array([0, 1, 2]), {'h200': 16})
+    >>> view.those_that_fit(view.waiting[np.argsort(view.remaining_s(view.waiting))])
+    [0, 2]
+    """
+
+    def __init__(self, queue: Queue, waiting: Iterable[int]) -> None:
+        self._queue = queue
+        self._waiting = waiting
+
+    @property
+    def now(self) -> float:
+        """Simulated time, seconds."""
+        return self._queue.now
+
+    @property
+    def waiting(self) -> Ints:
+        """The waiting jobs in order of submission."""
+        return np.sort(np.fromiter(self._waiting, dtype=np.int64))
+
+    @property
+    def running(self) -> Ints:
+        """The running jobs that can be preempted, in order of their start."""
+        leaving = self._queue.leaving
+        running = self._queue.running
+        return np.fromiter((job for job in running if job not in leaving), dtype=np.int64)
+
+    @property
+    def active(self) -> Ints:
+        """The waiting and the running jobs in order of submission."""
+        return np.sort(np.concatenate([self.waiting, self.running]))
+
+    @property
+    def leaving(self) -> Mapping[int, float]:
+        """Jobs that save their state to leave, and the time at which they leave, seconds."""
+        return self._queue.leaving
+
+    @property
+    def free(self) -> dict[str, int]:
+        """Free accelerators of each partition of the queue."""
+        return {part.name: part.placement.free for part in self._partitions}
+
+    @property
+    def columns(self) -> Mapping[str, npt.NDArray[np.generic]]:
+        """The columns of the jobs table, by job: ``view.columns["priority"][view.waiting]``."""
+        return self._queue.jobs.columns
+
+    @property
+    def _partitions(self) -> list[Partition]:
+        return [self._queue.partitions[index] for index in self._queue.members]
+
+    def n_accelerators(self, jobs: Ints) -> Ints:
+        """Return the sizes of jobs.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> columns = {"user": np.array(["ann", "bo"])}
+        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
+        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+        >>> view = View(queue, [0, 1])
+        >>> view.n_accelerators(view.waiting).tolist()
+        [8, 16]
+        """
+        sizes = self._queue.jobs.n_accelerators
+        return np.array([sizes[job] for job in jobs.tolist()], dtype=np.int64)
+
+    def column(self, name: str, jobs: Ints, *, default: float | str | None = None) -> Any:
+        """Return the values of jobs in a column of the jobs table.
+
+        Parameters
+        ----------
+        name : str
+        jobs : int array
+        default : float or str, optional
+            Value for all jobs if there is no such column.
+
+        Raises
+        ------
+        InputError
+            If there is no such column, and no default.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> columns = {"user": np.array(["ann", "bo"])}
+        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
+        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+        >>> view = View(queue, [0, 1])
+        >>> view.column("user", view.waiting).tolist()
+        ['ann', 'bo']
+        >>> view.column("priority", view.waiting, default=0).tolist()
+        [0, 0]
+        """
+        if name in self.columns:
+            return self.columns[name][jobs]
+        if default is None:
+            raise InputError("jobs", f"have no column {name!r}; {nearest_hint(name, self.columns)}")
+        return np.full(len(jobs), default)
+
+    def attained_s(self, jobs: Ints) -> Floats:
+        """Return how long jobs have run over all their attempts, seconds.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> columns = {"user": np.array(["ann", "bo"])}
+        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
+        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+        >>> view = View(queue, [0, 1])
+        >>> view.attained_s(view.waiting).tolist()
+        [0.0, 0.0]
+        """
+        queue, now = self._queue, self.now
+        running, before = queue.running, queue.attained_s
+        return np.array(
+            [
+                before.get(job, 0.0) + (now - running[job].start_s if job in running else 0.0)
+                for job in jobs.tolist()
+            ]
+        )
+
+    def remaining_s(self, jobs: Ints) -> Floats:
+        """Return the estimated run time that is left, seconds; at least 0.
+
+        That of a waiting job refers to its preferred partition.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> columns = {"user": np.array(["ann", "bo"])}
+        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
+        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+        >>> view = View(queue, [0, 1])
+        >>> view.remaining_s(view.waiting).tolist()
+        [60.0, 300.0]
+        """
+        queue, now = self._queue, self.now
+        running, estimate_s = queue.running, queue.estimate_s
+        left = [
+            estimate_s(job)
+            if (at := running.get(job)) is None
+            else estimate_s(job, at.partition) - (now - at.start_s)
+            for job in jobs.tolist()
+        ]
+        return np.maximum(np.array(left, dtype=np.float64), 0.0)
+
+    def fits(self, job: int, pool: str | None = None) -> bool:
+        """Return whether a waiting job fits now, on one of its pools or on a given one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> columns = {"user": np.array(["ann", "bo"])}
+        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
+        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+        >>> view = View(queue, [0, 1])
+        >>> nodes = h200.placement.take(8)
+        >>> view.fits(0), view.fits(1)
+        (True, False)
+        """
+        queue = self._queue
+        size = np.array([queue.jobs.n_accelerators[job]])
+        if job in queue.suspended:
+            partition, nodes = queue.suspended[job]
+            return partition.placement.has_free(nodes, int(size[0]))
+        return any(
+            bool(queue.partitions[index].placement.fits_each(size)[0])
+            for index in queue.choices(job)
+            if pool is None or queue.partitions[index].name == pool
+        )
+
+    def those_that_fit(self, order: Iterable[int], *, strict: bool = False) -> list[int]:
+        """Return the jobs that could run together if all others gave their accelerators back.
+
+        Each job of `order` in turn gets its accelerators from the first of its partitions that
+        still has enough; a running job only from the one on which it runs. Nodes are not looked at.
+
+        Parameters
+        ----------
+        order : iterable of int
+            Waiting and running jobs.
+        strict : bool
+            Whether to end at the first job that does not fit, instead of skipping it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> columns = {"user": np.array(["ann", "bo"])}
+        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
+        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+        >>> view = View(queue, [0, 1])
+        >>> view.those_that_fit([1, 0]), view.those_that_fit([0, 1])
+        ([1], [0])
+        """
+        queue = self._queue
+        left = {part.index: part.placement.free for part in self._partitions}
+        sizes = queue.jobs.n_accelerators
+        for job, running in queue.running.items():
+            if job not in queue.leaving:
+                left[running.partition.index] += sizes[job]
+        chosen = []
+        for job in map(int, order):
+            at = queue.running.get(job)
+            choices = queue.choices(job) if at is None else (at.partition.index,)
+            size = sizes[job]
+            for index in choices:
+                if left[index] >= size:
+                    left[index] -= size
+                    chosen.append(job)
+                    break
+            else:
+                if strict:
+                    break
+        return chosen
+
+    def job(self, job: int) -> JobView:
+        """Return one job as an object.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> columns = {"user": np.array(["ann", "bo"])}
+        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0], columns)
+        >>> queue = Queue([h200], [0], jobs, print, looks_ahead=False)
+        >>> view = View(queue, [0, 1])
+        >>> job = view.job(1)
+        >>> job.n_accelerators, job.pools, job.pool, str(job.columns["user"])
+        (16, ('h200',), None, 'bo')
+        """
+        queue = self._queue
+        at, own = queue.running.get(job), np.array([job])
+        return JobView(
+            job=job,
+            n_accelerators=queue.jobs.n_accelerators[job],
+            pools=tuple(queue.partitions[index].name for index in queue.choices(job)),
+            pool=None if at is None else at.partition.name,
+            start_s=float("nan") if at is None else at.start_s,
+            attained_s=float(self.attained_s(own)[0]),
+            remaining_s=float(self.remaining_s(own)[0]),
+            columns={name: values[job] for name, values in self.columns.items()},
+        )

@@ -1,0 +1,122 @@
+"""Jobs that bring their own rates: a number of steps, and measured steps per second by pool.
+
+A jobs table can have the columns ``steps`` and ``steps_per_s.POOL``, the rate of the whole job on
+each pool; 0 or an empty cell means that the job cannot run there.  ``steps_per_s.POOL.spread`` is
+the rate of a gang that is on more nodes than it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from clustersim.array_types import Bools, Floats
+
+__all__ = ["has_rates", "rate_problems", "rated", "rated_pools", "rates_of", "with_durations"]
+
+STEPS, RATE, SPREAD = "steps", "steps_per_s.", ".spread"
+
+
+def rated_pools(jobs: pd.DataFrame) -> list[str]:
+    """Return the pools for which a jobs table has rates.
+
+    Examples
+    --------
+    >>> rated_pools(pd.DataFrame(columns=["steps", "steps_per_s.v100", "steps_per_s.v100.spread"]))
+    ['v100']
+    """
+    if STEPS not in jobs:
+        return []
+    names = [str(name) for name in jobs.columns if str(name).startswith(RATE)]
+    return [name.removeprefix(RATE) for name in names if not name.endswith(SPREAD)]
+
+
+def has_rates(jobs: pd.DataFrame) -> bool:
+    """Return whether a jobs table has rates of jobs."""
+    return bool(rated_pools(jobs))
+
+
+def rates_of(jobs: pd.DataFrame, pool: str, *, spread: bool = False) -> Floats | None:
+    """Return the rates of jobs on a pool, steps per second; None without such a column.
+
+    The rate of a gang that is spread is that of one that is not, where only this is given.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"steps": [90], "steps_per_s.v100": [3.0]})
+    >>> rates_of(jobs, "v100"), rates_of(jobs, "k80") is None
+    (array([3.]), True)
+    """
+    if f"{RATE}{pool}" not in jobs:
+        return None
+    rates: Floats = _numbers(jobs[f"{RATE}{pool}"])
+    if spread and f"{RATE}{pool}{SPREAD}" in jobs:
+        own = _numbers(jobs[f"{RATE}{pool}{SPREAD}"])
+        return np.where(np.isnan(own), rates, own)
+    return rates
+
+
+def rated(jobs: pd.DataFrame) -> Bools:
+    """Return which jobs have a number of steps and a rate above 0 on some pool.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"steps": [90, 90, None], "steps_per_s.v100": [3.0, 0.0, 3.0]})
+    >>> rated(jobs).tolist()
+    [True, False, False]
+    """
+    if not has_rates(jobs):
+        return np.zeros(len(jobs), dtype=bool)
+    return np.asarray((_best(jobs) > 0) & (_numbers(jobs[STEPS]) >= 0))
+
+
+def with_durations(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Return a jobs table with the run time at the highest rate where it has no ``duration_s``.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame(
+    ...     {"steps": [90], "steps_per_s.v100": [3.0], "steps_per_s.k80": [0.5]}
+    ... )
+    >>> with_durations(jobs)["duration_s"].tolist()
+    [30.0]
+    """
+    own = rated(jobs)
+    if not own.any():
+        return jobs
+    given = _numbers(jobs["duration_s"]) if "duration_s" in jobs else np.full(len(jobs), np.nan)
+    at_best = np.full(len(jobs), np.nan)
+    np.divide(_numbers(jobs[STEPS]), _best(jobs), out=at_best, where=own)
+    return jobs.assign(duration_s=np.where(np.isnan(given), at_best, given))
+
+
+def rate_problems(jobs: pd.DataFrame) -> Iterator[str]:
+    """Yield what is wrong with the columns of rates: texts, and values below 0 or infinite."""
+    if not has_rates(jobs):
+        return
+    for name in (STEPS, *(str(name) for name in jobs.columns if str(name).startswith(RATE))):
+        values = _numbers(jobs[name])
+        texts = np.isnan(values) & jobs[name].notna().to_numpy()
+        wrong = texts | (values < 0) | np.isinf(values)
+        if wrong.any():
+            at = int(np.argmax(wrong))
+            yield (
+                f"{name}: {int(wrong.sum()):,} of {len(jobs):,} rows have no number of at least 0 "
+                f"(row {at + 1}: {jobs[name].iloc[at]!r})"
+            )
+
+
+def _best(jobs: pd.DataFrame) -> Floats:
+    """Return the highest rate of each job, steps per second; 0 without one."""
+    rates = [_numbers(jobs[f"{RATE}{pool}"]) for pool in rated_pools(jobs)]
+    best: Floats = np.nan_to_num(np.array(rates)).max(axis=0)
+    return best
+
+
+def _numbers(column: pd.Series) -> Floats:
+    numbers: Floats = pd.to_numeric(column, errors="coerce").to_numpy(
+        dtype=np.float64, na_value=np.nan
+    )
+    return numbers

@@ -1,0 +1,282 @@
+"""Jobs that a policy stops: cases worked out by hand, one for each way to stop a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from preemption_twin import TwinJob, latest_first
+
+from clustersim.engine.recovery import Recovery
+from clustersim.errors import ClusterSimError
+from clustersim.scheduling import POLICIES, Migrate, Policy, Preempt, Start, View, Wake
+from clustersim.scheduling.decisions import Decision, How
+from clustersim.simulation.result import Result
+from clustersim.simulation.scheduling import Scheduling
+from clustersim.simulation.simulate import simulate
+from clustersim.topology import Cluster, Pool
+from tests.examples import examples
+
+INF = float("inf")
+
+
+def a_pool(name: str, nodes: int = 1) -> Pool:
+    return Pool(
+        name=name,
+        accelerator="",
+        n_nodes=nodes,
+        chips_per_node=8,
+        nic_Bps=INF,
+        scaleup_size=8,
+        leaf_of_node=np.zeros(nodes, dtype=np.int32),
+        unit_of_node=np.zeros(nodes, dtype=np.int32),
+        virtual_clusters={},
+    )
+
+
+class Later(Policy):
+    """A job that is submitted later takes the place of one that runs."""
+
+    tracks_running: ClassVar[bool] = True
+    how: How = "save"
+    cost: float | None = None
+
+    def decide(self, view: View) -> Iterable[Decision]:
+        for job in view.waiting.tolist()[::-1]:
+            for other in view.running.tolist():
+                if not view.fits(job) and other < job:
+                    yield Preempt(other, self.how, self.cost)
+            if view.fits(job):
+                yield Start(job)
+
+
+def two_jobs(**columns: object) -> pd.DataFrame:
+    """A job of 100 s at 0, and one of 20 s at 50 s, on all 8 accelerators."""
+    table = {"job_id": [1, 2], "submit_s": [0.0, 50.0], "n_accelerators": [8, 8]}
+    return pd.DataFrame({**table, "duration_s": [100.0, 20.0], **columns})
+
+
+def run(
+    policy: str | type[Policy],
+    jobs: pd.DataFrame,
+    recovery: Recovery | None = None,
+    pools: Iterable[Pool] | None = None,
+    placement: str = "consolidate",
+    **options: object,
+) -> Result:
+    cluster = Cluster("small", tuple(pools or [a_pool("gpu")]))
+    scheduling = Scheduling(policy=policy, placement=placement, options=options)
+    return simulate(jobs, cluster, scheduling, recovery=recovery, check=True)
+
+
+def with_checkpoints(
+    *, every_s: float = INF, cost_s: float = 0.0, write_s: float = 0.0
+) -> Recovery:
+    return Recovery([[every_s] * 2], [cost_s] * 2, restart_s=[5.0] * 2, write_s=[write_s] * 2)
+
+
+def spans(result: Result) -> dict[int, list[tuple[float, float]]]:
+    assert result.attempts is not None
+    return {
+        int(job): list(zip(own["start_s"], own["end_s"], strict=True))
+        for job, own in result.attempts.groupby("job_id")
+    }
+
+
+def test_a_free_preemption_loses_nothing():
+    result = run(Later, two_jobs())
+    assert spans(result) == {1: [(0, 50), (70, 120)], 2: [(50, 70)]}
+    assert result.jobs["preemptions"].tolist() == [1, 0]
+    assert result.attempts is not None
+    assert result.attempts["stopped"].tolist() == ["preempted (saved)", "", ""]
+    assert result.attempts["lost_s"].sum() == 0
+    assert result.attempts["done"].tolist() == [0.5, 0.5, 1]
+
+
+def test_a_cost_is_paid_at_the_next_start():
+    result = run(Later, two_jobs(), cost=7)
+    assert spans(result) == {1: [(0, 50), (70, 127)], 2: [(50, 70)]}
+    assert result.attempts is not None
+    assert result.attempts["restart_s"].tolist() == [0, 7, 0]
+
+
+def test_a_requeued_job_has_the_work_of_its_last_checkpoint():
+    result = run(Later, two_jobs(), with_checkpoints(every_s=30), how="requeue")
+    # It keeps 30 of 50 s, and needs 5 s to restart.
+    assert spans(result) == {1: [(0, 50), (70, 70 + 5 + 70)], 2: [(50, 70)]}
+    assert result.attempts is not None
+    assert result.attempts[["kept_s", "lost_s"]].iloc[0].tolist() == [30, 20]
+
+
+def test_a_job_that_saves_holds_its_accelerators_until_it_is_saved():
+    result = run(Later, two_jobs(), with_checkpoints(cost_s=4, write_s=6))
+    # It stands still from 50 to 60 s, so the other job runs from 60 to 80 s.
+    assert spans(result) == {1: [(0, 60), (80, 80 + 5 + 50)], 2: [(60, 80)]}
+    assert result.attempts is not None
+    first = result.attempts.iloc[0]
+    assert first[["kept_s", "lost_s", "checkpoint_s"]].tolist() == [50, 0, 10]
+
+
+def test_a_job_that_ends_before_it_is_saved_just_ends():
+    jobs = two_jobs(submit_s=[0.0, 95.0])
+    result = run(Later, jobs, with_checkpoints(cost_s=4, write_s=6))
+    assert result.jobs["finish_s"].tolist() == [100, 120]
+    assert "preemptions" not in result.jobs
+
+
+def test_a_suspended_job_goes_on_where_it_was():
+    jobs = pd.DataFrame(
+        {
+            "job_id": [1, 2, 3],
+            "submit_s": [0.0, 50.0, 60.0],
+            "n_accelerators": [8, 16, 8],
+            "duration_s": [100.0, 20.0, 1000.0],
+        }
+    )
+    result = run(Later, jobs, pools=[a_pool("gpu", 2)], how="suspend")
+    assert result.attempts is not None
+    ranges = result.allocation_ranges
+    own = ranges[ranges["job_id"] == 1]
+    assert own["nodes"].nunique() == 1
+    assert result.attempts.loc[result.attempts["job_id"] == 1, "lost_s"].sum() == 0
+
+
+def test_a_cancelled_job_never_runs_again():
+    result = run(Later, two_jobs(), how="cancel")
+    assert result.jobs["outcome"].tolist() == ["unfinished", "finished"]
+    assert result.jobs["reason"].iloc[0] == "cancelled by the policy"
+    assert result.jobs["finish_s"].iloc[1] == 70
+    assert result.jobs["done"].iloc[0] == 0
+
+
+class ToTheFast(Policy):
+    """A job moves to the pool that gets free."""
+
+    tracks_running: ClassVar[bool] = True
+
+    def decide(self, view: View) -> Iterable[Decision]:
+        for job in view.waiting.tolist():
+            if view.fits(job):
+                yield Start(job)
+        for job in view.running.tolist():
+            if view.job(job).pool == "slow" and view.fits(job, "fast"):
+                yield Migrate(job, "fast", cost_s=3)
+
+
+def test_a_job_migrates_with_the_share_of_its_work_that_is_left():
+    rates = {"steps": [100, 100], "steps_per_s.fast": [2.0, 2.0], "steps_per_s.slow": [1.0, 1.0]}
+    jobs = pd.DataFrame(
+        {"job_id": [1, 2], "submit_s": [0.0, 0.0], "n_accelerators": [8, 8], **rates}
+    )
+    result = run(ToTheFast, jobs, pools=[a_pool("fast"), a_pool("slow")])
+    # At 50 s, half of job 2 is done; the other half takes 25 s on the fast pool, after 3 s.
+    assert spans(result) == {1: [(0, 50)], 2: [(0, 50), (50, 78)]}
+
+
+class Every(Policy):
+    """Starts jobs at multiples of 60 s only."""
+
+    def decide(self, view: View) -> Iterable[Decision]:
+        if view.now % 60 == 0:
+            yield from (Start(job) for job in view.those_that_fit(view.waiting.tolist()))
+        if len(view.waiting):
+            yield Wake(view.now - view.now % 60 + 60)
+
+
+def test_a_policy_is_called_when_it_asked_to_be():
+    jobs = two_jobs(submit_s=[10.0, 15.0], n_accelerators=[4, 4])
+    assert run(Every, jobs).jobs["start_s"].tolist() == [60, 60]
+
+
+class Wrong(Policy):
+    tracks_running: ClassVar[bool] = True
+    decision: str = ""
+
+    def decide(self, view: View) -> Iterable[Decision]:
+        if self.decision in ("twice", "room"):
+            yield Start(0)
+        yield {
+            "twice": Start(0),
+            "room": Start(1),
+            "pool": Start(0, pool="gup"),
+            "nodes": Start(0, nodes=[(0, 4)]),
+            "waits": Preempt(1),
+            "past": Wake(view.now),
+            "none": "start",
+        }[self.decision]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("decision", "message"),
+    [
+        ("twice", r"policy Wrong: job 0 .* cannot be started: it is already running"),
+        ("room", r"policy Wrong: job 1 .* needs 16 accelerators at once and does not fit: gpu"),
+        ("pool", r"job 0 .* cannot run on pool 'gup'; did you mean 'gpu'"),
+        ("nodes", r"job 0 .* is a gang of 8 accelerators, and is started on 4"),
+        ("waits", r"job 1 .* cannot be preempted: it is not running"),
+        ("past", r"a pass was asked for at 0.0 s, which is not after now"),
+        ("none", r"decides 'start'; decisions are Start, Preempt, Migrate and Wake"),
+    ],
+)
+def test_a_decision_that_breaks_a_rule_is_refused(decision: str, message: str):
+    sizes = [8, 16] if decision == "room" else [8, 8]
+    jobs = two_jobs(submit_s=[0.0, 0.0], n_accelerators=sizes)
+    pools = [a_pool("gpu", 2 if decision == "room" else 1)]
+    with pytest.raises(ClusterSimError, match=message):
+        run(Wrong, jobs, pools=pools, decision=decision)
+
+
+@st.composite
+def small_logs(draw: st.DrawFn) -> list[tuple[int, int, int]]:
+    """Jobs (submitted, accelerators, run time) in whole seconds, in order of submission."""
+    row = st.tuples(st.integers(0, 60), st.integers(1, 16), st.integers(1, 40))
+    return sorted(draw(st.lists(row, min_size=1, max_size=8)), key=lambda each: each[0])
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(
+    log=small_logs(),
+    every_s=st.integers(1, 15),
+    cost_s=st.integers(0, 3),
+    restart_s=st.integers(0, 5),
+)
+def test_preemption_with_checkpoints_is_that_of_a_twin_that_counts_seconds(
+    log: list[tuple[int, int, int]], every_s: int, cost_s: int, restart_s: int
+) -> None:
+    submit, sizes, run_s = (list(column) for column in zip(*log, strict=True))
+    n = len(log)
+    jobs = pd.DataFrame(
+        {"job_id": range(n), "submit_s": submit, "n_accelerators": sizes, "duration_s": run_s}
+    )
+    recovery = Recovery([[float(every_s)] * n], [float(cost_s)] * n, [float(restart_s)] * n)
+    result = run(Later, jobs, recovery, [a_pool("gpu", 2)], "pooled", how="requeue")
+    rows = [TwinJob(*row) for row in log]
+    ends = latest_first(rows, 16, every_s=every_s, cost_s=cost_s, restart_s=restart_s)
+    np.testing.assert_allclose(result.jobs["finish_s"], ends, atol=1e-6)
+    if result.attempts is not None:
+        parts = ["kept_s", "lost_s", "checkpoint_s", "restart_s", "slow_s"]
+        spans_s = result.attempts["end_s"] - result.attempts["start_s"]
+        np.testing.assert_allclose(result.attempts[parts].sum(axis=1), spans_s, atol=1e-6)
+        done = result.attempts.groupby("job_id")["done"].sum()
+        np.testing.assert_allclose(done, 1.0, atol=1e-9)
+
+
+@pytest.mark.parametrize("policy", sorted(set(POLICIES) - {"max_throughput_per_cost", "kueue"}))
+@settings(max_examples=examples(4), deadline=None)
+@given(log=small_logs(), seed=st.integers(0, 10))
+def test_every_policy_keeps_the_rules(policy: str, log: list[tuple[int, int, int]], seed: int):
+    submit, sizes, run_s = (list(column) for column in zip(*log, strict=True))
+    table = {"submit_s": submit, "n_accelerators": sizes, "duration_s": run_s}
+    jobs = pd.DataFrame({"job_id": range(len(log)), **table})
+    jobs["priority"] = np.random.default_rng(seed).integers(0, 3, len(log))
+    for placement in ("pooled", "consolidate"):
+        result = run(policy, jobs, None, [a_pool("a", 1), a_pool("b", 2)], placement)
+        assert (result.jobs["outcome"] == "finished").all()
+        assert (result.jobs["start_s"] >= result.jobs["submit_s"]).all()
+        held = result.jobs["finish_s"] - result.jobs["submit_s"] - result.jobs["total_wait_s"]
+        np.testing.assert_allclose(held, run_s, atol=1e-6)
