@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from allocation_problems import bisected, greatest, problems
 from hypothesis import given, settings
-from problems import bisected, greatest, problems
 
 from clustersim.errors import InputError
 from clustersim.scheduling.programs import gavel

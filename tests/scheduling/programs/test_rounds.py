@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from allocation_problems import problems
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problems import problems
 
 from clustersim.errors import InputError
 from clustersim.scheduling.programs import gavel
