@@ -178,7 +178,7 @@ class Simulation:
                 self.jobs,
                 self.start,
                 looks_ahead=policy.looks_ahead,
-                tracks_running=policy.tracks_running,
+                tracks_running=policy.tracks_running or policy.decide is not Policy.decide,
                 preempt=self.preempt,
                 wake=partial(self._wake, label),
                 shared=shared,

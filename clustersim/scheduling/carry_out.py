@@ -6,6 +6,7 @@ import numpy as np
 
 from clustersim.errors import ClusterSimError, nearest_hint
 from clustersim.scheduling.decisions import Decision, Migrate, Preempt, Start, Wake
+from clustersim.scheduling.placement import NodePlacement
 from clustersim.scheduling.queue import Partition, Queue
 
 __all__ = ["carry_out"]
@@ -65,6 +66,11 @@ def _start(decision: Start, queue: Queue, waiting: dict[int, None]) -> None:
                 raise ClusterSimError(
                     f"job {job} (counted from 0) is a gang of {n:,} accelerators, and is started "
                     f"on {total:,}"
+                )
+            if not isinstance(placement, NodePlacement):
+                raise ClusterSimError(
+                    f"job {job} (counted from 0) is started on nodes, but the placement only "
+                    "counts accelerators; use one that tracks nodes, such as consolidate"
                 )
             if not placement.has_free(decision.nodes, n):
                 raise ClusterSimError(

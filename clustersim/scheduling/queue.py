@@ -430,9 +430,10 @@ has no simulation
         >>> times
         [360.0]
         """
-        if not time > self.now:
+        if not self.now < time < math.inf:
             raise ClusterSimError(
-                f"a pass was asked for at {time} s, which is not after now ({self.now} s)"
+                f"a pass was asked for at {time} s, which is not after now ({self.now} s), or not "
+                "finite"
             )
         if self._wake is not None:
             self._wake(time)

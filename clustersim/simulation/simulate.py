@@ -288,8 +288,9 @@ def _result(
     attempts = outages = serving = None
     by_policy = tables.preemptions(record.attempts, len(rows))
     if by_policy.any():
-        job_rows["preemptions"] = 0
-        job_rows.iloc[rows, -1] = by_policy
+        of_all = np.zeros(len(job_rows), dtype=np.int64)
+        of_all[rows] = by_policy
+        job_rows["preemptions"] = of_all
     if ran.node_events is not None or by_policy.any():
         attempts = tables.attempts_table(jobs, rows, record, cluster, partitions)
     if ran.node_events is not None:

@@ -47,7 +47,10 @@ STOPS = {
 }
 """Why an attempt was stopped: an event of a node, or the policy."""
 
-_ADDED = ("outcome", "pool", "start_s", "wait_s", "finish_s", "total_wait_s", "done", "reason")
+_ADDED = (
+    *("outcome", "pool", "start_s", "wait_s", "finish_s", "total_wait_s", "done", "reason"),
+    "preemptions",
+)
 
 
 def jobs_table(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from preemption_twin import TwinJob, latest_first
 
 from clustersim.engine.recovery import Recovery
-from clustersim.errors import ClusterSimError
+from clustersim.errors import ClusterSimError, InputError
 from clustersim.scheduling import POLICIES, Migrate, Policy, Preempt, Start, View, Wake
 from clustersim.scheduling.decisions import Decision, How
 from clustersim.simulation.result import Result
@@ -205,6 +205,8 @@ class Wrong(Policy):
             "room": Start(1),
             "pool": Start(0, pool="gup"),
             "nodes": Start(0, nodes=[(0, 4)]),
+            "node twice": Start(0, nodes=[(0, 4), (0, 4), (0, 0)]),
+            "no node": Start(0, nodes=[(5, 8)]),
             "waits": Preempt(1),
             "past": Wake(view.now),
             "none": "start",
@@ -218,6 +220,8 @@ class Wrong(Policy):
         ("room", r"policy Wrong: job 1 .* needs 16 accelerators at once and does not fit: gpu"),
         ("pool", r"job 0 .* cannot run on pool 'gup'; did you mean 'gpu'"),
         ("nodes", r"job 0 .* is a gang of 8 accelerators, and is started on 4"),
+        ("node twice", r"job 0 .* is started on accelerators of gpu that are not free"),
+        ("no node", r"job 0 .* is started on accelerators of gpu that are not free"),
         ("waits", r"job 1 .* cannot be preempted: it is not running"),
         ("past", r"a pass was asked for at 0.0 s, which is not after now"),
         ("none", r"decides 'start'; decisions are Start, Preempt, Migrate and Wake"),
@@ -229,6 +233,36 @@ def test_a_decision_that_breaks_a_rule_is_refused(decision: str, message: str):
     pools = [a_pool("gpu", 2 if decision == "room" else 1)]
     with pytest.raises(ClusterSimError, match=message):
         run(Wrong, jobs, pools=pools, decision=decision)
+
+
+def test_the_jobs_of_a_result_can_be_run_again() -> None:
+    first = run(Later, two_jobs())
+    again = run(Later, first.jobs.drop(columns="finish_s"))
+    assert again.jobs["preemptions"].tolist() == [1, 0]
+    assert again.jobs["recorded_preemptions"].tolist() == [1, 0]
+
+
+def test_a_policy_that_decides_knows_the_running_jobs() -> None:
+    class Quiet(Later):
+        tracks_running: ClassVar[bool] = False
+
+    assert run(Quiet, two_jobs()).jobs["preemptions"].tolist() == [1, 0]
+
+
+def test_priorities_are_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = two_jobs(priority=["low", "high"])
+    with pytest.raises(InputError, match="priority: must be numbers, found 'low'"):
+        run("priority", jobs)
+    preempts = run("priority", two_jobs(priority=[None, 1.0])).jobs["preemptions"]
+    assert preempts.tolist() == [1, 0]
+    run("priority", two_jobs())
+    assert "no column priority" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("policy", ["drf", "qssf"])
+def test_a_user_may_be_missing(policy: str) -> None:
+    jobs = two_jobs(user=pd.Series(["ann", pd.NA], dtype="string"))
+    assert run(policy, jobs).jobs["start_s"].tolist() == [0, 100]
 
 
 @st.composite

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from clustersim.array_types import Floats, Ints
 from clustersim.errors import InputError, nearest_hint
@@ -36,8 +37,7 @@ def texts_of_jobs(jobs: JobColumns, names: Iterable[str]) -> npt.NDArray[np.obje
 
 
 def _text(value: Any) -> str:
-    missing = value is None or value != value or str(value) == "<NA>"
-    return "" if missing else str(value)
+    return "" if pd.isna(value) else str(value)
 
 
 def numbered(texts: npt.NDArray[np.object_]) -> tuple[list[str], Ints]:

@@ -8,7 +8,12 @@ from heapq import heapify, heappop, heapreplace
 from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
+from clustersim.array_types import Floats
+from clustersim.errors import InputError, shown
+from clustersim.notes import note
 from clustersim.scheduling.decisions import How
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.policies.victims import fewest_victims
@@ -19,6 +24,24 @@ __all__ = ["Priority"]
 
 _Kind: TypeAlias = tuple[int, int, float, int]
 """Set of partitions, accelerators and priority of a job, and the job itself if it is suspended."""
+
+
+def _numbers(priorities: npt.NDArray[np.generic]) -> Floats:
+    """Return priorities as numbers, 0 where they are missing.
+
+    Raises
+    ------
+    InputError
+        If one is no number.
+    """
+    column = pd.Series(priorities)
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = numbers.isna() & column.notna()
+    if wrong.any():
+        found = shown(column[wrong].iloc[0])
+        raise InputError("jobs", f"priority: must be numbers, found {found}")
+    values: Floats = numbers.to_numpy(dtype=np.float64, na_value=0.0)
+    return values
 
 
 class Priority(Policy):
@@ -70,8 +93,9 @@ class Priority(Policy):
         super().__init__(queue)
         columns, n_jobs = queue.jobs.columns, len(queue.jobs.n_accelerators)
         given = columns.get("priority")
-        own = np.zeros(n_jobs) if given is None else np.asarray(given, dtype=np.float64)
-        self._priority = np.nan_to_num(own)
+        if given is None:
+            note("the jobs have no column priority, so all have priority 0")
+        self._priority = np.zeros(n_jobs) if given is None else _numbers(given)
         submit_s = np.asarray(columns.get("submit_s", np.zeros(n_jobs)), dtype=np.float64)
         self._rank = self._priority - self.ageing * submit_s / 3600.0
         self._lines: dict[_Kind, list[tuple[float, int]]] = {}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from clustersim.errors import InputError, nearest_hint, nearest_name
 from clustersim.scheduling.kueue import QuotaTree
@@ -171,9 +173,9 @@ borrow"}
         )
 
 
-def _text(value: object) -> str:
+def _text(value: Any) -> str:
     """Return a name as text; empty if it is missing."""
-    return "" if value is None or value != value else str(value)
+    return "" if pd.isna(value) else str(value)
 
 
 def _lost(lost: Mapping[str, int], column: str | None, queues: list[str]) -> str:
