@@ -255,7 +255,8 @@ class View:
         size = np.array([queue.jobs.n_accelerators[job]])
         if job in queue.suspended:
             partition, nodes = queue.suspended[job]
-            return partition.placement.has_free(nodes, int(size[0]))
+            there = pool is None or partition.name == pool
+            return there and partition.placement.has_free(nodes, int(size[0]))
         return any(
             bool(queue.partitions[index].placement.fits_each(size)[0])
             for index in queue.choices(job)
@@ -266,7 +267,9 @@ class View:
         """Return the jobs that could run together if all others gave their accelerators back.
 
         Each job of `order` in turn gets its accelerators from the first of its partitions that
-        still has enough; a running job only from the one on which it runs. Nodes are not looked at.
+        still has enough; a running job only from the one on which it runs. The accelerators of jobs
+        that are leaving count as free, so some of the chosen jobs may not fit before these have
+        left. The placement on nodes is ignored.
 
         Parameters
         ----------
@@ -291,8 +294,7 @@ class View:
         left = {part.index: part.placement.free for part in self._partitions}
         sizes = queue.jobs.n_accelerators
         for job, running in queue.running.items():
-            if job not in queue.leaving:
-                left[running.partition.index] += sizes[job]
+            left[running.partition.index] += sizes[job]
         chosen = []
         for job in map(int, order):
             at = queue.running.get(job)

@@ -146,6 +146,46 @@ def test_a_suspended_job_goes_on_where_it_was():
     assert result.attempts.loc[result.attempts["job_id"] == 1, "lost_s"].sum() == 0
 
 
+def test_rounds_refuse_to_suspend_jobs() -> None:
+    with pytest.raises(InputError, match="suspend is not possible, because jobs change pools"):
+        run("isolated", two_jobs(), preempt_by="suspend")
+
+
+class Elsewhere(Policy):
+    """Suspends the first job, and starts it on the other pool."""
+
+    tracks_running: ClassVar[bool] = True
+
+    def decide(self, view: View) -> Iterable[Decision]:
+        if 0 in view.running:
+            yield Preempt(0, "suspend")
+            assert not view.fits(0, "b")
+            yield Start(0, pool="b")
+        elif 0 in view.waiting:
+            yield Start(0, pool="a")
+
+
+def test_a_suspended_job_cannot_start_on_another_pool() -> None:
+    with pytest.raises(ClusterSimError, match="is suspended and can only continue on its own"):
+        run(Elsewhere, two_jobs(), None, [a_pool("a"), a_pool("b")])
+
+
+def test_no_further_job_is_preempted_while_one_saves() -> None:
+    # Job 2 saves from 50 to 60 s for job 3; job 4, which comes at 52 s, must not stop job 1.
+    jobs = pd.DataFrame(
+        {
+            "job_id": [1, 2, 3, 4],
+            "submit_s": [0.0, 0.0, 50.0, 52.0],
+            "n_accelerators": [8, 8, 8, 1],
+            "duration_s": [300.0, 400.0, 20.0, 5000.0],
+        }
+    )
+    recovery = Recovery([[INF] * 4], [10.0] * 4, restart_s=[0.0] * 4)
+    result = run("srtf", jobs, recovery, [a_pool("gpu", 2)])
+    assert result.jobs["preemptions"].tolist() == [0, 1, 0, 0]
+    assert result.jobs["start_s"].tolist()[:3] == [0, 0, 60]
+
+
 def test_a_cancelled_job_never_runs_again():
     result = run(Later, two_jobs(), how="cancel")
     assert result.jobs["outcome"].tolist() == ["unfinished", "finished"]
