@@ -12,7 +12,7 @@ through their queue, which calls :meth:`Simulation.preempt`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -84,6 +84,9 @@ class Simulation:
         event can start a job.
     gates : Gates, optional
         What holds jobs outside their queues, such as dependencies on other jobs.
+    own_nodes : mapping of int to (int, Nodes), optional
+        The only accelerators on which jobs can start, by job: the index of the partition and the
+        chips of its nodes. For jobs that run when the simulation begins.
     by_node : bool
         Whether to record on which nodes each job ran.
     check : callable, optional
@@ -112,6 +115,7 @@ class Simulation:
         recovery: Recovery | None = None,
         horizon_s: float | None = None,
         gates: Gates | None = None,
+        own_nodes: Mapping[int, tuple[int, Nodes]] | None = None,
         by_node: bool = True,
         check: Callable[[Simulation], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -144,6 +148,9 @@ class Simulation:
         self._policy = policy
         self._policy_of_group: dict[int, Policy] = {}
         self._policy_of_choice = self._build_queues(policy)
+        for job, (index, nodes) in (own_nodes or {}).items():
+            queue = self._policy_of_choice[jobs.choice_of[job]].queue
+            queue.own_nodes[job] = partitions[index], nodes
         self._policies_on = [
             [each for each in dict.fromkeys(self._policy_of_choice) if index in each.queue.members]
             for index in range(len(partitions))
@@ -252,13 +259,14 @@ class Simulation:
         if gates.opens_s(job) > self.clock.now:
             self._n_opening += 1
             opening = self.clock.at(gates.opens_s(job), SUBMISSION)
-            opening.callbacks.append(lambda _: self._open(gates))
+            opening.callbacks.append(lambda _: self._open(job, gates))
         return False
 
-    def _open(self, gates: Gates) -> None:
-        """Let jobs in whose time has come."""
+    def _open(self, job: int, gates: Gates) -> None:
+        """Let a job in whose time has come, unless another limit holds it."""
         self._n_opening -= 1
-        self._let_in(gates.released(self.clock.now))
+        if gates.admits(job, self.clock.now):
+            self._let_in([job])
         self._may_be_over()
 
     def _let_in(self, jobs: Sequence[int]) -> None:
@@ -363,7 +371,7 @@ class Simulation:
             self._save_and_leave(attempt, save_s, queue)
             return
         if how == "suspend":
-            queue.suspended[job] = attempt.partition, attempt.partition.nodes_of.get(job, ())
+            queue.own_nodes[job] = attempt.partition, attempt.partition.nodes_of.get(job, ())
         self._stop(attempt, saved=how in ("save", "suspend"), cause=STOPS[how], cost_s=cost_s)
 
     def _save_and_leave(self, attempt: Attempt, save_s: float, queue: Queue) -> None:

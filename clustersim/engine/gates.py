@@ -70,9 +70,13 @@ class Gates:
         self._held: set[int] = set()
 
     def admits(self, job: int, now: float) -> bool:
-        """Return whether a job may enter its queue now; otherwise it is held until it may."""
+        """Return whether a job may enter its queue now; otherwise it is held until it may.
+
+        A job that comes before its time is asked for again at its time.
+        """
         if job not in self._limits.running and not self._fits(job, now):
-            self._held.add(job)
+            if now >= self.opens_s(job):
+                self._held.add(job)
             return False
         self._take(job, 1.0)
         return True
@@ -111,17 +115,11 @@ class Gates:
         self._ended.add(job)
         if done:
             self._done.add(job)
-        free = self.released(now)
-        for other in free:
-            self.admitted_by[other] = job
-        return free
-
-    def released(self, now: float) -> list[int]:
-        """Return the held jobs that may enter their queues now, in order of submission."""
         free = []
         for other in sorted(self._held):
             if self._fits(other, now):
                 self._take(other, 1.0)
                 self._held.remove(other)
+                self.admitted_by[other] = job
                 free.append(other)
         return free

@@ -17,6 +17,7 @@ from clustersim.forecasting.arrivals import Arrivals, arrivals_of
 from clustersim.forecasting.asked import check_asked
 from clustersim.forecasting.inputs import Given, cluster_of, read_state, with_queues_of
 from clustersim.forecasting.past import Past, past_of
+from clustersim.forecasting.priorities import priorities_of
 from clustersim.forecasting.replicate import Case, Replications, replicate
 from clustersim.forecasting.result import Forecast
 from clustersim.forecasting.run_times import (
@@ -24,6 +25,12 @@ from clustersim.forecasting.run_times import (
     assumed_run_times,
     default_limit_note,
     run_times_of,
+)
+from clustersim.forecasting.shared_limits import (
+    SharedLimit,
+    limit_of_users,
+    limits_seen,
+    note_on_limits,
 )
 from clustersim.forecasting.snapshot import Snapshot, snapshot_of
 from clustersim.forecasting.summary_text import contradictions, foreign_note, overflow_note
@@ -150,7 +157,8 @@ def forecast(
         placement=find_placement(placed),
         run_times=_run_times(snapshot, past, default_limit_s),
         arrivals=None,
-        user_limit=user_limit,
+        limits=_limits(snapshot, user_limit),
+        priorities=priorities_of(snapshot.jobs, len(snapshot.running)),
     )
     if arrivals and past is not None and len(snapshot.waiting):
         case = replace(case, arrivals=_arrivals(case, past, given, replications, seed))
@@ -178,31 +186,43 @@ def _name(chosen: str | type[object]) -> str:
     return chosen if isinstance(chosen, str) else chosen.__name__
 
 
+def _limits(snapshot: Snapshot, user_limit: int | None) -> tuple[SharedLimit, ...]:
+    """Return the limits that are given or seen; a given one holds instead of those of users."""
+    seen = limits_seen(snapshot.jobs, len(snapshot.running))
+    if user_limit is None:
+        return tuple(seen)
+    others = (limit for limit in seen if limit.scope != "user" or limit.counts_jobs)
+    return (limit_of_users(user_limit), *others)
+
+
 def _run_times(
     snapshot: Snapshot,
     past: Past | None,
     default_limit_s: float | None,
 ) -> RunTimes:
     """Return the run times of the jobs, from a log if there is one."""
-    jobs = pd.concat([snapshot.running, snapshot.waiting], ignore_index=True)
     if past is None:
-        return assumed_run_times(jobs, default_limit_s)
-    return run_times_of(past.jobs, jobs, default_limit_s, past.recent)
+        return assumed_run_times(snapshot.jobs, default_limit_s)
+    return run_times_of(past.jobs, snapshot.jobs, default_limit_s, past.recent)
 
 
 def _assumptions(case: Case, found: Replications) -> Iterator[str]:
     """Yield what was assumed about the state, the run times and further jobs."""
     snapshot, arrivals = case.snapshot, case.arrivals
     yield from snapshot.notes
+    if case.priorities is not None:
+        yield from case.priorities.notes()
     yield case.run_times.what
     limits = pd.concat([snapshot.running["limit_s"], snapshot.waiting["limit_s"]])
     if without := default_limit_note(limits, case.run_times):
         yield without
     yield arrivals.what if arrivals is not None else "no further jobs arrive"
-    if arrivals is not None and case.user_limit is not None and not arrivals.jobs.user.any():
-        yield "the log names no users, so --user-limit does not hold further jobs"
+    of_users = any(limit.scope == "user" for limit in case.limits)
+    if arrivals is not None and of_users and not arrivals.jobs.of["user"].any():
+        yield "the log names no users, so no limit of a user holds further jobs"
+    yield from note_on_limits(case.limits)
     yield from overflow_note(found, snapshot)
-    yield from contradictions(found, snapshot, case.user_limit)
+    yield from contradictions(found, snapshot, case.limits)
 
 
 def _check(replications: int, user_limit: int | None, default_limit_s: float | None) -> None:
@@ -246,7 +266,7 @@ def _refuse_overflow(
     if accelerators is None or isinstance(accelerators, Mapping):
         return
     sizes = snapshot.running["n_accelerators"].to_numpy(dtype=np.int64)
-    if len(sizes) and (found.runs_on < 0).any():
+    if len(sizes) and any(place.partition < 0 for place in found.places):
         raise InputError(
             "--accelerators",
             f"the running jobs use {int(sizes.sum()):,} accelerators, but there are only "

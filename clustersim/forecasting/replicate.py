@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,18 +14,23 @@ from clustersim.catalogue import Catalogue
 from clustersim.engine.engine import Simulation
 from clustersim.engine.gates import Gates, Limits
 from clustersim.engine.partitions import build_partitions
+from clustersim.forecasting.alone import Alone
 from clustersim.forecasting.arrivals import Arrivals
 from clustersim.forecasting.limits import (
     limits_of,
     predecessors_of,
     waiting_for_unknown,
     waiting_for_unnamed,
-    with_users,
+    with_further,
 )
+from clustersim.forecasting.named_nodes import Place
+from clustersim.forecasting.priorities import Priorities
 from clustersim.forecasting.run_times import RunTimes
-from clustersim.forecasting.running import partitions_of_flavor, place_running
+from clustersim.forecasting.running import places_of_running
+from clustersim.forecasting.shared_limits import SharedLimit
 from clustersim.forecasting.snapshot import Snapshot
 from clustersim.scheduling import JobColumns, Placement, Policy
+from clustersim.scheduling.placement import Nodes
 from clustersim.seeds import Streams
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.runtimes import Runtimes
@@ -51,8 +56,12 @@ class Case:
     run_times : RunTimes
     arrivals : Arrivals or None
         Jobs that are submitted after now.
-    user_limit : int or None
-        Accelerators that the jobs of a user may use together.
+    limits : tuple of SharedLimit
+        Limits that jobs share.
+    priorities : Priorities or None
+        None if the order of the queue is that of submission.
+    admitted_s : float64 array (waiting jobs,) or None
+        Seconds from now until about which other jobs, or times, hold each job; None if not known.
     """
 
     snapshot: Snapshot
@@ -62,7 +71,9 @@ class Case:
     placement: type[Placement]
     run_times: RunTimes
     arrivals: Arrivals | None
-    user_limit: int | None
+    limits: tuple[SharedLimit, ...]
+    priorities: Priorities | None
+    admitted_s: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +85,8 @@ class Replications:
     start_s, alone_s, admitted_s : float64 arrays (replications, waiting jobs)
         Seconds from now of the start, of the earliest start if no other job waited, and of the
         time from which on no limit held the job. Infinite if never.
-    runs_on : int64 array (running jobs)
-        Partition of each running job; -1 if there was no room for it.
+    places : list of Place
+        Where each running job runs.
     free : int64 array (partitions)
         Accelerators free now.
     choices : list of tuple of int
@@ -93,7 +104,7 @@ class Replications:
     start_s: Floats
     alone_s: Floats
     admitted_s: Floats
-    runs_on: Ints
+    places: list[Place]
     free: Ints
     choices: list[tuple[int, ...]]
     reasons: dict[int, str]
@@ -120,9 +131,12 @@ class _Queue:
         The sets of partitions to which `choice_of` refers; a running job has only its own.
     eligible : Eligibility
     limits : Limits
+    rank : float64 array or None
+        The first jobs of the queue have the highest; None for the order of submission.
     after_unknown : dict of int to str
         Why jobs are not simulated that depend on jobs which are not, by row of `jobs`.
-    runs_on : int64 array (running jobs,)
+    places : list of Place
+        Where each running job runs.
     """
 
     jobs: pd.DataFrame
@@ -136,13 +150,21 @@ class _Queue:
     choices: list[tuple[int, ...]]
     eligible: Eligibility
     limits: Limits
+    rank: Floats | None
     after_unknown: dict[int, str]
-    runs_on: Ints
+    places: list[Place]
 
     @property
     def is_running(self) -> Bools:
         """Which simulated jobs run now."""
         return self.rows < self.n_running
+
+    def own_nodes(self, position: Ints) -> dict[int, tuple[int, Nodes]]:
+        """Return the accelerators of the running jobs, by their `position` in a simulation."""
+        running = np.flatnonzero(self.is_running)
+        places = [self.places[row] for row in self.rows[running]]
+        at = position[running].tolist()
+        return {job: (place.partition, place.nodes) for job, place in zip(at, places, strict=True)}
 
 
 def replicate(
@@ -168,13 +190,14 @@ def replicate(
     """
     waiting = case.snapshot.waiting
     queue, free = _queue(case)
+    alone = Alone(queue.places, build_partitions(case.cluster, case.placement))
     draw = case.run_times.drawer(queue.jobs)
     out = np.full((3, replications, len(waiting)), np.inf)
     for k in range(replications):
         streams = Streams(seed, replication=k)
         run_s = draw(streams)
         _simulate(out[:, k], run_s, queue, case, streams)
-        _alone(out[1, k], run_s, queue, case)
+        _alone(out[1, k], run_s, queue, alone)
         if progress is not None:
             progress(k + 1, replications)
     n_running, eligible = queue.n_running, queue.eligible
@@ -182,7 +205,7 @@ def replicate(
         start_s=out[0],
         alone_s=out[1],
         admitted_s=out[2],
-        runs_on=queue.runs_on,
+        places=queue.places,
         free=free,
         choices=[
             eligible.choices[choice] if choice >= 0 else ()
@@ -204,10 +227,11 @@ def replicate(
 def _queue(case: Case) -> tuple[_Queue, Ints]:
     """Return what all replications have in common, and the accelerators free now by partition."""
     running, waiting = case.snapshot.running, case.snapshot.waiting
-    jobs = pd.concat([running, waiting], ignore_index=True)
+    jobs = case.snapshot.jobs
     n_running = len(running)
     eligible = _eligible(jobs, case)
-    runs_on, free = _place(n_running, jobs, eligible, case)
+    places, free = _place(running, eligible, case)
+    runs_on = np.array([place.partition for place in places], dtype=np.int64)
     can = eligible.choice_of >= 0
     can[:n_running] = runs_on >= 0
     can[n_running:] &= waiting["held"].to_numpy(dtype=object) == ""
@@ -219,6 +243,8 @@ def _queue(case: Case) -> tuple[_Queue, Ints]:
     unknown = dict.fromkeys(unnamed, "is not forecast either") | unknown
     after_unknown = unnamed | waiting_for_unknown(predecessors, unknown, jobs["job_id"])
     can[list(after_unknown)] = False
+    followed = set().union(*predecessors.values())
+    jobs["followed"] = [row in followed for row in range(len(jobs))]
     eligible_s = np.nan_to_num(jobs["eligible_s"].to_numpy(dtype=np.float64), nan=0.0)
     eligible_s = np.maximum(0.0, eligible_s)
     eligible_s[:n_running] = -LEAD_S
@@ -228,6 +254,8 @@ def _queue(case: Case) -> tuple[_Queue, Ints]:
     lead = np.where(rows < n_running, LEAD_S, 0.0)
     limit = case.run_times.limits(jobs)[rows]
     choices, choice_of = _choices(eligible, runs_on)
+    sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64, copy=True)
+    sizes[:n_running] = [place.n for place in places]
     queue = _Queue(
         jobs=jobs,
         n_running=n_running,
@@ -235,15 +263,25 @@ def _queue(case: Case) -> tuple[_Queue, Ints]:
         submit_s=LEAD_S + eligible_s[rows],
         elapsed_s=elapsed - lead,
         estimate_s=np.maximum(limit - elapsed, 1.0) + lead,
-        sizes=jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows],
+        sizes=sizes[rows],
         choices=choices,
         choice_of=choice_of[rows],
         eligible=eligible,
-        limits=limits_of(jobs, rows, n_running, predecessors, case.user_limit),
+        limits=limits_of(jobs, rows, n_running, predecessors, case.limits),
+        rank=None if case.priorities is None else _ranks(case.priorities, case, eligible_s)[rows],
         after_unknown=after_unknown,
-        runs_on=runs_on,
+        places=places,
     )
     return queue, free
+
+
+def _ranks(priorities: Priorities, case: Case, eligible_s: Floats) -> Floats:
+    """Return the ranks of all jobs of the state."""
+    starts_s = np.maximum(0.0, eligible_s)
+    if case.admitted_s is not None:
+        waiting = slice(len(eligible_s) - len(case.admitted_s), None)
+        starts_s[waiting] = np.maximum(starts_s[waiting], case.admitted_s)
+    return priorities.ranks(starts_s)
 
 
 def _unknown(row: int, jobs: pd.DataFrame, n_running: int) -> str:
@@ -289,23 +327,13 @@ def _chips(kinds: tuple[str, ...], case: Case) -> str:
     return ",".join(wanted) if wanted and set(wanted) <= held else ""
 
 
-def _place(
-    n_running: int, jobs: pd.DataFrame, eligible: Eligibility, case: Case
-) -> tuple[Ints, Ints]:
-    """Return the partition of each running job (-1 without room), and what is free by partition."""
+def _place(running: pd.DataFrame, eligible: Eligibility, case: Case) -> tuple[list[Place], Ints]:
+    """Return where each running job runs, and what is free by partition."""
     partitions = build_partitions(case.cluster, case.placement)
-    allowed = [
-        eligible.choices[choice] if choice >= 0 else () for choice in eligible.choice_of[:n_running]
-    ]
-    flavors = jobs["flavor"].iloc[:n_running].tolist()
-    allowed = [
-        partitions_of_flavor(flavor, may, partitions, case.cluster, case.catalogue)
-        for flavor, may in zip(flavors, allowed, strict=True)
-    ]
-    sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)[:n_running]
-    recorded = jobs["pool"].iloc[:n_running].tolist()
-    runs_on = place_running(sizes, allowed, partitions, recorded)
-    return runs_on, np.array([each.placement.free for each in partitions], dtype=np.int64)
+    choice_of = eligible.choice_of[: len(running)]
+    allowed = [eligible.choices[choice] if choice >= 0 else () for choice in choice_of]
+    places = places_of_running(running, allowed, partitions, case.cluster, case.catalogue)
+    return places, np.array([each.placement.free for each in partitions], dtype=np.int64)
 
 
 def _simulate(out: Floats, run_s: Floats, queue: _Queue, case: Case, streams: Streams) -> None:
@@ -313,27 +341,32 @@ def _simulate(out: Floats, run_s: Floats, queue: _Queue, case: Case, streams: St
     left = run_s[queue.rows] - queue.elapsed_s
     submit, estimate = queue.submit_s, queue.estimate_s
     sizes, choice_of, choices = queue.sizes, queue.choice_of, list(queue.choices)
-    position = np.arange(len(queue.rows))
+    rank = queue.rank
     limits = queue.limits
     if case.arrivals is not None:
         new = case.arrivals.draw(streams)
-        submit, order = _merged(submit, LEAD_S + new.submit_s)
+        submit = np.concatenate([submit, LEAD_S + new.submit_s])
         new_run_s = np.where(new.unended >= 0, run_s[new.unended], new.run_s)
-        left = np.concatenate([left, new_run_s])[order]
-        estimate = np.concatenate([estimate, new.estimate_s])[order]
-        sizes = np.concatenate([sizes, new.n_accelerators])[order]
-        choice_of = np.concatenate([choice_of, new.choice_of + len(choices)])[order]
-        position = np.empty(len(order), dtype=np.int64)
-        position[order] = np.arange(len(order))
+        left = np.concatenate([left, new_run_s])
+        estimate = np.concatenate([estimate, new.estimate_s])
+        sizes = np.concatenate([sizes, new.n_accelerators])
+        choice_of = np.concatenate([choice_of, new.choice_of + len(choices)])
         choices += case.arrivals.choices
-        limits = _moved(limits, position)
-        if case.user_limit is not None:
-            at = position[len(queue.rows) :]
-            limits = with_users(limits, at, new.user, new.n_accelerators, case.user_limit)
+        limits = with_further(limits, np.arange(len(queue.rows), len(submit)), new.of, case.limits)
+        if case.priorities is not None and rank is not None:
+            more = case.priorities.ranks_of_further(new.of, new.submit_s, streams)
+            rank = np.concatenate([rank, more])
+    order = np.argsort(submit if rank is None else -rank, kind="stable")
+    if rank is not None:
+        limits = replace(limits, not_before_s=dict(enumerate(submit.tolist())))
+    position = np.empty(len(order), dtype=np.int64)
+    position[order] = np.arange(len(order))
+    left, estimate, sizes, choice_of = left[order], estimate[order], sizes[order], choice_of[order]
+    limits = _moved(limits, position)
     gates = Gates(limits)
     n_pools = len(case.cluster.pools)
     record = Simulation(
-        submit.tolist(),
+        (submit[order] if rank is None else np.zeros(len(order))).tolist(),
         [array("d", left.tobytes())] * n_pools,
         JobColumns(
             sizes.tolist(),
@@ -344,6 +377,7 @@ def _simulate(out: Floats, run_s: Floats, queue: _Queue, case: Case, streams: St
         build_partitions(case.cluster, case.placement),
         case.policy,
         gates=gates if limits.hold else None,
+        own_nodes=queue.own_nodes(position),
         by_node=False,
     ).run()
     if record.interrupted:
@@ -352,17 +386,11 @@ def _simulate(out: Floats, run_s: Floats, queue: _Queue, case: Case, streams: St
     row = queue.rows[mine] - queue.n_running
     start = record.start_s[position[mine]] - LEAD_S
     out[0, row] = np.where(np.isfinite(start), np.maximum(0.0, start), np.inf)
-    out[2, row] = np.maximum(0.0, submit[position[mine]] - LEAD_S)
+    out[2, row] = np.maximum(0.0, submit[mine] - LEAD_S)
     back = {int(at): int(each) for at, each in zip(position[mine], row, strict=True)}
     for job, ended in gates.admitted_by.items():
         if job in back:
             out[2, back[job]] = max(0.0, record.finish_s[ended] - LEAD_S)
-
-
-def _merged(submit: Floats, more: Floats) -> tuple[Floats, Ints]:
-    together = np.concatenate([submit, more])
-    order = np.argsort(together, kind="stable")
-    return together[order], order
 
 
 def _moved(limits: Limits, position: Ints) -> Limits:
@@ -373,37 +401,22 @@ def _moved(limits: Limits, position: Ints) -> Limits:
             int(position[at]): frozenset(int(position[other]) for other in others)
             for at, others in limits.after.items()
         },
+        not_before_s={int(position[at]): time for at, time in limits.not_before_s.items()},
         running=frozenset(int(position[at]) for at in limits.running),
     )
 
 
-def _alone(out: Floats, run_s: Floats, queue: _Queue, case: Case) -> None:
+def _alone(out: Floats, run_s: Floats, queue: _Queue, alone: Alone) -> None:
     """Fill in when each waiting job could start if no other job waited."""
-    jobs, n_running, runs_on = queue.jobs, queue.n_running, queue.runs_on
-    elapsed = np.nan_to_num(jobs["elapsed_s"].to_numpy(dtype=np.float64)[:n_running], nan=0.0)
-    ends = run_s[:n_running] - elapsed
-    eligible = queue.eligible
+    jobs, n_running, eligible = queue.jobs, queue.n_running, queue.eligible
+    elapsed = jobs["elapsed_s"].to_numpy(dtype=np.float64)[:n_running]
+    end_s = run_s[:n_running] - np.nan_to_num(elapsed, nan=0.0)
     sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)
-    partitions = build_partitions(case.cluster, case.placement)
     known: dict[tuple[int, int], float] = {}
-    releases: dict[int, tuple[Floats, Ints]] = {}
-    for index, partition in enumerate(partitions):
-        here = np.flatnonzero(runs_on == index)
-        order = here[np.argsort(ends[here], kind="stable")]
-        free = partition.placement.capacity - int(sizes[here].sum())
-        releases[index] = (
-            np.concatenate([[0.0], ends[order]]),
-            np.concatenate([[free], free + np.cumsum(sizes[order])]),
-        )
     for row in range(n_running, len(jobs)):
         choice, n = int(eligible.choice_of[row]), int(sizes[row])
         if choice < 0:
             continue
         if (choice, n) not in known:
-            known[choice, n] = min(_first(*releases[at], n) for at in eligible.choices[choice])
+            known[choice, n] = alone.first_s(end_s, eligible.choices[choice], n)
         out[row - n_running] = known[choice, n]
-
-
-def _first(times: Floats, free: Ints, n: int) -> float:
-    enough = np.flatnonzero(free >= n)
-    return float(times[enough[0]]) if len(enough) else float("inf")

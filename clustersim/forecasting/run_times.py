@@ -14,6 +14,7 @@ from clustersim.array_types import Bools, Floats, Ints
 from clustersim.calendar import DAY_S
 from clustersim.errors import InputError
 from clustersim.files import parse_yaml
+from clustersim.forecasting.chains import in_chains
 from clustersim.forecasting.groups import (
     GAP_S,
     batches_of,
@@ -122,8 +123,10 @@ class RunTimes:
         The groups are those of :func:`~clustersim.forecasting.scores.draw_scores`. Only the jobs
         of users with a job that has not ended tell of such jobs.
         """
-        columns = ["user", "n_accelerators", "limit_s", "submit_s"]
-        table = jobs.reindex(columns=columns).assign(user=texts_of(jobs["user"]))
+        columns = ["user", "n_accelerators", "limit_s", "submit_s", "followed"]
+        table = jobs.reindex(columns=columns).assign(
+            user=texts_of(jobs["user"]), followed=jobs["followed"] if "followed" in jobs else False
+        )
         value = np.empty(0)
         if self.recent is not None:
             recent = self.recent[self.recent["user"].isin(table["user"])]
@@ -275,8 +278,11 @@ def _known(history: pd.DataFrame, shares: bool) -> tuple[pd.DataFrame, Floats]:
             "n_accelerators": past["n_accelerators"],
             "limit_s": past.get("estimate_s", missing),
             "submit_s": past.get("submit_s", missing),
+            "start_s": past.get("start_s", missing),
+            "duration_s": past["duration_s"],
         }
-    ).astype({"limit_s": np.float64, "submit_s": np.float64})
+    ).astype({"limit_s": np.float64, "submit_s": np.float64, "start_s": np.float64})
+    known["followed"] = in_chains(known)
     run = past["duration_s"].to_numpy(dtype=np.float64)
     return known, run / known["limit_s"].to_numpy() if shares else run
 

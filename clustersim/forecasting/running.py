@@ -1,22 +1,64 @@
-"""Where the running jobs of a state run, if the state does not say."""
+"""Where the running jobs of a state run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 from clustersim.array_types import Ints
 from clustersim.catalogue import Catalogue
+from clustersim.forecasting.named_nodes import ABSENT, NamedJob, Place, named_places
 from clustersim.scheduling.queue import Partition
 from clustersim.topology import Cluster
 
-__all__ = ["partitions_of_flavor", "place_running"]
+__all__ = ["partitions_of_flavor", "place_running", "places_of_running"]
 
 _NODES = 1000
 """Most nodes of the branch-and-bound search, so that it ends soon and always at the same place."""
+
+
+def places_of_running(
+    running: pd.DataFrame,
+    allowed: Sequence[tuple[int, ...]],
+    partitions: Sequence[Partition],
+    cluster: Cluster,
+    catalogue: Catalogue | None,
+) -> list[Place]:
+    """Return where each running job runs; the partitions are changed.
+
+    Jobs are on the nodes that the queue names, if it names any. The others are placed by
+    :func:`place_running`.
+
+    Parameters
+    ----------
+    running : pandas.DataFrame
+        ``n_accelerators``, ``nodes``, ``on_each``, ``flavor`` and ``pool`` of the running jobs.
+    allowed : sequence of tuple of int
+        The partitions that each job may use.
+    partitions : sequence of Partition
+        All partitions, without running jobs.
+    cluster : Cluster
+    catalogue : Catalogue, optional
+    """
+    allowed = [
+        partitions_of_flavor(flavor, may, partitions, cluster, catalogue)
+        for flavor, may in zip(running["flavor"], allowed, strict=True)
+    ]
+    sizes = running["n_accelerators"].to_numpy(dtype=np.int64)
+    columns = zip(running["nodes"], running["on_each"], sizes.tolist(), allowed, strict=True)
+    named = named_places([NamedJob.of(*each) for each in columns], partitions, cluster)
+    rest = [row for row, place in enumerate(named) if place is None]
+    pool = running["pool"].tolist()
+    others = iter(
+        place_running(
+            sizes[rest], [allowed[row] for row in rest], partitions, [pool[row] for row in rest]
+        )
+    )
+    return [next(others) if place is None else place for place in named]
 
 
 def partitions_of_flavor(
@@ -74,8 +116,8 @@ def place_running(
     allowed: Sequence[tuple[int, ...]],
     partitions: Sequence[Partition],
     recorded: Sequence[str],
-) -> Ints:
-    """Place the running jobs on partitions, and return the partition of each (-1 without room).
+) -> list[Place]:
+    """Place running jobs whose nodes are not known, and return where each is.
 
     Jobs whose partition is recorded come first, then those with the fewest partitions. Each takes
     the first of its partitions that has room, in the order of how many running jobs may use them.
@@ -98,7 +140,8 @@ def place_running(
     >>> from clustersim.scheduling import find_placement
     >>> from clustersim.topology import single_pool
     >>> parts = build_partitions(single_pool(8), find_placement("pooled"))
-    >>> place_running(np.array([4, 8, 4]), [(0,), (0,), (0,)], parts, ["", "", ""]).tolist()
+    >>> places = place_running(np.array([4, 8, 4]), [(0,)] * 3, parts, [""] * 3)
+    >>> [place.partition for place in places]
     [0, -1, 0]
     """
     names = {each.name: each.index for each in partitions}
@@ -121,13 +164,15 @@ def place_running(
                 break
     if (counted_on < 0).any():
         counted_on = _most(sizes, sought, partitions, counted_on)
-    runs_on = np.full(len(sizes), -1, dtype=np.int64)
+    places = [ABSENT] * len(sizes)
     for row in sorted(range(len(sizes)), key=lambda row: counted_on[row] < 0):
+        n = int(sizes[row])
         for index in dict.fromkeys((int(counted_on[row]), *sought[row])):
-            if index >= 0 and partitions[index].placement.take(int(sizes[row])) is not None:
-                runs_on[row] = index
+            nodes = partitions[index].placement.take(n) if index >= 0 else None
+            if nodes is not None:
+                places[row] = Place(index, nodes, n)
                 break
-    return runs_on
+    return places
 
 
 def _most(

@@ -16,9 +16,10 @@ from clustersim.units import counted
 __all__ = ["Snapshot", "snapshot_of"]
 
 _COLUMNS = (
-    *("job_id", "row_id", "n_accelerators", "tasks", "vc", "user", "elapsed_s", "limit_s"),
+    *("job_id", "row_id", "n_accelerators", "tasks", "vc", "user", "account", "qos"),
+    *("elapsed_s", "limit_s", "priority"),
     *("array", "array_limit", "eligible_s", "depends_on", "after_job", "held", "reason", "kinds"),
-    *("submit_s", "expected_s", "pool", "flavor"),
+    *("submit_s", "expected_s", "pool", "flavor", "nodes", "on_each"),
 )
 
 
@@ -40,6 +41,11 @@ class Snapshot:
     running: pd.DataFrame
     waiting: pd.DataFrame
     notes: tuple[str, ...]
+
+    @property
+    def jobs(self) -> pd.DataFrame:
+        """The running, then the waiting jobs."""
+        return pd.concat([self.running, self.waiting], ignore_index=True)
 
 
 def snapshot_of(state: QueueState) -> Snapshot:
@@ -92,13 +98,7 @@ def _order(jobs: list[QueuedJob]) -> tuple[list[int], str]:
     submitted = all(job.submit is not None for job in jobs)
     if jobs and all(job.priority is not None for job in jobs):
         at.sort(key=lambda i: (-(jobs[i].priority or 0.0), *_submitted(jobs[i])))
-        how = "the queue is in order of priority, then of submission"
-        if len({job.priority for job in jobs}) > 1:
-            how += (
-                "; jobs that arrive later pass none of them, so those of low priority may start "
-                "later than forecast"
-            )
-        return at, how
+        return at, "the queue is in order of priority, then of submission"
     if submitted:
         at.sort(key=lambda i: _submitted(jobs[i]))
         return at, "the queue is in order of submission: the file has no priorities"
@@ -134,8 +134,11 @@ def _table(jobs: list[QueuedJob] | list[tuple[QueuedJob, str]], state: QueueStat
                 "tasks": job.tasks,
                 "vc": job.partition,
                 "user": job.user,
+                "account": job.account,
+                "qos": job.qos,
                 "elapsed_s": job.elapsed_s,
                 "limit_s": job.time_limit_s,
+                "priority": job.priority,
                 "array": job.array,
                 "array_limit": job.array_limit,
                 "eligible_s": _from_now(job.eligible, state),
@@ -148,10 +151,20 @@ def _table(jobs: list[QueuedJob] | list[tuple[QueuedJob, str]], state: QueueStat
                 "expected_s": _from_now(job.expected_start, state),
                 "pool": job.pool,
                 "flavor": job.flavor,
+                "nodes": job.nodes,
+                "on_each": job.on_each,
             }
         )
     table = pd.DataFrame(rows, columns=list(_COLUMNS))
-    for name in ("elapsed_s", "limit_s", "array_limit", "eligible_s", "submit_s", "expected_s"):
+    for name in (
+        "elapsed_s",
+        "limit_s",
+        "priority",
+        "array_limit",
+        "eligible_s",
+        "submit_s",
+        "expected_s",
+    ):
         table[name] = table[name].astype(np.float64)
     return table
 

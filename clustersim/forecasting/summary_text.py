@@ -10,6 +10,7 @@ import pandas as pd
 
 from clustersim.forecasting.limits import UNNAMED
 from clustersim.forecasting.replicate import Replications
+from clustersim.forecasting.shared_limits import SharedLimit
 from clustersim.forecasting.snapshot import Snapshot
 from clustersim.simulation.partition_names import names_any, partition_names_of
 from clustersim.sites.slurm_queue import SQUEUE_FORMAT
@@ -42,7 +43,7 @@ _MOST_NAMES = 4
 
 def overflow_note(found: Replications, snapshot: Snapshot) -> list[str]:
     """Return a note on running jobs for which the cluster has no room; empty if there are none."""
-    without = found.runs_on < 0
+    without = np.array([place.partition < 0 for place in found.places], dtype=bool)
     if not without.any():
         return []
     n = int(snapshot.running["n_accelerators"].to_numpy(dtype=np.int64)[without].sum())
@@ -76,12 +77,15 @@ def _few(names: list[str]) -> str:
     return listed(shown if more <= 0 else [*shown, f"{more} more"])
 
 
-def contradictions(found: Replications, snapshot: Snapshot, user_limit: int | None) -> list[str]:
+def contradictions(
+    found: Replications, snapshot: Snapshot, limits: Sequence[SharedLimit]
+) -> list[str]:
     """Return notes on jobs whose forecast contradicts what the scheduler says of them."""
     notes = [*_unnamed(found)]
     reasons = snapshot.waiting["reason"].astype(str)
     limited = reasons.str.contains(_LIMIT_REASON)
-    if limited.any() and user_limit is None:
+    limited &= ~reasons.isin([limit.reason for limit in limits])
+    if limited.any() and not any(limit.otherwise and not limit.reason for limit in limits):
         kinds = listed(sorted(reasons[limited].unique())[:4])
         jobs = counted(int(limited.sum()), "job waits", "jobs wait")
         notes.append(

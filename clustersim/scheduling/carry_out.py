@@ -52,14 +52,13 @@ def _start(decision: Start, queue: Queue, waiting: dict[int, None]) -> None:
         state = "it is already running" if job in queue.running else "it does not wait"
         raise ClusterSimError(f"job {job} (counted from 0) cannot be started: {state}")
     n = queue.jobs.n_accelerators[job]
-    if job in queue.suspended:
-        own = queue.suspended[job][0].name
+    if job in queue.own_nodes:
+        own = queue.own_nodes[job][0].name
         if decision.nodes is not None or decision.pool not in (None, own):
             raise ClusterSimError(
-                f"job {job} (counted from 0) is suspended and can only continue on its own "
-                f"accelerators of {own}"
+                f"job {job} (counted from 0) can only start on its own accelerators of {own}"
             )
-    if job in queue.suspended or (decision.pool is None and decision.nodes is None):
+    if job in queue.own_nodes or (decision.pool is None and decision.nodes is None):
         if not queue.start_anywhere(job):
             raise ClusterSimError(
                 _no_room(job, n, [queue.partitions[i] for i in queue.choices(job)])

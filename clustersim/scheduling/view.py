@@ -253,8 +253,8 @@ class View:
         """
         queue = self._queue
         size = np.array([queue.jobs.n_accelerators[job]])
-        if job in queue.suspended:
-            partition, nodes = queue.suspended[job]
+        if job in queue.own_nodes:
+            partition, nodes = queue.own_nodes[job]
             there = pool is None or partition.name == pool
             return there and partition.placement.has_free(nodes, int(size[0]))
         return any(

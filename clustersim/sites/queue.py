@@ -64,6 +64,10 @@ class QueuedJob:
         known.
     flavor : str
         Resource flavor of Kueue with which it runs; empty if not known.
+    nodes : tuple of str
+        Names of the nodes on which it runs; empty if not known.
+    on_each : tuple of int
+        Its accelerators on each of these nodes; empty if they are not known, but their sum is.
     """
 
     job_id: str
@@ -91,6 +95,8 @@ class QueuedJob:
     pool: str = ""
     age_s: float | None = None
     flavor: str = ""
+    nodes: tuple[str, ...] = ()
+    on_each: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -15,7 +15,7 @@ from typing import Any
 
 from clustersim.errors import InputError
 from clustersim.sites.cells import ABSENT, Times, duration_s, number_of, whole
-from clustersim.sites.hostlist import indices
+from clustersim.sites.hostlist import expand_hosts, indices
 from clustersim.sites.queue import QueuedJob, QueueState, finite
 from clustersim.sites.text_tables import find_table, plain_name
 from clustersim.sites.tres import accelerators_of, is_cut, total
@@ -32,7 +32,7 @@ __all__ = [
 
 SQUEUE_COMMAND = "squeue -a --json > queue.json"
 """The command whose output has all that is read."""
-SQUEUE_FORMAT = "%i|%P|%u|%a|%T|%V|%S|%l|%L|%D|%C|%b|%E|%Q|%R"
+SQUEUE_FORMAT = "%i|%P|%u|%a|%q|%T|%V|%S|%l|%L|%D|%C|%b|%E|%Q|%R"
 """The format whose output has all that is read of a table."""
 _NAMES = {
     "id": ("jobid", "jobarrayid"),
@@ -57,6 +57,7 @@ _NAMES = {
     "per_node": ("trespernode", "gres"),
     "per_task": ("trespertask",),
     "reason": ("reason", "nodelistreason", "reasonlist"),
+    "nodelist": ("nodelist", "nodelistreason", "nodelistr", "reasonlist"),
     "priority": ("priority", "prioritylong"),
     "depends": ("dependency",),
 }
@@ -168,6 +169,7 @@ def _of_scontrol(record: Mapping[str, str]) -> dict[str, Any]:
         "start": record.get("StartTime"),
         "eligible": record.get("EligibleTime"),
         "nodes": record.get("NumNodes", "1").partition("-")[0],
+        "nodelist": record.get("NodeList"),
         "alloc": record.get("AllocTRES"),
         "required": record.get("ReqTRES") or record.get("TRES") or "",
         "per_node": record.get("TresPerNode") or record.get("Gres"),
@@ -221,6 +223,8 @@ def _of_json(job: Mapping[str, Any]) -> dict[str, Any]:
         "start": number_of(job.get("start_time")),
         "eligible": number_of(job.get("eligible_time")),
         "nodes": number_of(job.get("node_count")) or 1,
+        "nodelist": str(job.get("nodes") or ""),
+        "on_each": job.get("gres_detail"),
         "n_tasks": number_of(job.get("tasks")) or 1,
         "alloc": job.get("tres_alloc_str") or "",
         "required": job.get("tres_req_str") or "",
@@ -280,6 +284,7 @@ def _job(record: Mapping[str, Any], times: Times, *, running: bool) -> QueuedJob
     priority = number_of(record.get("priority"))
     depends = tuple(re.findall(r"(\d+(?:_\d+)?)", str(record.get("depends", ""))))
     held = "" if running else _held(record, reason, priority)
+    nodes, on_each = _where(record, count) if running else ((), ())
     return QueuedJob(
         job_id=number,
         state="running" if running else "waiting",
@@ -303,7 +308,21 @@ def _job(record: Mapping[str, Any], times: Times, *, running: bool) -> QueuedJob
         after_job=not (running or held) and reason.startswith("Dependency"),
         held=held,
         kinds=kinds,
+        nodes=nodes,
+        on_each=on_each,
     )
+
+
+def _where(record: Mapping[str, Any], count: int | None) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return the nodes of a running job, and its accelerators on each if they are recorded."""
+    text = str(record.get("nodelist") or "")
+    cut = re.search(r"[()\s]|\.\.\.", text) or text.count("[") != text.count("]")
+    nodes = () if cut else tuple(dict.fromkeys(expand_hosts(text)))
+    detail = record.get("on_each")
+    details = detail if isinstance(detail, list) else []
+    on_each = tuple(total(accelerators_of(str(each))) for each in details)
+    known = len(on_each) == len(nodes) and all(on_each) and sum(on_each) == count
+    return nodes, on_each if known else ()
 
 
 def _number(record: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError
 from clustersim.sites.chips import ChipGuess, guess_chip
+from clustersim.sites.hostlist import host_list
 from clustersim.sites.site import Site, SiteNode
 from clustersim.units import counted, format_duration, listed
 
@@ -40,6 +41,8 @@ class SitePool:
         Whether its nodes also have accelerators of other types.
     flavors : tuple of str
         Resource flavors of Kueue whose labels its nodes have.
+    node_names : tuple of str
+        Names of the nodes in service.
     """
 
     name: str
@@ -51,6 +54,7 @@ class SitePool:
     partitions: tuple[str, ...]
     shared: bool
     flavors: tuple[str, ...] = ()
+    node_names: tuple[str, ...] = ()
 
 
 def site_pools(
@@ -93,18 +97,19 @@ def site_pools(
         for chip_name, nodes in alike.items():
             label = f"{kind}-{chip_name or 'other'}" if len(alike) > 1 else kind
             chip = _chip_of(kind, label, nodes, partitions, catalogue, named)
-            working = sum(node.in_service for node in nodes)
+            working = [node.name for node in nodes if node.in_service]
             pools.append(
                 SitePool(
                     name=_pool_name(label, sorted(partitions, key=lambda name: sizes[name]), taken),
                     kind=kind if chip.basis in _IN_CATALOGUE else label,
                     chip=chip,
                     chips_per_node=count,
-                    nodes=working,
-                    nodes_out=len(nodes) - working,
+                    nodes=len(working),
+                    nodes_out=len(nodes) - len(working),
                     partitions=partitions,
                     shared=shared,
                     flavors=tuple(dict.fromkeys(name for node in nodes for name in node.flavors)),
+                    node_names=tuple(working),
                 )
             )
     return pools
@@ -242,6 +247,8 @@ def _pool_lines(pool: SitePool) -> list[str]:
         lines.append(f"    queues: [{', '.join(json.dumps(name) for name in pool.partitions)}]")
     if pool.flavors:
         lines.append(f"    flavors: [{', '.join(json.dumps(name) for name in pool.flavors)}]")
+    if all(pool.node_names):
+        lines.append(f"    node_names: {json.dumps(host_list(pool.node_names))}")
     lines.append("    # network ASSUMED: any node reaches any other at the catalogue's rate (add")
     lines.append("    # fabric: and nic: to change this); it does not change recorded run times")
     return lines

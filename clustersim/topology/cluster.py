@@ -54,6 +54,9 @@ class Pool:
         Queues whose jobs may use the nodes that belong to no virtual cluster.
     flavors : tuple of str
         Resource flavors of Kueue that are nodes of the pool.
+    node_names : str
+        Names of the nodes in their order, as Slurm writes them (``gpu[001-038]``); empty if not
+        known.
 
     Examples
     --------
@@ -81,6 +84,7 @@ class Pool:
     notes: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
     flavors: tuple[str, ...] = ()
+    node_names: str = ""
 
     @property
     def n_chips(self) -> int:
@@ -206,6 +210,7 @@ def _compile_pool(name: str, spec: PoolSpec, datacenter_Bps: float) -> Pool:
         notes=tuple(fabric.ratio_notes()),
         queues=tuple(spec.queues),
         flavors=tuple(spec.flavors),
+        node_names=spec.node_names,
     )
 
 

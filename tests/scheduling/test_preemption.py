@@ -166,7 +166,7 @@ class Elsewhere(Policy):
 
 
 def test_a_suspended_job_cannot_start_on_another_pool() -> None:
-    with pytest.raises(ClusterSimError, match="is suspended and can only continue on its own"):
+    with pytest.raises(ClusterSimError, match="can only start on its own accelerators"):
         run(Elsewhere, two_jobs(), None, [a_pool("a"), a_pool("b")])
 
 

@@ -167,7 +167,7 @@ class Conservative(Policy):
     def _start_reserved(self, job: int) -> None:
         index, start, end = self._reserved[job]
         partition = self.queue.partitions[index]
-        nodes = partition.placement.take(self.queue.jobs.n_accelerators[job])
+        nodes = self.queue.take(job, partition)
         if nodes is None:
             # A job of zero duration releases its accelerators at this same instant.
             if not self._anybody_overdue(self.queue.now):

@@ -133,8 +133,8 @@ class Kueue(Preemptive):
 
     def _kind(self, job: int) -> Kind:
         pools = self._jobs.flavors(job)
-        if job in self.queue.suspended:
-            partition, _ = self.queue.suspended[job]
+        if job in self.queue.own_nodes:
+            partition, _ = self.queue.own_nodes[job]
             pools = tuple(p for p in pools if not self._jobs.closed(job, p) >> partition.index & 1)
         return Kind(self._jobs.priority[job], self.n_accelerators(job), pools)
 
@@ -239,7 +239,7 @@ class Kueue(Preemptive):
         refused: set[tuple[int, int, int]] = set()
         jobs = self.queue.jobs
         for job, closed in list(self._unplaced.items()):
-            own = job if job in self.queue.suspended else -1
+            own = job if job in self.queue.own_nodes else -1
             kind = jobs.choice_of[job] if own < 0 else -1, jobs.n_accelerators[job], closed
             if (own >= 0 or kind not in refused) and not self._start(job):
                 refused.add(kind)

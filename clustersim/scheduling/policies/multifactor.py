@@ -133,8 +133,8 @@ class Multifactor(SlurmOptions, Easy):
         new = jobs if renewed else np.array(self._late, dtype=np.int64)
         self._late = []
         self._priority[new] = priorities.of(new, now - self._since_s[new])
-        if self.queue.suspended:
-            self._priority[list(self.queue.suspended)] = _FIRST
+        if self.queue.own_nodes:
+            self._priority[list(self.queue.own_nodes)] = _FIRST
         order = evaluation_order(
             self._priority[jobs],
             self._since_s[jobs],
@@ -172,7 +172,7 @@ class Multifactor(SlurmOptions, Easy):
 
     def _start(self, at: int, now: float) -> bool:
         job = self._backlog.job(at)
-        if job in self.queue.suspended:
+        if job in self.queue.own_nodes:
             started = self._resume(at, job, now)
         else:
             started = super()._start(at, now) or (
@@ -185,7 +185,7 @@ class Multifactor(SlurmOptions, Easy):
 
     def _resume(self, at: int, job: int, now: float) -> bool:
         """Continue a suspended job on its own accelerators, if this delays no reservation."""
-        partition, nodes = self.queue.suspended[job]
+        partition, nodes = self.queue.own_nodes[job]
         reservation = self._reservations.get(partition.index)
         end_s = now + self.queue.jobs.estimate_s[partition.pool][job]
         if reservation is not None and not end_s <= reservation.shadow:
@@ -215,7 +215,7 @@ class Multifactor(SlurmOptions, Easy):
         """Reserve a partition for a job, unless it can only start after the window."""
         queue = self.queue
         job, limit_s = self._backlog.job(at), queue.now + self._window_s
-        if job in queue.suspended:
+        if job in queue.own_nodes:
             return
         n, reserved = queue.jobs.n_accelerators[job], self._reservations
         open_ones = [queue.partitions[i] for i in queue.choices(job) if i not in reserved]

@@ -134,7 +134,7 @@ class Priority(Policy):
 
     def _kind(self, job: int) -> _Kind:
         """Return what decides whether a job fits; of a suspended job, the job itself."""
-        own = job if job in self.queue.suspended else -1
+        own = job if job in self.queue.own_nodes else -1
         choice = self.queue.jobs.choice_of[job]
         return choice, self.n_accelerators(job), float(self._priority[job]), own
 
@@ -178,7 +178,7 @@ class Priority(Policy):
         A job that has to save its state leaves later; then the waiting job starts later, too.
         """
         queue, n = self.queue, self.n_accelerators(job)
-        if job in queue.suspended:
+        if job in queue.own_nodes:
             return False
         priority = float(self._priority[job])
         for index in queue.choices(job):

@@ -1,0 +1,209 @@
+"""Where jobs run whose queue names their nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy.cluster.hierarchy import DisjointSet
+
+from clustersim.scheduling.placement import NodePlacement, Nodes
+from clustersim.scheduling.queue import Partition
+from clustersim.sites.hostlist import expand_hosts
+from clustersim.topology import Cluster
+
+__all__ = ["ABSENT", "NamedJob", "Place", "named_places"]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedJob:
+    """A running job whose nodes are named.
+
+    Attributes
+    ----------
+    chips : mapping of str to int
+        Its accelerators on each node, by name.
+    may : tuple of int
+        Partitions on which it may run.
+    """
+
+    chips: Mapping[str, int]
+    may: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls, nodes: Sequence[str], on_each: Sequence[int], n: int, may: tuple[int, ...]
+    ) -> NamedJob | None:
+        """Return the job; None if its accelerators on each node are not known.
+
+        They are the same on all nodes if `on_each` is empty.
+
+        Examples
+        --------
+        >>> NamedJob.of(["a", "b"], [], 16, (0,)).chips
+        {'a': 8, 'b': 8}
+        """
+        if not nodes or (not on_each and n % len(nodes)):
+            return None
+        chips = on_each or [n // len(nodes)] * len(nodes)
+        return cls({_short(name): each for name, each in zip(nodes, chips, strict=True)}, may)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a job runs.
+
+    Attributes
+    ----------
+    partition : int
+    nodes : Nodes
+        Its chips on the nodes of the partition; empty if only accelerators are counted.
+    n : int
+        Number of its accelerators that are in the cluster, which does not have nodes that are
+        out of service for further jobs.
+    """
+
+    partition: int
+    nodes: Nodes
+    n: int
+
+
+ABSENT = Place(-1, (), 0)
+"""Of a job that has no accelerators in the cluster."""
+
+
+def named_places(
+    jobs: Sequence[NamedJob | None], partitions: Sequence[Partition], cluster: Cluster
+) -> list[Place | None]:
+    """Place running jobs on the nodes that the queue names; the partitions are changed.
+
+    Nodes that the cluster names are those. If it names none of them, the nodes of the jobs become
+    nodes of partitions on which all their jobs may run: which ones makes no difference.
+
+    Parameters
+    ----------
+    jobs : sequence of NamedJob or None
+        None for a job whose nodes are not known.
+    partitions : sequence of Partition
+        Those of the cluster, without running jobs.
+    cluster : Cluster
+
+    Returns
+    -------
+    list of Place or None
+        None for a job without known nodes, or whose nodes cannot be found.
+
+    Examples
+    --------
+    >>> from clustersim.engine.partitions import build_partitions
+    >>> from clustersim.scheduling import find_placement
+    >>> from clustersim.topology import single_pool
+    >>> cluster = single_pool(8)
+    >>> parts = build_partitions(cluster, find_placement("consolidate"))
+    >>> jobs = [NamedJob({"gpu7": 2}, (0,)), None]
+    >>> named_places(jobs, parts, cluster)[0]
+    Place(partition=0, nodes=((0, 2),), n=2)
+    """
+    at = _known_nodes(partitions, cluster)
+    if any(name in at for job in jobs if job is not None for name in job.chips):
+        return [None if job is None else _on_known(job, at, partitions) for job in jobs]
+    places: list[Place | None] = [None] * len(jobs)
+    for row, place in _on_any(jobs, partitions):
+        places[row] = place
+    return places
+
+
+def _known_nodes(
+    partitions: Sequence[Partition], cluster: Cluster
+) -> dict[str, list[tuple[int, int]]]:
+    """Return the partitions with a node of each name, and its index in each."""
+    names = [expand_hosts(pool.node_names) for pool in cluster.pools]
+    at: dict[str, list[tuple[int, int]]] = {}
+    for each in partitions:
+        first = each.first_node
+        n_nodes = each.placement.n_nodes
+        for node, name in enumerate(names[each.pool][first : first + n_nodes]):
+            at.setdefault(_short(name), []).append((each.index, node))
+    return at
+
+
+def _short(name: str) -> str:
+    """Return the name of a node without its domain."""
+    head, _, _ = name.lower().partition(".")
+    return name.lower() if head.isdigit() else head
+
+
+def _on_known(
+    job: NamedJob, at: Mapping[str, list[tuple[int, int]]], partitions: Sequence[Partition]
+) -> Place | None:
+    """Return where a job runs on nodes that the cluster names, and take its accelerators."""
+    nodes_on: dict[int, list[tuple[int, int]]] = {}
+    for name, chips in job.chips.items():
+        for index, node in at.get(name, ()):
+            nodes_on.setdefault(index, []).append((node, chips))
+    if not nodes_on:
+        return ABSENT
+    order = sorted(nodes_on, key=lambda index: (index not in job.may, -len(nodes_on[index])))
+    for index in order:
+        place = _take(partitions[index], nodes_on[index])
+        if place is not None:
+            return place
+    return None
+
+
+def _take(partition: Partition, nodes: Nodes) -> Place | None:
+    """Take accelerators, if they are free."""
+    placement, n = partition.placement, sum(chips for _, chips in nodes)
+    if not placement.has_free(nodes, n):
+        return None
+    placement.take_these(nodes, n)
+    return Place(partition.index, tuple(nodes) if isinstance(placement, NodePlacement) else (), n)
+
+
+def _on_any(
+    jobs: Sequence[NamedJob | None], partitions: Sequence[Partition]
+) -> Iterator[tuple[int, Place]]:
+    """Yield the rows of jobs and their places, where the cluster does not name the nodes.
+
+    Nodes with a job in common are in one partition.
+    """
+    together = DisjointSet(name for job in jobs if job is not None for name in job.chips)
+    for job in jobs:
+        for name in job.chips if job is not None else ():
+            together.merge(name, next(iter(job.chips)))  # type: ignore[union-attr]
+    rows: dict[str, list[int]] = {}
+    used: dict[str, int] = {}
+    for row, job in enumerate(jobs):
+        if job is not None:
+            rows.setdefault(together[next(iter(job.chips))], []).append(row)
+            for name, chips in job.chips.items():
+                used[name] = used.get(name, 0) + chips
+    groups = []
+    for root, own in rows.items():
+        members = sorted(together.subset(root))
+        most = max(used[name] for name in members)
+        may = set.intersection(*(set(jobs[row].may) for row in own))  # type: ignore[union-attr]
+        fitting = [
+            each.index
+            for each in partitions
+            if each.index in may
+            and isinstance(each.placement, NodePlacement)
+            and most <= each.placement.chips_per_node
+        ]
+        groups.append((fitting, members, own))
+    begins = [0] * len(partitions)
+    for fitting, members, own in sorted(groups, key=lambda group: (len(group[0]), -len(group[1]))):
+        for index in fitting:
+            placement, first = partitions[index].placement, begins[index]
+            if first + len(members) > placement.n_nodes:
+                continue
+            begins[index] += len(members)
+            node_of = {name: first + node for node, name in enumerate(members)}
+            for row in own:
+                job = jobs[row]
+                assert job is not None
+                nodes = [(node_of[name], chips) for name, chips in job.chips.items()]
+                place = _take(partitions[index], nodes)
+                assert place is not None
+                yield row, place
+            break

@@ -1,0 +1,190 @@
+"""Limits that the jobs of a user, an account or a QOS share: given, or seen in a queue of Slurm.
+
+A queue does not contain the limits of users and QOS, but Slurm says which jobs they hold. A limit
+is then at least what its holder has now, and less than that with the job that it holds. The least
+of these limits is assumed. Reasons: https://slurm.schedmd.com/job_reason_codes.html.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from clustersim.units import counted
+
+__all__ = ["SharedLimit", "limit_of_users", "limits_seen", "note_on_limits"]
+
+_REASON = re.compile(
+    r"(?P<by>QOS|Assoc)(?P<kind>Max|Grp)(?P<what>GRES|Gres|Cpu|CPU|Node|Jobs|Mem|Billing)"
+    r"(?P<scope>PerUser|PerAccount)?(?:Limit)?$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedLimit:
+    """A limit on what the jobs of each holder have together.
+
+    Attributes
+    ----------
+    scope : {"user", "account", "qos"}
+        Column that names the holder of a job.
+    counts_jobs : bool
+        Whether jobs are counted; otherwise their accelerators.
+    most : mapping of str to int
+        The limit of each holder.
+    otherwise : int or None
+        The limit of other holders; None if they have none.
+    partition, qos : str
+        Only jobs of this partition and QOS count; empty for all.
+    reason : str
+        Why a limit is assumed, in the scheduler's words; empty if it is given.
+    """
+
+    scope: str
+    counts_jobs: bool
+    most: Mapping[str, int]
+    otherwise: int | None
+    partition: str = ""
+    qos: str = ""
+    reason: str = ""
+
+    def counts(self, jobs: pd.DataFrame) -> list[tuple[int, str, int]]:
+        """Return the jobs that the limit counts: row, holder, and how much each takes.
+
+        Parameters
+        ----------
+        jobs : pandas.DataFrame
+            ``user``, ``account``, ``qos``, ``vc`` and ``n_accelerators``; empty texts if not known.
+
+        Examples
+        --------
+        >>> jobs = pd.DataFrame({"user": ["ann", ""], "account": "", "qos": "", "vc": "gpu,long"})
+        >>> limit = SharedLimit("user", False, {}, 8, partition="gpu")
+        >>> limit.counts(jobs.assign(n_accelerators=4))
+        [(0, 'ann', 4)]
+        """
+        holders = jobs[self.scope].tolist()
+        columns = zip(holders, jobs["vc"], jobs["qos"], jobs["n_accelerators"], strict=True)
+        return [
+            (row, holder, 1 if self.counts_jobs else int(n))
+            for row, (holder, partitions, qos, n) in enumerate(columns)
+            if holder
+            and (holder in self.most or self.otherwise is not None)
+            and (not self.partition or self.partition in partitions.split(","))
+            and (not self.qos or not qos or self.qos == qos)
+        ]
+
+    def of(self, holder: str) -> tuple[str, float]:
+        """Return the limit of a holder: as text, and its size.
+
+        Examples
+        --------
+        >>> limit_of_users(8).of("ann")
+        ('user ann may use at most 8 accelerators', 8.0)
+        """
+        most = self.most.get(holder, self.otherwise)
+        assert most is not None
+        what = counted(most, "job" if self.counts_jobs else "accelerator")
+        where = f" of {self.partition}" if self.partition else ""
+        why = f" (assumed from {self.reason})" if self.reason else ""
+        who = "QOS" if self.scope == "qos" else self.scope
+        does = "run" if self.counts_jobs else "use"
+        return f"{who} {holder} may {does} at most {what}{where}{why}", float(most)
+
+
+def limit_of_users(n: int) -> SharedLimit:
+    """Return the limit of `n` accelerators for each user.
+
+    Examples
+    --------
+    >>> limit_of_users(8).otherwise
+    8
+    """
+    return SharedLimit("user", False, {}, n)
+
+
+def limits_seen(jobs: pd.DataFrame, n_running: int) -> list[SharedLimit]:
+    """Return the limits for which waiting jobs wait, as their scheduler says.
+
+    A limit holds in one partition if holders have jobs there that run, else in all. Holders of
+    whom no job waits for it are assumed to have the largest one that is seen.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        Running, then waiting jobs, with the columns of :meth:`SharedLimit.counts` and ``reason``.
+    n_running : int
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"user": ["ann", "bob", "ann"], "n_accelerators": [8, 2, 4]})
+    >>> jobs = jobs.assign(account="", qos="", vc="gpu", reason=["", "", "QOSMaxGRESPerUser"])
+    >>> limits_seen(jobs, 2)[0].of("ann")[0]
+    'user ann may use at most 8 accelerators of gpu (assumed from QOSMaxGRESPerUser)'
+    """
+    held: dict[tuple[str, str, str], list[int]] = {}
+    for row in range(n_running, len(jobs)):
+        reason = str(jobs["reason"].iloc[row])
+        found = _REASON.match(reason)
+        scope = _scope(found) if found is not None else ""
+        if scope and jobs[scope].iloc[row]:
+            key = reason, str(jobs["qos"].iloc[row]), str(jobs["vc"].iloc[row]).partition(",")[0]
+            held.setdefault(key, []).append(row)
+    return [limit for key, rows in held.items() if (limit := _seen(jobs, n_running, rows, *key))]
+
+
+def _scope(found: re.Match[str]) -> str:
+    if found["scope"]:
+        return "user" if found["scope"] == "PerUser" else "account"
+    if found["kind"] == "Grp":
+        return "qos" if found["by"] == "QOS" else "account"
+    return "user"
+
+
+def _seen(
+    jobs: pd.DataFrame, n_running: int, rows: list[int], reason: str, qos: str, partition: str
+) -> SharedLimit | None:
+    """Return the limit that holds some jobs, or None if their holders have nothing."""
+    found = _REASON.match(reason)
+    assert found is not None
+    running = jobs.iloc[:n_running]
+    for where in (partition, ""):
+        open_ended = SharedLimit(_scope(found), found["what"] == "Jobs", {}, 0, where, qos, reason)
+        has: dict[str, int] = {}
+        for _, holder, n in open_ended.counts(running):
+            has[holder] = has.get(holder, 0) + n
+        least: dict[str, int] = {}
+        for row, holder, n in open_ended.counts(jobs):
+            if row in rows:
+                least[holder] = min(n, least.get(holder, n))
+        if all(has.get(holder, 0) for holder in least):
+            largest = max(has[holder] for holder in least)
+            most = {
+                holder: max(has[holder], min(largest, has[holder] + n - 1))
+                for holder, n in least.items()
+            }
+            others = max([*has.values(), largest])
+            return SharedLimit(
+                open_ended.scope, open_ended.counts_jobs, most, others, where, qos, reason
+            )
+    return None
+
+
+def note_on_limits(limits: Sequence[SharedLimit]) -> Iterator[str]:
+    """Yield a note on limits that are assumed.
+
+    Examples
+    --------
+    >>> list(note_on_limits([limit_of_users(8)]))
+    []
+    """
+    seen = [limit.of(holder)[0] for limit in limits if limit.reason for holder in limit.most]
+    if seen:
+        more = f" and {len(seen) - 1:,} more" if len(seen) > 1 else ""
+        yield (
+            "jobs wait for limits that the file does not contain: what their holders have now is "
+            f"assumed to be the limit ({seen[0]}{more})"
+        )
