@@ -136,7 +136,7 @@ class RunTimes:
         batches = batches_of(table, self.limits(table))
         sessions = sessions_of(batches, submit)
         n = len(jobs)
-        keep = ~pd.Series(sessions[n:]).duplicated(keep="last").to_numpy(dtype=bool)
+        keep = (pd.Series(sessions[n:])[::-1].groupby(sessions[n:][::-1]).cumcount()[::-1] < 100).to_numpy(dtype=bool)
         kept = np.append(np.arange(n), n + np.flatnonzero(keep))
         parts = [np.zeros_like(batches), users_of(table, batches), batches, sessions]
         groups = [np.asarray(pd.factorize(part[kept])[0], dtype=np.int64) for part in parts]
