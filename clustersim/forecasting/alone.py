@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from clustersim.array_types import Floats, Ints
-from clustersim.forecasting.named_nodes import Place
+from clustersim.forecasting.named_nodes import Places
 from clustersim.scheduling import NodePlacement, Partition
 
 __all__ = ["Alone"]
@@ -18,7 +18,7 @@ class Alone:
 
     Parameters
     ----------
-    places : sequence of Place
+    places : sequence of Places
         Where each running job runs.
     partitions : sequence of Partition
         Those of the cluster, without running jobs.
@@ -29,12 +29,12 @@ class Alone:
     >>> from clustersim.scheduling import find_placement
     >>> from clustersim.topology import single_pool
     >>> parts = build_partitions(single_pool(8), find_placement("consolidate"))
-    >>> places = [Place(0, ((0, 2),), 2), Place(0, ((0, 4),), 4)]
+    >>> places = [(Place(0, ((0, 2),), 2),), (Place(0, ((0, 4),), 4),)]
     >>> Alone(places, parts).first_s(np.array([60.0, 20.0]), (0,), 8)
     60.0
     """
 
-    def __init__(self, places: Sequence[Place], partitions: Sequence[Partition]) -> None:
+    def __init__(self, places: Sequence[Places], partitions: Sequence[Partition]) -> None:
         self._partitions = partitions
         self._held = [_held(places, each) for each in partitions]
 
@@ -70,12 +70,13 @@ class Alone:
         return float(times[low]) if low < len(times) else float("inf")
 
 
-def _held(places: Sequence[Place], partition: Partition) -> tuple[Ints, Ints, Ints]:
+def _held(places: Sequence[Places], partition: Partition) -> tuple[Ints, Ints, Ints]:
     """Return job, node and chips of all accelerators of a partition that running jobs hold."""
     tracks = isinstance(partition.placement, NodePlacement)
     held = [
         (row, *pair)
-        for row, place in enumerate(places)
+        for row, each in enumerate(places)
+        for place in each
         if place.partition == partition.index
         for pair in (place.nodes if tracks else [(0, place.n)])
     ]

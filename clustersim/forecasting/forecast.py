@@ -15,10 +15,11 @@ from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
 from clustersim.forecasting.arrivals import Arrivals, arrivals_of
 from clustersim.forecasting.asked import check_asked
+from clustersim.forecasting.case import Case
 from clustersim.forecasting.inputs import Given, cluster_of, read_state, with_queues_of
 from clustersim.forecasting.past import Past, past_of
 from clustersim.forecasting.priorities import priorities_of
-from clustersim.forecasting.replicate import Case, Replications, replicate
+from clustersim.forecasting.replicate import Replications, replicate
 from clustersim.forecasting.result import Forecast
 from clustersim.forecasting.run_times import (
     RunTimes,
@@ -160,8 +161,14 @@ def forecast(
         limits=_limits(snapshot, user_limit),
         priorities=priorities_of(snapshot.jobs, len(snapshot.running)),
     )
-    if arrivals and past is not None and len(snapshot.waiting):
-        case = replace(case, arrivals=_arrivals(case, past, given, replications, seed))
+    if past is not None and len(snapshot.waiting):
+        few = replicate(case, min(replications, 10), seed)
+        after = snapshot.waiting["depends_on"].map(len).to_numpy() > 0
+        case = replace(
+            case,
+            admitted_s=np.where(after, np.median(few.admitted_s, axis=0), 0.0),
+            arrivals=_arrivals(case, past, given, few) if arrivals else None,
+        )
     found = replicate(case, replications, seed, progress)
     _refuse_overflow(found, snapshot, accelerators)
     name = _name(chosen)
@@ -237,11 +244,11 @@ def _check(replications: int, user_limit: int | None, default_limit_s: float | N
         raise InputError("forecast", problems)
 
 
-def _arrivals(
-    case: Case, past: Past, given: Given, replications: int, seed: int
-) -> Arrivals | None:
-    """Return the jobs that arrive until well after the last job starts that waits now."""
-    few = replicate(case, min(replications, 10), seed)
+def _arrivals(case: Case, past: Past, given: Given, few: Replications) -> Arrivals | None:
+    """Return the jobs that arrive until well after the last job starts that waits now.
+
+    The start is that of a few replications without them.
+    """
     starts = few.start_s[np.isfinite(few.start_s)]
     last = float(starts.max()) if len(starts) else 0.0
     if last <= 0:
@@ -266,7 +273,7 @@ def _refuse_overflow(
     if accelerators is None or isinstance(accelerators, Mapping):
         return
     sizes = snapshot.running["n_accelerators"].to_numpy(dtype=np.int64)
-    if len(sizes) and any(place.partition < 0 for place in found.places):
+    if len(sizes) and not all(found.places):
         raise InputError(
             "--accelerators",
             f"the running jobs use {int(sizes.sum()):,} accelerators, but there are only "

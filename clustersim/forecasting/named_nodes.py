@@ -12,7 +12,7 @@ from clustersim.scheduling.queue import Partition
 from clustersim.sites.hostlist import expand_hosts
 from clustersim.topology import Cluster
 
-__all__ = ["ABSENT", "NamedJob", "Place", "named_places"]
+__all__ = ["NamedJob", "Place", "Places", "named_places"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class NamedJob:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a job runs.
+    """Accelerators of a partition on which a job runs.
 
     Attributes
     ----------
@@ -59,8 +59,7 @@ class Place:
     nodes : Nodes
         Its chips on the nodes of the partition; empty if only accelerators are counted.
     n : int
-        Number of its accelerators that are in the cluster, which does not have nodes that are
-        out of service for further jobs.
+        Number of these accelerators.
     """
 
     partition: int
@@ -68,13 +67,14 @@ class Place:
     n: int
 
 
-ABSENT = Place(-1, (), 0)
-"""Of a job that has no accelerators in the cluster."""
+Places = tuple[Place, ...]
+"""Where a job runs: nowhere if the cluster does not have its nodes, as nodes that are drained; on
+several partitions if the pools of the cluster divide those of the site."""
 
 
 def named_places(
     jobs: Sequence[NamedJob | None], partitions: Sequence[Partition], cluster: Cluster
-) -> list[Place | None]:
+) -> list[Places | None]:
     """Place running jobs on the nodes that the queue names; the partitions are changed.
 
     Nodes that the cluster names are those. If it names none of them, the nodes of the jobs become
@@ -90,7 +90,7 @@ def named_places(
 
     Returns
     -------
-    list of Place or None
+    list of Places or None
         None for a job without known nodes, or whose nodes cannot be found.
 
     Examples
@@ -102,14 +102,14 @@ def named_places(
     >>> parts = build_partitions(cluster, find_placement("consolidate"))
     >>> jobs = [NamedJob({"gpu7": 2}, (0,)), None]
     >>> named_places(jobs, parts, cluster)[0]
-    Place(partition=0, nodes=((0, 2),), n=2)
+    (Place(partition=0, nodes=((0, 2),), n=2),)
     """
     at = _known_nodes(partitions, cluster)
     if any(name in at for job in jobs if job is not None for name in job.chips):
         return [None if job is None else _on_known(job, at, partitions) for job in jobs]
-    places: list[Place | None] = [None] * len(jobs)
+    places: list[Places | None] = [None] * len(jobs)
     for row, place in _on_any(jobs, partitions):
-        places[row] = place
+        places[row] = (place,)
     return places
 
 
@@ -135,27 +135,25 @@ def _short(name: str) -> str:
 
 def _on_known(
     job: NamedJob, at: Mapping[str, list[tuple[int, int]]], partitions: Sequence[Partition]
-) -> Place | None:
-    """Return where a job runs on nodes that the cluster names, and take its accelerators."""
+) -> Places | None:
+    """Return where a job runs on nodes that the cluster names, and take its accelerators.
+
+    A node with accelerators of several types is in several partitions.
+    """
     nodes_on: dict[int, list[tuple[int, int]]] = {}
     for name, chips in job.chips.items():
-        for index, node in at.get(name, ()):
+        found = at.get(name, [])
+        for index, node in [each for each in found if each[0] in job.may][:1] or found[:1]:
             nodes_on.setdefault(index, []).append((node, chips))
-    if not nodes_on:
-        return ABSENT
-    order = sorted(nodes_on, key=lambda index: (index not in job.may, -len(nodes_on[index])))
-    for index in order:
-        place = _take(partitions[index], nodes_on[index])
-        if place is not None:
-            return place
-    return None
+    for index, nodes in nodes_on.items():
+        if not partitions[index].placement.has_free(nodes, sum(chips for _, chips in nodes)):
+            return None
+    return tuple(_take(partitions[index], nodes) for index, nodes in nodes_on.items())
 
 
-def _take(partition: Partition, nodes: Nodes) -> Place | None:
-    """Take accelerators, if they are free."""
+def _take(partition: Partition, nodes: Nodes) -> Place:
+    """Take accelerators, which must be free."""
     placement, n = partition.placement, sum(chips for _, chips in nodes)
-    if not placement.has_free(nodes, n):
-        return None
     placement.take_these(nodes, n)
     return Place(partition.index, tuple(nodes) if isinstance(placement, NodePlacement) else (), n)
 
@@ -203,7 +201,5 @@ def _on_any(
                 job = jobs[row]
                 assert job is not None
                 nodes = [(node_of[name], chips) for name, chips in job.chips.items()]
-                place = _take(partitions[index], nodes)
-                assert place is not None
-                yield row, place
+                yield row, _take(partitions[index], nodes)
             break

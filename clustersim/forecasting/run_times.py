@@ -125,7 +125,7 @@ class RunTimes:
         """
         columns = ["user", "n_accelerators", "limit_s", "submit_s", "followed"]
         table = jobs.reindex(columns=columns).assign(
-            user=texts_of(jobs["user"]), followed=jobs["followed"] if "followed" in jobs else False
+            user=texts_of(jobs["user"]), followed=jobs.get("followed", False)
         )
         value = np.empty(0)
         if self.recent is not None:
@@ -136,7 +136,9 @@ class RunTimes:
         batches = batches_of(table, self.limits(table))
         sessions = sessions_of(batches, submit)
         n = len(jobs)
-        keep = (pd.Series(sessions[n:])[::-1].groupby(sessions[n:][::-1]).cumcount()[::-1] < 100).to_numpy(dtype=bool)
+        keep = (
+            pd.Series(sessions[n:])[::-1].groupby(sessions[n:][::-1]).cumcount()[::-1] < 100
+        ).to_numpy(dtype=bool)
         kept = np.append(np.arange(n), n + np.flatnonzero(keep))
         parts = [np.zeros_like(batches), users_of(table, batches), batches, sessions]
         groups = [np.asarray(pd.factorize(part[kept])[0], dtype=np.int64) for part in parts]

@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 
 from clustersim.array_types import Ints
 from clustersim.catalogue import Catalogue
-from clustersim.forecasting.named_nodes import ABSENT, NamedJob, Place, named_places
+from clustersim.forecasting.named_nodes import NamedJob, Place, Places, named_places
 from clustersim.scheduling.queue import Partition
 from clustersim.topology import Cluster
 
@@ -27,7 +27,7 @@ def places_of_running(
     partitions: Sequence[Partition],
     cluster: Cluster,
     catalogue: Catalogue | None,
-) -> list[Place]:
+) -> list[Places]:
     """Return where each running job runs; the partitions are changed.
 
     Jobs are on the nodes that the queue names, if it names any. The others are placed by
@@ -51,14 +51,14 @@ def places_of_running(
     sizes = running["n_accelerators"].to_numpy(dtype=np.int64)
     columns = zip(running["nodes"], running["on_each"], sizes.tolist(), allowed, strict=True)
     named = named_places([NamedJob.of(*each) for each in columns], partitions, cluster)
-    rest = [row for row, place in enumerate(named) if place is None]
+    rest = [row for row, each in enumerate(named) if each is None]
     pool = running["pool"].tolist()
     others = iter(
         place_running(
             sizes[rest], [allowed[row] for row in rest], partitions, [pool[row] for row in rest]
         )
     )
-    return [next(others) if place is None else place for place in named]
+    return [next(others) if each is None else each for each in named]
 
 
 def partitions_of_flavor(
@@ -116,7 +116,7 @@ def place_running(
     allowed: Sequence[tuple[int, ...]],
     partitions: Sequence[Partition],
     recorded: Sequence[str],
-) -> list[Place]:
+) -> list[Places]:
     """Place running jobs whose nodes are not known, and return where each is.
 
     Jobs whose partition is recorded come first, then those with the fewest partitions. Each takes
@@ -141,8 +141,8 @@ def place_running(
     >>> from clustersim.topology import single_pool
     >>> parts = build_partitions(single_pool(8), find_placement("pooled"))
     >>> places = place_running(np.array([4, 8, 4]), [(0,)] * 3, parts, [""] * 3)
-    >>> [place.partition for place in places]
-    [0, -1, 0]
+    >>> [len(each) for each in places]
+    [1, 0, 1]
     """
     names = {each.name: each.index for each in partitions}
     own = [
@@ -164,13 +164,13 @@ def place_running(
                 break
     if (counted_on < 0).any():
         counted_on = _most(sizes, sought, partitions, counted_on)
-    places = [ABSENT] * len(sizes)
+    places: list[Places] = [()] * len(sizes)
     for row in sorted(range(len(sizes)), key=lambda row: counted_on[row] < 0):
         n = int(sizes[row])
         for index in dict.fromkeys((int(counted_on[row]), *sought[row])):
             nodes = partitions[index].placement.take(n) if index >= 0 else None
             if nodes is not None:
-                places[row] = Place(index, nodes, n)
+                places[row] = (Place(index, nodes, n),)
                 break
     return places
 

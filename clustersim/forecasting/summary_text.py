@@ -43,7 +43,7 @@ _MOST_NAMES = 4
 
 def overflow_note(found: Replications, snapshot: Snapshot) -> list[str]:
     """Return a note on running jobs for which the cluster has no room; empty if there are none."""
-    without = np.array([place.partition < 0 for place in found.places], dtype=bool)
+    without = np.array([not each for each in found.places], dtype=bool)
     if not without.any():
         return []
     n = int(snapshot.running["n_accelerators"].to_numpy(dtype=np.int64)[without].sum())

@@ -141,7 +141,7 @@ def test_running_jobs_that_fit_are_placed(data: st.DataObject) -> None:
     places = place_running(
         np.array(sizes)[order], [allowed[at] for at in order], partitions, [""] * len(sizes)
     )
-    assert all(places[at].partition in allowed[job] for at, job in enumerate(order))
+    assert all(places[at][0].partition in allowed[job] for at, job in enumerate(order))
     assert sum(each.placement.free for each in partitions) == 0
 
 
@@ -149,7 +149,7 @@ def test_the_pool_of_a_saved_run_is_that_of_the_run() -> None:
     parts = build_partitions(OVERLAP, find_placement("pooled"))
     both = [(0, 1)] * 3
     places = place_running(np.array([8, 8, 8]), both, parts, ["b", "", "b"])
-    assert [place.partition for place in places] == [1, 0, 1]
+    assert [place.partition for (place,) in places] == [1, 0, 1]
     log = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 5], "n_accelerators": 8})
     result = cs.replay(log.assign(duration_s=60), policy="fcfs", accelerators=8)
     given = read_state(
