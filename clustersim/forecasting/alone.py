@@ -26,6 +26,7 @@ class Alone:
     Examples
     --------
     >>> from clustersim.engine.partitions import build_partitions
+    >>> from clustersim.forecasting.named_nodes import Place
     >>> from clustersim.scheduling import find_placement
     >>> from clustersim.topology import single_pool
     >>> parts = build_partitions(single_pool(8), find_placement("consolidate"))

@@ -36,6 +36,8 @@ OVERDUE_S = 60.0
 """Time that a job is assumed to run on, if it has run for its limit."""
 RECENT_S = 7 * DAY_S
 """Jobs that began within this time tell how the jobs of their users run now."""
+LAST_OF_SESSION = 5
+"""So many of the last jobs of a session that have ended tell of its other jobs."""
 _TAIL = 2.0
 """A job without a limit that has run longer than any known job runs for x times as long with
 probability x to the power of minus this."""
@@ -118,7 +120,7 @@ class RunTimes:
         return draw
 
     def _with_recent(self, jobs: pd.DataFrame) -> tuple[pd.DataFrame, Floats, list[Ints]]:
-        """Return the jobs, then the last one of each session that ended; its values; the groups.
+        """Return the jobs, then the last ones of each session that ended; their values; the groups.
 
         The groups are those of :func:`~clustersim.forecasting.scores.draw_scores`. Only the jobs
         of users with a job that has not ended tell of such jobs.
@@ -136,9 +138,8 @@ class RunTimes:
         batches = batches_of(table, self.limits(table))
         sessions = sessions_of(batches, submit)
         n = len(jobs)
-        keep = (
-            pd.Series(sessions[n:])[::-1].groupby(sessions[n:][::-1]).cumcount()[::-1] < 100
-        ).to_numpy(dtype=bool)
+        before_last = pd.Series(sessions[n:]).groupby(sessions[n:]).cumcount(ascending=False)
+        keep = (before_last < LAST_OF_SESSION).to_numpy(dtype=bool)
         kept = np.append(np.arange(n), n + np.flatnonzero(keep))
         parts = [np.zeros_like(batches), users_of(table, batches), batches, sessions]
         groups = [np.asarray(pd.factorize(part[kept])[0], dtype=np.int64) for part in parts]

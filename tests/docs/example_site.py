@@ -144,10 +144,10 @@ def _sinfo() -> str:
 
 
 def _squeue(jobs: pd.DataFrame, now: float) -> str:
-    """Return the queue as ``squeue -a -o "%i|%P|%u|%a|%q|%T|%V|%S|%l|%L|%D|%C|%b|%E|%Q|%R"`` does."""
+    """Return the queue as ``squeue -a -o`` prints it with the format of the documentation."""
     lines = [
-        "JOBID|PARTITION|USER|ACCOUNT|QOS|STATE|SUBMIT_TIME|START_TIME|TIME_LIMIT|TIME_LEFT|NODES|CPUS|"
-        "TRES_PER_NODE|DEPENDENCY|PRIORITY|NODELIST(REASON)"
+        "JOBID|PARTITION|USER|ACCOUNT|QOS|STATE|SUBMIT_TIME|START_TIME|TIME_LIMIT|TIME_LEFT|NODES|"
+        "CPUS|TRES_PER_NODE|DEPENDENCY|PRIORITY|NODELIST(REASON)"
     ]
     free = {name: np.full(nodes, 8) for name, (nodes, _, _) in NODES.items()}
     for job in jobs[jobs["finish_s"] > now].itertuples():

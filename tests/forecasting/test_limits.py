@@ -8,7 +8,8 @@ import pytest
 
 import clustersim as cs
 from clustersim.engine.gates import Gates, Limits
-from clustersim.forecasting.limits import with_users
+from clustersim.forecasting.limits import with_further
+from clustersim.forecasting.shared_limits import limit_of_users
 from clustersim.report.of_forecast.answer import forecast_answer
 from tests.forecasting.test_forecast import HOUR, exact, running, starts, state, waiting
 
@@ -61,8 +62,9 @@ def test_a_limit_holds_no_job_that_runs_but_counts_it(
 
 def test_the_limit_of_a_user_holds_further_jobs() -> None:
     first = Limits([("user ann may use at most 4 accelerators", 4.0)], {0: [(0, 4.0)]})
-    users = np.array(["ann", "bob", "bob", ""], dtype=object)
-    limits = with_users(first, np.array([1, 2, 3, 4]), users, np.array([1, 4, 1, 64]), 4)
+    jobs = pd.DataFrame({"user": ["ann", "bob", "bob", ""], "n_accelerators": [1, 4, 1, 64]})
+    jobs = jobs.assign(account="", qos="", vc="")
+    limits = with_further(first, np.array([1, 2, 3, 4]), jobs, [limit_of_users(4)])
     assert [name for name, _ in limits.groups] == [
         "user ann may use at most 4 accelerators",
         "user bob may use at most 4 accelerators",
@@ -80,7 +82,7 @@ def test_a_log_without_users_is_named_where_users_have_a_limit() -> None:
          "duration_s": HOUR, "estimate_s": HOUR}
     )  # fmt: skip
     jobs = state(running("1", 8, 60.0, HOUR), waiting("2", 4, user="ann"))
-    said = "the log names no users, so --user-limit does not hold further jobs"
+    said = "the log names no users, so no limit of a user holds further jobs"
     options = {"accelerators": 8, "replications": 2, "user_limit": 8}
     assert said in cs.forecast(jobs, history=log, **options).assumptions
     named = log.assign(user="bob")

@@ -1,0 +1,85 @@
+"""Limits of users, accounts and QOS that a queue shows by the jobs that they hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import clustersim as cs
+from clustersim.forecasting.shared_limits import limits_seen
+from tests.forecasting.test_forecast import HOUR, exact, running, starts, state, waiting
+
+
+def jobs(*rows: tuple[Any, ...]) -> pd.DataFrame:
+    names = ["user", "account", "qos", "vc", "n_accelerators", "reason"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def test_a_job_held_by_the_limit_of_its_user_starts_when_another_of_his_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half of the cluster is free; bob has no job that waits, but as much as ann."""
+    exact(monkeypatch)
+    queue = state(
+        running("1", 4, 0.0, HOUR, user="ann"),
+        running("2", 4, 0.0, 2 * HOUR, user="bob"),
+        waiting("3", 4, user="ann", reason="QOSMaxGRESPerUser"),
+        waiting("4", 4, user="bob", reason="Priority"),
+        waiting("5", 4, user="cy", reason="Priority"),
+    )
+    found = cs.forecast(queue, accelerators=16, replications=2)
+    assert starts(found) == {"3": HOUR, "4": 2 * HOUR, "5": 0.0}
+    assert found.jobs["constraint"].tolist() == ["limit", "limit", "none"]
+    said = "user ann may use at most 4 accelerators (assumed from QOSMaxGRESPerUser)"
+    assert found.jobs["detail"].iloc[0] == said
+    assert [note for note in found.assumptions if said in note]
+    given = cs.forecast(queue, accelerators=16, replications=2, user_limit=8)
+    assert starts(given) == {"3": 0.0, "4": 0.0, "5": HOUR}
+
+
+@pytest.mark.parametrize(
+    ("reason", "holder", "text"),
+    [
+        ("QOSMaxGRESPerUser", "ann", "user ann may use at most 6 accelerators of gpu"),
+        ("AssocMaxJobsLimit", "ann", "user ann may run at most 2 jobs of gpu"),
+        ("QOSMaxCpuPerUserLimit", "ann", "user ann may use at most 6 accelerators of gpu"),
+        ("AssocGrpGRES", "lab", "account lab may use at most 9 accelerators of gpu"),
+        ("QOSMaxJobsPerAccountLimit", "lab", "account lab may run at most 3 jobs of gpu"),
+        ("QOSGrpNodeLimit", "low", "QOS low may use at most 9 accelerators of gpu"),
+    ],
+)
+def test_reasons(reason: str, holder: str, text: str) -> None:
+    table = jobs(
+        ("ann", "lab", "low", "gpu", 4, ""),
+        ("ann", "lab", "low", "gpu", 2, ""),
+        ("bob", "lab", "low", "gpu", 3, ""),
+        ("ann", "lab", "low", "gpu,long", 4, reason),
+    )
+    (limit,) = limits_seen(table, 3)
+    assert limit.of(holder)[0] == f"{text} (assumed from {reason})"
+
+
+@pytest.mark.parametrize("reason", ["QOSMaxGRESPerJob", "AssocGrpGRESMinutes", "Priority", ""])
+def test_reasons_that_the_end_of_a_job_does_not_remove(reason: str) -> None:
+    assert not limits_seen(jobs(("ann", "", "", "a", 4, ""), ("ann", "", "", "a", 4, reason)), 1)
+
+
+def test_a_limit_is_below_what_a_held_job_would_make_of_it() -> None:
+    """ann has 8 and bob 4, but 2 more are too many for bob, so his limit is 5."""
+    table = jobs(
+        ("ann", "", "", "gpu", 8, ""),
+        ("bob", "", "", "gpu", 4, ""),
+        ("ann", "", "", "gpu", 1, "QOSMaxGRESPerUser"),
+        ("bob", "", "", "gpu", 2, "QOSMaxGRESPerUser"),
+    )
+    (limit,) = limits_seen(table, 2)
+    assert limit.most == {"ann": 8, "bob": 5}
+    assert limit.otherwise == 8
+
+
+def test_a_limit_holds_in_all_partitions_if_its_user_has_nothing_in_that_of_the_job() -> None:
+    table = jobs(("ann", "", "", "a", 8, ""), ("ann", "", "", "b", 2, "QOSMaxGRESPerUser"))
+    (limit,) = limits_seen(table, 1)
+    assert (limit.partition, limit.most) == ("", {"ann": 8})
