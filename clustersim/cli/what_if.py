@@ -99,7 +99,8 @@ def _add_change(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="N",
         help="nodes to add: a number, or NAME=NUMBER with a pool, a virtual cluster or a "
-        "partition; may be repeated; negative numbers (--add-nodes=-4) remove nodes",
+        "partition; several with commas (gpu=8,a100=2) or the option repeated; negative numbers "
+        "(--add-nodes=-4) remove nodes",
     )
     change.add_argument(
         "--add-accelerators",

@@ -14,7 +14,6 @@ from clustersim.array_types import Bools, Floats, Ints
 from clustersim.calendar import DAY_S
 from clustersim.errors import InputError
 from clustersim.files import parse_yaml
-from clustersim.forecasting.chains import in_chains
 from clustersim.forecasting.groups import (
     GAP_S,
     batches_of,
@@ -28,6 +27,7 @@ from clustersim.forecasting.samples import LEAST_ALIKE, Alike, Key
 from clustersim.forecasting.scores import Correlations, draw_scores
 from clustersim.seeds import Streams
 from clustersim.units import counted, format_duration, format_percent
+from clustersim.workload.chains import in_chains
 from clustersim.workload.jobs import texts_of
 
 __all__ = ["RunTimes", "assumed_run_times", "default_limit_note", "run_times_of"]

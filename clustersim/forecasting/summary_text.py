@@ -46,11 +46,15 @@ def overflow_note(found: Replications, snapshot: Snapshot) -> list[str]:
     without = np.array([not each for each in found.places], dtype=bool)
     if not without.any():
         return []
-    n = int(snapshot.running["n_accelerators"].to_numpy(dtype=np.int64)[without].sum())
+    own = snapshot.running[without]
+    n = int(own["n_accelerators"].sum())
     jobs = counted(int(without.sum()), "running job", "running jobs")
+    named = [str(name) for name in own["vc"].value_counts().index if name]
+    where = f" of partition {_few(named)}" if named else ""
     return [
-        f"{jobs} with {format_count(n)} accelerators found no room in the cluster as given (nodes "
-        "that leave service, or partitions that it does not have): they end without freeing any"
+        f"{jobs}{where} with {format_count(n)} accelerators found no room in the cluster as given "
+        "(nodes that leave service, or partitions that it does not have): they end without freeing "
+        "any"
     ]
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -33,6 +33,7 @@ from clustersim.simulation.software import dated_ports, with_software
 from clustersim.topology import Cluster
 from clustersim.units import format_number
 from clustersim.workload import JobLog, generate_jobs, read_jobs
+from clustersim.workload.chains import chained
 from clustersim.workload.log_resample import resampled
 from clustersim.workload.log_scale import LogScale, scaled
 
@@ -349,6 +350,10 @@ def _jobs_of_log(
     the length of weeks and therefore comes last.
     """
     spec, streams, calendar = loaded.scenario.workload, _streams(loaded.scenario), dated.calendar
+    linked = []
+    if spec.chains:
+        table, note = chained(log.jobs)
+        log, linked = replace(log, jobs=table), [note]
     jobs = whole = log.whole
     notes: list[str] = []
     copies = isinstance(spec.scale, LogScale) and spec.scale.method != "compress"
@@ -361,7 +366,7 @@ def _jobs_of_log(
     if len(whole) < len(log.jobs):  # the jobs that were there when the log begins are so always
         early = log.jobs.iloc[: len(log.jobs) - len(whole)]
         jobs = pd.concat([early, jobs], ignore_index=True)
-    return jobs, [*([drawn] if drawn else []), *notes]
+    return jobs, [*linked, *([drawn] if drawn else []), *notes]
 
 
 @contextmanager

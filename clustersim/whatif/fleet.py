@@ -119,8 +119,9 @@ def added_nodes(
 def _requests(nodes: int | str | Sequence[str]) -> Iterator[tuple[str, int]]:
     """Yield the name ("" if there is none) and the number of each request for nodes."""
     each = [nodes] if isinstance(nodes, int | str) else nodes
-    for request in each:
-        found = re.fullmatch(r"(?:(.+)=)?\s*([+-]?\d[\d,]*)\s*", str(request))
+    several = [part for text in each for part in re.split(r",(?=[^,=]*[^\d,=][^,=]*=)", str(text))]
+    for request in several:
+        found = re.fullmatch(r"(?:(.+)=)?\s*([+-]?\d[\d,]*)\s*", request)
         if found is None:
             raise InputError(
                 "--add-nodes", f"must be a number such as 16, or POOL=16, found {request!r}"

@@ -21,6 +21,7 @@ from clustersim.errors import InputError
 from clustersim.seeds import Streams
 from clustersim.units import counted, format_duration
 from clustersim.workload.log_blocks import LogClock, with_new_ids
+from clustersim.workload.log_links import with_own_links
 
 __all__ = ["BLOCKS", "Blocks", "block_counts", "chosen_blocks", "resampled"]
 
@@ -261,4 +262,4 @@ def _moved(jobs: pd.DataFrame, clock: LogClock, rows: Ints, by_s: Floats) -> pd.
     drawn = jobs.iloc[rows[place]].assign(submit_s=times_s[place]).reset_index(drop=True)
     chosen = pd.Series(rows[place])
     again = np.asarray(chosen.groupby(chosen).cumcount(), dtype=np.int64)
-    return with_new_ids(drawn, again, "~")
+    return with_own_links(with_new_ids(drawn, again, "~"), jobs, rows[place])

@@ -19,6 +19,7 @@ from clustersim.units import counted, format_number, format_percent
 from clustersim.workload.jobs import texts_of, users_of_namespaces
 from clustersim.workload.log_blocks import LogClock, with_new_ids
 from clustersim.workload.log_filter import JobFilter
+from clustersim.workload.log_links import with_own_links
 
 __all__ = ["LogScale", "Scale", "changes_load", "scaled"]
 
@@ -139,8 +140,9 @@ def scaled(
     if spec.method == "compress":
         first = jobs["submit_s"].iloc[0]
         times = f"the times between submissions are divided by {format_number(spec.load)}"
+        columns = [name for name in ("submit_s", "not_before_s") if name in jobs]
         return (
-            jobs.assign(submit_s=first + (jobs["submit_s"] - first) / spec.load),
+            jobs.assign(**{name: first + (jobs[name] - first) / spec.load for name in columns}),
             [f"scale: {times}; bursts are sharper, and the hours of the day shift"],
         )
     return _superposed(jobs, spec, calendar, streams)
@@ -173,7 +175,8 @@ def _superposed(
     place = np.lexsort((again, row, time_s))
     changed = jobs.iloc[row[place]].assign(submit_s=time_s[place]).reset_index(drop=True)
     reached = float(work[row][mask[row]].sum() / work[mask].sum()) if work[mask].sum() else 1.0
-    return with_new_ids(changed, again[place], "+"), _notes(spec, reached, groups, clock)
+    named = with_new_ids(changed, again[place], "+")
+    return with_own_links(named, jobs, row[place]), _notes(spec, reached, groups, clock)
 
 
 def _other_blocks(clock: LogClock) -> int:

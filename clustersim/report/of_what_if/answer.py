@@ -14,6 +14,7 @@ from clustersim.report.of_what_if.doubts import (
     LEAST_S,
     SAME,
     apart_text,
+    chains_text,
     contradiction,
     doubt,
     is_apart,
@@ -153,14 +154,15 @@ def _overload(found: WhatIf) -> str:
 
 
 def _partitions(found: WhatIf) -> str:
-    """Return what the change does to the partitions whose waits it moves most."""
+    """Return what the change does to the partitions where it moves the waits of all jobs most."""
     rows = found.groups[found.groups["kind"] == "partition"]
     rows = rows[rows["group"] != found.question.asked.group]
     before, after = (f"{system.key}_{found.metric}" for system in found.question.compared)
     rows = rows[rows[[before, after]].notna().all(axis=1)]
     if rows.empty:
         return ""
-    order = (rows[after] - rows[before]).abs().sort_values(ascending=False, kind="stable").index
+    moved_s = (rows[after] - rows[before]).abs() * rows["jobs"]
+    order = moved_s.sort_values(ascending=False, kind="stable").index
     texts = []
     rows = rows.loc[order[:_MOST_PARTITIONS]]
     unit = common_unit(rows[[before, after]].to_numpy(dtype=np.float64).ravel().tolist())
@@ -319,6 +321,7 @@ def _hinges(found: WhatIf) -> Iterator[str]:
     for note in found.notes:
         if SHARED in note:
             yield f"Partitions: {note}."
+    yield from chains_text(found)
     yield from _few_replications(found)
     usual = _usual(found)
     for row in _tried(found).head(_MOST_HINGES).to_dict("records"):

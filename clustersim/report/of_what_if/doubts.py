@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from clustersim.report.amounts import common_unit, in_unit
-from clustersim.units import format_number
+from clustersim.units import counted, format_number, format_percent
 from clustersim.whatif.result import WhatIf
+from clustersim.workload.chains import links_of
 
 __all__ = [
-    "FACTOR", "LEAST_S", "SAME", "apart_text", "contradiction", "doubt", "is_apart",
+    "FACTOR", "LEAST_S", "SAME", "apart_text", "chains_text", "contradiction", "doubt", "is_apart",
     "recorded_data", "recorded_doubt", "recorded_text", "verb_of",
 ]  # fmt: skip
 
+LEAST_IN_CHAINS = 0.1
+"""Chains are named if they have at least this share of the recorded waiting time."""
 FACTOR = 1.5
 """The simulation of the log differs from what it recorded if the waits are this factor apart."""
 _SHORT_S = 60.0
@@ -55,6 +58,29 @@ def recorded_data(found: WhatIf) -> dict[str, Any] | None:
         "simulated_s": simulated_s,
         "differs": is_apart(recorded_s, simulated_s),
     }
+
+
+def chains_text(found: WhatIf) -> Iterator[str]:
+    """Yield how much of the recorded waits is that of jobs in chains, if no job waits for others.
+
+    Nodes do not shorten the time for which such a job waits for the one before.
+    """
+    if any(system.tree["workload"].get("chains") for system in found.question.systems):
+        return
+    jobs = found.question.log.whole
+    links = links_of(jobs) >= 0
+    if not links.any():
+        return
+    start = "recorded_start_s" if "recorded_start_s" in jobs else "start_s"
+    waits = (jobs[start] - jobs["submit_s"]).fillna(0.0).clip(lower=0.0)
+    share = float(waits[links].sum() / waits.sum())
+    if share >= LEAST_IN_CHAINS:
+        n = counted(int(links.sum()), "job")
+        yield (
+            f"Chains: {n} with {format_percent(share)} of the recorded waiting time ran one after "
+            "the other and never together, as jobs do that depend on each other. --assume "
+            "workload.chains=true lets each wait for the one before, on both sides."
+        )
 
 
 def is_apart(recorded_s: float, simulated_s: float) -> bool:

@@ -1,4 +1,4 @@
-"""Chains of jobs in a log, and what they tell of jobs on which others depend."""
+"""What chains of jobs in a log tell of jobs on which others depend."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustersim.forecasting.chains import in_chains
 from clustersim.forecasting.run_times import run_times_of
 from clustersim.seeds import Streams
 
@@ -17,24 +16,6 @@ def log(*jobs: tuple[str, float, float, float]) -> pd.DataFrame:
     """Return jobs: user, submission, start and run time."""
     table = pd.DataFrame(jobs, columns=["user", "submit_s", "start_s", "duration_s"])
     return table.assign(n_accelerators=8, limit_s=HOUR)
-
-
-CHAIN = [("ann", 0.0, 0.0, 9.0), ("ann", 1.0, 9.0, 9.0), ("ann", 2.0, 30.0, 9.0)]
-
-
-@pytest.mark.parametrize(
-    ("jobs", "followed"),
-    [
-        (CHAIN, [True, True, False]),
-        (CHAIN[:2], [False, False]),  # two jobs may do so by chance
-        ([*CHAIN[:2], ("ann", 2.0, 17.0, 9.0)], [False] * 3),  # the last two overlap
-        ([*CHAIN[:2], ("ann", 20.0, 30.0, 9.0)], [False] * 3),  # submitted after the end
-        ([*CHAIN[:2], ("bob", 2.0, 30.0, 9.0)], [False] * 3),  # another user
-    ],
-)
-def test_chains_by_hand(jobs: list[tuple[str, float, float, float]], followed: list[bool]) -> None:
-    assert in_chains(log(*jobs)).tolist() == followed
-    assert in_chains(log(*jobs).assign(start_s=np.nan)).tolist() == [False] * len(jobs)
 
 
 def test_a_job_that_others_follow_runs_as_long_as_links_do() -> None:
