@@ -44,6 +44,14 @@ OWN = 'cluster.pools."gpu".virtual_clusters."{}".nodes'
             {NODES.format("h20"): 9, NODES.format("h200"): 6},
             ["1 more node in h20", "2 more nodes in h200"],
         ),
+        (
+            TWO,
+            "h20=1,h200=2",
+            {NODES.format("h20"): 9, NODES.format("h200"): 6},
+            ["1 more node in h20", "2 more nodes in h200"],
+        ),
+        (ONE, "1,000", {NODES.format("h200"): 1004}, ["1,000 more nodes"]),
+        (TWO, "h20=1,000", {NODES.format("h20"): 1008}, ["1,000 more nodes in h20"]),
         (OWNED, ["b=3"], {NODES.format("gpu"): 13, OWN.format("b"): 5}, ["3 more nodes in b"]),
         # 6 and 2 of 10 nodes are owned: 5 nodes are 3 for a, 1 for b and 1 for everyone.
         (

@@ -726,3 +726,29 @@ def test_prices_that_are_given_or_differ() -> None:
     assert ("electricity, per kWh", "0.5 CNY", given_tariff, "both") in rows
     lives = [(value, system) for price, value, _, system in rows if "lifetime" in price]
     assert lives == [("4 yr", "as it is"), ("5 yr", "money.life = 5 yr")]
+
+
+def chains(n: int) -> pd.DataFrame:
+    """Return a log of `n` days, each with a chain of three jobs of 4 accelerators, 1 h each."""
+    rows = [
+        (f"{day}-{link}", 86400.0 * day + link, 86400.0 * day + 3600.0 * link)
+        for day in range(n)
+        for link in range(3)
+    ]
+    jobs = pd.DataFrame(rows, columns=["job_id", "submit_s", "start_s"])
+    return jobs.assign(user="ann", n_accelerators=4, duration_s=3600.0, estimate_s=3600.0)
+
+
+def test_jobs_of_a_chain_wait_for_each_other_if_this_is_assumed() -> None:
+    """There is room for all three at once, so more accelerators never help."""
+    asked = {"accelerators": 16, "add_accelerators": 16, "metric": "mean_wait_s"}
+    alone = cs.what_if(chains(4), replications=1, **asked)
+    assert alone.row["before_mean_wait_s"] == 0.0
+    said = "Chains: 8 jobs with 100 % of the recorded waiting time ran one after the other"
+    assert [hinge.startswith(said) for hinge in what_if_answer(alone).].count(True) == 1
+    chained = cs.what_if(chains(4), replications=1, assume={"workload.chains": True}, **asked)
+    mean_s = (3599.0 + 7198.0) / 3
+    assert chained.row["before_mean_wait_s"] == chained.row["after_mean_wait_s"] == mean_s
+    assert chained.recorded_wait_s == mean_s
+    assert not any("Chains:" in hinge for hinge in what_if_answer(chained).)
+    assert "chains: 8 jobs wait for the end of the one before" in chained.notes

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from clustersim.analysis.size_waits import ENOUGH_JOBS
 from clustersim.plots.parts.page_picture import page_picture
 from clustersim.plots.what_if import draw_what_if
-from clustersim.report.amounts import percent
+from clustersim.report.amounts import common_unit, in_unit, percent
 from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.of_what_if.answer import metric_label, what_if_answer
@@ -112,9 +113,17 @@ def _waits(found: WhatIf) -> Iterator[str | Figure | Table]:
             waits,
             f"{_systems_text(found)} {_INTERVAL}{few}",
             labels=labels,
+            formats=_in_one_unit(waits),
             file="groups.csv",
             groups=1,
         )
+
+
+def _in_one_unit(waits: pd.DataFrame) -> dict[str, Format]:
+    """Return formats that give all columns of waits the unit of the first row (all jobs)."""
+    names = [name for name in map(str, waits) if name.endswith("wait_s")]
+    unit = common_unit(waits[names].iloc[0].to_numpy(dtype=np.float64).tolist())
+    return {} if unit is None else dict.fromkeys(names, lambda wait: in_unit([wait], unit))
 
 
 def _systems_text(found: WhatIf) -> str:
