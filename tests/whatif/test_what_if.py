@@ -745,10 +745,10 @@ def test_jobs_of_a_chain_wait_for_each_other_if_this_is_assumed() -> None:
     alone = cs.what_if(chains(4), replications=1, **asked)
     assert alone.row["before_mean_wait_s"] == 0.0
     said = "Chains: 8 jobs with 100 % of the recorded waiting time ran one after the other"
-    assert [hinge.startswith(said) for hinge in what_if_answer(alone).].count(True) == 1
+    assert [hinge.startswith(said) for hinge in what_if_answer(alone).hinges_on].count(True) == 1
     chained = cs.what_if(chains(4), replications=1, assume={"workload.chains": True}, **asked)
     mean_s = (3599.0 + 7198.0) / 3
     assert chained.row["before_mean_wait_s"] == chained.row["after_mean_wait_s"] == mean_s
     assert chained.recorded_wait_s == mean_s
-    assert not any("Chains:" in hinge for hinge in what_if_answer(chained).)
+    assert not any("Chains:" in hinge for hinge in what_if_answer(chained).hinges_on)
     assert "chains: 8 jobs wait for the end of the one before" in chained.notes
