@@ -744,7 +744,7 @@ def test_jobs_of_a_chain_wait_for_each_other_if_this_is_assumed() -> None:
     asked = {"accelerators": 16, "add_accelerators": 16, "metric": "mean_wait_s"}
     alone = cs.what_if(chains(4), replications=1, **asked)
     assert alone.row["before_mean_wait_s"] == 0.0
-    said = "Chains: 8 jobs with 100 % of the recorded waiting time ran one after the other"
+    said = "Chains: 8 jobs with 100.0 % of the recorded waiting time ran one after the other"
     assert [hinge.startswith(said) for hinge in what_if_answer(alone).hinges_on].count(True) == 1
     chained = cs.what_if(chains(4), replications=1, assume={"workload.chains": True}, **asked)
     mean_s = (3599.0 + 7198.0) / 3
