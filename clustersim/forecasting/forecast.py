@@ -36,8 +36,15 @@ from clustersim.forecasting.shared_limits import (
 from clustersim.forecasting.snapshot import Snapshot, snapshot_of
 from clustersim.forecasting.summary_text import contradictions, foreign_note, overflow_note
 from clustersim.forecasting.table import forecast_table
-from clustersim.scheduling import Placement, Policy, find_placement, find_policy
+from clustersim.scheduling import (
+    NodePlacement,
+    Placement,
+    Policy,
+    find_placement,
+    find_policy,
+)
 from clustersim.topology import Cluster
+from clustersim.units import counted
 
 __all__ = ["forecast"]
 
@@ -88,8 +95,8 @@ def forecast(
         By default that of a saved run, or ``easy``.
     placement : str or type of Placement, optional
         By default that of a saved run; without one ``consolidate`` on a `cluster`, as in a replay,
-        and ``pooled``, which only counts, if `accelerators` are given. Running jobs are placed
-        anew, since a queue does not say where they are.
+        and ``pooled``, which only counts, if `accelerators` are given. Running jobs are on the
+        nodes that the queue names, and are placed anew if it names none.
     history : str, Path or DataFrame, optional
         A log of the site. By default, the jobs of a saved run that have ended.
     arrivals : bool
@@ -219,6 +226,10 @@ def _assumptions(case: Case, found: Replications) -> Iterator[str]:
     yield from snapshot.notes
     if case.priorities is not None:
         yield from case.priorities.notes()
+    unnamed = int((snapshot.running["nodes"].map(len) == 0).sum())
+    if unnamed and issubclass(case.placement, NodePlacement):
+        they = counted(unnamed, "running job", "running jobs")
+        yield f"the nodes of {they} are not named, so they are placed anew"
     yield case.run_times.what
     limits = pd.concat([snapshot.running["limit_s"], snapshot.waiting["limit_s"]])
     if without := default_limit_note(limits, case.run_times):

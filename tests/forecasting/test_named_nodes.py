@@ -65,7 +65,8 @@ def test_the_nodes_of_a_job_may_be_in_several_pools_or_out_of_service(
     )
     found = cs.forecast(jobs, cluster=two, policy="fcfs", replications=2)
     assert starts(found) == {"w": HOUR, "v": 2 * HOUR}
-    assert [each.startswith("1 running job with 8") for each in found.without_room] == [True]
+    (said,) = found.without_room
+    assert said.startswith("1 running job of partition 'gpu' with 8 accelerators found no room")
 
 
 def test_jobs_on_nodes_without_names_in_the_cluster_share_them() -> None:

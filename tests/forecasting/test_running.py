@@ -167,7 +167,7 @@ def test_running_jobs_without_room_stand_in_the_answer() -> None:
     )
     found = cs.forecast(jobs, accelerators={"a": 8, "b": 8}, replications=2)
     answer = forecast_answer(found)
-    assert "1 running job with 4 accelerators found no room" in answer.hinges_on[0]
+    assert "1 running job of partition 'a' with 4 accelerators found no room" in answer.hinges_on[0]
     assert answer.next_steps[0].startswith("Correct the cluster")
 
 

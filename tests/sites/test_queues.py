@@ -456,8 +456,9 @@ def test_the_priorities_of_pbs_order_the_queue(tmp_path: Path) -> None:
     path.write_text("\n".join(rows))
     found = forecast(path, accelerators=8, replications=2)
     assert found.jobs["job_id"].tolist() == ["2.pbs", "1.pbs"]
-    (order,) = (x for x in found.assumptions if x.startswith("the queue is in order of priority"))
-    assert "those of low priority may start later than forecast" in order
+    assert "the queue is in order of priority, then of submission" in found.assumptions
+    later = "jobs that arrive later have priorities of the waiting jobs of their users"
+    assert f"{later}, and none grows with time" in found.assumptions
 
 
 def test_times_of_a_queue_that_the_clocks_show_twice_are_counted(tmp_path: Path) -> None:
