@@ -30,6 +30,8 @@ def carry_out(decision: Decision, queue: Queue, waiting: dict[int, None], policy
         If the decision breaks a rule. The message names the policy, the job and the rule.
     """
     try:
+        if isinstance(decision, Start | Preempt | Migrate):
+            _check_job(int(decision.job), queue)
         if isinstance(decision, Start):
             _start(decision, queue, waiting)
         elif isinstance(decision, Preempt):
@@ -44,6 +46,12 @@ def carry_out(decision: Decision, queue: Queue, waiting: dict[int, None], policy
             )
     except ClusterSimError as error:
         raise ClusterSimError(f"policy {policy}: {error}") from error.__cause__
+
+
+def _check_job(job: int, queue: Queue) -> None:
+    n_jobs = len(queue.jobs.n_accelerators)
+    if not 0 <= job < n_jobs:
+        raise ClusterSimError(f"there is no job {job}; jobs are 0 to {n_jobs - 1}")
 
 
 def _start(decision: Start, queue: Queue, waiting: dict[int, None]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.array_types import Floats, Ints
-from clustersim.errors import InputError, nearest_hint
+from clustersim.errors import ClusterSimError, InputError, nearest_hint
 from clustersim.scheduling.queue import Partition, Queue
 
 __all__ = ["JobView", "View"]
@@ -238,6 +238,11 @@ class View:
     def fits(self, job: int, pool: str | None = None) -> bool:
         """Return whether a waiting job fits now, on one of its pools or on a given one.
 
+        Raises
+        ------
+        ClusterSimError
+            If there is no such pool.
+
         Examples
         --------
         >>> import numpy as np
@@ -252,6 +257,9 @@ class View:
         (True, False)
         """
         queue = self._queue
+        names = [part.name for part in self._partitions]
+        if pool is not None and pool not in names:
+            raise ClusterSimError(f"there is no pool {pool!r}; {nearest_hint(pool, names)}")
         size = np.array([queue.jobs.n_accelerators[job]])
         if job in queue.own_nodes:
             partition, nodes = queue.own_nodes[job]
@@ -298,7 +306,8 @@ class View:
         chosen = []
         for job in map(int, order):
             at = queue.running.get(job)
-            choices = queue.choices(job) if at is None else (at.partition.index,)
+            own = at.partition if at is not None else queue.own_nodes.get(job, (None,))[0]
+            choices = queue.choices(job) if own is None else (own.index,)
             size = sizes[job]
             for index in choices:
                 if left[index] >= size:

@@ -177,11 +177,13 @@ def _times(jobs: pd.DataFrame) -> dict[int, float]:
     if "not_before_s" not in jobs:
         return {}
     submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
-    times = _numbers(jobs, "not_before_s", least=0.0)
+    times = _numbers(jobs, "not_before_s", least=0.0, finite=True)
     return {row: time for row, time in times if time > submit_s[row]}
 
 
-def _numbers(jobs: pd.DataFrame, column: str, *, least: float) -> Iterator[tuple[int, float]]:
+def _numbers(
+    jobs: pd.DataFrame, column: str, *, least: float, finite: bool = False
+) -> Iterator[tuple[int, float]]:
     """Yield the rows with a number and this number.
 
     Raises
@@ -191,6 +193,7 @@ def _numbers(jobs: pd.DataFrame, column: str, *, least: float) -> Iterator[tuple
     """
     values = pd.to_numeric(jobs[column], errors="coerce").to_numpy(dtype=np.float64)
     bad = (np.isnan(values) & jobs[column].notna().to_numpy()) | (values < least)
+    bad |= np.isposinf(values) & finite
     if bad.any():
         row = int(np.argmax(bad))
         raise InputError(

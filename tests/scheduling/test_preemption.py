@@ -354,3 +354,95 @@ def test_every_policy_keeps_the_rules(policy: str, log: list[tuple[int, int, int
         assert (result.jobs["start_s"] >= result.jobs["submit_s"]).all()
         held = result.jobs["finish_s"] - result.jobs["submit_s"] - result.jobs["total_wait_s"]
         np.testing.assert_allclose(held, run_s, atol=1e-6)
+
+
+def leaving(costs_s: list[float], **columns: object) -> tuple[pd.DataFrame, Recovery]:
+    """Return two jobs of 8 that run, and urgent ones that come after 20 s."""
+    n = len(costs_s)
+    table = {"job_id": range(1, n + 1), "submit_s": [0.0, 0.0, *[20.0] * (n - 2)]}
+    return pd.DataFrame({**table, **columns}), Recovery([[INF] * n], costs_s, restart_s=[0.0] * n)
+
+
+def test_accelerators_of_a_job_that_leaves_are_kept_for_the_job_it_leaves_for() -> None:
+    """The first victim has saved after 5 s, the second after 50 s; the urgent job needs both."""
+    jobs, recovery = leaving(
+        [5.0, 50.0, 0.0],
+        n_accelerators=[8, 8, 16], duration_s=[300.0, 300.0, 30.0], priority=[0, 0, 9],
+    )  # fmt: skip
+    result = run("priority", jobs, recovery, pools=[a_pool("gpu", 2)])
+    assert spans(result) == {
+        1: [(0, 25), (100, 380)],
+        2: [(0, 70), (100, 380)],
+        3: [(70, 100)],
+    }
+
+
+def test_each_urgent_job_gets_the_accelerators_of_a_job_of_its_own() -> None:
+    """Two urgent jobs of 8 come at once, and both running jobs save for 10 s."""
+    jobs, recovery = leaving(
+        [10.0, 10.0, 0.0, 0.0],
+        n_accelerators=8, duration_s=[300.0, 300.0, 30.0, 40.0], priority=[0, 0, 9, 9],
+    )  # fmt: skip
+    result = run("priority", jobs, recovery, pools=[a_pool("gpu", 2)])
+    assert spans(result) == {
+        1: [(0, 30), (60, 340)],
+        2: [(0, 30), (70, 350)],
+        3: [(30, 60)],
+        4: [(30, 70)],
+    }
+
+
+class Decides(Policy):
+    """Starts what fits, and then decides one more thing."""
+
+    tracks_running: ClassVar[bool] = True
+    decision: ClassVar[Decision]
+
+    def decide(self, view: View) -> Iterable[Decision]:
+        yield from (Start(job) for job in view.waiting.tolist() if view.fits(job))
+        yield self.decision
+
+
+@pytest.mark.parametrize("decision", [Start(99), Preempt(-1), Migrate(2, "gpu")])
+def test_there_are_jobs_for_all_decisions(decision: Decision) -> None:
+    policy = type("Decides", (Decides,), {"decision": decision})
+    with pytest.raises(ClusterSimError, match=r"policy Decides: there is no job -?\d+; jobs are 0"):
+        run(policy, two_jobs())
+
+
+class Asks(Policy):
+    """Asks for a pool that is not there."""
+
+    def decide(self, view: View) -> Iterable[Decision]:
+        return [Start(job) for job in view.waiting.tolist() if view.fits(job, "gqu")]
+
+
+def test_there_is_a_pool_for_all_questions() -> None:
+    with pytest.raises(ClusterSimError, match="there is no pool 'gqu'; did you mean 'gpu'"):
+        run(Asks, two_jobs())
+
+
+def test_a_suspended_job_leaves_room_that_it_cannot_use() -> None:
+    """Job 0 can only continue on pool a, where job 1 is, so job 2 gets the other pool."""
+    two = [a_pool("a"), a_pool("b")]
+    jobs = pd.DataFrame(
+        {"job_id": [0, 1, 2], "submit_s": [0.0, 10.0, 20.0], "n_accelerators": 8,
+         "duration_s": [100.0, 100.0, 30.0]}
+    )  # fmt: skip
+    seen: list[list[int]] = []
+
+    class Watched(Policy):
+        tracks_running: ClassVar[bool] = True
+
+        def decide(self, view: View) -> Iterable[Decision]:
+            if view.now == 10.0:
+                yield Preempt(0, "suspend")
+                yield Start(1, pool="a")
+            elif view.now == 20.0:
+                seen.append(view.those_that_fit([1, 0, 2]))
+                yield Start(2, pool="b")
+            else:
+                yield from (Start(job) for job in view.waiting.tolist() if view.fits(job))
+
+    assert spans(run(Watched, jobs, pools=two))[0] == [(0, 10), (110, 200)]
+    assert seen == [[1, 2]]

@@ -92,6 +92,7 @@ def test_only_after_any_follows_a_cancelled_job() -> None:
         ({"after_any": ["a", "", "", ""]}, r"jobs wait for each other: a"),
         ({"array": "x", "array_limit": [0, 1, 1, 1]}, r"array_limit: must be a number of at least"),
         ({"not_before_s": ["noon", 1, 1, 1]}, r"not_before_s: must be a number .* 'noon' \(job a"),
+        ({"not_before_s": [float("inf"), 1, 1, 1]}, r"not_before_s: must be a number .* \(job a"),
     ],
 )
 def test_bad_columns_are_refused(columns: dict[str, object], message: str) -> None:
