@@ -148,9 +148,9 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--user-limit",
-        type=whole_number,
         metavar="N",
-        help="accelerators that the jobs of a user may use together",
+        help="accelerators that the jobs of a user may use together: a number, or numbers by "
+        "partition (gpu=96,a100=64)",
     )
 
 
@@ -164,7 +164,7 @@ def run(args: argparse.Namespace) -> int:
 def _forecast(args: argparse.Namespace) -> int:
     from clustersim.forecasting import forecast
     from clustersim.forecasting.asked import asked_jobs
-    from clustersim.forecasting.summary_text import sentence
+    from clustersim.forecasting.summary_text import sentence, sentence_of_asked
     from clustersim.outputs import new_folder
     from clustersim.report.of_forecast.page import save_forecast
 
@@ -195,7 +195,12 @@ def _forecast(args: argparse.Namespace) -> int:
                 first=asked,
             )
     print(_text(found, asked))
-    print(textwrap.fill(sentence(found.jobs, found.foreign), 100))
+    answer = sentence(found.jobs, found.foreign)
+    print(textwrap.fill(answer, 100))
+    if asked:
+        own = sentence_of_asked(found.jobs[found.jobs["job_id"].isin(asked)])
+        print(textwrap.fill(own, 100))
+        answer = f"{own} In all, {answer}"
     for note in found.without_room:
         print(textwrap.fill(f"Note: this depends on the size of the cluster: {note}.", 100))
     if args.out is not None:
@@ -204,7 +209,7 @@ def _forecast(args: argparse.Namespace) -> int:
         print(f"page: {Path(args.out) / page.name}")
     write_json(
         {
-            "answer": sentence(found.jobs, found.foreign),
+            "answer": answer,
             **found.document(),
             "folder": args.out,
             "page": None if page is None else Path(args.out) / page.name,
@@ -255,7 +260,7 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments of a forecast that do not depend on the kind of state."""
     return {
         "cluster": args.cluster,
-        "accelerators": _accelerators(args.accelerators),
+        "accelerators": _numbers("--accelerators", args.accelerators),
         "policy": args.policy,
         "placement": args.placement,
         "history": args.history,
@@ -263,7 +268,7 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
         "replications": args.replications,
         "seed": args.seed,
         "default_limit_s": _duration("--default-limit", args.default_limit),
-        "user_limit": args.user_limit,
+        "user_limit": _numbers("--user-limit", args.user_limit),
         "catalogue": args.catalogue,
     }
 
@@ -302,7 +307,8 @@ def _duration(option: str, text: str | None) -> float | None:
         raise InputError(option, str(error)) from None
 
 
-def _accelerators(text: str | None) -> int | dict[str, int] | None:
+def _numbers(option: str, text: str | None) -> int | dict[str, int] | None:
+    """Return a number, or numbers by partition."""
     if text is None:
         return None
     try:
@@ -311,7 +317,7 @@ def _accelerators(text: str | None) -> int | dict[str, int] | None:
         parts = [part.partition("=") for part in text.split(",") if part.strip()]
         return {name.strip(): whole_number(count) for name, _, count in parts}
     except argparse.ArgumentTypeError as error:
-        raise InputError("--accelerators", str(error)) from None
+        raise InputError(option, str(error)) from None
 
 
 def _text(found: Forecast, asked: Sequence[str]) -> str:

@@ -52,7 +52,9 @@ def constraints(snapshot: Snapshot, found: Replications) -> pd.DataFrame:
     in_queue: list[int] = []
     for row in range(len(waiting)):
         ahead = [other for other in in_queue if masks[other] & masks[row]]
-        delayed = [other for other in ahead if median["start_s"][other] > 0] or ahead
+        start = median["start_s"][row]
+        able = [other for other in ahead if median["admitted_s"][other] < start] or ahead
+        delayed = [other for other in able if median["start_s"][other] > 0] or able
         facts = {
             "behind": str(ids[delayed[0]]) if delayed else "",
             "jobs_ahead": len(ahead),
@@ -92,18 +94,25 @@ def _why(
     if admitted >= start / 2:
         return _held_back(row, waiting, found)
     n = int(waiting["n_accelerators"].iloc[row])
-    free = int(max((found.free[index] for index in found.choices[row]), default=0))
+    own = list(found.choices[row])
+    free = int(found.free[own].sum())
+    elsewhere = int(np.delete(found.free, own).max(initial=0))
     needs = f"needs {counted(n, 'accelerator')}, {free:,} free"
-    behind = facts["behind"]
+    if n <= free and alone > 0:
+        needs += " but not together: nodes or pools are split up"
+    behind, after = facts["behind"], waiting["depends_on"].iloc[row]
+    alone = max(alone, admitted)
     could_start = f"alone it could start in {format_duration(alone)}"
+    if after:
+        could_start += f", after job {', '.join(after)}"
     if behind and alone < start / 2:
         more = int(str(facts["jobs_ahead"])) - 1
         others = f" and {more:,} more" if more > 0 else ""
         return "queue", f"behind job {behind}{others} ({needs}; {could_start})"
-    if int(found.free.sum()) >= n > free:
+    if elsewhere >= n > free:
         place = str(waiting["vc"].iloc[row]).replace(",", " or ") or "its partition"
-        return "partition", f"{needs} in {place}, {int(found.free.sum()):,} in the whole cluster"
-    if behind and n <= free:
+        return "partition", f"{needs} in {place}, {elsewhere:,} in another"
+    if behind and alone <= 0:
         return "queue", f"behind job {behind} ({needs})"
     # Jobs that come later may be backfilled before the first one.
     return "accelerators", f"{needs}; {could_start}" if alone < start / 2 else needs

@@ -14,7 +14,7 @@ import pandas as pd
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
 from clustersim.forecasting.arrivals import Arrivals, arrivals_of
-from clustersim.forecasting.asked import check_asked
+from clustersim.forecasting.asked import check_asked, check_partitions
 from clustersim.forecasting.case import Case
 from clustersim.forecasting.inputs import Given, cluster_of, read_state, with_queues_of
 from clustersim.forecasting.past import Past, past_of
@@ -34,7 +34,12 @@ from clustersim.forecasting.shared_limits import (
     note_on_limits,
 )
 from clustersim.forecasting.snapshot import Snapshot, snapshot_of
-from clustersim.forecasting.summary_text import contradictions, foreign_note, overflow_note
+from clustersim.forecasting.summary_text import (
+    contradictions,
+    divided_note,
+    foreign_note,
+    overflow_note,
+)
 from clustersim.forecasting.table import forecast_table
 from clustersim.scheduling import (
     NodePlacement,
@@ -65,7 +70,7 @@ def forecast(
     seed: int = 1,
     at_s: float | None = None,
     default_limit_s: float | None = None,
-    user_limit: int | None = None,
+    user_limit: int | Mapping[str, int] | None = None,
     time_zone: str | None = None,
     taken_at: str | datetime | None = None,
     columns: Sequence[str] = (),
@@ -107,8 +112,8 @@ def forecast(
         The time at which a saved run or table is taken, seconds.
     default_limit_s : float, optional
         Limit of jobs without one, seconds; by default the longest of all jobs.
-    user_limit : int, optional
-        Accelerators that the jobs of a user may use together.
+    user_limit : int or mapping of str to int, optional
+        Accelerators that the jobs of a user may use together, in all or by partition.
     time_zone, taken_at, columns, gpus_per_node
         See :func:`clustersim.sites.read_queue`.
     jobs, users : sequence of str
@@ -152,6 +157,8 @@ def forecast(
     where, note = cluster_of(given, cluster, accelerators, chips)
     given = with_queues_of(given, where)
     snapshot = snapshot_of(given.state)
+    for option, by_partition in (("--accelerators", accelerators), ("--user-limit", user_limit)):
+        check_partitions(option, by_partition, snapshot.jobs)
     check_asked(snapshot, jobs, users)
     past = past_of(given, history, time_zone)
     chosen = policy or given.policy or "easy"
@@ -165,7 +172,7 @@ def forecast(
         placement=find_placement(placed),
         run_times=_run_times(snapshot, past, default_limit_s),
         arrivals=None,
-        limits=_limits(snapshot, user_limit),
+        limits=_limits(snapshot, user_limit, past),
         priorities=priorities_of(snapshot.jobs, len(snapshot.running)),
     )
     if past is not None and len(snapshot.waiting):
@@ -200,13 +207,18 @@ def _name(chosen: str | type[object]) -> str:
     return chosen if isinstance(chosen, str) else chosen.__name__
 
 
-def _limits(snapshot: Snapshot, user_limit: int | None) -> tuple[SharedLimit, ...]:
+def _limits(
+    snapshot: Snapshot, user_limit: int | Mapping[str, int] | None, past: Past | None
+) -> tuple[SharedLimit, ...]:
     """Return the limits that are given or seen; a given one holds instead of those of users."""
-    seen = limits_seen(snapshot.jobs, len(snapshot.running))
+    log = None if past is None else past.further
+    seen = limits_seen(snapshot.jobs, len(snapshot.running), log)
     if user_limit is None:
         return tuple(seen)
     others = (limit for limit in seen if limit.scope != "user" or limit.counts_jobs)
-    return (limit_of_users(user_limit), *others)
+    if not isinstance(user_limit, Mapping):
+        return (limit_of_users(user_limit), *others)
+    return (*(limit_of_users(n, name) for name, n in user_limit.items()), *others)
 
 
 def _run_times(
@@ -230,6 +242,7 @@ def _assumptions(case: Case, found: Replications) -> Iterator[str]:
     if unnamed and issubclass(case.placement, NodePlacement):
         they = counted(unnamed, "running job", "running jobs")
         yield f"the nodes of {they} are not named, so they are placed anew"
+    yield from divided_note(snapshot, case.cluster)
     yield case.run_times.what
     limits = pd.concat([snapshot.running["limit_s"], snapshot.waiting["limit_s"]])
     if without := default_limit_note(limits, case.run_times):
@@ -243,11 +256,16 @@ def _assumptions(case: Case, found: Replications) -> Iterator[str]:
     yield from contradictions(found, snapshot, case.limits)
 
 
-def _check(replications: int, user_limit: int | None, default_limit_s: float | None) -> None:
+def _check(
+    replications: int,
+    user_limit: int | Mapping[str, int] | None,
+    default_limit_s: float | None,
+) -> None:
     problems = []
     if not 1 <= replications <= 100_000:
         problems.append(f"replications: found {replications}; allowed: 1 to 100,000")
-    if user_limit is not None and user_limit < 1:
+    limits = user_limit.values() if isinstance(user_limit, Mapping) else [user_limit]
+    if any(limit is not None and limit < 1 for limit in limits):
         problems.append(f"user_limit: found {user_limit}; at least 1 is needed")
     if default_limit_s is not None and not 0 < default_limit_s < float("inf"):
         problems.append(f"default_limit_s: found {default_limit_s}; more than 0 is needed")

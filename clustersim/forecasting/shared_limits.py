@@ -1,8 +1,9 @@
 """Limits that the jobs of a user, an account or a QOS share: given, or seen in a queue of Slurm.
 
 A queue does not contain the limits of users and QOS, but Slurm says which jobs they hold. A limit
-is then at least what its holder has now, and less than that with the job that it holds. The least
-of these limits is assumed. Reasons: https://slurm.schedmd.com/job_reason_codes.html.
+is then at least the size of such a job, and at least what any holder has now or had in the log. It
+is less than what the holder of the job has, with the job. The least of these limits is assumed.
+Reasons: https://slurm.schedmd.com/job_reason_codes.html.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from clustersim.units import counted
 
 __all__ = ["SharedLimit", "limit_of_users", "limits_seen", "note_on_limits"]
 
+_MOST_NAMED = 4
+_TEXTS = ("user", "account", "qos", "vc")
 _REASON = re.compile(
     r"(?P<by>QOS|Assoc)(?P<kind>Max|Grp)(?P<what>GRES|Gres|Cpu|CPU|Node|Jobs|Mem|Billing)"
     r"(?P<scope>PerUser|PerAccount)?(?:Limit)?$"
@@ -95,28 +99,31 @@ class SharedLimit:
         return f"{who} {holder} may {does} at most {what}{where}{why}", float(most)
 
 
-def limit_of_users(n: int) -> SharedLimit:
-    """Return the limit of `n` accelerators for each user.
+def limit_of_users(n: int, partition: str = "") -> SharedLimit:
+    """Return the limit of `n` accelerators for each user, in a partition or in all together.
 
     Examples
     --------
     >>> limit_of_users(8).otherwise
     8
     """
-    return SharedLimit("user", False, {}, n)
+    return SharedLimit("user", False, {}, n, partition)
 
 
-def limits_seen(jobs: pd.DataFrame, n_running: int) -> list[SharedLimit]:
+def limits_seen(
+    jobs: pd.DataFrame, n_running: int, log: pd.DataFrame | None = None
+) -> list[SharedLimit]:
     """Return the limits for which waiting jobs wait, as their scheduler says.
 
-    A limit holds in one partition if holders have jobs there that run, else in all. Holders of
-    whom no job waits for it are assumed to have the largest one that is seen.
+    A limit holds in one partition if holders have jobs there that run, else in all.
 
     Parameters
     ----------
     jobs : pandas.DataFrame
         Running, then waiting jobs, with the columns of :meth:`SharedLimit.counts` and ``reason``.
     n_running : int
+    log : pandas.DataFrame, optional
+        A log of the site, with ``start_s`` and ``duration_s``.
 
     Examples
     --------
@@ -133,7 +140,8 @@ def limits_seen(jobs: pd.DataFrame, n_running: int) -> list[SharedLimit]:
         if scope and jobs[scope].iloc[row]:
             key = reason, str(jobs["qos"].iloc[row]), str(jobs["vc"].iloc[row]).partition(",")[0]
             held.setdefault(key, []).append(row)
-    return [limit for key, rows in held.items() if (limit := _seen(jobs, n_running, rows, *key))]
+    limits = (_seen(jobs, n_running, rows, log, *key) for key, rows in held.items())
+    return [limit for limit in limits if limit is not None]
 
 
 def _scope(found: re.Match[str]) -> str:
@@ -145,7 +153,13 @@ def _scope(found: re.Match[str]) -> str:
 
 
 def _seen(
-    jobs: pd.DataFrame, n_running: int, rows: list[int], reason: str, qos: str, partition: str
+    jobs: pd.DataFrame,
+    n_running: int,
+    rows: list[int],
+    log: pd.DataFrame | None,
+    reason: str,
+    qos: str,
+    partition: str,
 ) -> SharedLimit | None:
     """Return the limit that holds some jobs, or None if their holders have nothing."""
     found = _REASON.match(reason)
@@ -161,16 +175,35 @@ def _seen(
             if row in rows:
                 least[holder] = min(n, least.get(holder, n))
         if all(has.get(holder, 0) for holder in least):
-            largest = max(has[holder] for holder in least)
+            common = max([*has.values(), *least.values(), _most_ever(log, open_ended)])
             most = {
-                holder: max(has[holder], min(largest, has[holder] + n - 1))
+                holder: max(has[holder], n, min(common, has[holder] + n - 1))
                 for holder, n in least.items()
             }
-            others = max([*has.values(), largest])
             return SharedLimit(
-                open_ended.scope, open_ended.counts_jobs, most, others, where, qos, reason
+                open_ended.scope, open_ended.counts_jobs, most, common, where, qos, reason
             )
     return None
+
+
+def _most_ever(log: pd.DataFrame | None, limit: SharedLimit) -> int:
+    """Return the most that a holder of a limit ever had in a log at a time; 0 if not known."""
+    if log is None or limit.scope not in log or "start_s" not in log:
+        return 0
+    texts = {name: log[name].fillna("").astype(str) if name in log else "" for name in _TEXTS}
+    counted_jobs = limit.counts(log[["n_accelerators"]].assign(**texts))
+    if not counted_jobs:
+        return 0
+    rows, holders, sizes = (np.array(column) for column in zip(*counted_jobs, strict=True))
+    start = log["start_s"].to_numpy(dtype=np.float64)[rows]
+    end = start + log["duration_s"].to_numpy(dtype=np.float64)[rows]
+    ran = np.isfinite(end) & (end > start)
+    time = np.concatenate([start[ran], end[ran]])
+    change = np.concatenate([sizes[ran], -sizes[ran]])
+    holder = pd.factorize(np.tile(holders[ran], 2))[0]
+    order = np.lexsort((change, time, holder))
+    # What a holder has is 0 after all of its jobs, so that sums over all holders are those of one.
+    return int(np.cumsum(change[order]).max(initial=0))
 
 
 def note_on_limits(limits: Sequence[SharedLimit]) -> Iterator[str]:
@@ -183,8 +216,9 @@ def note_on_limits(limits: Sequence[SharedLimit]) -> Iterator[str]:
     """
     seen = [limit.of(holder)[0] for limit in limits if limit.reason for holder in limit.most]
     if seen:
-        more = f" and {len(seen) - 1:,} more" if len(seen) > 1 else ""
+        left = len(seen) - _MOST_NAMED
+        more = f"; and {left:,} more" if left > 0 else ""
         yield (
-            "jobs wait for limits that the file does not contain: what their holders have now is "
-            f"assumed to be the limit ({seen[0]}{more})"
+            "jobs wait for limits that the file does not contain: the most that a holder has now, "
+            f"or had in the log, is assumed ({'; '.join(seen[:_MOST_NAMED])}{more})"
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,9 +23,11 @@ __all__ = [
     "COULD_START",
     "NOTHING_RUNS",
     "contradictions",
+    "divided_note",
     "foreign_note",
     "overflow_note",
     "sentence",
+    "sentence_of_asked",
     "unnamed_jobs",
 ]
 
@@ -59,13 +62,13 @@ def overflow_note(found: Replications, snapshot: Snapshot) -> list[str]:
 
 
 def foreign_note(found: Replications, snapshot: Snapshot, cluster: Cluster) -> list[str]:
-    """Return a note if the partitions of most waiting jobs are none of the cluster; else empty."""
+    """Return a note if the partitions of waiting jobs are none of the cluster; else empty."""
     there = partition_names_of(cluster)
     names = snapshot.waiting["vc"].astype(str)
     known = names.map(lambda name: names_any([name], there)).astype(bool)
     foreign = names.index.isin([*found.reasons]) & (names != "") & ~known
     n = int(foreign.sum())
-    if not there or 2 * n <= len(names):
+    if not there or not n:
         return []
     own = names[foreign].value_counts()
     jobs = f"{format_count(n)} of {counted(len(names), 'waiting job')} can never run"
@@ -102,12 +105,36 @@ def contradictions(
         jobs = counted(int(odd.sum()), "job", "jobs")
         notes.append(
             f"{COULD_START}{jobs} could start now, but the scheduler lets them wait for "
-            "resources or priority: check the size of the cluster; memory, cores, "
-            "reservations and which nodes the running jobs split up are not known"
+            "resources or priority: check the size of the cluster; memory, cores and reservations "
+            f"are not known{_placed_anew(snapshot)}"
         )
     if len(snapshot.waiting) and snapshot.running.empty:
         notes.append(NOTHING_RUNS)
     return notes
+
+
+def _placed_anew(snapshot: Snapshot) -> str:
+    """Return that the nodes of running jobs are not known, if so."""
+    unnamed = snapshot.running["nodes"].map(len) == 0
+    return ", nor is which nodes the running jobs split up" if unnamed.any() else ""
+
+
+def divided_note(snapshot: Snapshot, cluster: Cluster) -> list[str]:
+    """Return a note if pools divide the partition of a waiting job; else empty."""
+    named = {name for names in snapshot.waiting["vc"] for name in str(names).split(",")} - {""}
+    texts = []
+    for name in sorted(named):
+        pools = [pool for pool in cluster.pools if name in pool.queues]
+        if len(pools) > 1:
+            sizes = listed([f"{pool.name} ({counted(pool.n_nodes, 'node')})" for pool in pools])
+            texts.append(f"{name} into {sizes}")
+    if not texts:
+        return []
+    return [
+        f"the cluster divides partitions into pools ({'; '.join(texts)}), and no waiting job spans "
+        "two of them: large jobs may start earlier than forecast, and jobs behind them later. If "
+        "that matters, write the pools of a partition as one"
+    ]
 
 
 def _unnamed(found: Replications) -> Iterator[str]:
@@ -161,6 +188,30 @@ def sentence(jobs: pd.DataFrame, foreign: Sequence[str] = ()) -> str:
         if after := unnamed_jobs(jobs):
             text += f", of which {after:,} wait for jobs that the file does not name"
     return text + "."
+
+
+def sentence_of_asked(jobs: pd.DataFrame) -> str:
+    """Return in a sentence when the jobs start that are asked about, and what they wait for.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"job_id": ["7"], "low_s": 60.0, "median_s": 120.0, "high_s": 600.0})
+    >>> sentence_of_asked(jobs.assign(detail="needs 8 accelerators, 0 free"))
+    'Job 7 starts in 2 min (60 s to 10 min): needs 8 accelerators, 0 free.'
+    """
+    if len(jobs) > _MOST_NAMES:
+        return f"Of the jobs that are asked about, {sentence(jobs)}"
+    return " ".join(_when_it_starts(job) for job in jobs.to_dict("records"))
+
+
+def _when_it_starts(job: dict[Hashable, Any]) -> str:
+    if not np.isfinite(job["median_s"]):
+        return f"Job {job['job_id']} cannot be forecast: {job['detail']}."
+    if job["median_s"] <= 0:
+        return f"Job {job['job_id']} could start now."
+    ends = f"{format_duration(job['low_s'])} to {_text(job['high_s'])}"
+    when = f"{format_duration(job['median_s'])} ({ends})"
+    return f"Job {job['job_id']} starts in {when}: {job['detail']}."
 
 
 def unnamed_jobs(jobs: pd.DataFrame) -> int:

@@ -145,9 +145,7 @@ def test_a_job_with_several_partitions_starts_in_the_first_that_has_room(
     assert starts(found) == {"2": HOUR}
     more = {"a": 8, "b": 8, "c": 8}
     found = cs.forecast(state(one, other, both), accelerators=more, replications=2)
-    assert found.jobs["detail"].tolist() == [
-        "needs 8 accelerators, 0 free in a or b, 8 in the whole cluster"
-    ]
+    assert found.jobs["detail"].tolist() == ["needs 8 accelerators, 0 free in a or b, 8 in another"]
 
 
 def test_the_order_is_that_of_priorities_then_of_submission() -> None:

@@ -66,6 +66,25 @@ def test_reasons_that_the_end_of_a_job_does_not_remove(reason: str) -> None:
     assert not limits_seen(jobs(("ann", "", "", "a", 4, ""), ("ann", "", "", "a", 4, reason)), 1)
 
 
+def test_a_limit_is_at_least_the_size_of_the_job_that_it_holds_and_what_a_holder_had() -> None:
+    """ann has 2 and may have 16, since a job of 16 waits; in the log, bob had 12 + 8 at a time."""
+    table = jobs(
+        ("ann", "", "", "gpu", 2, ""),
+        ("bob", "", "", "gpu", 4, ""),
+        ("ann", "", "", "gpu", 16, "QOSMaxGRESPerUser"),
+    )
+    (limit,) = limits_seen(table, 2)
+    assert (limit.most, limit.otherwise) == ({"ann": 16}, 16)
+    log = pd.DataFrame(
+        {"user": ["bob", "bob", "ann", "bob"], "vc": ["gpu", "gpu", "gpu", "other"],
+         "n_accelerators": [12, 8, 15, 99], "start_s": [0.0, 5.0, 5.0, 0.0], "duration_s": 10.0}
+    )  # fmt: skip
+    (limit,) = limits_seen(table, 2, log)
+    assert (limit.most, limit.otherwise) == ({"ann": 17}, 20)  # 18 are too many for ann
+    (limit,) = limits_seen(table, 2, log.assign(start_s=[0.0, 10.0, 5.0, 0.0]))
+    assert (limit.most, limit.otherwise) == ({"ann": 16}, 16)
+
+
 def test_a_limit_is_below_what_a_held_job_would_make_of_it() -> None:
     """ann has 8 and bob 4, but 2 more are too many for bob, so his limit is 5."""
     table = jobs(

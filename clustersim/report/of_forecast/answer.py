@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from clustersim.forecasting.summary_text import (
     COULD_START,
     NOTHING_RUNS,
     sentence,
+    sentence_of_asked,
     unnamed_jobs,
 )
 from clustersim.report.page import Answer
@@ -24,10 +25,20 @@ _WIDE = 4.0
 """An interval is called wide if its upper end is more than this many times its lower end."""
 
 
-def forecast_answer(found: Forecast) -> Answer:
-    """Return the answer card of a forecast: the last job to start, and what that depends on."""
-    jobs = found.jobs[found.jobs["median_s"] > 0]
+def forecast_answer(found: Forecast, asked: Sequence[str] = ()) -> Answer:
+    """Return the answer card of a forecast: the last job to start, and what that depends on.
+
+    Parameters
+    ----------
+    found : Forecast
+    asked : sequence of str
+        The jobs that are asked about; by default all.
+    """
+    own = found.jobs[found.jobs["job_id"].isin(list(asked))] if asked else found.jobs
+    jobs = own[own["median_s"] > 0]
     text = sentence(found.jobs, found.foreign)
+    if asked:
+        text = f"{sentence_of_asked(own)} In all, {text}"
     if jobs.empty:
         return Answer(text, hinges_on=[*_hinges(found)], next_steps=[*_next_steps(found)])
     last = jobs.iloc[int(jobs["median_s"].argmax())]
@@ -40,7 +51,7 @@ def forecast_answer(found: Forecast) -> Answer:
     ]
     return Answer(
         text,
-        f"start of the last job ({last['job_id']})",
+        f"start of {'' if len(own) == 1 else 'the last '}job {last['job_id']}",
         value,
         f"90 % interval {ends[0]} to {ends[1]}, over {counted(len(found.start_s), 'replication')}",
         [*_hinges(found)],
