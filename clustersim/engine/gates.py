@@ -7,7 +7,9 @@ the queue. They hold no job that already runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import heapq
+from bisect import insort
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 __all__ = ["Gates", "Limits"]
@@ -68,6 +70,12 @@ class Gates:
         self._ended: set[int] = set()
         self._done: set[int] = set()
         self._held: set[int] = set()
+        self._held_by: list[list[int]] = [[] for _ in limits.groups]
+        self._followers: dict[int, list[int]] = {}
+        for waits in (limits.after, limits.after_ok):
+            for job, others in waits.items():
+                for other in others:
+                    self._followers.setdefault(other, []).append(job)
 
     def admits(self, job: int, now: float) -> bool:
         """Return whether a job may enter its queue now; otherwise it is held until it may.
@@ -77,6 +85,8 @@ class Gates:
         if job not in self._limits.running and not self._fits(job, now):
             if now >= self.opens_s(job):
                 self._held.add(job)
+                for group, _ in self._limits.of_job.get(job, ()):
+                    insort(self._held_by[group], job)
             return False
         self._take(job, 1.0)
         return True
@@ -115,11 +125,26 @@ class Gates:
         self._ended.add(job)
         if done:
             self._done.add(job)
-        free = []
-        for other in sorted(self._held):
-            if self._fits(other, now):
+        free: list[int] = []
+        for other in self._may_be_free(job):
+            if other in self._held and self._fits(other, now):
                 self._take(other, 1.0)
                 self._held.remove(other)
+                for group, _ in self._limits.of_job.get(other, ()):
+                    self._held_by[group].remove(other)
                 self.admitted_by[other] = job
                 free.append(other)
         return free
+
+    def _may_be_free(self, ended: int) -> Iterator[int]:
+        """Yield the jobs that the end of a job may let in, in order of submission.
+
+        The jobs that a limit holds are not looked at once nothing of it is left.
+        """
+        groups = [group for group, _ in self._limits.of_job.get(ended, ())]
+        lines = [list(self._held_by[group]) for group in groups]
+        left = [
+            (job for job in line if self._taken[group] < self._limits.groups[group][1])
+            for group, line in zip(groups, lines, strict=True)
+        ]
+        yield from heapq.merge(sorted(self._followers.get(ended, ())), *left)

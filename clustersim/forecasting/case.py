@@ -97,6 +97,8 @@ class SimulatedQueue:
         Why jobs are not simulated that depend on jobs which are not, by row of `jobs`.
     places : list of Places
         Where each running job runs.
+    placed_anew : int
+        Number of running jobs that are not on nodes that the queue names.
     own : list of Place or None
         Where each simulated job runs; None if it waits.
     free : int64 array (partitions,)
@@ -117,6 +119,7 @@ class SimulatedQueue:
     rank: Floats | None
     after_unknown: dict[int, str]
     places: list[Places]
+    placed_anew: int
     own: list[Place | None]
     free: Ints
 
@@ -137,7 +140,7 @@ def queue_of(case: Case) -> SimulatedQueue:
     jobs = case.snapshot.jobs
     n_running = len(running)
     eligible = _eligible(jobs, case)
-    places, free = _place(running, eligible, case)
+    places, placed_anew, free = _place(running, eligible, case)
     can = eligible.choice_of >= 0
     can[:n_running] = [len(each) > 0 for each in places]
     can[n_running:] &= waiting["held"].to_numpy(dtype=object) == ""
@@ -179,6 +182,7 @@ def queue_of(case: Case) -> SimulatedQueue:
         rank=None if case.priorities is None else _ranks(case.priorities, case, eligible_s)[rows],
         after_unknown=after_unknown,
         places=places,
+        placed_anew=placed_anew,
         own=own,
         free=free,
     )
@@ -238,10 +242,12 @@ def _chips(kinds: tuple[str, ...], case: Case) -> str:
     return ",".join(wanted) if wanted and set(wanted) <= held else ""
 
 
-def _place(running: pd.DataFrame, eligible: Eligibility, case: Case) -> tuple[list[Places], Ints]:
-    """Return where each running job runs, and what is free by partition."""
+def _place(
+    running: pd.DataFrame, eligible: Eligibility, case: Case
+) -> tuple[list[Places], int, Ints]:
+    """Return where running jobs run, how many are placed anew, and what is free by partition."""
     partitions = build_partitions(case.cluster, case.placement)
     choice_of = eligible.choice_of[: len(running)]
     allowed = [eligible.choices[choice] if choice >= 0 else () for choice in choice_of]
-    places = places_of_running(running, allowed, partitions, case.cluster, case.catalogue)
-    return places, np.array([each.placement.free for each in partitions], dtype=np.int64)
+    places, anew = places_of_running(running, allowed, partitions, case.cluster, case.catalogue)
+    return places, anew, np.array([each.placement.free for each in partitions], dtype=np.int64)

@@ -18,7 +18,7 @@ from clustersim.forecasting.asked import check_asked, check_partitions
 from clustersim.forecasting.case import Case
 from clustersim.forecasting.inputs import Given, cluster_of, read_state, with_queues_of
 from clustersim.forecasting.past import Past, past_of
-from clustersim.forecasting.priorities import priorities_of
+from clustersim.forecasting.priorities import Priorities, priorities_of
 from clustersim.forecasting.replicate import Replications, replicate
 from clustersim.forecasting.result import Forecast
 from clustersim.forecasting.run_times import (
@@ -173,16 +173,16 @@ def forecast(
         run_times=_run_times(snapshot, past, default_limit_s),
         arrivals=None,
         limits=_limits(snapshot, user_limit, past),
-        priorities=priorities_of(snapshot.jobs, len(snapshot.running)),
+        priorities=_priorities(snapshot, given),
     )
-    if past is not None and len(snapshot.waiting):
+    after = snapshot.waiting["depends_on"].map(len).to_numpy() > 0
+    with_arrivals = arrivals and past is not None and len(snapshot.waiting) > 0
+    if with_arrivals or (case.priorities is not None and after.any()):
         few = replicate(case, min(replications, 10), seed)
-        after = snapshot.waiting["depends_on"].map(len).to_numpy() > 0
-        case = replace(
-            case,
-            admitted_s=np.where(after, np.median(few.admitted_s, axis=0), 0.0),
-            arrivals=_arrivals(case, past, given, few) if arrivals else None,
-        )
+        admitted_s = np.median(few.admitted_s, axis=0)
+        case = replace(case, admitted_s=np.where(after & np.isfinite(admitted_s), admitted_s, 0.0))
+        if with_arrivals and past is not None:
+            case = replace(case, arrivals=_arrivals(case, past, given, few))
     found = replicate(case, replications, seed, progress)
     _refuse_overflow(found, snapshot, accelerators)
     name = _name(chosen)
@@ -221,6 +221,14 @@ def _limits(
     return (*(limit_of_users(n, name) for name, n in user_limit.items()), *others)
 
 
+def _priorities(snapshot: Snapshot, given: Given) -> Priorities | None:
+    """Return the priorities of a queue whose order they are; they grow under Slurm only."""
+    if given.state.order:
+        return None
+    grow = given.state.format.startswith(("squeue", "scontrol"))
+    return priorities_of(snapshot.jobs, len(snapshot.running), grow=grow)
+
+
 def _run_times(
     snapshot: Snapshot,
     past: Past | None,
@@ -238,10 +246,9 @@ def _assumptions(case: Case, found: Replications) -> Iterator[str]:
     yield from snapshot.notes
     if case.priorities is not None:
         yield from case.priorities.notes()
-    unnamed = int((snapshot.running["nodes"].map(len) == 0).sum())
-    if unnamed and issubclass(case.placement, NodePlacement):
-        they = counted(unnamed, "running job", "running jobs")
-        yield f"the nodes of {they} are not named, so they are placed anew"
+    if found.placed_anew and issubclass(case.placement, NodePlacement):
+        they = counted(found.placed_anew, "running job", "running jobs")
+        yield f"the nodes of {they} are not named or not free, so they are placed anew"
     yield from divided_note(snapshot, case.cluster)
     yield case.run_times.what
     limits = pd.concat([snapshot.running["limit_s"], snapshot.waiting["limit_s"]])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scipy.cluster.hierarchy import DisjointSet
 
@@ -36,17 +37,18 @@ class NamedJob:
     ) -> NamedJob | None:
         """Return the job; None if its accelerators on each node are not known.
 
-        They are the same on all nodes if `on_each` is empty.
+        They are about the same on all nodes if `on_each` is empty.
 
         Examples
         --------
         >>> NamedJob.of(["a", "b"], [], 16, (0,)).chips
         {'a': 8, 'b': 8}
         """
-        if not nodes or (not on_each and n % len(nodes)):
+        if not nodes or n < len(nodes):
             return None
-        chips = on_each or [n // len(nodes)] * len(nodes)
-        return cls({_short(name): each for name, each in zip(nodes, chips, strict=True)}, may)
+        each, more = divmod(n, len(nodes))
+        chips = on_each or [each + (at < more) for at in range(len(nodes))]
+        return cls({name.lower(): k for name, k in zip(nodes, chips, strict=True)}, may)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,10 @@ def named_places(
 ) -> list[Places | None]:
     """Place running jobs on the nodes that the queue names; the partitions are changed.
 
-    Nodes that the cluster names are those. If it names none of them, the nodes of the jobs become
-    nodes of partitions on which all their jobs may run: which ones makes no difference.
+    Nodes that the cluster names are those. The nodes of a job that may run in a pool without names
+    become nodes of such pools, on which all their jobs may run: which ones makes no difference.
+    Other jobs are on nodes that the cluster does not have. If it names none of several nodes, it
+    uses other names, which then do not count.
 
     Parameters
     ----------
@@ -104,45 +108,68 @@ def named_places(
     >>> named_places(jobs, parts, cluster)[0]
     (Place(partition=0, nodes=((0, 2),), n=2),)
     """
-    at = _known_nodes(partitions, cluster)
-    if any(name in at for job in jobs if job is not None for name in job.chips):
-        return [None if job is None else _on_known(job, at, partitions) for job in jobs]
+    at = _Names(partitions, cluster)
+    names = {name for job in jobs if job is not None for name in job.chips}
+    others = len(names) >= _SEVERAL and not any(map(at.of, names))
     places: list[Places | None] = [None] * len(jobs)
-    for row, place in _on_any(jobs, partitions):
+    unnamed: list[NamedJob | None] = [None] * len(jobs)
+    for row, job in enumerate(jobs):
+        if job is None:
+            continue
+        open_ones = job.may if others else tuple(i for i in job.may if i not in at.partitions)
+        if not others and any(map(at.of, job.chips)):
+            places[row] = _on_known(job, at, partitions)
+        elif open_ones:
+            unnamed[row] = replace(job, may=open_ones)
+        else:
+            places[row] = ()
+    for row, place in _on_any(unnamed, partitions):
         places[row] = (place,)
     return places
 
 
-def _known_nodes(
-    partitions: Sequence[Partition], cluster: Cluster
-) -> dict[str, list[tuple[int, int]]]:
-    """Return the partitions with a node of each name, and its index in each."""
-    names = [expand_hosts(pool.node_names) for pool in cluster.pools]
-    at: dict[str, list[tuple[int, int]]] = {}
-    for each in partitions:
-        first = each.first_node
-        n_nodes = each.placement.n_nodes
-        for node, name in enumerate(names[each.pool][first : first + n_nodes]):
-            at.setdefault(_short(name), []).append((each.index, node))
-    return at
+_SEVERAL = 3
 
 
-def _short(name: str) -> str:
-    """Return the name of a node without its domain."""
-    head, _, _ = name.lower().partition(".")
-    return name.lower() if head.isdigit() else head
+class _Names:
+    """The nodes that a cluster names.
 
-
-def _on_known(
-    job: NamedJob, at: Mapping[str, list[tuple[int, int]]], partitions: Sequence[Partition]
-) -> Places | None:
-    """Return where a job runs on nodes that the cluster names, and take its accelerators.
-
-    A node with accelerators of several types is in several partitions.
+    Attributes
+    ----------
+    partitions : set of int
+        Those whose nodes have names.
     """
+
+    def __init__(self, partitions: Sequence[Partition], cluster: Cluster) -> None:
+        names = [expand_hosts(pool.node_names.lower()) for pool in cluster.pools]
+        self.partitions = {each.index for each in partitions if names[each.pool]}
+        self._at: dict[str, list[tuple[int, int]]] = {}
+        for each in partitions:
+            first, n_nodes = each.first_node, each.placement.n_nodes
+            for node, name in enumerate(names[each.pool][first : first + n_nodes]):
+                self._at.setdefault(name, []).append((each.index, node))
+        heads = Counter(name.partition(".")[0] for name in self._at)
+        self._of_head = {
+            head: name
+            for name in self._at
+            if heads[head := name.partition(".")[0]] == 1 and not head.isdigit()
+        }
+
+    def of(self, name: str) -> list[tuple[int, int]]:
+        """Return the partitions with a node of a name, with or without its domain, and its index.
+
+        A node with accelerators of several types is in several partitions.
+        """
+        if name not in self._at:
+            name = self._of_head.get(name.partition(".")[0], name)
+        return self._at.get(name, [])
+
+
+def _on_known(job: NamedJob, at: _Names, partitions: Sequence[Partition]) -> Places | None:
+    """Return where a job runs on nodes that the cluster names, and take its accelerators."""
     nodes_on: dict[int, list[tuple[int, int]]] = {}
     for name, chips in job.chips.items():
-        found = at.get(name, [])
+        found = at.of(name)
         for index, node in [each for each in found if each[0] in job.may][:1] or found[:1]:
             nodes_on.setdefault(index, []).append((node, chips))
     for index, nodes in nodes_on.items():

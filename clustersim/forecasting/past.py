@@ -130,7 +130,7 @@ def _without_recent(ended: pd.DataFrame, now_s: float) -> pd.DataFrame:
 def _recent(ended: pd.DataFrame, now_s: float) -> pd.DataFrame:
     """Return the jobs that began not long before now, in order of their start.
 
-    Their ``submit_s`` is in seconds from now.
+    Their ``submit_s`` and ``start_s`` are in seconds from now.
     """
     recent = ended[ended["start_s"] >= now_s - RECENT_S].sort_values("start_s", kind="stable")
-    return recent.assign(submit_s=recent["submit_s"] - now_s)
+    return recent.assign(submit_s=recent["submit_s"] - now_s, start_s=recent["start_s"] - now_s)

@@ -3,8 +3,10 @@
 The priority of a job grows with the time for which it has been able to start (its age), and all
 jobs age alike. So the order of two jobs never changes: it is that of what their priorities were
 at one time. How fast they grow is seen in jobs of one user, partition and size that were submitted
-at different times (the median of the slopes of all pairs: Theil, 1950; Sen, 1968). Fair shares that
-change, and the end of ageing, are not known.
+at different times, or wait for another job and have no age yet. A job that waited for another one
+is younger than its submission tells, so the slope of the upper quartile of all pairs is taken
+(the median of Theil, 1950, and Sen, 1968, would be too small). Fair shares that change, and the end
+of ageing, are not known.
 """
 
 from __future__ import annotations
@@ -113,35 +115,42 @@ class Priorities:
         return rank - self.per_s * submit_s
 
 
-def priorities_of(jobs: pd.DataFrame, n_running: int) -> Priorities | None:
+def priorities_of(jobs: pd.DataFrame, n_running: int, *, grow: bool = True) -> Priorities | None:
     """Return the priorities of a state; None if its order is that of submission.
+
+    Held jobs tell nothing.
 
     Parameters
     ----------
     jobs : pandas.DataFrame
         Running, then waiting jobs: ``row_id``, ``priority``, ``user``, ``vc``, ``n_accelerators``,
-        ``submit_s`` and ``eligible_s`` (seconds from now), ``after_job``, ``depends_on``.
+        ``submit_s`` and ``eligible_s`` (seconds from now), ``after_job``, ``depends_on``, ``held``.
     n_running : int
+    grow : bool
+        Whether priorities may grow while jobs wait.
 
     Examples
     --------
     >>> jobs = pd.DataFrame({"row_id": [1, 2], "priority": [9.0, 5.0], "user": ["ann", "bob"]})
     >>> jobs = jobs.assign(vc="", n_accelerators=1, submit_s=[-60.0, -3600.0], eligible_s=np.nan)
-    >>> priorities_of(jobs.assign(after_job=False, depends_on=[(), ()]), 0).now
+    >>> priorities_of(jobs.assign(after_job=False, depends_on=[(), ()], held=""), 0).now
     array([9., 5.])
     """
     waiting = jobs.iloc[n_running:]
-    if waiting["priority"].isna().any() or waiting["priority"].nunique() < 2:
+    able = waiting[waiting["held"] == ""]
+    if able["priority"].isna().any() or able["priority"].nunique() < 2:
         return None
-    submit = waiting["submit_s"].to_numpy(dtype=np.float64)
-    priority = waiting["priority"].to_numpy(dtype=np.float64)
-    if not np.isnan(submit).any() and spearmanr(priority, submit).statistic <= -1.0 + 1e-9:
+    if (
+        able["submit_s"].notna().all()
+        and able["submit_s"].nunique() > 1
+        and spearmanr(able["priority"], able["submit_s"]).statistic <= -1.0 + 1e-9
+    ):
         return None
-    rows = waiting[~waiting["row_id"].duplicated()]
+    rows = able[~able["row_id"].duplicated()]
     held = rows["after_job"].to_numpy(dtype=bool) | np.array([bool(d) for d in rows["depends_on"]])
     since = np.fmax(rows["submit_s"].to_numpy(dtype=np.float64), _past(rows["eligible_s"]))
     age = np.where(held, 0.0, np.maximum(0.0, -np.nan_to_num(since, nan=0.0)))
-    per_s = _growth(rows[~held], age[~held])
+    per_s = _growth(rows, age) if grow else 0.0
     base = rows["priority"].to_numpy(dtype=np.float64) - per_s * age
     of_user: dict[tuple[str, str], list[float]] = {}
     for user, partition, value in zip(rows["user"], rows["vc"], base.tolist(), strict=True):
@@ -149,7 +158,7 @@ def priorities_of(jobs: pd.DataFrame, n_running: int) -> Priorities | None:
         if partition:
             of_user.setdefault((user, partition), []).append(value)
     return Priorities(
-        np.concatenate([np.full(n_running, np.inf), priority]),
+        np.append(np.full(n_running, np.inf), waiting["priority"].fillna(0.0)),
         per_s,
         {key: np.array(values) for key, values in of_user.items()},
     )
@@ -174,5 +183,5 @@ def _growth(rows: pd.DataFrame, age: Floats) -> float:
             slopes.append(growth[far] / apart[far])
         found = np.concatenate(slopes) if slopes else np.empty(0)
         if len(found) >= _FEWEST_PAIRS:
-            return max(0.0, float(np.median(found)))
+            return max(0.0, float(np.quantile(found, 0.75)))
     return 0.0

@@ -35,6 +35,8 @@ class Replications:
         time from which on no limit held the job. Infinite if never.
     places : list of Places
         Where each running job runs.
+    placed_anew : int
+        Number of running jobs that are not on nodes that the queue names.
     free : int64 array (partitions)
         Accelerators free now.
     choices : list of tuple of int
@@ -53,6 +55,7 @@ class Replications:
     alone_s: Floats
     admitted_s: Floats
     places: list[Places]
+    placed_anew: int
     free: Ints
     choices: list[tuple[int, ...]]
     reasons: dict[int, str]
@@ -100,6 +103,7 @@ def replicate(
         alone_s=out[1],
         admitted_s=out[2],
         places=queue.places,
+        placed_anew=queue.placed_anew,
         free=queue.free,
         choices=[
             eligible.choices[choice] if choice >= 0 else ()

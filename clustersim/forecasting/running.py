@@ -27,8 +27,8 @@ def places_of_running(
     partitions: Sequence[Partition],
     cluster: Cluster,
     catalogue: Catalogue | None,
-) -> list[Places]:
-    """Return where each running job runs; the partitions are changed.
+) -> tuple[list[Places], int]:
+    """Return where each running job runs, and how many are placed anew; partitions are changed.
 
     Jobs are on the nodes that the queue names, if it names any. The others are placed by
     :func:`place_running`.
@@ -58,7 +58,7 @@ def places_of_running(
             sizes[rest], [allowed[row] for row in rest], partitions, [pool[row] for row in rest]
         )
     )
-    return [next(others) if each is None else each for each in named]
+    return [next(others) if each is None else each for each in named], len(rest)
 
 
 def partitions_of_flavor(

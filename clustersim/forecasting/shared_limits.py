@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ __all__ = ["SharedLimit", "limit_of_users", "limits_seen", "note_on_limits"]
 _MOST_NAMED = 4
 _TEXTS = ("user", "account", "qos", "vc")
 _REASON = re.compile(
-    r"(?P<by>QOS|Assoc)(?P<kind>Max|Grp)(?P<what>GRES|Gres|Cpu|CPU|Node|Jobs|Mem|Billing)"
+    r"(?P<by>QOS|Assoc)(?P<kind>Max|Grp)(?P<what>GRES|Gres|Jobs)"
     r"(?P<scope>PerUser|PerAccount)?(?:Limit)?$"
 )
 
@@ -79,7 +79,13 @@ class SharedLimit:
             and (holder in self.most or self.otherwise is not None)
             and (not self.partition or self.partition in partitions.split(","))
             and (not self.qos or not qos or self.qos == qos)
+            and not (self.reason and self._is_above(holder, int(n)))
         ]
+
+    def _is_above(self, holder: str, n: int) -> bool:
+        """Return whether a job is larger than its limit, which is then not its limit."""
+        most = self.most.get(holder, self.otherwise)
+        return most is not None and not self.counts_jobs and 0 < most < n
 
     def of(self, holder: str) -> tuple[str, float]:
         """Return the limit of a holder: as text, and its size.
@@ -140,8 +146,23 @@ def limits_seen(
         if scope and jobs[scope].iloc[row]:
             key = reason, str(jobs["qos"].iloc[row]), str(jobs["vc"].iloc[row]).partition(",")[0]
             held.setdefault(key, []).append(row)
-    limits = (_seen(jobs, n_running, rows, log, *key) for key, rows in held.items())
-    return [limit for limit in limits if limit is not None]
+    limits: dict[tuple[object, ...], SharedLimit] = {}
+    for key, rows in held.items():
+        limit = _seen(jobs, n_running, rows, log, *key)
+        if limit is not None:
+            of = (limit.scope, limit.counts_jobs, limit.partition, limit.qos)
+            limits[of] = limit if of not in limits else _both(limits[of], limit)
+    return [*limits.values()]
+
+
+def _both(one: SharedLimit, other: SharedLimit) -> SharedLimit:
+    """Return two limits on the same jobs as one, with the larger numbers."""
+    most = {
+        holder: max(one.most.get(holder, 0), other.most.get(holder, 0))
+        for holder in {**one.most, **other.most}
+    }
+    known = [limit.otherwise for limit in (one, other) if limit.otherwise is not None]
+    return replace(one, most=most, otherwise=max(known, default=None))
 
 
 def _scope(found: re.Match[str]) -> str:
@@ -171,18 +192,20 @@ def _seen(
         for _, holder, n in open_ended.counts(running):
             has[holder] = has.get(holder, 0) + n
         least: dict[str, int] = {}
+        of_limit = set(rows)
         for row, holder, n in open_ended.counts(jobs):
-            if row in rows:
+            if row in of_limit:
                 least[holder] = min(n, least.get(holder, n))
-        if all(has.get(holder, 0) for holder in least):
+        if any(has.get(holder, 0) for holder in least):
             common = max([*has.values(), *least.values(), _most_ever(log, open_ended)])
             most = {
                 holder: max(has[holder], n, min(common, has[holder] + n - 1))
                 for holder, n in least.items()
+                if has.get(holder, 0)
             }
-            return SharedLimit(
-                open_ended.scope, open_ended.counts_jobs, most, common, where, qos, reason
-            )
+            # Slurm sets the limits of accounts one by one, the others for all holders.
+            otherwise = None if found["by"] == "Assoc" and found["kind"] == "Grp" else common
+            return replace(open_ended, most=most, otherwise=otherwise)
     return None
 
 

@@ -12,7 +12,6 @@ Columns of a jobs table:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -23,11 +22,11 @@ import pandas as pd
 from clustersim.engine.gates import Limits
 from clustersim.errors import InputError, nearest_name
 from clustersim.workload.jobs import texts_of
+from clustersim.workload.log_links import named_jobs
 
 __all__ = ["Dependencies"]
 
 COLUMNS = ("after_any", "after_ok", "array", "array_limit", "not_before_s")
-_BETWEEN = re.compile(r"[\s,;:]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +129,7 @@ def _others(jobs: pd.DataFrame, column: str) -> dict[int, frozenset[int]]:
     row_of = {str(name): row for row, name in enumerate(jobs["job_id"].tolist())}
     found, problems = {}, []
     for row, text in enumerate(texts_of(jobs[column]).tolist()):
-        names = [name for name in _BETWEEN.split(_whole(text)) if name]
+        names = named_jobs(text)
         unknown = [name for name in names if name not in row_of]
         if unknown:
             near = nearest_name(unknown[0], row_of)
@@ -142,11 +141,6 @@ def _others(jobs: pd.DataFrame, column: str) -> dict[int, frozenset[int]]:
     if problems:
         raise InputError("jobs", problems[:3])
     return found
-
-
-def _whole(text: str) -> str:
-    """Return a cell without the ``.0`` that a column of numbers with gaps has."""
-    return text[:-2] if re.fullmatch(r"\d+\.0", text) else text
 
 
 def _check_circles(jobs: pd.DataFrame, *waits: Mapping[int, frozenset[int]]) -> None:

@@ -7,8 +7,10 @@ import pandas as pd
 
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.calendar import HOUR_S
+from clustersim.errors import InputError
 from clustersim.units import counted
 from clustersim.workload.jobs import texts_of
+from clustersim.workload.log_links import named_jobs
 
 __all__ = ["FEWEST_LINKS", "chained", "in_chains", "links_of"]
 
@@ -88,6 +90,11 @@ def in_chains(jobs: pd.DataFrame) -> Bools:
 def chained(jobs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Return a log in which each link of a chain waits for the one before, and a note.
 
+    Raises
+    ------
+    InputError
+        If the id of a job cannot be named in another one.
+
     Jobs keep what they wait for already (``after_any``).
 
     Examples
@@ -102,6 +109,9 @@ def chained(jobs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     if not links.any():
         return jobs, "chains: none are seen in the log"
     ids = texts_of(jobs["job_id"])
+    odd = next((name for name in map(str, ids[before[links]]) if named_jobs(name) != [name]), None)
+    if odd is not None:
+        raise InputError("workload.chains", f"job {odd!r}: ids must have no space, comma or colon")
     own = texts_of(jobs["after_any"]) if "after_any" in jobs else np.full(len(jobs), "", object)
     after = np.where(links & (own == ""), ids[before], own)
     n = counted(int(links.sum()), "job waits", "jobs wait")

@@ -176,7 +176,9 @@ def _superposed(
     changed = jobs.iloc[row[place]].assign(submit_s=time_s[place]).reset_index(drop=True)
     reached = float(work[row][mask[row]].sum() / work[mask].sum()) if work[mask].sum() else 1.0
     named = with_new_ids(changed, again[place], "+")
-    return with_own_links(named, jobs, row[place]), _notes(spec, reached, groups, clock)
+    return with_own_links(named, jobs, row[place], again[place]), _notes(
+        spec, reached, groups, clock
+    )
 
 
 def _other_blocks(clock: LogClock) -> int:

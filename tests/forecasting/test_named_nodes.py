@@ -88,7 +88,8 @@ def test_jobs_on_nodes_without_names_in_the_cluster_share_them() -> None:
 
 def test_accelerators_on_each_node() -> None:
     assert NamedJob.of(["a", "b"], [3, 5], 8, ()) == NamedJob({"a": 3, "b": 5}, ())
-    assert NamedJob.of(["a", "b"], [], 3, ()) is None
+    assert NamedJob.of(["a", "b"], [], 3, ()) == NamedJob({"a": 2, "b": 1}, ())
+    assert NamedJob.of(["a", "b"], [], 1, ()) is None
     assert NamedJob.of([], [], 3, ()) is None
 
 
@@ -136,3 +137,36 @@ def test_the_first_time_alone_is_that_of_a_search_over_all_ends(
 def test_a_list_of_hosts_stands_for_its_names(names: list[str]) -> None:
     assert expand_hosts(host_list(names)) == names
     assert expand_hosts(host_list(sorted(names))) == sorted(names)
+
+
+def test_a_pool_without_names_has_the_other_jobs() -> None:
+    """Node a1 has a name, those of pool b have none; the cluster does not have node a9."""
+    cluster = named(Cluster("two", (pool("a", 1, ("x",)), pool("b", 2, ("y",)))), "a1", "")
+    parts = build_partitions(cluster, find_placement("consolidate"))
+    jobs = [
+        NamedJob({"a1": 8}, (0,)),
+        NamedJob({"b1": 8, "b2": 8}, (1,)),
+        NamedJob({"a9": 8}, (0,)),
+    ]
+    places = named_places(jobs, parts, cluster)
+    assert places == [(Place(0, ((0, 8),), 8),), (Place(1, ((0, 8), (1, 8)), 16),), ()]
+    # A single job on a node that is not there is on no other node.
+    parts = build_partitions(cluster, find_placement("consolidate"))
+    assert named_places(jobs[2:], parts, cluster) == [()]
+
+
+def test_a_cluster_with_other_names_counts_the_nodes_only() -> None:
+    cluster = named(FOUR, "rack1-[1-4]")
+    parts = build_partitions(cluster, find_placement("consolidate"))
+    places = named_places([NamedJob({f"n{at}": 8}, (0,)) for at in range(3)], parts, cluster)
+    assert [len(each or ()) for each in places] == [1, 1, 1]
+    assert parts[0].placement.free == 8
+
+
+def test_names_with_and_without_their_domain() -> None:
+    cluster = named(Cluster("two", (pool("a", 3, ("x",)),)), "n1.a.org,n1.b.org,n2.a.org")
+    parts = build_partitions(cluster, find_placement("consolidate"))
+    jobs = [NamedJob.of([name], [], 8, (0,)) for name in ("N2", "n1.b.org")]
+    assert [place and place[0].nodes for place in named_places(jobs, parts, cluster)] == [
+        ((2, 8),), ((1, 8),),
+    ]  # fmt: skip

@@ -27,7 +27,7 @@ def table(*rows: tuple[str, float, float]) -> pd.DataFrame:
     jobs = pd.DataFrame(rows, columns=["user", "priority", "age"])
     return jobs.assign(
         row_id=range(len(jobs)), account="", qos="", vc="gpu", n_accelerators=1,
-        submit_s=-HOUR * jobs["age"], eligible_s=np.nan, after_job=False,
+        submit_s=-HOUR * jobs["age"], eligible_s=np.nan, after_job=False, held="",
         depends_on=[()] * len(jobs),
     )  # fmt: skip
 
@@ -115,3 +115,30 @@ def test_a_job_after_another_ages_only_when_it_may_start() -> None:
     assert found.of_user["bob", "gpu"].tolist() == [130.0]
     rank = found.ranks(np.array([0.0] * 6 + [4 * HOUR]))
     assert rank[6] == pytest.approx(90.0)
+
+
+def test_held_jobs_tell_nothing() -> None:
+    """Slurm gives them priority 0."""
+    rows = [("ann", 100.0 + 10 * age, age) for age in range(6)]
+    jobs = table(*rows, *[("ann", 0.0, 7.0)] * 6)
+    jobs.loc[6:, "held"] = "held"
+    jobs.loc[0, "priority"] += 5.0  # otherwise the order would be that of submission
+    found = priorities_of(jobs, 0)
+    assert found is not None
+    assert found.per_s == pytest.approx(10 / HOUR, rel=0.01)
+    assert sorted(found.of_user["ann", ""]) == pytest.approx([100.0] * 5 + [105.0], rel=0.01)
+    assert priorities_of(jobs, 0, grow=False).per_s == 0.0  # type: ignore[union-attr]
+
+
+def test_an_order_that_the_file_tells_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The priorities of HTCondor order the jobs of one user only."""
+    exact(monkeypatch)
+    jobs = state(
+        running("1", 8, 0.0, HOUR),
+        queued("2", 0.0, 3.0, user="ann"),
+        queued("3", 20.0, 1.0, user="bob"),
+        taken_at=NOW,
+        order="the queue is in order of submission",
+    )
+    found = cs.forecast(jobs, accelerators=8, policy="fcfs", replications=2)
+    assert starts(found) == {"2": HOUR, "3": 2 * HOUR}

@@ -44,10 +44,9 @@ def test_a_job_held_by_the_limit_of_its_user_starts_when_another_of_his_ends(
     [
         ("QOSMaxGRESPerUser", "ann", "user ann may use at most 6 accelerators of gpu"),
         ("AssocMaxJobsLimit", "ann", "user ann may run at most 2 jobs of gpu"),
-        ("QOSMaxCpuPerUserLimit", "ann", "user ann may use at most 6 accelerators of gpu"),
         ("AssocGrpGRES", "lab", "account lab may use at most 9 accelerators of gpu"),
         ("QOSMaxJobsPerAccountLimit", "lab", "account lab may run at most 3 jobs of gpu"),
-        ("QOSGrpNodeLimit", "low", "QOS low may use at most 9 accelerators of gpu"),
+        ("QOSGrpJobsLimit", "low", "QOS low may run at most 3 jobs of gpu"),
     ],
 )
 def test_reasons(reason: str, holder: str, text: str) -> None:
@@ -61,8 +60,12 @@ def test_reasons(reason: str, holder: str, text: str) -> None:
     assert limit.of(holder)[0] == f"{text} (assumed from {reason})"
 
 
-@pytest.mark.parametrize("reason", ["QOSMaxGRESPerJob", "AssocGrpGRESMinutes", "Priority", ""])
-def test_reasons_that_the_end_of_a_job_does_not_remove(reason: str) -> None:
+@pytest.mark.parametrize(
+    "reason",
+    ["QOSMaxGRESPerJob", "AssocGrpGRESMinutes", "QOSMaxMemoryPerUser", "QOSMaxCpuPerUserLimit",
+     "Priority", ""],
+)  # fmt: skip
+def test_reasons_without_a_limit_on_jobs_or_accelerators_together(reason: str) -> None:
     assert not limits_seen(jobs(("ann", "", "", "a", 4, ""), ("ann", "", "", "a", 4, reason)), 1)
 
 
@@ -102,3 +105,45 @@ def test_a_limit_holds_in_all_partitions_if_its_user_has_nothing_in_that_of_the_
     table = jobs(("ann", "", "", "a", 8, ""), ("ann", "", "", "b", 2, "QOSMaxGRESPerUser"))
     (limit,) = limits_seen(table, 1)
     assert (limit.partition, limit.most) == ("", {"ann": 8})
+
+
+def test_a_job_is_counted_once_although_its_limit_is_seen_in_two_partitions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Four jobs of ann run in a; two wait in b and two in c, which have room."""
+    exact(monkeypatch)
+    queue = state(
+        *(running(f"a{at}", 2, 0.0, HOUR, user="ann", partition="a") for at in range(4)),
+        *(
+            waiting(f"{name}{at}", 2, user="ann", partition=name, reason="AssocMaxJobsLimit")
+            for name in "bc"
+            for at in range(2)
+        ),
+    )
+    sizes = {"a": 8, "b": 8, "c": 8}
+    found = cs.forecast(queue, accelerators=sizes, replications=2)
+    assert starts(found) == dict.fromkeys(["b0", "b1", "c0", "c1"], HOUR)
+    assert found.jobs["detail"].str.count("ann").tolist() == [1] * 4
+
+
+def test_jobs_larger_than_a_limit_that_is_seen_are_not_held_by_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exact(monkeypatch)
+    queue = state(
+        running("1", 4, 0.0, HOUR, user="ann"),
+        waiting("2", 8, user="ann", reason="QOSMaxGRESPerUser"),
+        waiting("3", 16, user="bob"),
+    )
+    found = cs.forecast(queue, accelerators=32, replications=2)
+    assert starts(found) == {"2": HOUR, "3": 0.0}
+
+
+def test_a_holder_without_running_jobs_does_not_hide_the_limit_of_others() -> None:
+    table = jobs(
+        ("ann", "", "", "a", 4, ""),
+        ("ann", "", "", "a", 4, "QOSMaxGRESPerUser"),
+        ("zoe", "", "", "a", 2, "QOSMaxGRESPerUser"),
+    )
+    (limit,) = limits_seen(table, 1)
+    assert (limit.most, limit.otherwise) == ({"ann": 4}, 4)

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_multifactor import run, starts, table
 from test_preemption import a_pool
@@ -74,15 +74,18 @@ def test_another_column_can_have_the_users():
     seed=st.integers(0, 9),
     weighted=st.booleans(),
 )
+@example(sizes=[1, 1, 1, 2], seed=2, weighted=False)
 def test_it_fills_as_the_core_does(sizes: list[int], seed: int, weighted: bool) -> None:
-    # Many equal jobs of each user at time 0; each user's jobs run on one of two pools.
+    # Many equal jobs of each user at time 0; each user's jobs run on one of two pools. The
+    # weights differ a little, so that no two users are equal: which of them is next is a convention.
     rng = np.random.default_rng(seed)
     queue = rng.integers(0, 2, len(sizes))
-    weights = rng.integers(1, 4, len(sizes)) if weighted else np.ones(len(sizes), dtype=int)
+    weights = rng.integers(1, 4, len(sizes)) if weighted else np.ones(len(sizes))
+    weights = weights * (1.0 + 1e-4 * np.arange(len(sizes)))
     rows = [(0, sizes[user], 10) for _ in range(16) for user in range(len(sizes))]
     users = [f"u{user}" for _ in range(16) for user in range(len(sizes))]
     jobs = table(*rows, user=users, vc=["xy"[queue[int(name[1])]] for name in users])
-    own = {f"u{user}": int(weight) for user, weight in enumerate(weights)}
+    own = {f"u{user}": float(weight) for user, weight in enumerate(weights)}
     result = run(jobs, QUEUES, policy="drf", placement="pooled", weights=own)
     per_task = np.zeros((len(sizes), 2))
     per_task[np.arange(len(sizes)), queue] = sizes
