@@ -76,8 +76,8 @@ def test_another_column_can_have_the_users():
 )
 @example(sizes=[1, 1, 1, 2], seed=2, weighted=False)
 def test_it_fills_as_the_core_does(sizes: list[int], seed: int, weighted: bool) -> None:
-    # Many equal jobs of each user at time 0; each user's jobs run on one of two pools. The
-    # weights differ a little, so that no two users are equal: which of them is next is a convention.
+    # Many equal jobs of each user at time 0; each user's jobs run on one of two pools. Weights
+    # differ a little, so that no two users are equal: which of them is next is a convention.
     rng = np.random.default_rng(seed)
     queue = rng.integers(0, 2, len(sizes))
     weights = rng.integers(1, 4, len(sizes)) if weighted else np.ones(len(sizes))
