@@ -173,7 +173,8 @@ def _partitions(found: WhatIf) -> str:
         way = f"at {in_unit([new], unit)}" if stays else f"from {in_unit([old, new], unit)}"
         texts.append(f"{row['group']} {verb} {way}{_apart(found, row, unit)}")
     which = "Other partitions" if found.question.asked.kind == "partition" else "By partition"
-    return f" {which}: {'; '.join(texts)}."
+    some = f" ({len(texts)} of {len(order)})" if len(texts) < len(order) else ""
+    return f" {which}{some}: {'; '.join(texts)}."
 
 
 def _apart(found: WhatIf, row: pd.Series, unit: tuple[float, str] | None) -> str:

@@ -61,13 +61,17 @@ def recorded_data(found: WhatIf) -> dict[str, Any] | None:
 
 
 def chains_text(found: WhatIf) -> Iterator[str]:
-    """Yield how much of the recorded waits is that of jobs in chains, if no job waits for others.
+    """Yield what is assumed of jobs in chains, or how much of the recorded waits is theirs.
 
     Nodes do not shorten the time for which such a job waits for the one before.
     """
     if any(system.tree["workload"].get("chains") for system in found.question.systems):
+        yield (
+            "Chains: jobs that ran one after the other in the log, and never together, are assumed "
+            "to wait for each other (workload.chains). More nodes shorten their waits less."
+        )
         return
-    jobs = found.question.log.whole
+    jobs = found.question.log.jobs
     links = links_of(jobs) >= 0
     if not links.any():
         return
