@@ -37,6 +37,11 @@ _NUMBERED = (
     "TRES have numbers that differ from site to site: use sacct, or replace them by the names that "
     "`sacctmgr show tres` prints (gres/gpu=8)"
 )
+_OF_QUEUE = {"nodelistreason", "timeleft"}
+_QUEUE = (
+    "this is a queue as squeue prints it, which is for clustersim forecast; a log is what sacct "
+    "prints (clustersim trace --command slurm)"
+)
 _NEEDED = {
     "submit": "no column tells when a job was submitted",
     "run": "no columns tell how long a job ran (a run time, or start and end)",
@@ -128,6 +133,8 @@ def records_of_table(
     _scale_times(records, roles)
     notes += _settle_runs(records, roles)
     advice = "; ".join(_NEEDED[name] for name in lacking)
+    if _OF_QUEUE & {english_key(str(name)) for name in table}:
+        advice = advice and f"{_QUEUE}: {advice}"
     if advice:
         advice += f"; columns: {', '.join(map(str, table.columns[:20]))}"
         advice += " (give --columns submit=NAME,run=NAME,gpus=NAME to name them)"
