@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
+from clustersim.analysis.policy.names import name_codes
 from clustersim.array_types import Floats
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE
-from clustersim.workload.jobs import texts_of
 from clustersim.workload.log_scale import changes_load
 
 __all__ = ["deadline_s", "met_deadline", "slo_table"]
@@ -76,21 +77,23 @@ def slo_table(result: Result) -> pd.DataFrame | None:
     if not known.any():
         return None
     late_s = result.jobs["finish_s"].to_numpy(dtype=np.float64) - deadline_s(result)
-    table = pd.DataFrame({"met": met, "late_s": np.where(late_s > 0, late_s, np.nan)})[known]
-    parts = [("all", table)]
-    if "job_class" in result.jobs:
-        classes = pd.Series(texts_of(result.jobs["job_class"]), dtype=object)[known]
-        parts += [(str(name), own) for name, own in table.groupby(classes.to_numpy()) if name]
-    rows = [
-        {
-            "job_class": name,
-            "jobs": len(own),
-            "met": int(own["met"].sum()),
-            "attainment": float(own["met"].mean()),
-            "mean_late_s": float(own["late_s"].mean()),
-        }
-        for name, own in parts
-    ]
+    codes, names = name_codes(result.jobs.get("job_class"), len(met))
+    order = sorted(range(len(names)), key=names.__getitem__)
+    parts = [("all", known), *((names[k], known & (codes == k)) for k in order)]
+    rows = []
+    for name, own in parts:
+        if not own.any():
+            continue
+        late = late_s[own & (late_s > 0)]
+        rows.append(
+            {
+                "job_class": name,
+                "jobs": int(own.sum()),
+                "met": int(met[own].sum()),
+                "attainment": float(met[own].mean()),
+                "mean_late_s": float(late.mean()) if len(late) else math.nan,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -104,6 +107,6 @@ def _is_moved(result: Result) -> bool:
 
 
 def _numbers(column: pd.Series) -> Floats:
-    return pd.to_numeric(column.astype(object), errors="coerce").to_numpy(
-        dtype=np.float64, na_value=np.nan
-    )
+    if not pd.api.types.is_numeric_dtype(column):
+        column = pd.to_numeric(column.astype(object), errors="coerce")
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.analysis.policy.names import name_codes
 from clustersim.analysis.policy.steps import count_integral, integral
 from clustersim.array_types import Bools, Floats
 from clustersim.simulation.metrics import in_service
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.simulation.unfinished import cancelled
-from clustersim.workload.jobs import texts_of
 
 __all__ = ["accelerator_s_of_jobs", "finish_time_fairness", "jains_index", "left_s", "user_index"]
 
@@ -141,11 +141,7 @@ def user_index(jobs: pd.DataFrame) -> tuple[npt.NDArray[np.int64], list[str]]:
     >>> index.tolist(), names
     ([0, 1, 0, -1], ['ann', 'bo'])
     """
-    if "user" not in jobs:
-        return np.full(len(jobs), -1), []
-    names = pd.Series(texts_of(jobs["user"]), dtype=object).str.strip()
-    index, found = pd.factorize(names.where(names != ""))
-    return index.astype(np.int64), [str(name) for name in found]
+    return name_codes(jobs.get("user"), len(jobs))
 
 
 def accelerator_s_of_jobs(

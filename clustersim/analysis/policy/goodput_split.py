@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.analysis.policy.names import name_codes
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.catalogue import Catalogue
 from clustersim.costs.unit_costs import work_done
@@ -32,7 +33,6 @@ from clustersim.errors import InputError
 from clustersim.simulation.metrics import accelerator_seconds
 from clustersim.simulation.result import Result
 from clustersim.workload.describe import size_bins
-from clustersim.workload.jobs import texts_of
 
 __all__ = ["GoodputSplit", "Split", "goodput_table", "peak_flops", "pools_of"]
 
@@ -104,24 +104,29 @@ class GoodputSplit:
         table, ends = result.attempts, "end_s"
         if table is None:
             table, ends = result.jobs, "finish_s"
-        began = table["start_s"].notna().to_numpy(dtype=bool)
-        work = work_done(result, catalogue)
-        own = table[began]
-        self._begin_s = own["start_s"].to_numpy(dtype=np.float64)
-        last_s = own[ends].fillna(float(result.provenance["simulated_s"]))
-        self._end_s = last_s.to_numpy(dtype=np.float64)
+        start_s, last_s = (table[name].to_numpy(dtype=np.float64) for name in ("start_s", ends))
+        began = np.isfinite(start_s)
+        self._begin_s = start_s[began]
+        last_s = np.where(np.isnan(last_s), float(result.provenance["simulated_s"]), last_s)
+        self._end_s = last_s[began]
         held_s = self._end_s - self._begin_s
-        kept_s = held_s if result.attempts is None else own["kept_s"].to_numpy(dtype=np.float64)
+        kept_s = held_s
+        self.row: Ints = np.flatnonzero(began).astype(np.int64)
+        if result.attempts is not None:
+            kept_s = table["kept_s"].to_numpy(dtype=np.float64)[began]
+            known_ids = pd.Index(result.jobs["job_id"])
+            self.row = known_ids.get_indexer(pd.Index(table["job_id"][began])).astype(np.int64)
         self._length_s = np.where(held_s > 0, held_s, np.inf)
-        self._n = own["n_accelerators"].to_numpy(dtype=np.float64)
+        self._n = table["n_accelerators"].to_numpy(dtype=np.float64)[began]
         self._kept = kept_s / self._length_s
-        self._flop = work["flop"].to_numpy(dtype=np.float64)[began]
-        self.row: Ints = pd.Index(result.jobs["job_id"]).get_indexer(pd.Index(own["job_id"]))
-        pools = result.utilisation["pool"].unique()
-        self.pools = [str(name) for name in pools]
-        self.pool: npt.NDArray[np.intp] = pd.Index(self.pools).get_indexer(
-            pd.Index(own["pool"].astype(str))
-        )
+        self._flop = np.zeros(len(held_s))
+        if "model" in result.jobs:
+            work = work_done(result, catalogue)
+            self._flop = work["flop"].to_numpy(dtype=np.float64)[began]
+        self.pools = [str(name) for name in result.utilisation["pool"].unique()]
+        codes, names = pd.factorize(table["pool"])
+        place = pd.Index(self.pools).get_indexer(pd.Index([str(name) for name in names]))
+        self.pool: npt.NDArray[np.intp] = place[codes[began]]
         known = peak_flops(result, catalogue)
         peaks = np.array([known.get(name, math.nan) for name in self.pools])
         self.has_peaks = bool(len(peaks)) and bool(np.isfinite(peaks).all())
@@ -232,11 +237,9 @@ def _rows(work: Interval, result: Result) -> Iterator[tuple[str, str, Split]]:
     index, labels = size_bins(sizes)
     for k in np.unique(index).tolist():
         yield "size", labels[k], work.split(index == k)
-    if "job_class" in result.jobs:
-        codes, names = pd.factorize(pd.Series(texts_of(result.jobs["job_class"])), sort=True)
-        for k, name in enumerate(names):
-            if name:
-                yield "class", str(name), work.split(codes[work.of.row] == k)
+    codes, names = name_codes(result.jobs.get("job_class"), len(result.jobs))
+    for name, k in sorted((name, k) for k, name in enumerate(names)):
+        yield "class", name, work.split(codes[work.of.row] == k)
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -11,12 +11,13 @@ import pandas as pd
 
 from clustersim.analysis.policy.fairness import accelerator_s_of_jobs, user_index
 from clustersim.analysis.policy.goodput_split import pools_of
+from clustersim.analysis.policy.names import name_codes
 from clustersim.analysis.policy.preemption import by_policy, lost_accelerator_s
 from clustersim.array_types import Bools, Floats
 from clustersim.simulation.metrics import accelerator_seconds
 from clustersim.simulation.result import Result
 from clustersim.simulation.tables import NEVER_RUNNABLE
-from clustersim.workload.job_groups import partitions_of_jobs
+from clustersim.workload.jobs import partition_column
 
 __all__ = ["shares_table"]
 
@@ -62,12 +63,11 @@ def shares_table(result: Result) -> pd.DataFrame | None:
     groups: list[tuple[str, npt.NDArray[np.int64], list[str], Mapping[str, float]]] = []
     if len(names) > 1:
         groups.append(("user", index, names, {}))
-    partitions = partitions_of_jobs(jobs)
-    if partitions is not None:
-        codes, found = pd.factorize(partitions)
-        if len(found) > 1:
-            known = [str(name) for name in found]
-            groups.append(("vc", codes.astype(np.int64), known, _owned(result)))
+    column = partition_column(jobs)
+    if column is not None:
+        index, names = name_codes(jobs[column], len(jobs))
+        if len(names) > 1:
+            groups.append(("vc", index, names, _owned(result)))
     if not groups:
         return None
     held, _ = accelerator_s_of_jobs(result)

@@ -10,7 +10,7 @@ from clustersim.analysis.policy.preemption import stops_table
 from clustersim.report.page import Figure, Table
 from clustersim.report.run_tables import table_file
 from clustersim.simulation.result import Result
-from clustersim.units import format_percent
+from clustersim.units import counted, format_percent
 
 __all__ = ["preemptions", "who_got_what"]
 
@@ -64,8 +64,8 @@ def preemptions(result: Result) -> list[str | Figure | Table]:
         return []
     counts = result.jobs["preemptions"]
     text = (
-        f"The policy stopped {int((counts > 0).sum()):,} of {len(counts):,} jobs, the most often "
-        f"stopped one {int(counts.max()):,} times."
+        f"The policy stopped {int((counts > 0).sum()):,} of {len(counts):,} jobs, each of them up "
+        f"to {counted(int(counts.max()), 'time')}."
     )
     table = Table(
         "Why attempts at jobs were stopped",
