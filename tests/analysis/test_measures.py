@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from clustersim.analysis.measures import fleet_facts, measure
-from clustersim.analysis.metrics import is_metric, metric_names
+from clustersim.analysis.metrics import is_metric, metric_names, metric_of
 from clustersim.analysis.part import FleetView
 from clustersim.errors import InputError
 from clustersim.scenario.platform import open_platform
