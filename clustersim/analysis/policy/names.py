@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from clustersim.array_types import Ints
@@ -29,10 +30,9 @@ def name_codes(column: pd.Series | None, count: int) -> tuple[Ints, list[str]]:
     ([0, 1, 0, -1, -1], ['ann', 'bo'])
     """
     if column is None:
-        return pd.factorize(pd.Series([None] * count, dtype=object))[0].astype("int64"), []
+        return np.full(count, -1, dtype=np.int64), []
     codes, distinct = pd.factorize(column)
     texts = pd.Series(texts_of(pd.Series(distinct, dtype=object)), dtype=object).str.strip()
     number, names = pd.factorize(texts.where(texts != ""))
-    number = pd.Series([*number.tolist(), -1]).to_numpy(dtype="int64")  # the last one is of -1
-    found: Ints = number[codes]
+    found: Ints = np.append(number, -1).astype(np.int64)[codes]  # a missing value has code -1
     return found, [str(name) for name in names]
