@@ -26,7 +26,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustersim.analysis.policy.names import name_codes
-from clustersim.array_types import Bools, Floats, Ints
+from clustersim.array_types import Floats, Ints
 from clustersim.catalogue import Catalogue
 from clustersim.costs.unit_costs import work_done
 from clustersim.errors import InputError
@@ -172,22 +172,44 @@ class Interval:
     flop: Floats
     capacity: Floats
 
-    def split(self, chosen: Bools | None = None, pool: int | None = None) -> Split:
-        """Return the split of chosen attempts, of the capacity of all pools or of one pool."""
-        if chosen is None:
-            chosen = np.ones(len(self.flop), dtype=bool)
+    def split(self, pool: int | None = None) -> Split:
+        """Return the split of all attempts, of the capacity of all pools or of one pool."""
         if pool is not None:
-            chosen = chosen & (self.of.pool == pool)
-        capacity = float(self.capacity.sum() if pool is None else self.capacity[pool])
-        held = self.accelerator_s[chosen]
-        allocated = held * self.weight[chosen]
-        kept, flop = allocated * self.kept[chosen], self.flop[chosen]
-        return Split(
-            float(held.sum()),
-            scheduling=_ratio(allocated.sum(), capacity),
-            runtime=_ratio(kept.sum(), allocated.sum()),
-            program=_ratio(flop.sum(), kept[flop > 0].sum()) if self.of.has_peaks else math.nan,
+            return self.by(self.of.pool, len(self.of.pools), self.capacity)[pool]
+        return self.by(np.zeros(len(self.flop), dtype=np.int64), 1)[0]
+
+    def by(
+        self, codes: npt.NDArray[np.integer], count: int, capacity: Floats | None = None
+    ) -> list[Split]:
+        """Return the split of each group of attempts.
+
+        Parameters
+        ----------
+        codes : int array (attempts,)
+            Group of each attempt; those of a negative group are left out.
+        count : int
+            Number of groups.
+        capacity : float64 array (groups,), optional
+            Capacity of each group; by default that of all pools.
+        """
+        if capacity is None:
+            capacity = np.full(count, self.capacity.sum())
+        allocated = self.accelerator_s * self.weight
+        kept = allocated * self.kept
+        own = (self.accelerator_s, allocated, kept, self.flop, np.where(self.flop > 0, kept, 0.0))
+        known = codes >= 0
+        held, of_all, of_kept, flop, of_models = (
+            np.bincount(codes[known], each[known], minlength=count).tolist() for each in own
         )
+        return [
+            Split(
+                held[k],
+                scheduling=_ratio(of_all[k], capacity[k]),
+                runtime=_ratio(of_kept[k], of_all[k]),
+                program=_ratio(flop[k], of_models[k]) if self.of.has_peaks else math.nan,
+            )
+            for k in range(count)
+        ]
 
 
 def goodput_table(result: Result, catalogue: Catalogue) -> pd.DataFrame:
@@ -229,17 +251,20 @@ def goodput_table(result: Result, catalogue: Catalogue) -> pd.DataFrame:
 
 def _rows(work: Interval, result: Result) -> Iterator[tuple[str, str, Split]]:
     yield "all", "all", work.split()
-    for at, name in enumerate(work.of.pools):
-        yield "pool", name, work.split(pool=at)
+    pools = work.by(work.of.pool, len(work.of.pools), work.capacity)
+    for name, each in zip(work.of.pools, pools, strict=True):
+        yield "pool", name, each
     if not len(work.flop):
         return
-    sizes = result.jobs["n_accelerators"].to_numpy()[work.of.row]
-    index, labels = size_bins(sizes)
+    index, labels = size_bins(result.jobs["n_accelerators"].to_numpy()[work.of.row])
+    sizes = work.by(index, len(labels))
     for k in np.unique(index).tolist():
-        yield "size", labels[k], work.split(index == k)
+        yield "size", labels[k], sizes[k]
     codes, names = name_codes(result.jobs.get("job_class"), len(result.jobs))
-    for name, k in sorted((name, k) for k, name in enumerate(names)):
-        yield "class", name, work.split(codes[work.of.row] == k)
+    if names:
+        classes = work.by(codes[work.of.row], len(names))
+        for name, k in sorted((name, k) for k, name in enumerate(names)):
+            yield "class", name, classes[k]
 
 
 def _ratio(part: float, whole: float) -> float:
