@@ -203,6 +203,7 @@ def simulate(
         )
     result = _result(jobs, ran, cluster, eligible, services)
     provenance = _provenance(ran.record, time.perf_counter() - began)
+    provenance["fleet"] = _fleet(cluster, make_placement.__name__)
     notes = [*runtimes.notes, *eligible.notes]
     if "preemptions" in result.jobs and recovery is None and getattr(policy, "cost", 0.0) is None:
         notes.append(FREE_PREEMPTION)
@@ -302,6 +303,20 @@ def _result(
     owned = vc_accelerator_seconds(cluster, outages, begin_s, record.end_s)
     total = summary(job_rows, use, allocated, owned, attempts, serving)
     return Result(job_rows, allocated, use, total, {}, attempts, outages, serving)
+
+
+def _fleet(cluster: Cluster, placement: str) -> dict[str, Any]:
+    """Return what metrics need to know of the cluster, as plain data."""
+    pools = {
+        pool.name: {
+            "accelerator": pool.accelerator,
+            "nodes": pool.n_nodes,
+            "chips_per_node": pool.chips_per_node,
+            "virtual_clusters": {str(k): int(n) for k, n in pool.virtual_clusters.items()},
+        }
+        for pool in cluster.pools
+    }
+    return {"placement": placement, "pools": pools}
 
 
 def _with_checkpoints(runtimes: Runtimes, recovery: Recovery) -> Runtimes:

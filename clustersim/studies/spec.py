@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from clustersim.analysis.metrics import group_of, in_period
+from clustersim.analysis.metrics import group_of, in_period, on_request
 from clustersim.analysis.values import (
     CoolDown,
     Group,
@@ -362,6 +362,11 @@ class StudySpec(FileModel):
             for name, each in self.groups.items()
         }
         return {name: own.get(name) for name in sorted(filter(None, names))}
+
+    @property
+    def asked(self) -> list[str]:
+        """Metrics on request that the file names, without pools, groups and periods."""
+        return on_request(name for _, name in self.named_metrics)
 
     @property
     def sampled(self) -> list[str]:
