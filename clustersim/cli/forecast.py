@@ -11,7 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clustersim.cli.options import add_catalogue, add_no_report, catalogue_arguments, whole_number
+from clustersim.cli.options import (
+    add_catalogue,
+    add_no_report,
+    catalogue_arguments,
+    policy_options,
+    whole_number,
+)
 from clustersim.cli.progress import progress_of
 from clustersim.console import write_json
 from clustersim.errors import InputError
@@ -103,6 +109,13 @@ def _add_simulation(parser: argparse.ArgumentParser) -> None:
         "--placement",
         help="pooled, consolidate, spread (default: that of the saved run; else consolidate with "
         "--cluster, pooled with --accelerators)",
+    )
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="option of the policy, see `clustersim policies`; may be repeated",
     )
     parser.add_argument(
         "--history", metavar="LOG", help="a log of the site, for run times and further jobs"
@@ -269,6 +282,7 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
         "seed": args.seed,
         "default_limit_s": _duration("--default-limit", args.default_limit),
         "user_limit": _numbers("--user-limit", args.user_limit),
+        "options": policy_options(args.option) or None,
         "catalogue": args.catalogue,
     }
 
@@ -295,7 +309,7 @@ def _command(args: argparse.Namespace) -> str:
     words += ["--no-arrivals"] if args.no_arrivals else []
     words += ["--replications", str(args.replications)] if args.replications != 200 else []
     words += ["--seed", str(args.seed)] if args.seed != 1 else []
-    for option, values in (("--job", args.job), ("--user", args.user)):
+    for option, values in (("--option", args.option), ("--job", args.job), ("--user", args.user)):
         words += [word for value in values for word in (option, value)]
     return shlex.join([*words, *catalogue_arguments(args.catalogue), "--out", "again"])
 

@@ -63,6 +63,7 @@ def forecast(
     cluster: Cluster | str | Path | None = None,
     accelerators: int | Mapping[str, int] | None = None,
     policy: str | type[Policy] | None = None,
+    options: Mapping[str, Any] | None = None,
     placement: str | type[Placement] | None = None,
     history: str | Path | pd.DataFrame | None = None,
     arrivals: bool = True,
@@ -98,6 +99,8 @@ def forecast(
         Instead of a cluster: a number that all jobs share, or numbers by partition.
     policy : str or type of Policy, optional
         By default that of a saved run, or ``easy``.
+    options : mapping of str to object, optional
+        Options of the policy; by default those of a saved run, if its policy is taken.
     placement : str or type of Placement, optional
         By default that of a saved run; without one ``consolidate`` on a `cluster`, as in a replay,
         and ``pooled``, which only counts, if `accelerators` are given. Running jobs are on the
@@ -162,13 +165,14 @@ def forecast(
     check_asked(snapshot, jobs, users)
     past = past_of(given, history, time_zone)
     chosen = policy or given.policy or "easy"
+    own_options = options or (None if policy else given.options) or {}
     own_placement = given.placement if accelerators is None else None
     placed = placement or own_placement or ("pooled" if cluster is None else "consolidate")
     case = Case(
         snapshot=snapshot,
         cluster=where,
         catalogue=chips if all(pool.accelerator for pool in where.pools) else None,
-        policy=find_policy(chosen),
+        policy=find_policy(chosen, options=own_options),
         placement=find_placement(placed),
         run_times=_run_times(snapshot, past, default_limit_s),
         arrivals=None,

@@ -70,6 +70,7 @@ class Given:
     result: Result | None = None
     policy: str | None = None
     placement: str | None = None
+    options: Mapping[str, Any] | None = None
     submitted: pd.DataFrame | None = None
     notes: tuple[str, ...] = ()
 

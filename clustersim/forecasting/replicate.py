@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from clustersim.array_types import Floats, Ints
 from clustersim.engine.engine import Simulation
@@ -151,6 +153,7 @@ def _simulate(
     position[order] = np.arange(len(order))
     left, estimate, sizes, choice_of = left[order], estimate[order], sizes[order], choice_of[order]
     limits = _moved(limits, position)
+    columns = _columns(queue, None if case.arrivals is None else new.of, submit)
     gates = Gates(limits)
     n_pools = len(case.cluster.pools)
     record = Simulation(
@@ -161,6 +164,7 @@ def _simulate(
             [array("d", estimate.tobytes())] * n_pools,
             choices,
             choice_of.tolist(),
+            {name: values[order] for name, values in columns.items()},
         ),
         build_partitions(case.cluster, case.placement),
         case.policy,
@@ -179,6 +183,16 @@ def _simulate(
     for job, ended in gates.admitted_by.items():
         if job in back:
             out[2, back[job]] = max(0.0, record.finish_s[ended] - LEAD_S)
+
+
+def _columns(
+    queue: SimulatedQueue, further: pd.DataFrame | None, submit_s: Floats
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Return the columns of the simulated jobs that policies use."""
+    names = ["user", "account", "qos", "vc"]
+    own = queue.jobs[names].iloc[queue.rows]
+    table = own if further is None else pd.concat([own, further[names]])
+    return {"submit_s": submit_s, **{name: table[name].to_numpy(dtype=object) for name in names}}
 
 
 def _moved(limits: Limits, position: Ints) -> Limits:

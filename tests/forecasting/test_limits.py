@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import clustersim as cs
+from clustersim.cli.main import main
 from clustersim.engine.gates import Gates, Limits
+from clustersim.errors import InputError
 from clustersim.forecasting.limits import with_further
 from clustersim.forecasting.shared_limits import limit_of_users
 from clustersim.report.of_forecast.answer import forecast_answer
@@ -119,3 +123,40 @@ def test_a_job_after_one_that_the_file_does_not_name_has_a_lower_bound(
     assert any("%E" in step for step in answer.next_steps)
     assert not any("Release" in step for step in answer.next_steps)
     assert any("1 job waits for another job" in note for note in found.assumptions)
+
+
+def test_policies_see_users_and_take_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ann and bob have as much, so ann, who comes first, is next; with more weight, it is bob."""
+    exact(monkeypatch)
+    jobs = state(
+        running("1", 2, 0.0, 2 * HOUR, user="ann"),
+        running("2", 2, 0.0, 2 * HOUR, user="bob"),
+        running("3", 4, 0.0, HOUR, user="cy"),
+        waiting("4", 4, user="ann"),
+        waiting("5", 4, user="bob"),
+    )
+    asked = {"accelerators": 8, "policy": "drf", "replications": 2}
+    assert starts(cs.forecast(jobs, **asked)) == {"4": HOUR, "5": 2 * HOUR}
+    weighed = cs.forecast(jobs, options={"weights": "ann:1,bob:9"}, **asked)
+    assert starts(weighed) == {"4": 2 * HOUR, "5": HOUR}
+    with pytest.raises(InputError, match="has no option 'weihgts'; did you mean 'weights'"):
+        cs.forecast(jobs, options={"weihgts": "ann:9"}, **asked)
+
+
+def test_a_saved_run_is_continued_with_the_options_of_its_policy(tmp_path: Path) -> None:
+    """Bob's job starts before ann's, although it comes later."""
+    jobs = pd.DataFrame(
+        {"job_id": [1, 2, 3, 4, 5], "submit_s": 0.0, "n_accelerators": [2, 2, 4, 4, 4],
+         "duration_s": [2 * HOUR, 2 * HOUR, HOUR, HOUR, HOUR],
+         "user": ["ann", "bob", "cy", "ann", "bob"]}
+    )  # fmt: skip
+    jobs.to_csv(tmp_path / "jobs.csv", index=False)
+    words = ["replay", str(tmp_path / "jobs.csv"), "--out", str(tmp_path / "run"), "--no-report"]
+    words += ["--accelerators", "8", "--policy", "drf", "--option", "weights=ann:1,bob:9"]
+    assert main(words) == 0
+    result = cs.Result.load(tmp_path / "run")
+    found = cs.forecast(tmp_path / "run", at_s=60.0, replications=2)
+    then = result.jobs.set_index("job_id")["start_s"].astype(float)
+    assert then[4] > then[5] > 60.0
+    median = found.jobs.set_index("job_id")["median_s"]
+    assert median["4"] > median["5"] > 0.0
