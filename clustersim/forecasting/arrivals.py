@@ -12,12 +12,12 @@ from clustersim.array_types import Floats, Ints
 from clustersim.calendar import DAY_S
 from clustersim.catalogue import Catalogue
 from clustersim.engine.partitions import build_partitions
+from clustersim.forecasting.shared_limits import texts_of_log
 from clustersim.scheduling import Placement
 from clustersim.seeds import Streams
 from clustersim.simulation.eligibility import find_eligibility
 from clustersim.simulation.runtimes import Runtimes
 from clustersim.topology import Cluster
-from clustersim.workload.jobs import texts_of
 
 __all__ = ["Arrivals", "NewJobs", "arrivals_of"]
 
@@ -155,11 +155,7 @@ def arrivals_of(
         else np.full(len(history), np.nan)
     )
     estimate = np.where(np.isfinite(estimate), estimate, np.fmax(run_s, default_limit_s))
-    texts = {
-        name: texts_of(history[name]) if name in history else ""
-        for name in ("user", "account", "qos", "vc")
-    }
-    of = history[["n_accelerators"]].assign(**texts)
+    of = texts_of_log(history)
     jobs = NewJobs(
         submit[keep],
         run_s[keep],

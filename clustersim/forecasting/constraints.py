@@ -50,19 +50,22 @@ def constraints(snapshot: Snapshot, found: Replications) -> pd.DataFrame:
     ids = waiting["job_id"].to_numpy(dtype=object)
     rows = []
     in_queue: list[int] = []
+    held_up: set[int] = set()
     for row in range(len(waiting)):
         ahead = [other for other in in_queue if masks[other] & masks[row]]
-        start = median["start_s"][row]
-        able = [other for other in ahead if median["admitted_s"][other] < start] or ahead
+        able = [other for other in ahead if other not in held_up] or ahead
         delayed = [other for other in able if median["start_s"][other] > 0] or able
         facts = {
             "behind": str(ids[delayed[0]]) if delayed else "",
+            "blockers": len(delayed),
             "jobs_ahead": len(ahead),
             "accelerators_ahead": int(sizes[ahead].sum()) if ahead else 0,
         }
         kind, detail = _why(row, waiting, found, median, facts)
         if kind not in ("held", "never") and row not in found.after_unknown:
             in_queue.append(row)
+        if kind in ("limit", "dependency", "eligible time"):
+            held_up.add(row)
         rows.append({"constraint": kind, "detail": detail, **facts})
     columns = ["constraint", "detail", "behind", "jobs_ahead", "accelerators_ahead"]
     return pd.DataFrame(rows, columns=columns)
@@ -106,7 +109,7 @@ def _why(
     if after:
         could_start += f", after job {', '.join(after)}"
     if behind and alone < start / 2:
-        more = int(str(facts["jobs_ahead"])) - 1
+        more = int(str(facts["blockers"])) - 1
         others = f" and {more:,} more" if more > 0 else ""
         return "queue", f"behind job {behind}{others} ({needs}; {could_start})"
     if elsewhere >= n > free:

@@ -115,13 +115,23 @@ def replicate(
             row - n_running: text for row, text in eligible.reasons.items() if row >= n_running
         },
         groups=tuple(name for name, _ in queue.limits.groups),
-        limits_of={
-            int(queue.rows[at]) - n_running: [group for group, _ in found]
-            for at, found in queue.limits.of_job.items()
-            if queue.rows[at] >= n_running
-        },
+        limits_of=_binding(queue),
         after_unknown={row - n_running: text for row, text in queue.after_unknown.items()},
     )
+
+
+def _binding(queue: SimulatedQueue) -> dict[int, list[int]]:
+    """Return the limits of each waiting job that all jobs of the state together exceed."""
+    total = np.zeros(len(queue.limits.groups))
+    for found in queue.limits.of_job.values():
+        for group, part in found:
+            total[group] += part
+    exceeded = [sum_ > most for sum_, (_, most) in zip(total, queue.limits.groups, strict=True)]
+    return {
+        int(queue.rows[at]) - queue.n_running: [group for group, _ in found if exceeded[group]]
+        for at, found in queue.limits.of_job.items()
+        if queue.rows[at] >= queue.n_running
+    }
 
 
 def _simulate(

@@ -16,11 +16,20 @@ import numpy as np
 import pandas as pd
 
 from clustersim.units import counted
+from clustersim.workload.jobs import partition_column, texts_of
 
-__all__ = ["SharedLimit", "limit_of_users", "limits_seen", "note_on_limits"]
+__all__ = [
+    "LIMITS_ASSUMED",
+    "SharedLimit",
+    "limit_of_users",
+    "limits_seen",
+    "note_on_limits",
+    "texts_of_log",
+]
 
+LIMITS_ASSUMED = "jobs wait for limits"
+"""Beginning of the note on limits that are assumed."""
 _MOST_NAMED = 4
-_TEXTS = ("user", "account", "qos", "vc")
 _REASON = re.compile(
     r"(?P<by>QOS|Assoc)(?P<kind>Max|Grp)(?P<what>GRES|Gres|Jobs)"
     r"(?P<scope>PerUser|PerAccount)?(?:Limit)?$"
@@ -103,6 +112,20 @@ class SharedLimit:
         who = "QOS" if self.scope == "qos" else self.scope
         does = "run" if self.counts_jobs else "use"
         return f"{who} {holder} may {does} at most {what}{where}{why}", float(most)
+
+
+def texts_of_log(log: pd.DataFrame) -> pd.DataFrame:
+    """Return what limits need to know of the jobs of a log; texts are empty if not known.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame({"user": ["ann"], "partition": ["gpu"], "n_accelerators": [8]})
+    >>> texts_of_log(log)["vc"].tolist()
+    ['gpu']
+    """
+    names = {"user": "user", "account": "account", "qos": "qos", "vc": partition_column(log)}
+    texts = {key: texts_of(log[name]) if name in log else "" for key, name in names.items()}
+    return log[["n_accelerators"]].assign(**texts)
 
 
 def limit_of_users(n: int, partition: str = "") -> SharedLimit:
@@ -197,9 +220,12 @@ def _seen(
             if row in of_limit:
                 least[holder] = min(n, least.get(holder, n))
         if any(has.get(holder, 0) for holder in least):
-            common = max([*has.values(), *least.values(), _most_ever(log, open_ended)])
+            ever, several = _most_ever(log, open_ended)
+            common = max([*has.values(), *least.values(), ever])
+            # Slurm may not have looked again since other jobs of the holder ended.
+            stale = common == ever and several
             most = {
-                holder: max(has[holder], n, min(common, has[holder] + n - 1))
+                holder: common if stale else max(has[holder], n, min(common, has[holder] + n - 1))
                 for holder, n in least.items()
                 if has.get(holder, 0)
             }
@@ -209,14 +235,14 @@ def _seen(
     return None
 
 
-def _most_ever(log: pd.DataFrame | None, limit: SharedLimit) -> int:
-    """Return the most that a holder of a limit ever had in a log at a time; 0 if not known."""
-    if log is None or limit.scope not in log or "start_s" not in log:
-        return 0
-    texts = {name: log[name].fillna("").astype(str) if name in log else "" for name in _TEXTS}
-    counted_jobs = limit.counts(log[["n_accelerators"]].assign(**texts))
-    if not counted_jobs:
-        return 0
+def _most_ever(log: pd.DataFrame | None, limit: SharedLimit) -> tuple[int, bool]:
+    """Return the most that a holder ever had in a log at a time, and whether several had that.
+
+    0 if it is not known.
+    """
+    counted_jobs = [] if log is None else limit.counts(texts_of_log(log))
+    if log is None or not counted_jobs or "start_s" not in log:
+        return 0, False
     rows, holders, sizes = (np.array(column) for column in zip(*counted_jobs, strict=True))
     start = log["start_s"].to_numpy(dtype=np.float64)[rows]
     end = start + log["duration_s"].to_numpy(dtype=np.float64)[rows]
@@ -226,7 +252,9 @@ def _most_ever(log: pd.DataFrame | None, limit: SharedLimit) -> int:
     holder = pd.factorize(np.tile(holders[ran], 2))[0]
     order = np.lexsort((change, time, holder))
     # What a holder has is 0 after all of its jobs, so that sums over all holders are those of one.
-    return int(np.cumsum(change[order]).max(initial=0))
+    had = pd.Series(np.cumsum(change[order])).groupby(holder[order]).max()
+    most = int(had.max()) if len(had) else 0
+    return most, int((had == most).sum()) > 1
 
 
 def note_on_limits(limits: Sequence[SharedLimit]) -> Iterator[str]:
@@ -237,11 +265,16 @@ def note_on_limits(limits: Sequence[SharedLimit]) -> Iterator[str]:
     >>> list(note_on_limits([limit_of_users(8)]))
     []
     """
-    seen = [limit.of(holder)[0] for limit in limits if limit.reason for holder in limit.most]
+    seen = [
+        limit.of(holder)[0] + (f", others {limit.otherwise:,}" if limit.otherwise else "")
+        for limit in limits
+        if limit.reason
+        for holder in limit.most
+    ]
     if seen:
         left = len(seen) - _MOST_NAMED
         more = f"; and {left:,} more" if left > 0 else ""
         yield (
-            "jobs wait for limits that the file does not contain: the most that a holder has now, "
+            f"{LIMITS_ASSUMED} that the file does not contain: the most that a holder has now, "
             f"or had in the log, is assumed ({'; '.join(seen[:_MOST_NAMED])}{more})"
         )

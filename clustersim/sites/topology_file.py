@@ -189,6 +189,7 @@ def topology_text(site: Site, pools: list[SitePool], *, name: str) -> str:
         accelerator: H100  # ASSUMED from the type 'h100'
         nodes: 1
         chips_per_node: 8
+        node_names: "a"
     <BLANKLINE>
     """
     out = sum(pool.nodes_out for pool in pools)

@@ -147,3 +147,27 @@ def test_a_holder_without_running_jobs_does_not_hide_the_limit_of_others() -> No
     )
     (limit,) = limits_seen(table, 1)
     assert (limit.most, limit.otherwise) == ({"ann": 4}, 4)
+
+
+def test_a_limit_that_several_holders_reached_is_the_limit() -> None:
+    """In the log, two users had 16 at a time and none more; Slurm's reason for ann is an old one."""
+    table = jobs(("ann", "", "", "gpu", 8, ""), ("ann", "", "", "gpu", 4, "QOSMaxGRESPerUser"))
+    log = pd.DataFrame(
+        {"user": ["bob", "cy", "cy"], "partition": "gpu", "n_accelerators": [16, 8, 8],
+         "start_s": [0.0, 5.0, 6.0], "duration_s": 10.0}
+    )  # fmt: skip
+    (limit,) = limits_seen(table, 1, log)
+    assert (limit.most, limit.otherwise) == ({"ann": 16}, 16)
+    (limit,) = limits_seen(table, 1, log.iloc[:2])  # bob alone may have a limit of his own
+    assert (limit.most, limit.otherwise) == ({"ann": 11}, 16)
+
+
+def test_limits_that_cannot_be_reached_are_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ann's jobs together have 12 of at most 16 accelerators, but her array runs one at a time."""
+    exact(monkeypatch)
+    queue = state(
+        running("7_1", 4, 0.0, HOUR, user="ann", array="7", array_limit=1),
+        waiting("7_[2-3%1]", 4, user="ann", array="7", array_limit=1, tasks=2),
+    )
+    found = cs.forecast(queue, accelerators=32, user_limit=16, replications=2)
+    assert found.jobs["detail"].tolist() == ["array 7 runs at most 1 tasks at a time"] * 2

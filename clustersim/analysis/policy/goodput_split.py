@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -121,7 +121,7 @@ class GoodputSplit:
         self._kept = kept_s / self._length_s
         self._flop = np.zeros(len(held_s))
         if "model" in result.jobs:
-            work = work_done(result, catalogue)
+            work = work_done(_with_known_models(result, catalogue), catalogue)
             self._flop = work["flop"].to_numpy(dtype=np.float64)[began]
         self.pools = [str(name) for name in result.utilisation["pool"].unique()]
         codes, names = pd.factorize(table["pool"])
@@ -210,6 +210,24 @@ class Interval:
             )
             for k in range(count)
         ]
+
+
+def _with_known_models(result: Result, catalogue: Catalogue) -> Result:
+    """Return a result whose jobs have no model if the catalogue does not know it.
+
+    The run times of such jobs are those that were recorded.
+    """
+    models = result.jobs["model"]
+    known = {name for name in models.dropna().unique() if _is_known(str(name), catalogue)}
+    return replace(result, jobs=result.jobs.assign(model=models.where(models.isin(known))))
+
+
+def _is_known(model: str, catalogue: Catalogue) -> bool:
+    try:
+        catalogue.model(model)
+    except InputError:
+        return False
+    return True
 
 
 def goodput_table(result: Result, catalogue: Catalogue) -> pd.DataFrame:

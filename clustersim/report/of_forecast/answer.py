@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from clustersim.forecasting.result import Forecast
+from clustersim.forecasting.shared_limits import LIMITS_ASSUMED
 from clustersim.forecasting.summary_text import (
     ADD_DEPENDENCIES,
     COULD_START,
@@ -74,7 +75,7 @@ def _hinges(found: Forecast) -> Iterator[str]:
     for note in found.without_room:
         yield f"The size of the cluster: {note}."
     for note in found.assumptions:
-        if note == NOTHING_RUNS or note.startswith(COULD_START):
+        if note == NOTHING_RUNS or note.startswith((COULD_START, LIMITS_ASSUMED)):
             yield f"{capital(note)}."
     if not _has_log(found):
         yield "The run times: without a log, those of two public logs are assumed."

@@ -171,21 +171,35 @@ def _partitions(found: WhatIf) -> str:
         verb = verb_of(old, new)
         stays = verb == "stays"
         way = f"at {in_unit([new], unit)}" if stays else f"from {in_unit([old, new], unit)}"
-        texts.append(f"{row['group']} {verb} {way}{_apart(found, row, unit)}")
+        doubts = [*_uncertain(found, row, unit, stays), *_apart(found, row, unit)]
+        said = f" ({'; '.join(doubts)})" if doubts else ""
+        texts.append(f"{row['group']} {verb} {way}{said}")
     which = "Other partitions" if found.question.asked.kind == "partition" else "By partition"
     some = f" ({len(texts)} of {len(order)})" if len(texts) < len(order) else ""
     return f" {which}{some}: {'; '.join(texts)}."
 
 
-def _apart(found: WhatIf, row: pd.Series, unit: tuple[float, str] | None) -> str:
-    """Return how far the simulated wait of a group is from the recorded one, in parentheses."""
+def _uncertain(
+    found: WhatIf, row: pd.Series, unit: tuple[float, str] | None, stays: bool
+) -> Iterator[str]:
+    """Yield the interval of the change of a group, if it may as well be the other way."""
+    _, low, high = _ends(row, f"change_{found.metric}")
+    if stays or not low < 0 < high:
+        return
+    if math.isfinite(high - low):
+        yield f"uncertain: {in_unit([low, high], unit, signed=True)}"
+    else:
+        yield "uncertain"
+
+
+def _apart(found: WhatIf, row: pd.Series, unit: tuple[float, str] | None) -> Iterator[str]:
+    """Yield how far the simulated wait of a group is from the recorded one."""
     recorded_s = found.recorded_waits.get((row["kind"], row["group"]), math.nan)
     simulated_s = float(row[f"{found.question.systems[0].key}_{found.metric}"])
-    if not is_apart(recorded_s, simulated_s):
-        return ""
-    unit = unit or common_unit((recorded_s, simulated_s))
-    apart = apart_text(recorded_s, simulated_s, unit)
-    return f" (simulated as it is: {in_unit([simulated_s], unit)}, {apart})"
+    if is_apart(recorded_s, simulated_s):
+        unit = unit or common_unit((recorded_s, simulated_s))
+        apart = apart_text(recorded_s, simulated_s, unit)
+        yield f"simulated as it is: {in_unit([simulated_s], unit)}, {apart}"
 
 
 def _changed(found: WhatIf) -> str:
