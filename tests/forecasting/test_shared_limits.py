@@ -150,7 +150,7 @@ def test_a_holder_without_running_jobs_does_not_hide_the_limit_of_others() -> No
 
 
 def test_a_limit_that_several_holders_reached_is_the_limit() -> None:
-    """In the log, two users had 16 at a time and none more; Slurm's reason for ann is an old one."""
+    """In the log, two users had 16 at a time and none more; the reason for ann is an old one."""
     table = jobs(("ann", "", "", "gpu", 8, ""), ("ann", "", "", "gpu", 4, "QOSMaxGRESPerUser"))
     log = pd.DataFrame(
         {"user": ["bob", "cy", "cy"], "partition": "gpu", "n_accelerators": [16, 8, 8],
