@@ -33,6 +33,7 @@ from clustersim.report.of_what_if.doubts import (
     doubt,
     is_apart,
     recorded_data,
+    verb_of,
 )
 from clustersim.report.of_what_if.prices import prices_of
 from clustersim.whatif.question import ask, load_text
@@ -753,3 +754,25 @@ def test_jobs_of_a_chain_wait_for_each_other_if_this_is_assumed() -> None:
     (said,) = (each for each in what_if_answer(chained).hinges_on if each.startswith("Chains:"))
     assert "are assumed to wait for each other" in said
     assert "chains: 8 jobs wait for the end of the one before" in chained.notes
+
+
+def test_a_partition_says_in_how_many_periods_its_wait_moves_so() -> None:
+    """Both partitions share the accelerators; one draws few jobs, whose waits move either way."""
+    rng = np.random.default_rng(5)
+    n = 400
+    jobs = pd.DataFrame(
+        {"job_id": np.arange(n), "submit_s": np.sort(rng.uniform(0, 14 * DAY_S, n)),
+         "n_accelerators": rng.choice([1, 4, 8], n), "duration_s": rng.exponential(4 * HOUR_S, n),
+         "vc": np.where(np.arange(n) % 20 == 0, "few", "many")}
+    )  # fmt: skip
+    found = cs.what_if(
+        jobs, accelerators=24, add_accelerators=1, replications=6, metric="mean_wait_s"
+    )
+    said = {}
+    for name in ("many", "few"):
+        waits = found.of("mean_wait_s", "partition", name)
+        verbs = [verb_of(*pair) for pair in zip(waits["before"], waits["after"], strict=True)]
+        said[name] = verbs[0], verbs[1:].count(verbs[0])
+    assert said == {"many": ("falls", 6), "few": ("falls", 5)}
+    sentence = what_if_answer(found).sentence
+    assert re.search(r"many falls from [^;(]*; few falls from [^;]* \(in 5 of 6 drawn", sentence)

@@ -171,7 +171,7 @@ def _partitions(found: WhatIf) -> str:
         verb = verb_of(old, new)
         stays = verb == "stays"
         way = f"at {in_unit([new], unit)}" if stays else f"from {in_unit([old, new], unit)}"
-        doubts = [*_uncertain(found, row, unit, stays), *_apart(found, row, unit)]
+        doubts = [*_uncertain(found, row, verb), *_apart(found, row, unit)]
         said = f" ({'; '.join(doubts)})" if doubts else ""
         texts.append(f"{row['group']} {verb} {way}{said}")
     which = "Other partitions" if found.question.asked.kind == "partition" else "By partition"
@@ -179,17 +179,15 @@ def _partitions(found: WhatIf) -> str:
     return f" {which}{some}: {'; '.join(texts)}."
 
 
-def _uncertain(
-    found: WhatIf, row: pd.Series, unit: tuple[float, str] | None, stays: bool
-) -> Iterator[str]:
-    """Yield the interval of the change of a group, if it may as well be the other way."""
-    _, low, high = _ends(row, f"change_{found.metric}")
-    if stays or not low < 0 < high:
-        return
-    if math.isfinite(high - low):
-        yield f"uncertain: {in_unit([low, high], unit, signed=True)}"
-    else:
-        yield "uncertain"
+def _uncertain(found: WhatIf, row: pd.Series, verb: str) -> Iterator[str]:
+    """Yield in how many of the drawn periods the wait of a group moves so, if not in all."""
+    waits = found.of(found.metric, row["kind"], row["group"])
+    before, after = (waits[system.key] for system in found.question.compared)
+    pairs = [*zip(before, after, strict=True)][1:]
+    verbs = [verb_of(*pair) for pair in pairs if np.isfinite(pair).all()]
+    alike, drawn = verbs.count(verb), len(verbs)
+    if verb != "stays" and alike < drawn:
+        yield f"in {'only ' if alike <= drawn / 2 else ''}{alike} of {drawn} drawn periods"
 
 
 def _apart(found: WhatIf, row: pd.Series, unit: tuple[float, str] | None) -> Iterator[str]:
