@@ -179,14 +179,7 @@ def forecast(
         limits=_limits(snapshot, user_limit, past),
         priorities=_priorities(snapshot, given),
     )
-    after = snapshot.waiting["depends_on"].map(len).to_numpy() > 0
-    with_arrivals = arrivals and past is not None and len(snapshot.waiting) > 0
-    if with_arrivals or (case.priorities is not None and after.any()):
-        few = replicate(case, min(replications, 10), seed)
-        admitted_s = np.median(few.admitted_s, axis=0)
-        case = replace(case, admitted_s=np.where(after & np.isfinite(admitted_s), admitted_s, 0.0))
-        if with_arrivals and past is not None:
-            case = replace(case, arrivals=_arrivals(case, past, given, few))
+    case = _with_later(case, past if arrivals else None, given, min(replications, 10), seed)
     found = replicate(case, replications, seed, progress)
     _refuse_overflow(found, snapshot, accelerators)
     name = _name(chosen)
@@ -205,6 +198,24 @@ def forecast(
         without_room=tuple(overflow_note(found, snapshot)),
         foreign=tuple(foreign_note(found, snapshot, where)),
     )
+
+
+def _with_later(case: Case, past: Past | None, given: Given, replications: int, seed: int) -> Case:
+    """Return a case with what a few replications tell: further jobs, and when others are held.
+
+    Further jobs arrive as in `past`; none do if it is None.
+    """
+    waiting = case.snapshot.waiting
+    after = waiting["depends_on"].map(len).to_numpy() > 0
+    arrive = past is not None and len(waiting) > 0
+    if not arrive and (case.priorities is None or not after.any()):
+        return case
+    few = replicate(case, replications, seed)
+    admitted_s = np.median(few.admitted_s, axis=0)
+    case = replace(case, admitted_s=np.where(after & np.isfinite(admitted_s), admitted_s, 0.0))
+    if past is None or not arrive:
+        return case
+    return replace(case, arrivals=_arrivals(case, past, given, few))
 
 
 def _name(chosen: str | type[object]) -> str:

@@ -129,6 +129,7 @@ def named_places(
 
 
 _SEVERAL = 3
+"""From this number of nodes on, of which the cluster names none, its names are other ones."""
 
 
 class _Names:

@@ -162,7 +162,7 @@ class WhatIf(Brief):
     ) -> tuple[float, float]:
         """Return the interval of some values; those in `seconds` have ends within the log.
 
-        A log says nothing about waits that are longer than itself, so such an end is infinite.
+        A log cannot show waits that are longer than itself, so such an end is infinite.
         """
         blocks, classes = self.drawn_from
         low, high = next_interval(values, blocks=blocks, classes=classes, waits=waits, most=most)

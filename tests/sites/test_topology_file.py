@@ -115,7 +115,7 @@ def test_nodes_that_name_no_chip_have_that_of_the_others() -> None:
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_nodes_with_labels_of_other_chips_are_pools_of_their_own(order: int) -> None:
-    """Chips that are not in the catalogue are told apart, and not taken for the one that is."""
+    """Chips that are not in the catalogue have pools apart from each other and from one that is."""
     site = nodes(*["NVIDIA-H100", "Tesla-T4", "Tesla-P100", "Tesla-T4-SHARED"][::order])
     found = site_pools(site, cs.load_catalogue())
     assert {pool.name: (pool.chip.name, pool.chip.basis, pool.nodes) for pool in found} == {

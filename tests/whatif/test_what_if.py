@@ -304,7 +304,7 @@ def test_a_short_wait_is_taken_as_a_minute() -> None:
 
 
 def test_an_interval_beyond_the_log_says_so() -> None:
-    """A log of 5 weeks says nothing about waits of more than 35 days."""
+    """A log of 5 weeks cannot show waits of more than 35 days."""
     row = pd.Series({"c": -12.0, "c_low": -513.0, "c_high": np.inf}) * 3600
     text = _change(row, "c", HOURS, "5 weeks")[1]
     assert text == "95 % interval −513 h to more than the log's 5 weeks more, from paired runs"

@@ -29,7 +29,7 @@ _KIND = {"all": "all jobs", "partition": "partition", "size": "accelerators of t
 _WORDS = {"before": "before", "load": "with the load", "after": "after"}
 _INTERVAL = (
     "In parentheses: the 95 % interval of another period like the log, from replications that draw "
-    "its weeks or days again; ∞: longer than the log, which says nothing about such waits."
+    "its weeks or days again; ∞: longer than the log, which cannot show such waits."
 )
 _FEW = f"Groups with fewer than {ENOUGH_JOBS} jobs have no 95th percentile."
 
