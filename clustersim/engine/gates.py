@@ -141,10 +141,12 @@ class Gates:
 
         The jobs that a limit holds are not looked at once nothing of it is left.
         """
-        groups = [group for group, _ in self._limits.of_job.get(ended, ())]
-        lines = [list(self._held_by[group]) for group in groups]
-        left = [
-            (job for job in line if self._taken[group] < self._limits.groups[group][1])
-            for group, line in zip(groups, lines, strict=True)
-        ]
-        yield from heapq.merge(sorted(self._followers.get(ended, ())), *left)
+        lines = [self._held_in(group) for group, _ in self._limits.of_job.get(ended, ())]
+        yield from heapq.merge(sorted(self._followers.get(ended, ())), *lines)
+
+    def _held_in(self, group: int) -> Iterator[int]:
+        """Yield the jobs that a limit holds, as long as something of it is left."""
+        for job in list(self._held_by[group]):
+            if self._taken[group] >= self._limits.groups[group][1]:
+                return
+            yield job
