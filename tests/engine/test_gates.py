@@ -82,7 +82,7 @@ def test_an_end_lets_in_the_jobs_that_a_search_over_all_would(
 def test_a_full_limit_does_not_hide_the_jobs_of_another() -> None:
     """Job 0 has two of limit a and one of b; job 2 then fills b, and jobs 3 and 4 fill a."""
     groups = [("a", 2.0), ("b", 2.0)]
-    of_job = {0: [(0, 2.0), (1, 1.0)], **dict.fromkeys((1, 2), [(1, 1.0)])}
-    gates = Gates(Limits(groups, {**of_job, **dict.fromkeys((3, 4), [(0, 1.0)])}))
+    of_a, of_b = [(0, 1.0)], [(1, 1.0)]
+    gates = Gates(Limits(groups, {0: [(0, 2.0), (1, 1.0)], 1: of_b, 2: of_b, 3: of_a, 4: of_a}))
     assert [gates.admits(job, 0.0) for job in range(5)] == [True, True, False, False, False]
     assert gates.end(0, 1.0, done=True) == [2, 3, 4]
