@@ -31,6 +31,7 @@ from clustersim.engine.work_left import WorkLeft
 from clustersim.errors import ClusterSimError
 from clustersim.interrupts import stopping
 from clustersim.scheduling.decisions import How
+from clustersim.scheduling.holding import Holding, job_s
 from clustersim.scheduling.placement import Nodes
 from clustersim.scheduling.plugins import interrupts_itself
 from clustersim.scheduling.policies import Policy
@@ -193,6 +194,11 @@ class Simulation:
             policies[label] = policy(queue)
         return [policies[group[choice[0]]] for choice in self.jobs.choices]
 
+    @property
+    def queues(self) -> list[Queue]:
+        """The queues, each with the partitions that its jobs share."""
+        return [policy.queue for policy in self._policy_of_group.values()]
+
     def run(self) -> RunRecord:
         """Run to the end or the horizon; if interrupted, return the record up to that time."""
         self.clock.process(self._submissions())
@@ -214,7 +220,8 @@ class Simulation:
         for attempt in self.running.values():
             progress = attempt.progress(self.clock.now, saved=True)
             self._log.note(attempt.number, progress, self._left.share(progress.kept_s, attempt))
-        attempts = self._log.columns([self._run_s[part.pool] for part in self.partitions])
+        work_s = [self._run_s[part.pool] for part in self.partitions]
+        attempts = self._log.columns(work_s, self.jobs.n_accelerators)
         partition = np.array(self.partition_of, dtype=np.int32)
         start_s, finish_s = np.full((2, len(partition)), np.nan)
         start_s[attempts.job[::-1]] = attempts.start_s[::-1]
@@ -281,8 +288,19 @@ class Simulation:
 
     # --- Operations on jobs -------------------------------------------------------------
 
-    def start(self, job: int, partition: Partition, nodes: Nodes) -> None:
+    def start(
+        self, job: int, partition: Partition, nodes: Nodes, holding: Holding | None = None
+    ) -> None:
         """Start a waiting job on accelerators that the scheduler has allocated.
+
+        Parameters
+        ----------
+        job : int
+        partition : Partition
+        nodes : Nodes
+        holding : Holding, optional
+            What the job holds if it has another size than it asks for, or is on several partitions,
+            of which `partition` is the first.
 
         Raises
         ------
@@ -300,22 +318,27 @@ class Simulation:
         self.partition_of[job] = partition.index
         recovery, left = self._recovery, self._left
         checkpoints = NO_CHECKPOINTS if recovery is None else recovery.of(job, partition.pool)
-        if again := job in left:
-            work_s = left.work_s(job, partition.pool)
-            checkpoints = left.checkpoints(job, checkpoints)
+        if holding is None:
+            work_s = whole_s = self._run_s[partition.pool][job]
         else:
-            work_s = self._run_s[partition.pool][job]
-        number = self._log.begin(job, partition.index, now)
-        attempt = Attempt(job, number, partition, now, work_s, checkpoints, again)
+            work_s = whole_s = job_s(self.jobs, self._run_s, job, holding.parts)
+        if again := job in left:
+            work_s = left.work_s(job, partition.pool, whole_s)
+            checkpoints = left.checkpoints(job, checkpoints)
+        number = self._log.begin(job, partition.index, now, holding)
+        attempt = Attempt(job, number, partition, now, work_s, checkpoints, again, whole_s, holding)
         self.running[job] = attempt
-        if nodes:
-            partition.nodes_of[job] = nodes
-            if self._by_node:
-                self._allocated.note(number, nodes)
+        held = ((partition, nodes),) if holding is None else holding.on
+        for each, its_nodes in held:
+            if its_nodes:
+                each.nodes_of[job] = its_nodes
+                if self._by_node:
+                    self._allocated.note(number, its_nodes)
         attempt.end = self.clock.at(attempt.end_s, COMPLETION)
         self.clock.start(self._run_attempt(attempt, attempt.end))
         for watcher in self._watchers:
-            watcher.started(job, partition, nodes)
+            for each, its_nodes in held:
+                watcher.started(job, each, its_nodes)
 
     def stop(self, job: int, *, saved: bool) -> None:
         """Stop a running job now and put it back into its queue.
@@ -413,7 +436,11 @@ class Simulation:
             return
         self.partition_of[job] = -1
         self._left.stopped(attempt, progress.kept_s, cause, cost_s)
-        self._policy_of_choice[self.jobs.choice_of[job]].resubmit(job)
+        policy = self._policy_of_choice[self.jobs.choice_of[job]]
+        if (move := policy.queue.moves.pop(job, None)) is not None and cause is StopCause.SAVED:
+            policy.queue.arrive(job, move)
+        else:
+            policy.resubmit(job)
 
     def rerate(self, job: int, slowdown: float) -> None:
         """Change the pace of a running job from now on.
@@ -483,6 +510,7 @@ class Simulation:
         if not attempt.is_plain:
             self._log.note(attempt.number, attempt.whole(now), self._left.of(attempt.job))
         self._leave(attempt)
+        self._policy_of_choice[self.jobs.choice_of[attempt.job]].queue.moves.pop(attempt.job, None)
         if self._gates is not None:
             self._let_in(self._gates.end(attempt.job, now, done=True))
         self._request_pass()
@@ -494,8 +522,10 @@ class Simulation:
     def _leave(self, attempt: Attempt) -> None:
         """Release the accelerators of a job that ends or is stopped."""
         job, partition = attempt.job, attempt.partition
+        held = [partition] if attempt.holding is None else [on for on, _ in attempt.holding.on]
         for watcher in self._watchers:
-            watcher.left(job, partition, partition.nodes_of.get(job, ()))
+            for each in held:
+                watcher.left(job, each, each.nodes_of.get(job, ()))
         policy = self._policy_of_choice[self.jobs.choice_of[job]]
         policy.queue.now = self.clock._now
         policy.queue.release(job, partition, attempt.began_s)

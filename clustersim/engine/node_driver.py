@@ -62,8 +62,8 @@ class NodeDriver:
         """Record that a job has started, and slow it down if one of its nodes is slow."""
         if (on_node := self._on_node.get(partition.index)) is not None:
             on_node.add(job, nodes)
-        if (slow := self._slow.get(partition.index)) is not None:
-            self._simulation.rerate(job, slow.slowdown(nodes))
+        if (slow := self._slow.get(partition.index)) is not None and slow.slowdown(nodes) > 1.0:
+            self._simulation.rerate(job, self._slowdown(job))
 
     def left(self, job: int, partition: Partition, nodes: Nodes) -> None:
         """Record that a job leaves its nodes."""
@@ -136,9 +136,18 @@ class NodeDriver:
 
     def _change_pace(self, partition: Partition, node: int) -> None:
         """Set the pace of each job on a node to the pace of the job's slowest node."""
-        slow = self._slow[partition.index]
         for job in self._jobs_on(partition, node):
-            self._simulation.rerate(job, slow.slowdown(partition.nodes_of[job]))
+            self._simulation.rerate(job, self._slowdown(job))
+
+    def _slowdown(self, job: int) -> float:
+        """Return the slowdown of the slowest node of a running job."""
+        attempt = self._simulation.running[job]
+        holding, own = attempt.holding, attempt.partition
+        held = ((own, own.nodes_of[job]),) if holding is None else holding.on
+        return max(
+            self._slow[each.index].slowdown(nodes) if each.index in self._slow else 1.0
+            for each, nodes in held
+        )
 
     def _jobs_on(self, partition: Partition, node: int) -> list[int]:
         """Return the jobs that hold chips of a node, in order of their start."""

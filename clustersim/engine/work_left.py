@@ -17,6 +17,7 @@ class _Left(NamedTuple):
 
     share: float
     pool: int
+    whole_s: float
     work_s: float
     restart_s: float | None
 
@@ -58,14 +59,21 @@ class WorkLeft:
         return 1.0 if left is None else left.share
 
     def share(self, kept_s: float, attempt: Attempt) -> float:
-        """Return the share of a job's work that takes `kept_s` seconds on the attempt's pool."""
-        whole_s = self._run_s[attempt.partition.pool][attempt.job]
-        return kept_s / whole_s if whole_s > 0 else 0.0
+        """Return the share of a job's work that takes `kept_s` seconds where the attempt runs."""
+        return kept_s / attempt.whole_s if attempt.whole_s > 0 else 0.0
 
-    def work_s(self, job: int, pool: int) -> float:
-        """Return the work that is left of a stopped job on a pool, seconds."""
+    def work_s(self, job: int, pool: int, whole_s: float) -> float:
+        """Return the work that is left of a stopped job, seconds.
+
+        Parameters
+        ----------
+        job, pool : int
+        whole_s : float
+            Time that the whole job would take, seconds.
+        """
         left = self._left[job]
-        return left.work_s if left.pool == pool else self._run_s[pool][job] * left.share
+        same = left.pool == pool and left.whole_s == whole_s
+        return left.work_s if same else whole_s * left.share
 
     def checkpoints(self, job: int, usual: Checkpoints) -> Checkpoints:
         """Return the checkpoints of a stopped job, with the time that its next start takes."""
@@ -90,7 +98,7 @@ class WorkLeft:
         share = max(0.0, self.of(job) - self.share(kept_s, attempt))
         work_s = max(0.0, attempt.work_s - kept_s)
         restart_s = 0.0 if cause is StopCause.SUSPENDED and cost_s is None else cost_s
-        self._left[job] = _Left(share, pool, work_s, restart_s)
+        self._left[job] = _Left(share, pool, attempt.whole_s, work_s, restart_s)
         self._estimate_again(job)
 
     def _estimate_again(self, job: int) -> None:
@@ -101,6 +109,6 @@ class WorkLeft:
         if restart_s is None:
             restart_s = 0.0 if self._recovery is None else self._recovery.restart_s[job]
         for pool, (column, seconds) in enumerate(zip(self._estimate_s, whole, strict=True)):
-            exact = pool == left.pool and seconds == self._run_s[pool][job]
+            exact = pool == left.pool and seconds == self._run_s[pool][job] == left.whole_s
             rest_s = left.work_s if exact else seconds * left.share
             column[job] = restart_s + rest_s  # type: ignore[index]

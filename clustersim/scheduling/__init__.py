@@ -1,7 +1,7 @@
 """Policies, which choose the job that starts next, and placements, which choose its nodes."""
 
 from clustersim.scheduling.bucket_placements import Consolidate, Spread
-from clustersim.scheduling.decisions import Migrate, Preempt, Start, Wake
+from clustersim.scheduling.decisions import Migrate, Preempt, Resize, Start, Wake
 from clustersim.scheduling.options import option_texts, options_of, with_options
 from clustersim.scheduling.placement import SPEED_NOTE, NodePlacement, Placement, Pooled
 from clustersim.scheduling.plugins import PLACEMENTS, find_placement, find_policy
@@ -24,6 +24,7 @@ __all__ = [
     "Pooled",
     "Preempt",
     "Queue",
+    "Resize",
     "Spread",
     "Start",
     "View",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from clustersim.errors import ClusterSimError
 from clustersim.scheduling.calendar import ReleaseCalendar
 from clustersim.scheduling.claims import Claims
 from clustersim.scheduling.decisions import How
+from clustersim.scheduling.holding import Holding, Move, Part, SizeRange, Split, job_s
 from clustersim.scheduling.placement import ManyNodes, Nodes, Placement
 
 __all__ = ["JobColumns", "Partition", "PreemptJob", "Queue", "Running", "StartJob"]
@@ -37,6 +38,11 @@ class JobColumns:
         Index of each job's set in `choices`.
     columns : mapping of str to array (jobs,)
         The columns of the jobs table, with the user's own ones, for policies that use them.
+    elastic : SizeRange, optional
+        The sizes at which jobs can run; by default only the one that they ask for.
+    split : {"equal", "proportional"}, optional
+        How the work of a job is divided that runs on several partitions at once
+        (:mod:`clustersim.scheduling.holding`); by default no job does.
 
     Examples
     --------
@@ -54,6 +60,8 @@ class JobColumns:
     columns: Mapping[str, npt.NDArray[np.generic]] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    elastic: SizeRange | None = None
+    split: Split | None = None
 
 
 class Running(NamedTuple):
@@ -196,8 +204,15 @@ class Partition:
         return self.nodes_of.pop(job, ())
 
 
-StartJob = Callable[[int, Partition, Nodes], None]
-"""Called by the scheduler when it starts a job: the job, its partition and its accelerators."""
+class StartJob(Protocol):
+    """Called by the scheduler when it starts a job."""
+
+    def __call__(
+        self, job: int, partition: Partition, nodes: Nodes, holding: Holding | None = None, /
+    ) -> None:
+        """Start a job on nodes of a partition, or on what it holds if this is unusual."""
+
+
 PreemptJob = Callable[[int, How, float | None], None]
 """Called by the scheduler when it stops a job: the job, how, and its cost in seconds."""
 
@@ -239,6 +254,11 @@ class Queue:
     own_nodes : dict of int to (Partition, Nodes)
         The only accelerators on which some waiting jobs can start: suspended jobs, and jobs that
         run when the simulation begins.
+    holdings : dict of int to Holding
+        What those running jobs hold that have another size than they ask for, or that are on
+        several partitions.
+    moves : dict of int to Move
+        Where running jobs go that save their state to start again elsewhere, or at another size.
     shared : dict of str to object
         What the policies of all queues of a run share, such as the usage of users: each policy
         puts it in under its own name.
@@ -279,6 +299,8 @@ class Queue:
         self.leaving: dict[int, float] = {}
         self.attained_s: dict[int, float] = {}
         self.own_nodes: dict[int, tuple[Partition, Nodes]] = {}
+        self.holdings: dict[int, Holding] = {}
+        self.moves: dict[int, Move] = {}
         self.shared: dict[str, Any] = {} if shared is None else shared
         self._start = start
         self._preempt = preempt
@@ -352,7 +374,55 @@ class Queue:
             if nodes is not None:
                 self.start_taken(job, partition, nodes)
                 return True
+        if jobs.split is not None and (parts := self.take_across(job, closed=closed)):
+            self.start_on(job, parts)
+            return True
         return False
+
+    def take_across(self, job: int, *, closed: int = 0) -> list[Part]:
+        """Allocate the accelerators of a waiting job on several of its partitions.
+
+        Each partition in turn gives as many as it can.
+
+        Parameters
+        ----------
+        job : int
+        closed : int
+            Bit mask of partitions that must not be used.
+
+        Returns
+        -------
+        list of Part
+            Empty if the job does not fit.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> h20 = Partition(1, 1, "h20", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> seconds = [[60.0], [90.0]]
+        >>> jobs = JobColumns([24], seconds, choices=[(0, 1)], choice_of=[0], split="equal")
+        >>> queue = Queue([h200, h20], [0, 1], jobs, lambda *started: None, looks_ahead=False)
+        >>> [(part.partition.name, part.n) for part in queue.take_across(0)]
+        [('h200', 16), ('h20', 8)]
+        """
+        left = self.jobs.n_accelerators[job]
+        open_to_it = [self.partitions[i] for i in self.choices(job) if not closed >> i & 1]
+        if job in self.own_nodes or sum(part.placement.free for part in open_to_it) < left:
+            return []
+        parts: list[Part] = []
+        for partition in open_to_it:
+            sizes = np.arange(min(left, partition.placement.free), 0, -1)
+            for n in sizes[partition.placement.fits_each(sizes)][:1].tolist():
+                nodes = partition.placement.take(n)
+                if nodes is not None:
+                    parts.append(Part(partition, n, nodes))
+                    left -= n
+        if not left:
+            return parts
+        for part in parts:
+            part.partition.placement.give(part.nodes, part.n)
+        return []
 
     def take(self, job: int, partition: Partition) -> Nodes | None:
         """Allocate the accelerators of a waiting job on a partition, or return None.
@@ -400,6 +470,61 @@ class Queue:
             self.running[job] = Running(partition, self.now)
         self._start(job, partition, nodes)
 
+    def start_on(self, job: int, parts: Sequence[Part]) -> None:
+        """Start `job` on accelerators that the placements of some partitions have allocated.
+
+        Raises
+        ------
+        ClusterSimError
+            If the job cannot run on so many accelerators.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> from clustersim.scheduling.holding import Part
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> h20 = Partition(1, 1, "h20", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> seconds = [[60.0], [90.0]]
+        >>> jobs = JobColumns([24], seconds, choices=[(0, 1)], choice_of=[0], split="equal")
+        >>> queue = Queue([h200, h20], [0, 1], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.start_on(0, [Part(h200, 16, h200.placement.take(16)),
+        ...                    Part(h20, 8, h20.placement.take(8))])
+        >>> queue.free, queue.holdings[0].estimate_s
+        (8, 90.0)
+        """
+        jobs, first = self.jobs, parts[0]
+        if len(parts) == 1 and first.n == jobs.n_accelerators[job]:
+            self.start_taken(job, first.partition, first.nodes)
+            return
+        estimate_s = job_s(jobs, jobs.estimate_s, job, parts)
+        if not estimate_s < math.inf:
+            raise ClusterSimError(
+                f"job {job} (counted from 0) cannot run on {sum(part.n for part in parts):,} "
+                "accelerators"
+            )
+        holding = self.holdings[job] = Holding(tuple(parts), estimate_s)
+        if self._looks_ahead:
+            for part in parts:
+                part.partition.calendar.add(self.now + estimate_s, job, part.n)
+        if self._tracks_running:
+            self.running[job] = Running(first.partition, self.now)
+        self._start(job, first.partition, first.nodes, holding)
+
+    def size_of(self, job: int) -> int:
+        """Number of accelerators that a running job holds, or that another one asks for.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False).size_of(0)
+        8
+        """
+        if self.holdings and (holding := self.holdings.get(job)) is not None:
+            return holding.size
+        return self.jobs.n_accelerators[job]
+
     def preempt(self, job: int, how: How = "save", cost_s: float | None = None) -> None:
         """Stop a running job; see :class:`~clustersim.scheduling.decisions.Preempt`.
 
@@ -425,6 +550,73 @@ has no simulation
                 f"job {job} (counted from 0) cannot be preempted: this queue has no simulation"
             )
         self._preempt(job, how, cost_s)
+
+    def move(self, job: int, partition: Partition, size: int, cost_s: float | None = None) -> bool:
+        """Save a running job and start it on another partition, or at another size on its own.
+
+        Parameters
+        ----------
+        job : int
+        partition : Partition
+        size : int
+        cost_s : float, optional
+            See :class:`~clustersim.scheduling.decisions.Preempt`.
+
+        Returns
+        -------
+        bool
+            Whether there is room for it; if not, nothing is done.
+
+        Raises
+        ------
+        ClusterSimError
+            If the job does not run, or is leaving already.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> h20 = Partition(1, 1, "h20", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0], [90.0]], choices=[(0, 1)], choice_of=[0])
+        >>> stopped = []
+        >>> queue = Queue([h200, h20], [0, 1], jobs, lambda *started: None, looks_ahead=False,
+        ...               tracks_running=True, preempt=lambda *job: stopped.append(job))
+        >>> queue.start_anywhere(0), queue.move(0, h20, 24), queue.move(0, h20, 8), stopped
+        (True, False, True, [(0, 'save', None)])
+        >>> h20.placement.free
+        8
+        """
+        held, own = self.size_of(job), self.running.get(job)
+        several = job in self.holdings and len(self.holdings[job].parts) > 1
+        stays = own is not None and own.partition is partition and not several
+        n_extra = size - held if stays else size
+        extra = None
+        if n_extra > 0:
+            nodes = partition.placement.take(n_extra)
+            if nodes is None:
+                return False
+            extra = Part(partition, n_extra, nodes)
+        self.moves[job] = Move(partition, size, extra, stays)
+        try:
+            self.preempt(job, "save", cost_s)
+        except BaseException:
+            if (failed := self.moves.pop(job, None)) is not None:
+                self._give_extra(failed)
+            raise
+        return True
+
+    def arrive(self, job: int, move: Move) -> None:
+        """Start a job again that has saved its state and left its accelerators."""
+        placement = move.partition.placement
+        nodes = placement.take(move.size) if move.stays else None
+        if nodes is None:
+            nodes = move.nodes()
+            placement.take_these(nodes, move.size)
+        self.start_on(job, [Part(move.partition, move.size, nodes)])
+
+    def _give_extra(self, move: Move) -> None:
+        if move.extra is not None:
+            move.partition.placement.give(move.extra.nodes, move.extra.n)
 
     def wake_at(self, time: float) -> None:
         """Ask for a scheduling pass at a time (seconds) later than now.
@@ -467,10 +659,20 @@ has no simulation
         """
         jobs = self.jobs
         n = jobs.n_accelerators[job]
-        if self._looks_ahead:
-            partition.calendar.remove(started + jobs.estimate_s[partition.pool][job], job, n)
         if self._tracks_running:
             del self.running[job]
             self.leaving.pop(job, None)
             self.attained_s[job] = self.attained_s.get(job, 0.0) + self.now - started
+        if self.moves and (move := self.moves.get(job)) is not None:
+            self._give_extra(move)
+            if move.stays:
+                move.own = partition.nodes_of.get(job, ())
+        if self.holdings and (holding := self.holdings.pop(job, None)) is not None:
+            for part in holding.parts:
+                if self._looks_ahead:
+                    part.partition.calendar.remove(started + holding.estimate_s, job, part.n)
+                part.partition.placement.give(part.partition.forget(job), part.n)
+            return
+        if self._looks_ahead:
+            partition.calendar.remove(started + jobs.estimate_s[partition.pool][job], job, n)
         partition.placement.give(partition.forget(job), n)

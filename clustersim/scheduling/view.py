@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from clustersim.array_types import Floats, Ints
 from clustersim.errors import ClusterSimError, InputError, nearest_hint
-from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.queue import Partition, Queue, Running
 
 __all__ = ["JobView", "View"]
 
@@ -25,6 +25,9 @@ class JobView:
     job : int
         Number of the job in the run, in order of submission.
     n_accelerators : int
+        The number that it asks for.
+    size : int
+        The number that it holds if it runs; else that it asks for.
     pools : tuple of str
         The pools on which it can run, in order of preference.
     pool : str or None
@@ -53,6 +56,7 @@ class JobView:
 
     job: int
     n_accelerators: int
+    size: int
     pools: tuple[str, ...]
     pool: str | None
     start_s: float
@@ -132,7 +136,7 @@ class View:
         return [self._queue.partitions[index] for index in self._queue.members]
 
     def n_accelerators(self, jobs: Ints) -> Ints:
-        """Return the sizes of jobs.
+        """Return the numbers of accelerators that jobs ask for.
 
         Examples
         --------
@@ -148,6 +152,22 @@ class View:
         """
         sizes = self._queue.jobs.n_accelerators
         return np.array([sizes[job] for job in jobs.tolist()], dtype=np.int64)
+
+    def sizes(self, jobs: Ints) -> Ints:
+        """Return the numbers of accelerators that running jobs hold and waiting ones ask for.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0])
+        >>> view = View(Queue([h200], [0], jobs, print, looks_ahead=False), [0, 1])
+        >>> view.sizes(view.waiting).tolist()
+        [8, 16]
+        """
+        if not self._queue.holdings:
+            return self.n_accelerators(jobs)
+        return np.array([self._queue.size_of(job) for job in jobs.tolist()], dtype=np.int64)
 
     def column(self, name: str, jobs: Ints, *, default: float | str | None = None) -> Any:
         """Return the values of jobs in a column of the jobs table.
@@ -226,11 +246,12 @@ class View:
         [60.0, 300.0]
         """
         queue, now = self._queue, self.now
-        running, estimate_s = queue.running, queue.estimate_s
+        running, estimate_s, holdings = queue.running, queue.estimate_s, queue.holdings
         left = [
             estimate_s(job)
             if (at := running.get(job)) is None
-            else estimate_s(job, at.partition) - (now - at.start_s)
+            else (holdings[job].estimate_s if job in holdings else estimate_s(job, at.partition))
+            - (now - at.start_s)
             for job in jobs.tolist()
         ]
         return np.maximum(np.array(left, dtype=np.float64), 0.0)
@@ -265,11 +286,18 @@ class View:
             partition, nodes = queue.own_nodes[job]
             there = pool is None or partition.name == pool
             return there and partition.placement.has_free(nodes, int(size[0]))
-        return any(
+        if any(
             bool(queue.partitions[index].placement.fits_each(size)[0])
             for index in queue.choices(job)
             if pool is None or queue.partitions[index].name == pool
-        )
+        ):
+            return True
+        if pool is not None or queue.jobs.split is None:
+            return False
+        parts = queue.take_across(job)
+        for part in parts:
+            part.partition.placement.give(part.nodes, part.n)
+        return bool(parts)
 
     def those_that_fit(self, order: Iterable[int], *, strict: bool = False) -> list[int]:
         """Return the jobs that could run together if all others gave their accelerators back.
@@ -302,11 +330,21 @@ class View:
         left = {part.index: part.placement.free for part in self._partitions}
         sizes = queue.jobs.n_accelerators
         for job, running in queue.running.items():
-            left[running.partition.index] += sizes[job]
+            for index, n in self._held(job, running):
+                left[index] += n
         chosen = []
         for job in map(int, order):
             at = queue.running.get(job)
             own = at.partition if at is not None else queue.own_nodes.get(job, (None,))[0]
+            if job in queue.holdings and at is not None:
+                held = self._held(job, at)
+                if all(left[index] >= n for index, n in held):
+                    for index, n in held:
+                        left[index] -= n
+                    chosen.append(job)
+                elif strict:
+                    break
+                continue
             choices = queue.choices(job) if own is None else (own.index,)
             size = sizes[job]
             for index in choices:
@@ -318,6 +356,13 @@ class View:
                 if strict:
                     break
         return chosen
+
+    def _held(self, job: int, running: Running) -> list[tuple[int, int]]:
+        """Return the accelerators that a running job holds, by partition."""
+        queue = self._queue
+        if job in queue.holdings:
+            return [(part.partition.index, part.n) for part in queue.holdings[job].parts]
+        return [(running.partition.index, queue.jobs.n_accelerators[job])]
 
     def job(self, job: int) -> JobView:
         """Return one job as an object.
@@ -340,6 +385,7 @@ class View:
         return JobView(
             job=job,
             n_accelerators=queue.jobs.n_accelerators[job],
+            size=queue.size_of(job),
             pools=tuple(queue.partitions[index].name for index in queue.choices(job)),
             pool=None if at is None else at.partition.name,
             start_s=float("nan") if at is None else at.start_s,

@@ -264,7 +264,7 @@ class Wrong(Policy):
         ("no node", r"job 0 .* is started on accelerators of gpu that are not free"),
         ("waits", r"job 1 .* cannot be preempted: it is not running"),
         ("past", r"a pass was asked for at 0.0 s, which is not after now"),
-        ("none", r"decides 'start'; decisions are Start, Preempt, Migrate and Wake"),
+        ("none", r"decides 'start'; decisions are Start, Preempt, Resize, Migrate and Wake"),
     ],
 )
 def test_a_decision_that_breaks_a_rule_is_refused(decision: str, message: str):
