@@ -120,7 +120,7 @@ class Attempt:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the attempt is the first one, as asked for, at one pace and without checkpoints."""
+        """Whether it is the first one, of the usual size, at one pace and without checkpoints."""
         return (
             self.checkpoints is NO_CHECKPOINTS
             and not self.again

@@ -173,8 +173,9 @@ def allocation_ranges(
     pandas.DataFrame
         ``job_id``, ``pool``, ``virtual_cluster``, ``nodes``, ``n_accelerators``, ``start_s``,
         ``end_s`` (seconds; the end of the simulation for a job that is still running), in order of
-        job, then of start. An attempt on several pools has a row for each of them. ``nodes`` are ranges of indices in the pool with the accelerators on
-        each node (``0-63:8,70:4``); empty if the placement does not track nodes. Use
+        job, then of start. An attempt on several pools has a row for each of them. ``nodes`` are
+        ranges of indices in the pool with the accelerators on each node (``0-63:8,70:4``); empty
+        if the placement does not track nodes. Use
         :func:`~clustersim.simulation.node_ranges.by_node` for one row per node.
     """
     attempts = record.attempts
