@@ -99,6 +99,7 @@ class Ending:
             self._policies[choice]
             for choice, n in self._waiting_jobs()
             if any(self._waits_for_nodes(index, n) for index in choices[choice])
+            or self._waits_for_nodes_of_several(choices[choice], n)
         )
         return any(policy.would_start(self._job_fits) for policy in policies)
 
@@ -117,15 +118,21 @@ class Ending:
     def _job_fits(self, job: int, closed: int) -> bool:
         """Return whether a job fits on one of its open partitions once all nodes have returned."""
         n = self._jobs.n_accelerators[job]
-        return any(
-            not closed >> index & 1 and n <= self._most(index)
-            for index in self._jobs.choices[self._jobs.choice_of[job]]
-        )
+        choice = self._jobs.choices[self._jobs.choice_of[job]]
+        most = [self._most(index) for index in choice if not closed >> index & 1]
+        return n <= (max(most, default=0) if self._jobs.split is None else sum(most))
 
     def _waits_for_nodes(self, index: int, n: int) -> bool:
         """Return whether a gang does not fit on a partition now, but may fit when nodes return."""
         placement, most = self._partitions[index].placement, self._most(index)
         return n <= most and placement.free < most and not placement.fits_each(np.array([n]))[0]
+
+    def _waits_for_nodes_of_several(self, choice: Sequence[int], n: int) -> bool:
+        """Return whether a gang may fit on several partitions together only when nodes return."""
+        if self._jobs.split is None:
+            return False
+        free = sum(self._partitions[index].placement.free for index in choice)
+        return free < n <= sum(self._most(index) for index in choice)
 
     def _most(self, index: int) -> int:
         """Number of accelerators of a partition that are in service or will return to service."""

@@ -236,6 +236,7 @@ def offered_work_of(loaded: LoadedScenario, platform: Platform) -> OfferedWork:
             platform.speeds,
             choose=scheduling.choose,
             wait_for_best=scheduling.wait_for_best,
+            spans=scheduling.span_pools is not None,
         )
 
 
@@ -249,6 +250,7 @@ def scheduling_of(loaded: LoadedScenario) -> Scheduling:
         placement_options=scheduler.placement_options,
         choose=scheduler.choose,
         wait_for_best=scheduler.wait_for_best,
+        span_pools=scheduler.span_pools,
         exact_estimates=scheduler.estimates == "exact",
         folder=loaded.folder,
     )

@@ -43,6 +43,12 @@ class Scheduler(FileModel):
     wait_for_best: bool = Field(
         False, description="whether a job waits for its preferred pool instead of using another one"
     )
+    span_pools: Literal["equal", "proportional"] | None = Field(
+        None,
+        description="lets a job that does not fit on one of its pools run on several of them at "
+        "once: each accelerator does an equal share of the work, at the pace of the slowest, or "
+        "as much as it can",
+    )
     estimates: Literal["user", "exact"] = Field(
         "user", description="whether policies see the jobs' estimates or their real run times"
     )

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from clustersim.array_types import Ints
 from clustersim.errors import ClusterSimError
+from clustersim.scheduling.across import free_offer, take_across
 from clustersim.scheduling.calendar import ReleaseCalendar
 from clustersim.scheduling.claims import Claims
 from clustersim.scheduling.decisions import How
@@ -374,26 +375,17 @@ class Queue:
             if nodes is not None:
                 self.start_taken(job, partition, nodes)
                 return True
-        if jobs.split is not None and (parts := self.take_across(job, closed=closed)):
-            self.start_on(job, parts)
-            return True
-        return False
+        return jobs.split is not None and self.start_across(job, closed=closed)
 
-    def take_across(self, job: int, *, closed: int = 0) -> list[Part]:
-        """Allocate the accelerators of a waiting job on several of its partitions.
-
-        Each partition in turn gives as many as it can.
+    def start_across(self, job: int, *, closed: int = 0) -> bool:
+        """Start `job` on several of its partitions if it fits so; return whether it started.
 
         Parameters
         ----------
         job : int
+            A waiting job.
         closed : int
             Bit mask of partitions that must not be used.
-
-        Returns
-        -------
-        list of Part
-            Empty if the job does not fit.
 
         Examples
         --------
@@ -403,26 +395,16 @@ class Queue:
         >>> seconds = [[60.0], [90.0]]
         >>> jobs = JobColumns([24], seconds, choices=[(0, 1)], choice_of=[0], split="equal")
         >>> queue = Queue([h200, h20], [0, 1], jobs, lambda *started: None, looks_ahead=False)
-        >>> [(part.partition.name, part.n) for part in queue.take_across(0)]
-        [('h200', 16), ('h20', 8)]
+        >>> queue.start_across(0), h200.placement.free, h20.placement.free
+        (True, 0, 8)
         """
-        left = self.jobs.n_accelerators[job]
-        open_to_it = [self.partitions[i] for i in self.choices(job) if not closed >> i & 1]
-        if job in self.own_nodes or sum(part.placement.free for part in open_to_it) < left:
-            return []
-        parts: list[Part] = []
-        for partition in open_to_it:
-            sizes = np.arange(min(left, partition.placement.free), 0, -1)
-            for n in sizes[partition.placement.fits_each(sizes)][:1].tolist():
-                nodes = partition.placement.take(n)
-                if nodes is not None:
-                    parts.append(Part(partition, n, nodes))
-                    left -= n
-        if not left:
-            return parts
-        for part in parts:
-            part.partition.placement.give(part.nodes, part.n)
-        return []
+        if job in self.own_nodes:
+            return False
+        mine = [self.partitions[i] for i in self.choices(job) if not closed >> i & 1]
+        parts = take_across(self.jobs.n_accelerators[job], map(free_offer, mine))
+        if parts:
+            self.start_on(job, parts)
+        return bool(parts)
 
     def take(self, job: int, partition: Partition) -> Nodes | None:
         """Allocate the accelerators of a waiting job on a partition, or return None.

@@ -22,7 +22,14 @@ from clustersim.scheduling.placement import (
 )
 from clustersim.scheduling.queue import Partition
 
-__all__ = ["NodeReservation", "PooledReservation", "Reservation", "reserve", "soonest"]
+__all__ = [
+    "NodeReservation",
+    "PooledReservation",
+    "Reservation",
+    "reserve",
+    "reserve_free",
+    "soonest",
+]
 
 
 class Reservation:
@@ -53,7 +60,9 @@ class PooledReservation(Reservation):
     """A claim on a number of accelerators, in a partition that does not track nodes."""
 
     def __init__(self, partition: Partition, placement: Pooled, n: int) -> None:
-        self.shadow, released = partition.calendar.earliest(n - placement.free)
+        self.shadow, released = -np.inf, 0
+        if n > placement.free:
+            self.shadow, released = partition.calendar.earliest(n - placement.free)
         self._placement = placement
         self._surplus = placement.free + released - n
 
@@ -139,6 +148,17 @@ def reserve(partition: Partition, n: int) -> Reservation:
         placement.remove(n, surplus)
         known[n] = Claim(shadow, surplus)
     return NodeReservation(placement, known[n])
+
+
+def reserve_free(partition: Partition, n: int) -> Reservation:
+    """Claim `n` accelerators of `partition` that are free now."""
+    placement: Placement = partition.placement
+    if isinstance(placement, Pooled):
+        return PooledReservation(partition, placement, n)
+    assert isinstance(placement, NodePlacement)
+    surplus = np.array(placement.free_by_node())
+    placement.remove(n, surplus)
+    return NodeReservation(placement, Claim(-np.inf, surplus))
 
 
 def _find_shadow(partition: Partition, placement: NodePlacement, n: int) -> tuple[float, NodeFree]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from clustersim.array_types import Floats, Ints
 from clustersim.errors import ClusterSimError, InputError, nearest_hint
+from clustersim.scheduling.across import fits_across, free_offer
 from clustersim.scheduling.queue import Partition, Queue, Running
 
 __all__ = ["JobView", "View"]
@@ -294,10 +295,8 @@ class View:
             return True
         if pool is not None or queue.jobs.split is None:
             return False
-        parts = queue.take_across(job)
-        for part in parts:
-            part.partition.placement.give(part.nodes, part.n)
-        return bool(parts)
+        mine = [queue.partitions[index] for index in queue.choices(job)]
+        return fits_across(int(size[0]), map(free_offer, mine))
 
     def those_that_fit(self, order: Iterable[int], *, strict: bool = False) -> list[int]:
         """Return the jobs that could run together if all others gave their accelerators back.
@@ -332,7 +331,7 @@ class View:
         for job, running in queue.running.items():
             for index, n in self._held(job, running):
                 left[index] += n
-        chosen = []
+        chosen, split = [], queue.jobs.split is not None
         for job in map(int, order):
             at = queue.running.get(job)
             own = at.partition if at is not None else queue.own_nodes.get(job, (None,))[0]
@@ -353,7 +352,13 @@ class View:
                     chosen.append(job)
                     break
             else:
-                if strict:
+                if at is None and split and sum(left[index] for index in choices) >= size:
+                    for index in choices:
+                        n = min(left[index], size)
+                        left[index] -= n
+                        size -= n
+                    chosen.append(job)
+                elif strict:
                     break
         return chosen
 

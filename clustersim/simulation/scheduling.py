@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from clustersim.errors import InputError, shown, unknown_name
 from clustersim.scheduling import Placement, Policy
+from clustersim.scheduling.holding import Split
 from clustersim.scheduling.stalls import LONGEST_CALL_S
 from clustersim.simulation.eligibility import Choose
 
@@ -38,6 +39,10 @@ class Scheduling:
         :func:`~clustersim.simulation.eligibility.find_eligibility`.
     wait_for_best : bool
         Whether a job waits for its preferred pool instead of starting on another pool.
+    span_pools : {"equal", "proportional"}, optional
+        Whether a job that does not fit on one of its pools may run on several of them at once, and
+        how its work is divided: each accelerator does the same share, so that the slowest ones set
+        the pace, or each does as much as it can. By default a job runs on one pool.
     exact_estimates : bool
         Whether to replace the jobs' estimates by their real run times.
     folder : str or Path
@@ -67,6 +72,7 @@ class Scheduling:
     placement_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     choose: Choose = "fastest"
     wait_for_best: bool = False
+    span_pools: Split | None = None
     exact_estimates: bool = False
     folder: str | Path = "."
     longest_call_s: float = LONGEST_CALL_S
@@ -90,6 +96,11 @@ class Scheduling:
                 yield f"{name}: must be names with values, found {shown(getattr(self, name))}"
         if self.choose not in get_args(Choose):
             yield f"choose: {unknown_name('choice', self.choose, get_args(Choose))}"
+        if self.span_pools is not None:
+            if self.span_pools not in get_args(Split):
+                yield f"span_pools: {unknown_name('way', self.span_pools, get_args(Split))}"
+            if self.wait_for_best is True:
+                yield "wait_for_best: a job that waits for its preferred pool cannot span pools"
         for name in ("wait_for_best", "exact_estimates"):
             if not isinstance(getattr(self, name), bool):
                 yield f"{name}: must be True or False, found {shown(getattr(self, name))}"

@@ -26,6 +26,7 @@ from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import ClusterSimError, InputError, names_former_arguments
 from clustersim.scheduling import (
+    POLICIES,
     JobColumns,
     NodePlacement,
     Partition,
@@ -34,6 +35,7 @@ from clustersim.scheduling import (
     find_placement,
     find_policy,
 )
+from clustersim.scheduling.holding import Split
 from clustersim.scheduling.plugins import error_in_plugin, interrupts_itself, plugin_file
 from clustersim.scheduling.stalls import stopped_when_stalled
 from clustersim.simulation import tables
@@ -47,6 +49,7 @@ from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.simulation.unfinished import unfinished_reasons
 from clustersim.topology import Cluster, single_pool
+from clustersim.units import listed
 from clustersim.workload import check_jobs
 from clustersim.workload.measured_rates import with_durations
 
@@ -156,6 +159,8 @@ def simulate(
     check_arguments(jobs, cluster, scheduling, catalogue, run_times, outages, recovery, horizon_s)
     folder = scheduling.folder
     policy = find_policy(scheduling.policy, options=scheduling.options, folder=folder)
+    if scheduling.span_pools is not None:
+        _check_spans_pools(policy, scheduling.policy)
     make_placement = find_placement(
         scheduling.placement, options=scheduling.placement_options, folder=folder
     )
@@ -180,6 +185,7 @@ def simulate(
             catalogue,
             choose=scheduling.choose,
             wait_for_best=scheduling.wait_for_best,
+            spans=scheduling.span_pools is not None,
             lends=[service.pool for service in services if service.lends],
         )
         eligible = _without_refused(eligible, policy, jobs, runtimes, partitions)
@@ -197,11 +203,13 @@ def simulate(
             recovery=recovery,
             horizon_s=horizon_s,
             longest_call_s=scheduling.longest_call_s,
+            split=scheduling.span_pools,
             by_node=by_node,
             check=check_accelerators if check else None,
             progress=progress,
         )
-    result = _result(jobs, ran, cluster, eligible, services)
+    spans = scheduling.span_pools is not None
+    result = _result(jobs, ran, cluster, eligible, services, spans=spans)
     provenance = _provenance(ran.record, time.perf_counter() - began)
     provenance["fleet"] = _fleet(cluster, make_placement.__name__)
     notes = [*runtimes.notes, *eligible.notes]
@@ -234,6 +242,7 @@ def _run(
     recovery: Recovery | None,
     horizon_s: float | None,
     longest_call_s: float,
+    split: Split | None,
     **options: Any,
 ) -> _Ran:
     """Simulate the jobs that can run."""
@@ -250,7 +259,7 @@ def _run(
         simulation = Simulation(
             jobs["submit_s"].to_numpy(dtype=np.float64)[rows].tolist(),
             _columns(runtimes.run_s, rows),
-            _job_columns(jobs, rows, runtimes, eligible),
+            _job_columns(jobs, rows, runtimes, eligible, split),
             partitions,
             policy,
             recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
@@ -271,6 +280,8 @@ def _result(
     cluster: Cluster,
     eligible: Eligibility,
     demands: Sequence[ServiceDemand],
+    *,
+    spans: bool,
 ) -> Result:
     """Return the result of a run, with an empty provenance."""
     rows, partitions, record = ran.rows, ran.partitions, ran.record
@@ -281,6 +292,7 @@ def _result(
         jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows],
         eligible.choices,
         eligible.choice_of[rows],
+        spans=spans,
     )
     job_rows = tables.jobs_table(
         jobs, rows, record, cluster, partitions, eligible.reasons, unfinished
@@ -329,6 +341,16 @@ def _with_checkpoints(runtimes: Runtimes, recovery: Recovery) -> Runtimes:
     return replace(runtimes, estimate_s=runtimes.estimate_s + np.where(exact, standing_s, 0.0))
 
 
+def _check_spans_pools(policy: type[Policy], name: str | type[Policy]) -> None:
+    """Raise an error if a policy starts no job over several pools."""
+    if not policy.spans_pools:
+        those = sorted(each for each, known in POLICIES.items() if known.spans_pools)
+        raise InputError(
+            "scheduler.span_pools",
+            f"policy {name} starts no job over several pools; policies that do: {listed(those)}",
+        )
+
+
 def _check_placement_tracks_nodes(partitions: list[Partition]) -> None:
     """Raise an error if a placement does not track nodes, because node events require this."""
     if not all(isinstance(part.placement, NodePlacement) for part in partitions):
@@ -368,7 +390,11 @@ def _without_refused(
 
 
 def _job_columns(
-    jobs: pd.DataFrame, rows: npt.NDArray[np.intp], runtimes: Runtimes, eligible: Eligibility
+    jobs: pd.DataFrame,
+    rows: npt.NDArray[np.intp],
+    runtimes: Runtimes,
+    eligible: Eligibility,
+    split: Split | None = None,
 ) -> JobColumns:
     """Return the columns that the scheduler needs, for the jobs at `rows`."""
     return JobColumns(
@@ -377,6 +403,7 @@ def _job_columns(
         choices=eligible.choices,
         choice_of=eligible.choice_of[rows].tolist(),
         columns=_LazyColumns(jobs, rows),
+        split=split,
     )
 
 

@@ -30,6 +30,8 @@ def unfinished_reasons(
     n_accelerators: Ints,
     choices: Sequence[tuple[int, ...]],
     choice_of: Ints,
+    *,
+    spans: bool = False,
 ) -> npt.NDArray[np.object_]:
     """Return the reason why each job of a run did not finish.
 
@@ -46,6 +48,8 @@ def unfinished_reasons(
         The distinct sets of partitions on which jobs can run.
     choice_of : int array (jobs,)
         Index of each job's set in `choices`.
+    spans : bool
+        Whether a job can run on several of its partitions at once.
 
     Returns
     -------
@@ -64,23 +68,28 @@ def unfinished_reasons(
     for job in np.flatnonzero(waits & ~later).tolist():
         kind = int(choice_of[job]), int(n_accelerators[job])
         if kind not in alike:
-            why = _why_it_waits(record, partitions, choices[kind[0]], kind[1])
+            why = _why_it_waits(record, partitions, choices[kind[0]], kind[1], spans)
             alike[kind] = f"still waiting when the simulation ended{why}"
         reasons[job] = alike[kind]
     return reasons
 
 
 def _why_it_waits(
-    record: RunRecord, partitions: Sequence[Partition], choice: tuple[int, ...], n: int
+    record: RunRecord,
+    partitions: Sequence[Partition],
+    choice: tuple[int, ...],
+    n: int,
+    spans: bool,
 ) -> str:
     """Describe what prevents a gang of `n` from starting; empty if it only waits for other jobs."""
-    pools = " or ".join(partitions[index].name for index in choice)
+    most_of = sum if spans else max
+    pools = (" and " if spans else " or ").join(partitions[index].name for index in choice)
     size = {index: partitions[index].placement.chips_per_node for index in choice}
     capacity = {index: partitions[index].placement.capacity for index in choice}
     gone = {index: partitions[index].n_gone for index in choice}
     out = {index: len(partitions[index].out_of_service) for index in choice}
-    most = max(capacity[index] - gone[index] * size[index] for index in choice)
-    now = max(capacity[index] - out[index] * size[index] for index in choice)
+    most = most_of(capacity[index] - gone[index] * size[index] for index in choice)
+    now = most_of(capacity[index] - out[index] * size[index] for index in choice)
     needs = f"it needs {counted(n, 'accelerator')} on {pools}"
     if n > most:
         return f": {needs}, where at most {most:,} {GONE}"

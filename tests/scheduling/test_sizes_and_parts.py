@@ -1,14 +1,20 @@
 """Jobs at other sizes than they ask for, on several partitions, and moves; worked by hand."""
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import clustersim as cs
+from clustersim import Scheduling
 from clustersim.engine.engine import Simulation
 from clustersim.engine.invariants import check_accelerators
 from clustersim.engine.recovery import Recovery
-from clustersim.errors import ClusterSimError
+from clustersim.errors import ClusterSimError, InputError
 from clustersim.scheduling import (
     Consolidate,
     JobColumns,
@@ -24,6 +30,9 @@ from clustersim.scheduling import (
     Wake,
 )
 from clustersim.scheduling.decisions import Decision
+from tests.examples import examples
+from tests.simulation.fleets import cluster
+from tests.simulation.fleets import pool as a_pool
 
 
 class Linear:
@@ -212,3 +221,104 @@ def test_a_decision_about_sizes_that_breaks_a_rule_is_refused(
 def test_parts_that_break_a_rule_are_refused(parts: dict[str, int], message: str):
     with pytest.raises(ClusterSimError, match=message):
         simulate({0.0: [Start(0, parts=parts)]}, [16], [[100.0], [100.0]], split="equal")
+
+
+def log(seed: int, *, n_jobs: int = 60, most: int = 40) -> pd.DataFrame:
+    """Jobs of random sizes on 40 accelerators, some larger than 24."""
+    rng = np.random.default_rng(seed)
+    size = rng.integers(1, most + 1, n_jobs)
+    duration_s = rng.integers(1, 100, n_jobs)
+    return pd.DataFrame(
+        {
+            "job_id": np.arange(n_jobs),
+            "submit_s": np.sort(rng.integers(0, 60 * n_jobs, n_jobs)),
+            "n_accelerators": size,
+            "duration_s": duration_s,
+            "estimate_s": duration_s * rng.integers(1, 4, n_jobs),
+        }
+    )
+
+
+def starts(jobs: pd.DataFrame, policy: str, nodes: list[int], **scheduling: Any) -> list[float]:
+    pools = [a_pool(f"pool{index}", count, 8) for index, count in enumerate(nodes)]
+    settings = Scheduling(policy=policy, placement="pooled", **scheduling)
+    return cs.simulate(jobs, cluster(*pools), settings, check=True).jobs["start_s"].tolist()
+
+
+SPANNING = ["fcfs", "sjf", "first_fit", "largest_first", "smallest_first", "qssf"]
+
+
+@pytest.mark.parametrize("policy", SPANNING)
+@given(seed=st.integers(0, 2**31))
+@settings(max_examples=examples(16))
+def test_pools_that_jobs_span_are_like_one_pool(policy: str, seed: int):
+    jobs = log(seed)
+    spanning = starts(jobs, policy, [3, 2], span_pools="equal")
+    assert spanning == starts(jobs, policy, [5])
+
+
+@pytest.mark.parametrize("policy", ["easy", "easy_sjbf"])
+@given(seed=st.integers(0, 2**31))
+@settings(max_examples=examples(16))
+def test_backfilling_over_pools_delays_no_first_job(policy: str, seed: int):
+    # With exact estimates, a job that is alone in the queue starts as soon as all accelerators
+    # together are enough, whatever is submitted later.
+    jobs = log(seed).drop(columns="estimate_s")
+    found = np.array(starts(jobs, policy, [3, 2], span_pools="proportional"))
+    size, end = jobs["n_accelerators"], found + jobs["duration_s"]
+    for job in range(len(jobs)):
+        submitted = jobs["submit_s"][job]
+        before = np.arange(len(jobs)) < job
+        if (found[before] > submitted).any():
+            continue  # it is not first
+        held = before & (end > submitted)
+        at = [submitted, *np.sort(end[held])]
+        soonest = next(t for t in at if 40 - size[held & (end > t)].sum() >= size[job])
+        assert found[job] <= soonest
+
+
+def test_a_job_that_is_larger_than_each_pool_is_reserved_over_them():
+    jobs = pd.DataFrame(
+        {
+            "job_id": [1, 2, 3, 4],
+            "submit_s": [0.0, 1.0, 2.0, 3.0],
+            "n_accelerators": [16, 40, 8, 8],
+            "duration_s": [100.0, 50.0, 90.0, 120.0],
+        }
+    )
+    # Job 2 needs all accelerators from 100 s on; job 3 ends before, job 4 does not.
+    assert starts(jobs, "easy", [3, 2], span_pools="equal") == [0, 100, 2, 150]
+    never = cs.simulate(jobs, cluster(a_pool("a", 3, 8), a_pool("b", 2, 8)), Scheduling("easy"))
+    assert "no job spans two pools here" not in never.jobs["reason"].dropna().iloc[0]
+    assert never.jobs["outcome"].tolist().count("never runnable") == 1
+
+
+def test_allocations_list_each_pool_of_a_job_and_metrics_count_both():
+    jobs = pd.DataFrame(
+        {"job_id": [7], "submit_s": [0.0], "n_accelerators": [32], "duration_s": [50.0]}
+    )
+    fleet = cluster(a_pool("a", 3, 8), a_pool("b", 2, 8))
+    settings = Scheduling("fcfs", placement="consolidate", span_pools="equal")
+    result = cs.simulate(jobs, fleet, settings)
+    held = result.allocations[["pool", "node", "n_accelerators"]]
+    assert held.to_numpy().tolist() == [["a", 0, 8], ["a", 1, 8], ["a", 2, 8], ["b", 0, 8]]
+    steps = result.utilisation
+    assert steps.groupby("pool", observed=True)["allocated"].max().to_dict() == {"a": 24, "b": 8}
+
+
+@pytest.mark.parametrize("policy", ["conservative", "priority", "multifactor", "max_min_fairness"])
+def test_a_policy_that_spans_no_pools_says_so(policy: str):
+    with pytest.raises(InputError, match=rf"policy {policy} starts no job over several pools"):
+        starts(log(1), policy, [3, 2], span_pools="equal")
+
+
+@pytest.mark.parametrize("policy", ["srtf", "srsf", "las"])
+@given(seed=st.integers(0, 2**31))
+@settings(max_examples=examples(8))
+def test_preempted_jobs_over_pools_do_all_their_work(policy: str, seed: int):
+    fleet = cluster(a_pool("a", 3, 8), a_pool("b", 2, 8))
+    settings = Scheduling(policy, placement="consolidate", span_pools="equal")
+    result = cs.simulate(log(seed), fleet, settings, check=True)
+    ran = result.allocations.drop_duplicates(["job_id", "start_s"])
+    whole_s = (ran["end_s"] - ran["start_s"]).groupby(ran["job_id"]).sum().to_numpy()
+    np.testing.assert_allclose(whole_s, result.jobs["duration_s"], rtol=1e-9)

@@ -72,6 +72,8 @@ class Policy:
     """Whether the policy needs ``partition.calendar`` (estimated ends of running jobs)."""
     tracks_running: ClassVar[bool] = False
     """Whether the policy needs to know the running jobs, because it preempts them."""
+    spans_pools: ClassVar[bool] = True
+    """Whether the policy can start jobs over several pools (``scheduler.span_pools``)."""
     whole_cluster: ClassVar[bool] = False
     """Whether one object decides for all partitions, also for those that have no job in common."""
 

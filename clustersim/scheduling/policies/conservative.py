@@ -32,6 +32,7 @@ class Conservative(Policy):
     """
 
     looks_ahead: ClassVar[bool] = True
+    spans_pools: ClassVar[bool] = False
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)

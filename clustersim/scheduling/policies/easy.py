@@ -12,10 +12,12 @@ from typing import ClassVar
 import numpy as np
 
 from clustersim.array_types import Bools, Ints
+from clustersim.scheduling.across import take_across
 from clustersim.scheduling.policies.backlog import REMOVED, Backlog
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.queue import Partition, Queue
 from clustersim.scheduling.reservation import Reservation, reserve, soonest
+from clustersim.scheduling.reserve_across import offers, reserve_across
 
 __all__ = ["Easy", "EasySjbf"]
 
@@ -168,7 +170,20 @@ class Easy(Policy):
                 # Other nodes are free now, so the placement may reserve different ones.
                 self._released = True
             return True
-        return False
+        return jobs.split is not None and self._start_across(at, job, now)
+
+    def _start_across(self, at: int, job: int, now: float) -> bool:
+        """Start a job on several partitions if this delays no reservation."""
+        queue = self.queue
+        if job in queue.own_nodes or len(queue.choices(job)) < 2:
+            return False
+        offered = offers(queue, job, now, self._reservations)
+        parts = take_across(queue.jobs.n_accelerators[job], offered)
+        if parts:
+            self._backlog.remove(at)
+            queue.start_on(job, parts)
+            self._released = self._released or bool(self._reservations)
+        return bool(parts)
 
     def _reserve(self, at: int) -> None:
         """Reserve a partition for the job at `at`, if one of its partitions is unreserved."""
@@ -180,12 +195,19 @@ class Easy(Policy):
                 continue
             partition = queue.partitions[index]
             n, estimate_s = jobs.n_accelerators[job], jobs.estimate_s[partition.pool][job]
+            if n > partition.placement.capacity:  # it is to run on several
+                continue
             if best is not None and soonest(partition, n) + estimate_s >= best[0]:
                 continue
             reservation = reserve(partition, n)
             finish = reservation.shadow + estimate_s
             if best is None or finish < best[0]:
                 best = (finish, index, reservation)
+        if jobs.split is not None:
+            across = reserve_across(queue, job, self._reservations)
+            if across is not None and (best is None or across[0] < best[0]):
+                self._reservations.update(across[1])
+                return
         if best is not None:
             self._reservations[best[1]] = best[2]
 
@@ -207,6 +229,8 @@ class Easy(Policy):
         backlog, partitions = self._backlog, self.queue.partitions
         largest = {i: partitions[i].placement.largest_gang() for i in self.queue.members}
         size = backlog.size[where]
+        if self.queue.jobs.split is not None:
+            return self._may_start_across(where, largest)
         rows: Ints = (size <= max(largest.values())).nonzero()[0]
         if not len(rows):
             return rows
@@ -227,6 +251,14 @@ class Easy(Policy):
                     here[too_long] = reservation.fits_each(size[too_long])
             may |= here
         return rows[may]
+
+    def _may_start_across(self, where: slice | Ints, largest: dict[int, int]) -> Ints:
+        """Find the rows of `where` whose jobs may fit on all their partitions together."""
+        choices = self.queue.jobs.choices
+        free = np.array([sum(largest.get(index, 0) for index in choice) for choice in choices])
+        backlog = self._backlog
+        rows: Ints = (backlog.size[where] <= free[backlog.choice[where]]).nonzero()[0]
+        return rows
 
 
 class EasySjbf(Easy):

@@ -67,6 +67,12 @@ class FirstFit(Policy):
         """Return which of the positions have a job that fits on one of its partitions."""
         partitions, sizes = self.queue.partitions, self._backlog.size[positions]
         free = [partitions[index].placement.largest_gang() for index in self.queue.members]
+        if self.queue.jobs.split is not None:
+            together = dict(zip(self.queue.members, free, strict=True))
+            choices = self.queue.jobs.choices
+            most = np.array([sum(together.get(at, 0) for at in choice) for choice in choices])
+            found: Ints = np.flatnonzero(sizes <= most[self._backlog.choice[positions]])
+            return found
         rows: Ints = np.flatnonzero(sizes <= max(free))
         if not len(rows):
             return rows

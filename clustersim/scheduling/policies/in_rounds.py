@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 
@@ -55,6 +56,7 @@ class InRounds(Preemptive):
         Shortest time between two solutions of the program, seconds.
     """
 
+    spans_pools: ClassVar[bool] = False
     heterogeneity_aware: bool = True
     round: float = 360.0
     reset: float = 1920.0

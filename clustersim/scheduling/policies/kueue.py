@@ -72,6 +72,7 @@ class Kueue(Preemptive):
     """
 
     whole_cluster: ClassVar[bool] = True
+    spans_pools: ClassVar[bool] = False
     quotas: Path | dict[str, Any] | None = None
     by: str | None = None
     fair_sharing: bool = False

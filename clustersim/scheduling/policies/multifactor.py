@@ -60,6 +60,7 @@ class Multifactor(SlurmOptions, Easy):
     """
 
     tracks_running: ClassVar[bool] = True
+    spans_pools: ClassVar[bool] = False
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)

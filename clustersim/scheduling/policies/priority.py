@@ -74,6 +74,7 @@ class Priority(Policy):
     """
 
     tracks_running: ClassVar[bool] = True
+    spans_pools: ClassVar[bool] = False
     preempt: bool = True
     preempt_by: How = "save"
     cost: float | None = None

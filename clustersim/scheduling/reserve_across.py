@@ -1,0 +1,102 @@
+"""What a job may use of several partitions beside reservations, and reservations on several."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from clustersim.scheduling.across import Offer, free_offer
+from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.reservation import Reservation, reserve, reserve_free
+
+__all__ = ["offers", "reserve_across"]
+
+
+def offers(
+    queue: Queue, job: int, now: float, reservations: Mapping[int, Reservation]
+) -> Iterator[Offer]:
+    """Yield what a waiting job may use now if it delays no reservation."""
+    partitions = [queue.partitions[index] for index in queue.choices(job)]
+    end_s = now + max(queue.estimate_s(job, partition) for partition in partitions)
+    for partition in partitions:
+        placement = partition.placement
+        reservation = reservations.get(partition.index)
+        if reservation is None:
+            yield free_offer(partition)
+        elif end_s <= reservation.shadow:
+            yield Offer(partition, placement.fits_each, _taker(partition, reservation))
+        else:
+            yield Offer(partition, reservation.fits_each, reservation.take_unclaimed)
+
+
+def _taker(partition: Partition, reservation: Reservation) -> Callable[[int], Nodes | None]:
+    def take(n: int) -> Nodes | None:
+        nodes = partition.placement.take(n)
+        if nodes is not None:
+            reservation.taken(nodes)
+        return nodes
+
+    return take
+
+
+def reserve_across(
+    queue: Queue, job: int, reserved: Collection[int]
+) -> tuple[float, dict[int, Reservation]] | None:
+    """Reserve accelerators on several partitions for the earliest time at which they are enough.
+
+    Parameters
+    ----------
+    queue : Queue
+    job : int
+    reserved : collection of int
+        Partitions that are reserved for other jobs.
+
+    Returns
+    -------
+    tuple of float and dict, or None
+        The time at which the job would end, seconds, and the reservation by partition; None if the
+        partitions that are left are too small together.
+    """
+    partitions = [queue.partitions[at] for at in queue.choices(job) if at not in reserved]
+    n = queue.jobs.n_accelerators[job]
+    if len(partitions) < 2 or sum(part.placement.capacity for part in partitions) < n:
+        return None
+    reservations = {
+        partition.index: _claim(partition, size)
+        for partition, size in zip(partitions, _shares(partitions, n), strict=True)
+        if size
+    }
+    start_s = max(reservation.shadow for reservation in reservations.values())
+    for reservation in reservations.values():
+        reservation.shadow = start_s
+    longest_s = max(queue.estimate_s(job, queue.partitions[at]) for at in reservations)
+    return start_s + longest_s, reservations
+
+
+def _claim(partition: Partition, n: int) -> Reservation:
+    """Reserve accelerators of a partition, now if they are free."""
+    now = bool(partition.placement.fits_each(np.array([n]))[0])
+    return reserve_free(partition, n) if now else reserve(partition, n)
+
+
+def _shares(partitions: Sequence[Partition], n: int) -> list[int]:
+    """Return how many accelerators of each partition are the first ones to be enough together."""
+    free = [partition.placement.free for partition in partitions]
+    releases = heapq.merge(
+        *(
+            [(end, at, n_back) for end, _, _, n_back in partition.calendar]
+            for at, partition in enumerate(partitions)
+        )
+    )
+    for _, at, n_back in releases:
+        if sum(free) >= n:
+            break
+        free[at] += n_back
+    shares = []
+    for each in free:
+        shares.append(min(each, n))
+        n -= shares[-1]
+    return shares
