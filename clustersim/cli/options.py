@@ -22,6 +22,7 @@ __all__ = [
     "add_quick",
     "add_renamed",
     "add_run_files",
+    "add_span_pools",
     "catalogue_arguments",
     "number",
     "policy_options",
@@ -127,6 +128,16 @@ def add_policy_options(parser: argparse._ActionsContainer) -> None:
             metavar="NAME=VALUE",
             help=f"option of the {what}, see `clustersim policies`; may be repeated",
         )
+
+
+def add_span_pools(parser: argparse._ActionsContainer) -> None:
+    """Add ``--span-pools``."""
+    parser.add_argument(
+        "--span-pools",
+        choices=("equal", "proportional"),
+        help="let a job that fits on none of its pools run on several at once; each accelerator "
+        "does an equal share of its work, at the pace of the slowest, or as much as it can",
+    )
 
 
 def policy_options(pairs: Sequence[str], option: str = "--option") -> dict[str, str]:

@@ -11,6 +11,7 @@ from clustersim.cli.options import (
     add_policy_options,
     add_renamed,
     add_run_files,
+    add_span_pools,
     policy_options,
     whole_number,
 )
@@ -58,6 +59,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "FILE.py:ClassName; it decides which nodes stay free, not how fast a job runs",
     )
     add_policy_options(parser)
+    add_span_pools(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
     add_log_options(parser, "JOBS")
     add_renamed(parser, "--format", "--log-format")
@@ -96,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
             placement=args.placement,
             options=policy_options(args.option),
             placement_options=policy_options(args.placement_option, "--placement-option"),
+            span_pools=args.span_pools,
             exact_estimates=args.exact_estimates,
             progress=progress,
             provenance={

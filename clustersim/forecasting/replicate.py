@@ -175,6 +175,7 @@ def _simulate(
             choices,
             choice_of.tolist(),
             {name: values[order] for name, values in columns.items()},
+            split=case.span_pools,
         ),
         build_partitions(case.cluster, case.placement),
         case.policy,

@@ -44,7 +44,7 @@ NOT_LISTED = np.iinfo(np.int64).max
 NO_ACCELERATORS = "the cluster has none of its accelerators"
 """Reason why a job can never run; what follows are those that it lists."""
 Choose = Literal["fastest", "best_value", "listed"]
-_SPLIT = "no job spans two pools here, and all of its pools together would do"
+_SPLIT = "no job spans two pools, and all of its pools together would do"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from clustersim.errors import InputError, shown, unknown_name
-from clustersim.scheduling import Placement, Policy
+from clustersim.scheduling import POLICIES, Placement, Policy, find_policy
 from clustersim.scheduling.holding import Split
 from clustersim.scheduling.stalls import LONGEST_CALL_S
 from clustersim.simulation.eligibility import Choose
+from clustersim.units import listed
 
-__all__ = ["Scheduling"]
+__all__ = ["Scheduling", "policy_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +110,22 @@ class Scheduling:
         call_s = self.longest_call_s
         if isinstance(call_s, bool) or not isinstance(call_s, Real) or not 0 < call_s < math.inf:
             yield f"longest_call_s: must be a number of seconds above 0, found {shown(call_s)}"
+
+
+def policy_of(scheduling: Scheduling) -> type[Policy]:
+    """Return the policy of a run, with its options.
+
+    Raises
+    ------
+    InputError
+        If there is no such policy, or it cannot do what the settings ask for.
+    """
+    name, folder = scheduling.policy, scheduling.folder
+    policy = find_policy(name, options=scheduling.options, folder=folder)
+    if scheduling.span_pools is not None and not policy.spans_pools:
+        those = [each for each, known in POLICIES.items() if known.spans_pools]
+        raise InputError(
+            "scheduler.span_pools",
+            f"policy {name} starts no job over several pools; policies that do: {listed(those)}",
+        )
+    return policy

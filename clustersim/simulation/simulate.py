@@ -26,14 +26,12 @@ from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Recovery
 from clustersim.errors import ClusterSimError, InputError, names_former_arguments
 from clustersim.scheduling import (
-    POLICIES,
     JobColumns,
     NodePlacement,
     Partition,
     Placement,
     Policy,
     find_placement,
-    find_policy,
 )
 from clustersim.scheduling.holding import Split
 from clustersim.scheduling.plugins import error_in_plugin, interrupts_itself, plugin_file
@@ -45,11 +43,10 @@ from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
 from clustersim.simulation.result import Result, versions
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
-from clustersim.simulation.scheduling import Scheduling
+from clustersim.simulation.scheduling import Scheduling, policy_of
 from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.simulation.unfinished import unfinished_reasons
 from clustersim.topology import Cluster, single_pool
-from clustersim.units import listed
 from clustersim.workload import check_jobs
 from clustersim.workload.measured_rates import with_durations
 
@@ -158,9 +155,7 @@ def simulate(
     outages = None if events is None else events.events
     check_arguments(jobs, cluster, scheduling, catalogue, run_times, outages, recovery, horizon_s)
     folder = scheduling.folder
-    policy = find_policy(scheduling.policy, options=scheduling.options, folder=folder)
-    if scheduling.span_pools is not None:
-        _check_spans_pools(policy, scheduling.policy)
+    policy = policy_of(scheduling)
     make_placement = find_placement(
         scheduling.placement, options=scheduling.placement_options, folder=folder
     )
@@ -341,16 +336,6 @@ def _with_checkpoints(runtimes: Runtimes, recovery: Recovery) -> Runtimes:
     return replace(runtimes, estimate_s=runtimes.estimate_s + np.where(exact, standing_s, 0.0))
 
 
-def _check_spans_pools(policy: type[Policy], name: str | type[Policy]) -> None:
-    """Raise an error if a policy starts no job over several pools."""
-    if not policy.spans_pools:
-        those = sorted(each for each, known in POLICIES.items() if known.spans_pools)
-        raise InputError(
-            "scheduler.span_pools",
-            f"policy {name} starts no job over several pools; policies that do: {listed(those)}",
-        )
-
-
 def _check_placement_tracks_nodes(partitions: list[Partition]) -> None:
     """Raise an error if a placement does not track nodes, because node events require this."""
     if not all(isinstance(part.placement, NodePlacement) for part in partitions):
@@ -482,6 +467,7 @@ def replay(
     placement: str | type[Placement] | None = None,
     options: Mapping[str, Any] | None = None,
     placement_options: Mapping[str, Any] | None = None,
+    span_pools: Split | None = None,
     exact_estimates: bool = False,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -502,6 +488,8 @@ def replay(
         A compiled topology.
     placement : str or type of Placement, optional
         By default ``consolidate`` on a cluster; a pool without topology supports only ``pooled``.
+    span_pools : {"equal", "proportional"}, optional
+        See :class:`Scheduling`.
     exact_estimates : bool
         Whether to replace the jobs' estimates by their real run times.
     check, progress
@@ -543,6 +531,7 @@ def replay(
         options=options or {},
         placement=placement or "consolidate",
         placement_options=placement_options or {},
+        span_pools=span_pools,
         exact_estimates=exact_estimates,
     )
     result = simulate(jobs, cluster, scheduling, check=check, progress=progress)

@@ -288,9 +288,6 @@ def test_a_job_that_is_larger_than_each_pool_is_reserved_over_them():
     )
     # Job 2 needs all accelerators from 100 s on; job 3 ends before, job 4 does not.
     assert starts(jobs, "easy", [3, 2], span_pools="equal") == [0, 100, 2, 150]
-    never = cs.simulate(jobs, cluster(a_pool("a", 3, 8), a_pool("b", 2, 8)), Scheduling("easy"))
-    assert "no job spans two pools here" not in never.jobs["reason"].dropna().iloc[0]
-    assert never.jobs["outcome"].tolist().count("never runnable") == 1
 
 
 def test_allocations_list_each_pool_of_a_job_and_metrics_count_both():
