@@ -217,7 +217,7 @@ def topology_text(site: Site, pools: list[SitePool], *, name: str) -> str:
         lines += ["# Time limits of partitions (a simulation does not use them):", *limits]
     if len(pools) > 1:
         lines.append(
-            "# ASSUMED: no network between pools; no job spans two of them unless --span-pools is given."
+            "# ASSUMED: no network between pools; no job spans two (but see --span-pools)."
         )
     lines += [f"# {note}." for note in pool_notes(pools)]
     return "\n".join(lines) + "\n"

@@ -177,7 +177,7 @@ def test_a_job_runs_over_the_pools_of_its_partition(
             {"job_id": [1], "submit_s": 0.0, "n_accelerators": 40, "duration_s": 60.0, "vc": "gpu"}
         ),
         policy="fcfs",
-        cluster=cs.compile_cluster(cs.load_cluster(site)),
+        cluster=cs.compile_cluster(cs.load_cluster(site, cs.load_catalogue())),
         span_pools="equal",
     )
     with pytest.raises(InputError, match="job 1 of result runs on several pools"):
