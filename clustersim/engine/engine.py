@@ -328,17 +328,31 @@ class Simulation:
         number = self._log.begin(job, partition.index, now, holding)
         attempt = Attempt(job, number, partition, now, work_s, checkpoints, again, whole_s, holding)
         self.running[job] = attempt
-        held = ((partition, nodes),) if holding is None else holding.on
-        for each, its_nodes in held:
-            if its_nodes:
-                each.nodes_of[job] = its_nodes
-                if self._by_node:
-                    self._allocated.note(number, its_nodes)
+        if holding is not None:
+            self._start_on(attempt, holding)
+            return
+        if nodes:
+            partition.nodes_of[job] = nodes
+            if self._by_node:
+                self._allocated.note(number, nodes)
         attempt.end = self.clock.at(attempt.end_s, COMPLETION)
         self.clock.start(self._run_attempt(attempt, attempt.end))
         for watcher in self._watchers:
-            for each, its_nodes in held:
-                watcher.started(job, each, its_nodes)
+            watcher.started(job, partition, nodes)
+
+    def _start_on(self, attempt: Attempt, holding: Holding) -> None:
+        """Begin an attempt on what its job holds."""
+        job = attempt.job
+        for partition, nodes in holding.on:
+            if nodes:
+                partition.nodes_of[job] = nodes
+                if self._by_node:
+                    self._allocated.note(attempt.number, nodes)
+        attempt.end = self.clock.at(attempt.end_s, COMPLETION)
+        self.clock.start(self._run_attempt(attempt, attempt.end))
+        for watcher in self._watchers:
+            for partition, nodes in holding.on:
+                watcher.started(job, partition, nodes)
 
     def stop(self, job: int, *, saved: bool) -> None:
         """Stop a running job now and put it back into its queue.
@@ -428,7 +442,7 @@ class Simulation:
         self._log.note(
             attempt.number, progress, self._left.share(progress.kept_s, attempt), cause=cause
         )
-        self._leave(attempt)
+        policy = self._leave(attempt)
         if cause is StopCause.CANCELLED:
             self._n_ended += 1
             if self._gates is not None:
@@ -436,7 +450,6 @@ class Simulation:
             return
         self.partition_of[job] = -1
         self._left.stopped(attempt, progress.kept_s, cause, cost_s)
-        policy = self._policy_of_choice[self.jobs.choice_of[job]]
         if (move := policy.queue.moves.pop(job, None)) is not None and cause is StopCause.SAVED:
             policy.queue.arrive(job, move)
         else:
@@ -509,8 +522,9 @@ class Simulation:
         self._log.end(attempt.number, now)
         if not attempt.is_plain:
             self._log.note(attempt.number, attempt.whole(now), self._left.of(attempt.job))
-        self._leave(attempt)
-        self._policy_of_choice[self.jobs.choice_of[attempt.job]].queue.moves.pop(attempt.job, None)
+        policy = self._leave(attempt)
+        if policy.queue.moves:
+            policy.queue.moves.pop(attempt.job, None)
         if self._gates is not None:
             self._let_in(self._gates.end(attempt.job, now, done=True))
         self._request_pass()
@@ -519,19 +533,22 @@ class Simulation:
             self._progress(self._n_ended, len(self._submit_s))
         self._may_be_over()
 
-    def _leave(self, attempt: Attempt) -> None:
-        """Release the accelerators of a job that ends or is stopped."""
+    def _leave(self, attempt: Attempt) -> Policy:
+        """Release the accelerators of a job that ends or is stopped; return its policy."""
         job, partition = attempt.job, attempt.partition
-        held = [partition] if attempt.holding is None else [on for on, _ in attempt.holding.on]
-        for watcher in self._watchers:
-            for each in held:
-                watcher.left(job, each, each.nodes_of.get(job, ()))
+        if self._watchers:
+            holding = attempt.holding
+            held = [partition] if holding is None else [part.partition for part in holding.parts]
+            for watcher in self._watchers:
+                for each in held:
+                    watcher.left(job, each, each.nodes_of.get(job, ()))
         policy = self._policy_of_choice[self.jobs.choice_of[job]]
         policy.queue.now = self.clock._now
         policy.queue.release(job, partition, attempt.began_s)
         policy.finish(job, partition)
         if policy not in self._touched:
             self._touched.append(policy)
+        return policy
 
     def _may_be_over(self) -> None:
         """Check whether a run without a horizon is over; it cannot be over while jobs run."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from clustersim.array_types import Floats, Ints
 from clustersim.errors import ClusterSimError, InputError, nearest_hint
 from clustersim.scheduling.across import fits_across, free_offer
-from clustersim.scheduling.queue import Partition, Queue, Running
+from clustersim.scheduling.queue import Partition, Queue
 
 __all__ = ["JobView", "View"]
 
@@ -247,14 +247,16 @@ class View:
         [60.0, 300.0]
         """
         queue, now = self._queue, self.now
-        running, estimate_s, holdings = queue.running, queue.estimate_s, queue.holdings
+        running, estimate_s = queue.running, queue.estimate_s
         left = [
             estimate_s(job)
             if (at := running.get(job)) is None
-            else (holdings[job].estimate_s if job in holdings else estimate_s(job, at.partition))
-            - (now - at.start_s)
+            else estimate_s(job, at.partition) - (now - at.start_s)
             for job in jobs.tolist()
         ]
+        for row, job in enumerate(jobs.tolist()) if queue.holdings else ():
+            if job in queue.holdings:
+                left[row] = queue.holdings[job].estimate_s - (now - running[job].start_s)
         return np.maximum(np.array(left, dtype=np.float64), 0.0)
 
     def fits(self, job: int, pool: str | None = None) -> bool:
@@ -328,18 +330,22 @@ class View:
         queue = self._queue
         left = {part.index: part.placement.free for part in self._partitions}
         sizes = queue.jobs.n_accelerators
+        holdings = queue.holdings
         for job, running in queue.running.items():
-            for index, n in self._held(job, running):
-                left[index] += n
+            if job in holdings:
+                for part in holdings[job].parts:
+                    left[part.partition.index] += part.n
+            else:
+                left[running.partition.index] += sizes[job]
         chosen, split = [], queue.jobs.split is not None
         for job in map(int, order):
             at = queue.running.get(job)
             own = at.partition if at is not None else queue.own_nodes.get(job, (None,))[0]
-            if job in queue.holdings and at is not None:
-                held = self._held(job, at)
-                if all(left[index] >= n for index, n in held):
-                    for index, n in held:
-                        left[index] -= n
+            if holdings and job in holdings:
+                parts = holdings[job].parts
+                if all(left[part.partition.index] >= part.n for part in parts):
+                    for part in parts:
+                        left[part.partition.index] -= part.n
                     chosen.append(job)
                 elif strict:
                     break
@@ -361,13 +367,6 @@ class View:
                 elif strict:
                     break
         return chosen
-
-    def _held(self, job: int, running: Running) -> list[tuple[int, int]]:
-        """Return the accelerators that a running job holds, by partition."""
-        queue = self._queue
-        if job in queue.holdings:
-            return [(part.partition.index, part.n) for part in queue.holdings[job].parts]
-        return [(running.partition.index, queue.jobs.n_accelerators[job])]
 
     def job(self, job: int) -> JobView:
         """Return one job as an object.
