@@ -304,8 +304,9 @@ def test_allocations_list_each_pool_of_a_job_and_metrics_count_both():
     second = cs.simulate(pd.concat([jobs, jobs.assign(job_id=8)]), fleet, settings)
     queue = queue_length(second.jobs, second.allocation_ranges, 100.0)
     assert queue.to_numpy().tolist() == [[0, 1, 32], [50, 0, 0], [100, 0, 0]]
-    # Two jobs are in the system until 50 s, then one.
-    assert finish_time_fairness(second).tolist() == pytest.approx([50 / 100, 100 / 75])
+    # Of 40 accelerators, job 1 has a share of 1/2, with which its 50 s take 32 / 20 times as long;
+    # job 2 is one of 1.5 jobs on average.
+    assert finish_time_fairness(second).tolist() == pytest.approx([50 / 80, 100 / 60])
     steps = result.utilisation
     assert steps.groupby("pool", observed=True)["allocated"].max().to_dict() == {"a": 24, "b": 8}
 
