@@ -128,14 +128,28 @@ class Protection:
 
     def hour_ends_s(self, now: float) -> float:
         """Return the time from which the limit of an hour allows a preemption; `now` or later."""
-        if self.most_per_hour is None:
+        if self.left_in_hour(now) > 0:
             return now
-        if self.most_per_hour == 0:
+        if not self.most_per_hour:
+            return math.inf
+        return self._recent[-self.most_per_hour] + _HOUR_S
+
+    def left_in_hour(self, now: float) -> float:
+        """Return how many jobs may still be preempted in this hour; infinite without a limit.
+
+        Examples
+        --------
+        >>> protection = Protection(most_per_hour=2)
+        >>> protection.note(7, now=0.0)
+        >>> protection.left_in_hour(60.0), protection.left_in_hour(3600.0)
+        (1, 2)
+        """
+        if self.most_per_hour is None:
             return math.inf
         recent = self._recent
         while recent and recent[0] + _HOUR_S <= now:
             recent.popleft()
-        return now if len(recent) < self.most_per_hour else recent[-self.most_per_hour] + _HOUR_S
+        return max(0, self.most_per_hour - len(recent))
 
     def note(self, job: int, now: float) -> None:
         """Note that a job is preempted."""

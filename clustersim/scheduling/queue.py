@@ -132,6 +132,20 @@ class Partition:
     _node_arrays: dict[int, tuple[Ints, Ints]] = field(default_factory=dict)
 
     @property
+    def pool_name(self) -> str:
+        """Name of its pool, without that of the virtual cluster."""
+        return (
+            self.name.removesuffix(f"/{self.virtual_cluster}")
+            if self.virtual_cluster
+            else self.name
+        )
+
+    @property
+    def in_service(self) -> int:
+        """Number of accelerators on nodes that are in service."""
+        return self.placement.capacity - len(self.out_of_service) * self.placement.chips_per_node
+
+    @property
     def state(self) -> tuple[int, int]:
         """A value that changes whenever accelerators of the partition are allocated or released."""
         return self.calendar.version, self.placement.free
@@ -479,6 +493,11 @@ has no simulation
         """Whether running jobs may be protected from preemption."""
         return self._protection is not None and self._protection.protects
 
+    @property
+    def most_victims(self) -> float:
+        """Number of jobs that may still be preempted now; infinite without a limit."""
+        return math.inf if self._protection is None else self._protection.left_in_hour(self.now)
+
     def may_preempt(self, job: int) -> bool:
         """Return whether a running job can be preempted now: it neither leaves nor is protected.
 
@@ -494,6 +513,21 @@ has no simulation
         if job not in self.running or job in self.leaving:
             return False
         return not self.protects or self.protected_until_s(job) <= self.now
+
+    def protected(self) -> list[int]:
+        """Return the running jobs that neither leave nor can be preempted now.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False).protected()
+        []
+        """
+        if not self.protects:
+            return []
+        return [job for job in self.running if not (job in self.leaving or self.may_preempt(job))]
 
     def cost_of_stopping(self, job: int, how: How = "save") -> StoppingCost:
         """Return what it would cost to stop a running job now.

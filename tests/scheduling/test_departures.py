@@ -7,7 +7,6 @@ from itertools import count
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 import pytest
 from preemption_cases import INF, Later, a_pool, a_table, run, spans, two_jobs
 
