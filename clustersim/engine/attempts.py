@@ -69,6 +69,7 @@ class Attempt:
 
     __slots__ = (
         "_done_s",
+        "_paces",
         "_since_s",
         "_stands_since_s",
         "_wall_s",
@@ -110,6 +111,7 @@ class Attempt:
         self.whole_s = work_s if whole_s is None else whole_s
         self.holding = holding
         self._done_s = 0.0
+        self._paces: list[tuple[float, float, float]] = []
         self._stands_since_s = math.inf
         self.slowdown = 1.0
 
@@ -140,6 +142,8 @@ class Attempt:
 
     def rerate(self, now: float, slowdown: float) -> None:
         """Change the pace from `now` on."""
+        if self.checkpoints.write_s > 0:
+            self._paces.append((self._since_s, self._done_s, self.slowdown))
         self._done_s = self.at_full_speed_s(now)
         self._since_s = now
         self.slowdown = slowdown
@@ -152,11 +156,25 @@ class Attempt:
         """Return how the time of the attempt was used if the attempt is stopped at `now`."""
         moved_until_s = min(now, self._stands_since_s)
         elapsed_s = self.at_full_speed_s(moved_until_s)
-        progress = self.checkpoints.progress(elapsed_s, self.work_s, again=self.again, saved=saved)
+        in_time_s = elapsed_s
+        if self.checkpoints.write_s > 0:  # of checkpoints made until then, all have been written
+            in_time_s = self._reached_s(min(now - self.checkpoints.write_s, moved_until_s))
+        progress = self.checkpoints.progress(
+            elapsed_s, self.work_s, again=self.again, saved=saved, in_time_s=in_time_s
+        )
         return progress._replace(
             checkpoint_s=progress.checkpoint_s + now - moved_until_s,
             slow_s=moved_until_s - self.began_s - elapsed_s,
         )
+
+    def _reached_s(self, time: float) -> float:
+        """Return :meth:`at_full_speed_s` of a time that may be before the pace last changed."""
+        if time >= self._since_s:
+            return self.at_full_speed_s(time)
+        for since_s, done_s, slowdown in reversed(self._paces):
+            if time >= since_s:
+                return done_s + (time - since_s) / slowdown
+        return 0.0
 
     def whole(self, now: float) -> Progress:
         """Return how the time of the attempt was used if the job is completed at `now`."""
@@ -219,6 +237,11 @@ class AttemptLog:
     _noted: dict[int, tuple[float, ...]] = field(default_factory=dict)
     _cause: dict[int, StopCause] = field(default_factory=dict)
     _parts: dict[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+
+    @property
+    def n_attempts(self) -> int:
+        """Number of attempts so far."""
+        return len(self._start_s)
 
     def begin(self, job: int, partition: int, now: float, holding: Holding | None = None) -> int:
         """Record that a job starts, and return the number of its attempt."""

@@ -44,6 +44,9 @@ class Ending:
     awaits : callable
         Returns whether something will happen at a known time: a pass that a policy asked for, or a
         job that enters its queue.
+    held : callable, optional
+        Returns whether a job is not in its queue, because it waits for another job or a limit. Such
+        a job starts only after another one has ended.
 
     Attributes
     ----------
@@ -60,6 +63,8 @@ class Ending:
         running: Sized,
         partition_of: Sequence[int],
         awaits: Callable[[], bool],
+        *,
+        held: Callable[[int], bool] = lambda job: False,
     ) -> None:
         self.came = False
         self._clock = clock
@@ -69,6 +74,7 @@ class Ending:
         self._running = running
         self._partition_of = partition_of
         self._awaits = awaits
+        self._held = held
         self._asked = False
         self._n_ended = self._n_ended_then = -1
         self._waiting: dict[tuple[int, int], int] = {}
@@ -111,7 +117,7 @@ class Ending:
             self._waiting = {
                 (jobs.choice_of[job], jobs.n_accelerators[job]): job
                 for job, partition in enumerate(self._partition_of)
-                if partition < 0
+                if partition < 0 and not self._held(job)
             }
         return self._waiting
 

@@ -85,6 +85,7 @@ class NodeDriver:
         partition, node = self._place(event)
         for job in self._jobs_on(partition, node):
             self._simulation.stop(job, saved=event.kind.planned)
+        self._simulation.lose_memory(partition, node, saved=event.kind.planned)
         if event.end_s <= self._simulation.clock.now:  # a spare took over at once
             self._begun.append(event)
             self._is_over.append(True)

@@ -73,7 +73,15 @@ class Checkpoints:
         restart_s = self.restart_s if again else 0.0
         return restart_s + work_s + self.cost_s * self._count(work_s)
 
-    def progress(self, elapsed_s: float, work_s: float, *, again: bool, saved: bool) -> Progress:
+    def progress(
+        self,
+        elapsed_s: float,
+        work_s: float,
+        *,
+        again: bool,
+        saved: bool,
+        in_time_s: float | None = None,
+    ) -> Progress:
         """Return how the time of a stopped attempt was used.
 
         Parameters
@@ -86,6 +94,8 @@ class Checkpoints:
             Whether the job had been stopped before.
         saved : bool
             Whether it could save its state before it was stopped, so that no work is lost.
+        in_time_s : float, optional
+            Elapsed time of which all checkpoints can be used; by default `write_s` less than all.
         """
         restart_s = min(elapsed_s, self.restart_s) if again else 0.0
         running_s = elapsed_s - restart_s
@@ -99,7 +109,8 @@ class Checkpoints:
             standing_s = max(0.0, since_s - self.interval_s) if cycles < count else 0.0
             checkpoint_s = cycles * self.cost_s + standing_s
             work = running_s - checkpoint_s
-            in_time = max(0.0, running_s - self.write_s)
+            until_s = elapsed_s - self.write_s if in_time_s is None else in_time_s
+            in_time = max(0.0, until_s - restart_s)
             written = min(int(in_time // cycle_s), cycles) * self.interval_s
         kept_s = work if saved else written
         return Progress(kept_s, work - kept_s, checkpoint_s, restart_s)

@@ -167,7 +167,8 @@ def _check_pace(job: int, partition: Partition, n: int, queue: Queue) -> None:
 
 
 def _preempt(decision: Preempt, queue: Queue) -> None:
-    queue.preempt(int(decision.job), decision.how, decision.cost_s)
+    if queue.most_victims > 0:  # those of a pass beyond the limit of an hour wait for the next one
+        queue.preempt(int(decision.job), decision.how, decision.cost_s)
 
 
 def _resize(decision: Resize, queue: Queue) -> None:
@@ -214,6 +215,11 @@ def _partition(decision: Start, queue: Queue) -> Partition:
     }
     if decision.pool is None:
         return next(iter(own.values()))
+    if decision.pool not in own:  # a pool that virtual clusters share
+        own = {
+            queue.partitions[i].pool_name: queue.partitions[i]
+            for i in queue.choices(decision.job)[::-1]
+        } | own
     if decision.pool not in own:
         raise ClusterSimError(
             f"job {decision.job} (counted from 0) cannot run on pool {decision.pool!r}; "

@@ -19,8 +19,9 @@ from clustersim.scheduling.claims import Claims
 from clustersim.scheduling.decisions import How
 from clustersim.scheduling.holding import Holding, Move, Part, SizeRange, Split, job_s
 from clustersim.scheduling.placement import ManyNodes, Nodes, Placement
+from clustersim.scheduling.preemption import Protection
 
-__all__ = ["JobColumns", "Partition", "PreemptJob", "Queue", "Running", "StartJob"]
+__all__ = ["JobColumns", "Partition", "PreemptJob", "Queue", "Running", "StartJob", "StoppingCost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,21 @@ class Running(NamedTuple):
 
     partition: Partition
     start_s: float
+
+
+class StoppingCost(NamedTuple):
+    """What it would cost to stop a running job, seconds.
+
+    Attributes
+    ----------
+    lost_s : float
+        Work that the job would have to do again.
+    time_s : float
+        Time to save its state now and to restart later.
+    """
+
+    lost_s: float
+    time_s: float
 
 
 @dataclass(slots=True)
@@ -123,6 +139,20 @@ class Partition:
     n_gone: int = 0
     _claims: Claims = field(default_factory=Claims)
     _node_arrays: dict[int, tuple[Ints, Ints]] = field(default_factory=dict)
+
+    @property
+    def pool_name(self) -> str:
+        """Name of its pool, without that of the virtual cluster."""
+        return (
+            self.name.removesuffix(f"/{self.virtual_cluster}")
+            if self.virtual_cluster
+            else self.name
+        )
+
+    @property
+    def in_service(self) -> int:
+        """Number of accelerators on nodes that are in service."""
+        return self.placement.capacity - len(self.out_of_service) * self.placement.chips_per_node
 
     @property
     def state(self) -> tuple[int, int]:
@@ -241,6 +271,10 @@ class Queue:
         Called with the time (seconds) at which the policy asks for a pass.
     shared : dict, optional
         See the attribute.
+    cost_of_stopping : callable, optional
+        Returns what it would cost to stop a running job now.
+    protection : Protection, optional
+        What protects running jobs from preemption.
 
     Attributes
     ----------
@@ -291,6 +325,8 @@ class Queue:
         preempt: PreemptJob | None = None,
         wake: Callable[[float], None] | None = None,
         shared: dict[str, Any] | None = None,
+        cost_of_stopping: Callable[[int, How], StoppingCost] | None = None,
+        protection: Protection | None = None,
     ) -> None:
         self.partitions = partitions
         self.members = tuple(members)
@@ -306,6 +342,8 @@ class Queue:
         self._start = start
         self._preempt = preempt
         self._wake = wake
+        self._cost_of_stopping = cost_of_stopping
+        self._protection = protection
         self._looks_ahead = looks_ahead
         self._tracks_running = tracks_running
 
@@ -531,6 +569,11 @@ has no simulation
             raise ClusterSimError(
                 f"job {job} (counted from 0) cannot be preempted: this queue has no simulation"
             )
+        if not set(self.choices(job)) <= set(self.members):
+            raise ClusterSimError(
+                f"job {job} (counted from 0) cannot be preempted: it is in another queue, because "
+                "it runs on other pools than the jobs of this one"
+            )
         self._preempt(job, how, cost_s)
 
     def move(self, job: int, partition: Partition, size: int, cost_s: float | None = None) -> bool:
@@ -599,6 +642,82 @@ has no simulation
     def _give_extra(self, move: Move) -> None:
         if move.extra is not None:
             move.partition.placement.give(move.extra.nodes, move.extra.n)
+
+    def protected_until_s(self, job: int) -> float:
+        """Return the time until which a running job must not be preempted, seconds.
+
+        It is not later than now if the job may be preempted, and infinite if it never may.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.protected_until_s(0)
+        0.0
+        """
+        protection = self._protection
+        if protection is None or not protection.protects or job not in self.running:
+            return self.now
+        return protection.ends_s(job, self.running[job].start_s, self.now)
+
+    @property
+    def protects(self) -> bool:
+        """Whether running jobs may be protected from preemption."""
+        return self._protection is not None and self._protection.protects
+
+    @property
+    def most_victims(self) -> float:
+        """Number of jobs that may still be preempted now; infinite without a limit."""
+        return math.inf if self._protection is None else self._protection.left_in_hour(self.now)
+
+    def may_preempt(self, job: int) -> bool:
+        """Return whether a running job can be preempted now: it neither leaves nor is protected.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.start_anywhere(0), queue.may_preempt(0)  # it does not track running jobs
+        (True, False)
+        """
+        if job not in self.running or job in self.leaving:
+            return False
+        return not self.protects or self.protected_until_s(job) <= self.now
+
+    def protected(self) -> list[int]:
+        """Return the running jobs that neither leave nor can be preempted now.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False).protected()
+        []
+        """
+        if not self.protects:
+            return []
+        return [job for job in self.running if not (job in self.leaving or self.may_preempt(job))]
+
+    def cost_of_stopping(self, job: int, how: How = "save") -> StoppingCost:
+        """Return what it would cost to stop a running job now.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.cost_of_stopping(0)
+        StoppingCost(lost_s=0.0, time_s=0.0)
+        """
+        if self._cost_of_stopping is None or job not in self.running:
+            return StoppingCost(0.0, 0.0)
+        return self._cost_of_stopping(job, how)
 
     def wake_at(self, time: float) -> None:
         """Ask for a scheduling pass at a time (seconds) later than now.

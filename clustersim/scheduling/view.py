@@ -12,7 +12,10 @@ import numpy.typing as npt
 from clustersim.array_types import Floats, Ints
 from clustersim.errors import ClusterSimError, InputError, nearest_hint
 from clustersim.scheduling.across import fits_across, free_offer
+from clustersim.scheduling.decisions import How
+from clustersim.scheduling.placement import NodePlacement
 from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.together import those_that_fit
 
 __all__ = ["JobView", "View"]
 
@@ -107,14 +110,29 @@ class View:
 
     @property
     def running(self) -> Ints:
-        """The running jobs that can be preempted, in order of their start."""
-        leaving = self._queue.leaving
-        running = self._queue.running
+        """The running jobs that can be preempted, in order of their start.
+
+        All running jobs are those of `running`, `protected` and `leaving` together.
+        """
+        queue = self._queue
+        if queue.protects:
+            return np.fromiter(filter(queue.may_preempt, queue.running), dtype=np.int64)
+        leaving, running = queue.leaving, queue.running
         return np.fromiter((job for job in running if job not in leaving), dtype=np.int64)
 
     @property
+    def protected(self) -> dict[int, float]:
+        """Running jobs that must not be preempted yet, and the time until which, seconds.
+
+        The options ``min_run``, ``most_preemptions`` and ``most_preemptions_per_hour`` protect
+        jobs; the time is infinite for a job that is never preempted again.
+        """
+        queue = self._queue
+        return {job: queue.protected_until_s(job) for job in queue.protected()}
+
+    @property
     def active(self) -> Ints:
-        """The waiting and the running jobs in order of submission."""
+        """The waiting jobs and those of `running` in order of submission."""
         return np.sort(np.concatenate([self.waiting, self.running]))
 
     @property
@@ -281,18 +299,17 @@ class View:
         (True, False)
         """
         queue = self._queue
-        names = [part.name for part in self._partitions]
-        if pool is not None and pool not in names:
-            raise ClusterSimError(f"there is no pool {pool!r}; {nearest_hint(pool, names)}")
+        if pool is not None:
+            self._check_pool(pool)
         size = np.array([queue.jobs.n_accelerators[job]])
         if job in queue.own_nodes:
             partition, nodes = queue.own_nodes[job]
-            there = pool is None or partition.name == pool
+            there = pool in (None, partition.name, partition.pool_name)
             return there and partition.placement.has_free(nodes, int(size[0]))
         if any(
             bool(queue.partitions[index].placement.fits_each(size)[0])
             for index in queue.choices(job)
-            if pool is None or queue.partitions[index].name == pool
+            if pool in (None, queue.partitions[index].name, queue.partitions[index].pool_name)
         ):
             return True
         if pool is not None or queue.jobs.split is None:
@@ -306,7 +323,8 @@ class View:
         Each job of `order` in turn gets its accelerators from the first of its partitions that
         still has enough; a running job only from the one on which it runs. The accelerators of jobs
         that are leaving count as free, so some of the chosen jobs may not fit before these have
-        left. The placement on nodes is ignored.
+        left. Jobs that are protected from preemption keep theirs. A suspended job is chosen if
+        nobody before it keeps its own nodes; otherwise the placement on nodes is ignored.
 
         Parameters
         ----------
@@ -327,46 +345,74 @@ class View:
         >>> view.those_that_fit([1, 0]), view.those_that_fit([0, 1])
         ([1], [0])
         """
-        queue = self._queue
-        left = {part.index: part.placement.free for part in self._partitions}
-        sizes = queue.jobs.n_accelerators
-        holdings = queue.holdings
-        for job, running in queue.running.items():
-            if job in holdings:
-                for part in holdings[job].parts:
-                    left[part.partition.index] += part.n
-            else:
-                left[running.partition.index] += sizes[job]
-        chosen, split = [], queue.jobs.split is not None
-        for job in map(int, order):
-            at = queue.running.get(job)
-            own = at.partition if at is not None else queue.own_nodes.get(job, (None,))[0]
-            if holdings and job in holdings:
-                parts = holdings[job].parts
-                if all(left[part.partition.index] >= part.n for part in parts):
-                    for part in parts:
-                        left[part.partition.index] -= part.n
-                    chosen.append(job)
-                elif strict:
-                    break
-                continue
-            choices = queue.choices(job) if own is None else (own.index,)
-            size = sizes[job]
-            for index in choices:
-                if left[index] >= size:
-                    left[index] -= size
-                    chosen.append(job)
-                    break
-            else:
-                if at is None and split and sum(left[index] for index in choices) >= size:
-                    for index in choices:
-                        n = min(left[index], size)
-                        left[index] -= n
-                        size -= n
-                    chosen.append(job)
-                elif strict:
-                    break
-        return chosen
+        return those_that_fit(self._queue, order, strict=strict)
+
+    def cost_of_stopping(self, jobs: Ints, how: How = "save") -> tuple[Floats, Floats]:
+        """Return what it would cost to stop running jobs now.
+
+        Parameters
+        ----------
+        jobs : int array
+        how : {"save", "requeue", "suspend", "cancel"}
+            See :class:`~clustersim.scheduling.decisions.Preempt`.
+
+        Returns
+        -------
+        lost_s : float64 array
+            Work that each job would have to do again, seconds.
+        time_s : float64 array
+            Time to save its state now and to restart later, seconds.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0])
+        >>> view = View(Queue([h200], [0], jobs, print, looks_ahead=False), [0, 1])
+        >>> lost_s, time_s = view.cost_of_stopping(view.running, how="requeue")
+        >>> lost_s + time_s
+        array([], dtype=float64)
+        """
+        found = [self._queue.cost_of_stopping(job, how) for job in jobs.tolist()]
+        lost_s, time_s = np.array(found, dtype=np.float64).reshape(-1, 2).T
+        return lost_s, time_s
+
+    def free_by_node(self, pool: str) -> Ints:
+        """Return the free accelerators of each node of a partition; 0 where it is out of service.
+
+        A placement that only counts accelerators has no nodes, and gives an empty array.
+
+        Raises
+        ------
+        ClusterSimError
+            If there is no such pool.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([12], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.start_anywhere(0)
+        True
+        >>> View(queue, []).free_by_node("h200").tolist()
+        [0, 4]
+        """
+        self._check_pool(pool)
+        rooms = [
+            np.array(part.placement.free_by_node(), dtype=np.int64)
+            for part in self._partitions
+            if pool in (part.name, part.pool_name) and isinstance(part.placement, NodePlacement)
+        ]
+        return np.concatenate(rooms) if rooms else np.zeros(0, dtype=np.int64)
+
+    def _check_pool(self, pool: str) -> None:
+        names = dict.fromkeys(
+            name for part in self._partitions for name in (part.name, part.pool_name)
+        )
+        if pool not in names:
+            raise ClusterSimError(f"there is no pool {pool!r}; {nearest_hint(pool, names)}")
 
     def job(self, job: int) -> JobView:
         """Return one job as an object.

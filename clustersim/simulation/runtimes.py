@@ -14,6 +14,7 @@ from clustersim.errors import InputError
 from clustersim.simulation.speeds import Speeds
 from clustersim.units import listed
 from clustersim.workload.measured_rates import (
+    best_rates,
     has_rates,
     rate_notes,
     rated,
@@ -135,7 +136,8 @@ def _at_measured_rates(
 ) -> tuple[Floats, Floats]:
     """Return the run times and estimates, those of jobs with measured rates at these rates.
 
-    Without an estimate of its own, a job's estimate is its run time.
+    Without an estimate of its own, a job's estimate is its run time. Its own estimate is that at
+    its highest rate, as its duration is, and takes longer on other pools in the same proportion.
 
     Raises
     ------
@@ -154,13 +156,16 @@ def _at_measured_rates(
     given = np.full(len(jobs), np.nan)
     if "estimate_s" in jobs:
         given = jobs["estimate_s"].to_numpy(dtype=np.float64, na_value=np.nan)
+    best = best_rates(jobs)
     for row, name in enumerate(names):
         rates = rates_of(jobs, name)
-        at_rate = np.full(len(jobs), np.inf)
+        at_rate, slower = np.full((2, len(jobs)), np.inf)
         if rates is not None:
             np.divide(steps, rates, out=at_rate, where=rates > 0)
+            np.divide(best, rates, out=slower, where=rates > 0)
         run_s[row] = np.where(own, at_rate, run_s[row])
-        estimate_s[row] = np.where(own & np.isnan(given), at_rate, estimate_s[row])
+        estimate = np.where(np.isnan(given), at_rate, given * slower)
+        estimate_s[row] = np.where(own, estimate, estimate_s[row])
     return run_s, estimate_s
 
 

@@ -41,6 +41,7 @@ from clustersim.simulation.arguments import FORMER, check_arguments
 from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
+from clustersim.simulation.preemption_notes import preemption_notes
 from clustersim.simulation.result import Result, versions
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling, policy_of
@@ -51,14 +52,6 @@ from clustersim.workload import check_jobs
 from clustersim.workload.measured_rates import with_durations
 
 __all__ = ["NodeEvents", "RunTimeModel", "Scheduling", "replay", "simulate"]
-
-
-FREE_PREEMPTION = (
-    "preemptions cost no time, because nothing says how long jobs take to save and restart; set "
-    "option cost (in seconds; Hu et al., SC 2021, count 7 s for one accelerator, 30 s for up to 8 "
-    "and 60 s for more)"
-)
-"""Note on a run in which jobs are preempted for free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +201,8 @@ def simulate(
     provenance = _provenance(ran.record, time.perf_counter() - began)
     provenance["fleet"] = _fleet(cluster, make_placement.__name__)
     notes = [*runtimes.notes, *eligible.notes]
-    if "preemptions" in result.jobs and recovery is None and getattr(policy, "cost", 0.0) is None:
-        notes.append(FREE_PREEMPTION)
+    if recovery is None:
+        notes += preemption_notes(ran.record.attempts, policy)
     if notes:
         provenance["notes"] = notes
     return replace(result, provenance=provenance)

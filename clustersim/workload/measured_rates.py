@@ -16,6 +16,7 @@ from clustersim.array_types import Bools, Floats
 from clustersim.units import listed
 
 __all__ = [
+    "best_rates",
     "has_rates",
     "rate_notes",
     "rate_problems",
@@ -78,7 +79,7 @@ def rated(jobs: pd.DataFrame) -> Bools:
     """
     if not has_rates(jobs):
         return np.zeros(len(jobs), dtype=bool)
-    return np.asarray((_best(jobs) > 0) & (_numbers(jobs[STEPS]) >= 0))
+    return np.asarray((best_rates(jobs) > 0) & (_numbers(jobs[STEPS]) >= 0))
 
 
 def with_durations(jobs: pd.DataFrame) -> pd.DataFrame:
@@ -97,7 +98,7 @@ def with_durations(jobs: pd.DataFrame) -> pd.DataFrame:
         return jobs
     given = _numbers(jobs["duration_s"]) if "duration_s" in jobs else np.full(len(jobs), np.nan)
     at_best = np.full(len(jobs), np.nan)
-    np.divide(_numbers(jobs[STEPS]), _best(jobs), out=at_best, where=own)
+    np.divide(_numbers(jobs[STEPS]), best_rates(jobs), out=at_best, where=own)
     return jobs.assign(duration_s=np.where(np.isnan(given), at_best, given))
 
 
@@ -149,8 +150,15 @@ one that is not spread']
     return notes
 
 
-def _best(jobs: pd.DataFrame) -> Floats:
-    """Return the highest rate of each job, steps per second; 0 without one."""
+def best_rates(jobs: pd.DataFrame) -> Floats:
+    """Return the highest rate of each job, steps per second; 0 without one.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"steps": [9], "steps_per_s.v100": [3.0], "steps_per_s.k80": [0.5]})
+    >>> best_rates(jobs).tolist()
+    [3.0]
+    """
     rates = [_numbers(jobs[f"{RATE}{pool}"]) for pool in rated_pools(jobs)]
     best: Floats = np.nan_to_num(np.array(rates)).max(axis=0)
     return best

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -126,6 +126,8 @@ class Snapshot:
     ----------
     tree : QuotaTree
     queues : dict of str to Queue
+    protected : set of str
+        Running jobs that must not be preempted at present; empty at first.
 
     Raises
     ------
@@ -155,6 +157,7 @@ class Snapshot:
         self.tree = QuotaTree(queues, cohorts)
         self.queues = {queue.name: queue for queue in queues}
         self.flavors = dict(flavors or {})
+        self.protected: Set[str] = frozenset()
         self._running: dict[str, Candidate] = {}
         self._by_node: list[list[Candidate]] = [[] for _ in queues]
         self._using: list[dict[Ledger, list[Candidate]] | None] = [None for _ in queues]
@@ -220,6 +223,8 @@ class Snapshot:
                 for c in found
                 if c.priority < priority or (c.priority == priority and created_t < c.job.created_t)
             ]
+        if self.protected:
+            found = [c for c in found if c.job.id not in self.protected]
         if preemptor.without:
             found = [c for c in found if c.job.id not in preemptor.without]
         return found

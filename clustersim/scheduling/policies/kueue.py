@@ -151,6 +151,9 @@ class Kueue(Preemptive):
 
     def schedule(self, now: float) -> None:
         self._place()
+        if self.queue.protects:  # the protection of a job may have ended
+            self._freed = {root: set(self._pools) for root in self._root}
+            self._changed.update(self._root)
         self._look_again(all_sizes=True)
         while self._changed:
             while self._changed:
@@ -180,6 +183,7 @@ class Kueue(Preemptive):
 
     def _cycle(self, now: float) -> None:
         """Decide on the first job of each queue whose tree of cohorts has changed."""
+        self.snapshot.protected = frozenset(map(str, self.queue.protected()))
         roots, self._changed = self._changed, set()
         heads = (
             line.head() for queue, line in enumerate(self._lines) if self._root[queue] in roots
@@ -211,9 +215,9 @@ class Kueue(Preemptive):
             ((flavor, _),) = head.assignment.usage
             self._unplaced[job] = self._jobs.closed(job, flavor)
             self._start(job)
-        elif head.status == "preempting":
+        elif head.status == "preempting" and self._may_preempt(head.victims):
             self._preempt(head.victims)
-        elif head.status in ("nofit", "no_victims") and not self._strict[queue]:
+        elif head.status in ("nofit", "no_victims", "preempting") and not self._strict[queue]:
             self._lines[queue].refuse(job, kind)
             self._changed.add(self._root[queue])
 
@@ -244,6 +248,12 @@ class Kueue(Preemptive):
             kind = jobs.choice_of[job] if own < 0 else -1, jobs.n_accelerators[job], closed
             if (own >= 0 or kind not in refused) and not self._start(job):
                 refused.add(kind)
+
+    def _may_preempt(self, victims: Iterable[Victim]) -> bool:
+        """Return whether the limit of preemptions in an hour leaves room for some victims."""
+        running = self.queue.running
+        new = sum(not each.job.evicted and int(each.job.id) in running for each in victims)
+        return new <= self.queue.most_victims
 
     def _preempt(self, victims: Iterable[Victim]) -> None:
         for victim in victims:

@@ -53,7 +53,7 @@ class Multifactor(SlurmOptions, Easy):
     continues before the other jobs of its tier, on its own accelerators.
 
     Not simulated: limits of associations and QoS, job arrays, reservations of jobs behind the first
-    (Slurm plans every job that it tests), grace times, and resets of usage.
+    (Slurm plans every job that it tests), and resets of usage.
 
     Slurm's pages "Multifactor Priority Plugin", "Fair Tree Fairshare Algorithm", "Classic Fairshare
     Algorithm", "Scheduling Configuration Guide" and "Preemption".

@@ -7,13 +7,14 @@ from typing import ClassVar
 
 from clustersim.scheduling.decisions import Decision, How, Preempt, Start
 from clustersim.scheduling.policies.base import Policy
+from clustersim.scheduling.preemption import PreemptionOptions
 from clustersim.scheduling.queue import Queue
 from clustersim.scheduling.view import View
 
 __all__ = ["Preemptive"]
 
 
-class Preemptive(Policy):
+class Preemptive(PreemptionOptions, Policy):
     """Runs a set of jobs that is chosen anew in every pass.
 
     Attributes
@@ -34,7 +35,7 @@ class Preemptive(Policy):
         """Return what is wrong with the values of the options; empty if nothing is."""
         if cls.cost is not None and not 0 <= cls.cost < float("inf"):
             return f"option cost: must be a number of seconds, at least 0, found {cls.cost}"
-        return ""
+        return cls.limits_problem()
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)

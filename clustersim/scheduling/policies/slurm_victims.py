@@ -114,7 +114,7 @@ class SlurmVictims:
         victims = self._search.victims(waiting, {pool: partition.placement.free})
         if victims and isinstance(partition.placement, NodePlacement):
             victims = self._on_nodes(victims, partition, n) or self._by_nodes(waiting, partition, n)
-        if not victims:
+        if not victims or len(victims) > self._queue.most_victims:
             self._refused.add(kind)
             return None
         return [Stopped(cast(int, each.job), cast(How, each.mode)) for each in victims]
@@ -140,7 +140,7 @@ class SlurmVictims:
 
     def _over_running(self) -> Preemption:
         queue = self._queue
-        sizes, leaving = queue.jobs.n_accelerators, queue.leaving
+        sizes = queue.jobs.n_accelerators
         jobs = [
             RunningJob(
                 job,
@@ -150,7 +150,7 @@ class SlurmVictims:
                 start_s=at.start_s,
             )
             for job, at in queue.running.items()
-            if job not in leaving
+            if queue.may_preempt(job)
         ]
         return Preemption(self._rules, jobs, self._now)
 
