@@ -23,7 +23,7 @@ from tests.simulation.fleets import pool as a_pool
 FLEET = cluster(a_pool("a", 2, 4), a_pool("b", 3, 4))
 QUOTAS = {"queues": {name: {"cohort": "all", "quotas": {"a": 4, "b": 6}} for name in ("u", "v")}}
 OPTIONS: dict[str, dict[str, Any]] = {
-    "max_throughput_per_cost": {"prices": (2.0, 1.0)},
+    "max_throughput_per_cost": {"prices": {"a": 2.0, "b": 1.0}},
     "kueue": {"quotas": QUOTAS, "by": "user"},
 }
 """Options without which a policy does not run."""
