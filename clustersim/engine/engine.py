@@ -136,6 +136,7 @@ class Simulation:
         self._left = WorkLeft(run_s, jobs.estimate_s, recovery)
         self._gates = gates
         self._n_opening = 0
+        self._n_calls = 0
         self._wakes: dict[Policy, Event] = {}
         self._idle_wakes = 0
         self._submit_s = submit_s
@@ -162,7 +163,11 @@ class Simulation:
             self._policy_of_choice,
             self.running,
             self.partition_of,
-            lambda: bool(self._wakes) or self._n_opening > 0,
+            lambda: (
+                bool(self._wakes)
+                or self._n_opening > 0
+                or (self._n_calls > 0 and self._n_ended < len(self._submit_s))
+            ),
         )
 
     def _build_queues(self, policy: type[Policy]) -> list[Policy]:
@@ -451,6 +456,17 @@ class Simulation:
     def watch(self, watcher: Watcher) -> None:
         """Notify an observer of every start and every departure of a job from now on."""
         self._watchers.append(watcher)
+
+    def call_at(self, time: float, call: Callable[[], None]) -> None:
+        """Call a function at a time (seconds), as long as there are jobs that have not ended."""
+        self._n_calls += 1
+
+        def due(_event: Event) -> None:
+            self._n_calls -= 1
+            call()
+            self._may_be_over()
+
+        self.clock.at(time, NODE_EVENT).callbacks.append(due)
 
     def service_changed(self, partition: Partition) -> None:
         """Notify the policies of a partition that its number of nodes in service has changed."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from clustersim.errors import ClusterSimError, nearest_hint
 from clustersim.scheduling.decisions import Decision, Migrate, Preempt, Start, Wake
 from clustersim.scheduling.placement import NodePlacement
@@ -94,7 +92,7 @@ def _start(decision: Start, queue: Queue, waiting: dict[int, None]) -> None:
             placement.take_these(decision.nodes, n)
             nodes = decision.nodes
         else:
-            taken = placement.take(n)
+            taken = queue.take(job, partition)
             if taken is None:
                 raise ClusterSimError(_no_room(job, n, [partition]))
             nodes = taken
@@ -110,7 +108,7 @@ def _migrate(decision: Migrate, queue: Queue, waiting: dict[int, None]) -> None:
     job = int(decision.job)
     target = _partition(Start(job, pool=decision.pool), queue)
     n = queue.jobs.n_accelerators[job]
-    if not target.placement.fits_each(np.array([n]))[0]:
+    if not queue.fits(job, target):
         raise ClusterSimError(_no_room(job, n, [target]))
     queue.preempt(job, "save", decision.cost_s)
     if job in waiting:

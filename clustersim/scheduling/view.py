@@ -260,13 +260,8 @@ class View:
         names = [part.name for part in self._partitions]
         if pool is not None and pool not in names:
             raise ClusterSimError(f"there is no pool {pool!r}; {nearest_hint(pool, names)}")
-        size = np.array([queue.jobs.n_accelerators[job]])
-        if job in queue.own_nodes:
-            partition, nodes = queue.own_nodes[job]
-            there = pool is None or partition.name == pool
-            return there and partition.placement.has_free(nodes, int(size[0]))
         return any(
-            bool(queue.partitions[index].placement.fits_each(size)[0])
+            queue.fits(job, queue.partitions[index])
             for index in queue.choices(job)
             if pool is None or queue.partitions[index].name == pool
         )
@@ -310,7 +305,7 @@ class View:
             choices = queue.choices(job) if own is None else (own.index,)
             size = sizes[job]
             for index in choices:
-                if left[index] >= size:
+                if left[index] >= size and (at is not None or size <= queue.most(job, index)):
                     left[index] -= size
                     chosen.append(job)
                     break

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from heapq import merge
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from clustersim.engine.node_events import NodeEvent, without_overlaps
 from clustersim.engine.partitions import build_partitions
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Recovery
+from clustersim.engine.window_driver import PlannedWindow, WindowDriver, maintenance_events
 from clustersim.errors import ClusterSimError, InputError, names_former_arguments
 from clustersim.scheduling import (
     JobColumns,
@@ -46,6 +48,7 @@ from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.simulation.unfinished import unfinished_reasons
+from clustersim.simulation.windows import check_windows, jobs_of_windows
 from clustersim.topology import Cluster, single_pool
 from clustersim.workload import check_jobs
 from clustersim.workload.measured_rates import with_durations
@@ -86,6 +89,7 @@ def simulate(
     catalogue: Catalogue | None = None,
     run_times: Runtimes | RunTimeModel | None = None,
     node_events: NodeEvents | Iterable[NodeEvent] | None = None,
+    windows: Sequence[PlannedWindow] = (),
     recovery: Recovery | None = None,
     horizon_s: float | None = None,
     by_node: bool = True,
@@ -110,6 +114,8 @@ def simulate(
         :func:`~clustersim.simulation.runtimes.find_runtimes`.
     node_events : NodeEvents or iterable of NodeEvent, optional
         Nodes that leave service or become slow, in order of their start.
+    windows : sequence of PlannedWindow, optional
+        Maintenance and reservations that are known in advance.
     recovery : Recovery, optional
         How jobs save their state and restart after they are stopped, with a value for each row of
         `jobs`. By default they save nothing and restart from the beginning without a delay.
@@ -172,6 +178,7 @@ def simulate(
     with _errors_of(policy, make_placement):
         with _stopped_when_stalled(lambda: None, [make_placement], scheduling.longest_call_s):
             partitions = build_partitions(cluster, make_placement)
+        check_windows(windows, cluster, partitions)
         eligible = find_eligibility(
             jobs,
             cluster,
@@ -194,6 +201,7 @@ def simulate(
             partitions,
             policy,
             outages=outages,
+            windows=windows,
             recovery=recovery,
             horizon_s=horizon_s,
             longest_call_s=scheduling.longest_call_s,
@@ -204,7 +212,7 @@ def simulate(
     result = _result(jobs, ran, cluster, eligible, services)
     provenance = _provenance(ran.record, time.perf_counter() - began)
     provenance["fleet"] = _fleet(cluster, make_placement.__name__)
-    notes = [*runtimes.notes, *eligible.notes]
+    notes = [*runtimes.notes, *eligible.notes, *ran.notes]
     if "preemptions" in result.jobs and recovery is None and getattr(policy, "cost", 0.0) is None:
         notes.append(FREE_PREEMPTION)
     if notes:
@@ -220,6 +228,10 @@ class _Ran:
     partitions: list[Partition]
     record: RunRecord
     node_events: list[NodeEvent] | None
+    windows: Sequence[PlannedWindow] = ()
+    may_use: Sequence[frozenset[int]] = ()
+    stopped: Sequence[int] = ()
+    notes: Sequence[str] = ()
 
 
 def _run(
@@ -231,6 +243,7 @@ def _run(
     policy: type[Policy],
     *,
     outages: Iterable[NodeEvent] | None,
+    windows: Sequence[PlannedWindow],
     recovery: Recovery | None,
     horizon_s: float | None,
     longest_call_s: float,
@@ -238,6 +251,9 @@ def _run(
 ) -> _Ran:
     """Simulate the jobs that can run."""
     rows = np.flatnonzero(eligible.choice_of >= 0)
+    windows = [each for each in windows if each.begin_s < each.end_s]
+    if windows:
+        outages = merge(outages or (), maintenance_events(windows))
     if outages is not None:
         _check_placement_tracks_nodes(partitions)
     simulation: Simulation | None = None
@@ -259,10 +275,16 @@ def _run(
             **options,
         )
         driver = None if outages is None else NodeDriver(simulation, without_overlaps(outages))
+        if windows:
+            may_use, notes = jobs_of_windows(windows, jobs, rows)
+            planned = WindowDriver(simulation, windows, may_use)
         record = simulation.run()
     if horizon_s is None and outages is None and depend is None and not record.interrupted:
         _check_all_started(record.partition)
-    return _Ran(rows, partitions, record, None if driver is None else driver.log)
+    log = None if driver is None else driver.log
+    if not windows:
+        return _Ran(rows, partitions, record, log)
+    return _Ran(rows, partitions, record, log, windows, may_use, planned.stopped, notes)
 
 
 def _result(

@@ -263,7 +263,7 @@ class _Closed(Reservation):
     def fits_each(self, sizes: Ints) -> Bools:
         return np.zeros(len(sizes), dtype=np.bool_)
 
-    def take_unclaimed(self, n: int) -> None:
+    def take_unclaimed(self, n: int, open_nodes: Bools | None = None) -> None:
         return None
 
     def taken(self, nodes: Nodes) -> None:

@@ -25,7 +25,8 @@ __all__ = ["Priority"]
 
 
 _Kind: TypeAlias = tuple[int, int, float, int]
-"""Set of partitions, accelerators and priority of a job, and the job itself if it is suspended."""
+"""Set of partitions, accelerators and priority of a job, and the job itself if it is suspended or
+there are windows."""
 
 
 def _numbers(priorities: npt.NDArray[np.generic]) -> Floats:
@@ -138,8 +139,11 @@ class Priority(Policy):
             self._wake_when_unprotected(now)
 
     def _kind(self, job: int) -> _Kind:
-        """Return what decides whether a job fits; of a suspended job, the job itself."""
-        own = job if job in self.queue.own_nodes else -1
+        """Return what decides whether a job fits; of a suspended job, the job itself.
+
+        With windows, the estimate decides, too, so each job is a kind of its own.
+        """
+        own = job if job in self.queue.own_nodes or self.queue.has_windows else -1
         choice = self.queue.jobs.choice_of[job]
         return choice, self.n_accelerators(job), float(self._priority[job]), own
 
@@ -234,7 +238,11 @@ class Priority(Policy):
                 return False
             needed = n + max(0, promised - leaving)
             victims = fewest_victims(
-                partition, queue.jobs, needed, self._candidates(partition, priority, now)
+                partition,
+                queue.jobs,
+                needed,
+                self._candidates(partition, priority, now),
+                queue.open_nodes(job, partition),
             )
             if victims is None:
                 continue
