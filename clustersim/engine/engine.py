@@ -137,6 +137,8 @@ class Simulation:
         self._gates = gates
         self._n_opening = 0
         self._n_calls = 0
+        self._before_pass: list[Callable[[], None]] = []
+        self._after_pass: list[Callable[[], None]] = []
         self._wakes: dict[Policy, Event] = {}
         self._idle_wakes = 0
         self._submit_s = submit_s
@@ -457,6 +459,26 @@ class Simulation:
         """Notify an observer of every start and every departure of a job from now on."""
         self._watchers.append(watcher)
 
+    def around_passes(
+        self, *, before: Callable[[], None] | None = None, after: Callable[[], None] | None = None
+    ) -> None:
+        """Call functions before and after every scheduling pass from now on."""
+        self._before_pass += [] if before is None else [before]
+        self._after_pass += [] if after is None else [after]
+
+    def waits(self, job: int) -> bool:
+        """Return whether a job is in its queue."""
+        now = self.clock.now
+        if self._submit_s[job] > now or self.partition_of[job] >= 0:
+            return False
+        return self._gates is None or not self._gates.holds(job, now)
+
+    def start_first(self, job: int) -> bool:
+        """Start a waiting job ahead of all others, if it fits; return whether it started."""
+        policy = self._policy_of_choice[self.jobs.choice_of[job]]
+        policy.queue.now = self.clock.now
+        return policy.start_first(job)
+
     def call_at(self, time: float, call: Callable[[], None]) -> None:
         """Call a function at a time (seconds), as long as there are jobs that have not ended."""
         self._n_calls += 1
@@ -567,10 +589,14 @@ class Simulation:
         self.passes += 1
         touched = self._touched[:]
         self._touched.clear()
+        for call in self._before_pass:
+            call()
         for policy in touched:
             policy.queue.now = now
             if self._wakes:
                 self._sleep(policy)
             policy.schedule(now)
+        for call in self._after_pass:
+            call()
         if self._check is not None:
             self._check(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Generator, Iterable
 
 from simpy.core import StopSimulation
@@ -31,6 +32,11 @@ class NodeDriver:
     events : iterable of NodeEvent
         In order of their start. No event may remove a node that is already out of service (see
         :func:`~clustersim.engine.node_events.without_overlaps`).
+
+    Attributes
+    ----------
+    stopped : Counter of (str, float)
+        Number of jobs that were stopped, by cause and time (seconds).
     """
 
     def __init__(self, simulation: Simulation, events: Iterable[NodeEvent]) -> None:
@@ -42,6 +48,7 @@ class NodeDriver:
         self._together_at = (-1.0, -1.0)
         self._on_node: dict[int, JobsOnNodes] = {}
         self._slow: dict[int, SlowNodes] = {}
+        self.stopped: Counter[tuple[str, float]] = Counter()
         self._late: dict[tuple[int, int], NodeEvent] = {}
         self._of_pool: dict[int, list[Partition]] = {}
         for partition in sorted(simulation.partitions, key=lambda part: part.first_node):
@@ -103,6 +110,7 @@ class NodeDriver:
             return
         for job in self._jobs_on(partition, node):
             self._simulation.stop(job, saved=event.kind.planned)
+            self.stopped[event.cause, event.begin_s] += 1
         if event.end_s <= self._simulation.clock.now:  # a spare took over at once
             self._begun.append(event)
             self._is_over.append(True)

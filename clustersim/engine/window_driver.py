@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -12,10 +12,11 @@ import numpy as np
 from clustersim.array_types import Bools
 from clustersim.engine.engine import Simulation
 from clustersim.engine.node_events import NodeEvent, NodeEventKind
+from clustersim.scheduling.placement import NodePlacement
 from clustersim.scheduling.queue import Partition
 from clustersim.scheduling.windows import Window, Windows
 
-__all__ = ["PlannedWindow", "WindowDriver", "maintenance_events"]
+__all__ = ["FreeLog", "PlannedWindow", "WindowDriver", "maintenance_events"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,30 @@ def maintenance_events(windows: Iterable[PlannedWindow]) -> list[NodeEvent]:
     )
 
 
+@dataclass(slots=True)
+class FreeLog:
+    """Accelerators that were free on the nodes of a window, as a step function of time.
+
+    Attributes
+    ----------
+    times_s : list of float
+        Seconds, ascending.
+    free : list of int
+        Free accelerators from each time to the next one; the last one is 0.
+    """
+
+    times_s: list[float] = field(default_factory=list)
+    free: list[int] = field(default_factory=list)
+
+    def note(self, now: float, free: int) -> None:
+        """Add a value from now on."""
+        if self.times_s and self.times_s[-1] == now:
+            self.free[-1] = free
+        elif not self.free or self.free[-1] != free:
+            self.times_s.append(now)
+            self.free.append(free)
+
+
 class WindowDriver:
     """Announces windows to a simulation that has not started yet, and clears reserved nodes.
 
@@ -103,6 +128,9 @@ class WindowDriver:
     ----------
     stopped : list of int
         Number of jobs that were stopped at the beginning of each reservation.
+    free : list of (int, Partition, FreeLog)
+        Number of the window, and the accelerators that were free on its nodes of a partition from
+        the announcement to the beginning.
     """
 
     def __init__(
@@ -113,6 +141,8 @@ class WindowDriver:
     ) -> None:
         self._simulation = simulation
         self.stopped = [0] * len(windows)
+        self.free: list[tuple[int, Partition, FreeLog]] = []
+        self._ahead: dict[Window, tuple[Partition, FreeLog]] = {}
         for number, (planned, jobs) in enumerate(zip(windows, may_use, strict=True)):
             for partition in simulation.partitions:
                 nodes = _in_partition(planned, partition)
@@ -125,26 +155,44 @@ class WindowDriver:
                         jobs,
                     )
                     self._plan(number, planned, partition, window)
+        simulation.around_passes(after=self._note)
 
     def _plan(
         self, number: int, planned: PlannedWindow, partition: Partition, window: Window
     ) -> None:
         if partition.windows is None:
             partition.windows = Windows(partition.placement.n_nodes)
+        log = FreeLog()
+        self.free.append((number, partition, log))
         announced_s = min(planned.announced_s, planned.begin_s)
         if announced_s <= 0:
             partition.windows.announced.append(window)
+            self._ahead[window] = partition, log
         else:
-            self._simulation.call_at(announced_s, partial(self._announce, partition, window))
+            announce = partial(self._announce, partition, window, log)
+            self._simulation.call_at(announced_s, announce)
         if planned.kind == "reservation":
             begin = partial(self._clear, number, planned, partition, window)
             self._simulation.call_at(window.begin_s, begin)
         self._simulation.call_at(window.end_s, partial(self._end, partition, window))
 
-    def _announce(self, partition: Partition, window: Window) -> None:
+    def _announce(self, partition: Partition, window: Window, log: FreeLog) -> None:
         assert partition.windows is not None, "it has windows"
         partition.windows.announced.append(window)
+        self._ahead[window] = partition, log
         self._simulation.service_changed(partition)
+
+    def _note(self) -> None:
+        """Note how many accelerators are free on the nodes of windows that have not begun."""
+        now = self._simulation.clock.now
+        for window, (partition, log) in list(self._ahead.items()):
+            if now >= window.begin_s:
+                log.note(window.begin_s, 0)
+                del self._ahead[window]
+                continue
+            placement = partition.placement
+            assert isinstance(placement, NodePlacement), "it was checked"
+            log.note(now, int(placement.free_by_node()[window.nodes].sum()))
 
     def _clear(
         self, number: int, planned: PlannedWindow, partition: Partition, window: Window

@@ -7,10 +7,12 @@ time. There is no such limit for unclaimed accelerators.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from clustersim.array_types import Bools, Ints
-from clustersim.scheduling.calendar import NODE
+from clustersim.scheduling.calendar import NODE, Release
 from clustersim.scheduling.claims import Claim
 from clustersim.scheduling.placement import (
     ManyNodes,
@@ -23,7 +25,7 @@ from clustersim.scheduling.placement import (
 from clustersim.scheduling.queue import Partition
 from clustersim.scheduling.windows import Windows, only_in
 
-__all__ = ["NodeReservation", "PooledReservation", "Reservation", "reserve", "soonest"]
+__all__ = ["Ahead", "NodeReservation", "PooledReservation", "Reservation", "reserve", "soonest"]
 
 
 class Reservation:
@@ -141,8 +143,8 @@ def reserve(
         return PooledReservation(partition, placement, n)
     assert isinstance(placement, NodePlacement)
     if partition.windows is not None and partition.windows.announced:
-        ahead = _Ahead(partition, placement, partition.windows, now)
-        return NodeReservation(placement, ahead.claim(n, job, estimate_s))
+        ahead = Ahead(partition, placement, partition.windows, now)
+        return NodeReservation(placement, ahead.claim(n, job, estimate_s)[0])
     known = partition.claims.claims
     if n not in known:
         shadow, surplus = _find_shadow(partition, placement, n)
@@ -182,22 +184,40 @@ def _find_shadow(partition: Partition, placement: NodePlacement, n: int) -> tupl
     return shadow, surplus
 
 
-class _Ahead:
-    """The free accelerators of a partition in the future, with its windows."""
+class Ahead:
+    """The free accelerators of a partition in the future, with its windows.
+
+    Parameters
+    ----------
+    partition : Partition
+    placement : NodePlacement
+        That of the partition.
+    windows : Windows
+        Those of the partition.
+    now : float
+        Seconds.
+    coming : iterable of Release, optional
+        What becomes free, in order of time; by default the calendar of the partition.
+    """
 
     def __init__(
-        self, partition: Partition, placement: NodePlacement, windows: Windows, now: float
+        self,
+        partition: Partition,
+        placement: NodePlacement,
+        windows: Windows,
+        now: float,
+        coming: Iterable[Release] | None = None,
     ) -> None:
         self._partition, self._placement, self._windows = partition, placement, windows
         self._now = now
+        self._coming = list(partition.calendar if coming is None else coming)
         self._free = np.array(placement.free_by_node())
         self._total = placement.free
 
-    def claim(self, n: int, job: int, estimate_s: float) -> Claim:
-        """Return the earliest claim of a gang that no window interrupts."""
-        coming = list(self._partition.calendar)
+    def claim(self, n: int, job: int, estimate_s: float) -> tuple[Claim, Nodes]:
+        """Return the earliest claim of a gang that no window interrupts, and its accelerators."""
+        coming, at = self._coming, 0
         times = {max(end, self._now) for end, *_ in coming} | {self._now}
-        at = 0
         for time in sorted(times | set(self._windows.openings(self._now))):
             while at < len(coming) and coming[at][0] <= time:
                 self._release(*coming[at][1:])
@@ -205,11 +225,10 @@ class _Ahead:
             if self._total < n:
                 continue
             open_nodes = self._windows.open_nodes(job, time, time + estimate_s)
-            there = only_in(self._free, open_nodes)
-            chosen = self._placement.choose_in(n, there)
+            chosen = self._placement.choose_in(n, only_in(self._free, open_nodes))
             if chosen is not None:
                 _take_from(self._free, chosen)
-                return Claim(time, self._free)
+                return Claim(time, self._free), chosen
         raise AssertionError("a job that does not fit an empty partition is never submitted")
 
     def _release(self, holder: int, number: int, n: int) -> None:

@@ -19,6 +19,7 @@ from clustersim.availability.serving import ServiceDemand, serving_table
 from clustersim.catalogue import Catalogue
 from clustersim.engine.engine import Simulation
 from clustersim.engine.gates import Gates
+from clustersim.engine.hero_driver import HeroDriver
 from clustersim.engine.invariants import check_accelerators
 from clustersim.engine.node_driver import NodeDriver
 from clustersim.engine.node_events import NodeEvent, without_overlaps
@@ -48,7 +49,8 @@ from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.simulation.unfinished import unfinished_reasons
-from clustersim.simulation.windows import check_windows, jobs_of_windows
+from clustersim.simulation.window_costs import Held, windows_table
+from clustersim.simulation.windows import Planned, check_windows, hero_jobs, jobs_of_windows
 from clustersim.topology import Cluster, single_pool
 from clustersim.workload import check_jobs
 from clustersim.workload.measured_rates import with_durations
@@ -89,7 +91,7 @@ def simulate(
     catalogue: Catalogue | None = None,
     run_times: Runtimes | RunTimeModel | None = None,
     node_events: NodeEvents | Iterable[NodeEvent] | None = None,
-    windows: Sequence[PlannedWindow] = (),
+    windows: Planned | Sequence[PlannedWindow] = (),
     recovery: Recovery | None = None,
     horizon_s: float | None = None,
     by_node: bool = True,
@@ -114,8 +116,9 @@ def simulate(
         :func:`~clustersim.simulation.runtimes.find_runtimes`.
     node_events : NodeEvents or iterable of NodeEvent, optional
         Nodes that leave service or become slow, in order of their start.
-    windows : sequence of PlannedWindow, optional
-        Maintenance and reservations that are known in advance.
+    windows : Planned or sequence of PlannedWindow, optional
+        What is known in advance: maintenance, reservations, and whether nodes are drained for hero
+        jobs.
     recovery : Recovery, optional
         How jobs save their state and restart after they are stopped, with a value for each row of
         `jobs`. By default they save nothing and restart from the beginning without a delay.
@@ -160,6 +163,7 @@ def simulate(
     events = node_events if isinstance(node_events, NodeEvents | None) else NodeEvents(node_events)
     outages = None if events is None else events.events
     check_arguments(jobs, cluster, scheduling, catalogue, run_times, outages, recovery, horizon_s)
+    planned = windows if isinstance(windows, Planned) else Planned(windows)
     folder = scheduling.folder
     policy = find_policy(scheduling.policy, options=scheduling.options, folder=folder)
     make_placement = find_placement(
@@ -178,7 +182,7 @@ def simulate(
     with _errors_of(policy, make_placement):
         with _stopped_when_stalled(lambda: None, [make_placement], scheduling.longest_call_s):
             partitions = build_partitions(cluster, make_placement)
-        check_windows(windows, cluster, partitions)
+        check_windows(planned, cluster, partitions, policy)
         eligible = find_eligibility(
             jobs,
             cluster,
@@ -201,7 +205,7 @@ def simulate(
             partitions,
             policy,
             outages=outages,
-            windows=windows,
+            planned=planned,
             recovery=recovery,
             horizon_s=horizon_s,
             longest_call_s=scheduling.longest_call_s,
@@ -228,9 +232,8 @@ class _Ran:
     partitions: list[Partition]
     record: RunRecord
     node_events: list[NodeEvent] | None
-    windows: Sequence[PlannedWindow] = ()
-    may_use: Sequence[frozenset[int]] = ()
-    stopped: Sequence[int] = ()
+    held: Held | None = None
+    estimate_s: Floats | None = None
     notes: Sequence[str] = ()
 
 
@@ -243,7 +246,7 @@ def _run(
     policy: type[Policy],
     *,
     outages: Iterable[NodeEvent] | None,
-    windows: Sequence[PlannedWindow],
+    planned: Planned,
     recovery: Recovery | None,
     horizon_s: float | None,
     longest_call_s: float,
@@ -251,8 +254,8 @@ def _run(
 ) -> _Ran:
     """Simulate the jobs that can run."""
     rows = np.flatnonzero(eligible.choice_of >= 0)
-    windows = [each for each in windows if each.begin_s < each.end_s]
-    if windows:
+    windows = [each for each in planned.windows if each.begin_s < each.end_s]
+    if not planned.is_empty:
         outages = merge(outages or (), maintenance_events(windows))
     if outages is not None:
         _check_placement_tracks_nodes(partitions)
@@ -275,16 +278,25 @@ def _run(
             **options,
         )
         driver = None if outages is None else NodeDriver(simulation, without_overlaps(outages))
-        if windows:
+        if not planned.is_empty:
             may_use, notes = jobs_of_windows(windows, jobs, rows)
-            planned = WindowDriver(simulation, windows, may_use)
+            ahead = WindowDriver(simulation, windows, may_use)
+            choices, choice_of = eligible.choices, eligible.choice_of
+            heroes = hero_jobs(planned, jobs, rows, choices, choice_of, partitions)
+            drained = HeroDriver(simulation, heroes) if heroes else None
         record = simulation.run()
     if horizon_s is None and outages is None and depend is None and not record.interrupted:
         _check_all_started(record.partition)
     log = None if driver is None else driver.log
-    if not windows:
+    if driver is None or planned.is_empty:
         return _Ran(rows, partitions, record, log)
-    return _Ran(rows, partitions, record, log, windows, may_use, planned.stopped, notes)
+    stopped = [
+        ahead.stopped[number] + driver.stopped[each.name, each.begin_s]
+        for number, each in enumerate(windows)
+    ]
+    drained_for = {} if drained is None else drained.free
+    held = Held(windows, may_use, stopped, ahead.free, drained_for)
+    return _Ran(rows, partitions, record, log, held, runtimes.estimate_s[:, rows], notes)
 
 
 def _result(
@@ -324,7 +336,24 @@ def _result(
     begin_s = float(job_rows["submit_s"].iloc[0])
     owned = vc_accelerator_seconds(cluster, outages, begin_s, record.end_s)
     total = summary(job_rows, use, allocated, owned, attempts, serving)
-    return Result(job_rows, allocated, use, total, {}, attempts, outages, serving)
+    windows = None
+    if ran.held is not None:
+        assert ran.estimate_s is not None, "they come together"
+        windows = windows_table(
+            ran.held,
+            record,
+            cluster,
+            partitions,
+            jobs["job_id"].to_numpy()[rows].tolist(),
+            jobs["submit_s"].to_numpy(dtype=np.float64)[rows],
+            jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows],
+            ran.estimate_s,
+            eligible.choices,
+            eligible.choice_of[rows],
+        )
+    return Result(
+        job_rows, allocated, use, total, {}, attempts, outages, serving, windows=windows
+    )
 
 
 def _fleet(cluster: Cluster, placement: str) -> dict[str, Any]:

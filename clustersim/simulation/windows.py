@@ -4,28 +4,104 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustersim.array_types import Bools
+from clustersim.array_types import Bools, Ints
+from clustersim.engine.hero_driver import check_heroes
 from clustersim.engine.window_driver import PlannedWindow
 from clustersim.errors import InputError, nearest_hint
+from clustersim.scheduling import POLICIES, Policy
 from clustersim.scheduling.placement import NodePlacement
 from clustersim.scheduling.queue import Partition
 from clustersim.topology import Cluster
 from clustersim.workload.jobs import partition_column, texts_of
 
-__all__ = ["check_windows", "jobs_of_windows"]
+__all__ = ["Planned", "check_windows", "hero_jobs", "jobs_of_windows"]
 
 _COLUMNS = {"users": "user", "virtual_clusters": "vc", "jobs": "job_id"}
 """Column of the jobs table for each list of who may use a reservation."""
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What is planned in advance for a run.
+
+    Attributes
+    ----------
+    windows : sequence of PlannedWindow
+        Maintenance and reservations.
+    hero_share : float, optional
+        A job that needs at least this share of the largest partition that it can use is a hero job,
+        for which nodes are drained. So is a job whose column ``hero`` is true. By default there
+        are no hero jobs.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> import pandas as pd
+    >>> from clustersim.simulation.windows import Planned
+    >>> log = pd.DataFrame({"job_id": [1, 2, 3], "submit_s": [0, 5, 6],
+    ...     "n_accelerators": [8, 16, 8], "duration_s": [60, 60, 90]})
+    >>> cluster = cs.compile_cluster(cs.resolve_cluster({"name": "lab", "pools": {
+    ...     "gpu": {"accelerator": "H200", "nodes": 2, "chips_per_node": 8}}}))
+    >>> first_fit = cs.Scheduling(policy="first_fit", placement="consolidate")
+    >>> cs.simulate(log, cluster, first_fit).jobs["start_s"].tolist()
+    [0.0, 96.0, 6.0]
+    >>> planned = Planned(hero_share=0.75)
+    >>> cs.simulate(log, cluster, first_fit, windows=planned).jobs["start_s"].tolist()
+    [0.0, 60.0, 120.0]
+    """
+
+    windows: Sequence[PlannedWindow] = ()
+    hero_share: float | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is planned."""
+        return not self.windows and self.hero_share is None
+
+
+def hero_jobs(
+    planned: Planned, jobs: pd.DataFrame, rows: npt.NDArray[np.intp], choices: Sequence[Sequence[int]],
+    choice_of: Ints, partitions: Sequence[Partition],
+) -> list[int]:
+    """Return the numbers of the simulated jobs that are hero jobs, in order of submission.
+
+    Parameters
+    ----------
+    planned : Planned
+    jobs : pandas.DataFrame
+        A jobs table.
+    rows : int array
+        Rows of the simulated jobs.
+    choices : sequence of sequence of int
+        The distinct sets of partitions on which jobs can run.
+    choice_of : int array (jobs,)
+        Set of each row.
+    partitions : sequence of Partition
+    """
+    if planned.hero_share is None:
+        return []
+    most = [max(partitions[index].placement.capacity for index in choice) for choice in choices]
+    largest = np.array(most, dtype=np.int64)[choice_of[rows]]
+    sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows]
+    hero: Bools = sizes >= planned.hero_share * largest
+    if "hero" in jobs:
+        given = jobs["hero"].astype(object)
+        valid = given.isna() | given.isin([True, False])
+        if not valid.all():
+            raise InputError("jobs", f"hero: must be true or false, found {given[~valid].iloc[0]!r}")
+        hero |= given.where(given.notna(), False).to_numpy(dtype=bool)[rows]
+    return np.flatnonzero(hero).tolist()
+
+
 def check_windows(
-    windows: Sequence[PlannedWindow], cluster: Cluster, partitions: Sequence[Partition]
+    planned: Planned, cluster: Cluster, partitions: Sequence[Partition], policy: type[Policy]
 ) -> None:
     """Check that windows can be carried out on a cluster.
 
@@ -33,10 +109,17 @@ def check_windows(
     ------
     InputError
         If the placement does not track nodes, a node does not exist, a window ends before it
-        begins, or two windows overlap on a node.
+        begins, two windows overlap on a node, or the policy cannot start hero jobs first.
     """
-    if not windows:
+    windows = planned.windows
+    if planned.is_empty:
         return
+    if planned.hero_share is not None:
+        check_heroes(policy, POLICIES)
+        if not 0 < planned.hero_share <= 1:
+            raise InputError(
+                "windows", f"heroes: share must be above 0 and at most 1, found {planned.hero_share:g}"
+            )
     if not all(isinstance(part.placement, NodePlacement) for part in partitions):
         raise InputError(
             "placement", "windows need a placement that tracks nodes; use consolidate"

@@ -33,6 +33,7 @@ class Conservative(Policy):
     """
 
     looks_ahead: ClassVar[bool] = True
+    starts_first: ClassVar[bool] = True
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
@@ -64,6 +65,21 @@ class Conservative(Policy):
         self._broken = True
         if partition.windows is not None:
             self._without_nodes.clear()
+
+    def start_first(self, job: int) -> bool:
+        for index in self.queue.choices(job):
+            partition = self.queue.partitions[index]
+            nodes = self.queue.take(job, partition)
+            if nodes is not None:
+                self._broken = True
+                for jobs in (self._unreserved, self._without_nodes):
+                    jobs.discard(job)
+                self._reserved.pop(job, None)
+                del self.waiting[job]
+                self._expected_end[job] = self.queue.now + self.queue.estimate_s(job, partition)
+                self.queue.start_taken(job, partition, nodes)
+                return True
+        return False
 
     def schedule(self, now: float) -> None:
         if not self.waiting:

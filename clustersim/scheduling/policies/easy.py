@@ -41,6 +41,7 @@ class Easy(Policy):
 
     looks_ahead: ClassVar[bool] = True
     scans_in_queue_order: ClassVar[bool] = True
+    starts_first: ClassVar[bool] = True
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
@@ -68,6 +69,13 @@ class Easy(Policy):
 
     def service_changed(self, partition: Partition) -> None:
         self._released = True
+
+    def start_first(self, job: int) -> bool:
+        started = self.queue.start_anywhere(job)
+        if started:
+            self._backlog.remove(self._backlog.position(job))
+            self._released = True
+        return started
 
     def schedule(self, now: float) -> None:
         backlog = self._backlog

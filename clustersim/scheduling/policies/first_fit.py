@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from clustersim.array_types import Ints
@@ -18,6 +20,8 @@ class FirstFit(Policy):
     The whole queue is scanned in order of submission. Nothing is reserved, so a stream of small
     jobs can keep a large one waiting.
     """
+
+    starts_first: ClassVar[bool] = True
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
@@ -41,6 +45,12 @@ class FirstFit(Policy):
 
     def service_changed(self, partition: Partition) -> None:
         self._released = True
+
+    def start_first(self, job: int) -> bool:
+        started = self.queue.start_anywhere(job)
+        if started:
+            self._backlog.remove(self._backlog.position(job))
+        return started
 
     def schedule(self, now: float) -> None:
         backlog = self._backlog

@@ -75,6 +75,7 @@ class Priority(Policy):
     """
 
     tracks_running: ClassVar[bool] = True
+    starts_first: ClassVar[bool] = True
     preempt: bool = True
     preempt_by: How = "save"
     cost: float | None = None
@@ -123,6 +124,15 @@ class Priority(Policy):
 
     def service_changed(self, partition: Partition) -> None:
         self._released = True
+
+    def start_first(self, job: int) -> bool:
+        kind = self._kind(job)
+        if not self._start(job):
+            return False
+        self._lines[kind].remove((-float(self._rank[job]), job))
+        if not self._lines[kind]:
+            del self._lines[kind]
+        return True
 
     def schedule(self, now: float) -> None:
         self._forget_promises()
