@@ -13,10 +13,12 @@ import pandas as pd
 from clustersim.availability.checkpointing import recovery_in
 from clustersim.availability.events import what_happens
 from clustersim.availability.serving import ServiceDemand, service_demands
+from clustersim.availability.windows import planned_windows
 from clustersim.brief import Brief
 from clustersim.catalogue import Catalogue
 from clustersim.costs.run_costs import RunCosts, open_costs
 from clustersim.engine.recovery import Recovery
+from clustersim.engine.window_driver import maintenance_events
 from clustersim.errors import InputError, named_in
 from clustersim.scenario.file_names import beside
 from clustersim.scenario.platform import Platform, check_classes, open_platform
@@ -29,6 +31,7 @@ from clustersim.simulation.partition_names import with_queues
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import NodeEvents
+from clustersim.simulation.windows import Planned
 from clustersim.simulation.software import dated_ports, with_software
 from clustersim.topology import Cluster
 from clustersim.units import format_number
@@ -135,9 +138,24 @@ class ResolvedScenario(Brief):
             _streams(self.scenario),
             catalogue=self.catalogue,
             demands=self.services,
+            planned=maintenance_events(self.planned().windows),
             horizon_s=self.scenario.horizon,
         )
         return None if happens is None else NodeEvents(happens, self.services)
+
+    def planned(self) -> Planned:
+        """Return what is planned in advance.
+
+        Raises
+        ------
+        InputError
+            If it names an unknown pool, node or virtual cluster.
+        """
+        spec = self.scenario.windows
+        if spec is None:
+            return Planned()
+        share = None if spec.heroes is None else spec.heroes.share
+        return Planned(planned_windows(spec, self.cluster), share)
 
     def recovery(self) -> Recovery:
         """Return how each job saves its state and restarts after it is stopped."""

@@ -78,7 +78,8 @@ def run_scenario(
     """
     resolved = scenario if isinstance(scenario, ResolvedScenario) else resolve(scenario)
     with fields_named(resolved.loaded):
-        events = resolved.node_events()
+        events, planned = resolved.node_events(), resolved.planned()
+        stops = events is not None or not planned.is_empty
         result = simulate(
             resolved.jobs,
             resolved.cluster,
@@ -86,7 +87,8 @@ def run_scenario(
             catalogue=resolved.catalogue,
             run_times=resolved.run_times,
             node_events=events,
-            recovery=None if events is None else resolved.recovery(),
+            windows=planned,
+            recovery=resolved.recovery() if stops else None,
             horizon_s=resolved.scenario.horizon,
             by_node=by_node,
             check=check,
