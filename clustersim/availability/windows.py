@@ -140,12 +140,12 @@ def _last_nodes(n: int, owner: str | None, pool: Pool, taken: set[int]) -> tuple
     return tuple(free[-wanted:])
 
 
-def _nodes(text: str | None, pool: Pool) -> tuple[int, ...]:
+def _nodes(text: str | int | None, pool: Pool) -> tuple[int, ...]:
     """Return the nodes in a text such as ``0-15,20``; all if there is none."""
     if text is None:
         return tuple(range(pool.n_nodes))
     nodes: set[int] = set()
-    for part in text.split(","):
+    for part in str(text).split(","):
         found = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part)
         if found is None:
             raise ValueError(f"nodes: must be numbers and ranges such as 0-15,20, found {text!r}")

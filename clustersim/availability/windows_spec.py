@@ -12,6 +12,7 @@ from clustersim.units import Duration
 __all__ = ["Heroes", "Maintenance", "ReservationAhead", "WindowsSpec"]
 
 Name = Annotated[str, Field(min_length=1)]
+NodeRanges = Annotated[int, Field(ge=0)] | Name
 Running = Literal["stop", "finish"]
 _RUNNING = (
     "what happens to jobs that still run when it begins: they save their state and wait again "
@@ -25,7 +26,7 @@ class Maintenance(FileModel):
 
     name: Name = Field("maintenance", description="name, for tables and messages")
     pools: list[Name] | None = Field(None, description="pools; by default all")
-    nodes: Name | None = Field(
+    nodes: NodeRanges | None = Field(
         None, description="nodes of the pool, counted from 0, such as 0-15,20; by default all"
     )
     at: Duration = Field(ge=0, description="beginning")
@@ -53,7 +54,7 @@ class ReservationAhead(FileModel):
 
     name: Name = Field("reservation", description="name, for tables and messages")
     pool: Name = Field(description="pool")
-    nodes: Name | None = Field(
+    nodes: NodeRanges | None = Field(
         None, description="nodes of the pool, counted from 0, such as 0-7; or accelerators"
     )
     accelerators: int | None = Field(

@@ -16,6 +16,8 @@ import pandas as pd
 
 from clustersim.array_types import Floats
 from clustersim.availability.serving import ServiceDemand, serving_table
+from clustersim.availability.windows import planned_windows
+from clustersim.availability.windows_spec import WindowsSpec
 from clustersim.catalogue import Catalogue
 from clustersim.engine.engine import Simulation
 from clustersim.engine.gates import Gates
@@ -28,6 +30,7 @@ from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Recovery
 from clustersim.engine.window_driver import PlannedWindow, WindowDriver, maintenance_events
 from clustersim.errors import ClusterSimError, InputError, names_former_arguments
+from clustersim.files import validate
 from clustersim.scheduling import (
     JobColumns,
     NodePlacement,
@@ -50,7 +53,13 @@ from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.simulation.unfinished import unfinished_reasons
 from clustersim.simulation.window_costs import Held, windows_table
-from clustersim.simulation.windows import Planned, check_windows, hero_jobs, jobs_of_windows
+from clustersim.simulation.windows import (
+    Planned,
+    check_windows,
+    hero_jobs,
+    jobs_of_windows,
+    with_nodes,
+)
 from clustersim.topology import Cluster, single_pool
 from clustersim.workload import check_jobs
 from clustersim.workload.measured_rates import with_durations
@@ -507,6 +516,7 @@ def replay(
     options: Mapping[str, Any] | None = None,
     placement_options: Mapping[str, Any] | None = None,
     exact_estimates: bool = False,
+    windows: Mapping[str, Any] | None = None,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
     provenance: Mapping[str, Any] | None = None,
@@ -528,6 +538,9 @@ def replay(
         By default ``consolidate`` on a cluster; a pool without topology supports only ``pooled``.
     exact_estimates : bool
         Whether to replace the jobs' estimates by their real run times.
+    windows : mapping, optional
+        Maintenance, reservations in advance and hero jobs, as in the section ``windows`` of a
+        scenario. A pool without topology then has nodes of one accelerator each.
     check, progress
         See :func:`simulate`.
     provenance : mapping, optional
@@ -552,6 +565,10 @@ def replay(
     ... )
     >>> replay(log, policy="fcfs", accelerators=8).jobs["start_s"].tolist()
     [0.0, 60.0]
+    >>> update = {"pools": ["pool"], "at": "30 s", "duration": "60 s"}
+    >>> windows = {"maintenance": [update]}
+    >>> replay(log, policy="fcfs", accelerators=8, windows=windows).jobs["start_s"].tolist()
+    [90.0, 150.0]
     """
     if (accelerators is None) == (cluster is None):
         raise InputError("replay", "needs either `accelerators` or `cluster`, not both")
@@ -562,6 +579,11 @@ def replay(
                 "placement", f"{placement!r} needs nodes; use `cluster` instead of `accelerators`"
             )
         cluster, placement = single_pool(accelerators), "pooled"
+        if windows:
+            cluster, placement = with_nodes(cluster), "consolidate"
+    spec = validate(WindowsSpec, dict(windows or {}), "windows")
+    share = None if spec.heroes is None else spec.heroes.share
+    planned = Planned(planned_windows(spec, cluster), share)
     scheduling = Scheduling(
         policy=policy,
         options=options or {},
@@ -569,5 +591,7 @@ def replay(
         placement_options=placement_options or {},
         exact_estimates=exact_estimates,
     )
-    result = simulate(jobs, cluster, scheduling, check=check, progress=progress)
+    result = simulate(
+        jobs, cluster, scheduling, windows=planned, check=check, progress=progress
+    )
     return result.with_provenance(provenance or {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from clustersim.scheduling.queue import Partition
 from clustersim.topology import Cluster
 from clustersim.workload.jobs import partition_column, texts_of
 
-__all__ = ["Planned", "check_windows", "hero_jobs", "jobs_of_windows"]
+__all__ = ["Planned", "check_windows", "hero_jobs", "jobs_of_windows", "with_nodes"]
 
 _COLUMNS = {"users": "user", "virtual_clusters": "vc", "jobs": "job_id"}
 """Column of the jobs table for each list of who may use a reservation."""
@@ -64,6 +64,25 @@ class Planned:
     def is_empty(self) -> bool:
         """Whether nothing is planned."""
         return not self.windows and self.hero_share is None
+
+
+def with_nodes(cluster: Cluster) -> Cluster:
+    """Return a pool without topology as nodes of one accelerator each, which windows can close.
+
+    A gang fits on them if as many accelerators are free, as without nodes.
+
+    Examples
+    --------
+    >>> from clustersim import single_pool
+    >>> from clustersim.simulation.windows import with_nodes
+    >>> with_nodes(single_pool(100)).pools[0].n_nodes
+    100
+    """
+    (pool,) = cluster.pools
+    nodes = np.zeros(pool.n_chips, dtype=np.int32)
+    alone = {"n_nodes": pool.n_chips, "chips_per_node": 1, "scaleup_size": 1}
+    split = replace(pool, leaf_of_node=nodes, unit_of_node=nodes, **alone)
+    return replace(cluster, pools=(split,))
 
 
 def hero_jobs(
