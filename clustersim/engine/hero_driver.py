@@ -106,9 +106,7 @@ class HeroDriver:
             nodes[[node for node, _ in chosen]] = True
             name = f"hero job {job} (counted from 0)"
             end_s = claim.shadow + estimate_s
-            found.append(
-                (end_s, index, Window(name, claim.shadow, end_s, nodes, frozenset({job})))
-            )
+            found.append((end_s, index, Window(name, claim.shadow, end_s, nodes, frozenset({job}))))
         _, index, window = min(found, key=lambda option: option[:2])
         return self._simulation.partitions[index], window
 

@@ -23,7 +23,16 @@ from clustersim.spreadsheets import plain_cells
 
 __all__ = ["RunTables", "csv_table", "table_file", "write_csv", "write_tables"]
 
-_TIMES = ("submit_s", "recorded_start_s", "start_s", "finish_s", "begin_s", "end_s", "time_s", "announced_s")
+_TIMES = (
+    "submit_s",
+    "recorded_start_s",
+    "start_s",
+    "finish_s",
+    "begin_s",
+    "end_s",
+    "time_s",
+    "announced_s",
+)
 """Columns with points in time; each gets a column with dates in the CSV files."""
 _OF_RESULT = {
     "jobs": "jobs",

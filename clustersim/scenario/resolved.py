@@ -31,8 +31,8 @@ from clustersim.simulation.partition_names import with_queues
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import NodeEvents
-from clustersim.simulation.windows import Planned
 from clustersim.simulation.software import dated_ports, with_software
+from clustersim.simulation.windows import Planned
 from clustersim.topology import Cluster
 from clustersim.units import format_number
 from clustersim.workload import JobLog, generate_jobs, read_jobs

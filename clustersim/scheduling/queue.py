@@ -390,9 +390,7 @@ class Queue:
         del self.own_nodes[job]
         return nodes
 
-    def _take_open(
-        self, job: int, n: int, partition: Partition, windows: Windows
-    ) -> Nodes | None:
+    def _take_open(self, job: int, n: int, partition: Partition, windows: Windows) -> Nodes | None:
         """Allocate accelerators on nodes that no window closes before the job ends."""
         placement = partition.placement
         if not windows.announced:

@@ -360,9 +360,7 @@ def _result(
             eligible.choices,
             eligible.choice_of[rows],
         )
-    return Result(
-        job_rows, allocated, use, total, {}, attempts, outages, serving, windows=windows
-    )
+    return Result(job_rows, allocated, use, total, {}, attempts, outages, serving, windows=windows)
 
 
 def _fleet(cluster: Cluster, placement: str) -> dict[str, Any]:
@@ -591,7 +589,5 @@ def replay(
         placement_options=placement_options or {},
         exact_estimates=exact_estimates,
     )
-    result = simulate(
-        jobs, cluster, scheduling, windows=planned, check=check, progress=progress
-    )
+    result = simulate(jobs, cluster, scheduling, windows=planned, check=check, progress=progress)
     return result.with_provenance(provenance or {})

@@ -80,14 +80,24 @@ def with_nodes(cluster: Cluster) -> Cluster:
     """
     (pool,) = cluster.pools
     nodes = np.zeros(pool.n_chips, dtype=np.int32)
-    alone = {"n_nodes": pool.n_chips, "chips_per_node": 1, "scaleup_size": 1}
-    split = replace(pool, leaf_of_node=nodes, unit_of_node=nodes, **alone)
+    split = replace(
+        pool,
+        n_nodes=pool.n_chips,
+        chips_per_node=1,
+        scaleup_size=1,
+        leaf_of_node=nodes,
+        unit_of_node=nodes,
+    )
     return replace(cluster, pools=(split,))
 
 
 def hero_jobs(
-    planned: Planned, jobs: pd.DataFrame, rows: npt.NDArray[np.intp], choices: Sequence[Sequence[int]],
-    choice_of: Ints, partitions: Sequence[Partition],
+    planned: Planned,
+    jobs: pd.DataFrame,
+    rows: npt.NDArray[np.intp],
+    choices: Sequence[Sequence[int]],
+    choice_of: Ints,
+    partitions: Sequence[Partition],
 ) -> list[int]:
     """Return the numbers of the simulated jobs that are hero jobs, in order of submission.
 
@@ -114,7 +124,9 @@ def hero_jobs(
         given = jobs["hero"].astype(object)
         valid = given.isna() | given.isin([True, False])
         if not valid.all():
-            raise InputError("jobs", f"hero: must be true or false, found {given[~valid].iloc[0]!r}")
+            raise InputError(
+                "jobs", f"hero: must be true or false, found {given[~valid].iloc[0]!r}"
+            )
         hero |= given.where(given.notna(), False).to_numpy(dtype=bool)[rows]
     return np.flatnonzero(hero).tolist()
 
@@ -137,12 +149,11 @@ def check_windows(
         check_heroes(policy, POLICIES)
         if not 0 < planned.hero_share <= 1:
             raise InputError(
-                "windows", f"heroes: share must be above 0 and at most 1, found {planned.hero_share:g}"
+                "windows",
+                f"heroes: share must be above 0 and at most 1, found {planned.hero_share:g}",
             )
     if not all(isinstance(part.placement, NodePlacement) for part in partitions):
-        raise InputError(
-            "placement", "windows need a placement that tracks nodes; use consolidate"
-        )
+        raise InputError("placement", "windows need a placement that tracks nodes; use consolidate")
     problems = [problem for each in windows for problem in _problems(each, cluster)]
     if not problems:
         problems = list(_overlaps(windows, cluster))
@@ -209,7 +220,8 @@ def jobs_of_windows(
     InputError
         If the jobs have no such column, or a name looks like a misspelt one.
     """
-    found, notes = [], []
+    found: list[frozenset[int]] = []
+    notes: list[str] = []
     texts: dict[str, npt.NDArray[Any]] = {}
     for window in windows:
         may: Bools = np.zeros(len(jobs), dtype=np.bool_)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -14,10 +13,13 @@ from windows_twin import TwinJob, TwinWindow, WindowsTwin
 
 from clustersim.engine.window_driver import PlannedWindow
 from clustersim.errors import InputError
+from clustersim.scheduling import POLICIES as POLICIES_BY_NAME
 from clustersim.simulation.result import Result
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import simulate
+from clustersim.simulation.windows import Planned
 from tests.examples import examples
+from tests.full_counts import first_of
 
 POLICIES = (
     *("fcfs", "first_fit", "easy", "easy_sjbf", "conservative", "priority", "multifactor"),
@@ -27,12 +29,17 @@ Row = tuple[float, int, float]
 
 
 def run(
-    policy: str, rows: list[Row], windows: list[PlannedWindow], n_nodes: int = 2, **columns: Any
+    policy: str,
+    rows: list[Row],
+    windows: Planned | list[PlannedWindow],
+    n_nodes: int = 2,
+    options: dict[str, Any] | None = None,
+    **columns: Any,
 ) -> Result:
     """Simulate jobs, given as submission, size and duration, on nodes of eight accelerators."""
     jobs = pd.DataFrame(rows, columns=["submit_s", "n_accelerators", "duration_s"], dtype=float)
     jobs = jobs.astype({"n_accelerators": int}).assign(job_id=range(len(rows)), **columns)
-    options = {"bf_interval": 0} if policy == "multifactor" else {}
+    options = {"bf_interval": 0} if policy == "multifactor" else options or {}
     scheduling = Scheduling(policy=policy, placement="consolidate", options=options)
     return simulate(jobs, one_pool(n_nodes, 8), scheduling, windows=windows, check=True)
 
@@ -50,7 +57,9 @@ def starts(result: Result) -> list[float]:
 
 
 def spans(result: Result) -> dict[int, list[tuple[float, float]]]:
-    assert result.attempts is not None, "a run with windows has attempts"
+    if result.attempts is None:
+        rows = zip(result.jobs["start_s"], result.jobs["finish_s"], strict=True)
+        return {job: [span] for job, span in enumerate(rows)}
     groups = result.attempts.groupby("job_id")
     return {int(job): list(zip(own["start_s"], own["end_s"], strict=True)) for job, own in groups}
 
@@ -100,7 +109,8 @@ def test_what_still_runs_is_stopped_or_let_finish():
     assert spans(stopped) == {0: [(0, 50), (80, 130)], 1: [(50, 60)]}
     finished = run("easy", rows, [maintenance(50, 80, 0, announced_s=20, lets_finish=True)])
     assert spans(finished) == {0: [(0, 100)], 1: [(100, 110)]}
-    assert finished.outages is not None and finished.outages.empty
+    assert finished.outages is not None
+    assert finished.outages.empty
     rows.append((150.0, 16, 10.0))
     late = run("easy", rows, [maintenance(50, 180, 0, announced_s=20, lets_finish=True)])
     assert late.outages is not None
@@ -123,8 +133,8 @@ def test_a_window_that_is_not_announced_yet_stops_no_start():
 def test_rolling_maintenance_keeps_a_gang_of_three_of_four_nodes_going():
     rolling = [maintenance(100 + 50 * k, 150 + 50 * k, k) for k in range(4)]
     rows = [(0.0, 24, 60.0), (90.0, 24, 40.0), (90.0, 24, 60.0)]
-    # The second job runs on nodes 1 to 3 until 130 s.  From then on, one of the three nodes that are
-    # open closes within 60 s, until the last window begins at 250 s and leaves nodes 0 to 2.
+    # The second job runs on nodes 1 to 3 until 130 s.  From then on, one of the three open nodes
+    # closes within 60 s, until the last window begins at 250 s and leaves nodes 0 to 2.
     assert starts(run("easy", rows, rolling, n_nodes=4)) == [0, 90, 250]
 
 
@@ -139,7 +149,7 @@ def test_windows_that_cannot_be_are_refused():
         with pytest.raises(InputError, match=words):
             run("easy", ROWS, windows)
     jobs = run("easy", ROWS, []).jobs[["job_id", "submit_s", "n_accelerators", "duration_s"]]
-    with pytest.raises(InputError, match="needs? a placement that tracks nodes"):
+    with pytest.raises(InputError, match="need a placement that tracks nodes"):
         simulate(jobs, one_pool(2, 8), Scheduling(placement="pooled"), windows=[update])
     with pytest.raises(InputError, match="no job has the user 'an'; did you mean 'ann'"):
         run("easy", ROWS, [reservation(5, 9, 0, users=("an",))], user="ann")
@@ -169,14 +179,20 @@ def cases(draw: st.DrawFn, most_jobs: int = 10) -> tuple[int, list[TwinJob], lis
         kind = draw(st.sampled_from(["maintenance", "reservation"]))
         may_use = draw(st.sets(st.integers(0, len(jobs) - 1))) if kind == "reservation" else set()
         announced = max(0, begin - draw(st.sampled_from([0, 3, 99])))
-        windows.append(TwinWindow(kind, chosen, begin, end, announced, draw(st.booleans()), may_use))
+        windows.append(
+            TwinWindow(kind, chosen, begin, end, announced, draw(st.booleans()), may_use)
+        )
         for node in chosen:
             free_from[node] = end
     return n_nodes, jobs, windows
 
 
 def simulated(
-    policy: str, n_nodes: int, jobs: list[TwinJob], windows: list[TwinWindow], **options: Any
+    policy: str,
+    n_nodes: int,
+    jobs: list[TwinJob],
+    windows: list[TwinWindow],
+    share: float | None = None,
 ) -> Result:
     table = pd.DataFrame(
         {
@@ -201,25 +217,141 @@ def simulated(
         )
         for number, each in enumerate(windows)
     ]
-    scheduling = Scheduling(policy=policy, placement="consolidate", options=options)
-    return simulate(table, one_pool(n_nodes, CHIPS), scheduling, windows=planned, check=True)
+    scheduling = Scheduling(policy=policy, placement="consolidate")
+    cluster, ahead = one_pool(n_nodes, CHIPS), Planned(planned, share)
+    return simulate(table, cluster, scheduling, windows=ahead, check=True)
 
 
 @pytest.mark.parametrize("policy", ["fcfs", "first_fit", "easy"])
-@settings(max_examples=examples(100))
-@given(case=cases())
-def test_twin(policy: str, case: tuple[int, list[TwinJob], list[TwinWindow]]):
+@pytest.mark.slow
+@settings(max_examples=examples(40))
+@given(case=cases(), share=st.sampled_from([None, 0.5, 1.0]))
+def test_twin(policy: str, case: tuple[int, list[TwinJob], list[TwinWindow]], share: float | None):
     n_nodes, jobs, windows = case
-    result = simulated(policy, n_nodes, jobs, windows)
-    twin = WindowsTwin(jobs, windows, n_nodes, CHIPS, policy).run()
+    result = simulated(policy, n_nodes, jobs, windows, share=share)
+    heroes = 1e9 if share is None else share * n_nodes * CHIPS
+    twin = WindowsTwin(jobs, windows, n_nodes, CHIPS, policy, heroes).run()
     expected = {
         number: [(float(begin), float(end)) for begin, end in job.spans]
         for number, job in enumerate(twin)
     }
-    found = spans(result) if result.attempts is not None else {
-        number: [span]
-        for number, span in enumerate(
-            zip(result.jobs["start_s"], result.jobs["finish_s"], strict=True)
-        )
-    }
+    found = spans(result)
     assert found == expected
+    places = result.allocations.groupby(["job_id", "start_s"])
+    for number, job in enumerate(twin):
+        for (begin, _), nodes in zip(job.spans, job.places, strict=True):
+            own = places.get_group((number, begin))
+            assert sorted(zip(own["node"], own["n_accelerators"], strict=True)) == sorted(nodes)
+
+
+# --- Invariants -------------------------------------------------------------------------------
+
+
+def check_windows_hold(result: Result, jobs: list[TwinJob], windows: list[TwinWindow]) -> None:
+    """No job is where it may not be, and none starts that would not leave in time."""
+    assert (result.jobs["outcome"] == "finished").all()
+    rows = result.allocations[["job_id", "node", "start_s", "end_s"]].to_numpy().tolist()
+    for job, node, begin, end in rows:
+        for window in windows:
+            if node not in window.nodes or job in window.may_use:
+                continue
+            if not window.lets_finish:
+                assert end <= window.begin or begin >= window.end or begin == end
+            if begin >= window.announced:
+                first = begin == result.jobs["start_s"].iloc[int(job)]
+                left = jobs[int(job)].run * (jobs[int(job)].factor if first else 0)
+                assert begin + left <= window.begin or begin >= window.end
+
+
+@pytest.mark.parametrize("policy", first_of(POLICIES, 6))
+@pytest.mark.slow
+@settings(max_examples=examples(16))
+@given(case=cases(8), hero=st.booleans())
+def test_no_job_runs_where_a_window_closes(
+    policy: str, case: tuple[int, list[TwinJob], list[TwinWindow]], hero: bool
+):
+    n_nodes, jobs, windows = case
+    share = 0.75 if hero and POLICIES_BY_NAME[policy].starts_first else None
+    result = simulated(policy, n_nodes, jobs, windows, share=share)
+    check_windows_hold(result, jobs, windows)
+    if result.windows is not None:
+        drained = result.windows["drained_accelerator_s"]
+        wait_s = (result.jobs["total_wait_s"] * result.jobs["n_accelerators"]).sum()
+        assert drained.between(0, wait_s + 1e-9).all()
+
+
+@pytest.mark.parametrize("policy", first_of(["easy", "conservative", "srtf"], 2))
+@pytest.mark.slow
+@settings(max_examples=examples(12))
+@given(case=cases(8))
+def test_windows_without_length_and_empty_plans_change_nothing(
+    policy: str, case: tuple[int, list[TwinJob], list[TwinWindow]]
+):
+    n_nodes, jobs, windows = case
+    for window in windows:
+        window.end = window.begin
+    with_them = simulated(policy, n_nodes, jobs, windows)
+    without = simulated(policy, n_nodes, jobs, [])
+    assert starts(with_them) == starts(without)
+
+
+# --- Hero jobs --------------------------------------------------------------------------------
+
+HERO_ROWS = [(0.0, 8, 60.0), (5.0, 16, 100.0), (6.0, 8, 90.0), (7.0, 8, 40.0)]
+
+
+@pytest.mark.parametrize("policy", [name for name in POLICIES if name not in "srtf las qssf drf"])
+def test_nodes_are_drained_for_a_hero_job(policy: str):
+    result = run(policy, HERO_ROWS, Planned(hero_share=0.75))
+    # The last job ends before the first one, and may use the other node until then.
+    last = 160 if policy == "fcfs" else 7
+    assert starts(result) == [0, 60, 160, last]
+    assert result.windows is not None
+    (hero,) = result.windows.to_dict("records")
+    assert (hero["name"], hero["kind"], hero["pool"]) == ("1", "hero", "gpu")
+    assert [hero[name] for name in ("announced_s", "begin_s", "end_s")] == [5, 60, 160]
+    # The other node is free from 5 s to 7 s and from 47 s on; from 6 s on, another job wants it.
+    assert hero["drained_accelerator_s"] == 8 * (54 if policy == "fcfs" else 1 + 13)
+
+
+def test_the_column_hero_and_several_hero_jobs():
+    rows = [(0.0, 8, 60.0), (5.0, 8, 100.0), (5.0, 16, 10.0), (6.0, 16, 10.0)]
+    result = run("first_fit", rows, Planned(hero_share=1.0), hero=[False, False, True, None])
+    # In order of submission, both before a job that was submitted before them and would cross.
+    assert starts(result) == [0, 80, 60, 70]
+    third = [(0.0, 24, 60.0), (5.0, 16, 100.0), (6.0, 16, 90.0)]
+    result = run("first_fit", third, Planned(hero_share=1.0), 3, hero=[None, None, True])
+    assert starts(result) == [0, 150, 60]
+    with pytest.raises(InputError, match="hero: must be true or false, found 'yes'"):
+        run("first_fit", rows, Planned(hero_share=1.0), hero="yes")
+
+
+def test_policies_that_cannot_start_a_job_first_are_refused():
+    with pytest.raises(InputError, match="Srtf cannot start a job ahead of all others; these can"):
+        run("srtf", HERO_ROWS, Planned(hero_share=0.75))
+    with pytest.raises(InputError, match="share must be above 0 and at most 1, found 2"):
+        run("easy", HERO_ROWS, Planned(hero_share=2))
+
+
+def test_accelerators_that_nobody_wants_cost_nothing():
+    rows = [(0.0, 8, 50.0), (1.0, 8, 40.0), (10.0, 8, 80.0)]
+    result = run("easy", rows, [maintenance(100, 200, 0, 1)])
+    assert starts(result) == [0, 1, 200]
+    assert result.windows is not None
+    # From 20 s on, the third job would not end before the window: both nodes are taken until 41 s,
+    # one of them until 50 s; it wants 8 of the free accelerators.
+    assert result.windows["drained_accelerator_s"].tolist() == [8 * (100 - 41)]
+    assert result.windows["stopped"].tolist() == [0]
+    alone = run("easy", rows[:2], [maintenance(100, 200, 0, 1)])
+    assert alone.windows is not None
+    assert alone.windows["drained_accelerator_s"].tolist() == [0.0]
+
+
+def test_the_earliest_deadline_first():
+    rows = [(0.0, 16, 10.0), (1.0, 16, 10.0), (2.0, 16, 10.0), (3.0, 16, 10.0), (4.0, 8, 5.0)]
+    due = {"slo_s": [None, None, 20.0, 50.0, None], "deadline_s": [None, None, None, 15.0, 99.0]}
+    # Deadlines are 22 s, 15 s and 99 s.
+    result = run("earliest_deadline", rows, [], **due)
+    assert starts(result) == [0, 35, 20, 10, 30]
+    late = {"late_last": True}  # the fourth job cannot end by 15 s when the first one has ended
+    assert starts(run("earliest_deadline", rows, [], options=late, **due)) == [0, 25, 10, 35, 20]

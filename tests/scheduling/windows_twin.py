@@ -41,8 +41,16 @@ class WindowsTwin:
     """First come first served, first fit or EASY, with windows, on nodes of equal size."""
 
     def __init__(
-        self, jobs: list[TwinJob], windows: list[TwinWindow], n_nodes: int, chips: int, policy: str
+        self,
+        jobs: list[TwinJob],
+        windows: list[TwinWindow],
+        n_nodes: int,
+        chips: int,
+        policy: str,
+        hero_size: float = 1e9,
     ) -> None:
+        self.hero_size = hero_size
+        self.drains: dict[int, TwinWindow] = {}
         self.jobs, self.windows, self.policy = jobs, windows, policy
         self.n_nodes, self.chips = n_nodes, chips
         self.now = 0
@@ -54,7 +62,9 @@ class WindowsTwin:
 
     def run(self) -> list[TwinJob]:
         while any(job.left for job in self.jobs):
-            if self.second():
+            again = self.second()
+            while again:
+                again = self.drain()
                 self.one_pass()
             self.now += 1
         return self.jobs
@@ -86,6 +96,26 @@ class WindowsTwin:
                 changed = True
         return changed
 
+    def drain(self) -> bool:
+        """Start hero jobs or close nodes for them; whether another pass must follow."""
+        before, self.drains = self.drains, {}
+        for j in [j for j in self.queue if self.jobs[j].n >= self.hero_size]:
+            nodes = self.place(j, self.free(), self.now)
+            if nodes is not None:
+                self.begin(j, nodes)
+                continue
+            at = self.now
+            while (nodes := self.claim(j, at)) is None:
+                at += 1
+            closed = {node for node, _ in nodes}
+            end = at + self.jobs[j].estimate()
+            self.drains[j] = TwinWindow("hero", closed, at, end, self.now, may_use={j})
+        return any(
+            j not in self.drains
+            or (self.drains[j].begin, self.drains[j].nodes) != (window.begin, window.nodes)
+            for j, window in before.items()
+        )
+
     def leave(self, j: int) -> None:
         job = self.jobs[j]
         job.left -= self.now - job.start
@@ -113,7 +143,7 @@ class WindowsTwin:
             and window.announced <= self.now < window.end
             and begin < window.end
             and end > window.begin
-            for window in self.windows
+            for window in [*self.windows, *self.drains.values()]
         )
 
     def place(self, j: int, free: list[int], begin: int) -> list[tuple[int, int]] | None:
@@ -121,7 +151,7 @@ class WindowsTwin:
         there = [part if self.is_open(j, k, begin) else 0 for k, part in enumerate(free)]
         own = {
             node
-            for window in self.windows
+            for window in [*self.windows, *self.drains.values()]
             if j in window.may_use and window.begin <= begin < window.end
             for node in window.nodes
         }

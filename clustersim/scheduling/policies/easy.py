@@ -190,9 +190,7 @@ class Easy(Policy):
             n, estimate_s = jobs.n_accelerators[job], jobs.estimate_s[partition.pool][job]
             if best is not None and soonest(partition, n) + estimate_s >= best[0]:
                 continue
-            reservation = reserve(
-                partition, n, job=job, now=queue.now, estimate_s=estimate_s
-            )
+            reservation = reserve(partition, n, job=job, now=queue.now, estimate_s=estimate_s)
             finish = reservation.shadow + estimate_s
             if best is None or finish < best[0]:
                 best = (finish, index, reservation)

@@ -73,9 +73,7 @@ def _needed(room: _Room, taken: Sequence[int], n: int) -> list[int]:
 class _Room:
     """The free accelerators of a partition, with those of jobs that would stop."""
 
-    def __init__(
-        self, partition: Partition, jobs: JobColumns, open_nodes: Bools | None
-    ) -> None:
+    def __init__(self, partition: Partition, jobs: JobColumns, open_nodes: Bools | None) -> None:
         self._open_nodes = open_nodes
         self._partition = partition
         self._sizes = jobs.n_accelerators
