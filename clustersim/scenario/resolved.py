@@ -32,7 +32,7 @@ from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import NodeEvents
 from clustersim.simulation.software import dated_ports, with_software
-from clustersim.simulation.windows import Planned
+from clustersim.simulation.windows import NOTHING_PLANNED, Planned
 from clustersim.topology import Cluster
 from clustersim.units import format_number
 from clustersim.workload import JobLog, generate_jobs, read_jobs
@@ -129,8 +129,9 @@ class ResolvedScenario(Brief):
         Raises
         ------
         InputError
-            If failures or supply contain an unknown name.
+            If failures, supply or windows contain an unknown name.
         """
+        planned = self._planned()
         happens = what_happens(
             self.scenario.failures,
             self.scenario.supply,
@@ -138,22 +139,18 @@ class ResolvedScenario(Brief):
             _streams(self.scenario),
             catalogue=self.catalogue,
             demands=self.services,
-            planned=maintenance_events(self.planned().windows),
+            planned=maintenance_events(planned.windows),
             horizon_s=self.scenario.horizon,
         )
-        return None if happens is None else NodeEvents(happens, self.services)
+        if happens is None and planned.is_empty:
+            return None
+        return NodeEvents(happens or (), self.services, planned)
 
-    def planned(self) -> Planned:
-        """Return what is planned in advance.
-
-        Raises
-        ------
-        InputError
-            If it names an unknown pool, node or virtual cluster.
-        """
+    def _planned(self) -> Planned:
+        """Return what is planned in advance."""
         spec = self.scenario.windows
         if spec is None:
-            return Planned()
+            return NOTHING_PLANNED
         share = None if spec.heroes is None else spec.heroes.share
         return Planned(planned_windows(spec, self.cluster), share)
 

@@ -78,8 +78,7 @@ def run_scenario(
     """
     resolved = scenario if isinstance(scenario, ResolvedScenario) else resolve(scenario)
     with fields_named(resolved.loaded):
-        events, planned = resolved.node_events(), resolved.planned()
-        stops = events is not None or not planned.is_empty
+        events = resolved.node_events()
         result = simulate(
             resolved.jobs,
             resolved.cluster,
@@ -87,8 +86,7 @@ def run_scenario(
             catalogue=resolved.catalogue,
             run_times=resolved.run_times,
             node_events=events,
-            windows=planned,
-            recovery=resolved.recovery() if stops else None,
+            recovery=None if events is None else resolved.recovery(),
             horizon_s=resolved.scenario.horizon,
             by_node=by_node,
             check=check,

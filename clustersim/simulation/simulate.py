@@ -28,7 +28,7 @@ from clustersim.engine.node_events import NodeEvent, without_overlaps
 from clustersim.engine.partitions import build_partitions
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Recovery
-from clustersim.engine.window_driver import PlannedWindow, WindowDriver, maintenance_events
+from clustersim.engine.window_driver import WindowDriver, maintenance_events
 from clustersim.errors import ClusterSimError, InputError, names_former_arguments
 from clustersim.files import validate
 from clustersim.scheduling import (
@@ -54,6 +54,7 @@ from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.simulation.unfinished import unfinished_reasons
 from clustersim.simulation.window_costs import Held, windows_table
 from clustersim.simulation.windows import (
+    NOTHING_PLANNED,
     Planned,
     check_windows,
     hero_jobs,
@@ -85,10 +86,14 @@ class NodeEvents:
         Node events in order of their start. A failure of a node that is out of service is ignored.
     services : sequence of ServiceDemand
         Inference services. `events` must include the reservations of their nodes.
+    planned : Planned
+        What is known in advance: maintenance, reservations, and whether nodes are drained for hero
+        jobs. `events` need not include the maintenance.
     """
 
     events: Iterable[NodeEvent]
     services: Sequence[ServiceDemand] = ()
+    planned: Planned = NOTHING_PLANNED
 
 
 @names_former_arguments(**FORMER)
@@ -100,7 +105,6 @@ def simulate(
     catalogue: Catalogue | None = None,
     run_times: Runtimes | RunTimeModel | None = None,
     node_events: NodeEvents | Iterable[NodeEvent] | None = None,
-    windows: Planned | Sequence[PlannedWindow] = (),
     recovery: Recovery | None = None,
     horizon_s: float | None = None,
     by_node: bool = True,
@@ -125,9 +129,6 @@ def simulate(
         :func:`~clustersim.simulation.runtimes.find_runtimes`.
     node_events : NodeEvents or iterable of NodeEvent, optional
         Nodes that leave service or become slow, in order of their start.
-    windows : Planned or sequence of PlannedWindow, optional
-        What is known in advance: maintenance, reservations, and whether nodes are drained for hero
-        jobs.
     recovery : Recovery, optional
         How jobs save their state and restart after they are stopped, with a value for each row of
         `jobs`. By default they save nothing and restart from the beginning without a delay.
@@ -172,7 +173,7 @@ def simulate(
     events = node_events if isinstance(node_events, NodeEvents | None) else NodeEvents(node_events)
     outages = None if events is None else events.events
     check_arguments(jobs, cluster, scheduling, catalogue, run_times, outages, recovery, horizon_s)
-    planned = windows if isinstance(windows, Planned) else Planned(windows)
+    planned = NOTHING_PLANNED if events is None else events.planned
     folder = scheduling.folder
     policy = find_policy(scheduling.policy, options=scheduling.options, folder=folder)
     make_placement = find_placement(
@@ -265,7 +266,8 @@ def _run(
     rows = np.flatnonzero(eligible.choice_of >= 0)
     windows = [each for each in planned.windows if each.begin_s < each.end_s]
     if not planned.is_empty:
-        outages = merge(outages or (), maintenance_events(windows))
+        assert outages is not None, "they come together"
+        outages = merge(outages, maintenance_events(windows))
     if outages is not None:
         _check_placement_tracks_nodes(partitions)
     simulation: Simulation | None = None
@@ -589,5 +591,6 @@ def replay(
         placement_options=placement_options or {},
         exact_estimates=exact_estimates,
     )
-    result = simulate(jobs, cluster, scheduling, windows=planned, check=check, progress=progress)
+    ahead = None if planned.is_empty else NodeEvents((), planned=planned)
+    result = simulate(jobs, cluster, scheduling, node_events=ahead, check=check, progress=progress)
     return result.with_provenance(provenance or {})

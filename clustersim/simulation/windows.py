@@ -21,7 +21,14 @@ from clustersim.scheduling.queue import Partition
 from clustersim.topology import Cluster
 from clustersim.workload.jobs import partition_column, texts_of
 
-__all__ = ["Planned", "check_windows", "hero_jobs", "jobs_of_windows", "with_nodes"]
+__all__ = [
+    "NOTHING_PLANNED",
+    "Planned",
+    "check_windows",
+    "hero_jobs",
+    "jobs_of_windows",
+    "with_nodes",
+]
 
 _COLUMNS = {"users": "user", "virtual_clusters": "vc", "jobs": "job_id"}
 """Column of the jobs table for each list of who may use a reservation."""
@@ -44,16 +51,17 @@ class Planned:
     --------
     >>> import clustersim as cs
     >>> import pandas as pd
-    >>> from clustersim.simulation.windows import Planned
+    >>> from clustersim.simulation.simulate import NodeEvents
+    >>> from clustersim.simulation.windows import Planned, with_nodes
     >>> log = pd.DataFrame({"job_id": [1, 2, 3], "submit_s": [0, 5, 6],
     ...     "n_accelerators": [8, 16, 8], "duration_s": [60, 60, 90]})
-    >>> cluster = cs.compile_cluster(cs.resolve_cluster({"name": "lab", "pools": {
-    ...     "gpu": {"accelerator": "H200", "nodes": 2, "chips_per_node": 8}}}))
+    >>> cluster = with_nodes(cs.single_pool(16))
     >>> first_fit = cs.Scheduling(policy="first_fit", placement="consolidate")
     >>> cs.simulate(log, cluster, first_fit).jobs["start_s"].tolist()
     [0.0, 96.0, 6.0]
     >>> planned = Planned(hero_share=0.75)
-    >>> cs.simulate(log, cluster, first_fit, windows=planned).jobs["start_s"].tolist()
+    >>> result = cs.simulate(log, cluster, first_fit, node_events=NodeEvents((), planned=planned))
+    >>> result.jobs["start_s"].tolist()
     [0.0, 60.0, 120.0]
     """
 
@@ -64,6 +72,10 @@ class Planned:
     def is_empty(self) -> bool:
         """Whether nothing is planned."""
         return not self.windows and self.hero_share is None
+
+
+NOTHING_PLANNED = Planned()
+"""No windows and no hero jobs."""
 
 
 def with_nodes(cluster: Cluster) -> Cluster:

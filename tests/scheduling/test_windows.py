@@ -16,7 +16,7 @@ from clustersim.errors import InputError
 from clustersim.scheduling import POLICIES as POLICIES_BY_NAME
 from clustersim.simulation.result import Result
 from clustersim.simulation.scheduling import Scheduling
-from clustersim.simulation.simulate import simulate
+from clustersim.simulation.simulate import NodeEvents, simulate
 from clustersim.simulation.windows import Planned
 from tests.examples import examples
 from tests.full_counts import first_of
@@ -41,7 +41,9 @@ def run(
     jobs = jobs.astype({"n_accelerators": int}).assign(job_id=range(len(rows)), **columns)
     options = {"bf_interval": 0} if policy == "multifactor" else options or {}
     scheduling = Scheduling(policy=policy, placement="consolidate", options=options)
-    return simulate(jobs, one_pool(n_nodes, 8), scheduling, windows=windows, check=True)
+    planned = windows if isinstance(windows, Planned) else Planned(windows)
+    events = NodeEvents((), planned=planned) if planned.windows or planned.hero_share else None
+    return simulate(jobs, one_pool(n_nodes, 8), scheduling, node_events=events, check=True)
 
 
 def maintenance(begin: float, end: float, *nodes: int, **fields: Any) -> PlannedWindow:
@@ -149,8 +151,9 @@ def test_windows_that_cannot_be_are_refused():
         with pytest.raises(InputError, match=words):
             run("easy", ROWS, windows)
     jobs = run("easy", ROWS, []).jobs[["job_id", "submit_s", "n_accelerators", "duration_s"]]
+    update_only = NodeEvents((), planned=Planned([update]))
     with pytest.raises(InputError, match="need a placement that tracks nodes"):
-        simulate(jobs, one_pool(2, 8), Scheduling(placement="pooled"), windows=[update])
+        simulate(jobs, one_pool(2, 8), Scheduling(placement="pooled"), node_events=update_only)
     with pytest.raises(InputError, match="no job has the user 'an'; did you mean 'ann'"):
         run("easy", ROWS, [reservation(5, 9, 0, users=("an",))], user="ann")
     with pytest.raises(InputError, match="have no column user"):
@@ -218,8 +221,8 @@ def simulated(
         for number, each in enumerate(windows)
     ]
     scheduling = Scheduling(policy=policy, placement="consolidate")
-    cluster, ahead = one_pool(n_nodes, CHIPS), Planned(planned, share)
-    return simulate(table, cluster, scheduling, windows=ahead, check=True)
+    events = NodeEvents((), planned=Planned(planned, share))
+    return simulate(table, one_pool(n_nodes, CHIPS), scheduling, node_events=events, check=True)
 
 
 @pytest.mark.parametrize("policy", ["fcfs", "first_fit", "easy"])
