@@ -163,6 +163,17 @@ def policy_options(pairs: Sequence[str], option: str = "--option") -> dict[str, 
     return found
 
 
+def add_windows(parser: argparse._ActionsContainer) -> None:
+    """Add ``--maintenance`` and ``--reserve``, which may be repeated."""
+    from clustersim.scenario.window_texts import MAINTENANCE_HELP, RESERVE_HELP
+
+    for name, what, help_text in (
+        ("--maintenance", "POOL@START+DURATION", MAINTENANCE_HELP),
+        ("--reserve", "POOL:N@START+DURATION=USER", RESERVE_HELP),
+    ):
+        parser.add_argument(name, action="append", default=[], metavar=what, help=help_text)
+
+
 def add_formats(parser: argparse.ArgumentParser) -> None:
     """Add ``--format`` for the formats of figures."""
     parser.add_argument(

@@ -22,7 +22,7 @@ from simpy.events import Event
 
 from clustersim.engine.allocation_log import AllocationLog
 from clustersim.engine.attempts import Attempt, AttemptLog, StopCause
-from clustersim.engine.clock import COMPLETION, HORIZON, SCHEDULING, SUBMISSION, Clock
+from clustersim.engine.clock import COMPLETION, HORIZON, NODE_EVENT, SCHEDULING, SUBMISSION, Clock
 from clustersim.engine.departures import Departures
 from clustersim.engine.ending import Ending
 from clustersim.engine.gates import Gates
@@ -131,6 +131,9 @@ class Simulation:
         self._gates = gates
         self._n_opening = 0
         self._wakes = Wakes(self.clock, self._call, self._moves)
+        self._n_calls = 0
+        self._before_pass: list[Callable[[], None]] = []
+        self._after_pass: list[Callable[[], None]] = []
         self._submit_s = submit_s
         self._run_s = run_s
         self._by_node = by_node
@@ -169,7 +172,11 @@ class Simulation:
             self._policy_of_choice,
             self.running,
             self.partition_of,
-            lambda: bool(self._wakes) or self._n_opening > 0,
+            lambda: (
+                bool(self._wakes)
+                or self._n_opening > 0
+                or (self._n_calls > 0 and self._n_ended < len(self._submit_s))
+            ),
             held=lambda job: self._gates is not None and self._gates.holds(job),
         )
 
@@ -474,6 +481,37 @@ class Simulation:
         """Notify an observer of every start and every departure of a job from now on."""
         self._watchers.append(watcher)
 
+    def around_passes(
+        self, *, before: Callable[[], None] | None = None, after: Callable[[], None] | None = None
+    ) -> None:
+        """Call functions before and after every scheduling pass from now on."""
+        self._before_pass += [] if before is None else [before]
+        self._after_pass += [] if after is None else [after]
+
+    def waits(self, job: int) -> bool:
+        """Return whether a job is in its queue."""
+        now = self.clock.now
+        if self._submit_s[job] > now or self.partition_of[job] >= 0:
+            return False
+        return self._gates is None or not self._gates.keeps_out(job, now)
+
+    def start_first(self, job: int) -> bool:
+        """Start a waiting job ahead of all others, if it fits; return whether it started."""
+        policy = self._policy_of_choice[self.jobs.choice_of[job]]
+        policy.queue.now = self.clock.now
+        return policy.start_first(job)
+
+    def call_at(self, time: float, call: Callable[[], None]) -> None:
+        """Call a function at a time (seconds), as long as there are jobs that have not ended."""
+        self._n_calls += 1
+
+        def due(_event: Event) -> None:
+            self._n_calls -= 1
+            call()
+            self._may_be_over()
+
+        self.clock.at(time, NODE_EVENT).callbacks.append(due)
+
     def service_changed(self, partition: Partition) -> None:
         """Notify the policies of a partition that its number of nodes in service has changed."""
         for policy in self._policies_on[partition.index]:
@@ -579,10 +617,14 @@ class Simulation:
         self.passes += 1
         touched = self._touched[:]
         self._touched.clear()
+        for call in self._before_pass:
+            call()
         for policy in touched:
             policy.queue.now = now
             if self._wakes:
                 self._wakes.forget(policy)
             policy.schedule(now)
+        for call in self._after_pass:
+            call()
         if self._check is not None:
             self._check(self)

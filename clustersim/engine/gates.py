@@ -95,6 +95,10 @@ class Gates:
         """Return whether a job was submitted and a limit holds it."""
         return job in self._held
 
+    def keeps_out(self, job: int, now: float) -> bool:
+        """Return whether a limit keeps a submitted job out of its queue."""
+        return job in self._held or now < self.opens_s(job)
+
     def opens_s(self, job: int) -> float:
         """Return the time before which a job does not enter its queue, seconds; 0 for none."""
         return self._limits.not_before_s.get(job, 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Generator, Iterable
 
 from simpy.core import StopSimulation
@@ -31,6 +32,11 @@ class NodeDriver:
     events : iterable of NodeEvent
         In order of their start. No event may remove a node that is already out of service (see
         :func:`~clustersim.engine.node_events.without_overlaps`).
+
+    Attributes
+    ----------
+    stopped : Counter of (str, float)
+        Number of jobs that were stopped, by cause and time (seconds).
     """
 
     def __init__(self, simulation: Simulation, events: Iterable[NodeEvent]) -> None:
@@ -42,6 +48,8 @@ class NodeDriver:
         self._together_at = (-1.0, -1.0)
         self._on_node: dict[int, JobsOnNodes] = {}
         self._slow: dict[int, SlowNodes] = {}
+        self.stopped: Counter[tuple[str, float]] = Counter()
+        self._late: dict[tuple[int, int], NodeEvent] = {}
         self._of_pool: dict[int, list[Partition]] = {}
         for partition in sorted(simulation.partitions, key=lambda part: part.first_node):
             self._of_pool.setdefault(partition.pool, []).append(partition)
@@ -69,6 +77,10 @@ class NodeDriver:
         """Record that a job leaves its nodes."""
         if (on_node := self._on_node.get(partition.index)) is not None:
             on_node.remove(job, nodes)
+        if self._late:
+            for event in [self._late.pop((partition.index, node), None) for node, _ in nodes]:
+                if event is not None:
+                    self._take_out_now(event)
 
     def _take_turns(self) -> Generator[Event, None, None]:
         """Begin the events one after the other (a SimPy process)."""
@@ -81,10 +93,24 @@ class NodeDriver:
             else:
                 self._take_out(event)
 
+    def _take_out_now(self, event: NodeEvent) -> None:
+        """Take out a node that waited for a job, later at this instant."""
+        clock = self._simulation.clock
+
+        def take_out(_event: Event) -> None:
+            if event.end_s > clock.now:
+                self._take_out(event._replace(begin_s=clock.now))
+
+        clock.at(clock.now, NODE_EVENT).callbacks.append(take_out)
+
     def _take_out(self, event: NodeEvent) -> None:
         partition, node = self._place(event)
+        if event.waits and self._jobs_on(partition, node):
+            self._late[partition.index, node] = event
+            return
         for job in self._jobs_on(partition, node):
             self._simulation.stop(job, saved=event.kind.planned)
+            self.stopped[event.cause, event.begin_s] += 1
         self._simulation.lose_memory(partition, node, saved=event.kind.planned)
         if event.end_s <= self._simulation.clock.now:  # a spare took over at once
             self._begun.append(event)

@@ -9,7 +9,8 @@ import numpy as np
 
 from clustersim.array_types import Bools, Ints
 from clustersim.scheduling.holding import Part
-from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.placement import NodePlacement, Nodes
+from clustersim.scheduling.windows import only_in
 
 if TYPE_CHECKING:
     from clustersim.scheduling.queue import Partition
@@ -23,11 +24,26 @@ class Offer(NamedTuple):
     partition: Partition
     fits_each: Callable[[Ints], Bools]
     take: Callable[[int], Nodes | None]
+    open_nodes: Bools | None = None
 
 
-def free_offer(partition: Partition) -> Offer:
-    """Return all free accelerators of a partition."""
-    return Offer(partition, partition.placement.fits_each, partition.placement.take)
+def free_offer(partition: Partition, open_nodes: Bools | None = None) -> Offer:
+    """Return all free accelerators of a partition, or those of the nodes that are open to a job."""
+    placement = partition.placement
+    if open_nodes is None:
+        return Offer(partition, placement.fits_each, placement.take)
+    assert isinstance(placement, NodePlacement), "windows need a placement that tracks nodes"
+
+    def take(n: int) -> Nodes | None:
+        nodes = placement.choose_in(n, only_in(placement.free_by_node(), open_nodes))
+        if nodes is not None:
+            placement.take_these(nodes, n)
+        return nodes
+
+    def fits_each(sizes: Ints) -> Bools:
+        return placement.fits_each_of(sizes, only_in(placement.free_by_node(), open_nodes))
+
+    return Offer(partition, fits_each, take, open_nodes)
 
 
 def fits_across(n: int, offered: Iterable[Offer]) -> bool:

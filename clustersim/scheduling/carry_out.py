@@ -82,15 +82,16 @@ def _start(decision: Start, queue: Queue, waiting: dict[int, None]) -> None:
     else:
         partition = _partition(decision, queue)
         _check_pace(job, partition, n, queue)
-        queue.start_on(job, [Part(partition, n, _take(decision, n, partition))])
+        queue.start_on(job, [Part(partition, n, _take(decision, n, partition, queue))])
     del waiting[job]
 
 
-def _take(decision: Start, n: int, partition: Partition) -> Nodes:
+def _take(decision: Start, n: int, partition: Partition, queue: Queue) -> Nodes:
     """Allocate accelerators of a partition, on the nodes that the policy chose if it did."""
     placement, job = partition.placement, int(decision.job)
     if decision.nodes is None:
-        taken = placement.take(n)
+        usual = n == queue.jobs.n_accelerators[job]
+        taken = queue.take(job, partition) if usual else queue.take_size(job, partition, n)
         if taken is None:
             raise ClusterSimError(_no_room(job, n, [partition]))
         return taken
@@ -135,7 +136,7 @@ def _parts(decision: Start, queue: Queue) -> list[Part]:
     partitions = [_partition(Start(job, pool=pool), queue) for pool in wanted]
     parts: list[Part] = []
     for partition, n in zip(partitions, wanted.values(), strict=True):
-        nodes = partition.placement.take(n)
+        nodes = queue.take_size(job, partition, n)
         if nodes is None:
             for part in parts:
                 part.partition.placement.give(part.nodes, part.n)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -11,15 +11,16 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.array_types import Ints
+from clustersim.array_types import Bools, Ints
 from clustersim.errors import ClusterSimError
-from clustersim.scheduling.across import free_offer, take_across
+from clustersim.scheduling.across import Offer, free_offer, take_across
 from clustersim.scheduling.calendar import ReleaseCalendar
 from clustersim.scheduling.claims import Claims
 from clustersim.scheduling.decisions import How
 from clustersim.scheduling.holding import Holding, Move, Part, SizeRange, Split, job_s
-from clustersim.scheduling.placement import ManyNodes, Nodes, Placement
+from clustersim.scheduling.placement import ManyNodes, NodePlacement, Nodes, Placement
 from clustersim.scheduling.preemption import Protection
+from clustersim.scheduling.windows import Windows, only_in
 
 __all__ = ["JobColumns", "Partition", "PreemptJob", "Queue", "Running", "StartJob", "StoppingCost"]
 
@@ -117,6 +118,8 @@ class Partition:
         never returns.
     n_gone : int
         Number of nodes that never return to service.
+    windows : Windows or None
+        The times that are known in advance in which nodes are closed; None if there are never any.
 
     Examples
     --------
@@ -137,6 +140,7 @@ class Partition:
     nodes_of: dict[int, Nodes] = field(default_factory=dict)
     out_of_service: dict[int, float] = field(default_factory=dict)
     n_gone: int = 0
+    windows: Windows | None = None
     _claims: Claims = field(default_factory=Claims)
     _node_arrays: dict[int, tuple[Ints, Ints]] = field(default_factory=dict)
 
@@ -352,6 +356,11 @@ class Queue:
         """Number of accelerators free now in all partitions of the queue."""
         return sum(self.partitions[index].placement.free for index in self.members)
 
+    @property
+    def has_windows(self) -> bool:
+        """Whether windows ever close nodes of the queue's partitions."""
+        return any(self.partitions[index].windows is not None for index in self.members)
+
     def choices(self, job: int) -> tuple[int, ...]:
         """Indices of the partitions on which `job` can run, in order of preference.
 
@@ -438,11 +447,43 @@ class Queue:
         """
         if job in self.own_nodes:
             return False
-        mine = [self.partitions[i] for i in self.choices(job) if not closed >> i & 1]
-        parts = take_across(self.jobs.n_accelerators[job], map(free_offer, mine))
+        parts = take_across(self.jobs.n_accelerators[job], self.offers(job, closed=closed))
         if parts:
             self.start_on(job, parts)
         return bool(parts)
+
+    def offers(self, job: int, *, closed: int = 0) -> Iterator[Offer]:
+        """Yield what a waiting job that runs on several partitions may use of each now.
+
+        No window closes these nodes before the job would end on the slowest of its partitions.
+        """
+        mine = [self.partitions[i] for i in self.choices(job) if not closed >> i & 1]
+        longest_s = max((self.estimate_s(job, partition) for partition in mine), default=0.0)
+        for partition in mine:
+            yield free_offer(partition, self._open_until(job, partition, longest_s))
+
+    def _open_until(self, job: int, partition: Partition, estimate_s: float) -> Bools | None:
+        windows = partition.windows
+        if windows is None or not windows.announced:
+            return None
+        return windows.open_nodes(job, self.now, self.now + estimate_s)
+
+    def take_size(self, job: int, partition: Partition, n: int) -> Nodes | None:
+        """Allocate `n` accelerators for a job that runs at another size, or return None.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> list(queue.take_size(0, h200, 4))
+        [(0, 4)]
+        """
+        if partition.windows is None or not partition.windows.announced:
+            return partition.placement.take(n)
+        estimate_s = job_s(self.jobs, self.jobs.estimate_s, job, [Part(partition, n, ())])
+        return free_offer(partition, self._open_until(job, partition, estimate_s)).take(n)
 
     def take(self, job: int, partition: Partition) -> Nodes | None:
         """Allocate the accelerators of a waiting job on a partition, or return None.
@@ -459,13 +500,96 @@ class Queue:
         """
         n = self.jobs.n_accelerators[job]
         if not self.own_nodes or job not in self.own_nodes:
+            if partition.windows is not None:
+                return self._take_open(job, n, partition, partition.windows)
             return partition.placement.take(n)
         own, nodes = self.own_nodes[job]
         if own is not partition or not partition.placement.has_free(nodes, n):
             return None
+        if not self._are_open(job, partition, nodes):
+            return None
         partition.placement.take_these(nodes, n)
         del self.own_nodes[job]
         return nodes
+
+    def _take_open(self, job: int, n: int, partition: Partition, windows: Windows) -> Nodes | None:
+        """Allocate accelerators on nodes that no window closes before the job ends."""
+        placement = partition.placement
+        if not windows.announced:
+            return placement.take(n)
+        if n > placement.free:
+            return None
+        assert isinstance(placement, NodePlacement), "windows need a placement that tracks nodes"
+        end_s = self.now + self.jobs.estimate_s[partition.pool][job]
+        nodes = windows.choose(job, n, placement, self.now, end_s)
+        if nodes is not None:
+            placement.take_these(nodes, n)
+        return nodes
+
+    def open_nodes(self, job: int, partition: Partition) -> Bools | None:
+        """Return the nodes on which a job can start now as far as windows go; None if on all.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
+        >>> from clustersim.scheduling.windows import Window, Windows
+        >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+        >>> h200.windows = Windows(n_nodes=2)
+        >>> h200.windows.announced.append(Window("update", 90.0, 99.0, np.array([True, False])))
+        >>> jobs = JobColumns([8, 8], [[60.0, 300.0]], choices=[(0,)], choice_of=[0, 0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.open_nodes(0, h200), queue.open_nodes(1, h200).tolist()
+        (None, [False, True])
+        """
+        return self._open_until(job, partition, self.jobs.estimate_s[partition.pool][job])
+
+    def _are_open(self, job: int, partition: Partition, nodes: Nodes) -> bool:
+        open_nodes = self.open_nodes(job, partition)
+        return open_nodes is None or all(open_nodes[node] for node, _ in nodes)
+
+    def most(self, job: int, index: int) -> int:
+        """Return the accelerators of a partition that a job could use if no other job ran.
+
+        Those of nodes that a window closes before the estimated end of the job do not count.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8, 24], [[60.0, 300.0]], choices=[(0,)], choice_of=[0, 0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.most(0, index=0)
+        16
+        """
+        partition = self.partitions[index]
+        open_nodes, placement = self.open_nodes(job, partition), partition.placement
+        if open_nodes is None:
+            return placement.capacity
+        return int(np.count_nonzero(open_nodes)) * placement.chips_per_node
+
+    def fits(self, job: int, partition: Partition) -> bool:
+        """Return whether a job could start now on a partition.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8, 24], [[60.0, 300.0]], choices=[(0,)], choice_of=[0, 0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.fits(0, h200), queue.fits(1, h200)
+        (True, False)
+        """
+        n, placement = self.jobs.n_accelerators[job], partition.placement
+        if job in self.own_nodes:
+            own, nodes = self.own_nodes[job]
+            there = own is partition and placement.has_free(nodes, n)
+            return there and self._are_open(job, partition, nodes)
+        size, open_nodes = np.array([n]), self.open_nodes(job, partition)
+        if open_nodes is None:
+            return bool(placement.fits_each(size)[0])
+        assert isinstance(placement, NodePlacement), "windows need a placement that tracks nodes"
+        return bool(placement.fits_each_of(size, only_in(placement.free_by_node(), open_nodes))[0])
 
     def start_taken(self, job: int, partition: Partition, nodes: Nodes) -> None:
         """Start `job` on accelerators that the placement has allocated.
@@ -482,6 +606,9 @@ class Queue:
         >>> queue.free
         8
         """
+        if partition.windows is not None and partition.windows.announced:
+            end = self.now + self.jobs.estimate_s[partition.pool][job]
+            partition.windows.check(job, nodes, self.now, end)
         if self._looks_ahead:
             jobs = self.jobs
             end = self.now + jobs.estimate_s[partition.pool][job]
@@ -522,6 +649,13 @@ class Queue:
                 f"job {job} (counted from 0) cannot run on {sum(part.n for part in parts):,} "
                 "accelerators"
             )
+        for part in parts:
+            if part.partition.windows is not None:
+                part.partition.windows.check(job, part.nodes, self.now, self.now + estimate_s)
+        self._begin_on(job, parts, estimate_s)
+
+    def _begin_on(self, job: int, parts: Sequence[Part], estimate_s: float) -> None:
+        first = parts[0]
         holding = self.holdings[job] = Holding(tuple(parts), estimate_s)
         if self._looks_ahead:
             for part in parts:
@@ -617,7 +751,7 @@ has no simulation
         n_extra = size - held if stays else size
         extra = None
         if n_extra > 0:
-            nodes = partition.placement.take(n_extra)
+            nodes = self.take_size(job, partition, n_extra)
             if nodes is None:
                 return False
             extra = Part(partition, n_extra, nodes)
@@ -633,11 +767,16 @@ has no simulation
     def arrive(self, job: int, move: Move) -> None:
         """Start a job again that has saved its state and left its accelerators."""
         placement = move.partition.placement
-        nodes = placement.take(move.size) if move.stays else None
+        nodes = self.take_size(job, move.partition, move.size) if move.stays else None
         if nodes is None:
             nodes = move.nodes()
             placement.take_these(nodes, move.size)
-        self.start_on(job, [Part(move.partition, move.size, nodes)])
+        self._arrive_at(job, Part(move.partition, move.size, nodes))
+
+    def _arrive_at(self, job: int, part: Part) -> None:
+        """Start a job on what was held for it, whether or not a window has been announced since."""
+        estimate_s = job_s(self.jobs, self.jobs.estimate_s, job, [part])
+        self._begin_on(job, [part], estimate_s)
 
     def _give_extra(self, move: Move) -> None:
         if move.extra is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
-from clustersim.scheduling.across import Offer, free_offer
+from clustersim.scheduling.across import Offer
 from clustersim.scheduling.placement import Nodes
 from clustersim.scheduling.queue import Partition, Queue
 from clustersim.scheduling.reservation import Reservation, reserve, reserve_free
@@ -21,25 +22,26 @@ def offers(
     """Yield what a waiting job may use now if it delays no reservation."""
     partitions = [queue.partitions[index] for index in queue.choices(job)]
     end_s = now + max(queue.estimate_s(job, partition) for partition in partitions)
-    for partition in partitions:
-        placement = partition.placement
-        reservation = reservations.get(partition.index)
+    for offer in queue.offers(job):
+        reservation = reservations.get(offer.partition.index)
         if reservation is None:
-            yield free_offer(partition)
+            yield offer
         elif end_s <= reservation.shadow:
-            yield Offer(partition, placement.fits_each, _taker(partition, reservation))
+            yield offer._replace(take=partial(_take_for_a_time, offer, reservation))
         else:
-            yield Offer(partition, reservation.fits_each, reservation.take_unclaimed)
+            take = partial(_take_unclaimed, offer, reservation)
+            yield offer._replace(fits_each=reservation.fits_each, take=take)
 
 
-def _taker(partition: Partition, reservation: Reservation) -> Callable[[int], Nodes | None]:
-    def take(n: int) -> Nodes | None:
-        nodes = partition.placement.take(n)
-        if nodes is not None:
-            reservation.taken(nodes)
-        return nodes
+def _take_for_a_time(offer: Offer, reservation: Reservation, n: int) -> Nodes | None:
+    nodes = offer.take(n)
+    if nodes is not None:
+        reservation.taken(nodes)
+    return nodes
 
-    return take
+
+def _take_unclaimed(offer: Offer, reservation: Reservation, n: int) -> Nodes | None:
+    return reservation.take_unclaimed(n, offer.open_nodes)
 
 
 def reserve_across(
@@ -65,7 +67,7 @@ def reserve_across(
     if len(partitions) < 2 or sum(part.placement.capacity for part in partitions) < n:
         return None
     reservations = {
-        partition.index: _claim(partition, size)
+        partition.index: _claim(queue, job, partition, size)
         for partition, size in zip(partitions, _shares(partitions, n), strict=True)
         if size
     }
@@ -76,8 +78,11 @@ def reserve_across(
     return start_s + longest_s, reservations
 
 
-def _claim(partition: Partition, n: int) -> Reservation:
+def _claim(queue: Queue, job: int, partition: Partition, n: int) -> Reservation:
     """Reserve accelerators of a partition, now if they are free."""
+    if partition.windows is not None and partition.windows.announced:
+        estimate_s = queue.estimate_s(job, partition)
+        return reserve(partition, n, job=job, now=queue.now, estimate_s=estimate_s)
     now = bool(partition.placement.fits_each(np.array([n]))[0])
     return reserve_free(partition, n) if now else reserve(partition, n)
 

@@ -45,7 +45,10 @@ def those_that_fit(queue: Queue, order: Iterable[int], *, strict: bool = False) 
         if here is not None and job in queue.holdings:
             taken = _of_holding(queue, job, left)
         else:
-            taken = _of_one(queue.choices(job) if own is None else (own.index,), sizes[job], left)
+            choices = queue.choices(job) if own is None else (own.index,)
+            if here is None and queue.has_windows:
+                choices = tuple(at for at in choices if sizes[job] <= queue.most(job, at))
+            taken = _of_one(choices, sizes[job], left)
             if not taken and own is None and queue.jobs.split is not None:
                 taken = _of_several(queue.choices(job), sizes[job], left)
         if taken and (own is None or rooms is None or rooms.take(job)):

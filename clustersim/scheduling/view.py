@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from clustersim.array_types import Floats, Ints
 from clustersim.errors import ClusterSimError, InputError, nearest_hint
-from clustersim.scheduling.across import fits_across, free_offer
+from clustersim.scheduling.across import fits_across
 from clustersim.scheduling.decisions import How
 from clustersim.scheduling.placement import NodePlacement
 from clustersim.scheduling.queue import Partition, Queue
@@ -301,21 +301,15 @@ class View:
         queue = self._queue
         if pool is not None:
             self._check_pool(pool)
-        size = np.array([queue.jobs.n_accelerators[job]])
-        if job in queue.own_nodes:
-            partition, nodes = queue.own_nodes[job]
-            there = pool in (None, partition.name, partition.pool_name)
-            return there and partition.placement.has_free(nodes, int(size[0]))
         if any(
-            bool(queue.partitions[index].placement.fits_each(size)[0])
+            queue.fits(job, queue.partitions[index])
             for index in queue.choices(job)
             if pool in (None, queue.partitions[index].name, queue.partitions[index].pool_name)
         ):
             return True
         if pool is not None or queue.jobs.split is None:
             return False
-        mine = [queue.partitions[index] for index in queue.choices(job)]
-        return fits_across(int(size[0]), map(free_offer, mine))
+        return fits_across(queue.jobs.n_accelerators[job], queue.offers(job))
 
     def those_that_fit(self, order: Iterable[int], *, strict: bool = False) -> list[int]:
         """Return the jobs that could run together if all others gave their accelerators back.

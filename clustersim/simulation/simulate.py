@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from heapq import merge
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,21 @@ import pandas as pd
 
 from clustersim.array_types import Floats
 from clustersim.availability.serving import ServiceDemand, serving_table
+from clustersim.availability.windows import planned_windows
+from clustersim.availability.windows_spec import WindowsSpec
 from clustersim.catalogue import Catalogue
 from clustersim.engine.engine import Simulation
 from clustersim.engine.gates import Gates
+from clustersim.engine.hero_driver import HeroDriver
 from clustersim.engine.invariants import check_accelerators
 from clustersim.engine.node_driver import NodeDriver
 from clustersim.engine.node_events import NodeEvent, without_overlaps
 from clustersim.engine.partitions import build_partitions
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Recovery
+from clustersim.engine.window_driver import WindowDriver, maintenance_events
 from clustersim.errors import ClusterSimError, InputError, names_former_arguments
+from clustersim.files import validate
 from clustersim.scheduling import (
     JobColumns,
     NodePlacement,
@@ -47,6 +53,15 @@ from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling, policy_of
 from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.simulation.unfinished import unfinished_reasons
+from clustersim.simulation.window_costs import Held, windows_table
+from clustersim.simulation.windows import (
+    NOTHING_PLANNED,
+    Planned,
+    check_windows,
+    hero_jobs,
+    jobs_of_windows,
+    with_nodes,
+)
 from clustersim.topology import Cluster, single_pool
 from clustersim.workload import check_jobs
 from clustersim.workload.measured_rates import with_durations
@@ -64,10 +79,14 @@ class NodeEvents:
         Node events in order of their start. A failure of a node that is out of service is ignored.
     services : sequence of ServiceDemand
         Inference services. `events` must include the reservations of their nodes.
+    planned : Planned
+        What is known in advance: maintenance, reservations, and whether nodes are drained for hero
+        jobs. `events` need not include the maintenance.
     """
 
     events: Iterable[NodeEvent]
     services: Sequence[ServiceDemand] = ()
+    planned: Planned = NOTHING_PLANNED
 
 
 @names_former_arguments(**FORMER)
@@ -147,6 +166,7 @@ def simulate(
     events = node_events if isinstance(node_events, NodeEvents | None) else NodeEvents(node_events)
     outages = None if events is None else events.events
     check_arguments(jobs, cluster, scheduling, catalogue, run_times, outages, recovery, horizon_s)
+    planned = NOTHING_PLANNED if events is None else events.planned
     folder = scheduling.folder
     policy = policy_of(scheduling)
     make_placement = find_placement(
@@ -165,6 +185,7 @@ def simulate(
     with _errors_of(policy, make_placement):
         with _stopped_when_stalled(lambda: None, [make_placement], scheduling.longest_call_s):
             partitions = build_partitions(cluster, make_placement)
+        check_windows(planned, cluster, partitions, policy)
         eligible = find_eligibility(
             jobs,
             cluster,
@@ -188,6 +209,7 @@ def simulate(
             partitions,
             policy,
             outages=outages,
+            planned=planned,
             recovery=recovery,
             horizon_s=horizon_s,
             longest_call_s=scheduling.longest_call_s,
@@ -200,7 +222,7 @@ def simulate(
     result = _result(jobs, ran, cluster, eligible, services, spans=spans)
     provenance = _provenance(ran.record, time.perf_counter() - began)
     provenance["fleet"] = _fleet(cluster, make_placement.__name__)
-    notes = [*runtimes.notes, *eligible.notes]
+    notes = [*runtimes.notes, *eligible.notes, *ran.notes]
     if recovery is None:
         notes += preemption_notes(ran.record.attempts, policy)
     if notes:
@@ -216,6 +238,9 @@ class _Ran:
     partitions: list[Partition]
     record: RunRecord
     node_events: list[NodeEvent] | None
+    held: Held | None = None
+    estimate_s: Floats | None = None
+    notes: Sequence[str] = ()
 
 
 def _run(
@@ -227,6 +252,7 @@ def _run(
     policy: type[Policy],
     *,
     outages: Iterable[NodeEvent] | None,
+    planned: Planned,
     recovery: Recovery | None,
     horizon_s: float | None,
     longest_call_s: float,
@@ -235,6 +261,10 @@ def _run(
 ) -> _Ran:
     """Simulate the jobs that can run."""
     rows = np.flatnonzero(eligible.choice_of >= 0)
+    windows = [each for each in planned.windows if each.begin_s < each.end_s]
+    if not planned.is_empty:
+        assert outages is not None, "they come together"
+        outages = merge(outages, maintenance_events(windows))
     if outages is not None:
         _check_placement_tracks_nodes(partitions)
     simulation: Simulation | None = None
@@ -256,10 +286,25 @@ def _run(
             **options,
         )
         driver = None if outages is None else NodeDriver(simulation, without_overlaps(outages))
+        if not planned.is_empty:
+            may_use, notes = jobs_of_windows(windows, jobs, rows)
+            ahead = WindowDriver(simulation, windows, may_use)
+            choices, choice_of = eligible.choices, eligible.choice_of
+            heroes = hero_jobs(planned, jobs, rows, choices, choice_of, partitions)
+            drained = HeroDriver(simulation, heroes) if heroes else None
         record = simulation.run()
     if horizon_s is None and outages is None and depend is None and not record.interrupted:
         _check_all_started(record.partition)
-    return _Ran(rows, partitions, record, None if driver is None else driver.log)
+    log = None if driver is None else driver.log
+    if driver is None or planned.is_empty:
+        return _Ran(rows, partitions, record, log)
+    stopped = [
+        ahead.stopped[number] + driver.stopped[each.name, each.begin_s]
+        for number, each in enumerate(windows)
+    ]
+    drained_for = {} if drained is None else drained.free
+    held = Held(windows, may_use, stopped, ahead.free, drained_for)
+    return _Ran(rows, partitions, record, log, held, runtimes.estimate_s[:, rows], notes)
 
 
 def _result(
@@ -302,7 +347,22 @@ def _result(
     begin_s = float(job_rows["submit_s"].iloc[0])
     owned = vc_accelerator_seconds(cluster, outages, begin_s, record.end_s)
     total = summary(job_rows, use, allocated, owned, attempts, serving)
-    return Result(job_rows, allocated, use, total, {}, attempts, outages, serving)
+    windows = None
+    if ran.held is not None:
+        assert ran.estimate_s is not None, "they come together"
+        windows = windows_table(
+            ran.held,
+            record,
+            cluster,
+            partitions,
+            jobs["job_id"].to_numpy()[rows].tolist(),
+            jobs["submit_s"].to_numpy(dtype=np.float64)[rows],
+            jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows],
+            ran.estimate_s,
+            eligible.choices,
+            eligible.choice_of[rows],
+        )
+    return Result(job_rows, allocated, use, total, {}, attempts, outages, serving, windows=windows)
 
 
 def _fleet(cluster: Cluster, placement: str) -> dict[str, Any]:
@@ -462,6 +522,7 @@ def replay(
     placement_options: Mapping[str, Any] | None = None,
     span_pools: Split | None = None,
     exact_estimates: bool = False,
+    windows: Mapping[str, Any] | None = None,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
     provenance: Mapping[str, Any] | None = None,
@@ -485,6 +546,9 @@ def replay(
         See :class:`Scheduling`.
     exact_estimates : bool
         Whether to replace the jobs' estimates by their real run times.
+    windows : mapping, optional
+        Maintenance, reservations in advance and hero jobs, as in the section ``windows`` of a
+        scenario. A pool without topology then has nodes of one accelerator each.
     check, progress
         See :func:`simulate`.
     provenance : mapping, optional
@@ -509,6 +573,10 @@ def replay(
     ... )
     >>> replay(log, policy="fcfs", accelerators=8).jobs["start_s"].tolist()
     [0.0, 60.0]
+    >>> update = {"pools": ["pool"], "at": "30 s", "duration": "60 s"}
+    >>> windows = {"maintenance": [update]}
+    >>> replay(log, policy="fcfs", accelerators=8, windows=windows).jobs["start_s"].tolist()
+    [90.0, 150.0]
     """
     if (accelerators is None) == (cluster is None):
         raise InputError("replay", "needs either `accelerators` or `cluster`, not both")
@@ -519,6 +587,11 @@ def replay(
                 "placement", f"{placement!r} needs nodes; use `cluster` instead of `accelerators`"
             )
         cluster, placement = single_pool(accelerators), "pooled"
+        if windows:
+            cluster, placement = with_nodes(cluster), "consolidate"
+    spec = validate(WindowsSpec, dict(windows or {}), "windows")
+    share = None if spec.heroes is None else spec.heroes.share
+    planned = Planned(planned_windows(spec, cluster), share)
     scheduling = Scheduling(
         policy=policy,
         options=options or {},
@@ -527,5 +600,6 @@ def replay(
         span_pools=span_pools,
         exact_estimates=exact_estimates,
     )
-    result = simulate(jobs, cluster, scheduling, check=check, progress=progress)
+    ahead = None if planned.is_empty else NodeEvents((), planned=planned)
+    result = simulate(jobs, cluster, scheduling, node_events=ahead, check=check, progress=progress)
     return result.with_provenance(provenance or {})

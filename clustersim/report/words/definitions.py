@@ -22,6 +22,7 @@ _POLICIES = {
     "largest_first": "the largest gang first; jobs that do not fit are skipped",
     "smallest_first": "the smallest gang first; jobs that do not fit are skipped",
     "sjf": "the shortest estimated run time first; if this job cannot start, the others wait",
+    "earliest_deadline": "the earliest deadline first; jobs that do not fit are skipped",
     "easy": "in order of submission, or earlier if a job delays no reservation (EASY backfilling)",
     "easy_sjbf": "as easy, but the shortest job is tried first for an earlier start",
     "conservative": "a job may start earlier only if it delays no job that was submitted before it",

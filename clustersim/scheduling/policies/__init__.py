@@ -6,7 +6,12 @@ from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.policies.conservative import Conservative
 from clustersim.scheduling.policies.drf import Drf
 from clustersim.scheduling.policies.easy import Easy, EasySjbf
-from clustersim.scheduling.policies.first_fit import FirstFit, LargestFirst, SmallestFirst
+from clustersim.scheduling.policies.first_fit import (
+    EarliestDeadline,
+    FirstFit,
+    LargestFirst,
+    SmallestFirst,
+)
 from clustersim.scheduling.policies.in_rounds import (
     FinishTimeFairness,
     Isolated,
@@ -28,6 +33,7 @@ __all__ = [
     "POLICIES",
     "Conservative",
     "Drf",
+    "EarliestDeadline",
     "Easy",
     "EasySjbf",
     "Fcfs",
@@ -58,6 +64,7 @@ POLICIES: dict[str, type[Policy]] = {
     "largest_first": LargestFirst,
     "smallest_first": SmallestFirst,
     "sjf": Sjf,
+    "earliest_deadline": EarliestDeadline,
     "easy": Easy,
     "easy_sjbf": EasySjbf,
     "conservative": Conservative,

@@ -75,6 +75,12 @@ class Backlog:
         jobs: Ints = self._job[positions]
         return jobs
 
+    def position(self, job: int) -> int:
+        """Return the position of a job."""
+        rows = slice(self.begin, self.end)
+        found = np.flatnonzero((self._job[rows] == job) & (self.size[rows] != REMOVED))
+        return int(found[0]) + self.begin
+
     def waiting(self) -> Ints:
         """Return the positions of all jobs."""
         held = np.flatnonzero(self.size[self.begin : self.end] != REMOVED)

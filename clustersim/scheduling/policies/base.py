@@ -74,6 +74,8 @@ class Policy:
     """Whether the policy needs to know the running jobs, because it preempts them."""
     spans_pools: ClassVar[bool] = True
     """Whether the policy can start jobs over several pools (``scheduler.span_pools``)."""
+    starts_first: ClassVar[bool] = False
+    """Whether ``start_first`` is implemented, which hero jobs need."""
     whole_cluster: ClassVar[bool] = False
     """Whether one object decides for all partitions, also for those that have no job in common."""
 
@@ -233,6 +235,24 @@ class Policy:
             del self.waiting[job]
             return True
         return False
+
+    def start_first(self, job: int) -> bool:
+        """Start a waiting job, for which nodes were drained, ahead of all others, if it fits.
+
+        Return whether it started. A policy that implements it sets ``starts_first``.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> class ShortestFirst(cs.Policy):
+        ...     starts_first = True
+        ...     def schedule(self, now):
+        ...         for job in sorted(self.waiting, key=self.estimate_s):
+        ...             self.start(job)
+        ...     def start_first(self, job):
+        ...         return self.start(job)
+        """
+        raise NotImplementedError("start_first")
 
     def n_accelerators(self, job: int) -> int:
         """Number of accelerators of the job.

@@ -43,6 +43,7 @@ class Easy(Policy):
 
     looks_ahead: ClassVar[bool] = True
     scans_in_queue_order: ClassVar[bool] = True
+    starts_first: ClassVar[bool] = True
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
@@ -70,6 +71,13 @@ class Easy(Policy):
 
     def service_changed(self, partition: Partition) -> None:
         self._released = True
+
+    def start_first(self, job: int) -> bool:
+        started = self.queue.start_anywhere(job)
+        if started:
+            self._backlog.remove(self._backlog.position(job))
+            self._released = True
+        return started
 
     def schedule(self, now: float) -> None:
         backlog = self._backlog
@@ -161,7 +169,7 @@ class Easy(Policy):
                 if nodes is not None:
                     reservation.taken(nodes)
             else:
-                nodes = reservation.take_unclaimed(n)
+                nodes = reservation.take_unclaimed(n, queue.open_nodes(job, partition))
             if nodes is None:
                 continue
             self._backlog.remove(at)
@@ -199,7 +207,7 @@ class Easy(Policy):
                 continue
             if best is not None and soonest(partition, n) + estimate_s >= best[0]:
                 continue
-            reservation = reserve(partition, n)
+            reservation = reserve(partition, n, job=job, now=queue.now, estimate_s=estimate_s)
             finish = reservation.shadow + estimate_s
             if best is None or finish < best[0]:
                 best = (finish, index, reservation)

@@ -93,6 +93,17 @@ class Multifactor(SlurmOptions, Easy):
     def service_changed(self, partition: Partition) -> None:
         pass
 
+    def start_first(self, job: int) -> bool:
+        if not self.queue.start_anywhere(job):
+            return False
+        if job in self._late:
+            self._late.remove(job)
+        else:
+            self._backlog.remove(self._backlog.position(job))
+        self._victims.forget()
+        self._priorities.started(job, self.queue.running[job].partition, self.queue.now)
+        return True
+
     def schedule(self, now: float) -> None:
         self._arrange(now)
         self._reservations.clear()
@@ -264,7 +275,7 @@ class _Closed(Reservation):
     def fits_each(self, sizes: Ints) -> Bools:
         return np.zeros(len(sizes), dtype=np.bool_)
 
-    def take_unclaimed(self, n: int) -> None:
+    def take_unclaimed(self, n: int, open_nodes: Bools | None = None) -> None:
         return None
 
     def taken(self, nodes: Nodes) -> None:

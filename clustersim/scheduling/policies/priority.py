@@ -29,7 +29,8 @@ VictimOrder: TypeAlias = Literal[
     "lowest_priority", "least_lost_work", "latest_start", "earliest_start", "fewest_accelerators"
 ]
 _Kind: TypeAlias = tuple[int, int, float, int]
-"""Set of partitions, accelerators and priority of a job, and the job itself if it is suspended."""
+"""Set of partitions, accelerators and priority of a job, and the job itself if it is suspended or
+there are windows."""
 
 
 def _numbers(priorities: npt.NDArray[np.generic]) -> Floats:
@@ -80,6 +81,7 @@ class Priority(PreemptionOptions, Policy):
 
     tracks_running: ClassVar[bool] = True
     spans_pools: ClassVar[bool] = False
+    starts_first: ClassVar[bool] = True
     preempt: bool = True
     preempt_by: How = "save"
     cost: float | None = None
@@ -130,6 +132,15 @@ class Priority(PreemptionOptions, Policy):
     def service_changed(self, partition: Partition) -> None:
         self._released = True
 
+    def start_first(self, job: int) -> bool:
+        kind = self._kind(job)
+        if not self._start(job):
+            return False
+        self._lines[kind].remove((-float(self._rank[job]), job))
+        if not self._lines[kind]:
+            del self._lines[kind]
+        return True
+
     def schedule(self, now: float) -> None:
         self._forget_promises()
         everything = self._released or self.strict or self._protects
@@ -143,8 +154,11 @@ class Priority(PreemptionOptions, Policy):
         self._new.clear()
 
     def _kind(self, job: int) -> _Kind:
-        """Return what decides whether a job fits; of a suspended job, the job itself."""
-        own = job if job in self.queue.own_nodes else -1
+        """Return what decides whether a job fits; of a suspended job, the job itself.
+
+        With windows, the estimate decides, too, so each job is a kind of its own.
+        """
+        own = job if job in self.queue.own_nodes or self.queue.has_windows else -1
         choice = self.queue.jobs.choice_of[job]
         return choice, self.n_accelerators(job), float(self._priority[job]), own
 
@@ -239,7 +253,11 @@ class Priority(PreemptionOptions, Policy):
                 return False
             needed = n + max(0, promised - leaving)
             victims = fewest_victims(
-                partition, queue.jobs, needed, self._candidates(partition, priority)
+                partition,
+                queue.jobs,
+                needed,
+                self._candidates(partition, priority),
+                queue.open_nodes(job, partition),
             )
             if victims is None or len(victims) > queue.most_victims:
                 continue

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
-from heapq import heappop, heappush
-from typing import Any
+from heapq import heapify, heappop, heappush
+from typing import Any, ClassVar
 
 from clustersim.scheduling.policies.base import JobFits, Policy
 from clustersim.scheduling.queue import Queue
@@ -19,6 +19,8 @@ __all__ = ["Fcfs", "Sjf"]
 
 class _StrictOrder(Policy):
     """Keeps one line of waiting jobs for each distinct set of partitions on which jobs can run."""
+
+    starts_first: ClassVar[bool] = True
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
@@ -41,6 +43,17 @@ class _StrictOrder(Policy):
             else:
                 closed |= self._mask(choice)
                 lines = [entry for entry in lines if self._mask(entry[0]) & ~closed]
+
+    def start_first(self, job: int) -> bool:
+        if not self.queue.start_anywhere(job):
+            return False
+        line = self._lines[self.queue.jobs.choice_of[job]]
+        line.remove(next(head for head in line if self._job(head) == job))
+        self._in_order(line)
+        return True
+
+    def _in_order(self, line: Any) -> None:
+        """Restore the order of a line from which a job was removed."""
 
     def would_start(self, fits: JobFits) -> bool:
         closed = 0
@@ -97,3 +110,6 @@ class Sjf(_StrictOrder):
 
     def _drop_head(self, line: list[tuple[float, int]]) -> None:
         heappop(line)
+
+    def _in_order(self, line: list[tuple[float, int]]) -> None:
+        heapify(line)
