@@ -45,7 +45,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; exit code 1 if a rule is broken."""
-    from clustersim.scheduling.placement import SPEED_NOTE
+    from clustersim.scheduling.placements import SPEED_NOTE
     from clustersim.simulation.check_policy import check_policy
 
     options = policy_options(args.option)

@@ -6,7 +6,7 @@ import numpy as np
 
 from clustersim.errors import ClusterSimError, nearest_hint
 from clustersim.scheduling.decisions import Decision, Migrate, Preempt, Start, Wake
-from clustersim.scheduling.placement import NodePlacement
+from clustersim.scheduling.placements import NodePlacement
 from clustersim.scheduling.queue import Partition, Queue
 
 __all__ = ["carry_out"]

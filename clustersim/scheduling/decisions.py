@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.placements import Nodes
 
 __all__ = ["Decision", "How", "Migrate", "Preempt", "Start", "Wake"]
 

@@ -16,7 +16,7 @@ from clustersim.errors import ClusterSimError
 from clustersim.scheduling.calendar import ReleaseCalendar
 from clustersim.scheduling.claims import Claims
 from clustersim.scheduling.decisions import How
-from clustersim.scheduling.placement import ManyNodes, Nodes, Placement
+from clustersim.scheduling.placements import ManyNodes, Nodes, Placement
 
 __all__ = ["JobColumns", "Partition", "PreemptJob", "Queue", "Running", "StartJob"]
 

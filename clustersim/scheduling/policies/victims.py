@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from clustersim.scheduling.placement import NodeFree, NodePlacement
+from clustersim.scheduling.placements import NodeFree, NodePlacement
 from clustersim.scheduling.queue import JobColumns, Partition
 
 __all__ = ["fewest_victims"]
