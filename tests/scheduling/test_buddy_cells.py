@@ -117,11 +117,12 @@ def check_cells(cells: Buddies, is_free: list[bool]) -> None:
 @given(data=st.data())
 def test_buddies_against_a_map_of_positions(data: st.DataObject) -> None:
     n = data.draw(st.integers(1, 24))
-    cells, is_free, held = Buddies(n), [True] * n, []
+    cells, is_free = Buddies(n), [True] * n
+    held: list[tuple[int, int]] = []
     cells.give_range(0, n)
     for _ in range(data.draw(st.integers(1, 25))):
         check_cells(cells, is_free)
-        if held and data.draw(st.booleans()):
+        if held and data.draw(st.integers(0, 1)):
             first, order = held.pop(data.draw(st.integers(0, len(held) - 1)))
             cells.give(first, order)
             is_free[first : first + (1 << order)] = [True] * (1 << order)
@@ -130,12 +131,13 @@ def test_buddies_against_a_map_of_positions(data: st.DataObject) -> None:
         size = 1 << order
         aligned = [at for at in range(0, n - size + 1, size) if all(is_free[at : at + size])]
         assert [cells.is_free(at, size) for at in aligned] == [True] * len(aligned)
-        if data.draw(st.booleans()):
-            first = cells.take(order)
-            assert (first is None) == (not aligned)
-            if first is None:
+        if data.draw(st.integers(0, 1)):
+            taken = cells.take(order)
+            assert (taken is None) == (not aligned)
+            if taken is None:
                 continue
-            assert first in aligned
+            assert taken in aligned
+            first = taken
         else:
             first = data.draw(st.sampled_from(range(0, n, size)))
             assert cells.take_at(first, order) == (first in aligned)
@@ -161,11 +163,12 @@ def test_no_power_of_two_is_refused_while_a_cell_is_free(data: st.DataObject) ->
         n = data.draw(st.integers(1, chips * n_nodes + 1))
         fits = plainly_fits(is_free, chips, n)
         assert placement.fits_each(np.array([n])).tolist() == [fits]
-        cells = placement.take(n)
-        assert (cells is not None) == fits
-        if cells is None:
+        taken = placement.take(n)
+        assert (taken is not None) == fits
+        if taken is None:
             continue
-        assert isinstance(cells, Cells)
+        assert isinstance(taken, Cells)
+        cells = taken
         assert sum(count for _, count in cells) == n
         mark(is_free, cells, free=False)
         if n & (n - 1) == 0 and n <= chips:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from clustersim.engine.partitions import build_partitions
 from clustersim.scheduling import Level, TopologyAware, find_placement, levels_of
+from clustersim.scheduling.placements import Nodes
 from clustersim.topology import Cluster, Pool
 from tests.examples import examples
 
@@ -107,7 +108,7 @@ def level_of(nodes: list[int]) -> int:
 @given(data=st.data())
 def test_no_gang_is_spread_over_more_levels_than_necessary(data: st.DataObject) -> None:
     placement, free = with_free([8] * 12), [8] * 12
-    held = []
+    held: list[tuple[Nodes, int]] = []
     for _ in range(data.draw(st.integers(1, 20))):
         if held and data.draw(st.integers(0, 2)) == 0:
             nodes, n = held.pop(data.draw(st.integers(0, len(held) - 1)))

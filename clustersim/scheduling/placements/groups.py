@@ -132,7 +132,7 @@ class Groups:
 
     def has_with(self, least: int, end: int, level: int) -> Bools:
         """Return which groups have a node with `least` free accelerators or more, below `end`."""
-        has: Bools = self.with_free[least:end].any(axis=0)
+        has: Bools = np.any(self.with_free[least:end], axis=0)
         for bounds in self.tree.children[:level]:
             has = np.asarray(np.logical_or.reduceat(has, bounds[:-1]))
         return has
