@@ -115,11 +115,22 @@ class _Search:
 
         There must be enough nodes.
         """
+        if whole == 0:
+            return [self._in_smallest(self._for_small(rest), 0, rest)[0]]
         level = self._groups.lowest_level(whole, rest)
         assert level is not None, "the gang fits"
         at = self._best(level, whole, rest, np.ones(len(self._groups.whole[level]), dtype=bool))
         assert at is not None, "a group holds the gang"
         return self._within(level, at, whole, rest)
+
+    def _for_small(self, n: int) -> int:
+        """Return the smallest group with the fullest node on which a small job fits."""
+        whole, with_free = self._groups.whole[0], self._groups.with_free
+        for free in range(n, self._chips + 1):
+            has = with_free[free] > 0
+            if has.any():
+                return int(np.where(has, whole, np.iinfo(np.int64).max).argmin())
+        raise AssertionError("the job fits")
 
     def _best(self, level: int, whole: int, rest: int, open_to: Bools) -> int | None:
         """Return the group, of some groups of a level, that holds a gang and has least to spare.
