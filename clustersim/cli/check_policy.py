@@ -33,8 +33,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--placement",
         default="consolidate",
         metavar="PLACEMENT",
-        help="consolidate, spread, pooled, or FILE.py:ClassName; it decides which nodes stay free, "
-        "not how fast a job runs",
+        help="a name such as consolidate or pooled, or FILE.py:ClassName; it decides which nodes "
+        "stay free, not how fast a job runs",
     )
     add_policy_options(parser)
     parser.add_argument(

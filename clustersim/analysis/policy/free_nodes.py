@@ -14,7 +14,7 @@ from clustersim.array_types import Floats, Ints
 from clustersim.simulation.metrics import in_service
 from clustersim.simulation.result import Result
 
-__all__ = ["Free", "free_over_time"]
+__all__ = ["Free", "fragmentation_over_time", "free_over_time"]
 
 WHOLE_NODES = ("Consolidate", "TopologyAware", "FragmentationAware")
 """The placements that give a gang whole nodes, and its remainder one more node."""
@@ -77,6 +77,52 @@ def free_over_time(result: Result, sizes: Ints) -> list[Free]:
     if placement in (*WHOLE_NODES, CELLS):
         return found
     return [replace(each, largest=each.free) for each in found]
+
+
+def fragmentation_over_time(result: Result) -> pd.DataFrame:
+    """Return free accelerators, the largest gang that could start, and the fragmentation over time.
+
+    Parameters
+    ----------
+    result : Result
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each change: ``pool``, ``virtual_cluster`` ("" without), ``time_s``, ``free``
+        (accelerators in service that no job holds), ``largest_gang`` and ``stranded`` (expected
+        number of the free accelerators that a job cannot use, for a job drawn from those of the
+        run: the fragmentation of FGD).  Each row holds until the next one.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> pool = {"accelerator": "H200", "nodes": 2, "chips_per_node": 4}
+    >>> spec = {"name": "two", "pools": {"p": pool}}
+    >>> cluster = cs.compile_cluster(cs.topology.resolve_cluster(spec, cs.load_catalogue()))
+    >>> log = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 10], "duration_s": 100})
+    >>> log["n_accelerators"] = [3, 3]
+    >>> result = cs.replay(log, policy="fcfs", cluster=cluster, placement="consolidate")
+    >>> found = fragmentation_over_time(result)
+    >>> found[["time_s", "free", "largest_gang", "stranded"]].to_numpy().tolist()
+    [[0.0, 5.0, 5.0, 1.0], [10.0, 2.0, 1.0, 2.0], [100.0, 5.0, 5.0, 1.0], [110.0, 8.0, 8.0, 0.0]]
+    """
+    jobs = result.jobs
+    parts = free_over_time(result, jobs["n_accelerators"].to_numpy(dtype=np.int64))
+    tables = [
+        pd.DataFrame(
+            {
+                "pool": each.pool,
+                "virtual_cluster": each.virtual_cluster,
+                "time_s": each.time_s,
+                "free": each.free,
+                "largest_gang": each.largest,
+                "stranded": each.stranded,
+            }
+        )
+        for each in parts
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _counted(result: Result) -> Iterator[Free]:
