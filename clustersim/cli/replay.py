@@ -56,8 +56,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     where.add_argument("--cluster", metavar="TOPOLOGY", help="a topology: a name or a file")
     parser.add_argument(
         "--placement",
-        help="pooled (default without --cluster), consolidate (default with it), spread, or "
-        "FILE.py:ClassName; it decides which nodes stay free, not how fast a job runs",
+        help="a name such as pooled (default without --cluster) or consolidate (default with it; "
+        "`clustersim policies` lists them), or FILE.py:ClassName; it decides which nodes stay "
+        "free, not how fast a job runs",
     )
     add_policy_options(parser)
     add_span_pools(parser)

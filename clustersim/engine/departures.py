@@ -12,7 +12,7 @@ from clustersim.engine.clock import NODE_EVENT, Clock
 from clustersim.engine.recovery import Progress, Recovery
 from clustersim.errors import ClusterSimError
 from clustersim.scheduling.decisions import How
-from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.placements import Nodes
 from clustersim.scheduling.preemption import Protection
 from clustersim.scheduling.queue import Partition, Queue, StoppingCost
 

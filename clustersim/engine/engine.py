@@ -33,7 +33,7 @@ from clustersim.engine.work_left import WorkLeft
 from clustersim.errors import ClusterSimError
 from clustersim.interrupts import stopping
 from clustersim.scheduling.holding import Holding, job_s
-from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.placements import Nodes
 from clustersim.scheduling.plugins import interrupts_itself
 from clustersim.scheduling.policies import Policy
 from clustersim.scheduling.preemption import Protection

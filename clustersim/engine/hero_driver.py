@@ -14,7 +14,7 @@ from clustersim.engine.engine import Simulation
 from clustersim.engine.window_driver import FreeLog
 from clustersim.errors import InputError
 from clustersim.scheduling.calendar import JOB, NODE, Release
-from clustersim.scheduling.placement import NodePlacement
+from clustersim.scheduling.placements import NodePlacement
 from clustersim.scheduling.policies import Policy
 from clustersim.scheduling.queue import Partition
 from clustersim.scheduling.reservation import Ahead

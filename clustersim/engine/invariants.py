@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clustersim.engine.engine import Simulation
 from clustersim.errors import ClusterSimError
-from clustersim.scheduling.placement import NodePlacement, Nodes
+from clustersim.scheduling.placements import NodePlacement, Nodes
 from clustersim.scheduling.queue import Partition
 
 __all__ = ["InvariantError", "check_accelerators"]

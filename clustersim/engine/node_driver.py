@@ -13,7 +13,7 @@ from clustersim.engine.clock import HORIZON, NODE_EVENT
 from clustersim.engine.engine import Simulation
 from clustersim.engine.node_events import LAST_S, NodeEvent
 from clustersim.engine.node_state import JobsOnNodes, SlowNodes
-from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.placements import Nodes
 from clustersim.scheduling.queue import Partition
 
 __all__ = ["NodeDriver"]

@@ -12,7 +12,7 @@ import numpy as np
 from clustersim.array_types import Bools
 from clustersim.engine.engine import Simulation
 from clustersim.engine.node_events import NodeEvent, NodeEventKind
-from clustersim.scheduling.placement import NodePlacement
+from clustersim.scheduling.placements import NodePlacement
 from clustersim.scheduling.queue import Partition
 from clustersim.scheduling.windows import Window, Windows
 

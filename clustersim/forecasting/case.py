@@ -27,7 +27,7 @@ from clustersim.forecasting.shared_limits import SharedLimit
 from clustersim.forecasting.snapshot import Snapshot
 from clustersim.scheduling import Placement, Policy
 from clustersim.scheduling.holding import Split
-from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.placements import Nodes
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.runtimes import Runtimes
 from clustersim.topology import Cluster

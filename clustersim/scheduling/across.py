@@ -9,7 +9,7 @@ import numpy as np
 
 from clustersim.array_types import Bools, Ints
 from clustersim.scheduling.holding import Part
-from clustersim.scheduling.placement import NodePlacement, Nodes
+from clustersim.scheduling.placements import NodePlacement, Nodes
 from clustersim.scheduling.windows import only_in
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from clustersim.errors import ClusterSimError, nearest_hint
 from clustersim.scheduling.decisions import Decision, Migrate, Preempt, Resize, Start, Wake
 from clustersim.scheduling.holding import Part
-from clustersim.scheduling.placement import NodePlacement, Nodes
+from clustersim.scheduling.placements import NodePlacement, Nodes
 from clustersim.scheduling.queue import Partition, Queue
 
 __all__ = ["carry_out"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.placements import Nodes
 
 __all__ = ["Decision", "How", "Migrate", "Preempt", "Resize", "Start", "Wake"]
 

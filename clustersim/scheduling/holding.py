@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.placements import Nodes
 
 if TYPE_CHECKING:
     from clustersim.scheduling.queue import JobColumns, Partition
 
-__all__ = ["Holding", "Move", "Part", "SizeRange", "Split", "job_s"]
+__all__ = ["Destination", "Holding", "Part", "SizeRange", "Split", "job_s"]
 
 Split: TypeAlias = Literal["equal", "proportional"]
 """How the work of a job over several pools is divided among its accelerators."""
@@ -89,7 +89,7 @@ class Holding:
 
 
 @dataclass(slots=True)
-class Move:
+class Destination:
     """Where a running job goes that saves its state to start again.
 
     Attributes
@@ -117,11 +117,11 @@ class Move:
         Examples
         --------
         >>> from clustersim.scheduling import Consolidate, Partition
-        >>> from clustersim.scheduling.holding import Move, Part
+        >>> from clustersim.scheduling.holding import Destination, Part
         >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=3, chips_per_node=8))
-        >>> Move(h200, 10, Part(h200, 2, [(0, 2)]), stays=True, own=[(0, 4), (1, 4)]).nodes()
+        >>> Destination(h200, 10, Part(h200, 2, [(0, 2)]), stays=True, own=[(0, 4), (1, 4)]).nodes()
         [(0, 6), (1, 4)]
-        >>> Move(h200, 10, None, stays=True, own=[(0, 4), (1, 8)]).nodes()
+        >>> Destination(h200, 10, None, stays=True, own=[(0, 4), (1, 8)]).nodes()
         [(1, 8), (0, 2)]
         """
         free = dict(self.own)

@@ -17,8 +17,8 @@ from clustersim.scheduling.across import Offer, free_offer, take_across
 from clustersim.scheduling.calendar import ReleaseCalendar
 from clustersim.scheduling.claims import Claims
 from clustersim.scheduling.decisions import How
-from clustersim.scheduling.holding import Holding, Move, Part, SizeRange, Split, job_s
-from clustersim.scheduling.placement import ManyNodes, NodePlacement, Nodes, Placement
+from clustersim.scheduling.holding import Destination, Holding, Part, SizeRange, Split, job_s
+from clustersim.scheduling.placements import ManyNodes, NodePlacement, Nodes, Placement
 from clustersim.scheduling.preemption import Protection
 from clustersim.scheduling.windows import Windows, only_in
 
@@ -296,7 +296,7 @@ class Queue:
     holdings : dict of int to Holding
         What those running jobs hold that have another size than they ask for, or that are on
         several partitions.
-    moves : dict of int to Move
+    moves : dict of int to Destination
         Where running jobs go that save their state to start again elsewhere, or at another size.
     shared : dict of str to object
         What the policies of all queues of a run share, such as the usage of users: each policy
@@ -341,7 +341,7 @@ class Queue:
         self.attained_s: dict[int, float] = {}
         self.own_nodes: dict[int, tuple[Partition, Nodes]] = {}
         self.holdings: dict[int, Holding] = {}
-        self.moves: dict[int, Move] = {}
+        self.moves: dict[int, Destination] = {}
         self.shared: dict[str, Any] = {} if shared is None else shared
         self._start = start
         self._preempt = preempt
@@ -755,7 +755,7 @@ has no simulation
             if nodes is None:
                 return False
             extra = Part(partition, n_extra, nodes)
-        self.moves[job] = Move(partition, size, extra, stays)
+        self.moves[job] = Destination(partition, size, extra, stays)
         try:
             self.preempt(job, "save", cost_s)
         except BaseException:
@@ -764,7 +764,7 @@ has no simulation
             raise
         return True
 
-    def arrive(self, job: int, move: Move) -> None:
+    def arrive(self, job: int, move: Destination) -> None:
         """Start a job again that has saved its state and left its accelerators."""
         placement = move.partition.placement
         nodes = self.take_size(job, move.partition, move.size) if move.stays else None
@@ -778,7 +778,7 @@ has no simulation
         estimate_s = job_s(self.jobs, self.jobs.estimate_s, job, [part])
         self._begin_on(job, [part], estimate_s)
 
-    def _give_extra(self, move: Move) -> None:
+    def _give_extra(self, move: Destination) -> None:
         if move.extra is not None:
             move.partition.placement.give(move.extra.nodes, move.extra.n)
 

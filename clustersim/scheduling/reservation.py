@@ -14,7 +14,7 @@ import numpy as np
 from clustersim.array_types import Bools, Ints
 from clustersim.scheduling.calendar import NODE, Release
 from clustersim.scheduling.claims import Claim
-from clustersim.scheduling.placement import (
+from clustersim.scheduling.placements import (
     ManyNodes,
     NodeFree,
     NodePlacement,

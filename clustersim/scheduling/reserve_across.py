@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from clustersim.scheduling.across import Offer
-from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.placements import Nodes
 from clustersim.scheduling.queue import Partition, Queue
 from clustersim.scheduling.reservation import Reservation, reserve, reserve_free
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from clustersim.array_types import Ints
-from clustersim.scheduling.placement import NodePlacement, Nodes
+from clustersim.scheduling.placements import NodePlacement, Nodes
 from clustersim.scheduling.queue import Partition, Queue
 
 __all__ = ["those_that_fit"]

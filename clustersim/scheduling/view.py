@@ -13,7 +13,7 @@ from clustersim.array_types import Floats, Ints
 from clustersim.errors import ClusterSimError, InputError, nearest_hint
 from clustersim.scheduling.across import fits_across
 from clustersim.scheduling.decisions import How
-from clustersim.scheduling.placement import NodePlacement
+from clustersim.scheduling.placements import NodePlacement
 from clustersim.scheduling.queue import Partition, Queue
 from clustersim.scheduling.together import those_that_fit
 

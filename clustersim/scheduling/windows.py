@@ -17,7 +17,7 @@ from clustersim.array_types import Bools
 from clustersim.errors import ClusterSimError
 
 if TYPE_CHECKING:
-    from clustersim.scheduling.placement import NodeFree, NodePlacement, Nodes
+    from clustersim.scheduling.placements import NodeFree, NodePlacement, Nodes
 
 __all__ = ["Window", "Windows", "only_in"]
 

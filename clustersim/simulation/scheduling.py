@@ -30,7 +30,8 @@ class Scheduling:
         A name in ``clustersim.scheduling.POLICIES`` such as ``fcfs``, a class, or
         ``FILE.py:ClassName``.
     placement : str or type of Placement
-        ``pooled``, ``consolidate``, ``spread``, a class, or ``FILE.py:ClassName``. It decides which
+        A name in ``clustersim.scheduling.PLACEMENTS`` such as ``pooled`` or ``consolidate``, a
+        class, or ``FILE.py:ClassName``. It decides which
         nodes stay free for other jobs. The speed of a job does not depend on the position of its
         nodes in the network (slow nodes and failures aside).
     options, placement_options : mapping of str to object

@@ -184,7 +184,9 @@ def simulate(
     services = () if events is None else events.services
     with _errors_of(policy, make_placement):
         with _stopped_when_stalled(lambda: None, [make_placement], scheduling.longest_call_s):
-            partitions = build_partitions(cluster, make_placement)
+            partitions = build_partitions(
+                cluster, make_placement, sizes=jobs["n_accelerators"].to_numpy(dtype=np.int64)
+            )
         check_windows(planned, cluster, partitions, policy)
         eligible = find_eligibility(
             jobs,

@@ -16,7 +16,7 @@ from clustersim.engine.hero_driver import check_heroes
 from clustersim.engine.window_driver import PlannedWindow
 from clustersim.errors import InputError, nearest_hint
 from clustersim.scheduling import POLICIES, Policy
-from clustersim.scheduling.placement import NodePlacement
+from clustersim.scheduling.placements import NodePlacement
 from clustersim.scheduling.queue import Partition
 from clustersim.topology import Cluster
 from clustersim.workload.jobs import partition_column, texts_of

@@ -287,8 +287,7 @@ def _free() -> Iterator[Metric]:
             "Fragmentation of Weng et al. (FGD, USENIX ATC 2023) for whole accelerators, divided "
             "by the free accelerators: the expected share of the free accelerators on nodes that "
             "have fewer of them than a job needs there, for a job drawn from all jobs of the run; "
-            "a gang larger than a node needs entire nodes. 0 for placements other than "
-            "consolidate.",
+            "a gang larger than a node needs entire nodes. 0 if the placement tracks no nodes.",
         ),
     ):
         yield Metric(
@@ -305,8 +304,9 @@ def _free() -> Iterator[Metric]:
         name="largest_gang",
         label="largest gang that could start",
         definition="Time average of the largest gang that could start: entirely free nodes and, "
-        "for a remainder, the freest other node, with the placement consolidate; all free "
-        "accelerators of a pool (of a virtual cluster's nodes) with any other placement.",
+        "for a remainder, the freest other node (at most a power of two there with buddy_cells); "
+        "all free accelerators of a pool (of a virtual cluster's nodes) with the placements spread "
+        "and pooled, and with one of your own.",
         compute=_largest,
         by_pool=_largest_by_pool,
         dimension="count",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,12 @@ from clustersim.array_types import Floats, Ints
 from clustersim.simulation.metrics import in_service
 from clustersim.simulation.result import Result
 
-__all__ = ["Free", "free_over_time"]
+__all__ = ["Free", "fragmentation_over_time", "free_over_time"]
 
-WHOLE_NODES = "Consolidate"
-"""The placement that gives a gang whole nodes, and its remainder one more node."""
+WHOLE_NODES = ("Consolidate", "TopologyAware", "FragmentationAware")
+"""The placements that give a gang whole nodes, and its remainder one more node."""
+CELLS = "BuddyCells"
+"""The placement that gives it whole nodes too, and a cell of a power of two for its remainder."""
 _AT_ONCE = 4_000_000
 """Number of cells (steps times levels) of a block of the table of nodes by free accelerators."""
 
@@ -34,12 +36,13 @@ class Free:
     free : int64 array
         Accelerators in service that no job holds.
     largest : int64 array
-        Size of the largest gang that could start.  The placement ``consolidate`` needs entirely
-        free nodes for it, and one node for its remainder; with any other placement, and with one
+        Size of the largest gang that could start.  Most placements on nodes need entirely free
+        nodes for it, and one node for its remainder, with ``buddy_cells`` a cell there: at most the
+        largest power of two up to what is free.  With ``spread``, a placement of the user, and one
         that does not track nodes, it is `free`.
     stranded : float64 array
         Of the free accelerators, those on nodes on which a job of random size cannot start:
-        fragmentation in the sense of FGD, see :func:`free_over_time`.
+        fragmentation in the sense of FGD, see :func:`free_over_time`.  0 if nodes are not tracked.
     """
 
     pool: str
@@ -67,10 +70,59 @@ def free_over_time(result: Result, sizes: Ints) -> list[Free]:
     """
     ranges = result.allocation_ranges
     tracked = bool((ranges["nodes"].astype("string").fillna("") != "").any())
-    placement = result.provenance.get("fleet", {}).get("placement", WHOLE_NODES)
-    if tracked and placement == WHOLE_NODES:
-        return list(_by_node(result, sizes))
-    return list(_counted(result))
+    if not tracked:
+        return list(_counted(result))
+    placement = result.provenance.get("fleet", {}).get("placement", WHOLE_NODES[0])
+    found = list(_by_node(result, sizes, in_cells=placement == CELLS))
+    if placement in (*WHOLE_NODES, CELLS):
+        return found
+    return [replace(each, largest=each.free) for each in found]
+
+
+def fragmentation_over_time(result: Result) -> pd.DataFrame:
+    """Return free accelerators, the largest gang that could start, and the fragmentation over time.
+
+    Parameters
+    ----------
+    result : Result
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each change: ``pool``, ``virtual_cluster`` ("" without), ``time_s``, ``free``
+        (accelerators in service that no job holds), ``largest_gang`` and ``stranded`` (expected
+        number of the free accelerators that a job cannot use, for a job drawn from those of the
+        run: the fragmentation of FGD).  Each row holds until the next one.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> pool = {"accelerator": "H200", "nodes": 2, "chips_per_node": 4}
+    >>> spec = {"name": "two", "pools": {"p": pool}}
+    >>> cluster = cs.compile_cluster(cs.topology.resolve_cluster(spec, cs.load_catalogue()))
+    >>> log = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 10], "duration_s": 100})
+    >>> log["n_accelerators"] = [3, 3]
+    >>> result = cs.replay(log, policy="fcfs", cluster=cluster, placement="consolidate")
+    >>> found = fragmentation_over_time(result)
+    >>> found[["time_s", "free", "largest_gang", "stranded"]].to_numpy().tolist()
+    [[0.0, 5.0, 5.0, 1.0], [10.0, 2.0, 1.0, 2.0], [100.0, 5.0, 5.0, 1.0], [110.0, 8.0, 8.0, 0.0]]
+    """
+    jobs = result.jobs
+    parts = free_over_time(result, jobs["n_accelerators"].to_numpy(dtype=np.int64))
+    tables = [
+        pd.DataFrame(
+            {
+                "pool": each.pool,
+                "virtual_cluster": each.virtual_cluster,
+                "time_s": each.time_s,
+                "free": each.free,
+                "largest_gang": each.largest,
+                "stranded": each.stranded,
+            }
+        )
+        for each in parts
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _counted(result: Result) -> Iterator[Free]:
@@ -101,7 +153,7 @@ def _plain(pool: str, owner: str, time_s: Floats, free: Ints) -> Free:
     return Free(pool, owner, time_s, free, free, np.zeros(len(free)))
 
 
-def _by_node(result: Result, sizes: Ints) -> Iterator[Free]:
+def _by_node(result: Result, sizes: Ints, *, in_cells: bool) -> Iterator[Free]:
     known, table = pools_of(result), result.allocations
     for name, steps in result.utilisation.groupby("pool", observed=True, sort=False):
         pool = known.get(str(name), {})
@@ -119,7 +171,8 @@ def _by_node(result: Result, sizes: Ints) -> Iterator[Free]:
         needs = np.minimum(sizes, chips)
         for owner, begin, end in parts:
             here = (events["node"] >= begin) & (events["node"] < end)
-            yield _of_nodes(str(name), owner, events[here], end - begin, chips, needs)
+            room = _largest_cells(chips) if in_cells else np.arange(chips + 1)
+            yield _of_nodes(str(name), owner, events[here], end - begin, room, needs)
 
 
 def _node_events(result: Result, pool: str, held: pd.DataFrame) -> pd.DataFrame:
@@ -147,10 +200,21 @@ def _node_events(result: Result, pool: str, held: pd.DataFrame) -> pd.DataFrame:
     return events[(time_s <= end_s)]
 
 
+def _largest_cells(chips: int) -> Ints:
+    """Return the largest power of two up to each number of free accelerators of a node."""
+    levels = np.arange(1, chips + 1)
+    cells: Ints = np.concatenate([[0], 2 ** (np.frexp(levels.astype(np.float64))[1] - 1)])
+    return cells
+
+
 def _of_nodes(
-    pool: str, owner: str, events: pd.DataFrame, n_nodes: int, chips: int, needs: Ints
+    pool: str, owner: str, events: pd.DataFrame, n_nodes: int, room: Ints, needs: Ints
 ) -> Free:
-    """Return the free accelerators of some nodes from the changes of each node."""
+    """Return the free accelerators of some nodes from the changes of each node.
+
+    `room` is the largest remainder of a gang that fits on a node, by its free accelerators.
+    """
+    chips = len(room) - 1
     node, time_s = events["node"].to_numpy(), events["time_s"].to_numpy(dtype=np.float64)
     order = np.lexsort((time_s, node))
     node, time_s = node[order], time_s[order]
@@ -166,7 +230,7 @@ def _of_nodes(
     at, step = np.unique(np.append(time_s, 0.0), return_inverse=True)
     moves = (np.concatenate([step[:-1]] * 2), np.concatenate([before, after]))
     sign = np.repeat([-1, 1], len(after))
-    return Free(pool, owner, at, *_levels(moves, sign, len(at), n_nodes, chips, needs))
+    return Free(pool, owner, at, *_levels(moves, sign, len(at), n_nodes, room, needs))
 
 
 def _running(change: Ints, node: Ints) -> Ints:
@@ -185,13 +249,14 @@ def _levels(
     sign: Ints,
     n_steps: int,
     n_nodes: int,
-    chips: int,
+    room: Ints,
     needs: Ints,
 ) -> tuple[Ints, Ints, Floats]:
     """Return free accelerators, largest gang and stranded accelerators at each step.
 
     The table of nodes by number of free accelerators is made in blocks of steps.
     """
+    chips = len(room) - 1
     levels = np.arange(chips + 1)
     too_large = 1.0 - np.searchsorted(np.sort(needs), levels, side="right") / max(1, len(needs))
     order = np.argsort(moves[0], kind="stable")
@@ -211,7 +276,7 @@ def _levels(
         counts = counts.cumsum(axis=0)
         state = counts[-1]
         free[begin:end] = np.rint((counts * levels).sum(axis=1))
-        partly = np.where(counts[:, :chips] > 0.5, levels[:chips], 0).max(axis=1)
+        partly = np.where(counts[:, :chips] > 0.5, room[:chips], 0).max(axis=1)
         largest[begin:end] = np.rint(counts[:, chips] * chips) + partly
         stranded[begin:end] = (counts * (levels * too_large)).sum(axis=1)
     return free, largest, stranded

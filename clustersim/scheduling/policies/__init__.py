@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.policies.conservative import Conservative
+from clustersim.scheduling.policies.defragment import Defragment
 from clustersim.scheduling.policies.drf import Drf
 from clustersim.scheduling.policies.easy import Easy, EasySjbf
 from clustersim.scheduling.policies.first_fit import (
@@ -32,6 +33,7 @@ from clustersim.scheduling.policies.strict import Fcfs, Sjf
 __all__ = [
     "POLICIES",
     "Conservative",
+    "Defragment",
     "Drf",
     "EarliestDeadline",
     "Easy",
@@ -83,4 +85,5 @@ POLICIES: dict[str, type[Policy]] = {
     "max_throughput": MaxThroughput,
     "max_throughput_per_cost": MaxThroughputPerCost,
     "isolated": Isolated,
+    "defragment": Defragment,
 }

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from clustersim.array_types import Bools, Ints
-from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.placements import Nodes
 from clustersim.scheduling.policies.easy import Easy
 from clustersim.scheduling.policies.job_priorities import JobPriorities
 from clustersim.scheduling.policies.slurm_options import SlurmOptions

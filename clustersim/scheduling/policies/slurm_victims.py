@@ -10,7 +10,7 @@ import numpy as np
 
 from clustersim.array_types import Bools, Ints
 from clustersim.scheduling.decisions import How
-from clustersim.scheduling.placement import NodePlacement
+from clustersim.scheduling.placements import NodePlacement
 from clustersim.scheduling.policies.job_priorities import JobPriorities
 from clustersim.scheduling.policies.names import check_names
 from clustersim.scheduling.policies.victims import fewest_victims

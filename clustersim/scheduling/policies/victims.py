@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from clustersim.array_types import Bools
-from clustersim.scheduling.placement import NodeFree, NodePlacement
+from clustersim.scheduling.placements import NodeFree, NodePlacement
 from clustersim.scheduling.queue import JobColumns, Partition
 from clustersim.scheduling.windows import only_in
 

@@ -126,6 +126,26 @@ def test_fragmentation_by_hand() -> None:
     assert found["largest_gang"] == pytest.approx((1 * 100 + 6 * 50) / 150)
 
 
+def test_the_largest_gang_depends_on_the_placement() -> None:
+    # A job of 1 and one of 4 on a node of 8, of two nodes, for 100 s; then both nodes are free.
+    pool = {"accelerator": "H200", "nodes": 2, "chips_per_node": 8}
+    spec = cs.topology.resolve_cluster({"name": "two", "pools": {"p": pool}}, cs.load_catalogue())
+    log = jobs([1, 4, 16], [0, 0, 0], [100, 100, 50])
+    found = {
+        name: whole(
+            cs.replay(log, policy="fcfs", cluster=cs.compile_cluster(spec), placement=name), *ASKED
+        )
+        for name in ("fragmentation_aware", "topology_aware", "buddy_cells", "spread")
+    }
+    for name, largest in (("fragmentation_aware", 11), ("topology_aware", 11), ("buddy_cells", 10)):
+        assert found[name]["largest_gang"] == pytest.approx(largest * 100 / 150), name
+        # 3 of the 11 free accelerators are on a node on which two of three jobs do not fit.
+        assert found[name]["fragmentation_rate"] == pytest.approx(3 * 2 / 3 / 11), name
+    # Spread leaves 5 and 6 free, too few for one of three jobs, and could start a gang of 11.
+    assert found["spread"]["largest_gang"] == pytest.approx(11 * 100 / 150)
+    assert found["spread"]["fragmentation_rate"] == pytest.approx(1 / 3)
+
+
 def test_slo_attainment_by_class() -> None:
     log = jobs([8, 8, 8], [0, 0, 0], [60, 60, 60], job_class=["x", "y", "y"])
     log = log.assign(slo_s=[60, 100, 200], deadline_s=[math.nan, math.nan, 150])
