@@ -17,6 +17,7 @@ from clustersim.scheduling.policies.base import JobFits, Policy
 from clustersim.scheduling.policies.easy import Easy, EasySjbf
 from clustersim.scheduling.policies.first_fit import FirstFit, LargestFirst, SmallestFirst
 from clustersim.scheduling.policies.strict import Fcfs, Sjf
+from clustersim.scheduling.preemption import PreemptionOptions
 from clustersim.scheduling.queue import Partition, Queue
 
 __all__ = ["Defragment"]
@@ -32,7 +33,7 @@ _POLICIES: dict[str, type[Policy]] = {
 }
 
 
-class Defragment(Policy):
+class Defragment(PreemptionOptions, Policy):
     """Starts jobs like another policy, and moves small running jobs together on fewer nodes.
 
     A move saves a job that holds part of a node, and starts it on the fullest other node of its
@@ -53,7 +54,7 @@ class Defragment(Policy):
         Whether jobs move for the first waiting job.
     most_moves : int
         Largest number of jobs that move at once.
-    minimum_run : float
+    min_run : float
         Time for which a job runs at least before it moves, seconds.
     cost : float or None
         Time that a move costs a job when it starts again, seconds. By default that of a checkpoint
@@ -69,7 +70,7 @@ class Defragment(Policy):
     every: float | None = None
     on_demand: bool = True
     most_moves: int = 64
-    minimum_run: float = 600.0
+    min_run: float = 600.0
     cost: float | None = None
 
     @classmethod
@@ -77,13 +78,11 @@ class Defragment(Policy):
         """Return what is wrong with the values of the options; empty if nothing is."""
         if cls.every is not None and not 0 < cls.every < math.inf:
             return f"option every: must be a number of seconds above 0, found {cls.every}"
-        for name in ("cost", "minimum_run"):
-            value = getattr(cls, name)
-            if value is not None and not 0 <= value < math.inf:
-                return f"option {name}: must be a number of seconds, at least 0, found {value}"
+        if cls.cost is not None and not 0 <= cls.cost < math.inf:
+            return f"option cost: must be a number of seconds, at least 0, found {cls.cost}"
         if cls.most_moves < 1:
             return f"option most_moves: must be at least 1, found {cls.most_moves}"
-        return ""
+        return cls.limits_problem()
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
@@ -156,11 +155,11 @@ class Defragment(Policy):
         if now >= self._due_s and self.every is not None:
             self._due_s += self.every * (1 + (now - self._due_s) // self.every)
             for index in self.queue.members:
-                self._plan(self.queue.partitions[index], now, None)
+                self._plan(self.queue.partitions[index], None)
         if self.on_demand and not self._moves:
             job = self._first_waiting()
             if job is not None and job not in self.queue.own_nodes:
-                self._make_room(job, now)
+                self._make_room(job)
         for job in self._moves:
             self._do(Preempt(job, "save", self.cost))
         return bool(self._moves)
@@ -172,17 +171,17 @@ class Defragment(Policy):
             waits.discard(heappop(line))
         return line[0] if line else None
 
-    def _make_room(self, job: int, now: float) -> None:
+    def _make_room(self, job: int) -> None:
         """Plan moves such that a job fits that needs no more accelerators than are free."""
         n, choices = self.n_accelerators(job), self.queue.choices(job)
         partitions = [self.queue.partitions[index] for index in choices]
         if any(bool(each.placement.fits_each(np.array([n]))[0]) for each in partitions):
             return
         for partition in partitions:
-            if n <= partition.placement.free and self._plan(partition, now, n):
+            if n <= partition.placement.free and self._plan(partition, n):
                 return
 
-    def _plan(self, partition: Partition, now: float, n: int | None) -> bool:
+    def _plan(self, partition: Partition, n: int | None) -> bool:
         """Plan moves on a partition for a gang of `n`, or as many nodes as possible."""
         placement = partition.placement
         if not isinstance(placement, WholeNodes):
@@ -191,22 +190,22 @@ class Defragment(Policy):
         moves = moves_that_free_nodes(
             placement.free_by_node(),
             chips,
-            list(self._small_jobs(partition, now)),
+            list(self._small_jobs(partition)),
             chips if n is None else min(n, chips),
-            most_moves=self.most_moves,
+            most_moves=int(min(self.most_moves, self.queue.most_victims)),
             enough=None if n is None else lambda free: placement.fits_in(n, free),
         )
         for move in moves or ():
             self._moves[move.job] = partition, move
         return bool(moves)
 
-    def _small_jobs(self, partition: Partition, now: float) -> Iterator[Small]:
+    def _small_jobs(self, partition: Partition) -> Iterator[Small]:
         """Yield the running jobs that hold a part of one node and may move."""
-        leaving, chips_per_node = self.queue.leaving, partition.placement.chips_per_node
+        chips_per_node = partition.placement.chips_per_node
         for job, at in self.queue.running.items():
-            if at.partition is partition and now - at.start_s >= self.minimum_run:
+            if at.partition is partition and self.queue.may_preempt(job):
                 nodes = partition.nodes_of[job]
-                if len(nodes) == 1 and job not in leaving:
+                if len(nodes) == 1:
                     node, chips = nodes[0]
                     if chips < chips_per_node:
                         yield Small(job, node, chips)
