@@ -39,6 +39,7 @@ _POLICIES = {
     "drf": "the next job of the user with the smallest dominant share",
     "qssf": "the smallest predicted run time x accelerators first (Helios)",
     "kueue": "by quotas of queues and cohorts that lend each other what they do not use (Kueue)",
+    "kai": "by fair shares of a tree of queues, with reclaim and consolidation (KAI-Scheduler)",
     "isolated": "each job has the time of an equal share of each pool",
 }
 

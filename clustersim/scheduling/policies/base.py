@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import ClassVar, TypeAlias
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
 
 from clustersim.scheduling.carry_out import carry_out
 from clustersim.scheduling.decisions import Decision
@@ -38,6 +39,8 @@ class Policy:
 
     Attributes
     ----------
+    quotas : file, mapping or None
+        Quotas of queues, limits and budgets, which every policy honours; see docs/quotas.md.
     queue : Queue
         The partitions and the jobs' columns.
     waiting : dict
@@ -74,6 +77,11 @@ class Policy:
     """Whether the policy needs to know the running jobs, because it preempts them."""
     whole_cluster: ClassVar[bool] = False
     """Whether one object decides for all partitions, also for those that have no job in common."""
+
+    divides_quotas: ClassVar[bool] = False
+    """Whether the policy itself divides the cluster among the queues of its quotas. For other
+    policies, a job of a queue without quota does not enter the queue."""
+    quotas: Path | dict[str, Any] | None = None
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from clustersim.errors import InputError
 from clustersim.scheduling.kueue import (
     Head,
     PodSet,
@@ -21,9 +19,9 @@ from clustersim.scheduling.kueue import (
 )
 from clustersim.scheduling.policies.line import Kind, Line
 from clustersim.scheduling.policies.preemptive import Preemptive
-from clustersim.scheduling.policies.quota_jobs import QuotaJobs
+from clustersim.scheduling.policies.quota_jobs import QuotaJobs, quotas_of
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
-from clustersim.scheduling.quotas import RESOURCE, Quotas, read_quotas
+from clustersim.scheduling.quotas import RESOURCE
 
 __all__ = ["Kueue"]
 
@@ -53,11 +51,9 @@ class Kueue(Preemptive):
 
     Attributes
     ----------
-    quotas : file or mapping
-        The queues and their quotas; see docs/quotas.md.
     by : str or None
-        Column of the jobs that names their queue. By default the first of ``queue``, ``vc``,
-        ``partition`` and ``user`` that there is.
+        Column of the jobs that names their queue. By default that of the file, or the first of
+        ``queue``, ``vc``, ``partition`` and ``user`` that there is.
     fair_sharing : bool
         Whether the queue that borrows least in relation to its weight goes first, and may preempt
         jobs of those that borrow more.
@@ -72,14 +68,13 @@ class Kueue(Preemptive):
     """
 
     whole_cluster: ClassVar[bool] = True
-    quotas: Path | dict[str, Any] | None = None
+    divides_quotas: ClassVar[bool] = True
     by: str | None = None
     fair_sharing: bool = False
     strategies: tuple[Literal["final_share", "initial_share"], ...] = (
         "final_share",
         "initial_share",
     )
-    _read: ClassVar[Quotas | None] = None
 
     @classmethod
     def check_options(cls) -> str:
@@ -87,24 +82,17 @@ class Kueue(Preemptive):
             return problem
         if not cls.strategies:
             return "option strategies: is empty; allowed are final_share and initial_share"
-        cls._read = None if cls.quotas is None else read_quotas(cls.quotas)
+        if cls.quotas is not None:
+            quotas_of(cls, "kueue")
         return ""
 
     @classmethod
-    def _given(cls) -> Quotas:
-        if cls._read is None:
-            raise InputError(
-                "policy kueue", "needs the option quotas: a file with the quotas of the queues"
-            )
-        return cls._read
-
-    @classmethod
     def never_start(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Mapping[int, str]:
-        return QuotaJobs(jobs, partitions, cls._given(), cls.by).never_start()
+        return QuotaJobs(jobs, partitions, quotas_of(cls, "kueue"), cls.by).never_start()
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
-        quotas = self._given()
+        quotas = quotas_of(type(self), "kueue")
         self._jobs = QuotaJobs(queue.jobs, queue.partitions, quotas, self.by)
         self._switches = Switches(self.fair_sharing, self.strategies, partial_admission=False)
         self._names = [each.name for each in quotas.queues]
