@@ -102,6 +102,8 @@ class Simulation:
         The running jobs, in order of their start.
     partition_of : list of int
         Partition of each job that runs or has ended, -1 for others.
+    shared : dict of str to object
+        What all queues share, see :class:`~clustersim.scheduling.queue.Queue`.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class Simulation:
         self.partitions = partitions
         self.jobs = jobs
         self.passes = 0
+        self.shared: dict[str, Any] = {}
         self.running: dict[int, Attempt] = {}
         self.partition_of = [-1] * len(submit_s)
         self.horizon_s = horizon_s
@@ -136,6 +139,7 @@ class Simulation:
         self._left = WorkLeft(run_s, jobs.estimate_s, recovery)
         self._gates = gates
         self._n_opening = 0
+        self._awaited: list[Callable[[], bool]] = []
         self._wakes: dict[Policy, Event] = {}
         self._idle_wakes = 0
         self._submit_s = submit_s
@@ -162,7 +166,9 @@ class Simulation:
             self._policy_of_choice,
             self.running,
             self.partition_of,
-            lambda: bool(self._wakes) or self._n_opening > 0,
+            lambda: (
+                bool(self._wakes) or self._n_opening > 0 or any(each() for each in self._awaited)
+            ),
         )
 
     def _build_queues(self, policy: type[Policy]) -> list[Policy]:
@@ -176,7 +182,6 @@ class Simulation:
             lowest = min(merged)
             group = [lowest if label in merged else label for label in group]
         policies = self._policy_of_group
-        shared: dict[str, Any] = {}
         for label in sorted({group[choice[0]] for choice in self.jobs.choices}):
             members = [index for index, other in enumerate(group) if other == label]
             queue = Queue(
@@ -188,7 +193,7 @@ class Simulation:
                 tracks_running=policy.tracks_running or policy.decide is not Policy.decide,
                 preempt=self.preempt,
                 wake=partial(self._wake, label),
-                shared=shared,
+                shared=self.shared,
             )
             policies[label] = policy(queue)
         return [policies[group[choice[0]]] for choice in self.jobs.choices]
@@ -278,6 +283,15 @@ class Simulation:
                 self._touched.append(policy)
         if jobs:
             self._request_pass(later=True)
+
+    def enter(self, jobs: Sequence[int]) -> None:
+        """Let jobs into their queues that were held, because something changed with time."""
+        self._let_in(jobs)
+        self._may_be_over()
+
+    def wait_for(self, awaits: Callable[[], bool]) -> None:
+        """Do not end a run without a horizon as long as something may still let jobs in."""
+        self._awaited.append(awaits)
 
     # --- Operations on jobs -------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from clustersim.scheduling.placement import SPEED_NOTE, NodePlacement, Placement
 from clustersim.scheduling.plugins import PLACEMENTS, find_placement, find_policy
 from clustersim.scheduling.policies import POLICIES, Policy
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
+from clustersim.scheduling.quota_use import QuotaTable, QuotaUse
 from clustersim.scheduling.view import JobView, View
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "Pooled",
     "Preempt",
     "Queue",
+    "QuotaTable",
+    "QuotaUse",
     "Spread",
     "Start",
     "View",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from clustersim.array_types import Floats, Ints
 from clustersim.errors import ClusterSimError, InputError, nearest_hint
 from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.quota_use import QuotaTable
 
 __all__ = ["JobView", "View"]
 
@@ -121,6 +122,12 @@ class View:
     def free(self) -> dict[str, int]:
         """Free accelerators of each partition of the queue."""
         return {part.name: part.placement.free for part in self._partitions}
+
+    @property
+    def quotas(self) -> QuotaTable:
+        """Quotas, limits and budgets, and how much of them is used."""
+        parts = self._queue.shared.get("quotas", ())
+        return QuotaTable(tuple(row for rows in parts for row in rows(self.now)))
 
     @property
     def columns(self) -> Mapping[str, npt.NDArray[np.generic]]:

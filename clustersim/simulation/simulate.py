@@ -16,8 +16,9 @@ import pandas as pd
 from clustersim.array_types import Floats
 from clustersim.availability.serving import ServiceDemand, serving_table
 from clustersim.catalogue import Catalogue
+from clustersim.engine.budget_driver import BudgetDriver
 from clustersim.engine.engine import Simulation
-from clustersim.engine.gates import Gates
+from clustersim.engine.gates import Gates, Limits
 from clustersim.engine.invariants import check_accelerators
 from clustersim.engine.node_driver import NodeDriver
 from clustersim.engine.node_events import NodeEvent, without_overlaps
@@ -35,11 +36,13 @@ from clustersim.scheduling import (
     find_policy,
 )
 from clustersim.scheduling.plugins import error_in_plugin, interrupts_itself, plugin_file
+from clustersim.scheduling.quotas import Quotas
 from clustersim.scheduling.stalls import stopped_when_stalled
 from clustersim.simulation import tables
 from clustersim.simulation.arguments import FORMER, check_arguments
 from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
+from clustersim.simulation.entry_limits import EntryLimits, quotas_of_policy
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
 from clustersim.simulation.result import Result, versions
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
@@ -183,6 +186,12 @@ def simulate(
             lends=[service.pool for service in services if service.lends],
         )
         eligible = _without_refused(eligible, policy, jobs, runtimes, partitions)
+        quotas = quotas_of_policy(policy)
+        if quotas is not None:
+            rows = np.flatnonzero(eligible.choice_of >= 0)
+            own = _job_columns(jobs, rows, runtimes, eligible)
+            held = EntryLimits.of(quotas, own, partitions, divides=policy.divides_quotas)
+            eligible = eligible.without({int(rows[j]): why for j, why in held.never.items()})
         depend = Dependencies.of(jobs)
         if depend is not None:
             eligible = eligible.without(depend.never(eligible.reasons, jobs))
@@ -191,6 +200,7 @@ def simulate(
             runtimes,
             eligible,
             depend,
+            quotas,
             partitions,
             policy,
             outages=outages,
@@ -220,6 +230,8 @@ class _Ran:
     partitions: list[Partition]
     record: RunRecord
     node_events: list[NodeEvent] | None
+    held: dict[int, str]
+    """What held jobs outside their queues at the end of the run."""
 
 
 def _run(
@@ -227,6 +239,7 @@ def _run(
     runtimes: Runtimes,
     eligible: Eligibility,
     depend: Dependencies | None,
+    quotas: Quotas | None,
     partitions: list[Partition],
     policy: type[Policy],
     *,
@@ -245,24 +258,48 @@ def _run(
     def progress() -> tuple[int, float] | None:
         return None if simulation is None else (simulation.passes, simulation.clock.now)
 
+    columns = _job_columns(jobs, rows, runtimes, eligible)
+    columns, entry = _entry_limits(quotas, columns, partitions, policy)
+    limits = Limits() if depend is None else depend.limits(rows)
+    if entry is not None:
+        limits = entry.limits(limits, policy.rank_held(columns, partitions))
+    gates = Gates(limits, columns) if limits.hold else None
     placements = [type(partition.placement) for partition in partitions]
     with _stopped_when_stalled(progress, (policy, *placements), longest_call_s):
         simulation = Simulation(
             jobs["submit_s"].to_numpy(dtype=np.float64)[rows].tolist(),
             _columns(runtimes.run_s, rows),
-            _job_columns(jobs, rows, runtimes, eligible),
+            columns,
             partitions,
             policy,
             recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
             horizon_s=horizon_s,
-            gates=None if depend is None else Gates(depend.limits(rows)),
+            gates=gates,
             **options,
         )
+        if entry is not None:
+            simulation.shared.setdefault("quotas", []).extend(entry.uses())
+            if gates is not None and entry.budgets:
+                BudgetDriver(simulation, gates)
         driver = None if outages is None else NodeDriver(simulation, without_overlaps(outages))
         record = simulation.run()
-    if horizon_s is None and outages is None and depend is None and not record.interrupted:
+    if horizon_s is None and outages is None and gates is None and not record.interrupted:
         _check_all_started(record.partition)
-    return _Ran(rows, partitions, record, None if driver is None else driver.log)
+    held = {} if gates is None else {job: gates.why(job, record.end_s) for job in gates.held()}
+    return _Ran(rows, partitions, record, None if driver is None else driver.log, held)
+
+
+def _entry_limits(
+    quotas: Quotas | None,
+    columns: JobColumns,
+    partitions: Sequence[Partition],
+    policy: type[Policy],
+) -> tuple[JobColumns, EntryLimits | None]:
+    """Return the limits of quotas, and the jobs' columns with the choices that these need."""
+    if quotas is None:
+        return columns, None
+    entry = EntryLimits.of(quotas, columns, partitions, divides=policy.divides_quotas)
+    return replace(columns, choices=entry.choices), entry
 
 
 def _result(
@@ -281,6 +318,7 @@ def _result(
         jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows],
         eligible.choices,
         eligible.choice_of[rows],
+        ran.held,
     )
     job_rows = tables.jobs_table(
         jobs, rows, record, cluster, partitions, eligible.reasons, unfinished

@@ -111,6 +111,23 @@ class Policy:
         """
         return {}
 
+    @classmethod
+    def rank_held(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Sequence[float]:
+        """Return the rank of each job among those that limits hold outside the queue.
+
+        When there is room in a limit, the job of the lowest rank is tried first. Empty: jobs are
+        tried in order of submission.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> class NarrowestFirst(cs.Policy):
+        ...     @classmethod
+        ...     def rank_held(cls, jobs, partitions):
+        ...         return jobs.n_accelerators
+        """
+        return ()
+
     def decide(self, view: View) -> Iterable[Decision]:
         """Return or yield what is to be done now.
 

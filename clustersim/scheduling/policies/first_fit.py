@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from clustersim.array_types import Ints
 from clustersim.scheduling.policies.backlog import Backlog
 from clustersim.scheduling.policies.base import Policy
-from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.queue import JobColumns, Partition, Queue
 
 __all__ = ["FirstFit", "LargestFirst", "SmallestFirst"]
 
@@ -80,6 +82,10 @@ class FirstFit(Policy):
 class LargestFirst(FirstFit):
     """Largest gang first; jobs that do not fit are skipped; ties in order of submission."""
 
+    @classmethod
+    def rank_held(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Sequence[float]:
+        return [-n for n in jobs.n_accelerators]
+
     def _in_order(self, positions: Ints) -> Ints:
         order = np.argsort(-self._backlog.size[positions], kind="stable")
         in_order: Ints = positions[order]
@@ -88,6 +94,10 @@ class LargestFirst(FirstFit):
 
 class SmallestFirst(FirstFit):
     """Smallest gang first; jobs that do not fit are skipped; ties in order of submission."""
+
+    @classmethod
+    def rank_held(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Sequence[float]:
+        return jobs.n_accelerators
 
     def _in_order(self, positions: Ints) -> Ints:
         in_order: Ints = positions[np.argsort(self._backlog.size[positions], kind="stable")]

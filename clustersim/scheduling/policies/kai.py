@@ -140,22 +140,24 @@ class Kai(Preemptive):
             if view.fits(job):
                 yield Start(job)
         stops: Counter[int] = Counter()
-        changed = True
-        while changed and self.waiting:
-            changed = False
-            for pool in self._pools:
+        pools = self._pools
+        while pools and self.waiting:
+            # Only accelerators that were freed can help jobs that got none in this pass.
+            freed = []
+            for pool in pools:
                 waiting = [
                     job
                     for job in self.waiting
                     if stops[job] < _MOST_STOPS and job not in self.queue.own_nodes
                 ]
                 for decision in pool.round(waiting, view.now):
-                    changed = True
                     if isinstance(decision, int):
                         stops[decision] += 1
+                        freed = self._pools
                         yield Preempt(decision, self.preempt_by, self.cost)
                     else:
                         yield decision
+            pools = freed
         if self.waiting and (until_s := self._protected_until(view.now)) < math.inf:
             yield Wake(until_s)
 

@@ -6,6 +6,7 @@ import functools
 import math
 import operator
 from bisect import bisect_left, insort
+from collections.abc import Sequence
 from heapq import heapify, heappop, heapreplace
 from typing import ClassVar, Literal, TypeAlias
 
@@ -19,7 +20,7 @@ from clustersim.notes import note
 from clustersim.scheduling.decisions import How
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.policies.victims import fewest_victims
-from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.queue import JobColumns, Partition, Queue
 
 __all__ = ["Priority"]
 
@@ -90,6 +91,11 @@ class Priority(Policy):
             if value is not None and not 0 <= value < math.inf:
                 return f"option {name}: must be a number of at least 0, found {value}"
         return ""
+
+    @classmethod
+    def rank_held(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Sequence[float]:
+        given = jobs.columns.get("priority")
+        return () if given is None else (-_numbers(given)).tolist()
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
