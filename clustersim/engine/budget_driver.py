@@ -6,7 +6,7 @@ import math
 
 from simpy.events import Event
 
-from clustersim.engine.clock import SUBMISSION
+from clustersim.engine.clock import NODE_EVENT
 from clustersim.engine.engine import Simulation
 from clustersim.engine.gates import Gates
 from clustersim.scheduling.placement import Nodes
@@ -47,7 +47,7 @@ class BudgetDriver:
 
     def _plan(self, period_s: float, number: int) -> None:
         """Plan the end of a period."""
-        event = self._simulation.clock.at(number * period_s, SUBMISSION)
+        event = self._simulation.clock.at(number * period_s, NODE_EVENT)
 
         def renew(_event: Event) -> None:
             simulation, entered = self._simulation, False

@@ -301,13 +301,14 @@ class Gates:
         limits = self._limits
         own = limits.of_job.get(job, ())
         ways, budgets = limits.ways.get(job), limits.budgets.get(job, ())
-        if not own and ways is None and not budgets:
+        line = limits.line.get(job, "")
+        if not own and ways is None and not budgets and not line:
             return _FREE
         counts = tuple((self._counts[group], 0, part) for group, part in own)
         ways = ways or (Way(),)
         if counts:
             ways = tuple(way._replace(charges=(*counts, *way.charges)) for way in ways)
-        kind = _Kind(ways, budgets, limits.line.get(job, ""))
+        kind = _Kind(ways, budgets, line)
         return self._kinds.setdefault(kind, kind)
 
     def _place(self, job: int) -> _Place:
