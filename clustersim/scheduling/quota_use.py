@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.array_types import Floats
+from clustersim.scheduling.kueue import QuotaTree
+from clustersim.scheduling.quotas import RESOURCE, Quotas
 
-__all__ = ["QuotaTable", "QuotaUse"]
+__all__ = ["QuotaTable", "QuotaUse", "tree_uses"]
 
 
 class QuotaUse(NamedTuple):
@@ -90,3 +92,19 @@ class QuotaTable:
     def used(self) -> Floats:
         """What each owner uses."""
         return np.array([row.used for row in self.rows], dtype=np.float64)
+
+
+def tree_uses(tree: QuotaTree, quotas: Quotas) -> Iterator[QuotaUse]:
+    """Yield what queues use of what they could use at most.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.quotas import read_quotas
+    >>> quotas = read_quotas({"queues": {"a": {"quotas": {"h200": 8}}}})
+    >>> next(tree_uses(QuotaTree(quotas.queues), quotas)).most
+    8
+    """
+    for pool in quotas.pools:
+        ledger = tree.ledger((pool, RESOURCE))
+        for node, queue in enumerate(quotas.queues):
+            yield QuotaUse(f"queue {queue.name}", pool, ledger.potential[node], ledger.usage[node])

@@ -22,6 +22,7 @@ from clustersim.scheduling.kueue import QuotaTree
 from clustersim.scheduling.limits_file import EACH, budget_of, limit_of
 from clustersim.scheduling.policies.names import check_names, texts_of_jobs
 from clustersim.scheduling.policies.quota_jobs import QuotaJobs, pool_of
+from clustersim.scheduling.quota_use import tree_uses
 from clustersim.scheduling.quotas import ALL_POOLS, RESOURCE, Quotas, read_quotas
 from clustersim.units import counted, format_number
 
@@ -287,14 +288,6 @@ class _Queues:
     def uses(self, now: float) -> Iterator[QuotaUse]:
         """Yield what is used."""
         yield from tree_uses(self._tree, self._quotas)
-
-
-def tree_uses(tree: QuotaTree, quotas: Quotas) -> Iterator[QuotaUse]:
-    """Yield what queues use of what they could use at most."""
-    for pool in quotas.pools:
-        ledger = tree.ledger((pool, RESOURCE))
-        for node, queue in enumerate(quotas.queues):
-            yield QuotaUse(f"queue {queue.name}", pool, ledger.potential[node], ledger.usage[node])
 
 
 def _check_pools(quotas: Quotas, partitions: Sequence[Partition]) -> None:

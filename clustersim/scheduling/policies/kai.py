@@ -16,6 +16,7 @@ from clustersim.scheduling.policies.kai_queues import kai_queues, unused_terms
 from clustersim.scheduling.policies.preemptive import Preemptive
 from clustersim.scheduling.policies.quota_jobs import QuotaJobs, pool_of, quotas_of
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
+from clustersim.scheduling.quota_use import QuotaUse
 from clustersim.scheduling.quotas import ALL_POOLS, Quotas
 from clustersim.scheduling.view import View
 from clustersim.units import counted
@@ -60,7 +61,7 @@ class Kai(Preemptive):
     trials : int
         How many sets of victims are tried for a waiting job.
     jobs_per_queue : int or None
-        How many waiting jobs of a queue each of the three actions considers. By default all.
+        How many waiting jobs of a queue each of the three actions considers; None: all of them.
     """
 
     whole_cluster: ClassVar[bool] = True
@@ -73,8 +74,8 @@ class Kai(Preemptive):
     )
     preempt_minimum: float = 0.0
     reclaim_minimum: float = 0.0
-    trials: int = 64
-    jobs_per_queue: int | None = None
+    trials: int = 8
+    jobs_per_queue: int | None = 4
 
     @classmethod
     def check_options(cls) -> str:
@@ -131,9 +132,15 @@ class Kai(Preemptive):
             )
             for part in parts
         ]
+        queue.shared.setdefault("quotas", []).append(self._uses)
         self._protected_s = {
             seconds for pool in self._pools for seconds in pool.minimum_run_times() if seconds > 0
         }
+
+    def _uses(self, _now: float) -> Iterator[QuotaUse]:
+        """Yield what each queue holds of each pool, and the most that it may hold."""
+        for pool in self._pools:
+            yield from pool.uses()
 
     def decide(self, view: View) -> Iterator[Decision]:
         for job in [job for job in self.waiting if job in self.queue.own_nodes]:

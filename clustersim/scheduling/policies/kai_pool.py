@@ -20,9 +20,10 @@ from clustersim.scheduling.kai import (
     run_round,
 )
 from clustersim.scheduling.placement import NodePlacement, Nodes
-from clustersim.scheduling.policies.quota_jobs import QuotaJobs
+from clustersim.scheduling.policies.quota_jobs import QuotaJobs, pool_of
 from clustersim.scheduling.queue import JobColumns, Partition
 from clustersim.scheduling.queue import Queue as JobQueue
+from clustersim.scheduling.quota_use import QuotaUse
 
 __all__ = ["KaiPool"]
 
@@ -69,6 +70,18 @@ class KaiPool:
         self._has_priority = "priority" in queue.jobs.columns
         self._waiting: dict[int, Job] = {}
         self._running: dict[int, tuple[float, bool, Job]] = {}
+
+    def uses(self) -> Iterator[QuotaUse]:
+        """Yield what each queue holds, and the most that it may hold."""
+        held: dict[str, int] = {}
+        for job in self._here():
+            name = self._jobs.name_of(job)
+            held[name] = held.get(name, 0) + self._queue.jobs.n_accelerators[job]
+        pool = pool_of(self._partition)
+        above = {queue.parent for queue in self._queues}
+        for queue in self._queues:
+            if queue.name not in above:
+                yield QuotaUse(f"queue {queue.name}", pool, queue.limit, held.get(queue.name, 0))
 
     def minimum_run_times(self) -> set[float]:
         """Return the times for which jobs may be protected from others, seconds."""
