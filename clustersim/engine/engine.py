@@ -96,6 +96,8 @@ class Simulation:
         The running jobs, in order of their start.
     partition_of : list of int
         Partition of each job that runs or has ended, -1 for others.
+    shared : dict of str to object
+        What all queues share, see :class:`~clustersim.scheduling.queue.Queue`.
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class Simulation:
         self.partitions = partitions
         self.jobs = jobs
         self.passes = 0
+        self.shared: dict[str, Any] = {}
         self.running: dict[int, Attempt] = {}
         self.partition_of = [-1] * len(submit_s)
         self.horizon_s = horizon_s
@@ -134,6 +137,7 @@ class Simulation:
         self._n_calls = 0
         self._before_pass: list[Callable[[], None]] = []
         self._after_pass: list[Callable[[], None]] = []
+        self._awaited: list[Callable[[], bool]] = []
         self._submit_s = submit_s
         self._run_s = run_s
         self._by_node = by_node
@@ -175,6 +179,7 @@ class Simulation:
             lambda: (
                 bool(self._wakes)
                 or self._n_opening > 0
+                or any(each() for each in self._awaited)
                 or (self._n_calls > 0 and self._n_ended < len(self._submit_s))
             ),
             held=lambda job: self._gates is not None and self._gates.holds(job),
@@ -191,7 +196,6 @@ class Simulation:
             lowest = min(merged)
             group = [lowest if label in merged else label for label in group]
         policies = self._policy_of_group
-        shared: dict[str, Any] = {}
         for label in sorted({group[choice[0]] for choice in self.jobs.choices}):
             members = [index for index, other in enumerate(group) if other == label]
             queue = Queue(
@@ -203,7 +207,7 @@ class Simulation:
                 tracks_running=policy.tracks_running or policy.decide is not Policy.decide,
                 preempt=self._departures.preempt,
                 wake=partial(self._wake, label),
-                shared=shared,
+                shared=self.shared,
                 cost_of_stopping=self._departures.cost_of_stopping,
                 protection=protection,
             )
@@ -301,6 +305,15 @@ class Simulation:
                 self._touched.append(policy)
         if jobs:
             self._request_pass(later=True)
+
+    def enter(self, jobs: Sequence[int]) -> None:
+        """Let jobs into their queues that were held, because something changed with time."""
+        self._let_in(jobs)
+        self._may_be_over()
+
+    def wait_for(self, awaits: Callable[[], bool]) -> None:
+        """Do not end a run without a horizon as long as something may still let jobs in."""
+        self._awaited.append(awaits)
 
     # --- Operations on jobs -------------------------------------------------------------
 

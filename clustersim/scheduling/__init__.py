@@ -19,6 +19,7 @@ from clustersim.scheduling.placements import (
 from clustersim.scheduling.plugins import find_placement, find_policy
 from clustersim.scheduling.policies import POLICIES, Policy
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
+from clustersim.scheduling.quota_use import QuotaTable, QuotaUse
 from clustersim.scheduling.view import JobView, View
 
 __all__ = [
@@ -39,6 +40,8 @@ __all__ = [
     "Pooled",
     "Preempt",
     "Queue",
+    "QuotaTable",
+    "QuotaUse",
     "Resize",
     "Spread",
     "Start",

@@ -15,6 +15,7 @@ from clustersim.scheduling.across import fits_across
 from clustersim.scheduling.decisions import How
 from clustersim.scheduling.placements import NodePlacement
 from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.quota_use import QuotaTable
 from clustersim.scheduling.together import those_that_fit
 
 __all__ = ["JobView", "View"]
@@ -144,6 +145,12 @@ class View:
     def free(self) -> dict[str, int]:
         """Free accelerators of each partition of the queue."""
         return {part.name: part.placement.free for part in self._partitions}
+
+    @property
+    def quotas(self) -> QuotaTable:
+        """Quotas, limits and budgets, and how much of them is used."""
+        parts = self._queue.shared.get("quotas", ())
+        return QuotaTable(tuple(row for rows in parts for row in rows(self.now)))
 
     @property
     def columns(self) -> Mapping[str, npt.NDArray[np.generic]]:

@@ -19,8 +19,9 @@ from clustersim.availability.serving import ServiceDemand, serving_table
 from clustersim.availability.windows import planned_windows
 from clustersim.availability.windows_spec import WindowsSpec
 from clustersim.catalogue import Catalogue
+from clustersim.engine.budget_driver import BudgetDriver
 from clustersim.engine.engine import Simulation
-from clustersim.engine.gates import Gates
+from clustersim.engine.gates import Gates, Limits
 from clustersim.engine.hero_driver import HeroDriver
 from clustersim.engine.invariants import check_accelerators
 from clustersim.engine.node_driver import NodeDriver
@@ -41,11 +42,13 @@ from clustersim.scheduling import (
 )
 from clustersim.scheduling.holding import Split
 from clustersim.scheduling.plugins import error_in_plugin, interrupts_itself, plugin_file
+from clustersim.scheduling.quotas import Quotas
 from clustersim.scheduling.stalls import stopped_when_stalled
 from clustersim.simulation import tables
 from clustersim.simulation.arguments import FORMER, check_arguments
 from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
+from clustersim.simulation.entry_limits import EntryLimits, quotas_of_policy
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
 from clustersim.simulation.preemption_notes import preemption_notes
 from clustersim.simulation.result import Result, versions
@@ -200,6 +203,12 @@ def simulate(
             lends=[service.pool for service in services if service.lends],
         )
         eligible = _without_refused(eligible, policy, jobs, runtimes, partitions)
+        quotas = quotas_of_policy(policy)
+        if quotas is not None:
+            rows = np.flatnonzero(eligible.choice_of >= 0)
+            own = _job_columns(jobs, rows, runtimes, eligible)
+            held = EntryLimits.of(quotas, own, partitions, divides=policy.divides_quotas)
+            eligible = eligible.without({int(rows[j]): why for j, why in held.never.items()})
         depend = Dependencies.of(jobs)
         if depend is not None:
             eligible = eligible.without(depend.never(eligible.reasons, jobs))
@@ -208,6 +217,7 @@ def simulate(
             runtimes,
             eligible,
             depend,
+            quotas,
             partitions,
             policy,
             outages=outages,
@@ -240,7 +250,9 @@ class _Ran:
     partitions: list[Partition]
     record: RunRecord
     node_events: list[NodeEvent] | None
-    held: Held | None = None
+    held: dict[int, str]
+    """What held jobs outside their queues at the end of the run."""
+    kept_free: Held | None = None
     estimate_s: Floats | None = None
     notes: Sequence[str] = ()
 
@@ -250,6 +262,7 @@ def _run(
     runtimes: Runtimes,
     eligible: Eligibility,
     depend: Dependencies | None,
+    quotas: Quotas | None,
     partitions: list[Partition],
     policy: type[Policy],
     *,
@@ -274,19 +287,29 @@ def _run(
     def progress() -> tuple[int, float] | None:
         return None if simulation is None else (simulation.passes, simulation.clock.now)
 
+    columns = _job_columns(jobs, rows, runtimes, eligible, split)
+    columns, entry = _entry_limits(quotas, columns, partitions, policy)
+    limits = Limits() if depend is None else depend.limits(rows)
+    if entry is not None:
+        limits = entry.limits(limits, policy.rank_held(columns, partitions))
+    gates = Gates(limits, columns) if limits.hold else None
     placements = [type(partition.placement) for partition in partitions]
     with _stopped_when_stalled(progress, (policy, *placements), longest_call_s):
         simulation = Simulation(
             jobs["submit_s"].to_numpy(dtype=np.float64)[rows].tolist(),
             _columns(runtimes.run_s, rows),
-            _job_columns(jobs, rows, runtimes, eligible, split),
+            columns,
             partitions,
             policy,
             recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
             horizon_s=horizon_s,
-            gates=None if depend is None else Gates(depend.limits(rows)),
+            gates=gates,
             **options,
         )
+        if entry is not None:
+            simulation.shared.setdefault("quotas", []).extend(entry.uses())
+            if gates is not None and entry.budgets:
+                BudgetDriver(simulation, gates)
         driver = None if outages is None else NodeDriver(simulation, without_overlaps(outages))
         if not planned.is_empty:
             may_use, notes = jobs_of_windows(windows, jobs, rows)
@@ -295,18 +318,36 @@ def _run(
             heroes = hero_jobs(planned, jobs, rows, choices, choice_of, partitions)
             drained = HeroDriver(simulation, heroes) if heroes else None
         record = simulation.run()
-    if horizon_s is None and outages is None and depend is None and not record.interrupted:
+    if horizon_s is None and outages is None and gates is None and not record.interrupted:
         _check_all_started(record.partition)
+    held = {} if gates is None else {job: gates.why(job, record.end_s) for job in gates.held()}
     log = None if driver is None else driver.log
     if driver is None or planned.is_empty:
-        return _Ran(rows, partitions, record, log)
+        return _Ran(rows, partitions, record, log, held)
     stopped = [
         ahead.stopped[number] + driver.stopped[each.name, each.begin_s]
         for number, each in enumerate(windows)
     ]
     drained_for = {} if drained is None else drained.free
-    held = Held(windows, may_use, stopped, ahead.free, drained_for)
-    return _Ran(rows, partitions, record, log, held, runtimes.estimate_s[:, rows], notes)
+    kept_free = Held(windows, may_use, stopped, ahead.free, drained_for)
+    return _Ran(rows, partitions, record, log, held, kept_free, runtimes.estimate_s[:, rows], notes)
+
+
+def _entry_limits(
+    quotas: Quotas | None,
+    columns: JobColumns,
+    partitions: Sequence[Partition],
+    policy: type[Policy],
+) -> tuple[JobColumns, EntryLimits | None]:
+    """Return the limits of quotas, and the jobs' columns with the choices that these need."""
+    if quotas is None:
+        return columns, None
+    if columns.split is not None:
+        raise InputError(
+            "scheduler.span_pools", "is not possible with quotas, which count the jobs of each pool"
+        )
+    entry = EntryLimits.of(quotas, columns, partitions, divides=policy.divides_quotas)
+    return replace(columns, choices=entry.choices), entry
 
 
 def _result(
@@ -327,6 +368,7 @@ def _result(
         jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows],
         eligible.choices,
         eligible.choice_of[rows],
+        ran.held,
         spans=spans,
     )
     job_rows = tables.jobs_table(
@@ -350,10 +392,10 @@ def _result(
     owned = vc_accelerator_seconds(cluster, outages, begin_s, record.end_s)
     total = summary(job_rows, use, allocated, owned, attempts, serving)
     windows = None
-    if ran.held is not None:
+    if ran.kept_free is not None:
         assert ran.estimate_s is not None, "they come together"
         windows = windows_table(
-            ran.held,
+            ran.kept_free,
             record,
             cluster,
             partitions,

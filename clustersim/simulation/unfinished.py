@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import pandas as pd
 
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.engine.attempts import StopCause
+from clustersim.engine.gates import NEVER_RENEWED
 from clustersim.engine.record import RunRecord
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.tables import NEVER_RUNNABLE
@@ -17,6 +19,7 @@ from clustersim.units import counted
 
 __all__ = ["can_never_run", "cancelled", "unfinished_reasons", "waits_for_ever"]
 
+_HELD = "held outside the queue when the simulation ended"
 CANCELLED = "cancelled by the policy"
 GONE = "will ever be in service again"
 STUCK = "it may wait behind a job that can never start"
@@ -30,6 +33,7 @@ def unfinished_reasons(
     n_accelerators: Ints,
     choices: Sequence[tuple[int, ...]],
     choice_of: Ints,
+    held: Mapping[int, str] = MappingProxyType({}),
     *,
     spans: bool = False,
 ) -> npt.NDArray[np.object_]:
@@ -48,6 +52,8 @@ def unfinished_reasons(
         The distinct sets of partitions on which jobs can run.
     choice_of : int array (jobs,)
         Index of each job's set in `choices`.
+    held : mapping of int to str
+        What holds jobs outside their queues, by job; empty for other jobs.
     spans : bool
         Whether a job can run on several of its partitions at once.
 
@@ -70,7 +76,7 @@ def unfinished_reasons(
         if kind not in alike:
             why = _why_it_waits(record, partitions, choices[kind[0]], kind[1], spans)
             alike[kind] = f"still waiting when the simulation ended{why}"
-        reasons[job] = alike[kind]
+        reasons[job] = f"{_HELD}: {held[job]}" if held.get(job) else alike[kind]
     return reasons
 
 
@@ -159,5 +165,5 @@ def waits_for_ever(jobs: pd.DataFrame) -> Bools:
     bool array (jobs,)
     """
     reasons = jobs["reason"].fillna("").astype("string")
-    found: Bools = reasons.str.endswith((GONE, STUCK)).to_numpy(dtype=bool)
+    found: Bools = reasons.str.endswith((GONE, STUCK, NEVER_RENEWED)).to_numpy(dtype=bool)
     return found

@@ -41,6 +41,7 @@ _POLICIES = {
     "qssf": "the smallest predicted run time x accelerators first (Helios)",
     "kueue": "by quotas of queues and cohorts that lend each other what they do not use (Kueue)",
     "defragment": "as easy (or another policy), and small jobs move together to free entire nodes",
+    "kai": "by fair shares of a tree of queues, with reclaim and consolidation (KAI-Scheduler)",
     "isolated": "each job has the time of an equal share of each pool",
 }
 

@@ -22,6 +22,7 @@ from clustersim.scheduling.policies.in_rounds import (
     MaxThroughputPerCost,
     MinMakespan,
 )
+from clustersim.scheduling.policies.kai import Kai
 from clustersim.scheduling.policies.kueue import Kueue
 from clustersim.scheduling.policies.las import Las
 from clustersim.scheduling.policies.multifactor import Multifactor
@@ -42,6 +43,7 @@ __all__ = [
     "FinishTimeFairness",
     "FirstFit",
     "Isolated",
+    "Kai",
     "Kueue",
     "LargestFirst",
     "Las",
@@ -78,6 +80,7 @@ POLICIES: dict[str, type[Policy]] = {
     "drf": Drf,
     "las": Las,
     "kueue": Kueue,
+    "kai": Kai,
     "max_min_fairness": MaxMinFairness,
     "max_min_water_filling": MaxMinWaterFilling,
     "finish_time_fairness": FinishTimeFairness,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from clustersim.array_types import Floats, Ints
 from clustersim.notes import note
 from clustersim.scheduling.policies.backlog import Backlog
 from clustersim.scheduling.policies.base import Policy
-from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.queue import JobColumns, Partition, Queue
 
 __all__ = ["EarliestDeadline", "FirstFit", "LargestFirst", "SmallestFirst"]
 
@@ -99,6 +100,10 @@ class FirstFit(Policy):
 class LargestFirst(FirstFit):
     """Largest gang first; jobs that do not fit are skipped; ties in order of submission."""
 
+    @classmethod
+    def rank_held(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Sequence[float]:
+        return [-n for n in jobs.n_accelerators]
+
     def _in_order(self, positions: Ints) -> Ints:
         order = np.argsort(-self._backlog.size[positions], kind="stable")
         in_order: Ints = positions[order]
@@ -107,6 +112,10 @@ class LargestFirst(FirstFit):
 
 class SmallestFirst(FirstFit):
     """Smallest gang first; jobs that do not fit are skipped; ties in order of submission."""
+
+    @classmethod
+    def rank_held(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Sequence[float]:
+        return jobs.n_accelerators
 
     def _in_order(self, positions: Ints) -> Ints:
         in_order: Ints = positions[np.argsort(self._backlog.size[positions], kind="stable")]

@@ -6,6 +6,7 @@ import functools
 import math
 import operator
 from bisect import bisect_left, insort
+from collections.abc import Sequence
 from heapq import heapify, heappop, heapreplace
 from typing import ClassVar, Literal, TypeAlias
 
@@ -20,7 +21,7 @@ from clustersim.scheduling.decisions import How
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.policies.victims import fewest_victims
 from clustersim.scheduling.preemption import PreemptionOptions
-from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.queue import JobColumns, Partition, Queue
 
 __all__ = ["Priority"]
 
@@ -99,6 +100,11 @@ class Priority(PreemptionOptions, Policy):
         if not cls.victims or len(set(cls.victims)) < len(cls.victims):
             return f"option victims: needs one or more different orders, found {list(cls.victims)}"
         return cls.limits_problem()
+
+    @classmethod
+    def rank_held(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Sequence[float]:
+        given = jobs.columns.get("priority")
+        return () if given is None else (-_numbers(given)).tolist()
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)

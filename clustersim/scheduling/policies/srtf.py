@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from clustersim.scheduling.decisions import Decision
 from clustersim.scheduling.policies.preemptive import Preemptive
-from clustersim.scheduling.queue import Queue
+from clustersim.scheduling.policies.ranks import shortest_first
+from clustersim.scheduling.queue import JobColumns, Partition, Queue
 from clustersim.scheduling.view import View
 
 __all__ = ["Srsf", "Srtf"]
@@ -28,6 +29,13 @@ class Srtf(Preemptive):
     """
 
     by_size: ClassVar[bool] = False
+
+    @classmethod
+    def rank_held(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Sequence[float]:
+        shortest = shortest_first(jobs, partitions)
+        if not cls.by_size:
+            return shortest
+        return [n * time_s for n, time_s in zip(jobs.n_accelerators, shortest, strict=True)]
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
+from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from typing import Any, ClassVar
 
 from clustersim.scheduling.policies.base import JobFits, Policy
-from clustersim.scheduling.queue import Queue
+from clustersim.scheduling.policies.ranks import shortest_first
+from clustersim.scheduling.queue import JobColumns, Partition, Queue
 
 __all__ = ["Fcfs", "Sjf"]
 
@@ -100,6 +102,10 @@ class Sjf(_StrictOrder):
 
     The estimate refers to the job's preferred partition.
     """
+
+    @classmethod
+    def rank_held(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Sequence[float]:
+        return shortest_first(jobs, partitions)
 
     def submit(self, job: int) -> None:
         line = self._lines.setdefault(self.queue.jobs.choice_of[job], [])
