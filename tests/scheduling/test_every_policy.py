@@ -25,6 +25,7 @@ QUOTAS = {"queues": {name: {"cohort": "all", "quotas": {"a": 4, "b": 6}} for nam
 OPTIONS: dict[str, dict[str, Any]] = {
     "max_throughput_per_cost": {"prices": {"a": 2.0, "b": 1.0}},
     "kueue": {"quotas": QUOTAS, "by": "user"},
+    "kai": {"quotas": QUOTAS, "by": "user"},
 }
 """Options without which a policy does not run."""
 EXAMPLES = 10_000 if settings().max_examples >= settings.get_profile(FULL).max_examples else 200

@@ -97,7 +97,7 @@ def test_mistakes_are_named_and_the_rules_of_scheduling_hold():
     with pytest.raises(InputError, match="needs the option quotas"):
         run_jobs("kai", {"limits": {"queue": {"a": 8}}}, [("a", 0, 1, 1)])
     options = {"quotas": {"default": "all", "queues": {"all": {"quotas": {"all": 80}}}}}
-    assert [f.problem for f in check_policy("kai", options=options)] == [""] * 4
+    assert {f.problem for f in check_policy("kai", options=options)} == {""}
 
 
 logs = st.lists(
