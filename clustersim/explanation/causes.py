@@ -1,0 +1,72 @@
+"""The causes of waiting, in the order in which they are tested."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = ["CAUSES", "CAUSE_TEXTS", "N_LEVELS", "Cause", "Phase"]
+
+
+class Cause(IntEnum):
+    """Why a waiting job does not run at an instant.
+
+    The first ones, up to ``PARTITION``, are nested: each says that the gang would fit if its own
+    constraint and those before it did not hold. ``ACCELERATORS`` is the rest.
+    """
+
+    ORDER = 0
+    """Its gang fits on free accelerators, but the policy does not start it."""
+    PLACEMENT = 1
+    """Enough accelerators of a partition are free, but not on nodes as the gang needs them."""
+    OUT_OF_SERVICE = 2
+    """It would fit if nodes that failed or are under maintenance or repair were in service."""
+    NOT_DELIVERED = 3
+    """It would fit if nodes that come later, or have no power or space, were there."""
+    SERVICE = 4
+    """It would fit on nodes that inference services reserve."""
+    PARTITION = 5
+    """Its partitions are too full, but it would fit on another one of the same accelerator."""
+    ACCELERATORS = 6
+    """Other jobs hold too many accelerators."""
+    PREEMPTED = 7
+    """As ``ACCELERATORS``, of a job that the policy stopped to give its place to others."""
+    SUSPENDED = 8
+    """It is suspended and can only go on on its own nodes, which are not free."""
+
+    @property
+    def label(self) -> str:
+        """Name of the cause in tables."""
+        return self.name.lower()
+
+
+class Phase(IntEnum):
+    """What a wait follows."""
+
+    SUBMISSION = 0
+    PREEMPTION = 1
+    SUSPENSION = 2
+    NODE_EVENT = 3
+
+    @property
+    def label(self) -> str:
+        """Name of the phase in tables."""
+        return self.name.lower()
+
+
+CAUSES = tuple(cause.label for cause in Cause)
+"""Names of the causes."""
+N_LEVELS = int(Cause.ACCELERATORS)
+"""Number of causes that depend on the size of the gang: those before ``ACCELERATORS``."""
+
+CAUSE_TEXTS = {
+    "order": "the policy's order: the gang fitted, but other jobs were ahead",
+    "placement": "placement: enough accelerators were free, but not on the nodes that it needs",
+    "out_of_service": "nodes out of service",
+    "not_delivered": "nodes not delivered yet, or without power or space",
+    "service": "nodes reserved by inference services",
+    "partition": "its partition was full, another one of the same accelerator was not",
+    "accelerators": "too few accelerators were free",
+    "preempted": "preempted: its accelerators went to other jobs",
+    "suspended": "suspended: its own nodes were not free",
+}
+"""What each cause means, for texts."""

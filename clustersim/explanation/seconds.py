@@ -1,0 +1,116 @@
+"""Seconds of each wait by cause."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from clustersim.array_types import Floats
+from clustersim.explanation.causes import CAUSES, Cause, Phase
+from clustersim.explanation.spells import Spells
+from clustersim.explanation.state import RunState
+from clustersim.explanation.steps import PartitionSteps
+from clustersim.explanation.suspended import free_on_own_nodes
+from clustersim.explanation.thresholds import Thresholds, thresholds
+
+__all__ = ["seconds_by_cause"]
+
+
+def seconds_by_cause(
+    state: RunState, spells: Spells, steps: Sequence[PartitionSteps]
+) -> Floats:
+    """Return how long each cause held, for each wait; the causes of a wait add up to it.
+
+    The causes of a gang depend on its size and its partitions alone. For each size, the time during
+    which each cause holds is therefore summed up once over the run, and each wait is a difference
+    of two sums.
+
+    Parameters
+    ----------
+    state : RunState
+    spells : Spells
+    steps : sequence of PartitionSteps
+
+    Returns
+    -------
+    float64 array (waits, causes)
+    """
+    found = np.zeros((len(spells), len(CAUSES)))
+    plain = spells.phase != Phase.SUSPENSION
+    choice = state.choice_of[spells.job]
+    for index in np.unique(choice[plain]).tolist():
+        rows = np.flatnonzero(plain & (choice == index))
+        levels = thresholds(state.choices[index], state.others[index], steps)
+        _add(found, rows, state, spells, levels)
+    after = spells.phase == Phase.PREEMPTION
+    found[after, Cause.PREEMPTED] = found[after, Cause.ACCELERATORS]
+    found[after, Cause.ACCELERATORS] = 0.0
+    suspended = np.flatnonzero(~plain)
+    if len(suspended):
+        own_s = free_on_own_nodes(state, spells.chosen(suspended), steps)
+        length_s = (spells.end_s - spells.begin_s)[suspended]
+        found[suspended, Cause.ORDER] = own_s
+        found[suspended, Cause.SUSPENDED] = length_s - own_s
+    return found
+
+
+def _add(
+    found: Floats,
+    rows: npt.NDArray[np.intp],
+    state: RunState,
+    spells: Spells,
+    levels: Thresholds,
+) -> None:
+    """Write the seconds of the waits at `rows`, whose jobs have the same partitions."""
+    time_s = levels.time_s
+    first = np.searchsorted(time_s, spells.begin_s[rows], side="right") - 1
+    last = np.searchsorted(time_s, spells.end_s[rows], side="left") - 1
+    sizes = state.sizes[spells.job[rows]]
+    order = np.argsort(sizes, kind="stable")
+    bounds = np.r_[np.flatnonzero(np.diff(sizes[order], prepend=-1)), len(order)]
+    for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        at = order[begin:end]
+        n = int(sizes[at[0]])
+        one_by_one = int((last[at] - first[at]).sum()) < int(last[at].max() - first[at].min())
+        for group in ([[each] for each in at.tolist()] if one_by_one else [at]):
+            which = np.asarray(group)
+            found[rows[which]] = _of_size(
+                levels,
+                n,
+                first[which],
+                last[which],
+                spells.begin_s[rows[which]],
+                spells.end_s[rows[which]],
+            )
+
+
+def _of_size(
+    levels: Thresholds,
+    n: int,
+    first: npt.NDArray[np.intp],
+    last: npt.NDArray[np.intp],
+    begin_s: Floats,
+    end_s: Floats,
+) -> Floats:
+    """Return the seconds by cause of waits of gangs of one size.
+
+    `first` and `last` are the positions in the steps in which each wait begins and ends.
+    """
+    low, high = int(first.min()), int(last.max()) + 1
+    time_s = levels.time_s[low:high]
+    length_s = np.diff(time_s)
+    found = np.zeros((len(first), len(CAUSES)))
+    first, last = first - low, last - low
+    for cause in range(Cause.ACCELERATORS + 1):
+        if cause < Cause.ACCELERATORS and not levels.differs[cause]:
+            continue
+        holds = levels.waits_for(cause, n, low, high)
+        if not holds.any():
+            continue
+        until_s = np.r_[0.0, np.cumsum(np.where(holds[:-1], length_s, 0.0))]
+        ended = until_s[last] + np.where(holds[last], end_s - time_s[last], 0.0)
+        begun = until_s[first] + np.where(holds[first], begin_s - time_s[first], 0.0)
+        found[:, cause] = np.maximum(ended - begun, 0.0)
+    return found
