@@ -59,14 +59,14 @@ N_LEVELS = int(Cause.ACCELERATORS)
 """Number of causes that depend on the size of the gang: those before ``ACCELERATORS``."""
 
 CAUSE_TEXTS = {
-    "order": "the policy's order: the gang fitted, but other jobs were ahead",
-    "placement": "placement: enough accelerators were free, but not on the nodes that it needs",
-    "out_of_service": "nodes out of service",
-    "not_delivered": "nodes not delivered yet, or without power or space",
-    "service": "nodes reserved by inference services",
-    "partition": "its partition was full, another one of the same accelerator was not",
+    "order": "its gang fitted, but the policy started other jobs or let it wait",
+    "placement": "enough accelerators were free, but not on the nodes that it needs",
+    "out_of_service": "nodes were out of service",
+    "not_delivered": "nodes were not delivered yet, or had no power or space",
+    "service": "inference services reserved nodes",
+    "partition": "its partition was full, while another one of the same accelerator was not",
     "accelerators": "too few accelerators were free",
-    "preempted": "preempted: its accelerators went to other jobs",
-    "suspended": "suspended: its own nodes were not free",
+    "preempted": "it was preempted, and other jobs held its accelerators",
+    "suspended": "it was suspended, and its own nodes were not free",
 }
-"""What each cause means, for texts."""
+"""Why a job waits, for texts."""

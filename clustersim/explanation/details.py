@@ -52,18 +52,13 @@ def detail_of(
     if cause == "suspended":
         return "it can only go on on its own nodes, which were taken or out of service"
     held = _holders(interval["holders"])
-    return f"{room}; held by {held}" if held else f"{room}; no job held any"
+    taken = f"{room}; held by {held}" if held else f"{room}; no job held any"
+    return taken + _meanwhile(interval)
 
 
 def _held_by(state: RunState, interval: Mapping[str, Any], head_size: int, known: bool) -> str:
     """Return who was ahead of a job that would have fitted."""
-    started: Sequence[Any] = interval["started"]
-    meanwhile = ""
-    if started:
-        names = [str(job) for job in started[:_MOST]]
-        more = len(started) - len(names)
-        names += [f"{more:,} more"] if more > 0 else []
-        meanwhile = f"; meanwhile {'job' if len(started) == 1 else 'jobs'} {listed(names)} started"
+    meanwhile = _meanwhile(interval)
     policy = f"policy {state.policy}" if state.policy else "the policy"
     if not head_size or not known:
         why = f"{policy} did not start it (the tables do not say why)"
@@ -74,6 +69,17 @@ def _held_by(state: RunState, interval: Mapping[str, Any], head_size: int, known
     if reserves(state.policy):
         return f"{policy} reserved accelerators for {head}{meanwhile}"
     return f"{head} came first under {policy}{meanwhile}"
+
+
+def _meanwhile(interval: Mapping[str, Any]) -> str:
+    """Return which jobs the policy started meanwhile; empty if none."""
+    count = int(interval["n_started"])
+    if not count:
+        return ""
+    names = [str(job) for job in interval["started"][:_MOST]]
+    more = count - len(names)
+    names += [f"{more:,} more"] if more > 0 else []
+    return f"; meanwhile {'job' if count == 1 else 'jobs'} {listed(names)} started"
 
 
 def _holders(holders: Sequence[Mapping[str, Any]]) -> str:

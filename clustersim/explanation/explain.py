@@ -13,6 +13,7 @@ from clustersim.explanation.job import JobWait, explain_job
 from clustersim.explanation.state import open_state
 from clustersim.explanation.summary import WaitCauses, explain_run
 from clustersim.simulation.result import Result
+from clustersim.simulation.scheduling import Scheduling
 from clustersim.topology import Cluster
 
 __all__ = ["explain"]
@@ -25,6 +26,7 @@ def explain(
     job: None = None,
     cluster: Cluster | str | Path | None = None,
     catalogue: Sequence[str | Path] = (),
+    scheduling: Scheduling | None = None,
 ) -> WaitCauses: ...
 @overload
 def explain(
@@ -33,6 +35,7 @@ def explain(
     job: int | str,
     cluster: Cluster | str | Path | None = None,
     catalogue: Sequence[str | Path] = (),
+    scheduling: Scheduling | None = None,
 ) -> JobWait: ...
 
 
@@ -42,6 +45,7 @@ def explain(
     job: int | str | None = None,
     cluster: Cluster | str | Path | None = None,
     catalogue: Sequence[str | Path] = (),
+    scheduling: Scheduling | None = None,
 ) -> WaitCauses | JobWait:
     """Explain why the jobs of a finished run waited, or why one of them did.
 
@@ -59,6 +63,9 @@ def explain(
         a file.
     catalogue : sequence of str or Path
         Files with chips of the user, for `cluster`.
+    scheduling : Scheduling, optional
+        Its policy and placement, if the result does not say them. By default the placement follows
+        from the tables, and the policy's order is not known.
 
     Returns
     -------
@@ -86,9 +93,9 @@ def explain(
         result = Result.load(result)
     check_kind("explain", result, Result, "a result or the folder of one")
     if job is None:
-        return explain_run(open_state(result, cluster, catalogue))
+        return explain_run(open_state(result, cluster, catalogue, scheduling))
     row = _row_of(result, job)
-    return explain_job(open_state(result, cluster, catalogue), row)
+    return explain_job(open_state(result, cluster, catalogue, scheduling), row)
 
 
 def _row_of(result: Result, job: Any) -> int:
@@ -96,5 +103,6 @@ def _row_of(result: Result, job: Any) -> int:
     ids = result.jobs["job_id"].astype(str).to_numpy(dtype=object)
     rows = np.flatnonzero(ids == str(job))
     if not len(rows):
-        raise InputError("--job", unknown_name("job", str(job), ids.tolist(), listed_by="--json"))
+        listed_by = "clustersim explain DIR --out FILE.csv"
+        raise InputError("--job", unknown_name("job", str(job), ids.tolist(), listed_by=listed_by))
     return int(rows[0])

@@ -37,8 +37,10 @@ _INTERVALS = (
     "accelerators_ahead",
     "holders",
     "started",
+    "n_started",
     "detail",
 )
+_MOST_STARTED = 5
 _WITHOUT = ("cause", "seconds", "share", "start_s", "saved_s")
 
 
@@ -66,7 +68,8 @@ class JobWait(Brief):
         ``cause``, ``free_least`` and ``free_most`` (least and most free accelerators of its
         partition with most of them), ``behind`` (the first job in the queue), ``jobs_ahead``,
         ``accelerators_ahead``, ``holders`` (the jobs that held most, with their mean number of
-        accelerators), ``started`` (jobs that the policy started on its partitions), ``detail``.
+        accelerators), ``started`` (the first jobs that the policy started on its partitions
+        meanwhile), ``n_started`` (how many there were), ``detail``.
     without : pandas.DataFrame
         One row for each cause: ``seconds``, ``share`` of the wait, ``start_s`` (the first time in
         its first wait at which it would have fitted without this constraint and those tested before
@@ -92,7 +95,7 @@ class JobWait(Brief):
     waited_s: float
     jobs_ahead: int
     accelerators_ahead: int
-    behind: Any
+    behind: str
     order_known: bool
     intervals: pd.DataFrame
     without: pd.DataFrame
@@ -120,7 +123,7 @@ class JobWait(Brief):
         share = format_percent(float(main["share"]), 0)
         end = "" if np.isfinite(self.start_s) else " and never started"
         return (
-            f"{what} waited {format_duration(self.waited_s)}{end}, {share} of it because of: "
+            f"{what} waited {format_duration(self.waited_s)}{end}, {share} of it because "
             f"{CAUSE_TEXTS[str(main['cause'])]}."
         )
 
@@ -163,8 +166,10 @@ def explain_job(state: RunState, row: int) -> JobWait:
         pieces = _pieces(state, spells, index, levels, steps)
         first = first if index else pieces
         phase = Phase(int(spells.phase[index]))
+        before = -1
         for piece in pieces:
-            rows += _rows(state, row, phase, piece, ahead, holders, end_s)
+            rows += _rows(state, row, phase, piece, before, ahead, holders, end_s)
+            before = piece.cause
     waiting = ahead.at(submit_s) if len(spells) else np.empty(0, dtype=np.intp)
     in_queue = ahead.spells.job[waiting]
     intervals = pd.DataFrame(rows, columns=list(_INTERVALS))
@@ -178,7 +183,7 @@ def explain_job(state: RunState, row: int) -> JobWait:
         waited_s=float((spells.end_s - spells.begin_s).sum()),
         jobs_ahead=len(in_queue),
         accelerators_ahead=int(state.sizes[in_queue].sum()),
-        behind=jobs["job_id"].iloc[int(in_queue[0])] if len(in_queue) else "",
+        behind=str(jobs["job_id"].iloc[int(in_queue[0])]) if len(in_queue) else "",
         order_known=ahead.known,
         intervals=intervals,
         without=_without(intervals, first if in_first else []),
@@ -249,20 +254,27 @@ def _rows(
     row: int,
     phase: Phase,
     piece: _Piece,
+    before: int,
     ahead: Ahead,
     holders: Holders,
     last_s: float,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of an interval; that of the order is divided by the first job in the queue."""
+    """Yield the rows of an interval; that of the order is divided by the first job in the queue.
+
+    A job that starts between two intervals is one that the policy preferred, if the gang fitted in
+    one of them; it is a job of that interval. `before` is the cause of the interval before.
+    """
     ids = state.jobs["job_id"]
-    cuts = [(piece.begin_s, piece.end_s, -1)]
+    cuts = [(piece.begin_s, piece.end_s)]
     if piece.cause == Cause.ORDER:
         cuts = ahead.cuts(piece.begin_s, piece.end_s)
-    for begin_s, end_s, head in cuts:
+    for begin_s, end_s in cuts:
         waiting = ahead.spells.job[ahead.at(begin_s)]
         first = int(waiting[0]) if len(waiting) else -1
-        until_s = end_s if end_s < last_s else np.nextafter(end_s, begin_s)
-        started = [job for job in holders.started(begin_s, until_s) if job != ids.iloc[row]]
+        order = piece.cause == Cause.ORDER
+        since_s = np.nextafter(begin_s, end_s) if before == Cause.ORDER and not order else begin_s
+        until_s = end_s if order and end_s < last_s else np.nextafter(end_s, begin_s)
+        started = [job for job in holders.started(since_s, until_s) if job != ids.iloc[row]]
         found: dict[str, Any] = {
             "begin_s": begin_s,
             "end_s": end_s,
@@ -270,11 +282,12 @@ def _rows(
             "cause": CAUSES[piece.cause],
             "free_least": piece.free_least,
             "free_most": piece.free_most,
-            "behind": ids.iloc[first] if first >= 0 else "",
+            "behind": str(ids.iloc[first]) if first >= 0 else "",
             "jobs_ahead": len(waiting),
             "accelerators_ahead": int(state.sizes[waiting].sum()),
             "holders": holders.most(begin_s, end_s),
-            "started": started,
+            "started": started[:_MOST_STARTED],
+            "n_started": len(started),
         }
         size = int(state.sizes[first]) if first >= 0 else 0
         detail = detail_of(state, row, found, size, known=ahead.known)

@@ -68,15 +68,15 @@ class Ahead:
         """Return the positions in `spells` of the jobs that are ahead and wait at a time."""
         return np.flatnonzero((self.spells.begin_s <= time_s) & (time_s < self.spells.end_s))
 
-    def cuts(self, begin_s: float, end_s: float) -> list[tuple[float, float, int]]:
+    def cuts(self, begin_s: float, end_s: float) -> list[tuple[float, float]]:
         """Divide a time by the first job in the queue.
 
         Returns
         -------
-        list of (begin, end, position in `spells`)
-            The position is -1 while no job is ahead.
+        list of (begin, end)
+            Seconds.
         """
-        found: list[tuple[float, float, int]] = []
+        found: list[tuple[float, float]] = []
         own = self.spells
         now = begin_s
         while now < end_s:
@@ -86,7 +86,7 @@ class Ahead:
             before = own.begin_s if head < 0 else own.begin_s[:head]
             coming = before[(before > now) & (before < until)]
             until = float(coming.min()) if len(coming) else until
-            found.append((now, until, head))
+            found.append((now, until))
             now = until
         return found
 

@@ -18,9 +18,11 @@ from clustersim.explanation.thresholds import Thresholds, thresholds
 __all__ = ["seconds_by_cause"]
 
 
-def seconds_by_cause(
-    state: RunState, spells: Spells, steps: Sequence[PartitionSteps]
-) -> Floats:
+_CALL = 20_000
+"""Number of steps that take as long as one more call for a group of waits."""
+
+
+def seconds_by_cause(state: RunState, spells: Spells, steps: Sequence[PartitionSteps]) -> Floats:
     """Return how long each cause held, for each wait; the causes of a wait add up to it.
 
     The causes of a gang depend on its size and its partitions alone. For each size, the time during
@@ -40,7 +42,7 @@ def seconds_by_cause(
     found = np.zeros((len(spells), len(CAUSES)))
     plain = spells.phase != Phase.SUSPENSION
     choice = state.choice_of[spells.job]
-    for index in np.unique(choice[plain]).tolist():
+    for index in np.flatnonzero(np.bincount(choice[plain])).tolist():
         rows = np.flatnonzero(plain & (choice == index))
         levels = thresholds(state.choices[index], state.others[index], steps)
         _add(found, rows, state, spells, levels)
@@ -73,8 +75,9 @@ def _add(
     for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         at = order[begin:end]
         n = int(sizes[at[0]])
-        one_by_one = int((last[at] - first[at]).sum()) < int(last[at].max() - first[at].min())
-        for group in ([[each] for each in at.tolist()] if one_by_one else [at]):
+        apart = int((last[at] - first[at]).sum()) + _CALL * len(at)
+        one_by_one = apart < int(last[at].max() - first[at].min())
+        for group in [[each] for each in at.tolist()] if one_by_one else [at]:
             which = np.asarray(group)
             found[rows[which]] = _of_size(
                 levels,

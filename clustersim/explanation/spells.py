@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from clustersim.array_types import Bools, Floats, Ints
+from clustersim.engine.attempts import StopCause
 from clustersim.explanation.causes import Phase
 from clustersim.explanation.state import RunState
 from clustersim.simulation.tables import FINISHED, STOPS
-from clustersim.engine.attempts import StopCause
 
 __all__ = ["Spells", "spells_of"]
 
@@ -62,7 +62,7 @@ def spells_of(state: RunState) -> Spells:
     start_s = ranges["start_s"].to_numpy(dtype=np.float64)
     end_s = ranges["end_s"].to_numpy(dtype=np.float64)
     submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
-    finished = (jobs["outcome"].astype(str) == FINISHED).to_numpy(dtype=bool)
+    finished = (jobs["outcome"] == FINISHED).to_numpy(dtype=bool)
     phase_of = _phases(state)
     first = np.r_[True, row[1:] != row[:-1]][: len(row)]
     last = np.r_[first[1:], True][: len(row)]
@@ -71,7 +71,7 @@ def spells_of(state: RunState) -> Spells:
     phase = np.where(first, Phase.SUBMISSION, np.r_[0, phase_of[:-1]][: len(row)])
     # Jobs that were stopped and have not started again, and jobs that never started.
     open_end = np.flatnonzero(last & ~finished[row] & (phase_of >= 0))
-    never = np.setdiff1d(np.flatnonzero(state.choice_of >= 0), row)
+    never = np.flatnonzero((state.choice_of >= 0) & (np.bincount(row, minlength=len(jobs)) == 0))
     found = Spells(
         job=np.concatenate([row, row[open_end], never]),
         begin_s=np.concatenate([since_s, end_s[open_end], submit_s[never]]),
@@ -95,5 +95,5 @@ def _phases(state: RunState) -> Ints:
         (StopCause.REQUEUED, Phase.PREEMPTION),
         (StopCause.SUSPENDED, Phase.SUSPENSION),
     ):
-        found[state.stopped == STOPS[cause]] = phase
+        found[(state.stopped == STOPS[cause]).to_numpy(dtype=bool)] = phase
     return found

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Floats, Ints
@@ -20,9 +19,11 @@ from clustersim.scenario.platform import Platform, open_platform
 from clustersim.scenario.resolved import run_times_of, scheduling_of
 from clustersim.scenario.scenario import LoadedScenario, as_loaded
 from clustersim.scheduling import (
+    POLICIES,
     Consolidate,
     Partition,
     Placement,
+    Policy,
     Pooled,
     Spread,
     find_placement,
@@ -47,7 +48,7 @@ class RunState:
     ----------
     jobs, ranges, outages : pandas.DataFrame
         Tables of the result; `outages` may be None.
-    stopped : object array (attempts,)
+    stopped : pandas.Series (attempts,)
         Why each attempt in `ranges` was stopped, as in ``attempts``; empty if it was not.
     end_s : float
         End of the run, seconds.
@@ -72,7 +73,7 @@ class RunState:
     jobs: pd.DataFrame
     ranges: pd.DataFrame
     outages: pd.DataFrame | None
-    stopped: npt.NDArray[np.object_]
+    stopped: pd.Series[Any]
     end_s: float
     cluster: Cluster
     partitions: list[Partition]
@@ -91,8 +92,8 @@ class RunState:
         return self.jobs["n_accelerators"].to_numpy(dtype=np.int64)
 
     def where(self, choice: int) -> str:
-        """Return the names of the partitions of a set."""
-        return ", ".join(self.partitions[index].name for index in self.choices[choice])
+        """Return the names of the partitions of a set, in the order of the cluster."""
+        return ", ".join(self.partitions[index].name for index in sorted(self.choices[choice]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ def open_state(
     result: Result,
     cluster: Cluster | str | Path | None = None,
     catalogue: Sequence[str | Path] = (),
+    scheduling: Scheduling | None = None,
 ) -> RunState:
     """Return a finished run with what its waits depend on.
 
@@ -119,6 +121,8 @@ def open_state(
         The cluster on which it ran, if its provenance does not say that.
     catalogue : sequence of str or Path
         Files with chips of the user, for `cluster`.
+    scheduling : Scheduling, optional
+        Its policy and placement, if its provenance does not say them.
 
     Raises
     ------
@@ -126,12 +130,14 @@ def open_state(
         If the cluster is not known, or a file that the run used cannot be read any more.
     """
     settings = _settings(result, cluster, catalogue)
+    if scheduling is not None:
+        settings = replace(settings, scheduling=scheduling)
     scheduling = settings.scheduling
     notes: list[str] = []
     placement = _placement(scheduling, notes)
     partitions = build_partitions(settings.cluster, placement)
     names = {pool.name for pool in settings.cluster.pools}
-    unknown = sorted(set(result.utilisation["pool"].astype(str)) - names)
+    unknown = sorted(_pools_of(result) - names)
     if unknown:
         raise InputError(
             "--cluster", f"has no pool {unknown[0]!r}, on which jobs of the result ran"
@@ -155,7 +161,7 @@ def open_state(
         others=others,
         choice_of=eligible.choice_of,
         estimate_s=estimates[preferred[np.maximum(eligible.choice_of, 0)], rows],
-        policy=scheduling.policy if isinstance(scheduling.policy, str) else "",
+        policy=_name_of(scheduling.policy),
         options=_options(scheduling),
         counts=_counts(placement, result, notes),
         notes=tuple(notes),
@@ -180,7 +186,7 @@ def _settings(
         return _Settings(
             _cluster_in_python(result) if cluster is None else cluster,
             Scheduling(policy="", placement=_likely_placement(result)),
-            load_catalogue(*catalogue) if cluster is not None else None,
+            load_catalogue(*catalogue) if {"model", "accelerators"} & {*result.jobs} else None,
         )
     if cluster is None:
         cluster = _cluster_of_replay(replayed)
@@ -215,11 +221,15 @@ def _cluster_in_python(result: Result) -> Cluster:
         If it is another cluster.
     """
     use = result.utilisation
-    if set(use["pool"].astype(str)) == {"pool"} and not _tracks_nodes(result):
+    if _pools_of(result) == {"pool"} and not _tracks_nodes(result):
         return single_pool(int(use["installed"].max()))
     raise InputError(
         "explain", "the result does not say on which cluster it ran; give it with cluster=..."
     )
+
+
+def _pools_of(result: Result) -> set[str]:
+    return {str(name) for name in result.utilisation["pool"].unique()}
 
 
 def _tracks_nodes(result: Result) -> bool:
@@ -230,14 +240,19 @@ def _likely_placement(result: Result) -> str:
     return "consolidate" if _tracks_nodes(result) else "pooled"
 
 
+def _name_of(policy: str | type[Policy]) -> str:
+    """Return the name of a policy; that of its class if it is given as a class of the user."""
+    if isinstance(policy, str):
+        return policy
+    return next((name for name, each in POLICIES.items() if each is policy), policy.__name__)
+
+
 def _options(scheduling: Scheduling) -> Mapping[str, Any]:
     """Return the options of the policy; none if the policy is not known or not available."""
     if not scheduling.policy:
         return {}
     try:
-        found = find_policy(
-            scheduling.policy, options=scheduling.options, folder=scheduling.folder
-        )
+        found = find_policy(scheduling.policy, options=scheduling.options, folder=scheduling.folder)
     except InputError:
         return {}
     return options_of(found)
@@ -248,9 +263,7 @@ def _placement(scheduling: Scheduling, notes: list[str]) -> type[Placement]:
     name = scheduling.placement
     found: type[Placement] = Pooled
     try:
-        found = find_placement(
-            name, options=scheduling.placement_options, folder=scheduling.folder
-        )
+        found = find_placement(name, options=scheduling.placement_options, folder=scheduling.folder)
     except InputError as error:
         notes.append(f"the placement of the run is not available ({error})")
     if found not in (Pooled, Consolidate, Spread):
@@ -330,10 +343,10 @@ def _others(
     return [tuple(sorted(each)) for each in found]
 
 
-def _stopped(result: Result) -> npt.NDArray[np.object_]:
+def _stopped(result: Result) -> pd.Series[Any]:
     """Return why each attempt was stopped; results of earlier versions know only node events."""
     if result.attempts is None:
-        return np.full(len(result.allocation_ranges), "", dtype=object)
+        return pd.Series("", index=result.allocation_ranges.index, dtype="category")
     if "stopped" in result.attempts:
-        return result.attempts["stopped"].astype(str).to_numpy(dtype=object)
-    return np.full(len(result.attempts), "node", dtype=object)
+        return result.attempts["stopped"]
+    return pd.Series("node", index=result.attempts.index, dtype="category")

@@ -90,8 +90,8 @@ def partition_of_rows(state: RunState) -> Ints:
         (state.cluster.pools[part.pool].name, part.virtual_cluster): part.index
         for part in state.partitions
     }
-    pools, pool_names = pd.factorize(state.ranges["pool"].astype(str))
-    shares, share_names = pd.factorize(state.ranges["virtual_cluster"].astype(str).fillna(""))
+    pools, pool_names = pd.factorize(state.ranges["pool"])
+    shares, share_names = pd.factorize(state.ranges["virtual_cluster"].fillna(""))
     table = np.array(
         [[index.get((str(pool), str(share)), -1) for share in share_names] for pool in pool_names],
         dtype=np.int64,
@@ -107,9 +107,9 @@ def _changes_by_jobs(state: RunState) -> list[_Changes]:
     start_s = ranges["start_s"].to_numpy(dtype=np.float64)[row]
     end_s = ranges["end_s"].to_numpy(dtype=np.float64)[row]
     partition = partition_of_rows(state)[row]
-    chips = np.array(
-        [state.cluster.pools[part.pool].chips_per_node for part in state.partitions]
-    )[partition]
+    chips = np.array([state.cluster.pools[part.pool].chips_per_node for part in state.partitions])[
+        partition
+    ]
     counted = first < 0  # the placement does not track nodes
     whole = ~counted & (held == chips)
     plain = counted | whole
@@ -178,10 +178,10 @@ def _changes_of_nodes(state: RunState) -> list[_Changes]:
 
 def _partition_of_nodes(state: RunState, outages: pd.DataFrame) -> Ints:
     found = np.zeros(len(outages), dtype=np.int64)
-    pool = outages["pool"].astype(str).to_numpy()
     node = outages["node"].to_numpy(dtype=np.int64)
     for part in sorted(state.partitions, key=lambda part: part.first_node):
-        here = (pool == state.cluster.pools[part.pool].name) & (node >= part.first_node)
+        here = (outages["pool"] == state.cluster.pools[part.pool].name).to_numpy(dtype=bool)
+        here &= node >= part.first_node
         found[here] = part.index
     return found
 

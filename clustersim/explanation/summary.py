@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Bools, Floats
 from clustersim.brief import Brief
-from clustersim.explanation.causes import CAUSE_TEXTS, CAUSES, Phase
+from clustersim.explanation.causes import CAUSES, Phase
 from clustersim.explanation.seconds import seconds_by_cause
 from clustersim.explanation.spells import Spells, spells_of
 from clustersim.explanation.state import RunState
 from clustersim.explanation.steps import partition_steps
 from clustersim.units import format_number, format_percent, listed
 from clustersim.workload.describe import size_bins
+from clustersim.workload.job_groups import MOST_PARTITIONS, OTHER_PARTITIONS
 
 __all__ = ["WaitCauses", "explain_run"]
 
@@ -90,14 +92,17 @@ class WaitCauses(Brief):
 
 
 _SHORT = {
-    **CAUSE_TEXTS,
-    "order": "the policy's order (their gang fitted, but other jobs were ahead)",
+    "order": "the policy's order (their gang fitted, but others came first)",
     "placement": "placement (enough accelerators were free, but not on the nodes that they needed)",
+    "out_of_service": "nodes out of service",
+    "not_delivered": "nodes that came later, or had no power or space",
+    "service": "nodes that inference services reserved",
     "partition": "a full partition, while another one of the same accelerator had room",
     "accelerators": "accelerators that other jobs held",
     "preempted": "the jobs that preempted them",
     "suspended": "their own nodes after a suspension",
 }
+"""What jobs waited for, for the sentence."""
 
 
 def explain_run(state: RunState) -> WaitCauses:
@@ -134,18 +139,31 @@ def explain_run(state: RunState) -> WaitCauses:
     )
     hours = seconds * state.sizes[:, None] / _HOUR_S
     groups = [_row(ALL, ALL, can, hours, waited_s)]
-    names = dict.fromkeys(partition[can])
-    groups += [_row("partition", str(n), can & (partition == n), hours, waited_s) for n in names]
+    groups += [
+        _row("partition", name, which, hours, waited_s)
+        for name, which in _by_partition(partition, can, hours)
+    ]
     if can.any():
         index, labels = size_bins(state.sizes)
-        for size in np.unique(index[can]).tolist():
+        for size in np.flatnonzero(np.bincount(index[can])).tolist():
             groups.append(_row("size", labels[size], can & (index == size), hours, waited_s))
     return WaitCauses(pd.DataFrame(groups), _phases(state, spells), jobs, state.notes)
 
 
-def _row(
-    kind: str, group: str, which: Bools, hours: Floats, waited_s: Floats
-) -> dict[str, object]:
+def _by_partition(
+    partition: npt.NDArray[np.object_], can: Bools, hours: Floats
+) -> list[tuple[str, Bools]]:
+    """Return the sets of partitions; those with the least waiting share a row if there are many."""
+    codes, names = pd.factorize(partition)
+    weight = np.bincount(codes, hours.sum(axis=1), minlength=len(names))
+    present = np.bincount(codes[can], minlength=len(names)) > 0
+    order = [code for code in np.argsort(-weight, kind="stable").tolist() if present[code]]
+    rest = order[MOST_PARTITIONS:]
+    found = [(str(names[code]), can & (codes == code)) for code in order[:MOST_PARTITIONS]]
+    return found + ([(OTHER_PARTITIONS, can & np.isin(codes, rest))] if rest else [])
+
+
+def _row(kind: str, group: str, which: Bools, hours: Floats, waited_s: Floats) -> dict[str, object]:
     own = hours[which].sum(axis=0)
     return {
         "kind": kind,

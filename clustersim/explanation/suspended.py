@@ -17,9 +17,7 @@ from clustersim.simulation.node_ranges import by_node
 __all__ = ["free_on_own_nodes", "own_nodes_free"]
 
 
-def free_on_own_nodes(
-    state: RunState, spells: Spells, steps: Sequence[PartitionSteps]
-) -> Floats:
+def free_on_own_nodes(state: RunState, spells: Spells, steps: Sequence[PartitionSteps]) -> Floats:
     """Return for how long in each wait the job could have gone on on its own nodes, seconds.
 
     Parameters
@@ -81,7 +79,8 @@ class _Nodes:
 
         def place(table: pd.DataFrame) -> Ints:
             offset = table["pool"].astype(str).map(base).to_numpy(dtype=np.int64)
-            return offset + table["node"].to_numpy(dtype=np.int64)
+            found: Ints = offset + table["node"].to_numpy(dtype=np.int64)
+            return found
 
         node, held = place(rows), rows["n_accelerators"].to_numpy(dtype=np.int64)
         self._attempt = rows["attempt"].to_numpy(dtype=np.int64)

@@ -104,9 +104,9 @@ def thresholds(
         here = steps[index].largest[_at(steps[index], time_s)]
         np.maximum(room[Cause.PARTITION], here, out=room[Cause.PARTITION])
     differs = [True]
-    for cause in range(1, N_LEVELS):
-        np.maximum(room[cause], room[cause - 1], out=room[cause])
-        differs.append(bool((room[cause] > room[cause - 1]).any()))
+    for level in range(1, N_LEVELS):
+        np.maximum(room[level], room[level - 1], out=room[level])
+        differs.append(bool((room[level] > room[level - 1]).any()))
     return Thresholds(time_s, room, most_free, tuple(differs))
 
 
