@@ -181,8 +181,7 @@ def _partition_of_nodes(state: RunState, outages: pd.DataFrame) -> Ints:
     node = outages["node"].to_numpy(dtype=np.int64)
     for part in sorted(state.partitions, key=lambda part: part.first_node):
         here = (outages["pool"] == state.cluster.pools[part.pool].name).to_numpy(dtype=bool)
-        here &= node >= part.first_node
-        found[here] = part.index
+        found[here & (node >= part.first_node)] = part.index
     return found
 
 
