@@ -31,7 +31,7 @@ def test_the_summary_of_a_run(folder: Path, capsys: pytest.CaptureFixture[str]) 
     printed = capsys.readouterr().out
     assert "accelerator-hours waited" in printed
     assert "order: its gang fitted" in printed
-    assert "Answer: Jobs waited 0.6889 accelerator-hours: 68 % for accelerators" in printed
+    assert "Answer: Jobs waited 0.68 accelerator-hours: 68 % for accelerators" in printed
 
 
 def test_the_wait_of_a_job(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
