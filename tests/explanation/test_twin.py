@@ -72,7 +72,10 @@ class Seen:
     """What a run showed after each pass."""
 
     def __init__(self, result: Result, notes: list[dict[str, Any]]) -> None:
-        self.times = sorted({float(each["time_s"]) for each in notes})
+        # No policy sees the nodes of a partition that no job may use.
+        outages = [] if result.outages is None else result.outages.to_dict("records")
+        ends = {float(row[name]) for row in outages for name in ("begin_s", "end_s")}
+        self.times = sorted(ends | {float(each["time_s"]) for each in notes})
         self.notes: dict[int, dict[float, Any]] = {index: {} for index in range(4)}
         for each in notes:
             self.notes[each["partition"]][float(each["time_s"])] = each["free"]
