@@ -61,7 +61,8 @@ def columns_page() -> str:
         "Columns of the tables of a study. `NAME.POOL` is the metric of one pool; `NAME.GROUP` is "
         "the metric of the jobs of one group: a partition or virtual cluster, a job class, or a "
         "group that the study defines under `groups`; `NAME@k` is the metric of the k-th "
-        "period of a study with `window.periods`. User-defined "
+        "period of a study with `window.periods`. Metrics marked *on request* are measured only if "
+        "the study names them. User-defined "
         "metrics follow the built-in ones; see `clustersim metrics --plugins FILE.py`. A study "
         "reports the statistic in the table, with a 95 % interval of the given kind. For "
         "`NAME.POOL` and `NAME@k`, this is always the mean over the replications, with an interval "
@@ -77,7 +78,7 @@ def columns_page() -> str:
                 f"`{names_of(each)}`",
                 each.unit,
                 each.better,
-                f"**{each.label}**. {definition_of(each)}",
+                f"**{each.label}**. {definition_of(each)}{' *On request.*' * each.on_request}",
                 each.statistic,
                 interval_kind(each.name),
             )

@@ -347,6 +347,38 @@ RECORDED_WAITS = (
         for kind in ("recorded", "simulated")
     ),
 )
+SHARES = (
+    Column("kind", "`user` or `vc`"),
+    Column("name", "name of the user or virtual cluster"),
+    Column("jobs", "its jobs that can run and were submitted before the end", "count"),
+    Column("waited", "of these jobs, those that waited for any attempt", "count"),
+    Column("accelerator_s", "accelerator-seconds that its jobs held", "duration"),
+    Column("share", "the same as a share of those of all jobs", "share"),
+    Column(
+        "entitlement",
+        "share of the virtual cluster's nodes in the fleet; for others, what they got if no job of "
+        "theirs waited, else an equal part of the rest",
+        "share",
+    ),
+    Column("preemptions", "number of times that the policy stopped its jobs", "count"),
+    Column("lost_accelerator_s", "accelerator-seconds of work that its jobs lost", "duration"),
+)
+GOODPUT = (
+    Column("kind", "`all`, `pool`, `size` or `class`"),
+    Column("name", "`all`, or the pool, range of job sizes or job class"),
+    Column("accelerator_s", "accelerator-seconds allocated", "duration"),
+    Column("scheduling", "share of the capacity (of the pool) that was allocated", "share"),
+    Column("runtime", "share of the allocated time with progress that was kept", "share"),
+    Column("program", "MFU of this time; NaN for jobs without a model", "share"),
+    Column("goodput", "product of these three", "share"),
+)
+SLO = (
+    Column("job_class", "`all`, or the class"),
+    Column("jobs", "jobs with a deadline, by which they ended or which has passed", "count"),
+    Column("met", "jobs that ended by their deadline", "count"),
+    Column("attainment", "share of jobs that met their deadline", "share"),
+    Column("mean_late_s", "mean delay of finished jobs that missed it", "duration"),
+)
 
 RUN_TABLES = (
     Table("jobs", "jobs.parquet", "job", JOBS),
@@ -388,5 +420,20 @@ RUN_TABLES = (
         "range of job sizes",
         RECORDED_WAITS,
         "if the input has the start or the wait of jobs",
+    ),
+    Table(
+        "shares",
+        "shares.parquet",
+        "user or virtual cluster",
+        SHARES,
+        "if there are several users or virtual clusters",
+    ),
+    Table("goodput", "goodput.parquet", "pool, range of sizes, or class", GOODPUT),
+    Table(
+        "SLO attainment",
+        "slo_attainment.parquet",
+        "job class, and one for all jobs",
+        SLO,
+        "if jobs have `deadline_s` or `slo_s`",
     ),
 )

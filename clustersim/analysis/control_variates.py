@@ -61,7 +61,7 @@ class Estimate:
     influence : tuple of float (replications,)
         What each replication contributes to the error of the value, in its unit.  The standard
         error is the root of the sum of squares.  Empty if it is not known.
-    freedom : int
+    freedom : float
         Degrees of freedom of Student's t.
     """
 
@@ -70,7 +70,7 @@ class Estimate:
     high: float
     explained: float = 0.0
     influence: tuple[float, ...] = ()
-    freedom: int = 0
+    freedom: float = 0
 
     def positive(self) -> Estimate:
         """Return the estimate with an interval that is symmetric on a logarithmic scale.
@@ -94,7 +94,8 @@ class Estimate:
 
         The scale is logarithmic if all three numbers are positive, unless it must be `linear`. Both
         ends are infinite if the factor is, or if an end would be 1,000 times the value or more away
-        from it, as in :meth:`Estimates.positive`.
+        from it, as in :meth:`Estimates.positive`.  If the factor is infinite, the influence of the
+        replications is unknown.
 
         Examples
         --------
@@ -105,10 +106,10 @@ class Estimate:
         """
         if factor == 1.0 or not math.isfinite(self.value):
             return self
-        influence = tuple(factor * each for each in self.influence)
         if math.isinf(factor):
-            low, high = -math.inf, math.inf
-        elif not linear and self.value > 0 and self.low > 0 and math.isfinite(self.high):
+            return replace(self, low=-math.inf, high=math.inf, influence=(), freedom=0)
+        influence = tuple(factor * each for each in self.influence)
+        if not linear and self.value > 0 and self.low > 0 and math.isfinite(self.high):
             logs = [factor * math.log(end / self.value) for end in (self.low, self.high)]
             far = max(map(abs, logs)) >= math.log(FACTOR)
             low, high = (

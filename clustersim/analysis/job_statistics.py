@@ -73,7 +73,7 @@ def best_of(found: Mapping[str, Estimate]) -> Estimate | None:
     best = None
     for each in found.values():
         count = len(each.influence)
-        if count and each.explained < least_explained(count, count - 1 - each.freedom):
+        if count and each.explained < least_explained(count, count - 1 - int(each.freedom)):
             continue
         if best is None or 1.0 - each.explained < CLEARLY_LESS * (1.0 - best.explained):
             best = each

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from clustersim.analysis.controls.metrics import surplus_name
+from clustersim.analysis.metric_list import ENDS
 from clustersim.analysis.metrics import METRICS, Metric, in_period, period_order
+from clustersim.analysis.on_request.metrics import SERIES as ON_REQUEST
 from clustersim.analysis.part import FleetView, MeasuredRun, Part
-from clustersim.analysis.periods import period_ends_s
 from clustersim.analysis.registry import load_plugins, users_code
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.submitted import Submitted
@@ -22,6 +23,7 @@ from clustersim.analysis.unfinished_work import SQUARE, UnfinishedWork, stationa
 from clustersim.analysis.wait_metrics import SERIES
 from clustersim.analysis.warm_up import mser5, series_bins
 from clustersim.array_types import Bools, Floats
+from clustersim.calendar import period_ends_s
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError
 from clustersim.scenario.dates import instant_s
@@ -89,6 +91,7 @@ def measure(
     groups: Groups | None = None,
     unfinished: UnfinishedWork | None = None,
     controls: RunControls | None = None,
+    asked: Sequence[str] = (),
 ) -> Measured:
     """Measure the steady part of a result and the periods of its horizon.
 
@@ -105,7 +108,7 @@ def measure(
         jobs, a duration, or all jobs after a time.
     periods : int, optional
         Number of periods of the scenario's horizon that are also measured, regardless of warm-up
-        and cool-down; see :func:`~clustersim.analysis.periods.period_ends_s`.
+        and cool-down; see :func:`~clustersim.calendar.period_ends_s`.
     catalogue : Catalogue, optional
         Catalogue of the models that the jobs name; by default the built-in one.
     plugins : sequence of str
@@ -118,6 +121,9 @@ def measure(
         Unfinished work before each job.
     controls : RunControls, optional
         What arrived, was delivered and failed, with its expectation.
+    asked : sequence of str
+        Metrics on request that are also measured; see
+        :func:`~clustersim.analysis.metrics.on_request`.
 
     Raises
     ------
@@ -154,19 +160,22 @@ def measure(
     if not part.finished.any():
         raise InputError("window", "none of the measured jobs had finished at the horizon")
     metrics: dict[str, float] = {}
-    for each in _known(plugins):
+    known = _known(plugins, asked)
+    for each in known:
         if each.compute is not None:
             metrics |= _values(each, each.compute, part) | _values_by_pool(each, part)
-    samples = _samples(part) | _surplus_samples(part)
+    own_series = {each.of_jobs[0] for each in known if each.on_request and each.of_jobs}
+    series_of = dict(SERIES) | {name: ON_REQUEST[name] for name in own_series & set(ON_REQUEST)}
+    samples = _samples(part, series_of) | _surplus_samples(part)
     masks = _group_masks(run, groups or {})
     for name, mask in masks.items():
         own = replace(part, group=mask)
-        metrics |= _values_of_group(name, own, plugins)
-        samples |= {f"{key}.{name}": Sample.of(series(own)) for key, series in SERIES.items()}
+        metrics |= _values_of_group(name, own, known)
+        samples |= {f"{key}.{name}": Sample.of(series(own)) for key, series in series_of.items()}
     if periods is not None:
         horizon_s = _horizon_s(run)
-        metrics |= period_metrics(run, periods=periods, horizon_s=horizon_s, plugins=plugins)
-        metrics |= _periods_of_groups(run, periods, horizon_s, masks, plugins)
+        metrics |= _period_metrics(run, periods, horizon_s, known)
+        metrics |= _periods_of_groups(run, periods, horizon_s, masks, known)
         for period, of_period in _parts(run, periods, horizon_s):
             samples |= _surplus_samples(of_period, period)
     return Measured(metrics, series_bins(jobs.wait_s[jobs.runnable]), samples)
@@ -180,11 +189,11 @@ def _group_masks(run: MeasuredRun, groups: Groups) -> dict[str, Bools]:
 
 
 def _values_of_group(
-    group: str, part: Part, plugins: Sequence[str], period: int | None = None
+    group: str, part: Part, known: Sequence[Metric], period: int | None = None
 ) -> dict[str, float]:
     """Return the statistics over the jobs of a group, which are those of the part, by name."""
     found: dict[str, float] = {}
-    for each in _known(plugins):
+    for each in known:
         if each.by_group and (period is None or each.per_period):
             compute = each.compute if period is None else each.of_period or each.compute
             value = _values(each, compute, part)[each.name]
@@ -198,12 +207,12 @@ def _periods_of_groups(
     periods: int,
     horizon_s: float,
     masks: Mapping[str, Bools],
-    plugins: Sequence[str],
+    known: Sequence[Metric],
 ) -> dict[str, float]:
     found: dict[str, float] = {}
     for period, part in _parts(run, periods, horizon_s) if masks else ():
         for name, mask in masks.items():
-            found |= _values_of_group(name, replace(part, group=mask), plugins, period)
+            found |= _values_of_group(name, replace(part, group=mask), known, period)
     return found
 
 
@@ -218,8 +227,8 @@ def _surplus_samples(part: Part, period: int | None = None) -> dict[str, Sample]
     }
 
 
-def _samples(part: Part) -> dict[str, Sample]:
-    samples = {name: Sample.of(series(part)) for name, series in SERIES.items()}
+def _samples(part: Part, series_of: Mapping[str, Callable[[Part], Floats]]) -> dict[str, Sample]:
+    samples = {name: Sample.of(series(part)) for name, series in series_of.items()}
     unfinished, speeds = part.run.unfinished, part.speeds
     if unfinished is not None and speeds:
         for speed in speeds:
@@ -231,10 +240,16 @@ def _samples(part: Part) -> dict[str, Sample]:
     return samples
 
 
-def _known(plugins: Sequence[str]) -> list[Metric]:
-    """Return the built-in metrics and the metrics of the given plugin files."""
+def _known(plugins: Sequence[str], asked: Sequence[str] = ()) -> list[Metric]:
+    """Return the built-in metrics and the metrics of the given plugin files.
+
+    Those on request are left out unless they, or the metrics whose interval they bound, are asked
+    for.
+    """
     own = [each for plugin in load_plugins(plugins) for each in plugin.of(METRICS)]
-    return [*METRICS.built_in.values(), *own]
+    wanted = {f"{name}{end}" for name in asked for end in ("", *ENDS)}
+    every = [*METRICS.built_in.values(), *own]
+    return [each for each in every if not each.on_request or each.name in wanted]
 
 
 def _horizon_s(run: MeasuredRun) -> float:
@@ -271,7 +286,13 @@ def period_metrics(
         Values by the name that :func:`~clustersim.analysis.metrics.in_period` returns; NaN if there
         is nothing to measure.  The jobs of a period are the jobs submitted in the period.
     """
-    known = period_order(each for each in _known(plugins) if each.per_period)
+    return _period_metrics(run, periods, horizon_s, _known(plugins))
+
+
+def _period_metrics(
+    run: MeasuredRun, periods: int, horizon_s: float, metrics: Sequence[Metric]
+) -> dict[str, float]:
+    known = period_order(each for each in metrics if each.per_period)
     found: dict[str, float] = {}
     for period, part in _parts(run, periods, horizon_s):
         values: dict[str, float] = {}

@@ -24,6 +24,8 @@ WIDTH, INDENT = 100, "    "
 HEADINGS = {
     "waits": "Waits, completion times and slowdowns of jobs",
     "work": "Work and utilisation of the fleet",
+    "fairness": "Fairness, preemptions and deadlines",
+    "free": "Free accelerators, and goodput by cause",
     "costs": "Energy and cost",
     "counts": "Offered and measured jobs",
     "fleets": "The fleet",
@@ -100,6 +102,7 @@ def metric_lines(metrics: Iterable[Metric] | None = None) -> Iterator[str]:
         "NAME.POOL is the metric of one pool. NAME.GROUP is the metric of the jobs of one group: a "
         "partition or virtual cluster, a job class, or a group that a study defines under groups. "
         "NAME@k is the metric of the k-th period of a study with window.periods. "
+        "Metrics on request are measured only in studies that name them, or with --of. "
         "Units are the same as in the tables. Each metric is measured in each "
         "run; a study reports the statistic that is named with it. For NAME.POOL and NAME@k, this "
         "is always the mean over the replications, with an interval by Student's t.",
@@ -111,7 +114,8 @@ def metric_lines(metrics: Iterable[Metric] | None = None) -> Iterator[str]:
         for each in listed:
             better = f"{each.better} is better" if each.better else ""
             statistic = "" if each.constant else each.statistic
-            facts = ", ".join(filter(None, (each.unit, better, statistic)))
+            asked = "only on request" if each.on_request else ""
+            facts = ", ".join(filter(None, (each.unit, better, statistic, asked)))
             head = f"  {names_of(each)}{f' ({facts})' if facts else ''}: {each.label}"
             yield textwrap.fill(head, WIDTH, subsequent_indent=INDENT)
             interval = f"95 % interval: {interval_kind(each.name)}."
@@ -136,6 +140,7 @@ def metric_rows(metrics: Iterable[Metric] | None = None) -> list[dict[str, Any]]
             "by_pool": each.by_pool is not None,
             "by_group": each.by_group,
             "per_period": each.per_period,
+            "on_request": each.on_request,
             "file": each.file or None,
         }
         for each in (METRICS.items.values() if metrics is None else metrics)

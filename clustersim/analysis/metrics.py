@@ -36,6 +36,7 @@ __all__ = [
     "metric_names",
     "metric_of",
     "metric_schema",
+    "on_request",
     "period_of",
     "period_order",
     "pool_of",
@@ -65,6 +66,7 @@ SUBJECTS = (
     "cost_metrics",
     "count_metrics",
     "controls.metrics",
+    "on_request.metrics",
     "fleet_metrics",
 )
 _ENDINGS = ("_low", "_high", "_half", "_at_least", "_at_most", "_plain", "_explained")
@@ -128,9 +130,13 @@ class Metric:
     constant : bool
         Whether the value is the same in every replication of a point; the metric then has no
         interval.
+    on_request : bool
+        Whether the metric is measured only in studies that name it, because it is not needed
+        otherwise and takes time.
     subject : str
-        Heading under which a built-in metric is listed: ``waits``, ``work``, ``costs``, ``counts``
-        or ``fleets``.  Registered metrics are listed under the name of their file.
+        Heading under which a built-in metric is listed: ``waits``, ``work``, ``fairness``,
+        ``free``, ``costs``, ``counts`` or ``fleets``.  Registered metrics are
+        listed under the name of their file.
     file : str
         The plugin file that registers the metric; "" for a built-in metric.  Set by the registry.
 
@@ -164,6 +170,7 @@ class Metric:
     most: float = float("inf")
     service: bool = False
     constant: bool = False
+    on_request: bool = False
     of_jobs: tuple[str, float | None] | None = None
     subject: str = "yours"
     file: str = ""
@@ -298,6 +305,19 @@ def period_of(name: str) -> tuple[str, int | None]:
     """
     found = re.fullmatch(r"(.+)@([1-9]\d*)", name)
     return (found[1], int(found[2])) if found else (name, None)
+
+
+def on_request(names: Iterable[str]) -> list[str]:
+    """Return which metrics among some names are measured only on request, without suffixes.
+
+    Examples
+    --------
+    >>> from clustersim.analysis.metrics import on_request
+    >>> on_request(["p95_wait_s", "fragmentation.h200", "fragmentation@2", "p99_jct_s"])
+    ['fragmentation', 'p99_jct_s']
+    """
+    found = (find_metric(name) for name in names)
+    return sorted({each.name for each in found if each is not None and each.on_request})
 
 
 def pool_of(name: str) -> str:

@@ -12,11 +12,16 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.goodput import Goodput, goodput_of
+from clustersim.analysis.policy.blocking import FreeWhileWaiting, free_while_waiting
+from clustersim.analysis.policy.deadlines import met_deadline
+from clustersim.analysis.policy.fairness import finish_time_fairness
+from clustersim.analysis.policy.goodput_split import GoodputSplit, Interval
+from clustersim.analysis.policy.preemption import by_policy
 from clustersim.analysis.statistics import batch_means, run_quantile_interval
 from clustersim.analysis.submitted import Submitted
 from clustersim.analysis.unfinished_work import UnfinishedWork
 from clustersim.array_types import Bools, Floats
-from clustersim.catalogue import Catalogue
+from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.catalogue.assumptions import assumed
 from clustersim.costs.money import MoneySpec
 from clustersim.scenario.platform import Platform
@@ -66,6 +71,32 @@ class MeasuredRun:
     def work(self) -> Goodput:
         """The work that is kept, by attempt."""
         return goodput_of(self.result, self.catalogue)
+
+    @cached_property
+    def finish_time_fairness(self) -> Floats:
+        """Finish-time fairness of each job (jobs,)."""
+        return finish_time_fairness(self.result)
+
+    @cached_property
+    def preemptions(self) -> Floats:
+        """How often the policy stopped each job (jobs,)."""
+        return by_policy(self.result).astype(np.float64)
+
+    @cached_property
+    def met_deadline(self) -> Floats:
+        """Whether each job ended by its deadline (jobs,); NaN if it has none or it is unknown."""
+        return met_deadline(self.result)
+
+    @cached_property
+    def free_while_waiting(self) -> FreeWhileWaiting:
+        """Accelerators that were free while jobs waited."""
+        return free_while_waiting(self.result)
+
+    @cached_property
+    def goodput_split(self) -> GoodputSplit:
+        """The attempts from which goodput is split."""
+        known = load_catalogue() if self.catalogue is None else self.catalogue
+        return GoodputSplit(self.result, known)
 
     @cached_property
     def steps_by_pool(self) -> dict[str, pd.DataFrame]:
@@ -243,6 +274,11 @@ class Part:
     def done(self) -> pd.DataFrame:
         """FLOPs and tokens of the work that is kept, by pool, within the time interval."""
         return self.run.work.within(self.begin_s, self.end_s)
+
+    @cached_property
+    def goodput(self) -> Interval:
+        """Allocated, kept and useful work within the time interval."""
+        return self.run.goodput_split.within(self.begin_s, self.end_s)
 
     @cached_property
     def attempts(self) -> pd.DataFrame | None:

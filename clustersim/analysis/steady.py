@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import special
 
 from clustersim.analysis.statistics import mean_interval
 
 __all__ = [
     "LARGE_BACKLOG",
-    "LOG_FACTS",
     "is_of_log",
     "is_overloaded",
     "is_rising",
-    "next_width",
     "piles_up",
 ]
 
@@ -29,10 +25,6 @@ SURE_GROWTH = 0.1
 unknown, and in a short run a few percent pile up by chance."""
 LARGE_BACKLOG = 0.02
 """A larger share of the work of a log that waits at its end is reported."""
-FEWEST = 2
-"""Smallest number of replications that show how much periods differ."""
-LOG_FACTS = ("log_blocks", "log_classes")
-"""Metrics that say from how many blocks of a log the replications are drawn."""
 LARGE_RISE = 0.5
 """A rise of the waits by more than this share of the mean is always reported."""
 
@@ -53,72 +45,6 @@ def is_of_log(runs: pd.DataFrame | Mapping[str, Sequence[float]]) -> bool:
     """
     growth = np.asarray(runs.get("backlog_growth", ()), dtype=np.float64)
     return bool(len(growth)) and bool(np.isnan(growth).all())
-
-
-def next_width(
-    runs: pd.DataFrame | Mapping[str, Sequence[float]], replications: int, *, level: float = 0.95
-) -> float:
-    """Return by how much another period is less certain than the mean of the replications.
-
-    The replications of a workload model are periods of the site, and the interval of their mean is
-    the answer: 1.  Those of a log draw its blocks (weeks or days) again.  The mean of more of them
-    says ever more exactly what the log was, not what the site is.  So an interval of a log is the
-    prediction interval of Student's t for one more period like it (Hahn and Meeker, "Statistical
-    Intervals", 1991, section 4.8).  Its variance is that of one period twice, once for the log and
-    once for the next period, and that of the mean of the replications.  The variance of one period
-    is that of the replications times ``blocks / (blocks - classes)``, because drawing n blocks with
-    replacement has only (n - 1)/n of the variance of the site, and ``n / (n - 1)`` for n
-    replications, because one of them is the log itself.  The degrees of freedom are those of a
-    variance that is known from a limited number of blocks and, again, of replications
-    (Satterthwaite, "An approximate distribution of estimates of variance components", Biometrics
-    Bulletin 2, 1946): 1 / (1 / (blocks - classes) + 1 / (replications - 1)).
-
-    Parameters
-    ----------
-    runs : pandas.DataFrame or mapping
-        With the columns of :func:`is_of_log` and :data:`LOG_FACTS`.  Without the latter, the number
-        of blocks is taken to be large.
-    replications : int
-        The interval of a single one is left as it is.
-    level : float
-        Level of the interval of the mean.
-
-    Returns
-    -------
-    float
-        Half width of the interval of another period, divided by that of the mean.  Infinite if no
-        block of the log can replace another one.  If the log is not drawn again, because it is too
-        short or must not be (``resample: none``), replications differ by failures alone, and the
-        interval is that of one more replication of the same jobs.
-
-    Examples
-    --------
-    >>> nan = float("nan")
-    >>> next_width({"backlog_growth": [0.0, 0.0]}, 8)
-    1.0
-    >>> log = {"backlog_growth": [nan, nan], "log_blocks": [26.0, 26.0], "log_classes": [1.0, 1.0]}
-    >>> round(next_width(log, 8), 2)
-    4.76
-    """
-    if replications < FEWEST or not is_of_log(runs):
-        return 1.0
-    blocks, classes = (_first_known(runs.get(name, ())) for name in LOG_FACTS)
-    freedom = blocks - classes
-    if freedom < 1:
-        return math.inf if blocks else math.sqrt(replications + 1)
-    drawn = replications - 1
-    again, degrees = 1.0, float(drawn)
-    if math.isfinite(freedom):
-        again, degrees = blocks / freedom, 1.0 / (1.0 / freedom + 1.0 / drawn)
-    p = 0.5 + level / 2
-    variance = (1.0 + 2.0 * replications * again) * replications / drawn
-    return math.sqrt(variance) * float(special.stdtrit(degrees, p) / special.stdtrit(drawn, p))
-
-
-def _first_known(values: npt.ArrayLike) -> float:
-    numbers = np.asarray(values, dtype=np.float64)
-    known = numbers[~np.isnan(numbers)]
-    return float(known[0]) if len(known) else math.nan
 
 
 def is_overloaded(runs: pd.DataFrame) -> bool:

@@ -241,15 +241,18 @@ def _times() -> Iterator[Metric]:
         service=True,
         subject="waits",
     )
-    yield from _quantile(
-        "p95_jct_s",
-        _jct,
-        0.95,
-        label="95th percentile of job completion time",
-        definition=f"95th percentile of the time from submission to finish. {_ENDED}",
-        dimension="duration",
-        least=0.0,
-    )
+    for short, q in _ORDER.items():
+        what = "median" if short == "median" else f"{short[1:]}th percentile"
+        yield from _quantile(
+            f"{short}_jct_s",
+            _jct,
+            q,
+            label=f"{what} of job completion time",
+            definition=f"{capital(what)} of the time from submission to finish. {_ENDED}",
+            dimension="duration",
+            least=0.0,
+            on_request=short != "p95",
+        )
     slowdown: dict[str, Any] = {
         "dimension": "ratio", "logarithmic": True, "noun": "slowdown", "least": 1.0,
     }  # fmt: skip

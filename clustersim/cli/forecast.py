@@ -11,7 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clustersim.cli.options import add_catalogue, add_no_report, catalogue_arguments, whole_number
+from clustersim.cli.options import (
+    add_catalogue,
+    add_no_report,
+    catalogue_arguments,
+    policy_options,
+    whole_number,
+)
 from clustersim.cli.progress import progress_of
 from clustersim.console import write_json
 from clustersim.errors import InputError
@@ -101,7 +107,15 @@ def _add_simulation(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--placement",
-        help="pooled, consolidate, spread (default: that of the saved run, or pooled)",
+        help="pooled, consolidate, spread (default: that of the saved run; else consolidate with "
+        "--cluster, pooled with --accelerators)",
+    )
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="option of the policy, see `clustersim policies`; may be repeated",
     )
     parser.add_argument(
         "--history", metavar="LOG", help="a log of the site, for run times and further jobs"
@@ -147,9 +161,9 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--user-limit",
-        type=whole_number,
         metavar="N",
-        help="accelerators that the jobs of a user may use together",
+        help="accelerators that the jobs of a user may use together: a number, or numbers by "
+        "partition (gpu=96,a100=64)",
     )
 
 
@@ -163,7 +177,7 @@ def run(args: argparse.Namespace) -> int:
 def _forecast(args: argparse.Namespace) -> int:
     from clustersim.forecasting import forecast
     from clustersim.forecasting.asked import asked_jobs
-    from clustersim.forecasting.summary_text import sentence
+    from clustersim.forecasting.summary_text import sentence, sentence_of_asked
     from clustersim.outputs import new_folder
     from clustersim.report.of_forecast.page import save_forecast
 
@@ -194,7 +208,12 @@ def _forecast(args: argparse.Namespace) -> int:
                 first=asked,
             )
     print(_text(found, asked))
-    print(textwrap.fill(sentence(found.jobs, found.foreign), 100))
+    answer = sentence(found.jobs, found.foreign)
+    print(textwrap.fill(answer, 100))
+    if asked:
+        own = sentence_of_asked(found.jobs[found.jobs["job_id"].isin(asked)])
+        print(textwrap.fill(own, 100))
+        answer = f"{own} In all, {answer}"
     for note in found.without_room:
         print(textwrap.fill(f"Note: this depends on the size of the cluster: {note}.", 100))
     if args.out is not None:
@@ -203,7 +222,7 @@ def _forecast(args: argparse.Namespace) -> int:
         print(f"page: {Path(args.out) / page.name}")
     write_json(
         {
-            "answer": sentence(found.jobs, found.foreign),
+            "answer": answer,
             **found.document(),
             "folder": args.out,
             "page": None if page is None else Path(args.out) / page.name,
@@ -254,7 +273,7 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments of a forecast that do not depend on the kind of state."""
     return {
         "cluster": args.cluster,
-        "accelerators": _accelerators(args.accelerators),
+        "accelerators": _numbers("--accelerators", args.accelerators),
         "policy": args.policy,
         "placement": args.placement,
         "history": args.history,
@@ -262,7 +281,8 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
         "replications": args.replications,
         "seed": args.seed,
         "default_limit_s": _duration("--default-limit", args.default_limit),
-        "user_limit": args.user_limit,
+        "user_limit": _numbers("--user-limit", args.user_limit),
+        "options": policy_options(args.option) or None,
         "catalogue": args.catalogue,
     }
 
@@ -289,7 +309,7 @@ def _command(args: argparse.Namespace) -> str:
     words += ["--no-arrivals"] if args.no_arrivals else []
     words += ["--replications", str(args.replications)] if args.replications != 200 else []
     words += ["--seed", str(args.seed)] if args.seed != 1 else []
-    for option, values in (("--job", args.job), ("--user", args.user)):
+    for option, values in (("--option", args.option), ("--job", args.job), ("--user", args.user)):
         words += [word for value in values for word in (option, value)]
     return shlex.join([*words, *catalogue_arguments(args.catalogue), "--out", "again"])
 
@@ -301,7 +321,8 @@ def _duration(option: str, text: str | None) -> float | None:
         raise InputError(option, str(error)) from None
 
 
-def _accelerators(text: str | None) -> int | dict[str, int] | None:
+def _numbers(option: str, text: str | None) -> int | dict[str, int] | None:
+    """Return a number, or numbers by partition."""
     if text is None:
         return None
     try:
@@ -310,7 +331,7 @@ def _accelerators(text: str | None) -> int | dict[str, int] | None:
         parts = [part.partition("=") for part in text.split(",") if part.strip()]
         return {name.strip(): whole_number(count) for name, _, count in parts}
     except argparse.ArgumentTypeError as error:
-        raise InputError("--accelerators", str(error)) from None
+        raise InputError(option, str(error)) from None
 
 
 def _text(found: Forecast, asked: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="List the metrics that studies can measure, or the columns of all tables.",
         epilog="example: clustersim metrics p95_wait_s\n"
         "         clustersim metrics --plugins my_metrics.py\n"
+        "         $ clustersim metrics fragmentation p99_jct_s --of out/las\n"
         "         clustersim metrics --list-columns > columns.md",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -30,6 +31,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="print the columns of all tables that clustersim writes, in Markdown",
     )
     add_renamed(parser, "--columns", "--list-columns")
+    parser.add_argument(
+        "--of",
+        metavar="DIR",
+        help="measure the named metrics over the whole run in this folder (default: those on "
+        "request)",
+    )
     add_plugins(parser)
     parser.set_defaults(run=run)
 
@@ -51,8 +58,32 @@ def run(args: argparse.Namespace) -> int:
             write_document(columns_page())
         return 0
     metrics = chosen_metrics(args.names)
+    if args.of is not None:
+        return _measure(args)
     print("\n".join(metric_lines(metrics)))
     if plugins:
         print("\n".join(["", *registered_text(plugins)]))
     write_json(metric_rows(metrics))
+    return 0
+
+
+def _measure(args: argparse.Namespace) -> int:
+    """Measure metrics over a whole run, from its first to its last event."""
+    import math
+
+    from clustersim.analysis.metric_list import by_heading
+    from clustersim.analysis.on_request.whole_run import metrics_of_run
+    from clustersim.plots.axis import axis_of
+    from clustersim.simulation.result import Result
+    from clustersim.text_table import table
+
+    known = [each for _, listed in by_heading() for each in listed]
+    asked = args.names or [each.name for each in known if each.on_request]
+    found = metrics_of_run(Result.load(args.of), asked, plugins=args.plugins)
+    rows = []
+    for name, value in found.items():
+        axis = axis_of(name)
+        rows.append([name, "unknown" if math.isnan(value) else axis.text(value), axis.label])
+    print(table(rows, ["metric", "value", "meaning"]))
+    write_json(found)
     return 0

@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
     for kind, name, plugin in plugins:
         text, options = documented(plugin), option_texts(plugin)
         print(f"{kind} {name}")
-        for paragraph in text if args.names else text[:1]:
+        published = [part for part in text[1:] if re.search(r"\b(?:19|20)\d\d\b", part)]
+        for paragraph in text if args.names else [*text[:1], *published]:
             print(textwrap.fill(paragraph, 98, initial_indent="  ", subsequent_indent="  "))
         for option, value in options.items():
             meaning = option_meaning(plugin, option)
@@ -75,7 +76,17 @@ def documented(plugin: type) -> list[str]:
     """
     text = inspect.cleandoc(plugin.__doc__ or "")
     body = re.split(r"\n\n[A-Z][a-z]+\n-+\n", text)[0]
-    return [" ".join(paragraph.split()) for paragraph in body.split("\n\n") if paragraph.strip()]
+    paragraphs = [" ".join(part.split()) for part in body.split("\n\n") if part.strip()]
+    return [_plain(paragraph) for paragraph in paragraphs]
+
+
+def _plain(text: str) -> str:
+    """Return a text without the markup of docstrings.
+
+    >>> _plain("see :class:`~clustersim.scheduling.decisions.Preempt` and ``fcfs``")
+    'see Preempt and fcfs'
+    """
+    return re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"\1", text).replace("``", "")
 
 
 def option_meaning(plugin: type, option: str) -> str:
@@ -95,5 +106,5 @@ def option_meaning(plugin: type, option: str) -> str:
                 end = next(
                     (i for i, each in enumerate(rest) if not each.startswith(" ")), len(rest)
                 )
-                return " ".join(" ".join(rest[:end]).split())
+                return _plain(" ".join(" ".join(rest[:end]).split()))
     return ""

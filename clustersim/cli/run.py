@@ -149,7 +149,7 @@ def _opened(args: argparse.Namespace) -> tuple[LoadedScenario, StudySpec | None]
 
 def _period_ends_s(loaded: LoadedScenario, spec: StudySpec) -> Callable[..., Any]:
     """Return the function that computes the ends of the study's periods."""
-    from clustersim.analysis.periods import period_ends_s
+    from clustersim.calendar import period_ends_s
 
     return partial(period_ends_s, loaded.scenario.horizon, len(spec.window.period_names) or None)
 

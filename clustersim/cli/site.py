@@ -67,7 +67,12 @@ def write_site(args: argparse.Namespace) -> int:
     from clustersim.outputs import new_file, refuse_existing
     from clustersim.sites import read_site
     from clustersim.sites.chips import named_chips
-    from clustersim.sites.topology_file import site_pools, topology_text, unknown_types
+    from clustersim.sites.topology_file import (
+        pool_notes,
+        site_pools,
+        topology_text,
+        unknown_types,
+    )
     from clustersim.topology import load_cluster
 
     if args.plot is not None:
@@ -81,6 +86,9 @@ def write_site(args: argparse.Namespace) -> int:
     pools = site_pools(site, catalogue, named)
     name = args.name or Path(args.out or args.site).stem
     print(_text(site, pools))
+    notes = pool_notes(pools)
+    for note in notes:
+        print("\n" + textwrap.fill(f"Note: {note}.", 100))
     unknown = unknown_types(pools)
     if unknown is not None:
         warn("\n" + textwrap.fill(unknown, 100, subsequent_indent="  "))
@@ -89,12 +97,12 @@ def write_site(args: argparse.Namespace) -> int:
             draft.write_text(topology_text(site, pools, name=name), encoding="utf-8")
             load_cluster(draft, catalogue)
         print(f"\nwrote {args.out}; lines marked ASSUMED are to be checked")
-    write_json(_data(site, pools, unknown, args.out))
+    write_json(_data(site, pools, notes, unknown, args.out))
     return 0
 
 
 def _data(
-    site: Site, pools: list[SitePool], unknown: str | None, out: str | None
+    site: Site, pools: list[SitePool], notes: list[str], unknown: str | None, out: str | None
 ) -> dict[str, Any]:
     document = site.document()
     return {
@@ -110,10 +118,11 @@ def _data(
                 "nodes_out_of_service": pool.nodes_out,
                 "chips_per_node": pool.chips_per_node,
                 "queues": list(pool.partitions),
+                **({"flavors": list(pool.flavors)} if pool.flavors else {}),
             }
             for pool in pools
         ],
-        "notes": [*document["notes"], *plain_notes([] if unknown is None else [unknown])],
+        "notes": [*document["notes"], *notes, *plain_notes([] if unknown is None else [unknown])],
         "files": [] if out is None else [out],
     }
 

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clustersim.cli.log_options import add_log_options, log_arguments, read_log
 from clustersim.cli.options import add_catalogue, add_no_report, catalogue_arguments, whole_number
 from clustersim.cli.progress import step_progress
-from clustersim.console import wrapped_note, write_json
+from clustersim.console import warn, wrapped_note, write_json
+from clustersim.interrupts import check, held, taken
+
+if TYPE_CHECKING:
+    from clustersim.validation.result import Validation
+    from clustersim.workload import JobLog
 
 __all__ = ["add_parser", "run"]
 
@@ -88,45 +98,29 @@ def _add_comparison(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command."""
-    from clustersim.calendar import Calendar
+    """Run the command; if it is interrupted, keep what is known."""
     from clustersim.outputs import new_folder
     from clustersim.report.of_validation.answer import validation_answer
-    from clustersim.report.of_validation.text import validation_text
+    from clustersim.report.of_validation.text import mechanisms_text
     from clustersim.report.of_validation.written import validation_data, write_validation
     from clustersim.report.page import wrapped_answer
-    from clustersim.scenario.dates import time_s
-    from clustersim.validation.result import validate
 
     recorded = _recorded(args.recorded_wait)
-    policies = None if args.policies is None else args.policies.split(",")
     log = read_log(args.log, args)
-    print(log.report())
-    calendar = Calendar(log.origin)
-
-    def moment(option: str, text: str | None, default: float) -> float:
-        return default if text is None else time_s(text, calendar, option)
-
+    print(log.report(), flush=True)
     page: Path | None = None
-    with step_progress() as progress:
-        found = validate(
-            log,
-            cluster=args.cluster,
-            accelerators=args.accelerators,
-            policies=policies,
-            placement=args.placement,
-            since=moment("--since", args.since, 0.0),
-            until=moment("--until", args.until, float("inf")),
-            partition_column=args.partition_column,
-            recorded_wait=recorded,
-            mechanisms=args.mechanisms,
-            catalogue=args.catalogue,
-            progress=progress,
-        )
-    if args.out is not None:
-        with new_folder(args.out) as folder:
-            page = write_validation(found, folder, command=_command(args), report=args.report)
-    print(validation_text(found))
+    with nullcontext() if args.out is None else new_folder(args.out) as folder:
+        known = _SoFar(folder)
+        with known.kept():
+            known.found = _compared(args, log, recorded, known)
+        found = known.found
+        assert found is not None, "what is known was kept"
+        if folder is not None:
+            with held():
+                page = write_validation(found, folder, command=_command(args), report=args.report)
+    known.print_policies()
+    if found.tested:
+        print(f"\n{mechanisms_text(found)}")
     for note in found.notes[len(log.notes) :]:
         print(wrapped_note(note))
     print(wrapped_answer(validation_answer(found)))
@@ -134,8 +128,86 @@ def run(args: argparse.Namespace) -> int:
         print(f"written to {args.out}")
     if page is not None:
         print(f"page: {page}")
+    if found.unfinished:
+        warn(f"interrupted: {found.unfinished}")
     write_json({**validation_data(found), "folder": args.out, "page": page})
-    return 0
+    return 130 if found.unfinished else 0
+
+
+@dataclass
+class _SoFar:
+    """What is known of a validation at any time; its policies are printed and written at once."""
+
+    folder: Path | None
+    found: Validation | None = None
+    printed: bool = False
+
+    def __call__(self, found: Validation) -> None:
+        from clustersim.report.of_validation.written import write_policies
+
+        with held():
+            fresh = self.found is None or len(self.found.starts) < len(found.starts)
+            self.found = found
+            if fresh and self.folder is not None:
+                write_policies(found, self.folder)
+        check()
+
+    def print_policies(self) -> None:
+        """Print the table of the policies, once."""
+        from clustersim.report.of_validation.text import policies_text
+
+        if not self.printed and self.found is not None:
+            self.printed = True
+            print(policies_text(self.found), flush=True)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """End the block at an interrupt, if anything is known."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            taken()
+            if self.found is None:
+                raise
+            print("clustersim: interrupted; keeping what is known", file=sys.stderr, flush=True)
+
+
+def _compared(
+    args: argparse.Namespace, log: JobLog, recorded: dict[str, float] | None, known: _SoFar
+) -> Validation:
+    """Return the comparison; the table of the policies is printed before mechanisms are tested."""
+    from clustersim.calendar import Calendar
+    from clustersim.scenario.dates import time_s
+    from clustersim.validation.result import validate
+
+    calendar = Calendar(log.origin)
+
+    def moment(option: str, text: str | None, default: float) -> float:
+        return default if text is None else time_s(text, calendar, option)
+
+    with step_progress() as progress:
+
+        def step(text: str) -> None:
+            if known.found is not None and not known.found.missing:
+                known.print_policies()
+            if progress is not None:
+                progress(text)
+
+        return validate(
+            log,
+            cluster=args.cluster,
+            accelerators=args.accelerators,
+            policies=None if args.policies is None else args.policies.split(","),
+            placement=args.placement,
+            since=moment("--since", args.since, 0.0),
+            until=moment("--until", args.until, float("inf")),
+            partition_column=args.partition_column,
+            recorded_wait=recorded,
+            mechanisms=args.mechanisms,
+            catalogue=args.catalogue,
+            progress=step,
+            so_far=known,
+        )
 
 
 def _one_policy(text: str) -> str:

@@ -99,7 +99,8 @@ def _add_change(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="N",
         help="nodes to add: a number, or NAME=NUMBER with a pool, a virtual cluster or a "
-        "partition; may be repeated; negative numbers (--add-nodes=-4) remove nodes",
+        "partition; several with commas (gpu=8,a100=2) or the option repeated; negative numbers "
+        "(--add-nodes=-4) remove nodes",
     )
     change.add_argument(
         "--add-accelerators",
@@ -150,8 +151,12 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.report.of_what_if.text import what_if_text
     from clustersim.report.of_what_if.written import what_if_data, write_what_if
     from clustersim.report.page import wrapped_answer
+    from clustersim.whatif.question import check_fleet
     from clustersim.whatif.what_if import what_if
 
+    check_fleet(
+        args.cluster, args.accelerators, args.add_nodes, args.add_accelerators, args.catalogue
+    )
     log = read_log(args.log, args)
     print(log.report())
     with new_folder(args.out) as folder:

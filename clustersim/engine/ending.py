@@ -7,7 +7,7 @@ instant may turn out to have no power.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+from collections.abc import Callable, Sequence, Sized
 
 import numpy as np
 from simpy.core import StopSimulation
@@ -41,8 +41,9 @@ class Ending:
     partition_of : sequence of int
         Partition of each job that runs or has ended, -1 for others; the caller keeps this list up
         to date.
-    wakes : sized
-        Passes that policies asked for; the caller keeps this collection up to date.
+    awaits : callable
+        Returns whether something will happen at a known time: a pass that a policy asked for, or a
+        job that enters its queue.
 
     Attributes
     ----------
@@ -58,7 +59,7 @@ class Ending:
         policies: Sequence[Policy],
         running: Sized,
         partition_of: Sequence[int],
-        wakes: Sized,
+        awaits: Callable[[], bool],
     ) -> None:
         self.came = False
         self._clock = clock
@@ -67,7 +68,7 @@ class Ending:
         self._policies = policies
         self._running = running
         self._partition_of = partition_of
-        self._wakes = wakes
+        self._awaits = awaits
         self._asked = False
         self._n_ended = self._n_ended_then = -1
         self._waiting: dict[tuple[int, int], int] = {}
@@ -87,7 +88,7 @@ class Ending:
 
     def _answer(self, event: Event) -> None:
         self._asked = False
-        if not self._running and not self._wakes and not self._one_can_start():
+        if not self._running and not self._awaits() and not self._one_can_start():
             self.came = True
             StopSimulation.callback(event)
 

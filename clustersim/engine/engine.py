@@ -12,9 +12,9 @@ through their queue, which calls :meth:`Simulation.preempt`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from simpy.core import StopSimulation
@@ -24,6 +24,7 @@ from clustersim.engine.allocation_log import AllocationLog
 from clustersim.engine.attempts import Attempt, AttemptLog, StopCause
 from clustersim.engine.clock import COMPLETION, HORIZON, NODE_EVENT, SCHEDULING, SUBMISSION, Clock
 from clustersim.engine.ending import Ending
+from clustersim.engine.gates import Gates
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import NO_CHECKPOINTS, Recovery
 from clustersim.engine.work_left import WorkLeft
@@ -73,13 +74,19 @@ class Simulation:
     partitions : sequence of Partition
         The cluster's partitions, without running jobs.
     policy : type of Policy
-        Instantiated once for each queue. Partitions have separate queues if no job can run on both.
+        Instantiated once for each queue. Partitions have separate queues if no job can run on both,
+        unless the policy decides for the whole cluster.
     recovery : Recovery, optional
         How jobs save their state and restart after they are stopped. By default they save nothing
         and restart from the beginning without a delay.
     horizon_s : float, optional
         Time at which the simulation stops. By default it stops when no job runs and no future
         event can start a job.
+    gates : Gates, optional
+        What holds jobs outside their queues, such as dependencies on other jobs.
+    own_nodes : mapping of int to (int, Nodes), optional
+        The only accelerators on which jobs can start, by job: the index of the partition and the
+        chips of its nodes. For jobs that run when the simulation begins.
     by_node : bool
         Whether to record on which nodes each job ran.
     check : callable, optional
@@ -107,6 +114,8 @@ class Simulation:
         *,
         recovery: Recovery | None = None,
         horizon_s: float | None = None,
+        gates: Gates | None = None,
+        own_nodes: Mapping[int, tuple[int, Nodes]] | None = None,
         by_node: bool = True,
         check: Callable[[Simulation], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -125,6 +134,8 @@ class Simulation:
         self._watchers: list[Watcher] = []
         self._recovery = recovery
         self._left = WorkLeft(run_s, jobs.estimate_s, recovery)
+        self._gates = gates
+        self._n_opening = 0
         self._wakes: dict[Policy, Event] = {}
         self._idle_wakes = 0
         self._submit_s = submit_s
@@ -137,6 +148,9 @@ class Simulation:
         self._policy = policy
         self._policy_of_group: dict[int, Policy] = {}
         self._policy_of_choice = self._build_queues(policy)
+        for job, (index, nodes) in (own_nodes or {}).items():
+            queue = self._policy_of_choice[jobs.choice_of[job]].queue
+            queue.own_nodes[job] = partitions[index], nodes
         self._policies_on = [
             [each for each in dict.fromkeys(self._policy_of_choice) if index in each.queue.members]
             for index in range(len(partitions))
@@ -148,20 +162,21 @@ class Simulation:
             self._policy_of_choice,
             self.running,
             self.partition_of,
-            self._wakes,
+            lambda: bool(self._wakes) or self._n_opening > 0,
         )
 
     def _build_queues(self, policy: type[Policy]) -> list[Policy]:
-        """Make one queue for each group of partitions that share jobs.
+        """Make one queue for each group of partitions that share jobs, or one for all partitions.
 
         Return the policy for each entry of `jobs.choices`.
         """
-        group = list(range(len(self.partitions)))
+        group = [0 if policy.whole_cluster else index for index in range(len(self.partitions))]
         for choice in self.jobs.choices:
             merged = {group[index] for index in choice}
             lowest = min(merged)
             group = [lowest if label in merged else label for label in group]
         policies = self._policy_of_group
+        shared: dict[str, Any] = {}
         for label in sorted({group[choice[0]] for choice in self.jobs.choices}):
             members = [index for index, other in enumerate(group) if other == label]
             queue = Queue(
@@ -170,9 +185,10 @@ class Simulation:
                 self.jobs,
                 self.start,
                 looks_ahead=policy.looks_ahead,
-                tracks_running=policy.tracks_running,
+                tracks_running=policy.tracks_running or policy.decide is not Policy.decide,
                 preempt=self.preempt,
                 wake=partial(self._wake, label),
+                shared=shared,
             )
             policies[label] = policy(queue)
         return [policies[group[choice[0]]] for choice in self.jobs.choices]
@@ -227,13 +243,41 @@ class Simulation:
             yield clock.at(now, SUBMISSION)
             while job < n_jobs and submit_s[job] == now:
                 policy = policy_of[choice_of[job]]
-                policy.submit(job)
+                if self._gates is None or self._may_enter(job, self._gates):
+                    policy.submit(job)
                 if policy not in touched:
                     touched.append(policy)
                 job += 1
             self._request_pass()
         self._all_submitted = True
         self._may_be_over()
+
+    def _may_enter(self, job: int, gates: Gates) -> bool:
+        """Return whether a job enters its queue at its submission; see to it that it does later."""
+        if gates.admits(job, self.clock.now):
+            return True
+        if gates.opens_s(job) > self.clock.now:
+            self._n_opening += 1
+            opening = self.clock.at(gates.opens_s(job), SUBMISSION)
+            opening.callbacks.append(lambda _: self._open(job, gates))
+        return False
+
+    def _open(self, job: int, gates: Gates) -> None:
+        """Let a job in whose time has come, unless another limit holds it."""
+        self._n_opening -= 1
+        if gates.admits(job, self.clock.now):
+            self._let_in([job])
+        self._may_be_over()
+
+    def _let_in(self, jobs: Sequence[int]) -> None:
+        """Let jobs that were held into their queues."""
+        for job in jobs:
+            policy = self._policy_of_choice[self.jobs.choice_of[job]]
+            policy.resubmit(job)
+            if policy not in self._touched:
+                self._touched.append(policy)
+        if jobs:
+            self._request_pass(later=True)
 
     # --- Operations on jobs -------------------------------------------------------------
 
@@ -327,7 +371,7 @@ class Simulation:
             self._save_and_leave(attempt, save_s, queue)
             return
         if how == "suspend":
-            queue.suspended[job] = attempt.partition, attempt.partition.nodes_of.get(job, ())
+            queue.own_nodes[job] = attempt.partition, attempt.partition.nodes_of.get(job, ())
         self._stop(attempt, saved=how in ("save", "suspend"), cause=STOPS[how], cost_s=cost_s)
 
     def _save_and_leave(self, attempt: Attempt, save_s: float, queue: Queue) -> None:
@@ -364,6 +408,8 @@ class Simulation:
         self._leave(attempt)
         if cause is StopCause.CANCELLED:
             self._n_ended += 1
+            if self._gates is not None:
+                self._let_in(self._gates.end(job, now, done=False))
             return
         self.partition_of[job] = -1
         self._left.stopped(attempt, progress.kept_s, cause, cost_s)
@@ -437,6 +483,8 @@ class Simulation:
         if not attempt.is_plain:
             self._log.note(attempt.number, attempt.whole(now), self._left.of(attempt.job))
         self._leave(attempt)
+        if self._gates is not None:
+            self._let_in(self._gates.end(attempt.job, now, done=True))
         self._request_pass()
         self._n_ended += 1
         if self._progress is not None and not self._n_ended % _REPORT_EVERY:

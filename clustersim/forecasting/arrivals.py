@@ -6,19 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Floats, Ints
 from clustersim.calendar import DAY_S
 from clustersim.catalogue import Catalogue
 from clustersim.engine.partitions import build_partitions
+from clustersim.forecasting.shared_limits import texts_of_log
 from clustersim.scheduling import Placement
 from clustersim.seeds import Streams
 from clustersim.simulation.eligibility import find_eligibility
 from clustersim.simulation.runtimes import Runtimes
 from clustersim.topology import Cluster
-from clustersim.workload.jobs import texts_of
 
 __all__ = ["Arrivals", "NewJobs", "arrivals_of"]
 
@@ -32,8 +31,9 @@ class NewJobs:
     submit_s, run_s, estimate_s : float64 arrays (jobs,)
         Seconds; submissions from now.
     n_accelerators, choice_of : int64 arrays (jobs,)
-    user : object array (jobs,)
-        Empty if not known.
+    of : pandas.DataFrame
+        ``user``, ``account``, ``qos``, ``vc`` and ``n_accelerators`` of the jobs; texts are empty
+        if not known.
     unended : int64 array (jobs,)
         Row of a job of the state that has not ended, whose run time is that of the replication;
         -1 for others.
@@ -44,7 +44,7 @@ class NewJobs:
     estimate_s: Floats
     n_accelerators: Ints
     choice_of: Ints
-    user: npt.NDArray[np.object_]
+    of: pd.DataFrame
     unended: Ints
 
 
@@ -84,7 +84,7 @@ class Arrivals:
             jobs.estimate_s[part],
             jobs.n_accelerators[part],
             jobs.choice_of[part],
-            jobs.user[part],
+            jobs.of.iloc[part],
             jobs.unended[part],
         )
 
@@ -155,16 +155,14 @@ def arrivals_of(
         else np.full(len(history), np.nan)
     )
     estimate = np.where(np.isfinite(estimate), estimate, np.fmax(run_s, default_limit_s))
-    users = np.full(len(history), "", dtype=object)
-    if "user" in history:
-        users = np.asarray(texts_of(history["user"]), dtype=object)
+    of = texts_of_log(history)
     jobs = NewJobs(
         submit[keep],
         run_s[keep],
         estimate[keep],
         history["n_accelerators"].to_numpy(dtype=np.int64)[keep],
         eligible.choice_of[keep],
-        users[keep],
+        of[keep],
         rows[keep],
     )
     what = (

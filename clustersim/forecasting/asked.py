@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from clustersim.errors import InputError, unknown_name
+from clustersim.errors import InputError, nearest_name, unknown_name
 from clustersim.forecasting.snapshot import Snapshot
 
-__all__ = ["asked_jobs", "check_asked"]
+__all__ = ["asked_jobs", "check_asked", "check_partitions"]
 
 
 def check_asked(snapshot: Snapshot, jobs: Sequence[str], users: Sequence[str]) -> None:
@@ -25,7 +25,8 @@ def check_asked(snapshot: Snapshot, jobs: Sequence[str], users: Sequence[str]) -
     InputError
         The message names the nearest jobs or users that wait.
     """
-    waiting = list(map(str, snapshot.waiting["job_id"]))
+    names = [*snapshot.waiting["job_id"], *snapshot.waiting["row_id"], *snapshot.waiting["array"]]
+    waiting = list(map(str, dict.fromkeys(name for name in names if name)))
     running = set(map(str, snapshot.running["job_id"]))
     for job in jobs:
         if job in running and job not in waiting:
@@ -34,12 +35,33 @@ def check_asked(snapshot: Snapshot, jobs: Sequence[str], users: Sequence[str]) -
             listed = "--json" if waiting else ""
             what = unknown_name("waiting job", job, waiting, listed_by=listed)
             raise InputError("--job", what)
-    names = sorted(set(map(str, snapshot.waiting["user"])) - {""})
+    known = sorted(set(map(str, snapshot.waiting["user"])) - {""})
     for user in users:
-        if not names:
+        if not known:
             raise InputError("--user", "the waiting jobs have no users")
-        if user not in names:
-            raise InputError("--user", unknown_name("user with waiting jobs", user, names))
+        if user not in known:
+            raise InputError("--user", unknown_name("user with waiting jobs", user, known))
+
+
+def check_partitions(option: str, numbers: object, jobs: pd.DataFrame) -> None:
+    """Raise an error if numbers name no partition of a job, but almost one that they lack.
+
+    Examples
+    --------
+    >>> check_partitions("--accelerators", {"gqu": 8}, pd.DataFrame({"vc": ["gpu,long"]}))
+    Traceback (most recent call last):
+        ...
+    clustersim.errors.InputError: --accelerators: unknown partition 'gqu'; did you mean 'gpu'? \
+allowed: gpu, long
+    """
+    if not isinstance(numbers, Mapping):
+        return
+    named = [set(str(names).split(",")) for names in jobs["vc"] if names]
+    known = sorted(set().union(*named))
+    lacking = {name for names in named if not names & set(numbers) for name in names}
+    for name in map(str, numbers):
+        if name not in known and nearest_name(name, lacking) is not None:
+            raise InputError(option, unknown_name("partition", name, known))
 
 
 def asked_jobs(jobs: pd.DataFrame, ids: Sequence[str], users: Sequence[str]) -> list[str]:
@@ -58,4 +80,8 @@ def asked_jobs(jobs: pd.DataFrame, ids: Sequence[str], users: Sequence[str]) -> 
     ['1', '2', '3']
     """
     chosen = jobs["job_id"].isin(list(ids)) | jobs["user"].isin(list(users))
+    if "row_id" in jobs:  # a row of an array, as the file has it
+        chosen |= jobs["row_id"].isin(list(ids))
+    arrays = jobs["job_id"].astype(str).str.extract(r"^(\d+)_")[0]
+    chosen |= arrays.isin(list(ids))
     return list(map(str, jobs.loc[chosen, "job_id"]))

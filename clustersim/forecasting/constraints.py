@@ -18,7 +18,8 @@ CONSTRAINTS = {
     "partition": "as accelerators, but other partitions have enough free",
     "queue": "its place behind other jobs; alone it could start in less than half of the time",
     "limit": "a limit, such as on the tasks of an array that run at a time",
-    "dependency": "a job that must end first (if that one is not simulated, nor is this one)",
+    "dependency": "a job that must end first (if that one is not simulated, nor is this one: only "
+    "the time is given before which it cannot start, even if that one ended now)",
     "eligible time": "the time before which it may not start",
     "held": "the scheduler holds it: its start is not forecast",
     "never": "it cannot run on this cluster",
@@ -49,17 +50,22 @@ def constraints(snapshot: Snapshot, found: Replications) -> pd.DataFrame:
     ids = waiting["job_id"].to_numpy(dtype=object)
     rows = []
     in_queue: list[int] = []
+    held_up: set[int] = set()
     for row in range(len(waiting)):
         ahead = [other for other in in_queue if masks[other] & masks[row]]
-        delayed = [other for other in ahead if median["start_s"][other] > 0] or ahead
+        able = [other for other in ahead if other not in held_up] or ahead
+        delayed = [other for other in able if median["start_s"][other] > 0] or able
         facts = {
             "behind": str(ids[delayed[0]]) if delayed else "",
+            "blockers": len(delayed),
             "jobs_ahead": len(ahead),
             "accelerators_ahead": int(sizes[ahead].sum()) if ahead else 0,
         }
         kind, detail = _why(row, waiting, found, median, facts)
         if kind not in ("held", "never") and row not in found.after_unknown:
             in_queue.append(row)
+        if kind in ("limit", "dependency", "eligible time"):
+            held_up.add(row)
         rows.append({"constraint": kind, "detail": detail, **facts})
     columns = ["constraint", "detail", "behind", "jobs_ahead", "accelerators_ahead"]
     return pd.DataFrame(rows, columns=columns)
@@ -91,18 +97,25 @@ def _why(
     if admitted >= start / 2:
         return _held_back(row, waiting, found)
     n = int(waiting["n_accelerators"].iloc[row])
-    free = int(max((found.free[index] for index in found.choices[row]), default=0))
+    own = list(found.choices[row])
+    free = int(found.free[own].sum())
+    elsewhere = int(np.delete(found.free, own).max(initial=0))
     needs = f"needs {counted(n, 'accelerator')}, {free:,} free"
-    behind = facts["behind"]
+    if n <= free and alone > 0:
+        needs += " but not together: nodes or pools are split up"
+    behind, after = facts["behind"], waiting["depends_on"].iloc[row]
+    alone = max(alone, admitted)
     could_start = f"alone it could start in {format_duration(alone)}"
+    if after:
+        could_start += f", after job {', '.join(after)}"
     if behind and alone < start / 2:
-        more = int(str(facts["jobs_ahead"])) - 1
+        more = int(str(facts["blockers"])) - 1
         others = f" and {more:,} more" if more > 0 else ""
         return "queue", f"behind job {behind}{others} ({needs}; {could_start})"
-    if int(found.free.sum()) >= n > free:
-        place = str(waiting["vc"].iloc[row]) or "its partition"
-        return "partition", f"{needs} in {place}, {int(found.free.sum()):,} in the whole cluster"
-    if behind and n <= free:
+    if elsewhere >= n > free:
+        place = str(waiting["vc"].iloc[row]).replace(",", " or ") or "its partition"
+        return "partition", f"{needs} in {place}, {elsewhere:,} in another"
+    if behind and alone <= 0:
         return "queue", f"behind job {behind} ({needs})"
     # Jobs that come later may be backfilled before the first one.
     return "accelerators", f"{needs}; {could_start}" if alone < start / 2 else needs

@@ -14,10 +14,12 @@ import pandas as pd
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError
 from clustersim.forecasting.arrivals import Arrivals, arrivals_of
-from clustersim.forecasting.asked import check_asked
-from clustersim.forecasting.inputs import Given, cluster_of, read_state
-from clustersim.forecasting.past import Past, past_of, recent_of
-from clustersim.forecasting.replicate import Case, Replications, replicate
+from clustersim.forecasting.asked import check_asked, check_partitions
+from clustersim.forecasting.case import Case
+from clustersim.forecasting.inputs import Given, cluster_of, read_state, with_queues_of
+from clustersim.forecasting.past import Past, past_of
+from clustersim.forecasting.priorities import Priorities, priorities_of
+from clustersim.forecasting.replicate import Replications, replicate
 from clustersim.forecasting.result import Forecast
 from clustersim.forecasting.run_times import (
     RunTimes,
@@ -25,11 +27,29 @@ from clustersim.forecasting.run_times import (
     default_limit_note,
     run_times_of,
 )
+from clustersim.forecasting.shared_limits import (
+    SharedLimit,
+    limit_of_users,
+    limits_seen,
+    note_on_limits,
+)
 from clustersim.forecasting.snapshot import Snapshot, snapshot_of
-from clustersim.forecasting.summary_text import contradictions, foreign_note, overflow_note
+from clustersim.forecasting.summary_text import (
+    contradictions,
+    divided_note,
+    foreign_note,
+    overflow_note,
+)
 from clustersim.forecasting.table import forecast_table
-from clustersim.scheduling import Placement, Policy, find_placement, find_policy
+from clustersim.scheduling import (
+    NodePlacement,
+    Placement,
+    Policy,
+    find_placement,
+    find_policy,
+)
 from clustersim.topology import Cluster
+from clustersim.units import counted
 
 __all__ = ["forecast"]
 
@@ -43,6 +63,7 @@ def forecast(
     cluster: Cluster | str | Path | None = None,
     accelerators: int | Mapping[str, int] | None = None,
     policy: str | type[Policy] | None = None,
+    options: Mapping[str, Any] | None = None,
     placement: str | type[Placement] | None = None,
     history: str | Path | pd.DataFrame | None = None,
     arrivals: bool = True,
@@ -50,7 +71,7 @@ def forecast(
     seed: int = 1,
     at_s: float | None = None,
     default_limit_s: float | None = None,
-    user_limit: int | None = None,
+    user_limit: int | Mapping[str, int] | None = None,
     time_zone: str | None = None,
     taken_at: str | datetime | None = None,
     columns: Sequence[str] = (),
@@ -78,10 +99,12 @@ def forecast(
         Instead of a cluster: a number that all jobs share, or numbers by partition.
     policy : str or type of Policy, optional
         By default that of a saved run, or ``easy``.
+    options : mapping of str to object, optional
+        Options of the policy; by default those of a saved run, if its policy is taken.
     placement : str or type of Placement, optional
-        By default that of a saved run, unless `accelerators` are given; else ``pooled``, which
-        counts accelerators. Others also track nodes, on which the running jobs are placed anew,
-        since a queue does not say where they are.
+        By default that of a saved run; without one ``consolidate`` on a `cluster`, as in a replay,
+        and ``pooled``, which only counts, if `accelerators` are given. Running jobs are on the
+        nodes that the queue names, and are placed anew if it names none.
     history : str, Path or DataFrame, optional
         A log of the site. By default, the jobs of a saved run that have ended.
     arrivals : bool
@@ -92,8 +115,8 @@ def forecast(
         The time at which a saved run or table is taken, seconds.
     default_limit_s : float, optional
         Limit of jobs without one, seconds; by default the longest of all jobs.
-    user_limit : int, optional
-        Accelerators that the jobs of a user may use together.
+    user_limit : int or mapping of str to int, optional
+        Accelerators that the jobs of a user may use together, in all or by partition.
     time_zone, taken_at, columns, gpus_per_node
         See :func:`clustersim.sites.read_queue`.
     jobs, users : sequence of str
@@ -134,25 +157,29 @@ def forecast(
         columns=columns,
         gpus_per_node=gpus_per_node,
     )
-    snapshot = snapshot_of(given.state)
-    check_asked(snapshot, jobs, users)
     where, note = cluster_of(given, cluster, accelerators, chips)
+    given = with_queues_of(given, where)
+    snapshot = snapshot_of(given.state)
+    for option, by_partition in (("--accelerators", accelerators), ("--user-limit", user_limit)):
+        check_partitions(option, by_partition, snapshot.jobs)
+    check_asked(snapshot, jobs, users)
     past = past_of(given, history, time_zone)
     chosen = policy or given.policy or "easy"
+    own_options = options or (None if policy else given.options) or {}
     own_placement = given.placement if accelerators is None else None
-    placed = placement or own_placement or "pooled"
+    placed = placement or own_placement or ("pooled" if cluster is None else "consolidate")
     case = Case(
         snapshot=snapshot,
         cluster=where,
         catalogue=chips if all(pool.accelerator for pool in where.pools) else None,
-        policy=find_policy(chosen),
+        policy=find_policy(chosen, options=own_options),
         placement=find_placement(placed),
-        run_times=_run_times(snapshot, past, recent_of(given, history), default_limit_s),
+        run_times=_run_times(snapshot, past, default_limit_s),
         arrivals=None,
-        user_limit=user_limit,
+        limits=_limits(snapshot, user_limit, past),
+        priorities=_priorities(snapshot, given),
     )
-    if arrivals and past is not None and len(snapshot.waiting):
-        case = replace(case, arrivals=_arrivals(case, past, given, replications, seed))
+    case = _with_later(case, past if arrivals else None, given, min(replications, 10), seed)
     found = replicate(case, replications, seed, progress)
     _refuse_overflow(found, snapshot, accelerators)
     name = _name(chosen)
@@ -173,43 +200,94 @@ def forecast(
     )
 
 
+def _with_later(case: Case, past: Past | None, given: Given, replications: int, seed: int) -> Case:
+    """Return a case with what a few replications tell: further jobs, and when others are held.
+
+    Further jobs arrive as in `past`; none do if it is None.
+    """
+    waiting = case.snapshot.waiting
+    after = waiting["depends_on"].map(len).to_numpy() > 0
+    arrive = past is not None and len(waiting) > 0
+    if not arrive and (case.priorities is None or not after.any()):
+        return case
+    few = replicate(case, replications, seed)
+    admitted_s = np.median(few.admitted_s, axis=0)
+    case = replace(case, admitted_s=np.where(after & np.isfinite(admitted_s), admitted_s, 0.0))
+    if past is None or not arrive:
+        return case
+    return replace(case, arrivals=_arrivals(case, past, given, few))
+
+
 def _name(chosen: str | type[object]) -> str:
     return chosen if isinstance(chosen, str) else chosen.__name__
+
+
+def _limits(
+    snapshot: Snapshot, user_limit: int | Mapping[str, int] | None, past: Past | None
+) -> tuple[SharedLimit, ...]:
+    """Return the limits that are given or seen; a given one holds instead of those of users."""
+    log = None if past is None else past.further
+    seen = limits_seen(snapshot.jobs, len(snapshot.running), log)
+    if user_limit is None:
+        return tuple(seen)
+    others = (limit for limit in seen if limit.scope != "user" or limit.counts_jobs)
+    if not isinstance(user_limit, Mapping):
+        return (limit_of_users(user_limit), *others)
+    return (*(limit_of_users(n, name) for name, n in user_limit.items()), *others)
+
+
+def _priorities(snapshot: Snapshot, given: Given) -> Priorities | None:
+    """Return the priorities of a queue whose order they are; they grow under Slurm only."""
+    if given.state.order:
+        return None
+    grow = given.state.format.startswith(("squeue", "scontrol"))
+    return priorities_of(snapshot.jobs, len(snapshot.running), grow=grow)
 
 
 def _run_times(
     snapshot: Snapshot,
     past: Past | None,
-    recent: pd.DataFrame | None,
     default_limit_s: float | None,
 ) -> RunTimes:
     """Return the run times of the jobs, from a log if there is one."""
-    jobs = pd.concat([snapshot.running, snapshot.waiting], ignore_index=True)
     if past is None:
-        return assumed_run_times(jobs, default_limit_s)
-    return run_times_of(past.jobs, jobs, default_limit_s, recent)
+        return assumed_run_times(snapshot.jobs, default_limit_s)
+    return run_times_of(past.jobs, snapshot.jobs, default_limit_s, past.recent)
 
 
 def _assumptions(case: Case, found: Replications) -> Iterator[str]:
     """Yield what was assumed about the state, the run times and further jobs."""
     snapshot, arrivals = case.snapshot, case.arrivals
     yield from snapshot.notes
+    if case.priorities is not None:
+        yield from case.priorities.notes()
+    if found.placed_anew and issubclass(case.placement, NodePlacement):
+        they = counted(found.placed_anew, "running job", "running jobs")
+        yield f"the nodes of {they} are not named or not free, so they are placed anew"
+    yield from divided_note(snapshot, case.cluster)
     yield case.run_times.what
     limits = pd.concat([snapshot.running["limit_s"], snapshot.waiting["limit_s"]])
     if without := default_limit_note(limits, case.run_times):
         yield without
     yield arrivals.what if arrivals is not None else "no further jobs arrive"
-    if arrivals is not None and case.user_limit is not None and not arrivals.jobs.user.any():
-        yield "the log names no users, so --user-limit does not hold further jobs"
+    of_users = any(limit.scope == "user" for limit in case.limits)
+    if arrivals is not None and of_users and not arrivals.jobs.of["user"].any():
+        yield "the log names no users, so no limit of a user holds further jobs"
+    yield from note_on_limits(case.limits)
     yield from overflow_note(found, snapshot)
-    yield from contradictions(found, snapshot, case.user_limit)
+    yield from contradictions(found, snapshot, case.limits)
 
 
-def _check(replications: int, user_limit: int | None, default_limit_s: float | None) -> None:
+def _check(
+    replications: int,
+    user_limit: int | Mapping[str, int] | None,
+    default_limit_s: float | None,
+) -> None:
     problems = []
     if not 1 <= replications <= 100_000:
         problems.append(f"replications: found {replications}; allowed: 1 to 100,000")
-    if user_limit is not None and user_limit < 1:
+    limits = user_limit.values() if isinstance(user_limit, Mapping) else [user_limit]
+    if any(limit is not None and limit < 1 for limit in limits):
         problems.append(f"user_limit: found {user_limit}; at least 1 is needed")
     if default_limit_s is not None and not 0 < default_limit_s < float("inf"):
         problems.append(f"default_limit_s: found {default_limit_s}; more than 0 is needed")
@@ -217,11 +295,11 @@ def _check(replications: int, user_limit: int | None, default_limit_s: float | N
         raise InputError("forecast", problems)
 
 
-def _arrivals(
-    case: Case, past: Past, given: Given, replications: int, seed: int
-) -> Arrivals | None:
-    """Return the jobs that arrive until well after the last job starts that waits now."""
-    few = replicate(case, min(replications, 10), seed)
+def _arrivals(case: Case, past: Past, given: Given, few: Replications) -> Arrivals | None:
+    """Return the jobs that arrive until well after the last job starts that waits now.
+
+    The start is that of a few replications without them.
+    """
     starts = few.start_s[np.isfinite(few.start_s)]
     last = float(starts.max()) if len(starts) else 0.0
     if last <= 0:
@@ -229,7 +307,7 @@ def _arrivals(
     snapshot = case.snapshot
     unended = pd.concat([snapshot.running["job_id"], snapshot.waiting["job_id"]])
     return arrivals_of(
-        past.jobs if past.submitted is None else past.submitted,
+        past.further,
         case.cluster,
         case.placement,
         window_s=_ARRIVALS * last,
@@ -246,7 +324,7 @@ def _refuse_overflow(
     if accelerators is None or isinstance(accelerators, Mapping):
         return
     sizes = snapshot.running["n_accelerators"].to_numpy(dtype=np.int64)
-    if len(sizes) and (found.runs_on < 0).any():
+    if len(sizes) and not all(found.places):
         raise InputError(
             "--accelerators",
             f"the running jobs use {int(sizes.sum()):,} accelerators, but there are only "

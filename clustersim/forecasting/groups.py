@@ -34,7 +34,7 @@ def levels_of(jobs: pd.DataFrame, limit: Floats | None) -> list[list[Key]]:
     Parameters
     ----------
     jobs : pandas.DataFrame
-        ``user``, ``n_accelerators``.
+        ``user``, ``n_accelerators``; ``followed`` if it is known whether other jobs wait for them.
     limit : float64 array (jobs,), optional
         Time limits, seconds.
 
@@ -43,6 +43,16 @@ def levels_of(jobs: pd.DataFrame, limit: Floats | None) -> list[list[Key]]:
     >>> levels_of(pd.DataFrame({"user": ["ann"], "n_accelerators": [8]}), None)
     [[('user size', 'ann', 3.0), ('user', 'ann'), ('size', 3.0), ()]]
     """
+    levels = _plain_levels_of(jobs, limit)
+    if "followed" not in jobs:
+        return levels
+    return [
+        [("followed", *key) for key in keys] + keys if followed else keys
+        for keys, followed in zip(levels, jobs["followed"].tolist(), strict=True)
+    ]
+
+
+def _plain_levels_of(jobs: pd.DataFrame, limit: Floats | None) -> list[list[Key]]:
     size = np.round(np.log2(np.maximum(1, jobs["n_accelerators"].to_numpy(dtype=np.float64))))
     users = texts_of(jobs["user"]).tolist()
     if limit is None:

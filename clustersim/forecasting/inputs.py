@@ -22,7 +22,13 @@ from clustersim.forecasting.saved_run import (
     state_of_jobs,
     state_of_run,
 )
-from clustersim.simulation.eligibility import partition_names_of, unknown_names
+from clustersim.simulation.partition_names import (
+    alternatives,
+    names_any,
+    partition_names_of,
+    queues_of_namespaces,
+    unknown_names,
+)
 from clustersim.simulation.result import Result
 from clustersim.sites import read_queue
 from clustersim.sites.queue import QueueState
@@ -30,7 +36,7 @@ from clustersim.time_zones import parse_zone
 from clustersim.topology import Cluster, Pool, compile_cluster, load_cluster, single_pool
 from clustersim.units import MOST_CHIPS, counted, listed
 
-__all__ = ["Given", "cluster_of", "read_state"]
+__all__ = ["Given", "cluster_of", "read_state", "with_queues_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +70,7 @@ class Given:
     result: Result | None = None
     policy: str | None = None
     placement: str | None = None
+    options: Mapping[str, Any] | None = None
     submitted: pd.DataFrame | None = None
     notes: tuple[str, ...] = ()
 
@@ -192,7 +199,7 @@ def cluster_of(
     if cluster is not None:
         if not isinstance(cluster, Cluster):
             cluster = compile_cluster(load_cluster(cluster, catalogue))
-        return _with_known_partitions(cluster, given)
+        return _with_known_partitions(cluster, with_queues_of(given, cluster))
     if accelerators is None:
         found = None if given.result is None else cluster_of_run(given.result, catalogue)
         if found is None:
@@ -201,7 +208,10 @@ def cluster_of(
     if isinstance(accelerators, Mapping):
         return _by_partition(accelerators), ""
     names = dict.fromkeys(
-        job.partition for job in given.state.jobs if job.n_accelerators and job.partition
+        name
+        for job in given.state.jobs
+        if job.n_accelerators and job.partition
+        for name in alternatives(job.partition, ())
     )
     note = ""
     if len(names) > 1:
@@ -221,9 +231,29 @@ def _with_known_partitions(cluster: Cluster, given: Given) -> tuple[Cluster, str
     there = partition_names_of(cluster)
     named = [job.partition for job in given.state.jobs if job.n_accelerators and job.partition]
     of_cluster = given.submitted is not None and "vc" in given.submitted
-    if of_cluster or not there or not named or there & {*named}:
+    if of_cluster or not there or not named or names_any(named, there):
         return cluster, ""
     return cluster.undivided(), unknown_names(named, there)
+
+
+def with_queues_of(given: Given, cluster: Cluster) -> Given:
+    """Return the state with the queues of the cluster as partitions, where namespaces tell them.
+
+    Parameters
+    ----------
+    given : Given
+    cluster : Cluster
+        LocalQueues of the same name in several namespaces are NAMESPACE/NAME in its queues.
+    """
+    jobs = given.state.jobs
+    names = np.array([job.partition for job in jobs], dtype=object)
+    own = queues_of_namespaces(
+        names, [job.job_id for job in jobs], partition_names_of(cluster)
+    ).tolist()
+    if own == names.tolist():
+        return given
+    jobs = tuple(replace(job, partition=name) for job, name in zip(jobs, own, strict=True))
+    return replace(given, state=replace(given.state, jobs=jobs))
 
 
 def _by_partition(accelerators: Mapping[str, int]) -> Cluster:

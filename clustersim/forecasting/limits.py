@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Ints
-from clustersim.forecasting.gates import Limits
+from clustersim.engine.gates import Limits
+from clustersim.forecasting.shared_limits import SharedLimit
 
-__all__ = ["limits_of", "predecessors_of", "waiting_for_unknown", "with_users"]
+__all__ = [
+    "UNNAMED",
+    "limits_of",
+    "predecessors_of",
+    "waiting_for_unknown",
+    "waiting_for_unnamed",
+    "with_further",
+]
+
+UNNAMED = "waits for another job that the file does not name"
+"""What is said of a job that waits for a job which its file does not name."""
 
 
 def predecessors_of(jobs: pd.DataFrame) -> dict[int, frozenset[int]]:
@@ -77,14 +86,41 @@ def waiting_for_unknown(
     return found
 
 
+def waiting_for_unnamed(
+    jobs: pd.DataFrame, predecessors: Mapping[int, frozenset[int]]
+) -> dict[int, str]:
+    """Return why jobs are not forecast whose predecessors are not among the jobs, by row.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        ``after_job`` (whether the scheduler says that the job waits for another one) and
+        ``depends_on`` of all jobs.
+    predecessors : mapping
+        As from :func:`predecessors_of`.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"after_job": [True, True], "depends_on": [(), ("9",)]})
+    >>> waiting_for_unnamed(jobs, {})[1]
+    'not forecast: after job 9, which is not simulated'
+    """
+    found = {}
+    for row, (after, names) in enumerate(zip(jobs["after_job"], jobs["depends_on"], strict=True)):
+        if after and row not in predecessors:
+            after_names = f"after job {', '.join(names)}, which is not simulated"
+            found[row] = f"not forecast: {after_names if names else UNNAMED}"
+    return found
+
+
 def limits_of(
     jobs: pd.DataFrame,
     rows: Ints,
     n_running: int,
     predecessors: Mapping[int, frozenset[int]],
-    user_limit: int | None,
+    shared: Sequence[SharedLimit],
 ) -> Limits:
-    """Return the limits of arrays and users, and dependencies, with jobs as positions in `rows`.
+    """Return the limits of the jobs, and dependencies, with jobs as positions in `rows`.
 
     Parameters
     ----------
@@ -96,63 +132,54 @@ def limits_of(
         Number of running jobs.
     predecessors : mapping
         As from :func:`predecessors_of`.
-    user_limit : int, optional
-        Accelerators that the jobs of a user may use together.
+    shared : sequence of SharedLimit
     """
     groups: list[tuple[str, float]] = []
     of_job: dict[int, list[tuple[int, float]]] = {}
     index: dict[str, int] = {}
     throttles = jobs[jobs["array_limit"].notna()].groupby("array")["array_limit"].max()
     position = {int(row): at for at, row in enumerate(rows)}
-    columns = zip(jobs["array"], jobs["user"], jobs["n_accelerators"], strict=True)
-    for row, (of_array, user, n) in enumerate(columns):
-        at = position.get(row)
-        if at is None:
-            continue
-        if of_array in throttles.index:
+    for row, of_array in enumerate(jobs["array"]):
+        if of_array in throttles.index and row in position:
             most = float(throttles[of_array])
             name = f"array {of_array} runs at most {most:.0f} tasks at a time"
             group = _group(name, most, index, groups)
-            of_job.setdefault(at, []).append((group, 1.0))
-        if user_limit is not None and user:
-            group = _group(_of_user(user, user_limit), float(user_limit), index, groups)
-            of_job.setdefault(at, []).append((group, float(n)))
+            of_job.setdefault(position[row], []).append((group, 1.0))
+    for limit in shared:
+        for row, holder, n in limit.counts(jobs):
+            if row in position:
+                group = _group(*limit.of(holder), index, groups)
+                of_job.setdefault(position[row], []).append((group, float(n)))
     after = {
         position[row]: frozenset(position[other] for other in others)
         for row, others in predecessors.items()
         if row in position
     }
     runs = frozenset(position[row] for row in range(n_running) if row in position)
-    return Limits(groups, of_job, after, runs)
+    return Limits(groups, of_job, after, running=runs)
 
 
-def with_users(
-    limits: Limits, at: Ints, users: npt.NDArray[np.object_], sizes: Ints, user_limit: int
+def with_further(
+    limits: Limits, at: Ints, jobs: pd.DataFrame, shared: Sequence[SharedLimit]
 ) -> Limits:
-    """Return the limits, with that of the users of further jobs.
+    """Return the limits, with those of further jobs.
 
     Parameters
     ----------
     limits : Limits
     at : int64 array (further jobs,)
         Numbers of the jobs in `limits`.
-    users : object array (further jobs,)
-        Empty for a job without a user.
-    sizes : int64 array (further jobs,)
-        Accelerators.
-    user_limit : int
+    jobs : pandas.DataFrame
+        The columns of :meth:`~clustersim.forecasting.shared_limits.SharedLimit.counts`.
+    shared : sequence of SharedLimit
     """
     groups, of_job = list(limits.groups), dict(limits.of_job)
     index = {name: number for number, (name, _) in enumerate(groups)}
-    for job, user, n in zip(at.tolist(), users.tolist(), sizes.tolist(), strict=True):
-        if user:
-            group = _group(_of_user(user, user_limit), float(user_limit), index, groups)
-            of_job[job] = [(group, float(n))]
-    return Limits(groups, of_job, limits.after, limits.running)
-
-
-def _of_user(user: object, most: int) -> str:
-    return f"user {user} may use at most {most:,} accelerators"
+    for limit in shared:
+        for row, holder, n in limit.counts(jobs):
+            group = _group(*limit.of(holder), index, groups)
+            of_job[int(at[row])] = [*of_job.get(int(at[row]), ()), (group, float(n))]
+    return Limits(groups, of_job, limits.after, running=limits.running)
 
 
 def _group(name: str, most: float, index: dict[str, int], groups: list[tuple[str, float]]) -> int:

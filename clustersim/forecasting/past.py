@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from clustersim.forecasting.samples import LEAST_ALIKE
 from clustersim.units import counted
 from clustersim.workload import read_jobs
 
-__all__ = ["Past", "past_of", "recent_of"]
+__all__ = ["Past", "past_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +31,25 @@ class Past:
         by now, from which further jobs are drawn.
     notes : tuple of str
         What the log lacks.
+    arrived : pandas.DataFrame or None
+        All jobs of a log of which `jobs` are only a part.
+    recent : pandas.DataFrame or None
+        The jobs that began not long before now and have ended, in order of their start; their
+        ``submit_s`` is in seconds from now.
     """
 
     jobs: pd.DataFrame
     submitted: pd.DataFrame | None = None
     notes: tuple[str, ...] = ()
+    arrived: pd.DataFrame | None = None
+    recent: pd.DataFrame | None = None
+
+    @property
+    def further(self) -> pd.DataFrame:
+        """The jobs from which further jobs are drawn."""
+        if self.submitted is not None:
+            return self.submitted
+        return self.jobs if self.arrived is None else self.arrived
 
 
 def past_of(
@@ -61,14 +76,34 @@ def past_of(
     if history is not None:
         log = read_jobs(history, time_zone=time_zone)
         jobs, unlimited = log.jobs, log.estimate_filled
-        if unlimited is None:
-            return Past(_in_order(jobs))
-        jobs = jobs.assign(estimate_s=jobs["estimate_s"].mask(unlimited))
-        n = f"{int(unlimited.sum()):,} of {counted(len(jobs), 'job')}"
-        return Past(_in_order(jobs), notes=(f"{n} of the log have no time limit",))
+        notes: tuple[str, ...] = ()
+        if unlimited is not None:
+            jobs = jobs.assign(estimate_s=jobs["estimate_s"].mask(unlimited))
+            n = f"{int(unlimited.sum()):,} of {counted(len(jobs), 'job')}"
+            notes = (f"{n} of the log have no time limit",)
+        return replace(_until_now(_in_order(jobs), log.origin, given), notes=notes)
     if given.history is None or len(given.history) < LEAST_ALIKE:
         return None
-    return Past(_without_recent(given.history, given.now_s), given.submitted)
+    early = _without_recent(given.history, given.now_s)
+    return Past(early, given.submitted, recent=_recent(given.history, given.now_s))
+
+
+def _until_now(jobs: pd.DataFrame, origin: datetime | None, given: Given) -> Past:
+    """Return the past from a log; what ended not long before now, if it reaches up to now."""
+    now, starts = given.calendar.start, "start_s" in jobs and bool(jobs["start_s"].notna().all())
+    if (
+        now is None
+        or origin is None
+        or not starts
+        or (now.tzinfo is None) != (origin.tzinfo is None)
+    ):
+        return Past(jobs)
+    now_s = (now - origin).total_seconds()
+    ended = jobs[jobs["start_s"] + jobs["duration_s"] <= now_s]
+    recent = _recent(ended, now_s)
+    if recent.empty:
+        return Past(jobs)
+    return Past(_without_recent(ended, now_s), arrived=jobs, recent=recent)
 
 
 def _in_order(jobs: pd.DataFrame) -> pd.DataFrame:
@@ -92,13 +127,10 @@ def _without_recent(ended: pd.DataFrame, now_s: float) -> pd.DataFrame:
     return early if len(early) >= LEAST_ALIKE else ended
 
 
-def recent_of(given: Given, history: object) -> pd.DataFrame | None:
-    """Return the jobs that began not long before now and have ended, in order of their start.
+def _recent(ended: pd.DataFrame, now_s: float) -> pd.DataFrame:
+    """Return the jobs that began not long before now, in order of their start.
 
-    Their ``submit_s`` is in seconds from now.
+    Their ``submit_s`` and ``start_s`` are in seconds from now.
     """
-    if history is not None or given.history is None:
-        return None
-    began = given.history["start_s"]
-    recent = given.history[began >= given.now_s - RECENT_S].sort_values("start_s", kind="stable")
-    return recent.assign(submit_s=recent["submit_s"] - given.now_s)
+    recent = ended[ended["start_s"] >= now_s - RECENT_S].sort_values("start_s", kind="stable")
+    return recent.assign(submit_s=recent["submit_s"] - now_s, start_s=recent["start_s"] - now_s)

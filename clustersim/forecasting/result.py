@@ -32,7 +32,9 @@ class Forecast(Brief):
         One row per waiting job (a task of an array is a job) in the order of the queue: ``job_id``,
         ``row_id`` (the row of the file), ``partition``, ``user``, ``n_accelerators``,
         ``time_limit_s``, ``low_s``, ``median_s``, ``high_s`` (5 %, 50 % and 95 % of the start, in
-        seconds from now; NaN if it is not forecast or later than can be said), ``low``, ``median``,
+        seconds from now; NaN if it is not forecast or later than can be said; of a job after one
+        that is not simulated, only ``low_s``: its start if that one ended now and no other job
+        waited), ``low``, ``median``,
         ``high`` (the same as dates, if the date is known), ``alone_s`` (median if no other job
         waited), ``constraint``, ``detail``, ``behind``, ``jobs_ahead``, ``accelerators_ahead``,
         ``reason`` and ``scheduler_expects`` (of the scheduler itself).

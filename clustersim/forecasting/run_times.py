@@ -27,6 +27,7 @@ from clustersim.forecasting.samples import LEAST_ALIKE, Alike, Key
 from clustersim.forecasting.scores import Correlations, draw_scores
 from clustersim.seeds import Streams
 from clustersim.units import counted, format_duration, format_percent
+from clustersim.workload.chains import in_chains
 from clustersim.workload.jobs import texts_of
 
 __all__ = ["RunTimes", "assumed_run_times", "default_limit_note", "run_times_of"]
@@ -35,6 +36,9 @@ OVERDUE_S = 60.0
 """Time that a job is assumed to run on, if it has run for its limit."""
 RECENT_S = 7 * DAY_S
 """Jobs that began within this time tell how the jobs of their users run now."""
+LAST_OF_ARRAY = 20
+"""So many of the last tasks of an array that have ended tell of its other tasks; of other sessions,
+the last job does. Jobs of a session change with time, so that more of them would be too certain."""
 _TAIL = 2.0
 """A job without a limit that has run longer than any known job runs for x times as long with
 probability x to the power of minus this."""
@@ -117,13 +121,17 @@ class RunTimes:
         return draw
 
     def _with_recent(self, jobs: pd.DataFrame) -> tuple[pd.DataFrame, Floats, list[Ints]]:
-        """Return the jobs, then the last one of each session that ended; its values; the groups.
+        """Return the jobs, then the last that ended of each session; their values; the groups.
 
         The groups are those of :func:`~clustersim.forecasting.scores.draw_scores`. Only the jobs
         of users with a job that has not ended tell of such jobs.
         """
-        columns = ["user", "n_accelerators", "limit_s", "submit_s"]
-        table = jobs.reindex(columns=columns).assign(user=texts_of(jobs["user"]))
+        columns = ["user", "n_accelerators", "limit_s", "submit_s", "followed", "array"]
+        table = jobs.reindex(columns=columns).assign(
+            user=texts_of(jobs["user"]),
+            followed=jobs.get("followed", False),
+            array=jobs.get("array", ""),
+        )
         value = np.empty(0)
         if self.recent is not None:
             recent = self.recent[self.recent["user"].isin(table["user"])]
@@ -133,7 +141,10 @@ class RunTimes:
         batches = batches_of(table, self.limits(table))
         sessions = sessions_of(batches, submit)
         n = len(jobs)
-        keep = ~pd.Series(sessions[n:]).duplicated(keep="last").to_numpy(dtype=bool)
+        before_last = pd.Series(sessions[n:]).groupby(sessions[n:]).cumcount(ascending=False)
+        array = table["array"]
+        waits = array[n:].isin(set(array[:n]) - {""}).to_numpy(dtype=bool)
+        keep = before_last.to_numpy() < np.where(waits, LAST_OF_ARRAY, 1)
         kept = np.append(np.arange(n), n + np.flatnonzero(keep))
         parts = [np.zeros_like(batches), users_of(table, batches), batches, sessions]
         groups = [np.asarray(pd.factorize(part[kept])[0], dtype=np.int64) for part in parts]
@@ -275,8 +286,14 @@ def _known(history: pd.DataFrame, shares: bool) -> tuple[pd.DataFrame, Floats]:
             "n_accelerators": past["n_accelerators"],
             "limit_s": past.get("estimate_s", missing),
             "submit_s": past.get("submit_s", missing),
+            "start_s": past.get("start_s", missing),
+            "duration_s": past["duration_s"],
         }
-    ).astype({"limit_s": np.float64, "submit_s": np.float64})
+    ).astype({"limit_s": np.float64, "submit_s": np.float64, "start_s": np.float64})
+    known["followed"] = in_chains(known)
+    ids = texts_of(past["job_id"]) if "job_id" in past else np.full(len(past), "")
+    known["array"] = pd.Series(ids, index=past.index).astype(str).str.extract(r"^(\d+)_\d+$")[0]
+    known["array"] = known["array"].fillna("")
     run = past["duration_s"].to_numpy(dtype=np.float64)
     return known, run / known["limit_s"].to_numpy() if shares else run
 

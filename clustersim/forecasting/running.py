@@ -1,20 +1,114 @@
-"""Where the running jobs of a state run, if the state does not say."""
+"""Where the running jobs of a state run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 from clustersim.array_types import Ints
+from clustersim.catalogue import Catalogue
+from clustersim.forecasting.named_nodes import NamedJob, Place, Places, named_places
 from clustersim.scheduling.queue import Partition
+from clustersim.topology import Cluster
 
-__all__ = ["place_running"]
+__all__ = ["partitions_of_flavor", "place_running", "places_of_running"]
 
 _NODES = 1000
 """Most nodes of the branch-and-bound search, so that it ends soon and always at the same place."""
+
+
+def places_of_running(
+    running: pd.DataFrame,
+    allowed: Sequence[tuple[int, ...]],
+    partitions: Sequence[Partition],
+    cluster: Cluster,
+    catalogue: Catalogue | None,
+) -> tuple[list[Places], int]:
+    """Return where each running job runs, and how many are placed anew; partitions are changed.
+
+    Jobs are on the nodes that the queue names, if it names any. The others are placed by
+    :func:`place_running`.
+
+    Parameters
+    ----------
+    running : pandas.DataFrame
+        ``n_accelerators``, ``nodes``, ``on_each``, ``flavor`` and ``pool`` of the running jobs.
+    allowed : sequence of tuple of int
+        The partitions that each job may use.
+    partitions : sequence of Partition
+        All partitions, without running jobs.
+    cluster : Cluster
+    catalogue : Catalogue, optional
+    """
+    allowed = [
+        partitions_of_flavor(flavor, may, partitions, cluster, catalogue)
+        for flavor, may in zip(running["flavor"], allowed, strict=True)
+    ]
+    sizes = running["n_accelerators"].to_numpy(dtype=np.int64)
+    columns = zip(running["nodes"], running["on_each"], sizes.tolist(), allowed, strict=True)
+    named = named_places([NamedJob.of(*each) for each in columns], partitions, cluster)
+    rest = [row for row, each in enumerate(named) if each is None]
+    pool = running["pool"].tolist()
+    others = iter(
+        place_running(
+            sizes[rest], [allowed[row] for row in rest], partitions, [pool[row] for row in rest]
+        )
+    )
+    return [next(others) if each is None else each for each in named], len(rest)
+
+
+def partitions_of_flavor(
+    flavor: str,
+    may: tuple[int, ...],
+    partitions: Sequence[Partition],
+    cluster: Cluster,
+    catalogue: Catalogue | None,
+) -> tuple[int, ...]:
+    """Return the partitions on which a job runs that Kueue has admitted with a flavor.
+
+    They are those of its own partitions that are in a pool of the flavor, if there are any. Where
+    no pool names the flavor, it is the name of a pool or tells the chip.
+
+    Parameters
+    ----------
+    flavor : str
+        Empty if not known.
+    may : tuple of int
+        The partitions that the job may use; empty if the cluster has none for its queue. Then they
+        are all of the flavor.
+    partitions : sequence of Partition
+    cluster : Cluster
+    catalogue : Catalogue, optional
+
+    Examples
+    --------
+    >>> from clustersim.engine.partitions import build_partitions
+    >>> from clustersim.scheduling import find_placement
+    >>> from clustersim.topology import single_pool
+    >>> cluster = single_pool(8)
+    >>> parts = build_partitions(cluster, find_placement("pooled"))
+    >>> partitions_of_flavor("spot", (0,), parts, cluster, None)
+    (0,)
+    """
+    from clustersim.sites.chips import guess_chip
+
+    if not flavor:
+        return may
+    pools = cluster.pools
+    named = {at for at, pool in enumerate(pools) if flavor in (*pool.flavors, pool.name)}
+    own = named
+    if not named and catalogue is not None:
+        guess = guess_chip(flavor, [], catalogue)
+        chip = guess.name if guess.basis == "type" else None
+        own = {at for at, pool in enumerate(pools) if pool.accelerator == chip}
+    there = tuple(each.index for each in partitions if each.pool in own)
+    if not may:
+        return there if named else ()
+    return tuple(at for at in may if at in there) or may
 
 
 def place_running(
@@ -22,8 +116,8 @@ def place_running(
     allowed: Sequence[tuple[int, ...]],
     partitions: Sequence[Partition],
     recorded: Sequence[str],
-) -> Ints:
-    """Place the running jobs on partitions, and return the partition of each (-1 without room).
+) -> list[Places]:
+    """Place running jobs whose nodes are not known, and return where each is.
 
     Jobs whose partition is recorded come first, then those with the fewest partitions. Each takes
     the first of its partitions that has room, in the order of how many running jobs may use them.
@@ -46,8 +140,9 @@ def place_running(
     >>> from clustersim.scheduling import find_placement
     >>> from clustersim.topology import single_pool
     >>> parts = build_partitions(single_pool(8), find_placement("pooled"))
-    >>> place_running(np.array([4, 8, 4]), [(0,), (0,), (0,)], parts, ["", "", ""]).tolist()
-    [0, -1, 0]
+    >>> places = place_running(np.array([4, 8, 4]), [(0,)] * 3, parts, [""] * 3)
+    >>> [len(each) for each in places]
+    [1, 0, 1]
     """
     names = {each.name: each.index for each in partitions}
     own = [
@@ -69,13 +164,15 @@ def place_running(
                 break
     if (counted_on < 0).any():
         counted_on = _most(sizes, sought, partitions, counted_on)
-    runs_on = np.full(len(sizes), -1, dtype=np.int64)
+    places: list[Places] = [()] * len(sizes)
     for row in sorted(range(len(sizes)), key=lambda row: counted_on[row] < 0):
+        n = int(sizes[row])
         for index in dict.fromkeys((int(counted_on[row]), *sought[row])):
-            if index >= 0 and partitions[index].placement.take(int(sizes[row])) is not None:
-                runs_on[row] = index
+            nodes = partitions[index].placement.take(n) if index >= 0 else None
+            if nodes is not None:
+                places[row] = (Place(index, nodes, n),)
                 break
-    return runs_on
+    return places
 
 
 def _most(

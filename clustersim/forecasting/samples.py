@@ -113,7 +113,7 @@ class Alike:
     rows : dict of Key to int64 array
         The jobs of each group.
     parent : dict of Key to Key
-        The group of jobs less alike for each group but that of all jobs.
+        The next wider group of each, which has all of its jobs; none for that of all jobs.
     effective : dict of Key to float
         How many days of equal size tell as much as those of a group (Kish, 1965).
 
@@ -144,7 +144,8 @@ class Alike:
         for row, each in enumerate(levels):
             for at, key in enumerate(each[:-1]):
                 groups.setdefault(key, []).append(row)
-                wider.setdefault(key, each[at + 1 :])
+                more = each[at + 1 :]
+                wider[key] = [other for other in wider.get(key, more) if other in more]
         rows = {
             key: np.array(found, dtype=np.int64)
             for key, found in groups.items()

@@ -221,7 +221,7 @@ def cluster_of_run(result: Result, catalogue: Catalogue) -> Cluster | None:
 
 
 def scheduling_of_run(result: Result) -> dict[str, Any]:
-    """Return the policy and the placement of a saved run, as far as its provenance has them."""
+    """Return policy, options and placement of a saved run, as far as its provenance has them."""
     facts = result.provenance
     scenario, replayed = facts.get("scenario"), facts.get("replay")
     found: Any = {}
@@ -229,7 +229,13 @@ def scheduling_of_run(result: Result) -> dict[str, Any]:
         found = replayed
     elif isinstance(scenario, Mapping):
         found = scenario.get("scheduler") or {}
-    names = {name: str(found[name]) for name in ("policy", "placement") if found.get(name)}
+    names: dict[str, Any] = {
+        name: str(found[name]) for name in ("policy", "placement") if found.get(name)
+    }
+    given = [str(pair).partition("=") for pair in found.get("option") or ()]  # of the command
+    options = {name.strip(): value for name, _, value in given} | dict(found.get("options") or {})
+    if options:
+        names["options"] = options
     if isinstance(replayed, Mapping) and replayed.get("cluster"):
         names.setdefault("placement", "consolidate")  # the default of a replay on a cluster
     return names

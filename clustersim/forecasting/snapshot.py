@@ -10,14 +10,16 @@ import pandas as pd
 from clustersim.errors import InputError
 from clustersim.sites.hostlist import indices
 from clustersim.sites.queue import QueuedJob, QueueState
+from clustersim.sites.slurm_queue import SQUEUE_FORMAT
 from clustersim.units import counted
 
 __all__ = ["Snapshot", "snapshot_of"]
 
 _COLUMNS = (
-    *("job_id", "row_id", "n_accelerators", "tasks", "vc", "user", "elapsed_s", "limit_s"),
-    *("array", "array_limit", "eligible_s", "depends_on", "held", "reason", "kinds"),
-    *("submit_s", "expected_s", "pool"),
+    *("job_id", "row_id", "n_accelerators", "tasks", "vc", "user", "account", "qos"),
+    *("elapsed_s", "limit_s", "priority"),
+    *("array", "array_limit", "eligible_s", "depends_on", "after_job", "held", "reason", "kinds"),
+    *("submit_s", "expected_s", "pool", "flavor", "nodes", "on_each"),
 )
 
 
@@ -39,6 +41,11 @@ class Snapshot:
     running: pd.DataFrame
     waiting: pd.DataFrame
     notes: tuple[str, ...]
+
+    @property
+    def jobs(self) -> pd.DataFrame:
+        """The running, then the waiting jobs."""
+        return pd.concat([self.running, self.waiting], ignore_index=True)
 
 
 def snapshot_of(state: QueueState) -> Snapshot:
@@ -62,8 +69,7 @@ def snapshot_of(state: QueueState) -> Snapshot:
             f"{state.format}: the number of accelerators is not recorded for "
             f"{counted(len(unknown), 'row')} (the first is job {unknown[0]}), and it is neither 0 "
             "nor 1: print the queue with squeue -a --json, or with squeue -a -o "
-            '"%i|%P|%u|%a|%T|%V|%S|%l|%L|%D|%C|%b|%Q|%R", or assume a number with '
-            "--gpus-per-node N",
+            f'"{SQUEUE_FORMAT}", or assume a number with --gpus-per-node N',
         )
     undated = [job.job_id for job in state.running if job.elapsed_s is None and job.n_accelerators]
     if undated:
@@ -92,13 +98,7 @@ def _order(jobs: list[QueuedJob]) -> tuple[list[int], str]:
     submitted = all(job.submit is not None for job in jobs)
     if jobs and all(job.priority is not None for job in jobs):
         at.sort(key=lambda i: (-(jobs[i].priority or 0.0), *_submitted(jobs[i])))
-        how = "the queue is in order of priority, then of submission"
-        if len({job.priority for job in jobs}) > 1:
-            how += (
-                "; jobs that arrive later pass none of them, so those of low priority may start "
-                "later than forecast"
-            )
-        return at, how
+        return at, "the queue is in order of priority, then of submission"
     if submitted:
         at.sort(key=lambda i: _submitted(jobs[i]))
         return at, "the queue is in order of submission: the file has no priorities"
@@ -111,10 +111,11 @@ def _submitted(job: QueuedJob) -> tuple[float]:
 
 def _tasks(job: QueuedJob) -> list[tuple[QueuedJob, str]]:
     """Return the job once for each of its tasks, with the id of the task."""
-    if job.tasks == 1:
-        return [(job, job.job_id)]
     _, bracket, inside = job.job_id.partition("_[")
-    names = list(indices(inside.rstrip("]").partition("%")[0])) if bracket else []
+    if job.tasks == 1 and not bracket:
+        return [(job, job.job_id)]
+    listed = indices(inside.rstrip("]").partition("%")[0]) if bracket else []
+    names = [name for name in listed if "..." not in name]
     if len(names) != job.tasks:
         names = [str(at) for at in range(1, job.tasks + 1)]
     head = job.array or job.job_id
@@ -133,22 +134,37 @@ def _table(jobs: list[QueuedJob] | list[tuple[QueuedJob, str]], state: QueueStat
                 "tasks": job.tasks,
                 "vc": job.partition,
                 "user": job.user,
+                "account": job.account,
+                "qos": job.qos,
                 "elapsed_s": job.elapsed_s,
                 "limit_s": job.time_limit_s,
+                "priority": job.priority,
                 "array": job.array,
                 "array_limit": job.array_limit,
                 "eligible_s": _from_now(job.eligible, state),
                 "depends_on": job.depends_on,
+                "after_job": job.after_job,
                 "held": job.held,
                 "reason": job.reason,
                 "kinds": job.kinds,
                 "submit_s": _from_now(job.submit, state) if job.age_s is None else -job.age_s,
                 "expected_s": _from_now(job.expected_start, state),
                 "pool": job.pool,
+                "flavor": job.flavor,
+                "nodes": job.nodes,
+                "on_each": job.on_each,
             }
         )
     table = pd.DataFrame(rows, columns=list(_COLUMNS))
-    for name in ("elapsed_s", "limit_s", "array_limit", "eligible_s", "submit_s", "expected_s"):
+    for name in (
+        "elapsed_s",
+        "limit_s",
+        "priority",
+        "array_limit",
+        "eligible_s",
+        "submit_s",
+        "expected_s",
+    ):
         table[name] = table[name].astype(np.float64)
     return table
 

@@ -19,6 +19,9 @@ def forecast_table(snapshot: Snapshot, found: Replications, given: Given) -> pd.
     """Return the table ``jobs`` of a :class:`~clustersim.forecasting.Forecast`."""
     waiting = snapshot.waiting
     low, median, high = (_quantile(found.start_s, level) for level in LEVELS)
+    alone = _quantile(found.alone_s, LEVELS[0])
+    after = np.isin(np.arange(len(waiting)), [*found.after_unknown])
+    low = np.where(after & (waiting["held"] == "").to_numpy(), alone, low)
     dates = {
         name: given.calendar.iso_texts(given.now_s + values)
         for name, values in (("low", low), ("median", median), ("high", high))

@@ -129,7 +129,7 @@ def plot_capacity(
             "y",
             axis,
             numbers,
-            edges=edges_of(capacities, value),
+            edges=edges_of(capacities, value, axis),
             room=rooms(below, above),
             below_zero=bool(below.bars),
         )

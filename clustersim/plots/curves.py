@@ -191,7 +191,7 @@ def plot_curve(
             "y",
             axis_for(y, axes),
             [*table[y], *limit],
-            edges=edges_of(table, y),
+            edges=edges_of(table, y, axis_for(y, axes)),
             room=rooms(lost, over),
             below_zero=bool(lost.bars),
         )

@@ -16,7 +16,16 @@ from clustersim.errors import InputError, unknown_name
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import describe, fit_height, panel, panel_width, plot_style
 from clustersim.plots.parts.determined import relative_bounds
-from clustersim.plots.parts.intervals import OPEN_BARS, Ends, draw_bars, ends_of_rows, open_room
+from clustersim.plots.parts.intervals import (
+    CUT_BARS,
+    OPEN_BARS,
+    Ends,
+    draw_bars,
+    ends_of_rows,
+    is_cut,
+    near_ends,
+    open_room,
+)
 from clustersim.plots.parts.multiples import Only, chosen, finish, kept
 from clustersim.plots.parts.numbers import interval_text
 from clustersim.plots.parts.of_study import plot_of_study
@@ -239,8 +248,8 @@ def _plot_rows(
     """Draw a row for each system, in the group of its point; return the label of the x axis."""
     edges = finite(_draws(rows, value))
     whole = ends_of_rows(rows, value, bounds=bounds)
-    closed: Sequence[float] | Floats = [] if whole is None else whole.closed
-    numbers = [*rows[value], *closed, *edges, 0.0]
+    numbers = [*rows[value], *edges, 0.0]
+    numbers += [] if whole is None else near_ends(whole, numbers, axis).tolist()
     room = open_room(whole, (0.04, 0.06))
     fits = set_axis(ax, "x", axis, numbers, room=room, from_zero=False)
     systems = list(dict.fromkeys(rows["system"]))
@@ -275,6 +284,8 @@ def _plot_rows(
     describe(ax, f"Bars: {REPLICATIONS}.")
     if ends is not None and ends.is_open:
         describe(ax, OPEN_BARS)
+    if ends is not None and is_cut(ax, "x", ends):
+        describe(ax, CUT_BARS)
     if len(edges):
         describe(ax, f"Broad pale bars: {OVER_DRAWS}.")
     return fits.title
@@ -331,7 +342,8 @@ def _plot_lines(
     series = series_of(rows, "system", axes)
     places, x_title = place_x(ax, rows, x, axis_for(x, axes))
     whole = ends_of_rows(rows, value, bounds=bounds)
-    numbers = [*rows[value], *([] if whole is None else whole.closed), 0.0]
+    numbers = [*rows[value], 0.0]
+    numbers += [] if whole is None else near_ends(whole, numbers, axis).tolist()
     missing = [~np.isfinite(one.rows[value].to_numpy(dtype=np.float64)) for one in series]
     room = (_FOOT + strip_of(series, places, missing, "").room, 0.2)
     fits = set_axis(ax, "y", axis, numbers, room=open_room(whole, room), from_zero=False)

@@ -93,7 +93,7 @@ def plot_gains(
         own = own_rows(gains, only)
         places, x_title = place_x(ax, gains, x, axis_for(x, axes), own=own)
         lost = _lost(series, places)
-        edges = edges_of(gains, "gain", bounds=_NO_LIMIT)
+        edges = edges_of(gains, "gain", axis, bounds=_NO_LIMIT)
         room = (lost.room if lost.bars else NO_STRIP, NO_STRIP)
         numbers = [*gains["gain"], 0.0]
         fits = set_axis(ax, "y", axis, numbers, edges=edges, room=room, from_zero=False)

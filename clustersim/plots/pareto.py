@@ -16,7 +16,7 @@ from clustersim.plots.axis import Axis
 from clustersim.plots.curves import curve_data
 from clustersim.plots.direct_labels import EndLabel, label_ends, label_points
 from clustersim.plots.figure import describe, dress, panel, plot_style
-from clustersim.plots.parts.intervals import OPEN_BARS, draw_bars, ends_of_rows
+from clustersim.plots.parts.intervals import CUT_BARS, OPEN_BARS, draw_bars, ends_of_rows, is_cut
 from clustersim.plots.parts.of_study import plot_of_study
 from clustersim.plots.parts.ticks import set_axis
 from clustersim.plots.series import (
@@ -168,8 +168,8 @@ def plot_pareto(
     with plot_style(ax):
         ax = panel(ax)
         room = (0.08, 0.1)
-        x_axis = set_axis(ax, "x", of[x], seen[x], edges=edges_of(seen, x), room=room)
-        y_axis = set_axis(ax, "y", of[y], seen[y], edges=edges_of(seen, y), room=room)
+        x_axis = set_axis(ax, "x", of[x], seen[x], edges=edges_of(seen, x, of[x]), room=room)
+        y_axis = set_axis(ax, "y", of[y], seen[y], edges=edges_of(seen, y, of[y]), room=room)
         bars = _draw_points(ax, seen, x, y, by, axes)
         front = seen[seen["front"]]
         steps = staircase(front[x], front[y], more_x=x in upward, more_y=y in upward)
@@ -235,6 +235,8 @@ def _draw_intervals(
         draw_bars(ax, at, ends, ink=ink, along=side, cap=0.0, alpha=alpha)
         if ends.is_open:
             describe(ax, OPEN_BARS)
+        if is_cut(ax, side, ends):
+            describe(ax, CUT_BARS)
         for place, low, high in zip(at, ends.low, ends.high, strict=True):
             if np.isfinite([low, high]).all():
                 bar = np.array([[low, place], [high, place]])

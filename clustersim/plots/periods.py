@@ -149,7 +149,7 @@ def plot_periods(
         ax = panel(ax)
         series = series_of(table, by, axes)
         places, x_title = place_x(ax, table, "period", axis_for("period", axes), joined=True)
-        y_axis = set_axis(ax, "y", axis, table[metric], edges=edges_of(table, metric))
+        y_axis = set_axis(ax, "y", axis, table[metric], edges=edges_of(table, metric, axis))
         if only and column is None:
             _draw_context(ax, [_without_few(one, metric) for one in series], places, metric)
         series = [one for one in kept(series, only) if len(one.rows)]

@@ -17,12 +17,16 @@ from clustersim.plots.axis import Axis, axis_for, value_text, value_texts
 from clustersim.plots.direct_labels import EndLabel
 from clustersim.plots.figure import describe, panel_width
 from clustersim.plots.parts.intervals import (
+    CUT_BANDS,
+    CUT_BARS,
     OPEN_BANDS,
     OPEN_BARS,
     Ends,
     draw_band,
     draw_bars,
     ends_of_rows,
+    is_cut,
+    near_ends,
 )
 from clustersim.plots.parts.strips import Strip, spans
 from clustersim.plots.parts.ticks import finite, set_axis
@@ -259,6 +263,8 @@ def draw_series(
             sentences.append(f"{words}: {REPLICATIONS}.")
             if ends.is_open:
                 sentences.append(OPEN_BARS if alone or bars else OPEN_BANDS)
+            if is_cut(ax, "y", ends):
+                sentences.append(CUT_BARS if alone or bars else CUT_BANDS)
             if not alone:
                 draw_band(ax, x[part], ends, ink=one.ink, alpha=shade, past=past)
             if alone or bars:
@@ -280,7 +286,7 @@ def _rank(sentence: str) -> int:
     """Return the place of a sentence in the caption."""
     if REPLICATIONS in sentence:
         return 0
-    return 1 if sentence in (OPEN_BARS, OPEN_BANDS) else 2
+    return 1 if sentence in (OPEN_BARS, OPEN_BANDS, CUT_BARS, CUT_BANDS) else 2
 
 
 def _bands(
@@ -381,11 +387,15 @@ def strip_of(
     return Strip(words, bars, in_one_row=places.apart, inset=inset)
 
 
-def edges_of(rows: pd.DataFrame, value: str, bounds: tuple[float, float] | None = None) -> Floats:
-    """Return all finite edges of the bands of a column."""
+def edges_of(
+    rows: pd.DataFrame, value: str, axis: Axis, bounds: tuple[float, float] | None = None
+) -> Floats:
+    """Return the finite edges of the bands of a column that its axis shows; see `near_ends`."""
     stays = rows[np.isfinite(rows[value].to_numpy(dtype=np.float64))]
-    found = [ends_of_rows(stays, value, kind, bounds=bounds) for kind in ("", "_draw")]
-    return finite(*(ends.closed for ends in found if ends is not None), [])
+    draws = ends_of_rows(stays, value, "_draw", bounds=bounds)
+    others = finite([] if draws is None else draws.closed)
+    ends = ends_of_rows(stays, value, bounds=bounds)
+    return others if ends is None else finite(near_ends(ends, others, axis), others)
 
 
 def ends_of(series: Sequence[Series], places: Places, value: str) -> list[EndLabel]:

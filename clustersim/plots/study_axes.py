@@ -12,8 +12,7 @@ from typing import Any, SupportsFloat
 import numpy as np
 
 from clustersim.analysis.metrics import period_of
-from clustersim.analysis.periods import period_ends_s
-from clustersim.calendar import DAY_S, HOUR_S, Calendar
+from clustersim.calendar import DAY_S, HOUR_S, Calendar, period_ends_s
 from clustersim.plots.axis import Axis, axis_of
 from clustersim.scenario.dates import calendar_of
 from clustersim.studies.search_spec import CapacitySearch

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from clustersim.array_types import Floats
 from clustersim.plots.axis import Axis
 from clustersim.plots.figure import (
     DOUBLE,
@@ -17,6 +19,13 @@ from clustersim.plots.figure import (
     dress,
     study_figure,
     wide_panel,
+)
+from clustersim.plots.parts.intervals import (
+    CUT_BARS,
+    Ends,
+    draw_bars,
+    is_cut,
+    near_ends,
 )
 from clustersim.plots.parts.legends import legend_below
 from clustersim.plots.parts.ticks import set_axis
@@ -72,18 +81,39 @@ def plot_what_if(
     what = "95th percentile of the wait" if metric == "p95_wait_s" else "mean wait"
     with wide_panel(ax) as ax:
         values = rows[columns].to_numpy(dtype=np.float64)
-        ends = rows[[f"{name}_{end}" for name in columns for end in ("low", "high")]]
+        ends = [_ends(rows, name) for name in columns]
         axis = Axis(what, dimension="duration")
-        fits = set_axis(ax, "x", axis, values, edges=ends.to_numpy(dtype=np.float64).ravel())
-        for k, (key, name) in enumerate(systems.items()):
-            at = np.arange(len(rows)) + _APART * (k - (len(systems) - 1) / 2)
-            own = rows[[f"{key}_{metric}{end}" for end in ("", "_low", "_high")]]
-            value, low, high = own.to_numpy(dtype=np.float64).T
+        fits = set_axis(ax, "x", axis, values, edges=near_ends(_joined(ends), values, axis))
+        ends = [_to_the_edge(ax, each) for each in ends]
+        for k, name in enumerate(systems.values()):
+            at: Floats = np.arange(len(rows), dtype=np.float64) + _APART * (
+                k - (len(systems) - 1) / 2
+            )
+            draw_bars(ax, at, ends[k], ink=colour(k), along="x", cap=0.0, lw=1.6, alpha=0.5)
             look: dict[str, Any] = {"color": colour(k), "clip_on": True}
-            ax.hlines(at, low, high, lw=1.6, alpha=0.5, **look)
-            ax.plot(value, at, marker=MARKERS[k], ls="none", label=name, zorder=3, **look)
+            ax.plot(ends[k].middle, at, marker=MARKERS[k], ls="none", label=name, zorder=3, **look)
         fit_rows(ax, group_names(rows, _KINDS), more=30.0)
         legend_below(ax)
         describe(ax, "Marks: the log as it happened. Lines: 95 % intervals of another such period.")
+        describe(ax, *[CUT_BARS] * is_cut(ax, "x", _joined(ends)))
         dress(ax, f"{what} by group", x=fits.title)
     return ax
+
+
+def _ends(rows: pd.DataFrame, name: str) -> Ends:
+    """Return the intervals of a column; an infinite end is open."""
+    own = rows[[f"{name}{end}" for end in ("", "_low", "_high")]].to_numpy(dtype=np.float64)
+    middle, low, high = own.T
+    return Ends(middle, low, high, np.isneginf(low), np.isposinf(high))
+
+
+def _to_the_edge(ax: Axes, ends: Ends) -> Ends:
+    """Return the intervals with open ends beyond the axis: such an interval goes on there."""
+    far, closed = 2.0 * ax.get_xlim()[1], np.zeros(len(ends.middle), dtype=bool)
+    return replace(ends, high=np.where(ends.open_high, far, ends.high), open_high=closed)
+
+
+def _joined(ends: Sequence[Ends]) -> Ends:
+    """Return the intervals of several columns one after the other."""
+    names = ("middle", "low", "high", "open_low", "open_high")
+    return Ends(*(np.concatenate([getattr(each, name) for each in ends]) for name in names))

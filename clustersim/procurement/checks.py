@@ -110,7 +110,8 @@ def _check_verification(spec: PlanSpec) -> Iterator[str]:
         if name not in spec.scenarios:
             yield f"verify.scenarios: {unknown_name('scenario', name, spec.scenarios)}"
     metric = spec.verify.objective.metric
-    allowed = [name for name, each in METRICS.built_in.items() if each.service]
+    measured = METRICS.built_in.values()
+    allowed = [each.name for each in measured if each.service and not each.on_request]
     if metric not in allowed:
         yield (
             f"verify.objective.metric: {metric} does not measure the service that the jobs of a "

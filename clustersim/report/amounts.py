@@ -9,6 +9,7 @@ from clustersim.plots.axis import Axis
 from clustersim.units import format_duration, format_number, format_percent, scale_of
 
 __all__ = [
+    "can_be_read_in",
     "common_unit",
     "durations_text",
     "in_one_unit",
@@ -23,6 +24,8 @@ _LEAST = 0.1
 """Smallest duration in the unit of the largest one; otherwise, the smallest decides the unit."""
 _MOST_OF_A_UNIT = 200.0
 """Below this number, a duration is readable in the unit of a smaller one."""
+_TOO_MANY = 1000.0
+"""From this number on, a duration in a given unit is not readable."""
 NOTHING = 1e-9
 """A share below this is rounding noise."""
 
@@ -90,6 +93,18 @@ def common_unit(seconds: Iterable[float]) -> tuple[float, str] | None:
     return large if min(sizes) >= _LEAST * large[0] else None
 
 
+def can_be_read_in(unit: tuple[float, str], seconds: Iterable[float]) -> bool:
+    """Return whether all durations are 0, or from a tenth to 1,000 of a unit.
+
+    Examples
+    --------
+    >>> can_be_read_in((3600, "h"), [0.0, 7200.0, 1e6]), can_be_read_in((3600, "h"), [7200.0, 60.0])
+    (True, False)
+    """
+    sizes = [abs(each) / unit[0] for each in seconds if math.isfinite(each) and each]
+    return all(_LEAST <= size < _TOO_MANY for size in sizes)
+
+
 def in_unit(
     seconds: Sequence[float],
     unit: tuple[float, str] | None = None,
@@ -104,7 +119,8 @@ def in_unit(
     seconds : sequence of float
     unit : tuple of (float, str), optional
         Size and name of the unit; by default the one that they share (:func:`common_unit`).  A
-        duration that cannot be read in it has a unit of its own.
+        duration that cannot be read in it (less than a tenth, or 1,000 and more) has a unit of its
+        own.
     join : str
         What stands between two durations.
     signed : bool
@@ -128,12 +144,15 @@ def in_unit(
 
 
 def _number_and_unit(seconds: float, unit: tuple[float, str] | None) -> tuple[str, str]:
-    """Return a duration in a unit, or in its own if it is too small for it; below 1 s, it is 0."""
+    """Return a duration in a unit, or in its own if it is too small or too large for it.
+
+    Below 1 s, it is 0.
+    """
     if unit is not None:
         size, name = unit
         if seconds == 0 or (seconds < 1 < size):
             return "0", name
-        if seconds >= _LEAST * size:
+        if _LEAST * size <= seconds < _TOO_MANY * size:
             return format_number(seconds / size, 3), name
     number, _, name = format_duration(seconds).rpartition(" ")
     return number, name

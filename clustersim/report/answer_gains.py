@@ -17,6 +17,7 @@ from clustersim.report.answer_parts import CHECK, Quantity, failures, full_versi
 from clustersim.report.identical import identical_systems, without_effect
 from clustersim.report.of_study.draws_words import over_draws
 from clustersim.report.page import Answer
+from clustersim.report.words.irreplaceable import longer_log
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import counted, listed
 
@@ -78,7 +79,7 @@ def answer_of_gains(result: StudyResult, axes: Mapping[str, Axis], limit: str) -
             *_notes(result, capacities, axes),
             *failures(result),
         ),
-        tuple(full_version(result) or [CHECK if sure else _UNSURE]),
+        tuple(full_version(result) or [CHECK if sure else longer_log(result.runs) or _UNSURE]),
     )
 
 

@@ -18,6 +18,7 @@ from clustersim.plots.study_axes import number_in_words, place_in_words, study_a
 from clustersim.report.amounts import signed
 from clustersim.report.identical import identical_systems
 from clustersim.report.spans import Span, span, value_spans
+from clustersim.report.words.irreplaceable import longer_log
 from clustersim.studies.search_spec import LOAD
 from clustersim.studies.study_result import StudyResult
 from clustersim.units import capital, counted
@@ -273,7 +274,9 @@ def next_steps(
         apart = are_apart(quantity, rows[0], others[0])
     most = int(result.points["replications"].max())
     quick = spec.preview is not None
-    if most < 2:
+    if longer := longer_log(result.runs):
+        yield longer
+    elif most < 2:
         yield "Set replications to 2 or more: one replication has no interval between runs."
     elif most <= FEW and not quick and not _all_identical(result):
         yield f"Add replications (replications: N, then --resume): {most} give wide intervals."

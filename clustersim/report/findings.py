@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -24,9 +25,11 @@ from clustersim.report.identical import identical_systems, without_effect
 from clustersim.report.no_capacity import beyond
 from clustersim.report.of_study.answer_indices import index_sentences
 from clustersim.report.of_study.difference_sentences import difference_sentences
+from clustersim.report.of_study.early_stops import early_stop_sentences
 from clustersim.report.of_study.log_words import log_sentences
 from clustersim.report.of_study.overload_words import overload_sentences
 from clustersim.report.of_study.places import places_in_words
+from clustersim.report.words.irreplaceable import irreplaceable_blocks
 from clustersim.source_code import changed_files, this_code
 from clustersim.studies.meaning import load_notes, placement_notes
 from clustersim.studies.search_spec import LOAD
@@ -97,6 +100,7 @@ def warnings(result: StudyResult) -> list[str]:
             "too short, or overloaded."
         )
     sentences += log_sentences(result, finished, axes)
+    sentences += early_stop_sentences(result)
     unfinished = int((finished["unfinished"] > 0.01).sum())
     if unfinished and (result.steady or _asks_for(result, "jct", "slowdown")):
         sentences.append(
@@ -205,7 +209,7 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
         known = math.isfinite(row["capacity_low"]) and math.isfinite(row["capacity_high"])
         interval = f"95 % interval {low} to {high}" if known else "no 95 % interval"
         if not known and result.of_log:
-            interval += ": its weeks or days differ too much"
+            interval += f": {_why_unknown(result, row)}"
         sentence = f"{head} is kept {bound} {searched.label} {number} ({interval}"
         if of == LOAD:
             sentence += f"; {row['jobs_per_day']:,.0f} jobs a day"
@@ -219,6 +223,20 @@ def _capacities(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:
                 "percentile)"
             )
         yield sentence + (f". Note: {row['note']}." if row["note"] else ".")
+
+
+def _why_unknown(result: StudyResult, row: Mapping[Any, Any]) -> str:
+    """Return why a capacity of a log has no interval."""
+    runs = result.runs[result.runs["status"] == "finished"]
+    searched = result.study.spec.capacity
+    for name in result.parameters:
+        if name in row and searched is not None and name != searched.of:
+            runs = runs[runs[name] == row[name]]
+    if reason := irreplaceable_blocks(runs):
+        return reason
+    if runs["replication"].nunique() < 2:
+        return "one replication shows no other period"
+    return "its weeks or days differ too much"
 
 
 def _gains(result: StudyResult, axes: Mapping[str, Axis]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from clustersim.plots.runs import draw_recorded_waits, draw_run, draw_size_waits
 from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.of_run.fleet import fleet_table, offered_load_text
+from clustersim.report.of_run.sharing import preemptions, who_got_what
 from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table
 from clustersim.report.run_answer import UsePeriod, policy_of, run_answer
 from clustersim.report.run_tables import RunTables, table_file
@@ -102,6 +103,10 @@ def run_page(
     ]
     if not _any_wait(tables):
         sections.reverse()
+    if parts := who_got_what(tables.shares, folder):
+        sections.append(Section("Who got what", parts))
+    if parts := preemptions(result):
+        sections.append(Section("Preemptions", parts))
     if tables.recorded_waits is not None:
         sections.append(
             Section("Comparison with the log", _recorded(tables.recorded_waits, folder))

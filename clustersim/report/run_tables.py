@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from clustersim.analysis.policy.deadlines import slo_table
+from clustersim.analysis.policy.goodput_split import goodput_table
+from clustersim.analysis.policy.shares import shares_table
 from clustersim.analysis.size_waits import recorded_waits, waits_by_size
 from clustersim.calendar import Calendar
+from clustersim.catalogue import Catalogue, load_catalogue
+from clustersim.errors import InputError
 from clustersim.outputs import write_table
 from clustersim.simulation.queue_length import queue_length
 from clustersim.simulation.result import Result
@@ -44,11 +50,20 @@ class RunTables:
         See :func:`~clustersim.analysis.size_waits.waits_by_size`.
     recorded_waits : pandas.DataFrame or None
         See :func:`~clustersim.analysis.size_waits.recorded_waits`.
+    shares : pandas.DataFrame or None
+        See :func:`~clustersim.analysis.policy.shares.shares_table`.
+    goodput : pandas.DataFrame
+        See :func:`~clustersim.analysis.policy.goodput_split.goodput_table`.
+    slo_attainment : pandas.DataFrame or None
+        See :func:`~clustersim.analysis.policy.deadlines.slo_table`.
     """
 
     queue_length: pd.DataFrame
     waits_by_size: pd.DataFrame
     recorded_waits: pd.DataFrame | None
+    shares: pd.DataFrame | None
+    goodput: pd.DataFrame
+    slo_attainment: pd.DataFrame | None
 
     @classmethod
     def of(cls, result: Result) -> RunTables:
@@ -58,12 +73,25 @@ class RunTables:
             queue_length(result.jobs, result.allocation_ranges, end_s),
             waits_by_size(result.jobs, end_s),
             recorded_waits(result.jobs, result.provenance),
+            shares_table(result),
+            goodput_table(result, _catalogue(result)),
+            slo_table(result),
         )
 
     def by_file(self) -> dict[str, pd.DataFrame]:
         """Return the tables by the names of their files, without suffix."""
         tables = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: table for name, table in tables.items() if table is not None}
+
+
+def _catalogue(result: Result) -> Catalogue:
+    """Return the catalogue of a run; the built-in one if its files have gone."""
+    scenario = result.provenance.get("scenario")
+    files = scenario.get("catalogue", ()) if isinstance(scenario, Mapping) else ()
+    try:
+        return load_catalogue(*files)
+    except InputError:
+        return load_catalogue()
 
 
 def write_tables(tables: RunTables, folder: Path) -> None:

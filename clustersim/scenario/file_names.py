@@ -29,7 +29,9 @@ def full_paths(data: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
         named["plugins"] = [full_path(folder, own) for own in named["plugins"]]
     for field in FILE_FIELDS:
         *sections, name = field.split(".")
-        part = named[sections[0]] if sections else named
+        part = named
+        for section in sections:
+            part = part.get(section, {})
         if name in part:
             part[name] = full_path(folder, part[name])
     return named
@@ -42,6 +44,7 @@ FILE_FIELDS = (
     "performance.calibration",
     "scheduler.policy",
     "scheduler.placement",
+    "scheduler.options.quotas",
 )
 """Fields of a scenario that may name a file, besides its catalogue and plugins."""
 

@@ -33,7 +33,7 @@ def provenance(resolved: ResolvedScenario) -> dict[str, Any]:
         facts["topology"] = built
     if resolved.log is not None:
         facts["log"] = resolved.log.report().splitlines()
-        facts["log_blocks"] = _blocks(resolved, resolved.log.jobs)
+        facts["log_blocks"] = _blocks(resolved, resolved.log.whole)
     return facts
 
 

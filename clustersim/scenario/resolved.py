@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -26,6 +26,7 @@ from clustersim.scenario.scenario import LoadedScenario, Scenario
 from clustersim.scenario.sections import ScenarioWorkload
 from clustersim.seeds import Streams
 from clustersim.simulation.load import OfferedWork, offered_work
+from clustersim.simulation.partition_names import with_queues
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import NodeEvents
@@ -33,6 +34,7 @@ from clustersim.simulation.software import dated_ports, with_software
 from clustersim.topology import Cluster
 from clustersim.units import format_number
 from clustersim.workload import JobLog, generate_jobs, read_jobs
+from clustersim.workload.chains import chained
 from clustersim.workload.log_resample import resampled
 from clustersim.workload.log_scale import LogScale, scaled
 
@@ -63,8 +65,8 @@ class ResolvedScenario(Brief):
     arrival_per_s : float or None
         Mean arrival rate of the workload model, jobs/s; None for a log.
     log : JobLog or None
-        The log of jobs as it was read, with notes on what the scenario changes; None if a workload
-        model generates the jobs.
+        The log of jobs as it was read, with the queues of the cluster where namespaces tell them
+        apart, and notes on what the scenario changes; None if a workload model generates the jobs.
     jobs : pandas.DataFrame
         The table of jobs from the log or the workload model.
     dated : RunCalendar
@@ -173,6 +175,8 @@ def resolve(
     platform = platform or open_platform(loaded)
     arrival_per_s = _arrival_rate(loaded, platform, offered)
     log = _read_log(loaded) if log is None else log
+    if log is not None:
+        log = dataclasses.replace(log, jobs=with_queues(log.jobs, platform.cluster))
     clock = None if log is None else log.origin
     dated = run_calendar(scenario.start, scenario.time_zone, clock, source=loaded.source)
     if log is not None:
@@ -287,6 +291,7 @@ def fields_named(loaded: LoadedScenario) -> Iterator[None]:
 _FIELDS = {
     "policy": "scheduler.policy",
     "placement": "scheduler.placement",
+    "quotas": "scheduler.options.quotas",
     "failures": "failures",
     "supply": "supply",
     "software": "software",
@@ -367,16 +372,23 @@ def _jobs_of_log(
     the length of weeks and therefore comes last.
     """
     spec, streams, calendar = loaded.scenario.workload, _streams(loaded.scenario), dated.calendar
-    jobs = log.jobs
+    linked = []
+    if spec.chains:
+        table, note = chained(log.jobs)
+        log, linked = replace(log, jobs=table), [note]
+    jobs = whole = log.whole
     notes: list[str] = []
     copies = isinstance(spec.scale, LogScale) and spec.scale.method != "compress"
     with problems_in(loaded.source):
         if copies:
             jobs, notes = scaled(jobs, spec.scale, calendar, streams)
-        jobs, drawn = resampled(jobs, calendar, streams, spec.resample, log=log.jobs)
+        jobs, drawn = resampled(jobs, calendar, streams, spec.resample, log=whole)
         if not copies:
             jobs, notes = scaled(jobs, spec.scale, calendar, streams)
-    return jobs, [*([drawn] if drawn else []), *notes]
+    if len(whole) < len(log.jobs):  # the jobs that were there when the log begins are so always
+        early = log.jobs.iloc[: len(log.jobs) - len(whole)]
+        jobs = pd.concat([early, jobs], ignore_index=True)
+    return jobs, [*linked, *([drawn] if drawn else []), *notes]
 
 
 @contextmanager

@@ -87,6 +87,12 @@ class ScenarioWorkload(FileModel):
         "weeks or more, day for a shorter one (the same day of the week if there are two weeks), "
         "and none for a log of less than two days; with none, all replications have the same jobs",
     )
+    chains: bool = Field(
+        False,
+        description="let jobs that a log shows as a chain wait for the one before: at least three "
+        "jobs of one user, size and limit, submitted one after the other before the one before had "
+        "ended, that never ran at the same time",
+    )
     reference_accelerator: str | None = Field(
         None, description="chip on which the durations of jobs without a model were measured"
     )
@@ -120,6 +126,8 @@ class ScenarioWorkload(FileModel):
                 "scale applies to trace, not to generate; load and jobs_per_day set the arrival "
                 "rate of a workload model"
             )
+        elif self.chains:
+            raise ValueError("chains applies to trace, not to generate")
         elif self.resample != "auto":
             raise ValueError(
                 "resample applies to trace, not to generate; replications of a workload model "

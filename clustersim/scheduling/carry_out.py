@@ -6,6 +6,7 @@ import numpy as np
 
 from clustersim.errors import ClusterSimError, nearest_hint
 from clustersim.scheduling.decisions import Decision, Migrate, Preempt, Start, Wake
+from clustersim.scheduling.placement import NodePlacement
 from clustersim.scheduling.queue import Partition, Queue
 
 __all__ = ["carry_out"]
@@ -29,6 +30,8 @@ def carry_out(decision: Decision, queue: Queue, waiting: dict[int, None], policy
         If the decision breaks a rule. The message names the policy, the job and the rule.
     """
     try:
+        if isinstance(decision, Start | Preempt | Migrate):
+            _check_job(int(decision.job), queue)
         if isinstance(decision, Start):
             _start(decision, queue, waiting)
         elif isinstance(decision, Preempt):
@@ -45,13 +48,25 @@ def carry_out(decision: Decision, queue: Queue, waiting: dict[int, None], policy
         raise ClusterSimError(f"policy {policy}: {error}") from error.__cause__
 
 
+def _check_job(job: int, queue: Queue) -> None:
+    n_jobs = len(queue.jobs.n_accelerators)
+    if not 0 <= job < n_jobs:
+        raise ClusterSimError(f"there is no job {job}; jobs are 0 to {n_jobs - 1}")
+
+
 def _start(decision: Start, queue: Queue, waiting: dict[int, None]) -> None:
     job = int(decision.job)
     if job not in waiting:
         state = "it is already running" if job in queue.running else "it does not wait"
         raise ClusterSimError(f"job {job} (counted from 0) cannot be started: {state}")
     n = queue.jobs.n_accelerators[job]
-    if decision.pool is None and decision.nodes is None:
+    if job in queue.own_nodes:
+        own = queue.own_nodes[job][0].name
+        if decision.nodes is not None or decision.pool not in (None, own):
+            raise ClusterSimError(
+                f"job {job} (counted from 0) can only start on its own accelerators of {own}"
+            )
+    if job in queue.own_nodes or (decision.pool is None and decision.nodes is None):
         if not queue.start_anywhere(job):
             raise ClusterSimError(
                 _no_room(job, n, [queue.partitions[i] for i in queue.choices(job)])
@@ -65,6 +80,11 @@ def _start(decision: Start, queue: Queue, waiting: dict[int, None]) -> None:
                 raise ClusterSimError(
                     f"job {job} (counted from 0) is a gang of {n:,} accelerators, and is started "
                     f"on {total:,}"
+                )
+            if not isinstance(placement, NodePlacement):
+                raise ClusterSimError(
+                    f"job {job} (counted from 0) is started on nodes, but the placement only "
+                    "counts accelerators; use one that tracks nodes, such as consolidate"
                 )
             if not placement.has_free(decision.nodes, n):
                 raise ClusterSimError(

@@ -6,7 +6,10 @@ is annotated, public and has a value::
     class Ageing(Policy):
         weight: float = 1.0
 
-An annotation as ``ClassVar`` is not an option.  Values are converted to the annotated type.
+An annotation as ``ClassVar`` is not an option.  Values are converted to the annotated type.  On the
+command line, a tuple is written ``1,2,3``, a mapping ``high:1000,normal:0``, and a mapping to
+tuples ``high:normal+low``.  An option of type ``Path`` is a file, relative to the folder of the
+scenario.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -37,7 +41,9 @@ def options_of(plugin: type) -> dict[str, Any]:
     return {name: getattr(plugin, name) for name in _types_of(plugin)}
 
 
-def with_options(plugin: type[Plugin], options: Mapping[str, Any], source: str) -> type[Plugin]:
+def with_options(
+    plugin: type[Plugin], options: Mapping[str, Any], source: str, folder: str | Path = "."
+) -> type[Plugin]:
     """Return the class with other values of its options.
 
     Parameters
@@ -45,10 +51,12 @@ def with_options(plugin: type[Plugin], options: Mapping[str, Any], source: str) 
     plugin : type
         A policy or a placement.
     options : mapping of str to object
-        New values by name. A text is read as on the command line: parts of a tuple have commas
-        between them.
+        New values by name. A text is read as on the command line: parts of a tuple or a mapping
+        have commas between them.
     source : str
         What the options belong to, for messages, such as ``policy las``.
+    folder : str or Path
+        Folder to which the files that options name are relative.
 
     Raises
     ------
@@ -61,6 +69,9 @@ def with_options(plugin: type[Plugin], options: Mapping[str, Any], source: str) 
     >>> las = with_options(find_policy("las"), {"thresholds": "600,7200"}, "policy las")
     >>> las.thresholds
     (600.0, 7200.0)
+    >>> slurm = find_policy("multifactor")
+    >>> with_options(slurm, {"qos_priority": "high:10,low:1"}, "policy multifactor").qos_priority
+    {'high': 10.0, 'low': 1.0}
     >>> with_options(las, {"treshold": 5}, "policy las")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
@@ -74,7 +85,8 @@ def with_options(plugin: type[Plugin], options: Mapping[str, Any], source: str) 
             problems.append(_unknown(str(name), types))
             continue
         try:
-            values[name] = _converted(value, types[name])
+            given = _converted(value, types[name])
+            values[name] = Path(folder, given) if isinstance(given, Path) else given
         except ValidationError as error:
             what = "; ".join(_words(each["msg"]) for each in error.errors())
             problems.append(f"option {name}: found {shown(value)}: {what}")
@@ -124,8 +136,10 @@ def _is_class_var(annotation: object) -> bool:
 
 
 def _converted(value: Any, kind: Any) -> Any:
-    if isinstance(value, str) and _is_tuple(kind):
-        value = [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, str) and _is_mapping(kind):
+        value = _pairs(value, kind)
+    elif isinstance(value, str) and _is_tuple(kind):
+        value = _parts(value, ",")
     elif isinstance(value, (int, float)) and _is_tuple(kind):
         value = [value]
     if isinstance(value, str) and value.lower() in ("none", "null", ""):
@@ -135,6 +149,27 @@ def _converted(value: Any, kind: Any) -> Any:
 
 def _is_tuple(kind: Any) -> bool:
     return any(get_origin(each) is tuple for each in (kind, *get_args(kind)))
+
+
+def _is_mapping(kind: Any) -> bool:
+    return get_origin(kind) in (dict, Mapping)
+
+
+def _parts(text: str, separator: str) -> list[str]:
+    return [part.strip() for part in text.split(separator) if part.strip()]
+
+
+def _pairs(text: str, kind: Any) -> Any:
+    """Return the mapping of a text such as ``high:1000,normal:0``; other texts as they are."""
+    pairs = [part.rpartition(":") for part in _parts(text, ",")]
+    if not all(name.strip() and colon and value.strip() for name, colon, value in pairs):
+        return text
+    names = [name.strip() for name, _, _ in pairs]
+    if len(set(names)) < len(names):
+        return text
+    several = _is_tuple(get_args(kind)[1])
+    values = [_parts(value, "+") if several else value.strip() for _, _, value in pairs]
+    return dict(zip(names, values, strict=True))
 
 
 def _unknown(name: str, known: Mapping[str, Any]) -> str:
@@ -148,6 +183,8 @@ def _words(message: str) -> str:
 
 
 def _value_text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}:{_value_text(each)}" for name, each in value.items()) or "none"
     if isinstance(value, tuple):
         return ",".join(_value_text(each) for each in value) or "none"
     if isinstance(value, float) and math.isfinite(value) and value == int(value):
@@ -157,8 +194,13 @@ def _value_text(value: Any) -> str:
 
 def _type_text(kind: Any) -> str:
     arguments = get_args(kind)
+    if _is_mapping(kind):
+        several = _is_tuple(arguments[1])
+        return f"pairs NAME:{'NAME+NAME' if several else 'VALUE'} with commas between them"
     if get_origin(kind) is tuple:
         return f"{_type_text(arguments[0])} values with commas between them"
+    if get_origin(kind) is dict:
+        return "a mapping"
     if kind in _WORDS:
         return _WORDS[kind]
     if arguments and all(isinstance(each, str) for each in arguments):
@@ -171,5 +213,6 @@ _WORDS: dict[Any, str] = {
     int: "a whole number",
     bool: "true or false",
     str: "a text",
+    Path: "a file",
     type(None): "none",
 }

@@ -311,8 +311,12 @@ class NodePlacement(Placement):
         self.free -= n
 
     def has_free(self, nodes: Nodes, n: int) -> bool:
-        node_free = self.free_by_node()
-        return n <= self.free and all(chips <= node_free[node] for node, chips in nodes)
+        node_free, asked = self.free_by_node(), dict[int, int]()
+        for node, chips in nodes:
+            if not 0 <= node < self.n_nodes or chips < 1:
+                return False
+            asked[node] = asked.get(node, 0) + chips
+        return n <= self.free and all(chips <= node_free[node] for node, chips in asked.items())
 
     def give(self, nodes: Nodes, n: int) -> None:
         for node, chips in nodes:

@@ -95,7 +95,7 @@ def find_policy(
     policy = (
         name if isinstance(name, type) else _find(name, "policy", POLICIES, Policy, Path(folder))
     )
-    return with_options(policy, options, f"policy {policy.__name__ if known else name}")
+    return with_options(policy, options, f"policy {policy.__name__ if known else name}", folder)
 
 
 def find_placement(
@@ -118,7 +118,8 @@ def find_placement(
         if isinstance(name, type)
         else _find(name, "placement", PLACEMENTS, Placement, Path(folder))
     )
-    return with_options(placement, options, f"placement {placement.__name__ if known else name}")
+    source = f"placement {placement.__name__ if known else name}"
+    return with_options(placement, options, source, folder)
 
 
 def error_in_plugin(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -223,6 +223,8 @@ class Queue:
         Called for each job that is preempted.
     wake : callable, optional
         Called with the time (seconds) at which the policy asks for a pass.
+    shared : dict, optional
+        See the attribute.
 
     Attributes
     ----------
@@ -234,8 +236,12 @@ class Queue:
         Running jobs that save their state to leave, and the time at which they leave, seconds.
     attained_s : dict of int to float
         Time that jobs ran before their present attempt, seconds, if running jobs are tracked.
-    suspended : dict of int to (Partition, Nodes)
-        Suspended jobs, and the accelerators on which they can continue.
+    own_nodes : dict of int to (Partition, Nodes)
+        The only accelerators on which some waiting jobs can start: suspended jobs, and jobs that
+        run when the simulation begins.
+    shared : dict of str to object
+        What the policies of all queues of a run share, such as the usage of users: each policy
+        puts it in under its own name.
 
     Examples
     --------
@@ -263,6 +269,7 @@ class Queue:
         tracks_running: bool = False,
         preempt: PreemptJob | None = None,
         wake: Callable[[float], None] | None = None,
+        shared: dict[str, Any] | None = None,
     ) -> None:
         self.partitions = partitions
         self.members = tuple(members)
@@ -271,7 +278,8 @@ class Queue:
         self.running: dict[int, Running] = {}
         self.leaving: dict[int, float] = {}
         self.attained_s: dict[int, float] = {}
-        self.suspended: dict[int, tuple[Partition, Nodes]] = {}
+        self.own_nodes: dict[int, tuple[Partition, Nodes]] = {}
+        self.shared: dict[str, Any] = {} if shared is None else shared
         self._start = start
         self._preempt = preempt
         self._wake = wake
@@ -336,28 +344,38 @@ class Queue:
         (False, True, 8)
         """
         jobs = self.jobs
-        n = jobs.n_accelerators[job]
-        if self.suspended and job in self.suspended:
-            return self._resume(job, n, closed)
         for index in jobs.choices[jobs.choice_of[job]]:
             if closed >> index & 1:
                 continue
             partition = self.partitions[index]
-            nodes = partition.placement.take(n)
+            nodes = self.take(job, partition)
             if nodes is not None:
                 self.start_taken(job, partition, nodes)
                 return True
         return False
 
-    def _resume(self, job: int, n: int, closed: int) -> bool:
-        """Start a suspended job on its own accelerators, if they are free."""
-        partition, nodes = self.suspended[job]
-        if closed >> partition.index & 1 or not partition.placement.has_free(nodes, n):
-            return False
+    def take(self, job: int, partition: Partition) -> Nodes | None:
+        """Allocate the accelerators of a waiting job on a partition, or return None.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8, 8], [[60.0, 300.0]], choices=[(0,)], choice_of=[0, 0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.own_nodes[1] = h200, ((0, 8),)
+        >>> list(queue.take(0, h200)), queue.take(1, h200)
+        ([(0, 8)], None)
+        """
+        n = self.jobs.n_accelerators[job]
+        if not self.own_nodes or job not in self.own_nodes:
+            return partition.placement.take(n)
+        own, nodes = self.own_nodes[job]
+        if own is not partition or not partition.placement.has_free(nodes, n):
+            return None
         partition.placement.take_these(nodes, n)
-        del self.suspended[job]
-        self.start_taken(job, partition, nodes)
-        return True
+        del self.own_nodes[job]
+        return nodes
 
     def start_taken(self, job: int, partition: Partition, nodes: Nodes) -> None:
         """Start `job` on accelerators that the placement has allocated.
@@ -423,9 +441,10 @@ has no simulation
         >>> times
         [360.0]
         """
-        if not time > self.now:
+        if not self.now < time < math.inf:
             raise ClusterSimError(
-                f"a pass was asked for at {time} s, which is not after now ({self.now} s)"
+                f"a pass was asked for at {time} s, which is not after now ({self.now} s), or not "
+                "finite"
             )
         if self._wake is not None:
             self._wake(time)

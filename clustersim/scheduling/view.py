@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.array_types import Floats, Ints
-from clustersim.errors import InputError, nearest_hint
+from clustersim.errors import ClusterSimError, InputError, nearest_hint
 from clustersim.scheduling.queue import Partition, Queue
 
 __all__ = ["JobView", "View"]
@@ -238,6 +238,11 @@ class View:
     def fits(self, job: int, pool: str | None = None) -> bool:
         """Return whether a waiting job fits now, on one of its pools or on a given one.
 
+        Raises
+        ------
+        ClusterSimError
+            If there is no such pool.
+
         Examples
         --------
         >>> import numpy as np
@@ -252,10 +257,14 @@ class View:
         (True, False)
         """
         queue = self._queue
+        names = [part.name for part in self._partitions]
+        if pool is not None and pool not in names:
+            raise ClusterSimError(f"there is no pool {pool!r}; {nearest_hint(pool, names)}")
         size = np.array([queue.jobs.n_accelerators[job]])
-        if job in queue.suspended:
-            partition, nodes = queue.suspended[job]
-            return partition.placement.has_free(nodes, int(size[0]))
+        if job in queue.own_nodes:
+            partition, nodes = queue.own_nodes[job]
+            there = pool is None or partition.name == pool
+            return there and partition.placement.has_free(nodes, int(size[0]))
         return any(
             bool(queue.partitions[index].placement.fits_each(size)[0])
             for index in queue.choices(job)
@@ -266,7 +275,9 @@ class View:
         """Return the jobs that could run together if all others gave their accelerators back.
 
         Each job of `order` in turn gets its accelerators from the first of its partitions that
-        still has enough; a running job only from the one on which it runs. Nodes are not looked at.
+        still has enough; a running job only from the one on which it runs. The accelerators of jobs
+        that are leaving count as free, so some of the chosen jobs may not fit before these have
+        left. The placement on nodes is ignored.
 
         Parameters
         ----------
@@ -291,12 +302,12 @@ class View:
         left = {part.index: part.placement.free for part in self._partitions}
         sizes = queue.jobs.n_accelerators
         for job, running in queue.running.items():
-            if job not in queue.leaving:
-                left[running.partition.index] += sizes[job]
+            left[running.partition.index] += sizes[job]
         chosen = []
         for job in map(int, order):
             at = queue.running.get(job)
-            choices = queue.choices(job) if at is None else (at.partition.index,)
+            own = at.partition if at is not None else queue.own_nodes.get(job, (None,))[0]
+            choices = queue.choices(job) if own is None else (own.index,)
             size = sizes[job]
             for index in choices:
                 if left[index] >= size:

@@ -105,8 +105,7 @@ def _problem(jobs: pd.DataFrame, cluster: Cluster, scheduling: Scheduling) -> st
     Raises StalledError if a call of the policy or the placement does not finish in time.
     """
     try:
-        first = simulate(jobs, cluster, scheduling, check=True)
-        second = simulate(jobs, cluster, scheduling)
+        first, second = (_whole(jobs, cluster, scheduling, check=check) for check in (True, False))
     except ClusterSimError as error:
         if isinstance(error.__cause__, StalledError):
             raise StalledError(str(error)) from None
@@ -116,6 +115,14 @@ def _problem(jobs: pd.DataFrame, cluster: Cluster, scheduling: Scheduling) -> st
     if not first.jobs.equals(second.jobs):
         return "the same input produced two different schedules"
     return _broken_rule(first)
+
+
+def _whole(jobs: pd.DataFrame, cluster: Cluster, scheduling: Scheduling, *, check: bool) -> Result:
+    """Return the result of a run; raise KeyboardInterrupt if it was stopped before its end."""
+    result = simulate(jobs, cluster, scheduling, check=check)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return result
 
 
 def _broken_rule(result: Result) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,12 +15,20 @@ from clustersim.catalogue import Catalogue
 from clustersim.catalogue.assumptions import server_price_cny
 from clustersim.errors import InputError, nearest_hint
 from clustersim.scheduling.queue import Partition
+from clustersim.simulation.partition_names import (
+    SHARED,
+    alternatives,
+    ignored_virtual_clusters,
+    named_partitions,
+    partition_names_of,
+)
 from clustersim.simulation.runtimes import Runtimes
 from clustersim.topology import Cluster, Pool
-from clustersim.units import counted, listed
-from clustersim.workload.jobs import partition_column, texts_of
+from clustersim.units import counted
+from clustersim.workload.jobs import texts_of
 
 __all__ = [
+    "NO_ACCELERATORS",
     "SHARED",
     "Choose",
     "Eligibility",
@@ -29,15 +37,14 @@ __all__ = [
     "ignored_virtual_clusters",
     "named_partitions",
     "partition_names_of",
-    "unknown_names",
 ]
 
 NOT_LISTED = np.iinfo(np.int64).max
 """Position of a chip that is not in a job's list of chips."""
+NO_ACCELERATORS = "the cluster has none of its accelerators"
+"""Reason why a job can never run; what follows are those that it lists."""
 Choose = Literal["fastest", "best_value", "listed"]
-_FEW = 3
-SHARED = "jobs share all nodes"
-"""What a note says of partitions that the cluster does not have."""
+_SPLIT = "no job spans two pools, and all of its pools together would do"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,14 @@ class Eligibility:
     reasons: dict[int, str]
     notes: tuple[str, ...] = ()
 
+    def without(self, never: Mapping[int, str]) -> Eligibility:
+        """Return the eligibility if further jobs can never run, with the reasons by row."""
+        if not never:
+            return self
+        choice_of = self.choice_of.copy()
+        choice_of[list(never)] = -1
+        return replace(self, choice_of=choice_of, reasons={**self.reasons, **never})
+
 
 def find_eligibility(
     jobs: pd.DataFrame,
@@ -74,6 +89,8 @@ def find_eligibility(
     lends: Collection[int] = (),
 ) -> Eligibility:
     """Find the partitions on which each job can run, in the job's order of preference.
+
+    A job may name several partitions, separated by commas, as on Slurm: it runs on any of them.
 
     Parameters
     ----------
@@ -128,96 +145,19 @@ def find_eligibility(
         )
         for row in np.flatnonzero(choice_of < 0)
     }
-    notes = tuple(ignored_virtual_clusters(jobs, cluster))
+    notes = (*ignored_virtual_clusters(jobs, cluster), *_split_note(reasons))
     return Eligibility(choices, choice_of, reasons, notes)
 
 
-def ignored_virtual_clusters(jobs: pd.DataFrame, cluster: Cluster) -> list[str]:
-    """Return a note if jobs name virtual clusters but the cluster has none.
-
-    Examples
-    --------
-    >>> from clustersim.topology import single_pool
-    >>> ignored_virtual_clusters(pd.DataFrame({"vc": ["a", "b", None]}), single_pool(8))
-    ['2 jobs name one of 2 virtual clusters (vc), but the cluster has none; jobs share all nodes']
-    """
-    column = partition_column(jobs)
-    there = partition_names_of(cluster)
-    if column is None or named_partitions(jobs, cluster) is not None:
-        return []
-    given = pd.Series(texts_of(jobs[column]))
-    given = given[given.str.strip() != ""]
-    if given.nunique() < (1 if there else 2):
-        return []
-    if not there:
-        what = "virtual clusters (vc)" if column == "vc" else "partitions"
-        jobs_name = f"{counted(len(given), 'job names', 'jobs name')} one of {given.nunique():,}"
-        return [f"{jobs_name} {what}, but the cluster has none; {SHARED}"]
-    what = "virtual cluster" if column == "vc" else "partition"
-    return [unknown_names(given.tolist(), there, what)]
-
-
-def unknown_names(named: Sequence[str], there: Collection[str], what: str = "partition") -> str:
-    """Return a note that a topology has none of the partitions that jobs name.
-
-    Parameters
-    ----------
-    named : sequence of str
-        The partition of each job.
-    there : collection of str
-        Those of the topology.
-    what : str
-
-    Examples
-    --------
-    >>> unknown_names(["a", "b", "b"], ["h100"]).split(", but")[0]
-    "3 jobs name 2 partitions, such as 'a' and 'b'"
-    """
-    names = sorted({*named})
-    few = [repr(name) for name in names[:_FEW]]
-    own = [repr(name) for name in sorted(there)[:_FEW]]
-    return (
-        f"{counted(len(named), 'job names', 'jobs name')} {counted(len(names), what)}, such as "
-        f"{listed(few)}, but the topology has none of these (it has {listed(own)}); "
-        f"{SHARED}. To keep them apart, write the names of the log under queues of the pools"
-    )
-
-
-def partition_names_of(cluster: Cluster) -> set[str]:
-    """Return the names of the virtual clusters and queues of a cluster.
-
-    Examples
-    --------
-    >>> from clustersim.topology import single_pool
-    >>> partition_names_of(single_pool(8))
-    set()
-    """
-    names = {name for pool in cluster.pools for name in pool.queues}
-    return names | {name for pool in cluster.pools for name in pool.virtual_clusters}
-
-
-def named_partitions(jobs: pd.DataFrame, cluster: Cluster) -> npt.NDArray[np.object_] | None:
-    """Return the partition that each job names; None if the cluster does not tell them apart.
-
-    ``partition`` is what a log of a site calls it, and counts if the cluster has any of these
-    names; the names in ``vc`` are those of the cluster.
-
-    Returns
-    -------
-    object array (jobs,) or None
-        An empty text for a job that names none.
-
-    Examples
-    --------
-    >>> from clustersim.topology import single_pool
-    >>> named_partitions(pd.DataFrame({"vc": ["a", "b"]}), single_pool(8)) is None
-    True
-    """
-    column, there = partition_column(jobs), partition_names_of(cluster)
-    if column is None or not there:
-        return None
-    texts = texts_of(jobs[column])
-    return texts if column == "vc" or there & set(texts) else None
+def _split_note(reasons: Mapping[int, str]) -> Iterator[str]:
+    """Yield a note on jobs that only the division of their partition into pools keeps out."""
+    split = [text for text in reasons.values() if _SPLIT in text]
+    if split:
+        jobs = counted(len(split), "job can never run", "jobs can never run")
+        yield (
+            f"{jobs} although the nodes of the partition would be enough (the first {split[0]}); "
+            "if the nodes of these pools are alike and connected, write them as one pool"
+        )
 
 
 def _preemptible(jobs: pd.DataFrame) -> Bools:
@@ -306,7 +246,8 @@ def _partition_of(
 ) -> Ints:
     """Return the partition of each job in each pool, of shape (pools, jobs).
 
-    It is -1 if a job may not use the pool.  `names` are those of `named_partitions`.
+    It is -1 if a job may not use the pool.  `names` are those of `named_partitions`.  Of several
+    virtual clusters of a pool that a job names, it has the first in the order of the pool.
     """
     n_pools = len(cluster.pools)
     if names is None:
@@ -315,13 +256,17 @@ def _partition_of(
         codes, uniques = pd.factorize(names)
         vcs, vc_of = np.asarray(uniques, dtype=object), codes
     table = np.full((n_pools, len(vcs)), -1, dtype=np.int64)
-    column = {str(vc): index for index, vc in enumerate(vcs)}
+    there = partition_names_of(cluster)
+    columns: dict[str, list[int]] = {}
+    for index, vc in enumerate(vcs):
+        for name in alternatives(str(vc), there):
+            columns.setdefault(name, []).append(index)
     for partition in partitions:
         own = partition.virtual_cluster
         queues = () if own else cluster.pools[partition.pool].queues
-        for name in (own, *queues):
-            if name in column and table[partition.pool, column[name]] < 0:
-                table[partition.pool, column[name]] = partition.index
+        for index in (index for name in (own, *queues) for index in columns.get(name, ())):
+            if table[partition.pool, index] < 0:
+                table[partition.pool, index] = partition.index
     return table[:, vc_of]
 
 
@@ -365,7 +310,7 @@ def _reason(
     vc = "" if names is None else str(names[row])
     listed = [pool for pool in range(len(cluster.pools)) if chips[pool, row] != NOT_LISTED]
     if not listed:
-        return f"the cluster has none of its accelerators ({jobs['accelerators'].iloc[row]})"
+        return f"{NO_ACCELERATORS} ({jobs['accelerators'].iloc[row]})"
     if kept_out[listed, row].all():
         return (
             "it is not preemptible, but in the pools that it may use, services lend nodes only "
@@ -375,13 +320,24 @@ def _reason(
     mine = [pool for pool in listed if place[pool, row] >= 0]
     if not mine:
         known_vc = partition_names_of(cluster)
-        if vc in known_vc:
+        if known_vc & {*alternatives(vc, known_vc)}:
             return f"virtual cluster {vc!r} has no nodes in the pools with its accelerators"
         if vc in ("", "nan", "None", "<NA>"):
             return "it names no virtual cluster, but its pools have only nodes of virtual clusters"
         return f"virtual cluster {vc!r} does not exist; {nearest_hint(vc, known_vc, most=4)}"
-    largest = max(partitions[place[pool, row]].placement.capacity for pool in mine)
+    of_chip: dict[str, dict[int, int]] = {}
+    for pool in mine:
+        at = int(place[pool, row])
+        alike = of_chip.setdefault(cluster.pools[pool].accelerator, {})
+        alike[at] = partitions[at].placement.capacity
+    largest = max(max(alike.values()) for alike in of_chip.values())
+    together = max(sum(alike.values()) for alike in of_chip.values())
     where = f"virtual cluster {vc!r}" if vc else "the largest pool it may use"
+    if vc and largest < size <= together:
+        return (
+            f"needs {counted(size, 'accelerator')}, but the largest pool of partition {vc!r} has "
+            f"{largest:,}: {_SPLIT} ({together:,})"
+        )
     if size > largest:
         return f"needs {counted(size, 'accelerator')}, but {where} has {largest:,}"
     fitting = [pool for pool in mine if np.isfinite(runtimes.run_s[pool, row])]

@@ -179,6 +179,8 @@ def _waits(jobs: pd.DataFrame, policy: str, count: int, faster: float) -> tuple[
         return 0.0, 0.0
     table = fits[list(_COLUMNS)].assign(submit_s=fits["submit_s"] / faster)
     result = replay(table, policy=policy, accelerators=count)
+    if result.interrupted:
+        raise KeyboardInterrupt
     waits = result.jobs["start_s"] - result.jobs["submit_s"]
     return float(waits.mean()), float(waits.quantile(0.95))
 

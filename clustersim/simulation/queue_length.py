@@ -11,6 +11,7 @@ import pandas as pd
 from clustersim.array_types import Floats
 from clustersim.simulation.metrics import in_service
 from clustersim.simulation.tables import NEVER_RUNNABLE
+from clustersim.simulation.unfinished import cancelled
 
 __all__ = ["IdleWhileWaiting", "idle_while_waiting", "queue_length"]
 
@@ -19,7 +20,7 @@ def queue_length(jobs: pd.DataFrame, allocations: pd.DataFrame, end_s: float) ->
     """Return the waiting jobs of a run as an exact step function of time.
 
     A job waits from its submission to its first start. If it is stopped, it waits again until its
-    next start. Jobs that can never run are not counted.
+    next start, unless the policy cancelled it. Jobs that can never run are not counted.
 
     Parameters
     ----------
@@ -61,9 +62,9 @@ def queue_length(jobs: pd.DataFrame, allocations: pd.DataFrame, end_s: float) ->
     start_s = allocations["start_s"].to_numpy(dtype=np.float64)
     stop_s = allocations["end_s"].to_numpy(dtype=np.float64)
     last = np.r_[row[1:] != row[:-1], True][: len(row)]
-    finished = np.isfinite(jobs["finish_s"].to_numpy(dtype=np.float64))[row]
+    ended = np.isfinite(jobs["finish_s"].to_numpy(dtype=np.float64)) | cancelled(jobs)
     # An attempt that still runs at the end of the simulation ends there, too.
-    back = ~last | (~finished & (stop_s < end_s))
+    back = ~last | (~ended[row] & (stop_s < end_s))
     times = np.concatenate([submit_s[joined], stop_s[back], start_s, [0.0, end_s]])
     sizes = np.concatenate([n[joined], n[row[back]], -n[row], [0, 0]])
     at, step = np.unique(times, return_inverse=True)

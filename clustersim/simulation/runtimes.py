@@ -13,7 +13,13 @@ from clustersim.array_types import Floats, Ints
 from clustersim.errors import InputError
 from clustersim.simulation.speeds import Speeds
 from clustersim.units import listed
-from clustersim.workload.measured_rates import has_rates, rated, rated_pools, rates_of
+from clustersim.workload.measured_rates import (
+    has_rates,
+    rate_notes,
+    rated,
+    rated_pools,
+    rates_of,
+)
 
 __all__ = ["Runtimes", "find_runtimes"]
 
@@ -118,6 +124,7 @@ def find_runtimes(jobs: pd.DataFrame, speeds: Speeds) -> Runtimes:
         estimate_s[:, by_model] = np.where(np.isfinite(given[by_model]), given[by_model], of_models)
     if has_rates(jobs):
         run_s, estimate_s = _at_measured_rates(jobs, speeds, run_s, estimate_s)
+        notes += rate_notes(jobs, [pool.name for pool in speeds.cluster.pools])
     return Runtimes(
         run_s, estimate_s, obstacles, notes=tuple(note for note in dict.fromkeys(notes) if note)
     )

@@ -17,6 +17,7 @@ from clustersim.array_types import Floats
 from clustersim.availability.serving import ServiceDemand, serving_table
 from clustersim.catalogue import Catalogue
 from clustersim.engine.engine import Simulation
+from clustersim.engine.gates import Gates
 from clustersim.engine.invariants import check_accelerators
 from clustersim.engine.node_driver import NodeDriver
 from clustersim.engine.node_events import NodeEvent, without_overlaps
@@ -37,6 +38,7 @@ from clustersim.scheduling.plugins import error_in_plugin, interrupts_itself, pl
 from clustersim.scheduling.stalls import stopped_when_stalled
 from clustersim.simulation import tables
 from clustersim.simulation.arguments import FORMER, check_arguments
+from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
 from clustersim.simulation.result import Result, versions
@@ -180,10 +182,15 @@ def simulate(
             wait_for_best=scheduling.wait_for_best,
             lends=[service.pool for service in services if service.lends],
         )
+        eligible = _without_refused(eligible, policy, jobs, runtimes, partitions)
+        depend = Dependencies.of(jobs)
+        if depend is not None:
+            eligible = eligible.without(depend.never(eligible.reasons, jobs))
         ran = _run(
             jobs,
             runtimes,
             eligible,
+            depend,
             partitions,
             policy,
             outages=outages,
@@ -196,6 +203,7 @@ def simulate(
         )
     result = _result(jobs, ran, cluster, eligible, services)
     provenance = _provenance(ran.record, time.perf_counter() - began)
+    provenance["fleet"] = _fleet(cluster, make_placement.__name__)
     notes = [*runtimes.notes, *eligible.notes]
     if "preemptions" in result.jobs and recovery is None and getattr(policy, "cost", 0.0) is None:
         notes.append(FREE_PREEMPTION)
@@ -218,6 +226,7 @@ def _run(
     jobs: pd.DataFrame,
     runtimes: Runtimes,
     eligible: Eligibility,
+    depend: Dependencies | None,
     partitions: list[Partition],
     policy: type[Policy],
     *,
@@ -246,11 +255,12 @@ def _run(
             policy,
             recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
             horizon_s=horizon_s,
+            gates=None if depend is None else Gates(depend.limits(rows)),
             **options,
         )
         driver = None if outages is None else NodeDriver(simulation, without_overlaps(outages))
         record = simulation.run()
-    if horizon_s is None and outages is None and not record.interrupted:
+    if horizon_s is None and outages is None and depend is None and not record.interrupted:
         _check_all_started(record.partition)
     return _Ran(rows, partitions, record, None if driver is None else driver.log)
 
@@ -279,8 +289,9 @@ def _result(
     attempts = outages = serving = None
     by_policy = tables.preemptions(record.attempts, len(rows))
     if by_policy.any():
-        job_rows["preemptions"] = 0
-        job_rows.iloc[rows, -1] = by_policy
+        of_all = np.zeros(len(job_rows), dtype=np.int64)
+        of_all[rows] = by_policy
+        job_rows["preemptions"] = of_all
     if ran.node_events is not None or by_policy.any():
         attempts = tables.attempts_table(jobs, rows, record, cluster, partitions)
     if ran.node_events is not None:
@@ -292,6 +303,20 @@ def _result(
     owned = vc_accelerator_seconds(cluster, outages, begin_s, record.end_s)
     total = summary(job_rows, use, allocated, owned, attempts, serving)
     return Result(job_rows, allocated, use, total, {}, attempts, outages, serving)
+
+
+def _fleet(cluster: Cluster, placement: str) -> dict[str, Any]:
+    """Return what metrics need to know of the cluster, as plain data."""
+    pools = {
+        pool.name: {
+            "accelerator": pool.accelerator,
+            "nodes": pool.n_nodes,
+            "chips_per_node": pool.chips_per_node,
+            "virtual_clusters": {str(k): int(n) for k, n in pool.virtual_clusters.items()},
+        }
+        for pool in cluster.pools
+    }
+    return {"placement": placement, "pools": pools}
 
 
 def _with_checkpoints(runtimes: Runtimes, recovery: Recovery) -> Runtimes:
@@ -322,6 +347,24 @@ def _provenance(record: RunRecord, wall_s: float) -> dict[str, Any]:
         "wall_s": wall_s,
         "interrupted": record.interrupted,
     }
+
+
+def _without_refused(
+    eligible: Eligibility,
+    policy: type[Policy],
+    jobs: pd.DataFrame,
+    runtimes: Runtimes,
+    partitions: Sequence[Partition],
+) -> Eligibility:
+    """Return the partitions of each job, with none for the jobs that the policy never starts."""
+    if policy.never_start.__func__ is Policy.never_start.__func__:  # type: ignore[attr-defined]
+        return eligible
+    rows = np.flatnonzero(eligible.choice_of >= 0)
+    refused = policy.never_start(_job_columns(jobs, rows, runtimes, eligible), partitions)
+    choice_of = eligible.choice_of.copy()
+    choice_of[rows[list(refused)]] = -1
+    reasons = {int(rows[job]): reason for job, reason in refused.items()}
+    return replace(eligible, choice_of=choice_of, reasons={**eligible.reasons, **reasons})
 
 
 def _job_columns(

@@ -47,7 +47,10 @@ STOPS = {
 }
 """Why an attempt was stopped: an event of a node, or the policy."""
 
-_ADDED = ("outcome", "pool", "start_s", "wait_s", "finish_s", "total_wait_s", "done", "reason")
+_ADDED = (
+    *("outcome", "pool", "start_s", "wait_s", "finish_s", "total_wait_s", "done", "reason"),
+    "preemptions",
+)
 
 
 def jobs_table(
@@ -125,9 +128,12 @@ def _total_wait_s(jobs: pd.DataFrame, simulated: npt.NDArray[np.intp], record: R
     order = np.argsort(attempts.job, kind="stable")
     end_s = attempts.end_s[order]
     total = np.full(len(jobs), np.nan)
+    left_s = record.finish_s.copy()
+    gone = attempts.cause == StopCause.CANCELLED
+    left_s[attempts.job[gone]] = attempts.end_s[gone]  # it does not wait again
     total[simulated] = total_wait_s(
         jobs["submit_s"].to_numpy(dtype=np.float64)[simulated],
-        record.finish_s,
+        left_s,
         attempts.job[order],
         attempts.start_s[order],
         np.where(np.isnan(end_s), record.end_s, end_s),

@@ -15,8 +15,9 @@ from clustersim.scheduling.queue import Partition
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.units import counted
 
-__all__ = ["can_never_run", "unfinished_reasons", "waits_for_ever"]
+__all__ = ["can_never_run", "cancelled", "unfinished_reasons", "waits_for_ever"]
 
+CANCELLED = "cancelled by the policy"
 GONE = "will ever be in service again"
 STUCK = "it may wait behind a job that can never start"
 """Endings of reasons that would also apply to a longer run."""
@@ -56,7 +57,7 @@ def unfinished_reasons(
     waits = unfinished & (record.partition < 0)
     reasons[unfinished & ~waits] = "still running when the simulation ended"
     attempts = record.attempts
-    reasons[attempts.job[attempts.cause == StopCause.CANCELLED]] = "cancelled by the policy"
+    reasons[attempts.job[attempts.cause == StopCause.CANCELLED]] = CANCELLED
     later = waits & (submit_s > record.end_s)
     reasons[later] = "not submitted before the simulation ended"
     alike: dict[tuple[int, int], str] = {}
@@ -88,6 +89,29 @@ def _why_it_waits(
     if record.nothing_could_start:
         return f": the policy did not start it, although it would fit; {STUCK}"
     return ""
+
+
+def cancelled(jobs: pd.DataFrame) -> Bools:
+    """Return which jobs of a result the policy cancelled; they left the system unfinished.
+
+    Parameters
+    ----------
+    jobs : pandas.DataFrame
+        Jobs of a result; without the column ``reason``, none was cancelled.
+
+    Returns
+    -------
+    bool array (jobs,)
+
+    Examples
+    --------
+    >>> cancelled(pd.DataFrame({"reason": [None, "cancelled by the policy"]})).tolist()
+    [False, True]
+    """
+    if "reason" not in jobs:
+        return np.zeros(len(jobs), dtype=bool)
+    found: Bools = (jobs["reason"] == CANCELLED).fillna(False).to_numpy(dtype=bool)
+    return found
 
 
 def can_never_run(jobs: pd.DataFrame) -> Bools:

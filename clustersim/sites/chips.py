@@ -69,13 +69,14 @@ _FAMILIES = (
 )
 """Patterns of types as sites write them, in lower case, and the chip of the catalogue."""
 _INSTANCES = (
-    (r"^p5e", "H200"),
-    (r"^p5\.", "H100"),
-    (r"^p4de\.", "A100-80GB"),
-    (r"^p4d\.", "A100-40GB"),
-    (r"^p3dn\.", "V100-SXM2-32GB"),
-    (r"^p3\.", "V100-SXM2-16GB"),
-    (r"^g6e\.", "L40S"),
+    (r"^(?:ml\.)?p5e", "H200"),
+    (r"^(?:ml\.)?p5\.", "H100"),
+    (r"^(?:ml\.)?p4de\.", "A100-80GB"),
+    (r"^(?:ml\.)?p4d\.", "A100-40GB"),
+    (r"^(?:ml\.)?p3dn\.", "V100-SXM2-32GB"),
+    (r"^(?:ml\.)?p3\.", "V100-SXM2-16GB"),
+    (r"^(?:ml\.)?g6e\.", "L40S"),
+    (r"^a4x-highgpu", "GB200"),
     (r"^a4-highgpu", "B200"),
     (r"^a3-ultragpu", "H200"),
     (r"^a3-(?:high|mega|edge)gpu", "H100"),
@@ -85,17 +86,23 @@ _INSTANCES = (
     (r"^standard-nd96asr", "A100-40GB"),
 )
 """Machine types of AWS, Google and Azure as their documentation lists them, and their chip."""
+_ALONE = r"(?:(?<![a-z\d])|(?<=tesla)|(?<=nvidia)|(?<=gpu))"
+"""Before a short name of a chip, so that ``rack20`` is not K20."""
 _NEAREST = (
-    ("mi308|mi300a|mi30\\d", "MI300X"),
-    ("mi2\\d\\d|mi1\\d\\d", "MI250X"),
-    ("ascend.*910|^910", "910B2"),
-    ("h\\d00", "H100"),
-    (r"a6000.*ada|6000.*ada|(?<![a-z])l4(?!\d)", "L20"),
-    ("a5000|a4500|a10(?!\\d)|a30(?!\\d)|3080|3070", "A40"),
-    ("5090|4080", "RTX-4090"),
-    ("p100|p40|k80|k40|k20|titan|rtx.?8000|rtx.?6000|2080|1080|t4(?!\\d)|m40", "V100-SXM2-16GB"),
+    (r"mi308|mi300a|mi30\d", "MI300X"),
+    (r"mi2\d\d|mi1\d\d", "MI250X"),
+    (r"ascend.*910|^910", "910B2"),
+    (rf"{_ALONE}h\d00(?!\d)", "H100"),
+    (rf"a6000.*ada|6000.*ada|{_ALONE}l4(?!\d)|^(?:ml\.)?g6\.|^g2-standard", "L20"),
+    (rf"a5000|a4500|{_ALONE}a[13]0(?!\d)|(?<!\d)30[78]0(?!\d)|^(?:ml\.)?g5\.", "A40"),
+    (r"(?<!\d)(?:5090|4080)(?!\d)", "RTX-4090"),
+    (
+        rf"{_ALONE}(?:p100|p40|k80|k40|k20|t4|m40)(?!\d)|titan|rtx.?8000|rtx.?6000"
+        r"|(?<!\d)[12]080(?!\d)|^(?:ml\.)?(?:g4dn|p2)\.",
+        "V100-SXM2-16GB",
+    ),
 )
-"""Types that are not in the catalogue, and the nearest chip that is."""
+"""Types that are not in the catalogue, also as machine types, and the nearest chip that is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +120,16 @@ class ChipGuess:
         The reason, for a comment.
     is_slice : bool
         Whether the type is a slice of a chip (MIG), which counts as the scheduler counts it.
+    mark : str
+        The part of another text about the node that names a chip to which it is the nearest; empty
+        for others.
     """
 
     name: str
     basis: Literal["named", "type", "hint", "nearest", "unknown"]
     why: str
     is_slice: bool = False
+    mark: str = ""
 
 
 def named_chips(pairs: Iterable[str], catalogue: Catalogue) -> dict[str, str]:
@@ -157,6 +168,8 @@ def guess_chip(
 ) -> ChipGuess:
     """Return the chip of the catalogue that a type as written most likely means.
 
+    A type that names a chip comes before other texts, even if the chip is not in the catalogue.
+
     Parameters
     ----------
     kind : str
@@ -180,24 +193,37 @@ def guess_chip(
     is_slice = bool(_SLICE.search(shown))
     if named and shown in named:
         return ChipGuess(named[shown], "named", f"type {kind!r} as named", is_slice)
-    if shown == "ascend910":
-        why = "for 'Ascend910', the name of the resource for 910A, 910B and 910C alike"
-        return ChipGuess(catalogue.accelerator("910B2").name, "nearest", why)
-    chip = _of_text(kind, catalogue)
+    every = shown == "ascend910"  # the name of a resource for several chips
+    chip = None if every else _of_text(kind, catalogue)
     if chip is not None:
         return ChipGuess(chip, "type", f"from the type {kind!r}", is_slice)
+    if not every and (found := _nearest(kind, catalogue)):
+        return ChipGuess(found[0], "nearest", _STANDS_IN.format(kind), is_slice)
     hints = [hint for hint in hints if hint]
     for hint in hints:
         chip = _of_text(hint, catalogue)
         if chip is not None:
             return ChipGuess(chip, "hint", f"from {hint!r} (the type is {kind!r})", is_slice)
-    for text in (kind, *hints):
-        for pattern, nearest in _NEAREST:
-            if re.search(pattern, text.lower()) and catalogue.has_accelerator(nearest):
-                why = f"for {text!r}, which is not in the catalogue: the nearest chip stands in"
-                return ChipGuess(nearest, "nearest", why, is_slice)
+    if every:
+        why = "for 'Ascend910', the name of the resource for 910A, 910B and 910C alike"
+        return ChipGuess(catalogue.accelerator("910B2").name, "nearest", why)
+    for hint in hints:
+        if found := _nearest(hint, catalogue):
+            return ChipGuess(found[0], "nearest", _STANDS_IN.format(hint), is_slice, found[1])
     why = f"for {kind!r}, which names no chip; to name it: --accelerator {kind}=CHIP"
     return ChipGuess(STAND_IN, "unknown", why, is_slice)
+
+
+_STANDS_IN = "for {!r}, which is not in the catalogue: the nearest chip stands in"
+
+
+def _nearest(text: str, catalogue: Catalogue) -> tuple[str, str] | None:
+    """Return the nearest chip to one that is not in the catalogue, and the part that names it."""
+    for pattern, nearest in _NEAREST:
+        found = re.search(pattern, text.lower())
+        if found and catalogue.has_accelerator(nearest):
+            return nearest, found[0].removeprefix("ml.").strip(".")
+    return None
 
 
 def _of_text(text: str, catalogue: Catalogue) -> str | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-__all__ = ["expand_hosts", "indices", "split_outside"]
+__all__ = ["expand_hosts", "host_list", "indices", "split_outside"]
 
 _MOST = 1_000_000
 
@@ -47,6 +47,32 @@ def expand_hosts(text: str) -> list[str]:
     if text.strip().lower() in ("", "(null)", "none", "n/a", "(none)"):
         return []
     return [name for part in split_outside(text) for name in _names(part)]
+
+
+def host_list(names: Iterable[str]) -> str:
+    """Return a list of hosts that stands for some names, in their order.
+
+    Examples
+    --------
+    >>> host_list(["gh001", "gh002", "gh003", "gh007", "login", "n9", "n10"])
+    'gh[001-003],gh007,login,n[9-10]'
+    """
+    runs: list[tuple[str, str, int]] = []
+    for name in names:
+        found = re.fullmatch(r"(.*?)(\d{1,18})", name)
+        stem, digits = (found[1], found[2]) if found else (name, "")
+        if runs and digits:
+            head, first, more = runs[-1]
+            following = int(first or 0) + more + 1
+            written = f"{following:0{len(first)}d}" if first.startswith("0") else str(following)
+            if head == stem and first and digits == written:
+                runs[-1] = head, first, more + 1
+                continue
+        runs.append((stem, digits, 0))
+    return ",".join(
+        f"{head}[{first}-{int(first) + more:0{len(first)}d}]" if more else f"{head}{first}"
+        for head, first, more in runs
+    )
 
 
 def _names(part: str) -> Iterator[str]:

@@ -19,7 +19,11 @@ from clustersim.workload.readers.site_logs.programs.kubernetes_kinds import (
     user_of,
     with_users_of_owners,
 )
-from clustersim.workload.readers.site_logs.programs.kueue import is_deactivated
+from clustersim.workload.readers.site_logs.programs.kueue import (
+    is_deactivated,
+    workload_devices,
+    workload_flavor,
+)
 
 __all__ = ["read_kubernetes_queue"]
 
@@ -51,6 +55,7 @@ class _Gang:
     item: Mapping[str, Any] = field(default_factory=dict)
     kinds: dict[str, None] = field(default_factory=dict)
     reason: str = ""
+    on_node: dict[str, int] = field(default_factory=dict)
 
 
 def read_kubernetes_queue(items: Sequence[Mapping[str, Any]], source: str) -> QueueState | None:
@@ -235,7 +240,10 @@ def _workload(item: Mapping[str, Any], times: Times) -> QueuedJob | tuple[str, s
     common = _common(item, times)
     if admitted is not None:
         start = times.parse(admitted.get("lastTransitionTime"))
+        n = workload_devices(item, now=True)
+        count = count if math.isnan(n) else round(n)
         return replace(common, state="running", n_accelerators=count, kinds=kinds, start=start,
+                       flavor=workload_flavor(item),
                        time_limit_s=limit, priority=number_of(spec.get("priority")),
                        partition=str(spec.get("queueName") or common.partition))  # fmt: skip
     return replace(
@@ -331,6 +339,8 @@ def _pods(
         gang = gangs.setdefault(f"{namespace}/{name}" if name else _identity(item), _Gang())
         found = _of_pods(item)
         gang.n_accelerators += sum(found.values())
+        node = str((item.get("spec") or {}).get("nodeName") or "")
+        gang.on_node[node] = gang.on_node.get(node, 0) + sum(found.values())
         gang.kinds |= dict.fromkeys(kind for kind in found if kind not in ("gpu", "npu"))
         created = times.parse((item.get("metadata") or {}).get("creationTimestamp"))
         gang.submit = min(filter(None, (gang.submit, created)), default=None)
@@ -346,6 +356,8 @@ def _pods(
         gang.reason = gang.reason or next(iter(unscheduled), "")
     for number, gang in gangs.items():
         running = gang.phases == {"Running"}
+        on_node = {name: n for name, n in gang.on_node.items() if n} if running else {}
+        on_node = {} if "" in on_node else on_node
         limit = number_of((gang.item.get("spec") or {}).get("activeDeadlineSeconds"))
         yield replace(
             _common(gang.item, times),
@@ -358,4 +370,6 @@ def _pods(
             time_limit_s=None if limit is None or math.isinf(limit) else limit,
             reason="" if running else gang.reason,
             priority=number_of((gang.item.get("spec") or {}).get("priority")),
+            nodes=tuple(on_node),
+            on_each=tuple(on_node.values()),
         )

@@ -4,29 +4,29 @@ A ClusterQueue has a quota of accelerators in each of its resource flavors, and 
 nodes with certain labels (https://kueue.sigs.k8s.io/docs/concepts/cluster_queue/).  ClusterQueues
 of a cohort lend each other what they do not use.  So a cohort, or a ClusterQueue without one, is a
 share of the flavor's nodes, and the LocalQueues of its ClusterQueues with this flavor are the
-queues of these nodes.
+queues of these nodes.  LocalQueues of one name in several namespaces that point to different
+ClusterQueues are NAMESPACE/NAME.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from clustersim.errors import InputError
+from clustersim.sites.kueue_objects import (
+    ClusterQueue,
+    cluster_queues,
+    not_kept,
+    objects_of,
+    quotas_of_cohorts,
+    unreadable_quotas,
+)
 from clustersim.units import counted, listed
-from clustersim.workload.readers.site_logs.devices import is_device
 
 __all__ = ["LabelledNode", "NodeQueues", "node_queues"]
 
-_QUANTITY = re.compile(r"([+-]?\d*\.?\d+)(?:e([+-]?\d+)|([numkMGTPE]|[KMGTPE]i)?)$")
-_SUFFIXES = {
-    **{"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12},
-    **{"P": 1e15, "E": 1e18, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40},
-    **{"Pi": 2.0**50, "Ei": 2.0**60},
-}
-"""Suffixes of quantities of Kubernetes (kubernetes.io, Quantity of the API reference)."""
 MOST_LACKING = 0.1
 """Largest part of a quota that may be lost when nodes are divided as a whole."""
 
@@ -53,48 +53,52 @@ class NodeQueues:
 
     Attributes
     ----------
-    queues : tuple of tuple of str
-        One for each node, in order.
+    queues, flavors : tuple of tuple of str
+        One for each node, in order: its local queues, and the resource flavors whose labels it has.
     notes : tuple of str
         What was assumed.
     """
 
     queues: tuple[tuple[str, ...], ...]
+    flavors: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _ClusterQueue:
-    """A ClusterQueue: its share, its quotas of accelerators by flavor, and its local queues."""
-
-    name: str
-    share: str
-    quotas: Mapping[str, float]
-    queues: tuple[str, ...]
 
 
 @dataclass(slots=True)
 class _Share:
     """A cohort, or a ClusterQueue without one, on the nodes of some flavors."""
 
+    flavors: set[str] = field(default_factory=set)
     quota: float = 0.0
     queues: list[str] = field(default_factory=list)
 
 
 def node_queues(
-    items: Sequence[Mapping[str, Any]], nodes: Sequence[LabelledNode]
+    items: Sequence[Mapping[str, Any]],
+    nodes: Sequence[LabelledNode],
+    source: str = "objects of Kueue",
 ) -> NodeQueues | None:
     """Return the local queues of each node; None without a quota of accelerators.
 
     Each share of a flavor has as many of its nodes as its quota needs, rounded up. Nodes that are
-    out of service are spread over the shares. Where the nodes of a flavor do not suffice, all its
-    queues use all of them. Flavors that have nodes in common are divided as one.
+    out of service are spread over the shares. Two ways are tried, and the one that leaves fewer
+    accelerators of quotas lacking is taken: the nodes go, as they are listed, to the share that
+    lacks the largest part of its quota, or, the largest node first, to the share that lacks most
+    accelerators. If neither leaves each share nine tenths of its quota and a node in service, all
+    queues with a quota use all nodes. Flavors that have nodes in common are divided as one.
 
     Parameters
     ----------
     items : sequence of mapping
         Objects of Kubernetes, among them ClusterQueues, LocalQueues, ResourceFlavors and Cohorts.
     nodes : sequence of LabelledNode
+    source : str
+        Name of the list in errors.
+
+    Raises
+    ------
+    InputError
+        If a quota or limit of accelerators is no quantity of Kubernetes, or is negative.
 
     Examples
     --------
@@ -110,41 +114,66 @@ def node_queues(
     >>> found.queues
     (('train',), ())
     """
-    cluster_queues, of_cohorts = _cluster_queues(items), _quotas_of_cohorts(items)
-    quotas = [each.quotas for each in cluster_queues] + [own for _, own in of_cohorts]
+    if problems := list(unreadable_quotas(items)):
+        raise InputError(source, problems)
+    own_queues, of_cohorts = cluster_queues(items), quotas_of_cohorts(items)
+    quotas = [each.quotas for each in own_queues] + [own for _, own in of_cohorts]
     wanted = list(dict.fromkeys(name for own in quotas for name, n in own.items() if n > 0))
     if not wanted:
         return None
-    queues: list[tuple[str, ...]] = [()] * len(nodes)
     notes = [
         "quotas of Kueue divide the nodes: a cohort, or a ClusterQueue without one, has as many of "
         "a flavor's nodes as its quota needs, for the LocalQueues that point to it"
     ]
-    described = {str(meta.get("name")) for meta, _ in _of_kind(items, "ResourceFlavor")}
+    described = {str(meta.get("name")) for meta, _ in objects_of(items, "ResourceFlavor")}
     if lacking := [name for name in wanted if name not in described]:
         notes.append(
             f"without the ResourceFlavors {listed(lacking)}, their nodes are unknown: all nodes "
             "count as theirs (kubectl get resourceflavors)"
         )
+    queues: dict[int, tuple[str, ...]] = {}
     reached: set[int] = set()
-    for flavors, places in _together(_places_of_flavors(items, nodes, wanted)):
+    places_of = _places_of_flavors(items, nodes, wanted)
+    for flavors, places in _together(places_of):
         reached.update(places)
-        shares: dict[str, _Share] = {}
-        for each in cluster_queues:
-            if any(name in each.quotas for name in flavors):
-                share = shares.setdefault(each.share, _Share())
-                share.quota += sum(each.quotas.get(name, 0.0) for name in flavors)
-                share.queues += [name for name in each.queues if name not in share.queues]
-        for cohort, own in of_cohorts:
-            if cohort in shares:
-                shares[cohort].quota += sum(own.get(name, 0.0) for name in flavors)
-        notes += _divide(flavors, list(shares.values()), places, nodes, queues)
+        shares = _shares_of(flavors, own_queues, of_cohorts)
+        divided, of_flavors = _divide(flavors, shares, places, nodes)
+        queues |= divided
+        notes += of_flavors
     without = sum(
         bool(node.accelerators) and place not in reached for place, node in enumerate(nodes)
     )
     if without:
         notes.append(f"{counted(without, 'node matches', 'nodes match')} no flavor with a quota")
-    return NodeQueues(tuple(queues), (*notes, *_not_kept(items)))
+    of_nodes = tuple(
+        tuple(name for name, places in places_of.items() if place in places)
+        for place in range(len(nodes))
+    )
+    own = tuple(queues.get(place, ()) for place in range(len(nodes)))
+    return NodeQueues(own, of_nodes, (*notes, *not_kept(items)))
+
+
+def _shares_of(
+    flavors: Sequence[str],
+    own_queues: Sequence[ClusterQueue],
+    of_cohorts: Sequence[tuple[str, Mapping[str, float]]],
+) -> list[_Share]:
+    """Return the shares that have a quota of some flavors.
+
+    The quota of a cohort counts for the flavors that a ClusterQueue in it lists.
+    """
+    shares: dict[str, _Share] = {}
+    for each in own_queues:
+        if names := each.quotas.keys() & {*flavors}:
+            share = shares.setdefault(each.share, _Share())
+            share.flavors |= names
+            share.quota += sum(each.quotas[name] for name in flavors if name in names)
+            share.queues += [name for name in each.queues if name not in share.queues]
+    for cohort, own in of_cohorts:
+        if cohort in shares:
+            usable = [name for name in flavors if name in shares[cohort].flavors]
+            shares[cohort].quota += sum(own.get(name, 0.0) for name in usable)
+    return [share for share in shares.values() if share.quota > 0]
 
 
 def _divide(
@@ -152,35 +181,114 @@ def _divide(
     shares: Sequence[_Share],
     places: Sequence[int],
     nodes: Sequence[LabelledNode],
-    queues: list[tuple[str, ...]],
-) -> Iterator[str]:
-    """Give each node to the share that lacks most of its quota, and yield what is noteworthy."""
+) -> tuple[dict[int, tuple[str, ...]], list[str]]:
+    """Return the queues of the nodes of some flavors, and what is noteworthy."""
     words = f"flavor {flavors[0]}" if len(flavors) == 1 else f"flavors {listed(flavors)} together"
-    having = [share for share in shares if share.quota > 0]
-    asked, there = sum(share.quota for share in having), _sum(nodes, places)
     if not places:
-        yield f"no node with accelerators has the labels of {words}"
-        return
-    lacks, unused = [share.quota for share in having], []
-    for place in sorted(places, key=lambda place: not nodes[place].in_service):
-        most = max(range(len(having)), key=lambda at: lacks[at] / having[at].quota)
-        if lacks[most] <= 0:
-            unused.append(place)
-            continue
-        lacks[most] -= nodes[place].accelerators
-        queues[place] = tuple(having[most].queues)
-    if any(lack > MOST_LACKING * share.quota for lack, share in zip(lacks, having, strict=True)):
-        for place in places:
-            queues[place] = tuple(dict.fromkeys(name for share in shares for name in share.queues))
-        yield (
-            f"the quotas of {words} are {asked:,.10g} accelerators, its nodes have {there:,} and "
-            f"cannot be divided among {counted(len(having), 'share')}: all its queues use all of "
-            "them"
-        )
-        return
-    if any(lacks):
+        return {}, [f"no node with accelerators has the labels of {words}"]
+    if not shares:
+        of = "their" if len(flavors) > 1 else "its"
+        return {}, [
+            f"no ClusterQueue of a cohort with a quota of {words} lists {of} resources: "
+            f"{counted(len(places), 'node has', 'nodes have')} no queue "
+            f"({_sum(nodes, places):,} accelerators)"
+        ]
+    ways = (each(shares, places, nodes) for each in (_by_part_lacking, _by_size))
+    sufficing = [owners for owners in ways if _suffices(shares, owners, nodes)]
+    if sufficing:
+        owners = min(sufficing, key=lambda way: _total_lacking(shares, way, nodes))
+        found = {place: tuple(shares[owner].queues) for place, owner in owners.items()}
+        beyond = [place for place in places if place not in owners]
+        if not any(nodes[place].in_service for place in beyond):  # no pool without nodes
+            largest = max(shares, key=lambda share: share.quota)
+            found |= dict.fromkeys(beyond, tuple(largest.queues))
+        return found, list(_notes(words, shares, owners, places, nodes))
+    everyone = tuple(dict.fromkeys(name for share in shares for name in share.queues))
+    asked = sum(share.quota for share in shares)
+    working = _sum(nodes, [place for place in places if nodes[place].in_service])
+    there = f"{_sum(nodes, places):,}"
+    if working < _sum(nodes, places):
+        there += f" ({working:,} in service)"
+    return dict.fromkeys(places, everyone), [
+        f"the quotas of {words} are {asked:,.10g} accelerators, its nodes have {there} and cannot "
+        f"be divided among {counted(len(shares), 'share')}: all its queues use all of them"
+    ]
+
+
+def _by_part_lacking(
+    shares: Sequence[_Share], places: Sequence[int], nodes: Sequence[LabelledNode]
+) -> dict[int, int]:
+    """Return the share of each node: the one that lacks the largest part of its quota."""
+    order = sorted(places, key=lambda place: not nodes[place].in_service)
+    return _dealt(order, shares, nodes, lambda lack, share: lack / share.quota)
+
+
+def _by_size(
+    shares: Sequence[_Share], places: Sequence[int], nodes: Sequence[LabelledNode]
+) -> dict[int, int]:
+    """Return the share of each node, the largest first: the one that lacks most accelerators."""
+    order = sorted(places, key=lambda at: (not nodes[at].in_service, -nodes[at].accelerators))
+    return _dealt(order, shares, nodes, lambda lack, share: lack)
+
+
+def _dealt(
+    order: Sequence[int],
+    shares: Sequence[_Share],
+    nodes: Sequence[LabelledNode],
+    need: Callable[[float, _Share], float],
+) -> dict[int, int]:
+    """Return the share of each node, dealt in order to the share with the largest need.
+
+    Nodes beyond all quotas are left out.
+    """
+    lacks, owners = [share.quota for share in shares], {}
+    for place in order:
+        neediest = max(range(len(shares)), key=lambda at: need(lacks[at], shares[at]))
+        if lacks[neediest] > 0:
+            owners[place] = neediest
+            lacks[neediest] -= nodes[place].accelerators
+    return owners
+
+
+def _lacks(
+    shares: Sequence[_Share], owners: Mapping[int, int], nodes: Sequence[LabelledNode]
+) -> list[float]:
+    """Return how many accelerators of its quota each share lacks; negative if it has more."""
+    lacks = [share.quota for share in shares]
+    for place, owner in owners.items():
+        lacks[owner] -= nodes[place].accelerators
+    return lacks
+
+
+def _total_lacking(
+    shares: Sequence[_Share], owners: Mapping[int, int], nodes: Sequence[LabelledNode]
+) -> float:
+    return sum(max(lack, 0.0) for lack in _lacks(shares, owners, nodes))
+
+
+def _suffices(
+    shares: Sequence[_Share], owners: Mapping[int, int], nodes: Sequence[LabelledNode]
+) -> bool:
+    """Return whether each share has nearly its quota and, if any node is, a node in service."""
+    working = {owner for place, owner in owners.items() if nodes[place].in_service}
+    pairs = zip(_lacks(shares, owners, nodes), shares, strict=True)
+    enough = all(lack <= MOST_LACKING * share.quota for lack, share in pairs)
+    return enough and (not working or len(working) == len(shares))
+
+
+def _notes(
+    words: str,
+    shares: Sequence[_Share],
+    owners: Mapping[int, int],
+    places: Sequence[int],
+    nodes: Sequence[LabelledNode],
+) -> Iterator[str]:
+    """Yield what is noteworthy of nodes that are divided."""
+    if not any(nodes[place].in_service for place in places):
+        yield f"no node of {words} is in service"
+    if any(_lacks(shares, owners, nodes)):
         yield f"quotas of {words} are rounded to whole nodes"
-    if unused:
+    if unused := [place for place in places if place not in owners and nodes[place].in_service]:
         have = counted(len(unused), "node has", "nodes have")
         yield (
             f"beyond the quotas of {words}, {have} no queue ({_sum(nodes, unused):,} accelerators)"
@@ -191,82 +299,6 @@ def _sum(nodes: Sequence[LabelledNode], places: Sequence[int]) -> int:
     return sum(nodes[place].accelerators for place in places)
 
 
-def _of_kind(items: Sequence[Mapping[str, Any]], kind: str) -> Iterator[tuple[Any, Any]]:
-    for item in items:
-        if item.get("kind") == kind:
-            yield item.get("metadata") or {}, item.get("spec") or {}
-
-
-def _number(quantity: object) -> float:
-    """Return a quantity of Kubernetes; 0 for what is none.
-
-    >>> [_number(text) for text in (8, "1k", "8000m", "1e3", "2Ki", "all")]
-    [8.0, 1000.0, 8.0, 1000.0, 2048.0, 0.0]
-    """
-    found = _QUANTITY.match(str(quantity).strip())
-    if found is None:
-        return 0.0
-    number, exponent, suffix = found.groups()
-    factor = 10.0 ** int(exponent) if exponent else _SUFFIXES[suffix or ""]
-    return float(number) * factor
-
-
-def _quotas(spec: Mapping[str, Any]) -> dict[str, float]:
-    """Return the quotas of accelerators by flavor in the resource groups of an object."""
-    found: dict[str, float] = {}
-    for group in spec.get("resourceGroups") or []:
-        for flavor in group.get("flavors") or []:
-            own = [
-                _number(each.get("nominalQuota", 0))
-                for each in flavor.get("resources") or []
-                if is_device(str(each.get("name")))
-            ]
-            if own:
-                name = str(flavor.get("name"))
-                found[name] = found.get(name, 0.0) + math.fsum(own)
-    return found
-
-
-def _roots(items: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the cohort at the top of each cohort that has an object."""
-    parents = {
-        str(meta.get("name")): str(spec.get("parentName") or spec.get("parent") or "")
-        for meta, spec in _of_kind(items, "Cohort")
-    }
-    roots = {}
-    for name in parents:
-        seen, top = {name}, name
-        while parents.get(top) and parents[top] not in seen:
-            top = parents[top]
-            seen.add(top)
-        roots[name] = top
-    return roots
-
-
-def _cluster_queues(items: Sequence[Mapping[str, Any]]) -> list[_ClusterQueue]:
-    roots = _roots(items)
-    pointing: dict[str, list[str]] = {}
-    for meta, spec in _of_kind(items, "LocalQueue"):
-        own = pointing.setdefault(str(spec.get("clusterQueue")), [])
-        if str(meta.get("name")) not in own:
-            own.append(str(meta.get("name")))
-    found = []
-    for meta, spec in _of_kind(items, "ClusterQueue"):
-        name = str(meta.get("name"))
-        cohort = str(spec.get("cohort") or spec.get("cohortName") or "")
-        share = f"cohort {roots.get(cohort, cohort)}" if cohort else f"queue {name}"
-        found.append(_ClusterQueue(name, share, _quotas(spec), tuple(pointing.get(name, [name]))))
-    return found
-
-
-def _quotas_of_cohorts(items: Sequence[Mapping[str, Any]]) -> list[tuple[str, dict[str, float]]]:
-    roots = _roots(items)
-    return [
-        (f"cohort {roots[str(meta.get('name'))]}", _quotas(spec))
-        for meta, spec in _of_kind(items, "Cohort")
-    ]
-
-
 def _places_of_flavors(
     items: Sequence[Mapping[str, Any]], nodes: Sequence[LabelledNode], wanted: Sequence[str]
 ) -> dict[str, list[int]]:
@@ -275,7 +307,7 @@ def _places_of_flavors(
         str(meta.get("name")): {
             str(key): str(value) for key, value in (spec.get("nodeLabels") or {}).items()
         }
-        for meta, spec in _of_kind(items, "ResourceFlavor")
+        for meta, spec in objects_of(items, "ResourceFlavor")
     }
     return {
         name: [
@@ -301,56 +333,3 @@ def _together(places: Mapping[str, Sequence[int]]) -> list[tuple[list[str], list
                 others.append(group)
         groups = [*others, (flavors, joined)]
     return [(flavors, sorted(joined)) for flavors, joined in groups]
-
-
-def _not_kept(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield what the objects say and a topology cannot."""
-    limited, held, preempting, strict = [], [], [], []
-    for meta, spec in _of_kind(items, "ClusterQueue"):
-        name = str(meta.get("name"))
-        resources = [
-            each
-            for group in spec.get("resourceGroups") or []
-            for flavor in group.get("flavors") or []
-            for each in flavor.get("resources") or []
-        ]
-        if any("borrowingLimit" in each or "lendingLimit" in each for each in resources):
-            limited.append(name)
-        if str(spec.get("stopPolicy", "None")) != "None":
-            held.append(name)
-        if spec.get("queueingStrategy") == "StrictFIFO":
-            strict.append(name)
-        rules = spec.get("preemption") or {}
-        kinds = ("withinClusterQueue", "reclaimWithinCohort")
-        if any(str(rules.get(kind, "Never")) not in ("Never", "") for kind in kinds):
-            preempting.append(name)
-    if limited:
-        yield (
-            f"limits of borrowing and lending ({listed(limited)}) are not kept: the queues of a "
-            "cohort share all of its quota"
-        )
-    if preempting:
-        yield f"preemption ({listed(preempting)}) is not simulated"
-    if strict:
-        yield (
-            f"the order of StrictFIFO ({listed(strict)}) is that of --policy fcfs, which is then "
-            "the order of all queues"
-        )
-    if held:
-        yield f"stopped ClusterQueues ({listed(held)}) count as if they admitted jobs"
-    targets: dict[str, set[str]] = {}
-    for meta, spec in _of_kind(items, "LocalQueue"):
-        targets.setdefault(str(meta.get("name")), set()).add(str(spec.get("clusterQueue")))
-    several = [name for name, own in targets.items() if len(own) > 1]
-    if several:
-        yield (
-            f"LocalQueues of the same name in several namespaces ({listed(several)}) point to "
-            "different ClusterQueues: their jobs may use the nodes of all of them"
-        )
-    clusters = {str(meta.get("name")) for meta, _ in _of_kind(items, "ClusterQueue")}
-    pointed = {str(spec.get("clusterQueue")) for _, spec in _of_kind(items, "LocalQueue")}
-    if clusters - pointed:
-        yield (
-            f"no LocalQueue points to {listed(sorted(clusters - pointed))}: these have their own "
-            "names as queues (kubectl get localqueues -A)"
-        )

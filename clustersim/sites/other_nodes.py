@@ -10,12 +10,14 @@ from typing import Any
 
 from clustersim.errors import InputError
 from clustersim.sites.cells import memory_mb, whole
+from clustersim.sites.kueue_objects import unlisted_cluster_queues
 from clustersim.sites.kueue_quotas import LabelledNode, node_queues
 from clustersim.sites.site import Site, SiteNode, SitePartition, in_service
 from clustersim.sites.text_tables import find_table, plain_name
 from clustersim.units import counted
 from clustersim.workload.readers.site_logs.devices import devices_in, is_device
 from clustersim.workload.readers.site_logs.key_values import indented_records
+from clustersim.workload.readers.site_logs.programs.kubernetes_pods import quantity
 
 __all__ = [
     "LSF_NAMES",
@@ -46,7 +48,7 @@ def extended_accelerators(resources: Mapping[str, Any] | None) -> dict[str, int]
     found: dict[str, int] = {}
     for name, value in (resources or {}).items():
         domain, _, kind = str(name).rpartition("/")
-        count = whole(value)
+        count = int(quantity(value))
         if domain and count and is_device(str(name)):
             found[kind] = found.get(kind, 0) + count
     if "neuron" in found:  # AWS lists the same chips as cores and as devices, too
@@ -61,6 +63,11 @@ def read_kubernetes_nodes(items: Sequence[Mapping[str, Any]], source: str) -> Si
     its capacity; the type is its label with the product, else the name of the resource. If the list
     has ClusterQueues of Kueue, too, the nodes are divided by their quotas
     (:mod:`clustersim.sites.kueue_quotas`).
+
+    Raises
+    ------
+    InputError
+        If a quota of accelerators is no quantity.
     """
     objects, items = items, [item for item in items if item.get("kind", "Node") == "Node"]
     labelled, nodes = [], []
@@ -90,11 +97,14 @@ def read_kubernetes_nodes(items: Sequence[Mapping[str, Any]], source: str) -> Si
             )
         )
     notes: list[str] = []
-    divided = node_queues(objects, labelled)
+    divided = node_queues(objects, labelled, source)
     if divided is not None:
-        pairs = zip(nodes, divided.queues, strict=True)
-        nodes = [replace(node, partitions=queues) for node, queues in pairs]
+        nodes = [
+            replace(node, partitions=queues, flavors=flavors)
+            for node, queues, flavors in zip(nodes, divided.queues, divided.flavors, strict=True)
+        ]
         notes += divided.notes
+    notes += unlisted_cluster_queues(objects)
     partitions = dict.fromkeys(name for node in nodes for name in node.partitions)
     if fewer:
         notes.append(

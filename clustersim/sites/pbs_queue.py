@@ -95,10 +95,13 @@ def _pbs_job(number: str, record: Mapping[str, str], times: Times, letter: str) 
     comment = record.get("comment", "")
     held = "held" if letter == "H" or hold not in ("n", "") else ""
     throttle = whole(record.get("max_run_subjobs", "")) or None
+    nodes, on_each = _pbs_nodes(record, count) if running else ((), ())
     return QueuedJob(
         job_id=number,
         state="running" if running else "waiting",
         n_accelerators=None if math.isnan(count) else int(count),
+        nodes=nodes,
+        on_each=on_each,
         tasks=tasks,
         partition=record.get("queue", ""),
         user=record.get("Job_Owner", record.get("euser", "")).partition("@")[0],
@@ -120,9 +123,23 @@ def _pbs_job(number: str, record: Mapping[str, str], times: Times, letter: str) 
     )
 
 
+def _pbs_nodes(record: Mapping[str, str], count: float) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return the nodes of a running job, and its accelerators on each if they are recorded."""
+    chips: dict[str, int] = {}
+    for chunk in re.findall(r"[^()+\s]+", record.get("exec_vnode", "")):
+        host, *resources = chunk.split(":")
+        asked = dict(each.partition("=")[::2] for each in resources)
+        chips[host] = chips.get(host, 0) + int(whole(asked.get("ngpus", "0")) or 0)
+    if chips and sum(chips.values()) == count:
+        used = {host: n for host, n in chips.items() if n}
+        return tuple(used), tuple(used.values())
+    hosts = re.findall(r"([^+/\s]+)/", record.get("exec_host", ""))
+    return tuple(dict.fromkeys(hosts)), ()
+
+
 BJOBS_COMMAND = (
     'bjobs -u all -o "jobid stat queue user gpu_num submit_time start_time run_time '
-    "runtimelimit delimiter='|'\""
+    "runtimelimit exec_host delimiter='|'\""
 )
 _BJOBS = {
     "gpus": ("gpunum", "gpualloc", "ngpus", "gpucombined"),
@@ -136,6 +153,7 @@ _BJOBS = {
     "user": ("user",),
     "id": ("jobid",),
     "index": ("jobindex",),
+    "hosts": ("exechost",),
 }
 BJOBS_NAMES = frozenset(
     {name for names in _BJOBS.values() for name in names}
@@ -204,6 +222,7 @@ def read_bjobs_rows(
                 time_limit_s=float(limit[1]) * 60.0 if limit is not None else None,
                 reason=record["reason"] or "",
                 held="held" if state == "PSUSP" else "",
+                nodes=_lsf_hosts(record["hosts"]) if running else (),
             )
         )
     state_now = QueueState(source, "bjobs", tuple(jobs), len(rows), None, not times.unzoned, ())
@@ -215,6 +234,12 @@ def read_bjobs_rows(
     first = starts[0]
     assert first.start is not None
     return _at(state_now, first.start + timedelta(seconds=first.elapsed_s or 0.0))
+
+
+def _lsf_hosts(text: str | None) -> tuple[str, ...]:
+    """Return the hosts in a list such as ``2*gpu1:2*gpu2``."""
+    names = (each.rpartition("*")[2].strip() for each in (text or "").split(":"))
+    return tuple(dict.fromkeys(name for name in names if name and name != "-"))
 
 
 def _dated(text: str | None) -> str | None:

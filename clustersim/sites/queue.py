@@ -29,7 +29,8 @@ class QueuedJob:
     tasks : int
         Number of jobs for which the row stands.
     partition, user, account, qos : str
-        Empty if not known.
+        Empty if not known. A job of Slurm that may run in several partitions has them all,
+        separated by commas.
     submit, start : datetime or None
         UTC. The start of a job that runs.
     age_s : float or None
@@ -52,6 +53,8 @@ class QueuedJob:
         How many tasks of its array may run at a time.
     depends_on : tuple of str
         Ids of the jobs that must end first.
+    after_job : bool
+        Whether the scheduler says that it waits for another job, also if it does not name it.
     held : str
         Why the queue does not start it at all, such as a hold; empty if it may start.
     kinds : tuple of str
@@ -59,6 +62,12 @@ class QueuedJob:
     pool : str
         Pool of the cluster on which it runs, with its virtual cluster (``pool/vc``); empty if not
         known.
+    flavor : str
+        Resource flavor of Kueue with which it runs; empty if not known.
+    nodes : tuple of str
+        Names of the nodes on which it runs; empty if not known.
+    on_each : tuple of int
+        Its accelerators on each of these nodes; empty if they are not known, but their sum is.
     """
 
     job_id: str
@@ -80,10 +89,14 @@ class QueuedJob:
     array: str = ""
     array_limit: int | None = None
     depends_on: tuple[str, ...] = ()
+    after_job: bool = False
     held: str = ""
     kinds: tuple[str, ...] = ()
     pool: str = ""
     age_s: float | None = None
+    flavor: str = ""
+    nodes: tuple[str, ...] = ()
+    on_each: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -63,6 +63,8 @@ class SiteNode:
     cpus, memory_mb : int or None
     hints : tuple of str
         Other texts that may name the type of its accelerators, such as features and labels.
+    flavors : tuple of str
+        Resource flavors of Kueue whose labels it has.
     """
 
     name: str
@@ -73,6 +75,7 @@ class SiteNode:
     cpus: int | None = None
     memory_mb: int | None = None
     hints: tuple[str, ...] = ()
+    flavors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

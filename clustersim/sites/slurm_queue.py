@@ -15,7 +15,7 @@ from typing import Any
 
 from clustersim.errors import InputError
 from clustersim.sites.cells import ABSENT, Times, duration_s, number_of, whole
-from clustersim.sites.hostlist import indices
+from clustersim.sites.hostlist import expand_hosts, indices
 from clustersim.sites.queue import QueuedJob, QueueState, finite
 from clustersim.sites.text_tables import find_table, plain_name
 from clustersim.sites.tres import accelerators_of, is_cut, total
@@ -23,6 +23,7 @@ from clustersim.workload.readers.site_logs.key_values import scontrol_records
 
 __all__ = [
     "SQUEUE_COMMAND",
+    "SQUEUE_FORMAT",
     "SQUEUE_NAMES",
     "read_scontrol_jobs",
     "read_squeue",
@@ -31,6 +32,8 @@ __all__ = [
 
 SQUEUE_COMMAND = "squeue -a --json > queue.json"
 """The command whose output has all that is read."""
+SQUEUE_FORMAT = "%i|%P|%u|%a|%q|%T|%V|%S|%l|%L|%D|%C|%b|%E|%Q|%R"
+"""The format whose output has all that is read of a table."""
 _NAMES = {
     "id": ("jobid", "jobarrayid"),
     "array": ("arrayjobid",),
@@ -54,6 +57,7 @@ _NAMES = {
     "per_node": ("trespernode", "gres"),
     "per_task": ("trespertask",),
     "reason": ("reason", "nodelistreason", "reasonlist"),
+    "nodelist": ("nodelist", "nodelistreason", "nodelistr", "reasonlist"),
     "priority": ("priority", "prioritylong"),
     "depends": ("dependency",),
 }
@@ -83,7 +87,7 @@ _LEFT = {
     **dict.fromkeys(("REQUEUE_HOLD", "RH", "SPECIAL_EXIT", "SE", "RESV_DEL_HOLD", "RD"), "held"),
 }
 _HELD = re.compile(
-    r"JobHeld|Dependency|DependencyNever|InvalidAccount|InvalidQOS|BadConstraints|PartitionDown"
+    r"JobHeld|DependencyNever|InvalidAccount|InvalidQOS|BadConstraints|PartitionDown"
     r"|PartitionInactive|JobArrayTaskHeld|ReservationDeleted|launch failed|AccountNotAllowed"
     r"|QOSNotAllowed|PartitionNodeLimit|PartitionTimeLimit",
     re.IGNORECASE,
@@ -165,6 +169,7 @@ def _of_scontrol(record: Mapping[str, str]) -> dict[str, Any]:
         "start": record.get("StartTime"),
         "eligible": record.get("EligibleTime"),
         "nodes": record.get("NumNodes", "1").partition("-")[0],
+        "nodelist": record.get("NodeList"),
         "alloc": record.get("AllocTRES"),
         "required": record.get("ReqTRES") or record.get("TRES") or "",
         "per_node": record.get("TresPerNode") or record.get("Gres"),
@@ -208,7 +213,7 @@ def _of_json(job: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": number,
         "array": str(array) if array else "",
-        "partition": str(job.get("partition") or "").partition(",")[0],
+        "partition": str(job.get("partition") or ""),
         "user": str(job.get("user_name") or job.get("user_id") or ""),
         "account": str(job.get("account") or ""),
         "qos": str(job.get("qos") or ""),
@@ -218,6 +223,8 @@ def _of_json(job: Mapping[str, Any]) -> dict[str, Any]:
         "start": number_of(job.get("start_time")),
         "eligible": number_of(job.get("eligible_time")),
         "nodes": number_of(job.get("node_count")) or 1,
+        "nodelist": str(job.get("nodes") or ""),
+        "on_each": job.get("gres_detail"),
         "n_tasks": number_of(job.get("tasks")) or 1,
         "alloc": job.get("tres_alloc_str") or "",
         "required": job.get("tres_req_str") or "",
@@ -276,13 +283,14 @@ def _job(record: Mapping[str, Any], times: Times, *, running: bool) -> QueuedJob
     start = times.parse(record.get("start"))
     priority = number_of(record.get("priority"))
     depends = tuple(re.findall(r"(\d+(?:_\d+)?)", str(record.get("depends", ""))))
-    held = "" if running else _held(record, reason, depends, priority)
+    held = "" if running else _held(record, reason, priority)
+    nodes, on_each = _where(record, count) if running else ((), ())
     return QueuedJob(
         job_id=number,
         state="running" if running else "waiting",
         n_accelerators=count,
         tasks=1 if running else tasks,
-        partition=str(record.get("partition", "")).partition(",")[0],
+        partition=str(record.get("partition", "")),
         user=str(record.get("user", "")),
         account=str(record.get("account", "")),
         qos=str(record.get("qos", "")),
@@ -297,9 +305,24 @@ def _job(record: Mapping[str, Any], times: Times, *, running: bool) -> QueuedJob
         array=array,
         array_limit=throttle,
         depends_on=() if running else depends,
+        after_job=not (running or held) and reason.startswith("Dependency"),
         held=held,
         kinds=kinds,
+        nodes=nodes,
+        on_each=on_each,
     )
+
+
+def _where(record: Mapping[str, Any], count: int | None) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return the nodes of a running job, and its accelerators on each if they are recorded."""
+    text = str(record.get("nodelist") or "")
+    cut = re.search(r"[()\s]|\.\.\.", text) or text.count("[") != text.count("]")
+    nodes = () if cut else tuple(dict.fromkeys(expand_hosts(text)))
+    detail = record.get("on_each")
+    details = detail if isinstance(detail, list) else []
+    on_each = tuple(total(accelerators_of(str(each))) for each in details)
+    known = len(on_each) == len(nodes) and all(on_each) and sum(on_each) == count
+    return nodes, on_each if known else ()
 
 
 def _number(record: Mapping[str, Any]) -> str:
@@ -310,12 +333,10 @@ def _number(record: Mapping[str, Any]) -> str:
     return f"{array}_{task}" if task.isdigit() else f"{array}_[{task}]"
 
 
-def _held(
-    record: Mapping[str, Any], reason: str, depends: Sequence[str], priority: float | None
-) -> str:
+def _held(record: Mapping[str, Any], reason: str, priority: float | None) -> str:
     if record.get("held") or priority == 0:
         return reason if _HELD.search(reason) else "held"
-    if _HELD.search(reason) and not (reason.startswith("Dependency") and depends):
+    if _HELD.search(reason):
         return reason
     return ""
 

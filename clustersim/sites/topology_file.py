@@ -11,12 +11,15 @@ from pathlib import Path
 from clustersim.catalogue import Catalogue
 from clustersim.errors import InputError
 from clustersim.sites.chips import ChipGuess, guess_chip
+from clustersim.sites.hostlist import host_list
 from clustersim.sites.site import Site, SiteNode
 from clustersim.units import counted, format_duration, listed
 
-__all__ = ["SitePool", "site_pools", "topology_text"]
+__all__ = ["SitePool", "pool_notes", "site_pools", "topology_text"]
 
 _NAME = re.compile(r"[^A-Za-z0-9 _+-]+")
+_IN_CATALOGUE = ("named", "type", "hint")
+"""Bases of guesses of a chip that the catalogue has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,10 @@ class SitePool:
     partitions : tuple of str
     shared : bool
         Whether its nodes also have accelerators of other types.
+    flavors : tuple of str
+        Resource flavors of Kueue whose labels its nodes have.
+    node_names : tuple of str
+        Names of the nodes in service.
     """
 
     name: str
@@ -46,6 +53,8 @@ class SitePool:
     nodes_out: int
     partitions: tuple[str, ...]
     shared: bool
+    flavors: tuple[str, ...] = ()
+    node_names: tuple[str, ...] = ()
 
 
 def site_pools(
@@ -86,22 +95,21 @@ def site_pools(
     for (kind, count, partitions, shared), together in groups.items():
         alike = _by_chip(kind, together, catalogue, named)
         for chip_name, nodes in alike.items():
-            hints = dict.fromkeys(hint for node in nodes for hint in node.hints)
-            label, own_kind, texts = kind, kind, [*partitions, *hints]
-            if len(alike) > 1:
-                label, texts = f"{kind}-{chip_name or 'other'}", [*hints, *partitions]
-                own_kind = kind if chip_name else label
-            working = sum(node.in_service for node in nodes)
+            label = f"{kind}-{chip_name or 'other'}" if len(alike) > 1 else kind
+            chip = _chip_of(kind, label, nodes, partitions, catalogue, named)
+            working = [node.name for node in nodes if node.in_service]
             pools.append(
                 SitePool(
                     name=_pool_name(label, sorted(partitions, key=lambda name: sizes[name]), taken),
-                    kind=own_kind,
-                    chip=guess_chip(own_kind, texts, catalogue, named),
+                    kind=kind if chip.basis in _IN_CATALOGUE else label,
+                    chip=chip,
                     chips_per_node=count,
-                    nodes=working,
-                    nodes_out=len(nodes) - working,
+                    nodes=len(working),
+                    nodes_out=len(nodes) - len(working),
                     partitions=partitions,
                     shared=shared,
+                    flavors=tuple(dict.fromkeys(name for node in nodes for name in node.flavors)),
+                    node_names=tuple(working),
                 )
             )
     return pools
@@ -119,9 +127,25 @@ def _by_chip(
     for node in nodes:
         if node.hints not in known:
             guess = guess_chip(kind, node.hints, catalogue, named)
-            known[node.hints] = guess.name if guess.basis in ("named", "type", "hint") else ""
+            known[node.hints] = guess.name if guess.basis in _IN_CATALOGUE else guess.mark
         found.setdefault(known[node.hints], []).append(node)
     return found if len({*found} - {""}) > 1 else {"": list(nodes)}
+
+
+def _chip_of(
+    kind: str,
+    label: str,
+    nodes: Sequence[SiteNode],
+    partitions: Sequence[str],
+    catalogue: Catalogue,
+    named: Mapping[str, str] | None,
+) -> ChipGuess:
+    """Return the chip of nodes: the user names it, else type, labels or features, or partitions."""
+    if named and label.lower() in named:
+        return guess_chip(label, (), catalogue, named)
+    hints = dict.fromkeys(hint for node in nodes for hint in node.hints)
+    guess = guess_chip(kind, hints, catalogue, named)
+    return guess if guess.basis != "unknown" else guess_chip(label, partitions, catalogue, named)
 
 
 def _pool_name(kind: str, partitions: Sequence[str], taken: set[str]) -> str:
@@ -165,6 +189,7 @@ def topology_text(site: Site, pools: list[SitePool], *, name: str) -> str:
         accelerator: H100  # ASSUMED from the type 'h100'
         nodes: 1
         chips_per_node: 8
+        node_names: "a"
     <BLANKLINE>
     """
     out = sum(pool.nodes_out for pool in pools)
@@ -192,6 +217,7 @@ def topology_text(site: Site, pools: list[SitePool], *, name: str) -> str:
         lines += ["# Time limits of partitions (a simulation does not use them):", *limits]
     if len(pools) > 1:
         lines.append("# ASSUMED: no network between pools, so no job spans two of them.")
+    lines += [f"# {note}." for note in pool_notes(pools)]
     return "\n".join(lines) + "\n"
 
 
@@ -220,6 +246,10 @@ def _pool_lines(pool: SitePool) -> list[str]:
     ]
     if pool.partitions:
         lines.append(f"    queues: [{', '.join(json.dumps(name) for name in pool.partitions)}]")
+    if pool.flavors:
+        lines.append(f"    flavors: [{', '.join(json.dumps(name) for name in pool.flavors)}]")
+    if all(pool.node_names):
+        lines.append(f"    node_names: {json.dumps(host_list(pool.node_names))}")
     lines.append("    # network ASSUMED: any node reaches any other at the catalogue's rate (add")
     lines.append("    # fabric: and nic: to change this); it does not change recorded run times")
     return lines
@@ -227,6 +257,55 @@ def _pool_lines(pool: SitePool) -> list[str]:
 
 def _key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) else json.dumps(name)
+
+
+def pool_notes(pools: list[SitePool]) -> list[str]:
+    """Return notes on partitions that are split into several pools, and on nodes left out.
+
+    Examples
+    --------
+    >>> from clustersim.sites.chips import ChipGuess
+    >>> chip = ChipGuess("H100", "type", "from the type 'h100'")
+    >>> pools = [
+    ...     SitePool("h100", "h100", chip, 8, 38, 0, ("gpu",), False),
+    ...     SitePool("h100-dev", "h100", chip, 8, 2, 1, ("dev", "gpu"), False),
+    ... ]
+    >>> [note.split(":")[0] for note in pool_notes(pools)]
+    ['ASSUMED', '1 node is out of service and left out (h100-dev']
+    """
+    notes = []
+    for partition in dict.fromkeys(name for pool in pools for name in pool.partitions):
+        own = [pool for pool in pools if partition in pool.partitions]
+        for chip in dict.fromkeys((pool.chip.name, pool.chips_per_node) for pool in own):
+            alike = [pool for pool in own if (pool.chip.name, pool.chips_per_node) == chip]
+            if len(alike) > 1:
+                notes.append(_split_text(partition, alike))
+    out = [pool for pool in pools if pool.nodes_out]
+    if out:
+        n = sum(pool.nodes_out for pool in out)
+        left = ", ".join(f"{pool.name}: {pool.nodes_out}" for pool in out)
+        back = listed([f"nodes: {pool.nodes + pool.nodes_out} in pool {pool.name}" for pool in out])
+        be, it, was = ("is", "it", "was") if n == 1 else ("are", "them", "were")
+        notes.append(
+            f"{counted(n, 'node')} {be} out of service and left out ({left}). If "
+            f"{'it' if n == 1 else 'they'} {was} in service in most of a log, write {it} back for "
+            f"validate, replay and what-if: {back}"
+        )
+    return notes
+
+
+def _split_text(partition: str, pools: list[SitePool]) -> str:
+    """Return what it means that nodes of one chip of a partition are in several pools."""
+    largest = max(pools, key=lambda pool: pool.nodes)
+    parts = listed([f"{pool.name} ({pool.nodes:,})" for pool in pools])
+    nodes = sum(pool.nodes for pool in pools)
+    return (
+        f"ASSUMED: no job spans two pools. The {nodes:,} nodes of partition {partition} with "
+        f"{largest.chip.name} are divided into pools {parts}, since all nodes of a pool serve "
+        f"the same partitions: the largest job of {partition} has {counted(largest.nodes, 'node')} "
+        f"({largest.nodes * largest.chips_per_node:,} accelerators). If it needs all of them, "
+        "write them as one pool"
+    )
 
 
 def unknown_types(pools: list[SitePool]) -> str | None:

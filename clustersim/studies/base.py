@@ -90,6 +90,8 @@ class Base:
     groups : mapping
         Groups of jobs for which the study names metrics; see
         :mod:`clustersim.workload.named_groups`.
+    asked : tuple of str
+        Metrics on request that the study names.
     """
 
     tree: Mapping[str, Any]
@@ -97,6 +99,7 @@ class Base:
     window: Window
     plugins: tuple[str, ...] = ()
     groups: Groups = dataclasses.field(default_factory=dict)
+    asked: tuple[str, ...] = ()
 
     @property
     def measured(self) -> dict[str, Any]:
@@ -104,6 +107,8 @@ class Base:
         window = self.window.measured
         if self.groups:
             window["groups"] = dict(self.groups)
+        if self.asked:
+            window["asked"] = list(self.asked)
         return {**window, "plugins": list(self.plugins)} if self.plugins else window
 
     @property
@@ -135,6 +140,8 @@ class Base:
         identity: dict[str, Any] = {"scenario": scenario, "window": self.window.measured}
         if self.groups:
             identity["groups"] = dict(self.groups)
+        if self.asked:
+            identity["asked"] = list(self.asked)
         if self.plugins:
             own = {file: file_hash(file) for file in self.plugins}
             identity["plugins"] = list(own.values())
@@ -233,7 +240,7 @@ def open_base(
     written.pop("plugins", None)  # included in the plugins of the study
     window = spec.window if loaded.scenario.workload.trace is None else spec.window.of_log()
     window = _with_dated_ends(window, loaded.scenario, source)
-    return Base({**written, **cases}, named, window, plugins, spec.measured_groups)
+    return Base({**written, **cases}, named, window, plugins, spec.measured_groups, (*spec.asked,))
 
 
 def _with_dated_ends(window: Window, scenario: Scenario, source: str | Path) -> Window:

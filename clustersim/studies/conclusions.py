@@ -17,13 +17,14 @@ from clustersim.analysis.controls.means import (
 )
 from clustersim.analysis.job_statistics import job_quantile, with_and_without, work_deviations
 from clustersim.analysis.metrics import find_metric, is_constant, is_service, jobs_statistic
+from clustersim.analysis.next_period import LogBlocks, log_first, widest
 from clustersim.analysis.samples import Pooled, Sample
 from clustersim.analysis.sensitivity import sobol_indices
 from clustersim.analysis.statistics import (
     paired_difference,
     quantile_interval,
 )
-from clustersim.analysis.steady import is_overloaded, next_width
+from clustersim.analysis.steady import is_overloaded
 from clustersim.analysis.unfinished_work import work_name
 from clustersim.array_types import Floats
 from clustersim.seeds import Streams
@@ -185,25 +186,60 @@ def paired_columns(
     (0.1, 0.222)
     """
     columns = _paired(system, baseline, metric, samples, steady=steady)
-    pairs = len(system.index.intersection(baseline.index))
     if for_next and not is_constant(metric):
-        width = max(next_width(each, pairs) for each in (system, baseline))
-        columns |= _for_next_pair(columns, width) if width > 1.0 else {}
+        columns |= _for_next_pair(columns, system, baseline, metric)
     return columns
 
 
-def _for_next_pair(columns: Mapping[str, Any], width: float) -> dict[str, float]:
-    """Return the intervals of a difference for another period like a log."""
+def _for_next_pair(
+    columns: Mapping[str, Any], system: pd.DataFrame, baseline: pd.DataFrame, metric: str
+) -> dict[str, float]:
+    """Return the intervals of a difference for another period like a log; empty without one."""
+    logs = [log for log in map(LogBlocks.of, (system, baseline)) if log is not None]
+    both = system.index.intersection(baseline.index)
+    ours, theirs = (
+        log_first(runs.loc[both, metric], both.to_numpy()) for runs in (system, baseline)
+    )
+    pairs = int(np.count_nonzero(~np.isnan(ours - theirs)))
+    if not logs or pairs < 2:
+        return {}
+    drawn = [log for log in logs if log.are_drawn]
     found: dict[str, float] = {}
-    names = ("difference", "difference_plain", "relative", "relative_plain")
-    for name in (name for name in names if name in columns):
-        offset = 1.0 if name.startswith("relative") else 0.0
-        value, low, high = (float(columns[f"{name}{end}"]) for end in ("", "_low", "_high"))
-        if np.isfinite([value, low, high]).all():
-            plain = Estimate(value + offset, low + offset, high + offset)
-            wide = plain.wider(width, linear=not offset)
-            found |= {f"{name}_low": wide.low - offset, f"{name}_high": wide.high - offset}
+    for name in ("difference", "difference_plain", "relative", "relative_plain"):
+        ends = [float(columns.get(f"{name}{end}", np.nan)) for end in ("", "_low", "_high")]
+        if not np.isfinite(ends).all():
+            continue
+        is_relative = name.startswith("relative")
+        if not drawn:  # one more replication of the same jobs
+            offset = 1.0 if is_relative else 0.0
+            mean = Estimate(ends[0] + offset, ends[1] + offset, ends[2] + offset)
+            wide = mean.wider(math.sqrt(pairs + 1), linear=not is_relative)
+            low, high = wide.low - offset, wide.high - offset
+        else:
+            low, high = (
+                _next_ratio(ours, theirs, drawn) if is_relative else widest(ours - theirs, drawn)
+            )
+        found |= {f"{name}_low": min(low, ends[0]), f"{name}_high": max(high, ends[0])}
     return found
+
+
+def _next_ratio(ours: Floats, theirs: Floats, logs: Sequence[LogBlocks]) -> tuple[float, float]:
+    """Return the interval of another period of a ratio, less 1; of its logarithm if that is known.
+
+    Infinite if a baseline is 0.
+    """
+    known = ~np.isnan(ours - theirs)
+    if (ours[known] == theirs[known]).all():
+        return 0.0, 0.0
+    if (theirs[known] <= 0).any():
+        return -math.inf, math.inf
+    ratios = ours / theirs
+    if (ratios[known] <= 0).any():
+        low, high = widest(ratios, logs)
+        return low - 1.0, high - 1.0
+    low, high = widest(np.log(ratios), logs)
+    with np.errstate(over="ignore"):
+        return float(np.expm1(low)), float(np.expm1(high))
 
 
 def _paired(

@@ -21,9 +21,10 @@ from clustersim.analysis.job_statistics import (
     share_above,
 )
 from clustersim.analysis.metrics import jobs_statistic
+from clustersim.analysis.next_period import LOG_FACTS, LogBlocks, log_first, next_estimate
 from clustersim.analysis.root_search import RootSearch
 from clustersim.analysis.samples import Sample
-from clustersim.analysis.steady import LOG_FACTS, is_of_log, next_width, piles_up
+from clustersim.analysis.steady import is_of_log, piles_up
 from clustersim.analysis.unfinished_work import SPEEDS, work_name
 from clustersim.errors import InputError
 from clustersim.studies.search_spec import CapacitySearch, Objective
@@ -120,12 +121,26 @@ def measured_for_next(
     metrics: Mapping[str, Sequence[float]],
     samples: Sequence[Mapping[str, Sample]],
 ) -> Measured:
-    """Return the measurement at a trial value; of a log, with the interval of another period.
+    """Return the measurement at a trial value; of a log, with the error of another period.
 
-    The parameters are those of :func:`measured_at`.
+    The parameters are those of :func:`measured_at`; `metrics` may have the numbers of the
+    replications (``replication``), which are otherwise in order.
     """
     plain, controlled = measured_at(objective, metrics, samples)
-    return plain.wider(next_width(metrics, len(samples))), controlled
+    log = LogBlocks.of(metrics)
+    if log is None or len(samples) < 2:
+        return plain, controlled
+    if not log.are_drawn:
+        return plain.wider(math.sqrt(plain.freedom + 2)), controlled  # of one more replication
+    quantity, q = _quantity(objective)
+    if q is None:
+        values = np.asarray(metrics[objective.metric], dtype=np.float64)
+    else:
+        values = np.array([1.0 - each[quantity].at_most(objective.limit) for each in samples])
+    ordered = log_first(values, metrics.get("replication"))
+    later = ordered[1:]
+    known = np.concatenate([ordered[:1], later[~np.isnan(later)]])
+    return next_estimate(plain, known, log), controlled
 
 
 def chosen(tried: Mapping[float, Measured], finder: RootSearch) -> dict[float, Estimate]:

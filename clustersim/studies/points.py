@@ -15,10 +15,11 @@ from clustersim.analysis.controls.means import controlled_mean, deviations
 from clustersim.analysis.controls.metrics import CONTROLS, surplus_of
 from clustersim.analysis.job_statistics import metric_over_jobs
 from clustersim.analysis.metric_estimates import bounds_of
-from clustersim.analysis.metrics import is_constant, is_service, jobs_statistic
+from clustersim.analysis.metrics import follows_waits, is_constant, is_service, jobs_statistic
+from clustersim.analysis.next_period import LogBlocks, log_first, widest
 from clustersim.analysis.samples import Sample
 from clustersim.analysis.statistics import mean_interval, quantile_interval
-from clustersim.analysis.steady import is_overloaded, is_rising, next_width
+from clustersim.analysis.steady import is_overloaded, is_rising
 from clustersim.array_types import Floats
 from clustersim.notes import note
 from clustersim.studies.base import POSTERIOR_MEAN
@@ -82,9 +83,10 @@ def points_table(
         Any other metric is the mean over the replications, with a Student t interval.  With one
         replication, the interval uses batch means, or order statistics for a quantile.  For a log,
         whose replications draw its weeks again, the interval is that of another such period
-        (:func:`~clustersim.analysis.steady.next_width`).  Metrics of
-        the fleet and the offered jobs per day have no interval.  A metric without a value in more
-        than half of the replications is NaN.
+        (:func:`~clustersim.analysis.next_period.next_interval`); if the log is not drawn again,
+        replications differ by failures alone, and the interval is that of one more replication.
+        Metrics of the fleet and the offered jobs per day have no interval.  A metric without a
+        value in more than half of the replications is NaN.
 
         The control variate of a metric of jobs is the unfinished work.  Those of any other metric
         are the work that arrived, in total and by job class, the chips that were delivered and the
@@ -164,19 +166,51 @@ def _interval(
     if overload and is_service(name):
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.inf)
     values = runs[name].to_numpy(dtype=np.float64)
-    width = next_width(runs, len(values)) if for_next else 1.0
+    log = LogBlocks.of(runs) if for_next else None
+    plain, best = _estimated(name, values, runs, samples)
+    if log is not None and np.count_nonzero(~np.isnan(values)) > 1:
+        ordered = log_first(values, runs.get("replication"))
+        plain = _of_next(name, plain, ordered, log)
+        best = None if best is None else _of_next(name, best, ordered, log)
+    return _clipped(name, plain, best)
+
+
+def _estimated(
+    name: str, values: Floats, runs: pd.DataFrame, samples: Mapping[str, Mapping[str, Sample]]
+) -> tuple[Estimate, Estimate | None]:
+    """Return the plain and the controlled estimate of a metric, with the interval of the mean."""
     if len(values) > 1 and (found := _over_jobs(name, runs, samples)) is not None:
-        plain, best = found
-        return _clipped(name, plain.wider(width), None if best is None else best.wider(width))
+        return found
     if np.isnan(values).sum() > MOST_WITHOUT * len(values):
-        return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
+        return Estimate(*(np.nan,) * 3), None
     plain, best = Estimate(*mean_interval(values)), _controlled_mean(name, values, runs, samples)
     if len(values) == 1:
         low, high = _run_interval(name, plain.value, runs.iloc[0])
         plain = replace(plain, low=low, high=high)
     if bounds_of(name) == (0.0, np.inf) and (len(values) > 1 or f"{name}_half" in runs):
         plain, best = plain.positive(), None if best is None else best.positive()
-    return _clipped(name, plain.wider(width), None if best is None else best.wider(width))
+    return plain, best
+
+
+def _of_next(name: str, found: Estimate, values: Floats, log: LogBlocks) -> Estimate:
+    """Return an estimate with the interval of another period like a log.
+
+    Parameters
+    ----------
+    name : str
+    found : Estimate
+        With the interval of the mean.
+    values : float64 array (replications,)
+        The metric of each replication, the log as it happened first.
+    log : LogBlocks
+    """
+    if not np.isfinite(found.value):
+        return found
+    if not log.are_drawn:
+        return found.wider(np.sqrt(np.count_nonzero(~np.isnan(values)) + 1))
+    least, most = bounds_of(name)
+    low, high = widest(values, [log], waits=follows_waits(name), most=most if least >= 0 else None)
+    return replace(found, low=min(low, found.value), high=max(high, found.value))
 
 
 def point_interval(

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from clustersim.analysis.metrics import group_of, in_period
+from clustersim.analysis.metrics import group_of, in_period, on_request
 from clustersim.analysis.values import (
     CoolDown,
     Group,
@@ -97,6 +97,10 @@ class Sample(FileModel):
         return points
 
 
+ENOUGH = 10
+"""Smallest number of replications, by default, after which a rule may stop."""
+
+
 class Replications(FileModel):
     """Replications until an interval is narrow enough."""
 
@@ -104,7 +108,9 @@ class Replications(FileModel):
         None,
         ge=2,
         le=100_000,
-        description="smallest number of replications; by default 10, or at_most if that is less",
+        description="smallest number of replications; by default 10, or at_most if that is less. "
+        "With fewer than 10, replications may stop because the first ones agree by chance, and "
+        "fewer than 95 % of the intervals hold the truth",
     )
     at_most: int = Field(ge=2, le=100_000, description="largest number of replications")
     relative_width: float = Field(
@@ -127,7 +133,7 @@ class Replications(FileModel):
     @property
     def least(self) -> int:
         """Smallest number of replications; with few, the rule may stop too early by chance."""
-        return min(10, self.at_most) if self.at_least is None else self.at_least
+        return min(ENOUGH, self.at_most) if self.at_least is None else self.at_least
 
     @model_validator(mode="after")
     def _ordered(self) -> Replications:
@@ -356,6 +362,11 @@ class StudySpec(FileModel):
             for name, each in self.groups.items()
         }
         return {name: own.get(name) for name in sorted(filter(None, names))}
+
+    @property
+    def asked(self) -> list[str]:
+        """Metrics on request that the file names, without pools, groups and periods."""
+        return on_request(name for _, name in self.named_metrics)
 
     @property
     def sampled(self) -> list[str]:

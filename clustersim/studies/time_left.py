@@ -200,7 +200,7 @@ def _is_measured(requests: Sequence[RequestState], totals: Sequence[int]) -> boo
 def _usual_totals(requests: Sequence[RequestState]) -> list[int]:
     """Return how many runs the finished requests needed; none while they are a minority.
 
-    Requests that need few runs are finished first, so a minority says nothing about the others.
+    Requests that need few runs are finished first, so a minority does not represent the others.
     """
     totals = [each.total for each in requests if each.is_finished and each.runs]
     return totals if len(totals) >= MEASURED * len(requests) else []

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from clustersim.analysis.periods import period_ends_s
 from clustersim.array_types import Floats
-from clustersim.calendar import UNDATED, Calendar
+from clustersim.calendar import UNDATED, Calendar, period_ends_s
 from clustersim.scenario.dates import instant_s
 from clustersim.studies.spec import Window
 from clustersim.units import find_quantity, format_duration

@@ -15,11 +15,10 @@ import numpy as np
 
 from clustersim.analysis.measures import PluginError, fleet_facts, measure
 from clustersim.analysis.part import FleetView
-from clustersim.analysis.periods import period_ends_s
 from clustersim.analysis.samples import pack, unpack
 from clustersim.analysis.stationary_work import Offer, StationaryWork, stationary_work
 from clustersim.analysis.unfinished_work import SPEEDS, UnfinishedWork, unfinished_work
-from clustersim.calendar import DAY_S
+from clustersim.calendar import DAY_S, period_ends_s
 from clustersim.errors import InputError
 from clustersim.scenario.platform import Platform, open_platform
 from clustersim.scenario.resolved import ResolvedScenario, offered_work_of, resolve

@@ -52,6 +52,11 @@ class Pool:
         Notes on differences between the requested and the built oversubscription.
     queues : tuple of str
         Queues whose jobs may use the nodes that belong to no virtual cluster.
+    flavors : tuple of str
+        Resource flavors of Kueue that are nodes of the pool.
+    node_names : str
+        Names of the nodes in their order, as Slurm writes them (``gpu[001-038]``); empty if not
+        known.
 
     Examples
     --------
@@ -78,6 +83,8 @@ class Pool:
     datacenter_Bps: float = 0.0
     notes: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
+    flavors: tuple[str, ...] = ()
+    node_names: str = ""
 
     @property
     def n_chips(self) -> int:
@@ -202,6 +209,8 @@ def _compile_pool(name: str, spec: PoolSpec, datacenter_Bps: float) -> Pool:
         datacenter_Bps=datacenter_Bps,
         notes=tuple(fabric.ratio_notes()),
         queues=tuple(spec.queues),
+        flavors=tuple(spec.flavors),
+        node_names=spec.node_names,
     )
 
 

@@ -158,6 +158,17 @@ class PoolSpec(FileModel):
         "the pool that no virtual cluster owns; the column vc of a job names its queue. By default "
         "only jobs that name no virtual cluster or queue of the cluster",
     )
+    flavors: list[str] = Field(
+        default_factory=list,
+        max_length=10_000,
+        description="resource flavors of Kueue that are nodes of the pool: a job that runs now "
+        "with one of them is on such a pool (forecast)",
+    )
+    node_names: str = Field(
+        default="",
+        description="names of the nodes in their order, as Slurm writes them (gpu[001-038]): a "
+        "job that runs now is on the nodes that its queue names (forecast)",
+    )
     notes: list[str] = Field(default_factory=list, description="arithmetic behind the numbers")
     sources: list[str] = Field(default_factory=list, description="sources of the numbers")
 

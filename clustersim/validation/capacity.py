@@ -14,6 +14,7 @@ from clustersim.scheduling import find_policy
 from clustersim.scheduling.policies import Easy
 from clustersim.simulation.eligibility import partition_names_of
 from clustersim.units import counted, format_count
+from clustersim.validation.borrowed import borrowed
 from clustersim.validation.case import Case
 from clustersim.validation.held import over_ceiling, room_for
 from clustersim.validation.limits import most_at_once
@@ -180,6 +181,8 @@ def partitions(tested: Tested) -> Iterator[Mechanism]:
         owned = any(pool.virtual_clusters for pool in case.cluster.pools)
         shared = "one pool instead of virtual clusters" if owned else "all pools for every queue"
         mechanism = Mechanism("pooled", shared, "nothing from the log")
+        if case.has_starts:
+            mechanism = _with_trace_of_pooled(tested, mechanism)
         other = replace(case, cluster=pooled(case))
         yield tested.granted(mechanism, replace(tested.setting, case=other))
         return
@@ -219,6 +222,19 @@ def partitions(tested: Tested) -> Iterator[Mechanism]:
     own = {part: int(number) for part, number in zip(names, most, strict=True)}
     other = replace(case, jobs=jobs, cluster=by_partition(own), placement="pooled")
     yield tested.granted(mechanism, replace(tested.setting, case=other))
+
+
+def _with_trace_of_pooled(tested: Tested, mechanism: Mechanism) -> Mechanism:
+    """Return the mechanism with its trace: queues that held more than their pools have."""
+    case = tested.case
+    began = np.flatnonzero(np.isfinite(tested.start_s))
+    begin_s = tested.start_s[began]
+    return replace(
+        mechanism,
+        trace="starts after which the jobs of a queue held more accelerators than its pools have",
+        recorded=borrowed(case, *case.runs),
+        simulated=borrowed(case, began, begin_s, begin_s + case.run_s[began]),
+    )
 
 
 def nodes(tested: Tested) -> Iterator[Mechanism]:

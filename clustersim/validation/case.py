@@ -15,7 +15,11 @@ from clustersim.array_types import Bools, Floats, Ints
 from clustersim.calendar import Calendar
 from clustersim.catalogue import load_catalogue
 from clustersim.errors import InputError, unknown_name
-from clustersim.simulation.eligibility import ignored_virtual_clusters, partition_names_of
+from clustersim.simulation.eligibility import (
+    ignored_virtual_clusters,
+    named_partitions,
+    partition_names_of,
+)
 from clustersim.topology import (
     Cluster,
     compile_cluster,
@@ -351,7 +355,8 @@ def _own_partitions(jobs: pd.DataFrame, cluster: Cluster) -> tuple[pd.DataFrame,
         return jobs, []
     if partition_names_of(cluster) and (ignored := ignored_virtual_clusters(jobs, cluster)):
         return jobs, ignored
-    return jobs.assign(vc=texts_of(jobs["partition"])), []
+    own = named_partitions(jobs, cluster)
+    return jobs.assign(vc=texts_of(jobs["partition"]) if own is None else own), []
 
 
 def _cluster(

@@ -10,7 +10,7 @@ without it does.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from clustersim.array_types import Floats
@@ -22,7 +22,7 @@ from clustersim.validation.mechanism import Mechanism, Tested
 from clustersim.validation.order import estimates, initial_state, order
 from clustersim.validation.setting import Setting
 
-__all__ = ["KEYS", "TESTS", "mechanisms_of"]
+__all__ = ["KEYS", "TESTS", "mechanisms_of", "tests_of"]
 
 TESTS: tuple[tuple[str, Callable[[Tested], Iterator[Mechanism]]], ...] = (
     ("start order", order),
@@ -53,12 +53,31 @@ WITHOUT_STARTS = ("partitions", "estimates", "nodes")
 """Tests that need no recorded starts."""
 
 
-def mechanisms_of(
-    case: Case, starts: Mapping[str, Floats], progress: Callable[[str], None] | None = None
-) -> list[Mechanism]:
-    """Test every mechanism on some policies; what is nearest to the log is first.
+def tests_of(policies: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the policy and the name of each test, in order.
 
     The start order replaces the policy, so it is tested on the first one only.
+
+    Examples
+    --------
+    >>> [policy for policy, name in tests_of(["sjf", "easy"]) if name == "start order"]
+    ['sjf']
+    """
+    return [
+        (policy, name)
+        for at, policy in enumerate(policies)
+        for name, test in TESTS
+        if at == 0 or test is not order
+    ]
+
+
+def mechanisms_of(
+    case: Case,
+    starts: Mapping[str, Floats],
+    progress: Callable[[str], None] | None = None,
+    done: Callable[[int, list[Mechanism]], None] | None = None,
+) -> list[Mechanism]:
+    """Test every mechanism on some policies; what is nearest to the log is first.
 
     Parameters
     ----------
@@ -67,20 +86,23 @@ def mechanisms_of(
         Simulated starts by policy, the nearest first.
     progress : callable, optional
         Called with the name of each test before it begins.
+    done : callable, optional
+        Called after each test with the number of tests made and the mechanisms so far.
     """
     found: list[Mechanism] = []
-    for at, (policy, start_s) in enumerate(starts.items()):
-        tested = Tested(Setting(case, policy), start_s)
-        for name, test in TESTS:
-            if at > 0 and test is order:
-                continue
-            if progress is not None:
-                progress(f"{policy}: {name}")
-            if case.has_starts or name in WITHOUT_STARTS:
-                own = list(test(tested))
-            else:
-                own = [Mechanism(name, name, untested="this needs recorded starts")]
-            found += [replace(each, policy=policy) for each in own]
+    tested: Tested | None = None
+    for number, (policy, name) in enumerate(tests_of(starts), 1):
+        if tested is None or tested.setting.policy != policy:
+            tested = Tested(Setting(case, policy), starts[policy])
+        if progress is not None:
+            progress(f"{policy}: {name}")
+        if case.has_starts or name in WITHOUT_STARTS:
+            own = list(dict(TESTS)[name](tested))
+        else:
+            own = [Mechanism(name, name, untested="this needs recorded starts")]
+        found += [replace(each, policy=policy) for each in own]
+        if done is not None:
+            done(number, sorted(found, key=_rank))
     return sorted(found, key=_rank)
 
 

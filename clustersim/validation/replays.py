@@ -10,7 +10,7 @@ import pandas as pd
 from clustersim.array_types import Floats
 from clustersim.errors import InputError
 from clustersim.scheduling import Placement, Policy
-from clustersim.simulation.never_runnable import why_none_can_run
+from clustersim.simulation.never_runnable import why_never_run
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import simulate
 from clustersim.simulation.tables import NEVER_RUNNABLE
@@ -42,6 +42,11 @@ def replayed(
     policy : str or type of Policy
     jobs, cluster, placement : optional
         What replaces that of the case.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the replay was stopped before its end.
     """
     result = simulate(
         case.jobs if jobs is None else jobs,
@@ -52,6 +57,8 @@ def replayed(
         ),
         by_node=False,
     )
+    if result.interrupted:
+        raise KeyboardInterrupt
     return result.jobs["start_s"].to_numpy(dtype=np.float64)
 
 
@@ -66,15 +73,14 @@ def runnable(case: Case) -> Case:
     jobs = _replayed_at_once(case)
     runs = np.asarray(jobs["outcome"] != NEVER_RUNNABLE, dtype=bool)
     if not (runs & case.compared).any():
-        why = why_none_can_run(jobs[case.compared], case.cluster)
+        why = why_never_run(jobs[case.compared], case.cluster)
         raise InputError(case.source, f"no job of the log can run on the cluster: {why}")
     if runs.all():
         return case
     left_out = int((~runs).sum())
     verb = "is" if left_out == 1 else "are"
     text = f"{counted(left_out, 'job')} can never run on the cluster and {verb} left out"
-    never = jobs[~runs].reset_index(drop=True)
-    return case.only(runs, [text, f"why: {why_none_can_run(never, case.cluster)}"])
+    return case.only(runs, [text, f"why: {why_never_run(jobs, case.cluster)}"])
 
 
 def _replayed_at_once(case: Case) -> pd.DataFrame:
@@ -85,6 +91,8 @@ def _replayed_at_once(case: Case) -> pd.DataFrame:
     result = simulate(
         jobs, case.cluster, Scheduling(policy="fcfs", placement=case.placement), by_node=False
     )
+    if result.interrupted:
+        raise KeyboardInterrupt
     return result.jobs
 
 

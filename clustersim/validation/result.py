@@ -19,15 +19,23 @@ from clustersim.calendar import Calendar
 from clustersim.errors import InputError, check_kind
 from clustersim.scenario.dates import time_s
 from clustersim.scheduling import find_placement, find_policy
-from clustersim.units import counted, format_duration, format_percent, parse_quantity
+from clustersim.units import (
+    counted,
+    format_duration,
+    format_percent,
+    listed,
+    parse_quantity,
+)
 from clustersim.validation.case import Case, case_of
 from clustersim.validation.distance import given_comparison, statistics_of, wait_comparison
 from clustersim.validation.mechanism import Mechanism
-from clustersim.validation.mechanisms import mechanisms_of
+from clustersim.validation.mechanisms import mechanisms_of, tests_of
 from clustersim.validation.recorded import EARLY_S
 from clustersim.validation.replays import replayed, runnable
+from clustersim.validation.steps import Steps
 from clustersim.validation.tables import groups_table, jobs_table, use_table
-from clustersim.validation.together import Trial, selected, trials_table
+from clustersim.validation.together import MOST_JOBS as MOST_JOBS_TOGETHER
+from clustersim.validation.together import SLOW, Trial, selected, trials_table
 from clustersim.workload import JobLog
 from clustersim.workload.given_log import given_log
 
@@ -80,6 +88,10 @@ class Validation(Brief):
         nearer than every mechanism by itself.
     trials : tuple of Trial
         Which mechanisms were granted on top of others, and which were not tried.
+    unfinished : str
+        What is missing because the work has not ended; "" if nothing is.
+    missing : tuple of str
+        Policies that are still to be replayed.
 
     Examples
     --------
@@ -97,6 +109,8 @@ class Validation(Brief):
     notes: tuple[str, ...]
     together: tuple[Mechanism, ...] = ()
     trials: tuple[Trial, ...] = ()
+    unfinished: str = ""
+    missing: tuple[str, ...] = ()
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         return f"Validation {self.case.source}", {
@@ -265,6 +279,7 @@ def validate(
     time_zone: str | None = None,
     columns: str | None = None,
     progress: Callable[[str], None] | None = None,
+    so_far: Callable[[Validation], None] | None = None,
 ) -> Validation:
     """Compare the waits that a site recorded with those of a replay, and look for what is missing.
 
@@ -296,7 +311,11 @@ def validate(
     catalogue, format, sort, time_zone, columns
         As for :func:`clustersim.read_jobs`.
     progress : callable, optional
-        Called with the name of each step.
+        Called with the name of each step before it begins and, once policies are replayed, with the
+        time that is left at most.
+    so_far : callable, optional
+        Called after each step with what is known, whose `unfinished` says what is missing.  This is
+        what can be kept if the work is interrupted.
 
     Returns
     -------
@@ -306,6 +325,8 @@ def validate(
     ------
     InputError
         If there are no waits to compare, or a parameter cannot be used.
+    KeyboardInterrupt
+        If a replay was stopped before its end.
 
     Examples
     --------
@@ -352,31 +373,75 @@ def validate(
             f"{SLOW_POLICY} is left out, because it takes minutes for "
             f"{counted(len(case.jobs), 'job')}; to include it, name it in --policies"
         )
-    starts = {}
-    for name in names:
-        if progress is not None:
-            progress(name)
-        starts[name] = replayed(case, name)
-    found = Validation(case, starts, (), tuple(notes))
+    steps = Steps(len(names), progress)
+    found = _compared(case, names, notes, steps, so_far, mechanisms=mechanisms)
     if not mechanisms or found.agrees:
         return found
-    return _explained(found, progress)
+    return _explained(found, steps, so_far)
 
 
-def _explained(found: Validation, progress: Callable[[str], None] | None) -> Validation:
+def _compared(
+    case: Case,
+    names: Sequence[str],
+    notes: Sequence[str],
+    steps: Steps,
+    so_far: Callable[[Validation], None] | None,
+    *,
+    mechanisms: bool,
+) -> Validation:
+    """Return the comparison of the policies with the log."""
+    starts: dict[str, Floats] = {}
+    for at, name in enumerate(names, 1):
+        steps.replay(name)
+        starts[name] = replayed(case, name)
+        steps.replayed(name)
+        found = Validation(case, dict(starts), (), tuple(notes))
+        if so_far is not None:
+            left = tuple(names[at:])
+            text = _unfinished(found, left, mechanisms=mechanisms)
+            so_far(replace(found, unfinished=text, missing=left))
+    return found
+
+
+def _unfinished(found: Validation, policies: Sequence[str], *, mechanisms: bool) -> str:
+    """Return what is missing if these policies are still to be replayed."""
+    mechanisms = mechanisms and (bool(policies) or not found.agrees)
+    parts = ["no mechanism was tested"] if mechanisms else []
+    if policies:
+        one = len(policies) == 1
+        missing = "replay is missing" if one else "replays are missing"
+        parts.insert(0, f"{listed(list(policies))}: {missing}")
+    return "; ".join(parts)
+
+
+def _explained(
+    found: Validation, steps: Steps, so_far: Callable[[Validation], None] | None
+) -> Validation:
     """Return the comparison with the mechanisms that were tested, alone and together."""
     near = {name: found.starts[name] for name in found.near}
-    found = replace(found, tested=tuple(mechanisms_of(found.case, near, progress)))
+    tests = tests_of(near)
+    together = MOST_JOBS_TOGETHER / len(found.case.jobs) if found.case.has_starts else 0.0
+    steps.tests(tests, together, SLOW)
+    count = len(tests)
+
+    def done(number: int, tested: Sequence[Mechanism]) -> None:
+        if so_far is not None:
+            made = f"{number} of {count} tests of mechanisms were made" if number < count else ""
+            alone = "no mechanism was granted together with another"
+            text = "; ".join(filter(None, [made, alone]))
+            so_far(replace(found, tested=tuple(tested), unfinished=text))
+
+    found = replace(found, tested=tuple(mechanisms_of(found.case, near, steps.test, done)))
     if not found.case.has_starts:
         return found
-    together, trials = selected(
+    granted, trials = selected(
         found.case,
         found.tested,
         nearest_s=found.distance_s,
         enough_s=found.enough_s,
-        progress=progress,
+        progress=steps.combination,
     )
-    return replace(found, together=together, trials=tuple(trials))
+    return replace(found, together=granted, trials=tuple(trials))
 
 
 def _notes_of(case: Case) -> list[str]:

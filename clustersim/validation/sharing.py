@@ -23,7 +23,7 @@ from clustersim.topology import Cluster
 from clustersim.validation.occupancy import running_at
 from clustersim.validation.places import Place
 
-__all__ = ["Sharing", "sharing_of"]
+__all__ = ["Sharing", "places_of_jobs", "sharing_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +56,13 @@ class Sharing:
     capacity: Ints
     sets: Bools
     set_of: Ints
+
+    @classmethod
+    def of(cls, allowed: Bools, places: Sequence[Place]) -> Sharing:
+        """Return the sharing of jobs that may use the places of a row of (jobs, places)."""
+        sets, set_of = np.unique(allowed, axis=0, return_inverse=True)
+        capacity = np.array([place.n_chips for place in places], dtype=np.int64)
+        return cls(capacity, sets, np.asarray(set_of, dtype=np.int64).reshape(-1))
 
     @property
     def overlaps(self) -> bool:
@@ -144,19 +151,24 @@ class Sharing:
         return found
 
 
-def sharing_of(jobs: pd.DataFrame, cluster: Cluster, places: Sequence[Place]) -> Sharing:
-    """Return which places jobs may use: by their partition, their accelerators and their size."""
+def places_of_jobs(jobs: pd.DataFrame, cluster: Cluster, places: Sequence[Place]) -> Bools:
+    """Return which places the partition and the accelerators of each job leave it.
+
+    Returns
+    -------
+    bool array (jobs, places)
+    """
     names = named_partitions(jobs, cluster)
     own = pd.Series(np.full(len(jobs), "") if names is None else names, dtype=object)
     listed = accelerators_of_jobs(jobs, cluster, None) != NOT_LISTED
-    size = jobs["n_accelerators"].to_numpy(dtype=np.int64)
-    allowed = np.stack(
-        [
-            own.isin(place.names).to_numpy() & listed[place.pool] & (size <= place.n_chips)
-            for place in places
-        ],
-        axis=1,
+    return np.stack(
+        [own.isin(place.names).to_numpy() & listed[place.pool] for place in places], axis=1
     )
-    sets, set_of = np.unique(allowed, axis=0, return_inverse=True)
+
+
+def sharing_of(jobs: pd.DataFrame, cluster: Cluster, places: Sequence[Place]) -> Sharing:
+    """Return which places jobs may use: by their partition, their accelerators and their size."""
+    size = jobs["n_accelerators"].to_numpy(dtype=np.int64)
     capacity = np.array([place.n_chips for place in places], dtype=np.int64)
-    return Sharing(capacity, sets, np.asarray(set_of, dtype=np.int64).reshape(-1))
+    allowed = places_of_jobs(jobs, cluster, places) & (size[:, None] <= capacity)
+    return Sharing.of(allowed, places)

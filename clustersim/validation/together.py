@@ -24,7 +24,15 @@ from clustersim.validation.mechanism import Mechanism, Tested
 from clustersim.validation.mechanisms import KEYS, TESTS
 from clustersim.validation.order import initial_state
 
-__all__ = ["LEAST_FURTHER", "MOST_JOBS", "MOST_TOGETHER", "Trial", "selected", "trials_table"]
+__all__ = [
+    "LEAST_FURTHER",
+    "MOST_JOBS",
+    "MOST_TOGETHER",
+    "SLOW",
+    "Trial",
+    "selected",
+    "trials_table",
+]
 
 LEAST_FURTHER = 0.1
 """A further mechanism must bring the distance that is left down by this share."""
@@ -34,7 +42,7 @@ MOST_JOBS = 500_000
 """The most jobs that are replayed in all, so that 30,000 jobs take about half a minute."""
 _LEAST_TRACE = 0.01
 """By so much the trace of a further mechanism must be higher in the log than in the replay."""
-_SLOW = {"conservative": 2}
+SLOW = {"conservative": 2}
 """Policies whose replays take longer, and how many times as long."""
 _ROUNDS_OF_HOURS = 3
 _NOT_WITH = {
@@ -130,7 +138,7 @@ class _Selection:
             return "its trace is then not higher in the log than in the replay"
         setting = chain[-1].setting
         assert setting is not None
-        times = 1 if setting.order_s is not None else _SLOW.get(setting.policy, 1)
+        times = 1 if setting.order_s is not None else SLOW.get(setting.policy, 1)
         if "hours" in (added.key, *(each.key for each in chain)):
             times *= _ROUNDS_OF_HOURS
         cost = replays * times * len(self.case.jobs)

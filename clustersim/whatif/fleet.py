@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from clustersim.errors import InputError, unknown_name
-from clustersim.units import MOST_CHIPS, counted
+from clustersim.units import MOST_CHIPS, counted, listed
 
 __all__ = ["added_nodes", "plain_pool"]
 
@@ -54,7 +54,8 @@ def added_nodes(
         Topology as plain data.
     nodes : int, str or sequence of str
         A number, or ``NAME=NUMBER`` with the name of a pool, of a virtual cluster, or of a
-        partition (``queues``) that only one pool serves; negative numbers remove nodes.
+        partition (``queues``): its only pool, or the only one that serves no other partition;
+        negative numbers remove nodes.
     accelerators : int
         Accelerators to add to a fleet without nodes.
     plain : bool
@@ -85,7 +86,8 @@ def added_nodes(
     changes: dict[str, int] = {}
     words, notes = [], []
     for name, number in asked:
-        pool, vc = _place(cluster, name)
+        pool, vc, note = _place(cluster, name)
+        notes += note
         spec = cluster["pools"][pool]
         path = f'cluster.pools."{pool}".nodes'
         here = changes.get(path, int(spec["nodes"]))
@@ -117,8 +119,9 @@ def added_nodes(
 def _requests(nodes: int | str | Sequence[str]) -> Iterator[tuple[str, int]]:
     """Yield the name ("" if there is none) and the number of each request for nodes."""
     each = [nodes] if isinstance(nodes, int | str) else nodes
-    for request in each:
-        found = re.fullmatch(r"(?:(.+)=)?\s*([+-]?\d[\d,]*)\s*", str(request))
+    several = [part for text in each for part in re.split(r",(?=[^,=]*[^\d,=][^,=]*=)", str(text))]
+    for request in several:
+        found = re.fullmatch(r"(?:(.+)=)?\s*([+-]?\d[\d,]*)\s*", request)
         if found is None:
             raise InputError(
                 "--add-nodes", f"must be a number such as 16, or POOL=16, found {request!r}"
@@ -128,23 +131,43 @@ def _requests(nodes: int | str | Sequence[str]) -> Iterator[tuple[str, int]]:
             yield (found[1] or "").strip(), number
 
 
-def _place(cluster: Mapping[str, Any], name: str) -> tuple[str, str]:
-    """Return the pool and the virtual cluster ("" if none) to which nodes are added."""
+def _place(cluster: Mapping[str, Any], name: str) -> tuple[str, str, list[str]]:
+    """Return the pool and the virtual cluster ("" if none) to which nodes are added, and notes.
+
+    Of several pools that serve a partition, it is the one that serves no other.
+
+    Examples
+    --------
+    >>> pools = {"h100": {"queues": ["gpu"]}, "h100-debug": {"queues": ["gpu", "debug"]}}
+    >>> _place({"pools": pools}, "gpu")[0]
+    'h100'
+    """
     pools = cluster["pools"]
     if not name:
         if len(pools) > 1:
             names = ", ".join(map(str, pools))
             raise InputError("--add-nodes", f"must name a pool, such as POOL=16; pools: {names}")
-        return next(iter(pools)), ""
+        return next(iter(pools)), "", []
     if name in pools:
-        return name, ""
+        return name, "", []
     owners = {vc: pool for pool, spec in pools.items() for vc in spec.get("virtual_clusters") or {}}
     if name in owners:
-        return owners[name], name
+        return owners[name], name, []
     queues = {str(queue): None for spec in pools.values() for queue in spec.get("queues") or ()}
     serving = [pool for pool, spec in pools.items() if name in map(str, spec.get("queues") or ())]
     if len(serving) == 1:
-        return serving[0], ""
+        return serving[0], "", []
+    own = [pool for pool in serving if len(pools[pool]["queues"]) == 1]
+    if len(own) == 1:
+        others = listed([pool for pool in serving if pool not in own])
+        return (
+            own[0],
+            "",
+            [
+                f"partition {name} has {len(serving)} pools: the change of its nodes is in pool "
+                f"{own[0]}, which serves no other partition, not in {others}"
+            ],
+        )
     if serving:
         names = ", ".join(map(str, serving))
         raise InputError("--add-nodes", f"partition {name} has several pools; name one: {names}")

@@ -73,7 +73,8 @@ class Asked:
         Parameters
         ----------
         name : str
-            The group is a partition of the log, or a range of job sizes; "" leaves the choice to
+            The group is a partition as the log or, for namespaces of Kubernetes, the cluster names
+            it, or a range of job sizes; "" leaves the choice to
             the answer.
         jobs : pandas.DataFrame
             The log.
@@ -161,31 +162,33 @@ class GroupNames:
             yield "size", labels[k], np.asarray(index == k)
 
 
-def groups_of(result: Result, names: GroupNames) -> pd.DataFrame:
+def groups_of(result: Result, names: GroupNames, begin_s: float) -> pd.DataFrame:
     """Return what a run shows of each group of jobs.
 
     Returns
     -------
     pandas.DataFrame
         ``kind`` (all, partition or size), ``group`` and the columns :data:`GROUPS`: the number of
-        jobs that can run; mean and 95th percentile of the wait (NaN with fewer than 20 jobs);
-        the accelerator time that the jobs hold between the first and the last submission, as a
-        share of that of the fleet; energy and cost that the jobs bear (NaN if not computed).  The
-        jobs that can never run are left out.
+        jobs that can run and were submitted from `begin_s` on; mean and 95th percentile of their
+        wait (NaN with fewer than 20 jobs); the accelerator time that all jobs hold between
+        `begin_s` and the last submission, as a share of that of the fleet; energy and cost that
+        the jobs bear (NaN if not computed).  The jobs that can never run are left out.
     """
     jobs = result.jobs
     runs = (jobs["outcome"] != NEVER_RUNNABLE).to_numpy(dtype=bool)
     wait_s = _wait_s(result)
-    begin_s, end_s = _period(jobs)
+    end_s = float(jobs["submit_s"].iloc[-1])
+    counted = runs & (jobs["submit_s"] >= begin_s).to_numpy(dtype=bool)
     held = result.allocation_ranges
     held_s = held["end_s"].clip(begin_s, end_s) - held["start_s"].clip(begin_s, end_s)
     row = pd.Index(jobs["job_id"]).get_indexer(held["job_id"])
     used = np.bincount(row, held_s * held["n_accelerators"], minlength=len(jobs))
-    available = _available_s(result)
+    found = accelerator_seconds(result.utilisation, begin_s=begin_s, end_s=end_s)
+    available = float(found["available"].sum())
     rows = []
     for kind, group, mask in names.masks(jobs):
         own = mask & runs
-        waits = wait_s[own]
+        waits = wait_s[mask & counted]
         rows.append(
             {
                 "kind": kind,
@@ -226,18 +229,8 @@ def _wait_s(result: Result) -> Floats:
     return np.asarray(np.where(np.isnan(start_s), end_s, start_s) - submit_s)
 
 
-def _period(jobs: pd.DataFrame) -> tuple[float, float]:
-    return float(jobs["submit_s"].iloc[0]), float(jobs["submit_s"].iloc[-1])
-
-
-def _available_s(result: Result) -> float:
-    begin_s, end_s = _period(result.jobs)
-    found = accelerator_seconds(result.utilisation, begin_s=begin_s, end_s=end_s)
-    return float(found["available"].sum())
-
-
-def fleet_of(result: Result) -> dict[str, float]:
-    """Return what a run shows of the fleet between the first and the last submission.
+def fleet_of(result: Result, begin_s: float) -> dict[str, float]:
+    """Return what a run shows of the fleet between `begin_s` and the last submission.
 
     Returns
     -------
@@ -247,7 +240,7 @@ def fleet_of(result: Result) -> dict[str, float]:
         when the last job is submitted, and the number of jobs that can never run.
     """
     jobs = result.jobs
-    begin_s, end_s = _period(jobs)
+    end_s = float(jobs["submit_s"].iloc[-1])
     span_s = end_s - begin_s
     use = accelerator_seconds(result.utilisation, begin_s=begin_s, end_s=end_s).sum()
     energy_j = cost_cny = np.nan

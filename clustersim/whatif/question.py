@@ -19,6 +19,7 @@ from clustersim.errors import InputError, check_kind
 from clustersim.scenario.changes import change_items
 from clustersim.scenario.file_names import full_paths
 from clustersim.scenario.scenario import LoadedScenario, define_scenario
+from clustersim.simulation.partition_names import with_queues
 from clustersim.topology import ClusterSpec, compile_cluster, load_cluster, resolve_cluster
 from clustersim.units import counted, format_number, format_percent, listed
 from clustersim.whatif.fleet import added_nodes, plain_pool
@@ -27,7 +28,7 @@ from clustersim.workload import JobLog
 from clustersim.workload.given_log import given_log
 from clustersim.workload.log_scale import changes_load
 
-__all__ = ["AFTER", "BEFORE", "LOAD", "Question", "System", "ask", "load_text"]
+__all__ = ["AFTER", "BEFORE", "LOAD", "Question", "System", "ask", "check_fleet", "load_text"]
 
 TIMES = ("submit_s", "start_s", "end_s", "recorded_start_s")
 """Columns of a log with points in time."""
@@ -144,6 +145,8 @@ def ask(
     else:
         fleet = _spec(cluster, own)
         costs, lacking = _costs(fleet, own)
+        there = compile_cluster(resolve_cluster(dict(fleet), own))
+        found = replace(found, jobs=with_queues(found.jobs, there))
     base = {
         "cluster": dict(fleet),
         "catalogue": [str(Path(file).resolve()) for file in catalogue],
@@ -169,6 +172,34 @@ def ask(
     notes = (*moved, *_other_dates(found, assumed), *lacking, *divided, *of_load)
     asked = Asked.of(metric, found.jobs)
     return Question(found, systems, changed, notes, asked)
+
+
+def check_fleet(
+    cluster: str | Path | Mapping[str, Any] | None,
+    accelerators: int | None,
+    add_nodes: int | str | Sequence[str],
+    add_accelerators: int,
+    catalogue: Sequence[str | Path],
+) -> None:
+    """Raise an error if a cluster or the nodes to add cannot be used, without reading a log.
+
+    Parameters
+    ----------
+    cluster, accelerators, add_nodes, add_accelerators, catalogue
+        As for :func:`clustersim.what_if`.
+
+    Raises
+    ------
+    InputError
+        If the cluster cannot be read or the names or numbers of the nodes are not allowed.
+    """
+    if cluster is not None:
+        fleet = _spec(cluster, load_catalogue(*catalogue))
+    elif accelerators is not None:
+        fleet = plain_pool(accelerators)
+    else:
+        raise InputError("what-if", "needs either a cluster or a number of accelerators, not both")
+    added_nodes(fleet, add_nodes, add_accelerators, plain=cluster is None)
 
 
 def _check_load(load: float, changes: Sequence[tuple[str, Any]]) -> None:
@@ -330,7 +361,9 @@ def _from_first_week(log: JobLog) -> tuple[JobLog, list[str]]:
     elif origin is not None:
         origin = origin + timedelta(seconds=by_s)
     note = f"time 0 is moved to the week of the first job, by {counted(weeks, 'week')}"
-    return replace(log, jobs=log.jobs.assign(**times), origin=origin), [note]
+    return replace(
+        log, jobs=log.jobs.assign(**times), origin=origin, begin_s=max(0.0, log.begin_s - by_s)
+    ), [note]
 
 
 def _is_number(jobs: pd.DataFrame, name: str) -> bool:

@@ -11,15 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustersim.analysis.next_period import next_interval
 from clustersim.analysis.size_waits import recorded_wait_s
 from clustersim.brief import Brief
-from clustersim.calendar import Calendar
+from clustersim.calendar import DAY_S, WEEK_S, Calendar
 from clustersim.errors import InputError
 from clustersim.scenario.run_calendar import run_calendar
-from clustersim.units import counted, format_duration
+from clustersim.units import counted, format_duration, format_number
 from clustersim.whatif.alternatives import Alternative, alternatives
+from clustersim.whatif.enough_replications import NEARLY, enough_replications, width_ratio
 from clustersim.whatif.groups import FLEET, GROUPS, WAITS, GroupNames, asked_row
-from clustersim.whatif.intervals import next_interval
 from clustersim.whatif.question import Question
 from clustersim.whatif.runs import Measured, Task, run_tasks
 from clustersim.workload.log_resample import block_counts, chosen_blocks
@@ -41,7 +42,8 @@ class WhatIf(Brief):
         ``jobs``, ``mean_wait_s``, ``p95_wait_s``, ``utilisation``, ``energy_j``, ``cost_cny``.
     fleets : pandas.DataFrame
         One row for each system and replication: ``accelerators``, ``utilisation``, ``power_w``,
-        ``energy_j_per_year``, ``cost_cny_per_year``, ``backlog_at_end``, ``never``.
+        ``energy_j_per_year``, ``cost_cny_per_year``, ``backlog_at_end``, ``never`` (jobs that can
+        never run), ``why_never``.
     hinges : pandas.DataFrame
         One row for each alternative, by how much it moves the answer: ``key``, ``what``,
         ``before_s``, ``after_s`` (the wait of the answer with the alternative) and ``moves_s``.
@@ -93,28 +95,36 @@ class WhatIf(Brief):
         """The row of `groups` with the jobs that the answer is about."""
         return asked_row(self.groups, self.question.asked)
 
-    @cached_property
+    @property
     def recorded_wait_s(self) -> float:
         """The wait of the answer that the log recorded, seconds.
 
         NaN if the log lacks the starts of these jobs, or both systems run other jobs than the log.
         """
-        jobs, asked = self.question.log.jobs, self.question.asked
+        asked = self.question.asked
+        return self.recorded_waits.get((asked.kind, asked.group), math.nan)
+
+    @cached_property
+    def recorded_waits(self) -> dict[tuple[str, str], float]:
+        """The recorded wait (seconds) of each group, by its kind and name; see `recorded_wait_s`.
+
+        Groups without one are left out.
+        """
+        jobs, asked = self.question.log.whole, self.question.asked
         if self.question.systems[0].tree["workload"].get("scale") is not None:
-            return math.nan
+            return {}
         names = {"start_s": "recorded_start_s", "wait_s": "recorded_wait_s"}
         own = {name: other for name, other in names.items() if other not in jobs}
         waits = recorded_wait_s(jobs.rename(columns=own), {}, negative=True)
+        found: dict[tuple[str, str], float] = {}
         if waits is None:
-            return math.nan
+            return found
         for kind, group, mask in GroupNames.of(jobs, asked.group).masks(jobs):
-            if (kind, group) == (asked.kind, asked.group):
-                known = np.maximum(waits[mask & np.isfinite(waits)], 0.0)
-                if len(known) < _MOST_KNOWN * int(mask.sum()):
-                    return math.nan
+            known = np.maximum(waits[mask & np.isfinite(waits)], 0.0)
+            if len(known) and len(known) >= _MOST_KNOWN * int(mask.sum()):
                 mean = self.metric == "mean_wait_s"
-                return float(known.mean() if mean else np.quantile(known, 0.95))
-        return math.nan
+                found[kind, group] = float(known.mean() if mean else np.quantile(known, 0.95))
+        return found
 
     def of(self, metric: str, kind: str, group: str) -> dict[str, list[float]]:
         """Return the values of a metric of a group by system, one for each replication in order.
@@ -133,13 +143,33 @@ class WhatIf(Brief):
     @cached_property
     def drawn_from(self) -> tuple[int, int]:
         """Numbers of blocks and of classes of blocks from which the replications are drawn."""
-        return block_counts(self.question.log.jobs, self.calendar, self.blocks)
+        return block_counts(self.question.log.whole, self.calendar, self.blocks)
+
+    @property
+    def period(self) -> tuple[float, str]:
+        """Length of the log in whole blocks, in seconds and in words ("5 weeks")."""
+        blocks, _ = self.drawn_from
+        length_s, name = (WEEK_S, "week") if self.blocks == "week" else (DAY_S, "day")
+        return blocks * length_s, counted(blocks, name)
 
     def _interval(
-        self, values: npt.ArrayLike, *, waits: bool = False, most: float | None = None
+        self,
+        values: npt.ArrayLike,
+        *,
+        waits: bool = False,
+        most: float | None = None,
+        seconds: bool = False,
     ) -> tuple[float, float]:
+        """Return the interval of some values; those in `seconds` have ends within the log.
+
+        A log cannot show waits that are longer than itself, so such an end is infinite.
+        """
         blocks, classes = self.drawn_from
-        return next_interval(values, blocks=blocks, classes=classes, waits=waits, most=most)
+        low, high = next_interval(values, blocks=blocks, classes=classes, waits=waits, most=most)
+        if not seconds:
+            return low, high
+        period_s, _ = self.period
+        return -math.inf if low < -period_s else low, math.inf if high > period_s else high
 
     @cached_property
     def groups(self) -> pd.DataFrame:
@@ -147,7 +177,8 @@ class WhatIf(Brief):
 
         ``kind``, ``group``, ``jobs`` (in the first system), and for each system ``SYSTEM_METRIC``
         with ``_low`` and ``_high``; ``change_METRIC`` is the last system minus the one before it,
-        with an interval from paired replications.
+        with an interval from paired replications.  An end of the interval of a wait, or of its
+        change, that is longer than the log is infinite.
         """
         first = self.replications
         first = first[
@@ -166,12 +197,13 @@ class WhatIf(Brief):
         """Return the values of all systems, and the change, with their intervals."""
         found: dict[str, float] = {}
         for key, own in values.items():
-            low, high = self._interval(own, waits=metric in WAITS, most=_most(metric))
+            is_wait = metric in WAITS
+            low, high = self._interval(own, waits=is_wait, most=_most(metric), seconds=is_wait)
             found |= {f"{key}_{metric}": own[0]}
             found |= {f"{key}_{metric}_low": low, f"{key}_{metric}_high": high}
         before, after = (values[system.key] for system in self.question.compared)
         change = np.subtract(after, before)
-        low, high = self._interval(change)
+        low, high = self._interval(change, seconds=metric in WAITS)
         found |= {f"change_{metric}": float(change[0])}
         found |= {f"change_{metric}_low": low, f"change_{metric}_high": high}
         return found
@@ -194,6 +226,7 @@ class WhatIf(Brief):
                     row[f"{name}_low"], row[f"{name}_high"] = self._interval(
                         values, most=_most(name)
                     )
+            row["why_never"] = own["why_never"].iloc[0] if "why_never" in own else ""
             rows.append(row)
         return pd.DataFrame(rows)
 
@@ -240,7 +273,7 @@ def compare(
     """
     scenario = question.systems[0].loaded().scenario
     dated = run_calendar(scenario.start, scenario.time_zone, question.log.origin, source="what-if")
-    blocks = chosen_blocks(question.log.jobs, dated.calendar, scenario.workload.resample)
+    blocks = chosen_blocks(question.log.whole, dated.calendar, scenario.workload.resample)
     count = 1 + (0 if blocks == "none" else replications)
     others = alternatives(question)
     tasks = [
@@ -258,13 +291,13 @@ def compare(
     done = list(zip(tasks, found, strict=True))
     asked = [(task, own) for task, own in done if not task.alternative]
     for task, own in asked:
-        if own.why_none_runs:
+        if not own.runs:
             name = next(each.name for each in question.systems if each.key == task.system)
             period = "the log" if task.replication == 0 else "a period drawn from the log"
             alone = "" if task.replication == 0 else "; --replications 0 runs the log alone"
             raise InputError(
                 "what-if",
-                f"no job of {period} can run on the fleet ({name}): {own.why_none_runs}{alone}",
+                f"no job of {period} can run on the fleet ({name}): {own.why_never}{alone}",
             )
         if task.replication == 0 and task.system in {each.key for each in question.compared}:
             _check_asked(question, own, task.system)
@@ -276,8 +309,8 @@ def compare(
         ignore_index=True,
     )
     fleets = pd.DataFrame(
-        [{"system": task.system, "replication": task.replication, **own.fleet}
-         for task, own in asked]
+        [{"system": task.system, "replication": task.replication, **own.fleet,
+          "why_never": own.why_never} for task, own in asked]
     )  # fmt: skip
     whatif = WhatIf(
         question,
@@ -353,8 +386,8 @@ def _of_blocks(kind: str, count: int, blocks: int, classes: int) -> list[str]:
         return [
             "no intervals: the log is shorter than two days, so there are no days to draw again"
         ]
-    if count < 3:
-        return ["no intervals: two or more replications are needed"]
+    if count < 2:
+        return ["no intervals: one or more replications are needed"]
     length = "week" if kind == "week" else "day"
     if blocks - classes < 1:
         return [
@@ -369,5 +402,25 @@ def _of_blocks(kind: str, count: int, blocks: int, classes: int) -> list[str]:
     return [
         f"intervals: {what} are drawn again with replacement, {counted(count - 1, 'time')}; both "
         "sides run the same drawn jobs. An interval is that of another period like the log (95 %), "
-        f"as far as {counted(blocks, length)} can tell"
+        f"as far as {counted(blocks, length)} can tell{_narrower(count - 1, blocks, classes)}"
     ]
+
+
+def _narrower(drawn: int, blocks: int, classes: int) -> str:
+    """Return how much narrower more replications make the intervals; "" if hardly.
+
+    Examples
+    --------
+    >>> _narrower(2, 5, 1)
+    '; with 2 replications it is 2.6 times as wide as it could be, with 17 it is 1.1 times'
+    >>> _narrower(50, 5, 1)
+    ''
+    """
+    freedom = blocks - classes
+    ratio = width_ratio(drawn, freedom)
+    if ratio <= NEARLY:
+        return ""
+    return (
+        f"; with {counted(drawn, 'replication')} it is {format_number(ratio, 2)} times as wide as "
+        f"it could be, with {enough_replications(freedom)} it is {NEARLY:g} times"
+    )

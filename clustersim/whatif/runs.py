@@ -19,7 +19,7 @@ from clustersim.scenario.platform import Platform, open_platform
 from clustersim.scenario.resolved import resolve
 from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import LoadedScenario, define_scenario
-from clustersim.simulation.never_runnable import why_none_can_run
+from clustersim.simulation.never_runnable import why_never_run
 from clustersim.whatif.groups import GroupNames, fleet_of, groups_of
 from clustersim.workload import JobLog
 
@@ -66,15 +66,20 @@ class Measured:
         Notes of the run: what the scenario changes in the log, and what the simulator ignores.
     calendar : dict
         The calendar of the run as plain data.
-    why_none_runs : str
-        Why no job of the log can run; "" if one can.
+    why_never : str
+        Why jobs can never run, with their numbers; "" if all can.
     """
 
     groups: pd.DataFrame
     fleet: dict[str, float]
     notes: tuple[str, ...]
     calendar: Mapping[str, Any]
-    why_none_runs: str = ""
+    why_never: str = ""
+
+    @property
+    def runs(self) -> bool:
+        """Whether a job can run."""
+        return bool(self.groups["jobs"].iloc[0] > 0)
 
 
 def run_tasks(
@@ -132,7 +137,8 @@ def measured(task: Task, path: str) -> Measured:
     loaded = define_scenario(task.tree, {"replication": task.replication}, source="what-if")
     resolved = resolve(loaded, platform=_platform(_platform_key(loaded)), log=log)
     submit_s = resolved.jobs["submit_s"]
-    ends = float(submit_s.iloc[0]), float(submit_s.iloc[-1])
+    begin_s = max(log.begin_s, float(submit_s.iloc[0]))
+    ends = begin_s, float(submit_s.iloc[-1])
 
     def dates_s(_: Calendar) -> Sequence[float]:
         return ends
@@ -143,14 +149,12 @@ def measured(task: Task, path: str) -> Measured:
     assert resolved.log is not None, "the scenario has a log"
     own = resolved.log.notes[len(log.notes) :]
     notes = (*own, *result.provenance.get("notes", ()))
-    groups = groups_of(result, names)
-    runs = groups["jobs"].iloc[0] > 0
     return Measured(
-        groups,
-        fleet_of(result),
+        groups_of(result, names, begin_s),
+        fleet_of(result, begin_s),
         notes,
         resolved.dated.document(),
-        "" if runs else why_none_can_run(result.jobs, resolved.cluster),
+        why_never_run(result.jobs, resolved.cluster),
     )
 
 

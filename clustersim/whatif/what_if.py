@@ -54,7 +54,8 @@ def what_if(
     method : {"superpose", "compress"}
         How the load is changed; see :class:`~clustersim.workload.log_scale.LogScale`.
     add_nodes : int, str or sequence of str
-        Nodes to add: a number, or ``NAME=NUMBER`` with the name of a pool or virtual cluster.
+        Nodes to add: a number, or ``NAME=NUMBER`` with the name of a pool, virtual cluster or
+        partition; several with commas between them.
     add_accelerators : int
         Accelerators to add to a fleet without nodes.
     changes : mapping or sequence of str

@@ -63,6 +63,9 @@ class JobLog(Brief):
         (see :mod:`clustersim.workload.readers.site_logs.reasons`) and ``line``; None if no row was.
     estimate_filled : bool array (jobs,), optional
         Jobs without an estimate, whose ``estimate_s`` is their run time; None if there are none.
+    begin_s : float
+        Time from which the log has all jobs: those submitted before are in it because they still
+        waited or ran then.
 
     Examples
     --------
@@ -81,6 +84,14 @@ class JobLog(Brief):
     origin: datetime | None = None
     left_out: pd.DataFrame | None = None
     estimate_filled: Bools | None = None
+    begin_s: float = 0.0
+
+    @property
+    def whole(self) -> pd.DataFrame:
+        """The jobs that were submitted from `begin_s` on."""
+        if not self.begin_s:
+            return self.jobs
+        return self.jobs[self.jobs["submit_s"] >= self.begin_s].reset_index(drop=True)
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         return f"JobLog {self.source}", {
@@ -146,20 +157,42 @@ def partition_column(jobs: pd.DataFrame) -> str | None:
     return next((name for name in PARTITION_COLUMNS if name in jobs), None)
 
 
-def users_are_namespaces(jobs: pd.DataFrame) -> bool:
-    """Whether jobs are named NAMESPACE/NAME and have the namespace as user, as on Kubernetes.
+def users_of_namespaces(jobs: pd.DataFrame) -> Bools:
+    """Return which jobs are named NAMESPACE/NAME and have the namespace as user, as on Kubernetes.
+
+    The name of a job may have further slashes, such as that of a pod of a workflow.
+
+    Returns
+    -------
+    bool array (jobs,)
 
     Examples
     --------
-    >>> jobs = pd.DataFrame({"job_id": ["prod/a", "prod/b"], "user": ["prod", "prod"]})
-    >>> users_are_namespaces(jobs), users_are_namespaces(jobs.assign(user=["ann", "prod"]))
-    (True, False)
+    >>> jobs = pd.DataFrame({"job_id": ["prod/a", "prod/b/0", "prod/c"]})
+    >>> users_of_namespaces(jobs.assign(user=["prod", "prod", "ann"])).tolist()
+    [True, True, False]
     """
-    if "user" not in jobs or "job_id" not in jobs or jobs.empty:
-        return False
-    ids = pd.Series(texts_of(jobs["job_id"])).astype(str)
-    spaces, users = ids.str.rpartition("/")[0], pd.Series(texts_of(jobs["user"])).astype(str)
-    return bool((spaces == users).all() and (users != "").any())
+    if "user" not in jobs or "job_id" not in jobs:
+        return np.zeros(len(jobs), dtype=bool)
+    ids = pd.Series(texts_of(jobs["job_id"]), dtype=object).astype(str)
+    parts = ids.str.partition("/")
+    users = pd.Series(texts_of(jobs["user"]), dtype=object).astype(str)
+    return np.asarray((parts[1] == "/") & (parts[0] == users) & (users != ""), dtype=bool)
+
+
+def users_are_namespaces(jobs: pd.DataFrame) -> bool:
+    """Return whether the users of most jobs that have one are their namespaces.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"job_id": ["prod/a", "prod/b", "prod/c"]})
+    >>> users_are_namespaces(jobs.assign(user=["prod", "prod", "ann"]))
+    True
+    >>> users_are_namespaces(jobs.assign(user=["ann", "bob", "prod"]))
+    False
+    """
+    named = int((texts_of(jobs["user"]) != "").sum()) if "user" in jobs else 0
+    return 2 * int(users_of_namespaces(jobs).sum()) > named
 
 
 def check_jobs(jobs: pd.DataFrame, source: str | Path, *, records: Ints | None = None) -> None:
@@ -240,6 +273,9 @@ def _problems(jobs: pd.DataFrame, records: Ints) -> list[str]:
         problems += _check_numbers(
             jobs, records, name, least=0.0, most=LONGEST_S, may_be_nan=by_model
         )
+    for name in ("deadline_s", "slo_s"):
+        every = np.ones(len(jobs), dtype=bool)
+        problems += _check_numbers(jobs, records, name, least=0.0, most=LONGEST_S, may_be_nan=every)
     if by_model is not None and by_model.any():
         problems += _check_numbers(
             jobs[by_model], records[by_model], "tokens", least=0.0, most=1e20, open_end=True

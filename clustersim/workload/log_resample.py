@@ -3,7 +3,8 @@
 This is a block bootstrap (Künsch, "The jackknife and the bootstrap for general stationary
 observations", Annals of Statistics 17, 1989): blocks long enough to hold the daily and the weekly
 pattern, and the bursts of a project, are drawn with replacement.  Every job keeps its size, its run
-time and its time of day.  Each job is expected once.
+time and its time of day.  Each job is expected once.  A draw that takes every block once is the log
+in another order and shows no other period, so it is drawn again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from clustersim.errors import InputError
 from clustersim.seeds import Streams
 from clustersim.units import counted, format_duration
 from clustersim.workload.log_blocks import LogClock, with_new_ids
+from clustersim.workload.log_links import with_own_links
 
 __all__ = ["BLOCKS", "Blocks", "block_counts", "chosen_blocks", "resampled"]
 
@@ -170,7 +172,7 @@ def resampled(
     early = within_s <= rest_s
     order = np.argsort(block, kind="stable")
     begins = np.searchsorted(block[order], np.arange(full + 2))
-    for target, first, second in _drawn(classes, full, generator):
+    for target, first, second in _drawn(classes, full, generator, cut=rest_s < 0.5 * length_s):
         for source, of_part in ((first, early), (second, ~early)):
             if source < 0:
                 continue
@@ -204,13 +206,15 @@ def _classes(clock: LogClock, kind: str, count: int) -> Ints:
 
 
 def _drawn(
-    classes: Ints, full: int, generator: np.random.Generator
-) -> Iterator[tuple[int, int, int]]:
-    """Yield for each block the sources of its early and of its late part.
+    classes: Ints, full: int, generator: np.random.Generator, *, cut: bool = False
+) -> list[tuple[int, int, int]]:
+    """Return for each block the sources of its early and of its late part.
 
     The last block is cut off: it has only an early part, up to the time within a block at which
     the log ends.  The early part of every block is drawn from all blocks, and the late part from
-    the complete ones.  Both come from the same block where possible.  Each source is expected once.
+    the complete ones.  Both come from the same block where possible.  Each source is expected once,
+    also without those draws that take every source of the longer part once: these are drawn again
+    (unless there are no others), which treats all sources of a class alike.
 
     Parameters
     ----------
@@ -218,12 +222,26 @@ def _drawn(
     full : int
         Number of complete blocks; block `full` is the last, cut one.
     generator : numpy.random.Generator
+    cut : bool
+        Whether the late part is the longer one.
 
-    Yields
-    ------
-    target, first, second : int
-        `second` is -1 for the last block.
+    Returns
+    -------
+    list of tuple of int
+        ``target, first, second``; `second` is -1 for the last block.
     """
+    part, count = (2, full) if cut else (1, full + 1)
+    choice = count > len(np.unique(classes[:count]))
+    while True:
+        drawn = list(_draw(classes, full, generator))
+        if not choice or len({row[part] for row in drawn[:count]}) < count:
+            return drawn
+
+
+def _draw(
+    classes: Ints, full: int, generator: np.random.Generator
+) -> Iterator[tuple[int, int, int]]:
+    """Yield one draw of the sources of each block; see :func:`_drawn`."""
     uniform = generator.random((full + 1, 2))
     for target in range(full + 1):
         alike = np.flatnonzero(classes == classes[target])
@@ -244,4 +262,4 @@ def _moved(jobs: pd.DataFrame, clock: LogClock, rows: Ints, by_s: Floats) -> pd.
     drawn = jobs.iloc[rows[place]].assign(submit_s=times_s[place]).reset_index(drop=True)
     chosen = pd.Series(rows[place])
     again = np.asarray(chosen.groupby(chosen).cumcount(), dtype=np.int64)
-    return with_new_ids(drawn, again, "~")
+    return with_own_links(with_new_ids(drawn, again, "~"), jobs, rows[place])

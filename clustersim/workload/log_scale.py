@@ -16,9 +16,10 @@ from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel
 from clustersim.seeds import Streams
 from clustersim.units import counted, format_number, format_percent
-from clustersim.workload.jobs import texts_of, users_are_namespaces
+from clustersim.workload.jobs import texts_of, users_of_namespaces
 from clustersim.workload.log_blocks import LogClock, with_new_ids
 from clustersim.workload.log_filter import JobFilter
+from clustersim.workload.log_links import with_own_links
 
 __all__ = ["LogScale", "Scale", "changes_load", "scaled"]
 
@@ -55,8 +56,8 @@ class LogScale(FileModel):
     by: str | None = Field(
         None,
         description="column whose groups are copied or left out as a whole, such as user, vc or "
-        "job_class; by default user or, if the log has none or they are namespaces of Kubernetes, "
-        "the jobs submitted in the same hour",
+        "job_class; by default user or, for jobs whose user is unknown or their namespace on "
+        "Kubernetes, the jobs submitted in the same hour",
     )
     where: JobFilter | None = Field(
         None,
@@ -139,8 +140,9 @@ def scaled(
     if spec.method == "compress":
         first = jobs["submit_s"].iloc[0]
         times = f"the times between submissions are divided by {format_number(spec.load)}"
+        columns = [name for name in ("submit_s", "not_before_s") if name in jobs]
         return (
-            jobs.assign(submit_s=first + (jobs["submit_s"] - first) / spec.load),
+            jobs.assign(**{name: first + (jobs[name] - first) / spec.load for name in columns}),
             [f"scale: {times}; bursts are sharper, and the hours of the day shift"],
         )
     return _superposed(jobs, spec, calendar, streams)
@@ -173,7 +175,10 @@ def _superposed(
     place = np.lexsort((again, row, time_s))
     changed = jobs.iloc[row[place]].assign(submit_s=time_s[place]).reset_index(drop=True)
     reached = float(work[row][mask[row]].sum() / work[mask].sum()) if work[mask].sum() else 1.0
-    return with_new_ids(changed, again[place], "+"), _notes(spec, reached, groups, clock)
+    named = with_new_ids(changed, again[place], "+")
+    return with_own_links(named, jobs, row[place], again[place]), _notes(
+        spec, reached, groups, clock
+    )
 
 
 def _other_blocks(clock: LogClock) -> int:
@@ -214,11 +219,17 @@ def _groups(jobs: pd.DataFrame, by: str | None, clock: LogClock) -> tuple[Ints, 
     hour = np.floor((clock.local_s - clock.first_s) / HOUR_S).astype(np.int64)
     column = by or "user"
     texts = texts_of(jobs[column]) if column in jobs else np.full(len(jobs), "", dtype=object)
-    if by is None and (len(set(texts.tolist())) < 2 or users_are_namespaces(jobs)):
+    groups = f"all jobs of a {column}"
+    if by is None and len(set(texts.tolist())) < 2:
+        texts = np.full(len(jobs), "", dtype=object)
+    elif by is None and (spaces := users_of_namespaces(jobs)).any():
+        texts = np.where(spaces, "", texts)
+        groups += ", and of an hour where the user is a namespace"
+    if not (texts != "").any():
         return pd.factorize(hour)[0].astype(np.int64), "the jobs of single hours"
     codes = pd.factorize(pd.Series(texts))[0].astype(np.int64)
     codes = np.where(texts == "", codes.max() + 1 + hour, codes)  # jobs without a name: by hour
-    return pd.factorize(codes)[0].astype(np.int64), f"all jobs of a {column}"
+    return pd.factorize(codes)[0].astype(np.int64), groups
 
 
 def _chosen_part(

@@ -7,14 +7,23 @@ the rate of a gang that is on more nodes than it needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from clustersim.array_types import Bools, Floats
+from clustersim.units import listed
 
-__all__ = ["has_rates", "rate_problems", "rated", "rated_pools", "rates_of", "with_durations"]
+__all__ = [
+    "has_rates",
+    "rate_notes",
+    "rate_problems",
+    "rated",
+    "rated_pools",
+    "rates_of",
+    "with_durations",
+]
 
 STEPS, RATE, SPREAD = "steps", "steps_per_s.", ".spread"
 
@@ -106,6 +115,38 @@ def rate_problems(jobs: pd.DataFrame) -> Iterator[str]:
                 f"{name}: {int(wrong.sum()):,} of {len(jobs):,} rows have no number of at least 0 "
                 f"(row {at + 1}: {jobs[name].iloc[at]!r})"
             )
+
+
+def rate_notes(jobs: pd.DataFrame, pools: Sequence[str]) -> list[str]:
+    """Return what a simulation on some pools does not use of the columns of rates.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"steps": [1], "steps_per_s.a": [2.0], "steps_per_s.a.spread": [1.0]})
+    >>> rate_notes(jobs, ["a"])
+    ['rates of gangs that are spread (steps_per_s.a.spread) are not used: a gang has the rate of \
+one that is not spread']
+    >>> rate_notes(jobs, ["a", "b"])[0]
+    'no rates for pool b (steps_per_s.b): jobs with rates do not run there'
+    """
+    notes = []
+    given = rated_pools(jobs)
+    if lacking := [pool for pool in pools if pool not in given]:
+        names = ", ".join(f"{RATE}{pool}" for pool in lacking)
+        notes.append(
+            f"no rates for pool{'s' * (len(lacking) > 1)} {listed(lacking)} ({names}): jobs with "
+            "rates do not run there"
+        )
+    if unknown := [pool for pool in given if pool not in pools]:
+        names = ", ".join(f"{RATE}{pool}" for pool in unknown)
+        notes.append(f"rates for pools that the cluster lacks are not used ({names})")
+    spread = [str(name) for name in jobs.columns if str(name).startswith(RATE)]
+    if spread := [name for name in spread if name.endswith(SPREAD)]:
+        notes.append(
+            f"rates of gangs that are spread ({', '.join(spread)}) are not used: a gang has the "
+            "rate of one that is not spread"
+        )
+    return notes
 
 
 def _best(jobs: pd.DataFrame) -> Floats:

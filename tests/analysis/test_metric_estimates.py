@@ -45,7 +45,8 @@ def test_the_interval_of_each_metric_is_of_the_named_kind(name: str) -> None:
     metric, values = metric_of(name), [0.2, 0.5, 0.3, 0.4]
     samples = {}
     if metric.of_jobs is not None:
-        values = [10.0 * (1 + value) for value in values]
+        scale = 10.0 if math.isinf(metric.most) else 0.4  # within the bounds of a share
+        values = [scale * (1 + value) for value in values]
         spread = np.linspace(0.5, 1.5, 200)
         samples = {
             f"{number:02d}": {metric.of_jobs[0]: Sample.of(value * spread)}

@@ -10,7 +10,7 @@ from clustersim.analysis.cost_metrics import ACCOUNTS
 from clustersim.analysis.goodput import goodput_of
 from clustersim.analysis.measures import measure
 from clustersim.analysis.metrics import period_of
-from clustersim.analysis.periods import period_ends_s
+from clustersim.calendar import period_ends_s
 from clustersim.catalogue import load_catalogue
 from clustersim.engine.node_events import NodeEvent, NodeEventKind
 from clustersim.engine.recovery import Recovery

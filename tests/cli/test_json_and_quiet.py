@@ -70,6 +70,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "metrics": ["p95_wait_s"],
     "plots": [],
     "schema": ["plan"],
+    "policies": ["las"],
     "check_policy": ["easy"],
 }
 """Arguments of each command in small.  They run in this order in one folder."""
@@ -169,6 +170,9 @@ def test_results_of_commands_that_print(results: dict[str, Any], folder: Path) -
     assert [row["name"] for row in results["metrics"]] == ["p95_wait_s"]
     assert "curve" in [row["name"] for row in results["plots"]]
     assert results["schema"]["$schema"].startswith("https://json-schema.org/")
+    (policy,) = results["policies"]["policies"]
+    assert policy["name"] == "las"
+    assert "attained" in policy["options"]
     assert results["check_policy"]["passed"] is True
     assert results["check_policy"]["findings"][0]["problem"] is None
 

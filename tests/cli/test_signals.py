@@ -17,6 +17,7 @@ import pytest
 
 from clustersim import interrupts
 from clustersim.cli.main import main
+from clustersim.engine.clock import Clock
 from clustersim.simulation.result import Result
 from tests.full_counts import first_of
 from tests.signals import SIGNALS, default_signals
@@ -279,3 +280,49 @@ def test_handlers_of_a_program_are_left_alone() -> None:
             assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+STATE = "job_id,state,n_accelerators,submit_s,start_s,estimate_s\n" + "".join(
+    f"{k},{'running' if k < 4 else 'waiting'},8,{k},{k if k < 4 else ''},3600\n" for k in range(12)
+)
+MANY_SIMULATIONS = {
+    "validate": ["validate", "jobs.csv", "--accelerators", "16", "--policies", "easy,fcfs"],
+    "forecast": ["forecast", "state.csv", "--accelerators", "32", "--at", "20s", "--no-arrivals"],
+    "trace": ["trace", "jobs.csv", "--accelerators", "16", "--fit", "model.yaml"],
+    "check-policy": ["check-policy", "easy"],
+    "what-if": ["what-if", "jobs.csv", "--accelerators", "16", "--add-accelerators", "8",
+                "--workers", "1", "--out", "out"],
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize("command", MANY_SIMULATIONS)
+def test_the_first_signal_ends_a_command_of_many_simulations(
+    tmp_path: Path,
+    command: str,
+    at: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It stops the simulation at work, whose result must not be taken for a whole one."""
+    monkeypatch.chdir(tmp_path)
+    count, run = 60, Clock.run
+    submit_s = 600.0 * np.arange(count)
+    jobs = {"job_id": np.arange(count), "submit_s": submit_s, "n_accelerators": 8}
+    jobs |= {"duration_s": 2000.0 - 15 * np.arange(count), "start_s": submit_s + 300.0}
+    pd.DataFrame(jobs).to_csv("jobs.csv", index=False)
+    Path("state.csv").write_text(STATE)
+    made: list[int] = []
+
+    def interrupted(clock: Clock, until: float | None = None) -> object:
+        made.append(len(made))
+        if made[-1] == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return run(clock, until)
+
+    monkeypatch.setattr(Clock, "run", interrupted)
+    assert main(MANY_SIMULATIONS[command]) == 128 + signal.SIGTERM
+    assert made == list(range(at + 1)), "no simulation begins after the signal"
+    assert "interrupted" in capsys.readouterr().err
+    assert not Path("out").exists()

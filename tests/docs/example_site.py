@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 
 import clustersim as cs
+from clustersim.array_types import Ints
+from clustersim.sites.hostlist import host_list
 from clustersim.topology import resolve_cluster
 
 __all__ = ["FOLDER", "site_files"]
@@ -142,17 +144,18 @@ def _sinfo() -> str:
 
 
 def _squeue(jobs: pd.DataFrame, now: float) -> str:
-    """Return the queue as ``squeue -a -o "%i|%P|%u|%a|%T|%V|%S|%l|%L|%D|%C|%b|%Q|%R"`` does."""
+    """Return the queue as ``squeue -a -o`` prints it with the format of the documentation."""
     lines = [
-        "JOBID|PARTITION|USER|ACCOUNT|STATE|SUBMIT_TIME|START_TIME|TIME_LIMIT|TIME_LEFT|NODES|CPUS|"
-        "TRES_PER_NODE|PRIORITY|NODELIST(REASON)"
+        "JOBID|PARTITION|USER|ACCOUNT|QOS|STATE|SUBMIT_TIME|START_TIME|TIME_LIMIT|TIME_LEFT|NODES|"
+        "CPUS|TRES_PER_NODE|DEPENDENCY|PRIORITY|NODELIST(REASON)"
     ]
+    free = {name: np.full(nodes, 8) for name, (nodes, _, _) in NODES.items()}
     for job in jobs[jobs["finish_s"] > now].itertuples():
         start, limit = cast(float, job.start_s), cast(float, job.estimate_s)
         runs = start <= now
         nodes = _n_nodes(job)
         fields = [
-            *(job.job_id, job.partition, job.user, _account(job)),
+            *(job.job_id, job.partition, job.user, _account(job), "normal"),
             "RUNNING" if runs else "PENDING",
             _time(job.submit_s),
             _time(start) if runs else "N/A",
@@ -160,11 +163,22 @@ def _squeue(jobs: pd.DataFrame, now: float) -> str:
             _length(start + limit - now if runs else limit),
             *(nodes, job.n_accelerators * 16),
             f"gres/gpu:{job.n_accelerators // nodes}",
+            "(null)",
             1000,
-            f"{NODES[job.partition][2]}[01-{nodes:02}]" if runs else "(Resources)",
+            _hosts(job, free[str(job.partition)]) if runs else "(Resources)",
         ]
         lines.append("|".join(map(str, fields)))
     return "\n".join(lines) + "\n"
+
+
+def _hosts(job: Any, free: Ints) -> str:
+    """Return the nodes of a running job, and take its accelerators."""
+    nodes = _n_nodes(job)
+    each = job.n_accelerators // nodes
+    chosen = np.flatnonzero(free >= each)[:nodes]
+    assert len(chosen) == nodes
+    free[chosen] -= each
+    return host_list(f"{NODES[job.partition][2]}{node + 1:02}" for node in chosen)
 
 
 def _n_nodes(job: Any) -> int:

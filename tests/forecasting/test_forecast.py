@@ -129,6 +129,25 @@ def test_a_full_partition_binds_although_another_has_room(monkeypatch: pytest.Mo
     assert starts(found) == {"2": HOUR}
 
 
+def test_a_job_with_several_partitions_starts_in_the_first_that_has_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Job 2 starts at once in b, as Slurm starts it; if both are full, where a job ends first."""
+    exact(monkeypatch)
+    one = running("1", 8, 0.0, 2 * HOUR, partition="a")
+    both = waiting("2", 8, partition="a,b")
+    sizes = {"a": 8, "b": 8}
+    found = cs.forecast(state(one, both), accelerators=sizes, replications=2)
+    assert starts(found) == {"2": 0.0}
+    assert found.jobs["partition"].tolist() == ["a,b"]
+    other = running("3", 8, 0.0, HOUR, partition="b")
+    found = cs.forecast(state(one, other, both), accelerators=sizes, replications=2)
+    assert starts(found) == {"2": HOUR}
+    more = {"a": 8, "b": 8, "c": 8}
+    found = cs.forecast(state(one, other, both), accelerators=more, replications=2)
+    assert found.jobs["detail"].tolist() == ["needs 8 accelerators, 0 free in a or b, 8 in another"]
+
+
 def test_the_order_is_that_of_priorities_then_of_submission() -> None:
     jobs = state(waiting("1", 1, priority=1.0), waiting("2", 1, priority=5.0))
     assert cs.forecast(jobs, accelerators=8, replications=1).jobs["job_id"].tolist() == ["2", "1"]

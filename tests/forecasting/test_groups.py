@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from scipy.special import ndtr
 
 from clustersim.forecasting.run_times import run_times_of
@@ -55,20 +56,24 @@ def test_a_job_of_the_same_session_tells_more_than_one_of_the_same_batch() -> No
     assert between[0, 2] > 0.5 > between[0, 1] + 0.1
 
 
-def test_the_last_job_of_each_session_that_ended_is_kept() -> None:
+@pytest.mark.parametrize(("array", "kept"), [("", [6]), ("7", list(range(7))), ("8", [6])])
+def test_the_last_job_of_each_session_that_ended_is_kept(array: str, kept: list[int]) -> None:
+    """Of an array with tasks that wait, all are kept."""
     jobs = pd.DataFrame(
         {"user": ["1"], "n_accelerators": 8, "limit_s": HOUR, "submit_s": -600.0,
-         "elapsed_s": np.nan}
+         "elapsed_s": np.nan, "array": array}
     )  # fmt: skip
     ended = pd.DataFrame(
-        {"user": ["1"] * 4, "n_accelerators": 8, "estimate_s": HOUR, "duration_s": HOUR,
-         "submit_s": [-50 * HOUR, -49.5 * HOUR, -2 * HOUR, -HOUR]}
+        {"user": ["1"] * 9, "n_accelerators": 8, "estimate_s": HOUR, "duration_s": HOUR,
+         "submit_s": [*(HOUR * (0.5 * at - 50) for at in range(7)), -2 * HOUR, -HOUR],
+         "job_id": [*(f"7_{at}" for at in range(7)), "9", "10"]}
     )  # fmt: skip
     found = run_times_of(log_of_sessions(), jobs, recent=ended)
     table, value, groups = found._with_recent(jobs)
-    assert table["submit_s"].tolist() == [-600.0, -49.5 * HOUR, -HOUR]
-    assert value.tolist() == [1.0, 1.0]
-    assert [part.tolist() for part in groups] == [[0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 1, 0]]
+    assert table["submit_s"].tolist() == [-600.0, *ended["submit_s"][kept], -HOUR]
+    assert value.tolist() == [1.0] * (len(kept) + 1)
+    sessions = [0, *[1] * len(kept), 0]
+    assert [part.tolist() for part in groups] == [[0] * len(sessions)] * 3 + [sessions]
 
 
 def test_a_job_that_ended_tells_of_the_next_of_its_session() -> None:

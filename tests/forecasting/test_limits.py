@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import clustersim as cs
-from clustersim.forecasting.gates import Gates, Limits
-from clustersim.forecasting.limits import with_users
-from clustersim.scheduling import find_policy
+from clustersim.cli.main import main
+from clustersim.engine.gates import Gates, Limits
+from clustersim.errors import InputError
+from clustersim.forecasting.limits import with_further
+from clustersim.forecasting.shared_limits import limit_of_users
+from clustersim.report.of_forecast.answer import forecast_answer
 from tests.forecasting.test_forecast import HOUR, exact, running, starts, state, waiting
 
 
@@ -61,17 +66,17 @@ def test_a_limit_holds_no_job_that_runs_but_counts_it(
 
 def test_the_limit_of_a_user_holds_further_jobs() -> None:
     first = Limits([("user ann may use at most 4 accelerators", 4.0)], {0: [(0, 4.0)]})
-    users = np.array(["ann", "bob", "bob", ""], dtype=object)
-    limits = with_users(first, np.array([1, 2, 3, 4]), users, np.array([1, 4, 1, 64]), 4)
+    jobs = pd.DataFrame({"user": ["ann", "bob", "bob", ""], "n_accelerators": [1, 4, 1, 64]})
+    jobs = jobs.assign(account="", qos="", vc="")
+    limits = with_further(first, np.array([1, 2, 3, 4]), jobs, [limit_of_users(4)])
     assert [name for name, _ in limits.groups] == [
         "user ann may use at most 4 accelerators",
         "user bob may use at most 4 accelerators",
     ]
     gates = Gates(limits)
-    policy = find_policy("fcfs").__new__(find_policy("fcfs"))
-    assert [gates.admits(job, policy) for job in range(5)] == [True, False, True, False, True]
-    assert [job for job, _ in gates.end(0)] == [1]
-    assert [job for job, _ in gates.end(2)] == [3]
+    assert [gates.admits(job, 0.0) for job in range(5)] == [True, False, True, False, True]
+    assert gates.end(0, 1.0, done=True) == [1]
+    assert gates.end(2, 1.0, done=True) == [3]
 
 
 def test_a_log_without_users_is_named_where_users_have_a_limit() -> None:
@@ -81,8 +86,77 @@ def test_a_log_without_users_is_named_where_users_have_a_limit() -> None:
          "duration_s": HOUR, "estimate_s": HOUR}
     )  # fmt: skip
     jobs = state(running("1", 8, 60.0, HOUR), waiting("2", 4, user="ann"))
-    said = "the log names no users, so --user-limit does not hold further jobs"
+    said = "the log names no users, so no limit of a user holds further jobs"
     options = {"accelerators": 8, "replications": 2, "user_limit": 8}
     assert said in cs.forecast(jobs, history=log, **options).assumptions
     named = log.assign(user="bob")
     assert said not in cs.forecast(jobs, history=named, **options).assumptions
+
+
+def test_a_job_after_one_that_the_file_does_not_name_has_a_lower_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exact(monkeypatch)
+    jobs = state(
+        running("1", 8, HOUR / 2, HOUR),
+        waiting("2", 8),
+        waiting("3", 4, after_job=True, reason="Dependency"),
+        waiting("4", 4, after_job=True, depends_on=("77",), reason="Dependency"),
+        waiting("5", 4, after_job=True, depends_on=("3",), reason="Dependency"),
+        waiting("6", 4, after_job=True, depends_on=("1",), reason="Dependency"),
+    )
+    found = cs.forecast(jobs, accelerators=8, replications=2)
+    table = found.jobs.set_index("job_id")
+    unknown = ["3", "4", "5"]
+    assert (table.loc[unknown, "constraint"] == "dependency").all()
+    assert table.loc[unknown, ["median_s", "high_s"]].isna().all(axis=None)
+    # Alone, and if the other job ended now, they could start when job 1 ends.
+    assert table.loc[unknown, "low_s"].tolist() == [HOUR / 2] * 3
+    assert table.loc["3", "detail"] == (
+        "not forecast: waits for another job that the file does not name"
+    )
+    assert table.loc["4", "detail"] == "not forecast: after job 77, which is not simulated"
+    assert table.loc["5", "detail"] == "not forecast: after job 3, which is not forecast either"
+    assert table.loc["6", "median_s"] == 1.5 * HOUR
+    answer = forecast_answer(found)
+    assert "3 cannot be forecast, of which 1 wait" in answer.sentence
+    assert any("%E" in step for step in answer.next_steps)
+    assert not any("Release" in step for step in answer.next_steps)
+    assert any("1 job waits for another job" in note for note in found.assumptions)
+
+
+def test_policies_see_users_and_take_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ann and bob have as much, so ann, who comes first, is next; with more weight, it is bob."""
+    exact(monkeypatch)
+    jobs = state(
+        running("1", 2, 0.0, 2 * HOUR, user="ann"),
+        running("2", 2, 0.0, 2 * HOUR, user="bob"),
+        running("3", 4, 0.0, HOUR, user="cy"),
+        waiting("4", 4, user="ann"),
+        waiting("5", 4, user="bob"),
+    )
+    asked = {"accelerators": 8, "policy": "drf", "replications": 2}
+    assert starts(cs.forecast(jobs, **asked)) == {"4": HOUR, "5": 2 * HOUR}
+    weighed = cs.forecast(jobs, options={"weights": "ann:1,bob:9"}, **asked)
+    assert starts(weighed) == {"4": 2 * HOUR, "5": HOUR}
+    with pytest.raises(InputError, match="has no option 'weihgts'; did you mean 'weights'"):
+        cs.forecast(jobs, options={"weihgts": "ann:9"}, **asked)
+
+
+def test_a_saved_run_is_continued_with_the_options_of_its_policy(tmp_path: Path) -> None:
+    """Bob's job starts before ann's, although it comes later."""
+    jobs = pd.DataFrame(
+        {"job_id": [1, 2, 3, 4, 5], "submit_s": 0.0, "n_accelerators": [2, 2, 4, 4, 4],
+         "duration_s": [2 * HOUR, 2 * HOUR, HOUR, HOUR, HOUR],
+         "user": ["ann", "bob", "cy", "ann", "bob"]}
+    )  # fmt: skip
+    jobs.to_csv(tmp_path / "jobs.csv", index=False)
+    words = ["replay", str(tmp_path / "jobs.csv"), "--out", str(tmp_path / "run"), "--no-report"]
+    words += ["--accelerators", "8", "--policy", "drf", "--option", "weights=ann:1,bob:9"]
+    assert main(words) == 0
+    result = cs.Result.load(tmp_path / "run")
+    found = cs.forecast(tmp_path / "run", at_s=60.0, replications=2)
+    then = result.jobs.set_index("job_id")["start_s"].astype(float)
+    assert then[4] > then[5] > 60.0
+    median = found.jobs.set_index("job_id")["median_s"]
+    assert median["4"] > median["5"] > 0.0

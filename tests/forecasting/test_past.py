@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import clustersim as cs
 from clustersim.forecasting.arrivals import arrivals_of
 from clustersim.forecasting.coverage import waiting_times
 from clustersim.forecasting.inputs import read_state
+from clustersim.forecasting.past import Past, past_of
 from clustersim.scheduling import find_placement
 from clustersim.seeds import Streams
 from clustersim.topology import Cluster, Pool, single_pool
@@ -110,3 +112,47 @@ def test_a_window_of_arrivals_may_contain_jobs_that_have_not_ended() -> None:
     assert np.isnan(last.run_s[-5:]).all()
     assert all((np.isnan(jobs.run_s) == (jobs.unended >= 0)).all() for jobs in windows)
     assert all(jobs.submit_s[0] % DAY == 0 and len(jobs.submit_s) == 24 for jobs in windows)
+
+
+def test_a_cluster_has_nodes_by_default() -> None:
+    """6 + 6 of 2 x 8 accelerators run: a job with 4 has room in all, but on no node."""
+    zero = np.zeros(2, dtype=np.int32)
+    nodes = Cluster("nodes", (Pool("a", "", 2, 8, float("inf"), 8, zero, zero),))
+    jobs = state(running("1", 6, 0.0, HOUR), running("2", 6, 0.0, HOUR), waiting("3", 4, HOUR))
+    found = cs.forecast(jobs, cluster=nodes, replications=2)
+    assert found.jobs["low_s"].iloc[0] > 0
+    assert "placement consolidate" in found.assumptions
+    counted = cs.forecast(jobs, cluster=nodes, replications=2, placement="pooled")
+    assert counted.jobs["high_s"].iloc[0] == 0
+
+
+def test_a_log_up_to_now_tells_how_the_jobs_of_users_run_now(tmp_path: Path) -> None:
+    """A job starts each hour for 20 days and runs for 2 h; the last ones end after now."""
+    now = datetime(2026, 3, 21, tzinfo=UTC)
+    rows = []
+    for hour in range(20 * 24 + 1):
+        begin = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(hours=hour)
+        end = begin + timedelta(hours=2)
+        times = [f"{each:%Y-%m-%dT%H:%M:%S}" for each in (begin, begin, end)]
+        rows.append("|".join([str(hour), "ann", *times, "COMPLETED", "gres/gpu=8", "1", "1440"]))
+    head = "JobID|User|Submit|Start|End|State|AllocTRES|NNodes|TimelimitRaw"
+    (tmp_path / "jobs.txt").write_text("\n".join([head, *rows]) + "\n")
+
+    def past(taken_at: datetime, zone: str | None = "UTC") -> Past:
+        found = read_state(
+            state(running("x", 8, 60.0, HOUR), taken_at=taken_at), at_s=None, time_zone=zone,
+            taken_at=None, columns=(), gpus_per_node=None,
+        )  # fmt: skip
+        known = past_of(found, tmp_path / "jobs.txt", zone)
+        assert known is not None
+        return known
+
+    known = past(now)
+    assert known.recent is not None
+    # Those that ended by now, of the last 7 days: 168 h to 2 h ago.
+    assert known.recent["submit_s"].tolist() == [-HOUR * hour for hour in range(168, 1, -1)]
+    assert len(known.jobs) == 479
+    assert len(known.further) == 481
+    # No start is known to be of the last 7 days if the log is older or its clock is another one.
+    assert past(now + timedelta(days=9)).recent is None
+    assert past(now, None).recent is None

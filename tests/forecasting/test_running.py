@@ -15,12 +15,13 @@ import clustersim as cs
 from clustersim.cli.main import main
 from clustersim.engine.partitions import build_partitions
 from clustersim.errors import InputError
+from clustersim.forecasting.arrivals import arrivals_of
 from clustersim.forecasting.inputs import read_state
 from clustersim.forecasting.running import place_running
 from clustersim.forecasting.snapshot import snapshot_of
 from clustersim.report.of_forecast.answer import forecast_answer
 from clustersim.scheduling import find_placement
-from clustersim.topology import Cluster, Pool
+from clustersim.topology import Cluster, Pool, compile_cluster, resolve_cluster
 from tests.examples import examples
 from tests.forecasting.test_forecast import HOUR, exact, running, starts, state, waiting
 
@@ -50,6 +51,79 @@ def test_jobs_that_can_use_one_pool_only_find_it_free(
     assert starts(found) == {"1": 2 * HOUR, "2": HOUR}
 
 
+TEAMS = Cluster("teams", (pool("a", 1, ("x/lq",)), pool("b", 1, ("y/lq", "z/lq", "own"))))
+
+
+def test_queues_of_one_name_are_those_of_the_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`lq` of x has a node until an hour has passed, that of y and z another until two have."""
+    exact(monkeypatch)
+    jobs = state(
+        running("x/r", 8, 0.0, HOUR, partition="lq"),
+        running("y/r", 8, 0.0, 2 * HOUR, partition="lq"),
+        *(waiting(f"{space}/w", 8, partition="lq") for space in "xz"),
+        waiting("x/o", 8, partition="own"),
+    )
+    found = cs.forecast(jobs, cluster=TEAMS, policy="fcfs", replications=2)
+    assert starts(found) == {"x/w": HOUR, "z/w": 2 * HOUR, "x/o": 3 * HOUR}
+    assert found.jobs["partition"].tolist() == ["x/lq", "z/lq", "own"]
+    assert found.foreign == ()
+
+
+@pytest.mark.parametrize(
+    ("flavor", "partition", "wait_s"),
+    [
+        ("", "lq", 0.0),  # the first pool is assumed
+        ("reserved", "lq", HOUR),
+        ("b", "lq", HOUR),  # the name of the pool
+        ("h200-zone-1", "lq", HOUR),  # its chip
+        ("other", "lq", 0.0),
+        ("reserved", "elsewhere", HOUR),  # a queue that the cluster does not have
+    ],
+)
+def test_the_flavor_of_a_running_job_tells_its_pool(
+    monkeypatch: pytest.MonkeyPatch, flavor: str, partition: str, wait_s: float
+) -> None:
+    """Two pools of a node; a job waits for the second one, on which the flavor's job may run."""
+    exact(monkeypatch)
+    nodes = {"nodes": 1, "chips_per_node": 8}
+    pools = {
+        "a": {"accelerator": "H100", **nodes, "queues": ["lq"], "flavors": ["spot"]},
+        "b": {"accelerator": "H200", **nodes, "queues": ["lq", "own"], "flavors": ["reserved"]},
+    }
+    cluster = compile_cluster(resolve_cluster({"name": "two", "pools": pools}, cs.load_catalogue()))
+    jobs = state(
+        running("1", 8, 0.0, HOUR, partition=partition, flavor=flavor),
+        waiting("2", 8, partition="own"),
+    )
+    found = cs.forecast(jobs, cluster=cluster, policy="fcfs", replications=1)
+    assert starts(found) == {"2": wait_s}
+    assert found.without_room == ()
+
+
+def test_further_jobs_have_the_queues_of_their_namespaces() -> None:
+    history = pd.DataFrame(
+        {
+            "job_id": ["x/1", "y/2", "y/3"],
+            "submit_s": [0.0, 1.0, 2.0],
+            "n_accelerators": 8,
+            "duration_s": HOUR,
+            "partition": ["lq", "lq", "own"],
+        }
+    )
+    found = arrivals_of(
+        history,
+        TEAMS,
+        find_placement("pooled"),
+        window_s=1.0,
+        now_s=None,
+        unended={},
+        default_limit_s=HOUR,
+        catalogue=None,
+    )
+    assert found is not None
+    assert [found.choices[at] for at in found.jobs.choice_of] == [(0,), (1,), (1,)]
+
+
 @settings(max_examples=examples(25), deadline=None)
 @given(st.data())
 def test_running_jobs_that_fit_are_placed(data: st.DataObject) -> None:
@@ -64,17 +138,18 @@ def test_running_jobs_that_fit_are_placed(data: st.DataObject) -> None:
             sizes.append(n)
             allowed.append(tuple(sorted({own, *others})))
     order = data.draw(st.permutations(range(len(sizes))))
-    runs_on = place_running(
+    places = place_running(
         np.array(sizes)[order], [allowed[at] for at in order], partitions, [""] * len(sizes)
     )
-    assert all(runs_on[at] in allowed[job] for at, job in enumerate(order))
+    assert all(places[at][0].partition in allowed[job] for at, job in enumerate(order))
     assert sum(each.placement.free for each in partitions) == 0
 
 
 def test_the_pool_of_a_saved_run_is_that_of_the_run() -> None:
     parts = build_partitions(OVERLAP, find_placement("pooled"))
     both = [(0, 1)] * 3
-    assert place_running(np.array([8, 8, 8]), both, parts, ["b", "", "b"]).tolist() == [1, 0, 1]
+    places = place_running(np.array([8, 8, 8]), both, parts, ["b", "", "b"])
+    assert [place.partition for (place,) in places] == [1, 0, 1]
     log = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 5], "n_accelerators": 8})
     result = cs.replay(log.assign(duration_s=60), policy="fcfs", accelerators=8)
     given = read_state(
@@ -92,7 +167,7 @@ def test_running_jobs_without_room_stand_in_the_answer() -> None:
     )
     found = cs.forecast(jobs, accelerators={"a": 8, "b": 8}, replications=2)
     answer = forecast_answer(found)
-    assert "1 running job with 4 accelerators found no room" in answer.hinges_on[0]
+    assert "1 running job of partition 'a' with 4 accelerators found no room" in answer.hinges_on[0]
     assert answer.next_steps[0].startswith("Correct the cluster")
 
 
@@ -115,7 +190,7 @@ def test_partitions_that_the_cluster_lacks_come_first_in_the_answer(
     assert answer.sentence == text
     assert answer.next_steps[0].startswith("Name the partitions")
     few = cs.forecast(tmp_path / "queue.txt", accelerators={"h100": 8}, replications=2)
-    assert few.foreign == ()
+    assert few.foreign[0].startswith("2 of 5 waiting jobs can never run")
 
 
 def test_a_topology_without_any_partition_of_the_queue_is_shared(tmp_path: Path) -> None:

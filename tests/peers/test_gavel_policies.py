@@ -2,13 +2,15 @@
 
 Rules: Gavel drops jobs whose rest has fewer steps than accelerators (five failed micro-tasks);
 only jobs that it did not drop are averaged. Its programs' optima are degenerate, so averages are
-compared within 10 %, not jobs one by one.
+compared within 10 %, not jobs one by one; those of its heterogeneity-agnostic variants, which
+shuffle the pools by chance in every round, within 20 %.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +32,8 @@ POLICIES = {
     "isolated": "isolated",
 }
 """Names here of Gavel's policies, whose heterogeneity-aware variants end in ``_perf``."""
+SHORT = 200
+"""Largest number of jobs of a trace whose runs are fast."""
 PRICES = {"v100": 0.74, "p100": 0.43, "k80": 0.135}
 
 
@@ -72,8 +76,20 @@ def jobs_of(folder: Path, pools: list[str]) -> pd.DataFrame:
     return pd.read_csv(folder / "jobs.csv").rename(columns={**names, **rates})
 
 
+def params() -> list[Any]:
+    """Return the runs as parameters, those of long traces marked as slow."""
+    return [
+        pytest.param(
+            path,
+            id=f"{path.parent.name}-{path.stem.removeprefix('expected_')}",
+            marks=[pytest.mark.slow] if len(jobs_of(path.parent, [])) > SHORT else [],
+        )
+        for path in runs()
+    ]
+
+
 @pytest.mark.skipif(not runs(), reason=f"no runs of Gavel in {data_folder() / 'schedulers'}")
-@pytest.mark.parametrize("path", runs(), ids=lambda path: f"{path.parent.name}-{path.stem[9:]}")
+@pytest.mark.parametrize("path", params())
 def test_average_completion_time_is_that_of_gavel(path: Path) -> None:
     gavel, aware = policy_of(path)
     cluster = cluster_of(path.parent)
@@ -92,4 +108,6 @@ def test_average_completion_time_is_that_of_gavel(path: Path) -> None:
     )
     expected = pd.read_csv(path).set_index("job_id")["jct_s"].dropna()
     done = result.jobs.set_index("job_id").loc[expected.index]
-    assert (done["finish_s"] - done["submit_s"]).mean() == pytest.approx(expected.mean(), rel=0.1)
+    assert (done["finish_s"] - done["submit_s"]).mean() == pytest.approx(
+        expected.mean(), rel=0.1 if aware else 0.2
+    )

@@ -8,10 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustersim.plots.axis import Axis
 from clustersim.plots.curves import plot_curve
 from clustersim.plots.differences import plot_differences
-from clustersim.plots.parts.intervals import OPEN_BANDS, OPEN_BARS, ends_of_rows
+from clustersim.plots.parts.intervals import (
+    CUT_BANDS,
+    CUT_BARS,
+    OPEN_BANDS,
+    OPEN_BARS,
+    Ends,
+    ends_of_rows,
+    near_ends,
+)
 from clustersim.plots.sensitivity import plot_indices
+from clustersim.plots.what_if import plot_what_if
 from tests.examples import examples
 from tests.plots.study_tables import difference_table, index_table, point_table
 
@@ -138,3 +148,93 @@ def test_a_share_of_variance_stays_between_0_and_1():
     (below,) = heads(ax, "<")
     assert below.get_xdata()[0] < 0, "the bar passes 0: there may be no influence"
     assert all(at > 1 for line in heads(ax, ">") for at in line.get_xdata())
+
+
+def three(high: float, *, low: float = 5.0) -> Ends:
+    """Return intervals of 5, 6 and 7: one below and above each, but for the ends of the second."""
+    ends = np.array([[4.0, low, 6.0], [6.0, high, 8.0]])
+    return Ends(np.array([5.0, 6.0, 7.0]), *ends, *np.zeros((2, 3), dtype=bool))
+
+
+@pytest.mark.parametrize(
+    ("ends", "left_out"),
+    [
+        (three(7.0), []),
+        (three(20.0), []),  # from 4 to 8, and three times as much beyond it
+        (three(20.1), [20.1]),
+        (three(30.0, low=-9.0), [-9.0, 30.0]),
+        (three(9.0)[[1]], []),  # nothing is left that it could squash
+        (three(1000.0)[[1]], []),
+    ],
+)
+def test_ends_far_from_the_values_are_left_out(ends, left_out):
+    near = near_ends(ends, [], Axis("load"))
+    assert sorted(set(ends.closed) - set(near)) == left_out
+
+
+def test_a_logarithmic_axis_and_far_values_show_every_end():
+    ends = three(90.0)
+    assert near_ends(ends, [], Axis("load", logarithmic=True)).tolist() != ends.closed.tolist()
+    assert near_ends(ends, [0.001, 100.0], Axis("load")).tolist() == ends.closed.tolist()
+    wide = Ends(np.array([1.0, 1e4]), np.array([0.9, 9e3]), np.array([1e6, 1.1e4]),
+                *np.zeros((2, 2), dtype=bool))  # fmt: skip
+    log = near_ends(wide, [], Axis("load", logarithmic=True))
+    assert log.tolist() == wide.closed.tolist()
+
+
+def test_an_interval_without_ends_is_not_a_narrow_one():
+    ends = three(90.0)
+    ends.open_low[[0, 2]] = ends.open_high[[0, 2]] = True
+    assert near_ends(ends, [], Axis("load")).tolist() == [5.0, 90.0]
+
+
+def many_waits(high: float) -> pd.DataFrame:
+    names = ["a", "b", "c", "d"]
+    table = pd.DataFrame({POLICY: names, WAIT: [100.0, 110.0, 120.0, 130.0], "replications": 9})
+    table = table.assign(**{f"{WAIT}_low": table[WAIT] - 5.0, f"{WAIT}_high": table[WAIT] + 5.0})
+    table.loc[1, f"{WAIT}_high"] = high
+    return table.assign(overload=False)
+
+
+def test_a_very_wide_bar_is_cut_at_the_edge_and_the_caption_says_so():
+    ax = plot_curve(many_waits(240.0), POLICY, WAIT)
+    assert ax.get_ylim()[1] > 240.0
+    assert CUT_BARS not in ax.figure.caption
+    ax = plot_curve(many_waits(900.0), POLICY, WAIT)
+    top = ax.get_ylim()[1]
+    assert 135.0 < top < 150.0
+    (head,) = heads(ax, "^")
+    assert (head.get_ydata().tolist(), head.get_clip_on()) == ([top], False)
+    assert max(path.vertices[:, 1].max() for path in ax.collections[0].get_paths()) == top
+    assert CUT_BARS in ax.figure.caption
+    assert OPEN_BARS not in ax.figure.caption
+
+
+def test_a_very_wide_part_of_a_band_reaches_the_edge():
+    table = many_waits(900.0).assign(**{LOAD: [0.5, 0.6, 0.7, 0.8]})
+    ax = plot_curve(table, LOAD, WAIT)
+    assert ax.get_ylim()[1] < 150.0
+    assert CUT_BANDS in ax.figure.caption
+
+
+@pytest.mark.parametrize("x", [None, LOAD])
+def test_a_very_wide_difference_is_cut(x):
+    table = difference_table().assign(metric="own")  # a metric without bounds
+    own = table["relative"].abs().max()
+    table.loc[table.index[0], "relative_high"] = 100.0 * own
+    ax = plot_differences(table, "own", x=x)
+    most = (ax.get_xlim() if x is None else ax.get_ylim())[1]
+    assert most < 20.0 * own
+    assert heads(ax, ">" if x is None else "^")
+    assert CUT_BARS in ax.figure.caption
+
+
+def test_a_very_wide_interval_of_a_group_is_cut():
+    groups = pd.DataFrame({"kind": "partition", "group": list("abcd"), "w": [5.0, 6.0, 7.0, 8.0]})
+    names = {"w": "now_p95_wait_s"}
+    groups = groups.assign(now_p95_wait_s_low=groups["w"] - 1, now_p95_wait_s_high=groups["w"] + 1)
+    groups.loc[2, "now_p95_wait_s_high"] = 500.0
+    ax = plot_what_if(groups.rename(columns=names), {"now": "as it is"})
+    assert ax.get_xlim()[1] < 12.0
+    assert len(heads(ax, ">")) == 1
+    assert CUT_BARS in ax.figure.caption

@@ -77,3 +77,18 @@ def test_no_gang_above_the_bound_fits(kind: type[Placement], sizes: list[int], l
         taken = kind(N_NODES, CHIPS)
         assert isinstance(taken, NodePlacement)
         assert not any(taken.fits_in(int(n), free) for n in every_size if n not in fits)
+
+
+def test_rows_can_be_put_in_another_order():
+    backlog = empty_backlog()
+    for job in range(6):
+        backlog.append(job)
+    backlog.remove(1)
+    backlog.remove(0)
+    backlog.compact()
+    positions = backlog.waiting()
+    assert backlog.jobs_at(positions).tolist() == [2, 3, 4, 5]
+    backlog.arrange(positions[[3, 0, 2, 1]])
+    assert [backlog.job(at) for at in range(backlog.begin, backlog.end)] == [5, 2, 4, 3]
+    assert backlog.size[:4].tolist() == [6, 3, 5, 4]
+    assert backlog.estimate_s(0)[:4].tolist() == [50.0, 20.0, 40.0, 30.0]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from preemption_twin import TwinJob, latest_first
 
 from clustersim.engine.recovery import Recovery
-from clustersim.errors import ClusterSimError
+from clustersim.errors import ClusterSimError, InputError
 from clustersim.scheduling import POLICIES, Migrate, Policy, Preempt, Start, View, Wake
 from clustersim.scheduling.decisions import Decision, How
 from clustersim.simulation.result import Result
@@ -146,6 +146,46 @@ def test_a_suspended_job_goes_on_where_it_was():
     assert result.attempts.loc[result.attempts["job_id"] == 1, "lost_s"].sum() == 0
 
 
+def test_rounds_refuse_to_suspend_jobs() -> None:
+    with pytest.raises(InputError, match="suspend is not possible, because jobs change pools"):
+        run("isolated", two_jobs(), preempt_by="suspend")
+
+
+class Elsewhere(Policy):
+    """Suspends the first job, and starts it on the other pool."""
+
+    tracks_running: ClassVar[bool] = True
+
+    def decide(self, view: View) -> Iterable[Decision]:
+        if 0 in view.running:
+            yield Preempt(0, "suspend")
+            assert not view.fits(0, "b")
+            yield Start(0, pool="b")
+        elif 0 in view.waiting:
+            yield Start(0, pool="a")
+
+
+def test_a_suspended_job_cannot_start_on_another_pool() -> None:
+    with pytest.raises(ClusterSimError, match="can only start on its own accelerators"):
+        run(Elsewhere, two_jobs(), None, [a_pool("a"), a_pool("b")])
+
+
+def test_no_further_job_is_preempted_while_one_saves() -> None:
+    # Job 2 saves from 50 to 60 s for job 3; job 4, which comes at 52 s, must not stop job 1.
+    jobs = pd.DataFrame(
+        {
+            "job_id": [1, 2, 3, 4],
+            "submit_s": [0.0, 0.0, 50.0, 52.0],
+            "n_accelerators": [8, 8, 8, 1],
+            "duration_s": [300.0, 400.0, 20.0, 5000.0],
+        }
+    )
+    recovery = Recovery([[INF] * 4], [10.0] * 4, restart_s=[0.0] * 4)
+    result = run("srtf", jobs, recovery, [a_pool("gpu", 2)])
+    assert result.jobs["preemptions"].tolist() == [0, 1, 0, 0]
+    assert result.jobs["start_s"].tolist()[:3] == [0, 0, 60]
+
+
 def test_a_cancelled_job_never_runs_again():
     result = run(Later, two_jobs(), how="cancel")
     assert result.jobs["outcome"].tolist() == ["unfinished", "finished"]
@@ -205,6 +245,8 @@ class Wrong(Policy):
             "room": Start(1),
             "pool": Start(0, pool="gup"),
             "nodes": Start(0, nodes=[(0, 4)]),
+            "node twice": Start(0, nodes=[(0, 4), (0, 4), (0, 0)]),
+            "no node": Start(0, nodes=[(5, 8)]),
             "waits": Preempt(1),
             "past": Wake(view.now),
             "none": "start",
@@ -218,6 +260,8 @@ class Wrong(Policy):
         ("room", r"policy Wrong: job 1 .* needs 16 accelerators at once and does not fit: gpu"),
         ("pool", r"job 0 .* cannot run on pool 'gup'; did you mean 'gpu'"),
         ("nodes", r"job 0 .* is a gang of 8 accelerators, and is started on 4"),
+        ("node twice", r"job 0 .* is started on accelerators of gpu that are not free"),
+        ("no node", r"job 0 .* is started on accelerators of gpu that are not free"),
         ("waits", r"job 1 .* cannot be preempted: it is not running"),
         ("past", r"a pass was asked for at 0.0 s, which is not after now"),
         ("none", r"decides 'start'; decisions are Start, Preempt, Migrate and Wake"),
@@ -229,6 +273,36 @@ def test_a_decision_that_breaks_a_rule_is_refused(decision: str, message: str):
     pools = [a_pool("gpu", 2 if decision == "room" else 1)]
     with pytest.raises(ClusterSimError, match=message):
         run(Wrong, jobs, pools=pools, decision=decision)
+
+
+def test_the_jobs_of_a_result_can_be_run_again() -> None:
+    first = run(Later, two_jobs())
+    again = run(Later, first.jobs.drop(columns="finish_s"))
+    assert again.jobs["preemptions"].tolist() == [1, 0]
+    assert again.jobs["recorded_preemptions"].tolist() == [1, 0]
+
+
+def test_a_policy_that_decides_knows_the_running_jobs() -> None:
+    class Quiet(Later):
+        tracks_running: ClassVar[bool] = False
+
+    assert run(Quiet, two_jobs()).jobs["preemptions"].tolist() == [1, 0]
+
+
+def test_priorities_are_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = two_jobs(priority=["low", "high"])
+    with pytest.raises(InputError, match="priority: must be numbers, found 'low'"):
+        run("priority", jobs)
+    preempts = run("priority", two_jobs(priority=[None, 1.0])).jobs["preemptions"]
+    assert preempts.tolist() == [1, 0]
+    run("priority", two_jobs())
+    assert "no column priority" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("policy", ["drf", "qssf"])
+def test_a_user_may_be_missing(policy: str) -> None:
+    jobs = two_jobs(user=pd.Series(["ann", pd.NA], dtype="string"))
+    assert run(policy, jobs).jobs["start_s"].tolist() == [0, 100]
 
 
 @st.composite
@@ -266,7 +340,7 @@ def test_preemption_with_checkpoints_is_that_of_a_twin_that_counts_seconds(
         np.testing.assert_allclose(done, 1.0, atol=1e-9)
 
 
-@pytest.mark.parametrize("policy", sorted(set(POLICIES) - {"max_throughput_per_cost"}))
+@pytest.mark.parametrize("policy", sorted(set(POLICIES) - {"max_throughput_per_cost", "kueue"}))
 @settings(max_examples=examples(4), deadline=None)
 @given(log=small_logs(), seed=st.integers(0, 10))
 def test_every_policy_keeps_the_rules(policy: str, log: list[tuple[int, int, int]], seed: int):
@@ -280,3 +354,95 @@ def test_every_policy_keeps_the_rules(policy: str, log: list[tuple[int, int, int
         assert (result.jobs["start_s"] >= result.jobs["submit_s"]).all()
         held = result.jobs["finish_s"] - result.jobs["submit_s"] - result.jobs["total_wait_s"]
         np.testing.assert_allclose(held, run_s, atol=1e-6)
+
+
+def leaving(costs_s: list[float], **columns: object) -> tuple[pd.DataFrame, Recovery]:
+    """Return two jobs of 8 that run, and urgent ones that come after 20 s."""
+    n = len(costs_s)
+    table = {"job_id": range(1, n + 1), "submit_s": [0.0, 0.0, *[20.0] * (n - 2)]}
+    return pd.DataFrame({**table, **columns}), Recovery([[INF] * n], costs_s, restart_s=[0.0] * n)
+
+
+def test_accelerators_of_a_job_that_leaves_are_kept_for_the_job_it_leaves_for() -> None:
+    """The first victim has saved after 5 s, the second after 50 s; the urgent job needs both."""
+    jobs, recovery = leaving(
+        [5.0, 50.0, 0.0],
+        n_accelerators=[8, 8, 16], duration_s=[300.0, 300.0, 30.0], priority=[0, 0, 9],
+    )  # fmt: skip
+    result = run("priority", jobs, recovery, pools=[a_pool("gpu", 2)])
+    assert spans(result) == {
+        1: [(0, 25), (100, 380)],
+        2: [(0, 70), (100, 380)],
+        3: [(70, 100)],
+    }
+
+
+def test_each_urgent_job_gets_the_accelerators_of_a_job_of_its_own() -> None:
+    """Two urgent jobs of 8 come at once, and both running jobs save for 10 s."""
+    jobs, recovery = leaving(
+        [10.0, 10.0, 0.0, 0.0],
+        n_accelerators=8, duration_s=[300.0, 300.0, 30.0, 40.0], priority=[0, 0, 9, 9],
+    )  # fmt: skip
+    result = run("priority", jobs, recovery, pools=[a_pool("gpu", 2)])
+    assert spans(result) == {
+        1: [(0, 30), (60, 340)],
+        2: [(0, 30), (70, 350)],
+        3: [(30, 60)],
+        4: [(30, 70)],
+    }
+
+
+class Decides(Policy):
+    """Starts what fits, and then decides one more thing."""
+
+    tracks_running: ClassVar[bool] = True
+    decision: ClassVar[Decision]
+
+    def decide(self, view: View) -> Iterable[Decision]:
+        yield from (Start(job) for job in view.waiting.tolist() if view.fits(job))
+        yield self.decision
+
+
+@pytest.mark.parametrize("decision", [Start(99), Preempt(-1), Migrate(2, "gpu")])
+def test_there_are_jobs_for_all_decisions(decision: Decision) -> None:
+    policy = type("Decides", (Decides,), {"decision": decision})
+    with pytest.raises(ClusterSimError, match=r"policy Decides: there is no job -?\d+; jobs are 0"):
+        run(policy, two_jobs())
+
+
+class Asks(Policy):
+    """Asks for a pool that is not there."""
+
+    def decide(self, view: View) -> Iterable[Decision]:
+        return [Start(job) for job in view.waiting.tolist() if view.fits(job, "gqu")]
+
+
+def test_there_is_a_pool_for_all_questions() -> None:
+    with pytest.raises(ClusterSimError, match="there is no pool 'gqu'; did you mean 'gpu'"):
+        run(Asks, two_jobs())
+
+
+def test_a_suspended_job_leaves_room_that_it_cannot_use() -> None:
+    """Job 0 can only continue on pool a, where job 1 is, so job 2 gets the other pool."""
+    two = [a_pool("a"), a_pool("b")]
+    jobs = pd.DataFrame(
+        {"job_id": [0, 1, 2], "submit_s": [0.0, 10.0, 20.0], "n_accelerators": 8,
+         "duration_s": [100.0, 100.0, 30.0]}
+    )  # fmt: skip
+    seen: list[list[int]] = []
+
+    class Watched(Policy):
+        tracks_running: ClassVar[bool] = True
+
+        def decide(self, view: View) -> Iterable[Decision]:
+            if view.now == 10.0:
+                yield Preempt(0, "suspend")
+                yield Start(1, pool="a")
+            elif view.now == 20.0:
+                seen.append(view.those_that_fit([1, 0, 2]))
+                yield Start(2, pool="b")
+            else:
+                yield from (Start(job) for job in view.waiting.tolist() if view.fits(job))
+
+    assert spans(run(Watched, jobs, pools=two))[0] == [(0, 10), (110, 200)]
+    assert seen == [[1, 2]]

@@ -15,10 +15,9 @@ from fleets import cluster, pool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustersim.analysis.periods import period_ends_s
 from clustersim.availability.serving import service_demands
 from clustersim.availability.serving_spec import Serving
-from clustersim.calendar import DAY_S, HOUR_S, UNDATED, WEEK_S, Calendar
+from clustersim.calendar import DAY_S, HOUR_S, UNDATED, WEEK_S, Calendar, period_ends_s
 from clustersim.costs.integrals import DailyRate
 from clustersim.files import validate
 from clustersim.seeds import Streams

@@ -244,7 +244,7 @@ def test_a_horizon_ends_the_failures_of_the_node_that_is_left() -> None:
 
 
 class InLine(Policy):
-    """Nobody passes the first of the line; it says nothing about jobs that hold others up."""
+    """Nobody passes the first of the line; it does not say which jobs hold others up."""
 
     def schedule(self, now: float) -> None:
         for job in list(self.waiting):

@@ -7,6 +7,7 @@ import pytest
 
 import clustersim as cs
 from clustersim.topology import Cluster, resolve_cluster
+from clustersim.workload.named_groups import group_mask, group_problems
 
 JOBS = pd.DataFrame(
     {
@@ -36,6 +37,40 @@ def starts(jobs: pd.DataFrame, *queues: str) -> list[float]:
 @pytest.mark.parametrize("column", ["partition", "vc"])
 def test_jobs_stay_in_their_partition(column):
     assert starts(JOBS.rename(columns={"partition": column}), "a", "b") == [0, 100, 2]
+
+
+@pytest.mark.parametrize("column", ["partition", "vc"])
+def test_a_job_with_several_partitions_runs_where_there_is_room(column):
+    """Job 2 may use b, too, which is free at once; then job 3 waits for it."""
+    jobs = JOBS.assign(partition=["a", "a,b", "b"]).rename(columns={"partition": column})
+    assert starts(jobs, "a", "b") == [0, 1, 101]
+    assert starts(jobs.assign(**{column: ["a", "a, gone", "b"]}), "a", "b") == [0, 100, 2]
+    every = cs.replay(jobs.assign(**{column: "b,c"}), policy="fcfs", cluster=cluster("a", "b"))
+    assert every.jobs["pool"].unique().tolist() == ["pool-b"]
+    gone = cs.replay(JOBS.assign(vc=["a", "x,y", "b"]), policy="fcfs", cluster=cluster("a", "b"))
+    reason = gone.jobs.set_index("job_id")["reason"].loc[2]
+    assert reason.startswith("virtual cluster 'x,y' does not exist")
+
+
+def test_a_scenario_groups_jobs_by_the_queue_of_their_namespace(tmp_path):
+    """Of three jobs of `lq`, two belong to that of x; the third names a queue of its own."""
+    log = tmp_path / "log.csv"
+    names = JOBS.assign(job_id=["x/1", "x/2", "y/1"], partition=["lq", "lq", "own"])
+    names.to_csv(log, index=False)
+    pools = {
+        name: {"accelerator": "H200", "nodes": 1, "queues": [queue]}
+        for name, queue in (("p", "x/lq"), ("q", "own"))
+    }
+    scenario = {
+        "cluster": {"name": "site", "pools": pools},
+        "workload": {"trace": str(log)},
+        "scheduler": {"policy": "fcfs"},
+    }
+    jobs = cs.run(scenario).jobs
+    assert jobs["partition"].tolist() == ["x/lq", "x/lq", "own"]
+    assert jobs["start_s"].tolist() == [0, 100, 2]
+    assert group_mask(jobs, "x/lq", None).tolist() == [True, True, False]
+    assert group_problems(jobs, {"x/lq": None, "own": None}) == []
 
 
 def test_partitions_that_the_cluster_does_not_have_are_said_to_be_ignored():

@@ -12,7 +12,7 @@ from fleets import cluster, jobs, pool
 from clustersim.catalogue import Catalogue, load_catalogue
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import RunTimeModel, Scheduling, replay, simulate
-from clustersim.topology import Cluster
+from clustersim.topology import Cluster, Pool
 
 
 @functools.cache
@@ -251,3 +251,25 @@ def test_utilisation_counts_from_the_first_submission() -> None:
     log = jobs([(1_000_000, 8, 10), (1_000_010, 8, 10)])
     result = simulate(log, cluster(pool("p")))
     assert result.summary["utilisation"].tolist() == [1.0, 1.0]
+
+
+def test_jobs_that_only_the_division_of_their_partition_keeps_out_are_counted():
+    zero = np.zeros(3, dtype=np.int32)
+    pools = [
+        Pool(name, "", n, 8, float("inf"), 8, zero[:n], zero[:n], queues=queues)
+        for name, n, queues in (("h", 3, ("gpu",)), ("h-dev", 2, ("gpu", "dev")))
+    ]
+    log = pd.DataFrame(
+        {"job_id": [1, 2, 3], "submit_s": 0.0, "n_accelerators": [40, 24, 48], "vc": "gpu",
+         "duration_s": 60.0}
+    )  # fmt: skip
+    result = simulate(log, Cluster("c", tuple(pools)), Scheduling())
+    reasons = result.jobs["reason"].tolist()
+    assert reasons[0] == (
+        "needs 40 accelerators, but the largest pool of partition 'gpu' has 24: no job spans two "
+        "pools, and all of its pools together would do (40)"
+    )
+    assert "together" not in reasons[2]
+    notes = [note for note in result.provenance["notes"] if "would be enough" in note]
+    assert len(notes) == 1
+    assert notes[0].startswith("1 job can never run although the nodes of the partition")

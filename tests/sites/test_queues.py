@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 
 from clustersim.errors import InputError
+from clustersim.forecasting.snapshot import snapshot_of
 from clustersim.sites import read_queue
 from clustersim.sites.queue import QueueState
+from clustersim.sites.slurm_queue import SQUEUE_FORMAT
+
+ROOT = Path(__file__).parents[2]
 
 BARS = """\
 JOBID|PARTITION|USER|STATE|SUBMIT_TIME|START_TIME|TIME_LIMIT|TIME_LEFT|NODES|TRES_PER_NODE|NODELIST(REASON)
@@ -80,6 +84,17 @@ def test_squeue_with_bars(tmp_path: Path) -> None:
     assert document["accelerators_waiting"] == 16
 
 
+def test_a_job_that_waits_in_several_partitions_has_them_all(tmp_path: Path) -> None:
+    header = "JOBID|PARTITION|STATE|TIME|NODES|TRES_PER_NODE"
+    table = f"{header}\n1|h100|RUNNING|1:00|1|gres/gpu:8\n2|h100,a100|PENDING|0:00|1|gres/gpu:8\n"
+    record = "JobId=2 JobState=PENDING Partition=h100,a100 NumNodes=1 ReqTRES=gres/gpu=8\n"
+    job = {"job_id": 2, "job_state": ["PENDING"], "partition": "h100,a100", "tres_req_str": ""}
+    for text in (table, record, json.dumps({"jobs": [job]})):
+        path = tmp_path / "queue.txt"
+        path.write_text(text, encoding="utf-8")
+        assert [each.partition for each in read_queue(path).waiting] == ["h100,a100"]
+
+
 def test_squeue_long_has_a_date_and_names_with_blanks(tmp_path: Path) -> None:
     state = read(tmp_path, LONG, time_zone="UTC")
     assert state.document()["taken_at"] == "2025-05-12T12:00:00Z"
@@ -131,6 +146,27 @@ def test_squeue_json_of_new_and_old_versions(tmp_path: Path) -> None:
            "tres_req_str": "cpu=1,gres/gpu=2", "user_name": "ann"}  # fmt: skip
     (job,) = read(tmp_path, json.dumps({"jobs": [old]}), "old.json").running
     assert (job.n_accelerators, job.time_limit_s) == (2, 7200.0)
+
+
+def test_the_documented_format_of_squeue_has_dependencies(tmp_path: Path) -> None:
+    assert f'-o "{SQUEUE_FORMAT}"' in (ROOT / "docs" / "forecast.md").read_text()
+    head = "JOBID|STATE|TIME_LIMIT|NODES|TRES_PER_NODE|DEPENDENCY|PRIORITY|NODELIST(REASON)\n"
+    rows = [
+        "5|PENDING|1:00:00|1|gres/gpu:8|afterany:3_*(unfulfilled),afterok:4(unfulfilled)|9|"
+        "(Dependency)",
+        "6|PENDING|1:00:00|1|gres/gpu:8|afterok:4(failed)|9|(DependencyNeverSatisfied)",
+        "7|PENDING|1:00:00|1|gres/gpu:8|(null)|9|(Priority)",
+        "8_[31%4]|PENDING|1:00:00|1|gres/gpu:8|(null)|9|(JobArrayTaskLimit)",
+    ]
+    state = read(tmp_path, head + "\n".join(rows) + "\n")
+    assert [(job.depends_on, job.after_job) for job in state.waiting] == [
+        (("3", "4"), True), (("4",), False), ((), False), ((), False),
+    ]  # fmt: skip
+    assert [job.held for job in state.waiting] == ["", "DependencyNeverSatisfied", "", ""]
+    assert snapshot_of(state).waiting["job_id"].tolist() == ["5", "6", "7", "8_31"]
+    without = head.replace("DEPENDENCY|", "") + "5|PENDING|1:00:00|1|gres/gpu:8|9|(Dependency)\n"
+    (job,) = read(tmp_path, without, "without.txt").waiting
+    assert (job.held, job.after_job) == ("", True)
 
 
 def test_scontrol_show_job(tmp_path: Path) -> None:
@@ -216,6 +252,32 @@ def test_kueue_workloads_come_before_the_jobs_in_the_same_list(tmp_path: Path) -
     assert not any("namespace" in note for note in state.notes)
 
 
+def test_what_kueue_admitted_is_what_runs(tmp_path: Path) -> None:
+    """Three of four pods of 8 were admitted; one has ended, so two hold accelerators now."""
+    template = {"spec": pod_spec(8)}
+    sets = [{"name": "main", "count": 4, "template": template}]
+    admission = {
+        "clusterQueue": "cq",
+        "podSetAssignments": [
+            {"name": "main", "count": 3, "flavors": {"cpu": "any", "nvidia.com/gpu": "h100"},
+             "resourceUsage": {"cpu": "12", "nvidia.com/gpu": "24"}},
+        ],
+    }  # fmt: skip
+    runs = [{"type": "Admitted", "status": "True", "lastTransitionTime": "2025-05-12T06:00:00Z"}]
+    spec = {"queueName": "lq", "podSets": sets}
+    status = {"admission": admission, "conditions": runs}
+    over = {"reclaimablePods": [{"name": "main", "count": 1}]}
+    state = kubectl(
+        tmp_path,
+        {"kind": "Workload", "metadata": meta("a"), "spec": spec, "status": status},
+        {"kind": "Workload", "metadata": meta("b"), "spec": spec, "status": {**status, **over}},
+        {"kind": "Workload", "metadata": meta("c"), "spec": spec, "status": {}},
+    )
+    assert [(job.n_accelerators, job.flavor) for job in state.jobs] == [
+        (24, "h100"), (16, "h100"), (32, "")
+    ]  # fmt: skip
+
+
 def test_users_are_namespaces_where_objects_name_none(tmp_path: Path) -> None:
     def workload(name: str, namespace: str, **annotations: str) -> dict[str, Any]:
         template = {"spec": pod_spec(8)}
@@ -230,7 +292,10 @@ def test_users_are_namespaces_where_objects_name_none(tmp_path: Path) -> None:
     ]
     users, queues = state.notes[:2]
     assert users == "users are namespaces: 1 job names no user in a label or an annotation"
-    assert queues == "LocalQueues of the same name in several namespaces count as one partition: lq"
+    assert queues == (
+        "LocalQueues of the same name in several namespaces (lq) count as one partition, unless "
+        "the topology has them as NAMESPACE/NAME"
+    )
 
 
 def test_jobs_of_several_kinds_and_their_states(tmp_path: Path) -> None:
@@ -391,8 +456,9 @@ def test_the_priorities_of_pbs_order_the_queue(tmp_path: Path) -> None:
     path.write_text("\n".join(rows))
     found = forecast(path, accelerators=8, replications=2)
     assert found.jobs["job_id"].tolist() == ["2.pbs", "1.pbs"]
-    (order,) = (x for x in found.assumptions if x.startswith("the queue is in order of priority"))
-    assert "those of low priority may start later than forecast" in order
+    assert "the queue is in order of priority, then of submission" in found.assumptions
+    later = "jobs that arrive later have priorities of the waiting jobs of their users"
+    assert f"{later}, and none grows with time" in found.assumptions
 
 
 def test_times_of_a_queue_that_the_clocks_show_twice_are_counted(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from conducted import conduct, exact
 from mmc import mean_wait_s
 
 import clustersim as cs
+from clustersim.analysis.next_period import next_interval
 from clustersim.analysis.statistics import mean_interval
-from clustersim.analysis.steady import next_width
 from clustersim.calendar import DAY_S, WEEK_S
 from clustersim.report.findings import findings, warnings
+from clustersim.report.study_answer import study_answer
 from clustersim.studies.study_result import StudyResult, load_result
 
 SERVERS, SERVICE_S = 4, 300.0
@@ -129,9 +130,9 @@ def test_a_log_has_finite_waits_and_its_backlog_is_said(busy: Path, tmp_path: Pa
     assert not points["overload"].any()
     assert np.isfinite(points[["mean_wait_s", "p95_wait_s"]]).all(axis=None)
     assert points.loc[1.0, "mean_wait_s"] > 6 * 3600.0
-    told = " ".join(warnings(result))
-    assert "Backlog at the end of the log" in told
-    assert "overload" not in told.lower()
+    words = " ".join(warnings(result))
+    assert "Backlog at the end of the log" in words
+    assert "overload" not in words.lower()
     # All jobs are measured: no warm-up and no cool-down unless the study sets them.
     assert result.study.spec.window.measured == {"warm_up": 0.0, "cool_down": 0.0}
     assert (result.runs["jobs"] == result.runs["jobs_submitted"]).all()
@@ -150,13 +151,12 @@ def test_the_interval_is_that_of_another_period(busy: Path, tmp_path: Path) -> N
     # The log ends within its third week and is drawn by days, a Monday in place of a Monday.
     assert set(runs["log_blocks"]) == {20}
     assert set(runs["log_classes"]) == {7}
-    mean, low, _ = mean_interval(runs["utilisation"])
-    width = next_width(runs, 4)
-    assert width > math.sqrt(2 * 4)
+    mean, mean_low, _ = mean_interval(runs["utilisation"])
     assert row["utilisation"] == pytest.approx(mean)
-    # On a logarithmic scale, because a utilisation is positive.
-    assert row["utilisation_low"] == pytest.approx(mean * (low / mean) ** width)
-    assert runs["utilisation"].max() < row["utilisation_high"] <= 1.0
+    low, high = next_interval(runs["utilisation"], blocks=20, classes=7, most=1.0)
+    assert (row["utilisation_low"], row["utilisation_high"]) == (low, high)
+    assert low < mean_low
+    assert runs["utilisation"].max() < high <= 1.0
 
 
 def test_the_stopping_rule_is_about_the_mean(busy: Path, tmp_path: Path) -> None:
@@ -169,6 +169,8 @@ def test_the_stopping_rule_is_about_the_mean(busy: Path, tmp_path: Path) -> None
     assert 3 <= len(values) < 40
     mean, low, high = mean_interval(values)
     assert (high - low) / 2 <= 0.1 * mean < (row["utilisation_high"] - row["utilisation_low"]) / 2
+    early = [text for text in warnings(result) if "stopped after fewer than 10 at 1 point" in text]
+    assert len(early) == (len(values) < 10)
 
 
 def test_no_run_depends_on_the_number_of_workers(busy: Path, tmp_path: Path) -> None:
@@ -211,6 +213,43 @@ def test_a_capacity_search_in_the_load_of_a_log(busy: Path, tmp_path: Path) -> N
         assert f"{number} of 4 at {load:.3g}" in said
     assert any("load" in sentence for sentence in findings(result))
     assert load_result(tmp_path / "out").capacities is not None
+
+
+@pytest.mark.parametrize("compared", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_two_days_that_cannot_replace_each_other_end_without_an_interval(
+    tmp_path: Path, compared: bool
+) -> None:
+    """A Friday and a Saturday: a capacity search ends, and says what a longer log would do."""
+    jobs = pd.DataFrame(
+        {
+            "job_id": np.arange(40),
+            "submit_s": np.linspace(0.0, 2.2 * DAY_S, 40),
+            "n_accelerators": 4,
+            "duration_s": 3 * 3600.0,
+        }
+    )
+    study = fields(
+        write(tmp_path, jobs),
+        parameters={},
+        replications=3,
+        objective={"metric": "mean_wait_s", "at_most": "4 h"},
+        capacity={"of": "workload.scale.load", "between": [0.2, 1.2], "tolerance": 0.1},
+    )
+    study["base"] |= {"start": "2026-01-02"}
+    study["base"]["workload"]["scale"] = {"load": 1.0, "method": "compress"}
+    if compared:
+        study["parameters"] = {"scheduler.policy": ["fcfs", "easy"]}
+        study["compare"] = {"of": "scheduler.policy", "baseline": "fcfs"}
+    result = result_of(study, tmp_path / "out")
+    assert result.capacities is not None
+    row = result.capacities.iloc[0]
+    assert 0.2 < row["capacity"] < 1.2
+    assert (row["capacity_low"], row["capacity_high"]) == (-math.inf, math.inf)
+    why = "of the 2 days of the log, no two can replace each other"
+    assert f"(no 95 % interval: {why}; " in " ".join(findings(result))
+    steps = study_answer(result).next_steps
+    assert steps[0] == f"Take a longer log: {why}, so that replications show no other period."
+    assert not any(step.startswith("Add replications") for step in steps)
 
 
 def test_a_log_of_a_day_says_that_replications_are_the_same(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import clustersim as cs
 from clustersim.errors import InputError
 from clustersim.report.of_validation.answer import validation_answer
-from clustersim.report.of_validation.text import validation_text
+from clustersim.report.of_validation.text import mechanisms_text
 from clustersim.validation import mechanism
 from clustersim.validation.case import Case, case_of
 from clustersim.validation.hours import HOURS
@@ -154,6 +154,14 @@ def test_an_idle_pool_of_another_queue_is_no_room() -> None:
     assert mechanism.Tested(Setting(both, "fcfs"), both.start_s).both[0].room.all()
 
 
+def test_queues_of_one_name_are_those_of_the_namespaces() -> None:
+    jobs = table([0.0, 0.0], [0.0, 100.0], n_accelerators=8, partition="lq")
+    jobs["job_id"] = ["a/1", "b/1"]
+    own = case(jobs, cluster=pools(1, p={"queues": ["a/lq"]}, q={"queues": ["b/lq"]}))
+    assert own.jobs["vc"].tolist() == ["a/lq", "b/lq"]
+    assert own.sharing.sets[own.sharing.set_of].tolist() == [[True, False], [False, True]]
+
+
 def test_jobs_may_spread_over_nodes() -> None:
     """Two jobs of 6 leave 2 + 2 accelerators free, on which a job of 4 started at once."""
     jobs = table([0.0, 0.0, 10.0], [0.0, 0.0, 10.0], n_accelerators=[6, 6, 4])
@@ -273,7 +281,7 @@ def test_a_mechanism_without_a_trace_in_the_log_is_not_named() -> None:
     steps = validation_answer(replace(found, tested=(seen,), case=own)).next_steps
     assert "MaxJobsPerUser in Slurm" in steps[0]
     worse = replace(seen, distance_s=8 * found.distance_s)
-    assert " worse " in validation_text(replace(found, tested=(worse,)))
+    assert " worse " in mechanisms_text(replace(found, tested=(worse,)))
 
 
 def _hinges(found: cs.Validation) -> tuple[str, ...]:

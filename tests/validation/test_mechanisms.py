@@ -16,7 +16,7 @@ from clustersim.validation.case import case_of
 from clustersim.validation.granted import Closable
 from clustersim.validation.limits import common_ceiling
 from clustersim.validation.occupancy import running_at
-from clustersim.validation.order import overtaken
+from clustersim.validation.order import overtaken, ranked
 from clustersim.validation.replays import replayed
 from clustersim.validation.setting import Closures, Setting
 from clustersim.workload import JobLog
@@ -256,16 +256,49 @@ def test_running_accelerators_are_those_of_a_loop(rows: list[tuple[int, int, int
         assert number == sum(n for gg, s, r, n in rows if gg == g and s <= t < s + r)
 
 
-@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5), st.integers(0, 9)), max_size=10))
+@given(
+    st.lists(st.tuples(*(st.integers(0, most) for most in (1, 5, 9, 3))), max_size=10),
+    st.booleans(),
+)
 @settings(max_examples=examples(80))
-def test_overtaken_jobs_are_those_of_two_loops(rows: list[tuple[int, int, int]]) -> None:
-    group, submit, start = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+def test_overtaken_jobs_are_those_of_two_loops(
+    rows: list[tuple[int, int, int, int]], by_limit: bool
+) -> None:
+    group, submit, wait, limit = np.array(rows, dtype=np.int64).reshape(-1, 4).T
+    start = submit + wait
+    key = limit if by_limit else submit
+    jobs = list(zip(group, submit, start, key, strict=True))
     late = [
-        any(g == gg and s < ss and t > tt for gg, ss, tt in rows) for g, s, t in rows
-    ]  # fmt: skip
+        any(g == gg and s <= tt < t and k < kk for gg, _, tt, kk in jobs) for g, s, t, k in jobs
+    ]
     everything = np.ones(len(rows), dtype=bool)
-    found = overtaken(submit.astype(float), start.astype(float), group, everything)
+    rank = ranked(limit.astype(float)) if by_limit else None
+    found = overtaken(submit.astype(float), start.astype(float), group, everything, rank)
     assert found == pytest.approx(np.mean(late) if rows else 0.0)
+
+
+def test_priorities_are_named_although_sjf_lets_as_many_jobs_pass() -> None:
+    """On 4 accelerators, the site starts long jobs before short ones.
+
+    The first job runs until 100 s.  Of the three that then wait, the last is the shortest: sjf
+    starts it first, so 2 of 4 jobs start after a later one, and none does at the site.  There, two
+    wait while a longer one starts; under sjf none does.
+    """
+    submit, run = [0.0, 10.0, 20.0, 30.0], [100.0, 300.0, 200.0, 50.0]
+    jobs = table(submit, [0.0, 100.0, 400.0, 600.0], duration_s=run, estimate_s=run)
+    found = cs.validate(jobs, accelerators=4, policies=["sjf"])
+    assert found.starts["sjf"].tolist() == [0.0, 350.0, 150.0, 100.0]
+    every = np.ones(4, dtype=bool)
+    later = [
+        overtaken(np.array(submit), start, np.zeros(4, dtype=int), every)
+        for start in (found.case.start_s, found.starts["sjf"])
+    ]
+    assert later == [0.0, 0.5]
+    first = found.explanation
+    assert first is not None
+    assert (first.key, first.distance_s) == ("order", 0.0)
+    assert (first.recorded, first.simulated) == (0.5, 0.0)  # the last two wait for longer ones
+    assert first.trace.startswith("jobs that waited while a longer one")
 
 
 def test_room_while_waiting_by_hand() -> None:

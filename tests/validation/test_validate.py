@@ -13,6 +13,7 @@ import pytest
 import clustersim as cs
 from clustersim.cli.main import main
 from clustersim.report.of_validation.answer import validation_answer
+from clustersim.report.of_validation.page import validation_page
 from clustersim.validation.case import case_of
 from clustersim.workload import JobLog
 
@@ -225,6 +226,22 @@ def test_unusable_options(
     assert words in err
     assert "Traceback" not in err
     assert not Path("o").exists()
+
+
+def test_the_page_says_why_no_mechanism_was_tested(site: pd.DataFrame) -> None:
+    def said(jobs: pd.DataFrame) -> str:
+        found = cs.validate(jobs, accelerators=240, policies=["fcfs"], mechanisms=False)
+        (lacks,) = [
+            section
+            for section in validation_page(found, {}).sections
+            if section.title == "What the simulation lacks"
+        ]
+        (text,) = lacks.parts
+        return str(text)
+
+    assert said(site) == "Mechanisms were not tested (--no-mechanisms)."
+    same = said(site.assign(start_s=site["submit_s"]))
+    assert same == "There is no difference to explain: the distance is at most 1 s."
 
 
 def test_a_log_in_which_every_job_starts_before_its_submission(site: pd.DataFrame) -> None:

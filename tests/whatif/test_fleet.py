@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from clustersim.cli.main import main
 from clustersim.errors import InputError
 from clustersim.whatif.fleet import added_nodes, plain_pool
 
@@ -18,6 +20,12 @@ SERVED: dict[str, Any] = {
     "pools": {
         "h100": {"nodes": 4, "queues": ["train", "all"]},
         "h20": {"nodes": 8, "queues": ["dev", "all"]},
+    }
+}
+OVERLAPPING: dict[str, Any] = {
+    "pools": {
+        "h100": {"nodes": 38, "queues": ["gpu"]},
+        "h100-interactive": {"nodes": 2, "queues": ["gpu", "interactive"]},
     }
 }
 NODES = 'cluster.pools."{}".nodes'
@@ -36,6 +44,14 @@ OWN = 'cluster.pools."gpu".virtual_clusters."{}".nodes'
             {NODES.format("h20"): 9, NODES.format("h200"): 6},
             ["1 more node in h20", "2 more nodes in h200"],
         ),
+        (
+            TWO,
+            "h20=1,h200=2",
+            {NODES.format("h20"): 9, NODES.format("h200"): 6},
+            ["1 more node in h20", "2 more nodes in h200"],
+        ),
+        (ONE, "1,000", {NODES.format("h200"): 1004}, ["1,000 more nodes"]),
+        (TWO, "h20=1,000", {NODES.format("h20"): 1008}, ["1,000 more nodes in h20"]),
         (OWNED, ["b=3"], {NODES.format("gpu"): 13, OWN.format("b"): 5}, ["3 more nodes in b"]),
         # 6 and 2 of 10 nodes are owned: 5 nodes are 3 for a, 1 for b and 1 for everyone.
         (
@@ -46,6 +62,7 @@ OWN = 'cluster.pools."gpu".virtual_clusters."{}".nodes'
         ),
         (OWNED, 0, {}, []),
         (SERVED, ["train=3"], {NODES.format("h100"): 7}, ["3 more nodes in train"]),
+        (OVERLAPPING, ["gpu=8"], {NODES.format("h100"): 46}, ["8 more nodes in gpu"]),
     ],
 )
 def test_nodes(cluster: Any, nodes: Any, changes: dict[str, int], words: list[str]) -> None:
@@ -68,6 +85,22 @@ def test_errors(cluster: Any, nodes: Any, accelerators: int, words: str) -> None
     with pytest.raises(InputError) as error:
         added_nodes(cluster, nodes, accelerators, plain=False)
     assert words in str(error.value)
+
+
+def test_the_pool_that_serves_only_a_partition_is_named() -> None:
+    _, _, notes = added_nodes(OVERLAPPING, ["gpu=8"], 0, plain=False)
+    assert notes == [
+        "partition gpu has 2 pools: the change of its nodes is in pool h100, which serves no other "
+        "partition, not in h100-interactive"
+    ]
+
+
+def test_names_of_pools_are_checked_before_the_log_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["what-if", str(tmp_path / "missing.txt"), "--cluster", "philly-like"]
+    assert main([*arguments, "--add-nodes", "nowhere=8", "--out", str(tmp_path / "o")]) == 2
+    assert "--add-nodes: unknown pool" in capsys.readouterr().err
 
 
 def test_accelerators_without_nodes() -> None:

@@ -7,18 +7,20 @@ import pandas as pd
 import pytest
 
 import clustersim as cs
+from clustersim.analysis.next_period import next_interval
 from clustersim.calendar import DAY_S
-from clustersim.whatif.intervals import next_interval
+from tests.analysis.drawn_weeks import drawn_weeks
 
 
 def test_the_interval_by_hand() -> None:
     assert next_interval([5.0, 5.0, 5.0], blocks=4) == (5.0, 5.0)
-    # Mean square distance from the log (1 + 9) / 2; 3 blocks in 1 class; 1 / (1/2 + 1/2) degrees of
-    # freedom, for which Student's t is 12.7062.
-    half = 12.7062047 * np.sqrt(2 * 5.0 * 3 / 2)
+    # Mean square distance from the log (1 + 9) / 2; 3 blocks in 1 class, without the 6 of 27 draws
+    # that are the log in another order; 1 / (1/2 + 1/2) degrees of freedom, for which Student's t
+    # is 12.7062.
+    half = 12.7062047 * np.sqrt(2 * 5.0 * 3 / 2 * 21 / 27)
     assert next_interval([10.0, 11.0, 13.0], blocks=3) == pytest.approx((10 - half, 10 + half))
     # Of two blocks in each class, a drawn period shows half of the variance.
-    half = 4.3026527 * np.sqrt(2 * 1.0 * 8 / 4)
+    half = 4.3026527 * np.sqrt(2 * 1.0 * 8 / 4 * 15 / 16)
     found = next_interval([1.0, 2.0, 0.0, 2.0, 0.0], blocks=8, classes=4)
     assert found == pytest.approx((1 - half, 1 + half))
     low, high = next_interval([1.0, 8.0, 27.0, 1.0, 0.0, 1.0], blocks=9, waits=True)
@@ -29,7 +31,7 @@ def test_the_interval_by_hand() -> None:
 @pytest.mark.parametrize(
     ("values", "blocks", "classes"),
     [
-        ([5.0, 6.0], 4, 1),
+        ([5.0], 4, 1),
         ([5.0, 6.0, np.nan], 4, 1),
         ([5.0, 5.0, 5.0], 1, 1),
         ([5.0, 5.0, 5.0], 2, 2),
@@ -57,7 +59,7 @@ def test_how_often_the_next_period_is_within(weeks: int, replications: int, wait
         return generator.normal(-100.0, 15.0, (trials, weeks))
 
     log, following = period(), period().mean(axis=1)
-    week = generator.integers(0, weeks, (trials, replications * weeks))
+    week = drawn_weeks(generator, trials * replications, weeks).reshape(trials, -1)
     drawn = np.take_along_axis(log, week, axis=1).reshape(trials, replications, weeks).mean(axis=2)
     values = np.column_stack([log.mean(axis=1), drawn])
     ends = np.array([next_interval(row, blocks=weeks, waits=waits) for row in values])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,15 +14,31 @@ import pandas as pd
 import pytest
 
 import clustersim as cs
+from clustersim.analysis.next_period import next_interval
 from clustersim.calendar import DAY_S, HOUR_S
 from clustersim.cli.main import main
+from clustersim.errors import InputError
+from clustersim.plots.what_if import draw_what_if
 from clustersim.report.amounts import in_unit
-from clustersim.report.of_what_if.answer import _change, _in_other_periods, what_if_answer
-from clustersim.report.of_what_if.doubts import contradiction, doubt, recorded_data
+from clustersim.report.of_what_if.answer import (
+    _change,
+    _in_other_periods,
+    _moved,
+    _unit,
+    what_if_answer,
+)
+from clustersim.report.of_what_if.doubts import (
+    apart_text,
+    contradiction,
+    doubt,
+    is_apart,
+    recorded_data,
+    verb_of,
+)
 from clustersim.report.of_what_if.prices import prices_of
-from clustersim.whatif.intervals import next_interval
 from clustersim.whatif.question import ask, load_text
 
+HOURS = (3600, "h")
 CLUSTER: dict[str, Any] = {
     "name": "lab",
     "pools": {"gpu": {"accelerator": "H200", "nodes": 2, "chips_per_node": 8}},
@@ -71,6 +88,22 @@ def test_waits_by_hand() -> None:
     assert groups.loc[("size", "5-8"), "change_mean_wait_s"] == -2400.0
     assert np.isnan(groups.loc[("all", "all"), "before_mean_wait_s_low"])  # too short a log
     assert "no intervals: the log is shorter than two days" in " ".join(found.notes)
+
+
+def test_groups_are_the_queues_to_which_jobs_belong() -> None:
+    """Three jobs of x share a node and wait 0, 1 and 2 h; the job of y has its own."""
+    pool = {"accelerator": "H200", "nodes": 1, "chips_per_node": 8}
+    pools = {space: {**pool, "queues": [f"{space}/lq"]} for space in "xy"}
+    jobs = table([0.0] * 4, job_id=["x/1", "x/2", "x/3", "y/1"], partition="lq")
+    found = cs.what_if(
+        jobs, cluster={"name": "teams", "pools": pools}, load=2, method="compress", policy="fcfs",
+        metric="mean_wait_s.x/lq",
+    )  # fmt: skip
+    groups = found.groups[found.groups["kind"] == "partition"].set_index("group")
+    assert groups["before_mean_wait_s"].to_dict() == {"x/lq": 3600.0, "y/lq": 0.0}
+    with pytest.raises(InputError, match="unknown partition or size of jobs 'lq'"):
+        cs.what_if(jobs, cluster={"name": "teams", "pools": pools}, load=2,
+                   metric="mean_wait_s.lq")  # fmt: skip
 
 
 def test_utilisation_energy_and_cost_by_hand() -> None:
@@ -227,18 +260,95 @@ def test_the_recorded_wait_stands_next_to_the_simulated_one() -> None:
     assert found.recorded_wait_s == 11 * HOUR_S
     answer = what_if_answer(found)
     assert answer.hinges_on[0] == (
-        "The log recorded a mean wait of 11 h; the simulation of the same log says 60 min. They "
-        "are more than a factor of 1.5 apart: run clustersim validate on this log before you rely "
-        "on the answer."
+        "The log recorded a mean wait of 11 h; the simulation of the same log says 1 h, a "
+        "factor of 11 below. Run clustersim validate on this log before you rely on the answer."
     )
     assert answer.next_steps[0].startswith("Run clustersim validate")
+    assert (
+        "from 60 min to 20 min; but the simulated wait as it is, 60 min, is a factor of 11 below "
+        "the recorded 660 min; none of"
+    ) in answer.sentence
     near = cs.what_if(jobs.assign(start_s=[0.0, 3600.0, 7200.0]), **options)
     assert recorded_data(near) == {
         "metric": "mean_wait_s", "recorded_s": HOUR_S, "simulated_s": HOUR_S, "differs": False,
     }  # fmt: skip
+    assert "recorded" not in what_if_answer(near).sentence
     without = cs.what_if(jobs.drop(columns="start_s"), **options)
     assert np.isnan(without.recorded_wait_s)
     assert recorded_data(without) is None
+
+
+def test_each_partition_has_its_recorded_wait() -> None:
+    """Partition a waits 0 h and 1 h as recorded; b waits for 2 h instead of the recorded 30 min."""
+    jobs = table(
+        [0.0, 0.0, 0.0], vc=["a", "a", "b"], start_s=[0.0, 3600.0, 1800.0], duration_s=3600.0
+    )
+    found = cs.what_if(jobs, accelerators=8, add_accelerators=8, metric="mean_wait_s.a")
+    assert found.recorded_waits == {
+        ("all", "all"): 1800.0, ("partition", "a"): 1800.0, ("partition", "b"): 1800.0,
+        ("size", "5-8"): 1800.0,
+    }  # fmt: skip
+    sentence = what_if_answer(found).sentence
+    assert "but the simulated wait" not in sentence
+    assert sentence.endswith(
+        " Other partitions: b falls from 120 to 60 min (simulated as it is: 120 min, a factor "
+        "of 4 above the recorded 30 min)."
+    )
+
+
+def test_a_short_wait_is_taken_as_a_minute() -> None:
+    assert apart_text(0.0, 7200.0) == "more than a factor of 120 above the recorded 0 h"
+    assert not is_apart(0.0, 89.0)
+    assert is_apart(0.0, 91.0)
+    assert not is_apart(np.nan, 7200.0)
+
+
+def test_an_interval_beyond_the_log_says_so() -> None:
+    """A log of 5 weeks cannot show waits of more than 35 days."""
+    row = pd.Series({"c": -12.0, "c_low": -513.0, "c_high": np.inf}) * 3600
+    text = _change(row, "c", HOURS, "5 weeks")[1]
+    assert text == "95 % interval −513 h to more than the log's 5 weeks more, from paired runs"
+    row["c_low"], row["c_high"] = -np.inf, 3600.0
+    text = _change(row, "c", HOURS, "5 weeks")[1]
+    assert text == "95 % interval more than the log's 5 weeks less to +1 h, from paired runs"
+
+
+def test_ends_of_intervals_are_within_the_log(answered: Any) -> None:
+    """The log has four whole weeks; drawn periods have waits of 30 days."""
+    assert answered.period == (28 * DAY_S, "4 weeks")
+    table = answered.replications.copy()
+    drawn = (table["replication"] > 0) & (table["system"] == "after")
+    table.loc[drawn, "p95_wait_s"] = 30 * DAY_S
+    far = replace(answered, replications=table, hinges=answered.hinges)
+    row = far.groups.iloc[0]
+    assert row["after_p95_wait_s_high"] == np.inf
+    assert row["change_p95_wait_s_high"] == np.inf
+    assert np.isfinite(row["load_p95_wait_s_high"])
+    assert row["after_utilisation_high"] <= 1
+    answer = what_if_answer(far)
+    assert " to more than the log's 4 weeks)" in answer.sentence
+    assert "more than the log's 4 weeks more, from paired runs" in answer.interval
+    assert "inf" not in f"{answer.sentence}{answer.interval}"
+    drawn_far = draw_what_if(
+        far.groups, {"before": "as it is", "after": "more"}, metric="p95_wait_s"
+    )
+    assert drawn_far.panels[0].get_xlim()[1] < 28 * DAY_S
+
+
+def test_too_few_replications_are_said(answered: Any) -> None:
+    few = replace(answered, replications=answered.replications.query("replication < 3"))
+    further = answered.replications.query("replication > 0")
+    again = [further.assign(replication=further["replication"] + 4 * k) for k in (1, 2)]
+    many = replace(answered, replications=pd.concat([answered.replications, *again]))
+    said = [text for text in what_if_answer(few).hinges_on if "number of replications" in text]
+    assert said == [
+        "The number of replications: 2 are too few. The intervals are 2.7 times as wide as the "
+        "log's 4 weeks allow; --replications 19 makes that 1.1 times. Only a longer log narrows "
+        "them further."
+    ]
+    assert "number of replications" in "".join(what_if_answer(answered).hinges_on)
+    assert "number of replications" not in "".join(what_if_answer(many).hinges_on)
+    assert any("with 4 replications it is 1.6 times as wide" in note for note in answered.notes)
 
 
 def test_chips_that_are_replaced_are_no_saving() -> None:
@@ -311,11 +421,45 @@ def test_each_wait_is_readable_in_its_unit(before: float, after: float, text: st
 
 def test_units_of_a_change() -> None:
     row = pd.Series({"c": -3600.0 * 12, "c_low": -3600.0 * 31, "c_high": 3600.0 * 5})
-    assert _change(row, "c") == ("−12 h", "95 % interval −31 to +5 h, from paired runs")
+    assert _change(row, "c", HOURS) == ("−12 h", "95 % interval −31 to +5 h, from paired runs")
     row["c_high"] = 40.0
-    assert _change(row, "c") == ("−12 h", "95 % interval −31 h to +40 s, from paired runs")
+    assert _change(row, "c", HOURS) == ("−12 h", "95 % interval −31 h to +40 s, from paired runs")
+    row["c_low"] = -3600.0 * 2400  # 2,400 h are not read as such
+    assert _change(row, "c", HOURS)[1] == "95 % interval −100 d to +40 s, from paired runs"
     row["c_low"] = float("nan")
-    assert _change(row, "c")[0] == "−12 h"
+    assert _change(row, "c", HOURS)[0] == "−12 h"
+
+
+@pytest.mark.parametrize(
+    ("before_h", "after_h", "change_h", "unit"),
+    [
+        # Alone, the waits are read in hours and the change in days.
+        ((40.0, 20.0, 60.0), (8.0, 5.0, 9.0), (-32.0, -50.0, -25.0), HOURS),
+        # All amounts are of a day or more.
+        ((400.0, 300.0, 600.0), (280.0, 250.0, 290.0), (-120.0, -350.0, -30.0), (86400, "d")),
+        # An end of 36 s is read in no unit of the others, which then have that of the waits.
+        ((40.0, 20.0, 60.0), (8.0, 5.0, 9.0), (-32.0, -250.0, 0.01), HOURS),
+    ],
+)
+def test_one_unit_for_the_waits_and_their_change(
+    before_h: Any, after_h: Any, change_h: Any, unit: Any
+) -> None:
+    ends = {"before_w": before_h, "after_w": after_h, "change_w": change_h}
+    row = pd.Series({
+        f"{name}{end}": hours * HOUR_S
+        for name, three in ends.items()
+        for end, hours in zip(("", "_low", "_high"), three, strict=True)
+    })  # fmt: skip
+    systems = tuple(SimpleNamespace(key=key) for key in ("before", "after"))
+    found: Any = SimpleNamespace(
+        metric="w",
+        row=row,
+        question=SimpleNamespace(compared=systems),
+        hinges=pd.DataFrame({"before_s": [1.0], "after_s": [float("nan")]}),
+    )
+    assert _unit(found) == unit
+    assert _moved(found, row).count(f" {unit[1]}") == 4  # two waits, each with an interval
+    assert _change(row, "change_w", unit)[0].endswith(f" {unit[1]}")
 
 
 @pytest.mark.slow
@@ -418,7 +562,19 @@ def test_seconds_since_1970_give_the_same_answer() -> None:
 def test_jobs_that_a_smaller_fleet_can_no_longer_run_are_in_the_sentence() -> None:
     jobs = table([60.0 * minute for minute in range(6)], n_accelerators=[8, 16] * 3)
     found = cs.what_if(jobs, accelerators=16, add_accelerators=-8)
-    assert " 3 jobs can never run after the change and are" in what_if_answer(found).sentence
+    answer = what_if_answer(found)
+    assert " 3 jobs can never run after the change and are" in answer.sentence
+    after = found.fleet["system"].iloc[1]
+    why = "3 jobs ask for more accelerators than the largest pool has (16; it has 8)"
+    assert f"Jobs that are left out ({after}): 3 jobs can never run on this fleet: {why}." in (
+        answer.hinges_on
+    )
+    assert found.fleet["why_never"].tolist() == ["", why]
+    jobs["n_accelerators"] = [8, 32] * 3  # on both sides, and so named once
+    found = cs.what_if(jobs, accelerators=16, changes=["scheduler.policy=fcfs"], replications=0)
+    (left_out,) = (each for each in what_if_answer(found).hinges_on if "left out" in each)
+    assert left_out.startswith(f"Jobs that are left out ({' and '.join(found.fleet['system'])}): ")
+    assert left_out.endswith("than the largest pool has (32; it has 16).")
 
 
 def test_overload_and_partitions_that_are_ignored_are_said_first() -> None:
@@ -571,3 +727,52 @@ def test_prices_that_are_given_or_differ() -> None:
     assert ("electricity, per kWh", "0.5 CNY", given_tariff, "both") in rows
     lives = [(value, system) for price, value, _, system in rows if "lifetime" in price]
     assert lives == [("4 yr", "as it is"), ("5 yr", "money.life = 5 yr")]
+
+
+def chains(n: int) -> pd.DataFrame:
+    """Return a log of `n` days, each with a chain of three jobs of 4 accelerators, 1 h each."""
+    rows = [
+        (f"{day}-{link}", 86400.0 * day + link, 86400.0 * day + 3600.0 * link)
+        for day in range(n)
+        for link in range(3)
+    ]
+    jobs = pd.DataFrame(rows, columns=["job_id", "submit_s", "start_s"])
+    return jobs.assign(user="ann", n_accelerators=4, duration_s=3600.0, estimate_s=3600.0)
+
+
+def test_jobs_of_a_chain_wait_for_each_other_if_this_is_assumed() -> None:
+    """There is room for all three at once, so more accelerators never help."""
+    asked = {"accelerators": 16, "add_accelerators": 16, "metric": "mean_wait_s"}
+    alone = cs.what_if(chains(4), replications=1, **asked)
+    assert alone.row["before_mean_wait_s"] == 0.0
+    said = "Chains: 8 jobs with 100.0 % of the recorded waiting time ran one after the other"
+    assert [hinge.startswith(said) for hinge in what_if_answer(alone).hinges_on].count(True) == 1
+    chained = cs.what_if(chains(4), replications=1, assume={"workload.chains": True}, **asked)
+    mean_s = (3599.0 + 7198.0) / 3
+    assert chained.row["before_mean_wait_s"] == chained.row["after_mean_wait_s"] == mean_s
+    assert chained.recorded_wait_s == mean_s
+    (said,) = (each for each in what_if_answer(chained).hinges_on if each.startswith("Chains:"))
+    assert "are assumed to wait for each other" in said
+    assert "chains: 8 jobs wait for the end of the one before" in chained.notes
+
+
+def test_a_partition_says_in_how_many_periods_its_wait_moves_so() -> None:
+    """Both partitions share the accelerators; one draws few jobs, whose waits move either way."""
+    rng = np.random.default_rng(5)
+    n = 400
+    jobs = pd.DataFrame(
+        {"job_id": np.arange(n), "submit_s": np.sort(rng.uniform(0, 14 * DAY_S, n)),
+         "n_accelerators": rng.choice([1, 4, 8], n), "duration_s": rng.exponential(4 * HOUR_S, n),
+         "vc": np.where(np.arange(n) % 20 == 0, "few", "many")}
+    )  # fmt: skip
+    found = cs.what_if(
+        jobs, accelerators=24, add_accelerators=1, replications=6, metric="mean_wait_s"
+    )
+    said = {}
+    for name in ("many", "few"):
+        waits = found.of("mean_wait_s", "partition", name)
+        verbs = [verb_of(*pair) for pair in zip(waits["before"], waits["after"], strict=True)]
+        said[name] = verbs[0], verbs[1:].count(verbs[0])
+    assert said == {"many": ("falls", 6), "few": ("falls", 5)}
+    sentence = what_if_answer(found).sentence
+    assert re.search(r"many falls from [^;(]*; few falls from [^;]* \(in 5 of 6 drawn", sentence)

@@ -16,7 +16,7 @@ from clustersim.calendar import DAY_S, UNDATED, WEEK_S, Calendar
 from clustersim.errors import InputError
 from clustersim.seeds import Streams
 from clustersim.workload import check_jobs
-from clustersim.workload.log_resample import chosen_blocks, resampled
+from clustersim.workload.log_resample import _draw, _drawn, chosen_blocks, resampled
 from tests.examples import examples
 
 MONDAY = Calendar(datetime(2026, 1, 5))
@@ -134,3 +134,35 @@ def test_equal_replications_are_equal() -> None:
     assert one.equals(other)
     different = resampled(jobs, UNDATED, Streams(2, replication=8))[0]
     assert not one.equals(different)
+
+
+@pytest.mark.parametrize("days", [14.5, 21.5, 28.2, 27.9])
+def test_no_draw_is_the_log_in_another_order(days: float) -> None:
+    """Of four weeks, 9 % of the draws would be; the others of a seed are as they were."""
+    noon = [k * WEEK_S + DAY_S for k in range(round(days / 7))]
+    ends = [log([at]).assign(job_id=number) for at, number in ((0.0, 98), (days * DAY_S, 99))]
+    jobs = pd.concat([ends[0], log(noon), ends[1]], ignore_index=True)
+    for replication in range(1, 41):
+        drawn, _ = resampled(jobs, UNDATED, Streams(0, replication=replication), "week")
+        assert len(set(original(drawn)) - {98, 99}) < len(noon)
+
+
+def test_a_draw_with_repeats_is_kept() -> None:
+    classes, again = np.zeros(5, dtype=np.int64), 0
+    for seed in range(60):
+        first = list(_draw(classes, 4, np.random.default_rng(seed)))
+        found = _drawn(classes, 4, np.random.default_rng(seed), cut=True)
+        if len({late for _, _, late in first[:4]}) < 4:
+            assert found == first
+        else:
+            again += 1
+            assert len({late for _, _, late in found[:4]}) < 4
+    assert again > 0
+
+
+def test_blocks_that_no_other_can_replace_stay() -> None:
+    """A Friday, a Saturday and the morning of a Sunday: every draw has both days."""
+    classes = np.array([0, 1, 1])
+    for seed in range(20):
+        found = _drawn(classes, 2, np.random.default_rng(seed), cut=True)
+        assert [late for _, _, late in found] == [0, 1, -1]

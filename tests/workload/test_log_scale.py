@@ -16,6 +16,7 @@ from clustersim.errors import InputError
 from clustersim.files import validate
 from clustersim.seeds import Streams
 from clustersim.workload import check_jobs
+from clustersim.workload.jobs import users_are_namespaces
 from clustersim.workload.log_scale import LogScale, changes_load, scaled
 from tests.examples import examples
 
@@ -261,3 +262,28 @@ def test_namespaces_are_not_copied_as_a_whole() -> None:
     assert added.between(1.1, 1.3).all()
     _, (of_users, *_) = scaled(jobs.assign(job_id=range(count)), spec, UNDATED, Streams(1))
     assert "all jobs of a user" in of_users
+
+
+def test_one_named_user_does_not_make_users_of_namespaces() -> None:
+    """Of 400 jobs of a namespace, one names its user: the others are still copied by the hour."""
+    count = 400
+    jobs = pd.DataFrame(
+        {
+            "job_id": [f"prod/flow/{number}" for number in range(count)],
+            "submit_s": np.linspace(0.0, 21 * DAY_S, count),
+            "n_accelerators": 8,
+            "duration_s": 3600.0,
+            "user": ["ann", *["prod"] * (count - 1)],
+        }
+    )
+    more, (note, *_) = scaled(jobs, LogScale(load=1.2), UNDATED, Streams(1))
+    assert "all jobs of a user, and of an hour where the user is a namespace" in note
+    copies = more[more["job_id"].str.endswith("+1") & (more["user"] == "prod")]
+    assert len(copies) in (79, 80)  # a fifth, from all three weeks
+    of_weeks = np.histogram(
+        [int(name[10:-2]) for name in copies["job_id"]], bins=[0, 133, 266, 400]
+    )
+    assert of_weeks[0].min() > 10
+    assert users_are_namespaces(jobs)
+    assert not users_are_namespaces(jobs.assign(user="ann"))
+    assert not users_are_namespaces(jobs.drop(columns="user"))

@@ -41,7 +41,7 @@ class Root:
     influence : tuple of float (replications,)
         What each replication contributes to the error of the value; see
         :class:`~clustersim.analysis.control_variates.Estimate`.  Empty if it is not known.
-    freedom : int
+    freedom : float
         Degrees of freedom of Student's t.
     crossing : float
         Value at which the fitted curve equals the objective; it differs from `value` only for whole
@@ -53,7 +53,7 @@ class Root:
     high: float
     note: str
     influence: tuple[float, ...] = ()
-    freedom: int = 0
+    freedom: float = 0
     crossing: float = field(default=math.nan, compare=False)
 
 
@@ -121,7 +121,7 @@ def level_of(ratio: float) -> float:
     return math.log1p(ratio) - math.log(2.0)
 
 
-def half_width(parts: Floats, freedom: int) -> float:
+def half_width(parts: Floats, freedom: float) -> float:
     """Return half the width of the interval of an estimate with such an influence."""
     if not freedom:
         return math.inf

@@ -387,7 +387,7 @@ class RootSearch:
         high: float,
         note: str,
         influence: tuple[float, ...] = (),
-        freedom: int = 0,
+        freedom: float = 0,
         at: float = math.nan,
     ) -> Root:
         """Return a root and its interval in `y` as a root of the searched value."""

@@ -308,6 +308,7 @@ def window_metrics(result: Result, spec: StudySpec, catalogue: Catalogue) -> dic
         catalogue=catalogue,
         plugins=spec.plugins,
         groups=spec.measured_groups,
+        asked=spec.asked,
     ).metrics
     objective = [] if spec.objective is None else [spec.objective.metric]
     names = dict.fromkeys([*objective, *spec.metrics])

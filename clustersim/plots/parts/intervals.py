@@ -4,6 +4,10 @@ An end is open if it is infinite, or if it reaches or passes the bound of the qu
 value does not.  For example, an interval of waits that begins at 0 says that its lower end is
 unknown, not that it is 0.  If an interval does not determine the value, both ends are open; see
 :mod:`~clustersim.plots.parts.determined`.
+
+An interval that is much wider than most would leave no room for the rest.  The axis then ends
+before it (:func:`near_ends`), its bar is cut at the edge with an arrow head, and the caption says
+so.
 """
 
 from __future__ import annotations
@@ -13,20 +17,27 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 
 from clustersim.analysis.metric_estimates import bounds_of
 from clustersim.array_types import Bools, Floats
+from clustersim.plots.axis import Axis
 from clustersim.plots.parts.determined import is_undetermined, open_sides
+from clustersim.plots.parts.ticks import finite
 
 __all__ = [
+    "CUT_BANDS",
+    "CUT_BARS",
     "OPEN_BANDS",
     "OPEN_BARS",
     "Ends",
     "draw_band",
     "draw_bars",
     "ends_of_rows",
+    "is_cut",
+    "near_ends",
     "open_room",
 ]
 
@@ -38,11 +49,20 @@ OPEN_BANDS = (
     "Fading: the interval has no limit on this side; if it fades on both sides, it is not "
     "determined. There are too few replications, or they differ too much."
 )
+CUT_BARS = (
+    "Arrow heads at the edge of the picture: the interval, much wider than the others, goes on."
+)
+CUT_BANDS = (
+    "Shading up to the edge of the picture: the interval, much wider than the others, goes on."
+)
 _REACH, _MOST = 0.12, 0.6
 """Largest length of an open end, as a share of the axes and of the distance to their end."""
 _ROOM = 0.16
 """Room at the end of an axis for open ends of intervals, as a share of the span of the values."""
 _SLICES = 6
+_FAR = 3.0
+"""An end is cut if it is further from the values and their narrow intervals than this multiple of
+their span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +109,61 @@ class Ends:
         return np.concatenate(
             (self.low[known & ~self.open_low], self.high[known & ~self.open_high])
         )
+
+
+def near_ends(ends: Ends, values: npt.ArrayLike, axis: Axis) -> Floats:
+    """Return the finite ends that an axis shows: those that leave room for the values.
+
+    All values and, of the intervals with an end, the narrower half are shown in any case.  On a
+    logarithmic axis all ends are, because a wide interval takes little room there.
+
+    Parameters
+    ----------
+    ends : Ends
+    values : array_like
+        Further values on the axis, in SI units.
+    axis : Axis
+        Axis of the quantity.
+
+    Examples
+    --------
+    >>> from clustersim.plots.axis import Axis
+    >>> middle, three = np.array([5.0, 6.0, 7.0]), np.zeros(3, dtype=bool)
+    >>> ends = Ends(middle, middle - 1.0, np.array([6.0, 90.0, 8.0]), three, three)
+    >>> near_ends(ends, [], Axis("load")).tolist()
+    [4.0, 5.0, 6.0, 6.0, 8.0]
+    """
+    known, closed = ends.known & ~(ends.open_low & ends.open_high), ends.closed
+    points = finite(values, ends.middle)
+    if not len(closed) or axis.fitted(points).logarithmic:
+        return closed
+    low = np.where(known & ~ends.open_low, ends.low, ends.middle)
+    high = np.where(known & ~ends.open_high, ends.high, ends.middle)
+    narrow = known & (high - low <= np.median((high - low)[known]))
+    shown = finite(points, low[narrow], high[narrow])
+    least, most = float(shown.min()), float(shown.max())
+    reach = _FAR * (most - least)
+    near: Bools = (closed >= least - reach) & (closed <= most + reach)
+    return closed[near] if reach > 0 else closed
+
+
+def is_cut(ax: Axes, along: Literal["x", "y"], ends: Ends) -> bool:
+    """Return whether an interval goes on beyond the limits of the axis."""
+    return bool(np.any(_cut(ax, along, ends)))
+
+
+def _cut(ax: Axes, along: Literal["x", "y"], ends: Ends) -> tuple[Bools, Bools]:
+    """Return which intervals go on below and above the limits of the axis."""
+    least, most = _limits(ax, along)
+    return (
+        ends.known & ~ends.open_low & (ends.low < least),
+        ends.known & ~ends.open_high & (ends.high > most),
+    )
+
+
+def _limits(ax: Axes, along: Literal["x", "y"]) -> tuple[float, float]:
+    least, most = sorted(ax.get_xlim() if along == "x" else ax.get_ylim())
+    return float(least), float(most)
 
 
 def open_room(ends: Ends | None, room: tuple[float, float]) -> tuple[float, float]:
@@ -165,10 +240,11 @@ def _starts(ends: Ends, past: tuple[float, float] | None) -> tuple[Floats, Float
 def _reaches(
     ax: Axes, along: Literal["x", "y"], ends: Ends, past: tuple[float, float] | None
 ) -> tuple[Floats, Floats]:
-    """Return where intervals are drawn to: their ends, or the tips of open ends."""
+    """Return where intervals are drawn to: ends, tips of open ends, or the edge of the picture."""
     below, above = _starts(ends, past)
-    low = np.where(ends.open_low, _tips(ax, along, below, -1), ends.low)
-    high = np.where(ends.open_high, _tips(ax, along, above, 1), ends.high)
+    least, most = _limits(ax, along)
+    low = np.where(ends.open_low, _tips(ax, along, below, -1), np.maximum(ends.low, least))
+    high = np.where(ends.open_high, _tips(ax, along, above, 1), np.minimum(ends.high, most))
     return low, high
 
 
@@ -185,6 +261,8 @@ def draw_bars(
     **look: Any,
 ) -> None:
     """Draw intervals as bars with caps; an open end has an arrow head.
+
+    An end beyond the axis is drawn to its edge and has an arrow head there (see `is_cut`).
 
     Parameters
     ----------
@@ -212,16 +290,16 @@ def draw_bars(
     lines = ax.vlines if along == "y" else ax.hlines
     lines(at, low, high, color=ink, transform=base, **{"lw": 0.9, **look})
     heads = (("v", "^"), "_") if along == "y" else (("<", ">"), "|")
-    for end, is_open, head in (
-        (low, ends.open_low, heads[0][0]),
-        (high, ends.open_high, heads[0][1]),
+    cut_low, cut_high = _cut(ax, along, ends)
+    for end, has_head, head in (
+        (low, ends.open_low | cut_low, heads[0][0]),
+        (high, ends.open_high | cut_high, heads[0][1]),
     ):
-        for which, marker, size in ((is_open, head, 3.2), (~is_open, heads[1], cap)):
+        for which, marker, size in ((has_head, head, 3.2), (~has_head, heads[1], cap)):
             if which.any() and size:
                 places = (at[which], end[which]) if along == "y" else (end[which], at[which])
-                ax.plot(
-                    *places, ls="none", marker=marker, ms=size, mew=0.9, color=ink, transform=base
-                )
+                mark: dict[str, Any] = {"marker": marker, "ms": size, "mew": 0.9, "color": ink}
+                ax.plot(*places, ls="none", transform=base, clip_on=which is not has_head, **mark)
 
 
 def draw_band(

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from clustersim.forecasting.result import Forecast
-from clustersim.forecasting.summary_text import COULD_START, NOTHING_RUNS, sentence
+from clustersim.forecasting.shared_limits import LIMITS_ASSUMED
+from clustersim.forecasting.summary_text import (
+    ADD_DEPENDENCIES,
+    COULD_START,
+    NOTHING_RUNS,
+    sentence,
+    sentence_of_asked,
+    unnamed_jobs,
+)
 from clustersim.report.page import Answer
 from clustersim.units import capital, counted, format_duration
 
@@ -18,10 +26,20 @@ _WIDE = 4.0
 """An interval is called wide if its upper end is more than this many times its lower end."""
 
 
-def forecast_answer(found: Forecast) -> Answer:
-    """Return the answer card of a forecast: the last job to start, and what that depends on."""
-    jobs = found.jobs[found.jobs["median_s"] > 0]
+def forecast_answer(found: Forecast, asked: Sequence[str] = ()) -> Answer:
+    """Return the answer card of a forecast: the last job to start, and what that depends on.
+
+    Parameters
+    ----------
+    found : Forecast
+    asked : sequence of str
+        The jobs that are asked about; by default all.
+    """
+    own = found.jobs[found.jobs["job_id"].isin(list(asked))] if asked else found.jobs
+    jobs = own[own["median_s"] > 0]
     text = sentence(found.jobs, found.foreign)
+    if asked:
+        text = f"{sentence_of_asked(own)} In all, {text}"
     if jobs.empty:
         return Answer(text, hinges_on=[*_hinges(found)], next_steps=[*_next_steps(found)])
     last = jobs.iloc[int(jobs["median_s"].argmax())]
@@ -34,7 +52,7 @@ def forecast_answer(found: Forecast) -> Answer:
     ]
     return Answer(
         text,
-        f"start of the last job ({last['job_id']})",
+        f"start of {'' if len(own) == 1 else 'the last '}job {last['job_id']}",
         value,
         f"90 % interval {ends[0]} to {ends[1]}, over {counted(len(found.start_s), 'replication')}",
         [*_hinges(found)],
@@ -57,7 +75,7 @@ def _hinges(found: Forecast) -> Iterator[str]:
     for note in found.without_room:
         yield f"The size of the cluster: {note}."
     for note in found.assumptions:
-        if note == NOTHING_RUNS or note.startswith(COULD_START):
+        if note == NOTHING_RUNS or note.startswith((COULD_START, LIMITS_ASSUMED)):
             yield f"{capital(note)}."
     if not _has_log(found):
         yield "The run times: without a log, those of two public logs are assumed."
@@ -84,6 +102,8 @@ def _next_steps(found: Forecast) -> Iterator[str]:
             f"Forecast again later: {counted(int(wide.sum()), 'job has', 'jobs have')} a wide "
             "interval, which narrows as running jobs end."
         )
+    if unnamed_jobs(found.jobs):
+        yield f"{ADD_DEPENDENCIES}."
     held = int((found.jobs["constraint"] == "held").sum())
     if held:
         yield f"Release {counted(held, 'job')} that the scheduler holds, if they are to start."

@@ -92,7 +92,7 @@ def forecast_page(
         lead=[],
         sections=[section for section in sections if section.parts],
         footer=made_with(versions(), seed),
-        answer=forecast_answer(found),
+        answer=forecast_answer(found, first),
     )
 
 

@@ -46,7 +46,10 @@ def log_sentences(
 def _periods_that_meet(
     result: StudyResult, runs: pd.DataFrame, axes: Mapping[str, Axis]
 ) -> Iterator[str]:
-    """Yield in how many of the periods the objective of a search is met at each value."""
+    """Yield in how many of the periods the objective of a search is met at each value.
+
+    A period without a value of the metric, for example without jobs of a group, does not count.
+    """
     spec = result.study.spec
     if spec.capacity is None or spec.objective is None or runs["replication"].nunique() < 2:
         return
@@ -54,16 +57,19 @@ def _periods_that_meet(
     if result.parameters != [of] or metric not in runs:
         return
     axis = axes.get(of, axis_of(of))
-    met = runs[metric] <= spec.objective.limit
-    values = runs[of].astype(float)
+    known = runs[runs[metric].notna()]
+    met = known[metric] <= spec.objective.limit
+    values = known[of].astype(float)
     counts = [
         f"{int(met[values == at].sum())} of {int((values == at).sum())} at {axis.text(at)}"
         for at in sorted(values.unique().tolist())
     ]
-    yield (
-        f"Periods that meet the objective, by {axis.label}: {', '.join(counts)} (the log as it "
-        "happened, and drawn ones)."
-    )
+    if not counts:
+        return
+    drawn = "log_blocks" not in runs or bool((runs["log_blocks"] != 0).any())
+    what = "Periods" if drawn else "Replications"
+    which = " (the log as it happened, and drawn ones)" if drawn else ""
+    yield f"{what} that meet the objective, by {axis.label}: {', '.join(counts)}{which}."
 
 
 def _repeats(runs: pd.DataFrame) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from clustersim.report.amounts import percent
 from clustersim.report.page import Answer
@@ -25,7 +26,16 @@ _MOST_OTHERS = 3
 
 
 def validation_answer(found: Validation) -> Answer:
-    """Return the answer card of a validation."""
+    """Return the answer card of a validation; the sentence of an unfinished one says so first."""
+    answer = _answer(found)
+    if not found.unfinished:
+        return answer
+    sentence = f"Interrupted ({found.unfinished}). So far: {answer.sentence}"
+    again = "Run the command again without interrupting it."
+    return replace(answer, sentence=sentence, next_steps=(again, *answer.next_steps))
+
+
+def _answer(found: Validation) -> Answer:
     nearest = found.nearest
     recorded = float(found.recorded["mean_wait_s"])
     simulated = float(found.policies["mean_wait_s"].iloc[1])

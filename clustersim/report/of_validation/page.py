@@ -15,7 +15,14 @@ from clustersim.report.of_validation.text import reduction_text
 from clustersim.report.page import Figure, Listing, Page, Section, Table
 from clustersim.report.words.definitions import policy_terms, terms_of
 from clustersim.simulation.result import versions
-from clustersim.units import capital, counted, format_count, format_number, listed
+from clustersim.units import (
+    capital,
+    counted,
+    format_count,
+    format_duration,
+    format_number,
+    listed,
+)
 from clustersim.validation.result import GRANTED, Validation
 from clustersim.validation.together import LEAST_FURTHER, MOST_JOBS
 
@@ -110,7 +117,7 @@ def _mechanisms(
     found: Validation, figures: Mapping[str, StudyFigure]
 ) -> Iterator[str | Figure | Table]:
     if not found.tested:
-        yield "There is no difference to explain, or mechanisms were not tested."
+        yield _why_untested(found)
         return
     yield (
         f"Each mechanism is granted to {listed(found.near)} by a replay in which this one thing is "
@@ -150,6 +157,18 @@ def _mechanisms(
         labels=labels | {"name": "mechanism"},
         file="mechanisms.csv",
     )
+
+
+def _why_untested(found: Validation) -> str:
+    """Return why no mechanism was tested."""
+    if found.unfinished:
+        return "Mechanisms were not tested, because the command was interrupted."
+    if found.agrees:
+        return (
+            "There is no difference to explain: the distance is at most "
+            f"{format_duration(found.enough_s)}."
+        )
+    return "Mechanisms were not tested (--no-mechanisms)."
 
 
 def _together(found: Validation) -> Iterator[str | Table]:

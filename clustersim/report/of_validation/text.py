@@ -10,15 +10,15 @@ from clustersim.units import format_duration, format_number
 from clustersim.validation.result import Validation
 from clustersim.validation.together import Trial
 
-__all__ = ["reduction_text", "validation_text"]
+__all__ = ["mechanisms_text", "policies_text", "reduction_text"]
 
 _MOST_ROWS, _MOST_TOGETHER = 12, 6
 _NONE = 0.0005
 """A smaller change of the distance is none."""
 
 
-def validation_text(found: Validation) -> str:
-    """Return the policies, the mechanisms, and those granted together, as tables."""
+def policies_text(found: Validation) -> str:
+    """Return the log and the policies as a table."""
     header = ["waits", "mean", "median", "p95", "over 1 h", "over 1 d", "distance", "rank corr."]
     rows = []
     for row in found.policies.to_dict("records"):
@@ -29,9 +29,13 @@ def validation_text(found: Validation) -> str:
             [row["waits"], *times, *shares, _time(row["distance_s"]),
              "" if math.isnan(rank) else format_number(rank, 2)]
         )  # fmt: skip
-    text = table(rows, header)
+    return table(rows, header)
+
+
+def mechanisms_text(found: Validation) -> str:
+    """Return the mechanisms, and those granted together, as tables; "" if none was tested."""
     if not found.tested:
-        return text
+        return ""
     header = ["policy", "mechanism granted", "distance", "less", "in the log", "in the replay"]
     rows = [
         [each.policy, each.name, _time(each.distance_s), reduction_text(each.explained),
@@ -39,7 +43,7 @@ def validation_text(found: Validation) -> str:
         for each in found.tested[:_MOST_ROWS]
         if not each.untested
     ]  # fmt: skip
-    lines = [text, "", table(rows, header)]
+    lines = [table(rows, header)]
     untested: dict[str, dict[str, None]] = {}
     for each in found.tested:
         if each.untested:

@@ -17,7 +17,7 @@ from clustersim.simulation.result import versions
 from clustersim.spreadsheets import plain_cells
 from clustersim.validation.result import Validation
 
-__all__ = ["validation_data", "write_validation"]
+__all__ = ["validation_data", "write_policies", "write_validation"]
 
 TABLES = {
     "policies": "policies",
@@ -69,8 +69,8 @@ def write_validation(
     'report.html'
     """
     folder = Path(folder)
-    for name, file in TABLES.items():
-        write_table(plain_cells(getattr(found, name)), folder / f"{file}.csv")
+    for name in TABLES:
+        _write(found, name, folder)
     write_table(found.jobs, folder / "jobs.parquet")
     content = {**validation_data(found), "command": command, "versions": dict(versions())}
     write_data(content, folder / "validation.json")
@@ -80,6 +80,15 @@ def write_validation(
     for name, figure in figures.items():
         save_figure(figure, folder / "figures" / name, ("png",))
     return write_page(validation_page(found, figures, command), folder / PAGE_FILE)
+
+
+def write_policies(found: Validation, folder: Path) -> None:
+    """Write the table of the policies, which the whole result replaces."""
+    _write(found, "policies", folder)
+
+
+def _write(found: Validation, name: str, folder: Path) -> None:
+    write_table(plain_cells(getattr(found, name)), folder / f"{TABLES[name]}.csv")
 
 
 def validation_data(found: Validation) -> dict[str, Any]:
@@ -92,6 +101,7 @@ def validation_data(found: Validation) -> dict[str, Any]:
         "answer": asdict(validation_answer(found)),
         "nearest": found.nearest,
         "is_near": found.is_near,
+        "unfinished": found.unfinished,
         "distance_s": found.distance_s,
         "together": [
             {

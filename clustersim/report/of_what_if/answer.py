@@ -9,19 +9,31 @@ import numpy as np
 import pandas as pd
 
 from clustersim.analysis.steady import LARGE_BACKLOG
-from clustersim.report.amounts import common_unit, in_unit
+from clustersim.report.amounts import can_be_read_in, common_unit, in_unit
 from clustersim.report.of_what_if.doubts import (
     LEAST_S,
     SAME,
+    apart_text,
+    chains_text,
     contradiction,
     doubt,
+    is_apart,
     recorded_data,
+    recorded_doubt,
     recorded_text,
     verb_of,
 )
 from clustersim.report.page import Answer
 from clustersim.simulation.eligibility import SHARED
-from clustersim.units import capital, counted, format_money, format_percent
+from clustersim.units import (
+    capital,
+    counted,
+    format_money,
+    format_number,
+    format_percent,
+    listed,
+)
+from clustersim.whatif.enough_replications import NEARLY, enough_replications, width_ratio
 from clustersim.whatif.question import LOAD
 from clustersim.whatif.result import WhatIf
 
@@ -31,6 +43,8 @@ _MOST_HINGES = 5
 _OVERLOAD = 0.2
 """Share of the work that waits at the end above which the sentence speaks of overload."""
 _MOST_PARTITIONS = 3
+_TOO_WIDE = 1.5
+"""From this ratio of the widths of intervals on, the answer asks for more replications."""
 
 
 def metric_label(found: WhatIf) -> str:
@@ -53,11 +67,12 @@ def what_if_answer(found: WhatIf) -> Answer:
     first = f"; {_first_hinge(found)}" if len(_tried(found)) else ""
     sentence = (
         f"With {_changed(found)} the {metric_label(found)} {_moved(found, row)}{_cost(found)}"
-        f"{first}{_in_other_periods(found)}{doubt(found)}.{_left_out(found)}{_overload(found)}"
-        f"{_partitions(found)}"
+        f"{recorded_doubt(found, _unit(found))}{first}{_in_other_periods(found)}{doubt(found)}."
+        f"{_left_out(found)}{_overload(found)}{_partitions(found)}"
     )
     label = f"change of the {metric_label(found)}"
-    value, interval = _change(row, f"change_{found.metric}")
+    name, period = f"change_{found.metric}", found.period[1]
+    value, interval = _change(row, name, _unit(found), period)
     return Answer(sentence, label, value, interval, tuple(hinges), tuple(_next_steps(found)))
 
 
@@ -66,10 +81,26 @@ def _moved(found: WhatIf, row: pd.Series) -> str:
     names = [f"{system.key}_{found.metric}" for system in found.question.compared]
     before, after = (float(row[name]) for name in names)
     verb = verb_of(before, after)
-    waits = [_ends(row, name) for name in names]
-    unit = common_unit([before, after])
-    texts = [_with_interval(each, unit) for each in waits]
+    unit = _unit(found)
+    texts = [_with_interval(found, _ends(row, name), unit) for name in names]
     return f"stays at {texts[1]}" if verb == "stays" else f"{verb} from {texts[0]} to {texts[1]}"
+
+
+def _unit(found: WhatIf) -> tuple[float, str] | None:
+    """Return the unit of the sentence: that of the waits, or one for all its amounts.
+
+    The unit of the two waits has precedence, if all other amounts and the change can be read in it.
+    An amount that cannot be read in the unit still has one of its own.
+    """
+    names = [f"{system.key}_{found.metric}" for system in found.question.compared]
+    waits = [float(found.row[name]) for name in names]
+    every = [end for name in (*names, f"change_{found.metric}") for end in _ends(found.row, name)]
+    if len(tried := _tried(found)):
+        every.append(float(tried.iloc[0]["after_s"]))
+    own = common_unit(waits)
+    if own is not None and can_be_read_in(own, every):
+        return own
+    return common_unit(every) or own
 
 
 def _in_other_periods(found: WhatIf) -> str:
@@ -123,22 +154,50 @@ def _overload(found: WhatIf) -> str:
 
 
 def _partitions(found: WhatIf) -> str:
-    """Return what the change does to the partitions whose waits it moves most."""
+    """Return what the change does to the partitions where it moves the waits of all jobs most."""
     rows = found.groups[found.groups["kind"] == "partition"]
     rows = rows[rows["group"] != found.question.asked.group]
     before, after = (f"{system.key}_{found.metric}" for system in found.question.compared)
     rows = rows[rows[[before, after]].notna().all(axis=1)]
     if rows.empty:
         return ""
-    order = (rows[after] - rows[before]).abs().sort_values(ascending=False, kind="stable").index
+    moved_s = (rows[after] - rows[before]).abs() * rows["jobs"]
+    order = moved_s.sort_values(ascending=False, kind="stable").index
     texts = []
-    for _, row in rows.loc[order[:_MOST_PARTITIONS]].iterrows():
+    rows = rows.loc[order[:_MOST_PARTITIONS]]
+    unit = common_unit(rows[[before, after]].to_numpy(dtype=np.float64).ravel().tolist())
+    for _, row in rows.iterrows():
         old, new = float(row[before]), float(row[after])
         verb = verb_of(old, new)
-        way = f"at {in_unit([new])}" if verb == "stays" else f"from {in_unit([old, new])}"
-        texts.append(f"{row['group']} {verb} {way}")
+        stays = verb == "stays"
+        way = f"at {in_unit([new], unit)}" if stays else f"from {in_unit([old, new], unit)}"
+        doubts = [*_uncertain(found, row, verb), *_apart(found, row, unit)]
+        said = f" ({'; '.join(doubts)})" if doubts else ""
+        texts.append(f"{row['group']} {verb} {way}{said}")
     which = "Other partitions" if found.question.asked.kind == "partition" else "By partition"
-    return f" {which}: {'; '.join(texts)}."
+    some = f" ({len(texts)} of {len(order)})" if len(texts) < len(order) else ""
+    return f" {which}{some}: {'; '.join(texts)}."
+
+
+def _uncertain(found: WhatIf, row: pd.Series, verb: str) -> Iterator[str]:
+    """Yield in how many of the drawn periods the wait of a group moves so, if not in all."""
+    waits = found.of(found.metric, row["kind"], row["group"])
+    before, after = (waits[system.key] for system in found.question.compared)
+    pairs = [*zip(before, after, strict=True)][1:]
+    verbs = [verb_of(*pair) for pair in pairs if np.isfinite(pair).all()]
+    alike, drawn = verbs.count(verb), len(verbs)
+    if verb != "stays" and alike < drawn:
+        yield f"in {'only ' if alike <= drawn / 2 else ''}{alike} of {drawn} drawn periods"
+
+
+def _apart(found: WhatIf, row: pd.Series, unit: tuple[float, str] | None) -> Iterator[str]:
+    """Yield how far the simulated wait of a group is from the recorded one."""
+    recorded_s = found.recorded_waits.get((row["kind"], row["group"]), math.nan)
+    simulated_s = float(row[f"{found.question.systems[0].key}_{found.metric}"])
+    if is_apart(recorded_s, simulated_s):
+        unit = unit or common_unit((recorded_s, simulated_s))
+        apart = apart_text(recorded_s, simulated_s, unit)
+        yield f"simulated as it is: {in_unit([simulated_s], unit)}, {apart}"
 
 
 def _changed(found: WhatIf) -> str:
@@ -156,28 +215,41 @@ def _ends(row: pd.Series, name: str) -> list[float]:
     return [float(row[f"{name}{end}"]) for end in ("", "_low", "_high")]
 
 
-def _with_interval(ends: Sequence[float], unit: tuple[float, str] | None) -> str:
+def _with_interval(found: WhatIf, ends: Sequence[float], unit: tuple[float, str] | None) -> str:
     """Return a wait with its interval; `unit` is that of the sentence, if one suits its waits."""
     value, low, high = ends
     text = in_unit([value], unit)
-    if not math.isfinite(high - low):
+    if math.isnan(low) or math.isnan(high):
         return text
     if low == high:
         return f"{text} (in all replications)"
+    if math.isinf(high):
+        least = in_unit([low], unit) if low >= 1 else "0"
+        return f"{text} ({least} to more than the log's {found.period[1]})"
     return f"{text} ({in_unit([low, high], unit)})"
 
 
-def _change(row: pd.Series, name: str) -> tuple[str, str]:
-    """Return the change with its sign, and its interval."""
+def _change(
+    row: pd.Series, name: str, unit: tuple[float, str] | None, period: str = ""
+) -> tuple[str, str]:
+    """Return the change with its sign, and its interval, in the unit of the sentence.
+
+    An infinite end is longer than the log, whose length is `period`.
+    """
     value, low, high = _ends(row, name)
     if not math.isfinite(value):
         return "", ""
-    if not math.isfinite(high - low):
-        short = "no interval: the log is too short to draw its days again"
-        return in_unit([value], signed=True), short
-    unit = common_unit([value, low, high])
-    ends = in_unit([low, high], unit, signed=True)
-    return in_unit([value], unit, signed=True), f"95 % interval {ends}, from paired runs"
+    number = in_unit([value], unit, signed=True)
+    if math.isnan(low) or math.isnan(high):
+        return number, "no interval: the log is too short to draw its days again"
+    if math.isfinite(high - low):
+        ends = in_unit([low, high], unit, signed=True)
+    else:
+        more = f"more than the log's {period}"
+        below = f"{more} less" if math.isinf(low) else in_unit([low], unit, signed=True)
+        above = f"{more} more" if math.isinf(high) else in_unit([high], unit, signed=True)
+        ends = f"{below} to {above}"
+    return number, f"95 % interval {ends}, from paired runs"
 
 
 def _cost(found: WhatIf) -> str:
@@ -211,7 +283,7 @@ def _first_hinge(found: WhatIf) -> str:
     if abs(float(row["moves_s"])) <= max(LEAST_S, SAME * usual):
         return f"none of the {len(found.hinges)} alternatives that were tried moves this"
     moved = float(row["after_s"])
-    instead = in_unit([moved, usual], join=" instead of ")
+    instead = in_unit([moved, usual], _unit(found), join=" instead of ")
     return f"this hinges on {row['key']} ({row['what']}: {instead})"
 
 
@@ -225,11 +297,32 @@ def _usual(found: WhatIf) -> float:
     return float(found.row[f"{after}_{found.metric}"])
 
 
+def _few_replications(found: WhatIf) -> Iterator[str]:
+    """Yield that the replications are too few for the intervals, and how many are enough."""
+    blocks, classes = found.drawn_from
+    drawn, freedom = len(set(found.replications["replication"])) - 1, blocks - classes
+    if found.blocks == "none" or drawn < 1 or freedom < 1:
+        return
+    ratio = width_ratio(drawn, freedom)
+    if ratio <= _TOO_WIDE:
+        return
+    enough = enough_replications(freedom)
+    yield (
+        f"The number of replications: {drawn} are too few. The intervals are "
+        f"{format_number(ratio, 2)} times as wide as the log's {found.period[1]} allow; "
+        f"--replications {enough} makes that {NEARLY:g} times. Only a longer log narrows them "
+        "further."
+    )
+
+
 def _hinges(found: WhatIf) -> Iterator[str]:
     """Yield what the answer depends on: jobs and partitions that it leaves out, then the rest."""
-    for row in found.fleet[found.fleet["never"] > 0].to_dict("records"):
-        jobs = counted(int(row["never"]), "job")
-        yield f"Jobs that are left out ({row['system']}): {jobs} can never run on this fleet."
+    never = found.fleet[found.fleet["never"] > 0]
+    for why, own in never.groupby("why_never", sort=False):
+        jobs = counted(int(own["never"].iloc[0]), "job")
+        systems = listed([str(name) for name in own["system"]])
+        because = f": {why!s}" if why else ""
+        yield f"Jobs that are left out ({systems}): {jobs} can never run on this fleet{because}."
     if not found.question.systems[-1].tree["workload"].get("reference_models"):
         for change in found.question.replaced:
             yield (
@@ -241,6 +334,8 @@ def _hinges(found: WhatIf) -> Iterator[str]:
     for note in found.notes:
         if SHARED in note:
             yield f"Partitions: {note}."
+    yield from chains_text(found)
+    yield from _few_replications(found)
     usual = _usual(found)
     for row in _tried(found).head(_MOST_HINGES).to_dict("records"):
         waits = (float(row["before_s"]), float(row["after_s"]), usual)

@@ -6,14 +6,18 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from clustersim.units import format_duration
+from clustersim.report.amounts import common_unit, in_unit
+from clustersim.units import counted, format_number, format_percent
 from clustersim.whatif.result import WhatIf
+from clustersim.workload.chains import links_of
 
 __all__ = [
-    "FACTOR", "LEAST_S", "SAME", "contradiction", "doubt", "recorded_data", "recorded_text",
-    "verb_of",
+    "FACTOR", "LEAST_S", "SAME", "apart_text", "chains_text", "contradiction", "doubt", "is_apart",
+    "recorded_data", "recorded_doubt", "recorded_text", "verb_of",
 ]  # fmt: skip
 
+LEAST_IN_CHAINS = 0.1
+"""Chains are named if they have at least this share of the recorded waiting time."""
 FACTOR = 1.5
 """The simulation of the log differs from what it recorded if the waits are this factor apart."""
 _SHORT_S = 60.0
@@ -48,13 +52,99 @@ def recorded_data(found: WhatIf) -> dict[str, Any] | None:
     simulated_s = found.waits(found.metric)[found.question.systems[0].key][0]
     if not (math.isfinite(recorded_s) and math.isfinite(simulated_s)):
         return None
-    short, long = sorted(max(wait_s, _SHORT_S) for wait_s in (recorded_s, simulated_s))
     return {
         "metric": found.metric,
         "recorded_s": recorded_s,
         "simulated_s": simulated_s,
-        "differs": long > FACTOR * short,
+        "differs": is_apart(recorded_s, simulated_s),
     }
+
+
+def chains_text(found: WhatIf) -> Iterator[str]:
+    """Yield what is assumed of jobs in chains, or how much of the recorded waits is theirs.
+
+    Nodes do not shorten the time for which such a job waits for the one before.
+    """
+    if any(system.tree["workload"].get("chains") for system in found.question.systems):
+        yield (
+            "Chains: jobs that ran one after the other in the log, and never together, are assumed "
+            "to wait for each other (workload.chains). More nodes shorten their waits less."
+        )
+        return
+    jobs = found.question.log.jobs
+    links = links_of(jobs) >= 0
+    if not links.any():
+        return
+    start = "recorded_start_s" if "recorded_start_s" in jobs else "start_s"
+    waits = (jobs[start] - jobs["submit_s"]).fillna(0.0).clip(lower=0.0)
+    share = float(waits[links].sum() / waits.sum())
+    if share >= LEAST_IN_CHAINS:
+        n = counted(int(links.sum()), "job")
+        yield (
+            f"Chains: {n} with {format_percent(share)} of the recorded waiting time ran one after "
+            "the other and never together, as jobs do that depend on each other. --assume "
+            "workload.chains=true lets each wait for the one before, on both sides."
+        )
+
+
+def is_apart(recorded_s: float, simulated_s: float) -> bool:
+    """Return whether both waits are known and more than `FACTOR` apart.
+
+    Examples
+    --------
+    >>> is_apart(7200.0, 3600.0), is_apart(30.0, 0.0), is_apart(float("nan"), 60.0)
+    (True, False, False)
+    """
+    if not (math.isfinite(recorded_s) and math.isfinite(simulated_s)):
+        return False
+    short, long = sorted(max(wait_s, _SHORT_S) for wait_s in (recorded_s, simulated_s))
+    return long > FACTOR * short
+
+
+def _factor(recorded_s: float, simulated_s: float) -> str:
+    """Return by what factor a simulated wait is below or above the recorded one.
+
+    Waits of less than a minute are taken as one minute, so that the factor is a lower bound.
+
+    Examples
+    --------
+    >>> _factor(205920.0, 77400.0), _factor(0.0, 7200.0)
+    ('a factor of 2.7 below', 'more than a factor of 120 above')
+    """
+    waits = (recorded_s, simulated_s)
+    short, long = sorted(max(wait_s, _SHORT_S) for wait_s in waits)
+    least = "more than " if min(waits) < _SHORT_S else ""
+    way = "below" if simulated_s < recorded_s else "above"
+    return f"{least}a factor of {format_number(long / short, 2)} {way}"
+
+
+def apart_text(recorded_s: float, simulated_s: float, unit: tuple[float, str] | None = None) -> str:
+    """Return by what factor a simulated wait is below or above the recorded one, and that one.
+
+    `unit` is that of the sentence; by default, the one that both share.
+
+    Examples
+    --------
+    >>> apart_text(205920.0, 77400.0)
+    'a factor of 2.7 below the recorded 57.2 h'
+    """
+    recorded = in_unit([recorded_s], unit or common_unit((recorded_s, simulated_s)))
+    return f"{_factor(recorded_s, simulated_s)} the recorded {recorded}"
+
+
+def recorded_doubt(found: WhatIf, unit: tuple[float, str] | None = None) -> str:
+    """Return by what the simulated wait of the answer differs from the recorded one; "" if hardly.
+
+    It is a part of the sentence, whose unit is `unit`.
+    """
+    own = recorded_data(found)
+    if own is None or not own["differs"]:
+        return ""
+    recorded_s, simulated_s = own["recorded_s"], own["simulated_s"]
+    unit = unit or common_unit((recorded_s, simulated_s))
+    simulated = in_unit([simulated_s], unit)
+    apart = apart_text(recorded_s, simulated_s, unit)
+    return f"; but the simulated wait as it is, {simulated}, is {apart}"
 
 
 def recorded_text(found: WhatIf, label: str) -> Iterator[str]:
@@ -62,13 +152,14 @@ def recorded_text(found: WhatIf, label: str) -> Iterator[str]:
     own = recorded_data(found)
     if own is None:
         return
-    recorded, simulated = (format_duration(own[f"{name}_s"]) for name in ("recorded", "simulated"))
+    waits = [own[f"{name}_s"] for name in ("recorded", "simulated")]
+    recorded, simulated = (in_unit([each], common_unit(waits)) for each in waits)
     text = (
         f"The log recorded a {label} of {recorded}; the simulation of the same log says {simulated}"
     )
     if own["differs"]:
         text += (
-            f". They are more than a factor of {FACTOR:g} apart: run clustersim validate on this "
+            f", {_factor(own['recorded_s'], own['simulated_s'])}. Run clustersim validate on this "
             "log before you rely on the answer"
         )
     yield f"{text}."

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from clustersim.analysis.size_waits import ENOUGH_JOBS
 from clustersim.plots.parts.page_picture import page_picture
 from clustersim.plots.what_if import draw_what_if
-from clustersim.report.amounts import percent
+from clustersim.report.amounts import common_unit, in_unit, percent
 from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.of_what_if.answer import metric_label, what_if_answer
@@ -28,7 +29,7 @@ _KIND = {"all": "all jobs", "partition": "partition", "size": "accelerators of t
 _WORDS = {"before": "before", "load": "with the load", "after": "after"}
 _INTERVAL = (
     "In parentheses: the 95 % interval of another period like the log, from replications that draw "
-    "its weeks or days again."
+    "its weeks or days again; ∞: longer than the log, which cannot show such waits."
 )
 _FEW = f"Groups with fewer than {ENOUGH_JOBS} jobs have no 95th percentile."
 
@@ -112,9 +113,17 @@ def _waits(found: WhatIf) -> Iterator[str | Figure | Table]:
             waits,
             f"{_systems_text(found)} {_INTERVAL}{few}",
             labels=labels,
+            formats=_in_one_unit(waits),
             file="groups.csv",
             groups=1,
         )
+
+
+def _in_one_unit(waits: pd.DataFrame) -> dict[str, Format]:
+    """Return formats that give all columns of waits the unit of the first row (all jobs)."""
+    names = [name for name in map(str, waits) if name.endswith("wait_s")]
+    unit = common_unit(waits[names].iloc[0].to_numpy(dtype=np.float64).tolist())
+    return {} if unit is None else dict.fromkeys(names, lambda wait: in_unit([wait], unit))
 
 
 def _systems_text(found: WhatIf) -> str:
@@ -132,7 +141,7 @@ def _use(found: WhatIf, prices: pd.DataFrame) -> Iterator[str | Table]:
     }
     yield Table(
         "Fleet",
-        found.fleet.drop(columns=["never"]).dropna(axis=1, how="all"),
+        found.fleet.drop(columns=["never", "why_never"]).dropna(axis=1, how="all"),
         "From the first to the last submission of the log as it happened. Energy and cost are "
         "those of the whole fleet, busy or idle, scaled to a year.",
         labels={

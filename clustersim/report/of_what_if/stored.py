@@ -121,7 +121,7 @@ def _found(folder: Path, data: Mapping[str, Any]) -> WhatIf:
     )
 
 
-_TEXTS = ("system", "kind", "group", "key", "what")
+_TEXTS = ("system", "kind", "group", "key", "what", "why_never")
 
 
 def _table(folder: Path, name: str) -> pd.DataFrame:

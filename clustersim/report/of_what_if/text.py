@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 
 from clustersim.estimation.cost import JOULES_PER_KWH
-from clustersim.report.amounts import percent
+from clustersim.report.amounts import in_unit, percent
 from clustersim.text_table import table
-from clustersim.units import format_duration, format_money, format_number, format_quantity
-from clustersim.whatif.groups import ALL
+from clustersim.units import format_money, format_number, format_quantity
+from clustersim.whatif.groups import ALL, WAITS
 from clustersim.whatif.result import WhatIf
 
 __all__ = ["energy_text", "what_if_text"]
@@ -62,6 +62,8 @@ def energy_text(energy_j: float) -> str:
 def _cell(metric: str, values: Sequence[float]) -> str:
     if not all(map(math.isfinite, values)):
         return ""
+    if metric in WAITS:
+        return in_unit(values, join=" → ")
     return " → ".join(_text(metric, value) for value in values)
 
 
@@ -70,4 +72,4 @@ def _text(metric: str, value: float) -> str:
         return percent(value)
     if metric == "energy_j":
         return energy_text(value)
-    return format_money(value) if metric == "cost_cny" else format_duration(value)
+    return format_money(value)

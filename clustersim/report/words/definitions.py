@@ -35,6 +35,10 @@ _POLICIES = {
     "min_makespan": "time is divided so that the last of the present jobs ends as soon as possible",
     "max_throughput": "time is divided so that the sum of the jobs' rates is as large as possible",
     "max_throughput_per_cost": "as max_throughput, with each rate divided by the price",
+    "multifactor": "by Slurm's multifactor priority, with backfilling",
+    "drf": "the next job of the user with the smallest dominant share",
+    "qssf": "the smallest predicted run time x accelerators first (Helios)",
+    "kueue": "by quotas of queues and cohorts that lend each other what they do not use (Kueue)",
     "isolated": "each job has the time of an equal share of each pool",
 }
 

@@ -19,7 +19,14 @@ from clustersim.scheduling.kueue.quota_tree import (
     refund,
     within_nominal,
 )
-from clustersim.scheduling.kueue.victims import Candidate, Preemptor, Reason, Snapshot, Victim
+from clustersim.scheduling.kueue.victims import (
+    Candidate,
+    Preemptor,
+    Reason,
+    Snapshot,
+    Victim,
+    too_few,
+)
 
 __all__ = ["Classes", "classes", "classical_victims", "fill_back"]
 
@@ -126,6 +133,8 @@ def classical_victims(snapshot: Snapshot, preemptor: Preemptor) -> list[Victim]:
     """
     found = classes(snapshot, preemptor)
     if not (found.hierarchical or found.priority or found.own):
+        return []
+    if too_few(preemptor, [*found.hierarchical, *found.priority, *found.own]):
         return []
     picks = _picks(found, preemptor)
     for borrowing in _attempts(found, preemptor):

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Literal
 
 from clustersim.scheduling.kueue.classical import fill_back
 from clustersim.scheduling.kueue.fair_share import ShareKey, Shares, VictimQueues
 from clustersim.scheduling.kueue.quota_tree import QuotaTree, charge, fits, refund
-from clustersim.scheduling.kueue.victims import Candidate, Preemptor, Reason, Snapshot, Victim
+from clustersim.scheduling.kueue.victims import (
+    Candidate,
+    Preemptor,
+    Reason,
+    Snapshot,
+    Victim,
+    too_few,
+)
 
 __all__ = ["fair_candidates", "fair_victims"]
 
@@ -44,7 +52,7 @@ def fair_victims(
     [('5', 'fair'), ('4', 'fair'), ('3', 'fair')]
     """
     candidates = fair_candidates(snapshot, preemptor)
-    if not candidates:
+    if not candidates or too_few(preemptor, chain.from_iterable(candidates.values())):
         return []
     with snapshot.tree.trial():
         charge(preemptor.node, preemptor.request)

@@ -238,7 +238,7 @@ class _Search:
         """Return the flavor to use for requests of a group."""
         best: _Tried | None = None
         keys = {key for flavor in group for key in self._traits(flavor.flavor).labels}
-        for flavor in group:
+        for flavor in _in_order(podset, group):
             if not _eligible(podset, self._traits(flavor.flavor), keys):
                 continue
             tried = self._try(flavor, requests)
@@ -290,6 +290,14 @@ class _Search:
         mode, level = found
         first, second = (-level, mode) if self._queue.preempt_first else (mode, -level)
         return mode > Mode.NO_CANDIDATES, first, second
+
+
+def _in_order(podset: PodSet, group: ResourceGroup) -> ResourceGroup:
+    """Return the flavors of a group that are tried, in the pod set's own order if it has one."""
+    if podset.flavors is None:
+        return group
+    by_name = {flavor.flavor: flavor for flavor in group}
+    return tuple(by_name[name] for name in podset.flavors if name in by_name)
 
 
 def _eligible(podset: PodSet, traits: FlavorTraits, keys: set[str]) -> bool:

@@ -230,6 +230,9 @@ class PodSet:
         Labels that the flavor must have.
     affinity : tuple of tuple of Requirement
         Alternatives; the flavor must meet all requirements of at least one. Empty means any flavor.
+    flavors : tuple of str or None
+        The only flavors that are tried, in this order instead of that of the queue; None means
+        those of the queue. A group without any of them is not used.
 
     Examples
     --------
@@ -244,6 +247,7 @@ class PodSet:
     tolerations: tuple[Toleration, ...] = ()
     node_selector: Mapping[str, str] = field(default_factory=dict)
     affinity: tuple[tuple[Requirement, ...], ...] = ()
+    flavors: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

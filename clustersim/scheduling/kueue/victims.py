@@ -25,6 +25,7 @@ __all__ = [
     "Snapshot",
     "Victim",
     "order_key",
+    "too_few",
     "victim_order",
 ]
 
@@ -302,3 +303,22 @@ def victim_order(jobs: Iterable[RunningJob], queue: str) -> list[RunningJob]:
     """
 
     return sorted(jobs, key=lambda job: (order_key(job)[0], job.queue == queue, order_key(job)))
+
+
+def too_few(preemptor: Preemptor, candidates: Iterable[Candidate]) -> bool:
+    """Whether a request does not fit even without all candidates; False if that is unknown.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling.kueue import FlavorQuotas, Queue, Quota
+    >>> group, gpus = (FlavorQuotas("h200", {"gpu": Quota(4)}),), ("h200", "gpu")
+    >>> snapshot = Snapshot([Queue("a", (group,))], running=[RunningJob("j", "a", {gpus: 3})])
+    >>> preemptor = snapshot.preemptor("a", {gpus: 2}, [gpus])
+    >>> too_few(preemptor, []), too_few(preemptor, [snapshot.running("j")])
+    (True, False)
+    """
+    if len(preemptor.request) != 1:
+        return False
+    ((ledger, amount),) = preemptor.request
+    held = sum(n for candidate in candidates for of, n in candidate.usage if of is ledger)
+    return ledger.available(preemptor.node) + held < amount

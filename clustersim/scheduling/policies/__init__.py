@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.policies.conservative import Conservative
+from clustersim.scheduling.policies.drf import Drf
 from clustersim.scheduling.policies.easy import Easy, EasySjbf
 from clustersim.scheduling.policies.first_fit import FirstFit, LargestFirst, SmallestFirst
 from clustersim.scheduling.policies.in_rounds import (
@@ -15,20 +16,25 @@ from clustersim.scheduling.policies.in_rounds import (
     MaxThroughputPerCost,
     MinMakespan,
 )
+from clustersim.scheduling.policies.kueue import Kueue
 from clustersim.scheduling.policies.las import Las
+from clustersim.scheduling.policies.multifactor import Multifactor
 from clustersim.scheduling.policies.priority import Priority
+from clustersim.scheduling.policies.qssf import Qssf
 from clustersim.scheduling.policies.srtf import Srsf, Srtf
 from clustersim.scheduling.policies.strict import Fcfs, Sjf
 
 __all__ = [
     "POLICIES",
     "Conservative",
+    "Drf",
     "Easy",
     "EasySjbf",
     "Fcfs",
     "FinishTimeFairness",
     "FirstFit",
     "Isolated",
+    "Kueue",
     "LargestFirst",
     "Las",
     "MaxMinFairness",
@@ -36,8 +42,10 @@ __all__ = [
     "MaxThroughput",
     "MaxThroughputPerCost",
     "MinMakespan",
+    "Multifactor",
     "Policy",
     "Priority",
+    "Qssf",
     "Sjf",
     "SmallestFirst",
     "Srsf",
@@ -54,9 +62,13 @@ POLICIES: dict[str, type[Policy]] = {
     "easy_sjbf": EasySjbf,
     "conservative": Conservative,
     "priority": Priority,
+    "multifactor": Multifactor,
     "srtf": Srtf,
     "srsf": Srsf,
+    "qssf": Qssf,
+    "drf": Drf,
     "las": Las,
+    "kueue": Kueue,
     "max_min_fairness": MaxMinFairness,
     "max_min_water_filling": MaxMinWaterFilling,
     "finish_time_fairness": FinishTimeFairness,

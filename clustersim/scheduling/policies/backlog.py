@@ -70,6 +70,23 @@ class Backlog:
             self.end += 1
         self._write(at, job)
 
+    def jobs_at(self, positions: Ints) -> Ints:
+        """Return the jobs at positions."""
+        jobs: Ints = self._job[positions]
+        return jobs
+
+    def waiting(self) -> Ints:
+        """Return the positions of all jobs."""
+        held = np.flatnonzero(self.size[self.begin : self.end] != REMOVED)
+        return held + self.begin
+
+    def arrange(self, positions: Ints) -> None:
+        """Keep only the rows at `positions`, in this order."""
+        n = len(positions)
+        for column in (self._job, self.size, self.choice, *self._estimate):
+            column[:n] = column[positions]
+        self.begin, self.end, self._removed = 0, n, 0
+
     def _move(self, rows: slice, by: int) -> None:
         """Move rows by `by` positions."""
         if rows.start < rows.stop:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, TypeAlias
 
 from clustersim.scheduling.carry_out import carry_out
 from clustersim.scheduling.decisions import Decision
-from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.queue import JobColumns, Partition, Queue
 from clustersim.scheduling.view import View
 
 __all__ = ["JobFits", "Policy"]
@@ -72,10 +72,36 @@ class Policy:
     """Whether the policy needs ``partition.calendar`` (estimated ends of running jobs)."""
     tracks_running: ClassVar[bool] = False
     """Whether the policy needs to know the running jobs, because it preempts them."""
+    whole_cluster: ClassVar[bool] = False
+    """Whether one object decides for all partitions, also for those that have no job in common."""
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
         self.waiting: dict[int, None] = {}
+
+    @classmethod
+    def never_start(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Mapping[int, str]:
+        """Return the jobs that this policy would never start, with the reason.
+
+        They are in no queue, and their outcome is that they can never run.
+
+        Parameters
+        ----------
+        jobs : JobColumns
+            All jobs that the cluster could run.
+        partitions : sequence of Partition
+            All partitions of the cluster.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> class AtMost64(cs.Policy):
+        ...     @classmethod
+        ...     def never_start(cls, jobs, partitions):
+        ...         sizes = enumerate(jobs.n_accelerators)
+        ...         return {job: "is larger than 64 accelerators" for job, n in sizes if n > 64}
+        """
+        return {}
 
     def decide(self, view: View) -> Iterable[Decision]:
         """Return or yield what is to be done now.

@@ -7,6 +7,7 @@ section 2.
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from typing import ClassVar
 
 from clustersim.scheduling.calendar import JOB
@@ -36,18 +37,26 @@ class Conservative(Policy):
         super().__init__(queue)
         self._profiles: dict[int, Profile] = {}
         self._reserved: dict[int, tuple[int, float, float]] = {}
+        self._due: list[tuple[float, int]] = []
+        self._unreserved: set[int] = set()
         self._expected_end: dict[int, float] = {}
         self._without_nodes: set[int] = set()
         self._ended = False
+        self._settled = False
         self._broken = True
+
+    def submit(self, job: int) -> None:
+        self.waiting[job] = None
+        self._unreserved.add(job)
 
     def finish(self, job: int, partition: Partition) -> None:
         self._ended = True
+        self._unreserved |= self._without_nodes
         self._without_nodes.clear()
         n = self.queue.jobs.n_accelerators[job]
         expected = self._expected_end.pop(job)
         if not self._broken:
-            self._profiles[partition.index].change(self.queue.now, expected, n)
+            self._release(partition.index, self.queue.now, expected, n)
 
     def service_changed(self, partition: Partition) -> None:
         self._broken = True
@@ -65,19 +74,51 @@ class Conservative(Policy):
 
     def _plan_and_start(self, now: float) -> bool:
         """Make all reservations and start due jobs; return whether a due job found no nodes."""
+        if self._ended and not self._settled:
+            self._plan_again()
+        else:
+            for job in sorted(self._unreserved):
+                self._reserve(job)
+            self._unreserved.clear()
+        self._ended = False
+        for job in self._jobs_due(now):
+            self._start_reserved(job)
+        return self._ended
+
+    def _plan_again(self) -> None:
+        """Let each job, in order, make the earliest reservation that is possible now.
+
+        If no job finds an earlier one, this need not be done again until accelerators are released
+        before their time: a further reservation cannot make an earlier one possible.
+        """
+        self._settled = True
         for job in self.waiting:
             if job in self._without_nodes:
                 continue
-            if job not in self._reserved:
-                self._reserve(job)
-            elif self._ended:
-                self._give_back(job)
-                self._reserve(job)
-        self._ended = False
-        due = [job for job, (_, start, _) in self._reserved.items() if start <= now]
-        for job in sorted(due):
-            self._start_reserved(job)
-        return self._ended
+            before = self._reserved.get(job)
+            if before is not None:
+                index, start, end = before
+                self._profiles[index].change(start, end, self.queue.jobs.n_accelerators[job])
+            self._reserve(job)
+            if before is not None and before != self._reserved[job]:
+                self._settled = False
+        self._unreserved.clear()
+
+    def _jobs_due(self, now: float) -> list[int]:
+        """Return the jobs whose reservations begin now, in order of submission."""
+        due = []
+        while self._due and self._due[0][0] <= now:
+            start, job = heappop(self._due)
+            found = self._reserved.get(job)
+            if found is not None and found[1] == start:
+                due.append(job)
+        return sorted(set(due))
+
+    def _release(self, index: int, start: float, end: float, n: int) -> None:
+        """Free accelerators of a partition for a time; jobs may find earlier places then."""
+        if end > start:
+            self._settled = False
+            self._profiles[index].change(start, end, n)
 
     def _anybody_overdue(self, now: float) -> bool:
         return any(
@@ -86,8 +127,10 @@ class Conservative(Policy):
         )
 
     def _reset(self, now: float) -> None:
-        self._broken = False
+        self._broken = self._settled = False
         self._reserved.clear()
+        self._due.clear()
+        self._unreserved = set(self.waiting) - self._without_nodes
         for index in self.queue.members:
             partition = self.queue.partitions[index]
             profile = Profile(now, partition.placement.capacity)
@@ -113,22 +156,26 @@ class Conservative(Policy):
         end, start, index = min(found, key=lambda option: option[0])
         self._profiles[index].change(start, end, -n)
         self._reserved[job] = (index, start, end)
+        if end <= start:  # it holds nothing, so others can take its place
+            self._settled = False
+        heappush(self._due, (start, job))
 
     def _give_back(self, job: int) -> None:
-        index, start, end = self._reserved[job]
-        self._profiles[index].change(start, end, self.queue.jobs.n_accelerators[job])
+        index, start, end = self._reserved.pop(job)
+        self._release(index, start, end, self.queue.jobs.n_accelerators[job])
 
     def _start_reserved(self, job: int) -> None:
-        index, _, end = self._reserved[job]
+        index, start, end = self._reserved[job]
         partition = self.queue.partitions[index]
-        nodes = partition.placement.take(self.queue.jobs.n_accelerators[job])
+        nodes = self.queue.take(job, partition)
         if nodes is None:
             # A job of zero duration releases its accelerators at this same instant.
             if not self._anybody_overdue(self.queue.now):
                 self._give_back(job)
-                del self._reserved[job]
                 self._without_nodes.add(job)
                 self._ended = True
+            else:
+                heappush(self._due, (start, job))
             return
         del self.waiting[job], self._reserved[job]
         self._expected_end[job] = end

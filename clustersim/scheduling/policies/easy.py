@@ -153,9 +153,9 @@ class Easy(Policy):
                 continue
             reservation = self._reservations.get(index)
             if reservation is None:
-                nodes = partition.placement.take(n)
+                nodes = queue.take(job, partition)
             elif now + jobs.estimate_s[partition.pool][job] <= reservation.shadow:
-                nodes = partition.placement.take(n)
+                nodes = queue.take(job, partition)
                 if nodes is not None:
                     reservation.taken(nodes)
             else:

@@ -65,6 +65,11 @@ class InRounds(Preemptive):
             value = getattr(cls, name)
             if not 0 < value < math.inf:
                 return f"option {name}: must be a number of seconds above 0, found {value}"
+        if cls.preempt_by == "suspend":
+            return (
+                "option preempt_by: suspend is not possible, because jobs change pools between "
+                "rounds and a suspended job can only continue on its own nodes; use save or requeue"
+            )
         return super().check_options()
 
     def __init__(self, queue: Queue) -> None:

@@ -75,7 +75,7 @@ class Las(Preemptive):
         self._levels = [sorted(level, key=lambda job: job not in running) for level in levels]
         soonest_s = min(self._times_to_fall(view), default=math.inf)
         if soonest_s < math.inf:
-            yield Wake(view.now + soonest_s)
+            yield Wake(max(view.now + soonest_s, math.nextafter(view.now, math.inf)))
 
     def _fallen(self, levels: list[list[int]], view: View) -> list[list[int]]:
         """Return the levels after jobs that reached their threshold have fallen by one."""

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from bisect import insort
+import operator
+from bisect import bisect_left, insort
 from heapq import heapify, heappop, heapreplace
 from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
+from clustersim.array_types import Floats
+from clustersim.errors import InputError, shown
+from clustersim.notes import note
 from clustersim.scheduling.decisions import How
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.policies.victims import fewest_victims
@@ -19,6 +26,24 @@ __all__ = ["Priority"]
 
 _Kind: TypeAlias = tuple[int, int, float, int]
 """Set of partitions, accelerators and priority of a job, and the job itself if it is suspended."""
+
+
+def _numbers(priorities: npt.NDArray[np.generic]) -> Floats:
+    """Return priorities as numbers, 0 where they are missing.
+
+    Raises
+    ------
+    InputError
+        If one is no number.
+    """
+    column = pd.Series(priorities)
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = numbers.isna() & column.notna()
+    if wrong.any():
+        found = shown(column[wrong].iloc[0])
+        raise InputError("jobs", f"priority: must be numbers, found {found}")
+    values: Floats = numbers.to_numpy(dtype=np.float64, na_value=0.0)
+    return values
 
 
 class Priority(Policy):
@@ -70,14 +95,17 @@ class Priority(Policy):
         super().__init__(queue)
         columns, n_jobs = queue.jobs.columns, len(queue.jobs.n_accelerators)
         given = columns.get("priority")
-        own = np.zeros(n_jobs) if given is None else np.asarray(given, dtype=np.float64)
-        self._priority = np.nan_to_num(own)
+        if given is None:
+            note("the jobs have no column priority, so all have priority 0")
+        self._priority = np.zeros(n_jobs) if given is None else _numbers(given)
         submit_s = np.asarray(columns.get("submit_s", np.zeros(n_jobs)), dtype=np.float64)
         self._rank = self._priority - self.ageing * submit_s / 3600.0
         self._lines: dict[_Kind, list[tuple[float, int]]] = {}
         self._held: dict[int, dict[float, int]] = {index: {} for index in queue.members}
         self._new: set[_Kind] = set()
         self._released = True
+        self._promised: dict[int, int] = {}
+        """Partition of each waiting job for which other jobs are leaving."""
 
     def submit(self, job: int) -> None:
         self.waiting[job] = None
@@ -96,6 +124,7 @@ class Priority(Policy):
         self._released = True
 
     def schedule(self, now: float) -> None:
+        self._forget_promises()
         everything = self._released or self.strict or self._protects
         kinds = list(self._lines) if everything else list(self._new)
         refused: set[_Kind] = set()
@@ -110,29 +139,33 @@ class Priority(Policy):
 
     def _kind(self, job: int) -> _Kind:
         """Return what decides whether a job fits; of a suspended job, the job itself."""
-        own = job if job in self.queue.suspended else -1
+        own = job if job in self.queue.own_nodes else -1
         choice = self.queue.jobs.choice_of[job]
         return choice, self.n_accelerators(job), float(self._priority[job]), own
 
     def _try(self, kinds: list[_Kind], refused: set[_Kind], now: float) -> None:
-        """Start jobs in order of rank; the first of a kind that does not fit ends its kind."""
+        """Start jobs in order of rank; the first of a kind that gets no place ends its kind."""
         heads = [(self._lines[kind][0], kind) for kind in kinds if self._lines.get(kind)]
         heapify(heads)
         while heads:
-            (_, job), kind = heads[0]
+            (rank, job), kind = heads[0]
+            line = self._lines[kind]
+            at = bisect_left(line, (rank, job)) if self._promised else 0
             if self._start(job) or (self.preempt and self._make_room(job, now)):
-                line = self._lines[kind]
-                line.pop(0)
-                if line:
-                    heapreplace(heads, (line[0], kind))
-                else:
-                    heappop(heads)
+                line.pop(at)
+                if not line:
                     del self._lines[kind]
-                continue
-            refused.add(kind)
-            if self.strict:
-                return
-            heappop(heads)
+            elif job in self._promised:
+                at += 1
+            else:
+                refused.add(kind)
+                if self.strict:
+                    return
+                at = len(line)
+            if at < len(line):
+                heapreplace(heads, (line[at], kind))
+            else:
+                heappop(heads)
 
     @property
     def _protects(self) -> bool:
@@ -140,13 +173,37 @@ class Priority(Policy):
         return self.preempt and self.minimum_run > 0
 
     def _start(self, job: int) -> bool:
-        if not self.queue.start_anywhere(job):
+        closed = self._closed(job) if self._promised else 0
+        if not self.queue.start_anywhere(job, closed=closed):
             return False
         del self.waiting[job]
+        self._promised.pop(job, None)
         held = self._held[self.queue.running[job].partition.index]
         priority = float(self._priority[job])
         held[priority] = held.get(priority, 0) + self.n_accelerators(job)
         return True
+
+    def _closed(self, job: int) -> int:
+        """Return the partitions that jobs leave for one of higher priority, as a bit mask."""
+        return functools.reduce(
+            operator.or_,
+            (
+                1 << index
+                for other, index in self._promised.items()
+                if self._priority[other] > self._priority[job]
+            ),
+            0,
+        )
+
+    def _forget_promises(self) -> None:
+        """Forget promises of partitions that no job leaves any more."""
+        if self._promised:
+            left = {self.queue.running[job].partition.index for job in self.queue.leaving}
+            self._promised = {
+                job: index
+                for job, index in self._promised.items()
+                if index in left and job in self.waiting
+            }
 
     def _make_room(self, job: int, now: float) -> bool:
         """Preempt jobs of lower priority so that a job fits, and start it; return whether it does.
@@ -154,7 +211,7 @@ class Priority(Policy):
         A job that has to save its state leaves later; then the waiting job starts later, too.
         """
         queue, n = self.queue, self.n_accelerators(job)
-        if job in queue.suspended:
+        if job in queue.own_nodes or job in self._promised:
             return False
         priority = float(self._priority[job])
         for index in queue.choices(job):
@@ -162,28 +219,32 @@ class Priority(Policy):
             below = sum(size for level, size in self._held[index].items() if level < priority)
             if partition.placement.free + below < n:
                 continue
-            leaving = self._leaving(partition, n)
-            if leaving:
+            leaving = sum(
+                self.n_accelerators(other)
+                for other in queue.leaving
+                if queue.running[other].partition is partition
+            )
+            promised = sum(
+                self.n_accelerators(other)
+                for other, where in self._promised.items()
+                if where == index and self._priority[other] >= priority
+            )
+            if leaving and partition.placement.free + leaving - promised >= n:
+                self._promised[job] = index
                 return False
+            needed = n + max(0, promised - leaving)
             victims = fewest_victims(
-                partition, queue.jobs, n, self._candidates(partition, priority, now)
+                partition, queue.jobs, needed, self._candidates(partition, priority, now)
             )
             if victims is None:
                 continue
             for victim in victims:
                 queue.preempt(victim, self.preempt_by, self.cost)
-            return self._start(job)
+            if self._start(job):
+                return True
+            self._promised[job] = index
+            return False
         return False
-
-    def _leaving(self, partition: Partition, n: int) -> bool:
-        """Return whether jobs already leave a partition and make room for a gang of `n`."""
-        queue = self.queue
-        sizes = [
-            self.n_accelerators(job)
-            for job in queue.leaving
-            if queue.running[job].partition is partition
-        ]
-        return bool(sizes) and partition.placement.free + sum(sizes) >= n
 
     def _candidates(self, partition: Partition, priority: float, now: float) -> list[int]:
         """Return the running jobs of lower priority, those to preempt first in front."""

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 
+import numpy as np
+
 __all__ = ["Profile"]
+
+_FEW = 48
+"""Number of steps up to which a loop is faster than numpy."""
 
 
 class Profile:
@@ -28,8 +34,8 @@ class Profile:
     """
 
     def __init__(self, now: float, free: int) -> None:
-        self._times = [now]
-        self._free = [free]
+        self._times = array("d", [now])
+        self._free = array("q", [free])
 
     def advance(self, now: float) -> None:
         """Discard the part of the profile before `now`."""
@@ -43,8 +49,11 @@ class Profile:
             return
         first, last = self._step_at(start), self._step_at(end)
         free = self._free
-        for at in range(first, last):
-            free[at] += n
+        if last - first > _FEW:
+            np.frombuffer(free, dtype=np.int64)[first:last] += n
+        else:
+            for at in range(first, last):
+                free[at] += n
         for at in (last, first):
             if at and free[at] == free[at - 1]:
                 del self._times[at], free[at]
@@ -54,7 +63,7 @@ class Profile:
         times, free = self._times, self._free
         steps = len(times)
         at = 0
-        while True:
+        while at < _FEW or steps <= 2 * _FEW:
             while free[at] < n:
                 at += 1
             start = times[at]
@@ -64,6 +73,20 @@ class Profile:
                 at += 1
             if at == steps or times[at] >= end:
                 return start
+        return self._earliest_from(at, n, run_s)
+
+    def _earliest_from(self, first: int, n: int, run_s: float) -> float:
+        """Return what ``earliest`` does, if the answer is not before the step `first`."""
+        times = np.frombuffer(self._times)[first:]
+        enough = np.frombuffer(self._free, dtype=np.int64)[first:] >= n
+        change = np.flatnonzero(enough[1:] != enough[:-1]) + 1
+        if enough[0]:
+            change = np.concatenate([[0], change])
+        begins, ends = change[::2], change[1::2]
+        start_s = times[begins]
+        end_s = np.full(len(begins), np.inf)
+        end_s[: len(ends)] = times[ends]
+        return float(start_s[np.argmax(end_s >= start_s + run_s)])
 
     def _step_at(self, time: float) -> int:
         at = bisect_left(self._times, time)

@@ -25,7 +25,7 @@ import numpy as np
 
 from clustersim.array_types import Floats
 from clustersim.errors import InputError
-from clustersim.scheduling.programs.linear import AtLeast, merged, relaxed, time_fractions
+from clustersim.scheduling.programs.linear import AtLeast, merged, time_fractions
 from clustersim.scheduling.programs.problem import Allocation, AllocationProblem
 
 __all__ = [
@@ -112,7 +112,7 @@ def max_min_fairness(problem: AllocationProblem) -> Allocation:
     ones = np.ones(able.sum())
     _, level, _ = space.maximise(_NONE, [AtLeast(sums, 0.0 * ones, ones)])
     total = values * group.sizes[:, None]
-    rows, _, _ = space.maximise(total, [AtLeast(sums, relaxed(level * ones))])
+    rows, _, _ = space.maximise(total, [AtLeast(sums, level * ones)])
     fractions = rows[group.group_of]
     worst = (normalised * fractions).sum(axis=1)[normalised.any(axis=1)].min()
     return Allocation(fractions, float(worst), space.solved, space.losses[group.group_of])
@@ -147,7 +147,7 @@ def min_makespan(problem: AllocationProblem) -> Allocation:
     ones = np.ones(able.sum())
     _, speed, _ = space.maximise(_NONE, [AtLeast(sums, 0.0 * ones, ones)], ceiling=1.0)
     use = np.repeat(problem.gangs[:, None], problem.n_pools, axis=1).astype(np.float64)
-    fractions, _, _ = space.maximise(-use, [AtLeast(sums, relaxed(speed * ones))])
+    fractions, _, _ = space.maximise(-use, [AtLeast(sums, speed * ones)])
     effective = problem.effective_rates(fractions)[able]
     return Allocation(fractions, float((remaining[able] / effective).max()), space.solved)
 
@@ -202,7 +202,7 @@ def min_finish_time_ratio(problem: AllocationProblem) -> Allocation:
         if converged:
             break
     needed = work * u / (denominator - elapsed * u)
-    fractions, _, _ = space.maximise(problem.normalised_rates, [AtLeast(sums, relaxed(needed))])
+    fractions, _, _ = space.maximise(problem.normalised_rates, [AtLeast(sums, needed)])
     rates = (relative * fractions).sum(axis=1)[able]
     return Allocation(
         fractions, float(((elapsed + work / rates) / denominator).max()), space.solved, space.losses

@@ -13,14 +13,19 @@ from scipy.optimize import linprog
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.scheduling.programs.problem import AllocationProblem
 
-__all__ = ["AtLeast", "Group", "TimeFractions", "merged", "relaxed", "time_fractions"]
+__all__ = ["AtLeast", "Group", "TimeFractions", "merged", "time_fractions"]
 
-_SLACK = 1e-9
-"""Relative amount by which a second program may fall short of the optimum of the first."""
+_SLACKS = (1e-9, 1e-8, 1e-7, 1e-6)
+"""Relative amounts by which a program may fall short of the optimum of the one before.
 
+The first one that makes it feasible is used: bounds that come from a program are exact to the
+solver's tolerance only.
+"""
 _LARGE = 2000
 """Variables from which on a program is solved by interior points and crossover instead of the
 dual simplex method, unless it chooses among the optima of another; measured."""
+_INFEASIBLE = 2
+"""Status of `linprog`."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,11 @@ def merged(*columns: Floats | Ints) -> Group:
 
 @dataclass(frozen=True)
 class AtLeast:
-    """Constraints ``sums >= constant + slope * t``, a row each; a slope of None stands for 0."""
+    """Constraints ``sums >= constant + slope * t``, a row each.
+
+    A slope of None stands for 0; the constants then come from a program that was solved before,
+    and may be missed by a little (`_SLACKS`).
+    """
 
     sums: sparse.csr_array
     constant: Floats
@@ -144,44 +153,57 @@ class TimeFractions:
             Dual value of each of the constraints ``at_least``, at least 0.
         """
         with_t = objective.size == 0
-        first = with_t or not at_least
-        blocks: list[list[Any]] = [[self._bounds_matrix, None] if with_t else [self._bounds_matrix]]
-        limits = [np.ones(self.rows + self.pools)]
-        for limit in at_least:
-            block: list[Any] = [-limit.sums]
-            if with_t:
-                slope = np.zeros(len(limit.constant)) if limit.slope is None else limit.slope
-                block.append(sparse.csr_array(slope.reshape(-1, 1)))
-            blocks.append(block)
-            limits.append(-limit.constant)
-        costs = -objective[self.row, self.pool] if not with_t else np.zeros(self.n)
-        bounds = np.zeros((len(costs) + with_t, 2))
+        matrix = self._matrix(at_least, with_t)
+        costs = np.append(np.zeros(self.n), -1.0) if with_t else -objective[self.row, self.pool]
+        bounds = np.zeros((len(costs), 2))
         bounds[:, 1] = np.inf
         if with_t and ceiling is not None:
             bounds[-1, 1] = ceiling
-        solve: Any = linprog
-        found = solve(
-            np.append(costs, -1.0) if with_t else costs,
-            A_ub=sparse.block_array(blocks, format="csc"),
-            b_ub=np.concatenate(limits),
-            bounds=bounds,
-            method="highs-ipm" if first and self.n >= _LARGE else "highs-ds",
-        )
-        self.solved += 1
-        if found.status != 0:
+        large = self.n >= _LARGE and (with_t or not at_least)
+        for slack in _SLACKS:
+            limits = self._limits(at_least, slack)
+            found = _solved(costs, matrix, limits, bounds, interior_first=large)
+            self.solved += 1
+            if found.status == 0:
+                break
+        else:
             raise ArithmeticError(f"HiGHS: {found.message}")
         fractions = np.zeros((self.rows, self.pools))
-        fractions[self.row, self.pool] = np.clip(found.x[: self.n], 0.0, 1.0)
+        fractions[self.row, self.pool] = np.clip(found.x[: self.n], 0.0, 1.0) + 0.0  # no -0.0
         self.losses = np.zeros((self.rows, self.pools))
         reduced = found.lower.marginals[: self.n] / self._counts[self.row]
         self.losses[self.row, self.pool] = np.maximum(reduced, 0.0)
         prices = -found.ineqlin.marginals[self.rows + self.pools :]
         return fractions, float(found.x[-1]) if with_t else 0.0, prices
 
+    def _limits(self, at_least: Sequence[AtLeast], slack: float) -> Floats:
+        """Return the upper bounds of all constraints."""
+        lower = [each.constant * (1.0 - slack * (each.slope is None)) for each in at_least]
+        return np.concatenate([np.ones(self.rows + self.pools), *(-each for each in lower)])
 
-def relaxed(least: Floats) -> Floats:
-    """Return bounds a little below, so that a second program has a feasible point."""
-    return least * (1.0 - _SLACK)
+    def _matrix(self, at_least: Sequence[AtLeast], with_t: bool) -> Any:
+        """Return the matrix of all constraints."""
+        blocks: list[list[Any]] = [[self._bounds_matrix, None] if with_t else [self._bounds_matrix]]
+        for limit in at_least:
+            block: list[Any] = [-limit.sums]
+            if with_t:
+                slope = np.zeros(len(limit.constant)) if limit.slope is None else limit.slope
+                block.append(sparse.csr_array(slope.reshape(-1, 1)))
+            blocks.append(block)
+        return sparse.block_array(blocks, format="csc")
+
+
+def _solved(
+    costs: Floats, matrix: Any, limits: Floats, bounds: Floats, *, interior_first: bool
+) -> Any:
+    """Minimise by one method of HiGHS, and by the other if that fails."""
+    solve: Any = linprog
+    methods = ("highs-ipm", "highs-ds") if interior_first else ("highs-ds", "highs-ipm")
+    for method in methods:
+        found = solve(costs, A_ub=matrix, b_ub=limits, bounds=bounds, method=method)
+        if found.status in (0, _INFEASIBLE):
+            break
+    return found
 
 
 def time_fractions(problem: AllocationProblem, group: Group | None = None) -> TimeFractions:

@@ -18,7 +18,6 @@ from clustersim.scheduling.programs.linear import (
     Group,
     TimeFractions,
     merged,
-    relaxed,
     time_fractions,
 )
 from clustersim.scheduling.programs.problem import Allocation, AllocationProblem
@@ -75,7 +74,7 @@ class _Stages:
         while self.rising.any():
             self._stage()
         total = self.values * self.sizes[:, None]
-        limit = AtLeast(self.space.sums(self.values), relaxed(self.level))
+        limit = AtLeast(self.space.sums(self.values), self.level)
         fractions, _, _ = self.space.maximise(total, [limit])
         return fractions
 
@@ -155,6 +154,6 @@ class _Stages:
         least = self.level if least is None else least
         limits = [AtLeast(self.space.sums(self.values, rows), np.zeros(len(rows)), slopes)]
         if len(fixed):
-            limits.append(AtLeast(self.space.sums(self.values, fixed), relaxed(least[fixed])))
+            limits.append(AtLeast(self.space.sums(self.values, fixed), least[fixed]))
         _, top, prices = self.space.maximise(_NONE, limits, ceiling=ceiling)
         return top, prices[: len(rows)] * slopes

@@ -128,6 +128,23 @@ class Associations:
             ]
         )
 
+    def with_charged(self, charged: Floats) -> Associations:
+        """Return the same tree with other usage; what does not depend on usage is kept.
+
+        Examples
+        --------
+        >>> tree = Associations.of([(-1, 0, False, 0), (0, 3, True, 5), (0, 1, True, 15)])
+        >>> tree.with_charged(np.array([0.0, 2.0, 4.0])).usage.tolist()
+        [6.0, 2.0, 4.0]
+        """
+        if charged.shape != self.charged.shape or not (charged >= 0).all():
+            raise InputError("charged", f"must be {len(self.charged)} numbers of 0 or more")
+        other = object.__new__(Associations)
+        kept = ("levels", "share_parent", "sibling_shares", "share_of_siblings")
+        own = {name: getattr(self, name) for name in (*kept, "parent", "shares", "is_user")}
+        vars(other).update(own, charged=charged)
+        return other
+
     @cached_property
     def levels(self) -> list[Ints]:
         """The associations at each depth of the tree, the root's first."""

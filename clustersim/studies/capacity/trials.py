@@ -142,5 +142,5 @@ def value_at_full_load(runs: pd.DataFrame, search: CapacitySearch) -> float:
 
 def _columns(runs: pd.DataFrame, objective: Objective) -> dict[str, list[float]]:
     """Return the metrics that a measurement needs; NaN if runs of an earlier version lack one."""
-    known = runs.reindex(columns=[objective.metric, *NEEDED])
+    known = runs.reindex(columns=[objective.metric, *NEEDED, "replication"])
     return {str(name): known[name].tolist() for name in known}

@@ -44,7 +44,7 @@ _READERS: dict[str, Reader] = {
     "openb": read_openb,
 }
 SITE = "site"
-"""Name of all formats of logs of sites together, which are told apart by their content."""
+"""Name of all formats of logs of sites together, which are distinguished by their content."""
 FORMATS = (*_READERS, SITE)
 """Names of the formats that :func:`read_jobs` can read."""
 

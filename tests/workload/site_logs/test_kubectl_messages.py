@@ -47,6 +47,33 @@ def test_an_error_above_a_table_is_skipped(tmp_path: Path) -> None:
     assert "kubectl printed" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        'error: the server doesn\'t have a resource type "workloads"',
+        "error: You must be logged in to the server (Unauthorized)",
+        "error: unknown flag: --outputs",
+        'error: context "prod" does not exist',
+        "$ kubectl get jobs\nerror: something else",
+    ],
+)
+def test_errors_of_kubectl_itself(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text(line + "\n")
+    for read in READERS.values():
+        with pytest.raises(InputError, match="kubectl printed instead of objects: 'error: "):
+            read(path)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_an_error_of_slurm_is_not_one_of_kubectl(tmp_path: Path, reader: str) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("$ squeue\nerror: slurm_persist_conn_open_without_init: failed to open\n")
+    with pytest.raises(InputError) as caught:
+        READERS[reader](path)
+    assert "instead of objects" not in str(caught.value)
+
+
 @pytest.mark.parametrize("read", [read_jobs, read_queue])
 @pytest.mark.parametrize(
     ("kind", "what"), [("Node", "nodes .Node."), ("ClusterQueue", "parts of the cluster")]

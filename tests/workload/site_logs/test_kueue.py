@@ -129,6 +129,13 @@ def test_deactivated_workloads(tmp_path: Path) -> None:
     assert jobs["start_s"].fillna(-1).to_dict() == {"t/one": 3600, "t/two": -1, "t/lost": 3600}
 
 
+def test_a_workload_that_was_evicted_and_finished_ran_before_the_eviction(tmp_path: Path) -> None:
+    """It ran for half an hour until 3 h, was evicted, and finished at 4 h without running again."""
+    ends = (when(3, "Evicted", "Preempted"), when(4, "Finished", "Failed"))
+    log = read(tmp_path, workload("w", *ends, past_h=0.5, **evicted(Preempted=1)))
+    assert log.jobs[["start_s", "duration_s"]].to_numpy().tolist() == [[2.5 * 3600, 1800]]
+
+
 def test_an_older_record_of_an_evicted_workload_is_a_copy(tmp_path: Path) -> None:
     """Two exports: one while it first ran, and one at its end."""
     before = workload("w", when(1, "Admitted"))
@@ -156,6 +163,19 @@ def test_runs_of_a_volcano_job(tmp_path: Path) -> None:
     assert found["runs_s"].tolist() == ["0-3600 10800-18000"]
 
 
+@pytest.mark.parametrize("usage", [{"nvidia.com/gpu": "24"}, {}, {"example.com/credits": "240"}])
+def test_partial_admission_runs_with_the_pods_that_were_admitted(
+    tmp_path: Path, usage: dict[str, str]
+) -> None:
+    """Four pods of 8 are asked for, three admitted; what they use may be missing or transformed."""
+    admitted = [{"name": "main", "count": 3, "resourceUsage": usage}]
+    item = workload(
+        "w", when(1, "Admitted"), when(2, "Finished"), admission={"podSetAssignments": admitted}
+    )
+    item["spec"]["podSets"][0] |= {"name": "main", "count": 4, "minCount": 2}
+    assert read(tmp_path, item).jobs["n_accelerators"].tolist() == [24]
+
+
 def test_users_are_namespaces_where_objects_name_none(tmp_path: Path) -> None:
     ran = (when(1, "Admitted"), when(2, "Finished"))
     items = [workload(name, *ran) for name in "abc"]
@@ -168,7 +188,10 @@ def test_users_are_namespaces_where_objects_name_none(tmp_path: Path) -> None:
         "vision/a": "vision", "speech/b": "speech", "speech/c": "ann"
     }  # fmt: skip
     assert "users are namespaces: 2 jobs name no user in a label or an annotation" in log.notes
-    several = "LocalQueues of the same name in several namespaces count as one partition: lq"
+    several = (
+        "LocalQueues of the same name in several namespaces (lq) count as one partition, unless "
+        "the topology has them as NAMESPACE/NAME"
+    )
     assert several in log.notes
 
 

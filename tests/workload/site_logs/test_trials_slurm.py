@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from clustersim.errors import InputError
 from clustersim.workload import read_jobs
 
 SUBMIT, START, END = (f"2025-03-01T{clock}:00" for clock in ("10:00", "10:05", "11:05"))
@@ -163,3 +164,13 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, tuple[float, float]], dict
 def test_trial(tmp_path: Path, name: str) -> None:
     text, options, jobs, left = CASES[name]
     check(read(tmp_path, text, **options), jobs, left)
+
+
+def test_a_queue_is_not_taken_for_a_log(tmp_path: Path) -> None:
+    path = tmp_path / "queue.txt"
+    path.write_text(
+        "JOBID|PARTITION|USER|STATE|SUBMIT_TIME|TIME_LEFT|TRES_PER_NODE|NODELIST(REASON)\n"
+        "7|gpu|ann|PENDING|2026-10-20T10:27:27|1:00:00|gres/gpu:8|(Priority)\n"
+    )
+    with pytest.raises(InputError, match="this is a queue as squeue prints it, which is for"):
+        read_jobs(path, time_zone="UTC")

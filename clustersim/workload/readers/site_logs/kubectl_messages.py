@@ -16,8 +16,18 @@ EMPTY_LIST = (
 )
 """What is wrong with a list without objects."""
 _ERROR = re.compile(
-    r"\s*(?:Error from server\b|error: |Error: |No resources found|Unable to connect to the server"
+    r"\s*(?:Error from server\b|No resources found|Unable to connect to the server"
     r"|The connection to the server )"
+)
+_ANY_ERROR = re.compile(r"\s*[Ee]rror: ")
+"""An error of kubectl itself, but of other programs too."""
+_WORDS_OF_KUBECTL = re.compile(
+    r"(?i)kubectl|kubeconfig|the server doesn't have a resource type|logged in to the server"
+    r"|no matches for kind|unable to match a printer|exec plugin|the server could not find"
+    r"|configuration info|no configuration has been provided|(?:current-)?context\b.* (?:not|no) "
+    r"|named cannot be retrieved|getting credentials|unknown (?:shorthand )?flag"
+    r"|arguments in resource/name form|the path \".*\" does not exist|unable to recognize"
+    r"|you must specify (?:the type|one)|must specify the type of resource"
 )
 _AROUND = re.compile(r"\s*(?:\S*[$#>%] |Warning: |[EWI]\d{4} )")
 """How a prompt, a warning and a line of kubectl's own log begin."""
@@ -50,9 +60,17 @@ def kubectl_error(text: str) -> str | None:
     "holds what kubectl printed instead of objects: 'No resources found'"
     >>> kubectl_error("error: none\\njob_id,submit_s\\n") is None
     True
+    >>> kubectl_error("error: slurm_persist_conn_open_without_init: failed\\n") is None
+    True
     """
     lines = [line.strip() for line in text[:20_000].split("\n") if line.strip()]
-    errors = [line for line in lines if _ERROR.match(line)]
+    named = any("kubectl" in line.lower() for line in lines)
+    errors = [
+        line
+        for line in lines
+        if _ERROR.match(line)
+        or (_ANY_ERROR.match(line) and (named or _WORDS_OF_KUBECTL.search(line)))
+    ]
     if not errors or any(not _AROUND.match(line) for line in lines if line not in errors):
         return None
     return f"holds what kubectl printed instead of objects: {errors[0][:200]!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 
 import numpy as np
@@ -9,9 +10,10 @@ import pandas as pd
 
 from clustersim.errors import InputError
 from clustersim.time_zones import zone_name
-from clustersim.units import counted
+from clustersim.units import counted, format_duration
 from clustersim.workload.job_runs import RUNS
 from clustersim.workload.jobs import JobLog
+from clustersim.workload.log_window import listed_from
 from clustersim.workload.readers.cells import given_cells
 from clustersim.workload.readers.clean import finish, rounded_up
 from clustersim.workload.readers.observed import (
@@ -297,17 +299,45 @@ def _log(
         notes.append("the log is not in order of submission: sorted by submit time")
     table, rounding = rounded_up(table)
     notes += ignored_note(table, ("gpu_spec", "gpu_type", "gpu_model"), ("qos",))
-    return finish(
+    begin_s, window = _window(jobs, kept, base, zone, local)
+    log = finish(
         table,
         source=source,
         rows_read=len(jobs),
         format=records.format,
         dropped=dropped,
-        notes=[*notes, *rounding],
+        notes=[*notes, *rounding, *window],
         origin=_origin(base, zone, local, relative),
         clip_to_estimate=clip_to_estimate,
         left_out=left_out,
     )
+    return replace(log, begin_s=begin_s)
+
+
+def _window(
+    jobs: pd.DataFrame, kept: pd.DataFrame, base: pd.Timestamp, zone: tzinfo | None, local: bool
+) -> tuple[float, list[str]]:
+    """Return the second from which the log has all jobs, and a note if it is not the first."""
+    known = jobs[jobs["submit"].notna()]
+    if not known["end"].notna().any():
+        return 0.0, []
+    owners = known["user"] if "user" in known else pd.Series("", index=known.index)
+    begin_s = listed_from(
+        np.asarray((known["submit"] - base).dt.total_seconds(), dtype=np.float64),
+        np.asarray((known["end"] - base).dt.total_seconds(), dtype=np.float64),
+        pd.factorize(owners)[0].astype(np.float64),
+    )
+    submit_s = (kept["submit"] - base).dt.total_seconds()
+    if begin_s is None or not 0 < begin_s <= float(submit_s.max()):
+        return 0.0, []
+    early = submit_s[submit_s < begin_s]
+    moment = _origin(base + pd.Timedelta(seconds=begin_s), zone, local, relative=False)
+    were = counted(len(early), "job was", "jobs were")
+    return begin_s, [
+        f"{were} submitted up to {format_duration(begin_s - float(early.min()))} before "
+        f"{moment:%Y-%m-%d %H:%M}, the first recorded end: the log lists jobs because they still "
+        "waited or ran then, and lacks those that had ended"
+    ]
 
 
 def _known_starts(kept: pd.DataFrame) -> tuple[pd.Series, list[str]]:

@@ -37,6 +37,11 @@ _NUMBERED = (
     "TRES have numbers that differ from site to site: use sacct, or replace them by the names that "
     "`sacctmgr show tres` prints (gres/gpu=8)"
 )
+_OF_QUEUE = {"nodelistreason", "timeleft"}
+_QUEUE = (
+    "this is a queue as squeue prints it, which is for clustersim forecast; a log is what sacct "
+    "prints (clustersim trace --command slurm)"
+)
 _NEEDED = {
     "submit": "no column tells when a job was submitted",
     "run": "no columns tell how long a job ran (a run time, or start and end)",
@@ -65,10 +70,14 @@ def records_of_text(found: TextTable, mapping: Mapping[str, str] | None = None) 
         both = pd.concat([records.table, pd.DataFrame(rows)], ignore_index=True)
         records.table = both.sort_values("line", kind="stable", ignore_index=True)
     if found.malformed:
-        first = next(iter(found.malformed.values()))
+        line, first = next(iter(found.malformed.items()))
+        at_end = len(found.malformed) == 1 and line > max(found.table.index, default=line)
         records.notes.append(
-            f"{len(found.malformed):,} rows have more or fewer fields than the header (the first "
-            f"is {first}), perhaps from a separator in a job name: left out; ask for the log "
+            f"the last row ({first}) has more or fewer fields than the header, perhaps because the "
+            "file is cut off there: left out"
+            if at_end
+            else f"{len(found.malformed):,} rows have more or fewer fields than the header (the "
+            f"first is {first}), perhaps from a separator in a job name: left out; ask for the log "
             "without job names"
         )
     return records
@@ -124,6 +133,8 @@ def records_of_table(
     _scale_times(records, roles)
     notes += _settle_runs(records, roles)
     advice = "; ".join(_NEEDED[name] for name in lacking)
+    if _OF_QUEUE & {english_key(str(name)) for name in table}:
+        advice = advice and f"{_QUEUE}: {advice}"
     if advice:
         advice += f"; columns: {', '.join(map(str, table.columns[:20]))}"
         advice += " (give --columns submit=NAME,run=NAME,gpus=NAME to name them)"

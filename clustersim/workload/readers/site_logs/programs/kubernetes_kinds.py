@@ -137,8 +137,8 @@ def notes_on_namespaces(items: Iterable[Object], unnamed: int) -> list[str]:
     Examples
     --------
     >>> jobs = [{"metadata": {"namespace": team}, "spec": {"queueName": "lq"}} for team in "ab"]
-    >>> notes_on_namespaces(jobs, 0)
-    ['LocalQueues of the same name in several namespaces count as one partition: lq']
+    >>> notes_on_namespaces(jobs, 0)[0].split(", unless")[0]
+    'LocalQueues of the same name in several namespaces (lq) count as one partition'
     """
     notes = []
     if unnamed:
@@ -154,8 +154,8 @@ def notes_on_namespaces(items: Iterable[Object], unnamed: int) -> list[str]:
     several = sorted(name for name, spaces in where.items() if len(spaces) > 1)
     if several:
         notes.append(
-            "LocalQueues of the same name in several namespaces count as one partition: "
-            f"{listed(several)}"
+            f"LocalQueues of the same name in several namespaces ({listed(several)}) count as one "
+            "partition, unless the topology has them as NAMESPACE/NAME"
         )
     return notes
 

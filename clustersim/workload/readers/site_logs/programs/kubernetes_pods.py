@@ -6,8 +6,9 @@ are no requests. A claim of dynamic resource allocation does not tell its device
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from clustersim.workload.readers.site_logs.devices import is_device, uncounted
@@ -15,6 +16,8 @@ from clustersim.workload.readers.site_logs.devices import is_device, uncounted
 __all__ = [
     "Object",
     "count_of",
+    "counted_names",
+    "parse_quantity",
     "pod_devices",
     "quantity",
     "resource_devices",
@@ -23,7 +26,34 @@ __all__ = [
 ]
 
 Object = Mapping[str, Any]
-_NUMBER = re.compile(r"\s*([\d.]+)\s*(m|k|)\s*")
+_QUANTITY = re.compile(
+    r"([+-]?(?:\d+\.?\d*|\.\d+))\s*(?:[eE]([+-]?\d+)|([KMGTPE]i|[numkMGTPE])?)", re.ASCII
+)
+_SUFFIXES = {
+    **{"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12},
+    **{"P": 1e15, "E": 1e18, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40},
+    **{"Pi": 2.0**50, "Ei": 2.0**60},
+}
+"""Suffixes of quantities (kubernetes.io, Quantity of the API reference)."""
+_CHIPS_OF_AWS = "aws.amazon.com/neuron"
+
+
+def parse_quantity(text: Any) -> float | None:
+    """Return the number that a quantity of Kubernetes stands for; None if it is none.
+
+    Examples
+    --------
+    >>> [parse_quantity(text) for text in (8, "8.", "1k", "8000m", "1E1", "2Ki", "1e-1", "1E")]
+    [8.0, 8.0, 1000.0, 8.0, 10.0, 2048.0, 0.1, 1e+18]
+    >>> parse_quantity("eight"), parse_quantity("1e999"), parse_quantity("")
+    (None, None, None)
+    """
+    match = _QUANTITY.fullmatch(str(text).strip())
+    if match is None:
+        return None
+    number, exponent, suffix = match.groups()
+    value = float(f"{number}e{exponent}") if exponent else float(number) * _SUFFIXES[suffix or ""]
+    return value if math.isfinite(value) else None
 
 
 def quantity(text: Any) -> float:
@@ -31,13 +61,28 @@ def quantity(text: Any) -> float:
 
     Examples
     --------
-    >>> quantity("8"), quantity("500m"), quantity("2k")
-    (8.0, 0.5, 2000.0)
+    >>> quantity("8"), quantity("500m"), quantity("2k"), quantity("all")
+    (8.0, 0.5, 2000.0, 0.0)
     """
-    match = _NUMBER.fullmatch(str(text))
-    if match is None:
-        return 0.0
-    return float(match[1]) * {"m": 1e-3, "k": 1e3, "": 1.0}[match[2]]
+    return max(0.0, parse_quantity(text) or 0.0)
+
+
+def counted_names(names: Iterable[Any]) -> list[str]:
+    """Return the names of accelerators among resources, with each chip under one name only.
+
+    AWS lists the same chips as ``neuron``, as their cores and as devices.
+
+    Examples
+    --------
+    >>> counted_names(["cpu", "aws.amazon.com/neuron", "aws.amazon.com/neuroncore"])
+    ['aws.amazon.com/neuron']
+    >>> counted_names(["nvidia.com/gpu", "aws.amazon.com/neuroncore"])
+    ['nvidia.com/gpu', 'aws.amazon.com/neuroncore']
+    """
+    found = [str(name) for name in names if is_device(str(name))]
+    if _CHIPS_OF_AWS not in found:
+        return found
+    return [name for name in found if "/neuron" not in name or name == _CHIPS_OF_AWS]
 
 
 def resource_devices(resources: Mapping[str, Any] | None) -> float:
@@ -48,15 +93,8 @@ def resource_devices(resources: Mapping[str, Any] | None) -> float:
     >>> resource_devices({"cpu": "8", "nvidia.com/gpu": "4", "nvidia.com/gpumem": "4000"})
     4.0
     """
-    total = 0.0
     resources = resources or {}
-    chips = {str(name) for name in resources} & {"aws.amazon.com/neuron"}
-    for name, amount in resources.items():
-        if chips and "/neuron" in str(name) and name not in chips:
-            continue  # the same chips as cores or devices
-        if "/" in str(name) and is_device(str(name)):
-            total += quantity(amount)
-    return total
+    return sum((quantity(resources[name]) for name in counted_names(resources) if "/" in name), 0.0)
 
 
 def _container(container: Mapping[str, Any]) -> float:

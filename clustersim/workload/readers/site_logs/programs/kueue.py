@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from clustersim.workload.job_runs import RUNS, runs_text
+from clustersim.workload.readers.site_logs.devices import is_device
 from clustersim.workload.readers.site_logs.programs.kubernetes_pods import (
     Object,
     count_of,
@@ -27,7 +28,14 @@ from clustersim.workload.readers.site_logs.programs.kubernetes_times import (
 )
 from clustersim.workload.readers.site_logs.records import EXTRA, START_UNKNOWN
 
-__all__ = ["ASSUMED_ONCE", "PAST_UNKNOWN", "is_deactivated", "workload"]
+__all__ = [
+    "ASSUMED_ONCE",
+    "PAST_UNKNOWN",
+    "is_deactivated",
+    "workload",
+    "workload_devices",
+    "workload_flavor",
+]
 
 ASSUMED_ONCE = "assumed_once"
 """Column of records that is true if one eviction is assumed, since their number is not kept."""
@@ -43,21 +51,14 @@ _ROUNDED_S = 2.0
 
 def workload(item: Object) -> dict[str, Any]:
     """Return the record of a Workload."""
-    spec, status = item.get("spec") or {}, item.get("status") or {}
-    assigned = (status.get("admission") or {}).get("podSetAssignments") or []
-    asked = sum(
-        count_of(one.get("count")) * template_devices(one) for one in spec.get("podSets") or []
-    )
-    used = [one.get("resourceUsage") for one in assigned]
-    n = sum(resource_devices(one) for one in used) if used and all(used) else asked
-    past = _past_s(item)
+    spec, past = item.get("spec") or {}, _past_s(item)
     end, start = condition_time(item, "Finished"), _admitted(item)
     if end is None and is_deactivated(item) and start is None and past:
         end = condition_time(item, "Evicted")  # deactivated for good
     found = {
         "start": start,
         "end": end,
-        "n": n,
+        "n": workload_devices(item),
         "limit_s": spec.get("maximumExecutionTimeSeconds"),
         "state": None if end else "Running" if start else "Pending",
     }
@@ -67,6 +68,66 @@ def workload(item: Object) -> dict[str, Any]:
     if start is None:  # a workload that has finished may have lost its admission
         return {**found, "run_s": past, **_lost_admission(item, end, past)}
     return {**found, **_readmitted(item, start, end, past)}
+
+
+def workload_devices(item: Object, *, now: bool = False) -> float:
+    """Return the accelerators of a Workload: those with which it was admitted, else those it asks.
+
+    Fewer pods than it asks for are admitted with partial admission (``minCount``). What a pod set
+    uses may be a transformed resource; then its pods tell the accelerators.
+
+    Parameters
+    ----------
+    item : mapping
+    now : bool
+        Whether pods that do not need their accelerators any more (``reclaimablePods``) are left
+        out.
+
+    Examples
+    --------
+    >>> pod = {"spec": {"containers": [{"resources": {"limits": {"nvidia.com/gpu": 8}}}]}}
+    >>> asked = {"spec": {"podSets": [{"name": "main", "count": 4, "template": pod}]}}
+    >>> admission = {"podSetAssignments": [{"name": "main", "count": 3}]}
+    >>> workload_devices(asked), workload_devices({**asked, "status": {"admission": admission}})
+    (32.0, 24.0)
+    """
+    status = item.get("status") or {}
+    asked = (item.get("spec") or {}).get("podSets") or []
+    by_name = {str(one.get("name")): one for one in asked}
+    assigned = (status.get("admission") or {}).get("podSetAssignments")
+    over = {
+        str(one.get("name")): count_of(one.get("count"), 0)
+        for one in (status.get("reclaimablePods") or [] if now else [])
+    }
+    total = 0.0
+    for one in assigned or asked:
+        name = str(one.get("name"))
+        pod_set = by_name.get(name, {}) if assigned else one
+        count = count_of(one.get("count"), count_of(pod_set.get("count")))
+        n = resource_devices(one.get("resourceUsage")) or count * template_devices(pod_set)
+        total += n * (1.0 - min(over.get(name, 0), count) / count) if count else 0.0
+    return total
+
+
+def workload_flavor(item: Object) -> str:
+    """Return the resource flavor of the accelerators of a Workload that was admitted.
+
+    It is empty if there is none, or if pod sets have different ones.
+
+    Examples
+    --------
+    >>> one = {"flavors": {"cpu": "default", "nvidia.com/gpu": "h100"}}
+    >>> workload_flavor({"status": {"admission": {"podSetAssignments": [one]}}})
+    'h100'
+    """
+    admission = (item.get("status") or {}).get("admission") or {}
+    found = {
+        str(flavor)
+        for one in admission.get("podSetAssignments") or []
+        for resource, flavor in (one.get("flavors") or {}).items()
+        if is_device(str(resource))
+    }
+    return found.pop() if len(found) == 1 else ""
 
 
 def is_deactivated(item: Object) -> bool:
@@ -154,10 +215,14 @@ def _eviction_time(item: Object) -> str | None:
 
 
 def _lost_admission(item: Object, end: str, past_s: float) -> dict[str, Any]:
-    """Return the start of a Workload without an admission: that of its run, if it had only one."""
+    """Return the start of a Workload without an admission: that of its run, if it had only one.
+
+    The run ended when the admission was lost, or with the eviction; else at the end.
+    """
     if _evictions(item).number > 1:
         return {START_UNKNOWN: True}
-    stop = condition_time(item, "Admitted", status="False") or end
+    lost = condition_time(item, "Admitted", status="False")
+    stop = lost or condition_time(item, "Evicted", "Preempted") or end
     try:
         return {"start": (instant(stop) - timedelta(seconds=past_s)).isoformat()}
     except ValueError:

@@ -1,0 +1,261 @@
+"""Quotas of queues and cohorts, with borrowing, reclaiming and fair sharing, as in Kueue."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from clustersim.errors import InputError
+from clustersim.scheduling.kueue import (
+    Head,
+    PodSet,
+    RunningJob,
+    Snapshot,
+    Switches,
+    Victim,
+    WaitingJob,
+    run_cycle,
+)
+from clustersim.scheduling.policies.line import Kind, Line
+from clustersim.scheduling.policies.preemptive import Preemptive
+from clustersim.scheduling.policies.quota_jobs import QuotaJobs
+from clustersim.scheduling.queue import JobColumns, Partition, Queue
+from clustersim.scheduling.quotas import RESOURCE, Quotas, read_quotas
+
+__all__ = ["Kueue"]
+
+_MOST_STOPS = 2
+"""How often a job is preempted in one pass; then it waits for the next one."""
+
+
+class Kueue(Preemptive):
+    """Quotas of queues by pool: teams borrow what others do not use, and get theirs back.
+
+    A file of quotas gives each queue (a team, a user, a virtual cluster) accelerators of its own on
+    each pool. Queues of a cohort lend each other what they do not use, within their limits. A job
+    starts if its queue has quota left on one of its pools, tried in the job's order of preference;
+    quota that was lent comes back by preemption of borrowers, if the queue may reclaim it. A pass
+    repeats Kueue's cycle, which decides on the first job of each queue (by priority, then
+    submission), until nothing starts or is preempted any more. In a queue with the strategy
+    ``best_effort``, jobs that are refused are passed by others, and looked at again when a job of
+    their cohorts ends or is preempted; with ``strict``, all wait for the first.
+
+    A job that gets quota holds it from then on, and starts as soon as the placement finds
+    accelerators for the whole gang on the pool of its quota; jobs that got quota earlier are placed
+    first. Kueue starts the pods of such a job one by one as there is room, so that some of them
+    may hold accelerators while the others wait, and can be set to give up after a while; here a
+    gang holds nothing until it starts. Nodes that are out of service do not change quotas. A job
+    whose node fails gives its quota back and waits again. A job is preempted at most twice in a
+    pass.
+
+    Attributes
+    ----------
+    quotas : file or mapping
+        The queues and their quotas; see docs/quotas.md.
+    by : str or None
+        Column of the jobs that names their queue. By default the first of ``queue``, ``vc``,
+        ``partition`` and ``user`` that there is.
+    fair_sharing : bool
+        Whether the queue that borrows least in relation to its weight goes first, and may preempt
+        jobs of those that borrow more.
+    strategies : tuple of {"final_share", "initial_share"}
+        When fair sharing preempts: the share of the queue with the new job is at most that of the
+        victim's queue without the victim, or below that of the victim's queue with it.
+    preempt_by : {"save", "requeue", "suspend", "cancel"}
+        How a job is preempted, see :class:`~clustersim.scheduling.decisions.Preempt`.
+    cost : float or None
+        Time that a preemption costs a job when it starts again, seconds. By default that of a
+        checkpoint and a restart, if the run has checkpoints, and otherwise none.
+    """
+
+    whole_cluster: ClassVar[bool] = True
+    quotas: Path | dict[str, Any] | None = None
+    by: str | None = None
+    fair_sharing: bool = False
+    strategies: tuple[Literal["final_share", "initial_share"], ...] = (
+        "final_share",
+        "initial_share",
+    )
+    _read: ClassVar[Quotas | None] = None
+
+    @classmethod
+    def check_options(cls) -> str:
+        if problem := super().check_options():
+            return problem
+        if not cls.strategies:
+            return "option strategies: is empty; allowed are final_share and initial_share"
+        cls._read = None if cls.quotas is None else read_quotas(cls.quotas)
+        return ""
+
+    @classmethod
+    def _given(cls) -> Quotas:
+        if cls._read is None:
+            raise InputError(
+                "policy kueue", "needs the option quotas: a file with the quotas of the queues"
+            )
+        return cls._read
+
+    @classmethod
+    def never_start(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Mapping[int, str]:
+        return QuotaJobs(jobs, partitions, cls._given(), cls.by).never_start()
+
+    def __init__(self, queue: Queue) -> None:
+        super().__init__(queue)
+        quotas = self._given()
+        self._jobs = QuotaJobs(queue.jobs, queue.partitions, quotas, self.by)
+        self._switches = Switches(self.fair_sharing, self.strategies, partial_admission=False)
+        self._names = [each.name for each in quotas.queues]
+        self._strict = [name in quotas.strict for name in self._names]
+        self._lines = [Line() for _ in self._names]
+        self.snapshot = Snapshot(quotas.queues, quotas.cohorts)
+        self._root = [self.snapshot.tree.paths[node][0] for node in range(len(self._names))]
+        self._pools = set(quotas.pools)
+        self._changed: set[int] = set()
+        self._freed: dict[int, set[str]] = {}
+        self._unplaced: dict[int, int] = {}
+        self._stops: Counter[int] = Counter()
+        self._later: list[int] = []
+
+    def submit(self, job: int) -> None:
+        self.waiting[job] = None
+        if self._stops[job] >= _MOST_STOPS:
+            self._later.append(job)
+        else:
+            self._line_up(job)
+
+    def _line_up(self, job: int) -> None:
+        queue = self._jobs.queue_of[job]
+        if self._lines[queue].add(job, self._kind(job)):
+            self._changed.add(self._root[queue])
+
+    def _kind(self, job: int) -> Kind:
+        pools = self._jobs.flavors(job)
+        if job in self.queue.own_nodes:
+            partition, _ = self.queue.own_nodes[job]
+            pools = tuple(p for p in pools if not self._jobs.closed(job, p) >> partition.index & 1)
+        return Kind(self._jobs.priority[job], self.n_accelerators(job), pools)
+
+    def finish(self, job: int, partition: Partition) -> None:
+        self._give_back(job)
+
+    def _give_back(self, job: int) -> None:
+        """Free the quota of a job."""
+        root = self._root[self._jobs.queue_of[job]]
+        usage = self.snapshot.stop(str(job)).usage
+        self._freed.setdefault(root, set()).update(flavor for flavor, _ in usage)
+        self._changed.add(root)
+
+    def schedule(self, now: float) -> None:
+        self._place()
+        self._look_again(all_sizes=True)
+        while self._changed:
+            while self._changed:
+                self._cycle(now)
+            self._look_again(all_sizes=False)
+        self._stops.clear()
+        for job in self._later:
+            self._line_up(job)
+        self._later.clear()
+
+    def _look_again(self, *, all_sizes: bool) -> None:
+        """Look again at jobs that were refused, if quota that they may use has been freed.
+
+        What a preemption frees beyond the needs of the job for which it was done cannot help other
+        jobs to preempt, so then only those are looked at that fit.
+        """
+        tree = self.snapshot.tree
+        for queue, line in enumerate(self._lines):
+            root = self._root[queue]
+            if root in self._freed:
+                # In fair sharing, what a queue holds of one pool counts on all pools.
+                pools = self._pools if self.fair_sharing else self._freed[root]
+                most = {pool: tree.ledger((pool, RESOURCE)).available(queue) for pool in pools}
+                if line.release(pools, None if all_sizes else most):
+                    self._changed.add(root)
+        self._freed.clear()
+
+    def _cycle(self, now: float) -> None:
+        """Decide on the first job of each queue whose tree of cohorts has changed."""
+        roots, self._changed = self._changed, set()
+        heads = (
+            line.head() for queue, line in enumerate(self._lines) if self._root[queue] in roots
+        )
+        kinds = dict(head for head in heads if head is not None)
+        if kinds:
+            waiting = [self._waiting_job(job, kind) for job, kind in kinds.items()]
+            for head in run_cycle(self.snapshot, waiting, self._switches).heads:
+                job = int(head.job.id)
+                self._carry_out(head, job, kinds[job], now)
+
+    def _waiting_job(self, job: int, kind: Kind) -> WaitingJob:
+        pods = PodSet("main", 1, {RESOURCE: kind.n_accelerators}, flavors=kind.pools)
+        return WaitingJob(
+            str(job),
+            self._names[self._jobs.queue_of[job]],
+            (pods,),
+            kind.priority,
+            self._jobs.submit_s[job],
+        )
+
+    def _carry_out(self, head: Head, job: int, kind: Kind, now: float) -> None:
+        """Do what a cycle decided on the first job of a queue."""
+        queue = self._jobs.queue_of[job]
+        if head.status == "admitted":
+            self._lines[queue].take(job, kind)
+            self._changed.add(self._root[queue])
+            self.snapshot.start(self._with_quota(head, job, now))
+            ((flavor, _),) = head.assignment.usage
+            self._unplaced[job] = self._jobs.closed(job, flavor)
+            self._start(job)
+        elif head.status == "preempting":
+            self._preempt(head.victims)
+        elif head.status in ("nofit", "no_victims") and not self._strict[queue]:
+            self._lines[queue].refuse(job, kind)
+            self._changed.add(self._root[queue])
+
+    def _with_quota(self, head: Head, job: int, now: float) -> RunningJob:
+        """Return a job that gets quota; of equal ones, the later submitted are preempted first."""
+        return RunningJob(
+            head.job.id,
+            head.job.queue,
+            head.assignment.usage,
+            head.job.priority,
+            start_t=now,
+            created_t=head.job.created_t,
+            tie_key=f"{10**12 - job:013d}",
+        )
+
+    def _start(self, job: int) -> bool:
+        if not self.queue.start_anywhere(job, closed=self._unplaced[job]):
+            return False
+        del self._unplaced[job], self.waiting[job]
+        return True
+
+    def _place(self) -> None:
+        """Start jobs that have quota and whose gang fits by now, in the order of their quota."""
+        refused: set[tuple[int, int, int]] = set()
+        jobs = self.queue.jobs
+        for job, closed in list(self._unplaced.items()):
+            own = job if job in self.queue.own_nodes else -1
+            kind = jobs.choice_of[job] if own < 0 else -1, jobs.n_accelerators[job], closed
+            if (own >= 0 or kind not in refused) and not self._start(job):
+                refused.add(kind)
+
+    def _preempt(self, victims: Iterable[Victim]) -> None:
+        for victim in victims:
+            if victim.job.evicted:
+                continue
+            job = int(victim.job.id)
+            self._stops[job] += 1
+            if job in self._unplaced:
+                del self._unplaced[job]
+                self._give_back(job)
+                self.submit(job)
+                continue
+            self.queue.preempt(job, self.preempt_by, self.cost)
+            if job in self.queue.leaving:
+                self.snapshot.start(replace(self.snapshot.stop(victim.job.id), evicted=True))
+                self._changed.add(self._root[self._jobs.queue_of[job]])

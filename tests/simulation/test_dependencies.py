@@ -1,0 +1,100 @@
+"""Jobs that wait for other jobs, for places in an array, and for a time; worked out by hand."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+import clustersim as cs
+from clustersim.errors import InputError
+from clustersim.scheduling import POLICIES
+
+
+def log(**columns: object) -> pd.DataFrame:
+    """Four jobs of 10 s on 4 accelerators each, all submitted at 0."""
+    table = {"job_id": ["a", "b", "c", "d"], "submit_s": [0.0] * 4}
+    return pd.DataFrame({**table, "n_accelerators": 4, "duration_s": 10.0, **columns})
+
+
+def starts(jobs: pd.DataFrame, policy: str = "fcfs", accelerators: int = 16) -> list[float]:
+    return cs.replay(jobs, policy=policy, accelerators=accelerators).jobs["start_s"].tolist()
+
+
+@pytest.mark.parametrize("policy", sorted(set(POLICIES) - {"max_throughput_per_cost", "kueue"}))
+def test_a_chain_runs_in_its_order(policy: str) -> None:
+    jobs = log(after_ok=["", "a", "b", "b, a"])
+    found = starts(jobs, policy)
+    assert found[0] == 0
+    assert found[1] >= 10
+    assert found[2] == found[3] >= found[1] + 10
+
+
+@pytest.mark.parametrize("text", ["a:b", "a b", "a,b", "a, b"])
+def test_several_jobs_can_be_named_in_several_ways(text: str) -> None:
+    assert starts(log(after_any=["", "", text, None])) == [0, 0, 10, 0]
+
+
+def test_ids_may_be_numbers() -> None:
+    jobs = log(job_id=[1, 2, 3, 4], after_ok=[None, 1.0, None, None])
+    assert starts(jobs) == [0, 10, 0, 0]
+
+
+def test_a_held_job_keeps_its_place_in_the_queue() -> None:
+    # b waits for a, and is then before c and d, which were submitted after it.
+    jobs = log(after_ok=["", "a", "", ""], n_accelerators=[4, 4, 4, 4])
+    assert starts(jobs, accelerators=4) == [0, 10, 20, 30]
+
+
+def test_an_array_runs_so_many_tasks_at_a_time() -> None:
+    jobs = log(array=["x", "x", "x", None], array_limit=[2, 2, 2, None])
+    assert starts(jobs) == [0, 0, 10, 0]
+
+
+def test_a_job_does_not_start_before_its_time() -> None:
+    assert starts(log(not_before_s=[None, 25, 3, 0])) == [0, 25, 3, 0]
+
+
+def test_what_waits_for_a_job_that_can_never_run_can_never_run() -> None:
+    jobs = log(n_accelerators=[99, 4, 4, 4], after_any=["", "a", "b", ""])
+    result = cs.replay(jobs, policy="easy", accelerators=16).jobs
+    assert result["outcome"].tolist() == ["never runnable"] * 3 + ["finished"]
+    assert result["reason"].iloc[2] == "it waits for job b, which can never run"
+
+
+class CancelFirst(cs.Policy):
+    """Starts all jobs, and cancels the first one when it is called at 5 s."""
+
+    tracks_running = True
+
+    def decide(self, view):
+        from clustersim.scheduling import Preempt, Start, Wake
+
+        for job in view.waiting.tolist():
+            yield Start(job)
+        if view.now < 5:
+            yield Wake(5)
+        elif 0 in view.running:
+            yield Preempt(0, "cancel")
+
+
+def test_only_after_any_follows_a_cancelled_job() -> None:
+    jobs = log(after_ok=["", "a", "", ""], after_any=["", "", "a", ""])
+    result = cs.replay(jobs, policy=CancelFirst, accelerators=16).jobs
+    assert result["start_s"].tolist()[2:] == [5, 0]
+    assert result["outcome"].tolist() == ["unfinished", "unfinished", "finished", "finished"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"after_ok": ["", "aa", "", ""]}, r"after_ok: job b waits for 'aa', which is no job"),
+        ({"after_ok": ["b", "a", "", ""]}, r"jobs wait for each other: a, b"),
+        ({"after_any": ["a", "", "", ""]}, r"jobs wait for each other: a"),
+        ({"array": "x", "array_limit": [0, 1, 1, 1]}, r"array_limit: must be a number of at least"),
+        ({"not_before_s": ["noon", 1, 1, 1]}, r"not_before_s: must be a number .* 'noon' \(job a"),
+        ({"not_before_s": [float("inf"), 1, 1, 1]}, r"not_before_s: must be a number .* \(job a"),
+    ],
+)
+def test_bad_columns_are_refused(columns: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        starts(log(**columns))
