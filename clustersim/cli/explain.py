@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clustersim.cli.options import add_catalogue
-from clustersim.console import write_json
+from clustersim.console import warn, write_json
+from clustersim.errors import InputError
 
-__all__ = ["add_parser", "run"]
+if TYPE_CHECKING:
+    from clustersim.simulation.result import Result
+
+__all__ = ["add_explain", "add_parser", "run", "with_causes"]
 
 _EXAMPLE = """\
 example:
@@ -24,9 +29,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "explain",
         help="say why the jobs of a finished run waited, or one of them",
         description="Say why jobs waited: accelerator-hours by cause (too few free accelerators, "
-        "placement, the policy's order, nodes out of service, partitions, preemption), or with "
-        "--job the intervals of a wait, who was ahead, and when the job could have started. The "
-        "answer follows exactly from the tables of the run; nothing is simulated again.",
+        "placement, the policy's order, quota, dependencies, nodes out of service, partitions, "
+        "preemption), or with --job the intervals of a wait, who was ahead, and when the job could "
+        "have started. The answer follows exactly from the tables of the run; nothing is simulated "
+        "again.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -72,7 +78,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_name(out: Path | None) -> None:
     """Raise an error if the file exists or has a wrong suffix, before anything is computed."""
-    from clustersim.errors import InputError
     from clustersim.outputs import refuse_existing
 
     if out is None:
@@ -80,3 +85,26 @@ def _check_name(out: Path | None) -> None:
     if out.suffix.lower() not in (".csv", ".parquet"):
         raise InputError("--out", f"{str(out)!r} must end in .csv or .parquet")
     refuse_existing(out)
+
+
+def add_explain(parser: argparse.ArgumentParser) -> None:
+    """Add ``--explain``, of `run` and `replay`."""
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="add a column waited_for to jobs.parquet: why each job waited; `clustersim explain` "
+        "says more",
+    )
+
+
+def with_causes(result: Result, wanted: bool) -> Result:
+    """Return a result with a column ``waited_for`` of its jobs if it is wanted and possible."""
+    if not wanted:
+        return result
+    from clustersim.explanation.explain import with_waited_for
+
+    try:
+        return with_waited_for(result)
+    except InputError as error:
+        warn(f"the column waited_for is missing: {error}")
+        return result

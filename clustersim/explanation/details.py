@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from clustersim.explanation.queue_order import reserves
+from clustersim.explanation.queue_order import order_text, reserves
 from clustersim.explanation.state import RunState
 from clustersim.units import counted, format_number, listed
 
@@ -53,7 +53,9 @@ def detail_of(
         return "it can only go on on its own nodes, which were taken or out of service"
     held = _holders(interval["holders"])
     taken = f"{room}; held by {held}" if held else f"{room}; no job held any"
-    return taken + _meanwhile(interval)
+    if cause == "preempted":
+        return taken + _meanwhile(interval)
+    return taken + _meanwhile(interval, {str(each.get("job", "")) for each in interval["holders"]})
 
 
 def _held_by(state: RunState, interval: Mapping[str, Any], head_size: int, known: bool) -> str:
@@ -61,8 +63,7 @@ def _held_by(state: RunState, interval: Mapping[str, Any], head_size: int, known
     meanwhile = _meanwhile(interval)
     policy = f"policy {state.policy}" if state.policy else "the policy"
     if not head_size or not known:
-        why = f"{policy} did not start it (the tables do not say why)"
-        return f"{why}{meanwhile}"
+        return f"{policy} did not start it: {order_text(state)}{meanwhile}"
     more = int(interval["jobs_ahead"]) - 1
     others = f" and {counted(more, 'more job')}" if more > 0 else ""
     head = f"job {interval['behind']} ({counted(head_size, 'accelerator')}){others}"
@@ -71,12 +72,13 @@ def _held_by(state: RunState, interval: Mapping[str, Any], head_size: int, known
     return f"{head} came first under {policy}{meanwhile}"
 
 
-def _meanwhile(interval: Mapping[str, Any]) -> str:
-    """Return which jobs the policy started meanwhile; empty if none."""
-    count = int(interval["n_started"])
+def _meanwhile(interval: Mapping[str, Any], named: Collection[str] = ()) -> str:
+    """Return which jobs the policy started meanwhile, without those that are named already."""
+    shown = [str(job) for job in interval["started"] if str(job) not in named]
+    count = int(interval["n_started"]) - (len(interval["started"]) - len(shown))
     if not count:
         return ""
-    names = [str(job) for job in interval["started"][:_MOST]]
+    names = shown[:_MOST]
     more = count - len(names)
     names += [f"{more:,} more"] if more > 0 else []
     return f"; meanwhile {'job' if count == 1 else 'jobs'} {listed(names)} started"

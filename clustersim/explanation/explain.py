@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -16,7 +17,10 @@ from clustersim.simulation.result import Result
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.topology import Cluster
 
-__all__ = ["explain"]
+__all__ = ["WAITED_FOR", "explain", "with_waited_for"]
+
+WAITED_FOR = "waited_for"
+"""Column with the main cause of the wait of each job."""
 
 
 @overload
@@ -96,6 +100,35 @@ def explain(
         return explain_run(open_state(result, cluster, catalogue, scheduling))
     row = _row_of(result, job)
     return explain_job(open_state(result, cluster, catalogue, scheduling), row)
+
+
+def with_waited_for(result: Result) -> Result:
+    """Return a result whose jobs have a column ``waited_for``: the main cause of their wait.
+
+    Parameters
+    ----------
+    result : Result
+        Of a scenario or a replay, which says on which cluster it ran.
+
+    Raises
+    ------
+    InputError
+        If the cluster is not known, or a file that the run used cannot be read any more.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> run = cs.run(
+    ...     {
+    ...         "cluster": "mixed-small",
+    ...         "workload": {"generate": "philly-2017", "jobs": 100, "load": 0.5},
+    ...     }
+    ... )
+    >>> "waited_for" in with_waited_for(run).jobs
+    True
+    """
+    causes = explain(result).jobs[WAITED_FOR]
+    return replace(result, jobs=result.jobs.assign(**{WAITED_FOR: causes.to_numpy()}))
 
 
 def _row_of(result: Result, job: Any) -> int:

@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clustersim.array_types import Ints
+from clustersim.array_types import Floats, Ints
 from clustersim.brief import Brief
-from clustersim.explanation.causes import CAUSE_TEXTS, CAUSES, Cause, Phase
+from clustersim.explanation.causes import CAUSE_TEXTS, CAUSES, N_LEVELS, Cause, Phase
 from clustersim.explanation.details import detail_of
 from clustersim.explanation.holders import Holders
-from clustersim.explanation.queue_order import Ahead, ahead_of
-from clustersim.explanation.spells import Spells, spells_of
+from clustersim.explanation.holds import HELD, holds_of
+from clustersim.explanation.queue_order import ahead_of
+from clustersim.explanation.quotas import quota_rooms
+from clustersim.explanation.spells import spells_of
 from clustersim.explanation.state import RunState
-from clustersim.explanation.steps import PartitionSteps, partition_steps
+from clustersim.explanation.steps import partition_steps
 from clustersim.explanation.suspended import own_nodes_free
-from clustersim.explanation.thresholds import Thresholds, thresholds
+from clustersim.explanation.thresholds import thresholds
 from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.units import counted, format_duration, format_percent
 
@@ -56,24 +58,28 @@ class JobWait(Brief):
         The partitions on which it may run; empty if it can never run.
     submit_s, start_s : float
         Seconds; the start is NaN if it never started.
+    queued_s : float
+        When it entered its queue, seconds: its submission, unless a dependency, an earliest time or
+        the limit of an array held it.
     waited_s : float
-        Time in the queue over all its attempts, seconds.
+        Time that it waited over all its attempts, seconds.
     jobs_ahead, accelerators_ahead, behind
-        The jobs ahead of it at its submission, and the first of them; see `order_known`.
+        The jobs ahead of it when it entered its queue, and the first of them; see `order_known`.
     order_known : bool
         Whether the order of the policy's queue is known; without it, jobs that were submitted
         earlier count as ahead.
     intervals : pandas.DataFrame
         One row for each interval: ``begin_s``, ``end_s``, ``after`` (what the wait follows),
         ``cause``, ``free_least`` and ``free_most`` (least and most free accelerators of its
-        partition with most of them), ``behind`` (the first job in the queue), ``jobs_ahead``,
-        ``accelerators_ahead``, ``holders`` (the jobs that held most, with their mean number of
-        accelerators), ``started`` (the first jobs that the policy started on its partitions
-        meanwhile), ``n_started`` (how many there were), ``detail``.
+        partition with most of them), ``behind`` (the first job in the queue, or the one on which it
+        depends), ``jobs_ahead``, ``accelerators_ahead``, ``holders`` (the jobs that held most, with
+        their mean number of accelerators), ``started`` (the first jobs that the policy started on
+        its partitions meanwhile), ``n_started`` (how many there were), ``detail``.
     without : pandas.DataFrame
         One row for each cause: ``seconds``, ``share`` of the wait, ``start_s`` (the first time in
         its first wait at which it would have fitted without this constraint and those tested before
-        it, whatever the policy's order) and ``saved_s`` (by how much earlier that is).
+        it, whatever the policy's order; its end if there is none) and ``saved_s`` (by how much
+        earlier that is).
     reason : str
         Why it can never run; otherwise empty.
     notes : tuple of str
@@ -81,6 +87,7 @@ class JobWait(Brief):
     Examples
     --------
     >>> import clustersim as cs
+    >>> import pandas as pd
     >>> jobs = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 0], "n_accelerators": [8, 8]})
     >>> run = cs.replay(jobs.assign(duration_s=3600), policy="fcfs", accelerators=8)
     >>> cs.explain(run, job=2).intervals[["begin_s", "end_s", "cause"]].values.tolist()
@@ -92,6 +99,7 @@ class JobWait(Brief):
     partition: str
     submit_s: float
     start_s: float
+    queued_s: float
     waited_s: float
     jobs_ahead: int
     accelerators_ahead: int
@@ -137,6 +145,8 @@ class _Piece:
     cause: int
     free_least: int
     free_most: int
+    fits_s: tuple[float, ...]
+    """The first time at which it fits if the causes up to each level are lifted, or infinity."""
 
 
 def explain_job(state: RunState, row: int) -> JobWait:
@@ -151,44 +161,67 @@ def explain_job(state: RunState, row: int) -> JobWait:
     facts = jobs.iloc[row]
     if str(facts["outcome"]) == NEVER_RUNNABLE or state.choice_of[row] < 0:
         return _never(state, row)
-    all_spells = spells_of(state)
-    spells = all_spells.chosen(np.flatnonzero(all_spells.job == row))
-    steps = partition_steps(state)
-    choice = int(state.choice_of[row])
-    levels = thresholds(state.choices[choice], state.others[choice], steps)
-    submit_s = float(facts["submit_s"])
-    end_s = float(spells.end_s.max()) if len(spells) else submit_s
-    ahead = ahead_of(state, all_spells, row, submit_s, end_s)
-    holders = Holders(state, state.choices[choice], submit_s, end_s)
+    own = _Own(state, row)
+    spells, submit_s = own.spells, float(facts["submit_s"])
     rows: list[dict[str, Any]] = []
     first: list[_Piece] = []
     for index in range(len(spells)):
-        pieces = _pieces(state, spells, index, levels, steps)
+        pieces = _pieces(own, index)
         first = first if index else pieces
         phase = Phase(int(spells.phase[index]))
         before = -1
         for piece in pieces:
-            rows += _rows(state, row, phase, piece, before, ahead, holders, end_s)
+            rows += _rows(own, phase, piece, before)
             before = piece.cause
-    waiting = ahead.at(submit_s) if len(spells) else np.empty(0, dtype=np.intp)
-    in_queue = ahead.spells.job[waiting]
+    queued_s = float(spells.queued_s[0]) if len(spells) else submit_s
+    waiting = own.ahead.at(queued_s) if len(spells) else np.empty(0, dtype=np.intp)
+    in_queue = own.ahead.spells.job[waiting]
     intervals = pd.DataFrame(rows, columns=list(_INTERVALS))
     in_first = len(spells) > 0 and spells.phase[0] == Phase.SUBMISSION
     return JobWait(
         job_id=facts["job_id"],
         n_accelerators=int(facts["n_accelerators"]),
-        partition=state.where(choice),
+        partition=state.where(int(state.choice_of[row])),
         submit_s=submit_s,
         start_s=float(facts["start_s"]),
+        queued_s=queued_s if in_first else submit_s,
         waited_s=float((spells.end_s - spells.begin_s).sum()),
         jobs_ahead=len(in_queue),
         accelerators_ahead=int(state.sizes[in_queue].sum()),
         behind=str(jobs["job_id"].iloc[int(in_queue[0])]) if len(in_queue) else "",
-        order_known=ahead.known,
+        order_known=own.ahead.known,
         intervals=intervals,
         without=_without(intervals, first if in_first else []),
         notes=state.notes,
     )
+
+
+class _Own:
+    """What the wait of one job depends on.
+
+    Parameters
+    ----------
+    state : RunState
+    row : int
+    """
+
+    def __init__(self, state: RunState, row: int) -> None:
+        self.state, self.row = state, row
+        self.holds = holds_of(state)
+        everyone = spells_of(state, self.holds)
+        self.spells = everyone.chosen(np.flatnonzero(everyone.job == row))
+        self.steps = partition_steps(state)
+        choice, rooms = int(state.choice_of[row]), quota_rooms(state)
+        self.quota = None if rooms is None else rooms.room(int(rooms.queue_of[row]))
+        pools = [] if rooms is None else rooms.pools
+        self.pools = [pools[index] for index in state.choices[choice]] if pools else []
+        self.levels = thresholds(
+            state.choices[choice], state.others[choice], self.steps, self.quota, pools
+        )
+        submit_s = float(state.jobs["submit_s"].iloc[row])
+        self.end_s = float(self.spells.end_s.max()) if len(self.spells) else submit_s
+        self.ahead = ahead_of(state, everyone, row, submit_s, self.end_s, rooms)
+        self.holders = Holders(state, state.choices[choice], submit_s, self.end_s)
 
 
 def _never(state: RunState, row: int) -> JobWait:
@@ -200,6 +233,7 @@ def _never(state: RunState, row: int) -> JobWait:
         partition="",
         submit_s=float(facts["submit_s"]),
         start_s=nan,
+        queued_s=nan,
         waited_s=0.0,
         jobs_ahead=0,
         accelerators_ahead=0,
@@ -212,69 +246,83 @@ def _never(state: RunState, row: int) -> JobWait:
     )
 
 
-def _pieces(
-    state: RunState,
-    spells: Spells,
-    index: int,
-    levels: Thresholds,
-    steps: Sequence[PartitionSteps],
-) -> list[_Piece]:
+def _pieces(own: _Own, index: int) -> list[_Piece]:
     """Return the intervals of a wait, neighbours with the same cause as one."""
+    spells, levels = own.spells, own.levels
     begin_s, end_s = float(spells.begin_s[index]), float(spells.end_s[index])
-    n = int(state.sizes[spells.job[index]])
+    n = int(own.state.sizes[own.row])
     low = int(np.searchsorted(levels.time_s, begin_s, side="right")) - 1
     high = int(np.searchsorted(levels.time_s, end_s, side="left"))
     time_s = np.maximum(levels.time_s[low:high], begin_s)
-    free = levels.most_free[low:high]
+    free, level = levels.most_free[low:high], levels.levels(n, low, high)
+    cause = levels.causes(n, low, high)
     phase = spells.phase[index]
-    cause: Ints
     if phase == Phase.SUSPENSION:
-        own_s, fits = own_nodes_free(state, spells.chosen(np.array([index])), steps)[0]
-        merged = np.unique(np.concatenate([time_s, own_s]))
-        free = free[np.searchsorted(time_s, merged, side="right") - 1]
-        fits = fits[np.searchsorted(own_s, merged, side="right") - 1]
-        time_s = merged
+        which = spells.chosen(np.array([index]))
+        own_s, fits = own_nodes_free(own.state, which, own.steps)[0]
+        time_s, free, level = _at_more_times(own_s, time_s, free, level)
+        fits = fits[np.searchsorted(own_s, time_s, side="right") - 1]
         cause = np.where(fits, int(Cause.ORDER), int(Cause.SUSPENDED))
-    else:
-        cause = levels.causes(n, low, high)
-        if phase == Phase.PREEMPTION:
-            cause[cause == Cause.ACCELERATORS] = Cause.PREEMPTED
+    elif phase == Phase.PREEMPTION:
+        cause[cause == Cause.ACCELERATORS] = Cause.PREEMPTED
+    elif phase == Phase.SUBMISSION and own.holds is not None:
+        until = own.holds.until_s(*(np.array([each]) for each in (own.row, begin_s, end_s)))
+        opens_s = float(own.holds.opens_s[own.row])
+        ends_s = [opens_s, *(float(each[0]) for each in until)]
+        cuts = np.array([each for each in ends_s if begin_s < each < end_s])
+        time_s, free, level, cause = _at_more_times(cuts, time_s, free, level, cause)
+        for held, until_s in reversed(list(zip(HELD, until, strict=True))):
+            cause = np.where(time_s < until_s, int(held), cause)
+        # Without a dependency, it still could not start before its earliest time.
+        level = np.where((cause == Cause.DEPENDENCY) & (time_s < opens_s), N_LEVELS, level)
     begins = np.flatnonzero(np.r_[True, np.diff(cause) != 0])
-    ends_s = np.r_[time_s[begins[1:]], end_s]
-    least = np.minimum.reduceat(free, begins)
-    most = np.maximum.reduceat(free, begins)
+    ends = np.r_[begins[1:], len(cause)]
     return [
-        _Piece(float(time_s[at]), float(until), int(cause[at]), int(low_free), int(high_free))
-        for at, until, low_free, high_free in zip(begins, ends_s, least, most, strict=True)
+        _Piece(
+            float(time_s[at]),
+            float(time_s[until]) if until < len(time_s) else end_s,
+            int(cause[at]),
+            int(free[at:until].min()),
+            int(free[at:until].max()),
+            _fits_s(time_s[at:until], level[at:until]),
+        )
+        for at, until in zip(begins.tolist(), ends.tolist(), strict=True)
     ]
 
 
-def _rows(
-    state: RunState,
-    row: int,
-    phase: Phase,
-    piece: _Piece,
-    before: int,
-    ahead: Ahead,
-    holders: Holders,
-    last_s: float,
-) -> Iterator[dict[str, Any]]:
+def _at_more_times(more_s: Floats, time_s: Floats, *values: Ints) -> tuple[Any, ...]:
+    """Return times with others among them, and the values at all of them."""
+    merged = np.unique(np.concatenate([time_s, more_s]))
+    at = np.searchsorted(time_s, merged, side="right") - 1
+    return merged, *(each[at] for each in values)
+
+
+def _fits_s(time_s: Floats, level: Ints) -> tuple[float, ...]:
+    """Return the first time at which each level is enough; infinite if it never is."""
+    firsts = [np.flatnonzero(level <= each)[:1] for each in range(N_LEVELS + 1)]
+    return tuple(float(time_s[first[0]]) if len(first) else np.inf for first in firsts)
+
+
+def _rows(own: _Own, phase: Phase, piece: _Piece, before: int) -> Iterator[dict[str, Any]]:
     """Yield the rows of an interval; that of the order is divided by the first job in the queue.
 
     A job that starts between two intervals is one that the policy preferred, if the gang fitted in
     one of them; it is a job of that interval. `before` is the cause of the interval before.
     """
+    state, ahead, holders = own.state, own.ahead, own.holders
     ids = state.jobs["job_id"]
     cuts = [(piece.begin_s, piece.end_s)]
-    if piece.cause == Cause.ORDER:
+    order, held = piece.cause == Cause.ORDER, piece.cause in HELD
+    if order:
         cuts = ahead.cuts(piece.begin_s, piece.end_s)
     for begin_s, end_s in cuts:
-        waiting = ahead.spells.job[ahead.at(begin_s)]
+        waiting = ahead.spells.job[ahead.at(begin_s)] if not held else np.empty(0, dtype=np.int64)
         first = int(waiting[0]) if len(waiting) else -1
-        order = piece.cause == Cause.ORDER
+        if held and own.holds is not None:
+            first = own.holds.binding(own.row, piece.cause)
         since_s = np.nextafter(begin_s, end_s) if before == Cause.ORDER and not order else begin_s
-        until_s = end_s if order and end_s < last_s else np.nextafter(end_s, begin_s)
-        started = [job for job in holders.started(since_s, until_s) if job != ids.iloc[row]]
+        until_s = end_s if order and end_s < own.end_s else np.nextafter(end_s, begin_s)
+        started = [job for job in holders.started(since_s, until_s) if job != ids.iloc[own.row]]
         found: dict[str, Any] = {
             "begin_s": begin_s,
             "end_s": end_s,
@@ -289,9 +337,22 @@ def _rows(
             "started": started[:_MOST_STARTED],
             "n_started": len(started),
         }
-        size = int(state.sizes[first]) if first >= 0 else 0
-        detail = detail_of(state, row, found, size, known=ahead.known)
-        yield {**found, "detail": detail}
+        yield {**found, "detail": _detail(own, piece.cause, found, first)}
+
+
+def _detail(own: _Own, cause: int, found: Mapping[str, Any], first: int) -> str:
+    """Return what binds in an interval, in words; `first` is the row of the job ahead."""
+    if cause in HELD and own.holds is not None:
+        return own.holds.detail(own.state.jobs, own.row, cause)
+    size = int(own.state.sizes[first]) if first >= 0 else 0
+    n, state = int(own.state.sizes[own.row]), own.state
+    text = f"needs {n:,}"
+    if cause != Cause.QUOTA:
+        text = detail_of(state, own.row, found, size, known=own.ahead.known)
+    time = float(found["begin_s"]), float(found["end_s"])
+    if own.quota is None or own.quota.allows(own.pools, n, *time):
+        return text
+    return f"{text}; {own.quota.detail(n, *time)}"
 
 
 def _without(intervals: pd.DataFrame, first: Sequence[_Piece]) -> pd.DataFrame:
@@ -302,16 +363,28 @@ def _without(intervals: pd.DataFrame, first: Sequence[_Piece]) -> pd.DataFrame:
     for cause in Cause:
         if cause.label not in seconds.index:
             continue
-        fitting = [piece.begin_s for piece in first if piece.cause <= cause]
-        held = any(piece.cause == cause for piece in first)
-        start_s = min(fitting) if held else float("nan")
+        start_s = _could_start_s(first, cause)
         found.append(
             {
                 "cause": cause.label,
                 "seconds": float(seconds[cause.label]),
                 "share": float(seconds[cause.label] / length_s.sum()),
                 "start_s": start_s,
-                "saved_s": first[-1].end_s - start_s if held else float("nan"),
+                "saved_s": first[-1].end_s - start_s if first else float("nan"),
             }
         )
     return pd.DataFrame(found, columns=list(_WITHOUT))
+
+
+def _could_start_s(first: Sequence[_Piece], cause: Cause) -> float:
+    """Return the first time in the first wait at which the gang fits without a cause.
+
+    NaN if the cause does not hold in this wait.
+    """
+    if not any(piece.cause == cause for piece in first):
+        return float("nan")
+    level = cause if cause <= N_LEVELS else Cause.ORDER
+    fits_s = [
+        piece.fits_s[level] for piece in first if piece.cause == cause or piece.cause not in HELD
+    ]
+    return min(*fits_s, first[-1].end_s)

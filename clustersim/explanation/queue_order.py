@@ -8,13 +8,35 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.array_types import Floats
+from clustersim.explanation.quotas import QuotaRooms
 from clustersim.explanation.spells import Spells
 from clustersim.explanation.state import RunState
 
-__all__ = ["Ahead", "ahead_of", "queue_key", "reserves"]
+__all__ = ["Ahead", "ahead_of", "order_text", "queue_key", "reserves"]
 
 _BY_SUBMISSION = ("fcfs", "easy", "easy_sjbf", "conservative", "first_fit")
 _RESERVES = ("easy", "easy_sjbf", "conservative")
+
+
+_ORDERS = {
+    "multifactor": "jobs of higher priority come first, and accelerators are reserved for them",
+    "drf": "jobs of users with a smaller dominant share come first",
+    "srtf": "jobs with less time left come first",
+    "srsf": "jobs with less accelerator-time left come first",
+    "las": "jobs with less attained service come first",
+    "qssf": "jobs with less predicted accelerator-time come first",
+    "kueue": "other jobs got the quota first, or wait with it for room on the nodes",
+}
+"""What comes first under policies whose order the tables do not tell."""
+
+
+def order_text(state: RunState) -> str:
+    """Return what the policy of a run prefers, in words."""
+    if "round" in state.options:
+        aware = state.options.get("heterogeneity_aware")
+        kind = "" if aware is None else f" (heterogeneity-{'aware' if aware else 'agnostic'})"
+        return f"jobs start with a round, if its program{kind} gives them a turn"
+    return _ORDERS.get(state.policy, "the tables do not say why")
 
 
 def reserves(policy: str) -> bool:
@@ -66,7 +88,7 @@ class Ahead:
 
     def at(self, time_s: float) -> npt.NDArray[np.intp]:
         """Return the positions in `spells` of the jobs that are ahead and wait at a time."""
-        return np.flatnonzero((self.spells.begin_s <= time_s) & (time_s < self.spells.end_s))
+        return np.flatnonzero((self.spells.queued_s <= time_s) & (time_s < self.spells.end_s))
 
     def cuts(self, begin_s: float, end_s: float) -> list[tuple[float, float]]:
         """Divide a time by the first job in the queue.
@@ -83,7 +105,7 @@ class Ahead:
             waiting = self.at(now)
             head = int(waiting[0]) if len(waiting) else -1
             until = end_s if head < 0 else min(end_s, float(own.end_s[head]))
-            before = own.begin_s if head < 0 else own.begin_s[:head]
+            before = own.queued_s if head < 0 else own.queued_s[:head]
             coming = before[(before > now) & (before < until)]
             until = float(coming.min()) if len(coming) else until
             found.append((now, until))
@@ -91,7 +113,14 @@ class Ahead:
         return found
 
 
-def ahead_of(state: RunState, spells: Spells, row: int, begin_s: float, end_s: float) -> Ahead:
+def ahead_of(
+    state: RunState,
+    spells: Spells,
+    row: int,
+    begin_s: float,
+    end_s: float,
+    rooms: QuotaRooms | None = None,
+) -> Ahead:
     """Return the waits of other jobs that compete with the job at `row` in a time.
 
     Parameters
@@ -102,13 +131,18 @@ def ahead_of(state: RunState, spells: Spells, row: int, begin_s: float, end_s: f
     row : int
     begin_s, end_s : float
         Seconds.
+    rooms : QuotaRooms, optional
+        The queues of quotas; only jobs of the same queue are ahead.
     """
     own = {*state.choices[state.choice_of[row]]}
     shares = np.array([bool(own & {*choice}) for choice in state.choices])
-    competes = (spells.begin_s < end_s) & (spells.end_s > begin_s) & (spells.job != row)
+    competes = (spells.queued_s < end_s) & (spells.end_s > begin_s) & (spells.job != row)
     competes &= shares[state.choice_of[spells.job]]
-    others = spells.chosen(competes)
     key = queue_key(state)
+    if rooms is not None:
+        competes &= rooms.queue_of[spells.job] == rooms.queue_of[row]
+        key = -rooms.priority.astype(np.float64)
+    others = spells.chosen(competes)
     rank = np.zeros(len(state.jobs)) if key is None else key
     mine, theirs = rank[row], rank[others.job]
     before = (theirs < mine) | ((theirs == mine) & (others.job < row))

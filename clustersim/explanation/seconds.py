@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from clustersim.array_types import Floats
 from clustersim.explanation.causes import CAUSES, Cause, Phase
+from clustersim.explanation.holds import HELD, Holds
+from clustersim.explanation.quotas import QuotaRooms
 from clustersim.explanation.spells import Spells
 from clustersim.explanation.state import RunState
 from clustersim.explanation.steps import PartitionSteps
@@ -22,18 +24,28 @@ _CALL = 20_000
 """Number of steps that take as long as one more call for a group of waits."""
 
 
-def seconds_by_cause(state: RunState, spells: Spells, steps: Sequence[PartitionSteps]) -> Floats:
+def seconds_by_cause(
+    state: RunState,
+    spells: Spells,
+    steps: Sequence[PartitionSteps],
+    holds: Holds | None,
+    rooms: QuotaRooms | None,
+) -> Floats:
     """Return how long each cause held, for each wait; the causes of a wait add up to it.
 
-    The causes of a gang depend on its size and its partitions alone. For each size, the time during
-    which each cause holds is therefore summed up once over the run, and each wait is a difference
-    of two sums.
+    The causes of a gang in its queue depend on its size, its partitions and the quota of its queue
+    alone. For each size, the time during which each cause holds is therefore summed up once over
+    the run, and each wait is a difference of two sums.
 
     Parameters
     ----------
     state : RunState
     spells : Spells
     steps : sequence of PartitionSteps
+    holds : Holds or None
+        What held jobs outside their queues.
+    rooms : QuotaRooms or None
+        What the queues of quotas could use.
 
     Returns
     -------
@@ -41,10 +53,22 @@ def seconds_by_cause(state: RunState, spells: Spells, steps: Sequence[PartitionS
     """
     found = np.zeros((len(spells), len(CAUSES)))
     plain = spells.phase != Phase.SUSPENSION
+    if holds is not None:
+        _add_held(found, spells, holds)
+    in_queue = plain & (spells.queued_s < spells.end_s)
     choice = state.choice_of[spells.job]
-    for index in np.flatnonzero(np.bincount(choice[plain])).tolist():
-        rows = np.flatnonzero(plain & (choice == index))
-        levels = thresholds(state.choices[index], state.others[index], steps)
+    queue = np.zeros_like(choice) if rooms is None else rooms.queue_of[spells.job]
+    alike = choice + len(state.choices) * queue
+    for kind in np.unique(alike[in_queue]).tolist():
+        rows = np.flatnonzero(in_queue & (alike == kind))
+        which, index = divmod(kind, len(state.choices))
+        levels = thresholds(
+            state.choices[index],
+            state.others[index],
+            steps,
+            None if rooms is None else rooms.room(which),
+            () if rooms is None else rooms.pools,
+        )
         _add(found, rows, state, spells, levels)
     after = spells.phase == Phase.PREEMPTION
     found[after, Cause.PREEMPTED] = found[after, Cause.ACCELERATORS]
@@ -58,6 +82,15 @@ def seconds_by_cause(state: RunState, spells: Spells, steps: Sequence[PartitionS
     return found
 
 
+def _add_held(found: Floats, spells: Spells, holds: Holds) -> None:
+    """Write the seconds during which jobs were held outside their queues."""
+    first = np.flatnonzero(spells.phase == Phase.SUBMISSION)
+    since_s, end_s = spells.begin_s[first], spells.end_s[first]
+    for cause, until_s in zip(HELD, holds.until_s(spells.job[first], since_s, end_s), strict=True):
+        found[first, cause] = until_s - since_s
+        since_s = until_s
+
+
 def _add(
     found: Floats,
     rows: npt.NDArray[np.intp],
@@ -65,9 +98,9 @@ def _add(
     spells: Spells,
     levels: Thresholds,
 ) -> None:
-    """Write the seconds of the waits at `rows`, whose jobs have the same partitions."""
+    """Add the seconds in the queue of the waits at `rows`, whose jobs have the same partitions."""
     time_s = levels.time_s
-    first = np.searchsorted(time_s, spells.begin_s[rows], side="right") - 1
+    first = np.searchsorted(time_s, spells.queued_s[rows], side="right") - 1
     last = np.searchsorted(time_s, spells.end_s[rows], side="left") - 1
     sizes = state.sizes[spells.job[rows]]
     order = np.argsort(sizes, kind="stable")
@@ -79,12 +112,12 @@ def _add(
         one_by_one = apart < int(last[at].max() - first[at].min())
         for group in [[each] for each in at.tolist()] if one_by_one else [at]:
             which = np.asarray(group)
-            found[rows[which]] = _of_size(
+            found[rows[which]] += _of_size(
                 levels,
                 n,
                 first[which],
                 last[which],
-                spells.begin_s[rows[which]],
+                spells.queued_s[rows[which]],
                 spells.end_s[rows[which]],
             )
 

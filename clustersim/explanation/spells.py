@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.engine.attempts import StopCause
 from clustersim.explanation.causes import Phase
+from clustersim.explanation.holds import Holds
 from clustersim.explanation.state import RunState
 from clustersim.simulation.tables import FINISHED, STOPS
 
@@ -32,6 +33,8 @@ class Spells:
         Row of the attempt before it in the table of allocations; -1 after the submission.
     started : bool array (spells,)
         Whether the job started at its end.
+    queued_s : float64 array (spells,)
+        When the job entered its queue, seconds: the beginning, unless something held it outside.
     """
 
     job: Ints
@@ -40,22 +43,25 @@ class Spells:
     phase: Ints
     attempt: Ints
     started: Bools
+    queued_s: Floats
 
     def __len__(self) -> int:
         return len(self.job)
 
     def chosen(self, which: Bools | Ints) -> Spells:
         """Return some of the waits."""
-        names = ("job", "begin_s", "end_s", "phase", "attempt", "started")
+        names = ("job", "begin_s", "end_s", "phase", "attempt", "started", "queued_s")
         return Spells(*(getattr(self, name)[which] for name in names))
 
 
-def spells_of(state: RunState) -> Spells:
+def spells_of(state: RunState, holds: Holds | None) -> Spells:
     """Return the waits of all jobs that can run.
 
     Parameters
     ----------
     state : RunState
+    holds : Holds or None
+        What held jobs outside their queues.
     """
     jobs, ranges = state.jobs, state.ranges
     row = pd.Index(jobs["job_id"]).get_indexer(pd.Index(ranges["job_id"])).astype(np.int64)
@@ -72,16 +78,22 @@ def spells_of(state: RunState) -> Spells:
     # Jobs that were stopped and have not started again, and jobs that never started.
     open_end = np.flatnonzero(last & ~finished[row] & (phase_of >= 0))
     never = np.flatnonzero((state.choice_of >= 0) & (np.bincount(row, minlength=len(jobs)) == 0))
+    begins_s = np.concatenate([since_s, end_s[open_end], submit_s[never]])
     found = Spells(
         job=np.concatenate([row, row[open_end], never]),
-        begin_s=np.concatenate([since_s, end_s[open_end], submit_s[never]]),
+        begin_s=begins_s,
         end_s=np.concatenate([start_s, np.full(len(open_end) + len(never), state.end_s)]),
         phase=np.concatenate([phase, phase_of[open_end], np.zeros(len(never), dtype=np.int64)]),
         attempt=np.concatenate([np.where(first, -1, before), open_end, np.full(len(never), -1)]),
         started=np.concatenate(
             [np.ones(len(row), dtype=bool), np.zeros(len(open_end) + len(never), dtype=bool)]
         ),
+        queued_s=begins_s,
     )
+    if holds is not None:
+        first_ones = found.phase == Phase.SUBMISSION
+        queued_s = holds.until_s(found.job, found.begin_s, found.end_s)[-1]
+        found = replace(found, queued_s=np.where(first_ones, queued_s, found.begin_s))
     kept = np.flatnonzero(found.end_s > found.begin_s)
     return found.chosen(kept[np.lexsort([found.begin_s[kept], found.job[kept]])])
 

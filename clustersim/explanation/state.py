@@ -30,11 +30,13 @@ from clustersim.scheduling import (
     find_policy,
     options_of,
 )
+from clustersim.scheduling.quotas import Quotas, read_quotas
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.result import Result
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.speeds import Speeds
+from clustersim.simulation.tables import NEVER_RUNNABLE
 from clustersim.topology import Cluster, compile_cluster, load_cluster, single_pool
 
 __all__ = ["RunState", "open_state"]
@@ -65,6 +67,8 @@ class RunState:
         Empty if it is not known.
     options : mapping of str to object
         Options of the policy.
+    quotas : Quotas or None
+        Quotas by the rules of the policy ``kueue``.
     counts : bool
         Whether a gang fits as soon as enough accelerators of a partition are free.
     notes : tuple of str
@@ -83,6 +87,7 @@ class RunState:
     estimate_s: Floats
     policy: str
     options: Mapping[str, Any]
+    quotas: Quotas | None
     counts: bool
     notes: tuple[str, ...]
 
@@ -135,6 +140,7 @@ def open_state(
     scheduling = settings.scheduling
     notes: list[str] = []
     placement = _placement(scheduling, notes)
+    policy, options = _name_of(scheduling.policy), _options(scheduling, notes)
     partitions = build_partitions(settings.cluster, placement)
     names = {pool.name for pool in settings.cluster.pools}
     unknown = sorted(_pools_of(result) - names)
@@ -159,10 +165,11 @@ def open_state(
         partitions=partitions,
         choices=choices,
         others=others,
-        choice_of=eligible.choice_of,
+        choice_of=np.where(result.jobs["outcome"] == NEVER_RUNNABLE, -1, eligible.choice_of),
         estimate_s=estimates[preferred[np.maximum(eligible.choice_of, 0)], rows],
-        policy=_name_of(scheduling.policy),
-        options=_options(scheduling),
+        policy=policy,
+        options=options,
+        quotas=_quotas(policy, options, notes),
         counts=_counts(placement, result, notes),
         notes=tuple(notes),
     )
@@ -247,15 +254,29 @@ def _name_of(policy: str | type[Policy]) -> str:
     return next((name for name, each in POLICIES.items() if each is policy), policy.__name__)
 
 
-def _options(scheduling: Scheduling) -> Mapping[str, Any]:
+def _options(scheduling: Scheduling, notes: list[str]) -> Mapping[str, Any]:
     """Return the options of the policy; none if the policy is not known or not available."""
     if not scheduling.policy:
         return {}
     try:
         found = find_policy(scheduling.policy, options=scheduling.options, folder=scheduling.folder)
-    except InputError:
+    except InputError as error:
+        notes.append(
+            f"the policy of the run is not available with its options ({error}): who was ahead, "
+            "and waits for quota, are not known"
+        )
         return {}
     return options_of(found)
+
+
+def _quotas(policy: str, options: Mapping[str, Any], notes: list[str]) -> Quotas | None:
+    """Return the quotas of the run; None if it has none, or their rules are not known."""
+    if options.get("quotas") is None:
+        return None
+    if policy != "kueue":
+        notes.append(f"waits for the quotas of policy {policy} count as order")
+        return None
+    return read_quotas(options["quotas"])
 
 
 def _placement(scheduling: Scheduling, notes: list[str]) -> type[Placement]:

@@ -12,6 +12,8 @@ import pandas as pd
 from clustersim.array_types import Bools, Floats
 from clustersim.brief import Brief
 from clustersim.explanation.causes import CAUSES, Phase
+from clustersim.explanation.holds import holds_of
+from clustersim.explanation.quotas import quota_rooms
 from clustersim.explanation.seconds import seconds_by_cause
 from clustersim.explanation.spells import Spells, spells_of
 from clustersim.explanation.state import RunState
@@ -51,6 +53,7 @@ class WaitCauses(Brief):
     Examples
     --------
     >>> import clustersim as cs
+    >>> import pandas as pd
     >>> jobs = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 0], "n_accelerators": [8, 8]})
     >>> run = cs.replay(jobs.assign(duration_s=3600), policy="fcfs", accelerators=8)
     >>> cs.explain(run).jobs["waited_for"].tolist()
@@ -93,6 +96,7 @@ class WaitCauses(Brief):
 
 _SHORT = {
     "order": "the policy's order (their gang fitted, but others came first)",
+    "quota": "quota (their gang fitted, but their queue had none left)",
     "placement": "placement (enough accelerators were free, but not on the nodes that they needed)",
     "out_of_service": "nodes out of service",
     "not_delivered": "nodes that came later, or had no power or space",
@@ -101,6 +105,9 @@ _SHORT = {
     "accelerators": "accelerators that other jobs held",
     "preempted": "the jobs that preempted them",
     "suspended": "their own nodes after a suspension",
+    "dependency": "other jobs (after_ok, after_any)",
+    "not_before": "their earliest time",
+    "array_limit": "the limits of their arrays",
 }
 """What jobs waited for, for the sentence."""
 
@@ -112,8 +119,9 @@ def explain_run(state: RunState) -> WaitCauses:
     ----------
     state : RunState
     """
-    spells = spells_of(state)
-    by_spell = seconds_by_cause(state, spells, partition_steps(state))
+    holds, rooms = holds_of(state), quota_rooms(state)
+    spells = spells_of(state, holds)
+    by_spell = seconds_by_cause(state, spells, partition_steps(state), holds, rooms)
     n_jobs = len(state.jobs)
     seconds = np.stack(
         [np.bincount(spells.job, by_spell[:, k], minlength=n_jobs) for k in range(len(CAUSES))],

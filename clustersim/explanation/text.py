@@ -78,18 +78,23 @@ def job_text(found: JobWait) -> str:
 def _queue(found: JobWait) -> list[str]:
     if not found.waited_s > 0:
         return []
+    if found.queued_s > found.submit_s:
+        after = format_duration(found.queued_s - found.submit_s)
+        when = f"When it entered its queue, {after} after its submission"
+    else:
+        when = "At its submission"
     if not found.jobs_ahead:
-        return ["At its submission, no waiting job was ahead of it."]
+        return [_filled(f"{when}, no waiting job was ahead of it.")]
     waiting = (
         f"{counted(found.jobs_ahead, 'waiting job')} "
         f"({counted(found.accelerators_ahead, 'accelerator')})"
     )
+    were = "was" if found.jobs_ahead == 1 else "were"
     if found.order_known:
-        were = "was" if found.jobs_ahead == 1 else "were"
         text = f"{waiting} {were} ahead of it, first job {found.behind}"
     else:
-        text = f"there were {waiting} that had been submitted earlier, first job {found.behind}"
-    return [_filled(f"At its submission, {text}.")]
+        text = f"there {were} {waiting} that had been submitted earlier, first job {found.behind}"
+    return [_filled(f"{when}, {text}.")]
 
 
 def _intervals(found: JobWait) -> list[str]:
@@ -166,8 +171,8 @@ def job_data(found: JobWait) -> dict[str, Any]:
     ----------
     found : JobWait
     """
-    names = ("job_id", "n_accelerators", "partition", "submit_s", "start_s", "waited_s")
-    queue = ("jobs_ahead", "accelerators_ahead", "behind", "order_known", "reason")
+    names = ("job_id", "n_accelerators", "partition", "submit_s", "start_s", "queued_s")
+    queue = ("waited_s", "jobs_ahead", "accelerators_ahead", "behind", "order_known", "reason")
     return {
         "answer": found.sentence,
         **{name: getattr(found, name) for name in (*names, *queue)},

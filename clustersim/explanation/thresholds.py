@@ -9,6 +9,7 @@ import numpy as np
 
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.explanation.causes import N_LEVELS, Cause
+from clustersim.explanation.quotas import QuotaRoom
 from clustersim.explanation.steps import PartitionSteps
 
 __all__ = ["Thresholds", "thresholds"]
@@ -31,17 +32,29 @@ class Thresholds:
     most_free : int64 array (times,)
         Free accelerators of the partition of the set with most of them.
     differs : tuple of bool (causes,)
-        Whether the room for a cause is ever more than that for the cause before it.
+        Whether the room for a cause is ever more than that for the cause before it, or gangs wait
+        for this cause for another reason.
+    own_left : int64 array (times,) or None
+        The largest gang for which the queue of the jobs would have quota if nobody else used any;
+        larger ones wait for ``QUOTA``, whatever is free. None without quotas.
     """
 
     time_s: Floats
     room: Ints
     most_free: Ints
     differs: tuple[bool, ...]
+    own_left: Ints | None = None
+
+    def levels(self, n: int, first: int = 0, end: int | None = None) -> Ints:
+        """Return which causes must be lifted for a gang of `n`, up to which one, at these times."""
+        return np.asarray((self.room[:, first:end] < n).sum(axis=0), dtype=np.int64)
 
     def causes(self, n: int, first: int = 0, end: int | None = None) -> Ints:
         """Return the cause for which a gang of `n` waits, at the times in [first, end)."""
-        return np.asarray((self.room[:, first:end] < n).sum(axis=0), dtype=np.int64)
+        levels = self.levels(n, first, end)
+        if self.own_left is not None:
+            levels[self.own_left[first:end] < n] = Cause.QUOTA
+        return levels
 
     def waits_for(self, cause: int, n: int, first: int, end: int) -> Bools:
         """Return whether a gang of `n` waits for `cause`, at the times in [first, end)."""
@@ -50,11 +63,18 @@ class Thresholds:
             found &= self.room[cause, first:end] >= n
         if cause > 0:
             found &= self.room[cause - 1, first:end] < n
+        if self.own_left is not None:
+            no_quota = self.own_left[first:end] < n
+            found = found | no_quota if cause == Cause.QUOTA else found & ~no_quota
         return found
 
 
 def thresholds(
-    choice: Sequence[int], others: Sequence[int], steps: Sequence[PartitionSteps]
+    choice: Sequence[int],
+    others: Sequence[int],
+    steps: Sequence[PartitionSteps],
+    quota: QuotaRoom | None = None,
+    pools: Sequence[str] = (),
 ) -> Thresholds:
     """Return the largest gang that fits on a set of partitions, as constraints are lifted.
 
@@ -66,23 +86,27 @@ def thresholds(
         Those that they may not use, of the same accelerators.
     steps : sequence of PartitionSteps
         All partitions.
+    quota : QuotaRoom, optional
+        What the queue of the jobs can use.
+    pools : sequence of str
+        Name of the pool of each partition; needed with `quota`.
 
     Examples
     --------
-    One partition with a whole free node of 8 and 4 free accelerators on each of two others; a gang
-    of 16 waits for its placement:
+    One partition with a whole free node of 8, 4 free accelerators on each of two others, and a node
+    of 8 that is out of service; a gang of 16 waits for its placement:
 
     >>> step = PartitionSteps(
     ...     np.zeros(1), *(np.array([each]) for each in (16, 12, 8, 0, 0))
     ... )
     >>> found = thresholds([0], [], [step])
-    >>> [Cause(int(found.causes(n)[0])).label for n in (12, 16, 24, 25)]
+    >>> [Cause(int(found.causes(n)[0])).label for n in (12, 16, 20, 24)]
     ['order', 'placement', 'out_of_service', 'accelerators']
     """
-    used = [*choice, *others]
-    time_s = steps[used[0]].time_s
-    if len(used) > 1:
-        time_s = np.unique(np.concatenate([steps[index].time_s for index in used]))
+    times = [steps[index].time_s for index in (*choice, *others)]
+    times += [] if quota is None else [quota.time_s]
+    time_s = times[0] if len(times) == 1 else np.unique(np.concatenate(times))
+    own_left = None if quota is None else np.zeros(len(time_s), dtype=np.int64)
     room = np.zeros((N_LEVELS, len(time_s)), dtype=np.int64)
     most_free = np.zeros(len(time_s), dtype=np.int64)
     for index in choice:
@@ -91,8 +115,15 @@ def thresholds(
         largest, free = own.largest[at], own.free[at]
         out = own.out[at]
         later = out + own.not_delivered[at]
+        within = largest
+        if quota is not None and own_left is not None:
+            now = _at(quota, time_s)
+            left, alone = (each[now] for each in quota.left_of(pools[index]))
+            within = np.minimum(largest, left)
+            np.maximum(own_left, alone, out=own_left)
         for cause, here in (
-            (Cause.ORDER, largest),
+            (Cause.ORDER, within),
+            (Cause.QUOTA, largest),
             (Cause.PLACEMENT, free),
             (Cause.OUT_OF_SERVICE, largest + out),
             (Cause.NOT_DELIVERED, largest + later),
@@ -107,11 +138,12 @@ def thresholds(
     for level in range(1, N_LEVELS):
         np.maximum(room[level], room[level - 1], out=room[level])
         differs.append(bool((room[level] > room[level - 1]).any()))
-    return Thresholds(time_s, room, most_free, tuple(differs))
+    differs[Cause.QUOTA] |= own_left is not None
+    return Thresholds(time_s, room, most_free, tuple(differs), own_left)
 
 
-def _at(steps: PartitionSteps, time_s: Floats) -> slice | Ints:
-    """Return the positions of times in the steps of a partition."""
+def _at(steps: PartitionSteps | QuotaRoom, time_s: Floats) -> slice | Ints:
+    """Return the positions of times in the steps of a partition or a queue."""
     if steps.time_s is time_s:
         return slice(None)
     return np.searchsorted(steps.time_s, time_s, side="right") - 1

@@ -134,3 +134,18 @@ def test_unknown_partitions_of_a_cluster() -> None:
     other = cs.compile_cluster(cs.load_cluster("mixed-small", cs.load_catalogue()))
     with pytest.raises(cs.InputError, match="has no pool 'gpu'"):
         cs.explain(result, cluster=other)
+
+
+def test_the_cause_is_in_the_table_of_jobs_if_asked_for(tmp_path: Path) -> None:
+    LOG.assign(waited_for="?").to_csv(tmp_path / "jobs.csv", index=False)
+    command = ["replay", str(tmp_path / "jobs.csv"), "--policy", "fcfs", "--accelerators", "16"]
+    command += ["--no-report", "--quiet"]
+    assert main([*command, "--out", str(tmp_path / "plain")]) == 0
+    assert "waited_for" not in pd.read_parquet(tmp_path / "plain" / "jobs.parquet")
+    assert main([*command, "--out", str(tmp_path / "out"), "--explain", "--csv"]) == 0
+    found = pd.read_parquet(tmp_path / "out" / "jobs.parquet")
+    assert found["waited_for"].tolist() == ["", "accelerators", "order"]
+    assert found["recorded_waited_for"].tolist() == ["?"] * 3
+    written = pd.read_csv(tmp_path / "out" / "jobs.csv", keep_default_na=False)
+    assert written["waited_for"].tolist() == ["", "accelerators", "order"]
+    assert cs.explain(tmp_path / "out").jobs["waited_for"].tolist() == found["waited_for"].tolist()
