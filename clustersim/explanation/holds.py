@@ -132,8 +132,9 @@ def holds_of(state: RunState) -> Holds | None:
     done_s = jobs["finish_s"].to_numpy(dtype=np.float64, na_value=np.inf)
     ended_s = done_s.copy()
     cancelled = (state.stopped == STOPS[StopCause.CANCELLED]).to_numpy(dtype=bool)
-    rows = pd.Index(jobs["job_id"]).get_indexer(pd.Index(state.ranges["job_id"][cancelled]))
-    ended_s[rows] = state.ranges["end_s"].to_numpy(dtype=np.float64)[cancelled]
+    attempts = state.ranges.iloc[state.first_rows[cancelled]]
+    rows = pd.Index(jobs["job_id"]).get_indexer(pd.Index(attempts["job_id"]))
+    ended_s[rows] = attempts["end_s"].to_numpy(dtype=np.float64)
     after_s = np.zeros(len(jobs))
     for waits, end_s in ((depend.after, ended_s), (depend.after_ok, done_s)):
         for row, others in waits.items():

@@ -11,6 +11,7 @@ from clustersim.array_types import Floats
 from clustersim.explanation.quotas import QuotaRooms
 from clustersim.explanation.spells import Spells
 from clustersim.explanation.state import RunState
+from clustersim.units import format_duration
 
 __all__ = ["Ahead", "ahead_of", "order_text", "queue_key", "reserves"]
 
@@ -34,8 +35,12 @@ def order_text(state: RunState) -> str:
     """Return what the policy of a run prefers, in words."""
     if "round" in state.options:
         aware = state.options.get("heterogeneity_aware")
-        kind = "" if aware is None else f" (heterogeneity-{'aware' if aware else 'agnostic'})"
-        return f"jobs start with a round, if its program{kind} gives them a turn"
+        kind = "" if aware is None else f"heterogeneity-{'aware' if aware else 'agnostic'} "
+        reset_s = state.options.get("reset")
+        often = (
+            "" if reset_s is None else f", solved at most every {format_duration(float(reset_s))},"
+        )
+        return f"jobs start with a round if its {kind}program{often} gives them a turn"
     return _ORDERS.get(state.policy, "the tables do not say why")
 
 

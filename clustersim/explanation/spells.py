@@ -30,7 +30,7 @@ class Spells:
     phase : int64 array (spells,)
         What it follows, as a :class:`Phase`.
     attempt : int64 array (spells,)
-        Row of the attempt before it in the table of allocations; -1 after the submission.
+        The attempt before it; -1 after the submission.
     started : bool array (spells,)
         Whether the job started at its end.
     queued_s : float64 array (spells,)
@@ -63,7 +63,7 @@ def spells_of(state: RunState, holds: Holds | None) -> Spells:
     holds : Holds or None
         What held jobs outside their queues.
     """
-    jobs, ranges = state.jobs, state.ranges
+    jobs, ranges = state.jobs, state.ranges.iloc[state.first_rows]
     row = pd.Index(jobs["job_id"]).get_indexer(pd.Index(ranges["job_id"])).astype(np.int64)
     start_s = ranges["start_s"].to_numpy(dtype=np.float64)
     end_s = ranges["end_s"].to_numpy(dtype=np.float64)
@@ -74,7 +74,8 @@ def spells_of(state: RunState, holds: Holds | None) -> Spells:
     last = np.r_[first[1:], True][: len(row)]
     before = np.arange(len(row)) - 1
     since_s = np.where(first, submit_s[row], np.r_[0.0, end_s[:-1]][: len(row)])
-    phase = np.where(first, Phase.SUBMISSION, np.r_[0, phase_of[:-1]][: len(row)])
+    after = np.maximum(np.r_[0, phase_of[:-1]], Phase.PREEMPTION)[: len(row)]
+    phase = np.where(first, Phase.SUBMISSION, after)
     # Jobs that were stopped and have not started again, and jobs that never started.
     open_end = np.flatnonzero(last & ~finished[row] & (phase_of >= 0))
     never = np.flatnonzero((state.choice_of >= 0) & (np.bincount(row, minlength=len(jobs)) == 0))
@@ -100,12 +101,13 @@ def spells_of(state: RunState, holds: Holds | None) -> Spells:
 
 def _phases(state: RunState) -> Ints:
     """Return the phase that follows each attempt; -1 if the job does not wait after it."""
-    found = np.full(len(state.stopped), -1, dtype=np.int64)
+    stopped = state.stopped.astype(str).to_numpy(dtype=object)
+    found = np.full(len(stopped), int(Phase.PREEMPTION), dtype=np.int64)
     for cause, phase in (
+        (StopCause.NOT_STOPPED, -1),
+        (StopCause.CANCELLED, -1),
         (StopCause.NODE, Phase.NODE_EVENT),
-        (StopCause.SAVED, Phase.PREEMPTION),
-        (StopCause.REQUEUED, Phase.PREEMPTION),
         (StopCause.SUSPENDED, Phase.SUSPENSION),
     ):
-        found[(state.stopped == STOPS[cause]).to_numpy(dtype=bool)] = phase
+        found[stopped == STOPS[cause]] = int(phase)
     return found

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from clustersim.array_types import Floats, Ints
@@ -50,8 +51,10 @@ class RunState:
     ----------
     jobs, ranges, outages : pandas.DataFrame
         Tables of the result; `outages` may be None.
+    attempt_of : int64 array (ranges,)
+        The attempt of each row of `ranges`: rows with the same number are parts of one attempt.
     stopped : pandas.Series (attempts,)
-        Why each attempt in `ranges` was stopped, as in ``attempts``; empty if it was not.
+        Why each attempt was stopped, as in ``attempts``; empty if it was not.
     end_s : float
         End of the run, seconds.
     cluster : Cluster
@@ -77,6 +80,7 @@ class RunState:
     jobs: pd.DataFrame
     ranges: pd.DataFrame
     outages: pd.DataFrame | None
+    attempt_of: Ints
     stopped: pd.Series[Any]
     end_s: float
     cluster: Cluster
@@ -95,6 +99,11 @@ class RunState:
     def sizes(self) -> Ints:
         """Accelerators of each job."""
         return self.jobs["n_accelerators"].to_numpy(dtype=np.int64)
+
+    @property
+    def first_rows(self) -> npt.NDArray[np.intp]:
+        """Row of `ranges` with the first part of each attempt."""
+        return np.flatnonzero(np.diff(self.attempt_of, prepend=-1))
 
     def where(self, choice: int) -> str:
         """Return the names of the partitions of a set, in the order of the cluster."""
@@ -153,13 +162,14 @@ def open_state(
     choices = eligible.choices
     others = _others(result, settings, partitions, run_times, lends, eligible)
     preferred = np.array([partitions[choice[0]].pool for choice in choices] or [0])
-    rows = np.arange(len(result.jobs))
+    rows, attempt_of = np.arange(len(result.jobs)), _attempt_of(result)
     estimates = run_times.run_s if scheduling.exact_estimates else run_times.estimate_s
     return RunState(
         jobs=result.jobs,
         ranges=result.allocation_ranges,
         outages=result.outages,
-        stopped=_stopped(result),
+        attempt_of=attempt_of,
+        stopped=_stopped(result, int(attempt_of.max(initial=-1)) + 1),
         end_s=float(result.utilisation["time_s"].max()),
         cluster=settings.cluster,
         partitions=partitions,
@@ -276,7 +286,8 @@ def _quotas(policy: str, options: Mapping[str, Any], notes: list[str]) -> Quotas
     if policy != "kueue":
         notes.append(f"waits for the quotas of policy {policy} count as order")
         return None
-    return read_quotas(options["quotas"])
+    quotas = read_quotas(options["quotas"])
+    return quotas if quotas.queues else None
 
 
 def _placement(scheduling: Scheduling, notes: list[str]) -> type[Placement]:
@@ -364,10 +375,23 @@ def _others(
     return [tuple(sorted(each)) for each in found]
 
 
-def _stopped(result: Result) -> pd.Series[Any]:
+def _attempt_of(result: Result) -> Ints:
+    """Return the attempt of each row of allocations; parts of an attempt follow each other."""
+    ranges = result.allocation_ranges
+    if result.attempts is not None and len(result.attempts) == len(ranges):
+        return np.arange(len(ranges))
+    new = np.zeros(len(ranges), dtype=bool)
+    for name in ("job_id", "start_s", "end_s"):
+        values = ranges[name].to_numpy()
+        new[1:] |= values[1:] != values[:-1]
+    found: Ints = np.cumsum(new)
+    return found
+
+
+def _stopped(result: Result, n_attempts: int) -> pd.Series[Any]:
     """Return why each attempt was stopped; results of earlier versions know only node events."""
     if result.attempts is None:
-        return pd.Series("", index=result.allocation_ranges.index, dtype="category")
+        return pd.Series("", index=range(n_attempts), dtype="category")
     if "stopped" in result.attempts:
         return result.attempts["stopped"]
     return pd.Series("node", index=result.attempts.index, dtype="category")

@@ -46,7 +46,7 @@ def own_nodes_free(
     """
     tracked = bool((state.ranges["nodes"] != "").any())
     nodes = _Nodes(state) if tracked else None
-    partition = partition_of_rows(state)[spells.attempt]
+    partition = partition_of_rows(state)[state.first_rows[spells.attempt]]
     sizes = state.sizes[spells.job]
     found = []
     for row, attempt in enumerate(spells.attempt.tolist()):
@@ -66,7 +66,7 @@ class _Nodes:
     """Accelerators in use on each node over time."""
 
     def __init__(self, state: RunState) -> None:
-        ranges = state.ranges.assign(attempt=np.arange(len(state.ranges)))
+        ranges = state.ranges.assign(attempt=state.attempt_of)
         rows = by_node(ranges)
         base = {pool.name: 0 for pool in state.cluster.pools}
         self._chips = np.repeat(

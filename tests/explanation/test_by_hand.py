@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable
 from typing import ClassVar
 
+import pandas as pd
 import pytest
 from small_clusters import causes, jobs, pool, ran
 
@@ -183,3 +185,32 @@ def test_the_summary_adds_up_accelerator_hours() -> None:
     assert found.jobs["waited_for"].tolist() == ["", "accelerators", "order"]
     sizes = found.groups[found.groups["kind"] == "size"].set_index("group")
     assert sizes.loc["5-8", ["jobs", "waited"]].tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("how", ["save", "suspend"])
+def test_an_attempt_in_several_rows_counts_once(how: str) -> None:
+    # Preempted jobs on two nodes, once in one row and once with a row for each node.
+    table = jobs((0, 16, 100), (50, 16, 20), (55, 8, 10))
+    result, known = ran(table, Later, how=how)
+    ranges = result.allocation_ranges
+    rows = []
+    for row in ranges.to_dict("records"):
+        nodes = ["0:8", "1:8"] if row["nodes"] == "0-1:8" else [row["nodes"]]
+        rows += [{**row, "nodes": each, "n_accelerators": 8} for each in nodes]
+    assert len(rows) > len(ranges)
+    two = dataclasses.replace(result, allocation_ranges=pd.DataFrame(rows))
+    expected, found = cs.explain(result, **known), cs.explain(two, **known)
+    pd.testing.assert_frame_equal(found.jobs, expected.jobs)
+    for job in (1, 2, 3):
+        assert causes(two, known, job) == causes(result, known, job)
+
+
+@pytest.mark.parametrize("aware", [True, False])
+def test_a_job_waits_for_a_round_whose_program_knows_it(aware: bool) -> None:
+    known_as = "heterogeneity-aware" if aware else "heterogeneity-agnostic"
+    table = jobs((0, 8, 1000), (10, 8, 100))
+    options = {"heterogeneity_aware": aware, "reset": 100.0}
+    result, known = ran(table, "max_min_fairness", placement="pooled", **options)
+    assert causes(result, known, 2) == [(10, 360, "order")]
+    detail = cs.explain(result, job=2, **known).intervals["detail"][0]
+    assert f"jobs start with a round if its {known_as} program, solved at most every" in detail
