@@ -92,8 +92,8 @@ def add_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--explain",
         action="store_true",
-        help="add a column waited_for to jobs.parquet: why each job waited; `clustersim explain` "
-        "says more",
+        help="add a column waited_for to jobs.parquet: why each job waited, and a section to the "
+        "page; `clustersim explain` says more",
     )
 
 

@@ -139,8 +139,8 @@ def test_unknown_partitions_of_a_cluster() -> None:
 def test_the_cause_is_in_the_table_of_jobs_if_asked_for(tmp_path: Path) -> None:
     LOG.assign(waited_for="?").to_csv(tmp_path / "jobs.csv", index=False)
     command = ["replay", str(tmp_path / "jobs.csv"), "--policy", "fcfs", "--accelerators", "16"]
-    command += ["--no-report", "--quiet"]
-    assert main([*command, "--out", str(tmp_path / "plain")]) == 0
+    command += ["--quiet"]
+    assert main([*command, "--out", str(tmp_path / "plain"), "--no-report"]) == 0
     assert "waited_for" not in pd.read_parquet(tmp_path / "plain" / "jobs.parquet")
     assert main([*command, "--out", str(tmp_path / "out"), "--explain", "--csv"]) == 0
     found = pd.read_parquet(tmp_path / "out" / "jobs.parquet")
@@ -149,3 +149,6 @@ def test_the_cause_is_in_the_table_of_jobs_if_asked_for(tmp_path: Path) -> None:
     written = pd.read_csv(tmp_path / "out" / "jobs.csv", keep_default_na=False)
     assert written["waited_for"].tolist() == ["", "accelerators", "order"]
     assert cs.explain(tmp_path / "out").jobs["waited_for"].tolist() == found["waited_for"].tolist()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Why jobs waited" in page
+    assert "for accelerators that other jobs held" in page
