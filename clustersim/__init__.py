@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from clustersim.errors import InputError
     from clustersim.estimation.estimate import estimate
     from clustersim.estimation.estimate_result import Estimate
+    from clustersim.explanation.explain import explain
+    from clustersim.explanation.job import JobWait
+    from clustersim.explanation.summary import WaitCauses
     from clustersim.forecasting.forecast import forecast
     from clustersim.forecasting.result import Forecast
     from clustersim.performance import best_plans
@@ -64,6 +67,7 @@ __all__ = [
     "FleetView",
     "Forecast",
     "InputError",
+    "JobWait",
     "Metric",
     "NodePlacement",
     "Part",
@@ -78,6 +82,7 @@ __all__ = [
     "Study",
     "StudyResult",
     "Validation",
+    "WaitCauses",
     "__version__",
     "axis_of",
     "best_plans",
@@ -89,6 +94,7 @@ __all__ = [
     "define_study",
     "describe_jobs",
     "estimate",
+    "explain",
     "forecast",
     "generate_jobs",
     "load_catalogue",
@@ -122,6 +128,7 @@ _HOME = {
     "FleetView": "analysis.part",
     "Forecast": "forecasting.result",
     "InputError": "errors",
+    "JobWait": "explanation.job",
     "Metric": "analysis.metrics",
     "NodePlacement": "scheduling",
     "Part": "analysis.part",
@@ -136,6 +143,7 @@ _HOME = {
     "Study": "studies.study",
     "StudyResult": "studies.study_result",
     "Validation": "validation.result",
+    "WaitCauses": "explanation.summary",
     "axis_of": "plots.axis",
     "best_plans": "performance",
     "build_graph": "topology",
@@ -146,6 +154,7 @@ _HOME = {
     "define_study": "studies.study",
     "describe_jobs": "workload",
     "estimate": "estimation.estimate",
+    "explain": "explanation.explain",
     "forecast": "forecasting.forecast",
     "generate_jobs": "workload",
     "load_catalogue": "catalogue",

@@ -131,6 +131,11 @@ JOBS = (
     Column("reason", "why the job did not finish; none if it did"),
     *_ACCOUNTS,
     Column("cost_cny", "cost of the accelerators while the job held them", "money", MONEY),
+    Column(
+        "waited_for",
+        "cause with most time of its wait, as in `clustersim explain`; empty without a wait",
+        only="with `--explain`",
+    ),
 )
 ALLOCATIONS = (
     _JOB,

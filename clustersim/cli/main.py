@@ -26,6 +26,7 @@ COMMANDS = (
     "study",
     "plan",
     "report",
+    "explain",
     "estimate",
     "catalogue",
     "topology",

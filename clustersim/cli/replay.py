@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import textwrap
 
+from clustersim.cli.explain import add_explain, with_causes
 from clustersim.cli.log_options import add_log_options, read_log
 from clustersim.cli.options import (
     add_catalogue,
@@ -25,8 +26,8 @@ from clustersim.interrupts import held, keeping
 
 __all__ = ["add_parser", "run"]
 
-NOT_INPUT = ("run", "out", "csv", "report", "json", "quiet")
-"""Arguments that are not part of the provenance, as they do not change the result."""
+NOT_INPUT = ("run", "out", "csv", "report", "explain", "json", "quiet")
+"""Arguments that are not part of the provenance, as they do not change the simulation."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -70,6 +71,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--exact-estimates", action="store_true", help="give policies the actual run times"
     )
     add_catalogue(parser)
+    add_explain(parser)
     add_run_files(parser)
     parser.set_defaults(run=run)
 
@@ -114,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
                 "calendar": dated.document(),
             },
         )
+        result = with_causes(result, args.explain)
         result.write(folder)
         write_table(log.left_out_table(), folder / "left_out.csv")
     with held():

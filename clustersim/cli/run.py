@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from clustersim.cli.explain import add_explain, with_causes
 from clustersim.cli.options import (
     add_catalogue,
     add_changes,
@@ -71,6 +72,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--check", action="store_true", help="check the invariants at every scheduling pass (slow)"
     )
+    add_explain(parser)
     add_run_files(parser)
     parser.set_defaults(run=run)
 
@@ -100,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
             check=args.check,
             progress=progress,
         ).with_provenance({"command": _command(args)})
+        result = with_causes(result, args.explain)
         result.write(folder)
     with held():
         files = RunFiles.of(result)
@@ -209,6 +212,7 @@ def _command(args: argparse.Namespace) -> str:
     words += catalogue_arguments(args.catalogue)
     for plugin in args.plugins:
         words += ["--plugins", plugin]
+    words += ["--explain"] if args.explain else []
     return f"{shlex.join(words)} --out again"
 
 

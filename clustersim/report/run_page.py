@@ -20,6 +20,7 @@ from clustersim.report.cells import Format
 from clustersim.report.made_with import made_with, reproduction
 from clustersim.report.of_run.fleet import fleet_table, offered_load_text
 from clustersim.report.of_run.sharing import preemptions, who_got_what
+from clustersim.report.of_run.waiting import why_jobs_waited
 from clustersim.report.page import Answer, Figure, Listing, Page, Section, Table
 from clustersim.report.run_answer import UsePeriod, policy_of, run_answer
 from clustersim.report.run_tables import RunTables, table_file
@@ -103,6 +104,8 @@ def run_page(
     ]
     if not _any_wait(tables):
         sections.reverse()
+    if parts := why_jobs_waited(result):
+        sections.append(Section("Why jobs waited", parts))
     if parts := who_got_what(tables.shares, folder):
         sections.append(Section("Who got what", parts))
     if parts := preemptions(result):

@@ -15,6 +15,7 @@ from clustersim.availability.events import what_happens
 from clustersim.availability.serving import ServiceDemand, service_demands
 from clustersim.availability.windows import planned_windows
 from clustersim.brief import Brief
+from clustersim.calendar import Calendar
 from clustersim.catalogue import Catalogue
 from clustersim.costs.run_costs import RunCosts, open_costs
 from clustersim.engine.recovery import Recovery
@@ -45,6 +46,7 @@ __all__ = [
     "fields_named",
     "offered_work_of",
     "resolve",
+    "run_times_of",
     "scheduling_of",
 ]
 
@@ -208,10 +210,7 @@ def resolve(
             spares=_spares(scenario),
             calendar=calendar,
         )
-        ports = dated_ports(scenario.software, jobs, catalogue, _streams(scenario), calendar)
-        run_times = find_runtimes(jobs, platform.speeds)
-        if ports:
-            run_times = with_software(run_times, jobs, cluster, catalogue, ports)
+        run_times = run_times_of(loaded, platform, jobs, calendar)
     return ResolvedScenario(
         loaded=loaded,
         platform=platform,
@@ -253,6 +252,29 @@ def offered_work_of(loaded: LoadedScenario, platform: Platform) -> OfferedWork:
             wait_for_best=scheduling.wait_for_best,
             spans=scheduling.span_pools is not None,
         )
+
+
+def run_times_of(
+    loaded: LoadedScenario, platform: Platform, jobs: pd.DataFrame, calendar: Calendar
+) -> Runtimes:
+    """Return the run time of each job on each pool, with the software at its submission.
+
+    Parameters
+    ----------
+    loaded : LoadedScenario
+    platform : Platform
+        Its platform.
+    jobs : pandas.DataFrame
+        A jobs table.
+    calendar : Calendar
+        The calendar of the run.
+    """
+    scenario, catalogue = loaded.scenario, platform.catalogue
+    ports = dated_ports(scenario.software, jobs, catalogue, _streams(scenario), calendar)
+    run_times = find_runtimes(jobs, platform.speeds)
+    if ports:
+        run_times = with_software(run_times, jobs, platform.cluster, catalogue, ports)
+    return run_times
 
 
 def scheduling_of(loaded: LoadedScenario) -> Scheduling:

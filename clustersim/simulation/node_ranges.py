@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from clustersim.array_types import Ints
 from clustersim.errors import ClusterSimError
 
-__all__ = ["by_node", "in_ranges", "one_row_an_attempt", "range_texts"]
+__all__ = ["by_node", "in_ranges", "one_row_an_attempt", "range_texts", "read_ranges"]
 
 _RANGE = r"^(?P<first>\d+)(?:-(?P<last>\d+))?:(?P<chips>\d+)$"
 
@@ -86,7 +86,7 @@ def by_node(table: pd.DataFrame) -> pd.DataFrame:
     >>> by_node(table).to_numpy().tolist()
     [[4, 8], [5, 8], [9, 1]]
     """
-    row, first, count, chips = _read(table)
+    row, first, count, chips = read_ranges(table)
     total = int(count.sum())
     of_range = np.repeat(np.arange(len(count)), count)
     within = np.arange(total) - np.repeat(np.cumsum(count) - count, count)
@@ -98,8 +98,22 @@ def by_node(table: pd.DataFrame) -> pd.DataFrame:
     return expanded
 
 
-def _read(table: pd.DataFrame) -> tuple[Ints, Ints, Ints, Ints]:
-    """Return the row, first node, number of nodes and accelerators per node of each range."""
+def read_ranges(table: pd.DataFrame) -> tuple[Ints, Ints, Ints, Ints]:
+    """Return the row, first node, number of nodes and accelerators per node of each range.
+
+    The first node is -1 for a row without nodes.
+
+    Raises
+    ------
+    ClusterSimError
+        If a value of ``nodes`` is not a list of ranges.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"nodes": ["4-5:8,9:1", ""], "n_accelerators": [17, 3]})
+    >>> [values.tolist() for values in read_ranges(table)]
+    [[0, 0, 1], [4, 9, -1], [2, 1, 1], [8, 1, 3]]
+    """
     text = pa.array(table["nodes"].astype("str").to_numpy(dtype=object), pa.large_string())
     lists = pc.split_pattern(text, ",")
     n_ranges = pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64)

@@ -49,7 +49,7 @@ STOPS = {
 
 _ADDED = (
     *("outcome", "pool", "start_s", "wait_s", "finish_s", "total_wait_s", "done", "reason"),
-    "preemptions",
+    *("preemptions", "waited_for"),
 )
 
 

@@ -62,6 +62,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "validate": ["jobs.csv", "--accelerators", "16", "--recorded-wait", "mean=9 s"],
     "what_if": ["jobs.csv", "--accelerators", "16", "--load", "2", "--out", "what_if"],
     "forecast": ["replay", "--at", "30 s"],
+    "explain": ["replay", "--job", "3"],
     "topology": ["mixed-small"],
     "trace": ["jobs.csv", "--accelerators", "16"],
     "timeline": ["replay", "--out", "timeline.json"],
@@ -167,6 +168,8 @@ def test_results_of_commands_that_print(results: dict[str, Any], folder: Path) -
     assert trace["duration_quantiles_s"]["0.5"] == 60.0
     assert trace["offered_load"] == pytest.approx(1440 / 6 / 16)
     assert results["timeline"]["slices"] == 3
+    assert results["explain"]["waited_s"] == 59.0
+    assert results["explain"]["intervals"][0]["cause"] == "accelerators"
     assert [row["name"] for row in results["metrics"]] == ["p95_wait_s"]
     assert "curve" in [row["name"] for row in results["plots"]]
     assert results["schema"]["$schema"].startswith("https://json-schema.org/")

@@ -1,0 +1,1 @@
+"""Why the jobs of a finished run waited, from its tables."""

@@ -1,0 +1,183 @@
+"""Until when other jobs, an earliest time or an array kept jobs out of their queues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clustersim.array_types import Floats, Ints
+from clustersim.engine.attempts import StopCause
+from clustersim.engine.gates import Gates, Limits
+from clustersim.explanation.causes import Cause
+from clustersim.explanation.state import RunState
+from clustersim.simulation.dependencies import Dependencies
+from clustersim.simulation.tables import STOPS
+from clustersim.units import counted, format_duration
+
+__all__ = ["HELD", "Holds", "holds_of"]
+
+HELD = (Cause.DEPENDENCY, Cause.NOT_BEFORE, Cause.ARRAY_LIMIT)
+"""The causes that hold a job outside its queue, one after the other."""
+_END, _COMES = 0, 1
+"""What happens first at one instant: jobs end, then others come."""
+_NONE: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Holds:
+    """Until when each job was held.
+
+    Attributes
+    ----------
+    ended_s, done_s : float64 arrays (jobs,)
+        When each job ended, and when it was done, seconds; infinite if it did not or was not.
+    after_s : float64 array (jobs,)
+        When each job no longer waited for others, seconds; infinite if it always did.
+    opens_s : float64 array (jobs,)
+        Its earliest time, seconds; 0 without one.
+    enters_s : float64 array (jobs,)
+        When it entered its queue, seconds; infinite if it did not. After `after_s` and `opens_s`,
+        only the limit of its array held it.
+    admitted_by : mapping of int to int
+        Job whose end let a job in, by job.
+    depend : Dependencies
+        What holds the jobs.
+    """
+
+    ended_s: Floats
+    done_s: Floats
+    after_s: Floats
+    opens_s: Floats
+    enters_s: Floats
+    admitted_by: Mapping[int, int]
+    depend: Dependencies
+
+    def until_s(self, rows: Ints, begin_s: Floats, end_s: Floats) -> list[Floats]:
+        """Return until when each of `HELD` held jobs in their first waits, seconds.
+
+        Parameters
+        ----------
+        rows : int array (waits,)
+            The jobs.
+        begin_s, end_s : float64 arrays (waits,)
+            The waits, seconds.
+        """
+        found, now_s = [], begin_s
+        for until_s in (self.after_s, self.opens_s, self.enters_s):
+            now_s = np.clip(until_s[rows], now_s, end_s)
+            found.append(now_s)
+        return found
+
+    def binding(self, row: int, cause: int) -> int:
+        """Return the job that held a job the longest; -1 if it was none."""
+        if cause == Cause.DEPENDENCY:
+            return max(self._others(row), key=lambda other: (self._until_s(row, other), other))
+        return self.admitted_by.get(row, -1) if cause == Cause.ARRAY_LIMIT else -1
+
+    def detail(self, jobs: pd.DataFrame, row: int, cause: int) -> str:
+        """Return what held a job, in words.
+
+        Parameters
+        ----------
+        jobs : pandas.DataFrame
+            Jobs of the result.
+        row : int
+        cause : int
+            One of `HELD`.
+        """
+        since_s = float(jobs["submit_s"].iloc[row])
+        if cause == Cause.NOT_BEFORE:
+            after = format_duration(float(self.opens_s[row]) - since_s)
+            return f"not before {after} after its submission (not_before_s)"
+        other = self.binding(row, cause)
+        name = f"job {jobs['job_id'].iloc[other]}" if other >= 0 else ""
+        if cause == Cause.ARRAY_LIMIT:
+            array, most = self.depend.arrays[row]
+            limit = f"array {array} runs at most {counted(int(most), 'task')} at a time"
+            return f"{limit}; the end of {name} let it in" if name else limit
+        column = "after_any" if other in self.depend.after.get(row, _NONE) else "after_ok"
+        if np.isfinite(self._until_s(row, other)):
+            ended = format_duration(float(self.ended_s[other]) - since_s)
+            until = f"until {ended} after its submission"
+        elif np.isfinite(self.ended_s[other]):
+            until = "which was cancelled"
+        else:
+            until = "which had not ended when the run did"
+        n = len(self._others(row))
+        several = f", the last of {n:,} jobs" if n > 1 else ""
+        return f"dependency on {name} ({column}){several}, {until}"
+
+    def _others(self, row: int) -> frozenset[int]:
+        return self.depend.after.get(row, _NONE) | self.depend.after_ok.get(row, _NONE)
+
+    def _until_s(self, row: int, other: int) -> float:
+        ok = other in self.depend.after_ok.get(row, _NONE)
+        return float(self.done_s[other] if ok else self.ended_s[other])
+
+
+def holds_of(state: RunState) -> Holds | None:
+    """Return until when jobs were held; None if nothing holds jobs of the run.
+
+    Parameters
+    ----------
+    state : RunState
+    """
+    depend = Dependencies.of(state.jobs)
+    if depend is None:
+        return None
+    jobs = state.jobs
+    done_s = jobs["finish_s"].to_numpy(dtype=np.float64, na_value=np.inf)
+    ended_s = done_s.copy()
+    cancelled = (state.stopped == STOPS[StopCause.CANCELLED]).to_numpy(dtype=bool)
+    attempts = state.ranges.iloc[state.first_rows[cancelled]]
+    rows = pd.Index(jobs["job_id"]).get_indexer(pd.Index(attempts["job_id"]))
+    ended_s[rows] = attempts["end_s"].to_numpy(dtype=np.float64)
+    after_s = np.zeros(len(jobs))
+    for waits, end_s in ((depend.after, ended_s), (depend.after_ok, done_s)):
+        for row, others in waits.items():
+            after_s[row] = max(after_s[row], float(end_s[list(others)].max()))
+    opens_s = np.zeros(len(jobs))
+    for row, time_s in depend.not_before_s.items():
+        opens_s[row] = time_s
+    submit_s = jobs["submit_s"].to_numpy(dtype=np.float64)
+    enters_s = np.maximum.reduce([submit_s, after_s, opens_s])
+    admitted_by: dict[int, int] = {}
+    if depend.arrays:
+        runnable = np.flatnonzero(state.choice_of >= 0)
+        gates = Gates(limits := depend.limits(runnable))
+        tasks = np.array(sorted(limits.of_job), dtype=np.int64)
+        enters_s[runnable[tasks]] = np.inf
+        for job, time_s in _admissions(
+            gates, limits, submit_s[runnable], ended_s[runnable], done_s[runnable]
+        ):
+            enters_s[runnable[job]] = time_s
+        admitted_by = {
+            int(runnable[job]): int(runnable[by]) for job, by in gates.admitted_by.items()
+        }
+    return Holds(ended_s, done_s, after_s, opens_s, enters_s, admitted_by, depend)
+
+
+def _admissions(
+    gates: Gates, limits: Limits, submit_s: Floats, ended_s: Floats, done_s: Floats
+) -> Iterator[tuple[int, float]]:
+    """Yield the jobs that limits hold, with the time at which they enter their queues."""
+    waits = {**limits.after, **limits.after_ok}
+    held = {*limits.of_job, *waits, *limits.not_before_s}
+    others = {
+        other for each in (limits.after, limits.after_ok) for w in each.values() for other in w
+    }
+    events = [(float(submit_s[job]), _COMES, job) for job in held]
+    events += [(time_s, _COMES, job) for job, time_s in limits.not_before_s.items()]
+    events += [(float(ended_s[job]), _END, job) for job in held | others if ended_s[job] < np.inf]
+    inside: set[int] = set()
+    for time_s, what, job in sorted(events):
+        entered: list[int] = []
+        if what == _END:
+            entered = gates.end(job, time_s, done=bool(done_s[job] < np.inf))
+        elif job not in inside and gates.admits(job, time_s):
+            entered = [job]
+        inside.update(entered)
+        yield from ((each, time_s) for each in entered)

@@ -1,0 +1,397 @@
+"""A finished run with what its waits depend on: cluster, policy, and where each job may run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.array_types import Floats, Ints
+from clustersim.availability.serving import service_demands
+from clustersim.catalogue import Catalogue, load_catalogue
+from clustersim.engine.partitions import build_partitions
+from clustersim.errors import InputError
+from clustersim.scenario.platform import Platform, open_platform
+from clustersim.scenario.resolved import run_times_of, scheduling_of
+from clustersim.scenario.scenario import LoadedScenario, as_loaded
+from clustersim.scheduling import (
+    POLICIES,
+    Consolidate,
+    Partition,
+    Placement,
+    Policy,
+    Pooled,
+    Spread,
+    find_placement,
+    find_policy,
+    options_of,
+)
+from clustersim.scheduling.quotas import Quotas, read_quotas
+from clustersim.simulation.eligibility import Eligibility, find_eligibility
+from clustersim.simulation.result import Result
+from clustersim.simulation.runtimes import Runtimes, find_runtimes
+from clustersim.simulation.scheduling import Scheduling
+from clustersim.simulation.speeds import Speeds
+from clustersim.simulation.tables import NEVER_RUNNABLE
+from clustersim.topology import Cluster, compile_cluster, load_cluster, single_pool
+
+__all__ = ["RunState", "open_state"]
+
+
+@dataclass(frozen=True, eq=False)
+class RunState:
+    """A finished run with what its waits depend on.
+
+    Attributes
+    ----------
+    jobs, ranges, outages : pandas.DataFrame
+        Tables of the result; `outages` may be None.
+    attempt_of : int64 array (ranges,)
+        The attempt of each row of `ranges`: rows with the same number are parts of one attempt.
+    stopped : pandas.Series (attempts,)
+        Why each attempt was stopped, as in ``attempts``; empty if it was not.
+    end_s : float
+        End of the run, seconds.
+    cluster : Cluster
+    partitions : list of Partition
+    choices, others : list of tuple of int
+        The distinct sets of partitions on which jobs may run, and for each of them the other
+        partitions with the same accelerators, or on which its jobs could run but wait for the best.
+    choice_of : int64 array (jobs,)
+        The set of each job; -1 for a job that can never run.
+    estimate_s : float64 array (jobs,)
+        Estimated run time on the preferred partition, seconds.
+    policy : str
+        Empty if it is not known.
+    options : mapping of str to object
+        Options of the policy.
+    quotas : Quotas or None
+        Quotas by the rules of the policy ``kueue``.
+    counts : bool
+        Whether a gang fits as soon as enough accelerators of a partition are free.
+    notes : tuple of str
+    """
+
+    jobs: pd.DataFrame
+    ranges: pd.DataFrame
+    outages: pd.DataFrame | None
+    attempt_of: Ints
+    stopped: pd.Series[Any]
+    end_s: float
+    cluster: Cluster
+    partitions: list[Partition]
+    choices: list[tuple[int, ...]]
+    others: list[tuple[int, ...]]
+    choice_of: Ints
+    estimate_s: Floats
+    policy: str
+    options: Mapping[str, Any]
+    quotas: Quotas | None
+    counts: bool
+    notes: tuple[str, ...]
+
+    @property
+    def sizes(self) -> Ints:
+        """Accelerators of each job."""
+        return self.jobs["n_accelerators"].to_numpy(dtype=np.int64)
+
+    @property
+    def first_rows(self) -> npt.NDArray[np.intp]:
+        """Row of `ranges` with the first part of each attempt."""
+        return np.flatnonzero(np.diff(self.attempt_of, prepend=-1))
+
+    def where(self, choice: int) -> str:
+        """Return the names of the partitions of a set, in the order of the cluster."""
+        return ", ".join(self.partitions[index].name for index in sorted(self.choices[choice]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What a run was given, as far as its provenance or the user says it."""
+
+    cluster: Cluster
+    scheduling: Scheduling
+    catalogue: Catalogue | None
+    scenario: tuple[LoadedScenario, Platform] | None = None
+
+
+def open_state(
+    result: Result,
+    cluster: Cluster | str | Path | None = None,
+    catalogue: Sequence[str | Path] = (),
+    scheduling: Scheduling | None = None,
+) -> RunState:
+    """Return a finished run with what its waits depend on.
+
+    Parameters
+    ----------
+    result : Result
+    cluster : Cluster, str or Path, optional
+        The cluster on which it ran, if its provenance does not say that.
+    catalogue : sequence of str or Path
+        Files with chips of the user, for `cluster`.
+    scheduling : Scheduling, optional
+        Its policy and placement, if its provenance does not say them.
+
+    Raises
+    ------
+    InputError
+        If the cluster is not known, or a file that the run used cannot be read any more.
+    """
+    settings = _settings(result, cluster, catalogue)
+    if scheduling is not None:
+        settings = replace(settings, scheduling=scheduling)
+    scheduling = settings.scheduling
+    notes: list[str] = []
+    placement = _placement(scheduling, notes)
+    policy, options = _name_of(scheduling.policy), _options(scheduling, notes)
+    partitions = build_partitions(settings.cluster, placement)
+    names = {pool.name for pool in settings.cluster.pools}
+    unknown = sorted(_pools_of(result) - names)
+    if unknown:
+        raise InputError(
+            "--cluster", f"has no pool {unknown[0]!r}, on which jobs of the result ran"
+        )
+    run_times, lends = _run_times(result, settings)
+    eligible = _eligible(result, settings, partitions, run_times, lends)
+    choices = eligible.choices
+    others = _others(result, settings, partitions, run_times, lends, eligible)
+    preferred = np.array([partitions[choice[0]].pool for choice in choices] or [0])
+    rows, attempt_of = np.arange(len(result.jobs)), _attempt_of(result)
+    estimates = run_times.run_s if scheduling.exact_estimates else run_times.estimate_s
+    return RunState(
+        jobs=result.jobs,
+        ranges=result.allocation_ranges,
+        outages=result.outages,
+        attempt_of=attempt_of,
+        stopped=_stopped(result, int(attempt_of.max(initial=-1)) + 1),
+        end_s=float(result.utilisation["time_s"].max()),
+        cluster=settings.cluster,
+        partitions=partitions,
+        choices=choices,
+        others=others,
+        choice_of=np.where(result.jobs["outcome"] == NEVER_RUNNABLE, -1, eligible.choice_of),
+        estimate_s=estimates[preferred[np.maximum(eligible.choice_of, 0)], rows],
+        policy=policy,
+        options=options,
+        quotas=_quotas(policy, options, notes),
+        counts=_counts(placement, result, notes),
+        notes=tuple(notes),
+    )
+
+
+def _settings(
+    result: Result, cluster: Cluster | str | Path | None, catalogue: Sequence[str | Path]
+) -> _Settings:
+    facts = result.provenance
+    scenario, replayed = facts.get("scenario"), facts.get("replay")
+    if isinstance(cluster, str | Path):
+        cluster = compile_cluster(load_cluster(cluster, load_catalogue(*catalogue)))
+    if isinstance(scenario, Mapping):
+        if cluster is not None:
+            raise InputError("--cluster", "is not allowed: the result says on which cluster it ran")
+        loaded = as_loaded({**scenario})
+        platform = open_platform(loaded)
+        scheduling = scheduling_of(loaded)
+        return _Settings(platform.cluster, scheduling, platform.catalogue, (loaded, platform))
+    if not isinstance(replayed, Mapping):
+        return _Settings(
+            _cluster_in_python(result) if cluster is None else cluster,
+            Scheduling(policy="", placement=_likely_placement(result)),
+            load_catalogue(*catalogue) if {"model", "accelerators"} & {*result.jobs} else None,
+        )
+    if cluster is None:
+        cluster = _cluster_of_replay(replayed)
+    default = "consolidate" if replayed.get("cluster") else "pooled"
+    scheduling = Scheduling(
+        policy=str(replayed.get("policy", "")),
+        placement=str(replayed.get("placement") or default),
+        options=dict(text.partition("=")[::2] for text in replayed.get("option") or ()),
+        placement_options=dict(
+            text.partition("=")[::2] for text in replayed.get("placement_option") or ()
+        ),
+        exact_estimates=bool(replayed.get("exact_estimates")),
+    )
+    return _Settings(cluster, scheduling, None)
+
+
+def _cluster_of_replay(replayed: Mapping[str, Any]) -> Cluster:
+    if replayed.get("accelerators"):
+        return single_pool(int(replayed["accelerators"]))
+    if not replayed.get("cluster"):
+        raise InputError("explain", "the result does not say on which cluster it ran: --cluster")
+    catalogue = load_catalogue(*(replayed.get("catalogue") or ()))
+    return compile_cluster(load_cluster(str(replayed["cluster"]), catalogue))
+
+
+def _cluster_in_python(result: Result) -> Cluster:
+    """Return the single pool of a result without provenance.
+
+    Raises
+    ------
+    InputError
+        If it is another cluster.
+    """
+    use = result.utilisation
+    if _pools_of(result) == {"pool"} and not _tracks_nodes(result):
+        return single_pool(int(use["installed"].max()))
+    raise InputError(
+        "explain", "the result does not say on which cluster it ran; give it with cluster=..."
+    )
+
+
+def _pools_of(result: Result) -> set[str]:
+    return {str(name) for name in result.utilisation["pool"].unique()}
+
+
+def _tracks_nodes(result: Result) -> bool:
+    return bool((result.allocation_ranges["nodes"] != "").any())
+
+
+def _likely_placement(result: Result) -> str:
+    return "consolidate" if _tracks_nodes(result) else "pooled"
+
+
+def _name_of(policy: str | type[Policy]) -> str:
+    """Return the name of a policy; that of its class if it is given as a class of the user."""
+    if isinstance(policy, str):
+        return policy
+    return next((name for name, each in POLICIES.items() if each is policy), policy.__name__)
+
+
+def _options(scheduling: Scheduling, notes: list[str]) -> Mapping[str, Any]:
+    """Return the options of the policy; none if the policy is not known or not available."""
+    if not scheduling.policy:
+        return {}
+    try:
+        found = find_policy(scheduling.policy, options=scheduling.options, folder=scheduling.folder)
+    except InputError as error:
+        notes.append(
+            f"the policy of the run is not available with its options ({error}): who was ahead, "
+            "and waits for quota, are not known"
+        )
+        return {}
+    return options_of(found)
+
+
+def _quotas(policy: str, options: Mapping[str, Any], notes: list[str]) -> Quotas | None:
+    """Return the quotas of the run; None if it has none, or their rules are not known."""
+    if options.get("quotas") is None:
+        return None
+    if policy != "kueue":
+        notes.append(f"waits for the quotas of policy {policy} count as order")
+        return None
+    quotas = read_quotas(options["quotas"])
+    return quotas if quotas.queues else None
+
+
+def _placement(scheduling: Scheduling, notes: list[str]) -> type[Placement]:
+    """Return the placement of a run, with a note if its rules cannot be applied to the tables."""
+    name = scheduling.placement
+    found: type[Placement] = Pooled
+    try:
+        found = find_placement(name, options=scheduling.placement_options, folder=scheduling.folder)
+    except InputError as error:
+        notes.append(f"the placement of the run is not available ({error})")
+    if found not in (Pooled, Consolidate, Spread):
+        notes.append(
+            f"whether a gang fitted on nodes by the rules of placement {name} cannot be told from "
+            "the tables: waits in which enough accelerators were free count as order"
+        )
+    return found
+
+
+def _counts(placement: type[Placement], result: Result, notes: list[str]) -> bool:
+    """Return whether a gang fits as soon as enough accelerators of a partition are free."""
+    if placement is not Consolidate:
+        return True
+    if len(result.allocation_ranges) and not _tracks_nodes(result):
+        notes.append(
+            "the result does not have the nodes of the jobs: whether a gang fitted on nodes is not "
+            "known, and waits in which enough accelerators were free count as order"
+        )
+        return True
+    return False
+
+
+def _run_times(result: Result, settings: _Settings) -> tuple[Runtimes, list[int]]:
+    """Return the run times of the jobs, and the pools whose services lend accelerators."""
+    if settings.scenario is None:
+        return find_runtimes(result.jobs, Speeds(settings.cluster, settings.catalogue)), []
+    loaded, platform = settings.scenario
+    demands = service_demands(
+        loaded.scenario.serving, settings.cluster, loaded.scenario.horizon, result.calendar
+    )
+    lends = [demand.pool for demand in demands if demand.lends]
+    return run_times_of(loaded, platform, result.jobs, result.calendar), lends
+
+
+def _eligible(
+    result: Result,
+    settings: _Settings,
+    partitions: list[Partition],
+    run_times: Runtimes,
+    lends: list[int],
+    *,
+    wait_for_best: bool | None = None,
+) -> Eligibility:
+    scheduling = settings.scheduling
+    return find_eligibility(
+        result.jobs,
+        settings.cluster,
+        partitions,
+        run_times,
+        settings.catalogue,
+        choose=scheduling.choose,
+        wait_for_best=scheduling.wait_for_best if wait_for_best is None else wait_for_best,
+        lends=lends,
+    )
+
+
+def _others(
+    result: Result,
+    settings: _Settings,
+    partitions: list[Partition],
+    run_times: Runtimes,
+    lends: list[int],
+    eligible: Eligibility,
+) -> list[tuple[int, ...]]:
+    """Return for each set the partitions that its jobs may not use, but others like them."""
+    chips = [settings.cluster.pools[part.pool].accelerator for part in partitions]
+    found = []
+    for choice in eligible.choices:
+        own = {chips[index] for index in choice}
+        found.append({index for index, chip in enumerate(chips) if chip in own} - {*choice})
+    if settings.scheduling.wait_for_best:
+        free = _eligible(result, settings, partitions, run_times, lends, wait_for_best=False)
+        pairs = np.unique(np.stack([eligible.choice_of, free.choice_of]), axis=1).T
+        for own_set, all_of in pairs[pairs[:, 0] >= 0].tolist():
+            found[own_set] |= {*free.choices[all_of]} - {*eligible.choices[own_set]}
+    return [tuple(sorted(each)) for each in found]
+
+
+def _attempt_of(result: Result) -> Ints:
+    """Return the attempt of each row of allocations; parts of an attempt follow each other."""
+    ranges = result.allocation_ranges
+    if result.attempts is not None and len(result.attempts) == len(ranges):
+        return np.arange(len(ranges))
+    new = np.zeros(len(ranges), dtype=bool)
+    for name in ("job_id", "start_s", "end_s"):
+        values = ranges[name].to_numpy()
+        new[1:] |= values[1:] != values[:-1]
+    found: Ints = np.cumsum(new)
+    return found
+
+
+def _stopped(result: Result, n_attempts: int) -> pd.Series[Any]:
+    """Return why each attempt was stopped; results of earlier versions know only node events."""
+    if result.attempts is None:
+        return pd.Series("", index=range(n_attempts), dtype="category")
+    if "stopped" in result.attempts:
+        return result.attempts["stopped"]
+    return pd.Series("node", index=result.attempts.index, dtype="category")
