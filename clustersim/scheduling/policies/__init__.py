@@ -6,6 +6,7 @@ from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.policies.conservative import Conservative
 from clustersim.scheduling.policies.drf import Drf
 from clustersim.scheduling.policies.easy import Easy, EasySjbf
+from clustersim.scheduling.policies.elastic_rounds import Pollux, Sia
 from clustersim.scheduling.policies.first_fit import FirstFit, LargestFirst, SmallestFirst
 from clustersim.scheduling.policies.in_rounds import (
     FinishTimeFairness,
@@ -44,8 +45,10 @@ __all__ = [
     "MinMakespan",
     "Multifactor",
     "Policy",
+    "Pollux",
     "Priority",
     "Qssf",
+    "Sia",
     "Sjf",
     "SmallestFirst",
     "Srsf",
@@ -76,4 +79,6 @@ POLICIES: dict[str, type[Policy]] = {
     "max_throughput": MaxThroughput,
     "max_throughput_per_cost": MaxThroughputPerCost,
     "isolated": Isolated,
+    "sia": Sia,
+    "pollux": Pollux,
 }
