@@ -39,6 +39,8 @@ _POLICIES = {
     "drf": "the next job of the user with the smallest dominant share",
     "qssf": "the smallest predicted run time x accelerators first (Helios)",
     "kueue": "by quotas of queues and cohorts that lend each other what they do not use (Kueue)",
+    "sia": "pools and sizes are chosen in rounds so that the jobs' goodputs are best (Sia)",
+    "pollux": "sizes are chosen in rounds by the speed-ups against an equal share (Pollux)",
     "isolated": "each job has the time of an equal share of each pool",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -55,6 +55,7 @@ class ElasticRounds(Preemptive):
         at which it has run, speed is taken to be proportional to size.
     """
 
+    spans_pools: ClassVar[bool] = False
     round: float = 60.0
     growth: float = 2.0
     learns: bool = True
