@@ -354,6 +354,8 @@ class Simulation:
         if again := job in left:
             work_s = left.work_s(job, partition.pool, whole_s)
             checkpoints = left.checkpoints(job, checkpoints)
+        elif recovery is not None:
+            again = recovery.at_first
         number = self._log.begin(job, partition.index, now, holding)
         attempt = Attempt(job, number, partition, now, work_s, checkpoints, again, whole_s, holding)
         self.running[job] = attempt

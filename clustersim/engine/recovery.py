@@ -146,12 +146,15 @@ class Recovery:
         Time from a restart of each job to its first step, seconds.
     write_s : sequence of float (jobs,), optional
         Time after a checkpoint of each job until it can be used, seconds; 0 by default.
+    at_first : bool
+        Whether the first start of a job takes the time of a restart, too.
     """
 
     interval_s: Sequence[Sequence[float]]
     cost_s: Sequence[float]
     restart_s: Sequence[float]
     write_s: Sequence[float] | None = None
+    at_first: bool = False
 
     def of_jobs(self, rows: Sequence[int]) -> Recovery:
         """Return the recovery settings of only the jobs at `rows`."""
@@ -164,6 +167,7 @@ class Recovery:
             chosen(self.cost_s),
             chosen(self.restart_s),
             None if self.write_s is None else chosen(self.write_s),
+            self.at_first,
         )
 
     def standing_s(self, work_s: Floats) -> Floats:

@@ -480,10 +480,28 @@ class Queue:
         >>> list(queue.take_size(0, h200, 4))
         [(0, 4)]
         """
+        return free_offer(partition, self._open_at_size(job, partition, n)).take(n)
+
+    def fits_size(self, job: int, partition: Partition, n: int) -> bool:
+        """Return whether a waiting job could start now at another size.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.fits_size(0, h200, 16), queue.fits_size(0, h200, 17)
+        (True, False)
+        """
+        offer = free_offer(partition, self._open_at_size(job, partition, n))
+        return bool(offer.fits_each(np.array([n]))[0])
+
+    def _open_at_size(self, job: int, partition: Partition, n: int) -> Bools | None:
         if partition.windows is None or not partition.windows.announced:
-            return partition.placement.take(n)
+            return None
         estimate_s = job_s(self.jobs, self.jobs.estimate_s, job, [Part(partition, n, ())])
-        return free_offer(partition, self._open_until(job, partition, estimate_s)).take(n)
+        return self._open_until(job, partition, estimate_s)
 
     def take(self, job: int, partition: Partition) -> Nodes | None:
         """Allocate the accelerators of a waiting job on a partition, or return None.

@@ -11,6 +11,8 @@ import pandas as pd
 
 from clustersim.array_types import Floats, Ints
 from clustersim.errors import InputError
+from clustersim.scheduling.elastic import Elastic
+from clustersim.simulation.elasticity import elastic_notes, find_elastic
 from clustersim.simulation.speeds import Speeds
 from clustersim.units import listed
 from clustersim.workload.measured_rates import (
@@ -46,6 +48,8 @@ class Runtimes:
     notes : tuple of str
         Notes on chips that compute in a different precision than requested, and on unusual features
         of the plans that determine the run times (:mod:`clustersim.performance.plan_rules`).
+    elastic : Elastic, optional
+        The sizes at which jobs can run; by default only the one that each asks for.
     """
 
     run_s: Floats
@@ -54,6 +58,7 @@ class Runtimes:
     missing_port: Ints | None = None
     port_obstacles: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    elastic: Elastic | None = None
 
     def obstacle(self, job: int, pool: int, model: str, size: int) -> str:
         """Return the reason why a job cannot run on a pool."""
@@ -126,8 +131,13 @@ def find_runtimes(jobs: pd.DataFrame, speeds: Speeds) -> Runtimes:
     if has_rates(jobs):
         run_s, estimate_s = _at_measured_rates(jobs, speeds, run_s, estimate_s)
         notes += rate_notes(jobs, [pool.name for pool in speeds.cluster.pools])
+    notes += elastic_notes(jobs, by_model)
     return Runtimes(
-        run_s, estimate_s, obstacles, notes=tuple(note for note in dict.fromkeys(notes) if note)
+        run_s,
+        estimate_s,
+        obstacles,
+        notes=tuple(note for note in dict.fromkeys(notes) if note),
+        elastic=find_elastic(jobs, speeds, by_model),
     )
 
 

@@ -485,6 +485,7 @@ def _job_columns(
         choices=eligible.choices,
         choice_of=eligible.choice_of[rows].tolist(),
         columns=_LazyColumns(jobs, rows),
+        elastic=None if runtimes.elastic is None else runtimes.elastic.of_jobs(rows),
         split=split,
     )
 

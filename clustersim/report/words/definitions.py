@@ -42,6 +42,8 @@ _POLICIES = {
     "kueue": "by quotas of queues and cohorts that lend each other what they do not use (Kueue)",
     "defragment": "as easy (or another policy), and small jobs move together to free entire nodes",
     "kai": "by fair shares of a tree of queues, with reclaim and consolidation (KAI-Scheduler)",
+    "sia": "pools and sizes are chosen in rounds so that the jobs' goodputs are best (Sia)",
+    "pollux": "sizes are chosen in rounds by the speed-ups against an equal share (Pollux)",
     "isolated": "each job has the time of an equal share of each pool",
 }
 

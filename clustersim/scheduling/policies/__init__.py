@@ -7,6 +7,7 @@ from clustersim.scheduling.policies.conservative import Conservative
 from clustersim.scheduling.policies.defragment import Defragment
 from clustersim.scheduling.policies.drf import Drf
 from clustersim.scheduling.policies.easy import Easy, EasySjbf
+from clustersim.scheduling.policies.elastic_rounds import Pollux, Sia
 from clustersim.scheduling.policies.first_fit import (
     EarliestDeadline,
     FirstFit,
@@ -54,8 +55,10 @@ __all__ = [
     "MinMakespan",
     "Multifactor",
     "Policy",
+    "Pollux",
     "Priority",
     "Qssf",
+    "Sia",
     "Sjf",
     "SmallestFirst",
     "Srsf",
@@ -89,4 +92,6 @@ POLICIES: dict[str, type[Policy]] = {
     "max_throughput_per_cost": MaxThroughputPerCost,
     "isolated": Isolated,
     "defragment": Defragment,
+    "sia": Sia,
+    "pollux": Pollux,
 }

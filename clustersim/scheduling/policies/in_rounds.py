@@ -192,7 +192,7 @@ class InRounds(Preemptive):
         for job in view.running.tolist():
             row = self._row_of[self.queue.running[job].partition.index]
             if turns.get(job) != row:
-                yield Preempt(job, self.preempt_by, self.cost)
+                yield Preempt(job, self.preempt_by, self.cost_of(job))
         for job, row in turns.items():
             pool = self._pools[row].name
             if job in self.waiting and view.fits(job, pool):

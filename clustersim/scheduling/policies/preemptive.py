@@ -22,8 +22,9 @@ class Preemptive(PreemptionOptions, Policy):
     preempt_by : {"save", "requeue", "suspend", "cancel"}
         How a job is preempted, see :class:`~clustersim.scheduling.decisions.Preempt`.
     cost : float or None
-        Time that a preemption costs a job when it starts again, seconds. By default that of a
-        checkpoint and a restart, if the run has checkpoints, and otherwise none.
+        Time that a preemption costs a job when it starts again, seconds. By default the job's
+        ``restart_delay_s``, if the jobs table has such a column; else that of a checkpoint and a
+        restart, if the run has checkpoints, and otherwise none.
     """
 
     tracks_running: ClassVar[bool] = True
@@ -53,6 +54,13 @@ class Preemptive(PreemptionOptions, Policy):
     def arrive(self, job: int) -> None:
         """React to a job that is submitted for the first time."""
 
+    def cost_of(self, job: int) -> float | None:
+        """Return the time that a preemption costs a job, seconds; None if nothing says it."""
+        if self.cost is None and "restart_delay_s" in self.queue.jobs.columns:
+            delay_s = float(self.queue.jobs.columns["restart_delay_s"][job])
+            return delay_s if delay_s >= 0.0 else None
+        return self.cost
+
     def run_these(self, chosen: Collection[int], view: View) -> Iterator[Decision]:
         """Preempt the running jobs that are not chosen, then start the chosen jobs that wait.
 
@@ -61,7 +69,7 @@ class Preemptive(PreemptionOptions, Policy):
         kept = set(chosen)
         for job in view.running.tolist():
             if job not in kept:
-                yield Preempt(job, self.preempt_by, self.cost)
+                yield Preempt(job, self.preempt_by, self.cost_of(job))
         for job in chosen:
             if job in self.waiting and view.fits(job):
                 yield Start(job)
