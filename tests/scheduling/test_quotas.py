@@ -233,7 +233,7 @@ def test_the_file_is_relative_to_the_folder(tmp_path: Path):
 def test_the_rules_of_scheduling_hold():
     everyone = {"quotas": {"all": 80}, "preemption": {"within_queue": "lower"}}
     options = {"quotas": {"default": "all", "queues": {"all": everyone}}}
-    assert [f.problem for f in check_policy("kueue", options=options)] == [""] * 4
+    assert [f.problem for f in check_policy("kueue", options=options)] == [""] * 7
 
 
 @st.composite
