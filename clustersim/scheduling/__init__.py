@@ -6,6 +6,7 @@ from clustersim.scheduling.options import option_texts, options_of, with_options
 from clustersim.scheduling.placement import SPEED_NOTE, NodePlacement, Placement, Pooled
 from clustersim.scheduling.plugins import PLACEMENTS, find_placement, find_policy
 from clustersim.scheduling.policies import POLICIES, Policy
+from clustersim.scheduling.preemption import PreemptionOptions
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
 from clustersim.scheduling.view import JobView, View
 
@@ -23,6 +24,7 @@ __all__ = [
     "Policy",
     "Pooled",
     "Preempt",
+    "PreemptionOptions",
     "Queue",
     "Spread",
     "Start",

@@ -165,6 +165,24 @@ class Quotas:
         groups = (group for owner in owners for group in owner.groups)
         return list(dict.fromkeys(flavor.flavor for group in groups for flavor in group))
 
+    @property
+    def owned(self) -> dict[str, dict[str, float]]:
+        """Accelerators that each queue owns, by queue and pool.
+
+        Examples
+        --------
+        >>> read_quotas({"queues": {"a": {"quotas": {"h200": 8, "h20": 16}}}}).owned
+        {'a': {'h200': 8.0, 'h20': 16.0}}
+        """
+        return {
+            queue.name: {
+                flavor.flavor: flavor.quotas[RESOURCE].nominal
+                for group in queue.groups
+                for flavor in group
+            }
+            for queue in self.queues
+        }
+
 
 def read_quotas(quotas: str | Path | Mapping[str, Any]) -> Quotas:
     """Read a file of quotas, or its content.

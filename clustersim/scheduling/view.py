@@ -14,6 +14,7 @@ from clustersim.errors import ClusterSimError, InputError, nearest_hint
 from clustersim.scheduling.decisions import How
 from clustersim.scheduling.placement import NodePlacement
 from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.quotas import Quotas
 from clustersim.scheduling.together import those_that_fit
 
 __all__ = ["JobView", "View"]
@@ -75,6 +76,8 @@ class View:
     queue : Queue
     waiting : iterable of int
         The waiting jobs.
+    quotas : Quotas, optional
+        What queues own, see the attribute.
 
     Examples
     --------
@@ -89,9 +92,10 @@ class View:
     [0, 2]
     """
 
-    def __init__(self, queue: Queue, waiting: Iterable[int]) -> None:
+    def __init__(self, queue: Queue, waiting: Iterable[int], quotas: Quotas | None = None) -> None:
         self._queue = queue
         self._waiting = waiting
+        self._quotas = quotas
 
     @property
     def now(self) -> float:
@@ -139,6 +143,15 @@ class View:
     def free(self) -> dict[str, int]:
         """Free accelerators of each partition of the queue."""
         return {part.name: part.placement.free for part in self._partitions}
+
+    @property
+    def quotas(self) -> dict[str, dict[str, float]]:
+        """Accelerators that each queue owns, by queue and pool.
+
+        A policy with an option ``quotas: Path | None = None`` gets those of its file
+        (docs/quotas.md); empty without one.
+        """
+        return {} if self._quotas is None else self._quotas.owned
 
     @property
     def columns(self) -> Mapping[str, npt.NDArray[np.generic]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
+import numpy as np
 import pytest
 from preemption_cases import INF, Later, a_pool, a_table, run, two_jobs
 
@@ -81,3 +84,30 @@ def test_an_estimate_takes_longer_where_the_rate_is_lower() -> None:
     found = find_runtimes(jobs, Speeds(Cluster("two", (a_pool("a"), a_pool("b"))), None, None))
     assert found.run_s[:, 0].tolist() == [50, 200]
     assert found.estimate_s[:, 0].tolist() == [60, 240]
+
+
+class WithinQuota(Policy):
+    """Starts the jobs of a team up to what it owns of all pools."""
+
+    quotas: Path | None = None
+
+    def decide(self, view: View) -> Iterable[Decision]:
+        used = Counter[str]()
+        for job in view.running.tolist():
+            used[str(view.column("team", np.array([job]))[0])] += int(view.job(job).n_accelerators)
+        for job in view.waiting.tolist():
+            own = view.job(job)
+            team = str(own.columns["team"])
+            fits = used[team] + own.n_accelerators <= sum(view.quotas[team].values())
+            if fits and view.fits(job):
+                used[team] += own.n_accelerators
+                yield Start(job)
+
+
+def test_a_policy_sees_the_quotas_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "quotas.yaml").write_text(
+        "queues: {red: {quotas: {gpu: 8}}, blue: {quotas: {gpu: 4}}}"
+    )
+    jobs = a_table([10, 10, 10], [4, 4, 4], team=["blue", "blue", "red"])
+    result = run(WithinQuota, jobs, pools=[a_pool("gpu", 2)], quotas=tmp_path / "quotas.yaml")
+    assert result.jobs["start_s"].tolist() == [0, 10, 0]

@@ -8,6 +8,7 @@ from typing import ClassVar, TypeAlias
 from clustersim.scheduling.carry_out import carry_out
 from clustersim.scheduling.decisions import Decision
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
+from clustersim.scheduling.quotas import Quotas, read_quotas
 from clustersim.scheduling.view import View
 
 __all__ = ["JobFits", "Policy"]
@@ -129,8 +130,19 @@ class Policy:
         ...         for job in sorted(self.waiting, key=self.estimate_s):
         ...             self.start(job)
         """
-        for decision in self.decide(View(self.queue, self.waiting)):
+        for decision in self.decide(View(self.queue, self.waiting, self._read_quotas())):
             carry_out(decision, self.queue, self.waiting, type(self).__name__)
+
+    def _read_quotas(self) -> Quotas | None:
+        """Return the quotas of the file that the option ``quotas`` names, read once in a run."""
+        given = getattr(self, "quotas", None)
+        if given is None:
+            return None
+        shared = self.queue.shared
+        if "quotas" not in shared:
+            shared["quotas"] = read_quotas(given)
+        quotas: Quotas = shared["quotas"]
+        return quotas
 
     def submit(self, job: int) -> None:
         """Add `job`, which has been submitted.
