@@ -111,7 +111,7 @@ class Attempt:
         self.whole_s = work_s if whole_s is None else whole_s
         self.holding = holding
         self._done_s = 0.0
-        self._paces: list[tuple[float, float, float]] = []
+        self._paces: tuple[tuple[float, float, float], ...] = ()
         self._stands_since_s = math.inf
         self.slowdown = 1.0
 
@@ -143,7 +143,7 @@ class Attempt:
     def rerate(self, now: float, slowdown: float) -> None:
         """Change the pace from `now` on."""
         if self.checkpoints.write_s > 0:
-            self._paces.append((self._since_s, self._done_s, self.slowdown))
+            self._paces += ((self._since_s, self._done_s, self.slowdown),)
         self._done_s = self.at_full_speed_s(now)
         self._since_s = now
         self.slowdown = slowdown

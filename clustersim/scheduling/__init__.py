@@ -18,6 +18,7 @@ from clustersim.scheduling.placements import (
 )
 from clustersim.scheduling.plugins import find_placement, find_policy
 from clustersim.scheduling.policies import POLICIES, Policy
+from clustersim.scheduling.preemption import PreemptionOptions
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
 from clustersim.scheduling.quota_use import QuotaTable, QuotaUse
 from clustersim.scheduling.view import JobView, View
@@ -39,6 +40,7 @@ __all__ = [
     "Policy",
     "Pooled",
     "Preempt",
+    "PreemptionOptions",
     "Queue",
     "QuotaTable",
     "QuotaUse",

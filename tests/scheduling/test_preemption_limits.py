@@ -134,6 +134,58 @@ def test_every_policy_keeps_the_limits(
     assert all(np.sum((ends >= end) & (ends < end + 3600 - save_s)) <= 3 for end in ends)
 
 
+FAILURES = st.lists(
+    st.tuples(st.integers(5, 300), st.integers(1, 60), st.integers(0, 1)), max_size=5
+)
+
+
+@pytest.mark.parametrize("policy", ["kueue", "las", "priority", "srtf"])
+@settings(max_examples=examples(8), deadline=None)
+@given(
+    log=LOGS,
+    seed=st.integers(0, 9),
+    save_s=st.sampled_from([0.0, 4.0]),
+    how=st.sampled_from(["save", "requeue", "suspend"]),
+    grace=st.sampled_from([None, 0.0, 3.0, 15.0]),
+    failures=FAILURES,
+)
+def test_jobs_end_whatever_the_notice_and_the_failures(
+    policy: str,
+    log: list[tuple[int, int, int]],
+    seed: int,
+    save_s: float,
+    how: str,
+    grace: float | None,
+    failures: list[tuple[int, int, int]],
+) -> None:
+    jobs = jobs_of_two_classes(log, seed)
+    options = {**WITH_LIMITS[policy], "preempt_by": how, "grace": grace}
+    result = run(
+        policy, jobs, saves(len(log), every_s=10, save_s=save_s), [a_pool("gpu", 2)],
+        node_events=[NodeEvent(at, at + length, 0, node) for at, length, node in sorted(failures)],
+        **options,
+    )  # fmt: skip
+    assert (result.jobs["outcome"] == "finished").all()
+    assert result.attempts is not None
+    parts = result.attempts[["kept_s", "lost_s", "checkpoint_s", "restart_s", "slow_s"]]
+    assert (parts >= -1e-9).all(axis=None)
+    lasted_s = result.attempts["end_s"] - result.attempts["start_s"]
+    np.testing.assert_allclose(parts.sum(axis=1), lasted_s, atol=1e-6)
+    done = result.attempts.groupby("job_id")["done"].sum()
+    np.testing.assert_allclose(done, 1.0, atol=1e-9)
+
+
+@pytest.mark.parametrize("policy", ["las", "srsf", "srtf"])
+def test_nobody_stops_for_room_that_a_leaving_job_makes(policy: str) -> None:
+    """One of two long jobs saves from 50 to 60 s for a short one; a large job comes at 55 s."""
+    jobs = a_table([400, 500, 20, 900], [8, 8, 8, 16], submit_s=[0.0, 0.0, 50.0, 55.0])
+    result = run(policy, jobs, saves(4, save_s=10), [a_pool("gpu", 2)], **WITH_LIMITS[policy])
+    first = stops(result)["end_s"].min()
+    assert first == 60
+    assert (stops(result)["end_s"] <= 70).sum() == 1
+    assert result.jobs["start_s"].iloc[2] == 60
+
+
 @pytest.mark.parametrize("policy", sorted(WITH_LIMITS))
 def test_a_job_is_preempted_when_its_minimum_is_over(policy: str):
     """A short job of high priority comes 20 s after a long one, which may run 45 s."""
