@@ -107,8 +107,8 @@ def _add_simulation(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--placement",
-        help="a name such as pooled or consolidate (default: that of the saved run; else consolidate with "
-        "--cluster, pooled with --accelerators)",
+        help="a name such as pooled or consolidate (default: that of the saved run; else "
+        "consolidate with --cluster, pooled with --accelerators)",
     )
     parser.add_argument(
         "--option",
