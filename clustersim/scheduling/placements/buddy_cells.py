@@ -87,7 +87,8 @@ class BuddyCells(NodePlacement):
         chips = self.chips_per_node
         whole, rest = divmod(n, chips)
         nodes = self._find_nodes(whole)
-        pairs, pieces = [(node, chips) for node in nodes], [((0, chips),)] * whole
+        pairs = [(node, chips) for node in nodes]
+        pieces: list[Pieces] = [((0, chips),)] * whole
         if rest:
             node, own = self._part_for(rest)
             pairs.append((node, rest))

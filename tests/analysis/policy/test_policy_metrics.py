@@ -255,12 +255,13 @@ def test_blocking_against_a_loop_over_seconds(rows: list[tuple[int, int, int]]) 
 
 def test_a_study_measures_fragments_on_nodes(tmp_path: Path) -> None:
     pool = {"accelerator": "H200", "nodes": 2, "chips_per_node": 4}
-    job = {"name": "job", "weight": 1, "sizes": {3: 1, 2: 1}, "duration": "1 h"}
-    generate = {"arrivals": {"mean_interarrival": "20 min"}, "classes": [job]}
+    hour = {"kind": "exponential", "average": "1 h"}
+    job = {"name": "job", "weight": 1, "sizes": {3: 1, 2: 1}, "duration": hour}
+    generate = {"name": "jobs", "arrivals": {"mean_interarrival": "20 min"}, "classes": [job]}
     base = {
         "name": "base",
         "cluster": {"name": "two", "pools": {"p": pool}},
-        "workload": {"generate": {"name": "jobs", **generate}, "jobs": 30, "load": 0.5},
+        "workload": {"generate": generate, "jobs": 30, "load": 0.5},
         "scheduler": {"policy": "fcfs", "placement": "consolidate"},
     }
     study = {
@@ -268,7 +269,8 @@ def test_a_study_measures_fragments_on_nodes(tmp_path: Path) -> None:
         "base": base,
         "parameters": {"scheduler.policy": ["fcfs"]},
         "replications": 2,
+        "window": {"warm_up": 0, "cool_down": 0},
+        "metrics": ["fragmentation_rate"],
     }
-    study |= {"window": {"warm_up": 0, "cool_down": 0}, "metrics": ["fragmentation_rate"]}
     make_runs(cs.define_study(study), tmp_path / "out", workers=1)
     assert cs.load_result(tmp_path / "out").points["fragmentation_rate"].iloc[0] > 0
