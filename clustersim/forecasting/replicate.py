@@ -177,7 +177,7 @@ def _simulate(
             {name: values[order] for name, values in columns.items()},
             split=case.span_pools,
         ),
-        build_partitions(case.cluster, case.placement),
+        build_partitions(case.cluster, case.placement, sizes=sizes[sizes > 0]),
         case.policy,
         gates=gates if limits.hold else None,
         own_nodes=queue.own_nodes(position),

@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from clustersim.scheduling import PLACEMENTS, Placement, levels_of
+from clustersim.scheduling.placements import Nodes
 
 __all__ = ["placements"]
 
@@ -19,7 +20,8 @@ N_JOBS = 20_000
 
 def placements() -> list[tuple[object, ...]]:
     """Jobs a second that each placement places, on a full pool."""
-    node, rows = np.arange(NODES), []
+    node = np.arange(NODES)
+    rows: list[tuple[object, ...]] = []
     levels = levels_of([("unit", node // 32), ("pod", node // 256)])
     sizes = np.random.default_rng(0).choice(SIZES, N_JOBS, p=WEIGHTS)
     for name, kind in PLACEMENTS.items():
@@ -44,7 +46,8 @@ def placements() -> list[tuple[object, ...]]:
 
 def _keep_full(placement: Placement, sizes: list[int]) -> None:
     """Place jobs; whenever one does not fit, jobs at random end until it does."""
-    draw, held = np.random.default_rng(1), []
+    draw = np.random.default_rng(1)
+    held: list[tuple[Nodes, int]] = []
     for n in sizes:
         while (nodes := placement.take(n)) is None:
             at = int(draw.integers(len(held)))

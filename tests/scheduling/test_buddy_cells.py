@@ -22,12 +22,12 @@ def test_cells_split_and_merge_by_hand() -> None:
     placement = BuddyCells(1, 8)
     one, quad = placement.take(1), placement.take(4)  # the node is 1, 1, 2, 4
     assert placement.free == 3
-    assert placement.fits_each(np.array([1, 2, 3, 4])).tolist() == [True, True, False, False]
+    assert placement.fits_each(np.array([1, 2, 3, 4])).tolist() == [True, True, True, False]
     pair = placement.take(2)
     assert isinstance(one, Cells)
     assert isinstance(quad, Cells)
     assert isinstance(pair, Cells)
-    assert (one.first, pair.first, quad.first) == ([0], [2], [4])
+    assert [each.pieces for each in (one, pair, quad)] == [[((0, 1),)], [((2, 2),)], [((4, 4),)]]
     placement.give(one, 1)
     assert placement.largest_gang() == 2  # accelerators 0 and 1 are merged again
     placement.give(pair, 2)
@@ -66,6 +66,21 @@ def test_a_gang_without_a_cell_of_its_size_gets_the_largest_ones() -> None:
     assert [node for node, _ in placement.take(20) or ()] == [2, 3, 1]
     placement.give(first or (), 8)
     assert placement.largest_gang() == 8 + 4
+    assert list(placement.take(12) or ()) == [(0, 8), (1, 4)]
+
+
+def test_a_job_of_six_gets_a_quad_and_a_pair_if_there_is_no_cell_for_it() -> None:
+    placement = BuddyCells(1, 8)
+    one = placement.take(1)  # the node is 1, 1, 2, 4
+    six = placement.take(6)
+    assert isinstance(six, Cells)
+    assert list(six) == [(0, 6)]
+    assert six.pieces == [((4, 4), (2, 2))]
+    placement.give(six, 6)
+    placement.take(2)  # the node is 1, 1, 2, 4
+    assert placement.fits_each(np.array([4, 5, 6])).tolist() == [True, True, False]
+    placement.give(one or (), 1)
+    assert placement.take(6) == [(0, 6)]
 
 
 def test_nodes_whose_size_is_not_a_power_of_two() -> None:
@@ -172,8 +187,8 @@ def test_no_power_of_two_is_refused_while_a_cell_is_free(data: st.DataObject) ->
         assert sum(count for _, count in cells) == n
         mark(is_free, cells, free=False)
         if n & (n - 1) == 0 and n <= chips:
-            assert len(cells) == 1
-            assert cells.first[0] % n == 0
+            ((first, count),) = cells.pieces[0]
+            assert (len(cells), count, first % n) == (1, n, 0)
         held.append((cells, n))
         assert list(placement.node_free) == [sum(own) for own in is_free]
         assert placement.free == sum(map(sum, is_free))
@@ -183,25 +198,39 @@ def test_no_power_of_two_is_refused_while_a_cell_is_free(data: st.DataObject) ->
 
 
 def mark(is_free: list[list[bool]], cells: Cells, *, free: bool) -> None:
-    for (node, count), first in zip(cells, cells.first, strict=True):
-        for at in range(first, first + count):
-            assert is_free[node][at] != free, "no accelerator is taken or given twice"
-            is_free[node][at] = free
+    for (node, count), pieces in zip(cells, cells.pieces, strict=True):
+        assert count == sum(size for _, size in pieces)
+        for first, size in pieces:
+            for at in range(first, first + size):
+                assert is_free[node][at] != free, "no accelerator is taken or given twice"
+                is_free[node][at] = free
 
 
 def plainly_fits(is_free: list[list[bool]], chips: int, n: int) -> bool:
-    """Whether there are enough free nodes, and for the remainder an aligned run of free ones."""
+    """Whether there are enough free nodes, and on one more node cells for the remainder."""
     whole, rest = divmod(n, chips)
     whole_ones = sum(all(own) for own in is_free)
     if whole_ones > whole or (whole_ones == whole and not rest):
         return True
-    size = 1 << max(0, rest - 1).bit_length()
+    powers = [1 << k for k in range(8, -1, -1) if rest >> k & 1]
     return whole_ones == whole and any(
-        all(own[at : at + size])
+        has_cells(own, [1 << (rest - 1).bit_length()]) or has_cells(own, powers)
         for own in is_free
         if not all(own)
-        for at in range(0, chips - size + 1, size)
     )
+
+
+def has_cells(own: list[bool], sizes: list[int]) -> bool:
+    """Whether a node has free, aligned cells of some sizes apart from each other: all are tried."""
+    if not sizes:
+        return True
+    size = sizes[0]
+    for at in range(0, len(own) - size + 1, size):
+        if all(own[at : at + size]):
+            left = [*own[:at], *[False] * size, *own[at + size :]]
+            if has_cells(left, sizes[1:]):
+                return True
+    return False
 
 
 @pytest.mark.parametrize("policy", ["easy", "first_fit", "srtf", "priority"])

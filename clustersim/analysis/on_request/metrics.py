@@ -304,7 +304,7 @@ def _free() -> Iterator[Metric]:
         name="largest_gang",
         label="largest gang that could start",
         definition="Time average of the largest gang that could start: entirely free nodes and, "
-        "for a remainder, the freest other node (at most a power of two there with buddy_cells); "
+        "for a remainder, the freest other node (an upper bound with buddy_cells); "
         "all free accelerators of a pool (of a virtual cluster's nodes) with the placements spread "
         "and pooled, and with one of your own.",
         compute=_largest,

@@ -14,12 +14,14 @@ from clustersim.array_types import Floats, Ints
 from clustersim.simulation.metrics import in_service
 from clustersim.simulation.result import Result
 
-__all__ = ["Free", "fragmentation_over_time", "free_over_time"]
+__all__ = ["OF_NODES", "Free", "fragmentation_over_time", "free_over_time"]
 
-WHOLE_NODES = ("Consolidate", "TopologyAware", "FragmentationAware")
+WHOLE_NODES = ("Consolidate", "TopologyAware", "FragmentationAware", "BuddyCells")
 """The placements that give a gang whole nodes, and its remainder one more node."""
-CELLS = "BuddyCells"
-"""The placement that gives it whole nodes too, and a cell of a power of two for its remainder."""
+OF_NODES = frozenset(
+    {"head_of_line_blocking", "fragmentation", "fragmentation_rate", "largest_gang"}
+)
+"""The metrics that are computed from the nodes of the jobs, which a run has to record."""
 _AT_ONCE = 4_000_000
 """Number of cells (steps times levels) of a block of the table of nodes by free accelerators."""
 
@@ -37,9 +39,8 @@ class Free:
         Accelerators in service that no job holds.
     largest : int64 array
         Size of the largest gang that could start.  Most placements on nodes need entirely free
-        nodes for it, and one node for its remainder, with ``buddy_cells`` a cell there: at most the
-        largest power of two up to what is free.  With ``spread``, a placement of the user, and one
-        that does not track nodes, it is `free`.
+        nodes for it, and one node for its remainder; with ``buddy_cells``, this is an upper bound.
+        With ``spread``, a placement of the user, and one that does not track nodes, it is `free`.
     stranded : float64 array
         Of the free accelerators, those on nodes on which a job of random size cannot start:
         fragmentation in the sense of FGD, see :func:`free_over_time`.  0 if nodes are not tracked.
@@ -73,8 +74,8 @@ def free_over_time(result: Result, sizes: Ints) -> list[Free]:
     if not tracked:
         return list(_counted(result))
     placement = result.provenance.get("fleet", {}).get("placement", WHOLE_NODES[0])
-    found = list(_by_node(result, sizes, in_cells=placement == CELLS))
-    if placement in (*WHOLE_NODES, CELLS):
+    found = list(_by_node(result, sizes))
+    if placement in WHOLE_NODES:
         return found
     return [replace(each, largest=each.free) for each in found]
 
@@ -153,7 +154,7 @@ def _plain(pool: str, owner: str, time_s: Floats, free: Ints) -> Free:
     return Free(pool, owner, time_s, free, free, np.zeros(len(free)))
 
 
-def _by_node(result: Result, sizes: Ints, *, in_cells: bool) -> Iterator[Free]:
+def _by_node(result: Result, sizes: Ints) -> Iterator[Free]:
     known, table = pools_of(result), result.allocations
     for name, steps in result.utilisation.groupby("pool", observed=True, sort=False):
         pool = known.get(str(name), {})
@@ -171,8 +172,7 @@ def _by_node(result: Result, sizes: Ints, *, in_cells: bool) -> Iterator[Free]:
         needs = np.minimum(sizes, chips)
         for owner, begin, end in parts:
             here = (events["node"] >= begin) & (events["node"] < end)
-            room = _largest_cells(chips) if in_cells else np.arange(chips + 1)
-            yield _of_nodes(str(name), owner, events[here], end - begin, room, needs)
+            yield _of_nodes(str(name), owner, events[here], end - begin, chips, needs)
 
 
 def _node_events(result: Result, pool: str, held: pd.DataFrame) -> pd.DataFrame:
@@ -200,21 +200,10 @@ def _node_events(result: Result, pool: str, held: pd.DataFrame) -> pd.DataFrame:
     return events[(time_s <= end_s)]
 
 
-def _largest_cells(chips: int) -> Ints:
-    """Return the largest power of two up to each number of free accelerators of a node."""
-    levels = np.arange(1, chips + 1)
-    cells: Ints = np.concatenate([[0], 2 ** (np.frexp(levels.astype(np.float64))[1] - 1)])
-    return cells
-
-
 def _of_nodes(
-    pool: str, owner: str, events: pd.DataFrame, n_nodes: int, room: Ints, needs: Ints
+    pool: str, owner: str, events: pd.DataFrame, n_nodes: int, chips: int, needs: Ints
 ) -> Free:
-    """Return the free accelerators of some nodes from the changes of each node.
-
-    `room` is the largest remainder of a gang that fits on a node, by its free accelerators.
-    """
-    chips = len(room) - 1
+    """Return the free accelerators of some nodes from the changes of each node."""
     node, time_s = events["node"].to_numpy(), events["time_s"].to_numpy(dtype=np.float64)
     order = np.lexsort((time_s, node))
     node, time_s = node[order], time_s[order]
@@ -230,7 +219,7 @@ def _of_nodes(
     at, step = np.unique(np.append(time_s, 0.0), return_inverse=True)
     moves = (np.concatenate([step[:-1]] * 2), np.concatenate([before, after]))
     sign = np.repeat([-1, 1], len(after))
-    return Free(pool, owner, at, *_levels(moves, sign, len(at), n_nodes, room, needs))
+    return Free(pool, owner, at, *_levels(moves, sign, len(at), n_nodes, chips, needs))
 
 
 def _running(change: Ints, node: Ints) -> Ints:
@@ -249,14 +238,13 @@ def _levels(
     sign: Ints,
     n_steps: int,
     n_nodes: int,
-    room: Ints,
+    chips: int,
     needs: Ints,
 ) -> tuple[Ints, Ints, Floats]:
     """Return free accelerators, largest gang and stranded accelerators at each step.
 
     The table of nodes by number of free accelerators is made in blocks of steps.
     """
-    chips = len(room) - 1
     levels = np.arange(chips + 1)
     too_large = 1.0 - np.searchsorted(np.sort(needs), levels, side="right") / max(1, len(needs))
     order = np.argsort(moves[0], kind="stable")
@@ -276,7 +264,7 @@ def _levels(
         counts = counts.cumsum(axis=0)
         state = counts[-1]
         free[begin:end] = np.rint((counts * levels).sum(axis=1))
-        partly = np.where(counts[:, :chips] > 0.5, room[:chips], 0).max(axis=1)
+        partly = np.where(counts[:, :chips] > 0.5, levels[:chips], 0).max(axis=1)
         largest[begin:end] = np.rint(counts[:, chips] * chips) + partly
         stranded[begin:end] = (counts * (levels * too_large)).sum(axis=1)
     return free, largest, stranded

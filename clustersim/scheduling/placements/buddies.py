@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heapq import heappop, heappush
 
-__all__ = ["Buddies"]
+__all__ = ["Buddies", "cells_of"]
 
 
 class Buddies:
@@ -61,7 +61,8 @@ class Buddies:
         at = self.smallest(order)
         if at is None:
             return None
-        first = self._pop(at)
+        first = self.lowest(at)
+        del self.free[at][first]
         self._split(first, at, first, order)
         self.n_free -= 1 << order
         return first
@@ -107,14 +108,12 @@ class Buddies:
         for begin, order in cells_of(first, count, self.largest_order):
             self.give(begin, order)
 
-    def _pop(self, order: int) -> int:
-        """Remove the lowest free cell of an order and return its first position."""
+    def lowest(self, order: int) -> int:
+        """Return the first position of the lowest free cell of an order; one must be free."""
         free, lowest = self.free[order], self._lowest[order]
         while lowest[0] not in free:
             heappop(lowest)
-        first = lowest[0]
-        del free[first]
-        return first
+        return lowest[0]
 
     def _split(self, begin: int, at: int, first: int, order: int) -> None:
         """Free the parts of a taken cell that are not in the cell of an order at `first`."""
