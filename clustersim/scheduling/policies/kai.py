@@ -132,6 +132,9 @@ class Kai(Preemptive):
             )
             for part in parts
         ]
+        self._at = {part.index: at for at, part in enumerate(parts)}
+        self._stale = set(range(len(parts)))
+        """Pools in which something has changed since nothing could be done there."""
         queue.shared.setdefault("quotas", []).append(self._uses)
         self._protected_s = {
             seconds for pool in self._pools for seconds in pool.minimum_run_times() if seconds > 0
@@ -147,30 +150,50 @@ class Kai(Preemptive):
             if view.fits(job):
                 yield Start(job)
         stops: Counter[int] = Counter()
-        pools = self._pools
-        while pools and self.waiting:
+        freed = True
+        if self._protected_s:
+            self._stale.update(range(len(self._pools)))
+        while freed and self.waiting:
             # Only accelerators that were freed can help jobs that got none in this pass.
-            freed = []
-            for pool in pools:
+            freed = False
+            for at in sorted(self._stale):
+                self._stale.remove(at)
                 waiting = [
                     job
                     for job in self.waiting
                     if stops[job] < _MOST_STOPS and job not in self.queue.own_nodes
                 ]
-                for decision in pool.round(waiting, view.now):
+                for decision in self._pools[at].round(waiting, view.now):
                     if isinstance(decision, int):
                         stops[decision] += 1
-                        freed = self._pools
+                        freed = True
+                        self._changed(decision)
                         yield Preempt(decision, self.preempt_by, self.cost)
                     else:
+                        self._changed(decision.job)
                         yield decision
-            pools = freed
+        for job, n in stops.items():
+            if n >= _MOST_STOPS:
+                self._changed(job)
         if self.waiting and (until_s := self._protected_until(view.now)) < math.inf:
             yield Wake(until_s)
+
+    def submit(self, job: int) -> None:
+        self.waiting[job] = None
+        self._changed(job)
 
     def finish(self, job: int, partition: Partition) -> None:
         for pool in self._pools:
             pool.forget(job)
+        self._changed(job)
+        self._stale.add(self._at[partition.index])
+
+    def service_changed(self, partition: Partition) -> None:
+        self._stale.add(self._at[partition.index])
+
+    def _changed(self, job: int) -> None:
+        """Look again at the pools that a job can use."""
+        self._stale.update(self._at[index] for index in self._jobs.partitions_of(job))
 
     def _protected_until(self, now: float) -> float:
         """Return when the next running job may be stopped, seconds; infinite if all may be."""

@@ -121,6 +121,8 @@ borrow"}
         self.submit_s: list[float] = times.tolist()
         self._check_minimum()
         self._flavors: dict[tuple[int, int], tuple[str, ...]] = {}
+        self._members: dict[tuple[int, int], tuple[int, ...]] = {}
+        self._closed: dict[str, int] = {}
 
     def _near(self, pool: str) -> str:
         return nearest_hint(pool, list(dict.fromkeys(self._pools)))
@@ -170,7 +172,10 @@ borrow"}
         """Return the bit mask of the partitions that are not of a flavor."""
         if self._together:
             return 0
-        return sum(1 << index for index, pool in enumerate(self._pools) if pool != flavor)
+        if flavor not in self._closed:
+            others = (index for index, pool in enumerate(self._pools) if pool != flavor)
+            self._closed[flavor] = sum(1 << index for index in others)
+        return self._closed[flavor]
 
     def name_of(self, job: int) -> str:
         """Return the name of a job's queue."""
@@ -178,11 +183,15 @@ borrow"}
 
     def partitions_of(self, job: int) -> tuple[int, ...]:
         """Return the partitions on which a job can run and its queue has quota."""
-        flavors = self.flavors(job)
-        choice = self._jobs.choices[self._jobs.choice_of[job]]
-        if self._together:
-            return choice if flavors else ()
-        return tuple(index for index in choice if self._pools[index] in flavors)
+        kind = self.queue_of[job], self._jobs.choice_of[job]
+        if kind not in self._members:
+            flavors, choice = self.flavors(job), self._jobs.choices[kind[1]]
+            self._members[kind] = tuple(
+                index for index in choice if self._together or self._pools[index] in flavors
+            )
+            if not flavors:
+                self._members[kind] = ()
+        return self._members[kind]
 
     def never_start(self) -> dict[int, str]:
         """Return the jobs that are larger than all that their queue can ever use, with reasons."""
