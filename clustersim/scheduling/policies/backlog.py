@@ -114,6 +114,9 @@ class Backlog:
     def preferred_estimate_s(self, positions: Ints) -> Floats:
         """Return estimated run times (s) of the jobs at `positions` on their preferred pools."""
         queue = self._queue
+        if len(self._pools) == 1:
+            only: Floats = self._estimate[0, positions]
+            return only
         preferred = np.array(
             [self._row_of_pool.get(queue.partitions[c[0]].pool, 0) for c in queue.jobs.choices]
         )
