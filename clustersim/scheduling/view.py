@@ -274,7 +274,8 @@ class View:
     def those_that_fit(self, order: Iterable[int], *, strict: bool = False) -> list[int]:
         """Return the jobs that could run together if all others gave their accelerators back.
 
-        Each job of `order` in turn gets its accelerators from the first of its partitions that
+        Each job of `order` in turn gets its accelerators from the first of its partitions that has
+        enough that nobody uses, so that no running job is in its way, or else from the first that
         still has enough; a running job only from the one on which it runs. The accelerators of jobs
         that are leaving count as free, so some of the chosen jobs may not fit before these have
         left. The placement on nodes is ignored.
@@ -299,7 +300,8 @@ class View:
         ([1], [0])
         """
         queue = self._queue
-        left = {part.index: part.placement.free for part in self._partitions}
+        unused = {part.index: part.placement.free for part in self._partitions}
+        left = unused.copy()
         sizes = queue.jobs.n_accelerators
         for job, running in queue.running.items():
             left[running.partition.index] += sizes[job]
@@ -309,14 +311,15 @@ class View:
             own = at.partition if at is not None else queue.own_nodes.get(job, (None,))[0]
             choices = queue.choices(job) if own is None else (own.index,)
             size = sizes[job]
-            for index in choices:
-                if left[index] >= size:
-                    left[index] -= size
-                    chosen.append(job)
-                    break
-            else:
-                if strict:
-                    break
+            index = _first_with(size, choices, unused) if at is None else None
+            if index is None:
+                index = _first_with(size, choices, left)
+            if index is not None:
+                left[index] -= size
+                unused[index] -= 0 if at is not None else min(size, unused[index])
+                chosen.append(job)
+            elif strict:
+                break
         return chosen
 
     def job(self, job: int) -> JobView:
@@ -347,3 +350,11 @@ class View:
             remaining_s=float(self.remaining_s(own)[0]),
             columns={name: values[job] for name, values in self.columns.items()},
         )
+
+
+def _first_with(size: int, pools: Iterable[int], free: Mapping[int, int]) -> int | None:
+    """Return the first of some pools with enough accelerators, or None."""
+    for pool in pools:
+        if free[pool] >= size:
+            return pool
+    return None

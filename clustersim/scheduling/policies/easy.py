@@ -191,7 +191,6 @@ class Easy(Policy):
 
     def _backfill(self, first: int, end: int, now: float) -> None:
         """Start all jobs at positions in [first, end) that delay no reservation."""
-        backlog = self._backlog
         positions = self._may_start(slice(first, end), now) + first
         if not self.scans_in_queue_order and len(positions) > 1:
             self._backfill_shortest(positions, now)
