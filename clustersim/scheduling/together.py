@@ -29,7 +29,8 @@ def those_that_fit(queue: Queue, order: Iterable[int], *, strict: bool = False) 
     """
     sizes, running = queue.jobs.n_accelerators, queue.running
     kept = set(queue.protected())
-    left = {index: queue.partitions[index].placement.free for index in queue.members}
+    unused = {index: queue.partitions[index].placement.free for index in queue.members}
+    left = unused.copy()
     for job, at in running.items():
         if job not in kept:
             for index, n in _held(queue, job, at.partition):
@@ -48,12 +49,15 @@ def those_that_fit(queue: Queue, order: Iterable[int], *, strict: bool = False) 
             choices = queue.choices(job) if own is None else (own.index,)
             if here is None and queue.has_windows:
                 choices = tuple(at for at in choices if sizes[job] <= queue.most(job, at))
-            taken = _of_one(choices, sizes[job], left)
+            taken = _of_one(choices, sizes[job], unused) if here is None else []
+            taken = taken or _of_one(choices, sizes[job], left)
             if not taken and own is None and queue.jobs.split is not None:
                 taken = _of_several(queue.choices(job), sizes[job], left)
         if taken and (own is None or rooms is None or rooms.take(job)):
             for index, n in taken:
                 left[index] -= n
+                if here is None:
+                    unused[index] -= min(n, unused[index])
             chosen.append(job)
         elif strict:
             break

@@ -321,7 +321,8 @@ class View:
     def those_that_fit(self, order: Iterable[int], *, strict: bool = False) -> list[int]:
         """Return the jobs that could run together if all others gave their accelerators back.
 
-        Each job of `order` in turn gets its accelerators from the first of its partitions that
+        Each job of `order` in turn gets its accelerators from the first of its partitions that has
+        enough that nobody uses, so that no running job is in its way, or else from the first that
         still has enough; a running job only from the one on which it runs. The accelerators of jobs
         that are leaving count as free, so some of the chosen jobs may not fit before these have
         left. Jobs that are protected from preemption keep theirs. A suspended job is chosen if
@@ -444,3 +445,11 @@ class View:
             remaining_s=float(self.remaining_s(own)[0]),
             columns={name: values[job] for name, values in self.columns.items()},
         )
+
+
+def _first_with(size: int, pools: Iterable[int], free: Mapping[int, int]) -> int | None:
+    """Return the first of some pools with enough accelerators, or None."""
+    for pool in pools:
+        if free[pool] >= size:
+            return pool
+    return None

@@ -221,16 +221,30 @@ class Easy(Policy):
 
     def _backfill(self, first: int, end: int, now: float) -> None:
         """Start all jobs at positions in [first, end) that delay no reservation."""
-        backlog = self._backlog
         positions = self._may_start(slice(first, end), now) + first
         if not self.scans_in_queue_order and len(positions) > 1:
-            estimate = backlog.preferred_estimate_s(positions)
-            positions = positions[np.argsort(estimate, kind="stable")]
+            self._backfill_shortest(positions, now)
+            return
         while len(positions):
             started = self._start(int(positions[0]), now)
             positions = positions[1:]
             if started and len(positions):
                 positions = positions[self._may_start(positions, now)]
+
+    def _backfill_shortest(self, positions: Ints, now: float) -> None:
+        """Start those of the jobs that delay no reservation, the shortest first.
+
+        Few of them start before the others no longer fit, so they are not sorted.
+        """
+        estimate_s = self._backlog.preferred_estimate_s(positions)
+        while len(positions):
+            shortest = int(estimate_s.argmin())
+            if self._start(int(positions[shortest]), now):
+                left = self._may_start(positions, now)
+                positions, estimate_s = positions[left], estimate_s[left]
+            else:
+                positions = np.delete(positions, shortest)
+                estimate_s = np.delete(estimate_s, shortest)
 
     def _may_start(self, where: slice | Ints, now: float) -> Ints:
         """Find the rows of `where` whose jobs fit now and delay no reservation."""

@@ -7,6 +7,7 @@ may use other partitions.
 from __future__ import annotations
 
 from abc import abstractmethod
+from bisect import insort
 from collections import deque
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
@@ -87,8 +88,7 @@ class Fcfs(_StrictOrder):
         line.append(job)
 
     def resubmit(self, job: int) -> None:
-        choice = self.queue.jobs.choice_of[job]
-        self._lines[choice] = deque(sorted([*self._lines.get(choice, ()), job]))
+        insort(self._lines.setdefault(self.queue.jobs.choice_of[job], deque()), job)
 
     def _job(self, head: int) -> int:
         return head
