@@ -476,7 +476,8 @@ class Simulation:
     def _leave(self, attempt: Attempt) -> None:
         """Release the accelerators of a job that ends or is stopped."""
         job, partition = attempt.job, attempt.partition
-        self._departures.gone(job)
+        if self._departures.notices:
+            self._departures.gone(job)
         for watcher in self._watchers:
             watcher.left(job, partition, partition.nodes_of.get(job, ()))
         policy = self._policy_of_choice[self.jobs.choice_of[job]]
