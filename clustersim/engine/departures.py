@@ -66,6 +66,11 @@ class Departures:
         How jobs save their state and restart.
     protection : Protection, optional
         What protects running jobs.
+
+    Attributes
+    ----------
+    notices : dict of int to object
+        The jobs that leave.
     """
 
     def __init__(
@@ -90,7 +95,7 @@ class Departures:
         self._unsaved_s = unsaved_s
         self._recovery = recovery
         self._protection = protection
-        self._notices: dict[int, _Notice] = {}
+        self.notices: dict[int, _Notice] = {}
         self._fruitless = 0
         self._n_ended_then = 0
 
@@ -126,7 +131,7 @@ class Departures:
         save_s = _save_s(attempt) if how == "save" and cost_s is None else 0.0
         if save_s > 0 or grace_s:
             notice = _Notice(attempt, how, cost_s, now, save_s)
-            self._notices[job] = notice
+            self.notices[job] = notice
             self._plan(notice)
         else:
             self._leave(attempt, how, STOPS[how], cost_s)
@@ -190,12 +195,12 @@ class Departures:
 
     def gone(self, job: int) -> None:
         """Forget a job that has left, whatever the reason."""
-        if (notice := self._notices.pop(job, None)) is not None:
+        if (notice := self.notices.pop(job, None)) is not None:
             self._cancel(notice)
 
     def rerated(self, job: int) -> None:
         """Plan the departure of a job again, because its pace has changed."""
-        if (notice := self._notices.get(job)) is not None:
+        if (notice := self.notices.get(job)) is not None:
             self._cancel(notice)
             self._plan(notice)
 

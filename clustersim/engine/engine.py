@@ -571,7 +571,8 @@ class Simulation:
     def _leave(self, attempt: Attempt) -> Policy:
         """Release the accelerators of a job that ends or is stopped; return its policy."""
         job, partition = attempt.job, attempt.partition
-        self._departures.gone(job)
+        if self._departures.notices:
+            self._departures.gone(job)
         if self._watchers:
             holding = attempt.holding
             held = [partition] if holding is None else [part.partition for part in holding.parts]
