@@ -49,7 +49,14 @@ class FragmentationAware(Consolidate):
 
     @classmethod
     def check_options(cls) -> str:
-        """Return what is wrong with the values of the options; empty if nothing is."""
+        """Return what is wrong with the values of the options; empty if nothing is.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import FragmentationAware
+        >>> FragmentationAware.check_options()
+        ''
+        """
         for size, weight in cls.sizes.items():
             if size < 1 or not 0 < weight < math.inf:
                 return (

@@ -253,6 +253,7 @@ def test_blocking_against_a_loop_over_seconds(rows: list[tuple[int, int, int]]) 
     assert found == pytest.approx({"pool": blocked})
 
 
+@pytest.mark.slow
 def test_a_study_measures_fragments_on_nodes(tmp_path: Path) -> None:
     pool = {"accelerator": "H200", "nodes": 2, "chips_per_node": 4}
     hour = {"kind": "exponential", "average": "1 h"}
