@@ -102,7 +102,7 @@ def tree_uses(tree: QuotaTree, quotas: Quotas) -> Iterator[QuotaUse]:
     >>> from clustersim.scheduling.quotas import read_quotas
     >>> quotas = read_quotas({"queues": {"a": {"quotas": {"h200": 8}}}})
     >>> next(tree_uses(QuotaTree(quotas.queues), quotas)).most
-    8
+    8.0
     """
     for pool in quotas.pools:
         ledger = tree.ledger((pool, RESOURCE))
