@@ -208,7 +208,8 @@ def simulate(
     provenance = _provenance(ran.record, time.perf_counter() - began)
     provenance["fleet"] = _fleet(cluster, make_placement.__name__)
     notes = [*runtimes.notes, *eligible.notes]
-    if "preemptions" in result.jobs and recovery is None and getattr(policy, "cost", 0.0) is None:
+    free = recovery is None and getattr(policy, "cost", 0.0) is None
+    if "preemptions" in result.jobs and free and "restart_delay_s" not in jobs:
         notes.append(FREE_PREEMPTION)
     if notes:
         provenance["notes"] = notes

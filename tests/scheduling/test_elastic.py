@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import pytest
+from elastic_twin import TwinJob, equal_shares, shared_out
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,6 @@ from clustersim.scheduling.decisions import Decision
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import simulate
 from tests.examples import examples
-from tests.scheduling.elastic_twin import TwinJob, equal_shares, shared_out
 from tests.simulation.fleets import cluster, jobs
 from tests.simulation.fleets import pool as a_pool
 
