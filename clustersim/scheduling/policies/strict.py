@@ -12,13 +12,23 @@ from heapq import heappop, heappush
 from typing import Any
 
 from clustersim.scheduling.policies.base import JobFits, Policy
+from clustersim.scheduling.policies.partial import start_smaller
 from clustersim.scheduling.queue import Queue
 
 __all__ = ["Fcfs", "Sjf"]
 
 
 class _StrictOrder(Policy):
-    """Keeps one line of waiting jobs for each distinct set of partitions on which jobs can run."""
+    """Keeps one line of waiting jobs for each distinct set of partitions on which jobs can run.
+
+    Attributes
+    ----------
+    partial : bool
+        Whether a job that does not fit at the size that it asks for starts at the largest smaller
+        size in its range that does (partial admission, as in Kueue).
+    """
+
+    partial: bool = False
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
@@ -27,20 +37,27 @@ class _StrictOrder(Policy):
     def schedule(self, now: float) -> None:
         if len(self._lines) == 1:
             (line,) = self._lines.values()
-            while line and self.queue.start_anywhere(self._job(line[0])):
+            while line and self._begin(self._job(line[0])):
                 self._drop_head(line)
             return
         closed = 0
         lines = [(choice, line) for choice, line in self._lines.items() if line]
         while lines:
             choice, line = min(lines, key=lambda entry: entry[1][0])
-            if self.queue.start_anywhere(self._job(line[0]), closed=closed):
+            if self._begin(self._job(line[0]), closed):
                 self._drop_head(line)
                 if not line:
                     lines.remove((choice, line))
             else:
                 closed |= self._mask(choice)
                 lines = [entry for entry in lines if self._mask(entry[0]) & ~closed]
+
+    def _begin(self, job: int, closed: int = 0) -> bool:
+        """Start a job, at a smaller size if need be and allowed; return whether it started."""
+        queue = self.queue
+        if queue.start_anywhere(job, closed=closed):
+            return True
+        return self.partial and start_smaller(queue, job, closed=closed)
 
     def would_start(self, fits: JobFits) -> bool:
         closed = 0
