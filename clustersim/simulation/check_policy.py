@@ -20,6 +20,7 @@ from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
 from clustersim.simulation.tables import FINISHED, NEVER_RUNNABLE
 from clustersim.topology import Cluster, Pool
+from clustersim.workload.size_ranges import size_ranges
 
 __all__ = ["Finding", "check_policy"]
 
@@ -27,6 +28,7 @@ _JOBS = 200
 _FEW_JOBS = 50
 _CHIPS_PER_NODE = 8
 _LONGEST_CALL_S = 5.0
+_RANGES = "jobs that grow and shrink"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,9 @@ def check_policy(
 
     The rules are: after every scheduling pass, no accelerator is allocated twice and none is
     lost; no job starts before it is submitted; every job that can run finishes; each attempt at a
-    job gets exactly the number of accelerators that the job requests; the same input always
-    produces the same schedule. Some trials have jobs that save checkpoints, nodes that fail and
-    return, and jobs that wait for others.
+    job gets exactly the number of accelerators that the job requests, or one in its range if it has
+    one; the same input always produces the same schedule. Some trials have jobs that save
+    checkpoints, nodes that fail and return, and jobs that wait for others.
 
     Parameters
     ----------
@@ -174,11 +176,17 @@ def _broken_rule(result: Result) -> str:
     held = by_node(result.allocation_ranges)
     given = held.groupby(["job_id", "start_s"])["n_accelerators"].sum()
     job_of = given.index.get_level_values("job_id")
-    asked = can_run.set_index("job_id")["n_accelerators"]
-    wrong = given.to_numpy() != asked.reindex(job_of).to_numpy()
+    smallest, largest = (
+        pd.Series(sizes, index=can_run["job_id"]).reindex(job_of).to_numpy()
+        for sizes in size_ranges(can_run)
+    )
+    wrong = (given.to_numpy() < smallest) | (given.to_numpy() > largest)
     if wrong.any():
-        job, found = job_of[wrong][0], int(given.to_numpy()[wrong][0])
-        return f"job {job} requested {asked[job]} accelerators but got {found}"
+        at = int(np.argmax(wrong))
+        found = int(given.to_numpy()[at])
+        least, most = int(smallest[at]), int(largest[at])
+        asked = f"{least}" if least == most else f"{least} to {most}"
+        return f"job {job_of[at]} requested {asked} accelerators but got {found}"
     return ""
 
 
@@ -206,6 +214,7 @@ def _trials(seed: int) -> Iterator[_Trial]:
         "one node": (_pool("gpu", 1, {}),),
         "virtual clusters": (_pool("gpu", 8, {"a": 4, "b": 2}),),
         "two pools": (_pool("fast", 4, {}), _pool("slow", 6, {})),
+        _RANGES: (_pool("gpu", 4, {}),),
     }
     for index, (name, parts) in enumerate(pools.items()):
         jobs = _random_jobs(Streams(seed, replication=index), name)
@@ -269,4 +278,8 @@ def _random_jobs(streams: Streams, trial: str, n: int = _JOBS) -> pd.DataFrame:
     )
     if trial == "virtual clusters":
         jobs["vc"] = draw.choice(np.array(["a", "b", ""], dtype=object), n)
+    if trial == _RANGES:
+        asked = jobs["n_accelerators"]
+        jobs["min_accelerators"] = np.maximum(1, asked // draw.integers(1, 5, n))
+        jobs["max_accelerators"] = asked * draw.integers(1, 5, n)
     return jobs

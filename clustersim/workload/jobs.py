@@ -274,7 +274,7 @@ def _problems(jobs: pd.DataFrame, records: Ints) -> list[str]:
         problems += _check_numbers(
             jobs, records, name, least=0.0, most=LONGEST_S, may_be_nan=by_model
         )
-    for name in ("deadline_s", "slo_s"):
+    for name in ("deadline_s", "slo_s", "restart_delay_s"):
         every = np.ones(len(jobs), dtype=bool)
         problems += _check_numbers(jobs, records, name, least=0.0, most=LONGEST_S, may_be_nan=every)
     if by_model is not None and by_model.any():

@@ -115,7 +115,7 @@ def elastic(folder: Path) -> pd.DataFrame:
         if "elastic_best_batch" in model
     }
     rates = pd.DataFrame([by_application[name] for name in jobs["application"]])
-    most = max(int(name.partition("@")[2]) for name in rates)
+    most = max(int(str(name).partition("@")[2]) for name in rates)
     return jobs.assign(max_accelerators=most).join(rates)
 
 

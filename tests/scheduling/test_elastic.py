@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import pytest
+from elastic_twin import TwinJob, equal_shares, shared_out
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,6 @@ from clustersim.scheduling.decisions import Decision
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import simulate
 from tests.examples import examples
-from tests.scheduling.elastic_twin import TwinJob, equal_shares, shared_out
 from tests.simulation.fleets import cluster, jobs
 from tests.simulation.fleets import pool as a_pool
 
@@ -121,6 +121,33 @@ def test_speed_without_more_is_linear_and_said_to_be() -> None:
     found = run(jobs([(0, 8, 100)], min_accelerators=1), "sia", 8)
     notes = found.provenance["notes"]
     assert any("1 jobs with a range of sizes are taken to be as many times" in n for n in notes)
+
+
+@pytest.mark.parametrize("policy", ["fcfs", "sjf", "first_fit", "largest_first", "easy"])
+def test_partial_admission_starts_a_job_on_what_is_left(policy: str) -> None:
+    # 2 of 8 are left for the second job: half of the 4 that it asks for, at half the pace.
+    table = jobs([(0, 6, 100), (10, 4, 30)], min_accelerators=[6, 1])
+    assert spans(run(table, policy, 8))[1] == (2, "a", 4, 100, 130)
+    if policy != "easy":
+        assert spans(run(table, policy, 8, partial=True))[1] == (2, "a", 2, 10, 70)
+
+
+def test_partial_admission_takes_the_pool_where_the_job_is_fastest() -> None:
+    # 2 of 4 on a, at 100 s on 4, are as fast as 1 of 4 on b at 50 s; 3 on b are faster.
+    table = jobs([(0, 2, 300), (0, 1, 300), (0, 4, 100)], steps=100.0, min_accelerators=1)
+    table["steps_per_s.a"], table["steps_per_s.b"] = [1.0, 0.0, 1.0], [0.0, 1.0, 2.0]
+    found = spans(run(table, "fcfs", 4, 4, partial=True))
+    assert found[2] == (3, "b", 3, 0, 66.666667)
+
+
+def test_a_strict_order_holds_with_partial_admission() -> None:
+    # The second job cannot have less than 3, so the third waits behind it.
+    table = jobs([(0, 6, 100), (10, 4, 30), (20, 1, 5)], min_accelerators=[6, 3, 1])
+    assert spans(run(table, "fcfs", 8, partial=True))[1:] == [
+        (2, "a", 4, 100, 130),
+        (3, "a", 1, 100, 105),
+    ]
+    assert spans(run(table, "first_fit", 8, partial=True))[2] == (3, "a", 1, 20, 25)
 
 
 @pytest.mark.parametrize(

@@ -211,6 +211,7 @@ def test_jobs_beyond_all_quotas_never_run():
 
 
 SOME_JOB: list[Row] = [("a", 0, 1, 1)]
+SMALLER = {"n_accelerators": [2], "min_accelerators": [1]}
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,11 @@ SOME_JOB: list[Row] = [("a", 0, 1, 1)]
         ({"a": queue()}, {"cohorts": {"lab": {"parent": "lab"}}}, "circle: lab > lab"),
         ({"a": queue()}, {"by": "team"}, "have no column 'team', which option by names"),
         ({"a": queue()}, {"priority": [0.5]}, "priority: must be whole numbers"),
-        ({"a": queue()}, {"columns": {"n_accelerators": [2], "min_accelerators": [1]}}, "partial admission"),
+        (
+            {"a": queue()},
+            {"columns": {"n_accelerators": [2], "min_accelerators": [1]}},
+            "partial admission",
+        ),
         ({"a": {"quotas": {"all": 8, "h200": 8}}}, {}, "only one of the two is possible"),
         ({"a": queue()}, {"strategies": []}, "option strategies: is empty"),
     ],

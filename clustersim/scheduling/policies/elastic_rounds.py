@@ -333,7 +333,7 @@ class Pollux(ElasticRounds):
     power: float = -1.0
     heterogeneity_aware: bool = False
     idle_speedup: float = 0.01
-    gap: float = 1e-4
+    gap: float = 1e-3
 
     @classmethod
     def check_options(cls) -> str:

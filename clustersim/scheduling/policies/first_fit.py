@@ -11,8 +11,9 @@ import pandas as pd
 
 from clustersim.array_types import Floats, Ints
 from clustersim.notes import note
-from clustersim.scheduling.policies.backlog import Backlog
+from clustersim.scheduling.policies.backlog import REMOVED, Backlog
 from clustersim.scheduling.policies.base import Policy
+from clustersim.scheduling.policies.partial import least_size, start_smaller
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
 
 __all__ = ["EarliestDeadline", "FirstFit", "LargestFirst", "SmallestFirst"]
@@ -23,9 +24,16 @@ class FirstFit(Policy):
 
     The whole queue is scanned in order of submission. Nothing is reserved, so a stream of small
     jobs can keep a large one waiting.
+
+    Attributes
+    ----------
+    partial : bool
+        Whether a job that does not fit at the size that it asks for starts at the largest smaller
+        size in its range that does (partial admission, as in Kueue).
     """
 
     starts_first: ClassVar[bool] = True
+    partial: bool = False
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
@@ -68,7 +76,7 @@ class FirstFit(Policy):
         while len(positions):
             at = int(positions[0])
             job, positions = backlog.job(at), positions[1:]
-            if self.queue.start_anywhere(job):
+            if self.queue.start_anywhere(job) or (self.partial and start_smaller(self.queue, job)):
                 backlog.remove(at)
                 positions = positions[self._fit(positions)]
         self._n_seen = backlog.end
@@ -80,6 +88,10 @@ class FirstFit(Policy):
     def _fit(self, positions: Ints) -> Ints:
         """Return which of the positions have a job that fits on one of its partitions."""
         partitions, sizes = self.queue.partitions, self._backlog.size[positions]
+        if self.partial and self.queue.jobs.elastic is not None:
+            jobs = self._backlog.jobs_at(positions).tolist()
+            least = np.array([least_size(self.queue, job) for job in jobs], dtype=np.int64)
+            sizes = np.where(sizes == REMOVED, sizes, least)
         free = [partitions[index].placement.largest_gang() for index in self.queue.members]
         if self.queue.jobs.split is not None:
             together = dict(zip(self.queue.members, free, strict=True))

@@ -14,6 +14,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any, ClassVar
 
 from clustersim.scheduling.policies.base import JobFits, Policy
+from clustersim.scheduling.policies.partial import start_smaller
 from clustersim.scheduling.policies.ranks import shortest_first
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
 
@@ -21,7 +22,16 @@ __all__ = ["Fcfs", "Sjf"]
 
 
 class _StrictOrder(Policy):
-    """Keeps one line of waiting jobs for each distinct set of partitions on which jobs can run."""
+    """Keeps one line of waiting jobs for each distinct set of partitions on which jobs can run.
+
+    Attributes
+    ----------
+    partial : bool
+        Whether a job that does not fit at the size that it asks for starts at the largest smaller
+        size in its range that does (partial admission, as in Kueue).
+    """
+
+    partial: bool = False
 
     starts_first: ClassVar[bool] = True
 
@@ -32,14 +42,14 @@ class _StrictOrder(Policy):
     def schedule(self, now: float) -> None:
         if len(self._lines) == 1:
             (line,) = self._lines.values()
-            while line and self.queue.start_anywhere(self._job(line[0])):
+            while line and self._begin(self._job(line[0])):
                 self._drop_head(line)
             return
         closed = 0
         lines = [(choice, line) for choice, line in self._lines.items() if line]
         while lines:
             choice, line = min(lines, key=lambda entry: entry[1][0])
-            if self.queue.start_anywhere(self._job(line[0]), closed=closed):
+            if self._begin(self._job(line[0]), closed):
                 self._drop_head(line)
                 if not line:
                     lines.remove((choice, line))
@@ -57,6 +67,13 @@ class _StrictOrder(Policy):
 
     def _in_order(self, line: Any) -> None:
         """Restore the order of a line from which a job was removed."""
+
+    def _begin(self, job: int, closed: int = 0) -> bool:
+        """Start a job, at a smaller size if need be and allowed; return whether it started."""
+        queue = self.queue
+        if queue.start_anywhere(job, closed=closed):
+            return True
+        return self.partial and start_smaller(queue, job, closed=closed)
 
     def would_start(self, fits: JobFits) -> bool:
         closed = 0
