@@ -1,5 +1,6 @@
 """How the examples in docstrings are run, and what they share with the tests."""
 
+import gc
 import importlib.util
 import sys
 
@@ -29,6 +30,12 @@ def examples_write_elsewhere(
     if isinstance(request.node, pytest.DoctestItem):
         monkeypatch.chdir(request.getfixturevalue("tmp_path"))
         monkeypatch.setattr(sys, "argv", list(sys.argv))
+
+
+def pytest_collection_finish() -> None:
+    """Exempt what was imported and collected, millions of objects, from garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

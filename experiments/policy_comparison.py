@@ -1,4 +1,4 @@
-"""Which scheduling policy serves the mixed fleet best, on the same jobs?"""
+"""Which policy finishes jobs soonest on a mixed cluster, and how certain is that?"""
 
 from pathlib import Path
 

@@ -285,6 +285,26 @@ OUTAGES = (
         "`late delivery`, `no room` (no power or space) or `retirement`",
     ),
 )
+WINDOWS = (
+    Column("name", "name of the window, or the id of a hero job"),
+    Column("kind", "`maintenance`, `reservation` or `hero` (a job for which nodes were drained)"),
+    _POOL,
+    Column("n_accelerators", "accelerators of the window, or of the hero job", "count"),
+    Column(
+        "announced_s",
+        "time from which schedulers knew of it; of a hero job, its submission",
+        "duration",
+    ),
+    Column("begin_s", "beginning; of a hero job, its first start", "duration"),
+    Column("end_s", "end; of a hero job, its finish", "duration"),
+    Column("stopped", "jobs that were stopped at the beginning", "count"),
+    Column(
+        "drained_accelerator_s",
+        "accelerator-seconds that were free on its nodes between the two first times while others "
+        "waited: at each time at most what waiting jobs ask for that would run past the beginning",
+        "duration",
+    ),
+)
 SERVING_TABLE = (
     Column("service", "name of the service"),
     _POOL,
@@ -408,6 +428,13 @@ RUN_TABLES = (
         "period in which a node was out of service or slow",
         OUTAGES,
         FAILURES,
+    ),
+    Table(
+        "windows",
+        "windows.parquet",
+        "window that was planned in advance, or hero job that had to wait",
+        WINDOWS,
+        "with the key `windows`",
     ),
     Table("serving", "serving.parquet", "step of a service", SERVING_TABLE, SERVING),
     Table(

@@ -30,6 +30,7 @@ def what_happens(
     *,
     catalogue: Catalogue,
     demands: Sequence[ServiceDemand] = (),
+    planned: Sequence[NodeEvent] = (),
     horizon_s: float | None = None,
 ) -> Iterable[NodeEvent] | None:
     """Return the node events of a scenario in order of time; None if no event is possible.
@@ -46,6 +47,9 @@ def what_happens(
         Contains the chips of the supply.
     demands : sequence of ServiceDemand
         Inference services, whose nodes run no jobs.
+    planned : sequence of NodeEvent
+        Maintenance that is known in advance, whose nodes services do not use; it is not among the
+        events that are returned.
     horizon_s : float, optional
         End of the run, seconds; required if there are services.
 
@@ -74,7 +78,7 @@ def what_happens(
         return without_overlaps(merge(absent, broken), gone_s)
     assert horizon_s is not None, "services need a horizon"
     until_then = list(broken)
-    missing = [*absent, *(event for event in until_then if not event.slows)]
+    missing = [*absent, *planned, *(event for event in until_then if not event.slows)]
     return without_overlaps(merge(absent, until_then, reservations(demands, cluster, missing)))
 
 

@@ -33,8 +33,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--placement",
         default="consolidate",
         metavar="PLACEMENT",
-        help="consolidate, spread, pooled, or FILE.py:ClassName; it decides which nodes stay free, "
-        "not how fast a job runs",
+        help="a name such as consolidate or pooled, or FILE.py:ClassName; it decides which nodes "
+        "stay free, not how fast a job runs",
     )
     add_policy_options(parser)
     parser.add_argument(
@@ -45,7 +45,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; exit code 1 if a rule is broken."""
-    from clustersim.scheduling.placement import SPEED_NOTE
+    from clustersim.scheduling.placements import SPEED_NOTE
     from clustersim.simulation.check_policy import check_policy
 
     options = policy_options(args.option)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from clustersim.cli.options import (
     add_catalogue,
     add_no_report,
+    add_span_pools,
     catalogue_arguments,
     policy_options,
     whole_number,
@@ -40,7 +41,7 @@ _MOST_ROWS = 60
 _OUTCOMES = ("within", "earlier", "later")
 _TEXTS = (
     *("cluster", "accelerators", "policy", "history", "at", "time_zone", "taken_at", "columns"),
-    "default_limit",
+    *("default_limit", "span_pools"),
 )
 """Options with a text that the command of a page repeats."""
 
@@ -107,8 +108,8 @@ def _add_simulation(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--placement",
-        help="pooled, consolidate, spread (default: that of the saved run; else consolidate with "
-        "--cluster, pooled with --accelerators)",
+        help="a name such as pooled or consolidate (default: that of the saved run; else "
+        "consolidate with --cluster, pooled with --accelerators)",
     )
     parser.add_argument(
         "--option",
@@ -117,6 +118,7 @@ def _add_simulation(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="option of the policy, see `clustersim policies`; may be repeated",
     )
+    add_span_pools(parser)
     parser.add_argument(
         "--history", metavar="LOG", help="a log of the site, for run times and further jobs"
     )
@@ -276,6 +278,7 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
         "accelerators": _numbers("--accelerators", args.accelerators),
         "policy": args.policy,
         "placement": args.placement,
+        "span_pools": args.span_pools,
         "history": args.history,
         "arrivals": not args.no_arrivals,
         "replications": args.replications,

@@ -22,6 +22,7 @@ __all__ = [
     "add_quick",
     "add_renamed",
     "add_run_files",
+    "add_span_pools",
     "catalogue_arguments",
     "number",
     "policy_options",
@@ -129,6 +130,16 @@ def add_policy_options(parser: argparse._ActionsContainer) -> None:
         )
 
 
+def add_span_pools(parser: argparse._ActionsContainer) -> None:
+    """Add ``--span-pools``."""
+    parser.add_argument(
+        "--span-pools",
+        choices=("equal", "proportional"),
+        help="let a job that fits on none of its pools run on several at once; each accelerator "
+        "does an equal share of its work, at the pace of the slowest, or as much as it can",
+    )
+
+
 def policy_options(pairs: Sequence[str], option: str = "--option") -> dict[str, str]:
     """Return the options that were given as NAME=VALUE.
 
@@ -150,6 +161,17 @@ def policy_options(pairs: Sequence[str], option: str = "--option") -> dict[str, 
             raise InputError(option, f"gives {name.strip()!r} twice")
         found[name.strip()] = value.strip()
     return found
+
+
+def add_windows(parser: argparse._ActionsContainer) -> None:
+    """Add ``--maintenance`` and ``--reserve``, which may be repeated."""
+    from clustersim.scenario.window_texts import MAINTENANCE_HELP, RESERVE_HELP
+
+    for name, what, help_text in (
+        ("--maintenance", "POOL@START+DURATION", MAINTENANCE_HELP),
+        ("--reserve", "POOL:N@START+DURATION=USER", RESERVE_HELP),
+    ):
+        parser.add_argument(name, action="append", default=[], metavar=what, help=help_text)
 
 
 def add_formats(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,8 @@ from clustersim.cli.options import (
     add_policy_options,
     add_renamed,
     add_run_files,
+    add_span_pools,
+    add_windows,
     policy_options,
     whole_number,
 )
@@ -55,10 +57,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     where.add_argument("--cluster", metavar="TOPOLOGY", help="a topology: a name or a file")
     parser.add_argument(
         "--placement",
-        help="pooled (default without --cluster), consolidate (default with it), spread, or "
-        "FILE.py:ClassName; it decides which nodes stay free, not how fast a job runs",
+        help="a name such as pooled (default without --cluster) or consolidate (default with it; "
+        "`clustersim policies` lists them), or FILE.py:ClassName; it decides which nodes stay "
+        "free, not how fast a job runs",
     )
     add_policy_options(parser)
+    add_span_pools(parser)
+    add_windows(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for the result")
     add_log_options(parser, "JOBS")
     add_renamed(parser, "--format", "--log-format")
@@ -77,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     from clustersim.report.page import wrapped_answer
     from clustersim.report.run_files import RunFiles
     from clustersim.scenario.run_calendar import calendar_text, run_calendar
+    from clustersim.scenario.window_texts import windows_of_texts
     from clustersim.simulation.simulate import replay
     from clustersim.topology import compile_cluster, load_cluster
 
@@ -88,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
 
         cluster = compile_cluster(load_cluster(args.cluster, load_catalogue(*args.catalogue)))
     log = read_log(args.jobs, args)
+    dated = run_calendar(clock=log.origin)
+    windows = windows_of_texts(args.maintenance, args.reserve, dated.calendar)
     command = {key: value for key, value in vars(args).items() if key not in NOT_INPUT}
     with new_folder(args.out) as folder, keeping(), job_progress() as progress:
         result = replay(
@@ -98,12 +106,14 @@ def run(args: argparse.Namespace) -> int:
             placement=args.placement,
             options=policy_options(args.option),
             placement_options=policy_options(args.placement_option, "--placement-option"),
+            span_pools=args.span_pools,
             exact_estimates=args.exact_estimates,
+            windows=windows,
             progress=progress,
             provenance={
                 "replay": command,
                 "log": log.report().splitlines(),
-                "calendar": run_calendar(clock=log.origin).document(),
+                "calendar": dated.document(),
             },
         )
         result = with_causes(result, args.explain)

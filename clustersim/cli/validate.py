@@ -69,7 +69,8 @@ def _add_comparison(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--placement",
         help="pooled (default without --cluster; also that of Kueue, which counts quota and does "
-        "not choose nodes), consolidate (default with --cluster), spread, or FILE.py:ClassName",
+        "not choose nodes), consolidate (default with --cluster), another name that `clustersim "
+        "policies` lists, or FILE.py:ClassName",
     )
     parser.add_argument(
         "--since",

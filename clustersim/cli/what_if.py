@@ -12,6 +12,7 @@ from clustersim.cli.options import (
     add_catalogue,
     add_changes,
     add_no_report,
+    add_windows,
     catalogue_arguments,
     number,
     whole_number,
@@ -109,6 +110,7 @@ def _add_change(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="accelerators to add to --accelerators",
     )
+    add_windows(change)
     add_changes(change, " of the scenario, such as scheduler.policy")
 
 
@@ -169,6 +171,8 @@ def run(args: argparse.Namespace) -> int:
                 method=args.method,
                 add_nodes=args.add_nodes,
                 add_accelerators=args.add_accelerators,
+                maintenance=args.maintenance,
+                reserve=args.reserve,
                 changes=args.changes,
                 assume=args.assume,
                 policy=args.policy,
@@ -212,7 +216,12 @@ def _command(args: argparse.Namespace) -> str:
     words += ["--method", args.method] if args.method != "superpose" else []
     words += [f"--add-nodes={nodes}" for nodes in args.add_nodes]
     words += [f"--add-accelerators={args.add_accelerators}"] if args.add_accelerators else []
-    for option, values in (("--set", args.changes), ("--assume", args.assume)):
+    for option, values in (
+        ("--maintenance", args.maintenance),
+        ("--reserve", args.reserve),
+        ("--set", args.changes),
+        ("--assume", args.assume),
+    ):
         words += [word for value in values for word in (option, value)]
     words += ["--policy", args.policy] if args.policy != "easy" else []
     words += ["--metric", args.metric] if args.metric else []

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustersim.array_types import Ints
-from clustersim.scheduling.placement import ManyNodes, Nodes
+from clustersim.scheduling.placements import ManyNodes, Nodes
 
 __all__ = ["Allocated", "AllocationLog"]
 

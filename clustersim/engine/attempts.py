@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -13,6 +13,7 @@ from simpy.events import Event
 
 from clustersim.array_types import Floats, Ints
 from clustersim.engine.recovery import NO_CHECKPOINTS, Checkpoints, Progress
+from clustersim.scheduling.holding import Holding
 from clustersim.scheduling.queue import Partition
 
 __all__ = ["Attempt", "AttemptLog", "Attempts", "StopCause"]
@@ -48,6 +49,10 @@ class Attempt:
         Whether the job was stopped before this attempt.
     slowdown : float
         Current time per step divided by the time per step at full speed.
+    holding : Holding or None
+        What the job holds if it has another size than it asks for, or is on several partitions.
+    whole_s : float
+        Time that the whole job would take there at full speed, seconds.
     end : Event
         The SimPy event of its completion.
 
@@ -64,6 +69,7 @@ class Attempt:
 
     __slots__ = (
         "_done_s",
+        "_paces",
         "_since_s",
         "_stands_since_s",
         "_wall_s",
@@ -71,10 +77,12 @@ class Attempt:
         "began_s",
         "checkpoints",
         "end",
+        "holding",
         "job",
         "number",
         "partition",
         "slowdown",
+        "whole_s",
         "work_s",
     )
     end: Event
@@ -88,6 +96,8 @@ class Attempt:
         work_s: float,
         checkpoints: Checkpoints = NO_CHECKPOINTS,
         again: bool = False,
+        whole_s: float | None = None,
+        holding: Holding | None = None,
     ) -> None:
         self.job = job
         self.number = number
@@ -98,7 +108,10 @@ class Attempt:
             self._wall_s = checkpoints.wall_s(work_s, again=again)
         self.checkpoints = checkpoints
         self.again = again
+        self.whole_s = work_s if whole_s is None else whole_s
+        self.holding = holding
         self._done_s = 0.0
+        self._paces: tuple[tuple[float, float, float], ...] = ()
         self._stands_since_s = math.inf
         self.slowdown = 1.0
 
@@ -109,12 +122,13 @@ class Attempt:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the attempt is the first one and has no checkpoints, restarts or slowdowns."""
+        """Whether it is the first one, of the usual size, at one pace and without checkpoints."""
         return (
             self.checkpoints is NO_CHECKPOINTS
             and not self.again
             and self.slowdown == 1.0
             and self._since_s == self.began_s
+            and self.holding is None
         )
 
     @property
@@ -128,6 +142,8 @@ class Attempt:
 
     def rerate(self, now: float, slowdown: float) -> None:
         """Change the pace from `now` on."""
+        if self.checkpoints.write_s > 0:
+            self._paces += ((self._since_s, self._done_s, self.slowdown),)
         self._done_s = self.at_full_speed_s(now)
         self._since_s = now
         self.slowdown = slowdown
@@ -140,11 +156,25 @@ class Attempt:
         """Return how the time of the attempt was used if the attempt is stopped at `now`."""
         moved_until_s = min(now, self._stands_since_s)
         elapsed_s = self.at_full_speed_s(moved_until_s)
-        progress = self.checkpoints.progress(elapsed_s, self.work_s, again=self.again, saved=saved)
+        in_time_s = elapsed_s
+        if self.checkpoints.write_s > 0:  # of checkpoints made until then, all have been written
+            in_time_s = self._reached_s(min(now - self.checkpoints.write_s, moved_until_s))
+        progress = self.checkpoints.progress(
+            elapsed_s, self.work_s, again=self.again, saved=saved, in_time_s=in_time_s
+        )
         return progress._replace(
             checkpoint_s=progress.checkpoint_s + now - moved_until_s,
             slow_s=moved_until_s - self.began_s - elapsed_s,
         )
+
+    def _reached_s(self, time: float) -> float:
+        """Return :meth:`at_full_speed_s` of a time that may be before the pace last changed."""
+        if time >= self._since_s:
+            return self.at_full_speed_s(time)
+        for since_s, done_s, slowdown in reversed(self._paces):
+            if time >= since_s:
+                return done_s + (time - since_s) / slowdown
+        return 0.0
 
     def whole(self, now: float) -> Progress:
         """Return how the time of the attempt was used if the job is completed at `now`."""
@@ -170,6 +200,11 @@ class Attempts:
         Share of the job's work that the attempt did and kept so far.
     cause : int64 array (attempts,)
         Why the attempt was stopped, see :class:`StopCause`.
+    n_accelerators : int64 array (attempts,)
+        Number of accelerators that it held.
+    parts : mapping of int to tuple of (int, int)
+        Partition and number of accelerators of each part of an attempt on several partitions; the
+        first part is on the attempt's partition.
     """
 
     job: Ints
@@ -183,6 +218,8 @@ class Attempts:
     slow_s: Floats
     done: Floats
     cause: Ints
+    n_accelerators: Ints
+    parts: Mapping[int, tuple[tuple[int, int], ...]]
 
 
 @dataclass(slots=True)
@@ -199,9 +236,18 @@ class AttemptLog:
     _start_s: array[float] = field(default_factory=lambda: array("d"))
     _noted: dict[int, tuple[float, ...]] = field(default_factory=dict)
     _cause: dict[int, StopCause] = field(default_factory=dict)
+    _parts: dict[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
 
-    def begin(self, job: int, partition: int, now: float) -> int:
+    @property
+    def n_attempts(self) -> int:
+        """Number of attempts so far."""
+        return len(self._start_s)
+
+    def begin(self, job: int, partition: int, now: float, holding: Holding | None = None) -> int:
         """Record that a job starts, and return the number of its attempt."""
+        if holding is not None:
+            parts = tuple((part.partition.index, part.n) for part in holding.parts)
+            self._parts[len(self._start_s)] = parts
         self._job.append(job)
         self._partition.append(partition)
         self._end_s.append(np.nan)
@@ -228,13 +274,15 @@ class AttemptLog:
         if cause is not StopCause.NOT_STOPPED:
             self._cause[attempt] = cause
 
-    def columns(self, work_s: Sequence[Sequence[float]]) -> Attempts:
+    def columns(self, work_s: Sequence[Sequence[float]], n_accelerators: Sequence[int]) -> Attempts:
         """Return the records as arrays; an attempt whose record is incomplete is left out.
 
         Parameters
         ----------
         work_s : sequence of sequence of float
             Work by partition and job, seconds.
+        n_accelerators : sequence of int (jobs,)
+            The number that each job asks for.
         """
         n = len(self._start_s)
         job = np.frombuffer(self._job, dtype=np.int64)[:n]
@@ -255,4 +303,7 @@ class AttemptLog:
         split = kept_s, lost_s, checkpoint_s, restart_s, slow_s
         cause = np.zeros(n, dtype=np.int64)
         cause[list(self._cause)] = list(self._cause.values())
-        return Attempts(job, partition, start_s, end_s, *split, done, cause)
+        size = np.asarray(n_accelerators, dtype=np.int64)[job]
+        size[list(self._parts)] = [sum(n for _, n in parts) for parts in self._parts.values()]
+        several = {row: parts for row, parts in self._parts.items() if len(parts) > 1}
+        return Attempts(job, partition, start_s, end_s, *split, done, cause, size, several)

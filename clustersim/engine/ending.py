@@ -44,6 +44,9 @@ class Ending:
     awaits : callable
         Returns whether something will happen at a known time: a pass that a policy asked for, or a
         job that enters its queue.
+    held : callable, optional
+        Returns whether a job is not in its queue, because it waits for another job or a limit. Such
+        a job starts only after another one has ended.
 
     Attributes
     ----------
@@ -60,6 +63,8 @@ class Ending:
         running: Sized,
         partition_of: Sequence[int],
         awaits: Callable[[], bool],
+        *,
+        held: Callable[[int], bool] = lambda job: False,
     ) -> None:
         self.came = False
         self._clock = clock
@@ -69,6 +74,7 @@ class Ending:
         self._running = running
         self._partition_of = partition_of
         self._awaits = awaits
+        self._held = held
         self._asked = False
         self._n_ended = self._n_ended_then = -1
         self._waiting: dict[tuple[int, int], int] = {}
@@ -99,6 +105,7 @@ class Ending:
             self._policies[choice]
             for choice, n in self._waiting_jobs()
             if any(self._waits_for_nodes(index, n) for index in choices[choice])
+            or self._waits_for_nodes_of_several(choices[choice], n)
         )
         return any(policy.would_start(self._job_fits) for policy in policies)
 
@@ -110,22 +117,28 @@ class Ending:
             self._waiting = {
                 (jobs.choice_of[job], jobs.n_accelerators[job]): job
                 for job, partition in enumerate(self._partition_of)
-                if partition < 0
+                if partition < 0 and not self._held(job)
             }
         return self._waiting
 
     def _job_fits(self, job: int, closed: int) -> bool:
         """Return whether a job fits on one of its open partitions once all nodes have returned."""
         n = self._jobs.n_accelerators[job]
-        return any(
-            not closed >> index & 1 and n <= self._most(index)
-            for index in self._jobs.choices[self._jobs.choice_of[job]]
-        )
+        choice = self._jobs.choices[self._jobs.choice_of[job]]
+        most = [self._most(index) for index in choice if not closed >> index & 1]
+        return n <= (max(most, default=0) if self._jobs.split is None else sum(most))
 
     def _waits_for_nodes(self, index: int, n: int) -> bool:
         """Return whether a gang does not fit on a partition now, but may fit when nodes return."""
         placement, most = self._partitions[index].placement, self._most(index)
         return n <= most and placement.free < most and not placement.fits_each(np.array([n]))[0]
+
+    def _waits_for_nodes_of_several(self, choice: Sequence[int], n: int) -> bool:
+        """Return whether a gang may fit on several partitions together only when nodes return."""
+        if self._jobs.split is None:
+            return False
+        free = sum(self._partitions[index].placement.free for index in choice)
+        return free < n <= sum(self._most(index) for index in choice)
 
     def _most(self, index: int) -> int:
         """Number of accelerators of a partition that are in service or will return to service."""

@@ -7,7 +7,7 @@ scheduling pass over the queues that these events changed.
 The engine does not depend on the reason why a job is stopped or slowed. Any caller can use
 :meth:`Simulation.stop` and :meth:`Simulation.rerate`, as
 :class:`~clustersim.engine.node_driver.NodeDriver` does for node events. Policies preempt jobs
-through their queue, which calls :meth:`Simulation.preempt`.
+through their queue, which calls :class:`~clustersim.engine.departures.Departures`.
 """
 
 from __future__ import annotations
@@ -23,31 +23,25 @@ from simpy.events import Event
 from clustersim.engine.allocation_log import AllocationLog
 from clustersim.engine.attempts import Attempt, AttemptLog, StopCause
 from clustersim.engine.clock import COMPLETION, HORIZON, NODE_EVENT, SCHEDULING, SUBMISSION, Clock
+from clustersim.engine.departures import Departures
 from clustersim.engine.ending import Ending
 from clustersim.engine.gates import Gates
 from clustersim.engine.record import RunRecord
-from clustersim.engine.recovery import NO_CHECKPOINTS, Recovery
+from clustersim.engine.recovery import NO_CHECKPOINTS, Progress, Recovery
+from clustersim.engine.wakes import Wakes
 from clustersim.engine.work_left import WorkLeft
 from clustersim.errors import ClusterSimError
 from clustersim.interrupts import stopping
-from clustersim.scheduling.decisions import How
-from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.holding import Holding, job_s
+from clustersim.scheduling.placements import Nodes
 from clustersim.scheduling.plugins import interrupts_itself
 from clustersim.scheduling.policies import Policy
+from clustersim.scheduling.preemption import Protection
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
 
 __all__ = ["Simulation", "Watcher"]
 
 _REPORT_EVERY = 1024
-MOST_IDLE_WAKES = 100_000
-"""Largest number of passes in a row that a policy asks for while nothing runs or arrives."""
-STOPS: dict[How, StopCause] = {
-    "save": StopCause.SAVED,
-    "requeue": StopCause.REQUEUED,
-    "suspend": StopCause.SUSPENDED,
-    "cancel": StopCause.CANCELLED,
-}
-"""Cause of a stop for each way to preempt a job."""
 
 
 class Watcher(Protocol):
@@ -102,6 +96,8 @@ class Simulation:
         The running jobs, in order of their start.
     partition_of : list of int
         Partition of each job that runs or has ended, -1 for others.
+    shared : dict of str to object
+        What all queues share, see :class:`~clustersim.scheduling.queue.Queue`.
     """
 
     def __init__(
@@ -124,6 +120,7 @@ class Simulation:
         self.partitions = partitions
         self.jobs = jobs
         self.passes = 0
+        self.shared: dict[str, Any] = {}
         self.running: dict[int, Attempt] = {}
         self.partition_of = [-1] * len(submit_s)
         self.horizon_s = horizon_s
@@ -136,8 +133,11 @@ class Simulation:
         self._left = WorkLeft(run_s, jobs.estimate_s, recovery)
         self._gates = gates
         self._n_opening = 0
-        self._wakes: dict[Policy, Event] = {}
-        self._idle_wakes = 0
+        self._wakes = Wakes(self.clock, self._call, self._moves)
+        self._n_calls = 0
+        self._before_pass: list[Callable[[], None]] = []
+        self._after_pass: list[Callable[[], None]] = []
+        self._awaited: list[Callable[[], bool]] = []
         self._submit_s = submit_s
         self._run_s = run_s
         self._by_node = by_node
@@ -146,8 +146,22 @@ class Simulation:
         self._pass_is_due = False
         self._touched: list[Policy] = []
         self._policy = policy
+        protection = Protection.of(policy)
+        self._departures = Departures(
+            self.clock,
+            self.running,
+            lambda job: self._policy_of_choice[jobs.choice_of[job]].queue,
+            self._stop,
+            self._departed,
+            lambda: self._n_ended,
+            self._left.unsaved_s,
+            recovery=recovery,
+            protection=protection,
+        )
+        if protection is not None and protection.min_run_s > 0:
+            self.watch(self._departures)
         self._policy_of_group: dict[int, Policy] = {}
-        self._policy_of_choice = self._build_queues(policy)
+        self._policy_of_choice = self._build_queues(policy, protection)
         for job, (index, nodes) in (own_nodes or {}).items():
             queue = self._policy_of_choice[jobs.choice_of[job]].queue
             queue.own_nodes[job] = partitions[index], nodes
@@ -162,10 +176,16 @@ class Simulation:
             self._policy_of_choice,
             self.running,
             self.partition_of,
-            lambda: bool(self._wakes) or self._n_opening > 0,
+            lambda: (
+                bool(self._wakes)
+                or self._n_opening > 0
+                or any(each() for each in self._awaited)
+                or (self._n_calls > 0 and self._n_ended < len(self._submit_s))
+            ),
+            held=lambda job: self._gates is not None and self._gates.holds(job),
         )
 
-    def _build_queues(self, policy: type[Policy]) -> list[Policy]:
+    def _build_queues(self, policy: type[Policy], protection: Protection | None) -> list[Policy]:
         """Make one queue for each group of partitions that share jobs, or one for all partitions.
 
         Return the policy for each entry of `jobs.choices`.
@@ -176,7 +196,6 @@ class Simulation:
             lowest = min(merged)
             group = [lowest if label in merged else label for label in group]
         policies = self._policy_of_group
-        shared: dict[str, Any] = {}
         for label in sorted({group[choice[0]] for choice in self.jobs.choices}):
             members = [index for index, other in enumerate(group) if other == label]
             queue = Queue(
@@ -186,12 +205,19 @@ class Simulation:
                 self.start,
                 looks_ahead=policy.looks_ahead,
                 tracks_running=policy.tracks_running or policy.decide is not Policy.decide,
-                preempt=self.preempt,
+                preempt=self._departures.preempt,
                 wake=partial(self._wake, label),
-                shared=shared,
+                shared=self.shared,
+                cost_of_stopping=self._departures.cost_of_stopping,
+                protection=protection,
             )
             policies[label] = policy(queue)
         return [policies[group[choice[0]]] for choice in self.jobs.choices]
+
+    @property
+    def queues(self) -> list[Queue]:
+        """The queues, each with the partitions that its jobs share."""
+        return [policy.queue for policy in self._policy_of_group.values()]
 
     def run(self) -> RunRecord:
         """Run to the end or the horizon; if interrupted, return the record up to that time."""
@@ -214,7 +240,8 @@ class Simulation:
         for attempt in self.running.values():
             progress = attempt.progress(self.clock.now, saved=True)
             self._log.note(attempt.number, progress, self._left.share(progress.kept_s, attempt))
-        attempts = self._log.columns([self._run_s[part.pool] for part in self.partitions])
+        work_s = [self._run_s[part.pool] for part in self.partitions]
+        attempts = self._log.columns(work_s, self.jobs.n_accelerators)
         partition = np.array(self.partition_of, dtype=np.int32)
         start_s, finish_s = np.full((2, len(partition)), np.nan)
         start_s[attempts.job[::-1]] = attempts.start_s[::-1]
@@ -279,10 +306,30 @@ class Simulation:
         if jobs:
             self._request_pass(later=True)
 
+    def enter(self, jobs: Sequence[int]) -> None:
+        """Let jobs into their queues that were held, because something changed with time."""
+        self._let_in(jobs)
+        self._may_be_over()
+
+    def wait_for(self, awaits: Callable[[], bool]) -> None:
+        """Do not end a run without a horizon as long as something may still let jobs in."""
+        self._awaited.append(awaits)
+
     # --- Operations on jobs -------------------------------------------------------------
 
-    def start(self, job: int, partition: Partition, nodes: Nodes) -> None:
+    def start(
+        self, job: int, partition: Partition, nodes: Nodes, holding: Holding | None = None
+    ) -> None:
         """Start a waiting job on accelerators that the scheduler has allocated.
+
+        Parameters
+        ----------
+        job : int
+        partition : Partition
+        nodes : Nodes
+        holding : Holding, optional
+            What the job holds if it has another size than it asks for, or is on several partitions,
+            of which `partition` is the first.
 
         Raises
         ------
@@ -300,14 +347,21 @@ class Simulation:
         self.partition_of[job] = partition.index
         recovery, left = self._recovery, self._left
         checkpoints = NO_CHECKPOINTS if recovery is None else recovery.of(job, partition.pool)
-        if again := job in left:
-            work_s = left.work_s(job, partition.pool)
-            checkpoints = left.checkpoints(job, checkpoints)
+        if holding is None:
+            work_s = whole_s = self._run_s[partition.pool][job]
         else:
-            work_s = self._run_s[partition.pool][job]
-        number = self._log.begin(job, partition.index, now)
-        attempt = Attempt(job, number, partition, now, work_s, checkpoints, again)
+            work_s = whole_s = job_s(self.jobs, self._run_s, job, holding.parts)
+        if again := job in left:
+            work_s = left.work_s(job, partition.pool, whole_s)
+            checkpoints = left.checkpoints(job, checkpoints)
+        elif recovery is not None:
+            again = recovery.at_first
+        number = self._log.begin(job, partition.index, now, holding)
+        attempt = Attempt(job, number, partition, now, work_s, checkpoints, again, whole_s, holding)
         self.running[job] = attempt
+        if holding is not None:
+            self._start_on(attempt, holding)
+            return
         if nodes:
             partition.nodes_of[job] = nodes
             if self._by_node:
@@ -316,6 +370,20 @@ class Simulation:
         self.clock.start(self._run_attempt(attempt, attempt.end))
         for watcher in self._watchers:
             watcher.started(job, partition, nodes)
+
+    def _start_on(self, attempt: Attempt, holding: Holding) -> None:
+        """Begin an attempt on what its job holds."""
+        job = attempt.job
+        for partition, nodes in holding.on:
+            if nodes:
+                partition.nodes_of[job] = nodes
+                if self._by_node:
+                    self._allocated.note(attempt.number, nodes)
+        attempt.end = self.clock.at(attempt.end_s, COMPLETION)
+        self.clock.start(self._run_attempt(attempt, attempt.end))
+        for watcher in self._watchers:
+            for partition, nodes in holding.on:
+                watcher.started(job, partition, nodes)
 
     def stop(self, job: int, *, saved: bool) -> None:
         """Stop a running job now and put it back into its queue.
@@ -334,68 +402,33 @@ class Simulation:
         ClusterSimError
             If the job is not running.
         """
-        self._stop(self._running(job, "stopped"), saved=saved, cause=StopCause.NODE)
+        self._stop(self._running(job, "stopped"), saved, StopCause.NODE)
         self._request_pass(later=True)
         self._may_be_over()
 
-    def preempt(self, job: int, how: How, cost_s: float | None = None) -> None:
-        """Stop a running job on behalf of a policy, during a scheduling pass.
+    def lose_memory(self, partition: Partition, node: int, *, saved: bool) -> None:
+        """Drop the state that suspended jobs keep in the memory of a node.
+
+        They can then start anywhere.
 
         Parameters
         ----------
-        job : int
-        how : {"save", "requeue", "suspend", "cancel"}
-            See :class:`~clustersim.scheduling.decisions.Preempt`.
-        cost_s : float, optional
-            Time that the job needs when it starts again, seconds, instead of the times of its
-            checkpoints and restarts.
-
-        Raises
-        ------
-        ClusterSimError
-            If the job is not running or leaves already, or an argument is not allowed.
+        partition : Partition
+        node : int
+        saved : bool
+            Whether the state is saved first; otherwise the work since the last checkpoint is lost.
         """
-        attempt = self._running(job, "preempted")
-        queue = self._policy_of_choice[self.jobs.choice_of[job]].queue
-        if how not in STOPS:
-            raise ClusterSimError(f"job {job} (counted from 0) cannot be preempted by {how!r}")
-        if cost_s is not None and not 0.0 <= cost_s < float("inf"):
-            raise ClusterSimError(f"the preemption of job {job} (counted from 0) costs {cost_s} s")
-        if job in queue.leaving:
-            raise ClusterSimError(
-                f"job {job} (counted from 0) cannot be preempted: it leaves already"
-            )
-        checkpoints = attempt.checkpoints
-        save_s = checkpoints.cost_s + checkpoints.write_s
-        if how == "save" and cost_s is None and save_s > 0:
-            self._save_and_leave(attempt, save_s, queue)
-            return
-        if how == "suspend":
-            queue.own_nodes[job] = attempt.partition, attempt.partition.nodes_of.get(job, ())
-        self._stop(attempt, saved=how in ("save", "suspend"), cause=STOPS[how], cost_s=cost_s)
-
-    def _save_and_leave(self, attempt: Attempt, save_s: float, queue: Queue) -> None:
-        """Let a job stand still while it saves its state, and stop it then."""
-        now = self.clock.now
-        leaves_s = now + save_s
-        if attempt.end_s <= leaves_s:  # it is done before it is saved
-            queue.leaving[attempt.job] = attempt.end_s
-            return
-        queue.leaving[attempt.job] = leaves_s
-        self.clock.cancel(attempt.end)
-        attempt.stand_still(now)
-
-        def leave(_event: Event) -> None:
-            if self.running.get(attempt.job) is attempt:
-                self._stop(attempt, saved=True, cause=StopCause.SAVED)
-                self._request_pass(later=True)
-                self._may_be_over()
-
-        self.clock.at(leaves_s, NODE_EVENT).callbacks.append(leave)
+        for policy in self._policies_on[partition.index]:
+            own = policy.queue.own_nodes
+            for job in [job for job in own if job in self._left]:
+                where, nodes = own[job]
+                if where is partition and any(each == node for each, _ in nodes):
+                    del own[job]
+                    self._left.forget_memory(job, saved=saved, note=self._log.note)
 
     def _stop(
-        self, attempt: Attempt, *, saved: bool, cause: StopCause, cost_s: float | None = None
-    ) -> None:
+        self, attempt: Attempt, saved: bool, cause: StopCause, cost_s: float | None = None
+    ) -> Progress:
         """Stop an attempt now; its job waits again, unless it is cancelled."""
         job, now = attempt.job, self.clock.now
         self.clock.cancel(attempt.end)
@@ -405,15 +438,25 @@ class Simulation:
         self._log.note(
             attempt.number, progress, self._left.share(progress.kept_s, attempt), cause=cause
         )
-        self._leave(attempt)
+        policy = self._leave(attempt)
         if cause is StopCause.CANCELLED:
             self._n_ended += 1
             if self._gates is not None:
                 self._let_in(self._gates.end(job, now, done=False))
-            return
+            return progress
         self.partition_of[job] = -1
-        self._left.stopped(attempt, progress.kept_s, cause, cost_s)
-        self._policy_of_choice[self.jobs.choice_of[job]].resubmit(job)
+        self._left.stopped(attempt, progress, cause, cost_s)
+        if cause is StopCause.SUSPENDED:
+            self._left.keep_in_memory(attempt, progress, attempt.progress(now, saved=False).kept_s)
+        elif saved or progress.kept_s > 0:
+            self._left.keep_in_storage(job)
+        else:
+            self._left.forget_memory(job, saved=False, note=self._log.note)
+        if (move := policy.queue.moves.pop(job, None)) is not None and cause is StopCause.SAVED:
+            policy.queue.arrive(job, move)
+        else:
+            policy.resubmit(job)
+        return progress
 
     def rerate(self, job: int, slowdown: float) -> None:
         """Change the pace of a running job from now on.
@@ -447,10 +490,42 @@ class Simulation:
         # Rounding must not move the end of an almost completed job into the past.
         attempt.end = self.clock.at(max(now, attempt.end_s), COMPLETION)
         self.clock.start(self._run_attempt(attempt, attempt.end))
+        self._departures.rerated(job)
 
     def watch(self, watcher: Watcher) -> None:
         """Notify an observer of every start and every departure of a job from now on."""
         self._watchers.append(watcher)
+
+    def around_passes(
+        self, *, before: Callable[[], None] | None = None, after: Callable[[], None] | None = None
+    ) -> None:
+        """Call functions before and after every scheduling pass from now on."""
+        self._before_pass += [] if before is None else [before]
+        self._after_pass += [] if after is None else [after]
+
+    def waits(self, job: int) -> bool:
+        """Return whether a job is in its queue."""
+        now = self.clock.now
+        if self._submit_s[job] > now or self.partition_of[job] >= 0:
+            return False
+        return self._gates is None or not self._gates.keeps_out(job, now)
+
+    def start_first(self, job: int) -> bool:
+        """Start a waiting job ahead of all others, if it fits; return whether it started."""
+        policy = self._policy_of_choice[self.jobs.choice_of[job]]
+        policy.queue.now = self.clock.now
+        return policy.start_first(job)
+
+    def call_at(self, time: float, call: Callable[[], None]) -> None:
+        """Call a function at a time (seconds), as long as there are jobs that have not ended."""
+        self._n_calls += 1
+
+        def due(_event: Event) -> None:
+            self._n_calls -= 1
+            call()
+            self._may_be_over()
+
+        self.clock.at(time, NODE_EVENT).callbacks.append(due)
 
     def service_changed(self, partition: Partition) -> None:
         """Notify the policies of a partition that its number of nodes in service has changed."""
@@ -482,7 +557,9 @@ class Simulation:
         self._log.end(attempt.number, now)
         if not attempt.is_plain:
             self._log.note(attempt.number, attempt.whole(now), self._left.of(attempt.job))
-        self._leave(attempt)
+        policy = self._leave(attempt)
+        if policy.queue.moves:
+            policy.queue.moves.pop(attempt.job, None)
         if self._gates is not None:
             self._let_in(self._gates.end(attempt.job, now, done=True))
         self._request_pass()
@@ -491,49 +568,54 @@ class Simulation:
             self._progress(self._n_ended, len(self._submit_s))
         self._may_be_over()
 
-    def _leave(self, attempt: Attempt) -> None:
-        """Release the accelerators of a job that ends or is stopped."""
+    def _leave(self, attempt: Attempt) -> Policy:
+        """Release the accelerators of a job that ends or is stopped; return its policy."""
         job, partition = attempt.job, attempt.partition
-        for watcher in self._watchers:
-            watcher.left(job, partition, partition.nodes_of.get(job, ()))
+        if self._departures.notices:
+            self._departures.gone(job)
+        if self._watchers:
+            holding = attempt.holding
+            held = [partition] if holding is None else [part.partition for part in holding.parts]
+            for watcher in self._watchers:
+                for each in held:
+                    watcher.left(job, each, each.nodes_of.get(job, ()))
         policy = self._policy_of_choice[self.jobs.choice_of[job]]
         policy.queue.now = self.clock._now
         policy.queue.release(job, partition, attempt.began_s)
         policy.finish(job, partition)
         if policy not in self._touched:
             self._touched.append(policy)
+        return policy
 
     def _may_be_over(self) -> None:
         """Check whether a run without a horizon is over; it cannot be over while jobs run."""
         if not self.running and self._all_submitted and self.horizon_s is None:
             self._ending.ask(self._n_ended)
 
+    def _departed(self, job: int | None, needs_pass: bool) -> None:
+        """React to the departure of a job on behalf of a policy, or to the end of a protection."""
+        if needs_pass:
+            policies = self._policy_of_choice
+            own = policies if job is None else [policies[self.jobs.choice_of[job]]]
+            for policy in own:
+                self._call(policy)
+        self._may_be_over()
+
     def _wake(self, group: int, time: float) -> None:
-        """Call the policy of a group of partitions; only its last request since a pass holds."""
-        policy = self._policy_of_group[group]
-        self._sleep(policy)
+        """Call the policy of a group of partitions at a time that it asked for."""
+        self._wakes.ask(self._policy_of_group[group], time)
 
-        def wake(_event: Event) -> None:
-            if policy not in self._touched:
-                self._touched.append(policy)
-            self._request_pass(later=True)
-            self._idle_wakes = (
-                0 if self.running or not self._all_submitted else self._idle_wakes + 1
-            )
-            if self._idle_wakes > MOST_IDLE_WAKES:
-                raise ClusterSimError(
-                    f"policy {type(policy).__name__} asked {MOST_IDLE_WAKES:,} times to be called, "
-                    "while all jobs were submitted and none ran, and started none"
-                )
-            self._may_be_over()
+    def _call(self, policy: Policy) -> None:
+        """Call a policy in a pass at this instant."""
+        if policy not in self._touched:
+            self._touched.append(policy)
+        self._request_pass(later=True)
+        self._may_be_over()
 
-        event = self._wakes[policy] = self.clock.at(time, NODE_EVENT)
-        event.callbacks.append(wake)
-
-    def _sleep(self, policy: Policy) -> None:
-        """Forget the time at which a policy asked to be called."""
-        if (event := self._wakes.pop(policy, None)) is not None and event.callbacks is not None:
-            self.clock.cancel(event)
+    def _moves(self) -> tuple[object, bool]:
+        """Return what changes if a job starts, stops or ends, and whether anything goes on."""
+        moved = self._log.n_attempts, len(self.running), self._n_ended
+        return moved, bool(self.running) or not self._all_submitted
 
     def _request_pass(self, *, later: bool = False) -> None:
         """Request one scheduling pass after all other events of this instant."""
@@ -551,10 +633,14 @@ class Simulation:
         self.passes += 1
         touched = self._touched[:]
         self._touched.clear()
+        for call in self._before_pass:
+            call()
         for policy in touched:
             policy.queue.now = now
             if self._wakes:
-                self._sleep(policy)
+                self._wakes.forget(policy)
             policy.schedule(now)
+        for call in self._after_pass:
+            call()
         if self._check is not None:
             self._check(self)

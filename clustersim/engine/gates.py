@@ -1,20 +1,90 @@
-"""Limits that keep a job out of the queue: tasks of an array, accelerators of a user, other jobs.
+"""Limits that keep a job out of the queue: quotas, budgets, tasks of an array, other jobs, a time.
 
 A job is submitted to the policy once no limit holds it; it then has the place in the queue that it
-would have had. The limits count jobs that are in the queue or run, and admit jobs in the order of
-the queue. They hold no job that already runs.
+would have had. The limits count jobs that are in the queue or run. When something of a limit
+becomes free, the jobs that it holds are tried in their order, and those that do not fit are passed,
+unless they are in a line in which jobs wait for the first. Limits hold no job that already runs.
 """
 
 from __future__ import annotations
 
 import heapq
-from bisect import insort
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, TypeAlias
 
-__all__ = ["Gates", "Limits"]
+from clustersim.engine.budgets import Budget
+from clustersim.scheduling.queue import JobColumns
 
+__all__ = ["NEVER_RENEWED", "Charge", "Count", "Gates", "Limit", "Limits", "Way"]
+
+NEVER_RENEWED = "and nothing renews it"
+"""End of the reason of a job whose budget never renews."""
 _NONE: frozenset[int] = frozenset()
+_Place: TypeAlias = tuple[float, int]
+"""Rank of a held job, and the job."""
+
+
+class Limit(Protocol):
+    """How much some jobs may have at once."""
+
+    def available(self, node: int, /) -> float:
+        """Return what the jobs of a node can still have."""
+
+    def add(self, node: int, amount: float, /) -> None:
+        """Count an amount."""
+
+    def remove(self, node: int, amount: float, /) -> None:
+        """Count an amount no longer."""
+
+
+Charge: TypeAlias = tuple[Limit, int, float]
+"""A limit, the node of the job in it, and the amount that the job takes."""
+
+
+class Count:
+    """The simplest limit: a largest amount.
+
+    Examples
+    --------
+    >>> count = Count("user ann", 8)
+    >>> count.add(0, 6)
+    >>> count.available(0)
+    2.0
+    """
+
+    __slots__ = ("most", "name", "taken")
+
+    def __init__(self, name: str, most: float) -> None:
+        self.name, self.most, self.taken = name, most, 0.0
+
+    def available(self, node: int) -> float:
+        """Return what is left."""
+        return self.most - self.taken
+
+    def add(self, node: int, amount: float) -> None:
+        """Count an amount."""
+        self.taken += amount
+
+    def remove(self, node: int, amount: float) -> None:
+        """Count an amount no longer."""
+        self.taken -= amount
+
+
+class Way(NamedTuple):
+    """A way in which a job can enter its queue.
+
+    Attributes
+    ----------
+    charges : tuple of Charge
+    choice : int or None
+        The set of partitions (an index of `JobColumns.choices`) on which the job may run if it
+        enters this way. None: as it is.
+    """
+
+    charges: tuple[Charge, ...] = ()
+    choice: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +105,16 @@ class Limits:
         Time before which a job does not enter its queue, seconds, by job.
     running : set of int
         Jobs that run now: they count, but no limit holds them.
+    ways : mapping of int to tuple of Way
+        Further limits, by job: it enters in the first way in which it fits.
+    budgets : mapping of int to tuple of Budget
+        The budgets of each job.
+    time_s : mapping of int to float
+        Time for which a job with budgets reserves accelerators, seconds.
+    line : mapping of int to str
+        Line of a job in which jobs wait for the first one, by job.
+    order : sequence of float
+        Rank of each job among those that are held, lowest first; by default that of submission.
     """
 
     groups: Sequence[tuple[str, float]] = ()
@@ -43,11 +123,39 @@ class Limits:
     after_ok: Mapping[int, frozenset[int]] = field(default_factory=dict)
     not_before_s: Mapping[int, float] = field(default_factory=dict)
     running: frozenset[int] = frozenset()
+    ways: Mapping[int, tuple[Way, ...]] = field(default_factory=dict)
+    budgets: Mapping[int, tuple[Budget, ...]] = field(default_factory=dict)
+    time_s: Mapping[int, float] = field(default_factory=dict)
+    line: Mapping[int, str] = field(default_factory=dict)
+    order: Sequence[float] = ()
 
     @property
     def hold(self) -> bool:
         """Whether there is any limit."""
-        return bool(self.of_job or self.after or self.after_ok or self.not_before_s)
+        return bool(
+            self.of_job
+            or self.after
+            or self.after_ok
+            or self.not_before_s
+            or self.ways
+            or self.budgets
+        )
+
+
+class _Kind(NamedTuple):
+    """What decides, with a job's need of budgets, whether it may enter."""
+
+    ways: tuple[Way, ...]
+    budgets: tuple[Budget, ...]
+    line: str
+
+    def limits(self) -> Iterator[object]:
+        """Yield all limits and budgets."""
+        yield from {limit for way in self.ways for limit, _, _ in way.charges}
+        yield from self.budgets
+
+
+_FREE = _Kind((Way(),), (), "")
 
 
 class Gates:
@@ -56,6 +164,8 @@ class Gates:
     Parameters
     ----------
     limits : Limits
+    jobs : JobColumns, optional
+        Needed for budgets, and for ways that choose partitions.
 
     Attributes
     ----------
@@ -63,14 +173,19 @@ class Gates:
         The job whose end admitted each job that a limit had held.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, jobs: JobColumns | None = None) -> None:
         self.admitted_by: dict[int, int] = {}
-        self._limits = limits
-        self._taken = [0.0] * len(limits.groups)
+        self._limits, self._jobs = limits, jobs
+        self._counts = [Count(name, size) for name, size in limits.groups]
         self._ended: set[int] = set()
         self._done: set[int] = set()
-        self._held: set[int] = set()
-        self._held_by: list[list[int]] = [[] for _ in limits.groups]
+        self._waits: set[int] = set()
+        self._entered: dict[int, Way] = {}
+        self._kinds: dict[_Kind, _Kind] = {}
+        self._held: dict[_Kind, list[_Place]] = {}
+        self._held_by: dict[object, dict[_Kind, None]] = {}
+        self._lines: dict[str, list[_Place]] = {}
+        self._kind_of: dict[int, _Kind] = {}
         self._followers: dict[int, list[int]] = {}
         for waits in (limits.after, limits.after_ok):
             for job, others in waits.items():
@@ -82,33 +197,37 @@ class Gates:
 
         A job that comes before its time is asked for again at its time.
         """
-        if job not in self._limits.running and not self._fits(job, now):
-            if now >= self.opens_s(job):
-                self._held.add(job)
-                for group, _ in self._limits.of_job.get(job, ()):
-                    insort(self._held_by[group], job)
+        kind = self._kind(job)
+        if job in self._limits.running:
+            self._enter(job, kind, kind.ways[0])
+            return True
+        if now < self.opens_s(job):
             return False
-        self._take(job, 1.0)
+        if not self._is_due(job):
+            self._waits.add(job)
+            return False
+        way = self._way(job, kind, now)
+        if way is None:
+            self._hold(job, kind)
+            return False
+        self._enter(job, kind, way)
         return True
+
+    def holds(self, job: int) -> bool:
+        """Return whether a job was submitted and a limit holds it."""
+        if job in self._waits:
+            return True
+        places, place = self._held.get(self._kind(job), ()), self._place(job)
+        at = bisect_left(places, place)
+        return at < len(places) and places[at] == place
+
+    def keeps_out(self, job: int, now: float) -> bool:
+        """Return whether a limit keeps a submitted job out of its queue."""
+        return self.holds(job) or now < self.opens_s(job)
 
     def opens_s(self, job: int) -> float:
         """Return the time before which a job does not enter its queue, seconds; 0 for none."""
         return self._limits.not_before_s.get(job, 0.0)
-
-    def _fits(self, job: int, now: float) -> bool:
-        limits = self._limits
-        if limits.after.get(job, _NONE) - self._ended or now < self.opens_s(job):
-            return False
-        if limits.after_ok.get(job, _NONE) - self._done:
-            return False
-        return all(
-            self._taken[group] + part <= self._limits.groups[group][1]
-            for group, part in self._limits.of_job.get(job, ())
-        )
-
-    def _take(self, job: int, sign: float) -> None:
-        for group, part in self._limits.of_job.get(job, ()):
-            self._taken[group] += sign * part
 
     def end(self, job: int, now: float, *, done: bool) -> list[int]:
         """Record that a job ended, and return the jobs that may enter their queues now.
@@ -121,32 +240,197 @@ class Gates:
         done : bool
             Whether the job is done; otherwise it was cancelled.
         """
-        self._take(job, -1.0)
+        kind, way = self._kind(job), self._entered.pop(job, Way())
+        for limit, node, amount in way.charges:
+            limit.remove(node, amount)
+        for budget in kind.budgets:
+            budget.end(job)
         self._ended.add(job)
         if done:
             self._done.add(job)
-        free: list[int] = []
-        for other in self._may_be_free(job):
-            if other in self._held and self._fits(other, now):
-                self._take(other, 1.0)
-                self._held.remove(other)
-                for group, _ in self._limits.of_job.get(other, ()):
-                    self._held_by[group].remove(other)
-                self.admitted_by[other] = job
-                free.append(other)
+        may = {each: None for limit in kind.limits() for each in self._held_by.get(limit, ())}
+        for other in self._followers.get(job, ()):
+            if other in self._waits and self._is_due(other):
+                self._waits.remove(other)
+                may[self._hold(other, self._kind(other))] = None
+        free = self._let_in(may, now)
+        self.admitted_by.update(dict.fromkeys(free, job))
         return free
 
-    def _may_be_free(self, ended: int) -> Iterator[int]:
-        """Yield the jobs that the end of a job may let in, in order of submission.
+    def renewed(self, budget: Budget, now: float) -> list[int]:
+        """Return the jobs that may enter their queues because a budget has been renewed."""
+        return self._let_in(self._held_by.get(budget, {}), now)
 
-        The jobs that a limit holds are not looked at once nothing of it is left.
+    def renewals(self) -> Iterator[Budget]:
+        """Yield the budgets with a period that hold jobs."""
+        for limit, kinds in self._held_by.items():
+            if isinstance(limit, Budget) and kinds and limit.period_s < float("inf"):
+                yield limit
+
+    def budgets_of_jobs(self) -> set[tuple[Budget, ...]]:
+        """Return the distinct sets of budgets that jobs have."""
+        return set(self._limits.budgets.values())
+
+    def start(self, job: int, now: float, n: int, estimate_s: float) -> None:
+        """Charge the budgets of a job that starts."""
+        for budget in self._limits.budgets.get(job, ()):
+            budget.start(job, now, n, estimate_s)
+
+    def stop(self, job: int, now: float) -> None:
+        """Charge the budgets of a job that stops or ends no longer."""
+        for budget in self._limits.budgets.get(job, ()):
+            budget.stop(job, now)
+
+    def held(self) -> Iterator[int]:
+        """Yield the jobs that are held, other than by a time."""
+        yield from self._waits
+        for places in self._held.values():
+            yield from (job for _, job in places)
+
+    def why(self, job: int, now: float) -> str:
+        """Return what holds a job, as text; empty for what follows from other jobs."""
+        kind = self._kind(job)
+        for budget in kind.budgets:
+            if not self._affords(job, budget, now):
+                renewal = "it renews later" if budget.period_s < float("inf") else NEVER_RENEWED
+                return f"the budget of {budget.name} is spent, {renewal}"
+        for way in kind.ways:
+            for limit, node, amount in way.charges:
+                if amount > limit.available(node):
+                    name = limit.name if isinstance(limit, Count) else "its queue's quota"
+                    return f"{name} is in use"
+        return ""
+
+    # --- Internals ----------------------------------------------------------------------
+
+    def _kind(self, job: int) -> _Kind:
+        kind = self._kind_of.get(job)
+        if kind is None:
+            kind = self._kind_of[job] = self._new_kind(job)
+        return kind
+
+    def _new_kind(self, job: int) -> _Kind:
+        limits = self._limits
+        own = limits.of_job.get(job, ())
+        ways, budgets = limits.ways.get(job), limits.budgets.get(job, ())
+        line = limits.line.get(job, "")
+        if not own and ways is None and not budgets and not line:
+            return _FREE
+        counts = tuple((self._counts[group], 0, part) for group, part in own)
+        ways = ways or (Way(),)
+        if counts:
+            ways = tuple(way._replace(charges=(*counts, *way.charges)) for way in ways)
+        kind = _Kind(ways, budgets, line)
+        return self._kinds.setdefault(kind, kind)
+
+    def _place(self, job: int) -> _Place:
+        order = self._limits.order
+        return (order[job] if order else 0.0), job
+
+    def _is_due(self, job: int) -> bool:
+        """Return whether the jobs for which a job waits have ended."""
+        limits = self._limits
+        return not (
+            limits.after.get(job, _NONE) - self._ended
+            or limits.after_ok.get(job, _NONE) - self._done
+        )
+
+    def _way(self, job: int, kind: _Kind, now: float) -> Way | None:
+        """Return the first way in which a job can enter now; None if there is none."""
+        if kind.line and (line := self._lines.get(kind.line)) and line[0] < self._place(job):
+            return None
+        if not all(self._affords(job, budget, now) for budget in kind.budgets):
+            return None
+        for way in kind.ways:
+            if all(amount <= limit.available(node) for limit, node, amount in way.charges):
+                return way
+        return None
+
+    def _affords(self, job: int, budget: Budget, now: float) -> bool:
+        assert self._jobs is not None
+        return budget.has_room(now, self._jobs.n_accelerators[job], self._limits.time_s[job])
+
+    def _enter(self, job: int, kind: _Kind, way: Way) -> None:
+        for limit, node, amount in way.charges:
+            limit.add(node, amount)
+        self._entered[job] = way
+        if self._jobs is None:
+            return
+        for budget in kind.budgets:
+            budget.reserve(job, self._jobs.n_accelerators[job], self._limits.time_s[job])
+        if way.choice is not None:
+            self._jobs.choice_of[job] = way.choice  # type: ignore[index]
+
+    def _hold(self, job: int, kind: _Kind) -> _Kind:
+        place = self._place(job)
+        if kind not in self._held:
+            self._held[kind] = []
+            for limit in kind.limits():
+                self._held_by.setdefault(limit, {})[kind] = None
+        insort(self._held[kind], place)
+        if kind.line:
+            insort(self._lines.setdefault(kind.line, []), place)
+        return kind
+
+    def _release(self, job: int, kind: _Kind) -> None:
+        """Hold a job no longer."""
+        place, places = self._place(job), self._held[kind]
+        del places[bisect_left(places, place)]
+        if not places:
+            del self._held[kind]
+            for limit in kind.limits():
+                del self._held_by[limit][kind]
+        if kind.line:
+            line = self._lines[kind.line]
+            del line[bisect_left(line, place)]
+
+    def _let_in(self, kinds: Iterable[_Kind], now: float) -> list[int]:
+        """Let in the held jobs of some kinds that fit, in order.
+
+        The first job of a kind that does not fit ends its kind, unless others may need less of a
+        budget: a job that enters makes no room for others.
         """
-        lines = [self._held_in(group) for group, _ in self._limits.of_job.get(ended, ())]
-        yield from heapq.merge(sorted(self._followers.get(ended, ())), *lines)
+        free: list[int] = []
+        heads = [(self._held[kind][0], at, kind) for at, kind in enumerate(kinds)]
+        heapq.heapify(heads)
+        number = len(heads)
+        while heads:
+            place, _, kind = heapq.heappop(heads)
+            places, job = self._held.get(kind, []), place[1]
+            at = bisect_left(places, place)
+            if at == len(places) or places[at] != place:
+                continue
+            way = self._way(job, kind, now)
+            again = [kind]
+            if way is not None:
+                self._release(job, kind)
+                self._enter(job, kind, way)
+                free.append(job)
+                if kind.line:
+                    again += [each for each in self._held if each.line == kind.line != ""]
+            elif not kind.budgets:
+                continue
+            for each in dict.fromkeys(again):
+                others = self._held.get(each, [])
+                after = bisect_right(others, place)
+                if each.budgets:
+                    after = self._next_affordable(each, others, after, now)
+                if after < len(others):
+                    number += 1
+                    heapq.heappush(heads, (others[after], number, each))
+        return free
 
-    def _held_in(self, group: int) -> Iterator[int]:
-        """Yield the jobs that a limit holds, as long as something of it is left."""
-        for job in list(self._held_by[group]):
-            if self._taken[group] >= self._limits.groups[group][1]:
-                return
-            yield job
+    def _next_affordable(
+        self, kind: _Kind, places: Sequence[_Place], begin: int, now: float
+    ) -> int:
+        """Return the position of the next job that the budgets of its kind can pay."""
+        assert self._jobs is not None
+        sizes, rooms = self._jobs.n_accelerators, [b.room(now) for b in kind.budgets]
+        if min(rooms) <= 0:
+            return len(places)
+        for at in range(begin, len(places)):
+            job = places[at][1]
+            seconds, n = self._limits.time_s[job], sizes[job]
+            if all(b.has_room(now, n, seconds) for b in kind.budgets):
+                return at
+        return len(places)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clustersim.engine.engine import Simulation
 from clustersim.errors import ClusterSimError
-from clustersim.scheduling.placement import NodePlacement
+from clustersim.scheduling.placements import NodePlacement, Nodes
 from clustersim.scheduling.queue import Partition
 
 __all__ = ["InvariantError", "check_accelerators"]
@@ -18,6 +18,7 @@ def check_accelerators(simulation: Simulation) -> None:
     """Check that no accelerator is allocated twice and none is lost.
 
     The rule for every partition and every node is: free + allocated + out of service = installed.
+    What is held for a job that moves counts as allocated.
 
     Raises
     ------
@@ -27,7 +28,15 @@ def check_accelerators(simulation: Simulation) -> None:
     sizes = simulation.jobs.n_accelerators
     allocated = [0] * len(simulation.partitions)
     for job, attempt in simulation.running.items():
-        allocated[attempt.partition.index] += sizes[job]
+        if attempt.holding is None:
+            allocated[attempt.partition.index] += sizes[job]
+        else:
+            for part in attempt.holding.parts:
+                allocated[part.partition.index] += part.n
+    moves = [move for queue in simulation.queues for move in queue.moves.values()]
+    extra = [move.extra for move in moves if move.extra is not None]
+    for part in extra:
+        allocated[part.partition.index] += part.n
     for partition in simulation.partitions:
         placement, used = partition.placement, allocated[partition.index]
         used += len(partition.out_of_service) * placement.chips_per_node
@@ -38,14 +47,17 @@ def check_accelerators(simulation: Simulation) -> None:
                 f"{placement.capacity} installed"
             )
         if isinstance(placement, NodePlacement):
-            _check_nodes(placement, partition, where)
+            held = [part.nodes for part in extra if part.partition is partition]
+            _check_nodes(placement, partition, held, where)
 
 
-def _check_nodes(placement: NodePlacement, partition: Partition, where: str) -> None:
+def _check_nodes(
+    placement: NodePlacement, partition: Partition, held: list[Nodes], where: str
+) -> None:
     on_node = [0] * placement.n_nodes
     for node in partition.out_of_service:
         on_node[node] = placement.chips_per_node
-    for nodes in partition.nodes_of.values():
+    for nodes in (*partition.nodes_of.values(), *held):
         for node, chips in nodes:
             on_node[node] += chips
     for node, used in enumerate(on_node):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Generator, Iterable
 
 from simpy.core import StopSimulation
@@ -12,7 +13,7 @@ from clustersim.engine.clock import HORIZON, NODE_EVENT
 from clustersim.engine.engine import Simulation
 from clustersim.engine.node_events import LAST_S, NodeEvent
 from clustersim.engine.node_state import JobsOnNodes, SlowNodes
-from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.placements import Nodes
 from clustersim.scheduling.queue import Partition
 
 __all__ = ["NodeDriver"]
@@ -31,6 +32,11 @@ class NodeDriver:
     events : iterable of NodeEvent
         In order of their start. No event may remove a node that is already out of service (see
         :func:`~clustersim.engine.node_events.without_overlaps`).
+
+    Attributes
+    ----------
+    stopped : Counter of (str, float)
+        Number of jobs that were stopped, by cause and time (seconds).
     """
 
     def __init__(self, simulation: Simulation, events: Iterable[NodeEvent]) -> None:
@@ -42,6 +48,8 @@ class NodeDriver:
         self._together_at = (-1.0, -1.0)
         self._on_node: dict[int, JobsOnNodes] = {}
         self._slow: dict[int, SlowNodes] = {}
+        self.stopped: Counter[tuple[str, float]] = Counter()
+        self._late: dict[tuple[int, int], NodeEvent] = {}
         self._of_pool: dict[int, list[Partition]] = {}
         for partition in sorted(simulation.partitions, key=lambda part: part.first_node):
             self._of_pool.setdefault(partition.pool, []).append(partition)
@@ -62,13 +70,17 @@ class NodeDriver:
         """Record that a job has started, and slow it down if one of its nodes is slow."""
         if (on_node := self._on_node.get(partition.index)) is not None:
             on_node.add(job, nodes)
-        if (slow := self._slow.get(partition.index)) is not None:
-            self._simulation.rerate(job, slow.slowdown(nodes))
+        if (slow := self._slow.get(partition.index)) is not None and slow.slowdown(nodes) > 1.0:
+            self._simulation.rerate(job, self._slowdown(job))
 
     def left(self, job: int, partition: Partition, nodes: Nodes) -> None:
         """Record that a job leaves its nodes."""
         if (on_node := self._on_node.get(partition.index)) is not None:
             on_node.remove(job, nodes)
+        if self._late:
+            for event in [self._late.pop((partition.index, node), None) for node, _ in nodes]:
+                if event is not None:
+                    self._take_out_now(event)
 
     def _take_turns(self) -> Generator[Event, None, None]:
         """Begin the events one after the other (a SimPy process)."""
@@ -81,10 +93,25 @@ class NodeDriver:
             else:
                 self._take_out(event)
 
+    def _take_out_now(self, event: NodeEvent) -> None:
+        """Take out a node that waited for a job, later at this instant."""
+        clock = self._simulation.clock
+
+        def take_out(_event: Event) -> None:
+            if event.end_s > clock.now:
+                self._take_out(event._replace(begin_s=clock.now))
+
+        clock.at(clock.now, NODE_EVENT).callbacks.append(take_out)
+
     def _take_out(self, event: NodeEvent) -> None:
         partition, node = self._place(event)
+        if event.waits and self._jobs_on(partition, node):
+            self._late[partition.index, node] = event
+            return
         for job in self._jobs_on(partition, node):
             self._simulation.stop(job, saved=event.kind.planned)
+            self.stopped[event.cause, event.begin_s] += 1
+        self._simulation.lose_memory(partition, node, saved=event.kind.planned)
         if event.end_s <= self._simulation.clock.now:  # a spare took over at once
             self._begun.append(event)
             self._is_over.append(True)
@@ -136,9 +163,18 @@ class NodeDriver:
 
     def _change_pace(self, partition: Partition, node: int) -> None:
         """Set the pace of each job on a node to the pace of the job's slowest node."""
-        slow = self._slow[partition.index]
         for job in self._jobs_on(partition, node):
-            self._simulation.rerate(job, slow.slowdown(partition.nodes_of[job]))
+            self._simulation.rerate(job, self._slowdown(job))
+
+    def _slowdown(self, job: int) -> float:
+        """Return the slowdown of the slowest node of a running job."""
+        attempt = self._simulation.running[job]
+        holding, own = attempt.holding, attempt.partition
+        held = ((own, own.nodes_of[job]),) if holding is None else holding.on
+        return max(
+            self._slow[each.index].slowdown(nodes) if each.index in self._slow else 1.0
+            for each, nodes in held
+        )
 
     def _jobs_on(self, partition: Partition, node: int) -> list[int]:
         """Return the jobs that hold chips of a node, in order of their start."""

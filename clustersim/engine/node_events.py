@@ -88,6 +88,8 @@ class NodeEvent(NamedTuple):
         unless the event is a slowdown.
     needs_part : bool
         Whether the repair of the node needs a spare part.
+    waits : bool
+        Whether the node leaves service only once the jobs that run on it have left.
     """
 
     begin_s: float
@@ -98,6 +100,7 @@ class NodeEvent(NamedTuple):
     kind: NodeEventKind = NodeEventKind.FAILURE
     slowdown: float = math.inf
     needs_part: bool = True
+    waits: bool = False
 
     @property
     def slows(self) -> bool:

@@ -6,7 +6,7 @@ from array import array
 
 import numpy as np
 
-from clustersim.scheduling.placement import ManyNodes, Nodes
+from clustersim.scheduling.placements import ManyNodes, Nodes
 
 __all__ = ["JobsOnNodes", "SlowNodes"]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from clustersim.scheduling.placement import Placement
+import numpy as np
+
+from clustersim.array_types import Ints
+from clustersim.scheduling.placements import Placement, levels_of
 from clustersim.scheduling.queue import Partition
 from clustersim.topology import Cluster, Pool
 
@@ -15,7 +18,9 @@ MakePlacement = Callable[[int, int], Placement]
 and returns an empty placement."""
 
 
-def build_partitions(cluster: Cluster, make_placement: MakePlacement) -> list[Partition]:
+def build_partitions(
+    cluster: Cluster, make_placement: MakePlacement, *, sizes: Ints | None = None
+) -> list[Partition]:
     """Make the partitions of each pool: one per virtual cluster, and one for the other nodes.
 
     Parameters
@@ -24,6 +29,8 @@ def build_partitions(cluster: Cluster, make_placement: MakePlacement) -> list[Pa
         A compiled topology.
     make_placement : callable
         Creates the placement of a partition.
+    sizes : int array (jobs,), optional
+        Sizes of the jobs of the run, for placements that use their distribution.
 
     Returns
     -------
@@ -35,6 +42,10 @@ def build_partitions(cluster: Cluster, make_placement: MakePlacement) -> list[Pa
     for pool_index, pool in enumerate(cluster.pools):
         for virtual_cluster, first_node, n_nodes in _shares(pool):
             name = f"{pool.name}/{virtual_cluster}" if virtual_cluster else pool.name
+            placement = make_placement(n_nodes, pool.chips_per_node)
+            levels = levels_of(_groups(pool, first_node, first_node + n_nodes))
+            known = np.zeros(0, dtype=np.int64) if sizes is None else sizes
+            placement.prepare(levels, known)
             partitions.append(
                 Partition(
                     index=len(partitions),
@@ -42,7 +53,7 @@ def build_partitions(cluster: Cluster, make_placement: MakePlacement) -> list[Pa
                     name=name,
                     virtual_cluster=virtual_cluster,
                     first_node=first_node,
-                    placement=make_placement(n_nodes, pool.chips_per_node),
+                    placement=placement,
                 )
             )
     return partitions
@@ -57,3 +68,11 @@ def _shares(pool: Pool) -> list[tuple[str, int, int]]:
     if used < pool.n_nodes:
         shares.append(("", used, pool.n_nodes - used))
     return shares
+
+
+def _groups(pool: Pool, first: int, end: int) -> Iterator[tuple[str, Ints]]:
+    """Yield the levels of the network of some nodes of a pool, with the group of each node."""
+    for trunk in pool.trunks:
+        yield trunk.name, np.asarray(trunk.group_of_node[first:end], dtype=np.int64)
+    yield "leaf", np.asarray(pool.leaf_of_node[first:end], dtype=np.int64)
+    yield "unit", np.asarray(pool.unit_of_node[first:end], dtype=np.int64)

@@ -73,7 +73,15 @@ class Checkpoints:
         restart_s = self.restart_s if again else 0.0
         return restart_s + work_s + self.cost_s * self._count(work_s)
 
-    def progress(self, elapsed_s: float, work_s: float, *, again: bool, saved: bool) -> Progress:
+    def progress(
+        self,
+        elapsed_s: float,
+        work_s: float,
+        *,
+        again: bool,
+        saved: bool,
+        in_time_s: float | None = None,
+    ) -> Progress:
         """Return how the time of a stopped attempt was used.
 
         Parameters
@@ -86,6 +94,8 @@ class Checkpoints:
             Whether the job had been stopped before.
         saved : bool
             Whether it could save its state before it was stopped, so that no work is lost.
+        in_time_s : float, optional
+            Elapsed time of which all checkpoints can be used; by default `write_s` less than all.
         """
         restart_s = min(elapsed_s, self.restart_s) if again else 0.0
         running_s = elapsed_s - restart_s
@@ -99,7 +109,8 @@ class Checkpoints:
             standing_s = max(0.0, since_s - self.interval_s) if cycles < count else 0.0
             checkpoint_s = cycles * self.cost_s + standing_s
             work = running_s - checkpoint_s
-            in_time = max(0.0, running_s - self.write_s)
+            until_s = elapsed_s - self.write_s if in_time_s is None else in_time_s
+            in_time = max(0.0, until_s - restart_s)
             written = min(int(in_time // cycle_s), cycles) * self.interval_s
         kept_s = work if saved else written
         return Progress(kept_s, work - kept_s, checkpoint_s, restart_s)
@@ -135,12 +146,15 @@ class Recovery:
         Time from a restart of each job to its first step, seconds.
     write_s : sequence of float (jobs,), optional
         Time after a checkpoint of each job until it can be used, seconds; 0 by default.
+    at_first : bool
+        Whether the first start of a job takes the time of a restart, too.
     """
 
     interval_s: Sequence[Sequence[float]]
     cost_s: Sequence[float]
     restart_s: Sequence[float]
     write_s: Sequence[float] | None = None
+    at_first: bool = False
 
     def of_jobs(self, rows: Sequence[int]) -> Recovery:
         """Return the recovery settings of only the jobs at `rows`."""
@@ -153,6 +167,7 @@ class Recovery:
             chosen(self.cost_s),
             chosen(self.restart_s),
             None if self.write_s is None else chosen(self.write_s),
+            self.at_first,
         )
 
     def standing_s(self, work_s: Floats) -> Floats:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from clustersim.engine.attempts import Attempt, StopCause
-from clustersim.engine.recovery import Checkpoints, Recovery
+from clustersim.engine.recovery import Checkpoints, Progress, Recovery
 
 __all__ = ["WorkLeft"]
 
@@ -17,8 +17,18 @@ class _Left(NamedTuple):
 
     share: float
     pool: int
+    whole_s: float
     work_s: float
     restart_s: float | None
+    in_memory: bool = False
+
+
+class _InMemory(NamedTuple):
+    """Work of an attempt that no checkpoint contains yet, seconds."""
+
+    attempt: Attempt
+    progress: Progress
+    unsaved_s: float
 
 
 class WorkLeft:
@@ -46,6 +56,7 @@ class WorkLeft:
         self._estimate_s = estimate_s
         self._recovery = recovery
         self._left: dict[int, _Left] = {}
+        self._in_memory: dict[int, list[_InMemory]] = {}
         self._whole_estimate_s: dict[int, list[float]] = {}
 
     def __contains__(self, job: int) -> bool:
@@ -58,14 +69,21 @@ class WorkLeft:
         return 1.0 if left is None else left.share
 
     def share(self, kept_s: float, attempt: Attempt) -> float:
-        """Return the share of a job's work that takes `kept_s` seconds on the attempt's pool."""
-        whole_s = self._run_s[attempt.partition.pool][attempt.job]
-        return kept_s / whole_s if whole_s > 0 else 0.0
+        """Return the share of a job's work that takes `kept_s` seconds where the attempt runs."""
+        return kept_s / attempt.whole_s if attempt.whole_s > 0 else 0.0
 
-    def work_s(self, job: int, pool: int) -> float:
-        """Return the work that is left of a stopped job on a pool, seconds."""
+    def work_s(self, job: int, pool: int, whole_s: float) -> float:
+        """Return the work that is left of a stopped job, seconds.
+
+        Parameters
+        ----------
+        job, pool : int
+        whole_s : float
+            Time that the whole job would take, seconds.
+        """
         left = self._left[job]
-        return left.work_s if left.pool == pool else self._run_s[pool][job] * left.share
+        same = left.pool == pool and left.whole_s == whole_s
+        return left.work_s if same else whole_s * left.share
 
     def checkpoints(self, job: int, usual: Checkpoints) -> Checkpoints:
         """Return the checkpoints of a stopped job, with the time that its next start takes."""
@@ -73,24 +91,70 @@ class WorkLeft:
         return usual if restart_s is None else replace(usual, restart_s=restart_s)
 
     def stopped(
-        self, attempt: Attempt, kept_s: float, cause: StopCause, cost_s: float | None
+        self, attempt: Attempt, progress: Progress, cause: StopCause, cost_s: float | None
     ) -> None:
-        """Note that an attempt was stopped after `kept_s` seconds of work that is not lost.
+        """Note that an attempt was stopped.
 
         Parameters
         ----------
         attempt : Attempt
-        kept_s : float
+        progress : Progress
+            How its time was used.
         cause : StopCause
             A suspended job continues without a restart.
         cost_s : float or None
             Time that the next start takes instead of that of a restart, seconds.
         """
-        job, pool = attempt.job, attempt.partition.pool
+        job, pool, kept_s = attempt.job, attempt.partition.pool, progress.kept_s
         share = max(0.0, self.of(job) - self.share(kept_s, attempt))
         work_s = max(0.0, attempt.work_s - kept_s)
-        restart_s = 0.0 if cause is StopCause.SUSPENDED and cost_s is None else cost_s
-        self._left[job] = _Left(share, pool, work_s, restart_s)
+        suspended = cause is StopCause.SUSPENDED
+        restart_s = 0.0 if suspended and cost_s is None else cost_s
+        self._left[job] = _Left(share, pool, attempt.whole_s, work_s, restart_s, suspended)
+        self._estimate_again(job)
+
+    def keep_in_memory(self, attempt: Attempt, progress: Progress, saved_s: float) -> None:
+        """Note that a job was suspended whose checkpoints contain `saved_s` of the work it kept."""
+        if saved_s > 0:
+            self.keep_in_storage(attempt.job)
+        if progress.kept_s > saved_s:
+            own = _InMemory(attempt, progress, progress.kept_s - saved_s)
+            self._in_memory.setdefault(attempt.job, []).append(own)
+
+    def keep_in_storage(self, job: int) -> None:
+        """Note that a checkpoint contains all work of a job."""
+        if self._in_memory:
+            self._in_memory.pop(job, None)
+
+    def unsaved_s(self, job: int) -> float:
+        """Return the work of earlier attempts that no checkpoint contains, seconds."""
+        return sum(each.unsaved_s for each in self._in_memory.get(job, ()))
+
+    def forget_memory(
+        self, job: int, *, saved: bool, note: Callable[[int, Progress, float], None]
+    ) -> None:
+        """Note that the state which a stopped job had in memory is gone.
+
+        Parameters
+        ----------
+        job : int
+        saved : bool
+            Whether the state was saved first; otherwise the work since the last checkpoint is lost.
+        note : callable
+            Called with the number of each attempt whose work is lost, and what is left of it.
+        """
+        attempts = self._in_memory.pop(job, [])
+        before = self._left[job]
+        share, work_s, restart_s = before.share, before.work_s, before.restart_s
+        if before.in_memory:
+            restart_s = None
+        for attempt, progress, unsaved_s in [] if saved else attempts:
+            kept_s = progress.kept_s - unsaved_s
+            left = progress._replace(kept_s=kept_s, lost_s=progress.lost_s + unsaved_s)
+            note(attempt.number, left, self.share(kept_s, attempt))
+            share = min(1.0, share + self.share(unsaved_s, attempt))
+            work_s += unsaved_s
+        self._left[job] = _Left(share, before.pool, before.whole_s, work_s, restart_s)
         self._estimate_again(job)
 
     def _estimate_again(self, job: int) -> None:
@@ -101,6 +165,6 @@ class WorkLeft:
         if restart_s is None:
             restart_s = 0.0 if self._recovery is None else self._recovery.restart_s[job]
         for pool, (column, seconds) in enumerate(zip(self._estimate_s, whole, strict=True)):
-            exact = pool == left.pool and seconds == self._run_s[pool][job]
+            exact = pool == left.pool and seconds == self._run_s[pool][job] == left.whole_s
             rest_s = left.work_s if exact else seconds * left.share
             column[job] = restart_s + rest_s  # type: ignore[index]

@@ -29,7 +29,7 @@ from clustersim.estimation.plan_choice import (
     chosen_plans,
     plan_of_job,
 )
-from clustersim.estimation.prediction import draw_specifications, predict
+from clustersim.estimation.prediction import draw_specifications, predict, sampled
 from clustersim.estimation.selection import Selection, select
 from clustersim.performance import (
     Calibration,
@@ -295,7 +295,7 @@ def _drawn(rows: Configurations, calibration: Calibration, draws: int, seed: int
     """Return the step times of one row, one for each draw from the calibration."""
     if not draws:
         return np.zeros(0)
-    sampled = calibration.draw(draws, seed)
-    chips = draw_specifications(rows.chips, rows.accelerators, sampled)
-    coefficients = sampled.coefficients(rows.labels)
+    sample = sampled(calibration, draws, seed)
+    chips = draw_specifications(rows.chips, rows.accelerators, sample)
+    coefficients = sample.coefficients(rows.labels)
     return step_seconds(rows.models, chips, rows.plans, rows.global_batch, coefficients)[:, 0]

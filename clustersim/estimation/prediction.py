@@ -21,7 +21,7 @@ from clustersim.performance import (
 from clustersim.performance.specification import draw_between
 from clustersim.performance.step_time import step_seconds
 
-__all__ = ["DRAWS", "Prediction", "draw_specifications", "predict", "spread_of"]
+__all__ = ["DRAWS", "Prediction", "draw_specifications", "predict", "sampled", "spread_of"]
 
 
 DRAWS = 200
@@ -114,11 +114,36 @@ def predict(
         coefficients=draw.coefficients(rows.labels),
         memory=rows.memory,
     )
-    spread = spread_of(rows, calibration.draw(draws, seed))
+    spread = spread_of(rows, sampled(calibration, draws, seed))
     half = calibration.half_width(spread, rows.interval_labels, rows.models.n_experts > 0)
     return Prediction(
         step, step.step_time_s * np.exp(-half), step.step_time_s * np.exp(half), spread
     )
+
+
+_last_sample: tuple[Calibration, int, int, CoefficientDraw] | None = None
+
+
+def sampled(calibration: Calibration, draws: int, seed: int) -> CoefficientDraw:
+    """Return draws from the posterior.
+
+    The last ones are kept, because drawing takes more time than estimating one configuration.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> from clustersim.estimation.prediction import sampled
+    >>> known = cs.performance.default_calibration()
+    >>> sampled(known, 10, 1) is sampled(known, 10, 1), sampled(known, 10, 2).seed
+    (True, 2)
+    """
+    global _last_sample
+    last = _last_sample
+    if last is not None and last[0] is calibration and last[1:3] == (draws, seed):
+        return last[3]
+    found = calibration.draw(draws, seed)
+    _last_sample = calibration, draws, seed, found
+    return found
 
 
 def spread_of(rows: Configurations, sampled: CoefficientDraw) -> Floats:

@@ -99,6 +99,7 @@ def arrivals_of(
     unended: Mapping[str, int],
     default_limit_s: float,
     catalogue: Catalogue | None,
+    spans: bool = False,
 ) -> Arrivals | None:
     """Return the arrivals of a log; None if the log is too short for a window.
 
@@ -106,8 +107,8 @@ def arrivals_of(
     ----------
     history : pandas.DataFrame
         A jobs table; ``duration_s`` is missing for jobs that have not ended.
-    cluster, placement, catalogue
-        Where the jobs run.
+    cluster, placement, catalogue, spans
+        Where the jobs run, and whether they can run on several pools at once.
     window_s : float
         Length of a window, seconds.
     now_s : float, optional
@@ -142,6 +143,7 @@ def arrivals_of(
         build_partitions(cluster, placement),
         Runtimes(ones, ones, {}),
         catalogue,
+        spans=spans,
     )
     run_s = history["duration_s"].to_numpy(dtype=np.float64, na_value=np.nan)
     rows = np.full(len(history), -1, dtype=np.int64)

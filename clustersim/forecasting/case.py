@@ -26,7 +26,8 @@ from clustersim.forecasting.running import places_of_running
 from clustersim.forecasting.shared_limits import SharedLimit
 from clustersim.forecasting.snapshot import Snapshot
 from clustersim.scheduling import Placement, Policy
-from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.holding import Split
+from clustersim.scheduling.placements import Nodes
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
 from clustersim.simulation.runtimes import Runtimes
 from clustersim.topology import Cluster
@@ -55,6 +56,9 @@ class Case:
         Limits that jobs share.
     priorities : Priorities or None
         None if the order of the queue is that of submission.
+    span_pools : {"equal", "proportional"} or None
+        Whether waiting jobs can run on several pools at once, see
+        :class:`~clustersim.Scheduling`.
     admitted_s : float64 array (waiting jobs,) or None
         Seconds from now until about which other jobs, or times, hold each job; None if not known.
     """
@@ -68,6 +72,7 @@ class Case:
     arrivals: Arrivals | None
     limits: tuple[SharedLimit, ...]
     priorities: Priorities | None
+    span_pools: Split | None = None
     admitted_s: Floats | None = None
 
 
@@ -227,7 +232,13 @@ def _eligible(jobs: pd.DataFrame, case: Case) -> Eligibility:
         table["accelerators"] = [_chips(kinds, case) for kinds in jobs["kinds"]]
     partitions = build_partitions(case.cluster, case.placement)
     return find_eligibility(
-        table, case.cluster, partitions, Runtimes(ones, ones, {}), case.catalogue, choose="listed"
+        table,
+        case.cluster,
+        partitions,
+        Runtimes(ones, ones, {}),
+        case.catalogue,
+        choose="listed",
+        spans=case.span_pools is not None,
     )
 
 

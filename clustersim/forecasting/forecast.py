@@ -46,8 +46,9 @@ from clustersim.scheduling import (
     Placement,
     Policy,
     find_placement,
-    find_policy,
 )
+from clustersim.scheduling.holding import Split
+from clustersim.simulation.scheduling import Scheduling, policy_of
 from clustersim.topology import Cluster
 from clustersim.units import counted
 
@@ -65,6 +66,7 @@ def forecast(
     policy: str | type[Policy] | None = None,
     options: Mapping[str, Any] | None = None,
     placement: str | type[Placement] | None = None,
+    span_pools: Split | None = None,
     history: str | Path | pd.DataFrame | None = None,
     arrivals: bool = True,
     replications: int = 200,
@@ -105,6 +107,9 @@ def forecast(
         By default that of a saved run; without one ``consolidate`` on a `cluster`, as in a replay,
         and ``pooled``, which only counts, if `accelerators` are given. Running jobs are on the
         nodes that the queue names, and are placed anew if it names none.
+    span_pools : {"equal", "proportional"}, optional
+        Whether jobs that fit on none of their pools may run on several at once, see
+        :class:`~clustersim.Scheduling`.
     history : str, Path or DataFrame, optional
         A log of the site. By default, the jobs of a saved run that have ended.
     arrivals : bool
@@ -168,16 +173,18 @@ def forecast(
     own_options = options or (None if policy else given.options) or {}
     own_placement = given.placement if accelerators is None else None
     placed = placement or own_placement or ("pooled" if cluster is None else "consolidate")
+    scheduling = Scheduling(chosen, placed, options=own_options, span_pools=span_pools)
     case = Case(
         snapshot=snapshot,
         cluster=where,
         catalogue=chips if all(pool.accelerator for pool in where.pools) else None,
-        policy=find_policy(chosen, options=own_options),
+        policy=policy_of(scheduling),
         placement=find_placement(placed),
         run_times=_run_times(snapshot, past, default_limit_s),
         arrivals=None,
         limits=_limits(snapshot, user_limit, past),
         priorities=_priorities(snapshot, given),
+        span_pools=span_pools,
     )
     case = _with_later(case, past if arrivals else None, given, min(replications, 10), seed)
     found = replicate(case, replications, seed, progress)
@@ -264,7 +271,10 @@ def _assumptions(case: Case, found: Replications) -> Iterator[str]:
     if found.placed_anew and issubclass(case.placement, NodePlacement):
         they = counted(found.placed_anew, "running job", "running jobs")
         yield f"the nodes of {they} are not named or not free, so they are placed anew"
-    yield from divided_note(snapshot, case.cluster)
+    if case.span_pools is None:
+        yield from divided_note(snapshot, case.cluster)
+    else:
+        yield f"jobs may run on several pools at once ({case.span_pools})"
     yield case.run_times.what
     limits = pd.concat([snapshot.running["limit_s"], snapshot.waiting["limit_s"]])
     if without := default_limit_note(limits, case.run_times):
@@ -315,6 +325,7 @@ def _arrivals(case: Case, past: Past, given: Given, few: Replications) -> Arriva
         unended={str(job_id): row for row, job_id in enumerate(unended)},
         default_limit_s=case.run_times.default_limit_s,
         catalogue=case.catalogue,
+        spans=case.span_pools is not None,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from scipy.cluster.hierarchy import DisjointSet
 
-from clustersim.scheduling.placement import NodePlacement, Nodes
+from clustersim.scheduling.placements import NodePlacement, Nodes
 from clustersim.scheduling.queue import Partition
 from clustersim.sites.hostlist import expand_hosts
 from clustersim.topology import Cluster

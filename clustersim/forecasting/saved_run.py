@@ -82,6 +82,13 @@ def state_of_run(result: Result, at_s: float, source: str) -> Then:
     jobs = result.jobs
     ranges = result.allocation_ranges
     covers = (ranges["start_s"] <= at_s) & (ranges["end_s"] > at_s)
+    if (several := ranges["job_id"][covers].duplicated()).any():
+        job = ranges["job_id"][covers][several].iloc[0]
+        raise InputError(
+            "--at",
+            f"at {format_duration(at_s)}, job {job} of {source} runs on several pools; runs with "
+            "scheduler.span_pools cannot be continued there",
+        )
     attempt = ranges[covers].drop_duplicates("job_id").set_index("job_id")
     started = jobs["job_id"].map(attempt["start_s"]).to_numpy(dtype=np.float64, na_value=np.nan)
     vc = texts_of(attempt["virtual_cluster"])

@@ -133,7 +133,7 @@ def divided_note(snapshot: Snapshot, cluster: Cluster) -> list[str]:
     return [
         f"the cluster divides partitions into pools ({'; '.join(texts)}), and no waiting job spans "
         "two of them: large jobs may start earlier than forecast, and jobs behind them later. If "
-        "that matters, write the pools of a partition as one"
+        "jobs do, use --span-pools equal"
     ]
 
 

@@ -164,6 +164,7 @@ _COLUMNS: Mapping[str, Axis] = MappingProxyType(
         "scheduler.placement": Axis("placement"),
         "scheduler.choose": Axis("pool choice"),
         "scheduler.wait_for_best": Axis("wait for the best pool"),
+        "scheduler.span_pools": Axis("jobs over several pools"),
         "scheduler.estimates": Axis("run-time estimates"),
         "performance.stack": Axis("software stack"),
         "performance.precision": Axis("precision"),

@@ -23,7 +23,16 @@ from clustersim.spreadsheets import plain_cells
 
 __all__ = ["RunTables", "csv_table", "table_file", "write_csv", "write_tables"]
 
-_TIMES = ("submit_s", "recorded_start_s", "start_s", "finish_s", "begin_s", "end_s", "time_s")
+_TIMES = (
+    "submit_s",
+    "recorded_start_s",
+    "start_s",
+    "finish_s",
+    "begin_s",
+    "end_s",
+    "time_s",
+    "announced_s",
+)
 """Columns with points in time; each gets a column with dates in the CSV files."""
 _OF_RESULT = {
     "jobs": "jobs",
@@ -34,6 +43,7 @@ _OF_RESULT = {
     "outages": "outages",
     "serving": "serving",
     "costs": "costs",
+    "windows": "windows",
 }
 """Name of the CSV file of each table of a result, without its suffix."""
 

@@ -13,11 +13,13 @@ import pandas as pd
 from clustersim.availability.checkpointing import recovery_in
 from clustersim.availability.events import what_happens
 from clustersim.availability.serving import ServiceDemand, service_demands
+from clustersim.availability.windows import planned_windows
 from clustersim.brief import Brief
 from clustersim.calendar import Calendar
 from clustersim.catalogue import Catalogue
 from clustersim.costs.run_costs import RunCosts, open_costs
 from clustersim.engine.recovery import Recovery
+from clustersim.engine.window_driver import maintenance_events
 from clustersim.errors import InputError, named_in
 from clustersim.scenario.file_names import beside
 from clustersim.scenario.platform import Platform, check_classes, open_platform
@@ -31,6 +33,7 @@ from clustersim.simulation.runtimes import Runtimes, find_runtimes
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import NodeEvents
 from clustersim.simulation.software import dated_ports, with_software
+from clustersim.simulation.windows import NOTHING_PLANNED, Planned
 from clustersim.topology import Cluster
 from clustersim.units import format_number
 from clustersim.workload import JobLog, generate_jobs, read_jobs
@@ -128,8 +131,9 @@ class ResolvedScenario(Brief):
         Raises
         ------
         InputError
-            If failures or supply contain an unknown name.
+            If failures, supply or windows contain an unknown name.
         """
+        planned = self._planned()
         happens = what_happens(
             self.scenario.failures,
             self.scenario.supply,
@@ -137,9 +141,20 @@ class ResolvedScenario(Brief):
             _streams(self.scenario),
             catalogue=self.catalogue,
             demands=self.services,
+            planned=maintenance_events(planned.windows),
             horizon_s=self.scenario.horizon,
         )
-        return None if happens is None else NodeEvents(happens, self.services)
+        if happens is None and planned.is_empty:
+            return None
+        return NodeEvents(happens or (), self.services, planned)
+
+    def _planned(self) -> Planned:
+        """Return what is planned in advance."""
+        spec = self.scenario.windows
+        if spec is None:
+            return NOTHING_PLANNED
+        share = None if spec.heroes is None else spec.heroes.share
+        return Planned(planned_windows(spec, self.cluster), share)
 
     def recovery(self) -> Recovery:
         """Return how each job saves its state and restarts after it is stopped."""
@@ -235,6 +250,7 @@ def offered_work_of(loaded: LoadedScenario, platform: Platform) -> OfferedWork:
             platform.speeds,
             choose=scheduling.choose,
             wait_for_best=scheduling.wait_for_best,
+            spans=scheduling.span_pools is not None,
         )
 
 
@@ -271,6 +287,7 @@ def scheduling_of(loaded: LoadedScenario) -> Scheduling:
         placement_options=scheduler.placement_options,
         choose=scheduler.choose,
         wait_for_best=scheduler.wait_for_best,
+        span_pools=scheduler.span_pools,
         exact_estimates=scheduler.estimates == "exact",
         folder=loaded.folder,
     )

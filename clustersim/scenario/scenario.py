@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from clustersim.availability.failure_spec import Failures
 from clustersim.availability.serving_spec import Serving
 from clustersim.availability.supply import Supply
+from clustersim.availability.windows_spec import WindowsSpec
 from clustersim.brief import Brief
 from clustersim.costs.energy import EnergySpec
 from clustersim.costs.money import MoneySpec
@@ -84,6 +85,11 @@ class Scenario(Cases):
         None,
         description="nodes that arrive and leave, and limits of the site; by default all nodes "
         "are present all the time",
+    )
+    windows: WindowsSpec | None = Field(
+        None,
+        description="what is planned in advance: maintenance windows, reservations, and hero jobs "
+        "for which nodes are drained; by default nothing",
     )
     energy: EnergySpec | None = Field(
         None, description="power and electricity; by default not computed"

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from clustersim.errors import InputError, unknown_name
 from clustersim.files import FileModel
 from clustersim.performance import MEMORY_OPTIONS, parse_memory
-from clustersim.scheduling import POLICIES, SPEED_NOTE
+from clustersim.scheduling import PLACEMENTS, POLICIES, SPEED_NOTE
 from clustersim.units import Duration
 from clustersim.workload import FORMATS, WorkloadSpec
 from clustersim.workload.log_resample import Blocks
@@ -26,7 +26,7 @@ class Scheduler(FileModel):
     policy: str = Field("fcfs", description=f"{', '.join(POLICIES)}, or FILE.py:ClassName")
     placement: str = Field(
         "consolidate",
-        description=f"pooled, consolidate, spread, or FILE.py:ClassName; {SPEED_NOTE}",
+        description=f"{', '.join(PLACEMENTS)}, or FILE.py:ClassName; {SPEED_NOTE}",
     )
     options: dict[str, Any] = Field(
         default_factory=dict, description="options of the policy; `clustersim policies` lists them"
@@ -42,6 +42,12 @@ class Scheduler(FileModel):
     )
     wait_for_best: bool = Field(
         False, description="whether a job waits for its preferred pool instead of using another one"
+    )
+    span_pools: Literal["equal", "proportional"] | None = Field(
+        None,
+        description="lets a job that does not fit on one of its pools run on several of them at "
+        "once: each accelerator does an equal share of the work, at the pace of the slowest, or "
+        "as much as it can",
     )
     estimates: Literal["user", "exact"] = Field(
         "user", description="whether policies see the jobs' estimates or their real run times"

@@ -1,21 +1,38 @@
 """Policies, which choose the job that starts next, and placements, which choose its nodes."""
 
-from clustersim.scheduling.bucket_placements import Consolidate, Spread
-from clustersim.scheduling.decisions import Migrate, Preempt, Start, Wake
+from clustersim.scheduling.decisions import Migrate, Preempt, Resize, Start, Wake
 from clustersim.scheduling.options import option_texts, options_of, with_options
-from clustersim.scheduling.placement import SPEED_NOTE, NodePlacement, Placement, Pooled
-from clustersim.scheduling.plugins import PLACEMENTS, find_placement, find_policy
+from clustersim.scheduling.placements import (
+    PLACEMENTS,
+    SPEED_NOTE,
+    BuddyCells,
+    Consolidate,
+    FragmentationAware,
+    Level,
+    NodePlacement,
+    Placement,
+    Pooled,
+    Spread,
+    TopologyAware,
+    levels_of,
+)
+from clustersim.scheduling.plugins import find_placement, find_policy
 from clustersim.scheduling.policies import POLICIES, Policy
+from clustersim.scheduling.preemption import PreemptionOptions
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
+from clustersim.scheduling.quota_use import QuotaTable, QuotaUse
 from clustersim.scheduling.view import JobView, View
 
 __all__ = [
     "PLACEMENTS",
     "POLICIES",
     "SPEED_NOTE",
+    "BuddyCells",
     "Consolidate",
+    "FragmentationAware",
     "JobColumns",
     "JobView",
+    "Level",
     "Migrate",
     "NodePlacement",
     "Partition",
@@ -23,13 +40,19 @@ __all__ = [
     "Policy",
     "Pooled",
     "Preempt",
+    "PreemptionOptions",
     "Queue",
+    "QuotaTable",
+    "QuotaUse",
+    "Resize",
     "Spread",
     "Start",
+    "TopologyAware",
     "View",
     "Wake",
     "find_placement",
     "find_policy",
+    "levels_of",
     "option_texts",
     "options_of",
     "with_options",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from clustersim.errors import ClusterSimError, nearest_hint
-from clustersim.scheduling.decisions import Decision, Migrate, Preempt, Start, Wake
-from clustersim.scheduling.placement import NodePlacement
+from clustersim.scheduling.decisions import Decision, Migrate, Preempt, Resize, Start, Wake
+from clustersim.scheduling.holding import Part
+from clustersim.scheduling.placements import NodePlacement, Nodes
 from clustersim.scheduling.queue import Partition, Queue
 
 __all__ = ["carry_out"]
@@ -30,19 +29,21 @@ def carry_out(decision: Decision, queue: Queue, waiting: dict[int, None], policy
         If the decision breaks a rule. The message names the policy, the job and the rule.
     """
     try:
-        if isinstance(decision, Start | Preempt | Migrate):
+        if isinstance(decision, Start | Preempt | Resize | Migrate):
             _check_job(int(decision.job), queue)
         if isinstance(decision, Start):
             _start(decision, queue, waiting)
         elif isinstance(decision, Preempt):
             _preempt(decision, queue)
+        elif isinstance(decision, Resize):
+            _resize(decision, queue)
         elif isinstance(decision, Migrate):
-            _migrate(decision, queue, waiting)
+            _migrate(decision, queue)
         elif isinstance(decision, Wake):
             queue.wake_at(decision.at_s)
         else:
             raise ClusterSimError(
-                f"decides {decision!r}; decisions are Start, Preempt, Migrate and Wake"
+                f"decides {decision!r}; decisions are Start, Preempt, Resize, Migrate and Wake"
             )
     except ClusterSimError as error:
         raise ClusterSimError(f"policy {policy}: {error}") from error.__cause__
@@ -59,62 +60,152 @@ def _start(decision: Start, queue: Queue, waiting: dict[int, None]) -> None:
     if job not in waiting:
         state = "it is already running" if job in queue.running else "it does not wait"
         raise ClusterSimError(f"job {job} (counted from 0) cannot be started: {state}")
-    n = queue.jobs.n_accelerators[job]
+    asked = queue.jobs.n_accelerators[job]
+    n = asked if decision.size is None else int(decision.size)
     if job in queue.own_nodes:
         own = queue.own_nodes[job][0].name
-        if decision.nodes is not None or decision.pool not in (None, own):
+        elsewhere = decision.nodes is not None or decision.pool not in (None, own)
+        if elsewhere or decision.parts is not None or n != asked:
             raise ClusterSimError(
                 f"job {job} (counted from 0) can only start on its own accelerators of {own}"
             )
-    if job in queue.own_nodes or (decision.pool is None and decision.nodes is None):
+    _check_size(job, n, queue)
+    if decision.parts is not None:
+        queue.start_on(job, _parts(decision, queue))
+    elif n == asked and (
+        job in queue.own_nodes or (decision.pool is None and decision.nodes is None)
+    ):
         if not queue.start_anywhere(job):
             raise ClusterSimError(
                 _no_room(job, n, [queue.partitions[i] for i in queue.choices(job)])
             )
     else:
         partition = _partition(decision, queue)
-        placement = partition.placement
-        if decision.nodes is not None:
-            total = sum(chips for _, chips in decision.nodes)
-            if total != n:
-                raise ClusterSimError(
-                    f"job {job} (counted from 0) is a gang of {n:,} accelerators, and is started "
-                    f"on {total:,}"
-                )
-            if not isinstance(placement, NodePlacement):
-                raise ClusterSimError(
-                    f"job {job} (counted from 0) is started on nodes, but the placement only "
-                    "counts accelerators; use one that tracks nodes, such as consolidate"
-                )
-            if not placement.has_free(decision.nodes, n):
-                raise ClusterSimError(
-                    f"job {job} (counted from 0) is started on accelerators of {partition.name} "
-                    "that are not free"
-                )
-            placement.take_these(decision.nodes, n)
-            nodes = decision.nodes
-        else:
-            taken = placement.take(n)
-            if taken is None:
-                raise ClusterSimError(_no_room(job, n, [partition]))
-            nodes = taken
-        queue.start_taken(job, partition, nodes)
+        _check_pace(job, partition, n, queue)
+        queue.start_on(job, [Part(partition, n, _take(decision, n, partition, queue))])
     del waiting[job]
 
 
+def _take(decision: Start, n: int, partition: Partition, queue: Queue) -> Nodes:
+    """Allocate accelerators of a partition, on the nodes that the policy chose if it did."""
+    placement, job = partition.placement, int(decision.job)
+    if decision.nodes is None:
+        usual = n == queue.jobs.n_accelerators[job]
+        taken = queue.take(job, partition) if usual else queue.take_size(job, partition, n)
+        if taken is None:
+            raise ClusterSimError(_no_room(job, n, [partition]))
+        return taken
+    total = sum(chips for _, chips in decision.nodes)
+    if total != n:
+        raise ClusterSimError(
+            f"job {job} (counted from 0) is a gang of {n:,} accelerators, and is started on "
+            f"{total:,}"
+        )
+    if not isinstance(placement, NodePlacement):
+        raise ClusterSimError(
+            f"job {job} (counted from 0) is started on nodes, but the placement only counts "
+            "accelerators; use one that tracks nodes, such as consolidate"
+        )
+    if not placement.has_free(decision.nodes, n):
+        raise ClusterSimError(
+            f"job {job} (counted from 0) is started on accelerators of {partition.name} that are "
+            "not free"
+        )
+    placement.take_these(decision.nodes, n)
+    return decision.nodes
+
+
+def _parts(decision: Start, queue: Queue) -> list[Part]:
+    """Allocate the accelerators of a job over several pools."""
+    job, wanted = int(decision.job), decision.parts or {}
+    if queue.jobs.split is None:
+        raise ClusterSimError(
+            f"job {job} (counted from 0) is started on several pools, which no job may use at "
+            "once; set scheduler.span_pools to equal or proportional"
+        )
+    if decision.pool is not None or decision.nodes is not None or decision.size is not None:
+        raise ClusterSimError(
+            f"job {job} (counted from 0) is started with parts, so without pool, nodes and size"
+        )
+    total = sum(wanted.values())
+    if min(wanted.values(), default=0) < 1 or total != queue.jobs.n_accelerators[job]:
+        raise ClusterSimError(
+            f"job {job} (counted from 0) is a gang of {queue.jobs.n_accelerators[job]:,} "
+            f"accelerators, and is started on {dict(wanted)}"
+        )
+    partitions = [_partition(Start(job, pool=pool), queue) for pool in wanted]
+    parts: list[Part] = []
+    for partition, n in zip(partitions, wanted.values(), strict=True):
+        nodes = queue.take_size(job, partition, n)
+        if nodes is None:
+            for part in parts:
+                part.partition.placement.give(part.nodes, part.n)
+            raise ClusterSimError(_no_room(job, n, [partition]))
+        parts.append(Part(partition, n, nodes))
+    return parts
+
+
+def _check_size(job: int, n: int, queue: Queue) -> None:
+    """Raise an error if a size is outside the range of a job."""
+    asked, elastic = queue.jobs.n_accelerators[job], queue.jobs.elastic
+    least, most = (asked, asked) if elastic is None else elastic.range(job)
+    if n != asked and not least <= n <= most:
+        allowed = f"{least:,} to {most:,}" if least < most else f"{asked:,}"
+        raise ClusterSimError(
+            f"job {job} (counted from 0) cannot have {n:,} accelerators; it can have {allowed}"
+        )
+
+
+def _check_pace(job: int, partition: Partition, n: int, queue: Queue) -> None:
+    """Raise an error if a job cannot run at a size on a partition."""
+    elastic = queue.jobs.elastic
+    if n == queue.jobs.n_accelerators[job] or elastic is None:
+        return
+    if not elastic.pace(job, partition.pool, n) > 0.0:
+        raise ClusterSimError(
+            f"job {job} (counted from 0) cannot run on {n:,} accelerators of {partition.name}"
+        )
+
+
 def _preempt(decision: Preempt, queue: Queue) -> None:
-    queue.preempt(int(decision.job), decision.how, decision.cost_s)
+    if queue.most_victims > 0:  # those of a pass beyond the limit of an hour wait for the next one
+        queue.preempt(int(decision.job), decision.how, decision.cost_s)
 
 
-def _migrate(decision: Migrate, queue: Queue, waiting: dict[int, None]) -> None:
+def _resize(decision: Resize, queue: Queue) -> None:
+    job, n = int(decision.job), int(decision.size)
+    running = _running(job, queue, "resized")
+    if job in queue.holdings and len(queue.holdings[job].parts) > 1:
+        raise ClusterSimError(
+            f"job {job} (counted from 0) is on several pools, so that it cannot be resized"
+        )
+    if n == queue.size_of(job):
+        raise ClusterSimError(f"job {job} (counted from 0) has {n:,} accelerators already")
+    _move(job, running, n, queue, decision.cost_s)
+
+
+def _migrate(decision: Migrate, queue: Queue) -> None:
     job = int(decision.job)
+    own = _running(job, queue, "moved")
     target = _partition(Start(job, pool=decision.pool), queue)
-    n = queue.jobs.n_accelerators[job]
-    if not target.placement.fits_each(np.array([n]))[0]:
+    if target is own and job not in queue.holdings:
+        raise ClusterSimError(f"job {job} (counted from 0) is on pool {decision.pool} already")
+    n = queue.size_of(job) if decision.size is None else int(decision.size)
+    _move(job, target, n, queue, decision.cost_s)
+
+
+def _running(job: int, queue: Queue, what: str) -> Partition:
+    """Return the partition of a running job."""
+    if job not in queue.running:
+        raise ClusterSimError(f"job {job} (counted from 0) cannot be {what}: it is not running")
+    return queue.running[job].partition
+
+
+def _move(job: int, target: Partition, n: int, queue: Queue, cost_s: float | None) -> None:
+    _check_size(job, n, queue)
+    _check_pace(job, target, n, queue)
+    if not queue.move(job, target, n, cost_s):
         raise ClusterSimError(_no_room(job, n, [target]))
-    queue.preempt(job, "save", decision.cost_s)
-    if job in waiting:
-        _start(Start(job, pool=decision.pool), queue, waiting)
 
 
 def _partition(decision: Start, queue: Queue) -> Partition:
@@ -125,6 +216,11 @@ def _partition(decision: Start, queue: Queue) -> Partition:
     }
     if decision.pool is None:
         return next(iter(own.values()))
+    if decision.pool not in own:  # a pool that virtual clusters share
+        own = {
+            queue.partitions[i].pool_name: queue.partitions[i]
+            for i in queue.choices(decision.job)[::-1]
+        } | own
     if decision.pool not in own:
         raise ClusterSimError(
             f"job {decision.job} (counted from 0) cannot run on pool {decision.pool!r}; "

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from clustersim.scheduling.placement import NodeFree, NodePlacement
+from clustersim.scheduling.placements import NodeFree, NodePlacement
 
 __all__ = ["Claim", "Claims"]
 

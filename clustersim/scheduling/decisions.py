@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.placements import Nodes
 
-__all__ = ["Decision", "How", "Migrate", "Preempt", "Start", "Wake"]
+__all__ = ["Decision", "How", "Migrate", "Preempt", "Resize", "Start", "Wake"]
 
 How: TypeAlias = Literal["save", "requeue", "suspend", "cancel"]
 """How a job is preempted, see :class:`Preempt`."""
@@ -24,17 +25,23 @@ class Start:
         Name of the pool; by default the first of the job's pools where it fits.
     nodes : sequence of (int, int), optional
         Nodes of the pool and the accelerators to use on each; by default the placement chooses.
+    size : int, optional
+        Number of accelerators, within the job's range; by default the number that it asks for.
+    parts : mapping of str to int, optional
+        Accelerators by pool, for a job over several pools, in place of `pool` and `size`.
 
     Examples
     --------
     >>> from clustersim.scheduling import Start
     >>> Start(3, pool="h200")
-    Start(job=3, pool='h200', nodes=None)
+    Start(job=3, pool='h200', nodes=None, size=None, parts=None)
     """
 
     job: int
     pool: str | None = None
     nodes: Nodes | None = None
+    size: int | None = None
+    parts: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,8 @@ class Preempt:
 class Migrate:
     """Save a running job and start it on another pool, with the work that is left.
 
+    While the job saves its state, its new accelerators are held for it, too.
+
     Attributes
     ----------
     job : int
@@ -76,16 +85,45 @@ class Migrate:
         Name of the pool.
     cost_s : float, optional
         See :class:`Preempt`.
+    size : int, optional
+        Number of accelerators there; by default the number that it holds.
 
     Examples
     --------
     >>> from clustersim.scheduling import Migrate
     >>> Migrate(3, "h20")
-    Migrate(job=3, pool='h20', cost_s=None)
+    Migrate(job=3, pool='h20', cost_s=None, size=None)
     """
 
     job: int
     pool: str
+    cost_s: float | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Save a running job and start it again on its pool with more or fewer accelerators.
+
+    While a job saves its state to grow, the further accelerators are held for it.
+
+    Attributes
+    ----------
+    job : int
+    size : int
+        Number of accelerators, within the job's range.
+    cost_s : float, optional
+        See :class:`Preempt`.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import Resize
+    >>> Resize(3, size=16)
+    Resize(job=3, size=16, cost_s=None)
+    """
+
+    job: int
+    size: int
     cost_s: float | None = None
 
 
@@ -110,4 +148,4 @@ class Wake:
     at_s: float
 
 
-Decision: TypeAlias = Start | Preempt | Migrate | Wake
+Decision: TypeAlias = Start | Preempt | Resize | Migrate | Wake

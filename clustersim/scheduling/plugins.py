@@ -25,9 +25,8 @@ from clustersim.errors import (
     shown,
     unknown_name,
 )
-from clustersim.scheduling.bucket_placements import Consolidate, Spread
 from clustersim.scheduling.options import with_options
-from clustersim.scheduling.placement import Placement, Pooled
+from clustersim.scheduling.placements import PLACEMENTS, Placement
 from clustersim.scheduling.policies import POLICIES, Policy
 from clustersim.scheduling.stalls import (
     LONGEST_LOAD_S,
@@ -48,12 +47,6 @@ __all__ = [
     "plugin_file",
     "raised_by_files",
 ]
-
-PLACEMENTS: dict[str, type[Placement]] = {
-    "pooled": Pooled,
-    "consolidate": Consolidate,
-    "spread": Spread,
-}
 
 Plugin = TypeVar("Plugin")
 _LOADING = threading.RLock()

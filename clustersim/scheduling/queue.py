@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from clustersim.array_types import Ints
+from clustersim.array_types import Bools, Ints
 from clustersim.errors import ClusterSimError
+from clustersim.scheduling.across import Offer, free_offer, take_across
 from clustersim.scheduling.calendar import ReleaseCalendar
 from clustersim.scheduling.claims import Claims
 from clustersim.scheduling.decisions import How
-from clustersim.scheduling.placement import ManyNodes, Nodes, Placement
+from clustersim.scheduling.holding import Destination, Holding, Part, SizeRange, Split, job_s
+from clustersim.scheduling.placements import ManyNodes, NodePlacement, Nodes, Placement
+from clustersim.scheduling.preemption import Protection
+from clustersim.scheduling.windows import Windows, only_in
 
-__all__ = ["JobColumns", "Partition", "PreemptJob", "Queue", "Running", "StartJob"]
+__all__ = ["JobColumns", "Partition", "PreemptJob", "Queue", "Running", "StartJob", "StoppingCost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,11 @@ class JobColumns:
         Index of each job's set in `choices`.
     columns : mapping of str to array (jobs,)
         The columns of the jobs table, with the user's own ones, for policies that use them.
+    elastic : SizeRange, optional
+        The sizes at which jobs can run; by default only the one that they ask for.
+    split : {"equal", "proportional"}, optional
+        How the work of a job is divided that runs on several partitions at once
+        (:mod:`clustersim.scheduling.holding`); by default no job does.
 
     Examples
     --------
@@ -54,6 +63,8 @@ class JobColumns:
     columns: Mapping[str, npt.NDArray[np.generic]] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    elastic: SizeRange | None = None
+    split: Split | None = None
 
 
 class Running(NamedTuple):
@@ -61,6 +72,21 @@ class Running(NamedTuple):
 
     partition: Partition
     start_s: float
+
+
+class StoppingCost(NamedTuple):
+    """What it would cost to stop a running job, seconds.
+
+    Attributes
+    ----------
+    lost_s : float
+        Work that the job would have to do again.
+    time_s : float
+        Time to save its state now and to restart later.
+    """
+
+    lost_s: float
+    time_s: float
 
 
 @dataclass(slots=True)
@@ -92,6 +118,8 @@ class Partition:
         never returns.
     n_gone : int
         Number of nodes that never return to service.
+    windows : Windows or None
+        The times that are known in advance in which nodes are closed; None if there are never any.
 
     Examples
     --------
@@ -112,8 +140,23 @@ class Partition:
     nodes_of: dict[int, Nodes] = field(default_factory=dict)
     out_of_service: dict[int, float] = field(default_factory=dict)
     n_gone: int = 0
+    windows: Windows | None = None
     _claims: Claims = field(default_factory=Claims)
     _node_arrays: dict[int, tuple[Ints, Ints]] = field(default_factory=dict)
+
+    @property
+    def pool_name(self) -> str:
+        """Name of its pool, without that of the virtual cluster."""
+        return (
+            self.name.removesuffix(f"/{self.virtual_cluster}")
+            if self.virtual_cluster
+            else self.name
+        )
+
+    @property
+    def in_service(self) -> int:
+        """Number of accelerators on nodes that are in service."""
+        return self.placement.capacity - len(self.out_of_service) * self.placement.chips_per_node
 
     @property
     def state(self) -> tuple[int, int]:
@@ -196,8 +239,15 @@ class Partition:
         return self.nodes_of.pop(job, ())
 
 
-StartJob = Callable[[int, Partition, Nodes], None]
-"""Called by the scheduler when it starts a job: the job, its partition and its accelerators."""
+class StartJob(Protocol):
+    """Called by the scheduler when it starts a job."""
+
+    def __call__(
+        self, job: int, partition: Partition, nodes: Nodes, holding: Holding | None = None, /
+    ) -> None:
+        """Start a job on nodes of a partition, or on what it holds if this is unusual."""
+
+
 PreemptJob = Callable[[int, How, float | None], None]
 """Called by the scheduler when it stops a job: the job, how, and its cost in seconds."""
 
@@ -225,6 +275,10 @@ class Queue:
         Called with the time (seconds) at which the policy asks for a pass.
     shared : dict, optional
         See the attribute.
+    cost_of_stopping : callable, optional
+        Returns what it would cost to stop a running job now.
+    protection : Protection, optional
+        What protects running jobs from preemption.
 
     Attributes
     ----------
@@ -239,6 +293,11 @@ class Queue:
     own_nodes : dict of int to (Partition, Nodes)
         The only accelerators on which some waiting jobs can start: suspended jobs, and jobs that
         run when the simulation begins.
+    holdings : dict of int to Holding
+        What those running jobs hold that have another size than they ask for, or that are on
+        several partitions.
+    moves : dict of int to Destination
+        Where running jobs go that save their state to start again elsewhere, or at another size.
     shared : dict of str to object
         What the policies of all queues of a run share, such as the usage of users: each policy
         puts it in under its own name.
@@ -270,6 +329,8 @@ class Queue:
         preempt: PreemptJob | None = None,
         wake: Callable[[float], None] | None = None,
         shared: dict[str, Any] | None = None,
+        cost_of_stopping: Callable[[int, How], StoppingCost] | None = None,
+        protection: Protection | None = None,
     ) -> None:
         self.partitions = partitions
         self.members = tuple(members)
@@ -279,10 +340,14 @@ class Queue:
         self.leaving: dict[int, float] = {}
         self.attained_s: dict[int, float] = {}
         self.own_nodes: dict[int, tuple[Partition, Nodes]] = {}
+        self.holdings: dict[int, Holding] = {}
+        self.moves: dict[int, Destination] = {}
         self.shared: dict[str, Any] = {} if shared is None else shared
         self._start = start
         self._preempt = preempt
         self._wake = wake
+        self._cost_of_stopping = cost_of_stopping
+        self._protection = protection
         self._looks_ahead = looks_ahead
         self._tracks_running = tracks_running
 
@@ -290,6 +355,11 @@ class Queue:
     def free(self) -> int:
         """Number of accelerators free now in all partitions of the queue."""
         return sum(self.partitions[index].placement.free for index in self.members)
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether windows ever close nodes of the queue's partitions."""
+        return any(self.partitions[index].windows is not None for index in self.members)
 
     def choices(self, job: int) -> tuple[int, ...]:
         """Indices of the partitions on which `job` can run, in order of preference.
@@ -352,7 +422,86 @@ class Queue:
             if nodes is not None:
                 self.start_taken(job, partition, nodes)
                 return True
-        return False
+        return jobs.split is not None and self.start_across(job, closed=closed)
+
+    def start_across(self, job: int, *, closed: int = 0) -> bool:
+        """Start `job` on several of its partitions if it fits so; return whether it started.
+
+        Parameters
+        ----------
+        job : int
+            A waiting job.
+        closed : int
+            Bit mask of partitions that must not be used.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> h20 = Partition(1, 1, "h20", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> seconds = [[60.0], [90.0]]
+        >>> jobs = JobColumns([24], seconds, choices=[(0, 1)], choice_of=[0], split="equal")
+        >>> queue = Queue([h200, h20], [0, 1], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.start_across(0), h200.placement.free, h20.placement.free
+        (True, 0, 8)
+        """
+        if job in self.own_nodes:
+            return False
+        parts = take_across(self.jobs.n_accelerators[job], self.offers(job, closed=closed))
+        if parts:
+            self.start_on(job, parts)
+        return bool(parts)
+
+    def offers(self, job: int, *, closed: int = 0) -> Iterator[Offer]:
+        """Yield what a waiting job that runs on several partitions may use of each now.
+
+        No window closes these nodes before the job would end on the slowest of its partitions.
+        """
+        mine = [self.partitions[i] for i in self.choices(job) if not closed >> i & 1]
+        longest_s = max((self.estimate_s(job, partition) for partition in mine), default=0.0)
+        for partition in mine:
+            yield free_offer(partition, self._open_until(job, partition, longest_s))
+
+    def _open_until(self, job: int, partition: Partition, estimate_s: float) -> Bools | None:
+        windows = partition.windows
+        if windows is None or not windows.announced:
+            return None
+        return windows.open_nodes(job, self.now, self.now + estimate_s)
+
+    def take_size(self, job: int, partition: Partition, n: int) -> Nodes | None:
+        """Allocate `n` accelerators for a job that runs at another size, or return None.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> list(queue.take_size(0, h200, 4))
+        [(0, 4)]
+        """
+        return free_offer(partition, self._open_at_size(job, partition, n)).take(n)
+
+    def fits_size(self, job: int, partition: Partition, n: int) -> bool:
+        """Return whether a waiting job could start now at another size.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.fits_size(0, h200, 16), queue.fits_size(0, h200, 17)
+        (True, False)
+        """
+        offer = free_offer(partition, self._open_at_size(job, partition, n))
+        return bool(offer.fits_each(np.array([n]))[0])
+
+    def _open_at_size(self, job: int, partition: Partition, n: int) -> Bools | None:
+        if partition.windows is None or not partition.windows.announced:
+            return None
+        estimate_s = job_s(self.jobs, self.jobs.estimate_s, job, [Part(partition, n, ())])
+        return self._open_until(job, partition, estimate_s)
 
     def take(self, job: int, partition: Partition) -> Nodes | None:
         """Allocate the accelerators of a waiting job on a partition, or return None.
@@ -369,13 +518,96 @@ class Queue:
         """
         n = self.jobs.n_accelerators[job]
         if not self.own_nodes or job not in self.own_nodes:
+            if partition.windows is not None:
+                return self._take_open(job, n, partition, partition.windows)
             return partition.placement.take(n)
         own, nodes = self.own_nodes[job]
         if own is not partition or not partition.placement.has_free(nodes, n):
             return None
+        if not self._are_open(job, partition, nodes):
+            return None
         partition.placement.take_these(nodes, n)
         del self.own_nodes[job]
         return nodes
+
+    def _take_open(self, job: int, n: int, partition: Partition, windows: Windows) -> Nodes | None:
+        """Allocate accelerators on nodes that no window closes before the job ends."""
+        placement = partition.placement
+        if not windows.announced:
+            return placement.take(n)
+        if n > placement.free:
+            return None
+        assert isinstance(placement, NodePlacement), "windows need a placement that tracks nodes"
+        end_s = self.now + self.jobs.estimate_s[partition.pool][job]
+        nodes = windows.choose(job, n, placement, self.now, end_s)
+        if nodes is not None:
+            placement.take_these(nodes, n)
+        return nodes
+
+    def open_nodes(self, job: int, partition: Partition) -> Bools | None:
+        """Return the nodes on which a job can start now as far as windows go; None if on all.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue
+        >>> from clustersim.scheduling.windows import Window, Windows
+        >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+        >>> h200.windows = Windows(n_nodes=2)
+        >>> h200.windows.announced.append(Window("update", 90.0, 99.0, np.array([True, False])))
+        >>> jobs = JobColumns([8, 8], [[60.0, 300.0]], choices=[(0,)], choice_of=[0, 0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.open_nodes(0, h200), queue.open_nodes(1, h200).tolist()
+        (None, [False, True])
+        """
+        return self._open_until(job, partition, self.jobs.estimate_s[partition.pool][job])
+
+    def _are_open(self, job: int, partition: Partition, nodes: Nodes) -> bool:
+        open_nodes = self.open_nodes(job, partition)
+        return open_nodes is None or all(open_nodes[node] for node, _ in nodes)
+
+    def most(self, job: int, index: int) -> int:
+        """Return the accelerators of a partition that a job could use if no other job ran.
+
+        Those of nodes that a window closes before the estimated end of the job do not count.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8, 24], [[60.0, 300.0]], choices=[(0,)], choice_of=[0, 0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.most(0, index=0)
+        16
+        """
+        partition = self.partitions[index]
+        open_nodes, placement = self.open_nodes(job, partition), partition.placement
+        if open_nodes is None:
+            return placement.capacity
+        return int(np.count_nonzero(open_nodes)) * placement.chips_per_node
+
+    def fits(self, job: int, partition: Partition) -> bool:
+        """Return whether a job could start now on a partition.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8, 24], [[60.0, 300.0]], choices=[(0,)], choice_of=[0, 0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.fits(0, h200), queue.fits(1, h200)
+        (True, False)
+        """
+        n, placement = self.jobs.n_accelerators[job], partition.placement
+        if job in self.own_nodes:
+            own, nodes = self.own_nodes[job]
+            there = own is partition and placement.has_free(nodes, n)
+            return there and self._are_open(job, partition, nodes)
+        size, open_nodes = np.array([n]), self.open_nodes(job, partition)
+        if open_nodes is None:
+            return bool(placement.fits_each(size)[0])
+        assert isinstance(placement, NodePlacement), "windows need a placement that tracks nodes"
+        return bool(placement.fits_each_of(size, only_in(placement.free_by_node(), open_nodes))[0])
 
     def start_taken(self, job: int, partition: Partition, nodes: Nodes) -> None:
         """Start `job` on accelerators that the placement has allocated.
@@ -392,6 +624,9 @@ class Queue:
         >>> queue.free
         8
         """
+        if partition.windows is not None and partition.windows.announced:
+            end = self.now + self.jobs.estimate_s[partition.pool][job]
+            partition.windows.check(job, nodes, self.now, end)
         if self._looks_ahead:
             jobs = self.jobs
             end = self.now + jobs.estimate_s[partition.pool][job]
@@ -399,6 +634,68 @@ class Queue:
         if self._tracks_running:
             self.running[job] = Running(partition, self.now)
         self._start(job, partition, nodes)
+
+    def start_on(self, job: int, parts: Sequence[Part]) -> None:
+        """Start `job` on accelerators that the placements of some partitions have allocated.
+
+        Raises
+        ------
+        ClusterSimError
+            If the job cannot run on so many accelerators.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> from clustersim.scheduling.holding import Part
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> h20 = Partition(1, 1, "h20", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> seconds = [[60.0], [90.0]]
+        >>> jobs = JobColumns([24], seconds, choices=[(0, 1)], choice_of=[0], split="equal")
+        >>> queue = Queue([h200, h20], [0, 1], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.start_on(0, [Part(h200, 16, h200.placement.take(16)),
+        ...                    Part(h20, 8, h20.placement.take(8))])
+        >>> queue.free, queue.holdings[0].estimate_s
+        (8, 90.0)
+        """
+        jobs, first = self.jobs, parts[0]
+        if len(parts) == 1 and first.n == jobs.n_accelerators[job]:
+            self.start_taken(job, first.partition, first.nodes)
+            return
+        estimate_s = job_s(jobs, jobs.estimate_s, job, parts)
+        if not estimate_s < math.inf:
+            raise ClusterSimError(
+                f"job {job} (counted from 0) cannot run on {sum(part.n for part in parts):,} "
+                "accelerators"
+            )
+        for part in parts:
+            if part.partition.windows is not None:
+                part.partition.windows.check(job, part.nodes, self.now, self.now + estimate_s)
+        self._begin_on(job, parts, estimate_s)
+
+    def _begin_on(self, job: int, parts: Sequence[Part], estimate_s: float) -> None:
+        first = parts[0]
+        holding = self.holdings[job] = Holding(tuple(parts), estimate_s)
+        if self._looks_ahead:
+            for part in parts:
+                part.partition.calendar.add(self.now + estimate_s, job, part.n)
+        if self._tracks_running:
+            self.running[job] = Running(first.partition, self.now)
+        self._start(job, first.partition, first.nodes, holding)
+
+    def size_of(self, job: int) -> int:
+        """Number of accelerators that a running job holds, or that another one asks for.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False).size_of(0)
+        8
+        """
+        if self.holdings and (holding := self.holdings.get(job)) is not None:
+            return holding.size
+        return self.jobs.n_accelerators[job]
 
     def preempt(self, job: int, how: How = "save", cost_s: float | None = None) -> None:
         """Stop a running job; see :class:`~clustersim.scheduling.decisions.Preempt`.
@@ -424,7 +721,160 @@ has no simulation
             raise ClusterSimError(
                 f"job {job} (counted from 0) cannot be preempted: this queue has no simulation"
             )
+        if not set(self.choices(job)) <= set(self.members):
+            raise ClusterSimError(
+                f"job {job} (counted from 0) cannot be preempted: it is in another queue, because "
+                "it runs on other pools than the jobs of this one"
+            )
         self._preempt(job, how, cost_s)
+
+    def move(self, job: int, partition: Partition, size: int, cost_s: float | None = None) -> bool:
+        """Save a running job and start it on another partition, or at another size on its own.
+
+        Parameters
+        ----------
+        job : int
+        partition : Partition
+        size : int
+        cost_s : float, optional
+            See :class:`~clustersim.scheduling.decisions.Preempt`.
+
+        Returns
+        -------
+        bool
+            Whether there is room for it; if not, nothing is done.
+
+        Raises
+        ------
+        ClusterSimError
+            If the job does not run, or is leaving already.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> h20 = Partition(1, 1, "h20", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0], [90.0]], choices=[(0, 1)], choice_of=[0])
+        >>> stopped = []
+        >>> queue = Queue([h200, h20], [0, 1], jobs, lambda *started: None, looks_ahead=False,
+        ...               tracks_running=True, preempt=lambda *job: stopped.append(job))
+        >>> queue.start_anywhere(0), queue.move(0, h20, 24), queue.move(0, h20, 8), stopped
+        (True, False, True, [(0, 'save', None)])
+        >>> h20.placement.free
+        8
+        """
+        held, own = self.size_of(job), self.running.get(job)
+        several = job in self.holdings and len(self.holdings[job].parts) > 1
+        stays = own is not None and own.partition is partition and not several
+        n_extra = size - held if stays else size
+        extra = None
+        if n_extra > 0:
+            nodes = self.take_size(job, partition, n_extra)
+            if nodes is None:
+                return False
+            extra = Part(partition, n_extra, nodes)
+        self.moves[job] = Destination(partition, size, extra, stays)
+        try:
+            self.preempt(job, "save", cost_s)
+        except BaseException:
+            if (failed := self.moves.pop(job, None)) is not None:
+                self._give_extra(failed)
+            raise
+        return True
+
+    def arrive(self, job: int, move: Destination) -> None:
+        """Start a job again that has saved its state and left its accelerators."""
+        placement = move.partition.placement
+        nodes = self.take_size(job, move.partition, move.size) if move.stays else None
+        if nodes is None:
+            nodes = move.nodes()
+            placement.take_these(nodes, move.size)
+        self._arrive_at(job, Part(move.partition, move.size, nodes))
+
+    def _arrive_at(self, job: int, part: Part) -> None:
+        """Start a job on what was held for it, whether or not a window has been announced since."""
+        estimate_s = job_s(self.jobs, self.jobs.estimate_s, job, [part])
+        self._begin_on(job, [part], estimate_s)
+
+    def _give_extra(self, move: Destination) -> None:
+        if move.extra is not None:
+            move.partition.placement.give(move.extra.nodes, move.extra.n)
+
+    def protected_until_s(self, job: int) -> float:
+        """Return the time until which a running job must not be preempted, seconds.
+
+        It is not later than now if the job may be preempted, and infinite if it never may.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.protected_until_s(0)
+        0.0
+        """
+        protection = self._protection
+        if protection is None or not protection.protects or job not in self.running:
+            return self.now
+        return protection.ends_s(job, self.running[job].start_s, self.now)
+
+    @property
+    def protects(self) -> bool:
+        """Whether running jobs may be protected from preemption."""
+        return self._protection is not None and self._protection.protects
+
+    @property
+    def most_victims(self) -> float:
+        """Number of jobs that may still be preempted now; infinite without a limit."""
+        return math.inf if self._protection is None else self._protection.left_in_hour(self.now)
+
+    def may_preempt(self, job: int) -> bool:
+        """Return whether a running job can be preempted now: it neither leaves nor is protected.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.start_anywhere(0), queue.may_preempt(0)  # it does not track running jobs
+        (True, False)
+        """
+        if job not in self.running or job in self.leaving:
+            return False
+        return not self.protects or self.protected_until_s(job) <= self.now
+
+    def protected(self) -> list[int]:
+        """Return the running jobs that neither leave nor can be preempted now.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False).protected()
+        []
+        """
+        if not self.protects:
+            return []
+        return [job for job in self.running if not (job in self.leaving or self.may_preempt(job))]
+
+    def cost_of_stopping(self, job: int, how: How = "save") -> StoppingCost:
+        """Return what it would cost to stop a running job now.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.cost_of_stopping(0)
+        StoppingCost(lost_s=0.0, time_s=0.0)
+        """
+        if self._cost_of_stopping is None or job not in self.running:
+            return StoppingCost(0.0, 0.0)
+        return self._cost_of_stopping(job, how)
 
     def wake_at(self, time: float) -> None:
         """Ask for a scheduling pass at a time (seconds) later than now.
@@ -467,10 +917,20 @@ has no simulation
         """
         jobs = self.jobs
         n = jobs.n_accelerators[job]
-        if self._looks_ahead:
-            partition.calendar.remove(started + jobs.estimate_s[partition.pool][job], job, n)
         if self._tracks_running:
             del self.running[job]
             self.leaving.pop(job, None)
             self.attained_s[job] = self.attained_s.get(job, 0.0) + self.now - started
+        if self.moves and (move := self.moves.get(job)) is not None:
+            self._give_extra(move)
+            if move.stays:
+                move.own = partition.nodes_of.get(job, ())
+        if self.holdings and (holding := self.holdings.pop(job, None)) is not None:
+            for part in holding.parts:
+                if self._looks_ahead:
+                    part.partition.calendar.remove(started + holding.estimate_s, job, part.n)
+                part.partition.placement.give(part.partition.forget(job), part.n)
+            return
+        if self._looks_ahead:
+            partition.calendar.remove(started + jobs.estimate_s[partition.pool][job], job, n)
         partition.placement.give(partition.forget(job), n)

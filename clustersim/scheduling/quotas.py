@@ -1,12 +1,14 @@
 """The file of quotas: queues and cohorts with what they own, borrow and lend of each pool.
 
-The terms are those of Kueue, see :mod:`clustersim.scheduling.kueue`; a flavor is a pool here.
+The terms are those of Kueue, see :mod:`clustersim.scheduling.kueue`; a flavor is a pool here. The
+file also has limits and budgets of users, teams and others
+(:mod:`clustersim.scheduling.limits_file`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +26,8 @@ from clustersim.scheduling.kueue import (
     ResourceGroup,
     VictimPolicy,
 )
+from clustersim.scheduling.limits_file import BudgetsFile, LimitsFile, limit_problems
+from clustersim.units import Duration
 
 __all__ = ["ALL_POOLS", "RESOURCE", "Quotas", "QuotasFile", "quotas_document", "read_quotas"]
 
@@ -74,6 +78,13 @@ class Preemption(FileModel):
     )
 
 
+class MinimumRun(FileModel):
+    """How long a job runs before it may be stopped for others; used by the policy kai."""
+
+    preempt: Duration | None = Field(None, description="by jobs of the same queue")
+    reclaim: Duration | None = Field(None, description="by jobs of other queues")
+
+
 class QueueQuotas(FileModel):
     """A queue: a team, a user or a virtual cluster."""
 
@@ -84,6 +95,11 @@ class QueueQuotas(FileModel):
     )
     cohort: _Name | None = Field(None, description="the cohort from which it borrows")
     weight: _Amount = Field(1.0, description="weight in fair sharing")
+    priority: int = Field(100, description="in kai: queues of higher priority are served first")
+    minimum_run: MinimumRun = Field(
+        default_factory=MinimumRun,
+        description="in kai: how long its jobs run before others stop them",
+    )
     strategy: Literal["best_effort", "strict"] = Field(
         "best_effort", description="whether jobs behind one that does not fit are tried, or wait"
     )
@@ -107,6 +123,10 @@ class CohortQuotas(FileModel):
     parent: _Name | None = Field(None, description="the cohort to which it belongs")
     weight: _Amount = Field(1.0, description="weight in fair sharing")
     quotas: _PoolQuotas = Field(default_factory=dict, description="what it has beyond its members")
+    priority: int = Field(100, description="in kai: queues of higher priority are served first")
+    minimum_run: MinimumRun = Field(
+        default_factory=MinimumRun, description="in kai: that of its queues, if they have none"
+    )
 
 
 class QuotasFile(FileModel):
@@ -119,7 +139,12 @@ class QuotasFile(FileModel):
     'best_effort'
     """
 
-    queues: dict[_Name, QueueQuotas] = Field(min_length=1, description="queues by name")
+    by: _Name | None = Field(
+        None,
+        description="column of the jobs that names their queue; by default queue, vc, partition or "
+        "user, the first that there is",
+    )
+    queues: dict[_Name, QueueQuotas] = Field(default_factory=dict, description="queues by name")
     cohorts: dict[_Name, CohortQuotas] = Field(
         default_factory=dict,
         description="cohorts by name; needed only for cohorts of cohorts, and for quotas of a "
@@ -127,6 +152,16 @@ class QuotasFile(FileModel):
     )
     default: _Name | None = Field(
         None, description="queue of the jobs that are in none of the queues; by default an error"
+    )
+    limits: LimitsFile = Field(
+        default_factory=dict,
+        description="by column of the jobs (user, team, vc, ...) and value, or `each` for all "
+        "others: most accelerators at once, together or by pool",
+    )
+    budgets: BudgetsFile = Field(
+        default_factory=dict,
+        description="by column of the jobs and value, or `each`: accelerator-hours, once or for "
+        "each period",
     )
 
 
@@ -144,6 +179,8 @@ class Quotas:
         Queue of the jobs that are in none of the queues.
     source : str
         The file, for messages.
+    file : QuotasFile
+        What the file says.
 
     Examples
     --------
@@ -157,6 +194,7 @@ class Quotas:
     strict: frozenset[str]
     default: str | None
     source: str
+    file: QuotasFile = field(compare=False, repr=False)
 
     @property
     def pools(self) -> list[str]:
@@ -196,6 +234,7 @@ def read_quotas(quotas: str | Path | Mapping[str, Any]) -> Quotas:
         strict=frozenset(name for name, q in file.queues.items() if q.strategy == "strict"),
         default=file.default,
         source=source,
+        file=file,
     )
     try:
         QuotaTree(read.queues, read.cohorts)
@@ -205,6 +244,9 @@ def read_quotas(quotas: str | Path | Mapping[str, Any]) -> Quotas:
 
 
 def _problems(file: QuotasFile) -> Iterator[str]:
+    if not (file.queues or file.limits or file.budgets):
+        yield "has no queues, limits or budgets"
+    yield from limit_problems(file.limits)
     if file.default is not None and file.default not in file.queues:
         yield f"default: there is no queue {file.default!r}; " + nearest_hint(
             file.default, file.queues

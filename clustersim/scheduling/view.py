@@ -11,7 +11,12 @@ import numpy.typing as npt
 
 from clustersim.array_types import Floats, Ints
 from clustersim.errors import ClusterSimError, InputError, nearest_hint
+from clustersim.scheduling.across import fits_across
+from clustersim.scheduling.decisions import How
+from clustersim.scheduling.placements import NodePlacement
 from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.quota_use import QuotaTable
+from clustersim.scheduling.together import those_that_fit
 
 __all__ = ["JobView", "View"]
 
@@ -25,6 +30,9 @@ class JobView:
     job : int
         Number of the job in the run, in order of submission.
     n_accelerators : int
+        The number that it asks for.
+    size : int
+        The number that it holds if it runs; else that it asks for.
     pools : tuple of str
         The pools on which it can run, in order of preference.
     pool : str or None
@@ -53,6 +61,7 @@ class JobView:
 
     job: int
     n_accelerators: int
+    size: int
     pools: tuple[str, ...]
     pool: str | None
     start_s: float
@@ -102,14 +111,29 @@ class View:
 
     @property
     def running(self) -> Ints:
-        """The running jobs that can be preempted, in order of their start."""
-        leaving = self._queue.leaving
-        running = self._queue.running
+        """The running jobs that can be preempted, in order of their start.
+
+        All running jobs are those of `running`, `protected` and `leaving` together.
+        """
+        queue = self._queue
+        if queue.protects:
+            return np.fromiter(filter(queue.may_preempt, queue.running), dtype=np.int64)
+        leaving, running = queue.leaving, queue.running
         return np.fromiter((job for job in running if job not in leaving), dtype=np.int64)
 
     @property
+    def protected(self) -> dict[int, float]:
+        """Running jobs that must not be preempted yet, and the time until which, seconds.
+
+        The options ``min_run``, ``most_preemptions`` and ``most_preemptions_per_hour`` protect
+        jobs; the time is infinite for a job that is never preempted again.
+        """
+        queue = self._queue
+        return {job: queue.protected_until_s(job) for job in queue.protected()}
+
+    @property
     def active(self) -> Ints:
-        """The waiting and the running jobs in order of submission."""
+        """The waiting jobs and those of `running` in order of submission."""
         return np.sort(np.concatenate([self.waiting, self.running]))
 
     @property
@@ -123,6 +147,12 @@ class View:
         return {part.name: part.placement.free for part in self._partitions}
 
     @property
+    def quotas(self) -> QuotaTable:
+        """Quotas, limits and budgets, and how much of them is used."""
+        parts = self._queue.shared.get("quotas", ())
+        return QuotaTable(tuple(row for rows in parts for row in rows(self.now)))
+
+    @property
     def columns(self) -> Mapping[str, npt.NDArray[np.generic]]:
         """The columns of the jobs table, by job: ``view.columns["priority"][view.waiting]``."""
         return self._queue.jobs.columns
@@ -132,7 +162,7 @@ class View:
         return [self._queue.partitions[index] for index in self._queue.members]
 
     def n_accelerators(self, jobs: Ints) -> Ints:
-        """Return the sizes of jobs.
+        """Return the numbers of accelerators that jobs ask for.
 
         Examples
         --------
@@ -148,6 +178,22 @@ class View:
         """
         sizes = self._queue.jobs.n_accelerators
         return np.array([sizes[job] for job in jobs.tolist()], dtype=np.int64)
+
+    def sizes(self, jobs: Ints) -> Ints:
+        """Return the numbers of accelerators that running jobs hold and waiting ones ask for.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0])
+        >>> view = View(Queue([h200], [0], jobs, print, looks_ahead=False), [0, 1])
+        >>> view.sizes(view.waiting).tolist()
+        [8, 16]
+        """
+        if not self._queue.holdings:
+            return self.n_accelerators(jobs)
+        return np.array([self._queue.size_of(job) for job in jobs.tolist()], dtype=np.int64)
 
     def column(self, name: str, jobs: Ints, *, default: float | str | None = None) -> Any:
         """Return the values of jobs in a column of the jobs table.
@@ -233,6 +279,9 @@ class View:
             else estimate_s(job, at.partition) - (now - at.start_s)
             for job in jobs.tolist()
         ]
+        for row, job in enumerate(jobs.tolist()) if queue.holdings else ():
+            if job in queue.holdings:
+                left[row] = queue.holdings[job].estimate_s - (now - running[job].start_s)
         return np.maximum(np.array(left, dtype=np.float64), 0.0)
 
     def fits(self, job: int, pool: str | None = None) -> bool:
@@ -257,27 +306,27 @@ class View:
         (True, False)
         """
         queue = self._queue
-        names = [part.name for part in self._partitions]
-        if pool is not None and pool not in names:
-            raise ClusterSimError(f"there is no pool {pool!r}; {nearest_hint(pool, names)}")
-        size = np.array([queue.jobs.n_accelerators[job]])
-        if job in queue.own_nodes:
-            partition, nodes = queue.own_nodes[job]
-            there = pool is None or partition.name == pool
-            return there and partition.placement.has_free(nodes, int(size[0]))
-        return any(
-            bool(queue.partitions[index].placement.fits_each(size)[0])
+        if pool is not None:
+            self._check_pool(pool)
+        if any(
+            queue.fits(job, queue.partitions[index])
             for index in queue.choices(job)
-            if pool is None or queue.partitions[index].name == pool
-        )
+            if pool in (None, queue.partitions[index].name, queue.partitions[index].pool_name)
+        ):
+            return True
+        if pool is not None or queue.jobs.split is None:
+            return False
+        return fits_across(queue.jobs.n_accelerators[job], queue.offers(job))
 
     def those_that_fit(self, order: Iterable[int], *, strict: bool = False) -> list[int]:
         """Return the jobs that could run together if all others gave their accelerators back.
 
-        Each job of `order` in turn gets its accelerators from the first of its partitions that
+        Each job of `order` in turn gets its accelerators from the first of its partitions that has
+        enough that nobody uses, so that no running job is in its way, or else from the first that
         still has enough; a running job only from the one on which it runs. The accelerators of jobs
         that are leaving count as free, so some of the chosen jobs may not fit before these have
-        left. The placement on nodes is ignored.
+        left. Jobs that are protected from preemption keep theirs. A suspended job is chosen if
+        nobody before it keeps its own nodes; otherwise the placement on nodes is ignored.
 
         Parameters
         ----------
@@ -298,26 +347,74 @@ class View:
         >>> view.those_that_fit([1, 0]), view.those_that_fit([0, 1])
         ([1], [0])
         """
-        queue = self._queue
-        left = {part.index: part.placement.free for part in self._partitions}
-        sizes = queue.jobs.n_accelerators
-        for job, running in queue.running.items():
-            left[running.partition.index] += sizes[job]
-        chosen = []
-        for job in map(int, order):
-            at = queue.running.get(job)
-            own = at.partition if at is not None else queue.own_nodes.get(job, (None,))[0]
-            choices = queue.choices(job) if own is None else (own.index,)
-            size = sizes[job]
-            for index in choices:
-                if left[index] >= size:
-                    left[index] -= size
-                    chosen.append(job)
-                    break
-            else:
-                if strict:
-                    break
-        return chosen
+        return those_that_fit(self._queue, order, strict=strict)
+
+    def cost_of_stopping(self, jobs: Ints, how: How = "save") -> tuple[Floats, Floats]:
+        """Return what it would cost to stop running jobs now.
+
+        Parameters
+        ----------
+        jobs : int array
+        how : {"save", "requeue", "suspend", "cancel"}
+            See :class:`~clustersim.scheduling.decisions.Preempt`.
+
+        Returns
+        -------
+        lost_s : float64 array
+            Work that each job would have to do again, seconds.
+        time_s : float64 array
+            Time to save its state now and to restart later, seconds.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clustersim.scheduling import JobColumns, Partition, Pooled, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Pooled(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([8, 16], [[60.0, 300.0]], [(0,)], [0, 0])
+        >>> view = View(Queue([h200], [0], jobs, print, looks_ahead=False), [0, 1])
+        >>> lost_s, time_s = view.cost_of_stopping(view.running, how="requeue")
+        >>> lost_s + time_s
+        array([], dtype=float64)
+        """
+        found = [self._queue.cost_of_stopping(job, how) for job in jobs.tolist()]
+        lost_s, time_s = np.array(found, dtype=np.float64).reshape(-1, 2).T
+        return lost_s, time_s
+
+    def free_by_node(self, pool: str) -> Ints:
+        """Return the free accelerators of each node of a partition; 0 where it is out of service.
+
+        A placement that only counts accelerators has no nodes, and gives an empty array.
+
+        Raises
+        ------
+        ClusterSimError
+            If there is no such pool.
+
+        Examples
+        --------
+        >>> from clustersim.scheduling import Consolidate, JobColumns, Partition, Queue, View
+        >>> h200 = Partition(0, 0, "h200", "", 0, Consolidate(n_nodes=2, chips_per_node=8))
+        >>> jobs = JobColumns([12], [[60.0]], choices=[(0,)], choice_of=[0])
+        >>> queue = Queue([h200], [0], jobs, lambda *started: None, looks_ahead=False)
+        >>> queue.start_anywhere(0)
+        True
+        >>> View(queue, []).free_by_node("h200").tolist()
+        [0, 4]
+        """
+        self._check_pool(pool)
+        rooms = [
+            np.array(part.placement.free_by_node(), dtype=np.int64)
+            for part in self._partitions
+            if pool in (part.name, part.pool_name) and isinstance(part.placement, NodePlacement)
+        ]
+        return np.concatenate(rooms) if rooms else np.zeros(0, dtype=np.int64)
+
+    def _check_pool(self, pool: str) -> None:
+        names = dict.fromkeys(
+            name for part in self._partitions for name in (part.name, part.pool_name)
+        )
+        if pool not in names:
+            raise ClusterSimError(f"there is no pool {pool!r}; {nearest_hint(pool, names)}")
 
     def job(self, job: int) -> JobView:
         """Return one job as an object.
@@ -340,6 +437,7 @@ class View:
         return JobView(
             job=job,
             n_accelerators=queue.jobs.n_accelerators[job],
+            size=queue.size_of(job),
             pools=tuple(queue.partitions[index].name for index in queue.choices(job)),
             pool=None if at is None else at.partition.name,
             start_s=float("nan") if at is None else at.start_s,
@@ -347,3 +445,11 @@ class View:
             remaining_s=float(self.remaining_s(own)[0]),
             columns={name: values[job] for name, values in self.columns.items()},
         )
+
+
+def _first_with(size: int, pools: Iterable[int], free: Mapping[int, int]) -> int | None:
+    """Return the first of some pools with enough accelerators, or None."""
+    for pool in pools:
+        if free[pool] >= size:
+            return pool
+    return None

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clustersim.engine.node_events import NodeEvent
+from clustersim.engine.recovery import Recovery
 from clustersim.errors import ClusterSimError, InputError
-from clustersim.scheduling import Placement, Policy, find_placement, find_policy
+from clustersim.scheduling import NodePlacement, Placement, Policy, find_placement, find_policy
 from clustersim.scheduling.stalls import StalledError
 from clustersim.seeds import Streams
 from clustersim.simulation.node_ranges import by_node
@@ -22,6 +24,7 @@ from clustersim.topology import Cluster, Pool
 __all__ = ["Finding", "check_policy"]
 
 _JOBS = 200
+_FEW_JOBS = 50
 _CHIPS_PER_NODE = 8
 _LONGEST_CALL_S = 5.0
 
@@ -56,7 +59,8 @@ def check_policy(
     The rules are: after every scheduling pass, no accelerator is allocated twice and none is
     lost; no job starts before it is submitted; every job that can run finishes; each attempt at a
     job gets exactly the number of accelerators that the job requests; the same input always
-    produces the same schedule.
+    produces the same schedule. Some trials have jobs that save checkpoints, nodes that fail and
+    return, and jobs that wait for others.
 
     Parameters
     ----------
@@ -91,21 +95,39 @@ def check_policy(
         longest_call_s=_LONGEST_CALL_S,
     )
     findings: list[Finding] = []
-    for name, cluster, jobs in _trials(seed):
+    for trial in _trials(seed):
+        if trial.fails and not issubclass(_made(scheduling.placement), NodePlacement):
+            continue
         try:
-            findings.append(Finding(name, _problem(jobs, cluster, scheduling)))
+            findings.append(Finding(trial.name, _problem(trial, scheduling)))
         except StalledError as error:
-            return [*findings, Finding(name, f"{error}; the remaining trials were skipped")]
+            return [*findings, Finding(trial.name, f"{error}; the remaining trials were skipped")]
     return findings
 
 
-def _problem(jobs: pd.DataFrame, cluster: Cluster, scheduling: Scheduling) -> str:
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A cluster, its jobs, and what happens to them."""
+
+    name: str
+    cluster: Cluster
+    jobs: pd.DataFrame
+    saves: bool = False
+    fails: bool = False
+
+
+def _made(placement: str | type[Placement]) -> type[Placement]:
+    assert isinstance(placement, type)
+    return placement
+
+
+def _problem(trial: _Trial, scheduling: Scheduling) -> str:
     """Describe the first broken rule; empty if no rule is broken.
 
     Raises StalledError if a call of the policy or the placement does not finish in time.
     """
     try:
-        first, second = (_whole(jobs, cluster, scheduling, check=check) for check in (True, False))
+        first, second = (_whole(trial, scheduling, check=check) for check in (True, False))
     except ClusterSimError as error:
         if isinstance(error.__cause__, StalledError):
             raise StalledError(str(error)) from None
@@ -117,9 +139,16 @@ def _problem(jobs: pd.DataFrame, cluster: Cluster, scheduling: Scheduling) -> st
     return _broken_rule(first)
 
 
-def _whole(jobs: pd.DataFrame, cluster: Cluster, scheduling: Scheduling, *, check: bool) -> Result:
+def _whole(trial: _Trial, scheduling: Scheduling, *, check: bool) -> Result:
     """Return the result of a run; raise KeyboardInterrupt if it was stopped before its end."""
-    result = simulate(jobs, cluster, scheduling, check=check)
+    result = simulate(
+        trial.jobs,
+        trial.cluster,
+        scheduling,
+        recovery=_checkpoints(trial) if trial.saves else None,
+        node_events=_failures(trial) if trial.fails else None,
+        check=check,
+    )
     if result.interrupted:
         raise KeyboardInterrupt
     return result
@@ -153,7 +182,25 @@ def _broken_rule(result: Result) -> str:
     return ""
 
 
-def _trials(seed: int) -> Iterator[tuple[str, Cluster, pd.DataFrame]]:
+def _checkpoints(trial: _Trial) -> Recovery:
+    """Return checkpoints every 30 s that take a second, and two until they can be used."""
+    n = len(trial.jobs)
+    interval_s = [[30.0] * n for _ in trial.cluster.pools]
+    return Recovery(interval_s, [1.0] * n, [3.0] * n, [2.0] * n)
+
+
+def _failures(trial: _Trial) -> list[NodeEvent]:
+    """Return failures of one node after the other, each of which lasts 40 s."""
+    nodes = [
+        (row, node) for row, pool in enumerate(trial.cluster.pools) for node in range(pool.n_nodes)
+    ]
+    return [
+        NodeEvent(begin_s, begin_s + 40.0, *nodes[turn % len(nodes)], cause="trial")
+        for turn, begin_s in enumerate(range(25, 3000, 60))
+    ]
+
+
+def _trials(seed: int) -> Iterator[_Trial]:
     pools = {
         "one pool of 8 nodes": (_pool("gpu", 8, {}),),
         "one node": (_pool("gpu", 1, {}),),
@@ -161,7 +208,33 @@ def _trials(seed: int) -> Iterator[tuple[str, Cluster, pd.DataFrame]]:
         "two pools": (_pool("fast", 4, {}), _pool("slow", 6, {})),
     }
     for index, (name, parts) in enumerate(pools.items()):
-        yield name, Cluster(name, parts), _random_jobs(Streams(seed, replication=index), name)
+        jobs = _random_jobs(Streams(seed, replication=index), name)
+        yield _Trial(name, Cluster(name, parts), jobs)
+    streams = Streams(seed, replication=len(pools))
+    one, two = (Cluster(name, pools[name]) for name in ("one pool of 8 nodes", "two pools"))
+    jobs = _random_jobs(streams, "", _FEW_JOBS)
+    yield _Trial("one pool, with checkpoints", one, jobs, saves=True)
+    held = _with_dependencies(jobs, streams)
+    yield _Trial("two pools, with dependencies and arrays", two, held)
+    name = "two pools, with checkpoints, failures and dependencies"
+    yield _Trial(name, two, held, saves=True, fails=True)
+
+
+def _with_dependencies(jobs: pd.DataFrame, streams: Streams) -> pd.DataFrame:
+    """Return jobs of which some wait for an earlier one, and some are tasks of an array.
+
+    No job waits for one that is too large for the clusters of the trials.
+    """
+    draw = streams("check policy, dependencies")
+    able = np.flatnonzero(jobs["n_accelerators"] <= _CHIPS_PER_NODE)
+    after = np.full((2, len(jobs)), "", dtype=object)
+    for row in range(1, len(jobs)):
+        earlier = able[able < row]
+        if len(earlier) and draw.random() < 0.2:
+            after[draw.integers(0, 2), row] = str(jobs["job_id"].iloc[draw.choice(earlier)])
+    array = np.where(draw.random(len(jobs)) < 0.3, "tasks", "")
+    limit = np.where(array != "", 3.0, np.nan)
+    return jobs.assign(after_any=after[0], after_ok=after[1], array=array, array_limit=limit)
 
 
 def _pool(name: str, n_nodes: int, virtual_clusters: dict[str, int]) -> Pool:
@@ -178,22 +251,22 @@ def _pool(name: str, n_nodes: int, virtual_clusters: dict[str, int]) -> Pool:
     )
 
 
-def _random_jobs(streams: Streams, trial: str) -> pd.DataFrame:
+def _random_jobs(streams: Streams, trial: str, n: int = _JOBS) -> pd.DataFrame:
     """Return random jobs that overload the cluster.
 
     Some jobs share a submission time, and some are too large for the cluster.
     """
     draw = streams("check policy")
-    duration = draw.integers(1, 100, _JOBS)
+    duration = draw.integers(1, 100, n)
     jobs = pd.DataFrame(
         {
-            "job_id": np.arange(1, _JOBS + 1),
-            "submit_s": np.sort(draw.integers(0, 600, _JOBS)),
-            "n_accelerators": draw.choice([1, 2, 3, 4, 8, 12, 16, 24, 80], _JOBS),
+            "job_id": np.arange(1, n + 1),
+            "submit_s": np.sort(draw.integers(0, 3 * n, n)),
+            "n_accelerators": draw.choice([1, 2, 3, 4, 8, 12, 16, 24, 80], n),
             "duration_s": duration,
-            "estimate_s": duration * draw.integers(1, 4, _JOBS),
+            "estimate_s": duration * draw.integers(1, 4, n),
         }
     )
     if trial == "virtual clusters":
-        jobs["vc"] = draw.choice(np.array(["a", "b", ""], dtype=object), _JOBS)
+        jobs["vc"] = draw.choice(np.array(["a", "b", ""], dtype=object), n)
     return jobs

@@ -21,6 +21,8 @@ import pandas as pd
 
 from clustersim.engine.gates import Limits
 from clustersim.errors import InputError, nearest_name
+from clustersim.notes import note
+from clustersim.units import counted
 from clustersim.workload.jobs import texts_of
 from clustersim.workload.log_links import named_jobs
 
@@ -158,12 +160,32 @@ def _check_circles(jobs: pd.DataFrame, *waits: Mapping[int, frozenset[int]]) -> 
 
 
 def _arrays(jobs: pd.DataFrame) -> dict[int, tuple[str, float]]:
-    if "array" not in jobs or "array_limit" not in jobs:
-        return {}
-    limits = _numbers(jobs, "array_limit", least=1.0)
-    names = texts_of(jobs["array"]).tolist()
+    """Return the array and its limit of each task whose array has a limit, by row.
+
+    Raises
+    ------
+    InputError
+        If a limit belongs to no array, or an array has two different limits.
+    """
+    names = texts_of(jobs["array"]).tolist() if "array" in jobs else [""] * len(jobs)
+    limit_of: dict[str, float] = {}
+    limits = _numbers(jobs, "array_limit", least=1.0) if "array_limit" in jobs else ()
+    for row, limit in limits:
+        name = names[row]
+        if not name:
+            problem = f"array_limit: job {jobs['job_id'].iloc[row]} is in no array (column array)"
+            raise InputError("jobs", problem)
+        if limit_of.setdefault(name, limit) != limit:
+            both = f"{limit_of[name]:g} and {limit:g}"
+            raise InputError("jobs", f"array_limit: array {name} has the limits {both}")
+    if without := {name for name in names if name} - limit_of.keys():
+        some = min(without)
+        arrays = counted(len(without), "array")
+        note(f"{arrays} without array_limit (such as {some}): all tasks may run at a time")
     return {
-        row: (names[row], limit) for row, limit in limits if names[row] and limit < float("inf")
+        row: (name, limit_of[name])
+        for row, name in enumerate(names)
+        if limit_of.get(name, float("inf")) < float("inf")
     }
 
 

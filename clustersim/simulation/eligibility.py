@@ -86,6 +86,7 @@ def find_eligibility(
     *,
     choose: Choose = "fastest",
     wait_for_best: bool = False,
+    spans: bool = False,
     lends: Collection[int] = (),
 ) -> Eligibility:
     """Find the partitions on which each job can run, in the job's order of preference.
@@ -111,6 +112,9 @@ def find_eligibility(
         which the job lists the chips; if the job lists no chips, the order of the cluster's pools.
     wait_for_best : bool
         Whether a job waits for its preferred partition instead of using another partition.
+    spans : bool
+        Whether a job can run on several of its partitions at once; then it has all of them if they
+        are large enough together.
     lends : collection of int
         Indices of pools whose services lend chips. Only jobs whose column ``preemptible`` is true
         run on these pools.
@@ -132,7 +136,11 @@ def find_eligibility(
     names = named_partitions(jobs, cluster)
     place = _partition_of(len(jobs), names, cluster, partitions)
     can &= place >= 0
-    can &= _holds(jobs["n_accelerators"].to_numpy(dtype=np.int64), place, partitions)
+    sizes = jobs["n_accelerators"].to_numpy(dtype=np.int64)
+    holds = _holds(sizes, place, partitions)
+    if spans:
+        holds |= _capacity_together(can, place, partitions) >= sizes
+    can &= holds
     order = np.argsort(np.where(can, rank, np.inf), axis=0, kind="stable")
     if wait_for_best:
         order = order[:1]
@@ -156,7 +164,8 @@ def _split_note(reasons: Mapping[int, str]) -> Iterator[str]:
         jobs = counted(len(split), "job can never run", "jobs can never run")
         yield (
             f"{jobs} although the nodes of the partition would be enough (the first {split[0]}); "
-            "if the nodes of these pools are alike and connected, write them as one pool"
+            "let jobs run on several pools with scheduler.span_pools or --span-pools, or write the "
+            "pools as one if their nodes are alike"
         )
 
 
@@ -277,6 +286,13 @@ def _holds(sizes: Ints, place: Ints, partitions: Sequence[Partition]) -> Bools:
     for partition in partitions:
         fits[partition.index] = partition.placement.fits_each(distinct)
     return fits[place, size_of[None, :]]
+
+
+def _capacity_together(can: Bools, place: Ints, partitions: Sequence[Partition]) -> Ints:
+    """Return the accelerators of all partitions on which each job can run."""
+    capacity = np.array([part.placement.capacity for part in partitions] + [0], dtype=np.int64)
+    total: Ints = np.where(can, capacity[place], 0).sum(axis=0)
+    return total
 
 
 def _distinct(ordered: Ints, n_partitions: int) -> tuple[list[tuple[int, ...]], Ints]:

@@ -139,6 +139,7 @@ def offered_work(
     *,
     choose: Choose = "fastest",
     wait_for_best: bool = False,
+    spans: bool = False,
 ) -> OfferedWork:
     """Return the work of jobs, and the arrival rate at which the offered load is 1.
 
@@ -156,6 +157,8 @@ def offered_work(
     choose, wait_for_best
         See :class:`~clustersim.simulation.scheduling.Scheduling`. If jobs wait for their preferred
         pool, only that pool is used.
+    spans : bool
+        Whether jobs can run on several pools at once.
 
     Returns
     -------
@@ -181,6 +184,7 @@ def offered_work(
         speeds.catalogue,
         choose=choose,
         wait_for_best=wait_for_best,
+        spans=spans,
     )
     share = kinds["share"].to_numpy() / kinds["share"].sum()
     sizes = kinds["n_accelerators"].to_numpy()

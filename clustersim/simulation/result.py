@@ -39,12 +39,13 @@ _FILES = {
     "outages": "outages",
     "serving": "serving",
     "costs": "costs",
+    "windows": "windows",
 }
 """Name of the Parquet file of each table, without its suffix."""
 PROVENANCE = "provenance.json"
 _HASHES = "sha256"
 """Key of the hashes of the tables in the provenance file."""
-_OPTIONAL = ("attempts", "outages", "serving", "costs")
+_OPTIONAL = ("attempts", "outages", "serving", "costs", "windows")
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,6 +75,9 @@ class Result(Brief):
         there were no services.
     costs : pandas.DataFrame or None
         Energy and cost of each pool in each period; None if neither was computed.
+    windows : pandas.DataFrame or None
+        Maintenance, reservations in advance and hero jobs, with the accelerator-seconds that were
+        kept free for them; None if nothing was planned in advance.
     provenance : dict
         The resolved scenario, seed, calendar, versions, wall time, and whether the run was
         interrupted.
@@ -104,6 +108,7 @@ class Result(Brief):
     outages: pd.DataFrame | None = None
     serving: pd.DataFrame | None = None
     costs: pd.DataFrame | None = None
+    windows: pd.DataFrame | None = None
 
     def _brief(self) -> tuple[str, Mapping[str, str]]:
         whole = self.summary.iloc[0].to_dict() if len(self.summary) else {}

@@ -11,9 +11,12 @@ import pandas as pd
 
 from clustersim.array_types import Floats, Ints
 from clustersim.errors import InputError
+from clustersim.scheduling.elastic import Elastic
+from clustersim.simulation.elasticity import elastic_notes, find_elastic
 from clustersim.simulation.speeds import Speeds
 from clustersim.units import listed
 from clustersim.workload.measured_rates import (
+    best_rates,
     has_rates,
     rate_notes,
     rated,
@@ -45,6 +48,8 @@ class Runtimes:
     notes : tuple of str
         Notes on chips that compute in a different precision than requested, and on unusual features
         of the plans that determine the run times (:mod:`clustersim.performance.plan_rules`).
+    elastic : Elastic, optional
+        The sizes at which jobs can run; by default only the one that each asks for.
     """
 
     run_s: Floats
@@ -53,6 +58,7 @@ class Runtimes:
     missing_port: Ints | None = None
     port_obstacles: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    elastic: Elastic | None = None
 
     def obstacle(self, job: int, pool: int, model: str, size: int) -> str:
         """Return the reason why a job cannot run on a pool."""
@@ -125,8 +131,13 @@ def find_runtimes(jobs: pd.DataFrame, speeds: Speeds) -> Runtimes:
     if has_rates(jobs):
         run_s, estimate_s = _at_measured_rates(jobs, speeds, run_s, estimate_s)
         notes += rate_notes(jobs, [pool.name for pool in speeds.cluster.pools])
+    notes += elastic_notes(jobs, by_model)
     return Runtimes(
-        run_s, estimate_s, obstacles, notes=tuple(note for note in dict.fromkeys(notes) if note)
+        run_s,
+        estimate_s,
+        obstacles,
+        notes=tuple(note for note in dict.fromkeys(notes) if note),
+        elastic=find_elastic(jobs, speeds, by_model),
     )
 
 
@@ -135,7 +146,8 @@ def _at_measured_rates(
 ) -> tuple[Floats, Floats]:
     """Return the run times and estimates, those of jobs with measured rates at these rates.
 
-    Without an estimate of its own, a job's estimate is its run time.
+    Without an estimate of its own, a job's estimate is its run time. Its own estimate is that at
+    its highest rate, as its duration is, and takes longer on other pools in the same proportion.
 
     Raises
     ------
@@ -154,13 +166,16 @@ def _at_measured_rates(
     given = np.full(len(jobs), np.nan)
     if "estimate_s" in jobs:
         given = jobs["estimate_s"].to_numpy(dtype=np.float64, na_value=np.nan)
+    best = best_rates(jobs)
     for row, name in enumerate(names):
         rates = rates_of(jobs, name)
-        at_rate = np.full(len(jobs), np.inf)
+        at_rate, slower = np.full((2, len(jobs)), np.inf)
         if rates is not None:
             np.divide(steps, rates, out=at_rate, where=rates > 0)
+            np.divide(best, rates, out=slower, where=rates > 0)
         run_s[row] = np.where(own, at_rate, run_s[row])
-        estimate_s[row] = np.where(own & np.isnan(given), at_rate, estimate_s[row])
+        estimate = np.where(np.isnan(given), at_rate, given * slower)
+        estimate_s[row] = np.where(own, estimate, estimate_s[row])
     return run_s, estimate_s
 
 

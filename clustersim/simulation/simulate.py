@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from heapq import merge
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,22 @@ import pandas as pd
 
 from clustersim.array_types import Floats
 from clustersim.availability.serving import ServiceDemand, serving_table
+from clustersim.availability.windows import planned_windows
+from clustersim.availability.windows_spec import WindowsSpec
 from clustersim.catalogue import Catalogue
+from clustersim.engine.budget_driver import BudgetDriver
 from clustersim.engine.engine import Simulation
-from clustersim.engine.gates import Gates
+from clustersim.engine.gates import Gates, Limits
+from clustersim.engine.hero_driver import HeroDriver
 from clustersim.engine.invariants import check_accelerators
 from clustersim.engine.node_driver import NodeDriver
 from clustersim.engine.node_events import NodeEvent, without_overlaps
 from clustersim.engine.partitions import build_partitions
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Recovery
+from clustersim.engine.window_driver import WindowDriver, maintenance_events
 from clustersim.errors import ClusterSimError, InputError, names_former_arguments
+from clustersim.files import validate
 from clustersim.scheduling import (
     JobColumns,
     NodePlacement,
@@ -32,33 +39,37 @@ from clustersim.scheduling import (
     Placement,
     Policy,
     find_placement,
-    find_policy,
 )
+from clustersim.scheduling.holding import Split
 from clustersim.scheduling.plugins import error_in_plugin, interrupts_itself, plugin_file
+from clustersim.scheduling.quotas import Quotas
 from clustersim.scheduling.stalls import stopped_when_stalled
 from clustersim.simulation import tables
 from clustersim.simulation.arguments import FORMER, check_arguments
 from clustersim.simulation.dependencies import Dependencies
 from clustersim.simulation.eligibility import Eligibility, find_eligibility
+from clustersim.simulation.entry_limits import EntryLimits, quotas_of_policy
 from clustersim.simulation.metrics import summary, vc_accelerator_seconds
+from clustersim.simulation.preemption_notes import preemption_notes
 from clustersim.simulation.result import Result, versions
 from clustersim.simulation.runtimes import Runtimes, find_runtimes
-from clustersim.simulation.scheduling import Scheduling
+from clustersim.simulation.scheduling import Scheduling, policy_of
 from clustersim.simulation.speeds import RunTimeModel, Speeds
 from clustersim.simulation.unfinished import unfinished_reasons
+from clustersim.simulation.window_costs import Held, windows_table
+from clustersim.simulation.windows import (
+    NOTHING_PLANNED,
+    Planned,
+    check_windows,
+    hero_jobs,
+    jobs_of_windows,
+    with_nodes,
+)
 from clustersim.topology import Cluster, single_pool
 from clustersim.workload import check_jobs
 from clustersim.workload.measured_rates import with_durations
 
 __all__ = ["NodeEvents", "RunTimeModel", "Scheduling", "replay", "simulate"]
-
-
-FREE_PREEMPTION = (
-    "preemptions cost no time, because nothing says how long jobs take to save and restart; set "
-    "option cost (in seconds; Hu et al., SC 2021, count 7 s for one accelerator, 30 s for up to 8 "
-    "and 60 s for more)"
-)
-"""Note on a run in which jobs are preempted for free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +82,14 @@ class NodeEvents:
         Node events in order of their start. A failure of a node that is out of service is ignored.
     services : sequence of ServiceDemand
         Inference services. `events` must include the reservations of their nodes.
+    planned : Planned
+        What is known in advance: maintenance, reservations, and whether nodes are drained for hero
+        jobs. `events` need not include the maintenance.
     """
 
     events: Iterable[NodeEvent]
     services: Sequence[ServiceDemand] = ()
+    planned: Planned = NOTHING_PLANNED
 
 
 @names_former_arguments(**FORMER)
@@ -154,8 +169,9 @@ def simulate(
     events = node_events if isinstance(node_events, NodeEvents | None) else NodeEvents(node_events)
     outages = None if events is None else events.events
     check_arguments(jobs, cluster, scheduling, catalogue, run_times, outages, recovery, horizon_s)
+    planned = NOTHING_PLANNED if events is None else events.planned
     folder = scheduling.folder
-    policy = find_policy(scheduling.policy, options=scheduling.options, folder=folder)
+    policy = policy_of(scheduling)
     make_placement = find_placement(
         scheduling.placement, options=scheduling.placement_options, folder=folder
     )
@@ -171,7 +187,10 @@ def simulate(
     services = () if events is None else events.services
     with _errors_of(policy, make_placement):
         with _stopped_when_stalled(lambda: None, [make_placement], scheduling.longest_call_s):
-            partitions = build_partitions(cluster, make_placement)
+            partitions = build_partitions(
+                cluster, make_placement, sizes=jobs["n_accelerators"].to_numpy(dtype=np.int64)
+            )
+        check_windows(planned, cluster, partitions, policy)
         eligible = find_eligibility(
             jobs,
             cluster,
@@ -180,9 +199,16 @@ def simulate(
             catalogue,
             choose=scheduling.choose,
             wait_for_best=scheduling.wait_for_best,
+            spans=scheduling.span_pools is not None,
             lends=[service.pool for service in services if service.lends],
         )
         eligible = _without_refused(eligible, policy, jobs, runtimes, partitions)
+        quotas = quotas_of_policy(policy)
+        if quotas is not None:
+            rows = np.flatnonzero(eligible.choice_of >= 0)
+            own = _job_columns(jobs, rows, runtimes, eligible)
+            held = EntryLimits.of(quotas, own, partitions, divides=policy.divides_quotas)
+            eligible = eligible.without({int(rows[j]): why for j, why in held.never.items()})
         depend = Dependencies.of(jobs)
         if depend is not None:
             eligible = eligible.without(depend.never(eligible.reasons, jobs))
@@ -191,22 +217,26 @@ def simulate(
             runtimes,
             eligible,
             depend,
+            quotas,
             partitions,
             policy,
             outages=outages,
+            planned=planned,
             recovery=recovery,
             horizon_s=horizon_s,
             longest_call_s=scheduling.longest_call_s,
+            split=scheduling.span_pools,
             by_node=by_node,
             check=check_accelerators if check else None,
             progress=progress,
         )
-    result = _result(jobs, ran, cluster, eligible, services)
+    spans = scheduling.span_pools is not None
+    result = _result(jobs, ran, cluster, eligible, services, spans=spans)
     provenance = _provenance(ran.record, time.perf_counter() - began)
     provenance["fleet"] = _fleet(cluster, make_placement.__name__)
-    notes = [*runtimes.notes, *eligible.notes]
-    if "preemptions" in result.jobs and recovery is None and getattr(policy, "cost", 0.0) is None:
-        notes.append(FREE_PREEMPTION)
+    notes = [*runtimes.notes, *eligible.notes, *ran.notes]
+    if recovery is None:
+        notes += preemption_notes(ran.record.attempts, policy)
     if notes:
         provenance["notes"] = notes
     return replace(result, provenance=provenance)
@@ -220,6 +250,11 @@ class _Ran:
     partitions: list[Partition]
     record: RunRecord
     node_events: list[NodeEvent] | None
+    held: dict[int, str]
+    """What held jobs outside their queues at the end of the run."""
+    kept_free: Held | None = None
+    estimate_s: Floats | None = None
+    notes: Sequence[str] = ()
 
 
 def _run(
@@ -227,17 +262,24 @@ def _run(
     runtimes: Runtimes,
     eligible: Eligibility,
     depend: Dependencies | None,
+    quotas: Quotas | None,
     partitions: list[Partition],
     policy: type[Policy],
     *,
     outages: Iterable[NodeEvent] | None,
+    planned: Planned,
     recovery: Recovery | None,
     horizon_s: float | None,
     longest_call_s: float,
+    split: Split | None,
     **options: Any,
 ) -> _Ran:
     """Simulate the jobs that can run."""
     rows = np.flatnonzero(eligible.choice_of >= 0)
+    windows = [each for each in planned.windows if each.begin_s < each.end_s]
+    if not planned.is_empty:
+        assert outages is not None, "they come together"
+        outages = merge(outages, maintenance_events(windows))
     if outages is not None:
         _check_placement_tracks_nodes(partitions)
     simulation: Simulation | None = None
@@ -245,24 +287,67 @@ def _run(
     def progress() -> tuple[int, float] | None:
         return None if simulation is None else (simulation.passes, simulation.clock.now)
 
+    columns = _job_columns(jobs, rows, runtimes, eligible, split)
+    columns, entry = _entry_limits(quotas, columns, partitions, policy)
+    limits = Limits() if depend is None else depend.limits(rows)
+    if entry is not None:
+        limits = entry.limits(limits, policy.rank_held(columns, partitions))
+    gates = Gates(limits, columns) if limits.hold else None
     placements = [type(partition.placement) for partition in partitions]
     with _stopped_when_stalled(progress, (policy, *placements), longest_call_s):
         simulation = Simulation(
             jobs["submit_s"].to_numpy(dtype=np.float64)[rows].tolist(),
             _columns(runtimes.run_s, rows),
-            _job_columns(jobs, rows, runtimes, eligible),
+            columns,
             partitions,
             policy,
             recovery=None if recovery is None else recovery.of_jobs(rows.tolist()),
             horizon_s=horizon_s,
-            gates=None if depend is None else Gates(depend.limits(rows)),
+            gates=gates,
             **options,
         )
+        if entry is not None:
+            simulation.shared.setdefault("quotas", []).extend(entry.uses())
+            if gates is not None and entry.budgets:
+                BudgetDriver(simulation, gates)
         driver = None if outages is None else NodeDriver(simulation, without_overlaps(outages))
+        if not planned.is_empty:
+            may_use, notes = jobs_of_windows(windows, jobs, rows)
+            ahead = WindowDriver(simulation, windows, may_use)
+            choices, choice_of = eligible.choices, eligible.choice_of
+            heroes = hero_jobs(planned, jobs, rows, choices, choice_of, partitions)
+            drained = HeroDriver(simulation, heroes) if heroes else None
         record = simulation.run()
-    if horizon_s is None and outages is None and depend is None and not record.interrupted:
+    if horizon_s is None and outages is None and gates is None and not record.interrupted:
         _check_all_started(record.partition)
-    return _Ran(rows, partitions, record, None if driver is None else driver.log)
+    held = {} if gates is None else {job: gates.why(job, record.end_s) for job in gates.held()}
+    log = None if driver is None else driver.log
+    if driver is None or planned.is_empty:
+        return _Ran(rows, partitions, record, log, held)
+    stopped = [
+        ahead.stopped[number] + driver.stopped[each.name, each.begin_s]
+        for number, each in enumerate(windows)
+    ]
+    drained_for = {} if drained is None else drained.free
+    kept_free = Held(windows, may_use, stopped, ahead.free, drained_for)
+    return _Ran(rows, partitions, record, log, held, kept_free, runtimes.estimate_s[:, rows], notes)
+
+
+def _entry_limits(
+    quotas: Quotas | None,
+    columns: JobColumns,
+    partitions: Sequence[Partition],
+    policy: type[Policy],
+) -> tuple[JobColumns, EntryLimits | None]:
+    """Return the limits of quotas, and the jobs' columns with the choices that these need."""
+    if quotas is None:
+        return columns, None
+    if columns.split is not None:
+        raise InputError(
+            "scheduler.span_pools", "is not possible with quotas, which count the jobs of each pool"
+        )
+    entry = EntryLimits.of(quotas, columns, partitions, divides=policy.divides_quotas)
+    return replace(columns, choices=entry.choices), entry
 
 
 def _result(
@@ -271,6 +356,8 @@ def _result(
     cluster: Cluster,
     eligible: Eligibility,
     demands: Sequence[ServiceDemand],
+    *,
+    spans: bool,
 ) -> Result:
     """Return the result of a run, with an empty provenance."""
     rows, partitions, record = ran.rows, ran.partitions, ran.record
@@ -281,6 +368,8 @@ def _result(
         jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows],
         eligible.choices,
         eligible.choice_of[rows],
+        ran.held,
+        spans=spans,
     )
     job_rows = tables.jobs_table(
         jobs, rows, record, cluster, partitions, eligible.reasons, unfinished
@@ -302,7 +391,22 @@ def _result(
     begin_s = float(job_rows["submit_s"].iloc[0])
     owned = vc_accelerator_seconds(cluster, outages, begin_s, record.end_s)
     total = summary(job_rows, use, allocated, owned, attempts, serving)
-    return Result(job_rows, allocated, use, total, {}, attempts, outages, serving)
+    windows = None
+    if ran.kept_free is not None:
+        assert ran.estimate_s is not None, "they come together"
+        windows = windows_table(
+            ran.kept_free,
+            record,
+            cluster,
+            partitions,
+            jobs["job_id"].to_numpy()[rows].tolist(),
+            jobs["submit_s"].to_numpy(dtype=np.float64)[rows],
+            jobs["n_accelerators"].to_numpy(dtype=np.int64)[rows],
+            ran.estimate_s,
+            eligible.choices,
+            eligible.choice_of[rows],
+        )
+    return Result(job_rows, allocated, use, total, {}, attempts, outages, serving, windows=windows)
 
 
 def _fleet(cluster: Cluster, placement: str) -> dict[str, Any]:
@@ -368,7 +472,11 @@ def _without_refused(
 
 
 def _job_columns(
-    jobs: pd.DataFrame, rows: npt.NDArray[np.intp], runtimes: Runtimes, eligible: Eligibility
+    jobs: pd.DataFrame,
+    rows: npt.NDArray[np.intp],
+    runtimes: Runtimes,
+    eligible: Eligibility,
+    split: Split | None = None,
 ) -> JobColumns:
     """Return the columns that the scheduler needs, for the jobs at `rows`."""
     return JobColumns(
@@ -377,6 +485,8 @@ def _job_columns(
         choices=eligible.choices,
         choice_of=eligible.choice_of[rows].tolist(),
         columns=_LazyColumns(jobs, rows),
+        elastic=None if runtimes.elastic is None else runtimes.elastic.of_jobs(rows),
+        split=split,
     )
 
 
@@ -455,7 +565,9 @@ def replay(
     placement: str | type[Placement] | None = None,
     options: Mapping[str, Any] | None = None,
     placement_options: Mapping[str, Any] | None = None,
+    span_pools: Split | None = None,
     exact_estimates: bool = False,
+    windows: Mapping[str, Any] | None = None,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
     provenance: Mapping[str, Any] | None = None,
@@ -475,8 +587,13 @@ def replay(
         A compiled topology.
     placement : str or type of Placement, optional
         By default ``consolidate`` on a cluster; a pool without topology supports only ``pooled``.
+    span_pools : {"equal", "proportional"}, optional
+        See :class:`Scheduling`.
     exact_estimates : bool
         Whether to replace the jobs' estimates by their real run times.
+    windows : mapping, optional
+        Maintenance, reservations in advance and hero jobs, as in the section ``windows`` of a
+        scenario. A pool without topology then has nodes of one accelerator each.
     check, progress
         See :func:`simulate`.
     provenance : mapping, optional
@@ -501,6 +618,10 @@ def replay(
     ... )
     >>> replay(log, policy="fcfs", accelerators=8).jobs["start_s"].tolist()
     [0.0, 60.0]
+    >>> update = {"pools": ["pool"], "at": "30 s", "duration": "60 s"}
+    >>> windows = {"maintenance": [update]}
+    >>> replay(log, policy="fcfs", accelerators=8, windows=windows).jobs["start_s"].tolist()
+    [90.0, 150.0]
     """
     if (accelerators is None) == (cluster is None):
         raise InputError("replay", "needs either `accelerators` or `cluster`, not both")
@@ -511,12 +632,19 @@ def replay(
                 "placement", f"{placement!r} needs nodes; use `cluster` instead of `accelerators`"
             )
         cluster, placement = single_pool(accelerators), "pooled"
+        if windows:
+            cluster, placement = with_nodes(cluster), "consolidate"
+    spec = validate(WindowsSpec, dict(windows or {}), "windows")
+    share = None if spec.heroes is None else spec.heroes.share
+    planned = Planned(planned_windows(spec, cluster), share)
     scheduling = Scheduling(
         policy=policy,
         options=options or {},
         placement=placement or "consolidate",
         placement_options=placement_options or {},
+        span_pools=span_pools,
         exact_estimates=exact_estimates,
     )
-    result = simulate(jobs, cluster, scheduling, check=check, progress=progress)
+    ahead = None if planned.is_empty else NodeEvents((), planned=planned)
+    result = simulate(jobs, cluster, scheduling, node_events=ahead, check=check, progress=progress)
     return result.with_provenance(provenance or {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -166,55 +166,87 @@ def allocation_ranges(
     cluster: Cluster,
     partitions: list[Partition],
 ) -> pd.DataFrame:
-    """Return one row per attempt at a job, with the nodes on which it ran.
+    """Return one row per attempt at a job and pool, with the nodes on which it ran.
 
     Returns
     -------
     pandas.DataFrame
         ``job_id``, ``pool``, ``virtual_cluster``, ``nodes``, ``n_accelerators``, ``start_s``,
         ``end_s`` (seconds; the end of the simulation for a job that is still running), in order of
-        job, then of start. ``nodes`` are ranges of indices in the pool with the accelerators on
-        each node (``0-63:8,70:4``); empty if the placement does not track nodes. Use
+        job, then of start. An attempt on several pools has a row for each of them. ``nodes`` are
+        ranges of indices in the pool with the accelerators on each node (``0-63:8,70:4``); empty
+        if the placement does not track nodes. Use
         :func:`~clustersim.simulation.node_ranges.by_node` for one row per node.
     """
     attempts = record.attempts
-    order = np.argsort(attempts.job, kind="stable")
-    job, partition, end = attempts.job[order], attempts.partition[order], attempts.end_s[order]
-    row = simulated[job]
+    parts = _parts(attempts)
+    at, partition = parts.attempt, parts.partition
+    end = attempts.end_s[at]
     return pd.DataFrame(
         {
-            "job_id": jobs["job_id"].to_numpy()[row],
+            "job_id": jobs["job_id"].to_numpy()[simulated[attempts.job[at]]],
             "pool": _labelled(
                 np.array([p.pool for p in partitions])[partition], _pool_names(cluster)
             ),
             "virtual_cluster": pd.Series([p.virtual_cluster for p in partitions], dtype="string")
             .take(partition)
             .reset_index(drop=True),
-            "nodes": _node_texts(record, partitions, order),
-            "n_accelerators": jobs["n_accelerators"].to_numpy(dtype=np.int64)[row],
-            "start_s": attempts.start_s[order],
+            "nodes": _node_texts(record, partitions, parts),
+            "n_accelerators": parts.n_accelerators,
+            "start_s": attempts.start_s[at],
             "end_s": np.where(np.isfinite(end), end, record.end_s),
         }
     )
 
 
-def _node_texts(
-    record: RunRecord, partitions: list[Partition], order: npt.NDArray[np.intp]
-) -> pd.Series[str]:
-    """Return the nodes of each attempt, in the given order, as ranges of indices in the pool."""
-    attempts, allocated = record.attempts, record.allocated
-    n_attempts = len(attempts.job)
+class _Parts(NamedTuple):
+    """The parts of all attempts, in order of job, then of start; most attempts have one part.
+
+    `number` counts the parts of an attempt from 0.
+    """
+
+    attempt: Ints
+    number: Ints
+    partition: Ints
+    n_accelerators: Ints
+
+
+def _parts(attempts: Attempts) -> _Parts:
+    n_parts = np.ones(len(attempts.job), dtype=np.int64)
+    for row, parts in attempts.parts.items():
+        n_parts[row] = len(parts)
+    order = np.argsort(attempts.job, kind="stable")
+    attempt = np.repeat(order, n_parts[order])
+    begins = np.cumsum(n_parts[order]) - n_parts[order]
+    number = np.arange(len(attempt)) - np.repeat(begins, n_parts[order])
+    partition, n = attempts.partition[attempt], attempts.n_accelerators[attempt]
+    for row in np.flatnonzero(n_parts[attempt] > 1).tolist():
+        partition[row], n[row] = attempts.parts[int(attempt[row])][number[row]]
+    return _Parts(attempt, number, partition, n)
+
+
+def _node_texts(record: RunRecord, partitions: list[Partition], parts: _Parts) -> pd.Series[str]:
+    """Return the nodes of each part of an attempt, as ranges of indices in the pool."""
+    allocated = record.allocated
+    n_attempts = len(record.attempts.job)
     if not len(allocated.attempt):
-        return pd.Series("", index=range(n_attempts), dtype="string")
-    first_node = np.array([p.first_node for p in partitions])[attempts.partition]
-    begins = np.repeat(first_node[allocated.attempt], allocated.n_ranges)
+        return pd.Series("", index=range(len(parts.attempt)), dtype="string")
+    # The parts of an attempt were recorded one after the other.
+    begins = np.flatnonzero(np.diff(allocated.attempt, prepend=-1) != 0)
+    first = np.full(n_attempts, -1)
+    first[allocated.attempt[begins]] = begins
+    row = np.where(first[parts.attempt] >= 0, first[parts.attempt] + parts.number, -1)
+    partition = np.empty(len(allocated.attempt), dtype=np.int64)
+    partition[row[row >= 0]] = parts.partition[row >= 0]
+    first_node = np.array([p.first_node for p in partitions])[partition]
     texts = range_texts(
-        allocated.n_ranges, begins + allocated.first_node, allocated.n_nodes, allocated.chips
+        allocated.n_ranges,
+        np.repeat(first_node, allocated.n_ranges) + allocated.first_node,
+        allocated.n_nodes,
+        allocated.chips,
     )
-    row = np.full(n_attempts, -1)
-    row[allocated.attempt] = np.arange(len(allocated.attempt))
     found = pd.Series(pd.arrays.ArrowStringArray(texts)).astype("string")
-    return found.reindex(row[order]).fillna("").reset_index(drop=True)
+    return found.reindex(row).fillna("").reset_index(drop=True)
 
 
 def attempts_table(
@@ -229,7 +261,8 @@ def attempts_table(
     Returns
     -------
     pandas.DataFrame
-        ``job_id``, ``attempt`` (0 for the first attempt of a job), ``pool``, ``n_accelerators``,
+        ``job_id``, ``attempt`` (0 for the first attempt of a job), ``pool`` (the first one of an
+        attempt on several), ``n_accelerators`` (that it held in all),
         ``start_s``, ``end_s``, how its time was used (``kept_s``, ``lost_s``, ``checkpoint_s``,
         ``restart_s``, ``slow_s``, in seconds), ``done`` (the share of the job's work that it did
         and kept) and ``stopped`` (why it was stopped before the job was done, see
@@ -252,7 +285,7 @@ def attempts_table(
                 np.array([p.pool for p in partitions])[attempts.partition[order]],
                 _pool_names(cluster),
             ),
-            "n_accelerators": jobs["n_accelerators"].to_numpy(dtype=np.int64)[row],
+            "n_accelerators": attempts.n_accelerators[order],
             "start_s": attempts.start_s[order],
             "end_s": np.where(np.isfinite(end), end, record.end_s),
             **{name: getattr(attempts, name)[order] for name in (*Progress._fields, "done")},

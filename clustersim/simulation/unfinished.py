@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import pandas as pd
 
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.engine.attempts import StopCause
+from clustersim.engine.gates import NEVER_RENEWED
 from clustersim.engine.record import RunRecord
 from clustersim.scheduling.queue import Partition
 from clustersim.simulation.tables import NEVER_RUNNABLE
@@ -17,6 +19,7 @@ from clustersim.units import counted
 
 __all__ = ["can_never_run", "cancelled", "unfinished_reasons", "waits_for_ever"]
 
+_HELD = "held outside the queue when the simulation ended"
 CANCELLED = "cancelled by the policy"
 GONE = "will ever be in service again"
 STUCK = "it may wait behind a job that can never start"
@@ -30,6 +33,9 @@ def unfinished_reasons(
     n_accelerators: Ints,
     choices: Sequence[tuple[int, ...]],
     choice_of: Ints,
+    held: Mapping[int, str] = MappingProxyType({}),
+    *,
+    spans: bool = False,
 ) -> npt.NDArray[np.object_]:
     """Return the reason why each job of a run did not finish.
 
@@ -46,6 +52,10 @@ def unfinished_reasons(
         The distinct sets of partitions on which jobs can run.
     choice_of : int array (jobs,)
         Index of each job's set in `choices`.
+    held : mapping of int to str
+        What holds jobs outside their queues, by job; empty for other jobs.
+    spans : bool
+        Whether a job can run on several of its partitions at once.
 
     Returns
     -------
@@ -64,23 +74,28 @@ def unfinished_reasons(
     for job in np.flatnonzero(waits & ~later).tolist():
         kind = int(choice_of[job]), int(n_accelerators[job])
         if kind not in alike:
-            why = _why_it_waits(record, partitions, choices[kind[0]], kind[1])
+            why = _why_it_waits(record, partitions, choices[kind[0]], kind[1], spans)
             alike[kind] = f"still waiting when the simulation ended{why}"
-        reasons[job] = alike[kind]
+        reasons[job] = f"{_HELD}: {held[job]}" if held.get(job) else alike[kind]
     return reasons
 
 
 def _why_it_waits(
-    record: RunRecord, partitions: Sequence[Partition], choice: tuple[int, ...], n: int
+    record: RunRecord,
+    partitions: Sequence[Partition],
+    choice: tuple[int, ...],
+    n: int,
+    spans: bool,
 ) -> str:
     """Describe what prevents a gang of `n` from starting; empty if it only waits for other jobs."""
-    pools = " or ".join(partitions[index].name for index in choice)
+    most_of = sum if spans else max
+    pools = (" and " if spans else " or ").join(partitions[index].name for index in choice)
     size = {index: partitions[index].placement.chips_per_node for index in choice}
     capacity = {index: partitions[index].placement.capacity for index in choice}
     gone = {index: partitions[index].n_gone for index in choice}
     out = {index: len(partitions[index].out_of_service) for index in choice}
-    most = max(capacity[index] - gone[index] * size[index] for index in choice)
-    now = max(capacity[index] - out[index] * size[index] for index in choice)
+    most = most_of(capacity[index] - gone[index] * size[index] for index in choice)
+    now = most_of(capacity[index] - out[index] * size[index] for index in choice)
     needs = f"it needs {counted(n, 'accelerator')} on {pools}"
     if n > most:
         return f": {needs}, where at most {most:,} {GONE}"
@@ -150,5 +165,5 @@ def waits_for_ever(jobs: pd.DataFrame) -> Bools:
     bool array (jobs,)
     """
     reasons = jobs["reason"].fillna("").astype("string")
-    found: Bools = reasons.str.endswith((GONE, STUCK)).to_numpy(dtype=bool)
+    found: Bools = reasons.str.endswith((GONE, STUCK, NEVER_RENEWED)).to_numpy(dtype=bool)
     return found

@@ -216,7 +216,9 @@ def topology_text(site: Site, pools: list[SitePool], *, name: str) -> str:
     if limits:
         lines += ["# Time limits of partitions (a simulation does not use them):", *limits]
     if len(pools) > 1:
-        lines.append("# ASSUMED: no network between pools, so no job spans two of them.")
+        lines.append(
+            "# ASSUMED: no network between pools; no job spans two (but see --span-pools)."
+        )
     lines += [f"# {note}." for note in pool_notes(pools)]
     return "\n".join(lines) + "\n"
 
@@ -303,8 +305,8 @@ def _split_text(partition: str, pools: list[SitePool]) -> str:
         f"ASSUMED: no job spans two pools. The {nodes:,} nodes of partition {partition} with "
         f"{largest.chip.name} are divided into pools {parts}, since all nodes of a pool serve "
         f"the same partitions: the largest job of {partition} has {counted(largest.nodes, 'node')} "
-        f"({largest.nodes * largest.chips_per_node:,} accelerators). If it needs all of them, "
-        "write them as one pool"
+        f"({largest.nodes * largest.chips_per_node:,} accelerators). If it needs more, "
+        "--span-pools equal lets it run on several pools, or write them as one"
     )
 
 

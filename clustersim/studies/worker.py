@@ -15,6 +15,7 @@ import numpy as np
 
 from clustersim.analysis.measures import PluginError, fleet_facts, measure
 from clustersim.analysis.part import FleetView
+from clustersim.analysis.policy.free_nodes import OF_NODES
 from clustersim.analysis.samples import pack, unpack
 from clustersim.analysis.stationary_work import Offer, StationaryWork, stationary_work
 from clustersim.analysis.unfinished_work import SPEEDS, UnfinishedWork, unfinished_work
@@ -58,7 +59,10 @@ def make_run(
     began = time.perf_counter()
     try:
         _check_code(key)
-        result, resolved = simulate_changed(tree, changes, periods=window.get("periods"))
+        by_node = not OF_NODES.isdisjoint(window.get("asked", ()))
+        result, resolved = simulate_changed(
+            tree, changes, periods=window.get("periods"), by_node=by_node
+        )
         scenario = resolved.scenario
         _check_unchanged(files)
         measured = measure(
@@ -155,11 +159,16 @@ def _check_unchanged(files: Mapping[str, str]) -> None:
 
 
 def simulate_changed(
-    tree: Mapping[str, Any], changes: Mapping[str, Any], *, periods: int | None = None
+    tree: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    *,
+    periods: int | None = None,
+    by_node: bool = False,
 ) -> tuple[Result, ResolvedScenario]:
     """Run a scenario with some changes; return the result and the resolved scenario.
 
-    Costs are also split at the ends of the `periods` of its horizon.
+    Costs are also split at the ends of the `periods` of its horizon. The nodes of jobs are recorded
+    only if `by_node` is set.
 
     Raises
     ------
@@ -174,7 +183,7 @@ def simulate_changed(
         offered = _offered_work(*_cache_key(loaded.scenario, scheduler=True))
     resolved = resolve(loaded, platform=platform, offered=offered)
     dates_s = partial(period_ends_s, loaded.scenario.horizon, periods)
-    result = run_scenario(resolved, by_node=False, cost_dates_s=dates_s)
+    result = run_scenario(resolved, by_node=by_node, cost_dates_s=dates_s)
     if result.interrupted:
         raise KeyboardInterrupt
     return result, resolved

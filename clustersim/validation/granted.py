@@ -12,7 +12,7 @@ import numpy as np
 
 from clustersim.array_types import Floats, Ints
 from clustersim.scheduling import Partition, Policy, Pooled, Queue
-from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.placements import Nodes
 from clustersim.scheduling.policies import Sjf
 
 __all__ = ["Closable", "in_order", "with_capacity", "with_ceilings"]

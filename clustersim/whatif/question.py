@@ -18,7 +18,9 @@ from clustersim.costs.run_costs import open_costs
 from clustersim.errors import InputError, check_kind
 from clustersim.scenario.changes import change_items
 from clustersim.scenario.file_names import full_paths
+from clustersim.scenario.run_calendar import run_calendar
 from clustersim.scenario.scenario import LoadedScenario, define_scenario
+from clustersim.scenario.window_texts import windows_of_texts
 from clustersim.simulation.partition_names import with_queues
 from clustersim.topology import ClusterSpec, compile_cluster, load_cluster, resolve_cluster
 from clustersim.units import counted, format_number, format_percent, listed
@@ -110,6 +112,8 @@ def ask(
     method: str = "superpose",
     add_nodes: int | str | Sequence[str] = (),
     add_accelerators: int = 0,
+    maintenance: Sequence[str] = (),
+    reserve: Sequence[str] = (),
     changes: Mapping[str, Any] | Sequence[str] = (),
     assume: Mapping[str, Any] | Sequence[str] = (),
     policy: str = "easy",
@@ -134,6 +138,10 @@ def ask(
     _check_load(load, given)
     read = given_log(log, format=format, sort=sort, time_zone=time_zone, columns=columns)
     found, moved = _from_first_week(read)
+    ahead = windows_of_texts(maintenance, reserve, run_calendar(clock=found.origin).calendar)
+    if ahead and cluster is None:
+        raise InputError("--maintenance", "and --reserve need nodes: --cluster, not --accelerators")
+    given = [*given, *((f"windows.{key}", entries) for key, entries in ahead.items())]
     own = load_catalogue(*catalogue)
     if cluster is None:
         assert accelerators is not None
@@ -165,7 +173,13 @@ def ask(
     assumed = dict(change_items(assume))
     before = _tree(base, assumed)
     grown, words, divided = added_nodes(fleet, add_nodes, add_accelerators, plain=cluster is None)
-    texts = [*words, *(_change_text(path, value, before) for path, value in given)]
+    texts = [*words, *(f"maintenance {each}" for each in maintenance)]
+    texts += [f"reservation {each}" for each in reserve]
+    texts += [
+        _change_text(path, value, before)
+        for path, value in given
+        if path.removeprefix("windows.") not in ahead
+    ]
     scale, of_load = _with_load(before["workload"].get("scale"), load, method)
     systems = _systems(before, load, scale, {**grown, **dict(given)}, texts)
     changed = listed(texts) if texts else load_text(load)

@@ -24,6 +24,8 @@ def what_if(
     method: str = "superpose",
     add_nodes: int | str | Sequence[str] = (),
     add_accelerators: int = 0,
+    maintenance: Sequence[str] = (),
+    reserve: Sequence[str] = (),
     changes: Mapping[str, Any] | Sequence[str] = (),
     assume: Mapping[str, Any] | Sequence[str] = (),
     policy: str = "easy",
@@ -58,6 +60,12 @@ def what_if(
         partition; several with commas between them.
     add_accelerators : int
         Accelerators to add to a fleet without nodes.
+    maintenance : sequence of str
+        Maintenance windows such as ``gpu@2026-03-01T08:00+8h`` (pool, begin, duration), which
+        schedulers know from the start.
+    reserve : sequence of str
+        Reservations in advance such as ``gpu:64@2d+4h=ann`` (pool, accelerators, begin, duration,
+        users).
     changes : mapping or sequence of str
         Other changes of the scenario, such as ``{"scheduler.policy": "fcfs"}``.
     assume : mapping or sequence of str
@@ -108,6 +116,8 @@ def what_if(
         method=method,
         add_nodes=add_nodes,
         add_accelerators=add_accelerators,
+        maintenance=maintenance,
+        reserve=reserve,
         changes=changes,
         assume=assume,
         policy=policy,

@@ -19,6 +19,7 @@ from clustersim.notes import note
 from clustersim.units import LONGEST_S, MOST_CHIPS, SECONDS_PER_YEAR, counted, format_number
 from clustersim.workload.columns import absent_columns
 from clustersim.workload.measured_rates import rate_problems
+from clustersim.workload.size_ranges import range_problems
 
 __all__ = [
     "REQUIRED_COLUMNS",
@@ -280,7 +281,7 @@ def _problems(jobs: pd.DataFrame, records: Ints) -> list[str]:
         problems += _check_numbers(
             jobs[by_model], records[by_model], "tokens", least=0.0, most=1e20, open_end=True
         )
-    problems += rate_problems(jobs)
+    problems += [*rate_problems(jobs), *range_problems(jobs)]
     problems += _check_order(jobs, records)
     return problems + list(_check_identity(jobs, records))
 

@@ -2,11 +2,14 @@
 
 A jobs table can have the columns ``steps`` and ``steps_per_s.POOL``, the rate of the whole job on
 each pool; 0 or an empty cell means that the job cannot run there.  ``steps_per_s.POOL.spread`` is
-the rate of a gang that is on more nodes than it needs.
+the rate of a gang that is on more nodes than it needs, ``steps_per_s.POOL@N`` that of the whole job
+on N accelerators. Without ``steps_per_s.POOL``, the rate on as many accelerators as a job asks for
+is taken from these: between two sizes, the logarithm of the rate is linear in that of the size.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -16,16 +19,19 @@ from clustersim.array_types import Bools, Floats
 from clustersim.units import listed
 
 __all__ = [
+    "best_rates",
     "has_rates",
     "rate_notes",
     "rate_problems",
     "rated",
     "rated_pools",
+    "rates_at_sizes",
     "rates_of",
     "with_durations",
 ]
 
 STEPS, RATE, SPREAD = "steps", "steps_per_s.", ".spread"
+_AT_SIZE = re.compile(r"(.+)@([1-9][0-9]*)")
 
 
 def rated_pools(jobs: pd.DataFrame) -> list[str]:
@@ -35,11 +41,42 @@ def rated_pools(jobs: pd.DataFrame) -> list[str]:
     --------
     >>> rated_pools(pd.DataFrame(columns=["steps", "steps_per_s.v100", "steps_per_s.v100.spread"]))
     ['v100']
+    >>> rated_pools(pd.DataFrame(columns=["steps", "steps_per_s.v100@1", "steps_per_s.v100@8"]))
+    ['v100']
     """
     if STEPS not in jobs:
         return []
     names = [str(name) for name in jobs.columns if str(name).startswith(RATE)]
-    return [name.removeprefix(RATE) for name in names if not name.endswith(SPREAD)]
+    rates = [name.removeprefix(RATE) for name in names if not name.endswith(SPREAD)]
+    return list(dict.fromkeys(_pool_of(name) for name in rates))
+
+
+def _pool_of(name: str) -> str:
+    at_size = _AT_SIZE.fullmatch(name)
+    return name if at_size is None else at_size[1]
+
+
+def rates_at_sizes(jobs: pd.DataFrame, pool: str) -> tuple[list[int], Floats]:
+    """Return the rates of whole jobs on a pool at several sizes, steps per second.
+
+    Returns
+    -------
+    sizes : list of int
+        The sizes for which the table has a column, ascending.
+    rates : array (jobs, sizes)
+        NaN where a job has no rate.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"steps": [90], "steps_per_s.a@4": [3.0], "steps_per_s.a@1": [1.0]})
+    >>> sizes, rates = rates_at_sizes(jobs, "a")
+    >>> sizes, rates.tolist()
+    ([1, 4], [[1.0, 3.0]])
+    """
+    found = [_AT_SIZE.fullmatch(str(name).removeprefix(RATE)) for name in jobs.columns]
+    sizes = sorted(int(at[2]) for at in found if at is not None and at[1] == pool)
+    rates = [_numbers(jobs[f"{RATE}{pool}@{size}"]) for size in sizes]
+    return sizes, np.array(rates).T if rates else np.empty((len(jobs), 0))
 
 
 def has_rates(jobs: pd.DataFrame) -> bool:
@@ -57,14 +94,35 @@ def rates_of(jobs: pd.DataFrame, pool: str, *, spread: bool = False) -> Floats |
     >>> jobs = pd.DataFrame({"steps": [90], "steps_per_s.v100": [3.0]})
     >>> rates_of(jobs, "v100"), rates_of(jobs, "k80") is None
     (array([3.]), True)
+    >>> at_sizes = {"steps_per_s.v100@1": [1.0], "steps_per_s.v100@4": [4.0]}
+    >>> rates_of(pd.DataFrame({"steps": [90], "n_accelerators": [2], **at_sizes}), "v100").tolist()
+    [2.0]
     """
-    if f"{RATE}{pool}" not in jobs:
+    if pool not in rated_pools(jobs):
         return None
-    rates: Floats = _numbers(jobs[f"{RATE}{pool}"])
+    rates = np.full(len(jobs), np.nan)
+    if f"{RATE}{pool}" in jobs:
+        rates = _numbers(jobs[f"{RATE}{pool}"])
+    rates = np.where(np.isnan(rates), _at_asked_size(jobs, pool), rates)
     if spread and f"{RATE}{pool}{SPREAD}" in jobs:
         own = _numbers(jobs[f"{RATE}{pool}{SPREAD}"])
         return np.where(np.isnan(own), rates, own)
     return rates
+
+
+def _at_asked_size(jobs: pd.DataFrame, pool: str) -> Floats:
+    """Return the rate of each job at the size that it asks for, from those at other sizes."""
+    sizes, rates = rates_at_sizes(jobs, pool)
+    own: Floats = np.full(len(jobs), np.nan)
+    if not sizes or "n_accelerators" not in jobs:
+        return own
+    asked, at = np.log(_numbers(jobs["n_accelerators"])), np.log(sizes)
+    for row, given in enumerate(rates > 0):
+        if given.any():
+            logs = np.log(rates[row, given])
+            found = np.interp(asked[row], at[given], logs, left=np.nan, right=np.nan)
+            own[row] = np.exp(found)
+    return own
 
 
 def rated(jobs: pd.DataFrame) -> Bools:
@@ -78,7 +136,7 @@ def rated(jobs: pd.DataFrame) -> Bools:
     """
     if not has_rates(jobs):
         return np.zeros(len(jobs), dtype=bool)
-    return np.asarray((_best(jobs) > 0) & (_numbers(jobs[STEPS]) >= 0))
+    return np.asarray((best_rates(jobs) > 0) & (_numbers(jobs[STEPS]) >= 0))
 
 
 def with_durations(jobs: pd.DataFrame) -> pd.DataFrame:
@@ -97,7 +155,7 @@ def with_durations(jobs: pd.DataFrame) -> pd.DataFrame:
         return jobs
     given = _numbers(jobs["duration_s"]) if "duration_s" in jobs else np.full(len(jobs), np.nan)
     at_best = np.full(len(jobs), np.nan)
-    np.divide(_numbers(jobs[STEPS]), _best(jobs), out=at_best, where=own)
+    np.divide(_numbers(jobs[STEPS]), best_rates(jobs), out=at_best, where=own)
     return jobs.assign(duration_s=np.where(np.isnan(given), at_best, given))
 
 
@@ -149,9 +207,16 @@ one that is not spread']
     return notes
 
 
-def _best(jobs: pd.DataFrame) -> Floats:
-    """Return the highest rate of each job, steps per second; 0 without one."""
-    rates = [_numbers(jobs[f"{RATE}{pool}"]) for pool in rated_pools(jobs)]
+def best_rates(jobs: pd.DataFrame) -> Floats:
+    """Return the highest rate of each job, steps per second; 0 without one.
+
+    Examples
+    --------
+    >>> jobs = pd.DataFrame({"steps": [9], "steps_per_s.v100": [3.0], "steps_per_s.k80": [0.5]})
+    >>> best_rates(jobs).tolist()
+    [3.0]
+    """
+    rates = [rates_of(jobs, pool) for pool in rated_pools(jobs)]
     best: Floats = np.nan_to_num(np.array(rates)).max(axis=0)
     return best
 

@@ -24,6 +24,7 @@ from clustersim.text_table import table
 from clustersim.topology import Cluster, compile_cluster, resolve_cluster
 from clustersim.workload import generate_jobs, load_workload, read_jobs
 from tests.benchmarks.bare_simpy import bare_fcfs
+from tests.benchmarks.placements import placements
 from tests.benchmarks.step_time import step_time
 from tests.benchmarks.studies import studies
 from tests.reference_data import reference_data
@@ -34,7 +35,12 @@ PEERS = {"FCFS": 5_000, "EASY": 804}
 
 
 def main() -> None:
-    parts = {"step_time": step_time, "studies": studies, "simulation": simulation}
+    parts = {
+        "step_time": step_time,
+        "placements": placements,
+        "studies": studies,
+        "simulation": simulation,
+    }
     rows = [row for name in sys.argv[1:] or parts for row in parts[name]()]
     print(table(rows, ["benchmark", "count", "seconds", "a second", "measured", "bound", ""]))
     if any(row[-1] == "MISSED" for row in rows):

@@ -17,9 +17,7 @@ from clustersim.engine.node_state import JobsOnNodes, SlowNodes
 from clustersim.errors import ClusterSimError, InputError
 from clustersim.scenario.run import run_scenario
 from clustersim.scenario.scenario import define_scenario
-from clustersim.scheduling import bucket_placements
-from clustersim.scheduling.bucket_placements import Consolidate
-from clustersim.scheduling.placement import ManyNodes
+from clustersim.scheduling.placements import Consolidate, ManyNodes, whole_nodes
 from clustersim.simulation.node_ranges import by_node, in_ranges
 from clustersim.simulation.result import Result
 from clustersim.simulation.simulate import Scheduling, simulate
@@ -173,7 +171,7 @@ def test_arrays_and_pairs_are_the_same(
     )
     results = []
     for least in (1, 10**6):
-        monkeypatch.setattr(bucket_placements, "_MANY", least)
+        monkeypatch.setattr(whole_nodes, "MANY", least)
         scheduling = Scheduling(policy=policy, placement=placement)
         results.append(simulate(log, fleet, scheduling, node_events=outages, check=True))
     arrays, pairs = results

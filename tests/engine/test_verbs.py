@@ -23,8 +23,7 @@ from clustersim.engine.partitions import build_partitions
 from clustersim.engine.record import RunRecord
 from clustersim.engine.recovery import Progress, Recovery
 from clustersim.errors import ClusterSimError
-from clustersim.scheduling.bucket_placements import Consolidate
-from clustersim.scheduling.placement import Pooled
+from clustersim.scheduling.placements import Consolidate, Pooled
 from clustersim.scheduling.plugins import find_policy
 from clustersim.scheduling.policies import Policy
 from clustersim.scheduling.queue import JobColumns

@@ -148,6 +148,42 @@ def test_a_job_with_several_partitions_starts_in_the_first_that_has_room(
     assert found.jobs["detail"].tolist() == ["needs 8 accelerators, 0 free in a or b, 8 in another"]
 
 
+def test_a_job_runs_over_the_pools_of_its_partition(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    exact(monkeypatch)
+    site = tmp_path / "site.yaml"
+    site.write_text(
+        "name: site\npools:\n"
+        "  wide: {accelerator: A100, nodes: 3, queues: [gpu]}\n"
+        "  narrow: {accelerator: A100, nodes: 2, queues: [gpu]}\n"
+    )
+    jobs = state(
+        running("1", 8, 0.0, HOUR, partition="gpu"),
+        waiting("2", 40, partition="gpu"),
+        waiting("3", 16, 2 * HOUR, partition="gpu"),
+        waiting("4", 24, HOUR, partition="gpu"),
+    )
+    alone = cs.forecast(jobs, cluster=str(site), replications=2)
+    # Job 4 waits for job 3, which runs in the only pool with 24.
+    assert starts(alone) == pytest.approx({"2": np.nan, "3": 0.0, "4": 2 * HOUR}, nan_ok=True)
+    both = cs.forecast(jobs, cluster=str(site), replications=2, span_pools="equal")
+    # Job 2 needs all accelerators in an hour: job 4 ends by then on 16 and 8 of them, job 3 does
+    # not.
+    assert starts(both) == {"2": HOUR, "3": 2 * HOUR, "4": 0.0}
+    assert "jobs may run on several pools at once (equal)" in both.assumptions
+    run = cs.replay(
+        pd.DataFrame(
+            {"job_id": [1], "submit_s": 0.0, "n_accelerators": 40, "duration_s": 60.0, "vc": "gpu"}
+        ),
+        policy="fcfs",
+        cluster=cs.compile_cluster(cs.load_cluster(site, cs.load_catalogue())),
+        span_pools="equal",
+    )
+    with pytest.raises(InputError, match="job 1 of result runs on several pools"):
+        cs.forecast(run, at_s=30.0, span_pools="equal")
+
+
 def test_the_order_is_that_of_priorities_then_of_submission() -> None:
     jobs = state(waiting("1", 1, priority=1.0), waiting("2", 1, priority=5.0))
     assert cs.forecast(jobs, accelerators=8, replications=1).jobs["job_id"].tolist() == ["2", "1"]

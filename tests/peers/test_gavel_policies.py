@@ -98,7 +98,7 @@ def test_average_completion_time_is_that_of_gavel(path: Path) -> None:
     if gavel != "isolated":
         options["heterogeneity_aware"] = aware
     if gavel == "max_sum_throughput_normalized_by_cost":
-        options["prices"] = tuple(PRICES[pool] for pool in pools)
+        options["prices"] = {pool: PRICES[pool] for pool in pools}
     result = replay(
         jobs_of(path.parent, pools),
         policy=POLICIES[gavel],

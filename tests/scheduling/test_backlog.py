@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustersim.scheduling.bucket_placements import Consolidate, Spread
-from clustersim.scheduling.placement import NodePlacement, Placement, Pooled
+from clustersim.scheduling.placements import Consolidate, NodePlacement, Placement, Pooled, Spread
 from clustersim.scheduling.policies.backlog import REMOVED, Backlog
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
 from tests.examples import examples

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from test_preemption import a_pool, small_logs
 
 from clustersim.errors import InputError
+from clustersim.scheduling import Policy
+from clustersim.scheduling.policies.multifactor import Multifactor
 from clustersim.simulation.result import Result
 from clustersim.simulation.scheduling import Scheduling
 from clustersim.simulation.simulate import simulate
@@ -31,7 +33,7 @@ def run(
     jobs: pd.DataFrame,
     pools: Iterable[Pool] | None = None,
     *,
-    policy: str = "multifactor",
+    policy: str | type[Policy] = "multifactor",
     placement: str = "consolidate",
     **options: object,
 ) -> Result:
@@ -53,6 +55,34 @@ def test_without_weights_it_is_easy(log: list[tuple[int, int, int]], placement: 
     pools = [a_pool("a", 1), a_pool("b", 2)]
     easy = run(jobs, pools, policy="easy", placement=placement)
     assert starts(run(jobs, pools, placement=placement)) == starts(easy)
+
+
+class Eager(Multifactor):
+    """Computes priorities and the order in every pass, and wakes up in every period."""
+
+    def _anybody_fits(self, now: float) -> bool:
+        return True
+
+
+@settings(max_examples=examples(15), deadline=None)
+@given(
+    log=small_logs(),
+    seed=st.integers(0, 9),
+    weights=st.sampled_from([{}, {"weight_age": 1000}, {"weight_fair_share": 10_000}]),
+    times=st.sampled_from([(0, 0), (30, 300), (7, 20), (30, 0)]),
+)
+def test_priorities_that_wait_until_a_job_fits_are_those_of_every_pass(
+    log: list[tuple[int, int, int]],
+    seed: int,
+    weights: dict[str, float],
+    times: tuple[int, int],
+) -> None:
+    users = np.random.default_rng(seed).choice(["ann", "bo", "cy"], len(log))
+    jobs = table(*[(20 * at, n, 15 * run_s) for at, n, run_s in log], user=users)
+    pools = [a_pool("a", 1), a_pool("b", 2)]
+    options = {**weights, "max_age": 3600, "bf_interval": times[0], "calc_period": times[1]}
+    lazy = run(jobs, pools, **options)
+    assert starts(lazy) == starts(run(jobs, pools, policy=Eager, **options))
 
 
 @settings(max_examples=examples(20), deadline=None)

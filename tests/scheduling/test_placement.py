@@ -7,11 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustersim.scheduling import Consolidate, NodePlacement, Pooled, Spread
+from clustersim.scheduling import (
+    Consolidate,
+    FragmentationAware,
+    NodePlacement,
+    Pooled,
+    Spread,
+    TopologyAware,
+)
 from tests.examples import examples
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=examples(150))
-QUICK = [Consolidate, Spread]
+QUICK = [Consolidate, Spread, FragmentationAware, TopologyAware]
 
 
 def with_free(kind: type[NodePlacement], free: list[int], chips: int) -> NodePlacement:

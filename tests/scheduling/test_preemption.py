@@ -22,6 +22,7 @@ from clustersim.simulation.simulate import simulate
 from clustersim.topology import Cluster, Pool
 from tests.examples import examples
 
+NEED_OPTIONS = {"max_throughput_per_cost", "kueue", "kai"}
 INF = float("inf")
 
 
@@ -264,7 +265,7 @@ class Wrong(Policy):
         ("no node", r"job 0 .* is started on accelerators of gpu that are not free"),
         ("waits", r"job 1 .* cannot be preempted: it is not running"),
         ("past", r"a pass was asked for at 0.0 s, which is not after now"),
-        ("none", r"decides 'start'; decisions are Start, Preempt, Migrate and Wake"),
+        ("none", r"decides 'start'; decisions are Start, Preempt, Resize, Migrate and Wake"),
     ],
 )
 def test_a_decision_that_breaks_a_rule_is_refused(decision: str, message: str):
@@ -340,7 +341,7 @@ def test_preemption_with_checkpoints_is_that_of_a_twin_that_counts_seconds(
         np.testing.assert_allclose(done, 1.0, atol=1e-9)
 
 
-@pytest.mark.parametrize("policy", sorted(set(POLICIES) - {"max_throughput_per_cost", "kueue"}))
+@pytest.mark.parametrize("policy", sorted(set(POLICIES) - NEED_OPTIONS))
 @settings(max_examples=examples(4), deadline=None)
 @given(log=small_logs(), seed=st.integers(0, 10))
 def test_every_policy_keeps_the_rules(policy: str, log: list[tuple[int, int, int]], seed: int):

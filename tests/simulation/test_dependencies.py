@@ -50,6 +50,16 @@ def test_an_array_runs_so_many_tasks_at_a_time() -> None:
     assert starts(jobs) == [0, 0, 10, 0]
 
 
+def test_the_limit_of_an_array_is_that_of_all_its_tasks() -> None:
+    assert starts(log(array="x", array_limit=[None, 1, None, None])) == [0, 10, 20, 30]
+
+
+def test_an_array_without_a_limit_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert starts(log(array=["x", "x", "", ""])) == [0, 0, 0, 0]
+    said = capsys.readouterr().err
+    assert "Note: 1 array without array_limit (such as x): all tasks may run at a time" in said
+
+
 def test_a_job_does_not_start_before_its_time() -> None:
     assert starts(log(not_before_s=[None, 25, 3, 0])) == [0, 25, 3, 0]
 
@@ -91,6 +101,8 @@ def test_only_after_any_follows_a_cancelled_job() -> None:
         ({"after_ok": ["b", "a", "", ""]}, r"jobs wait for each other: a, b"),
         ({"after_any": ["a", "", "", ""]}, r"jobs wait for each other: a"),
         ({"array": "x", "array_limit": [0, 1, 1, 1]}, r"array_limit: must be a number of at least"),
+        ({"array_limit": [None, 2, 2, 2]}, r"array_limit: job b is in no array \(column array\)"),
+        ({"array": "x", "array_limit": [2, 1, 1, 1]}, r"array x has the limits 2 and 1"),
         ({"not_before_s": ["noon", 1, 1, 1]}, r"not_before_s: must be a number .* 'noon' \(job a"),
         ({"not_before_s": [float("inf"), 1, 1, 1]}, r"not_before_s: must be a number .* \(job a"),
     ],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustersim.errors import ClusterSimError
-from clustersim.scheduling import NodePlacement, Policy
+from clustersim.scheduling import NodePlacement, Policy, Preempt, Start, View
+from clustersim.scheduling.decisions import Decision
 from clustersim.simulation.check_policy import check_policy
 from clustersim.simulation.metrics import accelerator_seconds
 from clustersim.simulation.result import Result
@@ -179,4 +183,59 @@ def test_a_policy_that_leaves_jobs_behind_is_found() -> None:
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_built_in_ones_keep_the_rules(policy: str, placement: str) -> None:
-    assert [finding.problem for finding in check_policy(policy, placement, seed=3)] == [""] * 4
+    found = check_policy(policy, placement, seed=3)
+    assert [finding.problem for finding in found] == [""] * (6 if placement == "pooled" else 7)
+
+
+class StartsAtOnce(Policy):
+    """Takes it that a preempted job has left; jobs that save a checkpoint have not."""
+
+    tracks_running: ClassVar[bool] = True
+
+    def decide(self, view: View) -> Iterable[Decision]:
+        jobs = view.active
+        chosen = view.those_that_fit(jobs[np.argsort(view.remaining_s(jobs), kind="stable")])
+        yield from (Preempt(job) for job in view.running.tolist() if job not in chosen)
+        yield from (Start(job) for job in chosen if job in view.waiting)
+
+
+@pytest.mark.slow
+def test_a_policy_that_overlooks_jobs_that_save_is_found() -> None:
+    found = {each.trial: each.problem for each in check_policy(StartsAtOnce, "pooled")}
+    assert found["one pool of 8 nodes"] == ""
+    assert "does not fit" in found["one pool, with checkpoints"]
+
+
+class ForgetsStopped(Policy):
+    """Overlooks that jobs come back after a failure, and that held jobs come late."""
+
+    in_order: bool = False
+
+    def submit(self, job: int) -> None:
+        if self.in_order and self.waiting and job < max(self.waiting):
+            raise ValueError("jobs come in the order of their submission")
+        super().submit(job)
+
+    def resubmit(self, job: int) -> None:
+        if self.in_order:
+            self.submit(job)
+
+    def decide(self, view: View) -> Iterable[Decision]:
+        yield from (Start(job) for job in view.waiting.tolist() if view.fits(job))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("in_order", "trial", "problem"),
+    [
+        (False, "two pools, with checkpoints, failures and dependencies", "never started"),
+        (True, "two pools, with dependencies and arrays", "ValueError: jobs come in the order"),
+    ],
+)
+def test_a_policy_that_overlooks_jobs_that_come_back_or_late_is_found(
+    in_order: bool, trial: str, problem: str
+) -> None:
+    findings = check_policy(ForgetsStopped, options={"in_order": in_order})
+    problems = {each.trial: each.problem for each in findings}
+    assert problems["one pool of 8 nodes"] == ""
+    assert problem in problems[trial]

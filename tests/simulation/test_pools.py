@@ -273,3 +273,6 @@ def test_jobs_that_only_the_division_of_their_partition_keeps_out_are_counted():
     notes = [note for note in result.provenance["notes"] if "would be enough" in note]
     assert len(notes) == 1
     assert notes[0].startswith("1 job can never run although the nodes of the partition")
+    spanning = simulate(log, Cluster("c", tuple(pools)), Scheduling(span_pools="equal"))
+    assert spanning.jobs["outcome"].tolist() == ["finished", "finished", "never runnable"]
+    assert spanning.jobs["reason"].tolist()[2].startswith("needs 48 accelerators, but")

@@ -103,10 +103,11 @@ def test_searches_and_stopping_rules_end_where_all_runs_fail(tmp_path: Path) -> 
         assert bad.any()
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> tuple[Path, pd.DataFrame, str]:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame, str]:
     """The folder, table and policy of a study of draws."""
-    own = policy_file(tmp_path / "own.py", "pass")
+    folder = tmp_path_factory.mktemp("made")
+    own = policy_file(folder / "own.py", "pass")
     fields = {
         **CAPACITY,
         "parameters": {"scheduler.policy": ["fcfs", own]},
@@ -114,7 +115,7 @@ def made(tmp_path: Path) -> tuple[Path, pd.DataFrame, str]:
         "window": {"warm_up": 0.1},
         "draws": 1,
     }
-    return tmp_path / "out", conduct(fields, tmp_path / "out", workers=1), own
+    return folder / "out", conduct(fields, folder / "out", workers=1), own
 
 
 def same(message: float, again: float) -> bool:
@@ -168,13 +169,16 @@ def test_policy_that_was_changed_since(made: tuple[Path, pd.DataFrame, str]) -> 
     folder, runs, own = made
     mine = runs.loc[runs["scheduler.policy"] == own.rpartition("/")[2], "run"].iloc[0]
     other = runs.loc[runs["scheduler.policy"] == "fcfs", "run"].iloc[0]
-    policy_file(Path(own.partition(":")[0]), "self.changed = True")
+    file = Path(own.partition(":")[0])
+    policy_file(file, "self.changed = True")
     with pytest.raises(InputError, match="policy or plugin has changed"):
         load_run(folder, mine)
     load_run(folder, other)
-    Path(own.partition(":")[0]).unlink()
+    file.unlink()
     with pytest.raises(InputError, match="has changed"):
         load_run(folder, mine)
+    policy_file(file, "pass")
+    load_run(folder, mine)
 
 
 def test_run_that_is_not_there(made: tuple[Path, pd.DataFrame, str]) -> None:

@@ -175,6 +175,52 @@ def _deadlines() -> Iterator[Metric]:
     )
 
 
+def _drained(part: Part, heroes: bool) -> float:
+    table = part.result.windows
+    if table is None:
+        return 0.0
+    begin_s = table["begin_s"].fillna(math.inf)
+    own = table[((table["kind"] == "hero") == heroes) & (begin_s >= part.begin_s)]
+    own = own[own["begin_s"] < part.end_s]
+    available = sum(_available(part).values())
+    return float(own["drained_accelerator_s"].sum()) / available if available > 0 else math.nan
+
+
+def _kept_free() -> Iterator[Metric]:
+    drained = (
+        "Accelerator-seconds that were free on the nodes of {what} while others waited (at each "
+        "time at most what those jobs ask for that would run past {past}), divided by the "
+        "accelerator-seconds available; of those that {begin} in the time interval. 0 without "
+        "windows in the scenario."
+    )
+    yield Metric(
+        name="drained_for_windows",
+        label="share of accelerator time drained for windows",
+        definition=drained.format(
+            what="maintenance windows and reservations before they begin",
+            past="the beginning",
+            begin="begin",
+        ),
+        compute=partial(_drained, heroes=False),
+        better="less",
+        **_SHARE,
+        **_FREE,
+    )
+    yield Metric(
+        name="drained_for_heroes",
+        label="share of accelerator time drained for hero jobs",
+        definition=drained.format(
+            what="hero jobs between their submission and their start",
+            past="the start",
+            begin="start",
+        ),
+        compute=partial(_drained, heroes=True),
+        better="less",
+        **_SHARE,
+        **_FREE,
+    )
+
+
 def _available(part: Part) -> dict[str, float]:
     use = accelerator_seconds(part.result.utilisation, begin_s=part.begin_s, end_s=part.end_s)
     return {str(pool): float(value) for pool, value in use["available"].items()}
@@ -241,8 +287,7 @@ def _free() -> Iterator[Metric]:
             "Fragmentation of Weng et al. (FGD, USENIX ATC 2023) for whole accelerators, divided "
             "by the free accelerators: the expected share of the free accelerators on nodes that "
             "have fewer of them than a job needs there, for a job drawn from all jobs of the run; "
-            "a gang larger than a node needs entire nodes. 0 for placements other than "
-            "consolidate.",
+            "a gang larger than a node needs entire nodes. 0 if the placement tracks no nodes.",
         ),
     ):
         yield Metric(
@@ -259,8 +304,9 @@ def _free() -> Iterator[Metric]:
         name="largest_gang",
         label="largest gang that could start",
         definition="Time average of the largest gang that could start: entirely free nodes and, "
-        "for a remainder, the freest other node, with the placement consolidate; all free "
-        "accelerators of a pool (of a virtual cluster's nodes) with any other placement.",
+        "for a remainder, the freest other node (an upper bound with buddy_cells); "
+        "all free accelerators of a pool (of a virtual cluster's nodes) with the placements spread "
+        "and pooled, and with one of your own.",
         compute=_largest,
         by_pool=_largest_by_pool,
         dimension="count",
@@ -327,4 +373,4 @@ SERIES: Mapping[str, Series] = MappingProxyType(
 )
 """Quantities of jobs whose distributions are kept if a metric of them is asked for."""
 
-METRICS = (*_fairness(), *_preempted(), *_deadlines(), *_free(), *_goodput())
+METRICS = (*_fairness(), *_preempted(), *_deadlines(), *_free(), *_goodput(), *_kept_free())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,14 @@ from clustersim.array_types import Floats, Ints
 from clustersim.simulation.metrics import in_service
 from clustersim.simulation.result import Result
 
-__all__ = ["Free", "free_over_time"]
+__all__ = ["OF_NODES", "Free", "fragmentation_over_time", "free_over_time"]
 
-WHOLE_NODES = "Consolidate"
-"""The placement that gives a gang whole nodes, and its remainder one more node."""
+WHOLE_NODES = ("Consolidate", "TopologyAware", "FragmentationAware", "BuddyCells")
+"""The placements that give a gang whole nodes, and its remainder one more node."""
+OF_NODES = frozenset(
+    {"head_of_line_blocking", "fragmentation", "fragmentation_rate", "largest_gang"}
+)
+"""The metrics that are computed from the nodes of the jobs, which a run has to record."""
 _AT_ONCE = 4_000_000
 """Number of cells (steps times levels) of a block of the table of nodes by free accelerators."""
 
@@ -34,12 +38,12 @@ class Free:
     free : int64 array
         Accelerators in service that no job holds.
     largest : int64 array
-        Size of the largest gang that could start.  The placement ``consolidate`` needs entirely
-        free nodes for it, and one node for its remainder; with any other placement, and with one
-        that does not track nodes, it is `free`.
+        Size of the largest gang that could start.  Most placements on nodes need entirely free
+        nodes for it, and one node for its remainder; with ``buddy_cells``, this is an upper bound.
+        With ``spread``, a placement of the user, and one that does not track nodes, it is `free`.
     stranded : float64 array
         Of the free accelerators, those on nodes on which a job of random size cannot start:
-        fragmentation in the sense of FGD, see :func:`free_over_time`.
+        fragmentation in the sense of FGD, see :func:`free_over_time`.  0 if nodes are not tracked.
     """
 
     pool: str
@@ -67,10 +71,59 @@ def free_over_time(result: Result, sizes: Ints) -> list[Free]:
     """
     ranges = result.allocation_ranges
     tracked = bool((ranges["nodes"].astype("string").fillna("") != "").any())
-    placement = result.provenance.get("fleet", {}).get("placement", WHOLE_NODES)
-    if tracked and placement == WHOLE_NODES:
-        return list(_by_node(result, sizes))
-    return list(_counted(result))
+    if not tracked:
+        return list(_counted(result))
+    placement = result.provenance.get("fleet", {}).get("placement", WHOLE_NODES[0])
+    found = list(_by_node(result, sizes))
+    if placement in WHOLE_NODES:
+        return found
+    return [replace(each, largest=each.free) for each in found]
+
+
+def fragmentation_over_time(result: Result) -> pd.DataFrame:
+    """Return free accelerators, the largest gang that could start, and the fragmentation over time.
+
+    Parameters
+    ----------
+    result : Result
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each change: ``pool``, ``virtual_cluster`` ("" without), ``time_s``, ``free``
+        (accelerators in service that no job holds), ``largest_gang`` and ``stranded`` (expected
+        number of the free accelerators that a job cannot use, for a job drawn from those of the
+        run: the fragmentation of FGD).  Each row holds until the next one.
+
+    Examples
+    --------
+    >>> import clustersim as cs
+    >>> pool = {"accelerator": "H200", "nodes": 2, "chips_per_node": 4}
+    >>> spec = {"name": "two", "pools": {"p": pool}}
+    >>> cluster = cs.compile_cluster(cs.topology.resolve_cluster(spec, cs.load_catalogue()))
+    >>> log = pd.DataFrame({"job_id": [1, 2], "submit_s": [0, 10], "duration_s": 100})
+    >>> log["n_accelerators"] = [3, 3]
+    >>> result = cs.replay(log, policy="fcfs", cluster=cluster, placement="consolidate")
+    >>> found = fragmentation_over_time(result)
+    >>> found[["time_s", "free", "largest_gang", "stranded"]].to_numpy().tolist()
+    [[0.0, 5.0, 5.0, 1.0], [10.0, 2.0, 1.0, 2.0], [100.0, 5.0, 5.0, 1.0], [110.0, 8.0, 8.0, 0.0]]
+    """
+    jobs = result.jobs
+    parts = free_over_time(result, jobs["n_accelerators"].to_numpy(dtype=np.int64))
+    tables = [
+        pd.DataFrame(
+            {
+                "pool": each.pool,
+                "virtual_cluster": each.virtual_cluster,
+                "time_s": each.time_s,
+                "free": each.free,
+                "largest_gang": each.largest,
+                "stranded": each.stranded,
+            }
+        )
+        for each in parts
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _counted(result: Result) -> Iterator[Free]:

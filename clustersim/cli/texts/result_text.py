@@ -72,6 +72,8 @@ def result_text(result: Result) -> str:
             lines.append(
                 f"Note: the run was ended after {LAST_S / SECONDS_PER_YEAR:g} simulated years"
             )
+    if result.windows is not None:
+        lines += _windows_text(result.windows)
     if result.attempts is not None:
         lines += _preempted_text(result)
         lines += _waits_text(result.summary.iloc[0])
@@ -143,6 +145,30 @@ def _problems_text(result: Result) -> list[str]:
         *_never_text(result),
         *(textwrap.fill(line, 100, subsequent_indent="  ") for line in lines),
     ]
+
+
+def _windows_text(windows: pd.DataFrame) -> list[str]:
+    """Say what windows and hero jobs cost, by kind."""
+    lines = []
+    for kind, what in _KINDS.items():
+        own = windows[windows["kind"] == kind]
+        if own.empty:
+            continue
+        hours = float(own["drained_accelerator_s"].sum()) / 3600
+        stopped = int(own["stopped"].sum())
+        stops = "" if kind == "hero" else f"{counted(stopped, 'job')} stopped at their beginning; "
+        lines.append(
+            f"{counted(len(own), *what)}: {stops}{format_number(hours)} accelerator-hours kept "
+            "free for them while others waited"
+        )
+    return lines
+
+
+_KINDS = {
+    "maintenance": ("maintenance window", "maintenance windows"),
+    "reservation": ("reservation", "reservations"),
+    "hero": ("hero job that waited", "hero jobs that waited"),
+}
 
 
 def _restarts_text(result: Result) -> str:

@@ -22,6 +22,7 @@ _POLICIES = {
     "largest_first": "the largest gang first; jobs that do not fit are skipped",
     "smallest_first": "the smallest gang first; jobs that do not fit are skipped",
     "sjf": "the shortest estimated run time first; if this job cannot start, the others wait",
+    "earliest_deadline": "the earliest deadline first; jobs that do not fit are skipped",
     "easy": "in order of submission, or earlier if a job delays no reservation (EASY backfilling)",
     "easy_sjbf": "as easy, but the shortest job is tried first for an earlier start",
     "conservative": "a job may start earlier only if it delays no job that was submitted before it",
@@ -39,6 +40,10 @@ _POLICIES = {
     "drf": "the next job of the user with the smallest dominant share",
     "qssf": "the smallest predicted run time x accelerators first (Helios)",
     "kueue": "by quotas of queues and cohorts that lend each other what they do not use (Kueue)",
+    "defragment": "as easy (or another policy), and small jobs move together to free entire nodes",
+    "kai": "by fair shares of a tree of queues, with reclaim and consolidation (KAI-Scheduler)",
+    "sia": "pools and sizes are chosen in rounds so that the jobs' goodputs are best (Sia)",
+    "pollux": "sizes are chosen in rounds by the speed-ups against an equal share (Pollux)",
     "isolated": "each job has the time of an equal share of each pool",
 }
 

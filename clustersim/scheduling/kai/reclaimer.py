@@ -61,6 +61,7 @@ class Reclaimer:
         self._held = list(session.held)
         self._path = session.paths[job.queue]
         self._sides_of: dict[int, tuple[int, int]] = {}
+        self._minimum_s: dict[int, float] = {}
 
     def is_allowed(self) -> bool:
         """Return whether the job would stay within its queue's fair share, or what it deserves."""
@@ -89,10 +90,11 @@ class Reclaimer:
         if job.job.started_s is None:
             return Loss.GANG
         cluster = self._session.cluster
-        minimum_s = minimum_reclaim_s(
-            self._session.by_name, self._job.job.queue, job.job.queue, cluster.minimum_run_time
-        )
-        return loss_of(job, minimum_s, cluster.now_s)
+        if job.queue not in self._minimum_s:
+            self._minimum_s[job.queue] = minimum_reclaim_s(
+                self._session.by_name, self._job.job.queue, job.job.queue, cluster.minimum_run_time
+            )
+        return loss_of(job, self._minimum_s[job.queue], cluster.now_s)
 
     def _sides(self, queue: int) -> tuple[int, int]:
         """Return the siblings below the common ancestor of the reclaimer's queue and another."""

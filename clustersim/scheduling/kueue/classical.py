@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from clustersim.scheduling.kueue.quota_tree import (
     Charge,
@@ -105,7 +106,7 @@ def _borrowing_queues(
             yield child
 
 
-def _key(candidate: Candidate) -> tuple[bool, int, float, str]:
+def _key(candidate: Candidate) -> tuple[Any, ...]:
     return candidate.key
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from clustersim.scheduling.kueue.quota_tree import Ledger, QuotaTree, charge
 from clustersim.scheduling.kueue.state import Amounts
@@ -239,10 +240,10 @@ class VictimQueues:
                 best, largest = node, share
         return best, largest
 
-    def _first(self, node: int) -> tuple[bool, bool, int, float, str]:
+    def _first(self, node: int) -> tuple[Any, ...]:
         """Order of a queue's first candidate among victims."""
-        decided, priority, start, tie = self._left[node][-1].key
-        return decided, node == self._preemptor, priority, start, tie
+        decided, *rest = self._left[node][-1].key
+        return decided, node == self._preemptor, *rest
 
     def _best_cohort(self, cohort: int) -> tuple[int | None, ShareKey]:
         best, largest = None, _NOTHING

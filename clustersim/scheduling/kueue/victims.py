@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from clustersim.errors import InputError, unknown_name
 from clustersim.scheduling.kueue.quota_tree import Charge, Ledger, QuotaTree
@@ -72,7 +72,7 @@ class Candidate:
     def __init__(self, job: RunningJob, node: int, usage: tuple[Charge, ...]) -> None:
         self.job, self.node, self.usage = job, node, usage
         self.ledgers = frozenset(ledger for ledger, amount in usage if amount > 0)
-        self.key = order_key(job)
+        self.key: tuple[Any, ...] = order_key(job)
         self.priority = job.priority
 
 
@@ -121,11 +121,15 @@ class Snapshot:
         Usage of queues in addition to the running jobs.
     flavors : mapping of str to FlavorTraits, optional
         Labels and taints of flavors; flavors that are not listed have none.
+    order : callable
+        Returns the key by which victims are sorted; by default Kueue's.
 
     Attributes
     ----------
     tree : QuotaTree
     queues : dict of str to Queue
+    protected : set of str
+        Running jobs that must not be preempted at present; empty at first.
 
     Raises
     ------
@@ -151,12 +155,16 @@ class Snapshot:
         *,
         used: Mapping[str, Amounts] | None = None,
         flavors: Mapping[str, FlavorTraits] | None = None,
+        order: Callable[[RunningJob], tuple[Any, ...]] | None = None,
     ) -> None:
+        self._order = order
         self.tree = QuotaTree(queues, cohorts)
         self.queues = {queue.name: queue for queue in queues}
         self.flavors = dict(flavors or {})
+        self.protected: Set[str] = frozenset()
         self._running: dict[str, Candidate] = {}
-        self._by_node: list[list[Candidate]] = [[] for _ in queues]
+        self._by_node: list[dict[str, Candidate]] = [{} for _ in queues]
+        self._sorted: list[list[Candidate]] = [[] for _ in queues]
         self._using: list[dict[Ledger, list[Candidate]] | None] = [None for _ in queues]
         for name, amounts in (used or {}).items():
             self.tree.add(name, amounts)
@@ -172,10 +180,12 @@ class Snapshot:
             raise InputError("running", f"job {job.id!r}: {problem}")
         node = self.tree.queue_node[job.queue]
         candidate = Candidate(job, node, self.tree.charges(job.usage))
+        if self._order is not None:
+            candidate.key = self._order(job)
         for ledger, amount in candidate.usage:
             ledger.add(node, amount)
         self._running[job.id] = candidate
-        self._by_node[node].append(candidate)
+        self._by_node[node][job.id] = candidate
         self._using[node] = None
 
     def stop(self, job: str) -> RunningJob:
@@ -185,7 +195,7 @@ class Snapshot:
         candidate = self._running.pop(job)
         for ledger, amount in candidate.usage:
             ledger.remove(candidate.node, amount)
-        self._by_node[candidate.node].remove(candidate)
+        del self._by_node[candidate.node][job]
         self._using[candidate.node] = None
         return candidate.job
 
@@ -193,10 +203,17 @@ class Snapshot:
         """Return a running job."""
         return self._running[job]
 
+    def sort_again(self) -> None:
+        """Sort victims again, because an order of one's own has changed with time."""
+        if self._order is not None:
+            for candidate in self._running.values():
+                candidate.key = self._order(candidate.job)
+            self._using = [None] * len(self._using)
+
     def candidates(self, node: int) -> list[Candidate]:
         """Return the running jobs of a queue in victim order."""
         self._by_ledger(node)
-        return self._by_node[node]
+        return self._sorted[node]
 
     def eligible(self, node: int, preemptor: Preemptor, policy: VictimPolicy) -> list[Candidate]:
         """Return the jobs of a queue that a policy lets a job preempt, in victim order.
@@ -210,7 +227,7 @@ class Snapshot:
             found = using.get(preemptor.needing[0], [])
         else:
             needing = set(preemptor.needing)
-            found = [c for c in self._by_node[node] if not needing.isdisjoint(c.ledgers)]
+            found = [c for c in self._sorted[node] if not needing.isdisjoint(c.ledgers)]
         priority, created_t = preemptor.priority, preemptor.created_t
         if policy == "lower":
             found = [c for c in found if c.priority < priority]
@@ -220,6 +237,8 @@ class Snapshot:
                 for c in found
                 if c.priority < priority or (c.priority == priority and created_t < c.job.created_t)
             ]
+        if self.protected:
+            found = [c for c in found if c.job.id not in self.protected]
         if preemptor.without:
             found = [c for c in found if c.job.id not in preemptor.without]
         return found
@@ -229,8 +248,9 @@ class Snapshot:
         using = self._using[node]
         if using is None:
             using = {}
-            self._by_node[node].sort(key=lambda candidate: candidate.key)
-            for candidate in self._by_node[node]:
+            found = self._by_node[node].values()
+            self._sorted[node] = sorted(found, key=lambda candidate: candidate.key)
+            for candidate in self._sorted[node]:
                 for ledger in candidate.ledgers:
                     using.setdefault(ledger, []).append(candidate)
             self._using[node] = using

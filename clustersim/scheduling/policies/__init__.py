@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.policies.conservative import Conservative
+from clustersim.scheduling.policies.defragment import Defragment
 from clustersim.scheduling.policies.drf import Drf
 from clustersim.scheduling.policies.easy import Easy, EasySjbf
-from clustersim.scheduling.policies.first_fit import FirstFit, LargestFirst, SmallestFirst
+from clustersim.scheduling.policies.elastic_rounds import Pollux, Sia
+from clustersim.scheduling.policies.first_fit import (
+    EarliestDeadline,
+    FirstFit,
+    LargestFirst,
+    SmallestFirst,
+)
 from clustersim.scheduling.policies.in_rounds import (
     FinishTimeFairness,
     Isolated,
@@ -16,6 +23,7 @@ from clustersim.scheduling.policies.in_rounds import (
     MaxThroughputPerCost,
     MinMakespan,
 )
+from clustersim.scheduling.policies.kai import Kai
 from clustersim.scheduling.policies.kueue import Kueue
 from clustersim.scheduling.policies.las import Las
 from clustersim.scheduling.policies.multifactor import Multifactor
@@ -27,13 +35,16 @@ from clustersim.scheduling.policies.strict import Fcfs, Sjf
 __all__ = [
     "POLICIES",
     "Conservative",
+    "Defragment",
     "Drf",
+    "EarliestDeadline",
     "Easy",
     "EasySjbf",
     "Fcfs",
     "FinishTimeFairness",
     "FirstFit",
     "Isolated",
+    "Kai",
     "Kueue",
     "LargestFirst",
     "Las",
@@ -44,8 +55,10 @@ __all__ = [
     "MinMakespan",
     "Multifactor",
     "Policy",
+    "Pollux",
     "Priority",
     "Qssf",
+    "Sia",
     "Sjf",
     "SmallestFirst",
     "Srsf",
@@ -58,6 +71,7 @@ POLICIES: dict[str, type[Policy]] = {
     "largest_first": LargestFirst,
     "smallest_first": SmallestFirst,
     "sjf": Sjf,
+    "earliest_deadline": EarliestDeadline,
     "easy": Easy,
     "easy_sjbf": EasySjbf,
     "conservative": Conservative,
@@ -69,6 +83,7 @@ POLICIES: dict[str, type[Policy]] = {
     "drf": Drf,
     "las": Las,
     "kueue": Kueue,
+    "kai": Kai,
     "max_min_fairness": MaxMinFairness,
     "max_min_water_filling": MaxMinWaterFilling,
     "finish_time_fairness": FinishTimeFairness,
@@ -76,4 +91,7 @@ POLICIES: dict[str, type[Policy]] = {
     "max_throughput": MaxThroughput,
     "max_throughput_per_cost": MaxThroughputPerCost,
     "isolated": Isolated,
+    "defragment": Defragment,
+    "sia": Sia,
+    "pollux": Pollux,
 }

@@ -44,6 +44,11 @@ class Backlog:
         self._estimate = np.zeros((len(self._pools), capacity))
         self.begin = self.end = 0
         self._removed = 0
+        self._n = 0
+
+    def __len__(self) -> int:
+        """Number of jobs."""
+        return self._n
 
     def append(self, job: int) -> None:
         """Append `job` at the end."""
@@ -75,6 +80,12 @@ class Backlog:
         jobs: Ints = self._job[positions]
         return jobs
 
+    def position(self, job: int) -> int:
+        """Return the position of a job."""
+        rows = slice(self.begin, self.end)
+        found = np.flatnonzero((self._job[rows] == job) & (self.size[rows] != REMOVED))
+        return int(found[0]) + self.begin
+
     def waiting(self) -> Ints:
         """Return the positions of all jobs."""
         held = np.flatnonzero(self.size[self.begin : self.end] != REMOVED)
@@ -85,7 +96,7 @@ class Backlog:
         n = len(positions)
         for column in (self._job, self.size, self.choice, *self._estimate):
             column[:n] = column[positions]
-        self.begin, self.end, self._removed = 0, n, 0
+        self.begin, self.end, self._removed, self._n = 0, n, 0, n
 
     def _move(self, rows: slice, by: int) -> None:
         """Move rows by `by` positions."""
@@ -95,6 +106,7 @@ class Backlog:
                 column[there] = column[rows]
 
     def _write(self, at: int, job: int) -> None:
+        self._n += 1
         columns = self._queue.jobs
         self._job[at] = job
         self.size[at] = columns.n_accelerators[job]
@@ -114,6 +126,9 @@ class Backlog:
     def preferred_estimate_s(self, positions: Ints) -> Floats:
         """Return estimated run times (s) of the jobs at `positions` on their preferred pools."""
         queue = self._queue
+        if len(self._pools) == 1:
+            only: Floats = self._estimate[0, positions]
+            return only
         preferred = np.array(
             [self._row_of_pool.get(queue.partitions[c[0]].pool, 0) for c in queue.jobs.choices]
         )
@@ -122,6 +137,7 @@ class Backlog:
 
     def remove(self, at: int) -> None:
         """Remove the row at position `at`."""
+        self._n -= 1
         self.size[at] = REMOVED
         self._removed += 1
 

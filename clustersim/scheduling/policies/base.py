@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import ClassVar, TypeAlias
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
 
 from clustersim.scheduling.carry_out import carry_out
 from clustersim.scheduling.decisions import Decision
@@ -38,6 +39,8 @@ class Policy:
 
     Attributes
     ----------
+    quotas : file, mapping or None
+        Quotas of queues, limits and budgets, which every policy honours; see docs/quotas.md.
     queue : Queue
         The partitions and the jobs' columns.
     waiting : dict
@@ -72,8 +75,17 @@ class Policy:
     """Whether the policy needs ``partition.calendar`` (estimated ends of running jobs)."""
     tracks_running: ClassVar[bool] = False
     """Whether the policy needs to know the running jobs, because it preempts them."""
+    spans_pools: ClassVar[bool] = True
+    """Whether the policy can start jobs over several pools (``scheduler.span_pools``)."""
+    starts_first: ClassVar[bool] = False
+    """Whether ``start_first`` is implemented, which hero jobs need."""
     whole_cluster: ClassVar[bool] = False
     """Whether one object decides for all partitions, also for those that have no job in common."""
+
+    divides_quotas: ClassVar[bool] = False
+    """Whether the policy itself divides the cluster among the queues of its quotas. For other
+    policies, a job of a queue without quota does not enter the queue."""
+    quotas: Path | dict[str, Any] | None = None
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
@@ -102,6 +114,23 @@ class Policy:
         ...         return {job: "is larger than 64 accelerators" for job, n in sizes if n > 64}
         """
         return {}
+
+    @classmethod
+    def rank_held(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Sequence[float]:
+        """Return the rank of each job among those that limits hold outside the queue.
+
+        When there is room in a limit, the job of the lowest rank is tried first. Empty: jobs are
+        tried in order of submission.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> class NarrowestFirst(cs.Policy):
+        ...     @classmethod
+        ...     def rank_held(cls, jobs, partitions):
+        ...         return jobs.n_accelerators
+        """
+        return ()
 
     def decide(self, view: View) -> Iterable[Decision]:
         """Return or yield what is to be done now.
@@ -231,6 +260,24 @@ class Policy:
             del self.waiting[job]
             return True
         return False
+
+    def start_first(self, job: int) -> bool:
+        """Start a waiting job, for which nodes were drained, ahead of all others, if it fits.
+
+        Return whether it started. A policy that implements it sets ``starts_first``.
+
+        Examples
+        --------
+        >>> import clustersim as cs
+        >>> class ShortestFirst(cs.Policy):
+        ...     starts_first = True
+        ...     def schedule(self, now):
+        ...         for job in sorted(self.waiting, key=self.estimate_s):
+        ...             self.start(job)
+        ...     def start_first(self, job):
+        ...         return self.start(job)
+        """
+        raise NotImplementedError("start_first")
 
     def n_accelerators(self, job: int) -> int:
         """Number of accelerators of the job.

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from clustersim.scheduling.calendar import JOB
 from clustersim.scheduling.policies.base import Policy
+from clustersim.scheduling.policies.closed_profiles import ClosedProfiles, stopped_s
 from clustersim.scheduling.policies.profile import Profile
 from clustersim.scheduling.queue import Partition, Queue
 
@@ -28,10 +29,12 @@ class Conservative(Policy):
     makes the earliest possible one, which is never later than before. Reservations count
     accelerators. If the placement finds no nodes for a job that is due, the job loses its
     reservation until the next completion. When a job runs past its estimate, all
-    reservations are recomputed.
+    reservations are recomputed, and in every pass while accelerators are reserved in advance.
     """
 
     looks_ahead: ClassVar[bool] = True
+    spans_pools: ClassVar[bool] = False
+    starts_first: ClassVar[bool] = True
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
@@ -41,6 +44,7 @@ class Conservative(Policy):
         self._unreserved: set[int] = set()
         self._expected_end: dict[int, float] = {}
         self._without_nodes: set[int] = set()
+        self._windows = ClosedProfiles(queue)
         self._ended = False
         self._settled = False
         self._broken = True
@@ -60,12 +64,29 @@ class Conservative(Policy):
 
     def service_changed(self, partition: Partition) -> None:
         self._broken = True
+        if partition.windows is not None:
+            self._without_nodes.clear()
+
+    def start_first(self, job: int) -> bool:
+        for index in self.queue.choices(job):
+            partition = self.queue.partitions[index]
+            nodes = self.queue.take(job, partition)
+            if nodes is not None:
+                self._broken = True
+                for jobs in (self._unreserved, self._without_nodes):
+                    jobs.discard(job)
+                self._reserved.pop(job, None)
+                del self.waiting[job]
+                self._expected_end[job] = self.queue.now + self.queue.estimate_s(job, partition)
+                self.queue.start_taken(job, partition, nodes)
+                return True
+        return False
 
     def schedule(self, now: float) -> None:
         if not self.waiting:
             self._broken = True
             return
-        if self._broken or self._anybody_overdue(now):
+        if self._broken or self._windows.have_users or self._anybody_overdue(now):
             self._reset(now)
         for profile in self._profiles.values():
             profile.advance(now)
@@ -99,6 +120,7 @@ class Conservative(Policy):
             if before is not None:
                 index, start, end = before
                 self._profiles[index].change(start, end, self.queue.jobs.n_accelerators[job])
+                self._windows.give_back(job)
             self._reserve(job)
             if before is not None and before != self._reserved[job]:
                 self._settled = False
@@ -139,11 +161,15 @@ class Conservative(Policy):
                 # A job past its estimate may end at any moment.
                 expected = end if end > now else now + _SOON_S
                 if holder == JOB:
+                    if partition.windows is not None:
+                        expected = stopped_s(partition, number, now, expected)
                     self._expected_end[number] = expected
                 held[expected] = held.get(expected, 0) + n
             for expected, n in held.items():  # nodes of one delivery share a time
                 profile.change(now, expected, -n)
             self._profiles[index] = profile
+            if partition.windows is not None:
+                self._windows.close(partition, profile, now, self._expected_end)
 
     def _reserve(self, job: int) -> None:
         jobs = self.queue.jobs
@@ -151,10 +177,12 @@ class Conservative(Policy):
         found = []
         for index in self.queue.choices(job):
             run_s = jobs.estimate_s[self.queue.partitions[index].pool][job]
-            start = self._profiles[index].earliest(n, run_s)
+            with self._windows.opened_to(job, index):
+                start = self._profiles[index].earliest(n, run_s)
             found.append((start + run_s, start, index))
         end, start, index = min(found, key=lambda option: option[0])
         self._profiles[index].change(start, end, -n)
+        self._windows.use(job, index, n, start, end)
         self._reserved[job] = (index, start, end)
         if end <= start:  # it holds nothing, so others can take its place
             self._settled = False
@@ -162,6 +190,7 @@ class Conservative(Policy):
 
     def _give_back(self, job: int) -> None:
         index, start, end = self._reserved.pop(job)
+        self._windows.give_back(job)
         self._release(index, start, end, self.queue.jobs.n_accelerators[job])
 
     def _start_reserved(self, job: int) -> None:

@@ -48,6 +48,7 @@ class Drf(Policy):
     """
 
     tracks_running: ClassVar[bool] = True
+    spans_pools: ClassVar[bool] = False
     by: str | None = None
     weights: Mapping[str, float] = MappingProxyType({})
 

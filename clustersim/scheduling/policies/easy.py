@@ -12,10 +12,12 @@ from typing import ClassVar
 import numpy as np
 
 from clustersim.array_types import Bools, Ints
+from clustersim.scheduling.across import take_across
 from clustersim.scheduling.policies.backlog import REMOVED, Backlog
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.queue import Partition, Queue
 from clustersim.scheduling.reservation import Reservation, reserve, soonest
+from clustersim.scheduling.reserve_across import offers, reserve_across
 
 __all__ = ["Easy", "EasySjbf"]
 
@@ -41,6 +43,7 @@ class Easy(Policy):
 
     looks_ahead: ClassVar[bool] = True
     scans_in_queue_order: ClassVar[bool] = True
+    starts_first: ClassVar[bool] = True
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
@@ -68,6 +71,13 @@ class Easy(Policy):
 
     def service_changed(self, partition: Partition) -> None:
         self._released = True
+
+    def start_first(self, job: int) -> bool:
+        started = self.queue.start_anywhere(job)
+        if started:
+            self._backlog.remove(self._backlog.position(job))
+            self._released = True
+        return started
 
     def schedule(self, now: float) -> None:
         backlog = self._backlog
@@ -159,7 +169,7 @@ class Easy(Policy):
                 if nodes is not None:
                     reservation.taken(nodes)
             else:
-                nodes = reservation.take_unclaimed(n)
+                nodes = reservation.take_unclaimed(n, queue.open_nodes(job, partition))
             if nodes is None:
                 continue
             self._backlog.remove(at)
@@ -168,7 +178,20 @@ class Easy(Policy):
                 # Other nodes are free now, so the placement may reserve different ones.
                 self._released = True
             return True
-        return False
+        return jobs.split is not None and self._start_across(at, job, now)
+
+    def _start_across(self, at: int, job: int, now: float) -> bool:
+        """Start a job on several partitions if this delays no reservation."""
+        queue = self.queue
+        if job in queue.own_nodes or len(queue.choices(job)) < 2:
+            return False
+        offered = offers(queue, job, now, self._reservations)
+        parts = take_across(queue.jobs.n_accelerators[job], offered)
+        if parts:
+            self._backlog.remove(at)
+            queue.start_on(job, parts)
+            self._released = self._released or bool(self._reservations)
+        return bool(parts)
 
     def _reserve(self, at: int) -> None:
         """Reserve a partition for the job at `at`, if one of its partitions is unreserved."""
@@ -180,33 +203,56 @@ class Easy(Policy):
                 continue
             partition = queue.partitions[index]
             n, estimate_s = jobs.n_accelerators[job], jobs.estimate_s[partition.pool][job]
+            if n > partition.placement.capacity:  # it is to run on several
+                continue
             if best is not None and soonest(partition, n) + estimate_s >= best[0]:
                 continue
-            reservation = reserve(partition, n)
+            reservation = reserve(partition, n, job=job, now=queue.now, estimate_s=estimate_s)
             finish = reservation.shadow + estimate_s
             if best is None or finish < best[0]:
                 best = (finish, index, reservation)
+        if jobs.split is not None:
+            across = reserve_across(queue, job, self._reservations)
+            if across is not None and (best is None or across[0] < best[0]):
+                self._reservations.update(across[1])
+                return
         if best is not None:
             self._reservations[best[1]] = best[2]
 
     def _backfill(self, first: int, end: int, now: float) -> None:
         """Start all jobs at positions in [first, end) that delay no reservation."""
-        backlog = self._backlog
         positions = self._may_start(slice(first, end), now) + first
         if not self.scans_in_queue_order and len(positions) > 1:
-            estimate = backlog.preferred_estimate_s(positions)
-            positions = positions[np.argsort(estimate, kind="stable")]
+            self._backfill_shortest(positions, now)
+            return
         while len(positions):
             started = self._start(int(positions[0]), now)
             positions = positions[1:]
             if started and len(positions):
                 positions = positions[self._may_start(positions, now)]
 
+    def _backfill_shortest(self, positions: Ints, now: float) -> None:
+        """Start those of the jobs that delay no reservation, the shortest first.
+
+        Few of them start before the others no longer fit, so they are not sorted.
+        """
+        estimate_s = self._backlog.preferred_estimate_s(positions)
+        while len(positions):
+            shortest = int(estimate_s.argmin())
+            if self._start(int(positions[shortest]), now):
+                left = self._may_start(positions, now)
+                positions, estimate_s = positions[left], estimate_s[left]
+            else:
+                positions = np.delete(positions, shortest)
+                estimate_s = np.delete(estimate_s, shortest)
+
     def _may_start(self, where: slice | Ints, now: float) -> Ints:
         """Find the rows of `where` whose jobs fit now and delay no reservation."""
         backlog, partitions = self._backlog, self.queue.partitions
         largest = {i: partitions[i].placement.largest_gang() for i in self.queue.members}
         size = backlog.size[where]
+        if self.queue.jobs.split is not None:
+            return self._may_start_across(where, largest)
         rows: Ints = (size <= max(largest.values())).nonzero()[0]
         if not len(rows):
             return rows
@@ -227,6 +273,14 @@ class Easy(Policy):
                     here[too_long] = reservation.fits_each(size[too_long])
             may |= here
         return rows[may]
+
+    def _may_start_across(self, where: slice | Ints, largest: dict[int, int]) -> Ints:
+        """Find the rows of `where` whose jobs may fit on all their partitions together."""
+        choices = self.queue.jobs.choices
+        free = np.array([sum(largest.get(index, 0) for index in choice) for choice in choices])
+        backlog = self._backlog
+        rows: Ints = (backlog.size[where] <= free[backlog.choice[where]]).nonzero()[0]
+        return rows
 
 
 class EasySjbf(Easy):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from typing import ClassVar
 
-from clustersim.array_types import Ints
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clustersim.array_types import Floats, Ints
+from clustersim.notes import note
 from clustersim.scheduling.policies.backlog import Backlog
 from clustersim.scheduling.policies.base import Policy
-from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.queue import JobColumns, Partition, Queue
 
-__all__ = ["FirstFit", "LargestFirst", "SmallestFirst"]
+__all__ = ["EarliestDeadline", "FirstFit", "LargestFirst", "SmallestFirst"]
 
 
 class FirstFit(Policy):
@@ -18,6 +24,8 @@ class FirstFit(Policy):
     The whole queue is scanned in order of submission. Nothing is reserved, so a stream of small
     jobs can keep a large one waiting.
     """
+
+    starts_first: ClassVar[bool] = True
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
@@ -41,6 +49,12 @@ class FirstFit(Policy):
 
     def service_changed(self, partition: Partition) -> None:
         self._released = True
+
+    def start_first(self, job: int) -> bool:
+        started = self.queue.start_anywhere(job)
+        if started:
+            self._backlog.remove(self._backlog.position(job))
+        return started
 
     def schedule(self, now: float) -> None:
         backlog = self._backlog
@@ -67,6 +81,12 @@ class FirstFit(Policy):
         """Return which of the positions have a job that fits on one of its partitions."""
         partitions, sizes = self.queue.partitions, self._backlog.size[positions]
         free = [partitions[index].placement.largest_gang() for index in self.queue.members]
+        if self.queue.jobs.split is not None:
+            together = dict(zip(self.queue.members, free, strict=True))
+            choices = self.queue.jobs.choices
+            most = np.array([sum(together.get(at, 0) for at in choice) for choice in choices])
+            found: Ints = np.flatnonzero(sizes <= most[self._backlog.choice[positions]])
+            return found
         rows: Ints = np.flatnonzero(sizes <= max(free))
         if not len(rows):
             return rows
@@ -80,6 +100,10 @@ class FirstFit(Policy):
 class LargestFirst(FirstFit):
     """Largest gang first; jobs that do not fit are skipped; ties in order of submission."""
 
+    @classmethod
+    def rank_held(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Sequence[float]:
+        return [-n for n in jobs.n_accelerators]
+
     def _in_order(self, positions: Ints) -> Ints:
         order = np.argsort(-self._backlog.size[positions], kind="stable")
         in_order: Ints = positions[order]
@@ -89,6 +113,63 @@ class LargestFirst(FirstFit):
 class SmallestFirst(FirstFit):
     """Smallest gang first; jobs that do not fit are skipped; ties in order of submission."""
 
+    @classmethod
+    def rank_held(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Sequence[float]:
+        return jobs.n_accelerators
+
     def _in_order(self, positions: Ints) -> Ints:
         in_order: Ints = positions[np.argsort(self._backlog.size[positions], kind="stable")]
         return in_order
+
+
+class EarliestDeadline(FirstFit):
+    """Earliest deadline first; jobs that do not fit are skipped; ties in order of submission.
+
+    The deadline is ``deadline_s``, or ``slo_s`` seconds after the submission, columns of the jobs
+    table; with both, the earlier one. Jobs without a deadline come last.
+
+    Liu and Layland, "Scheduling algorithms for multiprogramming in a hard-real-time environment",
+    Journal of the ACM 20(1), 1973, section 7, here for gangs and without preemption.
+
+    Attributes
+    ----------
+    late_last : bool
+        Whether jobs that would miss their deadline if they started now come after all others.
+    """
+
+    late_last: bool = False
+
+    def __init__(self, queue: Queue) -> None:
+        super().__init__(queue)
+        self._deadline_s = _deadlines_s(queue)
+
+    def _in_order(self, positions: Ints) -> Ints:
+        backlog = self._backlog
+        due_s = self._deadline_s[backlog.jobs_at(positions)]
+        keys: list[Floats] = [due_s]
+        if self.late_last:
+            ends_s = self.queue.now + backlog.preferred_estimate_s(positions)
+            keys.append(np.asarray(ends_s > due_s, dtype=np.float64))
+        in_order: Ints = positions[np.lexsort(keys)]
+        return in_order
+
+
+def _deadlines_s(queue: Queue) -> Floats:
+    """Return the deadline of each job, seconds; infinite without one."""
+    columns, n = queue.jobs.columns, len(queue.jobs.n_accelerators)
+    due_s = np.full(n, np.nan)
+    if "slo_s" in columns:
+        due_s = _numbers(columns["slo_s"]) + _numbers(columns["submit_s"])
+    if "deadline_s" in columns:
+        due_s = np.fmin(due_s, _numbers(columns["deadline_s"]))
+    if not np.isfinite(due_s).any():
+        note(
+            "no job has a deadline (columns deadline_s or slo_s), so all are in order of submission"
+        )
+    return np.where(np.isnan(due_s), np.inf, due_s)
+
+
+def _numbers(values: npt.NDArray[np.generic]) -> Floats:
+    numbers = pd.to_numeric(pd.Series(values).astype(object), errors="coerce")
+    found: Floats = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    return found

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
 
 from clustersim.array_types import Floats, Ints
-from clustersim.errors import InputError
+from clustersim.errors import InputError, nearest_hint
 from clustersim.scheduling.decisions import Decision, Preempt, Start, Wake
 from clustersim.scheduling.policies.preemptive import Preemptive
 from clustersim.scheduling.programs import gavel
@@ -40,9 +42,11 @@ class InRounds(Preemptive):
     """Runs jobs in rounds, such that each gets the time on each pool that a program gives it.
 
     Narayanan et al., "Heterogeneity-aware cluster scheduling policies for deep learning
-    workloads", OSDI 2020. A round lasts until its time is over or all its jobs have ended.
-    Accelerators that become free within a round are used from the next one on. The program is
-    solved again after a job has come or gone, but not more often than every `reset` seconds.
+    workloads", OSDI 2020. A round lasts until its time is over or all its jobs have ended. A job
+    whose accelerators are held by one that still saves its state starts when that one leaves;
+    other accelerators that become free within a round are used from the next one on. The program
+    is solved again after a job has come or gone or a node has left or returned to service, but not
+    more often than every `reset` seconds.
 
     Attributes
     ----------
@@ -55,6 +59,7 @@ class InRounds(Preemptive):
         Shortest time between two solutions of the program, seconds.
     """
 
+    spans_pools: ClassVar[bool] = False
     heterogeneity_aware: bool = True
     round: float = 360.0
     reset: float = 1920.0
@@ -70,6 +75,11 @@ class InRounds(Preemptive):
                 "option preempt_by: suspend is not possible, because jobs change pools between "
                 "rounds and a suspended job can only continue on its own nodes; use save or requeue"
             )
+        if cls.cost is not None and cls.cost >= cls.round:
+            return (
+                f"option cost: is {cls.cost:g} s, and a round has {cls.round:g} s, so a job that "
+                "was preempted would make no progress in a round"
+            )
         return super().check_options()
 
     def __init__(self, queue: Queue) -> None:
@@ -77,13 +87,16 @@ class InRounds(Preemptive):
         self._pools = [queue.partitions[index] for index in queue.members]
         self._row_of = {part.index: row for row, part in enumerate(self._pools)}
         self._state = RoundState(
-            [part.placement.capacity for part in self._pools],
+            [part.in_service for part in self._pools],
             round_s=self.round,
             reset_interval_s=self.reset,
         )
         self._whole_s: dict[int, Floats] = {}
-        self._began_s = self._ends_s = -math.inf
-        self._turns: dict[int, int] = {}
+        self._ends_s = -math.inf
+        self._turns: dict[int, tuple[int, float]] = {}
+        """Pool of each job that runs in this round, and the time from which its turn counts."""
+        self._late: dict[int, int] = {}
+        """Pool of each job that waits for another one to leave."""
         self._rounds = 0
         self._isolated_s: dict[int, float] = {}
         self._left_then: dict[int, tuple[float, float]] = {}
@@ -109,6 +122,9 @@ class InRounds(Preemptive):
         if job in self._turns:
             self._record(job, self.queue.now)
 
+    def service_changed(self, partition: Partition) -> None:
+        self._state.changed = True
+
     def decide(self, view: View) -> Iterator[Decision]:
         running, now = self.queue.running, view.now
         for gone in [job for job in self._whole_s if not self._is_here(job)]:
@@ -116,11 +132,13 @@ class InRounds(Preemptive):
             self._left_then.pop(gone, None)
             del self._whole_s[gone]
         if running and now < self._ends_s:
+            yield from self._start_late(view)
             yield Wake(self._ends_s)
             return
         for job in list(self._turns):
             self._record(job, now)
-        if not self._state.jobs:
+        self._state.accelerators = [part.in_service for part in self._pools]
+        if not self._state.jobs or not any(self._state.accelerators):
             return
         if self._state.due(now):
             problem = self._problem(view)
@@ -129,12 +147,27 @@ class InRounds(Preemptive):
             else:
                 found = self.program_of_alike(problem)
             self._state.reset(now, found.fractions, found.losses)
-        turns = {int(str(turn.job)): turn.pool for turn in self._state.decide(self._fill_order())}
+        kept = {job: self._row_of[running[job].partition.index] for job in self.queue.protected()}
+        found_turns = self._state.decide(self._fill_order(), kept)
+        turns = {int(str(turn.job)): turn.pool for turn in found_turns}
         yield from self._change_to(turns, view)
-        self._began_s, self._ends_s = now, now + self.round
-        self._turns = {job: row for job, row in turns.items() if job in running}
+        self._ends_s = now + self.round
+        leaving = self.queue.leaving
+        self._turns = {
+            job: (row, now) for job, row in turns.items() if job in running and job not in leaving
+        }
+        self._late = {job: row for job, row in turns.items() if job not in self._turns}
         if running or self.waiting:
             yield Wake(self._ends_s)
+
+    def _start_late(self, view: View) -> Iterator[Decision]:
+        """Start jobs of this round whose accelerators were held by jobs that have left by now."""
+        for job, row in list(self._late.items()):
+            pool = self._pools[row].name
+            if job in self.waiting and view.fits(job, pool):
+                yield Start(job, pool)
+                del self._late[job]
+                self._turns[job] = row, view.now
 
     def _fill_order(self) -> list[int]:
         """Return the order in which the pools are filled: fastest first, or each in turn first."""
@@ -150,16 +183,16 @@ class InRounds(Preemptive):
 
     def _record(self, job: int, now: float) -> None:
         """Book the time that a job ran in the round so far."""
-        row = self._turns.pop(job)
+        row, since_s = self._turns.pop(job)
         if job in self._state.jobs:
-            self._state.record(job, row, now - self._began_s)
+            self._state.record(job, row, now - since_s)
 
     def _change_to(self, turns: dict[int, int], view: View) -> Iterator[Decision]:
         """Preempt the jobs without a turn on their pool, and start those with one."""
         for job in view.running.tolist():
             row = self._row_of[self.queue.running[job].partition.index]
             if turns.get(job) != row:
-                yield Preempt(job, self.preempt_by, self.cost)
+                yield Preempt(job, self.preempt_by, self.cost_of(job))
         for job, row in turns.items():
             pool = self._pools[row].name
             if job in self.waiting and view.fits(job, pool):
@@ -175,7 +208,7 @@ class InRounds(Preemptive):
         problem = AllocationProblem(
             rates=rates,
             gangs=view.n_accelerators(jobs),
-            accelerators=np.array([part.placement.capacity for part in self._pools]),
+            accelerators=np.array(self._state.accelerators),
             remaining_steps=steps * left,
             since_arrival_s=view.now - view.column("submit_s", jobs, default=0.0),
             isolated_so_far_s=self._isolated_so_far(jobs, steps * left),
@@ -279,25 +312,35 @@ class MaxThroughputPerCost(InRounds):
 
     Attributes
     ----------
-    prices : tuple of float
-        Price of an accelerator for an hour on each pool, in the order of the cluster's pools, in
-        any currency.
+    prices : mapping of str to float
+        Price of an accelerator of each pool for an hour, by the name of the pool, in any currency.
     """
 
-    prices: tuple[float, ...] = ()
+    prices: Mapping[str, float] = MappingProxyType({})
+
+    @classmethod
+    def check_options(cls) -> str:
+        for pool, price in cls.prices.items():
+            if not 0 < price < math.inf:
+                return f"option prices: must be above 0, found {price} for {pool!r}"
+        return super().check_options()
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
-        pools = [part.name for part in self._pools]
-        if len(self.prices) != len(pools):
-            raise InputError(
-                "policy max_throughput_per_cost",
-                f"option prices: needs a price for each of the pools {listed(pools)}, found "
-                f"{len(self.prices)}",
-            )
+        pools = list(dict.fromkeys(part.pool_name for part in queue.partitions))
+        lacking = [pool for pool in pools if pool not in self.prices]
+        unknown = [name for name in self.prices if name not in pools]
+        problem = ""
+        if unknown:
+            problem = f"has {unknown[0]!r}, which is no pool; {nearest_hint(unknown[0], pools)}"
+        elif lacking:
+            problem = f"needs a price for each pool, such as {lacking[0]}:2.5; it has none for "
+            problem += listed(lacking)
+        if problem:
+            raise InputError("policy max_throughput_per_cost", f"option prices: {problem}")
 
     def program(self, problem: AllocationProblem) -> Allocation:
         return gavel.max_total_throughput_per_cost(problem)
 
     def _prices(self) -> Floats | None:
-        return np.array(self.prices)
+        return np.array([self.prices[part.pool_name] for part in self._pools])

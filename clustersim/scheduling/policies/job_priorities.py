@@ -105,19 +105,19 @@ class JobPriorities:
         if job in self._running:
             self._ended.append((*self._running.pop(job), now))
 
-    def period(self, now: float) -> float:
-        """Return the period of a time: fair shares are those of its beginning.
-
-        They are computed when they are asked for.
-        """
+    def begin_of_period(self, now: float) -> float:
+        """Return the beginning of the period of a time, seconds: fair shares are those of then."""
         period_s = self._rules.period_s
-        begin_s = math.floor(now / period_s) * period_s if period_s else now
+        return math.floor(now / period_s) * period_s if period_s else now
+
+    def to_period(self, now: float) -> None:
+        """Compute the fair shares of the period of a time, unless they are known."""
+        begin_s = self.begin_of_period(now)
         if begin_s != self._period:
             self._period = begin_s
             if self._rules.weights.fair_share:
                 self._count(begin_s)
                 self._fair_share = self._factors()
-        return begin_s
 
     def of(self, jobs: Ints, waited_s: Floats) -> Ints:
         """Return the priorities of jobs that have waited for some time, seconds."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from clustersim.errors import InputError
 from clustersim.scheduling.kueue import (
     Head,
     PodSet,
@@ -19,11 +17,14 @@ from clustersim.scheduling.kueue import (
     WaitingJob,
     run_cycle,
 )
+from clustersim.scheduling.kueue.state import Amounts
+from clustersim.scheduling.kueue.victims import order_key
 from clustersim.scheduling.policies.line import Kind, Line
 from clustersim.scheduling.policies.preemptive import Preemptive
-from clustersim.scheduling.policies.quota_jobs import QuotaJobs
+from clustersim.scheduling.policies.quota_jobs import QuotaJobs, quotas_of
 from clustersim.scheduling.queue import JobColumns, Partition, Queue
-from clustersim.scheduling.quotas import RESOURCE, Quotas, read_quotas
+from clustersim.scheduling.quota_use import tree_uses
+from clustersim.scheduling.quotas import RESOURCE
 
 __all__ = ["Kueue"]
 
@@ -53,17 +54,19 @@ class Kueue(Preemptive):
 
     Attributes
     ----------
-    quotas : file or mapping
-        The queues and their quotas; see docs/quotas.md.
     by : str or None
-        Column of the jobs that names their queue. By default the first of ``queue``, ``vc``,
-        ``partition`` and ``user`` that there is.
+        Column of the jobs that names their queue. By default that of the file, or the first of
+        ``queue``, ``vc``, ``partition`` and ``user`` that there is.
     fair_sharing : bool
         Whether the queue that borrows least in relation to its weight goes first, and may preempt
         jobs of those that borrow more.
     strategies : tuple of {"final_share", "initial_share"}
         When fair sharing preempts: the share of the queue with the new job is at most that of the
         victim's queue without the victim, or below that of the victim's queue with it.
+    victims : {"lowest_priority", "least_lost_work", "latest_start"}
+        Which of the jobs that may be preempted go first: those of the lowest priority, and of these
+        the last ones to start (as in Kueue); those that have run for the fewest accelerator-hours
+        since they started; or the last ones to start, whatever their priority.
     preempt_by : {"save", "requeue", "suspend", "cancel"}
         How a job is preempted, see :class:`~clustersim.scheduling.decisions.Preempt`.
     cost : float or None
@@ -72,14 +75,15 @@ class Kueue(Preemptive):
     """
 
     whole_cluster: ClassVar[bool] = True
-    quotas: Path | dict[str, Any] | None = None
+    spans_pools: ClassVar[bool] = False
+    divides_quotas: ClassVar[bool] = True
     by: str | None = None
     fair_sharing: bool = False
     strategies: tuple[Literal["final_share", "initial_share"], ...] = (
         "final_share",
         "initial_share",
     )
-    _read: ClassVar[Quotas | None] = None
+    victims: Literal["lowest_priority", "least_lost_work", "latest_start"] = "lowest_priority"
 
     @classmethod
     def check_options(cls) -> str:
@@ -87,30 +91,31 @@ class Kueue(Preemptive):
             return problem
         if not cls.strategies:
             return "option strategies: is empty; allowed are final_share and initial_share"
-        cls._read = None if cls.quotas is None else read_quotas(cls.quotas)
+        if cls.quotas is not None:
+            quotas_of(cls, "kueue")
         return ""
 
     @classmethod
-    def _given(cls) -> Quotas:
-        if cls._read is None:
-            raise InputError(
-                "policy kueue", "needs the option quotas: a file with the quotas of the queues"
-            )
-        return cls._read
-
-    @classmethod
     def never_start(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Mapping[int, str]:
-        return QuotaJobs(jobs, partitions, cls._given(), cls.by).never_start()
+        return QuotaJobs(jobs, partitions, quotas_of(cls, "kueue"), cls.by).never_start()
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
-        quotas = self._given()
+        quotas = quotas_of(type(self), "kueue")
         self._jobs = QuotaJobs(queue.jobs, queue.partitions, quotas, self.by)
         self._switches = Switches(self.fair_sharing, self.strategies, partial_admission=False)
         self._names = [each.name for each in quotas.queues]
         self._strict = [name in quotas.strict for name in self._names]
         self._lines = [Line() for _ in self._names]
-        self.snapshot = Snapshot(quotas.queues, quotas.cohorts)
+        self._lively: set[int] = set()
+        """Queues that may have a job that has not been refused."""
+        self._refusing: set[int] = set()
+        """Queues that may have jobs that have been refused."""
+        order = None if self.victims == "lowest_priority" else self._victim_key
+        self.snapshot = Snapshot(quotas.queues, quotas.cohorts, order=order)
+        queue.shared.setdefault("quotas", []).append(
+            lambda _now: tree_uses(self.snapshot.tree, quotas)
+        )
         self._root = [self.snapshot.tree.paths[node][0] for node in range(len(self._names))]
         self._pools = set(quotas.pools)
         self._changed: set[int] = set()
@@ -130,6 +135,9 @@ class Kueue(Preemptive):
         queue = self._jobs.queue_of[job]
         if self._lines[queue].add(job, self._kind(job)):
             self._changed.add(self._root[queue])
+            self._lively.add(queue)
+        else:
+            self._refusing.add(queue)
 
     def _kind(self, job: int) -> Kind:
         pools = self._jobs.flavors(job)
@@ -148,8 +156,22 @@ class Kueue(Preemptive):
         self._freed.setdefault(root, set()).update(flavor for flavor, _ in usage)
         self._changed.add(root)
 
+    def _victim_key(self, victim: RunningJob) -> tuple[Any, ...]:
+        """Return the order of a job among victims, if it is not Kueue's."""
+        evicted, priority, start, tie = order_key(victim)
+        if self.victims == "latest_start":
+            return evicted, start, priority, tie
+        running = self.queue.running.get(int(victim.id))
+        ran_s = 0.0 if running is None else self.queue.now - running.start_s
+        return evicted, ran_s * self.n_accelerators(int(victim.id)), priority, start, tie
+
     def schedule(self, now: float) -> None:
         self._place()
+        if self.queue.protects:  # the protection of a job may have ended
+            self._freed = {root: set(self._pools) for root in self._root}
+            self._changed.update(self._root)
+        if self.victims == "least_lost_work":
+            self.snapshot.sort_again()
         self._look_again(all_sizes=True)
         while self._changed:
             while self._changed:
@@ -167,28 +189,39 @@ class Kueue(Preemptive):
         jobs to preempt, so then only those are looked at that fit.
         """
         tree = self.snapshot.tree
-        for queue, line in enumerate(self._lines):
-            root = self._root[queue]
-            if root in self._freed:
-                # In fair sharing, what a queue holds of one pool counts on all pools.
-                pools = self._pools if self.fair_sharing else self._freed[root]
-                most = {pool: tree.ledger((pool, RESOURCE)).available(queue) for pool in pools}
-                if line.release(pools, None if all_sizes else most):
-                    self._changed.add(root)
+        for queue in sorted(self._refusing):
+            line, root = self._lines[queue], self._root[queue]
+            if root not in self._freed:
+                continue
+            # In fair sharing, what a queue holds of one pool counts on all pools.
+            pools = self._pools if self.fair_sharing else self._freed[root]
+            most = {pool: tree.ledger((pool, RESOURCE)).available(queue) for pool in pools}
+            if line.release(pools, None if all_sizes else most):
+                self._changed.add(root)
+                self._lively.add(queue)
+            if not line.has_refused:
+                self._refusing.remove(queue)
         self._freed.clear()
 
     def _cycle(self, now: float) -> None:
         """Decide on the first job of each queue whose tree of cohorts has changed."""
+        self.snapshot.protected = frozenset(map(str, self.queue.protected()))
         roots, self._changed = self._changed, set()
-        heads = (
-            line.head() for queue, line in enumerate(self._lines) if self._root[queue] in roots
-        )
-        kinds = dict(head for head in heads if head is not None)
+        kinds: dict[int, Kind] = {}
+        for queue in sorted(self._lively):
+            if self._root[queue] in roots:
+                head = self._lines[queue].head()
+                if head is None:
+                    self._lively.remove(queue)
+                else:
+                    kinds[head[0]] = head[1]
+        if len(kinds) == 1 and self._admit_alone(*next(iter(kinds.items())), now):
+            return
         if kinds:
             waiting = [self._waiting_job(job, kind) for job, kind in kinds.items()]
-            for head in run_cycle(self.snapshot, waiting, self._switches).heads:
-                job = int(head.job.id)
-                self._carry_out(head, job, kinds[job], now)
+            for head_of in run_cycle(self.snapshot, waiting, self._switches).heads:
+                job = int(head_of.job.id)
+                self._carry_out(head_of, job, kinds[job], now)
 
     def _waiting_job(self, job: int, kind: Kind) -> WaitingJob:
         pods = PodSet("main", 1, {RESOURCE: kind.n_accelerators}, flavors=kind.pools)
@@ -204,29 +237,51 @@ class Kueue(Preemptive):
         """Do what a cycle decided on the first job of a queue."""
         queue = self._jobs.queue_of[job]
         if head.status == "admitted":
-            self._lines[queue].take(job, kind)
-            self._changed.add(self._root[queue])
-            self.snapshot.start(self._with_quota(head, job, now))
-            ((flavor, _),) = head.assignment.usage
-            self._unplaced[job] = self._jobs.closed(job, flavor)
-            self._start(job)
-        elif head.status == "preempting":
+            self._admit(job, kind, head.assignment.usage, now)
+        elif head.status == "preempting" and self._may_preempt(head.victims):
             self._preempt(head.victims)
-        elif head.status in ("nofit", "no_victims") and not self._strict[queue]:
+        elif head.status in ("nofit", "no_victims", "preempting") and not self._strict[queue]:
             self._lines[queue].refuse(job, kind)
+            self._refusing.add(queue)
             self._changed.add(self._root[queue])
 
-    def _with_quota(self, head: Head, job: int, now: float) -> RunningJob:
-        """Return a job that gets quota; of equal ones, the later submitted are preempted first."""
-        return RunningJob(
-            head.job.id,
-            head.job.queue,
-            head.assignment.usage,
-            head.job.priority,
-            start_t=now,
-            created_t=head.job.created_t,
-            tie_key=f"{10**12 - job:013d}",
+    def _admit_alone(self, job: int, kind: Kind, now: float) -> bool:
+        """Admit the only first job if its first pool has quota for it, as a cycle would."""
+        queue = self._jobs.queue_of[job]
+        if not kind.pools:
+            return False
+        key = (kind.pools[0], RESOURCE)
+        ledger, n = self.snapshot.tree.ledger(key), kind.n_accelerators
+        if n > ledger.potential[queue] or n > ledger.available(queue):
+            return False
+        borrows_later = self.snapshot.queues[self._names[queue]].when_can_borrow == "next"
+        if borrows_later and ledger.level(queue, n)[0] > 0:
+            return False
+        self._admit(job, kind, {key: n}, now)
+        return True
+
+    def _admit(self, job: int, kind: Kind, usage: Amounts, now: float) -> None:
+        """Give a job quota, and start it if its gang finds room.
+
+        Of equal jobs, those that were submitted later are preempted first.
+        """
+        queue = self._jobs.queue_of[job]
+        self._lines[queue].take(job, kind)
+        self._changed.add(self._root[queue])
+        self.snapshot.start(
+            RunningJob(
+                str(job),
+                self._names[queue],
+                usage,
+                kind.priority,
+                start_t=now,
+                created_t=self._jobs.submit_s[job],
+                tie_key=f"{10**12 - job:013d}",
+            )
         )
+        ((flavor, _),) = usage
+        self._unplaced[job] = self._jobs.closed(job, flavor)
+        self._start(job)
 
     def _start(self, job: int) -> bool:
         if not self.queue.start_anywhere(job, closed=self._unplaced[job]):
@@ -243,6 +298,12 @@ class Kueue(Preemptive):
             kind = jobs.choice_of[job] if own < 0 else -1, jobs.n_accelerators[job], closed
             if (own >= 0 or kind not in refused) and not self._start(job):
                 refused.add(kind)
+
+    def _may_preempt(self, victims: Iterable[Victim]) -> bool:
+        """Return whether the limit of preemptions in an hour leaves room for some victims."""
+        running = self.queue.running
+        new = sum(not each.job.evicted and int(each.job.id) in running for each in victims)
+        return new <= self.queue.most_victims
 
     def _preempt(self, victims: Iterable[Victim]) -> None:
         for victim in victims:

@@ -72,6 +72,11 @@ class Line:
                 return True
         return False
 
+    @property
+    def has_refused(self) -> bool:
+        """Whether jobs have been refused."""
+        return bool(self._refused or self._aside)
+
     def head(self) -> tuple[int, Kind] | None:
         """Return the first job that has not been refused, and its kind; None if there is none."""
         heads = self._heads

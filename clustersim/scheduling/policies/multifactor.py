@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from clustersim.array_types import Bools, Ints
-from clustersim.scheduling.placement import Nodes
+from clustersim.scheduling.placements import Nodes
 from clustersim.scheduling.policies.easy import Easy
 from clustersim.scheduling.policies.job_priorities import JobPriorities
 from clustersim.scheduling.policies.slurm_options import SlurmOptions
@@ -53,13 +53,14 @@ class Multifactor(SlurmOptions, Easy):
     continues before the other jobs of its tier, on its own accelerators.
 
     Not simulated: limits of associations and QoS, job arrays, reservations of jobs behind the first
-    (Slurm plans every job that it tests), grace times, and resets of usage.
+    (Slurm plans every job that it tests), and resets of usage.
 
     Slurm's pages "Multifactor Priority Plugin", "Fair Tree Fairshare Algorithm", "Classic Fairshare
     Algorithm", "Scheduling Configuration Guide" and "Preemption".
     """
 
     tracks_running: ClassVar[bool] = True
+    spans_pools: ClassVar[bool] = False
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
@@ -75,7 +76,14 @@ class Multifactor(SlurmOptions, Easy):
         self._submit_s = np.array(submit_s, dtype=np.float64)
         self._since_s = self._submit_s.copy()
         self._late: list[int] = []
-        self._period = -1.0
+        self._unranked: dict[int, float] = {}
+        """Waiting jobs without a priority yet, and the time that it refers to, seconds."""
+        self._period: float | None = None
+        self._period_s = 0.0
+        """Time in the period to which the priorities refer, seconds."""
+        self._stale = False
+        self._renewed_alone = False
+        """Whether each new period renews the priorities, although no pass takes place then."""
         self._backfills = True
 
     def submit(self, job: int) -> None:
@@ -92,10 +100,29 @@ class Multifactor(SlurmOptions, Easy):
     def service_changed(self, partition: Partition) -> None:
         pass
 
+    def start_first(self, job: int) -> bool:
+        if not self.queue.start_anywhere(job):
+            return False
+        if job in self._late:
+            self._late.remove(job)
+        else:
+            self._backlog.remove(self._backlog.position(job))
+        self._victims.forget()
+        self._priorities.started(job, self.queue.running[job].partition, self.queue.now)
+        return True
+
     def schedule(self, now: float) -> None:
-        self._arrange(now)
+        self._enter(now)
         self._reservations.clear()
         self._victims.begin(now)
+        fits = self._anybody_fits(now)
+        if fits:
+            self._pass(now)
+            fits = self._anybody_fits(now)
+        self._wake(now, fits=fits)
+
+    def _pass(self, now: float) -> None:
+        self._arrange(now)
         self._backfills = not self.bf_interval or now == self.bf_interval * round(
             now / self.bf_interval
         )
@@ -104,42 +131,60 @@ class Multifactor(SlurmOptions, Easy):
         else:
             self._start_in_order(now)
         if not self.bf_interval and self._late:  # of preempted jobs
+            self._enter(now)
             self._arrange(now)
             self._victims.close()
             self._reservations.clear()
             self._backfill_all(now)
-        self._wake(now)
 
     # --- Order ----------------------------------------------------------------------------
 
+    def _enter(self, now: float) -> None:
+        """Let the jobs that came into the queue, and note of when their priorities are.
+
+        Priorities are computed when a job may start.
+        """
+        backlog, late, self._late = self._backlog, self._late, []
+        backlog.compact()
+        alone = not len(backlog) and len(late) < 2  # there is no order
+        for job in late:
+            backlog.append(job)
+        if alone:
+            self._unranked.clear()
+            self._period, self._stale = None, False
+            return
+        period = self._priorities.begin_of_period(now)
+        if period != self._period:
+            self._period_s = period if self._renewed_alone else now
+            self._period, self._stale = period, True
+            self._unranked.clear()
+        for job in late:
+            self._unranked[job] = now
+
     def _arrange(self, now: float) -> None:
         """Put the waiting jobs in order, if jobs came or it is time for new priorities."""
+        if not (self._stale or self._unranked):
+            return
         backlog, priorities = self._backlog, self._priorities
-        backlog.compact()
-        if backlog.begin == backlog.end and len(self._late) < 2:  # there is no order
-            for job in self._late:
-                backlog.append(job)
-            self._late, self._period = [], -1.0
-            return
-        period = priorities.period(now)
-        renewed = period != self._period
-        if not (renewed or self._late):
-            return
-        self._period = period
-        for job in self._late:
-            backlog.append(job)
+        priorities.to_period(now)
         positions = backlog.waiting()
         jobs = backlog.jobs_at(positions)
-        new = jobs if renewed else np.array(self._late, dtype=np.int64)
-        self._late = []
-        self._priority[new] = priorities.of(new, now - self._since_s[new])
+        if self._stale:
+            self._priority[jobs] = priorities.of(jobs, self._period_s - self._since_s[jobs])
+        if self._unranked:
+            new = np.fromiter(self._unranked, dtype=np.int64)
+            then_s = np.fromiter(self._unranked.values(), dtype=np.float64)
+            self._priority[new] = priorities.of(new, then_s - self._since_s[new])
+        self._stale = False
+        self._unranked.clear()
         if self.queue.own_nodes:
             self._priority[list(self.queue.own_nodes)] = _FIRST
+        first, tier = self._victims.comes_first[jobs], self._tier[jobs]
         order = evaluation_order(
             self._priority[jobs],
             self._since_s[jobs],
-            can_preempt=self._victims.comes_first[jobs],
-            tier=self._tier[jobs],
+            can_preempt=first if first.any() else False,
+            tier=tier if np.ptp(tier) else 1,
             job_id=jobs,
         )
         backlog.arrange(positions[order])
@@ -228,31 +273,42 @@ class Multifactor(SlurmOptions, Easy):
             if reserved[index].shadow > limit_s:
                 del reserved[index]
 
-    def _wake(self, now: float) -> None:
+    def _wake(self, now: float, *, fits: bool) -> None:
         """Ask for the next pass that may start a job although nothing happens until then."""
-        backlog = self._backlog
-        waiting = backlog.waiting() if backlog.end > backlog.begin else np.zeros(0, dtype=np.int64)
-        if not (len(waiting) or self._late):
+        self._renewed_alone = False
+        n_waiting = len(self._backlog)
+        if not (n_waiting or self._late):
             return
         times = []
-        if self.bf_interval and (self._late or (not self._backfills and self._may_backfill(now))):
+        if self.bf_interval and (self._late or (fits and not self._backfills)):
             times.append(_next(now, self.bf_interval))
         if self.queue.running:
-            changes = len(waiting) > 1 and (self.weight_age or self.weight_fair_share)
+            changes = n_waiting > 1 and (self.weight_age or self.weight_fair_share)
             if changes and self.calc_period:
-                times.append(_next(now, self.calc_period))
+                self._renewed_alone = not fits
+                if fits:
+                    times.append(_next(now, self.calc_period))
             times.append(self._victims.exempt_until(now))
         soonest_s = min(times, default=math.inf)
         if soonest_s < math.inf:
             self.queue.wake_at(soonest_s)
 
-    def _may_backfill(self, now: float) -> bool:
-        """Return whether any waiting job fits."""
+    def _anybody_fits(self, now: float) -> bool:
+        """Return whether any waiting job fits, or may make room for itself."""
+        backlog, queue = self._backlog, self.queue
+        if self._victims.exist or queue.own_nodes:
+            return True
+        if not len(backlog):
+            return False
+        largest = {i: queue.partitions[i].placement.largest_gang() for i in queue.members}
+        if not any(largest.values()):
+            return False
+        if len(backlog) == 1:
+            job = backlog.job(int(backlog.waiting()[0]))
+            n = queue.jobs.n_accelerators[job]
+            return any(n <= largest[index] for index in queue.choices(job))
         self._reservations.clear()
-        backlog = self._backlog
-        return self._victims.exist or bool(
-            len(self._may_start(slice(backlog.begin, backlog.end), now))
-        )
+        return len(self._may_start(slice(backlog.begin, backlog.end), now)) > 0
 
 
 class _Closed(Reservation):
@@ -263,7 +319,7 @@ class _Closed(Reservation):
     def fits_each(self, sizes: Ints) -> Bools:
         return np.zeros(len(sizes), dtype=np.bool_)
 
-    def take_unclaimed(self, n: int) -> None:
+    def take_unclaimed(self, n: int, open_nodes: Bools | None = None) -> None:
         return None
 
     def taken(self, nodes: Nodes) -> None:

@@ -7,13 +7,14 @@ from typing import ClassVar
 
 from clustersim.scheduling.decisions import Decision, How, Preempt, Start
 from clustersim.scheduling.policies.base import Policy
+from clustersim.scheduling.preemption import PreemptionOptions
 from clustersim.scheduling.queue import Queue
 from clustersim.scheduling.view import View
 
 __all__ = ["Preemptive"]
 
 
-class Preemptive(Policy):
+class Preemptive(PreemptionOptions, Policy):
     """Runs a set of jobs that is chosen anew in every pass.
 
     Attributes
@@ -21,8 +22,9 @@ class Preemptive(Policy):
     preempt_by : {"save", "requeue", "suspend", "cancel"}
         How a job is preempted, see :class:`~clustersim.scheduling.decisions.Preempt`.
     cost : float or None
-        Time that a preemption costs a job when it starts again, seconds. By default that of a
-        checkpoint and a restart, if the run has checkpoints, and otherwise none.
+        Time that a preemption costs a job when it starts again, seconds. By default the job's
+        ``restart_delay_s``, if the jobs table has such a column; else that of a checkpoint and a
+        restart, if the run has checkpoints, and otherwise none.
     """
 
     tracks_running: ClassVar[bool] = True
@@ -34,7 +36,7 @@ class Preemptive(Policy):
         """Return what is wrong with the values of the options; empty if nothing is."""
         if cls.cost is not None and not 0 <= cls.cost < float("inf"):
             return f"option cost: must be a number of seconds, at least 0, found {cls.cost}"
-        return ""
+        return cls.limits_problem()
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
@@ -52,6 +54,13 @@ class Preemptive(Policy):
     def arrive(self, job: int) -> None:
         """React to a job that is submitted for the first time."""
 
+    def cost_of(self, job: int) -> float | None:
+        """Return the time that a preemption costs a job, seconds; None if nothing says it."""
+        if self.cost is None and "restart_delay_s" in self.queue.jobs.columns:
+            delay_s = float(self.queue.jobs.columns["restart_delay_s"][job])
+            return delay_s if delay_s >= 0.0 else None
+        return self.cost
+
     def run_these(self, chosen: Collection[int], view: View) -> Iterator[Decision]:
         """Preempt the running jobs that are not chosen, then start the chosen jobs that wait.
 
@@ -60,7 +69,7 @@ class Preemptive(Policy):
         kept = set(chosen)
         for job in view.running.tolist():
             if job not in kept:
-                yield Preempt(job, self.preempt_by, self.cost)
+                yield Preempt(job, self.preempt_by, self.cost_of(job))
         for job in chosen:
             if job in self.waiting and view.fits(job):
                 yield Start(job)

@@ -6,6 +6,7 @@ import functools
 import math
 import operator
 from bisect import bisect_left, insort
+from collections.abc import Sequence
 from heapq import heapify, heappop, heapreplace
 from typing import ClassVar, Literal, TypeAlias
 
@@ -19,13 +20,18 @@ from clustersim.notes import note
 from clustersim.scheduling.decisions import How
 from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.policies.victims import fewest_victims
-from clustersim.scheduling.queue import Partition, Queue
+from clustersim.scheduling.preemption import PreemptionOptions
+from clustersim.scheduling.queue import JobColumns, Partition, Queue
 
 __all__ = ["Priority"]
 
 
+VictimOrder: TypeAlias = Literal[
+    "lowest_priority", "least_lost_work", "latest_start", "earliest_start", "fewest_accelerators"
+]
 _Kind: TypeAlias = tuple[int, int, float, int]
-"""Set of partitions, accelerators and priority of a job, and the job itself if it is suspended."""
+"""Set of partitions, accelerators and priority of a job, and the job itself if it is suspended or
+there are windows."""
 
 
 def _numbers(priorities: npt.NDArray[np.generic]) -> Floats:
@@ -46,7 +52,7 @@ def _numbers(priorities: npt.NDArray[np.generic]) -> Floats:
     return values
 
 
-class Priority(Policy):
+class Priority(PreemptionOptions, Policy):
     """Higher priority first; a job that does not fit may preempt jobs of lower priority.
 
     Priorities are in the column ``priority`` of the jobs table, higher ones first, 0 where it is
@@ -63,10 +69,11 @@ class Priority(Policy):
     cost : float or None
         Time that a preemption costs a job when it starts again, seconds. By default that of a
         checkpoint and a restart, if the run has checkpoints, and otherwise none.
-    victims : {"latest_start", "earliest_start", "fewest_accelerators"}
-        Which jobs of the same priority are preempted first.
-    minimum_run : float
-        Time for which a job runs at least before it is preempted, seconds.
+    victims : tuple of {"lowest_priority", "least_lost_work", "latest_start", "earliest_start", \
+"fewest_accelerators"}
+        Which jobs of lower priority are preempted first: the first of these orders decides, among
+        equals the second, and so on. Lost work is that of the whole gang, with the time to save and
+        to restart.
     ageing : float
         Priority that a waiting job gains in an hour. It counts for the order, not for preemption.
     strict : bool
@@ -74,22 +81,30 @@ class Priority(Policy):
     """
 
     tracks_running: ClassVar[bool] = True
+    spans_pools: ClassVar[bool] = False
+    starts_first: ClassVar[bool] = True
     preempt: bool = True
     preempt_by: How = "save"
     cost: float | None = None
-    victims: Literal["latest_start", "earliest_start", "fewest_accelerators"] = "latest_start"
-    minimum_run: float = 0.0
+    victims: tuple[VictimOrder, ...] = ("lowest_priority", "latest_start")
     ageing: float = 0.0
     strict: bool = False
 
     @classmethod
     def check_options(cls) -> str:
         """Return what is wrong with the values of the options; empty if nothing is."""
-        for name in ("cost", "minimum_run", "ageing"):
+        for name in ("cost", "ageing"):
             value = getattr(cls, name)
             if value is not None and not 0 <= value < math.inf:
                 return f"option {name}: must be a number of at least 0, found {value}"
-        return ""
+        if not cls.victims or len(set(cls.victims)) < len(cls.victims):
+            return f"option victims: needs one or more different orders, found {list(cls.victims)}"
+        return cls.limits_problem()
+
+    @classmethod
+    def rank_held(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Sequence[float]:
+        given = jobs.columns.get("priority")
+        return () if given is None else (-_numbers(given)).tolist()
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
@@ -123,6 +138,15 @@ class Priority(Policy):
     def service_changed(self, partition: Partition) -> None:
         self._released = True
 
+    def start_first(self, job: int) -> bool:
+        kind = self._kind(job)
+        if not self._start(job):
+            return False
+        self._lines[kind].remove((-float(self._rank[job]), job))
+        if not self._lines[kind]:
+            del self._lines[kind]
+        return True
+
     def schedule(self, now: float) -> None:
         self._forget_promises()
         everything = self._released or self.strict or self._protects
@@ -130,20 +154,21 @@ class Priority(Policy):
         refused: set[_Kind] = set()
         while kinds:
             self._new.clear()
-            self._try(kinds, refused, now)
+            self._try(kinds, refused)
             kinds = [kind for kind in self._new if kind not in refused]  # of preempted jobs
         self._released = False
         self._new.clear()
-        if refused and self._protects:
-            self._wake_when_unprotected(now)
 
     def _kind(self, job: int) -> _Kind:
-        """Return what decides whether a job fits; of a suspended job, the job itself."""
-        own = job if job in self.queue.own_nodes else -1
+        """Return what decides whether a job fits; of a suspended job, the job itself.
+
+        With windows, the estimate decides, too, so each job is a kind of its own.
+        """
+        own = job if job in self.queue.own_nodes or self.queue.has_windows else -1
         choice = self.queue.jobs.choice_of[job]
         return choice, self.n_accelerators(job), float(self._priority[job]), own
 
-    def _try(self, kinds: list[_Kind], refused: set[_Kind], now: float) -> None:
+    def _try(self, kinds: list[_Kind], refused: set[_Kind]) -> None:
         """Start jobs in order of rank; the first of a kind that gets no place ends its kind."""
         heads = [(self._lines[kind][0], kind) for kind in kinds if self._lines.get(kind)]
         heapify(heads)
@@ -151,7 +176,7 @@ class Priority(Policy):
             (rank, job), kind = heads[0]
             line = self._lines[kind]
             at = bisect_left(line, (rank, job)) if self._promised else 0
-            if self._start(job) or (self.preempt and self._make_room(job, now)):
+            if self._start(job) or (self.preempt and self._make_room(job)):
                 line.pop(at)
                 if not line:
                     del self._lines[kind]
@@ -170,7 +195,7 @@ class Priority(Policy):
     @property
     def _protects(self) -> bool:
         """Whether jobs that run may not be preempted yet, but later."""
-        return self.preempt and self.minimum_run > 0
+        return self.preempt and self.queue.protects
 
     def _start(self, job: int) -> bool:
         closed = self._closed(job) if self._promised else 0
@@ -205,7 +230,7 @@ class Priority(Policy):
                 if index in left and job in self.waiting
             }
 
-    def _make_room(self, job: int, now: float) -> bool:
+    def _make_room(self, job: int) -> bool:
         """Preempt jobs of lower priority so that a job fits, and start it; return whether it does.
 
         A job that has to save its state leaves later; then the waiting job starts later, too.
@@ -234,9 +259,13 @@ class Priority(Policy):
                 return False
             needed = n + max(0, promised - leaving)
             victims = fewest_victims(
-                partition, queue.jobs, needed, self._candidates(partition, priority, now)
+                partition,
+                queue.jobs,
+                needed,
+                self._candidates(partition, priority),
+                queue.open_nodes(job, partition),
             )
-            if victims is None:
+            if victims is None or len(victims) > queue.most_victims:
                 continue
             for victim in victims:
                 queue.preempt(victim, self.preempt_by, self.cost)
@@ -246,27 +275,27 @@ class Priority(Policy):
             return False
         return False
 
-    def _candidates(self, partition: Partition, priority: float, now: float) -> list[int]:
+    def _candidates(self, partition: Partition, priority: float) -> list[int]:
         """Return the running jobs of lower priority, those to preempt first in front."""
-        running, leaving = self.queue.running, self.queue.leaving
+        queue = self.queue
         found = [
             job
-            for job, at in running.items()
+            for job, at in queue.running.items()
             if at.partition is partition
             and self._priority[job] < priority
-            and job not in leaving
-            and now - at.start_s >= self.minimum_run
+            and queue.may_preempt(job)
         ]
-        key = {
-            "latest_start": lambda job: -running[job].start_s,
-            "earliest_start": lambda job: running[job].start_s,
-            "fewest_accelerators": self.n_accelerators,
-        }[self.victims]
-        return sorted(found, key=lambda job: (self._priority[job], key(job)))
+        return sorted(found, key=lambda job: tuple(self._key(job, by) for by in self.victims))
 
-    def _wake_when_unprotected(self, now: float) -> None:
-        """Ask for a pass when the next running job may be preempted."""
-        times = (at.start_s + self.minimum_run for at in self.queue.running.values())
-        soonest = min((time for time in times if time > now), default=math.inf)
-        if soonest < math.inf:
-            self.queue.wake_at(soonest)
+    def _key(self, job: int, by: VictimOrder) -> float:
+        """Return where a job is in an order of victims; small values come first."""
+        if by == "lowest_priority":
+            return float(self._priority[job])
+        if by == "least_lost_work":
+            cost = self.queue.cost_of_stopping(job, self.preempt_by)
+            time_s = cost.time_s if self.cost is None else self.cost
+            return (cost.lost_s + time_s) * self.n_accelerators(job)
+        if by == "fewest_accelerators":
+            return float(self.n_accelerators(job))
+        start_s = self.queue.running[job].start_s
+        return start_s if by == "earliest_start" else -start_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from bisect import bisect_left, bisect_right
 
@@ -57,6 +58,19 @@ class Profile:
         for at in (last, first):
             if at and free[at] == free[at - 1]:
                 del self._times[at], free[at]
+
+    def steps(self) -> list[tuple[float, float, int]]:
+        """Return the start, end and free accelerators of each step; the last end is infinite.
+
+        Examples
+        --------
+        >>> profile = Profile(0.0, 10)
+        >>> profile.change(0.0, 60.0, -4)
+        >>> profile.steps()
+        [(0.0, 60.0, 6), (60.0, inf, 10)]
+        """
+        times = self._times.tolist()
+        return list(zip(times, [*times[1:], math.inf], self._free.tolist(), strict=True))
 
     def earliest(self, n: int, run_s: float) -> float:
         """Return the first time at which `n` accelerators are free for `run_s` seconds."""

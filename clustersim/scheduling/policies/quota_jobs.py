@@ -11,11 +11,12 @@ import pandas as pd
 
 from clustersim.errors import InputError, nearest_hint, nearest_name
 from clustersim.scheduling.kueue import QuotaTree
+from clustersim.scheduling.policies.base import Policy
 from clustersim.scheduling.queue import JobColumns, Partition
-from clustersim.scheduling.quotas import ALL_POOLS, RESOURCE, Quotas
+from clustersim.scheduling.quotas import ALL_POOLS, RESOURCE, Quotas, read_quotas
 from clustersim.units import counted, listed
 
-__all__ = ["QUEUE_COLUMNS", "QuotaJobs", "pool_of"]
+__all__ = ["QUEUE_COLUMNS", "QuotaJobs", "pool_of", "quotas_of"]
 
 QUEUE_COLUMNS = ("queue", "vc", "partition", "user")
 """Columns that name the queue of a job; the first one that the jobs have counts."""
@@ -33,6 +34,33 @@ def pool_of(partition: Partition) -> str:
     """
     own = partition.virtual_cluster
     return partition.name.removesuffix(f"/{own}") if own else partition.name
+
+
+def quotas_of(policy: type[Policy], name: str) -> Quotas:
+    """Return the queues of a policy's quotas.
+
+    Raises
+    ------
+    InputError
+        If it has no quotas, or they have no queues.
+
+    Examples
+    --------
+    >>> from clustersim.scheduling import find_policy
+    >>> kueue = find_policy("kueue", options={"quotas": {"queues": {"a": {"quotas": {"h200": 8}}}}})
+    >>> quotas_of(kueue, "kueue").pools
+    ['h200']
+    """
+    read = policy.__dict__.get("_read_quotas")
+    if read is None and policy.quotas is not None:
+        read = read_quotas(policy.quotas)
+        policy._read_quotas = read  # type: ignore[attr-defined]
+    if read is None or not read.queues:
+        raise InputError(
+            f"policy {name}", "needs the option quotas: a file with the quotas of the queues"
+        )
+    quotas: Quotas = read
+    return quotas
 
 
 class QuotaJobs:
@@ -93,6 +121,8 @@ borrow"}
         self.submit_s: list[float] = times.tolist()
         self._check_minimum()
         self._flavors: dict[tuple[int, int], tuple[str, ...]] = {}
+        self._members: dict[tuple[int, int], tuple[int, ...]] = {}
+        self._closed: dict[str, int] = {}
 
     def _near(self, pool: str) -> str:
         return nearest_hint(pool, list(dict.fromkeys(self._pools)))
@@ -100,9 +130,11 @@ borrow"}
     def _queues(self, by: str | None) -> list[int]:
         columns, quotas = self._jobs.columns, self._quotas
         n_jobs = len(self._jobs.n_accelerators)
+        named = "option by" if by is not None else f"by of {quotas.source}"
+        by = by or quotas.file.by
         if by is not None and by not in columns:
             hint = nearest_hint(by, [*columns])
-            raise InputError("jobs", f"have no column {by!r}, which option by names; {hint}")
+            raise InputError("jobs", f"have no column {by!r}, which {named} names; {hint}")
         column = by or next((name for name in QUEUE_COLUMNS if name in columns), None)
         names = [""] * n_jobs if column is None else [_text(v) for v in columns[column].tolist()]
         number = {queue.name: index for index, queue in enumerate(quotas.queues)}
@@ -121,7 +153,7 @@ borrow"}
             raise InputError(
                 "jobs",
                 f"min_accelerators: {counted(smaller, 'job')} could start with fewer accelerators "
-                "than n_accelerators (partial admission), which the policy kueue does not "
+                "than n_accelerators (partial admission), which policies with quotas do not "
                 "simulate; leave the column out",
             )
 
@@ -140,7 +172,26 @@ borrow"}
         """Return the bit mask of the partitions that are not of a flavor."""
         if self._together:
             return 0
-        return sum(1 << index for index, pool in enumerate(self._pools) if pool != flavor)
+        if flavor not in self._closed:
+            others = (index for index, pool in enumerate(self._pools) if pool != flavor)
+            self._closed[flavor] = sum(1 << index for index in others)
+        return self._closed[flavor]
+
+    def name_of(self, job: int) -> str:
+        """Return the name of a job's queue."""
+        return self._quotas.queues[self.queue_of[job]].name
+
+    def partitions_of(self, job: int) -> tuple[int, ...]:
+        """Return the partitions on which a job can run and its queue has quota."""
+        kind = self.queue_of[job], self._jobs.choice_of[job]
+        if kind not in self._members:
+            flavors, choice = self.flavors(job), self._jobs.choices[kind[1]]
+            self._members[kind] = tuple(
+                index for index in choice if self._together or self._pools[index] in flavors
+            )
+            if not flavors:
+                self._members[kind] = ()
+        return self._members[kind]
 
     def never_start(self) -> dict[int, str]:
         """Return the jobs that are larger than all that their queue can ever use, with reasons."""

@@ -9,6 +9,7 @@ from typing import Literal
 
 from clustersim.errors import InputError
 from clustersim.scheduling.policies.job_priorities import PriorityRules
+from clustersim.scheduling.preemption import PreemptionOptions
 from clustersim.scheduling.slurm import (
     BackfillOptions,
     PreemptionRules,
@@ -27,7 +28,7 @@ _MAPPINGS = (
 """Options of which no value may be negative."""
 
 
-class SlurmOptions:
+class SlurmOptions(PreemptionOptions):
     """Options of ``multifactor``, and the rules that follow from them.
 
     Attributes
@@ -149,7 +150,7 @@ class SlurmOptions:
             cls.backfill_options()
         except InputError as error:
             return f"options of {error}"
-        return cls._preemption_problem()
+        return cls._preemption_problem() or cls.limits_problem()
 
     @classmethod
     def _preemption_problem(cls) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from clustersim.array_types import Bools, Ints
 from clustersim.scheduling.decisions import How
-from clustersim.scheduling.placement import NodePlacement
+from clustersim.scheduling.placements import NodePlacement
 from clustersim.scheduling.policies.job_priorities import JobPriorities
 from clustersim.scheduling.policies.names import check_names
 from clustersim.scheduling.policies.victims import fewest_victims
@@ -113,13 +113,18 @@ class SlurmVictims:
         waiting = WaitingJob(job, {pool: n}, partition=kind[3], qos=kind[2])
         victims = self._search.victims(waiting, {pool: partition.placement.free})
         if victims and isinstance(partition.placement, NodePlacement):
-            victims = self._on_nodes(victims, partition, n) or self._by_nodes(waiting, partition, n)
-        if not victims:
+            open_nodes = self._queue.open_nodes(job, partition)
+            victims = self._on_nodes(victims, partition, n, open_nodes) or self._by_nodes(
+                waiting, partition, n, open_nodes
+            )
+        if not victims or len(victims) > self._queue.most_victims:
             self._refused.add(kind)
             return None
         return [Stopped(cast(int, each.job), cast(How, each.mode)) for each in victims]
 
-    def _by_nodes(self, waiting: WaitingJob, partition: Partition, n: int) -> list[Victim] | None:
+    def _by_nodes(
+        self, waiting: WaitingJob, partition: Partition, n: int, open_nodes: Bools | None
+    ) -> list[Victim] | None:
         """Return victims, in Slurm's order, without which a gang fits on the nodes."""
         assert self._search is not None
         running = self._queue.running
@@ -128,19 +133,19 @@ class SlurmVictims:
             for each in self._search.candidates(waiting)
             if running[cast(int, each.job)].partition is partition
         ]
-        return self._on_nodes(here, partition, n)
+        return self._on_nodes(here, partition, n, open_nodes)
 
     def _on_nodes(
-        self, candidates: list[Victim], partition: Partition, n: int
+        self, candidates: list[Victim], partition: Partition, n: int, open_nodes: Bools | None
     ) -> list[Victim] | None:
         """Return the candidates that have to stop so that a gang fits; None if it never does."""
         jobs = [cast(int, each.job) for each in candidates]
-        chosen = fewest_victims(partition, self._queue.jobs, n, jobs)
+        chosen = fewest_victims(partition, self._queue.jobs, n, jobs, open_nodes)
         return None if chosen is None else [each for each in candidates if each.job in chosen]
 
     def _over_running(self) -> Preemption:
         queue = self._queue
-        sizes, leaving = queue.jobs.n_accelerators, queue.leaving
+        sizes = queue.jobs.n_accelerators
         jobs = [
             RunningJob(
                 job,
@@ -150,7 +155,7 @@ class SlurmVictims:
                 start_s=at.start_s,
             )
             for job, at in queue.running.items()
-            if job not in leaving
+            if queue.may_preempt(job)
         ]
         return Preemption(self._rules, jobs, self._now)
 

@@ -7,18 +7,23 @@ may use other partitions.
 from __future__ import annotations
 
 from abc import abstractmethod
+from bisect import insort
 from collections import deque
-from heapq import heappop, heappush
-from typing import Any
+from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
+from typing import Any, ClassVar
 
 from clustersim.scheduling.policies.base import JobFits, Policy
-from clustersim.scheduling.queue import Queue
+from clustersim.scheduling.policies.ranks import shortest_first
+from clustersim.scheduling.queue import JobColumns, Partition, Queue
 
 __all__ = ["Fcfs", "Sjf"]
 
 
 class _StrictOrder(Policy):
     """Keeps one line of waiting jobs for each distinct set of partitions on which jobs can run."""
+
+    starts_first: ClassVar[bool] = True
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(queue)
@@ -41,6 +46,17 @@ class _StrictOrder(Policy):
             else:
                 closed |= self._mask(choice)
                 lines = [entry for entry in lines if self._mask(entry[0]) & ~closed]
+
+    def start_first(self, job: int) -> bool:
+        if not self.queue.start_anywhere(job):
+            return False
+        line = self._lines[self.queue.jobs.choice_of[job]]
+        line.remove(next(head for head in line if self._job(head) == job))
+        self._in_order(line)
+        return True
+
+    def _in_order(self, line: Any) -> None:
+        """Restore the order of a line from which a job was removed."""
 
     def would_start(self, fits: JobFits) -> bool:
         closed = 0
@@ -72,8 +88,7 @@ class Fcfs(_StrictOrder):
         line.append(job)
 
     def resubmit(self, job: int) -> None:
-        choice = self.queue.jobs.choice_of[job]
-        self._lines[choice] = deque(sorted([*self._lines.get(choice, ()), job]))
+        insort(self._lines.setdefault(self.queue.jobs.choice_of[job], deque()), job)
 
     def _job(self, head: int) -> int:
         return head
@@ -88,6 +103,10 @@ class Sjf(_StrictOrder):
     The estimate refers to the job's preferred partition.
     """
 
+    @classmethod
+    def rank_held(cls, jobs: JobColumns, partitions: Sequence[Partition]) -> Sequence[float]:
+        return shortest_first(jobs, partitions)
+
     def submit(self, job: int) -> None:
         line = self._lines.setdefault(self.queue.jobs.choice_of[job], [])
         heappush(line, (self.queue.estimate_s(job), job))
@@ -97,3 +116,6 @@ class Sjf(_StrictOrder):
 
     def _drop_head(self, line: list[tuple[float, int]]) -> None:
         heappop(line)
+
+    def _in_order(self, line: list[tuple[float, int]]) -> None:
+        heapify(line)

@@ -6,14 +6,20 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from clustersim.scheduling.placement import NodeFree, NodePlacement
+from clustersim.array_types import Bools
+from clustersim.scheduling.placements import NodeFree, NodePlacement
 from clustersim.scheduling.queue import JobColumns, Partition
+from clustersim.scheduling.windows import only_in
 
 __all__ = ["fewest_victims"]
 
 
 def fewest_victims(
-    partition: Partition, jobs: JobColumns, n: int, candidates: Iterable[int]
+    partition: Partition,
+    jobs: JobColumns,
+    n: int,
+    candidates: Iterable[int],
+    open_nodes: Bools | None = None,
 ) -> list[int] | None:
     """Return jobs of a partition without which a gang of `n` fits; None if it never does.
 
@@ -28,6 +34,8 @@ def fewest_victims(
         Size of the gang.
     candidates : iterable of int
         Running jobs of the partition, those to stop first in front.
+    open_nodes : array of bool, shape (nodes,), optional
+        The nodes that the gang may use; by default all.
 
     Examples
     --------
@@ -41,7 +49,7 @@ def fewest_victims(
     >>> fewest_victims(partition, jobs, 16, [0, 1]) is None
     True
     """
-    room = _Room(partition, jobs)
+    room = _Room(partition, jobs, open_nodes)
     taken: list[int] = []
     for job in candidates:
         room.add(job)
@@ -65,7 +73,8 @@ def _needed(room: _Room, taken: Sequence[int], n: int) -> list[int]:
 class _Room:
     """The free accelerators of a partition, with those of jobs that would stop."""
 
-    def __init__(self, partition: Partition, jobs: JobColumns) -> None:
+    def __init__(self, partition: Partition, jobs: JobColumns, open_nodes: Bools | None) -> None:
+        self._open_nodes = open_nodes
         self._partition = partition
         self._sizes = jobs.n_accelerators
         self._free = partition.placement.free
@@ -91,4 +100,4 @@ class _Room:
             return n <= self._free
         placement = self._partition.placement
         assert isinstance(placement, NodePlacement)
-        return placement.fits_in(n, self._by_node)
+        return placement.fits_in(n, only_in(self._by_node, self._open_nodes))

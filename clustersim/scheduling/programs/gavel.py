@@ -44,6 +44,9 @@ Program = Callable[[AllocationProblem], Allocation]
 _NONE = np.zeros(0)
 _ROOT_TOLERANCE = 1e-9
 _MOST_STEPS = 100
+_LEAST_LEFT = 1e-4
+"""Shortest time that a job needs to its end in a program, as a share of the time since it arrived
+or of what the longest job needs; smaller ones are rounded up to it, for the sake of the solver."""
 
 
 def isolated(problem: AllocationProblem) -> Allocation:
@@ -141,7 +144,9 @@ def min_makespan(problem: AllocationProblem) -> Allocation:
         return _nothing(problem)
     space = time_fractions(problem)
     # Scaled by the shortest time that the longest job needs, so that t is at most 1.
-    alone = (remaining[able] / problem.rates[able].max(axis=1)).max()
+    fastest = problem.rates.max(axis=1)
+    alone = (remaining[able] / fastest[able]).max()
+    remaining = np.maximum(remaining, _LEAST_LEFT * alone * fastest)
     rates = problem.rates * (alone / remaining)[:, None]
     sums = space.sums(rates, np.flatnonzero(able))
     ones = np.ones(able.sum())
@@ -186,13 +191,15 @@ def min_finish_time_ratio(problem: AllocationProblem) -> Allocation:
     elapsed = (zeros if problem.since_arrival_s is None else problem.since_arrival_s)[able]
     so_far = (zeros if problem.isolated_so_far_s is None else problem.isolated_so_far_s)[able]
     work = remaining[able] / problem.isolated_rates[able]
+    best = problem.rates[able].max(axis=1) / problem.isolated_rates[able]
+    work = np.maximum(work, _LEAST_LEFT * elapsed * best)
     denominator = so_far + work
     # Rates in multiples of the isolated rate.
     relative = np.zeros(problem.rates.shape)
     relative[able] = problem.rates[able] / problem.isolated_rates[able, None]
     space = time_fractions(problem)
     sums = space.sums(relative, np.flatnonzero(able))
-    u = float((denominator / (elapsed + work / relative[able].max(axis=1))).min())
+    u = float((denominator / (elapsed + work / best)).min())
     for _ in range(_MOST_STEPS):
         slope = work * denominator / (denominator - elapsed * u) ** 2
         value = work * u / (denominator - elapsed * u)
@@ -203,7 +210,7 @@ def min_finish_time_ratio(problem: AllocationProblem) -> Allocation:
             break
     needed = work * u / (denominator - elapsed * u)
     fractions, _, _ = space.maximise(problem.normalised_rates, [AtLeast(sums, needed)])
-    rates = (relative * fractions).sum(axis=1)[able]
+    rates = np.maximum((relative * fractions).sum(axis=1)[able], needed)
     return Allocation(
         fractions, float(((elapsed + work / rates) / denominator).max()), space.solved, space.losses
     )

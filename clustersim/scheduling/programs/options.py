@@ -27,6 +27,7 @@ from scipy.optimize import Bounds, LinearConstraint, linprog, milp, minimize
 
 from clustersim.array_types import Bools, Floats, Ints
 from clustersim.errors import InputError
+from clustersim.scheduling.programs.quiet import without_output
 
 __all__ = ["Choice", "Options", "choose"]
 
@@ -282,13 +283,14 @@ def _search(options: Options, rows: Ints, gap: float, time_limit_s: float | None
     matrix, limits = _constraints(options, rows)
     limit = {} if time_limit_s is None else {"time_limit": time_limit_s}
     solve: Any = milp
-    found = solve(
-        -options.values[rows],
-        integrality=np.ones(len(rows)),
-        bounds=Bounds(0.0, 1.0),
-        constraints=LinearConstraint(matrix, -np.inf, limits),
-        options={"mip_rel_gap": gap, **limit},
-    )
+    with without_output():
+        found = solve(
+            -options.values[rows],
+            integrality=np.ones(len(rows)),
+            bounds=Bounds(0.0, 1.0),
+            constraints=LinearConstraint(matrix, -np.inf, limits),
+            options={"mip_rel_gap": gap, **limit},
+        )
     option = np.full(options.n_jobs, -1)
     if found.x is None:
         return Choice(option, 0.0, np.inf)

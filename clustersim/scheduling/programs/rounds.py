@@ -17,8 +17,10 @@ positive fractions in this order; a vertex of the polytope has exact zeros.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -211,7 +213,9 @@ class RoundState:
         never = self.fractions * _NEVER_RUN
         return np.divide(self.fractions, share, out=never, where=share > 0)
 
-    def decide(self, order: Iterable[int] | None = None) -> list[Turn]:
+    def decide(
+        self, order: Iterable[int] | None = None, kept: Mapping[Any, int] = MappingProxyType({})
+    ) -> list[Turn]:
         """Return who runs in the next round, at most one pool per job.
 
         Parameters
@@ -219,17 +223,20 @@ class RoundState:
         order : iterable of int, optional
             The pools in the order in which they are filled; as given by default. Gavel's
             heterogeneity-agnostic policies shuffle it every round.
+        kept : mapping of job to int, optional
+            Jobs that go on where they run, and their pool.
         """
         priorities = self.priorities()
         chosen = np.zeros(len(self.jobs), dtype=np.bool_)
         turns: list[Turn] = []
+        left = list(self.accelerators)
+        for job, pool in kept.items():
+            row = self._row_of(job)
+            left[pool] = max(0, left[pool] - int(self._gangs[row]))
+            chosen[row] = True
+            turns.append(Turn(job, pool))
         for pool in range(len(self.accelerators)) if order is None else order:
-            allowed = (
-                self._known
-                & self._can_run[:, pool]
-                & ~chosen
-                & (self._gangs <= self.accelerators[pool])
-            )
+            allowed = self._known & self._can_run[:, pool] & ~chosen & (self._gangs <= left[pool])
             if not self.zero_runs:
                 allowed &= priorities[:, pool] > 0
             rows = np.flatnonzero(allowed)
@@ -239,7 +246,7 @@ class RoundState:
                 self.losses[rows, pool],
                 -priorities[rows, pool],
             )
-            free = self.accelerators[pool]
+            free = left[pool]
             for row in rows[np.lexsort(keys)].tolist():
                 if free == 0:
                     break

@@ -140,7 +140,7 @@ class Associations:
         if charged.shape != self.charged.shape or not (charged >= 0).all():
             raise InputError("charged", f"must be {len(self.charged)} numbers of 0 or more")
         other = object.__new__(Associations)
-        kept = ("levels", "share_parent", "sibling_shares", "share_of_siblings")
+        kept = ("levels", "share_parent", "visited", "sibling_shares", "share_of_siblings")
         own = {name: getattr(self, name) for name in (*kept, "parent", "shares", "is_user")}
         vars(other).update(own, charged=charged)
         return other
@@ -167,6 +167,18 @@ class Associations:
             transparent = np.isnan(self.shares[above])
             found[level] = np.where(transparent, found[above], above)
         return found
+
+    @cached_property
+    def visited(self) -> list[Ints]:
+        """The associations by number of ancestors that are not transparent, the root's first.
+
+        Transparent accounts are left out.
+        """
+        depths = np.zeros(len(self.parent), dtype=np.int64)
+        for level in self.levels[1:]:
+            depths[level] = depths[self.share_parent[level]] + 1
+        shown = ~np.isnan(self.shares) | self.is_user
+        return [np.flatnonzero((depths == depth) & shown) for depth in range(depths.max() + 1)]
 
     @cached_property
     def sibling_shares(self) -> Floats:

@@ -105,13 +105,11 @@ def _ranking(tree: Associations, level: Floats, merge_ties: bool) -> tuple[Ints,
     """
     above = tree.share_parent
     height = np.where(np.isnan(level), np.inf, level)
-    depths = _depths(tree)
-    transparent = np.isnan(tree.shares) & ~tree.is_user
-    place = np.zeros((depths.max() + 1, len(above)), dtype=np.int64)  # path of each association
+    visited = tree.visited
+    place = np.zeros((len(visited), len(above)), dtype=np.int64)  # path of each association
     tied = np.zeros(len(above), dtype=np.bool_)
     tied_groups = np.zeros(1, dtype=np.bool_)
-    for depth in range(1, len(place)):
-        nodes = np.flatnonzero((depths == depth) & ~transparent)
+    for depth, nodes in enumerate(visited[1:], 1):
         group = place[depth - 1, above[nodes]]
         order = np.lexsort((~tree.is_user[nodes], -height[nodes], group))
         nodes, group = nodes[order], group[order]
@@ -127,14 +125,6 @@ def _ranking(tree: Associations, level: Floats, merge_ties: bool) -> tuple[Ints,
     users = np.flatnonzero(tree.is_user)
     users = users[np.lexsort(place[::-1, users])]
     return users, tied[users]
-
-
-def _depths(tree: Associations) -> Ints:
-    """Return the number of ancestors of each association that are not transparent."""
-    depths = np.zeros(len(tree.parent), dtype=np.int64)
-    for level in tree.levels[1:]:
-        depths[level] = depths[tree.share_parent[level]] + 1
-    return depths
 
 
 def _factors(tied: Bools) -> Floats:

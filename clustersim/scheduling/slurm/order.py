@@ -54,6 +54,6 @@ def evaluation_order(
     """
     n = len(np.asarray(priority))
     ids = np.arange(n) if job_id is None else np.asarray(job_id)
-    larger_first = [can_preempt, reserved, tier, priority]
-    keys = [-np.broadcast_to(np.asarray(key, dtype=np.float64), n) for key in larger_first]
+    given = [np.asarray(key, dtype=np.float64) for key in (can_preempt, reserved, tier)]
+    keys = [-key for key in (*given, np.asarray(priority, dtype=np.float64)) if key.ndim]
     return np.lexsort([ids, np.asarray(submit_s), *reversed(keys)])

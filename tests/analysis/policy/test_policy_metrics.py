@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from clustersim.analysis.policy.preemption import stops_table
 from clustersim.analysis.policy.shares import shares_table
 from clustersim.analysis.policy.steps import NONE, least_covering
 from clustersim.simulation.metrics import accelerator_seconds
+from clustersim.studies.execution import make_runs
 from tests.analysis.small_run import small_run
 
 ASKED = [each.name for each in METRICS.built_in.values() if each.on_request]
@@ -126,6 +128,26 @@ def test_fragmentation_by_hand() -> None:
     assert found["largest_gang"] == pytest.approx((1 * 100 + 6 * 50) / 150)
 
 
+def test_the_largest_gang_depends_on_the_placement() -> None:
+    # A job of 1 and one of 4 on a node of 8, of two nodes, for 100 s; then both nodes are free.
+    pool = {"accelerator": "H200", "nodes": 2, "chips_per_node": 8}
+    spec = cs.topology.resolve_cluster({"name": "two", "pools": {"p": pool}}, cs.load_catalogue())
+    log = jobs([1, 4, 16], [0, 0, 0], [100, 100, 50])
+    found = {
+        name: whole(
+            cs.replay(log, policy="fcfs", cluster=cs.compile_cluster(spec), placement=name), *ASKED
+        )
+        for name in ("fragmentation_aware", "topology_aware", "buddy_cells", "spread")
+    }
+    for name in ("fragmentation_aware", "topology_aware", "buddy_cells"):
+        assert found[name]["largest_gang"] == pytest.approx(11 * 100 / 150), name
+        # 3 of the 11 free accelerators are on a node on which two of three jobs do not fit.
+        assert found[name]["fragmentation_rate"] == pytest.approx(3 * 2 / 3 / 11), name
+    # Spread leaves 5 and 6 free, too few for one of three jobs, and could start a gang of 11.
+    assert found["spread"]["largest_gang"] == pytest.approx(11 * 100 / 150)
+    assert found["spread"]["fragmentation_rate"] == pytest.approx(1 / 3)
+
+
 def test_slo_attainment_by_class() -> None:
     log = jobs([8, 8, 8], [0, 0, 0], [60, 60, 60], job_class=["x", "y", "y"])
     log = log.assign(slo_s=[60, 100, 200], deadline_s=[math.nan, math.nan, 150])
@@ -229,3 +251,27 @@ def test_blocking_against_a_loop_over_seconds(rows: list[tuple[int, int, int]]) 
             blocked += int(free)
     found = free_while_waiting(result).integrals("blocked", 0.0, end)
     assert found == pytest.approx({"pool": blocked})
+
+
+@pytest.mark.slow
+def test_a_study_measures_fragments_on_nodes(tmp_path: Path) -> None:
+    pool = {"accelerator": "H200", "nodes": 2, "chips_per_node": 4}
+    hour = {"kind": "exponential", "average": "1 h"}
+    job = {"name": "job", "weight": 1, "sizes": {3: 1, 2: 1}, "duration": hour}
+    generate = {"name": "jobs", "arrivals": {"mean_interarrival": "20 min"}, "classes": [job]}
+    base = {
+        "name": "base",
+        "cluster": {"name": "two", "pools": {"p": pool}},
+        "workload": {"generate": generate, "jobs": 30, "load": 0.5},
+        "scheduler": {"policy": "fcfs", "placement": "consolidate"},
+    }
+    study = {
+        "name": "s",
+        "base": base,
+        "parameters": {"scheduler.policy": ["fcfs"]},
+        "replications": 2,
+        "window": {"warm_up": 0, "cool_down": 0},
+        "metrics": ["fragmentation_rate"],
+    }
+    make_runs(cs.define_study(study), tmp_path / "out", workers=1)
+    assert cs.load_result(tmp_path / "out").points["fragmentation_rate"].iloc[0] > 0

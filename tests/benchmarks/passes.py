@@ -1,0 +1,134 @@
+"""Time of a scheduling pass of every policy: 2,000 waiting and 1,000 running jobs, 4 chip types.
+
+All jobs are there from the beginning or come one after the other, so that most passes follow the
+end of a job or the arrival of one. Processor time, because that of the clock depends on what else
+the machine does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clustersim.catalogue import load_catalogue
+from clustersim.scheduling import POLICIES, Policy, find_policy
+from clustersim.scheduling.policies.in_rounds import InRounds
+from clustersim.simulation.scheduling import Scheduling
+from clustersim.simulation.simulate import simulate
+from clustersim.topology import Cluster, compile_cluster, resolve_cluster
+
+__all__ = ["passes", "timed_passes"]
+
+WAITING, RUNNING = 2_000, 1_000
+BOUND_S, BOUND_OF_PROGRAMS_S = 0.05, 1.0
+POOLS = {"h200": "H200", "h20": "H20", "910b": "910B2", "seedchip": "SeedChip"}
+SPEEDS = {"h200": 1.0, "h20": 0.3, "910b": 0.4, "seedchip": 0.7}
+"""Typical rates on each pool; those of a job differ from them by up to a half."""
+USERS = [f"user {number}" for number in range(20)]
+TEAMS = ("language", "video", "search", "ads")
+SIZES = {1: 0.2, 2: 0.15, 4: 0.2, 8: 0.25, 16: 0.12, 32: 0.06, 64: 0.02}
+"""Shares of the sizes of jobs: 8.4 accelerators in the mean."""
+NODES = 264
+"""Of each pool, which gives room for 1,000 jobs."""
+MEAN_RUN_S, HORIZON_S = 7_200.0, 2_400.0
+LONGEST_S = 10.0
+"""Time after which no pass decides anything any more."""
+QUOTAS = {
+    "queues": {
+        team: {
+            "cohort": "lab",
+            "quotas": dict.fromkeys(POOLS, 2 * NODES),
+            "preemption": {"within_queue": "lower", "reclaim_within_cohort": "any"},
+        }
+        for team in TEAMS
+    }
+}
+
+OPTIONS: dict[str, Mapping[str, Any]] = {
+    "multifactor": {
+        "weight_age": 1000.0,
+        "weight_fair_share": 10_000.0,
+        "weight_qos": 1000.0,
+        "qos_priority": {"high": 2.0, "normal": 1.0},
+        "preempt_type": "qos",
+        "preempt_mode": "requeue",
+        "qos_preempts": {"high": ("normal",)},
+    },
+    "kueue": {"quotas": QUOTAS, "by": "team"},
+    "max_throughput_per_cost": {"prices": (30.0, 10.0, 8.0, 12.0)},
+}
+"""Options of policies that need some, or do more with them."""
+
+
+def passes() -> list[tuple[object, ...]]:
+    """Rows of the table of benchmarks: one for each policy."""
+    rows: list[tuple[object, ...]] = []
+    for name in POLICIES:
+        seconds = timed_passes(name)
+        bound = BOUND_OF_PROGRAMS_S if issubclass(POLICIES[name], InRounds) else BOUND_S
+        slowest = max(seconds)
+        rows.append(
+            (
+                f"pass of {name}",
+                f"{len(seconds):,}",
+                f"{sum(seconds):.2f}",
+                f"{len(seconds) / sum(seconds):,.0f}",
+                f"mean {1e3 * np.mean(seconds):.1f} ms, slowest {1e3 * slowest:.1f} ms",
+                f"<= {1e3 * bound:,.0f} ms",
+                "ok" if slowest <= bound else "MISSED",
+            )
+        )
+    return rows
+
+
+def timed_passes(name: str, options: Mapping[str, Any] | None = None) -> list[float]:
+    """Return the processor time of each pass, seconds, of those with enough jobs."""
+    seconds: list[float] = []
+    chosen = find_policy(name, options=OPTIONS.get(name, {}) if options is None else options)
+
+    def schedule(policy: Policy, now: float) -> None:
+        began = time.perf_counter()
+        if sum(seconds) < LONGEST_S:
+            chosen.schedule(policy, now)
+        if now > 0:
+            seconds.append(time.perf_counter() - began)
+
+    timed = type(chosen.__name__, (chosen,), {"schedule": schedule, "__doc__": chosen.__doc__})
+    scheduling = Scheduling(policy=timed, placement="consolidate")
+    simulate(_jobs(), _cluster(), scheduling, horizon_s=HORIZON_S, by_node=False)
+    return seconds
+
+
+def _cluster() -> Cluster:
+    pools = {
+        pool: {"accelerator": chip, "nodes": NODES, "chips_per_node": 8}
+        for pool, chip in POOLS.items()
+    }
+    return compile_cluster(resolve_cluster({"name": "four", "pools": pools}, load_catalogue()))
+
+
+def _jobs() -> pd.DataFrame:
+    """Jobs that fill the cluster at time 0, those that wait behind them, and those that come."""
+    draw = np.random.default_rng(18)
+    first, later = RUNNING + WAITING + 200, round(HORIZON_S / MEAN_RUN_S * RUNNING)
+    n = first + later
+    submit_s = np.concatenate([np.zeros(first), np.sort(draw.uniform(1, HORIZON_S, later))])
+    steps = draw.lognormal(0, 1, n) * MEAN_RUN_S / np.exp(0.5)
+    jobs = {
+        "job_id": np.arange(n),
+        "submit_s": submit_s,
+        "n_accelerators": draw.choice(list(SIZES), n, p=list(SIZES.values())),
+        "steps": steps,
+        "user": draw.choice(USERS, n),
+        "team": draw.choice(list(TEAMS), n),
+        "qos": draw.choice(["high", "normal"], n, p=[0.1, 0.9]),
+        "priority": draw.integers(0, 3, n),
+    }
+    rates = {
+        f"steps_per_s.{pool}": speed * draw.uniform(0.5, 1.5, n) for pool, speed in SPEEDS.items()
+    }
+    return pd.DataFrame(jobs | rates)

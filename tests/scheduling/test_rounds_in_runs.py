@@ -1,0 +1,126 @@
+"""Gavel's rounds in simulations: saving jobs, nodes out of service, tiny jobs, and prices."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from preemption_cases import INF, a_pool, a_table, run, spans
+
+from clustersim.engine import departures
+from clustersim.engine.node_events import NodeEvent
+from clustersim.engine.recovery import Recovery
+from clustersim.errors import ClusterSimError, InputError
+from clustersim.scheduling.programs import gavel
+from clustersim.scheduling.programs.problem import AllocationProblem
+from tests.examples import examples
+
+
+def test_the_next_job_starts_when_the_one_before_it_has_saved():
+    """Two jobs of one node in turns of 100 s; each saves for 10 s and restarts for 5 s."""
+    recovery = Recovery([[INF] * 2], [10.0] * 2, restart_s=[5.0] * 2)
+    result = run("max_min_fairness", a_table([250, 250], 8), recovery, round=100, reset=100)
+    # Once the first has left, a round begins for the second.
+    assert spans(result) == {
+        1: [(0, 110), (220, 330), (440, 500)],
+        2: [(110, 220), (330, 440), (500, 560)],
+    }
+
+
+def test_the_next_job_of_a_round_starts_within_it():
+    """As above, beside a small job that always runs, so that rounds end at multiples of 100 s."""
+    recovery = Recovery([[INF] * 3], [10.0] * 3, restart_s=[5.0] * 3)
+    jobs = a_table([250, 250, 1000], [12, 12, 4])
+    pools = [a_pool("gpu", 2)]
+    result = run("max_min_fairness", jobs, recovery, pools, "pooled", round=100, reset=100)
+    # Job 2 starts 10 s late, and has another turn for it; job 1 starts 10 s late after that.
+    assert spans(result)[1][:2] == [(0, 110), (310, 465)]
+    assert spans(result)[2][0] == (110, 310)
+
+
+def test_rounds_use_the_nodes_in_service():
+    """A job of both nodes cannot run while one is out; the other job has the node left alone."""
+    result = run(
+        "max_min_fairness", a_table([3000, 3000], [16, 8]), pools=[a_pool("gpu", 2)],
+        node_events=[NodeEvent(0.5, 20_000, 0, 1)], round=360, reset=360,
+    )  # fmt: skip
+    assert result.attempts is not None
+    second = result.attempts[result.attempts["job_id"] == 2]
+    assert second["end_s"].max() <= 0.5 + 360 + 3000
+    assert result.jobs["finish_s"].iloc[0] == 20_000 + 3000
+
+
+def test_a_service_without_nodes_waits_for_them():
+    result = run("max_min_fairness", a_table([100], 8), node_events=[NodeEvent(0, 500, 0, 0)])
+    assert result.jobs["start_s"].tolist() == [500]
+
+
+@pytest.mark.parametrize("policy", ["finish_time_fairness", "min_makespan", "max_min_fairness"])
+@pytest.mark.parametrize("estimate_s", [0.0, 1e-6, 1.0])
+def test_tiny_jobs_and_estimates_are_no_obstacle(policy: str, estimate_s: float):
+    for submit_s in (1.0, 3000.0):
+        jobs = a_table(
+            [5000, estimate_s], 8, submit_s=[0.0, submit_s], estimate_s=[max(estimate_s, 1.0), 1e-3]
+        )
+        assert (run(policy, jobs).jobs["outcome"] == "finished").all()
+
+
+@settings(max_examples=examples(20), deadline=None)
+@given(seed=st.integers(0, 2**31))
+def test_programs_solve_problems_of_very_different_sizes(seed: int):
+    draw = np.random.default_rng(seed)
+    n = int(draw.integers(1, 8))
+    problem = AllocationProblem(
+        rates=draw.choice([0.0, 0.5, 1.0, 4.0], (n, 2)),
+        gangs=draw.choice([1, 2, 8], n),
+        accelerators=draw.choice([0, 8, 16], 2),
+        remaining_steps=10.0 ** draw.uniform(-15, 8, n),
+        since_arrival_s=draw.choice([0.0, 1e-3, 10.0, 1e6], n),
+        isolated_so_far_s=draw.choice([0.0, 1.0, 1e4], n),
+    )
+    for program in (gavel.min_makespan, gavel.min_finish_time_ratio):
+        fractions = program(problem).fractions
+        assert np.isfinite(fractions).all()
+        assert (fractions.sum(axis=1) <= 1 + 1e-6).all()
+        used = (fractions * problem.gangs[:, None]).sum(axis=0)
+        assert (used <= problem.accelerators + 1e-5).all()
+
+
+def test_a_cost_of_a_round_or_more_is_refused():
+    with pytest.raises(InputError, match="option cost: is 400 s, and a round has 360 s, so a job"):
+        run("max_min_fairness", a_table([100], 8), cost=400)
+
+
+def test_restarts_that_take_whole_rounds_end_a_run(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(departures, "MOST_FRUITLESS_STOPS", 50)
+    recovery = Recovery([[INF] * 2], [0.0] * 2, restart_s=[10.0] * 2)
+    with pytest.raises(ClusterSimError, match="no job makes progress"):
+        run("max_min_fairness", a_table([100, 100], 8), recovery, round=5, reset=5)
+
+
+def test_prices_are_by_pool():
+    """The cheap pool a is worth more to job 2, and the cheap pool b as well, but by far more."""
+    rates = {"steps": 100, "steps_per_s.a": [2.0, 3.0], "steps_per_s.b": [1.0, 3.0]}
+    jobs = a_table([1, 1], 8, **rates).drop(columns="duration_s")
+    pools = [a_pool("a"), a_pool("b")]
+    # Job 1 on a and job 2 on b: 2 / price of a + 3 / price of b; the other way 3 / a + 1 / b.
+    for prices, expected in (({"b": 4, "a": 1}, ["b", "a"]), ({"a": 4, "b": 1}, ["a", "b"])):
+        result = run("max_throughput_per_cost", jobs, pools=pools, prices=prices)
+        assert result.jobs["pool"].tolist() == expected
+    for prices, message in (
+        ({"a": 1}, "needs a price for each pool, such as b:2.5; it has none for b"),
+        ({"a": 1, "b": 2, "bb": 3}, "has 'bb', which is no pool; did you mean 'b'"),
+        ({"a": 0, "b": 2}, "must be above 0, found 0.0 for 'a'"),
+    ):
+        with pytest.raises(InputError, match=f"option prices: {message}"):
+            run("max_throughput_per_cost", jobs, pools=pools, prices=prices)
+
+
+def test_prices_of_pools_that_share_no_jobs():
+    rates = {"steps": 100, "steps_per_s.a": [1.0, 0.0], "steps_per_s.b": [0.0, 1.0]}
+    jobs = a_table([1, 1], 8, **rates).drop(columns="duration_s")
+    result = run(
+        "max_throughput_per_cost", jobs, pools=[a_pool("a"), a_pool("b")], prices="a:1,b:2"
+    )
+    assert result.jobs["pool"].tolist() == ["a", "b"]
