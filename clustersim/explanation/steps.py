@@ -104,21 +104,25 @@ def _changes_by_jobs(state: RunState) -> list[_Changes]:
     """Return what the starts and ends of attempts change."""
     ranges = state.ranges
     row, first, count, held = read_ranges(ranges)
-    start_s = ranges["start_s"].to_numpy(dtype=np.float64)[row]
-    end_s = ranges["end_s"].to_numpy(dtype=np.float64)[row]
-    partition = partition_of_rows(state)[row]
-    chips = np.array([state.cluster.pools[part.pool].chips_per_node for part in state.partitions])[
-        partition
-    ]
+    start_s = ranges["start_s"].to_numpy(dtype=np.float64)
+    end_s = ranges["end_s"].to_numpy(dtype=np.float64)
+    of_row = partition_of_rows(state)
+    chips_of_row = np.array(
+        [state.cluster.pools[part.pool].chips_per_node for part in state.partitions]
+    )[of_row]
     counted = first < 0  # the placement does not track nodes
-    whole = ~counted & (held == chips)
-    plain = counted | whole
-    zero = np.zeros(int(plain.sum()), dtype=np.int64)
-    # What is only counted is written as the level of one node, from which only sums are taken.
-    full, n = held[plain], count[plain]
-    taken = _Changes(start_s[plain], partition[plain], full, zero, n, zero + _JOB)
-    given = _Changes(end_s[plain], partition[plain], zero, full, n, zero + _JOB)
-    at = np.flatnonzero(~plain)
+    whole = ~counted & (held == chips_of_row[row])
+    # What is only counted is written as the level of one node, from which only sums are taken, and
+    # whole nodes of an attempt are counted together.
+    n_whole = np.rint(np.bincount(row[whole], count[whole], minlength=len(ranges)))
+    at = np.flatnonzero(n_whole)
+    which = np.concatenate([row[counted], at])
+    full = np.concatenate([held[counted], chips_of_row[at]])
+    n = np.concatenate([count[counted], n_whole[at].astype(np.int64)])
+    zero = np.zeros(len(which), dtype=np.int64)
+    taken = _Changes(start_s[which], of_row[which], full, zero, n, zero + _JOB)
+    given = _Changes(end_s[which], of_row[which], zero, full, n, zero + _JOB)
+    at = np.flatnonzero(~counted & ~whole)
     parts = [taken, given]
     if len(at):
         of_range = np.repeat(at, count[at])
@@ -127,11 +131,11 @@ def _changes_by_jobs(state: RunState) -> list[_Changes]:
         parts.append(
             _changes_of_shared_nodes(
                 node,
-                partition[of_range],
+                of_row[row[of_range]],
                 held[of_range],
-                chips[of_range],
-                start_s[of_range],
-                end_s[of_range],
+                chips_of_row[row[of_range]],
+                start_s[row[of_range]],
+                end_s[row[of_range]],
             )
         )
     return parts
